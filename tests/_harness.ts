@@ -1,0 +1,66 @@
+/**
+ * One test function for Deno and for Bun/Node: `Deno.test` with sanitizers where it exists, else `node:test`.
+ */
+
+/** What a test body gets: named steps. */
+export interface TestContext {
+  /** Runs a named part of the test; a failing part fails the test. */
+  step(name: string, fn: () => void | Promise<void>): Promise<void>;
+}
+
+/** How a test runs. */
+export interface TestOptions {
+  /** Milliseconds until the test fails; default 30,000. */
+  timeoutMs?: number;
+  /** Deno permissions of the test; the test is registered on Deno only. */
+  // deno-lint-ignore no-explicit-any
+  permissions?: any;
+  /** Runs on Deno only, with the reason why. */
+  denoOnly?: string;
+}
+
+type Body = (t: TestContext) => void | Promise<void>;
+
+// deno-lint-ignore no-explicit-any
+const host = globalThis as any;
+
+/** True when the suite runs on Deno. */
+export const onDeno: boolean = host.Deno?.test !== undefined;
+
+/** Registers a test under the name of the behaviour that it shows. */
+export function test(name: string, fn: Body): void;
+/** Registers a test with options. */
+export function test(name: string, options: TestOptions, fn: Body): void;
+export function test(name: string, a: TestOptions | Body, b?: Body): void {
+  const options: TestOptions = typeof a === "function" ? {} : a;
+  const fn = typeof a === "function" ? a : b!;
+  const timeout = options.timeoutMs ?? 30_000;
+  if (onDeno) {
+    host.Deno.test({
+      name,
+      timeout,
+      ...(options.permissions === undefined ? {} : { permissions: options.permissions }),
+      // deno-lint-ignore no-explicit-any
+      fn: (t: any) =>
+        fn({
+          step: async (step, run) => {
+            // Deno reports a failed step only when the whole test ends; stopping here keeps the cause first.
+            if (!await t.step(step, run)) throw new Error(`step failed: ${step}`);
+          },
+        }),
+    });
+    return;
+  }
+  if (options.permissions !== undefined || options.denoOnly !== undefined) return;
+  const nodeTest = host.process.getBuiltinModule("node:test");
+  nodeTest.test(name, { timeout }, () =>
+    fn({
+      step: async (step, run) => {
+        try {
+          await run();
+        } catch (error) {
+          throw new Error(`step failed: ${step}`, { cause: error });
+        }
+      },
+    }));
+}

@@ -1,0 +1,20 @@
+/** Private directories for tests, outside the system temp dir and outside any git checkout. */
+import { mkdtemp, mkdir, realpath, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+
+const ROOT = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "codex-runtime-tests");
+
+/** A fresh directory with its real path, removed when disposed. */
+export async function tempDir(
+  prefix = "t-",
+): Promise<{ path: string; [Symbol.asyncDispose](): Promise<void> }> {
+  await mkdir(ROOT, { recursive: true });
+  const path = await realpath(await mkdtemp(join(ROOT, prefix)));
+  return {
+    path,
+    [Symbol.asyncDispose]: () =>
+      rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }),
+  };
+}
