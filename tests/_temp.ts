@@ -1,10 +1,13 @@
 /** Private directories for tests, outside the system temp dir and outside any git checkout. */
-import { mkdtemp, mkdir, realpath, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 
-const ROOT = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "codex-runtime-tests");
+const ROOT = join(
+  process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"),
+  "codex-runtime-tests",
+);
 
 /** A fresh directory with its real path, removed when disposed. */
 export async function tempDir(
