@@ -1,0 +1,164 @@
+/**
+ * How a connection to codex is made and kept.
+ * @module
+ */
+import type { ApprovalHandler, ApprovalRules } from "../approvals/types.ts";
+import type { JsonValue } from "../json.ts";
+import type { Hooks } from "../plugin/types.ts";
+import type { TransportFactory } from "../transport/transport.ts";
+import type { EventSink } from "./event_sink.ts";
+
+/** How to reach the server. */
+export type TransportConfig =
+  | StdioTransportConfig
+  | WebSocketTransportConfig
+  | CustomTransportConfig;
+
+/** Start `codex app-server` as a child process; the default. */
+export interface StdioTransportConfig {
+  /** Discriminator. */
+  type: "stdio";
+  /**
+   * A file that remembers the process, so that the next start reaps what a killed machine left behind.
+   * Needs read and write permission on it. Default none.
+   */
+  pidFile?: string;
+}
+
+/** Attach to a running `codex app-server --listen ws://…`. */
+export interface WebSocketTransportConfig {
+  /** Discriminator. */
+  type: "websocket";
+  /** Where the server listens, such as `ws://127.0.0.1:4500`. */
+  url: string;
+  /** The server's capability token, sent as a bearer token. */
+  token?: string;
+}
+
+/** Bring your own connection, as tests and cassettes do. */
+export interface CustomTransportConfig {
+  /** Discriminator. */
+  type: "custom";
+  /** Opens the connection; called again for each restart. */
+  open: TransportFactory;
+}
+
+/** What codex inherits from this process's environment. */
+export interface EnvPolicy {
+  /**
+   * `"all"` passes everything, `"minimal"` only `PATH`, `HOME`, `TMPDIR`, the locale, `CODEX_HOME` and proxies,
+   * a list only those names. Default `"all"`.
+   */
+  inherit?: "all" | "minimal" | string[];
+  /** Variables to add or replace. */
+  set?: Record<string, string>;
+  /**
+   * What the agent's own commands see: `"withoutSecrets"` leaves out names that contain KEY, SECRET, TOKEN, PASSWORD or
+   * CREDENTIAL, `"codexDefault"` leaves the decision to codex and its configuration. Default `"withoutSecrets"`.
+   */
+  commands?: "withoutSecrets" | "codexDefault";
+}
+
+/** What happens when the server dies. */
+export type RestartPolicy = NeverRestart | RestartOnCrash;
+
+/** The connection stays closed; the default. */
+export interface NeverRestart {
+  /** Discriminator. */
+  type: "never";
+}
+
+/** A new process is started and every thread resumed. */
+export interface RestartOnCrash {
+  /** Discriminator. */
+  type: "onCrash";
+  /** Restarts allowed before the connection stays closed, counted anew after `resetAfterMs` of health. Default 5. */
+  maxRestarts?: number;
+  /** First delay in milliseconds; doubles with each attempt, with jitter. Default 200. */
+  baseDelayMs?: number;
+  /** Longest delay in milliseconds. Default 10,000. */
+  maxDelayMs?: number;
+  /** Health in milliseconds after which the count starts again. Default 30,000. */
+  resetAfterMs?: number;
+}
+
+/** Who this client says it is. */
+export interface ClientInfo {
+  /** Product name; the server repeats it in `userAgent`. */
+  name: string;
+  /** Name for people. Default none. */
+  title?: string;
+  /** Product version. */
+  version: string;
+}
+
+/** How a {@linkcode Client} starts codex and answers it. Every field is optional. */
+export interface ClientConfig {
+  /** The codex program. Default: `CODEX_PATH`, then `codex` on PATH, then an installed `@openai/codex` npm package. */
+  codexPath?: string;
+  /** How to reach the server. Default: start it as a child process. */
+  transport?: TransportConfig;
+  /** What codex inherits from the environment. Default: everything; the agent's commands never get secrets. */
+  env?: EnvPolicy;
+  /** Settings passed as `codex -c key=value`. Default none. */
+  configOverrides?: Record<string, JsonValue>;
+  /** The oldest codex accepted; `null` accepts any. Default `"0.104.0"`. */
+  minVersion?: string | null;
+  /** Who this client says it is. Default `codex-runtime` and its version. */
+  clientInfo?: ClientInfo;
+  /** Whether experimental methods and fields may be used. Default `false`. */
+  experimentalApi?: boolean;
+  /** Hooks of every session of this client. Default none. */
+  hooks?: Hooks;
+  /** Who answers the server's questions: a function, or rules. Default: everything is declined. */
+  approvals?: ApprovalHandler | ApprovalRules;
+  /**
+   * What happens when a session asks for more than this script may do itself: `"refuse"` rejects and names the missing
+   * flags, `"narrow"` takes what is granted and says so. Default `"refuse"`.
+   */
+  permissions?: "refuse" | "narrow";
+  /** Milliseconds until an unanswered request rejects. Default 30,000. */
+  requestTimeoutMs?: number;
+  /** Milliseconds until an unanswered question of the server gets the fail-closed answer. Default 30,000. */
+  approvalTimeoutMs?: number;
+  /** What happens when the server dies. Default: the connection stays closed. */
+  restart?: RestartPolicy;
+  /** Largest message accepted, in bytes. Default 67,108,864 (64 MiB). */
+  maxMessageBytes?: number;
+  /** Where every message is recorded. Default nowhere. */
+  eventLog?: EventSink | EventSink[];
+}
+
+/** How a {@linkcode Runtime} works: a client's settings plus sizes and limits. */
+export interface RuntimeConfig extends ClientConfig {
+  /** Messages kept for readers that start late or fall behind. Default 4,096. */
+  eventLogMessages?: number;
+  /** Bytes kept for readers that start late or fall behind. Default 33,554,432 (32 MiB). */
+  eventLogBytes?: number;
+  /** Requests in flight at once; more are queued here, since the server loses them. Default 128. */
+  maxInFlight?: number;
+  /** Questions of the server that may wait for an answer at once; more are answered fail-closed. Default 128. */
+  maxPendingApprovals?: number;
+  /** Bounds of {@linkcode Runtime.state}. Default 256 threads, turns and items, 256 KiB of text an item. */
+  stateLimits?: StateLimits;
+  /** Milliseconds for each step of the close ladder. Default 1,000. */
+  closeGraceMs?: number;
+  /** Notifications the server should not send, by exact method name. Default none. */
+  optOutNotifications?: string[];
+  /** Working directory of the codex process. Default: this script's. */
+  processCwd?: string;
+  /** Aborts starting the runtime. */
+  signal?: AbortSignal;
+}
+
+/** Bounds of the state projection. */
+export interface StateLimits {
+  /** Threads kept, least recently used go first. Default 256. */
+  threads?: number;
+  /** Turns kept a thread. Default 256. */
+  turns?: number;
+  /** Items kept a turn. Default 256. */
+  items?: number;
+  /** Bytes of text kept an item. Default 262,144 (256 KiB). */
+  textBytes?: number;
+}

@@ -1,0 +1,139 @@
+/**
+ * How a session and its turns run.
+ * @module
+ */
+import type { JsonSchema, JsonValue } from "../json.ts";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/types.ts";
+import type { Hooks } from "../plugin/types.ts";
+import type { DynamicTool } from "./dynamic_tool.ts";
+import type { TurnEvent } from "./turn_event.ts";
+import type { Attachment } from "./prompt.ts";
+import type { StandardSchemaV1 } from "./standard_schema.ts";
+
+/** How much the model thinks; newer models may know more words. */
+export type ReasoningEffort =
+  | "none"
+  | "minimal"
+  | "low"
+  | "medium"
+  | "high"
+  | "xhigh"
+  // Keeps completion for the known words while any other passes.
+  | (string & Record<never, never>);
+
+/** How a session and its turns run. Every field is optional; the defaults are the safe ones. */
+export interface RunProfile {
+  /** The model. Default: codex's own. */
+  model?: string;
+  /** How much the model thinks. Default `"medium"`. */
+  effort?: ReasoningEffort;
+  /** When the server asks before it acts. Default `"never"`. */
+  approvalPolicy?: ApprovalPolicy;
+  /** How far commands may reach. Default `"read-only"`. */
+  sandbox?: SandboxMode | SandboxPolicy;
+  /** Consent to anything but read-only. Default `false`. */
+  allowPrivilegedEscalation?: boolean;
+  /** Consent to full access with nobody asked. Default `false`. */
+  dangerouslyAllowUnattendedFullAccess?: boolean;
+  /** Milliseconds for a whole turn. Default 120,000. */
+  timeoutMs?: number;
+  /** Sent along with every prompt. Default none. */
+  attachments?: (string | Attachment)[];
+  /** JSON Schema of the answer. Default none. */
+  outputSchema?: JsonSchema;
+  /** Hooks, after the client's own. Default none. */
+  hooks?: Hooks;
+  /** Tools that run in this process when the model calls them, by name. Default none. */
+  tools?: Record<string, DynamicTool>;
+  /** Instructions beside the system prompt. Default none. */
+  developerInstructions?: string;
+  /** Codex settings of this thread, dotted or nested keys. Default none. */
+  config?: Record<string, JsonValue>;
+  /** Keeps the thread out of the user's history. Default `false` for sessions, `true` for single runs. */
+  ephemeral?: boolean;
+}
+
+/** How a session runs, and where. */
+export type SessionConfig = RunProfile & {
+  /** The directory the agent works in; must exist. */
+  cwd: string;
+};
+
+/** A profile with every default filled in. */
+export interface ResolvedProfile {
+  /** The model, or `null` for codex's own. */
+  readonly model: string | null;
+  /** How much the model thinks. */
+  readonly effort: ReasoningEffort;
+  /** When the server asks before it acts, as sent. */
+  readonly approvalPolicy: ApprovalPolicy;
+  /** How far commands may reach. */
+  readonly sandbox: SandboxPolicy;
+  /** Consent to anything but read-only. */
+  readonly allowPrivilegedEscalation: boolean;
+  /** Consent to full access with nobody asked. */
+  readonly dangerouslyAllowUnattendedFullAccess: boolean;
+  /** Milliseconds for a whole turn. */
+  readonly timeoutMs: number;
+  /** Sent along with every prompt. */
+  readonly attachments: readonly Attachment[];
+  /** JSON Schema of the answer, or `null`. */
+  readonly outputSchema: JsonSchema | null;
+  /** Hooks of this session, after the client's own. */
+  readonly hooks: Hooks;
+  /** Tools that run in this process, by name. */
+  readonly tools: Readonly<Record<string, DynamicTool>>;
+  /** Instructions beside the system prompt, or `null`. */
+  readonly developerInstructions: string | null;
+  /** Codex settings of this thread. */
+  readonly config: Readonly<Record<string, JsonValue>>;
+  /** Whether the thread stays out of the user's history. */
+  readonly ephemeral: boolean;
+}
+
+/** When failed turns are tried again. */
+export interface RetryOptions {
+  /** Tries after the first. Default 2. */
+  attempts?: number;
+  /** First delay in milliseconds; doubles, with jitter. A reset time that the server tells wins. Default 1,000. */
+  baseDelayMs?: number;
+  /** Longest delay in milliseconds. Default 60,000. */
+  maxDelayMs?: number;
+}
+
+/** Options of one turn. Profile fields hold for this turn only. */
+export interface TurnOptions extends
+  Pick<
+    RunProfile,
+    | "model"
+    | "effort"
+    | "approvalPolicy"
+    | "sandbox"
+    | "allowPrivilegedEscalation"
+    | "dangerouslyAllowUnattendedFullAccess"
+    | "timeoutMs"
+    | "attachments"
+    | "outputSchema"
+    | "hooks"
+  > {
+  /** Stops waiting, interrupts the turn and rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called with every event of the turn, in order; an error thrown here is reported as a `warning` event. */
+  onEvent?: (event: TurnEvent) => void;
+  /** Tries a retryable failure (rate limit, overload, network) again. Default off. */
+  retry?: RetryOptions;
+  /** Asks once more, in a second turn, when the answer does not fit the schema. Default `false`. */
+  repair?: boolean;
+}
+
+/** Options of {@linkcode Session.ask}. */
+export interface AskOptions<Schema extends StandardSchemaV1 = StandardSchemaV1>
+  extends TurnOptions {
+  /** A Standard Schema (zod, valibot, arktype …): the answer is parsed, validated and typed. */
+  output?: Schema;
+}
+
+/** Options of a run on a fresh thread. */
+export type RunOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> =
+  & AskOptions<Schema>
+  & Pick<RunProfile, "tools" | "developerInstructions" | "config" | "ephemeral">;

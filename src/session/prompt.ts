@@ -1,0 +1,69 @@
+/**
+ * What a caller says to the agent: text and attachments.
+ * @module
+ */
+
+/** What to ask: a text, or a text with attachments. */
+export type Prompt = string | PromptWithAttachments;
+
+/** A text with attachments. */
+export interface PromptWithAttachments {
+  /** The text. */
+  text: string;
+  /** Files, images, skills and mentions. Default none. */
+  attachments?: (string | Attachment)[];
+}
+
+/** Something sent along with a prompt; a plain string is a path. */
+export type Attachment =
+  | PathAttachment
+  | ImageAttachment
+  | LocalImageAttachment
+  | SkillAttachment
+  | MentionAttachment;
+
+/** A file or directory that the text mentions; the agent reads it by itself. */
+export interface PathAttachment {
+  /** Discriminator. */
+  type: "path";
+  /** Absolute, or relative to the session's cwd. */
+  path: string;
+  /** What a user interface shows in its place. Default none. */
+  placeholder?: string;
+}
+
+/** An image by URL; codex 0.145 and later take `data:` URLs only. */
+export interface ImageAttachment {
+  /** Discriminator. */
+  type: "image";
+  /** The image's URL. */
+  url: string;
+}
+
+/** An image file on this machine. */
+export interface LocalImageAttachment {
+  /** Discriminator. */
+  type: "localImage";
+  /** Absolute, or relative to the session's cwd. */
+  path: string;
+}
+
+/** A skill to use. */
+export interface SkillAttachment {
+  /** Discriminator. */
+  type: "skill";
+  /** The skill's name. */
+  name: string;
+  /** Its SKILL.md; absolute, or relative to the session's cwd. */
+  path: string;
+}
+
+/** A named resource; kept in the thread's history. */
+export interface MentionAttachment {
+  /** Discriminator. */
+  type: "mention";
+  /** The name shown. */
+  name: string;
+  /** What it stands for. */
+  path: string;
+}
