@@ -1,0 +1,112 @@
+/**
+ * The programs that the suite runs, installed by exact version from npm into the git-ignored `.cache`.
+ * Needs only Node and npm; safe when several test processes ask at once.
+ */
+import { execFile } from "node:child_process";
+import { access, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The newest codex that this library is tested with, and the oldest that it accepts. */
+export const CODEX_VERSIONS = ["0.169.0", "0.104.0"] as const;
+
+/** One of {@linkcode CODEX_VERSIONS}. */
+export type CodexVersion = (typeof CODEX_VERSIONS)[number];
+
+/** The Bun that runs the suite. */
+export const BUN_VERSION = "1.4.5";
+
+/** The Node that the smoke tests run on: the oldest line that can run TypeScript. */
+export const NODE_VERSION = "22.23.3";
+
+/** The checkout. */
+export const ROOT: string = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const exe = process.platform === "win32" ? ".exe" : "";
+const installed = new Map<string, Promise<string>>();
+
+/** Path of the native codex, without npm's launcher in front of it. */
+export async function codexPath(version: CodexVersion = CODEX_VERSIONS[0]): Promise<string> {
+  const vendor = join(
+    await install("codex", "@openai/codex", version),
+    "node_modules",
+    "@openai",
+    `codex-${process.platform}-${process.arch}`,
+    "vendor",
+  );
+  const [triple] = await readdir(vendor);
+  // 0.104 keeps the binary in codex/, later versions in bin/.
+  for (const folder of ["bin", "codex"]) {
+    const path = join(vendor, triple!, folder, `codex${exe}`);
+    if (await exists(path)) return path;
+  }
+  throw new Error(`no codex binary below ${vendor}`);
+}
+
+/** Path of npm's launcher script for codex (`.bin/codex`), as most users have it on PATH. */
+export async function codexLauncherPath(
+  version: CodexVersion = CODEX_VERSIONS[0],
+): Promise<string> {
+  return join(await install("codex", "@openai/codex", version), "node_modules", ".bin", "codex");
+}
+
+/** Path of Bun. */
+export async function bunPath(): Promise<string> {
+  return join(await install("bun", "bun", BUN_VERSION), "node_modules", "bun", "bin", "bun.exe");
+}
+
+/** Path of a Node that runs TypeScript. */
+export async function nodePath(): Promise<string> {
+  const os = process.platform === "win32" ? "win" : process.platform;
+  const name = `node-${os}-${process.arch}`;
+  return join(await install("node", name, NODE_VERSION), "node_modules", name, "bin", `node${exe}`);
+}
+
+/** The folder with an installed package; installs it on the first call. */
+function install(folder: string, name: string, version: string): Promise<string> {
+  const key = `${name}@${version}`;
+  const known = installed.get(key);
+  if (known !== undefined) return known;
+  const pending = installOnce(join(ROOT, ".cache", folder, version), name, version);
+  installed.set(key, pending);
+  pending.catch(() => installed.delete(key));
+  return pending;
+}
+
+async function installOnce(target: string, name: string, version: string): Promise<string> {
+  if (await exists(join(target, "node_modules", name, "package.json"))) return target;
+  // Installed beside the target and renamed into place: whoever comes first wins, nobody sees half a package.
+  const draft = `${target}.${process.pid}-${Date.now()}`;
+  await mkdir(draft, { recursive: true });
+  try {
+    // Bun links its binary in an install script, which npm is going to run for listed packages only.
+    const manifest = { private: true, allowScripts: { bun: true } };
+    await writeFile(join(draft, "package.json"), JSON.stringify(manifest));
+    await npm(draft, ["install", "--no-audit", "--no-fund", "--save-exact", `${name}@${version}`]);
+    await rename(draft, target).catch(async (error) => {
+      if (!await exists(join(target, "node_modules", name, "package.json"))) throw error;
+    });
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return target;
+}
+
+function npm(cwd: string, args: string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      "npm",
+      args,
+      { cwd, shell: process.platform === "win32", maxBuffer: 16 << 20, timeout: 300_000 },
+      (error, _stdout, stderr) => {
+        if (error === null) resolve();
+        else reject(new Error(`npm ${args.join(" ")} failed: ${error.message}\n${stderr}`));
+      },
+    );
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(() => true, () => false);
+}
