@@ -1,0 +1,288 @@
+/**
+ * One conversation over one transport: calls out, answers and news in.
+ * @module
+ */
+import { ConnectionClosedError, MessageTooLargeError } from "../errors.ts";
+import type { JsonValue } from "../json.ts";
+import type { Transport, TransportClosed, TransportCloseReport } from "../transport/transport.ts";
+import { decode, encodeError, encodeNotification, encodeRequest, encodeResult } from "./codec.ts";
+import { type DeltaHead, DeltaReader } from "./delta_reader.ts";
+import type {
+  RpcErrorObject,
+  RpcId,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+} from "./envelope.ts";
+import { LineFramer, utf8Length } from "./framing.ts";
+import { type CallOptions, PendingCalls } from "./pending_calls.ts";
+import { CoalescingWriter } from "./writer.ts";
+
+/** What the server's side of a skipped message told before its size was known. */
+export interface OversizeMessage {
+  /** Bytes of the message. */
+  bytes: number;
+  /** The call it answers, if it is an answer. */
+  rpcId: RpcId | null;
+  /** Its method, if it is news or a question. */
+  method: string | null;
+  /** Its thread, as far as it can be seen. */
+  threadId: string | null;
+}
+
+/** Receives what the server says. No method may throw; each runs before the next line is read. */
+export interface ConnectionHandler {
+  /** The next text of an item; the text is cut out with `deltaText(line, head)`. */
+  delta(head: DeltaHead, line: string): void;
+  /** News; `size` is the line's length. */
+  notification(message: RpcNotification, size: number): void;
+  /** A question. */
+  request(message: RpcRequest, size: number): void;
+  /** An answer, before its caller gets it; `method` is the call's, `undefined` when no call waits for it. */
+  response(message: RpcResponse, method: string | undefined, size: number): void;
+  /** A line that is no message. */
+  malformed(reason: string, size: number): void;
+  /** A message beyond the limit, which was skipped. */
+  oversize(message: OversizeMessage): void;
+  /** A message goes out. */
+  sent(kind: "request" | "notification" | "response", size: number, message: OutboundMessage): void;
+  /** The connection ended; called once, before the pending calls reject. */
+  closed(error: ConnectionClosedError): void;
+}
+
+/** A message of this side, for the log. */
+export interface OutboundMessage {
+  /** The call's or answer's id. */
+  id?: RpcId;
+  /** The method of a call or news. */
+  method?: string;
+  /** Parameters of a call or news. */
+  params?: JsonValue | undefined;
+  /** The answer to a question. */
+  result?: JsonValue;
+  /** The refusal of a question. */
+  error?: RpcErrorObject;
+}
+
+/** Limits of a connection. */
+export interface ConnectionOptions {
+  /** Largest line accepted, in bytes. */
+  maxMessageBytes: number;
+  /** Calls in flight at once. */
+  maxInFlight: number;
+  /** Milliseconds until a call rejects, unless it says otherwise. */
+  requestTimeoutMs: number;
+}
+
+const encoder = new TextEncoder();
+
+/** One conversation over one transport. */
+export class Connection {
+  readonly transport: Transport;
+  readonly #handler: ConnectionHandler;
+  readonly #options: ConnectionOptions;
+  readonly #framer: LineFramer;
+  readonly #deltas = new DeltaReader();
+  readonly #calls: PendingCalls;
+  readonly #writer: CoalescingWriter;
+  #closedWith: ConnectionClosedError | null = null;
+  #closing: string | null = null;
+  readonly #ended: Promise<void>;
+  #markEnded!: () => void;
+  /** Bytes read so far. */
+  bytesIn = 0;
+  /** Bytes written so far; characters for text that is all ASCII. */
+  bytesOut = 0;
+
+  /** Begins the conversation. */
+  constructor(transport: Transport, handler: ConnectionHandler, options: ConnectionOptions) {
+    this.transport = transport;
+    this.#handler = handler;
+    this.#options = options;
+    this.#ended = new Promise((resolve) => this.#markEnded = resolve);
+    this.#framer = new LineFramer(options.maxMessageBytes, {
+      line: (text) => this.#line(text),
+      tooLong: (bytes, head, tail) => this.#tooLong(bytes, head, tail),
+    });
+    this.#writer = new CoalescingWriter((text) => transport.write(text));
+    this.#calls = new PendingCalls(
+      (id, method, params) => this.#sendCall(id, method, params),
+      options.maxInFlight,
+    );
+    transport.start({
+      bytes: (chunk) => {
+        this.bytesIn += chunk.length;
+        this.#framer.push(chunk);
+      },
+      text: (message) => this.#text(message),
+      closed: (info) => this.#closed(info),
+    });
+  }
+
+  /** Calls that wait for an answer. */
+  get pendingCalls(): number {
+    return this.#calls.size;
+  }
+
+  /** Characters that wait to be written. */
+  get queuedCharacters(): number {
+    return this.#writer.queued;
+  }
+
+  /** Why the connection ended, or `null` while it lives. */
+  get closedWith(): ConnectionClosedError | null {
+    return this.#closedWith;
+  }
+
+  /** Settles when the connection has ended. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  /** Told how long each answered call took, in milliseconds. */
+  set onLatency(listener: (ms: number) => void) {
+    this.#calls.onLatency = listener;
+  }
+
+  /** Sends a call and waits for its answer. */
+  call(
+    method: string,
+    params: JsonValue | undefined,
+    options: CallOptions = {},
+  ): Promise<JsonValue> {
+    return this.#calls.call(
+      method,
+      params,
+      options.timeoutMs ?? this.#options.requestTimeoutMs,
+      options,
+    );
+  }
+
+  /** Sends news; settles when the transport has taken it. */
+  notify(method: string, params?: JsonValue): Promise<void> {
+    if (this.#closedWith !== null) return Promise.reject(this.#closedWith);
+    this.#send("notification", encodeNotification(method, params), method, { method, params });
+    return this.#writer.drained();
+  }
+
+  /** Answers a question of the server. Nothing happens when the connection has ended. */
+  respond(id: RpcId, result: JsonValue): void {
+    if (this.#closedWith !== null) return;
+    this.#send("response", encodeResult(id, result), "an answer", { id, result });
+  }
+
+  /** Refuses a question of the server. */
+  reject(id: RpcId, error: RpcErrorObject): void {
+    if (this.#closedWith !== null) return;
+    this.#send("response", encodeError(id, error), "an answer", { id, error });
+  }
+
+  /** Ends the conversation and, where it is ours, the process; `reason` goes into the errors of pending calls. */
+  async close(reason: string, graceMs: number): Promise<TransportCloseReport> {
+    this.#closing ??= reason;
+    this.#calls.close(new ConnectionClosedError(this.#closing, { retryable: false }));
+    const report = await this.transport.close({ graceMs });
+    // A transport that could not be ended must not keep its callers waiting.
+    if (this.#closedWith === null) {
+      this.#closed({ exit: report.exit, stderrTail: this.transport.stderrTail() });
+    }
+    return report;
+  }
+
+  #sendCall(id: number, method: string, params: JsonValue | undefined): void {
+    this.#send("request", encodeRequest(id, method, params), method, { id, method, params });
+  }
+
+  #send(
+    kind: "request" | "notification" | "response",
+    text: string,
+    what: string,
+    message: OutboundMessage,
+  ): void {
+    const limit = this.transport.maxOutboundBytes;
+    if (limit !== null && text.length * 3 > limit) {
+      const bytes = encoder.encode(text).length;
+      if (bytes > limit) throw new MessageTooLargeError(`The message for ${what}`, bytes, limit);
+    }
+    this.bytesOut += text.length + 1;
+    this.#handler.sent(kind, text.length, message);
+    this.#writer.send(text);
+  }
+
+  #text(message: string): void {
+    this.bytesIn += message.length;
+    const limit = this.#options.maxMessageBytes;
+    if (message.length * 3 > limit) {
+      const bytes = utf8Length(message);
+      if (bytes > limit) return this.#tooLong(bytes, message.slice(0, 4096), message.slice(-2048));
+    }
+    if (message.trim() !== "") this.#line(message);
+  }
+
+  #line(line: string): void {
+    const head = this.#deltas.match(line);
+    if (head !== null) return this.#handler.delta(head, line);
+    const message = decode(line);
+    switch (message.kind) {
+      case "notification":
+        if (message.params["delta"] !== undefined) {
+          this.#deltas.learn(line, message.method, message.params);
+        }
+        return this.#handler.notification(message, line.length);
+      case "response":
+        this.#handler.response(message, this.#calls.methodOf(message.id), line.length);
+        this.#calls.settle(message);
+        return;
+      case "request":
+        return this.#handler.request(message, line.length);
+      case "malformed":
+        return this.#handler.malformed(message.reason, line.length);
+    }
+  }
+
+  #tooLong(bytes: number, head: string, tail: string): void {
+    const message = describeOversize(bytes, head, tail);
+    this.#handler.oversize(message);
+    if (message.rpcId !== null && message.method === null) {
+      const method = this.#calls.methodOf(message.rpcId) ?? "a call";
+      this.#calls.rejectId(
+        message.rpcId,
+        new MessageTooLargeError(`The answer to ${method}`, bytes, this.#options.maxMessageBytes),
+      );
+    }
+  }
+
+  #closed(info: TransportClosed): void {
+    if (this.#closedWith !== null) return;
+    const cut = this.#framer.end();
+    const message = this.#closing ??
+      (this.transport.kind === "websocket"
+        ? "The connection to codex ended."
+        : "codex ended while the connection was open.");
+    const error = new ConnectionClosedError(message, {
+      retryable: this.#closing === null,
+      ...(info.exit === null ? {} : { exit: info.exit }),
+      stderrTail: info.stderrTail,
+      ...(info.error === undefined ? {} : { cause: info.error }),
+      ...(cut === 0 ? {} : { data: { unfinishedLineBytes: cut } }),
+    });
+    this.#closedWith = error;
+    if (cut > 0) this.#handler.malformed("the connection ended within a line", cut);
+    this.#handler.closed(error);
+    this.#calls.close(error);
+    this.#markEnded();
+  }
+}
+
+/** Reads what can be known of a message from its first and last bytes. */
+export function describeOversize(bytes: number, head: string, tail: string): OversizeMessage {
+  const id = /^\s*\{\s*"id"\s*:\s*(\d+|"[^"\\]*")/.exec(head)?.[1];
+  const method = /^\s*\{\s*"method"\s*:\s*"([^"\\]+)"/.exec(head)?.[1] ?? null;
+  const thread = /"threadId"\s*:\s*"([^"\\]+)"/;
+  return {
+    bytes,
+    rpcId: id === undefined ? null : id.startsWith('"') ? id.slice(1, -1) : Number(id),
+    method,
+    threadId: method === null ? null : thread.exec(head)?.[1] ?? thread.exec(tail)?.[1] ?? null,
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * Lines out of chunks: one JSON message a line, whatever the chunk boundaries.
+ * @module
+ */
+
+/** Receives whole lines. */
+export interface LineSink {
+  /** A line without its newline. Never blank. */
+  line(text: string): void;
+  /** A line longer than the limit was skipped; `head` and `tail` are its first and last bytes as text. */
+  tooLong(bytes: number, head: string, tail: string): void;
+}
+
+const NEWLINE = 10;
+/** Below this size a chunk holds few lines, and looking for runs of ASCII costs more than it saves. */
+const RUN_THRESHOLD = 4096;
+const HEAD_BYTES = 4096;
+const TAIL_BYTES = 2048;
+
+/**
+ * Splits a byte stream at newlines and decodes it, in time linear to its length.
+ *
+ * A string that holds one character beyond Latin-1 takes two bytes for every character, and slices of it are slower to
+ * parse. So a large chunk is decoded as runs of ASCII lines, with the other lines decoded one by one.
+ */
+export class LineFramer {
+  readonly #maxBytes: number;
+  readonly #sink: LineSink;
+  // A leading U+FEFF belongs to the text: a decoder that strips it would change messages.
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  /** Bytes of the unfinished line. */
+  #parts: Uint8Array[] = [];
+  #partBytes = 0;
+  /** Set while a line beyond the limit passes by. */
+  #skipping: { head: string; bytes: number; tail: Uint8Array } | null = null;
+
+  /** Creates a framer for lines of at most `maxBytes` bytes. */
+  constructor(maxBytes: number, sink: LineSink) {
+    this.#maxBytes = maxBytes;
+    this.#sink = sink;
+  }
+
+  /** Bytes of the line that has not ended yet. */
+  get pendingBytes(): number {
+    return this.#skipping?.bytes ?? this.#partBytes;
+  }
+
+  /** Takes the next chunk; it must not be changed afterwards. */
+  push(chunk: Uint8Array): void {
+    let start = 0;
+    if (this.#skipping !== null || this.#partBytes > 0) {
+      const newline = chunk.indexOf(NEWLINE);
+      if (newline < 0) return this.#hold(chunk);
+      this.#hold(chunk.subarray(0, newline));
+      this.#endLine();
+      start = newline + 1;
+    }
+    const end = chunk.lastIndexOf(NEWLINE) + 1;
+    if (end > start) this.#lines(chunk.subarray(start, end));
+    const rest = Math.max(start, end);
+    if (rest < chunk.length) this.#hold(chunk.subarray(rest));
+  }
+
+  /** Ends the stream; returns the size of an unfinished last line, which is dropped. */
+  end(): number {
+    const bytes = this.pendingBytes;
+    this.#parts = [];
+    this.#partBytes = 0;
+    this.#skipping = null;
+    return bytes;
+  }
+
+  #hold(part: Uint8Array): void {
+    if (this.#skipping !== null) {
+      this.#skipping.bytes += part.length;
+      this.#skipping.tail = lastBytes(this.#skipping.tail, part);
+      return;
+    }
+    this.#parts.push(part);
+    this.#partBytes += part.length;
+    if (this.#partBytes > this.#maxBytes) {
+      const all = join(this.#parts, this.#partBytes);
+      this.#skipping = {
+        head: this.#decoder.decode(all.subarray(0, HEAD_BYTES)),
+        bytes: this.#partBytes,
+        tail: all.slice(-TAIL_BYTES),
+      };
+      this.#parts = [];
+      this.#partBytes = 0;
+    }
+  }
+
+  #endLine(): void {
+    const skipped = this.#skipping;
+    if (skipped !== null) {
+      this.#skipping = null;
+      this.#sink.tooLong(skipped.bytes, skipped.head, this.#decoder.decode(skipped.tail));
+      return;
+    }
+    const bytes = this.#parts.length === 1 ? this.#parts[0]! : join(this.#parts, this.#partBytes);
+    this.#parts = [];
+    this.#partBytes = 0;
+    this.#emit(this.#decoder.decode(bytes));
+  }
+
+  /** Whole lines: `block` ends with a newline. */
+  #lines(block: Uint8Array): void {
+    if (block.length < RUN_THRESHOLD) return this.#split(this.#decoder.decode(block), block.length);
+    let start = 0;
+    while (start < block.length) {
+      const odd = firstNonAscii(block, start);
+      if (odd === block.length) {
+        return this.#split(this.#decoder.decode(block.subarray(start)), block.length - start);
+      }
+      const lineStart = odd === start ? start : block.lastIndexOf(NEWLINE, odd) + 1;
+      if (lineStart > start) {
+        this.#split(this.#decoder.decode(block.subarray(start, lineStart)), lineStart - start);
+      }
+      const from = Math.max(lineStart, start);
+      const lineEnd = block.indexOf(NEWLINE, odd) + 1;
+      this.#split(this.#decoder.decode(block.subarray(from, lineEnd)), lineEnd - from);
+      start = lineEnd;
+    }
+  }
+
+  #split(text: string, bytes: number): void {
+    let start = 0;
+    while (start < text.length) {
+      const newline = text.indexOf("\n", start);
+      // The size in characters is a lower bound of the size in bytes: exact sizes matter only near the limit.
+      if (
+        newline - start > this.#maxBytes ||
+        (bytes > this.#maxBytes && this.#oversized(text, start, newline))
+      ) {
+        const line = text.slice(start, newline);
+        this.#sink.tooLong(utf8Length(line), line.slice(0, HEAD_BYTES), line.slice(-TAIL_BYTES));
+      } else if (newline > start) {
+        this.#emit(text.slice(start, newline));
+      }
+      start = newline + 1;
+    }
+  }
+
+  #oversized(text: string, start: number, end: number): boolean {
+    return (end - start) * 3 > this.#maxBytes &&
+      utf8Length(text.slice(start, end)) > this.#maxBytes;
+  }
+
+  #emit(line: string): void {
+    if (line.length > 2 || line.trim() !== "") this.#sink.line(line);
+  }
+}
+
+/** How many bytes a string takes in UTF-8. */
+export function utf8Length(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit < 0x80) continue;
+    bytes += unit < 0x800 ? 1 : 2;
+    if (unit >= 0xd800 && unit <= 0xdbff) {
+      const next = text.charCodeAt(i + 1);
+      if (next >= 0xdc00 && next <= 0xdfff) i++, bytes--;
+    }
+  }
+  return bytes;
+}
+
+function firstNonAscii(bytes: Uint8Array, from: number): number {
+  let i = from;
+  const end = bytes.length;
+  while (i < end && ((bytes.byteOffset + i) & 3) !== 0) {
+    if (bytes[i]! > 0x7f) return i;
+    i++;
+  }
+  const words = (end - i) >> 2;
+  if (words > 0) {
+    const view = new Uint32Array(bytes.buffer, bytes.byteOffset + i, words);
+    let w = 0;
+    while (w < words && (view[w]! & 0x80808080) === 0) w++;
+    i += w << 2;
+  }
+  while (i < end && bytes[i]! <= 0x7f) i++;
+  return i;
+}
+
+function join(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  const all = new Uint8Array(bytes);
+  let offset = 0;
+  for (const part of parts) {
+    all.set(part, offset);
+    offset += part.length;
+  }
+  return all;
+}
+
+function lastBytes(tail: Uint8Array, part: Uint8Array): Uint8Array {
+  if (part.length >= TAIL_BYTES) return part.slice(-TAIL_BYTES);
+  const all = new Uint8Array(tail.length + part.length);
+  all.set(tail);
+  all.set(part, tail.length);
+  return all.slice(-TAIL_BYTES);
+}

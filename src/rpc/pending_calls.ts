@@ -1,0 +1,235 @@
+/**
+ * Calls that wait for their answers.
+ * @module
+ */
+import { RequestTimeoutError, RpcError } from "../errors.ts";
+import type { JsonValue } from "../json.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { RpcResponse } from "./envelope.ts";
+
+/** Options of one call. */
+export interface CallOptions {
+  /** Milliseconds until the call rejects; `Infinity` for never. Default: the connection's. */
+  timeoutMs?: number;
+  /** Stops waiting; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /**
+   * Called with the result before anything that the server said after it is delivered, so that a caller can register
+   * for news of what it has just created. Must not throw.
+   */
+  onResult?: (result: JsonValue) => void;
+}
+
+/** Sends a call; the id is new for each try. */
+export type SendCall = (id: number, method: string, params: JsonValue | undefined) => void;
+
+/** Code of a server that has too much to do; the call was not taken and may be sent again. */
+const OVERLOADED = -32001;
+const MAX_TRIES = 8;
+const FIRST_BACKOFF_MS = 50;
+const MAX_BACKOFF_MS = 2_000;
+
+/** Milliseconds to wait before try number `tries + 1`; `random` is in [0, 1). */
+export function overloadBackoffMs(tries: number, random: number): number {
+  const ceiling = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (tries - 1));
+  return ceiling / 2 + (ceiling / 2) * random;
+}
+
+class Call {
+  readonly expiresAt: number;
+  id = -1;
+  tries = 0;
+  sentAt = 0;
+  settled = false;
+  backoff: ReturnType<typeof setTimeout> | null = null;
+  readonly #owner: PendingCalls;
+  readonly method: string;
+  readonly params: JsonValue | undefined;
+  readonly timeoutMs: number;
+  readonly options: CallOptions;
+  readonly resolve: (result: JsonValue) => void;
+  readonly reject: (error: unknown) => void;
+
+  constructor(
+    owner: PendingCalls,
+    method: string,
+    params: JsonValue | undefined,
+    timeoutMs: number,
+    options: CallOptions,
+    resolve: (result: JsonValue) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#owner = owner;
+    this.method = method;
+    this.params = params;
+    this.timeoutMs = timeoutMs;
+    this.options = options;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.expiresAt = timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs;
+  }
+
+  /** Listener of the caller's signal. */
+  handleEvent(): void {
+    this.#owner.fail(this, this.options.signal!.reason);
+  }
+
+  expire(): void {
+    this.#owner.fail(this, new RequestTimeoutError(this.method, this.timeoutMs));
+  }
+}
+
+/**
+ * Sends calls, a window of them at once, and settles each exactly once: with its answer, its time limit, its signal,
+ * or the end of the connection.
+ */
+export class PendingCalls {
+  readonly #send: SendCall;
+  readonly #window: number;
+  readonly #deadlines = new Deadlines();
+  readonly #inFlight: Map<number, Call> = new Map();
+  /** Calls beyond the window, in order; the server loses requests when too many are unanswered. */
+  #queue: Call[] = [];
+  #queueHead = 0;
+  readonly #backingOff: Set<Call> = new Set();
+  #nextId = 1;
+  #closed: unknown = null;
+  /** Told how long each answered call took. */
+  onLatency: ((ms: number) => void) | null = null;
+
+  /** Creates a table that keeps at most `window` calls in flight. */
+  constructor(send: SendCall, window: number) {
+    this.#send = send;
+    this.#window = window;
+  }
+
+  /** Calls that wait for an answer, the queued ones included. */
+  get size(): number {
+    return this.#inFlight.size + (this.#queue.length - this.#queueHead) + this.#backingOff.size;
+  }
+
+  /** The method of a call in flight. */
+  methodOf(id: number | string): string | undefined {
+    return typeof id === "number" ? this.#inFlight.get(id)?.method : undefined;
+  }
+
+  /** Sends a call and waits for its answer. */
+  call(
+    method: string,
+    params: JsonValue | undefined,
+    timeoutMs: number,
+    options: CallOptions = {},
+  ): Promise<JsonValue> {
+    if (this.#closed !== null) return Promise.reject(this.#closed);
+    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
+    return new Promise((resolve, reject) => {
+      const call = new Call(this, method, params, timeoutMs, options, resolve, reject);
+      options.signal?.addEventListener("abort", call, { once: true });
+      this.#deadlines.add(call);
+      this.#enqueue(call);
+    });
+  }
+
+  /** Takes an answer; `false` when nothing waits for it. */
+  settle(response: RpcResponse): boolean {
+    const call = typeof response.id === "number" ? this.#inFlight.get(response.id) : undefined;
+    if (call === undefined) return false;
+    this.#inFlight.delete(call.id);
+    const error = response.error;
+    if (error === null) {
+      this.#finish(call);
+      this.onLatency?.(performance.now() - call.sentAt);
+      call.options.onResult?.(response.result);
+      call.resolve(response.result);
+    } else if (error.code === OVERLOADED && call.tries < MAX_TRIES) {
+      this.#retryLater(call);
+    } else {
+      this.#finish(call);
+      call.reject(new RpcError(call.method, error.code, error.message, error.data));
+    }
+    this.#pump();
+    return true;
+  }
+
+  /** Rejects the call with this id, if it is in flight. */
+  rejectId(id: number | string, error: unknown): boolean {
+    const call = typeof id === "number" ? this.#inFlight.get(id) : undefined;
+    if (call === undefined) return false;
+    this.fail(call, error);
+    return true;
+  }
+
+  /** Rejects one call; for its own timer and signal. */
+  fail(call: Call, error: unknown): void {
+    if (call.settled) return;
+    this.#inFlight.delete(call.id);
+    this.#finish(call);
+    call.reject(error);
+    this.#pump();
+  }
+
+  /** Rejects every call, now and from now on. */
+  close(error: unknown): void {
+    if (this.#closed !== null) return;
+    this.#closed = error;
+    const calls = [
+      ...this.#inFlight.values(),
+      ...this.#queue.slice(this.#queueHead),
+      ...this.#backingOff,
+    ];
+    this.#inFlight.clear();
+    this.#queue = [];
+    this.#queueHead = 0;
+    for (const call of calls) {
+      if (call.settled) continue;
+      this.#finish(call);
+      call.reject(error);
+    }
+  }
+
+  #enqueue(call: Call): void {
+    if (this.#inFlight.size < this.#window) this.#start(call);
+    else this.#queue.push(call);
+  }
+
+  #start(call: Call): void {
+    call.id = this.#nextId++;
+    call.tries++;
+    call.sentAt = performance.now();
+    this.#inFlight.set(call.id, call);
+    try {
+      this.#send(call.id, call.method, call.params);
+    } catch (error) {
+      this.fail(call, error);
+    }
+  }
+
+  #pump(): void {
+    while (this.#queueHead < this.#queue.length && this.#inFlight.size < this.#window) {
+      const call = this.#queue[this.#queueHead++]!;
+      if (!call.settled) this.#start(call);
+    }
+    if (this.#queueHead > 0 && this.#queueHead === this.#queue.length) {
+      this.#queue = [];
+      this.#queueHead = 0;
+    }
+  }
+
+  #retryLater(call: Call): void {
+    this.#backingOff.add(call);
+    call.backoff = setTimeout(() => {
+      call.backoff = null;
+      this.#backingOff.delete(call);
+      this.#enqueue(call);
+    }, overloadBackoffMs(call.tries, Math.random()));
+  }
+
+  #finish(call: Call): void {
+    call.settled = true;
+    this.#deadlines.delete(call);
+    call.options.signal?.removeEventListener("abort", call);
+    if (call.backoff !== null) clearTimeout(call.backoff);
+    call.backoff = null;
+    this.#backingOff.delete(call);
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Outgoing messages, joined: one write for everything that was said while the last one was under way.
+ * @module
+ */
+
+/** Joins the messages of one tick, and those that come while a write is under way, into one write. */
+export class CoalescingWriter {
+  readonly #write: (text: string) => Promise<void>;
+  #buffer = "";
+  #busy = false;
+  #idle: (() => void)[] = [];
+
+  /** Creates a writer over a sink that takes newline-terminated text. */
+  constructor(write: (text: string) => Promise<void>) {
+    this.#write = write;
+  }
+
+  /** Characters that wait to be written. */
+  get queued(): number {
+    return this.#buffer.length;
+  }
+
+  /** Queues one message. */
+  send(message: string): void {
+    this.#buffer += message + "\n";
+    if (this.#busy) return;
+    this.#busy = true;
+    // A microtask: the messages of this tick share a write, and a single one is not delayed by a timer.
+    queueMicrotask(() => this.#flush());
+  }
+
+  /** Settles when everything that was sent has been taken. */
+  drained(): Promise<void> {
+    return this.#busy ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve();
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#buffer !== "") {
+      const text = this.#buffer;
+      this.#buffer = "";
+      await this.#write(text);
+    }
+    this.#busy = false;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+}
