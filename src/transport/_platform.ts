@@ -1,0 +1,286 @@
+/**
+ * The one place that asks which runtime this is. Everything here is a function: importing does nothing,
+ * and nothing here ever prompts, throws for a missing permission, or reads more than it was asked for.
+ * @module
+ */
+
+/** The runtimes that are told apart. `workerd` stands for edge runtimes with `fetch` upgrades. */
+export type RuntimeName = "deno" | "bun" | "node" | "workerd" | "browser";
+
+/** What a path leads to; `unknown` when this script may not look. */
+export type PathKind = "file" | "directory" | "missing" | "unknown";
+
+interface NodeFs {
+  statSync(path: string): { isFile(): boolean; isDirectory(): boolean };
+  realpathSync(path: string): string;
+  readlinkSync(path: string): string;
+  readFileSync(path: string, encoding: "utf8"): string;
+  writeFileSync(path: string, text: string): void;
+  renameSync(from: string, to: string): void;
+  rmSync(path: string, options: { force: boolean }): void;
+  readdirSync(path: string): string[];
+}
+
+/** The parts of `process` that Bun and Node share. */
+export interface NodeProcess {
+  /** Environment variables. */
+  env: Record<string, string | undefined>;
+  /** Command line; the second entry is the script. */
+  argv: string[];
+  /** The process id. */
+  pid: number;
+  /** Operating system, in Node's spelling. */
+  platform: string;
+  /** Processor, in Node's spelling. */
+  arch: string;
+  /** Versions; `node` is set on Bun too. */
+  versions?: Record<string, string | undefined>;
+  /** The working directory. */
+  cwd(): string;
+  /** Sends a signal; a negative pid names a process group, signal 0 only asks. */
+  kill(pid: number, signal: string | number): boolean;
+  /** Adds a listener. */
+  on(event: string, listener: () => void): void;
+  /** Removes a listener. */
+  off(event: string, listener: () => void): void;
+  /** A built-in module without an import. */
+  getBuiltinModule?(name: string): unknown;
+}
+
+interface Globals {
+  Deno?: { version?: { deno?: string } };
+  Bun?: unknown;
+  process?: NodeProcess;
+  WebSocketPair?: unknown;
+  EdgeRuntime?: unknown;
+  navigator?: { userAgent?: string };
+}
+
+function globals(): Globals {
+  return globalThis as unknown as Globals;
+}
+
+/** Which runtime this is. */
+export function runtimeName(): RuntimeName {
+  const host = globals();
+  if (host.Deno?.version?.deno !== undefined) return "deno";
+  if (host.Bun !== undefined) return "bun";
+  // Edge runtimes imitate `process`, so they are asked for first.
+  if (host.WebSocketPair !== undefined || host.EdgeRuntime !== undefined) return "workerd";
+  if (host.navigator?.userAgent === "Cloudflare-Workers") return "workerd";
+  if (
+    host.process?.versions?.["node"] !== undefined &&
+    typeof host.process.getBuiltinModule === "function"
+  ) return "node";
+  return "browser";
+}
+
+/** Whether this runtime can start processes at all. */
+export function canSpawn(): boolean {
+  const name = runtimeName();
+  return name === "deno" || name === "bun" || name === "node";
+}
+
+/** `process` of Bun and Node; `null` elsewhere. */
+export function nodeProcess(): NodeProcess | null {
+  const name = runtimeName();
+  return name === "bun" || name === "node" ? globals().process ?? null : null;
+}
+
+/** A `node:` module on Bun and Node, taken without an import so that bundlers never see one. */
+export function builtin<T>(name: string): T | null {
+  return (nodeProcess()?.getBuiltinModule?.(name) ?? null) as T | null;
+}
+
+/** What Deno says about one permission; other runtimes grant everything. Never prompts. */
+export function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
+  if (runtimeName() !== "deno") return true;
+  try {
+    const status = Deno.permissions.querySync(descriptor);
+    // A grant with holes in it is not the grant that was asked about.
+    return status.state === "granted" && !(status as { partial?: boolean }).partial;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether this script may run a command; without one: any command. */
+export function canRun(command?: string): boolean {
+  return isGranted(command === undefined ? { name: "run" } : { name: "run", command });
+}
+
+/** Whether this script may read a path. */
+export function canRead(path: string): boolean {
+  return path !== "" && isGranted({ name: "read", path });
+}
+
+/** Whether this script may read an environment variable. */
+export function canReadEnv(name: string): boolean {
+  return isGranted({ name: "env", variable: name });
+}
+
+/** Whether this script may connect to a host (`host:port`). */
+export function canConnect(host: string): boolean {
+  return isGranted({ name: "net", host });
+}
+
+/** An environment variable; `undefined` when it is not set or this script may not read it. */
+export function readEnv(name: string): string | undefined {
+  if (runtimeName() === "deno") {
+    try {
+      return canReadEnv(name) ? Deno.env.get(name) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+  return nodeProcess()?.env[name];
+}
+
+/** The operating system in Node's spelling: `linux`, `darwin`, `win32` … */
+export function platformName(): string {
+  if (runtimeName() === "deno") return Deno.build.os === "windows" ? "win32" : Deno.build.os;
+  return nodeProcess()?.platform ?? "unknown";
+}
+
+/** The processor in Node's spelling: `x64`, `arm64` … */
+export function archName(): string {
+  if (runtimeName() === "deno") return Deno.build.arch === "x86_64" ? "x64" : "arm64";
+  return nodeProcess()?.arch ?? "unknown";
+}
+
+/** The working directory, when there is one. */
+export function currentDirectory(): string | null {
+  try {
+    return runtimeName() === "deno" ? Deno.cwd() : nodeProcess()?.cwd() ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The path of the script that was started, when it is a file. */
+export function scriptPath(): string | null {
+  try {
+    if (runtimeName() === "deno") return fileUrlToPath(Deno.mainModule, platformName());
+    return nodeProcess()?.argv[1] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The path that a `file:` URL names, or `null` for any other URL. */
+export function fileUrlToPath(url: string, platform: string): string | null {
+  if (!url.startsWith("file://")) return null;
+  const path = decodeURIComponent(new URL(url).pathname);
+  return platform === "win32" ? path.slice(1).replaceAll("/", "\\") : path;
+}
+
+/** What a path leads to. */
+export function pathKind(path: string): PathKind {
+  try {
+    if (runtimeName() === "deno") {
+      if (!canRead(path)) return "unknown";
+      const stat = Deno.statSync(path);
+      return stat.isDirectory ? "directory" : "file";
+    }
+    const fs = builtin<NodeFs>("node:fs");
+    if (fs === null) return "unknown";
+    return fs.statSync(path).isDirectory() ? "directory" : "file";
+  } catch (error) {
+    return isMissing(error) ? "missing" : "unknown";
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const { name, code } = error as { name?: string; code?: string };
+  return name === "NotFound" || name === "NotADirectory" || code === "ENOENT" || code === "ENOTDIR";
+}
+
+/** A path with all links followed, or `null` when it can't be told. */
+export function realPath(path: string): string | null {
+  return attempt(
+    path,
+    () => Deno.realPathSync(path),
+    (fs) => fs.realpathSync(path),
+  );
+}
+
+/** Where a symbolic link points, or `null` when it is none or can't be read. */
+export function readLink(path: string): string | null {
+  return attempt(
+    path,
+    () => Deno.readLinkSync(path),
+    (fs) => fs.readlinkSync(path),
+  );
+}
+
+/** The text of a small file, or `null` when it can't be read. */
+export function readTextFile(path: string): string | null {
+  return attempt(
+    path,
+    () => Deno.readTextFileSync(path),
+    (fs) => fs.readFileSync(path, "utf8"),
+  );
+}
+
+/** The names in a directory; empty when it can't be read. */
+export function listDirectory(path: string): string[] {
+  return attempt(
+    path,
+    () => Array.from(Deno.readDirSync(path), (entry) => entry.name),
+    (fs) => fs.readdirSync(path),
+  ) ?? [];
+}
+
+function attempt<T>(path: string, onDeno: () => T, onNode: (fs: NodeFs) => T): T | null {
+  try {
+    if (runtimeName() === "deno") return canRead(path) ? onDeno() : null;
+    const fs = builtin<NodeFs>("node:fs");
+    return fs === null ? null : onNode(fs);
+  } catch {
+    return null;
+  }
+}
+
+/** Replaces a small file in one step. Throws the runtime's own error when that is not possible. */
+export function writeTextFile(path: string, text: string): void {
+  const draft = `${path}.new`;
+  if (runtimeName() === "deno") {
+    Deno.writeTextFileSync(draft, text);
+    Deno.renameSync(draft, path);
+    return;
+  }
+  const fs = builtin<NodeFs>("node:fs");
+  fs?.writeFileSync(draft, text);
+  fs?.renameSync(draft, path);
+}
+
+/** Removes a file; says nothing when it is not there or can't be removed. */
+export function removeFile(path: string): void {
+  try {
+    if (runtimeName() === "deno") {
+      if (isGranted({ name: "write", path })) Deno.removeSync(path);
+    } else builtin<NodeFs>("node:fs")?.rmSync(path, { force: true });
+  } catch {
+    // Nothing depends on the removal.
+  }
+}
+
+/** Sends a signal to any process, when this script may; `true` when it was delivered. */
+export function signalProcess(pid: number, signal: "SIGTERM" | "SIGKILL"): boolean {
+  try {
+    if (runtimeName() === "deno") {
+      // Deno asks for the unscoped permission here; a scoped script has only `child.kill`.
+      if (!canRun()) return false;
+      Deno.kill(pid, signal);
+      return true;
+    }
+    return nodeProcess()?.kill(pid, signal) ?? false;
+  } catch {
+    return false;
+  }
+}
+
+/** Blocks this thread for some milliseconds; for exit handlers, where nothing can be awaited. */
+export function blockFor(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}

@@ -1,0 +1,181 @@
+/**
+ * A transport over the pipes of a process that we own.
+ * @module
+ */
+import type { ProcessExit } from "../errors.ts";
+import { within } from "./_drain.ts";
+import { endWithScript } from "./_exit_hook.ts";
+import { descendants, killEntries } from "./_process_tree.ts";
+import { StderrTail } from "./_stderr_tail.ts";
+import { type ChildProcess, type ProcessSpec, spawnProcess } from "./process.ts";
+import type {
+  Transport,
+  TransportCloseOptions,
+  TransportCloseReport,
+  TransportSink,
+} from "./transport.ts";
+
+/** Options of {@linkcode openStdio}. */
+export interface StdioOptions {
+  /** What to start. `detached` defaults to `true` here: Ctrl-C then reaches codex as a clean end of stdin. */
+  process: ProcessSpec;
+  /** Gives up and ends the process again. */
+  signal?: AbortSignal;
+  /** Receives stderr as it comes, as text. */
+  onStderr?: (text: string) => void;
+  /** Called once, when the process is gone. */
+  onGone?: () => void;
+}
+
+/** How long each step of the close ladder waits by default, in milliseconds. */
+export const DEFAULT_GRACE_MS: number = 1000;
+
+/** Starts a process and talks to it over its pipes. Rejects like `spawnProcess`, or with `signal.reason`. */
+export async function openStdio(options: StdioOptions): Promise<StdioTransport> {
+  options.signal?.throwIfAborted();
+  const child = await spawnProcess({ detached: true, ...options.process });
+  const transport = new StdioTransport(child, options);
+  if (options.signal?.aborted) {
+    await transport.close();
+    throw options.signal.reason;
+  }
+  return transport;
+}
+
+/** A {@linkcode Transport} over a child process. */
+export class StdioTransport implements Transport {
+  /** Always `"stdio"`. */
+  readonly kind = "stdio" as const;
+  /** The process id. */
+  readonly pid: number;
+  /** Pipes carry messages of any size. */
+  readonly maxOutboundBytes: null = null;
+  readonly #child: ChildProcess;
+  readonly #stderr: StderrTail;
+  readonly #ended: Promise<ProcessExit>;
+  #sink: TransportSink | undefined;
+  #early: Uint8Array[] = [];
+  #exit: ProcessExit | null = null;
+  #over: ProcessExit | null = null;
+  #closing: Promise<TransportCloseReport> | undefined;
+
+  /** Takes over a running process. */
+  constructor(child: ChildProcess, options: Pick<StdioOptions, "onStderr" | "onGone"> = {}) {
+    this.#child = child;
+    this.pid = child.pid;
+    this.#stderr = new StderrTail(options.onStderr);
+    child.onStderr((chunk) => this.#stderr.push(chunk));
+    const forget = endWithScript(child);
+    this.#ended = this.#watch(() => {
+      forget();
+      options.onGone?.();
+    });
+  }
+
+  /** Begins delivery to the sink. */
+  start(sink: TransportSink): void {
+    if (this.#sink !== undefined) throw new Error("A transport can be started only once.");
+    this.#sink = sink;
+    if (this.#over === null && this.#exit === null) {
+      this.#child.onStdout((chunk) => sink.bytes(chunk));
+      return;
+    }
+    // The process ended first; its output was kept by #watch.
+    for (const chunk of this.#early.splice(0)) sink.bytes(chunk);
+    const over = this.#over;
+    // Not from inside this call: the caller is not ready before it returns.
+    if (over !== null) queueMicrotask(() => this.#deliverClosed(sink, over));
+  }
+
+  /** Writes whole messages; resolves when the pipe took them. */
+  write(text: string): Promise<void> {
+    return this.#closing === undefined ? this.#child.write(text) : Promise.resolve();
+  }
+
+  /** The last 16 KiB of stderr so far. */
+  stderrTail(): string {
+    return this.#stderr.toString();
+  }
+
+  /** The ladder: end of stdin, SIGTERM, SIGKILL, each with its grace; then the process is reaped. */
+  close(options: TransportCloseOptions = {}): Promise<TransportCloseReport> {
+    return this.#closing ??= this.#close(options.graceMs ?? DEFAULT_GRACE_MS);
+  }
+
+  /** SIGKILL now, to the process and all that is known to be below it. */
+  kill(): void {
+    const below = this.#exit === null ? descendants(this.pid) : [];
+    this.#child.kill("SIGKILL", { tree: true });
+    this.#child.kill("SIGKILL");
+    killEntries(below);
+  }
+
+  /** Lets the script end although the process runs; it is then ended by the exit hook. */
+  unref(): void {
+    this.#child.unref();
+  }
+
+  /** Keeps the script running while the process runs; the default. */
+  ref(): void {
+    this.#child.ref();
+  }
+
+  async #watch(onGone: () => void): Promise<ProcessExit> {
+    const exit = await this.#child.exited;
+    this.#exit = exit;
+    if (this.#sink === undefined) {
+      this.#child.onStdout((chunk) => {
+        if (this.#sink === undefined) this.#early.push(chunk);
+        else this.#sink.bytes(chunk);
+      });
+    }
+    // What the process left in its own group has lost its owner.
+    if (this.#closing === undefined) this.#child.kill("SIGTERM", { tree: true });
+    onGone();
+    await this.#child.release();
+    this.#over = exit;
+    if (this.#sink !== undefined) this.#deliverClosed(this.#sink, exit);
+    return exit;
+  }
+
+  #deliverClosed(sink: TransportSink, exit: ProcessExit): void {
+    sink.closed({ exit, stderrTail: this.stderrTail() });
+  }
+
+  async #close(graceMs: number): Promise<TransportCloseReport> {
+    const started = performance.now();
+    const { how, complete } = await this.#descend(graceMs);
+    const exit = this.#exit;
+    if (exit !== null) await this.#ended;
+    return {
+      // A killed launcher may leave the real server behind, unless its whole group or all pipe holders ended.
+      gone: exit !== null && (complete || this.#child.stdoutEnded),
+      how,
+      exit,
+      durationMs: Math.round(performance.now() - started),
+    };
+  }
+
+  async #descend(
+    graceMs: number,
+  ): Promise<{ how: TransportCloseReport["how"]; complete: boolean }> {
+    const child = this.#child;
+    if (this.#exit !== null) return { how: "alreadyExited", complete: true };
+    child.closeStdin();
+    if (await within(child.exited, graceMs)) {
+      child.kill("SIGTERM", { tree: true });
+      return { how: "eof", complete: true };
+    }
+    if (!child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
+    if (await within(child.exited, graceMs)) {
+      child.kill("SIGKILL", { tree: true });
+      return { how: "sigterm", complete: true };
+    }
+    const below = descendants(this.pid);
+    const group = child.kill("SIGKILL", { tree: true });
+    child.kill("SIGKILL");
+    const gone = await within(child.exited, graceMs);
+    killEntries(below);
+    return { how: gone ? "sigkill" : "unknown", complete: group };
+  }
+}
