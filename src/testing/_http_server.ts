@@ -123,7 +123,14 @@ async function serveOnDeno(handler: Handler): Promise<HttpServer> {
     return await response;
   };
   const server = host.Deno.serve(
-    { hostname: "127.0.0.1", port: 0, signal: stop.signal, onListen: () => {} },
+    {
+      hostname: "127.0.0.1",
+      port: 0,
+      signal: stop.signal,
+      onListen: () => {},
+      // A cut body arrives here too; the default handler would print it.
+      onError: () => new Response(null, { status: 500 }),
+    },
     answer,
   );
   return {
