@@ -72,6 +72,11 @@ export class StdioTransport implements Transport {
     });
   }
 
+  /** How the process ended; `null` while it runs. */
+  get exit(): ProcessExit | null {
+    return this.#exit;
+  }
+
   /** Begins delivery to the sink. */
   start(sink: TransportSink): void {
     if (this.#sink !== undefined) throw new Error("A transport can be started only once.");

@@ -1,0 +1,336 @@
+/**
+ * A transport to a running `codex app-server --listen ws://…`: attached to, not owned.
+ * @module
+ */
+import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors.ts";
+import { within } from "./_drain.ts";
+import { splitMessages } from "./_messages.ts";
+import { canConnect, type RuntimeName, runtimeName } from "./_platform.ts";
+import { refusalOf } from "./_ws_refusal.ts";
+import type {
+  Transport,
+  TransportCloseOptions,
+  TransportCloseReport,
+  TransportFactory,
+  TransportSink,
+} from "./transport.ts";
+
+/** The largest message the server accepts in a frame; a larger one makes it drop the connection. */
+export const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
+
+/** Options of {@linkcode webSocketTransport}. */
+export interface WebSocketOptions {
+  /** Where the server listens, such as `ws://127.0.0.1:4500`. */
+  url: string;
+  /** The server's capability token, sent as a bearer token. Default none. */
+  token?: string;
+  /** How long to wait for the connection, in milliseconds. Default 10,000. */
+  connectTimeoutMs?: number;
+}
+
+/** What is used of a WebSocket; the standard one has it, and that of Workers' `fetch`. */
+export interface SocketLike {
+  /** Bytes that were sent but are not yet on the wire. */
+  readonly bufferedAmount?: number;
+  /** Sends one text frame. */
+  send(text: string): void;
+  /** Begins the closing handshake. */
+  close(code?: number): void;
+  /** Adds a listener. */
+  addEventListener(type: string, listener: (event: SocketEvent) => void): void;
+}
+
+/** What is used of a WebSocket's events. */
+export interface SocketEvent {
+  /** The payload of a message. */
+  data?: unknown;
+  /** The close code. */
+  code?: number;
+  /** The close reason. */
+  reason?: string;
+  /** A description of an error, where the runtime gives one. */
+  message?: string;
+}
+
+/**
+ * Attaches to a running app server; each call of the factory opens a new connection.
+ *
+ * The factory rejects with `ConnectionClosedError` (refused, with the server's reason; not reachable; too
+ * late), `PermissionDeniedError` (Deno without `--allow-net`), `SpawnError` (this runtime can't do it, with
+ * what to use instead), or the signal's reason.
+ */
+export function webSocketTransport(options: WebSocketOptions): TransportFactory {
+  return ({ signal } = {}) => open(options, signal);
+}
+
+async function open(options: WebSocketOptions, signal?: AbortSignal): Promise<Transport> {
+  signal?.throwIfAborted();
+  const url = parseUrl(options.url);
+  const how = connectMethod(runtimeName(), options.token !== undefined, hasWebSocket());
+  if (how === "impossible") throw unsupported();
+  const host = `${url.hostname}:${url.port || (url.protocol === "wss:" ? "443" : "80")}`;
+  if (!canConnect(host)) {
+    throw new PermissionDeniedError(`Connecting to ${url.origin}`, [`--allow-net=${host}`]);
+  }
+  const headers: Record<string, string> = options.token === undefined
+    ? {}
+    : { Authorization: `Bearer ${options.token}` };
+  const socket = how === "fetch"
+    ? await upgradeByFetch(url, headers, signal)
+    : await openSocket(url, headers, options.connectTimeoutMs ?? 10_000, signal);
+  return new WebSocketTransport(socket, url.origin);
+}
+
+/** How a runtime opens a WebSocket that may need headers; pure. */
+export function connectMethod(
+  runtime: RuntimeName,
+  needsHeaders: boolean,
+  hasConstructor: boolean,
+): "constructor" | "fetch" | "impossible" {
+  if (runtime === "workerd") return "fetch";
+  if (!hasConstructor) return "impossible";
+  // Browsers take only sub-protocols as the second argument, and always send an Origin, which codex refuses.
+  return runtime === "browser" && needsHeaders ? "impossible" : "constructor";
+}
+
+function hasWebSocket(): boolean {
+  return typeof (globalThis as { WebSocket?: unknown }).WebSocket === "function";
+}
+
+function unsupported(): SpawnError {
+  const browser = runtimeName() === "browser";
+  return new SpawnError(
+    browser
+      ? "A browser cannot connect to codex directly: it can't send the bearer token, and codex refuses " +
+        "connections with an Origin. Use `web.createBridge` on a server and call that from the page."
+      : "This runtime has no WebSocket. Use Node 22 or newer, Deno or Bun.",
+    { data: { reason: "noWebSocket", runtime: runtimeName() } },
+  );
+}
+
+function parseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || !/^wss?:$/.test(url.protocol)) {
+    throw new ConnectionClosedError(
+      "The app server's url must start with ws:// or wss://, such as ws://127.0.0.1:4500.",
+      { retryable: false },
+    );
+  }
+  return url;
+}
+
+function httpUrl(url: URL): string {
+  const http = new URL(url);
+  http.protocol = url.protocol === "wss:" ? "https:" : "http:";
+  return http.href;
+}
+
+/** Workers: the upgrade is a response of `fetch`. */
+async function upgradeByFetch(
+  url: URL,
+  headers: Record<string, string>,
+  signal?: AbortSignal,
+): Promise<SocketLike> {
+  let response: Response & { webSocket?: SocketLike & { accept(): void } };
+  try {
+    response = await fetch(httpUrl(url), {
+      headers: { ...headers, Upgrade: "websocket" },
+      ...(signal === undefined ? {} : { signal }),
+    });
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason;
+    throw new ConnectionClosedError(`The app server at ${url.origin} can't be reached.`, { cause });
+  }
+  if (!response.webSocket) {
+    throw refusal(url, { status: response.status, text: (await response.text()).slice(0, 200) });
+  }
+  response.webSocket.accept();
+  return response.webSocket;
+}
+
+function refusal(url: URL, found: { status: number; text: string }, cause?: unknown): Error {
+  return new ConnectionClosedError(
+    `The app server at ${url.origin} refused the connection: ${refusalOf(found)}`,
+    {
+      retryable: found.status >= 500,
+      data: { httpStatus: found.status },
+      ...(cause === undefined ? {} : { cause }),
+    },
+  );
+}
+
+/** The standard constructor; its second argument is passed only when there are headers. */
+async function openSocket(
+  url: URL,
+  headers: Record<string, string>,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<SocketLike> {
+  const Socket = (globalThis as unknown as {
+    WebSocket: new (url: string, options?: unknown) => SocketLike;
+  }).WebSocket;
+  const socket = Object.keys(headers).length > 0
+    ? new Socket(url.href, { headers })
+    : new Socket(url.href);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let onAbort: (() => void) | undefined;
+  // Both the error and the close event tell of a failure, in an order that differs by runtime.
+  const over = new Promise<void>((resolve) => socket.addEventListener("close", () => resolve()));
+  const outcome = await new Promise<"open" | "late" | "aborted" | { failed: string }>((resolve) => {
+    socket.addEventListener("open", () => resolve("open"));
+    socket.addEventListener("error", (event) => resolve({ failed: event.message ?? "" }));
+    socket.addEventListener("close", (event) => resolve({ failed: event.reason ?? "" }));
+    timer = setTimeout(() => resolve("late"), timeoutMs);
+    onAbort = () => resolve("aborted");
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
+  });
+  clearTimeout(timer);
+  if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+  if (outcome === "open") return socket;
+  socket.close();
+  await within(over, 200);
+  if (outcome === "aborted") throw signal?.reason;
+  if (outcome === "late") {
+    throw new ConnectionClosedError(
+      `The app server at ${url.origin} did not answer within ${timeoutMs} ms.`,
+    );
+  }
+  throw await explain(url, headers, outcome.failed);
+}
+
+/** WebSockets hide why they were refused; a plain request to the same place tells. */
+async function explain(url: URL, headers: Record<string, string>, message: string): Promise<Error> {
+  try {
+    const response = await fetch(httpUrl(url), { headers, signal: AbortSignal.timeout(1000) });
+    const text = (await response.text()).slice(0, 200);
+    return refusal(url, { status: response.status, text }, new Error(message));
+  } catch (cause) {
+    return new ConnectionClosedError(
+      `The app server at ${url.origin} can't be reached. Is \`codex app-server --listen\` running there?`,
+      { cause },
+    );
+  }
+}
+
+/** Above this, writes wait for the wire. */
+const HIGH_WATER_BYTES = 4 * 1024 * 1024;
+const POLL_MS = 5;
+
+/** A {@linkcode Transport} over an open WebSocket. */
+export class WebSocketTransport implements Transport {
+  /** Always `"websocket"`. */
+  readonly kind = "websocket" as const;
+  /** The process is not ours. */
+  readonly pid: null = null;
+  /** 16 MiB. */
+  readonly maxOutboundBytes: number = MAX_FRAME_BYTES;
+  readonly #socket: SocketLike;
+  readonly #over: Promise<void>;
+  #early: string[] = [];
+  #sink: TransportSink | undefined;
+  #closed: { error?: unknown } | null = null;
+  #settle: () => void = () => {};
+  #closing: Promise<TransportCloseReport> | undefined;
+
+  /** Takes over an open socket. */
+  constructor(socket: SocketLike, origin: string) {
+    this.#socket = socket;
+    this.#over = new Promise((resolve) => this.#settle = resolve);
+    const decoder = new TextDecoder();
+    socket.addEventListener("message", ({ data }) => {
+      // The server sends text only; a proxy in between may not keep it so.
+      const text = typeof data === "string"
+        ? data
+        : data instanceof ArrayBuffer
+        ? decoder.decode(data)
+        : null;
+      if (text === null || this.#closed !== null) return;
+      if (this.#sink === undefined) this.#early.push(text);
+      else this.#sink.text(text);
+    });
+    let failure = "";
+    socket.addEventListener("error", (event) => failure = event.message ?? "");
+    socket.addEventListener("close", ({ code, reason }) => {
+      if (this.#closing !== undefined) return this.#end({});
+      const why = reason || failure || "no close frame";
+      this.#end({
+        error: new ConnectionClosedError(
+          `The app server at ${origin} closed the connection (${why}, code ${code ?? "unknown"}).`,
+          { data: { closeCode: code ?? null } },
+        ),
+      });
+    });
+  }
+
+  /** Begins delivery to the sink. */
+  start(sink: TransportSink): void {
+    if (this.#sink !== undefined) throw new Error("A transport can be started only once.");
+    this.#sink = sink;
+    for (const text of this.#early.splice(0)) sink.text(text);
+    // Not from inside this call: the caller is not ready before it returns.
+    if (this.#closed !== null) queueMicrotask(() => this.#deliverClosed());
+  }
+
+  /** Sends each message as a frame of its own; resolves when the wire keeps up. */
+  async write(text: string): Promise<void> {
+    try {
+      for (const message of splitMessages(text)) {
+        if (this.#closed !== null) return;
+        this.#socket.send(message);
+      }
+    } catch {
+      return; // A socket that is closing; its close event tells.
+    }
+    while (this.#closed === null && (this.#socket.bufferedAmount ?? 0) > HIGH_WATER_BYTES) {
+      await within(this.#over, POLL_MS);
+    }
+  }
+
+  /** Always empty: the server's stderr is elsewhere. */
+  stderrTail(): string {
+    return "";
+  }
+
+  /** Closes the connection; the server lives on. */
+  close(options: TransportCloseOptions = {}): Promise<TransportCloseReport> {
+    return this.#closing ??= this.#close(options.graceMs ?? 1000);
+  }
+
+  /** Drops the connection without waiting. */
+  kill(): void {
+    this.#closing ??= this.#close(0);
+  }
+
+  async #close(graceMs: number): Promise<TransportCloseReport> {
+    const started = performance.now();
+    this.#shut();
+    await within(this.#over, graceMs);
+    this.#end({});
+    return {
+      gone: true,
+      how: "detached",
+      exit: null,
+      durationMs: Math.round(performance.now() - started),
+    };
+  }
+
+  #shut(): void {
+    try {
+      this.#socket.close(1000);
+    } catch {
+      // It was closed from the other side.
+    }
+  }
+
+  #end(closed: { error?: unknown }): void {
+    if (this.#closed !== null) return;
+    this.#closed = closed;
+    this.#settle();
+    if (this.#sink !== undefined) this.#deliverClosed();
+  }
+
+  #deliverClosed(): void {
+    this.#sink?.closed({ exit: null, stderrTail: "", ...this.#closed });
+  }
+}
