@@ -140,7 +140,7 @@ export function created(id: string): JsonObject {
 /** The last event of a good response. */
 export function completed(id: string, usage: Usage): JsonObject {
   const input = usage.inputTokens ?? 10;
-  const output = usage.outputTokens ?? 5;
+  const output = usage.outputTokens ?? 3;
   return {
     type: "response.completed",
     response: {

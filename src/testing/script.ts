@@ -158,7 +158,7 @@ export interface Usage {
   inputTokens?: number;
   /** Cached input tokens. Default 0. */
   cachedInputTokens?: number;
-  /** Output tokens, reasoning included. Default 5. */
+  /** Output tokens, reasoning included. Default 3. */
   outputTokens?: number;
   /** Reasoning tokens. Default 0. */
   reasoningTokens?: number;
