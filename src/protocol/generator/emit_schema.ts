@@ -1,0 +1,104 @@
+/**
+ * Writes `generated/schema.ts`: the table that `validator.ts` interprets, as JSON text.
+ *
+ * A type is a number (a primitive), a string (the name of a definition) or an array that starts with its kind:
+ *
+ * - `["?", type]` the type or `null`; `["a", type]` an array; `["m", type]` a map; `["u", ...types]` any of them;
+ * - `["e", ...values]` one of these strings;
+ * - `["o", options, name, type, …]` an object. A name ends in `?` when the field may be missing, in `!` when only
+ *   what we send must have it. Options: 0, or `{r: type of other members, c: 1 when there are none, a: [type, …]
+ *   of which one must fit too}`;
+ * - `["t", tag, common, value, object, …]` an object told apart by the string in `tag`;
+ * - `["x", open, [value, …], key, type, …]` one of these strings, or an object with only one of these keys;
+ * - `["i", type, ...types]` the type, or, when it is received, one of the others.
+ *
+ * @module
+ */
+import { header } from "./header.ts";
+import type { Field, Ir, ObjectIr, Protocol } from "./ir.ts";
+
+type Json = number | string | Json[] | { [key: string]: Json };
+
+const ANY = 0;
+
+/** The text of `schema.ts`. */
+export function emitSchema({ definitions, methods, version }: Protocol): string {
+  const roots = new Set(methods.flatMap((m) => [m.params?.name, m.result]));
+  const lines: string[] = [];
+  for (const [name, node] of definitions) {
+    // References to primitives are written out, so that these have no line of their own.
+    if (typeof encode(node, definitions) === "number" && !roots.has(name)) continue;
+    lines.push(`${JSON.stringify(name)}:${JSON.stringify(encode(node, definitions))}`);
+  }
+  const text = `{${lines.join(",\n")}}`.replaceAll("\\", "\\\\").replaceAll("`", "\\`");
+  return `${header(version)}
+/** All definitions as one JSON object; \`src/protocol/_table.ts\` says how to read it. */
+export const schemaText: string = \`${text.replaceAll("${", "\\${")}\`;
+`;
+}
+
+function encode(node: Ir, definitions: ReadonlyMap<string, Ir>): Json {
+  const inner = (child: Ir): Json => encode(child, definitions);
+  switch (node.k) {
+    case "any":
+      return ANY;
+    case "string":
+      return node.nonEmpty ? 2 : 1;
+    case "number":
+      return 3;
+    case "integer":
+      return node.unsigned ? 5 : 4;
+    case "boolean":
+      return 6;
+    case "null":
+      return 7;
+    case "ref": {
+      const target = inner(definitions.get(node.name)!);
+      return typeof target === "number" ? target : node.name;
+    }
+    case "enum":
+      return ["e", ...node.values];
+    case "array":
+      return ["a", inner(node.of)];
+    case "map":
+      return ["m", inner(node.of)];
+    case "nullable":
+      return ["?", inner(node.of)];
+    case "union":
+      return ["u", ...node.of.map(inner)];
+    case "external":
+      return [
+        "x",
+        node.open ? 1 : 0,
+        node.values,
+        ...node.keys.flatMap(({ key, of }) => [key, inner(of)]),
+      ];
+    case "tagged": {
+      const variants = node.variants.flatMap(({ values, of }) =>
+        values.flatMap((value) => [value, object(of, inner, node.tag)])
+      );
+      const common = { fields: node.common, rest: null, closed: false, alternatives: [] };
+      return ["t", node.tag, object({ k: "object", ...common }, inner), ...variants];
+    }
+    case "object":
+      return object(node, inner);
+  }
+}
+
+function object(node: ObjectIr, inner: (child: Ir) => Json, tag?: string): Json {
+  const options: { [key: string]: Json } = {};
+  if (node.rest !== null && node.rest.k !== "any") options["r"] = inner(node.rest);
+  // Members of any type need no check, but must be told apart from members that there may not be.
+  if (node.rest?.k === "any") options["r"] = ANY;
+  if (node.closed) options["c"] = 1;
+  if (node.alternatives.length > 0) options["a"] = node.alternatives.map(inner);
+  const fields = node.fields.flatMap((field) => [
+    field.name + (field.requiredIn ? "" : field.required ? "!" : "?"),
+    field.name === tag ? 1 : fieldType(field, inner),
+  ]);
+  return ["o", Object.keys(options).length === 0 ? 0 : options, ...fields];
+}
+
+function fieldType({ of, alsoIn }: Field, inner: (child: Ir) => Json): Json {
+  return alsoIn.length === 0 ? inner(of) : ["i", inner(of), ...alsoIn.map(inner)];
+}
