@@ -6,7 +6,7 @@ import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../err
 import { within } from "./_drain.ts";
 import { splitMessages } from "./_messages.ts";
 import { canConnect, type RuntimeName, runtimeName } from "./_platform.ts";
-import { refusalOf } from "./_ws_refusal.ts";
+import { askForRefusal, explainRefusal, type Refusal, statusInMessage } from "./_ws_refusal.ts";
 import type {
   Transport,
   TransportCloseOptions,
@@ -148,9 +148,9 @@ async function upgradeByFetch(
   return response.webSocket;
 }
 
-function refusal(url: URL, found: { status: number; text: string }, cause?: unknown): Error {
+function refusal(url: URL, found: Refusal, cause?: unknown): Error {
   return new ConnectionClosedError(
-    `The app server at ${url.origin} refused the connection: ${refusalOf(found)}`,
+    `The app server at ${url.origin} refused the connection: ${explainRefusal(found)}`,
     {
       retryable: found.status >= 500,
       data: { httpStatus: found.status },
@@ -199,18 +199,14 @@ async function openSocket(
   throw await explain(url, headers, outcome.failed);
 }
 
-/** WebSockets hide why they were refused; a plain request to the same place tells. */
 async function explain(url: URL, headers: Record<string, string>, message: string): Promise<Error> {
-  try {
-    const response = await fetch(httpUrl(url), { headers, signal: AbortSignal.timeout(1000) });
-    const text = (await response.text()).slice(0, 200);
-    return refusal(url, { status: response.status, text }, new Error(message));
-  } catch (cause) {
-    return new ConnectionClosedError(
-      `The app server at ${url.origin} can't be reached. Is \`codex app-server --listen\` running there?`,
-      { cause },
-    );
-  }
+  const cause = new Error(message);
+  const found = statusInMessage(message) ??
+    (runtimeName() === "node" ? await askForRefusal(httpUrl(url), headers, 1000) : null);
+  return found !== null ? refusal(url, found, cause) : new ConnectionClosedError(
+    `The app server at ${url.origin} can't be reached. Is \`codex app-server --listen\` running there?`,
+    { cause },
+  );
 }
 
 /** Above this, writes wait for the wire. */
