@@ -1,0 +1,102 @@
+/**
+ * Which of its calls a filtered hook sees.
+ * @module
+ */
+import { commandsIn, wordsStartWith } from "./_command_words.ts";
+import { isAtOrBelow } from "./_path_prefix.ts";
+import { ALL_PHASES, invalidHook } from "./_validate.ts";
+import type { HookContext, HookPhase } from "./types.ts";
+
+/** What must hold for a hook to be called: all the fields that are given. */
+export interface HookMatcherOptions {
+  /** The phases. Default: all. */
+  phases?: readonly HookPhase[];
+  /**
+   * The tool's name, or several. An asterisk at the end stands for any ending: `"github/*"` is every tool of that MCP
+   * server. Only tool use has a name. Default: any call.
+   */
+  toolName?: string | readonly string[];
+  /**
+   * The words a command begins with, or several such beginnings: `"git push"`. Whole words, programs by their bare
+   * name. Each command of a script counts (`cd x && git push`), in doubt one too many: what a variable or a script file
+   * starts can't be told, so leave this out for a guard that must miss nothing. Default: any call.
+   */
+  commandPrefix?: string | readonly string[];
+  /**
+   * A directory: the context's cwd must be it or lie below it. Absolute, POSIX or Windows; whole segments are
+   * compared. Default: any directory.
+   */
+  cwdPrefix?: string;
+}
+
+/**
+ * Decides by phase, tool, command and directory whether a hook is called.
+ *
+ * ```ts ignore
+ * const pushes = new HookMatcher({ phases: ["preToolUse"], commandPrefix: "git push" });
+ * new FilteredPreHook(askOnCall, pushes);
+ * ```
+ */
+export class HookMatcher {
+  /** The phases; empty means all. */
+  readonly phases: readonly HookPhase[];
+  /** The tools' names; empty means any call. */
+  readonly toolNames: readonly string[];
+  /** The beginnings of commands; empty means any call. */
+  readonly commandPrefixes: readonly string[];
+  /** The directory, or `null` for any. */
+  readonly cwdPrefix: string | null;
+  readonly #prefixes: readonly (readonly string[])[];
+
+  /** Creates a matcher. Throws `PolicyError` for an unknown phase, or an empty name, command or directory. */
+  constructor(options: HookMatcherOptions = {}) {
+    this.phases = options.phases ?? [];
+    this.toolNames = list(options.toolName);
+    this.commandPrefixes = list(options.commandPrefix);
+    this.cwdPrefix = options.cwdPrefix ?? null;
+    this.#prefixes = this.commandPrefixes.map((text) => text.split(/\s+/).filter((w) => w !== ""));
+    const unknown = this.phases.find((phase) => !ALL_PHASES.includes(phase));
+    if (unknown !== undefined) {
+      throw invalidHook(`HookMatcher: unknown phase ${JSON.stringify(unknown)}`);
+    }
+    // An empty prefix would match everything or nothing; a filter must not leave that to a guess.
+    if (this.toolNames.includes("")) throw invalidHook("HookMatcher: toolName is empty");
+    if (this.cwdPrefix === "") throw invalidHook("HookMatcher: cwdPrefix is empty");
+    if (this.#prefixes.some((words) => words.length === 0)) {
+      throw invalidHook("HookMatcher: commandPrefix is empty");
+    }
+  }
+
+  /** Whether all the constraints hold. A constraint on something that the context lacks does not hold. */
+  matches(context: HookContext): boolean {
+    return this.#phase(context) && this.#tool(context) && this.#command(context) &&
+      this.#cwd(context);
+  }
+
+  #phase({ phase }: HookContext): boolean {
+    return this.phases.length === 0 || this.phases.includes(phase);
+  }
+
+  #tool({ toolName }: HookContext): boolean {
+    if (this.toolNames.length === 0) return true;
+    if (toolName === undefined) return false;
+    return this.toolNames.some((name) =>
+      name.endsWith("*") ? toolName.startsWith(name.slice(0, -1)) : toolName === name
+    );
+  }
+
+  #command(context: HookContext): boolean {
+    if (this.#prefixes.length === 0) return true;
+    const commands = commandsIn(context);
+    return this.#prefixes.some((prefix) => commands.some((words) => wordsStartWith(words, prefix)));
+  }
+
+  #cwd({ cwd }: HookContext): boolean {
+    if (this.cwdPrefix === null) return true;
+    return cwd !== undefined && isAtOrBelow(cwd, this.cwdPrefix);
+  }
+}
+
+function list(value: string | readonly string[] | undefined): readonly string[] {
+  return value === undefined ? [] : typeof value === "string" ? [value] : value;
+}
