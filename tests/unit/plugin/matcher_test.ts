@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { PolicyError } from "../../../src/errors.ts";
+import { FilteredPostHook, FilteredPreHook } from "../../../src/plugin/filtered_hook.ts";
+import { HookMatcher, type HookMatcherOptions } from "../../../src/plugin/matcher.ts";
+import { hasToolHooks, mergeHooks } from "../../../src/plugin/merge.ts";
+import type { HookContext, HookPhase, PreHook } from "../../../src/plugin/types.ts";
+import { test } from "../../_harness.ts";
+
+function context(facts: Partial<HookContext> = {}): HookContext {
+  return { phase: "preToolUse", correlationId: "hk-1", at: new Date(0), metadata: {}, ...facts };
+}
+
+const signal = new AbortController().signal;
+
+test("HookMatcher matches only when every constraint holds", () => {
+  const rows: [HookMatcherOptions, Partial<HookContext>, boolean][] = [
+    [{}, {}, true],
+    [{ phases: [] }, { phase: "postRun" }, true],
+    [{ phases: ["preTurn"] }, { phase: "preTurn" }, true],
+    [{ phases: ["preTurn"] }, { phase: "preRun" }, false],
+    [{ toolName: "git" }, { toolName: "git" }, true],
+    [{ toolName: "git" }, { toolName: "gitk" }, false],
+    [{ toolName: "git" }, {}, false],
+    [{ toolName: ["rm", "git"] }, { toolName: "git" }, true],
+    [{ toolName: "github/*" }, { toolName: "github/create_issue" }, true],
+    [{ toolName: "github/*" }, { toolName: "gitlab/create_issue" }, false],
+    [{ cwdPrefix: "/srv/app" }, { cwd: "/srv/app" }, true],
+    [{ cwdPrefix: "/srv/app" }, {}, false],
+    [{ toolName: "git", cwdPrefix: "/srv" }, { toolName: "git", cwd: "/home" }, false],
+    [{ toolName: "git", cwdPrefix: "/srv" }, { toolName: "git", cwd: "/srv/a" }, true],
+  ];
+  for (const [options, facts, expected] of rows) {
+    assert.equal(
+      new HookMatcher(options).matches(context(facts)),
+      expected,
+      JSON.stringify([options, facts]),
+    );
+  }
+});
+
+test("HookMatcher compares directories by whole segments, on POSIX and on Windows", () => {
+  const rows: [prefix: string, cwd: string, boolean][] = [
+    ["/srv/app", "/srv/app/src", true],
+    ["/srv/app/", "/srv/app", true],
+    ["/srv/app", "/srv/app2", false],
+    ["/srv/app", "/srv", false],
+    ["/srv/app", "/srv/app/../other", false],
+    ["/srv/app", "/srv/./app//x", true],
+    ["/", "/anything", true],
+    ["/srv/App", "/srv/app", false],
+    ["srv/app", "/srv/app", false],
+    ["/srv/app", "srv/app", false],
+    ["C:\\work", "C:\\work\\a", true],
+    ["C:\\work", "c:/WORK/a", true],
+    ["C:\\work", "C:\\work2", false],
+    ["C:\\", "C:\\x", true],
+    ["C:\\", "D:\\x", false],
+    ["C:\\work", "\\\\?\\C:\\work\\a", true],
+    ["C:\\work", "C:\\work\\..\\secret", false],
+    ["C:\\", "C:\\..\\..\\x", true],
+    ["\\\\host\\share", "\\\\HOST\\share\\a", true],
+    ["\\\\host\\share", "\\\\?\\UNC\\host\\share\\a", true],
+    ["\\\\host\\share", "\\\\host\\share2", false],
+    ["/c", "C:\\x", false],
+  ];
+  for (const [cwdPrefix, cwd, expected] of rows) {
+    const found = new HookMatcher({ cwdPrefix }).matches(context({ cwd }));
+    assert.equal(found, expected, `${cwd} below ${cwdPrefix}`);
+  }
+});
+
+test("HookMatcher finds a command wherever a script may start it", () => {
+  const rows: [prefix: string, facts: Partial<HookContext>, boolean][] = [
+    ["git push", { argv: ["git", "push", "origin"] }, true],
+    ["git push", { argv: ["git", "pull"] }, false],
+    ["git", { argv: ["/usr/bin/git", "status"] }, true],
+    ["git", { argv: ["C:\\Git\\git.exe", "status"] }, true],
+    ["git", { argv: ["gitk"] }, false],
+    ["git pu", { argv: ["git", "push"] }, false],
+    ["rm", { script: "cd /x && rm -rf y" }, true],
+    ["rm", { script: "echo rm" }, false],
+    ["rm", { script: "LANG=C rm -rf y" }, true],
+    ["rm", { script: "sudo -u me rm -rf y" }, true],
+    ["rm", { script: "find . -name x -exec rm {} \\;" }, true],
+    ["rm", { script: "ls | xargs -n1 rm" }, true],
+    ["rm", { script: "echo $(rm -rf y)" }, true],
+    ["rm", { script: "echo `rm -rf y`" }, true],
+    ["rm", { script: "r''m -rf y" }, true],
+    ["rm", { script: "r\\m -rf y" }, true],
+    ["rm", { script: "$TOOL -rf y" }, true],
+    ["rm", { script: "ls\nrm -rf y" }, true],
+    ["rm", { command: "/bin/bash -lc 'rm -rf y'" }, true],
+    ["rm", { command: "bash -c \"sh -c 'rm y'\"" }, true],
+    ["rm", { command: "cat notes" }, false],
+    ["rm", {}, false],
+  ];
+  for (const [commandPrefix, facts, expected] of rows) {
+    const found = new HookMatcher({ commandPrefix }).matches(context(facts));
+    assert.equal(found, expected, JSON.stringify([commandPrefix, facts]));
+  }
+});
+
+test("HookMatcher refuses constraints that could only be mistakes", () => {
+  const wrong: HookMatcherOptions[] = [
+    { phases: ["preturn" as HookPhase] },
+    { toolName: "" },
+    { commandPrefix: "  " },
+    { cwdPrefix: "" },
+  ];
+  for (const options of wrong) assert.throws(() => new HookMatcher(options), PolicyError);
+});
+
+test("a filtered hook keeps the inner hook's name, limits and error rule, and is asked only on a match", async () => {
+  let asked = 0;
+  const inner: PreHook = {
+    name: "guard",
+    onError: "continue",
+    timeoutMs: 77,
+    call: () => {
+      asked++;
+      return { type: "block", reason: "no" };
+    },
+  };
+  const hook = new FilteredPreHook(inner, { toolName: "git" });
+  assert.deepEqual([hook.name, hook.onError, hook.timeoutMs], ["guard", "continue", 77]);
+  assert.deepEqual(await hook.call(context({ toolName: "ls" }), { signal }), { type: "continue" });
+  assert.equal(asked, 0);
+  assert.equal((await hook.call(context({ toolName: "git" }), { signal })).type, "block");
+  const seen: HookPhase[] = [];
+  const post = new FilteredPostHook(
+    { name: "log", call: ({ phase }) => seen.push(phase) },
+    new HookMatcher({ phases: ["postTurn"] }),
+  );
+  post.call(context({ phase: "postRun" }), { signal });
+  post.call(context({ phase: "postTurn" }), { signal });
+  assert.deepEqual(seen, ["postTurn"]);
+});
+
+test("a filtered hook that never matches tool use does not count as a tool hook", () => {
+  const inner: PreHook = { name: "a", call: () => ({ type: "continue" }) };
+  assert.equal(hasToolHooks({ pre: [inner] }), true);
+  assert.equal(hasToolHooks({ pre: [new FilteredPreHook(inner, { phases: ["preTurn"] })] }), false);
+  assert.equal(hasToolHooks({ pre: [new FilteredPreHook(inner, { toolName: "git" })] }), true);
+  assert.equal(hasToolHooks({ post: [{ name: "p", call: () => {} }] }), false);
+  assert.equal(hasToolHooks({}), false);
+});
+
+test("mergeHooks() keeps client, session and call order", () => {
+  const pre = (name: string): PreHook => ({ name, call: () => ({ type: "continue" }) });
+  const merged = mergeHooks(
+    { pre: [pre("c1"), pre("c2")] },
+    undefined,
+    { pre: [pre("s")], post: [{ name: "s", call: () => {} }] },
+    { pre: [pre("a")] },
+  );
+  assert.deepEqual(merged.pre.map((hook) => hook.name), ["c1", "c2", "s", "a"]);
+  assert.deepEqual(merged.post.map((hook) => hook.name), ["s"]);
+  assert.deepEqual(mergeHooks(), { pre: [], post: [] });
+});
+
+test("mergeHooks() rejects hooks that would be lost or never run", () => {
+  const call = (): { type: "continue" } => ({ type: "continue" });
+  const rows: [unknown, RegExp][] = [
+    [{ pre: [{ name: "a", call }, { name: "a", call }] }, /Two pre-hooks are named "a"/],
+    [{ post: [{ name: "a", call }, { name: "a", call }] }, /Two post-hooks are named "a"/],
+    [{ pre: [{ name: "", call }] }, /needs a name/],
+    [{ pre: [{ call }] }, /needs a name/],
+    [{ pre: [{ name: "a" }] }, /no call function/],
+    [{ pre: [{ name: "a", call, phases: ["preTrun"] }] }, /unknown phase "preTrun"/],
+    [{ pre: [{ name: "a", call, phases: ["postTurn"] }] }, /no pre phase/],
+    [{ pre: [{ name: "a", call, phases: [] }] }, /no pre phase/],
+    [{ post: [{ name: "a", call, phases: ["preTurn"] }] }, /no post phase/],
+    [{ pre: [{ name: "a", call, timeoutMs: 0 }] }, /timeoutMs/],
+    [{ pre: [{ name: "a", call, timeoutMs: NaN }] }, /timeoutMs/],
+    [{ pre: [{ name: "a", call, timeoutMs: 2 ** 31 }] }, /timeoutMs/],
+    [{ pre: [{ name: "a", call, onError: "allow" }] }, /onError/],
+  ];
+  for (const [hooks, message] of rows) {
+    assert.throws(
+      () => mergeHooks(hooks as never),
+      (error: unknown) => error instanceof PolicyError && message.test(error.message),
+      String(message),
+    );
+  }
+});
