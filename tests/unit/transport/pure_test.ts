@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import type { JsonValue } from "../../../src/json.ts";
+import { splitMessages } from "../../../src/transport/_messages.ts";
+import { pathRules } from "../../../src/transport/_paths.ts";
+import { fileUrlToPath } from "../../../src/transport/_platform.ts";
+import { below, parseStat } from "../../../src/transport/_process_tree.ts";
+import { StderrTail } from "../../../src/transport/_stderr_tail.ts";
+import { windowsShellArgs } from "../../../src/transport/_windows_args.ts";
+import { explainRefusal, statusInMessage } from "../../../src/transport/_ws_refusal.ts";
+import { configFlags, toToml } from "../../../src/transport/config_flags.ts";
+import { judgeRecord, type PidRecord } from "../../../src/transport/pid_file.ts";
+import { connectMethod } from "../../../src/transport/websocket.ts";
+import { test } from "../../_harness.ts";
+
+test("toToml() writes each JSON value as TOML", () => {
+  const table: [JsonValue, string][] = [
+    ["plain", '"plain"'],
+    ['a "b" \\ \n \u0001 \x7f é', '"a \\"b\\" \\\\ \\n \\u0001 \\u007f é"'],
+    ["\ud800", '"\ufffd"'],
+    [1, "1"],
+    [-0.5, "-0.5"],
+    [true, "true"],
+    [["a", 1, null, [false]], '["a", 1, [false]]'],
+    [{ a: 1, "b c": { "d.e": "x" }, n: null }, '{ a = 1, "b c" = { "d.e" = "x" } }'],
+    [{}, "{}"],
+  ];
+  for (const [value, toml] of table) assert.equal(toToml(value), toml);
+});
+
+test("configFlags() writes one -c flag a setting and leaves out null", () => {
+  assert.deepEqual(configFlags({ model: "m", "model_providers.x.retries": 0, none: null }), [
+    "-c",
+    'model="m"',
+    "-c",
+    "model_providers.x.retries=0",
+  ]);
+  assert.deepEqual(configFlags(), []);
+});
+
+test("splitMessages() takes joined messages apart", () => {
+  assert.deepEqual(splitMessages("a\nb\n"), ["a", "b"]);
+  assert.deepEqual(splitMessages("a"), ["a"]);
+  assert.deepEqual(splitMessages("\n\n"), []);
+  assert.deepEqual(splitMessages(""), []);
+});
+
+test("pathRules() follows the rules of each system", () => {
+  const posix = pathRules("linux");
+  const windows = pathRules("win32");
+  assert.equal(posix.join("/", "a", "b"), "/a/b");
+  assert.equal(windows.join("C:\\", "a", "b"), "C:\\a\\b");
+  const directories: [typeof posix, string, string][] = [
+    [posix, "/a/b", "/a"],
+    [posix, "/a/b/", "/a"],
+    [posix, "/a", "/"],
+    [posix, "/", "/"],
+    [posix, "a", "."],
+    [windows, "C:\\a\\b", "C:\\a"],
+    [windows, "C:/a/b", "C:\\a"],
+    [windows, "C:\\a", "C:\\"],
+    [windows, "C:\\", "C:\\"],
+    [windows, "\\\\host\\share\\a", "\\\\host\\share\\"],
+    [windows, "\\\\host\\share\\", "\\\\host\\share\\"],
+  ];
+  for (const [rules, path, directory] of directories) assert.equal(rules.dirname(path), directory);
+  assert.equal(posix.basename("/a/b\\c"), "b\\c");
+  assert.equal(windows.basename("C:\\a/b"), "b");
+  assert.deepEqual(["codex", "./codex", "/x"].map(posix.isPath), [false, true, true]);
+  assert.deepEqual(["codex", ".\\codex", "C:codex"].map(windows.isPath), [false, true, true]);
+  assert.deepEqual(["/x", "x"].map(posix.isAbsolute), [true, false]);
+  assert.deepEqual(["C:\\x", "\\\\h\\s", "x"].map(windows.isAbsolute), [true, true, false]);
+});
+
+test("fileUrlToPath() gives the path of file: URLs only", () => {
+  assert.equal(fileUrlToPath("file:///a%20b/c.ts", "linux"), "/a b/c.ts");
+  assert.equal(fileUrlToPath("file:///C:/a/c.ts", "win32"), "C:\\a\\c.ts");
+  assert.equal(fileUrlToPath("https://x/a.ts", "linux"), null);
+});
+
+test("windowsShellArgs() quotes for the program and twice for cmd.exe", () => {
+  assert.deepEqual(windowsShellArgs("C:\\my tools\\codex.cmd", ["app-server", 'a="b&c"']), [
+    "/d",
+    "/s",
+    "/c",
+    '"C:\\my^ tools\\codex.cmd ^^^"app-server^^^" ^^^"a=\\^^^"b^^^&c\\^^^"^^^""',
+  ]);
+});
+
+test("StderrTail keeps the last 16 KiB across split code points", () => {
+  const tail = new StderrTail();
+  const bytes = new TextEncoder().encode("é😀");
+  for (const byte of bytes) tail.push(new Uint8Array([byte]));
+  assert.equal(tail.toString(), "é😀");
+  tail.push(new TextEncoder().encode("x".repeat(20_000)));
+  assert.equal(tail.toString(), "x".repeat(16_384));
+  tail.push(new TextEncoder().encode("\n" + "😀".repeat(8191) + "y"));
+  tail.push(new TextEncoder().encode("z"));
+  assert.equal(tail.toString().length, 16_384);
+  tail.push(new TextEncoder().encode("!"));
+  assert.ok(tail.toString().isWellFormed());
+});
+
+test("parseStat() reads names with spaces and parentheses", () => {
+  const fields = "S 7 9 9 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 100";
+  assert.deepEqual(parseStat(`42 (a ) (b) c) ${fields}`), {
+    pid: 42,
+    parent: 7,
+    startTime: "12345",
+  });
+  assert.equal(parseStat(""), null);
+  assert.equal(parseStat("42 (x) S"), null);
+});
+
+test("below() finds all descendants, whatever their order, and no others", () => {
+  const all = [[5, 4], [4, 2], [2, 1], [3, 1], [9, 8]].map(([pid, parent]) => ({
+    pid: pid!,
+    parent: parent!,
+    startTime: "0",
+  }));
+  assert.deepEqual(below(2, all).map((entry) => entry.pid).sort(), [4, 5]);
+  assert.deepEqual(below(5, all), []);
+});
+
+test("judgeRecord() reaps only what is certainly ours and has no owner", () => {
+  const record: PidRecord = { pid: 10, identity: "b/1", ownerPid: 20, ownerIdentity: "b/2" };
+  const world = (entries: Record<number, string>) => (pid: number) => entries[pid] ?? null;
+  const table: [Partial<PidRecord>, Record<number, string>, string][] = [
+    [{}, { 10: "b/1" }, "reap"],
+    [{}, { 10: "b/1", 20: "b/9" }, "reap"],
+    [{}, { 10: "b/1", 20: "b/2" }, "keep"],
+    [{ ownerIdentity: null }, { 10: "b/1" }, "keep"],
+    [{}, { 10: "b/7" }, "forget"],
+    [{}, { 10: "c/1" }, "forget"],
+    [{}, {}, "forget"],
+    [{ identity: null }, { 10: "b/1" }, "forget"],
+  ];
+  for (const [change, entries, verdict] of table) {
+    assert.equal(judgeRecord({ ...record, ...change }, world(entries)), verdict);
+  }
+});
+
+test("connectMethod() passes headers only where the runtime can send them", () => {
+  const table = [
+    ["deno", true, true, "constructor"],
+    ["bun", true, true, "constructor"],
+    ["node", true, true, "constructor"],
+    ["node", true, false, "impossible"],
+    ["workerd", true, true, "fetch"],
+    ["workerd", false, true, "fetch"],
+    ["browser", false, true, "constructor"],
+    ["browser", true, true, "impossible"],
+  ] as const;
+  for (const [runtime, headers, has, how] of table) {
+    assert.equal(connectMethod(runtime, headers, has), how);
+  }
+});
+
+test("explainRefusal() says what to do", () => {
+  assert.match(
+    explainRefusal({ status: 401, text: "missing token\n" }),
+    /401 \(missing token\).*`token`/,
+  );
+  assert.match(explainRefusal({ status: 403, text: "" }), /Origin/);
+  assert.match(explainRefusal({ status: 404, text: "" }), /Is this the url/);
+  assert.equal(explainRefusal({ status: 503, text: "busy" }), "HTTP 503 (busy).");
+});
+
+test("statusInMessage() reads the status that Deno and Bun tell", () => {
+  assert.deepEqual(
+    statusInMessage("NetworkError: failed to connect to WebSocket: Invalid status code: 401"),
+    { status: 401, text: "" },
+  );
+  assert.equal(statusInMessage("failed: Expected 101 status code: 403")?.status, 403);
+  assert.equal(statusInMessage("Received network error or non-101 status code."), null);
+});
