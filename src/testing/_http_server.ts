@@ -1,5 +1,8 @@
 /**
- * A loopback HTTP server on Deno, Bun and Node: the one place of this room that asks where it runs.
+ * A loopback HTTP server, and the `node:` modules of this room.
+ *
+ * `node:http` on Deno, Bun and Node alike: unlike `Deno.serve` it tells, without a warning on stderr, that a client
+ * left before it was answered, and it can drop a connection in the middle of a body.
  * @module
  */
 
@@ -27,8 +30,8 @@ export interface HttpStream {
   write(text: string): Promise<void>;
   /** Ends the body properly. */
   end(): void;
-  /** Drops the connection in the middle of the body. */
-  cut(): void;
+  /** Drops the connection in the middle of the body, after what was written has left. */
+  cut(): Promise<void>;
 }
 
 /** A running server. */
@@ -43,11 +46,6 @@ type Handler = (request: HttpRequest, reply: HttpReply) => Promise<void>;
 // deno-lint-ignore no-explicit-any
 const host = globalThis as any;
 
-/** Serves `handler` on a free port of 127.0.0.1. The handler must not reject. */
-export function serveLoopback(handler: Handler): Promise<HttpServer> {
-  return host.Deno?.serve === undefined ? serveOnNode(handler) : serveOnDeno(handler);
-}
-
 /** A `node:` module, on every runtime that has them; not imported, so that `mod.ts` loads anywhere. */
 // deno-lint-ignore no-explicit-any
 export function builtin(name: string): any {
@@ -60,89 +58,13 @@ export function builtin(name: string): any {
   return module;
 }
 
-const encoder = new TextEncoder();
-const HIGH_WATER_BYTES = 1 << 20;
-
-// deno-lint-ignore require-await
-async function serveOnDeno(handler: Handler): Promise<HttpServer> {
-  const stop = new AbortController();
-  const answer = async (request: Request): Promise<Response> => {
-    const gone = new AbortController();
-    const url = new URL(request.url);
-    let settle: (response: Response) => void = () => {};
-    const response = new Promise<Response>((resolve) => settle = resolve);
-    const body = await request.text().catch(() => "");
-    let complete = false;
-    const leave = () => {
-      if (!complete) gone.abort();
-    };
-    request.signal.addEventListener("abort", leave, { once: true });
-    const reply: HttpReply = {
-      send(status, headers, text) {
-        complete = true;
-        // 204 and its like must not carry a body.
-        settle(new Response(text === "" ? null : text, { status, headers }));
-      },
-      open(status, headers) {
-        let controller!: ReadableStreamDefaultController<Uint8Array>;
-        let drained = Promise.withResolvers<void>();
-        const stream = new ReadableStream<Uint8Array>({
-          start: (c) => void (controller = c),
-          pull: () => drained.resolve(),
-          cancel: () => {
-            leave();
-            drained.resolve();
-          },
-        }, { highWaterMark: HIGH_WATER_BYTES, size: (chunk) => chunk?.byteLength ?? 0 });
-        settle(new Response(stream, { status, headers }));
-        const finish = (act: () => void) => {
-          if (complete || gone.signal.aborted) return;
-          complete = true;
-          act();
-        };
-        return {
-          async write(text) {
-            if (complete || gone.signal.aborted) return;
-            controller.enqueue(encoder.encode(text));
-            if ((controller.desiredSize ?? 1) > 0) return;
-            drained = Promise.withResolvers<void>();
-            await drained.promise;
-          },
-          end: () => finish(() => controller.close()),
-          cut: () => finish(() => controller.error(new Error("connection cut by the script"))),
-        };
-      },
-    };
-    void handler({
-      method: request.method,
-      path: url.pathname + url.search,
-      headers: Object.fromEntries(request.headers),
-      body,
-      gone: gone.signal,
-    }, reply);
-    return await response;
-  };
-  const server = host.Deno.serve(
-    {
-      hostname: "127.0.0.1",
-      port: 0,
-      signal: stop.signal,
-      onListen: () => {},
-      // A cut body arrives here too; the default handler would print it.
-      onError: () => new Response(null, { status: 500 }),
-    },
-    answer,
-  );
-  return {
-    port: server.addr.port,
-    async close() {
-      stop.abort();
-      await server.finished;
-    },
-  };
+/** A moment for the operating system to take what was written. */
+function linger(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 10));
 }
 
-async function serveOnNode(handler: Handler): Promise<HttpServer> {
+/** Serves `handler` on a free port of 127.0.0.1. The handler must not reject. */
+export async function serveLoopback(handler: Handler): Promise<HttpServer> {
   // deno-lint-ignore no-explicit-any
   const server = builtin("http").createServer((request: any, response: any) => {
     const gone = new AbortController();
@@ -177,7 +99,15 @@ async function serveOnNode(handler: Handler): Promise<HttpServer> {
               complete = true;
               response.end();
             },
-            cut() {
+            async cut() {
+              if (!complete && !gone.signal.aborted) {
+                await new Promise<void>((resolve) => {
+                  response.write(": the end\n\n", () => resolve());
+                  gone.signal.addEventListener("abort", () => resolve(), { once: true });
+                });
+                // Bun calls back before the bytes are with the kernel.
+                await linger();
+              }
               complete = true;
               response.destroy();
             },

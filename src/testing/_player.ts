@@ -38,9 +38,9 @@ export async function play(
   } catch (error) {
     if (!player.opened) throw error;
     // Too late for a status: the client sees a broken stream.
-    return player.cut();
+    return await player.cut();
   }
-  if (signal.aborted) player.cut();
+  if (signal.aborted) await player.cut();
   else await player.complete();
 }
 
@@ -124,14 +124,12 @@ class Player {
         return this.#end();
       case "cut":
         await this.#open();
-        // One turn of the event loop, so that what was written leaves before the connection goes.
-        await pause(1, this.#signal);
-        this.cut();
+        await this.cut();
         return true;
       case "hang":
         await this.#open();
         await until(new Promise(() => {}), this.#signal);
-        this.cut();
+        await this.cut();
         return true;
     }
   }
@@ -146,9 +144,9 @@ class Player {
     this.#end();
   }
 
-  cut(): void {
+  async cut(): Promise<void> {
     if (this.#stream === undefined) this.#reply.send(503, {}, "");
-    else this.#stream.cut();
+    else await this.#stream.cut();
   }
 
   #end(): true {

@@ -17,5 +17,6 @@ export {
   type WaitForRequestOptions,
 } from "./scripted_model.ts";
 export type { ModelRequest, RecordedRequest, ToolOutput } from "./model_request.ts";
+export type { ModelStep, ModelTurn, SayOptions, Script, ToolCallOptions, Usage } from "./script.ts";
 /** The words of a model script: `say`, `exec`, `httpError`, `hang` and more. */
 export * as script from "./script.ts";
