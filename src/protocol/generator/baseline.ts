@@ -6,7 +6,7 @@ import { readBundle } from "./codex.ts";
 import { inboundRoots, reachable } from "./ir.ts";
 import type { Bundle } from "./json_schema.ts";
 import { methodsOf } from "./methods.ts";
-import { protocolOf } from "./protocol.ts";
+import { protocolOf } from "./read_protocol.ts";
 
 const ENVELOPES = ["ClientNotification", "ClientRequest", "ServerNotification", "ServerRequest"];
 

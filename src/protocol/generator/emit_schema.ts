@@ -6,8 +6,7 @@
  * - `["?", type]` the type or `null`; `["a", type]` an array; `["m", type]` a map; `["u", ...types]` any of them;
  * - `["e", ...values]` one of these strings;
  * - `["o", options, name, type, …]` an object. A name ends in `?` when the field may be missing, in `!` when only
- *   what we send must have it. Options: 0, or `{r: type of other members, c: 1 when there are none, a: [type, …]
- *   of which one must fit too}`;
+ *   what we send must have it. Options: 0, or `{r: type of other members, a: [object, …] of which one must fit too}`;
  * - `["t", tag, common, value, object, …]` an object told apart by the string in `tag`;
  * - `["x", open, [value, …], key, type, …]` one of these strings, or an object with only one of these keys;
  * - `["i", type, ...types]` the type, or, when it is received, one of the others.
@@ -87,10 +86,7 @@ function encode(node: Ir, definitions: ReadonlyMap<string, Ir>): Json {
 
 function object(node: ObjectIr, inner: (child: Ir) => Json, tag?: string): Json {
   const options: { [key: string]: Json } = {};
-  if (node.rest !== null && node.rest.k !== "any") options["r"] = inner(node.rest);
-  // Members of any type need no check, but must be told apart from members that there may not be.
-  if (node.rest?.k === "any") options["r"] = ANY;
-  if (node.closed) options["c"] = 1;
+  if (node.rest !== null) options["r"] = inner(node.rest);
   if (node.alternatives.length > 0) options["a"] = node.alternatives.map(inner);
   const fields = node.fields.flatMap((field) => [
     field.name + (field.requiredIn ? "" : field.required ? "!" : "?"),

@@ -157,11 +157,8 @@ function taggedOf(members: ObjectIr[]): (Ir & { k: "tagged" }) | null {
     for (const of of members) {
       const field = of.fields.find((candidate) => candidate.name === tag);
       if (field?.of.k !== "enum" || (members.length > 1 && field.of.values.length !== 1)) break;
-      if (field.of.values.some((value) => seen.has(value))) break;
+      if (!field.required || field.of.values.some((value) => seen.has(value))) break;
       field.of.values.forEach((value) => seen.add(value));
-      // A constant may be left out of `required` in the source; without it nothing could be told apart.
-      field.required = true;
-      field.requiredIn = true;
       variants.push({ values: field.of.values, of });
     }
     if (variants.length < members.length) continue;

@@ -4,9 +4,9 @@
  */
 import { readBaseline } from "./baseline.ts";
 import { readBundle } from "./codex.ts";
-import { inboundRoots, type Ir, outboundRoots, type Protocol, reachable } from "./ir.ts";
-import { type Bundle, toIr } from "./json_schema.ts";
+import { inboundRoots, outboundRoots, type Protocol, reachable } from "./ir.ts";
 import { methodsOf } from "./methods.ts";
+import { protocolOf } from "./read_protocol.ts";
 import { relax } from "./relax.ts";
 
 /** The version whose protocol the library speaks. */
@@ -39,19 +39,6 @@ export async function buildProtocol(): Promise<{ protocol: Protocol; differences
     if (!used.has(name)) protocol.definitions.delete(name);
   }
   return { protocol, differences };
-}
-
-/** Reads a bundle; `stable` as in {@linkcode methodsOf}. */
-export function protocolOf(bundle: Bundle, stable: ReadonlySet<string> | null): Protocol {
-  const definitions = new Map<string, Ir>();
-  for (const name of Object.keys(bundle.definitions).sort()) {
-    try {
-      definitions.set(name, toIr(bundle.definitions[name]!));
-    } catch (error) {
-      throw new Error(`${bundle.version}: cannot read ${name}`, { cause: error });
-    }
-  }
-  return { version: bundle.version, definitions, methods: methodsOf(bundle, stable) };
 }
 
 function markExperimental(all: Protocol, stable: Protocol): void {
