@@ -22,6 +22,8 @@ export interface HttpRequest {
 export interface HttpReply {
   send(status: number, headers: Record<string, string>, body: string): void;
   open(status: number, headers: Record<string, string>): HttpStream;
+  /** Drops the connection without an answer. */
+  drop(): void;
 }
 
 /** A body that is written piece by piece. */
@@ -83,6 +85,10 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
           complete = true;
           response.writeHead(status, headers);
           response.end(text);
+        },
+        drop() {
+          complete = true;
+          response.destroy();
         },
         open(status, headers) {
           response.writeHead(status, headers);

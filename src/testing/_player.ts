@@ -145,7 +145,7 @@ class Player {
   }
 
   async cut(): Promise<void> {
-    if (this.#stream === undefined) this.#reply.send(503, {}, "");
+    if (this.#stream === undefined) this.#reply.drop();
     else await this.#stream.cut();
   }
 

@@ -16,12 +16,11 @@ export function encodeEvent(data: JsonObject): string {
 /** The deltas that a message is streamed in. */
 export function deltasOf(text: string | string[], chunkSize?: number): string[] {
   if (Array.isArray(text)) return text;
-  const size = chunkSize ?? Math.max(1, text.length);
+  if (chunkSize === undefined) return text === "" ? [] : [text];
   const deltas: string[] = [];
-  const characters = chunkSize === undefined ? [text] : Array.from(text);
-  if (chunkSize === undefined) return text === "" ? [] : characters;
-  for (let at = 0; at < characters.length; at += size) {
-    deltas.push(characters.slice(at, at + size).join(""));
+  const characters = Array.from(text);
+  for (let at = 0; at < characters.length; at += chunkSize) {
+    deltas.push(characters.slice(at, at + chunkSize).join(""));
   }
   return deltas;
 }

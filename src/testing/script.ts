@@ -268,8 +268,10 @@ export function delay(ms: number): ModelStep {
   return { type: "delay", ms };
 }
 
-/** Waits until `until` settles. */
+/** Waits until `until` resolves; a rejection breaks the stream. */
 export function gate(until: PromiseLike<unknown>): ModelStep {
+  // Looked at when the script comes to it; a rejection before that must not count as unhandled.
+  until.then(undefined, () => {});
   return { type: "gate", until };
 }
 
