@@ -1,0 +1,26 @@
+/** What the transport tests ask the operating system. */
+import { readFileSync } from "node:fs";
+import process from "node:process";
+
+/** Whether a process runs; one that waits to be reaped does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return process.platform !== "linux";
+  }
+}
+
+/** Waits for the end of a process that is not our child, which only polling can tell. */
+export async function whenGone(pid: number, withinMs = 5000): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (isRunning(pid)) {
+    if (performance.now() > deadline) throw new Error(`process ${pid} still runs`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,188 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { SpawnError } from "../../src/errors.ts";
+import { codexTransport } from "../../src/transport/codex_process.ts";
+import { processIdentity } from "../../src/transport/pid_file.ts";
+import type { Transport, TransportClosed } from "../../src/transport/transport.ts";
+import { CODEX_VERSIONS, codexLauncherPath, codexPath } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { isRunning, whenGone } from "./_transport_world.ts";
+
+/** Sends `initialize`; the version in the answer, or how the connection ended instead. */
+async function handshake(transport: Transport): Promise<string | TransportClosed> {
+  let text = "";
+  const decoder = new TextDecoder();
+  const answer = new Promise<string | TransportClosed>((resolve) =>
+    transport.start({
+      bytes(chunk) {
+        text += decoder.decode(chunk, { stream: true });
+        const version = /"userAgent":"t\/([\d.]+)/.exec(text)?.[1];
+        if (version !== undefined) resolve(version);
+      },
+      text() {},
+      closed: resolve,
+    })
+  );
+  await transport.write(
+    '{"id":1,"method":"initialize","params":{"clientInfo":{"name":"t","version":"1"}}}\n',
+  );
+  return await answer;
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(`codexTransport() starts codex ${version} and ends it by the end of stdin`, async () => {
+    await using home = await tempDir();
+    const transport = await codexTransport({
+      codexPath: await codexPath(version),
+      env: { inherit: "minimal", set: { CODEX_HOME: home.path } },
+      configOverrides: {
+        model: 'a "quoted" model',
+        "model_providers.mine": { name: "mine", base_url: "http://127.0.0.1:1/v1" },
+      },
+    })({});
+    assert.equal(await handshake(transport), version);
+    const { durationMs, ...report } = await transport.close();
+    assert.deepEqual(report, { gone: true, how: "eof", exit: { code: 0, signal: null } });
+    assert.ok(durationMs < 1000);
+  });
+
+  test(`codexTransport() hops from npm's launcher to the native codex ${version}`, async () => {
+    await using home = await tempDir();
+    const transport = await codexTransport({
+      codexPath: await codexLauncherPath(version),
+      env: { set: { CODEX_HOME: home.path } },
+    })({});
+    assert.equal(await handshake(transport), version);
+    if (process.platform === "linux") {
+      const command = await readFile(`/proc/${transport.pid}/cmdline`, "utf8");
+      assert.equal(command.split("\0")[0], await codexPath(version));
+      const environ = await readFile(`/proc/${transport.pid}/environ`, "utf8");
+      // The launcher of 0.104 puts its helpers into PATH; without the launcher we do.
+      const helpers = join(dirname(dirname(await codexPath(version))), "path");
+      assert.equal(environ.includes(`PATH=${helpers}:`), version === "0.104.0");
+    }
+    assert.equal((await transport.close()).how, "eof");
+  });
+}
+
+test("a codex that prints an error and exits tells it at once", async () => {
+  const transport = await codexTransport({
+    codexPath: await codexPath(),
+    env: { set: { CODEX_HOME: "/no/such/home" } },
+  })({});
+  const end = await handshake(transport);
+  assert.ok(typeof end === "object");
+  assert.deepEqual(end.exit, { code: 1, signal: null });
+  assert.match(end.stderrTail, /CODEX_HOME points to "\/no\/such\/home"/);
+  assert.equal((await transport.close()).how, "alreadyExited");
+});
+
+test("a launcher that is not npm's own is ended with what it started", async () => {
+  await using dir = await tempDir();
+  const wrapper = join(dir.path, "codex");
+  // Without exec: two processes, and the shell does not pass signals on.
+  await writeFile(wrapper, `#!/bin/sh\n"${await codexPath()}" "$@" <&0 &\necho $! >&2\nwait\n`, {
+    mode: 0o755,
+  });
+  let below = 0;
+  const heard = Promise.withResolvers<void>();
+  const transport = await codexTransport({
+    codexPath: wrapper,
+    env: { set: { CODEX_HOME: dir.path } },
+    onStderr(text) {
+      below ||= Number(/^\d+/.exec(text)?.[0] ?? 0);
+      if (below > 0) heard.resolve();
+    },
+  })({});
+  transport.start({ bytes() {}, text() {}, closed() {} });
+  await heard.promise;
+  assert.equal((await transport.close()).gone, true);
+  await whenGone(below);
+});
+
+test("codexTransport() finds codex by PATH and by CODEX_PATH", async () => {
+  await using dir = await tempDir();
+  const bin = join(dir.path, "bin");
+  await mkdir(bin);
+  await symlink(await codexLauncherPath(), join(bin, "codex"));
+  const before = { PATH: process.env["PATH"], CODEX_PATH: process.env["CODEX_PATH"] };
+  try {
+    delete process.env["CODEX_PATH"];
+    process.env["PATH"] = bin;
+    const env = { set: { CODEX_HOME: dir.path } };
+    const byPath = await codexTransport({ env })({});
+    assert.equal(await handshake(byPath), "0.169.0");
+    await byPath.close();
+    process.env["CODEX_PATH"] = await codexPath("0.104.0");
+    const byVariable = await codexTransport({ env })({});
+    assert.equal(await handshake(byVariable), "0.104.0");
+    await byVariable.close();
+  } finally {
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+});
+
+test("codexTransport() rejects with SpawnError naming the places when codex is missing", async () => {
+  await assert.rejects(codexTransport({ codexPath: "no-such-codex" })({}), (error) => {
+    assert.ok(error instanceof SpawnError);
+    assert.match(
+      error.message,
+      /codexPath \(no-such-codex\); PATH \(.*npm install -g @openai\/codex/,
+    );
+    return true;
+  });
+  const reason = new Error("not now");
+  await assert.rejects(codexTransport()({ signal: AbortSignal.abort(reason) }), reason);
+});
+
+test("a pid file reaps what a script without owner left, keeps what is in use, and is removed", async () => {
+  if (process.platform !== "linux") return;
+  await using dir = await tempDir();
+  const pidFile = join(dir.path, "codex.pid");
+  const left = spawn("sleep", ["60"], { stdio: "ignore" });
+  const used = spawn("sleep", ["60"], { stdio: "ignore" });
+  const leftEnd = new Promise((resolve) => left.once("exit", (_c, signal) => resolve(signal)));
+  const usedEnd = new Promise((resolve) => used.once("exit", resolve));
+  const record = (pid: number, ownerPid: number, ownerIdentity: string | null) => ({
+    pid,
+    identity: processIdentity(pid),
+    ownerPid,
+    ownerIdentity,
+  });
+  const kept = record(used.pid!, process.pid, processIdentity(process.pid));
+  await writeFile(
+    pidFile,
+    JSON.stringify([
+      record(left.pid!, process.pid, "an earlier boot/1"),
+      kept,
+      { ...record(process.pid, 1, "x/1"), identity: "someone else/1" },
+      "nonsense",
+    ]),
+  );
+  const transport = await codexTransport({ codexPath: "cat", args: [], pidFile })({});
+  assert.equal(await leftEnd, "SIGKILL");
+  assert.equal(isRunning(used.pid!), true);
+  const own = record(transport.pid!, process.pid, processIdentity(process.pid));
+  assert.deepEqual(JSON.parse(await readFile(pidFile, "utf8")), [kept, own]);
+  await transport.close();
+  assert.deepEqual(JSON.parse(await readFile(pidFile, "utf8")), [kept]);
+  used.kill("SIGKILL");
+  await usedEnd;
+  const last = await codexTransport({ codexPath: "cat", args: [], pidFile })({});
+  await last.close();
+  await assert.rejects(readFile(pidFile), /ENOENT|No such file/);
+});
+
+test("a pid file that can't be written leaves no process behind", async () => {
+  await assert.rejects(
+    codexTransport({ codexPath: "cat", args: [], pidFile: "/no/such/dir/codex.pid" })({}),
+    (error) => error instanceof SpawnError && /pid file/.test(error.message),
+  );
+});

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { rm } from "node:fs/promises";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { codexPath } from "../_codex.ts";
+import { onDeno, test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { isRunning, whenGone } from "./_transport_world.ts";
+
+const SCRIPT = fileURLToPath(new URL("./_transport_script.ts", import.meta.url));
+
+/** Runs the script on this runtime until it has ended; the pid of the program that it started. */
+async function run(
+  args: string[],
+  env: Record<string, string>,
+  signal?: NodeJS.Signals,
+): Promise<{ pid: number; code: number | null; signal: string | null }> {
+  const command = onDeno ? ["run", "-A", "--no-prompt", SCRIPT] : [SCRIPT];
+  const script = spawn(process.execPath, [...command, ...args], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  let text = "";
+  script.stdout.on("data", (chunk) => {
+    text += String(chunk);
+    if (signal !== undefined && /pid \d+\n/.test(text)) script.kill(signal);
+  });
+  const end = await new Promise<{ code: number | null; signal: string | null }>((resolve) =>
+    script.once("exit", (code, signal) => resolve({ code, signal }))
+  );
+  script.stdout.destroy();
+  const pid = Number(/pid (\d+)/.exec(text)?.[1]);
+  assert.ok(pid > 0, `the script said: ${text}`);
+  return { pid, ...end };
+}
+
+// Answers, and then ignores both the end of stdin and SIGTERM.
+const STUCK = ["sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done"];
+
+for (const how of ["exit", "end"]) {
+  test(`a script that ends by ${how} takes even a stuck process along`, async () => {
+    const { pid } = await run([how, ...STUCK], {});
+    await whenGone(pid);
+  });
+}
+
+for (const how of ["exit", "end", "throw", "reject"]) {
+  test(`codex does not outlive a script that ends by ${how}`, async () => {
+    await using home = await tempDir();
+    const { pid, code } = await run([how, await codexPath(), "app-server"], {
+      CODEX_HOME: home.path,
+    });
+    assert.equal(code, { exit: 3, end: 0, throw: 1, reject: 1 }[how]);
+    await whenGone(pid);
+  });
+}
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
+  test(`codex does not outlive a script that ${signal} ends`, async () => {
+    await using home = await tempDir();
+    const ended = await run(["wait", await codexPath(), "app-server"], {
+      CODEX_HOME: home.path,
+    }, signal);
+    // Our hook has not changed how the user's script dies.
+    assert.equal(ended.signal, signal);
+    await whenGone(ended.pid);
+    assert.equal(isRunning(ended.pid), false);
+    await rm(home.path, { recursive: true, force: true, maxRetries: 5 });
+  });
+}
