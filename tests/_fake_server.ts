@@ -163,11 +163,16 @@ export class FakeServer {
       case "thread/resume":
       case "thread/fork":
         return this.#startThread(message);
-      case "thread/archive":
-        this.#thread(params.threadId);
-        this.threads.delete(params.threadId);
+      case "thread/archive": {
+        const { threadId } = params;
+        this.#thread(threadId);
+        this.threads.delete(threadId);
+        if (this.dialect !== "0.104") {
+          this.notify("thread/status/changed", { threadId, status: { type: "notLoaded" } });
+        }
         this.send({ id, result: {} });
-        return this.notify("thread/archived", { threadId: params.threadId });
+        return this.notify("thread/archived", { threadId });
+      }
       case "thread/unsubscribe":
         if (this.dialect === "0.104") return this.send(unknownMethod(message));
         return this.send({ id, result: { status: "unsubscribed" } });
@@ -178,8 +183,31 @@ export class FakeServer {
       case "turn/interrupt":
         return this.#interrupt(message);
       default:
-        return this.send(unknownMethod(message));
+        return this.#answerAsRecorded(message);
     }
+  }
+
+  /** Lists, accounts and the like: what was recorded, under the names of the request. */
+  #answerAsRecorded(message: Message): void {
+    const { id, method, params } = message;
+    for (const scenario of ["threads", "account"]) {
+      const asked = transcript(this.dialect, scenario).find(({ dir, m }) =>
+        dir === ">" && m.method === method
+      );
+      if (asked === undefined) continue;
+      const answer = transcript(this.dialect, scenario).find(({ dir, m }) =>
+        dir === "<" && m.id === asked.m.id && m.method === undefined
+      )!.m;
+      const names: Record<string, string> = {};
+      if (typeof params?.threadId === "string") {
+        names[asked.m.params.threadId] = params.threadId;
+      }
+      if (typeof params?.cwd === "string") {
+        names[RECORDED_CWD] = params.cwd;
+      }
+      return this.send({ ...rewrite(answer, names), id });
+    }
+    this.send(unknownMethod(message));
   }
 
   #hello(client: { name: string; version: string }): Message {
@@ -194,7 +222,11 @@ export class FakeServer {
     const threadId = method === "thread/resume" ? params.threadId : this.id();
     const cwd = params.cwd ?? RECORDED_CWD;
     this.threads.set(threadId, { id: threadId, cwd, turn: null });
-    const was = recordedResult(this.dialect, "basic", "thread/start");
+    const was = recordedResult(
+      this.dialect,
+      method === "thread/start" ? "basic" : "threads",
+      method,
+    );
     const result = rewrite(was, { [was.thread.id]: threadId, [RECORDED_CWD]: cwd });
     result.approvalPolicy = params.approvalPolicy ?? "on-request";
     result.sandbox = this.#sandbox(params.sandbox ?? "read-only");

@@ -134,6 +134,33 @@ for (const dialect of DIALECTS) {
   });
 }
 
+test("the fake answers thread and account requests as recorded, under the request's names", async () => {
+  for (const dialect of DIALECTS) {
+    const pipe = new Pipe();
+    new FakeServer(pipe, { dialect });
+    let id = 0;
+    const request = async (method: string, params: Message = {}) => {
+      const mine = ++id;
+      pipe.say({ id: mine, method, params });
+      return await pipe.hears((m) => m.id === mine && m.method === undefined);
+    };
+    const { result: { thread } } = await request("thread/start", { cwd: "/here" });
+    const fork = await request("thread/fork", { threadId: thread.id, cwd: "/here" });
+    assert.notEqual(fork.result.thread.id, thread.id);
+    assert.equal(fork.result.cwd, "/here");
+    const read = await request("thread/read", { threadId: thread.id });
+    assert.equal(read.result.thread.id, thread.id);
+    assert.ok(Array.isArray((await request("thread/list", {})).result.data));
+    assert.ok((await request("model/list", {})).result.data.length > 0);
+    assert.match((await request("account/rateLimits/read")).error.message, /authentication/);
+    assert.deepEqual((await request("thread/archive", { threadId: thread.id })).result, {});
+    assert.match((await request("turn/start", { threadId: thread.id })).error.message, /not found/);
+    const resumed = await request("thread/resume", { threadId: thread.id, cwd: "/here" });
+    assert.equal(resumed.result.thread.id, thread.id);
+    assert.match((await request("no/such/method")).error.message, /unknown variant/);
+  }
+});
+
 /** Methods, item types and verdicts in order; what one run may say more or less often than another is left out. */
 function essence(messages: Message[]): string[] {
   return messages.flatMap((m) => {

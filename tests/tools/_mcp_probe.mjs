@@ -1,0 +1,35 @@
+// A tiny MCP server with one tool that asks the user for a name; for recordings only.
+import { createInterface } from "node:readline";
+import process from "node:process";
+
+const say = (message) =>
+  process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n");
+let asking;
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const { id, method, params, result } = JSON.parse(line);
+  if (method === "initialize") {
+    const { protocolVersion } = params;
+    const serverInfo = { name: "probe", version: "1.0.0" };
+    say({ id, result: { protocolVersion, capabilities: { tools: {} }, serverInfo } });
+  } else if (method === "tools/list") {
+    const inputSchema = { type: "object", properties: {} };
+    const annotations = { readOnlyHint: true };
+    say({
+      id,
+      result: { tools: [{ name: "ask", description: "Asks", inputSchema, annotations }] },
+    });
+  } else if (method === "tools/call") {
+    asking = id;
+    const requestedSchema = {
+      type: "object",
+      properties: { name: { type: "string", title: "Name" } },
+      required: ["name"],
+    };
+    const question = { message: "Your name?", requestedSchema };
+    say({ id: "q1", method: "elicitation/create", params: question });
+  } else if (method === undefined && id === "q1") {
+    const text = `elicited: ${JSON.stringify(result)}`;
+    say({ id: asking, result: { content: [{ type: "text", text }] } });
+  } else if (id !== undefined) say({ id, result: {} });
+});
