@@ -11,6 +11,7 @@ import {
   recorded,
   RECORDED_CWD,
   recordedResult,
+  transcript,
 } from "./_transcripts.ts";
 
 export { type FakeEnd, fakePair, fakeTransport } from "./_fake_end.ts";
