@@ -2,6 +2,7 @@
  * Fake app-servers for contract tests. {@linkcode ReplayServer} replays a recording; {@linkcode FakeServer} behaves as
  * the test says, and clones every shape from the recordings.
  */
+import type { ProcessExit } from "../src/errors.ts";
 import type { FakeEnd } from "./_fake_end.ts";
 import { FakeTurn } from "./_fake_turn.ts";
 import { unknownMethod } from "./_replay_server.ts";
@@ -14,7 +15,7 @@ import {
   transcript,
 } from "./_transcripts.ts";
 
-export { type FakeEnd, fakePair, fakeTransport } from "./_fake_end.ts";
+export { type FakeEnd, fakeTransport } from "./_fake_end.ts";
 export { FakeTurn } from "./_fake_turn.ts";
 export { type Extras, ReplayServer } from "./_replay_server.ts";
 export * from "./_transcripts.ts";
@@ -100,9 +101,9 @@ export class FakeServer {
     });
   }
 
-  /** Dies. */
-  crash(exit?: { code: number | null; signal: string | null }, stderr?: string): void {
-    this.#end.close(exit, stderr);
+  /** Dies; by default with exit code 1 and nothing on stderr. */
+  crash(exit: ProcessExit = { code: 1, signal: null }, stderrTail = ""): void {
+    this.#end.close({ exit, stderrTail });
   }
 
   /** The first message of the client, past or future, that fits. */

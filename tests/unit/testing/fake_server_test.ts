@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import type { TransportClosed } from "../../../src/transport/transport.ts";
 import { test } from "../../_harness.ts";
 import {
   DIALECTS,
   type FakeEnd,
   FakeServer,
   type FakeServerOptions,
+  fakeTransport,
   type Message,
   ReplayServer,
   scenarios,
@@ -172,3 +174,24 @@ function essence(messages: Message[]): string[] {
     return [`${m.method} ${item?.type ?? ""} ${item?.status ?? turn?.status ?? ""}`.trim()];
   });
 }
+
+test("fakeTransport() makes a new server for each connection, which can crash", async () => {
+  const servers: FakeServer[] = [];
+  const open = fakeTransport((end) => void servers.push(new FakeServer(end)));
+  for (const n of [0, 1]) {
+    const transport = await open({});
+    const texts: string[] = [];
+    const ended = new Promise<TransportClosed>((resolve) =>
+      transport.start({ bytes() {}, text: (text) => void texts.push(text), closed: resolve })
+    );
+    const clientInfo = { name: "me", version: "1" };
+    await transport.write(
+      JSON.stringify({ id: 1, method: "initialize", params: { clientInfo } }) + "\n",
+    );
+    await servers[n]!.waitForMethod("initialize");
+    servers[n]!.crash({ code: 101, signal: null }, "panicked");
+    const closed = await ended;
+    assert.equal(texts.length, 1);
+    assert.deepEqual([closed.exit?.code, closed.stderrTail], [101, "panicked"]);
+  }
+});
