@@ -16,7 +16,6 @@ interface NodeFs {
   readlinkSync(path: string): string;
   readFileSync(path: string, encoding: "utf8"): string;
   writeFileSync(path: string, text: string): void;
-  renameSync(from: string, to: string): void;
   rmSync(path: string, options: { force: boolean }): void;
   readdirSync(path: string): string[];
 }
@@ -87,7 +86,7 @@ export function nodeProcess(): NodeProcess | null {
   return name === "bun" || name === "node" ? globals().process ?? null : null;
 }
 
-/** A `node:` module on Bun and Node, taken without an import so that bundlers never see one. */
+/** A built-in module on Bun and Node by its bare name (`fs`), without an import or prefix: bundlers never see one. */
 export function builtin<T>(name: string): T | null {
   return (nodeProcess()?.getBuiltinModule?.(name) ?? null) as T | null;
 }
@@ -182,7 +181,7 @@ export function pathKind(path: string): PathKind {
       const stat = Deno.statSync(path);
       return stat.isDirectory ? "directory" : "file";
     }
-    const fs = builtin<NodeFs>("node:fs");
+    const fs = builtin<NodeFs>("fs");
     if (fs === null) return "unknown";
     return fs.statSync(path).isDirectory() ? "directory" : "file";
   } catch (error) {
@@ -234,24 +233,17 @@ export function listDirectory(path: string): string[] {
 function attempt<T>(path: string, onDeno: () => T, onNode: (fs: NodeFs) => T): T | null {
   try {
     if (runtimeName() === "deno") return canRead(path) ? onDeno() : null;
-    const fs = builtin<NodeFs>("node:fs");
+    const fs = builtin<NodeFs>("fs");
     return fs === null ? null : onNode(fs);
   } catch {
     return null;
   }
 }
 
-/** Replaces a small file in one step. Throws the runtime's own error when that is not possible. */
+/** Writes a small file. Throws the runtime's own error when that is not possible. */
 export function writeTextFile(path: string, text: string): void {
-  const draft = `${path}.new`;
-  if (runtimeName() === "deno") {
-    Deno.writeTextFileSync(draft, text);
-    Deno.renameSync(draft, path);
-    return;
-  }
-  const fs = builtin<NodeFs>("node:fs");
-  fs?.writeFileSync(draft, text);
-  fs?.renameSync(draft, path);
+  if (runtimeName() === "deno") Deno.writeTextFileSync(path, text);
+  else builtin<NodeFs>("fs")?.writeFileSync(path, text);
 }
 
 /** Removes a file; says nothing when it is not there or can't be removed. */
@@ -259,7 +251,7 @@ export function removeFile(path: string): void {
   try {
     if (runtimeName() === "deno") {
       if (isGranted({ name: "write", path })) Deno.removeSync(path);
-    } else builtin<NodeFs>("node:fs")?.rmSync(path, { force: true });
+    } else builtin<NodeFs>("fs")?.rmSync(path, { force: true });
   } catch {
     // Nothing depends on the removal.
   }

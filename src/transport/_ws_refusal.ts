@@ -51,7 +51,7 @@ export function askForRefusal(
   headers: Record<string, string>,
   timeoutMs: number,
 ): Promise<Refusal | null> {
-  const module = builtin<HttpModule>(httpUrl.startsWith("https:") ? "node:https" : "node:http");
+  const module = builtin<HttpModule>(httpUrl.startsWith("https:") ? "https" : "http");
   if (module === null) return Promise.resolve(null);
   return new Promise((resolve) => {
     const upgrade = {

@@ -26,45 +26,50 @@ function wouldPrompt(): boolean {
 }
 
 function spawn(spec: ProcessSpec): Deno.ChildProcess {
-  const blanked: Record<string, string> = {};
-  for (let attempt = 0;; attempt++) {
+  const start = (blanked: Record<string, string>): Deno.ChildProcess =>
+    new Deno.Command(spec.command, {
+      args: spec.args,
+      ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+      env: { ...blanked, ...spec.env },
+      clearEnv: spec.clearEnv ?? false,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+      ...(spec.detached === true && Deno.build.os !== "windows" ? { detached: true } : {}),
+    }).spawn();
+  try {
+    return start({});
+  } catch (error) {
+    // Under a scoped --allow-run Deno refuses an inherited LD_LIBRARY_PATH and its like. Empty ones pass;
+    // without env permission only this error tells which there are.
+    const names = loaderVariables(error);
+    if (names.length === 0 || names.some((name) => spec.env?.[name] !== undefined)) {
+      throw spawnFailure(error, spec);
+    }
     try {
-      return new Deno.Command(spec.command, {
-        args: spec.args,
-        ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
-        env: { ...blanked, ...spec.env },
-        clearEnv: spec.clearEnv ?? false,
-        stdin: "piped",
-        stdout: "piped",
-        stderr: "piped",
-        ...(spec.detached === true && Deno.build.os !== "windows" ? { detached: true } : {}),
-      }).spawn();
-    } catch (error) {
-      // Under a scoped --allow-run Deno refuses an inherited LD_LIBRARY_PATH and its like. It names one
-      // at a time; without env permission the names can't be listed beforehand.
-      const name = loaderVariable(error);
-      if (name === null || name in blanked || spec.env?.[name] !== undefined || attempt > 20) {
-        throw spawnFailure(error, spec);
-      }
-      blanked[name] = "";
+      return start(Object.fromEntries(names.map((name) => [name, ""])));
+    } catch (again) {
+      throw spawnFailure(again, spec);
     }
   }
 }
 
-/** The `LD_*` or `DYLD_*` variable that Deno refused to pass on, or `null`. */
-export function loaderVariable(error: unknown): string | null {
+/** The `LD_*` and `DYLD_*` variables that Deno refused to pass on. */
+export function loaderVariables(error: unknown): string[] {
   const { name, message } = error as { name?: string; message?: string };
-  if (name !== "NotCapable") return null;
-  return /with ((?:LD|DYLD)_\w+) environment variable/.exec(message ?? "")?.[1] ?? null;
+  const list = /with (.*) environment variables?\b/.exec(message ?? "")?.[1];
+  return name !== "NotCapable" || list === undefined ? [] : list.match(/\b(?:LD|DYLD)_\w+/g) ?? [];
 }
 
 function spawnFailure(error: unknown, spec: ProcessSpec): Error {
   const { name, message = "" } = error as { name?: string; message?: string };
-  const loader = loaderVariable(error);
-  if (loader !== null) {
-    return new PermissionDeniedError(`Starting ${spec.command} with ${loader} set`, [
-      "--allow-run",
-    ], { cause: error });
+  const loader = loaderVariables(error);
+  if (loader.length > 0) {
+    return new PermissionDeniedError(
+      `Starting ${spec.command} with ${loader.join(", ")} set`,
+      ["--allow-run"],
+      { cause: error },
+    );
   }
   if (name === "NotCapable") return notPermitted(spec.command, error);
   if (name === "NotFound" && message.includes("No such cwd")) {

@@ -46,9 +46,9 @@ interface NodeChildProcessModule {
 
 /** Starts a process on Bun or Node. */
 export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
-  const module = builtin<NodeChildProcessModule>("node:child_process");
+  const module = builtin<NodeChildProcessModule>("child_process");
   if (module === null) {
-    return Promise.reject(new SpawnError("This runtime has no node:child_process."));
+    return Promise.reject(new SpawnError("This runtime has no child_process module."));
   }
   const windows = platformName() === "win32";
   const group = spec.detached === true && !windows;

@@ -93,9 +93,7 @@ export function processIdentity(pid: number): string | null {
 function requireAccess(path: string): void {
   const missing: string[] = [];
   if (!isGranted({ name: "read", path })) missing.push(`--allow-read=${path}`);
-  if (!isGranted({ name: "write", path }) || !isGranted({ name: "write", path: `${path}.new` })) {
-    missing.push(`--allow-write=${path},${path}.new`);
-  }
+  if (!isGranted({ name: "write", path })) missing.push(`--allow-write=${path}`);
   if (missing.length > 0) throw new PermissionDeniedError(`The pid file ${path}`, missing);
 }
 

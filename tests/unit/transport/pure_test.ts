@@ -8,6 +8,7 @@ import { StderrTail } from "../../../src/transport/_stderr_tail.ts";
 import { windowsShellArgs } from "../../../src/transport/_windows_args.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/_ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/transport/config_flags.ts";
+import { loaderVariables } from "../../../src/transport/deno_process.ts";
 import { judgeRecord, type PidRecord } from "../../../src/transport/pid_file.ts";
 import { connectMethod } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
@@ -172,4 +173,24 @@ test("statusInMessage() reads the status that Deno and Bun tell", () => {
   );
   assert.equal(statusInMessage("failed: Expected 101 status code: 403")?.status, 403);
   assert.equal(statusInMessage("Received network error or non-101 status code."), null);
+});
+
+test("loaderVariables() reads which variables Deno refused to pass on", () => {
+  const refused = (message: string, name = "NotCapable") =>
+    loaderVariables(Object.assign(new Error(message), { name }));
+  assert.deepEqual(
+    refused(
+      "Requires --allow-run permissions to spawn subprocess with DYLD_FOO, LD_LIBRARY_PATH environment " +
+        "variables. Alternatively, spawn with these environment variables unset.",
+    ),
+    ["DYLD_FOO", "LD_LIBRARY_PATH"],
+  );
+  assert.deepEqual(
+    refused(
+      "Requires --allow-run permissions to spawn subprocess with LD_PRELOAD environment variable.",
+    ),
+    ["LD_PRELOAD"],
+  );
+  assert.deepEqual(refused('Requires run access to "ls", run again with the --allow-run flag'), []);
+  assert.deepEqual(refused("with LD_PRELOAD environment variable", "Error"), []);
 });
