@@ -32,6 +32,8 @@ export function fits(type: Node, value: unknown, open: boolean): boolean {
       return Number.isInteger(value);
     case Kind.UNSIGNED:
       return Number.isInteger(value) && (value as number) >= 0;
+    case Kind.POSITIVE:
+      return Number.isInteger(value) && (value as number) > 0;
     case Kind.BOOLEAN:
       return typeof value === "boolean";
     case Kind.NULL:

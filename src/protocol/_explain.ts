@@ -127,6 +127,8 @@ function describe(type: Node): string {
       return "integer";
     case Kind.UNSIGNED:
       return "non-negative integer";
+    case Kind.POSITIVE:
+      return "positive integer";
     case Kind.BOOLEAN:
       return "boolean";
     case Kind.NULL:

@@ -46,11 +46,11 @@ function encode(node: Ir, definitions: ReadonlyMap<string, Ir>): Json {
     case "number":
       return 3;
     case "integer":
-      return node.unsigned ? 5 : 4;
+      return node.minimum === null ? 4 : 5 + node.minimum;
     case "boolean":
-      return 6;
-    case "null":
       return 7;
+    case "null":
+      return 8;
     case "ref": {
       const target = inner(definitions.get(node.name)!);
       return typeof target === "number" ? target : node.name;

@@ -8,7 +8,7 @@ export type Ir =
   | { k: "any" }
   | { k: "string"; nonEmpty: boolean }
   | { k: "number" }
-  | { k: "integer"; unsigned: boolean }
+  | { k: "integer"; minimum: 0 | 1 | null }
   | { k: "boolean" }
   | { k: "null" }
   | { k: "enum"; values: string[] }

@@ -29,9 +29,19 @@ export interface Bundle {
   definitions: Record<string, SchemaObject>;
 }
 
+const KEYWORDS: ReadonlySet<string> = new Set([
+  ...["$ref", "type", "enum", "properties", "required", "additionalProperties", "items"],
+  ...["oneOf", "anyOf", "allOf", "minimum", "minLength"],
+  // Hints without a rule: widths that a number of JSON does not have, and fields that are never sent back.
+  ...["format", "writeOnly"],
+]);
+
 /** Reads a schema. Throws on a keyword combination it has not met, so that a new codex cannot slip through. */
 export function toIr(schema: Schema): Ir {
   if (typeof schema === "boolean") return { k: "any" };
+  for (const keyword of Object.keys(schema)) {
+    if (!KEYWORDS.has(keyword)) throw new Error(`unknown keyword ${keyword}`);
+  }
   if (schema.$ref !== undefined) return { k: "ref", name: schema.$ref };
   if (schema.allOf !== undefined) {
     if (schema.allOf.length !== 1) throw new Error("allOf with more than one member");
@@ -63,7 +73,7 @@ function ofType(type: string, schema: SchemaObject): Ir {
     case "string":
       return { k: "string", nonEmpty: (schema.minLength ?? 0) > 0 };
     case "integer":
-      return { k: "integer", unsigned: schema.minimum === 0 };
+      return { k: "integer", minimum: minimumOf(schema) };
     case "number":
     case "boolean":
     case "null":
@@ -75,6 +85,11 @@ function ofType(type: string, schema: SchemaObject): Ir {
     default:
       throw new Error(`unknown type ${type}`);
   }
+}
+
+function minimumOf({ minimum }: SchemaObject): 0 | 1 | null {
+  if (minimum === undefined || minimum === 0 || minimum === 1) return minimum ?? null;
+  throw new Error(`minimum ${minimum}`);
 }
 
 function objectOf(schema: SchemaObject): Ir {
