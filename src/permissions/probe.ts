@@ -1,0 +1,112 @@
+/**
+ * What this script itself may do. Asking never prompts and never widens anything.
+ * @module
+ */
+import { runtimeName } from "../transport/_platform.ts";
+
+/** Answers what this script may do. A grant with holes in it (`--allow-read --deny-read=x`) counts as none. */
+export interface PermissionProbe {
+  /** Who holds this script to the answers; `"none"`: nobody does, and everything is granted. */
+  readonly enforcedBy: "deno" | "node" | "probe" | "none";
+  /** Whether it may read the path; without one: every path. */
+  read(path?: string): boolean;
+  /** Whether it may write the path; without one: every path. */
+  write(path?: string): boolean;
+  /** Whether it may reach the host; without one: every host. */
+  net(host?: string): boolean;
+  /** Whether it may run the program; without one: every program. */
+  run(command?: string): boolean;
+  /** Whether it may read the environment variable; without one: every variable. */
+  env(name?: string): boolean;
+  /** Whether it may ask for every fact about the system. */
+  sys(): boolean;
+  /** Whether it may load every native library. */
+  ffi(): boolean;
+}
+
+/** A probe that grants everything: on runtimes without permissions. */
+export const unrestrictedProbe: PermissionProbe = {
+  enforcedBy: "none",
+  read: () => true,
+  write: () => true,
+  net: () => true,
+  run: () => true,
+  env: () => true,
+  sys: () => true,
+  ffi: () => true,
+};
+
+interface NodePermission {
+  has(scope: string, reference?: string): boolean;
+}
+
+interface Host {
+  process?: { permission?: NodePermission; versions?: Record<string, string | undefined> };
+}
+
+/**
+ * The probe of the runtime this runs on: Deno's permissions, Node's permission model where it is switched on,
+ * else {@linkcode unrestrictedProbe}. Answers are asked anew each time, so a revoked permission counts at once.
+ */
+export function hostProbe(): PermissionProbe {
+  const name = runtimeName();
+  if (name === "deno") return denoProbe();
+  if (name !== "node") return unrestrictedProbe;
+  const { permission, versions } = (globalThis as unknown as Host).process ?? {};
+  return permission === undefined
+    ? unrestrictedProbe
+    : nodePermissionProbe(permission, versions?.["node"] ?? "");
+}
+
+function denoProbe(): PermissionProbe {
+  return {
+    enforcedBy: "deno",
+    // `--allow-read=/` leaves the nameless permission at "prompt" and grants the root.
+    read: (path) =>
+      path === undefined
+        ? ask({ name: "read" }) || ask({ name: "read", path: "/" })
+        : path !== "" && ask({ name: "read", path }),
+    write: (path) =>
+      path === undefined
+        ? ask({ name: "write" }) || ask({ name: "write", path: "/" })
+        : path !== "" && ask({ name: "write", path }),
+    net: (host) => ask(host === undefined ? { name: "net" } : { name: "net", host }),
+    run: (command) => ask(command === undefined ? { name: "run" } : { name: "run", command }),
+    env: (variable) => ask(variable === undefined ? { name: "env" } : { name: "env", variable }),
+    sys: () => ask({ name: "sys" }),
+    ffi: () => ask({ name: "ffi" }),
+  };
+}
+
+function ask(descriptor: Deno.PermissionDescriptor): boolean {
+  try {
+    const status = Deno.permissions.querySync(descriptor);
+    return status.state === "granted" && (status as { partial?: boolean }).partial !== true;
+  } catch {
+    // Deno throws for what it can't understand, such as an odd host; what it can't check is not granted.
+    return false;
+  }
+}
+
+/** A probe over Node's permission model; `version` is Node's own, since older ones do not guard the network. */
+export function nodePermissionProbe(permission: NodePermission, version: string): PermissionProbe {
+  const has = (scope: string, reference?: string): boolean => {
+    try {
+      return reference === undefined ? permission.has(scope) : permission.has(scope, reference);
+    } catch {
+      return false;
+    }
+  };
+  const guardsNet = Number.parseInt(version, 10) >= 25;
+  return {
+    enforcedBy: "node",
+    read: (path) => has("fs.read", path),
+    write: (path) => has("fs.write", path),
+    net: () => !guardsNet || has("net"),
+    run: () => has("child"),
+    // Node guards neither the environment nor the system's facts.
+    env: () => true,
+    sys: () => true,
+    ffi: () => has("addon"),
+  };
+}

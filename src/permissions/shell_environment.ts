@@ -1,0 +1,52 @@
+/**
+ * What the agent's commands see of the environment, by codex's own `shell_environment_policy`.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+
+/** Parts of names that give a secret away; codex compares without regard to case. */
+export const SECRET_NAME_PARTS: readonly string[] = [
+  "KEY",
+  "SECRET",
+  "TOKEN",
+  "PASSWORD",
+  "CREDENTIAL",
+];
+
+const SECTION = "shell_environment_policy";
+const EXCLUDE = `${SECTION}.exclude`;
+
+/**
+ * A thread's or process's codex settings, with secrets kept from the agent's commands.
+ *
+ * `"withoutSecrets"` adds the names to leave out to those that the settings themselves leave out; `"codexDefault"`
+ * changes nothing. What the settings `set` on purpose stays. A login shell's profile may still define variables anew.
+ * Send the result with each thread and, where codex is started here, as its `-c` flags, which cover `command/exec`.
+ */
+export function withShellEnvironment(
+  config: Readonly<Record<string, JsonValue>>,
+  commands: "withoutSecrets" | "codexDefault" = "withoutSecrets",
+): Record<string, JsonValue> {
+  if (commands === "codexDefault") return { ...config };
+  const { [SECTION]: section, [EXCLUDE]: dotted, ...rest } = config;
+  const nested: JsonObject = isJsonObject(section) ? section : {};
+  const exclude = [
+    ...new Set([
+      ...SECRET_NAME_PARTS.map((part) => `*${part}*`),
+      ...strings(nested["exclude"]),
+      ...strings(dotted),
+    ]),
+  ];
+  // One nested form: codex would take the dotted and the nested one in an order that is not ours to know.
+  const own: JsonObject = { ...nested, exclude };
+  for (const key of Object.keys(rest)) {
+    if (!key.startsWith(`${SECTION}.`)) continue;
+    own[key.slice(SECTION.length + 1)] = rest[key]!;
+    delete rest[key];
+  }
+  return { ...rest, [SECTION]: own as JsonValue };
+}
+
+function strings(value: JsonValue | undefined): string[] {
+  return Array.isArray(value) ? value.filter((entry) => typeof entry === "string") : [];
+}
