@@ -124,6 +124,8 @@ export interface RequestedPermissions {
   network: JsonObject | null;
   /** Access to files (`read`, `write`, `entries`), or `null`. */
   fileSystem: JsonObject | null;
+  /** Whether more is asked for that this library has no name for; it is never granted by a rule. */
+  other: boolean;
 }
 
 /** What should the agent know from its user? */

@@ -1,0 +1,456 @@
+/**
+ * Answers every request of one connection's server exactly once.
+ * @module
+ */
+import { CodexError, RpcValidationError } from "../errors.ts";
+import { isJsonObject, type JsonValue } from "../json.ts";
+import { PendingCall, type Ruling } from "./_pending.ts";
+import { checkServerRequestResult } from "./answer_shapes.ts";
+import { failClosedAnswer, type WireAnswer, wireAnswer } from "./answers.ts";
+import { checkApprovals } from "./check_rules.ts";
+import { decide, type RuleDecision } from "./decide.ts";
+import type { BrokerOptions, BrokerReply, ReaderRequest, ServerCall, ThreadGate } from "./gate.ts";
+import { parseRequest, threadOf } from "./parse_request.ts";
+import type {
+  ApprovalAudit,
+  ApprovalDecision,
+  ApprovalHandler,
+  ApprovalRequest,
+  FailClosedReason,
+  PendingApproval,
+} from "./types.ts";
+
+/** Why nothing was granted, in words for the server and the model. */
+const WHY: Record<FailClosedReason, string> = {
+  timeout: "no decision was made in time",
+  noHandler: "nobody is there to decide",
+  handlerThrew: "the approval handler failed",
+  hookThrew: "a hook failed",
+  toolThrew: "the tool failed",
+  aborted: "the decision was aborted",
+  turnEnded: "the turn ended first",
+  queueFull: "too many decisions are waiting",
+  invalidAnswer: "the decision did not fit the request",
+  invalidRequest: "the request names no thread",
+  unknownMethod: "this client does not know the request",
+  noTool: "this client has no such tool",
+  closed: "the connection is closing",
+};
+
+const HOST_TIMERS = {
+  set: (fn: () => void, ms: number): unknown => setTimeout(fn, ms),
+  clear: (handle: unknown): void => clearTimeout(handle as number),
+};
+
+/**
+ * Answers the server's requests: hooks may refuse first, then rules decide, then a handler is asked; whatever goes wrong
+ * on the way gets the answer that grants nothing. Does no input or output itself.
+ */
+export class ApprovalBroker {
+  #options: BrokerOptions;
+  #gates: Map<string, ThreadGate> = new Map();
+  #pending: Map<string, PendingCall> = new Map();
+  #reader: ((request: ReaderRequest) => void) | null = null;
+  #closed = false;
+
+  /** Creates a broker. Throws `PolicyError` when the rules are not well-formed. */
+  constructor(options: BrokerOptions) {
+    checkApprovals(options.approvals);
+    this.#options = options;
+  }
+
+  /**
+   * Lets an open session take part for its thread, until the returned function is called. The last one registered for a
+   * thread counts. Throws `PolicyError` when its rules are not well-formed.
+   */
+  registerThread(threadId: string, gate: ThreadGate): () => void {
+    checkApprovals(gate.approvals);
+    this.#gates.set(threadId, gate);
+    return () => {
+      if (this.#gates.get(threadId) === gate) this.#gates.delete(threadId);
+    };
+  }
+
+  /** Takes a request of the server. Returns at once, never throws, and sees to it that one answer is given. */
+  handle(call: ServerCall, reply: BrokerReply): void {
+    const threadId = call.threadId ?? threadOf(call.params);
+    let gate: ThreadGate | undefined;
+    let lost = false;
+    try {
+      gate = this.#gateOf(threadId);
+    } catch {
+      lost = true;
+    }
+    const request = this.#parse(call, threadId, gate);
+    const pending = new PendingCall(
+      call,
+      request,
+      gate,
+      reply,
+      this.#options.timers ?? HOST_TIMERS,
+    );
+    if (request.type === "currentTime" && this.#reader === null) {
+      return this.#settle(pending, this.#closedAnswer(request, ""), { by: "library" });
+    }
+    const refusal = lost ? "hookThrew" : this.#refusal(request);
+    quietly(() => gate?.onRequested?.(request));
+    if (refusal !== null) return this.#failClosed(pending, refusal);
+    this.#dropSuperseded(call);
+    this.#pending.set(request.id, pending);
+    pending.startTimer(this.#now(), this.#options.timeoutMs, () => {
+      this.#failClosed(pending, "timeout");
+    });
+    this.#run(pending).catch(() => this.#failClosed(pending, "handlerThrew"));
+  }
+
+  /** Another client of the same server answered, or the server withdrew the request. Nothing more is sent for it. */
+  resolvedElsewhere(rpcId: number | string, threadId: string | null): void {
+    for (const pending of [...this.#pending.values()]) {
+      const own = pending.request.threadId;
+      if (pending.call.rpcId !== rpcId || (own !== null && threadId !== null && own !== threadId)) {
+        continue;
+      }
+      this.#settle(pending, null, { by: "otherClient" }, "resolved elsewhere");
+    }
+  }
+
+  /** The turn ended: what it still asks gets the fail-closed answer, and whoever works on it is told by the signal. */
+  turnEnded(threadId: string, turnId: string): void {
+    for (const pending of [...this.#pending.values()]) {
+      const { request } = pending;
+      if (request.threadId === threadId && request.turnId === turnId) {
+        this.#failClosed(pending, "turnEnded");
+      }
+    }
+  }
+
+  /**
+   * Gives every request to one reader, which answers by hand. Hooks, `deny` rules and tools of this process still come
+   * first; what it does not answer in time gets the fail-closed answer. Throws while another reader is attached.
+   */
+  attachReader(reader: (request: ReaderRequest) => void): () => void {
+    if (this.#reader !== null) {
+      throw new CodexError(
+        "serverRequestsTaken",
+        "The server's requests are already read by another reader. End that one first.",
+      );
+    }
+    this.#reader = reader;
+    return () => {
+      if (this.#reader === reader) this.#reader = null;
+    };
+  }
+
+  /** The questions that wait, oldest first. */
+  pending(): PendingApproval[] {
+    return [...this.#pending.values()].map((pending) => pending.describe());
+  }
+
+  /**
+   * Answers a question that waits for a handler, by hand. `false` when there is none with this id (any more), when a hook
+   * or a tool is still at work on it, or when the decision does not fit; then the question stays open.
+   */
+  answer(id: string, decision: ApprovalDecision): boolean {
+    const pending = this.#pending.get(id);
+    if (pending === undefined || pending.waitingFor !== "handler" || isDeferred(decision)) {
+      return false;
+    }
+    const answer = wireAnswer(pending.request, decision, this.#context());
+    if (answer.type === "invalid") return false;
+    this.#settle(
+      pending,
+      answer,
+      { by: "handler", reason: reasonOf(decision) },
+      "answered by hand",
+    );
+    return true;
+  }
+
+  /** Answers everything that waits with the fail-closed answer, and every later request at once. */
+  close(reason: string = WHY.closed): void {
+    this.#closed = true;
+    for (const pending of [...this.#pending.values()]) {
+      this.#failClosed(pending, "closed", reason);
+    }
+    this.#gates.clear();
+    this.#reader = null;
+  }
+
+  #now(): number {
+    return this.#options.now?.() ?? Date.now();
+  }
+
+  #context(): { serverVersion: string | null; now: Date } {
+    let serverVersion: string | null = null;
+    quietly(() => serverVersion = this.#options.serverVersion?.() ?? null);
+    return { serverVersion, now: new Date(this.#now()) };
+  }
+
+  #gateOf(threadId: string | null): ThreadGate | undefined {
+    const own = threadId === null ? undefined : this.#gates.get(threadId);
+    if (own !== undefined) return own;
+    const other = this.#options.gateFor?.(threadId);
+    checkApprovals(other?.approvals);
+    return other;
+  }
+
+  #parse(call: ServerCall, threadId: string | null, gate: ThreadGate | undefined): ApprovalRequest {
+    const now = new Date(this.#now());
+    try {
+      const request = parseRequest(call.method, call.params, {
+        now,
+        item: (itemId) => gate?.item?.(itemId),
+      });
+      return request.threadId === null ? { ...request, threadId } : request;
+    } catch {
+      return parseRequest(call.method, null, { now });
+    }
+  }
+
+  /** Why a request is not even considered, or `null`. */
+  #refusal(request: ApprovalRequest): FailClosedReason | null {
+    if (this.#closed) return "closed";
+    if (request.type === "unknown" && this.#reader === null) return "unknownMethod";
+    if (this.#pending.size >= this.#options.maxPending) return "queueFull";
+    if (request.threadId === null && belongsToThread(request)) return "invalidRequest";
+    return null;
+  }
+
+  /** A server that uses an id again has forgotten the first request; answering both would answer the second twice. */
+  #dropSuperseded(call: ServerCall): void {
+    for (const pending of [...this.#pending.values()]) {
+      if (pending.call.rpcId === call.rpcId) {
+        this.#settle(pending, null, { by: "otherClient" }, "superseded");
+      }
+    }
+  }
+
+  async #run(pending: PendingCall): Promise<void> {
+    const { request, gate } = pending;
+    if (gate?.preToolUse !== undefined && isToolUse(request)) {
+      if (await this.#isBlocked(pending, gate)) return;
+    }
+    const reader = this.#reader;
+    const approvals = gate?.approvals ?? this.#options.approvals;
+    const rules = typeof approvals === "object" ? approvals : null;
+    const ruled: RuleDecision = rules === null
+      ? { effect: "ask", rule: null }
+      : decide(rules, request);
+    const named = ruled.effect !== "allow" && ruled.rule !== null;
+    if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
+    // Giving a session a tool is consent to its calls, unless a rule says otherwise.
+    if (request.type === "toolCall" && !named && await this.#ranTool(pending)) return;
+    if (reader !== null) return this.#giveToReader(pending, reader);
+    if (ruled.effect === "deny") return this.#denyByRule(pending, null);
+    if (ruled.effect === "allow" && request.type !== "toolCall") {
+      const decision = ruled.scope === "session" ? "acceptForSession" : "accept";
+      return this.#send(pending, { decision }, { by: "rule", rule: ruled.rule });
+    }
+    const handler = typeof approvals === "function" ? approvals : rules?.ask;
+    await this.#ask(pending, handler, ruled.rule);
+  }
+
+  #denyByRule(pending: PendingCall, rule: string | null): void {
+    const reason = rule === null ? "no rule matched" : null;
+    this.#send(pending, {
+      decision: "decline",
+      reason: rule === null ? "No rule allows this." : `The rule "${rule}" forbids this.`,
+    }, { by: "rule", rule, reason });
+  }
+
+  async #isBlocked(pending: PendingCall, gate: ThreadGate): Promise<boolean> {
+    const { request, signal } = pending;
+    try {
+      const verdict = await gate.preToolUse?.(request, { signal });
+      if (pending.settled) return true;
+      if (verdict?.type === "continue") return false;
+      const { reason, hookName } = verdict?.type === "block"
+        ? verdict
+        : { reason: "hookThrew", hookName: null };
+      const ruling: Ruling = { by: "hook", rule: hookName, reason };
+      this.#send(pending, { decision: "decline", reason }, ruling);
+    } catch {
+      this.#failClosed(pending, "hookThrew");
+    }
+    return true;
+  }
+
+  /** Runs the session's own tool; `false` when it has none of that name. */
+  async #ranTool(pending: PendingCall): Promise<boolean> {
+    const { request, gate, signal } = pending;
+    const { threadId, turnId } = request;
+    if (request.type !== "toolCall" || gate?.runTool === undefined || threadId === null) {
+      return false;
+    }
+    const { tool, namespace, arguments: args, callId } = request;
+    pending.waitingFor = "tool";
+    // The turn's own limit bounds a tool; the approval limit is about people.
+    pending.stopTimer();
+    try {
+      const result = await gate.runTool(
+        { tool, namespace, arguments: args, callId, threadId, turnId: turnId ?? "" },
+        { signal },
+      );
+      if (result === undefined && !pending.settled) {
+        pending.startTimer(this.#now(), this.#options.timeoutMs, () => {
+          this.#failClosed(pending, "timeout");
+        });
+        return false;
+      }
+      this.#send(pending, result as unknown as ApprovalDecision, { by: "tool" });
+    } catch {
+      this.#failClosed(pending, "toolThrew");
+    }
+    return true;
+  }
+
+  async #ask(
+    pending: PendingCall,
+    handler: ApprovalHandler | undefined,
+    rule: string | null,
+  ): Promise<void> {
+    const { request } = pending;
+    if (pending.settled) return;
+    if (handler === undefined) {
+      return this.#failClosed(pending, request.type === "toolCall" ? "noTool" : "noHandler");
+    }
+    pending.waitingFor = "handler";
+    let decision: ApprovalDecision;
+    try {
+      decision = await handler(request, { signal: pending.signal });
+    } catch {
+      return this.#failClosed(pending, pending.signal.aborted ? "aborted" : "handlerThrew");
+    }
+    if (pending.settled || isDeferred(decision)) return;
+    if (request.type === "toolCall" && isAccept(decision)) {
+      if (!await this.#ranTool(pending)) this.#failClosed(pending, "noTool");
+      return;
+    }
+    this.#send(pending, decision, { by: "handler", rule, reason: reasonOf(decision) });
+  }
+
+  #giveToReader(pending: PendingCall, reader: (request: ReaderRequest) => void): void {
+    const { request, call, signal } = pending;
+    if (pending.settled) return;
+    pending.waitingFor = "reader";
+    const settle = (answer: WireAnswer): boolean => {
+      if (pending.settled) return false;
+      this.#settle(pending, answer, { by: "reader" });
+      return true;
+    };
+    try {
+      reader({
+        id: request.id,
+        method: call.method,
+        params: call.params,
+        request,
+        signal,
+        respond: (result) => {
+          const problem = checkServerRequestResult(call.method, result);
+          if (problem !== null) {
+            const path = problem.slice(0, problem.indexOf(":"));
+            const expected = problem.slice(path.length + 2);
+            throw new RpcValidationError(call.method, "result", path, expected);
+          }
+          return settle({ type: "result", result, word: wordOf(result) });
+        },
+        reject: (error) =>
+          settle({ type: "error", code: error.code ?? -32000, message: error.message }),
+      });
+    } catch {
+      this.#failClosed(pending, "handlerThrew");
+    }
+  }
+
+  /** Sends a decision; one that does not fit becomes the fail-closed answer. */
+  #send(pending: PendingCall, decision: ApprovalDecision, ruling: Ruling): void {
+    if (pending.settled) return;
+    const answer = wireAnswer(pending.request, decision, this.#context());
+    if (answer.type === "invalid") this.#failClosed(pending, "invalidAnswer");
+    else this.#settle(pending, answer, ruling);
+  }
+
+  #failClosed(
+    pending: PendingCall,
+    reason: FailClosedReason,
+    abortReason: string = WHY[reason],
+  ): void {
+    if (pending.settled) return;
+    const why = `Not approved: ${WHY[reason]}.`;
+    this.#settle(
+      pending,
+      this.#closedAnswer(pending.request, why),
+      { by: "failClosed", reason },
+      abortReason,
+    );
+  }
+
+  #closedAnswer(request: ApprovalRequest, why: string): WireAnswer {
+    return failClosedAnswer(request, why, this.#context());
+  }
+
+  #settle(
+    pending: PendingCall,
+    answer: WireAnswer | null,
+    ruling: Ruling,
+    abortReason?: string,
+  ): void {
+    const audit = pending.settle(answer, ruling, this.#now());
+    if (audit === null) return;
+    this.#pending.delete(pending.request.id);
+    if (abortReason !== undefined) pending.abort(abortReason);
+    this.#report(pending, audit);
+  }
+
+  #report(pending: PendingCall, audit: ApprovalAudit): void {
+    const { gate, request } = pending;
+    quietly(() => this.#options.onAudit(audit));
+    // What the library answers by itself was never announced to the session.
+    if (audit.decidedBy === "library") return;
+    quietly(() => gate?.onResolved?.(audit));
+    if (isToolUse(request)) quietly(() => gate?.postToolUse?.(request, audit));
+  }
+}
+
+/** Listeners are guests: what they throw must not cost anyone an answer. */
+function quietly(fn: () => void): void {
+  try {
+    fn();
+  } catch {
+    // Nothing can be done for a listener that throws.
+  }
+}
+
+/** Whether hooks are asked about it: something would be done with a tool. */
+function isToolUse(request: ApprovalRequest): boolean {
+  return request.type === "command" || request.type === "fileChange" ||
+    request.type === "permissions" || request.type === "toolCall" ||
+    (request.type === "elicitation" && request.toolApproval);
+}
+
+function belongsToThread(request: ApprovalRequest): boolean {
+  return isToolUse(request) || request.type === "userInput" || request.type === "elicitation";
+}
+
+function isDeferred(decision: unknown): boolean {
+  return isJsonObject(decision) && decision["decision"] === "defer";
+}
+
+function isAccept(decision: unknown): boolean {
+  return isJsonObject(decision) &&
+    (decision["decision"] === "accept" || decision["decision"] === "acceptForSession");
+}
+
+function reasonOf(decision: unknown): string | null {
+  return isJsonObject(decision) && typeof decision["reason"] === "string"
+    ? decision["reason"]
+    : null;
+}
+
+function wordOf(result: JsonValue): ApprovalAudit["decision"] {
+  const word = isJsonObject(result) ? result["decision"] ?? result["action"] : undefined;
+  return word === "accept" || word === "acceptForSession" || word === "decline" ||
+      word === "cancel"
+    ? word
+    : "answered";
+}
