@@ -51,7 +51,12 @@ function keyNeeds(
   cwd: string | undefined,
 ): PermissionNeed[] {
   if (value === undefined || value === null) return [];
-  if (HARMLESS.has(key.split(".")[0]!)) return [];
+  const [first] = key.split(".") as [string];
+  if (HARMLESS.has(first)) return [];
+  // A provider can name a program that fetches its credentials.
+  if (first === "model_providers") {
+    return /auth|command/.test(key + JSON.stringify(value)) ? [...EVERYTHING] : [];
+  }
   if (key === "web_search" || key === "tools.web_search") return value ? [{ kind: "net" }] : [];
   if (key === "sandbox_mode") return value === "read-only" ? [{ kind: "read" }] : [...EVERYTHING];
   if (key === "default_permissions") {

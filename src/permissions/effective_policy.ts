@@ -5,6 +5,7 @@
 import { PermissionDeniedError } from "../errors.ts";
 import { isInside, parentPath } from "./_paths.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
+import { configNeeds } from "./config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "./probe.ts";
 import { canScopeReads } from "./profile_config.ts";
@@ -16,11 +17,15 @@ export interface PolicyDecision {
   policy: EffectivePolicy;
   /** The needs of the request that this script does not have; empty when it got all it asked for. */
   denied: PermissionNeed[];
+  /** The missing needs of the caller's own codex settings, which can't be narrowed. */
+  deniedConfig: PermissionNeed[];
 }
 
 /**
  * Decides by `mode`: `"refuse"` throws a `PermissionDeniedError` that names the missing flags when anything asked for
  * is not granted, `"narrow"` takes what is granted and says so in {@linkcode EffectivePolicy.narrowed}.
+ *
+ * Codex settings of the caller's own that need more than is granted are refused in both modes.
  *
  * Temporary directories are no part of what is asked: without permission for them they are left out in both modes.
  */
@@ -30,7 +35,11 @@ export function effectivePolicy(
   facts: PolicyFacts,
   mode: "refuse" | "narrow" = "refuse",
 ): EffectivePolicy {
-  const { policy, denied } = decidePolicy(request, probe, facts);
+  const { policy, denied, deniedConfig } = decidePolicy(request, probe, facts);
+  if (deniedConfig.length > 0) {
+    const flags = flagsFor(deniedConfig, probe.enforcedBy);
+    throw new PermissionDeniedError("The session's `config`", flags);
+  }
   if (mode === "refuse" && denied.length > 0) throw denial(request.sandbox, denied, probe);
   return policy;
 }
@@ -64,6 +73,7 @@ export function decidePolicy(
       confirmed: false,
     },
     denied: dedupe(denied),
+    deniedConfig: dedupe(missingNeeds(configNeeds(request.config ?? {}, cwd), probe)),
   };
 }
 

@@ -2,6 +2,7 @@
  * What a session may do after everyone had a say.
  * @module
  */
+import type { JsonValue } from "../json.ts";
 import type { PermissionProbe } from "./probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "./types.ts";
 
@@ -39,6 +40,8 @@ export interface PolicyRequest {
   approvalPolicy: ApprovalPolicy;
   /** Absolute paths sent along with every prompt. Default none. */
   attachments?: readonly string[];
+  /** The caller's own codex settings of the thread. Default none. */
+  config?: Readonly<Record<string, JsonValue>>;
   /** Whether the session has tool-use hooks. Default `false`. */
   toolHooks?: boolean;
 }

@@ -14,7 +14,6 @@ export const SECRET_NAME_PARTS: readonly string[] = [
 ];
 
 const SECTION = "shell_environment_policy";
-const EXCLUDE = `${SECTION}.exclude`;
 
 /**
  * A thread's or process's codex settings, with secrets kept from the agent's commands.
@@ -28,23 +27,19 @@ export function withShellEnvironment(
   commands: "withoutSecrets" | "codexDefault" = "withoutSecrets",
 ): Record<string, JsonValue> {
   if (commands === "codexDefault") return { ...config };
-  const { [SECTION]: section, [EXCLUDE]: dotted, ...rest } = config;
-  const nested: JsonObject = isJsonObject(section) ? section : {};
-  const exclude = [
-    ...new Set([
-      ...SECRET_NAME_PARTS.map((part) => `*${part}*`),
-      ...strings(nested["exclude"]),
-      ...strings(dotted),
-    ]),
-  ];
-  // One nested form: codex would take the dotted and the nested one in an order that is not ours to know.
-  const own: JsonObject = { ...nested, exclude };
-  for (const key of Object.keys(rest)) {
-    if (!key.startsWith(`${SECTION}.`)) continue;
-    own[key.slice(SECTION.length + 1)] = rest[key]!;
-    delete rest[key];
+  const section = config[SECTION];
+  // One nested form: codex would take a dotted and a nested one in an order that is not ours to know.
+  const own: Record<string, JsonValue | undefined> = isJsonObject(section) ? { ...section } : {};
+  const rest: Record<string, JsonValue> = {};
+  const listed = strings(own["exclude"]);
+  for (const [key, value] of Object.entries(config)) {
+    if (key === SECTION) continue;
+    if (!key.startsWith(`${SECTION}.`)) rest[key] = value;
+    else if (key === `${SECTION}.exclude`) listed.push(...strings(value));
+    else own[key.slice(SECTION.length + 1)] = value;
   }
-  return { ...rest, [SECTION]: own as JsonValue };
+  const exclude = [...new Set([...SECRET_NAME_PARTS.map((part) => `*${part}*`), ...listed])];
+  return { ...rest, [SECTION]: { ...own, exclude } };
 }
 
 function strings(value: JsonValue | undefined): string[] {
