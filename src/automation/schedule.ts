@@ -1,0 +1,97 @@
+/**
+ * When an automation runs: pure, over times in milliseconds since the epoch.
+ * @module
+ */
+import { PolicyError, SessionClosedError } from "../errors.ts";
+import type { AutomationSpec } from "./types.ts";
+
+/** The last moment that a `Date` can hold. */
+const LAST_MOMENT = 8.64e15;
+
+/** What an automation does next. */
+export type AutomationStep =
+  | { type: "wait"; dueAt: number }
+  | { type: "stop" }
+  | { type: "fail"; error: unknown };
+
+/** The spec's mistake, or `null` when it has none. */
+export function specProblem(spec: AutomationSpec): PolicyError | null {
+  const { every, maxRuns, startAt, stopAt } = spec;
+  if (typeof every !== "number" || !Number.isFinite(every) || every < 1) {
+    return badSpec(`every must be a number of milliseconds, at least 1; received ${shown(every)}`);
+  }
+  if (
+    maxRuns !== undefined && maxRuns !== Infinity && !(Number.isInteger(maxRuns) && maxRuns >= 0)
+  ) {
+    return badSpec(`maxRuns must be a whole number, 0 or more; received ${shown(maxRuns)}`);
+  }
+  for (const [name, date] of [["startAt", startAt], ["stopAt", stopAt]] as const) {
+    if (date !== undefined && !(date instanceof Date && Number.isFinite(date.getTime()))) {
+      return badSpec(`${name} must be a valid Date`);
+    }
+  }
+  if (typeof spec.prompt !== "string") return badSpec(`prompt must be a string`);
+  return null;
+}
+
+function badSpec(message: string): PolicyError {
+  return new PolicyError(`The automation cannot run: ${message}.`, {
+    data: { reason: "invalidAutomation" },
+  });
+}
+
+function shown(value: unknown): string {
+  return typeof value === "number" ? String(value) : `a ${typeof value}`;
+}
+
+/** The first step of an automation. */
+export function firstStep(spec: AutomationSpec, now: number, closed: boolean): AutomationStep {
+  const error = specProblem(spec);
+  if (error !== null) return { type: "fail", error };
+  if (closed) return { type: "fail", error: closedError() };
+  if (spec.maxRuns === 0) return { type: "stop" };
+  const dueAt = Math.max(spec.startAt?.getTime() ?? now, now);
+  const stopAt = spec.stopAt?.getTime() ?? Infinity;
+  return dueAt >= stopAt ? { type: "stop" } : { type: "wait", dueAt };
+}
+
+/** Whether a run that is due may start now: `null`, or what happens instead. */
+export function stepAtDue(
+  spec: AutomationSpec,
+  now: number,
+  closed: boolean,
+): AutomationStep | null {
+  if (closed) return { type: "fail", error: closedError() };
+  return now >= (spec.stopAt?.getTime() ?? Infinity) ? { type: "stop" } : null;
+}
+
+/** The step after a successful run that was due at `lastDue`. */
+export function nextStep(
+  spec: AutomationSpec,
+  lastDue: number,
+  now: number,
+  runsCompleted: number,
+): AutomationStep {
+  if (runsCompleted >= (spec.maxRuns ?? Infinity)) return { type: "stop" };
+  const dueAt = nextDue(lastDue, spec.every, now);
+  if (dueAt >= (spec.stopAt?.getTime() ?? Infinity)) return { type: "stop" };
+  if (dueAt <= LAST_MOMENT) return { type: "wait", dueAt };
+  return { type: "fail", error: badSpec("the next run would be later than a Date can tell") };
+}
+
+function closedError(): SessionClosedError {
+  return new SessionClosedError("The session was closed before the automation ended.");
+}
+
+/**
+ * The first tick after `now` on the grid that `lastDue` is on: ticks that passed meanwhile collapse into the one run
+ * that just ended, and the grid never shifts.
+ */
+export function nextDue(lastDue: number, every: number, now: number): number {
+  const next = lastDue + every;
+  if (next > now) return next;
+  const passed = Math.floor((now - lastDue) / every);
+  const later = lastDue + every * (passed + 1);
+  // Fractions of milliseconds round; the promise is a tick after now.
+  return later > now ? later : lastDue + every * (passed + 2);
+}

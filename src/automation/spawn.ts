@@ -1,0 +1,37 @@
+/**
+ * Starts an automation.
+ * @module
+ */
+import { type AutomationClock, systemClock } from "./_clock.ts";
+import { Runner } from "./_runner.ts";
+import { _handleOf, type AutomationHandle } from "./handle.ts";
+import type { AutomationSession, AutomationSpec } from "./types.ts";
+
+/**
+ * Asks the same prompt on one session again and again, at a fixed pace.
+ *
+ * Never throws: a mistake in the spec (`every` below 1, an invalid date, a `maxRuns` that is no count) and a closed
+ * session give a handle whose state is `failed` at once, with the error in `lastError`; a `maxRuns` of 0 or a `stopAt`
+ * that has passed give one that is `stopped`.
+ *
+ * ```ts ignore
+ * await using backlog = automation.spawn(session, {
+ *   prompt: "Close one item of TODO.md",
+ *   every: 30 * 60_000,
+ *   stopAt: new Date(Date.now() + 8 * 3_600_000),
+ * });
+ * for await (const run of backlog) console.log(run.result?.assistantText ?? run.error);
+ * ```
+ */
+export function spawn(session: AutomationSession, spec: AutomationSpec): AutomationHandle {
+  return _spawnWith(session, spec, systemClock);
+}
+
+/** {@linkcode spawn} under another clock, for tests. */
+export function _spawnWith(
+  session: AutomationSession,
+  spec: AutomationSpec,
+  clock: AutomationClock,
+): AutomationHandle {
+  return _handleOf(new Runner(session, spec, clock));
+}

@@ -1,0 +1,327 @@
+import assert from "node:assert/strict";
+import { KEPT_RUNS, Runs } from "../../../src/automation/_runs.ts";
+import type { AutomationHandle } from "../../../src/automation/handle.ts";
+import { _spawnWith, spawn } from "../../../src/automation/spawn.ts";
+import type { AutomationRun, AutomationSpec } from "../../../src/automation/types.ts";
+import { SessionClosedError } from "../../../src/errors.ts";
+import { test } from "../../_harness.ts";
+import { FakeClock, FakeSession, settle } from "./_fakes.ts";
+
+const NOW = Date.UTC(2026, 0, 1);
+
+function start(spec: Partial<AutomationSpec> = {}, session = new FakeSession()): {
+  handle: AutomationHandle;
+  clock: FakeClock;
+  session: FakeSession;
+  runs: AutomationRun[];
+} {
+  const clock = new FakeClock(NOW);
+  const runs: AutomationRun[] = [];
+  const handle = _spawnWith(
+    session,
+    { prompt: "go", every: 1_000, onRun: (run) => runs.push(run), ...spec },
+    clock,
+  );
+  return { handle, clock, session, runs };
+}
+
+test("spawn() runs at once, then on the grid, one turn at a time, and delivers each answer", async () => {
+  const { handle, clock, session, runs } = start({ maxRuns: 3 });
+  assert.equal(handle.status().state, "waiting");
+  assert.deepEqual(handle.status().nextDueAt, new Date(NOW));
+  await clock.advance(0);
+  assert.deepEqual([session.asks.length, handle.status().state, handle.status().nextDueAt], [
+    1,
+    "running",
+    null,
+  ]);
+  // Three ticks pass while it runs.
+  await clock.advance(3_500);
+  assert.equal(session.asks.length, 1);
+  await session.last.succeed("one");
+  assert.deepEqual(handle.status().nextDueAt, new Date(NOW + 4_000));
+  await clock.advance(499);
+  assert.equal(session.asks.length, 1);
+  await clock.advance(1);
+  assert.equal(session.asks.length, 2);
+  await session.last.succeed("two");
+  await clock.advance(1_000);
+  await session.last.succeed("three");
+  const status = await handle.wait();
+  assert.deepEqual([status.state, status.runsCompleted, status.nextDueAt], ["stopped", 3, null]);
+  assert.equal("lastError" in status, false);
+  assert.deepEqual(
+    runs.map((run) => [run.index, run.result?.assistantText, run.dueAt.getTime() - NOW]),
+    [[0, "one", 0], [1, "two", 4_000], [2, "three", 5_000]],
+  );
+  assert.deepEqual(
+    [runs[0]?.startedAt, runs[0]?.finishedAt],
+    [new Date(NOW), new Date(NOW + 3_500)],
+  );
+  assert.equal(clock.timers.size, 0);
+  const read: AutomationRun[] = [];
+  for await (const run of handle) read.push(run);
+  assert.deepEqual(read, runs);
+});
+
+test("a failed prompt ends the automation with its error, and the run is delivered with it", async () => {
+  const { handle, clock, session, runs } = start();
+  await clock.advance(0);
+  const failure = new Error("429");
+  await session.last.fail(failure);
+  const status = await handle.wait();
+  assert.deepEqual([status.state, status.runsCompleted, status.lastError], ["failed", 0, failure]);
+  assert.deepEqual([runs.length, runs[0]?.error, runs[0]?.result], [1, failure, undefined]);
+  await clock.advance(10_000);
+  assert.equal(session.asks.length, 1);
+  assert.equal(clock.timers.size, 0);
+});
+
+test("a session that throws synchronously ends the automation as failed", async () => {
+  const { handle, session, clock } = start();
+  session.onAsk = () => {
+    throw new SessionClosedError();
+  };
+  await clock.advance(0);
+  assert.ok((await handle.wait()).lastError instanceof SessionClosedError);
+});
+
+test("stop() while waiting ends at once without a turn", async () => {
+  const { handle, clock, session } = start({ startAt: new Date(NOW + 5_000) });
+  await settle();
+  const status = await handle.stop();
+  assert.equal(status.state, "stopped");
+  assert.deepEqual(await handle.stop(), status);
+  assert.deepEqual([session.asks.length, session.interrupts, clock.timers.size], [0, 0, 0]);
+});
+
+test("stop() right after spawn() starts nothing", async () => {
+  const { handle, session } = start();
+  assert.equal((await handle.stop()).state, "stopped");
+  assert.equal(session.asks.length, 0);
+});
+
+test("stop() interrupts the running turn and waits for its end", async () => {
+  const { handle, clock, session, runs } = start();
+  await clock.advance(0);
+  session.onInterrupt = () => {};
+  let stopped = false;
+  const stopping = handle.stop().then((status) => (stopped = true, status));
+  await settle();
+  assert.deepEqual([session.interrupts, stopped, handle.status().state], [1, false, "running"]);
+  const interrupted = new Error("interrupted");
+  await session.last.fail(interrupted);
+  const status = await stopping;
+  assert.deepEqual([status.state, status.runsCompleted], ["stopped", 0]);
+  assert.equal("lastError" in status, false);
+  assert.equal(runs[0]?.error, interrupted);
+  assert.equal(session.last.signal.aborted, false);
+  assert.equal(clock.timers.size, 0);
+});
+
+test("stop() gives up an ask that is still queued, without interrupting somebody else's turn", async () => {
+  const { handle, clock, session } = start();
+  session.onAsk = () => {};
+  await clock.advance(0);
+  const stopping = handle.stop();
+  await clock.advance(10_000);
+  assert.equal((await stopping).state, "stopped");
+  assert.deepEqual([session.interrupts, session.last.signal.aborted], [0, true]);
+  assert.equal(clock.timers.size, 0);
+});
+
+test("stop() during the hooks after a turn interrupts nobody and keeps the answer", async () => {
+  const { handle, clock, session, runs } = start();
+  await clock.advance(0);
+  session.last.complete();
+  const stopping = handle.stop();
+  await settle();
+  await session.last.succeed("kept");
+  const status = await stopping;
+  assert.deepEqual([status.state, status.runsCompleted, session.interrupts], ["stopped", 1, 0]);
+  assert.equal(runs[0]?.result?.assistantText, "kept");
+});
+
+test("stop() gives up on a turn that does not stop", async () => {
+  const { handle, clock, session } = start();
+  await clock.advance(0);
+  session.onInterrupt = () => {
+    throw new Error("no such turn");
+  };
+  session.interrupt = () => Promise.reject(new Error("no such turn"));
+  const stopping = handle.stop();
+  await clock.advance(20_000);
+  assert.equal((await stopping).state, "stopped");
+  assert.equal(session.last.signal.aborted, true);
+});
+
+test("stopAt is exclusive and does not cut a running turn off", async () => {
+  const { handle, clock, session } = start({ stopAt: new Date(NOW + 2_000) });
+  await clock.advance(0);
+  await session.last.succeed();
+  await clock.advance(1_000);
+  assert.equal(session.asks.length, 2);
+  await clock.advance(5_000);
+  assert.equal(handle.status().state, "running");
+  await session.last.succeed();
+  assert.deepEqual([(await handle.wait()).state, session.asks.length], ["stopped", 2]);
+});
+
+test("a closed session ends a waiting automation as failed", async () => {
+  const { handle, clock, session } = start({ startAt: new Date(NOW + 1_000) });
+  session.closed = true;
+  await clock.advance(1_000);
+  const status = await handle.wait();
+  assert.ok(status.lastError instanceof SessionClosedError);
+  assert.deepEqual([status.state, session.asks.length], ["failed", 0]);
+});
+
+test("a session that tells of its end ends a waiting automation at once", async () => {
+  const closing = new AbortController();
+  const session = Object.assign(new FakeSession(), { closeSignal: closing.signal });
+  const { handle, clock } = start({ startAt: new Date(NOW + 1e9) }, session);
+  await settle();
+  closing.abort();
+  assert.equal((await handle.wait()).state, "failed");
+  assert.equal(clock.timers.size, 0);
+});
+
+test("a bad spec is a failed handle with a typed error, never a throw", async () => {
+  for (const spec of [{ every: 0 }, { every: NaN }, { maxRuns: -1 }]) {
+    const { handle, session, clock } = start(spec);
+    const status = await handle.wait();
+    assert.equal(status.state, "failed");
+    assert.equal((status.lastError as { code?: string }).code, "policy");
+    assert.deepEqual([session.asks.length, clock.timers.size], [0, 0]);
+    for await (const _ of handle) assert.fail("there are no runs");
+  }
+  assert.equal((await start({ maxRuns: 0 }).handle.wait()).state, "stopped");
+});
+
+test("a delay beyond what a timer can count waits its whole time", async () => {
+  const wait = 2 ** 31 + 12_345;
+  const { handle, clock, session } = start({ startAt: new Date(NOW + wait) });
+  await settle();
+  assert.ok(clock.longest < 2 ** 31);
+  clock.time += wait - 1;
+  await clock.advance(0);
+  assert.equal(session.asks.length, 0);
+  await clock.advance(60_000);
+  assert.equal(session.asks.length, 1);
+  await session.last.succeed();
+  await handle.stop();
+});
+
+test("after the machine slept, the missed ticks are one run, and the grid is the old one", async () => {
+  const { handle, clock, session } = start();
+  await clock.advance(0);
+  await session.last.succeed();
+  await clock.suspend(10_300);
+  await clock.advance(1_000);
+  assert.equal(session.asks.length, 2);
+  await session.last.succeed();
+  assert.deepEqual(handle.status().nextDueAt, new Date(NOW + 12_000));
+  await handle.stop();
+});
+
+test("what onRun throws ends nothing and is told", async () => {
+  for (
+    const onRun of [
+      () => {
+        throw new Error("mine");
+      },
+      () => Promise.reject(new Error("mine")),
+    ]
+  ) {
+    const { handle, clock, session } = start({ maxRuns: 2, onRun });
+    await clock.advance(0);
+    await session.last.succeed();
+    assert.equal((handle.status().onRunError as Error).message, "mine");
+    await clock.advance(1_000);
+    await session.last.succeed();
+    const status = await handle.wait();
+    assert.deepEqual([status.state, status.runsCompleted], ["stopped", 2]);
+  }
+});
+
+test("onRun may stop the automation, and sees its status up to date", async () => {
+  const seen: string[] = [];
+  const { handle, clock, session } = start({
+    onRun: () => {
+      seen.push(handle.status().state);
+      void handle.stop();
+    },
+  });
+  await clock.advance(0);
+  await session.last.succeed();
+  assert.equal((await handle.wait()).state, "stopped");
+  assert.deepEqual([seen, session.asks.length], [["waiting"], 1]);
+});
+
+test("a reader gets runs as they end, and leaving the loop stops only the reading", async () => {
+  const { handle, clock, session } = start({ maxRuns: 3 });
+  const read: number[] = [];
+  const reading = (async () => {
+    for await (const run of handle) {
+      read.push(run.index);
+      if (run.index === 1) break;
+    }
+  })();
+  await clock.advance(0);
+  await session.last.succeed();
+  assert.deepEqual(read, [0]);
+  await clock.advance(1_000);
+  await session.last.succeed();
+  await reading;
+  await clock.advance(1_000);
+  await session.last.succeed();
+  for await (const run of handle) read.push(run.index);
+  assert.deepEqual(read, [0, 1, 2]);
+});
+
+test("unread runs are bounded, and the dropped ones are counted", async () => {
+  const runs = new Runs();
+  const at = new Date(NOW);
+  for (let index = 0; index < KEPT_RUNS + 5; index++) {
+    runs.push({ index, dueAt: at, startedAt: at, finishedAt: at });
+  }
+  runs.end();
+  assert.equal(runs.dropped, 5);
+  assert.equal((await runs.next())?.index, 5);
+  let left = 0;
+  while (await runs.next() !== null) left++;
+  assert.equal(left, KEPT_RUNS - 1);
+});
+
+test("changing the spec afterwards changes nothing", async () => {
+  const spec = { prompt: "go", every: 1_000, maxRuns: 1 };
+  const clock = new FakeClock(NOW);
+  const session = new FakeSession();
+  const handle = _spawnWith(session, spec, clock);
+  spec.prompt = "other";
+  spec.maxRuns = 9;
+  await clock.advance(0);
+  await session.last.succeed();
+  assert.equal(session.last.prompt, "go");
+  assert.equal((await handle.wait()).state, "stopped");
+});
+
+test("disposing the handle stops it, under the real clock too", async () => {
+  const session = new FakeSession();
+  const done: string[] = [];
+  session.onAsk = (ask) => void ask.succeed();
+  let handle: AutomationHandle;
+  {
+    await using running = spawn(session, {
+      prompt: "go",
+      every: 2,
+      onRun: (run) => done.push(run.result?.assistantText ?? "?"),
+    });
+    handle = running;
+    let seen = 0;
+    for await (const _ of running) if (++seen === 3) break;
+  }
+  assert.equal(handle.status().state, "stopped");
+  assert.ok(done.length >= 3);
+  await settle();
+});

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import {
+  type AutomationStep,
+  firstStep,
+  nextDue,
+  nextStep,
+  stepAtDue,
+} from "../../../src/automation/schedule.ts";
+import type { AutomationSpec } from "../../../src/automation/types.ts";
+import { CodexError } from "../../../src/errors.ts";
+import { test } from "../../_harness.ts";
+
+const NOW = 1_000_000;
+const date = (ms: number): Date => new Date(ms);
+
+function spec(more: Partial<AutomationSpec> = {}): AutomationSpec {
+  return { prompt: "p", every: 100, ...more };
+}
+
+function shape(step: AutomationStep | null): string {
+  if (step === null) return "run";
+  if (step.type === "wait") return `wait ${step.dueAt - NOW}`;
+  if (step.type === "stop") return "stop";
+  assert.ok(step.error instanceof CodexError);
+  return `fail ${step.error.code}`;
+}
+
+test("the first step checks the spec, then the session, then maxRuns, then stopAt", () => {
+  const rows: [Partial<AutomationSpec>, closed: boolean, string][] = [
+    [{}, false, "wait 0"],
+    [{ startAt: date(NOW + 50) }, false, "wait 50"],
+    [{ startAt: date(NOW - 50) }, false, "wait 0"],
+    [{ every: 0 }, false, "fail policy"],
+    [{ every: -1 }, false, "fail policy"],
+    [{ every: 0.5 }, false, "fail policy"],
+    [{ every: NaN }, false, "fail policy"],
+    [{ every: Infinity }, false, "fail policy"],
+    [{ every: "1000" as never }, false, "fail policy"],
+    [{ maxRuns: -1 }, false, "fail policy"],
+    [{ maxRuns: 1.5 }, false, "fail policy"],
+    [{ maxRuns: NaN }, false, "fail policy"],
+    [{ maxRuns: Infinity }, false, "wait 0"],
+    [{ startAt: date(NaN) }, false, "fail policy"],
+    [{ stopAt: date(NaN) }, false, "fail policy"],
+    [{ stopAt: NOW as never }, false, "fail policy"],
+    [{ prompt: undefined as never }, false, "fail policy"],
+    [{}, true, "fail sessionClosed"],
+    [{ every: 0 }, true, "fail policy"],
+    [{ maxRuns: 0 }, true, "fail sessionClosed"],
+    [{ maxRuns: 0 }, false, "stop"],
+    [{ stopAt: date(NOW) }, false, "stop"],
+    [{ stopAt: date(NOW + 1) }, false, "wait 0"],
+    [{ startAt: date(NOW + 50), stopAt: date(NOW + 50) }, false, "stop"],
+    [{ startAt: date(NOW + 50), stopAt: date(NOW + 51) }, false, "wait 50"],
+  ];
+  for (const [more, closed, expected] of rows) {
+    assert.equal(shape(firstStep(spec(more), NOW, closed)), expected, JSON.stringify(more));
+  }
+});
+
+test("a run that is due starts unless the session closed or stopAt was reached", () => {
+  const rows: [Partial<AutomationSpec>, closed: boolean, string][] = [
+    [{}, false, "run"],
+    [{}, true, "fail sessionClosed"],
+    [{ stopAt: date(NOW) }, false, "stop"],
+    [{ stopAt: date(NOW - 1) }, false, "stop"],
+    [{ stopAt: date(NOW + 1) }, false, "run"],
+  ];
+  for (const [more, closed, expected] of rows) {
+    assert.equal(shape(stepAtDue(spec(more), NOW, closed)), expected, JSON.stringify(more));
+  }
+});
+
+test("the next run is on the original grid, and missed ticks collapse into one", () => {
+  const rows: [took: number, next: number][] = [
+    [0, 100],
+    [1, 100],
+    [99, 100],
+    [100, 200],
+    [101, 200],
+    [199, 200],
+    [200, 300],
+    [1_050, 1_100],
+    // The clock was set back while the turn ran.
+    [-500, 100],
+  ];
+  for (const [took, next] of rows) {
+    assert.equal(nextDue(NOW, 100, NOW + took) - NOW, next, `after ${took} ms`);
+  }
+});
+
+test("the step after a run counts it and keeps stopAt exclusive", () => {
+  const rows: [Partial<AutomationSpec>, completed: number, string][] = [
+    [{}, 1, "wait 100"],
+    [{ maxRuns: 1 }, 1, "stop"],
+    [{ maxRuns: 2 }, 1, "wait 100"],
+    [{ stopAt: date(NOW + 100) }, 1, "stop"],
+    [{ stopAt: date(NOW + 101) }, 1, "wait 100"],
+    [{ every: 8.64e15 }, 1, "fail policy"],
+    [{ every: 8.64e15, stopAt: date(NOW + 5) }, 1, "stop"],
+    [{ every: 8.64e15, maxRuns: 1 }, 1, "stop"],
+  ];
+  for (const [more, completed, expected] of rows) {
+    assert.equal(shape(nextStep(spec(more), NOW, NOW + 7, completed)), expected);
+  }
+});
