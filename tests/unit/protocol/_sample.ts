@@ -33,11 +33,13 @@ export interface SampleOptions {
   random?: Random;
   /** Chance that an optional field is there; default 0: required fields only. */
   optional?: number;
+  /** Text for a string field; default: any text. */
+  text?: (field: string) => string;
 }
 
 /** A value of a named definition that is valid in both directions. */
 export function sample(name: string, options: SampleOptions = {}): unknown {
-  return sampleOf(definition(name), options, 0);
+  return sampleOf(definition(name), options, 0, "");
 }
 
 /** Sample parameters of a method; `{}` when it takes none. */
@@ -51,7 +53,7 @@ export function sampleResult(method: string, options: SampleOptions = {}): unkno
   return sample(methodInfo(method)!.result!, options);
 }
 
-function sampleOf(type: Node, options: SampleOptions, depth: number): unknown {
+function sampleOf(type: Node, options: SampleOptions, depth: number, field: string): unknown {
   const node = resolve(type);
   const { random } = options;
   const pick = <T>(values: readonly T[]): T =>
@@ -63,7 +65,7 @@ function sampleOf(type: Node, options: SampleOptions, depth: number): unknown {
       return pick([{ any: 1 }, "text", 1, true, [], {}]);
     case Kind.STRING:
     case Kind.NON_EMPTY_STRING:
-      return pick(["text", "t-1", "/w/é"]);
+      return options.text?.(field) ?? pick(["text", "t-1", "/w/é"]);
     case Kind.NUMBER:
       return pick([1.5, 0, -2]);
     case Kind.INTEGER:
@@ -77,17 +79,19 @@ function sampleOf(type: Node, options: SampleOptions, depth: number): unknown {
     case Kind.NULL:
       return null;
     case Kind.NULLABLE:
-      return depth < 6 && pick([true, false]) ? sampleOf(node.nodes[0]!, options, depth + 1) : null;
+      return depth < 6 && pick([true, false])
+        ? sampleOf(node.nodes[0]!, options, depth + 1, field)
+        : null;
     case Kind.ARRAY:
       return depth > 6 || (random !== undefined && !some)
         ? []
-        : [sampleOf(node.nodes[0]!, options, depth + 1)];
+        : [sampleOf(node.nodes[0]!, options, depth + 1, field)];
     case Kind.MAP:
-      return some ? { key: sampleOf(node.nodes[0]!, options, depth + 1) } : {};
+      return some ? { key: sampleOf(node.nodes[0]!, options, depth + 1, field) } : {};
     case Kind.UNION:
-      return sampleOf(pick(node.nodes), options, depth + 1);
+      return sampleOf(pick(node.nodes), options, depth + 1, field);
     case Kind.RECEIVED:
-      return sampleOf(node.nodes[0]!, options, depth);
+      return sampleOf(node.nodes[0]!, options, depth, field);
     case Kind.ENUM:
       return pick([...node.by.keys()]);
     case Kind.OBJECT:
@@ -98,7 +102,7 @@ function sampleOf(type: Node, options: SampleOptions, depth: number): unknown {
     }
     case Kind.EXTERNAL: {
       const [key, of] = pick([...node.by]);
-      return of === null ? key : { [key]: sampleOf(of, options, depth + 1) };
+      return of === null ? key : { [key]: sampleOf(of, options, depth + 1, field) };
     }
   }
   throw new Error(`no sample for kind ${node.kind}`);
@@ -110,7 +114,7 @@ function sampleObject(node: Node, options: SampleOptions, depth: number): Record
     const wanted = node.needs[index]! > 0 ||
       (options.random !== undefined && depth < 6 &&
         options.random.next() < (options.optional ?? 0));
-    if (wanted) value[key] = sampleOf(node.nodes[index]!, options, depth + 1);
+    if (wanted) value[key] = sampleOf(node.nodes[index]!, options, depth + 1, key);
   });
   const { alternatives } = node;
   if (alternatives.length > 0) {
