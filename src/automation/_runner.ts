@@ -92,19 +92,16 @@ export class Runner {
     return this.status();
   }
 
-  /** Aborted by a stop and by the session's end. */
+  /** Aborted by a stop and by the session's end; neither has happened yet where there is something to wait for. */
   #wakeSignal(): { signal: AbortSignal; release: () => void } {
-    const closed = this.#session.closeSignal;
     const wake = new AbortController();
     const abort = (): void => wake.abort();
-    for (const signal of [this.#stop.signal, closed]) {
-      if (signal?.aborted) abort();
-      signal?.addEventListener("abort", abort);
-    }
+    this.#stop.signal.addEventListener("abort", abort);
+    this.#session.closeSignal?.addEventListener("abort", abort);
     return {
       signal: wake.signal,
       // The session outlives this automation and must not hold on to it.
-      release: () => closed?.removeEventListener("abort", abort),
+      release: () => this.#session.closeSignal?.removeEventListener("abort", abort),
     };
   }
 
@@ -148,8 +145,10 @@ export class Runner {
       const result = await this.#session.ask(this.#spec.prompt, {
         signal: turn.abort.signal,
         onEvent: (event) => {
-          if (event.type === "turnStarted") turn.begun.resolve();
-          if (event.type === "turnCompleted") turn.ended = true;
+          if (event.type === "turnStarted") {
+            turn.begun.resolve();
+            turn.ended = false;
+          } else if (event.type === "turnCompleted") turn.ended = true;
         },
       });
       ending = { result };

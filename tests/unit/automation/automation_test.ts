@@ -186,6 +186,25 @@ test("a session that tells of its end ends a waiting automation at once", async 
   assert.equal(clock.timers.size, 0);
 });
 
+test("an automation that is over leaves no listener on the session", async () => {
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: unknown[]) => {
+    listeners++;
+    addEventListener.apply(signal, args as never);
+  };
+  signal.removeEventListener = (...args: unknown[]) => {
+    listeners--;
+    removeEventListener.apply(signal, args as never);
+  };
+  const session = Object.assign(new FakeSession(), { closeSignal: signal });
+  const { handle } = start({ startAt: new Date(NOW + 1e9) }, session);
+  assert.equal(listeners, 1);
+  await handle.stop();
+  assert.equal(listeners, 0);
+});
+
 test("a bad spec is a failed handle with a typed error, never a throw", async () => {
   for (const spec of [{ every: 0 }, { every: NaN }, { maxRuns: -1 }]) {
     const { handle, session, clock } = start(spec);
