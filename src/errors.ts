@@ -114,6 +114,19 @@ export class ConnectionClosedError extends CodexError {
     this.exit = exit;
     this.stderrTail = tail;
   }
+
+  /** What the running turn had produced, when a turn was running. */
+  partial?: PartialTurn;
+
+  /** The same error for one turn, with what that turn had produced. */
+  withPartial(partial: PartialTurn): ConnectionClosedError {
+    const copy: ConnectionClosedError = Object.create(
+      Object.getPrototypeOf(this),
+      Object.getOwnPropertyDescriptors(this),
+    );
+    copy.partial = partial;
+    return copy;
+  }
 }
 
 function describeExit(exit: ProcessExit | null, tail: string): string {

@@ -168,7 +168,13 @@ export class Connection {
   /** Answers a question of the server. Nothing happens when the connection has ended. */
   respond(id: RpcId, result: JsonValue): void {
     if (this.#closedWith !== null) return;
-    this.#send("response", encodeResult(id, result), "an answer", { id, result });
+    try {
+      this.#send("response", encodeResult(id, result), "an answer", { id, result });
+    } catch (error) {
+      // The server waits for an answer in any case: one that cannot be carried becomes a refusal.
+      this.reject(id, { code: -32603, message: "the answer could not be sent" });
+      throw error;
+    }
   }
 
   /** Refuses a question of the server. */

@@ -17,6 +17,8 @@ export interface RpcResponse {
   result: JsonValue;
   /** The error, or `null`. */
   error: RpcErrorObject | null;
+  /** The whole message as it was decoded. */
+  raw: JsonObject;
 }
 
 /** What went wrong, in the server's words. */
@@ -39,6 +41,8 @@ export interface RpcRequest {
   method: string;
   /** Its parameters; an empty object when there are none. */
   params: JsonObject;
+  /** The whole message as it was decoded. */
+  raw: JsonObject;
 }
 
 /** News. */
@@ -49,6 +53,8 @@ export interface RpcNotification {
   method: string;
   /** Its parameters; an empty object when there are none. */
   params: JsonObject;
+  /** The whole message as it was decoded. */
+  raw: JsonObject;
 }
 
 /** A line that is no JSON-RPC message. */
@@ -71,15 +77,15 @@ export function classify(value: JsonValue): RpcMessage {
   if (typeof method === "string") {
     const params = value["params"];
     const known = isJsonObject(params) ? params : {};
-    if (id === undefined || id === null) return { kind: "notification", method, params: known };
-    if (hasId) return { kind: "request", id, method, params: known };
+    if (id === undefined || id === null) return { kind: "notification", method, params: known, raw: value };
+    if (hasId) return { kind: "request", id, method, params: known, raw: value };
     return malformed(`the id of ${method} is ${typeName(id)}`);
   }
   if (!hasId) return malformed("neither a method nor an id");
   const error = value["error"];
-  if (isJsonObject(error)) return { kind: "response", id, result: null, error: errorObject(error) };
+  if (isJsonObject(error)) return { kind: "response", id, result: null, error: errorObject(error), raw: value };
   if (value["result"] === undefined) return malformed("an id with neither result nor error");
-  return { kind: "response", id, result: value["result"], error: null };
+  return { kind: "response", id, result: value["result"], error: null, raw: value };
 }
 
 function errorObject(error: JsonObject): RpcErrorObject {

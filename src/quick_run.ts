@@ -1,0 +1,72 @@
+/**
+ * One prompt, one line.
+ * @module
+ */
+import { QuickRunError } from "./errors.ts";
+import type { ClientConfig } from "./runtime/config.ts";
+import { Client } from "./session/client.ts";
+import { workingDirectory } from "./session/_working_directory.ts";
+import type { RunProfile } from "./session/profile.ts";
+import type { TurnEvent } from "./session/turn_event.ts";
+import type { PromptRunResult } from "./session/turn_result.ts";
+
+/** Options of {@linkcode quickRun}. */
+export interface QuickRunOptions {
+  /** How codex is started and answered. Default: the safe defaults of {@linkcode Client.connect}. */
+  client?: ClientConfig;
+  /** Stops the run; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called with every event of the turn, in order. */
+  onEvent?: (event: TurnEvent) => void;
+}
+
+/**
+ * Starts codex, asks, and ends codex again.
+ *
+ * The agent may read and not write, is not asked for approvals, and has two minutes. Rejects with
+ * {@linkcode QuickRunError}, whose `cause` is the run's own error, or with the signal's reason.
+ *
+ * ```ts ignore
+ * const { assistantText } = await quickRun("/srv/app", "Summarize this repo in 3 bullets");
+ * console.log(assistantText);
+ * ```
+ */
+export function quickRun(
+  cwd: string,
+  prompt: string,
+  options: QuickRunOptions = {},
+): Promise<PromptRunResult> {
+  return quickRunWithProfile(cwd, prompt, {}, options);
+}
+
+/** Like {@linkcode quickRun}, with a profile. */
+export async function quickRunWithProfile(
+  cwd: string,
+  prompt: string,
+  profile: RunProfile,
+  options: QuickRunOptions = {},
+): Promise<PromptRunResult> {
+  const { client: config = {}, signal, onEvent } = options;
+  signal?.throwIfAborted();
+  let client: Client | null = null;
+  let result: PromptRunResult;
+  try {
+    // What is wrong with the call is told before a process is started for it.
+    workingDirectory(cwd, config.transport?.type === "websocket");
+    client = await Client.connect({ ...config, ...(signal === undefined ? {} : { signal }) });
+    result = await client.runWithProfile(cwd, prompt, profile, {
+      ...(signal === undefined ? {} : { signal }),
+      ...(onEvent === undefined ? {} : { onEvent }),
+    });
+  } catch (error) {
+    const shutdownError = await client?.shutdown().then(
+      () => undefined,
+      (reason: unknown) => reason,
+    );
+    if (signal?.aborted === true && error === signal.reason) throw error;
+    throw new QuickRunError(error, shutdownError);
+  }
+  // A shutdown that fails must not cost the caller the answer.
+  await client.shutdown().catch(() => {});
+  return result;
+}

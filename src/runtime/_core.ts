@@ -1,0 +1,462 @@
+/**
+ * The machine inside {@linkcode Runtime}: one server at a time, its messages routed, numbered and answered.
+ * Sessions use it directly; users see the runtime.
+ */
+import { ApprovalBroker } from "../approvals/broker.ts";
+import type { ApprovalAudit } from "../approvals/types.ts";
+import { ConnectionClosedError } from "../errors.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { Connection, type ConnectionHandler, type OversizeMessage } from "../rpc/connection.ts";
+import type { DeltaHead } from "../rpc/delta_reader.ts";
+import type { RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
+import type { CallOptions } from "../rpc/pending_calls.ts";
+import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
+import type { RuntimeConfig } from "./config.ts";
+import { EventLog, type LogRecord, textOf } from "./event_log.ts";
+import { handshake, type ServerInfo } from "./handshake.ts";
+import { headOf } from "./message_head.ts";
+import { MetricsCounter } from "./metrics.ts";
+import { decideRestart } from "./restart.ts";
+import { SinkPump } from "./sink_pump.ts";
+import { StateProjection } from "./state.ts";
+import { ThreadRoutes } from "./thread_routes.ts";
+
+/** What the connection is doing. */
+export type ConnectionState = "starting" | "running" | "restarting" | "closed";
+
+/** How a shutdown went. */
+export interface ShutdownReport extends TransportCloseReport {
+  /** Servers started in the life of this runtime. */
+  generations: number;
+}
+
+const DEFAULTS = {
+  requestTimeoutMs: 30_000,
+  approvalTimeoutMs: 30_000,
+  maxMessageBytes: 64 * 1024 * 1024,
+  eventLogMessages: 4096,
+  eventLogBytes: 32 * 1024 * 1024,
+  maxInFlight: 128,
+  maxPendingApprovals: 128,
+  closeGraceMs: 1000,
+} as const;
+
+/** A process that never said a word gets less time to end than one that worked. */
+const FAILED_START_GRACE_MS = 250;
+const NEVER_STARTED: TransportCloseReport = {
+  gone: true,
+  how: "alreadyExited",
+  exit: null,
+  durationMs: 0,
+};
+
+/** One server at a time, its messages routed, numbered and answered. */
+export class RuntimeCore implements ConnectionHandler {
+  readonly config: RuntimeConfig;
+  readonly log: EventLog;
+  readonly metrics: MetricsCounter = new MetricsCounter();
+  readonly routes: ThreadRoutes = new ThreadRoutes();
+  readonly approvals: ApprovalBroker;
+  readonly #factory: TransportFactory;
+  readonly #projection: StateProjection;
+  readonly #sinks: SinkPump[];
+  readonly #stop = new AbortController();
+  #folded = 0;
+  #connection: Connection | null = null;
+  #server: ServerInfo | null = null;
+  #state: ConnectionState = "starting";
+  #generation = 0;
+  #restarts = 0;
+  #healthySince = 0;
+  /** Why the connection is closed for good. */
+  #final: unknown = null;
+  #restoring: Promise<void> = Promise.resolve();
+  #shutdown: Promise<ShutdownReport> | null = null;
+  /** The account's limits as last told; failed turns take their reset time from it. */
+  rateLimits: JsonObject | undefined;
+
+  constructor(config: RuntimeConfig, factory: TransportFactory) {
+    this.config = config;
+    this.#factory = factory;
+    this.#projection = new StateProjection(config.stateLimits);
+    this.log = new EventLog(
+      config.eventLogMessages ?? DEFAULTS.eventLogMessages,
+      config.eventLogBytes ?? DEFAULTS.eventLogBytes,
+      (record) => this.#foldEvicted(record),
+    );
+    this.approvals = new ApprovalBroker({
+      ...(config.approvals === undefined ? {} : { approvals: config.approvals }),
+      timeoutMs: config.approvalTimeoutMs ?? DEFAULTS.approvalTimeoutMs,
+      maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
+      onAudit: (audit) => this.#audit(audit),
+      serverVersion: () => this.#server?.version ?? null,
+    });
+    const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
+    this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get server(): ServerInfo {
+    if (this.#server === null) throw new ConnectionClosedError("No server has answered yet.");
+    return this.#server;
+  }
+
+  get pid(): number | null {
+    return this.#connection?.transport.pid ?? null;
+  }
+
+  /** Starts the first server. Leaves no process behind when that fails. */
+  async start(signal?: AbortSignal): Promise<void> {
+    this.#tell("starting");
+    try {
+      await this.#connect(signal);
+      this.#tell("running");
+    } catch (error) {
+      this.#end(error);
+      await this.#finish();
+      throw error;
+    }
+  }
+
+  /** Calls the server. While another server is being started, the call waits for it. */
+  async call(
+    method: string,
+    params: JsonValue | undefined,
+    options: CallOptions = {},
+  ): Promise<JsonValue> {
+    if (this.#state === "restarting") await this.#running(options.signal);
+    return await this.#live().call(method, params, options);
+  }
+
+  /** Calls the server that is there now, also before its threads have been resumed. */
+  callNow(
+    method: string,
+    params: JsonValue | undefined,
+    options: CallOptions = {},
+  ): Promise<JsonValue> {
+    return this.#live().call(method, params, options);
+  }
+
+  /** Tells the server something. */
+  async notify(method: string, params?: JsonValue): Promise<void> {
+    if (this.#state === "restarting") await this.#running();
+    await this.#live().notify(method, params);
+  }
+
+  /** Threads, turns and items, folded up to the newest message. */
+  projection(): StateProjection {
+    for (let seq = Math.max(this.#folded + 1, this.log.oldest); seq <= this.log.newest; seq++) {
+      this.#fold(this.log.at(seq)!);
+    }
+    return this.#projection;
+  }
+
+  get pendingCalls(): number {
+    return this.#connection?.pendingCalls ?? 0;
+  }
+
+  get traffic(): { bytesIn: number; bytesOut: number; queuedCharacters: number } {
+    const { bytesIn = 0, bytesOut = 0, queuedCharacters = 0 } = this.#connection ?? {};
+    return { bytesIn, bytesOut, queuedCharacters };
+  }
+
+  /** Ends everything; says whether the process is certainly gone. */
+  shutdown(): Promise<ShutdownReport> {
+    this.#shutdown ??= this.#shutDown();
+    return this.#shutdown;
+  }
+
+  async #shutDown(): Promise<ShutdownReport> {
+    const error = new ConnectionClosedError("The client was shut down.", { retryable: false });
+    this.#end(error);
+    const report = await this.#connection?.close(
+      "The client was shut down.",
+      this.config.closeGraceMs ?? DEFAULTS.closeGraceMs,
+    );
+    await this.#restoring;
+    await this.#finish();
+    return { ...(report ?? NEVER_STARTED), generations: this.#generation };
+  }
+
+  /** Settles every turn and question, and takes nothing more. */
+  #end(error: unknown): void {
+    if (this.#final !== null) return;
+    this.#final = error;
+    this.#stop.abort(error);
+    const closed = error instanceof ConnectionClosedError
+      ? error
+      : new ConnectionClosedError("codex could not be started.", { cause: error });
+    for (const route of this.routes.all()) route.connectionLost(closed, false);
+    this.approvals.close("the connection ended");
+    this.#tell("closed");
+  }
+
+  async #finish(): Promise<void> {
+    this.log.close();
+    await Promise.all(this.#sinks.map((sink) => sink.finished));
+  }
+
+  #live(): Connection {
+    if (this.#final !== null) throw this.#final;
+    const connection = this.#connection;
+    if (connection === null) throw new ConnectionClosedError("No server is running.");
+    return connection;
+  }
+
+  #running(signal?: AbortSignal): Promise<void> {
+    if (signal === undefined) return this.#restoring;
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      this.#restoring.then(resolve, reject).finally(() =>
+        signal.removeEventListener("abort", abort)
+      );
+    });
+  }
+
+  async #connect(signal?: AbortSignal): Promise<void> {
+    const config = this.config;
+    const transport = await this.#factory(signal === undefined ? {} : { signal });
+    this.#generation++;
+    const connection = new Connection(transport, this, {
+      maxMessageBytes: config.maxMessageBytes ?? DEFAULTS.maxMessageBytes,
+      maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
+      requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
+    });
+    connection.onLatency = (ms) => this.metrics.latency(ms);
+    this.#connection = connection;
+    try {
+      this.#server = await handshake(connection, config, signal);
+      this.#healthySince = performance.now();
+    } catch (error) {
+      this.#connection = null;
+      await connection.close("The handshake failed.", FAILED_START_GRACE_MS);
+      throw error;
+    }
+  }
+
+  // What the server says. Each method runs before the next line is read.
+
+  delta(head: DeltaHead, line: string): void {
+    this.metrics.received(line.length);
+    this.log.append("inbound", "notification", head, line, line.length, head);
+    this.routes.get(head.threadId)?.delta(head, line);
+  }
+
+  notification(message: RpcNotification, size: number): void {
+    this.metrics.received(size);
+    const head = headOf(message.method, undefined, message.params);
+    this.log.append("inbound", "notification", head, message.raw, size, deltaHead(message, head));
+    const threadId = head.threadId;
+    if (message.method === "serverRequest/resolved") {
+      const id = message.params["requestId"];
+      if (typeof id === "number" || typeof id === "string") {
+        this.approvals.resolvedElsewhere(id, threadId ?? null);
+      }
+    }
+    if (message.method === "account/rateLimits/updated") {
+      const limits = message.params["rateLimits"];
+      if (isJsonObject(limits)) this.rateLimits = limits;
+    }
+    if (threadId === undefined) return;
+    this.routes.get(threadId)?.notification(message);
+    if (message.method === "turn/completed" && head.turnId !== undefined) {
+      this.approvals.turnEnded(threadId, head.turnId);
+    }
+  }
+
+  request(message: RpcRequest, size: number): void {
+    this.metrics.received(size);
+    const connection = this.#connection;
+    const head = headOf(message.method, message.id, message.params);
+    this.log.append("inbound", "serverRequest", head, message.raw, size);
+    this.approvals.handle({
+      rpcId: message.id,
+      method: message.method,
+      params: message.params,
+      ...(head.threadId === undefined ? {} : { threadId: head.threadId }),
+    }, {
+      respond: (result) => connection?.respond(message.id, result),
+      reject: (code, text) => connection?.reject(message.id, { code, message: text }),
+    });
+  }
+
+  response(message: RpcResponse, method: string | undefined, size: number): void {
+    this.metrics.received(size);
+    if (method === undefined) this.metrics.unmatched++;
+    this.log.append(
+      "inbound",
+      "response",
+      headOf(method, message.id, message.result),
+      message.raw,
+      size,
+    );
+  }
+
+  malformed(reason: string, size: number): void {
+    this.metrics.malformed++;
+    this.log.append("inbound", "malformed", {}, { reason, size }, 0);
+  }
+
+  oversize(message: OversizeMessage): void {
+    this.metrics.oversize++;
+    const { bytes, method, rpcId, threadId } = message;
+    const head = {
+      method: method ?? undefined,
+      rpcId: rpcId ?? undefined,
+      threadId: threadId ?? undefined,
+    };
+    this.log.append("inbound", "malformed", head, {
+      reason: "larger than maxMessageBytes",
+      size: bytes,
+    }, 0);
+    if (method !== null && rpcId === null && threadId !== null) {
+      this.routes.get(threadId)?.oversize(message);
+    }
+  }
+
+  sent(
+    kind: "request" | "notification" | "response",
+    size: number,
+    message: JsonObject | object,
+  ): void {
+    this.metrics.sent(size);
+    const body = message as JsonObject;
+    const id = body["id"] as number | string | undefined;
+    const head = headOf(body["method"] as string | undefined, id, body["params"]);
+    this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
+  }
+
+  closed(error: ConnectionClosedError): void {
+    this.#connection = null;
+    if (this.#final !== null || this.#state === "starting" || this.#state === "restarting") return;
+    const healthyMs = performance.now() - this.#healthySince;
+    const decision = decideRestart(
+      this.config.restart,
+      { count: this.#restarts, healthyMs },
+      Math.random(),
+    );
+    if (!decision.restart) {
+      this.#end(error);
+      this.#shutdown ??= this.#finish().then(() => ({
+        gone: true,
+        how: "alreadyExited",
+        exit: error.exit,
+        durationMs: 0,
+        generations: this.#generation,
+      }));
+      return;
+    }
+    this.#restarts = decision.attempt;
+    this.#tell("restarting", error);
+    this.approvals.reset("the server ended");
+    for (const route of this.routes.all()) route.connectionLost(error, true);
+    this.#restoring = this.#restart(decision.delayMs);
+  }
+
+  async #restart(delayMs: number): Promise<void> {
+    let wait = delayMs;
+    while (this.#final === null) {
+      await pause(wait, this.#stop.signal);
+      if (this.#final !== null) return;
+      try {
+        await this.#connect(this.#stop.signal);
+        const connection = this.#connection;
+        await Promise.allSettled(this.routes.all().map((route) => route.connectionRestored()));
+        if (connection?.closedWith === null) return this.#tell("running");
+        throw connection?.closedWith ??
+          new ConnectionClosedError("codex ended while it was started again.");
+      } catch (error) {
+        if (this.#final !== null) return;
+        const decision = decideRestart(
+          this.config.restart,
+          { count: this.#restarts, healthyMs: 0 },
+          Math.random(),
+        );
+        if (!decision.restart) {
+          this.#end(error);
+          return;
+        }
+        this.#restarts = decision.attempt;
+        this.#tell("restarting", error);
+        wait = decision.delayMs;
+      }
+    }
+  }
+
+  #tell(state: ConnectionState, error?: unknown): void {
+    this.#state = state;
+    if (state === "restarting") this.metrics.restarts++;
+    const reason = error instanceof Error ? error.message : undefined;
+    this.log.append("local", "connection", {}, { state, generation: this.#generation, reason }, 0);
+  }
+
+  #audit(audit: ApprovalAudit): void {
+    const head = headOf(audit.method, undefined, {
+      threadId: audit.threadId ?? undefined,
+      turnId: audit.turnId ?? undefined,
+      itemId: audit.itemId ?? undefined,
+    });
+    this.log.append("local", "approval", head, JSON.parse(JSON.stringify(audit)), 0);
+  }
+
+  #foldEvicted(record: LogRecord): void {
+    if (record.seq > this.#folded) this.#fold(record);
+  }
+
+  #fold(record: LogRecord): void {
+    this.#folded = record.seq;
+    if (record.delta !== null) return this.#projection.applyDelta(record.delta, textOf(record));
+    if (record.direction !== "inbound" || typeof record.body !== "object" || record.body === null) {
+      return;
+    }
+    this.#projection.apply({
+      kind: record.kind,
+      method: record.head.method,
+      message: record.body as JsonObject,
+    });
+  }
+}
+
+/** A delta that had to be decoded merges like the others. */
+function deltaHead(message: RpcNotification, head: ReturnType<typeof headOf>): DeltaHead | null {
+  const { threadId, turnId, itemId } = head;
+  if (typeof message.params["delta"] !== "string") return null;
+  if (threadId === undefined || turnId === undefined || itemId === undefined) return null;
+  return { method: message.method, threadId, turnId, itemId, text: "" };
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}
+
+const cores: WeakMap<object, RuntimeCore> = new WeakMap();
+
+/** Lets the rooms above reach the core of a runtime without showing it to users. */
+export function coreOf(runtime: object): RuntimeCore {
+  const core = cores.get(runtime);
+  if (core === undefined) throw new TypeError("not a Runtime");
+  return core;
+}
+
+/** Remembers the core of a runtime. */
+export function setCore(runtime: object, core: RuntimeCore): void {
+  cores.set(runtime, core);
+}

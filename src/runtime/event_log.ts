@@ -1,0 +1,342 @@
+/**
+ * Every message of a connection, numbered, for readers that come late or fall behind.
+ * @module
+ */
+import type { JsonObject, JsonValue } from "../json.ts";
+import { type DeltaHead, deltaText } from "../rpc/delta_reader.ts";
+import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
+
+/** What a reader wants to see. All given conditions must hold. */
+export interface EventFilter {
+  /** Only this thread's messages. */
+  threadId?: string;
+  /** Only this turn's messages. */
+  turnId?: string;
+  /** Only these methods. */
+  methods?: string[];
+  /** Begin after this sequence number; `0` is the oldest kept. Default: begin with the next message. */
+  after?: number;
+}
+
+/** Names a message's place: what filters and routes look at. */
+export interface RecordHead {
+  /** The method. */
+  readonly method?: string | undefined;
+  /** The call's or question's id. */
+  readonly rpcId?: number | string | undefined;
+  /** The thread. */
+  readonly threadId?: string | undefined;
+  /** The turn. */
+  readonly turnId?: string | undefined;
+  /** The item. */
+  readonly itemId?: string | undefined;
+}
+
+/** One kept message. */
+export interface LogRecord {
+  readonly seq: number;
+  readonly at: number;
+  readonly direction: EventDirection;
+  readonly kind: EventKind;
+  readonly head: RecordHead;
+  /** The message; the undecoded line for deltas. */
+  readonly body: JsonValue | undefined;
+  readonly size: number;
+  /** Set when `body` is the line of a delta. */
+  readonly delta: DeltaHead | null;
+}
+
+/** Records behind which a reader gets deltas merged. */
+const BEHIND = 256;
+/** Deltas merged into one envelope at most. */
+const MAX_MERGE = 4096;
+
+/** A bounded, numbered log with any number of readers; none of them slows the writer or another one. */
+export class EventLog {
+  readonly #capacity: number;
+  readonly #maxBytes: number;
+  readonly #ring: (LogRecord | undefined)[];
+  readonly #onEvict: (record: LogRecord) => void;
+  #oldest = 1;
+  #next = 1;
+  #bytes = 0;
+  #waiting: (() => void)[] = [];
+  #closed = false;
+
+  /** Creates a log; `onEvict` sees each record before it is forgotten. */
+  constructor(maxMessages: number, maxBytes: number, onEvict: (record: LogRecord) => void) {
+    this.#capacity = Math.max(1, Math.floor(maxMessages));
+    this.#maxBytes = maxBytes;
+    this.#ring = new Array(this.#capacity);
+    this.#onEvict = onEvict;
+  }
+
+  /** The sequence number of the newest message; 0 before the first. */
+  get newest(): number {
+    return this.#next - 1;
+  }
+
+  /** The sequence number of the oldest message kept. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+
+  /** Bytes kept, as far as they are known. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds a message and wakes the readers. */
+  append(
+    direction: EventDirection,
+    kind: EventKind,
+    head: RecordHead,
+    body: JsonValue | undefined,
+    size: number,
+    delta: DeltaHead | null = null,
+  ): number {
+    const seq = this.#next++;
+    if (seq - this.#oldest >= this.#capacity) this.#evict();
+    this.#ring[seq % this.#capacity] = {
+      seq,
+      at: Date.now(),
+      direction,
+      kind,
+      head,
+      body,
+      size,
+      delta,
+    };
+    this.#bytes += size;
+    while (this.#bytes > this.#maxBytes && this.#oldest < seq) this.#evict();
+    if (this.#waiting.length > 0) this.#wake();
+    return seq;
+  }
+
+  /** The message with this number, while it is kept. */
+  at(seq: number): LogRecord | undefined {
+    return seq < this.#oldest || seq >= this.#next ? undefined : this.#ring[seq % this.#capacity];
+  }
+
+  /** Reads the log. Ends when the log is closed and everything in it has been read. */
+  read(filter: EventFilter = {}): AsyncIterableIterator<EventEnvelope> {
+    return new LogReader(this, filter);
+  }
+
+  /** Takes no more messages; readers end after the last one. */
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** True when no more messages will come. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Settles when something has been added, or the log was closed. */
+  changed(wake: () => void): void {
+    this.#waiting.push(wake);
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  #evict(): void {
+    const slot = this.#oldest % this.#capacity;
+    const record = this.#ring[slot];
+    this.#ring[slot] = undefined;
+    this.#oldest++;
+    if (record === undefined) return;
+    this.#bytes -= record.size;
+    this.#onEvict(record);
+  }
+}
+
+class LogReader implements AsyncIterableIterator<EventEnvelope> {
+  readonly #log: EventLog;
+  readonly #filter: EventFilter;
+  readonly #methods: ReadonlySet<string> | null;
+  #cursor: number;
+  #done = false;
+  #wake: (() => void) | null = null;
+
+  constructor(log: EventLog, filter: EventFilter) {
+    this.#log = log;
+    this.#filter = filter;
+    this.#methods = filter.methods === undefined ? null : new Set(filter.methods);
+    this.#cursor = filter.after === undefined ? log.newest + 1 : filter.after + 1;
+    // "From the beginning" is no gap: only what was lost after a known cursor is one.
+    if (filter.after === 0) this.#cursor = log.oldest;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<EventEnvelope> {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<EventEnvelope>> {
+    while (!this.#done) {
+      const envelope = this.#take();
+      if (envelope !== null) return { done: false, value: envelope };
+      if (this.#log.closed) break;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        this.#log.changed(resolve);
+      });
+      this.#wake = null;
+    }
+    this.#done = true;
+    return { done: true, value: undefined };
+  }
+
+  return(): Promise<IteratorResult<EventEnvelope>> {
+    this.#done = true;
+    this.#wake?.();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #take(): EventEnvelope | null {
+    const log = this.#log;
+    if (this.#cursor < log.oldest) {
+      const gap = { from: this.#cursor, to: log.oldest - 1 };
+      this.#cursor = log.oldest;
+      return lagged(gap.from, gap.to);
+    }
+    while (this.#cursor <= log.newest) {
+      const record = log.at(this.#cursor++)!;
+      if (!this.#wants(record)) continue;
+      const behind = log.newest - this.#cursor > BEHIND;
+      return record.delta !== null && behind ? this.#merged(record) : new Envelope(record);
+    }
+    return null;
+  }
+
+  /** Joins the deltas that follow directly in this reader's view. */
+  #merged(first: LogRecord): EventEnvelope {
+    const log = this.#log;
+    const texts = [textOf(first)];
+    let last = first;
+    while (this.#cursor <= log.newest && texts.length < MAX_MERGE) {
+      const record = log.at(this.#cursor)!;
+      if (this.#wants(record)) {
+        if (record.delta === null || !sameItem(record.delta, first.delta!)) break;
+        texts.push(textOf(record));
+        last = record;
+      }
+      this.#cursor++;
+    }
+    return last === first ? new Envelope(first) : new MergedEnvelope(first, last, texts.join(""));
+  }
+
+  #wants({ head }: LogRecord): boolean {
+    const { threadId, turnId } = this.#filter;
+    return (threadId === undefined || head.threadId === threadId) &&
+      (turnId === undefined || head.turnId === turnId) &&
+      (this.#methods === null || (head.method !== undefined && this.#methods.has(head.method)));
+  }
+}
+
+function sameItem(a: DeltaHead, b: DeltaHead): boolean {
+  return a === b ||
+    (a.itemId === b.itemId && a.turnId === b.turnId && a.threadId === b.threadId &&
+      a.method === b.method);
+}
+
+/** The text of a delta's record, whose body is its line, or its message where the line had escapes. */
+export function textOf(record: LogRecord): string {
+  if (typeof record.body === "string") return deltaText(record.body, record.delta!);
+  const params = (record.body as JsonObject)["params"] as JsonObject;
+  return params["delta"] as string;
+}
+
+function lagged(from: number, to: number): EventEnvelope {
+  return {
+    seq: from,
+    mergedTo: to,
+    at: new Date(),
+    direction: "local",
+    kind: "lagged",
+    message: { from, to },
+  };
+}
+
+/** Decodes its message when it is first looked at. */
+class Envelope implements EventEnvelope {
+  readonly seq: number;
+  readonly at: Date;
+  readonly direction: EventDirection;
+  readonly kind: EventKind;
+  declare readonly method?: string;
+  declare readonly rpcId?: number | string;
+  declare readonly threadId?: string;
+  declare readonly turnId?: string;
+  declare readonly itemId?: string;
+  #body: JsonValue | undefined;
+  #encoded: boolean;
+
+  constructor(record: LogRecord) {
+    this.seq = record.seq;
+    this.at = new Date(record.at);
+    this.direction = record.direction;
+    this.kind = record.kind;
+    const { method, rpcId, threadId, turnId, itemId } = record.head;
+    if (method !== undefined) this.method = method;
+    if (rpcId !== undefined) this.rpcId = rpcId;
+    if (threadId !== undefined) this.threadId = threadId;
+    if (turnId !== undefined) this.turnId = turnId;
+    if (itemId !== undefined) this.itemId = itemId;
+    this.#body = record.body;
+    this.#encoded = record.delta !== null && typeof record.body === "string";
+  }
+
+  get message(): JsonValue {
+    if (this.#encoded) {
+      this.#body = JSON.parse(this.#body as string) as JsonValue;
+      this.#encoded = false;
+    }
+    return this.#body ?? null;
+  }
+
+  toJSON(): JsonObject {
+    return envelopeToJson(this);
+  }
+}
+
+class MergedEnvelope extends Envelope {
+  readonly mergedTo: number;
+  readonly #delta: DeltaHead;
+  readonly #text: string;
+
+  constructor(first: LogRecord, last: LogRecord, text: string) {
+    super(first);
+    this.mergedTo = last.seq;
+    this.#delta = first.delta!;
+    this.#text = text;
+  }
+
+  override get message(): JsonValue {
+    const { method, threadId, turnId, itemId } = this.#delta;
+    return { method, params: { threadId, turnId, itemId, delta: this.#text } };
+  }
+}
+
+/** An envelope as plain data, for logs and the wire. */
+export function envelopeToJson(envelope: EventEnvelope): JsonObject {
+  const { seq, at, direction, kind, method, rpcId, threadId, turnId, itemId, mergedTo } = envelope;
+  return {
+    seq,
+    at: at.toISOString(),
+    direction,
+    kind,
+    method,
+    rpcId,
+    threadId,
+    turnId,
+    itemId,
+    mergedTo,
+    message: envelope.message,
+  };
+}

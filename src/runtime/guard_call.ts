@@ -1,0 +1,37 @@
+/**
+ * Raw requests that could do more than this script may.
+ * @module
+ */
+import type { JsonValue } from "../json.ts";
+import { gateMethod } from "../permissions/method_gate.ts";
+import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
+import { realPathOf } from "../permissions/real_path.ts";
+import { currentDirectory } from "../transport/_platform.ts";
+import type { RuntimeCore } from "./_core.ts";
+
+/** What the caller of a raw request agreed to. */
+export interface CallConsent {
+  /** Consent to methods that can write or run things. Default `false`. */
+  allowPrivilegedEscalation?: boolean | undefined;
+  /** Consent to full access with nobody asked. Default `false`. */
+  dangerouslyAllowUnattendedFullAccess?: boolean | undefined;
+}
+
+/** Throws `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself. */
+export function guardCall(
+  core: RuntimeCore,
+  method: string,
+  params: JsonValue | undefined,
+  consent: CallConsent,
+): void {
+  // A remote server works on another machine: this script's permissions say nothing about it.
+  const remote = core.config.transport?.type === "websocket";
+  const { codexHome } = core.server;
+  const refusal = gateMethod(method, params, remote ? unrestrictedProbe : hostProbe(), {
+    consent,
+    codexHome,
+    serverCwd: core.config.processCwd ?? currentDirectory() ?? undefined,
+    realPath: realPathOf,
+  });
+  if (refusal !== null) throw refusal;
+}

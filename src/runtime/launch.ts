@@ -1,0 +1,34 @@
+/**
+ * From a configuration to the way to open its connection.
+ * @module
+ */
+import type { JsonValue } from "../json.ts";
+import { withShellEnvironment } from "../permissions/shell_environment.ts";
+import { codexTransport } from "../transport/codex_process.ts";
+import type { TransportFactory } from "../transport/transport.ts";
+import { webSocketTransport } from "../transport/websocket.ts";
+import type { RuntimeConfig } from "./config.ts";
+
+/** Opens the configured connection; called again for each restart. */
+export function transportFactory(config: RuntimeConfig): TransportFactory {
+  const transport = config.transport ?? { type: "stdio" };
+  switch (transport.type) {
+    case "custom":
+      return transport.open;
+    case "websocket":
+      return webSocketTransport(transport);
+    case "stdio":
+      return codexTransport({
+        ...(config.codexPath === undefined ? {} : { codexPath: config.codexPath }),
+        ...(config.env === undefined ? {} : { env: config.env }),
+        ...(config.processCwd === undefined ? {} : { cwd: config.processCwd }),
+        ...(transport.pidFile === undefined ? {} : { pidFile: transport.pidFile }),
+        configOverrides: configOverrides(config),
+      });
+  }
+}
+
+/** Settings for codex's command line; what the caller set wins. */
+export function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
+  return withShellEnvironment(config.configOverrides ?? {}, config.env?.commands);
+}

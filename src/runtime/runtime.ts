@@ -1,0 +1,133 @@
+/**
+ * One connection to one codex, with everything it says.
+ * @module
+ */
+import type { JsonValue } from "../json.ts";
+import type { CallOptions } from "../rpc/pending_calls.ts";
+import {
+  type ConnectionState,
+  coreOf,
+  RuntimeCore,
+  setCore,
+  type ShutdownReport,
+} from "./_core.ts";
+import type { RuntimeConfig } from "./config.ts";
+import type { EventEnvelope } from "./event_envelope.ts";
+import type { EventFilter } from "./event_log.ts";
+import type { ServerInfo } from "./handshake.ts";
+import { transportFactory } from "./launch.ts";
+import { guardCall } from "./guard_call.ts";
+import type { RuntimeMetrics } from "./metrics.ts";
+import type { RuntimeState } from "./state.ts";
+
+/** Options of {@linkcode Runtime.request}. */
+export interface RequestOptions {
+  /** Stops waiting; the call rejects with the signal's reason. The server may still do what was asked. */
+  signal?: AbortSignal;
+  /** Milliseconds until the call rejects. Default: the runtime's `requestTimeoutMs`. */
+  timeoutMs?: number;
+  /** Consent to methods that can write or run things, such as `command/exec`. Default `false`. */
+  allowPrivilegedEscalation?: boolean;
+  /** Consent to full access with nobody asked. Default `false`. */
+  dangerouslyAllowUnattendedFullAccess?: boolean;
+}
+
+/**
+ * One connection to one codex: raw requests, every message as an event, state and metrics.
+ *
+ * ```ts ignore
+ * const runtime = await Runtime.spawn();
+ * const models = await runtime.request("model/list", {});
+ * for await (const event of runtime.events({ after: 0 })) console.log(event.seq, event.method);
+ * await runtime.shutdown();
+ * ```
+ */
+export class Runtime implements AsyncDisposable {
+  private constructor(core: RuntimeCore) {
+    setCore(this, core);
+  }
+
+  /**
+   * Starts codex, or attaches to one, and introduces this client.
+   *
+   * Rejects with `SpawnError`, `PermissionDeniedError`, `IncompatibleVersionError`, `ConnectionClosedError` (codex ended;
+   * with its stderr) or `RequestTimeoutError` (it never answered); no process is left behind.
+   */
+  static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
+    config.signal?.throwIfAborted();
+    const core = new RuntimeCore(config, transportFactory(config));
+    await core.start(config.signal);
+    return new Runtime(core);
+  }
+
+  /** What the server said of itself. */
+  get server(): ServerInfo {
+    return coreOf(this).server;
+  }
+
+  /** What the connection is doing; each change is an event of kind `connection`. */
+  get connection(): ConnectionState {
+    return coreOf(this).state;
+  }
+
+  /** The process id of codex, or `null` when it is not ours or not running. */
+  get pid(): number | null {
+    return coreOf(this).pid;
+  }
+
+  /** Calls any method of the server, unchecked. Rejects with `RpcError` when the server refuses. */
+  async request(
+    method: string,
+    params?: JsonValue,
+    options: RequestOptions = {},
+  ): Promise<JsonValue> {
+    const core = coreOf(this);
+    guardCall(core, method, params, options);
+    const { signal, timeoutMs } = options;
+    const call: CallOptions = {
+      ...(signal === undefined ? {} : { signal }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    };
+    return await core.call(method, params, call);
+  }
+
+  /** Tells the server something that wants no answer. */
+  notify(method: string, params?: JsonValue): Promise<void> {
+    return coreOf(this).notify(method, params);
+  }
+
+  /**
+   * Every message from now on, or from a cursor on. Ends when the connection is closed for good. A reader that falls
+   * behind gets adjacent text deltas merged; one that falls out of the log gets a `lagged` event with what it missed.
+   */
+  events(filter: EventFilter = {}): AsyncIterable<EventEnvelope> {
+    return coreOf(this).log.read(filter);
+  }
+
+  /** Threads, turns and items as far as this connection has seen them; bounded by `stateLimits`. */
+  state(): RuntimeState {
+    return coreOf(this).projection().snapshot();
+  }
+
+  /** Counts, rates, depths and latencies. */
+  metrics(): RuntimeMetrics {
+    const core = coreOf(this);
+    return core.metrics.snapshot({
+      ...core.traffic,
+      pendingCalls: core.pendingCalls,
+      pendingServerRequests: core.approvals.pending().length,
+      eventLogDepth: core.log.newest - core.log.oldest + 1,
+      eventLogBytes: core.log.bytes,
+    });
+  }
+
+  /** Ends codex if it is ours, and settles everything that waits. Idempotent. */
+  shutdown(): Promise<ShutdownReport> {
+    return coreOf(this).shutdown();
+  }
+
+  /** Like {@linkcode shutdown}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * Clients, sessions and streams.
+ * @module
+ */
+export { Client, type PendingApprovals } from "./client.ts";
+export { Session } from "./session.ts";
+export { PromptRunStream } from "./prompt_run_stream.ts";
+export type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./dynamic_tool.ts";
+export type * from "./profile.ts";
+export type * from "./prompt.ts";
+export type * from "./standard_schema.ts";
+export type * from "./turn_event.ts";
+export type * from "./turn_result.ts";
+export type {
+  Account,
+  Model,
+  RateLimits,
+  RateLimitWindow,
+  ThreadFilter,
+  ThreadSnapshot,
+  ThreadSummary,
+  TurnSnapshot,
+} from "./threads.ts";

@@ -1,0 +1,435 @@
+/**
+ * A conversation with the agent.
+ * @module
+ */
+import type { ConnectionClosedError } from "../errors.ts";
+import { RpcError, SessionClosedError } from "../errors.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { EffectivePolicy } from "../permissions/policy.ts";
+import { HookRun } from "../plugin/hook_run.ts";
+import { mergeHooks } from "../plugin/merge.ts";
+import type { Hooks } from "../plugin/types.ts";
+import type { OversizeMessage } from "../rpc/connection.ts";
+import type { DeltaHead } from "../rpc/delta_reader.ts";
+import type { RpcNotification } from "../rpc/envelope.ts";
+import type { RuntimeCore } from "../runtime/_core.ts";
+import { prepareInput } from "./attachments.ts";
+import { EventQueue } from "./event_queue.ts";
+import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
+import type { Attachment, Prompt } from "./prompt.ts";
+import { type PromptHost, PromptRun, type TurnRequest } from "./prompt_run.ts";
+import { PromptRunStream } from "./prompt_run_stream.ts";
+import { overlayProfile } from "./resolve_profile.ts";
+import {
+  confirmDecided,
+  type DecidedPolicy,
+  decideSessionPolicy,
+  decideTurnPolicy,
+} from "./session_policy.ts";
+import { SessionGate } from "./session_gate.ts";
+import type { InferOutput, StandardSchemaV1 } from "./standard_schema.ts";
+import { threadAttachParams, threadStartParams, turnStartParams } from "./thread_params.ts";
+import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
+import type { PromptRunResult, TokenCount } from "./turn_result.ts";
+import { TurnQueue } from "./turn_queue.ts";
+import { TurnRun } from "./turn_run.ts";
+import { readCount } from "./turn_usage.ts";
+import { UsageLedger } from "./usage_ledger.ts";
+
+/** What a session is made of; put together by the client. */
+export interface SessionParts {
+  /** The connection. */
+  core: RuntimeCore;
+  /** The thread. */
+  threadId: string;
+  /** Where the agent works. */
+  cwd: string;
+  /** How it runs. */
+  profile: ResolvedProfile;
+  /** The client's own hooks. */
+  clientHooks: Hooks | undefined;
+  /** What was asked of the server. */
+  decided: DecidedPolicy;
+  /** What the server confirmed. */
+  policy: EffectivePolicy;
+  /** Whether the thread was there before. */
+  attached: boolean;
+  /** Counts tokens for the client. */
+  ledger: UsageLedger;
+  /** Called once, when the session no longer needs its client. */
+  onClosed: (session: Session) => void;
+}
+
+type Closing = "open" | "closing" | "archived" | "released";
+
+/**
+ * A conversation with the agent: turns that remember each other. One turn runs at a time; further calls wait in line.
+ *
+ * ```ts ignore
+ * const session = await client.startSession({ cwd: "/srv/app" });
+ * const { assistantText } = await session.ask("What does this project do?");
+ * await session.close();
+ * ```
+ */
+export class Session implements AsyncDisposable {
+  /** Where the agent works. */
+  readonly cwd: string;
+  /** How it runs, with every default filled in. */
+  readonly profile: ResolvedProfile;
+  readonly #parts: SessionParts;
+  readonly #queue = new TurnQueue();
+  readonly #ledger: UsageLedger;
+  readonly #host: PromptHost;
+  readonly #gate: SessionGate;
+  readonly #unroute: (() => void)[] = [];
+  #threadId: string;
+  #policy: EffectivePolicy;
+  #decided: DecidedPolicy;
+  #current: TurnRun | null = null;
+  #last: TurnOutcome | null = null;
+  #threadTotal: TokenCount | null = null;
+  #turns = 0;
+  #state: Closing = "open";
+  #closing: Promise<void> | null = null;
+  /** Settles when the thread is there; pending while another server is being started. */
+  #ready: Promise<void> = Promise.resolve();
+  #markReady: { resolve: () => void; reject: (error: unknown) => void } | null = null;
+
+  /** Made by {@linkcode Client}. */
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#threadId = parts.threadId;
+    this.cwd = parts.cwd;
+    this.profile = parts.profile;
+    this.#policy = parts.policy;
+    this.#decided = parts.decided;
+    this.#ledger = new UsageLedger(parts.ledger);
+    this.#gate = new SessionGate(() => this.#current, () => this.#last, parts.profile.tools);
+    this.#host = this.#makeHost();
+    this.#route();
+  }
+
+  /** The thread. */
+  get threadId(): string {
+    return this.#threadId;
+  }
+
+  /** What the agent may do: what the server confirmed, not what was asked. */
+  get policy(): EffectivePolicy {
+    return this.#policy;
+  }
+
+  /** Whether the session takes no more prompts. */
+  get closed(): boolean {
+    return this.#state !== "open";
+  }
+
+  /** The tokens of this session's turns so far. */
+  get usage(): TokenCount {
+    return this.#ledger.total;
+  }
+
+  /**
+   * Asks, and waits for the answer. Calls on one session run one after the other, in order.
+   *
+   * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `EmptyAnswerError`,
+   * `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
+   * `AttachmentNotFoundError`, `PolicyError`, `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
+   */
+  async ask<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    prompt: Prompt,
+    options: AskOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    this.#assertOpen();
+    const run = new PromptRun(this.#host, prompt, options, null);
+    return await run.result as PromptRunResult<InferOutput<Schema>>;
+  }
+
+  /** Asks with a profile of its own for this turn; what the profile leaves out is the session's. */
+  askWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    prompt: Prompt,
+    profile: RunProfile,
+    options: AskOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    return this.ask(prompt, { ...turnFields(profile), ...options });
+  }
+
+  /** Asks, and hands out the events as they come. Settles when the server has started the turn. */
+  async askStream<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    prompt: Prompt,
+    options: AskOptions<Schema> = {},
+  ): Promise<PromptRunStream<InferOutput<Schema>>> {
+    this.#assertOpen();
+    const queue = new EventQueue();
+    const run = new PromptRun(this.#host, prompt, options, (event) => queue.push(event));
+    const turn = await run.begun;
+    return new PromptRunStream(
+      { threadId: this.#threadId, steer: (target, input) => this.#steer(target, input) },
+      run,
+      turn.turnId!,
+      queue,
+    );
+  }
+
+  /** Asks by way of a stream, and waits for the result: `(await askStream(…)).finish()`. */
+  async askWait<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    prompt: Prompt,
+    options: AskOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    return await (await this.askStream(prompt, options)).finish();
+  }
+
+  /** Stops the running turn, if there is one; settles when it has stopped. Prompts in line go on. */
+  async interrupt(): Promise<void> {
+    await this.#current?.stop();
+  }
+
+  /**
+   * Ends the session: sends waiting prompts away, stops the running turn and archives the thread, so that it leaves the
+   * user's history. Idempotent; when the archive fails, call it again.
+   */
+  close(): Promise<void> {
+    return this.#end(true);
+  }
+
+  /** Ends the session and leaves the thread in the history, to be resumed later. Idempotent. */
+  release(): Promise<void> {
+    return this.#end(false);
+  }
+
+  /** Like {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #end(archive: boolean): Promise<void> {
+    if (this.#state === "archived" || this.#state === "released") return Promise.resolve();
+    this.#closing ??= this.#letGo(archive).finally(() => this.#closing = null);
+    return this.#closing;
+  }
+
+  async #letGo(archive: boolean): Promise<void> {
+    this.#state = "closing";
+    this.#queue.close(new SessionClosedError());
+    await this.#current?.stop();
+    const { core } = this.#parts;
+    const alive = core.state === "running" && this.#threadId !== "";
+    if (alive && archive && !this.profile.ephemeral) await this.#archive();
+    // Old servers do not know the call, and a thread that is gone needs none.
+    else if (alive) {
+      await core.call("thread/unsubscribe", { threadId: this.#threadId }, { timeoutMs: 5_000 })
+        .catch(() => {});
+    }
+    this.#state = archive ? "archived" : "released";
+    for (const leave of this.#unroute.splice(0)) leave();
+    this.#parts.onClosed(this);
+  }
+
+  async #archive(): Promise<void> {
+    const { core } = this.#parts;
+    try {
+      await core.call("thread/archive", { threadId: this.#threadId });
+    } catch (error) {
+      // A thread without a turn has nothing to archive on old servers.
+      const unused = this.#turns === 0 && error instanceof RpcError &&
+        /no rollout found/.test(error.rpcMessage);
+      if (!unused && core.state === "running") throw error;
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#state !== "open") throw new SessionClosedError();
+  }
+
+  #makeHost(): PromptHost {
+    const { core } = this.#parts;
+    return {
+      profile: this.profile,
+      hookRun: (profile, signal) =>
+        new HookRun(mergeHooks(this.#parts.clientHooks, profile.hooks), {
+          threadId: this.#threadId,
+          cwd: this.cwd,
+          ...(profile.model === null ? {} : { model: profile.model }),
+          ...(signal === undefined ? {} : { signal }),
+        }),
+      acquire: async (signal) => {
+        const release = await this.#queue.acquire(signal);
+        try {
+          await this.#ready;
+          if (this.#state !== "open") throw new SessionClosedError();
+          return release;
+        } catch (error) {
+          release();
+          throw error;
+        }
+      },
+      prepareInput: (text, attachments) => this.#prepare(text, attachments),
+      startTurn: (turn) => this.#startTurn(turn),
+      get rateLimits() {
+        return core.rateLimits;
+      },
+      toolHooksDone: () => this.#gate.postsDone,
+      count: (outcome) => {
+        if (outcome.usage === null) return;
+        this.#threadTotal = outcome.usage.thread;
+        this.#ledger.add(outcome.usage);
+      },
+    };
+  }
+
+  async #prepare(text: string, attachments: readonly Attachment[]): Promise<JsonObject[]> {
+    return await prepareInput({ text, attachments }, {
+      cwd: this.cwd,
+      serverVersion: this.#parts.core.server.version,
+    });
+  }
+
+  async #steer(run: PromptRun, input: Prompt): Promise<void> {
+    const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
+    const { attachments: all } = overlayProfile({ ...this.profile, attachments: [] }, {
+      attachments,
+    });
+    const items = await this.#prepare(text, all);
+    if (run.current === null) throw new SessionClosedError("The turn has not begun.");
+    await run.current.steer(items);
+  }
+
+  #startTurn(turn: TurnRequest): TurnRun {
+    const { core } = this.#parts;
+    const { profile } = turn;
+    const decided = decideTurnPolicy(core, this.#decided, profile, this.#hooksOf(profile));
+    this.#warn(decided.effective, turn.emit);
+    const params = turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema);
+    this.#turns++;
+    this.#gate.begin(turn.hooks, turn.emit);
+    const run = new TurnRun({
+      core,
+      threadId: this.#threadId,
+      params,
+      timeoutMs: profile.timeoutMs,
+      emit: turn.emit,
+      signal: turn.signal,
+      threadTotal: this.#threadTotal,
+    });
+    this.#current = run;
+    run.over.then(() => {
+      this.#last = run.outcome;
+      if (this.#current === run) this.#current = null;
+    });
+    return run;
+  }
+
+  /** Says what the agent may do that the caller may not expect. */
+  #warn(policy: EffectivePolicy, emit: EmitTurnEvent): void {
+    const sentences = [...policy.narrowed];
+    if (!this.#policy.readsEnforced) {
+      sentences.push(
+        "This codex can't limit what commands read: they may read more than this script may.",
+      );
+    }
+    for (const message of sentences) {
+      emit?.({ type: "warning", threadId: this.#threadId, turnId: "", message });
+    }
+  }
+
+  #hooksOf(profile: ResolvedProfile): Required<Hooks> {
+    return mergeHooks(this.#parts.clientHooks, profile.hooks);
+  }
+
+  #route(): void {
+    const { core } = this.#parts;
+    const threadId = this.#threadId;
+    this.#unroute.push(
+      core.routes.add(threadId, {
+        delta: (head: DeltaHead, line: string) => this.#current?.delta(head, line),
+        notification: (message: RpcNotification) => this.#notification(message),
+        oversize: (message: OversizeMessage) => this.#current?.oversize(message),
+        connectionLost: (error, restarting) => this.#lost(error, restarting),
+        connectionRestored: () => this.#restore(),
+      }),
+      core.approvals.registerThread(threadId, this.#gate),
+    );
+  }
+
+  #notification(message: RpcNotification): void {
+    if (message.method === "thread/tokenUsage/updated" && this.#current === null) {
+      // A resumed thread tells its tokens before its first turn here.
+      const usage = message.params["tokenUsage"];
+      if (isJsonObject(usage)) this.#threadTotal = readCount(usage["total"]);
+    }
+    this.#current?.notification(message);
+    const item = message.params["item"];
+    if (message.method === "item/completed" && isJsonObject(item)) this.#gate.itemCompleted(item);
+  }
+
+  #lost(error: ConnectionClosedError, restarting: boolean): void {
+    this.#current?.connectionLost(error);
+    if (!restarting) {
+      this.#markReady?.reject(error);
+      this.#markReady = null;
+      this.#queue.close(error);
+      return;
+    }
+    if (this.#markReady !== null) return;
+    this.#ready = new Promise((resolve, reject) => this.#markReady = { resolve, reject });
+    this.#ready.catch(() => {});
+  }
+
+  /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
+  async #restore(): Promise<void> {
+    if (this.#state !== "open") return;
+    const { core } = this.#parts;
+    const { profile, cwd } = this;
+    const unused = this.#turns === 0 && !this.#parts.attached;
+    try {
+      if (profile.ephemeral && !unused) {
+        throw new SessionClosedError(
+          "codex was started again, and an ephemeral thread does not survive that.",
+        );
+      }
+      const decided = await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile));
+      const result = unused
+        ? await core.callNow("thread/start", threadStartParams(cwd, profile, decided))
+        : await core.callNow(
+          "thread/resume",
+          threadAttachParams(this.#threadId, cwd, profile, decided),
+        );
+      this.#policy = confirmDecided(decided, result);
+      this.#decided = decided;
+      if (unused) this.#adopt(result);
+    } catch (error) {
+      if (core.pid !== null || core.state === "closed") this.#fail(error);
+      throw error;
+    }
+    this.#markReady?.resolve();
+    this.#markReady = null;
+  }
+
+  /** A thread that was never used is simply started anew. */
+  #adopt(result: JsonValue): void {
+    const thread = isJsonObject(result) ? result["thread"] : undefined;
+    if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
+    for (const leave of this.#unroute.splice(0)) leave();
+    this.#threadId = thread["id"];
+    this.#route();
+  }
+
+  /** The thread can't be used any more; everyone is told why. */
+  #fail(error: unknown): void {
+    this.#markReady?.reject(error);
+    this.#markReady = null;
+    this.#queue.close(error);
+  }
+}
+
+/** The fields of a profile that one turn can have for itself. */
+function turnFields(profile: RunProfile): AskOptions {
+  const {
+    tools: _tools,
+    developerInstructions: _instructions,
+    config: _config,
+    ephemeral: _ephemeral,
+    ...fields
+  } = profile;
+  return fields;
+}

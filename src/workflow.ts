@@ -1,0 +1,79 @@
+/**
+ * Repeated runs in one directory.
+ * @module
+ */
+import type { ClientConfig } from "./runtime/config.ts";
+import { Client } from "./session/client.ts";
+import type { RunOptions, RunProfile } from "./session/profile.ts";
+import type { Session } from "./session/session.ts";
+import type { InferOutput, StandardSchemaV1 } from "./session/standard_schema.ts";
+import type { PromptRunResult } from "./session/turn_result.ts";
+
+/** Where a workflow works, and how. */
+export interface WorkflowConfig extends RunProfile {
+  /** The directory the agent works in; must exist. */
+  cwd: string;
+  /** How codex is started and answered. Default: the safe defaults of {@linkcode Client.connect}. */
+  client?: ClientConfig;
+}
+
+/**
+ * Repeated runs in one directory with one codex: each run has a fresh thread, and leaves nothing in the history.
+ *
+ * ```ts ignore
+ * const workflow = await Workflow.connect({ cwd: "/srv/app", attachments: ["docs/API.md"] });
+ * const { assistantText } = await workflow.run("Summarize only the public API");
+ * await workflow.shutdown();
+ * ```
+ */
+export class Workflow implements AsyncDisposable {
+  /** The client that the runs go through. */
+  readonly client: Client;
+  /** The directory the agent works in. */
+  readonly cwd: string;
+  readonly #profile: RunProfile;
+
+  private constructor(client: Client, cwd: string, profile: RunProfile) {
+    this.client = client;
+    this.cwd = cwd;
+    this.#profile = profile;
+  }
+
+  /** Starts codex for a directory. Rejects like {@linkcode Client.connect}. */
+  static async connect(config: WorkflowConfig): Promise<Workflow> {
+    const { cwd, client, ...profile } = config;
+    return new Workflow(await Client.connect(client), cwd, profile);
+  }
+
+  /** Asks on a fresh thread. Rejects like {@linkcode Session.ask}. */
+  run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    prompt: string,
+    options: RunOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    return this.client.run(this.cwd, prompt, { ...this.#profile, ...options });
+  }
+
+  /** Asks on a fresh thread, with a profile laid over the workflow's own. */
+  runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    prompt: string,
+    profile: RunProfile,
+    options: RunOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    return this.run(prompt, { ...profile, ...options });
+  }
+
+  /** Starts a session, for turns that must remember each other; a profile is laid over the workflow's own. */
+  startSession(profile: RunProfile = {}): Promise<Session> {
+    return this.client.startSession({ ...this.#profile, ...profile, cwd: this.cwd });
+  }
+
+  /** Ends codex and waits until it is gone. Idempotent. */
+  shutdown(): Promise<void> {
+    return this.client.shutdown();
+  }
+
+  /** Like {@linkcode shutdown}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+}
