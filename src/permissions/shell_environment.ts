@@ -2,7 +2,7 @@
  * What the agent's commands see of the environment, by codex's own `shell_environment_policy`.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { isJsonObject, type JsonValue } from "../json.ts";
 
 /** Parts of names that give a secret away; codex compares without regard to case. */
 export const SECRET_NAME_PARTS: readonly string[] = [
