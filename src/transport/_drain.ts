@@ -24,8 +24,9 @@ export async function drain(source: DrainSource, limitMs: number): Promise<void>
   let seen = source.count();
   while (!source.ended() && quiet < QUIET_ROUNDS && performance.now() - started < limitMs) {
     await within(source.whenEnded, ROUND_MS);
-    quiet = source.count() === seen ? quiet + 1 : 0;
-    seen = source.count();
+    const now = source.count();
+    quiet = now === seen ? quiet + 1 : 0;
+    seen = now;
   }
 }
 

@@ -21,6 +21,8 @@ interface Emitter {
 
 interface NodeReadable extends Emitter {
   destroy(): void;
+  pause?(): void;
+  resume?(): void;
   ref?(): void;
   unref?(): void;
 }
@@ -106,25 +108,24 @@ function spawnFailure(error: unknown, spec: ProcessSpec): SpawnError {
 class NodeProcessChild implements ChildProcess {
   readonly pid: number;
   readonly exited: Promise<ProcessExit>;
-  stdoutEnded = false;
   readonly #child: NodeChild;
   readonly #group: boolean;
-  readonly #ended: Promise<void>;
+  readonly #stdout: Outlet;
+  readonly #stderr: Outlet;
   /** Writes under way: a pipe that a grandchild keeps open would never call back. */
   readonly #writes = new Set<() => void>();
-  #chunks = 0;
-  #openPipes = 2;
   #stdinClosed = false;
   #gone = false;
   #released: Promise<void> | undefined;
-  #readers = 0;
 
   constructor(child: NodeChild, pid: number, group: boolean) {
     this.#child = child;
     this.#group = group;
     this.pid = pid;
     // Without a listener a broken pipe would end the script.
-    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on("error", () => {});
+    child.stdin.on("error", () => {});
+    this.#stdout = new Outlet(child.stdout);
+    this.#stderr = new Outlet(child.stderr);
     this.exited = new Promise((resolve) => {
       child.once("exit", (code: number | null, signal: string | null) => {
         this.#gone = true;
@@ -132,21 +133,10 @@ class NodeProcessChild implements ChildProcess {
         resolve({ code: signal === null ? code : null, signal });
       });
     });
-    this.#ended = new Promise((resolve) => {
-      const onEnd = (): void => {
-        if (--this.#openPipes === 0) resolve();
-      };
-      child.stdout.once("end", () => this.stdoutEnded = true);
-      for (const stream of [child.stdout, child.stderr]) {
-        let once = false;
-        for (const event of ["end", "close"]) {
-          stream.once(event, () => {
-            if (!once) onEnd();
-            once = true;
-          });
-        }
-      }
-    });
+  }
+
+  get stdoutEnded(): boolean {
+    return this.#stdout.atEnd;
   }
 
   write(text: string): Promise<void> {
@@ -176,19 +166,11 @@ class NodeProcessChild implements ChildProcess {
   }
 
   onStdout(listener: (chunk: Uint8Array) => void): void {
-    this.#listen(this.#child.stdout, listener);
+    this.#stdout.listen(listener);
   }
 
   onStderr(listener: (chunk: Uint8Array) => void): void {
-    this.#listen(this.#child.stderr, listener);
-  }
-
-  #listen(stream: NodeReadable, listener: (chunk: Uint8Array) => void): void {
-    this.#readers++;
-    stream.on("data", (chunk: Uint8Array) => {
-      this.#chunks++;
-      listener(chunk);
-    });
+    this.#stderr.listen(listener);
   }
 
   kill(signal: EndSignal, options: KillOptions = {}): boolean {
@@ -211,14 +193,13 @@ class NodeProcessChild implements ChildProcess {
   async #release(drainMs: number): Promise<void> {
     await this.exited;
     this.closeStdin();
+    const outlets = [this.#stdout, this.#stderr];
     await drain({
-      count: () => this.#chunks,
-      ended: () => this.#openPipes === 0 || this.#readers === 0,
-      whenEnded: this.#ended,
+      count: () => outlets.reduce((sum, outlet) => sum + outlet.count, 0),
+      ended: () => outlets.every((outlet) => outlet.done),
+      whenEnded: Promise.all(outlets.map((outlet) => outlet.ended)).then(() => {}),
     }, drainMs);
-    for (const stream of [this.#child.stdin, this.#child.stdout, this.#child.stderr]) {
-      stream.destroy();
-    }
+    for (const stream of this.#streams()) stream.destroy();
   }
 
   unref(): void {
@@ -233,5 +214,57 @@ class NodeProcessChild implements ChildProcess {
 
   #streams(): NodeReadable[] {
     return [this.#child.stdin, this.#child.stdout, this.#child.stderr];
+  }
+}
+
+/** Unread output beyond this stays in the pipe. */
+const BACKLOG_BYTES = 1 << 20;
+
+/**
+ * Reads one pipe from the start. When a process ends, Node and Bun throw away what is in a pipe that nobody
+ * listens to, so what comes before the listener is kept here.
+ */
+class Outlet {
+  /** Chunks so far. */
+  count = 0;
+  /** No more chunks will come. */
+  done = false;
+  /** The other end was closed by all who held it. */
+  atEnd = false;
+  readonly ended: Promise<void>;
+  readonly #stream: NodeReadable;
+  #listener: ((chunk: Uint8Array) => void) | undefined;
+  #backlog: Uint8Array[] = [];
+  #backlogBytes = 0;
+
+  constructor(stream: NodeReadable) {
+    this.#stream = stream;
+    stream.on("error", () => {});
+    stream.on("data", (chunk: Uint8Array) => {
+      this.count++;
+      if (this.#listener !== undefined) this.#listener(chunk);
+      else this.#keep(chunk);
+    });
+    stream.once("end", () => this.atEnd = true);
+    this.ended = new Promise((resolve) => {
+      for (const event of ["end", "close"]) {
+        stream.once(event, () => {
+          this.done = true;
+          resolve();
+        });
+      }
+    });
+  }
+
+  listen(listener: (chunk: Uint8Array) => void): void {
+    this.#listener = listener;
+    for (const chunk of this.#backlog.splice(0)) listener(chunk);
+    if (this.#backlogBytes >= BACKLOG_BYTES) this.#stream.resume?.();
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#backlog.push(chunk);
+    this.#backlogBytes += chunk.length;
+    if (this.#backlogBytes >= BACKLOG_BYTES) this.#stream.pause?.();
   }
 }

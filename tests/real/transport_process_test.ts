@@ -130,6 +130,30 @@ test("start() after the end still delivers the output and the end", async () => 
   assert.throws(() => transport.start({ bytes() {}, text() {}, closed() {} }), /only once/);
 });
 
+test("spawnProcess() loses nothing when nobody listens before the exit", async () => {
+  const child = await spawnProcess({ command: "sh", args: ["-c", "echo out; echo err >&2"] });
+  await child.exited;
+  let text = "";
+  child.onStdout((chunk) => text += new TextDecoder().decode(chunk));
+  child.onStderr((chunk) => text += new TextDecoder().decode(chunk));
+  await child.release();
+  assert.deepEqual(text.split("\n").sort(), ["", "err", "out"]);
+});
+
+test("spawnProcess() leaves a flood that nobody listens to in the pipe", async () => {
+  const child = await spawnProcess({
+    command: "sh",
+    args: ["-c", "echo up >&2; exec head -c 50000000 /dev/zero"],
+  });
+  await new Promise<void>((resolve) => child.onStderr(() => resolve()));
+  assert.ok(isRunning(child.pid));
+  let bytes = 0;
+  child.onStdout((chunk) => bytes += chunk.length);
+  await child.exited;
+  await child.release();
+  assert.equal(bytes, 50_000_000);
+});
+
 test("a kill from outside settles as closed with the signal", async () => {
   const transport = await openStdio({ process: { command: "cat", args: [] } });
   const heard = listen(transport);
@@ -160,6 +184,20 @@ test("the exit is the end although a grandchild holds the pipes, and no output i
   assert.match(heard.text(), /x{60000}end\n$/);
   if (isRunning(pid)) process.kill(pid, "SIGKILL");
   assert.equal((await transport.close()).exit?.code, 4);
+});
+
+test("what a dead process left in its pipe is read although the pipe does not end", async () => {
+  if (process.platform !== "linux") return;
+  const transport = await sh(
+    "setsid sleep 60 & echo $!; head -c 60000 /dev/zero | tr '\\0' x; echo end; exit 4",
+  );
+  // Not one turn of the event loop until the process is gone: all that it wrote is still in the pipe.
+  while (isRunning(transport.pid)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  const heard = listen(transport);
+  assert.deepEqual((await heard.closed).exit, { code: 4, signal: null });
+  assert.match(heard.text(), /^\d+\nx{60000}end\n$/);
+  const holder = Number.parseInt(heard.text());
+  if (isRunning(holder)) process.kill(holder, "SIGKILL");
 });
 
 test("close() sweeps a grandchild in the process's own group", async () => {

@@ -95,8 +95,8 @@ test("webSocketTransport() talks to a real app server with its capability token"
         initialize("a")
       }\n{"method":"initialized"}\n{"id":"two","method":"model/list","params":{}}\n`,
     );
-    await b.write(`${initialize("b")}\n`);
     assert.match(await heardA.until(/"id":1\b/), /"userAgent":"a\/0\.169/);
+    await b.write(`${initialize("b")}\n`);
     // The server names itself after its first client, and the one that asks in parentheses.
     assert.match(await heardB.until(/"id":1\b/), /"userAgent":"a\/0\.169.*\(b; 1\)/);
     await heardA.until(/"id":"two"/);

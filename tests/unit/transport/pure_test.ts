@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
+import { drain, within } from "../../../src/transport/_drain.ts";
 import { splitMessages } from "../../../src/transport/_messages.ts";
 import { pathRules } from "../../../src/transport/_paths.ts";
 import { fileUrlToPath } from "../../../src/transport/_platform.ts";
@@ -193,4 +194,29 @@ test("loaderVariables() reads which variables Deno refused to pass on", () => {
   );
   assert.deepEqual(refused('Requires run access to "ls", run again with the --allow-run flag'), []);
   assert.deepEqual(refused("with LD_PRELOAD environment variable", "Error"), []);
+});
+
+test("drain() waits while chunks come, and no longer than the limit", async () => {
+  const run = async (chunks: number, options: { ends?: boolean; limitMs?: number } = {}) => {
+    let asked = 0;
+    const source = {
+      count: () => Math.min(asked++, chunks),
+      ended: () => options.ends === true && asked > chunks,
+      whenEnded: new Promise<void>(() => {}),
+    };
+    const started = performance.now();
+    await drain(source, options.limitMs ?? 5000);
+    return { asked, ms: performance.now() - started };
+  };
+  // The first look, one for each chunk, and three that find nothing new.
+  assert.equal((await run(0)).asked, 4);
+  assert.equal((await run(5)).asked, 9);
+  assert.equal((await run(5, { ends: true })).asked, 6);
+  assert.ok((await run(Infinity, { limitMs: 40 })).ms < 2000);
+});
+
+test("within() tells whether a promise settled in time, however it settled", async () => {
+  assert.equal(await within(Promise.resolve(), 1000), true);
+  assert.equal(await within(Promise.reject(new Error("x")), 1000), true);
+  assert.equal(await within(new Promise(() => {}), 1), false);
 });
