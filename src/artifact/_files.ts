@@ -2,6 +2,7 @@
  * The few file operations that a store needs, on Deno, Bun and Node.
  * @module
  */
+import { builtin, runtimeName } from "../transport/_platform.ts";
 import { storeError } from "./store.ts";
 
 /** File operations; each rejects with the platform's own error. */
@@ -45,13 +46,9 @@ interface NodeFs {
 
 /** The file operations of the runtime this runs on. */
 export function platformFiles(): Files {
-  const host = globalThis as {
-    Deno?: typeof Deno;
-    process?: { getBuiltinModule?: (name: string) => unknown };
-  };
-  if (typeof host.Deno?.FsFile === "function") return denoFiles(host.Deno);
-  const node = host.process?.getBuiltinModule?.("node:fs/promises") as NodeFs | undefined;
-  if (node !== undefined) return nodeFiles(node);
+  if (runtimeName() === "deno") return denoFiles();
+  const node = builtin<NodeFs>("fs/promises");
+  if (node !== null) return nodeFiles(node);
   throw storeError(
     "FileArtifactStore needs a file system, and this runtime offers none. " +
       "Use KvArtifactStore, MemoryArtifactStore or a store of your own.",
@@ -68,11 +65,11 @@ function isMissing(error: unknown): boolean {
     (error instanceof Error && error.name === "NotFound");
 }
 
-function denoFiles(deno: typeof Deno): Files {
+function denoFiles(): Files {
   return {
-    read: (path) => deno.readFile(path),
+    read: (path) => Deno.readFile(path),
     async create(path, bytes) {
-      const file = await deno.open(path, { write: true, createNew: true });
+      const file = await Deno.open(path, { write: true, createNew: true });
       try {
         let at = 0;
         while (at < bytes.length) at += await file.write(bytes.subarray(at));
@@ -84,7 +81,7 @@ function denoFiles(deno: typeof Deno): Files {
     async syncDirectory(path) {
       let file: Deno.FsFile;
       try {
-        file = await deno.open(path);
+        file = await Deno.open(path);
       } catch {
         return; // Windows has no handle for a directory; a pruned one needs no sync.
       }
@@ -97,18 +94,18 @@ function denoFiles(deno: typeof Deno): Files {
     async list(path) {
       const names: string[] = [];
       try {
-        for await (const entry of deno.readDir(path)) names.push(entry.name);
+        for await (const entry of Deno.readDir(path)) names.push(entry.name);
       } catch (error) {
         if (isMissing(error)) return null;
         throw error;
       }
       return names;
     },
-    makeDirectory: (path) => deno.mkdir(path, { recursive: true }),
-    rename: (from, to) => deno.rename(from, to),
-    empty: (path) => deno.truncate(path, 0),
-    remove: (path) => deno.remove(path, { recursive: true }),
-    modifiedMs: async (path) => (await deno.stat(path)).mtime?.getTime() ?? Date.now(),
+    makeDirectory: (path) => Deno.mkdir(path, { recursive: true }),
+    rename: (from, to) => Deno.rename(from, to),
+    empty: (path) => Deno.truncate(path, 0),
+    remove: (path) => Deno.remove(path, { recursive: true }),
+    modifiedMs: async (path) => (await Deno.stat(path)).mtime?.getTime() ?? Date.now(),
   };
 }
 

@@ -1,0 +1,26 @@
+/**
+ * The part of a client that {@linkcode ArtifactSessionManager} uses. `Client` fits it.
+ * @module
+ */
+import type { AskOptions, SessionConfig } from "../session/profile.ts";
+import type { PromptRunResult } from "../session/turn_result.ts";
+
+/** A thread that works on one artifact; `Session` fits it. */
+export interface ArtifactThread {
+  /** The thread's id. */
+  readonly threadId: string;
+  /** Asks, and waits for the answer. */
+  ask(prompt: string, options?: AskOptions): Promise<PromptRunResult>;
+  /** Lets go of the thread and archives it. */
+  close(): Promise<void>;
+  /** Lets go of the thread, which can be resumed later. */
+  release(): Promise<void>;
+}
+
+/** Starts and resumes threads. */
+export interface ArtifactClient {
+  /** Starts a thread. */
+  startSession(config: SessionConfig): Promise<ArtifactThread>;
+  /** Takes up a thread again. */
+  resumeSession(threadId: string, config: SessionConfig): Promise<ArtifactThread>;
+}

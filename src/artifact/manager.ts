@@ -1,0 +1,246 @@
+/**
+ * Documents that an agent writes and edits.
+ * @module
+ */
+import { ArtifactConflictError, OutputValidationError } from "../errors.ts";
+import type { JsonSchema, JsonValue } from "../json.ts";
+import type { AskOptions, ReasoningEffort } from "../session/profile.ts";
+import type { PromptRunResult } from "../session/turn_result.ts";
+import { ArtifactThreads } from "./_threads.ts";
+import type { ArtifactClient, ArtifactThread } from "./client.ts";
+import { applyEdits, checkEdits, countLines } from "./edits.ts";
+import { FileArtifactStore } from "./file_store.ts";
+import {
+  DOC_EDIT_SCHEMA,
+  DOC_GENERATE_SCHEMA,
+  parseDocEdit,
+  parseDocGenerate,
+  type ParsedOutput,
+} from "./output.ts";
+import { buildArtifactPrompt } from "./prompt.ts";
+import { revisionOf } from "./revision.ts";
+import {
+  type ArtifactMeta,
+  type ArtifactStore,
+  type ArtifactStoreOptions,
+  emptyArtifact,
+  type StoredArtifact,
+} from "./store.ts";
+import type { ArtifactTaskResult, ArtifactTaskResults, ArtifactTaskSpec } from "./task.ts";
+
+/** How an {@linkcode ArtifactSessionManager} works. */
+export interface ArtifactManagerOptions {
+  /** The directory the agent may look around in; must exist. */
+  cwd: string;
+  /** Where artifacts are kept. Default: a {@linkcode FileArtifactStore} in `.codex-artifacts` of `cwd`. */
+  store?: ArtifactStore;
+  /** The model. Default: codex's own. */
+  model?: string;
+  /** How much the model thinks. Default `"medium"`. */
+  effort?: ReasoningEffort;
+  /** Milliseconds for each turn. Default 120,000. */
+  timeoutMs?: number;
+  /** Instructions beside the system prompt, such as a house style. Default none. */
+  developerInstructions?: string;
+  /** Codex settings of the threads. Default none. */
+  config?: Record<string, JsonValue>;
+  /** Threads kept loaded while no task uses them. Default 16; others are resumed when needed. */
+  maxIdleThreads?: number;
+}
+
+/** Options of {@linkcode ArtifactSessionManager}'s calls. */
+export interface ArtifactCallOptions {
+  /** Stops waiting, interrupts the turn and rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** An artifact with its thread. */
+export interface OpenArtifact extends StoredArtifact {
+  /** The thread that works on it. */
+  readonly threadId: string;
+}
+
+/**
+ * Lets an agent write and edit documents without losing anyone's work.
+ *
+ * Every artifact has one thread, which remembers the work on it and is resumed in later
+ * processes. The agent can read, never write: what it answers is validated, checked against the
+ * revision it was shown, and stored. Tasks on one artifact run one after the other.
+ *
+ * ```ts ignore
+ * import { artifact, Client } from "@codex/runtime";
+ * const client = await Client.connect();
+ * const documents = new artifact.ArtifactSessionManager(client, { cwd: "/srv/app" });
+ * await documents.runTask({ type: "docGenerate", artifactId: "guide", userGoal: "A short guide" });
+ * const { text } = await documents.runTask({
+ *   type: "docEdit",
+ *   artifactId: "guide",
+ *   userGoal: "Add a section about errors",
+ * });
+ * ```
+ */
+export class ArtifactSessionManager implements AsyncDisposable {
+  /** Where artifacts are kept. */
+  readonly store: ArtifactStore;
+  readonly #threads: ArtifactThreads;
+
+  /** Creates a manager on a connected client, which stays yours to shut down. */
+  constructor(client: ArtifactClient, options: ArtifactManagerOptions) {
+    const { cwd, store, maxIdleThreads = 16, ...profile } = options;
+    this.store = store ?? new FileArtifactStore(`${cwd}/.codex-artifacts`);
+    this.#threads = new ArtifactThreads(
+      client,
+      this.store,
+      { ...profile, cwd, sandbox: "read-only", approvalPolicy: "never" },
+      maxIdleThreads,
+    );
+  }
+
+  /** Resumes or starts the artifact's thread, and gives the current version; an unknown artifact is empty. */
+  open(artifactId: string, options: ArtifactCallOptions = {}): Promise<OpenArtifact> {
+    const { signal } = options;
+    return this.#threads.use(artifactId, signal, async ({ threadId }) => ({
+      ...await this.#load(artifactId, signalOf(signal)),
+      threadId,
+    }));
+  }
+
+  /**
+   * Runs a task and stores what it makes.
+   *
+   * Rejects with `ArtifactConflictError` when the text changed meanwhile or the model names another
+   * revision than it was shown, with `OutputValidationError` when the answer does not fit, and
+   * with whatever ends a turn. Nothing is stored then.
+   */
+  runTask<Spec extends ArtifactTaskSpec>(
+    spec: Spec,
+    options: ArtifactCallOptions = {},
+  ): Promise<ArtifactTaskResults[Spec["type"]]> {
+    const { signal } = options;
+    const result: Promise<ArtifactTaskResult> = this.#threads.useInTurn(
+      spec.artifactId,
+      signal,
+      (thread) => this.#run(thread, spec, signal),
+    );
+    return result as Promise<ArtifactTaskResults[Spec["type"]]>;
+  }
+
+  /** Lets go of all threads, which can be resumed later. Running turns are interrupted. Idempotent. */
+  close(): Promise<void> {
+    return this.#threads.close();
+  }
+
+  /** Like {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #run(
+    thread: ArtifactThread,
+    spec: ArtifactTaskSpec,
+    signal: AbortSignal | undefined,
+  ): Promise<ArtifactTaskResult> {
+    const retries = spec.conflictRetries ?? 0;
+    let asked = 0;
+    for (let attempt = 0;; attempt++) {
+      try {
+        const shown = await this.#load(spec.artifactId, signalOf(signal));
+        // A caller's own text matters once: after a conflict the task goes on from the fresh one.
+        if (attempt === 0) await assertCurrent(spec, shown);
+        asked++;
+        const turn = await thread.ask(buildArtifactPrompt(spec, shown), askOptions(spec, signal));
+        return await this.#finish(spec, shown, turn, asked);
+      } catch (error) {
+        if (!(error instanceof ArtifactConflictError) || attempt >= retries) throw error;
+      }
+    }
+  }
+
+  /** Stores what the turn made of `shown`. */
+  async #finish(
+    spec: ArtifactTaskSpec,
+    shown: StoredArtifact,
+    turn: PromptRunResult,
+    attempts: number,
+  ): Promise<ArtifactTaskResult> {
+    const { artifactId } = spec;
+    const base = { artifactId, previousRevision: shown.revision, attempts, turn };
+    const { threadId } = turn;
+    if (spec.type === "passthrough") {
+      if (threadId !== shown.meta.threadId) {
+        await this.store.updateMeta(artifactId, () => ({ threadId }));
+      }
+      const output = spec.outputSchema === undefined ? turn.assistantText : turn.output;
+      return { ...base, type: spec.type, revision: shown.revision, text: shown.text, output };
+    }
+    const answer = turn.output ?? turn.assistantText;
+    if (spec.type === "docGenerate") {
+      const { title, format, text } = valid(parseDocGenerate(answer), turn);
+      const { revision } = await this.#save(spec, shown, turn, text, { title, format });
+      return { ...base, type: spec.type, revision, text, title, format };
+    }
+    const { expectedRevision, edits, notes } = valid(parseDocEdit(answer), turn);
+    if (expectedRevision !== shown.revision) {
+      throw new ArtifactConflictError(artifactId, expectedRevision, shown.revision);
+    }
+    const issues = checkEdits(edits, countLines(shown.text));
+    if (issues.length > 0) throw new OutputValidationError(issues, turn);
+    const text = applyEdits(shown.text, edits);
+    const { revision } = await this.#save(spec, shown, turn, text, {});
+    return { ...base, type: spec.type, revision, text, edits, notes };
+  }
+
+  #save(
+    spec: ArtifactTaskSpec,
+    shown: StoredArtifact,
+    turn: PromptRunResult,
+    text: string,
+    meta: Partial<ArtifactMeta>,
+  ): Promise<StoredArtifact> {
+    const { threadId, turnId } = turn;
+    const lastSave = { task: spec.type, threadId, turnId, previousRevision: shown.revision };
+    return this.store.save(spec.artifactId, {
+      text,
+      expectedRevision: shown.revision,
+      meta: { ...meta, threadId, lastSave },
+    });
+  }
+
+  async #load(artifactId: string, options: ArtifactStoreOptions): Promise<StoredArtifact> {
+    return await this.store.load(artifactId, options) ?? emptyArtifact(artifactId);
+  }
+}
+
+async function assertCurrent(spec: ArtifactTaskSpec, shown: StoredArtifact): Promise<void> {
+  if (spec.currentText === undefined || spec.currentText === shown.text) return;
+  throw new ArtifactConflictError(
+    spec.artifactId,
+    await revisionOf(spec.currentText),
+    shown.revision,
+  );
+}
+
+function askOptions(spec: ArtifactTaskSpec, signal: AbortSignal | undefined): AskOptions {
+  const outputSchema = schemaOf(spec);
+  return {
+    ...(outputSchema === undefined ? {} : { outputSchema }),
+    ...(spec.model === undefined ? {} : { model: spec.model }),
+    ...(spec.effort === undefined ? {} : { effort: spec.effort }),
+    ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
+    ...signalOf(signal),
+  };
+}
+
+function schemaOf(spec: ArtifactTaskSpec): JsonSchema | undefined {
+  if (spec.type === "docGenerate") return DOC_GENERATE_SCHEMA;
+  return spec.type === "docEdit" ? DOC_EDIT_SCHEMA : spec.outputSchema;
+}
+
+function signalOf(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+function valid<T>(parsed: ParsedOutput<T>, turn: PromptRunResult): T {
+  if (parsed.ok) return parsed.value;
+  throw new OutputValidationError(parsed.issues, turn);
+}
