@@ -3,8 +3,16 @@
  * @module
  */
 import { CodexError, RpcValidationError } from "../errors.ts";
-import { isJsonObject, type JsonValue } from "../json.ts";
 import { PendingCall, type Ruling } from "./_pending.ts";
+import {
+  belongsToThread,
+  isAccept,
+  isDeferred,
+  isToolUse,
+  reasonOf,
+  WHY,
+  wordOf,
+} from "./_ruling_words.ts";
 import { checkServerRequestResult } from "./answer_shapes.ts";
 import { failClosedAnswer, type WireAnswer, wireAnswer } from "./answers.ts";
 import { checkApprovals } from "./check_rules.ts";
@@ -19,23 +27,6 @@ import type {
   FailClosedReason,
   PendingApproval,
 } from "./types.ts";
-
-/** Why nothing was granted, in words for the server and the model. */
-const WHY: Record<FailClosedReason, string> = {
-  timeout: "no decision was made in time",
-  noHandler: "nobody is there to decide",
-  handlerThrew: "the approval handler failed",
-  hookThrew: "a hook failed",
-  toolThrew: "the tool failed",
-  aborted: "the decision was aborted",
-  turnEnded: "the turn ended first",
-  queueFull: "too many decisions are waiting",
-  invalidAnswer: "the decision did not fit the request",
-  invalidRequest: "the request names no thread",
-  unknownMethod: "this client does not know the request",
-  noTool: "this client has no such tool",
-  closed: "the connection is closing",
-};
 
 const HOST_TIMERS = {
   set: (fn: () => void, ms: number): unknown => setTimeout(fn, ms),
@@ -169,11 +160,16 @@ export class ApprovalBroker {
   /** Answers everything that waits with the fail-closed answer, and every later request at once. */
   close(reason: string = WHY.closed): void {
     this.#closed = true;
+    this.reset(reason);
+    this.#gates.clear();
+    this.#reader = null;
+  }
+
+  /** The server is gone and another one will follow: what waits is settled, the gates stay. */
+  reset(reason: string): void {
     for (const pending of [...this.#pending.values()]) {
       this.#failClosed(pending, "closed", reason);
     }
-    this.#gates.clear();
-    this.#reader = null;
   }
 
   #now(): number {
@@ -419,38 +415,4 @@ function quietly(fn: () => void): void {
   } catch {
     // Nothing can be done for a listener that throws.
   }
-}
-
-/** Whether hooks are asked about it: something would be done with a tool. */
-function isToolUse(request: ApprovalRequest): boolean {
-  return request.type === "command" || request.type === "fileChange" ||
-    request.type === "permissions" || request.type === "toolCall" ||
-    (request.type === "elicitation" && request.toolApproval);
-}
-
-function belongsToThread(request: ApprovalRequest): boolean {
-  return isToolUse(request) || request.type === "userInput" || request.type === "elicitation";
-}
-
-function isDeferred(decision: unknown): boolean {
-  return isJsonObject(decision) && decision["decision"] === "defer";
-}
-
-function isAccept(decision: unknown): boolean {
-  return isJsonObject(decision) &&
-    (decision["decision"] === "accept" || decision["decision"] === "acceptForSession");
-}
-
-function reasonOf(decision: unknown): string | null {
-  return isJsonObject(decision) && typeof decision["reason"] === "string"
-    ? decision["reason"]
-    : null;
-}
-
-function wordOf(result: JsonValue): ApprovalAudit["decision"] {
-  const word = isJsonObject(result) ? result["decision"] ?? result["action"] : undefined;
-  return word === "accept" || word === "acceptForSession" || word === "decline" ||
-      word === "cancel"
-    ? word
-    : "answered";
 }

@@ -55,7 +55,8 @@ export function initializeParams(config: RuntimeConfig): JsonObject {
   return {
     clientInfo: { name: info.name, title: info.title ?? null, version: info.version },
     capabilities: {
-      experimentalApi: config.experimentalApi ?? false,
+      // The library cleans up with an experimental method; what callers may use is gated on this side.
+      experimentalApi: true,
       optOutNotificationMethods: [...LEGACY_DUPLICATES, ...(config.optOutNotifications ?? [])],
     },
   };

@@ -14,7 +14,7 @@ import type { AskOptions, ResolvedProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "./prompt.ts";
 import { overlayProfile } from "./resolve_profile.ts";
 import { retryDelayMs } from "./retry.ts";
-import { type OutputFormat, repairPrompt, resolveOutput } from "./structured_output.ts";
+import { repairPrompt, type ResolvedOutput, resolveOutputSchema } from "./structured_output.ts";
 import { turnError } from "./turn_error.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
@@ -29,8 +29,8 @@ export interface PromptHost {
   hookRun(profile: ResolvedProfile, signal: AbortSignal | undefined): HookRun;
   /** Waits for the turn; settles with the function that gives it back. */
   acquire(signal: AbortSignal | undefined): Promise<() => void>;
-  /** Turns text and attachments into input items; rejects when a file is missing. */
-  prepareInput(text: string, attachments: readonly Attachment[]): Promise<JsonObject[]>;
+  /** Turns text and attachments into input items; throws when a file is missing. */
+  prepareInput(text: string, attachments: readonly Attachment[]): JsonObject[];
   /** Starts a turn. */
   startTurn(turn: TurnRequest): TurnRun;
   /** The account's limits as last told, for reset times. */
@@ -101,7 +101,10 @@ export class PromptRun {
       ...options,
       attachments: [...(options.attachments ?? []), ...attachments],
     });
-    const output = resolveOutput(options.output, profile.outputSchema);
+    const output = resolveOutputSchema({
+      outputSchema: profile.outputSchema,
+      ...(options.output === undefined ? {} : { output: options.output }),
+    });
     const hooks = this.#host.hookRun(profile, options.signal);
     const asked = await hooks.pre("preRun", { prompt: text, attachments: profile.attachments });
     const facts = { prompt: asked.prompt ?? text, ...modelOf(asked.model ?? profile.model) };
@@ -120,11 +123,11 @@ export class PromptRun {
   async #turns(
     text: string,
     profile: ResolvedProfile,
-    output: OutputFormat | null,
+    output: ResolvedOutput | null,
     hooks: HookRun,
   ): Promise<PromptRunResult> {
     // What can be wrong with the input is told before the caller stands in line.
-    await this.#host.prepareInput(text, profile.attachments);
+    this.#host.prepareInput(text, profile.attachments);
     const release = await this.#host.acquire(this.#signal);
     let last: TurnRun | null = null;
     const track = (run: TurnRun) => last = this.current = run;
@@ -154,7 +157,7 @@ export class PromptRun {
   async #turn(
     text: string,
     profile: ResolvedProfile,
-    output: OutputFormat | null,
+    output: ResolvedOutput | null,
     hooks: HookRun,
     track: (run: TurnRun) => void,
   ): Promise<{ run: TurnRun; result: PromptRunResult }> {
@@ -165,7 +168,7 @@ export class PromptRun {
     });
     const turnProfile = patched(profile, asked);
     const prompt = asked.prompt ?? text;
-    const input = await this.#host.prepareInput(prompt, turnProfile.attachments);
+    const input = this.#host.prepareInput(prompt, turnProfile.attachments);
     this.#signal.throwIfAborted();
     const run = this.#host.startTurn({
       input,
@@ -202,7 +205,7 @@ export class PromptRun {
     run: TurnRun,
     result: PromptRunResult,
     profile: ResolvedProfile,
-    output: OutputFormat | null,
+    output: ResolvedOutput | null,
     hooks: HookRun,
     track: (run: TurnRun) => void,
   ): Promise<PromptRunResult> {

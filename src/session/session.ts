@@ -6,6 +6,7 @@ import type { ConnectionClosedError } from "../errors.ts";
 import { RpcError, SessionClosedError } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/policy.ts";
+import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
 import { HookRun } from "../plugin/hook_run.ts";
 import { mergeHooks } from "../plugin/merge.ts";
 import type { Hooks } from "../plugin/types.ts";
@@ -13,7 +14,7 @@ import type { OversizeMessage } from "../rpc/connection.ts";
 import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
-import { prepareInput } from "./attachments.ts";
+import { buildInput, hostFiles } from "./attachments.ts";
 import { EventQueue } from "./event_queue.ts";
 import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "./prompt.ts";
@@ -25,6 +26,7 @@ import {
   type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
+  isRemote,
 } from "./session_policy.ts";
 import { SessionGate } from "./session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./standard_schema.ts";
@@ -59,6 +61,9 @@ export interface SessionParts {
   /** Called once, when the session no longer needs its client. */
   onClosed: (session: Session) => void;
 }
+
+/** The files of another machine: whether they are there is for its codex to find out. */
+const REMOTE_FILES = { kind: () => "unknown" as const, realPath: () => null };
 
 type Closing = "open" | "closing" | "archived" | "released";
 
@@ -277,10 +282,14 @@ export class Session implements AsyncDisposable {
     };
   }
 
-  async #prepare(text: string, attachments: readonly Attachment[]): Promise<JsonObject[]> {
-    return await prepareInput({ text, attachments }, {
+  #prepare(text: string, attachments: readonly Attachment[]): JsonObject[] {
+    const { core } = this.#parts;
+    const remote = isRemote(core);
+    return buildInput({ text, attachments: [...attachments] }, {
       cwd: this.cwd,
-      serverVersion: this.#parts.core.server.version,
+      serverVersion: core.server.version,
+      probe: remote ? unrestrictedProbe : hostProbe(),
+      files: remote ? REMOTE_FILES : hostFiles,
     });
   }
 
@@ -289,7 +298,7 @@ export class Session implements AsyncDisposable {
     const { attachments: all } = overlayProfile({ ...this.profile, attachments: [] }, {
       attachments,
     });
-    const items = await this.#prepare(text, all);
+    const items = this.#prepare(text, all);
     if (run.current === null) throw new SessionClosedError("The turn has not begun.");
     await run.current.steer(items);
   }
