@@ -102,6 +102,8 @@ class ShellLexer {
         command.end();
         this.#pos++;
         this.#readHereDocuments();
+      } else if (char === "\\" && next === "\n") {
+        this.#pos += 2;
       } else if (char === "#" && !command.inWord) {
         const newline = this.#text.indexOf("\n", this.#pos);
         this.#pos = newline === -1 ? this.#text.length : newline;
@@ -237,7 +239,6 @@ class ShellLexer {
       const next = this.#text[this.#pos];
       if (next === undefined) throw new Broken("ends in a backslash");
       this.#pos++;
-      if (next === "\n") return;
       word.plain ??= word.text.length;
       word.text += next;
     } else if (char === "'") {

@@ -1,0 +1,300 @@
+import assert from "node:assert/strict";
+import {
+  type ApprovalRequest,
+  type ApprovalRule,
+  checkApprovals,
+  decide,
+} from "../../../src/approvals/mod.ts";
+import { PolicyError } from "../../../src/errors.ts";
+import { test } from "../../_harness.ts";
+import {
+  commandOf,
+  ELICITATION,
+  MCP_APPROVAL,
+  patchOf,
+  PERMISSIONS,
+  requestOf,
+} from "./_requests.ts";
+
+type Effect = "allow" | "deny" | "ask";
+type Row = [string, ApprovalRule[], ApprovalRequest, Effect];
+
+const allow = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "allow", ...rule });
+const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "deny", ...rule });
+const sh = (script: string, change = {}): ApprovalRequest =>
+  commandOf(["/bin/bash", "-lc", script], change);
+
+const gitStatus = [allow({ command: ["git", "status"] })];
+const noRm = [deny({ command: ["rm"] }), allow({ kind: "command" })];
+
+const more = { additionalPermissions: { network: null, fileSystem: { write: ["/x/y"] } } };
+const suggestion = {
+  ...MCP_APPROVAL,
+  _meta: { codex_approval_kind: "tool_suggestion", tool_name: "GitHub", persist: "always" },
+};
+
+const ROWS: Row[] = [
+  // allow: a prefix of each simple command, and nothing besides
+  ["the command itself", gitStatus, sh("git status"), "allow"],
+  ["with more words", gitStatus, sh("git status --short"), "allow"],
+  ["without a wrapper", gitStatus, commandOf("git status"), "allow"],
+  ["twice", gitStatus, sh("git status && git status -s"), "allow"],
+  ["another command", gitStatus, sh("git push"), "ask"],
+  ["a longer word", gitStatus, sh("git statusx"), "ask"],
+  ["followed by another", gitStatus, sh("git status; rm -rf /"), "ask"],
+  ["and", gitStatus, sh("git status && rm x"), "ask"],
+  ["or", gitStatus, sh("git status || rm x"), "ask"],
+  ["pipe", gitStatus, sh("git status | sh"), "ask"],
+  ["newline", gitStatus, sh("git status\nrm x"), "ask"],
+  ["background", gitStatus, sh("git status & rm x"), "ask"],
+  ["substitution", gitStatus, sh("git status $(rm x)"), "ask"],
+  ["backticks", gitStatus, sh("git status `rm x`"), "ask"],
+  ["quoted substitution", gitStatus, sh('git status "$(rm x)"'), "ask"],
+  ["redirection", gitStatus, sh("git status > /etc/passwd"), "ask"],
+  ["variable", gitStatus, sh("GIT_PAGER=evil git status"), "ask"],
+  ["env with a variable", gitStatus, sh("env GIT_PAGER=evil git status"), "ask"],
+  ["env alone", gitStatus, sh("env git status"), "allow"],
+  ["another program of that name", gitStatus, sh("./git status"), "ask"],
+  ["a shell from an unusual place", gitStatus, commandOf("/tmp/bash -lc 'git status'"), "ask"],
+  ["a word the shell fills in", gitStatus, sh("git {status,push}"), "ask"],
+  ["unreadable", gitStatus, sh("git status 'x"), "ask"],
+  ["typed into a running command", gitStatus, sh("git status", { kind: "writeStdin" }), "ask"],
+  ["an action from the future", gitStatus, sh("git status", { kind: "teleport" }), "ask"],
+  ["no command at all", gitStatus, commandOf(null), "ask"],
+  ["quoted words are the same words", gitStatus, sh("'git' \"status\""), "allow"],
+  ["two rules together", [...gitStatus, allow({ command: ["ls"] })], sh("git status; ls"), "allow"],
+  ["any command", [allow({ kind: "command" })], sh("echo $(anything)"), "allow"],
+  ["RegExp", [allow({ command: /git (status|diff)\b/ })], sh("git diff x"), "allow"],
+  ["RegExp in the middle", [allow({ command: /git status/ })], sh("rm git status"), "ask"],
+  ["RegExp on a script", [allow({ command: /git status/ })], sh("git status; rm x"), "ask"],
+  ["RegExp with memory", [allow({ command: /git/g })], sh("git a; git b"), "allow"],
+  ["function", [allow({ command: (argv) => argv[0] === "ls" })], sh("ls; ls"), "allow"],
+  ["function on a script", [allow({ command: (argv) => argv[0] === "ls" })], sh("ls > x"), "ask"],
+  ["function that throws", [allow({ command: () => fail() })], sh("ls"), "ask"],
+  // deny: anywhere
+  ["the command itself", noRm, sh("rm -rf /"), "deny"],
+  ["by its path", noRm, sh("/bin/rm x"), "deny"],
+  ["in disguise", noRm, sh("\\r'm' x"), "deny"],
+  ["after another", noRm, sh("ls; rm x"), "deny"],
+  ["in a pipe", noRm, sh("ls | xargs rm"), "deny"],
+  ["in a substitution", noRm, sh("echo $(rm x)"), "deny"],
+  ["in nested shells", noRm, sh(`bash -c "sh -c 'rm x'"`), "deny"],
+  ["under sudo", noRm, sh("sudo -u root rm x"), "deny"],
+  ["under find", noRm, sh("find . -exec rm {} +"), "deny"],
+  ["under find and a shell", noRm, sh("find . -exec sh -c 'rm {}' ;"), "deny"],
+  ["under eval", noRm, sh('eval "rm x"'), "deny"],
+  ["under env", noRm, sh("env A=1 rm x"), "deny"],
+  ["in a compound", noRm, sh("for i in a; do rm $i; done"), "deny"],
+  ["in a here-document for a shell", noRm, sh("bash <<'EOF'\nrm x\nEOF"), "deny"],
+  ["in a here-string", noRm, sh("bash <<< 'rm x'"), "deny"],
+  ["a command only the shell knows", noRm, sh("$CMD -rf /"), "deny"],
+  ["unreadable", noRm, sh("echo 'x"), "deny"],
+  ["an encoded script", noRm, commandOf("powershell -EncodedCommand abcd"), "deny"],
+  ["no command told", noRm, commandOf(null), "deny"],
+  ["another command", noRm, sh("git rm x"), "allow"],
+  ["in a text", noRm, sh("echo 'rm x'"), "allow"],
+  ["options between", [deny({ command: ["git", "push"] })], sh("git -C /x push"), "deny"],
+  ["another verb", [deny({ command: ["git", "push"] })], sh("git commit -m push"), "ask"],
+  ["RegExp on the script", [deny({ command: /rm\s+-rf/ })], sh("a; rm  -rf x"), "deny"],
+  ["function that throws", [deny({ command: () => fail() })], sh("ls"), "deny"],
+  ["the wrapper is not meant", [deny({ command: ["bash"] })], sh("ls"), "ask"],
+  ["a shell inside is", [deny({ command: ["sh"] })], sh("curl x | sh"), "deny"],
+  // order of effects, not of rules
+  [
+    "deny over ask over allow",
+    [...gitStatus, deny({}), { effect: "ask" }],
+    sh("git status"),
+    "deny",
+  ],
+  ["ask over allow", [...gitStatus, { effect: "ask", kind: "command" }], sh("git status"), "ask"],
+  // cwd
+  ["in the directory", [allow({ cwd: "/w" })], sh("ls"), "allow"],
+  ["below it", [allow({ cwd: "/w" })], sh("ls", { cwd: "/w/a" }), "allow"],
+  ["beside it", [allow({ cwd: "/w" })], sh("ls", { cwd: "/work" }), "ask"],
+  ["out of it", [allow({ cwd: "/w" })], sh("ls", { cwd: "/w/../etc" }), "ask"],
+  ["not told", [allow({ cwd: "/w" })], sh("ls", { cwd: null }), "ask"],
+  ["denied, not told", [deny({ cwd: "/etc" })], sh("ls", { cwd: null }), "deny"],
+  ["denied in other letters", [deny({ cwd: "/Users/a" })], sh("ls", { cwd: "/users/A/b" }), "deny"],
+  // file changes
+  ["all inside", [allow({ paths: "/w" })], patchOf("/w/a", "/w/b/c"), "allow"],
+  ["one outside", [allow({ paths: "/w" })], patchOf("/w/a", "/etc/x"), "ask"],
+  ["dots", [allow({ paths: "/w" })], patchOf("/w/../etc/x"), "ask"],
+  ["a pattern", [allow({ paths: "/w/**/*.md" })], patchOf("/w/a/b.md", "/w/c.md"), "allow"],
+  [
+    "denied name anywhere",
+    [deny({ paths: ".env" }), allow({ paths: "/w" })],
+    patchOf("/w/a/.env"),
+    "deny",
+  ],
+  [
+    "denied among others",
+    [deny({ paths: "/w/.git" }), allow({ paths: "/w" })],
+    patchOf("/w/a", "/w/.git/config"),
+    "deny",
+  ],
+  [
+    "changes not known",
+    [allow({ paths: "/w" })],
+    requestOf("item/fileChange/requestApproval"),
+    "ask",
+  ],
+  [
+    "denied, not known",
+    [deny({ paths: "/etc" })],
+    requestOf("item/fileChange/requestApproval"),
+    "deny",
+  ],
+  ["a writable root is more", [allow({ kind: "fileChange" })], grantRoot("/w"), "ask"],
+  ["a writable root outside", [allow({ paths: "/w" })], grantRoot("/"), "ask"],
+  ["a writable root inside", [allow({ paths: "/w" })], grantRoot("/w/a"), "allow"],
+  ["a root above a denied path", [deny({ paths: "/w/.git" })], grantRoot("/w"), "deny"],
+  // network
+  ["a host must be named", [allow({ kind: "command" })], net("example.com"), "ask"],
+  ["a host", [allow({ host: "example.com" })], net("Example.com:443"), "allow"],
+  ["below a host", [allow({ host: "*.example.com" })], net("a.example.com"), "allow"],
+  ["a look-alike", [allow({ host: "*.example.com" })], net("evilexample.com"), "ask"],
+  ["any host", [allow({ host: "*" })], net("a.b"), "allow"],
+  ["a denied host", [deny({ host: "evil.com" }), allow({ host: "*" })], net("evil.com."), "deny"],
+  ["no host told", [deny({ host: "evil.com" })], net(""), "deny"],
+  // permissions
+  ["everything named", [allow({ paths: "/extra", host: "*" })], requestOf(PERMISSIONS), "allow"],
+  ["files only", [allow({ paths: "/extra" })], requestOf(PERMISSIONS), "ask"],
+  ["network only", [allow({ host: "*" })], requestOf(PERMISSIONS), "ask"],
+  [
+    "one host is not the network",
+    [allow({ paths: "/extra", host: "a.b" })],
+    requestOf(PERMISSIONS),
+    "ask",
+  ],
+  ["a kind is not enough", [allow({ kind: "permissions" })], requestOf(PERMISSIONS), "ask"],
+  ["below what is asked for", [deny({ paths: "/extra/secret" })], requestOf(PERMISSIONS), "deny"],
+  ["a special place", [allow({ paths: "/", host: "*" })], special(), "ask"],
+  ["something new", [allow({ paths: "/", host: "*" })], newer(), "ask"],
+  ["a command that wants more", gitStatus, sh("git status", more), "ask"],
+  [
+    "a command whose wants are named",
+    [allow({ command: ["git"], paths: "/x" })],
+    sh("git status", more),
+    "allow",
+  ],
+  // MCP, tools, and what needs data
+  [
+    "an MCP tool",
+    [allow({ mcpServer: "probe", tool: "ask" })],
+    requestOf(ELICITATION, MCP_APPROVAL),
+    "allow",
+  ],
+  [
+    "of another server",
+    [allow({ mcpServer: "other" })],
+    requestOf(ELICITATION, MCP_APPROVAL),
+    "ask",
+  ],
+  ["another tool", [deny({ tool: "drop" })], requestOf(ELICITATION, MCP_APPROVAL), "ask"],
+  [
+    "a tool not told",
+    [deny({ tool: "drop" })],
+    requestOf(ELICITATION, { ...MCP_APPROVAL, message: "?" }),
+    "deny",
+  ],
+  ["a form is not consent", [allow({})], requestOf(ELICITATION), "ask"],
+  ["an installation is not a call", [allow({})], requestOf(ELICITATION, suggestion), "ask"],
+  ["questions need a person", [allow({})], requestOf("item/tool/requestUserInput"), "ask"],
+  ["tokens need a person", [allow({})], requestOf("account/chatgptAuthTokens/refresh"), "ask"],
+  [
+    "a tool of this process",
+    [deny({ tool: "lookup_ticket" })],
+    requestOf("item/tool/call"),
+    "deny",
+  ],
+  ["a rule for commands is not for patches", [deny({ command: ["rm"] })], patchOf("/w/a"), "ask"],
+];
+
+function fail(): never {
+  throw new Error("matcher");
+}
+function grantRoot(path: string): ApprovalRequest {
+  return requestOf("item/fileChange/requestApproval", { grantRoot: path }, {
+    type: "fileChange",
+    changes: [{ path: "/w/a/x", kind: { type: "add" }, diff: "" }],
+  });
+}
+function net(host: string): ApprovalRequest {
+  return sh("curl x", { networkApprovalContext: { host, protocol: "https" } });
+}
+function special(): ApprovalRequest {
+  const entry = { path: { type: "special", value: { kind: "root" } }, access: "write" };
+  return requestOf(PERMISSIONS, {
+    permissions: { network: null, fileSystem: { entries: [entry] } },
+  });
+}
+function newer(): ApprovalRequest {
+  return requestOf(PERMISSIONS, { permissions: { network: null, fileSystem: null, gpu: true } });
+}
+
+test("decide() says deny over ask over allow, and allow only what is certain", async (t) => {
+  for (const [name, rules, request, effect] of ROWS) {
+    await t.step(`${effect}: ${name}`, () => {
+      assert.equal(decide({ rules }, request).effect, effect);
+    });
+  }
+});
+
+test("decide() names the rule and its scope", () => {
+  const rules = [
+    allow({ command: ["ls"], scope: "session" }),
+    allow({ name: "status", command: ["git", "status"] }),
+  ];
+  assert.deepEqual(decide({ rules }, sh("ls")), {
+    effect: "allow",
+    rule: "rule 1",
+    scope: "session",
+  });
+  assert.deepEqual(decide({ rules }, sh("ls; git status")), {
+    effect: "allow",
+    rule: "rule 1",
+    scope: "once",
+  });
+  assert.deepEqual(decide({ rules }, sh("git status")), {
+    effect: "allow",
+    rule: "status",
+    scope: "once",
+  });
+  assert.deepEqual(decide({ rules, default: "decline" }, sh("pwd")), {
+    effect: "deny",
+    rule: null,
+  });
+  assert.deepEqual(decide({ rules: [] }, sh("pwd")), { effect: "ask", rule: null });
+});
+
+test("checkApprovals() refuses rules that would mean something else than they say", () => {
+  const bad: unknown[] = [
+    null,
+    "x",
+    {},
+    { rules: [], extra: 1 },
+    { rules: [], default: "allow" },
+    { rules: [], ask: {} },
+    { rules: [null] },
+    { rules: [{}] },
+    { rules: [{ effect: "Deny" }] },
+    { rules: [{ effect: "allow", comand: ["git"] }] },
+    { rules: [{ effect: "allow", command: undefined }] },
+    { rules: [{ effect: "allow", command: [] }] },
+    { rules: [{ effect: "allow", command: "git status" }] },
+    { rules: [{ effect: "allow", kind: "comand" }] },
+    { rules: [{ effect: "allow", kind: [] }] },
+    { rules: [{ effect: "allow", paths: [] }] },
+    { rules: [{ effect: "allow", paths: "" }] },
+    { rules: [{ effect: "allow", paths: "src/x" }] },
+    { rules: [{ effect: "allow", cwd: ".." }] },
+    { rules: [{ effect: "allow", scope: "forever" }] },
+    { rules: [{ effect: "allow", name: 1 }] },
+  ];
+  for (const value of bad) {
+    assert.throws(() => checkApprovals(value as never), PolicyError, JSON.stringify(value));
+  }
+  checkApprovals(undefined);
+  checkApprovals(() => ({ decision: "decline" }));
+  checkApprovals({ rules: [allow({ command: /x/, paths: ["/w", "*.md"], kind: ["command"] })] });
+});
