@@ -23,7 +23,15 @@ export * from "./src/session/mod.ts";
 export * from "./src/errors.ts";
 export type * from "./src/json.ts";
 export type * from "./src/runtime/config.ts";
+export type { EventEnvelope } from "./src/runtime/event_envelope.ts";
+export type { EventSink } from "./src/runtime/event_sink.ts";
+export type { ServerInfo } from "./src/runtime/handshake.ts";
+export type { Runtime } from "./src/runtime/runtime.ts";
+export type * from "./src/transport/transport.ts";
+export type * from "./src/permissions/types.ts";
+export type { EffectivePolicy } from "./src/permissions/policy.ts";
 export type * from "./src/approvals/mod.ts";
+export type * from "./src/plugin/types.ts";
 export {
   FilteredPostHook,
   FilteredPreHook,

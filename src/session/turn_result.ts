@@ -3,10 +3,9 @@
  * @module
  */
 import type { HookReport } from "../plugin/types.ts";
-import type * as protocol from "../protocol/mod.ts";
+import type { ThreadItem } from "../protocol/mod.ts";
 
-/** A message, reasoning, command, file change or tool call, as the server describes it. */
-export type ThreadItem = protocol.ThreadItem;
+export type { ThreadItem } from "../protocol/mod.ts";
 
 /** One changed file. */
 export interface FileChange {

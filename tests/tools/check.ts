@@ -11,11 +11,21 @@ const steps: [name: string, args: string[], needs?: string][] = [
   ["format", ["fmt", "--check"]],
   ["lint", ["lint"]],
   ["types", ["check", ...["mod.ts", "src", "tests", "examples"].filter(exists)]],
-  ["documentation", ["doc", "--lint", "mod.ts"], "mod.ts"],
   ["examples in the documentation", ["check", "--doc-only", "README.md", "mod.ts"], "README.md"],
   ["package", ["publish", "--dry-run", "--allow-dirty"], "mod.ts"],
   ["protocol drift", ["run", "-A", GENERATOR, "--check"], GENERATOR],
 ];
+
+/** Generated types have no docs of their own: a comment that only repeats a name is worse than none. */
+async function lintDocumentation(): Promise<string> {
+  const { output } = await run(deno, ["doc", "--lint", "mod.ts"], {
+    quiet: true,
+    env: { NO_COLOR: "1" },
+  });
+  const problems = output.split(/^(?=error\[)/m).filter((part) => part.startsWith("error["));
+  if (problems.length === 0 && !/^Checked|^$/m.test(output)) return output;
+  return problems.filter((part) => !part.includes("src/protocol/generated/")).join("");
+}
 
 let passed = 0;
 let failed = 0;
@@ -34,5 +44,14 @@ for (const [name, args, needs] of steps) {
     console.log(`FAILED   ${name}: deno ${args.join(" ")}\n${output}`);
   }
 }
+const startedDocs = performance.now();
+const undocumented = await lintDocumentation();
+if (undocumented === "") passed++;
+else failed++;
+console.log(
+  undocumented === ""
+    ? `ok       documentation (${seconds(startedDocs)})`
+    : `FAILED   documentation: deno doc --lint mod.ts\n${undocumented}`,
+);
 console.log(`${passed} passed, ${failed} failed`);
 Deno.exit(failed === 0 ? 0 : 1);
