@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../json.ts";
-import { appendText, fitObject } from "./_state_text.ts";
+import { appendText, bytesOf, fitObject } from "./_state_text.ts";
 import type { ItemState } from "./_state_types.ts";
 
 /** Where a stream of deltas goes. */
@@ -75,7 +75,7 @@ export function growItem(
   }
   const parts = partsIn(item[target.field]);
   const at = Math.min(index ?? Math.max(0, parts.length - 1), parts.length);
-  const others = parts.reduce((sum, part, i) => i === at ? sum : sum + part.length * 3, 0);
+  const others = parts.reduce((sum, part, i) => i === at ? sum : sum + bytesOf(part), 0);
   const fitted = appendText(parts[at] ?? "", delta, room - others);
   const grown = parts.slice();
   grown[at] = fitted.value;
@@ -114,12 +114,14 @@ function merged(
   textBytes: number,
 ): ItemState {
   const fitted = fitObject(wire, textBytes);
-  const type = fitted.value["type"];
-  const item = {
+  const { id, type, status } = wire;
+  const item: ItemState = {
     ...(state === "open" ? before : {}),
     ...fitted.value,
-    id: String(fitted.value["id"]),
-    type: typeof type === "string" ? type : "unknown",
+    // These name the item, so no limit on its texts may cut them.
+    ...(typeof status === "string" ? { status } : {}),
+    id: String(id),
+    type: typeof type === "string" ? type : before?.type ?? "unknown",
     state,
     truncated: fitted.cut || (state === "open" && before?.truncated === true),
   };
@@ -127,12 +129,12 @@ function merged(
   // An interrupted or old server leaves the final field empty; then what was streamed is all there is.
   const kept: Record<string, JsonValue> = {};
   for (const field of STREAMED) {
+    // The streamed output of a file change is superseded by the change itself.
+    if (field === "deltaText" && state === "completed") continue;
     const streamed = before[field];
-    if (isEmpty(item[field as keyof typeof item]) && !isEmpty(streamed)) kept[field] = streamed!;
+    if (isEmpty(item[field]) && !isEmpty(streamed)) kept[field] = streamed!;
   }
   if (Object.keys(kept).length === 0) return item;
-  // The streamed output of a file change is superseded by the change itself.
-  if (state === "completed") delete kept["deltaText"];
   return { ...item, ...kept, truncated: item.truncated || before.truncated };
 }
 
@@ -147,8 +149,8 @@ function otherText(item: ItemState, field: string): number {
   for (const other of STREAMED) {
     if (other === field) continue;
     const value = item[other];
-    if (typeof value === "string") bytes += value.length * 3;
-    else for (const part of partsIn(value)) bytes += part.length * 3;
+    if (typeof value === "string") bytes += bytesOf(value);
+    else for (const part of partsIn(value)) bytes += bytesOf(part);
   }
   return bytes;
 }

@@ -87,7 +87,9 @@ function cutValue(
   }
   const kept: JsonObject = {};
   for (const [key, member] of Object.entries(value)) {
-    if (member !== undefined) kept[key] = cutValue(member, budget, depth + 1);
+    if (member !== undefined && key !== "__proto__") {
+      kept[key] = cutValue(member, budget, depth + 1);
+    }
   }
   return kept;
 }
@@ -108,7 +110,8 @@ function widthOf(unit: number): number {
   return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
 }
 
-function bytesOf(text: string): number {
+/** Bytes of a text in UTF-8. */
+export function bytesOf(text: string): number {
   let bytes = 0;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);

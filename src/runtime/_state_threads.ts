@@ -167,7 +167,9 @@ function reduceTurn(
       const usage = objectOf(params, "tokenUsage");
       if (usage === null) return thread;
       const base = { ...thread, usage: usage as unknown as ThreadTokenUsage };
-      return change((turn) => setUsage(turn, usage), base);
+      // After a resume the server repeats the usage of a turn that has long ended.
+      const known = thread.turns.some((turn) => turn.id === turnId);
+      return known ? change((turn) => setUsage(turn, usage), base) : base;
     }
     case "error": {
       const error = objectOf(params, "error");

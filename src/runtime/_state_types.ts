@@ -63,6 +63,7 @@ export interface TurnState {
   /** The turn's id. */
   readonly id: string;
   /** How it stands. Final once it is not `"inProgress"`. */
+  // deno-lint-ignore ban-types
   readonly status: "inProgress" | "completed" | "interrupted" | "failed" | (string & {});
   /** Why it failed. */
   readonly error: TurnError | null;
