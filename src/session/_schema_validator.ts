@@ -81,18 +81,15 @@ type Report = (message: string) => void;
 /** Nobody wants to read how a value misses every alternative: the nearest one is enough. */
 function reportClosest(outcomes: OutputIssue[][], issues: OutputIssue[], report: Report): void {
   if (outcomes.some((found) => found.length === 0)) return;
-  const closest = outcomes.reduce<OutputIssue[] | null>(
-    (best, found) => best === null || score(found) > score(best) ? found : best,
-    null,
-  );
-  if (outcomes.length === 1 || (closest !== null && score(closest) > score(outcomes[0]!))) {
-    issues.push(...closest!);
+  const [closest, next] = outcomes.toSorted((a, b) => depth(b) - depth(a));
+  if (closest !== undefined && (next === undefined || depth(closest) > depth(next))) {
+    issues.push(...closest);
   } else report(`expected one of ${outcomes.length} alternatives to fit`);
 }
 
 /** The deeper the first difference, the nearer the alternative. */
-function score(found: OutputIssue[]): number {
-  return Math.min(...found.map((issue) => issue.path.length)) - found.length / 1000;
+function depth(found: OutputIssue[]): number {
+  return Math.min(...found.map((issue) => issue.path.length));
 }
 
 function checkObject(

@@ -1,0 +1,294 @@
+import assert from "node:assert/strict";
+import { PermissionDeniedError } from "../../../src/errors.ts";
+import {
+  decidePolicy,
+  effectivePolicy,
+  recheckPolicy,
+} from "../../../src/permissions/effective_policy.ts";
+import type { PolicyRequest } from "../../../src/permissions/policy.ts";
+import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
+import type { SandboxPolicy } from "../../../src/permissions/types.ts";
+import { test } from "../../_harness.ts";
+import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";
+
+const WS: SandboxPolicy = { type: "workspaceWrite" };
+const ask = (sandbox: SandboxPolicy, more: Partial<PolicyRequest> = {}): PolicyRequest => ({
+  cwd: "/ws",
+  sandbox,
+  approvalPolicy: "never",
+  ...more,
+});
+
+function missingOf(run: () => unknown): string[] {
+  try {
+    run();
+  } catch (error) {
+    assert(error instanceof PermissionDeniedError, String(error));
+    return error.missing;
+  }
+  throw new assert.AssertionError({ message: "nothing was refused" });
+}
+
+const REFUSED: [string, SandboxPolicy, Grants, string[]][] = [
+  ["read-only without read", { type: "readOnly" }, {}, ["--allow-read=/ws"]],
+  [
+    "network without net",
+    { type: "readOnly", networkAccess: true },
+    { read: "all", net: ["a.b"] },
+    [
+      "--allow-net",
+    ],
+  ],
+  ["workspace-write without write", WS, { read: "all" }, ["--allow-write=/ws"]],
+  ["workspace-write without anything", WS, {}, ["--allow-write=/ws", "--allow-read=/ws"]],
+  [
+    "a writable root without write",
+    { type: "workspaceWrite", writableRoots: ["/data"] },
+    { read: "all", write: ["/ws"] },
+    ["--allow-write=/data"],
+  ],
+  [
+    "a writable root without read",
+    { type: "workspaceWrite", writableRoots: ["/data"] },
+    { read: ["/ws"], write: ["/ws", "/data"] },
+    ["--allow-read=/data"],
+  ],
+  [
+    "full access without anything",
+    { type: "dangerFullAccess" },
+    {},
+    [
+      "--allow-read",
+      "--allow-write",
+      "--allow-net",
+      "--allow-run",
+      "--allow-env",
+      "--allow-sys",
+      "--allow-ffi",
+    ],
+  ],
+  ["full access without net", { type: "dangerFullAccess" }, { ...ALL, net: ["a.b"] }, [
+    "--allow-net",
+  ]],
+  ["an external sandbox", { type: "externalSandbox" }, { ...ALL, write: ["/ws"] }, [
+    "--allow-write",
+  ]],
+  ["an unknown sandbox", { type: "newThing" } as unknown as SandboxPolicy, { ...ALL, write: [] }, [
+    "--allow-write",
+  ]],
+];
+
+test("effectivePolicy() refuses with exactly the flags that are missing", async (t) => {
+  for (const [name, sandbox, grants, flags] of REFUSED) {
+    await t.step(name, () => {
+      const found = missingOf(() => effectivePolicy(ask(sandbox), probeOf(grants), factsOf()));
+      assert.deepEqual(found, flags);
+    });
+  }
+});
+
+test("effectivePolicy() grants what the script has", async (t) => {
+  for (
+    const sandbox of [
+      { type: "readOnly" },
+      { type: "workspaceWrite", writableRoots: ["/data"], networkAccess: true },
+      { type: "dangerFullAccess" },
+      { type: "externalSandbox", networkAccess: "enabled" },
+    ] as SandboxPolicy[]
+  ) {
+    await t.step(sandbox.type, () => {
+      const policy = effectivePolicy(ask(sandbox), probeOf(ALL), factsOf());
+      assert.equal(policy.sandbox.type, sandbox.type);
+      assert.deepEqual(policy.narrowed, []);
+      assert.equal(policy.readRoots, "all");
+      assert.equal(policy.enforcedBy, "deno");
+      assert.equal(policy.confirmed, false);
+    });
+  }
+});
+
+test("effectivePolicy() without permissions of the runtime's own grants everything and says so", () => {
+  const policy = effectivePolicy(ask({ type: "dangerFullAccess" }), unrestrictedProbe, factsOf());
+  assert.deepEqual(policy.sandbox, { type: "dangerFullAccess" });
+  assert.equal(policy.enforcedBy, "none");
+});
+
+test("effectivePolicy() in narrow mode takes what is granted and says what it took away", async (t) => {
+  const narrow = (sandbox: SandboxPolicy, grants: Grants) =>
+    effectivePolicy(ask(sandbox), probeOf(grants), factsOf(), "narrow");
+  await t.step("workspace-write becomes read-only", () => {
+    const policy = narrow({ ...WS, networkAccess: true } as SandboxPolicy, { read: "all" });
+    assert.deepEqual(policy.sandbox, { type: "readOnly", networkAccess: false });
+    assert.deepEqual(policy.narrowed, [
+      "workspaceWrite became readOnly, since /ws is not writable.",
+      "Commands have no network.",
+    ]);
+  });
+  await t.step("full access becomes workspace-write without network", () => {
+    const policy = narrow({ type: "dangerFullAccess" }, { ...ALL, net: ["a.b"] });
+    assert.equal(policy.sandbox.type, "workspaceWrite");
+    assert.equal((policy.sandbox as { networkAccess?: boolean }).networkAccess, false);
+  });
+  await t.step("ungranted roots go", () => {
+    const policy = narrow(
+      { type: "workspaceWrite", writableRoots: ["/data", "/other"] },
+      { read: "all", write: ["/ws", "/data"] },
+    );
+    assert.deepEqual((policy.sandbox as { writableRoots?: string[] }).writableRoots, ["/data"]);
+    assert(policy.narrowed.includes("/other is not writable."));
+  });
+  await t.step("an unknown sandbox becomes read-only", () => {
+    const policy = narrow({ type: "newThing" } as unknown as SandboxPolicy, { read: "all" });
+    assert.deepEqual(policy.sandbox, { type: "readOnly" });
+  });
+  await t.step("an unreadable cwd is not read", () => {
+    const policy = narrow({ type: "readOnly" }, {});
+    assert.deepEqual(policy.readRoots, []);
+    assert.deepEqual(policy.narrowed, ["Commands can't read /ws."]);
+  });
+});
+
+test("effectivePolicy() leaves ungranted temporary directories out without refusing", () => {
+  const policy = effectivePolicy(ask(WS), probeOf({ read: "all", write: ["/ws"] }), factsOf());
+  assert.deepEqual(policy.sandbox, {
+    type: "workspaceWrite",
+    writableRoots: [],
+    excludeSlashTmp: true,
+    excludeTmpdirEnvVar: true,
+  });
+  assert.deepEqual(policy.narrowed, [
+    "/tmp is not writable.",
+    "The directory in TMPDIR is not writable.",
+  ]);
+  const unknown = effectivePolicy(
+    ask(WS),
+    probeOf({ read: "all", write: ["/ws", "/tmp"] }),
+    factsOf({}, { tmpdir: null }),
+  );
+  assert.equal((unknown.sandbox as { excludeSlashTmp?: boolean }).excludeSlashTmp, false);
+  assert.equal((unknown.sandbox as { excludeTmpdirEnvVar?: boolean }).excludeTmpdirEnvVar, true);
+});
+
+test("effectivePolicy() wants both the spelling and the real path granted", async (t) => {
+  const linked = factsOf({ "/ws": "/real/ws" });
+  await t.step("only the spelling", () => {
+    assert.deepEqual(
+      missingOf(() => effectivePolicy(ask(WS), probeOf({ read: ["/ws"], write: ["/ws"] }), linked)),
+      ["--allow-write=/real/ws", "--allow-read=/real/ws"],
+    );
+  });
+  await t.step("only the real path", () => {
+    assert.deepEqual(
+      missingOf(() =>
+        effectivePolicy(ask(WS), probeOf({ read: ["/real"], write: ["/real"] }), linked)
+      ),
+      ["--allow-write=/ws", "--allow-read=/ws"],
+    );
+  });
+  await t.step("both, and the real path is sent", () => {
+    const both = ["/real/ws", "/ws"];
+    const policy = effectivePolicy(ask(WS), probeOf({ read: both, write: both }), linked);
+    assert.equal(policy.cwd, "/real/ws");
+    assert.deepEqual(policy.readRoots, ["/real/ws"]);
+  });
+  await t.step("a path that can't be followed", () => {
+    const grants = { read: ["/ws", "/gone"], write: ["/ws", "/gone"] };
+    const sandbox: SandboxPolicy = { type: "workspaceWrite", writableRoots: ["/gone/x"] };
+    assert.deepEqual(
+      missingOf(() => effectivePolicy(ask(sandbox), probeOf(grants), factsOf())),
+      ["--allow-read=/gone/x"],
+    );
+  });
+});
+
+test("effectivePolicy() limits reads to what a scoped script may read", async (t) => {
+  const scoped = (read: string[], more: Partial<PolicyRequest> = {}, version = "0.169.0") =>
+    effectivePolicy(
+      ask({ type: "readOnly" }, more),
+      probeOf({ read }),
+      factsOf({}, { serverVersion: version }),
+    );
+  await t.step("the cwd", () => {
+    const policy = scoped(["/ws"]);
+    assert.deepEqual(policy.readRoots, ["/ws"]);
+    assert.equal(policy.readsEnforced, true);
+  });
+  await t.step("the highest granted directory above the cwd", () => {
+    assert.deepEqual(scoped(["/repo"], { cwd: "/repo/packages/a" }).readRoots, ["/repo"]);
+  });
+  await t.step("attachments, each once", () => {
+    const attachments = ["/docs/a.md", "/ws/b.md", "/docs/a.md"];
+    assert.deepEqual(scoped(["/ws", "/docs"], { attachments }).readRoots, ["/ws", "/docs/a.md"]);
+    assert.deepEqual(missingOf(() => scoped(["/ws"], { attachments: ["/docs/a.md"] })), [
+      "--allow-read=/docs/a.md",
+    ]);
+  });
+  for (const version of ["0.104.0", "0.124.9", "who knows"]) {
+    await t.step(`not enforced by ${version}`, () => {
+      assert.equal(scoped(["/ws"], {}, version).readsEnforced, false);
+    });
+  }
+  await t.step("enforced by 0.125.0 and 1.0.0", () => {
+    assert.equal(scoped(["/ws"], {}, "0.125.0").readsEnforced, true);
+    assert.equal(scoped(["/ws"], {}, "1.0.0").readsEnforced, true);
+  });
+});
+
+test("effectivePolicy() refuses settings that start programs in both modes", () => {
+  const request = ask({ type: "readOnly" }, {
+    config: { model_reasoning_effort: "high", mcp_servers: { x: { command: "sh" } } },
+  });
+  for (const mode of ["refuse", "narrow"] as const) {
+    const missing = missingOf(() =>
+      effectivePolicy(request, probeOf({ read: "all" }), factsOf(), mode)
+    );
+    assert(missing.includes("--allow-run"), missing.join(" "));
+  }
+  effectivePolicy(request, probeOf(ALL), factsOf());
+  const harmless = ask({ type: "readOnly" }, { config: { "model_reasoning_effort": "high" } });
+  effectivePolicy(harmless, probeOf({ read: "all" }), factsOf());
+});
+
+test("effectivePolicy() says that tool-use hooks turned never into untrusted", () => {
+  const decide = (approvalPolicy: "never" | "on-request", toolHooks: boolean) =>
+    effectivePolicy(
+      ask({ type: "readOnly" }, { approvalPolicy, toolHooks }),
+      unrestrictedProbe,
+      factsOf(),
+    );
+  const hooked = decide("never", true);
+  assert.equal(hooked.approvalPolicy, "untrusted");
+  assert.equal(hooked.toolHooks, true);
+  assert.match(hooked.toolHooksNote ?? "", /sent as "untrusted"/);
+  assert.equal(decide("never", false).approvalPolicy, "never");
+  assert.equal(decide("never", false).toolHooksNote, null);
+  assert.equal(decide("on-request", true).approvalPolicy, "on-request");
+  assert.equal(decide("on-request", true).toolHooks, true);
+});
+
+test("recheckPolicy() refuses when a permission was revoked meanwhile", () => {
+  const facts = factsOf();
+  const before: Grants = { read: ["/ws"], write: ["/ws", "/tmp"] };
+  const policy = decidePolicy(ask(WS), probeOf(before), facts).policy;
+  recheckPolicy(policy, probeOf(before), facts);
+  assert.deepEqual(missingOf(() => recheckPolicy(policy, probeOf({ read: ["/ws"] }), facts)), [
+    "--allow-write=/ws",
+  ]);
+  assert.deepEqual(missingOf(() => recheckPolicy(policy, probeOf({ write: ["/ws"] }), facts)), [
+    "--allow-read=/ws",
+  ]);
+  const all = decidePolicy(ask({ type: "readOnly" }), probeOf(ALL), facts).policy;
+  assert.deepEqual(missingOf(() => recheckPolicy(all, probeOf({ read: ["/ws"] }), facts)), [
+    "--allow-read",
+  ]);
+});
+
+test("effectivePolicy() spells flags for the runtime that refuses, ready to paste", () => {
+  const request = ask(WS, { cwd: "/my work,place" });
+  const deno = missingOf(() => effectivePolicy(request, probeOf({ read: "all" }), factsOf()));
+  assert.deepEqual(deno, ["'--allow-write=/my work,,place'"]);
+  const node = missingOf(() =>
+    effectivePolicy(ask(WS), probeOf({ read: "all" }, "node"), factsOf())
+  );
+  assert.deepEqual(node, ["--allow-fs-write=/ws"]);
+});

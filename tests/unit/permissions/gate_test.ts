@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { PolicyError } from "../../../src/errors.ts";
+import {
+  normalizeSandbox,
+  type PrivilegeConsent,
+  privilegeRefusal,
+  sandboxMode,
+} from "../../../src/permissions/gate.ts";
+import type { ApprovalPolicy, SandboxPolicy } from "../../../src/permissions/types.ts";
+import { test } from "../../_harness.ts";
+
+const READ: SandboxPolicy = { type: "readOnly" };
+const WRITE: SandboxPolicy = { type: "workspaceWrite" };
+const FULL: SandboxPolicy = { type: "dangerFullAccess" };
+const EXTERNAL: SandboxPolicy = { type: "externalSandbox" };
+const UNKNOWN = { type: "quantumSandbox" } as unknown as SandboxPolicy;
+const granular = (sandbox_approval: boolean): ApprovalPolicy => ({
+  granular: { sandbox_approval, rules: true, mcp_elicitations: true },
+});
+const yes = { allowPrivilegedEscalation: true, cwd: "/ws" };
+const full = { ...yes, dangerouslyAllowUnattendedFullAccess: true };
+
+const CASES: [string, SandboxPolicy, ApprovalPolicy, PrivilegeConsent, RegExp | null][] = [
+  ["read-only needs nothing", READ, "never", {}, null],
+  ["workspace-write without consent", WRITE, "on-request", { cwd: "/ws" }, /allowPrivileged/],
+  ["workspace-write with consent", WRITE, "never", yes, null],
+  ["workspace-write without cwd", WRITE, "never", { allowPrivilegedEscalation: true }, /cwd/],
+  ["workspace-write with a blank cwd", WRITE, "never", { ...yes, cwd: "  " }, /cwd/],
+  ["full access with consent, asking", FULL, "on-request", yes, null],
+  ["full access with consent, unattended", FULL, "never", yes, /Unattended/],
+  ["full access, granular that never asks", FULL, granular(false), yes, /Unattended/],
+  ["full access, granular that asks", FULL, granular(true), yes, null],
+  ["full access, unattended with both", FULL, "never", full, null],
+  [
+    "full access with the second consent only",
+    FULL,
+    "never",
+    { cwd: "/ws", dangerouslyAllowUnattendedFullAccess: true },
+    /allowPrivileged/,
+  ],
+  ["an external sandbox without consent", EXTERNAL, "never", { cwd: "/ws" }, /allowPrivileged/],
+  ["an external sandbox with consent", EXTERNAL, "never", yes, null],
+  ["an unknown type without consent", UNKNOWN, "on-request", { cwd: "/ws" }, /allowPrivileged/],
+];
+
+test("privilegeRefusal() lets through only what the caller agreed to", async (t) => {
+  for (const [name, sandbox, approval, consent, expected] of CASES) {
+    await t.step(name, () => {
+      const refusal = privilegeRefusal(sandbox, approval, consent);
+      if (expected === null) assert.equal(refusal, null);
+      else {
+        assert(refusal instanceof PolicyError);
+        assert.match(refusal.message, expected);
+      }
+    });
+  }
+});
+
+test("normalizeSandbox() takes modes and policies and refuses the rest", async (t) => {
+  await t.step("modes", () => {
+    assert.deepEqual(normalizeSandbox("read-only"), READ);
+    assert.deepEqual(normalizeSandbox("workspace-write"), WRITE);
+    assert.deepEqual(normalizeSandbox("danger-full-access"), FULL);
+  });
+  await t.step("policies, unknown types included", () => {
+    assert.equal(normalizeSandbox(UNKNOWN), UNKNOWN);
+    const roots: SandboxPolicy = { type: "workspaceWrite", writableRoots: ["/a", "C:\\b"] };
+    assert.equal(normalizeSandbox(roots), roots);
+  });
+  for (
+    const wrong of ["workspaceWrite", "", null, {}, { type: 1 }, {
+      type: "workspaceWrite",
+      writableRoots: ["relative"],
+    }, { type: "workspaceWrite", writableRoots: "/a" }]
+  ) {
+    await t.step(`not ${JSON.stringify(wrong)}`, () => {
+      assert.throws(() => normalizeSandbox(wrong as unknown as SandboxPolicy), PolicyError);
+    });
+  }
+});
+
+test("sandboxMode() is never wider than the policy", () => {
+  assert.equal(sandboxMode(READ), "read-only");
+  assert.equal(sandboxMode(WRITE), "workspace-write");
+  assert.equal(sandboxMode(FULL), "danger-full-access");
+  assert.equal(sandboxMode(EXTERNAL), "read-only");
+  assert.equal(sandboxMode(UNKNOWN), "read-only");
+});

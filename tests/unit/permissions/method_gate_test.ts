@@ -1,0 +1,206 @@
+import assert from "node:assert/strict";
+import { PermissionDeniedError, PolicyError } from "../../../src/errors.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { gateMethod, type MethodGateContext } from "../../../src/permissions/method_gate.ts";
+import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
+import { test } from "../../_harness.ts";
+import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";
+
+const context: MethodGateContext = {
+  consent: null,
+  codexHome: "/home/me/.codex",
+  serverCwd: "/ws",
+  realPath: factsOf({ "/ws/link": "/secret" }).realPath,
+};
+
+function missing(method: string, params: JsonObject, grants: Grants): string[] | null {
+  const refusal = gateMethod(method, params, probeOf(grants), context);
+  if (refusal === null) return null;
+  assert(refusal instanceof PermissionDeniedError, String(refusal));
+  return refusal.missing;
+}
+
+const WS: Grants = { read: ["/ws"], write: ["/ws"] };
+const EVERYTHING = [
+  "--allow-read",
+  "--allow-write",
+  "--allow-net",
+  "--allow-run",
+  "--allow-env",
+  "--allow-sys",
+  "--allow-ffi",
+];
+const profile = (filesystem: JsonObject, network: JsonObject = { enabled: false }): JsonObject => ({
+  config: { default_permissions: "p", permissions: { p: { filesystem, network } } },
+});
+const sandbox = (type: string, more: JsonObject = {}): JsonObject => ({
+  sandboxPolicy: { type, ...more },
+});
+
+const CASES: [string, string, JsonObject, Grants, string[] | null][] = [
+  ["talk is free", "thread/list", {}, {}, null],
+  ["interrupting is free", "turn/interrupt", { threadId: "t", turnId: "u" }, {}, null],
+  ["a plain turn is free", "turn/start", { threadId: "t", input: [{ type: "text" }] }, {}, null],
+  ["reading inside", "fs/readFile", { path: "/ws/a" }, WS, null],
+  ["reading outside", "fs/readFile", { path: "/etc/passwd" }, WS, ["--allow-read=/etc/passwd"]],
+  ["climbing out", "fs/readFile", { path: "/ws/../etc/x" }, WS, ["--allow-read=/etc/x"]],
+  ["following a link out", "fs/readFile", { path: "/ws/link/k" }, WS, ["--allow-read=/secret/k"]],
+  ["a relative path", "fs/readDirectory", { path: "sub" }, WS, null],
+  ["no path at all", "fs/readFile", {}, WS, ["--allow-read"]],
+  ["writing inside", "fs/writeFile", { path: "/ws/a" }, WS, null],
+  ["writing outside", "fs/remove", { path: "/etc" }, WS, ["--allow-write=/etc"]],
+  [
+    "copying out",
+    "fs/copy",
+    { sourcePath: "/ws/a", destinationPath: "/out/a" },
+    WS,
+    ["--allow-write=/out/a"],
+  ],
+  [
+    "copying in",
+    "fs/copy",
+    { sourcePath: "/etc/shadow", destinationPath: "/ws/a" },
+    WS,
+    ["--allow-read=/etc/shadow"],
+  ],
+  ["searching", "fuzzyFileSearch", { roots: ["/ws", "/etc"] }, WS, ["--allow-read=/etc"]],
+  ["reading codex's config", "config/read", {}, WS, ["--allow-read=/home/me/.codex"]],
+  ["writing codex's config", "config/value/write", { keyPath: "x" }, WS, EVERYTHING],
+  ["a shell command", "thread/shellCommand", { threadId: "t", command: "id" }, WS, EVERYTHING],
+  ["a process", "process/spawn", { command: ["id"] }, WS, EVERYTHING],
+  ["an MCP tool", "mcpServer/tool/call", {}, WS, EVERYTHING],
+  ["installing a plugin", "plugin/install", {}, WS, EVERYTHING],
+  ["a method of the future", "teleport/start", {}, WS, EVERYTHING],
+  ["a thread method of the future", "thread/teleport", {}, WS, EVERYTHING],
+  ["an old conversation", "newConversation", {}, WS, EVERYTHING],
+  ["a command in the user's own policy", "command/exec", { command: ["id"] }, WS, EVERYTHING],
+  ["a sandboxed command", "command/exec", sandbox("readOnly"), WS, ["--allow-read"]],
+  ["a sandboxed command", "command/exec", sandbox("readOnly"), { read: "all" }, null],
+  [
+    "a sandboxed command with network",
+    "command/exec",
+    sandbox("readOnly", { networkAccess: true }),
+    { read: "all" },
+    ["--allow-net"],
+  ],
+  ["a free command", "command/exec", sandbox("dangerFullAccess"), WS, EVERYTHING],
+  ["a free turn", "turn/start", sandbox("dangerFullAccess"), WS, EVERYTHING],
+  ["a free thread", "thread/start", { sandbox: "danger-full-access" }, WS, EVERYTHING],
+  ["a sandbox of the future", "turn/start", sandbox("openBar"), WS, EVERYTHING],
+  ["a writable turn", "turn/start", { ...sandbox("workspaceWrite"), cwd: "/ws" }, {
+    read: "all",
+    write: ["/ws"],
+  }, ["--allow-write"]],
+  [
+    "a writable turn without temporary directories",
+    "turn/start",
+    {
+      ...sandbox("workspaceWrite", { excludeSlashTmp: true, excludeTmpdirEnvVar: true }),
+      cwd: "/ws",
+    },
+    { read: "all", write: ["/ws"] },
+    null,
+  ],
+  ["moving a turn", "turn/start", { cwd: "/etc" }, WS, ["--allow-read=/etc", "--allow-write=/etc"]],
+  ["a read-only thread", "thread/start", { sandbox: "read-only" }, WS, ["--allow-read"]],
+  ["a thread in whatever sandbox", "thread/start", { cwd: "/ws" }, WS, EVERYTHING],
+  ["resuming in whatever sandbox", "thread/resume", { threadId: "t" }, WS, EVERYTHING],
+  [
+    "a thread in a profile",
+    "thread/start",
+    profile({ ":minimal": "read", "/ws": "write" }),
+    WS,
+    null,
+  ],
+  ["a profile that reads more", "thread/start", profile({ "/etc": "read" }), WS, [
+    "--allow-read=/etc",
+  ]],
+  ["a profile that reads all", "thread/start", profile({ ":root": "read" }), WS, ["--allow-read"]],
+  ["a profile by pattern", "thread/start", profile({ "/e*": "read" }), WS, ["--allow-read"]],
+  ["a profile that denies", "thread/start", profile({ "/ws": "read", "/x": "none" }), WS, null],
+  ["a profile with network", "thread/start", profile({ "/ws": "read" }, { enabled: true }), WS, [
+    "--allow-net",
+  ]],
+  ["a named profile", "thread/start", { permissions: ":danger-full-access" }, WS, EVERYTHING],
+  [
+    "a thread with an MCP server",
+    "thread/start",
+    {
+      ...profile({ "/ws": "read" }),
+      config: {
+        ...profile({ "/ws": "read" })["config"] as JsonObject,
+        "mcp_servers.x.command": "sh",
+      },
+    },
+    WS,
+    EVERYTHING,
+  ],
+  ["another reviewer", "turn/start", { approvalsReviewer: "guardian_subagent" }, WS, EVERYTHING],
+  ["the user as reviewer", "turn/start", { approvalsReviewer: "user" }, WS, null],
+  ["more roots", "turn/start", { runtimeWorkspaceRoots: ["/data"] }, WS, [
+    "--allow-read=/data",
+    "--allow-write=/data",
+  ]],
+  ["another environment", "turn/start", { environments: [{ cwd: "/data" }] }, WS, [
+    "--allow-read=/data",
+    "--allow-write=/data",
+  ]],
+  [
+    "a local image",
+    "turn/steer",
+    { input: [{ type: "localImage", path: "/etc/x.png" }, { type: "mention", path: "/etc/y" }] },
+    WS,
+    ["--allow-read=/etc/x.png"],
+  ],
+];
+
+test("gateMethod() lets a raw request do no more than the script", async (t) => {
+  for (const [name, method, params, grants, flags] of CASES) {
+    await t.step(`${method}: ${name}`, () => {
+      assert.deepEqual(missing(method, params, grants), flags);
+    });
+  }
+});
+
+test("gateMethod() lets everything pass where nothing is limited", async (t) => {
+  for (const [name, method, params] of CASES) {
+    await t.step(`${method}: ${name}`, () => {
+      assert.equal(gateMethod(method, params, unrestrictedProbe, context), null);
+      assert.equal(gateMethod(method, params, probeOf(ALL), context), null);
+    });
+  }
+});
+
+test("gateMethod() asks for the caller's consent where it is told to", async (t) => {
+  const gate = (method: string, params: JsonObject, consent: MethodGateContext["consent"]) =>
+    gateMethod(method, params, unrestrictedProbe, { ...context, consent });
+  const refused: [string, JsonObject][] = [
+    ["thread/start", { sandbox: "workspace-write", cwd: "/ws" }],
+    ["thread/start", { config: { sandbox_mode: "danger-full-access" } }],
+    ["turn/start", sandbox("workspaceWrite")],
+    ["command/exec", sandbox("dangerFullAccess")],
+    ["thread/settings/update", sandbox("externalSandbox")],
+    ["process/spawn", { command: ["id"] }],
+    ["thread/shellCommand", { command: "id" }],
+    ["turn/start", { sandboxPolicy: "danger" }],
+  ];
+  for (const [method, params] of refused) {
+    await t.step(`${method} ${JSON.stringify(params)}`, () => {
+      assert(gate(method, params, {}) instanceof PolicyError);
+    });
+  }
+  await t.step("consent opens", () => {
+    const yes = { allowPrivilegedEscalation: true };
+    assert.equal(gate("turn/start", { ...sandbox("workspaceWrite"), threadId: "t" }, yes), null);
+    assert.equal(gate("process/spawn", { command: ["id"] }, yes), null);
+    const free = { ...sandbox("dangerFullAccess"), threadId: "t", approvalPolicy: "never" };
+    assert(gate("turn/start", free, yes) instanceof PolicyError);
+    assert.equal(gate("turn/start", { ...free, approvalPolicy: "untrusted" }, yes), null);
+    const both = { ...yes, dangerouslyAllowUnattendedFullAccess: true };
+    assert.equal(gate("turn/start", free, both), null);
+  });
+  await t.step("read-only needs none", () => {
+    assert.equal(gate("thread/start", { sandbox: "read-only" }, {}), null);
+    assert.equal(gate("turn/start", { threadId: "t" }, {}), null);
+  });
+});

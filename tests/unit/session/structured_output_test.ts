@@ -1,0 +1,297 @@
+import assert from "node:assert/strict";
+import { RpcValidationError } from "../../../src/errors.ts";
+import type { JsonObject, JsonSchema, JsonValue } from "../../../src/json.ts";
+import { validateAgainstSchema } from "../../../src/session/_schema_validator.ts";
+import { strictSchema } from "../../../src/session/_strict_schema.ts";
+import type { StandardSchemaV1 } from "../../../src/session/standard_schema.ts";
+import { repairPrompt, resolveOutputSchema } from "../../../src/session/structured_output.ts";
+import { test } from "../../_harness.ts";
+
+const object = (properties: JsonObject, more: JsonObject = {}): JsonSchema => ({
+  type: "object",
+  properties,
+  required: Object.keys(properties),
+  additionalProperties: false,
+  ...more,
+});
+const STRING = { type: "string" };
+
+const BROKEN: [string, JsonSchema, string][] = [
+  ["an optional key", object({ a: STRING }, { required: [] }), "$.properties.a"],
+  [
+    "an open object",
+    object({ a: STRING }, { additionalProperties: true }),
+    "$.additionalProperties",
+  ],
+  [
+    "a map",
+    object({ m: { type: "object", additionalProperties: STRING } }),
+    "$.properties.m.additionalProperties",
+  ],
+  ["a bare object", object({ m: { type: "object" } }), "$.properties.m"],
+  ["anything", object({ a: {} }), "$.properties.a"],
+  ["a bare true", object({ a: true }), "$.properties.a"],
+  ["a list of anything", object({ a: { type: "array" } }), "$.properties.a"],
+  [
+    "a deep node",
+    object({ a: { type: "array", items: object({ "b c": {} }) } }),
+    '$.properties.a.items.properties["b c"]',
+  ],
+  [
+    "a tuple",
+    object({ a: { type: "array", items: STRING, prefixItems: [STRING] } }),
+    "$.properties.a.prefixItems",
+  ],
+  ["patterns for keys", object({}, { patternProperties: { x: STRING } }), "$.patternProperties"],
+  ["not", object({ a: { type: "string", not: { const: "x" } } }), "$.properties.a.not"],
+  ["conditions", object({ a: STRING }, { if: {} }), "$.if"],
+  ["allOf", object({ a: { allOf: [object({}), object({})] } }), "$.properties.a.allOf"],
+  ["a reference outside", object({ a: { $ref: "https://x.y/z" } }), "$.properties.a.$ref"],
+  ["a dangling reference", object({ a: { $ref: "#/$defs/gone" } }), "$.properties.a.$ref"],
+  ["an unknown type", object({ a: { type: "date" } }), "$.properties.a.type"],
+  ["a list at the root", { type: "array", items: STRING }, "$"],
+  ["alternatives at the root", { anyOf: [object({}), object({})] }, "$"],
+];
+
+test("resolveOutputSchema() refuses what strict output does not take, with the path of the node", async (t) => {
+  for (const [name, outputSchema, path] of BROKEN) {
+    await t.step(name, () => {
+      assert.throws(() => resolveOutputSchema({ outputSchema }), (error) => {
+        assert(error instanceof RpcValidationError, String(error));
+        assert.equal(error.path, `$.outputSchema${path.slice(1)}`);
+        return true;
+      });
+    });
+  }
+});
+
+const FINE: [string, JsonSchema, JsonSchema][] = [
+  ["a strict schema stays", object({ a: STRING }), object({ a: STRING })],
+  [
+    "objects are closed",
+    { type: "object", properties: { a: STRING }, required: ["a"] },
+    object({ a: STRING }),
+  ],
+  [
+    "an object may leave out that it is one",
+    { properties: { a: STRING }, required: ["a"] },
+    object({ a: STRING }),
+  ],
+  [
+    "keys with a default are required",
+    { type: "object", properties: { a: { type: "string", default: "x" } } },
+    object({ a: STRING }),
+  ],
+  ["an empty object", { type: "object", properties: {} }, object({})],
+  [
+    "annotations and unsupported checks are left out",
+    object({
+      a: { type: "string", minLength: 2, format: "uri", examples: ["x"], title: "A" },
+    }, { $schema: "https://json-schema.org/draft/2020-12/schema" }),
+    object({ a: { type: "string", title: "A" } }),
+  ],
+  [
+    "supported checks stay",
+    object({
+      a: { type: "string", pattern: "^x", format: "date" },
+      n: { type: "integer", minimum: 1 },
+    }),
+    object({
+      a: { type: "string", pattern: "^x", format: "date" },
+      n: { type: "integer", minimum: 1 },
+    }),
+  ],
+  [
+    "oneOf becomes anyOf",
+    object({ a: { oneOf: [STRING, { type: "null" }] } }),
+    object({ a: { anyOf: [STRING, { type: "null" }] } }),
+  ],
+  [
+    "enums and constants get their type",
+    object({ a: { enum: ["x", null] }, b: { const: 1 } }),
+    object({ a: { enum: ["x", null], type: ["string", "null"] }, b: { const: 1, type: "number" } }),
+  ],
+  [
+    "a single allOf is what it holds",
+    object({ a: { description: "d", allOf: [STRING] } }),
+    object({ a: { description: "d", type: "string" } }),
+  ],
+  [
+    "definitions are walked",
+    object({ a: { $ref: "#/$defs/n" } }, {
+      $defs: {
+        n: {
+          type: "object",
+          properties: { next: { anyOf: [{ $ref: "#/$defs/n" }, { type: "null" }] } },
+          required: ["next"],
+        },
+      },
+    }),
+    object({ a: { $ref: "#/$defs/n" } }, {
+      $defs: { n: object({ next: { anyOf: [{ $ref: "#/$defs/n" }, { type: "null" }] } }) },
+    }),
+  ],
+  [
+    "a key may be called like a keyword",
+    object({ additionalProperties: STRING, not: STRING }),
+    object({ additionalProperties: STRING, not: STRING }),
+  ],
+];
+
+test("resolveOutputSchema() brings a schema into strict form where its meaning is kept", async (t) => {
+  for (const [name, outputSchema, sent] of FINE) {
+    await t.step(name, () => {
+      assert.deepEqual(resolveOutputSchema({ outputSchema })!.schema, sent);
+      assert.deepEqual(strictSchema(sent), { schema: sent, issues: [] });
+    });
+  }
+});
+
+test("resolveOutputSchema() is null when no schema is given", () => {
+  assert.equal(resolveOutputSchema({}), null);
+  assert.equal(resolveOutputSchema({ outputSchema: null }), null);
+});
+
+test("ResolvedOutput.parse() takes plain and fenced JSON", async (t) => {
+  const { parse } = resolveOutputSchema({ outputSchema: object({ a: { type: "number" } }) })!;
+  const good = { ok: true, value: { a: 1 } };
+  for (
+    const text of [
+      '{"a":1}',
+      ' \n{"a": 1}\n',
+      '```json\n{"a":1}\n```',
+      'Here it is:\n\n```\n{"a":1}\n```\nDone.',
+      '```JSON\r\n{"a":1}\r\n```',
+    ]
+  ) await t.step(JSON.stringify(text), async () => assert.deepEqual(await parse(text), good));
+  await t.step("not text", async () => {
+    assert.deepEqual(await parse("I can't."), {
+      ok: false,
+      issues: [{ path: "$", message: "expected JSON, got text" }],
+    });
+    assert.deepEqual(await parse(" "), {
+      ok: false,
+      issues: [{ path: "$", message: "expected JSON, got nothing" }],
+    });
+  });
+  await t.step("not another shape", async () => {
+    assert.deepEqual(await parse('{"a":"x","b":1}'), {
+      ok: false,
+      issues: [
+        { path: "$.a", message: "expected number, got string" },
+        { path: "$", message: 'expected no key "b"' },
+      ],
+    });
+  });
+});
+
+test("ResolvedOutput.parse() still checks what could not be sent", async () => {
+  const { schema, parse } = resolveOutputSchema({
+    outputSchema: object({ a: { type: "string", minLength: 3 } }),
+  })!;
+  assert.deepEqual(schema, object({ a: STRING }));
+  assert.deepEqual(await parse('{"a":"xy"}'), {
+    ok: false,
+    issues: [{ path: "$.a", message: "expected 3 or more characters" }],
+  });
+});
+
+const NODE: JsonSchema = {
+  type: "object",
+  properties: { next: { anyOf: [{ $ref: "#" }, { type: "null" }] } },
+  required: ["next"],
+  additionalProperties: false,
+};
+const VALUES: [JsonSchema, JsonValue, string[]][] = [
+  [{ type: "integer" }, 1.5, ["$"]],
+  [{ type: "integer" }, 2, []],
+  [{ type: ["string", "null"] }, null, []],
+  [{ type: "null" }, 0, ["$"]],
+  [{ enum: [{ a: [1] }, "x"] }, { a: [1] }, []],
+  [{ enum: ["a"] }, "b", ["$"]],
+  [{ const: null }, null, []],
+  [{ type: "number", minimum: 1, maximum: 2 }, 3, ["$"]],
+  [{ type: "number", exclusiveMinimum: 1 }, 1, ["$"]],
+  [{ type: "number", exclusiveMaximum: 1 }, 1, ["$"]],
+  [{ type: "number", multipleOf: 0.1 }, 0.3, []],
+  [{ type: "number", multipleOf: 2 }, 3, ["$"]],
+  [{ type: "string", pattern: "^a+$" }, "b", ["$"]],
+  [{ type: "string", maxLength: 2 }, "🦕🦕", []],
+  [{ type: "array", items: STRING, minItems: 1, maxItems: 2 }, [], ["$"]],
+  [{ type: "array", items: STRING }, ["a", 1, 2], ["$[1]", "$[2]"]],
+  [{ type: "array", items: { type: "number" }, uniqueItems: true }, [1, 1], ["$"]],
+  [object({ "a b": STRING }), { "a b": 1 }, ['$["a b"]']],
+  [object({ a: STRING }), {}, ["$"]],
+  [object({ a: STRING }), [], ["$"]],
+  [NODE, { next: { next: null } }, []],
+  [NODE, { next: { next: 1 } }, ["$.next.next"]],
+  [{ oneOf: [STRING, { type: "string" }] }, "x", ["$"]],
+  [{ allOf: [STRING, { type: "string", minLength: 2 }] }, "x", ["$"]],
+  [{ $ref: "#" }, 1, ["$"]],
+  [object({ toString: STRING }), {}, ["$"]],
+];
+
+test("validateAgainstSchema() says where a value does not fit", async (t) => {
+  for (const [schema, value, paths] of VALUES) {
+    await t.step(`${JSON.stringify(schema)} ${JSON.stringify(value)}`, () => {
+      assert.deepEqual(validateAgainstSchema(value, schema).map((issue) => issue.path), paths);
+    });
+  }
+});
+
+function standard(more: Record<string, unknown>, json?: Record<string, unknown>): StandardSchemaV1 {
+  return {
+    "~standard": {
+      version: 1,
+      vendor: "handmade",
+      validate: (value) =>
+        (value as { n?: unknown }).n === "1"
+          ? { value: { n: 1 } }
+          : { issues: [{ message: "expected a digit", path: ["list", { key: 0 }, "n"] }] },
+      ...(json === undefined ? {} : { jsonSchema: { input: () => json, output: () => ({}) } }),
+    },
+    ...more,
+  } as StandardSchemaV1;
+}
+
+test("resolveOutputSchema() converts a Standard Schema and answers with its output", async () => {
+  const sent = object({ n: STRING });
+  for (
+    const output of [
+      standard({}, sent),
+      standard({ toJSONSchema: () => sent }),
+      standard({ toJsonSchema: () => sent }),
+    ]
+  ) {
+    const { schema, parse } = resolveOutputSchema({ output })!;
+    assert.deepEqual(schema, sent);
+    assert.deepEqual(await parse('{"n":"1"}'), { ok: true, value: { n: 1 } });
+    assert.deepEqual(await parse('{"n":"x"}'), {
+      ok: false,
+      issues: [{ path: "$.list[0].n", message: "expected a digit" }],
+    });
+  }
+});
+
+test("resolveOutputSchema() takes outputSchema besides a Standard Schema that can't be converted", async () => {
+  const output = standard({});
+  assert.throws(
+    () => resolveOutputSchema({ output }),
+    /\$\.output: schemas of handmade .* give `outputSchema` besides/,
+  );
+  const failing = standard({
+    toJSONSchema: () => {
+      throw new Error("transforms cannot be represented");
+    },
+  });
+  assert.throws(() => resolveOutputSchema({ output: failing }), /transforms cannot be represented/);
+  const { schema, parse } = resolveOutputSchema({ output, outputSchema: object({ n: STRING }) })!;
+  assert.deepEqual(schema, object({ n: STRING }));
+  assert.deepEqual(await parse('{"n":"1"}'), { ok: true, value: { n: 1 } });
+});
+
+test("repairPrompt() names the issues and nothing of the answer", () => {
+  const prompt = repairPrompt([{ path: "$.a", message: "expected number, got string" }]);
+  assert.match(prompt, /- \$\.a: expected number, got string/);
+  assert.match(prompt, /JSON only/);
+});
