@@ -1,0 +1,212 @@
+/** What must hold for any rules, commands and paths. The shell itself is the oracle. */
+import assert from "node:assert/strict";
+import fc from "npm:fast-check@4";
+import {
+  type ApprovalRule,
+  type CommandMatcher,
+  decide,
+  failClosedAnswer,
+  parseCommandLine,
+  parseRequest,
+  SERVER_REQUEST_METHODS,
+  wireAnswer,
+} from "../../src/approvals/mod.ts";
+import { checkServerRequestResult } from "../../src/approvals/mod.ts";
+import { coversPath, normalPath } from "../../src/approvals/_match_path.ts";
+import type { JsonValue } from "../../src/json.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { commandOf, patchOf } from "../unit/approvals/_requests.ts";
+
+const PIECES = [
+  ..."ok|ok|ok |bad|bad| bad |o|k|b|ad".split("|"),
+  ..." ; && || | & ( ) { } < > << $ $( ${ ` ' \" \\ # = ! * ? [ ] ~ - a x=1 <( <<< 2> >& 1 $x ${x} $' $\" \n"
+    .split(" "),
+  " ",
+  " ",
+  "\t",
+  "\n",
+  "if ",
+  "then ",
+  "fi",
+  "else ",
+  "case ",
+  " in ",
+  ";;",
+  "esac",
+  "eval ",
+  "env ",
+  "command ",
+  "$(bad)",
+  "`bad`",
+  '"$(bad)"',
+  "<<E\n",
+  "\nE\n",
+  "<<'E'\n",
+  "; bad",
+  "&& bad",
+  "\\\n",
+  ":-",
+];
+const script = fc.array(fc.constantFrom(...PIECES), { minLength: 1, maxLength: 9 })
+  .map((pieces) => pieces.join(""));
+
+const allowOk: ApprovalRule = { effect: "allow", command: ["ok"] };
+const denyBad: ApprovalRule = { effect: "deny", command: ["bad"] };
+
+/** The scripts during which bash called `bad`. Nothing else can run: there is no PATH. */
+async function thoseThatRunBad(scripts: string[], cwd: string): Promise<Set<number>> {
+  const prelude = `
+    PATH=/nonexistent; exec 9>&1
+    ok() { :; }
+    bad() { printf '%s\\n' "$n" >&9; }
+    n=0
+    for s in "$@"; do ( eval "$s" ) </dev/null >/dev/null 2>&1; wait; n=$((n+1)); done`;
+  const found = new Set<number>();
+  for (let from = 0; from < scripts.length; from += 200) {
+    const { stdout } = await new Deno.Command("/bin/bash", {
+      args: ["--norc", "-c", prelude, "bash", ...scripts.slice(from, from + 200)],
+      cwd,
+      stdin: "null",
+      stderr: "null",
+    }).output();
+    for (const line of new TextDecoder().decode(stdout).split("\n")) {
+      if (/^\d+$/.test(line)) found.add(from + Number(line));
+    }
+  }
+  return found;
+}
+
+test(
+  "what bash really runs is never allowed by a rule for something else, nor hidden from a deny",
+  { timeoutMs: 120_000 },
+  async () => {
+    await using dir = await tempDir();
+    const scripts = fc.sample(script, 3000).map((text) => text.replaceAll("\0", ""));
+    const bad = await thoseThatRunBad(scripts, dir.path);
+    assert.ok(bad.size > 100, `only ${bad.size} scripts ran it`);
+    let allowed = 0;
+    for (const [i, text] of scripts.entries()) {
+      const request = commandOf(["/bin/bash", "-lc", text]);
+      const { effect } = decide({ rules: [allowOk] }, request);
+      if (effect === "allow") allowed++;
+      if (!bad.has(i)) continue;
+      assert.notEqual(effect, "allow", JSON.stringify(text));
+      assert.equal(decide({ rules: [denyBad] }, request).effect, "deny", JSON.stringify(text));
+    }
+    assert.ok(allowed > 20, `only ${allowed} scripts were allowed`);
+  },
+);
+
+test("a deny that matches is never outweighed, whatever the other rules are and in any order", () => {
+  const rule: fc.Arbitrary<ApprovalRule> = fc.record({
+    effect: fc.constantFrom("allow", "ask", "deny"),
+    command: fc.constantFrom<CommandMatcher>(["ok"], ["bad"], /ok/, () => true),
+    cwd: fc.constantFrom("/w", "/"),
+    scope: fc.constantFrom("once", "session"),
+  }, { requiredKeys: ["effect"] });
+  fc.assert(
+    fc.property(script, fc.array(rule, { maxLength: 5 }), (text, rules) => {
+      const request = commandOf(["bash", "-c", text]);
+      const effects = rules.map((one) => decide({ rules: [one] }, request).effect);
+      const together = decide({ rules }, request).effect;
+      if (effects.includes("deny")) assert.equal(together, "deny");
+      const askedByRule = rules.some((one) =>
+        one.effect === "ask" && decide({ rules: [one] }, request).rule !== null
+      );
+      if (askedByRule) assert.notEqual(together, "allow");
+      assert.equal(decide({ rules: rules.toReversed() }, request).effect, together);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("a command that can't be read is denied by any deny and allowed by no command rule", () => {
+  fc.assert(
+    fc.property(script, (text) => {
+      const line = parseCommandLine(text);
+      if (line.simple) return;
+      const request = commandOf(text);
+      for (const command of [["ok"], /^/, () => true]) {
+        assert.notEqual(decide({ rules: [{ effect: "allow", command }] }, request).effect, "allow");
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("parseCommandLine() takes any text, and quoting keeps words as they are", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => {
+      parseCommandLine(text);
+    }),
+    { numRuns: 2000 },
+  );
+  const word = fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 })
+    .filter((text) => !text.includes("\0"));
+  fc.assert(fc.property(fc.array(word, { minLength: 1, maxLength: 5 }), (words) => {
+    const line = ["./run", ...words].map((one) => `'${one.replaceAll("'", `'\\''`)}'`).join(" ");
+    assert.deepEqual(parseCommandLine(line).commands, [["./run", ...words]]);
+  }));
+});
+
+test("a path is allowed only if its plain spelling lies below the directory", () => {
+  const part = fc.constantFrom("w", "a", "..", ".", "", "wa", "etc");
+  const path = fc.array(part, { minLength: 1, maxLength: 8 }).map((parts) => `/${parts.join("/")}`);
+  fc.assert(
+    fc.property(path, path, (directory, target) => {
+      const plain = (text: string): string =>
+        new URL(`file://${text.replace(/\/+/g, "/")}`).pathname;
+      const root = plain(directory).replace(/\/$/, "");
+      const expected = `${plain(target).replace(/\/$/, "")}/`.startsWith(`${root}/`);
+      const normal = normalPath(target);
+      if (normal === null) return;
+      if (coversPath(directory, normal, false)) assert.ok(expected, `${directory} ${target}`);
+      const effect =
+        decide({ rules: [{ effect: "allow", paths: directory }] }, patchOf(target)).effect;
+      if (effect === "allow") assert.ok(expected);
+      if (expected && normalPath(directory) !== null) {
+        assert.equal(
+          decide({ rules: [{ effect: "deny", paths: directory }] }, patchOf(target)).effect,
+          "deny",
+        );
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test("any params and any decision give either a fitting answer or none", () => {
+  const json = fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<JsonValue>;
+  const decision = fc.oneof(
+    json,
+    fc.record({
+      decision: fc.constantFrom("accept", "acceptForSession", "decline", "cancel", "x"),
+      permissions: json,
+      answers: json,
+      action: fc.constantFrom("accept", "decline", "cancel", "x"),
+      content: json,
+      success: fc.boolean(),
+      contentItems: json,
+    }, { requiredKeys: [] }),
+  );
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...SERVER_REQUEST_METHODS),
+      json,
+      decision,
+      (method, params, given) => {
+        const request = parseRequest(method, params);
+        const closed = failClosedAnswer(request);
+        if (closed.type === "result") {
+          assert.equal(checkServerRequestResult(method, closed.result), null);
+        }
+        const answer = wireAnswer(request, given as never);
+        if (answer.type === "result") {
+          assert.equal(checkServerRequestResult(method, answer.result), null);
+        }
+      },
+    ),
+    { numRuns: 3000 },
+  );
+});

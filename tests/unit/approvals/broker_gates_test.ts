@@ -1,0 +1,306 @@
+import assert from "node:assert/strict";
+import type { GateVerdict, ReaderRequest, ThreadGate } from "../../../src/approvals/mod.ts";
+import { CodexError, RpcValidationError } from "../../../src/errors.ts";
+import { test } from "../../_harness.ts";
+import {
+  bench,
+  COMMAND,
+  ELICITATION,
+  MCP_APPROVAL,
+  PATCH,
+  PERMISSIONS,
+  type Reply,
+  settle,
+  THREAD,
+  TURN,
+} from "./_requests.ts";
+
+const TOOL = "item/tool/call";
+const declined: Reply[] = [{ result: { decision: "decline" } }];
+const accepted: Reply[] = [{ result: { decision: "accept" } }];
+const block: GateVerdict = { type: "block", reason: "not here", hookName: "guard" };
+const output = { success: true, contentItems: [{ type: "inputText", text: "open" }] };
+
+test("a hook refuses before rules and handler, for everything that uses a tool", async () => {
+  let asked = 0;
+  const b = bench({
+    approvals: {
+      rules: [{ effect: "allow" }],
+      ask: () => {
+        asked++;
+        return { decision: "accept" };
+      },
+    },
+  });
+  const after: string[] = [];
+  b.broker.registerThread(THREAD, {
+    preToolUse: () => Promise.resolve(block),
+    postToolUse: (request, audit) => void after.push(`${request.type} ${audit.decision}`),
+    runTool: () => {
+      throw new Error("must not run");
+    },
+  });
+  const replies = [
+    b.send(COMMAND),
+    b.send(PATCH),
+    b.send(PERMISSIONS),
+    b.send(ELICITATION, MCP_APPROVAL),
+    b.send(TOOL),
+    b.send("execCommandApproval"),
+  ];
+  await b.audited(6);
+  assert.deepEqual(replies, [
+    declined,
+    declined,
+    [{ result: { permissions: {}, scope: "turn" } }],
+    [{ result: { action: "decline", content: null, _meta: null } }],
+    [{ result: { success: false, contentItems: [{ type: "inputText", text: "not here" }] } }],
+    [{ result: { decision: { denied: { rejection: "not here" } } } }],
+  ]);
+  assert.equal(asked, 0);
+  for (const audit of b.audits) {
+    assert.deepEqual([audit.decidedBy, audit.rule, audit.reason], ["hook", "guard", "not here"]);
+  }
+  assert.equal(after.length, 6);
+  assert.ok(after.includes("command decline"));
+});
+
+test("a hook that lets pass grants nothing: without a handler the answer stays no", async () => {
+  const b = bench();
+  b.broker.registerThread(THREAD, { preToolUse: () => Promise.resolve({ type: "continue" }) });
+  const replies = b.send(COMMAND);
+  await b.audited();
+  assert.deepEqual(replies, declined);
+});
+
+test("a hook that throws, says nonsense or never ends refuses", async () => {
+  const hooks: ThreadGate["preToolUse"][] = [
+    () => {
+      throw new Error("hook");
+    },
+    () => Promise.reject(new Error("hook")),
+    () => Promise.resolve(undefined as never),
+    () => Promise.resolve({ type: "allow" } as never),
+    () => new Promise(() => {}),
+  ];
+  for (const preToolUse of hooks) {
+    const b = bench({ approvals: () => ({ decision: "accept" }) });
+    b.broker.registerThread(THREAD, { preToolUse: preToolUse! });
+    const replies = b.send(COMMAND);
+    await settle();
+    b.elapse();
+    assert.deepEqual(replies, declined);
+  }
+});
+
+test("one session's hooks, handler and tools never see another thread", async () => {
+  const b = bench({ approvals: () => ({ decision: "accept" }) });
+  const seen: string[] = [];
+  const spy = (name: string): ThreadGate => ({
+    preToolUse: (request) => {
+      seen.push(`${name} hook ${request.threadId}`);
+      return Promise.resolve(block);
+    },
+    approvals: (request) => {
+      seen.push(`${name} handler ${request.threadId}`);
+      return { decision: "decline" };
+    },
+    onRequested: (request) => void seen.push(`${name} event ${request.threadId}`),
+  });
+  b.broker.registerThread("A", spy("A"));
+  const other = b.send(COMMAND, { threadId: "B" });
+  await b.audited();
+  assert.deepEqual(other, accepted);
+  assert.deepEqual(seen, []);
+  const own = b.send(COMMAND, { threadId: "A" });
+  await b.audited(2);
+  assert.deepEqual(own, declined);
+  assert.deepEqual(seen, ["A event A", "A hook A"]);
+});
+
+test("a slow hook delays only its own thread", async () => {
+  const b = bench({ approvals: () => ({ decision: "accept" }) });
+  b.broker.registerThread("A", { preToolUse: () => new Promise(() => {}) });
+  const slow = b.send(COMMAND, { threadId: "A" });
+  const fast = b.send(COMMAND, { threadId: "B" });
+  await b.audited();
+  assert.deepEqual([slow, fast], [[], accepted]);
+  b.broker.close();
+});
+
+test("a session's own approvals come before the client's, until it leaves", async () => {
+  const b = bench({ approvals: () => ({ decision: "accept" }) });
+  const leave = b.broker.registerThread(THREAD, { approvals: () => ({ decision: "decline" }) });
+  const first = b.send(COMMAND);
+  await b.audited(1);
+  leave();
+  leave();
+  const second = b.send(COMMAND);
+  await b.audited(2);
+  assert.deepEqual([first, second], [declined, accepted]);
+});
+
+test("gateFor() takes part for threads that no session registered, and refuses when it throws", async () => {
+  const b = bench({
+    approvals: () => ({ decision: "accept" }),
+    gateFor: (threadId) => {
+      if (threadId === "broken") throw new Error("lookup");
+      return threadId === "child" ? { preToolUse: () => Promise.resolve(block) } : undefined;
+    },
+  });
+  const replies = [
+    b.send(COMMAND, { threadId: "child" }),
+    b.send(COMMAND, { threadId: "broken" }),
+    b.send(COMMAND, { threadId: "free" }),
+  ];
+  await b.audited(3);
+  assert.deepEqual(replies, [declined, declined, accepted]);
+});
+
+test("a tool of the session runs and answers, without the approval limit", async () => {
+  let finish: () => void = () => {};
+  const b = bench({ approvals: { rules: [], default: "decline" } });
+  b.broker.registerThread(THREAD, {
+    runTool: (call) => {
+      assert.deepEqual(call, {
+        tool: "lookup_ticket",
+        namespace: null,
+        arguments: { id: "T-1" },
+        callId: "call_1",
+        threadId: THREAD,
+        turnId: TURN,
+      });
+      return new Promise((done) => finish = () => done(output));
+    },
+  });
+  const replies = b.send(TOOL);
+  await settle();
+  assert.equal(b.timers.size, 0);
+  assert.equal(b.broker.pending()[0]?.waitingFor, "tool");
+  finish();
+  await b.audited();
+  assert.deepEqual(replies, [{ result: output }]);
+  assert.deepEqual([b.audits[0]?.decidedBy, b.audits[0]?.decision], ["tool", "answered"]);
+});
+
+test("a tool that throws, answers in a wrong shape or is not there tells the model so", async () => {
+  const tools: [ThreadGate, string][] = [
+    [{ runTool: () => Promise.reject(new Error("tool")) }, "toolThrew"],
+    [{ runTool: () => Promise.resolve({ text: "x" }) }, "invalidAnswer"],
+    [{ runTool: () => Promise.resolve(undefined) }, "noTool"],
+    [{}, "noTool"],
+  ];
+  for (const [gate, reason] of tools) {
+    const b = bench();
+    b.broker.registerThread(THREAD, gate);
+    const replies = b.send(TOOL);
+    const audit = await b.audited();
+    assert.equal(audit.reason, reason);
+    const result = (replies[0] as { result: { success: boolean; contentItems: unknown[] } }).result;
+    assert.equal(result.success, false);
+    assert.equal(result.contentItems.length, 1);
+    assert.equal(b.timers.size, 0);
+  }
+});
+
+test("rules can forbid a tool of the session or have it asked for", async () => {
+  let runs = 0;
+  const gate: ThreadGate = {
+    runTool: () => {
+      runs++;
+      return Promise.resolve(output);
+    },
+  };
+  const b = bench({
+    approvals: {
+      rules: [{ effect: "deny", tool: "drop" }, { effect: "ask", tool: "lookup_ticket" }],
+      ask: () => ({ decision: "accept" }),
+    },
+  });
+  b.broker.registerThread(THREAD, gate);
+  b.send(TOOL, { tool: "drop" });
+  await b.audited(1);
+  assert.equal(runs, 0);
+  const replies = b.send(TOOL);
+  await b.audited(2);
+  assert.equal(runs, 1);
+  assert.deepEqual(replies, [{ result: output }]);
+});
+
+test("the end of the turn aborts a running tool", async () => {
+  const b = bench();
+  let aborted = false;
+  b.broker.registerThread(THREAD, {
+    runTool: (_, { signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          aborted = true;
+          reject(signal.reason);
+        });
+      }),
+  });
+  const replies = b.send(TOOL);
+  await settle();
+  b.broker.turnEnded(THREAD, TURN);
+  await settle();
+  assert.equal(aborted, true);
+  assert.equal(replies.length, 1);
+  assert.equal(b.audits.length, 1);
+});
+
+test("a reader gets what nobody refused, and answers once in the right shape", async () => {
+  const b = bench({
+    approvals: { rules: [{ effect: "deny", command: ["rm"] }, { effect: "allow" }] },
+  });
+  b.broker.registerThread(THREAD, {
+    preToolUse: (request) =>
+      Promise.resolve(request.type === "fileChange" ? block : { type: "continue" }),
+  });
+  const got: ReaderRequest[] = [];
+  const detach = b.broker.attachReader((request) => void got.push(request));
+  const command = b.send(COMMAND);
+  const rm = b.send(COMMAND, { command: "rm x" });
+  const patch = b.send(PATCH);
+  const future = b.send("future/ask", { threadId: THREAD });
+  const time = b.send("currentTime/read");
+  await settle();
+  assert.deepEqual([rm, patch], [declined, declined]);
+  assert.deepEqual(got.map((request) => request.method).sort(), [
+    "currentTime/read",
+    "future/ask",
+    COMMAND,
+  ]);
+  const [first] = got.filter((request) => request.method === COMMAND);
+  assert.throws(() => first?.respond({ decision: "approved" }), RpcValidationError);
+  assert.deepEqual(command, []);
+  assert.equal(first?.respond({ decision: "accept" }), true);
+  assert.equal(first?.respond({ decision: "decline" }), false);
+  assert.equal(first?.reject({ message: "late" }), false);
+  assert.deepEqual(command, accepted);
+  assert.equal(got.find((one) => one.method === "future/ask")?.respond({ any: 1 }), true);
+  assert.deepEqual(future, [{ result: { any: 1 } }]);
+  b.elapse();
+  assert.ok("result" in time[0]!);
+  detach();
+  assert.equal(b.audits.filter((audit) => audit.decidedBy === "reader").length, 2);
+});
+
+test("only one reader at a time; afterwards the handler answers again", async () => {
+  const b = bench({ approvals: () => ({ decision: "accept" }) });
+  const detach = b.broker.attachReader(() => {});
+  assert.throws(() => b.broker.attachReader(() => {}), CodexError);
+  const lost = b.send(COMMAND);
+  await settle();
+  detach();
+  const replies = b.send(COMMAND);
+  await b.audited();
+  assert.deepEqual(replies, accepted);
+  b.elapse();
+  assert.deepEqual(lost, declined);
+  b.broker.attachReader(() => {
+    throw new Error("reader");
+  });
+  const thrown = b.send(COMMAND);
+  await settle();
+  assert.deepEqual(thrown, declined);
+});
