@@ -22,14 +22,11 @@ export { Workflow, type WorkflowConfig } from "./src/workflow.ts";
 export * from "./src/session/mod.ts";
 export * from "./src/errors.ts";
 export type * from "./src/json.ts";
-export type * from "./src/runtime/config.ts";
-export type { EventEnvelope } from "./src/runtime/event_envelope.ts";
-export type { EventSink } from "./src/runtime/event_sink.ts";
-export type { ServerInfo } from "./src/runtime/handshake.ts";
-export type { Runtime } from "./src/runtime/runtime.ts";
+export type * from "./src/runtime/mod.ts";
 export type * from "./src/transport/transport.ts";
 export type * from "./src/permissions/types.ts";
 export type { EffectivePolicy } from "./src/permissions/policy.ts";
+export type { PermissionProbe } from "./src/permissions/probe.ts";
 export type * from "./src/approvals/mod.ts";
 export type * from "./src/plugin/types.ts";
 export {
@@ -44,6 +41,8 @@ export { experimentalRpcMethods, rpcMethods } from "./src/protocol/methods.ts";
 export * as runtime from "./src/runtime/mod.ts";
 /** Recurring prompts on one session. */
 export * as automation from "./src/automation/mod.ts";
+/** Documents that an agent writes and edits without losing anyone's work. */
+export * as artifact from "./src/artifact/mod.ts";
 /** Hooks: what runs before and after runs, sessions, turns and tool uses. */
 export * as plugin from "./src/plugin/mod.ts";
 /** What a session may do: codex's sandbox and this script's own permissions. */

@@ -77,13 +77,17 @@ export function classify(value: JsonValue): RpcMessage {
   if (typeof method === "string") {
     const params = value["params"];
     const known = isJsonObject(params) ? params : {};
-    if (id === undefined || id === null) return { kind: "notification", method, params: known, raw: value };
+    if (id === undefined || id === null) {
+      return { kind: "notification", method, params: known, raw: value };
+    }
     if (hasId) return { kind: "request", id, method, params: known, raw: value };
     return malformed(`the id of ${method} is ${typeName(id)}`);
   }
   if (!hasId) return malformed("neither a method nor an id");
   const error = value["error"];
-  if (isJsonObject(error)) return { kind: "response", id, result: null, error: errorObject(error), raw: value };
+  if (isJsonObject(error)) {
+    return { kind: "response", id, result: null, error: errorObject(error), raw: value };
+  }
   if (value["result"] === undefined) return malformed("an id with neither result nor error");
   return { kind: "response", id, result: value["result"], error: null, raw: value };
 }

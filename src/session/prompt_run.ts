@@ -3,7 +3,7 @@
  * @module
  */
 import {
-  CodexError,
+  type CodexError,
   EmptyAnswerError,
   OutputValidationError,
   SessionClosedError,
