@@ -93,6 +93,26 @@ test("a hook that throws, says nonsense or never ends refuses", async () => {
   }
 });
 
+test("a hook that lets pass too late brings nobody back", async () => {
+  let release: () => void = () => {};
+  let asked = 0;
+  const b = bench({
+    approvals: () => {
+      asked++;
+      return { decision: "accept" };
+    },
+  });
+  b.broker.registerThread(THREAD, {
+    preToolUse: () => new Promise((done) => release = () => done({ type: "continue" })),
+  });
+  const replies = b.send(COMMAND);
+  b.elapse();
+  release();
+  await settle();
+  assert.deepEqual(replies, declined);
+  assert.equal(asked, 0);
+});
+
 test("one session's hooks, handler and tools never see another thread", async () => {
   const b = bench({ approvals: () => ({ decision: "accept" }) });
   const seen: string[] = [];

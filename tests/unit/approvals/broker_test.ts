@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ApprovalDecision, ApprovalHandler } from "../../../src/approvals/mod.ts";
 import { PolicyError } from "../../../src/errors.ts";
+import { PendingCall } from "../../../src/approvals/_pending.ts";
 import { test } from "../../_harness.ts";
 import {
   bench,
@@ -11,6 +12,7 @@ import {
   PATCH,
   PERMISSIONS,
   type Reply,
+  requestOf,
   settle,
   THREAD,
   TURN,
@@ -395,4 +397,19 @@ test("a file change carries its diff, joined from the session's item", async () 
   b.send(PATCH);
   await b.audited();
   assert.equal(diff, "--- /dev/null\n+++ b/w/call_1\n@@ -0,0 +1 @@\n+x\n");
+});
+
+test("PendingCall sends one answer, whoever comes second", () => {
+  const sent: unknown[] = [];
+  const call = new PendingCall(
+    { rpcId: 0, method: COMMAND, params: {} },
+    requestOf(COMMAND),
+    undefined,
+    { respond: (result) => void sent.push(result), reject: (code) => void sent.push(code) },
+    { set: () => 0, clear: () => {} },
+  );
+  const answer = { type: "result", result: { decision: "decline" }, word: "decline" } as const;
+  assert.notEqual(call.settle(answer, { by: "handler" }, 0), null);
+  assert.equal(call.settle(answer, { by: "handler" }, 0), null);
+  assert.deepEqual(sent, [{ decision: "decline" }]);
 });

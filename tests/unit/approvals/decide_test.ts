@@ -169,7 +169,8 @@ const ROWS: Row[] = [
   ["a kind is not enough", [allow({ kind: "permissions" })], requestOf(PERMISSIONS), "ask"],
   ["below what is asked for", [deny({ paths: "/extra/secret" })], requestOf(PERMISSIONS), "deny"],
   ["a special place", [allow({ paths: "/", host: "*" })], special(), "ask"],
-  ["something new", [allow({ paths: "/", host: "*" })], newer(), "ask"],
+  ["something new", [allow({ kind: "permissions" })], newer(), "ask"],
+  ["something new, all named", [allow({ paths: "/", host: "*" })], newer(), "ask"],
   ["a command that wants more", gitStatus, sh("git status", more), "ask"],
   [
     "a command whose wants are named",
