@@ -17,5 +17,5 @@ export type * from "./event_envelope.ts";
 export type * from "./event_sink.ts";
 export type { EventFilter } from "./event_log.ts";
 export type { ServerInfo } from "./handshake.ts";
-export type { RuntimeMetrics } from "./metrics.ts";
-export type { RuntimeState } from "./state.ts";
+export type { LatencySummary, RuntimeMetrics } from "./metrics.ts";
+export type { ItemState, RuntimeState, ThreadState, TurnState } from "./state.ts";
