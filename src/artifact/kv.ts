@@ -33,8 +33,11 @@ export interface KvAtomic {
 }
 
 /**
- * A key-value database with atomic checks: what `Deno.openKv()` returns on Deno, and
- * `openKv()` of `npm:@deno/kv` on Bun and Node.
+ * A key-value database with atomic checks: what `Deno.openKv()` returns on Deno, and `openKv()` of
+ * `npm:@deno/kv` on Bun and Node.
+ *
+ * On Bun, `npm:@deno/kv` needs `serialize` and `deserialize` of `node:v8` as its `encodeV8` and
+ * `decodeV8`; such a database is for Bun only.
  */
 export interface KvDatabase {
   /** The entry of a key. */

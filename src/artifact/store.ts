@@ -100,7 +100,7 @@ export function emptyArtifact(artifactId: string): StoredArtifact {
 /** The version that follows `current`; stores call it again when another writer was faster. */
 export type ArtifactChange = (current: StoredArtifact) => Promise<StoredArtifact>;
 
-/** The change that a save makes, for those who write a store. */
+/** The change that a save makes. */
 export function saveChange(save: ArtifactSave): ArtifactChange {
   return async (current) => {
     if (current.revision !== save.expectedRevision) {
@@ -120,7 +120,7 @@ export function saveChange(save: ArtifactSave): ArtifactChange {
   };
 }
 
-/** The change that `updateMeta` makes, for those who write a store. */
+/** The change that `updateMeta` makes. */
 export function metaChange(
   change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
 ): ArtifactChange {
