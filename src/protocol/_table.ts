@@ -39,7 +39,7 @@ export interface Node {
   readonly nodes: readonly Node[];
   /** Names of the fields. */
   readonly keys: readonly string[];
-  /** Per field: 0 may be missing, 1 must be there in what is sent, 2 in what is received too. */
+  /** Per field: 0 may be missing (-1: and is experimental), 1 must be there in what is sent, 2 in what is received too. */
   readonly needs: readonly number[];
   /** Fields, variants or keys by name; `null` values are those of an enum. */
   readonly by: ReadonlyMap<string, Node | null>;
@@ -59,6 +59,8 @@ interface Options {
 }
 
 const NONE: readonly never[] = [];
+/** What the last character of a field's name in the table means. */
+const NEEDS: Readonly<Record<string, number>> = { "~": -1, "?": 0, "!": 1 };
 const NO_NAMES: ReadonlyMap<string, null> = new Map();
 
 function node(kind: number, parts: Partial<Node> = {}): Node {
@@ -141,13 +143,13 @@ function unpack(source: Packed): Node {
 
 function unpackObject(options: 0 | Options, source: unknown[]): Node {
   const fields = pairs(source);
-  const keys = fields.map(([name]) => name.replace(/[?!]$/, ""));
+  const keys = fields.map(([name]) => name.replace(/[?!~]$/, ""));
   const nodes = fields.map(([, type]) => type);
   const { r, a } = options === 0 ? {} as Options : options;
   return node(Kind.OBJECT, {
     keys,
     nodes,
-    needs: fields.map(([name]) => name.endsWith("?") ? 0 : name.endsWith("!") ? 1 : 2),
+    needs: fields.map(([name]) => NEEDS[name.at(-1)!] ?? 2),
     by: new Map(keys.map((key, index) => [key, nodes[index]!])),
     rest: r === undefined ? null : unpack(r),
     alternatives: a === undefined ? NONE : a.map(unpack),

@@ -99,6 +99,11 @@ export class RuntimeCore implements ConnectionHandler {
     return this.#state;
   }
 
+  /** Aborted when the connection is closed for good. */
+  get ended(): AbortSignal {
+    return this.#stop.signal;
+  }
+
   get generation(): number {
     return this.#generation;
   }

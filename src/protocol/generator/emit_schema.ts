@@ -5,8 +5,8 @@
  *
  * - `["?", type]` the type or `null`; `["a", type]` an array; `["m", type]` a map; `["u", ...types]` any of them;
  * - `["e", ...values]` one of these strings;
- * - `["o", options, name, type, …]` an object. A name ends in `?` when the field may be missing, in `!` when only
- *   what we send must have it. Options: 0, or `{r: type of other members, a: [object, …] of which one must fit too}`;
+ * - `["o", options, name, type, …]` an object. A name ends in `?` when the field may be missing, in `~` when it
+ *   may be and needs the experimental capability, in `!` when only what we send must have it. Options: 0, or `{r: type of other members, a: [object, …] of which one must fit too}`;
  * - `["t", tag, common, value, object, …]` an object told apart by the string in `tag`;
  * - `["x", open, [value, …], key, type, …]` one of these strings, or an object with only one of these keys;
  * - `["i", type, ...types]` the type, or, when it is received, one of the others.
@@ -89,10 +89,15 @@ function object(node: ObjectIr, inner: (child: Ir) => Json, tag?: string): Json 
   if (node.rest !== null) options["r"] = inner(node.rest);
   if (node.alternatives.length > 0) options["a"] = node.alternatives.map(inner);
   const fields = node.fields.flatMap((field) => [
-    field.name + (field.requiredIn ? "" : field.required ? "!" : "?"),
+    field.name + suffix(field),
     field.name === tag ? 1 : fieldType(field, inner),
   ]);
   return ["o", Object.keys(options).length === 0 ? 0 : options, ...fields];
+}
+
+function suffix({ required, requiredIn, experimental }: Field): string {
+  if (requiredIn) return "";
+  return required ? "!" : experimental ? "~" : "?";
 }
 
 function fieldType({ of, alsoIn }: Field, inner: (child: Ir) => Json): Json {
