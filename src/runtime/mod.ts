@@ -15,6 +15,7 @@ export type { ConnectionState, ShutdownReport } from "./_core.ts";
 export type * from "./config.ts";
 export type * from "./event_envelope.ts";
 export type * from "./event_sink.ts";
+export { JsonlFileSink, type JsonlFileSinkOptions } from "./jsonl_file_sink.ts";
 export type { EventFilter } from "./event_log.ts";
 export type { ServerInfo } from "./handshake.ts";
 export type { LatencySummary, RuntimeMetrics } from "./metrics.ts";
