@@ -1,0 +1,103 @@
+/**
+ * Starting codex, and losing it.
+ * @module
+ */
+import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
+import type { PartialTurn } from "./turn_errors.ts";
+
+/** The codex process could not be found or started. */
+export class SpawnError extends CodexError {
+  /** Creates the error. */
+  constructor(message: string, options: CodexErrorOptions = {}) {
+    super("spawn", message, options);
+  }
+}
+
+/** The codex that answered is older than this client accepts. */
+export class IncompatibleVersionError extends CodexError {
+  /** The version found, or `null` when the server did not tell one. */
+  readonly found: string | null;
+  /** The oldest version accepted. */
+  readonly required: string;
+
+  /** Creates the error from the version found and the one required. */
+  constructor(found: string | null, required: string, options: CodexErrorOptions = {}) {
+    super(
+      "incompatibleVersion",
+      `codex ${
+        found ?? "of unknown version"
+      } is older than ${required}, which this client needs. ` +
+        `Update it with \`npm install -g @openai/codex\`, or set \`minVersion: null\` to try anyway.`,
+      { ...options, data: { found, required, ...options.data } },
+    );
+    this.found = found;
+    this.required = required;
+  }
+}
+
+/** How a process ended. */
+export interface ProcessExit {
+  /** Exit code, or `null` when a signal ended it or the code is not known. */
+  code: number | null;
+  /** The signal that ended it, or `null`. */
+  signal: string | null;
+}
+
+/** Options of {@linkcode ConnectionClosedError}. */
+export interface ConnectionClosedErrorOptions extends CodexErrorOptions {
+  /** How the process ended, when it is known. */
+  exit?: ProcessExit;
+  /** The last lines the process wrote to stderr. */
+  stderrTail?: string;
+}
+
+/** The connection to the server ended while something was waiting for it. */
+export class ConnectionClosedError extends CodexError {
+  /** How the process ended; `null` for remote servers or when unknown. */
+  readonly exit: ProcessExit | null;
+  /** The last 16 KiB the process wrote to stderr; empty for remote servers. */
+  readonly stderrTail: string;
+
+  /** Creates the error; the exit status and stderr's last line become part of the message. */
+  constructor(message: string, options: ConnectionClosedErrorOptions = {}) {
+    const exit = options.exit ?? null;
+    const tail = options.stderrTail ?? "";
+    super("connectionClosed", message + describeExit(exit, tail), {
+      retryable: true,
+      ...options,
+      data: {
+        ...options.data,
+        exit: exit === null ? null : { code: exit.code, signal: exit.signal },
+      },
+    });
+    this.exit = exit;
+    this.stderrTail = tail;
+  }
+
+  /** What the running turn had produced, when a turn was running. */
+  partial?: PartialTurn;
+
+  /** The same error for one turn, with what that turn had produced. */
+  withPartial(partial: PartialTurn): ConnectionClosedError {
+    const copy: ConnectionClosedError = Object.create(
+      Object.getPrototypeOf(this),
+      Object.getOwnPropertyDescriptors(this),
+    );
+    copy.partial = partial;
+    return copy;
+  }
+}
+
+function describeExit(exit: ProcessExit | null, tail: string): string {
+  let text = "";
+  if (exit !== null) {
+    text += exit.signal === null
+      ? ` (codex exited with code ${exit.code ?? "unknown"})`
+      : ` (codex was ended by ${exit.signal})`;
+  }
+  // deno-lint-ignore no-control-regex
+  const last = tail.replace(/\x1b\[[0-9;]*m/g, "").trimEnd().split("\n").slice(-3).join(" | ")
+    .trim();
+  if (last !== "") text += `; stderr ends with: ${last.slice(-500)}`;
+  return text;
+}

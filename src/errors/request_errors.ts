@@ -1,0 +1,109 @@
+/**
+ * Requests that were not answered as hoped.
+ * @module
+ */
+import type { JsonValue } from "../json.ts";
+import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
+import { shorten } from "./_shorten.ts";
+
+/** The server did not answer a request in time. */
+export class RequestTimeoutError extends CodexError {
+  /** The method that was called. */
+  readonly method: string;
+  /** How long the call waited, in milliseconds. */
+  readonly timeoutMs: number;
+
+  /** Creates the error. */
+  constructor(method: string, timeoutMs: number, options: CodexErrorOptions = {}) {
+    super("requestTimeout", `No answer to ${method} within ${timeoutMs} ms.`, {
+      retryable: true,
+      ...options,
+      data: { method, timeoutMs, ...options.data },
+    });
+    this.method = method;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The server answered a request with a JSON-RPC error. */
+export class RpcError extends CodexError {
+  /** The JSON-RPC error code, such as -32600. */
+  readonly rpcCode: number;
+  /** The method that was called. */
+  readonly method: string;
+  /** The server's own message. */
+  readonly rpcMessage: string;
+  /** The `data` member of the JSON-RPC error, when there was one. */
+  readonly rpcData?: JsonValue;
+
+  /** Creates the error from the JSON-RPC error object. */
+  constructor(
+    method: string,
+    rpcCode: number,
+    rpcMessage: string,
+    rpcData?: JsonValue,
+    options: CodexErrorOptions = {},
+  ) {
+    super("rpc", `${method} failed: ${shorten(rpcMessage)} (code ${rpcCode})`, {
+      retryable: rpcCode === -32001,
+      ...options,
+      data: { method, rpcCode, ...options.data },
+    });
+    this.rpcCode = rpcCode;
+    this.method = method;
+    this.rpcMessage = rpcMessage;
+    if (rpcData !== undefined) this.rpcData = rpcData;
+  }
+
+  /** True when the server does not know the method at all (an older or newer codex). */
+  get isUnknownMethod(): boolean {
+    return this.rpcCode === -32601 ||
+      this.rpcMessage.includes(`unknown variant \`${this.method}\``);
+  }
+}
+
+/** A request or a result does not fit its schema. Nothing was sent when a request fails. */
+export class RpcValidationError extends CodexError {
+  /** The method the value belongs to. */
+  readonly method: string;
+  /** Where the value is wrong, such as `$.input[0].type`. */
+  readonly path: string;
+  /** Whether the request (`"params"`) or the server's answer (`"result"`) is wrong. */
+  readonly subject: "params" | "result";
+
+  /** Creates the error; `expectation` reads like `expected string, got number`. */
+  constructor(
+    method: string,
+    subject: "params" | "result",
+    path: string,
+    expectation: string,
+    options: CodexErrorOptions = {},
+  ) {
+    super("rpcValidation", `${method} ${subject}: ${path}: ${expectation}`, {
+      ...options,
+      data: { method, subject, path, ...options.data },
+    });
+    this.method = method;
+    this.path = path;
+    this.subject = subject;
+  }
+}
+
+/** A message is larger than `maxMessageBytes`, or than the transport can carry. */
+export class MessageTooLargeError extends CodexError {
+  /** The size of the message in bytes, as far as it was seen. */
+  readonly bytes: number;
+  /** The limit in bytes. */
+  readonly limit: number;
+
+  /** Creates the error. */
+  constructor(what: string, bytes: number, limit: number, options: CodexErrorOptions = {}) {
+    super(
+      "messageTooLarge",
+      `${what} has ${bytes} bytes or more, the limit is ${limit}. Raise \`maxMessageBytes\` if this is expected.`,
+      { ...options, data: { bytes, limit, ...options.data } },
+    );
+    this.bytes = bytes;
+    this.limit = limit;
+  }
+}

@@ -1,0 +1,175 @@
+/**
+ * Turns that gave no answer.
+ * @module
+ */
+import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
+import { shorten } from "./_shorten.ts";
+
+/** Why a turn failed. */
+export type TurnFailureKind =
+  | "rateLimit"
+  | "quotaExceeded"
+  | "auth"
+  | "contextWindow"
+  | "overloaded"
+  | "network"
+  | "badRequest"
+  | "sandbox"
+  | "other";
+
+/** What a turn had produced when it ended without success. */
+export interface PartialTurn {
+  /** The thread of the turn. */
+  threadId: string;
+  /** The turn, or `null` when the server never named one. */
+  turnId: string | null;
+  /** The assistant's text so far. */
+  assistantText: string;
+  /** The items so far, completed ones with their final content. */
+  items: unknown[];
+}
+
+/** Options of {@linkcode TurnFailedError}. */
+export interface TurnFailedErrorOptions extends CodexErrorOptions {
+  /** HTTP status of the model's answer, when the server told it. */
+  httpStatus?: number;
+  /** When a rate limit or quota resets, when the server told it. */
+  resetsAt?: Date;
+}
+
+/** Base of the errors that end a turn; what the turn had produced is kept. */
+export class TurnError extends CodexError {
+  /** What the turn had produced when it ended. */
+  readonly partial: PartialTurn;
+
+  /** Creates the error. */
+  constructor(
+    code: string,
+    message: string,
+    partial: PartialTurn,
+    options: CodexErrorOptions = {},
+  ) {
+    super(code, message, {
+      ...options,
+      data: { threadId: partial.threadId, turnId: partial.turnId, ...options.data },
+    });
+    this.partial = partial;
+  }
+
+  /** The thread of the turn. */
+  get threadId(): string {
+    return this.partial.threadId;
+  }
+
+  /** The turn, or `null` when the server never named one. */
+  get turnId(): string | null {
+    return this.partial.turnId;
+  }
+
+  /** The assistant's text up to the end. */
+  get partialText(): string {
+    return this.partial.assistantText;
+  }
+
+  /** The items up to the end. */
+  get items(): unknown[] {
+    return this.partial.items;
+  }
+}
+
+const RETRYABLE_KINDS: ReadonlySet<TurnFailureKind> = new Set([
+  "rateLimit",
+  "overloaded",
+  "network",
+]);
+
+/** The server reported the turn as failed. */
+export class TurnFailedError extends TurnError {
+  /** Why it failed. */
+  readonly kind: TurnFailureKind;
+  /** HTTP status of the model's answer, or `null`. */
+  readonly httpStatus: number | null;
+  /** When the limit resets, or `null`. */
+  readonly resetsAt: Date | null;
+
+  /** Creates the error. */
+  constructor(
+    kind: TurnFailureKind,
+    message: string,
+    partial: PartialTurn,
+    options: TurnFailedErrorOptions = {},
+  ) {
+    super("turnFailed", `The turn failed (${kind}): ${shorten(message)}`, partial, {
+      retryable: RETRYABLE_KINDS.has(kind),
+      ...options,
+      data: { kind, ...options.data },
+    });
+    this.kind = kind;
+    this.httpStatus = options.httpStatus ?? null;
+    this.resetsAt = options.resetsAt ?? null;
+  }
+}
+
+/** The turn was interrupted before it completed. */
+export class TurnInterruptedError extends TurnError {
+  /** Creates the error. */
+  constructor(partial: PartialTurn, options: CodexErrorOptions = {}) {
+    super("turnInterrupted", "The turn was interrupted before it completed.", partial, options);
+  }
+}
+
+/** The turn took longer than its `timeoutMs`; the server was told to stop it. */
+export class TurnTimeoutError extends TurnError {
+  /** The limit in milliseconds. */
+  readonly timeoutMs: number;
+
+  /** Creates the error. */
+  constructor(timeoutMs: number, partial: PartialTurn, options: CodexErrorOptions = {}) {
+    super(
+      "turnTimeout",
+      `The turn took longer than ${timeoutMs} ms and was interrupted. Raise \`timeoutMs\` for longer turns.`,
+      partial,
+      options,
+    );
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The turn completed without any assistant message. */
+export class EmptyAnswerError extends TurnError {
+  /** Creates the error. */
+  constructor(partial: PartialTurn, options: CodexErrorOptions = {}) {
+    super("emptyAnswer", "The turn completed without an assistant message.", partial, options);
+  }
+}
+
+/** One way in which an answer does not fit its schema. */
+export interface OutputIssue {
+  /** Where, such as `$.items[2].name`. */
+  path: string;
+  /** What was expected. */
+  message: string;
+}
+
+/** The answer is not JSON, or does not fit the output schema. The text is kept. */
+export class OutputValidationError extends TurnError {
+  /** The ways in which the answer does not fit. */
+  readonly issues: OutputIssue[];
+
+  /** Creates the error. */
+  constructor(issues: OutputIssue[], partial: PartialTurn, options: CodexErrorOptions = {}) {
+    const shown = issues.slice(0, 3).map((i) => `${i.path}: ${i.message}`).join("; ");
+    super(
+      "outputValidation",
+      `The answer does not fit the output schema: ${shown}`,
+      partial,
+      options,
+    );
+    this.issues = issues;
+  }
+
+  /** The assistant's text as it came. */
+  get text(): string {
+    return this.partial.assistantText;
+  }
+}
