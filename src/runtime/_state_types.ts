@@ -6,7 +6,7 @@ import type { JsonValue } from "../json.ts";
 import type {
   ThreadStatus,
   ThreadTokenUsage,
-  TurnError,
+  Turn,
   TurnPlanStep,
 } from "../protocol/generated/types.ts";
 
@@ -66,7 +66,7 @@ export interface TurnState {
   // deno-lint-ignore ban-types
   readonly status: "inProgress" | "completed" | "interrupted" | "failed" | (string & {});
   /** Why it failed. */
-  readonly error: TurnError | null;
+  readonly error: Turn["error"];
   /** When it began, in seconds since 1970; codex 0.104 does not tell. */
   readonly startedAt: number | null;
   /** When it ended, in seconds since 1970; codex 0.104 does not tell. */
