@@ -127,9 +127,9 @@ export class FakeServer {
     return this.waitFor((m) => m.method === method);
   }
 
-  /** A fresh id in the form of the server's. */
+  /** A fresh id in the form of the server's; never a recorded one, which would be renamed by mistake. */
   id(): string {
-    return `01a20000-0000-7000-8000-${String(++this.#lastId).padStart(12, "0")}`;
+    return `01b20000-0000-7000-8000-${String(++this.#lastId).padStart(12, "0")}`;
   }
 
   async #take(message: Message): Promise<void> {
