@@ -3,6 +3,8 @@
  * @module
  */
 import type { ApprovalBroker } from "../approvals/broker.ts";
+import { checkApprovals } from "../approvals/check_rules.ts";
+import { sessionApprovals } from "../approvals/session_approvals.ts";
 import type { PendingApproval } from "../approvals/types.ts";
 import type { ApprovalDecision } from "../approvals/types.ts";
 import { ConnectionClosedError } from "../errors.ts";
@@ -54,6 +56,9 @@ export interface PendingApprovals {
 type Opening =
   | { method: "thread/start" }
   | { method: "thread/resume" | "thread/fork"; threadId: string };
+
+/** Who answers a session's questions; nobody of its own: the client's. */
+type Approvals = SessionConfig["approvals"];
 
 /**
  * One codex process, or one connection to a running one, for any number of sessions.
@@ -223,7 +228,9 @@ export class Client implements AsyncDisposable {
 
   async #open(opening: Opening, config: SessionConfig): Promise<Session> {
     const core = this.#core;
-    const { cwd: asked, ...profileFields } = config;
+    const { cwd: asked, approvals: own, ...profileFields } = config;
+    checkApprovals(own);
+    const approvals = sessionApprovals(this.#config.approvals, own);
     const cwd = workingDirectory(asked, isRemote(core));
     const profile = resolveProfile(profileFields);
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
@@ -235,7 +242,7 @@ export class Client implements AsyncDisposable {
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
     try {
       const decided = await decideSessionPolicy(core, cwd, patched, hooks);
-      const session = await this.#openThread(opening, cwd, patched, decided);
+      const session = await this.#openThread(opening, cwd, patched, decided, approvals);
       hookRun.learn({ threadId: session.threadId });
       await hookRun.post("postSessionStart", { status: "ok" });
       return session;
@@ -250,6 +257,7 @@ export class Client implements AsyncDisposable {
     cwd: string,
     profile: ResolvedProfile,
     decided: DecidedPolicy,
+    approvals: Approvals,
   ): Promise<Session> {
     const core = this.#core;
     const params = opening.method === "thread/start"
@@ -261,7 +269,7 @@ export class Client implements AsyncDisposable {
       // At once, so that what the server says next about the thread finds its session.
       onResult: (result) => {
         try {
-          session = this.#adopt(opening, result, cwd, profile, decided);
+          session = this.#adopt(opening, result, cwd, profile, decided, approvals);
         } catch (error) {
           refused = error;
         }
@@ -277,6 +285,7 @@ export class Client implements AsyncDisposable {
     cwd: string,
     profile: ResolvedProfile,
     decided: DecidedPolicy,
+    approvals: Approvals,
   ): Session {
     const thread = isJsonObject(result) ? result["thread"] : undefined;
     const threadId = isJsonObject(thread) ? thread["id"] : undefined;
@@ -299,6 +308,7 @@ export class Client implements AsyncDisposable {
       cwd,
       profile,
       clientHooks: this.#config.hooks,
+      approvals,
       decided,
       policy,
       attached: opening.method !== "thread/start",

@@ -2,6 +2,7 @@
  * How a session and its turns run.
  * @module
  */
+import type { ApprovalHandler, ApprovalRules } from "../approvals/types.ts";
 import type { JsonSchema, JsonValue } from "../json.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/types.ts";
 import type { Hooks } from "../plugin/types.ts";
@@ -57,6 +58,11 @@ export interface RunProfile {
 export type SessionConfig = RunProfile & {
   /** The directory the agent works in; must exist. */
   cwd: string;
+  /**
+   * Answers this session's questions in place of the client's handler. The client's rules go on to hold; rules given here
+   * are added to them. Default: the client's.
+   */
+  approvals?: ApprovalHandler | ApprovalRules;
 };
 
 /** A profile with every default filled in. */

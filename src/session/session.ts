@@ -16,7 +16,7 @@ import type { RpcNotification } from "../rpc/envelope.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import { buildInput, hostFiles } from "./attachments.ts";
 import { EventQueue } from "./event_queue.ts";
-import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
+import type { AskOptions, ResolvedProfile, RunProfile, SessionConfig } from "./profile.ts";
 import type { Attachment, Prompt } from "./prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt_run.ts";
 import { PromptRunStream } from "./prompt_run_stream.ts";
@@ -50,6 +50,8 @@ export interface SessionParts {
   profile: ResolvedProfile;
   /** The client's own hooks. */
   clientHooks: Hooks | undefined;
+  /** Who answers its questions; `undefined`: whoever answers for the client. */
+  approvals: SessionConfig["approvals"];
   /** What was asked of the server. */
   decided: DecidedPolicy;
   /** What the server confirmed. */
@@ -109,7 +111,8 @@ export class Session implements AsyncDisposable {
     this.#policy = parts.policy;
     this.#decided = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
-    this.#gate = new SessionGate(() => this.#current, () => this.#last, parts.profile.tools);
+    const { approvals, profile: { tools } } = parts;
+    this.#gate = new SessionGate(() => this.#current, () => this.#last, tools, approvals);
     this.#host = this.#makeHost();
     this.#route();
   }
@@ -350,7 +353,7 @@ export class Session implements AsyncDisposable {
     const threadId = this.#threadId;
     this.#unroute.push(
       core.routes.add(threadId, {
-        delta: (head: DeltaHead, line: string) => this.#current?.delta(head, line),
+        delta: (head: DeltaHead, text: string) => this.#current?.delta(head, text),
         notification: (message: RpcNotification) => this.#notification(message),
         oversize: (message: OversizeMessage) => this.#current?.oversize(message),
         connectionLost: (error, restarting) => this.#lost(error, restarting),

@@ -3,7 +3,12 @@
  * @module
  */
 import type { GateToolCall, GateVerdict, ThreadGate } from "../approvals/gate.ts";
-import type { ApprovalAudit, ApprovalRequest } from "../approvals/types.ts";
+import type {
+  ApprovalAudit,
+  ApprovalHandler,
+  ApprovalRequest,
+  ApprovalRules,
+} from "../approvals/types.ts";
 import type { JsonObject } from "../json.ts";
 import type { HookRun } from "../plugin/hook_run.ts";
 import type { DynamicTool } from "./dynamic_tool.ts";
@@ -14,6 +19,8 @@ import type { TurnRun } from "./turn_run.ts";
 
 /** One session's part in approvals. It answers for its own thread only. */
 export class SessionGate implements ThreadGate {
+  /** Who answers this session's questions. */
+  declare readonly approvals?: ApprovalHandler | ApprovalRules;
   readonly #current: () => TurnRun | null;
   readonly #last: () => TurnOutcome | null;
   readonly #tools: Readonly<Record<string, DynamicTool>>;
@@ -28,7 +35,9 @@ export class SessionGate implements ThreadGate {
     current: () => TurnRun | null,
     last: () => TurnOutcome | null,
     tools: Readonly<Record<string, DynamicTool>>,
+    approvals?: ApprovalHandler | ApprovalRules,
   ) {
+    if (approvals !== undefined) this.approvals = approvals;
     this.#current = current;
     this.#last = last;
     this.#tools = tools;

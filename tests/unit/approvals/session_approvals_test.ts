@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { sessionApprovals } from "../../../src/approvals/session_approvals.ts";
+import type { ApprovalHandler, ApprovalRules } from "../../../src/approvals/types.ts";
+import { test } from "../../_harness.ts";
+
+const ours: ApprovalHandler = () => ({ decision: "accept" });
+const theirs: ApprovalHandler = () => ({ decision: "decline" });
+const deny = { effect: "deny", kind: "fileChange", paths: [".git"] } as const;
+const allow = { effect: "allow", kind: "command", command: ["ls"] } as const;
+
+type Case = [
+  name: string,
+  client: ApprovalHandler | ApprovalRules | undefined,
+  session: ApprovalHandler | ApprovalRules | undefined,
+  expected: ApprovalHandler | ApprovalRules | undefined,
+];
+
+const cases: Case[] = [
+  ["leaves the client's to the client", { rules: [deny], ask: ours }, undefined, undefined],
+  ["takes a handler where the client has nobody", undefined, theirs, theirs],
+  ["takes a handler in place of the client's", ours, theirs, theirs],
+  ["keeps the client's rules before a session's handler", { rules: [deny], ask: ours }, theirs, {
+    rules: [deny],
+    ask: theirs,
+  }],
+  [
+    "adds a session's rules to the client's",
+    { rules: [deny], ask: ours },
+    { rules: [allow] },
+    { rules: [deny, allow], ask: ours },
+  ],
+  [
+    "keeps the client's decline of what no rule names",
+    { rules: [deny], default: "decline" },
+    { rules: [allow], ask: theirs, default: "ask" },
+    { rules: [deny, allow], ask: theirs, default: "decline" },
+  ],
+  ["takes rules where the client has a handler", ours, { rules: [allow] }, { rules: [allow] }],
+];
+
+for (const [name, client, session, expected] of cases) {
+  test(`sessionApprovals() ${name}`, () => {
+    assert.deepEqual(sessionApprovals(client, session), expected);
+  });
+}
