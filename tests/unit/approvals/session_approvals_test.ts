@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { sessionApprovals } from "../../../src/approvals/session_approvals.ts";
-import type { ApprovalHandler, ApprovalRules } from "../../../src/approvals/types.ts";
+import type { ApprovalHandler, ApprovalRule, ApprovalRules } from "../../../src/approvals/types.ts";
 import { test } from "../../_harness.ts";
 
 const ours: ApprovalHandler = () => ({ decision: "accept" });
 const theirs: ApprovalHandler = () => ({ decision: "decline" });
-const deny = { effect: "deny", kind: "fileChange", paths: [".git"] } as const;
-const allow = { effect: "allow", kind: "command", command: ["ls"] } as const;
+const deny: ApprovalRule = { effect: "deny", kind: "fileChange", paths: [".git"] };
+const allow: ApprovalRule = { effect: "allow", kind: "command", command: ["ls"] };
 
 type Case = [
   name: string,
