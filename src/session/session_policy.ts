@@ -5,7 +5,7 @@
 import { PolicyError } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { confirmPolicy } from "../permissions/compare_echo.ts";
-import { effectivePolicy } from "../permissions/effective_policy.ts";
+import { effectivePolicy, recheckPolicy } from "../permissions/effective_policy.ts";
 import { privilegeRefusal } from "../permissions/gate.ts";
 import type { EffectivePolicy, PolicyFacts } from "../permissions/policy.ts";
 import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
@@ -17,10 +17,12 @@ import {
   usesProfile,
 } from "../permissions/profile_config.ts";
 import { realPathOf } from "../permissions/real_path.ts";
+import { withShellEnvironment } from "../permissions/shell_environment.ts";
 import { hasToolHooks } from "../plugin/merge.ts";
 import type { Hooks } from "../plugin/types.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import { canReadEnv, platformName, readEnv } from "../transport/_platform.ts";
+import { attachmentPaths } from "./attachments.ts";
 import type { ResolvedProfile } from "./profile.ts";
 
 /** A policy, and how it is said to the server. */
@@ -46,6 +48,13 @@ export async function decideSessionPolicy(
   const effective = decide(core, cwd, profile, hooks);
   const needed = usesProfile(effective) && platformName() === "linux";
   const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
+  if (isRemote(core)) {
+    // A server that we did not start has none of our flags: secrets are kept from commands by the thread's settings.
+    thread.config = {
+      ...withShellEnvironment(profile.config, core.config.env?.commands),
+      ...thread.config,
+    };
+  }
   return { effective, thread, turnSandbox: turnSandboxPolicy(effective) };
 }
 
@@ -56,6 +65,8 @@ export function decideTurnPolicy(
   profile: ResolvedProfile,
   hooks: Hooks,
 ): DecidedPolicy {
+  // What has been revoked since would still be granted by the thread.
+  if (!isRemote(core)) recheckPolicy(session.effective, hostProbe(), facts(core));
   const effective = decide(core, session.effective.cwd, profile, hooks);
   if (!usesProfile(session.effective)) {
     return {
@@ -107,7 +118,8 @@ function decide(
       sandbox: profile.sandbox,
       approvalPolicy: profile.approvalPolicy,
       toolHooks: hasToolHooks(hooks),
-      attachments: [],
+      attachments: attachmentPaths(profile.attachments, cwd),
+      config: profile.config,
     },
     probe,
     facts(core),
