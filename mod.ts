@@ -19,6 +19,7 @@
  */
 export { quickRun, type QuickRunOptions, quickRunWithProfile } from "./src/quick_run.ts";
 export { Workflow, type WorkflowConfig } from "./src/workflow.ts";
+export * from "./src/app_server/mod.ts";
 export * from "./src/session/mod.ts";
 export * from "./src/errors.ts";
 export type * from "./src/json.ts";
