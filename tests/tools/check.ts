@@ -24,7 +24,17 @@ async function lintDocumentation(): Promise<string> {
   });
   const problems = output.split(/^(?=error\[)/m).filter((part) => part.startsWith("error["));
   if (problems.length === 0 && !/^Checked|^$/m.test(output)) return output;
-  return problems.filter((part) => !part.includes("src/protocol/generated/")).join("");
+  // The tool does not see that `export type * as protocol` makes these public.
+  const types = await Deno.readTextFile(
+    new URL("../../src/protocol/generated/types.ts", import.meta.url),
+  );
+  const named = new Set(
+    [...types.matchAll(/^export (?:type|interface) (\w+)/gm)].map((match) => match[1]),
+  );
+  return problems.filter((part) =>
+    !part.includes("src/protocol/generated/") &&
+    !named.has(/references private type '(\w+)'/.exec(part)?.[1])
+  ).join("");
 }
 
 let passed = 0;
