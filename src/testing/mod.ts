@@ -1,5 +1,6 @@
 /**
- * Tools to test programs that use codex: a scripted model for the real `codex app-server`.
+ * Tools to test programs that use codex: a scripted model for the real `codex app-server`, recordings of it that play
+ * back without it, and a connection whose other end is the test.
  *
  * ```ts ignore
  * import { quickRun, testing } from "@codex/runtime";
@@ -20,3 +21,17 @@ export type { ModelRequest, RecordedRequest, ToolOutput } from "./model_request.
 export type { ModelStep, ModelTurn, SayOptions, Script, ToolCallOptions, Usage } from "./script.ts";
 /** The words of a model script: `say`, `exec`, `httpError`, `hang` and more. */
 export * as script from "./script.ts";
+export {
+  type MemoryHandler,
+  type MemoryNotification,
+  type MemoryRequest,
+  type MemoryServer,
+  type MemoryTransport,
+  memoryTransport,
+  type MemoryTransportOptions,
+  type MemoryWaitOptions,
+} from "./memory_transport.ts";
+export { Cassette, type CassetteClosed, type CassetteMessage } from "./cassette.ts";
+export { CassetteDivergenceError } from "./cassette_divergence_error.ts";
+export type { CassetteRecorder, CassetteRecordOptions } from "./cassette_recorder.ts";
+export type { CassetteAnswers, CassetteReplay, CassetteReplayOptions } from "./cassette_replay.ts";
