@@ -4,6 +4,8 @@
  */
 import type { ClientConfig } from "./runtime/config.ts";
 import { Client } from "./session/client.ts";
+import { workingDirectory } from "./session/_working_directory.ts";
+import { layerProfile } from "./session/resolve_profile.ts";
 import type { RunOptions, RunProfile } from "./session/profile.ts";
 import type { Session } from "./session/session.ts";
 import type { InferOutput, StandardSchemaV1 } from "./session/standard_schema.ts";
@@ -39,18 +41,23 @@ export class Workflow implements AsyncDisposable {
     this.#profile = profile;
   }
 
-  /** Starts codex for a directory. Rejects like {@linkcode Client.connect}. */
+  /** Starts codex for a directory, which must exist. Rejects like {@linkcode Client.connect}. */
   static async connect(config: WorkflowConfig): Promise<Workflow> {
     const { cwd, client, ...profile } = config;
+    // What is wrong with the call is told before a process is started for it.
+    workingDirectory(cwd, client?.transport?.type === "websocket");
     return new Workflow(await Client.connect(client), cwd, profile);
   }
 
-  /** Asks on a fresh thread. Rejects like {@linkcode Session.ask}. */
+  /**
+   * Asks on a fresh thread. Options win over the workflow's profile, attachments and hooks are added. Rejects like
+   * {@linkcode Session.ask}.
+   */
   run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.client.run(this.cwd, prompt, { ...this.#profile, ...options });
+    return this.client.run<Schema>(this.cwd, prompt, layerProfile(this.#profile, options));
   }
 
   /** Asks on a fresh thread, with a profile laid over the workflow's own. */
@@ -59,12 +66,12 @@ export class Workflow implements AsyncDisposable {
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.run(prompt, { ...profile, ...options });
+    return this.run<Schema>(prompt, layerProfile(profile, options));
   }
 
   /** Starts a session, for turns that must remember each other; a profile is laid over the workflow's own. */
   startSession(profile: RunProfile = {}): Promise<Session> {
-    return this.client.startSession({ ...this.#profile, ...profile, cwd: this.cwd });
+    return this.client.startSession({ ...layerProfile(this.#profile, profile), cwd: this.cwd });
   }
 
   /** Ends codex and waits until it is gone. Idempotent. */

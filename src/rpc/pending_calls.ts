@@ -41,6 +41,7 @@ class Call {
   tries = 0;
   sentAt = 0;
   settled = false;
+  queued = false;
   backoff: ReturnType<typeof setTimeout> | null = null;
   readonly #owner: PendingCalls;
   readonly method: string;
@@ -91,6 +92,8 @@ export class PendingCalls {
   /** Calls beyond the window, in order; the server loses requests when too many are unanswered. */
   #queue: Call[] = [];
   #queueHead = 0;
+  /** Calls in the queue that are still wanted. */
+  #queued = 0;
   readonly #backingOff: Set<Call> = new Set();
   #nextId = 1;
   #closed: unknown = null;
@@ -105,7 +108,7 @@ export class PendingCalls {
 
   /** Calls that wait for an answer, the queued ones included. */
   get size(): number {
-    return this.#inFlight.size + (this.#queue.length - this.#queueHead) + this.#backingOff.size;
+    return this.#inFlight.size + this.#queued + this.#backingOff.size;
   }
 
   /** The method of a call in flight. */
@@ -188,8 +191,10 @@ export class PendingCalls {
   }
 
   #enqueue(call: Call): void {
-    if (this.#inFlight.size < this.#window) this.#start(call);
-    else this.#queue.push(call);
+    if (this.#inFlight.size < this.#window) return this.#start(call);
+    call.queued = true;
+    this.#queued++;
+    this.#queue.push(call);
   }
 
   #start(call: Call): void {
@@ -207,12 +212,21 @@ export class PendingCalls {
   #pump(): void {
     while (this.#queueHead < this.#queue.length && this.#inFlight.size < this.#window) {
       const call = this.#queue[this.#queueHead++]!;
-      if (!call.settled) this.#start(call);
+      if (call.settled) continue;
+      this.#leaveQueue(call);
+      this.#start(call);
     }
-    if (this.#queueHead > 0 && this.#queueHead === this.#queue.length) {
-      this.#queue = [];
+    // A queue that never runs empty must not keep what it has let go.
+    if (this.#queueHead > 64 && this.#queueHead * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueHead);
       this.#queueHead = 0;
     }
+  }
+
+  #leaveQueue(call: Call): void {
+    if (!call.queued) return;
+    call.queued = false;
+    this.#queued--;
   }
 
   #retryLater(call: Call): void {
@@ -231,5 +245,6 @@ export class PendingCalls {
     if (call.backoff !== null) clearTimeout(call.backoff);
     call.backoff = null;
     this.#backingOff.delete(call);
+    this.#leaveQueue(call);
   }
 }

@@ -1,6 +1,5 @@
 /** Stopping a turn on the server, so that it has really stopped. */
-import { RpcError } from "../errors.ts";
-import { RequestTimeoutError } from "../errors.ts";
+import { RequestTimeoutError, RpcError } from "../errors.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import { compareVersions } from "../runtime/version.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -9,49 +8,76 @@ import type { TurnOutcome } from "./turn_outcome.ts";
 export interface StopTurnOptions {
   core: RuntimeCore;
   threadId: string;
-  /** The turn's id, once it has one. */
+  /** The turn's id, once it has one; rejects when it never gets one. */
   turnId: Promise<string>;
   /** Settles when the server has begun the turn: before that it answers "no active turn" and runs it all the same. */
   begun: Promise<void>;
-  /** Settles when the turn is over. */
-  over: Promise<boolean>;
+  /** Settles when the turn has ended. */
+  ended: Promise<void>;
   outcome: () => TurnOutcome | null;
 }
 
-/** Codex up to this version does not answer an interrupt that finds nothing to interrupt, so calls are short. */
+/** Codex up to 0.125 does not answer an interrupt that finds nothing to interrupt, so calls are short. */
 const CALL_MS = 2_000;
-/** How long a turn may take to begin or to stop before we give up. */
-const PATIENCE_MS = 8_000;
-const ATTEMPTS = 6;
+/** How long a turn may take to begin before it is interrupted all the same. */
+const BEGIN_MS = 5_000;
+/** How long the end of an interrupted turn may take. */
+const END_MS = 4_000;
+/** How long the server may refuse or ignore interrupts before we give up. */
+const PATIENCE_MS = 10_000;
 /** From this version on an interrupted turn leaves its command running. */
 const COMMANDS_LIVE_ON_SINCE = "0.105.0";
 
-/** Interrupts the turn and waits for its end. `false` when the server would not stop it. */
+/**
+ * Interrupts the turn and waits for its end. `false` when the server would not stop it. How long a turn takes to get its
+ * id is limited by the call that starts it. Never rejects.
+ */
 export async function stopTurn(options: StopTurnOptions): Promise<boolean> {
-  const { core, threadId, over } = options;
-  const turnId = await within(options.turnId.catch(() => null), PATIENCE_MS, null);
-  if (turnId === null) return true;
-  await within(Promise.race([options.begun, over]), PATIENCE_MS, undefined);
-  let stopped = await within(over, 0, false);
-  for (let attempt = 1; !stopped && attempt <= ATTEMPTS; attempt++) {
+  const turnId = await options.turnId.catch(() => null);
+  if (turnId === null) return false;
+  const ended = options.ended.then((): true => true);
+  await within(Promise.race([options.begun, ended]), BEGIN_MS, false);
+  const stopped = await interrupt(options, turnId, ended);
+  await endCommands(options);
+  return stopped;
+}
+
+async function interrupt(
+  { core, threadId }: StopTurnOptions,
+  turnId: string,
+  ended: Promise<true>,
+): Promise<boolean> {
+  let stopped = await within(ended, 0, false);
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let tries = 1; !stopped && performance.now() < deadline; tries++) {
+    // An old server does not answer at all when the turn ends meanwhile: then nobody waits for the answer.
+    const unwanted = new AbortController();
+    const call = core.callNow("turn/interrupt", { threadId, turnId }, {
+      timeoutMs: CALL_MS,
+      signal: unwanted.signal,
+    });
     try {
-      await Promise.race([
-        core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: CALL_MS }),
-        over,
-      ]);
-      stopped = await within(over, PATIENCE_MS / 2, false);
+      await Promise.race([call, ended]);
+      stopped = await within(ended, END_MS, false);
     } catch (error) {
+      // Anything else is the end of the connection, and of the turn with it.
       if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) return true;
-      stopped = await within(over, 50 * attempt, false);
+      stopped = await within(ended, Math.min(50 * tries, 500), false);
+    } finally {
+      unwanted.abort();
     }
   }
-  const running = options.outcome()?.items.open("commandExecution") ?? false;
-  if (running && compareVersions(core.server.version, COMMANDS_LIVE_ON_SINCE) >= 0) {
-    // The turn has ended, its command has not.
-    await core.callNow("thread/backgroundTerminals/clean", { threadId }, { timeoutMs: CALL_MS })
-      .catch(() => {});
-  }
   return stopped;
+}
+
+/** The turn has ended, its command may not have. */
+async function endCommands({ core, threadId, outcome }: StopTurnOptions): Promise<void> {
+  if (core.state !== "running" || outcome()?.items.open("commandExecution") !== true) return;
+  if (compareVersions(core.server.version, COMMANDS_LIVE_ON_SINCE) < 0) return;
+  const call = core.callNow("thread/backgroundTerminals/clean", { threadId }, {
+    timeoutMs: CALL_MS,
+  });
+  await call.catch(() => {});
 }
 
 async function within<T, U>(promise: Promise<T>, ms: number, otherwise: U): Promise<T | U> {

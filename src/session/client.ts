@@ -16,9 +16,16 @@ import type { ClientConfig } from "../runtime/config.ts";
 import type { ServerInfo } from "../runtime/handshake.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { prewarm, takePrewarmed } from "./_prewarm.ts";
+import { abortable } from "./_abortable.ts";
 import { workingDirectory } from "./_working_directory.ts";
-import type { ResolvedProfile, RunOptions, RunProfile, SessionConfig } from "./profile.ts";
-import { resolveProfile } from "./resolve_profile.ts";
+import type {
+  ResolvedProfile,
+  RunOptions,
+  RunProfile,
+  SessionConfig,
+  WaitOptions,
+} from "./profile.ts";
+import { layerProfile, resolveProfile } from "./resolve_profile.ts";
 import { Session } from "./session.ts";
 import {
   confirmDecided,
@@ -37,6 +44,7 @@ import {
   readAccount,
   readRateLimits,
   readThread,
+  type ReadThreadOptions,
   type ThreadFilter,
   type ThreadSnapshot,
   type ThreadSummary,
@@ -151,6 +159,7 @@ export class Client implements AsyncDisposable {
       ephemeral: true,
       ...profile,
       ...(hooks === undefined ? {} : { hooks }),
+      ...(signal === undefined ? {} : { signal }),
       cwd,
     });
     try {
@@ -168,14 +177,14 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** Asks once with a profile; options win over it. */
+  /** Asks once with a profile; options win over it, attachments and hooks are added. */
   runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     cwd: string,
     prompt: string,
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.run(cwd, prompt, { ...profile, ...options });
+    return this.run<Schema>(cwd, prompt, layerProfile(profile, options));
   }
 
   /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
@@ -186,34 +195,34 @@ export class Client implements AsyncDisposable {
   /** Reads a thread, with its turns if asked. Rejects with `RpcError` when there is no such thread. */
   readThread(
     threadId: string,
-    options: { includeTurns?: boolean; signal?: AbortSignal } = {},
+    options: ReadThreadOptions = {},
   ): Promise<ThreadSnapshot> {
     return readThread(this.#core, threadId, options);
   }
 
   /** Takes a thread out of the history. */
-  async archiveThread(threadId: string): Promise<void> {
-    await this.#core.call("thread/archive", { threadId });
+  async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    await this.#core.call("thread/archive", { threadId }, options);
   }
 
   /** Puts a thread back into the history. */
-  async unarchiveThread(threadId: string): Promise<void> {
-    await this.#core.call("thread/unarchive", { threadId });
+  async unarchiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    await this.#core.call("thread/unarchive", { threadId }, options);
   }
 
   /** The models that codex can use. */
-  models(): Promise<Model[]> {
-    return listModels(this.#core);
+  models(options: WaitOptions = {}): Promise<Model[]> {
+    return listModels(this.#core, options);
   }
 
   /** The account that codex uses, or `null` when nobody is logged in. */
-  account(): Promise<Account | null> {
-    return readAccount(this.#core);
+  account(options: WaitOptions = {}): Promise<Account | null> {
+    return readAccount(this.#core, options);
   }
 
   /** The account's rate limits. Rejects with `RpcError` when nobody is logged in. */
-  rateLimits(): Promise<RateLimits> {
-    return readRateLimits(this.#core);
+  rateLimits(options: WaitOptions = {}): Promise<RateLimits> {
+    return readRateLimits(this.#core, options);
   }
 
   /** Settles every running turn, ends codex if it is ours, and waits until it is gone. Idempotent. */
@@ -228,26 +237,28 @@ export class Client implements AsyncDisposable {
 
   async #open(opening: Opening, config: SessionConfig): Promise<Session> {
     const core = this.#core;
-    const { cwd: asked, approvals: own, ...profileFields } = config;
+    const { cwd: asked, approvals: own, signal, ...profileFields } = config;
+    signal?.throwIfAborted();
     checkApprovals(own);
     const approvals = sessionApprovals(this.#config.approvals, own);
     const cwd = workingDirectory(asked, isRemote(core));
     const profile = resolveProfile(profileFields);
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
-    const hookRun = new HookRun(hooks, { cwd });
+    const hookRun = new HookRun(hooks, { cwd, ...(signal === undefined ? {} : { signal }) });
     const input = await hookRun.pre(
       "preSessionStart",
       profile.model === null ? {} : { model: profile.model },
     );
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
     try {
-      const decided = await decideSessionPolicy(core, cwd, patched, hooks);
-      const session = await this.#openThread(opening, cwd, patched, decided, approvals);
+      const decided = await abortable(decideSessionPolicy(core, cwd, patched, hooks), signal);
+      const session = await this.#openThread(opening, cwd, patched, decided, approvals, signal);
       hookRun.learn({ threadId: session.threadId });
       await hookRun.post("postSessionStart", { status: "ok" });
       return session;
     } catch (error) {
-      await hookRun.post("postSessionStart", { status: "error", error });
+      const told = hookRun.post("postSessionStart", { status: "error", error });
+      if (signal?.aborted !== true) await told;
       throw error;
     }
   }
@@ -258,6 +269,7 @@ export class Client implements AsyncDisposable {
     profile: ResolvedProfile,
     decided: DecidedPolicy,
     approvals: Approvals,
+    signal: AbortSignal | undefined,
   ): Promise<Session> {
     const core = this.#core;
     const params = opening.method === "thread/start"
@@ -266,6 +278,7 @@ export class Client implements AsyncDisposable {
     let session: Session | null = null;
     let refused: unknown = null;
     await core.call(opening.method, params, {
+      ...(signal === undefined ? {} : { signal }),
       // At once, so that what the server says next about the thread finds its session.
       onResult: (result) => {
         try {

@@ -4,7 +4,7 @@
  */
 import type { JsonSchema, JsonValue } from "../json.ts";
 
-/** A tool that runs in this process. Needs `experimentalApi: true` on the client. */
+/** A tool that runs in this process. */
 export interface DynamicTool {
   /** What it does, for the model. */
   description: string;

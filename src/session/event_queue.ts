@@ -18,7 +18,7 @@ export class EventQueue {
   /** More text for the last queued event, which is a delta that nobody has seen yet. */
   #pieces: string[] = [];
   #ended = false;
-  #wake: (() => void) | null = null;
+  #waiting: (() => void)[] = [];
 
   /** Adds an event. */
   push(event: TurnEvent): void {
@@ -26,13 +26,13 @@ export class EventQueue {
     if ("delta" in event && this.#events.length - this.#head > BEHIND && this.#merge(event)) return;
     this.#settleTail();
     this.#events.push(event);
-    this.#wake?.();
+    this.#wake();
   }
 
   /** No more events will come. */
   end(): void {
     this.#ended = true;
-    this.#wake?.();
+    this.#wake();
   }
 
   /** Forgets what is queued, and ends. */
@@ -47,8 +47,7 @@ export class EventQueue {
   async next(): Promise<TurnEvent | null> {
     while (this.#head === this.#events.length) {
       if (this.#ended) return null;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-      this.#wake = null;
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
     if (this.#head === this.#events.length - 1) this.#settleTail();
     const event = this.#events[this.#head]!;
@@ -61,6 +60,10 @@ export class EventQueue {
       this.#head = 0;
     }
     return event;
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   #merge(event: DeltaEvent): boolean {

@@ -16,6 +16,7 @@ export type {
   Model,
   RateLimits,
   RateLimitWindow,
+  ReadThreadOptions,
   ThreadFilter,
   ThreadSnapshot,
   ThreadSummary,

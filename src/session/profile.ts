@@ -63,7 +63,15 @@ export type SessionConfig = RunProfile & {
    * are added to them. Default: the client's.
    */
   approvals?: ApprovalHandler | ApprovalRules;
+  /** Gives up opening the session, which then rejects with the signal's reason. */
+  signal?: AbortSignal;
 };
+
+/** Options of calls that only wait for an answer. */
+export interface WaitOptions {
+  /** Gives up waiting; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
 
 /** A profile with every default filled in. */
 export interface ResolvedProfile {

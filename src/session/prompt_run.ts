@@ -6,10 +6,12 @@ import {
   type CodexError,
   EmptyAnswerError,
   OutputValidationError,
-  SessionClosedError,
+  type PartialTurn,
+  TurnInterruptedError,
 } from "../errors.ts";
 import type { JsonObject } from "../json.ts";
-import type { HookRun } from "../plugin/hook_run.ts";
+import type { HookRun, PatchedInput } from "../plugin/hook_run.ts";
+import { sleep } from "./_abortable.ts";
 import type { AskOptions, ResolvedProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "./prompt.ts";
 import { overlayProfile } from "./resolve_profile.ts";
@@ -23,12 +25,14 @@ import type { TurnRun } from "./turn_run.ts";
 
 /** What a session offers to the prompts that run on it. */
 export interface PromptHost {
+  /** The thread. */
+  threadId(): string;
   /** The session's profile. */
   readonly profile: ResolvedProfile;
   /** Begins the hooks of one run. */
-  hookRun(profile: ResolvedProfile, signal: AbortSignal | undefined): HookRun;
-  /** Waits for the turn; settles with the function that gives it back. */
-  acquire(signal: AbortSignal | undefined): Promise<() => void>;
+  hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
+  /** Takes a place in line, at once, and waits for the turn; settles with the function that gives it back. */
+  acquire(owner: PromptRun, signal: AbortSignal): Promise<() => void>;
   /** Turns text and attachments into input items; throws when a file is missing. */
   prepareInput(text: string, attachments: readonly Attachment[]): JsonObject[];
   /** Starts a turn. */
@@ -69,7 +73,7 @@ export class PromptRun {
   readonly #options: AskOptions;
   readonly #emit: EmitTurnEvent;
   readonly #stopped = new AbortController();
-  readonly #signal: AbortSignal;
+  #isSettled = false;
   #markBegun!: (run: TurnRun) => void;
 
   /** Begins. `emit` is `null` when nobody listens. */
@@ -77,25 +81,46 @@ export class PromptRun {
     this.#host = host;
     this.#options = options;
     this.#emit = guardEmit(emit, options.onEvent);
-    this.#signal = options.signal ?? this.#stopped.signal;
+    const { signal } = options;
+    const forward = () => this.cancel(signal!.reason);
+    if (signal?.aborted) forward();
+    else signal?.addEventListener("abort", forward, { once: true });
     let fail: (error: unknown) => void;
     this.begun = new Promise((resolve, reject) => {
       this.#markBegun = resolve;
       fail = reject;
     });
     this.begun.catch(() => {});
-    this.result = this.#drive(prompt);
+    this.result = this.#drive(prompt).finally(() => {
+      this.#isSettled = true;
+      signal?.removeEventListener("abort", forward);
+    });
     this.result.catch((error) => fail(error));
   }
 
-  /** Gives up a prompt whose turn has not begun; a running turn is stopped by `current.stop()`. */
+  /** Gives up all but a running turn: waiting in line, hooks, the pause before another try. */
   cancel(reason: unknown): void {
     this.#stopped.abort(reason);
   }
 
+  /** Stops the running turn, or what there is instead of it; settles when it has stopped. */
+  async interrupt(): Promise<void> {
+    if (this.current !== null && !this.current.isOver) await this.current.stop();
+    else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
+  }
+
+  #partial(): PartialTurn {
+    return this.current?.partial() ??
+      { threadId: this.#host.threadId(), turnId: null, assistantText: "", items: [] };
+  }
+
+  get #signal(): AbortSignal {
+    return this.#stopped.signal;
+  }
+
   async #drive(prompt: Prompt): Promise<PromptRunResult> {
+    this.#signal.throwIfAborted();
     const options = this.#options;
-    options.signal?.throwIfAborted();
     const { text, attachments = [] } = typeof prompt === "string" ? { text: prompt } : prompt;
     const profile = overlayProfile(this.#host.profile, {
       ...options,
@@ -105,11 +130,20 @@ export class PromptRun {
       outputSchema: profile.outputSchema,
       ...(options.output === undefined ? {} : { output: options.output }),
     });
-    const hooks = this.#host.hookRun(profile, options.signal);
-    const asked = await hooks.pre("preRun", { prompt: text, attachments: profile.attachments });
+    const hooks = this.#host.hookRun(profile, this.#signal);
+    // Before anything that waits: prompts run in the order in which they were asked.
+    const place = this.#host.acquire(this, this.#signal);
+    let asked: PatchedInput;
+    try {
+      asked = await hooks.pre("preRun", { prompt: text, attachments: profile.attachments });
+    } catch (error) {
+      this.#giveBack(place);
+      throw error;
+    }
     const facts = { prompt: asked.prompt ?? text, ...modelOf(asked.model ?? profile.model) };
     try {
-      const result = await this.#turns(facts.prompt, patched(profile, asked), output, hooks);
+      const patchedProfile = patched(profile, asked);
+      const result = await this.#turns(facts.prompt, patchedProfile, output, hooks, place);
       await hooks.post("postRun", { ...facts, turnId: result.turnId, status: "ok" });
       return result;
     } catch (error) {
@@ -125,33 +159,36 @@ export class PromptRun {
     profile: ResolvedProfile,
     output: ResolvedOutput | null,
     hooks: HookRun,
+    place: Promise<() => void>,
   ): Promise<PromptRunResult> {
-    // What can be wrong with the input is told before the caller stands in line.
-    this.#host.prepareInput(text, profile.attachments);
-    const release = await this.#host.acquire(this.#signal);
-    let last: TurnRun | null = null;
-    const track = (run: TurnRun) => last = this.current = run;
     try {
+      // What can be wrong with the input is told before the caller stands in line.
+      this.#host.prepareInput(text, profile.attachments);
+      await place;
       for (let tries = 1;; tries++) {
         try {
-          const { run, result } = await this.#turn(text, profile, output, hooks, track);
-          return await this.#withOutput(run, result, profile, output, hooks, track);
+          const { run, result } = await this.#turn(text, profile, output, hooks);
+          return await this.#withOutput(run, result, profile, output, hooks);
         } catch (error) {
           const delay = retryDelayMs(error, tries, this.#options.retry, new Date(), Math.random());
           if (delay === null) throw error;
-          const failed = last as TurnRun | null;
-          const { threadId = "", turnId = "" } = failed?.outcome ?? {};
-          const message = (error as CodexError).message;
-          this.#emit?.({ type: "retrying", threadId, turnId, message, by: "client" });
+          const { message } = error as CodexError;
+          const { threadId, turnId } = this.#partial();
+          this.#emit?.({ type: "retrying", threadId, turnId: turnId ?? "", message, by: "client" });
           await sleep(delay, this.#signal);
         }
       }
     } finally {
-      // The next in line may start only when the server has really let go of this turn.
-      const run = last as TurnRun | null;
-      if (run === null) release();
-      else run.over.then(release);
+      this.#giveBack(place);
     }
+  }
+
+  /** The next in line may start only when the server has really let go of this prompt's last turn. */
+  #giveBack(place: Promise<() => void>): void {
+    place.then(async (release) => {
+      await this.current?.over;
+      release();
+    }, () => {});
   }
 
   async #turn(
@@ -159,7 +196,6 @@ export class PromptRun {
     profile: ResolvedProfile,
     output: ResolvedOutput | null,
     hooks: HookRun,
-    track: (run: TurnRun) => void,
   ): Promise<{ run: TurnRun; result: PromptRunResult }> {
     const asked = await hooks.pre("preTurn", {
       prompt: text,
@@ -178,7 +214,7 @@ export class PromptRun {
       signal: this.#options.signal,
       hooks,
     });
-    track(run);
+    this.current = run;
     run.started.then(() => this.#markBegun(run), () => {});
     const settled = await run.settled;
     const { outcome } = run;
@@ -207,7 +243,6 @@ export class PromptRun {
     profile: ResolvedProfile,
     output: ResolvedOutput | null,
     hooks: HookRun,
-    track: (run: TurnRun) => void,
   ): Promise<PromptRunResult> {
     if (output === null) return result;
     const parsed = await output.parse(result.assistantText);
@@ -216,7 +251,7 @@ export class PromptRun {
     if (this.#options.repair !== true) throw error;
     await run.over;
     const bare = { ...profile, attachments: [] };
-    const again = await this.#turn(repairPrompt(parsed.issues), bare, output, hooks, track).catch(
+    const again = await this.#turn(repairPrompt(parsed.issues), bare, output, hooks).catch(
       (cause) => {
         throw cause instanceof EmptyAnswerError ? error : cause;
       },
@@ -278,19 +313,4 @@ function guardEmit(
       emit?.({ type: "warning", threadId, turnId, message });
     }
   };
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason ?? new SessionClosedError());
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort, { once: true });
-  });
 }

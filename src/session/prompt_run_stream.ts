@@ -76,8 +76,7 @@ export class PromptRunStream<Output = unknown>
 
   /** Stops the turn; settles when it has stopped. {@linkcode finish} then rejects with `TurnInterruptedError`. */
   async interrupt(): Promise<void> {
-    if (this.#over) return;
-    await this.#run.current?.stop();
+    await this.#run.interrupt();
   }
 
   /** Iterates the events. Leaving the loop early interrupts the turn. */
@@ -102,9 +101,6 @@ export class PromptRunStream<Output = unknown>
   async #leave(): Promise<void> {
     this.#queue.discard();
     if (this.#over) return;
-    // Nobody is left to be told; who still wants to know calls finish().
-    this.#run.result.catch(() => {});
-    this.#run.cancel(new SessionClosedError("The stream was left before its end."));
-    await this.#run.current?.stop();
+    await this.#run.interrupt();
   }
 }

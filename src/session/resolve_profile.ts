@@ -63,3 +63,28 @@ function checkTimeout(timeoutMs: number): number {
     `timeoutMs must be a positive number of milliseconds, received ${timeoutMs}.`,
   );
 }
+
+/** What one turn can have of a profile; the rest belongs to the thread. */
+export function turnOptionsOf(profile: RunProfile): TurnOptions {
+  const { tools: _, developerInstructions: __, config: ___, ephemeral: ____, ...fields } = profile;
+  return fields;
+}
+
+/** One layer of settings over another. Attachments and hooks are added, the rest replaced. */
+export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>(
+  base: Base,
+  over: Over,
+): Base & Over {
+  const defined = Object.fromEntries(
+    Object.entries(over).filter(([, value]) => value !== undefined),
+  );
+  const attachments = [...base.attachments ?? [], ...over.attachments ?? []];
+  return {
+    ...base,
+    ...defined,
+    ...(attachments.length === 0 ? {} : { attachments }),
+    ...(base.hooks === undefined && over.hooks === undefined
+      ? {}
+      : { hooks: mergeHooks(base.hooks, over.hooks) }),
+  } as Base & Over;
+}

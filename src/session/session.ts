@@ -8,19 +8,21 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/policy.ts";
 import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
 import { HookRun } from "../plugin/hook_run.ts";
-import { mergeHooks } from "../plugin/merge.ts";
+import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
 import type { Hooks } from "../plugin/types.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
 import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
-import type { RuntimeCore } from "../runtime/_core.ts";
+import { Readiness } from "./_readiness.ts";
+import type { SessionParts } from "./_session_parts.ts";
 import { buildInput, hostFiles } from "./attachments.ts";
 import { EventQueue } from "./event_queue.ts";
-import type { AskOptions, ResolvedProfile, RunProfile, SessionConfig } from "./profile.ts";
+import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "./prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt_run.ts";
 import { PromptRunStream } from "./prompt_run_stream.ts";
-import { overlayProfile } from "./resolve_profile.ts";
+import { layerProfile, overlayProfile, turnOptionsOf } from "./resolve_profile.ts";
+import { isConnectionLoss } from "./retry.ts";
 import {
   confirmDecided,
   type DecidedPolicy,
@@ -37,32 +39,6 @@ import { TurnQueue } from "./turn_queue.ts";
 import { TurnRun } from "./turn_run.ts";
 import { readCount } from "./turn_usage.ts";
 import { UsageLedger } from "./usage_ledger.ts";
-
-/** What a session is made of; put together by the client. */
-export interface SessionParts {
-  /** The connection. */
-  core: RuntimeCore;
-  /** The thread. */
-  threadId: string;
-  /** Where the agent works. */
-  cwd: string;
-  /** How it runs. */
-  profile: ResolvedProfile;
-  /** The client's own hooks. */
-  clientHooks: Hooks | undefined;
-  /** Who answers its questions; `undefined`: whoever answers for the client. */
-  approvals: SessionConfig["approvals"];
-  /** What was asked of the server. */
-  decided: DecidedPolicy;
-  /** What the server confirmed. */
-  policy: EffectivePolicy;
-  /** Whether the thread was there before. */
-  attached: boolean;
-  /** Counts tokens for the client. */
-  ledger: UsageLedger;
-  /** Called once, when the session no longer needs its client. */
-  onClosed: (session: Session) => void;
-}
 
 /** The files of another machine: whether they are there is for its codex to find out. */
 const REMOTE_FILES = { kind: () => "unknown" as const, realPath: () => null };
@@ -84,7 +60,7 @@ export class Session implements AsyncDisposable {
   /** How it runs, with every default filled in. */
   readonly profile: ResolvedProfile;
   readonly #parts: SessionParts;
-  readonly #queue = new TurnQueue();
+  readonly #queue = new TurnQueue<PromptRun>();
   readonly #ledger: UsageLedger;
   readonly #host: PromptHost;
   readonly #gate: SessionGate;
@@ -98,9 +74,10 @@ export class Session implements AsyncDisposable {
   #turns = 0;
   #state: Closing = "open";
   #closing: Promise<void> | null = null;
-  /** Settles when the thread is there; pending while another server is being started. */
-  #ready: Promise<void> = Promise.resolve();
-  #markReady: { resolve: () => void; reject: (error: unknown) => void } | null = null;
+  readonly #ready = new Readiness();
+  readonly #ended = new AbortController();
+  /** The current turn could not be stopped: the next prompt would become part of it. */
+  #stuck = false;
 
   /** Made by {@linkcode Client}. */
   constructor(parts: SessionParts) {
@@ -111,8 +88,13 @@ export class Session implements AsyncDisposable {
     this.#policy = parts.policy;
     this.#decided = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
-    const { approvals, profile: { tools } } = parts;
-    this.#gate = new SessionGate(() => this.#current, () => this.#last, tools, approvals);
+    this.#gate = new SessionGate({
+      current: () => this.#current,
+      last: () => this.#last,
+      tools: parts.profile.tools,
+      approvals: parts.approvals,
+      hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
+    });
     this.#host = this.#makeHost();
     this.#route();
   }
@@ -129,7 +111,12 @@ export class Session implements AsyncDisposable {
 
   /** Whether the session takes no more prompts. */
   get closed(): boolean {
-    return this.#state !== "open";
+    return this.#ended.signal.aborted;
+  }
+
+  /** Aborted, with the reason, when the session takes no more prompts. */
+  get closeSignal(): AbortSignal {
+    return this.#ended.signal;
   }
 
   /** The tokens of this session's turns so far. */
@@ -153,13 +140,16 @@ export class Session implements AsyncDisposable {
     return await run.result as PromptRunResult<InferOutput<Schema>>;
   }
 
-  /** Asks with a profile of its own for this turn; what the profile leaves out is the session's. */
+  /**
+   * Asks with a profile of its own for this turn; what the profile leaves out is the session's. What belongs to the whole
+   * thread (tools, instructions, config, ephemeral) stays the session's as well.
+   */
   askWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     prompt: Prompt,
     profile: RunProfile,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.ask(prompt, { ...turnFields(profile), ...options });
+    return this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
   }
 
   /** Asks, and hands out the events as they come. Settles when the server has started the turn. */
@@ -187,9 +177,9 @@ export class Session implements AsyncDisposable {
     return await (await this.askStream(prompt, options)).finish();
   }
 
-  /** Stops the running turn, if there is one; settles when it has stopped. Prompts in line go on. */
+  /** Stops the prompt at work, if there is one; settles when its turn has stopped. Prompts in line go on. */
   async interrupt(): Promise<void> {
-    await this.#current?.stop();
+    await this.#queue.holder?.interrupt();
   }
 
   /**
@@ -218,10 +208,14 @@ export class Session implements AsyncDisposable {
 
   async #letGo(archive: boolean): Promise<void> {
     this.#state = "closing";
-    this.#queue.close(new SessionClosedError());
+    const closed = new SessionClosedError();
+    this.#ended.abort(closed);
+    const atWork = this.#queue.holder;
+    this.#queue.close(closed);
+    atWork?.cancel(closed);
     await this.#current?.stop();
     const { core } = this.#parts;
-    const alive = core.state === "running" && this.#threadId !== "";
+    const alive = core.state !== "closed";
     if (alive && archive && !this.profile.ephemeral) await this.#archive();
     // Old servers do not know the call, and a thread that is gone needs none.
     else if (alive) {
@@ -241,7 +235,7 @@ export class Session implements AsyncDisposable {
       // A thread without a turn has nothing to archive on old servers.
       const unused = this.#turns === 0 && error instanceof RpcError &&
         /no rollout found/.test(error.rpcMessage);
-      if (!unused && core.state === "running") throw error;
+      if (!unused && core.state !== "closed") throw error;
     }
   }
 
@@ -252,19 +246,22 @@ export class Session implements AsyncDisposable {
   #makeHost(): PromptHost {
     const { core } = this.#parts;
     return {
+      threadId: () => this.#threadId,
       profile: this.profile,
       hookRun: (profile, signal) =>
-        new HookRun(mergeHooks(this.#parts.clientHooks, profile.hooks), {
+        new HookRun(this.#hooksOf(profile), {
           threadId: this.#threadId,
           cwd: this.cwd,
           ...(profile.model === null ? {} : { model: profile.model }),
-          ...(signal === undefined ? {} : { signal }),
+          signal,
         }),
-      acquire: async (signal) => {
-        const release = await this.#queue.acquire(signal);
+      acquire: async (owner, signal) => {
+        if (this.#stuck) throw stuckError();
+        const release = await this.#queue.acquire(owner, signal);
         try {
-          await this.#ready;
-          if (this.#state !== "open") throw new SessionClosedError();
+          await this.#ready.wait(signal);
+          this.#assertOpen();
+          if (this.#stuck) throw stuckError();
           return release;
         } catch (error) {
           release();
@@ -302,18 +299,19 @@ export class Session implements AsyncDisposable {
       attachments,
     });
     const items = this.#prepare(text, all);
-    if (run.current === null) throw new SessionClosedError("The turn has not begun.");
-    await run.current.steer(items);
+    await run.current!.steer(items);
   }
 
   #startTurn(turn: TurnRequest): TurnRun {
     const { core } = this.#parts;
     const { profile } = turn;
+    this.#assertOpen();
+    if (this.#stuck) throw stuckError();
     const decided = decideTurnPolicy(core, this.#decided, profile, this.#hooksOf(profile));
     this.#warn(decided.effective, turn.emit);
     const params = turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema);
     this.#turns++;
-    this.#gate.begin(turn.hooks, turn.emit);
+    this.#gate.begin(turn.hooks);
     const run = new TurnRun({
       core,
       threadId: this.#threadId,
@@ -324,11 +322,20 @@ export class Session implements AsyncDisposable {
       threadTotal: this.#threadTotal,
     });
     this.#current = run;
-    run.over.then(() => {
+    run.over.then((stopped) => {
       this.#last = run.outcome;
-      if (this.#current === run) this.#current = null;
+      if (stopped) return this.#letGoOf(run);
+      this.#stuck = true;
+      this.#queue.dismiss(stuckError());
+      run.gone.then(() => this.#letGoOf(run));
     });
     return run;
+  }
+
+  #letGoOf(run: TurnRun): void {
+    if (this.#current !== run) return;
+    this.#current = null;
+    this.#stuck = false;
   }
 
   /** Says what the agent may do that the caller may not expect. */
@@ -370,21 +377,16 @@ export class Session implements AsyncDisposable {
       if (isJsonObject(usage)) this.#threadTotal = readCount(usage["total"]);
     }
     this.#current?.notification(message);
-    const item = message.params["item"];
-    if (message.method === "item/completed" && isJsonObject(item)) this.#gate.itemCompleted(item);
+    const { item, turnId } = message.params;
+    if (message.method === "item/completed" && isJsonObject(item)) {
+      this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
+    }
   }
 
   #lost(error: ConnectionClosedError, restarting: boolean): void {
     this.#current?.connectionLost(error);
-    if (!restarting) {
-      this.#markReady?.reject(error);
-      this.#markReady = null;
-      this.#queue.close(error);
-      return;
-    }
-    if (this.#markReady !== null) return;
-    this.#ready = new Promise((resolve, reject) => this.#markReady = { resolve, reject });
-    this.#ready.catch(() => {});
+    if (restarting) this.#ready.shut();
+    else this.#fail(error);
   }
 
   /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
@@ -410,11 +412,11 @@ export class Session implements AsyncDisposable {
       this.#decided = decided;
       if (unused) this.#adopt(result);
     } catch (error) {
-      if (core.pid !== null || core.state === "closed") this.#fail(error);
+      // When this server ended as well, the next one is tried, or the end is told to everyone.
+      if (!isConnectionLoss(error)) this.#fail(error);
       throw error;
     }
-    this.#markReady?.resolve();
-    this.#markReady = null;
+    this.#ready.open();
   }
 
   /** A thread that was never used is simply started anew. */
@@ -428,20 +430,15 @@ export class Session implements AsyncDisposable {
 
   /** The thread can't be used any more; everyone is told why. */
   #fail(error: unknown): void {
-    this.#markReady?.reject(error);
-    this.#markReady = null;
+    this.#ready.fail(error);
     this.#queue.close(error);
+    this.#ended.abort(error);
   }
 }
 
-/** The fields of a profile that one turn can have for itself. */
-function turnFields(profile: RunProfile): AskOptions {
-  const {
-    tools: _tools,
-    developerInstructions: _instructions,
-    config: _config,
-    ephemeral: _ephemeral,
-    ...fields
-  } = profile;
-  return fields;
+function stuckError(): SessionClosedError {
+  return new SessionClosedError(
+    "The server did not stop the last turn, and another prompt would become part of it. " +
+      "Ask again later, or resume the thread on another client.",
+  );
 }

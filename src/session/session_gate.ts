@@ -10,44 +10,48 @@ import type {
   ApprovalRules,
 } from "../approvals/types.ts";
 import type { JsonObject } from "../json.ts";
-import type { HookRun } from "../plugin/hook_run.ts";
+import type { HookRun, HookToolInput } from "../plugin/hook_run.ts";
 import type { DynamicTool } from "./dynamic_tool.ts";
 import { runTool } from "./run_tool.ts";
-import { toolFacts, toolOutcome } from "./_tool_facts.ts";
-import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
+import { callOutcome, toolFacts, toolOutcome } from "./_tool_facts.ts";
+import type { TurnEvent } from "./turn_event.ts";
+import type { TurnOutcome } from "./turn_outcome.ts";
 import type { TurnRun } from "./turn_run.ts";
+
+/** What a gate knows of its session. */
+export interface SessionGateHost {
+  /** The turn at work, or `null`. */
+  current: () => TurnRun | null;
+  /** What the turn before it produced, or `null`. */
+  last: () => TurnOutcome | null;
+  /** The session's tools. */
+  tools: Readonly<Record<string, DynamicTool>>;
+  /** Who answers the session's questions; `undefined`: whoever answers for the client. */
+  approvals: ApprovalHandler | ApprovalRules | undefined;
+  /** Whether the session has hooks that want a say in tool use. */
+  hooked: () => boolean;
+}
 
 /** One session's part in approvals. It answers for its own thread only. */
 export class SessionGate implements ThreadGate {
   /** Who answers this session's questions. */
   declare readonly approvals?: ApprovalHandler | ApprovalRules;
-  readonly #current: () => TurnRun | null;
-  readonly #last: () => TurnOutcome | null;
-  readonly #tools: Readonly<Record<string, DynamicTool>>;
+  readonly #host: SessionGateHost;
   #hooks: HookRun | null = null;
-  #emit: EmitTurnEvent = null;
   #posts: Promise<void> = Promise.resolve();
-  /** Questions whose tool use post-hooks want to hear the end of, by item. */
-  readonly #watched: Map<string, ApprovalRequest> = new Map();
+  /** Items that post-hooks have heard of; some servers complete an item twice. */
+  #told: Set<string> = new Set();
 
   /** Creates the gate of a session. */
-  constructor(
-    current: () => TurnRun | null,
-    last: () => TurnOutcome | null,
-    tools: Readonly<Record<string, DynamicTool>>,
-    approvals?: ApprovalHandler | ApprovalRules,
-  ) {
-    if (approvals !== undefined) this.approvals = approvals;
-    this.#current = current;
-    this.#last = last;
-    this.#tools = tools;
+  constructor(host: SessionGateHost) {
+    if (host.approvals !== undefined) this.approvals = host.approvals;
+    this.#host = host;
   }
 
-  /** A turn begins, with these hooks and this listener. */
-  begin(hooks: HookRun, emit: EmitTurnEvent): void {
+  /** A turn begins, with these hooks. */
+  begin(hooks: HookRun): void {
     this.#hooks = hooks;
-    this.#emit = emit;
-    this.#watched.clear();
+    this.#told = new Set();
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
@@ -56,18 +60,20 @@ export class SessionGate implements ThreadGate {
     { signal }: { signal: AbortSignal },
   ): Promise<GateVerdict> {
     const hooks = this.#hooks;
-    if (hooks === null || !hooks.has("preToolUse")) return { type: "continue" };
-    return await hooks.toolPre(toolFacts(request, this.item(request.itemId)), { signal });
+    if (hooks !== null) {
+      if (!hooks.has("preToolUse")) return { type: "continue" };
+      return await hooks.toolPre(toolFacts(request, this.item(request.itemId)), { signal });
+    }
+    if (!this.#host.hooked()) return { type: "continue" };
+    // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.
+    return { type: "block", hookName: "", reason: "no turn of this session is at work" };
   }
 
-  /** An item ended: post-hooks hear of the tool uses that were asked about. */
-  itemCompleted(item: JsonObject): void {
-    const request = this.#watched.get(String(item["id"]));
-    if (request === undefined || this.#hooks === null) return;
-    this.#watched.delete(String(item["id"]));
-    // Off the read loop, one after the other.
-    const hooks = this.#hooks;
-    this.#posts = this.#posts.then(() => hooks.toolPost(toolOutcome(request, item)));
+  /** An item ended: post-hooks hear of every tool use, asked about or not. */
+  itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void {
+    if (!this.#hooks?.has("postToolUse")) return;
+    const facts = toolOutcome(item, { threadId, turnId });
+    if (facts !== null) this.#tell(String(item["id"]), facts);
   }
 
   /** Settles when the post-hooks of the tool uses so far have ended. */
@@ -80,9 +86,10 @@ export class SessionGate implements ThreadGate {
     call: GateToolCall,
     { signal }: { signal: AbortSignal },
   ): Promise<JsonObject | undefined> {
-    if (!Object.hasOwn(this.#tools, call.tool)) return undefined;
+    const { tools } = this.#host;
+    if (!Object.hasOwn(tools, call.tool)) return undefined;
     const { threadId, turnId, callId } = call;
-    const { response, error } = await runTool(this.#tools, call.tool, call.arguments, {
+    const { response, error } = await runTool(tools, call.tool, call.arguments, {
       signal,
       threadId,
       turnId,
@@ -92,7 +99,10 @@ export class SessionGate implements ThreadGate {
       const message = `The tool ${call.tool} failed: ${
         error instanceof Error ? error.message : String(error)
       }`;
-      this.#emit?.({ type: "warning", threadId, turnId, message });
+      this.#emit({ type: "warning", threadId, turnId, message });
+    }
+    if (this.#hooks?.has("postToolUse") && this.item(callId) === undefined) {
+      this.#tell(callId, callOutcome(call, response["success"] === true));
     }
     return response;
   }
@@ -100,24 +110,40 @@ export class SessionGate implements ThreadGate {
   /** The item a question is about. */
   item(itemId: string | null): JsonObject | undefined {
     if (itemId === null) return undefined;
-    const item = this.#current()?.outcome?.items.get(itemId) ?? this.#last()?.items.get(itemId);
+    const { current, last } = this.#host;
+    const item = current()?.outcome?.items.get(itemId) ?? last()?.items.get(itemId);
     return item as unknown as JsonObject | undefined;
   }
 
   /** A question arrived. */
   onRequested(request: ApprovalRequest): void {
-    if (request.itemId !== null && this.#hooks?.has("postToolUse")) {
-      this.#watched.set(request.itemId, request);
-    }
     const { threadId, turnId } = request;
-    if (threadId === null) return;
-    this.#emit?.({ type: "approvalRequested", threadId, turnId: turnId ?? "", request });
+    if (threadId === null || this.#isOwnCall(request)) return;
+    this.#emit({ type: "approvalRequested", threadId, turnId: turnId ?? "", request });
   }
 
   /** A question was answered. */
   onResolved(audit: ApprovalAudit): void {
     const { threadId, turnId } = audit;
-    if (threadId === null) return;
-    this.#emit?.({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
+    if (threadId === null || audit.decidedBy === "tool" || audit.decidedBy === "library") return;
+    this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
+  }
+
+  /** A call to a tool of this session is no question to anybody; its item tells of it. */
+  #isOwnCall(request: ApprovalRequest): boolean {
+    return request.type === "currentTime" ||
+      (request.type === "toolCall" && Object.hasOwn(this.#host.tools, request.tool));
+  }
+
+  #emit(event: TurnEvent): void {
+    this.#host.current()?.tell(event);
+  }
+
+  /** Off the read loop, one after the other. */
+  #tell(itemId: string, facts: HookToolInput): void {
+    const hooks = this.#hooks;
+    if (hooks === null || this.#told.has(itemId)) return;
+    this.#told.add(itemId);
+    this.#posts = this.#posts.then(() => hooks.toolPost(facts));
   }
 }

@@ -4,6 +4,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
+import type { WaitOptions } from "./profile.ts";
 import type { ThreadItem } from "./turn_result.ts";
 
 /** Which threads to list. All given conditions must hold. */
@@ -110,6 +111,14 @@ export interface RateLimits {
   raw: JsonObject;
 }
 
+/** What to read of a thread. */
+export interface ReadThreadOptions {
+  /** Whether its turns are read as well. Default `false`. */
+  includeTurns?: boolean;
+  /** Gives up waiting; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
 /** Lists threads, fetching page after page. */
 export async function* listThreads(
   core: RuntimeCore,
@@ -142,7 +151,7 @@ export async function* listThreads(
 export async function readThread(
   core: RuntimeCore,
   threadId: string,
-  options: { includeTurns?: boolean; signal?: AbortSignal },
+  options: ReadThreadOptions,
 ): Promise<ThreadSnapshot> {
   const result = await core.call(
     "thread/read",
@@ -154,11 +163,11 @@ export async function readThread(
 }
 
 /** Lists the models, fetching page after page. */
-export async function listModels(core: RuntimeCore): Promise<Model[]> {
+export async function listModels(core: RuntimeCore, options: WaitOptions): Promise<Model[]> {
   const models: Model[] = [];
   let cursor: string | null = null;
   do {
-    const page: JsonValue = await core.call("model/list", { cursor });
+    const page: JsonValue = await core.call("model/list", { cursor }, options);
     if (!isJsonObject(page)) break;
     models.push(...arrayOf(page["data"]).map(toModel));
     cursor = stringOr(page["nextCursor"], null);
@@ -167,8 +176,11 @@ export async function listModels(core: RuntimeCore): Promise<Model[]> {
 }
 
 /** Reads the account, or `null` when nobody is logged in. */
-export async function readAccount(core: RuntimeCore): Promise<Account | null> {
-  const result = await core.call("account/read", {});
+export async function readAccount(
+  core: RuntimeCore,
+  options: WaitOptions,
+): Promise<Account | null> {
+  const result = await core.call("account/read", {}, options);
   const account = isJsonObject(result) ? result["account"] : null;
   if (!isJsonObject(account)) return null;
   return {
@@ -179,8 +191,11 @@ export async function readAccount(core: RuntimeCore): Promise<Account | null> {
 }
 
 /** Reads the account's rate limits; rejects with `RpcError` when nobody is logged in. */
-export async function readRateLimits(core: RuntimeCore): Promise<RateLimits> {
-  const result = await core.call("account/rateLimits/read", undefined);
+export async function readRateLimits(
+  core: RuntimeCore,
+  options: WaitOptions,
+): Promise<RateLimits> {
+  const result = await core.call("account/rateLimits/read", undefined, options);
   const raw = isJsonObject(result) && isJsonObject(result["rateLimits"])
     ? result["rateLimits"]
     : {};

@@ -11,6 +11,9 @@ const JOIN_AT = 256;
 interface Entry {
   item: JsonObject;
   completed: boolean;
+  /** The text of the deltas, but for the newest ones. */
+  text: string;
+  /** The newest deltas. */
   pieces: string[];
 }
 
@@ -26,7 +29,7 @@ export class TurnItems {
       if (!known.completed && Object.keys(known.item).length <= 2) known.item = item;
       return false;
     }
-    this.#entries.set(id, { item, completed: false, pieces: [] });
+    this.#entries.set(id, { item, completed: false, text: "", pieces: [] });
     return true;
   }
 
@@ -35,12 +38,13 @@ export class TurnItems {
     const id = idOf(item);
     const known = this.#entries.get(id);
     if (known === undefined) {
-      this.#entries.set(id, { item, completed: true, pieces: [] });
+      this.#entries.set(id, { item, completed: true, text: "", pieces: [] });
       return true;
     }
     const first = !known.completed;
     known.item = item;
     known.completed = true;
+    known.text = "";
     known.pieces = [];
     return first;
   }
@@ -50,11 +54,11 @@ export class TurnItems {
     let entry = this.#entries.get(id);
     if (entry === undefined) {
       // The item's beginning got lost: its text is kept all the same.
-      entry = { item: { type, id }, completed: false, pieces: [] };
+      entry = { item: { type, id }, completed: false, text: "", pieces: [] };
       this.#entries.set(id, entry);
     }
     if (entry.completed) return;
-    if (entry.pieces.push(delta) >= JOIN_AT) entry.pieces = [entry.pieces.join("")];
+    if (entry.pieces.push(delta) >= JOIN_AT) grown(entry);
   }
 
   /** One item as far as it is known, or `undefined`. */
@@ -129,24 +133,33 @@ function idOf(item: JsonObject): string {
 function messageText(entry: Entry): string {
   const text = entry.item["text"];
   const begun = typeof text === "string" ? text : "";
-  return entry.completed ? begun : begun + entry.pieces.join("");
+  return entry.completed ? begun : begun + grown(entry);
+}
+
+/** The text of all deltas so far. */
+function grown(entry: Entry): string {
+  if (entry.pieces.length > 0) {
+    entry.text += entry.pieces.join("");
+    entry.pieces = [];
+  }
+  return entry.text;
 }
 
 function view(entry: Entry): ThreadItem {
-  if (entry.completed || entry.pieces.length === 0) return entry.item as unknown as ThreadItem;
-  const grown = entry.pieces.join("");
+  const text = entry.completed ? "" : grown(entry);
+  if (text === "") return entry.item as unknown as ThreadItem;
   const { item } = entry;
   if (item["type"] === "commandExecution") {
     return {
       ...item,
-      aggregatedOutput: `${item["aggregatedOutput"] ?? ""}${grown}`,
+      aggregatedOutput: `${item["aggregatedOutput"] ?? ""}${text}`,
     } as unknown as ThreadItem;
   }
   if (item["type"] === "reasoning") {
     const summary = Array.isArray(item["summary"]) && item["summary"].length > 0
       ? item["summary"]
-      : [grown];
+      : [text];
     return { ...item, summary } as unknown as ThreadItem;
   }
-  return { ...item, text: `${item["text"] ?? ""}${grown}` } as unknown as ThreadItem;
+  return { ...item, text: `${item["text"] ?? ""}${text}` } as unknown as ThreadItem;
 }

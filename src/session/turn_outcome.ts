@@ -15,15 +15,6 @@ export type ServerTurnStatus = Extract<TurnStatus, "completed" | "interrupted" |
 /** Receives the events of a turn; `null` where nobody listens, so that none is made. */
 export type EmitTurnEvent = ((event: TurnEvent) => void) | null;
 
-const DELTA_ITEM_TYPES: Readonly<Record<string, string>> = {
-  "item/agentMessage/delta": "agentMessage",
-  "item/commandExecution/outputDelta": "commandExecution",
-  "item/reasoning/summaryTextDelta": "reasoning",
-  "item/reasoning/textDelta": "reasoning",
-  "item/plan/delta": "plan",
-  "item/fileChange/outputDelta": "fileChange",
-};
-
 /**
  * One turn, from its messages. Feed it in order; it settles once, with the status in `turn/completed`. It does no
  * waiting and no sending.
@@ -61,20 +52,26 @@ export class TurnOutcome {
 
   /** Takes the next text of an item. */
   delta(method: string, itemId: string, delta: string, emit: EmitTurnEvent): void {
-    const type = DELTA_ITEM_TYPES[method];
-    if (type === undefined) return this.#unknown(method, { itemId, delta }, emit);
-    this.items.grow(itemId, type, delta);
-    if (emit === null) return;
     const { threadId, turnId } = this;
     switch (method) {
       case "item/agentMessage/delta":
-        return emit({ type: "assistantMessageDelta", threadId, turnId, itemId, delta });
+        this.items.grow(itemId, "agentMessage", delta);
+        return emit?.({ type: "assistantMessageDelta", threadId, turnId, itemId, delta });
       case "item/commandExecution/outputDelta":
-        return emit({ type: "commandOutputDelta", threadId, turnId, itemId, delta });
+        this.items.grow(itemId, "commandExecution", delta);
+        return emit?.({ type: "commandOutputDelta", threadId, turnId, itemId, delta });
       case "item/reasoning/summaryTextDelta":
-        return emit({ type: "reasoningDelta", threadId, turnId, itemId, delta, part: "summary" });
+        this.items.grow(itemId, "reasoning", delta);
+        return emit?.({ type: "reasoningDelta", threadId, turnId, itemId, delta, part: "summary" });
       case "item/reasoning/textDelta":
-        return emit({ type: "reasoningDelta", threadId, turnId, itemId, delta, part: "content" });
+        this.items.grow(itemId, "reasoning", delta);
+        return emit?.({ type: "reasoningDelta", threadId, turnId, itemId, delta, part: "content" });
+      case "item/plan/delta":
+        this.items.grow(itemId, "plan", delta);
+        return this.#unknown(method, { itemId, delta }, emit);
+      case "item/fileChange/outputDelta":
+        this.items.grow(itemId, "fileChange", delta);
+        return this.#unknown(method, { itemId, delta }, emit);
       default:
         return this.#unknown(method, { itemId, delta }, emit);
     }

@@ -3,36 +3,49 @@
  * @module
  */
 
+interface Place<Owner> {
+  owner: Owner;
+  enter: () => void;
+  leave: (error: unknown) => void;
+}
+
 /** A line, first come first served. A place in it can be given up. */
-export class TurnQueue {
-  readonly #line: { enter: () => void; leave: (error: unknown) => void }[] = [];
+export class TurnQueue<Owner = unknown> {
+  readonly #line: Place<Owner>[] = [];
   #taken = false;
+  #holder: Owner | null = null;
   #closed: unknown = null;
+
+  /** Who has the turn, or `null`. */
+  get holder(): Owner | null {
+    return this.#holder;
+  }
 
   /** Who holds the turn or waits for it. */
   get length(): number {
     return this.#line.length + (this.#taken ? 1 : 0);
   }
 
-  /** Waits for the turn; settles with the function that gives it back. Rejects with the signal's reason. */
-  acquire(signal?: AbortSignal): Promise<() => void> {
+  /**
+   * Takes a place, at once, and waits for the turn; settles with the function that gives it back. Rejects with the
+   * signal's reason.
+   */
+  acquire(owner: Owner, signal?: AbortSignal): Promise<() => void> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (!this.#taken) {
-      this.#taken = true;
-      return Promise.resolve(this.#release());
-    }
+    if (!this.#taken) return Promise.resolve(this.#give(owner));
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.#line.splice(this.#line.indexOf(place), 1);
         place.leave(signal!.reason);
       };
-      const place = {
+      const place: Place<Owner> = {
+        owner,
         enter: () => {
           signal?.removeEventListener("abort", abort);
-          resolve(this.#release());
+          resolve(this.#give(owner));
         },
-        leave: (error: unknown) => {
+        leave: (error) => {
           signal?.removeEventListener("abort", abort);
           reject(error);
         },
@@ -42,20 +55,27 @@ export class TurnQueue {
     });
   }
 
+  /** Sends everyone in line away. */
+  dismiss(error: unknown): void {
+    for (const place of this.#line.splice(0)) place.leave(error);
+  }
+
   /** Sends everyone in line away, now and from now on. */
   close(error: unknown): void {
     this.#closed ??= error;
-    for (const place of this.#line.splice(0)) place.leave(this.#closed);
+    this.dismiss(this.#closed);
   }
 
-  #release(): () => void {
+  #give(owner: Owner): () => void {
+    this.#taken = true;
+    this.#holder = owner;
     let held = true;
     return () => {
       if (!held) return;
       held = false;
-      const next = this.#line.shift();
-      if (next === undefined) this.#taken = false;
-      else next.enter();
+      this.#taken = false;
+      this.#holder = null;
+      this.#line.shift()?.enter();
     };
   }
 }

@@ -2,13 +2,19 @@
  * One turn on the server, from its start to its end: started, watched, stopped, settled once.
  * @module
  */
-import { ConnectionClosedError, MessageTooLargeError, type PartialTurn } from "../errors.ts";
-import { isJsonObject, type JsonObject } from "../json.ts";
+import {
+  ConnectionClosedError,
+  MessageTooLargeError,
+  type PartialTurn,
+  RequestTimeoutError,
+} from "../errors.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
-import { type DeltaHead, deltaText } from "../rpc/delta_reader.ts";
+import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import { stopTurn } from "./_stop_turn.ts";
+import type { TurnEvent } from "./turn_event.ts";
 import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { TokenCount, TurnStatus } from "./turn_result.ts";
 import { IDLE_CHECK_MS, lostTurn } from "./turn_watch.ts";
@@ -57,11 +63,14 @@ export class TurnRun {
   readonly settled: Promise<SettledTurn>;
   /** Settles when the server no longer works on it: `true`, or `false` when it could not be stopped. */
   readonly over: Promise<boolean>;
+  /** Settles when the server has certainly let go of it, however late that is. */
+  readonly gone: Promise<void>;
   readonly #options: TurnRunOptions;
   #markStarted!: (turnId: string) => void;
   #failStarted!: (error: unknown) => void;
   #settle!: (settled: SettledTurn) => void;
   #markOver!: (stopped: boolean) => void;
+  #markGone!: () => void;
   #isSettled = false;
   #isOver = false;
   /** Messages that came before the turn had an id. */
@@ -72,8 +81,8 @@ export class TurnRun {
   readonly #begun: Promise<void>;
   #markBegun!: () => void;
   /** The server has told the end; stopping may still have something to clean up. */
-  readonly #completed: Promise<boolean>;
-  #markCompleted!: (stopped: boolean) => void;
+  readonly #ended: Promise<void>;
+  #markEnded!: () => void;
   /** How the turn will have ended, whatever the server says while it is being stopped. */
   #reserved: SettledTurn | null = null;
   #stopping: Promise<boolean> | null = null;
@@ -88,8 +97,9 @@ export class TurnRun {
     this.started.catch(() => {});
     this.settled = new Promise((resolve) => this.#settle = resolve);
     this.over = new Promise((resolve) => this.#markOver = resolve);
+    this.gone = new Promise((resolve) => this.#markGone = resolve);
     this.#begun = new Promise((resolve) => this.#markBegun = resolve);
-    this.#completed = new Promise((resolve) => this.#markCompleted = resolve);
+    this.#ended = new Promise((resolve) => this.#markEnded = resolve);
     const { signal, timeoutMs } = options;
     if (timeoutMs !== Infinity) {
       this.#timer = setTimeout(() => this.#timedOut(), Math.min(timeoutMs, MAX_DELAY_MS));
@@ -104,6 +114,11 @@ export class TurnRun {
     return this.outcome?.turnId ?? null;
   }
 
+  /** Whether `over` has settled. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   /** What the turn has produced so far. */
   partial(): PartialTurn {
     return {
@@ -114,6 +129,11 @@ export class TurnRun {
     };
   }
 
+  /** Tells the listener something that does not come from the turn's own messages; nothing after its end. */
+  tell(event: TurnEvent): void {
+    this.#emit?.(event);
+  }
+
   /** Adds to what the running turn has been asked. Waits until the server has begun it. */
   async steer(input: JsonObject[]): Promise<void> {
     const turnId = await this.started;
@@ -122,19 +142,12 @@ export class TurnRun {
     await core.call("turn/steer", { threadId, expectedTurnId: turnId, input });
   }
 
-  /** Stops the turn on the server; settles when it has stopped, or could not be. */
+  /** Stops the turn on the server; settles when it has stopped, or could not be. Never rejects. */
   stop(): Promise<boolean> {
     if (this.#isOver) return this.over;
-    this.#stopping ??= stopTurn({
-      core: this.#options.core,
-      threadId: this.#options.threadId,
-      turnId: this.started,
-      begun: this.#begun,
-      over: this.#completed,
-      outcome: () => this.outcome,
-    }).then((stopped) => {
+    this.#stopping ??= this.#stop().then((stopped) => {
       this.#end(stopped);
-      return stopped;
+      return this.over;
     });
     return this.#stopping;
   }
@@ -142,15 +155,15 @@ export class TurnRun {
   /** The caller's signal fired: the caller is told at once, the turn is stopped behind its back. */
   handleEvent(): void {
     this.#finish({ by: "abort", reason: this.#options.signal!.reason });
-    if (!this.#isOver) this.stop();
+    this.stop();
   }
 
   /** Takes the next text of an item. */
-  delta(head: DeltaHead, line: string): void {
+  delta(head: DeltaHead, text: string): void {
     this.#touched = true;
     const { outcome } = this;
     if (outcome === null || outcome.turnId !== head.turnId) return;
-    outcome.delta(head.method, head.itemId, deltaText(line, head), this.#emit);
+    outcome.delta(head.method, head.itemId, text, this.#emit);
   }
 
   /** Takes any other news of the thread. */
@@ -162,6 +175,8 @@ export class TurnRun {
         message.method === "turn/started" && isJsonObject(turn) && typeof turn["id"] === "string"
       ) {
         this.#identify(turn["id"]);
+        // Nobody waits any more for a turn whose start was answered too late.
+        if (this.#isOver) this.#stop();
       } else {
         this.#early.push(message);
         return;
@@ -182,13 +197,14 @@ export class TurnRun {
       ),
     });
     if (message.method === "turn/completed") this.#end(true);
-    else if (!this.#isOver) this.stop();
+    else this.stop();
   }
 
   /** The server is gone. */
   connectionLost(error: ConnectionClosedError): void {
     this.#finish({ by: "error", error: error.withPartial(this.partial()) });
     this.#end(true);
+    this.#markGone();
   }
 
   get #emit(): EmitTurnEvent {
@@ -208,21 +224,30 @@ export class TurnRun {
           if (isJsonObject(turn) && typeof turn["id"] === "string") this.#identify(turn["id"]);
         },
       });
-      if (this.outcome === null) {
-        const shape = isJsonObject(result)
-          ? Object.keys(result).slice(0, 6).join(", ")
-          : typeof result;
-        throw new ConnectionClosedError(
-          `turn/start was answered without a turn id (received: ${shape}).`,
-        );
-      }
+      if (this.outcome === null) this.#failedToStart(noTurnId(result), false);
     } catch (error) {
-      this.#finish({ by: "error", error });
-      this.#failStarted(error);
-      // The answer may have been lost while the turn runs: then it is stopped.
-      if (this.outcome !== null && !this.#isOver) await this.stop();
-      this.#end(true);
+      // Unanswered, it may run all the same.
+      this.#failedToStart(error, !(error instanceof RequestTimeoutError));
     }
+  }
+
+  #failedToStart(error: unknown, stopped: boolean): void {
+    this.#finish({ by: "error", error });
+    this.#failStarted(error);
+    if (this.outcome === null) this.#end(stopped);
+    // The answer was lost, and the turn runs.
+    else this.stop();
+  }
+
+  #stop(): Promise<boolean> {
+    return stopTurn({
+      core: this.#options.core,
+      threadId: this.#options.threadId,
+      turnId: this.started,
+      begun: this.#begun,
+      ended: this.#ended,
+      outcome: () => this.outcome,
+    });
   }
 
   #identify(turnId: string): void {
@@ -243,7 +268,8 @@ export class TurnRun {
     if (outcome.started) this.#markBegun();
     if (outcome.status === null) return;
     this.#finish({ by: "server" });
-    this.#markCompleted(true);
+    this.#markEnded();
+    this.#markGone();
     if (this.#stopping === null) this.#end(true);
   }
 
@@ -315,8 +341,18 @@ export class TurnRun {
     this.#isOver = true;
     if (this.#watch !== null) clearInterval(this.#watch);
     this.#watch = null;
-    this.#markBegun();
-    this.#markCompleted(stopped);
     this.#markOver(stopped);
+    if (!stopped) return;
+    this.#markBegun();
+    this.#markEnded();
+    this.#markGone();
   }
+}
+
+function noTurnId(result: JsonValue): ConnectionClosedError {
+  const shape = isJsonObject(result) ? Object.keys(result).slice(0, 6).join(", ") : typeof result;
+  return new ConnectionClosedError(
+    `turn/start was answered without a turn id (received: ${shape}).`,
+    { retryable: false },
+  );
 }

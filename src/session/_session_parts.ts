@@ -1,0 +1,34 @@
+/** What a session is made of. */
+import type { EffectivePolicy } from "../permissions/policy.ts";
+import type { Hooks } from "../plugin/types.ts";
+import type { RuntimeCore } from "../runtime/_core.ts";
+import type { ResolvedProfile, SessionConfig } from "./profile.ts";
+import type { Session } from "./session.ts";
+import type { DecidedPolicy } from "./session_policy.ts";
+import type { UsageLedger } from "./usage_ledger.ts";
+
+/** What a session is made of; put together by the client. */
+export interface SessionParts {
+  /** The connection. */
+  core: RuntimeCore;
+  /** The thread. */
+  threadId: string;
+  /** Where the agent works. */
+  cwd: string;
+  /** How it runs. */
+  profile: ResolvedProfile;
+  /** The client's own hooks. */
+  clientHooks: Hooks | undefined;
+  /** Who answers its questions; `undefined`: whoever answers for the client. */
+  approvals: SessionConfig["approvals"];
+  /** What was asked of the server. */
+  decided: DecidedPolicy;
+  /** What the server confirmed. */
+  policy: EffectivePolicy;
+  /** Whether the thread was there before. */
+  attached: boolean;
+  /** Counts tokens for the client. */
+  ledger: UsageLedger;
+  /** Called once, when the session no longer needs its client. */
+  onClosed: (session: Session) => void;
+}
