@@ -3,6 +3,8 @@
  * @module
  */
 import { CodexError, RpcValidationError } from "../errors.ts";
+import type { JsonValue } from "../json.ts";
+import { grantOf } from "./_grant.ts";
 import { PendingCall, type Ruling } from "./_pending.ts";
 import {
   belongsToThread,
@@ -139,7 +141,8 @@ export class ApprovalBroker {
 
   /**
    * Answers a question that waits for a handler, by hand. `false` when there is none with this id (any more), when a hook
-   * or a tool is still at work on it, or when the decision does not fit; then the question stays open.
+   * or a tool is still at work on it, or when the decision does not fit; then the question stays open. An answer that
+   * grants more than this script may do itself declines; the audit says so.
    */
   answer(id: string, decision: ApprovalDecision): boolean {
     const pending = this.#pending.get(id);
@@ -391,18 +394,36 @@ export class ApprovalBroker {
     ruling: Ruling,
     abortReason?: string,
   ): void {
-    const audit = pending.settle(answer, ruling, this.#now());
+    const refused = answer?.type === "result" ? this.#heldBack(pending, answer.result) : null;
+    const audit = refused === null ? pending.settle(answer, ruling, this.#now()) : pending.settle(
+      this.#closedAnswer(pending.request, refused),
+      { by: "library", rule: ruling.rule ?? null, reason: refused },
+      this.#now(),
+    );
     if (audit === null) return;
     this.#pending.delete(pending.request.id);
     if (abortReason !== undefined) pending.abort(abortReason);
     this.#report(pending, audit);
   }
 
+  /** Why an answer may not be sent although it was given, or `null`. */
+  #heldBack(pending: PendingCall, result: JsonValue): string | null {
+    const { guard } = this.#options;
+    if (guard === undefined || pending.settled) return null;
+    const grant = grantOf(pending.request, result);
+    if (grant === null) return null;
+    try {
+      return guard(grant, pending.request);
+    } catch {
+      return "What this script may do itself could not be checked.";
+    }
+  }
+
   #report(pending: PendingCall, audit: ApprovalAudit): void {
     const { gate, request } = pending;
     quietly(() => this.#options.onAudit(audit));
-    // What the library answers by itself was never announced to the session.
-    if (audit.decidedBy === "library") return;
+    // The time is told without announcing the question to the session.
+    if (audit.decidedBy === "library" && request.type === "currentTime") return;
     quietly(() => gate?.onResolved?.(audit));
     if (isToolUse(request)) quietly(() => gate?.postToolUse?.(request, audit));
   }

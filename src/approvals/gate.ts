@@ -2,8 +2,14 @@
  * How sessions take part in answering, and what the broker is told.
  * @module
  */
-import type { JsonValue } from "../json.ts";
-import type { ApprovalAudit, ApprovalHandler, ApprovalRequest, ApprovalRules } from "./types.ts";
+import type { JsonObject, JsonValue } from "../json.ts";
+import type {
+  ApprovalAudit,
+  ApprovalHandler,
+  ApprovalRequest,
+  ApprovalRules,
+  ProposedChange,
+} from "./types.ts";
 
 /** What a hook says about a tool use before anyone else is asked. It can refuse, never grant. */
 export type GateVerdict =
@@ -69,6 +75,37 @@ export interface ThreadGate {
   onResolved?(audit: ApprovalAudit): void;
 }
 
+/** What an answer would let the agent do, outside its sandbox. */
+export type Grant =
+  | {
+    /** Discriminator: a command runs, or reaches a host. */
+    type: "command";
+    /** The host, when nothing but the network is granted. */
+    network: {
+      /** The host. */
+      host: string;
+    } | null;
+  }
+  | {
+    /** Discriminator: files are changed. */
+    type: "fileChange";
+    /** The files; `null` when they are not known. */
+    changes: readonly ProposedChange[] | null;
+    /** A directory that becomes writable, or `null`. */
+    grantRoot: string | null;
+  }
+  | {
+    /** Discriminator: later commands get permissions. */
+    type: "permissions";
+    /** The permissions, as answered. */
+    permissions: {
+      /** Access to the network. */
+      network: JsonObject | null;
+      /** Access to files. */
+      fileSystem: JsonObject | null;
+    };
+  };
+
 /** A request of the server, as it came. */
 export interface ServerCall {
   /** The JSON-RPC id; may be 0. */
@@ -130,6 +167,11 @@ export interface BrokerOptions {
    * (`null`). A throw refuses. Default: nobody, so that only `approvals` counts.
    */
   gateFor?(threadId: string | null): ThreadGate | undefined;
+  /**
+   * Asked about every answer that would let the agent do something, whoever gave it: why it may not be sent, or `null`.
+   * A reason declines; a throw does, too. Default: nothing is held back.
+   */
+  guard?(grant: Grant, request: ApprovalRequest): string | null;
   /** The server's version, once it is known. Default: the newest. */
   serverVersion?(): string | null;
   /** The time in milliseconds. Default `Date.now`. */

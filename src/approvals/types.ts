@@ -406,12 +406,16 @@ export interface ApprovalAudit {
   decision: ApprovalWord | "answered" | "error" | "none";
   /**
    * Who decided: a rule, the handler (or `answer()`), a hook, a tool of this process, the reader of the raw requests, this
-   * library by itself, nobody in time, or another client of the same server.
+   * library by itself (it tells the time, and declines what was accepted but is more than this script may do itself),
+   * nobody in time, or another client of the same server.
    */
   decidedBy: ApprovalDecider;
   /** The rule's or hook's name, or `null`. */
   rule: string | null;
-  /** Why, or `null`: the handler's or hook's own words, or for `failClosed` a {@linkcode FailClosedReason}. */
+  /**
+   * Why, or `null`: the handler's or hook's own words, for `failClosed` a {@linkcode FailClosedReason}, for `library` what
+   * this script lacks.
+   */
   reason: string | null;
   /** When the question arrived. */
   requestedAt: Date;

@@ -11,6 +11,7 @@ import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
 import type { CallOptions } from "../rpc/pending_calls.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
+import { brokerHost } from "./_broker_host.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EventLog, type LogRecord, textOf } from "./event_log.ts";
 import { handshake, type ServerInfo } from "./handshake.ts";
@@ -90,6 +91,7 @@ export class RuntimeCore implements ConnectionHandler {
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
       onAudit: (audit) => this.#audit(audit),
       serverVersion: () => this.#server?.version ?? null,
+      ...brokerHost(this),
     });
     const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
     this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));
