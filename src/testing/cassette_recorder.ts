@@ -100,7 +100,10 @@ function listening(
   onLine: (line: string) => void,
   onClosed: (info: Parameters<TransportSink["closed"]>[0]) => void,
 ): TransportSink {
-  const framer = new LineFramer(Number.MAX_SAFE_INTEGER, { line: onLine, tooLong: () => {} });
+  const framer = new LineFramer(Number.MAX_SAFE_INTEGER, {
+    line: (text, start, end) => onLine(text.slice(start, end)),
+    tooLong: () => {},
+  });
   return {
     bytes: (chunk) => {
       framer.push(chunk);

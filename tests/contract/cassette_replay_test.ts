@@ -8,6 +8,7 @@ import { Tape } from "../../src/testing/_cassette_tape.ts";
 import { threadIn } from "../../src/testing/_cassette_slots.ts";
 import { Cassette } from "../../src/testing/cassette.ts";
 import { CassetteDivergenceError } from "../../src/testing/cassette_divergence_error.ts";
+import { memoryPair } from "../../src/transport/memory.ts";
 import { memoryTransport } from "../../src/testing/memory_transport.ts";
 import { test } from "../_harness.ts";
 import { type Dialect, DIALECTS, type Message, scenarios, TRANSCRIPTS } from "../_transcripts.ts";
@@ -167,4 +168,34 @@ test("cassette: what is recorded plays back, crash and restart included, and hol
   const again = await talk(replay.clientConfig(), () => {});
   assert.equal(again.thread.cwd, "/project");
   replay.assertComplete();
+});
+
+test("cassette: bytes are recorded as the lines that they are, however they are cut", async () => {
+  const { client, server } = memoryPair();
+  const recorder = Cassette.record(() => Promise.resolve(client));
+  const transport = await recorder.transport().open({});
+  let bytes = 0;
+  const closed = new Promise<void>((resolve) =>
+    transport.start({
+      bytes: (chunk) => bytes += chunk.length,
+      text: () => {},
+      closed: () => resolve(),
+    })
+  );
+  await transport.write('{"id":1,"method":"a","params":{}}\n{"method":"b"}\n');
+  const said = new TextEncoder().encode(
+    '{"id":1,"result":"ä"}\n\n{"method":"c"}\nno json\n{"method":"d',
+  );
+  for (let i = 0; i < said.length; i += 7) server.sendBytes(said.subarray(i, i + 7));
+  server.close({ exit: { code: 4, signal: null } });
+  await closed;
+  assert.equal(bytes, said.length);
+  const lines = Cassette.load(recorder.toString()).messages.map(({ t: _t, ...rest }) => rest);
+  assert.deepEqual(lines, [
+    { dir: ">", m: { id: 1, method: "a", params: {} } },
+    { dir: ">", m: { method: "b" } },
+    { dir: "<", m: { id: 1, result: "ä" } },
+    { dir: "<", m: { method: "c" } },
+    { dir: "<", closed: { exit: { code: 4, signal: null }, stderrTail: "" } },
+  ]);
 });
