@@ -9,6 +9,9 @@ import { methodInfo } from "./methods.ts";
 /** Keys that the server refuses without the capability although its schema calls them stable. */
 const EXPERIMENTAL_KEYS: ReadonlySet<string> = new Set(["granular"]);
 
+/** Experimental fields whose `null` is a value: threads of no project. */
+const NULL_COUNTS: Readonly<Record<string, string>> = { "thread/list": "projectId" };
+
 /**
  * Where parameters use what needs the experimental capability: `$` for the method itself, else the place of the first
  * such field, as `$.dynamicTools`. `null` when they use none, or when the method is unknown. A field that is `null`, or
@@ -18,7 +21,12 @@ export function findExperimental(method: string, params: unknown): string | null
   const info = methodInfo(method);
   if (info === undefined || !info.kind.startsWith("client")) return null;
   if (info.stability === "experimental") return "$";
-  return info.params === null ? null : find(definition(info.params), params, "$");
+  if (info.params === null) return null;
+  const nullable = NULL_COUNTS[method];
+  if (nullable !== undefined && isMembers(params) && params[nullable] === null) {
+    return `$.${nullable}`;
+  }
+  return find(definition(info.params), params, "$");
 }
 
 function find(type: Node, value: unknown, path: string): string | null {

@@ -95,6 +95,8 @@ test("findExperimental() finds fields that need the capability, and values that 
     ["command/exec", { command: ["a"], permissionProfile: "p" }, "$.permissionProfile"],
     ["thread/resume", { threadId: "t", path: "/w/x.jsonl" }, "$.path"],
     ["thread/list", { projectId: "p" }, "$.projectId"],
+    ["thread/list", { projectId: null }, "$.projectId"],
+    ["thread/metadata/update", { threadId: "t", projectId: null }, null],
     [
       "thread/items/list",
       { threadId: "t", deferOutput: { commandExecution: true } },
