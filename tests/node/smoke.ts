@@ -1,0 +1,157 @@
+/** What must hold on Node: a handful of behaviours of every layer, with the package from its tarball. */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import {
+  AppServer,
+  artifact,
+  Client,
+  quickRun,
+  QuickRunError,
+  rpcMethods,
+  RpcValidationError,
+  runtime,
+  SpawnError,
+  testing,
+  TurnTimeoutError,
+  Workflow,
+} from "@codex/runtime";
+
+const { script } = testing;
+const cwd = process.cwd();
+
+/** Whether a process is still there. */
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test("importing the package does nothing that keeps a program alive", async () => {
+  const code = 'await import("@codex/runtime"); console.log("imported")';
+  const stdout = await new Promise<string>((resolve, reject) =>
+    execFile(
+      process.execPath,
+      ["--input-type=module", "--eval", code],
+      (error, out) => error === null ? resolve(out) : reject(error),
+    )
+  );
+  assert.equal(stdout, "imported\n");
+});
+
+test("quickRun() finds codex on PATH", async () => {
+  const { assistantText, usage } = await quickRun(".", "Hello");
+  assert.equal(assistantText, "You said: Hello");
+  assert.equal(usage?.totalTokens, 13);
+});
+
+test("quickRun() tells where it looked when there is no codex", async () => {
+  const client = { codexPath: join(cwd, "no-codex-here") };
+  await assert.rejects(quickRun(cwd, "Hello", { client }), (error) => {
+    assert.ok(error instanceof QuickRunError);
+    assert.ok(error.cause instanceof SpawnError);
+    assert.match(error.cause.message, /no-codex-here/);
+    return true;
+  });
+});
+
+test("Workflow runs a prompt with an attachment in a fresh thread each time", async () => {
+  const workflow = await Workflow.connect({ cwd, attachments: ["package.json"] });
+  try {
+    const first = await workflow.run("One");
+    const second = await workflow.run("Two");
+    assert.notEqual(first.threadId, second.threadId);
+    assert.match(second.assistantText, /^You said: /);
+  } finally {
+    await workflow.shutdown();
+  }
+});
+
+test("a session remembers, is resumed, and its codex is gone after shutdown()", async () => {
+  const client = await Client.connect();
+  const { pid } = client.runtime;
+  assert.ok(pid !== null && runs(pid));
+  const session = await client.startSession({ cwd });
+  await session.ask("first");
+  const { threadId } = session;
+  await session.release();
+  const resumed = await client.resumeSession(threadId, { cwd });
+  assert.equal(resumed.threadId, threadId);
+  assert.equal((await resumed.ask("second")).assistantText, "You said: second");
+  await resumed.close();
+  await client.shutdown();
+  assert.equal(runs(pid), false);
+});
+
+test("a turn that takes too long is stopped on the server, with what it said so far", async () => {
+  const model = await testing.ScriptedModel.start([
+    [script.say("so far", { open: true }), script.hang()],
+    "still here",
+  ]);
+  const client = await Client.connect(model.clientConfig());
+  const session = await client.startSession({ cwd });
+  await assert.rejects(session.ask("Take your time", { timeoutMs: 1500 }), (error) => {
+    assert.ok(error instanceof TurnTimeoutError);
+    assert.equal(error.partialText, "so far");
+    return true;
+  });
+  assert.equal((await session.ask("And now?")).assistantText, "still here");
+  await client.shutdown();
+  await model.close();
+});
+
+test("the loop over a stream shows commands and text as they come", async () => {
+  const model = await testing.ScriptedModel.start([[script.exec("echo seen")], "Done."]);
+  const client = await Client.connect(model.clientConfig());
+  const session = await client.startSession({ cwd });
+  const seen: string[] = [];
+  const stream = await session.askStream("Look");
+  for await (const event of stream) {
+    if (event.type === "assistantMessageDelta") seen.push(event.delta);
+    if (event.type === "itemCompleted" && event.item.type === "commandExecution") {
+      seen.push(event.item.aggregatedOutput ?? "");
+    }
+  }
+  assert.deepEqual(seen, ["seen\n", "Done."]);
+  assert.equal((await stream.finish()).assistantText, "Done.");
+  await client.shutdown();
+  await model.close();
+});
+
+test("AppServer checks a request before it is sent", async () => {
+  const server = await AppServer.connect();
+  const { thread } = await server.request(rpcMethods.THREAD_START, { cwd });
+  assert.equal(typeof thread.id, "string");
+  await assert.rejects(
+    server.request(rpcMethods.THREAD_LIST, { limit: "five" as unknown as number }),
+    RpcValidationError,
+  );
+  await server.shutdown();
+});
+
+test("Runtime numbers every message and reports how codex ended", async () => {
+  const connection = await runtime.Runtime.spawn();
+  await connection.request("model/list", {});
+  const numbers: number[] = [];
+  for await (const event of connection.events({ after: 0 })) {
+    numbers.push(event.seq);
+    if (event.kind === "response" && event.method === "model/list") break;
+  }
+  assert.deepEqual(numbers, numbers.map((_, index) => numbers[0]! + index));
+  assert.equal((await connection.shutdown()).gone, true);
+});
+
+test("FileArtifactStore keeps a document on disk", async () => {
+  const store = new artifact.FileArtifactStore(await mkdtemp(join(cwd, "artifacts-")));
+  const saved = await store.save("notes", {
+    text: "# Notes\n",
+    expectedRevision: artifact.EMPTY_REVISION,
+  });
+  assert.equal((await store.load("notes"))?.revision, saved.revision);
+});

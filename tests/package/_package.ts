@@ -1,0 +1,39 @@
+/** The package as its users get it: what `deno publish` uploads, and the tarball that npm's registry of JSR serves. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { ROOT } from "../_codex.ts";
+import { succeed } from "./_run.ts";
+
+/** Name and version, from deno.json. */
+export const PACKAGE: { name: string; version: string } = JSON.parse(
+  await readFile(join(ROOT, "deno.json"), "utf8"),
+);
+
+let published: Promise<Map<string, string>> | undefined;
+
+/**
+ * The files that would be published, by their path in the package, such as `/mod.ts`.
+ * Slow types, undocumented licences and other obstacles of a publication reject.
+ */
+export function publishedFiles(): Promise<Map<string, string>> {
+  return published ??= listFiles();
+}
+
+async function listFiles(): Promise<Map<string, string>> {
+  // Types are checked by `deno task check`; here they would only cost time.
+  const args = ["publish", "--dry-run", "--allow-dirty", "--no-check"];
+  const { output } = await succeed(process.execPath, args, { cwd: ROOT });
+  const root = pathToFileURL(ROOT).href;
+  const files = [...output.matchAll(/^\s*(file:\S+) \([\d.]+\w+\)$/gm)].map((match) => match[1]!);
+  if (files.length === 0) throw new Error(`no files in the list of deno publish:\n${output}`);
+  return new Map(files.map((url) => [decodeURI(url.slice(root.length)), decodeURI(url)]));
+}
+
+/** Packs the tarball into `directory`; returns its path. */
+export async function pack(directory: string): Promise<string> {
+  const path = join(directory, "runtime.tgz");
+  await succeed(process.execPath, ["pack", "--allow-dirty", "--output", path], { cwd: ROOT });
+  return path;
+}

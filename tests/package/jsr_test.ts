@@ -1,0 +1,63 @@
+/** The package as Deno gets it: published to a registry, imported by name. */
+import assert from "node:assert/strict";
+import process from "node:process";
+import { test } from "../_harness.ts";
+import { registry } from "./_jsr.ts";
+import { machine } from "./_machine.ts";
+import { PACKAGE, publishedFiles } from "./_package.ts";
+import { PROGRAMS, runProgram } from "./_programs.ts";
+import { succeed } from "./_run.ts";
+
+const LIMIT_MS = 120_000;
+
+test("what is published is the library, its front page and its licence", async () => {
+  const files = [...(await publishedFiles()).keys()];
+  for (const path of ["/mod.ts", "/README.md", "/LICENSE", "/deno.json", "/src/quick_run.ts"]) {
+    assert.ok(files.includes(path), `${path} is missing`);
+  }
+  const others = files.filter((path) =>
+    !/^\/(mod\.ts|README\.md|LICENSE|deno\.json|src\/.+\.ts)$/.test(path) ||
+    /generator|_test\.ts$/.test(path)
+  );
+  assert.deepEqual(others, [], "these files have no place in the package");
+});
+
+test("nothing that is published needs syntax that Node 22 lacks, or another package", async () => {
+  for (const [path, url] of await publishedFiles()) {
+    if (!path.endsWith(".ts")) continue;
+    const text = await Deno.readTextFile(new URL(url));
+    assert.doesNotMatch(text, /^\s*(await )?using \w/m, `${path} has a using declaration`);
+    assert.doesNotMatch(text, /^(import|export) .*"(npm|jsr|node|https?):/m, path);
+  }
+});
+
+test("jsr:@codex/runtime does on Deno what its users expect", {
+  timeoutMs: LIMIT_MS,
+}, async (t) => {
+  await using jsr = await registry();
+  await using user = await machine();
+  const env = { JSR_URL: jsr.url, DENO_DIR: await user.directory("deno") };
+  const specifier = `jsr:${PACKAGE.name}@^${PACKAGE.version}`;
+  for (const name of Object.keys(PROGRAMS)) {
+    await t.step(
+      name,
+      () =>
+        runProgram(name, [process.execPath, "run", "-A"], user.workspace, user, {
+          specifier,
+          env,
+        }),
+    );
+  }
+  await t.step("types are not downloaded to run a program", () => {
+    const types = jsr.requests.filter((path) => /generated\/types\.ts$/.test(path));
+    assert.deepEqual(types, []);
+  });
+  await t.step("the programs type-check against the published types", async () => {
+    const files = Object.keys(PROGRAMS).map((name) => `${name}.ts`);
+    await succeed(process.execPath, ["check", ...files], {
+      cwd: user.workspace,
+      env: { ...user.env, ...env },
+      timeoutMs: LIMIT_MS,
+    });
+  });
+});

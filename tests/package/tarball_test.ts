@@ -1,0 +1,68 @@
+/** The package as Bun and Node get it: JSR serves npm clients the tarball that `deno pack` makes. */
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { bunPath, nodePath } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { machine } from "./_machine.ts";
+import { pack } from "./_package.ts";
+import { PROGRAMS, runProgram } from "./_programs.ts";
+import { succeed } from "./_run.ts";
+
+const LIMIT_MS = 120_000;
+const TYPESCRIPT = "typescript@5.9.3";
+
+test("the tarball in an empty Node project does what its users expect", {
+  timeoutMs: LIMIT_MS,
+}, async (t) => {
+  const node = await nodePath();
+  await using user = await machine();
+  const project = user.workspace;
+  await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
+  const npm = ["install", "--no-audit", "--no-fund", await pack(project)];
+  await succeed("npm", npm, { cwd: project, timeoutMs: LIMIT_MS });
+  for (const name of Object.keys(PROGRAMS)) {
+    await t.step(name, () => runProgram(name, [node], project, user));
+  }
+  await t.step("its declarations type-check with tsc", async () => {
+    await succeed("npm", ["install", "--no-audit", "--no-fund", TYPESCRIPT], {
+      cwd: project,
+      timeoutMs: LIMIT_MS,
+    });
+    const compilerOptions = {
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      target: "es2024",
+      lib: ["esnext", "dom", "dom.iterable", "dom.asynciterable"],
+      module: "nodenext",
+      noEmit: true,
+      skipLibCheck: false,
+      types: [],
+    };
+    // What takes arguments from the command line needs Node's own types, which are not the point here.
+    const files = Object.keys(PROGRAMS).filter((name) => name !== "websocket")
+      .map((name) => `${name}.ts`);
+    await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
+    await succeed(node, ["node_modules/typescript/bin/tsc", "-p", "."], {
+      cwd: project,
+      timeoutMs: LIMIT_MS,
+    });
+  });
+});
+
+test("the tarball in an empty Bun project does what its users expect", {
+  timeoutMs: LIMIT_MS,
+}, async (t) => {
+  const bun = await bunPath();
+  await using user = await machine();
+  const project = user.workspace;
+  await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
+  await succeed(bun, ["add", await pack(project)], {
+    cwd: project,
+    env: user.env,
+    timeoutMs: LIMIT_MS,
+  });
+  for (const name of Object.keys(PROGRAMS)) {
+    await t.step(name, () => runProgram(name, [bun, "run"], project, user));
+  }
+});
