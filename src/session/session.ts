@@ -89,6 +89,7 @@ export class Session implements AsyncDisposable {
     this.#decided = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
     this.#gate = new SessionGate({
+      core: parts.core,
       current: () => this.#current,
       last: () => this.#last,
       tools: parts.profile.tools,
@@ -366,7 +367,7 @@ export class Session implements AsyncDisposable {
         connectionLost: (error, restarting) => this.#lost(error, restarting),
         connectionRestored: () => this.#restore(),
       }),
-      core.approvals.registerThread(threadId, this.#gate),
+      this.#gate.register(threadId),
     );
   }
 

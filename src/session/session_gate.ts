@@ -10,16 +10,21 @@ import type {
   ApprovalRules,
 } from "../approvals/types.ts";
 import type { JsonObject } from "../json.ts";
+import { toolFacts } from "../plugin/_tool_facts.ts";
 import type { HookRun, HookToolInput } from "../plugin/hook_run.ts";
+import type { RuntimeCore } from "../runtime/_core.ts";
+import { SubAgents } from "./_sub_agents.ts";
 import type { DynamicTool } from "./dynamic_tool.ts";
 import { runTool } from "./run_tool.ts";
-import { callOutcome, toolFacts, toolOutcome } from "./_tool_facts.ts";
+import { callOutcome, toolOutcome } from "./_tool_facts.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 import type { TurnRun } from "./turn_run.ts";
 
 /** What a gate knows of its session. */
 export interface SessionGateHost {
+  /** The connection. */
+  core: RuntimeCore;
   /** The turn at work, or `null`. */
   current: () => TurnRun | null;
   /** What the turn before it produced, or `null`. */
@@ -32,11 +37,12 @@ export interface SessionGateHost {
   hooked: () => boolean;
 }
 
-/** One session's part in approvals. It answers for its own thread only. */
+/** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
 export class SessionGate implements ThreadGate {
   /** Who answers this session's questions. */
   declare readonly approvals?: ApprovalHandler | ApprovalRules;
   readonly #host: SessionGateHost;
+  readonly #subAgents: SubAgents;
   #hooks: HookRun | null = null;
   #posts: Promise<void> = Promise.resolve();
   /** Items that post-hooks have heard of; some servers complete an item twice. */
@@ -46,6 +52,19 @@ export class SessionGate implements ThreadGate {
   constructor(host: SessionGateHost) {
     if (host.approvals !== undefined) this.approvals = host.approvals;
     this.#host = host;
+    this.#subAgents = new SubAgents(host.core, {
+      gateOf: (item) => this.#gateWith(item),
+      itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
+    });
+  }
+
+  /** Joins in for the thread, until the returned function is called. */
+  register(threadId: string): () => void {
+    const leave = this.#host.core.approvals.registerThread(threadId, this);
+    return () => {
+      leave();
+      this.#subAgents.close();
+    };
   }
 
   /** A turn begins, with these hooks. */
@@ -55,14 +74,19 @@ export class SessionGate implements ThreadGate {
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
-  async preToolUse(
+  preToolUse(request: ApprovalRequest, options: { signal: AbortSignal }): Promise<GateVerdict> {
+    return this.#judge(request, this.item(request.itemId), options);
+  }
+
+  async #judge(
     request: ApprovalRequest,
-    { signal }: { signal: AbortSignal },
+    item: JsonObject | undefined,
+    options: { signal: AbortSignal },
   ): Promise<GateVerdict> {
     const hooks = this.#hooks;
     if (hooks !== null) {
       if (!hooks.has("preToolUse")) return { type: "continue" };
-      return await hooks.toolPre(toolFacts(request, this.item(request.itemId)), { signal });
+      return await hooks.toolPre(toolFacts(request, item), options);
     }
     if (!this.#host.hooked()) return { type: "continue" };
     // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.
@@ -71,6 +95,7 @@ export class SessionGate implements ThreadGate {
 
   /** An item ended: post-hooks hear of every tool use, asked about or not. */
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void {
+    this.#subAgents.learn(item);
     if (!this.#hooks?.has("postToolUse")) return;
     const facts = toolOutcome(item, { threadId, turnId });
     if (facts !== null) this.#tell(String(item["id"]), facts);
@@ -125,8 +150,27 @@ export class SessionGate implements ThreadGate {
   /** A question was answered. */
   onResolved(audit: ApprovalAudit): void {
     const { threadId, turnId } = audit;
-    if (threadId === null || audit.decidedBy === "tool" || audit.decidedBy === "library") return;
+    if (threadId === null || audit.decidedBy === "tool") return;
     this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
+    if (audit.decidedBy !== "library") return;
+    const message = `A ${audit.type} request was accepted, but declined here: ${audit.reason}`;
+    this.#emit({ type: "warning", threadId, turnId: turnId ?? "", message });
+  }
+
+  /** The same for another thread, whose items are found by `item`. */
+  #gateWith(item: (itemId: string) => JsonObject | undefined): ThreadGate {
+    const { approvals } = this;
+    return {
+      ...(approvals === undefined ? {} : { approvals }),
+      item,
+      preToolUse: (request, options) => {
+        const about = request.itemId === null ? undefined : item(request.itemId);
+        return this.#judge(request, about, options);
+      },
+      runTool: (call, options) => this.runTool(call, options),
+      onRequested: (request) => this.onRequested(request),
+      onResolved: (audit) => this.onResolved(audit),
+    };
   }
 
   /** A call to a tool of this session is no question to anybody; its item tells of it. */
