@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { ConnectionClosedError, MessageTooLargeError } from "../../../src/errors.ts";
+import type { JsonValue } from "../../../src/json.ts";
+import {
+  Connection,
+  type ConnectionHandler,
+  type ConnectionOptions,
+} from "../../../src/rpc/connection.ts";
+import { type MemoryEnd, type MemoryOptions, memoryPair } from "../../../src/transport/memory.ts";
+import { test } from "../../_harness.ts";
+
+interface World {
+  connection: Connection;
+  server: MemoryEnd;
+  /** What the handler heard, in order. */
+  heard: [string, ...unknown[]][];
+  /** What the server received. */
+  received: JsonValue[];
+}
+
+function connect(
+  options: Partial<ConnectionOptions> = {},
+  memory: MemoryOptions = {},
+): World {
+  const { client, server } = memoryPair(memory);
+  const heard: World["heard"] = [];
+  const received: JsonValue[] = [];
+  server.onLine((line) => void received.push(JSON.parse(line)));
+  const handler: ConnectionHandler = {
+    arrived: () => {},
+    delta: (head, text) => void heard.push(["delta", head.itemId, text]),
+    notification: ({ method }) => void heard.push(["notification", method]),
+    request: ({ id, method }) => void heard.push(["request", id, method]),
+    response: ({ id }, method) => void heard.push(["response", id, method]),
+    malformed: (reason) => void heard.push(["malformed", reason]),
+    oversize: (message) => void heard.push(["oversize", message]),
+    sent: (kind) => void heard.push(["sent", kind]),
+    closed: (error) => void heard.push(["closed", error]),
+  };
+  const connection = new Connection(client, handler, {
+    maxMessageBytes: 1 << 20,
+    maxInFlight: 128,
+    requestTimeoutMs: 5_000,
+    ...options,
+  });
+  return { connection, server, heard, received };
+}
+
+test("what the server says after an answer is heard after the caller's onResult", async () => {
+  const { connection, server, heard } = connect();
+  const call = connection.call("thread/start", {}, {
+    onResult: () => void heard.push(["onResult"]),
+  });
+  server.sendBytes(new TextEncoder().encode('{"id":1,"result":{}}\n{"method":"thread/started"}\n'));
+  await call;
+  assert.deepEqual(heard.map(([what]) => what), ["sent", "response", "onResult", "notification"]);
+  await connection.close("done", 0);
+});
+
+test("deltas are cut out of their lines once the item is known", async () => {
+  const { connection, server, heard } = connect();
+  const line = (delta: string) =>
+    JSON.stringify({
+      method: "item/agentMessage/delta",
+      params: { threadId: "T", turnId: "U", itemId: "I", delta },
+    });
+  const call = connection.call("x", {});
+  for (const delta of ["one", "two", "three"]) server.send(line(delta));
+  server.send('{"id":1,"result":null}');
+  await call;
+  assert.deepEqual(heard.slice(1, 4), [
+    ["notification", "item/agentMessage/delta"],
+    ["delta", "I", "two"],
+    ["delta", "I", "three"],
+  ]);
+  await connection.close("done", 0);
+});
+
+test("malformed lines are told and do not stop the connection", async () => {
+  const { connection, server, heard } = connect();
+  const call = connection.call("x", {});
+  server.send("garbage");
+  server.send("[]");
+  server.send('{"id":1,"result":7}');
+  assert.equal(await call, 7);
+  assert.deepEqual(heard.filter(([what]) => what === "malformed").length, 2);
+  await connection.close("done", 0);
+});
+
+test("an answer beyond the limit rejects its call with MessageTooLargeError", async () => {
+  for (const bytes of [true, false]) {
+    const { connection, server, heard } = connect({ maxMessageBytes: 1000 });
+    const big = connection.call("thread/read", {});
+    const small = connection.call("thread/list", {});
+    const answer = JSON.stringify({ id: 1, result: { text: "é".repeat(2000) } });
+    if (bytes) server.sendBytes(new TextEncoder().encode(answer + "\n"));
+    else server.send(answer);
+    server.send('{"id":2,"result":"fine"}');
+    await assert.rejects(big, (error) => {
+      assert.ok(error instanceof MessageTooLargeError);
+      assert.equal(error.limit, 1000);
+      assert.ok(error.bytes > 4000);
+      assert.match(error.message, /thread\/read/);
+      return true;
+    });
+    assert.equal(await small, "fine");
+    assert.equal(heard.filter(([what]) => what === "oversize").length, 1);
+    await connection.close("done", 0);
+  }
+});
+
+test("a message that the transport can't carry is refused before it is sent", async () => {
+  const { connection, received } = connect({}, { maxOutboundBytes: 100 });
+  await assert.rejects(connection.call("x", { text: "é".repeat(60) }), MessageTooLargeError);
+  assert.equal(connection.pendingCalls, 0);
+  assert.deepEqual(received, []);
+  await connection.close("done", 0);
+});
+
+test("the end of the server settles every call at once, with exit status and stderr", async () => {
+  const { connection, server, heard } = connect();
+  const all = [connection.call("a", {}), connection.call("b", {})];
+  server.close({ exit: { code: null, signal: "SIGKILL" }, stderrTail: "boom\n" });
+  for (const call of all) {
+    await assert.rejects(call, (error) => {
+      assert.ok(error instanceof ConnectionClosedError);
+      assert.deepEqual(error.exit, { code: null, signal: "SIGKILL" });
+      assert.equal(error.stderrTail, "boom\n");
+      assert.ok(error.retryable);
+      return true;
+    });
+  }
+  await connection.ended;
+  await assert.rejects(connection.call("c", {}), ConnectionClosedError);
+  await assert.rejects(connection.notify("d"), ConnectionClosedError);
+  connection.respond(0, {});
+  connection.reject(0, { code: 1, message: "" });
+  assert.equal(heard.filter(([what]) => what === "closed").length, 1);
+});
+
+test("a connection that ends within a line tells of the cut", async () => {
+  const { connection, server, heard } = connect();
+  server.sendBytes(new TextEncoder().encode('{"method":"x"}\n{"method":"cu'));
+  server.close();
+  await connection.ended;
+  assert.deepEqual(heard.map(([what]) => what), ["notification", "malformed", "closed"]);
+});
+
+test("close() rejects what waits with an error that is not to be tried again", async () => {
+  const { connection } = connect();
+  const call = connection.call("a", {});
+  const report = await connection.close("The client was shut down.", 0);
+  assert.ok(report.gone);
+  await assert.rejects(call, (error) => {
+    assert.ok(error instanceof ConnectionClosedError);
+    assert.equal(error.retryable, false);
+    assert.match(error.message, /shut down/);
+    return true;
+  });
+});
+
+test("an answer that can't be carried becomes a refusal, so that the server is answered", async () => {
+  const { connection, server, received } = connect();
+  server.send('{"method":"ask","id":0,"params":{}}');
+  await connection.notify("sync");
+  assert.throws(() => connection.respond(0, { big: 1n } as unknown as JsonValue));
+  await connection.notify("sync");
+  await Promise.resolve();
+  assert.ok(received.some((m) => JSON.stringify(m).startsWith('{"id":0,"error"')));
+  await connection.close("done", 0);
+});
