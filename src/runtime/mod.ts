@@ -20,3 +20,5 @@ export type { EventFilter } from "./event_log.ts";
 export type { ServerInfo } from "./handshake.ts";
 export type { LatencySummary, RuntimeMetrics } from "./metrics.ts";
 export type { ItemState, RuntimeState, ThreadState, TurnState } from "./state.ts";
+export { diagnose } from "./diagnose.ts";
+export type * from "./_diagnosis_types.ts";
