@@ -32,8 +32,10 @@ export interface OversizeMessage {
 
 /** Receives what the server says. No method may throw; each runs before the next line is read. */
 export interface ConnectionHandler {
-  /** The next text of an item; the text is cut out with `deltaText(line, head)`. */
-  delta(head: DeltaHead, line: string): void;
+  /** Bytes came; what is told until the next call was in them. */
+  arrived(): void;
+  /** The next text of an item, and the line that told it. */
+  delta(head: DeltaHead, text: string, line: string): void;
   /** News; `size` is the line's length. */
   notification(message: RpcNotification, size: number): void;
   /** A question. */
@@ -101,7 +103,7 @@ export class Connection {
     this.#options = options;
     this.#ended = new Promise((resolve) => this.#markEnded = resolve);
     this.#framer = new LineFramer(options.maxMessageBytes, {
-      line: (text) => this.#line(text),
+      line: (text, start, end) => this.#line(text, start, end),
       tooLong: (bytes, head, tail) => this.#tooLong(bytes, head, tail),
     });
     this.#writer = new CoalescingWriter((text) => transport.write(text));
@@ -112,6 +114,7 @@ export class Connection {
     transport.start({
       bytes: (chunk) => {
         this.bytesIn += chunk.length;
+        handler.arrived();
         this.#framer.push(chunk);
       },
       text: (message) => this.#text(message),
@@ -217,22 +220,25 @@ export class Connection {
 
   #text(message: string): void {
     this.bytesIn += message.length;
+    this.#handler.arrived();
     const limit = this.#options.maxMessageBytes;
     if (message.length * 3 > limit) {
       const bytes = utf8Length(message);
       if (bytes > limit) return this.#tooLong(bytes, message.slice(0, 4096), message.slice(-2048));
     }
-    if (message.trim() !== "") this.#line(message);
+    if (message.trim() !== "") this.#line(message, 0, message.length);
   }
 
-  #line(line: string): void {
-    const head = this.#deltas.match(line);
-    if (head !== null) return this.#handler.delta(head, line);
+  #line(block: string, start: number, end: number): void {
+    const deltas = this.#deltas;
+    const known = deltas.read(block, start, end);
+    const line = block.slice(start, end);
+    if (known) return this.#handler.delta(deltas.head, deltas.text, line);
     const message = decode(line);
     switch (message.kind) {
       case "notification":
         if (message.params["delta"] !== undefined) {
-          this.#deltas.learn(line, message.method, message.params);
+          deltas.learn(line, message.method, message.params);
         }
         return this.#handler.notification(message, line.length);
       case "response":

@@ -1,8 +1,8 @@
 /**
- * Text deltas without parsing them.
+ * Text deltas without parsing their lines.
  *
- * In a flood nearly every line is the next delta of the same item: the same bytes up to the text. Those lines are
- * recognised by their head, and the text is cut out; only lines with escapes are parsed.
+ * In a flood nearly every line is the next delta of an item that is known: the same characters up to the text. Such a
+ * line is recognised by its head, and only the text is cut out of it.
  * @module
  */
 import type { JsonObject } from "../json.ts";
@@ -17,38 +17,43 @@ export interface DeltaHead {
   readonly turnId: string;
   /** The item. */
   readonly itemId: string;
-  /** The line up to the text. */
+  /** The line up to the text; empty for deltas that can only be parsed. */
   readonly text: string;
 }
 
-const MARK = '"delta":"';
-const QUOTE = 34;
 const BRACE = 125;
 const COMMA = 44;
-/** Heads kept; a thousand sessions stream at once at most. */
-const MAX_HEADS = 2048;
+const EMITTED = '"emittedAtMs":';
+/** The digits of a time in milliseconds, and the end of the message. */
+const LONGEST_EMITTED = EMITTED.length + 24;
+/** Threads whose heads are kept; a thousand sessions stream at once at most. */
+const MAX_THREADS = 2048;
+/** Items of one thread that stream at once, such as the outputs of several commands. */
+const MAX_ITEMS = 4;
 
 /** Learns the heads of delta lines, and reads the lines that begin with one. */
 export class DeltaReader {
-  #last: DeltaHead | null = null;
-  readonly #heads: Map<string, DeltaHead> = new Map();
+  /** Whose text it is; set by {@linkcode read}. */
+  head: DeltaHead = { method: "", threadId: "", turnId: "", itemId: "", text: "" };
+  /** The text; set by {@linkcode read}. */
+  text = "";
+  readonly #heads: Map<string, DeltaHead[]> = new Map();
+  /** Where the thread's id stands in lines of the newest head. */
+  #idStart = 0;
+  #idEnd = 0;
 
-  /** The head of a line whose text can be cut out with {@linkcode deltaText}, else `null`. */
-  match(line: string): DeltaHead | null {
-    let head = this.#last;
-    if (head === null) return null;
-    if (!line.startsWith(head.text)) {
-      const mark = line.indexOf(MARK);
-      if (mark < 0) return null;
-      const known = this.#heads.get(line.slice(0, mark + MARK.length));
-      if (known === undefined) return null;
-      this.#last = head = known;
-    }
-    const start = head.text.length;
-    const end = line.indexOf('"', start);
-    if (end < 0 || !endsLikeDelta(line, end)) return null;
-    const escape = line.indexOf("\\", start);
-    return escape >= 0 && escape < end ? null : head;
+  /**
+   * Reads the line that stands in `block` from `start` to `end` into `head` and `text`; `false` when it is anything but
+   * the next delta of a known item.
+   */
+  read(block: string, start: number, end: number): boolean {
+    const head = this.#find(block, start);
+    if (head === null) return false;
+    const text = readText(block, start + head.text.length, end);
+    if (text === null) return false;
+    this.head = head;
+    this.text = text;
+    return true;
   }
 
   /** Remembers the head of a delta that was parsed, if its line is written the way the server writes them. */
@@ -58,27 +63,59 @@ export class DeltaReader {
       typeof delta !== "string" || typeof threadId !== "string" || typeof turnId !== "string" ||
       typeof itemId !== "string"
     ) return;
-    const text =
-      `{"method":${JSON.stringify(method)},"params":{"threadId":${JSON.stringify(threadId)},` +
-      `"turnId":${JSON.stringify(turnId)},"itemId":${JSON.stringify(itemId)},${MARK}`;
+    const before = `{"method":${JSON.stringify(method)},"params":{"threadId":"`;
+    // Joined, not added up: comparing with a rope would flatten it again and again.
+    const text = [
+      before,
+      JSON.stringify(threadId).slice(1),
+      `,"turnId":${JSON.stringify(turnId)},"itemId":${JSON.stringify(itemId)},"delta":"`,
+    ].join("");
     if (!line.startsWith(text)) return;
-    if (this.#heads.size >= MAX_HEADS) this.#heads.clear();
-    this.#last = { method, threadId, turnId, itemId, text };
-    this.#heads.set(text, this.#last);
+    const head = { method, threadId, turnId, itemId, text };
+    const others = this.#heads.get(threadId)?.filter((other) => other.text !== text) ?? [];
+    if (this.#heads.size >= MAX_THREADS) this.#heads.clear();
+    this.#heads.set(threadId, [head, ...others].slice(0, MAX_ITEMS));
+    this.head = head;
+    this.#idStart = before.length;
+    this.#idEnd = before.length + threadId.length;
+  }
+
+  #find(block: string, start: number): DeltaHead | null {
+    if (standsAt(block, start, this.head.text)) return this.#idEnd === 0 ? null : this.head;
+    // Most likely another thread's, with its id in the same place.
+    const known = this.#heads.get(block.slice(start + this.#idStart, start + this.#idEnd));
+    return known?.find((head) => standsAt(block, start, head.text)) ?? null;
   }
 }
 
-/** The text of a line that {@linkcode DeltaReader.match} recognised. */
-export function deltaText(line: string, head: DeltaHead): string {
-  const start = head.text.length;
-  return line.slice(start, line.indexOf('"', start));
+/** The text that begins at `from` in a line that ends at `end`; `null` when the line goes on as no delta does. */
+function readText(block: string, from: number, end: number): string | null {
+  const quote = block.indexOf('"', from);
+  const text = block.slice(from, quote);
+  if (!text.includes("\\")) return endsLikeDelta(block, quote, end) ? text : null;
+  const last = block.lastIndexOf('"}', end);
+  return endsLikeDelta(block, last, end) ? unescape(block.slice(from - 1, last + 1)) : null;
 }
 
 /** After the text: the end of `params`, and nothing else but the time of emission. */
-function endsLikeDelta(line: string, quote: number): boolean {
-  if (line.charCodeAt(quote) !== QUOTE || line.charCodeAt(quote + 1) !== BRACE) return false;
-  const next = line.charCodeAt(quote + 2);
-  if (next === BRACE) return line.length === quote + 3;
-  return next === COMMA && line.startsWith('"emittedAtMs":', quote + 3) &&
-    line.charCodeAt(line.length - 1) === BRACE && line.length < quote + 48;
+function endsLikeDelta(block: string, quote: number, end: number): boolean {
+  const rest = quote + 2;
+  if (quote < 0 || rest >= end || block.charCodeAt(quote + 1) !== BRACE) return false;
+  if (block.charCodeAt(rest) === BRACE) return rest + 1 === end;
+  return block.charCodeAt(rest) === COMMA && block.startsWith(EMITTED, rest + 1) &&
+    block.charCodeAt(end - 1) === BRACE && end - rest < LONGEST_EMITTED;
+}
+
+/** Like `startsWith`, which compares long texts character by character on V8. */
+function standsAt(block: string, start: number, text: string): boolean {
+  return block.slice(start, start + text.length) === text;
+}
+
+function unescape(literal: string): string | null {
+  try {
+    const text: unknown = JSON.parse(literal);
+    return typeof text === "string" ? text : null;
+  } catch {
+    return null;
+  }
 }

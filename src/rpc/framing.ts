@@ -5,8 +5,8 @@
 
 /** Receives whole lines. */
 export interface LineSink {
-  /** A line without its newline. Never blank. */
-  line(text: string): void;
+  /** A line without its newline, never blank: what stands in `text` from `start` to `end`. */
+  line(text: string, start: number, end: number): void;
   /** A line longer than the limit was skipped; `head` and `tail` are its first and last bytes as text. */
   tooLong(bytes: number, head: string, tail: string): void;
 }
@@ -14,6 +14,8 @@ export interface LineSink {
 const NEWLINE = 10;
 /** Below this size a chunk holds few lines, and looking for runs of ASCII costs more than it saves. */
 const RUN_THRESHOLD = 4096;
+/** Set in a byte that is not ASCII, for four bytes at once. */
+const HIGH_BITS = 0x80808080 | 0;
 const HEAD_BYTES = 4096;
 const TAIL_BYTES = 2048;
 
@@ -100,7 +102,8 @@ export class LineFramer {
     const bytes = this.#parts.length === 1 ? this.#parts[0]! : join(this.#parts, this.#partBytes);
     this.#parts = [];
     this.#partBytes = 0;
-    this.#emit(this.#decoder.decode(bytes));
+    const line = this.#decoder.decode(bytes);
+    this.#emit(line, 0, line.length);
   }
 
   /** Whole lines: `block` ends with a newline. */
@@ -135,7 +138,7 @@ export class LineFramer {
         const line = text.slice(start, newline);
         this.#sink.tooLong(utf8Length(line), line.slice(0, HEAD_BYTES), line.slice(-TAIL_BYTES));
       } else if (newline > start) {
-        this.#emit(text.slice(start, newline));
+        this.#emit(text, start, newline);
       }
       start = newline + 1;
     }
@@ -146,8 +149,8 @@ export class LineFramer {
       utf8Length(text.slice(start, end)) > this.#maxBytes;
   }
 
-  #emit(line: string): void {
-    if (line.length > 2 || line.trim() !== "") this.#sink.line(line);
+  #emit(text: string, start: number, end: number): void {
+    if (end - start > 2 || text.slice(start, end).trim() !== "") this.#sink.line(text, start, end);
   }
 }
 
@@ -160,7 +163,7 @@ export function utf8Length(text: string): number {
     bytes += unit < 0x800 ? 1 : 2;
     if (unit >= 0xd800 && unit <= 0xdbff) {
       const next = text.charCodeAt(i + 1);
-      if (next >= 0xdc00 && next <= 0xdfff) i++, bytes--;
+      if (next >= 0xdc00 && next <= 0xdfff) i++;
     }
   }
   return bytes;
@@ -173,11 +176,15 @@ function firstNonAscii(bytes: Uint8Array, from: number): number {
     if (bytes[i]! > 0x7f) return i;
     i++;
   }
-  const words = (end - i) >> 2;
+  const words = ((end - i) >> 4) << 2;
   if (words > 0) {
-    const view = new Uint32Array(bytes.buffer, bytes.byteOffset + i, words);
+    const view = new Int32Array(bytes.buffer, bytes.byteOffset + i, words);
     let w = 0;
-    while (w < words && (view[w]! & 0x80808080) === 0) w++;
+    while (
+      w < words && ((view[w]! | view[w + 1]! | view[w + 2]! | view[w + 3]!) & HIGH_BITS) === 0
+    ) {
+      w += 4;
+    }
     i += w << 2;
   }
   while (i < end && bytes[i]! <= 0x7f) i++;

@@ -13,7 +13,7 @@ import type { CallOptions } from "../rpc/pending_calls.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
 import { brokerHost } from "./_broker_host.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { EventLog, type LogRecord, textOf } from "./event_log.ts";
+import { EventLog, type LogRecord, type RecordHead } from "./event_log.ts";
 import { handshake, type ServerInfo } from "./handshake.ts";
 import { headOf } from "./message_head.ts";
 import { MetricsCounter } from "./metrics.ts";
@@ -73,6 +73,9 @@ export class RuntimeCore implements ConnectionHandler {
   #final: unknown = null;
   #restoring: Promise<void> = Promise.resolve();
   #shutdown: Promise<ShutdownReport> | null = null;
+  /** When the bytes came that are being read: the clock is not asked for every message in them. */
+  #arrivedAt = 0;
+  #arrivedDate = 0;
   /** The account's limits as last told; failed turns take their reset time from it. */
   rateLimits: JsonObject | undefined;
 
@@ -143,12 +146,12 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   /** Calls the server that is there now, also before its threads have been resumed. */
-  callNow(
+  async callNow(
     method: string,
     params: JsonValue | undefined,
     options: CallOptions = {},
   ): Promise<JsonValue> {
-    return this.#live().call(method, params, options);
+    return await this.#live().call(method, params, options);
   }
 
   /** Tells the server something. */
@@ -252,16 +255,25 @@ export class RuntimeCore implements ConnectionHandler {
 
   // What the server says. Each method runs before the next line is read.
 
-  delta(head: DeltaHead, line: string): void {
-    this.metrics.received(line.length);
-    this.log.append("inbound", "notification", head, line, line.length, head);
-    this.routes.get(head.threadId)?.delta(head, line);
+  arrived(): void {
+    this.#arrivedAt = performance.now();
+    this.#arrivedDate = Date.now();
+  }
+
+  delta(head: DeltaHead, text: string, line: string): void {
+    const size = line.length;
+    this.metrics.received(size, this.#arrivedAt);
+    this.log.append("inbound", "notification", head, line, size, this.#arrivedDate, head, text);
+    this.routes.get(head.threadId)?.delta(head, text);
   }
 
   notification(message: RpcNotification, size: number): void {
-    this.metrics.received(size);
+    this.metrics.received(size, this.#arrivedAt);
     const head = headOf(message.method, undefined, message.params);
-    this.log.append("inbound", "notification", head, message.raw, size, deltaHead(message, head));
+    const delta = deltaOf(message, head);
+    const text = delta === null ? "" : message.params["delta"] as string;
+    const at = this.#arrivedDate;
+    this.log.append("inbound", "notification", head, message.raw, size, at, delta, text);
     const threadId = head.threadId;
     if (message.method === "serverRequest/resolved") {
       const id = message.params["requestId"];
@@ -274,14 +286,15 @@ export class RuntimeCore implements ConnectionHandler {
       if (isJsonObject(limits)) this.rateLimits = limits;
     }
     if (threadId === undefined) return;
-    this.routes.get(threadId)?.notification(message);
+    // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
     if (message.method === "turn/completed" && head.turnId !== undefined) {
       this.approvals.turnEnded(threadId, head.turnId);
     }
+    this.routes.get(threadId)?.notification(message);
   }
 
   request(message: RpcRequest, size: number): void {
-    this.metrics.received(size);
+    this.metrics.received(size, this.#arrivedAt);
     const connection = this.#connection;
     const head = headOf(message.method, message.id, message.params);
     this.log.append("inbound", "serverRequest", head, message.raw, size);
@@ -297,7 +310,7 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   response(message: RpcResponse, method: string | undefined, size: number): void {
-    this.metrics.received(size);
+    this.metrics.received(size, this.#arrivedAt);
     if (method === undefined) this.metrics.unmatched++;
     this.log.append(
       "inbound",
@@ -421,10 +434,9 @@ export class RuntimeCore implements ConnectionHandler {
 
   #fold(record: LogRecord): void {
     this.#folded = record.seq;
-    if (record.delta !== null) return this.#projection.applyDelta(record.delta, textOf(record));
-    if (record.direction !== "inbound" || typeof record.body !== "object" || record.body === null) {
-      return;
-    }
+    if (record.delta !== null) return this.#projection.applyDelta(record.delta, record.text);
+    const known = record.direction === "inbound" || record.kind === "connection";
+    if (!known || typeof record.body !== "object" || record.body === null) return;
     this.#projection.apply({
       kind: record.kind,
       method: record.head.method,
@@ -433,12 +445,12 @@ export class RuntimeCore implements ConnectionHandler {
   }
 }
 
-/** A delta that had to be decoded merges like the others. */
-function deltaHead(message: RpcNotification, head: ReturnType<typeof headOf>): DeltaHead | null {
+/** A delta that had to be decoded merges like the others, unless it tells more than its text. */
+function deltaOf({ method, params }: RpcNotification, head: RecordHead): DeltaHead | null {
   const { threadId, turnId, itemId } = head;
-  if (typeof message.params["delta"] !== "string") return null;
+  if (typeof params["delta"] !== "string" || Object.keys(params).length > 4) return null;
   if (threadId === undefined || turnId === undefined || itemId === undefined) return null;
-  return { method: message.method, threadId, turnId, itemId, text: "" };
+  return { method, threadId, turnId, itemId, text: "" };
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../json.ts";
-import { type DeltaHead, deltaText } from "../rpc/delta_reader.ts";
+import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
 
 /** What a reader wants to see. All given conditions must hold. */
@@ -42,12 +42,14 @@ export interface LogRecord {
   /** The message; the undecoded line for deltas. */
   readonly body: JsonValue | undefined;
   readonly size: number;
-  /** Set when `body` is the line of a delta. */
+  /** Set for text deltas, whose body may be the line that told them. */
   readonly delta: DeltaHead | null;
+  /** The text of a delta. */
+  readonly text: string;
 }
 
 /** Records behind which a reader gets deltas merged. */
-const BEHIND = 256;
+const BEHIND = 1024;
 /** Deltas merged into one envelope at most. */
 const MAX_MERGE = 4096;
 
@@ -93,19 +95,22 @@ export class EventLog {
     head: RecordHead,
     body: JsonValue | undefined,
     size: number,
+    at: number = Date.now(),
     delta: DeltaHead | null = null,
+    text = "",
   ): number {
     const seq = this.#next++;
     if (seq - this.#oldest >= this.#capacity) this.#evict();
     this.#ring[seq % this.#capacity] = {
       seq,
-      at: Date.now(),
+      at,
       direction,
       kind,
       head,
       body,
       size,
       delta,
+      text,
     };
     this.#bytes += size;
     while (this.#bytes > this.#maxBytes && this.#oldest < seq) this.#evict();
@@ -217,13 +222,13 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
   /** Joins the deltas that follow directly in this reader's view. */
   #merged(first: LogRecord): EventEnvelope {
     const log = this.#log;
-    const texts = [textOf(first)];
+    const texts = [first.text];
     let last = first;
     while (this.#cursor <= log.newest && texts.length < MAX_MERGE) {
       const record = log.at(this.#cursor)!;
       if (this.#wants(record)) {
         if (record.delta === null || !sameItem(record.delta, first.delta!)) break;
-        texts.push(textOf(record));
+        texts.push(record.text);
         last = record;
       }
       this.#cursor++;
@@ -243,13 +248,6 @@ function sameItem(a: DeltaHead, b: DeltaHead): boolean {
   return a === b ||
     (a.itemId === b.itemId && a.turnId === b.turnId && a.threadId === b.threadId &&
       a.method === b.method);
-}
-
-/** The text of a delta's record, whose body is its line, or its message where the line had escapes. */
-export function textOf(record: LogRecord): string {
-  if (typeof record.body === "string") return deltaText(record.body, record.delta!);
-  const params = (record.body as JsonObject)["params"] as JsonObject;
-  return params["delta"] as string;
 }
 
 function lagged(from: number, to: number): EventEnvelope {
@@ -275,7 +273,8 @@ class Envelope implements EventEnvelope {
   declare readonly turnId?: string;
   declare readonly itemId?: string;
   #body: JsonValue | undefined;
-  #encoded: boolean;
+  /** Whose body is still a line. */
+  #encoded: LogRecord | null;
 
   constructor(record: LogRecord) {
     this.seq = record.seq;
@@ -289,13 +288,13 @@ class Envelope implements EventEnvelope {
     if (turnId !== undefined) this.turnId = turnId;
     if (itemId !== undefined) this.itemId = itemId;
     this.#body = record.body;
-    this.#encoded = record.delta !== null && typeof record.body === "string";
+    this.#encoded = record.delta !== null && typeof record.body === "string" ? record : null;
   }
 
   get message(): JsonValue {
-    if (this.#encoded) {
-      this.#body = JSON.parse(this.#body as string) as JsonValue;
-      this.#encoded = false;
+    if (this.#encoded !== null) {
+      this.#body = decodeDelta(this.#encoded);
+      this.#encoded = null;
     }
     return this.#body ?? null;
   }
@@ -318,9 +317,22 @@ class MergedEnvelope extends Envelope {
   }
 
   override get message(): JsonValue {
-    const { method, threadId, turnId, itemId } = this.#delta;
-    return { method, params: { threadId, turnId, itemId, delta: this.#text } };
+    return deltaMessage(this.#delta, this.#text);
   }
+}
+
+/** The message of a delta; the parts of its line that nobody looked at may be damaged. */
+function decodeDelta({ body, delta, text }: LogRecord): JsonValue {
+  try {
+    return JSON.parse(body as string);
+  } catch {
+    return deltaMessage(delta!, text);
+  }
+}
+
+function deltaMessage(head: DeltaHead, delta: string): JsonValue {
+  const { method, threadId, turnId, itemId } = head;
+  return { method, params: { threadId, turnId, itemId, delta } };
 }
 
 /** An envelope as plain data, for logs and the wire. */

@@ -103,10 +103,10 @@ export class MetricsCounter {
     this.#start = now();
   }
 
-  /** A message came. */
-  received(size: number): void {
+  /** A message came, now or at a known time on the counter's clock. */
+  received(size: number, at: number = this.#now()): void {
     this.#sizeIn += size;
-    this.#in.add(this.#second());
+    this.#in.add(this.#second(at));
   }
 
   /** A message was sent. */
@@ -148,8 +148,8 @@ export class MetricsCounter {
     };
   }
 
-  #second(): number {
-    return Math.floor((this.#now() - this.#start) / 1000);
+  #second(at: number = this.#now()): number {
+    return Math.floor((at - this.#start) / 1000);
   }
 }
 

@@ -42,6 +42,12 @@ export interface DeltaKey {
   readonly itemId: string;
 }
 
+/** Text of one item that is not folded in yet. */
+interface HeldText {
+  readonly key: DeltaKey;
+  text: string;
+}
+
 /** Characters of text held back before they are folded in. */
 const HELD_CHARACTERS = 65_536;
 
@@ -54,7 +60,9 @@ export class StateProjection {
   /** In order of use, least recent first. */
   readonly #threads: Map<string, ThreadState> = new Map();
   /** The newest run of deltas of each thread. */
-  readonly #held: Map<string, { key: DeltaKey; text: string }> = new Map();
+  readonly #held: Map<string, HeldText> = new Map();
+  /** The one that grew last; in a flood it is the next one too. */
+  #growing: HeldText | null = null;
   #dropped = 0;
   #snapshot: RuntimeState | null = null;
 
@@ -92,17 +100,24 @@ export class StateProjection {
 
   /** Folds in the next text of an item. */
   applyDelta(head: DeltaKey, delta: string): void {
+    const growing = this.#growing;
+    if (growing !== null && growing.key === head && growing.text.length < HELD_CHARACTERS) {
+      growing.text += delta;
+      return;
+    }
     this.#snapshot = null;
     const held = this.#held.get(head.threadId);
     if (held !== undefined) {
       if (sameItem(held.key, head) && held.text.length < HELD_CHARACTERS) {
         held.text += delta;
+        this.#growing = held;
         return;
       }
       this.#fold(head.threadId);
     }
     if (this.#held.size >= this.#bounds.threads) this.#foldAll();
-    this.#held.set(head.threadId, { key: head, text: delta });
+    this.#growing = { key: head, text: delta };
+    this.#held.set(head.threadId, this.#growing);
   }
 
   /** The state now. Costs nothing when nothing has changed since the last call. */
@@ -131,6 +146,7 @@ export class StateProjection {
     const held = this.#held.get(threadId);
     if (held === undefined) return;
     this.#held.delete(threadId);
+    if (this.#growing === held) this.#growing = null;
     const { method, turnId, itemId } = held.key;
     const delta = { method, turnId, itemId, delta: held.text, index: null };
     this.#put(

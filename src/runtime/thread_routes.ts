@@ -10,7 +10,7 @@ import type { RpcNotification } from "../rpc/envelope.ts";
 /** Listens to one thread. Methods run on the read loop: they must be quick, and must not throw. */
 export interface ThreadRoute {
   /** The next text of an item. */
-  delta(head: DeltaHead, line: string): void;
+  delta(head: DeltaHead, text: string): void;
   /** Any other news of the thread. */
   notification(message: RpcNotification): void;
   /** News of the thread was too large to be read. */

@@ -4,66 +4,74 @@
  */
 import type { TurnEvent } from "./turn_event.ts";
 
-/** Events behind which a reader gets adjacent deltas merged. */
-const BEHIND = 256;
+/** Events behind which a reader gets adjacent deltas merged; one chunk of the pipe holds fewer. */
+const BEHIND = 1024;
 /** Pieces of a merged delta before they are joined. */
 const JOIN_AT = 256;
 
 type DeltaEvent = Extract<TurnEvent, { delta: string }>;
+type Result = IteratorResult<TurnEvent, undefined>;
 
 /** A queue with one reader. A reader that falls behind gets adjacent deltas of an item as one; nothing else changes. */
 export class EventQueue {
   #events: TurnEvent[] = [];
   #head = 0;
   /** More text for the last queued event, which is a delta that nobody has seen yet. */
+  #text = "";
   #pieces: string[] = [];
   #ended = false;
-  #waiting: (() => void)[] = [];
+  #waiting: ((result: Result) => void)[] = [];
 
   /** Adds an event. */
   push(event: TurnEvent): void {
     if (this.#ended) return;
+    const reader = this.#waiting.shift();
+    if (reader !== undefined) return reader({ done: false, value: event });
     if ("delta" in event && this.#events.length - this.#head > BEHIND && this.#merge(event)) return;
     this.#settleTail();
     this.#events.push(event);
-    this.#wake();
   }
 
   /** No more events will come. */
   end(): void {
     this.#ended = true;
-    this.#wake();
+    for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
   }
 
   /** Forgets what is queued, and ends. */
   discard(): void {
     this.#events = [];
     this.#head = 0;
+    this.#text = "";
     this.#pieces = [];
     this.end();
   }
 
   /** The next event; `null` after the last. */
   async next(): Promise<TurnEvent | null> {
-    while (this.#head === this.#events.length) {
-      if (this.#ended) return null;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return (await this.read()).value ?? null;
+  }
+
+  /** The next event, for iterators. */
+  read(): Promise<Result> {
+    if (this.#head < this.#events.length) {
+      return Promise.resolve({ done: false, value: this.#take() });
     }
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #take(): TurnEvent {
     if (this.#head === this.#events.length - 1) this.#settleTail();
-    const event = this.#events[this.#head]!;
-    this.#head++;
+    const event = this.#events[this.#head++]!;
     if (this.#head === this.#events.length) {
       this.#events = [];
       this.#head = 0;
-    } else if (this.#head > 1024 && this.#head * 2 > this.#events.length) {
+    } else if (this.#head > BEHIND && this.#head * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#head);
       this.#head = 0;
     }
     return event;
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
   }
 
   #merge(event: DeltaEvent): boolean {
@@ -74,16 +82,22 @@ export class EventQueue {
     if (
       last.type === "reasoningDelta" && event.type === "reasoningDelta" && last.part !== event.part
     ) return false;
-    if (this.#pieces.push(event.delta) >= JOIN_AT) this.#settleTail();
+    if (this.#pieces.push(event.delta) >= JOIN_AT) this.#join();
     return true;
   }
 
+  /** Joining makes flat text; adding up would keep a node for every piece. */
+  #join(): void {
+    this.#text += this.#pieces.join("");
+    this.#pieces = [];
+  }
+
   #settleTail(): void {
-    if (this.#pieces.length === 0) return;
+    if (this.#pieces.length > 0) this.#join();
+    if (this.#text === "") return;
     const index = this.#events.length - 1;
     const last = this.#events[index] as DeltaEvent;
-    // Joining makes one flat string; adding up would keep a node for every piece.
-    this.#events[index] = { ...last, delta: [last.delta, ...this.#pieces].join("") };
-    this.#pieces = [];
+    this.#events[index] = { ...last, delta: last.delta + this.#text };
+    this.#text = "";
   }
 }

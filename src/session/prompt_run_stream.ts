@@ -82,10 +82,7 @@ export class PromptRunStream<Output = unknown>
   /** Iterates the events. Leaving the loop early interrupts the turn. */
   [Symbol.asyncIterator](): AsyncIterator<TurnEvent> {
     return {
-      next: async () => {
-        const event = await this.#queue.next();
-        return event === null ? { done: true, value: undefined } : { done: false, value: event };
-      },
+      next: () => this.#queue.read(),
       return: async () => {
         await this.#leave();
         return { done: true, value: undefined };
