@@ -2,7 +2,6 @@
  * What {@linkcode diagnose} finds out.
  * @module
  */
-import type { RuntimeName } from "../transport/_platform.ts";
 
 /** Everything a bug report needs, and nothing secret: no keys, names, prompts or values of variables. */
 export interface Diagnosis {
@@ -37,7 +36,7 @@ export interface DiagnosedProblem {
 /** Where a script runs. */
 export interface DiagnosedHost {
   /** The runtime. */
-  readonly runtime: RuntimeName;
+  readonly runtime: "deno" | "bun" | "node" | "workerd" | "browser";
   /** Its version; `null` when it tells none. */
   readonly runtimeVersion: string | null;
   /** Operating system in Node's spelling. */
