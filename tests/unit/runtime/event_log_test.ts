@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import type { JsonObject } from "../../../src/json.ts";
+import type { DeltaHead } from "../../../src/rpc/delta_reader.ts";
+import type { EventEnvelope } from "../../../src/runtime/event_envelope.ts";
+import { type EventFilter, EventLog } from "../../../src/runtime/event_log.ts";
+import { test } from "../../_harness.ts";
+
+interface Ids {
+  threadId?: string;
+  turnId?: string;
+  itemId?: string;
+}
+
+function news(log: EventLog, method: string, ids: Ids = {}, size = 10): number {
+  return log.append("inbound", "notification", { method, ...ids }, { method, params: {} }, size);
+}
+
+function delta(log: EventLog, itemId: string, text: string): void {
+  const method = "item/agentMessage/delta";
+  const ids = { threadId: "T", turnId: "U", itemId };
+  const params = { ...ids, delta: text };
+  const line = JSON.stringify({ method, params });
+  const head: DeltaHead = { method, ...ids, text: line.slice(0, line.indexOf(text)) };
+  log.append("inbound", "notification", head, line, line.length, Date.now(), head, text);
+}
+
+async function all(log: EventLog, filter: EventFilter = { after: 0 }): Promise<EventEnvelope[]> {
+  log.close();
+  const envelopes: EventEnvelope[] = [];
+  for await (const envelope of log.read(filter)) envelopes.push(envelope);
+  return envelopes;
+}
+
+function textOf(envelope: EventEnvelope): string {
+  return ((envelope.message as JsonObject)["params"] as JsonObject)["delta"] as string;
+}
+
+test("messages are numbered from 1 without gaps and kept in order", async () => {
+  const log = new EventLog(100, 1 << 20, () => {});
+  for (let i = 1; i <= 5; i++) assert.equal(news(log, `m${i}`), i);
+  assert.equal(log.newest, 5);
+  assert.equal(log.oldest, 1);
+  const envelopes = await all(log);
+  assert.deepEqual(envelopes.map(({ seq, method }) => [seq, method]), [
+    [1, "m1"],
+    [2, "m2"],
+    [3, "m3"],
+    [4, "m4"],
+    [5, "m5"],
+  ]);
+});
+
+test("the oldest go first, by number and by bytes, and are seen once on their way out", () => {
+  for (const [messages, bytes] of [[3, 1 << 20], [1000, 35]] as const) {
+    const evicted: number[] = [];
+    const log = new EventLog(messages, bytes, ({ seq }) => evicted.push(seq));
+    for (let i = 0; i < 10; i++) news(log, "m");
+    assert.deepEqual(evicted, [1, 2, 3, 4, 5, 6, 7]);
+    assert.equal(log.oldest, 8);
+    assert.equal(log.bytes, 30);
+    assert.equal(log.at(7), undefined);
+    assert.equal(log.at(8)?.seq, 8);
+    assert.equal(log.at(11), undefined);
+  }
+});
+
+test("a message larger than the log is kept until the next one", () => {
+  const log = new EventLog(10, 100, () => {});
+  news(log, "small");
+  news(log, "huge", {}, 1000);
+  assert.equal(log.oldest, 2);
+  news(log, "small");
+  assert.equal(log.oldest, 3);
+});
+
+test("filters hold together", async () => {
+  const log = new EventLog(100, 1 << 20, () => {});
+  news(log, "a", { threadId: "T1", turnId: "U1" });
+  news(log, "b", { threadId: "T1", turnId: "U2" });
+  news(log, "a", { threadId: "T2", turnId: "U3" });
+  news(log, "a");
+  const seqs = async (filter: EventFilter) =>
+    (await all(log, { after: 0, ...filter })).map(({ seq }) => seq);
+  assert.deepEqual(await seqs({ threadId: "T1" }), [1, 2]);
+  assert.deepEqual(await seqs({ turnId: "U3" }), [3]);
+  assert.deepEqual(await seqs({ methods: ["a"] }), [1, 3, 4]);
+  assert.deepEqual(await seqs({ methods: ["a", "b"], threadId: "T1" }), [1, 2]);
+  assert.deepEqual(await seqs({ methods: [] }), []);
+  assert.deepEqual(await seqs({ threadId: "T1", after: 1 }), [2]);
+  assert.deepEqual(await seqs({ after: 4 }), []);
+});
+
+test("a reader without a cursor begins with the next message", async () => {
+  const log = new EventLog(100, 1 << 20, () => {});
+  news(log, "before");
+  const reader = log.read();
+  const first = reader.next();
+  news(log, "after");
+  assert.equal((await first).value?.method, "after");
+  log.close();
+  assert.equal((await reader.next()).done, true);
+});
+
+test("a waiting reader is woken by a message, by the end, and by leaving", async () => {
+  const log = new EventLog(100, 1 << 20, () => {});
+  const [woken, ended, left] = [log.read(), log.read(), log.read()];
+  const waiting = woken.next();
+  const leaving = left.next();
+  await left.return!();
+  assert.equal((await leaving).done, true);
+  news(log, "m");
+  assert.equal((await waiting).value?.method, "m");
+  assert.equal((await ended.next()).value?.method, "m");
+  const last = ended.next();
+  log.close();
+  assert.equal((await last).done, true);
+  assert.equal((await left.next()).done, true);
+});
+
+test("a slow reader gets adjacent deltas merged and loses no text", async () => {
+  const log = new EventLog(100_000, 1 << 30, () => {});
+  let text = "";
+  for (let i = 0; i < 20_000; i++) {
+    delta(log, "I", `${i},`);
+    text += `${i},`;
+  }
+  const envelopes = await all(log);
+  assert.ok(envelopes.length < 10_000, `${envelopes.length}`);
+  assert.equal(envelopes.map(textOf).join(""), text);
+  let next = 1;
+  for (const { seq, mergedTo } of envelopes) {
+    assert.equal(seq, next);
+    next = (mergedTo ?? seq) + 1;
+  }
+  assert.equal(next, 20_001);
+});
+
+test("a reader that keeps up gets every delta as it came", async () => {
+  const log = new EventLog(1000, 1 << 20, () => {});
+  const reader = log.read();
+  for (let i = 0; i < 10; i++) {
+    const next = reader.next();
+    delta(log, "I", `x${i}`);
+    const { value } = await next;
+    assert.equal(value.mergedTo, undefined);
+    assert.deepEqual(value.message, {
+      method: "item/agentMessage/delta",
+      params: { threadId: "T", turnId: "U", itemId: "I", delta: `x${i}` },
+    });
+  }
+});
+
+test("deltas of another item, and other news, end a merged delta", async () => {
+  const log = new EventLog(100_000, 1 << 30, () => {});
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 1000; i++) delta(log, "A", "a");
+    for (let i = 0; i < 1000; i++) delta(log, "B", "b");
+    news(log, "item/completed", { threadId: "T", turnId: "U", itemId: "B" });
+  }
+  const envelopes = await all(log);
+  const pieces = envelopes.map((e) => e.method === "item/completed" ? "|" : textOf(e)).join("");
+  assert.equal(pieces, `${"a".repeat(1000)}${"b".repeat(1000)}|`.repeat(4));
+  for (const envelope of envelopes) {
+    if (envelope.method !== "item/completed") assert.match(textOf(envelope), /^(a+|b+)$/);
+  }
+});
+
+test("a filtered reader merges across what it does not see", async () => {
+  const log = new EventLog(100_000, 1 << 30, () => {});
+  for (let i = 0; i < 5000; i++) {
+    delta(log, "I", "x");
+    news(log, "other", { threadId: "T2" });
+  }
+  const envelopes = await all(log, { after: 0, threadId: "T" });
+  assert.ok(envelopes.length < 2500, `${envelopes.length}`);
+  assert.equal(envelopes.map(textOf).join("").length, 5000);
+});
+
+test("a reader that falls out of the log is told what it missed, once", async () => {
+  const log = new EventLog(10, 1 << 20, () => {});
+  const reader = log.read();
+  for (let i = 0; i < 25; i++) news(log, "m");
+  log.close();
+  const envelopes: EventEnvelope[] = [];
+  for await (const envelope of reader) envelopes.push(envelope);
+  assert.equal(envelopes[0]!.kind, "lagged");
+  assert.equal(envelopes[0]!.direction, "local");
+  const { from, to } = envelopes[0]!.message as { from: number; to: number };
+  assert.equal(from, 1);
+  assert.equal(to, log.oldest - 1);
+  assert.equal(envelopes[1]!.seq, to + 1);
+  assert.equal(envelopes.filter(({ kind }) => kind === "lagged").length, 1);
+  assert.equal(envelopes.at(-1)!.seq, 25);
+});
+
+test("a cursor into the forgotten is a gap; the beginning is none", async () => {
+  const log = new EventLog(5, 1 << 20, () => {});
+  for (let i = 0; i < 20; i++) news(log, "m");
+  log.close();
+  assert.equal((await log.read({ after: 3 }).next()).value?.kind, "lagged");
+  assert.equal((await log.read({ after: 0 }).next()).value?.kind, "notification");
+});
+
+test("readers do not influence each other", async () => {
+  const log = new EventLog(50, 1 << 20, () => {});
+  const [fast, slow] = [log.read(), log.read()];
+  const seen: number[] = [];
+  for (let i = 0; i < 200; i++) {
+    news(log, "m");
+    const { value } = await fast.next();
+    assert.equal(value.kind, "notification");
+    seen.push(value.seq);
+  }
+  assert.equal(seen.length, 200);
+  assert.equal((await slow.next()).value?.kind, "lagged");
+  const left = log.read();
+  await left.return!();
+  news(log, "m");
+  assert.equal((await fast.next()).value?.seq, 201);
+});
+
+test("an envelope is plain data as JSON, and its time a Date", async () => {
+  const log = new EventLog(10, 1 << 20, () => {});
+  log.append("outbound", "request", { method: "m", rpcId: 0 }, { id: 0, method: "m" }, 1);
+  delta(log, "I", "text");
+  const [request, text] = await all(log);
+  assert.ok(request!.at instanceof Date);
+  const plain = JSON.parse(JSON.stringify([request, text]));
+  assert.deepEqual(plain[0].rpcId, 0);
+  assert.deepEqual(plain[0].message, { id: 0, method: "m" });
+  assert.equal(plain[1].message.params.delta, "text");
+});
