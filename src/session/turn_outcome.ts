@@ -114,6 +114,12 @@ export class TurnOutcome {
           turnId,
           message: String(params["message"] ?? ""),
         });
+      case "codex/event/warning": {
+        // The old servers' only form of it.
+        const { msg } = params;
+        const message = isJsonObject(msg) ? String(msg["message"] ?? "") : "";
+        return emit?.({ type: "warning", threadId, turnId, message });
+      }
       case "error":
         return this.#error(params, emit);
       case "turn/completed":
