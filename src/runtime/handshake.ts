@@ -37,7 +37,7 @@ const LEGACY_DUPLICATES = [
   "apply_patch_approval_request dynamic_tool_call_request error exec_approval_request exec_command_begin",
   "exec_command_end exec_command_output_delta item_completed item_started mcp_startup_complete",
   "mcp_startup_update mcp_tool_call_begin mcp_tool_call_end patch_apply_begin patch_apply_end plan_delta",
-  "plan_update reasoning_content_delta reasoning_raw_content_delta request_user_input stream_error",
+  "plan_update reasoning_content_delta reasoning_raw_content_delta request_user_input shutdown_complete stream_error",
   "task_complete task_started terminal_interaction thread_name_updated token_count turn_aborted turn_diff user_message",
   "web_search_begin web_search_end view_image_tool_call elicitation_request raw_response_item",
 ].join(" ").split(" ").map((name) => `codex/event/${name}`);
