@@ -1,0 +1,177 @@
+/**
+ * The README's programs, copied by hand: each block goes as `main.ts` into a folder that has only what the installation
+ * section puts there, and does what the text says. Only names of places that differ from machine to machine are replaced.
+ */
+import assert from "node:assert/strict";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { testing } from "../../mod.ts";
+import { bunPath, nodePath, ROOT } from "../_codex.ts";
+import { test, type TestContext } from "../_harness.ts";
+import { registry } from "../package/_jsr.ts";
+import { type Machine, machine } from "../package/_machine.ts";
+import { pack, PACKAGE } from "../package/_package.ts";
+import { run, succeed } from "../package/_run.ts";
+
+const { script } = testing;
+const LIMIT_MS = 180_000;
+
+/** What a block prints, by the heading above it. */
+const BLOCKS: Record<string, { prints: RegExp[]; replace?: [string, string][] }> = {
+  "Quick start": { prints: [/^- one\n- two\n- three 13$/m] },
+  "Repeated runs": { prints: [/^The API has 3 functions\.$/m] },
+  "Client and session": {
+    prints: [/^The design\.\nThe design in 3 lines\.\n\{\s*type: "readOnly",?\s*\} 26$/m],
+  },
+  "Streaming": { prints: [/ls.* 0$/m, /^There are no modules\. null \{$/m] },
+  "Structured output": { prints: [/^\{\s*risks: \[ "none" \],?\s*\}$/m] },
+  "Tools in your process": { prints: [/^\{"id":"T-1","state":"open"\}$/m] },
+  "Automation": {
+    prints: [/^0 One item less\.\n1 One item less\.\n/, /^15 One item less\.$/m],
+    replace: [["30 * 60_000", "20"]],
+  },
+  "Approvals": { prints: [/^untrusted$/m] },
+  "Hooks": { prints: [/^$/] },
+  "Permissions": { prints: [/type: "workspaceWrite"/, /^\} \[.*\] (deno|none)$/m] },
+  "App server and runtime": { prints: [/^\[.*\]$/m, /^\d+ outbound request initialize$/m] },
+  "Remote and edge": {
+    prints: [/^\d+\.\d+\.\d+$/m],
+    replace: [["ws://127.0.0.1:4500", "URL"], ["…", "TOKEN"]],
+  },
+  "Testing your own code": { prints: [/^There is nothing here\. 2$/m] },
+};
+
+/** What the model says to the prompts of the README. */
+function model(request: testing.ModelRequest): testing.ModelTurn {
+  const called = request.toolOutputs.at(-1)?.text;
+  switch (request.text.split("\n")[0]) {
+    case "Summarize this repo in 3 bullets":
+      return "- one\n- two\n- three";
+    case "Summarize the current design":
+      return "The design.";
+    case "Reduce that to 3 lines":
+      return "The design in 3 lines.";
+    case "Explain the module boundaries":
+      return called === undefined ? [script.exec("ls")] : "There are no modules.";
+    case "List the risks":
+      return '{"risks":["none"]}';
+    case "What is the state of ticket T-1?":
+      return called ?? [script.toolCall("lookup_ticket", { id: "T-1" })];
+    case "Keep reducing the backlog one item at a time":
+      return "One item less.";
+  }
+  if (request.text.startsWith("Summarize only the public API")) return "The API has 3 functions.";
+  return `no answer is planned for: ${request.text}`;
+}
+
+interface Block {
+  heading: string;
+  text: string;
+}
+
+/** The programs of a Markdown text, in order. */
+function programs(markdown: string): Block[] {
+  const blocks: Block[] = [];
+  let heading = "";
+  for (
+    const [, title, info, text] of markdown.matchAll(/^#+ ([^\n]+)$|^```(\S*)[^\n]*\n(.*?)^```$/gms)
+  ) {
+    if (title !== undefined) heading = title;
+    else if (info === "ts") blocks.push({ heading, text: text! });
+  }
+  return blocks;
+}
+
+const blocks = programs(await readFile(join(ROOT, "README.md"), "utf8"));
+
+/** Runs every block in the machine's workspace: on Deno with the flags that the block names, else without any. */
+async function runAll(
+  t: TestContext,
+  user: Machine,
+  env: Record<string, string>,
+  runtime: [program: string, ...args: string[]],
+  skipUsing = false,
+): Promise<void> {
+  const folder = user.workspace;
+  const [program, ...first] = runtime;
+  const isDeno = program === process.execPath;
+  const server = await user.listen();
+  await mkdir(join(folder, "docs"), { recursive: true });
+  await writeFile(join(folder, "docs", "API.md"), "# API\n");
+  for (const block of blocks) {
+    // The syntax is newer than Node 22, as the README says.
+    if (skipUsing && block.text.includes("await using")) continue;
+    await t.step(block.heading, async () => {
+      const { prints, replace = [] } = BLOCKS[block.heading]!;
+      const here = (text: string) => text.replaceAll("/srv/app", folder);
+      let text = block.text;
+      for (const [from, to] of replace) {
+        assert.ok(text.includes(from), `the block no longer has ${from}`);
+        text = text.replaceAll(
+          from,
+          to === "URL" ? server.url : to === "TOKEN" ? server.token : to,
+        );
+      }
+      // "On Bun and Node the import is …", says the text.
+      if (!isDeno) text = text.replace('"jsr:@codex/runtime"', '"@codex/runtime"');
+      await writeFile(join(folder, "main.ts"), here(text));
+      const flags = isDeno ? denoFlags(text) ?? ["-A"] : [];
+      const args = [...first, ...flags.map(here), "main.ts"];
+      const { code, output } = await run(program, args, { cwd: folder, env });
+      assert.equal(code, 0, output);
+      // Runtimes print objects with different quotes.
+      for (const expected of prints) assert.match(output.replaceAll("'", '"'), expected);
+    });
+  }
+}
+
+/** The flags that a block says it is run with. */
+function denoFlags(text: string): string[] | undefined {
+  return /^\/\/ .*deno run (.*) main\.ts$/m.exec(text)?.[1]?.split(" ");
+}
+
+test("the README's table of programs is complete", () => {
+  assert.deepEqual(blocks.map(({ heading }) => heading), Object.keys(BLOCKS));
+});
+
+test("README: each program runs on a machine with only Deno", {
+  timeoutMs: LIMIT_MS,
+}, async (t) => {
+  await using jsr = await registry();
+  await using user = await machine(model);
+  const env = { ...user.env, JSR_URL: jsr.url, DENO_DIR: await user.directory("deno") };
+  await t.step("the quick start needs nothing but its own line", async () => {
+    const quick = blocks.find(({ heading }) => heading === "Quick start")!;
+    assert.match(quick.text, /"jsr:@codex\/runtime"/);
+    const cwd = await user.directory("empty");
+    await writeFile(join(cwd, "main.ts"), quick.text);
+    const args = ["run", ...denoFlags(quick.text)!, "main.ts"];
+    const { output } = await succeed(process.execPath, args, { cwd, env });
+    assert.match(output, BLOCKS["Quick start"]!.prints[0]!);
+  });
+  await succeed(process.execPath, ["add", `jsr:${PACKAGE.name}`], { cwd: user.workspace, env });
+  await runAll(t, user, env, [process.execPath, "run"]);
+});
+
+test("README: each program runs on a machine with only Bun", {
+  timeoutMs: LIMIT_MS,
+}, async (t) => {
+  const bun = await bunPath();
+  await using user = await machine(model);
+  const { env, workspace } = user;
+  await succeed(bun, ["add", await pack(await user.directory("pack"))], { cwd: workspace, env });
+  await runAll(t, user, env, [bun, "run"]);
+});
+
+test("README: each program runs on a machine with only Node 22", {
+  timeoutMs: LIMIT_MS,
+}, async (t) => {
+  const node = await nodePath();
+  await using user = await machine(model);
+  const { env, workspace } = user;
+  await writeFile(join(workspace, "package.json"), '{ "type": "module" }');
+  const tarball = await pack(await user.directory("pack"));
+  await succeed("npm", ["install", "--no-audit", "--no-fund", tarball], { cwd: workspace });
+  await runAll(t, user, env, [node], true);
+});
