@@ -17,6 +17,22 @@ const EXAMPLES: Record<string, RegExp[]> = {
   approvals: [/accept by looking is fine/, /touch approved\.txt/, /decline by handler/],
   hooks: [/untrusted/, /no network tools → block/, /^postTurn of a turn ok$/m],
   automation: [/^2 Item 3 is done\.$/m, /^stopped after 3 runs$/m],
+  app_server: [
+    /^\d+ models, among them \S+/m,
+    /^refused: .*limit/m,
+    /^allowed: .*uname -s/m,
+    /^It is a fine system\.$/m,
+  ],
+  remote: [
+    /^codex listens on ws:\/\/127\.0\.0\.1:\d+$/m,
+    /^attached to codex \d+\.\d+\.\d+\nAnswer 1\.\ndetached; the server goes on\nAnswer 2\.$/m,
+  ],
+  cassette: [
+    /^recorded: Call it 1\.2\. \(1 command\)\nreplayed: Call it 1\.2\. \(1 command\)$/m,
+    /^\d+ messages, and no codex$/m,
+    /^The replay left the cassette at line \d+: expected thread\/start, received model\/list/m,
+  ],
+  doctor: [/version +\d+\.\d+\.\d+ \(needs 0\.104\.0\)/, /✓ .*--allow-run/, /^✓ codex is ready$/m],
   runtime_log: [
     /turn\/completed/,
     /the thread has 1 turn/,
