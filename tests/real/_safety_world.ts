@@ -1,0 +1,180 @@
+/** One real codex with a scripted model, and as many sessions on it as a test wants, each in a directory of its own. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  Client,
+  type ClientConfig,
+  type PromptRunResult,
+  type Session,
+  type SessionConfig,
+  testing,
+  type TurnEvent,
+} from "../../mod.ts";
+import type { ApprovalAudit } from "../../src/approvals/mod.ts";
+import type { JsonValue } from "../../src/json.ts";
+import { codexPath, type CodexVersion } from "../_codex.ts";
+import { tempDir } from "../_temp.ts";
+
+const { fromPrompt, inPrompt } = testing.script;
+
+/** What a world varies. */
+export interface WorldOptions extends ClientConfig {
+  /** More `-c` flags. */
+  flags?: Record<string, JsonValue>;
+  /** Answers every model request; without it the prompts hold the script. */
+  script?: testing.Script;
+  /** The model's name. */
+  model?: string;
+}
+
+/** A client and what belongs to it. */
+export interface World extends AsyncDisposable {
+  readonly version: CodexVersion;
+  readonly client: Client;
+  readonly model: testing.ScriptedModel;
+  /** A session in a fresh directory whose agent asks before everything it does. */
+  session(config?: Partial<SessionConfig>): Promise<Place>;
+}
+
+/** A session and its directory. */
+export interface Place {
+  readonly session: Session;
+  readonly cwd: string;
+  /** The events of the last prompt. */
+  events: TurnEvent[];
+  /** Has the model do the steps, one after the other, then say `done`. */
+  act(...steps: testing.ModelStep[]): Promise<PromptRunResult>;
+  /** Whether the file is in the directory. */
+  has(name: string): boolean;
+  /** The audits of the last prompt. */
+  audits(): ApprovalAudit[];
+}
+
+/** Starts a codex. */
+export async function world(version: CodexVersion, options: WorldOptions = {}): Promise<World> {
+  const { flags, script, model: name, ...config } = options;
+  const dir = await tempDir("safety-");
+  const model = await testing.ScriptedModel.start(
+    script ?? promptScript(),
+    name === undefined ? {} : { model: name },
+  );
+  const client = await Client.connect({
+    ...model.clientConfig({
+      codexPath: await codexPath(version),
+      ...(flags === undefined ? {} : { configOverrides: flags }),
+    }),
+    ...config,
+  });
+  let count = 0;
+  return {
+    version,
+    client,
+    model,
+    async session(own = {}) {
+      const cwd = join(dir.path, `w${++count}`);
+      await mkdir(cwd);
+      const session = await client.startSession({
+        cwd,
+        approvalPolicy: "untrusted",
+        // In a read-only sandbox codex tries an accepted command inside first, and not always outside after that.
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+        ...own,
+      });
+      return placeOf(session, cwd);
+    },
+    async [Symbol.asyncDispose]() {
+      await client.shutdown();
+      await model.close();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Plays what the newest prompt with a script says, whatever codex 0.104 adds after it. */
+function promptScript(): testing.Script {
+  const rounds = new Map<string, number>();
+  return ({ threadId, userTexts }) => {
+    const at = userTexts.findLastIndex((text) => fromPrompt(text) !== null);
+    const key = `${threadId} ${at}`;
+    const round = rounds.get(key) ?? 0;
+    rounds.set(key, round + 1);
+    return fromPrompt(userTexts[at] ?? "")?.[round] ?? "nothing more to do";
+  };
+}
+
+/** A session and its directory. */
+export function placeOf(session: Session, cwd: string): Place {
+  const place: Place = {
+    session,
+    cwd,
+    events: [],
+    act(...steps) {
+      place.events = [];
+      return session.ask(inPrompt([...steps, "done"]), {
+        timeoutMs: 60_000,
+        onEvent: (event) => place.events.push(event),
+      });
+    },
+    has: (file) => existsSync(join(cwd, file)),
+    audits: () =>
+      place.events.flatMap((event) => event.type === "approvalResolved" ? [event.audit] : []),
+  };
+  return place;
+}
+
+/** `decision decidedBy`, for each audit of the last prompt. */
+export function words(place: Place): string[] {
+  return place.audits().map(({ decision, decidedBy }) => `${decision} ${decidedBy}`);
+}
+
+/** The statuses of the result's items of a type. */
+export function statuses(result: { items: readonly { type: string }[] }, type: string): unknown[] {
+  return result.items.filter((item) => item.type === type)
+    .map((item) => (item as { status?: unknown }).status);
+}
+
+/** A patch that adds a file with one line. */
+export function addFile(name: string, line = "x"): testing.ModelStep {
+  return testing.script.applyPatch(
+    `*** Begin Patch\n*** Add File: ${name}\n+${line}\n*** End Patch`,
+  );
+}
+
+/** The first `count` answers this client sent to questions of a method, as they went over the wire. */
+export async function wireAnswers(
+  client: Client,
+  method: string,
+  count: number,
+): Promise<JsonValue[]> {
+  const ids = new Set<unknown>();
+  const answers: JsonValue[] = [];
+  for await (const event of client.runtime.events({ after: 0 })) {
+    if (event.kind === "serverRequest" && event.method === method) ids.add(event.rpcId);
+    if (event.kind !== "serverResponse" || !ids.delete(event.rpcId)) continue;
+    const { result, error } = event.message as { result?: JsonValue; error?: JsonValue };
+    answers.push(result ?? { error: error ?? null });
+    if (answers.length === count) break;
+  }
+  return answers;
+}
+
+/** A promise and the key to it. */
+export function latch<T = void>(): PromiseWithResolvers<T> {
+  return Promise.withResolvers<T>();
+}
+
+/** Fails when the promise takes longer. */
+export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new assert.AssertionError({ message: `late: ${what}` })), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
