@@ -1,0 +1,439 @@
+/**
+ * Many people's sessions on one client, without HTTP.
+ * @module
+ */
+import type { ApprovalHandler } from "../approvals/types.ts";
+import { WebError } from "../errors.ts";
+import { isInside, resolvePath } from "../permissions/_paths.ts";
+import { realPathOf } from "../permissions/real_path.ts";
+import type { SessionConfig } from "../session/profile.ts";
+import type { PromptWithAttachments } from "../session/prompt.ts";
+import { DEFAULT_TIMEOUT_MS } from "../session/resolve_profile.ts";
+import { isSessionId, sessionId as newSessionId } from "./_ids.ts";
+import { badRequest, closedError, notFound, tooMany } from "./_refusals.ts";
+import { checkAnswer, isForPeople } from "./check_answer.ts";
+import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./check_request.ts";
+import { isGone, LiveSession } from "./live_session.ts";
+import type { WebAdapterOptions } from "./options.ts";
+import { MemorySessionStore, type SessionStore, type StoredSession } from "./session_store.ts";
+import { EventSubscription, Feed } from "./subscription.ts";
+import type {
+  ClosedWebSession,
+  CreateSessionRequest,
+  CreateTurnRequest,
+  SteerRequest,
+  WebApproval,
+  WebApprovalEvent,
+  WebEvent,
+  WebSession,
+  WebSettings,
+  WebSnapshot,
+  WebTurnRef,
+} from "./types.ts";
+
+/** How a subscription begins and ends. */
+export interface SubscribeOptions {
+  /** Begin after this cursor, an event's `id` or a snapshot's `cursor`. Default: with the oldest event kept. */
+  after?: string | null;
+  /** Ends the subscription; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"];
+const MAX_TENANT_LENGTH = 256;
+
+/** Puts the questions of a session to its people; what is not for people is declined. */
+const askPeople: ApprovalHandler = (request) => ({
+  decision: isForPeople(request) ? "defer" : "decline",
+});
+
+/**
+ * Sessions of many tenants on one client: who owns what, what a turn may ask for, events that can be followed from any
+ * cursor, questions that people answer. {@linkcode createBridge} puts it behind HTTP.
+ *
+ * Every method names the tenant first and rejects with `WebError`: 404 for what the tenant does not own, 400 for what it
+ * may not ask for, 409 for what does not fit the moment, 429 beyond its limits. Failures of codex reject as they are.
+ */
+export class WebAdapter implements AsyncDisposable {
+  readonly #options: WebAdapterOptions;
+  readonly #policy: RequestPolicy;
+  readonly #store: SessionStore;
+  readonly #live: Map<string, LiveSession> = new Map();
+  /** Sessions on their way in or out; the next caller waits. */
+  readonly #moving: Map<string, Promise<unknown>> = new Map();
+  /** The last creation of each tenant, so that its limit is counted one by one. */
+  readonly #creating: Map<string, Promise<unknown>> = new Map();
+  readonly #streams: Map<string, number> = new Map();
+  #sweptAt = Date.now();
+  #closing: Promise<void> | null = null;
+
+  /** Creates an adapter on a connected client. */
+  constructor(options: WebAdapterOptions) {
+    this.#options = options;
+    this.#store = options.store ?? new MemorySessionStore();
+    const { model, effort, timeoutMs = DEFAULT_TIMEOUT_MS } = options.profile ?? {};
+    this.#policy = {
+      models: unique([...(model === undefined ? [] : [model]), ...(options.models ?? [])]),
+      efforts: unique([...(options.efforts ?? EFFORTS), ...(effort === undefined ? [] : [effort])]),
+      maxTimeoutMs: timeoutMs,
+      attachments: options.attachments ?? "images",
+    };
+  }
+
+  /** What tenants may choose. */
+  get settings(): WebSettings {
+    const { models, efforts, maxTimeoutMs, attachments } = this.#policy;
+    const timeoutMs = maxTimeoutMs === Infinity ? null : maxTimeoutMs;
+    return { models: [...models], efforts: [...efforts], timeoutMs, attachments };
+  }
+
+  /** Starts a session on a new thread, or takes up the one on a thread of the tenant's own. */
+  async createSession(tenant: string, request: CreateSessionRequest = {}): Promise<WebSession> {
+    this.#enter(tenant);
+    const { model, effort, threadId } = checkSession(request, this.#policy);
+    if (threadId !== null) {
+      const known = await this.#store.findThread(tenant, threadId);
+      if (known === null) throw notFound("thread");
+      return this.resumeSession(tenant, known.sessionId);
+    }
+    const before = this.#creating.get(tenant) ?? Promise.resolve();
+    const mine = before.then(() => this.#create(tenant, model, effort));
+    const settled = mine.catch(() => {});
+    this.#creating.set(tenant, settled);
+    settled.then(() => {
+      if (this.#creating.get(tenant) === settled) this.#creating.delete(tenant);
+    });
+    return await mine;
+  }
+
+  /** The tenant's sessions, newest first. */
+  async sessions(tenant: string): Promise<WebSession[]> {
+    this.#enter(tenant);
+    const stored = await this.#store.list(tenant);
+    return stored.map((record) => this.#live.get(record.sessionId)?.view() ?? viewOf(record));
+  }
+
+  /** A session as it stands; follow its events after the snapshot's `cursor`. */
+  async readSession(tenant: string, sessionId: string): Promise<WebSnapshot> {
+    return (await this.#load(tenant, sessionId)).snapshot();
+  }
+
+  /** Takes a session up again, such as after a restart. Other calls do that by themselves when they need to. */
+  async resumeSession(tenant: string, sessionId: string): Promise<WebSession> {
+    const live = await this.#load(tenant, sessionId);
+    await live.open();
+    return live.view();
+  }
+
+  /** Stops the session's turn, archives its thread and forgets it. When that fails, call it again. */
+  async closeSession(tenant: string, sessionId: string): Promise<ClosedWebSession> {
+    const live = await this.#load(tenant, sessionId);
+    const closed = await live.close();
+    if (this.#live.get(sessionId) === live) this.#live.delete(sessionId);
+    return closed;
+  }
+
+  /** Starts a turn; settles when the server has begun it. What happens is in the events. */
+  async createTurn(
+    tenant: string,
+    sessionId: string,
+    request: CreateTurnRequest,
+  ): Promise<WebTurnRef> {
+    const live = await this.#load(tenant, sessionId);
+    const turn = checkTurn(request, this.#policy);
+    await this.#checkFiles(tenant, turn.prompt);
+    return { turnId: await live.startTurn(turn) };
+  }
+
+  /** Adds to what the running turn has been asked. */
+  async steerTurn(
+    tenant: string,
+    sessionId: string,
+    turnId: string,
+    request: SteerRequest,
+  ): Promise<WebTurnRef> {
+    const live = await this.#load(tenant, sessionId);
+    const input = checkSteer(request, this.#policy);
+    await this.#checkFiles(tenant, input);
+    await live.steer(turnId, input);
+    return { turnId };
+  }
+
+  /** Stops the running turn; settles when it has stopped. */
+  async interruptTurn(tenant: string, sessionId: string, turnId: string): Promise<WebTurnRef> {
+    await (await this.#load(tenant, sessionId)).interrupt(turnId);
+    return { turnId };
+  }
+
+  /**
+   * Everything that happens in a session, at the reader's own pace: nothing is lost silently. Events that are kept are
+   * replayed from the cursor on; a `lagged` event stands for those that are gone. Ends when the session is closed.
+   */
+  subscribeEvents(
+    tenant: string,
+    sessionId: string,
+    options: SubscribeOptions = {},
+  ): AsyncIterableIterator<WebEvent> {
+    return new Feed<WebEvent>({
+      open: async () => ({
+        subscription: await this.openEvents(tenant, sessionId, options.after ?? null),
+        first: [],
+      }),
+      pick: (event) => event,
+      signal: options.signal,
+    });
+  }
+
+  /**
+   * The questions of a session: those that wait, then each new one and each answer. With `after`, what happened since that
+   * cursor instead of what waits.
+   */
+  subscribeApprovals(
+    tenant: string,
+    sessionId: string,
+    options: SubscribeOptions = {},
+  ): AsyncIterableIterator<WebApprovalEvent> {
+    const told = new Set<string>();
+    return new Feed<WebApprovalEvent>({
+      open: async () => {
+        const live = await this.#load(tenant, sessionId);
+        const { threadId } = live;
+        const waiting = options.after === undefined ? live.approvals() : [];
+        const after = options.after ?? live.log.cursor;
+        const first = waiting.map(({ request }): WebApprovalEvent => {
+          told.add(request.id);
+          return { type: "approvalRequested", threadId, turnId: request.turnId ?? "", request };
+        });
+        return { subscription: await this.openEvents(tenant, sessionId, after), first };
+      },
+      pick: ({ event }) => {
+        if (event.type === "approvalResolved") return event;
+        if (event.type !== "approvalRequested" || told.has(event.request.id)) return null;
+        return isForPeople(event.request) ? event : null;
+      },
+      signal: options.signal,
+    });
+  }
+
+  /** Opens a subscription that must be closed. */
+  async openEvents(
+    tenant: string,
+    sessionId: string,
+    after: string | null,
+  ): Promise<EventSubscription> {
+    const live = await this.#load(tenant, sessionId);
+    const open = this.#streams.get(tenant) ?? 0;
+    const limit = this.#options.maxStreamsPerTenant ?? 32;
+    if (open >= limit) {
+      throw tooMany("tooManyStreams", `No more than ${limit} streams at once. Close one first.`);
+    }
+    this.#streams.set(tenant, open + 1);
+    live.subscribers++;
+    return new EventSubscription(live.log, after, () => {
+      live.subscribers--;
+      live.usedAt = Date.now();
+      const left = (this.#streams.get(tenant) ?? 1) - 1;
+      if (left > 0) this.#streams.set(tenant, left);
+      else this.#streams.delete(tenant);
+    });
+  }
+
+  /** The questions of a session that wait for an answer. */
+  async approvals(tenant: string, sessionId: string): Promise<WebApproval[]> {
+    return (await this.#load(tenant, sessionId)).approvals();
+  }
+
+  /** Answers a question. The answer can't reach beyond the session. */
+  async postApproval(
+    tenant: string,
+    sessionId: string,
+    approvalId: string,
+    answer: unknown,
+  ): Promise<void> {
+    const live = await this.#load(tenant, sessionId);
+    live.answer(approvalId, checkAnswer(answer));
+  }
+
+  /** Stops every turn and lets go of every session; another adapter on the same store can take them up. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Like {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled([...this.#creating.values(), ...this.#moving.values()]);
+    await Promise.allSettled([...this.#live.values()].map((live) => live.release()));
+    this.#live.clear();
+  }
+
+  #enter(tenant: string): void {
+    if (this.#closing !== null) throw closedError();
+    if (typeof tenant !== "string" || tenant === "" || tenant.length > MAX_TENANT_LENGTH) {
+      throw new WebError(
+        401,
+        "unauthorized",
+        `A tenant is named by 1 to ${MAX_TENANT_LENGTH} characters.`,
+      );
+    }
+    this.#sweep();
+  }
+
+  async #create(tenant: string, model: string | null, effort: string | null): Promise<WebSession> {
+    const limit = this.#options.maxSessionsPerTenant ?? 16;
+    if ((await this.#store.list(tenant)).length >= limit) {
+      throw tooMany("tooManySessions", `No more than ${limit} sessions. Close one first.`);
+    }
+    if (this.#closing !== null) throw closedError();
+    const choice = { tenant, model, effort };
+    const thread = await this.#options.client.startSession(await this.#config(choice));
+    const record: StoredSession = {
+      sessionId: newSessionId(),
+      tenant,
+      threadId: thread.threadId,
+      title: null,
+      createdAt: new Date(),
+      model,
+      effort,
+      used: false,
+    };
+    try {
+      await this.#store.put(record);
+    } catch (error) {
+      // A thread that nobody owns must not stay behind.
+      thread.close().catch(() => {});
+      throw error;
+    }
+    const live = this.#adopt(record, thread, []);
+    return live.view();
+  }
+
+  /** The tenant's session, in use from now on. */
+  async #load(tenant: string, sessionId: string): Promise<LiveSession> {
+    this.#enter(tenant);
+    for (;;) {
+      const live = this.#live.get(sessionId);
+      if (live !== undefined) {
+        if (live.tenant !== tenant) throw notFound("session");
+        live.usedAt = Date.now();
+        return live;
+      }
+      const moving = this.#moving.get(sessionId);
+      if (moving === undefined) break;
+      await moving.catch(() => {});
+    }
+    const record = isSessionId(sessionId) ? await this.#store.get(sessionId) : null;
+    if (record === null || record.tenant !== tenant) throw notFound("session");
+    if (this.#closing !== null) throw closedError();
+    // Somebody else may have begun meanwhile.
+    if (this.#live.has(sessionId) || this.#moving.has(sessionId)) {
+      return this.#load(tenant, sessionId);
+    }
+    return await this.#move(sessionId, this.#takeUp(record));
+  }
+
+  async #takeUp(record: StoredSession): Promise<LiveSession> {
+    if (!record.used) return this.#adopt(record, null, []);
+    try {
+      const { client } = this.#options;
+      const { turns } = await client.readThread(record.threadId, { includeTurns: true });
+      return this.#adopt(record, null, turns);
+    } catch (error) {
+      // Its history is lost, and it must still be possible to close it.
+      if (isGone(error)) return this.#adopt(record, null, []);
+      throw error;
+    }
+  }
+
+  #adopt(
+    record: StoredSession,
+    thread: Awaited<ReturnType<WebAdapterOptions["client"]["startSession"]>> | null,
+    history: ConstructorParameters<typeof LiveSession>[0]["history"],
+  ): LiveSession {
+    const live = new LiveSession({
+      record,
+      store: this.#store,
+      client: this.#options.client,
+      config: () => this.#config(record),
+      thread,
+      history,
+      maxLogEvents: this.#options.maxLogEvents ?? 4096,
+      maxLogBytes: this.#options.maxLogBytes ?? 4 * 1024 * 1024,
+    });
+    this.#live.set(record.sessionId, live);
+    return live;
+  }
+
+  async #config(
+    { tenant, model, effort }: Pick<StoredSession, "tenant" | "model" | "effort">,
+  ): Promise<SessionConfig> {
+    const { rules } = this.#options;
+    // What was allowed when the session was created may not be any more.
+    const allowed = {
+      ...(model !== null && this.#policy.models.includes(model) ? { model } : {}),
+      ...(effort !== null && this.#policy.efforts.includes(effort) ? { effort } : {}),
+    };
+    return {
+      ...this.#options.profile,
+      ...allowed,
+      cwd: await this.#cwd(tenant),
+      approvals: rules === undefined ? askPeople : { rules, ask: askPeople },
+    };
+  }
+
+  async #cwd(tenant: string): Promise<string> {
+    const { cwd } = this.#options;
+    return typeof cwd === "function" ? await cwd(tenant) : cwd;
+  }
+
+  /** Files that are sent along must really lie below the tenant's directory, wherever links lead. */
+  async #checkFiles(tenant: string, { attachments = [] }: PromptWithAttachments): Promise<void> {
+    const paths = attachments.flatMap((each) =>
+      typeof each !== "string" && "path" in each ? [each.path] : []
+    );
+    if (paths.length === 0) return;
+    const cwd = await this.#cwd(tenant);
+    const root = realPathOf(cwd);
+    for (const path of paths) {
+      const real = realPathOf(resolvePath(cwd, path));
+      if (root === null || real === null || !isInside(real, root)) {
+        throw badRequest("An attachment's path must stay below the directory.", "notAllowed");
+      }
+    }
+  }
+
+  /** Lets go of what nobody used for long, now and then. */
+  #sweep(): void {
+    const now = Date.now();
+    const idleMs = this.#options.idleMs ?? 30 * 60_000;
+    if (now - this.#sweptAt < Math.min(idleMs, 60_000)) return;
+    this.#sweptAt = now;
+    for (const [id, live] of this.#live) {
+      if (!live.idle || now - live.usedAt < idleMs) continue;
+      this.#live.delete(id);
+      this.#move(id, live.release()).catch(() => {});
+    }
+  }
+
+  async #move<T>(sessionId: string, moving: Promise<T>): Promise<T> {
+    this.#moving.set(sessionId, moving);
+    try {
+      return await moving;
+    } finally {
+      if (this.#moving.get(sessionId) === moving) this.#moving.delete(sessionId);
+    }
+  }
+}
+
+function viewOf(record: StoredSession): WebSession {
+  const { sessionId, threadId, title, createdAt, model, effort } = record;
+  return { sessionId, threadId, title, createdAt, model, effort, runningTurnId: null };
+}
+
+function unique(values: string[]): string[] {
+  return [...new Set(values)];
+}

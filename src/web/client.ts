@@ -1,0 +1,55 @@
+/**
+ * The part of a client that the web room uses. `Client` fits it.
+ * @module
+ */
+import type { PendingApprovals } from "../session/client.ts";
+import type { AskOptions, SessionConfig } from "../session/profile.ts";
+import type { Prompt } from "../session/prompt.ts";
+import type { ThreadSnapshot } from "../session/threads.ts";
+import type { TurnEvent } from "../session/turn_event.ts";
+
+/** A running turn; `PromptRunStream` fits it. */
+export interface WebTurnStream {
+  /** The turn. */
+  readonly turnId: string;
+  /** The next event; `null` after the last. */
+  recv(): Promise<TurnEvent | null>;
+  /** Adds to what the running turn has been asked. */
+  steer(input: Prompt): Promise<void>;
+  /** Stops the turn; settles when it has stopped. */
+  interrupt(): Promise<void>;
+}
+
+/** A thread that a web session talks to; `Session` fits it. */
+export interface WebThread {
+  /** The thread's id; changes when an unused thread is started anew. */
+  readonly threadId: string;
+  /** Starts a turn; settles when it has an id. */
+  askStream(prompt: Prompt, options?: AskOptions): Promise<WebTurnStream>;
+  /** Lets go of the thread and archives it. */
+  close(): Promise<void>;
+  /** Lets go of the thread, which can be resumed later. */
+  release(): Promise<void>;
+}
+
+/** Starts, resumes and reads threads. */
+export interface WebClient {
+  /** The questions of the server that wait for an answer. */
+  readonly approvals: PendingApprovals;
+  /** The connection, whose state is the bridge's health. Default: taken for running. */
+  readonly runtime?: {
+    /** What the connection is doing. */
+    readonly connection: "starting" | "running" | "restarting" | "closed";
+  };
+  /** Starts a thread. */
+  startSession(config: SessionConfig): Promise<WebThread>;
+  /** Takes up a thread again. */
+  resumeSession(threadId: string, config: SessionConfig): Promise<WebThread>;
+  /** Reads a thread's history. */
+  readThread(threadId: string, options?: {
+    /** Whether to read its turns. */
+    includeTurns?: boolean;
+  }): Promise<ThreadSnapshot>;
+  /** Takes a thread out of the history. */
+  archiveThread(threadId: string): Promise<void>;
+}

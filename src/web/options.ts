@@ -1,0 +1,65 @@
+/**
+ * How a web adapter and a bridge work.
+ * @module
+ */
+import type { ApprovalRule } from "../approvals/types.ts";
+import type { RunProfile } from "../session/profile.ts";
+import type { WebClient } from "./client.ts";
+import type { SessionStore } from "./session_store.ts";
+import type { AttachmentPolicy } from "./types.ts";
+
+/** How a {@linkcode WebAdapter} works. */
+export interface WebAdapterOptions {
+  /** The client that runs the sessions. It stays yours to shut down. */
+  client: WebClient;
+  /**
+   * Where the agent works: one directory for all, or one for each tenant. Tenants that share a directory see each other's
+   * files.
+   */
+  cwd: string | ((tenant: string) => string | Promise<string>);
+  /** How every session runs. Tenants can't reach beyond it. Default: read-only, nobody is asked. */
+  profile?: RunProfile;
+  /** Models that tenants may choose beside the profile's. Default none. */
+  models?: string[];
+  /** Efforts that tenants may choose beside the profile's. Default `none` to `xhigh`. */
+  efforts?: string[];
+  /** Which attachments tenants may send. Default `"images"`. */
+  attachments?: AttachmentPolicy;
+  /** Rules that answer questions before a person is asked; the client's own rules hold as well. Default none. */
+  rules?: ApprovalRule[];
+  /** Who owns which thread. Default: in memory, forgotten with the process. */
+  store?: SessionStore;
+  /** Sessions that a tenant may have; closed ones don't count. Default 16. */
+  maxSessionsPerTenant?: number;
+  /** Subscriptions that a tenant may have at once. Default 32. */
+  maxStreamsPerTenant?: number;
+  /** Events kept for each session, for those who come back. Default 4096. */
+  maxLogEvents?: number;
+  /** Characters of events kept for each session, and of turns kept for its snapshot. Default 4 Mi each. */
+  maxLogBytes?: number;
+  /** Milliseconds after which an unused session is let go of; it is resumed when it is used again. Default 30 minutes. */
+  idleMs?: number;
+}
+
+/** How a bridge works. */
+export interface BridgeOptions extends WebAdapterOptions {
+  /**
+   * Names the tenant of a request, from a cookie or a header; `null` refuses it with 401. A throw refuses it with 500, a
+   * `WebError` with its own status. Must not read the body.
+   */
+  authorize: (request: Request) => string | null | Promise<string | null>;
+  /** Path before every route. Default `"/codex"`; `""` for none. */
+  basePath?: string;
+  /** Origins that may call besides the bridge's own, such as `https://app.example`; also behind a proxy. Default none. */
+  origins?: string[];
+  /** Names (`host` or `host:port`) the bridge answers to, against DNS rebinding. Default: any. */
+  hosts?: string[];
+  /** Largest request body. Default 1 MiB. */
+  maxBodyBytes?: number;
+  /** Milliseconds between heartbeats of an idle stream. Default 5,000. */
+  heartbeatMs?: number;
+  /** Milliseconds after which a browser reconnects, as told by the stream. Default 1,000. */
+  retryMs?: number;
+  /** Told about every failure that is not the caller's own (5xx). Default: nobody. */
+  onError?: (error: unknown) => void;
+}

@@ -1,0 +1,164 @@
+/**
+ * What goes to and from a browser. Dates become ISO strings on the wire.
+ * @module
+ */
+import type { ApprovalRequest } from "../approvals/types.ts";
+import type { Attachment } from "../session/prompt.ts";
+import type { TurnEvent } from "../session/turn_event.ts";
+import type { ThreadItem, TokenUsage } from "../session/turn_result.ts";
+
+/** A conversation of one tenant. */
+export interface WebSession {
+  /** Names the session in every call; can't be guessed. */
+  sessionId: string;
+  /** Codex's thread. */
+  threadId: string;
+  /** The beginning of the first prompt; `null` before it. */
+  title: string | null;
+  /** When the session was created. */
+  createdAt: Date;
+  /** The model chosen for it, or `null` for the bridge's own. */
+  model: string | null;
+  /** The effort chosen for it, or `null` for the bridge's own. */
+  effort: string | null;
+  /** The turn that runs now, or `null`. */
+  runningTurnId: string | null;
+}
+
+/** A session as it stands at one point of its events: show this, then follow the events after `cursor`. */
+export interface WebSnapshot extends WebSession {
+  /** The last event that this snapshot holds; subscribe after it. */
+  cursor: string;
+  /** The turns, oldest first. */
+  turns: WebTurn[];
+  /** Older turns that are left out because the bridge keeps a limited number. */
+  omittedTurns: number;
+  /** The questions that wait for an answer. */
+  approvals: WebApproval[];
+}
+
+/** One turn as far as it has come. */
+export interface WebTurn {
+  /** The turn. */
+  turnId: string;
+  /** `inProgress`, or how it ended. */
+  status: "inProgress" | "completed" | "interrupted" | "failed" | (string & Record<never, never>);
+  /** Prompts, messages, reasoning, commands and changes, with the text so far. */
+  items: ThreadItem[];
+  /** Unified diff of the files changed so far; `null` without changes, and for turns before a restart. */
+  diff: string | null;
+  /** The turn's tokens; `null` when not told, and for turns before a restart. */
+  usage: TokenUsage | null;
+  /** Why it failed, or `null`. */
+  error: {
+    /** The kind of failure, such as `rateLimit`. */
+    kind: string;
+    /** What happened. */
+    message: string;
+  } | null;
+}
+
+/** A question that waits for a person. */
+export interface WebApproval {
+  /** The question. Answer it by its `id`. */
+  request: ApprovalRequest;
+  /** When it is declined by itself; `null` without a time limit. */
+  deadline: Date | null;
+}
+
+/** Events were missed: the cursor is not in the log any more. Read the snapshot, then subscribe after its cursor. */
+export interface LaggedEvent {
+  /** Discriminator. */
+  type: "lagged";
+  /** The cursor that is gone; `null` when none was given. */
+  after: string | null;
+}
+
+/** The session was closed; no more events follow. */
+export interface SessionClosedEvent {
+  /** Discriminator. */
+  type: "sessionClosed";
+  /** The session. */
+  sessionId: string;
+}
+
+/** What happens in a session: the events of its turns, and two of its own. */
+export type WebSessionEvent = TurnEvent | LaggedEvent | SessionClosedEvent;
+
+/** An event with its place in the session's log. */
+export interface WebEvent {
+  /** The cursor to go on from; the `id:` line of the SSE stream. */
+  id: string;
+  /** What happened. A reader that is behind gets adjacent text deltas as one. */
+  event: WebSessionEvent;
+}
+
+/** Something about a question: it waits for an answer, or no longer does. */
+export type WebApprovalEvent = Extract<
+  TurnEvent,
+  { type: "approvalRequested" } | { type: "approvalResolved" }
+>;
+
+/** Body of `POST /sessions`. Anything else in it is refused. */
+export interface CreateSessionRequest {
+  /** One of the bridge's models. Default: the bridge's own. */
+  model?: string;
+  /** One of the bridge's efforts. Default: the bridge's own. */
+  effort?: string;
+  /** Goes on with a thread of the tenant's own. Default: a new thread. */
+  threadId?: string;
+}
+
+/** Body of `POST /sessions/{sessionId}/turns`. Anything else in it is refused. */
+export interface CreateTurnRequest {
+  /** The prompt. */
+  text: string;
+  /** What the bridge's `attachments` policy allows. Default none. */
+  attachments?: (string | Attachment)[];
+  /** One of the bridge's models, for this turn. Default: the session's. */
+  model?: string;
+  /** One of the bridge's efforts, for this turn. Default: the session's. */
+  effort?: string;
+  /** Milliseconds for the whole turn, up to the bridge's own. Default: the bridge's own. */
+  timeoutMs?: number;
+}
+
+/** Body of `POST /sessions/{sessionId}/turns/{turnId}/steer`. Anything else in it is refused. */
+export interface SteerRequest {
+  /** What to add. */
+  text: string;
+  /** What the bridge's `attachments` policy allows. Default none. */
+  attachments?: (string | Attachment)[];
+}
+
+/** A turn that was started, steered or stopped. */
+export interface WebTurnRef {
+  /** The turn. */
+  turnId: string;
+}
+
+/** A session that was closed. */
+export interface ClosedWebSession {
+  /** Its thread. */
+  threadId: string;
+  /** The thread has left the history. */
+  archived: true;
+}
+
+/** What a tenant may choose. */
+export interface WebSettings {
+  /** The models, the bridge's own first. */
+  models: string[];
+  /** The efforts. */
+  efforts: string[];
+  /** The longest turn in milliseconds; `null` without a limit. */
+  timeoutMs: number | null;
+  /** Which attachments pass. */
+  attachments: AttachmentPolicy;
+}
+
+/**
+ * Which attachments a tenant may send: `"none"`, `"images"` (inline `data:` URLs) or `"files"` (images, and files below
+ * the session's directory by relative path).
+ */
+export type AttachmentPolicy = "none" | "images" | "files";

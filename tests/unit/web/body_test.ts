@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { WebError } from "../../../src/errors.ts";
+import { readJson } from "../../../src/web/body.ts";
+import { test } from "../../_harness.ts";
+
+function post(body: BodyInit | null, headers: Record<string, string> = {}): Request {
+  return new Request("http://x/", {
+    method: "POST",
+    body,
+    headers,
+    ...(body instanceof ReadableStream ? { duplex: "half" } : {}),
+  } as RequestInit);
+}
+
+/** Bytes without end; counts how many were asked for. */
+function endless(): { body: ReadableStream<Uint8Array>; read: () => number } {
+  let read = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      read += 100;
+      controller.enqueue(new Uint8Array(100).fill(0x20));
+    },
+  });
+  return { body, read: () => read };
+}
+
+async function refusal(request: Request, max = 1000): Promise<[number, string]> {
+  try {
+    await readJson(request, max);
+  } catch (error) {
+    assert.ok(error instanceof WebError);
+    return [error.status, error.reason];
+  }
+  return [200, "accepted"];
+}
+
+test("readJson() reads JSON, and takes an empty body for an empty object", async () => {
+  assert.deepEqual(await readJson(post('{"text":"hé"}'), 1000), { text: "hé" });
+  assert.deepEqual(await readJson(post(null), 1000), {});
+  assert.deepEqual(await readJson(post(" "), 1000), {});
+});
+
+test("readJson() counts bytes, not characters", async () => {
+  assert.deepEqual(await refusal(post(JSON.stringify("é".repeat(499))), 1000), [200, "accepted"]);
+  assert.deepEqual(await refusal(post(JSON.stringify("é".repeat(500))), 1000), [413, "tooLarge"]);
+});
+
+test("readJson() refuses an announced size without reading", async () => {
+  const request = post("{}", { "content-length": "1001" });
+  assert.deepEqual(await refusal(request), [413, "tooLarge"]);
+});
+
+test("readJson() stops reading a body without end", async () => {
+  const { body, read } = endless();
+  assert.deepEqual(await refusal(post(body)), [413, "tooLarge"]);
+  assert.ok(read() < 3_000, `${read()} bytes were read`);
+});
+
+test("readJson() refuses what is not JSON or not UTF-8", async () => {
+  assert.deepEqual(await refusal(post("{")), [400, "invalidJson"]);
+  assert.deepEqual(await refusal(post(new Uint8Array([0x22, 0xff, 0x22]))), [400, "invalidJson"]);
+});

@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import type { TurnEvent } from "../../../src/session/turn_event.ts";
+import { LogReader, SessionLog } from "../../../src/web/session_log.ts";
+import type { WebEvent } from "../../../src/web/types.ts";
+import { test } from "../../_harness.ts";
+
+const BASE = { threadId: "t", turnId: "u" } as const;
+
+function delta(text: string, itemId = "m"): TurnEvent {
+  return { type: "assistantMessageDelta", ...BASE, itemId, delta: text };
+}
+
+function all(reader: LogReader): WebEvent[] {
+  const events: WebEvent[] = [];
+  for (let event = reader.take(); event !== null; event = reader.take()) events.push(event);
+  return events;
+}
+
+function textOf(events: WebEvent[]): string {
+  return events.map(({ event }) => "delta" in event ? event.delta : "").join("");
+}
+
+test("a reader gets every event once, in order, from the beginning or behind a cursor", () => {
+  const log = new SessionLog(100, 1e6);
+  for (const text of "abcdef") log.append(delta(text));
+  const events = all(new LogReader(log, null));
+  assert.equal(textOf(events), "abcdef");
+  assert.equal(new Set(events.map(({ id }) => id)).size, 6);
+  assert.equal(textOf(all(new LogReader(log, events[2]!.id))), "def");
+  assert.deepEqual(all(new LogReader(log, log.cursor)), []);
+});
+
+test("a reader waits for what comes, and ends with the log", () => {
+  const log = new SessionLog(100, 1e6);
+  const reader = new LogReader(log, null);
+  assert.equal(reader.take(), null);
+  let woken = 0;
+  const leave = log.changed(() => woken++);
+  log.append(delta("a"));
+  assert.equal(woken, 1);
+  leave();
+  log.close();
+  assert.equal(woken, 1);
+  assert.equal(reader.ended, false);
+  assert.equal(textOf(all(reader)), "a");
+  assert.equal(reader.ended, true);
+  log.append(delta("late"));
+  assert.equal(log.newest, 1);
+});
+
+test("a cursor that fell out of the log gets `lagged`, then what is kept", () => {
+  const log = new SessionLog(3, 1e6);
+  log.append(delta("a"));
+  const gone = log.cursor;
+  for (const text of "bcdef") log.append(delta(text));
+  const events = all(new LogReader(log, gone));
+  assert.deepEqual(events[0]!.event, { type: "lagged", after: gone });
+  assert.equal(textOf(events), "def");
+  // Whoever comes back with the cursor of `lagged` itself loses nothing more.
+  assert.equal(textOf(all(new LogReader(log, events[0]!.id))), "def");
+});
+
+test("a reader that starts late is told that it did not see the beginning", () => {
+  const log = new SessionLog(2, 1e6);
+  for (const text of "abc") log.append(delta(text));
+  const events = all(new LogReader(log, null));
+  assert.deepEqual(events[0]!.event, { type: "lagged", after: null });
+  assert.equal(textOf(events), "bc");
+});
+
+test("a reader that is overtaken gets `lagged` once, with the last cursor it had", () => {
+  const log = new SessionLog(3, 1e6);
+  const reader = new LogReader(log, null);
+  log.append(delta("a"));
+  const seen = reader.take()!.id;
+  for (const text of "bcdefg") log.append(delta(text));
+  const events = all(reader);
+  assert.deepEqual(events.map(({ event }) => event.type), [
+    "lagged",
+    "assistantMessageDelta",
+    "assistantMessageDelta",
+    "assistantMessageDelta",
+  ]);
+  assert.deepEqual(events[0]!.event, { type: "lagged", after: seen });
+});
+
+for (const cursor of ["", "7", "other-3", "x-", "-1", "a-b-c", "💥-1", "x-99999999999999999999"]) {
+  test(`the cursor ${JSON.stringify(cursor)} of no log at all is lagged, not an error`, () => {
+    const log = new SessionLog(10, 1e6);
+    log.append(delta("a"));
+    const [first, second] = all(new LogReader(log, cursor));
+    assert.deepEqual(first!.event, { type: "lagged", after: cursor });
+    assert.equal(textOf([second!]), "a");
+  });
+}
+
+test("cursors of an earlier log are not taken for this one's", () => {
+  const before = new SessionLog(10, 1e6);
+  before.append(delta("a"));
+  const after = new SessionLog(10, 1e6);
+  for (const text of "xyz") after.append(delta(text));
+  assert.equal(all(new LogReader(after, before.cursor))[0]!.event.type, "lagged");
+  // Nor is a cursor of this log's future.
+  assert.equal(after.seqOf(after.idOf(4)), null);
+  assert.equal(after.seqOf(after.idOf(3)), 3);
+});
+
+test("the log stays below its size, and keeps the newest event however large", () => {
+  const log = new SessionLog(1000, 5_000);
+  for (let i = 0; i < 100; i++) log.append(delta("x".repeat(800)));
+  assert.equal(log.newest - log.oldest + 1, 5);
+  log.append(delta("y".repeat(9_000)));
+  assert.equal(log.newest, log.oldest);
+  assert.equal(textOf(all(new LogReader(log, null))).length, 9_000);
+});
+
+test("a reader that is far behind gets the deltas of one item joined, and nothing else", () => {
+  const log = new SessionLog(10_000, 1e7);
+  const expected: string[] = [];
+  const put = (event: TurnEvent) => {
+    log.append(event);
+    if ("delta" in event) expected.push(`${event.itemId}:${event.delta}`);
+  };
+  for (let i = 0; i < 200; i++) put(delta(`${i},`));
+  for (let i = 0; i < 200; i++) put(delta(`${i};`, "other"));
+  put({ type: "reasoningDelta", ...BASE, itemId: "r", delta: "s", part: "summary" });
+  put({ type: "reasoningDelta", ...BASE, itemId: "r", delta: "c", part: "content" });
+  log.append({ type: "turnStarted", ...BASE });
+  for (let i = 0; i < 100; i++) put(delta(`${i}`));
+  const events = all(new LogReader(log, null));
+  assert.ok(events.length < 150, `${events.length} events`);
+  for (const item of ["m", "other", "r"]) {
+    const got = events.filter(({ event }) => "itemId" in event && event.itemId === item);
+    assert.equal(
+      textOf(got),
+      expected.filter((each) => each.startsWith(`${item}:`)).map((each) =>
+        each.slice(item.length + 1)
+      )
+        .join(""),
+    );
+  }
+  // Coming back in the middle of it, at any cursor that was told, goes on exactly there.
+  const text = textOf(events);
+  for (const [i, { id }] of events.entries()) {
+    const before = textOf(events.slice(0, i + 1));
+    assert.equal(before + textOf(all(new LogReader(log, id))), text);
+  }
+});
