@@ -150,7 +150,7 @@ export class SessionGate implements ThreadGate {
   /** A question was answered. */
   onResolved(audit: ApprovalAudit): void {
     const { threadId, turnId } = audit;
-    if (threadId === null || audit.decidedBy === "tool") return;
+    if (threadId === null || audit.decidedBy === "tool" || audit.type === "currentTime") return;
     this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
     if (audit.decidedBy !== "library") return;
     const message = `A ${audit.type} request was accepted, but declined here: ${audit.reason}`;

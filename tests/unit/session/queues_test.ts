@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { EventQueue } from "../../../src/session/event_queue.ts";
+import type { TurnEvent } from "../../../src/session/turn_event.ts";
+import { TurnQueue } from "../../../src/session/turn_queue.ts";
+import { Readiness } from "../../../src/session/_readiness.ts";
+import { abortable, sleep } from "../../../src/session/_abortable.ts";
+import { test } from "../../_harness.ts";
+
+function text(itemId: string, delta: string): TurnEvent {
+  return { type: "assistantMessageDelta", threadId: "T", turnId: "U", itemId, delta };
+}
+
+const STARTED: TurnEvent = { type: "turnStarted", threadId: "T", turnId: "U" };
+
+async function drain(queue: EventQueue): Promise<TurnEvent[]> {
+  const events: TurnEvent[] = [];
+  for (let event = await queue.next(); event !== null; event = await queue.next()) {
+    events.push(event);
+  }
+  return events;
+}
+
+test("a reader that keeps up gets every event as it came", async () => {
+  const queue = new EventQueue();
+  for (let i = 0; i < 1000; i++) {
+    queue.push(text("I", `${i}`));
+    assert.deepEqual(await queue.next(), text("I", `${i}`));
+  }
+  queue.end();
+  assert.equal(await queue.next(), null);
+  assert.equal(await queue.next(), null);
+});
+
+test("a slow reader gets adjacent deltas merged and loses nothing", async () => {
+  const queue = new EventQueue();
+  let expected = "";
+  for (let i = 0; i < 50_000; i++) {
+    queue.push(text(i % 1000 < 990 ? "A" : "B", `${i},`));
+    expected += `${i},`;
+    if (i % 10_000 === 9999) queue.push(STARTED);
+  }
+  queue.end();
+  const events = await drain(queue);
+  assert.ok(events.length < 2000, `${events.length}`);
+  assert.equal(events.map((e) => "delta" in e ? e.delta : "").join(""), expected);
+  assert.equal(events.filter(({ type }) => type === "turnStarted").length, 5);
+});
+
+test("deltas of different items, types and parts are never merged", async () => {
+  const queue = new EventQueue();
+  for (let i = 0; i < 300; i++) queue.push(STARTED);
+  const base = { threadId: "T", turnId: "U", itemId: "I", delta: "x" };
+  for (let i = 0; i < 2; i++) {
+    queue.push({ type: "assistantMessageDelta", ...base });
+    queue.push({ type: "reasoningDelta", ...base, part: "summary" });
+    queue.push({ type: "reasoningDelta", ...base, part: "content" });
+    queue.push({ type: "commandOutputDelta", ...base });
+    queue.push({ type: "commandOutputDelta", ...base, itemId: "J" });
+  }
+  queue.end();
+  assert.equal((await drain(queue)).length, 310);
+});
+
+test("several waits are served in order, and all end", async () => {
+  const queue = new EventQueue();
+  const waits = [queue.next(), queue.next(), queue.next()];
+  queue.push(text("I", "1"));
+  queue.push(text("I", "2"));
+  queue.end();
+  assert.deepEqual(await Promise.all(waits), [text("I", "1"), text("I", "2"), null]);
+});
+
+test("discard() forgets what is queued, and ends", async () => {
+  const queue = new EventQueue();
+  queue.push(STARTED);
+  queue.discard();
+  queue.push(STARTED);
+  assert.equal(await queue.next(), null);
+});
+
+test("turns are given in the order in which they were asked for", async () => {
+  const queue = new TurnQueue<number>();
+  const order: number[] = [];
+  let running = 0;
+  await Promise.all(Array.from({ length: 50 }, async (_, i) => {
+    const release = await queue.acquire(i);
+    assert.equal(++running, 1);
+    assert.equal(queue.holder, i);
+    order.push(i);
+    await Promise.resolve();
+    running--;
+    release();
+    release();
+  }));
+  assert.deepEqual(order, Array.from({ length: 50 }, (_, i) => i));
+  assert.equal(queue.length, 0);
+  assert.equal(queue.holder, null);
+});
+
+test("a place in line is taken at once, and can be given up", async () => {
+  const queue = new TurnQueue<string>();
+  const first = queue.acquire("first");
+  assert.equal(queue.holder, "first");
+  const stop = new AbortController();
+  const [second, third] = [queue.acquire("second", stop.signal), queue.acquire("third")];
+  assert.equal(queue.length, 3);
+  stop.abort(new Error("enough"));
+  await assert.rejects(second, /enough/);
+  assert.equal(queue.length, 2);
+  (await first)();
+  assert.equal(queue.holder, "third");
+  (await third)();
+  await assert.rejects(queue.acquire("late", AbortSignal.abort(new Error("too late"))), /too late/);
+});
+
+test("dismiss() sends away who waits; close() everyone to come as well", async () => {
+  const queue = new TurnQueue<string>();
+  const release = await queue.acquire("a");
+  const waiting = queue.acquire("b");
+  queue.dismiss(new Error("not now"));
+  await assert.rejects(waiting, /not now/);
+  release();
+  const again = await queue.acquire("c");
+  const last = queue.acquire("d");
+  queue.close(new Error("closed"));
+  queue.close(new Error("twice"));
+  await assert.rejects(last, /^Error: closed/);
+  await assert.rejects(queue.acquire("e"), /^Error: closed/);
+  again();
+});
+
+test("a thread that is gone for now is waited for; one that is gone for good is told", async () => {
+  const ready = new Readiness();
+  await ready.wait();
+  ready.shut();
+  ready.shut();
+  const waiting = ready.wait();
+  await assert.rejects(ready.wait(AbortSignal.abort(new Error("enough"))), /enough/);
+  ready.open();
+  await waiting;
+  ready.shut();
+  const lost = ready.wait();
+  ready.fail(new Error("gone"));
+  await assert.rejects(lost, /gone/);
+  await assert.rejects(ready.wait(), /gone/);
+  new Readiness().fail(new Error("nobody waits"));
+});
+
+test("abortable() and sleep() reject with the reason, and leave no listener", async () => {
+  const stop = new AbortController();
+  let listeners = 0;
+  const { signal } = stop;
+  const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners++;
+    add.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners--;
+    remove.apply(signal, args);
+  };
+  assert.equal(await abortable(Promise.resolve(7), signal), 7);
+  await assert.rejects(abortable(Promise.reject(new Error("own")), signal), /own/);
+  await sleep(1, signal);
+  assert.equal(listeners, 0);
+  const waits = [abortable(new Promise(() => {}), signal), sleep(60_000, signal)];
+  stop.abort(new Error("enough"));
+  for (const wait of waits) await assert.rejects(wait, /enough/);
+  await assert.rejects(sleep(60_000, signal), /enough/);
+});

@@ -1,0 +1,230 @@
+import assert from "node:assert/strict";
+import type { JsonObject } from "../../../src/json.ts";
+import type { TurnEvent } from "../../../src/session/turn_event.ts";
+import { TurnOutcome } from "../../../src/session/turn_outcome.ts";
+import { test } from "../../_harness.ts";
+import { type Dialect, DIALECTS, type Message, transcript } from "../../_transcripts.ts";
+
+/** Feeds the last recorded turn of a scenario. */
+function replay(dialect: Dialect, scenario: string): { outcome: TurnOutcome; events: TurnEvent[] } {
+  const wire = transcript(dialect, scenario).filter(({ dir }) => dir === "<").map(({ m }) => m);
+  const { threadId, turn } = wire.findLast((m: Message) => m.method === "turn/started").params;
+  const outcome = new TurnOutcome(threadId, turn.id, null);
+  const events: TurnEvent[] = [];
+  for (const { method, params } of wire) {
+    const turnId = params?.turnId ?? params?.turn?.id;
+    if (method === undefined || turnId !== turn.id || method.startsWith("codex/event/")) continue;
+    outcome.apply(method, params, (event) => void events.push(event));
+  }
+  return { outcome, events };
+}
+
+function outcome(): { it: TurnOutcome; events: TurnEvent[]; apply: Apply } {
+  const it = new TurnOutcome("T", "U", null);
+  const events: TurnEvent[] = [];
+  const apply: Apply = (method, params) =>
+    it.apply(method, { threadId: "T", turnId: "U", ...params }, (event) => void events.push(event));
+  return { it, events, apply };
+}
+
+type Apply = (method: string, params?: JsonObject) => void;
+
+function message(id: string, text: string, more: JsonObject = {}): JsonObject {
+  return { item: { type: "agentMessage", id, text, ...more } };
+}
+
+const ENDINGS: [string, string, string][] = [
+  ["basic", "completed", "Hello from the model"],
+  ["command-accept", "completed", "done"],
+  ["command-decline", "completed", "done"],
+  ["command-cancel", "interrupted", ""],
+  ["command-never", "completed", "done"],
+  ["dynamic-tool", "completed", "done"],
+  ["fail-401", "failed", ""],
+  ["fail-429", "failed", ""],
+  ["fail-context", "failed", ""],
+  ["interrupt", "interrupted", ""],
+  ["output-schema", "completed", '{"ok":true}'],
+  ["patch-accept", "completed", "done"],
+  ["patch-decline", "completed", "done"],
+  ["retry-then-ok", "completed", "second try"],
+  ["steer", "completed", "after the steer"],
+  ["threads", "completed", "third"],
+  ["user-input", "completed", "done"],
+];
+
+for (const dialect of DIALECTS) {
+  test(`recorded turns of ${dialect} end as turn.status says, with the last message as answer`, () => {
+    for (const [scenario, status, answer] of ENDINGS) {
+      const { outcome, events } = replay(dialect, scenario);
+      assert.equal(outcome.status, status, scenario);
+      if (status === "completed") assert.equal(outcome.answer, answer, scenario);
+      assert.equal(events.filter(({ type }) => type === "turnStarted").length, 1, scenario);
+      assert.equal(events.at(-1)!.type, "turnCompleted", scenario);
+      assert.equal(events.filter(({ type }) => type === "turnCompleted").length, 1, scenario);
+      assert.equal(outcome.failure === null, status !== "failed", scenario);
+      for (const { threadId, turnId } of events) {
+        assert.equal(threadId, outcome.threadId);
+        assert.equal(turnId, outcome.turnId);
+      }
+      const completed = events.flatMap((e) => e.type === "itemCompleted" ? [e.item.id] : []);
+      assert.equal(new Set(completed).size, completed.length, `${scenario}: an item told twice`);
+    }
+  });
+
+  test(`the deltas of a recorded turn of ${dialect} add up to the answer`, () => {
+    const { outcome, events } = replay(dialect, "basic");
+    const text = events.flatMap((e) => e.type === "assistantMessageDelta" ? [e.delta] : []).join(
+      "",
+    );
+    assert.equal(text, outcome.answer);
+    const reasoning = events.flatMap((e) => e.type === "reasoningDelta" ? [e.delta] : []);
+    assert.deepEqual(reasoning, ["Planning"]);
+    assert.deepEqual(outcome.items.all().map(({ type }) => type), [
+      "userMessage",
+      "reasoning",
+      "agentMessage",
+    ]);
+    assert.equal(outcome.usage?.totalTokens, 13);
+    assert.equal(outcome.usage?.thread.totalTokens, 13);
+    assert.equal(outcome.durationMs !== null, dialect === "0.169");
+  });
+
+  test(`a recorded file change of ${dialect} gives fileChange events and one diff`, () => {
+    const { outcome, events } = replay(dialect, "patch-accept");
+    const changes = events.filter((e) => e.type === "fileChange");
+    assert.deepEqual(changes.map(({ status }) => status), ["inProgress", "completed"]);
+    assert.equal(changes[0]!.changes[0]!.kind, "add");
+    assert.equal(events.filter(({ type }) => type === "diffUpdated").length, 1);
+    assert.ok(outcome.diff?.startsWith("diff --git"));
+  });
+
+  test(`codex's own retries of ${dialect} are progress, not failure`, () => {
+    const { events } = replay(dialect, "retry-then-ok");
+    const retrying = events.filter((e) => e.type === "retrying");
+    assert.equal(retrying.length, 1);
+    assert.equal(retrying[0]!.by, "codex");
+    assert.match(retrying[0]!.message, /Reconnecting/);
+  });
+}
+
+test("a status that is not known is a failure, a missing one too", () => {
+  for (
+    const [status, expected] of [
+      ["completed", "completed"],
+      ["interrupted", "interrupted"],
+      ["cancelled", "interrupted"],
+      ["failed", "failed"],
+      ["exploded", "failed"],
+      ["inProgress", "failed"],
+      [undefined, "failed"],
+      [7, "failed"],
+    ] as const
+  ) {
+    const { it, apply } = outcome();
+    apply("turn/completed", { turn: { id: "U", status } });
+    assert.equal(it.status, expected, String(status));
+    assert.equal(it.failure === null, expected !== "failed");
+  }
+  const { it, apply } = outcome();
+  apply("turn/completed", {});
+  assert.equal(it.status, "failed");
+});
+
+test("a failed turn without an error takes the last one that was not retried", () => {
+  const { it, apply } = outcome();
+  apply("error", { error: { message: "Reconnecting… 1/5" }, willRetry: true });
+  apply("error", { error: { message: "unexpected status 401 Unauthorized" }, willRetry: false });
+  apply("turn/completed", { turn: { id: "U", status: "failed", error: null } });
+  assert.equal(it.failure?.kind, "auth");
+  assert.equal(it.failure?.httpStatus, 401);
+});
+
+test("text comes from the completed item, whatever deltas were lost", () => {
+  const { it, apply, events } = outcome();
+  apply("item/started", message("m", ""));
+  it.delta("item/agentMessage/delta", "m", "Hel", (e) => void events.push(e));
+  assert.equal(it.items.partialAnswer(), "Hel");
+  apply("item/completed", message("m", "Hello world"));
+  it.delta("item/agentMessage/delta", "m", " late", (e) => void events.push(e));
+  assert.equal(it.answer, "Hello world");
+});
+
+test("a message whose completion was lost is repaired from turn/completed", () => {
+  const { it, apply, events } = outcome();
+  apply("item/started", message("m", ""));
+  it.delta("item/agentMessage/delta", "m", "par", null);
+  apply("turn/completed", {
+    turn: { id: "U", status: "completed", items: [message("m", "partly lost")["item"]!] },
+  });
+  assert.equal(it.answer, "partly lost");
+  assert.deepEqual(events.map(({ type }) => type), [
+    "itemStarted",
+    "itemCompleted",
+    "turnCompleted",
+  ]);
+});
+
+test("items that complete twice, late, or without a beginning are kept once", () => {
+  const { it, apply, events } = outcome();
+  const change = (status: string): JsonObject => ({
+    item: { type: "fileChange", id: "f", changes: [], status },
+  });
+  apply("item/completed", change("declined"));
+  apply("item/completed", change("declined"));
+  apply("item/started", change("inProgress"));
+  assert.equal(it.items.all().length, 1);
+  assert.equal((it.items.get("f") as unknown as JsonObject)["status"], "declined");
+  assert.equal(events.filter(({ type }) => type === "itemCompleted").length, 1);
+  apply("turn/completed", { turn: { id: "U", status: "completed" } });
+  apply("item/completed", message("late", "late"));
+  assert.equal(it.items.all().length, 2);
+});
+
+test("a second end changes nothing", () => {
+  const { it, apply, events } = outcome();
+  apply("turn/completed", { turn: { id: "U", status: "interrupted" } });
+  apply("turn/completed", { turn: { id: "U", status: "completed" } });
+  assert.equal(it.status, "interrupted");
+  assert.equal(events.length, 1);
+});
+
+test("plans, warnings and unknown news become events; what is odd in them does not throw", () => {
+  const { it, apply, events } = outcome();
+  apply("turn/plan/updated", {
+    explanation: "why",
+    plan: [{ step: "look", status: "completed" }, { step: "act" }, 7],
+  });
+  assert.deepEqual(it.plan, [{ step: "look", status: "completed" }, {
+    step: "act",
+    status: "pending",
+  }]);
+  apply("warning", { message: "careful" });
+  apply("codex/event/warning", { msg: { message: "old and careful" } });
+  apply("brand/new", { a: 1 });
+  apply("item/brandNew/delta", { itemId: "x", delta: "text" });
+  for (const method of ["item/started", "item/completed", "thread/tokenUsage/updated", "error"]) {
+    apply(method, {});
+  }
+  apply("turn/plan/updated", { plan: "no" });
+  apply("turn/diff/updated", { diff: 7 });
+  assert.deepEqual(
+    events.map((e) => e.type === "unknown" ? e.method : e.type === "warning" ? e.message : e.type),
+    [
+      "planUpdated",
+      "careful",
+      "old and careful",
+      "brand/new",
+      "item/brandNew/delta",
+      "planUpdated",
+    ],
+  );
+});
+
+test("nothing is made for listeners that are not there", () => {
+  const it = new TurnOutcome("T", "U", null);
+  it.apply("turn/started", {}, null);
+  it.apply("item/completed", message("m", "text"), null);
+  it.apply("turn/completed", { turn: { id: "U", status: "completed" } }, null);
+  assert.equal(it.answer, "text");
+});
