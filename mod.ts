@@ -36,12 +36,7 @@ export {
   HookMatcher,
   ShellCommandHook,
 } from "./src/plugin/mod.ts";
-export type {
-  ThreadStatus,
-  ThreadTokenUsage,
-  Turn,
-  TurnPlanStep,
-} from "./src/protocol/mod.ts";
+export type { ThreadStatus, ThreadTokenUsage, Turn, TurnPlanStep } from "./src/protocol/mod.ts";
 export { experimentalRpcMethods, rpcMethods } from "./src/protocol/methods.ts";
 
 /** One connection to one codex: raw requests, every message as an event, state and metrics. */

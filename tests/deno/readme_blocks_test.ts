@@ -17,7 +17,7 @@ import { run, succeed } from "../package/_run.ts";
 const { script } = testing;
 const LIMIT_MS = 180_000;
 
-/** What a block prints, by the heading above it. */
+/** What a block prints, by the heading above it, numbered from the second block below one heading. */
 const BLOCKS: Record<string, { prints: RegExp[]; replace?: [string, string][] }> = {
   "Quick start": { prints: [/^- one\n- two\n- three 13$/m] },
   "Repeated runs": { prints: [/^The API has 3 functions\.$/m] },
@@ -40,6 +40,9 @@ const BLOCKS: Record<string, { prints: RegExp[]; replace?: [string, string][] }>
     replace: [["ws://127.0.0.1:4500", "URL"], ["…", "TOKEN"]],
   },
   "Testing your own code": { prints: [/^There is nothing here\. 2$/m] },
+  "Testing your own code 2": { prints: [/^Hello from the cassette\.$/m] },
+  "Documents": { prints: [/^sha256:[0-9a-f]{64} → sha256:[0-9a-f]{64}$/m] },
+  "When something is wrong": { prints: [/\bversion: "\d+\.\d+\.\d+"/, /\} \[\]$/m] },
 };
 
 /** What the model says to the prompts of the README. */
@@ -61,12 +64,21 @@ function model(request: testing.ModelRequest): testing.ModelTurn {
     case "Keep reducing the backlog one item at a time":
       return "One item less.";
   }
+  if (request.text.startsWith("Say hello")) return "Hello from the cassette.";
+  if (request.text.includes("A backup guide, ten lines")) {
+    return JSON.stringify({ format: "markdown", title: "Backups", text: "# Backups\nDaily.\n" });
+  }
+  if (request.text.includes("A friendlier title")) {
+    const expectedRevision = /sha256:[0-9a-f]{64}/.exec(request.text)?.[0] ?? "";
+    const edits = [{ startLine: 1, endLine: 2, replacement: "# Sleep well\n" }];
+    return JSON.stringify({ format: "markdown", expectedRevision, edits, notes: null });
+  }
   if (request.text.startsWith("Summarize only the public API")) return "The API has 3 functions.";
   return `no answer is planned for: ${request.text}`;
 }
 
 interface Block {
-  heading: string;
+  name: string;
   text: string;
 }
 
@@ -78,7 +90,10 @@ function programs(markdown: string): Block[] {
     const [, title, info, text] of markdown.matchAll(/^#+ ([^\n]+)$|^```(\S*)[^\n]*\n(.*?)^```$/gms)
   ) {
     if (title !== undefined) heading = title;
-    else if (info === "ts") blocks.push({ heading, text: text! });
+    else if (info === "ts") {
+      const before = blocks.filter(({ name }) => name.replace(/ \d+$/, "") === heading).length;
+      blocks.push({ name: before === 0 ? heading : `${heading} ${before + 1}`, text: text! });
+    }
   }
   return blocks;
 }
@@ -102,8 +117,8 @@ async function runAll(
   for (const block of blocks) {
     // The syntax is newer than Node 22, as the README says.
     if (skipUsing && block.text.includes("await using")) continue;
-    await t.step(block.heading, async () => {
-      const { prints, replace = [] } = BLOCKS[block.heading]!;
+    await t.step(block.name, async () => {
+      const { prints, replace = [] } = BLOCKS[block.name]!;
       const here = (text: string) => text.replaceAll("/srv/app", folder);
       let text = block.text;
       for (const [from, to] of replace) {
@@ -132,7 +147,7 @@ function denoFlags(text: string): string[] | undefined {
 }
 
 test("the README's table of programs is complete", () => {
-  assert.deepEqual(blocks.map(({ heading }) => heading), Object.keys(BLOCKS));
+  assert.deepEqual(blocks.map(({ name }) => name), Object.keys(BLOCKS));
 });
 
 test("README: each program runs on a machine with only Deno", {
@@ -142,7 +157,7 @@ test("README: each program runs on a machine with only Deno", {
   await using user = await machine(model);
   const env = { ...user.env, JSR_URL: jsr.url, DENO_DIR: await user.directory("deno") };
   await t.step("the quick start needs nothing but its own line", async () => {
-    const quick = blocks.find(({ heading }) => heading === "Quick start")!;
+    const quick = blocks.find(({ name }) => name === "Quick start")!;
     assert.match(quick.text, /"jsr:@codex\/runtime"/);
     const cwd = await user.directory("empty");
     await writeFile(join(cwd, "main.ts"), quick.text);

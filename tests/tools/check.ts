@@ -1,29 +1,53 @@
 /**
  * Everything about the code that is not a test: `deno task check`. All steps run; the first line of a failing one is
- * its command.
+ * its command, and the last lines name those that failed.
  */
 import { exists, run, seconds } from "./_run.ts";
 
 const deno = Deno.execPath();
-const GENERATOR = "src/protocol/generator/main.ts";
 
-const steps: [name: string, args: string[], needs?: string][] = [
+/** Says what is wrong; empty when nothing is. */
+type Step = () => Promise<string>;
+
+const steps: [name: string, command: string[], step?: Step][] = [
   ["format", ["fmt", "--check"]],
   ["lint", ["lint"]],
   ["types", ["check", ...["mod.ts", "src", "tests", "examples"].filter(exists)]],
-  ["examples in the documentation", ["check", "--doc-only", "README.md", "mod.ts"], "README.md"],
-  ["package", ["publish", "--dry-run", "--allow-dirty"], "mod.ts"],
-  ["protocol drift", ["run", "-A", GENERATOR, "--check"], GENERATOR],
+  [
+    "examples in the documentation",
+    ["check", "--doc-only", "README.md", "mod.ts", "src"],
+    checkExamples,
+  ],
+  ["documentation", ["doc", "--lint", "mod.ts"], lintDocumentation],
+  // Fails on slow types, a missing licence and whatever else JSR would refuse.
+  ["package", ["publish", "--dry-run", "--allow-dirty"]],
+  ["protocol drift", ["run", "-A", "src/protocol/generator/main.ts", "--check"]],
 ];
+
+/** Runs Deno; what it printed when it failed, without what tells nothing. */
+async function complaints(command: string[]): Promise<string> {
+  const { code, output } = await run(deno, command, { quiet: true, env: { NO_COLOR: "1" } });
+  if (code === 0) return "";
+  const told = output
+    .replace(/^Stack backtrace:\n(?: +\d+: .*\n?)+/gm, "")
+    .replace(/^(?:Check|Checked|Download) .*\n|^ +file:\S+ \([\d.]+\w+\)\n/gm, "")
+    .trim();
+  return told === "" ? `exit code ${code}, and nothing was printed` : told;
+}
+
+/** An example may declare something only to show how. */
+async function checkExamples(): Promise<string> {
+  const output = await complaints(["check", "--doc-only", "README.md", "mod.ts", "src"]);
+  const problems = output.split(/^(?=TS\d+ )/m);
+  const real = problems.filter((problem) => !/^TS(?:6133|6192|6196|6198) /.test(problem));
+  return /^TS\d+ /m.test(real.join("")) || problems.length === 1 ? output : "";
+}
 
 /** Generated types have no docs of their own: a comment that only repeats a name is worse than none. */
 async function lintDocumentation(): Promise<string> {
-  const { output } = await run(deno, ["doc", "--lint", "mod.ts"], {
-    quiet: true,
-    env: { NO_COLOR: "1" },
-  });
+  const output = await complaints(["doc", "--lint", "mod.ts"]);
   const problems = output.split(/^(?=error\[)/m).filter((part) => part.startsWith("error["));
-  if (problems.length === 0 && !/^Checked|^$/m.test(output)) return output;
+  if (problems.length === 0) return output;
   // The tool does not see that `export type * as protocol` makes these public.
   const types = await Deno.readTextFile(
     new URL("../../src/protocol/generated/types.ts", import.meta.url),
@@ -37,31 +61,16 @@ async function lintDocumentation(): Promise<string> {
   ).join("");
 }
 
-let passed = 0;
-let failed = 0;
-for (const [name, args, needs] of steps) {
-  if (needs !== undefined && !exists(needs)) {
-    console.log(`skipped  ${name}: there is no ${needs}`);
-    continue;
-  }
+const failed: string[] = [];
+for (const [name, command, step = () => complaints(command)] of steps) {
   const started = performance.now();
-  const { code, output } = await run(deno, args, { quiet: true, env: { NO_COLOR: "1" } });
-  if (code === 0) {
-    passed++;
-    console.log(`ok       ${name} (${seconds(started)})`);
-  } else {
-    failed++;
-    console.log(`FAILED   ${name}: deno ${args.join(" ")}\n${output}`);
+  const problems = await step();
+  if (problems === "") console.log(`ok       ${name} (${seconds(started)})`);
+  else {
+    failed.push(name);
+    console.log(`FAILED   ${name}: deno ${command.join(" ")}\n\n${problems}\n`);
   }
 }
-const startedDocs = performance.now();
-const undocumented = await lintDocumentation();
-if (undocumented === "") passed++;
-else failed++;
-console.log(
-  undocumented === ""
-    ? `ok       documentation (${seconds(startedDocs)})`
-    : `FAILED   documentation: deno doc --lint mod.ts\n${undocumented}`,
-);
-console.log(`${passed} passed, ${failed} failed`);
-Deno.exit(failed === 0 ? 0 : 1);
+if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
+console.log(`${steps.length - failed.length} passed, ${failed.length} failed`);
+Deno.exit(failed.length === 0 ? 0 : 1);
