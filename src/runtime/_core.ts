@@ -12,14 +12,15 @@ import type { RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.t
 import type { CallOptions } from "../rpc/pending_calls.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
 import { brokerHost } from "./_broker_host.ts";
+import { ProjectedLog } from "./_log_projection.ts";
+import { closedBecause, type PlannedRestart, RestartLoop } from "./_restart_loop.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { EventLog, type LogRecord, type RecordHead } from "./event_log.ts";
+import type { EventLog } from "./event_log.ts";
 import { handshake, type ServerInfo } from "./handshake.ts";
-import { headOf } from "./message_head.ts";
+import { deltaOf, headOf } from "./message_head.ts";
 import { MetricsCounter } from "./metrics.ts";
-import { decideRestart } from "./restart.ts";
 import { SinkPump } from "./sink_pump.ts";
-import { StateProjection } from "./state.ts";
+import type { StateProjection } from "./state.ts";
 import { ThreadRoutes } from "./thread_routes.ts";
 
 /** What the connection is doing. */
@@ -51,6 +52,18 @@ const NEVER_STARTED: TransportCloseReport = {
   durationMs: 0,
 };
 
+/** What is told with a change of the connection's state. */
+interface StateChange {
+  /** Why the last server ended. */
+  error?: unknown;
+  /** When the next one is started. */
+  plan?: PlannedRestart;
+  /** Threads that were taken up again. */
+  resumed?: number;
+  /** Threads that could not be. */
+  lost?: number;
+}
+
 /** One server at a time, its messages routed, numbered and answered. */
 export class RuntimeCore implements ConnectionHandler {
   readonly config: RuntimeConfig;
@@ -59,18 +72,19 @@ export class RuntimeCore implements ConnectionHandler {
   readonly routes: ThreadRoutes = new ThreadRoutes();
   readonly approvals: ApprovalBroker;
   readonly #factory: TransportFactory;
-  readonly #projection: StateProjection;
+  readonly #recorded: ProjectedLog;
   readonly #sinks: SinkPump[];
   readonly #stop = new AbortController();
-  #folded = 0;
+  readonly #restarts: RestartLoop;
   #connection: Connection | null = null;
   #server: ServerInfo | null = null;
   #state: ConnectionState = "starting";
   #generation = 0;
-  #restarts = 0;
   #healthySince = 0;
   /** Why the connection is closed for good. */
   #final: unknown = null;
+  /** How the last server ended. */
+  #ended: TransportCloseReport = NEVER_STARTED;
   #restoring: Promise<void> = Promise.resolve();
   #shutdown: Promise<ShutdownReport> | null = null;
   /** When the bytes came that are being read: the clock is not asked for every message in them. */
@@ -82,12 +96,13 @@ export class RuntimeCore implements ConnectionHandler {
   constructor(config: RuntimeConfig, factory: TransportFactory) {
     this.config = config;
     this.#factory = factory;
-    this.#projection = new StateProjection(config.stateLimits);
-    this.log = new EventLog(
+    this.#recorded = new ProjectedLog(
       config.eventLogMessages ?? DEFAULTS.eventLogMessages,
       config.eventLogBytes ?? DEFAULTS.eventLogBytes,
-      (record) => this.#foldEvicted(record),
+      config.stateLimits,
     );
+    this.log = this.#recorded.log;
+    this.#restarts = new RestartLoop(config.restart);
     this.approvals = new ApprovalBroker({
       ...(config.approvals === undefined ? {} : { approvals: config.approvals }),
       timeoutMs: config.approvalTimeoutMs ?? DEFAULTS.approvalTimeoutMs,
@@ -162,10 +177,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   /** Threads, turns and items, folded up to the newest message. */
   projection(): StateProjection {
-    for (let seq = Math.max(this.#folded + 1, this.log.oldest); seq <= this.log.newest; seq++) {
-      this.#fold(this.log.at(seq)!);
-    }
-    return this.#projection;
+    return this.#recorded.state();
   }
 
   get pendingCalls(): number {
@@ -192,7 +204,8 @@ export class RuntimeCore implements ConnectionHandler {
     );
     await this.#restoring;
     await this.#finish();
-    return { ...(report ?? NEVER_STARTED), generations: this.#generation };
+    if (report !== undefined) this.#ended = report;
+    return this.#report();
   }
 
   /** Settles every turn and question, and takes nothing more. */
@@ -200,12 +213,10 @@ export class RuntimeCore implements ConnectionHandler {
     if (this.#final !== null) return;
     this.#final = error;
     this.#stop.abort(error);
-    const closed = error instanceof ConnectionClosedError
-      ? error
-      : new ConnectionClosedError("codex could not be started.", { cause: error });
+    const closed = closedBecause(error);
     for (const route of this.routes.all()) route.connectionLost(closed, false);
     this.approvals.close("the connection ended");
-    this.#tell("closed");
+    this.#tell("closed", { error });
   }
 
   async #finish(): Promise<void> {
@@ -248,7 +259,7 @@ export class RuntimeCore implements ConnectionHandler {
       this.#healthySince = performance.now();
     } catch (error) {
       this.#connection = null;
-      await connection.close("The handshake failed.", FAILED_START_GRACE_MS);
+      this.#ended = await connection.close("The handshake failed.", FAILED_START_GRACE_MS);
       throw error;
     }
   }
@@ -356,67 +367,60 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   closed(error: ConnectionClosedError): void {
+    this.#ended = { gone: true, how: "alreadyExited", exit: error.exit, durationMs: 0 };
     this.#connection = null;
     if (this.#final !== null || this.#state === "starting" || this.#state === "restarting") return;
-    const healthyMs = performance.now() - this.#healthySince;
-    const decision = decideRestart(
-      this.config.restart,
-      { count: this.#restarts, healthyMs },
-      Math.random(),
-    );
-    if (!decision.restart) {
-      this.#end(error);
-      this.#shutdown ??= this.#finish().then(() => ({
-        gone: true,
-        how: "alreadyExited",
-        exit: error.exit,
-        durationMs: 0,
-        generations: this.#generation,
-      }));
-      return;
-    }
-    this.#restarts = decision.attempt;
-    this.#tell("restarting", error);
+    const plan = this.#restarts.plan(performance.now() - this.#healthySince);
+    if (plan === null) return this.#giveUp(error);
+    this.#tell("restarting", { error, plan });
     this.approvals.reset("the server ended");
     for (const route of this.routes.all()) route.connectionLost(error, true);
-    this.#restoring = this.#restart(decision.delayMs);
+    this.#restoring = this.#restarts.run(plan, {
+      signal: this.#stop.signal,
+      connect: () => this.#connect(this.#stop.signal),
+      restore: () => this.#restore(),
+      failed: (cause, next) => this.#tell("restarting", { error: cause, plan: next }),
+      gaveUp: (cause) => this.#giveUp(cause),
+    });
   }
 
-  async #restart(delayMs: number): Promise<void> {
-    let wait = delayMs;
-    while (this.#final === null) {
-      await pause(wait, this.#stop.signal);
-      if (this.#final !== null) return;
-      try {
-        await this.#connect(this.#stop.signal);
-        const connection = this.#connection;
-        await Promise.allSettled(this.routes.all().map((route) => route.connectionRestored()));
-        if (connection?.closedWith === null) return this.#tell("running");
-        throw connection?.closedWith ??
-          new ConnectionClosedError("codex ended while it was started again.");
-      } catch (error) {
-        if (this.#final !== null) return;
-        const decision = decideRestart(
-          this.config.restart,
-          { count: this.#restarts, healthyMs: 0 },
-          Math.random(),
-        );
-        if (!decision.restart) {
-          this.#end(error);
-          return;
-        }
-        this.#restarts = decision.attempt;
-        this.#tell("restarting", error);
-        wait = decision.delayMs;
-      }
+  /** Takes every thread up again. A thread that can't be is told so; it is no reason to start yet another server. */
+  async #restore(): Promise<void> {
+    const connection = this.#connection;
+    const outcomes = await Promise.allSettled(
+      this.routes.all().map((route) => route.connectionRestored()),
+    );
+    const closedWith = connection === null ? undefined : connection.closedWith;
+    if (closedWith !== null) {
+      throw closedWith ?? new ConnectionClosedError("codex ended while it was started again.");
     }
+    const lost = outcomes.filter(({ status }) => status === "rejected").length;
+    this.#tell("running", { resumed: outcomes.length - lost, lost });
   }
 
-  #tell(state: ConnectionState, error?: unknown): void {
+  /** The connection is closed for good, and not because anybody wanted that. */
+  #giveUp(error: unknown): void {
+    this.#end(error);
+    this.#shutdown ??= this.#finish().then(() => this.#report());
+  }
+
+  #report(): ShutdownReport {
+    return { ...this.#ended, generations: this.#generation };
+  }
+
+  #tell(state: ConnectionState, more: StateChange = {}): void {
     this.#state = state;
     if (state === "restarting") this.metrics.restarts++;
-    const reason = error instanceof Error ? error.message : undefined;
-    this.log.append("local", "connection", {}, { state, generation: this.#generation, reason }, 0);
+    const { error, plan, resumed, lost } = more;
+    this.log.append("local", "connection", {}, {
+      state,
+      generation: this.#generation,
+      reason: error instanceof Error ? error.message : undefined,
+      attempt: plan?.attempt,
+      delayMs: plan?.delayMs,
+      resumed,
+      lost,
+    }, 0);
   }
 
   #audit(audit: ApprovalAudit): void {
@@ -427,43 +431,6 @@ export class RuntimeCore implements ConnectionHandler {
     });
     this.log.append("local", "approval", head, JSON.parse(JSON.stringify(audit)), 0);
   }
-
-  #foldEvicted(record: LogRecord): void {
-    if (record.seq > this.#folded) this.#fold(record);
-  }
-
-  #fold(record: LogRecord): void {
-    this.#folded = record.seq;
-    if (record.delta !== null) return this.#projection.applyDelta(record.delta, record.text);
-    const known = record.direction === "inbound" || record.kind === "connection";
-    if (!known || typeof record.body !== "object" || record.body === null) return;
-    this.#projection.apply({
-      kind: record.kind,
-      method: record.head.method,
-      message: record.body as JsonObject,
-    });
-  }
-}
-
-/** A delta that had to be decoded merges like the others, unless it tells more than its text. */
-function deltaOf({ method, params }: RpcNotification, head: RecordHead): DeltaHead | null {
-  const { threadId, turnId, itemId } = head;
-  if (typeof params["delta"] !== "string" || Object.keys(params).length > 4) return null;
-  if (threadId === undefined || turnId === undefined || itemId === undefined) return null;
-  return { method, threadId, turnId, itemId, text: "" };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }
 
 const cores: WeakMap<object, RuntimeCore> = new WeakMap();

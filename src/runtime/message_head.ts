@@ -3,6 +3,8 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { DeltaHead } from "../rpc/delta_reader.ts";
+import type { RpcNotification } from "../rpc/envelope.ts";
 import type { RecordHead } from "./event_log.ts";
 
 /** Finds the ids that a message names, in the places where the versions of codex put them. */
@@ -19,6 +21,14 @@ export function headOf(
     turnId: text(body, "turnId") ?? idOf(body, "turn"),
     itemId: text(body, "itemId") ?? idOf(body, "item") ?? text(body, "callId"),
   };
+}
+
+/** A delta that had to be decoded merges like the others, unless it tells more than its text. */
+export function deltaOf({ method, params }: RpcNotification, head: RecordHead): DeltaHead | null {
+  const { threadId, turnId, itemId } = head;
+  if (typeof params["delta"] !== "string" || Object.keys(params).length > 4) return null;
+  if (threadId === undefined || turnId === undefined || itemId === undefined) return null;
+  return { method, threadId, turnId, itemId, text: "" };
 }
 
 function text(object: JsonObject, key: string): string | undefined {
