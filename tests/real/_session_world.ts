@@ -1,0 +1,161 @@
+/** What the tests of sessions on the real codex share: a scripted model, a directory, and codex on them. */
+import { readdirSync, readFileSync } from "node:fs";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { Client } from "../../src/session/client.ts";
+import type { ClientConfig } from "../../src/runtime/config.ts";
+import {
+  type ModelRequest,
+  type ModelTurn,
+  type ScriptedClientOptions,
+  ScriptedModel,
+} from "../../src/testing/mod.ts";
+import { codexPath, type CodexVersion } from "../_codex.ts";
+import { tempDir } from "../_temp.ts";
+import { isRunning, whenGone } from "./_transport_world.ts";
+
+export { isRunning, whenGone };
+
+/** What the model does for one prompt: its turns in order, or a function of the request and its number. */
+export type Play = readonly ModelTurn[] | ((request: ModelRequest, round: number) => ModelTurn);
+
+/** A model and a directory, and codex on them. */
+export class World implements AsyncDisposable {
+  readonly version: CodexVersion;
+  readonly model: ScriptedModel;
+  /** An empty directory. */
+  readonly cwd: string;
+  readonly #codex: string;
+  readonly #directory: { path: string } & AsyncDisposable;
+  readonly #plays: Map<string, Play>;
+  readonly #clients: Client[] = [];
+
+  private constructor(
+    version: CodexVersion,
+    model: ScriptedModel,
+    codex: string,
+    directory: { path: string } & AsyncDisposable,
+    plays: Map<string, Play>,
+  ) {
+    this.version = version;
+    this.model = model;
+    this.#codex = codex;
+    this.#directory = directory;
+    this.cwd = join(directory.path, "w");
+    this.#plays = plays;
+  }
+
+  static async start(version: CodexVersion): Promise<World> {
+    const directory = await tempDir("session-");
+    await mkdir(join(directory.path, "w"));
+    const plays: Map<string, Play> = new Map();
+    const rounds: Map<string, number> = new Map();
+    const model = await ScriptedModel.start((request) => {
+      const name = /\[(play-\d+)\]/.exec(request.text)?.[1];
+      const play = name === undefined ? undefined : plays.get(name);
+      if (play === undefined) return `You said: ${request.text}`;
+      const key = `${request.threadId} ${name}`;
+      const round = rounds.get(key) ?? 0;
+      rounds.set(key, round + 1);
+      if (typeof play === "function") return play(request, round);
+      const turn = play[round];
+      if (turn === undefined) throw new RangeError(`${name} has no turn ${round}`);
+      return turn;
+    });
+    return new World(version, model, await codexPath(version), directory, plays);
+  }
+
+  /** Makes a prompt for which the model plays this; the name in brackets is what counts. */
+  prompt(play: Play, text = "Do it."): string {
+    const name = `play-${this.#plays.size + 1}`;
+    this.#plays.set(name, play);
+    return `${text} [${name}]`;
+  }
+
+  /** A configuration for codex on this model. */
+  config(options: ScriptedClientOptions = {}): ClientConfig {
+    return this.model.clientConfig({ codexPath: this.#codex, ...options });
+  }
+
+  /** Writes a program that stands for codex. */
+  async program(name: string, script: string): Promise<string> {
+    const path = join(this.#directory.path, name);
+    await writeFile(path, `#!/bin/sh\n${script}\n`);
+    await chmod(path, 0o755);
+    return path;
+  }
+
+  /** Processes that were started for this world and run still: codex, its commands, programs of the test. */
+  running(): number[] {
+    const marks = [this.#directory.path, this.model.clientConfig().env.set["CODEX_HOME"]!];
+    return processes().filter((pid) => {
+      const about = [`/proc/${pid}/environ`, `/proc/${pid}/cmdline`].map(read).join("\0");
+      return marks.some((mark) => about.includes(mark)) && isRunning(pid);
+    });
+  }
+
+  /** Connects; the client is shut down with the world. */
+  async connect(
+    config: ClientConfig = {},
+    options: ScriptedClientOptions = {},
+  ): Promise<Client> {
+    const client = await Client.connect({ ...this.config(options), ...config });
+    this.#clients.push(client);
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const pids = this.#clients.map(({ runtime }) => runtime.pid);
+    await Promise.all(this.#clients.map((client) => client.shutdown()));
+    await this.model.close();
+    for (const pid of pids) if (pid !== null) await whenGone(pid);
+    await this.#directory[Symbol.asyncDispose]();
+  }
+}
+
+/** Codex on a model for one test. */
+export async function inWorld(
+  version: CodexVersion,
+  act: (world: World) => Promise<void>,
+): Promise<void> {
+  const world = await World.start(version);
+  try {
+    await act(world);
+  } finally {
+    await world[Symbol.asyncDispose]();
+  }
+}
+
+/** What a promise rejects with; fails when it does not. */
+export async function rejection(promise: Promise<unknown>): Promise<unknown> {
+  const nothing = Symbol();
+  const error = await promise.then(() => nothing, (reason: unknown) => reason);
+  if (error === nothing) throw new Error("expected a rejection");
+  return error;
+}
+
+/** A promise that must settle within some milliseconds; the limit of a test is for hangs, this one for promises kept. */
+export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function processes(): number[] {
+  return readdirSync("/proc").map(Number).filter((pid) => pid > 0 && pid !== process.pid);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
