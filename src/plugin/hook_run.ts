@@ -44,6 +44,8 @@ export interface HookRunBase extends HookFacts {
   metadata?: JsonObject;
   /** Stops the waiting for pre-hooks; they then reject with its reason. */
   signal?: AbortSignal;
+  /** The run that this one is the rest of: same correlation id, notes and report. Default: a run of its own. */
+  continues?: HookRun;
 }
 
 /** What a phase hands to its pre-hooks; they may change all but the facts. */
@@ -99,7 +101,7 @@ type PreOutcome =
  */
 export class HookRun {
   /** What the hooks did so far. */
-  readonly report: HookReport = { issues: [], ran: [] };
+  readonly report: HookReport;
   /** The same in all contexts of the run. */
   readonly correlationId: string;
   readonly #hooks: Required<Hooks>;
@@ -109,12 +111,13 @@ export class HookRun {
 
   /** Begins a run with hooks from `mergeHooks`. */
   constructor(hooks: Required<Hooks>, base: HookRunBase = {}) {
-    const { correlationId, metadata, signal, ...facts } = base;
+    const { correlationId, metadata, signal, continues, ...facts } = base;
     this.#hooks = hooks;
     this.#facts = facts;
-    this.#metadata = metadata ?? {};
+    this.#metadata = metadata ?? continues?.metadata ?? {};
     this.#signal = signal;
-    this.correlationId = correlationId ?? `hk-${crypto.randomUUID()}`;
+    this.report = continues?.report ?? { issues: [], ran: [] };
+    this.correlationId = correlationId ?? continues?.correlationId ?? `hk-${crypto.randomUUID()}`;
   }
 
   /** What the hooks noted so far. */

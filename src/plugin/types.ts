@@ -13,8 +13,10 @@ export type PreHookPhase = "preRun" | "preSessionStart" | "preTurn" | "preToolUs
 export type PostHookPhase = "postRun" | "postSessionStart" | "postTurn" | "postToolUse";
 
 /**
- * When a hook runs: around a run (`quickRun`, `Workflow.run`, `Client.run`), around the start, resume or fork of a
- * session, around each turn, and around each tool use that the server asks about.
+ * When a hook runs: around a prompt with all its turns (`ask`, `askStream`, and within `run` and `quickRun`), around the
+ * start, resume or fork of a session, around each turn, before each tool use that the server asks about, and after each
+ * tool use. For a session with `preToolUse` hooks the server asks about everything, but old ones (0.104) not about reads
+ * that they take for safe. A tool use of an agent that the session's agent started counts as the session's.
  */
 export type HookPhase = PreHookPhase | PostHookPhase;
 

@@ -1,5 +1,6 @@
 /** What a session is made of. */
 import type { EffectivePolicy } from "../permissions/policy.ts";
+import type { HookRun } from "../plugin/hook_run.ts";
 import type { Hooks } from "../plugin/types.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import type { ResolvedProfile, SessionConfig } from "./profile.ts";
@@ -27,6 +28,10 @@ export interface SessionParts {
   policy: EffectivePolicy;
   /** Whether the thread was there before. */
   attached: boolean;
+  /** The hooks of its start. */
+  startHooks: HookRun;
+  /** Whether it is there for one prompt only, whose hooks go on where those of the start ended. */
+  single: boolean;
   /** Counts tokens for the client. */
   ledger: UsageLedger;
   /** Called once, when the session no longer needs its client. */

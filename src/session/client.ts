@@ -7,7 +7,7 @@ import { checkApprovals } from "../approvals/check_rules.ts";
 import { sessionApprovals } from "../approvals/session_approvals.ts";
 import type { PendingApproval } from "../approvals/types.ts";
 import type { ApprovalDecision } from "../approvals/types.ts";
-import { ConnectionClosedError } from "../errors.ts";
+import { ConnectionClosedError, PolicyError } from "../errors.ts";
 import { isJsonObject, type JsonValue } from "../json.ts";
 import { HookRun } from "../plugin/hook_run.ts";
 import { mergeHooks } from "../plugin/merge.ts";
@@ -17,22 +17,12 @@ import type { ServerInfo } from "../runtime/handshake.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { prewarm, takePrewarmed } from "./_prewarm.ts";
 import { abortable } from "./_abortable.ts";
+import type { SessionParts } from "./_session_parts.ts";
 import { workingDirectory } from "./_working_directory.ts";
-import type {
-  ResolvedProfile,
-  RunOptions,
-  RunProfile,
-  SessionConfig,
-  WaitOptions,
-} from "./profile.ts";
+import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "./profile.ts";
 import { layerProfile, resolveProfile } from "./resolve_profile.ts";
 import { Session } from "./session.ts";
-import {
-  confirmDecided,
-  type DecidedPolicy,
-  decideSessionPolicy,
-  isRemote,
-} from "./session_policy.ts";
+import { confirmDecided, decideSessionPolicy, isRemote } from "./session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "./standard_schema.ts";
 import { threadAttachParams, threadStartParams } from "./thread_params.ts";
 import {
@@ -65,8 +55,11 @@ type Opening =
   | { method: "thread/start" }
   | { method: "thread/resume" | "thread/fork"; threadId: string };
 
-/** Who answers a session's questions; nobody of its own: the client's. */
-type Approvals = SessionConfig["approvals"];
+/** What a session is going to be. */
+type Plan = Pick<
+  SessionParts,
+  "cwd" | "profile" | "decided" | "approvals" | "startHooks" | "single"
+>;
 
 /**
  * One codex process, or one connection to a running one, for any number of sessions.
@@ -105,7 +98,7 @@ export class Client implements AsyncDisposable {
     config.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
     mergeHooks(config.hooks);
-    const runtime = takePrewarmed(config) ?? await Runtime.spawn(config);
+    const runtime = await takePrewarmed(config) ?? await Runtime.spawn(config);
     return new Client(runtime, config);
   }
 
@@ -137,7 +130,10 @@ export class Client implements AsyncDisposable {
     return this.#open({ method: "thread/start" }, config);
   }
 
-  /** Goes on with a thread. Its history stays on the server. Rejects with `RpcError` when there is no such thread. */
+  /**
+   * Goes on with a thread. Its history stays on the server. Rejects with `RpcError` when there is no such thread, and with
+   * `PolicyError` while another session of this client has it open.
+   */
   resumeSession(threadId: string, config: SessionConfig): Promise<Session> {
     return this.#open({ method: "thread/resume", threadId }, config);
   }
@@ -155,13 +151,14 @@ export class Client implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     const { signal, onEvent, retry, repair, output, hooks, ...profile } = options;
     signal?.throwIfAborted();
-    const session = await this.startSession({
+    const config: SessionConfig = {
       ephemeral: true,
       ...profile,
       ...(hooks === undefined ? {} : { hooks }),
       ...(signal === undefined ? {} : { signal }),
       cwd,
-    });
+    };
+    const session = await this.#open({ method: "thread/start" }, config, true);
     try {
       return await session.ask(prompt, {
         ...(signal === undefined ? {} : { signal }),
@@ -235,10 +232,11 @@ export class Client implements AsyncDisposable {
     await this.shutdown();
   }
 
-  async #open(opening: Opening, config: SessionConfig): Promise<Session> {
+  async #open(opening: Opening, config: SessionConfig, single = false): Promise<Session> {
     const core = this.#core;
     const { cwd: asked, approvals: own, signal, ...profileFields } = config;
     signal?.throwIfAborted();
+    if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);
     checkApprovals(own);
     const approvals = sessionApprovals(this.#config.approvals, own);
     const cwd = workingDirectory(asked, isRemote(core));
@@ -252,7 +250,8 @@ export class Client implements AsyncDisposable {
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
     try {
       const decided = await abortable(decideSessionPolicy(core, cwd, patched, hooks), signal);
-      const session = await this.#openThread(opening, cwd, patched, decided, approvals, signal);
+      const plan = { cwd, profile: patched, decided, approvals, startHooks: hookRun, single };
+      const session = await this.#openThread(opening, plan, signal);
       hookRun.learn({ threadId: session.threadId });
       await hookRun.post("postSessionStart", { status: "ok" });
       return session;
@@ -263,15 +262,23 @@ export class Client implements AsyncDisposable {
     }
   }
 
+  /** Two sessions on one thread would take each other's hooks, rules and news away. */
+  #assertNotOpen(threadId: string): void {
+    for (const session of this.#sessions) {
+      if (session.closed || session.threadId !== threadId) continue;
+      throw new PolicyError(
+        `The thread ${threadId} is open in another session of this client. Use that one, or close or release it first.`,
+      );
+    }
+  }
+
   async #openThread(
     opening: Opening,
-    cwd: string,
-    profile: ResolvedProfile,
-    decided: DecidedPolicy,
-    approvals: Approvals,
+    plan: Plan,
     signal: AbortSignal | undefined,
   ): Promise<Session> {
     const core = this.#core;
+    const { cwd, profile, decided } = plan;
     const params = opening.method === "thread/start"
       ? threadStartParams(cwd, profile, decided)
       : threadAttachParams(opening.threadId, cwd, profile, decided);
@@ -282,7 +289,7 @@ export class Client implements AsyncDisposable {
       // At once, so that what the server says next about the thread finds its session.
       onResult: (result) => {
         try {
-          session = this.#adopt(opening, result, cwd, profile, decided, approvals);
+          session = this.#adopt(opening, result, plan);
         } catch (error) {
           refused = error;
         }
@@ -292,14 +299,7 @@ export class Client implements AsyncDisposable {
     throw refused;
   }
 
-  #adopt(
-    opening: Opening,
-    result: JsonValue,
-    cwd: string,
-    profile: ResolvedProfile,
-    decided: DecidedPolicy,
-    approvals: Approvals,
-  ): Session {
+  #adopt(opening: Opening, result: JsonValue, plan: Plan): Session {
     const thread = isJsonObject(result) ? result["thread"] : undefined;
     const threadId = isJsonObject(thread) ? thread["id"] : undefined;
     if (typeof threadId !== "string" || threadId === "") {
@@ -309,20 +309,17 @@ export class Client implements AsyncDisposable {
     }
     let policy;
     try {
-      policy = confirmDecided(decided, result);
+      policy = confirmDecided(plan.decided, result);
     } catch (error) {
       // Nothing may run on a thread that is allowed too much.
       this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});
       throw error;
     }
     const session = new Session({
+      ...plan,
       core: this.#core,
       threadId,
-      cwd,
-      profile,
       clientHooks: this.#config.hooks,
-      approvals,
-      decided,
       policy,
       attached: opening.method !== "thread/start",
       ledger: this.#ledger,

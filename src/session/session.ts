@@ -9,7 +9,7 @@ import type { EffectivePolicy } from "../permissions/policy.ts";
 import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
 import { HookRun } from "../plugin/hook_run.ts";
 import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
-import type { Hooks } from "../plugin/types.ts";
+import type { HookReport, Hooks } from "../plugin/types.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
 import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
@@ -59,6 +59,8 @@ export class Session implements AsyncDisposable {
   readonly cwd: string;
   /** How it runs, with every default filled in. */
   readonly profile: ResolvedProfile;
+  /** What the hooks of its start did. */
+  readonly startHooks: HookReport;
   readonly #parts: SessionParts;
   readonly #queue = new TurnQueue<PromptRun>();
   readonly #ledger: UsageLedger;
@@ -85,6 +87,7 @@ export class Session implements AsyncDisposable {
     this.#threadId = parts.threadId;
     this.cwd = parts.cwd;
     this.profile = parts.profile;
+    this.startHooks = parts.startHooks.report;
     this.#policy = parts.policy;
     this.#decided = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
@@ -254,6 +257,7 @@ export class Session implements AsyncDisposable {
           threadId: this.#threadId,
           cwd: this.cwd,
           ...(profile.model === null ? {} : { model: profile.model }),
+          ...(this.#parts.single ? { continues: this.#parts.startHooks } : {}),
           signal,
         }),
       acquire: async (owner, signal) => {
