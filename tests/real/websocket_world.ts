@@ -1,0 +1,98 @@
+/** A real app server that listens for WebSockets, and a wire to it that can be cut. */
+import { writeFile } from "node:fs/promises";
+import { connect, createServer, type Socket } from "node:net";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import type { ScriptedModel } from "../../src/testing/mod.ts";
+import { codexTransport } from "../../src/transport/codex_process.ts";
+import type { Transport } from "../../src/transport/transport.ts";
+import { codexPath } from "../_codex.ts";
+
+/** The capability token that the server wants. */
+export const TOKEN = "a-capability-token";
+
+/** A listening server that uses the model. */
+export interface ListeningServer {
+  url: string;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
+/** Starts a real app server that wants {@linkcode TOKEN}; `dir` holds the token's file. */
+export async function listen(model: ScriptedModel, dir: string): Promise<ListeningServer> {
+  const file = join(dir, "token");
+  await writeFile(file, `${TOKEN}\n`);
+  const { env, configOverrides } = model.clientConfig();
+  const url = Promise.withResolvers<string>();
+  let text = "";
+  const host: Transport = await codexTransport({
+    codexPath: await codexPath(),
+    env,
+    configOverrides,
+    args: [
+      "app-server",
+      "--listen",
+      "ws://127.0.0.1:0",
+      "--ws-auth",
+      "capability-token",
+      "--ws-token-file",
+      file,
+    ],
+    onStderr(piece) {
+      text += piece;
+      const found = /listening on: (ws:\/\/\S+)/.exec(text)?.[1];
+      if (found !== undefined) url.resolve(found);
+    },
+  })({});
+  host.start({
+    bytes() {},
+    text() {},
+    closed: (info) => url.reject(new Error(`the server ended: ${info.stderrTail}`)),
+  });
+  return { url: await url.promise, close: async () => void await host.close({ graceMs: 300 }) };
+}
+
+/** A wire that can be cut. */
+export interface Wire {
+  url: string;
+  /** Drops every connection, without a word. */
+  cut(): void;
+  /** Connections so far. */
+  readonly connections: number;
+  close(): Promise<void>;
+}
+
+/** Passes connections on to the server. */
+export async function wireTo(target: string): Promise<Wire> {
+  const { hostname, port } = new URL(target);
+  const open = new Set<Socket>();
+  let connections = 0;
+  const server = createServer((near) => {
+    connections++;
+    const far = connect(Number(port), hostname);
+    for (const [socket, other] of [[near, far], [far, near]] as const) {
+      open.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        open.delete(socket);
+        other.destroy();
+      });
+      socket.pipe(other);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const cut = () => {
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cut,
+    get connections() {
+      return connections;
+    },
+    async close() {
+      cut();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
