@@ -1,0 +1,226 @@
+/** One codex, many sessions: threads, models, accounts, on the real codex. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { ConnectionClosedError, RpcError, SessionClosedError } from "../../src/errors.ts";
+import { Client } from "../../src/session/client.ts";
+import type { ThreadFilter } from "../../src/session/threads.ts";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { inWorld, isRunning, rejection, within, type World } from "./_session_world.ts";
+
+function versions(name: string, act: (world: World, version: CodexVersion) => Promise<void>): void {
+  for (const version of CODEX_VERSIONS) {
+    test(`${name} [${version}]`, () => inWorld(version, (world) => act(world, version)));
+  }
+}
+
+async function ids(client: Client, filter: ThreadFilter = {}): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { threadId } of client.threads(filter)) found.push(threadId);
+  return found;
+}
+
+versions(
+  "threads are listed page by page, read, archived and unarchived",
+  async (world, version) => {
+    const client = await world.connect();
+    const made: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      const session = await client.startSession({ cwd: world.cwd });
+      await session.ask(world.prompt([`answer ${i}`], `prompt ${i}`));
+      made.push(session.threadId);
+      await session.release();
+    }
+    assert.deepEqual((await ids(client, { pageSize: 2 })).sort(), [...made].sort());
+    assert.deepEqual(await ids(client, { cwd: join(world.cwd, "elsewhere") }), []);
+    for await (const summary of client.threads()) {
+      assert.match(summary.preview, /^prompt \d/);
+      assert.equal(summary.cwd, world.cwd);
+      assert.ok(summary.createdAt.getTime() > Date.now() - 120_000);
+      assert.ok(summary.path!.endsWith(".jsonl"));
+      break;
+    }
+    const snapshot = await client.readThread(made[0]!, { includeTurns: true });
+    assert.equal(snapshot.threadId, made[0]);
+    assert.equal(snapshot.turns.length, 1);
+    assert.equal(snapshot.turns[0]!.status, "completed");
+    const texts = snapshot.turns[0]!.items.map((item) => (item as { text?: string }).text);
+    assert.ok(texts.includes("answer 0"), `${version}: ${texts}`);
+    assert.deepEqual((await client.readThread(made[0]!)).turns, []);
+
+    await client.archiveThread(made[0]!);
+    assert.ok(!(await ids(client)).includes(made[0]!));
+    assert.deepEqual(await ids(client, { archived: true }), [made[0]!]);
+    await client.unarchiveThread(made[0]!);
+    assert.ok((await ids(client)).includes(made[0]!));
+  },
+);
+
+versions(
+  "a thread is resumed with its history and with the settings asked for, also on another codex",
+  async (world) => {
+    const first = await world.connect();
+    const session = await first.startSession({ cwd: world.cwd, model: "model-a" });
+    await session.ask(world.prompt(["I am one."], "first"));
+    const { threadId } = session;
+    await session.release();
+    await first.shutdown();
+
+    const second = await world.connect();
+    const resumed = await second.resumeSession(threadId, {
+      cwd: world.cwd,
+      model: "model-b",
+      sandbox: "workspace-write",
+      allowPrivilegedEscalation: true,
+      approvalPolicy: "on-request",
+    });
+    assert.equal(resumed.threadId, threadId);
+    assert.equal(resumed.policy.sandbox.type, "workspaceWrite");
+    assert.equal(resumed.policy.approvalPolicy, "on-request");
+    await resumed.ask(world.prompt(["I am two."], "second"));
+    const request = world.model.requests.at(-1)!;
+    assert.equal(request.model, "model-b");
+    assert.ok(request.userTexts.some((text) => text.startsWith("first")));
+    const missing = "01a20000-0000-7000-8000-00000000dead";
+    const error = await rejection(second.resumeSession(missing, { cwd: world.cwd }));
+    assert.ok(error instanceof RpcError, `${error}`);
+    assert.equal(error.method, "thread/resume");
+    assert.ok(await rejection(second.readThread(missing)) instanceof RpcError);
+  },
+);
+
+versions("a fork goes on with a copy and leaves the original alone", async (world) => {
+  const client = await world.connect();
+  const original = await client.startSession({ cwd: world.cwd });
+  await original.ask(world.prompt(["root"], "root"));
+  const fork = await client.forkSession(original.threadId, { cwd: world.cwd });
+  assert.notEqual(fork.threadId, original.threadId);
+  await fork.ask(world.prompt(["branch"], "branch"));
+  assert.ok(world.model.requests.at(-1)!.userTexts.some((text) => text.startsWith("root")));
+  await original.ask(world.prompt(["trunk"], "trunk"));
+  const seen = world.model.requests.at(-1)!.userTexts;
+  assert.ok(!seen.some((text) => text.startsWith("branch")));
+  await Promise.all([fork.close(), original.close()]);
+});
+
+versions("models, account and rate limits are read without a login", async (world) => {
+  const client = await world.connect();
+  const models = await client.models();
+  assert.ok(models.length > 2);
+  assert.equal(models.filter(({ isDefault }) => isDefault).length, 1);
+  for (const { id, displayName, efforts } of models) {
+    assert.ok(id !== "" && displayName !== "" && efforts.length > 0, id);
+  }
+  assert.equal(await client.account(), null);
+  const limits = await rejection(client.rateLimits());
+  assert.ok(limits instanceof RpcError, `${limits}`);
+  assert.equal(client.server.version, world.version);
+});
+
+versions("run() leaves nothing in the history, whether it goes well or not", async (world) => {
+  const client = await world.connect();
+  const result = await client.run(world.cwd, world.prompt(["Done."]));
+  assert.equal(result.assistantText, "Done.");
+  const profile = { ephemeral: false };
+  await client.runWithProfile(world.cwd, world.prompt(["Kept for a while."]), profile);
+  const failing = world.prompt([script.httpError(401)]);
+  await rejection(client.run(world.cwd, failing));
+  await rejection(client.run(world.cwd, failing, profile));
+  assert.deepEqual(await ids(client), []);
+  assert.equal(client.usage.totalTokens, 26);
+});
+
+versions("sessions and clients are disposable, and may be closed more than once", async (world) => {
+  let pid = 0;
+  let threadId = "";
+  {
+    await using client = await Client.connect(world.config());
+    pid = client.runtime.pid!;
+    {
+      await using session = await client.startSession({ cwd: world.cwd });
+      ({ threadId } = session);
+      await session.ask(world.prompt(["Hello."]));
+      await Promise.all([session.close(), session.close()]);
+      await session.close();
+      assert.ok(session.closed);
+      assert.ok(await rejection(session.ask("more")) instanceof SessionClosedError);
+      assert.ok(await rejection(session.askStream("more")) instanceof SessionClosedError);
+    }
+    assert.deepEqual(await ids(client), []);
+    assert.deepEqual(await ids(client, { archived: true }), [threadId]);
+    await client.shutdown();
+    assert.ok(!isRunning(pid));
+    const late = await rejection(client.startSession({ cwd: world.cwd }));
+    assert.ok(late instanceof ConnectionClosedError, `${late}`);
+  }
+  assert.deepEqual(world.running(), []);
+});
+
+versions("a session that was never used can be closed", async (world) => {
+  const client = await world.connect();
+  const unused = await client.startSession({ cwd: world.cwd });
+  await unused.close();
+  const ephemeral = await client.startSession({ cwd: world.cwd, ephemeral: true });
+  await ephemeral.close();
+  assert.deepEqual(await ids(client), []);
+});
+
+versions("shutdown() settles running and waiting prompts at once", async (world) => {
+  const client = await world.connect();
+  const session = await client.startSession({ cwd: world.cwd });
+  const prompt = world.prompt([[script.say("Half", { open: true }), script.hang()]]);
+  const asks = [session.ask(prompt), session.ask("waits"), session.ask("waits too")].map(rejection);
+  await world.model.nextRequest();
+  const shutdown = client.shutdown();
+  for (const ask of asks) {
+    const error = await within(1500, "the end of an ask", ask);
+    assert.ok(error instanceof ConnectionClosedError, `${error}`);
+    assert.equal(error.retryable, false);
+  }
+  await shutdown;
+  assert.ok(session.closed);
+  await session.close();
+});
+
+test("a start, a run and a listing can be given up", () =>
+  inWorld("0.169.0", async (world) => {
+    const client = await world.connect();
+    const reason = new Error("enough");
+    const aborted = AbortSignal.abort(reason);
+    assert.equal(await rejection(Client.connect({ ...world.config(), signal: aborted })), reason);
+    const start = client.startSession({ cwd: world.cwd, signal: aborted });
+    assert.equal(await rejection(start), reason);
+    const stop = new AbortController();
+    const starting = client.startSession({ cwd: world.cwd, signal: stop.signal });
+    stop.abort(reason);
+    assert.equal(await within(1000, "the abort", rejection(starting)), reason);
+    assert.equal(await rejection(client.models({ signal: aborted })), reason);
+    assert.equal(await rejection(ids(client, { signal: aborted })), reason);
+    const during = new AbortController();
+    const run = client.run(world.cwd, world.prompt([[script.hang()]]), { signal: during.signal });
+    await world.model.nextRequest();
+    during.abort(reason);
+    assert.equal(await within(1000, "the abort", rejection(run)), reason);
+  }));
+
+test("prewarm() keeps a codex ready for the next connect with the same configuration", () =>
+  inWorld("0.169.0", async (world) => {
+    const config = world.config();
+    await Client.prewarm(config);
+    await Client.prewarm(config);
+    const [pid, ...others] = world.running();
+    assert.deepEqual(others, []);
+    const client = await Client.connect({ ...config });
+    try {
+      assert.equal(client.runtime.pid, pid);
+      const result = await client.run(world.cwd, world.prompt(["Warm."]));
+      assert.equal(result.assistantText, "Warm.");
+      const other = await Client.connect(config);
+      assert.notEqual(other.runtime.pid, pid);
+      await other.shutdown();
+    } finally {
+      await client.shutdown();
+    }
+    assert.deepEqual(world.running(), []);
+  }));
