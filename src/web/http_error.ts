@@ -31,7 +31,8 @@ export function httpFailure(error: unknown): HttpFailure {
   if (error instanceof AttachmentNotFoundError) {
     return failure(400, "attachmentNotFound", "An attached file does not exist.");
   }
-  if (error instanceof RpcValidationError) {
+  // What is wrong with a thread is the bridge's own doing.
+  if (error instanceof RpcValidationError && error.method.startsWith("turn/")) {
     return failure(400, "badRequest", "Codex does not take this input.");
   }
   if (error instanceof HookBlockedError) {

@@ -312,6 +312,8 @@ export class LiveSession {
   }
 
   #take(event: TurnEvent): void {
+    // Nobody knows what a newer codex says in them; they are not for tenants.
+    if (event.type === "unknown") return;
     if (event.type === "approvalResolved") this.#settled(event.audit.id);
     const told = forTenants(event);
     this.#transcript.apply(told);
@@ -328,8 +330,10 @@ export class LiveSession {
   }
 }
 
+type KnownTurnEvent = Exclude<TurnEvent, { type: "unknown" }>;
+
 /** The end of codex is told with its stderr, which is for the operator alone. */
-function forTenants(event: TurnEvent): TurnEvent {
+function forTenants(event: KnownTurnEvent): KnownTurnEvent {
   if (event.type !== "turnCompleted" || event.status !== "connectionClosed") return event;
   return { ...event, error: { kind: "other", message: "The connection to codex was lost." } };
 }

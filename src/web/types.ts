@@ -82,8 +82,14 @@ export interface SessionClosedEvent {
   sessionId: string;
 }
 
-/** What happens in a session: the events of its turns, and two of its own. */
-export type WebSessionEvent = TurnEvent | LaggedEvent | SessionClosedEvent;
+/**
+ * What happens in a session: the events of its turns, and two of its own. Those of a newer codex that this library has no
+ * name for are left out: what they tell may not be for tenants.
+ */
+export type WebSessionEvent =
+  | Exclude<TurnEvent, { type: "unknown" }>
+  | LaggedEvent
+  | SessionClosedEvent;
 
 /** An event with its place in the session's log. */
 export interface WebEvent {

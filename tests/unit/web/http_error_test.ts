@@ -20,6 +20,7 @@ const CASES: [unknown, number, string][] = [
   [new WebError(409, "turnRunning", "busy"), 409, "turnRunning"],
   [new AttachmentNotFoundError(SECRET), 400, "attachmentNotFound"],
   [new RpcValidationError("turn/start", "params", "$.input", SECRET), 400, "badRequest"],
+  [new RpcValidationError("thread/start", "params", "$.cwd", SECRET), 500, "internal"],
   [new HookBlockedError(SECRET, "preTurn", SECRET), 403, "blocked"],
   [new SessionClosedError(SECRET), 409, "sessionClosed"],
   [new RequestTimeoutError("turn/start", 5), 504, "timeout"],

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { TurnEvent } from "../../../src/session/turn_event.ts";
+
 import { LogReader, SessionLog } from "../../../src/web/session_log.ts";
-import type { WebEvent } from "../../../src/web/types.ts";
+import type { WebEvent, WebSessionEvent } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 
 const BASE = { threadId: "t", turnId: "u" } as const;
 
-function delta(text: string, itemId = "m"): TurnEvent {
+function delta(text: string, itemId = "m"): WebSessionEvent {
   return { type: "assistantMessageDelta", ...BASE, itemId, delta: text };
 }
 
@@ -117,7 +117,7 @@ test("the log stays below its size, and keeps the newest event however large", (
 test("a reader that is far behind gets the deltas of one item joined, and nothing else", () => {
   const log = new SessionLog(10_000, 1e7);
   const expected: string[] = [];
-  const put = (event: TurnEvent) => {
+  const put = (event: WebSessionEvent) => {
     log.append(event);
     if ("delta" in event) expected.push(`${event.itemId}:${event.delta}`);
   };

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import type { TurnEvent } from "../../../src/session/turn_event.ts";
+
 import { SessionLog } from "../../../src/web/session_log.ts";
 import { eventStream, formatEvent } from "../../../src/web/sse.ts";
 import { EventSubscription } from "../../../src/web/subscription.ts";
+import type { WebSessionEvent } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 
-function delta(text: string): TurnEvent {
+function delta(text: string): WebSessionEvent {
   return { type: "assistantMessageDelta", threadId: "t", turnId: "u", itemId: "m", delta: text };
 }
 

@@ -1,0 +1,276 @@
+/** The adapter without HTTP. */
+import assert from "node:assert/strict";
+import process from "node:process";
+import { WebError } from "../../src/errors.ts";
+import { WebAdapter } from "../../src/web/adapter.ts";
+import { MemorySessionStore, type StoredSession } from "../../src/web/session_store.ts";
+import type { WebEvent } from "../../src/web/types.ts";
+import { FakeRpcError } from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import { inWorld } from "./web_world.ts";
+
+const CWD = process.cwd();
+
+function isWebError(status: number, reason: string): (error: unknown) => boolean {
+  return (error) => error instanceof WebError && error.status === status && error.reason === reason;
+}
+
+async function untilTurnEnds(events: AsyncIterable<WebEvent>): Promise<WebEvent[]> {
+  const seen: WebEvent[] = [];
+  for await (const event of events) {
+    seen.push(event);
+    if (event.event.type === "turnCompleted") break;
+  }
+  return seen;
+}
+
+test("subscribeEvents() replays from the beginning, follows, and ends when the session is closed", () =>
+  inWorld({}, async ({ client }) => {
+    const adapter = new WebAdapter({ client, cwd: CWD });
+    const { sessionId } = await adapter.createSession("ann");
+    const { turnId } = await adapter.createTurn("ann", sessionId, { text: "hi" });
+    const seen = await untilTurnEnds(adapter.subscribeEvents("ann", sessionId));
+    assert.equal(seen[0]!.event.type, "turnStarted");
+    const last = seen.at(-1)!;
+    assert.ok("turnId" in last.event && last.event.turnId === turnId);
+
+    const rest = adapter.subscribeEvents("ann", sessionId, { after: last.id });
+    const next = rest.next();
+    await adapter.closeSession("ann", sessionId);
+    assert.deepEqual((await next).value?.event, { type: "sessionClosed", sessionId });
+    assert.equal((await rest.next()).done, true);
+    await adapter.close();
+  }));
+
+test("subscribeEvents() rejects for what is not the tenant's, at its first event", () =>
+  inWorld({}, async ({ client }) => {
+    const adapter = new WebAdapter({ client, cwd: CWD });
+    const { sessionId } = await adapter.createSession("ann");
+    await assert.rejects(
+      adapter.subscribeEvents("bob", sessionId).next(),
+      isWebError(404, "notFound"),
+    );
+    await adapter.close();
+  }));
+
+test("a subscription ends by its signal and by return(), also while it waits, and gives its place back", () =>
+  inWorld({}, async ({ client }) => {
+    const adapter = new WebAdapter({ client, cwd: CWD, maxStreamsPerTenant: 1 });
+    const { sessionId } = await adapter.createSession("ann");
+    const controller = new AbortController();
+    const first = adapter.subscribeEvents("ann", sessionId, { signal: controller.signal });
+    const waiting = first.next();
+    await adapter.readSession("ann", sessionId);
+    await assert.rejects(
+      adapter.subscribeEvents("ann", sessionId).next(),
+      isWebError(429, "tooManyStreams"),
+    );
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await assert.rejects(waiting, (error) => error === reason);
+
+    const second = adapter.subscribeEvents("ann", sessionId);
+    const also = second.next();
+    await adapter.readSession("ann", sessionId);
+    await second.return!();
+    assert.equal((await also).done, true);
+
+    const third = adapter.subscribeEvents("ann", sessionId);
+    const last = third.next();
+    await adapter.close();
+    assert.equal((await last).done, true);
+  }));
+
+test("subscribeApprovals() tells what waits first, then what comes, each once", () =>
+  inWorld({
+    server: {
+      onTurn: async (turn) => {
+        await turn.command("one", "", { ask: true, id: "call_1" });
+        await turn.command("two", "", { ask: true, id: "call_2" });
+        turn.complete();
+      },
+    },
+  }, async ({ client }) => {
+    const profile = { approvalPolicy: "untrusted" } as const;
+    const adapter = new WebAdapter({ client, cwd: CWD, profile });
+    const { sessionId } = await adapter.createSession("ann");
+    await adapter.createTurn("ann", sessionId, { text: "go" });
+    for await (const { event } of adapter.subscribeEvents("ann", sessionId)) {
+      if (event.type === "approvalRequested") break;
+    }
+    const told: string[] = [];
+    for await (const event of adapter.subscribeApprovals("ann", sessionId)) {
+      if (event.type === "approvalRequested") {
+        assert.ok(event.request.type === "command");
+        told.push(`asked ${event.request.command}`);
+        await adapter.postApproval("ann", sessionId, event.request.id, { decision: "accept" });
+      } else told.push(event.audit.decision);
+      if (told.length === 4) break;
+    }
+    assert.deepEqual(told, ["asked one", "accept", "asked two", "accept"]);
+    await adapter.close();
+  }));
+
+test("a session that can't be remembered leaves no thread behind", () =>
+  inWorld({}, async ({ client, server }) => {
+    class Broken extends MemorySessionStore {
+      override put(_session: StoredSession): Promise<void> {
+        return Promise.reject(new Error("disk full"));
+      }
+    }
+    const adapter = new WebAdapter({ client, cwd: CWD, store: new Broken() });
+    await assert.rejects(adapter.createSession("ann"), /disk full/);
+    const archived = await server.waitForMethod("thread/archive");
+    assert.equal(server.threads.has(archived.params.threadId), false);
+    assert.deepEqual(await adapter.sessions("ann"), []);
+    await adapter.close();
+  }));
+
+test("a session whose archive fails can be closed again", () => {
+  let failing = true;
+  return inWorld({
+    server: {
+      methods: {
+        "thread/archive": () => {
+          if (failing) throw new FakeRpcError("disk full");
+          return {};
+        },
+      },
+    },
+  }, async ({ client }) => {
+    const adapter = new WebAdapter({ client, cwd: CWD });
+    const { sessionId } = await adapter.createSession("ann");
+    await adapter.createTurn("ann", sessionId, { text: "hi" });
+    await untilTurnEnds(adapter.subscribeEvents("ann", sessionId));
+    await assert.rejects(adapter.closeSession("ann", sessionId), /disk full/);
+    assert.equal((await adapter.sessions("ann")).length, 1);
+    failing = false;
+    assert.equal((await adapter.closeSession("ann", sessionId)).archived, true);
+    assert.deepEqual(await adapter.sessions("ann"), []);
+    await adapter.close();
+  });
+});
+
+test("a session that nobody uses is let go of, and taken up again when it is needed", () =>
+  inWorld({}, async ({ client, server }) => {
+    const adapter = new WebAdapter({ client, cwd: CWD, idleMs: 0 });
+    const { sessionId } = await adapter.createSession("ann");
+    await adapter.createTurn("ann", sessionId, { text: "one" });
+    const { threadId } = await adapter.readSession("ann", sessionId);
+    const first = await untilTurnEnds(adapter.subscribeEvents("ann", sessionId));
+    await adapter.sessions("bob");
+    await server.waitForMethod("thread/unsubscribe");
+    await adapter.createTurn("ann", sessionId, { text: "two" });
+    const resume = await server.waitForMethod("thread/resume");
+    assert.equal(resume.params.threadId, threadId);
+    const second = await untilTurnEnds(
+      adapter.subscribeEvents("ann", sessionId, { after: first.at(-1)!.id }),
+    );
+    // The log of before is gone, and that is said.
+    assert.equal(second[0]!.event.type, "lagged");
+    await adapter.close();
+  }));
+
+test("another adapter on the same store knows the sessions of the first", () =>
+  inWorld({}, async ({ client, server }) => {
+    const store = new MemorySessionStore();
+    const options = { client, cwd: CWD, store, models: ["small"] };
+    const before = new WebAdapter(options);
+    const used = await before.createSession("ann", { model: "small" });
+    const unused = await before.createSession("ann");
+    await before.createTurn("ann", used.sessionId, { text: "one" });
+    await untilTurnEnds(before.subscribeEvents("ann", used.sessionId));
+    await before.close();
+
+    const after = new WebAdapter(options);
+    const titles = (await after.sessions("ann")).map(({ title }) => `${title}`);
+    assert.deepEqual(titles.sort(), ["null", "one"]);
+    await assert.rejects(after.readSession("bob", used.sessionId), isWebError(404, "notFound"));
+    // Read from codex's own history.
+    assert.ok((await after.readSession("ann", used.sessionId)).turns.length > 0);
+    await after.createTurn("ann", used.sessionId, { text: "two" });
+    const resume = await server.waitForMethod("thread/resume");
+    assert.deepEqual([resume.params.threadId, resume.params.model], [used.threadId, "small"]);
+    // A thread without turns does not survive; the session does.
+    const taken = await after.resumeSession("ann", unused.sessionId);
+    assert.notEqual(taken.threadId, unused.threadId);
+    assert.equal((await store.get(unused.sessionId))!.threadId, taken.threadId);
+    await after.close();
+
+    // What is no longer offered is no longer used.
+    const narrow = new WebAdapter({ ...options, models: [] });
+    await narrow.resumeSession("ann", used.sessionId);
+    const resumed = server.received.filter(({ method }) => method === "thread/resume");
+    assert.equal(resumed.at(-1).params.model, undefined);
+    await narrow.close();
+  }));
+
+test("a thread that codex has lost is 404, and its session can still be closed", () =>
+  inWorld({
+    server: {
+      methods: {
+        "thread/resume": () => {
+          throw new FakeRpcError("no rollout found for thread id x");
+        },
+        "thread/read": () => {
+          throw new FakeRpcError("no rollout found for thread id x");
+        },
+        "thread/archive": () => {
+          throw new FakeRpcError("no rollout found for thread id x");
+        },
+      },
+    },
+  }, async ({ client }) => {
+    const store = new MemorySessionStore();
+    const record = {
+      sessionId: `sess_${"a".repeat(32)}`,
+      tenant: "ann",
+      threadId: "lost",
+      title: "old",
+      createdAt: new Date(),
+      model: null,
+      effort: null,
+      used: true,
+    };
+    await store.put(record);
+    const adapter = new WebAdapter({ client, cwd: CWD, store });
+    await assert.rejects(
+      adapter.createTurn("ann", record.sessionId, { text: "hi" }),
+      isWebError(404, "notFound"),
+    );
+    assert.equal((await adapter.closeSession("ann", record.sessionId)).threadId, "lost");
+    assert.deepEqual(await adapter.sessions("ann"), []);
+    await adapter.close();
+  }));
+
+test("files that are sent along must lie below the tenant's directory", () =>
+  inWorld({}, async ({ client }) => {
+    const adapter = new WebAdapter({ client, cwd: CWD, attachments: "files" });
+    const { sessionId } = await adapter.createSession("ann");
+    const send = (path: string) =>
+      adapter.createTurn("ann", sessionId, { text: "read it", attachments: [path] });
+    await assert.rejects(send("../x"), isWebError(400, "notAllowed"));
+    await send("mod.ts");
+    await adapter.close();
+  }));
+
+test("settings say what tenants may choose", () =>
+  inWorld({}, async ({ client }) => {
+    const profile = { model: "own", effort: "low", timeoutMs: 9_000 };
+    const adapter = new WebAdapter({
+      client,
+      cwd: CWD,
+      profile,
+      models: ["other", "own"],
+      efforts: ["low"],
+      attachments: "none",
+    });
+    assert.deepEqual(adapter.settings, {
+      models: ["own", "other"],
+      efforts: ["low"],
+      timeoutMs: 9_000,
+      attachments: "none",
+    });
+    await adapter.close();
+    await assert.rejects(adapter.sessions("ann"), isWebError(503, "closed"));
+  }));

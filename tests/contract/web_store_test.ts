@@ -1,0 +1,70 @@
+/** One contract for every session store. */
+import assert from "node:assert/strict";
+import { KvSessionStore } from "../../src/web/kv_session_store.ts";
+import {
+  MemorySessionStore,
+  type SessionStore,
+  type StoredSession,
+} from "../../src/web/session_store.ts";
+import { test } from "../_harness.ts";
+import { FakeKv } from "./artifact_fake_kv.ts";
+
+function record(sessionId: string, tenant: string, day: number): StoredSession {
+  return {
+    sessionId,
+    tenant,
+    threadId: `thread-${sessionId}`,
+    title: null,
+    createdAt: new Date(Date.UTC(2026, 0, day)),
+    model: null,
+    effort: "low",
+    used: false,
+  };
+}
+
+const STORES: [string, () => SessionStore][] = [
+  ["MemorySessionStore", () => new MemorySessionStore()],
+  ["KvSessionStore", () => new KvSessionStore(new FakeKv())],
+];
+for (const [name, create] of STORES) {
+  test(`${name} keeps sessions by tenant, newest first`, async () => {
+    const store = create();
+    const old = record("a", "ann", 1);
+    const young = record("b", "ann", 2);
+    const other = record("c", "ann2", 3);
+    for (const each of [old, young, other]) await store.put(each);
+    assert.deepEqual(await store.list("ann"), [young, old]);
+    assert.deepEqual(await store.list("an"), []);
+    assert.deepEqual(await store.get("c"), other);
+    assert.equal(await store.get("d"), null);
+    assert.deepEqual(await store.findThread("ann", "thread-a"), old);
+    assert.equal(await store.findThread("ann2", "thread-a"), null);
+  });
+
+  test(`${name} replaces and forgets`, async () => {
+    const store = create();
+    await store.put(record("a", "ann", 1));
+    const changed = { ...record("a", "ann", 1), title: "hi", threadId: "t2", used: true };
+    await store.put(changed);
+    assert.deepEqual(await store.list("ann"), [changed]);
+    changed.title = "not stored";
+    assert.equal((await store.get("a"))!.title, "hi");
+    await store.delete("a");
+    await store.delete("a");
+    assert.deepEqual(await store.list("ann"), []);
+    assert.equal(await store.get("a"), null);
+  });
+}
+
+test("KvSessionStore takes tenants of any spelling apart, and broken records for none", async () => {
+  const kv = new FakeKv();
+  const store = new KvSessionStore(kv, { prefix: ["app", "web"] });
+  const names = ["a/b", "a", "ä", "__proto__", "a\u0000b"];
+  for (const [i, tenant] of names.entries()) await store.put(record(`s${i}`, tenant, 1));
+  for (const [i, tenant] of names.entries()) {
+    assert.deepEqual((await store.list(tenant)).map(({ sessionId }) => sessionId), [`s${i}`]);
+  }
+  await kv.atomic().set(["app", "web", "session", "s0"], { sessionId: "s0" }).commit();
+  assert.equal(await store.get("s0"), null);
+  assert.deepEqual(await store.list("a/b"), []);
+});
