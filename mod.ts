@@ -43,6 +43,8 @@ export { experimentalRpcMethods, rpcMethods } from "./src/protocol/methods.ts";
 export * as runtime from "./src/runtime/mod.ts";
 /** Recurring prompts on one session. */
 export * as automation from "./src/automation/mod.ts";
+/** Many people's browsers on one codex: a fetch handler with sessions, events and approvals for each tenant. */
+export * as web from "./src/web/mod.ts";
 /** Documents that an agent writes and edits without losing anyone's work. */
 export * as artifact from "./src/artifact/mod.ts";
 /** Many people's browsers on one codex: a fetch handler over sessions and approvals. */
