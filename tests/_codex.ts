@@ -64,7 +64,7 @@ export async function nodePath(): Promise<string> {
 }
 
 /** The folder with an installed package; installs it on the first call. */
-function install(folder: string, name: string, version: string): Promise<string> {
+export function install(folder: string, name: string, version: string): Promise<string> {
   const key = `${name}@${version}`;
   const known = installed.get(key);
   if (known !== undefined) return known;
