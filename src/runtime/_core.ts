@@ -80,6 +80,7 @@ export class RuntimeCore implements ConnectionHandler {
   #server: ServerInfo | null = null;
   #state: ConnectionState = "starting";
   #generation = 0;
+  #keepsAlive = true;
   #healthySince = 0;
   /** Why the connection is closed for good. */
   #final: unknown = null;
@@ -148,6 +149,14 @@ export class RuntimeCore implements ConnectionHandler {
       await this.#finish();
       throw error;
     }
+  }
+
+  /** Whether the script goes on for as long as the server runs. Default `true`. */
+  keepAlive(keeps: boolean): void {
+    this.#keepsAlive = keeps;
+    const transport = this.#connection?.transport;
+    if (keeps) transport?.ref?.();
+    else transport?.unref?.();
   }
 
   /** Calls the server. While another server is being started, the call waits for it. */
@@ -252,6 +261,7 @@ export class RuntimeCore implements ConnectionHandler {
       maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
       requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
     });
+    if (!this.#keepsAlive) transport.unref?.();
     connection.onLatency = (ms) => this.metrics.latency(ms);
     this.#connection = connection;
     try {

@@ -63,6 +63,10 @@ export interface Transport {
   close(options?: TransportCloseOptions): Promise<TransportCloseReport>;
   /** Ends the process at once with SIGKILL, or drops the connection. For exit handlers and tests. */
   kill(): void;
+  /** Lets the script end although the connection is open. Absent where a connection never keeps a script alive. */
+  unref?(): void;
+  /** Keeps the script running while the connection is open; the default. */
+  ref?(): void;
 }
 
 /** Opens a transport; called again for each restart. */
