@@ -47,8 +47,6 @@ export * as automation from "./src/automation/mod.ts";
 export * as web from "./src/web/mod.ts";
 /** Documents that an agent writes and edits without losing anyone's work. */
 export * as artifact from "./src/artifact/mod.ts";
-/** Many people's browsers on one codex: a fetch handler over sessions and approvals. */
-export * as web from "./src/web/mod.ts";
 /** Hooks: what runs before and after runs, sessions, turns and tool uses. */
 export * as plugin from "./src/plugin/mod.ts";
 /** What a session may do: codex's sandbox and this script's own permissions. */
