@@ -21,9 +21,12 @@ const waiting: Map<string, Promise<Warm>> = new Map();
  */
 export async function prewarm(config: ClientConfig, idleMs: number = IDLE_MS): Promise<void> {
   const key = keyOf(config);
-  const known = await waiting.get(key);
-  if (known?.runtime.connection === "running") return;
-  clearTimeout(known?.timer);
+  const known = waiting.get(key);
+  if (known !== undefined) {
+    const { runtime, timer } = await known;
+    if (runtime.connection === "running") return;
+    clearTimeout(timer);
+  }
   const warm = start(config, () => forget(key, warm), idleMs);
   waiting.set(key, warm);
   try {
