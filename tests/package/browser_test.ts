@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import process from "node:process";
-import { Client, quickRun, testing } from "../../mod.ts";
-import { createBridge } from "../../src/web/mod.ts";
+import { Client, quickRun, testing, web } from "../../mod.ts";
 import { codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { bundle } from "./_bundle.ts";
@@ -52,7 +51,7 @@ if (CHROMIUM === undefined) {
     await quickRun(cwd, "Say hello", { client: recorder.clientConfig() });
 
     const client = await Client.connect({ ...config, approvalTimeoutMs: 60_000 });
-    const bridge = createBridge({
+    const bridge = web.createBridge({
       client,
       authorize: () => "page",
       cwd,
