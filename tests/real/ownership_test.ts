@@ -144,13 +144,12 @@ test("a codex that was taken keeps the script alive again", async () => {
   await whenGone(pid);
 });
 
-/** Processes with this CODEX_HOME. */
+/** App-servers with this CODEX_HOME. */
 function usersOf(home: string): number[] {
   if (!existsSync("/proc")) return [];
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+  return processesWith(" app-server").filter((pid) => {
     try {
-      return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`CODEX_HOME=${home}\0`) &&
-        isRunning(pid);
+      return readFileSync(`/proc/${pid}/environ`, "utf8").includes(`CODEX_HOME=${home}\0`);
     } catch {
       return false;
     }
