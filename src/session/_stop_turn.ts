@@ -1,5 +1,5 @@
 /** Stopping a turn on the server, so that it has really stopped. */
-import { RequestTimeoutError, RpcError } from "../errors.ts";
+import { RequestTimeoutError, RpcError, SessionClosedError } from "../errors.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import { compareVersions } from "../runtime/version.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -88,4 +88,12 @@ async function within<T, U>(promise: Promise<T>, ms: number, otherwise: U): Prom
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The error of a prompt behind a turn that could not be stopped. */
+export function stuckError(): SessionClosedError {
+  return new SessionClosedError(
+    "The server did not stop the last turn, and another prompt would become part of it. " +
+      "Ask again later, or resume the thread on another client.",
+  );
 }

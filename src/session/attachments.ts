@@ -21,6 +21,9 @@ export interface FileProbe {
 /** Looks at this machine's files, as far as this script may. */
 export const hostFiles: FileProbe = { kind: pathKind, realPath };
 
+/** The files of another machine: whether they are there is for its codex to find out. */
+export const remoteFiles: FileProbe = { kind: () => "unknown", realPath: () => null };
+
 /** What turning a prompt into input needs to know. */
 export interface InputContext {
   /** The session's directory, absolute. */

@@ -15,7 +15,7 @@ import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 import { Readiness } from "./_readiness.ts";
 import type { SessionParts } from "./_session_parts.ts";
-import { buildInput, hostFiles } from "./attachments.ts";
+import { buildInput, hostFiles, remoteFiles } from "./attachments.ts";
 import { EventQueue } from "./event_queue.ts";
 import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "./prompt.ts";
@@ -23,6 +23,8 @@ import { type PromptHost, PromptRun, type TurnRequest } from "./prompt_run.ts";
 import { PromptRunStream } from "./prompt_run_stream.ts";
 import { layerProfile, overlayProfile, turnOptionsOf } from "./resolve_profile.ts";
 import { isConnectionLoss } from "./retry.ts";
+import { stuckError } from "./_stop_turn.ts";
+import { InterruptedTurn } from "./_take_up.ts";
 import {
   confirmDecided,
   type DecidedPolicy,
@@ -39,9 +41,6 @@ import { TurnQueue } from "./turn_queue.ts";
 import { TurnRun } from "./turn_run.ts";
 import { readCount } from "./turn_usage.ts";
 import { UsageLedger } from "./usage_ledger.ts";
-
-/** The files of another machine: whether they are there is for its codex to find out. */
-const REMOTE_FILES = { kind: () => "unknown" as const, realPath: () => null };
 
 type Closing = "open" | "closing" | "archived" | "released";
 
@@ -71,6 +70,7 @@ export class Session implements AsyncDisposable {
   #policy: EffectivePolicy;
   #decided: DecidedPolicy;
   #current: TurnRun | null = null;
+  #interrupted: InterruptedTurn | null = null;
   #last: TurnOutcome | null = null;
   #threadTotal: TokenCount | null = null;
   #turns = 0;
@@ -294,7 +294,7 @@ export class Session implements AsyncDisposable {
       cwd: this.cwd,
       serverVersion: core.server.version,
       probe: remote ? unrestrictedProbe : hostProbe(),
-      files: remote ? REMOTE_FILES : hostFiles,
+      files: remote ? remoteFiles : hostFiles,
     });
   }
 
@@ -389,21 +389,24 @@ export class Session implements AsyncDisposable {
   }
 
   #lost(error: ConnectionClosedError, restarting: boolean): void {
-    this.#current?.connectionLost(error);
+    // A server that was only attached to works on; ephemeral threads can't be taken up again.
+    const goesOn = restarting && isRemote(this.#parts.core) && !this.profile.ephemeral;
+    this.#interrupted = InterruptedTurn.of(this.#current, error, goesOn);
     if (restarting) this.#ready.shut();
     else this.#fail(error);
   }
 
   /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
-    if (this.#state !== "open") return;
+    const interrupted = this.#interrupted;
+    if (this.#state !== "open") return interrupted?.giveUp();
     const { core } = this.#parts;
     const { profile, cwd } = this;
     const unused = this.#turns === 0 && !this.#parts.attached;
     try {
       if (profile.ephemeral && !unused) {
         throw new SessionClosedError(
-          "codex was started again, and an ephemeral thread does not survive that.",
+          "The connection was made anew, and no server takes an ephemeral thread up again.",
         );
       }
       const decided = await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile));
@@ -416,9 +419,13 @@ export class Session implements AsyncDisposable {
       this.#policy = confirmDecided(decided, result);
       this.#decided = decided;
       if (unused) this.#adopt(result);
+      await interrupted?.takeUp(core, this.#threadId);
     } catch (error) {
       // When this server ended as well, the next one is tried, or the end is told to everyone.
-      if (!isConnectionLoss(error)) this.#fail(error);
+      if (!isConnectionLoss(error)) {
+        interrupted?.giveUp();
+        this.#fail(error);
+      }
       throw error;
     }
     this.#ready.open();
@@ -439,11 +446,4 @@ export class Session implements AsyncDisposable {
     this.#queue.close(error);
     this.#ended.abort(error);
   }
-}
-
-function stuckError(): SessionClosedError {
-  return new SessionClosedError(
-    "The server did not stop the last turn, and another prompt would become part of it. " +
-      "Ask again later, or resume the thread on another client.",
-  );
 }

@@ -207,6 +207,20 @@ export class TurnRun {
     this.#markGone();
   }
 
+  /** The server worked on without us; this is its record of the turn. What was told before is not told again. */
+  takenUp(turn: JsonObject): void {
+    this.#touched = true;
+    const { threadId } = this.#options;
+    const tell = (method: string, params: JsonObject) =>
+      this.#apply({ kind: "notification", method, params: { threadId, ...params }, raw: {} });
+    for (const item of Array.isArray(turn["items"]) ? turn["items"] : []) {
+      if (!isJsonObject(item)) continue;
+      const running = turn["status"] === "inProgress" && item["completedAtMs"] === null;
+      tell(running ? "item/started" : "item/completed", { turnId: turn["id"], item });
+    }
+    if (turn["status"] !== "inProgress") tell("turn/completed", { turn });
+  }
+
   get #emit(): EmitTurnEvent {
     const { emit } = this.#options;
     if (this.#isSettled || emit === null) return null;

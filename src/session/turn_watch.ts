@@ -11,7 +11,7 @@ import type { TurnOutcome } from "./turn_outcome.ts";
 export const IDLE_CHECK_MS: number = 20_000;
 
 /** Before this version the server's own record calls running and failed turns completed: asking it would be worse. */
-const TRUSTWORTHY_SINCE = "0.169.0";
+export const TRUSTWORTHY_SINCE: string = "0.169.0";
 const CALL_MS = 10_000;
 
 /** Items that may work for long without a word. */

@@ -57,18 +57,22 @@ export interface Wire {
   url: string;
   /** Drops every connection, without a word. */
   cut(): void;
-  /** Connections so far. */
+  /** Where new connections lead; `null` drops them at once. */
+  target: string | null;
+  /** Connections that led somewhere, so far. */
   readonly connections: number;
   close(): Promise<void>;
 }
 
 /** Passes connections on to the server. */
-export async function wireTo(target: string): Promise<Wire> {
-  const { hostname, port } = new URL(target);
+export async function wireTo(url: string): Promise<Wire> {
+  let target: string | null = url;
   const open = new Set<Socket>();
   let connections = 0;
   const server = createServer((near) => {
+    if (target === null) return void near.destroy();
     connections++;
+    const { hostname, port } = new URL(target);
     const far = connect(Number(port), hostname);
     for (const [socket, other] of [[near, far], [far, near]] as const) {
       open.add(socket);
@@ -87,6 +91,12 @@ export async function wireTo(target: string): Promise<Wire> {
   return {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    get target() {
+      return target;
+    },
+    set target(next) {
+      target = next;
+    },
     get connections() {
       return connections;
     },

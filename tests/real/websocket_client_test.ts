@@ -1,0 +1,315 @@
+/** Clients of a real app server that listens for WebSockets. */
+import assert from "node:assert/strict";
+import type { ApprovalHandler, ApprovalRequest } from "../../src/approvals/types.ts";
+import { ConnectionClosedError, MessageTooLargeError } from "../../src/errors.ts";
+import type { ClientConfig } from "../../src/runtime/config.ts";
+import type { EventEnvelope } from "../../src/runtime/event_envelope.ts";
+import { Client } from "../../src/session/client.ts";
+import { type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { listen, TOKEN, wireTo } from "./websocket_world.ts";
+
+const exec = script.exec(`python3 -c "print(2)"`);
+/** Commands are asked about, and run without a sandbox, which not every machine can make. */
+const ASKING = {
+  approvalPolicy: "untrusted",
+  sandbox: "danger-full-access",
+  allowPrivilegedEscalation: true,
+} as const;
+
+interface Stage {
+  url: string;
+  dir: string;
+  model: ScriptedModel;
+  /** Ends the server. */
+  kill(): Promise<void>;
+  /** Connects a client that is shut down at the end. */
+  connect(config?: ClientConfig, token?: string | null, url?: string): Promise<Client>;
+}
+
+async function onStage(
+  turns: ModelTurn[],
+  act: (stage: Stage) => Promise<void>,
+): Promise<void> {
+  await using directory = await tempDir();
+  await using model = await ScriptedModel.start(turns);
+  const server = await listen(model, directory.path);
+  const clients: Client[] = [];
+  try {
+    await act({
+      url: server.url,
+      dir: directory.path,
+      model,
+      kill: () => server.close(),
+      async connect(config = {}, token: string | null = TOKEN, url = server.url) {
+        const transport = { type: "websocket", url, ...(token === null ? {} : { token }) } as const;
+        const client = await Client.connect({ ...config, transport });
+        clients.push(client);
+        return client;
+      },
+    });
+  } finally {
+    await Promise.all(clients.map((client) => client.shutdown()));
+    await server.close();
+  }
+}
+
+/** The next event that fits, past or future. */
+async function event(
+  client: Client,
+  fits: (event: EventEnvelope) => boolean,
+): Promise<EventEnvelope> {
+  for await (const each of client.runtime.events({ after: 0 })) if (fits(each)) return each;
+  throw new Error("the connection ended before the event");
+}
+
+// deno-lint-ignore no-explicit-any
+const body = (event: EventEnvelope): any => event.message;
+
+/** A handler that tells of each question, and answers when the test says so. */
+function answering(): {
+  handler: ApprovalHandler;
+  asked: { request: ApprovalRequest; signal: AbortSignal; accept(): void }[];
+  /** The n-th question, as soon as it is there. */
+  question(n: number): Promise<{ request: ApprovalRequest; signal: AbortSignal; accept(): void }>;
+} {
+  const asked: { request: ApprovalRequest; signal: AbortSignal; accept(): void }[] = [];
+  let told = Promise.withResolvers<void>();
+  return {
+    asked,
+    handler: (request, { signal }) =>
+      new Promise((resolve) => {
+        asked.push({ request, signal, accept: () => resolve({ decision: "accept" }) });
+        told.resolve();
+        told = Promise.withResolvers();
+      }),
+    async question(n) {
+      while (asked.length <= n) await told.promise;
+      return asked[n]!;
+    },
+  };
+}
+
+test("a client attached by WebSocket runs turns and leaves the server alone", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage(["first", "second"], async ({ connect, dir }) => {
+    const client = await connect();
+    assert.equal(client.server.version, "0.169.0");
+    assert.equal(client.runtime.pid, null);
+    const session = await client.startSession({ cwd: dir });
+    assert.equal((await session.ask("hello")).assistantText, "first");
+    await session.release();
+    const { threadId } = session;
+    const report = await client.runtime.shutdown();
+    assert.deepEqual([report.gone, report.how], [true, "detached"]);
+    const later = await connect();
+    const resumed = await later.resumeSession(threadId, { cwd: dir });
+    assert.equal((await resumed.ask("again")).assistantText, "second");
+  });
+});
+
+test("a wrong and a missing token reject with what to do, and without the token", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage([], async ({ connect }) => {
+    for (const token of ["a-wrong-token", null]) {
+      // A refusal is not a crash: nothing is tried again.
+      await assert.rejects(connect({ restart: { type: "onCrash" } }, token), (error) => {
+        assert.ok(error instanceof ConnectionClosedError);
+        assert.equal(error.retryable, false);
+        assert.equal(error.data?.["httpStatus"], 401);
+        assert.match(error.message, /HTTP 401.*`token`/);
+        assert.ok(!error.message.includes("a-wrong-token"));
+        return true;
+      });
+    }
+  });
+});
+
+test("two clients on one thread are both asked, and the first answer counts", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage(["ready", exec, "done"], async ({ connect, dir }) => {
+    const [mine, theirs] = [answering(), answering()];
+    const first = await connect({ approvals: mine.handler });
+    const second = await connect({ approvals: theirs.handler });
+    const session = await first.startSession({ cwd: dir, ...ASKING });
+    // A thread can be joined once it has a turn.
+    await session.ask("hello");
+    await second.resumeSession(session.threadId, { cwd: dir, ...ASKING });
+    const result = session.ask("run it");
+    const [question, other] = await Promise.all([mine.question(0), theirs.question(0)]);
+    assert.equal(question.request.itemId, other.request.itemId);
+    other.accept();
+    assert.equal((await result).assistantText, "done");
+    assert.equal(question.signal.aborted, true);
+    const audit = body(await event(first, (each) => each.kind === "approval"));
+    assert.deepEqual([audit.decidedBy, audit.decision], ["otherClient", "none"]);
+    const winner = body(await event(second, (each) => each.kind === "approval"));
+    assert.deepEqual([winner.decidedBy, winner.decision], ["handler", "accept"]);
+    // The late answer goes nowhere.
+    question.accept();
+    const sent = (client: Client) => client.runtime.metrics().messagesOut;
+    const before = sent(first);
+    await first.models();
+    assert.equal(sent(first), before + 1);
+  });
+});
+
+test("a dropped socket is replaced, its thread resumed, and the turn goes on with its question", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage(["ready", exec, "done", "after"], async ({ connect, dir, url }) => {
+    const wire = await wireTo(url);
+    try {
+      const { handler, question, asked } = answering();
+      const restart = { type: "onCrash", baseDelayMs: 10 } as const;
+      const client = await connect({ approvals: handler, restart }, TOKEN, wire.url);
+      const session = await client.startSession({ cwd: dir, ...ASKING });
+      await session.ask("hello");
+      const result = session.ask("run it");
+      const lost = await question(0);
+      wire.cut();
+      const again = await question(1);
+      assert.equal(lost.signal.aborted, true);
+      assert.equal(again.request.itemId, lost.request.itemId);
+      // An answer to what was lost goes nowhere.
+      lost.accept();
+      again.accept();
+      assert.equal((await result).assistantText, "done");
+      assert.equal((await session.ask("and now?")).assistantText, "after");
+      assert.equal(asked.length, 2);
+      assert.equal(wire.connections, 2);
+      assert.equal(client.runtime.connection, "running");
+      const states: string[] = [];
+      for await (const each of client.runtime.events({ after: 0 })) {
+        if (each.kind === "connection") states.push(body(each).state);
+        if (states.length === 4) break;
+      }
+      assert.deepEqual(states, ["starting", "running", "restarting", "running"]);
+    } finally {
+      await wire.close();
+    }
+  });
+});
+
+test("a turn that ended while the socket was down still gives its whole answer", {
+  timeoutMs: 60_000,
+}, async () => {
+  const gate = Promise.withResolvers<void>();
+  const turns = ["ready", [script.say("one"), script.exec("echo two")], [
+    script.gate(gate.promise),
+    script.say("three"),
+  ]];
+  await onStage(turns, async ({ connect, dir, url, model }) => {
+    const wire = await wireTo(url);
+    try {
+      const restart = {
+        type: "onCrash",
+        baseDelayMs: 10,
+        maxDelayMs: 20,
+        maxRestarts: 1000,
+      } as const;
+      const client = await connect({ restart }, TOKEN, wire.url);
+      const settings = { ...ASKING, cwd: dir, approvalPolicy: "never" } as const;
+      const session = await client.startSession({
+        ...settings,
+        dangerouslyAllowUnattendedFullAccess: true,
+      });
+      await session.ask("hello");
+      const watcher = await connect();
+      await watcher.runtime.request("thread/resume", {
+        threadId: session.threadId,
+        excludeTurns: true,
+      });
+      const result = session.ask("count");
+      await model.waitForRequest((request) => request.toolOutputs.length === 1);
+      wire.target = null;
+      wire.cut();
+      gate.resolve();
+      await event(watcher, (each) => each.method === "turn/completed");
+      wire.target = url;
+      const { assistantText, items } = await result;
+      assert.equal(assistantText, "three");
+      const types = items.map((item) => item.type).filter((type) => type !== "userMessage");
+      assert.deepEqual(types, ["agentMessage", "commandExecution", "agentMessage"]);
+    } finally {
+      await wire.close();
+    }
+  });
+});
+
+test("a turn whose server was started anew rejects, and the thread goes on", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage(["ready", [script.say("half", { open: true }), script.hang()], "after"], async (
+    { connect, dir, url, model, kill },
+  ) => {
+    const wire = await wireTo(url);
+    const second = await listen(model, dir);
+    try {
+      const restart = { type: "onCrash", baseDelayMs: 10 } as const;
+      const client = await connect({ restart }, TOKEN, wire.url);
+      const session = await client.startSession({ cwd: dir });
+      await session.ask("hello");
+      const result = session.ask("go");
+      await event(client, (each) => each.method === "item/agentMessage/delta" && each.seq > 30);
+      wire.target = second.url;
+      await kill();
+      await assert.rejects(result, (error) => {
+        assert.ok(error instanceof ConnectionClosedError);
+        assert.equal(error.retryable, true);
+        assert.equal(error.partial?.assistantText, "half");
+        return true;
+      });
+      assert.equal((await session.ask("and now?")).assistantText, "after");
+    } finally {
+      await wire.close();
+      await second.close();
+    }
+  });
+});
+
+test("an ephemeral thread is lost with its socket, and says so at once", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage([exec, "fine"], async ({ connect, dir, url }) => {
+    const wire = await wireTo(url);
+    try {
+      const { handler, question } = answering();
+      const restart = { type: "onCrash", baseDelayMs: 10 } as const;
+      const client = await connect({ approvals: handler, restart }, TOKEN, wire.url);
+      const lost = assert.rejects(client.run(dir, "run it", ASKING), ConnectionClosedError);
+      await question(0);
+      wire.cut();
+      await lost;
+      assert.equal((await client.run(dir, "another")).assistantText, "fine");
+    } finally {
+      await wire.close();
+    }
+  });
+});
+
+test("a frame over 16 MiB is refused before it is sent, and costs nothing else", {
+  timeoutMs: 60_000,
+}, async () => {
+  await onStage(["fine"], async ({ connect, dir }) => {
+    const client = await connect();
+    const session = await client.startSession({ cwd: dir });
+    const before = client.runtime.metrics().messagesOut;
+    const input = [{ type: "text", text: "x".repeat(16 << 20) }];
+    await assert.rejects(
+      client.runtime.request("turn/start", { threadId: session.threadId, input }),
+      (error) => {
+        assert.ok(error instanceof MessageTooLargeError);
+        assert.equal(error.limit, 16 << 20);
+        assert.ok(error.bytes > error.limit);
+        return true;
+      },
+    );
+    assert.equal(client.runtime.metrics().messagesOut, before);
+    assert.equal((await session.ask("hello")).assistantText, "fine");
+  });
+});
