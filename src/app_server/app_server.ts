@@ -90,8 +90,10 @@ export class AppServer implements AsyncDisposable {
   async notify(method: string, params?: JsonValue): Promise<void> {
     const refusal = checkNotification(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
-    // What this library does not know may do anything.
-    if (methodInfo(method) === undefined) guardCall(this.#core, method, params, {});
+    // What this library does not know may do anything that this script may do.
+    if (methodInfo(method) === undefined) {
+      guardCall(this.#core, method, params, { allowPrivilegedEscalation: true });
+    }
     await this.runtime.notify(method, params);
   }
 

@@ -1,9 +1,10 @@
 /**
  * What an accepted question would let the agent do, against what this script may do itself.
  *
- * Measured on 0.104 and 0.169: a command that is accepted runs **outside** the sandbox, whether the agent asked to
- * leave it or the policy `untrusted` made codex ask, and the question does not tell which. An accepted patch is written
- * wherever it says. So "accept" under limited permissions is checked like any other request.
+ * Measured on 0.104 and 0.169: a command that is accepted may run **outside** the sandbox: at once when the agent asked to
+ * leave it, and when the policy `untrusted` made codex ask, as soon as codex thinks that the sandbox made it fail. The
+ * question does not tell which. An accepted patch is written wherever it says. So "accept" under limited permissions is
+ * checked like any other request.
  * @module
  */
 import { PermissionDeniedError } from "../errors.ts";

@@ -175,15 +175,36 @@ function policyOf(sandbox: JsonValue): SandboxPolicy | null {
   }
 }
 
+/** What a method does that needs consent by itself, or `null`. */
+function privilegedWord(method: string, params: JsonObject): string | null {
+  if (UNSANDBOXED.has(method)) return "runs a command without any sandbox";
+  switch (methodReach(method)) {
+    case "fsWrite":
+    case "fsCopy":
+      return "writes files without any sandbox";
+    case "everything":
+      return "can run things without any sandbox, or change what later sessions may do";
+    case "exec":
+      return (params["sandboxPolicy"] ?? null) === null
+        ? "without `sandboxPolicy` runs with whatever codex is configured for"
+        : null;
+    default:
+      return null;
+  }
+}
+
 function consentRefusal(
   method: string,
   params: JsonObject,
   { consent, serverCwd }: MethodGateContext,
 ): PolicyError | null {
   if (consent === null) return null;
-  if (UNSANDBOXED.has(method) && consent.allowPrivilegedEscalation !== true) {
+  const privileged = consent.allowPrivilegedEscalation === true
+    ? null
+    : privilegedWord(method, params);
+  if (privileged !== null) {
     return new PolicyError(
-      `${method} runs a command without any sandbox. Set \`allowPrivilegedEscalation: true\` to allow it.`,
+      `${method} ${privileged}. Set \`allowPrivilegedEscalation: true\` to allow it.`,
       { data: { method } },
     );
   }

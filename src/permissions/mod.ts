@@ -14,7 +14,7 @@
  * (such as a `node_modules` in the cwd) lets the agent replace it. MCP servers and hooks that the user configured run
  * without a sandbox. Between the check of a path and its use, someone else may change what it leads to. Codex before
  * 0.125 lets commands read the whole disk ({@linkcode EffectivePolicy.readsEnforced} is then `false`). An accepted
- * command runs outside the sandbox. On Bun and browsers there are no permissions, and `enforcedBy` is `"none"`.
+ * command may run outside the sandbox. On Bun and browsers there are no permissions, and `enforcedBy` is `"none"`.
  *
  * @module
  */

@@ -234,12 +234,12 @@ test("the oldest supported codex answers the methods it knows, and names those i
     await app.request("account/logout", undefined);
     await app.request("config/read", { includeLayers: true });
     await app.request("configRequirements/read", undefined);
-    await app.request("config/batchWrite", { edits: [] });
+    await app.request("config/batchWrite", { edits: [] }, CONSENT);
     await app.request("skills/list", { cwds: [dir] });
     await app.request("app/list", {});
     await app.request("experimentalFeature/list", {});
     await app.request("mcpServerStatus/list", {});
-    await app.request("config/mcpServer/reload", undefined);
+    await app.request("config/mcpServer/reload", undefined, CONSENT);
     await app.request("collaborationMode/list", {});
     const ran = await app.request("command/exec", {
       command: ["echo", "out"],

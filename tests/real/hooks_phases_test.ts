@@ -5,7 +5,7 @@ import { join } from "node:path";
 import {
   Client,
   HookBlockedError,
-  plugin,
+  type plugin,
   type PromptRunResult,
   quickRun,
   QuickRunError,

@@ -182,6 +182,12 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
     ["thread/settings/update", sandbox("externalSandbox")],
     ["process/spawn", { command: ["id"] }],
     ["thread/shellCommand", { command: "id" }],
+    ["command/exec", { command: ["id"] }],
+    ["fs/writeFile", { path: "/ws/a", dataBase64: "" }],
+    ["fs/copy", { sourcePath: "/ws/a", destinationPath: "/ws/b" }],
+    ["config/value/write", { keyPath: "model", value: "m" }],
+    ["mcpServer/tool/call", { server: "s", tool: "t" }],
+    ["someFuture/method", {}],
     ["turn/start", { sandboxPolicy: "danger" }],
   ];
   for (const [method, params] of refused) {
@@ -193,6 +199,9 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
     const yes = { allowPrivilegedEscalation: true };
     assert.equal(gate("turn/start", { ...sandbox("workspaceWrite"), threadId: "t" }, yes), null);
     assert.equal(gate("process/spawn", { command: ["id"] }, yes), null);
+    assert.equal(gate("command/exec", { command: ["id"] }, yes), null);
+    assert.equal(gate("fs/writeFile", { path: "/ws/a" }, yes), null);
+    assert.equal(gate("someFuture/method", {}, yes), null);
     const free = { ...sandbox("dangerFullAccess"), threadId: "t", approvalPolicy: "never" };
     assert(gate("turn/start", free, yes) instanceof PolicyError);
     assert.equal(gate("turn/start", { ...free, approvalPolicy: "untrusted" }, yes), null);
@@ -202,5 +211,8 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
   await t.step("read-only needs none", () => {
     assert.equal(gate("thread/start", { sandbox: "read-only" }, {}), null);
     assert.equal(gate("turn/start", { threadId: "t" }, {}), null);
+    assert.equal(gate("command/exec", sandbox("readOnly"), {}), null);
+    assert.equal(gate("fs/readFile", { path: "/ws/a" }, {}), null);
+    assert.equal(gate("thread/list", {}, {}), null);
   });
 });
