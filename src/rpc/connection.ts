@@ -168,9 +168,9 @@ export class Connection {
     return this.#writer.drained();
   }
 
-  /** Answers a question of the server. Nothing happens when the connection has ended. */
+  /** Answers a question of the server. Throws when the connection has ended: then nothing was granted. */
   respond(id: RpcId, result: JsonValue): void {
-    if (this.#closedWith !== null) return;
+    if (this.#closedWith !== null) throw this.#closedWith;
     try {
       this.#send("response", encodeResult(id, result), "an answer", { id, result });
     } catch (error) {
@@ -180,9 +180,9 @@ export class Connection {
     }
   }
 
-  /** Refuses a question of the server. */
+  /** Refuses a question of the server. Throws when the connection has ended. */
   reject(id: RpcId, error: RpcErrorObject): void {
-    if (this.#closedWith !== null) return;
+    if (this.#closedWith !== null) throw this.#closedWith;
     this.#send("response", encodeError(id, error), "an answer", { id, error });
   }
 

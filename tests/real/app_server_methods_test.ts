@@ -193,10 +193,10 @@ test("experimental methods round-trip with experimentalApi", { timeoutMs: 60_000
     assert.deepEqual((await app.request("thread/backgroundTerminals/list", { threadId })).data, []);
     await app.request("thread/backgroundTerminals/clean", { threadId });
     const input: protocol.UserInput[] = [{ type: "text", text: "later" }];
-    await app.request("thread/settings/update", { threadId, model: "scripted-model" });
-    const modes = await app.request("collaborationMode/list", {});
+    await app.request("thread/settings/update", { threadId, model: "scripted-model" }, CONSENT);
+    const modes = await app.request("collaborationMode/list", {}, CONSENT);
     assert.ok(modes.data.length > 0);
-    assert.equal((await app.request("memory/status", {})).v2Ready, true);
+    assert.equal((await app.request("memory/status", {}, CONSENT)).v2Ready, true);
     await app.request("turn/start", {
       threadId,
       input,
@@ -240,7 +240,7 @@ test("the oldest supported codex answers the methods it knows, and names those i
     await app.request("experimentalFeature/list", {});
     await app.request("mcpServerStatus/list", {});
     await app.request("config/mcpServer/reload", undefined, CONSENT);
-    await app.request("collaborationMode/list", {});
+    await app.request("collaborationMode/list", {}, CONSENT);
     const ran = await app.request("command/exec", {
       command: ["echo", "out"],
       cwd: dir,

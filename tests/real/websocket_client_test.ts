@@ -182,6 +182,14 @@ test("a dropped socket is replaced, its thread resumed, and the turn goes on wit
       assert.equal((await session.ask("and now?")).assistantText, "after");
       assert.equal(asked.length, 2);
       assert.equal(wire.connections, 2);
+      // Nothing was decided about the question that was lost with its socket.
+      const audits: string[] = [];
+      for await (const each of client.runtime.events({ after: 0 })) {
+        if (each.kind !== "approval") continue;
+        audits.push(`${body(each).decidedBy} ${body(each).decision} ${body(each).reason}`);
+        if (audits.length === 2) break;
+      }
+      assert.deepEqual(audits, ["failClosed none closed", "handler accept null"]);
       assert.equal(client.runtime.connection, "running");
       const states: string[] = [];
       for await (const each of client.runtime.events({ after: 0 })) {

@@ -133,8 +133,9 @@ test("the end of the server settles every call at once, with exit status and std
   await connection.ended;
   await assert.rejects(connection.call("c", {}), ConnectionClosedError);
   await assert.rejects(connection.notify("d"), ConnectionClosedError);
-  connection.respond(0, {});
-  connection.reject(0, { code: 1, message: "" });
+  // Who answers must hear that nothing was granted.
+  assert.throws(() => connection.respond(0, {}), ConnectionClosedError);
+  assert.throws(() => connection.reject(0, { code: 1, message: "" }), ConnectionClosedError);
   assert.equal(heard.filter(([what]) => what === "closed").length, 1);
 });
 
