@@ -1,0 +1,104 @@
+/** What was accepted, by whomever, is still no more than this script may do itself: in a test with few permissions. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import type { TurnEvent } from "../../mod.ts";
+import { exec, toolCall } from "../../src/testing/script.ts";
+import { test } from "../_harness.ts";
+import { addFile, type Place, world } from "../real/_safety_world.ts";
+
+const CACHE = process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache");
+/** Everything but writing outside the tests' own directories, and native libraries. */
+const FEW = {
+  read: true,
+  write: [join(CACHE, "codex-runtime-tests"), join(homedir(), ".cache", "codex-runtime-testing")],
+  net: ["127.0.0.1"],
+  run: true,
+  env: true,
+  sys: true,
+  ffi: false,
+};
+const OPTIONS = { timeoutMs: 60_000, permissions: FEW };
+const OUTSIDE = join(CACHE, "codex-runtime-outside");
+
+function warnings(place: Place): string[] {
+  return place.events.flatMap((event: TurnEvent) =>
+    event.type === "warning" ? [event.message] : []
+  );
+}
+
+for (const version of ["0.169.0", "0.104.0"] as const) {
+  test(
+    `what is accepted needs this script's own permissions, codex ${version}`,
+    OPTIONS,
+    async (t) => {
+      await using w = await world(version);
+      const accept = [
+        ["a handler", () => ({ decision: "accept" }) as const, null],
+        ["a rule", { rules: [{ name: "all", effect: "allow" }] }, "all"],
+      ] as const;
+      for (const [who, approvals, rule] of accept) {
+        await t.step(`${who} accepts a command, which may leave the sandbox`, async () => {
+          const place = await w.session({
+            sandbox: "read-only",
+            approvals: typeof approvals === "function"
+              ? approvals
+              : { rules: [...approvals.rules] },
+          });
+          const result = await place.act(exec("touch no"));
+          assert.equal(place.has("no"), false);
+          assert.equal(result.assistantText, "done");
+          const [audit] = place.audits();
+          assert.deepEqual([audit?.decision, audit?.decidedBy, audit?.rule], [
+            "decline",
+            "library",
+            rule,
+          ]);
+          assert.match(audit!.reason!, /--allow-write --allow-net --allow-ffi/);
+          assert.match(warnings(place).join("\n"), /accepted, but declined here: .*--allow-write/);
+        });
+      }
+      await t.step("a change of files that it may write itself is accepted", async () => {
+        const place = await w.session({
+          sandbox: "read-only",
+          approvals: () => ({ decision: "accept" }),
+        });
+        await place.act(addFile("yes"));
+        assert.equal(place.has("yes"), true);
+        assert.deepEqual(place.audits().map((one) => one.decidedBy), ["handler"]);
+      });
+      await t.step("a change of files that it may not write is declined", async () => {
+        const place = await w.session({
+          sandbox: "read-only",
+          approvals: () => ({ decision: "acceptForSession" }),
+        });
+        await place.act(addFile(join(OUTSIDE, "no")));
+        assert.equal(existsSync(join(OUTSIDE, "no")), false);
+        const [audit] = place.audits();
+        assert.equal(audit?.decidedBy, "library");
+        assert.match(audit!.reason!, new RegExp(`--allow-write=${OUTSIDE}/no`));
+      });
+    },
+  );
+}
+
+test("permissions are granted to the agent as far as this script has them", OPTIONS, async () => {
+  await using w = await world("0.169.0", { flags: { "features.request_permissions_tool": true } });
+  const place = await w.session({
+    sandbox: "read-only",
+    approvalPolicy: "on-request",
+    approvals: () => ({ decision: "accept" }),
+  });
+  const permissions = { network: { enabled: true } };
+  await place.act(toolCall("request_permissions", { reason: "net", permissions }));
+  const [audit] = place.audits();
+  assert.deepEqual([audit?.decision, audit?.decidedBy], ["decline", "library"]);
+  assert.match(audit!.reason!, /--allow-net/);
+  const inside = { file_system: { write: [place.cwd] } };
+  await place.act(toolCall("request_permissions", { reason: "files", permissions: inside }));
+  assert.deepEqual(place.audits().map((one) => `${one.decision} ${one.decidedBy}`), [
+    "accept handler",
+  ]);
+});
