@@ -34,7 +34,9 @@ const BLOCKS: Record<string, { prints: RegExp[]; replace?: [string, string][] }>
   "Approvals": { prints: [/^untrusted$/m] },
   "Hooks": { prints: [/^$/] },
   "Permissions": { prints: [/type: "workspaceWrite"/, /^\} \[.*\] (deno|none)$/m] },
-  "App server and runtime": { prints: [/^\[.*\]$/m, /^\d+ outbound request initialize$/m] },
+  "App server and runtime": {
+    prints: [/^\[[^\]]*\]\n1 local connection/m, /^\d+ outbound request initialize$/m],
+  },
   "Remote and edge": {
     prints: [/^\d+\.\d+\.\d+$/m],
     replace: [["ws://127.0.0.1:4500", "URL"], ["…", "TOKEN"]],
