@@ -52,7 +52,9 @@ export class World implements AsyncDisposable {
     const plays: Map<string, Play> = new Map();
     const rounds: Map<string, number> = new Map();
     const model = await ScriptedModel.start((request) => {
-      const name = /\[(play-\d+)\]/.exec(request.text)?.[1];
+      // The old server adds a message of its own after a patch.
+      const text = request.userTexts.findLast((each) => !each.startsWith("Warning: ")) ?? "";
+      const name = /\[(play-\d+)\]/.exec(text)?.[1];
       const play = name === undefined ? undefined : plays.get(name);
       if (play === undefined) return `You said: ${request.text}`;
       const key = `${request.threadId} ${name}`;
