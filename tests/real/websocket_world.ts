@@ -18,8 +18,12 @@ export interface ListeningServer {
   close(): Promise<void>;
 }
 
-/** Starts a real app server that wants {@linkcode TOKEN}; `dir` holds the token's file. */
-export async function listen(model: ScriptedModel, dir: string): Promise<ListeningServer> {
+/** Starts a real app server that wants {@linkcode TOKEN}, or nothing when `open`; `dir` holds the token's file. */
+export async function listen(
+  model: ScriptedModel,
+  dir: string,
+  { open = false }: { open?: boolean } = {},
+): Promise<ListeningServer> {
   const file = join(dir, "token");
   await writeFile(file, `${TOKEN}\n`);
   const { env, configOverrides } = model.clientConfig();
@@ -33,10 +37,7 @@ export async function listen(model: ScriptedModel, dir: string): Promise<Listeni
       "app-server",
       "--listen",
       "ws://127.0.0.1:0",
-      "--ws-auth",
-      "capability-token",
-      "--ws-token-file",
-      file,
+      ...(open ? [] : ["--ws-auth", "capability-token", "--ws-token-file", file]),
     ],
     onStderr(piece) {
       text += piece;
