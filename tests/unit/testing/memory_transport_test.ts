@@ -8,6 +8,9 @@ import {
 } from "../../../src/testing/memory_transport.ts";
 import { test } from "../../_harness.ts";
 
+/** Methods that this library does not know may do anything. */
+const CONSENT = { allowPrivilegedEscalation: true };
+
 async function connected(options?: MemoryTransportOptions) {
   const { transport, server } = memoryTransport(options);
   const runtime = await Runtime.spawn({ transport });
@@ -32,7 +35,7 @@ test("memoryTransport() can leave the introduction to the test", async () => {
 
 test("nextRequest() gives each call once, by method or in order", async () => {
   await using on = await connected();
-  const calls = ["a", "b", "a"].map((method) => on.runtime.request(method, { method }));
+  const calls = ["a", "b", "a"].map((method) => on.runtime.request(method, { method }, CONSENT));
   const b = await on.server.nextRequest("b");
   assert.deepEqual(b.params, { method: "b" });
   b.respond("b!");
@@ -53,7 +56,7 @@ test("nextRequest() waits, and stops waiting when it is told to", async () => {
   const waiting = on.server.nextRequest("x");
   stop.abort(new Error("enough"));
   await assert.rejects(never, /enough/);
-  const call = on.runtime.request("x", {});
+  const call = on.runtime.request("x", {}, CONSENT);
   (await waiting).respond(1);
   assert.equal(await call, 1);
   await assert.rejects(on.server.nextRequest("x", { signal: stop.signal }), /enough/);
@@ -67,9 +70,12 @@ test("handle() answers every call of a method, and refuses with what it throws",
     .handle("refuse", () => {
       throw new RpcError("refuse", -32000, "not today");
     });
-  assert.equal(await on.runtime.request("double", { n: 4 }), 8);
-  await assert.rejects(on.runtime.request("fail", {}), { rpcCode: -32603, rpcMessage: "broken" });
-  await assert.rejects(on.runtime.request("refuse", {}), { rpcCode: -32000 });
+  assert.equal(await on.runtime.request("double", { n: 4 }, CONSENT), 8);
+  await assert.rejects(on.runtime.request("fail", {}, CONSENT), {
+    rpcCode: -32603,
+    rpcMessage: "broken",
+  });
+  await assert.rejects(on.runtime.request("refuse", {}, CONSENT), { rpcCode: -32000 });
 });
 
 test("notify() and request() reach the client, and its answer comes back", async () => {
@@ -103,7 +109,7 @@ test("send() takes anything, also what is no JSON", async () => {
 
 test("close() ends the connection like a process that dies", async () => {
   await using on = await connected();
-  const call = on.runtime.request("x", {});
+  const call = on.runtime.request("x", {}, CONSENT);
   await on.server.nextRequest("x");
   const waiting = on.server.nextRequest();
   on.server.close({ code: 9, signal: null }, "boom");
@@ -134,5 +140,5 @@ test("a client that restarts finds the same server again", async () => {
     if (event.kind === "connection" && state === "running" && generation === 2) break;
   }
   assert.equal(server.connections, 2);
-  assert.equal(await runtime.request("ping", {}), "pong");
+  assert.equal(await runtime.request("ping", {}, CONSENT), "pong");
 });
