@@ -68,6 +68,8 @@ const BY_MESSAGE: readonly (readonly [RegExp, TurnFailureKind])[] = [
     "badRequest",
   ],
   [/sandbox/i, "sandbox"],
+  // The model stopped by itself; another try would stop there as well.
+  [/incomplete response/i, "other"],
   [
     /stream disconnected|error sending request|connection (refused|reset|closed)|network|dns|timed? ?out/i,
     "network",

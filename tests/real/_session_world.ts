@@ -88,6 +88,14 @@ export class World implements AsyncDisposable {
     return path;
   }
 
+  /** Processes of commands: those that were started for this world and have these words in their command line. */
+  commands(words: string): number[] {
+    return this.running().filter((pid) => {
+      const line = read(`/proc/${pid}/cmdline`).replaceAll("\0", " ");
+      return line.includes(words) && !line.includes("app-server");
+    });
+  }
+
   /** Processes that were started for this world and run still: codex, its commands, programs of the test. */
   running(): number[] {
     const marks = [this.#directory.path, this.model.clientConfig().env.set["CODEX_HOME"]!];

@@ -32,7 +32,7 @@ const TABLE: [string, JsonValue, string, TurnFailureKind, number | null][] = [
   ["failed rate_limit_exceeded on 0.104", "other", "stream disconnected before completion: Rate limit reached for x.", "rateLimit", null],
   ["failed invalid_prompt", "other", "invalid_prompt: no", "badRequest", null],
   ["cut stream", "other", "stream disconnected before completion: stream closed before response.completed", "network", null],
-  ["incomplete", "other", "stream disconnected before completion: Incomplete response returned, reason: max_output_tokens", "network", null],
+  ["incomplete", "other", "stream disconnected before completion: Incomplete response returned, reason: max_output_tokens", "other", null],
   ["cut stream, named", { responseStreamDisconnected: { httpStatusCode: null } }, "stream disconnected", "network", null],
   ["refused on 0.104", "other", "stream disconnected before completion: error sending request for url (http://x)", "network", null],
   ["no route", { responseStreamConnectionFailed: {} }, "x", "network", null],
