@@ -125,6 +125,7 @@ async function decisions(t: TestContext, w: World, subject: Subject): Promise<vo
     await place.session.interrupt();
     await rejected;
     assert.equal(signal.aborted, true);
+    assert.deepEqual(place.audits().map(({ reason }) => reason), ["turnEnded"]);
     assert.deepEqual(w.client.approvals.pending(), []);
     assert.equal(place.has("no"), false);
     // An accept that comes too late changes nothing.
