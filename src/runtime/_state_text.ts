@@ -28,6 +28,8 @@ export function fitText(text: string, maxBytes: number): Fitted<string> {
 
 /** Adds to a text that must stay within `maxBytes`. */
 export function appendText(text: string, more: string, maxBytes: number): Fitted<string> {
+  // A full text is not read again for every piece that does not fit any more.
+  if (text.length >= maxBytes && more !== "") return { value: text, cut: true };
   return fitText(text + more, maxBytes);
 }
 
