@@ -2,7 +2,7 @@
  * Which of its calls a filtered hook sees.
  * @module
  */
-import { commandsIn, wordsStartWith } from "./_command_words.ts";
+import { commandsIn, programName, wordsStartWith } from "./_command_words.ts";
 import { isAtOrBelow } from "./_path_prefix.ts";
 import { ALL_PHASES, invalidHook } from "./_validate.ts";
 import type { HookContext, HookPhase } from "./types.ts";
@@ -13,7 +13,8 @@ export interface HookMatcherOptions {
   phases?: readonly HookPhase[];
   /**
    * The tool's name, or several. An asterisk at the end stands for any ending: `"github/*"` is every tool of that MCP
-   * server. Only tool use has a name. Default: any call.
+   * server. Of a command every program in it counts (`cd x && git push` is `git`, too), in doubt one too many. Only tool
+   * use has a name. Default: any call.
    */
   toolName?: string | readonly string[];
   /**
@@ -77,11 +78,16 @@ export class HookMatcher {
     return this.phases.length === 0 || this.phases.includes(phase);
   }
 
-  #tool({ toolName }: HookContext): boolean {
+  #tool(context: HookContext): boolean {
     if (this.toolNames.length === 0) return true;
+    const { toolName } = context;
     if (toolName === undefined) return false;
-    return this.toolNames.some((name) =>
-      name.endsWith("*") ? toolName.startsWith(name.slice(0, -1)) : toolName === name
+    if (this.toolNames.some((name) => isNamed(toolName, name))) return true;
+    if (context.toolKind !== "command") return false;
+    return commandsIn(context).some((words) =>
+      this.toolNames.some((name) =>
+        wordsStartWith(words, [name]) || isNamed(programName(words[0] ?? ""), name)
+      )
     );
   }
 
@@ -95,6 +101,10 @@ export class HookMatcher {
     if (this.cwdPrefix === null) return true;
     return cwd !== undefined && isAtOrBelow(cwd, this.cwdPrefix);
   }
+}
+
+function isNamed(toolName: string, name: string): boolean {
+  return name.endsWith("*") ? toolName.startsWith(name.slice(0, -1)) : toolName === name;
 }
 
 function list(value: string | readonly string[] | undefined): readonly string[] {
