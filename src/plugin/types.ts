@@ -45,7 +45,7 @@ export interface HookFileChange {
 /** The facts about a tool use; present in `preToolUse` and `postToolUse` only. */
 export interface HookToolFacts {
   /**
-   * The tool: the program of a command (`git`, not the shell around it), `apply_patch` for file changes, `server/tool`
+   * The tool: the first program of a command (`git`, not the shell around it), `apply_patch` for file changes, `server/tool`
    * for MCP tools, else the tool's own name.
    */
   readonly toolName?: string;
