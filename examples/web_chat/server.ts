@@ -1,0 +1,127 @@
+/**
+ * A chat page on the web bridge: every browser is a tenant with a directory of its own.
+ *
+ *     deno run -A --unstable-kv examples/web_chat/server.ts           # a scripted model: no account, no network
+ *     deno run -A --unstable-kv examples/web_chat/server.ts --live    # your own account
+ *     bun examples/web_chat/server.ts
+ *
+ * Then open the address that it prints. `--port 8000` and `--data DIRECTORY` choose where it listens and what it keeps.
+ * Needs `codex` on PATH, or CODEX_PATH. With Deno KV conversations survive a restart.
+ */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { Client, testing, web } from "../../mod.ts";
+import { answer } from "./scripted_answers.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    live: { type: "boolean", default: false },
+    port: { type: "string", default: "8000" },
+    data: { type: "string", default: join(homedir(), ".cache", "codex-web-chat") },
+  },
+});
+const data = options.data;
+const home = join(data, "codex_home");
+await mkdir(home, { recursive: true });
+
+const model = options.live ? null : await testing.ScriptedModel.start(answer, { model: "gpt-5.5" });
+const client = await Client.connect({
+  ...model?.clientConfig({ home }),
+  restart: { type: "onCrash" },
+  // People need longer than the default of 30 s.
+  approvalTimeoutMs: 10 * 60_000,
+});
+
+// deno-lint-ignore no-explicit-any
+const host = globalThis as any;
+const kv = host.Deno?.openKv === undefined
+  ? null
+  : await host.Deno.openKv(join(data, "sessions.kv"));
+
+const bridge = web.createBridge({
+  client,
+  authorize: (request) => tenantOf(request),
+  cwd: workspace,
+  profile: { approvalPolicy: "untrusted", timeoutMs: 15 * 60_000 },
+  rules: ["ls", "cat", "pwd", "wc", "head", "tail"].map((command) => ({
+    name: "looking is fine",
+    effect: "allow" as const,
+    kind: "command" as const,
+    command: [command],
+  })),
+  // Only this machine's browsers, and only under these names.
+  hosts: ["127.0.0.1", "localhost"],
+  ...(kv === null ? {} : { store: new web.KvSessionStore(kv) }),
+  onError: (error) => console.error(error),
+});
+
+const FILES: Record<string, [file: string, type: string]> = {
+  "/": ["index.html", "text/html; charset=utf-8"],
+  "/app.js": ["app.js", "text/javascript; charset=utf-8"],
+  "/view.js": ["view.js", "text/javascript; charset=utf-8"],
+};
+const PAGE_HEADERS = {
+  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; " +
+    "connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+  "cache-control": "no-cache",
+};
+
+const server = serve(async (request) => {
+  const { pathname } = new URL(request.url);
+  const file = FILES[pathname];
+  if (file === undefined) return await bridge.fetch(request);
+  const headers = new Headers({ ...PAGE_HEADERS, "content-type": file[1] });
+  if (tenantOf(request) === null) {
+    // The cookie is the key to everything of this browser; a real program asks for a login instead.
+    const key = crypto.randomUUID() + crypto.randomUUID();
+    headers.set("set-cookie", `chat=${key}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000`);
+  }
+  return new Response(await readFile(new URL(file[0], import.meta.url), "utf8"), { headers });
+});
+console.log(`http://127.0.0.1:${server.port}/`);
+
+await new Promise<void>((resolve) => {
+  process.once("SIGINT", () => resolve());
+  process.once("SIGTERM", () => resolve());
+});
+await bridge.close();
+await server.close();
+await client.shutdown();
+await model?.close();
+kv?.close();
+
+function tenantOf(request: Request): string | null {
+  return /(?:^|;\s*)chat=([\w-]{72})(?:;|$)/.exec(request.headers.get("cookie") ?? "")?.[1] ?? null;
+}
+
+/** The tenant's own directory, with something in it to talk about. */
+async function workspace(tenant: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tenant));
+  const name = [...new Uint8Array(digest.slice(0, 8))].map((byte) =>
+    byte.toString(16).padStart(2, "0")
+  );
+  const path = join(data, "workspaces", name.join(""));
+  if (await mkdir(path, { recursive: true }) !== undefined) {
+    await writeFile(join(path, "greeting.txt"), "Hello.\nThis is a greeting.\n");
+    await writeFile(join(path, "README.md"), "# Greeter\n\nA small project with one greeting.\n");
+  }
+  return path;
+}
+
+/** The same on Deno and on Bun. */
+function serve(
+  handler: (request: Request) => Promise<Response>,
+): { port: number; close(): Promise<void> } {
+  const at = { hostname: "127.0.0.1", port: Number(options.port) };
+  if (host.Bun !== undefined) {
+    const bun = host.Bun.serve({ ...at, fetch: handler });
+    return { port: bun.port, close: () => bun.stop() };
+  }
+  const deno = host.Deno.serve({ ...at, onListen: () => {} }, handler);
+  return { port: deno.addr.port, close: () => deno.shutdown() };
+}

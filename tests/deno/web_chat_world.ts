@@ -1,0 +1,210 @@
+/** The chat example as a process of its own, and browsers that visit it. */
+import { readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type BrowserContext, chromium, type Page } from "npm:playwright-core@1.65.1";
+import { codexPath } from "../_codex.ts";
+import { tempDir } from "../_temp.ts";
+import { CHROMIUM_FLAGS, chromiumPath } from "./web_chromium.ts";
+
+export type { Page } from "npm:playwright-core@1.65.1";
+
+const SERVER = fileURLToPath(new URL("../../examples/web_chat/server.ts", import.meta.url));
+
+/** A visitor with cookies of its own. */
+export interface Visitor {
+  page: Page;
+  context: BrowserContext;
+  /** What went wrong in the page. */
+  errors: string[];
+}
+
+/** A way to the server that can be cut. */
+export class Wire {
+  readonly port: number;
+  readonly #listener: Deno.Listener;
+  readonly #ends: Set<Deno.Conn> = new Set();
+  readonly #done: Promise<void>;
+
+  constructor(target: number) {
+    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    this.#listener = listener;
+    this.port = (listener.addr as Deno.NetAddr).port;
+    this.#done = this.#accept(target);
+  }
+
+  /** Cuts every connection; new ones are let through. */
+  cut(): void {
+    for (const end of this.#ends) close(end);
+  }
+
+  async close(): Promise<void> {
+    this.#listener.close();
+    this.cut();
+    await this.#done;
+  }
+
+  async #accept(target: number): Promise<void> {
+    const pipes: Promise<unknown>[] = [];
+    for await (const near of this.#listener) {
+      const far = await Deno.connect({ hostname: "127.0.0.1", port: target });
+      this.#ends.add(near).add(far);
+      for (const [from, to] of [[near, far], [far, near]] as const) {
+        const over = () => [near, far].forEach(close);
+        pipes.push(from.readable.pipeTo(to.writable).then(over, over));
+      }
+    }
+    await Promise.all(pipes);
+  }
+}
+
+function close(end: Deno.Conn): void {
+  try {
+    end.close();
+  } catch {
+    // The other side was faster.
+  }
+}
+
+/** A server that can be restarted, and its visitors. */
+export class ChatWorld {
+  readonly data: string;
+  readonly port: number;
+  readonly #env: Record<string, string>;
+  readonly #chromium: string;
+  readonly #contexts: BrowserContext[] = [];
+  #server: Deno.ChildProcess | null = null;
+  #visits = 0;
+
+  constructor(data: string, port: number, env: Record<string, string>, chromiumAt: string) {
+    this.data = data;
+    this.port = port;
+    this.#env = env;
+    this.#chromium = chromiumAt;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+
+  /** Starts the server; settles when it listens. */
+  async start(): Promise<void> {
+    this.#server = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "--unstable-kv",
+        SERVER,
+        "--port",
+        `${this.port}`,
+        "--data",
+        join(this.data, "chat"),
+      ],
+      env: this.#env,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const reader = this.#server.stdout.getReader();
+    const { value } = await reader.read();
+    reader.releaseLock();
+    if (!new TextDecoder().decode(value).includes("http://")) throw new Error("no server");
+  }
+
+  /** Ends the server: `SIGTERM` politely, `SIGKILL` as a crash does. */
+  async stop(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    const server = this.#server;
+    if (server === null) return;
+    this.#server = null;
+    server.kill(signal);
+    await server.stdout.cancel();
+    await server.status;
+  }
+
+  /** A browser with a profile of its own. */
+  async visit(options: {
+    width?: number;
+    height?: number;
+    colorScheme?: "light" | "dark";
+    url?: string;
+  } = {}): Promise<Visitor> {
+    const { width = 1200, height = 860, colorScheme = "light", url = this.url } = options;
+    const profile = join(this.data, `profile-${++this.#visits}`);
+    const context = await chromium.launchPersistentContext(profile, {
+      executablePath: this.#chromium,
+      args: CHROMIUM_FLAGS,
+      viewport: { width, height },
+      colorScheme,
+      reducedMotion: "reduce",
+    });
+    this.#contexts.push(context);
+    const [page = await context.newPage()] = context.pages();
+    const errors: string[] = [];
+    page.on("pageerror", (error) => errors.push(String(error)));
+    page.on("console", (message) => {
+      // A server that is away shows up as failed loads; the tests take it away on purpose.
+      if (message.type() === "error" && !/Failed to load|ERR_/.test(message.text())) {
+        errors.push(message.text());
+      }
+    });
+    await page.goto(url);
+    return { page, context, errors };
+  }
+
+  /** The text of a file in the only workspace, or `null`. */
+  async file(name: string): Promise<string | null> {
+    const root = join(this.data, "chat", "workspaces");
+    const [workspace] = await readdir(root);
+    return await readFile(join(root, workspace!, name), "utf8").catch(() => null);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#contexts.map((context) => context.close()));
+    await this.stop("SIGTERM");
+    for (let tries = 0;; tries++) {
+      try {
+        return await rm(this.data, { recursive: true, force: true });
+      } catch (error) {
+        // The browser's last children write on after it has ended.
+        if (tries === 50) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+}
+
+/** Sets everything up, lets the test act, and takes everything down. */
+export async function inChat(act: (world: ChatWorld) => Promise<void>): Promise<void> {
+  const directory = await tempDir("web-");
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  const env = { CODEX_PATH: await codexPath() };
+  const world = new ChatWorld(directory.path, port, env, await chromiumPath());
+  try {
+    await world.start();
+    await act(world);
+  } finally {
+    await world.close();
+    await directory[Symbol.asyncDispose]();
+  }
+}
+
+/** Types a prompt and sends it by keyboard. */
+export async function say(page: Page, text: string): Promise<void> {
+  await page.getByLabel("Message").fill(text);
+  await page.keyboard.press("Enter");
+}
+
+/** Waits until this many turns are over; gives their statuses. */
+export async function turnsOver(page: Page, count: number): Promise<string[]> {
+  await page.waitForFunction((wanted) => {
+    // deno-lint-ignore no-explicit-any
+    const turns = [...(globalThis as any).document.querySelectorAll(".turn")];
+    return turns.length >= wanted && turns.every((turn) => turn.dataset.status !== "inProgress");
+  }, count);
+  return await page.locator(".turn").evaluateAll((turns) =>
+    // deno-lint-ignore no-explicit-any
+    turns.map((turn) => (turn as any).dataset.status)
+  );
+}
