@@ -17,14 +17,19 @@ export interface StopTurnOptions {
   outcome: () => TurnOutcome | null;
 }
 
-/** Codex up to 0.125 does not answer an interrupt that finds nothing to interrupt, so calls are short. */
-const CALL_MS = 2_000;
-/** How long a turn may take to begin before it is interrupted all the same. */
-const BEGIN_MS = 5_000;
-/** How long the end of an interrupted turn may take. */
-const END_MS = 4_000;
-/** How long the server may refuse or ignore interrupts before we give up. */
-const PATIENCE_MS = 10_000;
+/** Milliseconds that stopping waits for the server. */
+export interface StopLimits {
+  /** An answer; codex up to 0.125 does not answer an interrupt that finds nothing to interrupt. */
+  call: number;
+  /** The turn's beginning, before it is interrupted all the same. */
+  begin: number;
+  /** The end of an interrupted turn. */
+  end: number;
+  /** How long the server may refuse or ignore interrupts before we give up. */
+  patience: number;
+}
+
+const LIMITS: StopLimits = { call: 2_000, begin: 5_000, end: 4_000, patience: 10_000 };
 /** From this version on an interrupted turn leaves its command running. */
 const COMMANDS_LIVE_ON_SINCE = "0.105.0";
 
@@ -32,13 +37,16 @@ const COMMANDS_LIVE_ON_SINCE = "0.105.0";
  * Interrupts the turn and waits for its end. `false` when the server would not stop it. How long a turn takes to get its
  * id is limited by the call that starts it. Never rejects.
  */
-export async function stopTurn(options: StopTurnOptions): Promise<boolean> {
+export async function stopTurn(
+  options: StopTurnOptions,
+  limits: StopLimits = LIMITS,
+): Promise<boolean> {
   const turnId = await options.turnId.catch(() => null);
   if (turnId === null) return false;
   const ended = options.ended.then((): true => true);
-  await within(Promise.race([options.begun, ended]), BEGIN_MS, false);
-  const stopped = await interrupt(options, turnId, ended);
-  await endCommands(options);
+  await within(Promise.race([options.begun, ended]), limits.begin, false);
+  const stopped = await interrupt(options, turnId, ended, limits);
+  await endCommands(options, limits);
   return stopped;
 }
 
@@ -46,19 +54,20 @@ async function interrupt(
   { core, threadId }: StopTurnOptions,
   turnId: string,
   ended: Promise<true>,
+  limits: StopLimits,
 ): Promise<boolean> {
   let stopped = await within(ended, 0, false);
-  const deadline = performance.now() + PATIENCE_MS;
+  const deadline = performance.now() + limits.patience;
   for (let tries = 1; !stopped && performance.now() < deadline; tries++) {
     // An old server does not answer at all when the turn ends meanwhile: then nobody waits for the answer.
     const unwanted = new AbortController();
     const call = core.callNow("turn/interrupt", { threadId, turnId }, {
-      timeoutMs: CALL_MS,
+      timeoutMs: limits.call,
       signal: unwanted.signal,
     });
     try {
       await Promise.race([call, ended]);
-      stopped = await within(ended, END_MS, false);
+      stopped = await within(ended, limits.end, false);
     } catch (error) {
       // Anything else is the end of the connection, and of the turn with it.
       if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) return true;
@@ -71,11 +80,14 @@ async function interrupt(
 }
 
 /** The turn has ended, its command may not have. */
-async function endCommands({ core, threadId, outcome }: StopTurnOptions): Promise<void> {
+async function endCommands(
+  { core, threadId, outcome }: StopTurnOptions,
+  limits: StopLimits,
+): Promise<void> {
   if (core.state !== "running" || outcome()?.items.open("commandExecution") !== true) return;
   if (compareVersions(core.server.version, COMMANDS_LIVE_ON_SINCE) < 0) return;
   const call = core.callNow("thread/backgroundTerminals/clean", { threadId }, {
-    timeoutMs: CALL_MS,
+    timeoutMs: limits.call,
   });
   await call.catch(() => {});
 }

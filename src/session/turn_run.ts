@@ -257,7 +257,7 @@ export class TurnRun {
     return stopTurn({
       core: this.#options.core,
       threadId: this.#options.threadId,
-      turnId: this.started,
+      turnId: this.turnId === null ? this.started : Promise.resolve(this.turnId),
       begun: this.#begun,
       ended: this.#ended,
       outcome: () => this.outcome,
@@ -278,6 +278,8 @@ export class TurnRun {
     const turnId = params["turnId"] ?? (isJsonObject(turn) ? turn["id"] : undefined);
     // Late news of an earlier turn, such as the end of a command that went on in the background.
     if (typeof turnId === "string" && turnId !== outcome.turnId) return;
+    // The same of this turn: what has ended is handed out, and does not change any more.
+    if (outcome.status !== null) return;
     outcome.apply(method, params, this.#emit);
     if (outcome.started) this.#markBegun();
     if (outcome.status === null) return;

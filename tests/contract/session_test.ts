@@ -1,0 +1,681 @@
+/** Sessions on a server that behaves as real ones seldom do. */
+import assert from "node:assert/strict";
+import {
+  ConnectionClosedError,
+  HookBlockedError,
+  MessageTooLargeError,
+  PolicyMismatchError,
+  RequestTimeoutError,
+  RpcError,
+  SessionClosedError,
+  TurnInterruptedError,
+} from "../../src/errors.ts";
+import { Client } from "../../src/session/client.ts";
+import type { Session } from "../../src/session/session.ts";
+import type { TurnEvent } from "../../src/session/turn_event.ts";
+import {
+  type Dialect,
+  DIALECTS,
+  FakeRpcError,
+  FakeServer,
+  fakeTransport,
+  type FakeTurn,
+  type Message,
+  NO_ANSWER,
+  recorded,
+  recordedResult,
+  ReplayServer,
+} from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
+
+/** A turn that goes on until it is told. */
+const hangs = (turn: FakeTurn) => turn.say("Half", { open: true });
+
+dialects(
+  "a wider echo is a PolicyMismatchError, and no turn runs on the thread",
+  async (dialect) => {
+    await using directory = await tempDir("fake-");
+    for (const method of ["thread/start", "thread/resume", "thread/fork"] as const) {
+      let server: FakeServer | undefined;
+      const widened = (params: Message) => {
+        const result = structuredClone(recordedResult(dialect, "basic", "thread/start"));
+        Object.assign(result, {
+          cwd: params.cwd,
+          approvalPolicy: params.approvalPolicy,
+          sandbox: { type: "dangerFullAccess" },
+        });
+        return result;
+      };
+      const client = await Client.connect({
+        transport: {
+          type: "custom",
+          open: fakeTransport((end) =>
+            void (server = new FakeServer(end, { dialect, methods: { [method]: widened } }))
+          ),
+        },
+      });
+      try {
+        const config = { cwd: directory.path };
+        const error = await rejection(
+          method === "thread/start"
+            ? client.startSession(config)
+            : method === "thread/resume"
+            ? client.resumeSession("T", config)
+            : client.forkSession("T", config),
+        );
+        assert.ok(error instanceof PolicyMismatchError, `${error}`);
+        assert.ok(error.mismatches.some(({ field }) => field === "sandbox"));
+        await server!.waitForMethod("thread/unsubscribe");
+        assert.equal(server!.turns.length, 0);
+        assert.equal(client.runtime.metrics().pendingCalls, 0);
+      } finally {
+        await client.shutdown();
+      }
+    }
+  },
+);
+
+test("a thread without an id, and a turn without one, are told and settle", async () => {
+  await using directory = await tempDir("fake-");
+  const methods = { "thread/start": () => ({ thread: {} }) };
+  const open = fakeTransport((end) => void new FakeServer(end, { methods }));
+  const client = await Client.connect({ transport: { type: "custom", open } });
+  const error = await rejection(client.startSession({ cwd: directory.path }));
+  assert.ok(error instanceof ConnectionClosedError, `${error}`);
+  await client.shutdown();
+  await onFake(
+    { server: { methods: { "turn/start": () => ({ odd: true }) } } },
+    async ({ session }) => {
+      const failed = await rejection(session.ask("x"));
+      assert.match(`${failed}`, /without a turn id \(received: odd\)/);
+    },
+  );
+});
+
+dialects("what comes before the answer to turn/start is kept", async (dialect) => {
+  const answers: (() => void)[] = [];
+  const methods = {
+    "turn/start": async (params: Message, server: FakeServer) => {
+      const { turn, answer } = startTurn(server, params);
+      turn.started();
+      turn.say("early");
+      turn.complete();
+      await new Promise<void>((resolve) => answers.push(resolve));
+      return answer;
+    },
+  };
+  await onFake({ server: { dialect, methods } }, async ({ session }) => {
+    const events: TurnEvent[] = [];
+    const result = await session.ask("x", { onEvent: (event) => events.push(event) });
+    assert.equal(result.assistantText, "early");
+    assert.equal(events.filter(({ type }) => type === "turnStarted").length, 1);
+    for (const answer of answers) answer();
+  });
+});
+
+dialects(
+  "an abort while turn/start is unanswered stops the turn once it is there",
+  async (dialect) => {
+    const gate = Promise.withResolvers<void>();
+    let first = true;
+    const methods = {
+      "turn/start": async (params: Message, server: FakeServer) => {
+        const { turn, answer } = startTurn(server, params);
+        if (first) {
+          first = false;
+          await gate.promise;
+          queueMicrotask(() => turn.started());
+        } else {
+          queueMicrotask(() => {
+            turn.started();
+            turn.say("second");
+            turn.complete();
+          });
+        }
+        return answer;
+      },
+    };
+    await onFake({ server: { dialect, methods } }, async ({ session, server }) => {
+      const [stop, reason] = [new AbortController(), new Error("enough")];
+      const aborted = rejection(session.ask("one", { signal: stop.signal }));
+      await server().waitForMethod("turn/start");
+      stop.abort(reason);
+      assert.equal(await aborted, reason);
+      const next = session.ask("two");
+      gate.resolve();
+      assert.equal((await next).assistantText, "second");
+      const methods = server().received.map(({ method }) => method);
+      const starts = methods.flatMap((method, i) => method === "turn/start" ? [i] : []);
+      const interrupt = methods.indexOf("turn/interrupt");
+      // The next turn never becomes part of the one that is being stopped.
+      assert.ok(starts[0]! < interrupt && interrupt < starts[1]!, `${methods}`);
+    });
+  },
+);
+
+dialects(
+  "a turn that may have started unseen keeps other prompts away until it is gone",
+  async (dialect) => {
+    const late = Promise.withResolvers<FakeTurn>();
+    let silent = true;
+    const methods = {
+      "turn/start": (params: Message, server: FakeServer) => {
+        const { turn, answer } = startTurn(server, params);
+        if (silent) {
+          late.resolve(turn);
+          return NO_ANSWER;
+        }
+        queueMicrotask(() => {
+          turn.started();
+          turn.say("fine");
+          turn.complete();
+        });
+        return answer;
+      },
+    };
+    const client = { requestTimeoutMs: 40 };
+    await onFake({ server: { dialect, methods }, client }, async ({ session, server }) => {
+      const asks = [session.ask("one"), session.ask("waits")].map(rejection);
+      const [first, waiting] = await Promise.all(asks);
+      assert.ok(first instanceof RequestTimeoutError, `${first}`);
+      assert.ok(waiting instanceof SessionClosedError, `${waiting}`);
+      const refused = await rejection(session.ask("too early"));
+      assert.ok(refused instanceof SessionClosedError && /did not stop/.test(refused.message));
+      assert.equal(session.closed, false);
+      const turn = await late.promise;
+      silent = false;
+      turn.started();
+      // It is interrupted as soon as it is seen, and then the session works again.
+      await server().waitForMethod("turn/interrupt");
+      assert.ok(turn.signal.aborted);
+      await settled(session);
+      assert.equal((await session.ask("two")).assistantText, "fine");
+    });
+  },
+);
+
+/** Waits until the session has heard of everything that was sent before. */
+async function settled(session: Session): Promise<void> {
+  for (let i = 0; i < 50; i++) await session.interrupt();
+}
+
+test("an old server that ends the turn instead of answering the interrupt holds nobody up", async () => {
+  const methods = {
+    "turn/interrupt": ({ threadId }: Message, server: FakeServer) => {
+      server.threads.get(threadId)!.turn!.complete();
+      return NO_ANSWER;
+    },
+  };
+  const options = { server: { dialect: "0.104" as const, methods, onTurn: hangs } };
+  await onFake(options, async ({ session, client, server }) => {
+    const asked = session.ask("x");
+    await server().waitForMethod("turn/start");
+    const started = performance.now();
+    await session.interrupt();
+    // The turn was faster than its interrupt: it completed, with what there was.
+    assert.equal((await asked).assistantText, "Half");
+    assert.ok(performance.now() - started < 1000);
+    assert.equal(client.runtime.metrics().pendingCalls, 0);
+  });
+});
+
+dialects("a server that refuses the interrupt at first is asked again", async (dialect) => {
+  let refusals = 0;
+  const methods = {
+    "turn/interrupt": ({ threadId }: Message, server: FakeServer) => {
+      if (refusals++ < 2) throw new FakeRpcError("no active turn to interrupt");
+      const { turn } = server.threads.get(threadId)!;
+      queueMicrotask(() => turn!.interrupted());
+      return {};
+    },
+  };
+  await onFake({ server: { dialect, methods, onTurn: hangs } }, async ({ session, server }) => {
+    const asked = rejection(session.ask("x"));
+    await server().waitForMethod("turn/start");
+    await session.interrupt();
+    const error = await asked;
+    assert.ok(error instanceof TurnInterruptedError && error.partialText === "Half");
+    assert.equal(refusals, 3);
+  });
+});
+
+dialects(
+  "the end of the server settles running and waiting prompts and calls in one go",
+  async (dialect) => {
+    const methods = { "account/read": () => NO_ANSWER };
+    const options = { server: { dialect, methods, onTurn: hangs } };
+    await onFake(options, async ({ session, server, client, cwd }) => {
+      const events: TurnEvent[] = [];
+      const half = Promise.withResolvers<void>();
+      const other = await client.startSession({ cwd });
+      const asks = [
+        session.ask("one", {
+          onEvent: (event) => {
+            events.push(event);
+            if (event.type === "assistantMessageDelta") half.resolve();
+          },
+        }),
+        session.ask("two"),
+        other.ask("three"),
+        client.account(),
+      ].map(rejection);
+      await Promise.all([half.promise, server().waitForMethod("account/read")]);
+      server().crash({ code: 101, signal: null }, "thread 'main' panicked\n");
+      const errors = await Promise.all(asks);
+      for (const error of errors) {
+        assert.ok(error instanceof ConnectionClosedError, `${error}`);
+        assert.equal(error.exit?.code, 101);
+        assert.match(error.message, /panicked/);
+      }
+      assert.equal((errors[0] as ConnectionClosedError).partial?.assistantText, "Half");
+      const last = events.at(-1)!;
+      assert.ok(last.type === "turnCompleted" && last.status === "connectionClosed");
+      assert.ok(session.closed && other.closed);
+      assert.ok(await rejection(session.ask("late")) instanceof ConnectionClosedError);
+      await Promise.all([session.close(), other.close()]);
+      assert.equal(client.runtime.connection, "closed");
+    });
+  },
+);
+
+dialects("a failed archive can be tried again", async (dialect) => {
+  let fails = true;
+  const methods = {
+    "thread/archive": () => {
+      if (fails) throw new FakeRpcError("disk full");
+      return {};
+    },
+  };
+  await onFake({ server: { dialect, methods } }, async ({ session, server }) => {
+    await session.ask("x");
+    assert.ok(await rejection(session.close()) instanceof RpcError);
+    assert.ok(session.closed);
+    assert.ok(await rejection(session.close()) instanceof RpcError);
+    fails = false;
+    await session.close();
+    await session.close();
+    const archives = server().received.filter(({ method }) => method === "thread/archive");
+    assert.equal(archives.length, 3);
+  });
+});
+
+dialects("junk, strangers and echoes between the lines change nothing", async (dialect) => {
+  const onTurn = (turn: FakeTurn) => {
+    const server = servers.at(-1)!;
+    const { threadId, id: turnId } = turn;
+    server.sendLine("not json");
+    server.sendLine('{"id":999999,"result":{}}');
+    server.notify("brand/new", { threadId, turnId });
+    server.notify("turn/completed", { threadId, turn: { id: "another", status: "failed" } });
+    server.notify("turn/completed", {
+      threadId: "another",
+      turn: { id: turnId, status: "failed" },
+    });
+    server.notify("item/agentMessage/delta", {
+      threadId,
+      turnId: "another",
+      itemId: "m",
+      delta: "X",
+    });
+    turn.say("real", { id: "m" });
+    server.notify("item/completed", {
+      threadId,
+      turnId,
+      item: { type: "agentMessage", id: "m", text: "real" },
+    });
+    turn.complete();
+    server.notify("item/completed", {
+      threadId,
+      turnId,
+      item: { type: "agentMessage", id: "late", text: "late" },
+    });
+    server.notify("turn/completed", { threadId, turn: { id: turnId, status: "failed" } });
+  };
+  const servers: FakeServer[] = [];
+  await onFake({ server: { dialect, onTurn } }, async ({ session, server, client }) => {
+    servers.push(server());
+    for (let i = 0; i < 3; i++) {
+      const result = await session.ask("x");
+      assert.equal(result.assistantText, "real");
+      assert.equal(result.items.filter(({ type }) => type === "agentMessage").length, 1);
+    }
+    assert.equal(client.runtime.metrics().malformed, 3);
+  });
+});
+
+dialects("a question that nobody knows is answered, and the turn goes on", async (dialect) => {
+  const onTurn = async (turn: FakeTurn) => {
+    const answer = await servers.at(-1)!.ask("brand/newQuestion", {
+      threadId: turn.threadId,
+      turnId: turn.id,
+    });
+    turn.say(answer.error === undefined ? "answered" : "refused");
+    turn.complete();
+  };
+  const servers: FakeServer[] = [];
+  await onFake({ server: { dialect, onTurn } }, async ({ session, server }) => {
+    servers.push(server());
+    assert.equal((await session.ask("x")).assistantText, "refused");
+  });
+});
+
+dialects("an overloaded server is asked again for the turn", async (dialect) => {
+  let busy = 2;
+  const methods = {
+    "turn/start": (params: Message, server: FakeServer) => {
+      if (busy-- > 0) throw new FakeRpcError("Server overloaded; retry later.", -32001);
+      const { turn, answer } = startTurn(server, params);
+      queueMicrotask(() => {
+        turn.started();
+        turn.say("at last");
+        turn.complete();
+      });
+      return answer;
+    },
+  };
+  await onFake({ server: { dialect, methods } }, async ({ session }) => {
+    assert.equal((await session.ask("x")).assistantText, "at last");
+  });
+});
+
+dialects(
+  "an item beyond maxMessageBytes is a typed error, the turn is stopped, the session lives",
+  async (dialect) => {
+    let size = 100_000;
+    const onTurn = (turn: FakeTurn) => {
+      turn.say("x".repeat(size), { deltas: ["x"] });
+      if (size < 1000) turn.complete();
+    };
+    const client = { maxMessageBytes: 50_000 };
+    await onFake({ server: { dialect, onTurn }, client }, async ({ session, server }) => {
+      const error = await rejection(session.ask("x"));
+      assert.ok(error instanceof MessageTooLargeError, `${error}`);
+      assert.match(error.message, /item\/completed/);
+      size = 10;
+      assert.equal((await session.ask("y")).assistantText, "x".repeat(10));
+      assert.ok(server().received.some(({ method }) => method === "turn/interrupt"));
+    });
+  },
+);
+
+test("an end beyond maxMessageBytes settles the turn all the same", async () => {
+  const onTurn = (turn: FakeTurn) => {
+    servers.at(-1)!.notify("turn/completed", {
+      threadId: turn.threadId,
+      turn: { id: turn.id, status: "completed", items: [{ text: "x".repeat(100_000) }] },
+    });
+  };
+  const servers: FakeServer[] = [];
+  const client = { maxMessageBytes: 50_000 };
+  await onFake({ server: { onTurn }, client }, async ({ session, server }) => {
+    servers.push(server());
+    assert.ok(await rejection(session.ask("x")) instanceof MessageTooLargeError);
+  });
+});
+
+dialects(
+  "prompts run in the order in which they were asked, however slow their hooks are",
+  async (dialect) => {
+    const onTurn = (turn: FakeTurn) => {
+      turn.say(turn.prompt);
+      turn.complete();
+    };
+    let waits = 5;
+    const hook = {
+      name: "slow",
+      phases: ["preRun" as const],
+      call: async () => {
+        for (let i = waits--; i > 0; i--) await Promise.resolve();
+        return { type: "continue" as const };
+      },
+    };
+    const session = { hooks: { pre: [hook] } };
+    await onFake({ server: { dialect, onTurn }, session }, async ({ session }) => {
+      const order: string[] = [];
+      await Promise.all(["1", "2", "3", "4", "5"].map(async (prompt) => {
+        order.push((await session.ask(prompt)).assistantText);
+      }));
+      assert.deepEqual(order, ["1", "2", "3", "4", "5"]);
+    });
+  },
+);
+
+dialects("hooks that block, change and observe a prompt", async (dialect) => {
+  const heard: string[] = [];
+  const onTurn = (turn: FakeTurn) => {
+    turn.say(turn.prompt);
+    turn.complete();
+  };
+  const hooks = {
+    pre: [{
+      name: "guard",
+      call: ({ phase, prompt }: { phase: string; prompt?: string }) => {
+        heard.push(phase);
+        if (prompt?.includes("secret") === true) return { type: "block" as const, reason: "no" };
+        return phase === "preTurn"
+          ? { type: "mutate" as const, patch: { prompt: `${prompt}!` } }
+          : { type: "continue" as const };
+      },
+    }],
+    post: [{
+      name: "watch",
+      call: ({ phase, status }: { phase: string; status?: string }) =>
+        void heard.push(`${phase} ${status}`),
+    }],
+  };
+  await onFake({ server: { dialect, onTurn }, session: { hooks } }, async ({ session, server }) => {
+    assert.deepEqual(heard.splice(0), ["preSessionStart", "postSessionStart ok"]);
+    const result = await session.ask("hello");
+    assert.equal(result.assistantText, "hello!");
+    assert.deepEqual(heard.splice(0), ["preRun", "preTurn", "postTurn ok", "postRun ok"]);
+    assert.equal(result.hooks.ran.length, 4);
+    const blocked = await rejection(session.ask("the secret"));
+    assert.ok(blocked instanceof HookBlockedError, `${blocked}`);
+    assert.equal(server().turns.length, 1);
+    assert.equal((await session.ask("again")).assistantText, "again!");
+  });
+});
+
+dialects(
+  "an abort, an interrupt and a close reach a prompt that is still in its hooks",
+  async (dialect) => {
+    let inHook = Promise.withResolvers<void>();
+    const hook = {
+      name: "endless",
+      phases: ["preTurn" as const],
+      call: () => {
+        inHook.resolve();
+        return new Promise<never>(() => {});
+      },
+    };
+    const hooks = { hooks: { pre: [hook] } };
+    await onFake({ server: { dialect } }, async ({ session, server }) => {
+      const [stop, reason] = [new AbortController(), new Error("enough")];
+      const aborted = rejection(session.ask("x", { ...hooks, signal: stop.signal }));
+      await inHook.promise;
+      stop.abort(reason);
+      assert.equal(await aborted, reason);
+      inHook = Promise.withResolvers();
+      const interrupted = rejection(session.ask("x", hooks));
+      await inHook.promise;
+      await session.interrupt();
+      assert.ok(await interrupted instanceof TurnInterruptedError);
+      inHook = Promise.withResolvers();
+      const closed = rejection(session.ask("x", hooks));
+      await inHook.promise;
+      await session.close();
+      assert.ok(await closed instanceof SessionClosedError);
+      assert.equal(server().turns.length, 0);
+    });
+  },
+);
+
+dialects(
+  "approvals are told before the end of their turn, and nothing after it",
+  async (dialect) => {
+    const onTurn = (turn: FakeTurn) => {
+      void turn.command("rm -rf /", "", { ask: true });
+      turn.interrupted();
+    };
+    const client = { approvals: () => new Promise<never>(() => {}) };
+    await onFake({ server: { dialect, onTurn }, client }, async ({ session }) => {
+      const events: TurnEvent[] = [];
+      const stream = await session.askStream("x");
+      for await (const event of stream) events.push(event);
+      const types = events.map(({ type }) => type).filter((type) => type !== "unknown");
+      assert.deepEqual(types.slice(-3), ["approvalRequested", "approvalResolved", "turnCompleted"]);
+      assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+    });
+  },
+);
+
+dialects("prompts leave no listener on their signal", async (dialect) => {
+  let listeners = 0;
+  const { signal } = new AbortController();
+  const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+  const known = new Set<unknown>();
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    if (!known.has(args[1])) listeners++;
+    known.add(args[1]);
+    add.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    if (known.delete(args[1])) listeners--;
+    remove.apply(signal, args);
+  };
+  let fail = false;
+  const onTurn = (turn: FakeTurn) => {
+    turn.say("x");
+    if (fail) turn.fail("no");
+    else turn.complete();
+  };
+  await onFake({ server: { dialect, onTurn } }, async ({ session, client, cwd }) => {
+    await Promise.all([session.ask("1", { signal }), session.ask("2", { signal })]);
+    await client.run(cwd, "3", { signal });
+    fail = true;
+    await rejection(session.ask("4", { signal }));
+    await rejection(session.ask("", { signal }));
+    const stream = await session.askStream("5", { signal });
+    await rejection(stream.finish());
+    await Promise.resolve();
+    assert.equal(listeners, 0);
+  });
+});
+
+test("a session that another server took over goes on there, or says why it can't", async () => {
+  const servers: FakeServer[] = [];
+  const open = fakeTransport((end) => {
+    const server = new FakeServer(end, {
+      onTurn: (turn) => {
+        if (turn.prompt === "hang") return;
+        turn.say(`server ${servers.length}`);
+        turn.complete();
+      },
+    });
+    // The ids of real servers do not repeat.
+    for (let i = 0; i < 100 * servers.length; i++) server.id();
+    servers.push(server);
+  });
+  await using directory = await tempDir("fake-");
+  const client = await Client.connect({
+    transport: { type: "custom", open },
+    restart: { type: "onCrash", baseDelayMs: 1 },
+  });
+  try {
+    const cwd = directory.path;
+    const [used, unused, passing] = await Promise.all([
+      client.startSession({ cwd }),
+      client.startSession({ cwd }),
+      client.startSession({ cwd, ephemeral: true }),
+    ]);
+    assert.equal((await used.ask("x")).assistantText, "server 1");
+    await passing.ask("x");
+    const { threadId } = used;
+    const running = rejection(used.ask("hang"));
+    await servers[0]!.waitFor((m) =>
+      m.method === "turn/start" && m.params.input[0].text === "hang"
+    );
+    const [waiting, lost] = [used.ask("y"), rejection(passing.ask("z"))];
+    servers[0]!.crash();
+    assert.ok(await running instanceof ConnectionClosedError);
+    assert.equal((await waiting).assistantText, "server 2");
+    assert.equal(used.threadId, threadId);
+    assert.equal((await unused.ask("x")).assistantText, "server 2");
+    assert.ok(await lost instanceof SessionClosedError);
+    assert.ok(passing.closed && !used.closed);
+    const resume = await servers[1]!.waitForMethod("thread/resume");
+    assert.equal(resume.params.threadId, threadId);
+    assert.equal(resume.params.excludeTurns, true);
+    assert.equal(resume.params.overrides, undefined);
+  } finally {
+    await client.shutdown();
+  }
+});
+
+const REPLAYS: [string, string | RegExp][] = [
+  ["basic", "Hello from the model"],
+  ["command-accept", "done"],
+  ["command-decline", "done"],
+  ["command-cancel", /interrupted/],
+  ["patch-accept", "done"],
+  ["patch-decline", "done"],
+  ["dynamic-tool", "done"],
+  ["fail-401", /auth/],
+  ["fail-429", /rateLimit/],
+  ["fail-context", /contextWindow/],
+  ["output-schema", '{"ok":true}'],
+  ["retry-then-ok", "second try"],
+  ["user-input", "done"],
+];
+
+async function replay(dialect: Dialect, scenario: string): Promise<string> {
+  await using directory = await tempDir("replay-");
+  let server: ReplayServer | undefined;
+  const client = await Client.connect({
+    transport: {
+      type: "custom",
+      open: fakeTransport((end) => void (server = new ReplayServer(end, dialect, scenario))),
+    },
+    approvals: (request) =>
+      request.type === "userInput"
+        ? { answers: { color: ["Blue"] } } as never
+        : { decision: /(accept|decline|cancel)$/.exec(scenario)?.[1] as "accept" ?? "accept" },
+  });
+  try {
+    const { sandbox, approvalPolicy } = recorded(dialect, scenario, "thread/start").params;
+    const session = await client.startSession({
+      cwd: directory.path,
+      sandbox,
+      approvalPolicy,
+      allowPrivilegedEscalation: true,
+      tools: {
+        lookup_ticket: {
+          description: "d",
+          inputSchema: { type: "object", properties: {} },
+          run: () => "ticket T-1: open",
+        },
+      },
+    });
+    const answer = await session.ask(`scenario ${scenario}`).then(
+      ({ assistantText }) => assistantText,
+      (error: unknown) => String(error),
+    );
+    await server!.done;
+    assert.deepEqual(server!.surprises, [], `${dialect} ${scenario}`);
+    return answer;
+  } finally {
+    await client.shutdown();
+  }
+}
+
+for (const dialect of DIALECTS) {
+  test(`recorded conversations of ${dialect} go the same way with this client`, async () => {
+    for (const [scenario, expected] of REPLAYS) {
+      const answer = await replay(dialect, scenario);
+      if (typeof expected === "string") assert.equal(answer, expected, scenario);
+      else assert.match(answer, expected, scenario);
+    }
+  });
+}

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors.ts";
+import type { RuntimeCore } from "../../../src/runtime/_core.ts";
+import { type StopLimits, stopTurn } from "../../../src/session/_stop_turn.ts";
+import { TurnOutcome } from "../../../src/session/turn_outcome.ts";
+import { lostTurn } from "../../../src/session/turn_watch.ts";
+import { test } from "../../_harness.ts";
+
+const SHORT: StopLimits = { call: 5, begin: 5, end: 20, patience: 100 };
+
+interface Stage {
+  /** Calls of the server, by method. */
+  called: string[];
+  stop: () => Promise<boolean>;
+  begin: () => void;
+  end: () => void;
+  start: (turnId: string | null) => void;
+  outcome: TurnOutcome;
+}
+
+function stage(
+  answer: (method: string, n: number, stage: Stage) => Promise<unknown> | unknown,
+  version = "0.169.0",
+): Stage {
+  const started = Promise.withResolvers<string>();
+  const begun = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  started.promise.catch(() => {});
+  const called: string[] = [];
+  const core = {
+    state: "running",
+    server: { version },
+    callNow: async (method: string) => {
+      called.push(method);
+      return await answer(method, called.length, it);
+    },
+  } as unknown as RuntimeCore;
+  const it: Stage = {
+    called,
+    begin: begun.resolve,
+    end: ended.resolve,
+    start: (id) => id === null ? started.reject(new Error("no")) : started.resolve(id),
+    outcome: new TurnOutcome("T", "U", null),
+    stop: () =>
+      stopTurn({
+        core,
+        threadId: "T",
+        turnId: started.promise,
+        begun: begun.promise,
+        ended: ended.promise,
+        outcome: () => it.outcome,
+      }, SHORT),
+  };
+  return it;
+}
+
+const never = () => new Promise(() => {});
+
+test("a turn is interrupted once it has begun, and its end is waited for", async () => {
+  const it = stage((_method, _n, { end }) => (queueMicrotask(end), {}));
+  const stopping = it.stop();
+  await Promise.resolve();
+  assert.deepEqual(it.called, []);
+  it.start("U");
+  it.begin();
+  assert.equal(await stopping, true);
+  assert.deepEqual(it.called, ["turn/interrupt"]);
+});
+
+test("a turn that never got an id can't be stopped", async () => {
+  const it = stage(never);
+  it.start(null);
+  assert.equal(await it.stop(), false);
+  assert.deepEqual(it.called, []);
+});
+
+test("a turn that ends by itself meanwhile needs no interrupt", async () => {
+  const it = stage(never);
+  it.start("U");
+  it.end();
+  assert.equal(await it.stop(), true);
+  assert.deepEqual(it.called, []);
+});
+
+test("an interrupt that is never answered is let go when the turn ends", async () => {
+  const it = stage((_method, _n, { end }) => (queueMicrotask(end), never()));
+  it.start("U");
+  it.begin();
+  assert.equal(await it.stop(), true);
+});
+
+test("a refused or unanswered interrupt is sent again, until patience ends", async () => {
+  const refuse = stage(() => {
+    throw new RpcError("turn/interrupt", -32600, "no active turn to interrupt");
+  });
+  refuse.start("U");
+  assert.equal(await refuse.stop(), false);
+  assert.ok(refuse.called.length > 1);
+  const silent = stage(() => {
+    throw new RequestTimeoutError("turn/interrupt", 5);
+  });
+  silent.start("U");
+  silent.begin();
+  assert.equal(await silent.stop(), false);
+  const second = stage((_method, n, { end }) => {
+    if (n < 2) throw new RpcError("turn/interrupt", -32600, "no active turn to interrupt");
+    queueMicrotask(end);
+    return {};
+  });
+  second.start("U");
+  assert.equal(await second.stop(), true);
+  assert.equal(second.called.length, 2);
+});
+
+test("the end of the connection is the end of the turn", async () => {
+  const it = stage(() => {
+    throw new ConnectionClosedError("gone");
+  });
+  it.start("U");
+  it.begin();
+  assert.equal(await it.stop(), true);
+});
+
+test("commands that outlive their turn are ended, on the servers that leave them running", async () => {
+  for (
+    const [version, cleans] of [["0.169.0", true], ["0.125.0", true], ["0.104.0", false]] as const
+  ) {
+    for (const open of [true, false]) {
+      const it = stage((method, _n, { end }) => {
+        if (method === "turn/interrupt") queueMicrotask(end);
+        return {};
+      }, version);
+      const item = { type: "commandExecution", id: "c", command: "sleep 300" };
+      it.outcome.apply(open ? "item/started" : "item/completed", { item }, null);
+      it.start("U");
+      it.begin();
+      assert.equal(await it.stop(), true);
+      const cleaned = it.called.includes("thread/backgroundTerminals/clean");
+      assert.equal(cleaned, cleans && open, `${version} ${open}`);
+    }
+  }
+});
+
+function watched(
+  answers: Record<string, unknown>,
+  version = "0.169.0",
+  pending: { request: { threadId: string } }[] = [],
+): { core: RuntimeCore; called: string[] } {
+  const called: string[] = [];
+  const core = {
+    state: "running",
+    server: { version },
+    approvals: { pending: () => pending },
+    callNow: (method: string) => {
+      called.push(method);
+      return method in answers
+        ? Promise.resolve(answers[method])
+        : Promise.reject(new RpcError(method, -32600, "no"));
+    },
+  } as unknown as RuntimeCore;
+  return { core, called };
+}
+
+const IDLE = { thread: { status: { type: "idle" } } };
+const ENDED = { data: [{ id: "other", status: "inProgress" }, { id: "U", status: "failed" }] };
+
+test("a silent turn that the server calls over is given its end", async () => {
+  const outcome = new TurnOutcome("T", "U", null);
+  const { core } = watched({ "thread/read": IDLE, "thread/turns/list": ENDED });
+  const lost = await lostTurn(core, "T", outcome);
+  assert.deepEqual(lost, { threadId: "T", turn: { id: "U", status: "failed" } });
+});
+
+test("a silent turn goes on while the server is at it, or can't tell", async () => {
+  const outcome = new TurnOutcome("T", "U", null);
+  const active = { thread: { status: { type: "active" } } };
+  const running = { data: [{ id: "U", status: "inProgress" }] };
+  const table: Record<string, unknown>[] = [
+    { "thread/read": active, "thread/turns/list": ENDED },
+    { "thread/read": IDLE, "thread/turns/list": running },
+    { "thread/read": IDLE, "thread/turns/list": { data: [] } },
+    { "thread/read": IDLE },
+    {},
+  ];
+  for (const answers of table) {
+    assert.equal(
+      await lostTurn(watched(answers).core, "T", outcome),
+      null,
+      JSON.stringify(answers),
+    );
+  }
+});
+
+test("nobody asks about a turn at work on a command or an approval, nor an old server", async () => {
+  const answers = { "thread/read": IDLE, "thread/turns/list": ENDED };
+  const busy = new TurnOutcome("T", "U", null);
+  busy.apply("item/started", { item: { type: "commandExecution", id: "c" } }, null);
+  const asked = [{ request: { threadId: "T" } }];
+  const idle = new TurnOutcome("T", "U", null);
+  for (
+    const [{ core, called }, outcome] of [
+      [watched(answers), busy],
+      [watched(answers, "0.169.0", asked), idle],
+      [watched(answers, "0.145.0"), idle],
+    ] as const
+  ) {
+    assert.equal(await lostTurn(core, "T", outcome), null);
+    assert.deepEqual(called, []);
+  }
+});
