@@ -25,7 +25,7 @@ export interface MethodGateContext {
   /** Codex's home directory, from `initialize`; unknown: reading it needs all reads. */
   codexHome?: string | undefined;
   /** The server's working directory, for calls without a `cwd`; unknown: they need everything. */
-  serverCwd?: string | undefined;
+  readonly serverCwd?: string | undefined;
   /** A path with all links followed, or `null`; see {@linkcode realPathOf}. */
   realPath(path: string): string | null;
 }
@@ -46,8 +46,9 @@ export function gateMethod(
   const call = isJsonObject(params) ? params : {};
   const refusal = consentRefusal(method, call, context);
   if (refusal !== null) return refusal;
+  if (probe.enforcedBy === "none" || methodReach(method) === "harmless") return null;
   // Answers everything at once where nothing is limited, which is most of the time.
-  if (probe.enforcedBy === "none" || mayDoEverything(probe)) return null;
+  if (mayDoEverything(probe)) return null;
   const missing = missingNeeds(followLinks(methodNeeds(method, call, context), context), probe);
   if (missing.length === 0) return null;
   return new PermissionDeniedError(method, flagsFor(unscopedFirst(missing), probe.enforcedBy), {
@@ -196,8 +197,9 @@ function privilegedWord(method: string, params: JsonObject): string | null {
 function consentRefusal(
   method: string,
   params: JsonObject,
-  { consent, serverCwd }: MethodGateContext,
+  context: MethodGateContext,
 ): PolicyError | null {
+  const { consent } = context;
   if (consent === null) return null;
   const privileged = consent.allowPrivilegedEscalation === true
     ? null
@@ -223,7 +225,7 @@ function consentRefusal(
     ? params["cwd"]
     : typeof params["threadId"] === "string"
     ? "the thread's own"
-    : serverCwd;
+    : context.serverCwd;
   return privilegeRefusal(policy, asked, { ...consent, cwd });
 }
 

@@ -59,6 +59,7 @@ class Call {
     options: CallOptions,
     resolve: (result: JsonValue) => void,
     reject: (error: unknown) => void,
+    now: number,
   ) {
     this.#owner = owner;
     this.method = method;
@@ -67,7 +68,7 @@ class Call {
     this.options = options;
     this.resolve = resolve;
     this.reject = reject;
-    this.expiresAt = timeoutMs === Infinity ? Infinity : performance.now() + timeoutMs;
+    this.expiresAt = now + timeoutMs;
   }
 
   /** Listener of the caller's signal. */
@@ -126,10 +127,11 @@ export class PendingCalls {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     return new Promise((resolve, reject) => {
-      const call = new Call(this, method, params, timeoutMs, options, resolve, reject);
+      const now = performance.now();
+      const call = new Call(this, method, params, timeoutMs, options, resolve, reject, now);
       options.signal?.addEventListener("abort", call, { once: true });
       this.#deadlines.add(call);
-      this.#enqueue(call);
+      this.#enqueue(call, now);
     });
   }
 
@@ -190,17 +192,17 @@ export class PendingCalls {
     }
   }
 
-  #enqueue(call: Call): void {
-    if (this.#inFlight.size < this.#window) return this.#start(call);
+  #enqueue(call: Call, now: number): void {
+    if (this.#inFlight.size < this.#window) return this.#start(call, now);
     call.queued = true;
     this.#queued++;
     this.#queue.push(call);
   }
 
-  #start(call: Call): void {
+  #start(call: Call, now: number): void {
     call.id = this.#nextId++;
     call.tries++;
-    call.sentAt = performance.now();
+    call.sentAt = now;
     this.#inFlight.set(call.id, call);
     try {
       this.#send(call.id, call.method, call.params);
@@ -214,7 +216,7 @@ export class PendingCalls {
       const call = this.#queue[this.#queueHead++]!;
       if (call.settled) continue;
       this.#leaveQueue(call);
-      this.#start(call);
+      this.#start(call, performance.now());
     }
     // A queue that never runs empty must not keep what it has let go.
     if (this.#queueHead > 64 && this.#queueHead * 2 > this.#queue.length) {
@@ -234,7 +236,7 @@ export class PendingCalls {
     call.backoff = setTimeout(() => {
       call.backoff = null;
       this.#backingOff.delete(call);
-      this.#enqueue(call);
+      this.#enqueue(call, performance.now());
     }, overloadBackoffMs(call.tries, Math.random()));
   }
 

@@ -160,22 +160,26 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   /** Calls the server. While another server is being started, the call waits for it. */
-  async call(
+  call(
     method: string,
     params: JsonValue | undefined,
     options: CallOptions = {},
   ): Promise<JsonValue> {
-    if (this.#state === "restarting") await this.#running(options.signal);
-    return await this.#live().call(method, params, options);
+    if (this.#state !== "restarting") return this.callNow(method, params, options);
+    return this.#running(options.signal).then(() => this.callNow(method, params, options));
   }
 
   /** Calls the server that is there now, also before its threads have been resumed. */
-  async callNow(
+  callNow(
     method: string,
     params: JsonValue | undefined,
     options: CallOptions = {},
   ): Promise<JsonValue> {
-    return await this.#live().call(method, params, options);
+    try {
+      return this.#live().call(method, params, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** Tells the server something. */

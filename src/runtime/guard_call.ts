@@ -30,7 +30,10 @@ export function guardCall(
   const refusal = gateMethod(method, params, remote ? unrestrictedProbe : hostProbe(), {
     consent,
     codexHome,
-    serverCwd: core.config.processCwd ?? currentDirectory() ?? undefined,
+    // Most calls do not need to know.
+    get serverCwd() {
+      return core.config.processCwd ?? currentDirectory() ?? undefined;
+    },
     realPath: realPathOf,
   });
   if (refusal !== null) throw refusal;

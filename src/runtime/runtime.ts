@@ -76,19 +76,23 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** Calls any method of the server, unchecked. Rejects with `RpcError` when the server refuses. */
-  async request(
+  request(
     method: string,
     params?: JsonValue,
     options: RequestOptions = {},
   ): Promise<JsonValue> {
     const core = coreOf(this);
-    guardCall(core, method, params, options);
+    try {
+      guardCall(core, method, params, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { signal, timeoutMs } = options;
     const call: CallOptions = {
       ...(signal === undefined ? {} : { signal }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
     };
-    return await core.call(method, params, call);
+    return core.call(method, params, call);
   }
 
   /** Tells the server something that wants no answer. */

@@ -130,7 +130,7 @@ async function line(client: Client): Promise<unknown> {
     return 0;
   })();
   const stop = measure();
-  await runtime.request("bench/flood", {});
+  await runtime.request("bench/flood", {}, { allowPrivilegedEscalation: true });
   const cost = stop();
   return { ...cost, characters: await seen };
 }

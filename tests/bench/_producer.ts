@@ -22,7 +22,7 @@ export interface ProducerPlan {
 }
 
 const plan: ProducerPlan = JSON.parse(process.env["BENCH"] ?? '{"count":1000}');
-const LINES_A_BLOCK = 2000;
+const LINES_A_BLOCK = 400;
 // deno-lint-ignore no-explicit-any
 type Message = any;
 
