@@ -47,7 +47,7 @@
  *
  * A tenant can't reach beyond the bridge's `profile`, `models`, `efforts` and `cwd`: unknown fields are refused. Questions
  * wait for people until the client's `approvalTimeoutMs` (default 30 s) is over, and are declined then. An accepted
- * command runs outside the sandbox: with an `approvalPolicy` other than `never`, tenants decide about that.
+ * command may run outside the sandbox: with an `approvalPolicy` other than `never`, tenants decide about that.
  * @module
  */
 export { type SubscribeOptions, WebAdapter } from "./adapter.ts";
