@@ -84,7 +84,9 @@ export class DeltaReader {
     if (standsAt(block, start, this.head.text)) return this.#idEnd === 0 ? null : this.head;
     // Most likely another thread's, with its id in the same place.
     const known = this.#heads.get(block.slice(start + this.#idStart, start + this.#idEnd));
-    return known?.find((head) => standsAt(block, start, head.text)) ?? null;
+    if (known === undefined) return null;
+    for (const head of known) if (standsAt(block, start, head.text)) return head;
+    return null;
   }
 }
 

@@ -50,6 +50,10 @@ interface HeldText {
 
 /** Characters of text held back before they are folded in. */
 const HELD_CHARACTERS = 65_536;
+/** The same for all threads together; more threads may stream than are kept. */
+const HELD_IN_ALL = 1_048_576;
+/** Threads whose text is held back. */
+const HELD_THREADS = 8_192;
 
 /**
  * Folds messages into a state. The folding itself is pure (`_state_threads.ts`); this class only remembers the newest
@@ -63,6 +67,7 @@ export class StateProjection {
   readonly #held: Map<string, HeldText> = new Map();
   /** The one that grew last; in a flood it is the next one too. */
   #growing: HeldText | null = null;
+  #heldCharacters = 0;
   #dropped = 0;
   #snapshot: RuntimeState | null = null;
 
@@ -102,22 +107,22 @@ export class StateProjection {
   applyDelta(head: DeltaKey, delta: string): void {
     const growing = this.#growing;
     if (growing !== null && growing.key === head && growing.text.length < HELD_CHARACTERS) {
-      growing.text += delta;
-      return;
+      return this.#grow(growing, delta);
     }
     this.#snapshot = null;
     const held = this.#held.get(head.threadId);
     if (held !== undefined) {
       if (sameItem(held.key, head) && held.text.length < HELD_CHARACTERS) {
-        held.text += delta;
         this.#growing = held;
-        return;
+        return this.#grow(held, delta);
       }
       this.#fold(head.threadId);
     }
-    if (this.#held.size >= this.#bounds.threads) this.#foldAll();
-    this.#growing = { key: head, text: delta };
-    this.#held.set(head.threadId, this.#growing);
+    if (this.#held.size >= HELD_THREADS) this.#foldAll();
+    const fresh = { key: head, text: "" };
+    this.#growing = fresh;
+    this.#held.set(head.threadId, fresh);
+    this.#grow(fresh, delta);
   }
 
   /** The state now. Costs nothing when nothing has changed since the last call. */
@@ -138,6 +143,12 @@ export class StateProjection {
     for (const [id, thread] of this.#threads) this.#threads.set(id, interruptThread(thread));
   }
 
+  #grow(held: HeldText, delta: string): void {
+    held.text += delta;
+    this.#heldCharacters += delta.length;
+    if (this.#heldCharacters > HELD_IN_ALL) this.#foldAll();
+  }
+
   #foldAll(): void {
     for (const threadId of this.#held.keys()) this.#fold(threadId);
   }
@@ -146,6 +157,7 @@ export class StateProjection {
     const held = this.#held.get(threadId);
     if (held === undefined) return;
     this.#held.delete(threadId);
+    this.#heldCharacters -= held.text.length;
     if (this.#growing === held) this.#growing = null;
     const { method, turnId, itemId } = held.key;
     const delta = { method, turnId, itemId, delta: held.text, index: null };

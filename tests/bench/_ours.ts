@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import process from "node:process";
 import { Client } from "../../src/session/client.ts";
+import type { PromptRunStream } from "../../src/session/prompt_run_stream.ts";
 import type { Session } from "../../src/session/session.ts";
 import { measure, percentile, residentMb, watchMemory } from "./_measure.ts";
 
@@ -19,8 +20,9 @@ function digest(text: string): string {
 }
 
 /** Reads a stream as a user would. */
-async function read(session: Session): Promise<{ events: number; text: string; answer: string }> {
-  const stream = await session.askStream("flood", FOREVER);
+async function read(
+  stream: PromptRunStream,
+): Promise<{ events: number; text: string; answer: string }> {
   const pieces: string[] = [];
   let events = 0;
   for await (const event of stream) {
@@ -35,7 +37,7 @@ async function read(session: Session): Promise<{ events: number; text: string; a
 async function flood(client: Client): Promise<unknown> {
   const session = await client.startSession({ cwd });
   const stop = measure();
-  const { events, text, answer } = await read(session);
+  const { events, text, answer } = await read(await session.askStream("flood", FOREVER));
   return { ...stop(), events, identical: text === answer };
 }
 
@@ -51,8 +53,10 @@ async function unread(client: Client): Promise<unknown> {
 async function sessions(client: Client): Promise<unknown> {
   const all: Session[] = [];
   for (let i = 0; i < task.sessions; i++) all.push(await client.startSession({ cwd }));
+  // The flood begins when the last turn has begun: starting them is not what is measured.
+  const streams = await Promise.all(all.map((session) => session.askStream("flood", FOREVER)));
   const stop = measure();
-  const outcomes = await Promise.all(all.map(read));
+  const outcomes = await Promise.all(streams.map(read));
   return {
     ...stop(),
     events: outcomes.reduce((sum, { events }) => sum + events, 0),

@@ -31,7 +31,9 @@ const turns = new Map<string, { turnId: string; waits: boolean }>();
 let nextThread = 0;
 
 function say(message: Message): void {
-  write(Buffer.from(JSON.stringify(plan.jsonrpc ? { jsonrpc: "2.0", ...message } : message) + "\n"));
+  write(
+    Buffer.from(JSON.stringify(plan.jsonrpc ? { jsonrpc: "2.0", ...message } : message) + "\n"),
+  );
 }
 
 function write(bytes: Uint8Array): void {
@@ -153,7 +155,9 @@ function exec(): void {
   const event = (n: number): string => {
     const head = `{"type":"item.updated","item":{"id":"item_1","type":"agent_message","text":`;
     const text = JSON.stringify(piece(n));
-    return `${head}${text},"pad":"${"x".repeat(Math.max(0, width - head.length - text.length - 11))}"}}`;
+    return `${head}${text},"pad":"${
+      "x".repeat(Math.max(0, width - head.length - text.length - 11))
+    }"}}`;
   };
   const all = block(Array.from({ length: Math.min(400, plan.count) }, (_, n) => event(n)));
   if (plan.perSecond !== undefined) {
@@ -162,7 +166,7 @@ function exec(): void {
       while (performance.now() - begun < n / plan.perSecond * 1000) { /* on time */ }
       write(block([event(n)]));
     }
-  } else { for (let n = 0; n < plan.count; n += 400) write(all); }
+  } else for (let n = 0; n < plan.count; n += 400) write(all);
   say({ type: "item.completed", item: { id: "item_1", type: "agent_message", text: "done" } });
   const usage = { input_tokens: 1, cached_input_tokens: 0, output_tokens: 1 };
   say({ type: "turn.completed", usage });
