@@ -1,5 +1,7 @@
 /** The adapter without HTTP. */
 import assert from "node:assert/strict";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { WebError } from "../../src/errors.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
@@ -7,6 +9,7 @@ import { MemorySessionStore, type StoredSession } from "../../src/web/session_st
 import type { WebEvent } from "../../src/web/types.ts";
 import { FakeRpcError } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
 import { inWorld } from "./web_world.ts";
 
 const CWD = process.cwd();
@@ -243,16 +246,26 @@ test("a thread that codex has lost is 404, and its session can still be closed",
     await adapter.close();
   }));
 
-test("files that are sent along must lie below the tenant's directory", () =>
-  inWorld({}, async ({ client }) => {
-    const adapter = new WebAdapter({ client, cwd: CWD, attachments: "files" });
+test("files that are sent along must lie below the tenant's directory, wherever links lead", async () => {
+  await using directory = await tempDir("web-");
+  const cwd = join(directory.path, "work");
+  await mkdir(cwd);
+  await writeFile(join(cwd, "mine.txt"), "mine");
+  await writeFile(join(directory.path, "secret.txt"), "secret");
+  await symlink(join(directory.path, "secret.txt"), join(cwd, "link.txt"));
+  await inWorld({}, async ({ client, server }) => {
+    const adapter = new WebAdapter({ client, cwd, attachments: "files" });
     const { sessionId } = await adapter.createSession("ann");
     const send = (path: string) =>
       adapter.createTurn("ann", sessionId, { text: "read it", attachments: [path] });
-    await assert.rejects(send("../x"), isWebError(400, "notAllowed"));
-    await send("mod.ts");
+    await assert.rejects(send("../secret.txt"), isWebError(400, "notAllowed"));
+    await assert.rejects(send("link.txt"), isWebError(400, "notAllowed"));
+    await send("mine.txt");
+    const turns = server.received.filter(({ method }) => method === "turn/start");
+    assert.equal(turns.length, 1);
     await adapter.close();
-  }));
+  });
+});
 
 test("settings say what tenants may choose", () =>
   inWorld({}, async ({ client }) => {

@@ -139,6 +139,10 @@ test("a reader that is far behind gets the deltas of one item joined, and nothin
         .join(""),
     );
   }
+  assert.deepEqual(
+    events.flatMap(({ event }) => event.type === "reasoningDelta" ? [event.part] : []),
+    ["summary", "content"],
+  );
   // Coming back in the middle of it, at any cursor that was told, goes on exactly there.
   const text = textOf(events);
   for (const [i, { id }] of events.entries()) {
