@@ -261,7 +261,7 @@ test("0.104 can't scope reads, and the policy says so", LIMIT, async () => {
 });
 
 test(
-  "an accepted command runs outside the sandbox, which is why acceptances are guarded",
+  "an accepted command may run outside the sandbox, which is why acceptances are guarded",
   LIMIT,
   async (t) => {
     for (const version of ["0.169.0", "0.104.0"] as const) {
@@ -276,8 +276,12 @@ test(
           "untrusted",
         );
         const { threadId } = await begin(w, policy);
-        await outputs(w, threadId, [`echo x > ${w.secret}/made.txt`]);
-        assert.equal(existsSync(join(w.secret, "made.txt")), true);
+        // 0.169 begins inside the sandbox, and goes outside only when it notices in time that this was why it failed.
+        const made = join(w.secret, "made.txt");
+        for (let tries = 0; tries < 20 && !existsSync(made); tries++) {
+          await outputs(w, threadId, [`echo x > ${made}`]);
+        }
+        assert.equal(existsSync(made), true);
       });
     }
   },
