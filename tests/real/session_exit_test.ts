@@ -1,0 +1,36 @@
+/** What a script leaves behind that never shuts its client down: nothing. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { onDeno, test } from "../_harness.ts";
+import { inWorld, whenGone } from "./_session_world.ts";
+
+const SCRIPT = fileURLToPath(new URL("./_dropped_client.ts", import.meta.url));
+
+for (const version of CODEX_VERSIONS) {
+  for (const how of ["exit", "throw"]) {
+    test(`codex and its command do not outlive a script that ends by ${how} [${version}]`, () =>
+      inWorld(version, async (world) => {
+        const settings = JSON.stringify({
+          config: world.config(),
+          cwd: world.cwd,
+          prompt: world.prompt([[script.exec("sleep 330")]]),
+        });
+        const command = onDeno ? ["run", "-A", "--no-prompt", SCRIPT] : [SCRIPT];
+        const child = spawn(process.execPath, [...command, how, settings], {
+          stdio: ["ignore", "pipe", "ignore"],
+        });
+        let text = "";
+        child.stdout.on("data", (chunk) => text += String(chunk));
+        await new Promise((resolve) => child.once("exit", resolve));
+        child.stdout.destroy();
+        const pid = Number(/pid (\d+)/.exec(text)?.[1]);
+        assert.ok(pid > 0, text);
+        await whenGone(pid);
+        for (const left of world.commands("sleep 330")) await whenGone(left);
+      }));
+  }
+}
