@@ -1,10 +1,9 @@
 /** The package in a page: bundled, run by Chromium, talking to the real codex through the bridge. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import process from "node:process";
 import { Client, quickRun, testing, web } from "../../mod.ts";
 import { codexPath } from "../_codex.ts";
+import { CHROMIUM_FLAGS, chromiumPath } from "../deno/web_chromium.ts";
 import { test } from "../_harness.ts";
 import { bundle } from "./_bundle.ts";
 import { machine } from "./_machine.ts";
@@ -12,22 +11,10 @@ import { machine } from "./_machine.ts";
 const { script } = testing;
 const HTML = '<!doctype html><script type="module" src="/browser.js"></script>';
 
-/** A Chromium of this machine. */
-const CHROMIUM = [process.env["CHROMIUM_PATH"], "/usr/bin/chromium", "/usr/bin/google-chrome"]
-  .find((path) => path !== undefined && existsSync(path));
-
 /** Opens a page; the browser ends when it is disposed. */
-function open(url: string, profile: string): AsyncDisposable {
-  const child = spawn(CHROMIUM!, [
-    "--headless=new",
-    // Chromium refuses its own sandbox to root, which is who containers run as.
-    ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    `--user-data-dir=${profile}`,
-    url,
-  ], { stdio: "ignore" });
+function open(chromium: string, url: string, profile: string): AsyncDisposable {
+  const args = [...CHROMIUM_FLAGS, `--user-data-dir=${profile}`, url];
+  const child = spawn(chromium, args, { stdio: "ignore" });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   return {
     [Symbol.asyncDispose]: () => {
@@ -37,62 +24,59 @@ function open(url: string, profile: string): AsyncDisposable {
   };
 }
 
-if (CHROMIUM === undefined) {
-  console.log("skipped: the bundle in a page, because there is no Chromium (CHROMIUM_PATH)");
-} else {
-  test("the bundle runs in Chromium, through the bridge and on a cassette", {
-    timeoutMs: 180_000,
-  }, async () => {
-    const answer = script.say(["Hel", "lo."]);
-    await using user = await machine([[answer], [script.exec("echo from the shell")], [answer]]);
-    const cwd = await user.directory("project");
-    const config = user.model.clientConfig({ codexPath: await codexPath() });
-    const recorder = testing.Cassette.record(config);
-    await quickRun(cwd, "Say hello", { client: recorder.clientConfig() });
+test("the bundle runs in Chromium, through the bridge and on a cassette", {
+  timeoutMs: 180_000,
+}, async () => {
+  const chromium = await chromiumPath();
+  const answer = script.say(["Hel", "lo."]);
+  await using user = await machine([[answer], [script.exec("echo from the shell")], [answer]]);
+  const cwd = await user.directory("project");
+  const config = user.model.clientConfig({ codexPath: await codexPath() });
+  const recorder = testing.Cassette.record(config);
+  await quickRun(cwd, "Say hello", { client: recorder.clientConfig() });
 
-    const client = await Client.connect({ ...config, approvalTimeoutMs: 60_000 });
-    const bridge = web.createBridge({
-      client,
-      authorize: () => "page",
-      cwd,
-      profile: { approvalPolicy: "untrusted" },
-    });
-    const path = await bundle("browser", user.workspace);
-    const done = Promise.withResolvers<string>();
-    const server = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen: () => {} },
-      async (request) => {
-        const { pathname } = new URL(request.url);
-        if (pathname.startsWith("/codex/")) return await bridge.fetch(request);
-        switch (pathname) {
-          case "/":
-            return new Response(HTML, { headers: { "content-type": "text/html" } });
-          case "/browser.js":
-            return new Response(await Deno.readTextFile(path), {
-              headers: { "content-type": "text/javascript" },
-            });
-          case "/cassette":
-            return Response.json({ text: recorder.toString(), cwd });
-          case "/done":
-            done.resolve(await request.text());
-            return new Response("thanks");
-          default:
-            return new Response("not found", { status: 404 });
-        }
-      },
-    );
-    try {
-      const profile = await user.directory("chromium");
-      await using _browser = open(`http://127.0.0.1:${server.addr.port}/`, profile);
-      assert.deepEqual(JSON.parse(await done.promise), {
-        bridge: ["command", "0: from the shell\n", "Hel", "lo."],
-        cassette: "Hello.",
-        withoutServer: "spawn",
-      });
-    } finally {
-      await bridge.close();
-      await client.shutdown();
-      await server.shutdown();
-    }
+  const client = await Client.connect({ ...config, approvalTimeoutMs: 60_000 });
+  const bridge = web.createBridge({
+    client,
+    authorize: () => "page",
+    cwd,
+    profile: { approvalPolicy: "untrusted" },
   });
-}
+  const path = await bundle("browser", user.workspace);
+  const done = Promise.withResolvers<string>();
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    async (request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith("/codex/")) return await bridge.fetch(request);
+      switch (pathname) {
+        case "/":
+          return new Response(HTML, { headers: { "content-type": "text/html" } });
+        case "/browser.js":
+          return new Response(await Deno.readTextFile(path), {
+            headers: { "content-type": "text/javascript" },
+          });
+        case "/cassette":
+          return Response.json({ text: recorder.toString(), cwd });
+        case "/done":
+          done.resolve(await request.text());
+          return new Response("thanks");
+        default:
+          return new Response("not found", { status: 404 });
+      }
+    },
+  );
+  try {
+    const profile = await user.directory("chromium");
+    await using _browser = open(chromium, `http://127.0.0.1:${server.addr.port}/`, profile);
+    assert.deepEqual(JSON.parse(await done.promise), {
+      bridge: ["command", "0: from the shell\n", "Hel", "lo."],
+      cassette: "Hello.",
+      withoutServer: "spawn",
+    });
+  } finally {
+    await bridge.close();
+    await client.shutdown();
+    await server.shutdown();
+  }
+});
