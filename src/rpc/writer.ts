@@ -7,6 +7,8 @@
 export class CoalescingWriter {
   readonly #write: (text: string) => Promise<void>;
   #buffer = "";
+  /** Characters that are being written. */
+  #writing = 0;
   #busy = false;
   #idle: (() => void)[] = [];
 
@@ -15,9 +17,9 @@ export class CoalescingWriter {
     this.#write = write;
   }
 
-  /** Characters that wait to be written. */
+  /** Characters that have not been taken yet. */
   get queued(): number {
-    return this.#buffer.length;
+    return this.#writing + this.#buffer.length;
   }
 
   /** Queues one message. */
@@ -38,8 +40,10 @@ export class CoalescingWriter {
     while (this.#buffer !== "") {
       const text = this.#buffer;
       this.#buffer = "";
+      this.#writing = text.length;
       await this.#write(text);
     }
+    this.#writing = 0;
     this.#busy = false;
     const idle = this.#idle;
     this.#idle = [];
