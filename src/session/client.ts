@@ -279,9 +279,10 @@ export class Client implements AsyncDisposable {
   ): Promise<Session> {
     const core = this.#core;
     const { cwd, profile, decided } = plan;
-    const params = opening.method === "thread/start"
-      ? threadStartParams(cwd, profile, decided)
-      : threadAttachParams(opening.threadId, cwd, profile, decided);
+    const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
+      ...threadAttachParams(opening.threadId, cwd, profile, decided),
+      ...(opening.method === "thread/fork" && profile.ephemeral ? { ephemeral: true } : {}),
+    };
     let session: Session | null = null;
     let refused: unknown = null;
     await core.call(opening.method, params, {
@@ -307,6 +308,8 @@ export class Client implements AsyncDisposable {
         retryable: false,
       });
     }
+    // Of two that ask at once, both have passed the first check.
+    if (opening.method === "thread/resume") this.#assertNotOpen(threadId);
     let policy;
     try {
       policy = confirmDecided(plan.decided, result);
@@ -317,6 +320,8 @@ export class Client implements AsyncDisposable {
     }
     const session = new Session({
       ...plan,
+      // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
+      profile: { ...plan.profile, ephemeral: isEphemeral(thread) },
       core: this.#core,
       threadId,
       clientHooks: this.#config.hooks,
@@ -328,4 +333,9 @@ export class Client implements AsyncDisposable {
     this.#sessions.add(session);
     return session;
   }
+}
+
+/** Whether the thread has no file, so that it goes with its server. */
+function isEphemeral(thread: JsonValue | undefined): boolean {
+  return isJsonObject(thread) && (thread["ephemeral"] === true || thread["path"] === null);
 }

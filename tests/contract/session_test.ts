@@ -11,7 +11,6 @@ import {
   TurnInterruptedError,
 } from "../../src/errors.ts";
 import { Client } from "../../src/session/client.ts";
-import type { Session } from "../../src/session/session.ts";
 import type { TurnEvent } from "../../src/session/turn_event.ts";
 import {
   type Dialect,
@@ -155,6 +154,40 @@ dialects(
   },
 );
 
+dialects("steer() and interrupt() wait until the server has begun the turn", async (dialect) => {
+  const turns: FakeTurn[] = [];
+  const methods = {
+    "turn/start": (params: Message, server: FakeServer) => {
+      const { turn, answer } = startTurn(server, params);
+      turns.push(turn);
+      return answer;
+    },
+  };
+  await onFake({ server: { dialect, methods } }, async ({ session, server }) => {
+    const said = (method: string) => server().received.some((m) => m.method === method);
+    const steered = await session.askStream("x");
+    const steering = steered.steer("more");
+    await microtasks();
+    assert.ok(!said("turn/steer"));
+    turns[0]!.started();
+    await steering;
+    const { params } = await server().waitForMethod("turn/steer");
+    assert.equal(params.expectedTurnId, steered.turnId);
+    assert.equal(params.input[0].text, "more");
+    turns[0]!.say("both");
+    turns[0]!.complete();
+    assert.equal((await steered.finish()).assistantText, "both");
+
+    const stopped = await session.askStream("y");
+    const stopping = stopped.interrupt();
+    await microtasks();
+    assert.ok(!said("turn/interrupt"));
+    turns[1]!.started();
+    await stopping;
+    assert.ok(await rejection(stopped.finish()) instanceof TurnInterruptedError);
+  });
+});
+
 dialects(
   "a turn that may have started unseen keeps other prompts away until it is gone",
   async (dialect) => {
@@ -190,15 +223,15 @@ dialects(
       // It is interrupted as soon as it is seen, and then the session works again.
       await server().waitForMethod("turn/interrupt");
       assert.ok(turn.signal.aborted);
-      await settled(session);
+      await microtasks();
       assert.equal((await session.ask("two")).assistantText, "fine");
     });
   },
 );
 
-/** Waits until the session has heard of everything that was sent before. */
-async function settled(session: Session): Promise<void> {
-  for (let i = 0; i < 50; i++) await session.interrupt();
+/** Lets everything happen that waits for nothing but its turn. */
+async function microtasks(): Promise<void> {
+  for (let i = 0; i < 100; i++) await Promise.resolve();
 }
 
 test("an old server that ends the turn instead of answering the interrupt holds nobody up", async () => {

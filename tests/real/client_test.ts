@@ -1,7 +1,12 @@
 /** One codex, many sessions: threads, models, accounts, on the real codex. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ConnectionClosedError, RpcError, SessionClosedError } from "../../src/errors.ts";
+import {
+  ConnectionClosedError,
+  PolicyError,
+  RpcError,
+  SessionClosedError,
+} from "../../src/errors.ts";
 import { Client } from "../../src/session/client.ts";
 import type { ThreadFilter } from "../../src/session/threads.ts";
 import { script } from "../../src/testing/mod.ts";
@@ -103,6 +108,30 @@ versions("a fork goes on with a copy and leaves the original alone", async (worl
   assert.ok(!seen.some((text) => text.startsWith("branch")));
   await Promise.all([fork.close(), original.close()]);
 });
+
+versions(
+  "an ephemeral fork leaves nothing behind, and a resumed thread stays what it was",
+  async (world) => {
+    const client = await world.connect();
+    const original = await client.startSession({ cwd: world.cwd });
+    await original.ask(world.prompt(["root"], "root"));
+    const fork = await client.forkSession(original.threadId, { cwd: world.cwd, ephemeral: true });
+    await fork.ask(world.prompt(["branch"], "branch"));
+    await fork.close();
+    assert.deepEqual(await ids(client), [original.threadId]);
+    await original.release();
+    const resumed = await client.resumeSession(original.threadId, {
+      cwd: world.cwd,
+      ephemeral: true,
+    });
+    assert.equal(resumed.profile.ephemeral, false);
+    const again = client.resumeSession(original.threadId, { cwd: world.cwd });
+    assert.ok(await rejection(again) instanceof PolicyError);
+    await resumed.close();
+    assert.deepEqual(await ids(client), []);
+    assert.deepEqual((await ids(client, { archived: true })).includes(original.threadId), true);
+  },
+);
 
 versions("models, account and rate limits are read without a login", async (world) => {
   const client = await world.connect();

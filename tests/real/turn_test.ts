@@ -6,7 +6,9 @@ import process from "node:process";
 import { spawn } from "../../src/automation/mod.ts";
 import type { AutomationSession } from "../../src/automation/types.ts";
 import {
+  CodexError,
   ConnectionClosedError,
+  RpcError,
   TurnFailedError,
   type TurnFailureKind,
   TurnInterruptedError,
@@ -311,6 +313,124 @@ versions(
     assert.deepEqual(texts, ["I look first.", "The answer.", "A remark."]);
   },
 );
+
+versions(
+  "steering in the middle of an answer gives one answer, and the turn ends",
+  async (world) => {
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd });
+    const gate = Promise.withResolvers<void>();
+    const prompt = world.prompt((request) =>
+      request.text.startsWith("Rather")
+        ? "r2"
+        : [script.say("p1"), script.gate(gate.promise), script.say("p2")]
+    );
+    const name = /\[.*\]/.exec(prompt)![0];
+    const stream = await session.askStream(prompt);
+    for (;;) {
+      const event = await stream.recv();
+      if (event?.type === "itemCompleted" && event.item.type === "agentMessage") break;
+    }
+    await stream.steer(`Rather this ${name}`);
+    gate.resolve();
+    const result = await stream.finish();
+    assert.equal(result.assistantText, "r2");
+    const texts = result.items.flatMap((item) => item.type === "agentMessage" ? [item.text] : []);
+    // 0.169 gives the rest of the first answer up, the old server waits for it.
+    assert.ok(["p1,r2", "p1,p2,r2"].includes(texts.join()), texts.join());
+  },
+);
+
+versions("a declined file change completes once, and the turn goes on", async (world) => {
+  const client = await world.connect({ approvals: () => ({ decision: "decline" }) });
+  const session = await client.startSession({
+    cwd: world.cwd,
+    sandbox: "workspace-write",
+    approvalPolicy: "untrusted",
+    allowPrivilegedEscalation: true,
+  });
+  const events: TurnEvent[] = [];
+  const patch = "*** Begin Patch\n*** Add File: new.txt\n+hi\n*** End Patch";
+  const result = await session.ask(world.prompt([script.applyPatch(patch), "As you wish."]), {
+    onEvent: (event) => events.push(event),
+  });
+  assert.equal(result.assistantText, "As you wish.");
+  const completed = events.filter((e) =>
+    e.type === "itemCompleted" && e.item.type === "fileChange"
+  );
+  assert.equal(completed.length, 1);
+  const changes = events.flatMap((e) => e.type === "fileChange" ? [e.status] : []);
+  assert.equal(changes.at(-1), "declined");
+  assert.ok(!existsSync(join(world.cwd, "new.txt")));
+});
+
+versions("a prompt of megabytes is answered or refused, but never lost", async (world, version) => {
+  const client = await world.connect();
+  const session = await client.startSession({ cwd: world.cwd });
+  const ask = session.ask(world.prompt(["Long."], "x".repeat(2_000_000)));
+  if (version === "0.104.0") assert.equal((await ask).assistantText, "Long.");
+  else {
+    const refused = await rejection(ask);
+    assert.ok(refused instanceof RpcError && refused.rpcCode === -32602, `${refused}`);
+  }
+  assert.equal((await session.ask(world.prompt(["fine"]))).assistantText, "fine");
+});
+
+versions(
+  "a model that can't be reached fails the turn, or its time limit does",
+  async (world, version) => {
+    const client = await world.connect({}, {
+      configOverrides: {
+        "model_providers.scripted.base_url": "http://127.0.0.1:9/v1",
+        // As codex comes: 0.169 tries for ever.
+        "features.unbounded_connection_retries": true,
+      },
+    });
+    const session = await client.startSession({ cwd: world.cwd });
+    const events: TurnEvent[] = [];
+    const failed = await rejection(
+      session.ask("x", { timeoutMs: 1500, onEvent: (event) => events.push(event) }),
+    );
+    if (version === "0.104.0") {
+      assert.ok(failed instanceof TurnFailedError && failed.kind === "network", `${failed}`);
+    } else {
+      assert.ok(failed instanceof TurnTimeoutError, `${failed}`);
+      assert.ok(events.some((e) => e.type === "retrying" && e.by === "codex"));
+    }
+  },
+);
+
+versions(
+  "approval policies that only some servers know settle one way or the other",
+  async (world, version) => {
+    const client = await world.connect();
+    const granular = {
+      granular: { sandbox_approval: true, rules: true, mcp_elicitations: true },
+    };
+    const config = { cwd: world.cwd, approvalPolicy: granular as never };
+    if (version === "0.104.0") {
+      const refused = await rejection(client.startSession(config));
+      assert.ok(refused instanceof CodexError, `${refused}`);
+    } else {
+      const session = await client.startSession(config);
+      assert.equal((await session.ask(world.prompt(["fine"]))).assistantText, "fine");
+    }
+  },
+);
+
+versions("a failed turn is kept in the history as the server tells it", async (world, version) => {
+  const client = await world.connect();
+  const session = await client.startSession({ cwd: world.cwd });
+  await rejection(session.ask(world.prompt([script.httpError(401)])));
+  await session.ask(world.prompt(["fine"]));
+  const { turns } = await client.readThread(session.threadId, { includeTurns: true });
+  const failed = version === "0.104.0" ? "completed" : "failed";
+  assert.deepEqual(turns.map(({ status }) => status), [failed, "completed"]);
+  const ephemeral = await client.startSession({ cwd: world.cwd, ephemeral: true });
+  await ephemeral.ask(world.prompt(["fine"]));
+  const snapshot = await client.readThread(ephemeral.threadId);
+  assert.equal(snapshot.path, null);
+});
 
 versions("answers of megabytes arrive whole, and can be read again", async (world) => {
   const client = await world.connect();
