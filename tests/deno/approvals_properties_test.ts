@@ -1,4 +1,5 @@
 /** What must hold for any rules, commands and paths. The shell itself is the oracle. */
+import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4";
 import {

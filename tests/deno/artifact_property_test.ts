@@ -1,4 +1,5 @@
 /** Edits against a model that is too simple to be wrong. */
+import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
 import { applyEdits, type ArtifactEdit, checkEdits, countLines } from "../../src/artifact/edits.ts";

@@ -1,4 +1,5 @@
 /** What holds for every schedule. */
+import "./_seed.ts";
 import fc from "npm:fast-check@4";
 import assert from "node:assert/strict";
 import { firstStep, nextDue, nextStep, stepAtDue } from "../../src/automation/schedule.ts";

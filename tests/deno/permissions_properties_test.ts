@@ -1,4 +1,5 @@
 /** Whatever is asked, granted and linked: the result is never wider than either side. */
+import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4";
 import { isInside } from "../../src/permissions/_paths.ts";
