@@ -1,7 +1,7 @@
 /** What must hold for any rules, commands and paths. The shell itself is the oracle. */
 import "./_seed.ts";
 import assert from "node:assert/strict";
-import fc from "npm:fast-check@4";
+import fc from "npm:fast-check@4.10.2";
 import {
   type ApprovalRule,
   type CommandMatcher,

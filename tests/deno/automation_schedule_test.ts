@@ -1,6 +1,6 @@
 /** What holds for every schedule. */
 import "./_seed.ts";
-import fc from "npm:fast-check@4";
+import fc from "npm:fast-check@4.10.2";
 import assert from "node:assert/strict";
 import { firstStep, nextDue, nextStep, stepAtDue } from "../../src/automation/schedule.ts";
 import type { AutomationSpec } from "../../src/automation/types.ts";

@@ -1,7 +1,7 @@
 /** Whatever is asked, granted and linked: the result is never wider than either side. */
 import "./_seed.ts";
 import assert from "node:assert/strict";
-import fc from "npm:fast-check@4";
+import fc from "npm:fast-check@4.10.2";
 import { isInside } from "../../src/permissions/_paths.ts";
 import {
   decidePolicy,
