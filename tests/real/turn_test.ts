@@ -21,9 +21,14 @@ import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, whenGone, within, type World } from "./_session_world.ts";
 
-function versions(name: string, act: (world: World, version: CodexVersion) => Promise<void>): void {
+function versions(
+  name: string,
+  act: (world: World, version: CodexVersion) => Promise<void>,
+  timeoutMs = 30_000,
+): void {
   for (const version of CODEX_VERSIONS) {
-    test(`${name} [${version}]`, () => inWorld(version, (world) => act(world, version)));
+    const run = () => inWorld(version, (world) => act(world, version));
+    test(`${name} [${version}]`, { timeoutMs }, run);
   }
 }
 
@@ -503,7 +508,7 @@ versions(
             ? [script.exec(`sleep 0.01 && echo out-${i}-end`)]
             : `${i} saw ${/out-\d+-end/.exec(request.toolOutputs.at(-1)!.text)?.[0]}`
         ),
-        { timeoutMs: 25_000 },
+        { timeoutMs: 80_000 },
       )
     ));
     for (const [i, result] of results.entries()) {
@@ -515,6 +520,7 @@ versions(
     }
     assert.equal(asked.size, 50);
   },
+  100_000,
 );
 
 versions("a session in the middle of an approval can be aborted and asked again", async (world) => {
