@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { ROOT } from "../_codex.ts";
 import { PEERS_HOME } from "./_peers.ts";
 import type { ProducerPlan } from "./_producer.ts";
+import { watchTree } from "./_tree.ts";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const onDeno = "Deno" in globalThis;
@@ -37,6 +38,8 @@ export interface Task {
   variant: string;
   /** What the fake codex does. */
   plan?: ProducerPlan;
+  /** Watches the memory of the process and of all below it. */
+  watchTree?: boolean;
   /** Anything else. */
   // deno-lint-ignore no-explicit-any
   [option: string]: any;
@@ -65,14 +68,17 @@ export async function child(script: string, task: Task): Promise<any> {
       env,
       stdio: ["ignore", "pipe", "inherit"],
     });
+    const tree = task.watchTree === true ? watchTree(running.pid!) : null;
     let output = "";
     running.stdout.on("data", (chunk) => output += String(chunk));
     const limit = setTimeout(() => running.kill("SIGKILL"), 300_000);
     running.once("close", (code, signal) => {
       clearTimeout(limit);
       try {
-        resolve(JSON.parse(output.trimEnd().split("\n").at(-1)!));
+        const result = JSON.parse(output.trimEnd().split("\n").at(-1)!);
+        resolve(tree === null ? result : { ...result, tree: tree() });
       } catch {
+        tree?.();
         reject(
           new Error(`${script} ${task.variant}: ${signal ?? code}, ${output.slice(-500)}`),
         );

@@ -1,0 +1,117 @@
+/** Benchmarks without a server: decoding, long lines, imports. */
+import { pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { ROOT } from "../_codex.ts";
+import { child, RUNTIME } from "./_child.ts";
+import { longLine } from "./_corpus.ts";
+import { manualCore, measureDecode } from "./_decode.ts";
+import type { Effort } from "./main.ts";
+import { median } from "./_measure.ts";
+import { markdown, number, type Row } from "./_report.ts";
+
+/** M4: decode and route, against `JSON.parse` of the same lines in the same process. */
+export async function decode({ quick }: Effort): Promise<Row[]> {
+  const { floorNs, subscribed, unsubscribed } = await measureDecode(quick ? 5 : 40, quick ? 3 : 40);
+  console.log(
+    `JSON.parse ${number(floorNs)} ns a line; framing, decoding, log, routing and text ` +
+      `${number(subscribed)} × that with a listener, ${number(unsubscribed)} × without`,
+  );
+  const bun = RUNTIME === "bun";
+  return [
+    {
+      id: "M4",
+      what: "decode and route a delta for a listener / `JSON.parse` of its line",
+      target: bun ? 1.5 : 1.25,
+      stretch: 1,
+      measured: subscribed,
+    },
+    {
+      id: "M4",
+      what: "the same when nobody listens",
+      target: bun ? 0.95 : 0.5,
+      measured: unsubscribed,
+    },
+  ];
+}
+
+/** M5: one long line in chunks of a pipe. */
+export async function lines({ quick }: Effort): Promise<Row[]> {
+  const sizes = quick ? [1, 5] : [1, 5, 20, 50];
+  const { core, transport } = await manualCore();
+  core.log.append = () => 0;
+  const ratios: number[] = [];
+  const perMb: number[] = [];
+  for (const mb of sizes) {
+    const bytes = new TextEncoder().encode(longLine(mb << 20) + "\n");
+    const flat = new TextDecoder().decode(bytes);
+    const pairs: [number, number][] = [];
+    for (let i = 0; i < (quick ? 3 : 9); i++) {
+      let begun = performance.now();
+      JSON.parse(flat);
+      const floor = performance.now() - begun;
+      // Chunks as a pipe would hand them out, made before the clock runs.
+      const chunks: Uint8Array[] = [];
+      for (let at = 0; at < bytes.length; at += 65_536) chunks.push(bytes.slice(at, at + 65_536));
+      begun = performance.now();
+      for (const chunk of chunks) transport.sink.bytes(chunk);
+      pairs.push([performance.now() - begun, floor]);
+    }
+    ratios.push(median(pairs.map(([ours, floor]) => ours / floor)));
+    perMb.push(median(pairs.map(([ours]) => ours)) / mb);
+  }
+  console.log(markdown(
+    ["line", "ms a MB", "× JSON.parse"],
+    sizes.map((mb, i) => [`${mb} MB`, number(perMb[i]!), number(ratios[i]!)]),
+  ));
+  const at20 = Math.min(2, sizes.length - 1);
+  return [
+    {
+      id: "M5",
+      what: `one line of ${sizes[at20]} MB / its \`JSON.parse\``,
+      target: 2.6,
+      stretch: 2,
+      measured: ratios[at20]!,
+    },
+    {
+      id: "M5",
+      what: `a byte of it / a byte of a line of 1 MB`,
+      target: 1.5,
+      measured: perMb[at20]! / perMb[0]!,
+    },
+  ];
+}
+
+/** M10: the first import. */
+export async function imports({ rounds }: Effort): Promise<Row[]> {
+  const modules: [string, string, string][] = [
+    ["this library", "_import.ts", pathToFileURL(join(ROOT, "mod.ts")).href],
+    ["@openai/codex-sdk", "_peer_import.ts", "@openai/codex-sdk"],
+    ["vscode-jsonrpc", "_peer_import.ts", "vscode-jsonrpc"],
+    ["@agentclientprotocol/sdk", "_peer_import.ts", "@agentclientprotocol/sdk"],
+    ["ai-sdk-provider-codex-cli", "_peer_import.ts", "ai-sdk-provider-codex-cli"],
+  ];
+  const times = new Map<string, number[]>(modules.map(([name]) => [name, []]));
+  const memory = new Map<string, number[]>(modules.map(([name]) => [name, []]));
+  for (let i = 0; i < rounds + 1; i++) {
+    for (const [name, script, module] of modules) {
+      const { cpuMs, mb } = await child(script, { variant: name, module });
+      // The first round fills the runtime's caches.
+      if (i > 0) times.get(name)!.push(cpuMs), memory.get(name)!.push(mb);
+    }
+  }
+  const of = (name: string) => median(times.get(name)!);
+  console.log(markdown(
+    ["first import", "CPU ms", "MB"],
+    modules.map(([name]) => [name, number(of(name)), number(median(memory.get(name)!))]),
+  ));
+  const ours = of("this library");
+  return [
+    { id: "M10", what: "first import, CPU", target: 10, measured: ours, unit: "ms" },
+    {
+      id: "M10",
+      what: "first import / `ai-sdk-provider-codex-cli`'s",
+      target: 0.1,
+      measured: ours / of("ai-sdk-provider-codex-cli"),
+    },
+  ];
+}

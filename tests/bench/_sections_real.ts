@@ -1,0 +1,149 @@
+/** Benchmarks on the real codex with a scripted model that answers at once: pure overhead, and all of it. */
+import { ScriptedModel } from "../../src/testing/mod.ts";
+import { codexLauncherPath, codexPath } from "../_codex.ts";
+import { tempDir } from "../_temp.ts";
+import { child, type Task } from "./_child.ts";
+import type { Effort } from "./main.ts";
+import { median, pairedRatio } from "./_measure.ts";
+import { markdown, number, type Row } from "./_report.ts";
+
+// deno-lint-ignore no-explicit-any
+type Result = any;
+
+/** M1 to M3, against `@openai/codex-sdk` with the same codex, home and settings. */
+export async function realCodex({ rounds, quick }: Effort): Promise<Row[]> {
+  await using model = await ScriptedModel.start();
+  await using directory = await tempDir("bench-");
+  const config = model.clientConfig({ codexPath: await codexPath() });
+  const shim = { ...config, codexPath: await codexLauncherPath() };
+  const common = { config, cwd: directory.path, watchTree: true };
+  const run = (script: string, task: Partial<Task>): Promise<Result> =>
+    child(script, { variant: "sequential", count: 1, ...common, ...task });
+  // The first start creates databases.
+  await run("_ours_real.ts", {});
+  const results = new Map<string, Result[]>();
+  const measured = async (name: string, script: string, task: Partial<Task>) => {
+    const all = results.get(name) ?? [];
+    results.set(name, all);
+    all.push(await run(script, task));
+  };
+  const ours = "_ours_real.ts";
+  const sdk = "_peer_real.ts";
+  for (let i = 0; i < rounds; i++) {
+    await measured("1 prompt: sdk", sdk, {});
+    await measured("1 prompt", ours, {});
+    await measured("1 prompt, ephemeral", ours, { ephemeral: true });
+    await measured("1 prompt, prewarmed", ours, { variant: "warm" });
+    await measured("1 prompt, prewarmed and ephemeral", ours, { variant: "warm", ephemeral: true });
+    await measured("1 prompt, thread there", ours, { variant: "thread" });
+    await measured("1 prompt, by npm's launcher", ours, { config: shim });
+    await measured("10 in a row: sdk", sdk, { count: 10 });
+    await measured("10 in a row", ours, { count: 10 });
+    await measured("10 in a row, ephemeral", ours, { count: 10, ephemeral: true });
+    await measured("10 at once: sdk", sdk, { count: 10, variant: "parallel" });
+    await measured("10 at once", ours, { count: 10, variant: "parallel" });
+    if (quick || i >= 3) continue;
+    await measured("30 at once: sdk", sdk, { count: 30, variant: "parallel" });
+    await measured("30 at once", ours, { count: 30, variant: "parallel" });
+  }
+  const of = (name: string, what: (result: Result) => number) => results.get(name)!.map(what);
+  const job = (result: Result) => result.jobMs;
+  const cpu = (result: Result) => result.cpuMs;
+  const memory = (result: Result) => result.tree.mb;
+  console.log(markdown(
+    ["", "job ms", "CPU ms, whole tree", "private MB, whole tree", "processes"],
+    [...results.keys()].map((name) => [
+      name,
+      ...[job, cpu, memory].map((what) => number(median(of(name, what)))),
+      String(median(of(name, (result) => result.tree.processes))),
+    ]),
+  ));
+  const ratio = (what: (result: Result) => number, name: string, other: string) =>
+    pairedRatio(of(name, what), of(other, what));
+  const later = (result: Result) => median(result.turns.slice(1));
+  const single = "1 prompt: sdk";
+  const row = "10 in a row: sdk";
+  const ten = "10 at once: sdk";
+  const rows: Row[] = [
+    {
+      id: "M1",
+      what: "10 prompts in a row, time / `@openai/codex-sdk`'s",
+      target: 1 / 2.7,
+      stretch: 0.25,
+      measured: ratio(job, "10 in a row", row),
+    },
+    {
+      id: "M1",
+      what: "10 in a row, CPU of the whole tree",
+      target: 1 / 3,
+      measured: ratio(cpu, "10 in a row", row),
+    },
+    {
+      id: "M1",
+      what: "each later turn, time",
+      target: 1 / 3.5,
+      measured: ratio(later, "10 in a row", row),
+    },
+    {
+      id: "M1",
+      what: "10 in a row on an ephemeral thread, time",
+      target: 1 / 2.7,
+      stretch: 0.25,
+      measured: ratio(job, "10 in a row, ephemeral", row),
+    },
+    {
+      id: "M2",
+      what: "10 threads at once, time",
+      target: 0.6,
+      stretch: 0.5,
+      measured: ratio(job, "10 at once", ten),
+    },
+    { id: "M2", what: "10 at once, CPU", target: 0.6, measured: ratio(cpu, "10 at once", ten) },
+    {
+      id: "M2",
+      what: "10 at once, private memory",
+      target: 0.3,
+      measured: ratio(memory, "10 at once", ten),
+    },
+    {
+      id: "M3",
+      what: "first answer, cold",
+      target: 1,
+      measured: ratio(job, "1 prompt", single),
+    },
+    {
+      id: "M3",
+      what: "first answer, prewarmed process",
+      target: 0.5,
+      measured: ratio(job, "1 prompt, prewarmed", single),
+    },
+    {
+      id: "M3",
+      what: "first answer, prewarmed, ephemeral",
+      target: 0.5,
+      stretch: 0.25,
+      measured: ratio(job, "1 prompt, prewarmed and ephemeral", single),
+    },
+    {
+      id: "M3",
+      what: "first answer, thread there",
+      target: 0.35,
+      measured: ratio(job, "1 prompt, thread there", single),
+    },
+    {
+      id: "M3",
+      what: "native codex / npm's launcher",
+      target: 0.65,
+      measured: ratio(job, "1 prompt", "1 prompt, by npm's launcher"),
+    },
+  ];
+  if (results.has("30 at once")) {
+    rows.push({
+      id: "M2",
+      what: "30 at once, private memory",
+      target: 0.2,
+      measured: ratio(memory, "30 at once", "30 at once: sdk"),
+    });
+  }
+  return rows;
+}
