@@ -94,14 +94,19 @@ async function slow(client: Client): Promise<unknown> {
     await client.runtime.request("model/list", {});
     times.push(performance.now() - begun);
   };
-  for (let i = 0; i < 200; i++) await ask(idle);
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 5));
+  for (let i = 0; i < 50; i++) await ask([]);
+  for (let i = 0; i < 200; i++) {
+    await ask(idle);
+    await pause();
+  }
   const stream = await session.askStream("flood", FOREVER);
   let over = false;
   const finished = stream.finish().finally(() => over = true);
   const asking = (async () => {
     while (!over) {
       await ask(during);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await pause();
     }
   })();
   const pieces: string[] = [];
