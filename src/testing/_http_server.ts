@@ -133,6 +133,17 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
       }, reply);
     });
   });
+  // A timer for each idle connection would outlive the test that made it.
+  server.keepAliveTimeout = 0;
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
+  const sockets: Set<Promise<void>> = new Set();
+  // deno-lint-ignore no-explicit-any
+  server.on("connection", (socket: any) => {
+    const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    sockets.add(closed);
+    closed.then(() => sockets.delete(closed));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(0, "127.0.0.1", () => {
@@ -142,11 +153,12 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
   });
   return {
     port: server.address().port,
-    close() {
-      return new Promise<void>((resolve) => {
+    async close() {
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
       });
+      await Promise.all(sockets);
     },
   };
 }
