@@ -1,9 +1,9 @@
 /** The schema libraries themselves: what each one's schemas become, and what comes back typed. */
 import assert from "node:assert/strict";
-import { toStandardJsonSchema } from "npm:@valibot/to-json-schema@1";
-import { type } from "npm:arktype@2";
-import * as v from "npm:valibot@1";
-import * as z from "npm:zod@4";
+import { toStandardJsonSchema } from "npm:@valibot/to-json-schema@1.8.0";
+import { type } from "npm:arktype@2.2.9";
+import * as v from "npm:valibot@1.5.0";
+import * as z from "npm:zod@4.6.7";
 import { RpcValidationError } from "../../src/errors.ts";
 import type { JsonSchema } from "../../src/json.ts";
 import type { InferOutput, StandardSchemaV1 } from "../../src/session/standard_schema.ts";
