@@ -1,6 +1,7 @@
 /** `@openai/codex-sdk` on the real codex. Prints one line of JSON. */
 import { readFileSync } from "node:fs";
 import process from "node:process";
+// @ts-ignore: a peer, installed for the benchmark only.
 import { Codex } from "@openai/codex-sdk";
 
 const task = JSON.parse(process.argv[2]!);
