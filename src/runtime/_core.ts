@@ -23,6 +23,8 @@ import { SinkPump } from "./sink_pump.ts";
 import type { StateProjection } from "./state.ts";
 import { ThreadRoutes } from "./thread_routes.ts";
 
+export { coreOf, setCore } from "./_core_of.ts";
+
 /** What the connection is doing. */
 export type ConnectionState = "starting" | "running" | "restarting" | "closed";
 
@@ -103,6 +105,7 @@ export class RuntimeCore implements ConnectionHandler {
       config.stateLimits,
     );
     this.log = this.#recorded.log;
+    this.log.onMissed = (count) => this.metrics.dropped += count;
     this.#restarts = new RestartLoop(config.restart);
     this.approvals = new ApprovalBroker({
       ...(config.approvals === undefined ? {} : { approvals: config.approvals }),
@@ -445,18 +448,4 @@ export class RuntimeCore implements ConnectionHandler {
     });
     this.log.append("local", "approval", head, JSON.parse(JSON.stringify(audit)), 0);
   }
-}
-
-const cores: WeakMap<object, RuntimeCore> = new WeakMap();
-
-/** Lets the rooms above reach the core of a runtime without showing it to users. */
-export function coreOf(runtime: object): RuntimeCore {
-  const core = cores.get(runtime);
-  if (core === undefined) throw new TypeError("not a Runtime");
-  return core;
-}
-
-/** Remembers the core of a runtime. */
-export function setCore(runtime: object, core: RuntimeCore): void {
-  cores.set(runtime, core);
 }

@@ -64,6 +64,8 @@ export class EventLog {
   #bytes = 0;
   #waiting: (() => void)[] = [];
   #closed = false;
+  /** Told how many messages a reader missed that fell out of the log. */
+  onMissed: ((count: number) => void) | null = null;
 
   /** Creates a log; `onEvict` sees each record before it is forgotten. */
   constructor(maxMessages: number, maxBytes: number, onEvict: (record: LogRecord) => void) {
@@ -208,6 +210,7 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
     if (this.#cursor < log.oldest) {
       const gap = { from: this.#cursor, to: log.oldest - 1 };
       this.#cursor = log.oldest;
+      log.onMissed?.(gap.to - gap.from + 1);
       return lagged(gap.from, gap.to);
     }
     while (this.#cursor <= log.newest) {

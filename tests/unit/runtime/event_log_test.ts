@@ -230,3 +230,14 @@ test("an envelope is plain data as JSON, and its time a Date", async () => {
   assert.deepEqual(plain[0].message, { id: 0, method: "m" });
   assert.equal(plain[1].message.params.delta, "text");
 });
+
+test("what a reader misses is counted", async () => {
+  const log = new EventLog(4, 1 << 20, () => {});
+  let missed = 0;
+  log.onMissed = (count) => missed += count;
+  for (let i = 0; i < 2; i++) news(log, "m");
+  const late = log.read({ after: 1 });
+  for (let i = 0; i < 8; i++) news(log, "m");
+  assert.equal((await late.next()).value?.kind, "lagged");
+  assert.equal(missed, 5);
+});
