@@ -39,7 +39,10 @@ versions("a turn produces every kind of event there is", async (world, version) 
   });
   const patch = "*** Begin Patch\n*** Add File: new.txt\n+hi\n*** End Patch";
   const prompt = world.prompt([
-    [script.reason("Planning", "raw thought"), script.exec("sleep 0.5; echo late; sleep 0.3")],
+    [
+      script.reason("Planning", "raw thought"),
+      script.exec("for i in 1 2 3 4 5; do sleep 0.25; echo $i; done"),
+    ],
     script.applyPatch(patch),
     ...(version === "0.104.0"
       ? [script.toolCall("update_plan", { plan: [{ step: "look", status: "in_progress" }] })]
