@@ -47,6 +47,11 @@ if (how.startsWith("prewarm")) {
       console.log(`outcome ${await outcome}`);
       await client.shutdown();
       break;
+    case "crash":
+      process.kill(client.runtime.pid!, "SIGKILL");
+      console.log(`outcome ${await outcome}`);
+      await client.shutdown();
+      break;
     case "dispose": {
       await using owned = client;
       void owned;

@@ -104,10 +104,10 @@ for (const version of CODEX_VERSIONS) {
   });
 }
 
-for (const how of ["abort", "dispose", "exit", "throw", "reject"]) {
+for (const how of ["abort", "dispose", "crash", "exit", "throw", "reject"]) {
   test(`neither codex nor its command outlives a script that ends by ${how}`, async () => {
     const { code } = await ends(how);
-    assert.equal(code, { abort: 0, dispose: 0, exit: 3, throw: 1, reject: 1 }[how]);
+    assert.equal(code, { abort: 0, dispose: 0, crash: 0, exit: 3, throw: 1, reject: 1 }[how]);
   });
 }
 
