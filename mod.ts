@@ -3,7 +3,7 @@
  * automation, and the raw app-server underneath. On Deno, Bun, Node and, by WebSocket, at the edge.
  *
  * ```ts ignore
- * import { quickRun } from "jsr:@codex/runtime";
+ * import { quickRun } from "@codex/runtime";
  *
  * const { assistantText } = await quickRun("/srv/app", "Summarize this repo in 3 bullets");
  * console.log(assistantText);

@@ -16,7 +16,7 @@ import type { AutomationSession, AutomationSpec } from "./types.ts";
  *
  * ```ts ignore
  * await using backlog = automation.spawn(session, {
- *   prompt: "Close one item of TODO.md",
+ *   prompt: "Close one item of the backlog",
  *   every: 30 * 60_000,
  *   stopAt: new Date(Date.now() + 8 * 3_600_000),
  * });

@@ -2,7 +2,7 @@
  * One connection to one codex: raw requests, every message as an event, state and metrics.
  *
  * ```ts ignore
- * import { runtime } from "jsr:@codex/runtime";
+ * import { runtime } from "@codex/runtime";
  *
  * const connection = await runtime.Runtime.spawn();
  * for await (const event of connection.events({ after: 0 })) console.log(event.seq, event.method);
