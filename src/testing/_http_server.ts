@@ -67,6 +67,8 @@ function linger(): Promise<void> {
 
 /** Serves `handler` on a free port of 127.0.0.1. The handler must not reject. */
 export async function serveLoopback(handler: Handler): Promise<HttpServer> {
+  /** Responses that are being cut; their timers must not outlive the server. */
+  const lingers: Set<Promise<void>> = new Set();
   // deno-lint-ignore no-explicit-any
   const server = builtin("http").createServer((request: any, response: any) => {
     const gone = new AbortController();
@@ -112,7 +114,12 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
                   gone.signal.addEventListener("abort", () => resolve(), { once: true });
                 });
                 // Bun calls back before the bytes are with the kernel.
-                await linger();
+                if (!gone.signal.aborted) {
+                  const lingering = linger();
+                  lingers.add(lingering);
+                  await lingering;
+                  lingers.delete(lingering);
+                }
               }
               complete = true;
               response.destroy();
@@ -158,7 +165,7 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
         server.close(() => resolve());
         server.closeAllConnections();
       });
-      await Promise.all(sockets);
+      await Promise.all([...sockets, ...lingers]);
     },
   };
 }

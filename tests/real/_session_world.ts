@@ -96,6 +96,11 @@ export class World implements AsyncDisposable {
     });
   }
 
+  /** Codex, without the helpers that it starts for a moment. */
+  servers(): number[] {
+    return this.running().filter((pid) => read(`/proc/${pid}/cmdline`).includes("app-server"));
+  }
+
   /** Processes that were started for this world and run still: codex, its commands, programs of the test. */
   running(): number[] {
     const marks = [this.#directory.path, this.model.clientConfig().env.set["CODEX_HOME"]!];

@@ -238,7 +238,7 @@ test("prewarm() keeps a codex ready for the next connect with the same configura
     const config = world.config();
     await Client.prewarm(config);
     await Client.prewarm(config);
-    const [pid, ...others] = world.running();
+    const [pid, ...others] = world.servers();
     assert.deepEqual(others, []);
     const client = await Client.connect({ ...config });
     try {
