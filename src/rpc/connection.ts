@@ -34,8 +34,8 @@ export interface OversizeMessage {
 export interface ConnectionHandler {
   /** Bytes came; what is told until the next call was in them. */
   arrived(): void;
-  /** The next text of an item, and the line that told it. */
-  delta(head: DeltaHead, text: string, line: string): void;
+  /** The next texts of an item, which came one after the other, and the lines that told them. */
+  deltas(head: DeltaHead, texts: readonly string[], lines: readonly string[]): void;
   /** News; `size` is the line's length. */
   notification(message: RpcNotification, size: number): void;
   /** A question. */
@@ -85,6 +85,8 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #framer: LineFramer;
   readonly #deltas = new DeltaReader();
+  /** Deltas of one item that have been read and not been told yet. */
+  #run: { head: DeltaHead; texts: string[]; lines: string[] } | null = null;
   readonly #calls: PendingCalls;
   readonly #writer: CoalescingWriter;
   #closedWith: ConnectionClosedError | null = null;
@@ -116,6 +118,7 @@ export class Connection {
         this.bytesIn += chunk.length;
         handler.arrived();
         this.#framer.push(chunk);
+        this.#endRun();
       },
       text: (message) => this.#text(message),
       closed: (info) => this.#closed(info),
@@ -227,13 +230,15 @@ export class Connection {
       if (bytes > limit) return this.#tooLong(bytes, message.slice(0, 4096), message.slice(-2048));
     }
     if (message.trim() !== "") this.#line(message, 0, message.length);
+    this.#endRun();
   }
 
   #line(block: string, start: number, end: number): void {
     const deltas = this.#deltas;
     const known = deltas.read(block, start, end);
     const line = block.slice(start, end);
-    if (known) return this.#handler.delta(deltas.head, deltas.text, line);
+    if (known) return this.#delta(deltas.head, deltas.text, line);
+    this.#endRun();
     const message = decode(line);
     switch (message.kind) {
       case "notification":
@@ -252,7 +257,25 @@ export class Connection {
     }
   }
 
+  /** In a flood hundreds of deltas of one item follow each other: they are handed on together. */
+  #delta(head: DeltaHead, text: string, line: string): void {
+    if (this.#run?.head !== head) {
+      this.#endRun();
+      this.#run = { head, texts: [], lines: [] };
+    }
+    this.#run.texts.push(text);
+    this.#run.lines.push(line);
+  }
+
+  #endRun(): void {
+    const run = this.#run;
+    if (run === null) return;
+    this.#run = null;
+    this.#handler.deltas(run.head, run.texts, run.lines);
+  }
+
   #tooLong(bytes: number, head: string, tail: string): void {
+    this.#endRun();
     const message = describeOversize(bytes, head, tail);
     this.#handler.oversize(message);
     if (message.rpcId !== null && message.method === null) {

@@ -288,11 +288,11 @@ export class RuntimeCore implements ConnectionHandler {
     this.#arrivedDate = Date.now();
   }
 
-  delta(head: DeltaHead, text: string, line: string): void {
-    const size = line.length;
-    this.metrics.received(size, this.#arrivedAt);
-    this.log.append("inbound", "notification", head, line, size, this.#arrivedDate, head, text);
-    this.routes.get(head.threadId)?.delta(head, text);
+  deltas(head: DeltaHead, texts: readonly string[], lines: readonly string[]): void {
+    const size = lines.reduce((sum, line) => sum + line.length, 0);
+    this.metrics.received(size, this.#arrivedAt, lines.length);
+    this.log.appendDeltas(head, texts, lines, size, this.#arrivedDate);
+    this.routes.get(head.threadId)?.deltas(head, texts);
   }
 
   notification(message: RpcNotification, size: number): void {

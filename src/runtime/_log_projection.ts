@@ -21,15 +21,19 @@ export class ProjectedLog {
   /** The state after the newest message. */
   state(): StateProjection {
     const { log } = this;
-    for (let seq = Math.max(this.#folded + 1, log.oldest); seq <= log.newest; seq++) {
-      this.#fold(log.at(seq)!);
+    for (let seq = Math.max(this.#folded + 1, log.oldest); seq <= log.newest;) {
+      const record = log.at(seq)!;
+      this.#fold(record);
+      seq = record.seq + record.count;
     }
     return this.#projection;
   }
 
   #fold(record: LogRecord): void {
-    this.#folded = record.seq;
-    if (record.delta !== null) return this.#projection.applyDelta(record.delta, record.text);
+    this.#folded = record.seq + record.count - 1;
+    if (record.delta !== null) {
+      return this.#projection.applyDelta(record.delta, record.texts.join(""));
+    }
     const counts = record.direction === "inbound" || record.kind === "connection";
     if (!counts || typeof record.body !== "object" || record.body === null) return;
     this.#projection.apply({

@@ -32,20 +32,25 @@ export interface RecordHead {
   readonly itemId?: string | undefined;
 }
 
-/** One kept message. */
+/** A kept message, or a run of deltas of one item. */
 export interface LogRecord {
+  /** Its number; that of the first delta of a run. */
   readonly seq: number;
+  /** Messages in it. */
+  readonly count: number;
   readonly at: number;
   readonly direction: EventDirection;
   readonly kind: EventKind;
   readonly head: RecordHead;
-  /** The message; the undecoded line for deltas. */
+  /** The message; undefined for a run, which is kept as lines. */
   readonly body: JsonValue | undefined;
   readonly size: number;
-  /** Set for text deltas, whose body may be the line that told them. */
+  /** Set for text deltas: whose they are. */
   readonly delta: DeltaHead | null;
-  /** The text of a delta. */
-  readonly text: string;
+  /** The texts of deltas. */
+  readonly texts: readonly string[];
+  /** The lines of deltas that were not decoded. */
+  readonly lines: readonly string[];
 }
 
 /** Records behind which a reader gets deltas merged. */
@@ -53,12 +58,19 @@ const BEHIND = 1024;
 /** Deltas merged into one envelope at most. */
 const MAX_MERGE = 4096;
 
+/** Longest run that is kept as one record: a part of the log, so that it forgets by parts. */
+const LONGEST_RUN = 1024;
+const NONE: readonly string[] = [];
+
 /** A bounded, numbered log with any number of readers; none of them slows the writer or another one. */
 export class EventLog {
   readonly #capacity: number;
   readonly #maxBytes: number;
-  readonly #ring: (LogRecord | undefined)[];
+  readonly #longestRun: number;
   readonly #onEvict: (record: LogRecord) => void;
+  /** In order; those before `#first` are forgotten. */
+  #records: (LogRecord | undefined)[] = [];
+  #first = 0;
   #oldest = 1;
   #next = 1;
   #bytes = 0;
@@ -71,7 +83,7 @@ export class EventLog {
   constructor(maxMessages: number, maxBytes: number, onEvict: (record: LogRecord) => void) {
     this.#capacity = Math.max(1, Math.floor(maxMessages));
     this.#maxBytes = maxBytes;
-    this.#ring = new Array(this.#capacity);
+    this.#longestRun = Math.min(LONGEST_RUN, Math.max(1, this.#capacity >> 2));
     this.#onEvict = onEvict;
   }
 
@@ -90,7 +102,7 @@ export class EventLog {
     return this.#bytes;
   }
 
-  /** Adds a message and wakes the readers. */
+  /** Adds a message and wakes the readers; returns its number. */
   append(
     direction: EventDirection,
     kind: EventKind,
@@ -101,28 +113,53 @@ export class EventLog {
     delta: DeltaHead | null = null,
     text = "",
   ): number {
-    const seq = this.#next++;
-    if (seq - this.#oldest >= this.#capacity) this.#evict();
-    this.#ring[seq % this.#capacity] = {
-      seq,
-      at,
-      direction,
-      kind,
-      head,
-      body,
-      size,
-      delta,
-      text,
-    };
-    this.#bytes += size;
-    while (this.#bytes > this.#maxBytes && this.#oldest < seq) this.#evict();
-    if (this.#waiting.length > 0) this.#wake();
+    const texts = delta === null ? NONE : [text];
+    const seq = this.#next;
+    this.#add({ seq, count: 1, at, direction, kind, head, body, size, delta, texts, lines: NONE });
     return seq;
   }
 
-  /** The message with this number, while it is kept. */
+  /** Adds deltas of one item that came one after the other. */
+  appendDeltas(
+    head: DeltaHead,
+    texts: readonly string[],
+    lines: readonly string[],
+    size: number,
+    at: number,
+  ): void {
+    const count = texts.length;
+    if (count > this.#longestRun) {
+      const half = count >> 1;
+      this.appendDeltas(head, texts.slice(0, half), lines.slice(0, half), size >> 1, at);
+      this.appendDeltas(head, texts.slice(half), lines.slice(half), size - (size >> 1), at);
+      return;
+    }
+    this.#add({
+      seq: this.#next,
+      count,
+      at,
+      direction: "inbound",
+      kind: "notification",
+      head,
+      body: undefined,
+      size,
+      delta: head,
+      texts,
+      lines,
+    });
+  }
+
+  /** The record that holds the message with this number, while it is kept. */
   at(seq: number): LogRecord | undefined {
-    return seq < this.#oldest || seq >= this.#next ? undefined : this.#ring[seq % this.#capacity];
+    if (seq < this.#oldest || seq >= this.#next) return undefined;
+    let low = this.#first;
+    let high = this.#records.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#records[middle]!.seq <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return this.#records[low];
   }
 
   /** Reads the log. Ends when the log is closed and everything in it has been read. */
@@ -146,6 +183,17 @@ export class EventLog {
     this.#waiting.push(wake);
   }
 
+  #add(record: LogRecord): void {
+    this.#records.push(record);
+    this.#next += record.count;
+    this.#bytes += record.size;
+    while (
+      (this.#next - this.#oldest > this.#capacity || this.#bytes > this.#maxBytes) &&
+      this.#oldest < record.seq
+    ) this.#evict();
+    if (this.#waiting.length > 0) this.#wake();
+  }
+
   #wake(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
@@ -153,12 +201,14 @@ export class EventLog {
   }
 
   #evict(): void {
-    const slot = this.#oldest % this.#capacity;
-    const record = this.#ring[slot];
-    this.#ring[slot] = undefined;
-    this.#oldest++;
-    if (record === undefined) return;
+    const record = this.#records[this.#first]!;
+    this.#records[this.#first++] = undefined;
+    this.#oldest += record.count;
     this.#bytes -= record.size;
+    if (this.#first > 64 && this.#first * 2 > this.#records.length) {
+      this.#records = this.#records.slice(this.#first);
+      this.#first = 0;
+    }
     this.#onEvict(record);
   }
 }
@@ -214,10 +264,13 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
       return lagged(gap.from, gap.to);
     }
     while (this.#cursor <= log.newest) {
-      const record = log.at(this.#cursor++)!;
-      if (!this.#wants(record)) continue;
-      const behind = log.newest - this.#cursor > BEHIND;
-      return record.delta !== null && behind ? this.#merged(record) : new Envelope(record);
+      const record = log.at(this.#cursor)!;
+      if (!this.#wants(record)) {
+        this.#cursor = endOf(record);
+        continue;
+      }
+      if (record.delta !== null && log.newest - this.#cursor > BEHIND) return this.#merged(record);
+      return new Envelope(record, this.#cursor++);
     }
     return null;
   }
@@ -225,18 +278,22 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
   /** Joins the deltas that follow directly in this reader's view. */
   #merged(first: LogRecord): EventEnvelope {
     const log = this.#log;
-    const texts = [first.text];
-    let last = first;
+    const from = this.#cursor;
+    const texts = first.texts.slice(from - first.seq);
+    let last = endOf(first) - 1;
+    this.#cursor = last + 1;
     while (this.#cursor <= log.newest && texts.length < MAX_MERGE) {
       const record = log.at(this.#cursor)!;
       if (this.#wants(record)) {
         if (record.delta === null || !sameItem(record.delta, first.delta!)) break;
-        texts.push(record.text);
-        last = record;
+        texts.push(...record.texts);
+        last = endOf(record) - 1;
       }
-      this.#cursor++;
+      this.#cursor = endOf(record);
     }
-    return last === first ? new Envelope(first) : new MergedEnvelope(first, last, texts.join(""));
+    return last === from
+      ? new Envelope(first, from)
+      : new MergedEnvelope(first, from, last, texts.join(""));
   }
 
   #wants({ head }: LogRecord): boolean {
@@ -245,6 +302,11 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
       (turnId === undefined || head.turnId === turnId) &&
       (this.#methods === null || (head.method !== undefined && this.#methods.has(head.method)));
   }
+}
+
+/** The number after the record's last one. */
+function endOf(record: LogRecord): number {
+  return record.seq + record.count;
 }
 
 function sameItem(a: DeltaHead, b: DeltaHead): boolean {
@@ -275,12 +337,12 @@ class Envelope implements EventEnvelope {
   declare readonly threadId?: string;
   declare readonly turnId?: string;
   declare readonly itemId?: string;
-  #body: JsonValue | undefined;
-  /** Whose body is still a line. */
-  #encoded: LogRecord | null;
+  readonly #record: LogRecord;
+  #decoded: JsonValue | undefined;
 
-  constructor(record: LogRecord) {
-    this.seq = record.seq;
+  constructor(record: LogRecord, seq: number) {
+    this.#record = record;
+    this.seq = seq;
     this.at = new Date(record.at);
     this.direction = record.direction;
     this.kind = record.kind;
@@ -290,16 +352,10 @@ class Envelope implements EventEnvelope {
     if (threadId !== undefined) this.threadId = threadId;
     if (turnId !== undefined) this.turnId = turnId;
     if (itemId !== undefined) this.itemId = itemId;
-    this.#body = record.body;
-    this.#encoded = record.delta !== null && typeof record.body === "string" ? record : null;
   }
 
   get message(): JsonValue {
-    if (this.#encoded !== null) {
-      this.#body = decodeDelta(this.#encoded);
-      this.#encoded = null;
-    }
-    return this.#body ?? null;
+    return this.#decoded ??= decode(this.#record, this.seq - this.#record.seq);
   }
 
   toJSON(): JsonObject {
@@ -312,9 +368,9 @@ class MergedEnvelope extends Envelope {
   readonly #delta: DeltaHead;
   readonly #text: string;
 
-  constructor(first: LogRecord, last: LogRecord, text: string) {
-    super(first);
-    this.mergedTo = last.seq;
+  constructor(first: LogRecord, from: number, to: number, text: string) {
+    super(first, from);
+    this.mergedTo = to;
     this.#delta = first.delta!;
     this.#text = text;
   }
@@ -324,12 +380,13 @@ class MergedEnvelope extends Envelope {
   }
 }
 
-/** The message of a delta; the parts of its line that nobody looked at may be damaged. */
-function decodeDelta({ body, delta, text }: LogRecord): JsonValue {
+/** The message of a record; the parts of a delta's line that nobody looked at may be damaged. */
+function decode({ body, delta, texts, lines }: LogRecord, index: number): JsonValue {
+  if (lines.length === 0) return body ?? null;
   try {
-    return JSON.parse(body as string);
+    return JSON.parse(lines[index]!);
   } catch {
-    return deltaMessage(delta!, text);
+    return deltaMessage(delta!, texts[index]!);
   }
 }
 

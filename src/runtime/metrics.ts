@@ -103,10 +103,10 @@ export class MetricsCounter {
     this.#start = now();
   }
 
-  /** A message came, now or at a known time on the counter's clock. */
-  received(size: number, at: number = this.#now()): void {
+  /** Messages came, now or at a known time on the counter's clock. */
+  received(size: number, at: number = this.#now(), count = 1): void {
     this.#sizeIn += size;
-    this.#in.add(this.#second(at));
+    this.#in.add(this.#second(at), count);
   }
 
   /** A message was sent. */
@@ -163,11 +163,11 @@ export class RateWindow {
   readonly #counts: number[] = new Array(WINDOW).fill(0);
   #newest = 0;
 
-  /** Counts one, in this second. */
-  add(second: number): void {
-    this.total++;
+  /** Counts one or more, in this second. */
+  add(second: number, count = 1): void {
+    this.total += count;
     if (second !== this.#newest) this.#advance(second);
-    this.#counts[second % WINDOW]!++;
+    this.#counts[second % WINDOW]! += count;
   }
 
   /** Events a second, over the last ten seconds or the time since the start. */

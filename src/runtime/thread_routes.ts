@@ -9,8 +9,8 @@ import type { RpcNotification } from "../rpc/envelope.ts";
 
 /** Listens to one thread. Methods run on the read loop: they must be quick, and must not throw. */
 export interface ThreadRoute {
-  /** The next text of an item. */
-  delta(head: DeltaHead, text: string): void;
+  /** The next texts of an item. */
+  deltas(head: DeltaHead, texts: readonly string[]): void;
   /** Any other news of the thread. */
   notification(message: RpcNotification): void;
   /** News of the thread was too large to be read. */

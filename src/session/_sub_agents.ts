@@ -48,7 +48,7 @@ export class SubAgents {
     // The items at work, for the diffs of file changes.
     const open: Map<string, JsonObject> = new Map();
     const unroute = core.routes.add(threadId, {
-      delta: () => {},
+      deltas: () => {},
       notification: (message) => this.#notification(threadId, open, message),
       oversize: () => {},
       connectionLost: () => this.#drop(threadId),

@@ -11,7 +11,6 @@ import { HookRun } from "../plugin/hook_run.ts";
 import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
 import type { HookReport, Hooks } from "../plugin/types.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
-import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 import { Readiness } from "./_readiness.ts";
 import type { SessionParts } from "./_session_parts.ts";
@@ -365,7 +364,7 @@ export class Session implements AsyncDisposable {
     const threadId = this.#threadId;
     this.#unroute.push(
       core.routes.add(threadId, {
-        delta: (head: DeltaHead, text: string) => this.#current?.delta(head, text),
+        deltas: (head, texts) => this.#current?.deltas(head, texts),
         notification: (message: RpcNotification) => this.#notification(message),
         oversize: (message: OversizeMessage) => this.#current?.oversize(message),
         connectionLost: (error, restarting) => this.#lost(error, restarting),

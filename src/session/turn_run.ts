@@ -158,12 +158,14 @@ export class TurnRun {
     this.stop();
   }
 
-  /** Takes the next text of an item. */
-  delta(head: DeltaHead, text: string): void {
+  /** Takes the next texts of an item. */
+  deltas({ method, turnId, itemId }: DeltaHead, texts: readonly string[]): void {
     this.#touched = true;
     const { outcome } = this;
-    if (outcome === null || outcome.turnId !== head.turnId) return;
-    outcome.delta(head.method, head.itemId, text, this.#emit);
+    if (outcome === null || outcome.turnId !== turnId) return;
+    // Where nobody listens, the pieces need not be told apart.
+    if (this.#emit === null) return outcome.delta(method, itemId, texts.join(""), null);
+    for (const text of texts) outcome.delta(method, itemId, text, this.#emit);
   }
 
   /** Takes any other news of the thread. */

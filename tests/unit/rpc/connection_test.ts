@@ -28,7 +28,9 @@ function connect(
   server.onLine((line) => void received.push(JSON.parse(line)));
   const handler: ConnectionHandler = {
     arrived: () => {},
-    delta: (head, text) => void heard.push(["delta", head.itemId, text]),
+    deltas: (head, texts) => {
+      for (const text of texts) heard.push(["delta", head.itemId, text]);
+    },
     notification: ({ method }) => void heard.push(["notification", method]),
     request: ({ id, method }) => void heard.push(["request", id, method]),
     response: ({ id }, method) => void heard.push(["response", id, method]),

@@ -15,13 +15,17 @@ function news(log: EventLog, method: string, ids: Ids = {}, size = 10): number {
   return log.append("inbound", "notification", { method, ...ids }, { method, params: {} }, size);
 }
 
-function delta(log: EventLog, itemId: string, text: string): void {
+function delta(log: EventLog, itemId: string, ...texts: string[]): void {
   const method = "item/agentMessage/delta";
   const ids = { threadId: "T", turnId: "U", itemId };
-  const params = { ...ids, delta: text };
-  const line = JSON.stringify({ method, params });
-  const head: DeltaHead = { method, ...ids, text: line.slice(0, line.indexOf(text)) };
-  log.append("inbound", "notification", head, line, line.length, Date.now(), head, text);
+  const lines = texts.map((text) => JSON.stringify({ method, params: { ...ids, delta: text } }));
+  const head: DeltaHead = {
+    method,
+    ...ids,
+    text: lines[0]!.slice(0, lines[0]!.indexOf(texts[0]!)),
+  };
+  const size = lines.reduce((sum, line) => sum + line.length, 0);
+  log.appendDeltas(head, texts, lines, size, Date.now());
 }
 
 async function all(log: EventLog, filter: EventFilter = { after: 0 }): Promise<EventEnvelope[]> {
@@ -240,4 +244,44 @@ test("what a reader misses is counted", async () => {
   for (let i = 0; i < 8; i++) news(log, "m");
   assert.equal((await late.next()).value?.kind, "lagged");
   assert.equal(missed, 5);
+});
+
+test("deltas that came together are messages like any other", async () => {
+  const log = new EventLog(100, 1 << 20, () => {});
+  news(log, "before");
+  delta(log, "I", "a", "b", "c");
+  news(log, "after");
+  assert.equal(log.newest, 5);
+  for (const seq of [2, 3, 4]) assert.equal(log.at(seq)?.seq, 2);
+  const middle = await log.read({ after: 2 }).next();
+  assert.deepEqual([middle.value?.seq, textOf(middle.value!)], [3, "b"]);
+  const envelopes = await all(log);
+  assert.deepEqual(envelopes.map(({ seq }) => seq), [1, 2, 3, 4, 5]);
+  assert.deepEqual(envelopes.slice(1, 4).map(textOf), ["a", "b", "c"]);
+});
+
+test("a reader that is behind in the middle of a run gets the rest of it as one", async () => {
+  const log = new EventLog(8192, 1 << 24, () => {});
+  delta(log, "I", "a", "b", "c");
+  const reader = log.read({ after: 0 });
+  assert.equal(textOf((await reader.next()).value!), "a");
+  delta(log, "I", "d");
+  for (let i = 0; i < 2000; i++) news(log, "m");
+  const { value } = await reader.next();
+  assert.deepEqual([value?.seq, value?.mergedTo, textOf(value!)], [2, 4, "bcd"]);
+});
+
+test("a run longer than the log may keep is forgotten by parts, and folded once", () => {
+  const texts: string[] = [];
+  const log = new EventLog(16, 1 << 20, (record) => void texts.push(...record.texts));
+  const run = Array.from({ length: 100 }, (_, i) => `${i},`);
+  delta(log, "I", ...run);
+  assert.equal(log.newest, 100);
+  assert.ok(log.newest - log.oldest + 1 <= 16);
+  for (let seq = log.oldest; seq <= log.newest;) {
+    const record = log.at(seq)!;
+    texts.push(...record.texts);
+    seq = record.seq + record.count;
+  }
+  assert.deepEqual(texts, run);
 });
