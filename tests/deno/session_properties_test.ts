@@ -10,7 +10,7 @@ import { CODEX_VERSIONS } from "../_codex.ts";
 import { DIALECTS, FakeServer, fakeTransport, type FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { inWorld } from "../real/_session_world.ts";
+import { inWorld, whenGone } from "../real/_session_world.ts";
 
 /** What a turn does. */
 const TURNS = ["answer", "fail", "hang", "command", "tool", "overload", "late"] as const;
@@ -327,6 +327,8 @@ for (const version of CODEX_VERSIONS) {
               patient,
               slowness: 10,
             });
+            // The commands of a codex that somebody killed end by themselves.
+            if (kill) { for (const left of world.running()) await whenGone(left); }
             assert.deepEqual(world.running(), []);
           },
         ),
