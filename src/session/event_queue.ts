@@ -25,10 +25,9 @@ export class EventQueue {
   /** Adds an event. */
   push(event: TurnEvent): void {
     if (this.#ended) return;
-    const reader = this.#waiting.shift();
-    if (reader !== undefined) return reader({ done: false, value: event });
-    if ("delta" in event && this.#events.length - this.#head > BEHIND && this.#merge(event)) return;
-    this.#settleTail();
+    if (this.#waiting.length > 0) return this.#waiting.shift()!({ done: false, value: event });
+    if (this.#events.length - this.#head > BEHIND && "delta" in event && this.#merge(event)) return;
+    if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
     this.#events.push(event);
   }
 

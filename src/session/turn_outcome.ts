@@ -15,6 +15,15 @@ export type ServerTurnStatus = Extract<TurnStatus, "completed" | "interrupted" |
 /** Receives the events of a turn; `null` where nobody listens, so that none is made. */
 export type EmitTurnEvent = ((event: TurnEvent) => void) | null;
 
+const DELTA_ITEM_TYPES: Readonly<Record<string, string>> = {
+  "item/agentMessage/delta": "agentMessage",
+  "item/commandExecution/outputDelta": "commandExecution",
+  "item/reasoning/summaryTextDelta": "reasoning",
+  "item/reasoning/textDelta": "reasoning",
+  "item/plan/delta": "plan",
+  "item/fileChange/outputDelta": "fileChange",
+};
+
 /**
  * One turn, from its messages. Feed it in order; it settles once, with the status in `turn/completed`. It does no
  * waiting and no sending.
@@ -52,29 +61,15 @@ export class TurnOutcome {
 
   /** Takes the next text of an item. */
   delta(method: string, itemId: string, delta: string, emit: EmitTurnEvent): void {
-    const { threadId, turnId } = this;
-    switch (method) {
-      case "item/agentMessage/delta":
-        this.items.grow(itemId, "agentMessage", delta);
-        return emit?.({ type: "assistantMessageDelta", threadId, turnId, itemId, delta });
-      case "item/commandExecution/outputDelta":
-        this.items.grow(itemId, "commandExecution", delta);
-        return emit?.({ type: "commandOutputDelta", threadId, turnId, itemId, delta });
-      case "item/reasoning/summaryTextDelta":
-        this.items.grow(itemId, "reasoning", delta);
-        return emit?.({ type: "reasoningDelta", threadId, turnId, itemId, delta, part: "summary" });
-      case "item/reasoning/textDelta":
-        this.items.grow(itemId, "reasoning", delta);
-        return emit?.({ type: "reasoningDelta", threadId, turnId, itemId, delta, part: "content" });
-      case "item/plan/delta":
-        this.items.grow(itemId, "plan", delta);
-        return this.#unknown(method, { itemId, delta }, emit);
-      case "item/fileChange/outputDelta":
-        this.items.grow(itemId, "fileChange", delta);
-        return this.#unknown(method, { itemId, delta }, emit);
-      default:
-        return this.#unknown(method, { itemId, delta }, emit);
-    }
+    this.deltas(method, itemId, [delta], emit);
+  }
+
+  /** Takes the next texts of an item. */
+  deltas(method: string, itemId: string, texts: readonly string[], emit: EmitTurnEvent): void {
+    const type = DELTA_ITEM_TYPES[method];
+    if (type !== undefined) this.items.grow(itemId, type, texts.join(""));
+    if (emit === null) return;
+    for (const text of texts) emit(this.#deltaEvent(method, itemId, text));
   }
 
   /** Takes any other message of the turn or its thread. */
@@ -137,6 +132,22 @@ export class TurnOutcome {
   /** The answer of a completed turn. */
   get answer(): string {
     return this.items.answer();
+  }
+
+  #deltaEvent(method: string, itemId: string, delta: string): TurnEvent {
+    const { threadId, turnId } = this;
+    switch (method) {
+      case "item/agentMessage/delta":
+        return { type: "assistantMessageDelta", threadId, turnId, itemId, delta };
+      case "item/commandExecution/outputDelta":
+        return { type: "commandOutputDelta", threadId, turnId, itemId, delta };
+      case "item/reasoning/summaryTextDelta":
+        return { type: "reasoningDelta", threadId, turnId, itemId, delta, part: "summary" };
+      case "item/reasoning/textDelta":
+        return { type: "reasoningDelta", threadId, turnId, itemId, delta, part: "content" };
+      default:
+        return { type: "unknown", threadId, turnId, method, params: { itemId, delta } };
+    }
   }
 
   #item(params: JsonObject, emit: EmitTurnEvent, completed: boolean): void {

@@ -163,9 +163,7 @@ export class TurnRun {
     this.#touched = true;
     const { outcome } = this;
     if (outcome === null || outcome.turnId !== turnId) return;
-    // Where nobody listens, the pieces need not be told apart.
-    if (this.#emit === null) return outcome.delta(method, itemId, texts.join(""), null);
-    for (const text of texts) outcome.delta(method, itemId, text, this.#emit);
+    outcome.deltas(method, itemId, texts, this.#emit === null ? null : this.#tell);
   }
 
   /** Takes any other news of the thread. */
@@ -222,6 +220,9 @@ export class TurnRun {
     }
     if (turn["status"] !== "inProgress") tell("turn/completed", { turn });
   }
+
+  /** Tells one of many events: a listener may end the turn in the middle of them. */
+  readonly #tell = (event: TurnEvent): void => this.#emit?.(event);
 
   get #emit(): EmitTurnEvent {
     const { emit } = this.#options;

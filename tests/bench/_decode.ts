@@ -49,10 +49,7 @@ export async function manualCore(): Promise<{ core: RuntimeCore; transport: Manu
 export function route(core: RuntimeCore, thread: string, emit: EmitTurnEvent): TurnOutcome {
   const outcome = new TurnOutcome(thread, TURN_ID, null);
   core.routes.add(thread, {
-    deltas: (head, texts) => {
-      if (emit === null) outcome.delta(head.method, head.itemId, texts.join(""), null);
-      else for (const text of texts) outcome.delta(head.method, head.itemId, text, emit);
-    },
+    deltas: (head, texts) => outcome.deltas(head.method, head.itemId, texts, emit),
     notification: (message) => outcome.apply(message.method, message.params, emit),
     oversize() {},
     connectionLost() {},
