@@ -259,12 +259,14 @@ export class Connection {
 
   /** In a flood hundreds of deltas of one item follow each other: they are handed on together. */
   #delta(head: DeltaHead, text: string, line: string): void {
-    if (this.#run?.head !== head) {
-      this.#endRun();
-      this.#run = { head, texts: [], lines: [] };
+    const run = this.#run;
+    if (run !== null && run.head === head) {
+      run.texts.push(text);
+      run.lines.push(line);
+      return;
     }
-    this.#run.texts.push(text);
-    this.#run.lines.push(line);
+    this.#endRun();
+    this.#run = { head, texts: [text], lines: [line] };
   }
 
   #endRun(): void {
