@@ -52,8 +52,9 @@ export async function flood({ rounds, quick }: Effort): Promise<Row[]> {
       ];
     }),
   ));
-  const whole = results.get("this library, for await")!.every(({ identical }) => identical);
-  if (!whole) throw new Error("text was lost");
+  if (!results.get("this library, for await")!.every(({ whole }) => whole)) {
+    throw new Error("text was lost");
+  }
   return [
     {
       id: "M6",
