@@ -50,7 +50,7 @@ interface Host {
  */
 export function hostProbe(): PermissionProbe {
   const name = runtimeName();
-  if (name === "deno") return denoProbe();
+  if (name === "deno") return denoProbe;
   if (name !== "node") return unrestrictedProbe;
   const { permission, versions } = (globalThis as unknown as Host).process ?? {};
   return permission === undefined
@@ -58,25 +58,23 @@ export function hostProbe(): PermissionProbe {
     : nodePermissionProbe(permission, versions?.["node"] ?? "");
 }
 
-function denoProbe(): PermissionProbe {
-  return {
-    enforcedBy: "deno",
-    // `--allow-read=/` leaves the nameless permission at "prompt" and grants the root.
-    read: (path) =>
-      path === undefined
-        ? ask({ name: "read" }) || ask({ name: "read", path: "/" })
-        : path !== "" && ask({ name: "read", path }),
-    write: (path) =>
-      path === undefined
-        ? ask({ name: "write" }) || ask({ name: "write", path: "/" })
-        : path !== "" && ask({ name: "write", path }),
-    net: (host) => ask(host === undefined ? { name: "net" } : { name: "net", host }),
-    run: (command) => ask(command === undefined ? { name: "run" } : { name: "run", command }),
-    env: (variable) => ask(variable === undefined ? { name: "env" } : { name: "env", variable }),
-    sys: () => ask({ name: "sys" }),
-    ffi: () => ask({ name: "ffi" }),
-  };
-}
+const denoProbe: PermissionProbe = {
+  enforcedBy: "deno",
+  // `--allow-read=/` leaves the nameless permission at "prompt" and grants the root.
+  read: (path) =>
+    path === undefined
+      ? ask({ name: "read" }) || ask({ name: "read", path: "/" })
+      : path !== "" && ask({ name: "read", path }),
+  write: (path) =>
+    path === undefined
+      ? ask({ name: "write" }) || ask({ name: "write", path: "/" })
+      : path !== "" && ask({ name: "write", path }),
+  net: (host) => ask(host === undefined ? { name: "net" } : { name: "net", host }),
+  run: (command) => ask(command === undefined ? { name: "run" } : { name: "run", command }),
+  env: (variable) => ask(variable === undefined ? { name: "env" } : { name: "env", variable }),
+  sys: () => ask({ name: "sys" }),
+  ffi: () => ask({ name: "ffi" }),
+};
 
 function ask(descriptor: Deno.PermissionDescriptor): boolean {
   try {

@@ -6,7 +6,8 @@ import { ConnectionClosedError, MessageTooLargeError } from "../errors.ts";
 import type { JsonValue } from "../json.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/transport.ts";
 import { decode, encodeError, encodeNotification, encodeRequest, encodeResult } from "./codec.ts";
-import { type DeltaHead, DeltaReader } from "./delta_reader.ts";
+import { DeltaReader } from "./delta_reader.ts";
+import { DeltaRun } from "./delta_run.ts";
 import type {
   RpcErrorObject,
   RpcId,
@@ -32,10 +33,10 @@ export interface OversizeMessage {
 
 /** Receives what the server says. No method may throw; each runs before the next line is read. */
 export interface ConnectionHandler {
-  /** Bytes came; what is told until the next call was in them. */
-  arrived(): void;
-  /** The next texts of an item, which came one after the other, and the lines that told them. */
-  deltas(head: DeltaHead, texts: readonly string[], lines: readonly string[]): void;
+  /** Bytes came, at this time on the clock of `performance.now()`; what is told until the next call was in them. */
+  arrived(at: number): void;
+  /** The next texts of an item. */
+  deltas(run: DeltaRun): void;
   /** News; `size` is the line's length. */
   notification(message: RpcNotification, size: number): void;
   /** A question. */
@@ -86,9 +87,10 @@ export class Connection {
   readonly #framer: LineFramer;
   readonly #deltas = new DeltaReader();
   /** Deltas of one item that have been read and not been told yet. */
-  #run: { head: DeltaHead; texts: string[]; lines: string[] } | null = null;
+  #run: DeltaRun | null = null;
   readonly #calls: PendingCalls;
   readonly #writer: CoalescingWriter;
+  #arrivedAt = 0;
   #closedWith: ConnectionClosedError | null = null;
   #closing: string | null = null;
   readonly #ended: Promise<void>;
@@ -115,8 +117,7 @@ export class Connection {
     );
     transport.start({
       bytes: (chunk) => {
-        this.bytesIn += chunk.length;
-        handler.arrived();
+        this.#arrived(chunk.length);
         this.#framer.push(chunk);
         this.#endRun();
       },
@@ -221,9 +222,15 @@ export class Connection {
     this.#writer.send(text);
   }
 
+  #arrived(bytes: number): void {
+    this.bytesIn += bytes;
+    // The clock is not asked for every message in them.
+    this.#arrivedAt = performance.now();
+    this.#handler.arrived(this.#arrivedAt);
+  }
+
   #text(message: string): void {
-    this.bytesIn += message.length;
-    this.#handler.arrived();
+    this.#arrived(message.length);
     const limit = this.#options.maxMessageBytes;
     if (message.length * 3 > limit) {
       const bytes = utf8Length(message);
@@ -234,21 +241,23 @@ export class Connection {
   }
 
   #line(block: string, start: number, end: number): void {
-    const deltas = this.#deltas;
-    const known = deltas.read(block, start, end);
-    const line = block.slice(start, end);
-    if (known) return this.#delta(deltas.head, deltas.text, line);
+    const textEnd = this.#deltas.read(block, start, end);
+    if (textEnd >= 0) return this.#delta(block, start, textEnd, end);
     this.#endRun();
+    this.#message(block.slice(start, end));
+  }
+
+  #message(line: string): void {
     const message = decode(line);
     switch (message.kind) {
       case "notification":
         if (message.params["delta"] !== undefined) {
-          deltas.learn(line, message.method, message.params);
+          this.#deltas.learn(line, message.method, message.params);
         }
         return this.#handler.notification(message, line.length);
       case "response":
         this.#handler.response(message, this.#calls.methodOf(message.id), line.length);
-        this.#calls.settle(message);
+        this.#calls.settle(message, this.#arrivedAt);
         return;
       case "request":
         return this.#handler.request(message, line.length);
@@ -258,22 +267,19 @@ export class Connection {
   }
 
   /** In a flood hundreds of deltas of one item follow each other: they are handed on together. */
-  #delta(head: DeltaHead, text: string, line: string): void {
-    const run = this.#run;
-    if (run !== null && run.head === head) {
-      run.texts.push(text);
-      run.lines.push(line);
-      return;
-    }
+  #delta(block: string, start: number, textEnd: number, end: number): void {
+    const { head } = this.#deltas;
+    if (this.#run?.extend(head, block, start, textEnd, end) === true) return;
     this.#endRun();
-    this.#run = { head, texts: [text], lines: [line] };
+    this.#run = new DeltaRun(head, block, start, [textEnd, end]);
   }
 
   #endRun(): void {
     const run = this.#run;
     if (run === null) return;
     this.#run = null;
-    this.#handler.deltas(run.head, run.texts, run.lines);
+    if (run.whole) return this.#handler.deltas(run);
+    for (let index = 0; index < run.length; index++) this.#message(run.line(index));
   }
 
   #tooLong(bytes: number, head: string, tail: string): void {

@@ -22,38 +22,38 @@ export interface DeltaHead {
 }
 
 const BRACE = 125;
+const BACKSLASH = 92;
 const COMMA = 44;
-const EMITTED = '"emittedAtMs":';
-/** The digits of a time in milliseconds, and the end of the message. */
+const QUOTE = 34;
+const LETTER_E = 101;
+const COLON = 58;
+const EMITTED = ',"emittedAtMs":';
+const COLON_AT = EMITTED.length - 1;
+/** With the digits of a time in milliseconds and the end of the message. */
 const LONGEST_EMITTED = EMITTED.length + 24;
 /** Threads whose heads are kept; a thousand sessions stream at once at most. */
 const MAX_THREADS = 2048;
 /** Items of one thread that stream at once, such as the outputs of several commands. */
 const MAX_ITEMS = 4;
 
-/** Learns the heads of delta lines, and reads the lines that begin with one. */
+/** Learns the heads of delta lines, and recognises the lines that begin with one. */
 export class DeltaReader {
   /** Whose text it is; set by {@linkcode read}. */
   head: DeltaHead = { method: "", threadId: "", turnId: "", itemId: "", text: "" };
-  /** The text; set by {@linkcode read}. */
-  text = "";
   readonly #heads: Map<string, DeltaHead[]> = new Map();
   /** Where the thread's id stands in lines of the newest head. */
   #idStart = 0;
   #idEnd = 0;
 
   /**
-   * Reads the line that stands in `block` from `start` to `end` into `head` and `text`; `false` when it is anything but
-   * the next delta of a known item.
+   * Recognises the line that stands in `block` from `start` to `end`: sets `head`, and returns where the text ends that
+   * begins after it. Returns -1 when the line is anything but the next delta of a known item.
    */
-  read(block: string, start: number, end: number): boolean {
+  read(block: string, start: number, end: number): number {
     const head = this.#find(block, start);
-    if (head === null) return false;
-    const text = readText(block, start + head.text.length, end);
-    if (text === null) return false;
+    if (head === null) return -1;
     this.head = head;
-    this.text = text;
-    return true;
+    return endOfText(block, start + head.text.length, end);
   }
 
   /** Remembers the head of a delta that was parsed, if its line is written the way the server writes them. */
@@ -90,13 +90,24 @@ export class DeltaReader {
   }
 }
 
-/** The text that begins at `from` in a line that ends at `end`; `null` when the line goes on as no delta does. */
-function readText(block: string, from: number, end: number): string | null {
-  const quote = block.indexOf('"', from);
-  const text = block.slice(from, quote);
-  if (!text.includes("\\")) return endsLikeDelta(block, quote, end) ? text : null;
-  const last = block.lastIndexOf('"}', end);
-  return endsLikeDelta(block, last, end) ? unescape(block.slice(from - 1, last + 1)) : null;
+/** The text that stands in a line as `literal`, or in several lines as its parts; `null` when it is damaged. */
+export function unescaped(literal: string): string | null {
+  if (!literal.includes("\\")) return literal;
+  try {
+    return JSON.parse(`"${literal}"`);
+  } catch {
+    return null;
+  }
+}
+
+/** Where the text ends that begins at `from` in a line that ends at `end`; -1 when it goes on as no delta does. */
+function endOfText(block: string, from: number, end: number): number {
+  let quote = block.indexOf('"', from);
+  if (block.charCodeAt(quote - 1) === BACKSLASH) {
+    quote = block.lastIndexOf('"}', end);
+    if (quote < from || unescaped(block.slice(from, quote)) === null) return -1;
+  }
+  return endsLikeDelta(block, quote, end) ? quote : -1;
 }
 
 /** After the text: the end of `params`, and nothing else but the time of emission. */
@@ -104,20 +115,13 @@ function endsLikeDelta(block: string, quote: number, end: number): boolean {
   const rest = quote + 2;
   if (quote < 0 || rest >= end || block.charCodeAt(quote + 1) !== BRACE) return false;
   if (block.charCodeAt(rest) === BRACE) return rest + 1 === end;
-  return block.charCodeAt(rest) === COMMA && block.startsWith(EMITTED, rest + 1) &&
+  // Known by some of its characters: comparing all of them takes a tenth of the time of the whole line.
+  return block.charCodeAt(rest) === COMMA && block.charCodeAt(rest + 1) === QUOTE &&
+    block.charCodeAt(rest + 2) === LETTER_E && block.charCodeAt(rest + COLON_AT) === COLON &&
     block.charCodeAt(end - 1) === BRACE && end - rest < LONGEST_EMITTED;
 }
 
 /** Like `startsWith`, which compares long texts character by character on V8. */
 function standsAt(block: string, start: number, text: string): boolean {
   return block.slice(start, start + text.length) === text;
-}
-
-function unescape(literal: string): string | null {
-  try {
-    const text: unknown = JSON.parse(literal);
-    return typeof text === "string" ? text : null;
-  } catch {
-    return null;
-  }
 }

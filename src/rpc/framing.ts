@@ -176,19 +176,20 @@ function firstNonAscii(bytes: Uint8Array, from: number): number {
     if (bytes[i]! > 0x7f) return i;
     i++;
   }
-  const words = ((end - i) >> 4) << 2;
+  const words = ((end - i) >> 5) << 3;
   if (words > 0) {
     const view = new Int32Array(bytes.buffer, bytes.byteOffset + i, words);
     let w = 0;
-    while (
-      w < words && ((view[w]! | view[w + 1]! | view[w + 2]! | view[w + 3]!) & HIGH_BITS) === 0
-    ) {
-      w += 4;
-    }
+    while (w < words && (eightWords(view, w) & HIGH_BITS) === 0) w += 8;
     i += w << 2;
   }
   while (i < end && bytes[i]! <= 0x7f) i++;
   return i;
+}
+
+function eightWords(view: Int32Array, w: number): number {
+  return view[w]! | view[w + 1]! | view[w + 2]! | view[w + 3]! |
+    view[w + 4]! | view[w + 5]! | view[w + 6]! | view[w + 7]!;
 }
 
 function join(parts: readonly Uint8Array[], bytes: number): Uint8Array {

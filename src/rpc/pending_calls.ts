@@ -135,15 +135,15 @@ export class PendingCalls {
     });
   }
 
-  /** Takes an answer; `false` when nothing waits for it. */
-  settle(response: RpcResponse): boolean {
+  /** Takes an answer that came now, or at a known time; `false` when nothing waits for it. */
+  settle(response: RpcResponse, now: number = performance.now()): boolean {
     const call = typeof response.id === "number" ? this.#inFlight.get(response.id) : undefined;
     if (call === undefined) return false;
     this.#inFlight.delete(call.id);
     const error = response.error;
     if (error === null) {
       this.#finish(call);
-      this.onLatency?.(performance.now() - call.sentAt);
+      this.onLatency?.(now - call.sentAt);
       call.options.onResult?.(response.result);
       call.resolve(response.result);
     } else if (error.code === OVERLOADED && call.tries < MAX_TRIES) {
@@ -152,7 +152,7 @@ export class PendingCalls {
       this.#finish(call);
       call.reject(new RpcError(call.method, error.code, error.message, error.data));
     }
-    this.#pump();
+    this.#pump(now);
     return true;
   }
 
@@ -211,12 +211,12 @@ export class PendingCalls {
     }
   }
 
-  #pump(): void {
+  #pump(now: number = performance.now()): void {
     while (this.#queueHead < this.#queue.length && this.#inFlight.size < this.#window) {
       const call = this.#queue[this.#queueHead++]!;
       if (call.settled) continue;
       this.#leaveQueue(call);
-      this.#start(call, performance.now());
+      this.#start(call, now);
     }
     // A queue that never runs empty must not keep what it has let go.
     if (this.#queueHead > 64 && this.#queueHead * 2 > this.#queue.length) {

@@ -7,7 +7,7 @@ import type { ApprovalAudit } from "../approvals/types.ts";
 import { ConnectionClosedError } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { Connection, type ConnectionHandler, type OversizeMessage } from "../rpc/connection.ts";
-import type { DeltaHead } from "../rpc/delta_reader.ts";
+import type { DeltaRun } from "../rpc/delta_run.ts";
 import type { RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
 import type { CallOptions } from "../rpc/pending_calls.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
@@ -17,13 +17,11 @@ import { closedBecause, type PlannedRestart, RestartLoop } from "./_restart_loop
 import type { RuntimeConfig } from "./config.ts";
 import type { EventLog } from "./event_log.ts";
 import { handshake, type ServerInfo } from "./handshake.ts";
-import { deltaOf, headOf } from "./message_head.ts";
+import { deltaOf, MessageHead } from "./message_head.ts";
 import { MetricsCounter } from "./metrics.ts";
 import { SinkPump } from "./sink_pump.ts";
 import type { StateProjection } from "./state.ts";
 import { ThreadRoutes } from "./thread_routes.ts";
-
-export { coreOf, setCore } from "./_core_of.ts";
 
 /** What the connection is doing. */
 export type ConnectionState = "starting" | "running" | "restarting" | "closed";
@@ -90,7 +88,7 @@ export class RuntimeCore implements ConnectionHandler {
   #ended: TransportCloseReport = NEVER_STARTED;
   #restoring: Promise<void> = Promise.resolve();
   #shutdown: Promise<ShutdownReport> | null = null;
-  /** When the bytes came that are being read: the clock is not asked for every message in them. */
+  /** When the bytes came that are being read. */
   #arrivedAt = 0;
   #arrivedDate = 0;
   /** The account's limits as last told; failed turns take their reset time from it. */
@@ -283,25 +281,23 @@ export class RuntimeCore implements ConnectionHandler {
 
   // What the server says. Each method runs before the next line is read.
 
-  arrived(): void {
-    this.#arrivedAt = performance.now();
+  arrived(at: number): void {
+    this.#arrivedAt = at;
     this.#arrivedDate = Date.now();
   }
 
-  deltas(head: DeltaHead, texts: readonly string[], lines: readonly string[]): void {
-    const size = lines.reduce((sum, line) => sum + line.length, 0);
-    this.metrics.received(size, this.#arrivedAt, lines.length);
-    this.log.appendDeltas(head, texts, lines, size, this.#arrivedDate);
-    this.routes.get(head.threadId)?.deltas(head, texts);
+  deltas(run: DeltaRun): void {
+    this.metrics.received(run.size, this.#arrivedAt, run.length);
+    this.log.appendDeltas(run, this.#arrivedDate);
+    this.routes.get(run.head.threadId)?.deltas(run);
   }
 
   notification(message: RpcNotification, size: number): void {
     this.metrics.received(size, this.#arrivedAt);
-    const head = headOf(message.method, undefined, message.params);
+    const head = new MessageHead(message.method, undefined, message.params);
     const delta = deltaOf(message, head);
-    const text = delta === null ? "" : message.params["delta"] as string;
     const at = this.#arrivedDate;
-    this.log.append("inbound", "notification", head, message.raw, size, at, delta, text);
+    this.log.append("inbound", "notification", head, message.raw, size, at, delta);
     const threadId = head.threadId;
     if (message.method === "serverRequest/resolved") {
       const id = message.params["requestId"];
@@ -324,8 +320,8 @@ export class RuntimeCore implements ConnectionHandler {
   request(message: RpcRequest, size: number): void {
     this.metrics.received(size, this.#arrivedAt);
     const connection = this.#connection;
-    const head = headOf(message.method, message.id, message.params);
-    this.log.append("inbound", "serverRequest", head, message.raw, size);
+    const head = new MessageHead(message.method, message.id, message.params);
+    this.log.append("inbound", "serverRequest", head, message.raw, size, this.#arrivedDate);
     this.approvals.handle({
       rpcId: message.id,
       method: message.method,
@@ -340,13 +336,8 @@ export class RuntimeCore implements ConnectionHandler {
   response(message: RpcResponse, method: string | undefined, size: number): void {
     this.metrics.received(size, this.#arrivedAt);
     if (method === undefined) this.metrics.unmatched++;
-    this.log.append(
-      "inbound",
-      "response",
-      headOf(method, message.id, message.result),
-      message.raw,
-      size,
-    );
+    const head = new MessageHead(method, message.id, message.result);
+    this.log.append("inbound", "response", head, message.raw, size, this.#arrivedDate);
   }
 
   malformed(reason: string, size: number): void {
@@ -379,7 +370,7 @@ export class RuntimeCore implements ConnectionHandler {
     this.metrics.sent(size);
     const body = message as JsonObject;
     const id = body["id"] as number | string | undefined;
-    const head = headOf(body["method"] as string | undefined, id, body["params"]);
+    const head = new MessageHead(body["method"] as string | undefined, id, body["params"]);
     this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
   }
 
@@ -441,7 +432,7 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   #audit(audit: ApprovalAudit): void {
-    const head = headOf(audit.method, undefined, {
+    const head = new MessageHead(audit.method, undefined, {
       threadId: audit.threadId ?? undefined,
       turnId: audit.turnId ?? undefined,
       itemId: audit.itemId ?? undefined,

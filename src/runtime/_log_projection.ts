@@ -1,7 +1,7 @@
 /** The state projection of a log: folded when somebody looks, or when a message leaves the log. */
 import type { JsonObject } from "../json.ts";
 import type { StateLimits } from "./config.ts";
-import { EventLog, type LogRecord } from "./event_log.ts";
+import { deltaText, EventLog, type LogRecord } from "./event_log.ts";
 import { StateProjection } from "./state.ts";
 
 /** A log, and what its messages add up to. */
@@ -32,7 +32,7 @@ export class ProjectedLog {
   #fold(record: LogRecord): void {
     this.#folded = record.seq + record.count - 1;
     if (record.delta !== null) {
-      return this.#projection.applyDelta(record.delta, record.texts.join(""));
+      return this.#projection.applyDelta(record.delta, deltaText(record));
     }
     const counts = record.direction === "inbound" || record.kind === "connection";
     if (!counts || typeof record.body !== "object" || record.body === null) return;

@@ -15,7 +15,7 @@ import {
   runtimeName,
 } from "../transport/_platform.ts";
 import { locateCodex } from "../transport/locate_codex.ts";
-import { coreOf } from "./_core.ts";
+import { coreOf } from "./_core_of.ts";
 import type {
   DiagnosedCodex,
   DiagnosedDrift,

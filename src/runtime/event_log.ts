@@ -4,6 +4,7 @@
  */
 import type { JsonObject, JsonValue } from "../json.ts";
 import type { DeltaHead } from "../rpc/delta_reader.ts";
+import type { DeltaRun } from "../rpc/delta_run.ts";
 import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
 
 /** What a reader wants to see. All given conditions must hold. */
@@ -42,15 +43,13 @@ export interface LogRecord {
   readonly direction: EventDirection;
   readonly kind: EventKind;
   readonly head: RecordHead;
-  /** The message; undefined for a run, which is kept as lines. */
+  /** The message; undefined for a run of deltas. */
   readonly body: JsonValue | undefined;
   readonly size: number;
   /** Set for text deltas: whose they are. */
   readonly delta: DeltaHead | null;
-  /** The texts of deltas. */
-  readonly texts: readonly string[];
-  /** The lines of deltas that were not decoded. */
-  readonly lines: readonly string[];
+  /** The deltas, as far as they were not decoded. */
+  readonly run: DeltaRun | null;
 }
 
 /** Records behind which a reader gets deltas merged. */
@@ -60,7 +59,6 @@ const MAX_MERGE = 4096;
 
 /** Longest run that is kept as one record: a part of the log, so that it forgets by parts. */
 const LONGEST_RUN = 1024;
-const NONE: readonly string[] = [];
 
 /** A bounded, numbered log with any number of readers; none of them slows the writer or another one. */
 export class EventLog {
@@ -111,42 +109,19 @@ export class EventLog {
     size: number,
     at: number = Date.now(),
     delta: DeltaHead | null = null,
-    text = "",
   ): number {
-    const texts = delta === null ? NONE : [text];
     const seq = this.#next;
-    this.#add({ seq, count: 1, at, direction, kind, head, body, size, delta, texts, lines: NONE });
+    this.#add({ seq, count: 1, at, direction, kind, head, body, size, delta, run: null });
     return seq;
   }
 
   /** Adds deltas of one item that came one after the other. */
-  appendDeltas(
-    head: DeltaHead,
-    texts: readonly string[],
-    lines: readonly string[],
-    size: number,
-    at: number,
-  ): void {
-    const count = texts.length;
-    if (count > this.#longestRun) {
-      const half = count >> 1;
-      this.appendDeltas(head, texts.slice(0, half), lines.slice(0, half), size >> 1, at);
-      this.appendDeltas(head, texts.slice(half), lines.slice(half), size - (size >> 1), at);
-      return;
+  appendDeltas(run: DeltaRun, at: number): void {
+    const longest = this.#longestRun;
+    if (run.length <= longest) return this.#addRun(run, at);
+    for (let from = 0; from < run.length; from += longest) {
+      this.#addRun(run.part(from, from + longest), at);
     }
-    this.#add({
-      seq: this.#next,
-      count,
-      at,
-      direction: "inbound",
-      kind: "notification",
-      head,
-      body: undefined,
-      size,
-      delta: head,
-      texts,
-      lines,
-    });
   }
 
   /** The record that holds the message with this number, while it is kept. */
@@ -181,6 +156,22 @@ export class EventLog {
   /** Settles when something has been added, or the log was closed. */
   changed(wake: () => void): void {
     this.#waiting.push(wake);
+  }
+
+  #addRun(run: DeltaRun, at: number): void {
+    const { head, length, size } = run;
+    this.#add({
+      seq: this.#next,
+      count: length,
+      at,
+      direction: "inbound",
+      kind: "notification",
+      head,
+      body: undefined,
+      size,
+      delta: head,
+      run,
+    });
   }
 
   #add(record: LogRecord): void {
@@ -279,14 +270,14 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
   #merged(first: LogRecord): EventEnvelope {
     const log = this.#log;
     const from = this.#cursor;
-    const texts = first.texts.slice(from - first.seq);
+    const texts = textsOf(first).slice(from - first.seq);
     let last = endOf(first) - 1;
     this.#cursor = last + 1;
     while (this.#cursor <= log.newest && texts.length < MAX_MERGE) {
       const record = log.at(this.#cursor)!;
       if (this.#wants(record)) {
         if (record.delta === null || !sameItem(record.delta, first.delta!)) break;
-        texts.push(...record.texts);
+        texts.push(...textsOf(record));
         last = endOf(record) - 1;
       }
       this.#cursor = endOf(record);
@@ -380,13 +371,24 @@ class MergedEnvelope extends Envelope {
   }
 }
 
+/** The texts of a record of deltas. */
+function textsOf(record: LogRecord): string[] {
+  return record.run === null ? [deltaText(record)] : record.run.texts();
+}
+
+/** All text of a record of deltas. */
+export function deltaText({ run, body }: LogRecord): string {
+  if (run !== null) return run.joined();
+  return (body as { params: { delta: string } }).params.delta;
+}
+
 /** The message of a record; the parts of a delta's line that nobody looked at may be damaged. */
-function decode({ body, delta, texts, lines }: LogRecord, index: number): JsonValue {
-  if (lines.length === 0) return body ?? null;
+function decode({ body, run }: LogRecord, index: number): JsonValue {
+  if (run === null) return body ?? null;
   try {
-    return JSON.parse(lines[index]!);
+    return JSON.parse(run.line(index));
   } catch {
-    return deltaMessage(delta!, texts[index]!);
+    return deltaMessage(run.head, run.text(index));
   }
 }
 

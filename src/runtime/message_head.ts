@@ -7,20 +7,39 @@ import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 import type { RecordHead } from "./event_log.ts";
 
-/** Finds the ids that a message names, in the places where the versions of codex put them. */
-export function headOf(
-  method: string | undefined,
-  rpcId: number | string | undefined,
-  body: JsonValue | undefined,
-): RecordHead {
-  if (!isJsonObject(body)) return { method, rpcId };
-  return {
-    method,
-    rpcId,
-    threadId: text(body, "threadId") ?? idOf(body, "thread") ?? text(body, "conversationId"),
-    turnId: text(body, "turnId") ?? idOf(body, "turn"),
-    itemId: text(body, "itemId") ?? idOf(body, "item") ?? text(body, "callId"),
-  };
+/** The ids that a message names, looked for when somebody asks, in the places where the versions of codex put them. */
+export class MessageHead implements RecordHead {
+  readonly method: string | undefined;
+  readonly rpcId: number | string | undefined;
+  readonly #body: JsonObject | null;
+
+  /** Begins with the parameters or the result of a message. */
+  constructor(
+    method: string | undefined,
+    rpcId: number | string | undefined,
+    body: JsonValue | undefined,
+  ) {
+    this.method = method;
+    this.rpcId = rpcId;
+    this.#body = isJsonObject(body) ? body : null;
+  }
+
+  get threadId(): string | undefined {
+    const body = this.#body;
+    if (body === null) return undefined;
+    return text(body, "threadId") ?? idOf(body, "thread") ?? text(body, "conversationId");
+  }
+
+  get turnId(): string | undefined {
+    const body = this.#body;
+    return body === null ? undefined : text(body, "turnId") ?? idOf(body, "turn");
+  }
+
+  get itemId(): string | undefined {
+    const body = this.#body;
+    if (body === null) return undefined;
+    return text(body, "itemId") ?? idOf(body, "item") ?? text(body, "callId");
+  }
 }
 
 /** A delta that had to be decoded merges like the others, unless it tells more than its text. */

@@ -3,14 +3,8 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import type { CallOptions } from "../rpc/pending_calls.ts";
-import {
-  type ConnectionState,
-  coreOf,
-  RuntimeCore,
-  setCore,
-  type ShutdownReport,
-} from "./_core.ts";
+import { type ConnectionState, RuntimeCore, type ShutdownReport } from "./_core.ts";
+import { coreOf, setCore } from "./_core_of.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { EventEnvelope } from "./event_envelope.ts";
 import type { EventFilter } from "./event_log.ts";
@@ -87,12 +81,7 @@ export class Runtime implements AsyncDisposable {
     } catch (error) {
       return Promise.reject(error);
     }
-    const { signal, timeoutMs } = options;
-    const call: CallOptions = {
-      ...(signal === undefined ? {} : { signal }),
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    };
-    return core.call(method, params, call);
+    return core.call(method, params, options);
   }
 
   /** Tells the server something that wants no answer. */

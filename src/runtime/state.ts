@@ -45,7 +45,8 @@ export interface DeltaKey {
 /** Text of one item that is not folded in yet. */
 interface HeldText {
   readonly key: DeltaKey;
-  text: string;
+  length: number;
+  readonly pieces: string[];
 }
 
 /** Characters of text held back before they are folded in. */
@@ -106,20 +107,20 @@ export class StateProjection {
   /** Folds in the next text of an item. */
   applyDelta(head: DeltaKey, delta: string): void {
     const growing = this.#growing;
-    if (growing !== null && growing.key === head && growing.text.length < HELD_CHARACTERS) {
+    if (growing !== null && growing.key === head && growing.length < HELD_CHARACTERS) {
       return this.#grow(growing, delta);
     }
     this.#snapshot = null;
     const held = this.#held.get(head.threadId);
     if (held !== undefined) {
-      if (sameItem(held.key, head) && held.text.length < HELD_CHARACTERS) {
+      if (sameItem(held.key, head) && held.length < HELD_CHARACTERS) {
         this.#growing = held;
         return this.#grow(held, delta);
       }
       this.#fold(head.threadId);
     }
     if (this.#held.size >= HELD_THREADS) this.#foldAll();
-    const fresh = { key: head, text: "" };
+    const fresh = { key: head, length: 0, pieces: [] };
     this.#growing = fresh;
     this.#held.set(head.threadId, fresh);
     this.#grow(fresh, delta);
@@ -144,7 +145,8 @@ export class StateProjection {
   }
 
   #grow(held: HeldText, delta: string): void {
-    held.text += delta;
+    held.length += delta.length;
+    held.pieces.push(delta);
     this.#heldCharacters += delta.length;
     if (this.#heldCharacters > HELD_IN_ALL) this.#foldAll();
   }
@@ -157,10 +159,10 @@ export class StateProjection {
     const held = this.#held.get(threadId);
     if (held === undefined) return;
     this.#held.delete(threadId);
-    this.#heldCharacters -= held.text.length;
+    this.#heldCharacters -= held.length;
     if (this.#growing === held) this.#growing = null;
     const { method, turnId, itemId } = held.key;
-    const delta = { method, turnId, itemId, delta: held.text, index: null };
+    const delta = { method, turnId, itemId, delta: held.pieces.join(""), index: null };
     this.#put(
       threadId,
       growThread(this.#threads.get(threadId) ?? newThread(threadId), delta, this.#bounds),

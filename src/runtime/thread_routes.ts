@@ -3,14 +3,14 @@
  * @module
  */
 import type { ConnectionClosedError } from "../errors.ts";
-import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
+import type { DeltaRun } from "../rpc/delta_run.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 
 /** Listens to one thread. Methods run on the read loop: they must be quick, and must not throw. */
 export interface ThreadRoute {
   /** The next texts of an item. */
-  deltas(head: DeltaHead, texts: readonly string[]): void;
+  deltas(run: DeltaRun): void;
   /** Any other news of the thread. */
   notification(message: RpcNotification): void;
   /** News of the thread was too large to be read. */

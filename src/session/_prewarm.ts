@@ -1,5 +1,5 @@
 /** Initialised servers that wait for their client. */
-import { coreOf } from "../runtime/_core.ts";
+import { coreOf } from "../runtime/_core_of.ts";
 import type { ClientConfig } from "../runtime/config.ts";
 import { Runtime } from "../runtime/runtime.ts";
 import { abortable } from "./_abortable.ts";

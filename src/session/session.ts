@@ -364,7 +364,7 @@ export class Session implements AsyncDisposable {
     const threadId = this.#threadId;
     this.#unroute.push(
       core.routes.add(threadId, {
-        deltas: (head, texts) => this.#current?.deltas(head, texts),
+        deltas: (run) => this.#current?.deltas(run),
         notification: (message: RpcNotification) => this.#notification(message),
         oversize: (message: OversizeMessage) => this.#current?.oversize(message),
         connectionLost: (error, restarting) => this.#lost(error, restarting),

@@ -3,6 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { DeltaRun } from "../rpc/delta_run.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
 import { fileChanges, TurnItems } from "./turn_items.ts";
@@ -59,17 +60,12 @@ export class TurnOutcome {
     this.#threadTotal = threadTotal;
   }
 
-  /** Takes the next text of an item. */
-  delta(method: string, itemId: string, delta: string, emit: EmitTurnEvent): void {
-    this.deltas(method, itemId, [delta], emit);
-  }
-
   /** Takes the next texts of an item. */
-  deltas(method: string, itemId: string, texts: readonly string[], emit: EmitTurnEvent): void {
-    const type = DELTA_ITEM_TYPES[method];
-    if (type !== undefined) this.items.grow(itemId, type, texts.join(""));
+  deltas(run: DeltaRun, emit: EmitTurnEvent): void {
+    const { method, itemId } = run.head;
+    this.#grow(method, itemId, run.joined());
     if (emit === null) return;
-    for (const text of texts) emit(this.#deltaEvent(method, itemId, text));
+    for (let i = 0; i < run.length; i++) emit(this.#deltaEvent(method, itemId, run.text(i)));
   }
 
   /** Takes any other message of the turn or its thread. */
@@ -122,7 +118,8 @@ export class TurnOutcome {
       default: {
         const { itemId, delta } = params;
         if (typeof itemId === "string" && typeof delta === "string") {
-          return this.delta(method, itemId, delta, emit);
+          this.#grow(method, itemId, delta);
+          return emit?.(this.#deltaEvent(method, itemId, delta));
         }
         return this.#unknown(method, params, emit);
       }
@@ -132,6 +129,11 @@ export class TurnOutcome {
   /** The answer of a completed turn. */
   get answer(): string {
     return this.items.answer();
+  }
+
+  #grow(method: string, itemId: string, text: string): void {
+    const type = DELTA_ITEM_TYPES[method];
+    if (type !== undefined) this.items.grow(itemId, type, text);
   }
 
   #deltaEvent(method: string, itemId: string, delta: string): TurnEvent {

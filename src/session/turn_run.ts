@@ -10,7 +10,7 @@ import {
 } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
-import type { DeltaHead } from "../rpc/delta_reader.ts";
+import type { DeltaRun } from "../rpc/delta_run.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
 import type { RuntimeCore } from "../runtime/_core.ts";
 import { stopTurn } from "./_stop_turn.ts";
@@ -159,11 +159,11 @@ export class TurnRun {
   }
 
   /** Takes the next texts of an item. */
-  deltas({ method, turnId, itemId }: DeltaHead, texts: readonly string[]): void {
+  deltas(run: DeltaRun): void {
     this.#touched = true;
     const { outcome } = this;
-    if (outcome === null || outcome.turnId !== turnId) return;
-    outcome.deltas(method, itemId, texts, this.#emit === null ? null : this.#tell);
+    if (outcome === null || outcome.turnId !== run.head.turnId) return;
+    outcome.deltas(run, this.#emit === null ? null : this.#tell);
   }
 
   /** Takes any other news of the thread. */

@@ -49,7 +49,7 @@ export async function manualCore(): Promise<{ core: RuntimeCore; transport: Manu
 export function route(core: RuntimeCore, thread: string, emit: EmitTurnEvent): TurnOutcome {
   const outcome = new TurnOutcome(thread, TURN_ID, null);
   core.routes.add(thread, {
-    deltas: (head, texts) => outcome.deltas(head.method, head.itemId, texts, emit),
+    deltas: (run) => outcome.deltas(run, emit),
     notification: (message) => outcome.apply(message.method, message.params, emit),
     oversize() {},
     connectionLost() {},

@@ -28,8 +28,8 @@ function connect(
   server.onLine((line) => void received.push(JSON.parse(line)));
   const handler: ConnectionHandler = {
     arrived: () => {},
-    deltas: (head, texts) => {
-      for (const text of texts) heard.push(["delta", head.itemId, text]);
+    deltas: (run) => {
+      for (const text of run.texts()) heard.push(["delta", run.head.itemId, text]);
     },
     notification: ({ method }) => void heard.push(["notification", method]),
     request: ({ id, method }) => void heard.push(["request", id, method]),
@@ -74,6 +74,32 @@ test("deltas are cut out of their lines once the item is known", async () => {
     ["notification", "item/agentMessage/delta"],
     ["delta", "I", "two"],
     ["delta", "I", "three"],
+  ]);
+  await connection.close("done", 0);
+});
+
+test("deltas that come together are told together, but for damaged ones", async () => {
+  const { connection, server, heard } = connect();
+  const line = (delta: string, itemId = "I") =>
+    `{"method":"item/agentMessage/delta","params":{"threadId":"T","turnId":"U",` +
+    `"itemId":"${itemId}","delta":"${delta}"}}\n`;
+  const call = connection.call("x", {});
+  const send = (...lines: string[]) => server.sendBytes(new TextEncoder().encode(lines.join("")));
+  send(line("known"), line("known too", "J"));
+  send(line("a"), line("b\\n"), line("c", "J"), line("d"), "\n", line("e"), line("é"));
+  send(line("before"), line("\\q"), line("after"));
+  send('{"id":1,"result":null}\n');
+  await call;
+  const method = "item/agentMessage/delta";
+  assert.deepEqual(heard.slice(1, -1), [
+    ["notification", method],
+    ["notification", method],
+    ...["a", "b\n"].map((text) => ["delta", "I", text]),
+    ["delta", "J", "c"],
+    ...["d", "e", "é"].map((text) => ["delta", "I", text]),
+    ["notification", method],
+    ["malformed", "not JSON"],
+    ["notification", method],
   ]);
   await connection.close("done", 0);
 });

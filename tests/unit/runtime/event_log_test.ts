@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
-import type { DeltaHead } from "../../../src/rpc/delta_reader.ts";
 import type { EventEnvelope } from "../../../src/runtime/event_envelope.ts";
 import { type EventFilter, EventLog } from "../../../src/runtime/event_log.ts";
+import { deltaRun } from "../../_delta_run.ts";
 import { test } from "../../_harness.ts";
 
 interface Ids {
@@ -16,16 +16,7 @@ function news(log: EventLog, method: string, ids: Ids = {}, size = 10): number {
 }
 
 function delta(log: EventLog, itemId: string, ...texts: string[]): void {
-  const method = "item/agentMessage/delta";
-  const ids = { threadId: "T", turnId: "U", itemId };
-  const lines = texts.map((text) => JSON.stringify({ method, params: { ...ids, delta: text } }));
-  const head: DeltaHead = {
-    method,
-    ...ids,
-    text: lines[0]!.slice(0, lines[0]!.indexOf(texts[0]!)),
-  };
-  const size = lines.reduce((sum, line) => sum + line.length, 0);
-  log.appendDeltas(head, texts, lines, size, Date.now());
+  log.appendDeltas(deltaRun(texts, { itemId }), Date.now());
 }
 
 async function all(log: EventLog, filter: EventFilter = { after: 0 }): Promise<EventEnvelope[]> {
@@ -273,14 +264,14 @@ test("a reader that is behind in the middle of a run gets the rest of it as one"
 
 test("a run longer than the log may keep is forgotten by parts, and folded once", () => {
   const texts: string[] = [];
-  const log = new EventLog(16, 1 << 20, (record) => void texts.push(...record.texts));
+  const log = new EventLog(16, 1 << 20, ({ run }) => void texts.push(...run!.texts()));
   const run = Array.from({ length: 100 }, (_, i) => `${i},`);
   delta(log, "I", ...run);
   assert.equal(log.newest, 100);
   assert.ok(log.newest - log.oldest + 1 <= 16);
   for (let seq = log.oldest; seq <= log.newest;) {
     const record = log.at(seq)!;
-    texts.push(...record.texts);
+    texts.push(...record.run!.texts());
     seq = record.seq + record.count;
   }
   assert.deepEqual(texts, run);

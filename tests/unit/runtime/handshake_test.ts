@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { IncompatibleVersionError } from "../../../src/errors.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import { initializeParams, readServerInfo } from "../../../src/runtime/handshake.ts";
-import { headOf } from "../../../src/runtime/message_head.ts";
+import { MessageHead } from "../../../src/runtime/message_head.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, recorded, recordedResult, scenarios, transcript } from "../../_transcripts.ts";
 
@@ -63,7 +63,7 @@ test("initialize silences the legacy duplicates by name, and what the caller wan
   for (const name of legacy) assert.ok(names.includes(name), `${name} is sent twice`);
 });
 
-test("headOf() finds the ids in the places where the versions of codex put them", () => {
+test("MessageHead finds the ids in the places where the versions of codex put them", () => {
   const table: [unknown, Record<string, string>][] = [
     [{ threadId: "T", turnId: "U", itemId: "I" }, { threadId: "T", turnId: "U", itemId: "I" }],
     [{ threadId: "T", turn: { id: "U" } }, { threadId: "T", turnId: "U" }],
@@ -80,7 +80,7 @@ test("headOf() finds the ids in the places where the versions of codex put them"
     [[1], {}],
   ];
   for (const [body, expected] of table) {
-    const head = headOf("m", 0, body as null);
+    const head = new MessageHead("m", 0, body as null);
     assert.equal(head.method, "m");
     assert.equal(head.rpcId, 0);
     for (const key of ["threadId", "turnId", "itemId"] as const) {

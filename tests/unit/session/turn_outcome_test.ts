@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { TurnEvent } from "../../../src/session/turn_event.ts";
 import { TurnOutcome } from "../../../src/session/turn_outcome.ts";
+import { deltaRun } from "../../_delta_run.ts";
 import { test } from "../../_harness.ts";
 import { type Dialect, DIALECTS, type Message, transcript } from "../../_transcripts.ts";
 
@@ -143,17 +144,17 @@ test("a failed turn without an error takes the last one that was not retried", (
 test("text comes from the completed item, whatever deltas were lost", () => {
   const { it, apply, events } = outcome();
   apply("item/started", message("m", ""));
-  it.delta("item/agentMessage/delta", "m", "Hel", (e) => void events.push(e));
+  it.deltas(deltaRun(["H", "el"], { itemId: "m" }), (e) => void events.push(e));
   assert.equal(it.items.partialAnswer(), "Hel");
   apply("item/completed", message("m", "Hello world"));
-  it.delta("item/agentMessage/delta", "m", " late", (e) => void events.push(e));
+  it.deltas(deltaRun([" late"], { itemId: "m" }), (e) => void events.push(e));
   assert.equal(it.answer, "Hello world");
 });
 
 test("a message whose completion was lost is repaired from turn/completed", () => {
   const { it, apply, events } = outcome();
   apply("item/started", message("m", ""));
-  it.delta("item/agentMessage/delta", "m", "par", null);
+  it.deltas(deltaRun(["par"], { itemId: "m" }), null);
   apply("turn/completed", {
     turn: { id: "U", status: "completed", items: [message("m", "partly lost")["item"]!] },
   });
