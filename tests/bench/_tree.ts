@@ -19,7 +19,10 @@ function read(path: string): string {
   }
 }
 
-/** Megabytes that only a process and those below it hold, and how many they are. */
+/**
+ * Megabytes that only a process and those below it hold, and how many they are. Pages of program files do not count:
+ * whether they are private depends on what else runs the same program.
+ */
 export function privateMb(pid: number): { mb: number; processes: number } {
   const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name))
     .map((name) => parseStat(read(`/proc/${name}/stat`)))
@@ -27,7 +30,11 @@ export function privateMb(pid: number): { mb: number; processes: number } {
   const tree = [pid, ...below(pid, all).map((entry) => entry.pid)];
   let kb = 0;
   for (const each of tree) {
-    for (const match of read(`/proc/${each}/smaps_rollup`).matchAll(/^Private_\w+: +(\d+) kB/gm)) {
+    for (
+      const match of read(`/proc/${each}/smaps_rollup`).matchAll(
+        /^(?:Private_Dirty|Swap): +(\d+) kB/gm,
+      )
+    ) {
       kb += Number(match[1]);
     }
   }
