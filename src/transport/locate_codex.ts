@@ -41,8 +41,8 @@ export interface LocateProbe {
 export interface LocatedCodex {
   /** A path, or a name for the system to look up. */
   command: string;
-  /** Whether it is the native program, and not a launcher or something unknown. */
-  native: boolean;
+  /** `true`: the native program; `false`: a launcher of npm's; `null`: unknown, such as a script of the user's. */
+  native: boolean | null;
   /** Directories with its helper programs, to be put at the head of its PATH. */
   pathDirectories: string[];
   /** The places that were looked at, for an error message. */
@@ -102,11 +102,11 @@ class Search {
     if (onPath !== null) return this.#prefer(onPath, "codex");
     // A scoped grant for the name says that the system found it at start-up, wherever PATH leads.
     if (this.#uncertain && this.#probe.canRun("codex") && !this.#probe.canRun()) {
-      return this.#found("codex", false);
+      return this.#found("codex", null);
     }
     const installed = this.#installed();
     if (installed !== null) return installed;
-    if (this.#uncertain) return this.#found("codex", false);
+    if (this.#uncertain) return this.#found("codex", null);
     throw codexNotFound(this.#looked);
   }
 
@@ -116,13 +116,13 @@ class Search {
     if (!this.#paths.isPath(command)) {
       const onPath = this.#onPath(command);
       if (onPath !== null) return this.#prefer(onPath, command);
-      if (this.#uncertain) return this.#found(command, false);
+      if (this.#uncertain) return this.#found(command, null);
       throw codexNotFound(this.#looked);
     }
     for (const path of this.#spellings(command)) {
       const kind = this.#probe.kind(path);
       if (kind === "file") return this.#prefer(path, path);
-      if (kind === "unknown") return this.#found(path, false);
+      if (kind === "unknown") return this.#found(path, null);
       if (kind === "directory") {
         throw new SpawnError(`${by} names ${path}, which is a directory, not a program.`, {
           data: { reason: "notFound", looked: this.#looked },
@@ -206,12 +206,14 @@ class Search {
 
   /** The native program behind a launcher when the script may run it, else what it may run. */
   #prefer(path: string, name: string): LocatedCodex {
-    for (const root of this.#packageRoots(path)) {
+    const packages = this.#packageRoots(path).filter((root) => this.#isPackage(root));
+    for (const root of packages) {
       const native = this.#native(root);
       if (native !== null) return native;
     }
-    if (!this.#probe.canRun(path) && this.#probe.canRun(name)) return this.#found(name, false);
-    return this.#found(path, false);
+    const native = packages.length > 0 ? false : null;
+    if (!this.#probe.canRun(path) && this.#probe.canRun(name)) return this.#found(name, native);
+    return this.#found(path, native);
   }
 
   /** The package directories that a launcher may belong to. */
@@ -243,9 +245,7 @@ class Search {
     const { join, dirname } = this.#paths;
     const key = `${this.#probe.platform}-${this.#probe.arch}`;
     const triple = TRIPLES[key];
-    if (triple === undefined || this.#probe.kind(join(root, "package.json")) !== "file") {
-      return null;
-    }
+    if (triple === undefined || !this.#isPackage(root)) return null;
     const program = this.#probe.platform === "win32" ? "codex.exe" : "codex";
     const scoped = `codex-${key.replace("android", "linux")}`;
     const packages: string[] = [];
@@ -271,7 +271,11 @@ class Search {
     return null;
   }
 
-  #found(command: string, native: boolean, pathDirectories: string[] = []): LocatedCodex {
+  #isPackage(root: string): boolean {
+    return this.#probe.kind(this.#paths.join(root, "package.json")) === "file";
+  }
+
+  #found(command: string, native: boolean | null, pathDirectories: string[] = []): LocatedCodex {
     return { command, native, pathDirectories, looked: this.#looked };
   }
 }

@@ -60,7 +60,7 @@ const FOUND: [
   string,
   World & { codexPath?: string },
   string,
-  { native?: boolean; path?: string[] }?,
+  { native?: boolean | null; path?: string[] }?,
 ][] = [
   ["the option's path", {
     codexPath: "/opt/codex",
@@ -199,18 +199,28 @@ const FOUND: [
       path: [`/work/node_modules/@openai/codex-linux-x64/vendor/${TRIPLE}/path`],
     },
   ],
-  ["the launcher when the native program may not be run", {
-    env: { PATH: "/g/bin" },
-    files: npm("/g/lib/node_modules"),
-    links: { "/g/bin/codex": "/g/lib/node_modules/@openai/codex/bin/codex.js" },
-    runnable: ["codex", "/g/bin/codex"],
-  }, "/g/bin/codex"],
-  ["the plain name when only that may be run", {
-    env: { PATH: "/g/bin" },
-    files: npm("/g/lib/node_modules"),
-    links: { "/g/bin/codex": "/g/lib/node_modules/@openai/codex/bin/codex.js" },
-    runnable: ["codex"],
-  }, "codex"],
+  [
+    "the launcher when the native program may not be run",
+    {
+      env: { PATH: "/g/bin" },
+      files: npm("/g/lib/node_modules"),
+      links: { "/g/bin/codex": "/g/lib/node_modules/@openai/codex/bin/codex.js" },
+      runnable: ["codex", "/g/bin/codex"],
+    },
+    "/g/bin/codex",
+    { native: false },
+  ],
+  [
+    "the plain name when only that may be run",
+    {
+      env: { PATH: "/g/bin" },
+      files: npm("/g/lib/node_modules"),
+      links: { "/g/bin/codex": "/g/lib/node_modules/@openai/codex/bin/codex.js" },
+      runnable: ["codex"],
+    },
+    "codex",
+    { native: false },
+  ],
   ["the plain name when nothing may be looked at but that may be run", {
     readable: (path) => path.startsWith("/work"),
     files: npm("/work/node_modules"),
@@ -229,11 +239,16 @@ const FOUND: [
     codexPath: "/secret/codex",
     readable: () => false,
   }, "/secret/codex"],
-  ["the launcher of an unknown platform", {
-    arch: "riscv64",
-    env: { PATH: "/bin" },
-    files: [...npm("/work/node_modules"), "/work/node_modules/.bin/codex"],
-  }, "/work/node_modules/.bin/codex"],
+  [
+    "the launcher of an unknown platform",
+    {
+      arch: "riscv64",
+      env: { PATH: "/bin" },
+      files: [...npm("/work/node_modules"), "/work/node_modules/.bin/codex"],
+    },
+    "/work/node_modules/.bin/codex",
+    { native: false },
+  ],
   ["macOS: Homebrew's program", {
     platform: "darwin",
     arch: "arm64",
@@ -317,7 +332,7 @@ const FOUND: [
   }, "C:\\tools\\codex.cmd"],
 ];
 
-for (const [what, { codexPath, ...world }, command, { native = false, path = [] } = {}] of FOUND) {
+for (const [what, { codexPath, ...world }, command, { native = null, path = [] } = {}] of FOUND) {
   test(`locateCodex() finds ${what}`, () => {
     const found = locateCodex(codexPath, probe(world));
     assert.equal(found.command, command);
