@@ -88,7 +88,7 @@ class Call {
 export class PendingCalls {
   readonly #send: SendCall;
   readonly #window: number;
-  readonly #deadlines = new Deadlines();
+  readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #inFlight: Map<number, Call> = new Map();
   /** Calls beyond the window, in order; the server loses requests when too many are unanswered. */
   #queue: Call[] = [];
@@ -130,7 +130,7 @@ export class PendingCalls {
       const now = performance.now();
       const call = new Call(this, method, params, timeoutMs, options, resolve, reject, now);
       options.signal?.addEventListener("abort", call, { once: true });
-      this.#deadlines.add(call);
+      this.#deadlines.add(call.expiresAt);
       this.#enqueue(call, now);
     });
   }
@@ -177,11 +177,7 @@ export class PendingCalls {
   close(error: unknown): void {
     if (this.#closed !== null) return;
     this.#closed = error;
-    const calls = [
-      ...this.#inFlight.values(),
-      ...this.#queue.slice(this.#queueHead),
-      ...this.#backingOff,
-    ];
+    const calls = this.#waiting();
     this.#inFlight.clear();
     this.#queue = [];
     this.#queueHead = 0;
@@ -242,11 +238,25 @@ export class PendingCalls {
 
   #finish(call: Call): void {
     call.settled = true;
-    this.#deadlines.delete(call);
     call.options.signal?.removeEventListener("abort", call);
     if (call.backoff !== null) clearTimeout(call.backoff);
     call.backoff = null;
     this.#backingOff.delete(call);
     this.#leaveQueue(call);
+    if (this.size === 0) this.#deadlines.clear();
+  }
+
+  /** Rejects the calls whose time is over; returns when the next one's will be. */
+  #expire(now: number): number {
+    const due = this.#waiting().filter(({ expiresAt }) => expiresAt <= now);
+    due.sort((a, b) => a.expiresAt - b.expiresAt);
+    for (const call of due) call.expire();
+    return this.#waiting().reduce((next, { expiresAt }) => Math.min(next, expiresAt), Infinity);
+  }
+
+  /** Every call that is not settled. */
+  #waiting(): Call[] {
+    const queued = this.#queue.slice(this.#queueHead).filter(({ queued }) => queued);
+    return [...this.#inFlight.values(), ...queued, ...this.#backingOff];
   }
 }

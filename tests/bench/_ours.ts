@@ -76,8 +76,9 @@ async function requests(client: Client): Promise<unknown> {
   // A client that has been at work for a while: what compiles its code is not what is measured.
   for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: task.pipelined }, ask));
   const stop = measure();
-  await Promise.all(Array.from({ length: task.pipelined }, ask));
-  return { ...stop(), p50: percentile(times, 0.5), p99: percentile(times, 0.99) };
+  for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: task.pipelined }, ask));
+  const cpuMs = stop().cpuMs / 4;
+  return { cpuMs, p50: percentile(times, 0.5), p99: percentile(times, 0.99) };
 }
 
 /** A reader that sleeps while everything arrives, or takes a millisecond for each event. */

@@ -215,26 +215,37 @@ test("a call without a time limit leaves no timer behind", async () => {
   await call;
 });
 
-test("Deadlines expire in order with one timer, which goes with the last of them", async () => {
-  const deadlines = new Deadlines();
-  const expired: string[] = [];
-  const now = performance.now();
-  const done = Promise.withResolvers<void>();
-  const entry = (name: string, ms: number, then = () => {}) => ({
-    expiresAt: now + ms,
-    expire: () => {
-      expired.push(name);
-      then();
-    },
+test("calls time out in the order of their deadlines, wherever they wait", async () => {
+  const { calls: it, sent } = calls(1);
+  const ended: string[] = [];
+  const call = (name: string, ms: number) =>
+    it.call(name, {}, ms).catch((error) => {
+      assert.ok(error instanceof RequestTimeoutError);
+      ended.push(name);
+    });
+  const all = [call("in flight", 30), call("late", 20), call("never", 60_000), call("soon", 1)];
+  await all[0];
+  assert.deepEqual(ended, ["soon", "late", "in flight"]);
+  assert.deepEqual(sent.map(({ method }) => method), ["in flight", "never"]);
+  it.settle(ok(2));
+  await Promise.all(all);
+});
+
+test("Deadlines wake at the earliest time with one timer, which goes with the last of them", async () => {
+  const woken: number[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const start = performance.now();
+  const left = [start + 20, start + 60_000];
+  const deadlines = new Deadlines((now) => {
+    woken.push(now);
+    if (woken.length === 2) resolve();
+    return left.find((at) => at > now)!;
   });
-  const never = entry("never", 60_000);
-  deadlines.add(entry("late", 20, () => done.resolve()));
-  deadlines.add(never);
-  deadlines.add(entry("soon", 1));
-  deadlines.add({ expiresAt: Infinity, expire: () => expired.push("infinity") });
-  await done.promise;
-  assert.deepEqual(expired, ["soon", "late"]);
-  deadlines.delete(never);
+  for (const at of [...left, start + 1, Infinity]) deadlines.add(at);
+  await promise;
+  assert.ok(woken[0]! >= start + 1 && woken[1]! >= start + 20);
+  // The sanitizer of timers tells when this leaves one behind.
+  deadlines.clear();
 });
 
 test("what is sent in one tick is one write; what comes during it is the next", async () => {
