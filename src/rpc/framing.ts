@@ -12,8 +12,8 @@ export interface LineSink {
 }
 
 const NEWLINE = 10;
-/** Below this size a chunk holds few lines, and looking for runs of ASCII costs more than it saves. */
-const RUN_THRESHOLD = 4096;
+/** Bytes of ASCII that are worth a decoding of their own: fewer cost more than they save. */
+const SHORTEST_RUN = 4096;
 /** Set in a byte that is not ASCII, for four bytes at once. */
 const HIGH_BITS = 0x80808080 | 0;
 const HEAD_BYTES = 4096;
@@ -23,7 +23,7 @@ const TAIL_BYTES = 2048;
  * Splits a byte stream at newlines and decodes it, in time linear to its length.
  *
  * A string that holds one character beyond Latin-1 takes two bytes for every character, and slices of it are slower to
- * parse. So a large chunk is decoded as runs of ASCII lines, with the other lines decoded one by one.
+ * parse. So a large chunk is decoded in parts: long runs of ASCII lines, and what is between them.
  */
 export class LineFramer {
   readonly #maxBytes: number;
@@ -108,22 +108,22 @@ export class LineFramer {
 
   /** Whole lines: `block` ends with a newline. */
   #lines(block: Uint8Array): void {
-    if (block.length < RUN_THRESHOLD) return this.#split(this.#decoder.decode(block), block.length);
+    if (block.length < SHORTEST_RUN) return this.#split(this.#decoder.decode(block), block.length);
+    const decode = (from: number, to: number): void => {
+      if (to > from) this.#split(this.#decoder.decode(block.subarray(from, to)), to - from);
+    };
     let start = 0;
-    while (start < block.length) {
-      const odd = firstNonAscii(block, start);
-      if (odd === block.length) {
-        return this.#split(this.#decoder.decode(block.subarray(start)), block.length - start);
-      }
-      const lineStart = odd === start ? start : block.lastIndexOf(NEWLINE, odd) + 1;
-      if (lineStart > start) {
-        this.#split(this.#decoder.decode(block.subarray(start, lineStart)), lineStart - start);
-      }
-      const from = Math.max(lineStart, start);
-      const lineEnd = block.indexOf(NEWLINE, odd) + 1;
-      this.#split(this.#decoder.decode(block.subarray(from, lineEnd)), lineEnd - from);
-      start = lineEnd;
+    let odd = firstNonAscii(block, 0);
+    while (odd < block.length) {
+      const oddStart = block.lastIndexOf(NEWLINE, odd) + 1;
+      decode(start, oddStart);
+      do {
+        start = block.indexOf(NEWLINE, odd) + 1;
+        odd = firstNonAscii(block, start);
+      } while (odd < block.length && odd - start < SHORTEST_RUN);
+      decode(oddStart, start);
     }
+    decode(start, block.length);
   }
 
   #split(text: string, bytes: number): void {

@@ -47,6 +47,8 @@ export async function realCodex({ rounds, quick }: Effort): Promise<Row[]> {
     await measured("1 prompt, prewarmed and ephemeral", ours, { variant: "warm", ephemeral: true });
     await measured("1 prompt, thread there", ours, { variant: "thread" });
     await measured("1 prompt, by npm's launcher", ours, { config: shim });
+    await measured("quickRun, with its import", "_quick_run.ts", {});
+    await measured("the same by hand", "_quick_run.ts", { variant: "by hand" });
     await measured("10 in a row: sdk", sdk, { count: 10 });
     await measured("10 in a row", ours, { count: 10 });
     await measured("10 in a row, ephemeral", ours, { count: 10, ephemeral: true });
@@ -147,6 +149,21 @@ export async function realCodex({ rounds, quick }: Effort): Promise<Row[]> {
       measured: ratio(job, "1 prompt", "1 prompt, by npm's launcher"),
     },
   ];
+  const quickRun = "quickRun, with its import";
+  rows.push(
+    {
+      id: "M10",
+      what: "`quickRun` with its import, time / the same calls by hand",
+      target: null,
+      measured: ratio(job, quickRun, "the same by hand"),
+    },
+    {
+      id: "M10",
+      what: "`quickRun`'s own processor time / that of the whole tree",
+      target: null,
+      measured: median(of(quickRun, (result) => result.ownMs / result.cpuMs)),
+    },
+  );
   if (results.has("30 at once")) {
     rows.push({
       id: "M2",

@@ -78,12 +78,14 @@ test("bytes that are no UTF-8 become U+FFFD and do not disturb the next line", (
   assert.deepEqual(linesOf([bad]), ['"\ufffd\ufffd"', "{}"]);
 });
 
-test("ASCII and other lines mixed in one large chunk come out in order", () => {
-  const expected: string[] = [];
-  for (let i = 0; i < 2000; i++) expected.push(i % 7 === 0 ? `line ${i} é😀` : `line ${i}`);
-  for (const first of ["é", "", "ascii"]) {
-    const lines = linesOf([encoder.encode(`${first}\n${expected.join("\n")}\n`)]);
-    assert.deepEqual(lines, first === "" ? expected : [first, ...expected]);
+test("ASCII and other lines mixed in one large chunk come out in order, however far apart", () => {
+  for (const every of [1, 2, 7, 250, 500, 1999]) {
+    const expected: string[] = [];
+    for (let i = 0; i < 2000; i++) expected.push(i % every === 0 ? `line ${i} é😀` : `a line ${i}`);
+    for (const first of ["é", "", "ascii"]) {
+      const lines = linesOf([encoder.encode(`${first}\n${expected.join("\n")}\n`)]);
+      assert.deepEqual(lines, first === "" ? expected : [first, ...expected], `every ${every}`);
+    }
   }
 });
 
