@@ -5,10 +5,11 @@
 import { ConnectionClosedError, MessageTooLargeError } from "../errors.ts";
 import type { JsonValue } from "../json.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/transport.ts";
-import { decode, encodeError, encodeNotification, encodeRequest, encodeResult } from "./codec.ts";
+import { decode, encode } from "./codec.ts";
 import { DeltaReader } from "./delta_reader.ts";
 import { DeltaRun } from "./delta_run.ts";
 import type {
+  OutboundMessage,
   RpcErrorObject,
   RpcId,
   RpcNotification,
@@ -51,20 +52,6 @@ export interface ConnectionHandler {
   sent(kind: "request" | "notification" | "response", size: number, message: OutboundMessage): void;
   /** The connection ended; called once, before the pending calls reject. */
   closed(error: ConnectionClosedError): void;
-}
-
-/** A message of this side, for the log. */
-export interface OutboundMessage {
-  /** The call's or answer's id. */
-  id?: RpcId;
-  /** The method of a call or news. */
-  method?: string;
-  /** Parameters of a call or news. */
-  params?: JsonValue | undefined;
-  /** The answer to a question. */
-  result?: JsonValue;
-  /** The refusal of a question. */
-  error?: RpcErrorObject;
 }
 
 /** Limits of a connection. */
@@ -168,7 +155,7 @@ export class Connection {
   /** Sends news; settles when the transport has taken it. */
   notify(method: string, params?: JsonValue): Promise<void> {
     if (this.#closedWith !== null) return Promise.reject(this.#closedWith);
-    this.#send("notification", encodeNotification(method, params), method, { method, params });
+    this.#send("notification", { method, params });
     return this.#writer.drained();
   }
 
@@ -176,7 +163,7 @@ export class Connection {
   respond(id: RpcId, result: JsonValue): void {
     if (this.#closedWith !== null) throw this.#closedWith;
     try {
-      this.#send("response", encodeResult(id, result), "an answer", { id, result });
+      this.#send("response", { id, result });
     } catch (error) {
       // The server waits for an answer in any case: one that cannot be carried becomes a refusal.
       this.reject(id, { code: -32603, message: "the answer could not be sent" });
@@ -187,7 +174,7 @@ export class Connection {
   /** Refuses a question of the server. Throws when the connection has ended. */
   reject(id: RpcId, error: RpcErrorObject): void {
     if (this.#closedWith !== null) throw this.#closedWith;
-    this.#send("response", encodeError(id, error), "an answer", { id, error });
+    this.#send("response", { id, error });
   }
 
   /** Ends the conversation and, where it is ours, the process; `reason` goes into the errors of pending calls. */
@@ -203,19 +190,16 @@ export class Connection {
   }
 
   #sendCall(id: number, method: string, params: JsonValue | undefined): void {
-    this.#send("request", encodeRequest(id, method, params), method, { id, method, params });
+    this.#send("request", { id, method, params });
   }
 
-  #send(
-    kind: "request" | "notification" | "response",
-    text: string,
-    what: string,
-    message: OutboundMessage,
-  ): void {
+  #send(kind: "request" | "notification" | "response", message: OutboundMessage): void {
+    const text = encode(message);
     const limit = this.transport.maxOutboundBytes;
     if (limit !== null && text.length * 3 > limit) {
       const bytes = encoder.encode(text).length;
-      if (bytes > limit) throw new MessageTooLargeError(`The message for ${what}`, bytes, limit);
+      const { method = "an answer" } = message;
+      if (bytes > limit) throw new MessageTooLargeError(`The message for ${method}`, bytes, limit);
     }
     this.bytesOut += text.length + 1;
     this.#handler.sent(kind, text.length, message);

@@ -68,6 +68,20 @@ export interface RpcMalformed {
 /** One decoded line. */
 export type RpcMessage = RpcResponse | RpcRequest | RpcNotification | RpcMalformed;
 
+/** A message of this side. */
+export interface OutboundMessage {
+  /** The call's or answer's id. */
+  id?: RpcId;
+  /** The method of a call or news. */
+  method?: string;
+  /** Parameters of a call or news. */
+  params?: JsonValue | undefined;
+  /** The answer to a question. */
+  result?: JsonValue;
+  /** The refusal of a question. */
+  error?: RpcErrorObject;
+}
+
 /** Says what a decoded JSON value is. */
 export function classify(value: JsonValue): RpcMessage {
   if (!isJsonObject(value)) return malformed(`expected an object, got ${typeName(value)}`);

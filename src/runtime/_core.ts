@@ -8,7 +8,7 @@ import { ConnectionClosedError } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { Connection, type ConnectionHandler, type OversizeMessage } from "../rpc/connection.ts";
 import type { DeltaRun } from "../rpc/delta_run.ts";
-import type { RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
+import type { OutboundMessage, RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
 import type { CallOptions } from "../rpc/pending_calls.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
 import { brokerHost } from "./_broker_host.ts";
@@ -365,12 +365,11 @@ export class RuntimeCore implements ConnectionHandler {
   sent(
     kind: "request" | "notification" | "response",
     size: number,
-    message: JsonObject | object,
+    message: OutboundMessage,
   ): void {
     this.metrics.sent(size);
-    const body = message as JsonObject;
-    const id = body["id"] as number | string | undefined;
-    const head = new MessageHead(body["method"] as string | undefined, id, body["params"]);
+    const head = new MessageHead(message.method, message.id, message.params);
+    const body = message as unknown as JsonObject;
     this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
   }
 

@@ -50,10 +50,16 @@ async function fromNpm(): Promise<string> {
     cwd: home,
     env: { ...process.env, TMPDIR: home, AWS_EXECUTION_ENV: "AWS_Lambda_nodejs22.x" },
   });
+  // Its own list of fonts names the temporary folder; a page without any font ends the browser.
+  await writeFile(
+    join(home, "fonts.conf"),
+    `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>` +
+      `<dir>${home}/fonts</dir><cachedir>${home}/fonts-cache</cachedir></fontconfig>\n`,
+  );
   const draft = `${script}.${process.pid}`;
   await writeFile(
     draft,
-    `#!/bin/sh\nexport LD_LIBRARY_PATH='${home}/al2023/lib' FONTCONFIG_PATH='${home}/fonts'\n` +
+    `#!/bin/sh\nexport LD_LIBRARY_PATH='${home}/al2023/lib' FONTCONFIG_FILE='${home}/fonts.conf'\n` +
       `exec '${home}/chromium' "$@"\n`,
   );
   await chmod(draft, 0o755);

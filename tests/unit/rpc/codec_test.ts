@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { RpcValidationError } from "../../../src/errors.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import {
-  decode,
-  encodeError,
-  encodeNotification,
-  encodeRequest,
-  encodeResult,
-} from "../../../src/rpc/codec.ts";
+import { decode, encode } from "../../../src/rpc/codec.ts";
 import { describeOversize } from "../../../src/rpc/connection.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, scenarios, transcript } from "../../_transcripts.ts";
@@ -96,22 +90,30 @@ test("every recorded message of the server is classified", () => {
 });
 
 test("messages are written without a jsonrpc member; missing params are left out", () => {
-  assert.equal(encodeRequest(1, "m", { a: 1 }), '{"id":1,"method":"m","params":{"a":1}}');
-  assert.equal(encodeRequest(1, "m", undefined), '{"id":1,"method":"m"}');
-  assert.equal(encodeNotification("initialized", undefined), '{"method":"initialized"}');
-  assert.equal(encodeResult(0, null), '{"id":0,"result":null}');
-  assert.equal(
-    encodeError("a", { code: -1, message: "no" }),
-    '{"id":"a","error":{"code":-1,"message":"no"}}',
-  );
-  assert.ok(!encodeRequest(1, "m", "a\nb").includes("\n"));
+  for (
+    const [message, line] of [
+      [{ id: 1, method: "m", params: { a: 1 } }, '{"id":1,"method":"m","params":{"a":1}}'],
+      [{ id: 1, method: "m", params: undefined }, '{"id":1,"method":"m"}'],
+      [{ method: "initialized", params: undefined }, '{"method":"initialized"}'],
+      [{ id: 0, result: null }, '{"id":0,"result":null}'],
+      [
+        { id: "a", error: { code: -1, message: "no" } },
+        '{"id":"a","error":{"code":-1,"message":"no"}}',
+      ],
+      [{ method: "m", params: "a\nb" }, '{"method":"m","params":"a\\nb"}'],
+    ] as const
+  ) {
+    assert.equal(encode(message), line);
+  }
 });
 
 test("what JSON can't carry is refused before it is sent", () => {
   const cycle: Record<string, unknown> = {};
   cycle["self"] = cycle;
   for (const value of [cycle, { a: 1n }]) {
-    assert.throws(() => encodeRequest(1, "m", value as unknown as JsonValue), RpcValidationError);
+    const params = value as unknown as JsonValue;
+    assert.throws(() => encode({ id: 1, method: "m", params }), RpcValidationError);
+    assert.throws(() => encode({ id: 1, result: params }), /an answer/);
   }
 });
 
