@@ -227,10 +227,11 @@ export class ScriptedModel implements AsyncDisposable {
     const script = this.#script;
     if (typeof script === "function") return await script(request);
     if (script !== undefined) return pick(script, this.#nextTurn++, request);
-    const turns = fromPrompt(request.text);
+    const prompt = newestPrompt(request);
+    const turns = fromPrompt(request.userTexts[prompt] ?? "");
     if (turns === null) return `You said: ${request.text}`;
     // A prompt's script is counted per thread and prompt, so that parallel threads do not disturb each other.
-    const key = `${request.threadId} ${request.userTexts.length}`;
+    const key = `${request.threadId} ${prompt}`;
     const round = this.#rounds.get(key) ?? 0;
     this.#rounds.set(key, round + 1);
     return pick(turns, round, request);
@@ -239,6 +240,13 @@ export class ScriptedModel implements AsyncDisposable {
   #id(prefix: string): string {
     return `${prefix}_${++this.#lastId}`;
   }
+}
+
+/** Which user message is the prompt. Codex 0.104 puts warnings behind it, as if the user had said them. */
+function newestPrompt({ turnId, userTexts }: ModelRequest): number {
+  let newest = userTexts.length - 1;
+  while (turnId === null && newest > 0 && userTexts[newest]!.startsWith("Warning: ")) newest--;
+  return newest;
 }
 
 function pick(turns: readonly ModelTurn[], n: number, request: ModelRequest): ModelTurn {

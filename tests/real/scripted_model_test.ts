@@ -296,6 +296,24 @@ for (const version of CODEX_VERSIONS) {
     assert.match(codex.stderr, /^((?!WARNING: proceeding).)*$/s, "the homes are to codex's taste");
   });
 
+  test(`a prompt's turns go on behind a warning that codex ${version} makes itself`, async () => {
+    await using directory = await tempDir();
+    await using model = await ScriptedModel.start();
+    const config = model.clientConfig({ codexPath: await codexPath(version) });
+    await using codex = new RawCodex({ codexPath: "", ...config });
+    await codex.initialize();
+    const { thread } = await codex.request("thread/start", {
+      cwd: directory.path,
+      approvalPolicy: "never",
+      sandbox: "workspace-write",
+    });
+    const patch = "apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: a\n+a\n*** End Patch\nEOF";
+    const turns = [[exec(patch)], [exec("echo second")], "done"];
+    assert.deepEqual(texts(await codex.turn(thread.id, script.inPrompt(turns))), ["done"]);
+    assert.equal(model.requests.length, 3);
+    assert.deepEqual(texts(await codex.turn(thread.id, "and?")), ["You said: and?"]);
+  });
+
   test(`a list that is used up fails the turn with what was asked on codex ${version}`, async () => {
     await using model = await ScriptedModel.start(["only one"]);
     const config = model.clientConfig({ codexPath: await codexPath(version) });
