@@ -17,7 +17,7 @@ import type { JsonValue } from "../../src/json.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 
-const { fromPrompt, inPrompt } = testing.script;
+const { inPrompt } = testing.script;
 
 /** What a world varies. */
 export interface WorldOptions extends ClientConfig {
@@ -57,7 +57,7 @@ export async function world(version: CodexVersion, options: WorldOptions = {}): 
   const { flags, script, model: name, ...config } = options;
   const dir = await tempDir("safety-");
   const model = await testing.ScriptedModel.start(
-    script ?? promptScript(),
+    script,
     name === undefined ? {} : { model: name },
   );
   const client = await Client.connect({
@@ -90,18 +90,6 @@ export async function world(version: CodexVersion, options: WorldOptions = {}): 
       await model.close();
       await dir[Symbol.asyncDispose]();
     },
-  };
-}
-
-/** Plays what the newest prompt with a script says, whatever codex 0.104 adds after it. */
-function promptScript(): testing.Script {
-  const rounds = new Map<string, number>();
-  return ({ threadId, userTexts }) => {
-    const at = userTexts.findLastIndex((text) => fromPrompt(text) !== null);
-    const key = `${threadId} ${at}`;
-    const round = rounds.get(key) ?? 0;
-    rounds.set(key, round + 1);
-    return fromPrompt(userTexts[at] ?? "")?.[round] ?? "nothing more to do";
   };
 }
 
