@@ -47,7 +47,9 @@ class Call {
   readonly method: string;
   readonly params: JsonValue | undefined;
   readonly timeoutMs: number;
-  readonly options: CallOptions;
+  // Taken out of the options, which are the caller's own and may change.
+  readonly signal: AbortSignal | undefined;
+  readonly onResult: ((result: JsonValue) => void) | undefined;
   readonly resolve: (result: JsonValue) => void;
   readonly reject: (error: unknown) => void;
 
@@ -65,7 +67,8 @@ class Call {
     this.method = method;
     this.params = params;
     this.timeoutMs = timeoutMs;
-    this.options = options;
+    this.signal = options.signal;
+    this.onResult = options.onResult;
     this.resolve = resolve;
     this.reject = reject;
     this.expiresAt = now + timeoutMs;
@@ -73,7 +76,7 @@ class Call {
 
   /** Listener of the caller's signal. */
   handleEvent(): void {
-    this.#owner.fail(this, this.options.signal!.reason);
+    this.#owner.fail(this, this.signal!.reason);
   }
 
   expire(): void {
@@ -129,7 +132,7 @@ export class PendingCalls {
     return new Promise((resolve, reject) => {
       const now = performance.now();
       const call = new Call(this, method, params, timeoutMs, options, resolve, reject, now);
-      options.signal?.addEventListener("abort", call, { once: true });
+      call.signal?.addEventListener("abort", call, { once: true });
       this.#deadlines.add(call.expiresAt);
       this.#enqueue(call, now);
     });
@@ -144,7 +147,7 @@ export class PendingCalls {
     if (error === null) {
       this.#finish(call);
       this.onLatency?.(now - call.sentAt);
-      call.options.onResult?.(response.result);
+      call.onResult?.(response.result);
       call.resolve(response.result);
     } else if (error.code === OVERLOADED && call.tries < MAX_TRIES) {
       this.#retryLater(call);
@@ -238,7 +241,7 @@ export class PendingCalls {
 
   #finish(call: Call): void {
     call.settled = true;
-    call.options.signal?.removeEventListener("abort", call);
+    call.signal?.removeEventListener("abort", call);
     if (call.backoff !== null) clearTimeout(call.backoff);
     call.backoff = null;
     this.#backingOff.delete(call);

@@ -126,6 +126,17 @@ test("an abort rejects with its reason: before, in line, and in flight", async (
   assert.equal(sent.length, 1);
 });
 
+test("a call keeps the signal it was given, whatever becomes of its options", async () => {
+  const { calls: it } = calls();
+  const stop = new AbortController();
+  const options: { signal?: AbortSignal } = { signal: stop.signal };
+  const call = it.call("a", {}, 1000, options);
+  delete options.signal;
+  stop.abort(new Error("enough"));
+  await assert.rejects(call, /enough/);
+  assert.equal(it.size, 0);
+});
+
 test("an overloaded server is asked again, a while later, under a new id", async () => {
   const { calls: it, sent, next } = calls();
   const call = it.call("a", {}, 10_000);
@@ -229,6 +240,12 @@ test("calls time out in the order of their deadlines, wherever they wait", async
   assert.deepEqual(sent.map(({ method }) => method), ["in flight", "never"]);
   it.settle(ok(2));
   await Promise.all(all);
+  // Both are over before the timer has its turn.
+  const both = [call("second", 2), call("first", 1)];
+  const begun = performance.now();
+  while (performance.now() - begun < 5) { /* the event loop is kept busy */ }
+  await Promise.all(both);
+  assert.deepEqual(ended.slice(3), ["first", "second"]);
 });
 
 test("Deadlines wake at the earliest time with one timer, which goes with the last of them", async () => {
