@@ -1,5 +1,6 @@
 /** Starting another server after a crash, until one stays or there have been too many. */
 import { ConnectionClosedError } from "../errors.ts";
+import { pause } from "./_pause.ts";
 import type { RestartPolicy } from "./config.ts";
 import { decideRestart, type RestartDecision } from "./restart.ts";
 
@@ -62,17 +63,4 @@ export function closedBecause(error: unknown): ConnectionClosedError {
   return error instanceof ConnectionClosedError
     ? error
     : new ConnectionClosedError("codex could not be started.", { cause: error });
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }

@@ -2,6 +2,7 @@
  * Plays one model turn into an HTTP reply.
  * @module
  */
+import { pause } from "../runtime/_pause.ts";
 import type { HttpReply, HttpStream } from "./_http_server.ts";
 import * as sse from "./_sse.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";
@@ -199,20 +200,6 @@ class Player {
     });
     await this.#stream.write(sse.encodeEvent(sse.created(this.#responseId)));
   }
-}
-
-/** Waits `ms`, or until `signal` aborts; never rejects. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
 }
 
 /** Waits for `promise`, or until `signal` aborts; a rejected gate rejects. */

@@ -4,22 +4,12 @@ import { SseClient } from "../contract/web_sse_client.ts";
 import { serve } from "../contract/web_serve.ts";
 import { inWorld } from "../contract/web_world.ts";
 import { test } from "../_harness.ts";
+import { random } from "./faults_world.ts";
 
 const SESSIONS = 20;
 const CLIENTS_PER_SESSION = 5;
 const TURNS = 2;
 const DELTAS = 400;
-
-/** Numbers from 0 to 1, the same for the same seed. */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

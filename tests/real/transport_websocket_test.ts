@@ -4,35 +4,14 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { ConnectionClosedError } from "../../src/errors.ts";
-import { codexTransport } from "../../src/transport/codex_process.ts";
 import type { Transport, TransportClosed } from "../../src/transport/transport.ts";
 import { webSocketTransport } from "../../src/transport/websocket.ts";
-import { codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { startListening, TOKEN } from "./websocket_world.ts";
 
-const TOKEN = "a-capability-token";
-
-/** A real app server that listens on a free port. */
-async function serve(home: string, args: string[] = []): Promise<{ url: string; host: Transport }> {
-  const url = Promise.withResolvers<string>();
-  let text = "";
-  const host = await codexTransport({
-    codexPath: await codexPath(),
-    env: { set: { CODEX_HOME: home } },
-    args: ["app-server", "--listen", "ws://127.0.0.1:0", ...args],
-    onStderr(piece) {
-      text += piece;
-      const found = /listening on: (ws:\/\/\S+)/.exec(text)?.[1];
-      if (found !== undefined) url.resolve(found);
-    },
-  })({});
-  host.start({
-    bytes() {},
-    text() {},
-    closed: (info) => url.reject(new Error(`the server ended: ${info.stderrTail}`)),
-  });
-  return { url: await url.promise, host };
+function serve(home: string, args?: string[]): ReturnType<typeof startListening> {
+  return startListening({ env: { set: { CODEX_HOME: home } } }, args);
 }
 
 interface Heard {

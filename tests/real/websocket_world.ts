@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { ScriptedModel } from "../../src/testing/mod.ts";
-import { codexTransport } from "../../src/transport/codex_process.ts";
+import { type CodexProcessOptions, codexTransport } from "../../src/transport/codex_process.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { codexPath } from "../_codex.ts";
 
@@ -18,27 +18,17 @@ export interface ListeningServer {
   close(): Promise<void>;
 }
 
-/** Starts a real app server that wants {@linkcode TOKEN}, or nothing when `open`; `dir` holds the token's file. */
-export async function listen(
-  model: ScriptedModel,
-  dir: string,
-  { open = false }: { open?: boolean } = {},
-): Promise<ListeningServer> {
-  const file = join(dir, "token");
-  await writeFile(file, `${TOKEN}\n`);
-  const { env, configOverrides } = model.clientConfig();
+/** Starts a real app server that listens on a free port. */
+export async function startListening(
+  options: Pick<CodexProcessOptions, "env" | "configOverrides">,
+  args: string[] = [],
+): Promise<{ url: string; host: Transport }> {
   const url = Promise.withResolvers<string>();
   let text = "";
-  const host: Transport = await codexTransport({
+  const host = await codexTransport({
     codexPath: await codexPath(),
-    env,
-    configOverrides,
-    args: [
-      "app-server",
-      "--listen",
-      "ws://127.0.0.1:0",
-      ...(open ? [] : ["--ws-auth", "capability-token", "--ws-token-file", file]),
-    ],
+    ...options,
+    args: ["app-server", "--listen", "ws://127.0.0.1:0", ...args],
     onStderr(piece) {
       text += piece;
       const found = /listening on: (ws:\/\/\S+)/.exec(text)?.[1];
@@ -50,7 +40,21 @@ export async function listen(
     text() {},
     closed: (info) => url.reject(new Error(`the server ended: ${info.stderrTail}`)),
   });
-  return { url: await url.promise, close: async () => void await host.close({ graceMs: 300 }) };
+  return { url: await url.promise, host };
+}
+
+/** Starts a real app server that wants {@linkcode TOKEN}, or nothing when `open`; `dir` holds the token's file. */
+export async function listen(
+  model: ScriptedModel,
+  dir: string,
+  { open = false }: { open?: boolean } = {},
+): Promise<ListeningServer> {
+  const file = join(dir, "token");
+  await writeFile(file, `${TOKEN}\n`);
+  const { env, configOverrides } = model.clientConfig();
+  const wanted = open ? [] : ["--ws-auth", "capability-token", "--ws-token-file", file];
+  const { url, host } = await startListening({ env, configOverrides }, wanted);
+  return { url, close: async () => void await host.close({ graceMs: 300 }) };
 }
 
 /** A wire that can be cut. */
