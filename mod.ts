@@ -21,12 +21,12 @@ export { quickRun, type QuickRunOptions, quickRunWithProfile } from "./src/quick
 export { Workflow, type WorkflowConfig } from "./src/workflow.ts";
 export * from "./src/app_server/mod.ts";
 export * from "./src/session/mod.ts";
-export * from "./src/errors.ts";
+export * from "./src/errors/mod.ts";
 export type * from "./src/json.ts";
 export type * from "./src/runtime/mod.ts";
 export type * from "./src/transport/transport.ts";
 export type * from "./src/permissions/types.ts";
-export type { EffectivePolicy } from "./src/permissions/policy.ts";
+export type { EffectivePolicy } from "./src/permissions/policy/policy.ts";
 export type { PermissionProbe } from "./src/permissions/probe.ts";
 export type * from "./src/approvals/mod.ts";
 export type * from "./src/plugin/types.ts";

@@ -2,13 +2,13 @@
  * One prompt, one line.
  * @module
  */
-import { QuickRunError } from "./errors.ts";
+import { QuickRunError } from "./errors/mod.ts";
 import type { ClientConfig } from "./runtime/config.ts";
-import { Client } from "./session/client.ts";
-import { workingDirectory } from "./session/_working_directory.ts";
+import { Client } from "./session/client/client.ts";
+import { workingDirectory } from "./session/policy/working_directory.ts";
 import type { RunProfile } from "./session/profile.ts";
-import type { TurnEvent } from "./session/turn_event.ts";
-import type { PromptRunResult } from "./session/turn_result.ts";
+import type { TurnEvent } from "./session/turn/turn_event.ts";
+import type { PromptRunResult } from "./session/turn/turn_result.ts";
 
 /** Options of {@linkcode quickRun}. */
 export interface QuickRunOptions {

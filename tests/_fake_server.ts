@@ -2,7 +2,7 @@
  * Fake app-servers for contract tests. {@linkcode ReplayServer} replays a recording; {@linkcode FakeServer} behaves as
  * the test says, and clones every shape from the recordings.
  */
-import type { ProcessExit } from "../src/errors.ts";
+import type { ProcessExit } from "../src/errors/mod.ts";
 import type { FakeEnd } from "./_fake_end.ts";
 import { FakeTurn } from "./_fake_turn.ts";
 import { unknownMethod } from "./_replay_server.ts";

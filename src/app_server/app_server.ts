@@ -2,16 +2,16 @@
  * The whole app-server protocol, typed and checked.
  * @module
  */
-import type { ReaderRequest } from "../approvals/gate.ts";
+import type { ReaderRequest } from "../approvals/broker/gate.ts";
 import type { JsonValue } from "../json.ts";
 import { methodInfo } from "../protocol/methods.ts";
 import type * as protocol from "../protocol/mod.ts";
-import type { RuntimeCore } from "../runtime/_core.ts";
-import { coreOf } from "../runtime/_core_of.ts";
+import type { RuntimeCore } from "../runtime/core.ts";
+import { coreOf } from "../runtime/core_of.ts";
 import type { ClientConfig } from "../runtime/config.ts";
 import { guardCall } from "../runtime/guard_call.ts";
 import type { RequestOptions, Runtime } from "../runtime/runtime.ts";
-import { Client } from "../session/client.ts";
+import { Client } from "../session/client/client.ts";
 import { checkAnswer, checkCall, checkNotification } from "./check_call.ts";
 import { readServerRequests, type ServerRequests } from "./server_requests.ts";
 

@@ -2,7 +2,7 @@
  * What is checked of a call before it is sent, and of its answer before the caller gets it.
  * @module
  */
-import { RpcValidationError } from "../errors.ts";
+import { RpcValidationError } from "../errors/mod.ts";
 import { findExperimental } from "../protocol/experimental.ts";
 import { methodInfo } from "../protocol/methods.ts";
 import { validateParams, validateResult } from "../protocol/validator.ts";

@@ -2,9 +2,9 @@
  * The server's questions in the hands of one reader.
  * @module
  */
-import type { ReaderRequest } from "../approvals/gate.ts";
-import type { ApprovalRequest } from "../approvals/types.ts";
-import { RpcValidationError } from "../errors.ts";
+import type { ReaderRequest } from "../approvals/broker/gate.ts";
+import type { ApprovalRequest } from "../approvals/request/types.ts";
+import { RpcValidationError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type * as protocol from "../protocol/mod.ts";
 import { validateServerRequestResult } from "../protocol/validator.ts";

@@ -2,13 +2,13 @@
  * Who answers the server's questions: rules, handlers, hooks, time limits, and the right shape for each answer.
  * @module
  */
-export * from "./answer_shapes.ts";
-export * from "./answers.ts";
-export * from "./broker.ts";
-export * from "./check_rules.ts";
-export { parseCommandLine } from "./command_line.ts";
-export * from "./decide.ts";
-export * from "./gate.ts";
-export * from "./parse_request.ts";
-export * from "./proposed_changes.ts";
-export type * from "./types.ts";
+export * from "./answers/answer_shapes.ts";
+export * from "./answers/answers.ts";
+export * from "./broker/broker.ts";
+export * from "./rules/check_rules.ts";
+export { parseCommandLine } from "../shell/command_line.ts";
+export * from "./rules/decide.ts";
+export * from "./broker/gate.ts";
+export * from "./request/parse_request.ts";
+export * from "./request/proposed_changes.ts";
+export type * from "./request/types.ts";

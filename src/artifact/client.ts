@@ -3,7 +3,7 @@
  * @module
  */
 import type { AskOptions, SessionConfig } from "../session/profile.ts";
-import type { PromptRunResult } from "../session/turn_result.ts";
+import type { PromptRunResult } from "../session/turn/turn_result.ts";
 
 /** A thread that works on one artifact; `Session` fits it. */
 export interface ArtifactThread {

@@ -2,7 +2,7 @@
  * Line edits as a pure function of text.
  * @module
  */
-import { CodexError, type OutputIssue } from "../errors.ts";
+import { CodexError, type OutputIssue } from "../errors/mod.ts";
 
 /**
  * Replaces the lines from `startLine` up to, not including, `endLine`.

@@ -2,14 +2,14 @@
  * Documents that an agent writes and edits.
  * @module
  */
-import { ArtifactConflictError, OutputValidationError } from "../errors.ts";
+import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
 import type { JsonSchema, JsonValue } from "../json.ts";
 import type { AskOptions, ReasoningEffort } from "../session/profile.ts";
-import type { PromptRunResult } from "../session/turn_result.ts";
-import { ArtifactThreads } from "./_threads.ts";
+import type { PromptRunResult } from "../session/turn/turn_result.ts";
+import { ArtifactThreads } from "./threads.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
 import { applyEdits, checkEdits, countLines } from "./edits.ts";
-import { FileArtifactStore } from "./file_store.ts";
+import { FileArtifactStore } from "./store/file_store.ts";
 import {
   DOC_EDIT_SCHEMA,
   DOC_GENERATE_SCHEMA,
@@ -25,7 +25,7 @@ import {
   type ArtifactStoreOptions,
   emptyArtifact,
   type StoredArtifact,
-} from "./store.ts";
+} from "./store/store.ts";
 import type { ArtifactTaskResult, ArtifactTaskResults, ArtifactTaskSpec } from "./task.ts";
 
 /** How an {@linkcode ArtifactSessionManager} works. */

@@ -24,16 +24,16 @@
  */
 export type { ArtifactClient, ArtifactThread } from "./client.ts";
 export { applyEdits, type ArtifactEdit, checkEdits, countLines } from "./edits.ts";
-export { FileArtifactStore } from "./file_store.ts";
-export type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "./kv.ts";
-export { KvArtifactStore, type KvArtifactStoreOptions } from "./kv_store.ts";
+export { FileArtifactStore } from "./store/file_store.ts";
+export type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../kv.ts";
+export { KvArtifactStore, type KvArtifactStoreOptions } from "./store/kv_store.ts";
 export {
   type ArtifactCallOptions,
   type ArtifactManagerOptions,
   ArtifactSessionManager,
   type OpenArtifact,
 } from "./manager.ts";
-export { MemoryArtifactStore } from "./memory_store.ts";
+export { MemoryArtifactStore } from "./store/memory_store.ts";
 export {
   DOC_EDIT_SCHEMA,
   DOC_GENERATE_SCHEMA,
@@ -53,7 +53,7 @@ export {
   type ArtifactStoreOptions,
   emptyArtifact,
   type StoredArtifact,
-} from "./store.ts";
+} from "./store/store.ts";
 export type {
   ArtifactTaskBase,
   ArtifactTaskResult,

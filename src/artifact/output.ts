@@ -2,7 +2,7 @@
  * What the model answers: schemas, and reading an answer.
  * @module
  */
-import type { OutputIssue } from "../errors.ts";
+import type { OutputIssue } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonSchema } from "../json.ts";
 import type { ArtifactEdit } from "./edits.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { countLines } from "./edits.ts";
-import type { StoredArtifact } from "./store.ts";
+import type { StoredArtifact } from "./store/store.ts";
 import type { ArtifactTaskSpec } from "./task.ts";
 
 const ROLES: Readonly<Record<ArtifactTaskSpec["type"], string>> = {

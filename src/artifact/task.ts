@@ -4,7 +4,7 @@
  */
 import type { JsonSchema } from "../json.ts";
 import type { ReasoningEffort } from "../session/profile.ts";
-import type { PromptRunResult } from "../session/turn_result.ts";
+import type { PromptRunResult } from "../session/turn/turn_result.ts";
 import type { ArtifactEdit } from "./edits.ts";
 
 /** What all tasks have. */

@@ -2,7 +2,7 @@
  * The caller's end of an automation.
  * @module
  */
-import type { Runner } from "./_runner.ts";
+import type { Runner } from "./runner.ts";
 import type { AutomationRun, AutomationStatus } from "./types.ts";
 
 let create: (runner: Runner) => AutomationHandle;

@@ -2,7 +2,7 @@
  * When an automation runs: pure, over times in milliseconds since the epoch.
  * @module
  */
-import { PolicyError, SessionClosedError } from "../errors.ts";
+import { PolicyError, SessionClosedError } from "../errors/mod.ts";
 import type { AutomationSpec } from "./types.ts";
 
 /** The last moment that a `Date` can hold. */

@@ -2,8 +2,8 @@
  * Starts an automation.
  * @module
  */
-import { type AutomationClock, systemClock } from "./_clock.ts";
-import { Runner } from "./_runner.ts";
+import { type AutomationClock, systemClock } from "./clock.ts";
+import { Runner } from "./runner.ts";
 import { _handleOf, type AutomationHandle } from "./handle.ts";
 import type { AutomationSession, AutomationSpec } from "./types.ts";
 

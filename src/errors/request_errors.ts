@@ -4,7 +4,7 @@
  */
 import type { JsonValue } from "../json.ts";
 import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
-import { shorten } from "./_shorten.ts";
+import { shorten } from "./shorten.ts";
 
 /** The server did not answer a request in time. */
 export class RequestTimeoutError extends CodexError {

@@ -3,7 +3,7 @@
  * @module
  */
 import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
-import { shorten } from "./_shorten.ts";
+import { shorten } from "./shorten.ts";
 
 /** Why a turn failed. */
 export type TurnFailureKind =

@@ -18,27 +18,27 @@
  *
  * @module
  */
-export { type AcceptedRequest, guardAcceptance } from "./approval_guard.ts";
+export { type AcceptedRequest, guardAcceptance } from "./guard/approval_guard.ts";
 export type {
   AcceptedCommand,
   AcceptedFileChange,
   AcceptedOther,
   AcceptedPermissions,
-} from "./approval_guard.ts";
-export { compareEcho, confirmPolicy } from "./compare_echo.ts";
-export type { AskedPolicy, PolicyEcho } from "./compare_echo.ts";
-export { decidePolicy, effectivePolicy, recheckPolicy } from "./effective_policy.ts";
-export type { PolicyDecision } from "./effective_policy.ts";
-export { normalizeSandbox, privilegeRefusal, sandboxMode } from "./gate.ts";
-export type { PrivilegeConsent } from "./gate.ts";
-export { gateMethod, methodNeeds } from "./method_gate.ts";
-export type { MethodGateContext } from "./method_gate.ts";
+} from "./guard/approval_guard.ts";
+export { compareEcho, confirmPolicy } from "./policy/compare_echo.ts";
+export type { AskedPolicy, PolicyEcho } from "./policy/compare_echo.ts";
+export { decidePolicy, effectivePolicy, recheckPolicy } from "./policy/effective_policy.ts";
+export type { PolicyDecision } from "./policy/effective_policy.ts";
+export { normalizeSandbox, privilegeRefusal, sandboxMode } from "./guard/gate.ts";
+export type { PrivilegeConsent } from "./guard/gate.ts";
+export { gateMethod, methodNeeds } from "./guard/method_gate.ts";
+export type { MethodGateContext } from "./guard/method_gate.ts";
 export type { NamedNeed, NetNeed, PathNeed, PermissionNeed } from "./need.ts";
-export type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
+export type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy/policy.ts";
 export { hostProbe, unrestrictedProbe } from "./probe.ts";
 export type { PermissionProbe } from "./probe.ts";
 export { realPathOf } from "./real_path.ts";
-export { SECRET_NAME_PARTS, withShellEnvironment } from "./shell_environment.ts";
+export { SECRET_NAME_PARTS, withShellEnvironment } from "./config/shell_environment.ts";
 export type {
   ApprovalPolicy,
   DangerFullAccessPolicy,

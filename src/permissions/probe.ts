@@ -2,7 +2,7 @@
  * What this script itself may do. Asking never prompts and never widens anything.
  * @module
  */
-import { runtimeName } from "../transport/_platform.ts";
+import { runtimeName } from "../platform/runtime.ts";
 
 /** Answers what this script may do. A grant with holes in it (`--allow-read --deny-read=x`) counts as none. */
 export interface PermissionProbe {

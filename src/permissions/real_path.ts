@@ -2,8 +2,8 @@
  * Where paths really lead, as far as this script may look.
  * @module
  */
-import { readLink, realPath } from "../transport/_platform.ts";
-import { baseName, parentPath } from "./_paths.ts";
+import { readLink, realPath } from "../platform/runtime.ts";
+import { baseName, parentPath } from "./paths.ts";
 
 /**
  * An absolute path with all links followed. Of a path that does not exist yet, the part that does is followed.

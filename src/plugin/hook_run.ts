@@ -2,12 +2,12 @@
  * The hooks of one run at work.
  * @module
  */
-import { HookBlockedError } from "../errors.ts";
+import { HookBlockedError } from "../errors/mod.ts";
 import type { JsonObject } from "../json.ts";
-import type { Attachment } from "../session/prompt.ts";
-import { applyPatch, ignoredMessage, parseAction, type Patchable } from "./_action.ts";
-import { callLimited } from "./_call_limited.ts";
-import { DEFAULT_TIMEOUT_MS } from "./_validate.ts";
+import type { Attachment } from "../prompt.ts";
+import { applyPatch, ignoredMessage, parseAction, type Patchable } from "./action.ts";
+import { callLimited } from "./call_limited.ts";
+import { DEFAULT_TIMEOUT_MS } from "./validate.ts";
 import { isFor } from "./merge.ts";
 import type {
   HookAction,

@@ -2,9 +2,9 @@
  * Which of its calls a filtered hook sees.
  * @module
  */
-import { commandsIn, programName, wordsStartWith } from "./_command_words.ts";
-import { isAtOrBelow } from "./_path_prefix.ts";
-import { ALL_PHASES, invalidHook } from "./_validate.ts";
+import { commandsIn, programName, wordsStartWith } from "./command_words.ts";
+import { isAtOrBelow } from "./path_prefix.ts";
+import { ALL_PHASES, invalidHook } from "./validate.ts";
 import type { HookContext, HookPhase } from "./types.ts";
 
 /** What must hold for a hook to be called: all the fields that are given. */

@@ -2,7 +2,7 @@
  * All the hooks of a run in one list.
  * @module
  */
-import { checkHook, invalidHook } from "./_validate.ts";
+import { checkHook, invalidHook } from "./validate.ts";
 import type { HookPhase, Hooks, PostHook, PreHook } from "./types.ts";
 
 /**

@@ -2,19 +2,19 @@
  * A hook that is a program of any language.
  * @module
  */
-import { CodexError } from "../errors.ts";
-import { endWithScript } from "../transport/_exit_hook.ts";
-import { platformName } from "../transport/_platform.ts";
-import { descendants, killEntries } from "../transport/_process_tree.ts";
-import { type ChildProcess, spawnProcess } from "../transport/process.ts";
+import { CodexError } from "../errors/mod.ts";
+import { endWithScript } from "../platform/exit_hook.ts";
+import { platformName } from "../platform/runtime.ts";
+import { descendants, killEntries } from "../platform/process_tree.ts";
+import { type ChildProcess, spawnProcess } from "../platform/process.ts";
 import {
   checkExit,
   contextJson,
   invocation,
   preAnswer,
   type ProgramEnd,
-} from "./_shell_protocol.ts";
-import { checkTimeout, DEFAULT_TIMEOUT_MS, invalidHook } from "./_validate.ts";
+} from "./shell_protocol.ts";
+import { checkTimeout, DEFAULT_TIMEOUT_MS, invalidHook } from "./validate.ts";
 import type {
   HookAction,
   HookCallOptions,

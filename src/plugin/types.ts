@@ -4,7 +4,7 @@
  */
 import type { JsonObject } from "../json.ts";
 import type * as protocol from "../protocol/mod.ts";
-import type { Attachment } from "../session/prompt.ts";
+import type { Attachment } from "../prompt.ts";
 
 /** When a pre-hook runs. */
 export type PreHookPhase = "preRun" | "preSessionStart" | "preTurn" | "preToolUse";

@@ -2,8 +2,8 @@
  * Finds what needs the experimental capability in parameters.
  * @module
  */
-import { fits, isMembers } from "./_check.ts";
-import { definition, Kind, type Node, resolve } from "./_table.ts";
+import { fits, isMembers } from "./check.ts";
+import { definition, Kind, type Node, resolve } from "./table.ts";
 import { methodInfo } from "./methods.ts";
 
 /** Keys that the server refuses without the capability although its schema calls them stable. */

@@ -9,12 +9,12 @@
  *
  * @module
  */
-import { fits } from "./_check.ts";
-import { explain, type Issue } from "./_explain.ts";
-import { definition } from "./_table.ts";
+import { fits } from "./check.ts";
+import { explain, type Issue } from "./explain.ts";
+import { definition } from "./table.ts";
 import { methodInfo, type MethodKind } from "./methods.ts";
 
-export type { Issue } from "./_explain.ts";
+export type { Issue } from "./explain.ts";
 
 /**
  * Checks the parameters of a client request or notification before they are sent.

@@ -2,7 +2,7 @@
  * Messages to lines and back.
  * @module
  */
-import { RpcValidationError } from "../errors.ts";
+import { RpcValidationError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { classify, type OutboundMessage, type RpcMessage } from "./envelope.ts";
 

@@ -2,7 +2,7 @@
  * One conversation over one transport: calls out, answers and news in.
  * @module
  */
-import { ConnectionClosedError, MessageTooLargeError } from "../errors.ts";
+import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/transport.ts";
 import { decode, encode } from "./codec.ts";

@@ -2,7 +2,7 @@
  * Calls that wait for their answers.
  * @module
  */
-import { RequestTimeoutError, RpcError } from "../errors.ts";
+import { RequestTimeoutError, RpcError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { RpcResponse } from "./envelope.ts";

@@ -2,11 +2,11 @@
  * How a connection to codex is made and kept.
  * @module
  */
-import type { ApprovalHandler, ApprovalRules } from "../approvals/types.ts";
+import type { ApprovalHandler, ApprovalRules } from "../approvals/request/types.ts";
 import type { JsonValue } from "../json.ts";
 import type { Hooks } from "../plugin/types.ts";
 import type { TransportFactory } from "../transport/transport.ts";
-import type { EventSink } from "./event_sink.ts";
+import type { EventSink } from "./log/event_sink.ts";
 
 /** How to reach the server. */
 export type TransportConfig =

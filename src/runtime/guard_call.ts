@@ -3,11 +3,11 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { gateMethod } from "../permissions/method_gate.ts";
+import { gateMethod } from "../permissions/guard/method_gate.ts";
 import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
 import { realPathOf } from "../permissions/real_path.ts";
-import { currentDirectory } from "../transport/_platform.ts";
-import type { RuntimeCore } from "./_core.ts";
+import { currentDirectory } from "../platform/runtime.ts";
+import type { RuntimeCore } from "./core.ts";
 
 /** What the caller of a raw request agreed to. */
 export interface CallConsent {

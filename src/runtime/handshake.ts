@@ -2,7 +2,7 @@
  * The first words with a server: who we are, who it is, and whether it is new enough.
  * @module
  */
-import { IncompatibleVersionError } from "../errors.ts";
+import { IncompatibleVersionError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { Connection } from "../rpc/connection.ts";
 import type { ClientInfo, RuntimeConfig } from "./config.ts";
@@ -11,7 +11,7 @@ import {
   LIBRARY_VERSION,
   MIN_CODEX_VERSION,
   versionInUserAgent,
-} from "./version.ts";
+} from "../version.ts";
 
 /** What the server said of itself. */
 export interface ServerInfo {

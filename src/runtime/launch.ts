@@ -3,8 +3,8 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { withShellEnvironment } from "../permissions/shell_environment.ts";
-import { codexTransport } from "../transport/codex_process.ts";
+import { withShellEnvironment } from "../permissions/config/shell_environment.ts";
+import { codexTransport } from "../launch/codex_process.ts";
 import type { TransportFactory } from "../transport/transport.ts";
 import { webSocketTransport } from "../transport/websocket.ts";
 import type { RuntimeConfig } from "./config.ts";

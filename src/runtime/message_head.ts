@@ -5,7 +5,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { DeltaHead } from "../rpc/delta_reader.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
-import type { RecordHead } from "./event_log.ts";
+import type { RecordHead } from "./log/event_log.ts";
 
 /** The ids that a message names, looked for when somebody asks, in the places where the versions of codex put them. */
 export class MessageHead implements RecordHead {

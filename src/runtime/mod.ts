@@ -11,14 +11,14 @@
  * @module
  */
 export { type RequestOptions, Runtime } from "./runtime.ts";
-export type { ConnectionState, ShutdownReport } from "./_core.ts";
+export type { ConnectionState, ShutdownReport } from "./core.ts";
 export type * from "./config.ts";
-export type * from "./event_envelope.ts";
-export type * from "./event_sink.ts";
-export { JsonlFileSink, type JsonlFileSinkOptions } from "./jsonl_file_sink.ts";
-export type { EventFilter } from "./event_log.ts";
+export type * from "./log/event_envelope.ts";
+export type * from "./log/event_sink.ts";
+export { JsonlFileSink, type JsonlFileSinkOptions } from "./log/jsonl_file_sink.ts";
+export type { EventFilter } from "./log/event_log.ts";
 export type { ServerInfo } from "./handshake.ts";
 export type { LatencySummary, RuntimeMetrics } from "./metrics.ts";
-export type { ItemState, RuntimeState, ThreadState, TurnState } from "./state.ts";
-export { diagnose } from "./diagnose.ts";
-export type * from "./_diagnosis_types.ts";
+export type { ItemState, RuntimeState, ThreadState, TurnState } from "./state/state.ts";
+export { diagnose } from "./diagnose/diagnose.ts";
+export type * from "./diagnose/diagnosis_types.ts";

@@ -3,16 +3,16 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { type ConnectionState, RuntimeCore, type ShutdownReport } from "./_core.ts";
-import { coreOf, setCore } from "./_core_of.ts";
+import { type ConnectionState, RuntimeCore, type ShutdownReport } from "./core.ts";
+import { coreOf, setCore } from "./core_of.ts";
 import type { RuntimeConfig } from "./config.ts";
-import type { EventEnvelope } from "./event_envelope.ts";
-import type { EventFilter } from "./event_log.ts";
+import type { EventEnvelope } from "./log/event_envelope.ts";
+import type { EventFilter } from "./log/event_log.ts";
 import type { ServerInfo } from "./handshake.ts";
 import { transportFactory } from "./launch.ts";
 import { guardCall } from "./guard_call.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
-import type { RuntimeState } from "./state.ts";
+import type { RuntimeState } from "./state/state.ts";
 
 /** Options of {@linkcode Runtime.request}. */
 export interface RequestOptions {

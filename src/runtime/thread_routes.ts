@@ -2,7 +2,7 @@
  * From a thread's id to the one that listens to it.
  * @module
  */
-import type { ConnectionClosedError } from "../errors.ts";
+import type { ConnectionClosedError } from "../errors/mod.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
 import type { DeltaRun } from "../rpc/delta_run.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";

@@ -2,15 +2,15 @@
  * Clients, sessions and streams.
  * @module
  */
-export { Client, type PendingApprovals } from "./client.ts";
+export { Client, type PendingApprovals } from "./client/client.ts";
 export { Session } from "./session.ts";
-export { PromptRunStream } from "./prompt_run_stream.ts";
-export type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./dynamic_tool.ts";
+export { PromptRunStream } from "./prompt/prompt_run_stream.ts";
+export type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./prompt/dynamic_tool.ts";
 export type * from "./profile.ts";
-export type * from "./prompt.ts";
-export type * from "./standard_schema.ts";
-export type * from "./turn_event.ts";
-export type * from "./turn_result.ts";
+export type * from "../prompt.ts";
+export type * from "./output/standard_schema.ts";
+export type * from "./turn/turn_event.ts";
+export type * from "./turn/turn_result.ts";
 export type {
   Account,
   Model,
@@ -21,4 +21,4 @@ export type {
   ThreadSnapshot,
   ThreadSummary,
   TurnSnapshot,
-} from "./threads.ts";
+} from "./client/threads.ts";

@@ -2,14 +2,14 @@
  * How a session and its turns run.
  * @module
  */
-import type { ApprovalHandler, ApprovalRules } from "../approvals/types.ts";
+import type { ApprovalHandler, ApprovalRules } from "../approvals/request/types.ts";
 import type { JsonSchema, JsonValue } from "../json.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/types.ts";
 import type { Hooks } from "../plugin/types.ts";
-import type { DynamicTool } from "./dynamic_tool.ts";
-import type { TurnEvent } from "./turn_event.ts";
-import type { Attachment } from "./prompt.ts";
-import type { StandardSchemaV1 } from "./standard_schema.ts";
+import type { DynamicTool } from "./prompt/dynamic_tool.ts";
+import type { TurnEvent } from "./turn/turn_event.ts";
+import type { Attachment } from "../prompt.ts";
+import type { StandardSchemaV1 } from "./output/standard_schema.ts";
 
 /** How much the model thinks; newer models may know more words. */
 export type ReasoningEffort =

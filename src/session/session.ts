@@ -2,44 +2,44 @@
  * A conversation with the agent.
  * @module
  */
-import type { ConnectionClosedError } from "../errors.ts";
-import { RpcError, SessionClosedError } from "../errors.ts";
+import type { ConnectionClosedError } from "../errors/mod.ts";
+import { RpcError, SessionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import type { EffectivePolicy } from "../permissions/policy.ts";
+import type { EffectivePolicy } from "../permissions/policy/policy.ts";
 import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
 import { HookRun } from "../plugin/hook_run.ts";
 import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
 import type { HookReport, Hooks } from "../plugin/types.ts";
 import type { OversizeMessage } from "../rpc/connection.ts";
 import type { RpcNotification } from "../rpc/envelope.ts";
-import { Readiness } from "./_readiness.ts";
-import type { SessionParts } from "./_session_parts.ts";
-import { buildInput, hostFiles, remoteFiles } from "./attachments.ts";
-import { EventQueue } from "./event_queue.ts";
+import { Readiness } from "../async/readiness.ts";
+import type { SessionParts } from "./session_parts.ts";
+import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
+import { EventQueue } from "./turn/event_queue.ts";
 import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
-import type { Attachment, Prompt } from "./prompt.ts";
-import { type PromptHost, PromptRun, type TurnRequest } from "./prompt_run.ts";
-import { PromptRunStream } from "./prompt_run_stream.ts";
-import { layerProfile, overlayProfile, turnOptionsOf } from "./resolve_profile.ts";
-import { isConnectionLoss } from "./retry.ts";
-import { stuckError } from "./_stop_turn.ts";
-import { InterruptedTurn } from "./_take_up.ts";
+import type { Attachment, Prompt } from "../prompt.ts";
+import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
+import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
+import { layerProfile, overlayProfile, turnOptionsOf } from "./policy/resolve_profile.ts";
+import { isConnectionLoss } from "./prompt/retry.ts";
+import { stuckError } from "./turn/stop_turn.ts";
+import { InterruptedTurn } from "./turn/take_up.ts";
 import {
   confirmDecided,
   type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
   isRemote,
-} from "./session_policy.ts";
-import { SessionGate } from "./session_gate.ts";
-import type { InferOutput, StandardSchemaV1 } from "./standard_schema.ts";
-import { threadAttachParams, threadStartParams, turnStartParams } from "./thread_params.ts";
-import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
-import type { PromptRunResult, TokenCount } from "./turn_result.ts";
-import { TurnQueue } from "./turn_queue.ts";
-import { TurnRun } from "./turn_run.ts";
-import { readCount } from "./turn_usage.ts";
-import { UsageLedger } from "./usage_ledger.ts";
+} from "./policy/session_policy.ts";
+import { SessionGate } from "./policy/session_gate.ts";
+import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
+import { threadAttachParams, threadStartParams, turnStartParams } from "./policy/thread_params.ts";
+import type { EmitTurnEvent, TurnOutcome } from "./turn/turn_outcome.ts";
+import type { PromptRunResult, TokenCount } from "./turn/turn_result.ts";
+import { TurnQueue } from "./turn/turn_queue.ts";
+import { TurnRun } from "./turn/turn_run.ts";
+import { readCount } from "./turn/turn_usage.ts";
+import { UsageLedger } from "./turn/usage_ledger.ts";
 
 type Closing = "open" | "closing" | "archived" | "released";
 

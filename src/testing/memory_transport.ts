@@ -2,7 +2,7 @@
  * A connection whose server is the test itself.
  * @module
  */
-import { ConnectionClosedError, type ProcessExit, RpcError } from "../errors.ts";
+import { ConnectionClosedError, type ProcessExit, RpcError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { decode } from "../rpc/codec.ts";
 import type { RpcMessage } from "../rpc/envelope.ts";

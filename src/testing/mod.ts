@@ -16,11 +16,18 @@ export {
   ScriptedModel,
   type ScriptedModelOptions,
   type WaitForRequestOptions,
-} from "./scripted_model.ts";
-export type { ModelRequest, RecordedRequest, ToolOutput } from "./model_request.ts";
-export type { ModelStep, ModelTurn, SayOptions, Script, ToolCallOptions, Usage } from "./script.ts";
+} from "./model/scripted_model.ts";
+export type { ModelRequest, RecordedRequest, ToolOutput } from "./model/model_request.ts";
+export type {
+  ModelStep,
+  ModelTurn,
+  SayOptions,
+  Script,
+  ToolCallOptions,
+  Usage,
+} from "./model/script.ts";
 /** The words of a model script: `say`, `exec`, `httpError`, `hang` and more. */
-export * as script from "./script.ts";
+export * as script from "./model/script.ts";
 export {
   type MemoryHandler,
   type MemoryNotification,
@@ -31,7 +38,11 @@ export {
   type MemoryTransportOptions,
   type MemoryWaitOptions,
 } from "./memory_transport.ts";
-export { Cassette, type CassetteClosed, type CassetteMessage } from "./cassette.ts";
-export { CassetteDivergenceError } from "./cassette_divergence_error.ts";
-export type { CassetteRecorder, CassetteRecordOptions } from "./cassette_recorder.ts";
-export type { CassetteAnswers, CassetteReplay, CassetteReplayOptions } from "./cassette_replay.ts";
+export { Cassette, type CassetteClosed, type CassetteMessage } from "./cassette/cassette.ts";
+export { CassetteDivergenceError } from "./cassette/cassette_divergence_error.ts";
+export type { CassetteRecorder, CassetteRecordOptions } from "./cassette/cassette_recorder.ts";
+export type {
+  CassetteAnswers,
+  CassetteReplay,
+  CassetteReplayOptions,
+} from "./cassette/cassette_replay.ts";

@@ -2,12 +2,12 @@
  * A transport over the pipes of a process that we own.
  * @module
  */
-import type { ProcessExit } from "../errors.ts";
-import { within } from "./_drain.ts";
-import { endWithScript } from "./_exit_hook.ts";
-import { descendants, killEntries } from "./_process_tree.ts";
-import { StderrTail } from "./_stderr_tail.ts";
-import { type ChildProcess, type ProcessSpec, spawnProcess } from "./process.ts";
+import type { ProcessExit } from "../errors/mod.ts";
+import { within } from "./drain.ts";
+import { endWithScript } from "../platform/exit_hook.ts";
+import { descendants, killEntries } from "../platform/process_tree.ts";
+import { StderrTail } from "./stderr_tail.ts";
+import { type ChildProcess, type ProcessSpec, spawnProcess } from "../platform/process.ts";
 import type {
   Transport,
   TransportCloseOptions,

@@ -2,7 +2,7 @@
  * Bytes in and out: the one seam between the protocol above and the operating system below.
  * @module
  */
-import type { ProcessExit } from "../errors.ts";
+import type { ProcessExit } from "../errors/mod.ts";
 
 /** How a transport ended. */
 export interface TransportClosed {

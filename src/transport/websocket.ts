@@ -2,11 +2,11 @@
  * A transport to a running `codex app-server --listen ws://…`: attached to, not owned.
  * @module
  */
-import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors.ts";
-import { within } from "./_drain.ts";
-import { splitMessages } from "./_messages.ts";
-import { canConnect, type RuntimeName, runtimeName } from "./_platform.ts";
-import { askForRefusal, explainRefusal, type Refusal, statusInMessage } from "./_ws_refusal.ts";
+import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
+import { within } from "./drain.ts";
+import { splitMessages } from "./messages.ts";
+import { canConnect, type RuntimeName, runtimeName } from "../platform/runtime.ts";
+import { askForRefusal, explainRefusal, type Refusal, statusInMessage } from "./ws_refusal.ts";
 import type {
   Transport,
   TransportCloseOptions,

@@ -2,21 +2,25 @@
  * Many people's sessions on one client, without HTTP.
  * @module
  */
-import type { ApprovalHandler } from "../approvals/types.ts";
-import { WebError } from "../errors.ts";
-import { isInside, resolvePath } from "../permissions/_paths.ts";
+import type { ApprovalHandler } from "../approvals/request/types.ts";
+import { WebError } from "../errors/mod.ts";
+import { isInside, resolvePath } from "../permissions/paths.ts";
 import { realPathOf } from "../permissions/real_path.ts";
 import type { SessionConfig } from "../session/profile.ts";
-import type { PromptWithAttachments } from "../session/prompt.ts";
-import { DEFAULT_TIMEOUT_MS } from "../session/resolve_profile.ts";
-import { isSessionId, sessionId as newSessionId } from "./_ids.ts";
-import { badRequest, closedError, notFound, tooMany } from "./_refusals.ts";
-import { checkAnswer, isForPeople } from "./check_answer.ts";
-import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./check_request.ts";
-import { isGone, LiveSession } from "./live_session.ts";
+import type { PromptWithAttachments } from "../prompt.ts";
+import { DEFAULT_TIMEOUT_MS } from "../session/policy/resolve_profile.ts";
+import { isSessionId, sessionId as newSessionId } from "./ids.ts";
+import { badRequest, closedError, notFound, tooMany } from "./http/refusals.ts";
+import { checkAnswer, isForPeople } from "./http/check_answer.ts";
+import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./http/check_request.ts";
+import { isGone, LiveSession } from "./live/live_session.ts";
 import type { WebAdapterOptions } from "./options.ts";
-import { MemorySessionStore, type SessionStore, type StoredSession } from "./session_store.ts";
-import { EventSubscription, Feed } from "./subscription.ts";
+import {
+  MemorySessionStore,
+  type SessionStore,
+  type StoredSession,
+} from "./store/session_store.ts";
+import { EventSubscription, Feed } from "./live/subscription.ts";
 import type {
   ClosedWebSession,
   CreateSessionRequest,

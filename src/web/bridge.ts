@@ -2,21 +2,21 @@
  * The HTTP bridge: one function from a request to an answer.
  * @module
  */
-import { WebError } from "../errors.ts";
-import { badRequest, notFound } from "./_refusals.ts";
+import { WebError } from "../errors/mod.ts";
+import { badRequest, notFound } from "./http/refusals.ts";
 import {
   type AccessFacts,
   type AccessRules,
   checkAccess,
   corsHeaders,
   preflightHeaders,
-} from "./access.ts";
+} from "./http/access.ts";
 import { WebAdapter } from "./adapter.ts";
-import { readJson } from "./body.ts";
-import { errorResponse, httpFailure } from "./http_error.ts";
+import { readJson } from "./http/body.ts";
+import { errorResponse, httpFailure } from "./http/http_error.ts";
 import type { BridgeOptions } from "./options.ts";
-import { matchRoute, normalizeBasePath, type Route } from "./routes.ts";
-import { eventStream } from "./sse.ts";
+import { matchRoute, normalizeBasePath, type Route } from "./http/routes.ts";
+import { eventStream } from "./http/sse.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "./types.ts";
 
 /** A bridge that can be mounted in any server of fetch handlers. */

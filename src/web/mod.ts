@@ -53,8 +53,12 @@
 export { type SubscribeOptions, WebAdapter } from "./adapter.ts";
 export { type Bridge, createBridge } from "./bridge.ts";
 export type { WebClient, WebThread, WebTurnStream } from "./client.ts";
-export { KvSessionStore, type KvSessionStoreOptions } from "./kv_session_store.ts";
+export { KvSessionStore, type KvSessionStoreOptions } from "./store/kv_session_store.ts";
 export type { BridgeOptions, WebAdapterOptions } from "./options.ts";
-export { MemorySessionStore, type SessionStore, type StoredSession } from "./session_store.ts";
-export { EventSubscription } from "./subscription.ts";
+export {
+  MemorySessionStore,
+  type SessionStore,
+  type StoredSession,
+} from "./store/session_store.ts";
+export { EventSubscription } from "./live/subscription.ts";
 export type * from "./types.ts";

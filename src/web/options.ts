@@ -2,10 +2,10 @@
  * How a web adapter and a bridge work.
  * @module
  */
-import type { ApprovalRule } from "../approvals/types.ts";
+import type { ApprovalRule } from "../approvals/request/types.ts";
 import type { RunProfile } from "../session/profile.ts";
 import type { WebClient } from "./client.ts";
-import type { SessionStore } from "./session_store.ts";
+import type { SessionStore } from "./store/session_store.ts";
 import type { AttachmentPolicy } from "./types.ts";
 
 /** How a {@linkcode WebAdapter} works. */

@@ -2,10 +2,10 @@
  * What goes to and from a browser. Dates become ISO strings on the wire.
  * @module
  */
-import type { ApprovalRequest } from "../approvals/types.ts";
-import type { Attachment } from "../session/prompt.ts";
-import type { TurnEvent } from "../session/turn_event.ts";
-import type { ThreadItem, TokenUsage } from "../session/turn_result.ts";
+import type { ApprovalRequest } from "../approvals/request/types.ts";
+import type { Attachment } from "../prompt.ts";
+import type { TurnEvent } from "../session/turn/turn_event.ts";
+import type { ThreadItem, TokenUsage } from "../session/turn/turn_result.ts";
 
 /** A conversation of one tenant. */
 export interface WebSession {

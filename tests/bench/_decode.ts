@@ -2,9 +2,9 @@
  * M4: from the bytes of a pipe to the turn they belong to, in this process, against `JSON.parse` of the same lines.
  * Slices of each alternate, so that a noisy machine slows both.
  */
-import { RuntimeCore } from "../../src/runtime/_core.ts";
-import { TurnOutcome } from "../../src/session/turn_outcome.ts";
-import type { EmitTurnEvent } from "../../src/session/turn_outcome.ts";
+import { RuntimeCore } from "../../src/runtime/core.ts";
+import { TurnOutcome } from "../../src/session/turn/turn_outcome.ts";
+import type { EmitTurnEvent } from "../../src/session/turn/turn_outcome.ts";
 import type { Transport, TransportSink } from "../../src/transport/transport.ts";
 import { block, chunks, deltaLine, threadId, TURN_ID } from "./_corpus.ts";
 import { median } from "./_measure.ts";

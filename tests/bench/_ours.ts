@@ -1,8 +1,8 @@
 /** What is measured of this library, each in a process of its own. Prints one line of JSON. */
 import { createHash } from "node:crypto";
 import process from "node:process";
-import { Client } from "../../src/session/client.ts";
-import type { PromptRunStream } from "../../src/session/prompt_run_stream.ts";
+import { Client } from "../../src/session/client/client.ts";
+import type { PromptRunStream } from "../../src/session/prompt/prompt_run_stream.ts";
 import type { Session } from "../../src/session/session.ts";
 import { measure, percentile, residentMb, watchMemory } from "./_measure.ts";
 

@@ -1,6 +1,6 @@
 /** This library on the real codex. Prints one line of JSON. */
 import process from "node:process";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import { treeCpuMs } from "./_tree.ts";
 
 const task = JSON.parse(process.argv[2]!);

@@ -1,6 +1,6 @@
 /** What a process and all that it started cost; Linux only. */
 import { readdirSync, readFileSync } from "node:fs";
-import { below, parseStat, type ProcessEntry } from "../../src/transport/_process_tree.ts";
+import { below, parseStat, type ProcessEntry } from "../../src/platform/process_tree.ts";
 
 const TICK_MS = 10;
 

@@ -1,7 +1,7 @@
 /** The server's questions, answered by hand. */
 import assert from "node:assert/strict";
 import { AppServer, type ServerRequest } from "../../src/app_server/mod.ts";
-import { CodexError, RpcValidationError } from "../../src/errors.ts";
+import { CodexError, RpcValidationError } from "../../src/errors/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { DIALECTS, FakeServer, fakeTransport, type Message, recorded } from "../_fake_server.ts";
 import { test } from "../_harness.ts";

@@ -6,7 +6,7 @@ import {
   RequestTimeoutError,
   RpcError,
   RpcValidationError,
-} from "../../src/errors.ts";
+} from "../../src/errors/mod.ts";
 import { type MethodInfo, methodsOfKind } from "../../src/protocol/methods.ts";
 import type * as protocol from "../../src/protocol/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";

@@ -1,5 +1,5 @@
 /** A key-value database in memory with Deno KV's semantics and limits. */
-import type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../../src/artifact/kv.ts";
+import type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../../src/kv.ts";
 
 const MAX_VALUE = 65_536;
 const MAX_COMMIT = 819_200;

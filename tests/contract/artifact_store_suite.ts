@@ -1,8 +1,8 @@
 /** What every artifact store promises, as tests. */
 import assert from "node:assert/strict";
 import { EMPTY_REVISION, revisionOf } from "../../src/artifact/revision.ts";
-import type { ArtifactStore } from "../../src/artifact/store.ts";
-import { ArtifactConflictError } from "../../src/errors.ts";
+import type { ArtifactStore } from "../../src/artifact/store/store.ts";
+import { ArtifactConflictError } from "../../src/errors/mod.ts";
 import { test } from "../_harness.ts";
 
 /** A fresh place for artifacts; `open` gives independent handles on it, as other processes have. */

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, truncate, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { FileVersions } from "../../src/artifact/_file_versions.ts";
-import { FileArtifactStore } from "../../src/artifact/file_store.ts";
-import { KvArtifactStore } from "../../src/artifact/kv_store.ts";
-import { MemoryArtifactStore } from "../../src/artifact/memory_store.ts";
+import { FileVersions } from "../../src/artifact/store/file_versions.ts";
+import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
+import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
+import { MemoryArtifactStore } from "../../src/artifact/store/memory_store.ts";
 import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
-import { CodexError } from "../../src/errors.ts";
+import { CodexError } from "../../src/errors/mod.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { FakeKv } from "./artifact_fake_kv.ts";

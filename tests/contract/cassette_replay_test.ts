@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ConnectionClosedError } from "../../src/errors.ts";
+import { ConnectionClosedError } from "../../src/errors/mod.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { Tape } from "../../src/testing/_cassette_tape.ts";
-import { threadIn } from "../../src/testing/_cassette_slots.ts";
-import { Cassette } from "../../src/testing/cassette.ts";
-import { CassetteDivergenceError } from "../../src/testing/cassette_divergence_error.ts";
+import { Tape } from "../../src/testing/cassette/cassette_tape.ts";
+import { threadIn } from "../../src/testing/cassette/cassette_slots.ts";
+import { Cassette } from "../../src/testing/cassette/cassette.ts";
+import { CassetteDivergenceError } from "../../src/testing/cassette/cassette_divergence_error.ts";
 import { memoryPair } from "../../src/transport/memory.ts";
 import { memoryTransport } from "../../src/testing/memory_transport.ts";
 import { test } from "../_harness.ts";

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, watch } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { HookBlockedError, PolicyError } from "../../src/errors.ts";
+import { HookBlockedError, PolicyError } from "../../src/errors/mod.ts";
 import { HookRun } from "../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../src/plugin/merge.ts";
 import {

@@ -9,9 +9,9 @@ import {
   RpcError,
   SessionClosedError,
   TurnInterruptedError,
-} from "../../src/errors.ts";
-import { Client } from "../../src/session/client.ts";
-import type { TurnEvent } from "../../src/session/turn_event.ts";
+} from "../../src/errors/mod.ts";
+import { Client } from "../../src/session/client/client.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import {
   type Dialect,
   DIALECTS,

@@ -1,6 +1,6 @@
 /** Clients on a fake server. */
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import type { SessionConfig } from "../../src/session/profile.ts";
 import type { Session } from "../../src/session/session.ts";
 import {

@@ -1,6 +1,10 @@
 /** The state projection, fed with everything the real servers were recorded to say. */
 import assert from "node:assert/strict";
-import { type RuntimeState, StateProjection, type TurnState } from "../../src/runtime/state.ts";
+import {
+  type RuntimeState,
+  StateProjection,
+  type TurnState,
+} from "../../src/runtime/state/state.ts";
 import { test } from "../_harness.ts";
 import {
   type Dialect,

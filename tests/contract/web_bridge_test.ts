@@ -1,6 +1,6 @@
 /** The bridge's routes on a fake that speaks the recorded dialect. */
 import assert from "node:assert/strict";
-import { WebError } from "../../src/errors.ts";
+import { WebError } from "../../src/errors/mod.ts";
 import { createBridge } from "../../src/web/bridge.ts";
 import type { FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";

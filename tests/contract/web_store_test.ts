@@ -1,11 +1,11 @@
 /** One contract for every session store. */
 import assert from "node:assert/strict";
-import { KvSessionStore } from "../../src/web/kv_session_store.ts";
+import { KvSessionStore } from "../../src/web/store/kv_session_store.ts";
 import {
   MemorySessionStore,
   type SessionStore,
   type StoredSession,
-} from "../../src/web/session_store.ts";
+} from "../../src/web/store/session_store.ts";
 import { test } from "../_harness.ts";
 import { FakeKv } from "./artifact_fake_kv.ts";
 

@@ -1,7 +1,7 @@
 /** A bridge on a client on the fake server, and browsers that call it. */
 import process from "node:process";
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import { type Bridge, createBridge } from "../../src/web/bridge.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
 import { FakeServer, type FakeServerOptions, fakeTransport } from "../_fake_server.ts";

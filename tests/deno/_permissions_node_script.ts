@@ -1,6 +1,6 @@
 /** Run by Node under its permission model: prints what a writable session would miss. Argument: the cwd. */
 import process from "node:process";
-import { decidePolicy } from "../../src/permissions/effective_policy.ts";
+import { decidePolicy } from "../../src/permissions/policy/effective_policy.ts";
 import { flagsFor } from "../../src/permissions/need.ts";
 import { hostProbe } from "../../src/permissions/probe.ts";
 import { realPathOf } from "../../src/permissions/real_path.ts";

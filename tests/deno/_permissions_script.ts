@@ -1,6 +1,6 @@
 /** Run under some flags: prints what each codex policy becomes, refused and narrowed, as JSON. Argument: a {@linkcode Job}. */
-import { PermissionDeniedError } from "../../src/errors.ts";
-import { effectivePolicy } from "../../src/permissions/effective_policy.ts";
+import { PermissionDeniedError } from "../../src/errors/mod.ts";
+import { effectivePolicy } from "../../src/permissions/policy/effective_policy.ts";
 import { hostProbe } from "../../src/permissions/probe.ts";
 import { realPathOf } from "../../src/permissions/real_path.ts";
 import type { SandboxPolicy } from "../../src/permissions/types.ts";

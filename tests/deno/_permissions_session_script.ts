@@ -1,6 +1,6 @@
 /** Run under some flags: one session, one turn; prints the policy, or why there is none, as JSON. */
-import { CodexError } from "../../src/errors.ts";
-import { Client } from "../../src/session/client.ts";
+import { CodexError } from "../../src/errors/mod.ts";
+import { Client } from "../../src/session/client/client.ts";
 
 const { client, session, prompt } = JSON.parse(Deno.args[0]!);
 const print = (value: unknown) => console.log(JSON.stringify(value));

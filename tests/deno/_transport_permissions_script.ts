@@ -1,6 +1,6 @@
 /** Starts codex with the permissions that it was given, and says as JSON how that went. */
-import { CodexError } from "../../src/errors.ts";
-import { codexTransport } from "../../src/transport/codex_process.ts";
+import { CodexError } from "../../src/errors/mod.ts";
+import { codexTransport } from "../../src/launch/codex_process.ts";
 import { webSocketTransport } from "../../src/transport/websocket.ts";
 
 const options = JSON.parse(Deno.args[0] ?? "{}");

@@ -13,7 +13,7 @@ import {
   wireAnswer,
 } from "../../src/approvals/mod.ts";
 import { checkServerRequestResult } from "../../src/approvals/mod.ts";
-import { coversPath, normalPath } from "../../src/approvals/_match_path.ts";
+import { coversPath, normalPath } from "../../src/approvals/rules/match_path.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";

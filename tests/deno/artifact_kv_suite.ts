@@ -1,6 +1,6 @@
 /** The store contract on the real Deno KV; needs `--unstable-kv`, see artifact_kv_test.ts. */
 /// <reference lib="deno.unstable" />
-import { KvArtifactStore } from "../../src/artifact/kv_store.ts";
+import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
 import { storeContract } from "../contract/artifact_store_suite.ts";
 
 storeContract("KvArtifactStore on Deno KV", async () => {

@@ -1,7 +1,7 @@
 /** Uses a file store with the permissions that it was given, and says as JSON how that went. */
-import { FileArtifactStore } from "../../src/artifact/file_store.ts";
+import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
-import { CodexError } from "../../src/errors.ts";
+import { CodexError } from "../../src/errors/mod.ts";
 
 const store = new FileArtifactStore(Deno.args[0]!);
 try {

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, symlink } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import process from "node:process";
-import { exec, say } from "../../src/testing/script.ts";
+import { exec, say } from "../../src/testing/model/script.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
 import { codexLauncherPath, codexPath, type CodexVersion, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";

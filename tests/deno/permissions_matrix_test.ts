@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { EffectivePolicy } from "../../src/permissions/policy.ts";
+import type { EffectivePolicy } from "../../src/permissions/policy/policy.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 

@@ -2,16 +2,16 @@
 import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
-import { isInside } from "../../src/permissions/_paths.ts";
+import { isInside } from "../../src/permissions/paths.ts";
 import {
   decidePolicy,
   effectivePolicy,
   recheckPolicy,
-} from "../../src/permissions/effective_policy.ts";
-import { gateMethod } from "../../src/permissions/method_gate.ts";
+} from "../../src/permissions/policy/effective_policy.ts";
+import { gateMethod } from "../../src/permissions/guard/method_gate.ts";
 import { mayDoEverything } from "../../src/permissions/need.ts";
-import type { PolicyFacts, PolicyRequest } from "../../src/permissions/policy.ts";
-import { threadPolicyParams } from "../../src/permissions/profile_config.ts";
+import type { PolicyFacts, PolicyRequest } from "../../src/permissions/policy/policy.ts";
+import { threadPolicyParams } from "../../src/permissions/policy/profile_config.ts";
 import type { SandboxPolicy } from "../../src/permissions/types.ts";
 import { test } from "../_harness.ts";
 import { factsOf, type Grants, probeOf } from "../unit/permissions/_world.ts";

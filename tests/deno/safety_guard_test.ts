@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { TurnEvent } from "../../mod.ts";
-import { exec, toolCall } from "../../src/testing/script.ts";
+import { exec, toolCall } from "../../src/testing/model/script.ts";
 import { test } from "../_harness.ts";
 import { addFile, type Place, world } from "../real/_safety_world.ts";
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import fc from "npm:fast-check@4.10.2";
-import { Client } from "../../src/session/client.ts";
-import type { PromptRunStream } from "../../src/session/prompt_run_stream.ts";
+import { Client } from "../../src/session/client/client.ts";
+import type { PromptRunStream } from "../../src/session/prompt/prompt_run_stream.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { PermissionDeniedError } from "../../src/errors.ts";
-import type { EventEnvelope } from "../../src/runtime/event_envelope.ts";
-import { JsonlFileSink } from "../../src/runtime/jsonl_file_sink.ts";
+import { PermissionDeniedError } from "../../src/errors/mod.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
+import { JsonlFileSink } from "../../src/runtime/log/jsonl_file_sink.ts";
 import { test } from "../_harness.ts";
 
 // Permissions are fixed when a test is declared, so its directory has a fixed name.

@@ -4,10 +4,10 @@ import { toStandardJsonSchema } from "npm:@valibot/to-json-schema@1.8.0";
 import { type } from "npm:arktype@2.2.9";
 import * as v from "npm:valibot@1.5.0";
 import * as z from "npm:zod@4.6.7";
-import { RpcValidationError } from "../../src/errors.ts";
+import { RpcValidationError } from "../../src/errors/mod.ts";
 import type { JsonSchema } from "../../src/json.ts";
-import type { InferOutput, StandardSchemaV1 } from "../../src/session/standard_schema.ts";
-import { resolveOutputSchema } from "../../src/session/structured_output.ts";
+import type { InferOutput, StandardSchemaV1 } from "../../src/session/output/standard_schema.ts";
+import { resolveOutputSchema } from "../../src/session/output/structured_output.ts";
 import { test } from "../_harness.ts";
 
 interface Report {

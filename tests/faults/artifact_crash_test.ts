@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { FileArtifactStore } from "../../src/artifact/file_store.ts";
+import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { bunPath } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";

@@ -1,5 +1,5 @@
 /** Texts of very different sizes that show whether they are whole. */
-import type { StoredArtifact } from "../../src/artifact/store.ts";
+import type { StoredArtifact } from "../../src/artifact/store/store.ts";
 
 /** The text of version `n`. */
 export function textOf(n: number): string {

@@ -1,7 +1,7 @@
 /** The server dies at every step of a turn's life. */
 import assert from "node:assert/strict";
-import { ConnectionClosedError } from "../../src/errors.ts";
-import { Client } from "../../src/session/client.ts";
+import { ConnectionClosedError } from "../../src/errors/mod.ts";
+import { Client } from "../../src/session/client/client.ts";
 import { Session } from "../../src/session/session.ts";
 import {
   DIALECTS,

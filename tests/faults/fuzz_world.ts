@@ -1,7 +1,7 @@
 /** A recorded conversation with damage in it, played to a client that is in the middle of it. */
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { Client } from "../../src/session/client.ts";
-import { PromptRunStream } from "../../src/session/prompt_run_stream.ts";
+import { Client } from "../../src/session/client/client.ts";
+import { PromptRunStream } from "../../src/session/prompt/prompt_run_stream.ts";
 import { memoryPair } from "../../src/transport/memory.ts";
 import { type Dialect, recorded, scenarios, transcript } from "../_transcripts.ts";
 import { FakeServer } from "../_fake_server.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { ConnectionClosedError, RequestTimeoutError } from "../../src/errors.ts";
+import { ConnectionClosedError, RequestTimeoutError } from "../../src/errors/mod.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";

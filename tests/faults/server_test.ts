@@ -1,9 +1,9 @@
 /** A server that talks nonsense: slowly, twice, in pieces, about things nobody asked, too much, or not at all. */
 import assert from "node:assert/strict";
-import { MessageTooLargeError, RequestTimeoutError, RpcError } from "../../src/errors.ts";
+import { MessageTooLargeError, RequestTimeoutError, RpcError } from "../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type MemoryEnd, memoryPair } from "../../src/transport/memory.ts";
 import { FakeServer, fakeTransport, type Message, recorded } from "../_fake_server.ts";

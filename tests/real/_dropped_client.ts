@@ -3,7 +3,7 @@
  * process id of codex when a command runs.
  */
 import process from "node:process";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 
 const [how = "", settings = "{}"] = process.argv.slice(2);
 const { config, cwd, prompt } = JSON.parse(settings);

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { AppServer } from "../../src/app_server/mod.ts";
-import { RpcError, RpcValidationError } from "../../src/errors.ts";
-import { definition, Kind, type Node, resolve } from "../../src/protocol/_table.ts";
+import { RpcError, RpcValidationError } from "../../src/errors/mod.ts";
+import { definition, Kind, type Node, resolve } from "../../src/protocol/table.ts";
 import { findExperimental } from "../../src/protocol/experimental.ts";
 import { methodInfo, methodsOfKind } from "../../src/protocol/methods.ts";
 import type * as protocol from "../../src/protocol/mod.ts";

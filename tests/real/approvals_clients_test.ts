@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type ApprovalRequest, Client, type SessionConfig, testing } from "../../mod.ts";
 import type { ApprovalAudit, ApprovalDecision, ApprovalHandler } from "../../src/approvals/mod.ts";
-import { exec } from "../../src/testing/script.ts";
+import { exec } from "../../src/testing/model/script.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { addFile, latch, placeOf, within } from "./_safety_world.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ApprovalRequest, type testing, TurnInterruptedError } from "../../mod.ts";
-import { exec, inPrompt } from "../../src/testing/script.ts";
+import { exec, inPrompt } from "../../src/testing/model/script.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../../src/approvals/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test, type TestContext } from "../_harness.ts";

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { ApprovalRequest } from "../../mod.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../../src/approvals/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
-import { inPrompt, toolCall } from "../../src/testing/script.ts";
+import { inPrompt, toolCall } from "../../src/testing/model/script.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { latch, type Place, wireAnswers, words, type World, world } from "./_safety_world.ts";

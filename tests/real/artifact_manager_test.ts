@@ -2,12 +2,16 @@
 import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
 import { join } from "node:path";
-import { FileArtifactStore } from "../../src/artifact/file_store.ts";
+import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { ArtifactSessionManager } from "../../src/artifact/manager.ts";
 import { revisionOf } from "../../src/artifact/revision.ts";
-import { ArtifactConflictError, OutputValidationError, TurnFailedError } from "../../src/errors.ts";
+import {
+  ArtifactConflictError,
+  OutputValidationError,
+  TurnFailedError,
+} from "../../src/errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../src/json.ts";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";

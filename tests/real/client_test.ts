@@ -6,9 +6,9 @@ import {
   PolicyError,
   RpcError,
   SessionClosedError,
-} from "../../src/errors.ts";
-import { Client } from "../../src/session/client.ts";
-import type { ThreadFilter } from "../../src/session/threads.ts";
+} from "../../src/errors/mod.ts";
+import { Client } from "../../src/session/client/client.ts";
+import type { ThreadFilter } from "../../src/session/client/threads.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";

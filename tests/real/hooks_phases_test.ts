@@ -11,7 +11,7 @@ import {
   QuickRunError,
   Workflow,
 } from "../../mod.ts";
-import { exec, inPrompt } from "../../src/testing/script.ts";
+import { exec, inPrompt } from "../../src/testing/model/script.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type World, world } from "./_safety_world.ts";

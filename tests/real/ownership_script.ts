@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 
 const [how = "", json = "{}", cwd = "."] = process.argv.slice(2);
 const config: ClientConfig = JSON.parse(json);

@@ -4,16 +4,16 @@ import { existsSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { PolicyMismatchError } from "../../src/errors.ts";
-import { confirmPolicy } from "../../src/permissions/compare_echo.ts";
-import { effectivePolicy } from "../../src/permissions/effective_policy.ts";
-import type { EffectivePolicy } from "../../src/permissions/policy.ts";
+import { PolicyMismatchError } from "../../src/errors/mod.ts";
+import { confirmPolicy } from "../../src/permissions/policy/compare_echo.ts";
+import { effectivePolicy } from "../../src/permissions/policy/effective_policy.ts";
+import type { EffectivePolicy } from "../../src/permissions/policy/policy.ts";
 import type { PermissionProbe } from "../../src/permissions/probe.ts";
 import {
   findCodexExecutable,
   threadPolicyParams,
   turnSandboxPolicy,
-} from "../../src/permissions/profile_config.ts";
+} from "../../src/permissions/policy/profile_config.ts";
 import { realPathOf } from "../../src/permissions/real_path.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../src/permissions/types.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";

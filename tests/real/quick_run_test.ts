@@ -15,11 +15,11 @@ import {
   SpawnError,
   TurnFailedError,
   TurnTimeoutError,
-} from "../../src/errors.ts";
+} from "../../src/errors/mod.ts";
 import { quickRun, quickRunWithProfile } from "../../src/quick_run.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import type { RunProfile } from "../../src/session/profile.ts";
-import type { TurnEvent } from "../../src/session/turn_event.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";

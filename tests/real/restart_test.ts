@@ -1,6 +1,6 @@
 /** Codex is killed in every phase of a session's life, and started again. */
 import assert from "node:assert/strict";
-import { ConnectionClosedError, SessionClosedError } from "../../src/errors.ts";
+import { ConnectionClosedError, SessionClosedError } from "../../src/errors/mod.ts";
 import { type ModelRequest, type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";

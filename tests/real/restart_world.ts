@@ -1,10 +1,10 @@
 /** A client on the real codex whose processes can be watched, and killed at any moment. */
 import process from "node:process";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import type { ClientConfig, RestartOnCrash } from "../../src/runtime/config.ts";
-import type { EventEnvelope } from "../../src/runtime/event_envelope.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { type Script, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexTransport } from "../../src/transport/codex_process.ts";
+import { codexTransport } from "../../src/launch/codex_process.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";

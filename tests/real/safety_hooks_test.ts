@@ -4,7 +4,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { type plugin, PolicyError, ShellCommandHook, type testing } from "../../mod.ts";
-import { exec, inPrompt, say, toolCall } from "../../src/testing/script.ts";
+import { exec, inPrompt, say, toolCall } from "../../src/testing/model/script.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { addFile, latch, statuses, within, words, type World, world } from "./_safety_world.ts";

@@ -10,9 +10,9 @@ import {
   SessionClosedError,
   TurnFailedError,
   TurnInterruptedError,
-} from "../../src/errors.ts";
-import type { StandardSchemaV1 } from "../../src/session/standard_schema.ts";
-import type { TurnEvent } from "../../src/session/turn_event.ts";
+} from "../../src/errors/mod.ts";
+import type { StandardSchemaV1 } from "../../src/session/output/standard_schema.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";

@@ -1,8 +1,8 @@
 /** Streams on the real codex: every event, slow readers, early leavers. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { TurnInterruptedError, TurnTimeoutError } from "../../src/errors.ts";
-import type { TurnEvent } from "../../src/session/turn_event.ts";
+import { TurnInterruptedError, TurnTimeoutError } from "../../src/errors/mod.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { SpawnError } from "../../src/errors.ts";
-import { type ChildProcess, spawnProcess } from "../../src/transport/process.ts";
+import { SpawnError } from "../../src/errors/mod.ts";
+import { type ChildProcess, spawnProcess } from "../../src/platform/process.ts";
 import { openStdio, type StdioTransport } from "../../src/transport/stdio.ts";
 import type { TransportClosed } from "../../src/transport/transport.ts";
 import { test } from "../_harness.ts";

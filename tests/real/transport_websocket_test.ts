@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
-import { ConnectionClosedError } from "../../src/errors.ts";
+import { ConnectionClosedError } from "../../src/errors/mod.ts";
 import type { Transport, TransportClosed } from "../../src/transport/transport.ts";
 import { webSocketTransport } from "../../src/transport/websocket.ts";
 import { test } from "../_harness.ts";

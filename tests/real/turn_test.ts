@@ -13,9 +13,9 @@ import {
   type TurnFailureKind,
   TurnInterruptedError,
   TurnTimeoutError,
-} from "../../src/errors.ts";
+} from "../../src/errors/mod.ts";
 import type { Session } from "../../src/session/session.ts";
-import type { TurnEvent } from "../../src/session/turn_event.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Client } from "../../src/session/client.ts";
+import { Client } from "../../src/session/client/client.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { type Bridge, createBridge } from "../../src/web/bridge.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
-import { MemorySessionStore } from "../../src/web/session_store.ts";
+import { MemorySessionStore } from "../../src/web/store/session_store.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
 import { SseClient, textOf } from "../contract/web_sse_client.ts";
 import { serve, type Served } from "../contract/web_serve.ts";

@@ -1,10 +1,10 @@
 /** Clients of a real app server that listens for WebSockets. */
 import assert from "node:assert/strict";
-import type { ApprovalHandler, ApprovalRequest } from "../../src/approvals/types.ts";
-import { ConnectionClosedError, MessageTooLargeError } from "../../src/errors.ts";
+import type { ApprovalHandler, ApprovalRequest } from "../../src/approvals/request/types.ts";
+import { ConnectionClosedError, MessageTooLargeError } from "../../src/errors/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import type { EventEnvelope } from "../../src/runtime/event_envelope.ts";
-import { Client } from "../../src/session/client.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
+import { Client } from "../../src/session/client/client.ts";
 import { type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RpcValidationError } from "../../src/errors.ts";
+import { RpcValidationError } from "../../src/errors/mod.ts";
 import { Workflow } from "../../src/workflow.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";

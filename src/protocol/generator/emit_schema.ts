@@ -31,7 +31,7 @@ export function emitSchema({ definitions, methods, version }: Protocol): string 
   }
   const text = `{${lines.join(",\n")}}`.replaceAll("\\", "\\\\").replaceAll("`", "\\`");
   return `${header(version)}
-/** All definitions as one JSON object; \`src/protocol/_table.ts\` says how to read it. */
+/** All definitions as one JSON object; \`src/protocol/table.ts\` says how to read it. */
 export const schemaText: string = \`${text.replaceAll("${", "\\${")}\`;
 `;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkAnswer, checkCall, checkNotification } from "../../../src/app_server/check_call.ts";
-import { RpcValidationError } from "../../../src/errors.ts";
+import { RpcValidationError } from "../../../src/errors/mod.ts";
 import { findExperimental } from "../../../src/protocol/experimental.ts";
 import { methodsOfKind } from "../../../src/protocol/methods.ts";
 import { test } from "../../_harness.ts";

@@ -4,9 +4,9 @@ import {
   readServerRequests,
   type ServerRequest,
 } from "../../../src/app_server/server_requests.ts";
-import type { ReaderRequest } from "../../../src/approvals/gate.ts";
-import { parseRequest } from "../../../src/approvals/parse_request.ts";
-import { RpcValidationError } from "../../../src/errors.ts";
+import type { ReaderRequest } from "../../../src/approvals/broker/gate.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
+import { RpcValidationError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 

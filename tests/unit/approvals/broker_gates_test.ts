@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { GateVerdict, ReaderRequest, ThreadGate } from "../../../src/approvals/mod.ts";
-import { CodexError, RpcValidationError } from "../../../src/errors.ts";
+import { CodexError, RpcValidationError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import {
   bench,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ApprovalDecision, ApprovalHandler } from "../../../src/approvals/mod.ts";
-import { PolicyError } from "../../../src/errors.ts";
-import { PendingCall } from "../../../src/approvals/_pending.ts";
+import { PolicyError } from "../../../src/errors/mod.ts";
+import { PendingCall } from "../../../src/approvals/broker/pending.ts";
 import { test } from "../../_harness.ts";
 import {
   bench,

@@ -5,7 +5,7 @@ import {
   checkApprovals,
   decide,
 } from "../../../src/approvals/mod.ts";
-import { PolicyError } from "../../../src/errors.ts";
+import { PolicyError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import {
   commandOf,

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { sessionApprovals } from "../../../src/approvals/session_approvals.ts";
-import type { ApprovalHandler, ApprovalRule, ApprovalRules } from "../../../src/approvals/types.ts";
+import { sessionApprovals } from "../../../src/approvals/broker/session_approvals.ts";
+import type {
+  ApprovalHandler,
+  ApprovalRule,
+  ApprovalRules,
+} from "../../../src/approvals/request/types.ts";
 import { test } from "../../_harness.ts";
 
 const ours: ApprovalHandler = () => ({ decision: "accept" });

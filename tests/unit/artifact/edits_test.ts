@@ -5,7 +5,7 @@ import {
   checkEdits,
   countLines,
 } from "../../../src/artifact/edits.ts";
-import { CodexError } from "../../../src/errors.ts";
+import { CodexError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 
 function edit(startLine: number, endLine: number, replacement: string): ArtifactEdit {

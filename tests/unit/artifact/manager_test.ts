@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ArtifactSessionManager } from "../../../src/artifact/manager.ts";
 import type { ArtifactClient, ArtifactThread } from "../../../src/artifact/client.ts";
 import { DOC_EDIT_SCHEMA, DOC_GENERATE_SCHEMA } from "../../../src/artifact/output.ts";
-import { MemoryArtifactStore } from "../../../src/artifact/memory_store.ts";
+import { MemoryArtifactStore } from "../../../src/artifact/store/memory_store.ts";
 import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/revision.ts";
 import {
   ArtifactConflictError,
@@ -10,9 +10,9 @@ import {
   OutputValidationError,
   RpcError,
   SessionClosedError,
-} from "../../../src/errors.ts";
+} from "../../../src/errors/mod.ts";
 import type { AskOptions, SessionConfig } from "../../../src/session/profile.ts";
-import type { PromptRunResult } from "../../../src/session/turn_result.ts";
+import type { PromptRunResult } from "../../../src/session/turn/turn_result.ts";
 import { test } from "../../_harness.ts";
 
 type Answer = (prompt: string, options: AskOptions) => unknown;

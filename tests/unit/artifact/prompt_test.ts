@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { buildArtifactPrompt } from "../../../src/artifact/prompt.ts";
-import { emptyArtifact, type StoredArtifact } from "../../../src/artifact/store.ts";
+import { emptyArtifact, type StoredArtifact } from "../../../src/artifact/store/store.ts";
 import { test } from "../../_harness.ts";
 
 function stored(text: string): StoredArtifact {

@@ -1,8 +1,8 @@
 /** A clock that moves when told, and a session whose turns end when told. */
-import type { AutomationClock } from "../../../src/automation/_clock.ts";
+import type { AutomationClock } from "../../../src/automation/clock.ts";
 import type { AutomationSession } from "../../../src/automation/types.ts";
-import type { TurnEvent } from "../../../src/session/turn_event.ts";
-import type { PromptRunResult } from "../../../src/session/turn_result.ts";
+import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
+import type { PromptRunResult } from "../../../src/session/turn/turn_result.ts";
 
 /** Lets everything that is ready run: a macrotask behind all microtasks. */
 export function settle(): Promise<void> {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { KEPT_RUNS, Runs } from "../../../src/automation/_runs.ts";
+import { KEPT_RUNS, Runs } from "../../../src/automation/runs.ts";
 import type { AutomationHandle } from "../../../src/automation/handle.ts";
 import { _spawnWith, spawn } from "../../../src/automation/spawn.ts";
 import type { AutomationRun, AutomationSpec } from "../../../src/automation/types.ts";
-import { SessionClosedError } from "../../../src/errors.ts";
+import { SessionClosedError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import { FakeClock, FakeSession, settle } from "./_fakes.ts";
 

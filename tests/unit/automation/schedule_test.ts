@@ -7,7 +7,7 @@ import {
   stepAtDue,
 } from "../../../src/automation/schedule.ts";
 import type { AutomationSpec } from "../../../src/automation/types.ts";
-import { CodexError } from "../../../src/errors.ts";
+import { CodexError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 
 const NOW = 1_000_000;

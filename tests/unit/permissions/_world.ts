@@ -1,6 +1,6 @@
 /** A made-up machine: grants by prefix as Deno gives them, and links. */
-import { isInside, resolvePath } from "../../../src/permissions/_paths.ts";
-import type { PolicyFacts } from "../../../src/permissions/policy.ts";
+import { isInside, resolvePath } from "../../../src/permissions/paths.ts";
+import type { PolicyFacts } from "../../../src/permissions/policy/policy.ts";
 import type { PermissionProbe } from "../../../src/permissions/probe.ts";
 
 /** What a made-up script may do; absent: nothing. */

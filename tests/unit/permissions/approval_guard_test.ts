@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { type AcceptedRequest, guardAcceptance } from "../../../src/permissions/approval_guard.ts";
+import {
+  type AcceptedRequest,
+  guardAcceptance,
+} from "../../../src/permissions/guard/approval_guard.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";

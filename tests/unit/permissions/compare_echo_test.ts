@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { PolicyMismatchError } from "../../../src/errors.ts";
+import { PolicyMismatchError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import {
   type AskedPolicy,
   compareEcho,
   confirmPolicy,
   type PolicyEcho,
-} from "../../../src/permissions/compare_echo.ts";
-import { effectivePolicy } from "../../../src/permissions/effective_policy.ts";
-import { normalizeSandbox } from "../../../src/permissions/gate.ts";
+} from "../../../src/permissions/policy/compare_echo.ts";
+import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
+import { normalizeSandbox } from "../../../src/permissions/guard/gate.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { PermissionDeniedError } from "../../../src/errors.ts";
+import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import {
   decidePolicy,
   effectivePolicy,
   recheckPolicy,
-} from "../../../src/permissions/effective_policy.ts";
-import type { PolicyRequest } from "../../../src/permissions/policy.ts";
+} from "../../../src/permissions/policy/effective_policy.ts";
+import type { PolicyRequest } from "../../../src/permissions/policy/policy.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import type { SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";

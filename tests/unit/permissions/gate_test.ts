@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { PolicyError } from "../../../src/errors.ts";
+import { PolicyError } from "../../../src/errors/mod.ts";
 import {
   normalizeSandbox,
   type PrivilegeConsent,
   privilegeRefusal,
   sandboxMode,
-} from "../../../src/permissions/gate.ts";
+} from "../../../src/permissions/guard/gate.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 

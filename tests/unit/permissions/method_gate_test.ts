@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { PermissionDeniedError, PolicyError } from "../../../src/errors.ts";
+import { PermissionDeniedError, PolicyError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { gateMethod, type MethodGateContext } from "../../../src/permissions/method_gate.ts";
+import { gateMethod, type MethodGateContext } from "../../../src/permissions/guard/method_gate.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";

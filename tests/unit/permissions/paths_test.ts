@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isInside, isSamePath, parentPath, resolvePath } from "../../../src/permissions/_paths.ts";
+import { isInside, isSamePath, parentPath, resolvePath } from "../../../src/permissions/paths.ts";
 import { test } from "../../_harness.ts";
 
 test("resolvePath() resolves like the system would", () => {

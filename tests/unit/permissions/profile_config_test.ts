@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
-import { effectivePolicy } from "../../../src/permissions/effective_policy.ts";
-import type { EffectivePolicy } from "../../../src/permissions/policy.ts";
+import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
+import type { EffectivePolicy } from "../../../src/permissions/policy/policy.ts";
 import {
   findCodexExecutable,
   threadPolicyParams,
   turnSandboxPolicy,
-} from "../../../src/permissions/profile_config.ts";
+} from "../../../src/permissions/policy/profile_config.ts";
 import type { SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withShellEnvironment } from "../../../src/permissions/shell_environment.ts";
+import { withShellEnvironment } from "../../../src/permissions/config/shell_environment.ts";
 import { test } from "../../_harness.ts";
 
 const SECRETS = ["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*CREDENTIAL*"];

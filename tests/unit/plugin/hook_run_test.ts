@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { HookBlockedError } from "../../../src/errors.ts";
+import { HookBlockedError } from "../../../src/errors/mod.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/merge.ts";
 import type { HookAction, HookContext, PostHook, PreHook } from "../../../src/plugin/types.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PolicyError } from "../../../src/errors.ts";
+import { PolicyError } from "../../../src/errors/mod.ts";
 import { FilteredPostHook, FilteredPreHook } from "../../../src/plugin/filtered_hook.ts";
 import { HookMatcher, type HookMatcherOptions } from "../../../src/plugin/matcher.ts";
 import { hasToolHooks, mergeHooks } from "../../../src/plugin/merge.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { SessionClosedError } from "../../../src/errors.ts";
+import { SessionClosedError } from "../../../src/errors/mod.ts";
 import {
   checkExit,
   contextJson,
   invocation,
   preAnswer,
   type ProgramEnd,
-} from "../../../src/plugin/_shell_protocol.ts";
+} from "../../../src/plugin/shell_protocol.ts";
 import { test } from "../../_harness.ts";
 
 function end(code: number | null, stdout = "", stderr = ""): ProgramEnd {

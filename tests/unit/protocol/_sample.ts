@@ -1,5 +1,5 @@
 /** Sample values made from the schema table, and small damage done to them, both from a seed. */
-import { definition, Kind, type Node, resolve } from "../../../src/protocol/_table.ts";
+import { definition, Kind, type Node, resolve } from "../../../src/protocol/table.ts";
 import { methodInfo } from "../../../src/protocol/methods.ts";
 
 /** A repeatable random source (mulberry32). */

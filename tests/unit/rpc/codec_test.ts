@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RpcValidationError } from "../../../src/errors.ts";
+import { RpcValidationError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import { decode, encode } from "../../../src/rpc/codec.ts";
 import { describeOversize } from "../../../src/rpc/connection.ts";

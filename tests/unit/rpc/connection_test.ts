@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConnectionClosedError, MessageTooLargeError } from "../../../src/errors.ts";
+import { ConnectionClosedError, MessageTooLargeError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import {
   Connection,

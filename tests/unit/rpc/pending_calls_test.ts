@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors.ts";
+import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import { Deadlines } from "../../../src/rpc/deadlines.ts";
 import { overloadBackoffMs, PendingCalls } from "../../../src/rpc/pending_calls.ts";

@@ -1,9 +1,9 @@
 /** What is found out about a codex, without one. */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { RpcError } from "../../../src/errors.ts";
+import { RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { diagnose, driftOf, loginOf } from "../../../src/runtime/diagnose.ts";
+import { diagnose, driftOf, loginOf } from "../../../src/runtime/diagnose/diagnose.ts";
 import { memoryTransport } from "../../../src/testing/memory_transport.ts";
 import { test } from "../../_harness.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { IncompatibleVersionError } from "../../../src/errors.ts";
+import { IncompatibleVersionError } from "../../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import { initializeParams, readServerInfo } from "../../../src/runtime/handshake.ts";
 import { MessageHead } from "../../../src/runtime/message_head.ts";

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JsonValue } from "../../../src/json.ts";
-import type { EventEnvelope } from "../../../src/runtime/event_envelope.ts";
-import { JsonlFileSink } from "../../../src/runtime/jsonl_file_sink.ts";
+import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
+import { JsonlFileSink } from "../../../src/runtime/log/jsonl_file_sink.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 

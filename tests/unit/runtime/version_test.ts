@@ -1,9 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  compareVersions,
-  MIN_CODEX_VERSION,
-  versionInUserAgent,
-} from "../../../src/runtime/version.ts";
+import { compareVersions, MIN_CODEX_VERSION, versionInUserAgent } from "../../../src/version.ts";
 import { test } from "../../_harness.ts";
 
 test("versionInUserAgent() finds the version behind our own name, whatever that holds", () => {

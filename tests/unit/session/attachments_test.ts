@@ -3,14 +3,14 @@ import {
   AttachmentNotFoundError,
   PermissionDeniedError,
   RpcValidationError,
-} from "../../../src/errors.ts";
+} from "../../../src/errors/mod.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import {
   attachmentPaths,
   buildInput,
   type InputContext,
-} from "../../../src/session/attachments.ts";
-import type { Attachment } from "../../../src/session/prompt.ts";
+} from "../../../src/session/prompt/attachments.ts";
+import type { Attachment } from "../../../src/prompt.ts";
 import { test } from "../../_harness.ts";
 import { factsOf, probeOf } from "../permissions/_world.ts";
 

@@ -6,23 +6,23 @@ import {
   TurnFailedError,
   TurnInterruptedError,
   TurnTimeoutError,
-} from "../../../src/errors.ts";
+} from "../../../src/errors/mod.ts";
 import {
   layerProfile,
   overlayProfile,
   resolveProfile,
   turnOptionsOf,
-} from "../../../src/session/resolve_profile.ts";
-import { retryDelayMs } from "../../../src/session/retry.ts";
-import type { DecidedPolicy } from "../../../src/session/session_policy.ts";
+} from "../../../src/session/policy/resolve_profile.ts";
+import { retryDelayMs } from "../../../src/session/prompt/retry.ts";
+import type { DecidedPolicy } from "../../../src/session/policy/session_policy.ts";
 import {
   threadAttachParams,
   threadStartParams,
   turnStartParams,
-} from "../../../src/session/thread_params.ts";
-import { turnError } from "../../../src/session/turn_error.ts";
-import { TurnOutcome } from "../../../src/session/turn_outcome.ts";
-import { workingDirectory } from "../../../src/session/_working_directory.ts";
+} from "../../../src/session/policy/thread_params.ts";
+import { turnError } from "../../../src/session/turn/turn_error.ts";
+import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
+import { workingDirectory } from "../../../src/session/policy/working_directory.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 

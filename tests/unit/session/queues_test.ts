@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { EventQueue } from "../../../src/session/event_queue.ts";
-import type { TurnEvent } from "../../../src/session/turn_event.ts";
-import { TurnQueue } from "../../../src/session/turn_queue.ts";
-import { Readiness } from "../../../src/session/_readiness.ts";
-import { abortable, sleep } from "../../../src/session/_abortable.ts";
+import { EventQueue } from "../../../src/session/turn/event_queue.ts";
+import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
+import { TurnQueue } from "../../../src/session/turn/turn_queue.ts";
+import { Readiness } from "../../../src/async/readiness.ts";
+import { abortable, sleep } from "../../../src/async/abortable.ts";
 import { test } from "../../_harness.ts";
 
 function text(itemId: string, delta: string): TurnEvent {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors.ts";
-import type { RuntimeCore } from "../../../src/runtime/_core.ts";
-import { type StopLimits, stopTurn } from "../../../src/session/_stop_turn.ts";
-import { TurnOutcome } from "../../../src/session/turn_outcome.ts";
-import { lostTurn } from "../../../src/session/turn_watch.ts";
+import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
+import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { type StopLimits, stopTurn } from "../../../src/session/turn/stop_turn.ts";
+import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
+import { lostTurn } from "../../../src/session/turn/turn_watch.ts";
 import { test } from "../../_harness.ts";
 
 const SHORT: StopLimits = { call: 5, begin: 5, end: 20, patience: 100 };

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
-import { RpcValidationError } from "../../../src/errors.ts";
+import { RpcValidationError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonSchema, JsonValue } from "../../../src/json.ts";
-import { validateAgainstSchema } from "../../../src/session/_schema_validator.ts";
-import { strictSchema } from "../../../src/session/_strict_schema.ts";
-import type { StandardSchemaV1 } from "../../../src/session/standard_schema.ts";
-import { repairPrompt, resolveOutputSchema } from "../../../src/session/structured_output.ts";
+import { validateAgainstSchema } from "../../../src/session/output/schema_validator.ts";
+import { strictSchema } from "../../../src/session/output/strict_schema.ts";
+import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
+import {
+  repairPrompt,
+  resolveOutputSchema,
+} from "../../../src/session/output/structured_output.ts";
 import { test } from "../../_harness.ts";
 
 const object = (properties: JsonObject, more: JsonObject = {}): JsonSchema => ({

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { parseRequest } from "../../../src/approvals/parse_request.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { toolFacts } from "../../../src/plugin/_tool_facts.ts";
+import { toolFacts } from "../../../src/plugin/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/merge.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
-import type { RuntimeCore } from "../../../src/runtime/_core.ts";
-import type { DynamicTool } from "../../../src/session/dynamic_tool.ts";
-import { runTool } from "../../../src/session/run_tool.ts";
-import { SessionGate } from "../../../src/session/session_gate.ts";
-import { toolOutcome } from "../../../src/session/_tool_facts.ts";
+import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import type { DynamicTool } from "../../../src/session/prompt/dynamic_tool.ts";
+import { runTool } from "../../../src/session/prompt/run_tool.ts";
+import { SessionGate } from "../../../src/session/policy/session_gate.ts";
+import { toolOutcome } from "../../../src/session/policy/tool_facts.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, recorded } from "../../_transcripts.ts";
 

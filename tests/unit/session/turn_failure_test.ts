@@ -1,8 +1,8 @@
 // deno-fmt-ignore-file -- the table reads best a row a line
 import assert from "node:assert/strict";
-import { TurnFailedError, type TurnFailureKind } from "../../../src/errors.ts";
+import { TurnFailedError, type TurnFailureKind } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import { classifyFailure, resetTime } from "../../../src/session/turn_failure.ts";
+import { classifyFailure, resetTime } from "../../../src/session/turn/turn_failure.ts";
 import { test } from "../../_harness.ts";
 
 /** What the model did, what each server says of it, and what that is. */

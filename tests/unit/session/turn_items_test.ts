@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
-import { fileChanges, TurnItems } from "../../../src/session/turn_items.ts";
-import { addTokens, nextUsage, NO_TOKENS, readCount } from "../../../src/session/turn_usage.ts";
-import type { TokenUsage } from "../../../src/session/turn_result.ts";
-import { UsageLedger } from "../../../src/session/usage_ledger.ts";
+import { fileChanges, TurnItems } from "../../../src/session/turn/turn_items.ts";
+import {
+  addTokens,
+  nextUsage,
+  NO_TOKENS,
+  readCount,
+} from "../../../src/session/turn/turn_usage.ts";
+import type { TokenUsage } from "../../../src/session/turn/turn_result.ts";
+import { UsageLedger } from "../../../src/session/turn/usage_ledger.ts";
 import { test } from "../../_harness.ts";
 
 function message(id: string, text: string, phase?: string | null): JsonObject {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
-import type { TurnEvent } from "../../../src/session/turn_event.ts";
-import { TurnOutcome } from "../../../src/session/turn_outcome.ts";
+import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
+import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
 import { deltaRun } from "../../_delta_run.ts";
 import { test } from "../../_harness.ts";
 import { type Dialect, DIALECTS, type Message, transcript } from "../../_transcripts.ts";

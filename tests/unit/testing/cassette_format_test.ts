@@ -1,12 +1,12 @@
 /** Cassettes as text. */
 import assert from "node:assert/strict";
-import { CodexError } from "../../../src/errors.ts";
+import { CodexError } from "../../../src/errors/mod.ts";
 import {
   type CassetteMessage,
   formatCassette,
   normalize,
   parseCassette,
-} from "../../../src/testing/_cassette_format.ts";
+} from "../../../src/testing/cassette/cassette_format.ts";
 import { test } from "../../_harness.ts";
 
 const ID_A = "0198f2aa-1111-7abc-9def-0123456789ab";

@@ -1,6 +1,6 @@
 /** A connection whose server is the test. */
 import assert from "node:assert/strict";
-import { ConnectionClosedError, RpcError } from "../../../src/errors.ts";
+import { ConnectionClosedError, RpcError } from "../../../src/errors/mod.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import {
   memoryTransport,

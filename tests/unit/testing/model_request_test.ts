@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
-import { type ModelRequest, parseModelRequest } from "../../../src/testing/model_request.ts";
-import { deltasOf } from "../../../src/testing/_sse.ts";
+import { type ModelRequest, parseModelRequest } from "../../../src/testing/model/model_request.ts";
+import { deltasOf } from "../../../src/testing/model/sse.ts";
 import { test } from "../../_harness.ts";
 
 function parse(body: JsonValue | string): ModelRequest {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { access } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { CodexError } from "../../../src/errors.ts";
+import { CodexError } from "../../../src/errors/mod.ts";
 import { script, ScriptedModel } from "../../../src/testing/mod.ts";
 import { test } from "../../_harness.ts";
 

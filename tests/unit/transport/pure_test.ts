@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
-import { drain, within } from "../../../src/transport/_drain.ts";
-import { splitMessages } from "../../../src/transport/_messages.ts";
-import { pathRules } from "../../../src/transport/_paths.ts";
-import { fileUrlToPath } from "../../../src/transport/_platform.ts";
-import { below, parseStat } from "../../../src/transport/_process_tree.ts";
-import { StderrTail } from "../../../src/transport/_stderr_tail.ts";
-import { windowsShellArgs } from "../../../src/transport/_windows_args.ts";
-import { explainRefusal, statusInMessage } from "../../../src/transport/_ws_refusal.ts";
-import { configFlags, toToml } from "../../../src/transport/config_flags.ts";
-import { loaderVariables } from "../../../src/transport/deno_process.ts";
-import { judgeRecord, type PidRecord } from "../../../src/transport/pid_file.ts";
+import { drain, within } from "../../../src/transport/drain.ts";
+import { splitMessages } from "../../../src/transport/messages.ts";
+import { pathRules } from "../../../src/platform/paths.ts";
+import { fileUrlToPath } from "../../../src/platform/runtime.ts";
+import { below, parseStat } from "../../../src/platform/process_tree.ts";
+import { StderrTail } from "../../../src/transport/stderr_tail.ts";
+import { windowsShellArgs } from "../../../src/platform/windows_args.ts";
+import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
+import { configFlags, toToml } from "../../../src/launch/config_flags.ts";
+import { loaderVariables } from "../../../src/platform/deno_process.ts";
+import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";
 import { connectMethod } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { WebError } from "../../../src/errors.ts";
-import { readJson } from "../../../src/web/body.ts";
+import { WebError } from "../../../src/errors/mod.ts";
+import { readJson } from "../../../src/web/http/body.ts";
 import { test } from "../../_harness.ts";
 
 function post(body: BodyInit | null, headers: Record<string, string> = {}): Request {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { WebError } from "../../../src/errors.ts";
+import { WebError } from "../../../src/errors/mod.ts";
 import {
   checkSession,
   checkSteer,
   checkTurn,
   type RequestPolicy,
-} from "../../../src/web/check_request.ts";
+} from "../../../src/web/http/check_request.ts";
 import { test } from "../../_harness.ts";
 
 const POLICY: RequestPolicy = {

@@ -10,8 +10,8 @@ import {
   RpcValidationError,
   SessionClosedError,
   WebError,
-} from "../../../src/errors.ts";
-import { errorResponse, httpFailure } from "../../../src/web/http_error.ts";
+} from "../../../src/errors/mod.ts";
+import { errorResponse, httpFailure } from "../../../src/web/http/http_error.ts";
 import { test } from "../../_harness.ts";
 
 const SECRET = "/home/operator/.ssh sk-secret";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { matchRoute, normalizeBasePath } from "../../../src/web/routes.ts";
+import { matchRoute, normalizeBasePath } from "../../../src/web/http/routes.ts";
 import { test } from "../../_harness.ts";
 
 const CASES: [string, unknown][] = [

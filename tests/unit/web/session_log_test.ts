@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { LogReader, SessionLog } from "../../../src/web/session_log.ts";
+import { LogReader, SessionLog } from "../../../src/web/live/session_log.ts";
 import type { WebEvent, WebSessionEvent } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 

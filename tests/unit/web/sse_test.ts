@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 
-import { SessionLog } from "../../../src/web/session_log.ts";
-import { eventStream, formatEvent } from "../../../src/web/sse.ts";
-import { EventSubscription } from "../../../src/web/subscription.ts";
+import { SessionLog } from "../../../src/web/live/session_log.ts";
+import { eventStream, formatEvent } from "../../../src/web/http/sse.ts";
+import { EventSubscription } from "../../../src/web/live/subscription.ts";
 import type { WebSessionEvent } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { ThreadItem } from "../../../src/session/turn_result.ts";
-import type { TurnEvent } from "../../../src/session/turn_event.ts";
-import { Transcript } from "../../../src/web/transcript.ts";
+import type { ThreadItem } from "../../../src/session/turn/turn_result.ts";
+import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
+import { Transcript } from "../../../src/web/live/transcript.ts";
 import { test } from "../../_harness.ts";
 
 function item(value: Record<string, unknown>): ThreadItem {

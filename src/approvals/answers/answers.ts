@@ -1,0 +1,314 @@
+/**
+ * From a decision to the result that the server wants, for each of its requests.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { asksForNothing, formProblem } from "./form.ts";
+import { narrowGrant } from "./narrow_permissions.ts";
+import { checkServerRequestResult } from "./answer_shapes.ts";
+import type {
+  ApprovalAudit,
+  ApprovalDecision,
+  ApprovalRequest,
+  CommandApprovalRequest,
+  ElicitationAnswer,
+  ElicitationRequest,
+  FileChangeApprovalRequest,
+  ReviewAnswer,
+} from "../request/types.ts";
+
+/** What goes back to the server. */
+export type WireAnswer =
+  | {
+    /** Discriminator. */
+    type: "result";
+    /** The JSON-RPC result. */
+    result: JsonValue;
+    /** The word for the audit. */
+    word: ApprovalAudit["decision"];
+  }
+  | {
+    /** Discriminator. */
+    type: "error";
+    /** The JSON-RPC error code. */
+    code: number;
+    /** The JSON-RPC error message. */
+    message: string;
+  };
+
+/** A decision that can't be sent. */
+export interface InvalidAnswer {
+  /** Discriminator. */
+  type: "invalid";
+  /** What is wrong, without values. */
+  problem: string;
+}
+
+/** What the answer's shape depends on besides the request. */
+export interface AnswerContext {
+  /** The server's version, such as `0.104.0`; decides how old requests are declined. Default: the newest. */
+  serverVersion?: string | null;
+  /** The time, for `currentTime/read`. Default: now. */
+  now?: Date;
+}
+
+/** The answer that grants nothing, in the shape that the request wants. */
+export function failClosedAnswer(
+  request: ApprovalRequest,
+  why = "No decision was made in time.",
+  context: AnswerContext = {},
+): WireAnswer {
+  switch (request.type) {
+    case "command":
+    case "fileChange":
+      return review(request, { decision: "decline", reason: why }, context);
+    case "permissions":
+      return result({ permissions: {}, scope: "turn" }, "decline");
+    case "userInput":
+      return result({ answers: {} }, "decline");
+    case "elicitation":
+      return result({ action: "decline", content: null, _meta: null }, "decline");
+    case "toolCall":
+      return result(
+        { success: false, contentItems: [{ type: "inputText", text: why }] },
+        "decline",
+      );
+    case "currentTime":
+      return result(
+        { currentTimeAt: Math.floor((context.now?.getTime() ?? Date.now()) / 1000) },
+        "answered",
+      );
+    case "authTokenRefresh":
+    case "attestation":
+      return { type: "error", code: -32000, message: `${request.method} was not answered: ${why}` };
+    case "unknown":
+      return { type: "error", code: -32601, message: `${request.method} is not supported.` };
+  }
+}
+
+/** The decision in the shape that the request wants, checked; or why it can't be sent. */
+export function wireAnswer(
+  request: ApprovalRequest,
+  decision: ApprovalDecision,
+  context: AnswerContext = {},
+): WireAnswer | InvalidAnswer {
+  if (!isJsonObject(decision)) return invalid("expected an object");
+  let answer: WireAnswer | InvalidAnswer;
+  try {
+    answer = build(request, decision as JsonObject & ApprovalDecision, context);
+  } catch {
+    return invalid(`does not fit a ${request.type} request`);
+  }
+  if (answer.type !== "result") return answer;
+  const problem = checkServerRequestResult(request.method, answer.result);
+  return problem === null ? answer : invalid(problem);
+}
+
+function result(value: JsonValue, word: ApprovalAudit["decision"]): WireAnswer {
+  return { type: "result", result: value, word };
+}
+
+function invalid(problem: string): InvalidAnswer {
+  return { type: "invalid", problem };
+}
+
+const WORDS: ReadonlySet<unknown> = new Set(["accept", "acceptForSession", "decline", "cancel"]);
+
+function build(
+  request: ApprovalRequest,
+  decision: JsonObject & ApprovalDecision,
+  context: AnswerContext,
+): WireAnswer | InvalidAnswer {
+  if ("decision" in decision) {
+    if (!WORDS.has(decision.decision)) {
+      return invalid("decision: expected one of accept, acceptForSession, decline, cancel");
+    }
+    return inWords(request, decision as ReviewAnswer, context);
+  }
+  const wrong = invalid(`does not fit a ${request.type} request`);
+  switch (request.type) {
+    case "permissions": {
+      if (!("permissions" in decision) || !isJsonObject(decision.permissions)) return wrong;
+      const permissions = narrowGrant(decision.permissions, request.permissions);
+      if (permissions === null) return invalid("permissions: more than was asked");
+      const scope = decision.scope ?? "turn";
+      const strict = decision.strictAutoReview;
+      const word = Object.keys(permissions).length === 0
+        ? "decline"
+        : scope === "session"
+        ? "acceptForSession"
+        : "accept";
+      return result({
+        permissions,
+        scope,
+        ...(strict === undefined ? {} : { strictAutoReview: strict }),
+      }, word);
+    }
+    case "userInput": {
+      if (!("answers" in decision) || !isJsonObject(decision.answers)) return wrong;
+      const known = new Set(request.questions.map((question) => question.id));
+      const entries = Object.entries(decision.answers as Record<string, string | string[]>);
+      if (entries.some(([id]) => !known.has(id))) return invalid("answers: no such question");
+      const answers = entries.map(([id, given]) =>
+        [id, { answers: typeof given === "string" ? [given] : given }] as const
+      );
+      return result({ answers: Object.fromEntries(answers) }, "answered");
+    }
+    case "elicitation":
+      if (!("action" in decision)) return wrong;
+      return answerElicitation(request, decision as JsonObject & ElicitationAnswer);
+    case "toolCall":
+      if (!("success" in decision)) return wrong;
+      return result(
+        { success: decision.success, contentItems: decision.contentItems as JsonValue },
+        "answered",
+      );
+    case "authTokenRefresh":
+      if (!("accessToken" in decision)) return wrong;
+      return result({
+        accessToken: decision.accessToken,
+        chatgptAccountId: decision.chatgptAccountId,
+        chatgptPlanType: decision.chatgptPlanType ?? null,
+      }, "answered");
+    case "attestation":
+      return "token" in decision ? result({ token: decision.token }, "answered") : wrong;
+    default:
+      return wrong;
+  }
+}
+
+function inWords(
+  request: ApprovalRequest,
+  answer: ReviewAnswer,
+  context: AnswerContext,
+): WireAnswer | InvalidAnswer {
+  const { decision } = answer;
+  const refused = decision === "decline" || decision === "cancel";
+  if (request.type !== "command" && (answer.execPolicyAmendment ?? answer.networkPolicyAmendment)) {
+    return invalid("only commands take policy amendments");
+  }
+  if (request.type === "command" || request.type === "fileChange") {
+    return review(request, answer, context);
+  }
+  if (request.type === "permissions" && !refused) {
+    const { network, fileSystem } = request.permissions;
+    return result({
+      permissions: {
+        ...(network === null ? {} : { network }),
+        ...(fileSystem === null ? {} : { fileSystem }),
+      },
+      scope: decision === "acceptForSession" ? "session" : "turn",
+    }, decision);
+  }
+  if (request.type === "elicitation") {
+    if (refused) return result({ action: decision, content: null, _meta: null }, decision);
+    return acceptElicitation(
+      request,
+      undefined,
+      // Where the server does not offer to remember, once is all there is.
+      decision === "acceptForSession" && request.persist.includes("session")
+        ? "session"
+        : undefined,
+    );
+  }
+  if (refused) {
+    const why = answer.reason ?? "The user declined this.";
+    const closed = failClosedAnswer(request, why, context);
+    return closed.type === "result" && request.type !== "currentTime"
+      ? { ...closed, word: request.type === "permissions" ? decision : "decline" }
+      : closed;
+  }
+  return invalid(`a ${request.type} request can't be answered by ${decision} alone`);
+}
+
+function answerElicitation(
+  request: ElicitationRequest,
+  answer: ElicitationAnswer,
+): WireAnswer | InvalidAnswer {
+  const { action, content, persist } = answer;
+  return action === "accept"
+    ? acceptElicitation(request, content, persist)
+    : result({ action, content: null, _meta: null }, action);
+}
+
+function acceptElicitation(
+  request: ElicitationRequest,
+  given: JsonValue | undefined,
+  persist: string | undefined,
+): WireAnswer | InvalidAnswer {
+  const content = given ??
+    (request.toolApproval || asksForNothing(request.requestedSchema) ? {} : null);
+  if (request.mode !== "url" && !request.toolApproval) {
+    const problem = formProblem(request.requestedSchema, content);
+    if (problem !== null) return invalid(problem);
+    if (request.mode !== "form" && given === undefined) {
+      return invalid(`content: missing for mode ${request.mode}`);
+    }
+  }
+  if (persist !== undefined && !request.persist.includes(persist)) {
+    return invalid("persist: not offered by the server");
+  }
+  return result(
+    { action: "accept", content, _meta: persist === undefined ? null : { persist } },
+    persist === undefined ? "accept" : "acceptForSession",
+  );
+}
+
+function review(
+  request: CommandApprovalRequest | FileChangeApprovalRequest,
+  answer: ReviewAnswer,
+  context: AnswerContext,
+): WireAnswer {
+  const { decision } = answer;
+  const refused = decision === "decline" || decision === "cancel";
+  const { execPolicyAmendment: words, networkPolicyAmendment: network } = answer;
+  if (words !== undefined) {
+    if (decision !== "accept" || words.length === 0) throw new TypeError("execPolicyAmendment");
+    return result({
+      decision: request.legacy
+        ? { approved_execpolicy_amendment: { proposed_execpolicy_amendment: words } }
+        : { acceptWithExecpolicyAmendment: { execpolicy_amendment: words } },
+    }, decision);
+  }
+  if (network !== undefined) {
+    // The word and the rule must say the same, and the rule must be about the host in question.
+    const hosts = request.type !== "command" ? [] : [
+      request.network?.host,
+      ...(request.proposedNetworkPolicyAmendments ?? []).map((one) => one.host),
+    ];
+    if ((network.action === "deny") !== refused || !hosts.includes(network.host)) {
+      throw new TypeError("networkPolicyAmendment");
+    }
+    const amendment = {
+      network_policy_amendment: { host: network.host, action: network.action },
+    };
+    return result({
+      decision: request.legacy
+        ? { network_policy_amendment: amendment }
+        : { applyNetworkPolicyAmendment: amendment },
+    }, decision);
+  }
+  if (!request.legacy) return result({ decision }, decision);
+  return result({ decision: legacyWord(answer, context) }, decision);
+}
+
+function legacyWord(answer: ReviewAnswer, context: AnswerContext): JsonValue {
+  switch (answer.decision) {
+    case "accept":
+      return "approved";
+    case "acceptForSession":
+      return "approved_for_session";
+    case "cancel":
+      return "abort";
+    case "decline":
+      return deniesInOneWord(context.serverVersion)
+        ? "denied"
+        : { denied: { rejection: answer.reason ?? "The user declined this." } };
+  }
+}
+
+/** Known from 0.104 (a word) and 0.169 (an object); between them either is read as a refusal. */
+function deniesInOneWord(version: string | null | undefined): boolean {
+  const [major, minor] = (version ?? "").split(".").map(Number);
+  return major === 0 && minor !== undefined && minor < 169;
+}

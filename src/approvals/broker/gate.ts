@@ -1,0 +1,189 @@
+/**
+ * How sessions take part in answering, and what the broker is told.
+ * @module
+ */
+import type { JsonObject, JsonValue } from "../../json.ts";
+import type {
+  ApprovalAudit,
+  ApprovalHandler,
+  ApprovalRequest,
+  ApprovalRules,
+  ProposedChange,
+} from "../request/types.ts";
+
+/** What a hook says about a tool use before anyone else is asked. It can refuse, never grant. */
+export type GateVerdict =
+  | {
+    /** Discriminator: the hooks have nothing against it. */
+    type: "continue";
+  }
+  | {
+    /** Discriminator: refused. */
+    type: "block";
+    /** The hook's reason. */
+    reason: string;
+    /** The hook's name. */
+    hookName: string;
+  };
+
+/** A call of a tool of this process. */
+export interface GateToolCall {
+  /** The tool. */
+  tool: string;
+  /** Its namespace, or `null`. */
+  namespace: string | null;
+  /** Its arguments, as the model gave them. */
+  arguments: JsonValue;
+  /** The call. */
+  callId: string;
+  /** The thread. */
+  threadId: string;
+  /** The turn. */
+  turnId: string;
+}
+
+/** How one open session takes part. Nothing of it is ever called for another thread. */
+export interface ThreadGate {
+  /** Asked first about commands, file changes, permissions, MCP tools and tool calls. A throw refuses. */
+  preToolUse?(
+    request: ApprovalRequest,
+    context: {
+      /** Aborted when the answer is no longer wanted. */
+      signal: AbortSignal;
+    },
+  ): Promise<GateVerdict>;
+  /** Told about the answer to what `preToolUse` is asked about. */
+  postToolUse?(request: ApprovalRequest, audit: ApprovalAudit): void;
+  /** The session's own handler or rules. Default: the client's. */
+  approvals?: ApprovalHandler | ApprovalRules;
+  /**
+   * Runs a tool of this process and resolves with the wire's `DynamicToolCallResponse`, or with `undefined` when the
+   * session has no such tool.
+   */
+  runTool?(
+    call: GateToolCall,
+    context: {
+      /** Aborted when the turn ends before the tool does. */
+      signal: AbortSignal;
+    },
+  ): Promise<JsonValue | undefined>;
+  /** Finds an item of the thread, as the server last described it. */
+  item?(itemId: string): unknown;
+  /** Told about each question of the thread. */
+  onRequested?(request: ApprovalRequest): void;
+  /** Told about each answer. */
+  onResolved?(audit: ApprovalAudit): void;
+}
+
+/** What an answer would let the agent do, outside its sandbox. */
+export type Grant =
+  | {
+    /** Discriminator: a command runs, or reaches a host. */
+    type: "command";
+    /** The host, when nothing but the network is granted. */
+    network: {
+      /** The host. */
+      host: string;
+    } | null;
+  }
+  | {
+    /** Discriminator: files are changed. */
+    type: "fileChange";
+    /** The files; `null` when they are not known. */
+    changes: readonly ProposedChange[] | null;
+    /** A directory that becomes writable, or `null`. */
+    grantRoot: string | null;
+  }
+  | {
+    /** Discriminator: later commands get permissions. */
+    type: "permissions";
+    /** The permissions, as answered. */
+    permissions: {
+      /** Access to the network. */
+      network: JsonObject | null;
+      /** Access to files. */
+      fileSystem: JsonObject | null;
+    };
+  };
+
+/** A request of the server, as it came. */
+export interface ServerCall {
+  /** The JSON-RPC id; may be 0. */
+  rpcId: number | string;
+  /** The method. */
+  method: string;
+  /** The params. */
+  params: JsonValue;
+  /** The thread, when the connection knows it. Default: the one the params name. */
+  threadId?: string;
+}
+
+/** How an answer gets back. Called once at most. */
+export interface BrokerReply {
+  /** Sends a result. */
+  respond(result: JsonValue): void;
+  /** Sends a JSON-RPC error. */
+  reject(code: number, message: string): void;
+}
+
+/** A request of the server in the hands of a reader. */
+export interface ReaderRequest {
+  /** Opaque id, the same as in the audit. */
+  readonly id: string;
+  /** The server's method. */
+  readonly method: string;
+  /** The server's params. */
+  readonly params: JsonValue;
+  /** The request as data. */
+  readonly request: ApprovalRequest;
+  /** Aborted when the answer is no longer wanted. */
+  readonly signal: AbortSignal;
+  /**
+   * Answers. `false` when it was too late. Throws `RpcValidationError` and leaves the request open when the result does
+   * not have the shape that the method wants.
+   */
+  respond(result: JsonValue): boolean;
+  /** Answers with a JSON-RPC error. `false` when it was too late. */
+  reject(error: {
+    /** The JSON-RPC error code. Default -32000. */
+    code?: number;
+    /** The message. */
+    message: string;
+  }): boolean;
+}
+
+/** How a broker works. */
+export interface BrokerOptions {
+  /** Who answers threads that have nobody of their own. Default: everything is declined. */
+  approvals?: ApprovalHandler | ApprovalRules;
+  /** Milliseconds until the fail-closed answer; `Infinity` waits forever. Tools of this process have no limit here. */
+  timeoutMs: number;
+  /** Questions that may wait at once; more get the fail-closed answer. */
+  maxPending: number;
+  /** Told about every answer. */
+  onAudit(audit: ApprovalAudit): void;
+  /**
+   * Who takes part for a thread that no session registered, such as a sub-agent's, and for questions of no thread
+   * (`null`). A throw refuses. Default: nobody, so that only `approvals` counts.
+   */
+  gateFor?(threadId: string | null): ThreadGate | undefined;
+  /**
+   * Asked about every answer that would let the agent do something, whoever gave it: why it may not be sent, or `null`.
+   * A reason declines; a throw does, too. Default: nothing is held back.
+   */
+  guard?(grant: Grant, request: ApprovalRequest): string | null;
+  /** The server's version, once it is known. Default: the newest. */
+  serverVersion?(): string | null;
+  /** The time in milliseconds. Default `Date.now`. */
+  now?(): number;
+  /** Timers. Default: the host's. */
+  timers?: BrokerTimers;
+}
+
+/** Timers, for tests that do not wait. */
+export interface BrokerTimers {
+  /** Calls `fn` after `ms` milliseconds. */
+  set(fn: () => void, ms: number): unknown;
+  /** Forgets a timer. */
+  clear(handle: unknown): void;
+}

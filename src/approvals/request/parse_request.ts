@@ -1,0 +1,240 @@
+/**
+ * From the server's request to what a person needs to decide.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { parseCommandLine } from "../../shell/command_line.ts";
+import { changesOfItem, changesOfMap, unifiedDiff } from "./proposed_changes.ts";
+import type {
+  ApprovalRequest,
+  ApprovalRequestBase,
+  CommandApprovalRequest,
+  ElicitationRequest,
+  NetworkPolicyAmendment,
+  RequestedPermissions,
+  UserInputQuestion,
+} from "./types.ts";
+
+/** What is needed besides the message. */
+export interface ParseOptions {
+  /** The request's id here. Default: a random UUID. */
+  id?: string;
+  /** When it arrived. Default: now. */
+  now?: Date;
+  /** Finds the item that the request is about, as the server last described it. Default: none is known. */
+  item?(itemId: string): unknown;
+}
+
+const LEGACY: ReadonlySet<string> = new Set(["execCommandApproval", "applyPatchApproval"]);
+
+/** The thread that a server request names, or `null`; old requests call it `conversationId`. */
+export function threadOf(params: JsonValue): string | null {
+  const fields = isJsonObject(params) ? params : {};
+  return text(fields["threadId"]) ?? text(fields["conversationId"]);
+}
+
+/** Reads a request of the server. Tolerant: what is absent or odd becomes `null`. Never throws. */
+export function parseRequest(
+  method: string,
+  params: JsonValue,
+  options: ParseOptions = {},
+): ApprovalRequest {
+  const fields = isJsonObject(params) ? params : {};
+  const base: ApprovalRequestBase = {
+    id: options.id ?? crypto.randomUUID(),
+    method,
+    threadId: threadOf(params),
+    turnId: text(fields["turnId"]),
+    itemId: text(fields["itemId"]) ?? text(fields["callId"]),
+    requestedAt: options.now ?? new Date(),
+  };
+  switch (method) {
+    case "item/commandExecution/requestApproval":
+    case "execCommandApproval":
+      return command(base, fields, LEGACY.has(method));
+    case "item/fileChange/requestApproval":
+    case "applyPatchApproval": {
+      const changes = LEGACY.has(method)
+        ? changesOfMap(fields["fileChanges"])
+        : changesOfItem(findItem(base.itemId, options));
+      return {
+        ...base,
+        type: "fileChange",
+        changes,
+        diff: changes === null ? null : unifiedDiff(changes),
+        reason: text(fields["reason"]),
+        grantRoot: text(fields["grantRoot"]),
+        legacy: LEGACY.has(method),
+      };
+    }
+    case "item/permissions/requestApproval":
+      return {
+        ...base,
+        type: "permissions",
+        permissions: permissions(fields["permissions"]) ?? {
+          network: null,
+          fileSystem: null,
+          other: false,
+        },
+        cwd: text(fields["cwd"]),
+        reason: text(fields["reason"]),
+      };
+    case "item/tool/requestUserInput":
+      return { ...base, type: "userInput", questions: list(fields["questions"]).flatMap(question) };
+    case "mcpServer/elicitation/request":
+      return elicitation(base, fields);
+    case "item/tool/call":
+      return {
+        ...base,
+        type: "toolCall",
+        tool: text(fields["tool"]) ?? "",
+        namespace: text(fields["namespace"]),
+        arguments: fields["arguments"] ?? null,
+        callId: text(fields["callId"]) ?? "",
+      };
+    case "account/chatgptAuthTokens/refresh":
+      return {
+        ...base,
+        type: "authTokenRefresh",
+        reason: text(fields["reason"]) ?? "",
+        previousAccountId: text(fields["previousAccountId"]),
+      };
+    case "attestation/generate":
+      return { ...base, type: "attestation" };
+    case "currentTime/read":
+      return { ...base, type: "currentTime" };
+    default:
+      return { ...base, type: "unknown", params };
+  }
+}
+
+function command(
+  base: ApprovalRequestBase,
+  fields: JsonObject,
+  legacy: boolean,
+): CommandApprovalRequest {
+  const sent = fields["command"];
+  const words = Array.isArray(sent) && sent.length > 0 &&
+      sent.every((word) => typeof word === "string")
+    ? sent as string[]
+    : null;
+  const line = words ?? text(sent);
+  const parsed = line === null ? null : parseCommandLine(line);
+  const network = fields["networkApprovalContext"];
+  return {
+    ...base,
+    type: "command",
+    command: words === null ? text(sent) : words.map(quoted).join(" "),
+    argv: parsed?.argv ?? null,
+    script: parsed?.script ?? null,
+    parsed,
+    cwd: text(fields["cwd"]),
+    reason: text(fields["reason"]),
+    action: text(fields["kind"]) ?? "command",
+    network: isJsonObject(network)
+      ? { host: text(network["host"]) ?? "", protocol: text(network["protocol"]) }
+      : null,
+    additionalPermissions: permissions(fields["additionalPermissions"]),
+    proposedExecPolicyAmendment: texts(fields["proposedExecpolicyAmendment"]),
+    proposedNetworkPolicyAmendments: Array.isArray(fields["proposedNetworkPolicyAmendments"])
+      ? fields["proposedNetworkPolicyAmendments"].flatMap(amendment)
+      : null,
+    commandActions: list(fields["commandActions"] ?? fields["parsedCmd"]),
+    availableDecisions: Array.isArray(fields["availableDecisions"])
+      ? fields["availableDecisions"]
+      : null,
+    legacy,
+  };
+}
+
+function elicitation(base: ApprovalRequestBase, fields: JsonObject): ElicitationRequest {
+  const meta = isJsonObject(fields["_meta"]) ? fields["_meta"] : null;
+  // Only this kind is consent to a call; another known one offers to install something.
+  const toolApproval = meta?.["codex_approval_kind"] === "mcp_tool_call";
+  const message = text(fields["message"]) ?? text(fields["description"]) ?? "";
+  const schema = fields["requestedSchema"];
+  const persist = meta?.["persist"];
+  return {
+    ...base,
+    type: "elicitation",
+    server: text(fields["serverName"]) ?? "",
+    mode: text(fields["mode"]) ?? "form",
+    message,
+    requestedSchema: isJsonObject(schema) ? schema : null,
+    url: text(fields["url"]),
+    toolApproval,
+    mcpTool: toolApproval ? text(meta?.["tool_name"]) ?? toolInProse(message) : null,
+    toolArguments: toolApproval ? meta?.["tool_params"] ?? null : null,
+    persist: typeof persist === "string" ? [persist] : texts(persist) ?? [],
+    meta,
+  };
+}
+
+/** Codex names the tool only in its question, `Allow the X MCP server to run tool "Y"?`. */
+function toolInProse(message: string): string | null {
+  return /^Allow [^"\n]* to run tool "([A-Za-z0-9_.:/-]+)"\?$/.exec(message.trim())?.[1] ?? null;
+}
+
+function findItem(itemId: string | null, options: ParseOptions): unknown {
+  if (itemId === null) return undefined;
+  try {
+    return options.item?.(itemId);
+  } catch {
+    return undefined;
+  }
+}
+
+function permissions(value: JsonValue | undefined): RequestedPermissions | null {
+  if (!isJsonObject(value)) return null;
+  const { network, fileSystem } = value as { network?: JsonValue; fileSystem?: JsonValue };
+  return {
+    network: isJsonObject(network) ? network : null,
+    fileSystem: isJsonObject(fileSystem) ? fileSystem : null,
+    other: Object.entries(value).some(([key, field]) =>
+      field !== null && field !== undefined &&
+      !(isJsonObject(field) && (key === "network" || key === "fileSystem"))
+    ),
+  };
+}
+
+function question(value: JsonValue): UserInputQuestion[] {
+  if (!isJsonObject(value) || typeof value["id"] !== "string") return [];
+  const options = value["options"];
+  return [{
+    id: value["id"],
+    header: text(value["header"]) ?? "",
+    question: text(value["question"]) ?? "",
+    isOther: value["isOther"] === true,
+    isSecret: value["isSecret"] === true,
+    options: Array.isArray(options)
+      ? options.filter(isJsonObject).map((one) => ({
+        label: text(one["label"]) ?? "",
+        description: text(one["description"]) ?? "",
+      }))
+      : null,
+  }];
+}
+
+function amendment(value: JsonValue): NetworkPolicyAmendment[] {
+  if (!isJsonObject(value)) return [];
+  const { host, action } = value as { host?: JsonValue; action?: JsonValue };
+  return typeof host === "string" && (action === "allow" || action === "deny")
+    ? [{ host, action }]
+    : [];
+}
+
+function text(value: JsonValue | undefined): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+function texts(value: JsonValue | undefined): string[] | null {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : null;
+}
+
+function list(value: JsonValue | undefined): JsonValue[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,185 @@
+/**
+ * Rules and a request in, a decision out. Pure.
+ * @module
+ */
+import { type Facts, factsOf, type TouchedPaths } from "../request/facts.ts";
+import { certainlyMeans, mayMean } from "./match_command.ts";
+import { coversHost, coversPath, mayLieBelow, type NormalPath } from "./match_path.ts";
+import { analyzeCommand, type CommandAnalysis } from "../../shell/command_line.ts";
+import type { ApprovalRequest, ApprovalRule, ApprovalRules } from "../request/types.ts";
+
+/** What the rules say about a request. */
+export type RuleDecision =
+  | {
+    /** Discriminator. */
+    effect: "allow";
+    /** The rule's name. */
+    rule: string;
+    /** Only this time, or for the rest of the session. */
+    scope: "once" | "session";
+  }
+  | {
+    /** Discriminator. */
+    effect: "deny" | "ask";
+    /** The rule's name; `null` when no rule matched. */
+    rule: string | null;
+  };
+
+interface Case {
+  request: ApprovalRequest;
+  facts: Facts;
+  line: CommandAnalysis | null;
+}
+
+/** Decides a request by rules: any matching `deny`, else any `ask`, else `allow`, else the default. Pure; never throws. */
+export function decide(rules: ApprovalRules, request: ApprovalRequest): RuleDecision {
+  const subject: Case = {
+    request,
+    facts: factsOf(request),
+    line: request.type === "command" && request.command !== null
+      ? analyzeCommand(request.command)
+      : null,
+  };
+  for (const effect of ["deny", "ask"] as const) {
+    const index = rules.rules.findIndex((rule) =>
+      rule.effect === effect && mayMatch(rule, subject)
+    );
+    if (index !== -1) return { effect, rule: nameOf(rules, index) };
+  }
+  return allowance(rules, subject) ??
+    { effect: rules.default === "decline" ? "deny" : "ask", rule: null };
+}
+
+function nameOf(rules: ApprovalRules, index: number): string {
+  return rules.rules[index]?.name ?? `rule ${index + 1}`;
+}
+
+function list<T>(value: T | T[]): T[] {
+  return Array.isArray(value) ? value : [value];
+}
+
+function isKind(rule: ApprovalRule, request: ApprovalRequest): boolean {
+  return rule.kind === undefined || (list(rule.kind) as string[]).includes(request.type);
+}
+
+/** For `deny` and `ask`: nothing that the rule names is certainly absent. */
+function mayMatch(rule: ApprovalRule, { request, facts, line }: Case): boolean {
+  if (!isKind(rule, request)) return false;
+  if (rule.command !== undefined) {
+    if (request.type !== "command") return false;
+    // A question about typing into a command, or one that is not told, may be about anything.
+    if (
+      line !== null && request.command !== null &&
+      !mayMean(rule.command, line, request.command, request) && request.action !== "writeStdin"
+    ) return false;
+  }
+  if (rule.cwd !== undefined) {
+    const { cwd } = facts;
+    if (cwd === undefined) return false;
+    if (cwd !== null && !list(rule.cwd).some((one) => coversPath(one, cwd, true))) return false;
+  }
+  if (rule.paths !== undefined) {
+    const { paths } = facts;
+    if (paths === undefined || !list(rule.paths).some((one) => mayTouch(one, paths))) return false;
+  }
+  if (rule.host !== undefined) {
+    const { hosts } = facts;
+    if (hosts === undefined) return false;
+    const patterns = list(rule.host);
+    const match = hosts.some((host) =>
+      host === null || host === "*" || patterns.some((one) => coversHost(one, host))
+    );
+    if (!match) return false;
+  }
+  if (rule.tool !== undefined) {
+    const { tools } = facts;
+    if (tools === undefined) return false;
+    if (tools.length > 0 && !list(rule.tool).some((one) => tools.includes(one))) return false;
+  }
+  if (rule.mcpServer !== undefined) {
+    if (facts.mcpServer === undefined || !list(rule.mcpServer).includes(facts.mcpServer)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+function mayTouch(pattern: string, paths: TouchedPaths): boolean {
+  return paths.unknown || paths.files.some((path) => coversPath(pattern, path, true)) ||
+    paths.trees.some((path) => coversPath(pattern, path, true) || mayLieBelow(pattern, path, true));
+}
+
+/** The rules that together certainly mean all of the request. */
+function allowance(rules: ApprovalRules, subject: Case): RuleDecision | null {
+  if (!subject.facts.consentable) return null;
+  const candidates = [...rules.rules.entries()].filter(([, rule]) =>
+    rule.effect === "allow" && certainlyMatches(rule, subject)
+  );
+  const whole = candidates.find(([, rule]) => rule.command === undefined);
+  const used = whole !== undefined ? [whole] : commandRules(candidates, subject);
+  const first = used?.[0];
+  if (used === null || first === undefined) return null;
+  const session = used.every(([, rule]) => rule.scope === "session");
+  return {
+    effect: "allow",
+    rule: nameOf(rules, first[0]),
+    scope: session ? "session" : "once",
+  };
+}
+
+/** For each simple command the rule that allows it; `null` when one has none. */
+function commandRules(
+  candidates: [number, ApprovalRule][],
+  { request, line }: Case,
+): [number, ApprovalRule][] | null {
+  if (request.type !== "command" || line === null) return null;
+  if (request.action !== "command" && request.action !== "humanCommand") return null;
+  if (line.broken !== null || line.problem !== null || line.commands.length === 0) return null;
+  const used: [number, ApprovalRule][] = [];
+  for (const words of line.commands) {
+    const match = candidates.find(([, rule]) =>
+      rule.command !== undefined && certainlyMeans(rule.command, words, request)
+    );
+    if (match === undefined) return null;
+    used.push(match);
+  }
+  return used;
+}
+
+/** For `allow`: everything that the rule names is certainly meant, its command aside. */
+function certainlyMatches(rule: ApprovalRule, { request, facts }: Case): boolean {
+  if (!isKind(rule, request)) return false;
+  if (rule.command !== undefined && request.type !== "command") return false;
+  if (facts.widensFiles && rule.paths === undefined) return false;
+  if (facts.widensNetwork && rule.host === undefined) return false;
+  if (rule.cwd !== undefined && !(facts.cwd && coveredBy(rule.cwd, [facts.cwd]))) return false;
+  if (rule.paths !== undefined) {
+    const { paths } = facts;
+    if (paths === undefined || paths.unknown) return false;
+    if (!coveredBy(rule.paths, [...paths.files, ...paths.trees])) return false;
+  }
+  if (rule.host !== undefined) {
+    const { hosts } = facts;
+    if (hosts === undefined || hosts.length === 0) return false;
+    const patterns = list(rule.host);
+    const covered = hosts.every((host) =>
+      host !== null &&
+      patterns.some((one) => host === "*" ? one === "*" : coversHost(one, host))
+    );
+    if (!covered) return false;
+  }
+  if (rule.tool !== undefined) {
+    if (!facts.tools?.some((name) => list(rule.tool as string).includes(name))) return false;
+  }
+  if (rule.mcpServer !== undefined) {
+    if (facts.mcpServer === undefined || !list(rule.mcpServer).includes(facts.mcpServer)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+function coveredBy(patterns: string | string[], paths: NormalPath[]): boolean {
+  return paths.length > 0 &&
+    paths.every((path) => list(patterns).some((one) => coversPath(one, path, false)));
+}

@@ -1,0 +1,60 @@
+/**
+ * Rules that answer the server's questions without a person.
+ * @module
+ */
+import type { ApprovalRequest } from "../request/types.ts";
+
+/** The requests that rules can match. */
+export type ApprovalKind =
+  | "command"
+  | "fileChange"
+  | "permissions"
+  | "userInput"
+  | "elicitation"
+  | "toolCall"
+  | "authTokenRefresh"
+  | "attestation";
+
+/**
+ * Which commands a rule means. A word list is a prefix: `["git", "status"]` matches `git status --short`.
+ * A RegExp is tried on each simple command, for `allow` from its first character. A function gets the words of each.
+ */
+export type CommandMatcher =
+  | string[]
+  | RegExp
+  | ((argv: string[], request: ApprovalRequest) => boolean);
+
+/**
+ * One rule. It matches when everything it names matches; what it leaves out does not matter.
+ *
+ * Matching leans to the safe side. `deny` and `ask` match when any part of the request may be meant: a command anywhere
+ * in a script, one of many paths, text that can't be parsed. `allow` matches only when every part is certainly meant:
+ * each command of a simple script, each path, and each widening (network access, more permissions, a writable root)
+ * named by `host` or `paths`.
+ */
+export interface ApprovalRule {
+  /** Its name in audits. Default `rule 1`, `rule 2` … by position. */
+  name?: string;
+  /** What happens on a match. `deny` wins over `ask`, which wins over `allow`. */
+  effect: "deny" | "ask" | "allow";
+  /** The kinds of request it is about. Default: all that have what it names. */
+  kind?: ApprovalKind | ApprovalKind[];
+  /** The commands it is about. */
+  command?: CommandMatcher;
+  /** Directories: the command or permission request works in one of them or below. Spelled like `paths`. */
+  cwd?: string | string[];
+  /**
+   * Files and directories (with all below) that a change or a permission request touches: an absolute path, or a bare
+   * name such as `.env` or `*.pem` for any place. `*` stands for a part of a name, `**` for any number of directories.
+   * Commands are not searched for paths.
+   */
+  paths?: string | string[];
+  /** Network hosts: a name, `*.example.com` for all below it, or `*` for any. */
+  host?: string | string[];
+  /** Tool names, of MCP servers or of this process. */
+  tool?: string | string[];
+  /** MCP server names. */
+  mcpServer?: string | string[];
+  /** For `allow`: only this time, or for the rest of the session. Default `"once"`. */
+  scope?: "once" | "session";
+}

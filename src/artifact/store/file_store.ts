@@ -1,0 +1,62 @@
+/**
+ * Artifacts as files.
+ * @module
+ */
+import { FileVersions } from "./file_versions.ts";
+import {
+  type ArtifactMeta,
+  type ArtifactSave,
+  type ArtifactStore,
+  type ArtifactStoreOptions,
+  metaChange,
+  saveChange,
+  type StoredArtifact,
+} from "./store.ts";
+
+/**
+ * Keeps artifacts in a directory, safely for any number of processes and across crashes.
+ *
+ * A version is written aside, synced, and put in place by one rename: a reader sees it whole or not
+ * at all. Saving waits for the disk. There is no lock that a crash could leave behind: of all writers
+ * that build on one version, the first to publish wins, and the others are told. Needs read and write permission for `root` only.
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ * const store = new artifact.FileArtifactStore("./artifacts");
+ * const notes = await store.load("notes");
+ * ```
+ */
+export class FileArtifactStore implements ArtifactStore {
+  /** The directory; created by the first save. */
+  readonly root: string;
+  readonly #versions: FileVersions;
+
+  /** Creates a store in `root`; nothing is read or written yet. */
+  constructor(root: string) {
+    this.root = root.length > 1 ? root.replace(/[/\\]+$/, "") : root;
+    this.#versions = new FileVersions(this.root);
+  }
+
+  /** The current version, or `null` when there is none. */
+  load(artifactId: string, options: ArtifactStoreOptions = {}): Promise<StoredArtifact | null> {
+    return this.#versions.load(artifactId, options);
+  }
+
+  /** Stores a new text; rejects with `ArtifactConflictError` when another one is stored. */
+  save(
+    artifactId: string,
+    save: ArtifactSave,
+    options: ArtifactStoreOptions = {},
+  ): Promise<StoredArtifact> {
+    return this.#versions.commit(artifactId, saveChange(save), options);
+  }
+
+  /** Changes what is known about the artifact, never its text. */
+  updateMeta(
+    artifactId: string,
+    change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
+    options: ArtifactStoreOptions = {},
+  ): Promise<StoredArtifact> {
+    return this.#versions.commit(artifactId, metaChange(change), options);
+  }
+}

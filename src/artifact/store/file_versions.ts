@@ -1,0 +1,261 @@
+/**
+ * Versions of artifacts as files.
+ *
+ * There is no lock that could be lost, stolen or left behind. Every version has its own numbered
+ * directory, and a directory can't be renamed onto one that has entries: of all writers that build
+ * on version 7, one can publish version 8, and the others learn that they lost. It makes no
+ * difference which processes, runtimes or machines they are, how long they sleep, or whether they
+ * were killed.
+ *
+ * ```text
+ * <root>/<readable>-<hash>/
+ *   c1/taken        an old chapter: its pages are gone, its name is used up
+ *   c2/taken
+ *   c2/p/1/text.txt page 1 of chapter 2: one version, text and meta
+ *   c2/p/1/meta.json
+ *   c2/p/2/…        the current version: the last page of the last chapter
+ *   tmp-<uuid>/     a version in the making
+ * ```
+ *
+ * Page names are never used twice, so that a writer that slept through many versions can't fill a
+ * gap and believe that it published the current one. Only whole chapters are dropped, and with
+ * their `p` directory goes the place where such a writer would publish.
+ * @module
+ */
+import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
+import { type Files, isPermissionError, platformFiles } from "./files.ts";
+import { safeName } from "./names.ts";
+import {
+  type ArtifactChange,
+  type ArtifactStoreOptions,
+  decodeArtifact,
+  emptyArtifact,
+  encodeMeta,
+  type StoredArtifact,
+  storeError,
+} from "./store.ts";
+
+const PAGES_PER_CHAPTER = 64;
+/** Losing this often in a row means that something else is wrong. */
+const MAX_ATTEMPTS = 1_000;
+/** A writer needs milliseconds; what is this old was left behind by one that was killed. */
+const LEFTOVER_AGE_MS = 10 * 60_000;
+
+/** Where a version is; chapter 0 means that there is none. */
+interface Position {
+  chapter: number;
+  page: number;
+  /** The names in the artifact's directory. */
+  names: string[];
+}
+
+/** A version and where it is. */
+interface Located extends Position {
+  artifact: StoredArtifact;
+}
+
+/** The versions of all artifacts under one directory. */
+export class FileVersions {
+  readonly #root: string;
+  readonly #files: Files;
+
+  constructor(root: string, files: Files = platformFiles()) {
+    this.#root = root;
+    this.#files = files;
+  }
+
+  /** The current version, or `null` when there is none. */
+  async load(artifactId: string, options: ArtifactStoreOptions): Promise<StoredArtifact | null> {
+    try {
+      const directory = `${this.#root}/${await safeName(artifactId)}`;
+      const latest = await this.#latest(directory, artifactId, options);
+      return latest.chapter === 0 ? null : latest.artifact;
+    } catch (error) {
+      throw this.#explain("Loading an artifact", error, options);
+    }
+  }
+
+  /** Stores what `change` makes of the current version; asks again when another writer was faster. */
+  async commit(
+    artifactId: string,
+    change: ArtifactChange,
+    options: ArtifactStoreOptions,
+  ): Promise<StoredArtifact> {
+    try {
+      const directory = `${this.#root}/${await safeName(artifactId)}`;
+      for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+        const current = await this.#latest(directory, artifactId, options);
+        const next = await change(current.artifact);
+        options.signal?.throwIfAborted();
+        if (await this.#publish(directory, current, next)) {
+          await this.#tidy(directory, current);
+          return next;
+        }
+      }
+    } catch (error) {
+      throw this.#explain("Saving an artifact", error, options);
+    }
+    throw storeError(`Saving an artifact lost ${MAX_ATTEMPTS} times against other writers.`);
+  }
+
+  /** Reads the current version; looks again when it was replaced while being read. */
+  async #latest(
+    directory: string,
+    artifactId: string,
+    options: ArtifactStoreOptions,
+  ): Promise<Located> {
+    let before: Position | undefined;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      options.signal?.throwIfAborted();
+      const at = await this.#position(directory);
+      if (at === null) continue;
+      if (at.chapter === 0) return { ...at, artifact: emptyArtifact(artifactId) };
+      const artifact = await this.#read(pagePath(directory, at.chapter, at.page), artifactId);
+      if (artifact !== null) return { ...at, artifact };
+      if (before !== undefined && samePosition(before, at)) break;
+      before = at;
+    }
+    throw storeError(
+      `The stored artifact in ${directory} is damaged: its text does not have the revision that ` +
+        `its meta.json names. Restore that directory from a backup, or move it away to start anew.`,
+    );
+  }
+
+  /** The last page of the last chapter, or `null` when the chapter was dropped meanwhile. */
+  async #position(directory: string): Promise<Position | null> {
+    const names = await this.#files.list(directory) ?? [];
+    const chapter = highest(names, /^c([1-9][0-9]*)$/);
+    if (chapter === 0) return { chapter, page: 0, names };
+    const pages = await this.#files.list(`${directory}/c${chapter}/p`);
+    const page = pages === null ? 0 : highest(pages, /^([1-9][0-9]*)$/);
+    return page === 0 ? null : { chapter, page, names };
+  }
+
+  async #read(path: string, artifactId: string): Promise<StoredArtifact | null> {
+    try {
+      const text = decodeUtf8(await this.#files.read(`${path}/text.txt`));
+      const meta = decodeUtf8(await this.#files.read(`${path}/meta.json`));
+      return await decodeArtifact(artifactId, text, meta);
+    } catch (error) {
+      if (error instanceof Error && isGone(error)) return null;
+      throw error;
+    }
+  }
+
+  /** Puts `next` right after `current`; `false` when another writer was there first. */
+  async #publish(directory: string, current: Position, next: StoredArtifact): Promise<boolean> {
+    const files = this.#files;
+    const isNew = current.chapter === 0;
+    const newChapter = isNew || current.page >= PAGES_PER_CHAPTER;
+    const temporary = `${directory}/tmp-${crypto.randomUUID()}`;
+    const page = newChapter ? `${temporary}/p/1` : temporary;
+    const target = newChapter
+      ? `${directory}/c${current.chapter + 1}`
+      : pagePath(directory, current.chapter, current.page + 1);
+    try {
+      await files.makeDirectory(page);
+      await files.create(`${page}/text.txt`, encodeUtf8(next.text));
+      await files.create(`${page}/meta.json`, encodeUtf8(encodeMeta(next)));
+      await files.syncDirectory(page);
+      if (newChapter) {
+        await files.create(`${temporary}/taken`, new Uint8Array(0));
+        await files.syncDirectory(`${temporary}/p`);
+        await files.syncDirectory(temporary);
+      }
+      await files.rename(temporary, target);
+    } catch (error) {
+      await ignoringErrors(() => files.remove(temporary));
+      const now = await this.#position(directory);
+      if (now === null || !samePosition(now, current)) return false;
+      // Another process's tidying took the temporary directory for a leftover: build it again.
+      if (error instanceof Error && isGone(error)) return false;
+      throw error;
+    }
+    await files.syncDirectory(newChapter ? directory : `${directory}/c${current.chapter}/p`);
+    if (isNew) await files.syncDirectory(this.#root);
+    return true;
+  }
+
+  /** Frees what no reader needs any more. Whatever fails here is done by a later save. */
+  async #tidy(directory: string, previous: Position): Promise<void> {
+    const files = this.#files;
+    const { chapter, page, names } = previous;
+    // The version before stays for readers that have just found it.
+    if (page > 1) {
+      await ignoringErrors(() => files.empty(`${pagePath(directory, chapter, page - 1)}/text.txt`));
+    }
+    if (page >= PAGES_PER_CHAPTER) {
+      for (let old = chapter - 1; old >= Math.max(1, chapter - 4); old--) {
+        await ignoringErrors(() => this.#discard(directory, `c${old}/p`));
+      }
+    }
+    for (const name of names) {
+      if (name.startsWith("trash-")) {
+        await ignoringErrors(() => files.remove(`${directory}/${name}`));
+      }
+      if (!name.startsWith("tmp-")) continue;
+      await ignoringErrors(async () => {
+        const age = Date.now() - await files.modifiedMs(`${directory}/${name}`);
+        if (age > LEFTOVER_AGE_MS) await this.#discard(directory, name);
+      });
+    }
+  }
+
+  /** Moves a directory out of the way in one step, so that no writer finds half of it, and removes it. */
+  async #discard(directory: string, name: string): Promise<void> {
+    const trash = `${directory}/trash-${crypto.randomUUID()}`;
+    await this.#files.rename(`${directory}/${name}`, trash);
+    await this.#files.remove(trash);
+  }
+
+  #explain(what: string, error: unknown, options: ArtifactStoreOptions): unknown {
+    if (error instanceof CodexError) return error;
+    if (options.signal?.aborted && error === options.signal.reason) return error;
+    if (isPermissionError(error)) {
+      return new PermissionDeniedError(
+        what,
+        [`--allow-read=${this.#root}`, `--allow-write=${this.#root}`],
+        { cause: error },
+      );
+    }
+    const reason = error instanceof Error ? error.message : String(error);
+    return storeError(`${what} in ${this.#root} failed: ${reason}`, error);
+  }
+}
+
+function pagePath(directory: string, chapter: number, page: number): string {
+  return `${directory}/c${chapter}/p/${page}`;
+}
+
+function samePosition(a: Position, b: Position): boolean {
+  return a.chapter === b.chapter && a.page === b.page;
+}
+
+function highest(names: readonly string[], pattern: RegExp): number {
+  let max = 0;
+  for (const name of names) {
+    const digits = pattern.exec(name)?.[1];
+    if (digits !== undefined) max = Math.max(max, Number(digits));
+  }
+  return max;
+}
+
+function isGone(error: Error): boolean {
+  return (error as { code?: unknown }).code === "ENOENT" || error.name === "NotFound";
+}
+
+async function ignoringErrors(action: () => Promise<unknown>): Promise<void> {
+  try {
+    await action();
+  } catch {
+    // Tidying is never worth failing a save that has succeeded.
+  }
+}
+
+function encodeUtf8(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function decodeUtf8(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+}

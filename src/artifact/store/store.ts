@@ -1,0 +1,203 @@
+/**
+ * What an artifact store promises.
+ * @module
+ */
+import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { EMPTY_REVISION, revisionOf } from "../revision.ts";
+
+/** Who wrote the stored text. */
+export interface ArtifactSaveRecord {
+  /** The task that wrote it: `"docGenerate"`, `"docEdit"`, or a word of your own. */
+  task: string;
+  /** The thread that wrote it, or `null`. */
+  threadId: string | null;
+  /** The turn that wrote it, or `null`. */
+  turnId: string | null;
+  /** The revision before. */
+  previousRevision: string;
+}
+
+/** What is known about an artifact besides its text. */
+export interface ArtifactMeta {
+  /** Its title; the artifact's id until something sets it. */
+  title: string;
+  /** Its format, such as `"markdown"`, which is the default. */
+  format: string;
+  /** The codex thread that works on it, or `null`. */
+  threadId: string | null;
+  /** Who wrote the current text, or `null` when that was not told. */
+  lastSave: ArtifactSaveRecord | null;
+}
+
+/** One whole version of an artifact: its parts always belong together. */
+export interface StoredArtifact {
+  /** The artifact's id. */
+  readonly artifactId: string;
+  /** The text, well-formed Unicode. */
+  readonly text: string;
+  /** The text's revision, as {@linkcode revisionOf} gives it. */
+  readonly revision: string;
+  /** Title, format, thread and origin. */
+  readonly meta: Readonly<ArtifactMeta>;
+}
+
+/** A new text for an artifact. */
+export interface ArtifactSave {
+  /** The whole new text. Lone surrogates become U+FFFD, as in UTF-8. */
+  text: string;
+  /** The revision that the new text was made from; {@linkcode EMPTY_REVISION} for a new artifact. */
+  expectedRevision: string;
+  /** What changes besides; members left out stay. `lastSave` left out becomes `null`. */
+  meta?: Partial<ArtifactMeta>;
+}
+
+/** Options of all store calls. */
+export interface ArtifactStoreOptions {
+  /** Gives up before the next step; a version that is already being published is not taken back. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Keeps artifacts, safely for any number of writers.
+ *
+ * A version is stored whole or not at all, and a save never replaces a text that it does not name.
+ */
+export interface ArtifactStore {
+  /** The current version, or `null` when there is none. */
+  load(artifactId: string, options?: ArtifactStoreOptions): Promise<StoredArtifact | null>;
+  /**
+   * Stores a new text and gives the new version.
+   *
+   * @throws {ArtifactConflictError} when the stored revision is not `save.expectedRevision`.
+   */
+  save(
+    artifactId: string,
+    save: ArtifactSave,
+    options?: ArtifactStoreOptions,
+  ): Promise<StoredArtifact>;
+  /**
+   * Changes what is known about the artifact, never its text; creates an empty one when there is
+   * none. `change` is pure: it may be called again on newer values when another writer was faster.
+   */
+  updateMeta(
+    artifactId: string,
+    change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
+    options?: ArtifactStoreOptions,
+  ): Promise<StoredArtifact>;
+}
+
+/** What an artifact is before anything was stored: empty, titled by its id, in markdown. */
+export function emptyArtifact(artifactId: string): StoredArtifact {
+  return {
+    artifactId,
+    text: "",
+    revision: EMPTY_REVISION,
+    meta: { title: artifactId, format: "markdown", threadId: null, lastSave: null },
+  };
+}
+
+/** The version that follows `current`; stores call it again when another writer was faster. */
+export type ArtifactChange = (current: StoredArtifact) => Promise<StoredArtifact>;
+
+/** The change that a save makes. */
+export function saveChange(save: ArtifactSave): ArtifactChange {
+  return async (current) => {
+    if (current.revision !== save.expectedRevision) {
+      throw new ArtifactConflictError(
+        current.artifactId,
+        save.expectedRevision,
+        current.revision,
+      );
+    }
+    const text = save.text.toWellFormed();
+    return {
+      artifactId: current.artifactId,
+      text,
+      revision: await revisionOf(text),
+      meta: mergeMeta({ ...current.meta, lastSave: null }, save.meta ?? {}),
+    };
+  };
+}
+
+/** The change that `updateMeta` makes. */
+export function metaChange(
+  change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
+): ArtifactChange {
+  return (current) =>
+    Promise.resolve({ ...current, meta: mergeMeta(current.meta, change(current.meta)) });
+}
+
+/** What stores keep beside the text. */
+export function encodeMeta(artifact: StoredArtifact): string {
+  const { title, format, threadId, lastSave } = artifact.meta;
+  return JSON.stringify({
+    layout: 1,
+    artifactId: artifact.artifactId,
+    revision: artifact.revision,
+    title,
+    format,
+    threadId,
+    lastSave,
+  });
+}
+
+/** Puts a version together again; `null` when text and meta do not belong together. */
+export async function decodeArtifact(
+  artifactId: string,
+  text: string,
+  metaText: string,
+): Promise<StoredArtifact | null> {
+  const value = parseObject(metaText);
+  if (value === null || value["artifactId"] !== artifactId) return null;
+  const revision = await revisionOf(text);
+  if (value["revision"] !== revision) return null;
+  return {
+    artifactId,
+    text,
+    revision,
+    meta: {
+      title: stringOr(value["title"], artifactId),
+      format: stringOr(value["format"], "markdown"),
+      threadId: stringOr(value["threadId"], null),
+      lastSave: decodeSave(value["lastSave"]),
+    },
+  };
+}
+
+/** The error for a version that can't be read and for a disk that fails. */
+export function storeError(message: string, cause?: unknown): CodexError {
+  return new CodexError("artifactStore", message, cause === undefined ? {} : { cause });
+}
+
+function mergeMeta(meta: Readonly<ArtifactMeta>, change: Partial<ArtifactMeta>): ArtifactMeta {
+  return {
+    title: change.title ?? meta.title,
+    format: change.format ?? meta.format,
+    threadId: change.threadId === undefined ? meta.threadId : change.threadId,
+    lastSave: change.lastSave === undefined ? meta.lastSave : change.lastSave,
+  };
+}
+
+function decodeSave(value: JsonValue | undefined): ArtifactSaveRecord | null {
+  if (!isJsonObject(value)) return null;
+  return {
+    task: stringOr(value["task"], ""),
+    threadId: stringOr(value["threadId"], null),
+    turnId: stringOr(value["turnId"], null),
+    previousRevision: stringOr(value["previousRevision"], EMPTY_REVISION),
+  };
+}
+
+function parseObject(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function stringOr<T extends string | null>(value: unknown, fallback: T): string | T {
+  return typeof value === "string" ? value : fallback;
+}

@@ -1,0 +1,196 @@
+/**
+ * One thread per artifact: resumed when it is known, started when not, let go when unused.
+ * @module
+ */
+import { ConnectionClosedError, RpcError, SessionClosedError } from "../errors/mod.ts";
+import type { SessionConfig } from "../session/profile.ts";
+import type { ArtifactClient, ArtifactThread } from "./client.ts";
+import type { ArtifactStore } from "./store/store.ts";
+
+interface Slot {
+  /** The thread, or the attempt to get one. */
+  thread: Promise<ArtifactThread> | null;
+  /** Settles when the thread before is let go: taking one up while letting it go would lose it. */
+  released: Promise<void>;
+  /** Settles when the last task in line is done. */
+  tail: Promise<void>;
+  /** Calls that use the slot now. */
+  users: number;
+}
+
+/** The threads of a manager. */
+export class ArtifactThreads {
+  readonly #client: ArtifactClient;
+  readonly #store: ArtifactStore;
+  readonly #config: SessionConfig;
+  readonly #maxIdle: number;
+  /** Least recently used first. */
+  readonly #slots = new Map<string, Slot>();
+  #closed = false;
+
+  constructor(
+    client: ArtifactClient,
+    store: ArtifactStore,
+    config: SessionConfig,
+    maxIdle: number,
+  ) {
+    this.#client = client;
+    this.#store = store;
+    this.#config = config;
+    this.#maxIdle = maxIdle;
+  }
+
+  /** Runs `body` with the artifact's thread. */
+  async use<T>(
+    artifactId: string,
+    signal: AbortSignal | undefined,
+    body: (thread: ArtifactThread) => Promise<T>,
+  ): Promise<T> {
+    const slot = this.#enter(artifactId, signal);
+    try {
+      return await this.#with(slot, artifactId, signal, body);
+    } finally {
+      await this.#leave(slot);
+    }
+  }
+
+  /** Like {@linkcode use}, after all earlier calls of this kind for the artifact. */
+  async useInTurn<T>(
+    artifactId: string,
+    signal: AbortSignal | undefined,
+    body: (thread: ArtifactThread) => Promise<T>,
+  ): Promise<T> {
+    const slot = this.#enter(artifactId, signal);
+    const before = slot.tail;
+    const mine = Promise.withResolvers<void>();
+    // One that gives up waiting still lets nobody pass those before it.
+    slot.tail = before.then(() => mine.promise);
+    try {
+      await unlessAborted(before, signal);
+      return await this.#with(slot, artifactId, signal, body);
+    } finally {
+      mine.resolve();
+      await this.#leave(slot);
+    }
+  }
+
+  /** Lets go of all threads. Their turns are interrupted. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const slots = [...this.#slots.values()];
+    this.#slots.clear();
+    await Promise.all(slots.map(letGo));
+  }
+
+  #enter(artifactId: string, signal: AbortSignal | undefined): Slot {
+    if (this.#closed) {
+      throw new SessionClosedError("The artifact manager is closed. Create another one.");
+    }
+    signal?.throwIfAborted();
+    const slot = this.#slots.get(artifactId) ??
+      { thread: null, released: Promise.resolve(), tail: Promise.resolve(), users: 0 };
+    this.#slots.delete(artifactId);
+    this.#slots.set(artifactId, slot);
+    slot.users++;
+    return slot;
+  }
+
+  async #leave(slot: Slot): Promise<void> {
+    slot.users--;
+    const idle = [...this.#slots.values()].filter((s) => s.users === 0 && s.thread !== null);
+    await Promise.all(idle.slice(0, Math.max(0, idle.length - this.#maxIdle)).map(letGo));
+    for (const [artifactId, { users, thread }] of this.#slots) {
+      if (users === 0 && thread === null) this.#slots.delete(artifactId);
+    }
+  }
+
+  async #with<T>(
+    slot: Slot,
+    artifactId: string,
+    signal: AbortSignal | undefined,
+    body: (thread: ArtifactThread) => Promise<T>,
+  ): Promise<T> {
+    if (this.#closed) throw new SessionClosedError("The artifact manager is closed.");
+    const attempt = slot.thread ??= slot.released.then(() => this.#connect(artifactId));
+    let thread: ArtifactThread;
+    try {
+      thread = await unlessAborted(attempt, signal);
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) throw error;
+      if (slot.thread === attempt) slot.thread = null;
+      throw error;
+    }
+    if (this.#closed) {
+      await letGo(slot);
+      throw new SessionClosedError("The artifact manager is closed.");
+    }
+    try {
+      return await body(thread);
+    } catch (error) {
+      const dead = error instanceof ConnectionClosedError || error instanceof SessionClosedError;
+      if (dead && slot.thread === attempt) await letGo(slot);
+      throw error;
+    }
+  }
+
+  async #connect(artifactId: string): Promise<ArtifactThread> {
+    let known = (await this.#store.load(artifactId))?.meta.threadId ?? null;
+    let fresh: ArtifactThread | null = null;
+    try {
+      while (true) {
+        const resumed = known === null ? null : await this.#resume(known);
+        if (resumed !== null) {
+          await fresh?.close().catch(() => {});
+          return resumed;
+        }
+        fresh ??= await this.#client.startSession(this.#config);
+        const [seen, mine]: [string | null, string] = [known, fresh.threadId];
+        const { meta } = await this.#store.updateMeta(
+          artifactId,
+          ({ threadId }) => threadId === seen ? { threadId: mine } : {},
+        );
+        if (meta.threadId === mine) return fresh;
+        // Another process was faster: one thread per artifact, so theirs.
+        known = meta.threadId;
+      }
+    } catch (error) {
+      await fresh?.close().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #resume(threadId: string): Promise<ArtifactThread | null> {
+    try {
+      return await this.#client.resumeSession(threadId, this.#config);
+    } catch (error) {
+      if (error instanceof RpcError && isGone(error)) return null;
+      throw error;
+    }
+  }
+}
+
+/** A thread that was never used, was deleted or archived can't be resumed; the document goes on without it. */
+function isGone(error: RpcError): boolean {
+  return /no rollout found|not found|is archived|invalid thread id/i.test(error.rpcMessage);
+}
+
+/** Empties the slot; its next user takes the thread up again. */
+function letGo(slot: Slot): Promise<void> {
+  const { thread } = slot;
+  if (thread === null) return slot.released;
+  slot.thread = null;
+  // A thread that can't be reached has nothing to let go.
+  slot.released = thread.then((it) => it.release()).catch(() => {});
+  return slot.released;
+}
+
+/** Settles as the promise does, or rejects with the signal's reason first. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

@@ -1,0 +1,84 @@
+/**
+ * The transport to a codex that we start ourselves: found, given its environment, and owned.
+ * @module
+ */
+import { SpawnError } from "../errors/mod.ts";
+import type { JsonValue } from "../json.ts";
+import { configFlags } from "./config_flags.ts";
+import { buildEnv, type EnvRules, prependPath } from "./env.ts";
+import { codexNotFound, locateCodex, type LocatedCodex } from "./locate_codex.ts";
+import { reapLeftovers, rememberProcess } from "./pid_file.ts";
+import { canSpawn } from "../platform/runtime.ts";
+import { openStdio } from "../transport/stdio.ts";
+import type { Transport, TransportFactory } from "../transport/transport.ts";
+import { spawnProcess } from "../platform/process.ts";
+
+/** Options of {@linkcode codexTransport}. */
+export interface CodexProcessOptions {
+  /** The codex to start. Default: CODEX_PATH, then PATH, then an installed npm package. */
+  codexPath?: string;
+  /** Settings for its `-c` flags. Default none. */
+  configOverrides?: Record<string, JsonValue>;
+  /** What it inherits. Default: everything. */
+  env?: EnvRules;
+  /** Its working directory. Default: the script's own. */
+  cwd?: string;
+  /** Arguments after the `-c` flags. Default `["app-server"]`. */
+  args?: string[];
+  /** A file that remembers the process; see `pid_file.ts`. Default none. */
+  pidFile?: string;
+  /** Receives stderr as it comes, as text. */
+  onStderr?: (text: string) => void;
+}
+
+/**
+ * Starts `codex app-server` and talks to it over its pipes; each call of the factory starts a new process.
+ *
+ * The factory rejects with `SpawnError` (not found, with the places looked at; not startable),
+ * `PermissionDeniedError` (Deno flags missing) or the signal's reason.
+ */
+export function codexTransport(options: CodexProcessOptions = {}): TransportFactory {
+  return ({ signal } = {}) => open(options, signal);
+}
+
+async function open(options: CodexProcessOptions, signal?: AbortSignal): Promise<Transport> {
+  signal?.throwIfAborted();
+  // The typed error for runtimes without processes, before anything is looked for.
+  if (!canSpawn()) await spawnProcess({ command: "codex", args: [] });
+  const { pidFile } = options;
+  if (pidFile !== undefined) reapLeftovers(pidFile);
+  const located = locateCodex(options.codexPath);
+  const { clearEnv, env } = prependPath(buildEnv(options.env), located.pathDirectories);
+  let forget: (() => void) | undefined;
+  try {
+    const transport = await openStdio({
+      process: {
+        command: located.command,
+        args: [...configFlags(options.configOverrides), ...(options.args ?? ["app-server"])],
+        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        env,
+        clearEnv,
+      },
+      ...(signal === undefined ? {} : { signal }),
+      ...(options.onStderr === undefined ? {} : { onStderr: options.onStderr }),
+      onGone: () => forget?.(),
+    });
+    if (pidFile !== undefined && transport.exit === null) {
+      try {
+        forget = rememberProcess(pidFile, transport.pid);
+      } catch (error) {
+        await transport.close();
+        throw error;
+      }
+    }
+    return transport;
+  } catch (error) {
+    throw withPlaces(error, located);
+  }
+}
+
+/** A program that was not found gets the places that were looked at. */
+function withPlaces(error: unknown, located: LocatedCodex): unknown {
+  const notFound = error instanceof SpawnError && error.data?.["reason"] === "notFound";
+  return notFound ? codexNotFound(located.looked, error) : error;
+}

@@ -1,0 +1,149 @@
+/**
+ * What an accepted question would let the agent do, against what this script may do itself.
+ *
+ * Measured on 0.104 and 0.169: a command that is accepted may run **outside** the sandbox: at once when the agent asked to
+ * leave it, and when the policy `untrusted` made codex ask, as soon as codex thinks that the sandbox made it fail. The
+ * question does not tell which. An accepted patch is written wherever it says. So "accept" under limited permissions is
+ * checked like any other request.
+ * @module
+ */
+import { PermissionDeniedError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isAbsolutePath, resolvePath } from "../paths.ts";
+import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
+import type { PermissionProbe } from "../probe.ts";
+
+/** The part of a question that tells what accepting it would allow. */
+export type AcceptedRequest =
+  | AcceptedCommand
+  | AcceptedFileChange
+  | AcceptedPermissions
+  | AcceptedOther;
+
+/** A command would run, or reach a host. */
+export interface AcceptedCommand {
+  /** Discriminator. */
+  type: "command";
+  /** The host, when the question is about the network only. */
+  network?: { host: string } | null;
+}
+
+/** Files would change. */
+export interface AcceptedFileChange {
+  /** Discriminator. */
+  type: "fileChange";
+  /** The files; `null` when they are not known. */
+  changes: readonly { path: string; movePath?: string }[] | null;
+  /** A directory that would become writable. */
+  grantRoot?: string | null;
+}
+
+/** The agent would get permissions. */
+export interface AcceptedPermissions {
+  /** Discriminator. */
+  type: "permissions";
+  /** What would be granted. */
+  permissions: { network: JsonObject | null; fileSystem: JsonObject | null };
+}
+
+/** A question that grants nothing on this machine, such as one for an answer in words. */
+export interface AcceptedOther {
+  /** Discriminator. */
+  type: "userInput" | "elicitation" | "dynamicTool" | "unknown" | (string & Record<never, never>);
+}
+
+/**
+ * Why a question may not be accepted, or `null` when it may. `realPath` follows links and answers `null` when it can't
+ * tell; see {@linkcode realPathOf}. Decline with the error's message.
+ */
+export function guardAcceptance(
+  request: AcceptedRequest,
+  probe: PermissionProbe,
+  realPath: (path: string) => string | null,
+): PermissionDeniedError | null {
+  if (probe.enforcedBy === "none") return null;
+  const missing = missingNeeds(acceptanceNeeds(request, realPath), probe);
+  if (missing.length === 0) return null;
+  return new PermissionDeniedError(
+    `Accepting this ${request.type} request`,
+    flagsFor(missing, probe.enforcedBy),
+    { data: { request: request.type, enforcedBy: probe.enforcedBy } },
+  );
+}
+
+function acceptanceNeeds(
+  request: AcceptedRequest,
+  realPath: (path: string) => string | null,
+): PermissionNeed[] {
+  if (isCommand(request)) {
+    const host = request.network?.host;
+    return host === undefined ? [...EVERYTHING] : [{ kind: "net", host }];
+  }
+  if (isFileChange(request)) {
+    if (request.changes === null) return [{ kind: "write" }];
+    const paths = request.changes.flatMap(({ path, movePath }) =>
+      movePath === undefined ? [path] : [path, movePath]
+    );
+    if (request.grantRoot) paths.push(request.grantRoot);
+    return paths.flatMap((path) => bothSpellings("write", path, realPath));
+  }
+  return isPermissions(request) ? grantNeeds(request.permissions, realPath) : [];
+}
+
+function grantNeeds(
+  { network, fileSystem }: AcceptedPermissions["permissions"],
+  realPath: (path: string) => string | null,
+): PermissionNeed[] {
+  const needs: PermissionNeed[] = [];
+  if (network !== null && network["enabled"] !== false) needs.push({ kind: "net" });
+  if (fileSystem === null) return needs;
+  const { read, write, entries, ...others } = fileSystem;
+  if (Object.values(others).some((value) => value !== null && value !== undefined)) {
+    return [...EVERYTHING];
+  }
+  needs.push(...paths("read", read), ...paths("write", write));
+  for (const entry of Array.isArray(entries) ? entries : []) {
+    const access = isJsonObject(entry) ? entry["access"] : undefined;
+    if (access === "none" || access === "deny") continue;
+    const path = isJsonObject(entry) && isJsonObject(entry["path"])
+      ? entry["path"]["path"]
+      : undefined;
+    needs.push(...paths("read", [path ?? null]));
+    if (access !== "read") needs.push(...paths("write", [path ?? null]));
+  }
+  return needs;
+
+  function paths(kind: "read" | "write", list: JsonValue | undefined): PermissionNeed[] {
+    if (list === undefined || list === null) return [];
+    if (!Array.isArray(list)) return [{ kind }];
+    return list.flatMap((path): PermissionNeed[] =>
+      typeof path === "string" && isAbsolutePath(path)
+        ? bothSpellings(kind, path, realPath)
+        : [{ kind }]
+    );
+  }
+}
+
+function bothSpellings(
+  kind: "read" | "write",
+  path: string,
+  realPath: (path: string) => string | null,
+): PermissionNeed[] {
+  if (!isAbsolutePath(path)) return [{ kind }];
+  const spelled = resolvePath(path, ".");
+  const real = realPath(spelled);
+  // What can't be followed may lead anywhere.
+  return real === null ? [{ kind }] : [{ kind, path: spelled }, { kind, path: real }];
+}
+
+function isCommand(request: AcceptedRequest): request is AcceptedCommand {
+  return request.type === "command";
+}
+
+function isFileChange(request: AcceptedRequest): request is AcceptedFileChange {
+  return request.type === "fileChange";
+}
+
+function isPermissions(request: AcceptedRequest): request is AcceptedPermissions {
+  return request.type === "permissions";
+}

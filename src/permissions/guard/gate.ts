@@ -1,0 +1,95 @@
+/**
+ * Consent: anything but read-only is run only for callers who said so.
+ * @module
+ */
+import { PolicyError } from "../../errors/mod.ts";
+import { isAbsolutePath } from "../paths.ts";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
+
+/** What the caller agreed to. */
+export interface PrivilegeConsent {
+  /** Consent to anything but read-only. Default `false`. */
+  allowPrivilegedEscalation?: boolean | undefined;
+  /** Consent to full access with nobody asked. Default `false`. */
+  dangerouslyAllowUnattendedFullAccess?: boolean | undefined;
+  /** The directory the caller named; absent or blank when none was. */
+  cwd?: string | undefined;
+}
+
+/** A sandbox as a policy object; a mode's word stands for the policy with all defaults. Throws `PolicyError` for anything else. */
+export function normalizeSandbox(sandbox: SandboxMode | SandboxPolicy): SandboxPolicy {
+  if (typeof sandbox === "string") {
+    if (sandbox === "read-only") return { type: "readOnly" };
+    if (sandbox === "workspace-write") return { type: "workspaceWrite" };
+    if (sandbox === "danger-full-access") return { type: "dangerFullAccess" };
+    throw new PolicyError(
+      `sandbox: expected "read-only", "workspace-write", "danger-full-access" or a policy object, got another string.`,
+    );
+  }
+  if (typeof sandbox !== "object" || sandbox === null || typeof sandbox.type !== "string") {
+    throw new PolicyError(`sandbox: expected a mode or an object with a \`type\`.`);
+  }
+  if (sandbox.type === "workspaceWrite") {
+    const roots: unknown = sandbox.writableRoots ?? [];
+    if (
+      !Array.isArray(roots) ||
+      roots.some((root) => typeof root !== "string" || !isAbsolutePath(root))
+    ) {
+      throw new PolicyError(`sandbox.writableRoots: expected absolute paths.`);
+    }
+  }
+  return sandbox;
+}
+
+/**
+ * A policy as the mode that `thread/start` takes, never wider than the policy itself: what only `turn/start` can
+ * express starts as read-only.
+ */
+export function sandboxMode(policy: SandboxPolicy): SandboxMode {
+  if (policy.type === "workspaceWrite") return "workspace-write";
+  return policy.type === "dangerFullAccess" ? "danger-full-access" : "read-only";
+}
+
+/** Whether a policy lets commands do more than read. Types that this library does not know do. */
+export function isPrivileged(policy: SandboxPolicy): boolean {
+  return policy.type !== "readOnly";
+}
+
+/** Why the caller's consent does not cover the policy, or `null` when it does. */
+export function privilegeRefusal(
+  policy: SandboxPolicy,
+  approvalPolicy: ApprovalPolicy,
+  consent: PrivilegeConsent,
+): PolicyError | null {
+  if (!isPrivileged(policy)) return null;
+  const data = { sandbox: policy.type };
+  if (consent.allowPrivilegedEscalation !== true) {
+    return new PolicyError(
+      `The sandbox ${policy.type} lets the agent do more than read. Set \`allowPrivilegedEscalation: true\` to allow it, or use "read-only".`,
+      { data },
+    );
+  }
+  if (consent.cwd === undefined || consent.cwd.trim() === "") {
+    return new PolicyError(
+      `The sandbox ${policy.type} lets the agent do more than read and needs an explicit \`cwd\`.`,
+      { data },
+    );
+  }
+  if (
+    policy.type === "dangerFullAccess" && asksNobody(approvalPolicy) &&
+    consent.dangerouslyAllowUnattendedFullAccess !== true
+  ) {
+    return new PolicyError(
+      `Full access with an approval policy that asks nobody lets the agent do anything unseen. ` +
+        `Set \`dangerouslyAllowUnattendedFullAccess: true\` to allow it, or ask with another \`approvalPolicy\`.`,
+      { data },
+    );
+  }
+  return null;
+}
+
+function asksNobody(policy: ApprovalPolicy): boolean {
+  return typeof policy === "object"
+    ? policy.granular?.sandbox_approval !== true
+    : policy === "never";
+}

@@ -1,0 +1,264 @@
+/**
+ * The gate in front of raw requests: a low-level call gets no further than a session would.
+ * @module
+ */
+import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isAbsolutePath, resolvePath } from "../paths.ts";
+import { methodReach, UNSANDBOXED } from "./method_table.ts";
+import { configNeeds } from "../config/config_needs.ts";
+import { normalizeSandbox, type PrivilegeConsent, privilegeRefusal } from "./gate.ts";
+import {
+  EVERYTHING,
+  flagsFor,
+  mayDoEverything,
+  missingNeeds,
+  type PermissionNeed,
+} from "../need.ts";
+import type { PermissionProbe } from "../probe.ts";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
+
+/** What the gate knows besides the call. */
+export interface MethodGateContext {
+  /** What the caller agreed to; `null` checks this script's permissions only. */
+  consent: Omit<PrivilegeConsent, "cwd"> | null;
+  /** Codex's home directory, from `initialize`; unknown: reading it needs all reads. */
+  codexHome?: string | undefined;
+  /** The server's working directory, for calls without a `cwd`; unknown: they need everything. */
+  readonly serverCwd?: string | undefined;
+  /** A path with all links followed, or `null`; see {@linkcode realPathOf}. */
+  realPath(path: string): string | null;
+}
+
+/**
+ * Why a raw request may not be sent, or `null` when it may. Looks at what the method and its params would let codex do:
+ * a `PolicyError` when the caller's consent is missing, a `PermissionDeniedError` when this script may not do it itself.
+ *
+ * Sandboxed commands read the whole disk unless the call chooses a permission profile, so they need all reads. A thread
+ * without a `sandbox` gets whatever the user configured, so under limited permissions it has to name one.
+ */
+export function gateMethod(
+  method: string,
+  params: JsonValue | undefined,
+  probe: PermissionProbe,
+  context: MethodGateContext,
+): PermissionDeniedError | PolicyError | null {
+  const call = isJsonObject(params) ? params : {};
+  const refusal = consentRefusal(method, call, context);
+  if (refusal !== null) return refusal;
+  if (probe.enforcedBy === "none" || methodReach(method) === "harmless") return null;
+  // Answers everything at once where nothing is limited, which is most of the time.
+  if (mayDoEverything(probe)) return null;
+  const missing = missingNeeds(followLinks(methodNeeds(method, call, context), context), probe);
+  if (missing.length === 0) return null;
+  return new PermissionDeniedError(method, flagsFor(unscopedFirst(missing), probe.enforcedBy), {
+    data: { method, enforcedBy: probe.enforcedBy },
+  });
+}
+
+/** What a raw request needs from this script. */
+export function methodNeeds(
+  method: string,
+  params: JsonObject,
+  context: Pick<MethodGateContext, "codexHome" | "serverCwd">,
+): PermissionNeed[] {
+  const base = context.serverCwd;
+  const path = (key: string): string | undefined => pathOf(params[key], base);
+  switch (methodReach(method)) {
+    case "harmless":
+      return [];
+    case "thread":
+      return threadNeeds(params, base);
+    case "turn":
+      return turnNeeds(params, base);
+    case "exec":
+      return execNeeds(params, base);
+    case "fsRead":
+      return [scoped("read", path("path"))];
+    case "fsWrite":
+      return [scoped("write", path("path"))];
+    case "fsCopy":
+      return [scoped("read", path("sourcePath")), scoped("write", path("destinationPath"))];
+    case "search":
+      return Array.isArray(params["roots"])
+        ? params["roots"].map((root) => scoped("read", pathOf(root, base)))
+        : [{ kind: "read" }];
+    case "codexHome":
+      return [
+        scoped("read", context.codexHome),
+        ...[path("cwd"), ...listOf(params["cwds"]).map((cwd) => pathOf(cwd, base))]
+          .filter((cwd) => cwd !== undefined)
+          .map((cwd) => scoped("read", cwd)),
+      ];
+    case "everything":
+      return [...EVERYTHING];
+  }
+}
+
+function threadNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
+  const cwd = pathOf(params["cwd"], base) ?? base;
+  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const needs = [...configNeeds(config, cwd), ...sharedNeeds(params, base)];
+  const sandbox = params["sandbox"] ?? null;
+  if (sandbox !== null) needs.push(...sandboxNeeds(sandbox, cwd));
+  else if (
+    (params["permissions"] ?? null) === null && config["default_permissions"] === undefined &&
+    config["sandbox_mode"] === undefined
+  ) needs.push(...EVERYTHING);
+  // A thread read from a file of the caller's choice.
+  if (typeof params["path"] === "string") needs.push(scoped("read", pathOf(params["path"], base)));
+  return needs;
+}
+
+function turnNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
+  const cwd = pathOf(params["cwd"], base);
+  const needs = sharedNeeds(params, base);
+  const sandbox = params["sandboxPolicy"] ?? null;
+  if (sandbox !== null) needs.push(...sandboxNeeds(sandbox, cwd));
+  // The thread may be writable, and then so is its new directory.
+  else if (cwd !== undefined) needs.push(scoped("read", cwd), scoped("write", cwd));
+  for (const input of listOf(params["input"])) {
+    if (!isJsonObject(input) || typeof input["path"] !== "string") continue;
+    if (input["type"] === "mention" || input["type"] === "text") continue;
+    needs.push(scoped("read", pathOf(input["path"], base)));
+  }
+  return needs;
+}
+
+/** What the fields do that threads and turns have in common. */
+function sharedNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
+  const needs: PermissionNeed[] = [];
+  // A profile by name is one of the user's own, of unknown content.
+  if ((params["permissions"] ?? null) !== null) needs.push(...EVERYTHING);
+  // Anyone else who reviews lets commands out of the sandbox without this script.
+  const reviewer = params["approvalsReviewer"] ?? null;
+  if (reviewer !== null && reviewer !== "user") needs.push(...EVERYTHING);
+  for (const root of listOf(params["runtimeWorkspaceRoots"])) {
+    needs.push(scoped("read", pathOf(root, base)), scoped("write", pathOf(root, base)));
+  }
+  for (const environment of listOf(params["environments"])) {
+    if (!isJsonObject(environment)) continue;
+    const cwd = pathOf(environment["cwd"], base);
+    needs.push(scoped("read", cwd), scoped("write", cwd));
+  }
+  if (listOf(params["selectedCapabilityRoots"]).length > 0) needs.push(...EVERYTHING);
+  return needs;
+}
+
+function execNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
+  const cwd = pathOf(params["cwd"], base) ?? base;
+  const sandbox = params["sandboxPolicy"] ?? null;
+  return sandbox === null ? [...EVERYTHING] : sandboxNeeds(sandbox, cwd);
+}
+
+function sandboxNeeds(sandbox: JsonValue, cwd: string | undefined): PermissionNeed[] {
+  const policy = policyOf(sandbox);
+  if (policy === null) return [...EVERYTHING];
+  const needs: PermissionNeed[] = [{ kind: "read" }];
+  if (policy.type === "workspaceWrite") {
+    const roots = [cwd, ...(policy.writableRoots ?? [])];
+    if (typeof sandbox === "string" || policy.excludeSlashTmp !== true) roots.push("/tmp");
+    for (const root of roots) needs.push(scoped("write", root));
+    // Where TMPDIR points is the server's business.
+    if (typeof sandbox === "string" || policy.excludeTmpdirEnvVar !== true) {
+      needs.push({ kind: "write" });
+    }
+  } else if (policy.type !== "readOnly") return [...EVERYTHING];
+  if (policy.networkAccess === true) needs.push({ kind: "net" });
+  return needs;
+}
+
+function policyOf(sandbox: JsonValue): SandboxPolicy | null {
+  try {
+    return normalizeSandbox(sandbox as unknown as SandboxMode | SandboxPolicy);
+  } catch {
+    return null;
+  }
+}
+
+/** What a method does that needs consent by itself, or `null`. */
+function privilegedWord(method: string, params: JsonObject): string | null {
+  if (UNSANDBOXED.has(method)) return "runs a command without any sandbox";
+  switch (methodReach(method)) {
+    case "fsWrite":
+    case "fsCopy":
+      return "writes files without any sandbox";
+    case "everything":
+      return "can run things without any sandbox, or change what later sessions may do";
+    case "exec":
+      return (params["sandboxPolicy"] ?? null) === null
+        ? "without `sandboxPolicy` runs with whatever codex is configured for"
+        : null;
+    default:
+      return null;
+  }
+}
+
+function consentRefusal(
+  method: string,
+  params: JsonObject,
+  context: MethodGateContext,
+): PolicyError | null {
+  const { consent } = context;
+  if (consent === null) return null;
+  const privileged = consent.allowPrivilegedEscalation === true
+    ? null
+    : privilegedWord(method, params);
+  if (privileged !== null) {
+    return new PolicyError(
+      `${method} ${privileged}. Set \`allowPrivilegedEscalation: true\` to allow it.`,
+      { data: { method } },
+    );
+  }
+  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const sandbox = params["sandboxPolicy"] ?? params["sandbox"] ?? config["sandbox_mode"] ?? null;
+  if (sandbox === null) return null;
+  const policy = policyOf(sandbox);
+  if (policy === null) {
+    return new PolicyError(
+      `sandbox: expected a policy that this library knows, got another shape.`,
+    );
+  }
+  const asked = (params["approvalPolicy"] ?? "never") as unknown as ApprovalPolicy;
+  // A turn stays where its thread is, and a thread's directory was named when it started.
+  const cwd = typeof params["cwd"] === "string"
+    ? params["cwd"]
+    : typeof params["threadId"] === "string"
+    ? "the thread's own"
+    : context.serverCwd;
+  return privilegeRefusal(policy, asked, { ...consent, cwd });
+}
+
+function pathOf(value: JsonValue | undefined, base: string | undefined): string | undefined {
+  if (typeof value !== "string" || value === "") return undefined;
+  if (isAbsolutePath(value)) return resolvePath(value, ".");
+  return base === undefined ? undefined : resolvePath(base, value);
+}
+
+function listOf(value: JsonValue | undefined): JsonValue[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function scoped(kind: "read" | "write", path: string | undefined): PermissionNeed {
+  return path === undefined ? { kind } : { kind, path };
+}
+
+/** Needs of paths, with the paths that they lead to; where that can't be told, all paths. */
+function followLinks(
+  needs: readonly PermissionNeed[],
+  context: MethodGateContext,
+): PermissionNeed[] {
+  return needs.flatMap((need): PermissionNeed[] => {
+    if ((need.kind !== "read" && need.kind !== "write") || need.path === undefined) return [need];
+    const real = context.realPath(need.path);
+    if (real === need.path) return [need];
+    return real === null
+      ? [need, { kind: "read", path: need.path }]
+      : [need, { ...need, path: real }];
+  });
+}
+
+function unscopedFirst(needs: readonly PermissionNeed[]): PermissionNeed[] {
+  const whole = new Set(needs.filter((n) => Object.keys(n).length === 1).map((n) => n.kind));
+  return needs.filter((need) => Object.keys(need).length === 1 || !whole.has(need.kind));
+}

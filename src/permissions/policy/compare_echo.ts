@@ -1,0 +1,192 @@
+/**
+ * Ask, then check: what the server confirmed against what it was asked.
+ * @module
+ */
+import { PolicyMismatchError } from "../../errors/mod.ts";
+import type { PolicyMismatch } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isInside, isSamePath } from "../paths.ts";
+import type { EffectivePolicy } from "./policy.ts";
+import type { SandboxPolicy } from "../types.ts";
+
+/** The fields of a `thread/start`, `thread/resume` or `thread/fork` result that confirm a policy. */
+export interface PolicyEcho {
+  /** The directory. */
+  cwd?: JsonValue | undefined;
+  /** The approval policy. */
+  approvalPolicy?: JsonValue | undefined;
+  /** The sandbox; its fields vary by version. */
+  sandbox?: JsonValue | undefined;
+  /** The active permission profile; absent on old servers. */
+  activePermissionProfile?: JsonValue | undefined;
+}
+
+/** What was asked, as sent. */
+export interface AskedPolicy {
+  /** The policy. */
+  policy: EffectivePolicy;
+  /** The profile sent; `null` when a sandbox was. */
+  profileId: string | null;
+  /** A path with all links followed, or `null`; lets two spellings of one directory pass. */
+  realPath(path: string): string | null;
+}
+
+/**
+ * Where the server confirmed more than it was asked; empty when nothing is wider.
+ *
+ * - sandbox: `readOnly` < `workspaceWrite` < everything else; then network, writable roots and temporary directories.
+ *   Unknown types are wider.
+ * - approval policy: `never` < `on-failure` < `on-request` < `untrusted` by how much is asked. A server that asks more
+ *   passes, since each question comes here and may be declined; one that asks less takes that away.
+ * - cwd: any other directory, since the sandbox is laid around it.
+ */
+export function compareEcho(asked: AskedPolicy, echo: PolicyEcho): PolicyMismatch[] {
+  const { policy } = asked;
+  return [
+    ...compareCwd(asked, echo.cwd),
+    ...compareApproval(policy.approvalPolicy as JsonValue, echo.approvalPolicy),
+    ...compareSandbox(asked, echo.sandbox),
+    ...compareProfile(asked.profileId, echo.activePermissionProfile),
+  ];
+}
+
+/**
+ * The policy as the server confirmed it. Throws a `PolicyMismatchError` when it confirmed a wider one. Reads count as
+ * enforced only when the server names the profile that was sent.
+ */
+export function confirmPolicy(asked: AskedPolicy, echo: PolicyEcho): EffectivePolicy {
+  const mismatches = compareEcho(asked, echo);
+  if (mismatches.length > 0) throw new PolicyMismatchError(mismatches);
+  const { policy, profileId } = asked;
+  const named = profileId === null || profileName(echo.activePermissionProfile) === profileId;
+  return { ...policy, confirmed: true, readsEnforced: policy.readsEnforced && named };
+}
+
+function compareCwd(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
+  const { cwd } = asked.policy;
+  if (typeof echo === "string") {
+    if (isSamePath(cwd, echo)) return [];
+    const real = asked.realPath(cwd);
+    if (real !== null && (isSamePath(real, echo) || asked.realPath(echo) === real)) return [];
+  }
+  return [{ field: "cwd", asked: cwd, confirmed: show(echo) }];
+}
+
+const ASKS: Record<string, number> = { never: 0, "on-failure": 1, "on-request": 2, untrusted: 3 };
+const SWITCHES = [
+  "sandbox_approval",
+  "rules",
+  "mcp_elicitations",
+  "skill_approval",
+  "request_permissions",
+] as const;
+
+function compareApproval(asked: JsonValue, echo: JsonValue | undefined): PolicyMismatch[] {
+  return asksAtLeast(echo, asked)
+    ? []
+    : [{ field: "approvalPolicy", asked: show(asked), confirmed: show(echo) }];
+}
+
+/** Whether the server asks whenever it was told to. */
+function asksAtLeast(echo: JsonValue | undefined, asked: JsonValue): boolean {
+  const told = switches(asked);
+  const does = switches(echo);
+  if (told !== null && does !== null) return SWITCHES.every((name) => does[name] || !told[name]);
+  if (does !== null) {
+    if (asked === "never") return true;
+    return asked !== "untrusted" && SWITCHES.every((name) => does[name]);
+  }
+  const rank = typeof echo === "string" ? ASKS[echo] : undefined;
+  if (rank === undefined) return false;
+  if (told !== null) return rank >= 2 || SWITCHES.every((name) => !told[name]);
+  return rank >= (typeof asked === "string" ? ASKS[asked] ?? Infinity : Infinity);
+}
+
+function switches(policy: JsonValue | undefined): Record<string, boolean> | null {
+  if (!isJsonObject(policy) || !isJsonObject(policy["granular"])) return null;
+  const granular: JsonObject = policy["granular"];
+  return Object.fromEntries(SWITCHES.map((name) => [name, granular[name] === true]));
+}
+
+const REACH: Record<string, number> = {
+  readOnly: 0,
+  workspaceWrite: 1,
+  externalSandbox: 2,
+  dangerFullAccess: 3,
+};
+
+function compareSandbox(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
+  const { sandbox } = asked.policy;
+  const mismatch = (field: string, a: string, confirmed: string): PolicyMismatch[] => [
+    { field, asked: a, confirmed },
+  ];
+  const type = isJsonObject(echo) && typeof echo["type"] === "string" ? echo["type"] : null;
+  const told = REACH[sandbox.type] ?? Infinity;
+  const does = type === null ? undefined : REACH[type];
+  // A type of the caller's own that is not known here can be confirmed only by its own name.
+  if (told === Infinity && type === sandbox.type) return [];
+  if (does === undefined || does > told || told === Infinity) {
+    return mismatch("sandbox", sandbox.type, type ?? show(echo));
+  }
+  const confirmed = echo as JsonObject;
+  const found: PolicyMismatch[] = [];
+  if (does < 3 && reachesNetwork(confirmed) && !reachesNetwork(sandbox as unknown as JsonObject)) {
+    found.push(...mismatch("sandbox.networkAccess", "false", show(confirmed["networkAccess"])));
+  }
+  if (type === "workspaceWrite" && sandbox.type === "workspaceWrite") {
+    const wider = widerRoots(asked, sandbox, confirmed["writableRoots"]);
+    if (wider.length > 0) {
+      found.push(
+        ...mismatch("sandbox.writableRoots", show(sandbox.writableRoots ?? []), show(wider)),
+      );
+    }
+    for (const flag of ["excludeTmpdirEnvVar", "excludeSlashTmp"] as const) {
+      if (sandbox[flag] === true && confirmed[flag] !== true) {
+        found.push(...mismatch(`sandbox.${flag}`, "true", show(confirmed[flag])));
+      }
+    }
+  }
+  return found;
+}
+
+function reachesNetwork(sandbox: JsonObject): boolean {
+  const { type, networkAccess } = sandbox;
+  if (type === "dangerFullAccess") return true;
+  return networkAccess !== undefined && networkAccess !== null && networkAccess !== false &&
+    networkAccess !== "restricted";
+}
+
+/** The confirmed roots that lie in none of those asked for, spelled or real. */
+function widerRoots(
+  asked: AskedPolicy,
+  sandbox: SandboxPolicy & { type: "workspaceWrite" },
+  confirmed: JsonValue | undefined,
+): JsonValue[] {
+  if (confirmed === undefined || confirmed === null) return [];
+  if (!Array.isArray(confirmed)) return [confirmed];
+  const allowed = [asked.policy.cwd, ...(sandbox.writableRoots ?? [])]
+    .flatMap((root) => [root, asked.realPath(root) ?? root]);
+  return confirmed.filter((root) =>
+    typeof root !== "string" || !allowed.some((outer) => isInside(root, outer))
+  );
+}
+
+function compareProfile(
+  profileId: string | null,
+  echo: JsonValue | undefined,
+): PolicyMismatch[] {
+  // A server that does not know the field can't confirm it; `confirmPolicy` takes note.
+  if (profileId === null || echo === undefined) return [];
+  const name = profileName(echo);
+  if (name === profileId) return [];
+  return [{ field: "permissions", asked: profileId, confirmed: name ?? show(echo) }];
+}
+
+function profileName(echo: JsonValue | undefined): string | null {
+  return isJsonObject(echo) && typeof echo["id"] === "string" ? echo["id"] : null;
+}
+
+function show(value: JsonValue | undefined): string {
+  const text = typeof value === "string" ? value : JSON.stringify(value) ?? "nothing";
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}

@@ -1,0 +1,299 @@
+/**
+ * The strictest wins: what was asked for, cut down to what this script may do itself.
+ * @module
+ */
+import { PermissionDeniedError } from "../../errors/mod.ts";
+import { isInside, parentPath } from "../paths.ts";
+import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
+import { configNeeds } from "../config/config_needs.ts";
+import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
+import type { PermissionProbe } from "../probe.ts";
+import { canScopeReads } from "./profile_config.ts";
+import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
+
+/** What was decided: the widest policy that both sides allow, and what it lacks of what was asked. */
+export interface PolicyDecision {
+  /** The policy. */
+  policy: EffectivePolicy;
+  /** The needs of the request that this script does not have; empty when it got all it asked for. */
+  denied: PermissionNeed[];
+  /** The missing needs of the caller's own codex settings, which can't be narrowed. */
+  deniedConfig: PermissionNeed[];
+}
+
+/**
+ * Decides by `mode`: `"refuse"` throws a `PermissionDeniedError` that names the missing flags when anything asked for
+ * is not granted, `"narrow"` takes what is granted and says so in {@linkcode EffectivePolicy.narrowed}.
+ *
+ * Codex settings of the caller's own that need more than is granted are refused in both modes.
+ *
+ * Temporary directories are no part of what is asked: without permission for them they are left out in both modes.
+ */
+export function effectivePolicy(
+  request: PolicyRequest,
+  probe: PermissionProbe,
+  facts: PolicyFacts,
+  mode: "refuse" | "narrow" = "refuse",
+): EffectivePolicy {
+  const { policy, denied, deniedConfig } = decidePolicy(request, probe, facts);
+  if (deniedConfig.length > 0) {
+    const flags = flagsFor(deniedConfig, probe.enforcedBy);
+    throw new PermissionDeniedError("The session's `config`", flags);
+  }
+  if (mode === "refuse" && denied.length > 0) throw denial(request.sandbox, denied, probe);
+  return policy;
+}
+
+/** Decides without throwing. Pure, as far as the probe and the facts are. */
+export function decidePolicy(
+  request: PolicyRequest,
+  probe: PermissionProbe,
+  facts: PolicyFacts,
+): PolicyDecision {
+  const scope = new Scope(probe, facts);
+  const denied: PermissionNeed[] = [];
+  const narrowed: string[] = [];
+  // Real paths are what is sent: a link may lead elsewhere by the time codex follows it.
+  const cwd = scope.real(request.cwd) ?? request.cwd;
+  const sandbox = fitSandbox(request, scope, denied, narrowed);
+  const readRoots = fitReads(request, sandbox, scope, denied, narrowed);
+  const readsEnforced = readRoots === "all" || canScopeReads(facts.serverVersion);
+  const hooked = hookedApproval(request);
+  return {
+    policy: {
+      cwd,
+      approvalPolicy: hooked.approvalPolicy,
+      sandbox,
+      readRoots,
+      readsEnforced,
+      enforcedBy: probe.enforcedBy,
+      narrowed,
+      toolHooks: request.toolHooks === true,
+      toolHooksNote: hooked.note,
+      confirmed: false,
+    },
+    denied: dedupe(denied),
+    deniedConfig: dedupe(missingNeeds(configNeeds(request.config ?? {}, cwd), probe)),
+  };
+}
+
+/**
+ * Checks anew what a session was given, since permissions can be revoked while it runs. Throws a
+ * `PermissionDeniedError` when this script no longer has what the policy grants.
+ */
+export function recheckPolicy(
+  policy: EffectivePolicy,
+  probe: PermissionProbe,
+  facts: PolicyFacts,
+): void {
+  const scope = new Scope(probe, facts);
+  const denied: PermissionNeed[] = [];
+  fitSandbox(policy, scope, denied, [], true);
+  if (policy.readRoots === "all") denied.push(...missingNeeds([{ kind: "read" }], probe));
+  else for (const root of policy.readRoots) denied.push(...scope.missing("read", root));
+  if (denied.length > 0) throw denial(policy.sandbox, dedupe(denied), probe);
+}
+
+function denial(
+  sandbox: SandboxPolicy,
+  denied: readonly PermissionNeed[],
+  probe: PermissionProbe,
+): PermissionDeniedError {
+  return new PermissionDeniedError(
+    `A session with the sandbox ${sandbox.type}`,
+    flagsFor(denied, probe.enforcedBy),
+    { data: { sandbox: sandbox.type, enforcedBy: probe.enforcedBy } },
+  );
+}
+
+/** Permission for paths: both the spelling and where it leads must be granted, since runtimes check the spelling only. */
+class Scope {
+  readonly probe: PermissionProbe;
+  readonly readsAll: boolean;
+  readonly #facts: PolicyFacts;
+
+  constructor(probe: PermissionProbe, facts: PolicyFacts) {
+    this.probe = probe;
+    this.readsAll = probe.read();
+    this.#facts = facts;
+  }
+
+  get tmpdir(): string | null {
+    return this.#facts.tmpdir;
+  }
+
+  missing(kind: "read" | "write", path: string): PermissionNeed[] {
+    if (kind === "read" ? this.readsAll : this.probe.write()) return [];
+    const real = this.real(path);
+    const needs: PermissionNeed[] = [{ kind, path }];
+    if (real !== null && real !== path) needs.push({ kind, path: real });
+    const missing = missingNeeds(needs, this.probe);
+    // Where it leads can't be seen without reading it, and unseen is not granted.
+    return missing.length === 0 && real === null ? [{ kind: "read", path }] : missing;
+  }
+
+  real(path: string): string | null {
+    return this.#facts.realPath(path);
+  }
+
+  /** What commands that write to `path` need: they read it, too. */
+  missingForWrites(path: string): PermissionNeed[] {
+    return [...this.missing("write", path), ...this.missing("read", path)];
+  }
+}
+
+function fitSandbox(
+  request: { sandbox: SandboxPolicy; cwd: string },
+  scope: Scope,
+  denied: PermissionNeed[],
+  narrowed: string[],
+  temporaryToo = false,
+): SandboxPolicy {
+  const asked = request.sandbox;
+  if (asked.type === "readOnly") {
+    return fitNetwork(asked, scope, denied, narrowed);
+  }
+  if (asked.type === "workspaceWrite") {
+    return fitWorkspace(asked, request.cwd, scope, denied, narrowed, temporaryToo);
+  }
+  const missing = missingNeeds(EVERYTHING, scope.probe);
+  if (missing.length === 0) return asked;
+  denied.push(...missing);
+  if (asked.type !== "dangerFullAccess" && asked.type !== "externalSandbox") {
+    // Its meaning is not known here, so nothing but the least can be sure not to be wider.
+    narrowed.push("The sandbox became readOnly, since its type is not known here.");
+    return { type: "readOnly" };
+  }
+  narrowed.push(`${asked.type} became a sandbox, since this script may not do everything.`);
+  const widest: WorkspaceWritePolicy = {
+    type: "workspaceWrite",
+    networkAccess: asked.type === "dangerFullAccess" || asked.networkAccess === "enabled",
+  };
+  return fitWorkspace(widest, request.cwd, scope, [], narrowed, temporaryToo);
+}
+
+function fitWorkspace(
+  asked: WorkspaceWritePolicy,
+  cwd: string,
+  scope: Scope,
+  denied: PermissionNeed[],
+  narrowed: string[],
+  temporaryToo: boolean,
+): SandboxPolicy {
+  const writableRoots = (asked.writableRoots ?? []).flatMap((root) => {
+    const missing = scope.missingForWrites(root);
+    if (missing.length === 0) return [scope.real(root) ?? root];
+    denied.push(...missing);
+    narrowed.push(`${root} is not writable.`);
+    return [];
+  });
+  const forCwd = scope.missingForWrites(cwd);
+  if (forCwd.length > 0) {
+    denied.push(...forCwd);
+    narrowed.push(`workspaceWrite became readOnly, since ${cwd} is not writable.`);
+    const readOnly = { type: "readOnly" as const, networkAccess: asked.networkAccess === true };
+    return fitNetwork(readOnly, scope, denied, narrowed);
+  }
+  const tmp = temporary("/tmp", asked.excludeSlashTmp);
+  const own = temporary(scope.tmpdir, asked.excludeTmpdirEnvVar, "The directory in TMPDIR");
+  return fitNetwork(
+    { ...asked, writableRoots, excludeSlashTmp: tmp, excludeTmpdirEnvVar: own },
+    scope,
+    denied,
+    narrowed,
+  );
+
+  /** Whether a temporary directory has to be left out. */
+  function temporary(path: string | null, exclude = false, name = path): boolean {
+    if (exclude) return true;
+    if (path === null) {
+      // Codex sees its own TMPDIR, which this script may not know; without limits on writing it does not matter.
+      return !scope.probe.write() || !scope.readsAll;
+    }
+    const missing = scope.missingForWrites(path);
+    if (missing.length === 0) return false;
+    if (temporaryToo) denied.push(...missing);
+    else narrowed.push(`${name} is not writable.`);
+    return true;
+  }
+}
+
+function fitNetwork<Policy extends { networkAccess?: boolean }>(
+  policy: Policy,
+  scope: Scope,
+  denied: PermissionNeed[],
+  narrowed: string[],
+): Policy {
+  if (policy.networkAccess !== true || scope.probe.net()) return policy;
+  denied.push({ kind: "net" });
+  narrowed.push("Commands have no network.");
+  return { ...policy, networkAccess: false };
+}
+
+function fitReads(
+  request: PolicyRequest,
+  sandbox: SandboxPolicy,
+  scope: Scope,
+  denied: PermissionNeed[],
+  narrowed: string[],
+): "all" | string[] {
+  if (scope.readsAll) return "all";
+  const roots: string[] = [];
+  const missing = scope.missing("read", request.cwd);
+  if (missing.length > 0) {
+    denied.push(...missing);
+    narrowed.push(`Commands can't read ${request.cwd}.`);
+  } else roots.push(highestGranted(request.cwd, scope));
+  const more = [
+    ...(sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : []),
+    ...(request.attachments ?? []),
+  ];
+  for (const path of more) {
+    const lacking = scope.missing("read", path);
+    if (lacking.length === 0) roots.push(scope.real(path)!);
+    else {
+      denied.push(...lacking);
+      narrowed.push(`Commands can't read ${path}.`);
+    }
+  }
+  return roots.filter((root, at) =>
+    !roots.some((other, where) =>
+      where !== at && isInside(root, other) && (root !== other || where < at)
+    )
+  );
+}
+
+/** Permissions can't be listed, only asked for: the repository above a granted cwd is found by asking upwards. */
+function highestGranted(cwd: string, scope: Scope): string {
+  let highest = scope.real(cwd)!;
+  for (let above = parentPath(highest); above !== null; above = parentPath(above)) {
+    if (!scope.probe.read(above)) break;
+    highest = above;
+  }
+  return highest;
+}
+
+function hookedApproval(
+  request: PolicyRequest,
+): { approvalPolicy: ApprovalPolicy; note: string | null } {
+  if (request.toolHooks !== true || request.approvalPolicy !== "never") {
+    return { approvalPolicy: request.approvalPolicy, note: null };
+  }
+  return {
+    approvalPolicy: "untrusted",
+    note:
+      `The approval policy "never" was sent as "untrusted", so that tool-use hooks see what the agent wants to do. ` +
+      `Each request goes to the hooks first and then to the approval rules or handler; without those it is declined. Codex may run what they accept outside the sandbox.`,
+  };
+}
+
+function dedupe(needs: readonly PermissionNeed[]): PermissionNeed[] {
+  const seen = new Map(needs.map((need) => [JSON.stringify(need), need]));
+  // A flag for everything makes the scoped ones of its kind superfluous.
+  const whole = new Set(needs.filter((need) => isWhole(need)).map((need) => need.kind));
+  return [...seen.values()].filter((need) => isWhole(need) || !whole.has(need.kind));
+}
+
+function isWhole(need: PermissionNeed): boolean {
+  return Object.keys(need).length === 1;
+}

@@ -1,0 +1,57 @@
+/**
+ * What a session may do after everyone had a say.
+ * @module
+ */
+import type { JsonValue } from "../../json.ts";
+import type { PermissionProbe } from "../probe.ts";
+import type { ApprovalPolicy, SandboxPolicy } from "../types.ts";
+
+/** What a session may do: what was asked, cut down to what this script may do itself. */
+export interface EffectivePolicy {
+  /** The directory the agent works in: its real path, as sent. */
+  readonly cwd: string;
+  /** When the server asks before it acts, as sent. */
+  readonly approvalPolicy: ApprovalPolicy;
+  /** How far commands may reach, as sent. */
+  readonly sandbox: SandboxPolicy;
+  /** What commands may read: everything, or these directories and files (real paths) and what the system needs to run. */
+  readonly readRoots: "all" | readonly string[];
+  /** Whether codex holds commands to {@linkcode readRoots}; `true` when that is everything. Codex before 0.125 can't. */
+  readonly readsEnforced: boolean;
+  /** Whose word this script's own permissions are; `"none"`: the runtime has no permissions. */
+  readonly enforcedBy: PermissionProbe["enforcedBy"];
+  /** What was taken away from what was asked, a sentence each. */
+  readonly narrowed: readonly string[];
+  /** Whether tool-use hooks see commands and file changes before they happen. */
+  readonly toolHooks: boolean;
+  /** What tool-use hooks changed about the approval policy, or `null`. */
+  readonly toolHooksNote: string | null;
+  /** Whether the server confirmed this policy. */
+  readonly confirmed: boolean;
+}
+
+/** What a session asks for. */
+export interface PolicyRequest {
+  /** The directory the agent works in, absolute. */
+  cwd: string;
+  /** How far commands may reach. */
+  sandbox: SandboxPolicy;
+  /** When the server asks. */
+  approvalPolicy: ApprovalPolicy;
+  /** Absolute paths sent along with every prompt. Default none. */
+  attachments?: readonly string[];
+  /** The caller's own codex settings of the thread. Default none. */
+  config?: Readonly<Record<string, JsonValue>>;
+  /** Whether the session has tool-use hooks. Default `false`. */
+  toolHooks?: boolean;
+}
+
+/** What the decision needs to know about this machine and the server. */
+export interface PolicyFacts {
+  /** A path with all links followed, or `null` when that can't be told; see {@linkcode realPathOf}. */
+  realPath(path: string): string | null;
+  /** The value of `TMPDIR`, or `null` when it is not set or may not be read. */
+  tmpdir: string | null;
+  /** The server's version, or `null` when unknown. */
+  serverVersion: string | null;
+}

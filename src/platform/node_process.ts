@@ -1,0 +1,270 @@
+/**
+ * Processes on Bun and Node, by `node:child_process`: it behaves the same on both, also under back-pressure.
+ * @module
+ */
+import { type ProcessExit, SpawnError } from "../errors/mod.ts";
+import { drain } from "../transport/drain.ts";
+import { builtin, nodeProcess, pathKind, platformName, signalProcess } from "./runtime.ts";
+import { windowsShellArgs } from "./windows_args.ts";
+import type {
+  ChildProcess,
+  EndSignal,
+  KillOptions,
+  ProcessSpec,
+  ReleaseOptions,
+} from "./process.ts";
+
+interface Emitter {
+  on(event: string, listener: (...args: never[]) => void): void;
+  once(event: string, listener: (...args: never[]) => void): void;
+}
+
+interface NodeReadable extends Emitter {
+  destroy(): void;
+  pause?(): void;
+  resume?(): void;
+  ref?(): void;
+  unref?(): void;
+}
+
+interface NodeWritable extends NodeReadable {
+  write(text: string, done: (error?: unknown) => void): boolean;
+  end(): void;
+}
+
+interface NodeChild extends Emitter {
+  pid?: number;
+  stdin: NodeWritable;
+  stdout: NodeReadable;
+  stderr: NodeReadable;
+  kill(signal: string): boolean;
+  ref(): void;
+  unref(): void;
+}
+
+interface NodeChildProcessModule {
+  spawn(command: string, args: string[], options: Record<string, unknown>): NodeChild;
+}
+
+/** Starts a process on Bun or Node. */
+export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
+  const module = builtin<NodeChildProcessModule>("child_process");
+  if (module === null) {
+    return Promise.reject(new SpawnError("This runtime has no child_process module."));
+  }
+  const windows = platformName() === "win32";
+  const group = spec.detached === true && !windows;
+  const env = spec.clearEnv === true ? { ...spec.env } : { ...nodeProcess()?.env, ...spec.env };
+  // Node refuses to start .cmd and .bat files by themselves.
+  const shell = windows && /\.(cmd|bat)$/i.test(spec.command);
+  const [command, args] = shell
+    ? ["cmd.exe", windowsShellArgs(spec.command, spec.args)]
+    : [spec.command, spec.args];
+  return new Promise((resolve, reject) => {
+    let child: NodeChild;
+    try {
+      child = module.spawn(command, args, {
+        cwd: spec.cwd,
+        env,
+        stdio: ["pipe", "pipe", "pipe"],
+        detached: group,
+        windowsHide: true,
+        windowsVerbatimArguments: shell,
+      });
+    } catch (error) {
+      reject(spawnFailure(error, spec));
+      return;
+    }
+    // After the start, errors of a failed kill arrive here as well; a settled promise ignores them.
+    child.on("error", (error: unknown) => reject(spawnFailure(error, spec)));
+    if (child.pid === undefined) return;
+    // Its listeners must be there before the first event: a process may end within this tick.
+    const running = new NodeProcessChild(child, child.pid, group);
+    child.once("spawn", () => resolve(running));
+    running.exited.then(() => resolve(running));
+  });
+}
+
+function spawnFailure(error: unknown, spec: ProcessSpec): SpawnError {
+  const { code, message = "" } = error as { code?: string; message?: string };
+  if (spec.cwd !== undefined && pathKind(spec.cwd) !== "directory") {
+    return new SpawnError(`The working directory ${spec.cwd} does not exist.`, {
+      cause: error,
+      data: { reason: "cwd" },
+    });
+  }
+  if (code === "ENOENT") {
+    return new SpawnError(`The program ${spec.command} was not found.`, {
+      cause: error,
+      data: { reason: "notFound", command: spec.command },
+    });
+  }
+  return new SpawnError(`The program ${spec.command} could not be started: ${message}`, {
+    cause: error,
+    data: { reason: "failed", command: spec.command },
+  });
+}
+
+class NodeProcessChild implements ChildProcess {
+  readonly pid: number;
+  readonly exited: Promise<ProcessExit>;
+  readonly #child: NodeChild;
+  readonly #group: boolean;
+  readonly #stdout: Outlet;
+  readonly #stderr: Outlet;
+  /** Writes under way: a pipe that a grandchild keeps open would never call back. */
+  readonly #writes = new Set<() => void>();
+  #stdinClosed = false;
+  #gone = false;
+  #released: Promise<void> | undefined;
+
+  constructor(child: NodeChild, pid: number, group: boolean) {
+    this.#child = child;
+    this.#group = group;
+    this.pid = pid;
+    // Without a listener a broken pipe would end the script.
+    child.stdin.on("error", () => {});
+    this.#stdout = new Outlet(child.stdout);
+    this.#stderr = new Outlet(child.stderr);
+    this.exited = new Promise((resolve) => {
+      child.once("exit", (code: number | null, signal: string | null) => {
+        this.#gone = true;
+        for (const done of this.#writes) done();
+        resolve({ code: signal === null ? code : null, signal });
+      });
+    });
+  }
+
+  get stdoutEnded(): boolean {
+    return this.#stdout.atEnd;
+  }
+
+  write(text: string): Promise<void> {
+    if (this.#stdinClosed || this.#gone) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#writes.delete(done);
+        resolve();
+      };
+      this.#writes.add(done);
+      try {
+        this.#child.stdin.write(text, done);
+      } catch {
+        done();
+      }
+    });
+  }
+
+  closeStdin(): void {
+    if (this.#stdinClosed) return;
+    this.#stdinClosed = true;
+    try {
+      this.#child.stdin.end();
+    } catch {
+      // It was closed from the other side.
+    }
+  }
+
+  onStdout(listener: (chunk: Uint8Array) => void): void {
+    this.#stdout.listen(listener);
+  }
+
+  onStderr(listener: (chunk: Uint8Array) => void): void {
+    this.#stderr.listen(listener);
+  }
+
+  kill(signal: EndSignal, options: KillOptions = {}): boolean {
+    if (options.tree === true) {
+      if (!this.#group || signal === "SIGINT") return false;
+      return signalProcess(-this.pid, signal);
+    }
+    if (this.#gone) return false;
+    try {
+      return this.#child.kill(signal);
+    } catch {
+      return false;
+    }
+  }
+
+  release(options: ReleaseOptions = {}): Promise<void> {
+    return this.#released ??= this.#release(options.drainMs ?? 500);
+  }
+
+  async #release(drainMs: number): Promise<void> {
+    await this.exited;
+    this.closeStdin();
+    const outlets = [this.#stdout, this.#stderr];
+    await drain({
+      count: () => outlets.reduce((sum, outlet) => sum + outlet.count, 0),
+      ended: () => outlets.every((outlet) => outlet.done),
+      whenEnded: Promise.all(outlets.map((outlet) => outlet.ended)).then(() => {}),
+    }, drainMs);
+    for (const stream of this.#streams()) stream.destroy();
+  }
+
+  unref(): void {
+    this.#child.unref();
+    for (const stream of this.#streams()) stream.unref?.();
+  }
+
+  ref(): void {
+    this.#child.ref();
+    for (const stream of this.#streams()) stream.ref?.();
+  }
+
+  #streams(): NodeReadable[] {
+    return [this.#child.stdin, this.#child.stdout, this.#child.stderr];
+  }
+}
+
+/** Unread output beyond this stays in the pipe. */
+const BACKLOG_BYTES = 1 << 20;
+
+/**
+ * Reads one pipe from the start. When a process ends, Node and Bun throw away what is in a pipe that nobody
+ * listens to, so what comes before the listener is kept here.
+ */
+class Outlet {
+  /** Chunks so far. */
+  count = 0;
+  /** No more chunks will come. */
+  done = false;
+  /** The other end was closed by all who held it. */
+  atEnd = false;
+  readonly ended: Promise<void>;
+  readonly #stream: NodeReadable;
+  #listener: ((chunk: Uint8Array) => void) | undefined;
+  #backlog: Uint8Array[] = [];
+  #backlogBytes = 0;
+
+  constructor(stream: NodeReadable) {
+    this.#stream = stream;
+    stream.on("error", () => {});
+    stream.on("data", (chunk: Uint8Array) => {
+      this.count++;
+      if (this.#listener !== undefined) this.#listener(chunk);
+      else this.#keep(chunk);
+    });
+    stream.once("end", () => this.atEnd = true);
+    this.ended = new Promise((resolve) => {
+      for (const event of ["end", "close"]) {
+        stream.once(event, () => {
+          this.done = true;
+          resolve();
+        });
+      }
+    });
+  }
+
+  listen(listener: (chunk: Uint8Array) => void): void {
+    this.#listener = listener;
+    for (const chunk of this.#backlog.splice(0)) listener(chunk);
+    if (this.#backlogBytes >= BACKLOG_BYTES) this.#stream.resume?.();
+  }
+
+  #keep(chunk: Uint8Array): void {
+    this.#backlog.push(chunk);
+    this.#backlogBytes += chunk.length;
+    if (this.#backlogBytes >= BACKLOG_BYTES) this.#stream.pause?.();
+  }
+}

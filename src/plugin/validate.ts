@@ -1,0 +1,68 @@
+/** What a hook must look like to be registered. @module */
+import { PolicyError } from "../errors/mod.ts";
+import type { HookPhase, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
+
+/** The phases of pre-hooks. */
+export const PRE_PHASES: readonly PreHookPhase[] = [
+  "preRun",
+  "preSessionStart",
+  "preTurn",
+  "preToolUse",
+];
+
+/** The phases of post-hooks. */
+export const POST_PHASES: readonly PostHookPhase[] = [
+  "postRun",
+  "postSessionStart",
+  "postTurn",
+  "postToolUse",
+];
+
+/** All phases. */
+export const ALL_PHASES: readonly HookPhase[] = [...PRE_PHASES, ...POST_PHASES];
+
+/** Milliseconds a hook may take when it does not say. */
+export const DEFAULT_TIMEOUT_MS = 5_000;
+
+/** Timers count in 31 bits; a longer delay would fire at once. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** The error for a hook that can't be registered: nothing was started. */
+export function invalidHook(message: string): PolicyError {
+  return new PolicyError(`${message}. Nothing was started.`, { data: { reason: "invalidHook" } });
+}
+
+/** Throws `PolicyError` when a hook can't be registered, before it could be missed at run time. */
+export function checkHook(kind: "pre" | "post", hook: PreHook | PostHook): void {
+  const name: unknown = hook?.name;
+  if (typeof name !== "string" || name === "") {
+    throw invalidHook(`A ${kind}-hook needs a name that is not empty`);
+  }
+  const label = `The ${kind}-hook ${JSON.stringify(name)}`;
+  if (typeof hook.call !== "function") throw invalidHook(`${label} has no call function`);
+  checkTimeout(label, hook.timeoutMs);
+  if (hook.phases !== undefined) {
+    // A hook with a misspelt phase would never run, and its author would feel guarded.
+    const own: readonly HookPhase[] = kind === "pre" ? PRE_PHASES : POST_PHASES;
+    if (!Array.isArray(hook.phases)) throw invalidHook(`${label}: phases must be a list`);
+    const unknown = hook.phases.find((phase) => !ALL_PHASES.includes(phase));
+    if (unknown !== undefined) {
+      throw invalidHook(`${label} names the unknown phase ${JSON.stringify(unknown)}`);
+    }
+    if (!hook.phases.some((phase) => own.includes(phase))) {
+      throw invalidHook(`${label} names no ${kind} phase, so it would never run`);
+    }
+  }
+  const onError: unknown = (hook as PreHook).onError;
+  if (kind === "pre" && onError !== undefined && onError !== "block" && onError !== "continue") {
+    throw invalidHook(`${label}: onError must be "block" or "continue"`);
+  }
+}
+
+/** Throws `PolicyError` when a time limit is not a positive number that a timer can count. */
+export function checkTimeout(label: string, timeoutMs: number | undefined): void {
+  if (timeoutMs === undefined) return;
+  if (typeof timeoutMs !== "number" || !(timeoutMs > 0) || timeoutMs > MAX_TIMEOUT_MS) {
+    throw invalidHook(`${label}: timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}`);
+  }
+}

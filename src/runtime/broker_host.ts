@@ -1,0 +1,49 @@
+/**
+ * What the connection itself knows about the server's questions: the threads that no session has, and what this script
+ * may do.
+ */
+import type { BrokerOptions, ThreadGate } from "../approvals/broker/gate.ts";
+import type { JsonObject } from "../json.ts";
+import { guardAcceptance } from "../permissions/guard/approval_guard.ts";
+import { hostProbe } from "../permissions/probe.ts";
+import { realPathOf } from "../permissions/real_path.ts";
+import { toolFacts } from "../plugin/tool_facts.ts";
+import { HookRun } from "../plugin/hook_run.ts";
+import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
+import type { RuntimeCore } from "./core.ts";
+
+/** The broker's view of its connection. */
+export function brokerHost(core: RuntimeCore): Required<Pick<BrokerOptions, "gateFor" | "guard">> {
+  return {
+    gateFor: (threadId) => threadId === null ? undefined : clientGate(core, threadId),
+    guard: (grant) => {
+      // A remote server works on another machine: this script's permissions say nothing about it.
+      if (core.config.transport?.type === "websocket") return null;
+      return guardAcceptance(grant, hostProbe(), realPathOf)?.message ?? null;
+    },
+  };
+}
+
+/** For a thread without a session: the connection's own hooks, and what it has seen of the thread. */
+function clientGate(core: RuntimeCore, threadId: string): ThreadGate {
+  // A throw refuses: hooks that can't work together must not be left out.
+  const hooks = mergeHooks(core.config.hooks);
+  const item = (id: string) => seenItem(core, threadId, id);
+  if (!hasToolHooks(hooks)) return { item };
+  return {
+    item,
+    preToolUse: (request, { signal }) => {
+      const about = request.itemId === null ? undefined : item(request.itemId);
+      return new HookRun(hooks).toolPre(toolFacts(request, about), { signal });
+    },
+  };
+}
+
+/** An item as the server last described it; one whose texts were cut is not known. */
+function seenItem(core: RuntimeCore, threadId: string, itemId: string): JsonObject | undefined {
+  for (const turn of core.projection().snapshot().threads[threadId]?.turns ?? []) {
+    const found = turn.items.find(({ id }) => id === itemId);
+    if (found !== undefined && !found.truncated) return { ...found } as JsonObject;
+  }
+  return undefined;
+}

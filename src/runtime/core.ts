@@ -1,0 +1,441 @@
+/**
+ * The machine inside {@linkcode Runtime}: one server at a time, its messages routed, numbered and answered.
+ * Sessions use it directly; users see the runtime.
+ */
+import { ApprovalBroker } from "../approvals/broker/broker.ts";
+import type { ApprovalAudit } from "../approvals/request/types.ts";
+import { ConnectionClosedError } from "../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { Connection, type ConnectionHandler, type OversizeMessage } from "../rpc/connection.ts";
+import type { DeltaRun } from "../rpc/delta_run.ts";
+import type { OutboundMessage, RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
+import type { CallOptions } from "../rpc/pending_calls.ts";
+import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
+import { brokerHost } from "./broker_host.ts";
+import { ProjectedLog } from "./state/log_projection.ts";
+import { closedBecause, type PlannedRestart, RestartLoop } from "./restart_loop.ts";
+import type { RuntimeConfig } from "./config.ts";
+import type { EventLog } from "./log/event_log.ts";
+import { handshake, type ServerInfo } from "./handshake.ts";
+import { deltaOf, MessageHead } from "./message_head.ts";
+import { MetricsCounter } from "./metrics.ts";
+import { SinkPump } from "./log/sink_pump.ts";
+import type { StateProjection } from "./state/state.ts";
+import { ThreadRoutes } from "./thread_routes.ts";
+
+/** What the connection is doing. */
+export type ConnectionState = "starting" | "running" | "restarting" | "closed";
+
+/** How a shutdown went. */
+export interface ShutdownReport extends TransportCloseReport {
+  /** Servers started in the life of this runtime. */
+  generations: number;
+}
+
+const DEFAULTS = {
+  requestTimeoutMs: 30_000,
+  approvalTimeoutMs: 30_000,
+  maxMessageBytes: 64 * 1024 * 1024,
+  eventLogMessages: 4096,
+  eventLogBytes: 32 * 1024 * 1024,
+  maxInFlight: 128,
+  maxPendingApprovals: 128,
+  closeGraceMs: 1000,
+} as const;
+
+/** A process that never said a word gets less time to end than one that worked. */
+const FAILED_START_GRACE_MS = 250;
+const NEVER_STARTED: TransportCloseReport = {
+  gone: true,
+  how: "alreadyExited",
+  exit: null,
+  durationMs: 0,
+};
+
+/** What is told with a change of the connection's state. */
+interface StateChange {
+  /** Why the last server ended. */
+  error?: unknown;
+  /** When the next one is started. */
+  plan?: PlannedRestart;
+  /** Threads that were taken up again. */
+  resumed?: number;
+  /** Threads that could not be. */
+  lost?: number;
+}
+
+/** One server at a time, its messages routed, numbered and answered. */
+export class RuntimeCore implements ConnectionHandler {
+  readonly config: RuntimeConfig;
+  readonly log: EventLog;
+  readonly metrics: MetricsCounter = new MetricsCounter();
+  readonly routes: ThreadRoutes = new ThreadRoutes();
+  readonly approvals: ApprovalBroker;
+  readonly #factory: TransportFactory;
+  readonly #recorded: ProjectedLog;
+  readonly #sinks: SinkPump[];
+  readonly #stop = new AbortController();
+  readonly #restarts: RestartLoop;
+  #connection: Connection | null = null;
+  #server: ServerInfo | null = null;
+  #state: ConnectionState = "starting";
+  #generation = 0;
+  #keepsAlive = true;
+  #healthySince = 0;
+  /** Why the connection is closed for good. */
+  #final: unknown = null;
+  /** How the last server ended. */
+  #ended: TransportCloseReport = NEVER_STARTED;
+  #restoring: Promise<void> = Promise.resolve();
+  #shutdown: Promise<ShutdownReport> | null = null;
+  /** When the bytes came that are being read. */
+  #arrivedAt = 0;
+  #arrivedDate = 0;
+  /** The account's limits as last told; failed turns take their reset time from it. */
+  rateLimits: JsonObject | undefined;
+
+  constructor(config: RuntimeConfig, factory: TransportFactory) {
+    this.config = config;
+    this.#factory = factory;
+    this.#recorded = new ProjectedLog(
+      config.eventLogMessages ?? DEFAULTS.eventLogMessages,
+      config.eventLogBytes ?? DEFAULTS.eventLogBytes,
+      config.stateLimits,
+    );
+    this.log = this.#recorded.log;
+    this.log.onMissed = (count) => this.metrics.dropped += count;
+    this.#restarts = new RestartLoop(config.restart);
+    this.approvals = new ApprovalBroker({
+      ...(config.approvals === undefined ? {} : { approvals: config.approvals }),
+      timeoutMs: config.approvalTimeoutMs ?? DEFAULTS.approvalTimeoutMs,
+      maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
+      onAudit: (audit) => this.#audit(audit),
+      serverVersion: () => this.#server?.version ?? null,
+      ...brokerHost(this),
+    });
+    const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
+    this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** Aborted when the connection is closed for good. */
+  get ended(): AbortSignal {
+    return this.#stop.signal;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get server(): ServerInfo {
+    if (this.#server === null) throw new ConnectionClosedError("No server has answered yet.");
+    return this.#server;
+  }
+
+  get pid(): number | null {
+    return this.#connection?.transport.pid ?? null;
+  }
+
+  /** Starts the first server. Leaves no process behind when that fails. */
+  async start(signal?: AbortSignal): Promise<void> {
+    this.#tell("starting");
+    try {
+      await this.#connect(signal);
+      this.#tell("running");
+    } catch (error) {
+      this.#end(error);
+      await this.#finish();
+      throw error;
+    }
+  }
+
+  /** Whether the script goes on for as long as the server runs. Default `true`. */
+  keepAlive(keeps: boolean): void {
+    this.#keepsAlive = keeps;
+    const transport = this.#connection?.transport;
+    if (keeps) transport?.ref?.();
+    else transport?.unref?.();
+  }
+
+  /** Calls the server. While another server is being started, the call waits for it. */
+  call(
+    method: string,
+    params: JsonValue | undefined,
+    options: CallOptions = {},
+  ): Promise<JsonValue> {
+    if (this.#state !== "restarting") return this.callNow(method, params, options);
+    return this.#running(options.signal).then(() => this.callNow(method, params, options));
+  }
+
+  /** Calls the server that is there now, also before its threads have been resumed. */
+  callNow(
+    method: string,
+    params: JsonValue | undefined,
+    options: CallOptions = {},
+  ): Promise<JsonValue> {
+    try {
+      return this.#live().call(method, params, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Tells the server something. */
+  async notify(method: string, params?: JsonValue): Promise<void> {
+    if (this.#state === "restarting") await this.#running();
+    await this.#live().notify(method, params);
+  }
+
+  /** Threads, turns and items, folded up to the newest message. */
+  projection(): StateProjection {
+    return this.#recorded.state();
+  }
+
+  get pendingCalls(): number {
+    return this.#connection?.pendingCalls ?? 0;
+  }
+
+  get traffic(): { bytesIn: number; bytesOut: number; queuedCharacters: number } {
+    const { bytesIn = 0, bytesOut = 0, queuedCharacters = 0 } = this.#connection ?? {};
+    return { bytesIn, bytesOut, queuedCharacters };
+  }
+
+  /** Ends everything; says whether the process is certainly gone. */
+  shutdown(): Promise<ShutdownReport> {
+    this.#shutdown ??= this.#shutDown();
+    return this.#shutdown;
+  }
+
+  async #shutDown(): Promise<ShutdownReport> {
+    const error = new ConnectionClosedError("The client was shut down.", { retryable: false });
+    this.#end(error);
+    const report = await this.#connection?.close(
+      "The client was shut down.",
+      this.config.closeGraceMs ?? DEFAULTS.closeGraceMs,
+    );
+    await this.#restoring;
+    await this.#finish();
+    if (report !== undefined) this.#ended = report;
+    return this.#report();
+  }
+
+  /** Settles every turn and question, and takes nothing more. */
+  #end(error: unknown): void {
+    if (this.#final !== null) return;
+    this.#final = error;
+    this.#stop.abort(error);
+    const closed = closedBecause(error);
+    for (const route of this.routes.all()) route.connectionLost(closed, false);
+    this.approvals.close("the connection ended");
+    this.#tell("closed", { error });
+  }
+
+  async #finish(): Promise<void> {
+    this.log.close();
+    await Promise.all(this.#sinks.map((sink) => sink.finished));
+  }
+
+  #live(): Connection {
+    if (this.#final !== null) throw this.#final;
+    const connection = this.#connection;
+    if (connection === null) throw new ConnectionClosedError("No server is running.");
+    return connection;
+  }
+
+  #running(signal?: AbortSignal): Promise<void> {
+    if (signal === undefined) return this.#restoring;
+    signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const abort = () => reject(signal.reason);
+      signal.addEventListener("abort", abort, { once: true });
+      this.#restoring.then(resolve, reject).finally(() =>
+        signal.removeEventListener("abort", abort)
+      );
+    });
+  }
+
+  async #connect(signal?: AbortSignal): Promise<void> {
+    const config = this.config;
+    const transport = await this.#factory(signal === undefined ? {} : { signal });
+    this.#generation++;
+    const connection = new Connection(transport, this, {
+      maxMessageBytes: config.maxMessageBytes ?? DEFAULTS.maxMessageBytes,
+      maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
+      requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
+    });
+    if (!this.#keepsAlive) transport.unref?.();
+    connection.onLatency = (ms) => this.metrics.latency(ms);
+    this.#connection = connection;
+    try {
+      this.#server = await handshake(connection, config, signal);
+      this.#healthySince = performance.now();
+    } catch (error) {
+      this.#connection = null;
+      this.#ended = await connection.close("The handshake failed.", FAILED_START_GRACE_MS);
+      throw error;
+    }
+  }
+
+  // What the server says. Each method runs before the next line is read.
+
+  arrived(at: number): void {
+    this.#arrivedAt = at;
+    this.#arrivedDate = Date.now();
+  }
+
+  deltas(run: DeltaRun): void {
+    this.metrics.received(run.size, this.#arrivedAt, run.length);
+    this.log.appendDeltas(run, this.#arrivedDate);
+    this.routes.get(run.head.threadId)?.deltas(run);
+  }
+
+  notification(message: RpcNotification, size: number): void {
+    this.metrics.received(size, this.#arrivedAt);
+    const head = new MessageHead(message.method, undefined, message.params);
+    const delta = deltaOf(message, head);
+    const at = this.#arrivedDate;
+    this.log.append("inbound", "notification", head, message.raw, size, at, delta);
+    const threadId = head.threadId;
+    if (message.method === "serverRequest/resolved") {
+      const id = message.params["requestId"];
+      if (typeof id === "number" || typeof id === "string") {
+        this.approvals.resolvedElsewhere(id, threadId ?? null);
+      }
+    }
+    if (message.method === "account/rateLimits/updated") {
+      const limits = message.params["rateLimits"];
+      if (isJsonObject(limits)) this.rateLimits = limits;
+    }
+    if (threadId === undefined) return;
+    // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
+    if (message.method === "turn/completed" && head.turnId !== undefined) {
+      this.approvals.turnEnded(threadId, head.turnId);
+    }
+    this.routes.get(threadId)?.notification(message);
+  }
+
+  request(message: RpcRequest, size: number): void {
+    this.metrics.received(size, this.#arrivedAt);
+    const connection = this.#connection;
+    const head = new MessageHead(message.method, message.id, message.params);
+    this.log.append("inbound", "serverRequest", head, message.raw, size, this.#arrivedDate);
+    this.approvals.handle({
+      rpcId: message.id,
+      method: message.method,
+      params: message.params,
+      ...(head.threadId === undefined ? {} : { threadId: head.threadId }),
+    }, {
+      respond: (result) => connection?.respond(message.id, result),
+      reject: (code, text) => connection?.reject(message.id, { code, message: text }),
+    });
+  }
+
+  response(message: RpcResponse, method: string | undefined, size: number): void {
+    this.metrics.received(size, this.#arrivedAt);
+    if (method === undefined) this.metrics.unmatched++;
+    const head = new MessageHead(method, message.id, message.result);
+    this.log.append("inbound", "response", head, message.raw, size, this.#arrivedDate);
+  }
+
+  malformed(reason: string, size: number): void {
+    this.metrics.malformed++;
+    this.log.append("inbound", "malformed", {}, { reason, size }, 0);
+  }
+
+  oversize(message: OversizeMessage): void {
+    this.metrics.oversize++;
+    const { bytes, method, rpcId, threadId } = message;
+    const head = {
+      method: method ?? undefined,
+      rpcId: rpcId ?? undefined,
+      threadId: threadId ?? undefined,
+    };
+    this.log.append("inbound", "malformed", head, {
+      reason: "larger than maxMessageBytes",
+      size: bytes,
+    }, 0);
+    if (method !== null && rpcId === null && threadId !== null) {
+      this.routes.get(threadId)?.oversize(message);
+    }
+  }
+
+  sent(
+    kind: "request" | "notification" | "response",
+    size: number,
+    message: OutboundMessage,
+  ): void {
+    this.metrics.sent(size);
+    const head = new MessageHead(message.method, message.id, message.params);
+    const body = message as unknown as JsonObject;
+    this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
+  }
+
+  closed(error: ConnectionClosedError): void {
+    this.#ended = { gone: true, how: "alreadyExited", exit: error.exit, durationMs: 0 };
+    this.#connection = null;
+    if (this.#final !== null || this.#state === "starting" || this.#state === "restarting") return;
+    const plan = this.#restarts.plan(performance.now() - this.#healthySince);
+    if (plan === null) return this.#giveUp(error);
+    this.#tell("restarting", { error, plan });
+    this.approvals.reset("the server ended");
+    for (const route of this.routes.all()) route.connectionLost(error, true);
+    this.#restoring = this.#restarts.run(plan, {
+      signal: this.#stop.signal,
+      connect: () => this.#connect(this.#stop.signal),
+      restore: () => this.#restore(),
+      failed: (cause, next) => this.#tell("restarting", { error: cause, plan: next }),
+      gaveUp: (cause) => this.#giveUp(cause),
+    });
+  }
+
+  /** Takes every thread up again. A thread that can't be is told so; it is no reason to start yet another server. */
+  async #restore(): Promise<void> {
+    const connection = this.#connection;
+    const outcomes = await Promise.allSettled(
+      this.routes.all().map((route) => route.connectionRestored()),
+    );
+    const closedWith = connection === null ? undefined : connection.closedWith;
+    if (closedWith !== null) {
+      throw closedWith ?? new ConnectionClosedError("codex ended while it was started again.");
+    }
+    const lost = outcomes.filter(({ status }) => status === "rejected").length;
+    this.#tell("running", { resumed: outcomes.length - lost, lost });
+  }
+
+  /** The connection is closed for good, and not because anybody wanted that. */
+  #giveUp(error: unknown): void {
+    this.#end(error);
+    this.#shutdown ??= this.#finish().then(() => this.#report());
+  }
+
+  #report(): ShutdownReport {
+    return { ...this.#ended, generations: this.#generation };
+  }
+
+  #tell(state: ConnectionState, more: StateChange = {}): void {
+    this.#state = state;
+    if (state === "restarting") this.metrics.restarts++;
+    const { error, plan, resumed, lost } = more;
+    this.log.append("local", "connection", {}, {
+      state,
+      generation: this.#generation,
+      reason: error instanceof Error ? error.message : undefined,
+      attempt: plan?.attempt,
+      delayMs: plan?.delayMs,
+      resumed,
+      lost,
+    }, 0);
+  }
+
+  #audit(audit: ApprovalAudit): void {
+    const head = new MessageHead(audit.method, undefined, {
+      threadId: audit.threadId ?? undefined,
+      turnId: audit.turnId ?? undefined,
+      itemId: audit.itemId ?? undefined,
+    });
+    this.log.append("local", "approval", head, JSON.parse(JSON.stringify(audit)), 0);
+  }
+}

@@ -1,0 +1,16 @@
+/** From a runtime to the machine inside it. */
+import type { RuntimeCore } from "./core.ts";
+
+const cores: WeakMap<object, RuntimeCore> = new WeakMap();
+
+/** Lets the rooms above reach the core of a runtime without showing it to users. */
+export function coreOf(runtime: object): RuntimeCore {
+  const core = cores.get(runtime);
+  if (core === undefined) throw new TypeError("not a Runtime");
+  return core;
+}
+
+/** Remembers the core of a runtime. */
+export function setCore(runtime: object, core: RuntimeCore): void {
+  cores.set(runtime, core);
+}

@@ -1,0 +1,256 @@
+/**
+ * Finding out why codex does not work.
+ * @module
+ */
+import { CodexError, RpcError, SpawnError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonValue } from "../../json.ts";
+import { hostProbe } from "../../permissions/probe.ts";
+import { methodsOfKind } from "../../protocol/methods.ts";
+import {
+  archName,
+  canReadEnv,
+  currentDirectory,
+  platformName,
+  readEnv,
+  runtimeName,
+} from "../../platform/runtime.ts";
+import { locateCodex } from "../../launch/locate_codex.ts";
+import { coreOf } from "../core_of.ts";
+import type {
+  DiagnosedCodex,
+  DiagnosedDrift,
+  DiagnosedFlag,
+  DiagnosedHost,
+  DiagnosedLogin,
+  DiagnosedPermissions,
+  DiagnosedProblem,
+  Diagnosis,
+} from "./diagnosis_types.ts";
+import type { RuntimeConfig } from "../config.ts";
+import { redactText } from "../../redact.ts";
+import { Runtime } from "../runtime.ts";
+import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
+
+export type * from "./diagnosis_types.ts";
+
+/** No codex will ever have it; the refusal names all those it has. */
+const NO_METHOD = "codex-runtime/diagnose";
+const VARIABLES =
+  "CODEX_PATH CODEX_HOME PATH HOME OPENAI_API_KEY CODEX_API_KEY HTTPS_PROXY HTTP_PROXY NO_PROXY"
+    .split(" ");
+
+/**
+ * Starts codex, asks it what it is, ends it again and tells what was found. Rejects only with the reason of
+ * `config.signal`: whatever else goes wrong is a problem in the result.
+ *
+ * ```ts ignore
+ * const { ok, problems, codex } = await runtime.diagnose();
+ * console.log(ok ? `codex ${codex.version} works` : problems.map((p) => p.message).join("\n"));
+ * ```
+ */
+export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
+  config.signal?.throwIfAborted();
+  const problems: DiagnosedProblem[] = [];
+  const place = locate(config);
+  const found = await ask(config, problems);
+  const { version } = found;
+  const required = config.minVersion === undefined ? MIN_CODEX_VERSION : config.minVersion;
+  if (version !== null && required !== null && compareVersions(version, required) < 0) {
+    problems.push({
+      code: "incompatibleVersion",
+      message: `codex ${version} is older than ${required}. ` +
+        "Update it with `npm install -g @openai/codex`, or set `minVersion: null` to try anyway.",
+    });
+  }
+  const { login, drift } = found;
+  if (login !== null && login.required && login.type === null) {
+    problems.push({
+      code: "notLoggedIn",
+      message:
+        "codex is not logged in. Run `codex login`, or call `account/login/start` with an API key; " +
+        "codex does not take OPENAI_API_KEY from the environment.",
+    });
+  }
+  return {
+    ok: problems.length === 0,
+    problems,
+    library: LIBRARY_VERSION,
+    host: host(),
+    codex: {
+      transport: config.transport?.type ?? "stdio",
+      ...place,
+      version,
+      required,
+      userAgent: found.userAgent,
+      home: found.home,
+      startMs: found.startMs,
+    },
+    environment: Object.fromEntries(VARIABLES.map((name) => [name, stateOf(name)])),
+    permissions: permissions(config, place.path),
+    login,
+    drift,
+  };
+}
+
+/** What a running codex tells. */
+interface Found {
+  version: string | null;
+  userAgent: string | null;
+  home: string | null;
+  startMs: number | null;
+  login: DiagnosedLogin | null;
+  drift: DiagnosedDrift | null;
+}
+
+async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise<Found> {
+  const found: Found = {
+    version: null,
+    userAgent: null,
+    home: null,
+    startMs: null,
+    login: null,
+    drift: null,
+  };
+  const { eventLog: _log, hooks: _hooks, approvals: _approvals, ...rest } = config;
+  const begun = performance.now();
+  let runtime: Runtime;
+  try {
+    // An old codex is to be told about, not refused.
+    runtime = await Runtime.spawn({ ...rest, minVersion: null, restart: { type: "never" } });
+  } catch (error) {
+    config.signal?.throwIfAborted();
+    problems.push(problemOf(error));
+    return found;
+  }
+  try {
+    const { version, userAgent, codexHome } = runtime.server;
+    found.startMs = Math.round(performance.now() - begun);
+    found.version = version === "unknown" ? null : version;
+    found.userAgent = redactText(userAgent);
+    found.home = codexHome ?? null;
+    const call = config.signal === undefined ? {} : { signal: config.signal };
+    const core = coreOf(runtime);
+    try {
+      found.login = loginOf(await core.call("account/read", { refreshToken: false }, call));
+    } catch (error) {
+      config.signal?.throwIfAborted();
+      problems.push(problemOf(error));
+    }
+    try {
+      await core.call(NO_METHOD, {}, call);
+    } catch (error) {
+      config.signal?.throwIfAborted();
+      if (error instanceof RpcError) found.drift = driftOf(error.rpcMessage, knownMethods());
+      else problems.push(problemOf(error));
+    }
+  } finally {
+    const { gone } = await runtime.shutdown();
+    if (!gone) {
+      problems.push({
+        code: "processLeft",
+        message: "codex did not end when it was told to; its process may still be running.",
+      });
+    }
+  }
+  return found;
+}
+
+function problemOf(error: unknown): DiagnosedProblem {
+  const message = error instanceof Error ? error.message : String(error);
+  return {
+    code: error instanceof CodexError ? error.code : "unknown",
+    message: redactText(message),
+  };
+}
+
+function locate(config: RuntimeConfig): Pick<DiagnosedCodex, "path" | "native" | "looked"> {
+  if ((config.transport?.type ?? "stdio") !== "stdio") {
+    return { path: null, native: null, looked: [] };
+  }
+  try {
+    const { command, native, looked } = locateCodex(config.codexPath);
+    return { path: command, native, looked: [...looked] };
+  } catch (error) {
+    const looked = error instanceof SpawnError ? error.data?.["looked"] : undefined;
+    return { path: null, native: null, looked: Array.isArray(looked) ? looked.map(String) : [] };
+  }
+}
+
+function host(): DiagnosedHost {
+  const { Deno, Bun, process } = globalThis as unknown as {
+    Deno?: { version?: { deno?: string } };
+    Bun?: { version?: string };
+    process?: { versions?: Record<string, string | undefined> };
+  };
+  const version = Deno?.version?.deno ?? Bun?.version ?? process?.versions?.["node"];
+  return {
+    runtime: runtimeName(),
+    runtimeVersion: version ?? null,
+    os: platformName(),
+    arch: archName(),
+  };
+}
+
+function stateOf(name: string): "set" | "unset" | "unreadable" {
+  if (!canReadEnv(name)) return "unreadable";
+  return (readEnv(name) ?? "") === "" ? "unset" : "set";
+}
+
+function permissions(config: RuntimeConfig, path: string | null): DiagnosedPermissions {
+  const probe = hostProbe();
+  const flags: DiagnosedFlag[] = [];
+  const add = (flag: string, purpose: string, granted: boolean) =>
+    flags.push({ flag, purpose, granted });
+  if (config.transport?.type === "websocket") {
+    const address = hostOf(config.transport.url);
+    if (address !== null) {
+      add(`--allow-net=${address}`, "reach the server", probe.net(address));
+    }
+  } else if (config.transport?.type !== "custom") {
+    const command = path ?? "codex";
+    add(`--allow-run=${command}`, "start codex", probe.run(command));
+    add("--allow-env", "pass the environment on to codex", probe.env());
+  }
+  const cwd = config.processCwd ?? currentDirectory();
+  if (cwd !== null) {
+    add(`--allow-read=${cwd}`, "attach files of this directory", probe.read(cwd));
+    add(`--allow-write=${cwd}`, "let sessions write to this directory", probe.write(cwd));
+  }
+  add("--allow-read", "let sessions read every file, as codex does", probe.read());
+  return { enforcedBy: probe.enforcedBy, flags };
+}
+
+function hostOf(url: string): string | null {
+  try {
+    return new URL(url).host;
+  } catch {
+    return null;
+  }
+}
+
+/** Reads the answer to `account/read`, without whose account it is. */
+export function loginOf(answer: JsonValue): DiagnosedLogin {
+  const { account, requiresOpenaiAuth } = isJsonObject(answer) ? answer : {};
+  const { type, planType } = isJsonObject(account) ? account : {};
+  return {
+    type: typeof type === "string" ? type : null,
+    plan: typeof planType === "string" ? planType : null,
+    required: requiresOpenaiAuth === true,
+  };
+}
+
+function knownMethods(): Set<string> {
+  return new Set(methodsOfKind("clientRequest").map(({ method }) => method));
+}
+
+/** Reads the methods that a server has from its refusal of one that it has not; `null` when it names none. */
+export function driftOf(refusal: string, known: ReadonlySet<string>): DiagnosedDrift | null {
+  const list = refusal.split("expected one of ")[1];
+  if (list === undefined) return null;
+  const served = new Set(Array.from(list.matchAll(/`([^`]+)`/g), (match) => match[1]!));
+  if (served.size === 0) return null;
+  return {
+    missing: [...known].filter((method) => !served.has(method)).sort(),
+    unknown: [...served].filter((method) => !known.has(method)).sort(),
+  };
+}

@@ -1,0 +1,416 @@
+/**
+ * Every message of a connection, numbered, for readers that come late or fall behind.
+ * @module
+ */
+import type { JsonObject, JsonValue } from "../../json.ts";
+import type { DeltaHead } from "../../rpc/delta_reader.ts";
+import type { DeltaRun } from "../../rpc/delta_run.ts";
+import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
+
+/** What a reader wants to see. All given conditions must hold. */
+export interface EventFilter {
+  /** Only this thread's messages. */
+  threadId?: string;
+  /** Only this turn's messages. */
+  turnId?: string;
+  /** Only these methods. */
+  methods?: string[];
+  /** Begin after this sequence number; `0` is the oldest kept. Default: begin with the next message. */
+  after?: number;
+}
+
+/** Names a message's place: what filters and routes look at. */
+export interface RecordHead {
+  /** The method. */
+  readonly method?: string | undefined;
+  /** The call's or question's id. */
+  readonly rpcId?: number | string | undefined;
+  /** The thread. */
+  readonly threadId?: string | undefined;
+  /** The turn. */
+  readonly turnId?: string | undefined;
+  /** The item. */
+  readonly itemId?: string | undefined;
+}
+
+/** A kept message, or a run of deltas of one item. */
+export interface LogRecord {
+  /** Its number; that of the first delta of a run. */
+  readonly seq: number;
+  /** Messages in it. */
+  readonly count: number;
+  readonly at: number;
+  readonly direction: EventDirection;
+  readonly kind: EventKind;
+  readonly head: RecordHead;
+  /** The message; undefined for a run of deltas. */
+  readonly body: JsonValue | undefined;
+  readonly size: number;
+  /** Set for text deltas: whose they are. */
+  readonly delta: DeltaHead | null;
+  /** The deltas, as far as they were not decoded. */
+  readonly run: DeltaRun | null;
+}
+
+/** Records behind which a reader gets deltas merged. */
+const BEHIND = 1024;
+/** Deltas merged into one envelope at most. */
+const MAX_MERGE = 4096;
+
+/** Longest run that is kept as one record: a part of the log, so that it forgets by parts. */
+const LONGEST_RUN = 1024;
+
+/** A bounded, numbered log with any number of readers; none of them slows the writer or another one. */
+export class EventLog {
+  readonly #capacity: number;
+  readonly #maxBytes: number;
+  readonly #longestRun: number;
+  readonly #onEvict: (record: LogRecord) => void;
+  /** In order; those before `#first` are forgotten. */
+  #records: (LogRecord | undefined)[] = [];
+  #first = 0;
+  #oldest = 1;
+  #next = 1;
+  #bytes = 0;
+  #waiting: (() => void)[] = [];
+  #closed = false;
+  /** Told how many messages a reader missed that fell out of the log. */
+  onMissed: ((count: number) => void) | null = null;
+
+  /** Creates a log; `onEvict` sees each record before it is forgotten. */
+  constructor(maxMessages: number, maxBytes: number, onEvict: (record: LogRecord) => void) {
+    this.#capacity = Math.max(1, Math.floor(maxMessages));
+    this.#maxBytes = maxBytes;
+    this.#longestRun = Math.min(LONGEST_RUN, Math.max(1, this.#capacity >> 2));
+    this.#onEvict = onEvict;
+  }
+
+  /** The sequence number of the newest message; 0 before the first. */
+  get newest(): number {
+    return this.#next - 1;
+  }
+
+  /** The sequence number of the oldest message kept. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+
+  /** Bytes kept, as far as they are known. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds a message and wakes the readers; returns its number. */
+  append(
+    direction: EventDirection,
+    kind: EventKind,
+    head: RecordHead,
+    body: JsonValue | undefined,
+    size: number,
+    at: number = Date.now(),
+    delta: DeltaHead | null = null,
+  ): number {
+    const seq = this.#next;
+    this.#add({ seq, count: 1, at, direction, kind, head, body, size, delta, run: null });
+    return seq;
+  }
+
+  /** Adds deltas of one item that came one after the other. */
+  appendDeltas(run: DeltaRun, at: number): void {
+    const longest = this.#longestRun;
+    if (run.length <= longest) return this.#addRun(run, at);
+    for (let from = 0; from < run.length; from += longest) {
+      this.#addRun(run.part(from, from + longest), at);
+    }
+  }
+
+  /** The record that holds the message with this number, while it is kept. */
+  at(seq: number): LogRecord | undefined {
+    if (seq < this.#oldest || seq >= this.#next) return undefined;
+    let low = this.#first;
+    let high = this.#records.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.#records[middle]!.seq <= seq) low = middle;
+      else high = middle - 1;
+    }
+    return this.#records[low];
+  }
+
+  /** Reads the log. Ends when the log is closed and everything in it has been read. */
+  read(filter: EventFilter = {}): AsyncIterableIterator<EventEnvelope> {
+    return new LogReader(this, filter);
+  }
+
+  /** Takes no more messages; readers end after the last one. */
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** True when no more messages will come. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Settles when something has been added, or the log was closed. */
+  changed(wake: () => void): void {
+    this.#waiting.push(wake);
+  }
+
+  #addRun(run: DeltaRun, at: number): void {
+    const { head, length, size } = run;
+    this.#add({
+      seq: this.#next,
+      count: length,
+      at,
+      direction: "inbound",
+      kind: "notification",
+      head,
+      body: undefined,
+      size,
+      delta: head,
+      run,
+    });
+  }
+
+  #add(record: LogRecord): void {
+    this.#records.push(record);
+    this.#next += record.count;
+    this.#bytes += record.size;
+    while (
+      (this.#next - this.#oldest > this.#capacity || this.#bytes > this.#maxBytes) &&
+      this.#oldest < record.seq
+    ) this.#evict();
+    if (this.#waiting.length > 0) this.#wake();
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const wake of waiting) wake();
+  }
+
+  #evict(): void {
+    const record = this.#records[this.#first]!;
+    this.#records[this.#first++] = undefined;
+    this.#oldest += record.count;
+    this.#bytes -= record.size;
+    if (this.#first > 64 && this.#first * 2 > this.#records.length) {
+      this.#records = this.#records.slice(this.#first);
+      this.#first = 0;
+    }
+    this.#onEvict(record);
+  }
+}
+
+class LogReader implements AsyncIterableIterator<EventEnvelope> {
+  readonly #log: EventLog;
+  readonly #filter: EventFilter;
+  readonly #methods: ReadonlySet<string> | null;
+  #cursor: number;
+  #done = false;
+  #wake: (() => void) | null = null;
+
+  constructor(log: EventLog, filter: EventFilter) {
+    this.#log = log;
+    this.#filter = filter;
+    this.#methods = filter.methods === undefined ? null : new Set(filter.methods);
+    this.#cursor = filter.after === undefined ? log.newest + 1 : filter.after + 1;
+    // "From the beginning" is no gap: only what was lost after a known cursor is one.
+    if (filter.after === 0) this.#cursor = log.oldest;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<EventEnvelope> {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<EventEnvelope>> {
+    while (!this.#done) {
+      const envelope = this.#take();
+      if (envelope !== null) return { done: false, value: envelope };
+      if (this.#log.closed) break;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        this.#log.changed(resolve);
+      });
+      this.#wake = null;
+    }
+    this.#done = true;
+    return { done: true, value: undefined };
+  }
+
+  return(): Promise<IteratorResult<EventEnvelope>> {
+    this.#done = true;
+    this.#wake?.();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  #take(): EventEnvelope | null {
+    const log = this.#log;
+    if (this.#cursor < log.oldest) {
+      const gap = { from: this.#cursor, to: log.oldest - 1 };
+      this.#cursor = log.oldest;
+      log.onMissed?.(gap.to - gap.from + 1);
+      return lagged(gap.from, gap.to);
+    }
+    while (this.#cursor <= log.newest) {
+      const record = log.at(this.#cursor)!;
+      if (!this.#wants(record)) {
+        this.#cursor = endOf(record);
+        continue;
+      }
+      if (record.delta !== null && log.newest - this.#cursor > BEHIND) return this.#merged(record);
+      return new Envelope(record, this.#cursor++);
+    }
+    return null;
+  }
+
+  /** Joins the deltas that follow directly in this reader's view. */
+  #merged(first: LogRecord): EventEnvelope {
+    const log = this.#log;
+    const from = this.#cursor;
+    const texts = textsOf(first).slice(from - first.seq);
+    let last = endOf(first) - 1;
+    this.#cursor = last + 1;
+    while (this.#cursor <= log.newest && texts.length < MAX_MERGE) {
+      const record = log.at(this.#cursor)!;
+      if (this.#wants(record)) {
+        if (record.delta === null || !sameItem(record.delta, first.delta!)) break;
+        texts.push(...textsOf(record));
+        last = endOf(record) - 1;
+      }
+      this.#cursor = endOf(record);
+    }
+    return last === from
+      ? new Envelope(first, from)
+      : new MergedEnvelope(first, from, last, texts.join(""));
+  }
+
+  #wants({ head }: LogRecord): boolean {
+    const { threadId, turnId } = this.#filter;
+    return (threadId === undefined || head.threadId === threadId) &&
+      (turnId === undefined || head.turnId === turnId) &&
+      (this.#methods === null || (head.method !== undefined && this.#methods.has(head.method)));
+  }
+}
+
+/** The number after the record's last one. */
+function endOf(record: LogRecord): number {
+  return record.seq + record.count;
+}
+
+function sameItem(a: DeltaHead, b: DeltaHead): boolean {
+  return a === b ||
+    (a.itemId === b.itemId && a.turnId === b.turnId && a.threadId === b.threadId &&
+      a.method === b.method);
+}
+
+function lagged(from: number, to: number): EventEnvelope {
+  return {
+    seq: from,
+    mergedTo: to,
+    at: new Date(),
+    direction: "local",
+    kind: "lagged",
+    message: { from, to },
+  };
+}
+
+/** Decodes its message when it is first looked at. */
+class Envelope implements EventEnvelope {
+  readonly seq: number;
+  readonly at: Date;
+  readonly direction: EventDirection;
+  readonly kind: EventKind;
+  declare readonly method?: string;
+  declare readonly rpcId?: number | string;
+  declare readonly threadId?: string;
+  declare readonly turnId?: string;
+  declare readonly itemId?: string;
+  readonly #record: LogRecord;
+  #decoded: JsonValue | undefined;
+
+  constructor(record: LogRecord, seq: number) {
+    this.#record = record;
+    this.seq = seq;
+    this.at = new Date(record.at);
+    this.direction = record.direction;
+    this.kind = record.kind;
+    const { method, rpcId, threadId, turnId, itemId } = record.head;
+    if (method !== undefined) this.method = method;
+    if (rpcId !== undefined) this.rpcId = rpcId;
+    if (threadId !== undefined) this.threadId = threadId;
+    if (turnId !== undefined) this.turnId = turnId;
+    if (itemId !== undefined) this.itemId = itemId;
+  }
+
+  get message(): JsonValue {
+    return this.#decoded ??= decode(this.#record, this.seq - this.#record.seq);
+  }
+
+  toJSON(): JsonObject {
+    return envelopeToJson(this);
+  }
+}
+
+class MergedEnvelope extends Envelope {
+  readonly mergedTo: number;
+  readonly #delta: DeltaHead;
+  readonly #text: string;
+
+  constructor(first: LogRecord, from: number, to: number, text: string) {
+    super(first, from);
+    this.mergedTo = to;
+    this.#delta = first.delta!;
+    this.#text = text;
+  }
+
+  override get message(): JsonValue {
+    return deltaMessage(this.#delta, this.#text);
+  }
+}
+
+/** The texts of a record of deltas. */
+function textsOf(record: LogRecord): string[] {
+  return record.run === null ? [deltaText(record)] : record.run.texts();
+}
+
+/** All text of a record of deltas. */
+export function deltaText({ run, body }: LogRecord): string {
+  if (run !== null) return run.joined();
+  return (body as { params: { delta: string } }).params.delta;
+}
+
+/** The message of a record; the parts of a delta's line that nobody looked at may be damaged. */
+function decode({ body, run }: LogRecord, index: number): JsonValue {
+  if (run === null) return body ?? null;
+  try {
+    return JSON.parse(run.line(index));
+  } catch {
+    return deltaMessage(run.head, run.text(index));
+  }
+}
+
+function deltaMessage(head: DeltaHead, delta: string): JsonValue {
+  const { method, threadId, turnId, itemId } = head;
+  return { method, params: { threadId, turnId, itemId, delta } };
+}
+
+/** An envelope as plain data, for logs and the wire. */
+export function envelopeToJson(envelope: EventEnvelope): JsonObject {
+  const { seq, at, direction, kind, method, rpcId, threadId, turnId, itemId, mergedTo } = envelope;
+  return {
+    seq,
+    at: at.toISOString(),
+    direction,
+    kind,
+    method,
+    rpcId,
+    threadId,
+    turnId,
+    itemId,
+    mergedTo,
+    message: envelope.message,
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * The event log in a file, one JSON object a line.
+ * @module
+ */
+import type { JsonObject } from "../../json.ts";
+import { type LogFile, type LogFiles, logFiles } from "./log_file.ts";
+import type { EventEnvelope } from "./event_envelope.ts";
+import { envelopeToJson } from "./event_log.ts";
+import type { EventSink } from "./event_sink.ts";
+import { Redactor } from "../../redact.ts";
+
+/** Options of {@linkcode JsonlFileSink}. */
+export interface JsonlFileSinkOptions {
+  /** Size in bytes at which the file is put aside and a new one begun. Default 67,108,864 (64 MiB). */
+  maxBytes?: number;
+  /** Files kept that were put aside. Default 3. */
+  keep?: number;
+  /** Messages buffered before they are written. Default 64; 1 writes each at once. */
+  flushEvery?: number;
+  /** Milliseconds that a message is buffered at most. Default 1,000. */
+  flushAfterMs?: number;
+  /** Whether secrets are taken out first. Default `true`. */
+  redact?: boolean;
+}
+
+/** Characters buffered before they are written, however few messages they are. */
+const BUFFER_CHARACTERS = 262_144;
+
+/**
+ * Writes every message of a connection to a file: one object a line, with the fields of an {@linkcode EventEnvelope}.
+ *
+ * The file is appended to. When it is full it becomes `path.1`, the one before `path.2` and so on. Under Deno the sink
+ * needs `--allow-write` for the file's directory; renaming needs `--allow-read` too, and without that a full file stays
+ * as it is and the log goes on in `path.1`, then `path.2`.
+ *
+ * ```ts ignore
+ * const sink = new runtime.JsonlFileSink("codex.jsonl");
+ * const client = await Client.connect({ eventLog: sink });
+ * ```
+ */
+export class JsonlFileSink implements EventSink {
+  /** The file that is written. */
+  readonly path: string;
+  readonly #maxBytes: number;
+  readonly #keep: number;
+  readonly #flushEvery: number;
+  readonly #flushAfterMs: number;
+  readonly #redactor: Redactor | null;
+  #files: LogFiles | null = null;
+  #file: { handle: LogFile; size: number } | null = null;
+  /** The file in use when full ones can't be renamed. */
+  #current: string;
+  /** Files put aside by this sink when they can't be renamed, oldest first. */
+  readonly #aside: string[] = [];
+  #next = 1;
+  #lines: string[] = [];
+  #characters = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #failure: unknown = undefined;
+  #lost = 0;
+
+  /** Names the file; it is opened when the first message is written. */
+  constructor(path: string, options: JsonlFileSinkOptions = {}) {
+    this.path = path;
+    this.#current = path;
+    this.#maxBytes = Math.max(1, options.maxBytes ?? 64 * 1024 * 1024);
+    this.#keep = Math.max(0, Math.floor(options.keep ?? 3));
+    this.#flushEvery = Math.max(1, options.flushEvery ?? 64);
+    this.#flushAfterMs = Math.max(0, options.flushAfterMs ?? 1000);
+    this.#redactor = options.redact === false ? null : new Redactor();
+  }
+
+  /** Messages that could not be written. */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  /** Takes one message. Rejects when writing fails; the messages that were buffered are lost then. */
+  write(envelope: EventEnvelope): void | Promise<void> {
+    const line = JSON.stringify(this.#redacted(envelope)) + "\n";
+    this.#lines.push(line);
+    this.#characters += line.length;
+    if (this.#lines.length >= this.#flushEvery || this.#characters >= BUFFER_CHARACTERS) {
+      return this.flush();
+    }
+    this.#timer ??= setTimeout(() => {
+      // There is nobody to tell here; the next write or flush does.
+      this.flush().catch((error) => this.#failure = error);
+    }, this.#flushAfterMs);
+  }
+
+  /** Writes what is buffered. Rejects when that fails, now or since the last call. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const write = this.#work.then(() => this.#drain());
+    this.#work = write.catch(() => {});
+    await write;
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure !== undefined) throw failure;
+  }
+
+  /** Writes what is buffered and closes the file. A later message opens it again. */
+  async close(): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      await this.#closeFile();
+    }
+  }
+
+  /** Like {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #redacted(envelope: EventEnvelope): JsonObject {
+    const json = envelopeToJson(envelope);
+    const { message } = json;
+    if (this.#redactor === null || message === undefined) return json;
+    json["message"] = this.#redactor.message(envelope.direction, message);
+    return json;
+  }
+
+  async #drain(): Promise<void> {
+    const lines = this.#lines;
+    if (lines.length === 0) return;
+    this.#lines = [];
+    this.#characters = 0;
+    let written = 0;
+    try {
+      const encoder = new TextEncoder();
+      while (written < lines.length) {
+        const file = this.#file ??= await this.#open();
+        let part = "";
+        let count = 0;
+        for (let room = this.#maxBytes - file.size; written + count < lines.length; count++) {
+          const line = lines[written + count]!;
+          // An overestimate: files end a little before they are full.
+          room -= line.length * 3;
+          if (room < 0 && (count > 0 || file.size > 0)) break;
+          part += line;
+        }
+        if (count === 0) {
+          await this.#rotate();
+          continue;
+        }
+        const bytes = encoder.encode(part);
+        await file.handle.append(bytes);
+        file.size += bytes.length;
+        written += count;
+      }
+    } catch (error) {
+      this.#lost += lines.length - written;
+      await this.#closeFile().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #open(): Promise<{ handle: LogFile; size: number }> {
+    this.#files ??= logFiles();
+    const handle = (await this.#files.open(this.#current))!;
+    return { handle, size: handle.size };
+  }
+
+  async #closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    await file?.handle.close();
+  }
+
+  async #rotate(): Promise<void> {
+    await this.#closeFile();
+    const files = this.#files!;
+    if (!files.canRename(this.path)) return await this.#moveOn(files);
+    if (this.#keep === 0) return await files.remove(this.path);
+    await files.remove(`${this.path}.${this.#keep}`);
+    for (let i = this.#keep - 1; i >= 1; i--) {
+      await files.rename(`${this.path}.${i}`, `${this.path}.${i + 1}`);
+    }
+    await files.rename(this.path, `${this.path}.1`);
+  }
+
+  /** Goes on in the next file that does not exist. */
+  async #moveOn(files: LogFiles): Promise<void> {
+    this.#aside.push(this.#current);
+    let handle: LogFile | null = null;
+    while (handle === null) {
+      this.#current = `${this.path}.${this.#next++}`;
+      handle = await files.open(this.#current, true);
+    }
+    this.#file = { handle, size: handle.size };
+    while (this.#aside.length > this.#keep) await files.remove(this.#aside.shift()!);
+  }
+}

@@ -1,0 +1,342 @@
+/**
+ * One codex, many sessions.
+ * @module
+ */
+import type { ApprovalBroker } from "../../approvals/broker/broker.ts";
+import { checkApprovals } from "../../approvals/rules/check_rules.ts";
+import { sessionApprovals } from "../../approvals/broker/session_approvals.ts";
+import type { PendingApproval } from "../../approvals/request/types.ts";
+import type { ApprovalDecision } from "../../approvals/request/types.ts";
+import { ConnectionClosedError, PolicyError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonValue } from "../../json.ts";
+import { HookRun } from "../../plugin/hook_run.ts";
+import { mergeHooks } from "../../plugin/merge.ts";
+import type { RuntimeCore } from "../../runtime/core.ts";
+import { coreOf } from "../../runtime/core_of.ts";
+import type { ClientConfig } from "../../runtime/config.ts";
+import type { ServerInfo } from "../../runtime/handshake.ts";
+import { Runtime } from "../../runtime/runtime.ts";
+import { prewarm, takePrewarmed } from "./prewarm.ts";
+import { abortable } from "../../async/abortable.ts";
+import type { SessionParts } from "../session_parts.ts";
+import { workingDirectory } from "../policy/working_directory.ts";
+import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
+import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
+import { Session } from "../session.ts";
+import { confirmDecided, decideSessionPolicy, isRemote } from "../policy/session_policy.ts";
+import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
+import { threadAttachParams, threadStartParams } from "../policy/thread_params.ts";
+import {
+  type Account,
+  listModels,
+  listThreads,
+  type Model,
+  type RateLimits,
+  readAccount,
+  readRateLimits,
+  readThread,
+  type ReadThreadOptions,
+  type ThreadFilter,
+  type ThreadSnapshot,
+  type ThreadSummary,
+} from "./threads.ts";
+import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
+import { UsageLedger } from "../turn/usage_ledger.ts";
+
+/** The questions of the server that wait for an answer. */
+export interface PendingApprovals {
+  /** The questions that wait now. */
+  pending(): PendingApproval[];
+  /** Answers a question that a handler left open with `defer`; `false` when it no longer waits. */
+  answer(id: string, decision: ApprovalDecision): boolean;
+}
+
+/** How a thread comes to be a session's. */
+type Opening =
+  | { method: "thread/start" }
+  | { method: "thread/resume" | "thread/fork"; threadId: string };
+
+/** What a session is going to be. */
+type Plan = Pick<
+  SessionParts,
+  "cwd" | "profile" | "decided" | "approvals" | "startHooks" | "single"
+>;
+
+/**
+ * One codex process, or one connection to a running one, for any number of sessions.
+ *
+ * ```ts ignore
+ * const client = await Client.connect();
+ * const session = await client.startSession({ cwd: "/srv/app" });
+ * console.log((await session.ask("What is this?")).assistantText);
+ * await session.close();
+ * await client.shutdown();
+ * ```
+ */
+export class Client implements AsyncDisposable {
+  /** The connection, for raw requests, events, state and metrics. */
+  readonly runtime: Runtime;
+  /** The questions of the server that wait for an answer. */
+  readonly approvals: PendingApprovals;
+  readonly #core: RuntimeCore;
+  readonly #config: ClientConfig;
+  readonly #sessions: Set<Session> = new Set();
+  readonly #ledger = new UsageLedger();
+
+  private constructor(runtime: Runtime, config: ClientConfig) {
+    this.runtime = runtime;
+    this.#core = coreOf(runtime);
+    this.#config = config;
+    const broker: ApprovalBroker = this.#core.approvals;
+    this.approvals = {
+      pending: () => broker.pending(),
+      answer: (id, decision) => broker.answer(id, decision),
+    };
+  }
+
+  /** Starts codex, or takes one that was prewarmed with the same configuration. Rejects like `Runtime.spawn`. */
+  static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<Client> {
+    config.signal?.throwIfAborted();
+    // Hooks that can't work together are told before anything is started.
+    mergeHooks(config.hooks);
+    const runtime = await takePrewarmed(config) ?? await Runtime.spawn(config);
+    return new Client(runtime, config);
+  }
+
+  /**
+   * Starts a codex ahead of time, so that the next {@linkcode connect} with the same configuration gets it at once. It is
+   * ended when nobody takes it for a minute, and does not keep the script alive.
+   */
+  static prewarm(config: ClientConfig = {}): Promise<void> {
+    return prewarm(config);
+  }
+
+  /** What the server said of itself. */
+  get server(): ServerInfo {
+    return this.runtime.server;
+  }
+
+  /** The tokens of all turns of all sessions so far. */
+  get usage(): TokenCount {
+    return this.#ledger.total;
+  }
+
+  /**
+   * Starts a session on a new thread.
+   *
+   * Rejects with `PolicyError`, `PermissionDeniedError` or `RpcValidationError` before anything is sent, and with
+   * `PolicyMismatchError` when the server confirms more than was asked.
+   */
+  startSession(config: SessionConfig): Promise<Session> {
+    return this.#open({ method: "thread/start" }, config);
+  }
+
+  /**
+   * Goes on with a thread. Its history stays on the server. Rejects with `RpcError` when there is no such thread, and with
+   * `PolicyError` while another session of this client has it open.
+   */
+  resumeSession(threadId: string, config: SessionConfig): Promise<Session> {
+    return this.#open({ method: "thread/resume", threadId }, config);
+  }
+
+  /** Starts a session on a copy of a thread. */
+  forkSession(threadId: string, config: SessionConfig): Promise<Session> {
+    return this.#open({ method: "thread/fork", threadId }, config);
+  }
+
+  /** Asks once, on a fresh thread that leaves nothing in the history. */
+  async run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    cwd: string,
+    prompt: string,
+    options: RunOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    const { signal, onEvent, retry, repair, output, hooks, ...profile } = options;
+    signal?.throwIfAborted();
+    const config: SessionConfig = {
+      ephemeral: true,
+      ...profile,
+      ...(hooks === undefined ? {} : { hooks }),
+      ...(signal === undefined ? {} : { signal }),
+      cwd,
+    };
+    const session = await this.#open({ method: "thread/start" }, config, true);
+    try {
+      return await session.ask(prompt, {
+        ...(signal === undefined ? {} : { signal }),
+        ...(onEvent === undefined ? {} : { onEvent }),
+        ...(retry === undefined ? {} : { retry }),
+        ...(repair === undefined ? {} : { repair }),
+        ...(output === undefined ? {} : { output }),
+      });
+    } finally {
+      // The thread's end must not cost the caller the answer, nor hold up who gave up waiting.
+      const closed = session.close().catch(() => {});
+      if (signal?.aborted !== true) await closed;
+    }
+  }
+
+  /** Asks once with a profile; options win over it, attachments and hooks are added. */
+  runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    cwd: string,
+    prompt: string,
+    profile: RunProfile,
+    options: RunOptions<Schema> = {},
+  ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    return this.run<Schema>(cwd, prompt, layerProfile(profile, options));
+  }
+
+  /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
+  threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
+    return listThreads(this.#core, filter);
+  }
+
+  /** Reads a thread, with its turns if asked. Rejects with `RpcError` when there is no such thread. */
+  readThread(
+    threadId: string,
+    options: ReadThreadOptions = {},
+  ): Promise<ThreadSnapshot> {
+    return readThread(this.#core, threadId, options);
+  }
+
+  /** Takes a thread out of the history. */
+  async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    await this.#core.call("thread/archive", { threadId }, options);
+  }
+
+  /** Puts a thread back into the history. */
+  async unarchiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    await this.#core.call("thread/unarchive", { threadId }, options);
+  }
+
+  /** The models that codex can use. */
+  models(options: WaitOptions = {}): Promise<Model[]> {
+    return listModels(this.#core, options);
+  }
+
+  /** The account that codex uses, or `null` when nobody is logged in. */
+  account(options: WaitOptions = {}): Promise<Account | null> {
+    return readAccount(this.#core, options);
+  }
+
+  /** The account's rate limits. Rejects with `RpcError` when nobody is logged in. */
+  rateLimits(options: WaitOptions = {}): Promise<RateLimits> {
+    return readRateLimits(this.#core, options);
+  }
+
+  /** Settles every running turn, ends codex if it is ours, and waits until it is gone. Idempotent. */
+  async shutdown(): Promise<void> {
+    await this.runtime.shutdown();
+  }
+
+  /** Like {@linkcode shutdown}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown();
+  }
+
+  async #open(opening: Opening, config: SessionConfig, single = false): Promise<Session> {
+    const core = this.#core;
+    const { cwd: asked, approvals: own, signal, ...profileFields } = config;
+    signal?.throwIfAborted();
+    if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);
+    checkApprovals(own);
+    const approvals = sessionApprovals(this.#config.approvals, own);
+    const cwd = workingDirectory(asked, isRemote(core));
+    const profile = resolveProfile(profileFields);
+    const hooks = mergeHooks(this.#config.hooks, profile.hooks);
+    const hookRun = new HookRun(hooks, { cwd, ...(signal === undefined ? {} : { signal }) });
+    const input = await hookRun.pre(
+      "preSessionStart",
+      profile.model === null ? {} : { model: profile.model },
+    );
+    const patched = input.model === undefined ? profile : { ...profile, model: input.model };
+    try {
+      const decided = await abortable(decideSessionPolicy(core, cwd, patched, hooks), signal);
+      const plan = { cwd, profile: patched, decided, approvals, startHooks: hookRun, single };
+      const session = await this.#openThread(opening, plan, signal);
+      hookRun.learn({ threadId: session.threadId });
+      await hookRun.post("postSessionStart", { status: "ok" });
+      return session;
+    } catch (error) {
+      const told = hookRun.post("postSessionStart", { status: "error", error });
+      if (signal?.aborted !== true) await told;
+      throw error;
+    }
+  }
+
+  /** Two sessions on one thread would take each other's hooks, rules and news away. */
+  #assertNotOpen(threadId: string): void {
+    for (const session of this.#sessions) {
+      if (session.closed || session.threadId !== threadId) continue;
+      throw new PolicyError(
+        `The thread ${threadId} is open in another session of this client. Use that one, or close or release it first.`,
+      );
+    }
+  }
+
+  async #openThread(
+    opening: Opening,
+    plan: Plan,
+    signal: AbortSignal | undefined,
+  ): Promise<Session> {
+    const core = this.#core;
+    const { cwd, profile, decided } = plan;
+    const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
+      ...threadAttachParams(opening.threadId, cwd, profile, decided),
+      ...(opening.method === "thread/fork" && profile.ephemeral ? { ephemeral: true } : {}),
+    };
+    let session: Session | null = null;
+    let refused: unknown = null;
+    await core.call(opening.method, params, {
+      ...(signal === undefined ? {} : { signal }),
+      // At once, so that what the server says next about the thread finds its session.
+      onResult: (result) => {
+        try {
+          session = this.#adopt(opening, result, plan);
+        } catch (error) {
+          refused = error;
+        }
+      },
+    });
+    if (session !== null) return session;
+    throw refused;
+  }
+
+  #adopt(opening: Opening, result: JsonValue, plan: Plan): Session {
+    const thread = isJsonObject(result) ? result["thread"] : undefined;
+    const threadId = isJsonObject(thread) ? thread["id"] : undefined;
+    if (typeof threadId !== "string" || threadId === "") {
+      throw new ConnectionClosedError(`${opening.method} was answered without a thread id.`, {
+        retryable: false,
+      });
+    }
+    // Of two that ask at once, both have passed the first check.
+    if (opening.method === "thread/resume") this.#assertNotOpen(threadId);
+    let policy;
+    try {
+      policy = confirmDecided(plan.decided, result);
+    } catch (error) {
+      // Nothing may run on a thread that is allowed too much.
+      this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});
+      throw error;
+    }
+    const session = new Session({
+      ...plan,
+      // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
+      profile: { ...plan.profile, ephemeral: isEphemeral(thread) },
+      core: this.#core,
+      threadId,
+      clientHooks: this.#config.hooks,
+      policy,
+      attached: opening.method !== "thread/start",
+      ledger: this.#ledger,
+      onClosed: (closed) => this.#sessions.delete(closed),
+    });
+    this.#sessions.add(session);
+    return session;
+  }
+}
+
+/** Whether the thread has no file, so that it goes with its server. */
+function isEphemeral(thread: JsonValue | undefined): boolean {
+  return isJsonObject(thread) && (thread["ephemeral"] === true || thread["path"] === null);
+}

@@ -1,0 +1,263 @@
+/**
+ * The threads that codex keeps, and the account it uses.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { RuntimeCore } from "../../runtime/core.ts";
+import type { WaitOptions } from "../profile.ts";
+import type { ThreadItem } from "../turn/turn_result.ts";
+
+/** Which threads to list. All given conditions must hold. */
+export interface ThreadFilter {
+  /** Threads that worked in this directory. Default: anywhere. */
+  cwd?: string;
+  /** Archived threads instead of the others. Default `false`. */
+  archived?: boolean;
+  /** Threads whose title or preview holds this text; codex 0.169 and later, older ones ignore it. */
+  searchTerm?: string;
+  /** Threads of these model providers. Default: of any. */
+  modelProviders?: string[];
+  /** What to sort by, newest first. Default `"created_at"`. */
+  sortKey?: "created_at" | "updated_at";
+  /** Threads fetched a request. Default 50. */
+  pageSize?: number;
+  /** Stops the listing; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** A thread, without its turns. */
+export interface ThreadSummary {
+  /** The thread. */
+  threadId: string;
+  /** The beginning of its first prompt. */
+  preview: string;
+  /** Its name, or `null`. */
+  name: string | null;
+  /** Where it worked. */
+  cwd: string;
+  /** The model's provider. */
+  modelProvider: string;
+  /** When it began. */
+  createdAt: Date;
+  /** When it last changed. */
+  updatedAt: Date;
+  /** Its file on the server's machine; `null` for ephemeral threads. */
+  path: string | null;
+  /** The thread it was forked from, or `null`. */
+  forkedFromId: string | null;
+  /** Everything the server tells of it. */
+  raw: JsonObject;
+}
+
+/** One turn of a thread's history. */
+export interface TurnSnapshot {
+  /** The turn. */
+  turnId: string;
+  /** How it ended, as the server recorded it; codex before 0.169 records failed turns as completed. */
+  status: string;
+  /** Its items, where they were asked for. */
+  items: ThreadItem[];
+}
+
+/** A thread, with its turns where they were asked for. */
+export interface ThreadSnapshot extends ThreadSummary {
+  /** Its turns, oldest first; empty unless `includeTurns` was given. */
+  turns: TurnSnapshot[];
+}
+
+/** A model that codex can use. */
+export interface Model {
+  /** The name to use in profiles. */
+  id: string;
+  /** The name for people. */
+  displayName: string;
+  /** What it is good for. */
+  description: string;
+  /** Whether codex uses it when none is named. */
+  isDefault: boolean;
+  /** The efforts it knows. */
+  efforts: string[];
+  /** Everything the server tells of it. */
+  raw: JsonObject;
+}
+
+/** The account that codex uses. */
+export interface Account {
+  /** How it logged in, such as `apiKey` or `chatgpt`. */
+  type: string;
+  /** The account's address, or `null`. */
+  email: string | null;
+  /** The account's plan, or `null`. */
+  planType: string | null;
+}
+
+/** One window of a rate limit. */
+export interface RateLimitWindow {
+  /** How much is used up, in percent. */
+  usedPercent: number;
+  /** The window's length in milliseconds, or `null`. */
+  windowMs: number | null;
+  /** When it begins anew, or `null`. */
+  resetsAt: Date | null;
+}
+
+/** The account's rate limits. */
+export interface RateLimits {
+  /** The short window, or `null`. */
+  primary: RateLimitWindow | null;
+  /** The long window, or `null`. */
+  secondary: RateLimitWindow | null;
+  /** Everything the server tells of them. */
+  raw: JsonObject;
+}
+
+/** What to read of a thread. */
+export interface ReadThreadOptions {
+  /** Whether its turns are read as well. Default `false`. */
+  includeTurns?: boolean;
+  /** Gives up waiting; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Lists threads, fetching page after page. */
+export async function* listThreads(
+  core: RuntimeCore,
+  filter: ThreadFilter,
+): AsyncGenerator<ThreadSummary> {
+  const { signal, pageSize = 50, cwd, archived, searchTerm, modelProviders = [], sortKey } = filter;
+  // Left out, the server lists the threads of its current provider only.
+  const params: JsonObject = {
+    limit: pageSize,
+    modelProviders,
+    cwd,
+    archived,
+    searchTerm,
+    sortKey,
+  };
+  let cursor: string | null = null;
+  do {
+    const page = await core.call(
+      "thread/list",
+      { ...params, cursor },
+      signal === undefined ? {} : { signal },
+    );
+    if (!isJsonObject(page)) return;
+    for (const thread of arrayOf(page["data"])) yield toSummary(thread);
+    cursor = stringOr(page["nextCursor"], null);
+  } while (cursor !== null);
+}
+
+/** Reads one thread. */
+export async function readThread(
+  core: RuntimeCore,
+  threadId: string,
+  options: ReadThreadOptions,
+): Promise<ThreadSnapshot> {
+  const result = await core.call(
+    "thread/read",
+    { threadId, includeTurns: options.includeTurns ?? false },
+    options.signal === undefined ? {} : { signal: options.signal },
+  );
+  const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
+  return { ...toSummary(thread), turns: arrayOf(thread["turns"]).map(toTurn) };
+}
+
+/** Lists the models, fetching page after page. */
+export async function listModels(core: RuntimeCore, options: WaitOptions): Promise<Model[]> {
+  const models: Model[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: JsonValue = await core.call("model/list", { cursor }, options);
+    if (!isJsonObject(page)) break;
+    models.push(...arrayOf(page["data"]).map(toModel));
+    cursor = stringOr(page["nextCursor"], null);
+  } while (cursor !== null);
+  return models;
+}
+
+/** Reads the account, or `null` when nobody is logged in. */
+export async function readAccount(
+  core: RuntimeCore,
+  options: WaitOptions,
+): Promise<Account | null> {
+  const result = await core.call("account/read", {}, options);
+  const account = isJsonObject(result) ? result["account"] : null;
+  if (!isJsonObject(account)) return null;
+  return {
+    type: stringOr(account["type"], "unknown"),
+    email: stringOr(account["email"], null),
+    planType: stringOr(account["planType"], null),
+  };
+}
+
+/** Reads the account's rate limits; rejects with `RpcError` when nobody is logged in. */
+export async function readRateLimits(
+  core: RuntimeCore,
+  options: WaitOptions,
+): Promise<RateLimits> {
+  const result = await core.call("account/rateLimits/read", undefined, options);
+  const raw = isJsonObject(result) && isJsonObject(result["rateLimits"])
+    ? result["rateLimits"]
+    : {};
+  return { primary: toWindow(raw["primary"]), secondary: toWindow(raw["secondary"]), raw };
+}
+
+function toSummary(thread: JsonObject): ThreadSummary {
+  return {
+    threadId: stringOr(thread["id"], ""),
+    preview: stringOr(thread["preview"], ""),
+    name: stringOr(thread["name"], null),
+    cwd: stringOr(thread["cwd"], ""),
+    modelProvider: stringOr(thread["modelProvider"], ""),
+    createdAt: new Date(numberOr(thread["createdAt"], 0) * 1000),
+    updatedAt: new Date(numberOr(thread["updatedAt"], 0) * 1000),
+    path: stringOr(thread["path"], null),
+    forkedFromId: stringOr(thread["forkedFromId"], null),
+    raw: thread,
+  };
+}
+
+function toTurn(turn: JsonObject): TurnSnapshot {
+  return {
+    turnId: stringOr(turn["id"], ""),
+    status: stringOr(turn["status"], "unknown"),
+    items: arrayOf(turn["items"]) as unknown as ThreadItem[],
+  };
+}
+
+function toModel(model: JsonObject): Model {
+  const efforts = arrayOf(model["supportedReasoningEfforts"]).map((each) =>
+    stringOr(each["reasoningEffort"], "")
+  );
+  return {
+    id: stringOr(model["model"], stringOr(model["id"], "")),
+    displayName: stringOr(model["displayName"], ""),
+    description: stringOr(model["description"], ""),
+    isDefault: model["isDefault"] === true,
+    efforts: efforts.filter((effort) => effort !== ""),
+    raw: model,
+  };
+}
+
+function toWindow(value: JsonValue | undefined): RateLimitWindow | null {
+  if (!isJsonObject(value)) return null;
+  const minutes = value["windowDurationMins"];
+  const resetsAt = value["resetsAt"];
+  return {
+    usedPercent: numberOr(value["usedPercent"], 0),
+    windowMs: typeof minutes === "number" ? minutes * 60_000 : null,
+    resetsAt: typeof resetsAt === "number" ? new Date(resetsAt * 1000) : null,
+  };
+}
+
+function arrayOf(value: JsonValue | undefined): JsonObject[] {
+  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+}
+
+function stringOr<Other>(value: JsonValue | undefined, other: Other): string | Other {
+  return typeof value === "string" ? value : other;
+}
+
+function numberOr(value: JsonValue | undefined, other: number): number {
+  return typeof value === "number" ? value : other;
+}

@@ -1,0 +1,283 @@
+/**
+ * The rules of strict structured output, checked before the call: the provider's own refusal names no usable path.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
+import type { OutputIssue } from "../../errors/mod.ts";
+import { followPointer, memberPath } from "./json_path.ts";
+
+/** A schema as the provider takes it, or what stands in the way. */
+export interface StrictSchema {
+  /** The schema to send. */
+  schema: JsonSchema;
+  /** What breaks the rules, with paths into the schema; empty when it can be sent. */
+  issues: OutputIssue[];
+}
+
+/** Says something about the schema, nothing about the values: left out. */
+const ANNOTATIONS: ReadonlySet<string> = new Set([
+  "$schema",
+  "$id",
+  "$comment",
+  "default",
+  "deprecated",
+  "example",
+  "examples",
+  "readOnly",
+  "writeOnly",
+]);
+
+/** The provider does not take these. They are left out of what is sent and still checked on the answer. */
+const CHECKED_AFTERWARDS: ReadonlySet<string> = new Set([
+  "minLength",
+  "maxLength",
+  "uniqueItems",
+  "minProperties",
+  "maxProperties",
+  "contentEncoding",
+  "contentMediaType",
+]);
+
+const KEPT: ReadonlySet<string> = new Set([
+  "title",
+  "description",
+  "type",
+  "enum",
+  "const",
+  "required",
+  "pattern",
+  "multipleOf",
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "exclusiveMaximum",
+  "minItems",
+  "maxItems",
+]);
+
+const FORMATS: ReadonlySet<string> = new Set([
+  "date-time",
+  "time",
+  "date",
+  "duration",
+  "email",
+  "hostname",
+  "ipv4",
+  "ipv6",
+  "uuid",
+]);
+
+const TYPES: ReadonlySet<string> = new Set([
+  "string",
+  "number",
+  "boolean",
+  "integer",
+  "object",
+  "array",
+  "null",
+]);
+
+/**
+ * Checks a schema and brings it into the form that the provider takes, as long as its meaning is kept: objects that
+ * say nothing about more keys are closed, keys with a default are required, `oneOf` becomes `anyOf`, annotations go.
+ */
+export function strictSchema(schema: JsonSchema): StrictSchema {
+  const walk = new Walk(schema);
+  const sent = walk.node(schema, "$");
+  const root = isJsonObject(sent) && typeof sent["$ref"] === "string"
+    ? followPointer(schema, sent["$ref"])
+    : sent;
+  if (isJsonObject(root) && root["type"] !== "object" && walk.issues.length === 0) {
+    walk.report("$", "the root must be an object; put the value under a key of one");
+  }
+  return { schema: isJsonObject(sent) ? sent : {}, issues: walk.issues };
+}
+
+class Walk {
+  readonly issues: OutputIssue[] = [];
+  readonly #root: JsonSchema;
+
+  constructor(root: JsonSchema) {
+    this.#root = root;
+  }
+
+  report(path: string, message: string): void {
+    this.issues.push({ path, message });
+  }
+
+  node(schema: JsonValue | undefined, path: string): JsonValue {
+    if (!isJsonObject(schema)) {
+      this.report(path, "expected a schema object; `true` and `false` are not supported");
+      return {};
+    }
+    const single = Array.isArray(schema["allOf"]) && schema["allOf"].length === 1
+      ? schema["allOf"][0]
+      : undefined;
+    if (isJsonObject(single) && meaningful(schema).length === 1) {
+      const { allOf: _, ...rest } = schema;
+      return this.node({ ...rest, ...single }, memberPath(memberPath(path, "allOf"), 0));
+    }
+    const sent: JsonObject = {};
+    for (const [key, value] of Object.entries(schema)) {
+      if (value !== undefined) this.#keyword(key, value, schema, path, sent);
+    }
+    if (schema["properties"] !== undefined && schema["type"] === undefined) sent["type"] = "object";
+    if (isObjectType(sent["type"])) this.#close(schema, path, sent);
+    if (isArrayType(sent["type"]) && schema["items"] === undefined) {
+      this.report(path, "an array must say what its `items` are");
+    }
+    this.#named(schema, path, sent);
+    return sent;
+  }
+
+  #keyword(
+    key: string,
+    value: JsonValue,
+    schema: JsonObject,
+    path: string,
+    sent: JsonObject,
+  ): void {
+    const at = memberPath(path, key);
+    if (ANNOTATIONS.has(key) || CHECKED_AFTERWARDS.has(key)) return;
+    if (KEPT.has(key)) {
+      sent[key] = value;
+      return;
+    }
+    switch (key) {
+      case "format":
+        if (typeof value === "string" && FORMATS.has(value)) sent[key] = value;
+        return;
+      case "properties":
+      case "$defs":
+      case "definitions":
+        sent[key] = this.#members(value, at);
+        return;
+      case "items":
+        sent[key] = Array.isArray(value)
+          ? this.#refuse(at, "tuples are not supported; use an object with a key for each part")
+          : this.node(value, at);
+        return;
+      case "anyOf":
+      case "oneOf":
+        sent["anyOf"] = this.#alternatives(value, at);
+        return;
+      case "$ref":
+        if (typeof value !== "string" || followPointer(this.#root, value) === undefined) {
+          this.report(at, "a reference must lead to a schema inside this document");
+        }
+        sent[key] = value;
+        return;
+      case "additionalProperties":
+        if (value !== false) {
+          this.report(
+            at,
+            "maps are not supported: expected false; use a list of objects with a key and a value",
+          );
+        }
+        return;
+      case "propertyNames":
+        // Part of how libraries spell maps, which are reported where the values are.
+        if (schema["additionalProperties"] === undefined) this.report(at, "not supported");
+        return;
+      case "prefixItems":
+        this.report(at, "tuples are not supported; use an object with a key for each part");
+        return;
+      case "allOf":
+        this.report(at, "`allOf` is not supported; write the merged schema");
+        return;
+      default:
+        this.report(at, "this keyword is not supported in strict output");
+    }
+  }
+
+  #refuse(path: string, message: string): JsonObject {
+    this.report(path, message);
+    return {};
+  }
+
+  #members(value: JsonValue, path: string): JsonObject {
+    if (!isJsonObject(value)) return this.#refuse(path, "expected an object of schemas");
+    return Object.fromEntries(
+      Object.entries(value).map((
+        [key, member],
+      ) => [key, this.node(member, memberPath(path, key))]),
+    );
+  }
+
+  #alternatives(value: JsonValue, path: string): JsonValue[] {
+    if (!Array.isArray(value) || value.length === 0) {
+      this.report(path, "expected a list of schemas");
+      return [];
+    }
+    return value.map((schema, at) => this.node(schema, memberPath(path, at)));
+  }
+
+  /** Every object is closed, and every key of it required. */
+  #close(schema: JsonObject, path: string, sent: JsonObject): void {
+    sent["additionalProperties"] = false;
+    sent["properties"] ??= {};
+    const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
+    if (schema["properties"] === undefined && schema["additionalProperties"] === undefined) {
+      this.report(path, "an object without `properties` is a map, which is not supported");
+    }
+    const required = Array.isArray(schema["required"]) ? [...schema["required"]] : [];
+    for (const [key, member] of Object.entries(properties)) {
+      if (required.includes(key)) continue;
+      // The model gives a value where the caller would fill one in; both are valid.
+      if (isJsonObject(member) && Object.hasOwn(member, "default")) required.push(key);
+      else {
+        this.report(
+          memberPath(memberPath(path, "properties"), key),
+          "every key must be required; let an optional one be null instead",
+        );
+      }
+    }
+    sent["required"] = required;
+  }
+
+  /** Every node says which values it takes. */
+  #named(schema: JsonObject, path: string, sent: JsonObject): void {
+    const { type } = sent;
+    const types = Array.isArray(type) ? type : type === undefined ? [] : [type];
+    for (const name of types) {
+      if (typeof name !== "string" || !TYPES.has(name)) {
+        this.report(memberPath(path, "type"), "expected a type name of JSON Schema");
+      }
+    }
+    if (type === undefined && Array.isArray(schema["enum"])) {
+      sent["type"] = typesOf(schema["enum"]);
+    } else if (type === undefined && schema["const"] !== undefined) {
+      sent["type"] = typesOf([schema["const"]]);
+    } else if (
+      type === undefined && sent["anyOf"] === undefined && sent["$ref"] === undefined &&
+      !this.issues.some((issue) => issue.path.startsWith(path))
+    ) {
+      this.report(path, "a schema must name a `type`; one for any value is not supported");
+    }
+  }
+}
+
+function meaningful(schema: JsonObject): string[] {
+  return Object.keys(schema).filter((key) =>
+    !ANNOTATIONS.has(key) && key !== "title" && key !== "description" && key !== "$defs"
+  );
+}
+
+function isObjectType(type: JsonValue | undefined): boolean {
+  return type === "object" || (Array.isArray(type) && type.includes("object"));
+}
+
+function isArrayType(type: JsonValue | undefined): boolean {
+  return type === "array" || (Array.isArray(type) && type.includes("array"));
+}
+
+function typesOf(values: JsonValue[]): JsonValue {
+  const types = [
+    ...new Set(
+      values.map((value) =>
+        value === null ? "null" : Array.isArray(value) ? "array" : typeof value
+      ),
+    ),
+  ];
+  return types.length === 1 ? types[0]! : types;
+}

@@ -1,0 +1,149 @@
+/**
+ * Answers that are data: which schema is sent, and how an answer is parsed and checked.
+ * @module
+ */
+import { type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
+import { jsonPath } from "./json_path.ts";
+import { validateAgainstSchema } from "./schema_validator.ts";
+import { strictSchema } from "./strict_schema.ts";
+import type { StandardIssue, StandardSchemaV1 } from "./standard_schema.ts";
+
+/** What describes the answer: a JSON Schema, a Standard Schema, or both when the latter can't be converted. */
+export interface OutputRequest {
+  /** The JSON Schema. Default: converted from `output`. */
+  outputSchema?: JsonSchema | null | undefined;
+  /** The Standard Schema. Default none: the answer is checked against `outputSchema`. */
+  output?: StandardSchemaV1 | undefined;
+}
+
+/** How one turn's answer is asked for and checked. */
+export interface ResolvedOutput {
+  /** The schema to send as `turn/start`'s `outputSchema`. */
+  readonly schema: JsonSchema;
+  /** Parses and checks an answer. Rejects only when the schema's own code throws. */
+  parse(text: string): Promise<ParsedOutput>;
+}
+
+/** A parsed answer, or why it is none. */
+export type ParsedOutput = ValidOutput | InvalidOutput;
+
+/** The answer fits. */
+export interface ValidOutput {
+  /** Discriminator. */
+  ok: true;
+  /** The value as the schema gives it out. */
+  value: unknown;
+}
+
+/** The answer does not fit. */
+export interface InvalidOutput {
+  /** Discriminator. */
+  ok: false;
+  /** What is wrong, and where. */
+  issues: OutputIssue[];
+}
+
+/**
+ * Prepares a turn with structured output; `null` when none is asked for.
+ *
+ * Throws an `RpcValidationError` with the path of the node that strict output does not take, such as
+ * `$.outputSchema.properties.tags.additionalProperties`, or when the Standard Schema has no JSON Schema.
+ */
+export function resolveOutputSchema(request: OutputRequest): ResolvedOutput | null {
+  const { output } = request;
+  const given = request.outputSchema ?? null;
+  if (output === undefined && given === null) return null;
+  if (given !== null && !isJsonObject(given)) {
+    throw refusal("$.outputSchema", "expected a JSON Schema object");
+  }
+  const original = given ?? convert(output!);
+  const { schema, issues } = strictSchema(original);
+  const [first] = issues;
+  if (first !== undefined) {
+    const more = issues.length === 1 ? "" : ` (and ${issues.length - 1} more)`;
+    throw refusal(`$.outputSchema${first.path.slice(1)}`, first.message + more);
+  }
+  return { schema, parse: (text) => parseOutput(text, original, output) };
+}
+
+/** What to ask when an answer did not fit, once. */
+export function repairPrompt(issues: readonly OutputIssue[]): string {
+  const list = issues.slice(0, 20).map(({ path, message }) => `- ${path}: ${message}`).join("\n");
+  return `Your last answer does not fit the required output schema:\n${list}\n` +
+    `Answer again with the corrected JSON only. Change nothing else.`;
+}
+
+async function parseOutput(
+  text: string,
+  schema: JsonSchema,
+  output: StandardSchemaV1 | undefined,
+): Promise<ParsedOutput> {
+  const parsed = parseJson(text);
+  if (!parsed.ok) return parsed;
+  if (output === undefined) {
+    const issues = validateAgainstSchema(parsed.value as JsonValue, schema);
+    return issues.length === 0 ? parsed : { ok: false, issues };
+  }
+  const result = await output["~standard"].validate(parsed.value);
+  if (result.issues === undefined) return { ok: true, value: result.value };
+  return { ok: false, issues: result.issues.map(describe) };
+}
+
+/** The JSON in an answer: all of it, or its fenced block. */
+function parseJson(text: string): ParsedOutput {
+  const fenced = /```(?:json[c5]?)?[ \t]*\r?\n([\s\S]*?)\r?\n?[ \t]*```/i.exec(text)?.[1];
+  for (const candidate of [text, fenced]) {
+    if (candidate === undefined) continue;
+    try {
+      return { ok: true, value: JSON.parse(candidate) };
+    } catch {
+      // The next one may be JSON.
+    }
+  }
+  const message = text.trim() === "" ? "expected JSON, got nothing" : "expected JSON, got text";
+  return { ok: false, issues: [{ path: "$", message }] };
+}
+
+function describe(issue: StandardIssue): OutputIssue {
+  const keys = (issue.path ?? []).map((part) => typeof part === "object" ? part.key : part);
+  return { path: jsonPath(keys), message: issue.message };
+}
+
+interface Converters {
+  toJSONSchema?: unknown;
+  toJsonSchema?: unknown;
+}
+
+/**
+ * The JSON Schema of a Standard Schema: its own extension for it, else the method that the library has. The *input* is
+ * what counts, since that is what the model writes.
+ */
+function convert(output: StandardSchemaV1): JsonSchema {
+  const standard = output["~standard"];
+  const failures: string[] = [];
+  const attempt = (convert: () => unknown): JsonSchema | null => {
+    try {
+      const schema = convert();
+      return isJsonObject(schema) ? schema : null;
+    } catch (error) {
+      failures.push(error instanceof Error ? error.message : String(error));
+      return null;
+    }
+  };
+  const { toJSONSchema, toJsonSchema } = output as Converters;
+  const schema = attempt(() => standard.jsonSchema?.input({ target: "draft-2020-12" })) ??
+    attempt(() =>
+      typeof toJSONSchema === "function" && toJSONSchema.call(output, { io: "input" })
+    ) ??
+    attempt(() => typeof toJsonSchema === "function" && toJsonSchema.call(output));
+  if (schema !== null) return schema;
+  const why = failures.length === 0
+    ? `schemas of ${standard.vendor} do not bring a JSON Schema`
+    : `${standard.vendor} can't convert it: ${failures[0]!.slice(0, 300)}`;
+  throw refusal("$.output", `${why}; give \`outputSchema\` besides`);
+}
+
+function refusal(path: string, expectation: string): RpcValidationError {
+  return new RpcValidationError("turn/start", "params", path, expectation);
+}

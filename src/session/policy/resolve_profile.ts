@@ -1,0 +1,90 @@
+/**
+ * Profiles with their defaults filled in, and one laid over another.
+ * @module
+ */
+import { PolicyError } from "../../errors/mod.ts";
+import { normalizeSandbox } from "../../permissions/guard/gate.ts";
+import { mergeHooks } from "../../plugin/merge.ts";
+import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
+import type { Attachment } from "../../prompt.ts";
+
+/** Milliseconds for a whole turn by default. */
+export const DEFAULT_TIMEOUT_MS: number = 120_000;
+
+/** A profile with every default filled in: the safe ones. */
+export function resolveProfile(profile: RunProfile): ResolvedProfile {
+  return {
+    model: profile.model ?? null,
+    effort: profile.effort ?? "medium",
+    approvalPolicy: profile.approvalPolicy ?? "never",
+    sandbox: normalizeSandbox(profile.sandbox ?? "read-only"),
+    allowPrivilegedEscalation: profile.allowPrivilegedEscalation ?? false,
+    dangerouslyAllowUnattendedFullAccess: profile.dangerouslyAllowUnattendedFullAccess ?? false,
+    timeoutMs: checkTimeout(profile.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+    attachments: (profile.attachments ?? []).map(asAttachment),
+    outputSchema: profile.outputSchema ?? null,
+    hooks: mergeHooks(profile.hooks),
+    tools: profile.tools ?? {},
+    developerInstructions: profile.developerInstructions ?? null,
+    config: profile.config ?? {},
+    ephemeral: profile.ephemeral ?? false,
+  };
+}
+
+/** A session's profile with one turn's options over it. Attachments and hooks are added, the rest replaced. */
+export function overlayProfile(base: ResolvedProfile, over: TurnOptions): ResolvedProfile {
+  return {
+    ...base,
+    ...(over.model === undefined ? {} : { model: over.model }),
+    ...(over.effort === undefined ? {} : { effort: over.effort }),
+    ...(over.approvalPolicy === undefined ? {} : { approvalPolicy: over.approvalPolicy }),
+    ...(over.sandbox === undefined ? {} : { sandbox: normalizeSandbox(over.sandbox) }),
+    ...(over.allowPrivilegedEscalation === undefined
+      ? {}
+      : { allowPrivilegedEscalation: over.allowPrivilegedEscalation }),
+    ...(over.dangerouslyAllowUnattendedFullAccess === undefined
+      ? {}
+      : { dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess }),
+    ...(over.timeoutMs === undefined ? {} : { timeoutMs: checkTimeout(over.timeoutMs) }),
+    ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema }),
+    attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
+    hooks: over.hooks === undefined ? base.hooks : mergeHooks(base.hooks, over.hooks),
+  };
+}
+
+/** A plain string is a path. */
+export function asAttachment(attachment: string | Attachment): Attachment {
+  return typeof attachment === "string" ? { type: "path", path: attachment } : attachment;
+}
+
+function checkTimeout(timeoutMs: number): number {
+  if (typeof timeoutMs === "number" && timeoutMs > 0) return timeoutMs;
+  throw new PolicyError(
+    `timeoutMs must be a positive number of milliseconds, received ${timeoutMs}.`,
+  );
+}
+
+/** What one turn can have of a profile; the rest belongs to the thread. */
+export function turnOptionsOf(profile: RunProfile): TurnOptions {
+  const { tools: _, developerInstructions: __, config: ___, ephemeral: ____, ...fields } = profile;
+  return fields;
+}
+
+/** One layer of settings over another. Attachments and hooks are added, the rest replaced. */
+export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>(
+  base: Base,
+  over: Over,
+): Base & Over {
+  const defined = Object.fromEntries(
+    Object.entries(over).filter(([, value]) => value !== undefined),
+  );
+  const attachments = [...base.attachments ?? [], ...over.attachments ?? []];
+  return {
+    ...base,
+    ...defined,
+    ...(attachments.length === 0 ? {} : { attachments }),
+    ...(base.hooks === undefined && over.hooks === undefined
+      ? {}
+      : { hooks: mergeHooks(base.hooks, over.hooks) }),
+  } as Base & Over;
+}

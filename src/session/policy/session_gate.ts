@@ -1,0 +1,193 @@
+/**
+ * What a session answers when the server asks about one of its turns: its hooks, its tools, its items.
+ * @module
+ */
+import type { GateToolCall, GateVerdict, ThreadGate } from "../../approvals/broker/gate.ts";
+import type {
+  ApprovalAudit,
+  ApprovalHandler,
+  ApprovalRequest,
+  ApprovalRules,
+} from "../../approvals/request/types.ts";
+import type { JsonObject } from "../../json.ts";
+import { toolFacts } from "../../plugin/tool_facts.ts";
+import type { HookRun, HookToolInput } from "../../plugin/hook_run.ts";
+import type { RuntimeCore } from "../../runtime/core.ts";
+import { SubAgents } from "./sub_agents.ts";
+import type { DynamicTool } from "../prompt/dynamic_tool.ts";
+import { runTool } from "../prompt/run_tool.ts";
+import { callOutcome, toolOutcome } from "./tool_facts.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
+import type { TurnOutcome } from "../turn/turn_outcome.ts";
+import type { TurnRun } from "../turn/turn_run.ts";
+
+/** What a gate knows of its session. */
+export interface SessionGateHost {
+  /** The connection. */
+  core: RuntimeCore;
+  /** The turn at work, or `null`. */
+  current: () => TurnRun | null;
+  /** What the turn before it produced, or `null`. */
+  last: () => TurnOutcome | null;
+  /** The session's tools. */
+  tools: Readonly<Record<string, DynamicTool>>;
+  /** Who answers the session's questions; `undefined`: whoever answers for the client. */
+  approvals: ApprovalHandler | ApprovalRules | undefined;
+  /** Whether the session has hooks that want a say in tool use. */
+  hooked: () => boolean;
+}
+
+/** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
+export class SessionGate implements ThreadGate {
+  /** Who answers this session's questions. */
+  declare readonly approvals?: ApprovalHandler | ApprovalRules;
+  readonly #host: SessionGateHost;
+  readonly #subAgents: SubAgents;
+  #hooks: HookRun | null = null;
+  #posts: Promise<void> = Promise.resolve();
+  /** Items that post-hooks have heard of; some servers complete an item twice. */
+  #told: Set<string> = new Set();
+
+  /** Creates the gate of a session. */
+  constructor(host: SessionGateHost) {
+    if (host.approvals !== undefined) this.approvals = host.approvals;
+    this.#host = host;
+    this.#subAgents = new SubAgents(host.core, {
+      gateOf: (item) => this.#gateWith(item),
+      itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
+    });
+  }
+
+  /** Joins in for the thread, until the returned function is called. */
+  register(threadId: string): () => void {
+    const leave = this.#host.core.approvals.registerThread(threadId, this);
+    return () => {
+      leave();
+      this.#subAgents.close();
+    };
+  }
+
+  /** A turn begins, with these hooks. */
+  begin(hooks: HookRun): void {
+    this.#hooks = hooks;
+    this.#told = new Set();
+  }
+
+  /** Asks the hooks; they may refuse, and never grant. */
+  preToolUse(request: ApprovalRequest, options: { signal: AbortSignal }): Promise<GateVerdict> {
+    return this.#judge(request, this.item(request.itemId), options);
+  }
+
+  async #judge(
+    request: ApprovalRequest,
+    item: JsonObject | undefined,
+    options: { signal: AbortSignal },
+  ): Promise<GateVerdict> {
+    const hooks = this.#hooks;
+    if (hooks !== null) {
+      if (!hooks.has("preToolUse")) return { type: "continue" };
+      return await hooks.toolPre(toolFacts(request, item), options);
+    }
+    if (!this.#host.hooked()) return { type: "continue" };
+    // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.
+    return { type: "block", hookName: "", reason: "no turn of this session is at work" };
+  }
+
+  /** An item ended: post-hooks hear of every tool use, asked about or not. */
+  itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void {
+    this.#subAgents.learn(item);
+    if (!this.#hooks?.has("postToolUse")) return;
+    const facts = toolOutcome(item, { threadId, turnId });
+    if (facts !== null) this.#tell(String(item["id"]), facts);
+  }
+
+  /** Settles when the post-hooks of the tool uses so far have ended. */
+  get postsDone(): Promise<void> {
+    return this.#posts;
+  }
+
+  /** Runs a tool of this process. */
+  async runTool(
+    call: GateToolCall,
+    { signal }: { signal: AbortSignal },
+  ): Promise<JsonObject | undefined> {
+    const { tools } = this.#host;
+    if (!Object.hasOwn(tools, call.tool)) return undefined;
+    const { threadId, turnId, callId } = call;
+    const { response, error } = await runTool(tools, call.tool, call.arguments, {
+      signal,
+      threadId,
+      turnId,
+      callId,
+    });
+    if (error !== null) {
+      const message = `The tool ${call.tool} failed: ${
+        error instanceof Error ? error.message : String(error)
+      }`;
+      this.#emit({ type: "warning", threadId, turnId, message });
+    }
+    if (this.#hooks?.has("postToolUse") && this.item(callId) === undefined) {
+      this.#tell(callId, callOutcome(call, response["success"] === true));
+    }
+    return response;
+  }
+
+  /** The item a question is about. */
+  item(itemId: string | null): JsonObject | undefined {
+    if (itemId === null) return undefined;
+    const { current, last } = this.#host;
+    const item = current()?.outcome?.items.get(itemId) ?? last()?.items.get(itemId);
+    return item as unknown as JsonObject | undefined;
+  }
+
+  /** A question arrived. */
+  onRequested(request: ApprovalRequest): void {
+    const { threadId, turnId } = request;
+    if (threadId === null || this.#isOwnCall(request)) return;
+    this.#emit({ type: "approvalRequested", threadId, turnId: turnId ?? "", request });
+  }
+
+  /** A question was answered. */
+  onResolved(audit: ApprovalAudit): void {
+    const { threadId, turnId } = audit;
+    if (threadId === null || audit.decidedBy === "tool" || audit.type === "currentTime") return;
+    this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
+    if (audit.decidedBy !== "library") return;
+    const message = `A ${audit.type} request was accepted, but declined here: ${audit.reason}`;
+    this.#emit({ type: "warning", threadId, turnId: turnId ?? "", message });
+  }
+
+  /** The same for another thread, whose items are found by `item`. */
+  #gateWith(item: (itemId: string) => JsonObject | undefined): ThreadGate {
+    const { approvals } = this;
+    return {
+      ...(approvals === undefined ? {} : { approvals }),
+      item,
+      preToolUse: (request, options) => {
+        const about = request.itemId === null ? undefined : item(request.itemId);
+        return this.#judge(request, about, options);
+      },
+      runTool: (call, options) => this.runTool(call, options),
+      onRequested: (request) => this.onRequested(request),
+      onResolved: (audit) => this.onResolved(audit),
+    };
+  }
+
+  /** A call to a tool of this session is no question to anybody; its item tells of it. */
+  #isOwnCall(request: ApprovalRequest): boolean {
+    return request.type === "currentTime" ||
+      (request.type === "toolCall" && Object.hasOwn(this.#host.tools, request.tool));
+  }
+
+  #emit(event: TurnEvent): void {
+    this.#host.current()?.tell(event);
+  }
+
+  /** Off the read loop, one after the other. */
+  #tell(itemId: string, facts: HookToolInput): void {
+    const hooks = this.#hooks;
+    if (hooks === null || this.#told.has(itemId)) return;
+    this.#told.add(itemId);
+    this.#posts = this.#posts.then(() => hooks.toolPost(facts));
+  }
+}

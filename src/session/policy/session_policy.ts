@@ -1,0 +1,151 @@
+/**
+ * What a session may do: asked by its profile, cut by this script's permissions, confirmed by the server.
+ * @module
+ */
+import { PolicyError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { confirmPolicy } from "../../permissions/policy/compare_echo.ts";
+import { effectivePolicy, recheckPolicy } from "../../permissions/policy/effective_policy.ts";
+import { privilegeRefusal } from "../../permissions/guard/gate.ts";
+import type { EffectivePolicy, PolicyFacts } from "../../permissions/policy/policy.ts";
+import { hostProbe, unrestrictedProbe } from "../../permissions/probe.ts";
+import {
+  findCodexExecutable,
+  type ThreadPolicyParams,
+  threadPolicyParams,
+  turnSandboxPolicy,
+  usesProfile,
+} from "../../permissions/policy/profile_config.ts";
+import { realPathOf } from "../../permissions/real_path.ts";
+import { withShellEnvironment } from "../../permissions/config/shell_environment.ts";
+import { hasToolHooks } from "../../plugin/merge.ts";
+import type { Hooks } from "../../plugin/types.ts";
+import type { RuntimeCore } from "../../runtime/core.ts";
+import { canReadEnv, platformName, readEnv } from "../../platform/runtime.ts";
+import { attachmentPaths } from "../prompt/attachments.ts";
+import type { ResolvedProfile } from "../profile.ts";
+
+/** A policy, and how it is said to the server. */
+export interface DecidedPolicy {
+  /** The policy. */
+  effective: EffectivePolicy;
+  /** Its part of `thread/start`, `thread/resume` and `thread/fork`. */
+  thread: ThreadPolicyParams;
+  /** Its `sandboxPolicy` of `turn/start`; `null` where a permission profile is in force instead. */
+  turnSandbox: JsonObject | null;
+}
+
+/** The place of codex's program, asked for once a connection. */
+const executables: WeakMap<RuntimeCore, Promise<string | null>> = new WeakMap();
+
+/** Decides what a session may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
+export async function decideSessionPolicy(
+  core: RuntimeCore,
+  cwd: string,
+  profile: ResolvedProfile,
+  hooks: Hooks,
+): Promise<DecidedPolicy> {
+  const effective = decide(core, cwd, profile, hooks);
+  const needed = usesProfile(effective) && platformName() === "linux";
+  const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
+  if (isRemote(core)) {
+    // A server that we did not start has none of our flags: secrets are kept from commands by the thread's settings.
+    thread.config = {
+      ...withShellEnvironment(profile.config, core.config.env?.commands),
+      ...thread.config,
+    };
+  }
+  return { effective, thread, turnSandbox: turnSandboxPolicy(effective) };
+}
+
+/** Decides what one turn may do; permissions may have changed since the session began. */
+export function decideTurnPolicy(
+  core: RuntimeCore,
+  session: DecidedPolicy,
+  profile: ResolvedProfile,
+  hooks: Hooks,
+): DecidedPolicy {
+  // What has been revoked since would still be granted by the thread.
+  if (!isRemote(core)) recheckPolicy(session.effective, hostProbe(), facts(core));
+  const effective = decide(core, session.effective.cwd, profile, hooks);
+  if (!usesProfile(session.effective)) {
+    return {
+      effective,
+      thread: session.thread,
+      turnSandbox: { ...effective.sandbox } as unknown as JsonObject,
+    };
+  }
+  // Codex drops the profile, and with it the limit on reads, as soon as a turn brings a sandbox of its own.
+  if (JSON.stringify(effective.sandbox) !== JSON.stringify(session.effective.sandbox)) {
+    throw new PolicyError(
+      "A turn can't have another sandbox in a session whose reads are limited. Start another session for it.",
+    );
+  }
+  return {
+    effective: { ...effective, readRoots: session.effective.readRoots },
+    thread: session.thread,
+    turnSandbox: null,
+  };
+}
+
+/** Compares the server's echo with what was asked. Throws `PolicyMismatchError` when it is wider. */
+export function confirmDecided(decided: DecidedPolicy, result: JsonValue): EffectivePolicy {
+  const echo: JsonObject = isJsonObject(result) ? result : {};
+  return confirmPolicy(
+    { policy: decided.effective, profileId: decided.thread.profileId, realPath: realPathOf },
+    {
+      cwd: echo["cwd"],
+      approvalPolicy: echo["approvalPolicy"],
+      sandbox: echo["sandbox"],
+      activePermissionProfile: echo["activePermissionProfile"],
+    },
+  );
+}
+
+function decide(
+  core: RuntimeCore,
+  cwd: string,
+  profile: ResolvedProfile,
+  hooks: Hooks,
+): EffectivePolicy {
+  const refusal = privilegeRefusal(profile.sandbox, profile.approvalPolicy, { ...profile, cwd });
+  if (refusal !== null) throw refusal;
+  // A remote server works on another machine: this script's permissions say nothing about it.
+  const probe = isRemote(core) ? unrestrictedProbe : hostProbe();
+  return effectivePolicy(
+    {
+      cwd,
+      sandbox: profile.sandbox,
+      approvalPolicy: profile.approvalPolicy,
+      toolHooks: hasToolHooks(hooks),
+      attachments: attachmentPaths(profile.attachments, cwd),
+      config: profile.config,
+    },
+    probe,
+    facts(core),
+    core.config.permissions ?? "refuse",
+  );
+}
+
+function facts(core: RuntimeCore): PolicyFacts {
+  return {
+    realPath: realPathOf,
+    tmpdir: canReadEnv("TMPDIR") ? readEnv("TMPDIR") ?? null : null,
+    serverVersion: core.server.version,
+  };
+}
+
+/** Whether the server runs elsewhere, with a file system of its own. */
+export function isRemote(core: RuntimeCore): boolean {
+  return core.config.transport?.type === "websocket";
+}
+
+function codexExecutable(core: RuntimeCore): Promise<string | null> {
+  let asked = executables.get(core);
+  if (asked === undefined) {
+    const { method, params, read } = findCodexExecutable;
+    asked = core.callNow(method, params).then(read, () => null);
+    executables.set(core, asked);
+  }
+  return asked;
+}

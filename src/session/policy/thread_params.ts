@@ -1,0 +1,77 @@
+/**
+ * What goes over the wire to start a thread or a turn.
+ * @module
+ */
+import type { JsonObject, JsonValue } from "../../json.ts";
+import type { DynamicTool } from "../prompt/dynamic_tool.ts";
+import type { ResolvedProfile } from "../profile.ts";
+import type { DecidedPolicy } from "./session_policy.ts";
+
+/** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
+function threadParams(
+  cwd: string,
+  profile: ResolvedProfile,
+  { thread }: DecidedPolicy,
+): JsonObject {
+  const config = { ...profile.config, ...thread.config };
+  return {
+    cwd,
+    approvalPolicy: thread.approvalPolicy as JsonValue,
+    ...(thread.sandbox === undefined ? {} : { sandbox: thread.sandbox }),
+    ...(profile.model === null ? {} : { model: profile.model }),
+    ...(profile.developerInstructions === null
+      ? {}
+      : { developerInstructions: profile.developerInstructions }),
+    ...(Object.keys(config).length === 0 ? {} : { config }),
+  };
+}
+
+/** Parameters of `thread/start`. */
+export function threadStartParams(
+  cwd: string,
+  profile: ResolvedProfile,
+  decided: DecidedPolicy,
+): JsonObject {
+  const tools = Object.entries(profile.tools);
+  return {
+    ...threadParams(cwd, profile, decided),
+    ...(profile.ephemeral ? { ephemeral: true } : {}),
+    ...(tools.length === 0
+      ? {}
+      : { dynamicTools: tools.map(([name, tool]) => toolSpec(name, tool)) }),
+  };
+}
+
+/** Parameters of `thread/resume` and `thread/fork`. The history stays on the server, however long it is. */
+export function threadAttachParams(
+  threadId: string,
+  cwd: string,
+  profile: ResolvedProfile,
+  decided: DecidedPolicy,
+): JsonObject {
+  return { ...threadParams(cwd, profile, decided), threadId, excludeTurns: true };
+}
+
+/** Parameters of `turn/start`. The sandbox is an object here. Settings are repeated, since they stick to the thread. */
+export function turnStartParams(
+  threadId: string,
+  input: JsonObject[],
+  profile: ResolvedProfile,
+  { effective, turnSandbox }: DecidedPolicy,
+  outputSchema: JsonObject | null,
+): JsonObject {
+  return {
+    threadId,
+    input,
+    cwd: effective.cwd,
+    approvalPolicy: effective.approvalPolicy as JsonValue,
+    ...(turnSandbox === null ? {} : { sandboxPolicy: turnSandbox }),
+    ...(profile.model === null ? {} : { model: profile.model }),
+    effort: profile.effort,
+    ...(outputSchema === null ? {} : { outputSchema }),
+  };
+}
+
+function toolSpec(name: string, tool: DynamicTool): JsonObject {
+  return { type: "function", name, description: tool.description, inputSchema: tool.inputSchema };
+}

@@ -1,0 +1,34 @@
+/** The directory that an agent works in: absolute, and there. */
+import { RpcValidationError } from "../../errors/mod.ts";
+import { currentDirectory, pathKind, platformName } from "../../platform/runtime.ts";
+import { pathRules } from "../../platform/paths.ts";
+
+/**
+ * Makes a cwd absolute and checks that it is a directory. Where this script may not look, the server finds out.
+ * `remote` leaves both to the server, whose file system is another one.
+ */
+export function workingDirectory(cwd: string, remote: boolean): string {
+  if (typeof cwd !== "string" || cwd.trim() === "") {
+    throw new RpcValidationError(
+      "thread/start",
+      "params",
+      "$.cwd",
+      "expected the path of a directory, got none",
+    );
+  }
+  if (remote) return cwd;
+  const rules = pathRules(platformName());
+  const absolute = rules.isAbsolute(cwd) ? cwd : rules.join(currentDirectory() ?? "/", cwd);
+  const kind = pathKind(absolute);
+  if (kind === "missing" || kind === "file") {
+    throw new RpcValidationError(
+      "thread/start",
+      "params",
+      "$.cwd",
+      kind === "file"
+        ? `expected a directory, but ${absolute} is a file`
+        : `expected an existing directory, but ${absolute} does not exist`,
+    );
+  }
+  return absolute;
+}

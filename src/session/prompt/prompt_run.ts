@@ -1,0 +1,320 @@
+/**
+ * One prompt, from the caller's words to the result: hooks, a place in line, a turn, perhaps another try.
+ * @module
+ */
+import {
+  type CodexError,
+  EmptyAnswerError,
+  OutputValidationError,
+  type PartialTurn,
+  TurnInterruptedError,
+} from "../../errors/mod.ts";
+import type { JsonObject } from "../../json.ts";
+import type { HookRun, PatchedInput } from "../../plugin/hook_run.ts";
+import { sleep } from "../../async/abortable.ts";
+import type { AskOptions, ResolvedProfile } from "../profile.ts";
+import type { Attachment, Prompt } from "../../prompt.ts";
+import { overlayProfile } from "../policy/resolve_profile.ts";
+import { retryDelayMs } from "./retry.ts";
+import {
+  repairPrompt,
+  type ResolvedOutput,
+  resolveOutputSchema,
+} from "../output/structured_output.ts";
+import { turnError } from "../turn/turn_error.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
+import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
+import type { PromptRunResult } from "../turn/turn_result.ts";
+import type { TurnRun } from "../turn/turn_run.ts";
+
+/** What a session offers to the prompts that run on it. */
+export interface PromptHost {
+  /** The thread. */
+  threadId(): string;
+  /** The session's profile. */
+  readonly profile: ResolvedProfile;
+  /** Begins the hooks of one run. */
+  hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
+  /** Takes a place in line, at once, and waits for the turn; settles with the function that gives it back. */
+  acquire(owner: PromptRun, signal: AbortSignal): Promise<() => void>;
+  /** Turns text and attachments into input items; throws when a file is missing. */
+  prepareInput(text: string, attachments: readonly Attachment[]): JsonObject[];
+  /** Starts a turn. */
+  startTurn(turn: TurnRequest): TurnRun;
+  /** The account's limits as last told, for reset times. */
+  readonly rateLimits: JsonObject | undefined;
+  /** Settles when the post-hooks of the turn's tool uses have ended. */
+  toolHooksDone(): Promise<void>;
+  /** Counts a turn's tokens. */
+  count(outcome: TurnOutcome): void;
+}
+
+/** One turn to start. */
+export interface TurnRequest {
+  /** What is asked. */
+  input: JsonObject[];
+  /** How it runs. */
+  profile: ResolvedProfile;
+  /** The answer's schema, or `null`. */
+  outputSchema: JsonObject | null;
+  /** Who listens. */
+  emit: EmitTurnEvent;
+  /** The caller's signal. */
+  signal: AbortSignal | undefined;
+  /** The hooks of this run. */
+  hooks: HookRun;
+}
+
+/** Drives one prompt. `result` settles once, whether or not anyone looks. */
+export class PromptRun {
+  /** Settles with the result, or rejects with the reason that there is none. */
+  readonly result: Promise<PromptRunResult>;
+  /** Settles when the first turn has an id; rejects when it never gets one. */
+  readonly begun: Promise<TurnRun>;
+  /** The turn that is running, or was last. */
+  current: TurnRun | null = null;
+  readonly #host: PromptHost;
+  readonly #options: AskOptions;
+  readonly #emit: EmitTurnEvent;
+  readonly #stopped = new AbortController();
+  #isSettled = false;
+  #markBegun!: (run: TurnRun) => void;
+
+  /** Begins. `emit` is `null` when nobody listens. */
+  constructor(host: PromptHost, prompt: Prompt, options: AskOptions, emit: EmitTurnEvent) {
+    this.#host = host;
+    this.#options = options;
+    this.#emit = guardEmit(emit, options.onEvent);
+    const { signal } = options;
+    const forward = () => this.cancel(signal!.reason);
+    if (signal?.aborted) forward();
+    else signal?.addEventListener("abort", forward, { once: true });
+    let fail: (error: unknown) => void;
+    this.begun = new Promise((resolve, reject) => {
+      this.#markBegun = resolve;
+      fail = reject;
+    });
+    this.begun.catch(() => {});
+    this.result = this.#drive(prompt).finally(() => {
+      this.#isSettled = true;
+      signal?.removeEventListener("abort", forward);
+    });
+    this.result.catch((error) => fail(error));
+  }
+
+  /** Gives up all but a running turn: waiting in line, hooks, the pause before another try. */
+  cancel(reason: unknown): void {
+    this.#stopped.abort(reason);
+  }
+
+  /** Stops the running turn, or what there is instead of it; settles when it has stopped. */
+  async interrupt(): Promise<void> {
+    if (this.current !== null && !this.current.isOver) await this.current.stop();
+    else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
+  }
+
+  #partial(): PartialTurn {
+    return this.current?.partial() ??
+      { threadId: this.#host.threadId(), turnId: null, assistantText: "", items: [] };
+  }
+
+  get #signal(): AbortSignal {
+    return this.#stopped.signal;
+  }
+
+  async #drive(prompt: Prompt): Promise<PromptRunResult> {
+    this.#signal.throwIfAborted();
+    const options = this.#options;
+    const { text, attachments = [] } = typeof prompt === "string" ? { text: prompt } : prompt;
+    const profile = overlayProfile(this.#host.profile, {
+      ...options,
+      attachments: [...(options.attachments ?? []), ...attachments],
+    });
+    const output = resolveOutputSchema({
+      outputSchema: profile.outputSchema,
+      ...(options.output === undefined ? {} : { output: options.output }),
+    });
+    const hooks = this.#host.hookRun(profile, this.#signal);
+    // Before anything that waits: prompts run in the order in which they were asked.
+    const place = this.#host.acquire(this, this.#signal);
+    let asked: PatchedInput;
+    try {
+      asked = await hooks.pre("preRun", { prompt: text, attachments: profile.attachments });
+    } catch (error) {
+      this.#giveBack(place);
+      throw error;
+    }
+    const facts = { prompt: asked.prompt ?? text, ...modelOf(asked.model ?? profile.model) };
+    try {
+      const patchedProfile = patched(profile, asked);
+      const result = await this.#turns(facts.prompt, patchedProfile, output, hooks, place);
+      await hooks.post("postRun", { ...facts, turnId: result.turnId, status: "ok" });
+      return result;
+    } catch (error) {
+      const posted = hooks.post("postRun", { ...facts, status: "error", error });
+      if (options.signal?.aborted !== true) await posted;
+      throw error;
+    }
+  }
+
+  /** The turns of one prompt: the first, the tries after failures, the repair of an answer. */
+  async #turns(
+    text: string,
+    profile: ResolvedProfile,
+    output: ResolvedOutput | null,
+    hooks: HookRun,
+    place: Promise<() => void>,
+  ): Promise<PromptRunResult> {
+    try {
+      // What can be wrong with the input is told before the caller stands in line.
+      this.#host.prepareInput(text, profile.attachments);
+      await place;
+      for (let tries = 1;; tries++) {
+        try {
+          const { run, result } = await this.#turn(text, profile, output, hooks);
+          return await this.#withOutput(run, result, profile, output, hooks);
+        } catch (error) {
+          const delay = retryDelayMs(error, tries, this.#options.retry, new Date(), Math.random());
+          if (delay === null) throw error;
+          const { message } = error as CodexError;
+          const { threadId, turnId } = this.#partial();
+          this.#emit?.({ type: "retrying", threadId, turnId: turnId ?? "", message, by: "client" });
+          await sleep(delay, this.#signal);
+        }
+      }
+    } finally {
+      this.#giveBack(place);
+    }
+  }
+
+  /** The next in line may start only when the server has really let go of this prompt's last turn. */
+  #giveBack(place: Promise<() => void>): void {
+    place.then(async (release) => {
+      await this.current?.over;
+      release();
+    }, () => {});
+  }
+
+  async #turn(
+    text: string,
+    profile: ResolvedProfile,
+    output: ResolvedOutput | null,
+    hooks: HookRun,
+  ): Promise<{ run: TurnRun; result: PromptRunResult }> {
+    const asked = await hooks.pre("preTurn", {
+      prompt: text,
+      attachments: profile.attachments,
+      ...modelOf(profile.model),
+    });
+    const turnProfile = patched(profile, asked);
+    const prompt = asked.prompt ?? text;
+    const input = this.#host.prepareInput(prompt, turnProfile.attachments);
+    this.#signal.throwIfAborted();
+    const run = this.#host.startTurn({
+      input,
+      profile: turnProfile,
+      outputSchema: output?.schema ?? null,
+      emit: this.#emit,
+      signal: this.#options.signal,
+      hooks,
+    });
+    this.current = run;
+    run.started.then(() => this.#markBegun(run), () => {});
+    const settled = await run.settled;
+    const { outcome } = run;
+    if (outcome !== null) this.#host.count(outcome);
+    const error = turnError(settled, outcome, run.partial(), this.#host.rateLimits);
+    // Who gave up is told at once; the hooks hear of it behind their back.
+    const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
+    await told(this.#host.toolHooksDone());
+    const facts = {
+      prompt,
+      ...modelOf(turnProfile.model),
+      ...(run.turnId === null ? {} : { turnId: run.turnId }),
+    };
+    if (error !== null) {
+      await told(hooks.post("postTurn", { ...facts, status: "error", error }));
+      throw error;
+    }
+    await hooks.post("postTurn", { ...facts, status: "ok" });
+    return { run, result: toResult(outcome!, hooks) };
+  }
+
+  /** Parses the answer; asks once more for a better one when the caller wants that. */
+  async #withOutput(
+    run: TurnRun,
+    result: PromptRunResult,
+    profile: ResolvedProfile,
+    output: ResolvedOutput | null,
+    hooks: HookRun,
+  ): Promise<PromptRunResult> {
+    if (output === null) return result;
+    const parsed = await output.parse(result.assistantText);
+    if (parsed.ok) return { ...result, output: parsed.value };
+    const error = new OutputValidationError(parsed.issues, run.partial());
+    if (this.#options.repair !== true) throw error;
+    await run.over;
+    const bare = { ...profile, attachments: [] };
+    const again = await this.#turn(repairPrompt(parsed.issues), bare, output, hooks).catch(
+      (cause) => {
+        throw cause instanceof EmptyAnswerError ? error : cause;
+      },
+    );
+    const repaired = await output.parse(again.result.assistantText);
+    if (!repaired.ok) throw new OutputValidationError(repaired.issues, again.run.partial());
+    return { ...again.result, output: repaired.value };
+  }
+}
+
+/** The result of a completed turn. */
+export function toResult(outcome: TurnOutcome, hooks: HookRun): PromptRunResult {
+  return {
+    threadId: outcome.threadId,
+    turnId: outcome.turnId,
+    assistantText: outcome.answer,
+    items: outcome.items.all(),
+    usage: outcome.usage,
+    durationMs: outcome.durationMs,
+    diff: outcome.diff,
+    plan: outcome.plan,
+    output: undefined,
+    hooks: hooks.report,
+  };
+}
+
+function patched(
+  profile: ResolvedProfile,
+  patch: { model?: string; attachments?: readonly (string | Attachment)[] },
+): ResolvedProfile {
+  return {
+    ...profile,
+    ...(patch.model === undefined ? {} : { model: patch.model }),
+    ...(patch.attachments === undefined ? {} : {
+      attachments: patch.attachments.map((each) =>
+        typeof each === "string" ? { type: "path", path: each } : each
+      ),
+    }),
+  };
+}
+
+function modelOf(model: string | null): { model?: string } {
+  return model === null ? {} : { model };
+}
+
+/** A caller's listener that throws must not disturb the turn: its error becomes an event for the others. */
+function guardEmit(
+  emit: EmitTurnEvent,
+  onEvent: ((event: TurnEvent) => void) | undefined,
+): EmitTurnEvent {
+  if (onEvent === undefined) return emit;
+  return (event) => {
+    emit?.(event);
+    try {
+      onEvent(event);
+    } catch (error) {
+      const { threadId, turnId } = event;
+      const message = `onEvent threw: ${error instanceof Error ? error.message : String(error)}`;
+      emit?.({ type: "warning", threadId, turnId, message });
+    }
+  };
+}

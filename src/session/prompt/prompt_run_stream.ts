@@ -1,0 +1,103 @@
+/**
+ * A running prompt: its events, its controls, its result.
+ * @module
+ */
+import { SessionClosedError } from "../../errors/mod.ts";
+import type { EventQueue } from "../turn/event_queue.ts";
+import type { Prompt } from "../../prompt.ts";
+import type { PromptRun } from "./prompt_run.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
+import type { PromptRunResult } from "../turn/turn_result.ts";
+
+/** What a stream needs of its session. */
+export interface StreamHost {
+  /** The thread. */
+  readonly threadId: string;
+  /** Adds to what the running turn has been asked. */
+  steer(run: PromptRun, input: Prompt): Promise<void>;
+}
+
+/**
+ * A running prompt. Iterate it for the events, call {@linkcode finish} for the result; the result settles whether or not
+ * anyone reads the events. Leaving the loop early, or disposing the stream before the end, interrupts the turn.
+ *
+ * ```ts ignore
+ * const stream = await session.askStream("Explain the module boundaries");
+ * for await (const event of stream) {
+ *   if (event.type === "assistantMessageDelta") print(event.delta);
+ * }
+ * const { usage } = await stream.finish();
+ * ```
+ */
+export class PromptRunStream<Output = unknown>
+  implements AsyncIterable<TurnEvent>, AsyncDisposable {
+  /** The thread. */
+  readonly threadId: string;
+  /** The first turn; a retried prompt goes on in another one. */
+  readonly turnId: string;
+  readonly #host: StreamHost;
+  readonly #run: PromptRun;
+  readonly #queue: EventQueue;
+  #over = false;
+
+  /** Made by {@linkcode Session.askStream}. */
+  constructor(host: StreamHost, run: PromptRun, turnId: string, queue: EventQueue) {
+    this.threadId = host.threadId;
+    this.turnId = turnId;
+    this.#host = host;
+    this.#run = run;
+    this.#queue = queue;
+    const over = () => {
+      this.#over = true;
+      queue.end();
+    };
+    run.result.then(over, over);
+  }
+
+  /** The next event; `null` after the last. A slow reader gets adjacent text deltas merged, and loses nothing. */
+  recv(): Promise<TurnEvent | null> {
+    return this.#queue.next();
+  }
+
+  /** The result; rejects with the turn's error. May be called at any time, and more than once. */
+  finish(): Promise<PromptRunResult<Output>> {
+    return this.#run.result as Promise<PromptRunResult<Output>>;
+  }
+
+  /** Adds to what the running turn has been asked. Rejects when the turn has ended. */
+  steer(input: Prompt): Promise<void> {
+    if (this.#over) {
+      return Promise.reject(
+        new SessionClosedError("The turn has ended; ask anew instead of steering."),
+      );
+    }
+    return this.#host.steer(this.#run, input);
+  }
+
+  /** Stops the turn; settles when it has stopped. {@linkcode finish} then rejects with `TurnInterruptedError`. */
+  async interrupt(): Promise<void> {
+    await this.#run.interrupt();
+  }
+
+  /** Iterates the events. Leaving the loop early interrupts the turn. */
+  [Symbol.asyncIterator](): AsyncIterator<TurnEvent> {
+    return {
+      next: () => this.#queue.read(),
+      return: async () => {
+        await this.#leave();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  /** Interrupts the turn if it still runs, and lets go of the events. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#leave();
+  }
+
+  async #leave(): Promise<void> {
+    this.#queue.discard();
+    if (this.#over) return;
+    await this.#run.interrupt();
+  }
+}

@@ -1,0 +1,39 @@
+/** What a session is made of. */
+import type { EffectivePolicy } from "../permissions/policy/policy.ts";
+import type { HookRun } from "../plugin/hook_run.ts";
+import type { Hooks } from "../plugin/types.ts";
+import type { RuntimeCore } from "../runtime/core.ts";
+import type { ResolvedProfile, SessionConfig } from "./profile.ts";
+import type { Session } from "./session.ts";
+import type { DecidedPolicy } from "./policy/session_policy.ts";
+import type { UsageLedger } from "./turn/usage_ledger.ts";
+
+/** What a session is made of; put together by the client. */
+export interface SessionParts {
+  /** The connection. */
+  core: RuntimeCore;
+  /** The thread. */
+  threadId: string;
+  /** Where the agent works. */
+  cwd: string;
+  /** How it runs. */
+  profile: ResolvedProfile;
+  /** The client's own hooks. */
+  clientHooks: Hooks | undefined;
+  /** Who answers its questions; `undefined`: whoever answers for the client. */
+  approvals: SessionConfig["approvals"];
+  /** What was asked of the server. */
+  decided: DecidedPolicy;
+  /** What the server confirmed. */
+  policy: EffectivePolicy;
+  /** Whether the thread was there before. */
+  attached: boolean;
+  /** The hooks of its start. */
+  startHooks: HookRun;
+  /** Whether it is there for one prompt only, whose hooks go on where those of the start ended. */
+  single: boolean;
+  /** Counts tokens for the client. */
+  ledger: UsageLedger;
+  /** Called once, when the session no longer needs its client. */
+  onClosed: (session: Session) => void;
+}

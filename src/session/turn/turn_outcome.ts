@@ -1,0 +1,239 @@
+/**
+ * What a turn's messages mean: a reducer over plain data.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { DeltaRun } from "../../rpc/delta_run.ts";
+import type { TurnEvent } from "./turn_event.ts";
+import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
+import { fileChanges, TurnItems } from "./turn_items.ts";
+import type { PlanStep, TokenCount, TokenUsage, TurnStatus } from "./turn_result.ts";
+import { nextUsage } from "./turn_usage.ts";
+
+/** How the server says a turn ended. */
+export type ServerTurnStatus = Extract<TurnStatus, "completed" | "interrupted" | "failed">;
+
+/** Receives the events of a turn; `null` where nobody listens, so that none is made. */
+export type EmitTurnEvent = ((event: TurnEvent) => void) | null;
+
+const DELTA_ITEM_TYPES: Readonly<Record<string, string>> = {
+  "item/agentMessage/delta": "agentMessage",
+  "item/commandExecution/outputDelta": "commandExecution",
+  "item/reasoning/summaryTextDelta": "reasoning",
+  "item/reasoning/textDelta": "reasoning",
+  "item/plan/delta": "plan",
+  "item/fileChange/outputDelta": "fileChange",
+};
+
+/**
+ * One turn, from its messages. Feed it in order; it settles once, with the status in `turn/completed`. It does no
+ * waiting and no sending.
+ */
+export class TurnOutcome {
+  /** The thread. */
+  readonly threadId: string;
+  /** The turn. */
+  readonly turnId: string;
+  /** Messages, commands, changes and calls. */
+  readonly items: TurnItems = new TurnItems();
+  /** Tokens so far. */
+  usage: TokenUsage | null = null;
+  /** Unified diff so far. */
+  diff: string | null = null;
+  /** The last plan. */
+  plan: PlanStep[] | null = null;
+  /** How it ended, or `null` while it runs. */
+  status: ServerTurnStatus | null = null;
+  /** Why it failed, or `null`. */
+  failure: TurnFailure | null = null;
+  /** The server's own measure. */
+  durationMs: number | null = null;
+  /** Whether the server has begun it. */
+  started = false;
+  readonly #threadTotal: TokenCount | null;
+  #lastError: JsonValue | undefined;
+
+  /** Begins with what is known of the thread's tokens. */
+  constructor(threadId: string, turnId: string, threadTotal: TokenCount | null) {
+    this.threadId = threadId;
+    this.turnId = turnId;
+    this.#threadTotal = threadTotal;
+  }
+
+  /** Takes the next texts of an item. */
+  deltas(run: DeltaRun, emit: EmitTurnEvent): void {
+    const { method, itemId } = run.head;
+    this.#grow(method, itemId, run.joined());
+    if (emit === null) return;
+    for (let i = 0; i < run.length; i++) emit(this.#deltaEvent(method, itemId, run.text(i)));
+  }
+
+  /** Takes any other message of the turn or its thread. */
+  apply(method: string, params: JsonObject, emit: EmitTurnEvent): void {
+    const { threadId, turnId } = this;
+    switch (method) {
+      case "turn/started":
+        if (this.started) return;
+        this.started = true;
+        return emit?.({ type: "turnStarted", threadId, turnId });
+      case "item/started":
+        return this.#item(params, emit, false);
+      case "item/completed":
+        return this.#item(params, emit, true);
+      case "thread/tokenUsage/updated":
+        this.usage = nextUsage(this.usage, this.#threadTotal, params["tokenUsage"]);
+        if (this.usage !== null) {
+          emit?.({ type: "tokenUsage", threadId, turnId, usage: this.usage });
+        }
+        return;
+      case "turn/diff/updated":
+        return this.#diff(params["diff"], emit);
+      case "turn/plan/updated":
+        this.plan = readPlan(params["plan"]);
+        return emit?.({
+          type: "planUpdated",
+          threadId,
+          turnId,
+          plan: this.plan,
+          explanation: typeof params["explanation"] === "string" ? params["explanation"] : null,
+        });
+      case "warning":
+      case "guardianWarning":
+        return emit?.({
+          type: "warning",
+          threadId,
+          turnId,
+          message: String(params["message"] ?? ""),
+        });
+      case "codex/event/warning": {
+        // The old servers' only form of it.
+        const { msg } = params;
+        const message = isJsonObject(msg) ? String(msg["message"] ?? "") : "";
+        return emit?.({ type: "warning", threadId, turnId, message });
+      }
+      case "error":
+        return this.#error(params, emit);
+      case "turn/completed":
+        return this.#completed(params, emit);
+      default: {
+        const { itemId, delta } = params;
+        if (typeof itemId === "string" && typeof delta === "string") {
+          this.#grow(method, itemId, delta);
+          return emit?.(this.#deltaEvent(method, itemId, delta));
+        }
+        return this.#unknown(method, params, emit);
+      }
+    }
+  }
+
+  /** The answer of a completed turn. */
+  get answer(): string {
+    return this.items.answer();
+  }
+
+  #grow(method: string, itemId: string, text: string): void {
+    const type = DELTA_ITEM_TYPES[method];
+    if (type !== undefined) this.items.grow(itemId, type, text);
+  }
+
+  #deltaEvent(method: string, itemId: string, delta: string): TurnEvent {
+    const { threadId, turnId } = this;
+    switch (method) {
+      case "item/agentMessage/delta":
+        return { type: "assistantMessageDelta", threadId, turnId, itemId, delta };
+      case "item/commandExecution/outputDelta":
+        return { type: "commandOutputDelta", threadId, turnId, itemId, delta };
+      case "item/reasoning/summaryTextDelta":
+        return { type: "reasoningDelta", threadId, turnId, itemId, delta, part: "summary" };
+      case "item/reasoning/textDelta":
+        return { type: "reasoningDelta", threadId, turnId, itemId, delta, part: "content" };
+      default:
+        return { type: "unknown", threadId, turnId, method, params: { itemId, delta } };
+    }
+  }
+
+  #item(params: JsonObject, emit: EmitTurnEvent, completed: boolean): void {
+    const item = params["item"];
+    if (!isJsonObject(item)) return;
+    // Some servers complete an item twice, or begin it after its approval: each is told once.
+    const fresh = completed ? this.items.complete(item) : this.items.begin(item);
+    if (!fresh || emit === null) return;
+    const { threadId, turnId } = this;
+    const itemId = String(item["id"] ?? "");
+    const known = this.items.get(itemId)!;
+    emit({ type: completed ? "itemCompleted" : "itemStarted", threadId, turnId, item: known });
+    if (item["type"] === "fileChange") {
+      emit({
+        type: "fileChange",
+        threadId,
+        turnId,
+        itemId,
+        changes: fileChanges(item),
+        status: String(item["status"] ?? "inProgress"),
+      });
+    }
+  }
+
+  #diff(diff: JsonValue | undefined, emit: EmitTurnEvent): void {
+    // The server repeats an unchanged diff.
+    if (typeof diff !== "string" || diff === this.diff) return;
+    this.diff = diff;
+    emit?.({ type: "diffUpdated", threadId: this.threadId, turnId: this.turnId, diff });
+  }
+
+  #error(params: JsonObject, emit: EmitTurnEvent): void {
+    const error = params["error"];
+    if (params["willRetry"] !== true) {
+      this.#lastError = error;
+      return;
+    }
+    const message = isJsonObject(error) ? String(error["message"] ?? "") : "";
+    emit?.({
+      type: "retrying",
+      threadId: this.threadId,
+      turnId: this.turnId,
+      message,
+      by: "codex",
+    });
+  }
+
+  #completed(params: JsonObject, emit: EmitTurnEvent): void {
+    if (this.status !== null) return;
+    const turn = params["turn"];
+    const { status, error, durationMs, items } = isJsonObject(turn) ? turn : {} as JsonObject;
+    this.durationMs = typeof durationMs === "number" ? durationMs : null;
+    if (Array.isArray(items)) {
+      // Newer servers repeat the last message here: it repairs one whose completion was lost.
+      for (const item of items) if (isJsonObject(item)) this.#item({ item }, emit, true);
+    }
+    this.status = readStatus(status);
+    if (this.status === "failed") this.failure = classifyFailure(error ?? this.#lastError);
+    emit?.({
+      type: "turnCompleted",
+      threadId: this.threadId,
+      turnId: this.turnId,
+      status: this.status,
+      error: this.failure === null
+        ? null
+        : { kind: this.failure.kind, message: this.failure.message },
+    });
+  }
+
+  #unknown(method: string, params: JsonValue, emit: EmitTurnEvent): void {
+    emit?.({ type: "unknown", threadId: this.threadId, turnId: this.turnId, method, params });
+  }
+}
+
+/** Any word but the known ones is a failure: a turn that did not complete must not pass for one that did. */
+function readStatus(status: JsonValue | undefined): ServerTurnStatus {
+  if (status === "completed" || status === "interrupted") return status;
+  return status === "cancelled" ? "interrupted" : "failed";
+}
+
+function readPlan(plan: JsonValue | undefined): PlanStep[] {
+  if (!Array.isArray(plan)) return [];
+  return plan.filter(isJsonObject).map((step) => ({
+    step: String(step["step"] ?? ""),
+    status: String(step["status"] ?? "pending"),
+  }));
+}

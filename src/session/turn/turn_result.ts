@@ -1,0 +1,82 @@
+/**
+ * What a turn produced.
+ * @module
+ */
+import type { HookReport } from "../../plugin/types.ts";
+import type { ThreadItem } from "../../protocol/mod.ts";
+
+export type { ThreadItem } from "../../protocol/mod.ts";
+
+/** One changed file. */
+export interface FileChange {
+  /** Absolute path. */
+  path: string;
+  /** What happened to it. */
+  kind: "add" | "update" | "delete" | (string & Record<never, never>);
+  /** Where it was moved to, when it was. */
+  movePath?: string;
+  /** The new text of an added file, the old text of a deleted one, else unified hunks. */
+  diff: string;
+}
+
+/** How a turn ended. */
+export type TurnStatus =
+  | "completed"
+  | "interrupted"
+  | "failed"
+  | "timedOut"
+  | "connectionClosed";
+
+/** One step of the agent's plan. */
+export interface PlanStep {
+  /** What to do. */
+  step: string;
+  /** How far it is. */
+  status: "pending" | "inProgress" | "completed" | (string & Record<never, never>);
+}
+
+/** Tokens, as the model's provider counts them. */
+export interface TokenCount {
+  /** Tokens in the prompt, cached ones included. */
+  inputTokens: number;
+  /** The part of `inputTokens` that was read from the cache. */
+  cachedInputTokens: number;
+  /** Tokens in the answer, reasoning included. */
+  outputTokens: number;
+  /** The part of `outputTokens` that was reasoning. */
+  reasoningOutputTokens: number;
+  /** Input and output together. */
+  totalTokens: number;
+}
+
+/** The tokens of a turn, and of its thread. */
+export interface TokenUsage extends TokenCount {
+  /** The thread's tokens since it began. */
+  thread: TokenCount;
+  /** The model's context window in tokens, or `null` when it is not known. */
+  contextWindow: number | null;
+}
+
+/** What a turn produced. */
+export interface PromptRunResult<Output = unknown> {
+  /** The thread. */
+  threadId: string;
+  /** The turn. */
+  turnId: string;
+  /** The final answer; commentary messages are in `items`. */
+  assistantText: string;
+  /** Messages, reasoning, commands, file changes and tool calls, in order. */
+  items: ThreadItem[];
+  /** This turn's tokens and the thread's total, or `null` when the model told none. */
+  usage: TokenUsage | null;
+  /** The server's own measure of the turn in milliseconds, or `null` on servers that tell none. */
+  durationMs: number | null;
+  /** Unified diff of the files the agent changed, or `null`. */
+  diff: string | null;
+  /** The agent's last plan, or `null`. */
+  plan: PlanStep[] | null;
+  /** The answer, parsed and validated, when a schema was given. */
+  output: Output | undefined;
+  /** What the hooks of this run reported; empty without hooks. */
+  hooks: HookReport;
+}

@@ -1,0 +1,72 @@
+/**
+ * Tokens of a turn and of its thread, out of the server's running counts.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { TokenCount, TokenUsage } from "./turn_result.ts";
+
+/** No tokens. */
+export const NO_TOKENS: Readonly<TokenCount> = Object.freeze({
+  inputTokens: 0,
+  cachedInputTokens: 0,
+  outputTokens: 0,
+  reasoningOutputTokens: 0,
+  totalTokens: 0,
+});
+
+/** The sum of two counts. */
+export function addTokens(a: TokenCount, b: TokenCount): TokenCount {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    cachedInputTokens: a.cachedInputTokens + b.cachedInputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    reasoningOutputTokens: a.reasoningOutputTokens + b.reasoningOutputTokens,
+    totalTokens: a.totalTokens + b.totalTokens,
+  };
+}
+
+/**
+ * Takes the next `tokenUsage`. `last` counts one call of the model, and old servers tell the same one several times: it
+ * is added to the turn only when the thread's total has moved.
+ */
+export function nextUsage(
+  before: TokenUsage | null,
+  threadTotal: TokenCount | null,
+  tokenUsage: JsonValue | undefined,
+): TokenUsage | null {
+  if (!isJsonObject(tokenUsage)) return before;
+  const total = readCount(tokenUsage["total"]);
+  const last = readCount(tokenUsage["last"]);
+  const window = tokenUsage["modelContextWindow"];
+  const previous = before?.thread ?? threadTotal;
+  const moved = previous === null || !sameCount(previous, total);
+  const turn = moved ? addTokens(before ?? NO_TOKENS, last) : before ?? NO_TOKENS;
+  return {
+    ...counts(turn),
+    thread: total,
+    contextWindow: typeof window === "number" ? window : null,
+  };
+}
+
+/** Reads one of the server's counts; missing numbers are 0. */
+export function readCount(value: JsonValue | undefined): TokenCount {
+  const object: JsonObject = isJsonObject(value) ? value : {};
+  const number = (key: string): number =>
+    typeof object[key] === "number" ? object[key] as number : 0;
+  return {
+    inputTokens: number("inputTokens"),
+    cachedInputTokens: number("cachedInputTokens"),
+    outputTokens: number("outputTokens"),
+    reasoningOutputTokens: number("reasoningOutputTokens"),
+    totalTokens: number("totalTokens"),
+  };
+}
+
+function counts(count: TokenCount): TokenCount {
+  return addTokens(count, NO_TOKENS);
+}
+
+function sameCount(a: TokenCount, b: TokenCount): boolean {
+  return a.totalTokens === b.totalTokens && a.inputTokens === b.inputTokens &&
+    a.outputTokens === b.outputTokens;
+}

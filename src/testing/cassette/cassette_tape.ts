@@ -1,0 +1,210 @@
+/**
+ * What a recorded server would say next. Pure: messages in, messages out.
+ *
+ * A client need not repeat the recording to the letter. Messages are matched by method, in order within each thread, so
+ * threads may overtake each other, calls may be left out, and ids, paths and names may differ. What the server said comes
+ * when everything it depended on has come: the calls before it in its thread, the answers to its questions, and for an
+ * answer the call itself.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { type CassetteClosed, type CassetteMessage, inJson } from "./cassette_format.ts";
+import { answerOf, type Slot, slotsOf, threadIn } from "./cassette_slots.ts";
+import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
+
+/** What the replayed server does next. */
+export type TapeOutput = { readonly line: string } | { readonly closed: CassetteClosed };
+
+/** Answers to calls that the recording does not hold, by method. */
+export type CassetteAnswers = Readonly<Record<string, (params: JsonObject) => JsonValue>>;
+
+// A client may tidy up after the recorded part; these are the server's own words.
+const TIDYING: CassetteAnswers = {
+  "thread/archive": () => ({}),
+  "thread/unsubscribe": () => ({ status: "unsubscribed" }),
+};
+/** Shorter texts are not replaced: they would be found everywhere. */
+const MIN_REPLACED = 4;
+
+/** One recorded connection, played to one client. */
+export class Tape {
+  readonly #slots: readonly Slot[];
+  readonly #answers: CassetteAnswers;
+  /** Recorded id of a call → the client's. */
+  readonly #ids: Map<JsonValue, JsonValue> = new Map();
+  /** The client's name of a thread → the recorded one. */
+  readonly #threads: Map<string, string> = new Map();
+  /** Recorded text → the client's, as they stand in JSON. */
+  readonly #texts: Map<string, string> = new Map();
+  #ended = false;
+
+  /** Loads the messages of one connection; `line` is the number of the first one in the whole cassette. */
+  constructor(
+    entries: readonly { message: CassetteMessage; line: number }[],
+    answers: CassetteAnswers,
+  ) {
+    this.#slots = slotsOf(entries);
+    this.#answers = { ...TIDYING, ...answers };
+  }
+
+  /** What the server says before the client has said anything. */
+  start(): TapeOutput[] {
+    return this.#play();
+  }
+
+  /** What the server says to a message. Throws {@linkcode CassetteDivergenceError} when the recording can't tell. */
+  take(message: JsonObject): TapeOutput[] {
+    const { id, method } = message;
+    if (typeof method !== "string") {
+      this.#takeAnswer(message);
+      return this.#play();
+    }
+    const params = isJsonObject(message["params"]) ? message["params"] : {};
+    const slot = this.#find(id === undefined ? "notification" : "request", method, params);
+    if (slot !== null) {
+      this.#consume(slot, message, params);
+      return this.#play();
+    }
+    if (id === undefined) return [];
+    const answer = this.#answers[method];
+    if (answer === undefined) throw this.#divergence(method, params);
+    return [{ line: JSON.stringify({ id, result: answer(params) }) }];
+  }
+
+  /** The calls that the client has not made, in order, with their lines. */
+  unused(): { line: number; method: string }[] {
+    return this.#slots
+      .filter((slot) => slot.kind === "request" && slot.fromClient && slot.state !== "done")
+      .map(({ line, method }) => ({ line, method }));
+  }
+
+  #find(kind: "request" | "notification", method: string, params: JsonObject): Slot | null {
+    const actual = threadIn(params);
+    const thread = actual === null ? "" : this.#threads.get(actual) ?? actual;
+    const fits = (slot: Slot) =>
+      slot.fromClient && slot.kind === kind && slot.method === method && slot.state !== "done";
+    for (const slot of this.#slots) {
+      if (!slot.fromClient || slot.lane !== thread) continue;
+      if (fits(slot)) return slot;
+      // Nothing can be known of a client that goes on without an answer that the recorded one gave.
+      if (slot.kind === "answer" && this.#isOwed(slot)) return null;
+    }
+    // A thread from before the recording, or one whose id was made stable, goes by another name here.
+    const known = thread === "" || this.#slots.some((slot) => slot.lane === thread);
+    if (known) return null;
+    const adopted = new Set(this.#threads.values());
+    const slot = this.#slots.find((slot) =>
+      fits(slot) && slot.lane !== "" && !adopted.has(slot.lane)
+    );
+    if (slot === undefined) return null;
+    this.#threads.set(thread, slot.lane);
+    this.#replace(slot.lane, thread);
+    return slot;
+  }
+
+  #consume(slot: Slot, message: JsonObject, params: JsonObject): void {
+    slot.state = "done";
+    if (slot.kind === "request") this.#ids.set(slot.message["id"] ?? null, message["id"] ?? null);
+    for (const earlier of this.#slots) {
+      if (earlier === slot) break;
+      const passes = earlier.fromClient && earlier.lane === slot.lane && earlier.kind !== "answer";
+      if (passes && earlier.state === "waiting") earlier.state = "passed";
+    }
+    const recorded = slot.message["params"];
+    const [was, is] = [isJsonObject(recorded) ? recorded["cwd"] : null, params["cwd"]];
+    if (typeof was === "string" && typeof is === "string") this.#replace(was, is);
+  }
+
+  #takeAnswer(message: JsonObject): void {
+    const id = message["id"] ?? null;
+    const slot = this.#slots.find((slot) =>
+      slot.kind === "answer" && slot.message["id"] === id && this.#isOwed(slot)
+    );
+    // Where the recorded client gave no answer, none was waited for.
+    if (slot === undefined) return;
+    const [expected, received] = [answerOf(slot.message), answerOf(message)];
+    if (expected !== received) {
+      throw new CassetteDivergenceError(
+        slot.line,
+        `${expected} to ${slot.method}`,
+        `${received} to ${slot.method}`,
+      );
+    }
+    slot.state = "done";
+  }
+
+  /** Whether the server has asked and the client has not answered. */
+  #isOwed(slot: Slot): boolean {
+    return slot.state === "waiting" && slot.needs !== null &&
+      this.#slots[slot.needs]!.state === "done";
+  }
+
+  #divergence(method: string, params: JsonObject): CassetteDivergenceError {
+    const actual = threadIn(params);
+    const lane = actual === null ? "" : this.#threads.get(actual) ?? actual;
+    const waiting = this.#slots.filter((slot) => slot.fromClient && slot.state === "waiting");
+    const next = waiting.find((slot) => slot.lane === lane) ?? waiting[0];
+    const end = (this.#slots.at(-1)?.line ?? 0) + 1;
+    const expected = next === undefined
+      ? null
+      : next.kind === "answer"
+      ? `${answerOf(next.message)} to ${next.method}`
+      : next.method;
+    return new CassetteDivergenceError(next?.line ?? end, expected, method);
+  }
+
+  #play(): TapeOutput[] {
+    const out: TapeOutput[] = [];
+    const blocked = this.#blocked();
+    for (const slot of this.#slots) {
+      if (this.#ended) break;
+      if (slot.fromClient || slot.state === "done" || !this.#isReady(slot, blocked)) continue;
+      slot.state = "done";
+      if (slot.closed !== null) {
+        this.#ended = true;
+        out.push({ closed: slot.closed });
+      } else out.push({ line: this.#line(slot) });
+    }
+    return out;
+  }
+
+  /** In each thread, the first message of the client that is still to come. */
+  #blocked(): Map<string, number> {
+    const blocked = new Map<string, number>();
+    for (const slot of this.#slots) {
+      if (slot.fromClient && slot.state === "waiting" && !blocked.has(slot.lane)) {
+        blocked.set(slot.lane, slot.index);
+      }
+    }
+    return blocked;
+  }
+
+  #isReady(slot: Slot, blocked: Map<string, number>): boolean {
+    const done = (index: number | null) => index === null || this.#slots[index]!.state === "done";
+    const past = (index: number | null) =>
+      index === null || this.#slots[index]!.state !== "waiting";
+    if (slot.closed !== null) {
+      return this.#slots.every((other) => other.index >= slot.index || past(other.index));
+    }
+    // An answer, or a turn's start, needs its call and nothing else: the client may wait for it before going on.
+    if (slot.needs !== null) return done(slot.needs);
+    if (!done(slot.bornBy) || !past(slot.after)) return false;
+    return (blocked.get(slot.lane) ?? Infinity) > slot.index;
+  }
+
+  #line(slot: Slot): string {
+    const { message } = slot;
+    const isAnswer = slot.kind === "response";
+    let line = JSON.stringify(
+      isAnswer
+        ? { ...message, id: this.#ids.get(message["id"] ?? null) ?? message["id"] }
+        : message,
+    );
+    for (const [was, is] of this.#texts) line = line.replaceAll(was, is);
+    return line;
+  }
+
+  #replace(was: string, is: string): void {
+    if (was !== is && was.length >= MIN_REPLACED) this.#texts.set(inJson(was), inJson(is));
+  }
+}

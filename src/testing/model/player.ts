@@ -1,0 +1,216 @@
+/**
+ * Plays one model turn into an HTTP reply.
+ * @module
+ */
+import { pause } from "../../async/pause.ts";
+import type { HttpReply, HttpStream } from "./http_server.ts";
+import * as sse from "./sse.ts";
+import type { ModelStep, ModelTurn, Usage } from "./script.ts";
+
+// Many small events go out in one write: a flood of 200,000 deltas would otherwise be 200,000 writes.
+const BATCH_CHARACTERS = 64 * 1024;
+
+/** The steps of a turn; strings become messages. */
+export function stepsOf(turn: ModelTurn): ModelStep[] {
+  const list: readonly (string | ModelStep)[] = Array.isArray(turn)
+    ? turn
+    : [turn as string | ModelStep];
+  return list.map((step) => typeof step === "string" ? { type: "message", text: step } : step);
+}
+
+/**
+ * Plays `turn`; `signal` aborts when the client is gone or the model is closed. Throws only while nothing has been
+ * sent, so that the caller can still answer with a status.
+ */
+export async function play(
+  turn: ModelTurn,
+  reply: HttpReply,
+  nextId: sse.NextId,
+  signal: AbortSignal,
+): Promise<void> {
+  const steps = stepsOf(turn);
+  check(steps);
+  const player = new Player(reply, nextId, signal);
+  try {
+    for (const step of steps) {
+      if (signal.aborted) break;
+      if (await player.step(step)) return;
+    }
+  } catch (error) {
+    if (!player.opened) throw error;
+    // Too late for a status: the client sees a broken stream.
+    return await player.cut();
+  }
+  if (signal.aborted) await player.cut();
+  else await player.complete();
+}
+
+/** Refuses an order of steps that HTTP cannot express. */
+function check(steps: ModelStep[]): void {
+  const opening = steps.findIndex((s) => !["delay", "gate", "headers", "usage"].includes(s.type));
+  const late = steps.findIndex((s, i) =>
+    (s.type === "http" || s.type === "headers") && i > opening
+  );
+  if (opening !== -1 && late !== -1) {
+    throw new TypeError(
+      `script step "${steps[late]!.type}" must come before the stream opens, but follows step "${
+        steps[opening]!.type
+      }"`,
+    );
+  }
+}
+
+class Player {
+  readonly #reply: HttpReply;
+  readonly #nextId: sse.NextId;
+  readonly #signal: AbortSignal;
+  readonly #responseId: string;
+  #headers: Record<string, string> = {};
+  #usage: Usage = {};
+  #stream: HttpStream | undefined;
+  #index = 0;
+
+  constructor(reply: HttpReply, nextId: sse.NextId, signal: AbortSignal) {
+    this.#reply = reply;
+    this.#nextId = nextId;
+    this.#signal = signal;
+    this.#responseId = nextId("resp");
+  }
+
+  /** Plays one step; true when it ended the response. */
+  async step(step: ModelStep): Promise<boolean> {
+    switch (step.type) {
+      case "message":
+        await this.#message(step);
+        return false;
+      case "flood":
+        await this.#flood(step.count, step.size);
+        return false;
+      case "reasoning":
+        await this.#send(...sse.reasoningEvents(step, this.#index++, this.#nextId));
+        return false;
+      case "toolCall":
+      case "customToolCall":
+        await this.#send(sse.callEvent(step, this.#index++, this.#nextId));
+        return false;
+      case "event":
+        await this.#send(step.event);
+        return false;
+      case "raw":
+        await this.#write(step.text);
+        return false;
+      case "usage":
+        this.#usage = step.usage;
+        return false;
+      case "headers":
+        this.#headers = { ...this.#headers, ...step.headers };
+        return false;
+      case "delay":
+        await pause(step.ms, this.#signal);
+        return false;
+      case "gate":
+        await until(step.until, this.#signal);
+        return false;
+      case "http":
+        this.#reply.send(step.status, { ...this.#headers, ...step.headers }, step.body);
+        return true;
+      case "failed":
+        await this.#send(sse.failedEvent(this.#responseId, step.code, step.message));
+        return this.#end();
+      case "incomplete":
+        await this.#send(sse.incompleteEvent(this.#responseId, step.reason));
+        return this.#end();
+      case "end":
+        await this.#open();
+        return this.#end();
+      case "cut":
+        await this.#open();
+        await this.cut();
+        return true;
+      case "hang":
+        await this.#open();
+        await until(new Promise(() => {}), this.#signal);
+        await this.cut();
+        return true;
+    }
+  }
+
+  /** True once the stream is open and the status is out. */
+  get opened(): boolean {
+    return this.#stream !== undefined;
+  }
+
+  async complete(): Promise<void> {
+    await this.#send(sse.completed(this.#responseId, this.#usage));
+    this.#end();
+  }
+
+  async cut(): Promise<void> {
+    if (this.#stream === undefined) this.#reply.drop();
+    else await this.#stream.cut();
+  }
+
+  #end(): true {
+    this.#stream!.end();
+    return true;
+  }
+
+  async #message(step: Extract<ModelStep, { type: "message" }>): Promise<void> {
+    const id = this.#nextId("msg");
+    const index = this.#index++;
+    await this.#send(sse.messageAdded(id, index, step.phase));
+    const deltas = sse.deltasOf(step.text, step.chunkSize);
+    for (const [n, delta] of deltas.entries()) {
+      if (n > 0 && step.delayMs !== undefined) await pause(step.delayMs, this.#signal);
+      if (this.#signal.aborted) return;
+      await this.#send(sse.messageDelta(id, index, delta));
+    }
+    if (step.open === true) return;
+    await this.#send(sse.messageDone(id, index, deltas.join(""), step.phase));
+  }
+
+  async #flood(count: number, size: number): Promise<void> {
+    const id = this.#nextId("msg");
+    const index = this.#index++;
+    const delta = "x".repeat(size);
+    const encoded = sse.encodeEvent(sse.messageDelta(id, index, delta));
+    const batch = Math.max(1, Math.floor(BATCH_CHARACTERS / encoded.length));
+    await this.#send(sse.messageAdded(id, index));
+    for (let sent = 0; sent < count && !this.#signal.aborted; sent += batch) {
+      await this.#write(encoded.repeat(Math.min(batch, count - sent)));
+    }
+    await this.#send(sse.messageDone(id, index, delta.repeat(count)));
+  }
+
+  async #send(...events: Parameters<typeof sse.encodeEvent>[0][]): Promise<void> {
+    await this.#write(events.map(sse.encodeEvent).join(""));
+  }
+
+  async #write(text: string): Promise<void> {
+    await this.#open();
+    await this.#stream!.write(text);
+  }
+
+  async #open(): Promise<void> {
+    if (this.#stream !== undefined) return;
+    this.#stream = this.#reply.open(200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-store",
+      ...this.#headers,
+    });
+    await this.#stream.write(sse.encodeEvent(sse.created(this.#responseId)));
+  }
+}
+
+/** Waits for `promise`, or until `signal` aborts; a rejected gate rejects. */
+function until(promise: PromiseLike<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return resolve();
+    const stop = () => resolve();
+    signal.addEventListener("abort", stop, { once: true });
+    promise.then(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, reject);
+  });
+}

@@ -1,0 +1,266 @@
+/**
+ * A loopback model for the real codex: no account, no network, and every answer is yours.
+ * @module
+ */
+import { CodexError } from "../../errors/mod.ts";
+import type { JsonValue } from "../../json.ts";
+import type { ClientConfig } from "../../runtime/config.ts";
+import { createHomes, type Homes } from "./homes.ts";
+import { type HttpReply, type HttpRequest, type HttpServer, serveLoopback } from "./http_server.ts";
+import { play } from "./player.ts";
+import { type ModelRequest, parseModelRequest, type RecordedRequest } from "./model_request.ts";
+import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
+
+/** How a {@linkcode ScriptedModel} starts. */
+export interface ScriptedModelOptions {
+  /** Model name that codex is configured with. Default `"scripted-model"`; a name from codex's own catalog changes the tools it offers. */
+  model?: string;
+}
+
+/** What {@linkcode ScriptedModel.clientConfig} may vary. */
+export interface ScriptedClientOptions {
+  /** Path of codex. Default: found as for any client. */
+  codexPath?: string;
+  /** An existing directory to use as CODEX_HOME; it is kept. Default: a private one, removed by `close()`. */
+  home?: string;
+  /** Model name. Default: the one of {@linkcode ScriptedModelOptions.model}. */
+  model?: string;
+  /** More `-c` overrides; they win over the model's own. */
+  configOverrides?: Record<string, JsonValue>;
+  /** More environment variables. */
+  env?: Record<string, string>;
+}
+
+/** A client configuration that points codex at the model; spread it to add more. */
+export interface ScriptedClientConfig extends ClientConfig {
+  /** A minimal environment with private CODEX_HOME, HOME and TMPDIR. */
+  env: {
+    /** Only what a program needs to run is inherited. */
+    inherit: "minimal";
+    /** The variables set. */
+    set: Record<string, string>;
+  };
+  /** The provider, as `-c` flags. */
+  configOverrides: Record<string, JsonValue>;
+}
+
+/** Limits of a wait for a request. */
+export interface WaitForRequestOptions {
+  /** Rejects the wait with its reason. */
+  signal?: AbortSignal;
+  /** Milliseconds until the wait rejects. Default 30,000. */
+  timeoutMs?: number;
+}
+
+/**
+ * A server that speaks the Responses API on a free loopback port and plays a script, so that the **real**
+ * `codex app-server` runs without an account or network.
+ *
+ * Without a script it plays the turns that {@linkcode script.inPrompt} wrote into the prompt, else it answers
+ * `You said: <prompt>`. A request beyond the end of a list gets a 400 that says so.
+ *
+ * ```ts ignore
+ * await using model = await testing.ScriptedModel.start([
+ *   [testing.script.exec("ls"), testing.script.usage({ inputTokens: 100 })],
+ *   "Two files.",
+ * ]);
+ * const result = await quickRun(cwd, "How many files?", { client: model.clientConfig() });
+ * ```
+ */
+export class ScriptedModel implements AsyncDisposable {
+  /** Requests for a model response, oldest first. */
+  readonly requests: RecordedRequest[] = [];
+  /** Base URL for a provider's `base_url`, such as `http://127.0.0.1:1234/v1`. */
+  readonly url: string;
+
+  readonly #server: HttpServer;
+  readonly #homes: Homes;
+  readonly #script: Script | undefined;
+  readonly #model: string;
+  readonly #closing = new AbortController();
+  readonly #waiters = new Set<() => void>();
+  readonly #rounds = new Map<string, number>();
+  #lastId = 0;
+  #nextTurn = 0;
+  #taken = 0;
+  #closed: Promise<void> | undefined;
+
+  private constructor(server: HttpServer, homes: Homes, model: string, script?: Script) {
+    this.#server = server;
+    this.#homes = homes;
+    this.#model = model;
+    this.#script = script;
+    this.url = `http://127.0.0.1:${server.port}/v1`;
+  }
+
+  /** Starts the server and makes the private homes. */
+  static async start(script?: Script, options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
+    const homes = await createHomes();
+    // The port is bound before the model exists; nobody knows it until this returns.
+    const late: { model?: ScriptedModel } = {};
+    const server = await serveLoopback((request, reply) => late.model!.#serve(request, reply));
+    const model = new ScriptedModel(server, homes, options.model ?? "scripted-model", script);
+    late.model = model;
+    return model;
+  }
+
+  /** A client configuration that points codex at this model. */
+  clientConfig(options: ScriptedClientOptions = {}): ScriptedClientConfig {
+    const provider = "model_providers.scripted";
+    return {
+      ...(options.codexPath === undefined ? {} : { codexPath: options.codexPath }),
+      env: {
+        inherit: "minimal",
+        set: {
+          CODEX_HOME: options.home ?? this.#homes.codexHome,
+          HOME: this.#homes.home,
+          TMPDIR: this.#homes.tmp,
+          NO_PROXY: "127.0.0.1",
+          ...options.env,
+        },
+      },
+      configOverrides: {
+        model: options.model ?? this.#model,
+        model_provider: "scripted",
+        [`${provider}.name`]: "Scripted",
+        [`${provider}.base_url`]: this.url,
+        [`${provider}.wire_api`]: "responses",
+        [`${provider}.request_max_retries`]: 0,
+        [`${provider}.stream_max_retries`]: 0,
+        // Without this codex 0.169 waits for ever for a provider that went away.
+        "features.unbounded_connection_retries": false,
+        ...options.configOverrides,
+      },
+    };
+  }
+
+  /** The next request that `nextRequest()` has not returned yet, as soon as it arrives. */
+  async nextRequest(options: WaitForRequestOptions = {}): Promise<RecordedRequest> {
+    const index = this.#taken++;
+    return await this.waitForRequest((request) => request.index === index, options);
+  }
+
+  /** The first request, past or future, that `predicate` accepts. */
+  waitForRequest(
+    predicate: (request: RecordedRequest) => boolean,
+    options: WaitForRequestOptions = {},
+  ): Promise<RecordedRequest> {
+    const { signal, timeoutMs = 30_000 } = options;
+    return new Promise((resolve, reject) => {
+      let seen = 0;
+      const settle = (act: () => void) => {
+        this.#waiters.delete(look);
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+        act();
+      };
+      const abort = () => settle(() => reject(signal!.reason));
+      const fail = (why: string) =>
+        settle(() =>
+          reject(
+            new CodexError(
+              "scriptedModel",
+              `no matching model request ${why}; ${this.requests.length} request(s) arrived`,
+            ),
+          )
+        );
+      const look = () => {
+        for (; seen < this.requests.length; seen++) {
+          const request = this.requests[seen]!;
+          if (predicate(request)) return settle(() => resolve(request));
+        }
+        if (this.#closed !== undefined) fail("before the model was closed");
+      };
+      const timer = setTimeout(() => fail(`within ${timeoutMs} ms`), timeoutMs);
+      if (signal?.aborted) return abort();
+      signal?.addEventListener("abort", abort);
+      this.#waiters.add(look);
+      look();
+    });
+  }
+
+  /** Drops every open response, stops the server and removes the private homes. Close codex first. */
+  close(): Promise<void> {
+    return this.#closed ??= this.#close();
+  }
+
+  /** The same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.resolve();
+    for (const look of [...this.#waiters]) look();
+    await this.#server.close();
+    await this.#homes.remove();
+  }
+
+  async #serve(http: HttpRequest, reply: HttpReply): Promise<void> {
+    const path = http.path.replace(/\?.*$/, "");
+    if (path.endsWith("/models") && http.method === "GET") {
+      const data = [{ id: this.#model, object: "model" }];
+      return sendJson(reply, 200, { object: "list", data });
+    }
+    if (!path.endsWith("/responses")) return sendError(reply, 404, `nothing at ${http.path}`);
+    // Codex may try a WebSocket first and falls back to POST on this answer.
+    if (http.method !== "POST") return sendError(reply, 405, "only POST is served here");
+
+    const request = parseModelRequest(http, this.requests.length, new Date());
+    this.requests.push(request);
+    for (const look of [...this.#waiters]) look();
+    const signal = AbortSignal.any([http.gone, this.#closing.signal]);
+    try {
+      await play(await this.#turnFor(request), reply, (prefix) => this.#id(prefix), signal);
+    } catch (error) {
+      sendError(reply, 400, `ScriptedModel: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+
+  async #turnFor(request: ModelRequest): Promise<ModelTurn> {
+    const script = this.#script;
+    if (typeof script === "function") return await script(request);
+    if (script !== undefined) return pick(script, this.#nextTurn++, request);
+    const prompt = newestPrompt(request);
+    const turns = fromPrompt(request.userTexts[prompt] ?? "");
+    if (turns === null) return `You said: ${request.text}`;
+    // A prompt's script is counted per thread and prompt, so that parallel threads do not disturb each other.
+    const key = `${request.threadId} ${prompt}`;
+    const round = this.#rounds.get(key) ?? 0;
+    this.#rounds.set(key, round + 1);
+    return pick(turns, round, request);
+  }
+
+  #id(prefix: string): string {
+    return `${prefix}_${++this.#lastId}`;
+  }
+}
+
+/** Which user message is the prompt. Codex 0.104 puts warnings behind it, as if the user had said them. */
+function newestPrompt({ turnId, userTexts }: ModelRequest): number {
+  let newest = userTexts.length - 1;
+  while (turnId === null && newest > 0 && userTexts[newest]!.startsWith("Warning: ")) newest--;
+  return newest;
+}
+
+function pick(turns: readonly ModelTurn[], n: number, request: ModelRequest): ModelTurn {
+  const turn = turns[n];
+  if (turn !== undefined) return turn;
+  const asked = request.text.length > 200 ? request.text.slice(0, 200) + "…" : request.text;
+  throw new RangeError(
+    `the script has ${turns.length} turn(s), and this is request ${
+      n + 1
+    } (thread ${request.threadId}, ${request.toolOutputs.length} tool output(s), last user text: ${
+      JSON.stringify(asked)
+    }); add a turn`,
+  );
+}
+
+function sendJson(reply: HttpReply, status: number, body: JsonValue): void {
+  reply.send(status, { "content-type": "application/json" }, JSON.stringify(body));
+}
+
+function sendError(reply: HttpReply, status: number, message: string): void {
+  sendJson(reply, status, { error: { message, type: "scripted_model", code: null } });
+}

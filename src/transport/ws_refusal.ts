@@ -1,0 +1,85 @@
+/** Why an app server refused a WebSocket, in words that help. @module */
+import { builtin } from "../platform/runtime.ts";
+
+/** An HTTP answer in place of the upgrade. */
+export interface Refusal {
+  /** The HTTP status. */
+  status: number;
+  /** The beginning of the body; empty when it is not known. */
+  text: string;
+}
+
+/** The explanation for an HTTP answer to the upgrade; pure. */
+export function explainRefusal({ status, text }: Refusal): string {
+  const said = text.trim() === "" ? "" : ` (${text.trim()})`;
+  if (status === 401) {
+    return `HTTP 401${said}. Pass its capability token as \`token\`: the content of the file that it was ` +
+      `started with as --ws-token-file.`;
+  }
+  if (status === 403) {
+    return `HTTP 403${said}. It refuses every request with an Origin header, as browsers and some proxies ` +
+      `send it.`;
+  }
+  if (status < 400 || status === 400 || status === 404 || status === 426) {
+    return `HTTP ${status}${said}. Is this the url of an app server?`;
+  }
+  return `HTTP ${status}${said}.`;
+}
+
+/** The status in the message of a WebSocket's error event, as Deno and Bun tell it; pure. */
+export function statusInMessage(message: string): Refusal | null {
+  const status = /status code:? (\d{3})\b/.exec(message)?.[1];
+  return status === undefined ? null : { status: Number(status), text: "" };
+}
+
+interface HttpModule {
+  request(url: string, options: unknown, onResponse: (response: HttpResponse) => void): {
+    on(event: string, listener: (...args: never[]) => void): void;
+    end(): void;
+    destroy(): void;
+  };
+}
+
+interface HttpResponse {
+  statusCode?: number;
+  on(event: string, listener: (chunk: Uint8Array) => void): void;
+}
+
+/** Node's WebSocket does not tell the status: the same upgrade by hand does. `null` when it doesn't either. */
+export function askForRefusal(
+  httpUrl: string,
+  headers: Record<string, string>,
+  timeoutMs: number,
+): Promise<Refusal | null> {
+  const module = builtin<HttpModule>(httpUrl.startsWith("https:") ? "https" : "http");
+  if (module === null) return Promise.resolve(null);
+  return new Promise((resolve) => {
+    const upgrade = {
+      Connection: "Upgrade",
+      Upgrade: "websocket",
+      "Sec-WebSocket-Version": "13",
+      "Sec-WebSocket-Key": btoa("refused before..").slice(0, 24),
+    };
+    const request = module.request(
+      httpUrl,
+      { headers: { ...headers, ...upgrade }, timeout: timeoutMs, agent: false },
+      (response) => {
+        let text = "";
+        const decoder = new TextDecoder();
+        const done = (): void => {
+          resolve({ status: response.statusCode ?? 0, text: text.slice(0, 200) });
+          request.destroy();
+        };
+        response.on("data", (chunk) => text += decoder.decode(chunk, { stream: true }));
+        response.on("end", done);
+        response.on("error", done);
+      },
+    );
+    const giveUp = (): void => {
+      resolve(null);
+      request.destroy();
+    };
+    for (const event of ["error", "timeout", "upgrade"]) request.on(event, giveUp);
+    request.end();
+  });
+}

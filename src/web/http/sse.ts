@@ -1,0 +1,73 @@
+/**
+ * Events as a server-sent event stream.
+ * @module
+ */
+import type { EventSubscription } from "../live/subscription.ts";
+import type { WebEvent } from "../types.ts";
+
+/** How a stream behaves. */
+export interface EventStreamOptions {
+  /** Milliseconds between heartbeats while nothing happens. */
+  heartbeatMs: number;
+  /** Milliseconds after which a browser reconnects. */
+  retryMs: number;
+}
+
+/** Characters written at once, when many events wait. */
+const BATCH = 64 * 1024;
+
+/**
+ * One event as a block: `id:` to come back with, `event:` for what is not one of a turn, `data:` in JSON, which never holds
+ * a line break.
+ */
+export function formatEvent({ id, event }: WebEvent): string {
+  const named = event.type === "lagged" || event.type === "sessionClosed"
+    ? `event: ${event.type}\n`
+    : "";
+  return `id: ${id}\n${named}data: ${JSON.stringify(event)}\n\n`;
+}
+
+/** A subscription as a stream that is read at the client's pace and ended when the client goes. */
+export function eventStream(
+  subscription: EventSubscription,
+  options: EventStreamOptions,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream<Uint8Array>({
+    start(controller): void {
+      // At once, so that the client knows that it is connected.
+      controller.enqueue(encoder.encode(`retry: ${options.retryMs}\n\n`));
+    },
+    async pull(controller): Promise<void> {
+      for (;;) {
+        const text = takeBatch(subscription);
+        if (text !== "") return controller.enqueue(encoder.encode(text));
+        if (subscription.ended) {
+          subscription.close();
+          try {
+            controller.close();
+          } catch {
+            // The client has gone meanwhile.
+          }
+          return;
+        }
+        if (await subscription.wait(options.heartbeatMs)) continue;
+        // Also tells servers that end idle connections, and finds out who has gone.
+        return controller.enqueue(encoder.encode(": heartbeat\n\n"));
+      }
+    },
+    cancel(): void {
+      subscription.close();
+    },
+  });
+}
+
+function takeBatch(subscription: EventSubscription): string {
+  let text = "";
+  while (text.length < BATCH) {
+    const event = subscription.take();
+    if (event === null) break;
+    text += formatEvent(event);
+  }
+  return text;
+}

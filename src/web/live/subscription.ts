@@ -1,0 +1,129 @@
+/**
+ * Following a session's events, at the reader's own pace.
+ * @module
+ */
+import { LogReader, type SessionLog } from "./session_log.ts";
+import type { WebEvent } from "../types.ts";
+
+/** One reader of a session's events. */
+export class EventSubscription {
+  readonly #log: SessionLog;
+  readonly #reader: LogReader;
+  readonly #onClose: () => void;
+  #closed = false;
+  #wake: (() => void) | null = null;
+
+  /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
+  constructor(log: SessionLog, after: string | null, onClose: () => void) {
+    this.#log = log;
+    this.#reader = new LogReader(log, after);
+    this.#onClose = onClose;
+  }
+
+  /** The next event, or `null` when there is none (yet). */
+  take(): WebEvent | null {
+    return this.#closed ? null : this.#reader.take();
+  }
+
+  /** Whether nothing more will come. */
+  get ended(): boolean {
+    return this.#closed || this.#reader.ended;
+  }
+
+  /** Waits for news: `false` when `ms` milliseconds passed without. One caller at a time. */
+  wait(ms: number = Infinity): Promise<boolean> {
+    if (this.ended) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const settle = (news: boolean) => {
+        clearTimeout(timer);
+        leave();
+        this.#wake = null;
+        resolve(news);
+      };
+      const leave = this.#log.changed(() => settle(true));
+      this.#wake = () => settle(true);
+      if (ms !== Infinity) timer = setTimeout(() => settle(false), ms);
+    });
+  }
+
+  /** Ends it. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#wake?.();
+    this.#onClose();
+  }
+}
+
+/** What a {@linkcode Feed} is made of. */
+export interface FeedParts<T> {
+  /** Begins; rejects when the reader may not. `first` comes before the events. */
+  open(): Promise<{ subscription: EventSubscription; first: T[] }>;
+  /** What an event is to the reader; `null` for nothing. */
+  pick(event: WebEvent): T | null;
+  /** Ends the reading; it rejects with the signal's reason. */
+  signal: AbortSignal | undefined;
+}
+
+/** A subscription as an iterator. It begins with the first call of `next()`. */
+export class Feed<T> implements AsyncIterableIterator<T> {
+  readonly #parts: FeedParts<T>;
+  #opened: Promise<{ subscription: EventSubscription; first: T[] }> | null = null;
+  #done = false;
+  #unlisten: () => void = () => {};
+
+  /** Takes the parts; nothing is opened yet. */
+  constructor(parts: FeedParts<T>) {
+    this.#parts = parts;
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
+    return this;
+  }
+
+  /** The next value. */
+  async next(): Promise<IteratorResult<T>> {
+    const { signal, pick } = this.#parts;
+    signal?.throwIfAborted();
+    if (this.#done) return { done: true, value: undefined };
+    const { subscription, first } = await this.#open();
+    for (;;) {
+      if (signal?.aborted) throw signal.reason;
+      const early = this.#done ? undefined : first.shift();
+      if (early !== undefined) return { done: false, value: early };
+      const event = subscription.take();
+      if (event === null) {
+        if (subscription.ended) break;
+        await subscription.wait();
+        continue;
+      }
+      const value = pick(event);
+      if (value !== null) return { done: false, value };
+    }
+    await this.return();
+    return { done: true, value: undefined };
+  }
+
+  /** Ends the subscription, also while `next()` waits. */
+  async return(): Promise<IteratorResult<T>> {
+    this.#done = true;
+    this.#unlisten();
+    const opened = this.#opened;
+    if (opened !== null) (await opened.catch(() => null))?.subscription.close();
+    return { done: true, value: undefined };
+  }
+
+  #open(): Promise<{ subscription: EventSubscription; first: T[] }> {
+    this.#opened ??= this.#parts.open().then((parts) => {
+      const { signal } = this.#parts;
+      const close = () => parts.subscription.close();
+      signal?.addEventListener("abort", close, { once: true });
+      this.#unlisten = () => signal?.removeEventListener("abort", close);
+      if (this.#done || signal?.aborted) close();
+      return parts;
+    });
+    return this.#opened;
+  }
+}

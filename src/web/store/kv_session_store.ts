@@ -1,0 +1,110 @@
+/**
+ * Sessions in Deno KV.
+ *
+ * ```text
+ * […prefix, "session", sessionId]          what is remembered
+ * […prefix, "tenant", tenant, sessionId]   the sessions of a tenant
+ * ```
+ * @module
+ */
+import type { KvDatabase, KvKey } from "../../kv.ts";
+import { isJsonObject } from "../../json.ts";
+import { newestFirst, type SessionStore, type StoredSession } from "./session_store.ts";
+
+/** How a {@linkcode KvSessionStore} names its keys. */
+export interface KvSessionStoreOptions {
+  /** First parts of every key. Default `["codex-web"]`. */
+  prefix?: KvKey;
+}
+
+/**
+ * Keeps sessions in Deno KV, for bridges that restart and for several machines.
+ *
+ * ```ts ignore
+ * import { web } from "@codex/runtime";
+ * const store = new web.KvSessionStore(await Deno.openKv()); // on Bun and Node: openKv() of npm:@deno/kv
+ * ```
+ *
+ * The database stays yours to close. With several machines, the requests of one session must reach the same one, since its
+ * codex runs there.
+ */
+export class KvSessionStore implements SessionStore {
+  readonly #kv: KvDatabase;
+  readonly #prefix: KvKey;
+
+  /** Creates a store on an open database. */
+  constructor(kv: KvDatabase, options: KvSessionStoreOptions = {}) {
+    this.#kv = kv;
+    this.#prefix = options.prefix ?? ["codex-web"];
+  }
+
+  /** The session with this id, or `null`. */
+  async get(sessionId: string): Promise<StoredSession | null> {
+    return decode((await this.#kv.get(this.#session(sessionId))).value);
+  }
+
+  /** The tenant's session on this thread, or `null`. */
+  async findThread(tenant: string, threadId: string): Promise<StoredSession | null> {
+    return (await this.list(tenant)).find((session) => session.threadId === threadId) ?? null;
+  }
+
+  /** The tenant's sessions, newest first. */
+  async list(tenant: string): Promise<StoredSession[]> {
+    const sessions: StoredSession[] = [];
+    const prefix = [...this.#prefix, "tenant", tenant];
+    for await (const { key } of this.#kv.list({ prefix })) {
+      const session = await this.get(String(key[key.length - 1]));
+      // The index only finds sessions; the session itself says whose it is.
+      if (session !== null && session.tenant === tenant) sessions.push(session);
+    }
+    return newestFirst(sessions);
+  }
+
+  /** Adds a session, or replaces what is remembered of it. */
+  async put(session: StoredSession): Promise<void> {
+    await this.#kv.atomic()
+      .set(this.#session(session.sessionId), { ...session })
+      .set(this.#owner(session), true)
+      .commit();
+  }
+
+  /** Forgets a session. */
+  async delete(sessionId: string): Promise<void> {
+    const session = await this.get(sessionId);
+    if (session === null) return;
+    await this.#kv.atomic()
+      .delete(this.#session(sessionId))
+      .delete(this.#owner(session))
+      .commit();
+  }
+
+  #session(sessionId: string): KvKey {
+    return [...this.#prefix, "session", sessionId];
+  }
+
+  #owner({ tenant, sessionId }: StoredSession): KvKey {
+    return [...this.#prefix, "tenant", tenant, sessionId];
+  }
+}
+
+/** A record that is not whole belongs to nobody. */
+function decode(value: unknown): StoredSession | null {
+  if (!isJsonObject(value)) return null;
+  const { sessionId, tenant, threadId, title, createdAt, model, effort, used } = value as Record<
+    string,
+    unknown
+  >;
+  if (
+    typeof sessionId !== "string" || typeof tenant !== "string" || typeof threadId !== "string"
+  ) return null;
+  return {
+    sessionId,
+    tenant,
+    threadId,
+    title: typeof title === "string" ? title : null,
+    createdAt: createdAt instanceof Date ? createdAt : new Date(0),
+    model: typeof model === "string" ? model : null,
+    effort: typeof effort === "string" ? effort : null,
+    used: used === true,
+  };
+}

@@ -1,0 +1,203 @@
+/** What is taken out of messages, and what is not. */
+import assert from "node:assert/strict";
+import type { JsonValue } from "../../src/json.ts";
+import { isSecretName, redact, REDACTED, Redactor, redactText } from "../../src/redact.ts";
+import { test } from "../_harness.ts";
+import { DIALECTS, scenarios, transcript } from "../_transcripts.ts";
+
+// Put together at run time, so that no scanner takes this file for a leak.
+const KEY = ["sk", "proj", "a1B2c3D4e5F6g7H8"].join("-");
+const JWT = ["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxMjM0NTYifQ", "c2lnbmF0dXJl"].join(".");
+const GITHUB = "ghp_" + "a1B2c3D4e5".repeat(3);
+const SECRET = "hunter2-hunter2";
+
+const VALUES: { name: string; value: JsonValue; clean: JsonValue }[] = [
+  {
+    name: "the API key of account/login/start",
+    value: { id: 1, method: "account/login/start", params: { type: "apiKey", apiKey: SECRET } },
+    clean: { id: 1, method: "account/login/start", params: { type: "apiKey", apiKey: REDACTED } },
+  },
+  {
+    name: "tokens given by the client",
+    value: { type: "chatgptAuthTokens", accessToken: SECRET, chatgptAccountId: "acc" },
+    clean: { type: "chatgptAuthTokens", accessToken: REDACTED, chatgptAccountId: "acc" },
+  },
+  {
+    name: "the content of auth.json",
+    value: {
+      OPENAI_API_KEY: SECRET,
+      tokens: { id_token: SECRET, access_token: SECRET, refresh_token: SECRET, account_id: "acc" },
+      last_refresh: "2026-01-01",
+    },
+    clean: {
+      OPENAI_API_KEY: REDACTED,
+      tokens: {
+        id_token: REDACTED,
+        access_token: REDACTED,
+        refresh_token: REDACTED,
+        account_id: "acc",
+      },
+      last_refresh: "2026-01-01",
+    },
+  },
+  {
+    name: "headers",
+    value: { headers: { Authorization: `Basic ${SECRET}`, "X-Api-Key": SECRET, accept: "*/*" } },
+    clean: { headers: { Authorization: REDACTED, "X-Api-Key": REDACTED, accept: "*/*" } },
+  },
+  {
+    name: "environment variables by their names",
+    value: { env: { MY_KEY: "a1", DB_PASSWORD: "b", AWS_SECRET: "c", X_TOKEN: "d", HOME: "/h" } },
+    clean: {
+      env: {
+        MY_KEY: REDACTED,
+        DB_PASSWORD: REDACTED,
+        AWS_SECRET: REDACTED,
+        X_TOKEN: REDACTED,
+        HOME: "/h",
+      },
+    },
+  },
+  {
+    name: "lists under a secret's name",
+    value: { "set-cookie": ["a=b", ""], credentials: [{ user: "u", password: SECRET }] },
+    clean: { "set-cookie": [REDACTED, ""], credentials: [{ user: "u", password: REDACTED }] },
+  },
+  {
+    name: "secrets deep in texts",
+    value: [{ a: [{ text: `use ${KEY} now` }] }, "plain"],
+    clean: [{ a: [{ text: `use ${REDACTED} now` }] }, "plain"],
+  },
+];
+
+for (const { name, value, clean } of VALUES) {
+  test(`redact() takes out ${name}, and leaves what it was given alone`, () => {
+    const before = JSON.stringify(value);
+    assert.deepEqual(redact(value), clean);
+    assert.equal(JSON.stringify(value), before);
+    assert.deepEqual(redact(clean), clean);
+    assert.equal(redact(clean), clean);
+  });
+}
+
+const KEPT: JsonValue[] = [
+  null,
+  7,
+  "",
+  "a text without anything",
+  { tokenUsage: { totalTokens: 12, inputTokens: 3 }, maxTokens: "5", modelContextWindow: 1 },
+  { schema: { properties: { password: { type: "string" }, token: { type: "string" } } } },
+  { nextCursor: "abc", contentTokenCount: null, isSecret: true, key: "value", env_key: "MY_VAR" },
+  { apiKey: "", token: null, password: 5 },
+  "the keyboard tokenizer is a key feature of task-management-systems",
+  "const token = tokens[0]; if (password === undefined) throw new Error('no password');",
+  "export OPENAI_API_KEY=$MY_KEY",
+  "interface Login { password: string; apiKey: string }",
+  "https://example.org/a?page=2&q=keys",
+  "risk-averse-investments and sk-1",
+];
+
+test("redact() returns the very value when there is nothing to take out", () => {
+  for (const value of KEPT) {
+    assert.equal(redact(value), value, JSON.stringify(value));
+  }
+});
+
+const TEXTS: [text: string, clean: string][] = [
+  [`Authorization: Bearer ${SECRET}`, `Authorization: ${REDACTED}`],
+  [`curl -H "authorization: Basic dXNlcjpwYXNz" x`, `curl -H "authorization: ${REDACTED}" x`],
+  [`sent bearer ${SECRET}.`, `sent bearer ${REDACTED}`],
+  [`key ${KEY}!`, `key ${REDACTED}!`],
+  [`jwt=${JWT}`, `jwt=${REDACTED}`],
+  [`git clone https://u:${SECRET}@host/x`, `git clone https://u:${REDACTED}@host/x`],
+  [`push with ${GITHUB}`, `push with ${REDACTED}`],
+  [`OPENAI_API_KEY=${SECRET} codex`, `OPENAI_API_KEY=${REDACTED} codex`],
+  [`export DB_PASSWORD='${SECRET}'`, `export DB_PASSWORD='${REDACTED}'`],
+  [`{"access_token":"${SECRET}","a":1}`, `{"access_token":"${REDACTED}","a":1}`],
+  [`{\\"refresh_token\\": \\"${SECRET}\\"}`, `{\\"refresh_token\\": \\"${REDACTED}\\"}`],
+  [`api_key = "${SECRET}"`, `api_key = "${REDACTED}"`],
+  [`GET /x?access_token=${SECRET}&y=1`, `GET /x?access_token=${REDACTED}&y=1`],
+  [`tool --api-key ${SECRET} --out f`, `tool --api-key ${REDACTED} --out f`],
+  [`tool --token=${SECRET}`, `tool --token=${REDACTED}`],
+  [
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nxyz\n-----END RSA PRIVATE KEY-----\n",
+    `-----BEGIN RSA PRIVATE KEY-----${REDACTED}-----END RSA PRIVATE KEY-----\n`,
+  ],
+];
+
+for (const [text, clean] of TEXTS) {
+  test(`redactText() turns ${clean.split("\n")[0]} out`, () => {
+    assert.equal(redactText(text), clean);
+    assert.equal(redactText(clean), clean);
+  });
+}
+
+test("isSecretName() knows secrets by their names", () => {
+  const secret =
+    "apiKey api_key x-api-key ACCESS_TOKEN accessToken idToken client_secret DB_PASSWORD " +
+    "password Authorization GOOGLE_APPLICATION_CREDENTIALS privateKey bearer_token npm_auth_token";
+  for (const name of secret.split(" ")) assert.equal(isSecretName(name), true, name);
+  const harmless = "key tokens totalTokens tokenUsage cursor keyboard envKey cacheKey itemId " +
+    "authorizationUrl promptCacheKey PATH HOME";
+  for (const name of harmless.split(" ")) assert.equal(isSecretName(name), false, name);
+});
+
+test("Redactor takes out answers to secret questions, and only those", () => {
+  const redactor = new Redactor();
+  const question = {
+    id: 0,
+    method: "item/tool/requestUserInput",
+    params: { questions: [{ id: "pin", isSecret: true }, { id: "color", isSecret: false }] },
+  };
+  const answer = {
+    id: 0,
+    result: { answers: { pin: { answers: ["1234"] }, color: { answers: ["red"] } } },
+  };
+  assert.equal(redactor.message("inbound", question), question);
+  // The client's own call with the same id is another matter.
+  assert.equal(redactor.message("outbound", { id: 0, method: "x", params: {} }) !== null, true);
+  assert.deepEqual(redactor.message("outbound", answer), {
+    id: 0,
+    result: { answers: { pin: { answers: [REDACTED] }, color: { answers: ["red"] } } },
+  });
+  assert.equal(redactor.message("outbound", answer), answer);
+});
+
+test("redact() finds nothing in the recorded conversations but the login", () => {
+  for (const dialect of DIALECTS) {
+    for (const scenario of scenarios(dialect)) {
+      for (const { m } of transcript(dialect, scenario)) {
+        if (m.method === "account/login/start") assert.notEqual(redact(m), m);
+        else assert.equal(redact(m), m, `${scenario}: ${JSON.stringify(redact(m))}`);
+      }
+    }
+  }
+});
+
+test("redact() is linear: large odd texts are quick", () => {
+  const texts = [
+    "a".repeat(2_000_000) + " key",
+    `"token": "`.repeat(100_000),
+    "key ".repeat(500_000),
+    "=".repeat(1_000_000) + "password",
+    "-----BEGIN PRIVATE KEY-----".repeat(20_000),
+    "http://".repeat(200_000) + "x@ secret",
+  ];
+  for (const text of texts) {
+    const begun = performance.now();
+    redactText(text);
+    const ms = performance.now() - begun;
+    assert.ok(ms < 3000, `${text.slice(0, 30)}… took ${ms} ms`);
+  }
+});
+
+test("redact() survives depth and odd names", () => {
+  let deep: JsonValue = "x";
+  for (let i = 0; i < 3000; i++) deep = [deep];
+  redact(deep);
+  const odd = JSON.parse(`{"__proto__":{"apiKey":"${SECRET}"},"constructor":"x"}`) as JsonValue;
+  assert.equal(
+    JSON.stringify(redact(odd)),
+    `{"__proto__":{"apiKey":"${REDACTED}"},"constructor":"x"}`,
+  );
+});
