@@ -3,12 +3,14 @@
  * @module
  */
 import { QuickRunError } from "./errors/mod.ts";
-import type { ClientConfig } from "./runtime/config.ts";
-import { Client } from "./session/client/client.ts";
-import { workingDirectory } from "./session/policy/working_directory.ts";
-import type { RunProfile } from "./session/profile.ts";
-import type { TurnEvent } from "./session/turn/turn_event.ts";
-import type { PromptRunResult } from "./session/turn/turn_result.ts";
+import type { ClientConfig } from "./runtime/mod.ts";
+import {
+  Client,
+  type PromptRunResult,
+  type RunProfile,
+  type TurnEvent,
+  workingDirectory,
+} from "./session/mod.ts";
 
 /** Options of {@linkcode quickRun}. */
 export interface QuickRunOptions {

@@ -7,7 +7,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
-import type { EventDirection } from "./runtime/log/event_envelope.ts";
+import type { EventDirection } from "./runtime/mod.ts";
 
 /** What stands in the place of a secret. */
 export const REDACTED: string = "[redacted]";

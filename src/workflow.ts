@@ -2,14 +2,18 @@
  * Repeated runs in one directory.
  * @module
  */
-import type { ClientConfig } from "./runtime/config.ts";
-import { Client } from "./session/client/client.ts";
-import { workingDirectory } from "./session/policy/working_directory.ts";
-import { layerProfile } from "./session/policy/resolve_profile.ts";
-import type { RunOptions, RunProfile } from "./session/profile.ts";
-import type { Session } from "./session/session.ts";
-import type { InferOutput, StandardSchemaV1 } from "./session/output/standard_schema.ts";
-import type { PromptRunResult } from "./session/turn/turn_result.ts";
+import type { ClientConfig } from "./runtime/mod.ts";
+import {
+  Client,
+  type InferOutput,
+  layerProfile,
+  type PromptRunResult,
+  type RunOptions,
+  type RunProfile,
+  type Session,
+  type StandardSchemaV1,
+  workingDirectory,
+} from "./session/mod.ts";
 
 /** Where a workflow works, and how. */
 export interface WorkflowConfig extends RunProfile {

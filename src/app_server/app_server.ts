@@ -2,16 +2,19 @@
  * The whole app-server protocol, typed and checked.
  * @module
  */
-import type { ReaderRequest } from "../approvals/broker/gate.ts";
+import type { ReaderRequest } from "../approvals/mod.ts";
 import type { JsonValue } from "../json.ts";
-import { methodInfo } from "../protocol/methods.ts";
+import { methodInfo } from "../protocol/mod.ts";
 import type * as protocol from "../protocol/mod.ts";
-import type { RuntimeCore } from "../runtime/core.ts";
-import { coreOf } from "../runtime/core_of.ts";
-import type { ClientConfig } from "../runtime/config.ts";
-import { guardCall } from "../runtime/guard_call.ts";
-import type { RequestOptions, Runtime } from "../runtime/runtime.ts";
-import { Client } from "../session/client/client.ts";
+import {
+  type ClientConfig,
+  coreOf,
+  guardCall,
+  type RequestOptions,
+  type Runtime,
+  type RuntimeCore,
+} from "../runtime/mod.ts";
+import { Client } from "../session/mod.ts";
 import { checkAnswer, checkCall, checkNotification } from "./check_call.ts";
 import { readServerRequests, type ServerRequests } from "./server_requests.ts";
 

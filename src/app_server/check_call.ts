@@ -3,9 +3,7 @@
  * @module
  */
 import { RpcValidationError } from "../errors/mod.ts";
-import { findExperimental } from "../protocol/experimental.ts";
-import { methodInfo } from "../protocol/methods.ts";
-import { validateParams, validateResult } from "../protocol/validator.ts";
+import { findExperimental, methodInfo, validateParams, validateResult } from "../protocol/mod.ts";
 
 /**
  * Why a request may not be sent, or `null`. The server would take experimental ones from this library, which needs some for

@@ -2,12 +2,11 @@
  * The server's questions in the hands of one reader.
  * @module
  */
-import type { ReaderRequest } from "../approvals/broker/gate.ts";
-import type { ApprovalRequest } from "../approvals/request/types.ts";
+import type { ApprovalRequest, ReaderRequest } from "../approvals/mod.ts";
 import { RpcValidationError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type * as protocol from "../protocol/mod.ts";
-import { validateServerRequestResult } from "../protocol/validator.ts";
+import { validateServerRequestResult } from "../protocol/mod.ts";
 
 /** Parameters of a server request: typed when its method is known at compile time. */
 export type ServerRequestParams<M extends string> = M extends protocol.ServerRequestMethod

@@ -1,14 +1,56 @@
 /**
- * Who answers the server's questions: rules, handlers, hooks, time limits, and the right shape for each answer.
+ * Who answers the server's requests: rules, handlers, time-outs, and the exact shape that each method wants.
+ *
  * @module
  */
-export * from "./answers/answer_shapes.ts";
-export * from "./answers/answers.ts";
-export * from "./broker/broker.ts";
-export * from "./rules/check_rules.ts";
-export { parseCommandLine } from "../shell/command_line.ts";
-export * from "./rules/decide.ts";
-export * from "./broker/gate.ts";
-export * from "./request/parse_request.ts";
-export * from "./request/proposed_changes.ts";
-export type * from "./request/types.ts";
+export { ApprovalBroker } from "./broker/broker.ts";
+export type {
+  BrokerOptions,
+  GateToolCall,
+  GateVerdict,
+  ReaderRequest,
+  ThreadGate,
+} from "./broker/gate.ts";
+export { sessionApprovals } from "./broker/session_approvals.ts";
+export { parseRequest } from "./request/parse_request.ts";
+export type {
+  ApprovalAudit,
+  ApprovalDecision,
+  ApprovalHandler,
+  ApprovalRequest,
+  ApprovalRules,
+  CommandLine,
+  PendingApproval,
+} from "./request/types.ts";
+export { checkApprovals } from "./rules/check_rules.ts";
+export type {
+  ApprovalDecider,
+  ApprovalHandlerContext,
+  ApprovalRequestBase,
+  ApprovalWord,
+  AttestationAnswer,
+  AttestationRequest,
+  AuthTokenAnswer,
+  AuthTokenRefreshRequest,
+  CommandApprovalRequest,
+  CurrentTimeRequest,
+  DeferredAnswer,
+  ElicitationAnswer,
+  ElicitationRequest,
+  FailClosedReason,
+  FileChangeApprovalRequest,
+  NetworkContext,
+  NetworkPolicyAmendment,
+  PermissionsAnswer,
+  PermissionsApprovalRequest,
+  ProposedChange,
+  RequestedPermissions,
+  ReviewAnswer,
+  ToolCallAnswer,
+  ToolCallRequest,
+  UnknownServerRequest,
+  UserInputAnswer,
+  UserInputQuestion,
+  UserInputRequest,
+} from "./request/types.ts";
+export type { ApprovalKind, ApprovalRule, CommandMatcher } from "./rules/rule_types.ts";

@@ -2,8 +2,7 @@
  * The part of a client that {@linkcode ArtifactSessionManager} uses. `Client` fits it.
  * @module
  */
-import type { AskOptions, SessionConfig } from "../session/profile.ts";
-import type { PromptRunResult } from "../session/turn/turn_result.ts";
+import type { AskOptions, PromptRunResult, SessionConfig } from "../session/mod.ts";
 
 /** A thread that works on one artifact; `Session` fits it. */
 export interface ArtifactThread {

@@ -4,8 +4,7 @@
  */
 import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
 import type { JsonSchema, JsonValue } from "../json.ts";
-import type { AskOptions, ReasoningEffort } from "../session/profile.ts";
-import type { PromptRunResult } from "../session/turn/turn_result.ts";
+import type { AskOptions, PromptRunResult, ReasoningEffort } from "../session/mod.ts";
 import { ArtifactThreads } from "./threads.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
 import { applyEdits, checkEdits, countLines } from "./edits.ts";

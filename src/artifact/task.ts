@@ -3,8 +3,7 @@
  * @module
  */
 import type { JsonSchema } from "../json.ts";
-import type { ReasoningEffort } from "../session/profile.ts";
-import type { PromptRunResult } from "../session/turn/turn_result.ts";
+import type { PromptRunResult, ReasoningEffort } from "../session/mod.ts";
 import type { ArtifactEdit } from "./edits.ts";
 
 /** What all tasks have. */

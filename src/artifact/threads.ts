@@ -3,7 +3,7 @@
  * @module
  */
 import { ConnectionClosedError, RpcError, SessionClosedError } from "../errors/mod.ts";
-import type { SessionConfig } from "../session/profile.ts";
+import type { SessionConfig } from "../session/mod.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
 import type { ArtifactStore } from "./store/store.ts";
 

@@ -1,5 +1,5 @@
 /** The loop of one automation: waits, asks, tells. Its decisions are in `schedule.ts`. @module */
-import type { PromptRunResult } from "../session/turn/turn_result.ts";
+import type { PromptRunResult } from "../session/mod.ts";
 import { type AutomationClock, sleepUntil } from "./clock.ts";
 import { Runs } from "./runs.ts";
 import { type AutomationStep, firstStep, nextStep, stepAtDue } from "./schedule.ts";

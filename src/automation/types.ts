@@ -2,8 +2,7 @@
  * What an automation is told and what it tells.
  * @module
  */
-import type { TurnEvent } from "../session/turn/turn_event.ts";
-import type { PromptRunResult } from "../session/turn/turn_result.ts";
+import type { PromptRunResult, TurnEvent } from "../session/mod.ts";
 
 /** What an automation needs of a session; `Session` has it. */
 export interface AutomationSession {

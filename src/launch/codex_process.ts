@@ -8,10 +8,8 @@ import { configFlags } from "./config_flags.ts";
 import { buildEnv, type EnvRules, prependPath } from "./env.ts";
 import { codexNotFound, locateCodex, type LocatedCodex } from "./locate_codex.ts";
 import { reapLeftovers, rememberProcess } from "./pid_file.ts";
-import { canSpawn } from "../platform/runtime.ts";
-import { openStdio } from "../transport/stdio.ts";
-import type { Transport, TransportFactory } from "../transport/transport.ts";
-import { spawnProcess } from "../platform/process.ts";
+import { canSpawn, spawnProcess } from "../platform/mod.ts";
+import { openStdio, type Transport, type TransportFactory } from "../transport/mod.ts";
 
 /** Options of {@linkcode codexTransport}. */
 export interface CodexProcessOptions {

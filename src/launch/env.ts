@@ -3,7 +3,7 @@
  * @module
  */
 import { PermissionDeniedError } from "../errors/mod.ts";
-import { canReadEnv, platformName, readEnv } from "../platform/runtime.ts";
+import { canReadEnv, platformName, readEnv } from "../platform/mod.ts";
 
 /** Which variables pass, and which are added. */
 export interface EnvRules {

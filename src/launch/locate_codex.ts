@@ -6,18 +6,19 @@
  * @module
  */
 import { SpawnError } from "../errors/mod.ts";
-import { type PathRules, pathRules } from "../platform/paths.ts";
 import {
   archName,
   canRun,
   currentDirectory,
   type PathKind,
   pathKind,
+  type PathRules,
+  pathRules,
   platformName,
   readEnv,
   realPath,
   scriptPath,
-} from "../platform/runtime.ts";
+} from "../platform/mod.ts";
 
 /** What the locator may ask the world. Nothing here throws or prompts. */
 export interface LocateProbe {

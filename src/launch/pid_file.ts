@@ -8,15 +8,17 @@
  */
 import { PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import {
+  descendants,
   isGranted,
+  killEntries,
   nodeProcess,
+  processEntry,
   readTextFile,
   removeFile,
   runtimeName,
   signalProcess,
   writeTextFile,
-} from "../platform/runtime.ts";
-import { descendants, killEntries, processEntry } from "../platform/process_tree.ts";
+} from "../platform/mod.ts";
 
 /** One process of one script. */
 export interface PidRecord {

@@ -2,7 +2,7 @@
  * What this script itself may do. Asking never prompts and never widens anything.
  * @module
  */
-import { runtimeName } from "../platform/runtime.ts";
+import { runtimeName } from "../platform/mod.ts";
 
 /** Answers what this script may do. A grant with holes in it (`--allow-read --deny-read=x`) counts as none. */
 export interface PermissionProbe {

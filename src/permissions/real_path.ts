@@ -2,7 +2,7 @@
  * Where paths really lead, as far as this script may look.
  * @module
  */
-import { readLink, realPath } from "../platform/runtime.ts";
+import { readLink, realPath } from "../platform/mod.ts";
 import { baseName, parentPath } from "./paths.ts";
 
 /**

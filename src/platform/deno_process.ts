@@ -3,7 +3,7 @@
  * @module
  */
 import { PermissionDeniedError, type ProcessExit, SpawnError } from "../errors/mod.ts";
-import { drain } from "../transport/drain.ts";
+import { drain } from "./drain.ts";
 import { canRun, signalProcess } from "./runtime.ts";
 import type {
   ChildProcess,

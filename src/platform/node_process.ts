@@ -3,7 +3,7 @@
  * @module
  */
 import { type ProcessExit, SpawnError } from "../errors/mod.ts";
-import { drain } from "../transport/drain.ts";
+import { drain } from "./drain.ts";
 import { builtin, nodeProcess, pathKind, platformName, signalProcess } from "./runtime.ts";
 import { windowsShellArgs } from "./windows_args.ts";
 import type {

@@ -3,10 +3,14 @@
  * @module
  */
 import { CodexError } from "../errors/mod.ts";
-import { endWithScript } from "../platform/exit_hook.ts";
-import { platformName } from "../platform/runtime.ts";
-import { descendants, killEntries } from "../platform/process_tree.ts";
-import { type ChildProcess, spawnProcess } from "../platform/process.ts";
+import {
+  type ChildProcess,
+  descendants,
+  endWithScript,
+  killEntries,
+  platformName,
+  spawnProcess,
+} from "../platform/mod.ts";
 import {
   checkExit,
   contextJson,

@@ -2,7 +2,7 @@
  * What hooks get to know of a tool use, from the server's question and the item it is about.
  * @module
  */
-import type { ApprovalRequest, CommandLine } from "../approvals/request/types.ts";
+import type { ApprovalRequest, CommandLine } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
 import type * as protocol from "../protocol/mod.ts";
 import type { HookToolInput } from "./hook_run.ts";

@@ -4,7 +4,7 @@
  */
 import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
-import type { Transport, TransportClosed, TransportCloseReport } from "../transport/transport.ts";
+import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
 import { decode, encode } from "./codec.ts";
 import { DeltaReader } from "./delta_reader.ts";
 import { DeltaRun } from "./delta_run.ts";

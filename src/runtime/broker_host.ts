@@ -2,14 +2,10 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
-import type { BrokerOptions, ThreadGate } from "../approvals/broker/gate.ts";
+import type { BrokerOptions, ThreadGate } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
-import { guardAcceptance } from "../permissions/guard/approval_guard.ts";
-import { hostProbe } from "../permissions/probe.ts";
-import { realPathOf } from "../permissions/real_path.ts";
-import { toolFacts } from "../plugin/tool_facts.ts";
-import { HookRun } from "../plugin/hook_run.ts";
-import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
+import { guardAcceptance, hostProbe, realPathOf } from "../permissions/mod.ts";
+import { hasToolHooks, HookRun, mergeHooks, toolFacts } from "../plugin/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 
 /** The broker's view of its connection. */

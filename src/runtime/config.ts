@@ -2,10 +2,10 @@
  * How a connection to codex is made and kept.
  * @module
  */
-import type { ApprovalHandler, ApprovalRules } from "../approvals/request/types.ts";
+import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
 import type { JsonValue } from "../json.ts";
-import type { Hooks } from "../plugin/types.ts";
-import type { TransportFactory } from "../transport/transport.ts";
+import type { Hooks } from "../plugin/mod.ts";
+import type { TransportFactory } from "../transport/mod.ts";
 import type { EventSink } from "./log/event_sink.ts";
 
 /** How to reach the server. */

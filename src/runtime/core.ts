@@ -2,15 +2,21 @@
  * The machine inside {@linkcode Runtime}: one server at a time, its messages routed, numbered and answered.
  * Sessions use it directly; users see the runtime.
  */
-import { ApprovalBroker } from "../approvals/broker/broker.ts";
-import type { ApprovalAudit } from "../approvals/request/types.ts";
+import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import { Connection, type ConnectionHandler, type OversizeMessage } from "../rpc/connection.ts";
-import type { DeltaRun } from "../rpc/delta_run.ts";
-import type { OutboundMessage, RpcNotification, RpcRequest, RpcResponse } from "../rpc/envelope.ts";
-import type { CallOptions } from "../rpc/pending_calls.ts";
-import type { TransportCloseReport, TransportFactory } from "../transport/transport.ts";
+import {
+  type CallOptions,
+  Connection,
+  type ConnectionHandler,
+  type DeltaRun,
+  type OutboundMessage,
+  type OversizeMessage,
+  type RpcNotification,
+  type RpcRequest,
+  type RpcResponse,
+} from "../rpc/mod.ts";
+import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { brokerHost } from "./broker_host.ts";
 import { ProjectedLog } from "./state/log_projection.ts";
 import { closedBecause, type PlannedRestart, RestartLoop } from "./restart_loop.ts";

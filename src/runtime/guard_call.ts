@@ -3,10 +3,8 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { gateMethod } from "../permissions/guard/method_gate.ts";
-import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
-import { realPathOf } from "../permissions/real_path.ts";
-import { currentDirectory } from "../platform/runtime.ts";
+import { gateMethod, hostProbe, realPathOf, unrestrictedProbe } from "../permissions/mod.ts";
+import { currentDirectory } from "../platform/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 
 /** What the caller of a raw request agreed to. */

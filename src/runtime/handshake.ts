@@ -4,7 +4,7 @@
  */
 import { IncompatibleVersionError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import type { Connection } from "../rpc/connection.ts";
+import type { Connection } from "../rpc/mod.ts";
 import type { ClientInfo, RuntimeConfig } from "./config.ts";
 import {
   compareVersions,

@@ -3,10 +3,9 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { withShellEnvironment } from "../permissions/config/shell_environment.ts";
-import { codexTransport } from "../launch/codex_process.ts";
-import type { TransportFactory } from "../transport/transport.ts";
-import { webSocketTransport } from "../transport/websocket.ts";
+import { withShellEnvironment } from "../permissions/mod.ts";
+import { codexTransport } from "../launch/mod.ts";
+import { type TransportFactory, webSocketTransport } from "../transport/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 
 /** Opens the configured connection; called again for each restart. */

@@ -3,8 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import type { DeltaHead } from "../rpc/delta_reader.ts";
-import type { RpcNotification } from "../rpc/envelope.ts";
+import type { DeltaHead, RpcNotification } from "../rpc/mod.ts";
 import type { RecordHead } from "./log/event_log.ts";
 
 /** The ids that a message names, looked for when somebody asks, in the places where the versions of codex put them. */

@@ -1,6 +1,6 @@
 /** Starting another server after a crash, until one stays or there have been too many. */
 import { ConnectionClosedError } from "../errors/mod.ts";
-import { pause } from "../async/pause.ts";
+import { pause } from "../async/mod.ts";
 import type { RestartPolicy } from "./config.ts";
 import { decideRestart, type RestartDecision } from "./restart.ts";
 

@@ -3,9 +3,7 @@
  * @module
  */
 import type { ConnectionClosedError } from "../errors/mod.ts";
-import type { OversizeMessage } from "../rpc/connection.ts";
-import type { DeltaRun } from "../rpc/delta_run.ts";
-import type { RpcNotification } from "../rpc/envelope.ts";
+import type { DeltaRun, OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 
 /** Listens to one thread. Methods run on the read loop: they must be quick, and must not throw. */
 export interface ThreadRoute {

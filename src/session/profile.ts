@@ -2,10 +2,10 @@
  * How a session and its turns run.
  * @module
  */
-import type { ApprovalHandler, ApprovalRules } from "../approvals/request/types.ts";
+import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
 import type { JsonSchema, JsonValue } from "../json.ts";
-import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/types.ts";
-import type { Hooks } from "../plugin/types.ts";
+import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/mod.ts";
+import type { Hooks } from "../plugin/mod.ts";
 import type { DynamicTool } from "./prompt/dynamic_tool.ts";
 import type { TurnEvent } from "./turn/turn_event.ts";
 import type { Attachment } from "../prompt.ts";

@@ -2,17 +2,12 @@
  * A conversation with the agent.
  * @module
  */
-import type { ConnectionClosedError } from "../errors/mod.ts";
-import { RpcError, SessionClosedError } from "../errors/mod.ts";
+import { type ConnectionClosedError, RpcError, SessionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import type { EffectivePolicy } from "../permissions/policy/policy.ts";
-import { hostProbe, unrestrictedProbe } from "../permissions/probe.ts";
-import { HookRun } from "../plugin/hook_run.ts";
-import { hasToolHooks, mergeHooks } from "../plugin/merge.ts";
-import type { HookReport, Hooks } from "../plugin/types.ts";
-import type { OversizeMessage } from "../rpc/connection.ts";
-import type { RpcNotification } from "../rpc/envelope.ts";
-import { Readiness } from "../async/readiness.ts";
+import { type EffectivePolicy, hostProbe, unrestrictedProbe } from "../permissions/mod.ts";
+import { hasToolHooks, type HookReport, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
+import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
+import { Readiness } from "../async/mod.ts";
 import type { SessionParts } from "./session_parts.ts";
 import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
 import { EventQueue } from "./turn/event_queue.ts";

@@ -1,8 +1,7 @@
 /** What a session is made of. */
-import type { EffectivePolicy } from "../permissions/policy/policy.ts";
-import type { HookRun } from "../plugin/hook_run.ts";
-import type { Hooks } from "../plugin/types.ts";
-import type { RuntimeCore } from "../runtime/core.ts";
+import type { EffectivePolicy } from "../permissions/mod.ts";
+import type { HookRun, Hooks } from "../plugin/mod.ts";
+import type { RuntimeCore } from "../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "./profile.ts";
 import type { Session } from "./session.ts";
 import type { DecidedPolicy } from "./policy/session_policy.ts";

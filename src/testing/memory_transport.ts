@@ -4,10 +4,9 @@
  */
 import { ConnectionClosedError, type ProcessExit, RpcError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import { decode } from "../rpc/codec.ts";
-import type { RpcMessage } from "../rpc/envelope.ts";
-import type { CustomTransportConfig } from "../runtime/config.ts";
-import { type MemoryEnd, memoryPair } from "../transport/memory.ts";
+import { decode, type RpcMessage } from "../rpc/mod.ts";
+import type { CustomTransportConfig } from "../runtime/mod.ts";
+import { type MemoryEnd, memoryPair } from "../transport/mod.ts";
 
 /** Options of {@linkcode memoryTransport}. */
 export interface MemoryTransportOptions {

@@ -3,11 +3,16 @@
  * @module
  */
 import type { ProcessExit } from "../errors/mod.ts";
-import { within } from "./drain.ts";
-import { endWithScript } from "../platform/exit_hook.ts";
-import { descendants, killEntries } from "../platform/process_tree.ts";
+import {
+  type ChildProcess,
+  descendants,
+  endWithScript,
+  killEntries,
+  type ProcessSpec,
+  spawnProcess,
+  within,
+} from "../platform/mod.ts";
 import { StderrTail } from "./stderr_tail.ts";
-import { type ChildProcess, type ProcessSpec, spawnProcess } from "../platform/process.ts";
 import type {
   Transport,
   TransportCloseOptions,

@@ -3,9 +3,8 @@
  * @module
  */
 import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
-import { within } from "./drain.ts";
+import { canConnect, type RuntimeName, runtimeName, within } from "../platform/mod.ts";
 import { splitMessages } from "./messages.ts";
-import { canConnect, type RuntimeName, runtimeName } from "../platform/runtime.ts";
 import { askForRefusal, explainRefusal, type Refusal, statusInMessage } from "./ws_refusal.ts";
 import type {
   Transport,

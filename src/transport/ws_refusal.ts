@@ -1,5 +1,5 @@
 /** Why an app server refused a WebSocket, in words that help. @module */
-import { builtin } from "../platform/runtime.ts";
+import { builtin } from "../platform/mod.ts";
 
 /** An HTTP answer in place of the upgrade. */
 export interface Refusal {

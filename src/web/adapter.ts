@@ -2,13 +2,11 @@
  * Many people's sessions on one client, without HTTP.
  * @module
  */
-import type { ApprovalHandler } from "../approvals/request/types.ts";
+import type { ApprovalHandler } from "../approvals/mod.ts";
 import { WebError } from "../errors/mod.ts";
-import { isInside, resolvePath } from "../permissions/paths.ts";
-import { realPathOf } from "../permissions/real_path.ts";
-import type { SessionConfig } from "../session/profile.ts";
+import { isInside, realPathOf, resolvePath } from "../permissions/mod.ts";
+import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../session/mod.ts";
 import type { PromptWithAttachments } from "../prompt.ts";
-import { DEFAULT_TIMEOUT_MS } from "../session/policy/resolve_profile.ts";
 import { isSessionId, sessionId as newSessionId } from "./ids.ts";
 import { badRequest, closedError, notFound, tooMany } from "./http/refusals.ts";
 import { checkAnswer, isForPeople } from "./http/check_answer.ts";

@@ -2,11 +2,14 @@
  * The part of a client that the web room uses. `Client` fits it.
  * @module
  */
-import type { PendingApprovals } from "../session/client/client.ts";
-import type { AskOptions, SessionConfig } from "../session/profile.ts";
+import type {
+  AskOptions,
+  PendingApprovals,
+  SessionConfig,
+  ThreadSnapshot,
+  TurnEvent,
+} from "../session/mod.ts";
 import type { Prompt } from "../prompt.ts";
-import type { ThreadSnapshot } from "../session/client/threads.ts";
-import type { TurnEvent } from "../session/turn/turn_event.ts";
 
 /** A running turn; `PromptRunStream` fits it. */
 export interface WebTurnStream {

@@ -2,8 +2,8 @@
  * How a web adapter and a bridge work.
  * @module
  */
-import type { ApprovalRule } from "../approvals/request/types.ts";
-import type { RunProfile } from "../session/profile.ts";
+import type { ApprovalRule } from "../approvals/mod.ts";
+import type { RunProfile } from "../session/mod.ts";
 import type { WebClient } from "./client.ts";
 import type { SessionStore } from "./store/session_store.ts";
 import type { AttachmentPolicy } from "./types.ts";

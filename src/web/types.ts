@@ -2,10 +2,9 @@
  * What goes to and from a browser. Dates become ISO strings on the wire.
  * @module
  */
-import type { ApprovalRequest } from "../approvals/request/types.ts";
+import type { ApprovalRequest } from "../approvals/mod.ts";
 import type { Attachment } from "../prompt.ts";
-import type { TurnEvent } from "../session/turn/turn_event.ts";
-import type { ThreadItem, TokenUsage } from "../session/turn/turn_result.ts";
+import type { ThreadItem, TokenUsage, TurnEvent } from "../session/mod.ts";
 
 /** A conversation of one tenant. */
 export interface WebSession {

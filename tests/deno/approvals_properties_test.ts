@@ -2,17 +2,12 @@
 import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
-import {
-  type ApprovalRule,
-  type CommandMatcher,
-  decide,
-  failClosedAnswer,
-  parseCommandLine,
-  parseRequest,
-  SERVER_REQUEST_METHODS,
-  wireAnswer,
-} from "../../src/approvals/mod.ts";
-import { checkServerRequestResult } from "../../src/approvals/mod.ts";
+import { type ApprovalRule, type CommandMatcher, parseRequest } from "../../src/approvals/mod.ts";
+import { decide } from "../../src/approvals/rules/decide.ts";
+import { failClosedAnswer, wireAnswer } from "../../src/approvals/answers/answers.ts";
+import { parseCommandLine } from "../../src/shell/command_line.ts";
+import { SERVER_REQUEST_METHODS } from "../../src/approvals/answers/answer_shapes.ts";
+import { checkServerRequestResult } from "../../src/approvals/answers/answer_shapes.ts";
 import { coversPath, normalPath } from "../../src/approvals/rules/match_path.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { test } from "../_harness.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { parseCommandLine } from "../../shell/command_line.ts";
+import { parseCommandLine } from "../../shell/mod.ts";
 import { changesOfItem, changesOfMap, unifiedDiff } from "./proposed_changes.ts";
 import type {
   ApprovalRequest,

@@ -3,10 +3,10 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type { CommandLine } from "../../shell/command_line_types.ts";
+import type { CommandLine } from "../../shell/mod.ts";
 import type { ApprovalRule } from "../rules/rule_types.ts";
 
-export type { CommandLine } from "../../shell/command_line_types.ts";
+export type { CommandLine } from "../../shell/mod.ts";
 export type { ApprovalKind, ApprovalRule, CommandMatcher } from "../rules/rule_types.ts";
 
 /** What every question of the server tells. */

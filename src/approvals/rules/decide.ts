@@ -5,7 +5,7 @@
 import { type Facts, factsOf, type TouchedPaths } from "../request/facts.ts";
 import { certainlyMeans, mayMean } from "./match_command.ts";
 import { coversHost, coversPath, mayLieBelow, type NormalPath } from "./match_path.ts";
-import { analyzeCommand, type CommandAnalysis } from "../../shell/command_line.ts";
+import { analyzeCommand, type CommandAnalysis } from "../../shell/mod.ts";
 import type { ApprovalRequest, ApprovalRule, ApprovalRules } from "../request/types.ts";
 
 /** What the rules say about a request. */

@@ -2,13 +2,13 @@
  * Does a rule's command matcher mean this command?
  * @module
  */
-import type { ShellWord } from "../../shell/lexer.ts";
 import {
   type CommandAnalysis,
   joinWords,
   programName,
   runsItsArguments,
-} from "../../shell/command_line.ts";
+  type ShellWord,
+} from "../../shell/mod.ts";
 import type { ApprovalRequest, CommandMatcher } from "../request/types.ts";
 
 /** Whether the matcher certainly means this simple command. */

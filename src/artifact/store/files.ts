@@ -2,7 +2,7 @@
  * The few file operations that a store needs, on Deno, Bun and Node.
  * @module
  */
-import { builtin, runtimeName } from "../../platform/runtime.ts";
+import { builtin, runtimeName } from "../../platform/mod.ts";
 import { storeError } from "./store.ts";
 
 /** File operations; each rejects with the platform's own error. */

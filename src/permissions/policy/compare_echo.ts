@@ -2,8 +2,7 @@
  * Ask, then check: what the server confirmed against what it was asked.
  * @module
  */
-import { PolicyMismatchError } from "../../errors/mod.ts";
-import type { PolicyMismatch } from "../../errors/mod.ts";
+import { type PolicyMismatch, PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isInside, isSamePath } from "../paths.ts";
 import type { EffectivePolicy } from "./policy.ts";

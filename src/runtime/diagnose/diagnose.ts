@@ -4,8 +4,8 @@
  */
 import { CodexError, RpcError, SpawnError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
-import { hostProbe } from "../../permissions/probe.ts";
-import { methodsOfKind } from "../../protocol/methods.ts";
+import { hostProbe } from "../../permissions/mod.ts";
+import { methodsOfKind } from "../../protocol/mod.ts";
 import {
   archName,
   canReadEnv,
@@ -13,8 +13,8 @@ import {
   platformName,
   readEnv,
   runtimeName,
-} from "../../platform/runtime.ts";
-import { locateCodex } from "../../launch/locate_codex.ts";
+} from "../../platform/mod.ts";
+import { locateCodex } from "../../launch/mod.ts";
 import { coreOf } from "../core_of.ts";
 import type {
   DiagnosedCodex,

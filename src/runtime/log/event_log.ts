@@ -3,8 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type { DeltaHead } from "../../rpc/delta_reader.ts";
-import type { DeltaRun } from "../../rpc/delta_run.ts";
+import type { DeltaHead, DeltaRun } from "../../rpc/mod.ts";
 import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
 
 /** What a reader wants to see. All given conditions must hold. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
-import { builtin, canRead, isGranted, runtimeName } from "../../platform/runtime.ts";
+import { builtin, canRead, isGranted, runtimeName } from "../../platform/mod.ts";
 
 /** A file open for appending. */
 export interface LogFile {

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import type { ThreadStatus, ThreadTokenUsage } from "../../protocol/generated/types.ts";
+import type { ThreadStatus, ThreadTokenUsage } from "../../protocol/mod.ts";
 import { addSummaryPart, completeItem, growItem, patchItem, startItem } from "./state_items.ts";
 import { fitText, numberOf, objectOf, objectsOf, stringOf } from "./state_text.ts";
 import {

@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject } from "../../json.ts";
-import type { ThreadTokenUsage, TurnError, TurnPlanStep } from "../../protocol/generated/types.ts";
+import type { ThreadTokenUsage, TurnError, TurnPlanStep } from "../../protocol/mod.ts";
 import { closeItem, completeItem } from "./state_items.ts";
 import { fitObject, fitText, numberOf, objectOf, objectsOf, stringOf } from "./state_text.ts";
 import type { ItemState, StateBounds, ThreadState, TurnState } from "./state_types.ts";

@@ -3,12 +3,7 @@
  * @module
  */
 import type { JsonValue } from "../../json.ts";
-import type {
-  ThreadStatus,
-  ThreadTokenUsage,
-  Turn,
-  TurnPlanStep,
-} from "../../protocol/generated/types.ts";
+import type { ThreadStatus, ThreadTokenUsage, Turn, TurnPlanStep } from "../../protocol/mod.ts";
 
 /** Threads, turns and items as far as a connection has seen them. A snapshot: it never changes. */
 export interface RuntimeState {

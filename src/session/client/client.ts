@@ -2,22 +2,25 @@
  * One codex, many sessions.
  * @module
  */
-import type { ApprovalBroker } from "../../approvals/broker/broker.ts";
-import { checkApprovals } from "../../approvals/rules/check_rules.ts";
-import { sessionApprovals } from "../../approvals/broker/session_approvals.ts";
-import type { PendingApproval } from "../../approvals/request/types.ts";
-import type { ApprovalDecision } from "../../approvals/request/types.ts";
+import {
+  type ApprovalBroker,
+  type ApprovalDecision,
+  checkApprovals,
+  type PendingApproval,
+  sessionApprovals,
+} from "../../approvals/mod.ts";
 import { ConnectionClosedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
-import { HookRun } from "../../plugin/hook_run.ts";
-import { mergeHooks } from "../../plugin/merge.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
-import { coreOf } from "../../runtime/core_of.ts";
-import type { ClientConfig } from "../../runtime/config.ts";
-import type { ServerInfo } from "../../runtime/handshake.ts";
-import { Runtime } from "../../runtime/runtime.ts";
+import { HookRun, mergeHooks } from "../../plugin/mod.ts";
+import {
+  type ClientConfig,
+  coreOf,
+  Runtime,
+  type RuntimeCore,
+  type ServerInfo,
+} from "../../runtime/mod.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
-import { abortable } from "../../async/abortable.ts";
+import { abortable } from "../../async/mod.ts";
 import type { SessionParts } from "../session_parts.ts";
 import { workingDirectory } from "../policy/working_directory.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";

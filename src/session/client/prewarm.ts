@@ -1,8 +1,6 @@
 /** Initialised servers that wait for their client. */
-import { coreOf } from "../../runtime/core_of.ts";
-import type { ClientConfig } from "../../runtime/config.ts";
-import { Runtime } from "../../runtime/runtime.ts";
-import { abortable } from "../../async/abortable.ts";
+import { type ClientConfig, coreOf, Runtime } from "../../runtime/mod.ts";
+import { abortable } from "../../async/mod.ts";
 
 /** How long a server waits before it is ended. */
 const IDLE_MS = 60_000;

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../turn/turn_result.ts";
 

@@ -3,8 +3,8 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { normalizeSandbox } from "../../permissions/guard/gate.ts";
-import { mergeHooks } from "../../plugin/merge.ts";
+import { normalizeSandbox } from "../../permissions/mod.ts";
+import { mergeHooks } from "../../plugin/mod.ts";
 import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
 import type { Attachment } from "../../prompt.ts";
 

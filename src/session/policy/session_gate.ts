@@ -2,17 +2,18 @@
  * What a session answers when the server asks about one of its turns: its hooks, its tools, its items.
  * @module
  */
-import type { GateToolCall, GateVerdict, ThreadGate } from "../../approvals/broker/gate.ts";
 import type {
   ApprovalAudit,
   ApprovalHandler,
   ApprovalRequest,
   ApprovalRules,
-} from "../../approvals/request/types.ts";
+  GateToolCall,
+  GateVerdict,
+  ThreadGate,
+} from "../../approvals/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { toolFacts } from "../../plugin/tool_facts.ts";
-import type { HookRun, HookToolInput } from "../../plugin/hook_run.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import { type HookRun, type HookToolInput, toolFacts } from "../../plugin/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import { SubAgents } from "./sub_agents.ts";
 import type { DynamicTool } from "../prompt/dynamic_tool.ts";
 import { runTool } from "../prompt/run_tool.ts";

@@ -4,24 +4,26 @@
  */
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { confirmPolicy } from "../../permissions/policy/compare_echo.ts";
-import { effectivePolicy, recheckPolicy } from "../../permissions/policy/effective_policy.ts";
-import { privilegeRefusal } from "../../permissions/guard/gate.ts";
-import type { EffectivePolicy, PolicyFacts } from "../../permissions/policy/policy.ts";
-import { hostProbe, unrestrictedProbe } from "../../permissions/probe.ts";
 import {
+  confirmPolicy,
+  type EffectivePolicy,
+  effectivePolicy,
   findCodexExecutable,
+  hostProbe,
+  type PolicyFacts,
+  privilegeRefusal,
+  realPathOf,
+  recheckPolicy,
   type ThreadPolicyParams,
   threadPolicyParams,
   turnSandboxPolicy,
+  unrestrictedProbe,
   usesProfile,
-} from "../../permissions/policy/profile_config.ts";
-import { realPathOf } from "../../permissions/real_path.ts";
-import { withShellEnvironment } from "../../permissions/config/shell_environment.ts";
-import { hasToolHooks } from "../../plugin/merge.ts";
-import type { Hooks } from "../../plugin/types.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
-import { canReadEnv, platformName, readEnv } from "../../platform/runtime.ts";
+  withShellEnvironment,
+} from "../../permissions/mod.ts";
+import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { canReadEnv, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/attachments.ts";
 import type { ResolvedProfile } from "../profile.ts";
 

@@ -4,10 +4,10 @@
  * Measured on 0.104 and 0.169: the server announces such a thread only by the item of the call that made it, which comes
  * before the new agent's first request to its model.
  */
-import type { ThreadGate } from "../../approvals/broker/gate.ts";
+import type { ThreadGate } from "../../approvals/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import type { RpcNotification } from "../../rpc/envelope.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import type { RpcNotification } from "../../rpc/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /** What the session does for a thread of its agent's. */
 export interface SubAgentOwner {

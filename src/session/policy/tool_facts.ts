@@ -1,8 +1,7 @@
 /** What hooks get to know of a tool use that has ended, from its item. */
-import { parseRequest } from "../../approvals/request/parse_request.ts";
+import { parseRequest } from "../../approvals/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { toolFacts, toolPlace } from "../../plugin/tool_facts.ts";
-import type { HookToolInput } from "../../plugin/hook_run.ts";
+import { type HookToolInput, toolFacts, toolPlace } from "../../plugin/mod.ts";
 
 /** The place of an item. */
 export interface ItemPlace {

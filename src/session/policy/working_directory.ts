@@ -1,7 +1,6 @@
 /** The directory that an agent works in: absolute, and there. */
 import { RpcValidationError } from "../../errors/mod.ts";
-import { currentDirectory, pathKind, platformName } from "../../platform/runtime.ts";
-import { pathRules } from "../../platform/paths.ts";
+import { currentDirectory, pathKind, pathRules, platformName } from "../../platform/mod.ts";
 
 /**
  * Makes a cwd absolute and checks that it is a directory. Where this script may not look, the server finds out.

@@ -8,10 +8,14 @@ import {
   RpcValidationError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { resolvePath } from "../../permissions/paths.ts";
-import { flagsFor, missingNeeds, type PermissionNeed } from "../../permissions/need.ts";
-import type { PermissionProbe } from "../../permissions/probe.ts";
-import { pathKind, realPath } from "../../platform/runtime.ts";
+import {
+  flagsFor,
+  missingNeeds,
+  type PermissionNeed,
+  type PermissionProbe,
+  resolvePath,
+} from "../../permissions/mod.ts";
+import { pathKind, realPath } from "../../platform/mod.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
 
 /** Looks at files. */

@@ -10,8 +10,8 @@ import {
   TurnInterruptedError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import type { HookRun, PatchedInput } from "../../plugin/hook_run.ts";
-import { sleep } from "../../async/abortable.ts";
+import type { HookRun, PatchedInput } from "../../plugin/mod.ts";
+import { sleep } from "../../async/mod.ts";
 import type { AskOptions, ResolvedProfile } from "../profile.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
 import { overlayProfile } from "../policy/resolve_profile.ts";

@@ -1,6 +1,6 @@
 /** Stopping a turn on the server, so that it has really stopped. */
 import { RequestTimeoutError, RpcError, SessionClosedError } from "../../errors/mod.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import { compareVersions } from "../../version.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 

@@ -1,7 +1,7 @@
 /** Going on with a turn whose server worked on while the connection to it was down. */
 import type { ConnectionClosedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import { compareVersions } from "../../version.ts";
 import type { TurnRun } from "./turn_run.ts";
 import { TRUSTWORTHY_SINCE } from "./turn_watch.ts";

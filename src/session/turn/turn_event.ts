@@ -2,7 +2,7 @@
  * What happens during a turn, as it happens.
  * @module
  */
-import type { ApprovalAudit, ApprovalRequest } from "../../approvals/request/types.ts";
+import type { ApprovalAudit, ApprovalRequest } from "../../approvals/mod.ts";
 import type { JsonValue } from "../../json.ts";
 import type { FileChange, PlanStep, ThreadItem, TokenUsage, TurnStatus } from "./turn_result.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { DeltaRun } from "../../rpc/delta_run.ts";
+import type { DeltaRun } from "../../rpc/mod.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
 import { fileChanges, TurnItems } from "./turn_items.ts";

@@ -2,7 +2,7 @@
  * What a turn produced.
  * @module
  */
-import type { HookReport } from "../../plugin/types.ts";
+import type { HookReport } from "../../plugin/mod.ts";
 import type { ThreadItem } from "../../protocol/mod.ts";
 
 export type { ThreadItem } from "../../protocol/mod.ts";

@@ -9,10 +9,8 @@ import {
   RequestTimeoutError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { OversizeMessage } from "../../rpc/connection.ts";
-import type { DeltaRun } from "../../rpc/delta_run.ts";
-import type { RpcNotification } from "../../rpc/envelope.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import { stopTurn } from "./stop_turn.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import type { RuntimeCore } from "../../runtime/core.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import { compareVersions } from "../../version.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 

@@ -2,8 +2,8 @@
  * Conversations with the real codex, recorded once and played back without it.
  * @module
  */
-import type { ClientConfig, CustomTransportConfig } from "../../runtime/config.ts";
-import type { TransportFactory } from "../../transport/transport.ts";
+import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
+import type { TransportFactory } from "../../transport/mod.ts";
 import { type CassetteMessage, formatCassette, parseCassette } from "./cassette_format.ts";
 import { CassetteRecorder, type CassetteRecordOptions } from "./cassette_recorder.ts";
 import { CassetteReplay, type CassetteReplayOptions } from "./cassette_replay.ts";

@@ -3,12 +3,19 @@
  * @module
  */
 import { isJsonObject, type JsonValue } from "../../json.ts";
-import { LineFramer } from "../../rpc/framing.ts";
-import type { ClientConfig, CustomTransportConfig } from "../../runtime/config.ts";
-import { transportFactory } from "../../runtime/launch.ts";
+import { LineFramer } from "../../rpc/mod.ts";
+import {
+  type ClientConfig,
+  type CustomTransportConfig,
+  transportFactory,
+} from "../../runtime/mod.ts";
 import { Redactor } from "../../redact.ts";
-import { splitMessages } from "../../transport/messages.ts";
-import type { Transport, TransportFactory, TransportSink } from "../../transport/transport.ts";
+import {
+  splitMessages,
+  type Transport,
+  type TransportFactory,
+  type TransportSink,
+} from "../../transport/mod.ts";
 import { type CassetteMessage, formatCassette, normalize } from "./cassette_format.ts";
 
 /** Options of {@linkcode Cassette.record}. */

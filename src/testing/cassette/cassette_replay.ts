@@ -3,9 +3,8 @@
  * @module
  */
 import { isJsonObject } from "../../json.ts";
-import type { ClientConfig, CustomTransportConfig } from "../../runtime/config.ts";
-import { type MemoryEnd, memoryPair } from "../../transport/memory.ts";
-import type { Transport } from "../../transport/transport.ts";
+import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
+import { type MemoryEnd, memoryPair, type Transport } from "../../transport/mod.ts";
 import type { CassetteMessage } from "./cassette_format.ts";
 import { type CassetteAnswers, Tape, type TapeOutput } from "./cassette_tape.ts";
 import { CassetteDivergenceError } from "./cassette_divergence_error.ts";

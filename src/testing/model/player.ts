@@ -2,7 +2,7 @@
  * Plays one model turn into an HTTP reply.
  * @module
  */
-import { pause } from "../../async/pause.ts";
+import { pause } from "../../async/mod.ts";
 import type { HttpReply, HttpStream } from "./http_server.ts";
 import * as sse from "./sse.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";

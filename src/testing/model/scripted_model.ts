@@ -4,7 +4,7 @@
  */
 import { CodexError } from "../../errors/mod.ts";
 import type { JsonValue } from "../../json.ts";
-import type { ClientConfig } from "../../runtime/config.ts";
+import type { ClientConfig } from "../../runtime/mod.ts";
 import { createHomes, type Homes } from "./homes.ts";
 import { type HttpReply, type HttpRequest, type HttpServer, serveLoopback } from "./http_server.ts";
 import { play } from "./player.ts";

@@ -2,7 +2,7 @@
  * Which answers a tenant may give: for its own session, now, and nothing that outlives the session.
  * @module
  */
-import type { ApprovalDecision, ApprovalRequest } from "../../approvals/request/types.ts";
+import type { ApprovalDecision, ApprovalRequest } from "../../approvals/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { badRequest } from "./refusals.ts";
 

@@ -2,12 +2,10 @@
  * One session that is in use: its thread, its turn, its events.
  * @module
  */
-import type { ApprovalDecision } from "../../approvals/request/types.ts";
+import type { ApprovalDecision } from "../../approvals/mod.ts";
 import { RpcError, SessionClosedError } from "../../errors/mod.ts";
-import type { SessionConfig } from "../../session/profile.ts";
+import type { SessionConfig, TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
-import type { TurnSnapshot } from "../../session/client/threads.ts";
-import type { TurnEvent } from "../../session/turn/turn_event.ts";
 import { badRequest, conflict, notFound } from "../http/refusals.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
 import type { WebClient, WebThread, WebTurnStream } from "../client.ts";

@@ -3,10 +3,12 @@
  * @module
  */
 import type { JsonObject } from "../../json.ts";
-import { TurnItems } from "../../session/turn/turn_items.ts";
-import type { TurnSnapshot } from "../../session/client/threads.ts";
-import type { TurnEvent } from "../../session/turn/turn_event.ts";
-import type { TokenUsage } from "../../session/turn/turn_result.ts";
+import {
+  type TokenUsage,
+  type TurnEvent,
+  TurnItems,
+  type TurnSnapshot,
+} from "../../session/mod.ts";
 import type { WebTurn } from "../types.ts";
 
 /** Turns kept at most. */

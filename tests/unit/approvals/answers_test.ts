@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
+import type { ApprovalDecision, ApprovalRequest } from "../../../src/approvals/mod.ts";
 import {
-  type ApprovalDecision,
-  type ApprovalRequest,
   checkServerRequestResult,
-  failClosedAnswer,
   SERVER_REQUEST_METHODS,
-  wireAnswer,
-} from "../../../src/approvals/mod.ts";
+} from "../../../src/approvals/answers/answer_shapes.ts";
+import { failClosedAnswer, wireAnswer } from "../../../src/approvals/answers/answers.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import { validateServerRequestResult } from "../../../src/protocol/validator.ts";
 import { test } from "../../_harness.ts";

@@ -3,8 +3,8 @@ import {
   type ApprovalRequest,
   type ApprovalRule,
   checkApprovals,
-  decide,
 } from "../../../src/approvals/mod.ts";
+import { decide } from "../../../src/approvals/rules/decide.ts";
 import { PolicyError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import {

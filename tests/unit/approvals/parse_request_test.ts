@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import {
-  type ApprovalRequest,
-  parseRequest,
-  SERVER_REQUEST_METHODS,
-  unifiedDiff,
-} from "../../../src/approvals/mod.ts";
+import { type ApprovalRequest, parseRequest } from "../../../src/approvals/mod.ts";
+import { SERVER_REQUEST_METHODS } from "../../../src/approvals/answers/answer_shapes.ts";
+import { unifiedDiff } from "../../../src/approvals/request/proposed_changes.ts";
 import { test } from "../../_harness.ts";
 import { commandOf, ELICITATION, MCP_APPROVAL, PATCH, requestOf } from "./_requests.ts";
 

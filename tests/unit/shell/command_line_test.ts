@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseCommandLine } from "../../../src/approvals/mod.ts";
+import { parseCommandLine } from "../../../src/shell/command_line.ts";
 import { test } from "../../_harness.ts";
 
 const simple: [string, string[][]][] = [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
-import { drain, within } from "../../../src/transport/drain.ts";
+import { drain, within } from "../../../src/platform/drain.ts";
 import { splitMessages } from "../../../src/transport/messages.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";

@@ -1,0 +1,35 @@
+/**
+ * What other rooms may use of `platform`.
+ *
+ * @module
+ */
+export { within } from "./drain.ts";
+export { endWithScript } from "./exit_hook.ts";
+export { type PathRules, pathRules } from "./paths.ts";
+export { type ChildProcess, type ProcessSpec, spawnProcess } from "./process.ts";
+export { descendants, killEntries, processEntry } from "./process_tree.ts";
+export {
+  archName,
+  builtin,
+  canConnect,
+  canRead,
+  canReadEnv,
+  canRun,
+  canSpawn,
+  currentDirectory,
+  isGranted,
+  nodeProcess,
+  type PathKind,
+  pathKind,
+  platformName,
+  readEnv,
+  readLink,
+  readTextFile,
+  realPath,
+  removeFile,
+  type RuntimeName,
+  runtimeName,
+  scriptPath,
+  signalProcess,
+  writeTextFile,
+} from "./runtime.ts";

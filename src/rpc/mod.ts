@@ -1,0 +1,18 @@
+/**
+ * What other rooms may use of `rpc`.
+ *
+ * @module
+ */
+export { decode } from "./codec.ts";
+export { Connection, type ConnectionHandler, type OversizeMessage } from "./connection.ts";
+export type { DeltaHead } from "./delta_reader.ts";
+export type { DeltaRun } from "./delta_run.ts";
+export type {
+  OutboundMessage,
+  RpcMessage,
+  RpcNotification,
+  RpcRequest,
+  RpcResponse,
+} from "./envelope.ts";
+export { LineFramer } from "./framing.ts";
+export type { CallOptions } from "./pending_calls.ts";

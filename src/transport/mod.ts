@@ -1,0 +1,17 @@
+/**
+ * What other rooms may use of `transport`.
+ *
+ * @module
+ */
+export { type MemoryEnd, memoryPair } from "./memory.ts";
+export { splitMessages } from "./messages.ts";
+export { openStdio } from "./stdio.ts";
+export type {
+  Transport,
+  TransportClosed,
+  TransportCloseReport,
+  TransportFactory,
+  TransportSink,
+} from "./transport.ts";
+export { webSocketTransport } from "./websocket.ts";
+export type { TransportCloseOptions } from "./transport.ts";
