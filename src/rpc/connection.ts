@@ -155,7 +155,11 @@ export class Connection {
   /** Sends news; settles when the transport has taken it. */
   notify(method: string, params?: JsonValue): Promise<void> {
     if (this.#closedWith !== null) return Promise.reject(this.#closedWith);
-    this.#send("notification", { method, params });
+    try {
+      this.#send("notification", { method, params });
+    } catch (error) {
+      return Promise.reject(error);
+    }
     return this.#writer.drained();
   }
 

@@ -4,7 +4,7 @@
  */
 import type { OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
-import { followPointer, memberPath } from "./json_path.ts";
+import { followPointer, memberPath } from "../../check/mod.ts";
 
 /** Nested references beyond this are a loop in the schema. */
 const MAX_DEPTH = 200;

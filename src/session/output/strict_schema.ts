@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
 import type { OutputIssue } from "../../errors/mod.ts";
-import { followPointer, memberPath } from "./json_path.ts";
+import { followPointer, memberPath } from "../../check/mod.ts";
 
 /** A schema as the provider takes it, or what stands in the way. */
 export interface StrictSchema {

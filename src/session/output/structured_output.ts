@@ -4,7 +4,7 @@
  */
 import { type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
-import { jsonPath } from "./json_path.ts";
+import { jsonPath } from "../../check/mod.ts";
 import { validateAgainstSchema } from "./schema_validator.ts";
 import { strictSchema } from "./strict_schema.ts";
 import type { StandardIssue, StandardSchemaV1 } from "./standard_schema.ts";

@@ -107,15 +107,93 @@ test("messages are written without a jsonrpc member; missing params are left out
   }
 });
 
-test("what JSON can't carry is refused before it is sent", () => {
-  const cycle: Record<string, unknown> = {};
-  cycle["self"] = cycle;
-  for (const value of [cycle, { a: 1n }]) {
-    const params = value as unknown as JsonValue;
-    assert.throws(() => encode({ id: 1, method: "m", params }), RpcValidationError);
-    assert.throws(() => encode({ id: 1, result: params }), /an answer/);
+test("what the server could not read is refused before it is sent, with its place", () => {
+  const cycle: Record<string, unknown> = { list: [] };
+  (cycle["list"] as unknown[]).push({ cycle });
+  const bush: Record<string, unknown> = {};
+  bush["left"] = bush["right"] = bush;
+  const hostile = {
+    get secret() {
+      throw new Error("secret");
+    },
+  };
+  const table: [unknown, string, RegExp][] = [
+    [NaN, "$", /NaN/],
+    [{ a: [0, -Infinity] }, "$.a[1]", /-Infinity/],
+    [{ a: 1n }, "$.a", /BigInt/],
+    [{ "a b": Symbol("s") }, '$["a b"]', /symbol/],
+    [{ a: () => 1 }, "$.a", /function/],
+    [{ a: [1, undefined] }, "$.a[1]", /undefined/],
+    [new Array(2 ** 31), "$[0]", /undefined/],
+    [{ a: new Map([["secret", 1]]) }, "$.a", /a Map/],
+    [{ a: new Uint8Array(3) }, "$.a", /Uint8Array/],
+    [{ a: new Error("secret") }, "$.a", /an Error/],
+    [{ a: { toJSON: () => NaN } }, "$.a", /NaN/],
+    [{ a: { toJSON: () => ({ b: 1n }) } }, "$.a.b", /BigInt/],
+    [cycle, "$.list[0].cycle", /contains itself/],
+    [bush, "$.right", /contains itself/],
+    [hostile, "$", /can't be read/],
+    [nested(127), "$", /more than 127 levels/],
+  ];
+  for (const [value, path, found] of table) {
+    const params = value as JsonValue;
+    const expected = (method: string, subject: string) => (error: unknown) => {
+      assert.ok(error instanceof RpcValidationError, String(error));
+      assert.equal(error.method, method);
+      assert.equal(error.subject, subject);
+      assert.ok(error.path.startsWith(path), `${error.path} is not ${path}`);
+      assert.match(error.message, found);
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    };
+    assert.throws(() => encode({ id: 1, method: "m", params }), expected("m", "params"));
+    assert.throws(() => encode({ id: 1, result: params }), expected("an answer", "result"));
   }
 });
+
+test("what JSON can say is sent as JSON says it", () => {
+  class Point {
+    x = 1;
+  }
+  for (
+    const value of [
+      new Date(0),
+      Object.create(null),
+      new Point(),
+      { at: new Date(0), left: undefined },
+      [null, true, "", -0, 1e308],
+      nested(126),
+    ]
+  ) {
+    const params = value as JsonValue;
+    assert.equal(encode({ method: "m", params }), JSON.stringify({ method: "m", params }));
+  }
+});
+
+test("half an emoji is replaced, and nothing else is changed", () => {
+  for (
+    const [text, sent] of [
+      ["cut \ud83c", "cut \ufffd"],
+      ["\udf89 cut", "\ufffd cut"],
+      ["\udf89\ud83c", "\ufffd\ufffd"],
+      ["whole \ud83c\udf89", "whole \ud83c\udf89"],
+      ["a backslash \\ud83c, two \\\\ud83c", "a backslash \\ud83c, two \\\\ud83c"],
+      ["mixed \\\ud83c \n \u0000 \u001f \u2028 é", "mixed \\\ufffd \n \u0000 \u001f \u2028 é"],
+    ] as const
+  ) {
+    const params = { [text]: [text] };
+    const line = encode({ method: "m", params });
+    assert.deepEqual(JSON.parse(line).params, { [sent]: [sent] });
+    assert.ok(line.isWellFormed() && !/(?<!\\)(?:\\\\)*\\ud[89ab]/.test(line));
+  }
+});
+
+/** So many levels below the message itself. */
+function nested(levels: number): JsonValue {
+  let value: JsonValue = 1;
+  for (let level = 0; level < levels; level++) value = level % 2 === 0 ? [value] : { a: value };
+  return value;
+}
 
 test("describeOversize() finds the call or the thread of a skipped message", () => {
   const table: [string, string, unknown][] = [
