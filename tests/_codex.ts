@@ -26,6 +26,9 @@ export const ROOT: string = dirname(dirname(fileURLToPath(import.meta.url)));
 const exe = process.platform === "win32" ? ".exe" : "";
 const installed = new Map<string, Promise<string>>();
 
+/** Folders that npm is filling now, by package: what a tool shows while people wait. */
+export const installing: Map<string, string> = new Map();
+
 /** Path of the native codex, without npm's launcher in front of it. */
 export async function codexPath(version: CodexVersion = CODEX_VERSIONS[0]): Promise<string> {
   const vendor = join(
@@ -79,6 +82,7 @@ async function installOnce(target: string, name: string, version: string): Promi
   // Installed beside the target and renamed into place: whoever comes first wins, nobody sees half a package.
   const draft = `${target}.${process.pid}-${Date.now()}`;
   await mkdir(draft, { recursive: true });
+  installing.set(`${name}@${version}`, draft);
   try {
     // Bun links its binary in an install script, which npm is going to run for listed packages only.
     const manifest = { private: true, allowScripts: { bun: true } };
@@ -88,6 +92,7 @@ async function installOnce(target: string, name: string, version: string): Promi
       if (!await exists(join(target, "node_modules", name, "package.json"))) throw error;
     });
   } finally {
+    installing.delete(`${name}@${version}`);
     await rm(draft, { recursive: true, force: true });
   }
   return target;

@@ -11,7 +11,7 @@ export interface Outcome {
 export async function run(
   program: string,
   args: string[],
-  options: { quiet?: boolean; env?: Record<string, string> } = {},
+  options: { quiet?: boolean; env?: Record<string, string>; prefix?: string } = {},
 ): Promise<Outcome> {
   const child = new Deno.Command(program, {
     args,
@@ -24,9 +24,24 @@ export async function run(
   let output = "";
   const follow = async (stream: ReadableStream<Uint8Array>, to: typeof Deno.stdout) => {
     const decoder = new TextDecoder();
+    let line = "";
     for await (const chunk of stream) {
-      output += decoder.decode(chunk, { stream: true });
-      if (options.quiet !== true) to.writeSync(chunk);
+      const text = decoder.decode(chunk, { stream: true });
+      output += text;
+      if (options.quiet === true) continue;
+      if (options.prefix === undefined) {
+        to.writeSync(chunk);
+        continue;
+      }
+      // Programs side by side: whole lines, each with the name of its own.
+      line += text;
+      const end = line.lastIndexOf("\n") + 1;
+      const whole = line.slice(0, end).replaceAll(/^/gm, `${options.prefix} `).slice(
+        0,
+        -options.prefix.length - 1,
+      );
+      if (end > 0) to.writeSync(new TextEncoder().encode(whole));
+      line = line.slice(end);
     }
   };
   await Promise.all([follow(child.stdout, Deno.stdout), follow(child.stderr, Deno.stderr)]);
