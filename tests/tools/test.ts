@@ -3,6 +3,7 @@
  *
  *     deno task test                    everything, side by side in two lanes
  *     deno task test tests/unit         a part
+ *     deno task test --on bun           on one runtime: deno, bun or node
  *     deno task test --repeat 10        ten times; a table of what did not always pass
  *
  * Installs Bun, Node and the codex versions from npm first. Prints `N passed, N failed` last.
@@ -42,7 +43,7 @@ interface Totals {
   broken: string[];
 }
 
-const { asked, repeat } = parse(Deno.args);
+const { asked, repeat, runtime } = parse(Deno.args);
 const started = performance.now();
 const bun = await installPrograms();
 
@@ -106,13 +107,16 @@ function lanes(): Lane[] {
       run: () => run(deno, ["run", "-A", `${NODE}/main.ts`], { prefix: "node" }),
     }]
     : [];
-  return [
+  const all = [
     [
       ...on("deno", QUICK, denoTest(["--parallel"])),
       ...on("deno", [...SLOW, ...DENO_ONLY], denoTest([])),
     ],
     [...on("bun", [...QUICK, ...SLOW], bunTest), ...node],
   ];
+  return all.map((lane) =>
+    lane.filter(({ name }) => runtime === undefined || name.startsWith(`${runtime}:`))
+  );
 }
 
 /** Installs what is missing and shows how far it is; returns the path of Bun. */
@@ -200,12 +204,18 @@ function count(output: string): { passed: number; failed: number } {
   };
 }
 
-function parse(args: string[]): { asked: string[]; repeat: number } {
-  const at = args.indexOf("--repeat");
-  const repeat = at < 0 ? 1 : Number(args[at + 1]);
-  if (!Number.isInteger(repeat) || repeat < 1) {
-    console.error("usage: deno task test [--repeat N] [path …]");
+function parse(args: string[]): { asked: string[]; repeat: number; runtime?: string } {
+  const asked = [...args];
+  const option = (name: string): string | undefined => {
+    const at = asked.indexOf(name);
+    return at < 0 ? undefined : asked.splice(at, 2)[1] ?? "";
+  };
+  const repeat = Number(option("--repeat") ?? 1);
+  const runtime = option("--on");
+  const known = runtime === undefined || ["deno", "bun", "node"].includes(runtime);
+  if (!known || !Number.isInteger(repeat) || repeat < 1) {
+    console.error("usage: deno task test [--on deno|bun|node] [--repeat N] [path …]");
     Deno.exit(2);
   }
-  return { asked: args.filter((_, index) => at < 0 || index < at || index > at + 1), repeat };
+  return { asked, repeat, ...(runtime === undefined ? {} : { runtime }) };
 }
