@@ -67,3 +67,8 @@ export interface MentionAttachment {
   /** What it stands for. */
   path: string;
 }
+
+/** An attachment's object form; a plain string is a path. */
+export function asAttachment(attachment: string | Attachment): Attachment {
+  return typeof attachment === "string" ? { type: "path", path: attachment } : attachment;
+}

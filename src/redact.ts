@@ -7,7 +7,6 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
-import type { EventDirection } from "./runtime/mod.ts";
 
 /** What stands in the place of a secret. */
 export const REDACTED: string = "[redacted]";
@@ -28,7 +27,7 @@ export class Redactor {
   readonly #secretQuestions: Map<number | string, ReadonlySet<string>> = new Map();
 
   /** A message without secrets; the very message that was given when it holds none. */
-  message(direction: EventDirection, message: JsonValue): JsonValue {
+  message(direction: "inbound" | "outbound" | "local", message: JsonValue): JsonValue {
     const clean = redact(message);
     if (!isJsonObject(clean)) return clean;
     const id = clean["id"];

@@ -13,13 +13,12 @@ export type {
 } from "./broker/gate.ts";
 export { sessionApprovals } from "./broker/session_approvals.ts";
 export { parseRequest } from "./request/parse_request.ts";
+export { toolFacts, toolPlace } from "./request/tool_facts.ts";
 export type {
   ApprovalAudit,
   ApprovalDecision,
   ApprovalHandler,
   ApprovalRequest,
-  ApprovalRules,
-  CommandLine,
   PendingApproval,
 } from "./request/types.ts";
 export { checkApprovals } from "./rules/check_rules.ts";
@@ -53,4 +52,9 @@ export type {
   UserInputQuestion,
   UserInputRequest,
 } from "./request/types.ts";
-export type { ApprovalKind, ApprovalRule, CommandMatcher } from "./rules/rule_types.ts";
+export type {
+  ApprovalKind,
+  ApprovalRule,
+  ApprovalRules,
+  CommandMatcher,
+} from "./rules/rule_types.ts";

@@ -2,7 +2,8 @@
  * One thread per artifact: resumed when it is known, started when not, let go when unused.
  * @module
  */
-import { ConnectionClosedError, RpcError, SessionClosedError } from "../errors/mod.ts";
+import { ConnectionClosedError, SessionClosedError } from "../errors/mod.ts";
+import { isRefusal } from "../protocol/mod.ts";
 import type { SessionConfig } from "../session/mod.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
 import type { ArtifactStore } from "./store/store.ts";
@@ -163,15 +164,11 @@ export class ArtifactThreads {
     try {
       return await this.#client.resumeSession(threadId, this.#config);
     } catch (error) {
-      if (error instanceof RpcError && isGone(error)) return null;
+      // It was never used, was deleted or archived: the document goes on without it.
+      if (isRefusal(error, "threadGone")) return null;
       throw error;
     }
   }
-}
-
-/** A thread that was never used, was deleted or archived can't be resumed; the document goes on without it. */
-function isGone(error: RpcError): boolean {
-  return /no rollout found|not found|is archived|invalid thread id/i.test(error.rpcMessage);
 }
 
 /** Empties the slot; its next user takes the thread up again. */

@@ -21,7 +21,7 @@ export const systemClock: AutomationClock = {
  * The longest single timer. Timers overflow at 2^31 ms and stand still while a machine sleeps; looking at the clock
  * each minute makes both harmless.
  */
-export const LONGEST_TIMER_MS = 60_000;
+const LONGEST_TIMER_MS = 60_000;
 
 /** Waits until the time has come, `true`, or the signal aborts, `false`. */
 export async function sleepUntil(

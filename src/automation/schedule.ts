@@ -15,7 +15,7 @@ export type AutomationStep =
   | { type: "fail"; error: unknown };
 
 /** The spec's mistake, or `null` when it has none. */
-export function specProblem(spec: AutomationSpec): PolicyError | null {
+function specProblem(spec: AutomationSpec): PolicyError | null {
   const { every, maxRuns, startAt, stopAt } = spec;
   if (typeof every !== "number" || !Number.isFinite(every) || every < 1) {
     return badSpec(`every must be a number of milliseconds, at least 1; received ${shown(every)}`);

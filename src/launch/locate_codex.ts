@@ -51,7 +51,7 @@ export interface LocatedCodex {
 }
 
 /** How to get codex, for error messages. */
-export const INSTALL_COMMAND: string = "npm install -g @openai/codex";
+const INSTALL_COMMAND: string = "npm install -g @openai/codex";
 
 const TRIPLES: Record<string, string> = {
   "linux-x64": "x86_64-unknown-linux-musl",
@@ -282,7 +282,7 @@ class Search {
 }
 
 /** The probe of this script's own world. */
-export function scriptProbe(): LocateProbe {
+function scriptProbe(): LocateProbe {
   const platform = platformName();
   const script = scriptPath();
   const starts = [currentDirectory(), script === null ? null : pathRules(platform).dirname(script)];

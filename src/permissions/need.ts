@@ -43,7 +43,7 @@ export const EVERYTHING: readonly PermissionNeed[] = [
 ];
 
 /** Whether the probe grants a need. */
-export function isGranted(need: PermissionNeed, probe: PermissionProbe): boolean {
+function isGranted(need: PermissionNeed, probe: PermissionProbe): boolean {
   switch (need.kind) {
     case "read":
       return probe.read(need.path);

@@ -11,7 +11,7 @@ export function isAbsolutePath(path: string): boolean {
 }
 
 /** Whether a path is spelled the way Windows does. */
-export function isWindowsPath(path: string): boolean {
+function isWindowsPath(path: string): boolean {
   return path.startsWith("\\\\") || DRIVE.test(path);
 }
 

@@ -11,7 +11,7 @@ import type {
   KillOptions,
   ProcessSpec,
   ReleaseOptions,
-} from "./process.ts";
+} from "./process_types.ts";
 
 /** Starts a process on Deno. */
 // deno-lint-ignore require-await -- what is thrown here must reject, as on the other runtimes

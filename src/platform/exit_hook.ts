@@ -8,7 +8,7 @@
  * @module
  */
 import { blockFor, nodeProcess, readTextFile, runtimeName } from "./runtime.ts";
-import type { ChildProcess } from "./process.ts";
+import type { ChildProcess } from "./process_types.ts";
 
 const living = new Set<ChildProcess>();
 let removeHook: (() => void) | undefined;

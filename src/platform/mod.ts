@@ -6,7 +6,8 @@
 export { within } from "./drain.ts";
 export { endWithScript } from "./exit_hook.ts";
 export { type PathRules, pathRules } from "./paths.ts";
-export { type ChildProcess, type ProcessSpec, spawnProcess } from "./process.ts";
+export { spawnProcess } from "./process.ts";
+export type { ChildProcess, ProcessSpec } from "./process_types.ts";
 export { descendants, killEntries, processEntry } from "./process_tree.ts";
 export {
   archName,

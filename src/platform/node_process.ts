@@ -12,7 +12,7 @@ import type {
   KillOptions,
   ProcessSpec,
   ReleaseOptions,
-} from "./process.ts";
+} from "./process_types.ts";
 
 interface Emitter {
   on(event: string, listener: (...args: never[]) => void): void;

@@ -313,7 +313,7 @@ export class HookRun {
 }
 
 /** How a tool went, by what the server says of it. */
-export function toolStatus(facts: HookToolFacts): "ok" | "error" {
+function toolStatus(facts: HookToolFacts): "ok" | "error" {
   if (facts.toolStatus === "failed" || facts.toolStatus === "declined") return "error";
   return facts.exitCode === undefined || facts.exitCode === 0 ? "ok" : "error";
 }

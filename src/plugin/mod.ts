@@ -5,5 +5,4 @@
  */
 export { HookRun, type HookToolInput, type PatchedInput } from "./hook_run.ts";
 export { hasToolHooks, mergeHooks } from "./merge.ts";
-export { toolFacts, toolPlace } from "./tool_facts.ts";
 export type { HookReport, Hooks } from "./types.ts";

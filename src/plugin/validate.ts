@@ -3,7 +3,7 @@ import { PolicyError } from "../errors/mod.ts";
 import type { HookPhase, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
 
 /** The phases of pre-hooks. */
-export const PRE_PHASES: readonly PreHookPhase[] = [
+const PRE_PHASES: readonly PreHookPhase[] = [
   "preRun",
   "preSessionStart",
   "preTurn",
@@ -11,7 +11,7 @@ export const PRE_PHASES: readonly PreHookPhase[] = [
 ];
 
 /** The phases of post-hooks. */
-export const POST_PHASES: readonly PostHookPhase[] = [
+const POST_PHASES: readonly PostHookPhase[] = [
   "postRun",
   "postSessionStart",
   "postTurn",

@@ -2,29 +2,37 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
-import type { BrokerOptions, ThreadGate } from "../approvals/mod.ts";
+import { type BrokerOptions, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
 import { guardAcceptance, hostProbe, realPathOf } from "../permissions/mod.ts";
-import { hasToolHooks, HookRun, mergeHooks, toolFacts } from "../plugin/mod.ts";
-import type { RuntimeCore } from "./core.ts";
+import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
+import type { RuntimeConfig } from "./config.ts";
+import type { StateProjection } from "./state/state.ts";
 
 /** The broker's view of its connection. */
-export function brokerHost(core: RuntimeCore): Required<Pick<BrokerOptions, "gateFor" | "guard">> {
+export function brokerHost(
+  config: RuntimeConfig,
+  projection: () => StateProjection,
+): Required<Pick<BrokerOptions, "gateFor" | "guard">> {
   return {
-    gateFor: (threadId) => threadId === null ? undefined : clientGate(core, threadId),
+    gateFor: (threadId) => threadId === null ? undefined : clientGate(config, projection, threadId),
     guard: (grant) => {
       // A remote server works on another machine: this script's permissions say nothing about it.
-      if (core.config.transport?.type === "websocket") return null;
+      if (config.transport?.type === "websocket") return null;
       return guardAcceptance(grant, hostProbe(), realPathOf)?.message ?? null;
     },
   };
 }
 
 /** For a thread without a session: the connection's own hooks, and what it has seen of the thread. */
-function clientGate(core: RuntimeCore, threadId: string): ThreadGate {
+function clientGate(
+  config: RuntimeConfig,
+  projection: () => StateProjection,
+  threadId: string,
+): ThreadGate {
   // A throw refuses: hooks that can't work together must not be left out.
-  const hooks = mergeHooks(core.config.hooks);
-  const item = (id: string) => seenItem(core, threadId, id);
+  const hooks = mergeHooks(config.hooks);
+  const item = (id: string) => seenItem(projection(), threadId, id);
   if (!hasToolHooks(hooks)) return { item };
   return {
     item,
@@ -36,8 +44,12 @@ function clientGate(core: RuntimeCore, threadId: string): ThreadGate {
 }
 
 /** An item as the server last described it; one whose texts were cut is not known. */
-function seenItem(core: RuntimeCore, threadId: string, itemId: string): JsonObject | undefined {
-  for (const turn of core.projection().snapshot().threads[threadId]?.turns ?? []) {
+function seenItem(
+  projection: StateProjection,
+  threadId: string,
+  itemId: string,
+): JsonObject | undefined {
+  for (const turn of projection.snapshot().threads[threadId]?.turns ?? []) {
     const found = turn.items.find(({ id }) => id === itemId);
     if (found !== undefined && !found.truncated) return { ...found } as JsonObject;
   }

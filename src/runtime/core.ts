@@ -117,7 +117,7 @@ export class RuntimeCore implements ConnectionHandler {
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
       onAudit: (audit) => this.#audit(audit),
       serverVersion: () => this.#server?.version ?? null,
-      ...brokerHost(this),
+      ...brokerHost(config, () => this.projection()),
     });
     const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
     this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));

@@ -43,7 +43,7 @@ const LEGACY_DUPLICATES = [
 ].join(" ").split(" ").map((name) => `codex/event/${name}`);
 
 /** Who this library says it is when the caller does not say. */
-export const DEFAULT_CLIENT_INFO: ClientInfo = {
+const DEFAULT_CLIENT_INFO: ClientInfo = {
   name: "codex-runtime",
   title: "codex-runtime for TypeScript",
   version: LIBRARY_VERSION,

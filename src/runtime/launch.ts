@@ -28,6 +28,6 @@ export function transportFactory(config: RuntimeConfig): TransportFactory {
 }
 
 /** Settings for codex's command line; what the caller set wins. */
-export function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
+function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
   return withShellEnvironment(config.configOverrides ?? {}, config.env?.commands);
 }

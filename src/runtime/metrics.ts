@@ -157,7 +157,7 @@ export class MetricsCounter {
 const WINDOW = 10;
 
 /** A count in total and for each of the last seconds. */
-export class RateWindow {
+class RateWindow {
   /** Everything counted. */
   total = 0;
   readonly #counts: number[] = new Array(WINDOW).fill(0);

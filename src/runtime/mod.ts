@@ -9,5 +9,4 @@ export { coreOf } from "./core_of.ts";
 export { guardCall } from "./guard_call.ts";
 export type { ServerInfo } from "./handshake.ts";
 export { transportFactory } from "./launch.ts";
-export type { EventDirection } from "./log/event_envelope.ts";
 export { type RequestOptions, Runtime } from "./runtime.ts";

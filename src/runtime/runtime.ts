@@ -12,7 +12,7 @@ import type { ServerInfo } from "./handshake.ts";
 import { transportFactory } from "./launch.ts";
 import { guardCall } from "./guard_call.ts";
 import type { RuntimeMetrics } from "./metrics.ts";
-import type { RuntimeState } from "./state/state.ts";
+import type { RuntimeState } from "./state/state_types.ts";
 
 /** Options of {@linkcode Runtime.request}. */
 export interface RequestOptions {

@@ -7,7 +7,6 @@ export { Session } from "./session.ts";
 export { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 export type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./prompt/dynamic_tool.ts";
 export type * from "./profile.ts";
-export type * from "../prompt.ts";
 export type * from "./output/standard_schema.ts";
 export type * from "./turn/turn_event.ts";
 export type * from "./turn/turn_result.ts";

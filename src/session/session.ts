@@ -2,10 +2,11 @@
  * A conversation with the agent.
  * @module
  */
-import { type ConnectionClosedError, RpcError, SessionClosedError } from "../errors/mod.ts";
+import { type ConnectionClosedError, SessionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { type EffectivePolicy, hostProbe, unrestrictedProbe } from "../permissions/mod.ts";
 import { hasToolHooks, type HookReport, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
+import { isRefusal } from "../protocol/mod.ts";
 import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 import { Readiness } from "../async/mod.ts";
 import type { SessionParts } from "./session_parts.ts";
@@ -222,7 +223,7 @@ export class Session implements AsyncDisposable {
     }
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();
-    this.#parts.onClosed(this);
+    this.#parts.onClosed();
   }
 
   async #archive(): Promise<void> {
@@ -231,8 +232,7 @@ export class Session implements AsyncDisposable {
       await core.call("thread/archive", { threadId: this.#threadId });
     } catch (error) {
       // A thread without a turn has nothing to archive on old servers.
-      const unused = this.#turns === 0 && error instanceof RpcError &&
-        /no rollout found/.test(error.rpcMessage);
+      const unused = this.#turns === 0 && isRefusal(error, "noRollout");
       if (!unused && core.state !== "closed") throw error;
     }
   }

@@ -3,7 +3,6 @@ import type { EffectivePolicy } from "../permissions/mod.ts";
 import type { HookRun, Hooks } from "../plugin/mod.ts";
 import type { RuntimeCore } from "../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "./profile.ts";
-import type { Session } from "./session.ts";
 import type { DecidedPolicy } from "./policy/session_policy.ts";
 import type { UsageLedger } from "./turn/usage_ledger.ts";
 
@@ -34,5 +33,5 @@ export interface SessionParts {
   /** Counts tokens for the client. */
   ledger: UsageLedger;
   /** Called once, when the session no longer needs its client. */
-  onClosed: (session: Session) => void;
+  onClosed: () => void;
 }

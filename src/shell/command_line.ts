@@ -5,8 +5,6 @@
 import type { CommandLine } from "./command_line_types.ts";
 import { lexShell, type ShellWord } from "./lexer.ts";
 
-export type { CommandLine } from "./command_line_types.ts";
-
 /** Everything the rules look at; wider than {@linkcode CommandLine}. */
 export interface CommandAnalysis {
   /** The words as sent, or `null`. */

@@ -1,7 +1,7 @@
 /** The end of a byte stream as text. @module */
 
 /** How much of stderr is kept for error messages, in characters. */
-export const STDERR_TAIL_CHARS: number = 16 * 1024;
+const STDERR_TAIL_CHARS: number = 16 * 1024;
 
 /** Keeps the last 16 KiB of what is pushed, decoded as UTF-8 across chunk borders. */
 export class StderrTail {

@@ -33,7 +33,7 @@ export interface StdioOptions {
 }
 
 /** How long each step of the close ladder waits by default, in milliseconds. */
-export const DEFAULT_GRACE_MS: number = 1000;
+const DEFAULT_GRACE_MS: number = 1000;
 
 /** Starts a process and talks to it over its pipes. Rejects like `spawnProcess`, or with `signal.reason`. */
 export async function openStdio(options: StdioOptions): Promise<StdioTransport> {

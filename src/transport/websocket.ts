@@ -15,7 +15,7 @@ import type {
 } from "./transport.ts";
 
 /** The largest message the server accepts in a frame; a larger one makes it drop the connection. */
-export const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
+const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
 
 /** Options of {@linkcode webSocketTransport}. */
 export interface WebSocketOptions {
@@ -213,7 +213,7 @@ const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const POLL_MS = 5;
 
 /** A {@linkcode Transport} over an open WebSocket. */
-export class WebSocketTransport implements Transport {
+class WebSocketTransport implements Transport {
   /** Always `"websocket"`. */
   readonly kind = "websocket" as const;
   /** The process is not ours. */

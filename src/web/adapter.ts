@@ -4,6 +4,7 @@
  */
 import type { ApprovalHandler } from "../approvals/mod.ts";
 import { WebError } from "../errors/mod.ts";
+import { isRefusal } from "../protocol/mod.ts";
 import { isInside, realPathOf, resolvePath } from "../permissions/mod.ts";
 import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../session/mod.ts";
 import type { PromptWithAttachments } from "../prompt.ts";
@@ -11,7 +12,7 @@ import { isSessionId, sessionId as newSessionId } from "./ids.ts";
 import { badRequest, closedError, notFound, tooMany } from "./http/refusals.ts";
 import { checkAnswer, isForPeople } from "./http/check_answer.ts";
 import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./http/check_request.ts";
-import { isGone, LiveSession } from "./live/live_session.ts";
+import { LiveSession } from "./live/live_session.ts";
 import type { WebAdapterOptions } from "./options.ts";
 import {
   MemorySessionStore,
@@ -346,7 +347,7 @@ export class WebAdapter implements AsyncDisposable {
       return this.#adopt(record, null, turns);
     } catch (error) {
       // Its history is lost, and it must still be possible to close it.
-      if (isGone(error)) return this.#adopt(record, null, []);
+      if (isRefusal(error, "threadGone")) return this.#adopt(record, null, []);
       throw error;
     }
   }

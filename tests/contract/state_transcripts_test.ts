@@ -1,10 +1,7 @@
 /** The state projection, fed with everything the real servers were recorded to say. */
 import assert from "node:assert/strict";
-import {
-  type RuntimeState,
-  StateProjection,
-  type TurnState,
-} from "../../src/runtime/state/state.ts";
+import { StateProjection } from "../../src/runtime/state/state.ts";
+import type { RuntimeState, TurnState } from "../../src/runtime/state/state_types.ts";
 import { test } from "../_harness.ts";
 import {
   type Dialect,

@@ -3,6 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
 import { asksForNothing, formProblem } from "./form.ts";
 import { narrowGrant } from "./narrow_permissions.ts";
 import { checkServerRequestResult } from "./answer_shapes.ts";
@@ -46,7 +47,7 @@ export interface InvalidAnswer {
 
 /** What the answer's shape depends on besides the request. */
 export interface AnswerContext {
-  /** The server's version, such as `0.104.0`; decides how old requests are declined. Default: the newest. */
+  /** The server's version, such as `0.104.0`; decides how old requests are declined. Default: the oldest. */
   serverVersion?: string | null;
   /** The time, for `currentTime/read`. Default: now. */
   now?: Date;
@@ -301,14 +302,8 @@ function legacyWord(answer: ReviewAnswer, context: AnswerContext): JsonValue {
     case "cancel":
       return "abort";
     case "decline":
-      return deniesInOneWord(context.serverVersion)
-        ? "denied"
-        : { denied: { rejection: answer.reason ?? "The user declined this." } };
+      return supports(context.serverVersion, "denialWithReason")
+        ? { denied: { rejection: answer.reason ?? "The user declined this." } }
+        : "denied";
   }
-}
-
-/** Known from 0.104 (a word) and 0.169 (an object); between them either is read as a refusal. */
-function deniesInOneWord(version: string | null | undefined): boolean {
-  const [major, minor] = (version ?? "").split(".").map(Number);
-  return major === 0 && minor !== undefined && minor < 169;
 }

@@ -7,9 +7,9 @@ import type {
   ApprovalAudit,
   ApprovalHandler,
   ApprovalRequest,
-  ApprovalRules,
   ProposedChange,
 } from "../request/types.ts";
+import type { ApprovalRules } from "../rules/rule_types.ts";
 
 /** What a hook says about a tool use before anyone else is asked. It can refuse, never grant. */
 export type GateVerdict =

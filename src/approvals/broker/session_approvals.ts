@@ -2,7 +2,8 @@
  * Who answers a session's questions, when both the client and the session name somebody.
  * @module
  */
-import type { ApprovalHandler, ApprovalRules } from "../request/types.ts";
+import type { ApprovalHandler } from "../request/types.ts";
+import type { ApprovalRules } from "../rules/rule_types.ts";
 
 /**
  * The client's rules hold for every session, and a session's rules are added to them: `deny` still wins wherever it stands.

@@ -4,10 +4,6 @@
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { CommandLine } from "../../shell/mod.ts";
-import type { ApprovalRule } from "../rules/rule_types.ts";
-
-export type { CommandLine } from "../../shell/mod.ts";
-export type { ApprovalKind, ApprovalRule, CommandMatcher } from "../rules/rule_types.ts";
 
 /** What every question of the server tells. */
 export interface ApprovalRequestBase {
@@ -363,16 +359,6 @@ export type ApprovalHandler = (
   request: ApprovalRequest,
   context: ApprovalHandlerContext,
 ) => ApprovalDecision | Promise<ApprovalDecision>;
-
-/** Rules that answer without a person, and who is asked otherwise. */
-export interface ApprovalRules {
-  /** The rules. Any matching `deny` wins over any `ask`, which wins over `allow`; their order does not matter. */
-  rules: ApprovalRule[];
-  /** Asked when a rule says `ask`, or none matches. Default: decline. */
-  ask?: ApprovalHandler;
-  /** What happens when no rule matches. Default `"ask"`. */
-  default?: "ask" | "decline";
-}
 
 /** Who decided. */
 export type ApprovalDecider =

@@ -4,7 +4,8 @@
  */
 import { PolicyError } from "../../errors/mod.ts";
 import { isPathPattern } from "./match_path.ts";
-import type { ApprovalHandler, ApprovalRules } from "../request/types.ts";
+import type { ApprovalHandler } from "../request/types.ts";
+import type { ApprovalRules } from "./rule_types.ts";
 
 const RULE_KEYS: ReadonlySet<string> = new Set([
   "name",

@@ -6,7 +6,8 @@ import { type Facts, factsOf, type TouchedPaths } from "../request/facts.ts";
 import { certainlyMeans, mayMean } from "./match_command.ts";
 import { coversHost, coversPath, mayLieBelow, type NormalPath } from "./match_path.ts";
 import { analyzeCommand, type CommandAnalysis } from "../../shell/mod.ts";
-import type { ApprovalRequest, ApprovalRule, ApprovalRules } from "../request/types.ts";
+import type { ApprovalRequest } from "../request/types.ts";
+import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
 
 /** What the rules say about a request. */
 export type RuleDecision =

@@ -9,7 +9,8 @@ import {
   runsItsArguments,
   type ShellWord,
 } from "../../shell/mod.ts";
-import type { ApprovalRequest, CommandMatcher } from "../request/types.ts";
+import type { ApprovalRequest } from "../request/types.ts";
+import type { CommandMatcher } from "./rule_types.ts";
 
 /** Whether the matcher certainly means this simple command. */
 export function certainlyMeans(

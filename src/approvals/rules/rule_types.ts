@@ -2,7 +2,7 @@
  * Rules that answer the server's questions without a person.
  * @module
  */
-import type { ApprovalRequest } from "../request/types.ts";
+import type { ApprovalHandler, ApprovalRequest } from "../request/types.ts";
 
 /** The requests that rules can match. */
 export type ApprovalKind =
@@ -57,4 +57,14 @@ export interface ApprovalRule {
   mcpServer?: string | string[];
   /** For `allow`: only this time, or for the rest of the session. Default `"once"`. */
   scope?: "once" | "session";
+}
+
+/** Rules that answer without a person, and who is asked otherwise. */
+export interface ApprovalRules {
+  /** The rules. Any matching `deny` wins over any `ask`, which wins over `allow`; their order does not matter. */
+  rules: ApprovalRule[];
+  /** Asked when a rule says `ask`, or none matches. Default: decline. */
+  ask?: ApprovalHandler;
+  /** What happens when no rule matches. Default `"ask"`. */
+  default?: "ask" | "decline";
 }

@@ -71,7 +71,7 @@ function keyNeeds(
 }
 
 /** What a permission profile lets commands do. */
-export function profileNeeds(
+function profileNeeds(
   profile: Readonly<Record<string, JsonValue | undefined>>,
   cwd: string | undefined,
 ): PermissionNeed[] {

@@ -51,7 +51,7 @@ export function sandboxMode(policy: SandboxPolicy): SandboxMode {
 }
 
 /** Whether a policy lets commands do more than read. Types that this library does not know do. */
-export function isPrivileged(policy: SandboxPolicy): boolean {
+function isPrivileged(policy: SandboxPolicy): boolean {
   return policy.type !== "readOnly";
 }
 

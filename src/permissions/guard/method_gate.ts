@@ -57,7 +57,7 @@ export function gateMethod(
 }
 
 /** What a raw request needs from this script. */
-export function methodNeeds(
+function methodNeeds(
   method: string,
   params: JsonObject,
   context: Pick<MethodGateContext, "codexHome" | "serverCwd">,

@@ -8,7 +8,7 @@ import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need
 import { configNeeds } from "../config/config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
-import { canScopeReads } from "./profile_config.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 
 /** What was decided: the widest policy that both sides allow, and what it lacks of what was asked. */
@@ -57,7 +57,7 @@ export function decidePolicy(
   const cwd = scope.real(request.cwd) ?? request.cwd;
   const sandbox = fitSandbox(request, scope, denied, narrowed);
   const readRoots = fitReads(request, sandbox, scope, denied, narrowed);
-  const readsEnforced = readRoots === "all" || canScopeReads(facts.serverVersion);
+  const readsEnforced = readRoots === "all" || supports(facts.serverVersion, "readProfiles");
   const hooked = hookedApproval(request);
   return {
     policy: {

@@ -8,17 +8,6 @@ import type { EffectivePolicy } from "./policy.ts";
 import { sandboxMode } from "../guard/gate.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 
-/** The first codex that takes a permission profile in `thread/start`'s `config`. */
-export const READ_PROFILES_SINCE = "0.125.0";
-
-/** Whether this version can limit what commands read. An unknown version is taken for one that can't. */
-export function canScopeReads(version: string | null): boolean {
-  const found = /^(\d+)\.(\d+)\.\d+/.exec(version ?? "");
-  if (found === null) return false;
-  const [major, minor] = [Number(found[1]), Number(found[2])];
-  return major > 0 || minor >= 125;
-}
-
 /** Whether a policy is sent as a permission profile instead of a sandbox. */
 export function usesProfile(policy: EffectivePolicy): boolean {
   return policy.readRoots !== "all" && policy.readsEnforced;

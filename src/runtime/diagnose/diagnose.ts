@@ -5,7 +5,7 @@
 import { CodexError, RpcError, SpawnError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 import { hostProbe } from "../../permissions/mod.ts";
-import { methodsOfKind } from "../../protocol/mod.ts";
+import { methodsOfKind, servedMethods } from "../../protocol/mod.ts";
 import {
   archName,
   canReadEnv,
@@ -30,8 +30,6 @@ import type { RuntimeConfig } from "../config.ts";
 import { redactText } from "../../redact.ts";
 import { Runtime } from "../runtime.ts";
 import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
-
-export type * from "./diagnosis_types.ts";
 
 /** No codex will ever have it; the refusal names all those it has. */
 const NO_METHOD = "codex-runtime/diagnose";
@@ -245,10 +243,8 @@ function knownMethods(): Set<string> {
 
 /** Reads the methods that a server has from its refusal of one that it has not; `null` when it names none. */
 export function driftOf(refusal: string, known: ReadonlySet<string>): DiagnosedDrift | null {
-  const list = refusal.split("expected one of ")[1];
-  if (list === undefined) return null;
-  const served = new Set(Array.from(list.matchAll(/`([^`]+)`/g), (match) => match[1]!));
-  if (served.size === 0) return null;
+  const served = servedMethods(refusal);
+  if (served === null) return null;
   return {
     missing: [...known].filter((method) => !served.has(method)).sort(),
     unknown: [...served].filter((method) => !known.has(method)).sort(),

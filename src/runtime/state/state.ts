@@ -18,8 +18,6 @@ import {
 import { objectOf } from "./state_text.ts";
 import type { RuntimeState, StateBounds, ThreadState } from "./state_types.ts";
 
-export type { ItemState, RuntimeState, ThreadState, TurnState } from "./state_types.ts";
-
 /** One message, as far as the projection cares. */
 export interface ProjectionInput {
   /** What it is. Responses, notifications and changes of the connection count, everything else is passed over. */

@@ -322,7 +322,7 @@ export class Client implements AsyncDisposable {
       this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});
       throw error;
     }
-    const session = new Session({
+    const session: Session = new Session({
       ...plan,
       // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
       profile: { ...plan.profile, ephemeral: isEphemeral(thread) },
@@ -332,7 +332,7 @@ export class Client implements AsyncDisposable {
       policy,
       attached: opening.method !== "thread/start",
       ledger: this.#ledger,
-      onClosed: (closed) => this.#sessions.delete(closed),
+      onClosed: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session);
     return session;

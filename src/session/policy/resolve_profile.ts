@@ -6,7 +6,7 @@ import { PolicyError } from "../../errors/mod.ts";
 import { normalizeSandbox } from "../../permissions/mod.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
 import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
-import type { Attachment } from "../../prompt.ts";
+import { asAttachment } from "../../prompt.ts";
 
 /** Milliseconds for a whole turn by default. */
 export const DEFAULT_TIMEOUT_MS: number = 120_000;
@@ -50,11 +50,6 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
     hooks: over.hooks === undefined ? base.hooks : mergeHooks(base.hooks, over.hooks),
   };
-}
-
-/** A plain string is a path. */
-export function asAttachment(attachment: string | Attachment): Attachment {
-  return typeof attachment === "string" ? { type: "path", path: attachment } : attachment;
 }
 
 function checkTimeout(timeoutMs: number): number {

@@ -2,17 +2,18 @@
  * What a session answers when the server asks about one of its turns: its hooks, its tools, its items.
  * @module
  */
-import type {
-  ApprovalAudit,
-  ApprovalHandler,
-  ApprovalRequest,
-  ApprovalRules,
-  GateToolCall,
-  GateVerdict,
-  ThreadGate,
+import {
+  type ApprovalAudit,
+  type ApprovalHandler,
+  type ApprovalRequest,
+  type ApprovalRules,
+  type GateToolCall,
+  type GateVerdict,
+  type ThreadGate,
+  toolFacts,
 } from "../../approvals/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { type HookRun, type HookToolInput, toolFacts } from "../../plugin/mod.ts";
+import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { SubAgents } from "./sub_agents.ts";
 import type { DynamicTool } from "../prompt/dynamic_tool.ts";

@@ -1,7 +1,7 @@
 /** What hooks get to know of a tool use that has ended, from its item. */
-import { parseRequest } from "../../approvals/mod.ts";
+import { parseRequest, toolFacts, toolPlace } from "../../approvals/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { type HookToolInput, toolFacts, toolPlace } from "../../plugin/mod.ts";
+import type { HookToolInput } from "../../plugin/mod.ts";
 
 /** The place of an item. */
 export interface ItemPlace {

@@ -8,6 +8,7 @@ import {
   RpcValidationError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
 import {
   flagsFor,
   missingNeeds,
@@ -16,7 +17,7 @@ import {
   resolvePath,
 } from "../../permissions/mod.ts";
 import { pathKind, realPath } from "../../platform/mod.ts";
-import type { Attachment, Prompt } from "../../prompt.ts";
+import { asAttachment, type Attachment, type Prompt } from "../../prompt.ts";
 
 /** Looks at files. */
 export interface FileProbe {
@@ -71,11 +72,6 @@ export function buildInput(prompt: Prompt, context: InputContext): JsonObject[] 
     if (attachment.type !== "path") input.push(item(attachment, input.length, context));
   }
   return input;
-}
-
-/** An attachment's object form; a plain string is a path. */
-export function asAttachment(attachment: string | Attachment): Attachment {
-  return typeof attachment === "string" ? { type: "path", path: attachment } : attachment;
 }
 
 /** The absolute paths of attachments that agents may want to read, unchecked. */
@@ -164,17 +160,11 @@ function checkImageUrl(url: string, index: number, version: string | null): void
   if (!/^https?:/i.test(url)) {
     throw invalid(path, "expected a data: URL; use a localImage attachment for a file");
   }
-  if (takesRemoteImages(version)) return;
+  if (supports(version, "remoteImages")) return;
   throw invalid(
     path,
     "expected a data: URL: this codex does not fetch images; fetch it and send it inline",
   );
-}
-
-/** Codex 0.145 and later refuse remote images; so may one of unknown version. */
-function takesRemoteImages(version: string | null): boolean {
-  const minor = /^0\.(\d+)\./.exec(version ?? "")?.[1];
-  return minor !== undefined && Number(minor) < 145;
 }
 
 function utf8Length(text: string): number {

@@ -267,7 +267,7 @@ export class PromptRun {
 }
 
 /** The result of a completed turn. */
-export function toResult(outcome: TurnOutcome, hooks: HookRun): PromptRunResult {
+function toResult(outcome: TurnOutcome, hooks: HookRun): PromptRunResult {
   return {
     threadId: outcome.threadId,
     turnId: outcome.turnId,

@@ -1,7 +1,7 @@
 /** Stopping a turn on the server, so that it has really stopped. */
 import { RequestTimeoutError, RpcError, SessionClosedError } from "../../errors/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { compareVersions } from "../../version.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 
 /** What stopping needs to know of a turn. */
@@ -30,8 +30,6 @@ export interface StopLimits {
 }
 
 const LIMITS: StopLimits = { call: 2_000, begin: 5_000, end: 4_000, patience: 10_000 };
-/** From this version on an interrupted turn leaves its command running. */
-const COMMANDS_LIVE_ON_SINCE = "0.105.0";
 
 /**
  * Interrupts the turn and waits for its end. `false` when the server would not stop it. How long a turn takes to get its
@@ -85,7 +83,7 @@ async function endCommands(
   limits: StopLimits,
 ): Promise<void> {
   if (core.state !== "running" || outcome()?.items.open("commandExecution") !== true) return;
-  if (compareVersions(core.server.version, COMMANDS_LIVE_ON_SINCE) < 0) return;
+  if (!supports(core.server.version, "commandsOutliveTurns")) return;
   const call = core.callNow("thread/backgroundTerminals/clean", { threadId }, {
     timeoutMs: limits.call,
   });

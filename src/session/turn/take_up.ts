@@ -2,9 +2,8 @@
 import type { ConnectionClosedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { compareVersions } from "../../version.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { TurnRun } from "./turn_run.ts";
-import { TRUSTWORTHY_SINCE } from "./turn_watch.ts";
 
 const CALL_MS = 10_000;
 
@@ -49,7 +48,7 @@ async function recordedTurn(
   threadId: string,
   turnId: string,
 ): Promise<JsonObject | null> {
-  if (compareVersions(core.server.version, TRUSTWORTHY_SINCE) < 0) return null;
+  if (!supports(core.server.version, "truthfulTurnRecord")) return null;
   const params = { threadId, limit: 5, itemsView: "full" };
   let list;
   try {

@@ -4,14 +4,12 @@
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { compareVersions } from "../../version.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 
 /** How often a turn is looked at; it counts as silent after one interval without any message. */
 export const IDLE_CHECK_MS: number = 20_000;
 
-/** Before this version the server's own record calls running and failed turns completed: asking it would be worse. */
-export const TRUSTWORTHY_SINCE: string = "0.169.0";
 const CALL_MS = 10_000;
 
 /** Items that may work for long without a word. */
@@ -32,7 +30,7 @@ export async function lostTurn(
   threadId: string,
   outcome: TurnOutcome,
 ): Promise<JsonObject | null> {
-  if (core.state !== "running" || compareVersions(core.server.version, TRUSTWORTHY_SINCE) < 0) {
+  if (core.state !== "running" || !supports(core.server.version, "truthfulTurnRecord")) {
     return null;
   }
   if (SILENT_WORKERS.some((type) => outcome.items.open(type))) return null;

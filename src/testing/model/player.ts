@@ -11,7 +11,7 @@ import type { ModelStep, ModelTurn, Usage } from "./script.ts";
 const BATCH_CHARACTERS = 64 * 1024;
 
 /** The steps of a turn; strings become messages. */
-export function stepsOf(turn: ModelTurn): ModelStep[] {
+function stepsOf(turn: ModelTurn): ModelStep[] {
   const list: readonly (string | ModelStep)[] = Array.isArray(turn)
     ? turn
     : [turn as string | ModelStep];

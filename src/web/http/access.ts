@@ -23,7 +23,7 @@ export interface AccessRules {
 }
 
 /** The header that makes a request not simple, so that a foreign page can't send it unasked. */
-export const CSRF_HEADER = "x-requested-with";
+const CSRF_HEADER = "x-requested-with";
 
 /**
  * Throws `WebError` 403 for a request that another site's page may have sent: a foreign `Origin`, a foreign

@@ -3,7 +3,8 @@
  * @module
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
-import { RpcError, SessionClosedError } from "../../errors/mod.ts";
+import { SessionClosedError } from "../../errors/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 import type { SessionConfig, TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
 import { badRequest, conflict, notFound } from "../http/refusals.ts";
@@ -155,7 +156,7 @@ export class LiveSession {
       await this.#running(turnId).steer(input);
     } catch (error) {
       const over = error instanceof SessionClosedError ||
-        (error instanceof RpcError && /no active turn|expected active turn/.test(error.rpcMessage));
+        isRefusal(error, "noActiveTurn");
       throw over ? notRunning() : error;
     }
   }
@@ -243,7 +244,7 @@ export class LiveSession {
     try {
       this.#opened = await client.resumeSession(threadId, await config());
     } catch (error) {
-      throw isGone(error) ? notFound("thread any more") : error;
+      throw isRefusal(error, "threadGone") ? notFound("thread any more") : error;
     }
     return this.#opened;
   }
@@ -252,7 +253,7 @@ export class LiveSession {
     try {
       await client.archiveThread(this.#record.threadId);
     } catch (error) {
-      if (this.#record.used && !isGone(error)) throw error;
+      if (this.#record.used && !isRefusal(error, "threadGone")) throw error;
     }
   }
 
@@ -338,12 +339,4 @@ function forTenants(event: KnownTurnEvent): KnownTurnEvent {
 
 function notRunning(): Error {
   return conflict("turnNotRunning", "This turn is not running.");
-}
-
-/** Whether the server says that there is no such thread any more. */
-export function isGone(error: unknown): boolean {
-  return error instanceof RpcError &&
-    /no rollout found|thread not found|is archived|not materialized|not supported yet/i.test(
-      error.rpcMessage,
-    );
 }

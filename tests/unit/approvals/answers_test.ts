@@ -22,6 +22,7 @@ const USER_INPUT = "item/tool/requestUserInput";
 const TOOL = "item/tool/call";
 const AUTH = "account/chatgptAuthTokens/refresh";
 const refusal = { denied: { rejection: "no" } };
+const NEWEST = { serverVersion: "0.169.0" };
 
 /** The answer that grants nothing, for each request. */
 const CLOSED: Record<string, JsonValue> = {
@@ -39,7 +40,10 @@ const CLOSED: Record<string, JsonValue> = {
 test("failClosedAnswer() grants nothing, in the shape of each request", () => {
   assert.deepEqual(Object.keys(PARAMS).sort(), [...SERVER_REQUEST_METHODS].sort());
   for (const method of SERVER_REQUEST_METHODS) {
-    const answer = failClosedAnswer(requestOf(method), "no", { now: new Date(1_700_000_000_999) });
+    const answer = failClosedAnswer(requestOf(method), "no", {
+      ...NEWEST,
+      now: new Date(1_700_000_000_999),
+    });
     const expected = CLOSED[method];
     if (expected === undefined) {
       assert.equal(answer.type, "error", method);
@@ -55,12 +59,12 @@ test("failClosedAnswer() grants nothing, in the shape of each request", () => {
   assert.equal(unknown.code, -32601);
 });
 
-test("failClosedAnswer() uses the one-word refusal that old servers know", () => {
-  const answer = failClosedAnswer(requestOf("execCommandApproval"), "no", {
-    serverVersion: "0.104.0",
-  });
-  assert.ok(answer.type === "result");
-  assert.deepEqual(answer.result, { decision: "denied" });
+test("failClosedAnswer() uses the one-word refusal that old servers know, and where none is told", () => {
+  for (const serverVersion of ["0.104.0", "0.168.0", null]) {
+    const answer = failClosedAnswer(requestOf("execCommandApproval"), "no", { serverVersion });
+    assert.ok(answer.type === "result");
+    assert.deepEqual(answer.result, { decision: "denied" });
+  }
 });
 
 const mcp = requestOf(ELICITATION, MCP_APPROVAL);
@@ -236,7 +240,7 @@ const GOOD: [string, ApprovalRequest, ApprovalDecision, JsonValue, string][] = [
 test("wireAnswer() puts each decision in the shape that its request wants", async (t) => {
   for (const [name, request, decision, expected, word] of GOOD) {
     await t.step(name, () => {
-      const answer = wireAnswer(request, decision);
+      const answer = wireAnswer(request, decision, NEWEST);
       assert.ok(answer.type === "result", JSON.stringify(answer));
       assert.deepEqual(answer.result, expected);
       assert.equal(answer.word, word);

@@ -55,7 +55,7 @@ test("a hook refuses before rules and handler, for everything that uses a tool",
     [{ result: { permissions: {}, scope: "turn" } }],
     [{ result: { action: "decline", content: null, _meta: null } }],
     [{ result: { success: false, contentItems: [{ type: "inputText", text: "not here" }] } }],
-    [{ result: { decision: { denied: { rejection: "not here" } } } }],
+    [{ result: { decision: "denied" } }],
   ]);
   assert.equal(asked, 0);
   for (const audit of b.audits) {

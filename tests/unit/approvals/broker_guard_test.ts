@@ -66,7 +66,7 @@ test("what a rule, a handler, a hand or a reader accepts is held back when the g
     await b.audited(3);
     assert.deepEqual(replies, [
       declined,
-      [{ result: { decision: { denied: { rejection: LACKING } } } }],
+      [{ result: { decision: "denied" } }],
       [{ result: { permissions: {}, scope: "turn" } }],
     ]);
   });

@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
 import { sessionApprovals } from "../../../src/approvals/broker/session_approvals.ts";
-import type {
-  ApprovalHandler,
-  ApprovalRule,
-  ApprovalRules,
-} from "../../../src/approvals/request/types.ts";
+import type { ApprovalHandler, ApprovalRule, ApprovalRules } from "../../../src/approvals/mod.ts";
 import { test } from "../../_harness.ts";
 
 const ours: ApprovalHandler = () => ({ decision: "accept" });

@@ -2,11 +2,8 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { StateLimits } from "../../../src/runtime/config.ts";
-import {
-  type ItemState,
-  StateProjection,
-  type TurnState,
-} from "../../../src/runtime/state/state.ts";
+import { StateProjection } from "../../../src/runtime/state/state.ts";
+import type { ItemState, TurnState } from "../../../src/runtime/state/state_types.ts";
 import { test } from "../../_harness.ts";
 
 type News = [method: string, params: JsonObject];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { toolFacts } from "../../../src/plugin/tool_facts.ts";
+import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/merge.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";

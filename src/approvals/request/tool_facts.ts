@@ -2,10 +2,11 @@
  * What hooks get to know of a tool use, from the server's question and the item it is about.
  * @module
  */
-import type { ApprovalRequest, CommandLine } from "../approvals/mod.ts";
-import type { JsonObject } from "../json.ts";
-import type * as protocol from "../protocol/mod.ts";
-import type { HookToolInput } from "./hook_run.ts";
+import type { JsonObject } from "../../json.ts";
+import type { HookToolInput } from "../../plugin/mod.ts";
+import type * as protocol from "../../protocol/mod.ts";
+import type { CommandLine } from "../../shell/mod.ts";
+import type { ApprovalRequest } from "./types.ts";
 
 /** The facts before a tool use. */
 export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined): HookToolInput {

@@ -1,0 +1,72 @@
+/**
+ * How one codex differs from another, each difference once: what it can do, and in which words it refuses.
+ *
+ * What a codex of unknown version may lack is not used.
+ * @module
+ */
+import { RpcError } from "../errors/mod.ts";
+import { compareVersions } from "../version.ts";
+
+/** A difference between versions of codex. */
+export type Feature =
+  | "commandsOutliveTurns"
+  | "readProfiles"
+  | "remoteImages"
+  | "truthfulTurnRecord"
+  | "denialWithReason";
+
+/** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
+const FEATURES: Record<Feature, { since: string } | { until: string }> = {
+  /** An interrupted turn leaves its command running. */
+  commandsOutliveTurns: { since: "0.105.0" },
+  /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */
+  readProfiles: { since: "0.125.0" },
+  /** Fetches images by URL. */
+  remoteImages: { until: "0.145.0" },
+  /** Its own record of turns is right; before, running and failed ones were recorded as completed. */
+  truthfulTurnRecord: { since: "0.169.0" },
+  /** The old approvals are declined with an object that has room for a reason; before, with one word. */
+  denialWithReason: { since: "0.169.0" },
+};
+
+/** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */
+export function supports(version: string | null | undefined, feature: Feature): boolean {
+  if (typeof version !== "string" || !/^\d+\.\d+\.\d+/.test(version)) return false;
+  const range: { since?: string; until?: string } = FEATURES[feature];
+  return (range.since === undefined || compareVersions(version, range.since) >= 0) &&
+    (range.until === undefined || compareVersions(version, range.until) < 0);
+}
+
+/** What the server may refuse for. */
+export type Refusal = "noRollout" | "threadGone" | "noActiveTurn";
+
+/** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
+const REFUSALS: Record<Refusal, RegExp> = {
+  /** A thread without a turn has no file yet: `thread/resume`, `thread/archive`. 0.104, 0.169. */
+  noRollout: /no rollout found/i,
+  /**
+   * There is no such thread (any more): `thread/read` and `thread/resume` of one that was never used, was deleted or was
+   * archived, or of an id that is none. 0.104: "no rollout found"; 0.169: also "thread not found", "… is archived", "… is
+   * not materialized yet", "… not supported yet", "invalid thread id".
+   */
+  threadGone:
+    /no rollout found|thread not found|is archived|not materialized|not supported yet|invalid thread id/i,
+  /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
+  noActiveTurn: /no active turn|expected active turn/i,
+};
+
+/** Whether the error is the server's refusal of this kind. */
+export function isRefusal(error: unknown, kind: Refusal): error is RpcError {
+  return error instanceof RpcError && REFUSALS[kind].test(error.rpcMessage);
+}
+
+/**
+ * The methods that a server lists when it refuses one it does not know ("unknown variant `x`, expected one of `a`, `b`"),
+ * or `null` when it lists none. 0.104 to 0.169.
+ */
+export function servedMethods(refusal: string): Set<string> | null {
+  const list = refusal.split("expected one of ")[1];
+  if (list === undefined) return null;
+  const served = new Set(Array.from(list.matchAll(/`([^`]+)`/g), (match) => match[1]!));
+  return served.size === 0 ? null : served;
+}

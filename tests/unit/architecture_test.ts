@@ -1,0 +1,218 @@
+/**
+ * The house as a whole: which room may import which, through which door, and that nothing lies about that is not used.
+ * What DESIGN and README say of the tree is checked here against the tree.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "../_harness.ts";
+import { circles, list, readSource, readTests, ROOT, type SourceFile } from "../_module_graph.ts";
+import { LIBRARY_VERSION } from "../../src/version.ts";
+
+/** Known by all: these folders and the files that lie in `src` itself, quick_run and workflow apart. */
+const BASE = "base";
+
+/** Which rooms a room may import. Sub-rooms are free inside their room. */
+const ARROWS: Record<string, string[]> = (() => {
+  const platform = [BASE];
+  const transport = [...platform, "platform"];
+  const launch = [...transport, "transport"];
+  const rpc = [...launch, "launch", "protocol"];
+  const shell = [...platform, "platform"];
+  const permissions = [...rpc, "rpc", "shell"];
+  const plugin = [...permissions, "permissions"];
+  const approvals = [...plugin, "plugin"];
+  const runtime = [...approvals, "approvals"];
+  const session = [...runtime, "runtime"];
+  const above = [...session, "session"];
+  return {
+    [BASE]: [],
+    protocol: [BASE],
+    platform,
+    transport,
+    launch,
+    rpc,
+    shell,
+    permissions,
+    plugin,
+    approvals,
+    runtime,
+    session,
+    quick_run: [...above, "workflow"],
+    workflow: above,
+    automation: above,
+    app_server: above,
+    web: above,
+    artifact: above,
+    adapters: above,
+    // It records and replays whole connections: runtime's configuration is what it takes and gives.
+    testing: [BASE, "platform", "transport", "rpc", "protocol", "runtime"],
+  };
+})();
+
+/** Files that are a room's public face beside its `mod.ts`: what `mod.ts` re-exports as a namespace. */
+const FACE = "namespace.ts";
+
+/** At most so many files lie flat in one room. */
+const FLAT = 16;
+
+const source = readSource();
+const files = [...source.values()];
+
+function roomOf(path: string): string {
+  const parts = path.split("/");
+  if (parts[0] === "mod.ts") return "mod";
+  if (parts.length === 2) {
+    const name = parts[1]!.replace(/\.ts$/, "");
+    return ["quick_run", "workflow"].includes(name) ? name : BASE;
+  }
+  return ["errors", "async"].includes(parts[1]!) ? BASE : parts[1]!;
+}
+
+test("every import of the source leads to a file of the source", () => {
+  const lost = files.flatMap((file) => file.edges).filter((edge) => !source.has(edge.to));
+  assert.deepEqual(lost.map((edge) => `${edge.from} → ${edge.to}`), []);
+});
+
+test("rooms import only the rooms below them", () => {
+  const wrong = new Set<string>();
+  for (const edge of files.flatMap((file) => file.edges)) {
+    const [from, to] = [roomOf(edge.from), roomOf(edge.to)];
+    if (from === "mod" || from === to) continue;
+    assert.ok(ARROWS[from], `the room of ${edge.from} is not in the table of arrows`);
+    if (!ARROWS[from].includes(to)) wrong.add(`${edge.from} → ${edge.to}`);
+  }
+  assert.deepEqual([...wrong], []);
+});
+
+test("a room's inside is imported through its mod.ts only", () => {
+  const wrong = files.flatMap((file) => file.edges).filter((edge) => {
+    const [from, to] = [roomOf(edge.from), roomOf(edge.to)];
+    if (from === to || to === "mod") return false;
+    const folder = edge.to.split("/").slice(0, 2).join("/");
+    if (folder === edge.to) return false; // a file of src itself
+    if (from === BASE && to === BASE) return false;
+    return edge.to !== `${folder}/mod.ts` && !(from === "mod" && edge.to === `${folder}/${FACE}`);
+  });
+  assert.deepEqual(wrong.map((edge) => `${edge.from} → ${edge.to}`), []);
+});
+
+test("no files import each other in a circle, types included", () => {
+  const next = (path: string) => source.get(path)?.edges.map((edge) => edge.to) ?? [];
+  assert.deepEqual(circles(source.keys(), next), []);
+});
+
+test("at most 16 files lie flat in a room, and none begins with an underscore", () => {
+  const count = new Map<string, number>();
+  const underscored: string[] = [];
+  for (const path of list("src")) {
+    const folder = path.slice(0, path.lastIndexOf("/"));
+    if (folder.startsWith("src/protocol/generator")) continue;
+    count.set(folder, (count.get(folder) ?? 0) + 1);
+    if (path.split("/").some((part) => part.startsWith("_"))) underscored.push(path);
+  }
+  assert.deepEqual(underscored, []);
+  assert.deepEqual([...count].filter(([, files]) => files > FLAT), []);
+});
+
+/** Checks of the recorded dialect against the schema, and the end of a process kept warm: only tests need them. */
+const FOR_TESTS = new Set([
+  "src/approvals/answers/answer_shapes.ts SERVER_REQUEST_METHODS",
+  "src/protocol/validator.ts validateNotification",
+  "src/protocol/validator.ts validateServerRequestParams",
+  "src/session/client/prewarm.ts coolDown",
+]);
+
+/**
+ * What is public has users that can't be seen here. Of the rest, an export needs an importer in the source; or it is a
+ * part of its own file that a test must reach by itself, or a type in the signature of something that is imported.
+ */
+test("no export is without a user, the public ones apart", () => {
+  const tested = new Set(
+    readTests().flatMap((file) => file.edges).flatMap((edge) =>
+      edge.names.map((name) => `${edge.to} ${name.theirs}`)
+    ),
+  );
+  const inItsOwnFile = (path: string, name: string) => {
+    const { code, types } = source.get(path)!;
+    const mentions = code.match(new RegExp(`\\b${name}\\b`, "g"))?.length ?? 0;
+    if (FOR_TESTS.has(`${path} ${name}`)) return true;
+    return mentions > 1 && (types.has(name) || tested.has(`${path} ${name}`));
+  };
+  const faces = new Set(["mod.ts"]);
+  for (const edge of source.get("mod.ts")!.edges) {
+    if (edge.names[0]?.theirs === "*") faces.add(edge.to);
+  }
+  // "file name" of everything used; grown until nothing is added, since a re-export is used when its own name is.
+  const used = new Set<string>();
+  const isUsed = (path: string, name: string) => faces.has(path) || used.has(`${path} ${name}`);
+  const exportsOf = (path: string, seen = new Set<string>()): string[] => {
+    const file = source.get(path);
+    if (file === undefined || seen.has(path)) return [];
+    seen.add(path);
+    return [
+      ...file.exports,
+      ...file.edges.filter((edge) => edge.reExport).flatMap((edge) =>
+        edge.names.flatMap((name) =>
+          name.theirs === "*" && name.ours === "*" ? exportsOf(edge.to, seen) : [name.ours]
+        )
+      ),
+    ];
+  };
+  for (let before = -1; before !== used.size;) {
+    before = used.size;
+    for (const { from, to, names, reExport } of files.flatMap((file) => file.edges)) {
+      for (const { theirs, ours } of names) {
+        if (theirs !== "*") {
+          if (!reExport || isUsed(from, ours)) used.add(`${to} ${theirs}`);
+          continue;
+        }
+        for (const name of exportsOf(to)) {
+          const passedOn = ours === "*" && reExport;
+          if (!passedOn || isUsed(from, name)) used.add(`${to} ${name}`);
+        }
+      }
+    }
+  }
+  const unused = files.flatMap((file) => {
+    if (file.path.startsWith("src/protocol/generated/")) return [];
+    return exportsOf(file.path).filter((name) => !isUsed(file.path, name))
+      .filter((name) => !inItsOwnFile(file.path, name)).map((name) => `${file.path} ${name}`);
+  });
+  assert.deepEqual([...new Set(unused)].sort(), []);
+});
+
+test("deno.json and the library tell one version", () => {
+  const config = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+  assert.equal(LIBRARY_VERSION, config.version);
+});
+
+test("README's Architecture block shows the tree as it is", () => {
+  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+  const block = /## Architecture\n\n```\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const told = new Map<string, string>();
+  for (const line of block.split("\n")) {
+    const entry = /^ {2}((?:[\w.]+\/? ?)+?)(?: {2,}(.*))?$/.exec(line);
+    for (const name of entry?.[1]?.trim().split(" ") ?? []) told.set(name, entry?.[2] ?? "");
+  }
+  const there = new Set(
+    list("src").map((path) => {
+      const [, first, ...rest] = path.split("/");
+      return rest.length > 0 ? `${first}/` : first!;
+    }),
+  );
+  assert.deepEqual([...told.keys()].sort(), [...there].sort());
+  // A sub-room is named on its room's line.
+  for (const folder of subRooms(files)) {
+    const [, room, sub] = folder.split("/");
+    if (sub === "generated") continue;
+    assert.match(told.get(`${room}/`)!, new RegExp(`\\b${sub}\\b/`), `${folder} is not in README`);
+  }
+});
+
+function subRooms(all: SourceFile[]): Set<string> {
+  return new Set(
+    all.map((file) => file.path.split("/")).filter((parts) => parts.length > 3)
+      .map((parts) => parts.slice(0, 3).join("/")),
+  );
+}
