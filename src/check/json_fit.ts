@@ -16,7 +16,7 @@ export interface JsonMisfit {
  * Levels of objects and arrays that the server reads in one line. Its parser (serde_json) gives up at the 128th and drops
  * the line without an answer; measured on codex 0.104.0 and 0.169.0.
  */
-export const MAX_JSON_DEPTH = 127;
+const MAX_JSON_DEPTH = 127;
 
 /**
  * Whether a value arrives as it is: no numbers that JSON lacks, no functions, symbols, BigInt, cycles, nor objects whose
@@ -124,7 +124,7 @@ function shortPath(path: string): string {
 }
 
 /** What a value is, in words, without saying the value. */
-export function kindOf(value: unknown): string {
+function kindOf(value: unknown): string {
   switch (typeof value) {
     case "undefined":
       return "undefined";

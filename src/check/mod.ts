@@ -3,5 +3,5 @@
  *
  * @module
  */
-export { fitsJson, type JsonMisfit, jsonMisfit, kindOf, MAX_JSON_DEPTH } from "./json_fit.ts";
+export { fitsJson, jsonMisfit } from "./json_fit.ts";
 export { followPointer, jsonPath, memberPath } from "./json_path.ts";
