@@ -11,8 +11,13 @@ import { fileURLToPath } from "node:url";
 /** The newest codex that this library is tested with, and the oldest that it accepts. */
 export const CODEX_VERSIONS = ["0.169.0", "0.104.0"] as const;
 
-/** One of {@linkcode CODEX_VERSIONS}. */
-export type CodexVersion = (typeof CODEX_VERSIONS)[number];
+/** Versions between them, each the first or last that does something in its own way. */
+export const CODEX_BETWEEN = ["0.110.0", "0.125.0", "0.145.0"] as const;
+
+/** A version of codex; those that the suite names, and any other that npm has. */
+export type CodexVersion =
+  | (typeof CODEX_VERSIONS | typeof CODEX_BETWEEN)[number]
+  | (string & Record<never, never>);
 
 /** The Bun that runs the suite. */
 export const BUN_VERSION = "1.4.5";

@@ -11,6 +11,7 @@ export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { isInside, resolvePath } from "./paths.ts";
 export { confirmPolicy } from "./policy/compare_echo.ts";
 export { effectivePolicy, recheckPolicy } from "./policy/effective_policy.ts";
+export { addsOwnRoot, codexHomeOfThread, ownRootIn } from "./policy/own_root.ts";
 export type { EffectivePolicy, PolicyFacts } from "./policy/policy.ts";
 export {
   findCodexExecutable,

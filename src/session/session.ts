@@ -73,6 +73,8 @@ export class Session implements AsyncDisposable {
   #closing: Promise<void> | null = null;
   readonly #ready = new Readiness();
   readonly #ended = new AbortController();
+  /** What turns have been warned of: once a session is enough. */
+  readonly #warned: Set<string> = new Set();
   /** The current turn could not be stopped: the next prompt would become part of it. */
   #stuck = false;
 
@@ -339,13 +341,15 @@ export class Session implements AsyncDisposable {
 
   /** Says what the agent may do that the caller may not expect. */
   #warn(policy: EffectivePolicy, emit: EmitTurnEvent): void {
-    const sentences = [...policy.narrowed];
+    const sentences = [...this.#policy.narrowed, ...policy.narrowed];
     if (!this.#policy.readsEnforced) {
       sentences.push(
         "This codex can't limit what commands read: they may read more than this script may.",
       );
     }
     for (const message of sentences) {
+      if (this.#warned.has(message)) continue;
+      this.#warned.add(message);
       emit?.({ type: "warning", threadId: this.#threadId, turnId: "", message });
     }
   }
@@ -410,7 +414,7 @@ export class Session implements AsyncDisposable {
           "thread/resume",
           threadAttachParams(this.#threadId, cwd, profile, decided),
         );
-      this.#policy = confirmDecided(decided, result);
+      this.#policy = confirmDecided(core, decided, result);
       this.#decided = decided;
       if (unused) this.#adopt(result);
       await interrupted?.takeUp(core, this.#threadId);

@@ -6,7 +6,7 @@ import { type PolicyMismatch, PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isInside, isSamePath } from "../paths.ts";
 import type { EffectivePolicy } from "./policy.ts";
-import type { SandboxPolicy } from "../types.ts";
+import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 
 /** The fields of a `thread/start`, `thread/resume` or `thread/fork` result that confirm a policy. */
 export interface PolicyEcho {
@@ -28,6 +28,8 @@ export interface AskedPolicy {
   profileId: string | null;
   /** A path with all links followed, or `null`; lets two spellings of one directory pass. */
   realPath(path: string): string | null;
+  /** Directories that this codex makes writable by itself in any `workspaceWrite`. Default none. */
+  ownRoots?: readonly string[];
 }
 
 /**
@@ -50,15 +52,92 @@ export function compareEcho(asked: AskedPolicy, echo: PolicyEcho): PolicyMismatc
 }
 
 /**
- * The policy as the server confirmed it. Throws a `PolicyMismatchError` when it confirmed a wider one. Reads count as
- * enforced only when the server names the profile that was sent.
+ * The policy as the server confirmed it. Throws a `PolicyMismatchError` when it confirmed a wider one; what it confirmed
+ * narrower is what the result says, with a sentence in `narrowed`. Reads count as enforced only when the server names the
+ * profile that was sent.
  */
 export function confirmPolicy(asked: AskedPolicy, echo: PolicyEcho): EffectivePolicy {
   const mismatches = compareEcho(asked, echo);
   if (mismatches.length > 0) throw new PolicyMismatchError(mismatches);
   const { policy, profileId } = asked;
   const named = profileId === null || profileName(echo.activePermissionProfile) === profileId;
-  return { ...policy, confirmed: true, readsEnforced: policy.readsEnforced && named };
+  const narrowed = [...policy.narrowed];
+  // A profile's name tells its content; the sandbox beside it is only codex's translation of it.
+  const sandbox = profileId !== null && named
+    ? policy.sandbox
+    : confirmedSandbox(asked, echo.sandbox as JsonObject, narrowed);
+  return {
+    ...policy,
+    approvalPolicy: confirmedApproval(policy.approvalPolicy, echo.approvalPolicy, narrowed),
+    sandbox,
+    narrowed,
+    confirmed: true,
+    readsEnforced: policy.readsEnforced && named,
+  };
+}
+
+/** The approval policy of an echo that asks no less than what was asked. */
+function confirmedApproval(
+  asked: ApprovalPolicy,
+  echo: JsonValue | undefined,
+  narrowed: string[],
+): ApprovalPolicy {
+  if (asksAtLeast(asked as JsonValue, echo ?? null)) return asked;
+  narrowed.push(`The server asks more than it was told to: ${show(echo)}.`);
+  return echo as ApprovalPolicy;
+}
+
+/** The sandbox of an echo that is not wider than what was asked. */
+function confirmedSandbox(
+  asked: AskedPolicy,
+  echo: JsonObject,
+  narrowed: string[],
+): SandboxPolicy {
+  const { sandbox } = asked.policy;
+  if (echo["type"] !== sandbox.type) {
+    narrowed.push(`The server made the sandbox ${show(echo["type"])} instead of ${sandbox.type}.`);
+  }
+  const askedNetwork = reachesNetwork(sandbox as unknown as JsonObject);
+  const network = reachesNetwork(echo);
+  if (askedNetwork && !network) narrowed.push("The server gives commands no network.");
+  switch (echo["type"]) {
+    case "readOnly":
+      return { type: "readOnly", ...(askedNetwork ? { networkAccess: network } : {}) };
+    case "workspaceWrite": {
+      const own = sandbox.type === "workspaceWrite" ? sandbox : { type: "workspaceWrite" as const };
+      return {
+        ...own,
+        ...rootsOf(asked, own, echo["writableRoots"], narrowed),
+        ...(askedNetwork ? { networkAccess: network } : {}),
+        ...(echo["excludeTmpdirEnvVar"] === true ? { excludeTmpdirEnvVar: true } : {}),
+        ...(echo["excludeSlashTmp"] === true ? { excludeSlashTmp: true } : {}),
+      };
+    }
+    case "externalSandbox":
+      return { type: "externalSandbox", networkAccess: network ? "enabled" : "restricted" };
+    default:
+      return sandbox;
+  }
+}
+
+/** The roots that were asked for and confirmed, and those that the server added by itself. */
+function rootsOf(
+  asked: AskedPolicy,
+  own: WorkspaceWritePolicy,
+  echo: JsonValue | undefined,
+  narrowed: string[],
+): { writableRoots?: string[] } {
+  const confirmed = (Array.isArray(echo) ? echo : []).filter((root) => typeof root === "string");
+  const covered = (root: string, by: readonly string[]) =>
+    by.some((one) => isInside(root, one) || isInside(asked.realPath(root) ?? root, one));
+  const roots = (own.writableRoots ?? []).filter((root) => {
+    const kept = covered(root, [asked.policy.cwd, ...confirmed]);
+    if (!kept) narrowed.push(`The server does not make ${root} writable.`);
+    return kept;
+  });
+  const added = confirmed.filter((root) => !covered(root, [asked.policy.cwd, ...roots]));
+  const all = [...roots, ...added];
+  return own.writableRoots === undefined && all.length === 0 ? {} : { writableRoots: all };
 }
 
 function compareCwd(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
@@ -71,7 +150,12 @@ function compareCwd(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMism
   return [{ field: "cwd", asked: cwd, confirmed: show(echo) }];
 }
 
-const ASKS: Record<string, number> = { never: 0, "on-failure": 1, "on-request": 2, untrusted: 3 };
+const ASKS: ReadonlyMap<string, number> = new Map([
+  ["never", 0],
+  ["on-failure", 1],
+  ["on-request", 2],
+  ["untrusted", 3],
+]);
 const SWITCHES = [
   "sandbox_approval",
   "rules",
@@ -95,10 +179,10 @@ function asksAtLeast(echo: JsonValue | undefined, asked: JsonValue): boolean {
     if (asked === "never") return true;
     return asked !== "untrusted" && SWITCHES.every((name) => does[name]);
   }
-  const rank = typeof echo === "string" ? ASKS[echo] : undefined;
+  const rank = typeof echo === "string" ? ASKS.get(echo) : undefined;
   if (rank === undefined) return false;
   if (told !== null) return rank >= 2 || SWITCHES.every((name) => !told[name]);
-  return rank >= (typeof asked === "string" ? ASKS[asked] ?? Infinity : Infinity);
+  return rank >= (typeof asked === "string" ? ASKS.get(asked) ?? Infinity : Infinity);
 }
 
 function switches(policy: JsonValue | undefined): Record<string, boolean> | null {
@@ -107,12 +191,13 @@ function switches(policy: JsonValue | undefined): Record<string, boolean> | null
   return Object.fromEntries(SWITCHES.map((name) => [name, granular[name] === true]));
 }
 
-const REACH: Record<string, number> = {
-  readOnly: 0,
-  workspaceWrite: 1,
-  externalSandbox: 2,
-  dangerFullAccess: 3,
-};
+// Maps, since a plain record would know `constructor` as well.
+const REACH: ReadonlyMap<string, number> = new Map([
+  ["readOnly", 0],
+  ["workspaceWrite", 1],
+  ["externalSandbox", 2],
+  ["dangerFullAccess", 3],
+]);
 
 function compareSandbox(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
   const { sandbox } = asked.policy;
@@ -120,8 +205,8 @@ function compareSandbox(asked: AskedPolicy, echo: JsonValue | undefined): Policy
     { field, asked: a, confirmed },
   ];
   const type = isJsonObject(echo) && typeof echo["type"] === "string" ? echo["type"] : null;
-  const told = REACH[sandbox.type] ?? Infinity;
-  const does = type === null ? undefined : REACH[type];
+  const told = REACH.get(sandbox.type) ?? Infinity;
+  const does = type === null ? undefined : REACH.get(type);
   // A type of the caller's own that is not known here can be confirmed only by its own name.
   if (told === Infinity && type === sandbox.type) return [];
   if (does === undefined || does > told || told === Infinity) {
@@ -163,7 +248,7 @@ function widerRoots(
 ): JsonValue[] {
   if (confirmed === undefined || confirmed === null) return [];
   if (!Array.isArray(confirmed)) return [confirmed];
-  const allowed = [asked.policy.cwd, ...(sandbox.writableRoots ?? [])]
+  const allowed = [asked.policy.cwd, ...(sandbox.writableRoots ?? []), ...(asked.ownRoots ?? [])]
     .flatMap((root) => [root, asked.realPath(root) ?? root]);
   return confirmed.filter((root) =>
     typeof root !== "string" || !allowed.some((outer) => isInside(root, outer))

@@ -136,6 +136,14 @@ class Scope {
     return this.#facts.realPath(path);
   }
 
+  /** What the directory needs that codex makes writable by itself. */
+  missingForOwnRoot(): PermissionNeed[] {
+    const { ownRoot } = this.#facts;
+    if (ownRoot === undefined) return [];
+    if (ownRoot !== null) return this.missingForWrites(ownRoot);
+    return missingNeeds([{ kind: "write" }, { kind: "read" }], this.probe);
+  }
+
   /** What commands that write to `path` need: they read it, too. */
   missingForWrites(path: string): PermissionNeed[] {
     return [...this.missing("write", path), ...this.missing("read", path)];
@@ -191,6 +199,15 @@ function fitWorkspace(
   if (forCwd.length > 0) {
     denied.push(...forCwd);
     narrowed.push(`workspaceWrite became readOnly, since ${cwd} is not writable.`);
+    const readOnly = { type: "readOnly" as const, networkAccess: asked.networkAccess === true };
+    return fitNetwork(readOnly, scope, denied, narrowed);
+  }
+  const forOwn = scope.missingForOwnRoot();
+  if (forOwn.length > 0) {
+    denied.push(...forOwn);
+    narrowed.push(
+      "workspaceWrite became readOnly, since this codex adds a directory of its own that this script may not write.",
+    );
     const readOnly = { type: "readOnly" as const, networkAccess: asked.networkAccess === true };
     return fitNetwork(readOnly, scope, denied, narrowed);
   }

@@ -12,7 +12,7 @@ export interface EffectivePolicy {
   readonly cwd: string;
   /** When the server asks before it acts, as sent. */
   readonly approvalPolicy: ApprovalPolicy;
-  /** How far commands may reach, as sent. */
+  /** How far commands may reach: as sent, and once {@linkcode confirmed}, as the server made it. */
   readonly sandbox: SandboxPolicy;
   /** What commands may read: everything, or these directories and files (real paths) and what the system needs to run. */
   readonly readRoots: "all" | readonly string[];
@@ -20,7 +20,7 @@ export interface EffectivePolicy {
   readonly readsEnforced: boolean;
   /** Whose word this script's own permissions are; `"none"`: the runtime has no permissions. */
   readonly enforcedBy: PermissionProbe["enforcedBy"];
-  /** What was taken away from what was asked, a sentence each. */
+  /** What was taken away from what was asked, here or by the server, a sentence each. */
   readonly narrowed: readonly string[];
   /** Whether tool-use hooks see commands and file changes before they happen. */
   readonly toolHooks: boolean;
@@ -54,4 +54,6 @@ export interface PolicyFacts {
   tmpdir: string | null;
   /** The server's version, or `null` when unknown. */
   serverVersion: string | null;
+  /** A directory that this codex makes writable by itself; `null`: one that is not known. Default: it has none. */
+  ownRoot?: string | null;
 }

@@ -45,6 +45,7 @@ import {
 } from "./threads.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/usage_ledger.ts";
+import { whenClosed } from "./resume_closing.ts";
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {
@@ -289,17 +290,19 @@ export class Client implements AsyncDisposable {
     };
     let session: Session | null = null;
     let refused: unknown = null;
-    await core.call(opening.method, params, {
-      ...(signal === undefined ? {} : { signal }),
-      // At once, so that what the server says next about the thread finds its session.
-      onResult: (result) => {
-        try {
-          session = this.#adopt(opening, result, plan);
-        } catch (error) {
-          refused = error;
-        }
-      },
-    });
+    const open = () =>
+      core.call(opening.method, params, {
+        ...(signal === undefined ? {} : { signal }),
+        // At once, so that what the server says next about the thread finds its session.
+        onResult: (result) => {
+          try {
+            session = this.#adopt(opening, result, plan);
+          } catch (error) {
+            refused = error;
+          }
+        },
+      });
+    await whenClosed(open, signal);
     if (session !== null) return session;
     throw refused;
   }
@@ -316,7 +319,7 @@ export class Client implements AsyncDisposable {
     if (opening.method === "thread/resume") this.#assertNotOpen(threadId);
     let policy;
     try {
-      policy = confirmDecided(plan.decided, result);
+      policy = confirmDecided(this.#core, plan.decided, result);
     } catch (error) {
       // Nothing may run on a thread that is allowed too much.
       this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});

@@ -5,11 +5,14 @@
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import {
+  addsOwnRoot,
+  codexHomeOfThread,
   confirmPolicy,
   type EffectivePolicy,
   effectivePolicy,
   findCodexExecutable,
   hostProbe,
+  ownRootIn,
   type PolicyFacts,
   privilegeRefusal,
   realPathOf,
@@ -91,10 +94,19 @@ export function decideTurnPolicy(
 }
 
 /** Compares the server's echo with what was asked. Throws `PolicyMismatchError` when it is wider. */
-export function confirmDecided(decided: DecidedPolicy, result: JsonValue): EffectivePolicy {
+export function confirmDecided(
+  core: RuntimeCore,
+  decided: DecidedPolicy,
+  result: JsonValue,
+): EffectivePolicy {
   const echo: JsonObject = isJsonObject(result) ? result : {};
   return confirmPolicy(
-    { policy: decided.effective, profileId: decided.thread.profileId, realPath: realPathOf },
+    {
+      policy: decided.effective,
+      profileId: decided.thread.profileId,
+      realPath: realPathOf,
+      ownRoots: ownRoots(core, echo),
+    },
     {
       cwd: echo["cwd"],
       approvalPolicy: echo["approvalPolicy"],
@@ -134,7 +146,28 @@ function facts(core: RuntimeCore): PolicyFacts {
     realPath: realPathOf,
     tmpdir: canReadEnv("TMPDIR") ? readEnv("TMPDIR") ?? null : null,
     serverVersion: core.server.version,
+    ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
   };
+}
+
+/** Where codex makes a directory of its own writable, as far as it is known before a thread is. */
+function ownRoot(core: RuntimeCore): string | null {
+  const { set = {}, inherit = "all" } = core.config.env ?? {};
+  const value = (name: string): string | undefined =>
+    set[name] ??
+      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
+  const userHome = value("HOME");
+  const home = core.server.codexHome ?? value("CODEX_HOME") ??
+    (userHome === undefined ? undefined : `${userHome}/.codex`);
+  return home === undefined ? null : ownRootIn(home);
+}
+
+/** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */
+function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
+  if (!addsOwnRoot(core.server.version)) return [];
+  const path = isJsonObject(echo["thread"]) ? echo["thread"]["path"] : null;
+  const told = typeof path === "string" ? codexHomeOfThread(path) : null;
+  return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
 }
 
 /** Whether the server runs elsewhere, with a file system of its own. */

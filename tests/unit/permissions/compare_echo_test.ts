@@ -76,6 +76,8 @@ const SANDBOXES: [string, SandboxMode | SandboxPolicy, JsonValue, string[]][] = 
   ["wider type", "read-only", WW, ["sandbox"]],
   ["full instead of workspace", "workspace-write", { type: "dangerFullAccess" }, ["sandbox"]],
   ["external instead of workspace", "workspace-write", { type: "externalSandbox" }, ["sandbox"]],
+  ["a name that every object has", "read-only", { type: "constructor" }, ["sandbox"]],
+  ["another such name", "read-only", { type: "hasOwnProperty" }, ["sandbox"]],
   ["unknown type", "danger-full-access", { type: "openBar" }, ["sandbox"]],
   ["no sandbox at all", "read-only", null, ["sandbox"]],
   ["a word", "read-only", "read-only", ["sandbox"]],
@@ -147,6 +149,7 @@ const APPROVALS: [JsonValue, JsonValue, boolean][] = [
   ["untrusted", everything, false],
   ["untrusted", "whatever", false],
   ["never", "whatever", false],
+  ["never", "toString", false],
   ["never", null, false],
   [granular(true), granular(true), true],
   [granular(true), granular(true, { skill_approval: true }), true],
@@ -202,4 +205,91 @@ test("confirmPolicy() marks the policy confirmed, and reads enforced only when t
     ]);
     return true;
   });
+});
+
+const CONFIRMED: [string, SandboxMode | SandboxPolicy, JsonValue, SandboxPolicy, RegExp[]][] = [
+  ["the same", "workspace-write", WW, {
+    type: "workspaceWrite",
+    writableRoots: [],
+    excludeSlashTmp: false,
+    excludeTmpdirEnvVar: false,
+  }, []],
+  ["read-only instead", "workspace-write", RO, { type: "readOnly" }, [/readOnly instead of work/]],
+  [
+    "no network",
+    { type: "readOnly", networkAccess: true },
+    RO,
+    { type: "readOnly", networkAccess: false },
+    [/no network/],
+  ],
+  [
+    "network",
+    { type: "readOnly", networkAccess: true },
+    { ...RO, networkAccess: true },
+    { type: "readOnly", networkAccess: true },
+    [],
+  ],
+  ["workspace instead of everything", "danger-full-access", WW, {
+    type: "workspaceWrite",
+    networkAccess: false,
+  }, [
+    /workspaceWrite instead of dangerFullAccess/,
+    /no network/,
+  ]],
+  [
+    "a root and a temporary directory less",
+    { type: "workspaceWrite", writableRoots: ["/data", "/more"] },
+    { ...WW, writableRoots: ["/more"], excludeSlashTmp: true },
+    {
+      type: "workspaceWrite",
+      writableRoots: ["/more"],
+      excludeSlashTmp: true,
+      excludeTmpdirEnvVar: false,
+    },
+    [/does not make \/data writable/],
+  ],
+  [
+    "codex's own root",
+    "workspace-write",
+    { ...WW, writableRoots: ["/home/.codex/memories"] },
+    {
+      type: "workspaceWrite",
+      writableRoots: ["/home/.codex/memories"],
+      excludeSlashTmp: false,
+      excludeTmpdirEnvVar: false,
+    },
+    [],
+  ],
+];
+
+test("confirmPolicy() says what the server confirmed, and what that takes away", async (t) => {
+  for (const [name, sandbox, echo, confirmed, sentences] of CONFIRMED) {
+    await t.step(name, () => {
+      const own = { ...asked(sandbox), ownRoots: ["/home/.codex/memories"] };
+      const policy = confirmPolicy(own, echoOf(echo));
+      assert.deepEqual(policy.sandbox, confirmed);
+      assert.equal(policy.narrowed.length, sentences.length, policy.narrowed.join("\n"));
+      for (const [at, wanted] of sentences.entries()) assert.match(policy.narrowed[at]!, wanted);
+    });
+  }
+});
+
+test("compareEcho() tolerates codex's own root and nothing beside it", () => {
+  const own = { ...asked("workspace-write"), ownRoots: ["/home/.codex/memories"] };
+  const roots = (...writableRoots: string[]) => fields(own, echoOf({ ...WW, writableRoots }));
+  assert.deepEqual(roots("/home/.codex/memories"), []);
+  for (const other of ["/home/.codex", "/home/.codex/memories2", "/home/.codex/rules", "/"]) {
+    assert.deepEqual(roots("/home/.codex/memories", other), ["sandbox.writableRoots"], other);
+  }
+  // It is no part of a session that may not write at all.
+  const readOnly = { ...asked("read-only"), ownRoots: ["/home/.codex/memories"] };
+  assert.deepEqual(fields(readOnly, echoOf(WW)), ["sandbox"]);
+});
+
+test("confirmPolicy() says that the server asks more", () => {
+  const more = confirmPolicy(asked("read-only", "never"), echoOf(RO, "untrusted"));
+  assert.equal(more.approvalPolicy, "untrusted");
+  assert.match(more.narrowed.join(), /asks more/);
+  const same = confirmPolicy(asked("read-only", "on-request"), echoOf(RO, "on-request"));
+  assert.deepEqual([same.approvalPolicy, same.narrowed], ["on-request", []]);
 });
