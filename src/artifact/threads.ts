@@ -3,6 +3,7 @@
  * @module
  */
 import { ConnectionClosedError, SessionClosedError } from "../errors/mod.ts";
+import { abortable } from "../async.ts";
 import { isRefusal } from "../protocol/mod.ts";
 import type { SessionConfig } from "../session/mod.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
@@ -67,7 +68,7 @@ export class ArtifactThreads {
     // One that gives up waiting still lets nobody pass those before it.
     slot.tail = before.then(() => mine.promise);
     try {
-      await unlessAborted(before, signal);
+      await abortable(before, signal);
       return await this.#with(slot, artifactId, signal, body);
     } finally {
       mine.resolve();
@@ -115,7 +116,7 @@ export class ArtifactThreads {
     const attempt = slot.thread ??= slot.released.then(() => this.#connect(artifactId));
     let thread: ArtifactThread;
     try {
-      thread = await unlessAborted(attempt, signal);
+      thread = await abortable(attempt, signal);
     } catch (error) {
       if (signal?.aborted && error === signal.reason) throw error;
       if (slot.thread === attempt) slot.thread = null;
@@ -179,15 +180,4 @@ function letGo(slot: Slot): Promise<void> {
   // A thread that can't be reached has nothing to let go.
   slot.released = thread.then((it) => it.release()).catch(() => {});
   return slot.released;
-}
-
-/** Settles as the promise does, or rejects with the signal's reason first. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

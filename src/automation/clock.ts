@@ -1,4 +1,5 @@
 /** Time, as an automation sees it. Tests bring their own. @module */
+import { abortable } from "../async.ts";
 
 /** Tells the time and calls back. */
 export interface AutomationClock {
@@ -33,14 +34,9 @@ export async function sleepUntil(
     if (signal.aborted) return false;
     const left = time - clock.now();
     if (left <= 0) return true;
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        cancel();
-        signal.removeEventListener("abort", wake);
-        resolve();
-      };
-      const cancel = clock.after(Math.min(Math.ceil(left), LONGEST_TIMER_MS), wake);
-      signal.addEventListener("abort", wake);
-    });
+    const woken = Promise.withResolvers<void>();
+    const cancel = clock.after(Math.min(Math.ceil(left), LONGEST_TIMER_MS), woken.resolve);
+    await abortable(woken.promise, signal).catch(() => {});
+    cancel();
   }
 }

@@ -1,4 +1,5 @@
 /** Waiting for the rest of a pipe, without trusting that it ends. @module */
+import { settlesWithin } from "../async.ts";
 
 /** What a drain looks at. */
 export interface DrainSource {
@@ -23,23 +24,9 @@ export async function drain(source: DrainSource, limitMs: number): Promise<void>
   let quiet = 0;
   let seen = source.count();
   while (!source.ended() && quiet < QUIET_ROUNDS && performance.now() - started < limitMs) {
-    await within(source.whenEnded, ROUND_MS);
+    await settlesWithin(source.whenEnded, ROUND_MS);
     const now = source.count();
     quiet = now === seen ? quiet + 1 : 0;
     seen = now;
-  }
-}
-
-/** Waits for a promise, at most so long; `true` when it settled. Leaves no timer behind. */
-export async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  const settled = promise.then(() => true, () => true);
-  try {
-    return await Promise.race([settled, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { within } from "./drain.ts";
 export { endWithScript } from "./exit_hook.ts";
 export { type PathRules, pathRules } from "./paths.ts";
 export { spawnProcess } from "./process.ts";

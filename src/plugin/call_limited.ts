@@ -1,4 +1,5 @@
 /** Runs a user's function within a time limit. @module */
+import { abortable, settlesWithin, within } from "../async.ts";
 import type { HookIssueClass } from "./types.ts";
 
 /** How a limited call ended. */
@@ -30,25 +31,22 @@ export async function callLimited(
     done = true;
     return result;
   });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let onAbort: (() => void) | undefined;
-  const stopped = new Promise<LimitedOutcome>((resolve) => {
-    timer = setTimeout(() => {
-      resolve({ type: "failed", class: "timeout", message: `took longer than ${timeoutMs} ms` });
-    }, timeoutMs);
-    onAbort = () => resolve({ type: "aborted", reason: signal?.reason });
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
-  const outcome = await Promise.race([settled, stopped]);
-  clearTimeout(timer);
-  if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+  const late: LimitedOutcome = {
+    type: "failed",
+    class: "timeout",
+    message: `took longer than ${timeoutMs} ms`,
+  };
+  const until = AbortSignal.any(signal === undefined ? [own.signal] : [signal, own.signal]);
+  const ended = abortable(settled, until)
+    .catch((reason): LimitedOutcome => ({ type: "aborted", reason }));
+  const outcome = await within(ended, timeoutMs, late);
   if (done) return outcome;
   own.abort(
     outcome.type === "aborted"
       ? outcome.reason
       : new DOMException(`The hook took longer than ${timeoutMs} ms.`, "TimeoutError"),
   );
-  await cleanedUp(settled);
+  await settlesWithin(settled, CLEAN_UP_MS);
   return outcome;
 }
 
@@ -57,13 +55,4 @@ function failure(error: unknown): LimitedOutcome {
   const text = error instanceof Error ? error.message : String(error);
   const message = text.length <= 600 ? text : `${text.slice(0, 600)}…`;
   return { type: "failed", class: timedOut ? "timeout" : "execution", message, cause: error };
-}
-
-async function cleanedUp(settled: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([
-    settled,
-    new Promise<void>((resolve) => timer = setTimeout(resolve, CLEAN_UP_MS)),
-  ]);
-  clearTimeout(timer);
 }

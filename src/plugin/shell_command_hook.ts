@@ -2,6 +2,7 @@
  * A hook that is a program of any language.
  * @module
  */
+import { longTimeout } from "../async.ts";
 import { CodexError } from "../errors/mod.ts";
 import {
   type ChildProcess,
@@ -126,7 +127,7 @@ export class ShellCommandHook implements PreHook, PostHook {
     const forget = endWithScript(child);
     const limit = new AbortController();
     // The runner keeps the limit as well; this one holds when the hook is called by hand.
-    const timer = setTimeout(
+    const cancel = longTimeout(
       () => limit.abort(new DOMException(`took longer than ${this.timeoutMs} ms`, "TimeoutError")),
       this.timeoutMs,
     );
@@ -144,7 +145,7 @@ export class ShellCommandHook implements PreHook, PostHook {
       void child.write(input);
       child.closeStdin();
       const exit = await child.exited;
-      clearTimeout(timer);
+      cancel();
       await killed;
       await child.release();
       signal.throwIfAborted();
@@ -153,7 +154,7 @@ export class ShellCommandHook implements PreHook, PostHook {
       }
       return { ...exit, stdout: stdout.text(), stderr: stderr.text() };
     } finally {
-      clearTimeout(timer);
+      cancel();
       signal.removeEventListener("abort", kill);
       forget();
     }

@@ -24,9 +24,6 @@ export const ALL_PHASES: readonly HookPhase[] = [...PRE_PHASES, ...POST_PHASES];
 /** Milliseconds a hook may take when it does not say. */
 export const DEFAULT_TIMEOUT_MS = 5_000;
 
-/** Timers count in 31 bits; a longer delay would fire at once. */
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-
 /** The error for a hook that can't be registered: nothing was started. */
 export function invalidHook(message: string): PolicyError {
   return new PolicyError(`${message}. Nothing was started.`, { data: { reason: "invalidHook" } });
@@ -59,10 +56,10 @@ export function checkHook(kind: "pre" | "post", hook: PreHook | PostHook): void 
   }
 }
 
-/** Throws `PolicyError` when a time limit is not a positive number that a timer can count. */
+/** Throws `PolicyError` when a time limit is not a positive number. */
 export function checkTimeout(label: string, timeoutMs: number | undefined): void {
   if (timeoutMs === undefined) return;
-  if (typeof timeoutMs !== "number" || !(timeoutMs > 0) || timeoutMs > MAX_TIMEOUT_MS) {
-    throw invalidHook(`${label}: timeoutMs must be between 1 and ${MAX_TIMEOUT_MS}`);
+  if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {
+    throw invalidHook(`${label}: timeoutMs must be a positive number of milliseconds`);
   }
 }

@@ -3,6 +3,7 @@
  * Sessions use it directly; users see the runtime.
  */
 import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
+import { abortable } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import {
@@ -173,7 +174,9 @@ export class RuntimeCore implements ConnectionHandler {
     options: CallOptions = {},
   ): Promise<JsonValue> {
     if (this.#state !== "restarting") return this.callNow(method, params, options);
-    return this.#running(options.signal).then(() => this.callNow(method, params, options));
+    return abortable(this.#restoring, options.signal).then(() =>
+      this.callNow(method, params, options)
+    );
   }
 
   /** Calls the server that is there now, also before its threads have been resumed. */
@@ -191,7 +194,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   /** Tells the server something. */
   async notify(method: string, params?: JsonValue): Promise<void> {
-    if (this.#state === "restarting") await this.#running();
+    if (this.#state === "restarting") await this.#restoring;
     await this.#live().notify(method, params);
   }
 
@@ -249,18 +252,6 @@ export class RuntimeCore implements ConnectionHandler {
     const connection = this.#connection;
     if (connection === null) throw new ConnectionClosedError("No server is running.");
     return connection;
-  }
-
-  #running(signal?: AbortSignal): Promise<void> {
-    if (signal === undefined) return this.#restoring;
-    signal.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      const abort = () => reject(signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
-      this.#restoring.then(resolve, reject).finally(() =>
-        signal.removeEventListener("abort", abort)
-      );
-    });
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {

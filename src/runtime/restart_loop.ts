@@ -1,6 +1,6 @@
 /** Starting another server after a crash, until one stays or there have been too many. */
 import { ConnectionClosedError } from "../errors/mod.ts";
-import { pause } from "../async/mod.ts";
+import { delay } from "../async.ts";
 import type { RestartPolicy } from "./config.ts";
 import { decideRestart, type RestartDecision } from "./restart.ts";
 
@@ -43,7 +43,7 @@ export class RestartLoop {
   async run(first: PlannedRestart, steps: RestartSteps): Promise<void> {
     let next: PlannedRestart | null = first;
     while (next !== null) {
-      await pause(next.delayMs, steps.signal);
+      await delay(next.delayMs, steps.signal).catch(() => {});
       if (steps.signal.aborted) return;
       try {
         await steps.connect();

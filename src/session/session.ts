@@ -8,7 +8,7 @@ import { type EffectivePolicy, hostProbe, unrestrictedProbe } from "../permissio
 import { hasToolHooks, type HookReport, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import { isRefusal } from "../protocol/mod.ts";
 import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
-import { Readiness } from "../async/mod.ts";
+import { Latch } from "../async.ts";
 import type { SessionParts } from "./session_parts.ts";
 import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
 import { EventQueue } from "./turn/event_queue.ts";
@@ -71,7 +71,7 @@ export class Session implements AsyncDisposable {
   #turns = 0;
   #state: Closing = "open";
   #closing: Promise<void> | null = null;
-  readonly #ready = new Readiness();
+  readonly #ready = new Latch();
   readonly #ended = new AbortController();
   /** What turns have been warned of: once a session is enough. */
   readonly #warned: Set<string> = new Set();
@@ -390,7 +390,7 @@ export class Session implements AsyncDisposable {
     // A server that was only attached to works on; ephemeral threads can't be taken up again.
     const goesOn = restarting && isRemote(this.#parts.core) && !this.profile.ephemeral;
     this.#interrupted = InterruptedTurn.of(this.#current, error, goesOn);
-    if (restarting) this.#ready.shut();
+    if (restarting) this.#ready.close();
     else this.#fail(error);
   }
 

@@ -2,6 +2,7 @@
  * A transport over the pipes of a process that we own.
  * @module
  */
+import { settlesWithin } from "../async.ts";
 import type { ProcessExit } from "../errors/mod.ts";
 import {
   type ChildProcess,
@@ -10,7 +11,6 @@ import {
   killEntries,
   type ProcessSpec,
   spawnProcess,
-  within,
 } from "../platform/mod.ts";
 import { StderrTail } from "./stderr_tail.ts";
 import type {
@@ -172,19 +172,19 @@ export class StdioTransport implements Transport {
     const child = this.#child;
     if (this.#exit !== null) return { how: "alreadyExited", complete: true };
     child.closeStdin();
-    if (await within(child.exited, graceMs)) {
+    if (await settlesWithin(child.exited, graceMs)) {
       child.kill("SIGTERM", { tree: true });
       return { how: "eof", complete: true };
     }
     if (!child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
-    if (await within(child.exited, graceMs)) {
+    if (await settlesWithin(child.exited, graceMs)) {
       child.kill("SIGKILL", { tree: true });
       return { how: "sigterm", complete: true };
     }
     const below = descendants(this.pid);
     const group = child.kill("SIGKILL", { tree: true });
     child.kill("SIGKILL");
-    const gone = await within(child.exited, graceMs);
+    const gone = await settlesWithin(child.exited, graceMs);
     killEntries(below);
     return { how: gone ? "sigkill" : "unknown", complete: group };
   }

@@ -2,8 +2,9 @@
  * A transport to a running `codex app-server --listen ws://…`: attached to, not owned.
  * @module
  */
+import { settlesWithin } from "../async.ts";
 import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
-import { canConnect, type RuntimeName, runtimeName, within } from "../platform/mod.ts";
+import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
 import { splitMessages } from "./messages.ts";
 import { askForRefusal, explainRefusal, type Refusal, statusInMessage } from "./ws_refusal.ts";
 import type {
@@ -188,7 +189,7 @@ async function openSocket(
   if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
   if (outcome === "open") return socket;
   socket.close();
-  await within(over, 200);
+  await settlesWithin(over, 200);
   if (outcome === "aborted") throw signal?.reason;
   if (outcome === "late") {
     throw new ConnectionClosedError(
@@ -278,7 +279,7 @@ class WebSocketTransport implements Transport {
       return; // A socket that is closing; its close event tells.
     }
     while (this.#closed === null && (this.#socket.bufferedAmount ?? 0) > HIGH_WATER_BYTES) {
-      await within(this.#over, POLL_MS);
+      await settlesWithin(this.#over, POLL_MS);
     }
   }
 
@@ -300,7 +301,7 @@ class WebSocketTransport implements Transport {
   async #close(graceMs: number): Promise<TransportCloseReport> {
     const started = performance.now();
     this.#shut();
-    await within(this.#over, graceMs);
+    await settlesWithin(this.#over, graceMs);
     this.#end({});
     return {
       gone: true,

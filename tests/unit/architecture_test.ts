@@ -66,7 +66,7 @@ function roomOf(path: string): string {
     const name = parts[1]!.replace(/\.ts$/, "");
     return ["quick_run", "workflow"].includes(name) ? name : BASE;
   }
-  return ["errors", "async", "check"].includes(parts[1]!) ? BASE : parts[1]!;
+  return ["errors", "check"].includes(parts[1]!) ? BASE : parts[1]!;
 }
 
 test("every import of the source leads to a file of the source", () => {

@@ -30,11 +30,6 @@ import type {
   PendingApproval,
 } from "../request/types.ts";
 
-const HOST_TIMERS = {
-  set: (fn: () => void, ms: number): unknown => setTimeout(fn, ms),
-  clear: (handle: unknown): void => clearTimeout(handle as number),
-};
-
 /**
  * Answers the server's requests: hooks may refuse first, then rules decide, then a handler is asked; whatever goes wrong
  * on the way gets the answer that grants nothing. Does no input or output itself.
@@ -80,7 +75,7 @@ export class ApprovalBroker {
       request,
       gate,
       reply,
-      this.#options.timers ?? HOST_TIMERS,
+      this.#options.timers,
     );
     if (request.type === "currentTime" && this.#reader === null) {
       return this.#settle(pending, this.#closedAnswer(request, ""), { by: "library" });

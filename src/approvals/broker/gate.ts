@@ -2,6 +2,7 @@
  * How sessions take part in answering, and what the broker is told.
  * @module
  */
+import type { Timers } from "../../async.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type {
   ApprovalAudit,
@@ -177,13 +178,5 @@ export interface BrokerOptions {
   /** The time in milliseconds. Default `Date.now`. */
   now?(): number;
   /** Timers. Default: the host's. */
-  timers?: BrokerTimers;
-}
-
-/** Timers, for tests that do not wait. */
-export interface BrokerTimers {
-  /** Calls `fn` after `ms` milliseconds. */
-  set(fn: () => void, ms: number): unknown;
-  /** Forgets a timer. */
-  clear(handle: unknown): void;
+  timers?: Timers;
 }

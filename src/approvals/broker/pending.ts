@@ -3,7 +3,8 @@
  * @module
  */
 import type { WireAnswer } from "../answers/answers.ts";
-import type { BrokerReply, BrokerTimers, ServerCall, ThreadGate } from "./gate.ts";
+import { longTimeout, type Timers } from "../../async.ts";
+import type { BrokerReply, ServerCall, ThreadGate } from "./gate.ts";
 import type {
   ApprovalAudit,
   ApprovalDecider,
@@ -11,9 +12,6 @@ import type {
   FailClosedReason,
   PendingApproval,
 } from "../request/types.ts";
-
-/** The longest that hosts can wait; more would fire at once. */
-const MAX_TIMER_MS = 2_147_483_647;
 
 /** Who decided, and why. */
 export interface Ruling {
@@ -34,8 +32,8 @@ export class PendingCall {
   waitingFor: PendingApproval["waitingFor"] = "hook";
   #reply: BrokerReply;
   #controller: AbortController = new AbortController();
-  #timers: BrokerTimers;
-  #timer: unknown = undefined;
+  #timers: Timers | undefined;
+  #cancelTimer: (() => void) | null = null;
   #deadline: number | null = null;
   #settled = false;
 
@@ -44,7 +42,7 @@ export class PendingCall {
     request: ApprovalRequest,
     gate: ThreadGate | undefined,
     reply: BrokerReply,
-    timers: BrokerTimers,
+    timers: Timers | undefined,
   ) {
     this.call = call;
     this.request = request;
@@ -64,12 +62,12 @@ export class PendingCall {
   startTimer(now: number, ms: number, fire: () => void): void {
     if (this.#settled || !Number.isFinite(ms)) return;
     this.#deadline = now + ms;
-    this.#timer = this.#timers.set(fire, Math.min(Math.max(ms, 0), MAX_TIMER_MS));
+    this.#cancelTimer = longTimeout(fire, ms, this.#timers);
   }
 
   stopTimer(): void {
-    if (this.#timer !== undefined) this.#timers.clear(this.#timer);
-    this.#timer = undefined;
+    this.#cancelTimer?.();
+    this.#cancelTimer = null;
     this.#deadline = null;
   }
 

@@ -20,7 +20,7 @@ import {
   type ServerInfo,
 } from "../../runtime/mod.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
-import { abortable } from "../../async/mod.ts";
+import { abortable } from "../../async.ts";
 import type { SessionParts } from "../session_parts.ts";
 import { workingDirectory } from "../policy/working_directory.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";

@@ -1,6 +1,6 @@
 /** Initialised servers that wait for their client. */
 import { type ClientConfig, coreOf, Runtime } from "../../runtime/mod.ts";
-import { abortable } from "../../async/mod.ts";
+import { abortable } from "../../async.ts";
 
 /** How long a server waits before it is ended. */
 const IDLE_MS = 60_000;

@@ -11,7 +11,7 @@ import {
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { HookRun, PatchedInput } from "../../plugin/mod.ts";
-import { sleep } from "../../async/mod.ts";
+import { delay } from "../../async.ts";
 import type { AskOptions, ResolvedProfile } from "../profile.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
 import { overlayProfile } from "../policy/resolve_profile.ts";
@@ -174,12 +174,12 @@ export class PromptRun {
           const { run, result } = await this.#turn(text, profile, output, hooks);
           return await this.#withOutput(run, result, profile, output, hooks);
         } catch (error) {
-          const delay = retryDelayMs(error, tries, this.#options.retry, new Date(), Math.random());
-          if (delay === null) throw error;
+          const waitMs = retryDelayMs(error, tries, this.#options.retry, new Date(), Math.random());
+          if (waitMs === null) throw error;
           const { message } = error as CodexError;
           const { threadId, turnId } = this.#partial();
           this.#emit?.({ type: "retrying", threadId, turnId: turnId ?? "", message, by: "client" });
-          await sleep(delay, this.#signal);
+          await delay(waitMs, this.#signal);
         }
       }
     } finally {

@@ -2,7 +2,7 @@
  * Plays one model turn into an HTTP reply.
  * @module
  */
-import { pause } from "../../async/mod.ts";
+import { abortable, delay } from "../../async.ts";
 import type { HttpReply, HttpStream } from "./http_server.ts";
 import * as sse from "./sse.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";
@@ -106,7 +106,7 @@ class Player {
         this.#headers = { ...this.#headers, ...step.headers };
         return false;
       case "delay":
-        await pause(step.ms, this.#signal);
+        await until(delay(step.ms, this.#signal), this.#signal);
         return false;
       case "gate":
         await until(step.until, this.#signal);
@@ -161,7 +161,9 @@ class Player {
     await this.#send(sse.messageAdded(id, index, step.phase));
     const deltas = sse.deltasOf(step.text, step.chunkSize);
     for (const [n, delta] of deltas.entries()) {
-      if (n > 0 && step.delayMs !== undefined) await pause(step.delayMs, this.#signal);
+      if (n > 0 && step.delayMs !== undefined) {
+        await until(delay(step.delayMs, this.#signal), this.#signal);
+      }
       if (this.#signal.aborted) return;
       await this.#send(sse.messageDelta(id, index, delta));
     }
@@ -202,15 +204,11 @@ class Player {
   }
 }
 
-/** Waits for `promise`, or until `signal` aborts; a rejected gate rejects. */
-function until(promise: PromiseLike<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return resolve();
-    const stop = () => resolve();
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, reject);
-  });
+/** Waits for it, or until the model is told to stop; only a rejected gate rejects. */
+async function until(promise: PromiseLike<unknown>, signal: AbortSignal): Promise<void> {
+  try {
+    await abortable(Promise.resolve(promise), signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
 }

@@ -2,8 +2,6 @@ import assert from "node:assert/strict";
 import { EventQueue } from "../../../src/session/turn/event_queue.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import { TurnQueue } from "../../../src/session/turn/turn_queue.ts";
-import { Readiness } from "../../../src/async/readiness.ts";
-import { abortable, sleep } from "../../../src/async/abortable.ts";
 import { test } from "../../_harness.ts";
 
 function text(itemId: string, delta: string): TurnEvent {
@@ -127,44 +125,4 @@ test("dismiss() sends away who waits; close() everyone to come as well", async (
   await assert.rejects(last, /^Error: closed/);
   await assert.rejects(queue.acquire("e"), /^Error: closed/);
   again();
-});
-
-test("a thread that is gone for now is waited for; one that is gone for good is told", async () => {
-  const ready = new Readiness();
-  await ready.wait();
-  ready.shut();
-  ready.shut();
-  const waiting = ready.wait();
-  await assert.rejects(ready.wait(AbortSignal.abort(new Error("enough"))), /enough/);
-  ready.open();
-  await waiting;
-  ready.shut();
-  const lost = ready.wait();
-  ready.fail(new Error("gone"));
-  await assert.rejects(lost, /gone/);
-  await assert.rejects(ready.wait(), /gone/);
-  new Readiness().fail(new Error("nobody waits"));
-});
-
-test("abortable() and sleep() reject with the reason, and leave no listener", async () => {
-  const stop = new AbortController();
-  let listeners = 0;
-  const { signal } = stop;
-  const [add, remove] = [signal.addEventListener, signal.removeEventListener];
-  signal.addEventListener = (...args: Parameters<typeof add>) => {
-    listeners++;
-    add.apply(signal, args);
-  };
-  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
-    listeners--;
-    remove.apply(signal, args);
-  };
-  assert.equal(await abortable(Promise.resolve(7), signal), 7);
-  await assert.rejects(abortable(Promise.reject(new Error("own")), signal), /own/);
-  await sleep(1, signal);
-  assert.equal(listeners, 0);
-  const waits = [abortable(new Promise(() => {}), signal), sleep(60_000, signal)];
-  stop.abort(new Error("enough"));
-  for (const wait of waits) await assert.rejects(wait, /enough/);
-  await assert.rejects(sleep(60_000, signal), /enough/);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
-import { drain, within } from "../../../src/platform/drain.ts";
+import { drain } from "../../../src/platform/drain.ts";
 import { splitMessages } from "../../../src/transport/messages.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";
@@ -213,10 +213,4 @@ test("drain() waits while chunks come, and no longer than the limit", async () =
   assert.equal((await run(5)).asked, 9);
   assert.equal((await run(5, { ends: true })).asked, 6);
   assert.ok((await run(Infinity, { limitMs: 40 })).ms < 2000);
-});
-
-test("within() tells whether a promise settled in time, however it settled", async () => {
-  assert.equal(await within(Promise.resolve(), 1000), true);
-  assert.equal(await within(Promise.reject(new Error("x")), 1000), true);
-  assert.equal(await within(new Promise(() => {}), 1), false);
 });

@@ -1,0 +1,113 @@
+/**
+ * Waiting: with an end, with a signal, for longer than a timer can count.
+ * @module
+ */
+
+/** Settles as the promise does, or rejects at once with the signal's reason; what the promise does later is dropped. */
+export async function abortable<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  if (signal === undefined) return await promise;
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Waits so many milliseconds; rejects with the signal's reason. */
+export async function delay(ms: number, signal?: AbortSignal): Promise<void> {
+  signal?.throwIfAborted();
+  const over = Promise.withResolvers<void>();
+  const cancel = longTimeout(over.resolve, ms);
+  try {
+    await abortable(over.promise, signal);
+  } finally {
+    cancel();
+  }
+}
+
+/** The promise's outcome, or `otherwise` when it has none after so many milliseconds. */
+export async function within<T, U>(promise: Promise<T>, ms: number, otherwise: U): Promise<T | U> {
+  const late = Promise.withResolvers<U>();
+  const cancel = longTimeout(() => late.resolve(otherwise), ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    cancel();
+  }
+}
+
+/** Whether the promise settles, one way or the other, within so many milliseconds. */
+export function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  return within(promise.then(() => true, () => true), ms, false);
+}
+
+/** The timers of the runtime, or those of a test. */
+export interface Timers {
+  /** Calls back after `ms` milliseconds, at most 2,147,483,647. */
+  set(callback: () => void, ms: number): unknown;
+  /** Forgets what `set` gave back. */
+  clear(handle: unknown): void;
+}
+
+/** The runtime's own. */
+const hostTimers: Timers = {
+  set: (callback, ms) => setTimeout(callback, ms),
+  clear: (handle) => clearTimeout(handle as number),
+};
+
+/** A longer delay, about 24.8 days, does not fit a timer, which then fires at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Calls back after any number of milliseconds; `Infinity` never comes. The result cancels it. */
+export function longTimeout(
+  callback: () => void,
+  ms: number,
+  timers: Timers = hostTimers,
+): () => void {
+  let handle: unknown;
+  const arm = (left: number): void => {
+    if (left === Infinity) return;
+    const step = Math.min(Math.max(left, 0), LONGEST_TIMER_MS);
+    handle = timers.set(left > step ? () => arm(left - step) : callback, step);
+  };
+  arm(ms);
+  return () => timers.clear(handle);
+}
+
+/** Something that is there, may be gone for a while, and may be gone for good: open, closed or failed. */
+export class Latch {
+  #open: Promise<void> = Promise.resolve();
+  #closed: PromiseWithResolvers<void> | null = null;
+
+  /** Waits until it is open. Rejects when it has failed, or with the signal's reason. */
+  wait(signal?: AbortSignal): Promise<void> {
+    return abortable(this.#open, signal);
+  }
+
+  /** Whoever comes now waits. */
+  close(): void {
+    if (this.#closed !== null) return;
+    this.#closed = Promise.withResolvers();
+    this.#open = this.#closed.promise;
+    this.#open.catch(() => {});
+  }
+
+  /** Lets all through. */
+  open(): void {
+    this.#closed?.resolve();
+    this.#closed = null;
+  }
+
+  /** Never opens again: all who wait, and all who come, get the error. */
+  fail(error: unknown): void {
+    this.close();
+    this.#closed!.reject(error);
+  }
+}

@@ -1,0 +1,116 @@
+/** Waiting: with an end, with a signal, for longer than a timer can count. */
+import assert from "node:assert/strict";
+import {
+  abortable,
+  delay,
+  Latch,
+  longTimeout,
+  settlesWithin,
+  type Timers,
+  within,
+} from "../../src/async.ts";
+import { test } from "../_harness.ts";
+
+test("Latch lets through when it is open, and tells who waits that it never will be", async () => {
+  const ready = new Latch();
+  await ready.wait();
+  ready.close();
+  ready.close();
+  const waiting = ready.wait();
+  await assert.rejects(ready.wait(AbortSignal.abort(new Error("enough"))), /enough/);
+  ready.open();
+  await waiting;
+  ready.close();
+  const lost = ready.wait();
+  ready.fail(new Error("gone"));
+  await assert.rejects(lost, /gone/);
+  await assert.rejects(ready.wait(), /gone/);
+  new Latch().fail(new Error("nobody waits"));
+});
+
+test("abortable() and delay() reject with the reason, and leave no listener", async () => {
+  const stop = new AbortController();
+  let listeners = 0;
+  const { signal } = stop;
+  const [add, remove] = [signal.addEventListener, signal.removeEventListener];
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners++;
+    add.apply(signal, args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners--;
+    remove.apply(signal, args);
+  };
+  assert.equal(await abortable(Promise.resolve(7), signal), 7);
+  await assert.rejects(abortable(Promise.reject(new Error("own")), signal), /own/);
+  await delay(1, signal);
+  assert.equal(listeners, 0);
+  const waits = [abortable(new Promise(() => {}), signal), delay(60_000, signal)];
+  stop.abort(new Error("enough"));
+  for (const wait of waits) await assert.rejects(wait, /enough/);
+  await assert.rejects(delay(60_000, signal), /enough/);
+});
+
+test("settlesWithin() tells whether a promise settled in time, however it settled", async () => {
+  assert.equal(await settlesWithin(Promise.resolve(), 1000), true);
+  assert.equal(await settlesWithin(Promise.reject(new Error("x")), 1000), true);
+  assert.equal(await settlesWithin(new Promise(() => {}), 1), false);
+});
+
+test("within() gives the outcome, or what stands for a late one", async () => {
+  assert.equal(await within(Promise.resolve(7), 1000, "late"), 7);
+  await assert.rejects(within(Promise.reject(new Error("own")), 1000, "late"), /own/);
+  assert.equal(await within(new Promise(() => {}), 1, "late"), "late");
+});
+
+/** Timers that are wound by hand, and hold no more than real ones do. */
+class HandTimers implements Timers {
+  now = 0;
+  #armed: { at: number; callback: () => void } | null = null;
+
+  set(callback: () => void, ms: number): unknown {
+    assert.ok(ms >= 0 && ms <= 2 ** 31 - 1, `${ms} would fire at once`);
+    return this.#armed = { at: this.now + ms, callback };
+  }
+
+  clear(handle: unknown): void {
+    if (handle === this.#armed) this.#armed = null;
+  }
+
+  /** Lets time pass up to `now`. */
+  pass(now: number): void {
+    while (this.#armed !== null && this.#armed.at <= now) {
+      const { at, callback } = this.#armed;
+      this.#armed = null;
+      this.now = at;
+      callback();
+    }
+    this.now = now;
+  }
+}
+
+test("longTimeout() counts beyond what a timer holds, to the millisecond", () => {
+  const LONGEST = 2 ** 31 - 1;
+  for (const ms of [-5, 0, 1, LONGEST, LONGEST + 1, 3 * LONGEST, 3 * LONGEST + 7]) {
+    const timers = new HandTimers();
+    let fired = 0;
+    longTimeout(() => fired++, ms, timers);
+    timers.pass(Math.max(ms, 0) - 1);
+    assert.equal(fired, 0, `${ms} fired early`);
+    timers.pass(Math.max(ms, 0));
+    assert.equal(fired, 1, `${ms} did not fire`);
+    timers.pass(10 * LONGEST);
+    assert.equal(fired, 1, `${ms} fired twice`);
+  }
+});
+
+test("longTimeout() never fires when cancelled or endless", () => {
+  const timers = new HandTimers();
+  const never = () => assert.fail("fired");
+  const cancel = longTimeout(never, 2 ** 33, timers);
+  timers.pass(2 ** 32);
+  cancel();
+  timers.pass(2 ** 34);
+  longTimeout(never, Infinity, timers)();
+  timers.pass(2 ** 40);
+});
