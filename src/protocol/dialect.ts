@@ -38,7 +38,7 @@ export function supports(version: string | null | undefined, feature: Feature): 
 }
 
 /** What the server may refuse for. */
-export type Refusal = "noRollout" | "threadGone" | "noActiveTurn";
+export type Refusal = "noRollout" | "threadGone" | "threadClosing" | "noActiveTurn";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
 const REFUSALS: Record<Refusal, RegExp> = {
@@ -51,6 +51,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
    */
   threadGone:
     /no rollout found|thread not found|is archived|not materialized|not supported yet|invalid thread id/i,
+  /** The thread is being let go of; it can be resumed in a moment: `thread/resume`. 0.106 to 0.120. */
+  threadClosing: /\bis closing; retry thread\/resume\b/,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
 };

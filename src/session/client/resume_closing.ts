@@ -2,8 +2,8 @@
  * Taking up a thread that its server is still letting go of.
  * @module
  */
-import { sleep } from "../../async/mod.ts";
-import { RpcError } from "../../errors/mod.ts";
+import { delay } from "../../async.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 
 /** How long a server may take to let go of a thread. */
 const LIMIT_MS = 10_000;
@@ -22,15 +22,8 @@ export async function whenClosed<T>(
     try {
       return await call();
     } catch (error) {
-      if (!isClosing(error) || performance.now() + wait > end) throw error;
+      if (!isRefusal(error, "threadClosing") || performance.now() + wait > end) throw error;
     }
-    await sleep(wait, signal ?? NEVER);
+    await delay(wait, signal);
   }
-}
-
-const NEVER: AbortSignal = new AbortController().signal;
-
-function isClosing(error: unknown): boolean {
-  return error instanceof RpcError &&
-    /\bis closing; retry thread\/resume\b/.test(error.rpcMessage);
 }
