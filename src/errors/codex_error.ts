@@ -37,9 +37,15 @@ export class CodexError extends Error {
   /** Creates an error with a stable code. */
   constructor(code: string, message: string, options: CodexErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = new.target.name;
+    // Not the name of the class, which bundlers shorten.
+    this.name = nameFor(code);
     this.code = code;
     this.retryable = options.retryable ?? false;
     if (options.data !== undefined) this.data = options.data;
   }
+}
+
+/** `"turnFailed"` is the code of a `TurnFailedError`; codes of others' own errors follow the same rule. */
+function nameFor(code: string): string {
+  return `${code.charAt(0).toUpperCase()}${code.slice(1)}Error`;
 }

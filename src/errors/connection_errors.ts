@@ -3,6 +3,7 @@
  * @module
  */
 import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
+import { explainStderr } from "./explain_stderr.ts";
 import type { PartialTurn } from "./turn_errors.ts";
 
 /** The codex process could not be found or started. */
@@ -79,12 +80,20 @@ export class ConnectionClosedError extends CodexError {
 
   /** The same error for one turn, with what that turn had produced. */
   withPartial(partial: PartialTurn): ConnectionClosedError {
+    return this.#with({ partial });
+  }
+
+  /** The same error for whom another try can't help. */
+  asFinal(): ConnectionClosedError {
+    return this.retryable ? this.#with({ retryable: false }) : this;
+  }
+
+  #with(changes: Partial<ConnectionClosedError>): ConnectionClosedError {
     const copy: ConnectionClosedError = Object.create(
       Object.getPrototypeOf(this),
       Object.getOwnPropertyDescriptors(this),
     );
-    copy.partial = partial;
-    return copy;
+    return Object.assign(copy, changes);
   }
 }
 
@@ -95,9 +104,6 @@ function describeExit(exit: ProcessExit | null, tail: string): string {
       ? ` (codex exited with code ${exit.code ?? "unknown"})`
       : ` (codex was ended by ${exit.signal})`;
   }
-  // deno-lint-ignore no-control-regex
-  const last = tail.replace(/\x1b\[[0-9;]*m/g, "").trimEnd().split("\n").slice(-3).join(" | ")
-    .trim();
-  if (last !== "") text += `; stderr ends with: ${last.slice(-500)}`;
-  return text;
+  const said = explainStderr(tail);
+  return said === "" ? text : `${text}; stderr says: ${said}`;
 }

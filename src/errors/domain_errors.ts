@@ -31,6 +31,23 @@ export class SessionClosedError extends CodexError {
   }
 }
 
+/** Another process works with the thread: codex lets only one write to it. */
+export class ThreadInUseError extends CodexError {
+  /** The thread. */
+  readonly threadId: string;
+
+  /** Creates the error. */
+  constructor(threadId: string, options: CodexErrorOptions = {}) {
+    super(
+      "threadInUse",
+      `The thread ${threadId} is in use by another codex process, which keeps it until it ends, also after a session ` +
+        "there was released. Resume it on that client, shut that client down and try again, or fork the thread.",
+      { retryable: true, ...options, data: { threadId, ...options.data } },
+    );
+    this.threadId = threadId;
+  }
+}
+
 /** A {@linkcode quickRun} failed; `cause` is the run's own error. */
 export class QuickRunError extends CodexError {
   /** What went wrong when codex was shut down afterwards, if anything did. */

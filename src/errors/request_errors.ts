@@ -6,6 +6,12 @@ import type { JsonValue } from "../json.ts";
 import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
 import { shorten } from "./shorten.ts";
 
+/** Options of {@linkcode RequestTimeoutError}. */
+export interface RequestTimeoutErrorOptions extends CodexErrorOptions {
+  /** A sentence that says more, without its period. */
+  note?: string;
+}
+
 /** The server did not answer a request in time. */
 export class RequestTimeoutError extends CodexError {
   /** The method that was called. */
@@ -14,8 +20,10 @@ export class RequestTimeoutError extends CodexError {
   readonly timeoutMs: number;
 
   /** Creates the error. */
-  constructor(method: string, timeoutMs: number, options: CodexErrorOptions = {}) {
-    super("requestTimeout", `No answer to ${method} within ${timeoutMs} ms.`, {
+  constructor(method: string, timeoutMs: number, options: RequestTimeoutErrorOptions = {}) {
+    const { note } = options;
+    const text = `No answer to ${method} within ${timeoutMs} ms.`;
+    super("requestTimeout", note === undefined ? text : `${text} ${note}.`, {
       retryable: true,
       ...options,
       data: { method, timeoutMs, ...options.data },

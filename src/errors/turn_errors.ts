@@ -118,20 +118,34 @@ export class TurnInterruptedError extends TurnError {
   }
 }
 
+/** Options of {@linkcode TurnTimeoutError}. */
+export interface TurnTimeoutErrorOptions extends CodexErrorOptions {
+  /** Whether the server has confirmed that the turn has stopped. Default `false`. */
+  stopped?: boolean;
+}
+
 /** The turn took longer than its `timeoutMs`; the server was told to stop it. */
 export class TurnTimeoutError extends TurnError {
   /** The limit in milliseconds. */
   readonly timeoutMs: number;
+  /** Whether the server had confirmed, when this was thrown, that the turn has stopped. */
+  readonly stopped: boolean;
 
   /** Creates the error. */
-  constructor(timeoutMs: number, partial: PartialTurn, options: CodexErrorOptions = {}) {
+  constructor(timeoutMs: number, partial: PartialTurn, options: TurnTimeoutErrorOptions = {}) {
+    const { stopped = false } = options;
     super(
       "turnTimeout",
-      `The turn took longer than ${timeoutMs} ms and was interrupted. Raise \`timeoutMs\` for longer turns.`,
+      `The turn took longer than ${timeoutMs} ms and was ` +
+        (stopped
+          ? "interrupted."
+          : "told to stop, which the server has not confirmed: it may still be at work.") +
+        " Raise `timeoutMs` for longer turns.",
       partial,
-      options,
+      { ...options, data: { stopped, ...options.data } },
     );
     this.timeoutMs = timeoutMs;
+    this.stopped = stopped;
   }
 }
 

@@ -10,6 +10,7 @@ import {
   archName,
   canRun,
   currentDirectory,
+  isExecutable,
   type PathKind,
   pathKind,
   type PathRules,
@@ -17,6 +18,7 @@ import {
   platformName,
   readEnv,
   realPath,
+  runtimeName,
   scriptPath,
 } from "../platform/mod.ts";
 
@@ -34,8 +36,12 @@ export interface LocateProbe {
   kind(path: string): PathKind;
   /** A path with links followed, or `null`. */
   realPath(path: string): string | null;
+  /** Whether a file may be started at all: it has an x bit. `true` when that can't be told, or means nothing. */
+  executable(path: string): boolean;
   /** Whether the script may run this program; without one: any program. */
   canRun(command?: string): boolean;
+  /** Whether a bare name is looked up in PATH alone. Node on Windows looks into the working directory first. */
+  readonly bareNames: boolean;
 }
 
 /** A codex to start. */
@@ -46,6 +52,8 @@ export interface LocatedCodex {
   native: boolean | null;
   /** Directories with its helper programs, to be put at the head of its PATH. */
   pathDirectories: string[];
+  /** The npm package whose native program should be there and is not; `null` when nothing is known to be missing. */
+  missing: string | null;
   /** The places that were looked at, for an error message. */
   looked: string[];
 }
@@ -87,6 +95,8 @@ class Search {
   readonly #looked: string[] = [];
   /** Set when something could not be looked at: then "not found" is not certain. */
   #uncertain = false;
+  /** The native package of a launcher that was found, when it is certainly not there. */
+  #missing: string | null = null;
 
   constructor(probe: LocateProbe) {
     this.#probe = probe;
@@ -102,12 +112,12 @@ class Search {
     const onPath = this.#onPath("codex");
     if (onPath !== null) return this.#prefer(onPath, "codex");
     // A scoped grant for the name says that the system found it at start-up, wherever PATH leads.
-    if (this.#uncertain && this.#probe.canRun("codex") && !this.#probe.canRun()) {
+    if (this.#mayBeNamed() && this.#probe.canRun("codex") && !this.#probe.canRun()) {
       return this.#found("codex", null);
     }
     const installed = this.#installed();
     if (installed !== null) return installed;
-    if (this.#uncertain) return this.#found("codex", null);
+    if (this.#mayBeNamed()) return this.#found("codex", null);
     throw codexNotFound(this.#looked);
   }
 
@@ -117,7 +127,7 @@ class Search {
     if (!this.#paths.isPath(command)) {
       const onPath = this.#onPath(command);
       if (onPath !== null) return this.#prefer(onPath, command);
-      if (this.#uncertain) return this.#found(command, null);
+      if (this.#mayBeNamed()) return this.#found(command, null);
       throw codexNotFound(this.#looked);
     }
     for (const path of this.#spellings(command)) {
@@ -133,7 +143,12 @@ class Search {
     throw codexNotFound(this.#looked);
   }
 
-  /** The first program of that name in PATH. */
+  /** Whether the system is to look a name up that this script could not look for itself. */
+  #mayBeNamed(): boolean {
+    return this.#uncertain && this.#probe.bareNames;
+  }
+
+  /** The first program of that name in PATH. What can't be executed is passed by, as shells do. */
   #onPath(name: string): string | null {
     const list = this.#probe.env("PATH");
     if (list === undefined) {
@@ -144,13 +159,23 @@ class Search {
     const directories = list.split(this.#paths.listSeparator).filter((entry) => entry !== "");
     for (const directory of directories) {
       for (const path of this.#spellings(this.#paths.join(directory, name))) {
-        const kind = this.#probe.kind(path);
-        if (kind === "file") return path;
-        if (kind === "unknown") this.#uncertain = true;
+        const found = this.#program(path);
+        if (found) this.#looked.push(`PATH (${path})`);
+        if (found) return path;
       }
     }
     this.#looked.push(`PATH (${directories.join(", ") || "empty"})`);
     return null;
+  }
+
+  /** Whether a path leads to a program that may be started. */
+  #program(path: string): boolean {
+    const kind = this.#probe.kind(path);
+    if (kind === "unknown") this.#uncertain = true;
+    if (kind !== "file") return false;
+    if (this.#probe.executable(path)) return true;
+    this.#looked.push(`${path} (not executable)`);
+    return false;
   }
 
   /** Windows leaves out the extension; a file without one is for other shells there. */
@@ -184,12 +209,7 @@ class Search {
       join(modules, ".bin", windows ? "codex.cmd" : "codex"),
       ...(windows ? [] : [join(root, "bin", "codex.js")]),
     ];
-    for (const path of candidates) {
-      const kind = this.#probe.kind(path);
-      if (kind === "file") return path;
-      if (kind === "unknown") this.#uncertain = true;
-    }
-    return null;
+    return candidates.find((path) => this.#program(path)) ?? null;
   }
 
   #nodeModules(starts: readonly string[]): string[] {
@@ -250,6 +270,7 @@ class Search {
     const program = this.#probe.platform === "win32" ? "codex.exe" : "codex";
     const scoped = `codex-${key.replace("android", "linux")}`;
     const packages: string[] = [];
+    let certain = true;
     for (const at of new Set([this.#probe.realPath(root) ?? root, root])) {
       const above = this.#nodeModules([dirname(dirname(dirname(at)))]);
       packages.push(
@@ -264,11 +285,14 @@ class Search {
       // Before 0.13x the program was in `codex/` and relied on its launcher to put `path/` in PATH.
       for (const [folder, helpers] of [["bin", null], ["codex", join(vendor, "path")]] as const) {
         const path = join(vendor, folder, program);
-        if (this.#probe.kind(path) === "file" && this.#probe.canRun(path)) {
+        const kind = this.#probe.kind(path);
+        if (kind === "file" && this.#probe.canRun(path)) {
           return this.#found(path, true, helpers === null ? [] : [helpers]);
         }
+        if (kind !== "missing") certain = false;
       }
     }
+    if (certain) this.#missing = `@openai/${scoped}`;
     return null;
   }
 
@@ -277,7 +301,8 @@ class Search {
   }
 
   #found(command: string, native: boolean | null, pathDirectories: string[] = []): LocatedCodex {
-    return { command, native, pathDirectories, looked: this.#looked };
+    const missing = native === false ? this.#missing : null;
+    return { command, native, pathDirectories, missing, looked: this.#looked };
   }
 }
 
@@ -293,6 +318,8 @@ function scriptProbe(): LocateProbe {
     env: readEnv,
     kind: pathKind,
     realPath,
+    executable: isExecutable,
     canRun,
+    bareNames: platform !== "win32" || runtimeName() === "deno",
   };
 }

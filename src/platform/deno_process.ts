@@ -2,9 +2,10 @@
  * Processes on Deno, by `Deno.Command`: it needs the run permission for one program and nothing else.
  * @module
  */
-import { PermissionDeniedError, type ProcessExit, SpawnError } from "../errors/mod.ts";
+import { PermissionDeniedError, type ProcessExit } from "../errors/mod.ts";
 import { drain } from "./drain.ts";
 import { canRun, signalProcess } from "./runtime.ts";
+import { startFailure } from "./start_failure.ts";
 import type {
   ChildProcess,
   EndSignal,
@@ -72,22 +73,10 @@ function spawnFailure(error: unknown, spec: ProcessSpec): Error {
     );
   }
   if (name === "NotCapable") return notPermitted(spec.command, error);
-  if (name === "NotFound" && message.includes("No such cwd")) {
-    return new SpawnError(`The working directory ${spec.cwd} does not exist.`, {
-      cause: error,
-      data: { reason: "cwd" },
-    });
-  }
-  if (name === "NotFound") {
-    return new SpawnError(`The program ${spec.command} was not found.`, {
-      cause: error,
-      data: { reason: "notFound", command: spec.command },
-    });
-  }
-  return new SpawnError(`The program ${spec.command} could not be started: ${message}`, {
-    cause: error,
-    data: { reason: "failed", command: spec.command },
-  });
+  // "failed resolving cwd": the script's own directory was removed, which Deno needs even for an absolute cwd.
+  const noDirectory = /No such cwd|failed resolving cwd/.test(message);
+  const missing = noDirectory ? "directory" : name === "NotFound" ? "program" : null;
+  return startFailure(spec, missing, message, error);
 }
 
 function notPermitted(command: string, cause?: unknown): PermissionDeniedError {

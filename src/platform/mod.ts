@@ -17,6 +17,7 @@ export {
   canRun,
   canSpawn,
   currentDirectory,
+  isExecutable,
   isGranted,
   nodeProcess,
   type PathKind,
@@ -31,5 +32,6 @@ export {
   runtimeName,
   scriptPath,
   signalProcess,
+  unrefTimer,
   writeTextFile,
 } from "./runtime.ts";

@@ -5,6 +5,7 @@
 import { type ProcessExit, SpawnError } from "../errors/mod.ts";
 import { drain } from "./drain.ts";
 import { builtin, nodeProcess, pathKind, platformName, signalProcess } from "./runtime.ts";
+import { startFailure } from "./start_failure.ts";
 import { windowsShellArgs } from "./windows_args.ts";
 import type {
   ChildProcess,
@@ -87,22 +88,9 @@ export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
 
 function spawnFailure(error: unknown, spec: ProcessSpec): SpawnError {
   const { code, message = "" } = error as { code?: string; message?: string };
-  if (spec.cwd !== undefined && pathKind(spec.cwd) !== "directory") {
-    return new SpawnError(`The working directory ${spec.cwd} does not exist.`, {
-      cause: error,
-      data: { reason: "cwd" },
-    });
-  }
-  if (code === "ENOENT") {
-    return new SpawnError(`The program ${spec.command} was not found.`, {
-      cause: error,
-      data: { reason: "notFound", command: spec.command },
-    });
-  }
-  return new SpawnError(`The program ${spec.command} could not be started: ${message}`, {
-    cause: error,
-    data: { reason: "failed", command: spec.command },
-  });
+  const noDirectory = spec.cwd !== undefined && pathKind(spec.cwd) !== "directory";
+  const missing = noDirectory ? "directory" : code === "ENOENT" ? "program" : null;
+  return startFailure(spec, missing, message, error);
 }
 
 class NodeProcessChild implements ChildProcess {

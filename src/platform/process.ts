@@ -3,7 +3,7 @@
  * @module
  */
 import { SpawnError } from "../errors/mod.ts";
-import { canSpawn, runtimeName } from "./runtime.ts";
+import { canSpawn, currentDirectory, platformName, runtimeName } from "./runtime.ts";
 import { spawnDenoProcess } from "./deno_process.ts";
 import { spawnNodeProcess } from "./node_process.ts";
 import type { ChildProcess, ProcessSpec } from "./process_types.ts";
@@ -25,5 +25,13 @@ export function spawnProcess(spec: ProcessSpec): Promise<ChildProcess> {
       ),
     );
   }
-  return runtimeName() === "deno" ? spawnDenoProcess(spec) : spawnNodeProcess(spec);
+  const from = startDirectory(spec.cwd);
+  const placed = from === undefined ? spec : { ...spec, cwd: from };
+  return runtimeName() === "deno" ? spawnDenoProcess(placed) : spawnNodeProcess(placed);
+}
+
+/** Nothing starts in a directory that was removed, as happens to scripts that outlive a release of themselves. */
+function startDirectory(cwd: string | undefined): string | undefined {
+  if (cwd !== undefined || currentDirectory() !== null) return cwd;
+  return platformName() === "win32" ? undefined : "/";
 }

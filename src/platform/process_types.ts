@@ -10,7 +10,7 @@ export interface ProcessSpec {
   command: string;
   /** The arguments; no shell reads them. */
   args: string[];
-  /** The working directory; default: the script's own. */
+  /** The working directory; default: the script's own, or a root when that has been removed. */
   cwd?: string;
   /** Variables added to the child's environment, or all of it with {@linkcode clearEnv}. */
   env?: Record<string, string>;

@@ -11,7 +11,7 @@ export type RuntimeName = "deno" | "bun" | "node" | "workerd" | "browser";
 export type PathKind = "file" | "directory" | "missing" | "unknown";
 
 interface NodeFs {
-  statSync(path: string): { isFile(): boolean; isDirectory(): boolean };
+  statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number };
   realpathSync(path: string): string;
   readlinkSync(path: string): string;
   readFileSync(path: string, encoding: "utf8"): string;
@@ -189,6 +189,12 @@ export function pathKind(path: string): PathKind {
   }
 }
 
+/** Whether anybody may execute a file. `true` when that can't be told, or means nothing, as on Windows. */
+export function isExecutable(path: string): boolean {
+  const mode = attempt(path, () => Deno.statSync(path).mode, (fs) => fs.statSync(path).mode);
+  return mode === null || platformName() === "win32" || (mode & 0o111) !== 0;
+}
+
 function isMissing(error: unknown): boolean {
   const { name, code } = error as { name?: string; code?: string };
   return name === "NotFound" || name === "NotADirectory" || code === "ENOENT" || code === "ENOTDIR";
@@ -270,6 +276,14 @@ export function signalProcess(pid: number, signal: "SIGTERM" | "SIGKILL"): boole
   } catch {
     return false;
   }
+}
+
+/** Lets the script end although a timer is set. */
+export function unrefTimer(timer: unknown): void {
+  if (typeof timer === "number") {
+    const { Deno } = globalThis as { Deno?: { unrefTimer?: (id: number) => void } };
+    Deno?.unrefTimer?.(timer);
+  } else (timer as { unref?: () => void } | null)?.unref?.();
 }
 
 /** Blocks this thread for some milliseconds; for exit handlers, where nothing can be awaited. */

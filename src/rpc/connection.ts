@@ -4,6 +4,7 @@
  */
 import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
+import { redactText } from "../redact.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
 import { decode, encode } from "./codec.ts";
 import { DeltaReader } from "./delta_reader.ts";
@@ -12,6 +13,7 @@ import type {
   OutboundMessage,
   RpcErrorObject,
   RpcId,
+  RpcMessage,
   RpcNotification,
   RpcRequest,
   RpcResponse,
@@ -65,6 +67,7 @@ export interface ConnectionOptions {
 }
 
 const encoder = new TextEncoder();
+const NOISE_CHARACTERS = 80;
 
 /** One conversation over one transport. */
 export class Connection {
@@ -78,8 +81,13 @@ export class Connection {
   readonly #calls: PendingCalls;
   readonly #writer: CoalescingWriter;
   #arrivedAt = 0;
+  /** Whether the server has answered; before that, a launcher's own words may be mixed in. */
+  #heard = false;
+  /** Lines before the first answer that were no messages, and how the first of them begins. */
+  #noise = { lines: 0, first: "" };
   #closedWith: ConnectionClosedError | null = null;
   #closing: string | null = null;
+  #lost: string | null = null;
   readonly #ended: Promise<void>;
   #markEnded!: () => void;
   /** Bytes read so far. */
@@ -126,6 +134,33 @@ export class Connection {
   /** Why the connection ended, or `null` while it lives. */
   get closedWith(): ConnectionClosedError | null {
     return this.#closedWith;
+  }
+
+  /** When the last bytes came, on the clock of `performance.now()`; 0 when none have. */
+  get heardAt(): number {
+    return this.#arrivedAt;
+  }
+
+  /** What came in place of a message so far, shortened and without secrets; empty once the server has answered. */
+  get noise(): string {
+    if (this.#heard) return "";
+    const { lines, first } = this.#noise;
+    const begin = first || this.#framer.pendingText(NOISE_CHARACTERS);
+    // deno-lint-ignore no-control-regex
+    const text = redactText(begin.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\ufeff]/g, "")).trim();
+    return text === ""
+      ? ""
+      : `${lines} ${
+        lines === 1 ? "line" : "lines"
+      } of its output were no message; it begins with ` +
+        `"${text.slice(0, NOISE_CHARACTERS)}"`;
+  }
+
+  /** Ends a conversation whose other side does not answer any more, without waiting for it. */
+  drop(reason: string): void {
+    if (this.#closedWith !== null) return;
+    this.#lost ??= reason;
+    this.transport.kill();
   }
 
   /** Settles when the connection has ended. */
@@ -236,7 +271,7 @@ export class Connection {
   }
 
   #message(line: string): void {
-    const message = decode(line);
+    const message = this.#heard ? decode(line) : this.#firstWords(line);
     switch (message.kind) {
       case "notification":
         if (message.params["delta"] !== undefined) {
@@ -252,6 +287,23 @@ export class Connection {
       case "malformed":
         return this.#handler.malformed(message.reason, line.length);
     }
+  }
+
+  /** A launcher may write something without a newline before codex says its first message on the same line. */
+  #firstWords(line: string): RpcMessage {
+    let message = decode(line);
+    for (let at = line.indexOf('{"', 1), tries = 0; at > 0 && tries < 8; tries++) {
+      if (message.kind !== "malformed") break;
+      message = decode(line.slice(at));
+      at = line.indexOf('{"', at + 1);
+    }
+    if (message.kind === "malformed") {
+      this.#noise.lines++;
+      this.#noise.first ||= line.slice(0, NOISE_CHARACTERS);
+    } else if (message.kind === "response") {
+      this.#heard = true;
+    }
+    return message;
   }
 
   /** In a flood hundreds of deltas of one item follow each other: they are handed on together. */
@@ -285,12 +337,13 @@ export class Connection {
 
   #closed(info: TransportClosed): void {
     if (this.#closedWith !== null) return;
+    const noise = this.noise;
     const cut = this.#framer.end();
-    const message = this.#closing ??
+    const message = this.#closing ?? this.#lost ??
       (this.transport.kind === "websocket"
         ? "The connection to codex ended."
         : "codex ended while the connection was open.");
-    const error = new ConnectionClosedError(message, {
+    const error = new ConnectionClosedError(noise === "" ? message : `${message} ${noise}.`, {
       retryable: this.#closing === null,
       ...(info.exit === null ? {} : { exit: info.exit }),
       stderrTail: info.stderrTail,

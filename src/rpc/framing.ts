@@ -47,6 +47,12 @@ export class LineFramer {
     return this.#skipping?.bytes ?? this.#partBytes;
   }
 
+  /** The beginning of the line that has not ended yet, as text. */
+  pendingText(maxBytes: number): string {
+    if (this.#skipping !== null) return this.#skipping.head.slice(0, maxBytes);
+    return this.#decoder.decode(join(this.#parts, this.#partBytes).subarray(0, maxBytes));
+  }
+
   /** Takes the next chunk; it must not be changed afterwards. */
   push(chunk: Uint8Array): void {
     let start = 0;

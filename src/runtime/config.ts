@@ -121,6 +121,16 @@ export interface ClientConfig {
   requestTimeoutMs?: number;
   /** Milliseconds until an unanswered question of the server gets the fail-closed answer. Default 30,000. */
   approvalTimeoutMs?: number;
+  /**
+   * Milliseconds without a sign of life, although one was asked for, after which the connection counts as lost: it ends
+   * as if the server had died. `Infinity`: never. Default 30,000 for sockets, 60,000 for a process of ours, which is asked
+   * only while a call waits for it.
+   */
+  unresponsiveAfterMs?: number;
+  /** Receives what codex writes to stderr, as it comes. Only for processes that this library starts. Default nobody. */
+  onStderr?: (text: string) => void;
+  /** Working directory of the codex process. Default: this script's. */
+  processCwd?: string;
   /** What happens when the server dies. Default: the connection stays closed. */
   restart?: RestartPolicy;
   /** Largest message accepted, in bytes. Default 67,108,864 (64 MiB). */
@@ -145,8 +155,6 @@ export interface RuntimeConfig extends ClientConfig {
   closeGraceMs?: number;
   /** Notifications the server should not send, by exact method name. Default none. */
   optOutNotifications?: string[];
-  /** Working directory of the codex process. Default: this script's. */
-  processCwd?: string;
   /** Aborts starting the runtime. */
   signal?: AbortSignal;
 }

@@ -24,6 +24,7 @@ import { closedBecause, type PlannedRestart, RestartLoop } from "./restart_loop.
 import type { RuntimeConfig } from "./config.ts";
 import type { EventLog } from "./log/event_log.ts";
 import { handshake, type ServerInfo } from "./handshake.ts";
+import { livenessOf, watchLiveness } from "./liveness.ts";
 import { deltaOf, MessageHead } from "./message_head.ts";
 import { MetricsCounter } from "./metrics.ts";
 import { SinkPump } from "./log/sink_pump.ts";
@@ -248,6 +249,8 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   #live(): Connection {
+    // It may be retried on a new client; here it would fail again.
+    if (this.#final instanceof ConnectionClosedError) throw this.#final.asFinal();
     if (this.#final !== null) throw this.#final;
     const connection = this.#connection;
     if (connection === null) throw new ConnectionClosedError("No server is running.");
@@ -269,6 +272,7 @@ export class RuntimeCore implements ConnectionHandler {
     try {
       this.#server = await handshake(connection, config, signal);
       this.#healthySince = performance.now();
+      watchLiveness(connection, livenessOf(config));
     } catch (error) {
       this.#connection = null;
       this.#ended = await connection.close("The handshake failed.", FAILED_START_GRACE_MS);

@@ -2,7 +2,11 @@
  * The first words with a server: who we are, who it is, and whether it is new enough.
  * @module
  */
-import { IncompatibleVersionError } from "../errors/mod.ts";
+import {
+  ConnectionClosedError,
+  IncompatibleVersionError,
+  RequestTimeoutError,
+} from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { Connection } from "../rpc/mod.ts";
 import type { ClientInfo, RuntimeConfig } from "./config.ts";
@@ -86,12 +90,36 @@ export async function handshake(
   config: RuntimeConfig,
   signal: AbortSignal | undefined,
 ): Promise<ServerInfo> {
-  const result = await connection.call(
-    "initialize",
-    initializeParams(config),
-    signal === undefined ? {} : { signal },
-  );
+  const result = await introduce(connection, config, signal);
   const info = readServerInfo(result, config);
   await connection.notify("initialized");
   return info;
+}
+
+async function introduce(
+  connection: Connection,
+  config: RuntimeConfig,
+  signal: AbortSignal | undefined,
+): Promise<JsonValue> {
+  try {
+    return await connection.call(
+      "initialize",
+      initializeParams(config),
+      signal === undefined ? {} : { signal },
+    );
+  } catch (error) {
+    // What ends without a word, or says something else than codex does, would do the same again.
+    if (error instanceof ConnectionClosedError && connection.transport.pid !== null) {
+      throw error.asFinal();
+    }
+    const { noise } = connection;
+    if (error instanceof RequestTimeoutError && noise !== "") {
+      const { method, timeoutMs } = error;
+      throw new RequestTimeoutError(method, timeoutMs, {
+        retryable: false,
+        note: `${noise}. Is this codex, and not a program that writes to its output before it`,
+      });
+    }
+    throw error;
+  }
 }

@@ -49,7 +49,18 @@ export class Runtime implements AsyncDisposable {
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
     config.signal?.throwIfAborted();
-    const core = new RuntimeCore(config, transportFactory(config));
+    const { onStderr } = config;
+    const guarded = onStderr === undefined ? config : {
+      ...config,
+      onStderr: (text: string) => {
+        try {
+          onStderr(text);
+        } catch {
+          core.metrics.sinkErrors++;
+        }
+      },
+    };
+    const core: RuntimeCore = new RuntimeCore(config, transportFactory(guarded));
     await core.start(config.signal);
     return new Runtime(core);
   }

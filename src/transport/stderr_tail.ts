@@ -18,7 +18,12 @@ export class StderrTail {
   push(chunk: Uint8Array): void {
     const text = this.#decoder.decode(chunk, { stream: true });
     this.#text = cutHead(this.#text + text);
-    if (text !== "") this.#listener?.(text);
+    if (text === "") return;
+    try {
+      this.#listener?.(text);
+    } catch {
+      // A fault of the listener is no end of the pipe.
+    }
   }
 
   /** The last 16 KiB so far. */

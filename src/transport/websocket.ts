@@ -6,7 +6,14 @@ import { settlesWithin } from "../async.ts";
 import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
 import { splitMessages } from "./messages.ts";
-import { askForRefusal, explainRefusal, type Refusal, statusInMessage } from "./ws_refusal.ts";
+import {
+  askForRefusal,
+  explainRefusal,
+  hungUp,
+  type Refusal,
+  statusInMessage,
+  tlsTrouble,
+} from "./ws_refusal.ts";
 import type {
   Transport,
   TransportCloseOptions,
@@ -110,9 +117,9 @@ function unsupported(): SpawnError {
 
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null || !/^wss?:$/.test(url.protocol)) {
+  if (url === null || !/^wss?:$/.test(url.protocol) || url.hash !== "" || text.includes("#")) {
     throw new ConnectionClosedError(
-      "The app server's url must start with ws:// or wss://, such as ws://127.0.0.1:4500.",
+      "The app server's url must start with ws:// or wss:// and have no fragment, such as ws://127.0.0.1:4500.",
       { retryable: false },
     );
   }
@@ -200,12 +207,34 @@ async function openSocket(
 }
 
 async function explain(url: URL, headers: Record<string, string>, message: string): Promise<Error> {
-  const cause = new Error(message);
-  const found = statusInMessage(message) ??
-    (runtimeName() === "node" ? await askForRefusal(httpUrl(url), headers, 1000) : null);
-  return found !== null ? refusal(url, found, cause) : new ConnectionClosedError(
-    `The app server at ${url.origin} can't be reached. Is \`codex app-server --listen\` running there?`,
-    { cause },
+  let found: Refusal | string | null = statusInMessage(message);
+  if (found === null && runtimeName() === "node") {
+    found = await askForRefusal(httpUrl(url), headers, 1000);
+  }
+  // A runtime may repeat the url, whose path and query are nobody's business.
+  const told = (typeof found === "string" ? found : message).replaceAll(url.href, url.origin);
+  const cause = new Error(told);
+  if (found !== null && typeof found !== "string") return refusal(url, found, cause);
+  return unreachable(url, told, cause);
+}
+
+/** The error for a connection that came to nothing, by what the runtime told. */
+function unreachable(url: URL, told: string, cause: Error): ConnectionClosedError {
+  const tls = tlsTrouble(told);
+  if (tls === null) {
+    const said = told.trim() === "" ? "" : ` (${told.trim().slice(0, 200)})`;
+    return new ConnectionClosedError(
+      hungUp(told)
+        ? `${url.origin} does not answer as an app server does${said}. Is the port right, and is it not ` +
+          `${url.protocol === "ws:" ? "wss" : "ws"}:// there?`
+        : `The app server at ${url.origin} can't be reached${said}. ` +
+          "Is `codex app-server --listen` running there?",
+      { cause },
+    );
+  }
+  return new ConnectionClosedError(
+    `No TLS connection to the app server at ${url.origin} could be made: ${tls}`,
+    { cause, retryable: false, data: { reason: "tls" } },
   );
 }
 

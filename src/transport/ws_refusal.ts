@@ -45,12 +45,42 @@ interface HttpResponse {
   on(event: string, listener: (chunk: Uint8Array) => void): void;
 }
 
-/** Node's WebSocket does not tell the status: the same upgrade by hand does. `null` when it doesn't either. */
+/**
+ * What is wrong with TLS, when a runtime's message is about that: who vouches for the certificate, or that one side
+ * speaks TLS and the other does not; pure.
+ */
+export function tlsTrouble(message: string): string | null {
+  const text = message.trim();
+  const said = text === "" ? "" : ` (${text.slice(0, 200)})`;
+  if (
+    /certificate|self.signed|unknown ?issuer|CERT_|UNABLE_TO_VERIFY|notvalid|expired/i.test(text)
+  ) {
+    return `its certificate is not trusted${said}. Let this runtime trust the authority that signed it: DENO_CERT on Deno, ` +
+      "NODE_EXTRA_CA_CERTS on Node and Bun.";
+  }
+  if (
+    /\b(?:tls|ssl)\b|ssl3_|wrong version|invalid ?contenttype|corrupt message|EPROTO|packet length|fatal alert/i
+      .test(text)
+  ) {
+    return `the other side does not speak TLS as it should${said}. Is it ws:// that is wanted?`;
+  }
+  return null;
+}
+
+/** Whether a runtime's message says that somebody answered, and not as an HTTP server does; pure. */
+export function hungUp(message: string): boolean {
+  return /invalid HTTP|socket hang up|connection ended|ECONNRESET|unexpected end/i.test(message);
+}
+
+/**
+ * Node's WebSocket tells neither status nor reason: the same upgrade by hand does. A string is the reason of a connection
+ * that failed; `null` when this does not tell either.
+ */
 export function askForRefusal(
   httpUrl: string,
   headers: Record<string, string>,
   timeoutMs: number,
-): Promise<Refusal | null> {
+): Promise<Refusal | string | null> {
   const module = builtin<HttpModule>(httpUrl.startsWith("https:") ? "https" : "http");
   if (module === null) return Promise.resolve(null);
   return new Promise((resolve) => {
@@ -75,11 +105,13 @@ export function askForRefusal(
         response.on("error", done);
       },
     );
-    const giveUp = (): void => {
-      resolve(null);
+    const giveUp = (error?: { code?: string; message?: string }): void => {
+      const told = [error?.code, error?.message].filter((part) => typeof part === "string");
+      resolve(told.length === 0 ? null : told.join(": "));
       request.destroy();
     };
-    for (const event of ["error", "timeout", "upgrade"]) request.on(event, giveUp);
+    request.on("error", giveUp);
+    for (const event of ["timeout", "upgrade"]) request.on(event, () => giveUp());
     request.end();
   });
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { ScriptedModel } from "../../src/testing/mod.ts";
 import { type CodexProcessOptions, codexTransport } from "../../src/launch/codex_process.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import { codexPath } from "../_codex.ts";
+import { codexPath, type CodexVersion } from "../_codex.ts";
 
 /** The capability token that the server wants. */
 export const TOKEN = "a-capability-token";
@@ -22,11 +22,12 @@ export interface ListeningServer {
 export async function startListening(
   options: Pick<CodexProcessOptions, "env" | "configOverrides">,
   args: string[] = [],
+  program?: string,
 ): Promise<{ url: string; host: Transport }> {
   const url = Promise.withResolvers<string>();
   let text = "";
   const host = await codexTransport({
-    codexPath: await codexPath(),
+    codexPath: program ?? await codexPath(),
     ...options,
     args: ["app-server", "--listen", "ws://127.0.0.1:0", ...args],
     onStderr(piece) {
@@ -47,13 +48,14 @@ export async function startListening(
 export async function listen(
   model: ScriptedModel,
   dir: string,
-  { open = false }: { open?: boolean } = {},
+  { open = false, version }: { open?: boolean; version?: CodexVersion } = {},
 ): Promise<ListeningServer> {
   const file = join(dir, "token");
   await writeFile(file, `${TOKEN}\n`);
   const { env, configOverrides } = model.clientConfig();
   const wanted = open ? [] : ["--ws-auth", "capability-token", "--ws-token-file", file];
-  const { url, host } = await startListening({ env, configOverrides }, wanted);
+  const program = await codexPath(version);
+  const { url, host } = await startListening({ env, configOverrides }, wanted, program);
   return { url, close: async () => void await host.close({ graceMs: 300 }) };
 }
 
@@ -62,6 +64,8 @@ export interface Wire {
   url: string;
   /** Drops every connection, without a word. */
   cut(): void;
+  /** From now on open connections carry nothing, and stay open: half-open, as after a lost route. */
+  freeze(): void;
   /** Where new connections lead; `null` drops them at once. */
   target: string | null;
   /** Connections that led somewhere, so far. */
@@ -96,6 +100,9 @@ export async function wireTo(url: string): Promise<Wire> {
   return {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    freeze() {
+      for (const socket of open) socket.unpipe().pause();
+    },
     get target() {
       return target;
     },

@@ -49,8 +49,16 @@ const VARIABLES =
 export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
   config.signal?.throwIfAborted();
   const problems: DiagnosedProblem[] = [];
-  const place = locate(config);
+  const { missing, ...place } = locate(config);
   const found = await ask(config, problems);
+  if (missing !== null && problems.length > 0) {
+    problems.unshift({
+      code: "nativeMissing",
+      message:
+        `npm's launcher ${place.path} is there, but ${missing}, which holds codex itself, is not installed. ` +
+        "Reinstall it with `npm install -g @openai/codex`, without leaving optional dependencies out.",
+    });
+  }
   const { version } = found;
   const required = config.minVersion === undefined ? MIN_CODEX_VERSION : config.minVersion;
   if (version !== null && required !== null && compareVersions(version, required) < 0) {
@@ -161,16 +169,17 @@ function problemOf(error: unknown): DiagnosedProblem {
   };
 }
 
-function locate(config: RuntimeConfig): Pick<DiagnosedCodex, "path" | "native" | "looked"> {
-  if ((config.transport?.type ?? "stdio") !== "stdio") {
-    return { path: null, native: null, looked: [] };
-  }
+function locate(
+  config: RuntimeConfig,
+): Pick<DiagnosedCodex, "path" | "native" | "looked"> & { missing: string | null } {
+  const nowhere = { path: null, native: null, looked: [], missing: null };
+  if ((config.transport?.type ?? "stdio") !== "stdio") return nowhere;
   try {
-    const { command, native, looked } = locateCodex(config.codexPath);
-    return { path: command, native, looked: [...looked] };
+    const { command, native, missing, looked } = locateCodex(config.codexPath);
+    return { path: command, native, missing, looked: [...looked] };
   } catch (error) {
     const looked = error instanceof SpawnError ? error.data?.["looked"] : undefined;
-    return { path: null, native: null, looked: Array.isArray(looked) ? looked.map(String) : [] };
+    return Array.isArray(looked) ? { ...nowhere, looked: looked.map(String) } : nowhere;
   }
 }
 

@@ -9,7 +9,12 @@ import {
   type PendingApproval,
   sessionApprovals,
 } from "../../approvals/mod.ts";
-import { ConnectionClosedError, PolicyError } from "../../errors/mod.ts";
+import {
+  ConnectionClosedError,
+  PolicyError,
+  RpcError,
+  ThreadInUseError,
+} from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 import { HookRun, mergeHooks } from "../../plugin/mod.ts";
 import {
@@ -302,7 +307,9 @@ export class Client implements AsyncDisposable {
           }
         },
       });
-    await whenClosed(open, signal);
+    await whenClosed(open, signal).catch((error) => {
+      throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
+    });
     if (session !== null) return session;
     throw refused;
   }
@@ -340,6 +347,16 @@ export class Client implements AsyncDisposable {
     this.#sessions.add(session);
     return session;
   }
+}
+
+/** What codex says since 0.147; older versions let both write. */
+const THREAD_IN_USE = /already has an active writer/;
+
+/** The typed error for a thread that another process writes to; any other error as it is. */
+function threadInUse(error: unknown, threadId: string): unknown {
+  return error instanceof RpcError && THREAD_IN_USE.test(error.rpcMessage)
+    ? new ThreadInUseError(threadId, { cause: error })
+    : error;
 }
 
 /** Whether the thread has no file, so that it goes with its server. */

@@ -1,6 +1,7 @@
 /** Initialised servers that wait for their client. */
 import { type ClientConfig, coreOf, Runtime } from "../../runtime/mod.ts";
 import { abortable } from "../../async.ts";
+import { unrefTimer } from "../../platform/mod.ts";
 
 /** How long a server waits before it is ended. */
 const IDLE_MS = 60_000;
@@ -82,7 +83,8 @@ async function start(config: ClientConfig, onIdle: () => void, idleMs: number): 
     onIdle();
     runtime.shutdown();
   }, idleMs);
-  unref(timer);
+  // A waiting server must not keep a script alive.
+  unrefTimer(timer);
   return { runtime, timer };
 }
 
@@ -116,11 +118,4 @@ function identity(value: object): string {
   let id = objects.get(value);
   if (id === undefined) objects.set(value, id = nextObject++);
   return `object ${id}`;
-}
-
-/** A waiting server must not keep a script alive; where the runtime can say so, it is said. */
-function unref(timer: unknown): void {
-  const host = globalThis as { Deno?: { unrefTimer?: (id: number) => void } };
-  if (typeof timer === "number") host.Deno?.unrefTimer?.(timer);
-  else (timer as { unref?: () => void }).unref?.();
 }

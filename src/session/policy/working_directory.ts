@@ -17,7 +17,16 @@ export function workingDirectory(cwd: string, remote: boolean): string {
   }
   if (remote) return cwd;
   const rules = pathRules(platformName());
-  const absolute = rules.isAbsolute(cwd) ? cwd : rules.join(currentDirectory() ?? "/", cwd);
+  const base = rules.isAbsolute(cwd) ? "" : currentDirectory();
+  if (base === null) {
+    throw new RpcValidationError(
+      "thread/start",
+      "params",
+      "$.cwd",
+      "expected an absolute path: this script's own working directory does not exist any more",
+    );
+  }
+  const absolute = base === "" ? cwd : rules.join(base, cwd);
   const kind = pathKind(absolute);
   if (kind === "missing" || kind === "file") {
     throw new RpcValidationError(

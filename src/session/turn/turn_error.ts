@@ -27,7 +27,7 @@ export function turnError(
     case "error":
       return settled.error;
     case "timeout":
-      return new TurnTimeoutError(settled.timeoutMs, partial);
+      return new TurnTimeoutError(settled.timeoutMs, partial, { stopped: settled.stopped });
     case "server":
       return serverError(outcome!, partial, rateLimits);
   }

@@ -22,7 +22,7 @@ export type SettledTurn =
   /** The server told the end. */
   | { by: "server" }
   /** The turn took too long. */
-  | { by: "timeout"; timeoutMs: number }
+  | { by: "timeout"; timeoutMs: number; stopped: boolean }
   /** The caller gave up; the turn is being stopped. */
   | { by: "abort"; reason: unknown }
   /** The turn could not be started, or its end can't be known. */
@@ -82,7 +82,7 @@ export class TurnRun {
   readonly #ended: Promise<void>;
   #markEnded!: () => void;
   /** How the turn will have ended, whatever the server says while it is being stopped. */
-  #reserved: SettledTurn | null = null;
+  #reserved: Extract<SettledTurn, { by: "timeout" }> | null = null;
   #stopping: Promise<boolean> | null = null;
 
   /** Starts the turn. */
@@ -294,13 +294,15 @@ export class TurnRun {
     this.#timer = null;
     const { timeoutMs } = this.#options;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise((resolve) => timer = setTimeout(resolve, STOP_WAIT_MS));
+    const limit = new Promise<false>((resolve) =>
+      timer = setTimeout(() => resolve(false), STOP_WAIT_MS)
+    );
     // The end that the server tells while it stops is the timeout's, not an interruption by somebody else.
     this.#emitTimeout();
-    this.#reserved ??= { by: "timeout", timeoutMs };
-    await Promise.race([this.stop(), limit]);
+    this.#reserved ??= { by: "timeout", timeoutMs, stopped: false };
+    const stopped = await Promise.race([this.stop(), limit]);
     clearTimeout(timer);
-    this.#finish({ by: "timeout", timeoutMs });
+    this.#finish({ by: "timeout", timeoutMs, stopped });
   }
 
   #emitTimeout(): void {
@@ -327,7 +329,11 @@ export class TurnRun {
 
   #finish(settled: SettledTurn): void {
     if (this.#isSettled) return;
-    const final = this.#reserved ?? settled;
+    const final = this.#reserved === null ? settled : {
+      ...this.#reserved,
+      // Only the server's own word, or an interrupt that it confirmed, says that nothing runs any more.
+      stopped: settled.by === "server" || (settled.by === "timeout" && settled.stopped),
+    };
     this.#tellEnd(final);
     this.#isSettled = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

@@ -16,6 +16,10 @@ interface World {
   links?: Record<string, string>;
   /** What may be looked at; default everything. */
   readable?: (path: string) => boolean;
+  /** Files without an x bit; default none. */
+  plain?: string[];
+  /** Whether the system looks bare names up in PATH alone; default yes. */
+  bareNames?: boolean;
   /** What may be run; default everything. */
   runnable?: string[];
 }
@@ -45,6 +49,8 @@ function probe(world: World): LocateProbe {
       return inside ? "directory" : "missing";
     },
     realPath: (path) => readable(path) ? follow(path) : null,
+    executable: (path) => !(world.plain ?? []).includes(path),
+    bareNames: world.bareNames ?? true,
     canRun: (command) => world.runnable === undefined || world.runnable.includes(command ?? "*"),
   };
 }
@@ -374,3 +380,49 @@ for (const [what, { codexPath, ...world }, patterns] of MISSING) {
     });
   });
 }
+
+test("locateCodex() passes by what can't be executed, as shells do, and tells it", () => {
+  const files = ["/a/codex", "/b/codex"];
+  const env = { PATH: "/a:/b" };
+  assert.equal(
+    locateCodex(undefined, probe({ env, files, plain: ["/a/codex"] })).command,
+    "/b/codex",
+  );
+  assert.throws(
+    () => locateCodex(undefined, probe({ env, files, plain: files })),
+    (error) =>
+      error instanceof SpawnError &&
+      /\/a\/codex \(not executable\); \/b\/codex \(not executable\); PATH/.test(error.message),
+  );
+  assert.throws(
+    () => locateCodex("mine", probe({ env, files: ["/a/mine"], plain: ["/a/mine"] })),
+    /\/a\/mine \(not executable\)/,
+  );
+});
+
+test("locateCodex() names the place in PATH that it found", () => {
+  const found = locateCodex(undefined, probe({ env: { PATH: "/a:/b" }, files: ["/b/codex"] }));
+  assert.deepEqual(found.looked, ["CODEX_PATH (not set)", "PATH (/b/codex)"]);
+});
+
+test("locateCodex() leaves no bare name to a system that looks into the working directory", () => {
+  const world = { platform: "win32", cwd: "C:\\work", files: [] };
+  assert.equal(locateCodex(undefined, probe(world)).command, "codex");
+  for (const name of [undefined, "codex-nightly"]) {
+    assert.throws(() => locateCodex(name, probe({ ...world, bareNames: false })), SpawnError);
+  }
+});
+
+test("locateCodex() knows the native package that is missing behind a launcher", () => {
+  const modules = "/usr/lib/node_modules";
+  const launcher = `${modules}/@openai/codex/bin/codex.js`;
+  const world = { env: { PATH: "/usr/bin" }, links: { "/usr/bin/codex": launcher } };
+  const files = npm(modules);
+  assert.equal(locateCodex(undefined, probe({ ...world, files })).missing, null);
+  const bare = files.slice(0, 2);
+  const found = locateCodex(undefined, probe({ ...world, files: bare }));
+  assert.deepEqual([found.native, found.missing], [false, "@openai/codex-linux-x64"]);
+  // There, but not to be run by this script: nothing is missing.
+  const runnable = ["/usr/bin/codex", "codex"];
+  assert.equal(locateCodex(undefined, probe({ ...world, files, runnable })).missing, null);
+});
