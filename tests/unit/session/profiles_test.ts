@@ -178,7 +178,10 @@ test("turnError() gives the error of each ending, and none for an answer", () =>
     [turnError(server, ended("completed"), PARTIAL, undefined), EmptyAnswerError],
     [turnError(server, ended("interrupted"), PARTIAL, undefined), TurnInterruptedError],
     [turnError(server, ended("failed", { message: "x" }), PARTIAL, undefined), TurnFailedError],
-    [turnError({ by: "timeout", timeoutMs: 5 }, null, PARTIAL, undefined), TurnTimeoutError],
+    [
+      turnError({ by: "timeout", timeoutMs: 5, stopped: true }, null, PARTIAL, undefined),
+      TurnTimeoutError,
+    ],
   ];
   for (const [error, type] of cases) {
     assert.ok(error instanceof type, type.name);
