@@ -2,7 +2,7 @@
  * Which of its calls a filtered hook sees.
  * @module
  */
-import { commandsIn, programName, wordsStartWith } from "./command_words.ts";
+import { analyzeCommand, type CommandAnalysis, mayBegin, mayRun } from "../shell/mod.ts";
 import { isAtOrBelow } from "./path_prefix.ts";
 import { ALL_PHASES, invalidHook } from "./validate.ts";
 import type { HookContext, HookPhase } from "./types.ts";
@@ -19,8 +19,10 @@ export interface HookMatcherOptions {
   toolName?: string | readonly string[];
   /**
    * The words a command begins with, or several such beginnings: `"git push"`. Whole words, programs by their bare
-   * name. Each command of a script counts (`cd x && git push`), in doubt one too many: what a variable or a script file
-   * starts can't be told, so leave this out for a guard that must miss nothing. Default: any call.
+   * name, options and their values left out (`git -C x push`). It is read as approval rules read it: each command of a
+   * script counts (`cd x && git push`), and so does whatever may become one, such as what a variable stands for or a
+   * script that can't be read. What a script file or a program does by itself is not seen, so leave this out for a guard
+   * that must miss nothing. Default: any call.
    */
   commandPrefix?: string | readonly string[];
   /**
@@ -84,23 +86,29 @@ export class HookMatcher {
     if (toolName === undefined) return false;
     if (this.toolNames.some((name) => isNamed(toolName, name))) return true;
     if (context.toolKind !== "command") return false;
-    return commandsIn(context).some((words) =>
-      this.toolNames.some((name) =>
-        wordsStartWith(words, [name]) || isNamed(programName(words[0] ?? ""), name)
-      )
+    const names = this.toolNames.map((name) => name.toLowerCase());
+    return commandLines(context).some((line) =>
+      mayRun(line, (program) => names.some((name) => isNamed(program, name)))
     );
   }
 
   #command(context: HookContext): boolean {
     if (this.#prefixes.length === 0) return true;
-    const commands = commandsIn(context);
-    return this.#prefixes.some((prefix) => commands.some((words) => wordsStartWith(words, prefix)));
+    return commandLines(context).some((line) =>
+      this.#prefixes.some((prefix) => mayBegin(line, prefix))
+    );
   }
 
   #cwd({ cwd }: HookContext): boolean {
     if (this.cwdPrefix === null) return true;
     return cwd !== undefined && isAtOrBelow(cwd, this.cwdPrefix);
   }
+}
+
+/** What the context tells of its command; the whole of it, or the part that is known. */
+function commandLines({ command, script, argv }: HookContext): CommandAnalysis[] {
+  const known = command ?? script ?? argv;
+  return known === undefined || known.length === 0 ? [] : [analyzeCommand(known)];
 }
 
 function isNamed(toolName: string, name: string): boolean {

@@ -2,6 +2,7 @@
  * What is known about a command before it runs.
  * @module
  */
+import type { ShellWord } from "./command_builder.ts";
 
 /** A command as the server would run it, taken apart without running anything. */
 export interface CommandLine {
@@ -21,4 +22,24 @@ export interface CommandLine {
   simple: boolean;
   /** Why it is not simple, or `null`. */
   problem: string | null;
+}
+
+/** Everything that rules and hooks look at; wider than {@linkcode CommandLine}. */
+export interface CommandAnalysis {
+  /** The words as sent, or `null`. */
+  argv: string[] | null;
+  /** The script inside the outermost wrapper, or `null`. */
+  script: string | null;
+  /** The simple commands, wrappers taken off. */
+  commands: ShellWord[][];
+  /** Wrappers, and texts that a command may run as a script; for those that ask what may be meant. */
+  extras: ShellWord[][];
+  /** Words of code in another language than the shell's; a command may stand anywhere in them. */
+  texts: ShellWord[][];
+  /** Whether a command may change the directory of the later ones. */
+  moves: boolean;
+  /** Why it is not simple, or `null`. */
+  problem: string | null;
+  /** Why it could not be read, or `null`; then nothing is known about it. */
+  broken: string | null;
 }

@@ -4,45 +4,23 @@
  * It errs to one side only: what it does not understand makes the script "not simple" or "broken", never simpler.
  * @module
  */
+import {
+  Broken,
+  CommandBuilder,
+  type OpenWord,
+  type ShellBudget,
+  type ShellScript,
+} from "./command_builder.ts";
 
-/** One word of a command. */
-export interface ShellWord {
-  /** The word with its quotes removed; source text where the shell would put something else. */
-  text: string;
-  /** Whether `text` is exactly what the program would get. */
-  literal: boolean;
-}
-
-/** What a script is made of. */
-export interface ShellScript {
-  /** Every simple command, those of substitutions and compound statements included. */
-  commands: ShellWord[][];
-  /** Texts fed to a command's stdin by `<<` and `<<<`. */
-  documents: string[];
-  /** Why it is more than a list of simple commands, or `null`. */
-  problem: string | null;
-  /** Why it could not be read to its end, or `null`. */
-  broken: string | null;
+/** A fresh budget for one command. */
+export function shellBudget(): ShellBudget {
+  return { commands: 1000 };
 }
 
 /** Longest script that is looked at, in characters. */
 const MAX_LENGTH = 65_536;
 const MAX_DEPTH = 40;
-const RESERVED: ReadonlySet<string> = new Set(
-  ("if then elif else fi for while until do done case esac in select function { } ! time " +
-    "coproc [[ ]]").split(" "),
-);
-const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=/;
 const NAME = /[A-Za-z0-9_]/;
-
-class Broken extends Error {}
-
-interface OpenWord {
-  text: string;
-  literal: boolean;
-  /** How many characters came before the first quote or expansion. */
-  plain: number | null;
-}
 
 interface HereDocument {
   delimiter: string;
@@ -50,28 +28,38 @@ interface HereDocument {
   expands: boolean;
 }
 
-/** Takes `text` apart. Never throws. */
-export function lexShell(text: string): ShellScript {
-  const lexer = new ShellLexer(text);
-  return lexer.run();
+/** Takes `text` apart. Never throws. `budget` is shared by all texts of one command. */
+export function lexShell(text: string, budget: ShellBudget = shellBudget()): ShellScript {
+  return new ShellLexer(text, budget).run();
 }
 
 class ShellLexer {
   #text: string;
   #pos = 0;
   #depth = 0;
-  #script: ShellScript = { commands: [], documents: [], problem: null, broken: null };
+  /** Between `((` and `))`, where quotes mean something else in every shell. */
+  #arithmetic = false;
+  #budget: ShellBudget;
+  #script: ShellScript = {
+    commands: [],
+    documents: [],
+    problem: null,
+    broken: null,
+    quotesCode: false,
+    computes: false,
+  };
   #hereDocuments: HereDocument[] = [];
 
-  constructor(text: string) {
+  constructor(text: string, budget: ShellBudget) {
     this.#text = text;
+    this.#budget = budget;
   }
 
-  run(): ShellScript {
+  run(read: () => void = () => this.#list(null)): ShellScript {
     try {
       if (this.#text.length > MAX_LENGTH) throw new Broken("too long");
       if (this.#text.includes("\0")) throw new Broken("holds a NUL character");
-      this.#list(null);
+      read();
       if (this.#hereDocuments.length > 0) throw new Broken("unfinished here-document");
     } catch (error) {
       this.#script.broken = error instanceof Broken ? error.message : "can't be parsed";
@@ -83,10 +71,35 @@ class ShellLexer {
     this.#script.problem ??= problem;
   }
 
+  /** Counts one more command, substitution or document. */
+  #spend(): void {
+    if (--this.#budget.commands < 0) throw new Broken("holds too many commands");
+  }
+
+  /** Marks text that something else may take for code. */
+  #quoted(text: string): void {
+    if (/[$`]/.test(text)) this.#script.quotesCode = true;
+  }
+
+  /** Reads the commands of a substitution. */
+  #substitution(): void {
+    this.#spend();
+    const outer = this.#arithmetic;
+    this.#arithmetic = this.#text[this.#pos] === "(";
+    if (this.#arithmetic) this.#script.computes = true;
+    this.#list(")");
+    this.#arithmetic = outer;
+  }
+
   /** Reads commands up to `end`, which is consumed. */
   #list(end: ")" | null): void {
     if (++this.#depth > MAX_DEPTH) throw new Broken("nested too deeply");
-    const command = new CommandBuilder(this.#script, (problem) => this.#note(problem));
+    const documents = this.#hereDocuments.length;
+    const command = new CommandBuilder(
+      this.#script,
+      (problem) => this.#note(problem),
+      () => this.#spend(),
+    );
     while (true) {
       const char = this.#text[this.#pos];
       if (char === undefined) {
@@ -103,8 +116,13 @@ class ShellLexer {
         this.#pos++;
         this.#readHereDocuments();
       } else if (char === "\\" && next === "\n") {
+        // Shells join the lines before they look for operators.
+        if (/[<>|&;($]/.test(this.#text[this.#pos - 1] ?? "")) {
+          throw new Broken("continues an operator on another line");
+        }
         this.#pos += 2;
       } else if (char === "#" && !command.inWord) {
+        if (this.#arithmetic || command.inTest) throw new Broken("has a # that may be no comment");
         const newline = this.#text.indexOf("\n", this.#pos);
         this.#pos = newline === -1 ? this.#text.length : newline;
       } else if (char === ";") {
@@ -121,11 +139,20 @@ class ShellLexer {
         command.end();
         this.#pos++;
         this.#note("has a compound statement");
+        const outer = this.#arithmetic;
+        if (next === "(") {
+          this.#arithmetic = true;
+          this.#script.computes = true;
+        }
         this.#list(")");
+        this.#arithmetic = outer;
       } else if (char === ")") {
         command.end();
         this.#pos++;
         if (command.inCase) continue;
+        if (this.#hereDocuments.length > documents) {
+          throw new Broken("has a here-document that begins after its parenthesis");
+        }
         if (end === ")") break;
         throw new Broken("has a parenthesis too many");
       } else if (char === "<" || char === ">") {
@@ -158,7 +185,7 @@ class ShellLexer {
       word.plain ??= word.text.length;
       word.text += `${char}()`;
       this.#pos += 2;
-      this.#list(")");
+      this.#substitution();
       return;
     }
     command.dropDescriptor();
@@ -184,14 +211,22 @@ class ShellLexer {
     while (this.#pos < this.#text.length) {
       const char = this.#text[this.#pos] as string;
       if (" \t\n;&|<>()".includes(char)) break;
+      if (char === "$" || char === "`") throw new Broken("here-document with an odd delimiter");
       this.#pos++;
       if (char === "'" || char === '"') {
         expands = false;
         const close = this.#text.indexOf(char, this.#pos);
         if (close === -1) throw new Broken("unfinished quote");
-        delimiter += this.#text.slice(this.#pos, close);
+        const quoted = this.#text.slice(this.#pos, close);
+        if (char === '"' && /[\\$`]/.test(quoted)) {
+          throw new Broken("here-document with an odd delimiter");
+        }
+        delimiter += quoted;
         this.#pos = close + 1;
       } else if (char === "\\") {
+        if (this.#text[this.#pos] === "\n") {
+          throw new Broken("here-document with an odd delimiter");
+        }
         expands = false;
         delimiter += this.#text[this.#pos++] ?? "";
       } else delimiter += char;
@@ -202,7 +237,8 @@ class ShellLexer {
 
   #readHereDocuments(): void {
     for (const document of this.#hereDocuments.splice(0)) {
-      let body = "";
+      this.#spend();
+      const lines: string[] = [];
       while (true) {
         if (this.#pos >= this.#text.length) throw new Broken("unfinished here-document");
         const newline = this.#text.indexOf("\n", this.#pos);
@@ -210,42 +246,66 @@ class ShellLexer {
         const line = this.#text.slice(this.#pos, stop);
         this.#pos = newline === -1 ? stop : stop + 1;
         if ((document.stripTabs ? line.replace(/^\t+/, "") : line) === document.delimiter) break;
-        body += `${line}\n`;
+        // The next line belongs to this one, and may make it the delimiter.
+        if (document.expands && line.endsWith("\\")) {
+          throw new Broken("continues a line of a here-document");
+        }
+        lines.push(line);
       }
+      const body = lines.map((line) => `${line}\n`).join("");
       this.#script.documents.push(body);
       // What a here-document expands runs before the command that reads it.
-      if (document.expands && /[$`]/.test(body)) this.#expandText(body);
+      if (!document.expands) this.#quoted(body);
+      else if (/[$`]/.test(body)) this.#expandText(body);
     }
   }
 
   /** Collects the commands of the substitutions in a text that is otherwise data. */
   #expandText(text: string): void {
-    const inner = new ShellLexer(`"${text.replaceAll('"', '\\"')}"`);
+    const inner = new ShellLexer(text, this.#budget);
     inner.#depth = this.#depth;
-    const script = inner.run();
-    this.#absorb(script);
+    this.#absorb(inner.run(() => inner.#document()));
+  }
+
+  #document(): void {
+    const scratch: OpenWord = { text: "", literal: true, plain: 0 };
+    while (this.#pos < this.#text.length) {
+      const char = this.#text[this.#pos++] as string;
+      if (char === "\\") this.#quoted(this.#text[this.#pos++] ?? "");
+      else if (char === "$") this.#dollar(scratch, true);
+      else if (char === "`") this.#backticks(scratch);
+    }
   }
 
   #absorb(script: ShellScript): void {
     this.#script.commands.push(...script.commands);
     this.#script.documents.push(...script.documents);
+    this.#script.quotesCode ||= script.quotesCode;
+    this.#script.computes ||= script.computes;
     if (script.problem !== null) this.#note(script.problem);
     if (script.broken !== null) throw new Broken(script.broken);
   }
 
   #wordPart(word: OpenWord, char: string): void {
     this.#pos++;
+    // Whether quotes quote here differs between the shells; reading it wrong could hide a command.
+    if (this.#arithmetic && (char === "\\" || char === "'" || char === '"')) {
+      throw new Broken("quotes inside arithmetic");
+    }
     if (char === "\\") {
       const next = this.#text[this.#pos];
       if (next === undefined) throw new Broken("ends in a backslash");
       this.#pos++;
       word.plain ??= word.text.length;
       word.text += next;
+      this.#quoted(next);
     } else if (char === "'") {
       word.plain ??= word.text.length;
       const close = this.#text.indexOf("'", this.#pos);
       if (close === -1) throw new Broken("unfinished quote");
-      word.text += this.#text.slice(this.#pos, close);
+      const quoted = this.#text.slice(this.#pos, close);
+      word.text += quoted;
+      this.#quoted(quoted);
       this.#pos = close + 1;
     } else if (char === '"') {
       word.plain ??= word.text.length;
@@ -259,8 +319,8 @@ class ShellLexer {
     } else {
       const first = word.text === "" && word.plain === null;
       word.text += char;
-      if (char === "*" || char === "?") word.literal = false;
-      else if (first && (char === "~" || char === "=")) word.literal = false;
+      if (char === "*" || char === "?" || char === "~") word.literal = false;
+      else if (first && char === "=") word.literal = false;
       else if ((char === "[" || char === "{") && !this.#standsAlone(first)) word.literal = false;
     }
   }
@@ -280,6 +340,7 @@ class ShellLexer {
         const next = this.#text[this.#pos++];
         if (next === undefined) throw new Broken("unfinished quote");
         if (next === "\n") continue;
+        this.#quoted(next);
         word.text += '$`"\\'.includes(next) ? next : `\\${next}`;
       } else if (char === "$") this.#dollar(word, true);
       else if (char === "`") this.#backticks(word);
@@ -292,11 +353,17 @@ class ShellLexer {
     if (next === "(") {
       this.#pos++;
       word.text += "$()";
-      this.#list(")");
+      this.#substitution();
+    } else if (next === "[") {
+      throw new Broken("uses the old arithmetic $[ … ]");
+    } else if (next === "\\" && this.#text[this.#pos + 1] === "\n") {
+      throw new Broken("continues an expansion on another line");
     } else if (next === "{") {
       this.#pos++;
       word.text += "${}";
       this.#braced();
+    } else if (this.#arithmetic && (next === "'" || next === '"')) {
+      throw new Broken("quotes inside arithmetic");
     } else if (next === "'" && !quoted) {
       this.#pos++;
       word.text += "$''";
@@ -308,8 +375,11 @@ class ShellLexer {
       const start = this.#pos++;
       while (NAME.test(next) && NAME.test(this.#text[this.#pos] ?? "")) this.#pos++;
       word.text += `$${this.#text.slice(start, this.#pos)}`;
+      // `$x[1]` is a subscript in zsh.
+      if (this.#text[this.#pos] === "[") this.#script.computes = true;
     } else {
       word.text += "$";
+      this.#script.quotesCode = true;
       return;
     }
     word.literal = false;
@@ -317,6 +387,8 @@ class ShellLexer {
   }
 
   #ansiQuoted(): void {
+    // Its escapes can spell anything.
+    this.#script.quotesCode = true;
     while (true) {
       const char = this.#text[this.#pos++];
       if (char === undefined) throw new Broken("unfinished quote");
@@ -327,12 +399,13 @@ class ShellLexer {
 
   #braced(): void {
     if (++this.#depth > MAX_DEPTH) throw new Broken("nested too deeply");
+    if (!/^\w+\}/.test(this.#text.slice(this.#pos, this.#pos + 100))) this.#script.computes = true;
     const scratch: OpenWord = { text: "", literal: true, plain: 0 };
     while (true) {
       const char = this.#text[this.#pos++];
       if (char === undefined) throw new Broken("unfinished expansion");
       if (char === "}") break;
-      if (char === "\\") this.#pos++;
+      if (char === "\\") this.#quoted(this.#text[this.#pos++] ?? "");
       // Whether a single quote quotes here depends on the quotes around; reading it wrong could hide a command.
       else if (char === "'") throw new Broken("quotes inside an expansion");
       else if (char === '"') this.#doubleQuoted(scratch);
@@ -346,6 +419,7 @@ class ShellLexer {
     word.literal = false;
     word.text += "``";
     this.#note("substitutes commands");
+    this.#spend();
     let body = "";
     while (true) {
       const char = this.#text[this.#pos++];
@@ -358,81 +432,9 @@ class ShellLexer {
       } else body += char;
     }
     if (++this.#depth > MAX_DEPTH) throw new Broken("nested too deeply");
-    const inner = new ShellLexer(body);
+    const inner = new ShellLexer(body, this.#budget);
     inner.#depth = this.#depth;
     this.#absorb(inner.run());
     this.#depth--;
-  }
-}
-
-/** Gathers the words of one command after the other. */
-class CommandBuilder {
-  #script: ShellScript;
-  #note: (problem: string) => void;
-  #words: ShellWord[] = [];
-  #open: OpenWord | null = null;
-  #target: "redirection" | "document" | null = null;
-  #cases = 0;
-
-  constructor(script: ShellScript, note: (problem: string) => void) {
-    this.#script = script;
-    this.#note = note;
-  }
-
-  get inWord(): boolean {
-    return this.#open !== null;
-  }
-
-  /** Between `case` and `esac` a closing parenthesis ends a pattern. */
-  get inCase(): boolean {
-    return this.#cases > 0;
-  }
-
-  word(): OpenWord {
-    return this.#open ??= { text: "", literal: true, plain: null };
-  }
-
-  takeTarget(target: "redirection" | "document"): void {
-    this.endWord();
-    this.#target = target;
-  }
-
-  /** The `2` of `2>` belongs to the redirection. */
-  dropDescriptor(): void {
-    const open = this.#open;
-    if (open !== null && open.plain === null && /^\d+$/.test(open.text)) this.#open = null;
-    else this.endWord();
-  }
-
-  endWord(): void {
-    const open = this.#open;
-    if (open === null) return;
-    this.#open = null;
-    if (this.#target !== null) {
-      if (this.#target === "document") this.#script.documents.push(open.text);
-      this.#target = null;
-      return;
-    }
-    if (this.#words.length === 0 && this.#isPrefix(open)) return;
-    this.#words.push({ text: open.text, literal: open.literal });
-  }
-
-  #isPrefix(open: OpenWord): boolean {
-    if (ASSIGNMENT.test(open.text.slice(0, open.plain ?? open.text.length))) {
-      this.#note("sets variables");
-      return true;
-    }
-    if (open.plain !== null || !RESERVED.has(open.text)) return false;
-    this.#note("has a compound statement");
-    if (open.text === "case") this.#cases++;
-    if (open.text === "esac" && this.#cases > 0) this.#cases--;
-    return true;
-  }
-
-  end(): void {
-    this.endWord();
-    if (this.#target !== null) throw new Broken("redirects to nowhere");
-    if (this.#words.length > 0) this.#script.commands.push(this.#words);
-    this.#words = [];
   }
 }

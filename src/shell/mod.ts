@@ -3,13 +3,7 @@
  *
  * @module
  */
-export {
-  analyzeCommand,
-  type CommandAnalysis,
-  joinWords,
-  parseCommandLine,
-  programName,
-  runsItsArguments,
-} from "./command_line.ts";
-export type { CommandLine } from "./command_line_types.ts";
-export type { ShellWord } from "./lexer.ts";
+export type { ShellWord } from "./command_builder.ts";
+export { analyzeCommand, joinWords, parseCommandLine } from "./command_line.ts";
+export type { CommandAnalysis, CommandLine } from "./command_line_types.ts";
+export { mayBegin, mayRun } from "./match_words.ts";

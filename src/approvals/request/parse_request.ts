@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { parseCommandLine } from "../../shell/mod.ts";
+import { joinWords, parseCommandLine } from "../../shell/mod.ts";
 import { changesOfItem, changesOfMap, unifiedDiff } from "./proposed_changes.ts";
 import type {
   ApprovalRequest,
@@ -118,13 +118,15 @@ function command(
       sent.every((word) => typeof word === "string")
     ? sent as string[]
     : null;
-  const line = words ?? text(sent);
+  const line = words === null
+    ? text(sent)
+    : joinWords(words.map((word) => ({ text: word, literal: true })));
   const parsed = line === null ? null : parseCommandLine(line);
   const network = fields["networkApprovalContext"];
   return {
     ...base,
     type: "command",
-    command: words === null ? text(sent) : words.map(quoted).join(" "),
+    command: line,
     argv: parsed?.argv ?? null,
     script: parsed?.script ?? null,
     parsed,
@@ -233,8 +235,4 @@ function texts(value: JsonValue | undefined): string[] | null {
 
 function list(value: JsonValue | undefined): JsonValue[] {
   return Array.isArray(value) ? value : [];
-}
-
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

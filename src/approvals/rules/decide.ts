@@ -77,7 +77,9 @@ function mayMatch(rule: ApprovalRule, { request, facts, line }: Case): boolean {
   if (rule.cwd !== undefined) {
     const { cwd } = facts;
     if (cwd === undefined) return false;
-    if (cwd !== null && !list(rule.cwd).some((one) => coversPath(one, cwd, true))) return false;
+    if (
+      cwd !== null && !mayMove(line) && !list(rule.cwd).some((one) => coversPath(one, cwd, true))
+    ) return false;
   }
   if (rule.paths !== undefined) {
     const { paths } = facts;
@@ -103,6 +105,11 @@ function mayMatch(rule: ApprovalRule, { request, facts, line }: Case): boolean {
     }
   }
   return true;
+}
+
+/** `cd /etc && …` does not work where the request says. */
+function mayMove(line: CommandAnalysis | null): boolean {
+  return line !== null && (line.moves || line.broken !== null);
 }
 
 function mayTouch(pattern: string, paths: TouchedPaths): boolean {
@@ -148,12 +155,14 @@ function commandRules(
 }
 
 /** For `allow`: everything that the rule names is certainly meant, its command aside. */
-function certainlyMatches(rule: ApprovalRule, { request, facts }: Case): boolean {
+function certainlyMatches(rule: ApprovalRule, { request, facts, line }: Case): boolean {
   if (!isKind(rule, request)) return false;
   if (rule.command !== undefined && request.type !== "command") return false;
   if (facts.widensFiles && rule.paths === undefined) return false;
   if (facts.widensNetwork && rule.host === undefined) return false;
-  if (rule.cwd !== undefined && !(facts.cwd && coveredBy(rule.cwd, [facts.cwd]))) return false;
+  if (rule.cwd !== undefined) {
+    if (mayMove(line) || !facts.cwd || !coveredBy(rule.cwd, [facts.cwd])) return false;
+  }
   if (rule.paths !== undefined) {
     const { paths } = facts;
     if (paths === undefined || paths.unknown) return false;

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { parseCommandLine } from "../../../src/shell/command_line.ts";
+import process from "node:process";
+import { analyzeCommand, parseCommandLine } from "../../../src/shell/command_line.ts";
+import { mayBegin } from "../../../src/shell/match_words.ts";
 import { test } from "../../_harness.ts";
 
 const simple: [string, string[][]][] = [
@@ -20,7 +22,6 @@ const simple: [string, string[][]][] = [
       .raw`'C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe' -NoProfile -Command 'Get-Item x'`,
     [["Get-Item", "x"]],
   ],
-  ["cmd /c dir", [["dir"]]],
 ];
 
 const notSimple: [string, string[]][] = [
@@ -48,7 +49,14 @@ const notSimple: [string, string[]][] = [
   ["rm x |& ls", ["rm", "x"]],
   ["cat <<EOF\n$(rm x)\nEOF", ["rm", "x"]],
   ["/tmp/bash -c 'rm x'", ["rm", "x"]],
-  ["bash --rcfile evil -c 'rm x'", ["bash", "--rcfile", "evil", "-c", "rm x"]],
+  ["bash --rcfile evil -c 'rm x'", ["rm", "x"]],
+  ["BASH -c 'rm x'", ["rm", "x"]],
+  ["cmd /c rm x", ["rm", "x"]],
+  ["trap 'rm x' EXIT", ["trap", "rm x", "EXIT"]],
+  ["export PATH=/evil; rm x", ["rm", "x"]],
+  ["printf -v PATH /evil; rm x", ["rm", "x"]],
+  ["if [[ -f x ]]; then rm x; fi", ["rm", "x"]],
+  ["i=$((i+1)); rm x", ["rm", "x"]],
   ["bash -ic 'rm x'", ["rm", "x"]],
   ["echo $HOME", ["echo", "$HOME"]],
   ["fish -c 'rm x'", ["rm", "x"]],
@@ -73,6 +81,141 @@ const broken = [
   "powershell -EncodedCommand abcd",
   "powershell -Command 'rm x; $y'",
   "cmd /c 'dir & del x'",
+  "powershell -Com dir",
+  // the old arithmetic, which expands inside single quotes
+  "true $[ '$(rm x)' ]",
+  "true $[1]",
+  // arithmetic evaluates text once more, whatever quotes are around it
+  "echo $(( '$(rm x)' ))",
+  'echo $(( "a" ))',
+  "(( 'a[$(rm x)]' ))",
+  "for ((i='a[$(rm x)]';;)); do :; done",
+  "[[ 'a[$(rm x)]' -eq 1 ]]",
+  "[[ x =~ # ]]; rm x\n]]",
+  "x='a[$(rm x)]'; echo $((x))",
+  "x='a[$(rm x)]'; echo ${y:x}",
+  "x='$(rm x)'; echo ${x@P}",
+  "x=$'a[\\x24(rm x)]'; (( x ))",
+  "x='a[$(rm x)]' bash -c '((x))'",
+  "x='a[$'; y='(rm x)]'; z=$x$y; ((z))",
+  // builtins that take the name of a variable, or arithmetic
+  "test -v 'a[$(rm x)]'",
+  "[ -v 'a[$(rm x)]' ]",
+  "[ 'a[$(rm x)]' -eq 1 ]",
+  "printf -v 'a[$(rm x)]' x",
+  "printf %d 'a[$(rm x)]'",
+  "let 'a[$(rm x)]'",
+  "read 'a[$(rm x)]'",
+  "declare 'a[$(rm x)]=1'",
+  "typeset -i a='b[$(rm x)]'",
+  "unset 'a[$(rm x)]'",
+  "wait -n -p 'a[$(rm x)]'",
+  "exit 'a[`rm x`]'",
+  "test -v a[\\$\\(rm\\ x\\)]",
+  "command test -v 'a[$(rm x)]'",
+  // a shell that runs what nobody can see
+  "echo 'rm keep' | sh",
+  "bash -s",
+  "sh -",
+  "sh /dev/stdin",
+  "bash <(echo rm x)",
+  ". /dev/stdin",
+  "source <(echo rm x)",
+  'bash -c "$x"',
+  "bash --unknown x -c 'rm x'",
+  "bash -co posix 'rm x'",
+  "fish -c 'echo \\'",
+  "nu -c '^rm x | y'",
+  "env '-Srm keep'",
+  "env -vS 'rm keep'",
+  "env --split-string='rm keep'",
+  // what the shell joins before it reads
+  'echo "$\\\n(rm x)"',
+  "echo $\\\n(rm x)",
+  "cat <\\\n<E\n'\nE\nrm x #'",
+  "cat <<EOF\nEO\\\nF\nrm x\nEOF",
+  'cat <<"E\\""\nx\nE"',
+  "cat <<$x\nx\n$x",
+  "echo $(cat <<E)\nrm x\nE",
+  // more than anyone reads
+  "a;".repeat(1500),
+  "``".repeat(30_000),
+  "a " + "b ".repeat(3000),
+];
+
+/** Each may run `rm keep`; whoever asks whether it may is told so. */
+const hidden = [
+  "rm keep",
+  "true $[ '$(rm keep)' ]",
+  "trap 'rm keep' EXIT",
+  "bash --rcfile /dev/null -ic 'rm keep'",
+  "env '-Srm keep'",
+  "env -i rm keep",
+  "setarch x86_64 rm keep",
+  ...("prlimit --nproc=9|pkexec|fakeroot|tini --|dumb-init|unbuffer|torsocks|proxychains|start-stop-daemon -S -x|" +
+    "/lib64/ld-linux-x86-64.so.2|docker run x|npm exec|uv run|poetry run|mise x --|direnv exec .|nix-shell --run|" +
+    "gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root").split("|")
+    .map((runner) => `${runner} rm keep`),
+  ...["rbash", "yash", "csh", "tcsh", "nu", "zsh", "ksh93", "bash-5.2"].map((shell) =>
+    `${shell} -c 'rm keep'`
+  ),
+  "base64 -d x | sh",
+  "alias x='rm keep'; x",
+  "hash -p /bin/rm x; x keep",
+  "nix-shell --run 'rm keep'",
+  "python3 -c 'import os; os.system(\"rm keep\")'",
+  "perl -e 'system \"rm keep\"'",
+  "awk 'BEGIN { system(\"rm keep\") }'",
+  "vim -c '!rm keep'",
+  "python3 <<'E'\nos.system('rm keep')\nE",
+  "mapfile -C 'rm keep' x",
+  "compgen -W '$(rm keep)'",
+  "PAGER='rm keep' man ls",
+  "GIT_SSH_COMMAND='rm keep' git fetch",
+  "export EDITOR='rm keep'; git commit",
+  "git -c core.pager='rm keep' log",
+  "git -c alias.p='!rm keep' p",
+  "git submodule foreach 'rm keep'",
+  "git bisect run rm keep",
+  "git rebase --exec 'rm keep' x",
+  'cat <<E\n$(echo \\"; rm keep; echo \\")\nE',
+  'eval "rm \'keep"',
+  "coproc rm keep",
+  "{echo,rm} keep",
+  "r{m,} keep",
+];
+
+/** None of them runs it. */
+const harmless = [
+  "ls rm",
+  "git rm keep",
+  "git commit -m 'rm keep'",
+  "echo 'rm keep'",
+  "cat <<'E'\nit's rm keep, costs $5\nE",
+  "sh test.sh rm",
+  "printf '%s\\n' x",
+  "test -f x",
+];
+
+const words: [line: string, prefix: string[], may: boolean][] = [
+  ["git -C /srv push", ["git", "push"], true],
+  ["git --git-dir x push", ["git", "push"], true],
+  ["git --exec-path=x push", ["git", "push"], true],
+  ["/usr/bin/GIT push", ["git", "push"], true],
+  ["/usr/lib/git-core/git-push origin", ["git", "push"], true],
+  ["git-push origin", ["git", "push", "origin"], true],
+  ["git-pushy origin", ["git", "push"], false],
+  ["git -c alias.p=push p", ["git", "push"], true],
+  ["git -c alias.p='push -f' p", ["git", "push"], true],
+  ["git pu?h", ["git", "push"], true],
+  ["a=push; git $a", ["git", "push"], true],
+  ["{git,push}", ["git", "push"], true],
+  ['python3 -c \'run(["git", "push"])\'', ["git", "push"], true],
+  ["git commit -m push", ["git", "push"], false],
+  ["git status", ["git", "push"], false],
+  ["rm -fr x", ["rm", "-rf"], true],
+  ["rm -rfv x", ["rm", "-rf"], true],
+  ["rm -r x", ["rm", "-rf"], false],
 ];
 
 test("parseCommandLine() finds every simple command", () => {
@@ -118,4 +261,85 @@ test("parseCommandLine() takes the words of a process as they are", () => {
   assert.equal(parseCommandLine(["bash", "-lc", "a; b"]).script, "a; b");
   assert.equal(parseCommandLine([]).simple, false);
   assert.equal(parseCommandLine("").simple, false);
+});
+
+test("what can't be read for certain is broken, in a shell's wrapper too", () => {
+  for (const command of broken) {
+    const lines = [analyzeCommand(command), analyzeCommand(["/bin/bash", "-lc", command])];
+    for (const line of lines) {
+      assert.notEqual(line.broken, null, JSON.stringify(command).slice(0, 80));
+    }
+  }
+});
+
+test("mayBegin() finds a command wherever text may become one", () => {
+  for (const command of hidden) {
+    for (const line of [command, ["/bin/bash", "-lc", command]]) {
+      assert.equal(mayBegin(analyzeCommand(line), ["rm"]), true, JSON.stringify(line));
+    }
+  }
+  for (const command of harmless) {
+    for (const line of [command, ["/bin/bash", "-lc", command]]) {
+      assert.equal(mayBegin(analyzeCommand(line), ["rm"]), false, JSON.stringify(line));
+    }
+  }
+  for (const [line, prefix, may] of words) {
+    assert.equal(mayBegin(analyzeCommand(line), prefix), may, `${line} ~ ${prefix.join(" ")}`);
+  }
+});
+
+test("analyzeCommand() says when a command may leave its directory", () => {
+  for (
+    const line of ["cd /x && ls", "(cd x; ls)", "pushd x", "env -C x ls", "$x y", "command cd x"]
+  ) {
+    assert.equal(analyzeCommand(line).moves, true, line);
+  }
+  for (const line of ["ls cd", "git status"]) assert.equal(analyzeCommand(line).moves, false, line);
+});
+
+test("a command of 64 KiB is judged in 50 ms, whatever it is made of", () => {
+  const pieces = [
+    "git status;",
+    "`",
+    "``",
+    "$(",
+    "$(a)",
+    "a ",
+    "sudo -a ",
+    "git -a ",
+    "'a b' ",
+    "sudo 'a b' ",
+    "eval 'a b' ",
+    "<<E ",
+    "$x",
+    "\\",
+    "${x:-",
+    '"$(a)"',
+    "(",
+    "((",
+    "python -c 'a b c' ",
+    "bash -c 'a b';",
+    "a\n",
+    "x=1 ",
+    "{a,b}",
+    "-",
+  ];
+  for (const piece of pieces) {
+    for (const start of ["", "sudo ", "python -c '", "bash -c '"]) {
+      const command = start + piece.repeat(Math.floor((65_000 - start.length) / piece.length)) +
+        (start.endsWith("'") ? "'" : "");
+      let best = Infinity;
+      // The first call warms up; the machine may be busy in one of the others.
+      for (let i = 0; i < 4; i++) {
+        const line = `${command} #${i}`.slice(0, 65_536);
+        const begin = process.cpuUsage();
+        const analysis = analyzeCommand(line);
+        mayBegin(analysis, ["git", "push"]);
+        mayBegin(analysis, ["rm"]);
+        const { user, system } = process.cpuUsage(begin);
+        best = Math.min(best, (user + system) / 1000);
+      }
+      assert.ok(best < 50, `${JSON.stringify(start + piece)}: ${best.toFixed(1)} ms`);
+    }
+  }
 });

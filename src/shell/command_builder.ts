@@ -1,0 +1,143 @@
+/**
+ * What a shell script is made of, and how its commands are gathered word by word.
+ * @module
+ */
+import { runVariable } from "./programs.ts";
+
+/** One word of a command. */
+export interface ShellWord {
+  /** The word with its quotes removed; source text where the shell would put something else. */
+  text: string;
+  /** Whether `text` is exactly what the program would get. */
+  literal: boolean;
+}
+
+/** What a script is made of. */
+export interface ShellScript {
+  /** Every simple command, those of substitutions and compound statements included. */
+  commands: ShellWord[][];
+  /** Texts fed to a command's stdin by `<<` and `<<<`. */
+  documents: string[];
+  /** Why it is more than a list of simple commands, or `null`. */
+  problem: string | null;
+  /** Why it could not be read to its end, or `null`. */
+  broken: string | null;
+  /** Whether it holds a quoted `$` or backtick: text now, code for whatever evaluates it a second time. */
+  quotesCode: boolean;
+  /** Whether something in it evaluates text a second time: arithmetic, `[[ … ]]`, subscripts, `${x@P}`. */
+  computes: boolean;
+}
+
+/** How much one command may hold, all that is nested in it included; what holds more is not judged. */
+export interface ShellBudget {
+  /** Simple commands, substitutions and documents. */
+  commands: number;
+}
+
+/** Longest command that is looked at, in words. */
+const MAX_WORDS = 2000;
+const RESERVED: ReadonlySet<string> = new Set(
+  ("if then elif else fi for while until do done case esac in select function { } ! time " +
+    "coproc [[ ]]").split(" "),
+);
+const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=/;
+
+/** The script is not understood any further. */
+export class Broken extends Error {}
+
+/** A word that is being read. */
+export interface OpenWord {
+  text: string;
+  literal: boolean;
+  /** How many characters came before the first quote or expansion. */
+  plain: number | null;
+}
+
+/** Gathers the words of one command after the other. */
+export class CommandBuilder {
+  #script: ShellScript;
+  #note: (problem: string) => void;
+  #words: ShellWord[] = [];
+  #open: OpenWord | null = null;
+  #target: "redirection" | "document" | null = null;
+  #cases = 0;
+  #tests = false;
+  #spend: () => void;
+
+  constructor(script: ShellScript, note: (problem: string) => void, spend: () => void) {
+    this.#script = script;
+    this.#note = note;
+    this.#spend = spend;
+  }
+
+  get inWord(): boolean {
+    return this.#open !== null;
+  }
+
+  /** Between `[[` and `]]`. */
+  get inTest(): boolean {
+    return this.#tests;
+  }
+
+  /** Between `case` and `esac` a closing parenthesis ends a pattern. */
+  get inCase(): boolean {
+    return this.#cases > 0;
+  }
+
+  word(): OpenWord {
+    return this.#open ??= { text: "", literal: true, plain: null };
+  }
+
+  takeTarget(target: "redirection" | "document"): void {
+    this.endWord();
+    this.#target = target;
+  }
+
+  /** The `2` of `2>` belongs to the redirection. */
+  dropDescriptor(): void {
+    const open = this.#open;
+    if (open !== null && open.plain === null && /^\d+$/.test(open.text)) this.#open = null;
+    else this.endWord();
+  }
+
+  endWord(): void {
+    const open = this.#open;
+    if (open === null) return;
+    this.#open = null;
+    if (this.#target !== null) {
+      if (this.#target === "document") this.#script.documents.push(open.text);
+      this.#target = null;
+      return;
+    }
+    if (open.plain === null && open.text === "]]") this.#tests = false;
+    if (this.#words.length === 0 && this.#isPrefix(open)) return;
+    if (this.#words.push({ text: open.text, literal: open.literal }) > MAX_WORDS) {
+      throw new Broken("holds too many words");
+    }
+  }
+
+  #isPrefix(open: OpenWord): boolean {
+    if (ASSIGNMENT.test(open.text.slice(0, open.plain ?? open.text.length))) {
+      this.#note("sets variables");
+      if (open.text.slice(0, open.text.indexOf("=")).includes("[")) this.#script.computes = true;
+      const value = runVariable(open.text);
+      if (value !== null) this.#script.documents.push(value);
+      return true;
+    }
+    if (open.plain !== null || !RESERVED.has(open.text)) return false;
+    this.#note("has a compound statement");
+    if (open.text === "[[") this.#script.computes = this.#tests = true;
+    if (open.text === "case") this.#cases++;
+    if (open.text === "esac" && this.#cases > 0) this.#cases--;
+    return true;
+  }
+
+  end(): void {
+    this.endWord();
+    if (this.#target !== null) throw new Broken("redirects to nowhere");
+    if (this.#words.length === 0) return;
+    this.#spend();
+    this.#script.commands.push(this.#words);
+    this.#words = [];
+  }
+}

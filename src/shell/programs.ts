@@ -1,0 +1,116 @@
+/**
+ * What the names of programs tell about their arguments.
+ * @module
+ */
+
+function names(text: string): ReadonlySet<string> {
+  return new Set(text.split(" "));
+}
+
+/** Programs that run their arguments, or start the program that an argument names. */
+const RUNNERS: ReadonlySet<string> = names(
+  "sudo doas su runuser env nohup nice ionice chrt taskset time timeout xargs parallel exec command builtin stdbuf " +
+    "setsid chroot unshare nsenter watch find fd ssh strace ltrace busybox toybox flock caffeinate arch eval script " +
+    "systemd-run dbus-run-session xvfb-run npx bunx noglob nocorrect repeat - prlimit pkexec fakeroot fakechroot tini " +
+    "dumb-init unbuffer torsocks torify proxychains proxychains4 start-stop-daemon docker podman kubectl nerdctl " +
+    "npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba micromamba mise asdf direnv nix nix-shell guix " +
+    "bundle cargo go make gdb lldb valgrind perf hyperfine setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec " +
+    "runcon cgexec firejail bwrap eatmydata faketime entr tmux screen at batch expect trap alias hash coproc " +
+    "mapfile readarray complete compgen bind fc sched emulate autoload zmodload rlwrap chpst softlimit numactl " +
+    "catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty wine dotnet java rsync tar zip",
+);
+
+/** Programs that read code of their own language from an argument or their input. */
+const INTERPRETER =
+  /^(?:python|pypy|perl|ruby|irb|node|nodejs|deno|bun|php|lua|luajit|r|rscript|julia|tclsh|wish|guile|groovy|scala|swift|osascript|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|raku|crontab|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl)[-.\d]*$/;
+
+/** Shells that read POSIX scripts. */
+const POSIX_SHELL =
+  /^r?(?:sh|bash|dash|zsh|ksh|ash|mksh|lksh|pdksh|oksh|loksh|yash|posh|hush|bosh|osh)[-.\d]*$/;
+
+/** Shells with a grammar of their own. */
+const OTHER_SHELL = /^(?:fish|csh|tcsh|nu|nushell|xonsh|elvish|ion|rc|es|ysh|murex)[-.\d]*$/;
+
+const POWERSHELLS: ReadonlySet<string> = names("powershell pwsh");
+
+/** Builtins that run one of their arguments as a script, or change what a name runs. */
+const EVALUATORS: ReadonlySet<string> = names(
+  "eval trap . source fc bind complete compgen mapfile readarray enable alias hash sched emulate autoload zmodload " +
+    "zle vared",
+);
+
+/** Programs that give an argument to a shell. */
+const SCRIPT_RUNNERS: ReadonlySet<string> = names(
+  "watch su runuser script ssh flock parallel entr at batch screen tmux expect",
+);
+
+/**
+ * Builtins that take arithmetic or the name of a variable: bash, ksh or zsh run the `$(…)` of a subscript in it, whatever
+ * the quotes around it.
+ */
+const ARITHMETIC: ReadonlySet<string> = names(
+  "test [ let printf print read declare typeset local export readonly integer float unset wait getopts shift return " +
+    "exit break continue logout umask ulimit kill bye set setopt nameref fg bg jobs disown times pushd popd dirs " +
+    "zparseopts zformat zstyle zcompile sleep",
+);
+
+/** Builtins after which later commands may mean something else. */
+const STATEFUL: ReadonlySet<string> = names(
+  "export declare typeset local readonly integer float nameref read set shopt setopt unsetopt unset printf print getopts " +
+    "let exec disable unalias unhash umask ulimit",
+);
+
+/** Builtins that change the directory of later commands. */
+const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
+
+/** Variables whose value some program runs. */
+const RUN_VARIABLE =
+  /^(?:--?)?(?:PS[0-4]|BASH_ENV|ENV|PROMPT_COMMAND|LESSOPEN|LESSCLOSE|GIT_\w+|\w*(?:PAGER|EDITOR|VISUAL|BROWSER|SHELL|COMMAND|ASKPASS|OPT|OPTS|OPTIONS|FLAGS|PRELOAD))=/;
+
+/** The name of a program without its directory and `.exe`, in lower case. */
+export function programName(word: string): string {
+  return word.slice(Math.max(word.lastIndexOf("/"), word.lastIndexOf("\\")) + 1).toLowerCase()
+    .replace(/\.(?:exe|cmd|bat|com)$/, "");
+}
+
+/** Whether `name` is a program that runs its arguments, such as `sudo` or `xargs`. */
+export function runsItsArguments(name: string): boolean {
+  return RUNNERS.has(name) || name.startsWith("ld-linux") || name.startsWith("ld.so") ||
+    name.startsWith("ld-musl");
+}
+
+/** Whether the arguments of `name` are scripts of a shell, not only words that may be one. */
+export function runsScripts(name: string): boolean {
+  return EVALUATORS.has(name) || SCRIPT_RUNNERS.has(name);
+}
+
+/** Whether `name` reads code from its arguments or its input. */
+export function isInterpreter(name: string): boolean {
+  return INTERPRETER.test(name);
+}
+
+/** Which kind of shell `name` is, or `null`. */
+export function shellKind(name: string): "posix" | "powershell" | "cmd" | "other" | null {
+  if (POSIX_SHELL.test(name)) return "posix";
+  if (OTHER_SHELL.test(name)) return "other";
+  if (POWERSHELLS.has(name)) return "powershell";
+  return name === "cmd" ? "cmd" : null;
+}
+
+/** What a builtin does besides running, as far as rules care. */
+export function builtinTraits(
+  name: string,
+): { evaluates: boolean; computes: boolean; stateful: boolean; moves: boolean } {
+  return {
+    evaluates: EVALUATORS.has(name),
+    computes: ARITHMETIC.has(name),
+    stateful: STATEFUL.has(name),
+    moves: MOVERS.has(name),
+  };
+}
+
+/** The value of a variable that some program runs, as in `PAGER='rm x'`; `null` for any other word. */
+export function runVariable(word: string): string | null {
+  const found = RUN_VARIABLE.exec(word);
+  return found === null ? null : word.slice(found[0].length);
+}
