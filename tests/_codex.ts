@@ -35,7 +35,9 @@ const installed = new Map<string, Promise<string>>();
 export const installing: Map<string, string> = new Map();
 
 /** Path of the native codex, without npm's launcher in front of it. */
-export async function codexPath(version: CodexVersion = CODEX_VERSIONS[0]): Promise<string> {
+export async function codexPath(
+  version: CodexVersion | (string & Record<never, never>) = CODEX_VERSIONS[0],
+): Promise<string> {
   const vendor = join(
     await install("codex", "@openai/codex", version),
     "node_modules",
@@ -54,7 +56,7 @@ export async function codexPath(version: CodexVersion = CODEX_VERSIONS[0]): Prom
 
 /** Path of npm's launcher script for codex (`.bin/codex`), as most users have it on PATH. */
 export async function codexLauncherPath(
-  version: CodexVersion = CODEX_VERSIONS[0],
+  version: CodexVersion | (string & Record<never, never>) = CODEX_VERSIONS[0],
 ): Promise<string> {
   return join(await install("codex", "@openai/codex", version), "node_modules", ".bin", "codex");
 }

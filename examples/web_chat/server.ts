@@ -45,7 +45,13 @@ const bridge = web.createBridge({
   client,
   authorize: (request) => tenantOf(request),
   cwd: workspace,
-  profile: { approvalPolicy: "untrusted", timeoutMs: 15 * 60_000 },
+  profile: {
+    approvalPolicy: "untrusted",
+    // In a directory of the browser's own; the bridge keeps the agent there.
+    sandbox: "workspace-write",
+    allowPrivilegedEscalation: true,
+    timeoutMs: 15 * 60_000,
+  },
   rules: ["ls", "cat", "pwd", "wc", "head", "tail"].map((command) => ({
     name: "looking is fine",
     effect: "allow" as const,

@@ -5,12 +5,17 @@
  */
 export { withShellEnvironment } from "./config/shell_environment.ts";
 export { guardAcceptance } from "./guard/approval_guard.ts";
+export { leavesWorkspace } from "./guard/workspace_guard.ts";
 export { normalizeSandbox, privilegeRefusal } from "./guard/gate.ts";
 export { gateMethod } from "./guard/method_gate.ts";
 export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
-export { isInside, resolvePath } from "./paths.ts";
+export { isAbsolutePath, isInside, resolvePath } from "./paths.ts";
 export { confirmPolicy } from "./policy/compare_echo.ts";
-export { effectivePolicy, recheckPolicy } from "./policy/effective_policy.ts";
+export {
+  effectivePolicy,
+  recheckPolicy,
+  workspaceReadsRefusal,
+} from "./policy/effective_policy.ts";
 export { addsOwnRoot, codexHomeOfThread, ownRootIn } from "./policy/own_root.ts";
 export type { EffectivePolicy, PolicyFacts } from "./policy/policy.ts";
 export {

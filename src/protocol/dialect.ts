@@ -13,7 +13,8 @@ export type Feature =
   | "readProfiles"
   | "remoteImages"
   | "truthfulTurnRecord"
-  | "denialWithReason";
+  | "denialWithReason"
+  | "workspaceReads";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -27,6 +28,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   truthfulTurnRecord: { since: "0.169.0" },
   /** The old approvals are declined with an object that has room for a reason; before, with one word. */
   denialWithReason: { since: "0.169.0" },
+  /**
+   * Keeps everything the agent does to a permission profile's directories. 0.125 takes the profile and holds only commands
+   * to it: its patches and `view_image` read any file, and without write access no command starts. Between not tried.
+   */
+  workspaceReads: { since: "0.145.0" },
 };
 
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */
@@ -35,6 +41,11 @@ export function supports(version: string | null | undefined, feature: Feature): 
   const range: { since?: string; until?: string } = FEATURES[feature];
   return (range.since === undefined || compareVersions(version, range.since) >= 0) &&
     (range.until === undefined || compareVersions(version, range.until) < 0);
+}
+
+/** The first version that was seen with it. */
+export function featureSince(feature: "readProfiles" | "workspaceReads"): string {
+  return (FEATURES[feature] as { since: string }).since;
 }
 
 /** What the server may refuse for. */

@@ -4,7 +4,7 @@
  * @module
  */
 export type * from "./generated/types.ts";
-export { isRefusal, servedMethods, supports } from "./dialect.ts";
+export { featureSince, isRefusal, servedMethods, supports } from "./dialect.ts";
 export { findExperimental } from "./experimental.ts";
 export { methodInfo, methodsOfKind } from "./methods.ts";
 export { validateParams, validateResult, validateServerRequestResult } from "./validator.ts";

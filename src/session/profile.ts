@@ -32,6 +32,12 @@ export interface RunProfile {
   approvalPolicy?: ApprovalPolicy;
   /** How far commands may reach. Default `"read-only"`. */
   sandbox?: SandboxMode | SandboxPolicy;
+  /**
+   * What the agent's commands may read: all that this script may, or only `cwd`, the writable roots, the attachments and
+   * what programs need to run. `"workspace"` leaves out shared temporary directories too, and needs codex 0.145; an older
+   * one, or a sandbox without limits, is refused with `PolicyError`. Default `"all"`.
+   */
+  reads?: "all" | "workspace";
   /** Consent to anything but read-only. Default `false`. */
   allowPrivilegedEscalation?: boolean;
   /** Consent to full access with nobody asked. Default `false`. */
@@ -83,6 +89,8 @@ export interface ResolvedProfile {
   readonly approvalPolicy: ApprovalPolicy;
   /** How far commands may reach. */
   readonly sandbox: SandboxPolicy;
+  /** What commands may read. */
+  readonly reads: "all" | "workspace";
   /** Consent to anything but read-only. */
   readonly allowPrivilegedEscalation: boolean;
   /** Consent to full access with nobody asked. */
@@ -150,4 +158,4 @@ export interface AskOptions<Schema extends StandardSchemaV1 = StandardSchemaV1>
 /** Options of a run on a fresh thread. */
 export type RunOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> =
   & AskOptions<Schema>
-  & Pick<RunProfile, "tools" | "developerInstructions" | "config" | "ephemeral">;
+  & Pick<RunProfile, "reads" | "tools" | "developerInstructions" | "config" | "ephemeral">;

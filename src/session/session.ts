@@ -26,6 +26,7 @@ import {
   decideSessionPolicy,
   decideTurnPolicy,
   isRemote,
+  refusalByWorkspace,
 } from "./policy/session_policy.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
@@ -95,6 +96,7 @@ export class Session implements AsyncDisposable {
       tools: parts.profile.tools,
       approvals: parts.approvals,
       hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
+      refuses: (request) => refusalByWorkspace(parts.core, this.#policy, request),
     });
     this.#host = this.#makeHost();
     this.#route();

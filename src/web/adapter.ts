@@ -3,16 +3,23 @@
  * @module
  */
 import type { ApprovalHandler } from "../approvals/mod.ts";
-import { WebError } from "../errors/mod.ts";
+import { PolicyError, WebError } from "../errors/mod.ts";
+import {
+  isInside,
+  normalizeSandbox,
+  realPathOf,
+  resolvePath,
+  workspaceReadsRefusal,
+} from "../permissions/mod.ts";
 import { isRefusal } from "../protocol/mod.ts";
-import { isInside, realPathOf, resolvePath } from "../permissions/mod.ts";
 import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../session/mod.ts";
-import type { PromptWithAttachments } from "../prompt.ts";
+import type { Attachment, PromptWithAttachments } from "../prompt.ts";
 import { isSessionId, sessionId as newSessionId } from "./ids.ts";
 import { badRequest, closedError, notFound, tooMany } from "./http/refusals.ts";
 import { checkAnswer, isForPeople } from "./http/check_answer.ts";
 import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./http/check_request.ts";
 import { LiveSession } from "./live/live_session.ts";
+import { Workspaces } from "./live/workspaces.ts";
 import type { WebAdapterOptions } from "./options.ts";
 import {
   MemorySessionStore,
@@ -61,6 +68,8 @@ export class WebAdapter implements AsyncDisposable {
   readonly #options: WebAdapterOptions;
   readonly #policy: RequestPolicy;
   readonly #store: SessionStore;
+  readonly #enforced: boolean;
+  readonly #workspaces: Workspaces;
   readonly #live: Map<string, LiveSession> = new Map();
   /** Sessions on their way in or out; the next caller waits. */
   readonly #moving: Map<string, Promise<unknown>> = new Map();
@@ -70,9 +79,11 @@ export class WebAdapter implements AsyncDisposable {
   #sweptAt = Date.now();
   #closing: Promise<void> | null = null;
 
-  /** Creates an adapter on a connected client. */
+  /** Creates an adapter on a connected client. Throws `PolicyError` when it can't keep the tenants apart. */
   constructor(options: WebAdapterOptions) {
     this.#options = options;
+    this.#enforced = isEnforced(options);
+    this.#workspaces = new Workspaces(options.cwd, this.#enforced);
     this.#store = options.store ?? new MemorySessionStore();
     const { model, effort, timeoutMs = DEFAULT_TIMEOUT_MS } = options.profile ?? {};
     this.#policy = {
@@ -383,14 +394,10 @@ export class WebAdapter implements AsyncDisposable {
     return {
       ...this.#options.profile,
       ...allowed,
-      cwd: await this.#cwd(tenant),
+      cwd: await this.#workspaces.of(tenant),
+      ...(this.#enforced ? { reads: "workspace" as const } : {}),
       approvals: rules === undefined ? askPeople : { rules, ask: askPeople },
     };
-  }
-
-  async #cwd(tenant: string): Promise<string> {
-    const { cwd } = this.#options;
-    return typeof cwd === "function" ? await cwd(tenant) : cwd;
   }
 
   /** Files that are sent along must really lie below the tenant's directory, wherever links lead. */
@@ -399,7 +406,11 @@ export class WebAdapter implements AsyncDisposable {
       typeof each !== "string" && "path" in each ? [each.path] : []
     );
     if (paths.length === 0) return;
-    const cwd = await this.#cwd(tenant);
+    // Codex reads images itself, without a sandbox, and later: by then the agent may have put a link in its place.
+    if (this.#enforced && attachments.some((each) => isLocalImage(each))) {
+      throw badRequest("Images must be sent inline here, as a data: URL.", "notAllowed");
+    }
+    const cwd = await this.#workspaces.of(tenant);
     const root = realPathOf(cwd);
     for (const path of paths) {
       const real = realPathOf(resolvePath(cwd, path));
@@ -430,6 +441,29 @@ export class WebAdapter implements AsyncDisposable {
       if (this.#moving.get(sessionId) === moving) this.#moving.delete(sessionId);
     }
   }
+}
+
+function isLocalImage(attachment: string | Attachment): boolean {
+  return typeof attachment !== "string" && attachment.type === "localImage";
+}
+
+/** Whether tenants are kept apart. What can't be, is refused here: before the first tenant comes. */
+function isEnforced({ isolation = "enforced", client, profile = {} }: WebAdapterOptions): boolean {
+  if (isolation === "trusting") return false;
+  if (isolation !== "enforced") {
+    throw new PolicyError(
+      `isolation must be "enforced" or "trusting", received ${JSON.stringify(isolation)}.`,
+    );
+  }
+  const refusal = workspaceReadsRefusal(
+    normalizeSandbox(profile.sandbox ?? "read-only"),
+    client.server?.version ?? null,
+    client.server !== undefined,
+  );
+  if (refusal === null) return true;
+  throw new PolicyError(
+    `The bridge can't keep its tenants apart: ${refusal} Or set isolation: "trusting", when all tenants may see each other's files and conversations.`,
+  );
 }
 
 function viewOf(record: StoredSession): WebSession {

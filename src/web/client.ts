@@ -44,6 +44,11 @@ export interface WebClient {
     /** What the connection is doing. */
     readonly connection: "starting" | "running" | "restarting" | "closed";
   };
+  /** The server. Default: unknown; whether it keeps tenants apart is found out by the first session. */
+  readonly server?: {
+    /** Its version, or `null` when it does not tell. */
+    readonly version: string | null;
+  };
   /** Starts a thread. */
   startSession(config: SessionConfig): Promise<WebThread>;
   /** Takes up a thread again. */

@@ -46,8 +46,9 @@
  * has a heartbeat every 5 s.
  *
  * A tenant can't reach beyond the bridge's `profile`, `models`, `efforts` and `cwd`: unknown fields are refused. Questions
- * wait for people until the client's `approvalTimeoutMs` (default 30 s) is over, and are declined then. An accepted
- * command may run outside the sandbox: with an `approvalPolicy` other than `never`, tenants decide about that.
+ * wait for people until the client's `approvalTimeoutMs` (default 30 s) is over, and are declined then. What would lead out
+ * of the tenant's directory is declined at once; with `isolation: "trusting"` an accepted command may run outside the
+ * sandbox.
  * @module
  */
 export { type SubscribeOptions, WebAdapter } from "./adapter.ts";

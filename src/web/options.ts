@@ -13,10 +13,21 @@ export interface WebAdapterOptions {
   /** The client that runs the sessions. It stays yours to shut down. */
   client: WebClient;
   /**
-   * Where the agent works: one directory for all, or one for each tenant. Tenants that share a directory see each other's
-   * files.
+   * Where the agent works: one directory that all tenants share, or a function that gives each its own. The function is
+   * not called for names that could lead elsewhere (`..`, separators, control characters): such tenants get 403. What it
+   * returns must exist and not lie in another tenant's directory.
    */
   cwd: string | ((tenant: string) => string | Promise<string>);
+  /**
+   * Whether tenants are kept apart. `"enforced"` (the default): a tenant's agent reads its own directory and what programs
+   * need to run, never another tenant's directory, codex's home (conversations, login, logs) or a shared temporary
+   * directory, and nobody's consent changes that. Needs codex 0.145 and a sandbox; else `createBridge` throws
+   * `PolicyError`. Codex does not read `AGENTS.md` then: put it into the profile's `developerInstructions`.
+   *
+   * `"trusting"`: nothing of that. The agent of each tenant can read whatever codex can, every other tenant's files and
+   * conversations and the operator's login included; tenants must trust each other and the operator them.
+   */
+  isolation?: "enforced" | "trusting";
   /** How every session runs. Tenants can't reach beyond it. Default: read-only, nobody is asked. */
   profile?: RunProfile;
   /** Models that tenants may choose beside the profile's. Default none. */

@@ -18,6 +18,9 @@ function isWebError(status: number, reason: string): (error: unknown) => boolean
   return (error) => error instanceof WebError && error.status === status && error.reason === reason;
 }
 
+/** What the fake server knows nothing of. */
+const isolation = "trusting" as const;
+
 async function untilTurnEnds(events: AsyncIterable<WebEvent>): Promise<WebEvent[]> {
   const seen: WebEvent[] = [];
   for await (const event of events) {
@@ -29,7 +32,7 @@ async function untilTurnEnds(events: AsyncIterable<WebEvent>): Promise<WebEvent[
 
 test("subscribeEvents() replays from the beginning, follows, and ends when the session is closed", () =>
   inWorld({}, async ({ client }) => {
-    const adapter = new WebAdapter({ client, cwd: CWD });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD });
     const { sessionId } = await adapter.createSession("ann");
     const { turnId } = await adapter.createTurn("ann", sessionId, { text: "hi" });
     const seen = await untilTurnEnds(adapter.subscribeEvents("ann", sessionId));
@@ -47,7 +50,7 @@ test("subscribeEvents() replays from the beginning, follows, and ends when the s
 
 test("subscribeEvents() rejects for what is not the tenant's, at its first event", () =>
   inWorld({}, async ({ client }) => {
-    const adapter = new WebAdapter({ client, cwd: CWD });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD });
     const { sessionId } = await adapter.createSession("ann");
     await assert.rejects(
       adapter.subscribeEvents("bob", sessionId).next(),
@@ -58,7 +61,7 @@ test("subscribeEvents() rejects for what is not the tenant's, at its first event
 
 test("a subscription ends by its signal and by return(), also while it waits, and gives its place back", () =>
   inWorld({}, async ({ client }) => {
-    const adapter = new WebAdapter({ client, cwd: CWD, maxStreamsPerTenant: 1 });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, maxStreamsPerTenant: 1 });
     const { sessionId } = await adapter.createSession("ann");
     const controller = new AbortController();
     const first = adapter.subscribeEvents("ann", sessionId, { signal: controller.signal });
@@ -95,7 +98,7 @@ test("subscribeApprovals() tells what waits first, then what comes, each once", 
     },
   }, async ({ client }) => {
     const profile = { approvalPolicy: "untrusted" } as const;
-    const adapter = new WebAdapter({ client, cwd: CWD, profile });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, profile });
     const { sessionId } = await adapter.createSession("ann");
     await adapter.createTurn("ann", sessionId, { text: "go" });
     for await (const { event } of adapter.subscribeEvents("ann", sessionId)) {
@@ -121,7 +124,7 @@ test("a session that can't be remembered leaves no thread behind", () =>
         return Promise.reject(new Error("disk full"));
       }
     }
-    const adapter = new WebAdapter({ client, cwd: CWD, store: new Broken() });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store: new Broken() });
     await assert.rejects(adapter.createSession("ann"), /disk full/);
     const archived = await server.waitForMethod("thread/archive");
     assert.equal(server.threads.has(archived.params.threadId), false);
@@ -141,7 +144,7 @@ test("a session whose archive fails can be closed again", () => {
       },
     },
   }, async ({ client }) => {
-    const adapter = new WebAdapter({ client, cwd: CWD });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD });
     const { sessionId } = await adapter.createSession("ann");
     await adapter.createTurn("ann", sessionId, { text: "hi" });
     await untilTurnEnds(adapter.subscribeEvents("ann", sessionId));
@@ -156,7 +159,7 @@ test("a session whose archive fails can be closed again", () => {
 
 test("a session that nobody uses is let go of, and taken up again when it is needed", () =>
   inWorld({}, async ({ client, server }) => {
-    const adapter = new WebAdapter({ client, cwd: CWD, idleMs: 0 });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, idleMs: 0 });
     const { sessionId } = await adapter.createSession("ann");
     await adapter.createTurn("ann", sessionId, { text: "one" });
     const { threadId } = await adapter.readSession("ann", sessionId);
@@ -177,7 +180,7 @@ test("a session that nobody uses is let go of, and taken up again when it is nee
 test("another adapter on the same store knows the sessions of the first", () =>
   inWorld({}, async ({ client, server }) => {
     const store = new MemorySessionStore();
-    const options = { client, cwd: CWD, store, models: ["small"] };
+    const options = { isolation, client, cwd: CWD, store, models: ["small"] };
     const before = new WebAdapter(options);
     const used = await before.createSession("ann", { model: "small" });
     const unused = await before.createSession("ann");
@@ -236,7 +239,7 @@ test("a thread that codex has lost is 404, and its session can still be closed",
       used: true,
     };
     await store.put(record);
-    const adapter = new WebAdapter({ client, cwd: CWD, store });
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
     await assert.rejects(
       adapter.createTurn("ann", record.sessionId, { text: "hi" }),
       isWebError(404, "notFound"),
@@ -254,7 +257,7 @@ test("files that are sent along must lie below the tenant's directory, wherever 
   await writeFile(join(directory.path, "secret.txt"), "secret");
   await symlink(join(directory.path, "secret.txt"), join(cwd, "link.txt"));
   await inWorld({}, async ({ client, server }) => {
-    const adapter = new WebAdapter({ client, cwd, attachments: "files" });
+    const adapter = new WebAdapter({ client, isolation, cwd, attachments: "files" });
     const { sessionId } = await adapter.createSession("ann");
     const send = (path: string) =>
       adapter.createTurn("ann", sessionId, { text: "read it", attachments: [path] });
@@ -272,6 +275,7 @@ test("settings say what tenants may choose", () =>
     const profile = { model: "own", effort: "low", timeoutMs: 9_000 };
     const adapter = new WebAdapter({
       client,
+      isolation,
       cwd: CWD,
       profile,
       models: ["other", "own"],

@@ -54,6 +54,8 @@ async function onStage(
       store,
       authorize: (request) => request.headers.get("x-tenant"),
       heartbeatMs: 500,
+      // What 0.104 can't promise.
+      ...(version === "0.104.0" ? { isolation: "trusting" } : {}),
       ...options,
     });
     server = serve(bridge.fetch);
@@ -114,7 +116,13 @@ for (const version of CODEX_VERSIONS) {
             ? script.exec(`echo made > ${name}.txt`)
             : script.say(["That ", "was ", name, "."]);
         },
-        { profile: { approvalPolicy: "untrusted" } },
+        {
+          profile: {
+            approvalPolicy: "untrusted",
+            sandbox: "workspace-write",
+            allowPrivilegedEscalation: true,
+          },
+        },
         async (stage) => {
           const { body: { sessionId, threadId } } = await stage.call("ann", "POST /sessions", {});
           const path = `/sessions/${sessionId}`;

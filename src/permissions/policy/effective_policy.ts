@@ -2,13 +2,13 @@
  * The strictest wins: what was asked for, cut down to what this script may do itself.
  * @module
  */
-import { PermissionDeniedError } from "../../errors/mod.ts";
+import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isInside, parentPath } from "../paths.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import { configNeeds } from "../config/config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
-import { supports } from "../../protocol/mod.ts";
+import { featureSince, supports } from "../../protocol/mod.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 
 /** What was decided: the widest policy that both sides allow, and what it lacks of what was asked. */
@@ -35,6 +35,10 @@ export function effectivePolicy(
   facts: PolicyFacts,
   mode: "refuse" | "narrow" = "refuse",
 ): EffectivePolicy {
+  if (request.reads === "workspace") {
+    const refusal = workspaceReadsRefusal(request.sandbox, facts.serverVersion);
+    if (refusal !== null) throw new PolicyError(`Reads can't be kept to the workspace: ${refusal}`);
+  }
   const { policy, denied, deniedConfig } = decidePolicy(request, probe, facts);
   if (deniedConfig.length > 0) {
     const flags = flagsFor(deniedConfig, probe.enforcedBy);
@@ -42,6 +46,21 @@ export function effectivePolicy(
   }
   if (mode === "refuse" && denied.length > 0) throw denial(request.sandbox, denied, probe);
   return policy;
+}
+
+/** Why reads can't be kept to the workspace, or `null` when they can. `versionKnown`: the version is to be judged. */
+export function workspaceReadsRefusal(
+  { type }: SandboxPolicy,
+  version: string | null,
+  versionKnown = true,
+): string | null {
+  if (type !== "readOnly" && type !== "workspaceWrite") {
+    return `the sandbox ${type} has no limits on reads. Use read-only or workspace-write.`;
+  }
+  if (!versionKnown || supports(version, "workspaceReads")) return null;
+  return `codex ${version ?? "of unknown version"} can't. Use ${
+    featureSince("workspaceReads")
+  } or newer.`;
 }
 
 /** Decides without throwing. Pure, as far as the probe and the facts are. */
@@ -55,7 +74,7 @@ export function decidePolicy(
   const narrowed: string[] = [];
   // Real paths are what is sent: a link may lead elsewhere by the time codex follows it.
   const cwd = scope.real(request.cwd) ?? request.cwd;
-  const sandbox = fitSandbox(request, scope, denied, narrowed);
+  const sandbox = withoutTemporary(request, fitSandbox(request, scope, denied, narrowed));
   const readRoots = fitReads(request, sandbox, scope, denied, narrowed);
   const readsEnforced = readRoots === "all" || supports(facts.serverVersion, "readProfiles");
   const hooked = hookedApproval(request);
@@ -65,6 +84,7 @@ export function decidePolicy(
       approvalPolicy: hooked.approvalPolicy,
       sandbox,
       readRoots,
+      reads: request.reads ?? "all",
       readsEnforced,
       enforcedBy: probe.enforcedBy,
       narrowed,
@@ -247,6 +267,12 @@ function fitNetwork<Policy extends { networkAccess?: boolean }>(
   return { ...policy, networkAccess: false };
 }
 
+/** Temporary directories are shared by all sessions; a workspace's own reads and writes end at its border. */
+function withoutTemporary(request: PolicyRequest, sandbox: SandboxPolicy): SandboxPolicy {
+  if (request.reads !== "workspace" || sandbox.type !== "workspaceWrite") return sandbox;
+  return { ...sandbox, excludeSlashTmp: true, excludeTmpdirEnvVar: true };
+}
+
 function fitReads(
   request: PolicyRequest,
   sandbox: SandboxPolicy,
@@ -254,20 +280,22 @@ function fitReads(
   denied: PermissionNeed[],
   narrowed: string[],
 ): "all" | string[] {
-  if (scope.readsAll) return "all";
+  const workspace = request.reads === "workspace";
+  if (scope.readsAll && !workspace) return "all";
   const roots: string[] = [];
   const missing = scope.missing("read", request.cwd);
   if (missing.length > 0) {
     denied.push(...missing);
     narrowed.push(`Commands can't read ${request.cwd}.`);
-  } else roots.push(highestGranted(request.cwd, scope));
+  } else if (workspace) roots.push(scope.real(request.cwd) ?? request.cwd);
+  else roots.push(highestGranted(request.cwd, scope));
   const more = [
     ...(sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : []),
     ...(request.attachments ?? []),
   ];
   for (const path of more) {
     const lacking = scope.missing("read", path);
-    if (lacking.length === 0) roots.push(scope.real(path)!);
+    if (lacking.length === 0) roots.push(scope.real(path) ?? path);
     else {
       denied.push(...lacking);
       narrowed.push(`Commands can't read ${path}.`);

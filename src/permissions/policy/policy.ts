@@ -16,6 +16,8 @@ export interface EffectivePolicy {
   readonly sandbox: SandboxPolicy;
   /** What commands may read: everything, or these directories and files (real paths) and what the system needs to run. */
   readonly readRoots: "all" | readonly string[];
+  /** `"workspace"` when nothing the agent does may leave `cwd` and the roots, not even what a person accepts. */
+  readonly reads: "all" | "workspace";
   /** Whether codex holds commands to {@linkcode readRoots}; `true` when that is everything. Codex before 0.125 can't. */
   readonly readsEnforced: boolean;
   /** Whose word this script's own permissions are; `"none"`: the runtime has no permissions. */
@@ -38,6 +40,11 @@ export interface PolicyRequest {
   sandbox: SandboxPolicy;
   /** When the server asks. */
   approvalPolicy: ApprovalPolicy;
+  /**
+   * What commands may read: all that this script may, or only `cwd`, the writable roots and the attachments. `"workspace"`
+   * leaves out shared temporary directories as well. Default `"all"`.
+   */
+  reads?: "all" | "workspace";
   /** Absolute paths sent along with every prompt. Default none. */
   attachments?: readonly string[];
   /** The caller's own codex settings of the thread. Default none. */

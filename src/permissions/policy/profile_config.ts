@@ -53,7 +53,12 @@ export function threadPolicyParams(
   const profileId = `runtime-${hash(JSON.stringify(profile))}`;
   return {
     approvalPolicy,
-    config: { default_permissions: profileId, permissions: { [profileId]: profile } },
+    config: {
+      default_permissions: profileId,
+      permissions: { [profileId]: profile },
+      // Codex itself reads AGENTS.md, and 0.145 follows a link that the agent put there to wherever it leads.
+      ...(policy.reads === "workspace" ? { project_doc_max_bytes: 0 } : {}),
+    },
     profileId,
   };
 }
@@ -115,7 +120,12 @@ function workspaceConfig(sandbox: SandboxPolicy): JsonObject {
 }
 
 function fileEntries(policy: EffectivePolicy, codexExecutable: string | null): JsonObject {
-  const entries: JsonObject = { ":minimal": "read" };
+  const entries: JsonObject = {
+    // A denied path stays denied for a command that leaves the sandbox with a person's consent (0.145, 0.169); a path
+    // that is merely not granted does not.
+    ...(policy.reads === "workspace" ? { ":root": "deny" } : {}),
+    ":minimal": "read",
+  };
   if (codexExecutable !== null) {
     for (const path of installPaths(codexExecutable)) entries[path] = "read";
   }

@@ -18,6 +18,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     effort: profile.effort ?? "medium",
     approvalPolicy: profile.approvalPolicy ?? "never",
     sandbox: normalizeSandbox(profile.sandbox ?? "read-only"),
+    reads: profile.reads ?? "all",
     allowPrivilegedEscalation: profile.allowPrivilegedEscalation ?? false,
     dangerouslyAllowUnattendedFullAccess: profile.dangerouslyAllowUnattendedFullAccess ?? false,
     timeoutMs: checkTimeout(profile.timeoutMs ?? DEFAULT_TIMEOUT_MS),
@@ -61,7 +62,14 @@ function checkTimeout(timeoutMs: number): number {
 
 /** What one turn can have of a profile; the rest belongs to the thread. */
 export function turnOptionsOf(profile: RunProfile): TurnOptions {
-  const { tools: _, developerInstructions: __, config: ___, ephemeral: ____, ...fields } = profile;
+  const {
+    tools: _tools,
+    developerInstructions: _instructions,
+    config: _config,
+    ephemeral: _ephemeral,
+    reads: _reads,
+    ...fields
+  } = profile;
   return fields;
 }
 

@@ -37,6 +37,8 @@ export interface SessionGateHost {
   approvals: ApprovalHandler | ApprovalRules | undefined;
   /** Whether the session has hooks that want a say in tool use. */
   hooked: () => boolean;
+  /** Why a question is declined whatever anybody would answer, or `null`. */
+  refuses: (request: ApprovalRequest) => string | null;
 }
 
 /** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
@@ -85,6 +87,8 @@ export class SessionGate implements ThreadGate {
     item: JsonObject | undefined,
     options: { signal: AbortSignal },
   ): Promise<GateVerdict> {
+    const why = this.#host.refuses(request);
+    if (why !== null) return { type: "block", hookName: "", reason: why };
     const hooks = this.#hooks;
     if (hooks !== null) {
       if (!hooks.has("preToolUse")) return { type: "continue" };

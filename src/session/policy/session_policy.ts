@@ -12,6 +12,7 @@ import {
   effectivePolicy,
   findCodexExecutable,
   hostProbe,
+  leavesWorkspace,
   ownRootIn,
   type PolicyFacts,
   privilegeRefusal,
@@ -116,6 +117,17 @@ export function confirmDecided(
   );
 }
 
+/** Why a question is declined at once in a session that is kept to its workspace, or `null`. */
+export function refusalByWorkspace(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  request: Parameters<typeof leavesWorkspace>[0],
+): string | null {
+  const os = core.server.platformOs ?? (isRemote(core) ? null : platformName());
+  const why = leavesWorkspace(request, policy, os, realPathOf);
+  return why === null ? null : `The session is kept to its workspace: ${why}.`;
+}
+
 function decide(
   core: RuntimeCore,
   cwd: string,
@@ -130,6 +142,7 @@ function decide(
     {
       cwd,
       sandbox: profile.sandbox,
+      reads: profile.reads,
       approvalPolicy: profile.approvalPolicy,
       toolHooks: hasToolHooks(hooks),
       attachments: attachmentPaths(profile.attachments, cwd),

@@ -135,6 +135,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     tools,
     approvals: undefined,
     hooked: () => hooked,
+    refuses: () => null,
   });
 }
 
