@@ -9,7 +9,6 @@ export { leavesWorkspace } from "./guard/workspace_guard.ts";
 export { normalizeSandbox, privilegeRefusal } from "./guard/gate.ts";
 export { gateMethod } from "./guard/method_gate.ts";
 export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
-export { isAbsolutePath, isInside, resolvePath } from "./paths.ts";
 export { confirmPolicy } from "./policy/compare_echo.ts";
 export {
   effectivePolicy,

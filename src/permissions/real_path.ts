@@ -2,22 +2,31 @@
  * Where paths really lead, as far as this script may look.
  * @module
  */
-import { readLink, realPath } from "../platform/mod.ts";
-import { baseName, parentPath } from "./paths.ts";
+import { baseName, entryKind, parentPath, realPath, resolvePath } from "../platform/mod.ts";
 
 /**
- * An absolute path with all links followed. Of a path that does not exist yet, the part that does is followed.
- * `null` when it can't be told: a dangling link, or no permission to look.
+ * An absolute path with all links followed, the way the system does: `..` after a link goes up from where it leads.
+ * Of a path that does not exist yet, the part that does is followed. `null` when it can't be told: a dangling link, or no
+ * permission to look.
  */
 export function realPathOf(path: string): string | null {
+  const up = /^(.+?)[\\/]\.\.(?:[\\/](.*))?$/s.exec(path);
+  if (up !== null) {
+    const below = realPathOf(up[1]!);
+    return below === null ? null : realPathOf(joined(resolvePath(below, ".."), up[2] ?? ""));
+  }
   const real = realPath(path);
   if (real !== null) return real;
-  // What a dangling link leads to may appear later, anywhere.
-  if (readLink(path) !== null) return null;
+  // What a dangling link leads to may appear later, anywhere; what may not be looked at may be such a link.
+  if (entryKind(path) !== "missing") return null;
   const parent = parentPath(path);
   if (parent === null) return null;
   const above = realPathOf(parent);
-  if (above === null) return null;
-  const separator = above.includes("\\") && !above.startsWith("/") ? "\\" : "/";
-  return above.replace(/[\\/]$/, "") + separator + baseName(path);
+  return above === null ? null : joined(above, baseName(path));
+}
+
+function joined(directory: string, rest: string): string {
+  if (rest === "") return directory;
+  const separator = directory.startsWith("/") ? "/" : "\\";
+  return directory.replace(/[\\/]$/, "") + separator + rest;
 }

@@ -4,7 +4,24 @@
  * @module
  */
 export { endWithScript } from "./exit_hook.ts";
-export { type PathRules, pathRules } from "./paths.ts";
+export {
+  isInside,
+  isSamePath,
+  looseFold,
+  type PlainPath,
+  plainPath,
+  relation,
+  strictFold,
+} from "./path_relation.ts";
+export {
+  baseName,
+  isAbsolutePath,
+  isWindowsPath,
+  parentPath,
+  type PathRules,
+  pathRules,
+  resolvePath,
+} from "./paths.ts";
 export { spawnProcess } from "./process.ts";
 export type { ChildProcess, ProcessSpec } from "./process_types.ts";
 export { descendants, killEntries, processEntry } from "./process_tree.ts";
@@ -17,6 +34,7 @@ export {
   canRun,
   canSpawn,
   currentDirectory,
+  entryKind,
   isExecutable,
   isGranted,
   nodeProcess,
@@ -24,7 +42,6 @@ export {
   pathKind,
   platformName,
   readEnv,
-  readLink,
   readTextFile,
   realPath,
   removeFile,

@@ -58,3 +58,60 @@ function joinWith(separator: string, parts: string[]): string {
   }
   return path;
 }
+
+const DRIVE = /^[a-zA-Z]:[\\/]/;
+
+/** Whether a path is absolute on any system: `/a`, `C:\\a` or `\\\\server\\share`. */
+export function isAbsolutePath(path: string): boolean {
+  return path.startsWith("/") || isWindowsPath(path);
+}
+
+/** Whether a path is spelled the way Windows does. */
+export function isWindowsPath(path: string): boolean {
+  return path.startsWith("\\\\") || DRIVE.test(path);
+}
+
+/** `path` seen from `base`, with `.`, `..` and doubled separators resolved by text; `base` is absolute. */
+export function resolvePath(base: string, path: string): string {
+  const joined = joinedPath(base, path);
+  const windows = isWindowsPath(joined);
+  const parts = joined.split(windows ? /[\\/]+/ : /\/+/);
+  const kept: string[] = [];
+  let root = "/";
+  if (windows) {
+    root = joined.startsWith("\\\\")
+      ? `\\\\${parts[1] ?? ""}\\${parts[2] ?? ""}\\`
+      : `${joined.slice(0, 2)}\\`;
+    parts.splice(0, joined.startsWith("\\\\") ? 3 : 1);
+  }
+  for (const part of parts) {
+    if (part === "" || part === ".") continue;
+    if (part === "..") kept.pop();
+    else kept.push(part);
+  }
+  return root + kept.join(windows ? "\\" : "/");
+}
+
+function joinedPath(base: string, path: string): string {
+  if (!isWindowsPath(base)) return isAbsolutePath(path) ? path : `${base}/${path}`;
+  if (isWindowsPath(path)) return path;
+  if (/^[\\/]{2}/.test(path)) return `\\\\${path.slice(2)}`;
+  // One separator is the root of the drive or share that the base is on.
+  return /^[\\/]/.test(path) ? `${rootOf(base)}${path}` : `${base}\\${path}`;
+}
+
+function rootOf(path: string): string {
+  return /^(?:[a-zA-Z]:|\\\\[^\\/]+[\\/][^\\/]+)/.exec(path)?.[0] ?? "";
+}
+
+/** The directory above an absolute path, or `null` at the root. */
+export function parentPath(path: string): string | null {
+  const parent = resolvePath(path, "..");
+  return parent === resolvePath(path, ".") ? null : parent;
+}
+
+/** The last part of a path of any system. */
+export function baseName(path: string): string {
+  const parts = path.split(isWindowsPath(path) ? /[\\/]+/ : /\/+/).filter((part) => part !== "");
+  return parts.at(-1) ?? "";
+}

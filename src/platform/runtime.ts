@@ -12,8 +12,8 @@ export type PathKind = "file" | "directory" | "missing" | "unknown";
 
 interface NodeFs {
   statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number };
-  realpathSync(path: string): string;
-  readlinkSync(path: string): string;
+  lstatSync(path: string): { isSymbolicLink(): boolean };
+  realpathSync: { native(path: string): string };
   readFileSync(path: string, encoding: "utf8"): string;
   writeFileSync(path: string, text: string): void;
   rmSync(path: string, options: { force: boolean }): void;
@@ -205,17 +205,24 @@ export function realPath(path: string): string | null {
   return attempt(
     path,
     () => Deno.realPathSync(path),
-    (fs) => fs.realpathSync(path),
+    // The other form keeps the letter case that was asked for.
+    (fs) => fs.realpathSync.native(path),
   );
 }
 
-/** Where a symbolic link points, or `null` when it is none or can't be read. */
-export function readLink(path: string): string | null {
-  return attempt(
-    path,
-    () => Deno.readLinkSync(path),
-    (fs) => fs.readlinkSync(path),
-  );
+/** What lies at a path itself, without following it; `unknown` when this script may not look. */
+export function entryKind(path: string): "link" | "other" | "missing" | "unknown" {
+  try {
+    if (runtimeName() === "deno") {
+      if (!canRead(path)) return "unknown";
+      return Deno.lstatSync(path).isSymlink ? "link" : "other";
+    }
+    const fs = builtin<NodeFs>("fs");
+    if (fs === null) return "unknown";
+    return fs.lstatSync(path).isSymbolicLink() ? "link" : "other";
+  } catch (error) {
+    return isMissing(error) ? "missing" : "unknown";
+  }
 }
 
 /** The text of a small file, or `null` when it can't be read. */

@@ -2,8 +2,9 @@
  * Which of its calls a filtered hook sees.
  * @module
  */
+import { realPathOf } from "../permissions/mod.ts";
+import { canSpawn, isWindowsPath, plainPath, platformName, relation } from "../platform/mod.ts";
 import { analyzeCommand, type CommandAnalysis, mayBegin, mayRun } from "../shell/mod.ts";
-import { isAtOrBelow } from "./path_prefix.ts";
 import { ALL_PHASES, invalidHook } from "./validate.ts";
 import type { HookContext, HookPhase } from "./types.ts";
 
@@ -26,8 +27,8 @@ export interface HookMatcherOptions {
    */
   commandPrefix?: string | readonly string[];
   /**
-   * A directory: the context's cwd must be it or lie below it. Absolute, POSIX or Windows; whole segments are
-   * compared. Default: any directory.
+   * A directory: the context's cwd must be it or lie below it, as spelled or where links lead; in doubt one too many.
+   * Absolute, POSIX or Windows; whole segments are compared. Default: any directory.
    */
   cwdPrefix?: string;
 }
@@ -64,7 +65,9 @@ export class HookMatcher {
     }
     // An empty prefix would match everything or nothing; a filter must not leave that to a guess.
     if (this.toolNames.includes("")) throw invalidHook("HookMatcher: toolName is empty");
-    if (this.cwdPrefix === "") throw invalidHook("HookMatcher: cwdPrefix is empty");
+    if (this.cwdPrefix !== null && plainPath(this.cwdPrefix) === null) {
+      throw invalidHook("HookMatcher: expected an absolute path for cwdPrefix");
+    }
     if (this.#prefixes.some((words) => words.length === 0)) {
       throw invalidHook("HookMatcher: commandPrefix is empty");
     }
@@ -101,7 +104,7 @@ export class HookMatcher {
 
   #cwd({ cwd }: HookContext): boolean {
     if (this.cwdPrefix === null) return true;
-    return cwd !== undefined && isAtOrBelow(cwd, this.cwdPrefix);
+    return cwd !== undefined && mayLieBelow(cwd, this.cwdPrefix);
   }
 }
 
@@ -109,6 +112,15 @@ export class HookMatcher {
 function commandLines({ command, script, argv }: HookContext): CommandAnalysis[] {
   const known = command ?? script ?? argv;
   return known === undefined || known.length === 0 ? [] : [analyzeCommand(known)];
+}
+
+function mayLieBelow(cwd: string, prefix: string): boolean {
+  if (relation(cwd, prefix) !== "outside") return true;
+  // Where there are no files to look at, or those of another system, the spelling is all there is.
+  if (!canSpawn() || isWindowsPath(cwd) !== (platformName() === "win32")) return false;
+  const [real, outer] = [realPathOf(cwd), realPathOf(prefix)];
+  return real === null || relation(real, prefix) !== "outside" ||
+    (outer !== null && (relation(cwd, outer) !== "outside" || relation(real, outer) !== "outside"));
 }
 
 function isNamed(toolName: string, name: string): boolean {

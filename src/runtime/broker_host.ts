@@ -13,8 +13,9 @@ import type { StateProjection } from "./state/state.ts";
 export function brokerHost(
   config: RuntimeConfig,
   projection: () => StateProjection,
-): Required<Pick<BrokerOptions, "gateFor" | "guard">> {
+): Pick<BrokerOptions, "gateFor" | "guard" | "realPath"> {
   return {
+    realPath: config.transport?.type === "websocket" ? undefined : realPathOf,
     gateFor: (threadId) => threadId === null ? undefined : clientGate(config, projection, threadId),
     guard: (grant) => {
       // A remote server works on another machine: this script's permissions say nothing about it.

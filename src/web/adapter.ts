@@ -4,13 +4,8 @@
  */
 import type { ApprovalHandler } from "../approvals/mod.ts";
 import { PolicyError, WebError } from "../errors/mod.ts";
-import {
-  isInside,
-  normalizeSandbox,
-  realPathOf,
-  resolvePath,
-  workspaceReadsRefusal,
-} from "../permissions/mod.ts";
+import { normalizeSandbox, realPathOf, workspaceReadsRefusal } from "../permissions/mod.ts";
+import { isInside, resolvePath } from "../platform/mod.ts";
 import { isRefusal } from "../protocol/mod.ts";
 import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../session/mod.ts";
 import type { Attachment, PromptWithAttachments } from "../prompt.ts";

@@ -2,7 +2,7 @@
 import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
-import { isInside } from "../../src/permissions/paths.ts";
+import { isInside } from "../../src/platform/mod.ts";
 import {
   decidePolicy,
   effectivePolicy,

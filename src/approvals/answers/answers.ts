@@ -6,6 +6,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { asksForNothing, formProblem } from "./form.ts";
 import { narrowGrant } from "./narrow_permissions.ts";
+import type { RealPath } from "../request/facts.ts";
 import { checkServerRequestResult } from "./answer_shapes.ts";
 import type {
   ApprovalAudit,
@@ -49,6 +50,8 @@ export interface InvalidAnswer {
 export interface AnswerContext {
   /** The server's version, such as `0.104.0`; decides how old requests are declined. Default: the oldest. */
   serverVersion?: string | null;
+  /** Follows the links of a path; `null` when it can't be told. Default: paths are taken as spelled. */
+  realPath?: RealPath | undefined;
   /** The time, for `currentTime/read`. Default: now. */
   now?: Date;
 }
@@ -130,7 +133,7 @@ function build(
   switch (request.type) {
     case "permissions": {
       if (!("permissions" in decision) || !isJsonObject(decision.permissions)) return wrong;
-      const permissions = narrowGrant(decision.permissions, request.permissions);
+      const permissions = narrowGrant(decision.permissions, request.permissions, context.realPath);
       if (permissions === null) return invalid("permissions: more than was asked");
       const scope = decision.scope ?? "turn";
       const strict = decision.strictAutoReview;

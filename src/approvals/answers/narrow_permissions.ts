@@ -3,13 +3,15 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { type NormalPath, normalPath } from "../rules/match_path.ts";
+import { isInside, resolvePath } from "../../platform/mod.ts";
+import type { RealPath } from "../request/facts.ts";
 import type { PermissionsAnswer, RequestedPermissions } from "../request/types.ts";
 
-/** The grant as the wire wants it; `null` when it is wider than the request. */
+/** The grant as the wire wants it; `null` when it is wider than the request, as spelled or where links lead. */
 export function narrowGrant(
   granted: PermissionsAnswer["permissions"],
   asked: RequestedPermissions,
+  realPath?: RealPath,
 ): JsonObject | null {
   const result: JsonObject = {};
   const network = granted.network ?? null;
@@ -22,7 +24,7 @@ export function narrowGrant(
   }
   const files = granted.fileSystem ?? null;
   if (files !== null) {
-    const narrowed = isJsonObject(files) ? narrowFiles(files, asked.fileSystem) : null;
+    const narrowed = isJsonObject(files) ? narrowFiles(files, asked.fileSystem, realPath) : null;
     if (narrowed === null) return null;
     result["fileSystem"] = narrowed;
   }
@@ -30,13 +32,19 @@ export function narrowGrant(
 }
 
 interface Access {
-  path: NormalPath;
+  path: string;
   write: boolean;
 }
 
-function narrowFiles(granted: JsonObject, asked: JsonObject | null): JsonObject | null {
+function narrowFiles(
+  granted: JsonObject,
+  asked: JsonObject | null,
+  realPath: RealPath | undefined,
+): JsonObject | null {
   if (asked === null) return null;
   const allowed: Access[] = [];
+  const isWithin = (path: JsonValue | undefined, write: boolean) =>
+    allowed.some((one) => (one.write || !write) && covers(one.path, path, realPath));
   const entries = array(asked["entries"]);
   for (const path of array(asked["read"])) push(allowed, path, false);
   for (const path of array(asked["write"])) push(allowed, path, true);
@@ -46,8 +54,8 @@ function narrowFiles(granted: JsonObject, asked: JsonObject | null): JsonObject 
     if (entry["access"] === "read") push(allowed, entry["path"]["path"], false);
     if (entry["access"] === "write") push(allowed, entry["path"]["path"], true);
   }
-  for (const path of array(granted["read"])) if (!isWithin(path, false, allowed)) return null;
-  for (const path of array(granted["write"])) if (!isWithin(path, true, allowed)) return null;
+  for (const path of array(granted["read"])) if (!isWithin(path, false)) return null;
+  for (const path of array(granted["write"])) if (!isWithin(path, true)) return null;
   const grantedEntries = array(granted["entries"]);
   for (const entry of grantedEntries) {
     if (!isJsonObject(entry)) return null;
@@ -55,7 +63,7 @@ function narrowFiles(granted: JsonObject, asked: JsonObject | null): JsonObject 
     if (entries.some((one) => same(one, entry))) continue;
     const path = entry["path"];
     if (!isJsonObject(path) || path["type"] !== "path") return null;
-    if (!isWithin(path["path"], entry["access"] !== "read", allowed)) return null;
+    if (!isWithin(path["path"], entry["access"] !== "read")) return null;
   }
   // What the request itself excludes stays excluded, also when the grant does not repeat it.
   const excluded = entries.filter((one) =>
@@ -71,16 +79,20 @@ function array(value: JsonValue | undefined): JsonValue[] {
 }
 
 function push(list: Access[], path: JsonValue | undefined, write: boolean): void {
-  const normal = typeof path === "string" ? normalPath(path) : null;
-  if (normal !== null) list.push({ path: normal, write });
+  if (typeof path === "string") list.push({ path, write });
 }
 
-function isWithin(path: JsonValue | undefined, write: boolean, allowed: Access[]): boolean {
-  const normal = typeof path === "string" ? normalPath(path) : null;
-  return normal !== null &&
-    allowed.some((one) =>
-      (one.write || !write) && one.path.parts.every((part, i) => part === normal.parts[i])
-    );
+/** What was asked may be a link; what lies below it must not lead out of where that leads. */
+function covers(
+  asked: string,
+  path: JsonValue | undefined,
+  realPath: RealPath | undefined,
+): boolean {
+  if (typeof path !== "string" || !isInside(path, asked)) return false;
+  if (realPath === undefined || path === asked) return true;
+  const spelled = resolvePath(path, ".");
+  const [real, outer] = [realPath(spelled), realPath(asked)];
+  return real !== null && outer !== null && realPath(path) === real && isInside(real, outer);
 }
 
 function same(a: JsonValue | undefined, b: JsonValue | undefined): boolean {

@@ -16,7 +16,12 @@ import {
   wordOf,
 } from "./ruling_words.ts";
 import { checkServerRequestResult } from "../answers/answer_shapes.ts";
-import { failClosedAnswer, type WireAnswer, wireAnswer } from "../answers/answers.ts";
+import {
+  type AnswerContext,
+  failClosedAnswer,
+  type WireAnswer,
+  wireAnswer,
+} from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
 import { decide, type RuleDecision } from "../rules/decide.ts";
 import type { BrokerOptions, BrokerReply, ReaderRequest, ServerCall, ThreadGate } from "./gate.ts";
@@ -174,10 +179,10 @@ export class ApprovalBroker {
     return this.#options.now?.() ?? Date.now();
   }
 
-  #context(): { serverVersion: string | null; now: Date } {
+  #context(): AnswerContext {
     let serverVersion: string | null = null;
     quietly(() => serverVersion = this.#options.serverVersion?.() ?? null);
-    return { serverVersion, now: new Date(this.#now()) };
+    return { serverVersion, realPath: this.#options.realPath, now: new Date(this.#now()) };
   }
 
   #gateOf(threadId: string | null): ThreadGate | undefined {
@@ -229,7 +234,7 @@ export class ApprovalBroker {
     const rules = typeof approvals === "object" ? approvals : null;
     const ruled: RuleDecision = rules === null
       ? { effect: "ask", rule: null }
-      : decide(rules, request);
+      : decide(rules, request, this.#options.realPath);
     const named = ruled.effect !== "allow" && ruled.rule !== null;
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
     // Giving a session a tool is consent to its calls, unless a rule says otherwise.

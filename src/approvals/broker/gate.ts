@@ -173,6 +173,11 @@ export interface BrokerOptions {
    * A reason declines; a throw does, too. Default: nothing is held back.
    */
   guard?(grant: Grant, request: ApprovalRequest): string | null;
+  /**
+   * Follows the links of a path, so that rules hold for what it leads to as well; `null` when it can't be told. Default:
+   * paths are taken as spelled, since they are those of another machine.
+   */
+  realPath?: ((path: string) => string | null) | undefined;
   /** The server's version, once it is known. Default: the newest. */
   serverVersion?(): string | null;
   /** The time in milliseconds. Default `Date.now`. */

@@ -3,13 +3,14 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { normalHost, type NormalPath, normalPath } from "../rules/match_path.ts";
+import { type PlainPath, plainPath, resolvePath } from "../../platform/mod.ts";
+import { normalHost } from "../rules/match_path.ts";
 import type { ApprovalRequest, RequestedPermissions } from "./types.ts";
 
 /** Something a rule can name; absent from a request that has no such thing. */
 export interface Facts {
-  /** Where it works; `null` when that is not known. */
-  cwd?: NormalPath | null;
+  /** Where it works, as spelled and where that leads; `null` when that is not known. */
+  cwd?: PlainPath[] | null;
   /** Files and directories it touches. */
   paths?: TouchedPaths;
   /** Hosts it reaches; `null` stands for one that is not known, `"*"` for any. */
@@ -26,25 +27,31 @@ export interface Facts {
   consentable: boolean;
 }
 
-/** Paths that a request touches. */
+/** Follows the links of a path; `null` when it can't be told where they lead. */
+export type RealPath = (path: string) => string | null;
+
+/** Paths that a request touches, each as spelled and where it leads. */
 export interface TouchedPaths {
   /** Single files. */
-  files: NormalPath[];
+  files: PlainPath[];
   /** Directories with all below. */
-  trees: NormalPath[];
+  trees: PlainPath[];
   /** Whether there is more that is not known. */
   unknown: boolean;
 }
 
-/** Collects what the request touches. */
-export function factsOf(request: ApprovalRequest): Facts {
+/**
+ * Collects what the request touches. Without `realPath` no links are followed, since the paths are those of another
+ * machine.
+ */
+export function factsOf(request: ApprovalRequest, realPath?: RealPath): Facts {
   const facts: Facts = { widensFiles: false, widensNetwork: false, consentable: false };
   switch (request.type) {
     case "command":
       facts.consentable = true;
-      facts.cwd = request.cwd === null ? null : normalPath(request.cwd);
+      facts.cwd = request.cwd === null ? null : spellings(request.cwd, realPath);
       if (request.additionalPermissions !== null) {
-        addPermissions(facts, request.additionalPermissions);
+        addPermissions(facts, request.additionalPermissions, realPath);
       }
       if (request.network !== null) {
         facts.widensNetwork = true;
@@ -55,20 +62,20 @@ export function factsOf(request: ApprovalRequest): Facts {
       facts.consentable = true;
       const touched: TouchedPaths = { files: [], trees: [], unknown: request.changes === null };
       for (const change of request.changes ?? []) {
-        add(touched, "files", change.path);
-        if (change.movePath !== undefined) add(touched, "files", change.movePath);
+        add(touched, "files", change.path, realPath);
+        if (change.movePath !== undefined) add(touched, "files", change.movePath, realPath);
       }
       if (request.grantRoot !== null) {
         facts.widensFiles = true;
-        add(touched, "trees", request.grantRoot);
+        add(touched, "trees", request.grantRoot, realPath);
       }
       facts.paths = touched;
       break;
     }
     case "permissions":
       facts.consentable = true;
-      facts.cwd = request.cwd === null ? null : normalPath(request.cwd);
-      addPermissions(facts, request.permissions);
+      facts.cwd = request.cwd === null ? null : spellings(request.cwd, realPath);
+      addPermissions(facts, request.permissions, realPath);
       break;
     case "elicitation":
       facts.consentable = request.toolApproval;
@@ -87,27 +94,48 @@ export function factsOf(request: ApprovalRequest): Facts {
   return facts;
 }
 
-function add(touched: TouchedPaths, kind: "files" | "trees", path: string): void {
-  const normal = normalPath(path);
-  if (normal === null) touched.unknown = true;
-  else touched[kind].push(normal);
+function add(
+  touched: TouchedPaths,
+  kind: "files" | "trees",
+  path: string,
+  realPath: RealPath | undefined,
+): void {
+  const found = spellings(path, realPath);
+  if (found === null) touched.unknown = true;
+  else touched[kind].push(...found);
 }
 
-function addPermissions(facts: Facts, permissions: RequestedPermissions): void {
+/** A path as spelled and where it leads; `null` when either can't be told for certain. */
+function spellings(path: string, realPath: RealPath | undefined): PlainPath[] | null {
+  const spelled = plainPath(path);
+  if (spelled === null) return null;
+  if (realPath === undefined) return spelled.unsure ? null : [spelled];
+  const real = realPath(resolvePath(path, "."));
+  // Some resolve `..` as text and some after the link before it.
+  if (real === null || realPath(path) !== real) return null;
+  const led = plainPath(real);
+  return led === null || led.unsure ? null : [spelled, led];
+}
+
+function addPermissions(
+  facts: Facts,
+  permissions: RequestedPermissions,
+  realPath: RealPath | undefined,
+): void {
   const { network, fileSystem } = permissions;
   // Only an explicit `false` is certainly no access.
   if (network !== null && network["enabled"] !== false) {
     facts.widensNetwork = true;
     facts.hosts = [...facts.hosts ?? [], "*"];
   }
-  const touched = touchedBy(fileSystem ?? {});
+  const touched = touchedBy(fileSystem ?? {}, realPath);
   if (permissions.other) touched.unknown = true;
   if (touched.trees.length === 0 && !touched.unknown) return;
   facts.widensFiles = true;
   facts.paths = touched;
 }
 
-function touchedBy(fileSystem: JsonObject): TouchedPaths {
+function touchedBy(fileSystem: JsonObject, realPath: RealPath | undefined): TouchedPaths {
   const touched: TouchedPaths = { files: [], trees: [], unknown: false };
   for (const [key, value] of Object.entries(fileSystem)) {
     if (value === null || value === undefined || key === "globScanMaxDepth") continue;
@@ -115,13 +143,17 @@ function touchedBy(fileSystem: JsonObject): TouchedPaths {
       touched.unknown = true;
       continue;
     }
-    for (const entry of value) addEntry(touched, entry);
+    for (const entry of value) addEntry(touched, entry, realPath);
   }
   return touched;
 }
 
-function addEntry(touched: TouchedPaths, entry: JsonValue): void {
-  if (typeof entry === "string") return add(touched, "trees", entry);
+function addEntry(
+  touched: TouchedPaths,
+  entry: JsonValue,
+  realPath: RealPath | undefined,
+): void {
+  if (typeof entry === "string") return add(touched, "trees", entry, realPath);
   if (!isJsonObject(entry)) {
     touched.unknown = true;
     return;
@@ -129,7 +161,7 @@ function addEntry(touched: TouchedPaths, entry: JsonValue): void {
   if (entry["access"] === "deny") return;
   const path = entry["path"];
   if (isJsonObject(path) && path["type"] === "path" && typeof path["path"] === "string") {
-    add(touched, "trees", path["path"]);
+    add(touched, "trees", path["path"], realPath);
   } else touched.unknown = true;
 }
 

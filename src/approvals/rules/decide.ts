@@ -2,9 +2,10 @@
  * Rules and a request in, a decision out. Pure.
  * @module
  */
-import { type Facts, factsOf, type TouchedPaths } from "../request/facts.ts";
+import { type Facts, factsOf, type RealPath, type TouchedPaths } from "../request/facts.ts";
 import { certainlyMeans, mayMean } from "./match_command.ts";
-import { coversHost, coversPath, mayLieBelow, type NormalPath } from "./match_path.ts";
+import type { PlainPath } from "../../platform/mod.ts";
+import { coversHost, coversPath, mayLieBelow, spellingsOf } from "./match_path.ts";
 import { analyzeCommand, type CommandAnalysis } from "../../shell/mod.ts";
 import type { ApprovalRequest } from "../request/types.ts";
 import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
@@ -30,13 +31,22 @@ interface Case {
   request: ApprovalRequest;
   facts: Facts;
   line: CommandAnalysis | null;
+  realPath: RealPath | undefined;
 }
 
-/** Decides a request by rules: any matching `deny`, else any `ask`, else `allow`, else the default. Pure; never throws. */
-export function decide(rules: ApprovalRules, request: ApprovalRequest): RuleDecision {
+/**
+ * Decides a request by rules: any matching `deny`, else any `ask`, else `allow`, else the default. Pure but for
+ * `realPath`, which follows the links of paths; without it they are taken as spelled. Never throws.
+ */
+export function decide(
+  rules: ApprovalRules,
+  request: ApprovalRequest,
+  realPath?: RealPath,
+): RuleDecision {
   const subject: Case = {
     request,
-    facts: factsOf(request),
+    realPath,
+    facts: factsOf(request, realPath),
     line: request.type === "command" && request.command !== null
       ? analyzeCommand(request.command)
       : null,
@@ -64,7 +74,7 @@ function isKind(rule: ApprovalRule, request: ApprovalRequest): boolean {
 }
 
 /** For `deny` and `ask`: nothing that the rule names is certainly absent. */
-function mayMatch(rule: ApprovalRule, { request, facts, line }: Case): boolean {
+function mayMatch(rule: ApprovalRule, { request, facts, line, realPath }: Case): boolean {
   if (!isKind(rule, request)) return false;
   if (rule.command !== undefined) {
     if (request.type !== "command") return false;
@@ -77,13 +87,16 @@ function mayMatch(rule: ApprovalRule, { request, facts, line }: Case): boolean {
   if (rule.cwd !== undefined) {
     const { cwd } = facts;
     if (cwd === undefined) return false;
+    const mayBe = (one: string) => cwd?.some((path) => coversPath(one, path, true)) ?? true;
     if (
-      cwd !== null && !mayMove(line) && !list(rule.cwd).some((one) => coversPath(one, cwd, true))
+      !mayMove(line) && !list(rule.cwd).some((one) => spellingsOf(one, realPath).some(mayBe))
     ) return false;
   }
   if (rule.paths !== undefined) {
     const { paths } = facts;
-    if (paths === undefined || !list(rule.paths).some((one) => mayTouch(one, paths))) return false;
+    if (paths === undefined) return false;
+    const mayBe = (one: string) => mayTouch(one, paths);
+    if (!list(rule.paths).some((one) => spellingsOf(one, realPath).some(mayBe))) return false;
   }
   if (rule.host !== undefined) {
     const { hosts } = facts;
@@ -114,7 +127,7 @@ function mayMove(line: CommandAnalysis | null): boolean {
 
 function mayTouch(pattern: string, paths: TouchedPaths): boolean {
   return paths.unknown || paths.files.some((path) => coversPath(pattern, path, true)) ||
-    paths.trees.some((path) => coversPath(pattern, path, true) || mayLieBelow(pattern, path, true));
+    paths.trees.some((path) => coversPath(pattern, path, true) || mayLieBelow(pattern, path));
 }
 
 /** The rules that together certainly mean all of the request. */
@@ -161,7 +174,7 @@ function certainlyMatches(rule: ApprovalRule, { request, facts, line }: Case): b
   if (facts.widensFiles && rule.paths === undefined) return false;
   if (facts.widensNetwork && rule.host === undefined) return false;
   if (rule.cwd !== undefined) {
-    if (mayMove(line) || !facts.cwd || !coveredBy(rule.cwd, [facts.cwd])) return false;
+    if (mayMove(line) || !facts.cwd || !coveredBy(rule.cwd, facts.cwd)) return false;
   }
   if (rule.paths !== undefined) {
     const { paths } = facts;
@@ -189,7 +202,7 @@ function certainlyMatches(rule: ApprovalRule, { request, facts, line }: Case): b
   return true;
 }
 
-function coveredBy(patterns: string | string[], paths: NormalPath[]): boolean {
+function coveredBy(patterns: string | string[], paths: PlainPath[]): boolean {
   return paths.length > 0 &&
     paths.every((path) => list(patterns).some((one) => coversPath(one, path, false)));
 }

@@ -2,69 +2,36 @@
  * Paths and hosts, brought into one spelling and compared with patterns.
  * @module
  */
-
-/** An absolute path in parts, without `.`, `..` and doubled slashes. */
-export interface NormalPath {
-  /** The parts; the first is empty (POSIX) or the drive or share (Windows). */
-  parts: string[];
-  /** Whether letter case does not matter. */
-  ignoreCase: boolean;
-}
-
-/** Normalises an absolute path; `null` when it is relative or can't be read for certain. */
-export function normalPath(path: string): NormalPath | null {
-  if (path === "" || path.includes("\0")) return null;
-  const drive = /^(?:\\\\\?\\)?([A-Za-z]:)[\\/]/.exec(path);
-  if (drive !== null) {
-    const rest = path.slice(drive[0].length).split(/[\\/]/);
-    // Windows drops trailing dots and spaces of names, and `name:stream` names the same file.
-    const clean = rest.map((part) =>
-      part === "." || part === ".." ? part : part.replace(/[. ]+$/, "")
-    );
-    if (clean.some((part) => part.includes(":"))) return null;
-    return { parts: resolve([(drive[1] as string).toUpperCase()], clean), ignoreCase: true };
-  }
-  // On POSIX a backslash is part of a name, on Windows a separator: not certain.
-  if (!path.startsWith("/") || path.startsWith("//") || path.includes("\\")) return null;
-  return { parts: resolve([""], path.split("/")), ignoreCase: false };
-}
-
-function resolve(root: string[], rest: string[]): string[] {
-  const parts = [...root];
-  for (const part of rest) {
-    if (part === "" || part === ".") continue;
-    if (part === "..") {
-      if (parts.length > 1) parts.pop();
-    } else parts.push(part);
-  }
-  return parts;
-}
+import { looseFold, type PlainPath, plainPath, strictFold } from "../../platform/mod.ts";
 
 /** Whether a pattern of a rule can be understood: an absolute path or a bare name. */
 export function isPathPattern(pattern: string): boolean {
-  return isBareName(pattern) || normalPath(pattern) !== null;
+  return isBareName(pattern) || plainPath(pattern) !== null;
 }
 
 function isBareName(pattern: string): boolean {
   return /^[^\\/\0]+$/.test(pattern) && pattern !== "." && pattern !== ".." && pattern !== "**";
 }
 
-/** Whether the pattern covers the path: the path itself, or a directory above it. */
-export function coversPath(pattern: string, path: NormalPath, ignoreCase: boolean): boolean {
-  const fold = folding(ignoreCase || path.ignoreCase);
+/**
+ * Whether the pattern covers the path: the path itself, or a directory above it. `perhaps` counts what some system takes
+ * for the same.
+ */
+export function coversPath(pattern: string, path: PlainPath, perhaps: boolean): boolean {
+  const fold = folding(path, perhaps);
   if (isBareName(pattern)) {
     return path.parts.slice(1).some((part) => matchesName(fold(pattern), fold(part)));
   }
-  const wanted = normalPath(pattern);
+  const wanted = plainPath(pattern);
   return wanted !== null && covers(wanted.parts.map(fold), path.parts.map(fold));
 }
 
 /** Whether something that the pattern covers may lie below the path, a directory. */
-export function mayLieBelow(pattern: string, path: NormalPath, ignoreCase: boolean): boolean {
+export function mayLieBelow(pattern: string, path: PlainPath): boolean {
   if (isBareName(pattern)) return true;
-  const wanted = normalPath(pattern);
+  const wanted = plainPath(pattern);
   if (wanted === null) return true;
-  const fold = folding(ignoreCase || path.ignoreCase);
+  const fold = folding(path, true);
   const parts = wanted.parts.map(fold);
   for (const [i, part] of path.parts.map(fold).entries()) {
     const name = parts[i];
@@ -74,8 +41,20 @@ export function mayLieBelow(pattern: string, path: NormalPath, ignoreCase: boole
   return true;
 }
 
-function folding(ignoreCase: boolean): (text: string) => string {
-  return ignoreCase ? (text) => text.normalize("NFC").toLowerCase() : (text) => text;
+function folding(path: PlainPath, perhaps: boolean): (text: string) => string {
+  if (perhaps) return looseFold;
+  return path.windows ? strictFold : (text) => text;
+}
+
+/** A pattern, and where the part before its first star leads, as far as that can be told. */
+export function spellingsOf(
+  pattern: string,
+  realPath: ((path: string) => string | null) | undefined,
+): string[] {
+  if (realPath === undefined || isBareName(pattern)) return [pattern];
+  const [, fixed = "", rest = ""] = /^([^*?]*)((?:[\\/][^\\/]*[*?].*)?)$/s.exec(pattern) ?? [];
+  const real = fixed === "" ? null : realPath(fixed);
+  return real === null || real === fixed ? [pattern] : [pattern, real.replace(/[\\/]$/, "") + rest];
 }
 
 function covers(pattern: string[], path: string[]): boolean {

@@ -9,7 +9,7 @@
  */
 import { PermissionDeniedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { isAbsolutePath, resolvePath } from "../paths.ts";
+import { isAbsolutePath, plainPath, resolvePath } from "../../platform/mod.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import type { PermissionProbe } from "../probe.ts";
 
@@ -129,11 +129,14 @@ function bothSpellings(
   path: string,
   realPath: (path: string) => string | null,
 ): PermissionNeed[] {
-  if (!isAbsolutePath(path)) return [{ kind }];
+  // What may mean another file on the server's system can't be granted by this one's name.
+  if (plainPath(path) === null) return [{ kind }];
   const spelled = resolvePath(path, ".");
   const real = realPath(spelled);
-  // What can't be followed may lead anywhere.
-  return real === null ? [{ kind }] : [{ kind, path: spelled }, { kind, path: real }];
+  // What can't be followed may lead anywhere, and what goes up from a link to one of two places.
+  return real === null || realPath(path) !== real
+    ? [{ kind }]
+    : [{ kind, path: spelled }, { kind, path: real }];
 }
 
 function isCommand(request: AcceptedRequest): request is AcceptedCommand {

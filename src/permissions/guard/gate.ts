@@ -3,7 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isAbsolutePath } from "../paths.ts";
+import { isAbsolutePath } from "../../platform/mod.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 
 /** What the caller agreed to. */

@@ -4,7 +4,7 @@
  */
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { isAbsolutePath, resolvePath } from "../paths.ts";
+import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import { methodReach, UNSANDBOXED } from "./method_table.ts";
 import { configNeeds } from "../config/config_needs.ts";
 import { normalizeSandbox, type PrivilegeConsent, privilegeRefusal } from "./gate.ts";

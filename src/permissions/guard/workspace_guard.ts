@@ -2,7 +2,7 @@
  * What a person may accept in a session that is kept to its workspace: nothing that leads out of it.
  * @module
  */
-import { isInside, resolvePath } from "../paths.ts";
+import { isInside, resolvePath } from "../../platform/mod.ts";
 import type { EffectivePolicy } from "../policy/policy.ts";
 import type { AcceptedRequest } from "./approval_guard.ts";
 

@@ -4,7 +4,7 @@
  */
 import { type PolicyMismatch, PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { isInside, isSamePath } from "../paths.ts";
+import { isInside, isSamePath } from "../../platform/mod.ts";
 import type { EffectivePolicy } from "./policy.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isInside, parentPath } from "../paths.ts";
+import { isInside, parentPath } from "../../platform/mod.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import { configNeeds } from "../config/config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";

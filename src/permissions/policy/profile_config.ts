@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { isAbsolutePath } from "../paths.ts";
+import { isAbsolutePath } from "../../platform/mod.ts";
 import type { EffectivePolicy } from "./policy.ts";
 import { sandboxMode } from "../guard/gate.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";

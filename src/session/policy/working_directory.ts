@@ -1,6 +1,13 @@
 /** The directory that an agent works in: absolute, and there. */
 import { RpcValidationError } from "../../errors/mod.ts";
-import { currentDirectory, pathKind, pathRules, platformName } from "../../platform/mod.ts";
+import {
+  currentDirectory,
+  isWindowsPath,
+  pathKind,
+  pathRules,
+  platformName,
+  resolvePath,
+} from "../../platform/mod.ts";
 
 /**
  * Makes a cwd absolute and checks that it is a directory. Where this script may not look, the server finds out.
@@ -26,7 +33,9 @@ export function workingDirectory(cwd: string, remote: boolean): string {
       "expected an absolute path: this script's own working directory does not exist any more",
     );
   }
-  const absolute = base === "" ? cwd : rules.join(base, cwd);
+  // On Windows `\\x` and `/x` lie on the drive of this script.
+  const join = isWindowsPath(base) ? resolvePath : rules.join;
+  const absolute = base === "" ? cwd : join(base, cwd);
   const kind = pathKind(absolute);
   if (kind === "missing" || kind === "file") {
     throw new RpcValidationError(

@@ -14,9 +14,8 @@ import {
   missingNeeds,
   type PermissionNeed,
   type PermissionProbe,
-  resolvePath,
 } from "../../permissions/mod.ts";
-import { pathKind, realPath } from "../../platform/mod.ts";
+import { pathKind, realPath, resolvePath } from "../../platform/mod.ts";
 import { asAttachment, type Attachment, type Prompt } from "../../prompt.ts";
 
 /** Looks at files. */

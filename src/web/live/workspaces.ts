@@ -3,7 +3,8 @@
  * @module
  */
 import { PolicyError, WebError } from "../../errors/mod.ts";
-import { isAbsolutePath, isInside, realPathOf } from "../../permissions/mod.ts";
+import { realPathOf } from "../../permissions/mod.ts";
+import { isAbsolutePath, isInside } from "../../platform/mod.ts";
 import { pathKind } from "../../platform/mod.ts";
 import type { WebAdapterOptions } from "../options.ts";
 

@@ -1,5 +1,5 @@
 /** A made-up machine: grants by prefix as Deno gives them, and links. */
-import { isInside, resolvePath } from "../../../src/permissions/paths.ts";
+import { isInside, resolvePath } from "../../../src/platform/mod.ts";
 import type { PolicyFacts } from "../../../src/permissions/policy/policy.ts";
 import type { PermissionProbe } from "../../../src/permissions/probe.ts";
 

@@ -1,0 +1,83 @@
+/**
+ * "A rule is about the file that is changed": the repository and the agent bring links, the rules follow them.
+ */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { mkdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { addFile, words, world } from "../real/_safety_world.ts";
+
+for (const version of CODEX_VERSIONS) {
+  test(
+    `links lead no patch past the rules on codex ${version}`,
+    { timeoutMs: 120_000 },
+    async (t) => {
+      await using w = await world(version);
+      await using outside = await tempDir("outside-");
+      const at = (name: string) => join(outside.path, name);
+
+      await t.step("a repository's link out of the allowed directory", async () => {
+        const { cwd } = await w.session();
+        const place = await w.session({
+          cwd,
+          sandbox: "read-only",
+          approvals: {
+            rules: [{ effect: "allow", kind: "fileChange", paths: cwd }],
+            default: "decline",
+          },
+        });
+        await symlink(outside.path, join(cwd, "docs"));
+        await place.act(addFile("docs/authorized_keys"));
+        assert.deepEqual(words(place), ["decline rule"]);
+        assert.ok(!existsSync(at("authorized_keys")));
+        // The same rule still allows what really lies there.
+        await place.act(addFile("plain"));
+        assert.deepEqual(words(place), ["accept rule"]);
+        assert.ok(existsSync(join(cwd, "plain")));
+      });
+
+      await t.step("a link to a denied directory", async () => {
+        const place = await w.session({
+          approvals: {
+            rules: [
+              { effect: "deny", kind: "fileChange", paths: [".git", ".env"] },
+              { effect: "allow", kind: "fileChange" },
+            ],
+          },
+        });
+        await mkdir(join(place.cwd, ".git", "hooks"), { recursive: true });
+        await symlink(".git", join(place.cwd, "g"));
+        await place.act(addFile("g/hooks/post-commit"));
+        assert.deepEqual(words(place), ["decline rule"]);
+        assert.ok(!place.has(".git/hooks/post-commit"));
+      });
+
+      await t.step("a link of the agent's own, dangling until the patch", async () => {
+        const { cwd } = await w.session();
+        const place = await w.session({
+          cwd,
+          approvals: {
+            rules: [{ effect: "allow", kind: ["fileChange"], paths: cwd }, {
+              effect: "allow",
+              command: ["ln"],
+            }],
+            default: "decline",
+          },
+        });
+        await place.act(
+          script.exec(`ln -s ${at("new")} link`),
+          addFile("link"),
+          script.exec(`ln -s ${outside.path} dir`),
+          addFile("dir/x"),
+        );
+        const patches = place.audits().filter(({ type }) => type === "fileChange");
+        assert.deepEqual(patches.map(({ decision }) => decision), ["decline", "decline"]);
+        assert.deepEqual([at("new"), at("x")].filter(existsSync), []);
+      });
+    },
+  );
+}

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import type { ApprovalRequest, ApprovalRule } from "../../../src/approvals/mod.ts";
+import { narrowGrant } from "../../../src/approvals/answers/narrow_permissions.ts";
+import { decide } from "../../../src/approvals/rules/decide.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { test } from "../../_harness.ts";
+import { factsOf } from "../permissions/_world.ts";
+import { commandOf, patchOf, PERMISSIONS, requestOf } from "./_requests.ts";
+
+const LINKS = { "/w/docs": "/elsewhere", "/w/g": "/w/.git", "/home/me": "/data/me" };
+const { realPath } = factsOf(LINKS);
+
+const allow = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "allow", ...rule });
+const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "deny", ...rule });
+const rooted = (grantRoot: string): ApprovalRequest => ({
+  ...patchOf("/w/a"),
+  grantRoot,
+} as ApprovalRequest);
+const tree = (path: string): ApprovalRequest =>
+  requestOf(PERMISSIONS, { permissions: { network: null, fileSystem: { write: [path] } } });
+
+const ROWS: [string, ApprovalRule[], ApprovalRequest, "allow" | "deny" | "ask"][] = [
+  ["no link", [allow({ paths: "/w" })], patchOf("/w/a"), "allow"],
+  ["a link out of what is allowed", [allow({ paths: "/w" })], patchOf("/w/docs/keys"), "ask"],
+  ["the link itself", [allow({ paths: "/w" })], patchOf("/w/docs"), "ask"],
+  ["a link named by the rule", [allow({ paths: "/w/docs" })], patchOf("/w/docs/keys"), "ask"],
+  ["both named", [allow({ paths: ["/w", "/elsewhere"] })], patchOf("/w/docs/keys"), "allow"],
+  [
+    "a link to what is denied",
+    [deny({ paths: ".git" }), allow({ paths: "/w" })],
+    patchOf("/w/g/hooks/post-commit"),
+    "deny",
+  ],
+  ["a denied link", [deny({ paths: "/w/g" }), allow({})], patchOf("/w/.git/config"), "deny"],
+  [
+    "a denied link with a star",
+    [deny({ paths: "/w/g/h*" }), allow({})],
+    patchOf("/w/.git/hooks"),
+    "deny",
+  ],
+  ["a link that can't be followed", [allow({ paths: "/" })], patchOf("/gone/x"), "ask"],
+  ["such a link, denied", [deny({ paths: "/etc" }), allow({})], patchOf("/gone/x"), "deny"],
+  ["up from a link", [allow({ paths: "/w" })], patchOf("/w/g/../a"), "allow"],
+  ["up from a link out", [allow({ paths: ["/w", "/elsewhere"] })], patchOf("/w/docs/../x"), "ask"],
+  ["a root behind a link", [allow({ paths: "/w" })], rooted("/w/docs"), "ask"],
+  [
+    "a root above a denied link",
+    [deny({ paths: "/elsewhere/x" }), allow({})],
+    rooted("/w/docs"),
+    "deny",
+  ],
+  ["a tree behind a link", [allow({ paths: "/w" })], tree("/w/docs"), "ask"],
+  ["a tree behind a denied link", [deny({ paths: ".git" }), allow({})], tree("/w/g"), "deny"],
+  ["a cwd behind a link", [allow({ cwd: "/w" })], commandOf("ls", { cwd: "/w/docs" }), "ask"],
+  [
+    "a denied cwd",
+    [deny({ cwd: "/elsewhere" }), allow({})],
+    commandOf("ls", { cwd: "/w/docs" }),
+    "deny",
+  ],
+  [
+    "a cwd that can't be followed",
+    [deny({ cwd: "/x" }), allow({})],
+    commandOf("ls", { cwd: "/gone" }),
+    "deny",
+  ],
+];
+
+/** As a system does it: `..` goes up from where a link leads. */
+function followed(path: string): string | null {
+  const up = /^(.*?)\/\.\.(\/.*)?$/.exec(path);
+  if (up === null) return realPath(path);
+  const below = followed(up[1]!);
+  return below === null ? null : followed(below.replace(/\/[^/]*$/, "") + (up[2] ?? "") || "/");
+}
+
+test("decide() allows only where both a path and what it leads to are covered, and denies for either", async (t) => {
+  for (const [name, rules, request, expected] of ROWS) {
+    await t.step(name, () => assert.equal(decide({ rules }, request, followed).effect, expected));
+  }
+});
+
+test("decide() takes names that may be others for unknown when nothing can be followed", () => {
+  const paths = "C:\\w\\.git";
+  const short = patchOf("C:\\w\\GIT~1\\hooks");
+  assert.equal(
+    decide({ rules: [deny({ paths }), allow({ paths: "C:\\w" })] }, short).effect,
+    "deny",
+  );
+  assert.equal(decide({ rules: [allow({ paths: "C:\\w" })] }, short).effect, "ask");
+  // Where it can be, the long name counts.
+  const long = (path: string) => path.replace("GIT~1", "src");
+  assert.equal(decide({ rules: [deny({ paths })] }, short, long).effect, "ask");
+});
+
+test("narrowGrant() grants nothing that a link leads out of what was asked", () => {
+  const grant = (asked: string, granted: string) => {
+    const fileSystem: JsonObject = { write: [granted] };
+    return narrowGrant(
+      { fileSystem },
+      { network: null, fileSystem: { write: [asked] }, other: false },
+      followed,
+    );
+  };
+  assert.ok(grant("/w", "/w/a"));
+  assert.ok(grant("/w/docs", "/w/docs"));
+  assert.ok(grant("/w/docs", "/w/docs/a"));
+  assert.equal(grant("/w", "/w/docs"), null);
+  assert.equal(grant("/w", "/w/docs/.."), null);
+  assert.equal(grant("/gone", "/gone/a"), null);
+  assert.equal(grant("/W", "/w/a"), null);
+});

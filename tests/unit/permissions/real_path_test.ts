@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { realPathOf } from "../../../src/permissions/real_path.ts";
+import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
+
+test("realPathOf() follows links as the system does, and says when it can't", async (t) => {
+  await using dir = await tempDir("real-path-");
+  const at = (path: string) => `${dir.path}/${path}`;
+  await mkdir(at("a/b"), { recursive: true });
+  await mkdir(at("deep/down/here"), { recursive: true });
+  await writeFile(at("a/file"), "");
+  const links = [["a", "link"], ["deep/down/here", "far"], ["nowhere", "dangling"]] as const;
+  for (const [target, link] of links) await symlink(at(target), at(link));
+  await symlink("round", at("round"));
+  const rows: [path: string, real: string | null][] = [
+    ["a/b", "a/b"],
+    ["link/b", "a/b"],
+    ["link/new/file", "a/new/file"],
+    ["new/file", "new/file"],
+    ["dangling", null],
+    ["dangling/x", null],
+    ["round", null],
+    ["round/x", null],
+    // Up from where a link leads, not from where it lies.
+    ["far/..", "deep/down"],
+    ["far/../x", "deep/down/x"],
+    ["far/../../x", "deep/x"],
+    ["a/../b", "b"],
+    ["a/../link/new", "a/new"],
+    ["dangling/../a", null],
+    ["new/../a", "a"],
+    ["a/file/x", "a/file/x"],
+  ];
+  for (const [path, real] of rows) {
+    await t.step(path, () => {
+      assert.equal(realPathOf(at(path)), real === null ? null : at(real));
+    });
+  }
+  assert.equal(realPathOf("/.."), "/");
+  assert.equal(realPathOf("/../x-that-is-not-there"), "/x-that-is-not-there");
+  assert.equal(realPathOf(join("/", "x-that-is-not-there")), "/x-that-is-not-there");
+});
