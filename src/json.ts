@@ -19,3 +19,35 @@ export type JsonSchema = JsonObject;
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/** A member that is a string. */
+export function stringOf(object: JsonObject, key: string): string | null {
+  return asText(object[key]);
+}
+
+/** A member that is a number. */
+export function numberOf(object: JsonObject, key: string): number | null {
+  const value = object[key];
+  return typeof value === "number" ? value : null;
+}
+
+/** A member that is an object. */
+export function objectOf(object: JsonObject, key: string): JsonObject | null {
+  const value = object[key];
+  return isJsonObject(value) ? value : null;
+}
+
+/** The objects of a member that is an array. */
+export function objectsOf(object: JsonObject, key: string): JsonObject[] {
+  return asList(object[key]).filter(isJsonObject);
+}
+
+/** The value, when it is a string. */
+export function asText(value: JsonValue | undefined): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+/** The elements of a value that is an array. */
+export function asList(value: JsonValue | undefined): JsonValue[] {
+  return Array.isArray(value) ? value : [];
+}

@@ -3,7 +3,7 @@
  * @module
  */
 import { QuickRunError } from "./errors/mod.ts";
-import type { ClientConfig } from "./runtime/mod.ts";
+import { type ClientConfig, isRemote } from "./runtime/mod.ts";
 import {
   Client,
   type PromptRunResult,
@@ -54,7 +54,7 @@ export async function quickRunWithProfile(
   let result: PromptRunResult;
   try {
     // What is wrong with the call is told before a process is started for it.
-    workingDirectory(cwd, config.transport?.type === "websocket");
+    workingDirectory(cwd, isRemote(config));
     client = await Client.connect({ ...config, ...(signal === undefined ? {} : { signal }) });
     result = await client.runWithProfile(cwd, prompt, profile, {
       ...(signal === undefined ? {} : { signal }),

@@ -2,7 +2,7 @@
  * Repeated runs in one directory.
  * @module
  */
-import type { ClientConfig } from "./runtime/mod.ts";
+import { type ClientConfig, isRemote } from "./runtime/mod.ts";
 import {
   Client,
   type InferOutput,
@@ -49,7 +49,7 @@ export class Workflow implements AsyncDisposable {
   static async connect(config: WorkflowConfig): Promise<Workflow> {
     const { cwd, client, ...profile } = config;
     // What is wrong with the call is told before a process is started for it.
-    workingDirectory(cwd, client?.transport?.type === "websocket");
+    workingDirectory(cwd, isRemote(client));
     return new Workflow(await Client.connect(client), cwd, profile);
   }
 

@@ -4,6 +4,7 @@
  */
 import type { OutputIssue } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonSchema } from "../json.ts";
+import { parseJson } from "../session/mod.ts";
 import type { ArtifactEdit } from "./edits.ts";
 
 /** The schema of a `docGenerate` answer, fit for strict structured output. */
@@ -140,18 +141,6 @@ function read<T>(answer: unknown, make: (fields: Fields) => T): ParsedOutput<T> 
   const issues: OutputIssue[] = [];
   const result = make(new Fields(value, "$", issues));
   return issues.length > 0 ? { ok: false, issues } : { ok: true, value: result };
-}
-
-/** The text as JSON; models that are not held to a schema like to fence it. */
-function parseJson(text: string): unknown {
-  for (const candidate of [text, /```(?:json)?\s*\n([\s\S]*?)\n?```/.exec(text)?.[1]]) {
-    try {
-      if (candidate !== undefined) return JSON.parse(candidate);
-    } catch {
-      // The next candidate may be JSON.
-    }
-  }
-  return undefined;
 }
 
 function closed(properties: Record<string, JsonSchema>): JsonSchema {

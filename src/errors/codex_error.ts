@@ -49,3 +49,13 @@ export class CodexError extends Error {
 function nameFor(code: string): string {
   return `${code.charAt(0).toUpperCase()}${code.slice(1)}Error`;
 }
+
+/** Keeps messages readable. */
+export function shorten(text: string): string {
+  return text.length <= 600 ? text : `${text.slice(0, 600)}… (${text.length} characters)`;
+}
+
+/** What a thrown value says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -2,7 +2,7 @@
  * Errors of single features.
  * @module
  */
-import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
+import { CodexError, type CodexErrorOptions, messageOf } from "./codex_error.ts";
 
 /** An attached file does not exist. Nothing was sent. */
 export class AttachmentNotFoundError extends CodexError {
@@ -55,7 +55,7 @@ export class QuickRunError extends CodexError {
 
   /** Creates the error around the run's error. */
   constructor(cause: unknown, shutdownError?: unknown) {
-    const inner = cause instanceof Error ? cause.message : String(cause);
+    const inner = messageOf(cause);
     super("quickRun", `The run failed: ${inner}`, {
       cause,
       retryable: cause instanceof CodexError && cause.retryable,

@@ -3,8 +3,7 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
-import { shorten } from "./shorten.ts";
+import { CodexError, type CodexErrorOptions, shorten } from "./codex_error.ts";
 
 /** Options of {@linkcode RequestTimeoutError}. */
 export interface RequestTimeoutErrorOptions extends CodexErrorOptions {

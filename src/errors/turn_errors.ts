@@ -2,8 +2,7 @@
  * Turns that gave no answer.
  * @module
  */
-import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
-import { shorten } from "./shorten.ts";
+import { CodexError, type CodexErrorOptions, shorten } from "./codex_error.ts";
 
 /** Why a turn failed. */
 export type TurnFailureKind =

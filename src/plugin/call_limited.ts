@@ -1,4 +1,5 @@
 /** Runs a user's function within a time limit. @module */
+import { messageOf } from "../errors/mod.ts";
 import { abortable, settlesWithin, within } from "../async.ts";
 import type { HookIssueClass } from "./types.ts";
 
@@ -52,7 +53,7 @@ export async function callLimited(
 
 function failure(error: unknown): LimitedOutcome {
   const timedOut = error instanceof DOMException && error.name === "TimeoutError";
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   const message = text.length <= 600 ? text : `${text.slice(0, 600)}…`;
   return { type: "failed", class: timedOut ? "timeout" : "execution", message, cause: error };
 }

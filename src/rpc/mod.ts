@@ -14,5 +14,5 @@ export type {
   RpcRequest,
   RpcResponse,
 } from "./envelope.ts";
-export { LineFramer } from "./framing.ts";
+export { LineFramer, utf8Length } from "./framing.ts";
 export type { CallOptions } from "./pending_calls.ts";

@@ -7,6 +7,7 @@ import type { JsonObject } from "../json.ts";
 import { guardAcceptance, hostProbe, realPathOf } from "../permissions/mod.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
+import { isRemote } from "./launch.ts";
 import type { StateProjection } from "./state/state.ts";
 
 /** The broker's view of its connection. */
@@ -19,7 +20,7 @@ export function brokerHost(
     gateFor: (threadId) => threadId === null ? undefined : clientGate(config, projection, threadId),
     guard: (grant) => {
       // A remote server works on another machine: this script's permissions say nothing about it.
-      if (config.transport?.type === "websocket") return null;
+      if (isRemote(config)) return null;
       return guardAcceptance(grant, hostProbe(), realPathOf)?.message ?? null;
     },
   };

@@ -6,6 +6,7 @@ import type { JsonValue } from "../json.ts";
 import { gateMethod, hostProbe, realPathOf, unrestrictedProbe } from "../permissions/mod.ts";
 import { currentDirectory } from "../platform/mod.ts";
 import type { RuntimeCore } from "./core.ts";
+import { isRemote } from "./launch.ts";
 
 /** What the caller of a raw request agreed to. */
 export interface CallConsent {
@@ -23,7 +24,7 @@ export function guardCall(
   consent: CallConsent,
 ): void {
   // A remote server works on another machine: this script's permissions say nothing about it.
-  const remote = core.config.transport?.type === "websocket";
+  const remote = isRemote(core.config);
   const { codexHome } = core.server;
   const refusal = gateMethod(method, params, remote ? unrestrictedProbe : hostProbe(), {
     consent,

@@ -9,6 +9,11 @@ import { codexTransport } from "../launch/mod.ts";
 import { type TransportFactory, webSocketTransport } from "../transport/mod.ts";
 import type { RuntimeConfig, TransportConfig } from "./config.ts";
 
+/** Whether the server runs on another machine, with files of its own and without this script's permissions. */
+export function isRemote(config: RuntimeConfig | undefined): boolean {
+  return config?.transport?.type === "websocket";
+}
+
 /** Opens the configured connection; called again for each restart. */
 export function transportFactory(config: RuntimeConfig): TransportFactory {
   const transport = config.transport ?? { type: "stdio" };

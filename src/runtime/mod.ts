@@ -8,5 +8,5 @@ export type { RuntimeCore } from "./core.ts";
 export { coreOf } from "./core_of.ts";
 export { guardCall } from "./guard_call.ts";
 export type { ServerInfo } from "./handshake.ts";
-export { transportFactory } from "./launch.ts";
+export { isRemote, transportFactory } from "./launch.ts";
 export { type RequestOptions, Runtime } from "./runtime.ts";

@@ -21,6 +21,7 @@ export type {
   ThreadSummary,
   TurnSnapshot,
 } from "./client/threads.ts";
+export { parseJson } from "./output/parse_json.ts";
 export { DEFAULT_TIMEOUT_MS, layerProfile } from "./policy/resolve_profile.ts";
 export { workingDirectory } from "./policy/working_directory.ts";
 export { TurnItems } from "./turn/turn_items.ts";

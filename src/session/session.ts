@@ -25,9 +25,9 @@ import {
   type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
-  isRemote,
   refusalByWorkspace,
 } from "./policy/session_policy.ts";
+import { isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import { threadAttachParams, threadStartParams, turnStartParams } from "./policy/thread_params.ts";
@@ -287,7 +287,7 @@ export class Session implements AsyncDisposable {
 
   #prepare(text: string, attachments: readonly Attachment[]): JsonObject[] {
     const { core } = this.#parts;
-    const remote = isRemote(core);
+    const remote = isRemote(core.config);
     return buildInput({ text, attachments: [...attachments] }, {
       cwd: this.cwd,
       serverVersion: core.server.version,
@@ -390,7 +390,7 @@ export class Session implements AsyncDisposable {
 
   #lost(error: ConnectionClosedError, restarting: boolean): void {
     // A server that was only attached to works on; ephemeral threads can't be taken up again.
-    const goesOn = restarting && isRemote(this.#parts.core) && !this.profile.ephemeral;
+    const goesOn = restarting && isRemote(this.#parts.core.config) && !this.profile.ephemeral;
     this.#interrupted = InterruptedTurn.of(this.#current, error, goesOn);
     if (restarting) this.#ready.close();
     else this.#fail(error);

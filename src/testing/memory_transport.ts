@@ -2,7 +2,7 @@
  * A connection whose server is the test itself.
  * @module
  */
-import { ConnectionClosedError, type ProcessExit, RpcError } from "../errors/mod.ts";
+import { ConnectionClosedError, messageOf, type ProcessExit, RpcError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { decode, type RpcMessage } from "../rpc/mod.ts";
 import type { CustomTransportConfig } from "../runtime/mod.ts";
@@ -271,7 +271,7 @@ export class MemoryServer {
       request.respond(await handler(request.params, request));
     } catch (error) {
       if (error instanceof RpcError) request.reject(error.rpcCode, error.rpcMessage, error.rpcData);
-      else request.reject(-32603, error instanceof Error ? error.message : String(error));
+      else request.reject(-32603, messageOf(error));
     }
   }
 

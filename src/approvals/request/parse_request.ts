@@ -2,7 +2,7 @@
  * From the server's request to what a person needs to decide.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { asList, asText, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { joinWords, parseCommandLine } from "../../shell/mod.ts";
 import { changesOfItem, changesOfMap, unifiedDiff } from "./proposed_changes.ts";
 import type {
@@ -30,7 +30,7 @@ const LEGACY: ReadonlySet<string> = new Set(["execCommandApproval", "applyPatchA
 /** The thread that a server request names, or `null`; old requests call it `conversationId`. */
 export function threadOf(params: JsonValue): string | null {
   const fields = isJsonObject(params) ? params : {};
-  return text(fields["threadId"]) ?? text(fields["conversationId"]);
+  return asText(fields["threadId"]) ?? asText(fields["conversationId"]);
 }
 
 /** Reads a request of the server. Tolerant: what is absent or odd becomes `null`. Never throws. */
@@ -44,8 +44,8 @@ export function parseRequest(
     id: options.id ?? crypto.randomUUID(),
     method,
     threadId: threadOf(params),
-    turnId: text(fields["turnId"]),
-    itemId: text(fields["itemId"]) ?? text(fields["callId"]),
+    turnId: asText(fields["turnId"]),
+    itemId: asText(fields["itemId"]) ?? asText(fields["callId"]),
     requestedAt: options.now ?? new Date(),
   };
   switch (method) {
@@ -62,8 +62,8 @@ export function parseRequest(
         type: "fileChange",
         changes,
         diff: changes === null ? null : unifiedDiff(changes),
-        reason: text(fields["reason"]),
-        grantRoot: text(fields["grantRoot"]),
+        reason: asText(fields["reason"]),
+        grantRoot: asText(fields["grantRoot"]),
         legacy: LEGACY.has(method),
       };
     }
@@ -76,28 +76,32 @@ export function parseRequest(
           fileSystem: null,
           other: false,
         },
-        cwd: text(fields["cwd"]),
-        reason: text(fields["reason"]),
+        cwd: asText(fields["cwd"]),
+        reason: asText(fields["reason"]),
       };
     case "item/tool/requestUserInput":
-      return { ...base, type: "userInput", questions: list(fields["questions"]).flatMap(question) };
+      return {
+        ...base,
+        type: "userInput",
+        questions: asList(fields["questions"]).flatMap(question),
+      };
     case "mcpServer/elicitation/request":
       return elicitation(base, fields);
     case "item/tool/call":
       return {
         ...base,
         type: "toolCall",
-        tool: text(fields["tool"]) ?? "",
-        namespace: text(fields["namespace"]),
+        tool: asText(fields["tool"]) ?? "",
+        namespace: asText(fields["namespace"]),
         arguments: fields["arguments"] ?? null,
-        callId: text(fields["callId"]) ?? "",
+        callId: asText(fields["callId"]) ?? "",
       };
     case "account/chatgptAuthTokens/refresh":
       return {
         ...base,
         type: "authTokenRefresh",
-        reason: text(fields["reason"]) ?? "",
-        previousAccountId: text(fields["previousAccountId"]),
+        reason: asText(fields["reason"]) ?? "",
+        previousAccountId: asText(fields["previousAccountId"]),
       };
     case "attestation/generate":
       return { ...base, type: "attestation" };
@@ -119,7 +123,7 @@ function command(
     ? sent as string[]
     : null;
   const line = words === null
-    ? text(sent)
+    ? asText(sent)
     : joinWords(words.map((word) => ({ text: word, literal: true })));
   const parsed = line === null ? null : parseCommandLine(line);
   const network = fields["networkApprovalContext"];
@@ -130,18 +134,18 @@ function command(
     argv: parsed?.argv ?? null,
     script: parsed?.script ?? null,
     parsed,
-    cwd: text(fields["cwd"]),
-    reason: text(fields["reason"]),
-    action: text(fields["kind"]) ?? "command",
+    cwd: asText(fields["cwd"]),
+    reason: asText(fields["reason"]),
+    action: asText(fields["kind"]) ?? "command",
     network: isJsonObject(network)
-      ? { host: text(network["host"]) ?? "", protocol: text(network["protocol"]) }
+      ? { host: asText(network["host"]) ?? "", protocol: asText(network["protocol"]) }
       : null,
     additionalPermissions: permissions(fields["additionalPermissions"]),
     proposedExecPolicyAmendment: texts(fields["proposedExecpolicyAmendment"]),
     proposedNetworkPolicyAmendments: Array.isArray(fields["proposedNetworkPolicyAmendments"])
       ? fields["proposedNetworkPolicyAmendments"].flatMap(amendment)
       : null,
-    commandActions: list(fields["commandActions"] ?? fields["parsedCmd"]),
+    commandActions: asList(fields["commandActions"] ?? fields["parsedCmd"]),
     availableDecisions: Array.isArray(fields["availableDecisions"])
       ? fields["availableDecisions"]
       : null,
@@ -153,19 +157,19 @@ function elicitation(base: ApprovalRequestBase, fields: JsonObject): Elicitation
   const meta = isJsonObject(fields["_meta"]) ? fields["_meta"] : null;
   // Only this kind is consent to a call; another known one offers to install something.
   const toolApproval = meta?.["codex_approval_kind"] === "mcp_tool_call";
-  const message = text(fields["message"]) ?? text(fields["description"]) ?? "";
+  const message = asText(fields["message"]) ?? asText(fields["description"]) ?? "";
   const schema = fields["requestedSchema"];
   const persist = meta?.["persist"];
   return {
     ...base,
     type: "elicitation",
-    server: text(fields["serverName"]) ?? "",
-    mode: text(fields["mode"]) ?? "form",
+    server: asText(fields["serverName"]) ?? "",
+    mode: asText(fields["mode"]) ?? "form",
     message,
     requestedSchema: isJsonObject(schema) ? schema : null,
-    url: text(fields["url"]),
+    url: asText(fields["url"]),
     toolApproval,
-    mcpTool: toolApproval ? text(meta?.["tool_name"]) ?? toolInProse(message) : null,
+    mcpTool: toolApproval ? asText(meta?.["tool_name"]) ?? toolInProse(message) : null,
     toolArguments: toolApproval ? meta?.["tool_params"] ?? null : null,
     persist: typeof persist === "string" ? [persist] : texts(persist) ?? [],
     meta,
@@ -204,14 +208,14 @@ function question(value: JsonValue): UserInputQuestion[] {
   const options = value["options"];
   return [{
     id: value["id"],
-    header: text(value["header"]) ?? "",
-    question: text(value["question"]) ?? "",
+    header: asText(value["header"]) ?? "",
+    question: asText(value["question"]) ?? "",
     isOther: value["isOther"] === true,
     isSecret: value["isSecret"] === true,
     options: Array.isArray(options)
       ? options.filter(isJsonObject).map((one) => ({
-        label: text(one["label"]) ?? "",
-        description: text(one["description"]) ?? "",
+        label: asText(one["label"]) ?? "",
+        description: asText(one["description"]) ?? "",
       }))
       : null,
   }];
@@ -225,14 +229,6 @@ function amendment(value: JsonValue): NetworkPolicyAmendment[] {
     : [];
 }
 
-function text(value: JsonValue | undefined): string | null {
-  return typeof value === "string" ? value : null;
-}
-
 function texts(value: JsonValue | undefined): string[] | null {
   return Array.isArray(value) ? value.filter((one) => typeof one === "string") : null;
-}
-
-function list(value: JsonValue | undefined): JsonValue[] {
-  return Array.isArray(value) ? value : [];
 }

@@ -22,7 +22,7 @@
  * their `p` directory goes the place where such a writer would publish.
  * @module
  */
-import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
+import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
 import { type Files, isPermissionError, platformFiles } from "./files.ts";
 import { safeName } from "./names.ts";
 import {
@@ -218,7 +218,7 @@ export class FileVersions {
         { cause: error },
       );
     }
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return storeError(`${what} in ${this.#root} failed: ${reason}`, error);
   }
 }

@@ -2,7 +2,7 @@
  * Finding out why codex does not work.
  * @module
  */
-import { CodexError, RpcError, SpawnError } from "../../errors/mod.ts";
+import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 import { hostProbe } from "../../permissions/mod.ts";
 import { methodsOfKind, servedMethods } from "../../protocol/mod.ts";
@@ -162,7 +162,7 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
 }
 
 function problemOf(error: unknown): DiagnosedProblem {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return {
     code: error instanceof CodexError ? error.code : "unknown",
     message: redactText(message),

@@ -2,7 +2,7 @@
  * A bounded picture of what a connection is doing: threads, their turns, their items.
  * @module
  */
-import type { JsonObject } from "../../json.ts";
+import { type JsonObject, objectOf } from "../../json.ts";
 import type { StateLimits } from "../config.ts";
 import type { EventKind } from "../log/event_envelope.ts";
 import {
@@ -15,7 +15,6 @@ import {
   threadOfNews,
   threadOfResult,
 } from "./state_threads.ts";
-import { objectOf } from "./state_text.ts";
 import type { RuntimeState, StateBounds, ThreadState } from "./state_types.ts";
 
 /** One message, as far as the projection cares. */

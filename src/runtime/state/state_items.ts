@@ -3,7 +3,8 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { appendText, bytesOf, fitObject } from "./state_text.ts";
+import { utf8Length } from "../../rpc/mod.ts";
+import { appendText, fitObject } from "./state_text.ts";
 import type { ItemState } from "./state_types.ts";
 
 /** Where a stream of deltas goes. */
@@ -75,7 +76,7 @@ export function growItem(
   }
   const parts = partsIn(item[target.field]);
   const at = Math.min(index ?? Math.max(0, parts.length - 1), parts.length);
-  const others = parts.reduce((sum, part, i) => i === at ? sum : sum + bytesOf(part), 0);
+  const others = parts.reduce((sum, part, i) => i === at ? sum : sum + utf8Length(part), 0);
   const fitted = appendText(parts[at] ?? "", delta, room - others);
   const grown = parts.slice();
   grown[at] = fitted.value;
@@ -149,8 +150,8 @@ function otherText(item: ItemState, field: string): number {
   for (const other of STREAMED) {
     if (other === field) continue;
     const value = item[other];
-    if (typeof value === "string") bytes += bytesOf(value);
-    else for (const part of partsIn(value)) bytes += bytesOf(part);
+    if (typeof value === "string") bytes += utf8Length(value);
+    else for (const part of partsIn(value)) bytes += utf8Length(part);
   }
   return bytes;
 }

@@ -2,7 +2,8 @@
  * Keeping values within a number of bytes.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { utf8Length } from "../../rpc/mod.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 
 /** A value that fits, and whether something had to go. */
 export interface Fitted<T> {
@@ -62,7 +63,7 @@ function cutValue(
   if (typeof value === "string") {
     const end = endWithin(value, budget.left);
     const text = end === value.length ? value : value.slice(0, end);
-    budget.left -= bytesOf(text);
+    budget.left -= utf8Length(text);
     if (end < value.length) {
       budget.cut = true;
       budget.left = 0;
@@ -110,39 +111,4 @@ function endWithin(text: string, maxBytes: number): number {
 
 function widthOf(unit: number): number {
   return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
-}
-
-/** Bytes of a text in UTF-8. */
-export function bytesOf(text: string): number {
-  let bytes = 0;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    // Half of a pair counts two, so that the pair has its four.
-    bytes += unit >= 0xd800 && unit <= 0xdfff ? 2 : widthOf(unit);
-  }
-  return bytes;
-}
-
-/** A member that is a string. */
-export function stringOf(object: JsonObject, key: string): string | null {
-  const value = object[key];
-  return typeof value === "string" ? value : null;
-}
-
-/** A member that is a number. */
-export function numberOf(object: JsonObject, key: string): number | null {
-  const value = object[key];
-  return typeof value === "number" ? value : null;
-}
-
-/** A member that is an object. */
-export function objectOf(object: JsonObject, key: string): JsonObject | null {
-  const value = object[key];
-  return isJsonObject(value) ? value : null;
-}
-
-/** The objects of a member that is an array. */
-export function objectsOf(object: JsonObject, key: string): JsonObject[] {
-  const value = object[key];
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
 }

@@ -2,10 +2,17 @@
  * What one message makes of one thread. Pure: `reduceThread` is the whole meaning of the state projection.
  * @module
  */
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  numberOf,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
 import type { ThreadStatus, ThreadTokenUsage } from "../../protocol/mod.ts";
 import { addSummaryPart, completeItem, growItem, patchItem, startItem } from "./state_items.ts";
-import { fitText, numberOf, objectOf, objectsOf, stringOf } from "./state_text.ts";
+import { fitText } from "./state_text.ts";
 import {
   changeItem,
   changeTurn,

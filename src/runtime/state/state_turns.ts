@@ -2,10 +2,10 @@
  * What one event makes of one turn, and how turns are kept within a thread. Pure.
  * @module
  */
-import type { JsonObject } from "../../json.ts";
+import { type JsonObject, numberOf, objectOf, objectsOf, stringOf } from "../../json.ts";
 import type { ThreadTokenUsage, TurnError, TurnPlanStep } from "../../protocol/mod.ts";
 import { closeItem, completeItem } from "./state_items.ts";
-import { fitObject, fitText, numberOf, objectOf, objectsOf, stringOf } from "./state_text.ts";
+import { fitObject, fitText } from "./state_text.ts";
 import type { ItemState, StateBounds, ThreadState, TurnState } from "./state_types.ts";
 
 /** A turn of which nothing is known but its id. */

@@ -20,6 +20,7 @@ import { HookRun, mergeHooks } from "../../plugin/mod.ts";
 import {
   type ClientConfig,
   coreOf,
+  isRemote,
   Runtime,
   type RuntimeCore,
   type ServerInfo,
@@ -31,7 +32,7 @@ import { workingDirectory } from "../policy/working_directory.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
 import { Session } from "../session.ts";
-import { confirmDecided, decideSessionPolicy, isRemote } from "../policy/session_policy.ts";
+import { confirmDecided, decideSessionPolicy } from "../policy/session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import { threadAttachParams, threadStartParams } from "../policy/thread_params.ts";
 import {
@@ -249,7 +250,7 @@ export class Client implements AsyncDisposable {
     if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);
     checkApprovals(own);
     const approvals = sessionApprovals(this.#config.approvals, own);
-    const cwd = workingDirectory(asked, isRemote(core));
+    const cwd = workingDirectory(asked, isRemote(core.config));
     const profile = resolveProfile(profileFields);
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
     const hookRun = new HookRun(hooks, { cwd, ...(signal === undefined ? {} : { signal }) });

@@ -2,7 +2,14 @@
  * The threads that codex keeps, and the account it uses.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  numberOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../turn/turn_result.ts";
@@ -142,8 +149,8 @@ export async function* listThreads(
       signal === undefined ? {} : { signal },
     );
     if (!isJsonObject(page)) return;
-    for (const thread of arrayOf(page["data"])) yield toSummary(thread);
-    cursor = stringOr(page["nextCursor"], null);
+    for (const thread of objectsOf(page, "data")) yield toSummary(thread);
+    cursor = stringOf(page, "nextCursor");
   } while (cursor !== null);
 }
 
@@ -159,7 +166,7 @@ export async function readThread(
     options.signal === undefined ? {} : { signal: options.signal },
   );
   const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
-  return { ...toSummary(thread), turns: arrayOf(thread["turns"]).map(toTurn) };
+  return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
 }
 
 /** Lists the models, fetching page after page. */
@@ -169,8 +176,8 @@ export async function listModels(core: RuntimeCore, options: WaitOptions): Promi
   do {
     const page: JsonValue = await core.call("model/list", { cursor }, options);
     if (!isJsonObject(page)) break;
-    models.push(...arrayOf(page["data"]).map(toModel));
-    cursor = stringOr(page["nextCursor"], null);
+    models.push(...objectsOf(page, "data").map(toModel));
+    cursor = stringOf(page, "nextCursor");
   } while (cursor !== null);
   return models;
 }
@@ -184,9 +191,9 @@ export async function readAccount(
   const account = isJsonObject(result) ? result["account"] : null;
   if (!isJsonObject(account)) return null;
   return {
-    type: stringOr(account["type"], "unknown"),
-    email: stringOr(account["email"], null),
-    planType: stringOr(account["planType"], null),
+    type: stringOf(account, "type") ?? "unknown",
+    email: stringOf(account, "email"),
+    planType: stringOf(account, "planType"),
   };
 }
 
@@ -204,35 +211,35 @@ export async function readRateLimits(
 
 function toSummary(thread: JsonObject): ThreadSummary {
   return {
-    threadId: stringOr(thread["id"], ""),
-    preview: stringOr(thread["preview"], ""),
-    name: stringOr(thread["name"], null),
-    cwd: stringOr(thread["cwd"], ""),
-    modelProvider: stringOr(thread["modelProvider"], ""),
-    createdAt: new Date(numberOr(thread["createdAt"], 0) * 1000),
-    updatedAt: new Date(numberOr(thread["updatedAt"], 0) * 1000),
-    path: stringOr(thread["path"], null),
-    forkedFromId: stringOr(thread["forkedFromId"], null),
+    threadId: stringOf(thread, "id") ?? "",
+    preview: stringOf(thread, "preview") ?? "",
+    name: stringOf(thread, "name"),
+    cwd: stringOf(thread, "cwd") ?? "",
+    modelProvider: stringOf(thread, "modelProvider") ?? "",
+    createdAt: new Date((numberOf(thread, "createdAt") ?? 0) * 1000),
+    updatedAt: new Date((numberOf(thread, "updatedAt") ?? 0) * 1000),
+    path: stringOf(thread, "path"),
+    forkedFromId: stringOf(thread, "forkedFromId"),
     raw: thread,
   };
 }
 
 function toTurn(turn: JsonObject): TurnSnapshot {
   return {
-    turnId: stringOr(turn["id"], ""),
-    status: stringOr(turn["status"], "unknown"),
-    items: arrayOf(turn["items"]) as unknown as ThreadItem[],
+    turnId: stringOf(turn, "id") ?? "",
+    status: stringOf(turn, "status") ?? "unknown",
+    items: objectsOf(turn, "items") as unknown as ThreadItem[],
   };
 }
 
 function toModel(model: JsonObject): Model {
-  const efforts = arrayOf(model["supportedReasoningEfforts"]).map((each) =>
-    stringOr(each["reasoningEffort"], "")
+  const efforts = objectsOf(model, "supportedReasoningEfforts").map((each) =>
+    stringOf(each, "reasoningEffort") ?? ""
   );
   return {
-    id: stringOr(model["model"], stringOr(model["id"], "")),
-    displayName: stringOr(model["displayName"], ""),
-    description: stringOr(model["description"], ""),
+    id: stringOf(model, "model") ?? stringOf(model, "id") ?? "",
+    displayName: stringOf(model, "displayName") ?? "",
+    description: stringOf(model, "description") ?? "",
     isDefault: model["isDefault"] === true,
     efforts: efforts.filter((effort) => effort !== ""),
     raw: model,
@@ -244,20 +251,8 @@ function toWindow(value: JsonValue | undefined): RateLimitWindow | null {
   const minutes = value["windowDurationMins"];
   const resetsAt = value["resetsAt"];
   return {
-    usedPercent: numberOr(value["usedPercent"], 0),
+    usedPercent: numberOf(value, "usedPercent") ?? 0,
     windowMs: typeof minutes === "number" ? minutes * 60_000 : null,
     resetsAt: typeof resetsAt === "number" ? new Date(resetsAt * 1000) : null,
   };
-}
-
-function arrayOf(value: JsonValue | undefined): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
-}
-
-function stringOr<Other>(value: JsonValue | undefined, other: Other): string | Other {
-  return typeof value === "string" ? value : other;
-}
-
-function numberOr(value: JsonValue | undefined, other: number): number {
-  return typeof value === "number" ? value : other;
 }

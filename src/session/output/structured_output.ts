@@ -2,9 +2,10 @@
  * Answers that are data: which schema is sent, and how an answer is parsed and checked.
  * @module
  */
-import { type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
+import { messageOf, type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
 import { jsonPath } from "../../check/mod.ts";
+import { parseJson } from "./parse_json.ts";
 import { validateAgainstSchema } from "./schema_validator.ts";
 import { strictSchema } from "./strict_schema.ts";
 import type { StandardIssue, StandardSchemaV1 } from "./standard_schema.ts";
@@ -79,30 +80,18 @@ async function parseOutput(
   schema: JsonSchema,
   output: StandardSchemaV1 | undefined,
 ): Promise<ParsedOutput> {
-  const parsed = parseJson(text);
-  if (!parsed.ok) return parsed;
-  if (output === undefined) {
-    const issues = validateAgainstSchema(parsed.value as JsonValue, schema);
-    return issues.length === 0 ? parsed : { ok: false, issues };
+  const value = parseJson(text);
+  if (value === undefined) {
+    const message = text.trim() === "" ? "expected JSON, got nothing" : "expected JSON, got text";
+    return { ok: false, issues: [{ path: "$", message }] };
   }
-  const result = await output["~standard"].validate(parsed.value);
+  if (output === undefined) {
+    const issues = validateAgainstSchema(value as JsonValue, schema);
+    return issues.length === 0 ? { ok: true, value } : { ok: false, issues };
+  }
+  const result = await output["~standard"].validate(value);
   if (result.issues === undefined) return { ok: true, value: result.value };
   return { ok: false, issues: result.issues.map(describe) };
-}
-
-/** The JSON in an answer: all of it, or its fenced block. */
-function parseJson(text: string): ParsedOutput {
-  const fenced = /```(?:json[c5]?)?[ \t]*\r?\n([\s\S]*?)\r?\n?[ \t]*```/i.exec(text)?.[1];
-  for (const candidate of [text, fenced]) {
-    if (candidate === undefined) continue;
-    try {
-      return { ok: true, value: JSON.parse(candidate) };
-    } catch {
-      // The next one may be JSON.
-    }
-  }
-  const message = text.trim() === "" ? "expected JSON, got nothing" : "expected JSON, got text";
-  return { ok: false, issues: [{ path: "$", message }] };
 }
 
 function describe(issue: StandardIssue): OutputIssue {
@@ -127,7 +116,7 @@ function convert(output: StandardSchemaV1): JsonSchema {
       const schema = convert();
       return isJsonObject(schema) ? schema : null;
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(messageOf(error));
       return null;
     }
   };

@@ -2,6 +2,7 @@
  * What a session answers when the server asks about one of its turns: its hooks, its tools, its items.
  * @module
  */
+import { messageOf } from "../../errors/mod.ts";
 import {
   type ApprovalAudit,
   type ApprovalHandler,
@@ -127,9 +128,7 @@ export class SessionGate implements ThreadGate {
       callId,
     });
     if (error !== null) {
-      const message = `The tool ${call.tool} failed: ${
-        error instanceof Error ? error.message : String(error)
-      }`;
+      const message = `The tool ${call.tool} failed: ${messageOf(error)}`;
       this.#emit({ type: "warning", threadId, turnId, message });
     }
     if (this.#hooks?.has("postToolUse") && this.item(callId) === undefined) {

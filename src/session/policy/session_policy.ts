@@ -26,7 +26,7 @@ import {
   withShellEnvironment,
 } from "../../permissions/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { canReadEnv, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/attachments.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -54,7 +54,7 @@ export async function decideSessionPolicy(
   const effective = decide(core, cwd, profile, hooks);
   const needed = usesProfile(effective) && platformName() === "linux";
   const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
-  if (isRemote(core)) {
+  if (isRemote(core.config)) {
     // A server that we did not start has none of our flags: secrets are kept from commands by the thread's settings.
     thread.config = {
       ...withShellEnvironment(profile.config, core.config.env?.commands),
@@ -72,7 +72,7 @@ export function decideTurnPolicy(
   hooks: Hooks,
 ): DecidedPolicy {
   // What has been revoked since would still be granted by the thread.
-  if (!isRemote(core)) recheckPolicy(session.effective, hostProbe(), facts(core));
+  if (!isRemote(core.config)) recheckPolicy(session.effective, hostProbe(), facts(core));
   const effective = decide(core, session.effective.cwd, profile, hooks);
   if (!usesProfile(session.effective)) {
     return {
@@ -137,7 +137,7 @@ function decide(
   const refusal = privilegeRefusal(profile.sandbox, profile.approvalPolicy, { ...profile, cwd });
   if (refusal !== null) throw refusal;
   // A remote server works on another machine: this script's permissions say nothing about it.
-  const probe = isRemote(core) ? unrestrictedProbe : hostProbe();
+  const probe = isRemote(core.config) ? unrestrictedProbe : hostProbe();
   return effectivePolicy(
     {
       cwd,
@@ -181,11 +181,6 @@ function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
   const path = isJsonObject(echo["thread"]) ? echo["thread"]["path"] : null;
   const told = typeof path === "string" ? codexHomeOfThread(path) : null;
   return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
-}
-
-/** Whether the server runs elsewhere, with a file system of its own. */
-export function isRemote(core: RuntimeCore): boolean {
-  return core.config.transport?.type === "websocket";
 }
 
 function codexExecutable(core: RuntimeCore): Promise<string | null> {

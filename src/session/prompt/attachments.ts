@@ -9,6 +9,7 @@ import {
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
+import { utf8Length } from "../../rpc/mod.ts";
 import {
   flagsFor,
   missingNeeds,
@@ -164,10 +165,6 @@ function checkImageUrl(url: string, index: number, version: string | null): void
     path,
     "expected a data: URL: this codex does not fetch images; fetch it and send it inline",
   );
-}
-
-function utf8Length(text: string): number {
-  return new TextEncoder().encode(text).length;
 }
 
 function invalid(path: string, expectation: string): RpcValidationError {

@@ -5,6 +5,7 @@
 import {
   type CodexError,
   EmptyAnswerError,
+  messageOf,
   OutputValidationError,
   type PartialTurn,
   TurnInterruptedError,
@@ -313,7 +314,7 @@ function guardEmit(
       onEvent(event);
     } catch (error) {
       const { threadId, turnId } = event;
-      const message = `onEvent threw: ${error instanceof Error ? error.message : String(error)}`;
+      const message = `onEvent threw: ${messageOf(error)}`;
       emit?.({ type: "warning", threadId, turnId, message });
     }
   };

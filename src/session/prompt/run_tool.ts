@@ -2,6 +2,7 @@
  * A call of the model to a tool of this process.
  * @module
  */
+import { messageOf } from "../../errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./dynamic_tool.ts";
 
@@ -18,7 +19,7 @@ export async function runTool(
     return { response: shape(await tool.run(args, context)), error: null };
   } catch (error) {
     return failed(
-      `The tool failed: ${error instanceof Error ? error.message : String(error)}`,
+      `The tool failed: ${messageOf(error)}`,
       error,
     );
   }

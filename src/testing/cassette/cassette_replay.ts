@@ -2,6 +2,7 @@
  * One replay of a recording.
  * @module
  */
+import { messageOf } from "../../errors/mod.ts";
 import { isJsonObject } from "../../json.ts";
 import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
 import { type MemoryEnd, memoryPair, type Transport } from "../../transport/mod.ts";
@@ -95,7 +96,7 @@ export class CassetteReplay {
     } catch (error) {
       if (error instanceof CassetteDivergenceError) this.#diverged(error);
       // The reason stands where a process would have written it, so that every waiting call tells it.
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       server.close({ exit: null, stderrTail: why, error });
     }
   }
