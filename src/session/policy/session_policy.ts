@@ -123,7 +123,7 @@ export function refusalByWorkspace(
   policy: EffectivePolicy,
   request: Parameters<typeof leavesWorkspace>[0],
 ): string | null {
-  const os = core.server.platformOs ?? (isRemote(core) ? null : platformName());
+  const os = core.server.platformOs ?? (isRemote(core.config) ? null : platformName());
   const why = leavesWorkspace(request, policy, os, realPathOf);
   return why === null ? null : `The session is kept to its workspace: ${why}.`;
 }
