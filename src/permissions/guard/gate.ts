@@ -50,9 +50,15 @@ export function sandboxMode(policy: SandboxPolicy): SandboxMode {
   return policy.type === "dangerFullAccess" ? "danger-full-access" : "read-only";
 }
 
-/** Whether a policy lets commands do more than read. Types that this library does not know do. */
+/** Whether a policy lets commands do more than read. With the network they send, too; unknown types may do anything. */
 function isPrivileged(policy: SandboxPolicy): boolean {
-  return policy.type !== "readOnly";
+  return policy.type !== "readOnly" ||
+    (policy.networkAccess !== undefined && policy.networkAccess !== false);
+}
+
+/** Whether a policy leaves commands without a sandbox of codex's: there the question is all that holds them. */
+function isUnconfined({ type }: SandboxPolicy): boolean {
+  return type !== "readOnly" && type !== "workspaceWrite";
 }
 
 /** Why the caller's consent does not cover the policy, or `null` when it does. */
@@ -76,7 +82,7 @@ export function privilegeRefusal(
     );
   }
   if (
-    policy.type === "dangerFullAccess" && asksNobody(approvalPolicy) &&
+    isUnconfined(policy) && asksNobody(approvalPolicy, policy.type) &&
     consent.dangerouslyAllowUnattendedFullAccess !== true
   ) {
     return new PolicyError(
@@ -88,8 +94,11 @@ export function privilegeRefusal(
   return null;
 }
 
-function asksNobody(policy: ApprovalPolicy): boolean {
-  return typeof policy === "object"
-    ? policy.granular?.sandbox_approval !== true
-    : policy === "never";
+/**
+ * Whether commands run unasked. Outside of a sandbox only `untrusted` asks: the other policies ask for what would leave
+ * the sandbox, and there is none to leave.
+ */
+export function asksNobody(policy: ApprovalPolicy, sandbox: SandboxPolicy["type"]): boolean {
+  if (sandbox === "readOnly" || sandbox === "workspaceWrite") return policy === "never";
+  return policy !== "untrusted";
 }

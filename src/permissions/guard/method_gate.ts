@@ -7,7 +7,8 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import { methodReach, UNSANDBOXED } from "./method_table.ts";
 import { configNeeds } from "../config/config_needs.ts";
-import { normalizeSandbox, type PrivilegeConsent, privilegeRefusal } from "./gate.ts";
+import { asksNobody, normalizeSandbox, type PrivilegeConsent, privilegeRefusal } from "./gate.ts";
+import { fieldPasses } from "./params_table.ts";
 import {
   EVERYTHING,
   flagsFor,
@@ -43,7 +44,16 @@ export function gateMethod(
   probe: PermissionProbe,
   context: MethodGateContext,
 ): PermissionDeniedError | PolicyError | null {
-  const call = isJsonObject(params) ? params : {};
+  // The server takes positional params too; what can't be looked at here is not sent.
+  if (params !== undefined && params !== null && !isJsonObject(params)) {
+    return new PolicyError(
+      `${method}: expected params by name in an object, received ${
+        Array.isArray(params) ? "an array" : `a ${typeof params}`
+      }.`,
+      { data: { method } },
+    );
+  }
+  const call = params ?? {};
   const refusal = consentRefusal(method, call, context);
   if (refusal !== null) return refusal;
   if (probe.enforcedBy === "none" || methodReach(method) === "harmless") return null;
@@ -90,6 +100,8 @@ function methodNeeds(
           .filter((cwd) => cwd !== undefined)
           .map((cwd) => scoped("read", cwd)),
       ];
+    case "account":
+      return [scoped("write", context.codexHome), { kind: "net" }];
     case "everything":
       return [...EVERYTHING];
   }
@@ -101,10 +113,7 @@ function threadNeeds(params: JsonObject, base: string | undefined): PermissionNe
   const needs = [...configNeeds(config, cwd), ...sharedNeeds(params, base)];
   const sandbox = params["sandbox"] ?? null;
   if (sandbox !== null) needs.push(...sandboxNeeds(sandbox, cwd));
-  else if (
-    (params["permissions"] ?? null) === null && config["default_permissions"] === undefined &&
-    config["sandbox_mode"] === undefined
-  ) needs.push(...EVERYTHING);
+  else if (!namesSandbox(params)) needs.push(...EVERYTHING);
   // A thread read from a file of the caller's choice.
   if (typeof params["path"] === "string") needs.push(scoped("read", pathOf(params["path"], base)));
   return needs;
@@ -125,9 +134,22 @@ function turnNeeds(params: JsonObject, base: string | undefined): PermissionNeed
   return needs;
 }
 
+/** Whether a thread says itself how far its commands reach, so that the user's configuration does not. */
+function namesSandbox(params: JsonObject): boolean {
+  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  return [
+    params["sandbox"],
+    params["permissions"],
+    config["default_permissions"],
+    config["sandbox_mode"],
+  ].some((named) => named !== undefined && named !== null);
+}
+
 /** What the fields do that threads and turns have in common. */
 function sharedNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
-  const needs: PermissionNeed[] = [];
+  const needs = Object.entries(params).flatMap(([field, value]) =>
+    fieldPasses(field, value) ? [] : [...EVERYTHING]
+  );
   // A profile by name is one of the user's own, of unknown content.
   if ((params["permissions"] ?? null) !== null) needs.push(...EVERYTHING);
   // Anyone else who reviews lets commands out of the sandbox without this script.
@@ -176,8 +198,8 @@ function policyOf(sandbox: JsonValue): SandboxPolicy | null {
   }
 }
 
-/** What a method does that needs consent by itself, or `null`. */
-function privilegedWord(method: string, params: JsonObject): string | null {
+/** What a method would do that needs consent. */
+function privilegedWord(method: string, params: JsonObject): string {
   if (UNSANDBOXED.has(method)) return "runs a command without any sandbox";
   switch (methodReach(method)) {
     case "fsWrite":
@@ -185,12 +207,18 @@ function privilegedWord(method: string, params: JsonObject): string | null {
       return "writes files without any sandbox";
     case "everything":
       return "can run things without any sandbox, or change what later sessions may do";
+    case "account":
+      return "changes the login of every later session, or acts in its name";
     case "exec":
       return (params["sandboxPolicy"] ?? null) === null
         ? "without `sandboxPolicy` runs with whatever codex is configured for"
-        : null;
+        : "lets the command do more than read";
+    case "thread":
+      return namesSandbox(params)
+        ? "lets the agent do more than read"
+        : "without `sandbox` runs with whatever codex is configured for";
     default:
-      return null;
+      return "lets the agent do more than read";
   }
 }
 
@@ -201,32 +229,80 @@ function consentRefusal(
 ): PolicyError | null {
   const { consent } = context;
   if (consent === null) return null;
-  const privileged = consent.allowPrivilegedEscalation === true
-    ? null
-    : privilegedWord(method, params);
-  if (privileged !== null) {
+  const needs = methodNeeds(method, params, context);
+  if (consent.allowPrivilegedEscalation !== true && needs.some(({ kind }) => kind !== "read")) {
     return new PolicyError(
-      `${method} ${privileged}. Set \`allowPrivilegedEscalation: true\` to allow it.`,
+      `${method} ${
+        privilegedWord(method, params)
+      }. Set \`allowPrivilegedEscalation: true\` to allow it.`,
       { data: { method } },
     );
   }
+  const reach = methodReach(method);
+  if (reach !== "thread" && reach !== "turn" && reach !== "exec") return null;
   const config = isJsonObject(params["config"]) ? params["config"] : {};
   const sandbox = params["sandboxPolicy"] ?? params["sandbox"] ?? config["sandbox_mode"] ?? null;
-  if (sandbox === null) return null;
+  const asked = params["approvalPolicy"] ?? config["approval_policy"] ?? null;
+  if (sandbox === null) {
+    return reach === "exec" ? null : unattendedRefusal(method, reach, asked, params, context);
+  }
   const policy = policyOf(sandbox);
   if (policy === null) {
     return new PolicyError(
       `sandbox: expected a policy that this library knows, got another shape.`,
     );
   }
-  const asked = (params["approvalPolicy"] ?? "never") as unknown as ApprovalPolicy;
   // A turn stays where its thread is, and a thread's directory was named when it started.
   const cwd = typeof params["cwd"] === "string"
     ? params["cwd"]
     : typeof params["threadId"] === "string"
     ? "the thread's own"
     : context.serverCwd;
-  return privilegeRefusal(policy, asked, { ...consent, cwd });
+  // What is not said here is the thread's or the user's own, which may ask nobody.
+  return privilegeRefusal(policy, (asked ?? "never") as unknown as ApprovalPolicy, {
+    ...consent,
+    cwd,
+  });
+}
+
+/**
+ * A call that names no sandbox may find full access, by the user's configuration or by an earlier call. Then it must not
+ * be the one that stops the questions.
+ */
+function unattendedRefusal(
+  method: string,
+  reach: "thread" | "turn",
+  asked: JsonValue,
+  params: JsonObject,
+  { consent }: MethodGateContext,
+): PolicyError | null {
+  if (
+    consent?.allowPrivilegedEscalation === true &&
+    consent.dangerouslyAllowUnattendedFullAccess === true
+  ) {
+    return null;
+  }
+  // A profile that is spelled out has been looked at; one by name may be anything.
+  const config = isJsonObject(params["config"]) ? params["config"] : {};
+  const spelled = reach === "thread" && config["default_permissions"] !== undefined &&
+    (params["permissions"] ?? null) === null &&
+    !configNeeds({
+      default_permissions: config["default_permissions"],
+      permissions: config["permissions"],
+    }, undefined)
+      .some(({ kind }) => kind === "ffi");
+  if (spelled) return null;
+  const named = (params["permissions"] ?? null) !== null;
+  const unattended = asked === null
+    ? reach === "thread" || named
+    : asksNobody(asked as unknown as ApprovalPolicy, "dangerFullAccess");
+  if (!unattended) return null;
+  return new PolicyError(
+    `${method} names no sandbox, and may let an agent with full access do anything unasked. ` +
+      'Name a `sandbox`, or an `approvalPolicy` of "untrusted", or set ' +
+      "`allowPrivilegedEscalation` and `dangerouslyAllowUnattendedFullAccess`.",
+    { data: { method } },
+  );
 }
 
 function pathOf(value: JsonValue | undefined, base: string | undefined): string | undefined {

@@ -1,12 +1,13 @@
 /**
- * Which of the server's methods do what, as far as it matters for this script's own permissions.
+ * Which of the server's methods do what: one row for each, since a family's newest member may do anything.
  * @module
  */
 
 /**
- * What a method does. `harmless`: talks about threads, models and accounts. `thread`, `turn`, `exec`: looked at with
- * their params. `codexHome`: reads codex's own files. The fs words: what they say. `everything`: runs or installs
- * things without a sandbox, or changes what later sessions may do.
+ * What a method does. `harmless`: talks about threads, models and accounts, or goes on with what another method was
+ * checked for. `thread`, `turn`, `exec`: looked at with their params. `codexHome`: reads codex's own files. The fs words:
+ * what they say. `account`: changes who pays and whom prompts are sent to, for every later session too. `everything`: runs
+ * or installs things without a sandbox, or changes what later sessions may do.
  */
 export type MethodReach =
   | "harmless"
@@ -18,105 +19,104 @@ export type MethodReach =
   | "fsCopy"
   | "search"
   | "codexHome"
+  | "account"
   | "everything";
 
-const EXACT: Record<string, MethodReach> = {
-  "initialize": "harmless",
-  "thread/start": "thread",
-  "thread/resume": "thread",
-  "thread/fork": "thread",
-  "thread/settings/update": "turn",
-  "turn/start": "turn",
-  "turn/steer": "turn",
-  "turn/settings/update": "turn",
-  "thread/queue/add": "turn",
-  "thread/queue/update": "turn",
-  "command/exec": "exec",
-  "command/exec/write": "harmless",
-  "command/exec/resize": "harmless",
-  "command/exec/terminate": "harmless",
-  "process/kill": "harmless",
-  "process/resizePty": "harmless",
-  "process/writeStdin": "harmless",
-  "fs/readFile": "fsRead",
-  "fs/readDirectory": "fsRead",
-  "fs/getMetadata": "fsRead",
-  "fs/watch": "fsRead",
-  "fs/unwatch": "harmless",
-  "fs/writeFile": "fsWrite",
-  "fs/createDirectory": "fsWrite",
-  "fs/remove": "fsWrite",
-  "fs/copy": "fsCopy",
-  "fuzzyFileSearch": "search",
-  "fuzzyFileSearch/sessionStart": "search",
-  "fuzzyFileSearch/sessionUpdate": "harmless",
-  "fuzzyFileSearch/sessionStop": "harmless",
-  "config/read": "codexHome",
-  "configRequirements/read": "codexHome",
-  "skills/list": "codexHome",
-  "hooks/list": "codexHome",
-  "plugin/list": "codexHome",
-  "plugin/read": "codexHome",
-  "plugin/installed": "codexHome",
-  "plugin/search": "codexHome",
-  "plugin/skill/read": "codexHome",
-  "plugin/share/list": "codexHome",
-  "memory/status": "codexHome",
-  "thread/memory/read": "codexHome",
-  "mcpServerStatus/list": "harmless",
-  "environment/info": "harmless",
-  "environment/status": "harmless",
-  "experimentalFeature/list": "harmless",
-  "modelProvider/list": "harmless",
-  "modelProvider/capabilities/read": "harmless",
-  "permissionProfile/list": "harmless",
-  "server/diagnostics": "harmless",
-  "windowsSandbox/readiness": "harmless",
-  "collaborationMode/list": "harmless",
-  "review/start": "harmless",
-  "thread/shellCommand": "everything",
-  "thread/approveGuardianDeniedAction": "everything",
-  "thread/prepareApprovedPlan": "everything",
-  "thread/attachment/add": "everything",
-  "thread/realtime/start": "everything",
+const ROWS: Readonly<Record<MethodReach, string>> = {
+  harmless: `
+    account/gatewayOAuth/cancel account/gatewayOAuth/read account/login/cancel
+    account/rateLimits/read account/read account/securitySetup/read account/usage/read
+    account/workspaceMessages/read accountSession/list app/installed app/list app/read
+    collaborationMode/list command/exec/resize command/exec/terminate command/exec/write
+    environment/info environment/status experimentalFeature/list fs/unwatch
+    fuzzyFileSearch/sessionStop fuzzyFileSearch/sessionUpdate initialize mcpServerStatus/list
+    model/list modelProvider/capabilities/read modelProvider/list permissionProfile/list
+    process/kill process/resizePty process/writeStdin project/list project/read review/start
+    server/diagnostics thread/archive thread/attachment/list thread/attachment/remove
+    thread/attachmentOwner/list thread/backgroundTerminals/clean
+    thread/backgroundTerminals/list thread/backgroundTerminals/terminate thread/compact/start
+    thread/decrement_elicitation thread/delete thread/goal/clear thread/goal/get
+    thread/goal/set thread/guardianReview thread/increment_elicitation thread/inject_items
+    thread/items/list thread/items/read thread/list thread/loaded/list thread/memoryMode/set
+    thread/metadata/update thread/name/set thread/prediction/request thread/queue/delete
+    thread/queue/list thread/queue/reorder thread/queue/start thread/read
+    thread/readState/update thread/realtime/appendAudio thread/realtime/appendSpeech
+    thread/realtime/appendText thread/realtime/listVoices thread/realtime/stop thread/revert
+    thread/rollback thread/sample thread/sample/cancel thread/search thread/searchOccurrences
+    thread/section/move thread/timeline/list thread/turns/list thread/unarchive
+    thread/unsubscribe threadSection/create threadSection/delete threadSection/list
+    threadSection/update turn/interrupt userVerification/cancel userVerification/status
+    windowsSandbox/readiness
+  `,
+  thread: `
+    thread/fork thread/resume thread/start
+  `,
+  turn: `
+    thread/queue/add thread/queue/update thread/settings/update turn/settings/update
+    turn/start turn/steer
+  `,
+  exec: `
+    command/exec
+  `,
+  fsRead: `
+    fs/getMetadata fs/readDirectory fs/readFile fs/watch
+  `,
+  fsWrite: `
+    fs/createDirectory fs/remove fs/writeFile
+  `,
+  fsCopy: `
+    fs/copy
+  `,
+  search: `
+    fuzzyFileSearch fuzzyFileSearch/sessionStart
+  `,
+  codexHome: `
+    config/read configRequirements/read hooks/list memory/status plugin/installed plugin/list
+    plugin/read plugin/search plugin/share/list plugin/skill/read skills/list
+    thread/memory/read
+  `,
+  account: `
+    account/bedrock/checkGovCloudRequirements account/bedrock/discover account/bedrock/setup
+    account/gatewayOAuth/login account/gcp/setup account/login/start account/logout
+    account/rateLimitResetCredit/consume account/sendAddCreditsNudgeEmail
+    accountSession/switch userVerification/delete userVerification/enroll
+    userVerification/verify
+  `,
+  everything: `
+    config/batchWrite config/mcpServer/reload config/value/write environment/add
+    experimentalFeature/enablement/set externalAgentConfig/detect externalAgentConfig/import
+    externalAgentConfig/import/readHistories externalAgentConfig/import/recordHistory
+    feedback/save feedback/upload marketplace/add marketplace/remove marketplace/upgrade
+    mcpServer/event/stream/start mcpServer/event/stream/stop mcpServer/oauth/login
+    mcpServer/resource/read mcpServer/tool/call memory/reset mock/experimentalMethod
+    modelProvider/config/write plugin/install plugin/reconcile plugin/share/checkout
+    plugin/share/delete plugin/share/save plugin/share/updateTargets plugin/uninstall
+    process/spawn project/create project/delete project/import project/move project/update
+    remoteControl/client/list remoteControl/client/revoke remoteControl/disable
+    remoteControl/enable remoteControl/pairing/start remoteControl/pairing/status
+    remoteControl/status/read rollout/compress skills/config/write skills/extraRoots/set
+    thread/approveGuardianDeniedAction thread/attachment/add thread/prepareApprovedPlan
+    thread/realtime/start thread/shellCommand windowsSandbox/setupStart
+  `,
 };
 
-/** Known methods of `thread/` and `turn/` that neither run anything nor move a wall. */
-const HARMLESS: ReadonlySet<string> = new Set([
-  ...names("thread/", [
-    "archive attachment/list attachment/remove attachmentOwner/list",
-    "backgroundTerminals/clean backgroundTerminals/list backgroundTerminals/terminate compact/start",
-    "decrement_elicitation delete goal/clear goal/get goal/set guardianReview increment_elicitation",
-    "inject_items items/list items/read list loaded/list memoryMode/set metadata/update name/set",
-    "prediction/request queue/delete queue/list queue/reorder queue/start read readState/update",
-    "realtime/appendAudio realtime/appendSpeech realtime/appendText realtime/listVoices realtime/stop",
-    "revert rollback sample sample/cancel search searchOccurrences section/move timeline/list",
-    "turns/list unarchive unsubscribe",
-  ]),
-  ...names("turn/", ["interrupt"]),
-  ...names("project/", ["list read"]),
-]);
-
-/** Families whose members talk about accounts and models only. */
-const HARMLESS_FAMILIES: readonly string[] = [
-  "account/",
-  "accountSession/",
-  "app/",
-  "model/",
-  "threadSection/",
-  "userVerification/",
-];
+const REACH: ReadonlyMap<string, MethodReach> = new Map(
+  (Object.keys(ROWS) as MethodReach[]).flatMap((reach) =>
+    ROWS[reach].split(/\s+/).filter((method) => method !== "").map((method) =>
+      [method, reach] as const
+    )
+  ),
+);
 
 /** What a method does; one that is not known here, such as a newer codex's, may do everything. */
 export function methodReach(method: string): MethodReach {
-  if (Object.hasOwn(EXACT, method)) return EXACT[method]!;
-  if (HARMLESS.has(method)) return "harmless";
-  return HARMLESS_FAMILIES.some((family) => method.startsWith(family)) ? "harmless" : "everything";
+  return REACH.get(method) ?? "everything";
+}
+
+/** The methods that have a row. */
+export function knownMethods(): string[] {
+  return [...REACH.keys()];
 }
 
 /** Methods that run a command of the caller's without any sandbox. */
 export const UNSANDBOXED: ReadonlySet<string> = new Set(["process/spawn", "thread/shellCommand"]);
-
-function names(family: string, lines: readonly string[]): string[] {
-  return lines.join(" ").split(" ").map((name) => family + name);
-}
