@@ -2,11 +2,12 @@
  * Taking secrets out of messages before they are written anywhere.
  *
  * Secrets are recognised by the name they stand under (`authorization`, `apiKey`, `OPENAI_API_KEY`, `refresh_token` …) and
- * by their looks (`sk-…`, `Bearer …`, JSON web tokens, private keys …). A secret that is split over several text deltas
- * is not recognised.
+ * by their looks (`sk-…`, `Bearer …`, JSON web tokens, private keys …), in base64 too. What has neither is not recognised,
+ * nor is a secret that is split over several text deltas.
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { isSecretName } from "./secret_names.ts";
 
 /** What stands in the place of a secret. */
 export const REDACTED: string = "[redacted]";
@@ -62,7 +63,12 @@ export class Redactor {
     const clean = Object.fromEntries(
       Object.entries(answers).map((
         [question, answer],
-      ) => [question, secret.has(question) ? withoutStrings(answer ?? null, 0) : answer]),
+      ) => [
+        question,
+        secret.has(question)
+          ? mapStrings(answer ?? null, (text) => text === "" ? text : REDACTED, 0)
+          : answer,
+      ]),
     );
     return { ...response, result: { ...result, answers: clean } };
   }
@@ -73,11 +79,24 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   if (typeof value !== "object" || value === null) return value;
   if (depth >= MAX_DEPTH) return REDACTED;
   if (Array.isArray(value)) return redactArray(value, (element) => redactValue(element, depth + 1));
+  const pair = pairValueKey(value);
+  return mapMembers(value, (key, member) => {
+    if (key === pair || isSecretName(key)) return withoutText(key, member, depth);
+    if (typeof member === "string" && BASE64.test(key)) return redactBase64(member);
+    return redactValue(member, depth + 1);
+  });
+}
+
+/** The object with changed members; the very object when none changed. */
+function mapMembers(
+  value: JsonObject,
+  change: (key: string, member: JsonValue) => JsonValue,
+): JsonObject {
   let copy: JsonObject | undefined;
   for (const key of Object.keys(value)) {
     const member = value[key];
     if (member === undefined) continue;
-    const clean = isSecretName(key) ? withoutText(member, depth) : redactValue(member, depth + 1);
+    const clean = change(key, member);
     if (clean === member) continue;
     copy ??= { ...value };
     // An own member of this name would be set as the prototype by an assignment.
@@ -91,26 +110,78 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   return copy ?? value;
 }
 
-/** A member with a secret's name: its text goes. What is within an object has names of its own. */
-function withoutText(value: JsonValue, depth: number): JsonValue {
-  if (typeof value === "string") return value === "" ? value : REDACTED;
-  if (Array.isArray(value)) {
-    return redactArray(
-      value,
-      (element) =>
-        typeof element === "string" && element !== "" ? REDACTED : redactValue(element, depth + 1),
-    );
-  }
-  return redactValue(value, depth + 1);
+const NAME_KEYS: readonly string[] = ["name", "key", "header", "variable"];
+
+/** Where the secret is in `{ name: "API_KEY", value: … }`. */
+function pairValueKey(value: JsonObject): string | null {
+  const named = NAME_KEYS.some((key) => {
+    const name = value[key];
+    return typeof name === "string" && isSecretName(name);
+  });
+  return named && value["value"] !== undefined ? "value" : null;
 }
 
-function withoutStrings(value: JsonValue, depth: number): JsonValue {
+/** Members by which an object says the content of what it stands for. */
+const CONTENT_KEYS: ReadonlySet<string> = new Set(
+  "value values v val data content contents text raw plain plaintext secret current default".split(
+    " ",
+  ),
+);
+/** Under these a number is a secret as well; `token: 5` is a count. */
+const NUMERIC_NAME = /passw|passphrase|secret|pin$/i;
+
+/** A member with a secret's name: its text goes. What is within an object has names of its own. */
+function withoutText(name: string, value: JsonValue, depth: number): JsonValue {
   if (typeof value === "string") return value === "" ? value : REDACTED;
+  if (typeof value === "number") return NUMERIC_NAME.test(name) ? REDACTED : value;
   if (depth >= MAX_DEPTH) return REDACTED;
-  if (Array.isArray(value)) return value.map((element) => withoutStrings(element, depth + 1));
+  if (Array.isArray(value)) {
+    return redactArray(value, (element) => withoutText(name, element, depth + 1));
+  }
+  if (!isJsonObject(value)) return value;
+  return mapMembers(
+    value,
+    (key, member) =>
+      CONTENT_KEYS.has(key) || isSecretName(key)
+        ? withoutText(name, member, depth + 1)
+        : redactValue(member, depth + 1),
+  );
+}
+
+const BASE64 = /(?:Base64|_base64|_b64)$/;
+const MAX_BASE64 = 4 << 20;
+
+/** Base64 of a text with secrets, with the same text without them. */
+function redactBase64(encoded: string): string {
+  if (encoded.length < 8 || encoded.length > MAX_BASE64) return encoded;
+  try {
+    const bytes = Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0));
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const clean = redactText(text);
+    if (clean === text) return encoded;
+    let binary = "";
+    for (const byte of new TextEncoder().encode(clean)) binary += String.fromCharCode(byte);
+    return btoa(binary);
+  } catch {
+    // No base64, or no text.
+    return encoded;
+  }
+}
+
+/** The same value with every string changed. */
+function mapStrings(
+  value: JsonValue,
+  change: (text: string) => string,
+  depth: number,
+): JsonValue {
+  if (typeof value === "string") return change(value);
+  if (depth >= MAX_DEPTH) return REDACTED;
+  if (Array.isArray(value)) return value.map((element) => mapStrings(element, change, depth + 1));
   if (!isJsonObject(value)) return value;
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, withoutStrings(member ?? null, depth + 1)]),
+    Object.entries(value).map((
+      [key, member],
+    ) => [key, mapStrings(member ?? null, change, depth + 1)]),
   );
 }
 
@@ -128,39 +199,19 @@ function redactArray(
   return copy ?? array;
 }
 
-const SECRET_NAMES: ReadonlySet<string> = new Set(
-  [
-    "authorization proxyauthorization cookie setcookie apikey xapikey token accesstoken refreshtoken idtoken",
-    "sessiontoken authtoken bearertoken secretaccesskey accesskeyid privatekey passphrase passwd pwd usercode",
-  ].join(" ").split(" "),
-);
-const SECRET_WORDS: ReadonlySet<string> = new Set(
-  "secret secrets password passwords passwd credential credentials apikey".split(" "),
-);
-const KEY_KINDS: ReadonlySet<string> = new Set("api access private secret signing".split(" "));
-const ENV_NAME = /^[A-Z][A-Z0-9_]*$/;
-const ENV_SECRET = /KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL/;
-
-/** Whether what stands under this name is a secret. */
-export function isSecretName(name: string): boolean {
-  if (name.length > 100) return false;
-  if (ENV_NAME.test(name)) return ENV_SECRET.test(name);
-  if (SECRET_NAMES.has(name.replace(/[-_.\s]/g, "").toLowerCase())) return true;
-  const words = name.replace(/([a-z0-9])([A-Z])/g, "$1 $2").toLowerCase().split(/[^a-z0-9]+/);
-  if (words.some((word) => SECRET_WORDS.has(word))) return true;
-  const last = words.at(-1);
-  return last === "token" || (last === "key" && KEY_KINDS.has(words.at(-2) ?? ""));
-}
-
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk-|eyJ|gh[pousr]_|github_pat_|AKIA|ASIA|AIza|xox|bearer|authorization|cookie|token|secret|passw|passphrase|pwd|credential|key|:\/\/[^\s/]*@/i;
+  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat\b|\bpat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|_ur[li]|:\/\/[^\s/]*@/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
+/** Words that stand where a value would, in code. */
+const CODE_WORD =
+  /^(?:string|str|number|int|boolean|bool|bytes|any|unknown|undefined|null|none|nil|true|false|void|never|object|required|optional|env|let|const|var)\W*$/i;
+
 const PATTERNS: readonly Replace[] = [
   [
-    /(-----BEGIN ([A-Z ]{0,40}PRIVATE KEY)-----)[\s\S]*?(-----END \2-----|$)/g,
+    /(-----BEGIN ([A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?)-----)[\s\S]*?(-----END \2-----|$)/g,
     `$1${REDACTED}$3`,
   ],
   [/\b(bearer\s+)[A-Za-z0-9._~+/=-]{6,}/gi, `$1${REDACTED}`],
@@ -173,35 +224,82 @@ const PATTERNS: readonly Replace[] = [
   [/\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*/g, REDACTED],
   [/\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,})/g, REDACTED],
   [
-    /\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|xox[abpors]-[A-Za-z0-9-]{10,})/g,
+    /\b(?:(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}|xox[abporse]-[A-Za-z0-9.-]{10,})/g,
     REDACTED,
   ],
-  [/\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/"']{0,200}:)[^\s@/"']{1,400}@/gi, `$1${REDACTED}@`],
+  [
+    /\b(?:[sr]k_(?:live|test)_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.)[A-Za-z0-9_-]{10,}/g,
+    REDACTED,
+  ],
+  [/\bSG\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/g, REDACTED],
+  [/\bAGE-SECRET-KEY-1[A-Z0-9]{20,}/g, REDACTED],
+  [/(hooks\.slack\.com\/(?:services|workflows)\/)[A-Za-z0-9/_-]{8,}/g, `$1${REDACTED}`],
+  // Passwords may hold `/` and `@`; what follows a host's port is none.
+  [
+    /\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/"']{0,200}:)(?!\d{1,5}(?:[/?#\s"']|$))[^\s"'<>]{1,400}@/gi,
+    `$1${REDACTED}@`,
+  ],
+  [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s:@/"']{12,400}@/gi, `$1${REDACTED}@`],
+  [/\b(login\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S{1,400}/g, `$1${REDACTED}`],
+  [
+    /(\scurl\b|^curl\b)([^\n|;&]{0,2000}?\s(?:-u|--user|--proxy-user)[\s=]?\s{0,5}["']?[^\s:"']{1,200}:)[^\s"']{1,400}/gm,
+    `$1$2${REDACTED}`,
+  ],
+  [/\b(mysql\w{0,20}\b[^\n|;&]{0,2000}?\s-p)[^\s"'|;&]{1,400}/g, `$1${REDACTED}`],
   // JSON within text, however often it is escaped.
   [
-    /(\\{0,8}["'])([A-Za-z][\w.-]{0,60})\1(\s{0,5}:\s{0,5})(\\{0,8}["'])((?:(?!\4)[\s\S]){1,8192})\4/g,
+    /(\\{0,8}["'])([A-Za-z_][\w.-]{0,60})\1(\s{0,5}:\s{0,5})(\\{0,8}["'])((?:(?!\4)[\s\S]){1,8192})\4/g,
     (match, quote, name, colon, open) =>
       isSecretName(name!) ? `${quote}${name}${quote}${colon}${open}${REDACTED}${open}` : match,
   ],
+  [
+    /(\\{0,8}["'])(?:name|key|header|variable)\1\s{0,5}:\s{0,5}\1([A-Za-z_][\w.-]{0,60})\1\s{0,5},\s{0,20}\1value\1\s{0,5}:\s{0,5}\1((?:(?!\1)[\s\S]){1,8192})\1/g,
+    (match, quote, name, value) =>
+      isSecretName(name!)
+        ? `${match.slice(0, -(value!.length + quote!.length))}${REDACTED}${quote}`
+        : match,
+  ],
   // Settings, shell assignments, query strings and command-line options.
   [
-    /\b([A-Za-z][\w.-]{0,60})(\s{0,3}[=:]\s{0,3})("[^"\n]{1,4096}"|'[^'\n]{1,4096}')/g,
+    /(?<![\w$])([A-Za-z_][\w.-]{0,60})(\s{0,3}[=:]\s{0,3})("[^"\n]{1,4096}"|'[^'\n]{1,4096}')/g,
     (match, name, sign, value) =>
-      isSecretName(name!) && !refersTo(value!.slice(1))
+      isSecretName(name!) && !refersTo(value!.slice(1, -1))
         ? `${name}${sign}${value![0]}${REDACTED}${value![0]}`
         : match,
   ],
   [
-    /\b([A-Za-z][\w-]{0,60})=([^\s"'`&;|<>()\\]{1,4096})/g,
+    /(?<![\w$])([A-Za-z_][\w-]{0,60})=(\([^)\s]{1,400}\)|[^\s"'`&;|<>()\\]{1,4096})/g,
     (match, name, value) =>
       isSecretName(name!) && !refersTo(value!) ? `${name}=${REDACTED}` : match,
   ],
+  // A line of YAML, of an ini file, of a header, in a diff or with its number too.
   [
-    /(\s--?([A-Za-z][\w-]{0,60})\s+)([^\s"'`&;|<>()\\-][^\s"'`&;|<>()\\]{0,4096})/g,
+    /^([ \t+-]{0,200}(?:[\w./-]{1,200}[:-]\d{1,7}[:-]\s{0,40})?(?:export\s{1,4}|-\s{1,4})?)([A-Za-z_][\w.-]{0,60})([ \t]{0,20}[:=][ \t]{1,20}|[ \t]{1,20}=[ \t]{0,20})([^\s"'][^\r\n]{0,4096})/gm,
+    (match, indent, name, sign, value) =>
+      isSecretName(name!) && isPlainValue(value!) ? `${indent}${name}${sign}${REDACTED}` : match,
+  ],
+  [
+    /(?<![\w-])([A-Za-z][\w]{0,30}(?:-[\w]{1,30}){1,6})(:[ \t]{0,5})([^\s"'\\,;]{1,4096})/g,
+    (match, name, sign, value) =>
+      isSecretName(name!) && !refersTo(value!) ? `${name}${sign}${REDACTED}` : match,
+  ],
+  [
+    /(\s--?([A-Za-z][\w-]{0,60})\s+)("[^"\n]{1,4096}"|'[^'\n]{1,4096}'|[^\s"'`&;|<>()\\-][^\s"'`&;|<>()\\]{0,4096})/g,
     (match, option, name, value) =>
-      isSecretName(name!) && !refersTo(value!) ? `${option}${REDACTED}` : match,
+      isSecretName(name!) && !refersTo(value!.replace(/^["']|["']$/g, ""))
+        ? `${option}${REDACTED}`
+        : match,
+  ],
+  [
+    /\b((?:set|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3}([A-Za-z_]\w{0,60})\s{1,5})([^\s;|&]{1,4096})/g,
+    (match, start, name, value) =>
+      isSecretName(name!) && !refersTo(value!) ? `${start}${REDACTED}` : match,
   ],
 ];
+
+/** Codex and the libraries that it reads settings with repeat a value that they did not like. */
+const REFUSED_VALUE =
+  /(invalid (?:type|value|length|character)[^"`\n]{0,60}|unknown variant |did not match[^"`\n]{0,60}|could not parse[^"`\n]{0,60}|failed to parse[^"`\n]{0,60})("(?:[^"\\]|\\.){1,4096}"|`[^`\n]{1,4096}`)/gi;
 
 /** A text without secrets; the very text that was given when it holds none. */
 export function redactText(text: string): string {
@@ -213,7 +311,32 @@ export function redactText(text: string): string {
   return clean === text ? text : clean;
 }
 
+/** What codex said of itself, without secrets and without the values that it refused. */
+export function redactDiagnostic(text: string): string {
+  return redactText(
+    text.replace(REFUSED_VALUE, (match, start: string, value: string) =>
+      // The names of methods are what callers ask for.
+      /^`[\w/-]+`$/.test(value) ? match : `${start}${value[0]}${REDACTED}${value[0]}`),
+  );
+}
+
+/** The same for the data of an error. */
+export function redactDiagnosticData(data: JsonValue): JsonValue {
+  return mapStrings(redact(data), redactDiagnostic, 0);
+}
+
 /** A value that is looked up elsewhere, as in `TOKEN=$CI_TOKEN`, is no secret. */
 function refersTo(value: string): boolean {
-  return value.startsWith("$") || value.startsWith(REDACTED);
+  return value === REDACTED || value === "$" ||
+    /^\$(?:[A-Z_][A-Z0-9_]*|\{[^}]*\}|\([^)]*\)|env:\w+)$/.test(value) ||
+    /^(?:\$\{\{.*\}\}|<[\w -]+>)$/.test(value);
+}
+
+/** A value as settings have it, and not the rest of a line of code or of prose. */
+function isPlainValue(value: string): boolean {
+  const text = value.trim().replace(/\s+#.*$/, "");
+  if (text.startsWith(REDACTED) && text.length === REDACTED.length) return false;
+  if (CODE_WORD.test(text) || refersTo(text)) return false;
+  // Prose and code have spaces, brackets or calls; a password seldom has, and is quoted then.
+  return !/[\s(){}[\]]/.test(text);
 }

@@ -10,7 +10,17 @@
  */
 export const SECRET_VARIABLES: readonly string[] = [
   ["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*CREDENTIAL*"],
-  ["*PASSWD*", "*PASSPHRASE*", "PASS", "*_PASS", "*_PASS_*", "DBPASS", "PGPASS", "*_PWD", "*_PWD_*"],
+  [
+    "*PASSWD*",
+    "*PASSPHRASE*",
+    "PASS",
+    "*_PASS",
+    "*_PASS_*",
+    "DBPASS",
+    "PGPASS",
+    "*_PWD",
+    "*_PWD_*",
+  ],
   ["PAT", "*_PAT", "*_PAT_*", "AUTH", "*_AUTH", "*AUTHORIZATION*", "*BEARER*", "*JWT*", "*COOKIE*"],
   ["DSN", "*_DSN", "*_DSN_*", "*CONNECTION_STRING*", "*CONNSTR*", "*CONN_STR*", "*WEBHOOK*"],
   // Addresses that usually hold a password.
@@ -30,13 +40,14 @@ const NAMES: ReadonlySet<string> = new Set(
   [
     "authorization proxyauthorization cookie cookies setcookie apikey xapikey token accesstoken refreshtoken idtoken",
     "sessiontoken authtoken xauthtoken privatetoken bearertoken bearer secretaccesskey accesskeyid privatekey passphrase",
-    "passwd pwd pass auth jwt dsn pat usercode sig signature xamzsignature xamzsecuritytoken xgoogsignature webhookurl",
+    "passwd pwd pass auth jwt dsn pat usercode sig xamzsignature xamzsecuritytoken xgoogsignature webhookurl",
     "connectionstring experimentalbearertoken",
   ].join(" ").split(" "),
 );
 /** A name with one of these words is a secret's. */
 const WORDS: ReadonlySet<string> = new Set(
-  "secret secrets password passwords passwd passphrase credential credentials apikey jwt cookie cookies".split(" "),
+  "secret secrets password passwords passwd passphrase credential credentials apikey jwt cookie cookies"
+    .split(" "),
 );
 /** A name that ends in one of these words is a secret's. */
 const LAST_WORDS: ReadonlySet<string> = new Set("token pass pwd pat dsn".split(" "));
@@ -45,7 +56,8 @@ const KEY_KINDS: ReadonlySet<string> = new Set(
 );
 /** What a name ends in when it names where a secret is, or how it is kept, and not the secret. */
 const ABOUT: ReadonlySet<string> = new Set(
-  "store file path dir var vars env name names type kind url uri host count limit usage id ids".split(" "),
+  "store file path dir var vars env name names type kind url uri host count limit usage id ids"
+    .split(" "),
 );
 const ENV_NAME = /^[A-Z][A-Z0-9_]*$/;
 const MAX_LENGTH = 100;

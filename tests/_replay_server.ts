@@ -24,6 +24,8 @@ export class ReplayServer {
   readonly #extras: Extras;
   readonly #ids = new Map<unknown, unknown>();
   readonly #texts = new Map<string, string>();
+  /** Recorded ids of threads that this client starts read-only. */
+  readonly #readOnly = new Set<unknown>();
   #at = 0;
   #finish: () => void = () => {};
 
@@ -63,6 +65,13 @@ export class ReplayServer {
       this.#texts.set(`"userAgent":"${was.name}/`, `"userAgent":"${is.name}/`);
       this.#texts.set(`(${was.name}; ${was.version})`, `(${is.name}; ${is.version})`);
     }
+    // The server confirms the sandbox that it was asked for, as in the recordings of read-only threads.
+    const { sandbox } = expected.params ?? {};
+    if (
+      sandbox !== undefined && sandbox !== "read-only" && actual.params?.sandbox === "read-only"
+    ) {
+      this.#readOnly.add(expected.id);
+    }
     const cwd = actual.params?.cwd;
     if (expected.params?.cwd === RECORDED_CWD && typeof cwd === "string") {
       this.#texts.set(RECORDED_CWD, JSON.stringify(cwd).slice(1, -1));
@@ -71,7 +80,10 @@ export class ReplayServer {
 
   #say(m: Message): void {
     const isAnswer = m.method === undefined && m.id !== undefined;
-    let line = JSON.stringify(isAnswer ? { ...m, id: this.#ids.get(m.id) ?? m.id } : m);
+    const result = isAnswer && this.#readOnly.has(m.id)
+      ? { result: { ...m.result, sandbox: { type: "readOnly", networkAccess: false } } }
+      : {};
+    let line = JSON.stringify(isAnswer ? { ...m, ...result, id: this.#ids.get(m.id) ?? m.id } : m);
     for (const [was, is] of this.#texts) line = line.replaceAll(was, is);
     this.#end.send(line);
   }

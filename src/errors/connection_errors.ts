@@ -2,6 +2,7 @@
  * Starting codex, and losing it.
  * @module
  */
+import { redactDiagnostic } from "../redact.ts";
 import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
 import { explainStderr } from "./explain_stderr.ts";
 import type { PartialTurn } from "./turn_errors.ts";
@@ -62,7 +63,7 @@ export class ConnectionClosedError extends CodexError {
   /** Creates the error; the exit status and stderr's last line become part of the message. */
   constructor(message: string, options: ConnectionClosedErrorOptions = {}) {
     const exit = options.exit ?? null;
-    const tail = options.stderrTail ?? "";
+    const tail = redactDiagnostic(options.stderrTail ?? "");
     super("connectionClosed", message + describeExit(exit, tail), {
       retryable: true,
       ...options,

@@ -3,6 +3,7 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
+import { redactDiagnostic, redactDiagnosticData } from "../redact.ts";
 import { CodexError, type CodexErrorOptions, shorten } from "./codex_error.ts";
 
 /** Options of {@linkcode RequestTimeoutError}. */
@@ -38,7 +39,7 @@ export class RpcError extends CodexError {
   readonly rpcCode: number;
   /** The method that was called. */
   readonly method: string;
-  /** The server's own message. */
+  /** The server's own message, without secrets and without the values that it refused. */
   readonly rpcMessage: string;
   /** The `data` member of the JSON-RPC error, when there was one. */
   readonly rpcData?: JsonValue;
@@ -51,15 +52,16 @@ export class RpcError extends CodexError {
     rpcData?: JsonValue,
     options: CodexErrorOptions = {},
   ) {
-    super("rpc", `${method} failed: ${shorten(rpcMessage)} (code ${rpcCode})`, {
+    const message = redactDiagnostic(rpcMessage);
+    super("rpc", `${method} failed: ${shorten(message)} (code ${rpcCode})`, {
       retryable: rpcCode === -32001,
       ...options,
       data: { method, rpcCode, ...options.data },
     });
     this.rpcCode = rpcCode;
     this.method = method;
-    this.rpcMessage = rpcMessage;
-    if (rpcData !== undefined) this.rpcData = rpcData;
+    this.rpcMessage = message;
+    if (rpcData !== undefined) this.rpcData = redactDiagnosticData(rpcData);
   }
 
   /** True when the server does not know the method at all (an older or newer codex). */

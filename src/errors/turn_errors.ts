@@ -2,6 +2,7 @@
  * Turns that gave no answer.
  * @module
  */
+import { redactDiagnostic } from "../redact.ts";
 import { CodexError, type CodexErrorOptions, shorten } from "./codex_error.ts";
 
 /** Why a turn failed. */
@@ -98,11 +99,16 @@ export class TurnFailedError extends TurnError {
     partial: PartialTurn,
     options: TurnFailedErrorOptions = {},
   ) {
-    super("turnFailed", `The turn failed (${kind}): ${shorten(message)}`, partial, {
-      retryable: RETRYABLE_KINDS.has(kind),
-      ...options,
-      data: { kind, ...options.data },
-    });
+    super(
+      "turnFailed",
+      `The turn failed (${kind}): ${shorten(redactDiagnostic(message))}`,
+      partial,
+      {
+        retryable: RETRYABLE_KINDS.has(kind),
+        ...options,
+        data: { kind, ...options.data },
+      },
+    );
     this.kind = kind;
     this.httpStatus = options.httpStatus ?? null;
     this.resetsAt = options.resetsAt ?? null;

@@ -3,6 +3,8 @@
  *
  * @module
  */
+export { configRefusal } from "./config/config_needs.ts";
+export { sessionSettings, trustOf } from "./config/session_settings.ts";
 export { withShellEnvironment } from "./config/shell_environment.ts";
 export { guardAcceptance } from "./guard/approval_guard.ts";
 export { leavesWorkspace } from "./guard/workspace_guard.ts";

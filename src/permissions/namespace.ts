@@ -23,5 +23,5 @@ export type { NamedNeed, NetNeed, PathNeed, PermissionNeed } from "./need.ts";
 export type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy/policy.ts";
 export { hostProbe, unrestrictedProbe } from "./probe.ts";
 export type { PermissionProbe } from "./probe.ts";
-export { SECRET_NAME_PARTS } from "./config/shell_environment.ts";
+export { SECRET_VARIABLES } from "../secret_names.ts";
 export type * from "./types.ts";

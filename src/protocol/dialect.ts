@@ -14,7 +14,8 @@ export type Feature =
   | "remoteImages"
   | "truthfulTurnRecord"
   | "denialWithReason"
-  | "workspaceReads";
+  | "workspaceReads"
+  | "docsNeedTrust";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -33,6 +34,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
    * to it: its patches and `view_image` read any file, and without write access no command starts. Between not tried.
    */
   workspaceReads: { since: "0.145.0" },
+  /** Reads no `AGENTS.md` in a project that it is told not to trust; seen on 0.150, not yet on 0.145. */
+  docsNeedTrust: { since: "0.150.0" },
 };
 
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */

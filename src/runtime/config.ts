@@ -53,8 +53,7 @@ export interface EnvPolicy {
   /** Variables to add or replace. */
   set?: Record<string, string>;
   /**
-   * What the agent's own commands see: `"withoutSecrets"` leaves out names that contain KEY, SECRET, TOKEN, PASSWORD or
-   * CREDENTIAL, `"codexDefault"` leaves the decision to codex and its configuration. Default `"withoutSecrets"`.
+   * What the agent's own commands see: `"withoutSecrets"` leaves out the names of `permissions.SECRET_VARIABLES`, `"codexDefault"` leaves the decision to codex and its configuration. Default `"withoutSecrets"`.
    */
   commands?: "withoutSecrets" | "codexDefault";
 }
@@ -98,7 +97,7 @@ export interface ClientConfig {
   codexPath?: string;
   /** How to reach the server. Default: start it as a child process. */
   transport?: TransportConfig;
-  /** What codex inherits from the environment. Default: everything; the agent's commands never get secrets. */
+  /** What codex inherits from the environment. Default: everything, of which the agent's commands see no secret's name. */
   env?: EnvPolicy;
   /** Settings passed as `codex -c key=value`. Default none. */
   configOverrides?: Record<string, JsonValue>;

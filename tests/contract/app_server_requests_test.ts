@@ -150,15 +150,15 @@ test("a result that lacks what its type promises rejects with the place", async 
   const good = sampleResult("thread/start") as Message;
   let answer: unknown = { ...good, aNewField: 1, approvalPolicy: "a-newer-policy" };
   await onFake({ "thread/start": () => answer }, {}, async (app) => {
-    assert.deepEqual(await app.request("thread/start", {}), answer);
+    assert.deepEqual(await app.request("thread/start", { sandbox: "read-only" }), answer);
     answer = { ...good, thread: { ...good.thread, id: 7 } };
-    await assert.rejects(app.request("thread/start", {}), (error) => {
+    await assert.rejects(app.request("thread/start", { sandbox: "read-only" }), (error) => {
       assert.ok(error instanceof RpcValidationError);
       assert.deepEqual([error.path, error.subject], ["$.thread.id", "result"]);
       return true;
     });
     // Unchecked, it is the caller's.
-    assert.deepEqual(await app.requestUnchecked("thread/start", {}), answer);
+    assert.deepEqual(await app.requestUnchecked("thread/start", { sandbox: "read-only" }), answer);
   });
 });
 

@@ -84,7 +84,10 @@ test("cassette: a runtime runs on it as on a server", async () => {
     const runtime = await Runtime.spawn(replay.clientConfig({ experimentalApi: true }));
     assert.equal(runtime.server.version.startsWith(dialect), true);
     const events = runtime.events({ after: 0 });
-    const { thread } = await runtime.request("thread/start", { cwd: "/elsewhere" }) as Message;
+    const { thread } = await runtime.request("thread/start", {
+      cwd: "/elsewhere",
+      sandbox: "read-only",
+    }) as Message;
     assert.equal(thread.cwd, "/elsewhere");
     await runtime.request("turn/start", { threadId: thread.id, input: [] });
     for await (const event of events) if (event.method === "turn/completed") break;
@@ -150,13 +153,21 @@ test("cassette: what is recorded plays back, crash and restart included, and hol
     });
     const events = runtime.events({ after: 0 });
     const login = { type: "apiKey", apiKey: "hunter2-hunter2" };
-    assert.deepEqual(await runtime.request("account/login/start", login), { type: "apiKey" });
+    assert.deepEqual(
+      await runtime.request("account/login/start", login, {
+        allowPrivilegedEscalation: true,
+      }),
+      { type: "apiKey" },
+    );
     crash();
     for await (const event of events) {
       const { state, generation } = event.message as { state?: string; generation?: number };
       if (event.kind === "connection" && state === "running" && generation === 2) break;
     }
-    return await runtime.request("thread/start", { cwd: "/project" }) as Message;
+    return await runtime.request("thread/start", {
+      cwd: "/project",
+      sandbox: "read-only",
+    }) as Message;
   };
 
   const crash = () => server.close({ code: 3, signal: null });

@@ -230,8 +230,12 @@ test("the oldest supported codex answers the methods it knows, and names those i
     await app.request("thread/compact/start", { threadId });
     assert.ok((await app.request("model/list", {})).data.length > 0);
     assert.equal((await app.request("account/read", {})).account, null);
-    await app.request("account/login/start", { type: "apiKey", apiKey: "sk-scripted" });
-    await app.request("account/logout", undefined);
+    await app.request(
+      "account/login/start",
+      { type: "apiKey", apiKey: "sk-scripted" },
+      CONSENT,
+    );
+    await app.request("account/logout", undefined, CONSENT);
     await app.request("config/read", { includeLayers: true });
     await app.request("configRequirements/read", undefined);
     await app.request("config/batchWrite", { edits: [] }, CONSENT);

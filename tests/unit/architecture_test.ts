@@ -115,9 +115,13 @@ test("at most 16 files lie flat in a room, and none begins with an underscore", 
   assert.deepEqual([...count].filter(([, files]) => files > FLAT), []);
 });
 
-/** Checks of the recorded dialect against the schema, and the end of a process kept warm: only tests need them. */
+/** Checks of the recorded dialect and of the tables against the schema, and the end of a process kept warm: only tests need them. */
 const FOR_TESTS = new Set([
   "src/approvals/answers/answer_shapes.ts SERVER_REQUEST_METHODS",
+  "src/permissions/config/config_table.ts knownConfigKeys",
+  "src/permissions/config/config_table.ts knownFeatures",
+  "src/permissions/guard/method_table.ts knownMethods",
+  "src/permissions/guard/params_table.ts fieldHandling",
   "src/protocol/validator.ts validateNotification",
   "src/protocol/validator.ts validateServerRequestParams",
   "src/session/client/prewarm.ts coolDown",

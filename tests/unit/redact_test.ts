@@ -1,7 +1,8 @@
 /** What is taken out of messages, and what is not. */
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../src/json.ts";
-import { isSecretName, redact, REDACTED, Redactor, redactText } from "../../src/redact.ts";
+import { redact, redactDiagnostic, REDACTED, Redactor, redactText } from "../../src/redact.ts";
+import { isSecretName } from "../../src/secret_names.ts";
 import { test } from "../_harness.ts";
 import { DIALECTS, scenarios, transcript } from "../_transcripts.ts";
 
@@ -88,7 +89,7 @@ const KEPT: JsonValue[] = [
   { tokenUsage: { totalTokens: 12, inputTokens: 3 }, maxTokens: "5", modelContextWindow: 1 },
   { schema: { properties: { password: { type: "string" }, token: { type: "string" } } } },
   { nextCursor: "abc", contentTokenCount: null, isSecret: true, key: "value", env_key: "MY_VAR" },
-  { apiKey: "", token: null, password: 5 },
+  { apiKey: "", token: null, max_token: 5 },
   "the keyboard tokenizer is a key feature of task-management-systems",
   "const token = tokens[0]; if (password === undefined) throw new Error('no password');",
   "export OPENAI_API_KEY=$MY_KEY",
@@ -101,6 +102,19 @@ test("redact() returns the very value when there is nothing to take out", () => 
   for (const value of KEPT) {
     assert.equal(redact(value), value, JSON.stringify(value));
   }
+});
+
+test("redactDiagnostic() takes out the values that codex refused, and keeps what was asked for", () => {
+  const told: [string, string][] = [
+    [
+      'error: invalid type: string "hunter2-header", expected a map in `env_http_headers`',
+      `error: invalid type: string "${REDACTED}", expected a map in \`env_http_headers\``,
+    ],
+    ["unknown variant `hunter2 value`, expected", `unknown variant \`${REDACTED}\`, expected`],
+    ["unknown variant `thread/begin`, expected", "unknown variant `thread/begin`, expected"],
+    [`api_key = "${SECRET}"`, `api_key = "${REDACTED}"`],
+  ];
+  for (const [text, clean] of told) assert.equal(redactDiagnostic(text), clean);
 });
 
 const TEXTS: [text: string, clean: string][] = [

@@ -18,6 +18,8 @@ export interface PolicyEcho {
   sandbox?: JsonValue | undefined;
   /** The active permission profile; absent on old servers. */
   activePermissionProfile?: JsonValue | undefined;
+  /** Who answers approvals; absent on old servers, which know nobody but the client. */
+  approvalsReviewer?: JsonValue | undefined;
 }
 
 /** What was asked, as sent. */
@@ -40,6 +42,7 @@ export interface AskedPolicy {
  * - approval policy: `never` < `on-failure` < `on-request` < `untrusted` by how much is asked. A server that asks more
  *   passes, since each question comes here and may be declined; one that asks less takes that away.
  * - cwd: any other directory, since the sandbox is laid around it.
+ * - reviewer: anyone but the user, since questions would be answered without this client.
  */
 export function compareEcho(asked: AskedPolicy, echo: PolicyEcho): PolicyMismatch[] {
   const { policy } = asked;
@@ -48,6 +51,7 @@ export function compareEcho(asked: AskedPolicy, echo: PolicyEcho): PolicyMismatc
     ...compareApproval(policy.approvalPolicy as JsonValue, echo.approvalPolicy),
     ...compareSandbox(asked, echo.sandbox),
     ...compareProfile(asked.profileId, echo.activePermissionProfile),
+    ...compareReviewer(echo.approvalsReviewer),
   ];
 }
 
@@ -264,6 +268,11 @@ function compareProfile(
   const name = profileName(echo);
   if (name === profileId) return [];
   return [{ field: "permissions", asked: profileId, confirmed: name ?? show(echo) }];
+}
+
+function compareReviewer(echo: JsonValue | undefined): PolicyMismatch[] {
+  if (echo === undefined || echo === null || echo === "user") return [];
+  return [{ field: "approvalsReviewer", asked: "user", confirmed: show(echo) }];
 }
 
 function profileName(echo: JsonValue | undefined): string | null {

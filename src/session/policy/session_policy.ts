@@ -7,6 +7,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import {
   addsOwnRoot,
   codexHomeOfThread,
+  configRefusal,
   confirmPolicy,
   type EffectivePolicy,
   effectivePolicy,
@@ -18,15 +19,17 @@ import {
   privilegeRefusal,
   realPathOf,
   recheckPolicy,
+  sessionSettings,
   type ThreadPolicyParams,
   threadPolicyParams,
+  trustOf,
   turnSandboxPolicy,
   unrestrictedProbe,
   usesProfile,
-  withShellEnvironment,
 } from "../../permissions/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { canReadEnv, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/attachments.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -51,16 +54,26 @@ export async function decideSessionPolicy(
   profile: ResolvedProfile,
   hooks: Hooks,
 ): Promise<DecidedPolicy> {
+  const refusal = configRefusal(profile.config, cwd, profile);
+  if (refusal !== null) throw refusal;
   const effective = decide(core, cwd, profile, hooks);
   const needed = usesProfile(effective) && platformName() === "linux";
   const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
-  if (isRemote(core.config)) {
-    // A server that we did not start has none of our flags: secrets are kept from commands by the thread's settings.
-    thread.config = {
-      ...withShellEnvironment(profile.config, core.config.env?.commands),
-      ...thread.config,
-    };
-  }
+  const trust = trustOf({
+    writes: effective.sandbox.type !== "readOnly",
+    profile: thread.profileId !== null,
+    docsNeedTrust: supports(core.server.version, "docsNeedTrust"),
+  });
+  if (trust.startReadOnly) thread.sandbox = "read-only";
+  thread.config = {
+    ...sessionSettings(profile.config, {
+      cwd: effective.cwd,
+      commands: core.config.env?.commands,
+      started: core.config.configOverrides ?? {},
+      distrust: trust.distrust,
+    }),
+    ...thread.config,
+  };
   return { effective, thread, turnSandbox: turnSandboxPolicy(effective) };
 }
 
@@ -101,9 +114,12 @@ export function confirmDecided(
   result: JsonValue,
 ): EffectivePolicy {
   const echo: JsonObject = isJsonObject(result) ? result : {};
-  return confirmPolicy(
+  const { effective, thread } = decided;
+  // What only turns bring is not in this echo; the thread by itself may do no more than it was told.
+  const started = thread.sandbox === "read-only" ? { type: "readOnly" as const } : null;
+  const confirmed = confirmPolicy(
     {
-      policy: decided.effective,
+      policy: started === null ? effective : { ...effective, sandbox: started },
       profileId: decided.thread.profileId,
       realPath: realPathOf,
       ownRoots: ownRoots(core, echo),
@@ -113,8 +129,10 @@ export function confirmDecided(
       approvalPolicy: echo["approvalPolicy"],
       sandbox: echo["sandbox"],
       activePermissionProfile: echo["activePermissionProfile"],
+      approvalsReviewer: echo["approvalsReviewer"],
     },
   );
+  return started === null ? confirmed : { ...confirmed, sandbox: effective.sandbox };
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */

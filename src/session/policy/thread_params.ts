@@ -13,10 +13,12 @@ function threadParams(
   profile: ResolvedProfile,
   { thread }: DecidedPolicy,
 ): JsonObject {
-  const config = { ...profile.config, ...thread.config };
+  const { config } = thread;
   return {
     cwd,
     approvalPolicy: thread.approvalPolicy as JsonValue,
+    // Whatever the user configured: the server's questions are answered here.
+    approvalsReviewer: "user",
     ...(thread.sandbox === undefined ? {} : { sandbox: thread.sandbox }),
     ...(profile.model === null ? {} : { model: profile.model }),
     ...(profile.developerInstructions === null
@@ -65,6 +67,7 @@ export function turnStartParams(
     input,
     cwd: effective.cwd,
     approvalPolicy: effective.approvalPolicy as JsonValue,
+    approvalsReviewer: "user",
     ...(turnSandbox === null ? {} : { sandboxPolicy: turnSandbox }),
     ...(profile.model === null ? {} : { model: profile.model }),
     effort: profile.effort,

@@ -26,10 +26,14 @@ const CASES: [string, SandboxPolicy, ApprovalPolicy, PrivilegeConsent, RegExp | 
   ["workspace-write with consent", WRITE, "never", yes, null],
   ["workspace-write without cwd", WRITE, "never", { allowPrivilegedEscalation: true }, /cwd/],
   ["workspace-write with a blank cwd", WRITE, "never", { ...yes, cwd: "  " }, /cwd/],
-  ["full access with consent, asking", FULL, "on-request", yes, null],
+  ["full access with consent, asking", FULL, "untrusted", yes, null],
+  ["full access, asking for what leaves no sandbox", FULL, "on-request", yes, /Unattended/],
+  ["full access, asking for what failed", FULL, "on-failure", yes, /Unattended/],
+  ["read-only with network", { ...READ, networkAccess: true }, "never", {}, /allowPrivileged/],
+  ["read-only with network and consent", { ...READ, networkAccess: true }, "never", yes, null],
   ["full access with consent, unattended", FULL, "never", yes, /Unattended/],
   ["full access, granular that never asks", FULL, granular(false), yes, /Unattended/],
-  ["full access, granular that asks", FULL, granular(true), yes, null],
+  ["full access, granular that asks", FULL, granular(true), yes, /Unattended/],
   ["full access, unattended with both", FULL, "never", full, null],
   [
     "full access with the second consent only",
@@ -39,7 +43,10 @@ const CASES: [string, SandboxPolicy, ApprovalPolicy, PrivilegeConsent, RegExp | 
     /allowPrivileged/,
   ],
   ["an external sandbox without consent", EXTERNAL, "never", { cwd: "/ws" }, /allowPrivileged/],
-  ["an external sandbox with consent", EXTERNAL, "never", yes, null],
+  ["an external sandbox with consent, unattended", EXTERNAL, "never", yes, /Unattended/],
+  ["an external sandbox with consent, asking", EXTERNAL, "untrusted", yes, null],
+  ["an external sandbox with both", EXTERNAL, "never", full, null],
+  ["an unknown type, unattended", UNKNOWN, "never", yes, /Unattended/],
   ["an unknown type without consent", UNKNOWN, "on-request", { cwd: "/ws" }, /allowPrivileged/],
 ];
 

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { withShellEnvironment } from "../../../src/permissions/config/shell_environment.ts";
+import { SECRET_VARIABLES } from "../../../src/secret_names.ts";
 import { test } from "../../_harness.ts";
 
-const SECRETS = ["*KEY*", "*SECRET*", "*TOKEN*", "*PASSWORD*", "*CREDENTIAL*"];
+const SECRETS = SECRET_VARIABLES;
 
 test("withShellEnvironment() keeps secrets from commands by default", () => {
   assert.deepEqual(withShellEnvironment({ model: "m" }), {
@@ -28,11 +29,31 @@ test("withShellEnvironment() adds to what the settings leave out, dotted or nest
   );
 });
 
-test("withShellEnvironment() leaves a choice about shell snapshots alone", () => {
-  const nested = withShellEnvironment({ features: { shell_snapshot: true } });
-  assert.equal(nested["features.shell_snapshot"], undefined);
+test("withShellEnvironment() turns shell snapshots off, and keeps the features beside them", () => {
+  for (const features of [{ shell_snapshot: true }, { multi_agent: true }, {}]) {
+    const nested = withShellEnvironment({ features });
+    assert.equal(nested["features.shell_snapshot"], false);
+    assert.equal(nested["features"], undefined);
+    assert.equal(nested["features.multi_agent"], "multi_agent" in features ? true : undefined);
+  }
   const dotted = withShellEnvironment({ "features.shell_snapshot": true });
-  assert.equal(dotted["features.shell_snapshot"], true);
+  assert.equal(dotted["features.shell_snapshot"], false);
+});
+
+test("withShellEnvironment() lays later settings over earlier ones and forgets no exclusion", () => {
+  const started = {
+    "shell_environment_policy.set": { A: "1" },
+    "shell_environment_policy.exclude": ["A*"],
+  };
+  const merged = withShellEnvironment([started, {
+    shell_environment_policy: { inherit: "all", exclude: ["B*"] },
+  }]);
+  assert.deepEqual(merged, {
+    "shell_environment_policy.set": { A: "1" },
+    "shell_environment_policy.inherit": "all",
+    "shell_environment_policy.exclude": [...SECRETS, "A*", "B*"],
+    "features.shell_snapshot": false,
+  });
 });
 
 test("withShellEnvironment() changes nothing when codex decides", () => {

@@ -96,7 +96,12 @@ test("layers of profiles: undefined hides nothing, attachments and hooks are add
 
 const DECIDED = {
   effective: { cwd: "/w", approvalPolicy: "never", sandbox: { type: "readOnly" } },
-  thread: { approvalPolicy: "never", sandbox: "read-only", config: {}, profileId: null },
+  thread: {
+    approvalPolicy: "never",
+    sandbox: "read-only",
+    config: { "a.b": 1 },
+    profileId: null,
+  },
   turnSandbox: { type: "readOnly" },
 } as unknown as DecidedPolicy;
 
@@ -105,13 +110,13 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
   const profile = resolveProfile({
     model: "m",
     developerInstructions: "DEV",
-    config: { "a.b": 1 },
     ephemeral: true,
     tools: { look: tool },
   });
   assert.deepEqual(threadStartParams("/w", profile, DECIDED), {
     cwd: "/w",
     approvalPolicy: "never",
+    approvalsReviewer: "user",
     sandbox: "read-only",
     model: "m",
     developerInstructions: "DEV",
@@ -127,7 +132,9 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
   assert.deepEqual(threadStartParams("/w", resolveProfile({}), DECIDED), {
     cwd: "/w",
     approvalPolicy: "never",
+    approvalsReviewer: "user",
     sandbox: "read-only",
+    config: { "a.b": 1 },
   });
 });
 
@@ -137,8 +144,10 @@ test("thread/resume carries its settings at top level and leaves the history on 
     excludeTurns: true,
     cwd: "/w",
     approvalPolicy: "never",
+    approvalsReviewer: "user",
     sandbox: "read-only",
     model: "m",
+    config: { "a.b": 1 },
   });
 });
 
@@ -150,6 +159,7 @@ test("turn/start carries the sandbox as an object, and leaves it out where a pro
     input,
     cwd: "/w",
     approvalPolicy: "never",
+    approvalsReviewer: "user",
     sandboxPolicy: { type: "readOnly" },
     effort: "medium",
   });

@@ -1,0 +1,102 @@
+/**
+ * The codex settings of a session's thread: the caller's own, with what no session leaves to anyone else on top.
+ * @module
+ */
+import { PolicyError } from "../../errors/mod.ts";
+import type { JsonValue } from "../../json.ts";
+import { parentPath } from "../../platform/mod.ts";
+import { withShellEnvironment } from "./shell_environment.ts";
+
+/** What the settings depend on. */
+export interface SessionSettingsFacts {
+  /** The directory the agent works in, absolute on the server's machine. */
+  cwd: string;
+  /** What the agent's commands see of the environment. Default `"withoutSecrets"`. */
+  commands?: "withoutSecrets" | "codexDefault" | undefined;
+  /** The settings that codex was started with. */
+  started: Readonly<Record<string, JsonValue>>;
+  /** Whether codex is told not to trust the project; see {@linkcode trustOf}. */
+  distrust: boolean;
+}
+
+/**
+ * What a thread is sent as `config`. Beside the caller's own:
+ *
+ * - the filter for the environment, since codex replaces what it was started with by what a thread brings;
+ * - `approvals_reviewer`: the server's questions come here, whatever the user configured;
+ * - `notify`: the user's program would run without a sandbox at the end of each turn;
+ * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names.
+ *
+ * Throws `PolicyError` for a setting that would bring secrets back to the agent's commands.
+ */
+export function sessionSettings(
+  own: Readonly<Record<string, JsonValue>>,
+  facts: SessionSettingsFacts,
+): Record<string, JsonValue> {
+  const inherited = Object.fromEntries(
+    Object.entries(facts.started).filter(([key]) =>
+      key.split(".")[0] === "shell_environment_policy"
+    ),
+  );
+  if (facts.commands !== "codexDefault" && turnsSnapshotsOn(own)) {
+    throw new PolicyError(
+      "`config.features.shell_snapshot` would show the agent's commands the secrets of the environment again. " +
+        'Leave it out, or leave the environment to codex with `env: { commands: "codexDefault" }`.',
+    );
+  }
+  return {
+    notify: [],
+    ...(facts.distrust && !names(own, "projects") ? { projects: distrusted(facts.cwd) } : {}),
+    ...withShellEnvironment([inherited, own], facts.commands),
+    approvals_reviewer: "user",
+  };
+}
+
+/** How a session keeps codex from trusting the directory it works in. */
+export interface Trust {
+  /** Whether the thread's settings say that the project is not trusted. */
+  distrust: boolean;
+  /** Whether the thread starts read-only, and each turn says how far it reaches. */
+  startReadOnly: boolean;
+}
+
+/**
+ * How to keep codex from trusting a directory. A thread that starts with a sandbox that writes makes codex 0.125 and later
+ * write `trust_level = "trusted"` into the user's configuration, and run at once what the directory's `.codex` names: MCP
+ * servers, hooks, rules.
+ *
+ * Codex before 0.150 is told that the project is untrusted. From then on it would not read `AGENTS.md` any more, so that
+ * there the thread starts read-only, which gives no trust, and its turns bring the sandbox. A permission profile can't be
+ * brought by turns: a profile that writes is told the other way.
+ */
+export function trustOf(
+  policy: { writes: boolean; profile: boolean; docsNeedTrust: boolean },
+): Trust {
+  const { writes, profile, docsNeedTrust } = policy;
+  if (!docsNeedTrust) return { distrust: true, startReadOnly: false };
+  return profile
+    ? { distrust: writes, startReadOnly: false }
+    : { distrust: false, startReadOnly: writes };
+}
+
+/** Codex decides folder by folder, each with a `.codex` of its own. */
+function distrusted(cwd: string): Record<string, JsonValue> {
+  const folders: Record<string, JsonValue> = {};
+  for (let path: string | null = cwd; path !== null; path = parentPath(path)) {
+    folders[path] = { trust_level: "untrusted" };
+  }
+  return folders;
+}
+
+function names(settings: Readonly<Record<string, JsonValue>>, first: string): boolean {
+  return Object.keys(settings).some((key) => key.split(".")[0] === first);
+}
+
+function turnsSnapshotsOn(settings: Readonly<Record<string, JsonValue>>): boolean {
+  const { features, ...dotted } = settings;
+  const nested = typeof features === "object" && features !== null && !Array.isArray(features)
+    ? features
+    : {};
+  const value = (name: string) => nested[name] ?? dotted[`features.${name}`] ?? false;
+  return value("shell_snapshot") !== false || value("shell_snapshot_v2") !== false;
+}
