@@ -43,7 +43,14 @@ await using client = await Client.connect({
   approvalTimeoutMs: 5 * 60_000,
   approvals: {
     rules: [
-      { name: "looking is fine", effect: "allow", kind: "command", command: ["ls"] },
+      {
+        name: "looking is fine",
+        effect: "allow",
+        kind: "command",
+        command: ["ls"],
+        // Codex may run what is accepted outside the sandbox; listing a directory does no harm there.
+        outsideSandbox: true,
+      },
       { name: "never push", effect: "deny", kind: "command", command: ["git", "push"] },
     ],
     ask: async (request) => ({ decision: await askPerson(request) ? "accept" : "decline" }),

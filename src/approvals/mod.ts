@@ -22,6 +22,7 @@ export type {
   PendingApproval,
 } from "./request/types.ts";
 export { checkApprovals } from "./rules/check_rules.ts";
+export { heldInside, unheardApprovals } from "./rules/reach.ts";
 export type {
   ApprovalDecider,
   ApprovalHandlerContext,

@@ -9,6 +9,7 @@ import { compareVersions } from "../version.ts";
 
 /** A difference between versions of codex. */
 export type Feature =
+  | "asksAboutReads"
   | "commandsOutliveTurns"
   | "readProfiles"
   | "remoteImages"
@@ -19,6 +20,8 @@ export type Feature =
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
+  /** Under `untrusted` it asks about every command; before, not about reads that it takes for safe. 0.145 does not. */
+  asksAboutReads: { since: "0.169.0" },
   /** An interrupted turn leaves its command running. */
   commandsOutliveTurns: { since: "0.105.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */

@@ -25,7 +25,9 @@ import {
   type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
+  isSandboxed,
   refusalByWorkspace,
+  withApprovals,
 } from "./policy/session_policy.ts";
 import { isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
@@ -94,7 +96,7 @@ export class Session implements AsyncDisposable {
       current: () => this.#current,
       last: () => this.#last,
       tools: parts.profile.tools,
-      approvals: parts.approvals,
+      approvals: parts.answerers.all,
       hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
       refuses: (request) => refusalByWorkspace(parts.core, this.#policy, request),
     });
@@ -310,11 +312,14 @@ export class Session implements AsyncDisposable {
     const { profile } = turn;
     this.#assertOpen();
     if (this.#stuck) throw stuckError();
-    const decided = decideTurnPolicy(core, this.#decided, profile, this.#hooksOf(profile));
+    const decided = withApprovals(
+      decideTurnPolicy(core, this.#decided, profile, this.#hooksOf(profile)),
+      this.#parts.answerers,
+    );
     this.#warn(decided.effective, turn.emit);
     const params = turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema);
     this.#turns++;
-    this.#gate.begin(turn.hooks);
+    this.#gate.begin(turn.hooks, isSandboxed(decided.effective.sandbox));
     const run = new TurnRun({
       core,
       threadId: this.#threadId,
@@ -344,6 +349,9 @@ export class Session implements AsyncDisposable {
   /** Says what the agent may do that the caller may not expect. */
   #warn(policy: EffectivePolicy, emit: EmitTurnEvent): void {
     const sentences = [...this.#policy.narrowed, ...policy.narrowed];
+    if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
+    // A guard that is not asked; where it is asked, the note is news for the curious only.
+    if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);
     if (!this.#policy.readsEnforced) {
       sentences.push(
         "This codex can't limit what commands read: they may read more than this script may.",
@@ -409,7 +417,10 @@ export class Session implements AsyncDisposable {
           "The connection was made anew, and no server takes an ephemeral thread up again.",
         );
       }
-      const decided = await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile));
+      const decided = withApprovals(
+        await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile)),
+        this.#parts.answerers,
+      );
       const result = unused
         ? await core.callNow("thread/start", threadStartParams(cwd, profile, decided))
         : await core.callNow(

@@ -2,8 +2,8 @@
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import type { HookRun, Hooks } from "../plugin/mod.ts";
 import type { RuntimeCore } from "../runtime/mod.ts";
-import type { ResolvedProfile, SessionConfig } from "./profile.ts";
-import type { DecidedPolicy } from "./policy/session_policy.ts";
+import type { ResolvedProfile } from "./profile.ts";
+import type { DecidedPolicy, SessionAnswerers } from "./policy/session_policy.ts";
 import type { UsageLedger } from "./turn/usage_ledger.ts";
 
 /** What a session is made of; put together by the client. */
@@ -18,8 +18,8 @@ export interface SessionParts {
   profile: ResolvedProfile;
   /** The client's own hooks. */
   clientHooks: Hooks | undefined;
-  /** Who answers its questions; `undefined`: whoever answers for the client. */
-  approvals: SessionConfig["approvals"];
+  /** Who answers its questions. */
+  answerers: SessionAnswerers;
   /** What was asked of the server. */
   decided: DecidedPolicy;
   /** What the server confirmed. */

@@ -391,7 +391,7 @@ export class WebAdapter implements AsyncDisposable {
       ...allowed,
       cwd: await this.#workspaces.of(tenant),
       ...(this.#enforced ? { reads: "workspace" as const } : {}),
-      approvals: rules === undefined ? askPeople : { rules, ask: askPeople },
+      approvals: { rules: rules ?? [], ask: askPeople },
     };
   }
 

@@ -155,7 +155,7 @@ test("rules of the bridge and of the client answer before a person is asked", ()
       ...ASKING,
       rules: [
         { effect: "deny", kind: "command", command: ["git", "push"] },
-        { effect: "allow", kind: "command", command: ["rm"] },
+        { effect: "allow", kind: "command", command: ["rm"], outsideSandbox: true },
       ],
     },
   }, async (world) => {

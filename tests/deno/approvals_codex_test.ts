@@ -110,7 +110,7 @@ for (const version of CODEX_VERSIONS) {
       const outcomes = await run(version, cwd, turns, {
         rules: [
           { effect: "deny", command: ["touch", "no.txt"] },
-          { effect: "allow", command: ["touch"], cwd },
+          { effect: "allow", command: ["touch"], cwd, outsideSandbox: true },
           { effect: "deny", paths: "no.md" },
           { effect: "allow", paths: cwd },
         ],

@@ -37,7 +37,7 @@ for (const version of ["0.169.0", "0.104.0"] as const) {
       await using w = await world(version);
       const accept = [
         ["a handler", () => ({ decision: "accept" }) as const, null],
-        ["a rule", { rules: [{ name: "all", effect: "allow" }] }, "all"],
+        ["a rule", { rules: [{ name: "all", effect: "allow", outsideSandbox: true }] }, "all"],
       ] as const;
       for (const [who, approvals, rule] of accept) {
         await t.step(`${who} accepts a command, which may leave the sandbox`, async () => {

@@ -234,7 +234,10 @@ export class ApprovalBroker {
     const rules = typeof approvals === "object" ? approvals : null;
     const ruled: RuleDecision = rules === null
       ? { effect: "ask", rule: null }
-      : decide(rules, request, this.#options.realPath);
+      : decide(rules, request, {
+        ...(this.#options.realPath === undefined ? {} : { realPath: this.#options.realPath }),
+        sandboxed: gate?.sandboxed?.() ?? true,
+      });
     const named = ruled.effect !== "allow" && ruled.rule !== null;
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
     // Giving a session a tool is consent to its calls, unless a rule says otherwise.

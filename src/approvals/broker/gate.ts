@@ -55,6 +55,8 @@ export interface ThreadGate {
   ): Promise<GateVerdict>;
   /** Told about the answer to what `preToolUse` is asked about. */
   postToolUse?(request: ApprovalRequest, audit: ApprovalAudit): void;
+  /** Whether the thread's commands have a sandbox that they could leave. Default: they have. */
+  sandboxed?(): boolean;
   /** The session's own handler or rules. Default: the client's. */
   approvals?: ApprovalHandler | ApprovalRules;
   /**

@@ -18,6 +18,7 @@ const RULE_KEYS: ReadonlySet<string> = new Set([
   "tool",
   "mcpServer",
   "scope",
+  "outsideSandbox",
 ]);
 const KINDS: ReadonlySet<unknown> = new Set([
   "command",
@@ -72,6 +73,13 @@ function ruleProblem(value: unknown): string | null {
     return 'effect must be "deny", "ask" or "allow"';
   }
   if (name !== undefined && typeof name !== "string") return "name must be a string";
+  const { outsideSandbox } = rule;
+  if (outsideSandbox !== undefined && typeof outsideSandbox !== "boolean") {
+    return "outsideSandbox must be true or false";
+  }
+  if (outsideSandbox === true && effect !== "allow") {
+    return "outsideSandbox is for rules that allow";
+  }
   if (scope !== undefined && !["once", "session"].includes(scope as string)) {
     return 'scope must be "once" or "session"';
   }

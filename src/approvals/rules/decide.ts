@@ -32,16 +32,26 @@ interface Case {
   facts: Facts;
   line: CommandAnalysis | null;
   realPath: RealPath | undefined;
+  /** Whether accepting it may let a command out of its sandbox. */
+  mayLeave: boolean;
+}
+
+/** Where the request would take effect. */
+export interface DecidePlace {
+  /** Follows the links of paths; without it they are taken as spelled. */
+  realPath?: RealPath;
+  /** Whether commands have a sandbox that they could leave. Default `true`. */
+  sandboxed?: boolean;
 }
 
 /**
  * Decides a request by rules: any matching `deny`, else any `ask`, else `allow`, else the default. Pure but for
- * `realPath`, which follows the links of paths; without it they are taken as spelled. Never throws.
+ * `realPath`. Never throws.
  */
 export function decide(
   rules: ApprovalRules,
   request: ApprovalRequest,
-  realPath?: RealPath,
+  { realPath, sandboxed = true }: DecidePlace = {},
 ): RuleDecision {
   const subject: Case = {
     request,
@@ -50,6 +60,7 @@ export function decide(
     line: request.type === "command" && request.command !== null
       ? analyzeCommand(request.command)
       : null,
+    mayLeave: sandboxed && startsCommand(request),
   };
   for (const effect of ["deny", "ask"] as const) {
     const index = rules.rules.findIndex((rule) =>
@@ -59,6 +70,13 @@ export function decide(
   }
   return allowance(rules, subject) ??
     { effect: rules.default === "decline" ? "deny" : "ask", rule: null };
+}
+
+/** Whether accepting it starts a command, which codex may do outside the sandbox. */
+function startsCommand(request: ApprovalRequest): boolean {
+  if (request.type !== "command" || request.action === "writeStdin") return false;
+  // A question about a host only lets a command reach it that runs already.
+  return request.network === null || request.additionalPermissions !== null;
 }
 
 function nameOf(rules: ApprovalRules, index: number): string {
@@ -168,8 +186,9 @@ function commandRules(
 }
 
 /** For `allow`: everything that the rule names is certainly meant, its command aside. */
-function certainlyMatches(rule: ApprovalRule, { request, facts, line }: Case): boolean {
+function certainlyMatches(rule: ApprovalRule, { request, facts, line, mayLeave }: Case): boolean {
   if (!isKind(rule, request)) return false;
+  if (mayLeave && rule.outsideSandbox !== true) return false;
   if (rule.command !== undefined && request.type !== "command") return false;
   if (facts.widensFiles && rule.paths === undefined) return false;
   if (facts.widensNetwork && rule.host === undefined) return false;

@@ -29,7 +29,7 @@ export type CommandMatcher =
  *
  * Matching leans to the safe side. `deny` and `ask` match when any part of the request may be meant: a command anywhere
  * in a script, one of many paths, text that can't be parsed. `allow` matches only when every part is certainly meant:
- * each command of a simple script, each path, and each widening (network access, more permissions, a writable root)
+ * each command of a simple script, all its words literal for a RegExp or a function, each path, and each widening (network access, more permissions, a writable root)
  * named by `host` or `paths`.
  */
 export interface ApprovalRule {
@@ -55,6 +55,13 @@ export interface ApprovalRule {
   tool?: string | string[];
   /** MCP server names. */
   mcpServer?: string | string[];
+  /**
+   * For `allow`: whether it may accept a command that leaves the sandbox. Codex runs an accepted command outside of it when
+   * the agent asked for that, and once more outside, without another question, when the sandbox made it fail at once
+   * (`untrusted`, seen on 0.104 to 0.169); the question tells neither. So without this, the rule accepts no command in a
+   * session that has a sandbox: it is asked about, or declined, as if the rule were not there. Default `false`.
+   */
+  outsideSandbox?: boolean;
   /** For `allow`: only this time, or for the rest of the session. Default `"once"`. */
   scope?: "once" | "session";
 }

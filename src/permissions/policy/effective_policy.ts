@@ -77,7 +77,7 @@ export function decidePolicy(
   const sandbox = withoutTemporary(request, fitSandbox(request, scope, denied, narrowed));
   const readRoots = fitReads(request, sandbox, scope, denied, narrowed);
   const readsEnforced = readRoots === "all" || supports(facts.serverVersion, "readProfiles");
-  const hooked = hookedApproval(request);
+  const hooked = hookedApproval(request, facts.serverVersion);
   return {
     policy: {
       cwd,
@@ -88,8 +88,9 @@ export function decidePolicy(
       readsEnforced,
       enforcedBy: probe.enforcedBy,
       narrowed,
-      toolHooks: request.toolHooks === true,
+      toolHooks: hooked.sees,
       toolHooksNote: hooked.note,
+      approvalsNote: null,
       confirmed: false,
     },
     denied: dedupe(denied),
@@ -318,17 +319,40 @@ function highestGranted(cwd: string, scope: Scope): string {
   return highest;
 }
 
+/** What tool-use hooks do to the approval policy, and whether they see everything under it. */
 function hookedApproval(
   request: PolicyRequest,
-): { approvalPolicy: ApprovalPolicy; note: string | null } {
-  if (request.toolHooks !== true || request.approvalPolicy !== "never") {
-    return { approvalPolicy: request.approvalPolicy, note: null };
+  version: string | null,
+): { approvalPolicy: ApprovalPolicy; note: string | null; sees: boolean } {
+  const { approvalPolicy, toolHooks } = request;
+  if (toolHooks !== true) return { approvalPolicy, note: null, sees: false };
+  if (approvalPolicy !== "never" && approvalPolicy !== "untrusted") {
+    return {
+      approvalPolicy,
+      note:
+        `With the approval policy ${
+          JSON.stringify(approvalPolicy)
+        } codex does not ask about what stays in the sandbox, ` +
+        `so tool-use hooks do not see it. Choose "untrusted" for hooks that see everything.`,
+      sees: false,
+    };
+  }
+  const notes: string[] = [];
+  if (approvalPolicy === "never") {
+    notes.push(
+      `The approval policy "never" was sent as "untrusted", so that tool-use hooks see what the agent wants to do. ` +
+        `Each request goes to the hooks first and then to the approval rules or handler; without those it is declined. Codex may run what they accept outside the sandbox.`,
+    );
+  }
+  if (!supports(version, "asksAboutReads")) {
+    notes.push(
+      "This codex does not ask about reads that it takes for safe, so tool-use hooks do not see those.",
+    );
   }
   return {
     approvalPolicy: "untrusted",
-    note:
-      `The approval policy "never" was sent as "untrusted", so that tool-use hooks see what the agent wants to do. ` +
-      `Each request goes to the hooks first and then to the approval rules or handler; without those it is declined. Codex may run what they accept outside the sandbox.`,
+    note: notes.length === 0 ? null : notes.join(" "),
+    sees: true,
   };
 }
 

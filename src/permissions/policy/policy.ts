@@ -24,10 +24,12 @@ export interface EffectivePolicy {
   readonly enforcedBy: PermissionProbe["enforcedBy"];
   /** What was taken away from what was asked, here or by the server, a sentence each. */
   readonly narrowed: readonly string[];
-  /** Whether tool-use hooks see commands and file changes before they happen. */
+  /** Whether tool-use hooks see commands and file changes before they happen; see {@linkcode toolHooksNote}. */
   readonly toolHooks: boolean;
-  /** What tool-use hooks changed about the approval policy, or `null`. */
+  /** What tool-use hooks changed about the approval policy, or what they do not see; else `null`. */
   readonly toolHooksNote: string | null;
+  /** Which approval rules and handlers can't take effect under this policy, and why; else `null`. */
+  readonly approvalsNote: string | null;
   /** Whether the server confirmed this policy. */
   readonly confirmed: boolean;
 }

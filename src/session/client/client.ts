@@ -32,7 +32,7 @@ import { workingDirectory } from "../policy/working_directory.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
 import { Session } from "../session.ts";
-import { confirmDecided, decideSessionPolicy } from "../policy/session_policy.ts";
+import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import { threadAttachParams, threadStartParams } from "../policy/thread_params.ts";
 import {
@@ -69,7 +69,7 @@ type Opening =
 /** What a session is going to be. */
 type Plan = Pick<
   SessionParts,
-  "cwd" | "profile" | "decided" | "approvals" | "startHooks" | "single"
+  "cwd" | "profile" | "decided" | "answerers" | "startHooks" | "single"
 >;
 
 /**
@@ -249,7 +249,8 @@ export class Client implements AsyncDisposable {
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);
     checkApprovals(own);
-    const approvals = sessionApprovals(this.#config.approvals, own);
+    const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
+    const answerers = { own, all };
     const cwd = workingDirectory(asked, isRemote(core.config));
     const profile = resolveProfile(profileFields);
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
@@ -260,8 +261,11 @@ export class Client implements AsyncDisposable {
     );
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
     try {
-      const decided = await abortable(decideSessionPolicy(core, cwd, patched, hooks), signal);
-      const plan = { cwd, profile: patched, decided, approvals, startHooks: hookRun, single };
+      const decided = withApprovals(
+        await abortable(decideSessionPolicy(core, cwd, patched, hooks), signal),
+        answerers,
+      );
+      const plan = { cwd, profile: patched, decided, answerers, startHooks: hookRun, single };
       const session = await this.#openThread(opening, plan, signal);
       hookRun.learn({ threadId: session.threadId });
       await hookRun.post("postSessionStart", { status: "ok" });

@@ -49,6 +49,7 @@ export class SessionGate implements ThreadGate {
   readonly #host: SessionGateHost;
   readonly #subAgents: SubAgents;
   #hooks: HookRun | null = null;
+  #sandboxed = true;
   #posts: Promise<void> = Promise.resolve();
   /** Items that post-hooks have heard of; some servers complete an item twice. */
   #told: Set<string> = new Set();
@@ -73,14 +74,20 @@ export class SessionGate implements ThreadGate {
   }
 
   /** A turn begins, with these hooks. */
-  begin(hooks: HookRun): void {
+  begin(hooks: HookRun, sandboxed: boolean): void {
     this.#hooks = hooks;
+    this.#sandboxed = sandboxed;
     this.#told = new Set();
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
   preToolUse(request: ApprovalRequest, options: { signal: AbortSignal }): Promise<GateVerdict> {
     return this.#judge(request, this.item(request.itemId), options);
+  }
+
+  /** Whether the turn's commands have a sandbox that they could leave. */
+  sandboxed(): boolean {
+    return this.#sandboxed;
   }
 
   async #judge(
@@ -168,6 +175,7 @@ export class SessionGate implements ThreadGate {
     return {
       ...(approvals === undefined ? {} : { approvals }),
       item,
+      sandboxed: () => this.#sandboxed,
       preToolUse: (request, options) => {
         const about = request.itemId === null ? undefined : item(request.itemId);
         return this.#judge(request, about, options);

@@ -2,6 +2,12 @@
  * What a session may do: asked by its profile, cut by this script's permissions, confirmed by the server.
  * @module
  */
+import {
+  type ApprovalHandler,
+  type ApprovalRules,
+  heldInside,
+  unheardApprovals,
+} from "../../approvals/mod.ts";
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import {
@@ -75,6 +81,44 @@ export async function decideSessionPolicy(
     ...thread.config,
   };
   return { effective, thread, turnSandbox: turnSandboxPolicy(effective) };
+}
+
+/** Who answers a session's questions. */
+export interface SessionAnswerers {
+  /** The session's own; `undefined`: none. */
+  own: ApprovalHandler | ApprovalRules | undefined;
+  /** Its own and the client's, together. */
+  all: ApprovalHandler | ApprovalRules | undefined;
+}
+
+/**
+ * Says in the policy what its approvals can't do under it. Throws `PolicyError` when those that the session itself brought
+ * would never be asked: whoever writes a rule for a session takes it for a guard.
+ */
+export function withApprovals(
+  decided: DecidedPolicy,
+  { own, all }: SessionAnswerers,
+): DecidedPolicy {
+  const { effective } = decided;
+  const place = {
+    approvalPolicy: effective.approvalPolicy,
+    sandboxed: isSandboxed(effective.sandbox),
+  };
+  const refusal = unheardApprovals(own, place);
+  if (refusal !== null) {
+    throw new PolicyError(`${refusal} Nothing was started.`, {
+      data: { reason: "unheardApprovals" },
+    });
+  }
+  const notes = [unheardApprovals(all, place), heldInside(all, place)]
+    .filter((note) => note !== null);
+  const approvalsNote = notes.length === 0 ? null : notes.join(" ");
+  return { ...decided, effective: { ...effective, approvalsNote } };
+}
+
+/** Whether codex keeps commands in a sandbox that they could leave. */
+export function isSandboxed({ type }: EffectivePolicy["sandbox"]): boolean {
+  return type !== "dangerFullAccess" && type !== "externalSandbox";
 }
 
 /** Decides what one turn may do; permissions may have changed since the session began. */

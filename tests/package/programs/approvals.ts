@@ -12,7 +12,7 @@ const client = await Client.connect({
   ...model.clientConfig(),
   approvals: {
     rules: [
-      { effect: "allow", kind: "command", command: ["touch", "allowed.txt"] },
+      { effect: "allow", kind: "command", command: ["touch", "allowed.txt"], outsideSandbox: true },
       { effect: "deny", kind: "command", command: ["touch", "denied.txt"] },
     ],
     ask: (request) => {

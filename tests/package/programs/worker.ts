@@ -21,7 +21,9 @@ export default {
     const { url, token, cwd } = await request.json() as Job;
     const config: ClientConfig = {
       transport: { type: "websocket", url, token },
-      approvals: { rules: [{ effect: "allow", kind: "command", command: ["echo"] }] },
+      approvals: {
+        rules: [{ effect: "allow", kind: "command", command: ["echo"], outsideSandbox: true }],
+      },
     };
     const client = await Client.connect(config);
     const session = await client.startSession({ cwd, approvalPolicy: "untrusted" });

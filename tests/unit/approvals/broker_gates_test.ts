@@ -25,7 +25,7 @@ test("a hook refuses before rules and handler, for everything that uses a tool",
   let asked = 0;
   const b = bench({
     approvals: {
-      rules: [{ effect: "allow" }],
+      rules: [{ effect: "allow", outsideSandbox: true }],
       ask: () => {
         asked++;
         return { decision: "accept" };
@@ -270,7 +270,9 @@ test("the end of the turn aborts a running tool", async () => {
 
 test("a reader gets what nobody refused, and answers once in the right shape", async () => {
   const b = bench({
-    approvals: { rules: [{ effect: "deny", command: ["rm"] }, { effect: "allow" }] },
+    approvals: {
+      rules: [{ effect: "deny", command: ["rm"] }, { effect: "allow", outsideSandbox: true }],
+    },
   });
   b.broker.registerThread(THREAD, {
     preToolUse: (request) =>

@@ -24,7 +24,11 @@ const holdBack: NonNullable<BrokerOptions["guard"]> = () => LACKING;
 
 test("what a rule, a handler, a hand or a reader accepts is held back when the guard says so", async (t) => {
   const cases: [string, Partial<BrokerOptions>, string | null][] = [
-    ["a rule", { approvals: { rules: [{ name: "all", effect: "allow" }] } }, "all"],
+    [
+      "a rule",
+      { approvals: { rules: [{ name: "all", effect: "allow", outsideSandbox: true }] } },
+      "all",
+    ],
     ["a handler", { approvals: () => ({ decision: "acceptForSession" }) }, null],
   ];
   for (const [who, options, rule] of cases) {

@@ -88,7 +88,7 @@ test("rules decide without the handler, and ask it when they say so", async () =
   const b = bench({
     approvals: {
       rules: [
-        { effect: "allow", command: ["git", "status"], name: "status" },
+        { effect: "allow", command: ["git", "status"], name: "status", outsideSandbox: true },
         { effect: "deny", command: ["rm"] },
         { effect: "ask", command: ["git", "push"] },
       ],
@@ -119,7 +119,9 @@ test("rules decide without the handler, and ask it when they say so", async () =
 
 test("an allow rule for the session accepts for the session", async () => {
   const b = bench({
-    approvals: { rules: [{ effect: "allow", kind: "command", scope: "session" }] },
+    approvals: {
+      rules: [{ effect: "allow", kind: "command", scope: "session", outsideSandbox: true }],
+    },
   });
   assert.deepEqual(b.send(COMMAND), [{ result: { decision: "acceptForSession" } }]);
   await b.audited();

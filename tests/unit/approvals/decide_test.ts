@@ -266,7 +266,7 @@ function newer(): ApprovalRequest {
 test("decide() says deny over ask over allow, and allow only what is certain", async (t) => {
   for (const [name, rules, request, effect] of ROWS) {
     await t.step(`${effect}: ${name}`, () => {
-      assert.equal(decide({ rules }, request).effect, effect);
+      assert.equal(decide({ rules }, request, { sandboxed: false }).effect, effect);
     });
   }
 });
@@ -276,22 +276,22 @@ test("decide() names the rule and its scope", () => {
     allow({ command: ["ls"], scope: "session" }),
     allow({ name: "status", command: ["git", "status"] }),
   ];
-  assert.deepEqual(decide({ rules }, sh("ls")), {
+  assert.deepEqual(decide({ rules }, sh("ls"), { sandboxed: false }), {
     effect: "allow",
     rule: "rule 1",
     scope: "session",
   });
-  assert.deepEqual(decide({ rules }, sh("ls; git status")), {
+  assert.deepEqual(decide({ rules }, sh("ls; git status"), { sandboxed: false }), {
     effect: "allow",
     rule: "rule 1",
     scope: "once",
   });
-  assert.deepEqual(decide({ rules }, sh("git status")), {
+  assert.deepEqual(decide({ rules }, sh("git status"), { sandboxed: false }), {
     effect: "allow",
     rule: "status",
     scope: "once",
   });
-  assert.deepEqual(decide({ rules, default: "decline" }, sh("pwd")), {
+  assert.deepEqual(decide({ rules, default: "decline" }, sh("pwd"), { sandboxed: false }), {
     effect: "deny",
     rule: null,
   });
@@ -321,6 +321,8 @@ test("checkApprovals() refuses rules that would mean something else than they sa
     { rules: [{ effect: "allow", cwd: ".." }] },
     { rules: [{ effect: "allow", scope: "forever" }] },
     { rules: [{ effect: "allow", name: 1 }] },
+    { rules: [{ effect: "allow", outsideSandbox: "yes" }] },
+    { rules: [{ effect: "deny", outsideSandbox: true }] },
   ];
   for (const value of bad) {
     assert.throws(() => checkApprovals(value as never), PolicyError, JSON.stringify(value));
@@ -328,4 +330,43 @@ test("checkApprovals() refuses rules that would mean something else than they sa
   checkApprovals(undefined);
   checkApprovals(() => ({ decision: "decline" }));
   checkApprovals({ rules: [allow({ command: /x/, paths: ["/w", "*.md"], kind: ["command"] })] });
+});
+
+test("decide() lets no command out of its sandbox unless the rule says so", () => {
+  const rules = (more: Partial<ApprovalRule>) => [allow({ ...more })];
+  const rows: [string, ApprovalRule[], ApprovalRequest, Effect][] = [
+    ["a command", rules({ command: ["ls"] }), sh("ls"), "ask"],
+    ["any command", rules({ kind: "command" }), sh("ls"), "ask"],
+    ["anything", rules({}), sh("ls"), "ask"],
+    ["a command, said", rules({ command: ["ls"], outsideSandbox: true }), sh("ls"), "allow"],
+    ["said no", rules({ command: ["ls"], outsideSandbox: false }), sh("ls"), "ask"],
+    ["any, said", rules({ outsideSandbox: true }), sh("ls"), "allow"],
+    [
+      "one of two said",
+      [...rules({ command: ["ls"], outsideSandbox: true }), ...rules({ command: ["pwd"] })],
+      sh("ls; pwd"),
+      "ask",
+    ],
+    ["a host for a command that runs", rules({ host: "a.b" }), net("a.b"), "allow"],
+    ["a command that wants more", rules({ kind: "command", paths: "/x" }), sh("ls", more), "ask"],
+    [
+      "an action from the future",
+      rules({ kind: "command" }),
+      sh("ls", { kind: "teleport" }),
+      "ask",
+    ],
+    [
+      "typing into a command",
+      rules({ kind: "command" }),
+      sh("ls", { kind: "writeStdin" }),
+      "allow",
+    ],
+    ["a patch", rules({ paths: "/w" }), patchOf("/w/a"), "allow"],
+    ["a tool", rules({ mcpServer: "probe" }), requestOf(ELICITATION, MCP_APPROVAL), "allow"],
+    ["a deny needs nothing", [deny({ command: ["ls"] })], sh("ls"), "deny"],
+  ];
+  for (const [name, given, request, effect] of rows) {
+    assert.equal(decide({ rules: given }, request).effect, effect, name);
+  }
+  assert.equal(decide({ rules: rules({}), default: "decline" }, sh("ls")).effect, "deny");
 });

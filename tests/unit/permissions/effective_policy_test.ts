@@ -7,7 +7,7 @@ import {
 } from "../../../src/permissions/policy/effective_policy.ts";
 import type { PolicyRequest } from "../../../src/permissions/policy/policy.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
-import type { SandboxPolicy } from "../../../src/permissions/types.ts";
+import type { ApprovalPolicy, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";
 
@@ -250,7 +250,10 @@ test("effectivePolicy() refuses settings that start programs in both modes", () 
 });
 
 test("effectivePolicy() says that tool-use hooks turned never into untrusted", () => {
-  const decide = (approvalPolicy: "never" | "on-request", toolHooks: boolean) =>
+  const decide = (
+    approvalPolicy: ApprovalPolicy,
+    toolHooks: boolean,
+  ) =>
     effectivePolicy(
       ask({ type: "readOnly" }, { approvalPolicy, toolHooks }),
       unrestrictedProbe,
@@ -263,7 +266,38 @@ test("effectivePolicy() says that tool-use hooks turned never into untrusted", (
   assert.equal(decide("never", false).approvalPolicy, "never");
   assert.equal(decide("never", false).toolHooksNote, null);
   assert.equal(decide("on-request", true).approvalPolicy, "on-request");
-  assert.equal(decide("on-request", true).toolHooks, true);
+});
+
+test("policy.toolHooks is true only where hooks are asked about everything that codex asks about", () => {
+  const granular = { sandbox_approval: true, rules: true, mcp_elicitations: true };
+  const rows: [ApprovalPolicy, sees: boolean, note: RegExp | null][] = [
+    ["never", true, /sent as "untrusted"/],
+    ["untrusted", true, null],
+    ["on-request", false, /"on-request".*do not see.*"untrusted"/],
+    ["on-failure", false, /"on-failure".*do not see/],
+    [{ granular }, false, /granular.*do not see/],
+  ];
+  for (const [approvalPolicy, sees, note] of rows) {
+    const decide = (toolHooks: boolean, serverVersion: string | null) =>
+      effectivePolicy(
+        ask({ type: "readOnly" }, { approvalPolicy, toolHooks }),
+        unrestrictedProbe,
+        { ...factsOf(), serverVersion },
+      );
+    const { toolHooks, toolHooksNote } = decide(true, "0.169.0");
+    assert.equal(toolHooks, sees);
+    if (note === null) assert.equal(toolHooksNote, null);
+    else assert.match(toolHooksNote!, note);
+    for (const version of ["0.104.0", "0.145.0", null]) {
+      const old = decide(true, version);
+      assert.equal(old.toolHooks, sees);
+      if (sees) assert.match(old.toolHooksNote!, /does not ask about reads/);
+    }
+    assert.deepEqual([decide(false, null).toolHooks, decide(false, null).toolHooksNote], [
+      false,
+      null,
+    ]);
+  }
 });
 
 test("recheckPolicy() refuses when a permission was revoked meanwhile", () => {

@@ -162,7 +162,7 @@ test("post-hooks hear once of each tool use, asked about or not, and of calls wi
   }));
   const it = gate({ look: tool(() => "seen"), fail: tool(() => Promise.reject(new Error("x"))) });
   it.itemCompleted({ type: "commandExecution", id: "early", command: "ls" }, "T", "U");
-  it.begin(hooks);
+  it.begin(hooks, true);
   const items: JsonObject[] = [
     { type: "agentMessage", id: "m", text: "x" },
     {

@@ -1,0 +1,82 @@
+/**
+ * Which approvals can take effect under which policy: a rule that is never asked protects nobody.
+ * @module
+ */
+import type { ApprovalHandler } from "../request/types.ts";
+import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
+
+/** What a session sends, as far as approvals care. */
+export interface ApprovalPlace {
+  /** When the server asks: a word, or codex's granular object. */
+  approvalPolicy: unknown;
+  /** Whether there is a sandbox that a command could leave. */
+  sandboxed: boolean;
+}
+
+/** What codex asks about under every policy. */
+const ALWAYS_ASKED: ReadonlySet<string> = new Set([
+  "userInput",
+  "elicitation",
+  "toolCall",
+  "authTokenRefresh",
+  "attestation",
+]);
+
+/** Why some of the approvals can't take effect, and which policy they need; `null` when all can. */
+export function unheardApprovals(
+  approvals: ApprovalHandler | ApprovalRules | undefined,
+  { approvalPolicy }: ApprovalPlace,
+): string | null {
+  if (approvals === undefined || approvalPolicy === "untrusted") return null;
+  const shown = JSON.stringify(approvalPolicy);
+  if (typeof approvals === "function") {
+    return approvalPolicy === "never"
+      ? `With the approval policy ${shown} nobody is asked, so \`approvals\` decides nothing. ` +
+        'Choose approvalPolicy "untrusted" to be asked before commands and file changes, ' +
+        'or "on-request" to be asked about what leaves the sandbox.'
+      : null;
+  }
+  const unheard = approvals.rules.flatMap((rule, i) =>
+    isUnheard(rule, approvalPolicy) ? [`"${rule.name ?? `rule ${i + 1}`}"`] : []
+  );
+  if (unheard.length === 0) return null;
+  return `With the approval policy ${shown} codex does not ask about ${
+    approvalPolicy === "never" ? "commands and file changes" : "what stays in the sandbox"
+  }, so ${unheard.length === 1 ? "the rule" : "the rules"} ${
+    unheard.join(", ")
+  } can't hold. Choose approvalPolicy "untrusted".`;
+}
+
+/** Why some `allow` rules accept no command; `null` when that is so for none. */
+export function heldInside(
+  approvals: ApprovalHandler | ApprovalRules | undefined,
+  { sandboxed }: ApprovalPlace,
+): string | null {
+  if (!sandboxed || typeof approvals !== "object") return null;
+  const held = approvals.rules.some((rule) =>
+    rule.effect === "allow" && rule.outsideSandbox !== true && isAboutWork(rule)
+  );
+  return held
+    ? "Rules that allow without `outsideSandbox: true` accept no command here: codex may run what is accepted outside the sandbox."
+    : null;
+}
+
+function isUnheard(rule: ApprovalRule, policy: unknown): boolean {
+  if (policy === "never") return kindsOf(rule).some((kind) => !ALWAYS_ASKED.has(kind));
+  return rule.effect !== "allow" && isAboutWork(rule);
+}
+
+/** Whether it is about commands or file changes, and not only about what they reach or who is asked for. */
+function isAboutWork(rule: ApprovalRule): boolean {
+  if (rule.host !== undefined || rule.tool !== undefined || rule.mcpServer !== undefined) {
+    return false;
+  }
+  return kindsOf(rule).some((kind) => kind === "command" || kind === "fileChange");
+}
+
+function kindsOf({ kind, tool, mcpServer }: ApprovalRule): readonly string[] {
+  if (kind !== undefined) return typeof kind === "string" ? [kind] : kind;
+  return tool !== undefined || mcpServer !== undefined
+    ? ["toolCall"]
+    : ["command", "fileChange", "permissions"];
+}

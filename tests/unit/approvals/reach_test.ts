@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import type { ApprovalRule } from "../../../src/approvals/mod.ts";
+import { heldInside, unheardApprovals } from "../../../src/approvals/mod.ts";
+import { test } from "../../_harness.ts";
+
+const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "deny", ...rule });
+const GRANULAR = { granular: { sandbox_approval: true, rules: true, mcp_elicitations: true } };
+
+test("unheardApprovals() names every rule that the policy keeps from being asked", () => {
+  const rows: [policy: unknown, ApprovalRule[], rules: string | null][] = [
+    ["untrusted", [deny({ paths: ".env" }), deny({})], null],
+    ["on-request", [deny({ paths: ".env" })], '"rule 1"'],
+    ["on-request", [deny({ command: /x/ })], '"rule 1"'],
+    [
+      "on-request",
+      [deny({ kind: "command" }), { effect: "ask", name: "mine" }],
+      '"rule 1", "mine"',
+    ],
+    ["on-request", [deny({})], '"rule 1"'],
+    ["on-request", [deny({ cwd: "/etc" })], '"rule 1"'],
+    ["on-request", [{ effect: "allow", command: ["ls"] }], null],
+    ["on-request", [deny({ host: "evil.com" }), deny({ kind: "permissions" })], null],
+    ["on-request", [deny({ tool: "drop" }), deny({ mcpServer: "x" })], null],
+    ["on-failure", [deny({ command: ["rm"] })], '"rule 1"'],
+    [GRANULAR, [deny({ command: ["rm"] })], '"rule 1"'],
+    ["something-new", [deny({ command: ["rm"] })], '"rule 1"'],
+    ["never", [{ effect: "allow", command: ["ls"] }], '"rule 1"'],
+    ["never", [deny({ command: ["rm"] }), deny({ tool: "drop" })], '"rule 1"'],
+    ["never", [deny({ host: "evil.com" })], '"rule 1"'],
+    ["never", [deny({ tool: "drop" }), deny({ kind: ["toolCall", "userInput"] })], null],
+  ];
+  for (const [approvalPolicy, rules, named] of rows) {
+    const found = unheardApprovals({ rules }, { approvalPolicy, sandboxed: true });
+    const label = JSON.stringify([approvalPolicy, rules]);
+    if (named === null) assert.equal(found, null, label);
+    else {
+      assert.ok(found?.includes(named), `${label}: ${found}`);
+      assert.match(found!, /Choose approvalPolicy "untrusted"/);
+    }
+  }
+});
+
+test("unheardApprovals() says that nobody asks a handler under never", () => {
+  const handler = () => ({ decision: "decline" }) as const;
+  for (const approvalPolicy of ["untrusted", "on-request", "on-failure", GRANULAR]) {
+    assert.equal(unheardApprovals(handler, { approvalPolicy, sandboxed: true }), null);
+  }
+  const found = unheardApprovals(handler, { approvalPolicy: "never", sandboxed: true });
+  assert.match(found!, /nobody is asked.*"untrusted".*"on-request"/);
+  assert.equal(unheardApprovals(undefined, { approvalPolicy: "never", sandboxed: true }), null);
+});
+
+test("heldInside() tells of rules that accept no command because it might leave the sandbox", () => {
+  const rows: [ApprovalRule, boolean][] = [
+    [{ effect: "allow", command: ["ls"] }, true],
+    [{ effect: "allow" }, true],
+    [{ effect: "allow", command: ["ls"], outsideSandbox: true }, false],
+    [{ effect: "allow", host: "a.b" }, false],
+    [{ effect: "allow", tool: "x" }, false],
+    [{ effect: "deny", command: ["ls"] }, false],
+  ];
+  for (const [rule, told] of rows) {
+    const place = { approvalPolicy: "untrusted", sandboxed: true };
+    assert.equal(heldInside({ rules: [rule] }, place) !== null, told, JSON.stringify(rule));
+    assert.equal(heldInside({ rules: [rule] }, { ...place, sandboxed: false }), null);
+  }
+});
