@@ -268,19 +268,166 @@ export type {
 } from "./src/prompt.ts";
 export type { JsonObject, JsonSchema, JsonValue } from "./src/json.ts";
 
-/** One connection to one codex: raw requests, every message as an event, state and metrics. */
+/**
+ * One connection to one codex: raw requests, every message as an event, state and metrics.
+ *
+ * ```ts ignore
+ * import { runtime } from "@codex/runtime";
+ *
+ * const connection = await runtime.Runtime.spawn();
+ * for await (const event of connection.events({ after: 0 })) console.log(event.seq, event.method);
+ * ```
+ */
 export * as runtime from "./src/runtime/namespace.ts";
-/** Recurring prompts on one session. */
+/**
+ * Recurring prompts on one prepared session.
+ *
+ * The pace is a fixed grid: the first run is due at `startAt` (or now), each later one a multiple of `every` after it.
+ * One turn is in flight at a time; ticks that pass while it runs, or while the machine sleeps, collapse into the next
+ * one on the same grid. Any prompt error ends the automation as `failed`; `stopAt` is exclusive. Each run's answer or
+ * error goes to `onRun` and to the handle's iterator. There is no cron syntax, no persistence and no recovery after a
+ * restart: that is the scheduler's job that starts your script.
+ */
 export * as automation from "./src/automation/mod.ts";
-/** Many people's browsers on one codex: a fetch handler with sessions, events and approvals for each tenant. */
+/**
+ * Many people's browsers on one codex: {@linkcode web.createBridge} over HTTP, {@linkcode web.WebAdapter} without.
+ *
+ * ```ts ignore
+ * import { Client, web } from "@codex/runtime";
+ *
+ * const client = await Client.connect({ approvalTimeoutMs: 300_000 });
+ * const bridge = web.createBridge({
+ *   client,
+ *   authorize: (request) => tenantOfCookie(request.headers.get("cookie")),
+ *   cwd: (tenant) => `/srv/workspaces/${tenant}`,
+ *   profile: { approvalPolicy: "untrusted" },
+ *   store: new web.KvSessionStore(await Deno.openKv()),
+ * });
+ * const server = Deno.serve(bridge.fetch); // Bun.serve({ fetch: bridge.fetch }), Hono: bridge.fetch(c.req.raw)
+ * // …
+ * await bridge.close();
+ * await server.shutdown();
+ * await client.shutdown();
+ * ```
+ *
+ * Routes, below `basePath` (default `/codex`); requests and answers are JSON:
+ *
+ * | route | request | answer |
+ * | ----- | ------- | ------ |
+ * | `GET /health` | no tenant needed | `{ status, connection }`; 503 when codex is gone |
+ * | `GET /settings` | | {@linkcode web.WebSettings} |
+ * | `GET /sessions` | | `{ sessions: WebSession[] }` |
+ * | `POST /sessions` | {@linkcode web.CreateSessionRequest} | 201 {@linkcode web.WebSession} |
+ * | `GET /sessions/{id}` | | {@linkcode web.WebSnapshot} |
+ * | `POST /sessions/{id}/resume` | | {@linkcode web.WebSession} |
+ * | `DELETE /sessions/{id}`, `POST /sessions/{id}/close` | | {@linkcode web.ClosedWebSession} |
+ * | `POST /sessions/{id}/turns` | {@linkcode web.CreateTurnRequest} | 202 {@linkcode web.WebTurnRef} |
+ * | `POST /sessions/{id}/turns/{turnId}/steer` | {@linkcode web.SteerRequest} | 202 {@linkcode web.WebTurnRef} |
+ * | `POST /sessions/{id}/turns/{turnId}/interrupt` | | 202 {@linkcode web.WebTurnRef}, when it has stopped |
+ * | `GET /sessions/{id}/events` | `Last-Event-ID`, or `?after=` | server-sent events: {@linkcode web.WebSessionEvent} |
+ * | `GET /sessions/{id}/approvals` | | `{ approvals: WebApproval[] }` |
+ * | `POST /sessions/{id}/approvals/{approvalId}` | an answer: `{ decision }` or the question's own | `{ approvalId }` |
+ *
+ * Failures are `{ code, message }`: 400 what may not be asked for, 401 no tenant, 403 a foreign origin or a POST that is
+ * neither `application/json` nor marked by `x-requested-with`, 404 not there or another tenant's, 409 does not fit the
+ * moment, 413 too large, 429 too many, 5xx codex or this server.
+ *
+ * To show a session: read its snapshot, then follow the events after its `cursor`; every event has an `id:` to come back
+ * with. A `lagged` event says that the cursor is gone, such as after a restart: read the snapshot again. An idle stream
+ * has a heartbeat every 5 s.
+ *
+ * A tenant can't reach beyond the bridge's `profile`, `models`, `efforts` and `cwd`: unknown fields are refused. Questions
+ * wait for people until the client's `approvalTimeoutMs` (default 30 s) is over, and are declined then. What would lead out
+ * of the tenant's directory is declined at once; with `isolation: "trusting"` an accepted command may run outside the
+ * sandbox.
+ */
 export * as web from "./src/web/mod.ts";
-/** Documents that an agent writes and edits without losing anyone's work. */
+/**
+ * Documents that an agent writes and edits without losing anyone's work.
+ *
+ * A document is an artifact: a text, its revision (`sha256:…`), and what is known about it, always
+ * loaded and stored as one. {@linkcode artifact.ArtifactSessionManager} shows a version to the model, takes a
+ * validated answer, and stores it only while that version is still the current one. Stores are
+ * for one process ({@linkcode artifact.MemoryArtifactStore}), one machine ({@linkcode artifact.FileArtifactStore}) or
+ * several ({@linkcode artifact.KvArtifactStore}).
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ *
+ * const store = new artifact.MemoryArtifactStore();
+ * const first = await store.save("notes", {
+ *   text: "# Notes\n",
+ *   expectedRevision: artifact.EMPTY_REVISION,
+ * });
+ * const text = artifact.applyEdits(first.text, [
+ *   { startLine: 2, endLine: 2, replacement: "- one\n" },
+ * ]);
+ * await store.save("notes", { text, expectedRevision: first.revision });
+ * ```
+ */
 export * as artifact from "./src/artifact/mod.ts";
-/** Hooks: what runs before and after runs, sessions, turns and tool uses. */
+/**
+ * Hooks: your code before and after runs, session starts, turns and tool uses.
+ *
+ * Pre-hooks may change a prompt, a model or the attachments, or block; post-hooks watch. Hooks of the client run first,
+ * then those of the session, then those of the call; names are unique. Each has a time limit (5 s by default), and a
+ * pre-hook that fails, hangs or answers nonsense blocks unless its `onError` is `"continue"`. What went wrong is in the
+ * result's `hooks` report.
+ *
+ * Tool-use hooks run inside approval handling, for their own session only. They can refuse a command or a file change
+ * and never grant what the approval policy would not: after their "continue" the approval rules decide. Because codex
+ * must ask before hooks can be asked, a session with `preToolUse` hooks runs with the approval policy `untrusted` where
+ * it would be `never`; `session.policy` says so. A hook without `phases` is called in all of them, tool use included.
+ *
+ * ```ts ignore
+ * const hooks: plugin.Hooks = {
+ *   pre: [{
+ *     name: "no-network-tools",
+ *     phases: ["preToolUse"],
+ *     call: ({ toolName }) =>
+ *       toolName === "curl" ? { type: "block", reason: "no downloads" } : { type: "continue" },
+ *   }],
+ * };
+ * const session = await client.startSession({ cwd, hooks });
+ * ```
+ */
 export * as plugin from "./src/plugin/namespace.ts";
-/** What a session may do: codex's sandbox and this script's own permissions. */
+/**
+ * What the agent may do: what was asked, cut down to what this script may do itself.
+ *
+ * **What this guards.** Under Deno's permissions, or Node's permission model, a session never gets more than the script
+ * has: `workspace-write` needs write permission on the cwd and each writable root, network access needs unscoped
+ * `--allow-net`, full access needs every permission unscoped, and with scoped reads codex 0.125 and later keeps the
+ * agent's commands from reading anything else. Paths count only when both their spelling and where they lead are
+ * granted, and only whole grants count. Raw requests pass the same gate. Nothing ever prompts. `permissions: "refuse"`
+ * (the default) rejects and names the missing flags, `permissions: "narrow"` takes what is granted and says what it took
+ * away in {@linkcode EffectivePolicy.narrowed}.
+ *
+ * **What it does not guard.** It is a rail, not a wall. The codex process itself runs without a sandbox:
+ * `--allow-run=codex` lets a script start it by hand with any settings. Write permission that covers the codex program
+ * (such as a `node_modules` in the cwd) lets the agent replace it. MCP servers and hooks that the user configured run
+ * without a sandbox. Between the check of a path and its use, someone else may change what it leads to. Codex before
+ * 0.125 lets commands read the whole disk ({@linkcode EffectivePolicy.readsEnforced} is then `false`). An accepted
+ * command may run outside the sandbox. On Bun and browsers there are no permissions, and `enforcedBy` is `"none"`.
+ */
 export * as permissions from "./src/permissions/namespace.ts";
-/** Tests without an account and without a network: a scripted model for the real codex, connections in memory. */
+/**
+ * Tools to test programs that use codex: a scripted model for the real `codex app-server`, recordings of it that play
+ * back without it, and a connection whose other end is the test.
+ *
+ * ```ts ignore
+ * import { quickRun, testing } from "@codex/runtime";
+ *
+ * await using model = await testing.ScriptedModel.start(["Hello."]);
+ * const result = await quickRun(cwd, "Say hello", { client: model.clientConfig() });
+ * ```
+ */
 export * as testing from "./src/testing/mod.ts";
-/** Types of everything the server says and can be asked. */
+/**
+ * The types of the codex app-server protocol: every method's parameters and result, and every named type in them.
+ *
+ * Types only: importing this costs nothing at run time. What the server sends is open (unknown enum values and
+ * variants are part of the type), what a client sends is closed. Where a type goes both ways and differs, the
+ * plain name is what is sent and `Received…` what is received.
+ */
 export type * as protocol from "./src/protocol/namespace.ts";

@@ -16,13 +16,8 @@ export const EMPTY_REVISION: string =
  * ```
  */
 export async function revisionOf(text: string): Promise<string> {
-  return `sha256:${await sha256Hex(new TextEncoder().encode(text))}`;
-}
-
-/** The SHA-256 digest of bytes in hex. */
-export async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   let hex = "";
-  for (const byte of digest) hex += byte.toString(16).padStart(2, "0");
-  return hex;
+  for (const byte of new Uint8Array(digest)) hex += byte.toString(16).padStart(2, "0");
+  return `sha256:${hex}`;
 }

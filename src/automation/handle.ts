@@ -5,8 +5,6 @@
 import type { Runner } from "./runner.ts";
 import type { AutomationRun, AutomationStatus } from "./types.ts";
 
-let create: (runner: Runner) => AutomationHandle;
-
 /**
  * A running automation; {@linkcode spawn} makes one.
  *
@@ -16,13 +14,10 @@ let create: (runner: Runner) => AutomationHandle;
  * timer keeps the script alive: call {@linkcode stop}, or hold it with `await using`.
  */
 export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {
-  static {
-    create = (runner) => new AutomationHandle(runner);
-  }
-
   readonly #runner: Runner;
 
-  private constructor(runner: Runner) {
+  /** Made by {@linkcode spawn}. */
+  constructor(runner: Runner) {
     this.#runner = runner;
   }
 
@@ -57,9 +52,4 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#runner.stop();
   }
-}
-
-/** Makes the handle of a runner; its constructor is nobody else's business. */
-export function _handleOf(runner: Runner): AutomationHandle {
-  return create(runner);
 }

@@ -2,9 +2,9 @@
  * Starts an automation.
  * @module
  */
-import { type AutomationClock, systemClock } from "./clock.ts";
+import { systemClock } from "./clock.ts";
 import { Runner } from "./runner.ts";
-import { _handleOf, type AutomationHandle } from "./handle.ts";
+import { AutomationHandle } from "./handle.ts";
 import type { AutomationSession, AutomationSpec } from "./types.ts";
 
 /**
@@ -24,14 +24,5 @@ import type { AutomationSession, AutomationSpec } from "./types.ts";
  * ```
  */
 export function spawn(session: AutomationSession, spec: AutomationSpec): AutomationHandle {
-  return _spawnWith(session, spec, systemClock);
-}
-
-/** {@linkcode spawn} under another clock, for tests. */
-export function _spawnWith(
-  session: AutomationSession,
-  spec: AutomationSpec,
-  clock: AutomationClock,
-): AutomationHandle {
-  return _handleOf(new Runner(session, spec, clock));
+  return new AutomationHandle(new Runner(session, spec, systemClock));
 }

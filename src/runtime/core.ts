@@ -23,22 +23,14 @@ import { ProjectedLog } from "./state/log_projection.ts";
 import { closedBecause, type PlannedRestart, RestartLoop } from "./restart_loop.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { EventLog } from "./log/event_log.ts";
-import { handshake, type ServerInfo } from "./handshake.ts";
+import { handshake } from "./handshake.ts";
+import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { livenessOf, watchLiveness } from "./liveness.ts";
-import { deltaOf, MessageHead } from "./message_head.ts";
+import { deltaOf, MessageHead } from "./log/message_head.ts";
 import { MetricsCounter } from "./metrics.ts";
 import { SinkPump } from "./log/sink_pump.ts";
 import type { StateProjection } from "./state/state.ts";
 import { ThreadRoutes } from "./thread_routes.ts";
-
-/** What the connection is doing. */
-export type ConnectionState = "starting" | "running" | "restarting" | "closed";
-
-/** How a shutdown went. */
-export interface ShutdownReport extends TransportCloseReport {
-  /** Servers started in the life of this runtime. */
-  generations: number;
-}
 
 const DEFAULTS = {
   requestTimeoutMs: 30_000,

@@ -10,26 +10,13 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { Connection } from "../rpc/mod.ts";
 import type { ClientInfo, RuntimeConfig } from "./config.ts";
+import type { ServerInfo } from "./runtime_types.ts";
 import {
   compareVersions,
   LIBRARY_VERSION,
   MIN_CODEX_VERSION,
   versionInUserAgent,
 } from "../version.ts";
-
-/** What the server said of itself. */
-export interface ServerInfo {
-  /** Version of codex, or `"unknown"` when it told none and the gate is off. */
-  version: string;
-  /** The server's own description. */
-  userAgent: string;
-  /** Codex's home directory on the server's machine; absent on old servers. */
-  codexHome?: string;
-  /** `unix` or `windows`; absent on old servers. */
-  platformFamily?: string;
-  /** Operating system, such as `linux`; absent on old servers. */
-  platformOs?: string;
-}
 
 /**
  * Duplicates of the real notifications that codex 0.104 sends beside them. Turned off by name; servers ignore names they

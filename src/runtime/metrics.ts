@@ -2,60 +2,7 @@
  * Counts, rates and latencies of one connection.
  * @module
  */
-
-/** How a connection has fared so far. Counts are since the runtime was started. */
-export interface RuntimeMetrics {
-  /** Milliseconds since the runtime was started. */
-  readonly uptimeMs: number;
-  /** Messages from the server. */
-  readonly messagesIn: number;
-  /** Messages to the server. */
-  readonly messagesOut: number;
-  /** Bytes from the server. */
-  readonly bytesIn: number;
-  /** Bytes to the server. */
-  readonly bytesOut: number;
-  /** Messages from the server a second, over the last ten seconds. */
-  readonly messagesInPerSecond: number;
-  /** Messages to the server a second, over the last ten seconds. */
-  readonly messagesOutPerSecond: number;
-  /** Characters that wait to be written to the server. */
-  readonly queuedCharacters: number;
-  /** Calls that wait for the server's answer. */
-  readonly pendingCalls: number;
-  /** Questions of the server that wait for an answer. */
-  readonly pendingServerRequests: number;
-  /** Lines that were no JSON-RPC messages. */
-  readonly malformed: number;
-  /** Messages that were larger than `maxMessageBytes`. */
-  readonly oversize: number;
-  /** Answers to calls that nobody waits for: late, double or with an unknown id. */
-  readonly unmatched: number;
-  /** Messages that a reader or sink of the event log missed because it was too slow. */
-  readonly dropped: number;
-  /** Times that a sink failed. */
-  readonly sinkErrors: number;
-  /** Messages kept in the event log. */
-  readonly eventLogDepth: number;
-  /** Bytes kept in the event log. */
-  readonly eventLogBytes: number;
-  /** Servers started again after a crash. */
-  readonly restarts: number;
-  /** How long calls took that were answered. */
-  readonly latency: LatencySummary;
-}
-
-/** How long calls took, in milliseconds. Percentiles are exact to 10 %. */
-export interface LatencySummary {
-  /** Calls counted. */
-  readonly count: number;
-  /** Half of them took at most this long; 0 when there were none. */
-  readonly p50Ms: number;
-  /** 95 of 100 took at most this long; 0 when there were none. */
-  readonly p95Ms: number;
-  /** The longest. */
-  readonly maxMs: number;
-}
+import type { LatencySummary, RuntimeMetrics } from "./runtime_types.ts";
 
 /** What is read from other parts when a snapshot is taken. */
 export interface MetricsGauges {

@@ -3,15 +3,16 @@
  * @module
  */
 import type { JsonValue } from "../json.ts";
-import { type ConnectionState, RuntimeCore, type ShutdownReport } from "./core.ts";
+import { RuntimeCore } from "./core.ts";
+import type { ConnectionState, ShutdownReport } from "./runtime_types.ts";
 import { coreOf, setCore } from "./core_of.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
-import type { EventFilter } from "./log/event_log.ts";
-import type { ServerInfo } from "./handshake.ts";
+import type { EventFilter } from "./runtime_types.ts";
+import type { ServerInfo } from "./runtime_types.ts";
 import { transportFactory } from "./launch.ts";
 import { guardCall } from "./guard_call.ts";
-import type { RuntimeMetrics } from "./metrics.ts";
+import type { RuntimeMetrics } from "./runtime_types.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
 /** Options of {@linkcode Runtime.request}. */

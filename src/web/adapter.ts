@@ -21,7 +21,8 @@ import {
   type SessionStore,
   type StoredSession,
 } from "./store/session_store.ts";
-import { EventSubscription, Feed } from "./live/subscription.ts";
+import { Feed } from "./live/feed.ts";
+import { EventSubscription } from "./live/subscription.ts";
 import type {
   ClosedWebSession,
   CreateSessionRequest,

@@ -3,14 +3,13 @@
  * @module
  */
 import { FileVersions } from "./file_versions.ts";
-import {
-  type ArtifactMeta,
-  type ArtifactSave,
-  type ArtifactStore,
-  type ArtifactStoreOptions,
-  metaChange,
-  saveChange,
-  type StoredArtifact,
+import { metaChange, saveChange } from "./record.ts";
+import type {
+  ArtifactMeta,
+  ArtifactSave,
+  ArtifactStore,
+  ArtifactStoreOptions,
+  StoredArtifact,
 } from "./store.ts";
 
 /**

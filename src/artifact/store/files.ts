@@ -3,7 +3,7 @@
  * @module
  */
 import { builtin, runtimeName } from "../../platform/mod.ts";
-import { storeError } from "./store.ts";
+import { storeError } from "./record.ts";
 
 /** File operations; each rejects with the platform's own error. */
 export interface Files {

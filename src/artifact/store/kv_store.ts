@@ -13,21 +13,23 @@
  * @module
  */
 import { isJsonObject } from "../../json.ts";
-import { safeName } from "./names.ts";
 import type { KvDatabase, KvKey } from "../../kv.ts";
 import {
   type ArtifactChange,
+  decodeArtifact,
+  encodeMeta,
+  metaChange,
+  safeName,
+  saveChange,
+  storeError,
+} from "./record.ts";
+import {
   type ArtifactMeta,
   type ArtifactSave,
   type ArtifactStore,
   type ArtifactStoreOptions,
-  decodeArtifact,
   emptyArtifact,
-  encodeMeta,
-  metaChange,
-  saveChange,
   type StoredArtifact,
-  storeError,
 } from "./store.ts";
 
 /** Deno KV takes values up to 64 KiB, with its own encoding included. */

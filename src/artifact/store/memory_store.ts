@@ -2,15 +2,13 @@
  * Artifacts in this process's memory.
  * @module
  */
+import { type ArtifactChange, metaChange, saveChange } from "./record.ts";
 import {
-  type ArtifactChange,
   type ArtifactMeta,
   type ArtifactSave,
   type ArtifactStore,
   type ArtifactStoreOptions,
   emptyArtifact,
-  metaChange,
-  saveChange,
   type StoredArtifact,
 } from "./store.ts";
 

@@ -2,9 +2,7 @@
  * What an artifact store promises.
  * @module
  */
-import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { EMPTY_REVISION, revisionOf } from "../revision.ts";
+import { EMPTY_REVISION } from "../revision.ts";
 
 /** Who wrote the stored text. */
 export interface ArtifactSaveRecord {
@@ -95,109 +93,4 @@ export function emptyArtifact(artifactId: string): StoredArtifact {
     revision: EMPTY_REVISION,
     meta: { title: artifactId, format: "markdown", threadId: null, lastSave: null },
   };
-}
-
-/** The version that follows `current`; stores call it again when another writer was faster. */
-export type ArtifactChange = (current: StoredArtifact) => Promise<StoredArtifact>;
-
-/** The change that a save makes. */
-export function saveChange(save: ArtifactSave): ArtifactChange {
-  return async (current) => {
-    if (current.revision !== save.expectedRevision) {
-      throw new ArtifactConflictError(
-        current.artifactId,
-        save.expectedRevision,
-        current.revision,
-      );
-    }
-    const text = save.text.toWellFormed();
-    return {
-      artifactId: current.artifactId,
-      text,
-      revision: await revisionOf(text),
-      meta: mergeMeta({ ...current.meta, lastSave: null }, save.meta ?? {}),
-    };
-  };
-}
-
-/** The change that `updateMeta` makes. */
-export function metaChange(
-  change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
-): ArtifactChange {
-  return (current) =>
-    Promise.resolve({ ...current, meta: mergeMeta(current.meta, change(current.meta)) });
-}
-
-/** What stores keep beside the text. */
-export function encodeMeta(artifact: StoredArtifact): string {
-  const { title, format, threadId, lastSave } = artifact.meta;
-  return JSON.stringify({
-    layout: 1,
-    artifactId: artifact.artifactId,
-    revision: artifact.revision,
-    title,
-    format,
-    threadId,
-    lastSave,
-  });
-}
-
-/** Puts a version together again; `null` when text and meta do not belong together. */
-export async function decodeArtifact(
-  artifactId: string,
-  text: string,
-  metaText: string,
-): Promise<StoredArtifact | null> {
-  const value = parseObject(metaText);
-  if (value === null || value["artifactId"] !== artifactId) return null;
-  const revision = await revisionOf(text);
-  if (value["revision"] !== revision) return null;
-  return {
-    artifactId,
-    text,
-    revision,
-    meta: {
-      title: stringOr(value["title"], artifactId),
-      format: stringOr(value["format"], "markdown"),
-      threadId: stringOr(value["threadId"], null),
-      lastSave: decodeSave(value["lastSave"]),
-    },
-  };
-}
-
-/** The error for a version that can't be read and for a disk that fails. */
-export function storeError(message: string, cause?: unknown): CodexError {
-  return new CodexError("artifactStore", message, cause === undefined ? {} : { cause });
-}
-
-function mergeMeta(meta: Readonly<ArtifactMeta>, change: Partial<ArtifactMeta>): ArtifactMeta {
-  return {
-    title: change.title ?? meta.title,
-    format: change.format ?? meta.format,
-    threadId: change.threadId === undefined ? meta.threadId : change.threadId,
-    lastSave: change.lastSave === undefined ? meta.lastSave : change.lastSave,
-  };
-}
-
-function decodeSave(value: JsonValue | undefined): ArtifactSaveRecord | null {
-  if (!isJsonObject(value)) return null;
-  return {
-    task: stringOr(value["task"], ""),
-    threadId: stringOr(value["threadId"], null),
-    turnId: stringOr(value["turnId"], null),
-    previousRevision: stringOr(value["previousRevision"], EMPTY_REVISION),
-  };
-}
-
-function parseObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-function stringOr<T extends string | null>(value: unknown, fallback: T): string | T {
-  return typeof value === "string" ? value : fallback;
 }

@@ -3,9 +3,8 @@
  * @module
  */
 import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
 import { hostProbe } from "../../permissions/mod.ts";
-import { methodsOfKind, servedMethods } from "../../protocol/mod.ts";
+import { methodsOfKind } from "../../protocol/mod.ts";
 import {
   archName,
   canReadEnv,
@@ -26,6 +25,7 @@ import type {
   DiagnosedProblem,
   Diagnosis,
 } from "./diagnosis_types.ts";
+import { driftOf, loginOf } from "./read_answers.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { redactText } from "../../redact.ts";
 import { Runtime } from "../runtime.ts";
@@ -235,27 +235,6 @@ function hostOf(url: string): string | null {
   }
 }
 
-/** Reads the answer to `account/read`, without whose account it is. */
-export function loginOf(answer: JsonValue): DiagnosedLogin {
-  const { account, requiresOpenaiAuth } = isJsonObject(answer) ? answer : {};
-  const { type, planType } = isJsonObject(account) ? account : {};
-  return {
-    type: typeof type === "string" ? type : null,
-    plan: typeof planType === "string" ? planType : null,
-    required: requiresOpenaiAuth === true,
-  };
-}
-
 function knownMethods(): Set<string> {
   return new Set(methodsOfKind("clientRequest").map(({ method }) => method));
-}
-
-/** Reads the methods that a server has from its refusal of one that it has not; `null` when it names none. */
-export function driftOf(refusal: string, known: ReadonlySet<string>): DiagnosedDrift | null {
-  const served = servedMethods(refusal);
-  if (served === null) return null;
-  return {
-    missing: [...known].filter((method) => !served.has(method)).sort(),
-    unknown: [...served].filter((method) => !known.has(method)).sort(),
-  };
 }

@@ -2,21 +2,10 @@
  * Every message of a connection, numbered, for readers that come late or fall behind.
  * @module
  */
+import type { EventFilter } from "../runtime_types.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { DeltaHead, DeltaRun } from "../../rpc/mod.ts";
 import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
-
-/** What a reader wants to see. All given conditions must hold. */
-export interface EventFilter {
-  /** Only this thread's messages. */
-  threadId?: string;
-  /** Only this turn's messages. */
-  turnId?: string;
-  /** Only these methods. */
-  methods?: string[];
-  /** Begin after this sequence number; `0` is the oldest kept. Default: begin with the next message. */
-  after?: number;
-}
 
 /** Names a message's place: what filters and routes look at. */
 export interface RecordHead {

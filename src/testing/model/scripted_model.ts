@@ -8,7 +8,8 @@ import type { ClientConfig } from "../../runtime/mod.ts";
 import { createHomes, type Homes } from "./homes.ts";
 import { type HttpReply, type HttpRequest, type HttpServer, serveLoopback } from "./http_server.ts";
 import { play } from "./player.ts";
-import { type ModelRequest, parseModelRequest, type RecordedRequest } from "./model_request.ts";
+import { parseModelRequest } from "./model_request.ts";
+import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
 /** How a {@linkcode ScriptedModel} starts. */

@@ -9,7 +9,7 @@
  */
 import type { KvDatabase, KvKey } from "../../kv.ts";
 import { isJsonObject } from "../../json.ts";
-import { newestFirst, type SessionStore, type StoredSession } from "./session_store.ts";
+import type { SessionStore, StoredSession } from "./session_store.ts";
 
 /** How a {@linkcode KvSessionStore} names its keys. */
 export interface KvSessionStoreOptions {
@@ -57,7 +57,7 @@ export class KvSessionStore implements SessionStore {
       // The index only finds sessions; the session itself says whose it is.
       if (session !== null && session.tenant === tenant) sessions.push(session);
     }
-    return newestFirst(sessions);
+    return sessions.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
   }
 
   /** Adds a session, or replaces what is remembered of it. */

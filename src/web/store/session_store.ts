@@ -55,7 +55,8 @@ export class MemorySessionStore implements SessionStore {
   /** The tenant's sessions, newest first. */
   list(tenant: string): Promise<StoredSession[]> {
     const own = [...this.#sessions.values()].filter((session) => session.tenant === tenant);
-    return Promise.resolve(newestFirst(own.map((session) => ({ ...session }))));
+    own.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
+    return Promise.resolve(own.map((session) => ({ ...session })));
   }
 
   /** Adds a session, or replaces what is remembered of it. */
@@ -69,9 +70,4 @@ export class MemorySessionStore implements SessionStore {
     this.#sessions.delete(sessionId);
     return Promise.resolve();
   }
-}
-
-/** Sorts sessions by their age. */
-export function newestFirst(sessions: StoredSession[]): StoredSession[] {
-  return sessions.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
 }

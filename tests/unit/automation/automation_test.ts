@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { KEPT_RUNS, Runs } from "../../../src/automation/runs.ts";
-import type { AutomationHandle } from "../../../src/automation/handle.ts";
-import { _spawnWith, spawn } from "../../../src/automation/spawn.ts";
+import { AutomationHandle } from "../../../src/automation/handle.ts";
+import { Runner } from "../../../src/automation/runner.ts";
+import { spawn } from "../../../src/automation/spawn.ts";
 import type { AutomationRun, AutomationSpec } from "../../../src/automation/types.ts";
 import { SessionClosedError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
+
+const spawnWith = (...[session, spec, clock]: ConstructorParameters<typeof Runner>) =>
+  new AutomationHandle(new Runner(session, spec, clock));
 import { FakeClock, FakeSession, settle } from "./_fakes.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -17,7 +21,7 @@ function start(spec: Partial<AutomationSpec> = {}, session = new FakeSession()):
 } {
   const clock = new FakeClock(NOW);
   const runs: AutomationRun[] = [];
-  const handle = _spawnWith(
+  const handle = spawnWith(
     session,
     { prompt: "go", every: 1_000, onRun: (run) => runs.push(run), ...spec },
     clock,
@@ -316,7 +320,7 @@ test("changing the spec afterwards changes nothing", async () => {
   const spec = { prompt: "go", every: 1_000, maxRuns: 1 };
   const clock = new FakeClock(NOW);
   const session = new FakeSession();
-  const handle = _spawnWith(session, spec, clock);
+  const handle = spawnWith(session, spec, clock);
   spec.prompt = "other";
   spec.maxRuns = 9;
   await clock.advance(0);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
-import { type EventFilter, EventLog } from "../../../src/runtime/log/event_log.ts";
+import { EventLog } from "../../../src/runtime/log/event_log.ts";
+import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
 import { deltaRun } from "../../_delta_run.ts";
 import { test } from "../../_harness.ts";
 

@@ -2,9 +2,9 @@
  * Where a message belongs: its thread, turn and item.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import type { DeltaHead, RpcNotification } from "../rpc/mod.ts";
-import type { RecordHead } from "./log/event_log.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { DeltaHead, RpcNotification } from "../../rpc/mod.ts";
+import type { RecordHead } from "./event_log.ts";
 
 /** The ids that a message names, looked for when somebody asks, in the places where the versions of codex put them. */
 export class MessageHead implements RecordHead {
