@@ -3,17 +3,28 @@
  * @module
  */
 import type { ApprovalHandler } from "../approvals/mod.ts";
-import { PolicyError, WebError } from "../errors/mod.ts";
+import { within } from "../async.ts";
+import { PolicyError, RpcError, WebError } from "../errors/mod.ts";
 import { normalizeSandbox, realPathOf, workspaceReadsRefusal } from "../permissions/mod.ts";
-import { isInside, resolvePath } from "../platform/mod.ts";
+import { isInside, resolvePath, unrefTimer } from "../platform/mod.ts";
 import { isRefusal } from "../protocol/mod.ts";
-import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../session/mod.ts";
+import { DEFAULT_TIMEOUT_MS, type SessionConfig, type TurnSnapshot } from "../session/mod.ts";
 import type { Attachment, PromptWithAttachments } from "../prompt.ts";
 import { isSessionId, sessionId as newSessionId } from "./ids.ts";
-import { badRequest, closedError, notFound, tooMany } from "./http/refusals.ts";
+import {
+  badRequest,
+  changedElsewhere,
+  closedError,
+  drainingError,
+  notFound,
+  tooMany,
+} from "./http/refusals.ts";
 import { checkAnswer, isForPeople } from "./http/check_answer.ts";
 import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./http/check_request.ts";
+import type { WebThread } from "./client.ts";
+import { ClusterNode } from "./cluster/node.ts";
 import { LiveSession } from "./live/live_session.ts";
+import type { Restored } from "./live/tail_pump.ts";
 import { Workspaces } from "./live/workspaces.ts";
 import type { WebAdapterOptions } from "./options.ts";
 import {
@@ -47,6 +58,8 @@ export interface SubscribeOptions {
 
 const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"];
 const MAX_TENANT_LENGTH = 256;
+/** Milliseconds that running turns have when the adapter is drained. */
+const DRAIN_MS = 30_000;
 
 /** Puts the questions of a session to its people; what is not for people is declined. */
 const askPeople: ApprovalHandler = (request) => ({
@@ -72,7 +85,10 @@ export class WebAdapter implements AsyncDisposable {
   /** The last creation of each tenant, so that its limit is counted one by one. */
   readonly #creating: Map<string, Promise<unknown>> = new Map();
   readonly #streams: Map<string, number> = new Map();
-  #sweptAt = Date.now();
+  readonly #node: ClusterNode | null;
+  #sweeper: ReturnType<typeof setInterval> | null = null;
+  #expiredAt = 0;
+  #draining: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   /** Creates an adapter on a connected client. Throws `PolicyError` when it can't keep the tenants apart. */
@@ -81,6 +97,12 @@ export class WebAdapter implements AsyncDisposable {
     this.#enforced = isEnforced(options);
     this.#workspaces = new Workspaces(options.cwd, this.#enforced);
     this.#store = options.store ?? new MemorySessionStore();
+    this.#node = options.cluster === undefined
+      ? null
+      : new ClusterNode(options.cluster, (id) => this.#lost(id), (error) => this.#report(error));
+    if (options.sessionTtlMs !== undefined && this.#store.unusedSince === undefined) {
+      throw new WebError(500, "badStore", "sessionTtlMs needs a store with unusedSince().");
+    }
     const { model, effort, timeoutMs = DEFAULT_TIMEOUT_MS } = options.profile ?? {};
     this.#policy = {
       models: unique([...(model === undefined ? [] : [model]), ...(options.models ?? [])]),
@@ -97,9 +119,33 @@ export class WebAdapter implements AsyncDisposable {
     return { models: [...models], efforts: [...efforts], timeoutMs, attachments };
   }
 
+  /** What this adapter is up to. */
+  get state(): "open" | "draining" | "closed" {
+    return this.#closing !== null ? "closed" : this.#draining !== null ? "draining" : "open";
+  }
+
+  /** The address of the node that has the session, or `null` when it is this one; without a cluster it always is. */
+  async locate(tenant: string, sessionId: string): Promise<string | null> {
+    this.#enter(tenant);
+    if (this.#node === null || this.#node.fenceOf(sessionId) !== null) return null;
+    const record = isSessionId(sessionId) ? await this.#store.get(sessionId) : null;
+    if (record === null || record.tenant !== tenant) throw notFound("session");
+    const place = await this.#place(sessionId);
+    if ("fence" in place) return null;
+    if (this.#node.isHere(place.url)) throw changedElsewhere();
+    return place.url;
+  }
+
+  /** The tenant's session on this thread, or `null`. */
+  async sessionOfThread(tenant: string, threadId: string): Promise<string | null> {
+    this.#enter(tenant);
+    return (await this.#store.findThread(tenant, threadId))?.sessionId ?? null;
+  }
+
   /** Starts a session on a new thread, or takes up the one on a thread of the tenant's own. */
   async createSession(tenant: string, request: CreateSessionRequest = {}): Promise<WebSession> {
     this.#enter(tenant);
+    if (this.#draining !== null) throw drainingError();
     const { model, effort, threadId } = checkSession(request, this.#policy);
     if (threadId !== null) {
       const known = await this.#store.findThread(tenant, threadId);
@@ -137,10 +183,8 @@ export class WebAdapter implements AsyncDisposable {
 
   /** Stops the session's turn, archives its thread and forgets it. When that fails, call it again. */
   async closeSession(tenant: string, sessionId: string): Promise<ClosedWebSession> {
-    const live = await this.#load(tenant, sessionId);
-    const closed = await live.close();
-    if (this.#live.get(sessionId) === live) this.#live.delete(sessionId);
-    return closed;
+    const live = await this.#load(tenant, sessionId, true);
+    return await this.#closeLive(sessionId, live);
   }
 
   /** Starts a turn; settles when the server has begun it. What happens is in the events. */
@@ -151,8 +195,19 @@ export class WebAdapter implements AsyncDisposable {
   ): Promise<WebTurnRef> {
     const live = await this.#load(tenant, sessionId);
     const turn = checkTurn(request, this.#policy);
+    if (this.#draining !== null) throw drainingError();
     await this.#checkFiles(tenant, turn.prompt);
-    return { turnId: await live.startTurn(turn) };
+    const { maxTurns = Infinity } = this.#options;
+    if (!live.busy && [...this.#live.values()].filter(({ busy }) => busy).length >= maxTurns) {
+      throw tooMany("tooManyTurns", "Too many turns run on this server. Try again later.");
+    }
+    try {
+      return { turnId: await live.startTurn(turn) };
+    } catch (error) {
+      // What is known here is old: the next call reads it anew.
+      if (error instanceof WebError && error.reason === "sessionMoved") this.#lost(sessionId);
+      throw error;
+    }
   }
 
   /** Adds to what the running turn has been asked. */
@@ -264,6 +319,15 @@ export class WebAdapter implements AsyncDisposable {
     live.answer(approvalId, checkAnswer(answer));
   }
 
+  /**
+   * Takes no new sessions and turns, waits so long for the running ones and stops those that are left; then lets go of
+   * every session. Idempotent; another adapter on the same store can take them up.
+   */
+  drain(ms: number = this.#options.cluster?.drainMs ?? DRAIN_MS): Promise<void> {
+    this.#draining ??= this.#drain(ms);
+    return this.#draining;
+  }
+
   /** Stops every turn and lets go of every session; another adapter on the same store can take them up. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -275,10 +339,54 @@ export class WebAdapter implements AsyncDisposable {
     await this.close();
   }
 
+  async #drain(ms: number): Promise<void> {
+    await Promise.allSettled([...this.#creating.values(), ...this.#moving.values()]);
+    const lives = [...this.#live.values()];
+    await within(Promise.all(lives.map((live) => live.turnOver())), ms, undefined);
+    await Promise.allSettled(lives.map((live) => live.stopTurn()));
+    await this.#letGo();
+  }
+
   async #close(): Promise<void> {
+    if (this.#sweeper !== null) clearInterval(this.#sweeper);
+    await this.#letGo();
+    await this.#node?.close();
+  }
+
+  async #letGo(): Promise<void> {
     await Promise.allSettled([...this.#creating.values(), ...this.#moving.values()]);
     await Promise.allSettled([...this.#live.values()].map((live) => live.release()));
     this.#live.clear();
+  }
+
+  async #closeLive(sessionId: string, live: LiveSession): Promise<ClosedWebSession> {
+    const closed = await live.close();
+    if (this.#live.get(sessionId) === live) this.#live.delete(sessionId);
+    await this.#node?.release(sessionId);
+    return closed;
+  }
+
+  /** Another node has the session, or it can't be told. */
+  #lost(sessionId: string): void {
+    const live = this.#live.get(sessionId);
+    if (live === undefined) return;
+    this.#live.delete(sessionId);
+    this.#move(sessionId, live.fenced()).catch((error) => this.#report(error));
+  }
+
+  async #place(sessionId: string): Promise<{ fence: number } | { url: string }> {
+    const node = this.#node!;
+    // Nothing new comes to a node that is about to end.
+    if (this.#draining !== null) throw drainingError();
+    return await node.locate(sessionId);
+  }
+
+  #report(error: unknown): void {
+    try {
+      this.#options.onError?.(error);
+    } catch {
+      // A listener that throws must not cost anybody an answer.
+    }
   }
 
   #enter(tenant: string): void {
@@ -290,6 +398,7 @@ export class WebAdapter implements AsyncDisposable {
         `A tenant is named by 1 to ${MAX_TENANT_LENGTH} characters.`,
       );
     }
+    this.#watch();
     this.#sweep();
   }
 
@@ -310,24 +419,38 @@ export class WebAdapter implements AsyncDisposable {
       model,
       effort,
       used: false,
+      usedAt: new Date(),
+      revision: 1,
     };
     try {
-      await this.#store.put(record);
+      const fence = await this.#fence(record.sessionId);
+      if (!await this.#store.put(record)) throw changedElsewhere();
+      return this.#adopt(record, { thread, fence }).view();
     } catch (error) {
       // A thread that nobody owns must not stay behind.
       thread.close().catch(() => {});
       throw error;
     }
-    const live = this.#adopt(record, thread, []);
-    return live.view();
+  }
+
+  /** The fence of a session that is this node's; `null` without a cluster. Throws `WebError` 503 when another has it. */
+  async #fence(sessionId: string): Promise<number | null> {
+    if (this.#node === null) return null;
+    const fence = this.#node.fenceOf(sessionId);
+    if (fence !== null) return fence;
+    const place = await this.#place(sessionId);
+    if ("fence" in place) return place.fence;
+    throw changedElsewhere();
   }
 
   /** The tenant's session, in use from now on. */
-  async #load(tenant: string, sessionId: string): Promise<LiveSession> {
+  async #load(tenant: string, sessionId: string, toClose = false): Promise<LiveSession> {
     this.#enter(tenant);
     for (;;) {
       const live = this.#live.get(sessionId);
-      if (live !== undefined) {
+      // One that is lost leaves the map at once.
+      const ours = this.#node === null || this.#node.fenceOf(sessionId) !== null;
+      if (live !== undefined && ours) {
         if (live.tenant !== tenant) throw notFound("session");
         live.usedAt = Date.now();
         return live;
@@ -341,29 +464,37 @@ export class WebAdapter implements AsyncDisposable {
     if (this.#closing !== null) throw closedError();
     // Somebody else may have begun meanwhile.
     if (this.#live.has(sessionId) || this.#moving.has(sessionId)) {
-      return this.#load(tenant, sessionId);
+      return this.#load(tenant, sessionId, toClose);
     }
-    return await this.#move(sessionId, this.#takeUp(record));
+    return await this.#move(sessionId, this.#takeUp(record, toClose));
   }
 
-  async #takeUp(record: StoredSession): Promise<LiveSession> {
-    if (!record.used) return this.#adopt(record, null, []);
+  async #takeUp(known: StoredSession, toClose: boolean): Promise<LiveSession> {
+    const { sessionId } = known;
+    const fence = await this.#fence(sessionId);
+    // The owner before may have written since.
+    const record = fence === null ? known : await this.#store.get(sessionId);
+    if (record === null) throw notFound("session");
+    const restored = fence === null ? null : await this.#node!.restored(sessionId, fence);
+    if (!record.used) return this.#adopt(record, { fence, restored });
     try {
       const { client } = this.#options;
       const { turns } = await client.readThread(record.threadId, { includeTurns: true });
-      return this.#adopt(record, null, turns);
+      return this.#adopt(record, { history: turns, fence, restored });
     } catch (error) {
-      // Its history is lost, and it must still be possible to close it.
-      if (isRefusal(error, "threadGone")) return this.#adopt(record, null, []);
+      if (!(error instanceof RpcError) || error.retryable) throw error;
+      const gone = isRefusal(error, "threadGone");
+      // Its history is lost, and it must still be possible to read what is known of it and to close it.
+      if (gone || toClose) return this.#adopt(record, { gone, fence, restored });
       throw error;
     }
   }
 
   #adopt(
     record: StoredSession,
-    thread: Awaited<ReturnType<WebAdapterOptions["client"]["startSession"]>> | null,
-    history: ConstructorParameters<typeof LiveSession>[0]["history"],
+    { thread = null, history = [], gone = false, fence = null, restored = null }: Adopted,
   ): LiveSession {
+    const { sessionId } = record;
     const live = new LiveSession({
       record,
       store: this.#store,
@@ -371,6 +502,10 @@ export class WebAdapter implements AsyncDisposable {
       config: () => this.#config(record),
       thread,
       history,
+      gone,
+      fence,
+      restored,
+      tail: fence === null ? null : this.#node!.tailOf(sessionId, fence),
       maxLogEvents: this.#options.maxLogEvents ?? 4096,
       maxLogBytes: this.#options.maxLogBytes ?? 4 * 1024 * 1024,
     });
@@ -416,16 +551,48 @@ export class WebAdapter implements AsyncDisposable {
     }
   }
 
-  /** Lets go of what nobody used for long, now and then. */
+  /** Lets go of what nobody uses, whether or not somebody calls. */
+  #watch(): void {
+    if (this.#sweeper !== null) return;
+    const { sessionTtlMs = Infinity } = this.#options;
+    const every = Math.max(10, Math.min(this.#idleMs, sessionTtlMs, 60_000));
+    this.#sweeper = setInterval(() => {
+      this.#sweep();
+      if (sessionTtlMs !== Infinity) {
+        this.#expire(sessionTtlMs).catch((error) => this.#report(error));
+      }
+    }, every);
+    unrefTimer(this.#sweeper);
+  }
+
+  get #idleMs(): number {
+    return this.#options.idleMs ?? 30 * 60_000;
+  }
+
   #sweep(): void {
     const now = Date.now();
-    const idleMs = this.#options.idleMs ?? 30 * 60_000;
-    if (now - this.#sweptAt < Math.min(idleMs, 60_000)) return;
-    this.#sweptAt = now;
     for (const [id, live] of this.#live) {
-      if (!live.idle || now - live.usedAt < idleMs) continue;
+      if (!live.idle || now - live.usedAt < this.#idleMs) continue;
       this.#live.delete(id);
       this.#move(id, live.release()).catch(() => {});
+    }
+  }
+
+  /** Closes the sessions that nobody used for so long. */
+  async #expire(ttlMs: number): Promise<void> {
+    if (this.state !== "open" || Date.now() - this.#expiredAt < Math.min(ttlMs, 60_000)) return;
+    this.#expiredAt = Date.now();
+    const unused = await this.#store.unusedSince!(new Date(Date.now() - ttlMs)) ?? [];
+    for (const { tenant, sessionId } of unused) {
+      if (this.state !== "open") return;
+      try {
+        if (await this.locate(tenant, sessionId) !== null) continue;
+        const live = await this.#load(tenant, sessionId, true);
+        if (live.idle) await this.#closeLive(sessionId, live);
+      } catch (error) {
+        // One that can't be closed must not keep the others.
+        this.#report(error);
+      }
     }
   }
 
@@ -437,6 +604,15 @@ export class WebAdapter implements AsyncDisposable {
       if (this.#moving.get(sessionId) === moving) this.#moving.delete(sessionId);
     }
   }
+}
+
+/** What a live session begins with, besides its record. */
+interface Adopted {
+  thread?: WebThread | null;
+  history?: readonly TurnSnapshot[];
+  gone?: boolean;
+  fence?: number | null;
+  restored?: Restored | null;
 }
 
 function isLocalImage(attachment: string | Attachment): boolean {

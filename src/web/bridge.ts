@@ -3,7 +3,7 @@
  * @module
  */
 import { WebError } from "../errors/mod.ts";
-import { badRequest, notFound } from "./http/refusals.ts";
+import { badRequest, changedElsewhere, notFound } from "./http/refusals.ts";
 import {
   type AccessFacts,
   type AccessRules,
@@ -12,10 +12,12 @@ import {
   preflightHeaders,
 } from "./http/access.ts";
 import { WebAdapter } from "./adapter.ts";
-import { readJson } from "./http/body.ts";
+import { readBytes, readJson, threadIdIn, withBody } from "./http/body.ts";
+import { isEventStream, type Recheck, whileAllowed } from "./http/recheck.ts";
+import { forward, FORWARD_HEADER, Forwarder } from "./cluster/forward.ts";
 import { errorResponse, httpFailure } from "./http/http_error.ts";
 import type { BridgeOptions } from "./options.ts";
-import { matchRoute, normalizeBasePath, type Route } from "./http/routes.ts";
+import { matchRoute, normalizeBasePath, type Route, type RouteMiss } from "./http/routes.ts";
 import { eventStream } from "./http/sse.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "./types.ts";
 
@@ -25,6 +27,12 @@ export interface Bridge extends AsyncDisposable {
   readonly fetch: (request: Request) => Promise<Response>;
   /** What the bridge stands on. */
   readonly adapter: WebAdapter;
+  /**
+   * For the end of a server that others go on without: health says 503 `draining`, no new sessions and turns, the running
+   * ones have `ms` milliseconds (default: the cluster's `drainMs`, 30,000) and are stopped then; streams end, and browsers
+   * come back elsewhere. End codex after it, then {@linkcode Bridge.close}, which gives the sessions to the other nodes.
+   */
+  drain(ms?: number): Promise<void>;
   /** Ends every stream, stops every turn and lets go of every session; they can be taken up again. Idempotent. */
   close(): Promise<void>;
 }
@@ -32,6 +40,8 @@ export interface Bridge extends AsyncDisposable {
 const MAX_BODY_BYTES = 1024 * 1024;
 const HEARTBEAT_MS = 5_000;
 const RETRY_MS = 1_000;
+const REAUTHORIZE_MS = 60_000;
+const LEASE_MS = 10_000;
 
 const COMMON_HEADERS = {
   "cache-control": "no-store",
@@ -65,6 +75,7 @@ export function createBridge(options: BridgeOptions): Bridge {
   return {
     fetch: (request) => handler.handle(request),
     adapter,
+    drain: (ms) => adapter.drain(ms),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -75,52 +86,139 @@ class Handler {
   readonly #options: BridgeOptions;
   readonly #rules: AccessRules;
   readonly #basePath: string;
+  readonly #forwarder: Forwarder | null;
 
   constructor(adapter: WebAdapter, options: BridgeOptions) {
     this.#adapter = adapter;
     this.#options = options;
     this.#rules = { origins: options.origins ?? [], hosts: options.hosts ?? [] };
+    const { cluster } = options;
+    this.#forwarder = cluster === undefined ? null : new Forwarder(cluster.secret);
     this.#basePath = normalizeBasePath(options.basePath ?? "/codex");
   }
 
   async handle(request: Request): Promise<Response> {
-    const facts: AccessFacts = {
-      method: request.method,
-      url: new URL(request.url),
-      headers: request.headers,
-    };
-    const headers = { ...COMMON_HEADERS, ...corsHeaders(facts, this.#rules) };
+    const headers: Record<string, string> = { ...COMMON_HEADERS };
     try {
+      const facts = factsOf(request);
+      Object.assign(headers, corsHeaders(facts, this.#rules));
       const response = await this.#answer(request, facts);
       for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
-      return response;
+      if (request.method !== "HEAD") return response;
+      await response.body?.cancel();
+      return new Response(null, { status: response.status, headers: response.headers });
     } catch (error) {
       const failure = httpFailure(error);
-      if (failure.status >= 500) this.#report(error);
-      return errorResponse(failure, headers);
+      if (failure.status >= 500 && !isExpected(error)) this.#report(error);
+      const response = errorResponse(failure, headers);
+      return request.method === "HEAD" ? new Response(null, response) : response;
     }
   }
 
   async #answer(request: Request, facts: AccessFacts): Promise<Response> {
     const { method, url, headers } = facts;
     const route = matchRoute(method, url.pathname, this.#basePath);
+    // Who balances the load asks by address, and is told no more than whether to send people here.
+    if (route.name === "health") return this.#health();
+    const forwarded = headers.get(FORWARD_HEADER);
+    if (forwarded !== null && this.#forwarder !== null) {
+      return await this.#fromNode(forwarded, route, request, facts);
+    }
     checkAccess(facts, this.#rules);
     if (method === "OPTIONS" && route.name === "otherMethod") {
       return new Response(null, { status: 204, headers: preflightHeaders(headers) });
     }
-    if (route.name === "health") return this.#health();
     const tenant = await this.#authorize(request);
     if (route.name === "none") throw notFound("route");
     if (route.name === "otherMethod") {
       const failure = { status: 405, code: "methodNotAllowed", message: "Use another method." };
       return errorResponse(failure, { allow: route.allow.join(", ") });
     }
-    return await this.#route(tenant, route, request, url);
+    const again = this.#reauthorizer(request, tenant);
+    if (this.#forwarder === null) return await this.#route({ tenant, route, request, url, again });
+    const body = await readBytes(request, this.#maxBodyBytes);
+    const sessionId = await this.#sessionOf(tenant, route, body);
+    const owner = sessionId === null ? null : await this.#adapter.locate(tenant, sessionId);
+    const call = { tenant, route, request: withBody(request, body), url, again };
+    if (owner === null) return await this.#route(call);
+    return await this.#toNode(owner, { ...call, sessionId: sessionId!, body });
   }
 
-  async #route(tenant: string, route: Route, request: Request, url: URL): Promise<Response> {
+  /** A request that another node passed on: it knows whose it is. */
+  async #fromNode(
+    header: string,
+    route: Route | RouteMiss,
+    request: Request,
+    { method, url }: AccessFacts,
+  ): Promise<Response> {
+    if (route.name === "none" || route.name === "otherMethod") throw notFound("route");
+    const body = await readBytes(request, this.#maxBodyBytes);
+    const target = url.pathname + url.search;
+    const tenant = await this.#forwarder!.verify(header, { method, target, body });
+    const sessionId = await this.#sessionOf(tenant, route, body);
+    // One hop: an owner that is none any more does not pass it on again.
+    if (sessionId !== null && await this.#adapter.locate(tenant, sessionId) !== null) {
+      throw changedElsewhere();
+    }
+    return await this.#route({ tenant, route, request: withBody(request, body), url, again: null });
+  }
+
+  async #toNode(
+    owner: string,
+    { tenant, request, url, again, sessionId, body }: Call & {
+      sessionId: string;
+      body: Uint8Array;
+    },
+  ): Promise<Response> {
+    const { heartbeatMs = HEARTBEAT_MS, cluster } = this.#options;
+    const leaseMs = cluster?.leaseMs ?? LEASE_MS;
+    const passed = {
+      method: request.method,
+      target: url.pathname + url.search,
+      tenant,
+      body,
+    };
+    const response = await forward(
+      owner,
+      passed,
+      request.headers,
+      await this.#forwarder!.sign(passed),
+      {
+        patienceMs: leaseMs / 2,
+        silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
+        stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
+        signal: request.signal,
+      },
+    );
+    if (again === null || response.body === null || !isEventStream(response)) return response;
+    return new Response(whileAllowed(response.body, again), response);
+  }
+
+  /** The session that a request is about; `null` when it is about none. */
+  async #sessionOf(tenant: string, route: Route, body: Uint8Array): Promise<string | null> {
+    if ("sessionId" in route) return route.sessionId;
+    if (route.name !== "createSession" || body.length === 0) return null;
+    const threadId = threadIdIn(body);
+    return threadId === null ? null : await this.#adapter.sessionOfThread(tenant, threadId);
+  }
+
+  /** Asks `authorize` again, with what it was shown. */
+  #reauthorizer(request: Request, tenant: string): Recheck {
+    // A server may take back what belongs to the request once it is answered.
+    const { url, method } = request;
+    const headers = new Headers(request.headers);
+    return {
+      everyMs: this.#options.reauthorizeMs ?? REAUTHORIZE_MS,
+      allowed: async () => {
+        const copy = new Request(url, { method: method === "HEAD" ? "HEAD" : "GET", headers });
+        return await this.#options.authorize(copy) === tenant;
+      },
+    };
+  }
+
+  async #route({ tenant, route, request, url, again }: Call): Promise<Response> {
     const adapter = this.#adapter;
-    const body = () => readJson(request, this.#options.maxBodyBytes ?? MAX_BODY_BYTES);
+    const body = () => readJson(request, this.#maxBodyBytes);
     switch (route.name) {
       case "health":
         return this.#health();
@@ -149,7 +247,7 @@ class Handler {
       case "interrupt":
         return accepted(await adapter.interruptTurn(tenant, route.sessionId, route.turnId));
       case "events":
-        return await this.#events(tenant, route.sessionId, request, url);
+        return await this.#events(tenant, route.sessionId, request, url, again);
       case "listApprovals":
         return Response.json({ approvals: await adapter.approvals(tenant, route.sessionId) });
       case "answer":
@@ -163,13 +261,15 @@ class Handler {
     sessionId: string,
     request: Request,
     url: URL,
+    again: Recheck | null,
   ): Promise<Response> {
     // A browser that reconnects repeats the address and adds the header, which is newer.
-    const after = request.headers.get("last-event-id") || url.searchParams.get("after");
+    const after = request.headers.get("last-event-id") || url.searchParams.get("after") || null;
     if (after !== null && after.length > 100) throw badRequest("The cursor is too long.");
     const subscription = await this.#adapter.openEvents(tenant, sessionId, after);
     const { heartbeatMs = HEARTBEAT_MS, retryMs = RETRY_MS } = this.#options;
-    return new Response(eventStream(subscription, { heartbeatMs, retryMs }), {
+    const stream = eventStream(subscription, { heartbeatMs, retryMs });
+    return new Response(again === null ? stream : whileAllowed(stream, again), {
       headers: {
         "content-type": "text/event-stream; charset=utf-8",
         // Proxies that collect answers would hold the events back.
@@ -184,12 +284,15 @@ class Handler {
     throw new WebError(401, "unauthorized", "Sign in first.");
   }
 
+  get #maxBodyBytes(): number {
+    return this.#options.maxBodyBytes ?? MAX_BODY_BYTES;
+  }
+
   #health(): Response {
     const connection = this.#options.client.runtime?.connection ?? "running";
-    const ok = connection !== "closed";
-    return Response.json({ status: ok ? "ok" : "unavailable", connection }, {
-      status: ok ? 200 : 503,
-    });
+    const { state } = this.#adapter;
+    const status = state !== "open" ? state : connection === "closed" ? "unavailable" : "ok";
+    return Response.json({ status, connection }, { status: status === "ok" ? 200 : 503 });
   }
 
   #report(error: unknown): void {
@@ -199,6 +302,30 @@ class Handler {
       // A listener that throws must not cost the caller the answer.
     }
   }
+}
+
+interface Call {
+  tenant: string;
+  route: Route;
+  request: Request;
+  url: URL;
+  again: Recheck | null;
+}
+
+/** What is known of a request. Throws `WebError` 400 for an address that is none, which some servers pass on. */
+function factsOf(request: Request): AccessFacts {
+  try {
+    return { method: request.method, url: new URL(request.url), headers: request.headers };
+  } catch (error) {
+    throw new WebError(400, "badRequest", "The request's address or Host header is malformed.", {
+      cause: error,
+    });
+  }
+}
+
+/** A bridge that is closing says so to everybody; that is no failure to report. */
+function isExpected(error: unknown): boolean {
+  return error instanceof WebError && ["closed", "draining", "sessionMoved"].includes(error.reason);
 }
 
 function accepted(body: unknown): Response {

@@ -53,6 +53,8 @@ export interface WebClient {
   startSession(config: SessionConfig): Promise<WebThread>;
   /** Takes up a thread again. */
   resumeSession(threadId: string, config: SessionConfig): Promise<WebThread>;
+  /** Goes on with a copy of a thread; for threads that another codex keeps. Default: they are refused as in use. */
+  forkSession?(threadId: string, config: SessionConfig): Promise<WebThread>;
   /** Reads a thread's history. */
   readThread(threadId: string, options?: {
     /** Whether to read its turns. */

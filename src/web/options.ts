@@ -5,6 +5,8 @@
 import type { ApprovalRule } from "../approvals/mod.ts";
 import type { RunProfile } from "../session/mod.ts";
 import type { WebClient } from "./client.ts";
+import type { EventTail } from "./cluster/event_tail.ts";
+import type { SessionOwners } from "./cluster/session_owners.ts";
 import type { SessionStore } from "./store/session_store.ts";
 import type { AttachmentPolicy } from "./types.ts";
 
@@ -46,10 +48,43 @@ export interface WebAdapterOptions {
   maxStreamsPerTenant?: number;
   /** Events kept for each session, for those who come back. Default 4096. */
   maxLogEvents?: number;
-  /** Characters of events kept for each session, and of turns kept for its snapshot. Default 4 Mi each. */
+  /**
+   * Characters of events kept for each session, and of turns kept for its snapshot. Of a turn that alone is larger, the
+   * oldest items are left out and long texts cut. Default 4 Mi each.
+   */
   maxLogBytes?: number;
   /** Milliseconds after which an unused session is let go of; it is resumed when it is used again. Default 30 minutes. */
   idleMs?: number;
+  /**
+   * Milliseconds after which a session that nobody used is closed: its thread archived, and forgotten here. Needs a store
+   * with `unusedSince`. Default: never.
+   */
+  sessionTtlMs?: number;
+  /** Turns that may run at once, of all tenants; more are refused with 429. Default: no limit. */
+  maxTurns?: number;
+  /** Told about every failure that is not the caller's own (5xx). Default: nobody. */
+  onError?: (error: unknown) => void;
+  /** Several bridges that share the sessions. Default: this one alone. */
+  cluster?: ClusterOptions;
+}
+
+/**
+ * How bridges share sessions: each session has one owner at a time, and a request that comes to another node is passed on to
+ * it. They need one `store`, one CODEX_HOME and the same workspaces, such as on a shared volume.
+ */
+export interface ClusterOptions {
+  /** Where the other nodes reach this one's server, such as `http://10.0.0.7:8080`. */
+  url: string;
+  /** Who has which session. */
+  owners: SessionOwners;
+  /** Where the newest events are kept for the next owner. Default: nowhere; after a takeover browsers read the snapshot. */
+  tail?: EventTail;
+  /** Signs requests between the nodes; at least 32 characters, the same on all nodes. */
+  secret: string;
+  /** Milliseconds that running turns have in {@linkcode Bridge.drain}. Default 30,000. */
+  drainMs?: number;
+  /** Milliseconds after which the sessions of a node that is gone can be taken over. Default 10,000. */
+  leaseMs?: number;
 }
 
 /** How a bridge works. */
@@ -71,6 +106,6 @@ export interface BridgeOptions extends WebAdapterOptions {
   heartbeatMs?: number;
   /** Milliseconds after which a browser reconnects, as told by the stream. Default 1,000. */
   retryMs?: number;
-  /** Told about every failure that is not the caller's own (5xx). Default: nobody. */
-  onError?: (error: unknown) => void;
+  /** Milliseconds after which `authorize` is asked again about an open stream, which ends when it says no. Default 60,000. */
+  reauthorizeMs?: number;
 }

@@ -34,6 +34,8 @@ export interface WebSnapshot extends WebSession {
   omittedTurns: number;
   /** The questions that wait for an answer. */
   approvals: WebApproval[];
+  /** Codex has lost the conversation: the session can be read as far as it is known, and closed. */
+  gone: boolean;
 }
 
 /** One turn as far as it has come. */
@@ -48,6 +50,8 @@ export interface WebTurn {
   diff: string | null;
   /** The turn's tokens; `null` when not told, and for turns before a restart. */
   usage: TokenUsage | null;
+  /** Older items that are left out, and texts that are cut, because the bridge keeps a limited size. Default 0. */
+  omittedItems?: number;
   /** Why it failed, or `null`. */
   error: {
     /** The kind of failure, such as `rateLimit`. */
@@ -146,8 +150,8 @@ export interface WebTurnRef {
 export interface ClosedWebSession {
   /** Its thread. */
   threadId: string;
-  /** The thread has left the history. */
-  archived: true;
+  /** Whether the thread has left the history; `false` when codex has lost it or can't archive it. */
+  archived: boolean;
 }
 
 /** What a tenant may choose. */

@@ -120,7 +120,7 @@ test("subscribeApprovals() tells what waits first, then what comes, each once", 
 test("a session that can't be remembered leaves no thread behind", () =>
   inWorld({}, async ({ client, server }) => {
     class Broken extends MemorySessionStore {
-      override put(_session: StoredSession): Promise<void> {
+      override put(_session: StoredSession): Promise<boolean> {
         return Promise.reject(new Error("disk full"));
       }
     }
@@ -237,6 +237,8 @@ test("a thread that codex has lost is 404, and its session can still be closed",
       model: null,
       effort: null,
       used: true,
+      usedAt: new Date(),
+      revision: 1,
     };
     await store.put(record);
     const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });

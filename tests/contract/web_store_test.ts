@@ -19,6 +19,8 @@ function record(sessionId: string, tenant: string, day: number): StoredSession {
     model: null,
     effort: "low",
     used: false,
+    usedAt: new Date(Date.UTC(2026, 0, day)),
+    revision: 1,
   };
 }
 
@@ -44,8 +46,14 @@ for (const [name, create] of STORES) {
   test(`${name} replaces and forgets`, async () => {
     const store = create();
     await store.put(record("a", "ann", 1));
-    const changed = { ...record("a", "ann", 1), title: "hi", threadId: "t2", used: true };
-    await store.put(changed);
+    const changed = {
+      ...record("a", "ann", 1),
+      title: "hi",
+      threadId: "t2",
+      used: true,
+      revision: 2,
+    };
+    assert.equal(await store.put(changed), true);
     assert.deepEqual(await store.list("ann"), [changed]);
     changed.title = "not stored";
     assert.equal((await store.get("a"))!.title, "hi");
@@ -53,6 +61,33 @@ for (const [name, create] of STORES) {
     await store.delete("a");
     assert.deepEqual(await store.list("ann"), []);
     assert.equal(await store.get("a"), null);
+  });
+
+  test(`${name} takes only the change that follows what is stored`, async () => {
+    const store = create();
+    assert.equal(await store.put({ ...record("a", "ann", 1), revision: 2 }), false);
+    assert.equal(await store.get("a"), null);
+    assert.equal(await store.put(record("a", "ann", 1)), true);
+    assert.equal(await store.put({ ...record("a", "ann", 1), title: "new" }), false);
+    // Two that know the same: one wins.
+    const both = await Promise.all(
+      ["one", "two"].map((title) => store.put({ ...record("a", "ann", 1), title, revision: 2 })),
+    );
+    assert.deepEqual(both.toSorted(), [false, true]);
+    assert.equal((await store.get("a"))!.title, both[0] ? "one" : "two");
+    await store.delete("a");
+    // A late change does not bring a closed session back.
+    assert.equal(await store.put({ ...record("a", "ann", 1), revision: 3 }), false);
+    assert.equal(await store.get("a"), null);
+  });
+
+  test(`${name} finds what nobody used, whoever's it is`, async () => {
+    const store = create();
+    for (const [id, tenant, day] of [["a", "ann", 1], ["b", "bob", 2], ["c", "ann", 3]] as const) {
+      await store.put(record(id, tenant, day));
+    }
+    const unused = await store.unusedSince!(new Date(Date.UTC(2026, 0, 3)));
+    assert.deepEqual(unused.map(({ sessionId }) => sessionId).sort(), ["a", "b"]);
   });
 }
 

@@ -22,6 +22,42 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
   }
 }
 
+/** All bytes of a body. Throws `WebError` 413. */
+export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** The request with a body that was read already. */
+export function withBody(request: Request, body: Uint8Array): Request {
+  const { method, url, headers, signal } = request;
+  if (body.length === 0) return request;
+  return new Request(url, { method, headers, signal, body: body as Uint8Array<ArrayBuffer> });
+}
+
+/** The `threadId` that a JSON body names, or `null`. */
+export function threadIdIn(body: Uint8Array): string | null {
+  try {
+    const { threadId } = JSON.parse(new TextDecoder().decode(body)) ?? {};
+    return typeof threadId === "string" ? threadId : null;
+  } catch {
+    return null;
+  }
+}
+
 async function readText(request: Request, maxBytes: number): Promise<string> {
   if (request.body === null) return "";
   const reader = (request.body as ReadableStream<Uint8Array>).getReader();

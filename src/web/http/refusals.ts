@@ -21,6 +21,20 @@ export function tooMany(reason: string, message: string): WebError {
   return new WebError(429, reason, message);
 }
 
+/** Another server has changed what this one knew. */
+export function changedElsewhere(): WebError {
+  return new WebError(
+    503,
+    "sessionMoved",
+    "Another server has the session. Try again in a moment.",
+  );
+}
+
+/** The bridge ends soon. */
+export function drainingError(): WebError {
+  return new WebError(503, "draining", "This server is about to restart. Try again in a moment.");
+}
+
 /** The adapter was closed. */
 export function closedError(): WebError {
   return new WebError(503, "closed", "The bridge is closing. Try again in a moment.");

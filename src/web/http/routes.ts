@@ -47,7 +47,10 @@ export function matchRoute(method: string, path: string, basePath: string): Rout
   for (const [wanted, pattern, name] of TABLE) {
     const named = match(pattern.split("/"), parts);
     if (named === null) continue;
-    if (wanted === method) return { name, ...named } as Route;
+    // Asking for the headers of an answer is asking for it.
+    if (wanted === method || (method === "HEAD" && wanted === "GET")) {
+      return { name, ...named } as Route;
+    }
     allow.push(wanted);
   }
   return allow.length === 0 ? { name: "none" } : { name: "otherMethod", allow };

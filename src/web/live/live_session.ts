@@ -3,17 +3,27 @@
  * @module
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
-import { SessionClosedError } from "../../errors/mod.ts";
+import { delay, within } from "../../async.ts";
+import { RpcError, SessionClosedError, ThreadInUseError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { SessionConfig, TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
-import { badRequest, conflict, notFound } from "../http/refusals.ts";
+import { badRequest, changedElsewhere, conflict, notFound } from "../http/refusals.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
 import type { WebClient, WebThread, WebTurnStream } from "../client.ts";
+import { forTenants } from "./for_tenants.ts";
 import { SessionLog } from "./session_log.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
+import { type Restored, TailPump } from "./tail_pump.ts";
+import type { TailParts } from "./tail_pump.ts";
 import { Transcript } from "./transcript.ts";
-import type { ClosedWebSession, WebApproval, WebSession, WebSnapshot } from "../types.ts";
+import type {
+  ClosedWebSession,
+  WebApproval,
+  WebSession,
+  WebSessionEvent,
+  WebSnapshot,
+} from "../types.ts";
 
 /** What a live session is made of. */
 export interface LiveSessionParts {
@@ -29,15 +39,29 @@ export interface LiveSessionParts {
   thread: WebThread | null;
   /** The turns before this process. */
   history: readonly TurnSnapshot[];
+  /** Codex has lost its thread: it can be read and closed. */
+  gone: boolean;
   /** Events kept. */
   maxLogEvents: number;
   /** Characters of events kept, and of turns. */
   maxLogBytes: number;
+  /** Who this owner is in a cluster; `null` without one. */
+  fence: number | null;
+  /** Where the events are kept for the next owner; `null` for nowhere. */
+  tail: TailParts | null;
+  /** The events of earlier owners. */
+  restored: Restored | null;
 }
 
 /** Answered questions that are remembered, to tell a late answer from a wrong one. */
 const MAX_ANSWERED = 256;
 const TITLE_LENGTH = 80;
+/** How exactly it is remembered when a session was used. */
+const USED_AT_STEP_MS = 10 * 60_000;
+const IN_USE_TRIES = 4;
+const IN_USE_DELAY_MS = 250;
+/** Milliseconds that the last events may take to the tail. */
+const LAST_EVENTS_MS = 2_000;
 
 /** A session in use. Knows nothing of tenants: who may call is decided before. */
 export class LiveSession {
@@ -58,6 +82,10 @@ export class LiveSession {
   #pump: Promise<void> = Promise.resolve();
   #leaving: Promise<unknown> | null = null;
   #closing: Promise<ClosedWebSession> | null = null;
+  /** Questions told in this session's events: those of its agent's own agents name another thread. */
+  readonly #asked: Set<string> = new Set();
+  readonly #tail: TailPump | null;
+  #closeFailed = false;
 
   /** Creates it; its thread is opened when it is needed. */
   constructor(parts: LiveSessionParts) {
@@ -65,8 +93,12 @@ export class LiveSession {
     this.#record = parts.record;
     this.#opened = parts.thread;
     this.#thread = parts.thread === null ? null : Promise.resolve(parts.thread);
-    this.log = new SessionLog(parts.maxLogEvents, parts.maxLogBytes);
-    this.#transcript = new Transcript(parts.history, parts.maxLogBytes);
+    const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, fence, tail, restored } = parts;
+    const fenced = fence === null ? {} : { fence };
+    this.log = new SessionLog({ maxEvents, maxBytes, ...fenced, held: tail !== null });
+    this.#tail = tail === null ? null : new TailPump(this.log, tail);
+    this.#transcript = new Transcript(parts.history, maxBytes);
+    if (restored !== null) this.#restore(restored);
   }
 
   /** Who owns it. */
@@ -77,6 +109,11 @@ export class LiveSession {
   /** Its thread. */
   get threadId(): string {
     return this.#opened?.threadId ?? this.#record.threadId;
+  }
+
+  /** Whether a turn runs or begins. */
+  get busy(): boolean {
+    return this.#busy;
   }
 
   /** Whether nobody would miss it. */
@@ -99,15 +136,14 @@ export class LiveSession {
       turns: this.#transcript.turns(),
       omittedTurns: this.#transcript.omitted,
       approvals: this.approvals(),
+      gone: this.#parts.gone,
     };
   }
 
   /** The questions that wait for a person. */
   approvals(): WebApproval[] {
     return this.#parts.client.approvals.pending()
-      .filter(({ request, waitingFor }) =>
-        request.threadId === this.threadId && waitingFor === "handler"
-      )
+      .filter(({ request, waitingFor }) => this.#isOurs(request) && waitingFor === "handler")
       .map(({ request, deadline }) => ({ request, deadline }));
   }
 
@@ -170,7 +206,7 @@ export class LiveSession {
   answer(id: string, decision: ApprovalDecision): void {
     const { approvals } = this.#parts.client;
     const pending = approvals.pending().find(({ request }) =>
-      request.id === id && request.threadId === this.threadId
+      request.id === id && this.#isOurs(request)
     );
     if (pending === undefined) {
       if (!this.#answered.has(id)) throw notFound("question");
@@ -192,13 +228,14 @@ export class LiveSession {
     const closing = this.#leave(async (): Promise<ClosedWebSession> => {
       const { threadId } = this;
       const { client, store } = this.#parts;
-      if (this.#thread === null) await this.#archiveUnopened(client);
-      else await (await this.#thread).close();
+      const archived = this.#thread === null
+        ? await this.#archiveUnopened(client)
+        : await this.#closeThread(await this.#thread);
       await store.delete(this.#record.sessionId);
       await this.#pump;
-      this.log.append({ type: "sessionClosed", sessionId: this.#record.sessionId });
-      this.log.close();
-      return { threadId, archived: true };
+      this.#append({ type: "sessionClosed", sessionId: this.#record.sessionId });
+      await this.#endLog();
+      return { threadId, archived };
     });
     this.#closing = closing;
     closing.catch(() => this.#closing = null);
@@ -212,9 +249,27 @@ export class LiveSession {
         await (await this.#thread)?.release();
         await this.#pump;
       } finally {
-        this.log.close();
+        await this.#endLog();
       }
     }));
+  }
+
+  /** Another node has the session: nothing more is told or written down, and what runs is stopped. */
+  async fenced(): Promise<void> {
+    this.#tail?.stop();
+    this.log.close();
+    await this.release();
+  }
+
+  /** Stops the running turn, if there is one; settles when it has ended. */
+  async stopTurn(): Promise<void> {
+    await this.#stream?.interrupt().catch(() => {});
+    await this.#pump;
+  }
+
+  /** Settles when no turn runs. */
+  async turnOver(): Promise<void> {
+    await this.#pump;
   }
 
   #leave<T>(action: () => Promise<T>): Promise<T> {
@@ -241,36 +296,80 @@ export class LiveSession {
       await this.#store({ threadId: this.#opened.threadId });
       return this.#opened;
     }
+    if (this.#parts.gone) throw notFound("thread any more");
     try {
-      this.#opened = await client.resumeSession(threadId, await config());
+      this.#opened = await this.#resume(threadId, await config());
     } catch (error) {
       throw isRefusal(error, "threadGone") ? notFound("thread any more") : error;
     }
     return this.#opened;
   }
 
-  async #archiveUnopened(client: WebClient): Promise<void> {
+  /** A thread that another codex keeps, such as that of an owner before this one, goes on as a copy. */
+  async #resume(threadId: string, config: SessionConfig): Promise<WebThread> {
+    const { client } = this.#parts;
+    for (let tried = 0;; tried++) {
+      try {
+        return await client.resumeSession(threadId, config);
+      } catch (error) {
+        if (!(error instanceof ThreadInUseError) || client.forkSession === undefined) throw error;
+        // A codex that is just ending lets go in a moment.
+        if (tried < IN_USE_TRIES) await delay(IN_USE_DELAY_MS);
+        else break;
+      }
+    }
+    const copy = await client.forkSession(threadId, config);
+    try {
+      await this.#store({ threadId: copy.threadId });
+    } catch (error) {
+      copy.close().catch(() => {});
+      throw error;
+    }
+    return copy;
+  }
+
+  /** `false` when codex can't archive it: what is lost is forgotten all the same. */
+  async #archiveUnopened(client: WebClient): Promise<boolean> {
     try {
       await client.archiveThread(this.#record.threadId);
+      return true;
     } catch (error) {
-      if (this.#record.used && !isRefusal(error, "threadGone")) throw error;
+      if (this.#record.used && !isFinal(error)) throw error;
+      return false;
+    }
+  }
+
+  async #closeThread(thread: WebThread): Promise<boolean> {
+    try {
+      await thread.close();
+      return true;
+    } catch (error) {
+      // The first time it may be tried again; what fails again will go on to fail.
+      if (!isFinal(error) || !(this.#closeFailed || isRefusal(error, "threadGone"))) {
+        this.#closeFailed = true;
+        throw error;
+      }
+      await thread.release().catch(() => {});
+      return false;
     }
   }
 
   /** Before the first turn: a thread that has one must be resumed later, not started anew. */
   async #remember(thread: WebThread, text: string): Promise<void> {
-    const { used, title, threadId } = this.#record;
-    if (used && threadId === thread.threadId) return;
+    const { used, title, threadId, usedAt } = this.#record;
+    const recent = Date.now() - usedAt.getTime() < USED_AT_STEP_MS;
+    if (used && threadId === thread.threadId && recent) return;
     await this.#store({
       threadId: thread.threadId,
+      usedAt: new Date(),
       title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
       used: true,
     });
   }
 
   async #store(change: Partial<StoredSession>): Promise<void> {
-    const record = { ...this.#record, ...change };
-    await this.#parts.store.put(record);
+    const record = { ...this.#record, ...change, revision: this.#record.revision + 1 };
+    if (!await this.#parts.store.put(record)) throw changedElsewhere();
     this.#record = record;
   }
 
@@ -314,9 +413,46 @@ export class LiveSession {
     // Nobody knows what a newer codex says in them; they are not for tenants.
     if (event.type === "unknown") return;
     if (event.type === "approvalResolved") this.#settled(event.audit.id);
+    if (event.type === "approvalRequested") this.#ask(event.request.id);
     const told = forTenants(event);
-    this.#transcript.apply(told);
-    this.log.append(told);
+    // What the agent's own agents do is told, and is no turn of this thread.
+    if (told.threadId === this.threadId) this.#transcript.apply(told);
+    this.#append(told);
+  }
+
+  #append(event: WebSessionEvent): void {
+    this.log.append(event);
+    this.#tail?.kick();
+  }
+
+  async #endLog(): Promise<void> {
+    if (this.#tail !== null) await within(this.#tail.flushed(), LAST_EVENTS_MS, undefined);
+    this.#tail?.stop();
+    this.log.close();
+  }
+
+  /** What the owner before told goes on from there; its turn does not. */
+  #restore({ events, base }: Restored): void {
+    this.log.restore(events, base);
+    const open = this.#transcript.replay(events.map(({ event }) => event), this.threadId);
+    for (const turnId of open) {
+      this.#take({
+        type: "turnCompleted",
+        threadId: this.threadId,
+        turnId,
+        status: "interrupted",
+        error: { kind: "other", message: "The server that ran it has ended." },
+      });
+    }
+  }
+
+  #isOurs(request: { id: string; threadId: string | null }): boolean {
+    return request.threadId === this.threadId || this.#asked.has(request.id);
+  }
+
+  #ask(id: string): void {
+    this.#asked.add(id);
+    if (this.#asked.size > MAX_ANSWERED) this.#asked.delete(this.#asked.values().next().value!);
   }
 
   #settled(id: string): void {
@@ -329,12 +465,9 @@ export class LiveSession {
   }
 }
 
-type KnownTurnEvent = Exclude<TurnEvent, { type: "unknown" }>;
-
-/** The end of codex is told with its stderr, which is for the operator alone. */
-function forTenants(event: KnownTurnEvent): KnownTurnEvent {
-  if (event.type !== "turnCompleted" || event.status !== "connectionClosed") return event;
-  return { ...event, error: { kind: "other", message: "The connection to codex was lost." } };
+/** Whether trying again is of no use. */
+function isFinal(error: unknown): boolean {
+  return error instanceof RpcError && !error.retryable;
 }
 
 function notRunning(): Error {

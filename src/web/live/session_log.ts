@@ -17,6 +17,18 @@ interface Entry {
   readonly size: number;
 }
 
+/** What a log goes on from. */
+export interface LogParts {
+  /** Events kept at most. */
+  maxEvents: number;
+  /** Characters of events kept at most; the newest event is always kept. */
+  maxBytes: number;
+  /** Who writes it, when that is told by a fence. Default: a random name. */
+  fence?: number;
+  /** Whether events are kept elsewhere as well: they are told when {@linkcode SessionLog.publish} says that they are. */
+  held?: boolean;
+}
+
 type Delta = Extract<WebSessionEvent, { delta: string }>;
 
 /**
@@ -24,30 +36,51 @@ type Delta = Extract<WebSessionEvent, { delta: string }>;
  * one, before a restart, are known to be gone.
  */
 export class SessionLog {
-  readonly #epoch: string = randomId("", 6);
+  readonly #epoch: string;
+  readonly #fence: number | null;
   readonly #maxEvents: number;
   readonly #maxBytes: number;
+  readonly #held: boolean;
   readonly #entries: Map<number, Entry> = new Map();
   readonly #waiting: Set<() => void> = new Set();
+  /** The first fence of this numbering. */
+  #base: number;
   #oldest = 1;
   #next = 1;
+  #told = 0;
   #bytes = 0;
   #closed = false;
+  #waking = false;
+  #chunk: { from: number; to: number; bytes: unknown } | null = null;
 
-  /** Creates a log of limited size; the newest event is always kept. */
-  constructor(maxEvents: number, maxBytes: number) {
+  /** Creates an empty log. */
+  constructor({ maxEvents, maxBytes, fence, held = false }: LogParts) {
     this.#maxEvents = Math.max(1, maxEvents);
     this.#maxBytes = maxBytes;
+    this.#fence = fence ?? null;
+    this.#base = fence ?? 0;
+    this.#epoch = fence === undefined ? randomId("", 6) : `f${fence}`;
+    this.#held = held;
   }
 
-  /** The number of the newest event; 0 before the first. */
+  /** The number of the newest event that is told; 0 before the first. */
   get newest(): number {
+    return this.#told;
+  }
+
+  /** The number of the newest event, told or not. */
+  get written(): number {
     return this.#next - 1;
   }
 
   /** The number of the oldest event kept. */
   get oldest(): number {
     return this.#oldest;
+  }
+
+  /** The first fence of this numbering; 0 without fences. */
+  get base(): number {
+    return this.#base;
   }
 
   /** Whether no more events will come. */
@@ -57,7 +90,7 @@ export class SessionLog {
 
   /** The cursor behind the newest event. */
   get cursor(): string {
-    return this.idOf(this.newest);
+    return this.idOf(this.written);
   }
 
   /** The cursor of an event. */
@@ -69,29 +102,57 @@ export class SessionLog {
   seqOf(id: string): number | null {
     const [, epoch, digits] = /^([\w-]*)-(\d{1,15})$/.exec(id) ?? [];
     const seq = Number(digits);
-    return epoch === this.#epoch && seq < this.#next ? seq : null;
+    return epoch !== undefined && this.#isOurs(epoch) && seq < this.#next ? seq : null;
   }
 
   /** The event with this number, while it is kept. */
   at(seq: number): WebSessionEvent | undefined {
-    return this.#entries.get(seq)?.event;
+    return seq > this.#told ? undefined : this.#entries.get(seq)?.event;
+  }
+
+  /** Events that are written and not told, oldest first. */
+  unpublished(max: number): { seq: number; event: WebSessionEvent }[] {
+    const found: { seq: number; event: WebSessionEvent }[] = [];
+    for (let seq = this.#told + 1; seq < this.#next && found.length < max; seq++) {
+      found.push({ seq, event: this.#entries.get(seq)!.event });
+    }
+    return found;
+  }
+
+  /** The events up to this one are kept elsewhere: readers may have them. */
+  publish(seq: number): void {
+    if (seq <= this.#told) return;
+    this.#told = seq;
+    this.#trim();
+    this.#wake();
+  }
+
+  /** Goes on from an earlier owner's events. Before the first event. */
+  restore(events: readonly { seq: number; event: WebSessionEvent }[], base: number): void {
+    const [first] = events;
+    if (first === undefined) return;
+    this.#base = base;
+    this.#oldest = this.#next = first.seq;
+    for (const { seq, event } of events) {
+      // A hole can't be told apart from nothing: what is before it is gone.
+      if (seq !== this.#next) {
+        this.#entries.clear();
+        this.#bytes = 0;
+        this.#oldest = this.#next = seq;
+      }
+      this.#add(event);
+    }
+    this.#told = this.#next - 1;
+    this.#trim();
   }
 
   /** Adds an event and wakes the readers. */
   append(event: WebSessionEvent): void {
     if (this.#closed) return;
-    const size = "delta" in event
-      ? event.delta.length + OVERHEAD
-      : JSON.stringify(event).length + OVERHEAD;
-    this.#entries.set(this.#next++, { event, size });
-    this.#bytes += size;
-    while (
-      this.#entries.size > this.#maxEvents ||
-      (this.#bytes > this.#maxBytes && this.#entries.size > 1)
-    ) {
-      this.#bytes -= this.#entries.get(this.#oldest)!.size;
-      this.#entries.delete(this.#oldest++);
-    }
+    this.#add(event);
+    if (this.#held) return;
+    this.#told = this.#next - 1;
+    this.#trim();
     this.#wake();
   }
 
@@ -101,14 +162,55 @@ export class SessionLog {
     this.#wake();
   }
 
-  /** Calls back at the next change, until the returned function is called. */
+  /** Calls back soon after the next change, until the returned function is called. */
   changed(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);
   }
 
+  /** What `make` makes of the events between two numbers: readers that stand at the same place share it. */
+  shared<T>(from: number, to: number, make: () => T): T {
+    const chunk = this.#chunk;
+    if (chunk !== null && chunk.from === from && chunk.to === to) return chunk.bytes as T;
+    const bytes = make();
+    this.#chunk = { from, to, bytes };
+    return bytes;
+  }
+
+  #isOurs(epoch: string): boolean {
+    if (this.#fence === null) return epoch === this.#epoch;
+    const [, digits] = /^f(\d{1,15})$/.exec(epoch) ?? [];
+    const fence = Number(digits);
+    return fence >= this.#base && fence <= this.#fence;
+  }
+
+  #add(event: WebSessionEvent): void {
+    const size = "delta" in event
+      ? event.delta.length + OVERHEAD
+      : JSON.stringify(event).length + OVERHEAD;
+    this.#entries.set(this.#next++, { event, size });
+    this.#bytes += size;
+  }
+
+  /** Only what has been told can be let go of. */
+  #trim(): void {
+    while (
+      this.#oldest < this.#told &&
+      (this.#entries.size > this.#maxEvents || this.#bytes > this.#maxBytes)
+    ) {
+      this.#bytes -= this.#entries.get(this.#oldest)!.size;
+      this.#entries.delete(this.#oldest++);
+    }
+  }
+
+  /** Once for all that changes in one go. */
   #wake(): void {
-    for (const wake of [...this.#waiting]) wake();
+    if (this.#waking) return;
+    this.#waking = true;
+    queueMicrotask(() => {
+      this.#waking = false;
+      for (const wake of [...this.#waiting]) wake();
+    });
   }
 }
 
@@ -130,6 +232,11 @@ export class LogReader {
   /** Whether everything was read and no more will come. */
   get ended(): boolean {
     return this.#log.closed && this.#gap === undefined && this.#cursor > this.#log.newest;
+  }
+
+  /** The number of the next event to read. */
+  get position(): number {
+    return this.#cursor;
   }
 
   /** The next event, or `null` when there is none yet. */

@@ -2,14 +2,14 @@
  * What a session looks like, from its events: a bounded reducer.
  * @module
  */
-import type { JsonObject } from "../../json.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 import {
   type TokenUsage,
   type TurnEvent,
   TurnItems,
   type TurnSnapshot,
 } from "../../session/mod.ts";
-import type { WebTurn } from "../types.ts";
+import type { WebSessionEvent, WebTurn } from "../types.ts";
 
 /** Turns kept at most. */
 const MAX_TURNS = 500;
@@ -23,6 +23,10 @@ interface Turn {
   error: WebTurn["error"];
   /** Characters, once it has ended. */
   size: number;
+  /** Characters that came since the items were last cut to size. */
+  grown: number;
+  /** Items that were left out or cut. */
+  omitted: number;
 }
 
 /** The turns of a session, in step with its log. */
@@ -39,7 +43,11 @@ export class Transcript {
       const turn = this.#begin(turnId);
       // What ran when its server ended does not run any more.
       turn.status = status === "inProgress" ? "interrupted" : status;
-      for (const item of items) turn.items.complete(item as unknown as JsonObject);
+      for (const item of items) {
+        turn.grown += JSON.stringify(item).length;
+        turn.items.complete(this.#short(turn, item as unknown as JsonObject));
+      }
+      if (turn.grown > maxBytes) this.#cut(turn);
       this.#settle(turn);
     }
   }
@@ -60,12 +68,13 @@ export class Transcript {
     if (event.turnId === "") return;
     const turn = this.#turns.find(({ turnId }) => turnId === event.turnId) ??
       this.#begin(event.turnId);
+    this.#grow(turn, event);
     switch (event.type) {
       case "itemStarted":
         turn.items.begin(event.item as unknown as JsonObject);
         break;
       case "itemCompleted":
-        turn.items.complete(event.item as unknown as JsonObject);
+        turn.items.complete(this.#short(turn, event.item as unknown as JsonObject));
         break;
       case "assistantMessageDelta":
         turn.items.grow(event.itemId, "agentMessage", event.delta);
@@ -77,7 +86,7 @@ export class Transcript {
         turn.items.grow(event.itemId, "commandExecution", event.delta);
         break;
       case "diffUpdated":
-        turn.diff = event.diff;
+        turn.diff = event.diff.slice(0, this.#maxBytes);
         break;
       case "tokenUsage":
         turn.usage = event.usage;
@@ -90,6 +99,68 @@ export class Transcript {
     }
   }
 
+  /**
+   * Takes the events that an earlier owner told. Turns that have ended since are as codex remembers them; the names of the
+   * others are given back, since they do not run any more.
+   */
+  replay(events: readonly WebSessionEvent[], threadId: string): string[] {
+    const ended = new Set(
+      events.flatMap((event) => event.type === "turnCompleted" ? [event.turnId] : []),
+    );
+    const open = new Set<string>();
+    for (const event of events) {
+      if (event.type === "lagged" || event.type === "sessionClosed") continue;
+      if (event.threadId !== threadId || event.turnId === "" || ended.has(event.turnId)) continue;
+      if (!open.has(event.turnId)) {
+        // Codex keeps no unfinished text, and may name the items otherwise.
+        this.#drop(event.turnId);
+        open.add(event.turnId);
+      }
+      this.apply(event);
+    }
+    return [...open];
+  }
+
+  #drop(turnId: string): void {
+    const at = this.#turns.findIndex((turn) => turn.turnId === turnId);
+    if (at >= 0) this.#bytes -= this.#turns.splice(at, 1)[0]!.size;
+  }
+
+  /** One turn has no more room than all of them. */
+  #grow(turn: Turn, event: TurnEvent): void {
+    turn.grown += "delta" in event
+      ? event.delta.length
+      : event.type === "itemCompleted" || event.type === "itemStarted"
+      ? JSON.stringify(event.item).length
+      : 0;
+    if (turn.grown > this.#maxBytes) this.#cut(turn);
+  }
+
+  /** Keeps the newest items that fit into half of the room. */
+  #cut(turn: Turn): void {
+    const items = turn.items.all();
+    turn.items = new TurnItems();
+    turn.grown = 0;
+    let from = items.length;
+    while (from > 0) {
+      const size = JSON.stringify(items[from - 1]).length;
+      if (turn.grown + size > this.#maxBytes / 2) break;
+      turn.grown += size;
+      from--;
+    }
+    turn.omitted += from;
+    for (const item of items.slice(from)) turn.items.complete(item as unknown as JsonObject);
+  }
+
+  /** An item that is larger than half of the room has its texts cut. */
+  #short(turn: Turn, item: JsonObject): JsonObject {
+    const room = Math.floor(this.#maxBytes / 2);
+    if (JSON.stringify(item).length <= room) return item;
+    turn.omitted++;
+    const cut = shorten(item, Math.floor(room / 8)) as JsonObject;
+    return JSON.stringify(cut).length <= room ? cut : { id: item["id"]!, type: item["type"]! };
+  }
+
   #begin(turnId: string): Turn {
     const turn: Turn = {
       turnId,
@@ -99,6 +170,8 @@ export class Transcript {
       usage: null,
       error: null,
       size: 0,
+      grown: 0,
+      omitted: 0,
     };
     this.#turns.push(turn);
     return turn;
@@ -119,6 +192,17 @@ export class Transcript {
 }
 
 function view(turn: Turn): WebTurn {
-  const { turnId, status, diff, usage, error } = turn;
-  return { turnId, status, items: turn.items.all(), diff, usage, error };
+  const { turnId, status, diff, usage, error, omitted } = turn;
+  const cut = omitted === 0 ? {} : { omittedItems: omitted };
+  return { turnId, status, items: turn.items.all(), diff, usage, error, ...cut };
+}
+
+/** The same with every text cut to so many characters. */
+function shorten(value: JsonValue, max: number): JsonValue {
+  if (typeof value === "string") return value.length <= max ? value : `${value.slice(0, max)}…`;
+  if (Array.isArray(value)) return value.map((each) => shorten(each, max));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, shorten(each as JsonValue, max)]),
+  );
 }

@@ -60,12 +60,27 @@ export class KvSessionStore implements SessionStore {
     return sessions.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
   }
 
-  /** Adds a session, or replaces what is remembered of it. */
-  async put(session: StoredSession): Promise<void> {
-    await this.#kv.atomic()
-      .set(this.#session(session.sessionId), { ...session })
+  /** Sessions of all tenants that were last used before this. */
+  async unusedSince(before: Date): Promise<StoredSession[]> {
+    const found: StoredSession[] = [];
+    for await (const { value } of this.#kv.list({ prefix: [...this.#prefix, "session"] })) {
+      const session = decode(value);
+      if (session !== null && session.usedAt < before) found.push(session);
+    }
+    return found;
+  }
+
+  /** Adds a session, or replaces the one before it. */
+  async put(session: StoredSession): Promise<boolean> {
+    const key = this.#session(session.sessionId);
+    const { value, versionstamp } = await this.#kv.get(key);
+    if ((decode(value)?.revision ?? 0) !== session.revision - 1) return false;
+    const { ok } = await this.#kv.atomic()
+      .check({ key, versionstamp })
+      .set(key, { ...session })
       .set(this.#owner(session), true)
       .commit();
+    return ok;
   }
 
   /** Forgets a session. */
@@ -90,10 +105,8 @@ export class KvSessionStore implements SessionStore {
 /** A record that is not whole belongs to nobody. */
 function decode(value: unknown): StoredSession | null {
   if (!isJsonObject(value)) return null;
-  const { sessionId, tenant, threadId, title, createdAt, model, effort, used } = value as Record<
-    string,
-    unknown
-  >;
+  const { sessionId, tenant, threadId, title, createdAt, model, effort, used, usedAt, revision } =
+    value as Record<string, unknown>;
   if (
     typeof sessionId !== "string" || typeof tenant !== "string" || typeof threadId !== "string"
   ) return null;
@@ -106,5 +119,8 @@ function decode(value: unknown): StoredSession | null {
     model: typeof model === "string" ? model : null,
     effort: typeof effort === "string" ? effort : null,
     used: used === true,
+    // Records of an earlier version lack these.
+    usedAt: usedAt instanceof Date ? usedAt : createdAt instanceof Date ? createdAt : new Date(0),
+    revision: typeof revision === "number" ? revision : 1,
   };
 }

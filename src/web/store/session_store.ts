@@ -21,6 +21,10 @@ export interface StoredSession {
   effort: string | null;
   /** Whether a turn has been started; codex forgets a thread without one. */
   used: boolean;
+  /** When it was last used, to some minutes. */
+  usedAt: Date;
+  /** 1 for a new record, and one more with each change. */
+  revision: number;
 }
 
 /** Keeps the sessions, so that a restarted bridge still knows who owns which thread. */
@@ -31,8 +35,13 @@ export interface SessionStore {
   findThread(tenant: string, threadId: string): Promise<StoredSession | null>;
   /** The tenant's sessions, newest first. */
   list(tenant: string): Promise<StoredSession[]>;
-  /** Adds a session, or replaces what is remembered of it. */
-  put(session: StoredSession): Promise<void>;
+  /** Sessions of all tenants that were last used before this. Needed for `sessionTtlMs`. */
+  unusedSince?(before: Date): Promise<StoredSession[]>;
+  /**
+   * Adds a session (`revision` 1), or replaces what is remembered of it. `false`, and nothing changes, unless the one
+   * before it is there: none for revision 1, else the one with `revision - 1`. One atomic step.
+   */
+  put(session: StoredSession): Promise<boolean>;
   /** Forgets a session; nothing happens when there is none. */
   delete(sessionId: string): Promise<void>;
 }
@@ -59,10 +68,17 @@ export class MemorySessionStore implements SessionStore {
     return Promise.resolve(own.map((session) => ({ ...session })));
   }
 
-  /** Adds a session, or replaces what is remembered of it. */
-  put(session: StoredSession): Promise<void> {
+  /** Sessions of all tenants that were last used before this. */
+  unusedSince(before: Date): Promise<StoredSession[]> {
+    return Promise.resolve([...this.#sessions.values()].filter(({ usedAt }) => usedAt < before));
+  }
+
+  /** Adds a session, or replaces the one before it. */
+  put(session: StoredSession): Promise<boolean> {
+    const before = this.#sessions.get(session.sessionId)?.revision ?? 0;
+    if (before !== session.revision - 1) return Promise.resolve(false);
     this.#sessions.set(session.sessionId, { ...session });
-    return Promise.resolve();
+    return Promise.resolve(true);
   }
 
   /** Forgets a session. */

@@ -21,7 +21,7 @@ function textOf(events: WebEvent[]): string {
 }
 
 test("a reader gets every event once, in order, from the beginning or behind a cursor", () => {
-  const log = new SessionLog(100, 1e6);
+  const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
   for (const text of "abcdef") log.append(delta(text));
   const events = all(new LogReader(log, null));
   assert.equal(textOf(events), "abcdef");
@@ -30,13 +30,14 @@ test("a reader gets every event once, in order, from the beginning or behind a c
   assert.deepEqual(all(new LogReader(log, log.cursor)), []);
 });
 
-test("a reader waits for what comes, and ends with the log", () => {
-  const log = new SessionLog(100, 1e6);
+test("a reader waits for what comes, and ends with the log", async () => {
+  const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
   const reader = new LogReader(log, null);
   assert.equal(reader.take(), null);
   let woken = 0;
   const leave = log.changed(() => woken++);
   log.append(delta("a"));
+  await Promise.resolve();
   assert.equal(woken, 1);
   leave();
   log.close();
@@ -49,7 +50,7 @@ test("a reader waits for what comes, and ends with the log", () => {
 });
 
 test("a cursor that fell out of the log gets `lagged`, then what is kept", () => {
-  const log = new SessionLog(3, 1e6);
+  const log = new SessionLog({ maxEvents: 3, maxBytes: 1e6 });
   log.append(delta("a"));
   const gone = log.cursor;
   for (const text of "bcdef") log.append(delta(text));
@@ -61,7 +62,7 @@ test("a cursor that fell out of the log gets `lagged`, then what is kept", () =>
 });
 
 test("a reader that starts late is told that it did not see the beginning", () => {
-  const log = new SessionLog(2, 1e6);
+  const log = new SessionLog({ maxEvents: 2, maxBytes: 1e6 });
   for (const text of "abc") log.append(delta(text));
   const events = all(new LogReader(log, null));
   assert.deepEqual(events[0]!.event, { type: "lagged", after: null });
@@ -69,7 +70,7 @@ test("a reader that starts late is told that it did not see the beginning", () =
 });
 
 test("a reader that is overtaken gets `lagged` once, with the last cursor it had", () => {
-  const log = new SessionLog(3, 1e6);
+  const log = new SessionLog({ maxEvents: 3, maxBytes: 1e6 });
   const reader = new LogReader(log, null);
   log.append(delta("a"));
   const seen = reader.take()!.id;
@@ -86,7 +87,7 @@ test("a reader that is overtaken gets `lagged` once, with the last cursor it had
 
 for (const cursor of ["", "7", "other-3", "x-", "-1", "a-b-c", "💥-1", "x-99999999999999999999"]) {
   test(`the cursor ${JSON.stringify(cursor)} of no log at all is lagged, not an error`, () => {
-    const log = new SessionLog(10, 1e6);
+    const log = new SessionLog({ maxEvents: 10, maxBytes: 1e6 });
     log.append(delta("a"));
     const [first, second] = all(new LogReader(log, cursor));
     assert.deepEqual(first!.event, { type: "lagged", after: cursor });
@@ -95,9 +96,9 @@ for (const cursor of ["", "7", "other-3", "x-", "-1", "a-b-c", "💥-1", "x-9999
 }
 
 test("cursors of an earlier log are not taken for this one's", () => {
-  const before = new SessionLog(10, 1e6);
+  const before = new SessionLog({ maxEvents: 10, maxBytes: 1e6 });
   before.append(delta("a"));
-  const after = new SessionLog(10, 1e6);
+  const after = new SessionLog({ maxEvents: 10, maxBytes: 1e6 });
   for (const text of "xyz") after.append(delta(text));
   assert.equal(all(new LogReader(after, before.cursor))[0]!.event.type, "lagged");
   // Nor is a cursor of this log's future.
@@ -106,7 +107,7 @@ test("cursors of an earlier log are not taken for this one's", () => {
 });
 
 test("the log stays below its size, and keeps the newest event however large", () => {
-  const log = new SessionLog(1000, 5_000);
+  const log = new SessionLog({ maxEvents: 1000, maxBytes: 5_000 });
   for (let i = 0; i < 100; i++) log.append(delta("x".repeat(800)));
   assert.equal(log.newest - log.oldest + 1, 5);
   log.append(delta("y".repeat(9_000)));
@@ -115,7 +116,7 @@ test("the log stays below its size, and keeps the newest event however large", (
 });
 
 test("a reader that is far behind gets the deltas of one item joined, and nothing else", () => {
-  const log = new SessionLog(10_000, 1e7);
+  const log = new SessionLog({ maxEvents: 10_000, maxBytes: 1e7 });
   const expected: string[] = [];
   const put = (event: WebSessionEvent) => {
     log.append(event);

@@ -34,7 +34,7 @@ test("formatEvent() writes one block, whatever the text holds", () => {
 });
 
 test("eventStream() says at once that it is there, then tells events as they come", async () => {
-  const log = new SessionLog(10, 1e6);
+  const log = new SessionLog({ maxEvents: 10, maxBytes: 1e6 });
   const { reader } = open(log);
   assert.equal(await text(reader), "retry: 7\n\n");
   const next = text(reader);
@@ -44,7 +44,7 @@ test("eventStream() says at once that it is there, then tells events as they com
 });
 
 test("eventStream() ends with the log, behind its last event", async () => {
-  const log = new SessionLog(10, 1e6);
+  const log = new SessionLog({ maxEvents: 10, maxBytes: 1e6 });
   const { reader, closed } = open(log);
   await text(reader);
   log.append({ type: "sessionClosed", sessionId: "s" });
@@ -55,7 +55,7 @@ test("eventStream() ends with the log, behind its last event", async () => {
 });
 
 test("eventStream() beats while nothing happens", async () => {
-  const { reader } = open(new SessionLog(10, 1e6), 5);
+  const { reader } = open(new SessionLog({ maxEvents: 10, maxBytes: 1e6 }), 5);
   await text(reader);
   assert.equal(await text(reader), ": heartbeat\n\n");
   assert.equal(await text(reader), ": heartbeat\n\n");
@@ -63,7 +63,7 @@ test("eventStream() beats while nothing happens", async () => {
 });
 
 test("eventStream() lets go of its place when the client leaves, also while it waits", async () => {
-  const { reader, closed } = open(new SessionLog(10, 1e6));
+  const { reader, closed } = open(new SessionLog({ maxEvents: 10, maxBytes: 1e6 }));
   await text(reader);
   const waiting = text(reader);
   await reader.cancel();
@@ -72,7 +72,7 @@ test("eventStream() lets go of its place when the client leaves, also while it w
 });
 
 test("eventStream() reads ahead no more than a batch for a client that does not read", async () => {
-  const log = new SessionLog(100_000, 1e9);
+  const log = new SessionLog({ maxEvents: 100_000, maxBytes: 1e9 });
   const { reader } = open(log);
   await text(reader);
   for (let i = 0; i < 20; i++) log.append(delta("x".repeat(50_000)));

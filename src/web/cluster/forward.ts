@@ -1,0 +1,188 @@
+/**
+ * Requests on their way to the node that has the session.
+ * @module
+ */
+import { WebError } from "../../errors/mod.ts";
+import { isJsonObject } from "../../json.ts";
+
+/** The header that tells the owner whose request it is, signed with the cluster's secret. */
+export const FORWARD_HEADER = "x-codex-forwarded";
+
+/** Milliseconds that a forwarded request may be on its way, clocks that differ included. */
+const MAX_AGE_MS = 60_000;
+
+/** A request to pass on. */
+export interface Forwarded {
+  /** The method. */
+  method: string;
+  /** Path and query. */
+  target: string;
+  /** Who asks. */
+  tenant: string;
+  /** The body's bytes; empty without one. */
+  body: Uint8Array;
+}
+
+/** Signs and checks requests between the nodes. */
+export class Forwarder {
+  readonly #key: Promise<CryptoKey>;
+
+  /** Takes the secret that all nodes know. */
+  constructor(secret: string) {
+    if (typeof secret !== "string" || secret.length < 32) {
+      throw new WebError(500, "badSecret", "cluster.secret must have at least 32 characters.");
+    }
+    this.#key = crypto.subtle.importKey(
+      "raw",
+      new TextEncoder().encode(secret),
+      { name: "HMAC", hash: "SHA-256" },
+      false,
+      ["sign", "verify"],
+    );
+    this.#key.catch(() => {});
+  }
+
+  /** The header's value. */
+  async sign(request: Forwarded): Promise<string> {
+    const claims = encode(
+      new TextEncoder().encode(JSON.stringify({ tenant: request.tenant, at: Date.now() })),
+    );
+    const mac = await crypto.subtle.sign("HMAC", await this.#key, await digest(claims, request));
+    return `${claims}.${encode(new Uint8Array(mac))}`;
+  }
+
+  /** Whose request it is. Throws `WebError` 401 for a header that no node of the cluster made for this request. */
+  async verify(header: string, request: Omit<Forwarded, "tenant">): Promise<string> {
+    const [claims = "", mac = "", ...rest] = header.split(".");
+    const bytes = decode(mac);
+    const text = decode(claims);
+    const valid = rest.length === 0 && bytes !== null && text !== null &&
+      await crypto.subtle.verify("HMAC", await this.#key, bytes, await digest(claims, request));
+    if (valid) {
+      const told: unknown = JSON.parse(new TextDecoder().decode(text));
+      if (isJsonObject(told)) {
+        const { tenant, at } = told;
+        if (
+          typeof tenant === "string" && typeof at === "number" &&
+          Math.abs(Date.now() - at) < MAX_AGE_MS
+        ) return tenant;
+      }
+    }
+    throw new WebError(401, "unauthorized", "Sign in first.");
+  }
+}
+
+/** All that the signature covers. */
+async function digest(
+  claims: string,
+  { method, target, body }: Omit<Forwarded, "tenant">,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const hash = await crypto.subtle.digest("SHA-256", body as Uint8Array<ArrayBuffer>);
+  const text = [claims, method, target, encode(new Uint8Array(hash))].join("\n");
+  return new TextEncoder().encode(text);
+}
+
+function encode(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+}
+
+function decode(text: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    const bytes = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+    return Uint8Array.from(bytes, (char) => char.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}
+
+/** What passing on needs to know. */
+export interface ForwardOptions {
+  /** Milliseconds without an answer after which `stillThere` is asked. */
+  patienceMs: number;
+  /** Milliseconds of a stream's silence after which it is ended, so that the browser comes back. */
+  silenceMs: number;
+  /** Whether that node still has the session. */
+  stillThere: () => Promise<boolean>;
+  /** Aborted when the caller has gone. */
+  signal: AbortSignal;
+}
+
+/** Headers that go along with a request. */
+const PASSED = ["content-type", "last-event-id", "accept"];
+
+/**
+ * Passes a request on and gives the answer back, byte by byte. Throws `WebError` 503 when the owner does not answer:
+ * whether it did what it was asked is not known then.
+ */
+export async function forward(
+  url: string,
+  request: Forwarded,
+  headers: Headers,
+  signature: string,
+  options: ForwardOptions,
+): Promise<Response> {
+  const gone = new AbortController();
+  const leave = () => gone.abort();
+  if (options.signal.aborted) leave();
+  options.signal.addEventListener("abort", leave, { once: true });
+  const sent = new Headers({ [FORWARD_HEADER]: signature });
+  for (const name of PASSED) {
+    const value = headers.get(name);
+    if (value !== null) sent.set(name, value);
+  }
+  const watch = setInterval(() => {
+    options.stillThere().then((there) => there || leave(), leave);
+  }, options.patienceMs);
+  try {
+    const response = await fetch(new URL(request.target, url), {
+      method: request.method,
+      headers: sent,
+      redirect: "manual",
+      signal: gone.signal,
+      ...(request.body.length === 0 ? {} : { body: request.body as Uint8Array<ArrayBuffer> }),
+    });
+    const kept = new Headers();
+    for (const name of ["content-type", "retry-after", "x-accel-buffering", "allow"]) {
+      const value = response.headers.get(name);
+      if (value !== null) kept.set(name, value);
+    }
+    const body = response.body === null
+      ? null
+      : unlessSilent(response.body as ReadableStream<Uint8Array>, options.silenceMs, gone);
+    return new Response(body, { status: response.status, headers: kept });
+  } catch (error) {
+    throw new WebError(
+      503,
+      "ownerUnreachable",
+      "The server that has this session does not answer. Try again in a moment.",
+      { cause: error },
+    );
+  } finally {
+    clearInterval(watch);
+  }
+}
+
+/** The stream, ended when nothing comes for long: a node that was stopped closes no connection. */
+function unlessSilent(
+  body: ReadableStream<Uint8Array>,
+  silenceMs: number,
+  gone: AbortController,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream<Uint8Array>({
+    async pull(controller): Promise<void> {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const silent = new Promise<null>((resolve) => {
+        timer = setTimeout(() => resolve(null), silenceMs);
+      });
+      const next = await Promise.race([reader.read().catch(() => null), silent]);
+      clearTimeout(timer);
+      if (next !== null && !next.done) return controller.enqueue(next.value);
+      if (next === null) gone.abort();
+      controller.close();
+    },
+    cancel(): void {
+      gone.abort();
+    },
+  });
+}
