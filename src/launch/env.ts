@@ -3,7 +3,7 @@
  * @module
  */
 import { PermissionDeniedError } from "../errors/mod.ts";
-import { canReadEnv, platformName, readEnv } from "../platform/mod.ts";
+import { canReadEnv, mergeEnv, nameInEnv, platformName, readEnv } from "../platform/mod.ts";
 
 /** Which variables pass, and which are added. */
 export interface EnvRules {
@@ -42,7 +42,9 @@ const POSIX_MINIMAL = [
 
 const WINDOWS_MINIMAL = [
   ["PATH", "PATHEXT", "SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC"],
-  ["USERPROFILE", "HOMEDRIVE", "HOMEPATH", "USERNAME", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"],
+  ["USERPROFILE", "HOMEDRIVE", "HOMEPATH", "USERNAME", "USERDOMAIN"],
+  ["APPDATA", "LOCALAPPDATA", "PROGRAMDATA", "PSMODULEPATH"],
+  ["PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432"],
   ["TEMP", "TMP", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE", "LANG"],
   ["CODEX_HOME", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"],
   ["SSL_CERT_FILE", "SSL_CERT_DIR"],
@@ -76,7 +78,8 @@ export function buildEnv(rules: EnvRules = {}, source: EnvSource = scriptEnv()):
       if (value !== undefined) env[name] = value;
     }
   }
-  return { clearEnv: inherit !== "all", env: { ...env, ...rules.set } };
+  const merged = mergeEnv(source.platform, env, rules.set) as Record<string, string>;
+  return { clearEnv: inherit !== "all", env: merged };
 }
 
 /** Puts directories at the head of PATH; leaves the environment alone when PATH is not known. */
@@ -86,10 +89,11 @@ export function prependPath(
   source: EnvSource = scriptEnv(),
 ): ChildEnv {
   if (directories.length === 0) return child;
-  const path = child.env["PATH"] ?? (child.clearEnv ? undefined : source.get("PATH"));
+  const name = nameInEnv(source.platform, child.env, "PATH") ?? "PATH";
+  const path = child.env[name] ?? (child.clearEnv ? undefined : source.get("PATH"));
   if (path === undefined) return child;
   const separator = source.platform === "win32" ? ";" : ":";
-  return { ...child, env: { ...child.env, PATH: [...directories, path].join(separator) } };
+  return { ...child, env: { ...child.env, [name]: [...directories, path].join(separator) } };
 }
 
 function scriptEnv(): EnvSource {

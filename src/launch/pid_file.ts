@@ -3,7 +3,7 @@
  * behind when it had no chance to: one whose codex was stuck while the script was killed.
  *
  * Only what is certainly ours is ended: the pid must still belong to the process with the recorded start
- * time, and the script that owned it must be gone.
+ * time, and the script that owned it must be gone. Windows tells no start times, so that nothing is ended there.
  * @module
  */
 import { PermissionDeniedError, SpawnError } from "../errors/mod.ts";
@@ -12,6 +12,7 @@ import {
   isGranted,
   killEntries,
   nodeProcess,
+  platformName,
   processEntry,
   readTextFile,
   removeFile,
@@ -87,8 +88,10 @@ export function rememberProcess(path: string, pid: number): () => void {
 
 /** Names a process beyond its pid: the boot and the moment that it started in. `null` when unknown. */
 export function processIdentity(pid: number): string | null {
-  const boot = readTextFile("/proc/sys/kernel/random/boot_id")?.trim();
   const start = processEntry(pid)?.startTime;
+  // A date, which no later boot repeats.
+  if (platformName() === "darwin") return start ?? null;
+  const boot = readTextFile("/proc/sys/kernel/random/boot_id")?.trim();
   return boot === undefined || start === undefined ? null : `${boot}/${start}`;
 }
 

@@ -2,7 +2,7 @@
  * What this script itself may do. Asking never prompts and never widens anything.
  * @module
  */
-import { runtimeName } from "../platform/mod.ts";
+import { platformName, runtimeName } from "../platform/mod.ts";
 
 /** Answers what this script may do. A grant with holes in it (`--allow-read --deny-read=x`) counts as none. */
 export interface PermissionProbe {
@@ -60,21 +60,24 @@ export function hostProbe(): PermissionProbe {
 
 const denoProbe: PermissionProbe = {
   enforcedBy: "deno",
-  // `--allow-read=/` leaves the nameless permission at "prompt" and grants the root.
   read: (path) =>
-    path === undefined
-      ? ask({ name: "read" }) || ask({ name: "read", path: "/" })
-      : path !== "" && ask({ name: "read", path }),
+    path === undefined ? everywhere("read") : path !== "" && ask({ name: "read", path }),
   write: (path) =>
-    path === undefined
-      ? ask({ name: "write" }) || ask({ name: "write", path: "/" })
-      : path !== "" && ask({ name: "write", path }),
+    path === undefined ? everywhere("write") : path !== "" && ask({ name: "write", path }),
   net: (host) => ask(host === undefined ? { name: "net" } : { name: "net", host }),
   run: (command) => ask(command === undefined ? { name: "run" } : { name: "run", command }),
   env: (variable) => ask(variable === undefined ? { name: "env" } : { name: "env", variable }),
   sys: () => ask({ name: "sys" }),
   ffi: () => ask({ name: "ffi" }),
 };
+
+/**
+ * `--allow-read=/` leaves the nameless permission at "prompt" and grants the root. Windows has a root a drive, and "/" is
+ * that of the current one, which says nothing of the others.
+ */
+function everywhere(name: "read" | "write"): boolean {
+  return ask({ name }) || (platformName() !== "win32" && ask({ name, path: "/" }));
+}
 
 function ask(descriptor: Deno.PermissionDescriptor): boolean {
   try {

@@ -33,6 +33,7 @@ function spawn(spec: ProcessSpec): Deno.ChildProcess {
       ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
       env: { ...blanked, ...spec.env },
       clearEnv: spec.clearEnv ?? false,
+      ...(spec.verbatim === true ? { windowsRawArguments: true } : {}),
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

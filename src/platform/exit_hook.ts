@@ -7,14 +7,16 @@
  * script dies.
  * @module
  */
-import { blockFor, nodeProcess, readTextFile, runtimeName } from "./runtime.ts";
+import { blockFor, nodeProcess, platformName, readTextFile, runtimeName } from "./runtime.ts";
+import { runSync } from "./run_sync.ts";
+import { killWindowsTreeNow } from "./windows_tree.ts";
 import type { ChildProcess } from "./process_types.ts";
 
 const living = new Set<ChildProcess>();
 let removeHook: (() => void) | undefined;
 
-const STEP_MS = 10;
-const STEPS = 20;
+/** Pauses between the looks at what still runs, in milliseconds: 200 in all. */
+const PAUSES = [5, 5, 10, 20, 40, 60, 60];
 
 /** Ends the process when the script ends. The result forgets it again. */
 export function endWithScript(child: ChildProcess): () => void {
@@ -40,19 +42,46 @@ function installHook(): () => void {
 
 /** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */
 function endAll(): void {
+  const windows = platformName() === "win32";
   for (const child of living) {
     child.closeStdin();
-    if (!child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
+    // Windows knows no signal that asks; the end of stdin is what asks there.
+    if (!windows && !child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
   }
-  for (let step = 0; step < STEPS && [...living].some(mayRun); step++) blockFor(STEP_MS);
+  for (const pause of PAUSES) {
+    if (![...living].some(mayRun)) break;
+    blockFor(pause);
+  }
   for (const child of living) {
     if (!mayRun(child)) continue;
+    if (windows) killWindowsTreeNow(child.pid);
     if (!child.kill("SIGKILL", { tree: true })) child.kill("SIGKILL");
   }
 }
 
-/** False only for a process that certainly ended and waits to be reaped, which can't happen in an exit handler. */
+/** False only for a process that certainly ended; it can't be reaped in an exit handler. */
 function mayRun(child: ChildProcess): boolean {
-  const stat = readTextFile(`/proc/${child.pid}/stat`);
-  return stat === null || !/\) [ZX] /.test(stat);
+  switch (platformName()) {
+    case "linux": {
+      const stat = readTextFile(`/proc/${child.pid}/stat`);
+      return stat === null || !/\) [ZX] /.test(stat);
+    }
+    case "darwin": {
+      const state = runSync("/bin/ps", ["-p", String(child.pid), "-o", "state="]);
+      return state === null || !state.trimStart().startsWith("Z");
+    }
+    case "win32":
+      return runtimeName() === "deno" || processExists(child.pid);
+    default:
+      return true;
+  }
+}
+
+/** Bun and Node: signal 0 asks whether there is such a process. */
+function processExists(pid: number): boolean {
+  try {
+    return nodeProcess()?.kill(pid, 0) ?? true;
+  } catch {
+    return false;
+  }
 }

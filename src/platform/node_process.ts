@@ -6,7 +6,9 @@ import { type ProcessExit, SpawnError } from "../errors/mod.ts";
 import { drain } from "./drain.ts";
 import { builtin, nodeProcess, pathKind, platformName, signalProcess } from "./runtime.ts";
 import { startFailure } from "./start_failure.ts";
+import { mergeEnv } from "./child_env.ts";
 import { windowsShellArgs } from "./windows_args.ts";
+import { windowsCommand, windowsSystemProgram } from "./windows_programs.ts";
 import type {
   ChildProcess,
   EndSignal,
@@ -55,12 +57,23 @@ export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
   }
   const windows = platformName() === "win32";
   const group = spec.detached === true && !windows;
-  const env = spec.clearEnv === true ? { ...spec.env } : { ...nodeProcess()?.env, ...spec.env };
+  const inherited = spec.clearEnv === true ? {} : nodeProcess()?.env ?? {};
+  const env = mergeEnv(platformName(), inherited, spec.env);
+  let command = spec.command;
+  let args = spec.args;
   // Node refuses to start .cmd and .bat files by themselves.
-  const shell = windows && /\.(cmd|bat)$/i.test(spec.command);
-  const [command, args] = shell
-    ? ["cmd.exe", windowsShellArgs(spec.command, spec.args)]
-    : [spec.command, spec.args];
+  let shell = false;
+  if (windows) {
+    try {
+      command = windowsCommand(command, nodeProcess()?.env ?? {});
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    shell = /\.(cmd|bat)$/i.test(command);
+    if (shell) {
+      [command, args] = [windowsSystemProgram("cmd.exe"), windowsShellArgs(command, args)];
+    }
+  }
   return new Promise((resolve, reject) => {
     let child: NodeChild;
     try {
@@ -70,7 +83,7 @@ export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
         stdio: ["pipe", "pipe", "pipe"],
         detached: group,
         windowsHide: true,
-        windowsVerbatimArguments: shell,
+        windowsVerbatimArguments: shell || spec.verbatim === true,
       });
     } catch (error) {
       reject(spawnFailure(error, spec));

@@ -1,9 +1,10 @@
 /**
- * What a process has started, as far as the system tells: on Linux, where the script may read `/proc`.
- * A killed codex can't end its own commands any more, and they are in sessions of their own.
+ * What a process has started, as far as the system tells: on Linux, where the script may read `/proc`; on macOS, where it
+ * may start `/bin/ps`. A killed codex can't end its own commands any more, and they are in sessions of their own.
  * @module
  */
-import { listDirectory, readTextFile, signalProcess } from "./runtime.ts";
+import { runSync } from "./run_sync.ts";
+import { listDirectory, platformName, readTextFile, signalProcess } from "./runtime.ts";
 
 /** One running process. */
 export interface ProcessEntry {
@@ -11,7 +12,7 @@ export interface ProcessEntry {
   pid: number;
   /** Its parent. */
   parent: number;
-  /** When it started, in clock ticks since boot: with the pid it names one process for certain. */
+  /** When it started, in the system's own words: with the pid it names one process for certain. */
   startTime: string;
 }
 
@@ -29,14 +30,32 @@ export function parseStat(text: string): ProcessEntry | null {
   return { pid, parent, startTime };
 }
 
+const PS = "/bin/ps";
+const PS_FIELDS = ["-o", "pid=,ppid=,lstart="];
+
+/** Reads the lines of `ps` with the fields that matter; what is none of them is passed by. */
+export function parsePs(text: string): ProcessEntry[] {
+  return text.split("\n").flatMap((line) => {
+    const fields = /^\s*(\d+)\s+(\d+)\s+(\S.*?)\s*$/.exec(line);
+    if (fields === null) return [];
+    return [{ pid: Number(fields[1]), parent: Number(fields[2]), startTime: fields[3]! }];
+  });
+}
+
 /** What is known about one process, or `null`. */
 export function processEntry(pid: number): ProcessEntry | null {
+  if (platformName() === "darwin") {
+    return parsePs(runSync(PS, ["-p", String(pid), ...PS_FIELDS]) ?? "")[0] ?? null;
+  }
   const stat = readTextFile(`/proc/${pid}/stat`);
   return stat === null ? null : parseStat(stat);
 }
 
 /** All processes below `pid`; empty when the system does not tell. */
 export function descendants(pid: number): ProcessEntry[] {
+  if (platformName() === "darwin") {
+    return below(pid, parsePs(runSync(PS, ["-ax", ...PS_FIELDS]) ?? ""));
+  }
   const all = listDirectory("/proc").filter((name) => /^\d+$/.test(name))
     .map((name) => processEntry(Number(name))).filter((entry) => entry !== null);
   return below(pid, all);

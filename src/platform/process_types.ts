@@ -16,6 +16,8 @@ export interface ProcessSpec {
   env?: Record<string, string>;
   /** Do not inherit the script's environment. Default `false`. */
   clearEnv?: boolean;
+  /** Windows: join the arguments as they are, without quoting them. Default `false`; ignored elsewhere. */
+  verbatim?: boolean;
   /** Put the child into a process group of its own, so that all of it can be ended. Default `false`; ignored on Windows. */
   detached?: boolean;
 }

@@ -9,6 +9,7 @@ import {
   descendants,
   endWithScript,
   killEntries,
+  killWindowsTree,
   platformName,
   spawnProcess,
 } from "../platform/mod.ts";
@@ -115,11 +116,12 @@ export class ShellCommandHook implements PreHook, PostHook {
   async #run(input: string, outer: AbortSignal): Promise<ProgramEnd> {
     outer.throwIfAborted();
     const windows = platformName() === "win32";
-    const { command, args, env } = invocation(this.#command, windows);
+    const { command, args, verbatim } = invocation(this.#command, windows);
     const child = await spawnProcess({
       command,
       args,
-      env: { ...this.#env, ...env },
+      env: { ...this.#env },
+      verbatim,
       ...(this.#cwd === undefined ? {} : { cwd: this.#cwd }),
       // A group of its own is what lets a timeout reach everything the program started.
       detached: true,
@@ -164,15 +166,8 @@ export class ShellCommandHook implements PreHook, PostHook {
 /** Ends the program and what it started, as far as this script may. */
 async function killTree(child: ChildProcess, windows: boolean): Promise<void> {
   if (windows) {
-    // Windows has no process groups to signal; its own tool walks the tree, while the parent still lives.
-    try {
-      const args = ["/pid", String(child.pid), "/t", "/f"];
-      const tool = await spawnProcess({ command: "taskkill", args });
-      await tool.exited;
-      await tool.release({ drainMs: 0 });
-    } catch {
-      // Without permission for it, the program alone is ended.
-    }
+    // Without permission for it, the program alone is ended.
+    await killWindowsTree(child.pid);
   } else {
     // Those that made groups of their own are found by their parents, before these are gone.
     const all = descendants(child.pid);

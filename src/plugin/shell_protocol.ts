@@ -1,5 +1,6 @@
 /** What goes into a hook's program and what its end means: pure. @module */
 import { CodexError } from "../errors/mod.ts";
+import { windowsSystemProgram } from "../platform/mod.ts";
 import type { HookContext } from "./types.ts";
 
 /** How a hook's program ended. */
@@ -78,28 +79,28 @@ function shorten(text: string): string {
   return text.length <= 500 ? text : `…${text.slice(-500)}`;
 }
 
-/** A program and its arguments, and the variables they need. */
+/** A program and its arguments. */
 export interface Invocation {
   /** The program. */
   command: string;
   /** The arguments. */
   args: string[];
-  /** Variables to add. */
-  env: Record<string, string>;
+  /** The arguments are one line already, which the shell reads as it is. */
+  verbatim: boolean;
 }
 
 /** How a command line is given to the system's shell, or an argument list to no shell at all. */
 export function invocation(command: string | readonly string[], windows: boolean): Invocation {
   if (typeof command !== "string") {
     const [program = "", ...args] = command;
-    return { command: program, args, env: {} };
+    return { command: program, args, verbatim: false };
   }
-  if (!windows) return { command: "sh", args: ["-c", command], env: {} };
-  // Quotes in an argument would reach cmd.exe as \", which it does not understand; a variable arrives as it is.
-  const quoted = command.includes('"');
+  if (!windows) return { command: "sh", args: ["-c", command], verbatim: false };
+  // Quoted as an argument, its own quotes would reach cmd.exe as \", which it does not understand. With /s it takes the
+  // outer pair away and reads the rest as it would be typed, %VARIABLES% included.
   return {
-    command: "cmd.exe",
-    args: ["/d", "/s", "/c", quoted ? "%CODEX_HOOK_COMMAND%" : command],
-    env: quoted ? { CODEX_HOOK_COMMAND: command } : {},
+    command: windowsSystemProgram("cmd.exe"),
+    args: ["/d", "/s", "/c", `"${command}"`],
+    verbatim: true,
   };
 }

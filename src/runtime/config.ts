@@ -20,7 +20,8 @@ export interface StdioTransportConfig {
   type: "stdio";
   /**
    * A file that remembers the process, so that the next start reaps what a killed machine left behind.
-   * Needs read and write permission on it. Default none.
+   * Needs read and write permission on it, on macOS also `--allow-run=/bin/ps`. Without effect on Windows, where what
+   * was left behind can't be told for certain. Default none.
    */
   pidFile?: string;
 }

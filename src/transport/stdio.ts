@@ -9,6 +9,8 @@ import {
   descendants,
   endWithScript,
   killEntries,
+  killWindowsTree,
+  platformName,
   type ProcessSpec,
   spawnProcess,
 } from "../platform/mod.ts";
@@ -114,6 +116,11 @@ export class StdioTransport implements Transport {
 
   /** SIGKILL now, to the process and all that is known to be below it. */
   kill(): void {
+    if (platformName() === "win32") {
+      // Its tree can be walked only while it lives.
+      void killWindowsTree(this.pid).then(() => this.#child.kill("SIGKILL"));
+      return;
+    }
     const below = this.#exit === null ? descendants(this.pid) : [];
     this.#child.kill("SIGKILL", { tree: true });
     this.#child.kill("SIGKILL");
@@ -170,11 +177,20 @@ export class StdioTransport implements Transport {
     graceMs: number,
   ): Promise<{ how: TransportCloseReport["how"]; complete: boolean }> {
     const child = this.#child;
-    if (this.#exit !== null) return { how: "alreadyExited", complete: true };
+    const windows = platformName() === "win32";
+    // Without process groups the end of a launcher says nothing about what it started: the end of stdout does.
+    const grouped = !windows;
+    if (this.#exit !== null) return { how: "alreadyExited", complete: grouped };
     child.closeStdin();
     if (await settlesWithin(child.exited, graceMs)) {
       child.kill("SIGTERM", { tree: true });
-      return { how: "eof", complete: true };
+      return { how: "eof", complete: grouped };
+    }
+    if (windows) {
+      const tree = await killWindowsTree(this.pid);
+      child.kill("SIGKILL");
+      const gone = await settlesWithin(child.exited, graceMs);
+      return { how: gone ? "sigkill" : "unknown", complete: tree };
     }
     if (!child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
     if (await settlesWithin(child.exited, graceMs)) {

@@ -2,7 +2,8 @@
  * The few file operations that a store needs, on Deno, Bun and Node.
  * @module
  */
-import { builtin, runtimeName } from "../../platform/mod.ts";
+import { delay } from "../../async.ts";
+import { builtin, platformName, runtimeName } from "../../platform/mod.ts";
 import { storeError } from "./record.ts";
 
 /** File operations; each rejects with the platform's own error. */
@@ -65,6 +66,32 @@ function isMissing(error: unknown): boolean {
     (error instanceof Error && error.name === "NotFound");
 }
 
+/** Windows opens a directory for reading only, and writes back what was opened for writing only: names are its own care. */
+async function syncHandle(sync: () => Promise<void>): Promise<void> {
+  try {
+    await sync();
+  } catch (error) {
+    if (platformName() !== "win32") throw error;
+  }
+}
+
+const BUSY = /^(?:EPERM|EACCES|EBUSY)$/;
+const PATIENCE_MS = [10, 20, 40, 80, 160];
+
+/** Virus scanners and indexers hold a file of Windows for moments, in which it can't be renamed. */
+async function whenFree(rename: () => Promise<void>): Promise<void> {
+  for (const pause of platformName() === "win32" ? PATIENCE_MS : []) {
+    try {
+      return await rename();
+    } catch (error) {
+      const { code, name } = error as { code?: string; name?: string };
+      if (!BUSY.test(code ?? "") && name !== "PermissionDenied" && name !== "Busy") throw error;
+      await delay(pause);
+    }
+  }
+  await rename();
+}
+
 function denoFiles(): Files {
   return {
     read: (path) => Deno.readFile(path),
@@ -83,10 +110,10 @@ function denoFiles(): Files {
       try {
         file = await Deno.open(path);
       } catch {
-        return; // Windows has no handle for a directory; a pruned one needs no sync.
+        return; // A pruned one needs no sync.
       }
       try {
-        await file.sync();
+        await syncHandle(() => file.sync());
       } finally {
         file.close();
       }
@@ -102,7 +129,7 @@ function denoFiles(): Files {
       return names;
     },
     makeDirectory: (path) => Deno.mkdir(path, { recursive: true }),
-    rename: (from, to) => Deno.rename(from, to),
+    rename: (from, to) => whenFree(() => Deno.rename(from, to)),
     empty: (path) => Deno.truncate(path, 0),
     remove: (path) => Deno.remove(path, { recursive: true }),
     modifiedMs: async (path) => (await Deno.stat(path)).mtime?.getTime() ?? Date.now(),
@@ -126,10 +153,10 @@ function nodeFiles(fs: NodeFs): Files {
       try {
         file = await fs.open(path, "r");
       } catch {
-        return; // Windows has no handle for a directory; a pruned one needs no sync.
+        return; // A pruned one needs no sync.
       }
       try {
-        await file.sync();
+        await syncHandle(() => file.sync());
       } finally {
         await file.close();
       }
@@ -145,7 +172,7 @@ function nodeFiles(fs: NodeFs): Files {
     makeDirectory: async (path) => {
       await fs.mkdir(path, { recursive: true });
     },
-    rename: (from, to) => fs.rename(from, to),
+    rename: (from, to) => whenFree(() => fs.rename(from, to)),
     async empty(path) {
       const file = await fs.open(path, "r+");
       try {

@@ -19,6 +19,8 @@ export interface PolicyDecision {
   denied: PermissionNeed[];
   /** The missing needs of the caller's own codex settings, which can't be narrowed. */
   deniedConfig: PermissionNeed[];
+  /** What the server can't hold its commands to, which can't be narrowed either. */
+  deniedReads: PermissionNeed[];
 }
 
 /**
@@ -36,10 +38,17 @@ export function effectivePolicy(
   mode: "refuse" | "narrow" = "refuse",
 ): EffectivePolicy {
   if (request.reads === "workspace") {
-    const refusal = workspaceReadsRefusal(request.sandbox, facts.serverVersion);
+    const refusal = workspaceReadsRefusal(request.sandbox, facts.serverVersion) ??
+      (facts.windows === true ? "codex on Windows can't limit reads." : null);
     if (refusal !== null) throw new PolicyError(`Reads can't be kept to the workspace: ${refusal}`);
   }
-  const { policy, denied, deniedConfig } = decidePolicy(request, probe, facts);
+  const { policy, denied, deniedConfig, deniedReads } = decidePolicy(request, probe, facts);
+  if (deniedReads.length > 0) {
+    throw new PermissionDeniedError(
+      "A session on Windows, where codex can't keep its commands from reading the whole disk,",
+      flagsFor(deniedReads, probe.enforcedBy),
+    );
+  }
   if (deniedConfig.length > 0) {
     const flags = flagsFor(deniedConfig, probe.enforcedBy);
     throw new PermissionDeniedError("The session's `config`", flags);
@@ -94,6 +103,7 @@ export function decidePolicy(
       confirmed: false,
     },
     denied: dedupe(denied),
+    deniedReads: facts.windows === true && readRoots !== "all" ? [{ kind: "read" }] : [],
     deniedConfig: dedupe(missingNeeds(configNeeds(request.config ?? {}, cwd), probe)),
   };
 }
@@ -139,8 +149,13 @@ class Scope {
     this.#facts = facts;
   }
 
-  get tmpdir(): string | null {
-    return this.#facts.tmpdir;
+  get tmpdirs(): (string | null)[] {
+    return [this.#facts.tmpdir, ...this.#facts.moreTmpdirs ?? []];
+  }
+
+  /** Windows has no such directory, and codex opens none there. */
+  get slashTmp(): boolean {
+    return this.#facts.windows !== true;
   }
 
   missing(kind: "read" | "write", path: string): PermissionNeed[] {
@@ -232,8 +247,11 @@ function fitWorkspace(
     const readOnly = { type: "readOnly" as const, networkAccess: asked.networkAccess === true };
     return fitNetwork(readOnly, scope, denied, narrowed);
   }
-  const tmp = temporary("/tmp", asked.excludeSlashTmp);
-  const own = temporary(scope.tmpdir, asked.excludeTmpdirEnvVar, "The directory in TMPDIR");
+  const tmp = scope.slashTmp ? temporary("/tmp", asked.excludeSlashTmp) : true;
+  // One of them that may not be written leaves all of them out: codex has one switch for them.
+  const own = scope.tmpdirs.map((path) =>
+    temporary(path, asked.excludeTmpdirEnvVar, "The directory in TMPDIR")
+  ).some((left) => left);
   return fitNetwork(
     { ...asked, writableRoots, excludeSlashTmp: tmp, excludeTmpdirEnvVar: own },
     scope,

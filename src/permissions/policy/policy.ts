@@ -61,6 +61,10 @@ export interface PolicyFacts {
   realPath(path: string): string | null;
   /** The value of `TMPDIR`, or `null` when it is not set or may not be read. */
   tmpdir: string | null;
+  /** Other directories that codex takes for temporary ones: those in TEMP and TMP on Windows. Default none. */
+  moreTmpdirs?: readonly string[];
+  /** Whether the server runs on Windows, where no codex can keep commands from reading. Default `false`. */
+  windows?: boolean;
   /** The server's version, or `null` when unknown. */
   serverVersion: string | null;
   /** A directory that this codex makes writable by itself; `null`: one that is not known. Default: it has none. */

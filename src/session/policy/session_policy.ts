@@ -63,7 +63,7 @@ export async function decideSessionPolicy(
   const refusal = configRefusal(profile.config, cwd, profile);
   if (refusal !== null) throw refusal;
   const effective = decide(core, cwd, profile, hooks);
-  const needed = usesProfile(effective) && platformName() === "linux";
+  const needed = usesProfile(effective) && (core.server.platformOs ?? platformName()) === "linux";
   const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
   const trust = trustOf({
     writes: effective.sandbox.type !== "readOnly",
@@ -219,10 +219,30 @@ function decide(
 function facts(core: RuntimeCore): PolicyFacts {
   return {
     realPath: realPathOf,
-    tmpdir: canReadEnv("TMPDIR") ? readEnv("TMPDIR") ?? null : null,
+    ...temporaries(isWindows(core)),
     serverVersion: core.server.version,
     ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
   };
+}
+
+/** Where codex lets commands write temporary files: Windows has three variables for it. */
+function temporaries(windows: boolean): Pick<PolicyFacts, "tmpdir" | "moreTmpdirs" | "windows"> {
+  const value = (name: string) => canReadEnv(name) ? readEnv(name) ?? null : null;
+  if (!windows) return { tmpdir: value("TMPDIR") };
+  const all = ["TEMP", "TMP", "TMPDIR"].filter((name) =>
+    !canReadEnv(name) || readEnv(name) !== undefined
+  );
+  // One that can't be read may lead anywhere.
+  const unknown = all.some((name) => value(name) === null);
+  const known = all.flatMap((name) => value(name) ?? []);
+  return { tmpdir: unknown ? null : known[0] ?? null, moreTmpdirs: known.slice(1), windows };
+}
+
+/** Whether the server runs on Windows, by its own word where it gives one. */
+function isWindows(core: RuntimeCore): boolean {
+  const { platformFamily } = core.server;
+  if (platformFamily !== undefined) return platformFamily === "windows";
+  return !isRemote(core) && platformName() === "win32";
 }
 
 /** Where codex makes a directory of its own writable, as far as it is known before a thread is. */

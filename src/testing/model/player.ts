@@ -3,6 +3,7 @@
  * @module
  */
 import { abortable, delay } from "../../async.ts";
+import { isJsonObject } from "../../json.ts";
 import type { HttpReply, HttpStream } from "./http_server.ts";
 import * as sse from "./sse.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";
@@ -27,8 +28,9 @@ export async function play(
   reply: HttpReply,
   nextId: sse.NextId,
   signal: AbortSignal,
+  tools: readonly string[] = [],
 ): Promise<void> {
-  const steps = stepsOf(turn);
+  const steps = stepsOf(turn).map((step) => shellStep(step, tools));
   check(steps);
   const player = new Player(reply, nextId, signal);
   try {
@@ -58,6 +60,15 @@ function check(steps: ModelStep[]): void {
       }"`,
     );
   }
+}
+
+/** A codex that has no `exec_command` (up to 0.145 on Windows) runs the same command by the shell tool that it offers. */
+export function shellStep(step: ModelStep, tools: readonly string[]): ModelStep {
+  if (step.type !== "toolCall" || step.name !== "exec_command") return step;
+  if (tools.includes(step.name) || step.namespace !== undefined) return step;
+  if (!isJsonObject(step.args) || !tools.includes("shell_command")) return step;
+  const { cmd, ...rest } = step.args;
+  return { ...step, name: "shell_command", args: { command: cmd ?? "", ...rest } };
 }
 
 class Player {

@@ -4,6 +4,7 @@
  */
 import { CodexError } from "../../errors/mod.ts";
 import type { JsonValue } from "../../json.ts";
+import { platformName } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
 import { createHomes, type Homes } from "./homes.ts";
 import { type HttpReply, type HttpRequest, type HttpServer, serveLoopback } from "./http_server.ts";
@@ -116,6 +117,7 @@ export class ScriptedModel implements AsyncDisposable {
           CODEX_HOME: options.home ?? this.#homes.codexHome,
           HOME: this.#homes.home,
           TMPDIR: this.#homes.tmp,
+          ...(platformName() === "win32" ? windowsHomes(this.#homes) : {}),
           NO_PROXY: "127.0.0.1",
           ...options.env,
         },
@@ -213,7 +215,8 @@ export class ScriptedModel implements AsyncDisposable {
     for (const look of [...this.#waiters]) look();
     const signal = AbortSignal.any([http.gone, this.#closing.signal]);
     try {
-      await play(await this.#turnFor(request), reply, (prefix) => this.#id(prefix), signal);
+      const turn = await this.#turnFor(request);
+      await play(turn, reply, (prefix) => this.#id(prefix), signal, request.tools);
     } catch (error) {
       sendError(reply, 400, `ScriptedModel: ${error instanceof Error ? error.message : error}`);
     }
@@ -264,4 +267,9 @@ function sendJson(reply: HttpReply, status: number, body: JsonValue): void {
 
 function sendError(reply: HttpReply, status: number, message: string): void {
   sendJson(reply, status, { error: { message, type: "scripted_model", code: null } });
+}
+
+/** Windows has names of its own for the user's directory and the temporary one. */
+function windowsHomes({ home, tmp }: Homes): Record<string, string> {
+  return { USERPROFILE: home, APPDATA: home, LOCALAPPDATA: home, TEMP: tmp, TMP: tmp };
 }

@@ -73,18 +73,20 @@ test("a list of arguments meets no shell, a string meets the system's", () => {
   assert.deepEqual(invocation(["py", "a b", '"'], false), {
     command: "py",
     args: ["a b", '"'],
-    env: {},
+    verbatim: false,
   });
-  assert.deepEqual(invocation(["py", "a b"], true), { command: "py", args: ["a b"], env: {} });
-  assert.deepEqual(invocation("a | b", false), { command: "sh", args: ["-c", "a | b"], env: {} });
-  assert.deepEqual(invocation("a | b", true), {
-    command: "cmd.exe",
-    args: ["/d", "/s", "/c", "a | b"],
-    env: {},
+  assert.deepEqual(invocation(["py", "a b"], true), {
+    command: "py",
+    args: ["a b"],
+    verbatim: false,
   });
-  assert.deepEqual(invocation('a "b c"', true), {
-    command: "cmd.exe",
-    args: ["/d", "/s", "/c", "%CODEX_HOOK_COMMAND%"],
-    env: { CODEX_HOOK_COMMAND: 'a "b c"' },
+  assert.deepEqual(invocation("a | b", false), {
+    command: "sh",
+    args: ["-c", "a | b"],
+    verbatim: false,
   });
+  // Never by a bare name, which Node and Bun look up in the working directory first.
+  const { command, ...rest } = invocation('a "b c" %FOO%', true);
+  assert.match(command, /^[A-Z]:\\.*\\System32\\cmd\.exe$/i);
+  assert.deepEqual(rest, { args: ["/d", "/s", "/c", '"a "b c" %FOO%"'], verbatim: true });
 });
