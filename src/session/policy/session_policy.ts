@@ -242,7 +242,7 @@ function temporaries(windows: boolean): Pick<PolicyFacts, "tmpdir" | "moreTmpdir
 function isWindows(core: RuntimeCore): boolean {
   const { platformFamily } = core.server;
   if (platformFamily !== undefined) return platformFamily === "windows";
-  return !isRemote(core) && platformName() === "win32";
+  return !isRemote(core.config) && platformName() === "win32";
 }
 
 /** Where codex makes a directory of its own writable, as far as it is known before a thread is. */
