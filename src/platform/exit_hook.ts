@@ -9,7 +9,7 @@
  */
 import { blockFor, nodeProcess, platformName, readTextFile, runtimeName } from "./runtime.ts";
 import { runSync } from "./run_sync.ts";
-import { killWindowsTreeNow } from "./windows_tree.ts";
+import { killWindowsTreeNow } from "./windows/tree.ts";
 import type { ChildProcess } from "./process_types.ts";
 
 const living = new Set<ChildProcess>();

@@ -26,8 +26,8 @@ export { spawnProcess } from "./process.ts";
 export type { ChildProcess, ProcessSpec } from "./process_types.ts";
 export { mergeEnv, nameInEnv } from "./child_env.ts";
 export { descendants, killEntries, processEntry } from "./process_tree.ts";
-export { windowsSystemProgram } from "./windows_programs.ts";
-export { killWindowsTree } from "./windows_tree.ts";
+export { windowsSystemProgram } from "./windows/programs.ts";
+export { killWindowsTree } from "./windows/tree.ts";
 export {
   archName,
   builtin,

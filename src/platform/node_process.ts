@@ -7,8 +7,8 @@ import { drain } from "./drain.ts";
 import { builtin, nodeProcess, pathKind, platformName, signalProcess } from "./runtime.ts";
 import { startFailure } from "./start_failure.ts";
 import { mergeEnv } from "./child_env.ts";
-import { windowsShellArgs } from "./windows_args.ts";
-import { windowsCommand, windowsSystemProgram } from "./windows_programs.ts";
+import { windowsShellArgs } from "./windows/args.ts";
+import { windowsCommand, windowsSystemProgram } from "./windows/programs.ts";
 import type {
   ChildProcess,
   EndSignal,

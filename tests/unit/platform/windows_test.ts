@@ -12,7 +12,7 @@ import {
   findWindowsProgram,
   windowsCommand,
   windowsSystemProgram,
-} from "../../../src/platform/windows_programs.ts";
+} from "../../../src/platform/windows/programs.ts";
 import { shellStep } from "../../../src/testing/model/player.ts";
 import { exec } from "../../../src/testing/model/script.ts";
 import { test } from "../../_harness.ts";

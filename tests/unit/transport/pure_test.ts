@@ -6,7 +6,7 @@ import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";
 import { below, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stderr_tail.ts";
-import { windowsShellArgs } from "../../../src/platform/windows_args.ts";
+import { windowsShellArgs } from "../../../src/platform/windows/args.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/launch/config_flags.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";

@@ -3,9 +3,9 @@
  * have put one: what they start has a full path.
  * @module
  */
-import { SpawnError } from "../errors/mod.ts";
-import { pathKind, readEnv } from "./runtime.ts";
-import { pathRules } from "./paths.ts";
+import { SpawnError } from "../../errors/mod.ts";
+import { pathKind, readEnv } from "../runtime.ts";
+import { pathRules } from "../paths.ts";
 
 /** What is asked of the system. */
 export interface ProgramLookup {

@@ -3,9 +3,9 @@
  * tree, and finds it only while the root of it lives.
  * @module
  */
-import { runSync } from "./run_sync.ts";
-import { spawnProcess } from "./process.ts";
-import { windowsSystemProgram } from "./windows_programs.ts";
+import { runSync } from "../run_sync.ts";
+import { spawnProcess } from "../process.ts";
+import { windowsSystemProgram } from "./programs.ts";
 
 const tool = (pid: number): { command: string; args: string[] } => ({
   command: windowsSystemProgram("taskkill.exe"),
