@@ -45,8 +45,11 @@ export class FakeTurn {
     this.#emit("basic", "turn/started");
     if (this.#old) this.#emit("basic", "codex/event/task_started");
     const content = this.params.input;
+    // 0.145 and later repeat the client's mark.
+    const mark = this.#old ? {} : { clientId: this.params.clientUserMessageId ?? null };
+    const id = this.#itemId("user");
     for (const method of ["item/started", "item/completed"]) {
-      this.#item("basic", method, "userMessage", this.#itemId("user"), { content });
+      this.#item("basic", method, "userMessage", id, { content, ...mark });
     }
   }
 

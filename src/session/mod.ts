@@ -8,6 +8,7 @@ export { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 export type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./prompt/dynamic_tool.ts";
 export type * from "./profile.ts";
 export type * from "./output/standard_schema.ts";
+export type * from "./events/session_event.ts";
 export type * from "./turn/turn_event.ts";
 export type * from "./turn/turn_result.ts";
 export type {

@@ -58,6 +58,11 @@ export interface RunProfile {
   config?: Record<string, JsonValue>;
   /** Keeps the thread out of the user's history. Default `false` for sessions, `true` for single runs. */
   ephemeral?: boolean;
+  /**
+   * Offers the model goals: codex then starts turns by itself until the goal is reached. Default `false`: no turn that
+   * nobody asked for. Codex before 0.145 has no goals.
+   */
+  goals?: boolean;
 }
 
 /** How a session runs, and where. */
@@ -111,6 +116,8 @@ export interface ResolvedProfile {
   readonly config: Readonly<Record<string, JsonValue>>;
   /** Whether the thread stays out of the user's history. */
   readonly ephemeral: boolean;
+  /** Whether codex may start turns by itself for a goal. */
+  readonly goals: boolean;
 }
 
 /** When failed turns are tried again. */
@@ -158,4 +165,7 @@ export interface AskOptions<Schema extends StandardSchemaV1 = StandardSchemaV1>
 /** Options of a run on a fresh thread. */
 export type RunOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> =
   & AskOptions<Schema>
-  & Pick<RunProfile, "reads" | "tools" | "developerInstructions" | "config" | "ephemeral">;
+  & Pick<
+    RunProfile,
+    "reads" | "tools" | "developerInstructions" | "config" | "ephemeral" | "goals"
+  >;

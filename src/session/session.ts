@@ -2,7 +2,11 @@
  * A conversation with the agent.
  * @module
  */
-import { type ConnectionClosedError, SessionClosedError } from "../errors/mod.ts";
+import {
+  type ConnectionClosedError,
+  PolicyMismatchError,
+  SessionClosedError,
+} from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { type EffectivePolicy, hostProbe, unrestrictedProbe } from "../permissions/mod.ts";
 import { hasToolHooks, type HookReport, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
@@ -11,15 +15,13 @@ import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 import { Latch } from "../async.ts";
 import type { SessionParts } from "./session_parts.ts";
 import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
-import { EventQueue } from "./turn/event_queue.ts";
+import { EventQueue } from "./events/event_queue.ts";
 import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "../prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
 import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 import { layerProfile, overlayProfile, turnOptionsOf } from "./policy/resolve_profile.ts";
 import { isConnectionLoss } from "./prompt/retry.ts";
-import { stuckError } from "./turn/stop_turn.ts";
-import { InterruptedTurn } from "./turn/take_up.ts";
 import {
   confirmDecided,
   type DecidedPolicy,
@@ -33,11 +35,13 @@ import { isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import { threadAttachParams, threadStartParams, turnStartParams } from "./policy/thread_params.ts";
-import type { EmitTurnEvent, TurnOutcome } from "./turn/turn_outcome.ts";
-import type { PromptRunResult, TokenCount } from "./turn/turn_result.ts";
+import type { SessionEvent } from "./events/session_event.ts";
+import { lateCommand, SessionEvents } from "./events/session_events.ts";
+import { ThreadTurns } from "./turn/thread_turns.ts";
+import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
+import type { PromptRunResult, UsageCount } from "./turn/turn_result.ts";
 import { TurnQueue } from "./turn/turn_queue.ts";
-import { TurnRun } from "./turn/turn_run.ts";
-import { readCount } from "./turn/turn_usage.ts";
+import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/usage_ledger.ts";
 
 type Closing = "open" | "closing" | "archived" | "released";
@@ -67,19 +71,18 @@ export class Session implements AsyncDisposable {
   #threadId: string;
   #policy: EffectivePolicy;
   #decided: DecidedPolicy;
-  #current: TurnRun | null = null;
-  #interrupted: InterruptedTurn | null = null;
-  #last: TurnOutcome | null = null;
-  #threadTotal: TokenCount | null = null;
-  #turns = 0;
+  readonly #turns: ThreadTurns;
+  readonly #events = new SessionEvents();
+  /** Why the connection to a server that goes on was lost. */
+  #lostBy: ConnectionClosedError | null = null;
+  /** Whether the thread has had a turn. */
+  #used = false;
   #state: Closing = "open";
   #closing: Promise<void> | null = null;
   readonly #ready = new Latch();
   readonly #ended = new AbortController();
   /** What turns have been warned of: once a session is enough. */
   readonly #warned: Set<string> = new Set();
-  /** The current turn could not be stopped: the next prompt would become part of it. */
-  #stuck = false;
 
   /** Made by {@linkcode Client}. */
   constructor(parts: SessionParts) {
@@ -91,10 +94,15 @@ export class Session implements AsyncDisposable {
     this.#policy = parts.policy;
     this.#decided = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
+    this.#turns = this.#makeTurns();
     this.#gate = new SessionGate({
       core: parts.core,
-      current: () => this.#current,
-      last: () => this.#last,
+      turns: () => this.#turns,
+      countSubAgent: (tokens, turn) => {
+        this.#ledger.add(tokens, true);
+        turn?.addSubAgentTokens(tokens);
+      },
+      events: this.#events,
       tools: parts.profile.tools,
       approvals: parts.answerers.all,
       hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
@@ -124,8 +132,8 @@ export class Session implements AsyncDisposable {
     return this.#ended.signal;
   }
 
-  /** The tokens of this session's turns so far. */
-  get usage(): TokenCount {
+  /** The tokens of all turns on this session's thread since the session began, and of the agents that its agent started. */
+  get usage(): UsageCount {
     return this.#ledger.total;
   }
 
@@ -165,11 +173,11 @@ export class Session implements AsyncDisposable {
     this.#assertOpen();
     const queue = new EventQueue();
     const run = new PromptRun(this.#host, prompt, options, (event) => queue.push(event));
-    const turn = await run.begun;
+    const turn = await run.identified;
     return new PromptRunStream(
       { threadId: this.#threadId, steer: (target, input) => this.#steer(target, input) },
       run,
-      turn.turnId!,
+      turn.turnId,
       queue,
     );
   }
@@ -182,9 +190,31 @@ export class Session implements AsyncDisposable {
     return await (await this.askStream(prompt, options)).finish();
   }
 
-  /** Stops the prompt at work, if there is one; settles when its turn has stopped. Prompts in line go on. */
+  /**
+   * What happens on the thread from now on: the events of all its turns, those that something else began included, and
+   * of the thread itself. Ends with the session. A reader that falls behind gets adjacent text deltas merged; one that
+   * stops reading should leave its loop, since events are kept for it.
+   *
+   * ```ts ignore
+   * for await (const event of session.events({ subAgents: true })) {
+   *   if (event.type === "turnStarted") console.log("at work:", event.turnId);
+   * }
+   * ```
+   */
+  events(options: {
+    /** Tells as well what the agents do that the agent starts, as `subAgent` events. Default `false`. */
+    subAgents?: boolean;
+  } = {}): AsyncIterableIterator<SessionEvent> {
+    return this.#events.listen(options);
+  }
+
+  /**
+   * Stops what is at work on the thread, whoever began it, and the agents that its agent started; settles when it has
+   * stopped. Prompts in line go on.
+   */
   async interrupt(): Promise<void> {
-    await this.#queue.holder?.interrupt();
+    await Promise.all([this.#queue.holder?.interrupt(), this.#turns.stopAll()]);
+    await this.#gate.stopSubAgents();
   }
 
   /**
@@ -218,7 +248,8 @@ export class Session implements AsyncDisposable {
     const atWork = this.#queue.holder;
     this.#queue.close(closed);
     atWork?.cancel(closed);
-    await this.#current?.stop();
+    await this.#turns.stopAll();
+    await this.#gate.stopSubAgents();
     const { core } = this.#parts;
     const alive = core.state !== "closed";
     if (alive && archive && !this.profile.ephemeral) await this.#archive();
@@ -229,6 +260,8 @@ export class Session implements AsyncDisposable {
     }
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();
+    this.#turns.close();
+    this.#events.end();
     this.#parts.onClosed();
   }
 
@@ -237,9 +270,8 @@ export class Session implements AsyncDisposable {
     try {
       await core.call("thread/archive", { threadId: this.#threadId });
     } catch (error) {
-      // A thread without a turn has nothing to archive on old servers.
-      const unused = this.#turns === 0 && isRefusal(error, "noRollout");
-      if (!unused && core.state !== "closed") throw error;
+      // What is archived, deleted or was never used is out of the history, as was wanted.
+      if (!isRefusal(error, "threadGone") && core.state !== "closed") throw error;
     }
   }
 
@@ -252,38 +284,25 @@ export class Session implements AsyncDisposable {
     return {
       threadId: () => this.#threadId,
       profile: this.profile,
-      hookRun: (profile, signal) =>
-        new HookRun(this.#hooksOf(profile), {
-          threadId: this.#threadId,
-          cwd: this.cwd,
-          ...(profile.model === null ? {} : { model: profile.model }),
-          ...(this.#parts.single ? { continues: this.#parts.startHooks } : {}),
-          signal,
-        }),
+      hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: async (owner, signal) => {
-        if (this.#stuck) throw stuckError();
         const release = await this.#queue.acquire(owner, signal);
         try {
           await this.#ready.wait(signal);
           this.#assertOpen();
-          if (this.#stuck) throw stuckError();
           return release;
         } catch (error) {
           release();
           throw error;
         }
       },
+      idle: (signal, timeoutMs) => this.#turns.idle(signal, timeoutMs),
       prepareInput: (text, attachments) => this.#prepare(text, attachments),
       startTurn: (turn) => this.#startTurn(turn),
       get rateLimits() {
         return core.rateLimits;
       },
       toolHooksDone: () => this.#gate.postsDone,
-      count: (outcome) => {
-        if (outcome.usage === null) return;
-        this.#threadTotal = outcome.usage.thread;
-        this.#ledger.add(outcome.usage);
-      },
     };
   }
 
@@ -307,43 +326,57 @@ export class Session implements AsyncDisposable {
     await run.current!.steer(items);
   }
 
+  #makeTurns(): ThreadTurns {
+    const { core } = this.#parts;
+    const [threadId, events] = [() => this.#threadId, this.#events];
+    return new ThreadTurns({
+      core,
+      get threadId() {
+        return threadId();
+      },
+      get emit() {
+        return events.emit;
+      },
+      timeoutMs: this.profile.timeoutMs,
+      count: (tokens) => this.#ledger.add(tokens),
+      adopted: () => {
+        this.#used = true;
+        // The hooks of a prompt hear of what happens while it is at work.
+        if (this.#queue.holder !== null) return;
+        this.#gate.begin(this.#hookRun(this.profile), isSandboxed(this.#policy.sandbox));
+      },
+      stopSubAgents: () => this.#gate.stopSubAgents(),
+      resumeThread: () => this.#resumeThread(),
+    });
+  }
+
+  #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
+    return new HookRun(this.#hooksOf(profile), {
+      threadId: this.#threadId,
+      cwd: this.cwd,
+      ...(profile.model === null ? {} : { model: profile.model }),
+      ...(this.#parts.single ? { continues: this.#parts.startHooks } : {}),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
   #startTurn(turn: TurnRequest): TurnRun {
     const { core } = this.#parts;
     const { profile } = turn;
     this.#assertOpen();
-    if (this.#stuck) throw stuckError();
     const decided = withApprovals(
       decideTurnPolicy(core, this.#decided, profile, this.#hooksOf(profile)),
       this.#parts.answerers,
     );
     this.#warn(decided.effective, turn.emit);
-    const params = turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema);
-    this.#turns++;
+    this.#used = true;
     this.#gate.begin(turn.hooks, isSandboxed(decided.effective.sandbox));
-    const run = new TurnRun({
-      core,
-      threadId: this.#threadId,
-      params,
+    return this.#turns.start({
+      params: turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema),
       timeoutMs: profile.timeoutMs,
       emit: turn.emit,
       signal: turn.signal,
-      threadTotal: this.#threadTotal,
     });
-    this.#current = run;
-    run.over.then((stopped) => {
-      this.#last = run.outcome;
-      if (stopped) return this.#letGoOf(run);
-      this.#stuck = true;
-      this.#queue.dismiss(stuckError());
-      run.gone.then(() => this.#letGoOf(run));
-    });
-    return run;
-  }
-
-  #letGoOf(run: TurnRun): void {
-    if (this.#current !== run) return;
-    this.#current = null;
-    this.#stuck = false;
   }
 
   /** Says what the agent may do that the caller may not expect. */
@@ -373,9 +406,9 @@ export class Session implements AsyncDisposable {
     const threadId = this.#threadId;
     this.#unroute.push(
       core.routes.add(threadId, {
-        deltas: (run) => this.#current?.deltas(run),
+        deltas: (run) => this.#turns.deltas(run),
         notification: (message: RpcNotification) => this.#notification(message),
-        oversize: (message: OversizeMessage) => this.#current?.oversize(message),
+        oversize: (message: OversizeMessage) => this.#turns.oversize(message),
         connectionLost: (error, restarting) => this.#lost(error, restarting),
         connectionRestored: () => this.#restore(),
       }),
@@ -384,14 +417,15 @@ export class Session implements AsyncDisposable {
   }
 
   #notification(message: RpcNotification): void {
-    if (message.method === "thread/tokenUsage/updated" && this.#current === null) {
-      // A resumed thread tells its tokens before its first turn here.
-      const usage = message.params["tokenUsage"];
-      if (isJsonObject(usage)) this.#threadTotal = readCount(usage["total"]);
-    }
-    this.#current?.notification(message);
-    const { item, turnId } = message.params;
-    if (message.method === "item/completed" && isJsonObject(item)) {
+    const { method, params } = message;
+    const { item, turnId } = params;
+    const late = this.#turns.get(typeof turnId === "string" ? turnId : null) === undefined
+      ? lateCommand(this.#threadId, method, params)
+      : null;
+    this.#turns.notification(message);
+    if (late !== null) this.#events.push(late);
+    this.#events.notification(this.#threadId, method, params);
+    if (method === "item/completed" && isJsonObject(item)) {
       this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
     }
   }
@@ -399,47 +433,63 @@ export class Session implements AsyncDisposable {
   #lost(error: ConnectionClosedError, restarting: boolean): void {
     // A server that was only attached to works on; ephemeral threads can't be taken up again.
     const goesOn = restarting && isRemote(this.#parts.core.config) && !this.profile.ephemeral;
-    this.#interrupted = InterruptedTurn.of(this.#current, error, goesOn);
+    this.#lostBy = error;
+    this.#turns.connectionLost(error, goesOn);
     if (restarting) this.#ready.close();
     else this.#fail(error);
   }
 
   /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
-    const interrupted = this.#interrupted;
-    if (this.#state !== "open") return interrupted?.giveUp();
-    const { core } = this.#parts;
-    const { profile, cwd } = this;
-    const unused = this.#turns === 0 && !this.#parts.attached;
+    const lostBy = this.#lostBy!;
+    if (this.#state !== "open") return this.#turns.connectionLost(lostBy, false);
+    const { profile } = this;
+    const unused = !this.#used && !this.#parts.attached;
     try {
       if (profile.ephemeral && !unused) {
         throw new SessionClosedError(
           "The connection was made anew, and no server takes an ephemeral thread up again.",
         );
       }
-      const decided = withApprovals(
-        await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile)),
-        this.#parts.answerers,
-      );
-      const result = unused
-        ? await core.callNow("thread/start", threadStartParams(cwd, profile, decided))
-        : await core.callNow(
-          "thread/resume",
-          threadAttachParams(this.#threadId, cwd, profile, decided),
-        );
-      this.#policy = confirmDecided(core, decided, result);
-      this.#decided = decided;
-      if (unused) this.#adopt(result);
-      await interrupted?.takeUp(core, this.#threadId);
+      await this.#attach(unused ? "thread/start" : "thread/resume");
+      await this.#turns.resume(lostBy);
     } catch (error) {
       // When this server ended as well, the next one is tried, or the end is told to everyone.
       if (!isConnectionLoss(error)) {
-        interrupted?.giveUp();
+        this.#turns.connectionLost(lostBy, false);
         this.#fail(error);
       }
       throw error;
     }
     this.#ready.open();
+  }
+
+  /** Starts or resumes the thread with the session's settings, and checks what the server confirms. */
+  async #attach(method: "thread/start" | "thread/resume"): Promise<void> {
+    const { core } = this.#parts;
+    const { profile, cwd } = this;
+    const decided = withApprovals(
+      await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile)),
+      this.#parts.answerers,
+    );
+    const params = method === "thread/start"
+      ? threadStartParams(cwd, profile, decided)
+      : threadAttachParams(this.#threadId, cwd, profile, decided);
+    const result = await core.callNow(method, params);
+    this.#policy = confirmDecided(core, decided, result);
+    this.#decided = decided;
+    if (method === "thread/start") this.#adopt(result);
+  }
+
+  /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
+  async #resumeThread(): Promise<void> {
+    const { core } = this.#parts;
+    if (this.profile.ephemeral || core.state !== "running") return;
+    // Old servers do not know the first call; that they refuse the second one changes nothing.
+    await core.callNow("thread/unsubscribe", { threadId: this.#threadId }).catch(() => {});
+    await this.#attach("thread/resume").catch((error) => {
+      if (error instanceof PolicyMismatchError) this.#fail(error);
+    });
   }
 
   /** A thread that was never used is simply started anew. */
@@ -456,5 +506,6 @@ export class Session implements AsyncDisposable {
     this.#ready.fail(error);
     this.#queue.close(error);
     this.#ended.abort(error);
+    this.#events.end();
   }
 }

@@ -49,7 +49,7 @@ import {
   type ThreadSnapshot,
   type ThreadSummary,
 } from "./threads.ts";
-import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
+import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/usage_ledger.ts";
 import { whenClosed } from "./resume_closing.ts";
 
@@ -126,8 +126,8 @@ export class Client implements AsyncDisposable {
     return this.runtime.server;
   }
 
-  /** The tokens of all turns of all sessions so far. */
-  get usage(): TokenCount {
+  /** The tokens of all turns of all sessions so far, and of the agents that their agents started. */
+  get usage(): UsageCount {
     return this.#ledger.total;
   }
 

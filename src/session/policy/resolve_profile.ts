@@ -3,6 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
+import { isJsonObject } from "../../json.ts";
 import { normalizeSandbox } from "../../permissions/mod.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
 import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
@@ -29,7 +30,15 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     developerInstructions: profile.developerInstructions ?? null,
     config: profile.config ?? {},
     ephemeral: profile.ephemeral ?? false,
+    goals: profile.goals ?? goalsIn(profile.config) ?? false,
   };
+}
+
+/** Whether the thread's own codex settings ask for goals. */
+function goalsIn(config: RunProfile["config"]): boolean | undefined {
+  const { features } = config ?? {};
+  const goals = config?.["features.goals"] ?? (isJsonObject(features) ? features["goals"] : null);
+  return typeof goals === "boolean" ? goals : undefined;
 }
 
 /** A session's profile with one turn's options over it. Attachments and hooks are added, the rest replaced. */
@@ -67,6 +76,7 @@ export function turnOptionsOf(profile: RunProfile): TurnOptions {
     developerInstructions: _instructions,
     config: _config,
     ephemeral: _ephemeral,
+    goals: _goals,
     reads: _reads,
     ...fields
   } = profile;

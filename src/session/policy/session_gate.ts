@@ -21,17 +21,21 @@ import type { DynamicTool } from "../prompt/dynamic_tool.ts";
 import { runTool } from "../prompt/run_tool.ts";
 import { callOutcome, toolOutcome } from "./tool_facts.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
-import type { TurnOutcome } from "../turn/turn_outcome.ts";
-import type { TurnRun } from "../turn/turn_run.ts";
+import type { SessionEvents } from "../events/session_events.ts";
+import type { ThreadTurns } from "../turn/thread_turns.ts";
+import type { Turn } from "../turn/turn.ts";
+import type { TokenCount } from "../turn/turn_result.ts";
 
 /** What a gate knows of its session. */
 export interface SessionGateHost {
   /** The connection. */
   core: RuntimeCore;
-  /** The turn at work, or `null`. */
-  current: () => TurnRun | null;
-  /** What the turn before it produced, or `null`. */
-  last: () => TurnOutcome | null;
+  /** The turns of the session's thread. */
+  turns: () => ThreadTurns;
+  /** More tokens of an agent that the session's agent started; `turn`: the session's turn that it works for. */
+  countSubAgent: (tokens: TokenCount, turn: Turn | null) => void;
+  /** Who listens to all of the session. */
+  events: SessionEvents;
   /** The session's tools. */
   tools: Readonly<Record<string, DynamicTool>>;
   /** Who answers the session's questions; `undefined`: whoever answers for the client. */
@@ -61,7 +65,20 @@ export class SessionGate implements ThreadGate {
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (item) => this.#gateWith(item),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
+      activeTurn: () => host.turns().active,
+      count: host.countSubAgent,
+      events: host.events,
     });
+  }
+
+  /** Stops what the session's agent started beside its own turns. Never rejects. */
+  stopSubAgents(): Promise<void> {
+    return this.#subAgents.stop();
+  }
+
+  /** Whether the thread is the session's, or one of an agent that its agent started. */
+  owns(threadId: string): boolean {
+    return threadId === this.#host.turns().threadId || this.#subAgents.has(threadId);
   }
 
   /** Joins in for the thread, until the returned function is called. */
@@ -147,8 +164,8 @@ export class SessionGate implements ThreadGate {
   /** The item a question is about. */
   item(itemId: string | null): JsonObject | undefined {
     if (itemId === null) return undefined;
-    const { current, last } = this.#host;
-    const item = current()?.outcome?.items.get(itemId) ?? last()?.items.get(itemId);
+    const turns = this.#host.turns();
+    const item = turns.active?.outcome.items.get(itemId) ?? turns.last?.items.get(itemId);
     return item as unknown as JsonObject | undefined;
   }
 
@@ -193,7 +210,11 @@ export class SessionGate implements ThreadGate {
   }
 
   #emit(event: TurnEvent): void {
-    this.#host.current()?.tell(event);
+    const { turns, events } = this.#host;
+    // A question of an agent's agent is told to whoever waits for the turn that it works for.
+    const turn = turns().get(event.turnId) ?? turns().active;
+    if (turn === null) events.push(event);
+    else turn.tell(event);
   }
 
   /** Off the read loop, one after the other. */

@@ -1,13 +1,17 @@
 /**
- * Threads that a session's agent starts by itself. They answer to the session: its hooks, its rules, its listeners.
+ * Threads that a session's agent starts by itself. They answer to the session: its hooks, its rules, its listeners. Their
+ * turns are the session's: counted, told, and stopped with it.
  *
  * Measured on 0.104 and 0.169: the server announces such a thread only by the item of the call that made it, which comes
  * before the new agent's first request to its model.
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import type { RpcNotification } from "../../rpc/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { SessionEvents } from "../events/session_events.ts";
+import { ThreadTurns } from "../turn/thread_turns.ts";
+import type { Turn } from "../turn/turn.ts";
+import type { TokenCount } from "../turn/turn_result.ts";
 
 /** What the session does for a thread of its agent's. */
 export interface SubAgentOwner {
@@ -15,67 +19,113 @@ export interface SubAgentOwner {
   gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
   /** An item of the thread ended. */
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void;
+  /** The session's own turn at work, or `null`. */
+  activeTurn(): Turn | null;
+  /** An agent used tokens; `turn`: the session's turn that it works for, or `null`. */
+  count(tokens: TokenCount, turn: Turn | null): void;
+  /** Who listens to the session. */
+  readonly events: SessionEvents;
+}
+
+/** One agent's thread. */
+interface SubAgent {
+  turns: ThreadTurns;
+  /** The session's turn that it works for. */
+  parent: Turn | null;
+  leave: () => void;
 }
 
 /** The threads of one session's agents, until the session ends. */
 export class SubAgents {
   readonly #core: RuntimeCore;
   readonly #owner: SubAgentOwner;
-  readonly #leave: Map<string, () => void> = new Map();
+  readonly #agents: Map<string, SubAgent> = new Map();
 
   constructor(core: RuntimeCore, owner: SubAgentOwner) {
     this.#core = core;
     this.#owner = owner;
   }
 
+  /** Whether the thread is one of them. */
+  has(threadId: string): boolean {
+    return this.#agents.has(threadId);
+  }
+
   /** Takes in the threads that an item names. */
   learn(item: JsonObject): void {
     for (const threadId of threadsOf(item)) {
+      const known = this.#agents.get(threadId);
+      if (known !== undefined) known.parent = this.#owner.activeTurn() ?? known.parent;
       // A thread that somebody has opened as a session is that session's.
-      if (this.#leave.has(threadId) || this.#core.routes.get(threadId) !== undefined) continue;
-      this.#leave.set(threadId, this.#adopt(threadId));
+      else if (this.#core.routes.get(threadId) === undefined) {
+        this.#agents.set(threadId, this.#adopt(threadId, item));
+      }
     }
+  }
+
+  /** Stops all that they work on. Never rejects. */
+  async stop(): Promise<void> {
+    await Promise.all([...this.#agents.values()].map(({ turns }) => turns.stopAll()));
   }
 
   /** Lets all of them go. */
   close(): void {
-    for (const leave of this.#leave.values()) leave();
-    this.#leave.clear();
+    for (const { leave } of this.#agents.values()) leave();
+    this.#agents.clear();
   }
 
-  #adopt(threadId: string): () => void {
+  #adopt(threadId: string, by: JsonObject): SubAgent {
     const core = this.#core;
-    // The items at work, for the diffs of file changes.
-    const open: Map<string, JsonObject> = new Map();
+    const owner = this.#owner;
+    const parentItemId = typeof by["id"] === "string" ? by["id"] : null;
+    const emit = (event: Parameters<SessionEvents["push"]>[0] & { turnId: string }) =>
+      owner.events.push({ type: "subAgent", threadId, parentItemId, event } as never);
+    const turns = new ThreadTurns({
+      core,
+      threadId,
+      timeoutMs: Infinity,
+      get emit() {
+        return owner.events.wantsSubAgents ? emit : null;
+      },
+      count: (tokens) => owner.count(tokens, agent.parent),
+      adopted: () => {},
+      stopSubAgents: () => Promise.resolve(),
+      resumeThread: () => Promise.resolve(),
+    });
     const unroute = core.routes.add(threadId, {
-      deltas: () => {},
-      notification: (message) => this.#notification(threadId, open, message),
-      oversize: () => {},
-      connectionLost: () => this.#drop(threadId),
+      deltas: (run) => turns.deltas(run),
+      notification: (message) => {
+        turns.notification(message);
+        const { method, params } = message;
+        const { item, turnId } = params;
+        if (method !== "item/completed" || !isJsonObject(item)) return;
+        owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
+      },
+      oversize: (message) => turns.oversize(message),
+      connectionLost: (error) => {
+        turns.connectionLost(error, false);
+        this.#drop(threadId);
+      },
       connectionRestored: () => Promise.resolve(),
     });
-    const gate = this.#owner.gateOf((itemId) => open.get(itemId));
-    const unregister = core.approvals.registerThread(threadId, gate);
-    return () => {
-      unroute();
-      unregister();
+    const find = (itemId: string) =>
+      turns.active?.outcome.items.get(itemId) as unknown as JsonObject | undefined;
+    const unregister = core.approvals.registerThread(threadId, owner.gateOf(find));
+    const agent: SubAgent = {
+      turns,
+      parent: owner.activeTurn(),
+      leave: () => {
+        unroute();
+        unregister();
+        turns.close();
+      },
     };
+    return agent;
   }
 
   #drop(threadId: string): void {
-    this.#leave.get(threadId)?.();
-    this.#leave.delete(threadId);
-  }
-
-  #notification(threadId: string, open: Map<string, JsonObject>, message: RpcNotification): void {
-    const { method, params } = message;
-    const { item, turnId } = params;
-    if (method === "turn/completed") open.clear();
-    if (!isJsonObject(item) || typeof item["id"] !== "string") return;
-    if (method === "item/started") open.set(item["id"], item);
-    if (method !== "item/completed") return;
-    open.delete(item["id"]);
-    this.#owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
+    this.#agents.get(threadId)?.leave();
+    this.#agents.delete(threadId);
   }
 }
 

@@ -13,7 +13,8 @@ function threadParams(
   profile: ResolvedProfile,
   { thread }: DecidedPolicy,
 ): JsonObject {
-  const { config } = thread;
+  // Codex offers goals to every thread that is kept, and then starts turns that nobody asked for (0.145, 0.169).
+  const config = { ...thread.config, "features.goals": profile.goals };
   return {
     cwd,
     approvalPolicy: thread.approvalPolicy as JsonValue,

@@ -25,8 +25,10 @@ import {
 import { turnError } from "../turn/turn_error.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
-import type { PromptRunResult } from "../turn/turn_result.ts";
+import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
+import type { Turn } from "../turn/turn.ts";
 import type { TurnRun } from "../turn/turn_run.ts";
+import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
 
 /** What a session offers to the prompts that run on it. */
 export interface PromptHost {
@@ -38,6 +40,8 @@ export interface PromptHost {
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
   /** Takes a place in line, at once, and waits for the turn; settles with the function that gives it back. */
   acquire(owner: PromptRun, signal: AbortSignal): Promise<() => void>;
+  /** Waits until nothing is at work on the thread. */
+  idle(signal: AbortSignal, timeoutMs: number): Promise<void>;
   /** Turns text and attachments into input items; throws when a file is missing. */
   prepareInput(text: string, attachments: readonly Attachment[]): JsonObject[];
   /** Starts a turn. */
@@ -46,8 +50,6 @@ export interface PromptHost {
   readonly rateLimits: JsonObject | undefined;
   /** Settles when the post-hooks of the turn's tool uses have ended. */
   toolHooksDone(): Promise<void>;
-  /** Counts a turn's tokens. */
-  count(outcome: TurnOutcome): void;
 }
 
 /** One turn to start. */
@@ -71,7 +73,7 @@ export class PromptRun {
   /** Settles with the result, or rejects with the reason that there is none. */
   readonly result: Promise<PromptRunResult>;
   /** Settles when the first turn has an id; rejects when it never gets one. */
-  readonly begun: Promise<TurnRun>;
+  readonly identified: Promise<Turn>;
   /** The turn that is running, or was last. */
   current: TurnRun | null = null;
   readonly #host: PromptHost;
@@ -79,7 +81,9 @@ export class PromptRun {
   readonly #emit: EmitTurnEvent;
   readonly #stopped = new AbortController();
   #isSettled = false;
-  #markBegun!: (run: TurnRun) => void;
+  readonly #identified = Promise.withResolvers<Turn>();
+  /** Turns of this prompt, tries and repairs included. */
+  readonly #outcomes: Set<TurnOutcome> = new Set();
 
   /** Begins. `emit` is `null` when nobody listens. */
   constructor(host: PromptHost, prompt: Prompt, options: AskOptions, emit: EmitTurnEvent) {
@@ -90,17 +94,13 @@ export class PromptRun {
     const forward = () => this.cancel(signal!.reason);
     if (signal?.aborted) forward();
     else signal?.addEventListener("abort", forward, { once: true });
-    let fail: (error: unknown) => void;
-    this.begun = new Promise((resolve, reject) => {
-      this.#markBegun = resolve;
-      fail = reject;
-    });
-    this.begun.catch(() => {});
+    this.identified = this.#identified.promise;
+    this.identified.catch(() => {});
     this.result = this.#drive(prompt).finally(() => {
       this.#isSettled = true;
       signal?.removeEventListener("abort", forward);
     });
-    this.result.catch((error) => fail(error));
+    this.result.catch((error) => this.#identified.reject(error));
   }
 
   /** Gives up all but a running turn: waiting in line, hooks, the pause before another try. */
@@ -110,7 +110,7 @@ export class PromptRun {
 
   /** Stops the running turn, or what there is instead of it; settles when it has stopped. */
   async interrupt(): Promise<void> {
-    if (this.current !== null && !this.current.isOver) await this.current.stop();
+    if (this.current !== null && !this.current.isSettled) await this.current.stop();
     else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
   }
 
@@ -170,6 +170,7 @@ export class PromptRun {
       // What can be wrong with the input is told before the caller stands in line.
       this.#host.prepareInput(text, profile.attachments);
       await place;
+      await this.#host.idle(this.#signal, profile.timeoutMs);
       for (let tries = 1;; tries++) {
         try {
           const { run, result } = await this.#turn(text, profile, output, hooks);
@@ -191,7 +192,7 @@ export class PromptRun {
   /** The next in line may start only when the server has really let go of this prompt's last turn. */
   #giveBack(place: Promise<() => void>): void {
     place.then(async (release) => {
-      await this.current?.over;
+      await this.current?.over();
       release();
     }, () => {});
   }
@@ -220,10 +221,10 @@ export class PromptRun {
       hooks,
     });
     this.current = run;
-    run.started.then(() => this.#markBegun(run), () => {});
+    run.identified.then((turn) => this.#identified.resolve(turn), () => {});
     const settled = await run.settled;
-    const { outcome } = run;
-    if (outcome !== null) this.#host.count(outcome);
+    const outcome = run.turn?.outcome ?? null;
+    if (outcome !== null) this.#outcomes.add(outcome);
     const error = turnError(settled, outcome, run.partial(), this.#host.rateLimits);
     // Who gave up is told at once; the hooks hear of it behind their back.
     const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
@@ -238,7 +239,18 @@ export class PromptRun {
       throw error;
     }
     await hooks.post("postTurn", { ...facts, status: "ok" });
-    return { run, result: toResult(outcome!, hooks) };
+    return { run, result: { ...toResult(outcome!, hooks), usage: this.#usage(outcome!) } };
+  }
+
+  /** Tokens of all turns of the prompt; the thread's total is the last turn's. */
+  #usage(last: TurnOutcome): TokenUsage | null {
+    if (last.usage === null) return null;
+    const all = [...this.#outcomes].map(({ usage }) => usage).filter((usage) => usage !== null);
+    return {
+      ...last.usage,
+      ...all.reduce<TokenCount>(addTokens, NO_TOKENS),
+      subAgents: all.map(({ subAgents }) => subAgents).reduce(addTokens, NO_TOKENS),
+    };
   }
 
   /** Parses the answer; asks once more for a better one when the caller wants that. */
@@ -254,7 +266,7 @@ export class PromptRun {
     if (parsed.ok) return { ...result, output: parsed.value };
     const error = new OutputValidationError(parsed.issues, run.partial());
     if (this.#options.repair !== true) throw error;
-    await run.over;
+    await run.over();
     const bare = { ...profile, attachments: [] };
     const again = await this.#turn(repairPrompt(parsed.issues), bare, output, hooks).catch(
       (cause) => {

@@ -1,5 +1,6 @@
 /** Stopping a turn on the server, so that it has really stopped. */
-import { RequestTimeoutError, RpcError, SessionClosedError } from "../../errors/mod.ts";
+import { within } from "../../async.ts";
+import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -8,20 +9,19 @@ import type { TurnOutcome } from "./turn_outcome.ts";
 export interface StopTurnOptions {
   core: RuntimeCore;
   threadId: string;
-  /** The turn's id, once it has one; rejects when it never gets one. */
-  turnId: Promise<string>;
-  /** Settles when the server has begun the turn: before that it answers "no active turn" and runs it all the same. */
-  begun: Promise<void>;
+  turnId: string;
+  /** Settles when the server has started the turn: before that it answers "no active turn" and runs it all the same. */
+  started: Promise<void>;
   /** Settles when the turn has ended. */
-  ended: Promise<void>;
-  outcome: () => TurnOutcome | null;
+  completed: Promise<void>;
+  outcome: TurnOutcome;
 }
 
 /** Milliseconds that stopping waits for the server. */
 export interface StopLimits {
   /** An answer; codex up to 0.125 does not answer an interrupt that finds nothing to interrupt. */
   call: number;
-  /** The turn's beginning, before it is interrupted all the same. */
+  /** The turn's start, before it is interrupted all the same. */
   begin: number;
   /** The end of an interrupted turn. */
   end: number;
@@ -31,26 +31,20 @@ export interface StopLimits {
 
 const LIMITS: StopLimits = { call: 2_000, begin: 5_000, end: 4_000, patience: 10_000 };
 
-/**
- * Interrupts the turn and waits for its end. `false` when the server would not stop it. How long a turn takes to get its
- * id is limited by the call that starts it. Never rejects.
- */
+/** Interrupts the turn and waits for its end. `false` when the server would not stop it. Never rejects. */
 export async function stopTurn(
   options: StopTurnOptions,
   limits: StopLimits = LIMITS,
 ): Promise<boolean> {
-  const turnId = await options.turnId.catch(() => null);
-  if (turnId === null) return false;
-  const ended = options.ended.then((): true => true);
-  await within(Promise.race([options.begun, ended]), limits.begin, false);
-  const stopped = await interrupt(options, turnId, ended, limits);
+  const ended = options.completed.then((): true => true);
+  await within(Promise.race([options.started, ended]), limits.begin, false);
+  const stopped = await interrupt(options, ended, limits);
   await endCommands(options, limits);
   return stopped;
 }
 
 async function interrupt(
-  { core, threadId }: StopTurnOptions,
-  turnId: string,
+  { core, threadId, turnId }: StopTurnOptions,
   ended: Promise<true>,
   limits: StopLimits,
 ): Promise<boolean> {
@@ -82,28 +76,10 @@ async function endCommands(
   { core, threadId, outcome }: StopTurnOptions,
   limits: StopLimits,
 ): Promise<void> {
-  if (core.state !== "running" || outcome()?.items.open("commandExecution") !== true) return;
+  if (core.state !== "running" || !outcome.items.open("commandExecution")) return;
   if (!supports(core.server.version, "commandsOutliveTurns")) return;
   const call = core.callNow("thread/backgroundTerminals/clean", { threadId }, {
     timeoutMs: limits.call,
   });
   await call.catch(() => {});
-}
-
-async function within<T, U>(promise: Promise<T>, ms: number, otherwise: U): Promise<T | U> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const limit = new Promise<U>((resolve) => timer = setTimeout(() => resolve(otherwise), ms));
-  try {
-    return await Promise.race([promise, limit]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The error of a prompt behind a turn that could not be stopped. */
-export function stuckError(): SessionClosedError {
-  return new SessionClosedError(
-    "The server did not stop the last turn, and another prompt would become part of it. " +
-      "Ask again later, or resume the thread on another client.",
-  );
 }

@@ -8,7 +8,7 @@ import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
 import { fileChanges, TurnItems } from "./turn_items.ts";
 import type { PlanStep, TokenCount, TokenUsage, TurnStatus } from "./turn_result.ts";
-import { nextUsage } from "./turn_usage.ts";
+import { addTokens, nextUsage, NO_TOKENS } from "./turn_usage.ts";
 
 /** How the server says a turn ended. */
 export type ServerTurnStatus = Extract<TurnStatus, "completed" | "interrupted" | "failed">;
@@ -36,8 +36,10 @@ export class TurnOutcome {
   readonly turnId: string;
   /** Messages, commands, changes and calls. */
   readonly items: TurnItems = new TurnItems();
-  /** Tokens so far. */
-  usage: TokenUsage | null = null;
+  /** Tokens so far, without those of agents that this one started. */
+  ownTokens: TokenUsage | null = null;
+  /** Tokens of the agents that this one started. */
+  subAgentTokens: TokenCount = NO_TOKENS;
   /** Unified diff so far. */
   diff: string | null = null;
   /** The last plan. */
@@ -81,9 +83,9 @@ export class TurnOutcome {
       case "item/completed":
         return this.#item(params, emit, true);
       case "thread/tokenUsage/updated":
-        this.usage = nextUsage(this.usage, this.#threadTotal, params["tokenUsage"]);
-        if (this.usage !== null) {
-          emit?.({ type: "tokenUsage", threadId, turnId, usage: this.usage });
+        this.ownTokens = nextUsage(this.ownTokens, this.#threadTotal, params["tokenUsage"]);
+        if (emit !== null && this.usage !== null) {
+          emit({ type: "tokenUsage", threadId, turnId, usage: this.usage });
         }
         return;
       case "turn/diff/updated":
@@ -124,6 +126,14 @@ export class TurnOutcome {
         return this.#unknown(method, params, emit);
       }
     }
+  }
+
+  /** Tokens so far, or `null` when the model told none. */
+  get usage(): TokenUsage | null {
+    const { ownTokens, subAgentTokens } = this;
+    if (ownTokens === null || subAgentTokens.totalTokens === 0) return ownTokens;
+    const sum = addTokens(ownTokens, subAgentTokens);
+    return { ...ownTokens, ...sum, subAgents: subAgentTokens };
   }
 
   /** The answer of a completed turn. */

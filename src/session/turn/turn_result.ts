@@ -49,9 +49,15 @@ export interface TokenCount {
   totalTokens: number;
 }
 
+/** Tokens, those of the agents that the agent started included. */
+export interface UsageCount extends TokenCount {
+  /** The part of the other numbers that agents used which the agent started. */
+  subAgents: TokenCount;
+}
+
 /** The tokens of a turn, and of its thread. */
-export interface TokenUsage extends TokenCount {
-  /** The thread's tokens since it began. */
+export interface TokenUsage extends UsageCount {
+  /** The thread's tokens since it began, as the server counts them: without those of agents that its agent started. */
   thread: TokenCount;
   /** The model's context window in tokens, or `null` when it is not known. */
   contextWindow: number | null;

@@ -25,6 +25,18 @@ export function addTokens(a: TokenCount, b: TokenCount): TokenCount {
   };
 }
 
+/** What was added to a count since it was `before`. */
+export function subtractTokens(count: TokenCount | null, before: TokenCount | null): TokenCount {
+  const [a, b] = [count ?? NO_TOKENS, before ?? NO_TOKENS];
+  return {
+    inputTokens: a.inputTokens - b.inputTokens,
+    cachedInputTokens: a.cachedInputTokens - b.cachedInputTokens,
+    outputTokens: a.outputTokens - b.outputTokens,
+    reasoningOutputTokens: a.reasoningOutputTokens - b.reasoningOutputTokens,
+    totalTokens: a.totalTokens - b.totalTokens,
+  };
+}
+
 /**
  * Takes the next `tokenUsage`. `last` counts one call of the model, and old servers tell the same one several times: it
  * is added to the turn only when the thread's total has moved.
@@ -43,6 +55,7 @@ export function nextUsage(
   const turn = moved ? addTokens(before ?? NO_TOKENS, last) : before ?? NO_TOKENS;
   return {
     ...counts(turn),
+    subAgents: NO_TOKENS,
     thread: total,
     contextWindow: typeof window === "number" ? window : null,
   };

@@ -2,6 +2,7 @@
  * When a turn falls silent: has its end been lost?
  * @module
  */
+import { RpcError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -21,6 +22,36 @@ const SILENT_WORKERS = [
   "webSearch",
 ];
 
+/** What the server says a thread is doing. */
+export type ThreadStatus =
+  | "idle"
+  | "active"
+  /** A server that does not say; codex 0.104 does not. */
+  | "unknown"
+  /** A server that does not answer. */
+  | "unanswered";
+
+/** Asks the server what a thread is doing. Never rejects. */
+export async function threadStatus(core: RuntimeCore, threadId: string): Promise<ThreadStatus> {
+  let read;
+  try {
+    read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS });
+  } catch (error) {
+    // A thread that the server refuses to read is not at work.
+    return error instanceof RpcError ? "idle" : "unanswered";
+  }
+  const thread = isJsonObject(read) ? read["thread"] : undefined;
+  const status = isJsonObject(thread) ? thread["status"] : undefined;
+  if (!isJsonObject(status)) return "unknown";
+  return status["type"] === "active" ? "active" : "idle";
+}
+
+/** The turn that the server works on, by its own record; `null` when it names none. Never rejects. */
+export async function activeTurnId(core: RuntimeCore, threadId: string): Promise<string | null> {
+  const turn = (await latestTurns(core, threadId)).find((each) => each["status"] === "inProgress");
+  return turn !== undefined && typeof turn["id"] === "string" ? turn["id"] : null;
+}
+
 /**
  * Asks the server about a silent turn. Returns the parameters that `turn/completed` should have had when the server
  * says that the turn is over, else `null`.
@@ -29,25 +60,29 @@ export async function lostTurn(
   core: RuntimeCore,
   threadId: string,
   outcome: TurnOutcome,
+  started = true,
 ): Promise<JsonObject | null> {
-  if (core.state !== "running" || !supports(core.server.version, "truthfulTurnRecord")) {
-    return null;
-  }
+  if (core.state !== "running") return null;
   if (SILENT_WORKERS.some((type) => outcome.items.open(type))) return null;
   if (core.approvals.pending().some(({ request }) => request.threadId === threadId)) return null;
+  if (started && !supports(core.server.version, "truthfulTurnRecord")) return null;
+  const status = await threadStatus(core, threadId);
+  if (status === "active" || status === "unanswered") return null;
+  // A turn that has an id and never started: the server dropped it.
+  if (!started) return { threadId, turn: { id: outcome.turnId, status: "interrupted" } };
+  const turn = (await latestTurns(core, threadId)).find((each) => each["id"] === outcome.turnId);
+  return turn !== undefined && turn["status"] !== "inProgress" ? { threadId, turn } : null;
+}
+
+/** The last turns in the server's record; none of an ephemeral thread, which has no record, or of a busy server. */
+async function latestTurns(core: RuntimeCore, threadId: string): Promise<JsonObject[]> {
   try {
-    const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS });
-    const thread = isJsonObject(read) ? read["thread"] : undefined;
-    const status = isJsonObject(thread) ? thread["status"] : undefined;
-    if (!isJsonObject(status) || status["type"] === "active") return null;
     const list = await core.callNow("thread/turns/list", { threadId, limit: 5 }, {
       timeoutMs: CALL_MS,
     });
     const turns = isJsonObject(list) && Array.isArray(list["data"]) ? list["data"] : [];
-    const turn = turns.find((each) => isJsonObject(each) && each["id"] === outcome.turnId);
-    return isJsonObject(turn) && turn["status"] !== "inProgress" ? { threadId, turn } : null;
+    return turns.filter(isJsonObject);
   } catch {
-    // An ephemeral thread has no record, a busy server no time: the turn's own limit still holds.
-    return null;
+    return [];
   }
 }

@@ -2,13 +2,13 @@
  * Tokens added up over turns.
  * @module
  */
-import type { TokenCount } from "./turn_result.ts";
+import type { TokenCount, UsageCount } from "./turn_result.ts";
 import { addTokens, NO_TOKENS } from "./turn_usage.ts";
 
 /** Adds up the tokens of turns, each counted once, the cached part of the input included once. */
 export class UsageLedger {
-  #sum: TokenCount = { ...NO_TOKENS };
-  #turns = 0;
+  #sum: TokenCount = NO_TOKENS;
+  #subAgents: TokenCount = NO_TOKENS;
   readonly #parent: UsageLedger | null;
 
   /** Creates a ledger whose entries also count in `parent`. */
@@ -16,20 +16,15 @@ export class UsageLedger {
     this.#parent = parent;
   }
 
-  /** Adds one turn. */
-  add(turn: TokenCount): void {
-    this.#sum = addTokens(this.#sum, turn);
-    this.#turns++;
-    this.#parent?.add(turn);
+  /** Adds tokens; `bySubAgent`: of an agent that the agent started. */
+  add(tokens: TokenCount, bySubAgent = false): void {
+    this.#sum = addTokens(this.#sum, tokens);
+    if (bySubAgent) this.#subAgents = addTokens(this.#subAgents, tokens);
+    this.#parent?.add(tokens, bySubAgent);
   }
 
   /** The sum so far. */
-  get total(): TokenCount {
-    return { ...this.#sum };
-  }
-
-  /** Turns counted. */
-  get turns(): number {
-    return this.#turns;
+  get total(): UsageCount {
+    return { ...this.#sum, subAgents: { ...this.#subAgents } };
   }
 }

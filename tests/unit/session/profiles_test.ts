@@ -13,6 +13,8 @@ import {
   resolveProfile,
   turnOptionsOf,
 } from "../../../src/session/policy/resolve_profile.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import type { RunProfile } from "../../../src/session/profile.ts";
 import { retryDelayMs } from "../../../src/session/prompt/retry.ts";
 import type { DecidedPolicy } from "../../../src/session/policy/session_policy.ts";
 import {
@@ -120,7 +122,7 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
     sandbox: "read-only",
     model: "m",
     developerInstructions: "DEV",
-    config: { "a.b": 1 },
+    config: { "a.b": 1, "features.goals": false },
     ephemeral: true,
     dynamicTools: [{
       type: "function",
@@ -134,8 +136,20 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
     approvalPolicy: "never",
     approvalsReviewer: "user",
     sandbox: "read-only",
-    config: { "a.b": 1 },
+    config: { "a.b": 1, "features.goals": false },
   });
+});
+
+test("goals are offered only when the profile or the thread's config asks for them", () => {
+  const sent = (profile: RunProfile) =>
+    (threadStartParams("/w", resolveProfile(profile), DECIDED)["config"] as JsonObject)[
+      "features.goals"
+    ];
+  assert.equal(sent({}), false);
+  assert.equal(sent({ goals: true }), true);
+  assert.equal(sent({ config: { features: { goals: true } } }), true);
+  assert.equal(sent({ config: { "features.goals": true } }), true);
+  assert.equal(sent({ config: { "features.goals": true }, goals: false }), false);
 });
 
 test("thread/resume carries its settings at top level and leaves the history on the server", () => {
@@ -147,7 +161,7 @@ test("thread/resume carries its settings at top level and leaves the history on 
     approvalsReviewer: "user",
     sandbox: "read-only",
     model: "m",
-    config: { "a.b": 1 },
+    config: { "a.b": 1, "features.goals": false },
   });
 });
 

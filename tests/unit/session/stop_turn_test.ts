@@ -14,7 +14,6 @@ interface Stage {
   stop: () => Promise<boolean>;
   begin: () => void;
   end: () => void;
-  start: (turnId: string | null) => void;
   outcome: TurnOutcome;
 }
 
@@ -22,10 +21,8 @@ function stage(
   answer: (method: string, n: number, stage: Stage) => Promise<unknown> | unknown,
   version = "0.169.0",
 ): Stage {
-  const started = Promise.withResolvers<string>();
   const begun = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
-  started.promise.catch(() => {});
   const called: string[] = [];
   const core = {
     state: "running",
@@ -39,16 +36,15 @@ function stage(
     called,
     begin: begun.resolve,
     end: ended.resolve,
-    start: (id) => id === null ? started.reject(new Error("no")) : started.resolve(id),
     outcome: new TurnOutcome("T", "U", null),
     stop: () =>
       stopTurn({
         core,
         threadId: "T",
-        turnId: started.promise,
-        begun: begun.promise,
-        ended: ended.promise,
-        outcome: () => it.outcome,
+        turnId: "U",
+        started: begun.promise,
+        completed: ended.promise,
+        outcome: it.outcome,
       }, SHORT),
   };
   return it;
@@ -61,22 +57,13 @@ test("a turn is interrupted once it has begun, and its end is waited for", async
   const stopping = it.stop();
   await Promise.resolve();
   assert.deepEqual(it.called, []);
-  it.start("U");
   it.begin();
   assert.equal(await stopping, true);
   assert.deepEqual(it.called, ["turn/interrupt"]);
 });
 
-test("a turn that never got an id can't be stopped", async () => {
-  const it = stage(never);
-  it.start(null);
-  assert.equal(await it.stop(), false);
-  assert.deepEqual(it.called, []);
-});
-
 test("a turn that ends by itself meanwhile needs no interrupt", async () => {
   const it = stage(never);
-  it.start("U");
   it.end();
   assert.equal(await it.stop(), true);
   assert.deepEqual(it.called, []);
@@ -84,7 +71,6 @@ test("a turn that ends by itself meanwhile needs no interrupt", async () => {
 
 test("an interrupt that is never answered is let go when the turn ends", async () => {
   const it = stage((_method, _n, { end }) => (queueMicrotask(end), never()));
-  it.start("U");
   it.begin();
   assert.equal(await it.stop(), true);
 });
@@ -93,13 +79,11 @@ test("a refused or unanswered interrupt is sent again, until patience ends", asy
   const refuse = stage(() => {
     throw new RpcError("turn/interrupt", -32600, "no active turn to interrupt");
   });
-  refuse.start("U");
   assert.equal(await refuse.stop(), false);
   assert.ok(refuse.called.length > 1);
   const silent = stage(() => {
     throw new RequestTimeoutError("turn/interrupt", 5);
   });
-  silent.start("U");
   silent.begin();
   assert.equal(await silent.stop(), false);
   const second = stage((_method, n, { end }) => {
@@ -107,7 +91,6 @@ test("a refused or unanswered interrupt is sent again, until patience ends", asy
     queueMicrotask(end);
     return {};
   });
-  second.start("U");
   assert.equal(await second.stop(), true);
   assert.equal(second.called.length, 2);
 });
@@ -116,7 +99,6 @@ test("the end of the connection is the end of the turn", async () => {
   const it = stage(() => {
     throw new ConnectionClosedError("gone");
   });
-  it.start("U");
   it.begin();
   assert.equal(await it.stop(), true);
 });
@@ -132,7 +114,6 @@ test("commands that outlive their turn are ended, on the servers that leave them
       }, version);
       const item = { type: "commandExecution", id: "c", command: "sleep 300" };
       it.outcome.apply(open ? "item/started" : "item/completed", { item }, null);
-      it.start("U");
       it.begin();
       assert.equal(await it.stop(), true);
       const cleaned = it.called.includes("thread/backgroundTerminals/clean");

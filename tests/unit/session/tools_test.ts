@@ -4,6 +4,7 @@ import type { JsonObject } from "../../../src/json.ts";
 import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/merge.ts";
+import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import type { DynamicTool } from "../../../src/session/prompt/dynamic_tool.ts";
@@ -130,8 +131,9 @@ test("messages and reasoning are no tool use; MCP and dynamic tools are", () => 
 function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionGate {
   return new SessionGate({
     core: { approvals: {}, routes: {} } as unknown as RuntimeCore,
-    current: () => null,
-    last: () => null,
+    turns: () => ({ threadId: "T", active: null, last: null, get: () => undefined }) as never,
+    countSubAgent: () => {},
+    events: new SessionEvents(),
     tools,
     approvals: undefined,
     hooked: () => hooked,

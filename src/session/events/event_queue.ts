@@ -2,31 +2,35 @@
  * From a turn to its reader, without loss and without growing beyond the text itself.
  * @module
  */
-import type { TurnEvent } from "./turn_event.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
 
 /** Events behind which a reader gets adjacent deltas merged; one chunk of the pipe holds fewer. */
 const BEHIND = 1024;
 /** Pieces of a merged delta before they are joined. */
 const JOIN_AT = 256;
 
+/** Whatever can be queued. */
+interface Queued {
+  readonly type: string;
+}
 type DeltaEvent = Extract<TurnEvent, { delta: string }>;
-type Result = IteratorResult<TurnEvent, undefined>;
+type Result<Event> = IteratorResult<Event, undefined>;
 
 /** A queue with one reader. A reader that falls behind gets adjacent deltas of an item as one; nothing else changes. */
-export class EventQueue {
-  #events: TurnEvent[] = [];
+export class EventQueue<Event extends Queued = TurnEvent> {
+  #events: Event[] = [];
   #head = 0;
   /** More text for the last queued event, which is a delta that nobody has seen yet. */
   #text = "";
   #pieces: string[] = [];
   #ended = false;
-  #waiting: ((result: Result) => void)[] = [];
+  #waiting: ((result: Result<Event>) => void)[] = [];
 
   /** Adds an event. */
-  push(event: TurnEvent): void {
+  push(event: Event): void {
     if (this.#ended) return;
     if (this.#waiting.length > 0) return this.#waiting.shift()!({ done: false, value: event });
-    if (this.#events.length - this.#head > BEHIND && "delta" in event && this.#merge(event)) return;
+    if (this.#events.length - this.#head > BEHIND && isDelta(event) && this.#merge(event)) return;
     if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
     this.#events.push(event);
   }
@@ -47,12 +51,12 @@ export class EventQueue {
   }
 
   /** The next event; `null` after the last. */
-  async next(): Promise<TurnEvent | null> {
+  async next(): Promise<Event | null> {
     return (await this.read()).value ?? null;
   }
 
   /** The next event, for iterators. */
-  read(): Promise<Result> {
+  read(): Promise<Result<Event>> {
     if (this.#head < this.#events.length) {
       return Promise.resolve({ done: false, value: this.#take() });
     }
@@ -60,7 +64,7 @@ export class EventQueue {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  #take(): TurnEvent {
+  #take(): Event {
     if (this.#head === this.#events.length - 1) this.#settleTail();
     const event = this.#events[this.#head++]!;
     if (this.#head === this.#events.length) {
@@ -74,10 +78,8 @@ export class EventQueue {
   }
 
   #merge(event: DeltaEvent): boolean {
-    const last = this.#events[this.#events.length - 1]!;
-    if (last.type !== event.type || !("delta" in last) || last.itemId !== event.itemId) {
-      return false;
-    }
+    const last: Queued = this.#events[this.#events.length - 1]!;
+    if (!isDelta(last) || last.type !== event.type || last.itemId !== event.itemId) return false;
     if (
       last.type === "reasoningDelta" && event.type === "reasoningDelta" && last.part !== event.part
     ) return false;
@@ -95,8 +97,12 @@ export class EventQueue {
     if (this.#pieces.length > 0) this.#join();
     if (this.#text === "") return;
     const index = this.#events.length - 1;
-    const last = this.#events[index] as DeltaEvent;
+    const last = this.#events[index] as Event & DeltaEvent;
     this.#events[index] = { ...last, delta: last.delta + this.#text };
     this.#text = "";
   }
+}
+
+function isDelta(event: Queued): event is DeltaEvent {
+  return "delta" in event;
 }

@@ -1,0 +1,450 @@
+/**
+ * Every turn of one thread: those that were asked for, and those that something else began, which are adopted.
+ *
+ * Who a turn belongs to is told by order and by ids that this client or the server made: by the id in the answer to
+ * `turn/start`, and by the mark on the prompt (`clientUserMessageId`) where the server repeats it. Until the answer is
+ * there, every turn that begins may be the prompt's own, and is kept for it from its beginning.
+ *
+ * Measured on 0.104, 0.125, 0.145 and 0.169:
+ * - A prompt that finds another turn at work becomes part of it. 0.169 answers with that turn's id. The others answer
+ *   with an id of which nothing is heard again (0.104 says `turn/started` for it); the prompt shows up as an item of
+ *   the turn at work.
+ * - A thread works on one turn at a time: `turn/started` in the middle of one names no other (reviews do that).
+ * - 0.104 starts compactions without `turn/started`.
+ * @module
+ */
+import { ConnectionClosedError, RequestTimeoutError, TurnTimeoutError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { abortable, delay, longTimeout } from "../../async.ts";
+import { recordedTurn } from "./resume_turn.ts";
+import { Turn, type TurnHost } from "./turn.ts";
+import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
+import type { ThreadItem, TokenCount } from "./turn_result.ts";
+import { TurnRun, type TurnRunOptions } from "./turn_run.ts";
+import { activeTurnId, threadStatus } from "./turn_watch.ts";
+import { readCount } from "./turn_usage.ts";
+
+/** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
+const PAST_TURNS = 256;
+/** Prompts without an answer that are remembered. */
+const UNANSWERED_PROMPTS = 16;
+/** How often a turn that could not be stopped is asked about while somebody waits for its end. */
+const STUCK_CHECK_MS = 1_000;
+/** How often stopping everything looks again for a turn that began meanwhile. */
+const STOP_ROUNDS = 5;
+
+/** What the turns of a thread need of whoever owns the thread. */
+export interface ThreadTurnsHost {
+  /** The connection. */
+  readonly core: RuntimeCore;
+  /** The thread. */
+  readonly threadId: string;
+  /** Who listens to everything on the thread. */
+  readonly emit: EmitTurnEvent;
+  /** Milliseconds for a turn that nobody here asked for. */
+  readonly timeoutMs: number;
+  /** More tokens were used. */
+  count(tokens: TokenCount, turn: Turn): void;
+  /** A turn that nobody here asked for is at work. */
+  adopted(turn: Turn): void;
+  /** Stops what the thread's agent started beside it. */
+  stopSubAgents(): Promise<void>;
+  /** Takes the thread up again on the same server, as if it had just been resumed. */
+  resumeThread(): Promise<void>;
+}
+
+/** Every turn of one thread. */
+export class ThreadTurns {
+  readonly #host: ThreadTurnsHost;
+  readonly #turnHost: TurnHost;
+  /** Turns at work by id; one may have several. */
+  readonly #turns: Map<string, Turn> = new Map();
+  readonly #limits: Map<Turn, () => void> = new Map();
+  readonly #past: Set<string> = new Set();
+  /** The prompt whose `turn/start` has not been answered yet. */
+  #pending: TurnRun | null = null;
+  /** A prompt whose answer names a turn that has not started, while another one is at work. */
+  #steered: TurnRun | null = null;
+  /** Prompts whose `turn/start` was never answered: a turn of theirs may begin late, and nobody waits for it. */
+  readonly #unanswered: TurnRun[] = [];
+  /** Whether the server has to be asked what it works on before another turn is started. */
+  #inDoubt = false;
+  /** Messages of the thread that came while the first turn had no id. */
+  #early: { method: string; params: JsonObject }[] = [];
+  /** Whether a turn that nobody asked for was seen. */
+  #adopted = false;
+  /** Whether the thread has a goal that makes codex start turns. */
+  #goalActive = false;
+  #threadTotal: TokenCount | null = null;
+  #last: TurnOutcome | null = null;
+  #lastId = 0;
+
+  /** Begins with a thread on which nothing is known to work. */
+  constructor(host: ThreadTurnsHost) {
+    this.#host = host;
+    this.#turnHost = {
+      core: host.core,
+      get threadId() {
+        return host.threadId;
+      },
+      get emit() {
+        return host.emit;
+      },
+      count: (tokens, turn) => host.count(tokens, turn),
+      stopping: (turn) => this.#stopping(turn),
+      stopSubAgents: () => host.stopSubAgents(),
+      isOver: (turn) => this.#isOver(turn),
+      released: (turn) => this.#released(turn),
+    };
+  }
+
+  /** The thread. */
+  get threadId(): string {
+    return this.#host.threadId;
+  }
+
+  /** The turn at work, or `null`. */
+  get active(): Turn | null {
+    let active: Turn | null = null;
+    for (const turn of this.#turns.values()) if (turn.outcome.status === null) active = turn;
+    return active;
+  }
+
+  /** What the last turn that has ended produced, or `null`. */
+  get last(): TurnOutcome | null {
+    return this.#last;
+  }
+
+  /** A turn at work by its id. */
+  get(turnId: string | null): Turn | undefined {
+    return turnId === null ? undefined : this.#turns.get(turnId);
+  }
+
+  /** Starts a turn for a prompt. */
+  start(options: TurnRunOptions): TurnRun {
+    const { core, threadId } = this.#host;
+    const clientId = `${crypto.randomUUID()}:${++this.#lastId}`;
+    const run = new TurnRun(core, threadId, clientId, options);
+    this.#pending = run;
+    this.#send(run, { ...options.params, clientUserMessageId: clientId });
+    return run;
+  }
+
+  /** Takes the next texts of an item. */
+  deltas(run: DeltaRun): void {
+    const { turnId, method } = run.head;
+    const turn = this.#turns.get(turnId) ?? (begins(method) ? this.#begin(turnId) : null);
+    turn?.deltas(run);
+  }
+
+  /** Takes any other message of the thread. */
+  notification({ method, params }: RpcNotification): void {
+    const turnId = turnIdOf(params);
+    const turn = turnId === null
+      ? this.active
+      : this.#turns.get(turnId) ?? (begins(method) ? this.#begin(turnId, method) : null);
+    if (turn !== null) this.#apply(turn, turnId, method, params);
+    else if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
+    if (method === "thread/tokenUsage/updated") {
+      const usage = params["tokenUsage"];
+      if (isJsonObject(usage)) this.#threadTotal = readCount(usage["total"]);
+    } else if (method === "thread/goal/updated") {
+      const { goal } = params;
+      this.#goalActive = isJsonObject(goal) && goal["status"] === "active";
+    } else if (method === "thread/goal/cleared") this.#goalActive = false;
+  }
+
+  /** Part of the thread's news was too large to be read. */
+  oversize(message: OversizeMessage): void {
+    this.active?.oversize(message);
+  }
+
+  /** The server is gone; `goesOn`: it works on without us, and its turns are taken up again. */
+  connectionLost(error: ConnectionClosedError, goesOn: boolean): void {
+    if (!goesOn) { for (const turn of this.#all()) turn.connectionLost(error); }
+    this.#unanswered.length = 0;
+    this.#inDoubt = false;
+  }
+
+  /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
+  async resume(error: ConnectionClosedError): Promise<void> {
+    for (const turn of this.#all()) {
+      const record = await recordedTurn(this.#host.core, this.#host.threadId, turn.turnId);
+      if (record === null) turn.connectionLost(error);
+      else turn.resumed(record);
+    }
+  }
+
+  /** Nobody listens any more: nothing is watched, and no timer holds the script. */
+  close(): void {
+    for (const turn of this.#all()) turn.release();
+  }
+
+  /**
+   * Waits until the server works on nothing of the thread, as far as it can be made to. Rejects with the signal's
+   * reason, and with `TurnTimeoutError` when a turn that could not be stopped is still there after `timeoutMs`.
+   */
+  async idle(signal: AbortSignal, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const turn = this.#all().at(-1);
+      if (turn !== undefined) {
+        await abortable(turn.over(), signal);
+        if (turn.phase === "released") continue;
+        if (performance.now() > deadline) throw new TurnTimeoutError(timeoutMs, turn.partial());
+        if (await abortable(turn.stop(), signal)) continue;
+        await delay(STUCK_CHECK_MS, signal);
+        continue;
+      }
+      if (!this.#inDoubt) return;
+      await abortable(this.#findActive(), signal);
+    }
+  }
+
+  /** Stops every turn of the thread, and what makes the server start more. Never rejects. */
+  async stopAll(): Promise<void> {
+    if (this.#goalActive) await this.#pauseGoal();
+    for (let round = 0; round < STOP_ROUNDS; round++) {
+      await Promise.all(this.#all().map((turn) => turn.stop()));
+      // A server that starts turns by itself may have begun another one.
+      if (!this.#adopted || this.#host.core.state !== "running") return;
+      await this.#findActive();
+      if (this.active === null) return;
+    }
+  }
+
+  async #pauseGoal(): Promise<void> {
+    const { core, threadId } = this.#host;
+    const params = { threadId, status: "paused" };
+    await core.call("thread/goal/set", params, { timeoutMs: 5_000 }).catch(() => {});
+  }
+
+  async #send(run: TurnRun, params: JsonObject): Promise<void> {
+    try {
+      const result = await this.#host.core.call("turn/start", params, {
+        onResult: (value) => {
+          const turn = isJsonObject(value) ? value["turn"] : undefined;
+          if (isJsonObject(turn) && typeof turn["id"] === "string") this.#identify(run, turn["id"]);
+        },
+      });
+      if (run.turn === null) this.#refused(run, noTurnId(result));
+    } catch (error) {
+      if (run.turn !== null) {
+        // The answer was lost in part, and the turn runs.
+        run.failed(error);
+        run.stop();
+      } else if (error instanceof RequestTimeoutError) this.#notAnswered(run, error);
+      else this.#refused(run, error);
+    }
+  }
+
+  /** The answer to `turn/start` names the turn. */
+  #identify(run: TurnRun, turnId: string): void {
+    if (run.turn !== null) return;
+    const atWork = this.active;
+    let turn = this.#turns.get(turnId);
+    if (turn === undefined || turn.turnId !== turnId) {
+      turn = new Turn(this.#turnHost, turnId, this.#threadTotal);
+      this.#turns.set(turnId, turn);
+    }
+    if (atWork !== null && atWork !== turn) this.#steered = run;
+    const early = this.#early.splice(0);
+    this.#pending = null;
+    this.#inDoubt = false;
+    this.#own(run, turn);
+    for (const { method, params } of early) turn.notification(method, params);
+    this.#settleProvisional();
+  }
+
+  #own(run: TurnRun, turn: Turn): void {
+    this.#cancelLimit(turn);
+    run.identify(turn);
+  }
+
+  /** The server did not start a turn. */
+  #refused(run: TurnRun, error: unknown): void {
+    if (this.#pending === run) this.#pending = null;
+    this.#early = [];
+    run.refused(error);
+    this.#settleProvisional();
+  }
+
+  /** Unanswered, it may run all the same. */
+  #notAnswered(run: TurnRun, error: RequestTimeoutError): void {
+    this.#unanswered.push(run);
+    if (this.#unanswered.length > UNANSWERED_PROMPTS) this.#unanswered.shift();
+    this.#inDoubt = true;
+    this.#refused(run, error);
+    for (const turn of this.#all()) {
+      for (const item of turn.outcome.items.all()) this.#findUnanswered(turn, item);
+    }
+  }
+
+  /** What the server works on, when that has to be asked. */
+  async #findActive(): Promise<void> {
+    const { core, threadId } = this.#host;
+    const status = await threadStatus(core, threadId);
+    if (status === "active" && this.active === null) {
+      const turnId = await activeTurnId(core, threadId);
+      if (turnId !== null) this.#begin(turnId)?.stop();
+      else await this.#host.resumeThread();
+    }
+    // An old server can't say. A prompt that it adds to another turn is found there.
+    this.#inDoubt = false;
+  }
+
+  /** Whether a turn that could not be stopped is over all the same. */
+  async #isOver(turn: Turn): Promise<boolean> {
+    const { core, threadId } = this.#host;
+    let status = await threadStatus(core, threadId);
+    if (status === "active") {
+      await this.#host.resumeThread();
+      status = await threadStatus(core, threadId);
+    }
+    if (turn.phase === "released") return true;
+    // Servers without a status leave interrupts unanswered that find nothing to interrupt.
+    return status === "idle" || status === "unknown";
+  }
+
+  /** A prompt that became part of another turn is stopped with it. */
+  #stopping(turn: Turn): void {
+    if (this.#steered?.turn !== turn) return;
+    for (const other of this.#all()) if (other !== turn) other.stop();
+  }
+
+  #settleProvisional(): void {
+    for (const turn of this.#all()) {
+      if (!turn.provisional) continue;
+      turn.disown();
+      this.#adopt(turn);
+    }
+  }
+
+  /** A turn that is heard of for the first time. */
+  #begin(turnId: string, method = ""): Turn | null {
+    if (this.#past.has(turnId)) return null;
+    const atWork = this.active;
+    if (atWork !== null && method === "turn/started") {
+      this.#turns.set(turnId, atWork);
+      return atWork;
+    }
+    const provisional = this.#pending !== null;
+    const turn = new Turn(this.#turnHost, turnId, this.#threadTotal, provisional);
+    this.#turns.set(turnId, turn);
+    if (!provisional) this.#adopt(turn);
+    return turn;
+  }
+
+  #adopt(turn: Turn): void {
+    this.#adopted = true;
+    if (turn.phase === "released") return;
+    const { timeoutMs } = this.#host;
+    const stop = () => {
+      turn.endsAs = "timedOut";
+      turn.stop();
+    };
+    this.#limits.set(turn, longTimeout(stop, timeoutMs));
+    this.#host.adopted(turn);
+  }
+
+  #cancelLimit(turn: Turn): void {
+    this.#limits.get(turn)?.();
+    this.#limits.delete(turn);
+  }
+
+  #released(turn: Turn): void {
+    this.#cancelLimit(turn);
+    if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
+    const steered = this.#steered;
+    if (steered !== null && steered.turn !== turn && steered.isSettled) {
+      this.#steered = null;
+      steered.turn!.release();
+    }
+    for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
+    this.#past.add(turn.turnId);
+    if (this.#past.size > PAST_TURNS) {
+      for (const oldest of this.#past) {
+        this.#past.delete(oldest);
+        break;
+      }
+    }
+  }
+
+  #apply(turn: Turn, turnId: string | null, method: string, params: JsonObject): void {
+    // The beginning of what goes under several names is told once.
+    if (turnId !== null && turnId !== turn.turnId && method === "turn/started") return;
+    const item = method === "item/started" ? params["item"] : undefined;
+    if (isJsonObject(item)) this.#findPrompt(turn, item);
+    turn.notification(method, params);
+    if (isJsonObject(item)) this.#findUnanswered(turn, item);
+  }
+
+  /** A turn that shows the mark of this client's prompt is the prompt's, with or without an answer. */
+  #findPrompt(turn: Turn, item: JsonObject): void {
+    const run = this.#pending;
+    if (run !== null && item["clientId"] === run.clientId) this.#identify(run, turn.turnId);
+    else this.#findSteered(turn, item);
+  }
+
+  /** The server has added the prompt to a turn that was at work already. */
+  #findSteered(turn: Turn, item: JsonObject): void {
+    const run = this.#steered;
+    if (run === null) return;
+    const empty = run.turn!;
+    if (empty === turn) this.#steered = null;
+    else if (showsPrompt(item, run)) {
+      this.#steered = null;
+      empty.owner = null;
+      empty.release();
+      this.#own(run, turn);
+    }
+  }
+
+  /** Nobody waits for a turn whose prompt was told to have failed. */
+  #findUnanswered(turn: Turn, item: JsonObject | ThreadItem): void {
+    if (this.#unanswered.length === 0 || turn.owner !== null) return;
+    const at = this.#unanswered.findIndex((run) => showsPrompt(item as JsonObject, run));
+    if (at < 0) return;
+    this.#unanswered.splice(at, 1);
+    turn.stop();
+  }
+
+  #all(): Turn[] {
+    return [...new Set(this.#turns.values())];
+  }
+}
+
+/** Messages that only a turn at work sends. Commands and token counts are told of after its end as well. */
+function begins(method: string): boolean {
+  return method.startsWith("turn/") || method === "item/started" ||
+    method === "item/agentMessage/delta" || method.startsWith("item/reasoning/");
+}
+
+function turnIdOf(params: JsonObject): string | null {
+  const { turn, turnId } = params;
+  if (typeof turnId === "string") return turnId;
+  return isJsonObject(turn) && typeof turn["id"] === "string" ? turn["id"] : null;
+}
+
+/** Whether an item is the message that this prompt became. Servers before 0.145 repeat its text only. */
+function showsPrompt(item: JsonObject, run: TurnRun): boolean {
+  if (item["type"] !== "userMessage") return false;
+  if (item["clientId"] !== undefined) return item["clientId"] === run.clientId;
+  return textsOf(item["content"]) === textsOf(run.input);
+}
+
+function textsOf(input: JsonValue | undefined): string {
+  const parts = Array.isArray(input) ? input : [];
+  return JSON.stringify(parts.map((part) => isJsonObject(part) ? part["text"] ?? null : null));
+}
+
+function noTurnId(result: JsonValue): ConnectionClosedError {
+  const shape = isJsonObject(result) ? Object.keys(result).slice(0, 6).join(", ") : typeof result;
+  return new ConnectionClosedError(
+    `turn/start was answered without a turn id (received: ${shape}).`,
+    { retryable: false },
+  );
+}

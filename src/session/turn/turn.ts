@@ -1,0 +1,291 @@
+/**
+ * One turn on the server, whoever began it: what its messages mean, how far it is, how it is stopped.
+ * @module
+ */
+import {
+  type ConnectionClosedError,
+  MessageTooLargeError,
+  type PartialTurn,
+} from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
+import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { stopTurn } from "./stop_turn.ts";
+import type { TurnEvent } from "./turn_event.ts";
+import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
+import type { TokenCount, TurnStatus } from "./turn_result.ts";
+import { addTokens, subtractTokens } from "./turn_usage.ts";
+import { IDLE_CHECK_MS, lostTurn } from "./turn_watch.ts";
+
+/**
+ * How far a turn is on the server, in the server's words:
+ *
+ * | phase        | entered when                                                     | who waits for it             |
+ * | ------------ | ---------------------------------------------------------------- | ---------------------------- |
+ * | `identified` | its id is known: `turn/start` was answered, or it was first seen | `askStream`                  |
+ * | `started`    | `turn/started`, or its first item                                | steering, interrupting       |
+ * | `completed`  | `turn/completed`                                                 | the caller, the interruption |
+ * | `released`   | nothing of it is left to stop                                    | the next prompt              |
+ *
+ * A phase is never left backwards, and reaching one reaches those before it. When the *caller* is told (`settled`) is
+ * the matter of `TurnRun`: a caller who gives up does not wait for the server.
+ */
+export type TurnPhase = "identified" | "started" | "completed" | "released";
+
+const PHASES: readonly TurnPhase[] = ["identified", "started", "completed", "released"];
+
+/** The prompt that a turn belongs to. */
+export interface TurnOwner {
+  /** Who listens to it now. */
+  readonly emit: EmitTurnEvent;
+  /** The server told the end. */
+  completed(): void;
+  /** The end can't be known. */
+  failed(error: unknown): void;
+}
+
+/** What a turn needs of its thread. */
+export interface TurnHost {
+  /** The connection. */
+  readonly core: RuntimeCore;
+  /** The thread. */
+  readonly threadId: string;
+  /** Who listens to everything on the thread. */
+  readonly emit: EmitTurnEvent;
+  /** More tokens were used. */
+  count(tokens: TokenCount, turn: Turn): void;
+  /** The turn is being stopped. */
+  stopping(turn: Turn): void;
+  /** Stops what the turn's agent started beside it. */
+  stopSubAgents(): Promise<void>;
+  /** Asks the server about a turn that could not be stopped: whether it is over all the same. */
+  isOver(turn: Turn): Promise<boolean>;
+  /** The turn is released. */
+  released(turn: Turn): void;
+}
+
+/** One turn on the server. */
+export class Turn {
+  /** What its messages mean. */
+  readonly outcome: TurnOutcome;
+  /** The prompt that it belongs to; `null` for a turn that something else began. */
+  owner: TurnOwner | null = null;
+  /** How its end is told instead of in the server's words: a turn that was stopped for its time did time out. */
+  endsAs: TurnStatus | null = null;
+  readonly #host: TurnHost;
+  readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
+  #phase = 0;
+  #stopping: Promise<boolean> | null = null;
+  readonly #watch: ReturnType<typeof setInterval>;
+  /** Whether anything was heard of it since it was last looked at. */
+  #heard = true;
+  /** Events since its beginning, while it is not known whose it is. */
+  #kept: TurnEvent[] | null = null;
+
+  /** Begins with a turn that has an id. `provisional`: it may turn out to be a prompt's own. */
+  constructor(host: TurnHost, turnId: string, threadTotal: TokenCount | null, provisional = false) {
+    this.#host = host;
+    this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal);
+    if (provisional) this.#kept = [];
+    this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);
+  }
+
+  /** The turn's id. */
+  get turnId(): string {
+    return this.outcome.turnId;
+  }
+
+  /** How far it is. */
+  get phase(): TurnPhase {
+    return PHASES[this.#phase]!;
+  }
+
+  /** Settles when the phase is reached; never rejects. */
+  reached(phase: TurnPhase): Promise<void> {
+    return this.#waits[PHASES.indexOf(phase)]!.promise;
+  }
+
+  /** Whether it may still be a prompt's own. */
+  get provisional(): boolean {
+    return this.#kept !== null;
+  }
+
+  /** It belongs to this prompt, which hears of it from its beginning. */
+  give(owner: TurnOwner): void {
+    const kept = this.#kept;
+    this.#kept = null;
+    this.owner = owner;
+    if (kept === null && this.phase === "started") {
+      const { threadId, turnId } = this.outcome;
+      owner.emit?.({ type: "turnStarted", threadId, turnId });
+    }
+    for (const event of kept ?? []) owner.emit?.(event);
+    if (this.outcome.status !== null) this.#completed();
+  }
+
+  /** It belongs to no prompt. */
+  disown(): void {
+    this.#kept = null;
+    if (this.outcome.status !== null) this.#completed();
+  }
+
+  /** What it has produced so far. */
+  partial(): PartialTurn {
+    const { threadId, turnId, items } = this.outcome;
+    return { threadId, turnId, assistantText: items.partialAnswer(), items: items.all() };
+  }
+
+  /** Tells the listeners what does not come from the turn's own messages; nothing after its end. */
+  tell(event: TurnEvent): void {
+    if (this.outcome.status === null) this.#emit?.(event);
+  }
+
+  /** An agent that its agent started used tokens. */
+  addSubAgentTokens(tokens: TokenCount): void {
+    this.outcome.subAgentTokens = addTokens(this.outcome.subAgentTokens, tokens);
+  }
+
+  /** Takes the next texts of an item. */
+  deltas(run: DeltaRun): void {
+    this.#heard = true;
+    if (this.outcome.status === null) this.outcome.deltas(run, this.#emit);
+  }
+
+  /** Takes any other message of the turn or its thread. */
+  notification(method: string, params: JsonObject): void {
+    this.#heard = true;
+    const { outcome } = this;
+    // What has ended is handed out, and does not change any more.
+    if (outcome.status !== null) return;
+    const before = outcome.ownTokens;
+    outcome.apply(method, params, this.#emit);
+    const tokens = outcome.ownTokens;
+    if (tokens !== before) this.#host.count(subtractTokens(tokens, before), this);
+    if (method === "turn/started" || method === "item/started") this.#advance("started");
+    if (outcome.status !== null) this.#completed();
+  }
+
+  /** Part of it was too large to be read: its end, or its content, can't be known. */
+  oversize(message: OversizeMessage): void {
+    const limit = this.#host.core.config.maxMessageBytes ?? 64 * 1024 * 1024;
+    const what = `${message.method ?? "A message"} of the turn`;
+    this.#fail(new MessageTooLargeError(what, message.bytes, limit), "failed");
+    if (message.method === "turn/completed") this.release();
+    else this.stop();
+  }
+
+  /** The server is gone, and the turn with it. */
+  connectionLost(error: ConnectionClosedError): void {
+    this.#fail(error.withPartial(this.partial()), "connectionClosed");
+    this.release();
+  }
+
+  /** The server worked on without us; this is its record of the turn. What was told before is not told again. */
+  resumed(record: JsonObject): void {
+    const running = record["status"] === "inProgress";
+    for (const item of Array.isArray(record["items"]) ? record["items"] : []) {
+      if (!isJsonObject(item)) continue;
+      const open = running && item["completedAtMs"] === null;
+      this.notification(open ? "item/started" : "item/completed", { turnId: this.turnId, item });
+    }
+    if (!running) this.notification("turn/completed", { turn: record });
+  }
+
+  /** Stops it on the server, with all that its agent started; `false` when the server would not. Never rejects. */
+  stop(): Promise<boolean> {
+    if (this.phase === "released") return Promise.resolve(true);
+    this.#stopping ??= this.#stop().then((stopped) => {
+      if (stopped) this.release();
+      // Later attempts try anew.
+      else this.#stopping = null;
+      return stopped;
+    });
+    return this.#stopping;
+  }
+
+  /** Settles when it is released, or when stopping it, which has begun, has failed. */
+  async over(): Promise<void> {
+    await Promise.race([this.reached("released"), this.#stopping ?? this.reached("released")]);
+  }
+
+  /** Nothing of it is left on the server. */
+  release(): void {
+    if (this.phase === "released") return;
+    clearInterval(this.#watch);
+    this.#advance("released");
+    this.#host.released(this);
+  }
+
+  /** Whom its events are for; `null` when nobody listens, so that none is made. */
+  get #emit(): EmitTurnEvent {
+    const heard = this.#kept !== null || this.#host.emit !== null ||
+      (this.owner?.emit ?? null) !== null;
+    return heard ? this.#deliver : null;
+  }
+
+  /** Looks anew for each event: a listener may end the turn in the middle of many. */
+  readonly #deliver = (event: TurnEvent): void => {
+    const told = event.type === "turnCompleted" && this.endsAs !== null
+      ? { ...event, status: this.endsAs }
+      : event;
+    this.#kept?.push(told);
+    this.owner?.emit?.(told);
+    this.#host.emit?.(told);
+  };
+
+  #completed(): void {
+    this.#advance("completed");
+    // As long as it may be a prompt's own, it waits for its owner.
+    if (this.#kept !== null) return;
+    this.owner?.completed();
+    if (this.#stopping === null) this.release();
+  }
+
+  /** The end that the server will not tell. */
+  #fail(error: Error, status: "failed" | "connectionClosed"): void {
+    if (this.outcome.status !== null) return;
+    const { threadId, turnId } = this.outcome;
+    const { message } = error;
+    // The owner tells its own listeners.
+    this.owner?.failed(error);
+    this.#host.emit?.({
+      type: "turnCompleted",
+      threadId,
+      turnId,
+      status: this.endsAs ?? status,
+      error: status === "failed" ? { kind: "other", message } : null,
+    });
+  }
+
+  async #stop(): Promise<boolean> {
+    const { core, threadId } = this.#host;
+    this.#host.stopping(this);
+    const [stopped] = await Promise.all([
+      stopTurn({
+        core,
+        threadId,
+        turnId: this.turnId,
+        started: this.reached("started"),
+        completed: this.reached("completed"),
+        outcome: this.outcome,
+      }),
+      this.#host.stopSubAgents(),
+    ]);
+    return stopped || await this.#host.isOver(this);
+  }
+
+  async #checkIdle(): Promise<void> {
+    if (this.#heard || this.phase === "released") {
+      this.#heard = false;
+      return;
+    }
+    const { core, threadId } = this.#host;
+    const lost = await lostTurn(core, threadId, this.outcome, this.phase !== "identified");
+    if (lost !== null && !this.#heard) this.notification("turn/completed", lost);
+  }
+
+  #advance(phase: TurnPhase): void {
+    const to = PHASES.indexOf(phase);
+    while (this.#phase < to) this.#waits[++this.#phase]!.resolve();
+  }
+}
