@@ -144,3 +144,16 @@ export function circles(nodes: Iterable<string>, next: (node: string) => string[
   for (const node of nodes) if (!index.has(node)) visit(node);
   return found;
 }
+
+/** The files that are loaded when `mod.ts` is imported. */
+export function loadedModules(source: Map<string, SourceFile>): Set<string> {
+  const loaded = new Set(["mod.ts"]);
+  for (const path of loaded) {
+    for (const edge of source.get(path)!.edges) {
+      if (!edge.typeOnly && !edge.dynamic) loaded.add(edge.to);
+    }
+  }
+  return loaded;
+}
+
+if (import.meta.main) console.log(`${loadedModules(readSource()).size} modules are loaded`);

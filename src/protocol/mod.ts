@@ -5,6 +5,7 @@
  */
 export type * from "./generated/types.ts";
 export { featureSince, isRefusal, servedMethods, supports } from "./dialect.ts";
+export { DELTAS, type DeltaTarget } from "./deltas.ts";
 export { findExperimental } from "./experimental.ts";
 export { methodInfo, methodsOfKind } from "./methods.ts";
 export { validateParams, validateResult, validateServerRequestResult } from "./validator.ts";

@@ -6,7 +6,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "../_harness.ts";
-import { circles, list, readSource, readTests, ROOT, type SourceFile } from "../_module_graph.ts";
+import {
+  circles,
+  list,
+  loadedModules,
+  readSource,
+  readTests,
+  ROOT,
+  type SourceFile,
+} from "../_module_graph.ts";
 import { LIBRARY_VERSION } from "../../src/version.ts";
 
 /** Known by all: these folders and the files that lie in `src` itself, quick_run and workflow apart. */
@@ -220,3 +228,11 @@ function subRooms(all: SourceFile[]): Set<string> {
       .map((parts) => parts.slice(0, 3).join("/")),
   );
 }
+
+/** Each module costs 0.15 ms of the first import on Deno. `deno run -R tests/_module_graph.ts` tells the number. */
+const MODULES = 280;
+
+test("importing the library loads no more modules than allowed", () => {
+  const loaded = loadedModules(source);
+  assert.ok(loaded.size <= MODULES, `${loaded.size} modules are loaded, more than ${MODULES}`);
+});

@@ -3,32 +3,11 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
+import { DELTAS, type DeltaTarget } from "../../protocol/mod.ts";
 import { utf8Length } from "../../rpc/mod.ts";
 import { appendText, fitObject } from "./state_text.ts";
 import type { ItemState } from "./state_types.ts";
 
-/** Where a stream of deltas goes. */
-interface DeltaTarget {
-  /** The type of an item whose deltas come before it. */
-  readonly type: string;
-  /** The field that grows. */
-  readonly field: string;
-  /** Whether the field is a list of texts. */
-  readonly list: boolean;
-}
-
-const TARGETS: Readonly<Record<string, DeltaTarget>> = {
-  "item/agentMessage/delta": { type: "agentMessage", field: "text", list: false },
-  "item/plan/delta": { type: "plan", field: "text", list: false },
-  "item/commandExecution/outputDelta": {
-    type: "commandExecution",
-    field: "aggregatedOutput",
-    list: false,
-  },
-  "item/reasoning/summaryTextDelta": { type: "reasoning", field: "summary", list: true },
-  "item/reasoning/textDelta": { type: "reasoning", field: "content", list: true },
-  "item/fileChange/outputDelta": { type: "fileChange", field: "deltaText", list: false },
-};
 const UNKNOWN: DeltaTarget = { type: "unknown", field: "deltaText", list: false };
 /** Fields that deltas fill before the server does. */
 const STREAMED = ["text", "aggregatedOutput", "summary", "content", "deltaText"] as const;
@@ -66,7 +45,7 @@ export function growItem(
   index: number | null,
   textBytes: number,
 ): ItemState {
-  const target = TARGETS[method] ?? UNKNOWN;
+  const target = DELTAS[method] ?? UNKNOWN;
   const item = before ?? { id, type: target.type, state: "open" as const, truncated: false };
   if (item.state === "completed" || item.truncated) return item;
   const room = textBytes - otherText(item, target.field);

@@ -3,6 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { DELTAS } from "../../protocol/mod.ts";
 import type { DeltaRun } from "../../rpc/mod.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
@@ -15,15 +16,6 @@ export type ServerTurnStatus = Extract<TurnStatus, "completed" | "interrupted" |
 
 /** Receives the events of a turn; `null` where nobody listens, so that none is made. */
 export type EmitTurnEvent = ((event: TurnEvent) => void) | null;
-
-const DELTA_ITEM_TYPES: Readonly<Record<string, string>> = {
-  "item/agentMessage/delta": "agentMessage",
-  "item/commandExecution/outputDelta": "commandExecution",
-  "item/reasoning/summaryTextDelta": "reasoning",
-  "item/reasoning/textDelta": "reasoning",
-  "item/plan/delta": "plan",
-  "item/fileChange/outputDelta": "fileChange",
-};
 
 /**
  * One turn, from its messages. Feed it in order; it settles once, with the status in `turn/completed`. It does no
@@ -142,7 +134,7 @@ export class TurnOutcome {
   }
 
   #grow(method: string, itemId: string, text: string): void {
-    const type = DELTA_ITEM_TYPES[method];
+    const type = DELTAS[method]?.type;
     if (type !== undefined) this.items.grow(itemId, type, text);
   }
 
