@@ -3,5 +3,6 @@
  *
  * @module
  */
+export { commandTransport } from "./command.ts";
 export { codexTransport } from "./codex_process.ts";
 export { locateCodex } from "./locate_codex.ts";

@@ -26,6 +26,7 @@ export { spawnProcess } from "./process.ts";
 export type { ChildProcess, ProcessSpec } from "./process_types.ts";
 export { mergeEnv, nameInEnv } from "./child_env.ts";
 export { descendants, killEntries, processEntry } from "./process_tree.ts";
+export { type ByteSocket, connectUnix, ownUid, socketOwner } from "./unix_socket.ts";
 export { windowsSystemProgram } from "./windows/programs.ts";
 export { killWindowsTree } from "./windows/tree.ts";
 export {

@@ -12,6 +12,9 @@ import type { EventSink } from "./log/event_sink.ts";
 export type TransportConfig =
   | StdioTransportConfig
   | WebSocketTransportConfig
+  | UnixTransportConfig
+  | DaemonTransportConfig
+  | CommandTransportConfig
   | CustomTransportConfig;
 
 /** Start `codex app-server` as a child process; the default. */
@@ -34,6 +37,33 @@ export interface WebSocketTransportConfig {
   url: string;
   /** The server's capability token, sent as a bearer token. */
   token?: string;
+}
+
+/** Attach to a running `codex app-server --listen unix://PATH` of this user, on this machine. */
+export interface UnixTransportConfig {
+  /** Discriminator. */
+  type: "unix";
+  /** The socket. One that belongs to another user is refused. */
+  path: string;
+}
+
+/** Attach to codex's own daemon: `codex app-server daemon start`, or `codex app-server --listen unix://`. */
+export interface DaemonTransportConfig {
+  /** Discriminator. */
+  type: "daemon";
+  /** The daemon's CODEX_HOME, in which its socket lies. Default: CODEX_HOME, else `.codex` in HOME. */
+  codexHome?: string;
+}
+
+/** Start a command that reaches a codex elsewhere, such as `ssh HOST codex app-server`; it talks over its pipes. */
+export interface CommandTransportConfig {
+  /** Discriminator. */
+  type: "command";
+  /**
+   * The program and its arguments; no shell of this machine reads them. Paths of sessions are the other machine's, and
+   * nothing is claimed of processes there.
+   */
+  command: string[];
 }
 
 /** Bring your own connection, as tests and cassettes do. */

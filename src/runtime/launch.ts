@@ -2,16 +2,24 @@
  * From a configuration to the way to open its connection.
  * @module
  */
-import { PolicyError } from "../errors/mod.ts";
+import { PermissionDeniedError, PolicyError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { withShellEnvironment } from "../permissions/mod.ts";
-import { codexTransport } from "../launch/mod.ts";
-import { type TransportFactory, webSocketTransport } from "../transport/mod.ts";
+import { codexTransport, commandTransport } from "../launch/mod.ts";
+import { pathRules, platformName, readEnv } from "../platform/mod.ts";
+import { type TransportFactory, unixTransport, webSocketTransport } from "../transport/mod.ts";
 import type { RuntimeConfig, TransportConfig } from "./config.ts";
 
 /** Whether the server runs on another machine, with files of its own and without this script's permissions. */
 export function isRemote(config: RuntimeConfig | undefined): boolean {
-  return config?.transport?.type === "websocket";
+  const type = config?.transport?.type;
+  return type === "websocket" || type === "command";
+}
+
+/** Whether the server runs by itself, and goes on when the connection to it is lost. */
+export function isAttached(config: RuntimeConfig | undefined): boolean {
+  const type = config?.transport?.type;
+  return type === "websocket" || type === "unix" || type === "daemon";
 }
 
 /** Opens the configured connection; called again for each restart. */
@@ -23,6 +31,15 @@ export function transportFactory(config: RuntimeConfig): TransportFactory {
       return transport.open;
     case "websocket":
       return webSocketTransport(transport);
+    case "unix":
+      return unixTransport(transport.path);
+    case "daemon":
+      return unixTransport(
+        daemonSocket(transport.codexHome),
+        " Start the daemon with `codex app-server daemon start`.",
+      );
+    case "command":
+      return commandTransport(transport.command, config);
     case "stdio":
       return codexTransport({
         ...(config.codexPath === undefined ? {} : { codexPath: config.codexPath }),
@@ -35,23 +52,38 @@ export function transportFactory(config: RuntimeConfig): TransportFactory {
   }
 }
 
+/** Where codex's own daemon listens. */
+function daemonSocket(codexHome: string | undefined): string {
+  const rules = pathRules(platformName());
+  const userHome = readEnv("HOME");
+  const home = codexHome ?? (readEnv("CODEX_HOME") ||
+    (userHome === undefined ? undefined : rules.join(userHome, ".codex")));
+  if (home === undefined || home === "") {
+    throw new PermissionDeniedError("Finding codex's daemon without `codexHome`", [
+      "--allow-env=CODEX_HOME,HOME",
+    ]);
+  }
+  return rules.join(home, "app-server-control", "app-server-control.sock");
+}
+
 /** Options that are about starting a process say nothing to a server that runs already. */
 function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): void {
-  if (type !== "websocket") return;
+  if (type === "stdio" || type === "custom") return;
+  const started = type === "command";
   const { codexPath, configOverrides = {}, env, onStderr, processCwd } = config;
   const ignored = [
     codexPath === undefined ? "" : "codexPath",
     Object.keys(configOverrides).length === 0 ? "" : "configOverrides",
-    env?.inherit === undefined ? "" : "env.inherit",
-    Object.keys(env?.set ?? {}).length === 0 ? "" : "env.set",
-    onStderr === undefined ? "" : "onStderr",
-    processCwd === undefined ? "" : "processCwd",
+    started || env?.inherit === undefined ? "" : "env.inherit",
+    started || Object.keys(env?.set ?? {}).length === 0 ? "" : "env.set",
+    started || onStderr === undefined ? "" : "onStderr",
+    started || processCwd === undefined ? "" : "processCwd",
   ].filter((name) => name !== "");
   if (ignored.length === 0) return;
   throw new PolicyError(
-    `${
-      ignored.join(", ")
-    }: with \`transport: { type: "${type}" }\` codex runs already, and these have no effect on it. ` +
+    `${ignored.join(", ")}: with \`transport: { type: "${type}" }\` codex ${
+      started ? "is started by that command" : "runs already"
+    }, and these have no effect on it. ` +
       "Leave them out, set them where that server is started, or pass settings of a thread as the profile's `config`.",
     { data: { ignored } },
   );

@@ -31,7 +31,7 @@ import {
   refusalByWorkspace,
   withApprovals,
 } from "./policy/session_policy.ts";
-import { isRemote } from "../runtime/mod.ts";
+import { isAttached, isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import { threadAttachParams, threadStartParams, turnStartParams } from "./policy/thread_params.ts";
@@ -432,7 +432,7 @@ export class Session implements AsyncDisposable {
 
   #lost(error: ConnectionClosedError, restarting: boolean): void {
     // A server that was only attached to works on; ephemeral threads can't be taken up again.
-    const goesOn = restarting && isRemote(this.#parts.core.config) && !this.profile.ephemeral;
+    const goesOn = restarting && isAttached(this.#parts.core.config) && !this.profile.ephemeral;
     this.#lostBy = error;
     this.#turns.connectionLost(error, goesOn);
     if (restarting) this.#ready.close();

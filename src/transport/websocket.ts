@@ -243,7 +243,7 @@ const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const POLL_MS = 5;
 
 /** A {@linkcode Transport} over an open WebSocket. */
-class WebSocketTransport implements Transport {
+export class WebSocketTransport implements Transport {
   /** Always `"websocket"`. */
   readonly kind = "websocket" as const;
   /** The process is not ours. */

@@ -48,7 +48,7 @@ export interface DiagnosedHost {
 /** A codex and how it was reached. */
 export interface DiagnosedCodex {
   /** How it is reached. */
-  readonly transport: "stdio" | "websocket" | "custom";
+  readonly transport: "stdio" | "websocket" | "unix" | "daemon" | "command" | "custom";
   /** The program; `null` when none was found or it is not started here. */
   readonly path: string | null;
   /** Whether the program is codex itself and not npm's launcher; `null` when unknown. */
