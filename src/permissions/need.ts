@@ -72,7 +72,14 @@ export function missingNeeds(
   needs: readonly PermissionNeed[],
   probe: PermissionProbe,
 ): PermissionNeed[] {
-  return needs.filter((need) => !isGranted(need, probe));
+  const missing = needs.filter((need) => !isGranted(need, probe));
+  // From a whole `--allow-write` Deno takes out the programs that `--allow-run` names. Then the write flag is there, and
+  // it is the whole `--allow-run` that makes it whole again.
+  const byRun = missing.some((need) => need.kind === "run" && need.name === undefined) &&
+    probe.writesInPart?.() === true;
+  return byRun
+    ? missing.filter((need) => need.kind !== "write" || need.path !== undefined)
+    : missing;
 }
 
 /** The flags that would grant the needs, each once, in the spelling of the runtime that refuses. */

@@ -12,6 +12,8 @@ export interface PermissionProbe {
   read(path?: string): boolean;
   /** Whether it may write the path; without one: every path. */
   write(path?: string): boolean;
+  /** Whether it may write in general, but not everywhere. Default: that is not told. */
+  writesInPart?(): boolean;
   /** Whether it may reach the host; without one: every host. */
   net(host?: string): boolean;
   /** Whether it may run the program; without one: every program. */
@@ -64,6 +66,12 @@ const denoProbe: PermissionProbe = {
     path === undefined ? everywhere("read") : path !== "" && ask({ name: "read", path }),
   write: (path) =>
     path === undefined ? everywhere("write") : path !== "" && ask({ name: "write", path }),
+  writesInPart() {
+    const { state, partial } = Deno.permissions.querySync({ name: "write" }) as
+      & Deno.PermissionStatus
+      & { partial?: boolean };
+    return state === "granted" && partial === true;
+  },
   net: (host) => ask(host === undefined ? { name: "net" } : { name: "net", host }),
   run: (command) => ask(command === undefined ? { name: "run" } : { name: "run", command }),
   env: (variable) => ask(variable === undefined ? { name: "env" } : { name: "env", variable }),

@@ -16,7 +16,8 @@ export type Feature =
   | "truthfulTurnRecord"
   | "denialWithReason"
   | "workspaceReads"
-  | "docsNeedTrust";
+  | "docsNeedTrust"
+  | "deniedRootHolds";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -39,6 +40,12 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   workspaceReads: { since: "0.145.0" },
   /** Reads no `AGENTS.md` in a project that it is told not to trust; seen on 0.150, not yet on 0.145. */
   docsNeedTrust: { since: "0.150.0" },
+  /**
+   * On Linux a permission profile that denies the root holds a command whatever was accepted: it is not repeated outside,
+   * not even when it asked to be, and it gets no network. Tried on 0.136, 0.145, 0.150, 0.169. Without that, every codex
+   * from 0.104 to 0.169 may repeat an accepted command outside of its sandbox; whether it does is a race in codex.
+   */
+  deniedRootHolds: { since: "0.136.0" },
 };
 
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */

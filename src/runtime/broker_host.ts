@@ -18,10 +18,10 @@ export function brokerHost(
   return {
     realPath: config.transport?.type === "websocket" ? undefined : realPathOf,
     gateFor: (threadId) => threadId === null ? undefined : clientGate(config, projection, threadId),
-    guard: (grant) => {
+    guard: (grant, _request, contained) => {
       // A remote server works on another machine: this script's permissions say nothing about it.
       if (isRemote(config)) return null;
-      return guardAcceptance(grant, hostProbe(), realPathOf)?.message ?? null;
+      return guardAcceptance(grant, hostProbe(), realPathOf, contained)?.message ?? null;
     },
   };
 }

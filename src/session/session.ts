@@ -27,7 +27,7 @@ import {
   type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
-  isSandboxed,
+  mayLeaveSandbox,
   refusalByWorkspace,
   withApprovals,
 } from "./policy/session_policy.ts";
@@ -107,6 +107,7 @@ export class Session implements AsyncDisposable {
       approvals: parts.answerers.all,
       hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
       refuses: (request) => refusalByWorkspace(parts.core, this.#policy, request),
+      contained: () => this.#policy.acceptedCommands === "sandboxed",
     });
     this.#host = this.#makeHost();
     this.#route();
@@ -343,7 +344,7 @@ export class Session implements AsyncDisposable {
         this.#used = true;
         // The hooks of a prompt hear of what happens while it is at work.
         if (this.#queue.holder !== null) return;
-        this.#gate.begin(this.#hookRun(this.profile), isSandboxed(this.#policy.sandbox));
+        this.#gate.begin(this.#hookRun(this.profile), mayLeaveSandbox(this.#policy));
       },
       stopSubAgents: () => this.#gate.stopSubAgents(),
       resumeThread: () => this.#resumeThread(),
@@ -370,7 +371,8 @@ export class Session implements AsyncDisposable {
     );
     this.#warn(decided.effective, turn.emit);
     this.#used = true;
-    this.#gate.begin(turn.hooks, isSandboxed(decided.effective.sandbox));
+    const { acceptedCommands } = this.#policy;
+    this.#gate.begin(turn.hooks, mayLeaveSandbox({ ...decided.effective, acceptedCommands }));
     return this.#turns.start({
       params: turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema),
       timeoutMs: profile.timeoutMs,
@@ -388,6 +390,12 @@ export class Session implements AsyncDisposable {
     if (!this.#policy.readsEnforced) {
       sentences.push(
         "This codex can't limit what commands read: they may read more than this script may.",
+      );
+    }
+    if (policy.toolHooks && this.#parts.answerers.all === undefined) {
+      sentences.push(
+        "Tool-use hooks make codex ask about everything it does, and nobody is there to accept it: all of it is declined. " +
+          "Give the session or the client `approvals`, or leave the hooks away.",
       );
     }
     for (const message of sentences) {

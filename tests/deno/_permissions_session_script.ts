@@ -2,14 +2,29 @@
 import { CodexError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 
-const { client, session, prompt } = JSON.parse(Deno.args[0]!);
+const { client, session, prompt, decision } = JSON.parse(Deno.args[0]!);
 const print = (value: unknown) => console.log(JSON.stringify(value));
 try {
   const connected = await Client.connect(client);
   try {
-    const started = await connected.startSession(session);
-    await started.ask(prompt);
-    print({ policy: started.policy });
+    const asked: string[] = [];
+    const audits: string[] = [];
+    const warnings: string[] = [];
+    const started = await connected.startSession({
+      ...session,
+      ...(decision === undefined ? {} : {
+        approvals: (request: { type: string }) => (asked.push(request.type), { decision }),
+      }),
+    });
+    await started.ask(prompt, {
+      onEvent(event) {
+        if (event.type === "warning") warnings.push(event.message);
+        if (event.type === "approvalResolved") {
+          audits.push(`${event.audit.decision} ${event.audit.decidedBy}`);
+        }
+      },
+    });
+    print({ policy: started.policy, asked, audits, warnings });
   } finally {
     await connected.shutdown();
   }

@@ -1,9 +1,10 @@
 /** The whole way: a script under Deno's flags, its session, the real codex, and what a model's commands can reach. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { JsonObject } from "../../src/json.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -16,6 +17,9 @@ interface Answer {
   policy: any;
   // deno-lint-ignore no-explicit-any
   items: any[];
+  asked: string[];
+  audits: string[];
+  warnings: string[];
   code?: string;
   message?: string;
   missing?: string[];
@@ -24,7 +28,13 @@ interface Answer {
 interface World {
   ws: string;
   secret: string;
-  run(flags: string[], session: object, commands: string[], version?: "0.104.0"): Promise<Answer>;
+  run(
+    flags: string[],
+    session: object,
+    commands: (string | JsonObject)[],
+    version?: string,
+    decision?: string,
+  ): Promise<Answer>;
 }
 
 async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
@@ -38,14 +48,22 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
   await body({
     ws,
     secret,
-    async run(flags, session, commands, version) {
+    async run(flags, session, commands, version, decision) {
       const codex = await codexPath(version);
       const client = model.clientConfig({ codexPath: codex });
       const job = {
         // Inheriting everything needs no permission to read it.
         client: { ...client, env: { ...client.env, inherit: "all" } },
         session: { cwd: ws, ...session },
-        prompt: script.inPrompt([...commands.map((command) => [script.exec(command)]), "done"]),
+        decision,
+        prompt: script.inPrompt([
+          ...commands.map((command) =>
+            typeof command === "string"
+              ? [script.exec(command)]
+              : [script.exec(command["cmd"] as string, command)]
+          ),
+          "done",
+        ]),
       };
       const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: [
@@ -119,3 +137,58 @@ test(
     });
   },
 );
+
+for (const version of ["0.169.0", "0.145.0"]) {
+  test(`a command can be approved under scoped flags, and stays in the sandbox: ${version}`, {
+    timeoutMs: 60_000,
+  }, async () => {
+    await inWorld(async ({ ws, secret, run }) => {
+      const session = {
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+        approvalPolicy: "untrusted",
+      };
+      const escalated = (cmd: string): JsonObject => ({
+        cmd,
+        sandbox_permissions: "require_escalated",
+        justification: "please",
+      });
+      const flags = [`--allow-read=${ws}`, `--allow-write=${ws}`];
+      // More than once: whether codex repeats an accepted command outside is a race in it.
+      const outside = Array.from({ length: 5 }, (_, at) => `touch ${secret}/made-${at}`);
+      const answer = await run(
+        flags,
+        session,
+        ["touch made", ...outside, escalated(`touch ${secret}/escalated`)],
+        version,
+        "accept",
+      );
+      assert.equal(answer.policy.acceptedCommands, "sandboxed");
+      // 0.145 refuses by itself what asks to leave.
+      assert.ok(answer.asked.length >= 6);
+      assert.deepEqual(new Set(answer.audits), new Set(["accept handler"]));
+      assert.equal(existsSync(join(ws, "made")), true);
+      assert.deepEqual(await readdir(secret), ["outside.txt"]);
+    });
+  });
+}
+
+test("where an accepted command may leave the sandbox, a limited script says so and asks nobody", {
+  timeoutMs: 60_000,
+}, async () => {
+  await inWorld(async ({ ws, run }) => {
+    const session = { approvalPolicy: "untrusted" };
+    const cases: [flags: string[], version: string][] = [
+      [[`--allow-read=${ws}`], "0.104.0"],
+      [["--allow-read"], "0.169.0"],
+    ];
+    for (const [flags, version] of cases) {
+      const answer = await run(flags, session, ["touch made"], version, "accept");
+      assert.equal(answer.policy.acceptedCommands, "mayLeave");
+      assert.deepEqual(answer.asked, []);
+      assert.deepEqual(answer.audits, ["decline library"]);
+      assert.match(answer.policy.approvalsNote, /can't accept/);
+      assert.match(answer.warnings.join(), /can't accept/);
+    }
+  });
+});

@@ -57,7 +57,7 @@ for (const version of ["0.169.0", "0.104.0"] as const) {
             rule,
           ]);
           assert.match(audit!.reason!, /--allow-write --allow-net --allow-ffi/);
-          assert.match(warnings(place).join("\n"), /accepted, but declined here: .*--allow-write/);
+          assert.match(warnings(place).join("\n"), /declined by this library: .*--allow-write/);
         });
       }
       await t.step("a change of files that it may write itself is accepted", async () => {

@@ -64,6 +64,7 @@ for (const version of CODEX_VERSIONS) {
             rules: [{ effect: "allow", kind: ["fileChange"], paths: cwd }, {
               effect: "allow",
               command: ["ln"],
+              outsideSandbox: true,
             }],
             default: "decline",
           },

@@ -14,7 +14,7 @@ import {
 } from "../../mod.ts";
 import { script } from "../../src/testing/mod.ts";
 import type { CodexVersion } from "../_codex.ts";
-import { rejection, within, World } from "../real/_session_world.ts";
+import { rejection, whenGone, within, World } from "../real/_session_world.ts";
 
 /** A codex, a client on it and a directory for each scenario. */
 export interface Stage {
@@ -121,7 +121,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const { assistantText } = await session.ask(world.prompt(["Next."]));
     assert.equal(assistantText, "Next.");
     await session.close();
-    assert.deepEqual(world.commands("sleep 734"), [], "a command of a stopped turn runs on");
+    for (const pid of world.commands("sleep 734")) await within(3000, "its command", whenGone(pid));
   },
 
   "structured output": async ({ world, client, cwd }) => {
@@ -233,7 +233,6 @@ async function manners(world: World, client: Client): Promise<Manners> {
   const cwd = join(world.cwd, "manners");
   await mkdir(cwd);
   const outside = async (sandbox: "read-only" | "workspace-write"): Promise<boolean> => {
-    const path = join(world.cwd, `${sandbox}.outside`);
     const session = await client.startSession({
       cwd,
       ...writable,
@@ -241,9 +240,14 @@ async function manners(world: World, client: Client): Promise<Manners> {
       approvalPolicy: "untrusted",
       approvals: () => ({ decision: "accept" }),
     });
-    await session.ask(world.prompt([script.exec(`touch ${path}`), "done"]));
+    // Whether codex takes a failure for the sandbox's is a race in it.
+    const paths = Array.from({ length: 8 }, (_, at) => join(world.cwd, `${sandbox}.${at}`));
+    for (const path of paths) {
+      await session.ask(world.prompt([script.exec(`touch ${path}`), "done"]));
+      if (existsSync(path)) break;
+    }
     await session.close();
-    return existsSync(path);
+    return paths.some((path) => existsSync(path));
   };
   const session = await client.startSession({ cwd, ...writable });
   const { sandbox } = session.policy;

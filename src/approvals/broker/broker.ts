@@ -2,7 +2,7 @@
  * Answers every request of one connection's server exactly once.
  * @module
  */
-import { CodexError, RpcValidationError } from "../../errors/mod.ts";
+import { CodexError, messageOf, RpcValidationError } from "../../errors/mod.ts";
 import type { JsonValue } from "../../json.ts";
 import { grantOf } from "./grant.ts";
 import { PendingCall, type Ruling } from "./pending.ts";
@@ -240,6 +240,8 @@ export class ApprovalBroker {
       });
     const named = ruled.effect !== "allow" && ruled.rule !== null;
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
+    const unacceptable = this.#unacceptable(pending);
+    if (unacceptable !== null) return this.#decline(pending, unacceptable, ruled.rule);
     // Giving a session a tool is consent to its calls, unless a rule says otherwise.
     if (request.type === "toolCall" && !named && await this.#ranTool(pending)) return;
     if (reader !== null) return this.#giveToReader(pending, reader);
@@ -320,8 +322,10 @@ export class ApprovalBroker {
     let decision: ApprovalDecision;
     try {
       decision = await handler(request, { signal: pending.signal });
-    } catch {
-      return this.#failClosed(pending, pending.signal.aborted ? "aborted" : "handlerThrew");
+    } catch (error) {
+      if (pending.signal.aborted) return this.#failClosed(pending, "aborted");
+      this.#tell(pending, `The approval handler threw: ${messageOf(error)}`);
+      return this.#failClosed(pending, "handlerThrew");
     }
     if (pending.settled || isDeferred(decision)) return;
     if (request.type === "toolCall" && isAccept(decision)) {
@@ -368,8 +372,16 @@ export class ApprovalBroker {
   #send(pending: PendingCall, decision: ApprovalDecision, ruling: Ruling): void {
     if (pending.settled) return;
     const answer = wireAnswer(pending.request, decision, this.#context());
-    if (answer.type === "invalid") this.#failClosed(pending, "invalidAnswer");
-    else this.#settle(pending, answer, ruling);
+    if (answer.type === "invalid") {
+      if (ruling.by === "handler") {
+        this.#tell(pending, `The approval handler's answer does not fit: ${answer.problem}`);
+      }
+      this.#failClosed(pending, "invalidAnswer");
+    } else this.#settle(pending, answer, ruling);
+  }
+
+  #tell({ gate, request, settled }: PendingCall, sentence: string): void {
+    if (!settled) quietly(() => gate?.onProblem?.(request, sentence));
   }
 
   #failClosed(
@@ -398,15 +410,36 @@ export class ApprovalBroker {
     abortReason?: string,
   ): void {
     const refused = answer?.type === "result" ? this.#heldBack(pending, answer.result) : null;
-    const audit = refused === null ? pending.settle(answer, ruling, this.#now()) : pending.settle(
-      this.#closedAnswer(pending.request, refused),
-      { by: "library", rule: ruling.rule ?? null, reason: refused },
-      this.#now(),
-    );
+    if (refused !== null) return this.#decline(pending, refused, ruling.rule ?? null, abortReason);
+    const audit = pending.settle(answer, ruling, this.#now());
+    this.#settled(pending, audit, abortReason);
+  }
+
+  /** What this script may do does not allow it, whoever would. */
+  #decline(
+    pending: PendingCall,
+    reason: string,
+    rule: string | null,
+    abortReason?: string,
+  ): void {
+    const answer = this.#closedAnswer(pending.request, reason);
+    const audit = pending.settle(answer, { by: "library", rule, reason }, this.#now());
+    this.#settled(pending, audit, abortReason);
+  }
+
+  #settled(pending: PendingCall, audit: ApprovalAudit | null, abortReason?: string): void {
     if (audit === null) return;
     this.#pending.delete(pending.request.id);
     if (abortReason !== undefined) pending.abort(abortReason);
     this.#report(pending, audit);
+  }
+
+  /** Why a command or a file change could not be accepted by anybody, or `null`. */
+  #unacceptable(pending: PendingCall): string | null {
+    const { type } = pending.request;
+    if (type !== "command" && type !== "fileChange") return null;
+    const answer = wireAnswer(pending.request, { decision: "accept" }, this.#context());
+    return answer.type === "result" ? this.#heldBack(pending, answer.result) : null;
   }
 
   /** Why an answer may not be sent although it was given, or `null`. */
@@ -416,7 +449,7 @@ export class ApprovalBroker {
     const grant = grantOf(pending.request, result);
     if (grant === null) return null;
     try {
-      return guard(grant, pending.request);
+      return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
     } catch {
       return "What this script may do itself could not be checked.";
     }

@@ -72,6 +72,10 @@ export interface ThreadGate {
   ): Promise<JsonValue | undefined>;
   /** Finds an item of the thread, as the server last described it. */
   item?(itemId: string): unknown;
+  /** Whether codex keeps the thread's commands in the sandbox even when they are accepted. Default: it does not. */
+  contained?(): boolean;
+  /** Told what went wrong with whoever answers, in a sentence. */
+  onProblem?(request: ApprovalRequest, sentence: string): void;
   /** Told about each question of the thread. */
   onRequested?(request: ApprovalRequest): void;
   /** Told about each answer. */
@@ -88,6 +92,8 @@ export type Grant =
       /** The host. */
       host: string;
     } | null;
+    /** Whether nothing but this command is granted: no more permissions, no rule for later ones. */
+    plain: boolean;
   }
   | {
     /** Discriminator: files are changed. */
@@ -172,9 +178,10 @@ export interface BrokerOptions {
   gateFor?(threadId: string | null): ThreadGate | undefined;
   /**
    * Asked about every answer that would let the agent do something, whoever gave it: why it may not be sent, or `null`.
-   * A reason declines; a throw does, too. Default: nothing is held back.
+   * A reason declines, and nobody is asked what could not be accepted; a throw declines, too. `contained`: the command
+   * stays in its sandbox. Default: nothing is held back.
    */
-  guard?(grant: Grant, request: ApprovalRequest): string | null;
+  guard?(grant: Grant, request: ApprovalRequest, contained: boolean): string | null;
   /**
    * Follows the links of a path, so that rules hold for what it leads to as well; `null` when it can't be told. Default:
    * paths are taken as spelled, since they are those of another machine.

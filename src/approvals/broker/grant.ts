@@ -20,7 +20,9 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
     case "command": {
       const { decision } = fields;
       const host = allowedHost(decision);
-      if (host !== null) return host === "" ? null : { type: "command", network: { host } };
+      if (host !== null) {
+        return host === "" ? null : { type: "command", network: { host }, plain: false };
+      }
       if (!isAccepted(decision)) return null;
       // A rule for later commands lets them run, whatever this question was about.
       const only = typeof decision === "string" && request.additionalPermissions === null;
@@ -28,6 +30,7 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
       return {
         type: "command",
         network: only && network !== null ? { host: network.host } : null,
+        plain: only,
       };
     }
     case "fileChange": {

@@ -1,9 +1,10 @@
 /**
  * What an accepted question would let the agent do, against what this script may do itself.
  *
- * Measured on 0.104 and 0.169: a command that is accepted may run **outside** the sandbox: at once when the agent asked to
- * leave it, and when the policy `untrusted` made codex ask, as soon as codex thinks that the sandbox made it fail. The
- * question does not tell which. An accepted patch is written wherever it says. So "accept" under limited permissions is
+ * Measured on every minor version from 0.104 to 0.169: a command that is accepted may run **outside** the sandbox: at once
+ * when the agent asked to leave it, and when the policy `untrusted` made codex ask, as soon as codex thinks that the
+ * sandbox made it fail. The question does not tell which. Only a profile that denies the root holds it; see
+ * {@linkcode EffectivePolicy.acceptedCommands}. An accepted patch is written wherever it says. So "accept" under limited permissions is
  * checked like any other request.
  * @module
  */
@@ -26,6 +27,8 @@ export interface AcceptedCommand {
   type: "command";
   /** The host, when the question is about the network only. */
   network?: { host: string } | null;
+  /** Whether nothing but this command is accepted: no more permissions, no rule for later ones. Default `false`. */
+  plain?: boolean;
 }
 
 /** Files would change. */
@@ -54,15 +57,16 @@ export interface AcceptedOther {
 
 /**
  * Why a question may not be accepted, or `null` when it may. `realPath` follows links and answers `null` when it can't
- * tell; see {@linkcode realPathOf}. Decline with the error's message.
+ * tell; see {@linkcode realPathOf}. `sandboxed`: accepted commands stay in the sandbox. Decline with the error's message.
  */
 export function guardAcceptance(
   request: AcceptedRequest,
   probe: PermissionProbe,
   realPath: (path: string) => string | null,
+  sandboxed = false,
 ): PermissionDeniedError | null {
   if (probe.enforcedBy === "none") return null;
-  const missing = missingNeeds(acceptanceNeeds(request, realPath), probe);
+  const missing = missingNeeds(acceptanceNeeds(request, realPath, sandboxed), probe);
   if (missing.length === 0) return null;
   return new PermissionDeniedError(
     `Accepting this ${request.type} request`,
@@ -74,10 +78,12 @@ export function guardAcceptance(
 function acceptanceNeeds(
   request: AcceptedRequest,
   realPath: (path: string) => string | null,
+  sandboxed: boolean,
 ): PermissionNeed[] {
   if (isCommand(request)) {
     const host = request.network?.host;
-    return host === undefined ? [...EVERYTHING] : [{ kind: "net", host }];
+    if (host !== undefined) return [{ kind: "net", host }];
+    return sandboxed && request.plain === true ? [] : [...EVERYTHING];
   }
   if (isFileChange(request)) {
     if (request.changes === null) return [{ kind: "write" }];

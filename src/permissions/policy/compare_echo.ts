@@ -77,6 +77,7 @@ export function confirmPolicy(asked: AskedPolicy, echo: PolicyEcho): EffectivePo
     narrowed,
     confirmed: true,
     readsEnforced: policy.readsEnforced && named,
+    acceptedCommands: named ? policy.acceptedCommands : "mayLeave",
   };
 }
 

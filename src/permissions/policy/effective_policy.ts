@@ -86,6 +86,8 @@ export function decidePolicy(
   const sandbox = withoutTemporary(request, fitSandbox(request, scope, denied, narrowed));
   const readRoots = fitReads(request, sandbox, scope, denied, narrowed);
   const readsEnforced = readRoots === "all" || supports(facts.serverVersion, "readProfiles");
+  const holds = readRoots !== "all" && readsEnforced && facts.platform === "linux" &&
+    supports(facts.serverVersion, "deniedRootHolds");
   const hooked = hookedApproval(request, facts.serverVersion);
   return {
     policy: {
@@ -95,17 +97,27 @@ export function decidePolicy(
       readRoots,
       reads: request.reads ?? "all",
       readsEnforced,
+      acceptedCommands: holds ? "sandboxed" : "mayLeave",
       enforcedBy: probe.enforcedBy,
       narrowed,
       toolHooks: hooked.sees,
       toolHooksNote: hooked.note,
-      approvalsNote: null,
+      approvalsNote: holds ? null : acceptanceNote(hooked.approvalPolicy, probe),
       confirmed: false,
     },
     denied: dedupe(denied),
     deniedReads: facts.windows === true && readRoots !== "all" ? [{ kind: "read" }] : [],
     deniedConfig: dedupe(missingNeeds(configNeeds(request.config ?? {}, cwd), probe)),
   };
+}
+
+/** Why this script can't accept commands that codex asks about, or `null`. */
+function acceptanceNote(approvalPolicy: ApprovalPolicy, probe: PermissionProbe): string | null {
+  if (approvalPolicy === "never") return null;
+  const missing = missingNeeds(EVERYTHING, probe);
+  if (missing.length === 0) return null;
+  return "This script can't accept commands, and nobody is asked about them: an accepted command may leave the sandbox. " +
+    `Run it with: ${flagsFor(missing, probe.enforcedBy).join(" ")}`;
 }
 
 /**

@@ -20,6 +20,11 @@ export interface EffectivePolicy {
   readonly reads: "all" | "workspace";
   /** Whether codex holds commands to {@linkcode readRoots}; `true` when that is everything. Codex before 0.125 can't. */
   readonly readsEnforced: boolean;
+  /**
+   * Where a command runs that codex asked about and that was accepted: `"sandboxed"` like any other, or `"mayLeave"` when
+   * codex may repeat it outside of the sandbox. The first needs Linux, codex 0.136 and a script with scoped reads.
+   */
+  readonly acceptedCommands: "sandboxed" | "mayLeave";
   /** Whose word this script's own permissions are; `"none"`: the runtime has no permissions. */
   readonly enforcedBy: PermissionProbe["enforcedBy"];
   /** What was taken away from what was asked, here or by the server, a sentence each. */
@@ -67,6 +72,8 @@ export interface PolicyFacts {
   windows?: boolean;
   /** The server's version, or `null` when unknown. */
   serverVersion: string | null;
+  /** The server's operating system as codex names it: `linux`, `macos`, `windows`. Default: not known. */
+  platform?: string | null;
   /** A directory that this codex makes writable by itself; `null`: one that is not known. Default: it has none. */
   ownRoot?: string | null;
 }

@@ -123,7 +123,9 @@ function fileEntries(policy: EffectivePolicy, codexExecutable: string | null): J
   const entries: JsonObject = {
     // A denied path stays denied for a command that leaves the sandbox with a person's consent (0.145, 0.169); a path
     // that is merely not granted does not.
-    ...(policy.reads === "workspace" ? { ":root": "deny" } : {}),
+    ...(policy.reads === "workspace" || policy.acceptedCommands === "sandboxed"
+      ? { ":root": "deny" }
+      : {}),
     ":minimal": "read",
   };
   if (codexExecutable !== null) {

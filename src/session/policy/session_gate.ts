@@ -44,6 +44,8 @@ export interface SessionGateHost {
   hooked: () => boolean;
   /** Why a question is declined whatever anybody would answer, or `null`. */
   refuses: (request: ApprovalRequest) => string | null;
+  /** Whether codex keeps accepted commands in the sandbox. */
+  contained: () => boolean;
 }
 
 /** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
@@ -182,8 +184,20 @@ export class SessionGate implements ThreadGate {
     if (threadId === null || audit.decidedBy === "tool" || audit.type === "currentTime") return;
     this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
     if (audit.decidedBy !== "library") return;
-    const message = `A ${audit.type} request was accepted, but declined here: ${audit.reason}`;
+    const message = `A ${audit.type} request was declined by this library: ${audit.reason}`;
     this.#emit({ type: "warning", threadId, turnId: turnId ?? "", message });
+  }
+
+  /** Whoever answers failed at it. */
+  onProblem({ type, threadId, turnId }: ApprovalRequest, sentence: string): void {
+    if (threadId === null) return;
+    const message = `A ${type} request was declined. ${sentence}`;
+    this.#emit({ type: "warning", threadId, turnId: turnId ?? "", message });
+  }
+
+  /** Whether accepted commands of the session's own thread stay in its sandbox. */
+  contained(): boolean {
+    return this.#host.contained();
   }
 
   /** The same for another thread, whose items are found by `item`. */
@@ -198,6 +212,7 @@ export class SessionGate implements ThreadGate {
         return this.#judge(request, about, options);
       },
       runTool: (call, options) => this.runTool(call, options),
+      onProblem: (request, sentence) => this.onProblem(request, sentence),
       onRequested: (request) => this.onRequested(request),
       onResolved: (audit) => this.onResolved(audit),
     };

@@ -62,8 +62,8 @@ export async function decideSessionPolicy(
 ): Promise<DecidedPolicy> {
   const refusal = configRefusal(profile.config, cwd, profile);
   if (refusal !== null) throw refusal;
-  const effective = decide(core, cwd, profile, hooks);
-  const needed = usesProfile(effective) && (core.server.platformOs ?? platformName()) === "linux";
+  const effective = await withWindowsNote(core, decide(core, cwd, profile, hooks));
+  const needed = usesProfile(effective) && serverSystem(core) === "linux";
   const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
   const trust = trustOf({
     writes: effective.sandbox.type !== "readOnly",
@@ -102,7 +102,7 @@ export function withApprovals(
   const { effective } = decided;
   const place = {
     approvalPolicy: effective.approvalPolicy,
-    sandboxed: isSandboxed(effective.sandbox),
+    sandboxed: mayLeaveSandbox(effective),
   };
   const refusal = unheardApprovals(own, place);
   if (refusal !== null) {
@@ -110,15 +110,34 @@ export function withApprovals(
       data: { reason: "unheardApprovals" },
     });
   }
-  const notes = [unheardApprovals(all, place), heldInside(all, place)]
+  const notes = [effective.approvalsNote, unheardApprovals(all, place), heldInside(all, place)]
     .filter((note) => note !== null);
   const approvalsNote = notes.length === 0 ? null : notes.join(" ");
   return { ...decided, effective: { ...effective, approvalsNote } };
 }
 
-/** Whether codex keeps commands in a sandbox that they could leave. */
-export function isSandboxed({ type }: EffectivePolicy["sandbox"]): boolean {
-  return type !== "dangerFullAccess" && type !== "externalSandbox";
+/** Whether codex keeps commands in a sandbox that accepted ones could leave. */
+export function mayLeaveSandbox({ sandbox, acceptedCommands }: EffectivePolicy): boolean {
+  const { type } = sandbox;
+  return type !== "dangerFullAccess" && type !== "externalSandbox" &&
+    acceptedCommands === "mayLeave";
+}
+
+/** On Windows codex has a sandbox only where it was set up; until then it lets no command run, or none inside. */
+async function withWindowsNote(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+): Promise<EffectivePolicy> {
+  const { type } = policy.sandbox;
+  if (!isWindows(core) || type === "dangerFullAccess") return policy;
+  const status = await core.callNow("windowsSandbox/readiness", {}).then(
+    (result) => isJsonObject(result) ? result["status"] : undefined,
+    () => undefined,
+  );
+  if (status === undefined || status === "ready") return policy;
+  const note = `Codex's sandbox for Windows is not ready (${JSON.stringify(status)}): ` +
+    "commands are refused, or run without it once accepted. Set `windows.sandbox` in codex's configuration.";
+  return { ...policy, narrowed: [...policy.narrowed, note] };
 }
 
 /** Decides what one turn may do; permissions may have changed since the session began. */
@@ -185,7 +204,7 @@ export function refusalByWorkspace(
   policy: EffectivePolicy,
   request: Parameters<typeof leavesWorkspace>[0],
 ): string | null {
-  const os = core.server.platformOs ?? (isRemote(core.config) ? null : platformName());
+  const os = serverSystem(core);
   const why = leavesWorkspace(request, policy, os, realPathOf);
   return why === null ? null : `The session is kept to its workspace: ${why}.`;
 }
@@ -221,6 +240,7 @@ function facts(core: RuntimeCore): PolicyFacts {
     realPath: realPathOf,
     ...temporaries(isWindows(core)),
     serverVersion: core.server.version,
+    platform: serverSystem(core),
     ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
   };
 }
@@ -243,6 +263,16 @@ function isWindows(core: RuntimeCore): boolean {
   const { platformFamily } = core.server;
   if (platformFamily !== undefined) return platformFamily === "windows";
   return !isRemote(core.config) && platformName() === "win32";
+}
+
+/** The server's operating system, as codex names it. */
+function serverSystem(core: RuntimeCore): string | null {
+  const { platformOs } = core.server;
+  if (platformOs !== undefined) return platformOs;
+  // Old servers do not tell.
+  if (isRemote(core.config)) return null;
+  const here = platformName();
+  return here === "win32" ? "windows" : here === "darwin" ? "macos" : here;
 }
 
 /** Where codex makes a directory of its own writable, as far as it is known before a thread is. */

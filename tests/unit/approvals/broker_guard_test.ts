@@ -50,9 +50,12 @@ test("what a rule, a handler, a hand or a reader accepts is held back when the g
     });
   }
   await t.step("a hand", async () => {
-    const b = bench({ approvals: () => ({ decision: "defer" }), guard: holdBack });
+    // What may be accepted when the question comes need not be when it is answered.
+    let lacking: string | null = null;
+    const b = bench({ approvals: () => ({ decision: "defer" }), guard: () => lacking });
     const replies = b.send(COMMAND);
     await settle();
+    lacking = LACKING;
     b.broker.answer(b.broker.pending()[0]!.request.id, { decision: "accept" });
     assert.deepEqual(replies, declined);
     assert.equal(b.audits[0]!.decidedBy, "library");
@@ -76,6 +79,72 @@ test("what a rule, a handler, a hand or a reader accepts is held back when the g
   });
 });
 
+test("nobody is asked what could not be accepted, and hooks and deny rules still see it", async (t) => {
+  for (const method of [COMMAND, PATCH, "execCommandApproval", "applyPatchApproval"]) {
+    await t.step(method, async () => {
+      const asked: string[] = [];
+      const b = bench({
+        approvals: () => (asked.push("handler"), { decision: "accept" }),
+        guard: holdBack,
+      });
+      b.broker.registerThread(THREAD, {
+        preToolUse: () => (asked.push("hook"), Promise.resolve({ type: "continue" })),
+      });
+      b.send(method);
+      const { decidedBy, reason } = await b.audited();
+      assert.deepEqual([decidedBy, reason, asked], ["library", LACKING, ["hook"]]);
+    });
+  }
+  await t.step("a deny rule says why", async () => {
+    const b = bench({ approvals: { rules: [{ name: "no", effect: "deny" }] }, guard: holdBack });
+    b.send(COMMAND);
+    const { decidedBy, rule } = await b.audited();
+    assert.deepEqual([decidedBy, rule], ["rule", "no"]);
+  });
+  await t.step("a reader is not asked either", async () => {
+    const b = bench({ guard: holdBack });
+    let read = 0;
+    b.broker.attachReader(() => void read++);
+    b.send(COMMAND);
+    assert.deepEqual([(await b.audited()).decidedBy, read], ["library", 0]);
+  });
+  await t.step("what stays in its sandbox is asked", async () => {
+    const b = bench({
+      approvals: () => ({ decision: "accept" }),
+      guard: (grant, _, contained) =>
+        contained && grant.type === "command" && grant.plain ? null : LACKING,
+    });
+    b.broker.registerThread(THREAD, { contained: () => true });
+    b.send(COMMAND);
+    assert.equal((await b.audited()).decidedBy, "handler");
+    b.send(COMMAND, { additionalPermissions: { network: { enabled: true } } });
+    assert.equal((await b.audited(2)).decidedBy, "library");
+  });
+});
+
+test("a handler that throws or answers in a wrong shape is told with the error", async () => {
+  const answers: [() => unknown, RegExp][] = [
+    [() => {
+      throw new Error("ui is gone");
+    }, /handler threw: ui is gone/],
+    [() => Promise.reject("late"), /handler threw: late/],
+    [() => true, /does not fit/],
+    [() => ({ decision: "approve" }), /does not fit/],
+    [() => ({ behavior: "allow" }), /does not fit/],
+    [() => undefined, /does not fit/],
+  ];
+  for (const [answer, wanted] of answers) {
+    const told: string[] = [];
+    const b = bench({ approvals: answer as () => ApprovalDecision });
+    b.broker.registerThread(THREAD, { onProblem: (_, sentence) => void told.push(sentence) });
+    const replies = b.send(COMMAND);
+    await b.audited();
+    assert.deepEqual(replies, declined);
+    assert.equal(told.length, 1, String(answer));
+    assert.match(told[0]!, wanted);
+  }
+});
+
 test("a guard that throws holds back", async () => {
   const b = bench({
     approvals: () => ({ decision: "accept" }),
@@ -89,7 +158,7 @@ test("a guard that throws holds back", async () => {
   assert.doesNotMatch(String(audit.reason), /secret/);
 });
 
-test("the guard is not asked about what grants nothing on this machine", async () => {
+test("answers that grant nothing on this machine are not held back", async () => {
   const asked: Grant[] = [];
   const decisions: ApprovalDecision[] = [
     { decision: "decline" },
@@ -102,7 +171,7 @@ test("the guard is not asked about what grants nothing on this machine", async (
     approvals: () => decisions.shift()!,
     guard: (grant) => {
       asked.push(grant);
-      return LACKING;
+      return null;
     },
   });
   b.send(COMMAND);
@@ -115,7 +184,8 @@ test("the guard is not asked about what grants nothing on this machine", async (
   await b.audited(4);
   b.send("item/tool/requestUserInput");
   assert.equal((await b.audited(5)).decision, "answered");
-  assert.deepEqual(asked, []);
+  // Once for each that might have been accepted, before anybody was asked, and never for the answer.
+  assert.deepEqual(asked.map(({ type }) => type), ["command", "fileChange"]);
 });
 
 test("a grant is read from the answer, and is never smaller than what the answer allows", () => {
@@ -126,23 +196,28 @@ test("a grant is read from the answer, and is never smaller than what the answer
       network_policy_amendment: { host: "b.example", action },
     },
   });
-  const everything: Grant = { type: "command", network: null };
-  const only = (host: string): Grant => ({ type: "command", network: { host } });
+  const plain: Grant = { type: "command", network: null, plain: true };
+  const everything: Grant = { ...plain, plain: false };
+  const only = (host: string, plain: boolean): Grant => ({
+    type: "command",
+    network: { host },
+    plain,
+  });
   const table: [string, JsonObject, JsonValue, Grant | null][] = [
-    [COMMAND, {}, "accept", everything],
-    [COMMAND, {}, "acceptForSession", everything],
+    [COMMAND, {}, "accept", plain],
+    [COMMAND, {}, "acceptForSession", plain],
     [COMMAND, {}, "decline", null],
     [COMMAND, {}, "cancel", null],
     [COMMAND, {}, rule, everything],
     [COMMAND, {}, "somethingNew", null],
     [COMMAND, {}, { somethingNew: {} }, everything],
-    [COMMAND, network, "accept", only("a.example")],
+    [COMMAND, network, "accept", only("a.example", true)],
     [COMMAND, network, rule, everything],
     [COMMAND, { ...network, additionalPermissions: { network: {} } }, "accept", everything],
-    [COMMAND, network, hostRule("allow"), only("b.example")],
+    [COMMAND, network, hostRule("allow"), only("b.example", false)],
     [COMMAND, network, hostRule("deny"), null],
-    ["execCommandApproval", {}, "approved", everything],
-    ["execCommandApproval", {}, "approved_for_session", everything],
+    ["execCommandApproval", {}, "approved", plain],
+    ["execCommandApproval", {}, "approved_for_session", plain],
     ["execCommandApproval", {}, { denied: { rejection: "no" } }, null],
     ["execCommandApproval", {}, "abort", null],
     [PATCH, {}, "accept", { type: "fileChange", changes: null, grantRoot: null }],

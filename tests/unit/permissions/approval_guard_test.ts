@@ -93,3 +93,27 @@ test("guardAcceptance() lets no answer grant more than the script has", async (t
     });
   }
 });
+
+test("guardAcceptance() asks nothing of a plain command that stays in its sandbox", () => {
+  const sandboxed = (request: AcceptedRequest) =>
+    guardAcceptance(request, probeOf(WS), realPath, true)?.missing ?? null;
+  assert.equal(sandboxed({ type: "command", plain: true }), null);
+  assert.ok(sandboxed({ type: "command", plain: false })!.includes("--allow-ffi"));
+  assert.ok(sandboxed({ type: "command" })!.includes("--allow-ffi"));
+  assert.deepEqual(
+    sandboxed({ type: "command", plain: true, network: { host: "evil.example" } }),
+    ["--allow-net=evil.example"],
+  );
+  assert.deepEqual(sandboxed({ type: "fileChange", changes: null }), ["--allow-write"]);
+});
+
+test("guardAcceptance() takes a path that may mean another one for any path", () => {
+  for (const path of ["//srv/share/x", "C:\\ws\\a:stream", "\\\\?\\GLOBALROOT\\x"]) {
+    const refusal = guardAcceptance(
+      { type: "fileChange", changes: [{ path }] },
+      probeOf(WS),
+      realPath,
+    );
+    assert.deepEqual(refusal?.missing, ["--allow-write"], path);
+  }
+});

@@ -5,7 +5,7 @@ import {
   effectivePolicy,
   recheckPolicy,
 } from "../../../src/permissions/policy/effective_policy.ts";
-import type { PolicyRequest } from "../../../src/permissions/policy/policy.ts";
+import type { PolicyFacts, PolicyRequest } from "../../../src/permissions/policy/policy.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
@@ -325,4 +325,41 @@ test("effectivePolicy() spells flags for the runtime that refuses, ready to past
     effectivePolicy(ask(WS), probeOf({ read: "all" }, "node"), factsOf())
   );
   assert.deepEqual(node, ["--allow-fs-write=/ws"]);
+});
+
+const SCOPED: Grants = { read: ["/ws"], write: ["/ws"] };
+
+function scoped(
+  facts: Partial<PolicyFacts>,
+  grants: Grants = SCOPED,
+  approvalPolicy: ApprovalPolicy = "untrusted",
+  mode: "refuse" | "narrow" = "refuse",
+) {
+  return effectivePolicy(
+    { cwd: "/ws", sandbox: { type: "workspaceWrite" }, approvalPolicy },
+    probeOf(grants),
+    factsOf({}, { platform: "linux", ...facts }),
+    mode,
+  );
+}
+
+test("effectivePolicy() knows where accepted commands stay in the sandbox, and says where none can be", () => {
+  const rows: [Partial<PolicyFacts>, Grants, "sandboxed" | "mayLeave"][] = [
+    [{}, SCOPED, "sandboxed"],
+    [{ serverVersion: "0.136.0" }, SCOPED, "sandboxed"],
+    [{ serverVersion: "0.135.0" }, SCOPED, "mayLeave"],
+    [{ serverVersion: null }, SCOPED, "mayLeave"],
+    [{ platform: "macos" }, SCOPED, "mayLeave"],
+    [{ platform: null }, SCOPED, "mayLeave"],
+    [{}, { ...SCOPED, read: "all" }, "mayLeave"],
+    [{}, ALL, "mayLeave"],
+  ];
+  for (const [facts, grants, expected] of rows) {
+    const policy = scoped(facts, grants);
+    assert.equal(policy.acceptedCommands, expected, JSON.stringify([facts, grants]));
+    const told = expected === "mayLeave" && grants !== ALL;
+    assert.equal(policy.approvalsNote !== null, told, JSON.stringify([facts, grants]));
+    if (told) assert.match(policy.approvalsNote!, /Run it with: .*--allow-ffi/);
+  }
+  assert.equal(scoped({ platform: "macos" }, SCOPED, "never").approvalsNote, null);
 });

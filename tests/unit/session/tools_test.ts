@@ -138,6 +138,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     approvals: undefined,
     hooked: () => hooked,
     refuses: () => null,
+    contained: () => false,
   });
 }
 
