@@ -3,6 +3,9 @@
  * @module
  */
 
+import { delay } from "./async.ts";
+import { CodexError, messageOf } from "./errors/mod.ts";
+
 /** A key. */
 export type KvKey = readonly (string | number)[];
 
@@ -46,4 +49,47 @@ export interface KvDatabase {
   list(selector: { prefix: KvKey }): AsyncIterable<KvListEntry>;
   /** Begins a set of writes. */
   atomic(): KvAtomic;
+}
+
+/** Waits before each new try, in milliseconds; about 3 s in all. */
+const BUSY_DELAYS = [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000];
+
+/**
+ * The same database, which tries again while another process keeps its file locked. When that lasts, it rejects with
+ * `CodexError` `kvBusy`, which is retryable: nothing was written.
+ */
+export function patientKv(kv: KvDatabase): KvDatabase {
+  return {
+    get: (key) => patiently(() => kv.get(key)),
+    list: (selector) => kv.list(selector),
+    atomic: () => patientAtomic(kv.atomic()),
+  };
+}
+
+function patientAtomic(atomic: KvAtomic): KvAtomic {
+  const same: KvAtomic = {
+    check: (...checks) => (atomic = atomic.check(...checks), same),
+    set: (key, value) => (atomic = atomic.set(key, value), same),
+    delete: (key) => (atomic = atomic.delete(key), same),
+    commit: () => patiently(() => atomic.commit()),
+  };
+  return same;
+}
+
+async function patiently<T>(step: () => Promise<T>): Promise<T> {
+  for (let tried = 0;; tried++) {
+    try {
+      return await step();
+    } catch (error) {
+      if (!/database (?:table )?is locked|SQLITE_BUSY/i.test(messageOf(error))) throw error;
+      const ms = BUSY_DELAYS[tried];
+      if (ms === undefined) {
+        throw new CodexError("kvBusy", "The key-value database is locked by other processes.", {
+          retryable: true,
+          cause: error,
+        });
+      }
+      await delay(ms * (0.5 + Math.random()));
+    }
+  }
 }

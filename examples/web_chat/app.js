@@ -277,9 +277,21 @@ async function listSessions() {
       "li",
       {},
       h("button", { type: "button", ...current, onclick: choose }, title ?? "New chat"),
+      h("button", {
+        type: "button",
+        class: "close",
+        "aria-label": `Close ${title ?? "New chat"}`,
+        onclick: () => attempt(() => closeChat(sessionId)),
+      }, "×"),
     );
   }));
   return sessions;
+}
+
+async function closeChat(sessionId) {
+  await api("DELETE", `/sessions/${sessionId}`);
+  if (store.sessionId === sessionId) await open(null);
+  await listSessions();
 }
 
 // Questions.
@@ -326,6 +338,8 @@ function askFor(request) {
   const yes = fields.length > 0
     ? [h("button", { type: "button", class: "primary", onclick: answer(values) }, "Answer")]
     : [say("Accept for this session", "acceptForSession"), say("Accept", "accept", "primary")];
+  // Enter in a field answers; without this it would close the dialog, and the answer be gone.
+  form.onsubmit = (event) => fields.length > 0 ? answer(values)(event) : event.preventDefault();
   form.replaceChildren(
     h("h2", { id: "ask-title" }, title),
     ...details,

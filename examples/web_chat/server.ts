@@ -52,8 +52,8 @@ const bridge = web.createBridge({
     allowPrivilegedEscalation: true,
     timeoutMs: 15 * 60_000,
   },
-  // Codex may run what is accepted outside the sandbox, so reading files is for a person to decide.
-  rules: ["ls", "pwd"].map((command) => ({
+  // The bridge keeps even what asks to leave the sandbox in the browser's own directory, so looking around is harmless.
+  rules: ["ls", "cat", "pwd", "wc", "head", "tail"].map((command) => ({
     name: "looking is fine",
     effect: "allow" as const,
     kind: "command" as const,

@@ -106,27 +106,45 @@ function inline(text) {
   });
 }
 
+/**
+ * A text as what it is: control characters, characters that turn the direction of writing, and long blanks are shown, since
+ * whoever wrote the text decides what a person sees of it.
+ */
+export function visible(text) {
+  return text
+    .replace(/ {8,}/g, (blanks) => `⟨${blanks.length} spaces⟩`)
+    .replace(/\n{4,}/g, (lines) => `\n⟨${lines.length} line breaks⟩\n`)
+    .replace(/\t{4,}/g, (tabs) => `⟨${tabs.length} tabs⟩`)
+    .replace(UNSEEN, (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase()}⟩`);
+}
+
+/** Control and format characters, blanks of other widths, and letters that look like none. */
+const UNSEEN = /(?![\n\t ])[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
 /** What a question asks: a title, and what a person needs to decide. */
 export function describe(request) {
-  const why = request.reason ? [h("p", {}, request.reason)] : [];
+  const why = request.reason ? [h("p", {}, visible(request.reason))] : [];
   switch (request.type) {
     case "command":
       return [
         request.network === null ? "Run this command?" : `Let it reach ${request.network.host}?`,
-        h("pre", {}, request.script ?? request.command ?? "(unknown command)"),
+        h("pre", {}, visible(request.script ?? request.command ?? "(unknown command)")),
         ...why,
-        h("p", {}, "in ", request.cwd ?? "an unknown directory"),
+        h("p", {}, "in ", visible(request.cwd ?? "an unknown directory")),
       ];
     case "fileChange":
       return [
         "Change these files?",
         ...why,
-        ...(request.changes ?? []).flatMap((change) => [h("p", {}, change.path), showDiff(change)]),
+        ...(request.changes ?? []).flatMap((change) => [
+          h("p", {}, visible(change.path)),
+          showDiff({ ...change, diff: visible(change.diff) }),
+        ]),
       ];
     case "permissions":
       return [
         "Grant these permissions?",
-        h("pre", {}, JSON.stringify(request.permissions, null, 2)),
+        h("pre", {}, visible(JSON.stringify(request.permissions, null, 1))),
         ...why,
       ];
     case "userInput":

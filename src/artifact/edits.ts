@@ -93,6 +93,11 @@ export function checkEdits(edits: readonly ArtifactEdit[], lineCount: number): O
  * @throws {CodexError} code `"artifactEdit"` when {@linkcode checkEdits} finds something.
  */
 export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string {
+  // The mark says how the file is encoded; it is no part of its first line.
+  if (text.startsWith(BOM)) {
+    const edited = applyEdits(text.slice(1), edits);
+    return edited.startsWith(BOM) ? edited : BOM + edited;
+  }
   const lines = splitLines(text);
   const issues = checkEdits(edits, lines.length);
   if (issues.length > 0) {
@@ -110,7 +115,10 @@ export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string
   let next = 0;
   for (const edit of edits) {
     while (next < edit.startLine - 1) out.push(lines[next++] as Line);
-    for (const line of splitLines(edit.replacement)) out.push({ text: line.text, eol });
+    for (const line of splitLines(edit.replacement)) {
+      // A lone carriage return at the end is half of a line end, not text.
+      out.push({ text: line.eol === "" ? line.text.replace(/\r$/, "") : line.text, eol });
+    }
     next = edit.endLine - 1;
   }
   while (next < lines.length) out.push(lines[next++] as Line);
@@ -126,6 +134,8 @@ export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string
     return finalNewline ? line.text + (line.eol === "" ? eol : line.eol) : line.text;
   }).join("");
 }
+
+const BOM = "\uFEFF";
 
 function splitLines(text: string): Line[] {
   const lines: Line[] = [];

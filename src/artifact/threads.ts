@@ -2,7 +2,12 @@
  * One thread per artifact: resumed when it is known, started when not, let go when unused.
  * @module
  */
-import { ConnectionClosedError, SessionClosedError } from "../errors/mod.ts";
+import {
+  ConnectionClosedError,
+  RpcError,
+  SessionClosedError,
+  ThreadInUseError,
+} from "../errors/mod.ts";
 import { abortable } from "../async.ts";
 import { isRefusal } from "../protocol/mod.ts";
 import type { SessionConfig } from "../session/mod.ts";
@@ -165,8 +170,9 @@ export class ArtifactThreads {
     try {
       return await this.#client.resumeSession(threadId, this.#config);
     } catch (error) {
-      // It was never used, was deleted or archived: the document goes on without it.
-      if (isRefusal(error, "threadGone")) return null;
+      // It was never used, was deleted, archived or damaged, or another codex keeps it: the document is whole without it.
+      if (error instanceof ThreadInUseError || isRefusal(error, "threadGone")) return null;
+      if (error instanceof RpcError && !error.retryable) return null;
       throw error;
     }
   }

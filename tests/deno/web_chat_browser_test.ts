@@ -146,7 +146,9 @@ test("two tenants at once see nothing of each other", LIMIT, () =>
     await Promise.all([turnsOver(ann.page, 1), turnsOver(bob.page, 1)]);
     assert.deepEqual(await agentTexts(ann.page), ["You said: I am Ann"]);
     assert.deepEqual(await agentTexts(bob.page), ["You said: I am Bob"]);
-    assert.deepEqual(await bob.page.locator("#sessions button").allInnerTexts(), ["I am Bob"]);
+    assert.deepEqual(await bob.page.locator("#sessions button:not(.close)").allInnerTexts(), [
+      "I am Bob",
+    ]);
     const [, sessionId] = ann.page.url().split("#");
     const status = await bob.page.evaluate(
       `fetch("/codex/sessions/${sessionId}").then(({ status }) => status)`,

@@ -18,6 +18,7 @@ import type {
  * A version is written aside, synced, and put in place by one rename: a reader sees it whole or not
  * at all. Saving waits for the disk. There is no lock that a crash could leave behind: of all writers
  * that build on one version, the first to publish wins, and the others are told. Needs read and write permission for `root` only.
+ * Links below `root` are not followed. Keep it where no agent may write all the same: what an agent may write it may spoil.
  *
  * ```ts
  * import { artifact } from "@codex/runtime";

@@ -23,6 +23,7 @@
  * @module
  */
 import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
+import { realPath } from "../../platform/mod.ts";
 import { type Files, isPermissionError, platformFiles } from "./files.ts";
 import { type ArtifactChange, decodeArtifact, encodeMeta, safeName, storeError } from "./record.ts";
 import { type ArtifactStoreOptions, emptyArtifact, type StoredArtifact } from "./store.ts";
@@ -59,7 +60,7 @@ export class FileVersions {
   /** The current version, or `null` when there is none. */
   async load(artifactId: string, options: ArtifactStoreOptions): Promise<StoredArtifact | null> {
     try {
-      const directory = `${this.#root}/${await safeName(artifactId)}`;
+      const directory = await this.#directoryOf(artifactId);
       const latest = await this.#latest(directory, artifactId, options);
       return latest.chapter === 0 ? null : latest.artifact;
     } catch (error) {
@@ -74,7 +75,7 @@ export class FileVersions {
     options: ArtifactStoreOptions,
   ): Promise<StoredArtifact> {
     try {
-      const directory = `${this.#root}/${await safeName(artifactId)}`;
+      const directory = await this.#directoryOf(artifactId);
       for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
         const current = await this.#latest(directory, artifactId, options);
         const next = await change(current.artifact);
@@ -88,6 +89,27 @@ export class FileVersions {
       throw this.#explain("Saving an artifact", error, options);
     }
     throw storeError(`Saving an artifact lost ${MAX_ATTEMPTS} times against other writers.`);
+  }
+
+  async #directoryOf(artifactId: string): Promise<string> {
+    const name = await safeName(artifactId);
+    this.#assertNoLink(name);
+    return `${this.#root}/${name}`;
+  }
+
+  /**
+   * Whoever may write below `root`, such as an agent in whose workspace it lies, may have put a link there: what this script
+   * writes, empties or removes must not be elsewhere. `path` is seen from `root`, which itself may be a link.
+   */
+  #assertNoLink(path: string): void {
+    const [root, real] = [realPath(this.#root), realPath(`${this.#root}/${path}`)];
+    if (root === null || real === null) return;
+    if (real.replaceAll("\\", "/") === `${root.replaceAll("\\", "/").replace(/\/$/, "")}/${path}`) {
+      return;
+    }
+    throw storeError(
+      `${this.#root}/${path} is a link or leads through one, and is left alone. Move it away.`,
+    );
   }
 
   /** Reads the current version; looks again when it was replaced while being read. */
@@ -144,6 +166,8 @@ export class FileVersions {
     const target = newChapter
       ? `${directory}/c${current.chapter + 1}`
       : pagePath(directory, current.chapter, current.page + 1);
+    const name = directory.slice(this.#root.length + 1);
+    if (!isNew) this.#assertNoLink(`${name}/c${current.chapter}/p`);
     try {
       await files.makeDirectory(page);
       await files.create(`${page}/text.txt`, encodeUtf8(next.text));
@@ -172,23 +196,27 @@ export class FileVersions {
   async #tidy(directory: string, previous: Position): Promise<void> {
     const files = this.#files;
     const { chapter, page, names } = previous;
+    const name = directory.slice(this.#root.length + 1);
     // The version before stays for readers that have just found it.
     if (page > 1) {
-      await ignoringErrors(() => files.empty(`${pagePath(directory, chapter, page - 1)}/text.txt`));
+      await ignoringErrors(async () => {
+        const text = `${pagePath(directory, chapter, page - 1)}/text.txt`;
+        this.#assertNoLink(text.slice(this.#root.length + 1));
+        await files.empty(text);
+      });
     }
     if (page >= PAGES_PER_CHAPTER) {
       for (let old = chapter - 1; old >= Math.max(1, chapter - 4); old--) {
         await ignoringErrors(() => this.#discard(directory, `c${old}/p`));
       }
     }
-    for (const name of names) {
-      if (name.startsWith("trash-")) {
-        await ignoringErrors(() => files.remove(`${directory}/${name}`));
-      }
-      if (!name.startsWith("tmp-")) continue;
+    for (const left of names) {
       await ignoringErrors(async () => {
-        const age = Date.now() - await files.modifiedMs(`${directory}/${name}`);
-        if (age > LEFTOVER_AGE_MS) await this.#discard(directory, name);
+        if (!/^(?:trash|tmp)-/.test(left)) return;
+        this.#assertNoLink(`${name}/${left}`);
+        if (left.startsWith("trash-")) return await files.remove(`${directory}/${left}`);
+        const age = Date.now() - await files.modifiedMs(`${directory}/${left}`);
+        if (age > LEFTOVER_AGE_MS) await this.#discard(directory, left);
       });
     }
   }

@@ -13,7 +13,7 @@
  * @module
  */
 import { isJsonObject } from "../../json.ts";
-import type { KvDatabase, KvKey } from "../../kv.ts";
+import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 import {
   type ArtifactChange,
   decodeArtifact,
@@ -78,7 +78,7 @@ export class KvArtifactStore implements ArtifactStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvArtifactStoreOptions = {}) {
-    this.#kv = kv;
+    this.#kv = patientKv(kv);
     this.#prefix = options.prefix ?? ["codex-artifacts"];
   }
 

@@ -25,6 +25,7 @@ export interface JsonlFileSinkOptions {
 
 /** Characters buffered before they are written, however few messages they are. */
 const BUFFER_CHARACTERS = 262_144;
+const NEWLINE = 10;
 
 /**
  * Writes every message of a connection to a file: one object a line, with the fields of an {@linkcode EventEnvelope}.
@@ -148,7 +149,14 @@ export class JsonlFileSink implements EventSink {
           continue;
         }
         const bytes = encoder.encode(part);
-        await file.handle.append(bytes);
+        try {
+          await file.handle.append(bytes);
+        } catch (error) {
+          // What fitted is there; the next line must not be glued to the one that was cut.
+          const room = await file.handle.sizeNow().catch(() => file.size) - file.size;
+          written += linesWithin(bytes, room);
+          throw error;
+        }
         file.size += bytes.length;
         written += count;
       }
@@ -162,7 +170,15 @@ export class JsonlFileSink implements EventSink {
   async #open(): Promise<{ handle: LogFile; size: number }> {
     this.#files ??= logFiles();
     const handle = (await this.#files.open(this.#current))!;
-    return { handle, size: handle.size };
+    if (!handle.torn) return { handle, size: handle.size };
+    // A line that was cut, by a crash or a full disk, stays the only one that can't be read.
+    try {
+      await handle.append(new Uint8Array([NEWLINE]));
+    } catch (error) {
+      await handle.close().catch(() => {});
+      throw error;
+    }
+    return { handle, size: handle.size + 1 };
   }
 
   async #closeFile(): Promise<void> {
@@ -194,4 +210,11 @@ export class JsonlFileSink implements EventSink {
     this.#file = { handle, size: handle.size };
     while (this.#aside.length > this.#keep) await files.remove(this.#aside.shift()!);
   }
+}
+
+/** How many whole lines are in the first bytes. */
+function linesWithin(bytes: Uint8Array, length: number): number {
+  let lines = 0;
+  for (let at = 0; at < Math.min(length, bytes.length); at++) if (bytes[at] === NEWLINE) lines++;
+  return lines;
 }

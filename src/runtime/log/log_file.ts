@@ -10,6 +10,10 @@ import { builtin, canRead, isGranted, runtimeName } from "../../platform/mod.ts"
 export interface LogFile {
   /** How many bytes it held when it was opened. */
   readonly size: number;
+  /** Whether it ends in the middle of a line, or that can't be told. */
+  readonly torn: boolean;
+  /** How many bytes it holds now. */
+  sizeNow(): Promise<number>;
   /** Adds all of the bytes at its end. */
   append(bytes: Uint8Array): Promise<void>;
   /** Closes it. */
@@ -30,19 +34,22 @@ export interface LogFiles {
 
 interface NodeHandle {
   stat(): Promise<{ size: number }>;
+  read(into: Uint8Array, at: number, length: number, from: number): Promise<{ bytesRead: number }>;
   writeFile(bytes: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
 interface NodeFs {
   open(path: string, flags: string, mode: number): Promise<NodeHandle>;
-  mkdir(path: string, options: { recursive: true }): Promise<unknown>;
+  mkdir(path: string, options: { recursive: true; mode: number }): Promise<unknown>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string): Promise<void>;
 }
 
 /** Logs hold conversations: they are for their owner only. */
 const MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+const NEWLINE = 10;
 
 /** The operations of the runtime this runs on. */
 export function logFiles(): LogFiles {
@@ -64,11 +71,19 @@ function denoFiles(): LogFiles {
       }
       const open = () =>
         Deno.open(path, { append: true, create: true, createNew: fresh, mode: MODE });
-      const file = await opened(open, (parent) => Deno.mkdir(parent, { recursive: true }), path);
+      const file = await opened(
+        open,
+        (parent) => Deno.mkdir(parent, { recursive: true, mode: DIRECTORY_MODE }),
+        path,
+      );
       if (file === null) return null;
+      // `stat` of an open file needs read permission, seeking does not.
+      const sizeNow = () => file.seek(0, Deno.SeekMode.End);
+      const size = await sizeNow();
       return {
-        // `stat` of an open file needs read permission, seeking does not.
-        size: await file.seek(0, Deno.SeekMode.End),
+        size,
+        torn: size > 0 && !(canRead(path) && await endsLine(path, size)),
+        sizeNow,
         append: async (bytes) => {
           for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
         },
@@ -85,10 +100,17 @@ function nodeFiles(fs: NodeFs): LogFiles {
   return {
     open: async (path, fresh = false) => {
       const open = () => fs.open(path, fresh ? "ax" : "a", MODE);
-      const file = await opened(open, (parent) => fs.mkdir(parent, { recursive: true }), path);
+      const file = await opened(
+        open,
+        (parent) => fs.mkdir(parent, { recursive: true, mode: DIRECTORY_MODE }),
+        path,
+      );
       if (file === null) return null;
+      const { size } = await file.stat();
       return {
-        size: (await file.stat()).size,
+        size,
+        torn: size > 0 && !await endsLineOnNode(fs, path, size),
+        sizeNow: async () => (await file.stat()).size,
         append: (bytes) => file.writeFile(bytes),
         close: () => file.close(),
       };
@@ -97,6 +119,36 @@ function nodeFiles(fs: NodeFs): LogFiles {
     rename: (from, to) => unlessMissing(fs.rename(from, to)),
     remove: (path) => unlessMissing(fs.rm(path)),
   };
+}
+
+async function endsLine(path: string, size: number): Promise<boolean> {
+  try {
+    const file = await Deno.open(path);
+    try {
+      const last = new Uint8Array(1);
+      await file.seek(size - 1, Deno.SeekMode.Start);
+      return await file.read(last) === 1 && last[0] === NEWLINE;
+    } finally {
+      file.close();
+    }
+  } catch {
+    return false;
+  }
+}
+
+async function endsLineOnNode(fs: NodeFs, path: string, size: number): Promise<boolean> {
+  try {
+    const file = await fs.open(path, "r", MODE);
+    try {
+      const last = new Uint8Array(1);
+      const { bytesRead } = await file.read(last, 0, 1, size - 1);
+      return bytesRead === 1 && last[0] === NEWLINE;
+    } finally {
+      await file.close();
+    }
+  } catch {
+    return false;
+  }
 }
 
 /** Opens; when the directory is missing, creates it and opens again. */

@@ -2,7 +2,7 @@
  * Session owners in Deno KV.
  * @module
  */
-import type { KvDatabase, KvKey } from "../../kv.ts";
+import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 import { isJsonObject } from "../../json.ts";
 import type { SessionClaim, SessionOwners } from "./session_owners.ts";
 
@@ -30,7 +30,7 @@ export class KvSessionOwners implements SessionOwners {
 
   /** Creates it on an open database. */
   constructor(kv: KvDatabase, options: KvSessionOwnersOptions = {}) {
-    this.#kv = kv;
+    this.#kv = patientKv(kv);
     this.#prefix = options.prefix ?? ["codex-web"];
   }
 

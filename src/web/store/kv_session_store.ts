@@ -7,7 +7,7 @@
  * ```
  * @module
  */
-import type { KvDatabase, KvKey } from "../../kv.ts";
+import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 import { isJsonObject } from "../../json.ts";
 import type { SessionStore, StoredSession } from "./session_store.ts";
 
@@ -34,7 +34,7 @@ export class KvSessionStore implements SessionStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvSessionStoreOptions = {}) {
-    this.#kv = kv;
+    this.#kv = patientKv(kv);
     this.#prefix = options.prefix ?? ["codex-web"];
   }
 

@@ -120,3 +120,17 @@ test("applyEdits() takes 100,000 lines and as many edits without trouble", () =>
   const edits = lines.map((line, i) => edit(i + 1, i + 2, line.toUpperCase()));
   assert.equal(applyEdits(lines.join("\n"), edits), lines.join("\n").toUpperCase());
 });
+
+test("applyEdits() keeps the byte order mark in front, whatever happens to the first line", () => {
+  const text = "\uFEFFone\ntwo\n";
+  const edit = { startLine: 1, endLine: 2, replacement: "ONE\n" };
+  assert.equal(applyEdits(text, [edit]), "\uFEFFONE\ntwo\n");
+  assert.equal(applyEdits(text, [{ ...edit, replacement: "\uFEFFONE\n" }]), "\uFEFFONE\ntwo\n");
+  assert.equal(applyEdits("\uFEFF", [{ startLine: 1, endLine: 1, replacement: "a" }]), "\uFEFFa");
+});
+
+test("applyEdits() takes a lone carriage return at a replacement's end for a line end", () => {
+  const edit = { startLine: 1, endLine: 2, replacement: "ONE\r" };
+  assert.equal(applyEdits("one\ntwo\n", [edit]), "ONE\ntwo\n");
+  assert.equal(applyEdits("one\r\ntwo\r\n", [edit]), "ONE\r\ntwo\r\n");
+});

@@ -162,3 +162,22 @@ test("JsonlFileSink keeps the order of writes that overlap", async () => {
   await sink.close();
   assert.deepEqual(await seqs(path), Array.from({ length: 200 }, (_, i) => i + 1));
 });
+
+test("JsonlFileSink begins a new line behind one that was cut", async () => {
+  await using dir = await tempDir();
+  const path = join(dir.path, "log.jsonl");
+  await writeFile(path, '{"seq":1}\n{"seq":2,"at"');
+  const sink = new JsonlFileSink(path, { flushEvery: 1 });
+  await sink.write(envelope(3));
+  await sink.write(envelope(4));
+  await sink.close();
+  const told = (await readFile(path, "utf8")).split("\n");
+  assert.equal(told[1], '{"seq":2,"at"');
+  assert.deepEqual(told.slice(2, 4).map((line) => JSON.parse(line).seq), [3, 4]);
+  assert.equal(told.length, 5);
+  assert.equal(sink.lost, 0);
+  // A whole file gets no blank line.
+  await using again = new JsonlFileSink(path, { flushEvery: 1 });
+  await again.write(envelope(5));
+  assert.equal((await readFile(path, "utf8")).includes("\n\n"), false);
+});

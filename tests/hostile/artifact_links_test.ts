@@ -1,0 +1,68 @@
+/** An agent that may write where documents are kept plants links: nothing outside is written, emptied or removed. */
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
+import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
+import { CodexError } from "../../src/errors/mod.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+
+async function save(store: FileArtifactStore, text: string) {
+  const known = await store.load("guide");
+  return await store.save("guide", { text, expectedRevision: known?.revision ?? EMPTY_REVISION });
+}
+
+test("a document's directory that is a link is refused, and what it leads to left alone", async () => {
+  await using directory = await tempDir("links-");
+  const root = join(directory.path, "documents");
+  const outside = join(directory.path, "outside");
+  await mkdir(join(outside, "trash-vacation"), { recursive: true });
+  await writeFile(join(outside, "trash-vacation", "photo.txt"), "mine");
+  const store = new FileArtifactStore(root);
+  await save(store, "one\n");
+  const [name] = await readdir(root);
+  await rm(join(root, name!), { recursive: true });
+  await symlink(outside, join(root, name!));
+  await assert.rejects(
+    () => save(store, "two\n"),
+    (error) => error instanceof CodexError && /is a link/.test(error.message),
+  );
+  await assert.rejects(() => store.load("guide"), CodexError);
+  assert.deepEqual(await readdir(outside), ["trash-vacation"]);
+  assert.equal(await readFile(join(outside, "trash-vacation", "photo.txt"), "utf8"), "mine");
+});
+
+test("links inside of a document's directory are not followed either", async () => {
+  await using directory = await tempDir("links-");
+  const root = join(directory.path, "documents");
+  const outside = join(directory.path, "outside");
+  await mkdir(outside);
+  const target = join(outside, "target.txt");
+  await writeFile(target, "precious");
+  const store = new FileArtifactStore(root);
+  for (const text of ["one\n", "two\n"]) await save(store, text);
+  const [name] = await readdir(root);
+  // The text that the next saves would empty.
+  const page = join(root, name!, "c1", "p", "2", "text.txt");
+  await rename(page, join(outside, "text.txt"));
+  await symlink(join(outside, "text.txt"), page);
+  for (const text of ["three\n", "four\n", "five\n"]) await save(store, text);
+  assert.equal(await readFile(join(outside, "text.txt"), "utf8"), "two\n");
+  // And the directory of all pages.
+  await rename(join(root, name!, "c1", "p"), join(outside, "p"));
+  await symlink(join(outside, "p"), join(root, name!, "c1", "p"));
+  const before = await readdir(join(outside, "p"));
+  await assert.rejects(() => save(store, "six\n"), CodexError);
+  assert.deepEqual(await readdir(join(outside, "p")), before);
+  assert.equal(await readFile(target, "utf8"), "precious");
+});
+
+test("a root that is a link itself is the owner's own choice", async () => {
+  await using directory = await tempDir("links-");
+  await mkdir(join(directory.path, "disk"));
+  await symlink(join(directory.path, "disk"), join(directory.path, "documents"));
+  const store = new FileArtifactStore(join(directory.path, "documents"));
+  await save(store, "one\n");
+  assert.equal((await store.load("guide"))!.text, "one\n");
+});
