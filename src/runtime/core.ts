@@ -303,6 +303,7 @@ export class RuntimeCore implements ConnectionHandler {
       if (isJsonObject(limits)) this.rateLimits = limits;
     }
     if (threadId === undefined) return;
+    this.approvals.noticed(threadId, message.method, message.params);
     // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
     if (message.method === "turn/completed" && head.turnId !== undefined) {
       this.approvals.turnEnded(threadId, head.turnId);

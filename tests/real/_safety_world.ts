@@ -166,3 +166,8 @@ export async function within<T>(ms: number, what: string, promise: Promise<T>): 
     clearTimeout(timer);
   }
 }
+
+/** The warnings of the last prompt. */
+export function warnings(place: Place): string[] {
+  return place.events.flatMap((event) => event.type === "warning" ? [event.message] : []);
+}

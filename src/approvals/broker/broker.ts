@@ -3,8 +3,9 @@
  * @module
  */
 import { CodexError, messageOf, RpcValidationError } from "../../errors/mod.ts";
-import type { JsonValue } from "../../json.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 import { grantOf } from "./grant.ts";
+import { OpenChanges } from "./open_changes.ts";
 import { PendingCall, type Ruling } from "./pending.ts";
 import {
   belongsToThread,
@@ -43,6 +44,7 @@ export class ApprovalBroker {
   #options: BrokerOptions;
   #gates: Map<string, ThreadGate> = new Map();
   #pending: Map<string, PendingCall> = new Map();
+  readonly #changes: OpenChanges = new OpenChanges();
   #reader: ((request: ReaderRequest) => void) | null = null;
   #closed = false;
 
@@ -107,8 +109,14 @@ export class ApprovalBroker {
     }
   }
 
+  /** The server said something of a thread: what later questions about its items mean. */
+  noticed(threadId: string, method: string, params: JsonObject): void {
+    this.#changes.noticed(threadId, method, params);
+  }
+
   /** The turn ended: what it still asks gets the fail-closed answer, and whoever works on it is told by the signal. */
   turnEnded(threadId: string, turnId: string): void {
+    this.#changes.turnEnded(threadId);
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
       if (request.threadId === threadId && request.turnId === turnId) {
@@ -198,7 +206,7 @@ export class ApprovalBroker {
     try {
       const request = parseRequest(call.method, call.params, {
         now,
-        item: (itemId) => gate?.item?.(itemId),
+        item: (itemId) => this.#changes.find(threadId, itemId) ?? gate?.item?.(itemId),
       });
       return request.threadId === null ? { ...request, threadId } : request;
     } catch {
@@ -212,6 +220,7 @@ export class ApprovalBroker {
     if (request.type === "unknown" && this.#reader === null) return "unknownMethod";
     if (this.#pending.size >= this.#options.maxPending) return "queueFull";
     if (request.threadId === null && belongsToThread(request)) return "invalidRequest";
+    if (this.#changes.isUncertain(request)) return "uncertainSubject";
     return null;
   }
 
@@ -445,9 +454,12 @@ export class ApprovalBroker {
   /** Why an answer may not be sent although it was given, or `null`. */
   #heldBack(pending: PendingCall, result: JsonValue): string | null {
     const { guard } = this.#options;
-    if (guard === undefined || pending.settled) return null;
+    if (pending.settled) return null;
     const grant = grantOf(pending.request, result);
     if (grant === null) return null;
+    // It may have become another change since it was judged.
+    if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
+    if (guard === undefined) return null;
     try {
       return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
     } catch {

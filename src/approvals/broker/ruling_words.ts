@@ -17,6 +17,8 @@ export const WHY: Record<FailClosedReason, string> = {
   queueFull: "too many decisions are waiting",
   invalidAnswer: "the decision did not fit the request",
   invalidRequest: "the request names no thread",
+  uncertainSubject:
+    "the change it is about has ended already, or is not the only one of its id, so that another one might be applied",
   unknownMethod: "this client does not know the request",
   noTool: "this client has no such tool",
   closed: "the connection is closing",

@@ -421,6 +421,7 @@ export type FailClosedReason =
   | "queueFull"
   | "invalidAnswer"
   | "invalidRequest"
+  | "uncertainSubject"
   | "unknownMethod"
   | "noTool"
   | "closed";

@@ -12,7 +12,7 @@ const UNKNOWN: DeltaTarget = { type: "unknown", field: "deltaText", list: false 
 /** Fields that deltas fill before the server does. */
 const STREAMED = ["text", "aggregatedOutput", "summary", "content", "deltaText"] as const;
 
-/** The server announced the item. Says nothing new of an item that is already complete. */
+/** The server announced the item; of one that is complete it says nothing new. */
 export function startItem(
   before: ItemState | undefined,
   wire: JsonObject,

@@ -148,8 +148,8 @@ function reduceTurn(
 ): ThreadState {
   const change = (how: Parameters<typeof changeTurn>[3], base = thread) =>
     changeTurn(base, turnId, bounds, how);
-  const item = (id: string | null, how: (item: ItemState | undefined) => ItemState) =>
-    id === null ? thread : change((turn) => changeItem(turn, id, bounds, how));
+  const item = (id: string | null, how: (item: ItemState | undefined) => ItemState, anew = false) =>
+    id === null ? thread : change((turn) => changeItem(turn, id, bounds, how, anew));
   const wireItem = objectOf(params, "item") ?? {};
   const itemId = stringOf(params, "itemId");
 
@@ -189,6 +189,7 @@ function reduceTurn(
       return item(
         stringOf(wireItem, "id"),
         (before) => startItem(before, wireItem, bounds.textBytes),
+        true,
       );
     case "item/completed":
       return item(

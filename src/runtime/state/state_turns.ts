@@ -57,8 +57,11 @@ export function changeItem(
   itemId: string,
   bounds: StateBounds,
   change: (item: ItemState | undefined) => ItemState,
+  anew = false,
 ): TurnState {
-  const at = turn.items.findLastIndex((item) => item.id === itemId);
+  let at = turn.items.findLastIndex((item) => item.id === itemId);
+  // Models use ids again: what starts under the id of an item that has ended is another one.
+  if (anew && at >= 0 && turn.items[at]!.state === "completed") at = -1;
   const before = at < 0 ? undefined : turn.items[at]!;
   const after = change(before);
   if (after === before) return turn;

@@ -76,9 +76,9 @@ const ITEMS: { name: string; news: News[]; expected: JsonObject }[] = [
     expected: { ...message, text: "Hello", state: "completed", truncated: false },
   },
   {
-    name: "a start after the final item changes nothing",
+    name: "a start under the id of an item that has ended is another item",
     news: [item("completed", { ...message, text: "Hello" }), item("started", message)],
-    expected: { ...message, text: "Hello", state: "completed", truncated: false },
+    expected: { ...message, text: "", state: "open", truncated: false },
   },
   {
     name: "a second final item replaces the first",

@@ -1,0 +1,189 @@
+/** Scripts that try to run `bad`, what bash and dash make of them, and what the rules say. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import fc from "npm:fast-check@4.10.2";
+import type { ApprovalRule } from "../../src/approvals/mod.ts";
+import { decide } from "../../src/approvals/rules/decide.ts";
+import { commandOf } from "../unit/approvals/_requests.ts";
+import { tempDir } from "../_temp.ts";
+
+/** Programs and builtins that the rules allow; none of them may start `bad`. */
+const ALLOWED =
+  ("ok test [ printf echo read let declare typeset export readonly unset wait shift exit return true cd " +
+    "getopts mapfile set umask command type hash trap eval . alias").split(" ");
+/** Of those, what runs its arguments: allowing it allows everything, so it is not. */
+const RUNS = new Set(["command", "eval", ".", "trap", "alias", "mapfile", "hash"]);
+
+const HIDDEN = [
+  "bad",
+  "$(bad)",
+  "`bad`",
+  "a[$(bad)]",
+  "a[`bad`]",
+  "x[$(bad)]=1",
+  "$[ '$(bad)' ]",
+  "$[$(bad)]",
+  "$(( '$(bad)' ))",
+  "$((a[$(bad)]))",
+  "$((x))",
+  "${x:$(bad)}",
+  "${x:-$(bad)}",
+  "${x@P}",
+  "${y:x}",
+  "$\\\n(bad)",
+  "$\\\n{x:-`bad`}",
+  "<(bad)",
+  "; bad",
+  "&& bad",
+  "| bad",
+  "\nbad",
+  "\\\n; bad",
+  "&\\\n& bad",
+  "<<E\n$(bad)\nE\n",
+  "<<'E'\nbad\nE\n",
+  "<<E\nE\\\n\nbad\nE\n",
+  "<\\\n<E\n'\nE\nbad #'",
+  "<<< bad",
+  "| sh",
+  "-v",
+  "-eq",
+  "-p",
+  "-n",
+  "-C",
+  "-S",
+  "-c",
+  "-i",
+  "-a",
+];
+const GLUE = [
+  ..." ; && || | & ( ) { } < > << $ $( $(( )) ${ ` ' \" \\ # = ! * ? [ ] [[ ]] ~ - a x x=1 y=x <( <<< 2> >& 1 $x $' $\" \n"
+    .split(" "),
+  " ",
+  " ",
+  "\t",
+  "\n",
+  "\\\n",
+  "if ",
+  "then ",
+  "fi ",
+  "case ",
+  " in ",
+  "esac ",
+  "function f ",
+  "env ",
+  "sh ",
+  "bash ",
+  "time ",
+  "! ",
+  "((",
+  "))",
+  "]]",
+  "E\n",
+  ":-",
+  "EXIT ",
+  "#",
+];
+const QUOTES: ((text: string) => string)[] = [
+  (text) => text,
+  (text) => text,
+  (text) => `'${text}'`,
+  (text) => `"${text}"`,
+  (text) => `$'${text}'`,
+  (text) => text.replace(/[$`()[\]]/g, "\\$&"),
+  (text) => `"${text.replace(/[$`]/g, "\\$&")}"`,
+  (text) => `x='${text}'`,
+  (text) => `"\${x:-${text}}"`,
+];
+const part = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom(...GLUE) },
+  { weight: 3, arbitrary: fc.constantFrom(...ALLOWED).map((name) => `${name} `) },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(fc.constantFrom(...QUOTES), fc.constantFrom(...HIDDEN))
+      .map(([quote, text]) => quote(text)),
+  },
+);
+const script: fc.Arbitrary<string> = fc.tuple(
+  fc.constantFrom(...ALLOWED, "", "x='a[$(bad)]'; ", "x='$(bad)'; "),
+  fc.array(part, { minLength: 1, maxLength: 7 }),
+  fc.constantFrom("", " "),
+).map(([head, parts, space]) => `${head} ${parts.join(space)}`);
+
+const allow: ApprovalRule[] = ALLOWED.filter((name) => !RUNS.has(name)).map((name) => ({
+  effect: "allow",
+  command: [name],
+}));
+const deny: ApprovalRule[] = [{ effect: "deny", command: ["bad"] }];
+
+/** What a run found. */
+export interface FuzzReport {
+  /** Scripts that were tried. */
+  tried: number;
+  /** Of those, how often a shell ran `bad`. */
+  ranBad: number;
+  /** How many the rules allowed. */
+  allowed: number;
+  /** Scripts that a rule allowed although a shell ran `bad`. */
+  escaped: string[];
+  /** Scripts that a deny did not see although a shell ran `bad`. */
+  unseen: string[];
+}
+
+/** Tries `count` scripts on bash and on dash. The only programs there are `ok`, `bad` and the shells. */
+export async function fuzzShell(count: number, seed: number): Promise<FuzzReport> {
+  await using dir = await tempDir();
+  const bin = join(dir.path, "bin");
+  const cwd = join(dir.path, "cwd");
+  const log = join(dir.path, "log");
+  await Deno.mkdir(bin);
+  await Deno.mkdir(cwd);
+  await Deno.writeTextFile(log, "");
+  await Deno.writeTextFile(join(bin, "ok"), "#!/bin/dash\n:\n", { mode: 0o755 });
+  const bad = `#!/bin/dash\necho "$FUZZ_N" >> ${log}\n`;
+  await Deno.writeTextFile(join(bin, "bad"), bad, { mode: 0o755 });
+  await Deno.symlink("/usr/bin/env", join(bin, "env"));
+  await Deno.symlink("/bin/dash", join(bin, "sh"));
+  await Deno.symlink("/bin/bash", join(bin, "bash"));
+  const report: FuzzReport = { tried: 0, ranBad: 0, allowed: 0, escaped: [], unseen: [] };
+  while (report.tried < count) {
+    const batch = Math.min(250, count - report.tried);
+    const scripts = fc.sample(script, { numRuns: batch, seed: seed + report.tried });
+    const ran = new Set<number>();
+    for (const shell of ["/bin/bash", "/bin/dash"]) {
+      // Bash reports a script that it can't parse to the end; what comes before has run.
+      const prelude =
+        'FUZZ_N=0; for s in "$@"; do export FUZZ_N; ( eval "$s" ) </dev/null >/dev/null 2>&1; wait; FUZZ_N=$((FUZZ_N+1)); done';
+      await new Deno.Command(shell, {
+        args: ["-c", prelude, "fuzz", ...scripts],
+        cwd,
+        env: { PATH: bin, HOME: cwd },
+        clearEnv: true,
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).output();
+      const told = await Deno.readTextFile(log);
+      await Deno.writeTextFile(log, "");
+      for (const line of told.split("\n")) if (/^\d+$/.test(line)) ran.add(Number(line));
+    }
+    report.tried += batch;
+    report.ranBad += ran.size;
+    for (const [i, text] of scripts.entries()) {
+      const request = commandOf(["/bin/bash", "-lc", text]);
+      const allowed = decide({ rules: allow }, request, { sandboxed: false }).effect === "allow";
+      if (allowed) report.allowed++;
+      if (!ran.has(i)) continue;
+      if (allowed) report.escaped.push(text);
+      if (decide({ rules: deny }, request).effect !== "deny") report.unseen.push(text);
+    }
+  }
+  return report;
+}
+
+/** Fails when anything got through, or when the scripts were too tame to tell. */
+export function checkReport(report: FuzzReport): void {
+  const { tried, ranBad, allowed, escaped, unseen } = report;
+  assert.deepEqual({ escaped, unseen }, { escaped: [], unseen: [] });
+  assert.ok(ranBad > tried / 50, `only ${ranBad} of ${tried} ran it`);
+  assert.ok(allowed > tried / 200, `only ${allowed} of ${tried} were allowed`);
+}

@@ -1,0 +1,76 @@
+/** Hooks see what they claim to see, and say so where they do not. */
+import assert from "node:assert/strict";
+import { FilteredPreHook, HookMatcher, type plugin, testing } from "../../mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { warnings, world } from "../real/_safety_world.ts";
+
+const { exec } = testing.script;
+const LIMIT = { timeoutMs: 90_000 };
+
+for (const version of CODEX_VERSIONS) {
+  test(
+    `a filtered hook is asked about every spelling of its command, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+      const guard: plugin.PreHook = {
+        name: "guard",
+        call: () => ({ type: "block", reason: "no" }),
+      };
+      const place = await w.session({
+        hooks: {
+          pre: [
+            new FilteredPreHook(
+              guard,
+              new HookMatcher({ phases: ["preToolUse"], commandPrefix: "touch pwned" }),
+            ),
+          ],
+        },
+      });
+      const commands = [
+        "touch -c pwned; touch pwned",
+        "/usr/bin/touch pwned",
+        "tou?h pwned; {touch,pwned}",
+        "a=pwned; touch $a",
+        "env '-Stouch pwned'",
+        "echo 'touch pwned' | sh",
+        "trap 'touch pwned' EXIT",
+        "true $[ '$(touch pwned)' ]",
+        "python3 -c 'import os; os.system(\"touch pwned\")'",
+      ];
+      await place.act(...commands.map((command) => exec(command)));
+      assert.equal(place.has("pwned"), false);
+      await place.act(exec("touch other"));
+      assert.equal(place.has("other"), true);
+    },
+  );
+
+  test(`policy.toolHooks is true where hooks see commands, codex ${version}`, LIMIT, async () => {
+    await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+    for (const approvalPolicy of ["untrusted", "never", "on-request"] as const) {
+      const seen: (string | undefined)[] = [];
+      const place = await w.session({
+        approvalPolicy,
+        hooks: {
+          pre: [{
+            name: "guard",
+            phases: ["preToolUse"],
+            call: ({ toolName }) => {
+              seen.push(toolName);
+              return { type: "block", reason: "no" };
+            },
+          }],
+        },
+      });
+      await place.act(exec("touch a"));
+      const { toolHooks, toolHooksNote } = place.session.policy;
+      assert.equal(seen.length > 0, toolHooks, approvalPolicy);
+      assert.equal(place.has("a"), !toolHooks, approvalPolicy);
+      if (!toolHooks) {
+        assert.match(toolHooksNote!, /do not see/);
+        assert.ok(warnings(place).includes(toolHooksNote!));
+      }
+    }
+  });
+}

@@ -1,0 +1,112 @@
+/** What was judged is what is done, also when the model uses the id of a call again. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { testing } from "../../mod.ts";
+import type { ApprovalRules } from "../../src/approvals/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { words, world } from "../real/_safety_world.ts";
+
+const { applyPatch, inPrompt } = testing.script;
+const LIMIT = { timeoutMs: 90_000 };
+
+const add = (file: string) =>
+  applyPatch(`*** Begin Patch\n*** Add File: ${file}\n+x\n*** End Patch`, { callId: "call_again" });
+
+for (const version of CODEX_VERSIONS) {
+  test(
+    `a call id that comes again stands for the change that it is about, codex ${version}`,
+    LIMIT,
+    async (t) => {
+      await using w = await world(version);
+
+      await t.step(
+        "a handler is shown each change, and what it accepted is what is written",
+        async () => {
+          const shown: (string | undefined)[] = [];
+          const place = await w.session({
+            sandbox: "read-only",
+            approvals: (request) => {
+              const path = request.type === "fileChange" ? request.changes?.[0]?.path : undefined;
+              shown.push(path);
+              return { decision: path?.endsWith("notes.txt") ? "accept" : "decline" };
+            },
+          });
+          await place.act(add("notes.txt"), add("other.txt"));
+          assert.deepEqual(shown, ["notes.txt", "other.txt"].map((file) => join(place.cwd, file)));
+          assert.deepEqual([place.has("notes.txt"), place.has("other.txt")], [true, false]);
+        },
+      );
+
+      await t.step("a rule judges the second change, not the first", async () => {
+        const rules: ApprovalRules = {
+          rules: [{ effect: "deny", kind: "fileChange", paths: [".env"] }, {
+            effect: "allow",
+            kind: "fileChange",
+          }],
+        };
+        const place = await w.session({ sandbox: "read-only", approvals: rules });
+        await place.act(add("notes.txt"), add(".env"));
+        assert.deepEqual([place.has("notes.txt"), place.has(".env")], [true, false]);
+        assert.deepEqual(words(place), ["accept rule", "decline rule"]);
+      });
+
+      await t.step("hooks see each change, before and after, once", async () => {
+        const before: (string | undefined)[] = [];
+        const place = await w.session({
+          sandbox: "read-only",
+          approvals: () => ({ decision: "accept" }),
+          hooks: {
+            pre: [{
+              name: "guard",
+              phases: ["preToolUse"],
+              call: ({ changes }) => {
+                before.push(changes?.[0]?.path);
+                return changes?.[0]?.path.endsWith(".env")
+                  ? { type: "block", reason: "no" }
+                  : { type: "continue" };
+              },
+            }],
+          },
+        });
+        await place.act(add("notes.txt"), add(".env"));
+        assert.deepEqual(before, ["notes.txt", ".env"].map((file) => join(place.cwd, file)));
+        assert.deepEqual([place.has("notes.txt"), place.has(".env")], [true, false]);
+      });
+
+      await t.step(
+        "two changes under one id at once are not told apart, so none is accepted",
+        async () => {
+          const place = await w.session({
+            sandbox: "read-only",
+            approvals: () => ({ decision: "accept" }),
+          });
+          place.events = [];
+          await place.session.ask(
+            inPrompt([[add("first.txt"), add("second.txt")], "done"]),
+            { timeoutMs: 60_000, onEvent: (event) => place.events.push(event) },
+          );
+          const shown = place.events.flatMap((event) =>
+            event.type === "approvalRequested" && event.request.type === "fileChange"
+              ? event.request.changes?.map(({ path }) => path) ?? []
+              : []
+          );
+          // Whatever was written had been shown, and was accepted under its own content.
+          const accepted = words(place).filter((word) => word === "accept handler").length;
+          const written = ["first.txt", "second.txt"].filter((file) => place.has(file));
+          assert.ok(written.length <= accepted, `${written} of ${words(place)}`);
+          for (const file of written) {
+            assert.ok(shown.includes(join(place.cwd, file)));
+            assert.equal(readFileSync(join(place.cwd, file), "utf8"), "x\n");
+          }
+          assert.ok(
+            words(place).some((word) =>
+              word === "decline failClosed" || word === "decline library"
+            ),
+          );
+        },
+      );
+    },
+  );
+}

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/mod.ts";
+import { OpenChanges } from "../../../src/approvals/broker/open_changes.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { test } from "../../_harness.ts";
+
+const T = "thread-1";
+
+function patch(id: string, path: string): JsonObject {
+  return { type: "fileChange", id, changes: [{ path, kind: { type: "add" }, diff: "x" }] };
+}
+
+/** Plays `+id path` (started), `-id path` (completed), `end`, and `?id` (a question), and says what is uncertain. */
+function play(...steps: string[]): string[] {
+  const changes = new OpenChanges();
+  const asked: ApprovalRequest[] = [];
+  for (const step of steps) {
+    const [head = "", path = ""] = step.split(" ");
+    const id = head.slice(1);
+    if (head === "end") changes.turnEnded(T);
+    else if (head[0] === "?") {
+      asked.push(
+        parseRequest("item/fileChange/requestApproval", { threadId: T, turnId: "t", itemId: id }, {
+          item: (itemId) => changes.find(T, itemId),
+        }),
+      );
+    } else {
+      const method = head[0] === "+" ? "item/started" : "item/completed";
+      changes.noticed(T, method, { item: patch(id, path) });
+    }
+  }
+  return asked.map((request) => {
+    const path = request.type === "fileChange" ? request.changes?.[0]?.path : null;
+    return `${path ?? "unknown"}${changes.isUncertain(request) ? " uncertain" : ""}`;
+  });
+}
+
+test("OpenChanges joins a question with what was started under its id since, or not at all", () => {
+  const rows: [string[], string[]][] = [
+    [["+a /x", "?a"], ["/x"]],
+    // the id again, after the first has ended
+    [["+a /x", "-a /x", "+a /y", "?a"], ["/y"]],
+    // a question about what has ended
+    [["+a /x", "-a /x", "?a"], ["/x uncertain"]],
+    // twice at once
+    [["+a /x", "+a /y", "?a"], ["/y uncertain"]],
+    [["+a /x", "?a", "+a /y", "?a"], ["/x uncertain", "/y uncertain"]],
+    [["+a /x", "+a /y", "-a /x", "?a"], ["/y uncertain"]],
+    [["+a /x", "+a /y", "-a /x", "-a /y", "+a /z", "?a"], ["/z"]],
+    // the same content twice is the same change
+    [["+a /x", "+a /x", "?a"], ["/x"]],
+    // judged, then ended, then another one
+    [["+a /x", "?a", "-a /x"], ["/x uncertain"]],
+    [["+a /x", "?a", "-a /x", "+a /y"], ["/x uncertain"]],
+    [["+a /x", "?a", "end"], ["/x uncertain"]],
+    [["+a /x", "end", "?a"], ["/x uncertain"]],
+    [["+a /x", "end", "+a /y", "?a"], ["/y"]],
+    // others do not matter
+    [["+a /x", "+b /y", "?a", "?b", "-b /y"], ["/x", "/y uncertain"]],
+    // never seen: the rules know that they know nothing
+    [["?a"], ["unknown"]],
+  ];
+  for (const [steps, expected] of rows) {
+    assert.deepEqual(play(...steps), expected, steps.join(", "));
+  }
+});
+
+test("OpenChanges forgets the oldest, and nothing that is at work", () => {
+  const changes = new OpenChanges();
+  changes.noticed(T, "item/started", { item: patch("first", "/x") });
+  for (let i = 0; i < 3000; i++) {
+    changes.noticed(T, "item/started", { item: patch(`${i}`, "/y") });
+    changes.noticed(T, "item/completed", { item: patch(`${i}`, "/y") });
+  }
+  assert.notEqual(changes.find(T, "first"), undefined);
+  assert.equal(changes.find(T, "0"), undefined);
+});
