@@ -433,6 +433,7 @@ export class Session implements AsyncDisposable {
     this.#turns.notification(message);
     if (late !== null) this.#events.push(late);
     this.#events.notification(this.#threadId, method, params);
+    if (method === "item/started" && isJsonObject(item)) this.#gate.itemStarted(item);
     if (method === "item/completed" && isJsonObject(item)) {
       this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
     }

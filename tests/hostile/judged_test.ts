@@ -54,6 +54,7 @@ for (const version of CODEX_VERSIONS) {
 
       await t.step("hooks see each change, before and after, once", async () => {
         const before: (string | undefined)[] = [];
+        const after: string[] = [];
         const place = await w.session({
           sandbox: "read-only",
           approvals: () => ({ decision: "accept" }),
@@ -68,10 +69,17 @@ for (const version of CODEX_VERSIONS) {
                   : { type: "continue" };
               },
             }],
+            post: [{
+              name: "watch",
+              phases: ["postToolUse"],
+              call: ({ changes, toolStatus }) =>
+                void after.push(`${changes?.[0]?.path.split("/").pop()} ${toolStatus}`),
+            }],
           },
         });
         await place.act(add("notes.txt"), add(".env"));
         assert.deepEqual(before, ["notes.txt", ".env"].map((file) => join(place.cwd, file)));
+        assert.deepEqual(after, ["notes.txt completed", ".env declined"]);
         assert.deepEqual([place.has("notes.txt"), place.has(".env")], [true, false]);
       });
 

@@ -66,6 +66,7 @@ export class SessionGate implements ThreadGate {
     this.#host = host;
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (item) => this.#gateWith(item),
+      itemStarted: (item) => this.itemStarted(item),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
       activeTurn: () => host.turns().active,
       count: host.countSubAgent,
@@ -124,6 +125,11 @@ export class SessionGate implements ThreadGate {
     if (!this.#host.hooked()) return { type: "continue" };
     // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.
     return { type: "block", hookName: "", reason: "no turn of this session is at work" };
+  }
+
+  /** An item begins: under the id of one that has ended it is another use. */
+  itemStarted(item: JsonObject): void {
+    this.#told.delete(String(item["id"]));
   }
 
   /** An item ended: post-hooks hear of every tool use, asked about or not. */

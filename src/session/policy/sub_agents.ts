@@ -17,6 +17,8 @@ import type { TokenCount } from "../turn/turn_result.ts";
 export interface SubAgentOwner {
   /** Makes the thread's part in approvals; `item` finds its items. */
   gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
+  /** An item of the thread begins. */
+  itemStarted(item: JsonObject): void;
   /** An item of the thread ended. */
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void;
   /** The session's own turn at work, or `null`. */
@@ -98,7 +100,9 @@ export class SubAgents {
         turns.notification(message);
         const { method, params } = message;
         const { item, turnId } = params;
-        if (method !== "item/completed" || !isJsonObject(item)) return;
+        if (!isJsonObject(item)) return;
+        if (method === "item/started") owner.itemStarted(item);
+        if (method !== "item/completed") return;
         owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
       },
       oversize: (message) => turns.oversize(message),

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import process from "node:process";
 import { analyzeCommand, parseCommandLine } from "../../../src/shell/command_line.ts";
 import { mayBegin } from "../../../src/shell/match_words.ts";
 import { test } from "../../_harness.ts";
@@ -329,15 +328,14 @@ test("a command of 64 KiB is judged in 50 ms, whatever it is made of", () => {
       const command = start + piece.repeat(Math.floor((65_000 - start.length) / piece.length)) +
         (start.endsWith("'") ? "'" : "");
       let best = Infinity;
-      // The first call warms up; the machine may be busy in one of the others.
-      for (let i = 0; i < 4; i++) {
+      // Other tests run beside this one: the best of some attempts is what it costs.
+      for (let i = 0; i < 12 && best >= 50; i++) {
         const line = `${command} #${i}`.slice(0, 65_536);
-        const begin = process.cpuUsage();
+        const begin = performance.now();
         const analysis = analyzeCommand(line);
         mayBegin(analysis, ["git", "push"]);
         mayBegin(analysis, ["rm"]);
-        const { user, system } = process.cpuUsage(begin);
-        best = Math.min(best, (user + system) / 1000);
+        best = Math.min(best, performance.now() - begin);
       }
       assert.ok(best < 50, `${JSON.stringify(start + piece)}: ${best.toFixed(1)} ms`);
     }
