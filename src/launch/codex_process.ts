@@ -6,6 +6,7 @@ import { SpawnError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { configFlags } from "./config_flags.ts";
 import { buildEnv, type EnvRules, prependPath } from "./env.ts";
+import { splitSecrets } from "./secret_overrides.ts";
 import { codexNotFound, locateCodex, type LocatedCodex } from "./locate_codex.ts";
 import { reapLeftovers, rememberProcess } from "./pid_file.ts";
 import { canSpawn, spawnProcess } from "../platform/mod.ts";
@@ -15,7 +16,7 @@ import { openStdio, type Transport, type TransportFactory } from "../transport/m
 export interface CodexProcessOptions {
   /** The codex to start. Default: CODEX_PATH, then PATH, then an installed npm package. */
   codexPath?: string;
-  /** Settings for its `-c` flags. Default none. */
+  /** Settings for its `-c` flags; secrets among them go to its environment instead. Default none. */
   configOverrides?: Record<string, JsonValue>;
   /** What it inherits. Default: everything. */
   env?: EnvRules;
@@ -46,13 +47,15 @@ async function open(options: CodexProcessOptions, signal?: AbortSignal): Promise
   const { pidFile } = options;
   if (pidFile !== undefined) reapLeftovers(pidFile);
   const located = locateCodex(options.codexPath);
-  const { clearEnv, env } = prependPath(buildEnv(options.env), located.pathDirectories);
+  const { flags, env: secrets } = splitSecrets(options.configOverrides);
+  const rules = { ...options.env, set: { ...options.env?.set, ...secrets } };
+  const { clearEnv, env } = prependPath(buildEnv(rules), located.pathDirectories);
   let forget: (() => void) | undefined;
   try {
     const transport = await openStdio({
       process: {
         command: located.command,
-        args: [...configFlags(options.configOverrides), ...(options.args ?? ["app-server"])],
+        args: [...configFlags(flags), ...(options.args ?? ["app-server"])],
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
         env,
         clearEnv,

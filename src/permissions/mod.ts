@@ -4,6 +4,7 @@
  * @module
  */
 export { configRefusal } from "./config/config_needs.ts";
+export { allowedByRules, type RulesFile } from "./config/rules_file.ts";
 export { sessionSettings, trustOf } from "./config/session_settings.ts";
 export { withShellEnvironment } from "./config/shell_environment.ts";
 export { guardAcceptance } from "./guard/approval_guard.ts";

@@ -8,5 +8,6 @@ export type { NamedNeed, NetNeed, PathNeed, PermissionNeed } from "./need.ts";
 export type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy/policy.ts";
 export { hostProbe, unrestrictedProbe } from "./probe.ts";
 export type { PermissionProbe } from "./probe.ts";
+export type { RulesFile } from "./config/rules_file.ts";
 export { SECRET_VARIABLES } from "../secret_names.ts";
 export type * from "./types.ts";

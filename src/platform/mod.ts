@@ -41,6 +41,7 @@ export {
   entryKind,
   isExecutable,
   isGranted,
+  listDirectory,
   nodeProcess,
   type PathKind,
   pathKind,

@@ -130,7 +130,10 @@ export interface ClientConfig {
   transport?: TransportConfig;
   /** What codex inherits from the environment. Default: everything, of which the agent's commands see no secret's name. */
   env?: EnvPolicy;
-  /** Settings passed as `codex -c key=value`. Default none. */
+  /**
+   * Settings passed as `codex -c key=value`. What looks like a secret goes to codex by its environment, where codex can read
+   * it from there, and is a `PolicyError` elsewhere: every user of a machine reads command lines. Default none.
+   */
   configOverrides?: Record<string, JsonValue>;
   /** The oldest codex accepted; `null` accepts any. Default `"0.104.0"`. */
   minVersion?: string | null;

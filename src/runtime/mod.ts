@@ -8,5 +8,6 @@ export type { RuntimeCore } from "./core.ts";
 export { coreOf } from "./core_of.ts";
 export { guardCall } from "./guard_call.ts";
 export type { ServerInfo } from "./runtime_types.ts";
+export { readRulesFiles } from "./diagnose/rules_files.ts";
 export { isAttached, isRemote, transportFactory } from "./launch.ts";
 export { type RequestOptions, Runtime } from "./runtime.ts";

@@ -42,6 +42,12 @@ export interface RunProfile {
   allowPrivilegedEscalation?: boolean;
   /** Consent to full access with nobody asked. Default `false`. */
   dangerouslyAllowUnattendedFullAccess?: boolean;
+  /**
+   * Consent to codex's own rules files, which let commands run outside the sandbox with nobody asked; see
+   * `session.policy.rulesFiles`. Without it a session with tool hooks, approvals or scoped permissions is refused where such
+   * files hold. Default `false`.
+   */
+  allowRulesFiles?: boolean;
   /** Milliseconds for a whole turn. Default 120,000. */
   timeoutMs?: number;
   /** Sent along with every prompt. Default none. */
@@ -100,6 +106,8 @@ export interface ResolvedProfile {
   readonly allowPrivilegedEscalation: boolean;
   /** Consent to full access with nobody asked. */
   readonly dangerouslyAllowUnattendedFullAccess: boolean;
+  /** Consent to codex's own rules files. */
+  readonly allowRulesFiles: boolean;
   /** Milliseconds for a whole turn. */
   readonly timeoutMs: number;
   /** Sent along with every prompt. */

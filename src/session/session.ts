@@ -477,9 +477,11 @@ export class Session implements AsyncDisposable {
   async #attach(method: "thread/start" | "thread/resume"): Promise<void> {
     const { core } = this.#parts;
     const { profile, cwd } = this;
+    const { answerers } = this.#parts;
+    const hooks = this.#hooksOf(profile);
     const decided = withApprovals(
-      await decideSessionPolicy(core, cwd, profile, this.#hooksOf(profile)),
-      this.#parts.answerers,
+      await decideSessionPolicy(core, cwd, profile, hooks, answerers.all),
+      answerers,
     );
     const params = method === "thread/start"
       ? threadStartParams(cwd, profile, decided)

@@ -103,6 +103,7 @@ export function decidePolicy(
       toolHooks: hooked.sees,
       toolHooksNote: hooked.note,
       approvalsNote: holds ? null : acceptanceNote(hooked.approvalPolicy, probe),
+      rulesFiles: [],
       confirmed: false,
     },
     denied: dedupe(denied),

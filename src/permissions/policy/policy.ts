@@ -3,6 +3,7 @@
  * @module
  */
 import type { JsonValue } from "../../json.ts";
+import type { RulesFile } from "../config/rules_file.ts";
 import type { PermissionProbe } from "../probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../types.ts";
 
@@ -35,6 +36,11 @@ export interface EffectivePolicy {
   readonly toolHooksNote: string | null;
   /** Which approval rules and handlers can't take effect under this policy, and why; else `null`. */
   readonly approvalsNote: string | null;
+  /**
+   * Codex's own rules files by which commands run outside the sandbox, whatever the policy, with nobody asked. A file or
+   * directory that could not be looked into has no patterns. Empty before a session has looked.
+   */
+  readonly rulesFiles: readonly RulesFile[];
   /** Whether the server confirmed this policy. */
   readonly confirmed: boolean;
 }

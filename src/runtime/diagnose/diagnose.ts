@@ -3,7 +3,7 @@
  * @module
  */
 import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
-import { hostProbe } from "../../permissions/mod.ts";
+import { hostProbe, type RulesFile } from "../../permissions/mod.ts";
 import { methodsOfKind } from "../../protocol/mod.ts";
 import {
   archName,
@@ -27,6 +27,7 @@ import type {
 } from "./diagnosis_types.ts";
 import { driftOf, loginOf } from "./read_answers.ts";
 import type { RuntimeConfig } from "../config.ts";
+import { readRulesFiles } from "./rules_files.ts";
 import { redactText } from "../../redact.ts";
 import { Runtime } from "../runtime.ts";
 import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
@@ -94,6 +95,7 @@ export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
     environment: Object.fromEntries(VARIABLES.map((name) => [name, stateOf(name)])),
     permissions: permissions(config, place.path),
     login,
+    rulesFiles: found.rulesFiles,
     drift,
   };
 }
@@ -105,6 +107,7 @@ interface Found {
   home: string | null;
   startMs: number | null;
   login: DiagnosedLogin | null;
+  rulesFiles: RulesFile[] | null;
   drift: DiagnosedDrift | null;
 }
 
@@ -115,6 +118,7 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
     home: null,
     startMs: null,
     login: null,
+    rulesFiles: null,
     drift: null,
   };
   const { eventLog: _log, hooks: _hooks, approvals: _approvals, ...rest } = config;
@@ -136,6 +140,7 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
     found.home = codexHome ?? null;
     const call = config.signal === undefined ? {} : { signal: config.signal };
     const core = coreOf(runtime);
+    found.rulesFiles = await readRulesFiles(core, null);
     try {
       found.login = loginOf(await core.call("account/read", { refreshToken: false }, call));
     } catch (error) {

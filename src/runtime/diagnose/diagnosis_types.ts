@@ -2,6 +2,7 @@
  * What {@linkcode diagnose} finds out.
  * @module
  */
+import type { RulesFile } from "../../permissions/mod.ts";
 
 /** Everything a bug report needs, and nothing secret: no keys, names, prompts or values of variables. */
 export interface Diagnosis {
@@ -21,6 +22,11 @@ export interface Diagnosis {
   readonly permissions: DiagnosedPermissions;
   /** Whether codex is logged in; `null` when it could not be asked. */
   readonly login: DiagnosedLogin | null;
+  /**
+   * Codex's own rules files in its home, by which commands run outside the sandbox with nobody asked; `null` when codex could
+   * not be asked.
+   */
+  readonly rulesFiles: readonly RulesFile[] | null;
   /** How the server's methods differ from those of this library; `null` when it did not tell them. */
   readonly drift: DiagnosedDrift | null;
 }

@@ -262,7 +262,7 @@ export class Client implements AsyncDisposable {
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
     try {
       const decided = withApprovals(
-        await abortable(decideSessionPolicy(core, cwd, patched, hooks), signal),
+        await abortable(decideSessionPolicy(core, cwd, patched, hooks, answerers.all), signal),
         answerers,
       );
       const plan = { cwd, profile: patched, decided, answerers, startHooks: hookRun, single };

@@ -22,6 +22,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     reads: profile.reads ?? "all",
     allowPrivilegedEscalation: profile.allowPrivilegedEscalation ?? false,
     dangerouslyAllowUnattendedFullAccess: profile.dangerouslyAllowUnattendedFullAccess ?? false,
+    allowRulesFiles: profile.allowRulesFiles ?? false,
     timeoutMs: checkTimeout(profile.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     attachments: (profile.attachments ?? []).map(asAttachment),
     outputSchema: profile.outputSchema ?? null,

@@ -34,7 +34,7 @@ import {
   usesProfile,
 } from "../../permissions/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
-import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { canReadEnv, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/attachments.ts";
@@ -53,23 +53,29 @@ export interface DecidedPolicy {
 /** The place of codex's program, asked for once a connection. */
 const executables: WeakMap<RuntimeCore, Promise<string | null>> = new WeakMap();
 
-/** Decides what a session may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
+/** Decides what a session with these hooks and approvals may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
 export async function decideSessionPolicy(
   core: RuntimeCore,
   cwd: string,
   profile: ResolvedProfile,
   hooks: Hooks,
+  approvals: SessionAnswerers["all"],
 ): Promise<DecidedPolicy> {
   const refusal = configRefusal(profile.config, cwd, profile);
   if (refusal !== null) throw refusal;
-  const effective = await withWindowsNote(core, decide(core, cwd, profile, hooks));
-  const needed = usesProfile(effective) && serverSystem(core) === "linux";
-  const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
+  const decided = await withWindowsNote(core, decide(core, cwd, profile, hooks));
   const trust = trustOf({
-    writes: effective.sandbox.type !== "readOnly",
-    profile: thread.profileId !== null,
+    writes: decided.sandbox.type !== "readOnly",
+    profile: usesProfile(decided),
     docsNeedTrust: supports(core.server.version, "docsNeedTrust"),
   });
+  // Of a project that is not trusted, codex reads no rules.
+  const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
+  const effective = { ...decided, rulesFiles };
+  const asks = approvals !== undefined || core.config.approvals !== undefined;
+  refuseRulesFiles(effective, profile, asks || hasToolHooks(hooks));
+  const needed = usesProfile(effective) && serverSystem(core) === "linux";
+  const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
   if (trust.startReadOnly) thread.sandbox = "read-only";
   thread.config = {
     ...sessionSettings(profile.config, {
@@ -138,6 +144,33 @@ async function withWindowsNote(
   const note = `Codex's sandbox for Windows is not ready (${JSON.stringify(status)}): ` +
     "commands are refused, or run without it once accepted. Set `windows.sandbox` in codex's configuration.";
   return { ...policy, narrowed: [...policy.narrowed, note] };
+}
+
+/**
+ * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
+ * meant to hold, that is an error.
+ */
+function refuseRulesFiles(
+  policy: EffectivePolicy,
+  profile: ResolvedProfile,
+  watched: boolean,
+): void {
+  const { rulesFiles, readRoots } = policy;
+  if (rulesFiles.length === 0 || profile.allowRulesFiles || !(watched || readRoots !== "all")) {
+    return;
+  }
+  const told = rulesFiles.slice(0, 3).map(({ path, allows }) =>
+    allows.length === 0
+      ? `${path} (not readable for this script)`
+      : `${path} (${allows.slice(0, 3).join(", ")})`
+  );
+  throw new PolicyError(
+    `Codex's own rules let commands run outside the sandbox, unseen by hooks, approvals and permissions: ${
+      told.join("; ")
+    }. ` +
+      "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",
+    { data: { rulesFiles: rulesFiles.map(({ path }) => path) } },
+  );
 }
 
 /** Decides what one turn may do; permissions may have changed since the session began. */

@@ -1,0 +1,178 @@
+/**
+ * Which of codex's own rules files hold for a directory.
+ *
+ * They let commands run outside the sandbox in any session, whatever its policy, and no setting switches them off (measured
+ * on 0.104 to 0.169).
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { allowedByRules, type RulesFile } from "../../permissions/mod.ts";
+import {
+  canRead,
+  listDirectory,
+  parentPath,
+  pathKind,
+  readEnv,
+  readTextFile,
+} from "../../platform/mod.ts";
+import type { RuntimeConfig } from "../config.ts";
+import type { RuntimeCore } from "../core.ts";
+import { isRemote } from "../launch.ts";
+
+/** How a server is asked. */
+type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
+
+/** What the search needs to know. */
+interface Place {
+  config: RuntimeConfig;
+  /** Codex's home as the server told it. */
+  codexHome: string | undefined;
+  /** The directory of the session, real; `null` where nothing below it counts. */
+  cwd: string | null;
+  call: Call;
+}
+
+/**
+ * The files that allow something in sessions in `cwd`. What could not be looked into is in the list with no patterns, and so
+ * is a place that is not known.
+ *
+ * This script looks by itself where it may. Elsewhere codex is asked: for what it reads anyway, and whether it trusts a
+ * repository whose `.codex` holds such files.
+ */
+export function readRulesFiles(core: RuntimeCore, cwd: string | null): Promise<RulesFile[]> {
+  return rulesFilesAt({
+    config: core.config,
+    codexHome: core.server.codexHome,
+    cwd,
+    call: (method, params) => core.callNow(method, params),
+  });
+}
+
+async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
+  const remote = isRemote(place.config);
+  const home = codexHomeOf(place) ?? await homeByServer(place.call);
+  if (home === null) return [{ path: "the rules in codex's home, which is not known", allows: [] }];
+  const own = [`${home}/rules`, ...(remote ? [] : ["/etc/codex/rules"])];
+  const project = await Promise.all(
+    foldersAbove(place.cwd).map((folder) => filesIn(place.call, `${folder}/.codex/rules`, remote)),
+  );
+  const found = await Promise.all(own.map((folder) => filesIn(place.call, folder, remote)));
+  const there = project.flat().filter(({ path }) => !path.startsWith(`${home}/rules`));
+  return [...found.flat(), ...(there.length === 0 ? [] : await inForce(place, there))];
+}
+
+/** Codex's home, as far as it is known here. */
+function codexHomeOf(
+  { config, codexHome }: Pick<Place, "config" | "codexHome">,
+): string | null {
+  if (codexHome !== undefined) return codexHome;
+  if (isRemote(config)) return null;
+  const { set = {}, inherit = "all" } = config.env ?? {};
+  const value = (name: string): string | undefined =>
+    set[name] ??
+      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
+  const userHome = value("HOME");
+  return value("CODEX_HOME") ?? (userHome === undefined ? null : `${userHome}/.codex`);
+}
+
+function foldersAbove(cwd: string | null): string[] {
+  const folders: string[] = [];
+  for (let path = cwd; path !== null; path = parentPath(path)) {
+    folders.push(path.replace(/\/$/, ""));
+  }
+  return folders;
+}
+
+/** Of files below `.codex` folders those whose repository codex trusts; all, when it does not say so. */
+async function inForce({ call, cwd }: Place, files: RulesFile[]): Promise<RulesFile[]> {
+  const layers = await layersOf(call, { cwd });
+  if (layers === null) return files;
+  const off = layers.flatMap((layer) => {
+    const { dotCodexFolder } = layer.name;
+    return layer.disabled && typeof dotCodexFolder === "string" ? [dotCodexFolder] : [];
+  });
+  return files.filter(({ path }) => !off.some((folder) => path.startsWith(`${folder}/`)));
+}
+
+/** Where the user's configuration lies: old servers do not tell their home by itself. */
+async function homeByServer(call: Call): Promise<string | null> {
+  const layers = await layersOf(call, {});
+  const user = layers?.find(({ name }) => name["type"] === "user")?.name["file"];
+  return typeof user === "string" ? user.replace(/[\\/][^\\/]*$/, "") : null;
+}
+
+/** The layers of codex's configuration; `null` when it does not tell them. */
+async function layersOf(
+  call: Call,
+  params: { cwd?: string | null },
+): Promise<{ name: JsonObject; disabled: boolean }[] | null> {
+  try {
+    const result = await call("config/read", { ...params, includeLayers: true });
+    const layers = isJsonObject(result) ? result["layers"] : null;
+    if (!Array.isArray(layers)) return null;
+    return layers.flatMap((layer) =>
+      isJsonObject(layer) && isJsonObject(layer["name"])
+        ? [{ name: layer["name"], disabled: (layer["disabledReason"] ?? null) !== null }]
+        : []
+    );
+  } catch {
+    return null;
+  }
+}
+
+async function filesIn(call: Call, folder: string, remote: boolean): Promise<RulesFile[]> {
+  const own = !remote && canRead(folder);
+  const names = own ? listDirectory(folder) : await namesOf(call, folder);
+  if (names === null) return [{ path: folder, allows: [] }];
+  if (own && names.length === 0 && pathKind(folder) === "unknown") {
+    return [{ path: folder, allows: [] }];
+  }
+  const files = await Promise.all(
+    names.filter((name) => name.endsWith(".rules")).map(async (name): Promise<RulesFile> => {
+      const path = `${folder}/${name}`;
+      const text = own ? readTextFile(path) : await textOf(call, path);
+      return {
+        path,
+        allows: text === null ? ["a file that could not be read"] : allowedByRules(text),
+      };
+    }),
+  );
+  return files.filter(({ allows }) => allows.length > 0);
+}
+
+/** The names of rules files in a directory, by the server; `null` when it can't tell. */
+async function namesOf(call: Call, path: string): Promise<string[] | null> {
+  try {
+    return namesIn(await call("fs/readDirectory", { path }), "entries", "fileName");
+  } catch (error) {
+    if (/no such file|os error 2\b/i.test(String(error))) return [];
+  }
+  try {
+    // Codex 0.104 can look for names only.
+    const found = await call("fuzzyFileSearch", { query: ".rules", roots: [path] });
+    return namesIn(found, "files", "path");
+  } catch {
+    return null;
+  }
+}
+
+function namesIn(result: JsonValue, list: string, name: string): string[] | null {
+  const entries = isJsonObject(result) ? result[list] : null;
+  if (!Array.isArray(entries)) return null;
+  return entries.flatMap((entry) => {
+    const value = isJsonObject(entry) ? entry[name] : null;
+    return typeof value === "string" ? [value] : [];
+  });
+}
+
+async function textOf(call: Call, path: string): Promise<string | null> {
+  try {
+    const result = await call("fs/readFile", { path });
+    const data = isJsonObject(result) ? result["dataBase64"] : null;
+    return typeof data === "string"
+      ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
+      : null;
+  } catch {
+    return null;
+  }
+}
