@@ -2,7 +2,7 @@
 import { CodexError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 
-const { client, session, prompt, decision } = JSON.parse(Deno.args[0]!);
+const { client, session, prompt, decision, revoke } = JSON.parse(Deno.args[0]!);
 const print = (value: unknown) => console.log(JSON.stringify(value));
 try {
   const connected = await Client.connect(client);
@@ -24,6 +24,10 @@ try {
         }
       },
     });
+    if (revoke !== undefined) {
+      Deno.permissions.revokeSync(revoke);
+      await started.ask(prompt);
+    }
     print({ policy: started.policy, asked, audits, warnings });
   } finally {
     await connected.shutdown();

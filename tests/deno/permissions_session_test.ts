@@ -34,6 +34,7 @@ interface World {
     commands: (string | JsonObject)[],
     version?: string,
     decision?: string,
+    revoke?: Deno.PermissionDescriptor,
   ): Promise<Answer>;
 }
 
@@ -48,14 +49,20 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
   await body({
     ws,
     secret,
-    async run(flags, session, commands, version, decision) {
+    async run(flags, session, commands, version, decision, revoke) {
       const codex = await codexPath(version);
       const client = model.clientConfig({ codexPath: codex });
       const job = {
         // Inheriting everything needs no permission to read it.
-        client: { ...client, env: { ...client.env, inherit: "all" } },
+        client: {
+          ...client,
+          env: { ...client.env, inherit: "all" },
+          // What could be narrowed for a turn is still granted by its thread.
+          ...(revoke === undefined ? {} : { permissions: "narrow" }),
+        },
         session: { cwd: ws, ...session },
         decision,
+        revoke,
         prompt: script.inPrompt([
           ...commands.map((command) =>
             typeof command === "string"
@@ -192,3 +199,38 @@ test("where an accepted command may leave the sandbox, a limited script says so 
     }
   });
 });
+
+test(
+  "what is revoked under a live session stops its next turn",
+  { timeoutMs: 60_000 },
+  async (t) => {
+    await inWorld(async ({ ws, secret, run }) => {
+      const writes = {
+        sandbox: { type: "workspaceWrite", writableRoots: [secret] },
+        allowPrivilegedEscalation: true,
+      };
+      const reads = `--allow-read=${ws},${secret}`;
+      const rows: [name: string, flags: string[], session: object, Deno.PermissionDescriptor][] = [
+        ["the cwd", [reads, `--allow-write=${ws},${secret}`], writes, { name: "write", path: ws }],
+        ["a root", [reads, `--allow-write=${ws},${secret}`], writes, {
+          name: "write",
+          path: secret,
+        }],
+        ["a read", [`--allow-read=${ws}`], {}, { name: "read", path: ws }],
+        ["a temporary directory", [`--allow-read=${ws},/tmp`, `--allow-write=${ws},/tmp`], {
+          ...writes,
+          sandbox: "workspace-write",
+        }, { name: "write", path: "/tmp" }],
+        ["all reads", ["--allow-read"], {}, { name: "read" }],
+      ];
+      for (const [name, flags, session, revoke] of rows) {
+        await t.step(name, async () => {
+          const kept = await run(flags, session, ["true"]);
+          assert.ok(kept.policy, kept.message);
+          const answer = await run(flags, session, ["true"], undefined, undefined, revoke);
+          assert.equal(answer.code, "permissionDenied", JSON.stringify(answer));
+        });
+      }
+    });
+  },
+);

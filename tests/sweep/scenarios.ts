@@ -121,7 +121,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const { assistantText } = await session.ask(world.prompt(["Next."]));
     assert.equal(assistantText, "Next.");
     await session.close();
-    for (const pid of world.commands("sleep 734")) await within(3000, "its command", whenGone(pid));
+    for (const pid of world.commands("sleep 734")) {
+      await within(10_000, "its command", whenGone(pid));
+    }
   },
 
   "structured output": async ({ world, client, cwd }) => {
