@@ -1,0 +1,177 @@
+// What each Windows runtime does with the library and codex.exe; prints "ok NAME" or "FAILED NAME" for each part.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import process from "node:process";
+import * as lib from "../../mod.ts";
+import { mergeEnv } from "../../src/platform/child_env.ts";
+import { spawnProcess } from "../../src/platform/process.ts";
+import { openStdio } from "../../src/transport/stdio.ts";
+
+const [codexPath, launcher, node] = process.argv.slice(2);
+const { quickRun, Client, ShellCommandHook, artifact, runtime, testing } = lib;
+const { script } = testing;
+const root = fs.mkdtempSync("C:\\w\\t-");
+const cwd = path.join(root, "wörk space");
+fs.mkdirSync(cwd);
+
+const model = await testing.ScriptedModel.start((request) =>
+  /hang/.test(request.text)
+    ? [script.say(["x"], { open: true }), script.hang()]
+    : [script.say(["You ", "said ", request.text])]
+);
+const config = model.clientConfig({ codexPath });
+let failed = 0;
+
+async function part(name, run) {
+  try {
+    await run();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(
+      `FAILED ${name}: ${error?.stack ?? error}${error?.cause ? `\n${error.cause.stack}` : ""}`,
+    );
+  }
+}
+
+await part("quickRun", async () => {
+  assert.equal((await quickRun(cwd, "hi", { client: config })).assistantText, "You said hi");
+});
+
+await part("session, streaming, interrupt, shutdown", async () => {
+  const file = path.join(root, "log", "events.jsonl");
+  const eventLog = new runtime.JsonlFileSink(file);
+  const client = await Client.connect({ ...config, eventLog });
+  const session = await client.startSession({ cwd });
+  let text = "";
+  for await (const event of await session.askStream("one")) {
+    if (event.type === "assistantMessageDelta") text += event.delta;
+  }
+  assert.equal(text, "You said one");
+  const hanging = await session.askStream("hang");
+  for await (const event of hanging) {
+    if (event.type === "assistantMessageDelta") await session.interrupt();
+  }
+  assert.equal((await session.ask("two")).assistantText, "You said two");
+  const { gone, how } = await client.runtime.shutdown();
+  assert.deepEqual([gone, how], [true, "eof"]);
+  assert.match(fs.readFileSync(file, "utf8"), /turn\/completed/);
+});
+
+await part("the .cmd launcher, with a path and settings that need quoting", async () => {
+  const override = 'a "quoted" & %PATH% ^x';
+  const client = await Client.connect({
+    ...config,
+    codexPath: launcher,
+    configOverrides: { ...config.configOverrides, developer_instructions: override },
+  });
+  const read = await client.runtime.request("config/read", {});
+  assert.equal(read.config.developer_instructions, override);
+  assert.equal((await client.runtime.shutdown()).gone, true);
+});
+
+await part("a kill settles what waits", async () => {
+  const client = await Client.connect(config);
+  const session = await client.startSession({ cwd });
+  const hanging = await session.askStream("hang");
+  hanging.finish().catch(() => {});
+  process.kill(client.runtime.pid, "SIGKILL");
+  await assert.rejects(hanging.finish(), { code: "connectionClosed" });
+  await client.shutdown();
+});
+
+await part("a file store saves, loads and refuses a stale edit", async () => {
+  const store = new artifact.FileArtifactStore(path.join(root, "store"));
+  const text = "one\r\ntwo ü";
+  const saved = await store.save("doc", { text, expectedRevision: artifact.EMPTY_REVISION });
+  assert.equal((await store.load("doc")).text, text);
+  await store.save("doc", { text: "three", expectedRevision: saved.revision });
+  const stale = store.save("doc", { text: "four", expectedRevision: saved.revision });
+  await assert.rejects(stale, { code: "artifactConflict" });
+});
+
+await part("hooks: a program by its name, a line for the shell", async () => {
+  const context = { phase: "preTurn", correlationId: "c", at: new Date(0), metadata: {} };
+  const options = { signal: new AbortController().signal };
+  const line = new ShellCommandHook("line", 'echo {"type":"block","reason":"%OS% \\"q\\""}');
+  const answer = await line.call(context, options);
+  assert.equal(answer.type, "block");
+  assert.match(answer.reason, /^Windows_NT "q"$/);
+});
+
+await part("a program planted in the working directory is not started", async () => {
+  const before = process.cwd();
+  const planted = path.join(root, "planted");
+  fs.mkdirSync(planted);
+  for (const name of ["cmd.exe", "taskkill.exe", "guard.exe"]) {
+    fs.copyFileSync(node, path.join(planted, name));
+  }
+  process.chdir(planted);
+  try {
+    const child = await spawnProcess({
+      command: "cmd.exe",
+      args: ["/c", "echo real"],
+      cwd: planted,
+    });
+    let out = "";
+    child.onStdout((chunk) => out += new TextDecoder().decode(chunk));
+    child.onStderr(() => {});
+    await child.exited;
+    await child.release();
+    assert.match(out, /real/);
+    if (globalThis.Deno === undefined) {
+      await assert.rejects(spawnProcess({ command: "guard", args: ["-e", "1"] }), {
+        code: "spawn",
+      });
+    }
+  } finally {
+    process.chdir(before);
+  }
+});
+
+await part("one variable under any letter case", async () => {
+  process.env.MIXED_Case = "theirs";
+  const child = await spawnProcess({
+    command: node,
+    args: ["-p", "process.env.MIXED_CASE"],
+    env: { mixed_case: "mine" },
+  });
+  let out = "";
+  child.onStdout((chunk) => out += new TextDecoder().decode(chunk));
+  child.onStderr(() => {});
+  await child.exited;
+  await child.release();
+  assert.equal(out.trim(), "mine");
+  assert.deepEqual(mergeEnv("win32", { A: "1" }, { a: "2" }), { a: "2" });
+});
+
+await part("a stuck server behind a launcher is ended with it, or not claimed to be", async () => {
+  const stuck = path.join(root, "stuck.mjs");
+  const mark = path.join(root, "pid");
+  fs.writeFileSync(
+    stuck,
+    `import fs from "node:fs"; fs.writeFileSync(${
+      JSON.stringify(mark)
+    }, String(process.pid)); setInterval(() => {}, 1e6);`,
+  );
+  const cmd = path.join(root, "stuck.cmd");
+  fs.writeFileSync(cmd, `@"${node}" "${stuck}"\r\n`);
+  const transport = await openStdio({ process: { command: cmd, args: [] } });
+  transport.start({ bytes() {}, text() {}, closed() {} });
+  while (!fs.existsSync(mark)) await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const pid = Number(fs.readFileSync(mark, "utf8"));
+  const { gone } = await transport.close({ graceMs: 500 });
+  let lives = true;
+  try {
+    process.kill(pid, 0);
+  } catch {
+    lives = false;
+  }
+  assert.equal(gone && lives, false, `gone: ${gone}, and the server lives: ${lives}`);
+});
+
+await model.close();
+console.log(failed === 0 ? "all ok" : `${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
