@@ -10,7 +10,7 @@ import type { AutomationRun, AutomationStatus } from "./types.ts";
  *
  * Iterating gives each run once, in order, and ends when the automation is over; a failed run is given with its error,
  * it does not throw. Runs are kept until they are read, the latest 1,000 of them (`status().runsDropped` counts the
- * others). Leaving the loop stops only the reading. Letting go of the handle does not stop the automation, and its
+ * others). Leaving the loop early stops the automation, like {@linkcode stop}. Letting go of the handle does not stop the automation, and its
  * timer keeps the script alive: call {@linkcode stop}, or hold it with `await using`.
  */
 export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {
@@ -41,10 +41,18 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
 
   /** The runs, as they end. */
   async *[Symbol.asyncIterator](): AsyncGenerator<AutomationRun, void, undefined> {
-    for (;;) {
-      const run = await this.#runner.runs.next();
-      if (run === null) return;
-      yield run;
+    let left = true;
+    try {
+      for (;;) {
+        const run = await this.#runner.runs.next();
+        if (run === null) {
+          left = false;
+          return;
+        }
+        yield run;
+      }
+    } finally {
+      if (left) await this.#runner.stop();
     }
   }
 

@@ -53,6 +53,7 @@ export {
   type RuntimeName,
   runtimeName,
   scriptPath,
+  sharedBuiltin,
   signalProcess,
   unrefTimer,
   writeTextFile,

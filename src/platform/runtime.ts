@@ -91,6 +91,11 @@ export function builtin<T>(name: string): T | null {
   return (nodeProcess()?.getBuiltinModule?.(name) ?? null) as T | null;
 }
 
+/** A built-in module that Deno has as well as Bun and Node, by its bare name; `null` where there is none, as at the edge. */
+export function sharedBuiltin<T>(name: string): T | null {
+  return (globals().process?.getBuiltinModule?.(`node:${name}`) ?? null) as T | null;
+}
+
 /** What Deno says about one permission; other runtimes grant everything. Never prompts. */
 export function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
   if (runtimeName() !== "deno") return true;

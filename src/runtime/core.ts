@@ -302,7 +302,13 @@ export class RuntimeCore implements ConnectionHandler {
       const limits = message.params["rateLimits"];
       if (isJsonObject(limits)) this.rateLimits = limits;
     }
-    if (threadId === undefined) return;
+    if (threadId === undefined) {
+      // 0.125 does not say for which thread it could not start an MCP server.
+      if (message.method === "mcpServer/startupStatus/updated") {
+        for (const route of this.routes.all()) route.notification(message);
+      }
+      return;
+    }
     this.approvals.noticed(threadId, message.method, message.params);
     // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
     if (message.method === "turn/completed" && head.turnId !== undefined) {

@@ -157,7 +157,11 @@ export interface TurnOptions extends
   signal?: AbortSignal;
   /** Called with every event of the turn, in order; an error thrown here is reported as a `warning` event. */
   onEvent?: (event: TurnEvent) => void;
-  /** Tries a retryable failure (rate limit, overload, network) again. Default off. */
+  /**
+   * Tries a retryable failure (rate limit, overload, network) again: asks the whole prompt once more on the same thread.
+   * What the failed try did is not undone, and its commands may run a second time. `items` are those of the last try,
+   * `usage` counts them all. Default off.
+   */
   retry?: RetryOptions;
   /** Asks once more, in a second turn, when the answer does not fit the schema. Default `false`. */
   repair?: boolean;

@@ -4,6 +4,7 @@
  */
 import {
   type ConnectionClosedError,
+  PolicyError,
   PolicyMismatchError,
   SessionClosedError,
 } from "../errors/mod.ts";
@@ -19,6 +20,7 @@ import { EventQueue } from "./events/event_queue.ts";
 import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
 import type { Attachment, Prompt } from "../prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
+import { isInTool } from "./prompt/own_tool.ts";
 import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 import { layerProfile, overlayProfile, turnOptionsOf } from "./policy/resolve_profile.ts";
 import { isConnectionLoss } from "./prompt/retry.ts";
@@ -36,7 +38,7 @@ import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import { threadAttachParams, threadStartParams, turnStartParams } from "./policy/thread_params.ts";
 import type { SessionEvent } from "./events/session_event.ts";
-import { lateCommand, SessionEvents } from "./events/session_events.ts";
+import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { PromptRunResult, UsageCount } from "./turn/turn_result.ts";
@@ -143,13 +145,14 @@ export class Session implements AsyncDisposable {
    *
    * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `EmptyAnswerError`,
    * `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
-   * `AttachmentNotFoundError`, `PolicyError`, `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
+   * `AttachmentNotFoundError`, `PolicyError` (from within one of the session's own tools as well: it would wait for
+   * itself), `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
    */
   async ask<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    this.#assertOpen();
+    this.#assertAskable();
     const run = new PromptRun(this.#host, prompt, options, null);
     return await run.result as PromptRunResult<InferOutput<Schema>>;
   }
@@ -171,7 +174,7 @@ export class Session implements AsyncDisposable {
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunStream<InferOutput<Schema>>> {
-    this.#assertOpen();
+    this.#assertAskable();
     const queue = new EventQueue();
     const run = new PromptRun(this.#host, prompt, options, (event) => queue.push(event));
     const turn = await run.identified;
@@ -274,6 +277,16 @@ export class Session implements AsyncDisposable {
       // What is archived, deleted or was never used is out of the history, as was wanted.
       if (!isRefusal(error, "threadGone") && core.state !== "closed") throw error;
     }
+  }
+
+  /** A prompt from within one of the session's own tools would wait for its turn, which waits for the tool. */
+  #assertAskable(): void {
+    this.#assertOpen();
+    if (!isInTool(this.#gate)) return;
+    throw new PolicyError(
+      "A tool asked the session whose model called it, which waits for the tool. Ask another session, or answer first.",
+      { data: { reason: "askInOwnTool" } },
+    );
   }
 
   #assertOpen(): void {
@@ -431,6 +444,8 @@ export class Session implements AsyncDisposable {
       ? lateCommand(this.#threadId, method, params)
       : null;
     this.#turns.notification(message);
+    const failed = failedMcpServer(method, params);
+    if (failed !== null) this.#turns.warn(failed);
     if (late !== null) this.#events.push(late);
     this.#events.notification(this.#threadId, method, params);
     if (method === "item/started" && isJsonObject(item)) this.#gate.itemStarted(item);

@@ -557,10 +557,8 @@ versions("an automation runs on a session, and its stop interrupts and waits", a
   );
   const handle = spawn(session, { prompt, every: 50 });
   const answers: (string | undefined)[] = [];
-  for await (const run of handle) {
-    answers.push(run.result?.assistantText);
-    if (answers.length === 2) break;
-  }
+  const runs = handle[Symbol.asyncIterator]();
+  while (answers.length < 2) answers.push((await runs.next()).value?.result?.assistantText);
   assert.deepEqual(answers, ["round 1", "round 2"]);
   await until("the third run", () => round === 3);
   const status = await within(3000, "the stop", handle.stop());

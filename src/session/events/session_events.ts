@@ -116,3 +116,18 @@ export function lateCommand(
     item: item as unknown as ThreadItem,
   };
 }
+
+/** What a person should know of an MCP server that did not start, or `null`. Told by 0.104 in a form of its own. */
+export function failedMcpServer(method: string, params: JsonObject): string | null {
+  let { name, status, error } = params;
+  if (method === "codex/event/mcp_startup_update") {
+    const { msg } = params;
+    if (!isJsonObject(msg) || !isJsonObject(msg["status"])) return null;
+    name = msg["server"];
+    status = msg["status"]["state"];
+    error = msg["status"]["error"];
+  } else if (method !== "mcpServer/startupStatus/updated") return null;
+  if (status !== "failed") return null;
+  const reason = typeof error === "string" ? error : "no reason was told";
+  return `The MCP server ${String(name)} did not start, so its tools are missing: ${reason}`;
+}

@@ -18,6 +18,7 @@ import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { SubAgents } from "./sub_agents.ts";
 import type { DynamicTool } from "../prompt/dynamic_tool.ts";
+import { inTool } from "../prompt/own_tool.ts";
 import { runTool } from "../prompt/run_tool.ts";
 import { callOutcome, toolOutcome } from "./tool_facts.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -153,12 +154,9 @@ export class SessionGate implements ThreadGate {
     const { tools } = this.#host;
     if (!Object.hasOwn(tools, call.tool)) return undefined;
     const { threadId, turnId, callId } = call;
-    const { response, error } = await runTool(tools, call.tool, call.arguments, {
-      signal,
-      threadId,
-      turnId,
-      callId,
-    });
+    const context = { signal, threadId, turnId, callId };
+    const run = () => runTool(tools, call.tool, call.arguments, context);
+    const { response, error } = await inTool(this, run);
     if (error !== null) {
       const message = `The tool ${call.tool} failed: ${messageOf(error)}`;
       this.#emit({ type: "warning", threadId, turnId, message });

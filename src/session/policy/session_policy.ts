@@ -78,6 +78,9 @@ export async function decideSessionPolicy(
   const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
   if (trust.startReadOnly) thread.sandbox = "read-only";
   thread.config = {
+    // A released thread is free for another process at once, not after a minute (0.145, 0.169). On a server that others
+    // attach to, a lost connection must not unload what works on.
+    ...(isRemote(core.config) ? {} : { thread_unload_delay_secs: 0 }),
     ...sessionSettings(profile.config, {
       cwd: effective.cwd,
       commands: core.config.env?.commands,

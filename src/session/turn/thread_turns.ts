@@ -73,6 +73,8 @@ export class ThreadTurns {
   #inDoubt = false;
   /** Messages of the thread that came while the first turn had no id. */
   #early: { method: string; params: JsonObject }[] = [];
+  /** What the next prompt's listeners are warned of. */
+  readonly #warnings: string[] = [];
   /** Whether a turn that nobody asked for was seen. */
   #adopted = false;
   /** Whether the thread has a goal that makes codex start turns. */
@@ -154,6 +156,15 @@ export class ThreadTurns {
       const { goal } = params;
       this.#goalActive = isJsonObject(goal) && goal["status"] === "active";
     } else if (method === "thread/goal/cleared") this.#goalActive = false;
+  }
+
+  /** Warns the listeners of the turn at work; of the next one where there is none. */
+  warn(message: string): void {
+    const event = { type: "warning" as const, threadId: this.threadId, message };
+    const turn = this.active;
+    if (turn !== null) return turn.tell({ ...event, turnId: turn.turnId });
+    this.#host.emit?.({ ...event, turnId: "" });
+    this.#warnings.push(message);
   }
 
   /** Part of the thread's news was too large to be read. */
@@ -255,6 +266,9 @@ export class ThreadTurns {
     this.#pending = null;
     this.#inDoubt = false;
     this.#own(run, turn);
+    for (const message of this.#warnings.splice(0)) {
+      run.emit?.({ type: "warning", threadId: this.threadId, turnId, message });
+    }
     for (const { method, params } of early) turn.notification(method, params);
     this.#settleProvisional();
   }

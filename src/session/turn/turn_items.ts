@@ -17,77 +17,86 @@ interface Entry {
   pieces: string[];
 }
 
-/** Keeps each item once, in order of appearance, whatever the order and number of messages about it. */
-export class TurnItems {
-  readonly #entries: Map<string, Entry> = new Map();
+/** Items whose ids the model makes, one at a time: some providers confirm one under another id than they announced. */
+const STREAMED_TYPES = ["agentMessage", "reasoning"];
 
-  /** Takes `item/started`; `false` when the item is known already. */
+/**
+ * Keeps items in order of appearance. Ids of items are made by models, and recur: an item that begins after one of its
+ * id has completed is another one, and an id means the newest item that has it.
+ */
+export class TurnItems {
+  readonly #entries: Entry[] = [];
+  readonly #newest: Map<string, Entry> = new Map();
+  /** The message that the server itself calls the last one. */
+  #last: JsonObject | null = null;
+
+  /** Takes `item/started`; `false` when the item has begun already. */
   begin(item: JsonObject): boolean {
-    const id = idOf(item);
-    const known = this.#entries.get(id);
-    if (known !== undefined) {
-      if (!known.completed && Object.keys(known.item).length <= 2) known.item = item;
+    const known = this.#newest.get(idOf(item));
+    if (known !== undefined && !known.completed) {
+      if (Object.keys(known.item).length <= 2) known.item = item;
       return false;
     }
-    this.#entries.set(id, { item, completed: false, text: "", pieces: [] });
+    this.#add(item, false);
     return true;
   }
 
   /** Takes `item/completed`, which is the truth; `false` when it came before. */
   complete(item: JsonObject): boolean {
-    const id = idOf(item);
-    const known = this.#entries.get(id);
+    const known = this.#newest.get(idOf(item)) ?? this.#renamed(item);
     if (known === undefined) {
-      this.#entries.set(id, { item, completed: true, text: "", pieces: [] });
+      this.#add(item, true);
       return true;
     }
     const first = !known.completed;
-    known.item = item;
+    // The id under which it was announced is the one that listeners know.
+    known.item = { ...item, id: known.item["id"] ?? idOf(item) };
     known.completed = true;
     known.text = "";
     known.pieces = [];
     return first;
   }
 
+  /** Takes the message that the server repeats at the turn's end: it is the answer. */
+  end(message: JsonObject): void {
+    this.#last = message;
+  }
+
   /** Takes more text of an item. */
   grow(id: string, type: string, delta: string): void {
-    let entry = this.#entries.get(id);
-    if (entry === undefined) {
-      // The item's beginning got lost: its text is kept all the same.
-      entry = { item: { type, id }, completed: false, text: "", pieces: [] };
-      this.#entries.set(id, entry);
-    }
+    // Where the item's beginning got lost, its text is kept all the same.
+    const entry = this.#newest.get(id) ?? this.#add({ type, id }, false);
     if (entry.completed) return;
     if (entry.pieces.push(delta) >= JOIN_AT) grown(entry);
   }
 
   /** One item as far as it is known, or `undefined`. */
   get(id: string): ThreadItem | undefined {
-    const entry = this.#entries.get(id);
+    const entry = this.#newest.get(id);
     return entry === undefined ? undefined : view(entry);
   }
 
   /** All items in order of appearance; unfinished ones with the text so far. */
   all(): ThreadItem[] {
-    return [...this.#entries.values()].map(view);
+    return this.#entries.map(view);
   }
 
   /** True while an item of this type has begun and not completed. */
   open(type: string): boolean {
-    for (const entry of this.#entries.values()) {
-      if (!entry.completed && entry.item["type"] === type) return true;
-    }
-    return false;
+    return this.#entries.some((entry) => !entry.completed && entry.item["type"] === type);
   }
 
   /**
    * The answer: the last message that the model calls final, else the last one that it does not call commentary, else
-   * the last one. Completed messages win over cut ones, since a retry says everything again.
+   * the last one. Completed messages win over cut ones, since a retry says everything again. Where the server repeats
+   * its last message at the end, that one is it, unless the model calls it commentary.
    */
   answer(): string {
-    const messages = [...this.#entries.values()].filter((entry) =>
-      entry.item["type"] === "agentMessage"
-    );
+    const last = this.#last;
+    if (last !== null && last["phase"] !== "commentary" && typeof last["text"] === "string") {
+      return last["text"];
+    }
+    const messages = this.#entries.filter((entry) => entry.item["type"] === "agentMessage");
     const completed = messages.filter((entry) => entry.completed);
     const pool = completed.length > 0 ? completed : messages;
     const best = pool.findLast((entry) => entry.item["phase"] === "final_answer") ??
@@ -97,16 +106,28 @@ export class TurnItems {
 
   /** The text of the newest message, finished or not; what a stopped turn had said. */
   partialAnswer(): string {
-    const messages = [...this.#entries.values()].filter((entry) =>
-      entry.item["type"] === "agentMessage"
-    );
+    const messages = this.#entries.filter((entry) => entry.item["type"] === "agentMessage");
     const last = messages.findLast((entry) => messageText(entry) !== "");
     return last === undefined ? "" : messageText(last);
   }
 
-  /** True when the model has answered. */
-  get hasAnswer(): boolean {
-    return this.answer() !== "";
+  #add(item: JsonObject, completed: boolean): Entry {
+    const entry: Entry = { item, completed, text: "", pieces: [] };
+    this.#entries.push(entry);
+    this.#newest.set(idOf(item), entry);
+    return entry;
+  }
+
+  /** The open item that this one completes under another id: the last, and the only open one of its type. */
+  #renamed(item: JsonObject): Entry | undefined {
+    if (!STREAMED_TYPES.includes(String(item["type"]))) return undefined;
+    const open = this.#entries.filter((entry) =>
+      !entry.completed && entry.item["type"] === item["type"]
+    );
+    const last = this.#entries.at(-1);
+    if (last === undefined || open.length !== 1 || open[0] !== last) return undefined;
+    this.#newest.set(idOf(item), last);
+    return last;
   }
 }
 

@@ -205,8 +205,12 @@ export class TurnOutcome {
     const { status, error, durationMs, items } = isJsonObject(turn) ? turn : {} as JsonObject;
     this.durationMs = typeof durationMs === "number" ? durationMs : null;
     if (Array.isArray(items)) {
-      // Newer servers repeat the last message here: it repairs one whose completion was lost.
-      for (const item of items) if (isJsonObject(item)) this.#item({ item }, emit, true);
+      // Newer servers repeat the last message here: it repairs one whose completion was lost, and is the answer.
+      for (const item of items) {
+        if (!isJsonObject(item)) continue;
+        this.#item({ item }, emit, true);
+        if (item["type"] === "agentMessage") this.items.end(item);
+      }
     }
     this.status = readStatus(status);
     if (this.status === "failed") this.failure = classifyFailure(error ?? this.#lastError);

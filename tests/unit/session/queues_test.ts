@@ -46,8 +46,11 @@ test("a slow reader gets adjacent deltas merged and loses nothing", async () => 
 
 test("deltas of different items, types and parts are never merged", async () => {
   const queue = new EventQueue();
-  for (let i = 0; i < 300; i++) queue.push(STARTED);
+  // Far enough behind that adjacent deltas of one item are merged.
+  for (let i = 0; i < 1100; i++) queue.push(STARTED);
   const base = { threadId: "T", turnId: "U", itemId: "I", delta: "x" };
+  queue.push({ type: "assistantMessageDelta", ...base, itemId: "first" });
+  queue.push({ type: "assistantMessageDelta", ...base, itemId: "first" });
   for (let i = 0; i < 2; i++) {
     queue.push({ type: "assistantMessageDelta", ...base });
     queue.push({ type: "reasoningDelta", ...base, part: "summary" });
@@ -56,7 +59,9 @@ test("deltas of different items, types and parts are never merged", async () => 
     queue.push({ type: "commandOutputDelta", ...base, itemId: "J" });
   }
   queue.end();
-  assert.equal((await drain(queue)).length, 310);
+  const events = await drain(queue);
+  assert.equal(events.length, 1111, "the two of the first item are one, and nothing else is");
+  assert.equal(events[1100]!.type === "assistantMessageDelta" && events[1100]!.delta, "xx");
 });
 
 test("several waits are served in order, and all end", async () => {

@@ -173,7 +173,6 @@ test("items that complete twice, late, or without a beginning are kept once", ()
   });
   apply("item/completed", change("declined"));
   apply("item/completed", change("declined"));
-  apply("item/started", change("inProgress"));
   assert.equal(it.items.all().length, 1);
   assert.equal((it.items.get("f") as unknown as JsonObject)["status"], "declined");
   assert.equal(events.filter(({ type }) => type === "itemCompleted").length, 1);
@@ -228,4 +227,52 @@ test("nothing is made for listeners that are not there", () => {
   it.apply("item/completed", message("m", "text"), null);
   it.apply("turn/completed", { turn: { id: "U", status: "completed" } }, null);
   assert.equal(it.answer, "text");
+});
+
+test("a message id that comes again in a turn is another message, and the last one is the answer", () => {
+  const { it, apply, events } = outcome();
+  const say = (id: string, text: string) => {
+    apply("item/started", message(id, ""));
+    it.deltas(deltaRun([text], { itemId: id }), (event) => events.push(event));
+    apply("item/completed", message(id, text));
+  };
+  say("msg_0", "I look first.");
+  say("msg_1", "Still looking.");
+  say("msg_0", "THE ANSWER");
+  assert.deepEqual(
+    it.items.all().map((item) => (item as unknown as JsonObject)["text"]),
+    ["I look first.", "Still looking.", "THE ANSWER"],
+  );
+  assert.equal(events.filter(({ type }) => type === "itemStarted").length, 3);
+  assert.equal(events.filter(({ type }) => type === "itemCompleted").length, 3);
+  assert.equal(it.answer, "THE ANSWER");
+  apply("turn/completed", {
+    turn: { id: "U", status: "completed", items: [message("msg_0", "THE ANSWER")["item"]!] },
+  });
+  assert.equal(it.answer, "THE ANSWER");
+  assert.equal(it.items.all().length, 3);
+});
+
+test("the message that the server repeats at the end is the answer", () => {
+  const { it, apply } = outcome();
+  apply("item/completed", message("a", "first"));
+  apply("item/completed", message("b", "later"));
+  const turn = { id: "U", status: "completed", items: [message("a", "first")["item"]!] };
+  apply("turn/completed", { turn });
+  assert.equal(it.answer, "first");
+});
+
+test("a message that is confirmed under another id than it was announced under stays one item", () => {
+  const { it, apply, events } = outcome();
+  apply("item/started", message("added", ""));
+  it.deltas(deltaRun(["par"], { itemId: "added" }), null);
+  apply("item/completed", message("done", "partly"));
+  assert.deepEqual(
+    it.items.all().map((item) => [item.id, (item as unknown as JsonObject)["text"]]),
+    [["added", "partly"]],
+  );
+  assert.equal(events.filter(({ type }) => type === "itemCompleted").length, 1);
+  // One that never began is an item of its own.
+  apply("item/completed", message("other", "more"));
+  assert.equal(it.items.all().length, 2);
 });
