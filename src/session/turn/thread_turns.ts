@@ -65,6 +65,8 @@ export class ThreadTurns {
   readonly #past: Set<string> = new Set();
   /** The prompt whose `turn/start` has not been answered yet. */
   #pending: TurnRun | null = null;
+  /** The last prompt whose `turn/start` was answered. */
+  #asked: TurnRun | null = null;
   /** A prompt whose answer names a turn that has not started, while another one is at work. */
   #steered: TurnRun | null = null;
   /** Prompts whose `turn/start` was never answered: a turn of theirs may begin late, and nobody waits for it. */
@@ -264,6 +266,7 @@ export class ThreadTurns {
     if (atWork !== null && atWork !== turn) this.#steered = run;
     const early = this.#early.splice(0);
     this.#pending = null;
+    this.#asked = run;
     this.#inDoubt = false;
     this.#own(run, turn);
     for (const message of this.#warnings.splice(0)) {
@@ -341,10 +344,12 @@ export class ThreadTurns {
   #begin(turnId: string, method = ""): Turn | null {
     if (this.#past.has(turnId)) return null;
     const atWork = this.active;
-    if (atWork !== null && method === "turn/started") {
+    if (atWork !== null && atWork.phase !== "identified" && method === "turn/started") {
       this.#turns.set(turnId, atWork);
       return atWork;
     }
+    // Another turn begins before the prompt's own: the prompt may have become part of it.
+    if (atWork !== null && atWork === this.#asked?.turn) this.#steered = this.#asked;
     const provisional = this.#pending !== null;
     const turn = new Turn(this.#turnHost, turnId, this.#threadTotal, provisional);
     this.#turns.set(turnId, turn);
@@ -390,6 +395,8 @@ export class ThreadTurns {
   #apply(turn: Turn, turnId: string | null, method: string, params: JsonObject): void {
     // The beginning of what goes under several names is told once.
     if (turnId !== null && turnId !== turn.turnId && method === "turn/started") return;
+    // 0.104 says so of a turn that never works, because the prompt became part of another one.
+    if (method === "turn/started" && this.#steered?.turn === turn) return;
     const item = method === "item/started" ? params["item"] : undefined;
     if (isJsonObject(item)) this.#findPrompt(turn, item);
     turn.notification(method, params);
@@ -408,8 +415,10 @@ export class ThreadTurns {
     const run = this.#steered;
     if (run === null) return;
     const empty = run.turn!;
-    if (empty === turn) this.#steered = null;
-    else if (showsPrompt(item, run)) {
+    if (empty === turn) {
+      this.#steered = null;
+      turn.notification("turn/started", {});
+    } else if (showsPrompt(item, run)) {
       this.#steered = null;
       empty.owner = null;
       empty.release();

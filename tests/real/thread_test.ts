@@ -1,0 +1,192 @@
+/** A session owns its thread: whatever begins on it is told, counted, limited, stopped, and waited for. */
+import assert from "node:assert/strict";
+import { codexTransport } from "../../src/launch/mod.ts";
+import type { Client } from "../../src/session/client/client.ts";
+import { PolicyError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import type { SessionEvent } from "../../src/session/events/session_event.ts";
+import type { Session } from "../../src/session/session.ts";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { slowLink } from "../_slow_link.ts";
+import { inWorld, rejection, within, type World } from "./_session_world.ts";
+
+// Versions between the newest and the oldest that answer a prompt on a busy thread in a way of their own.
+const VERSIONS = [...CODEX_VERSIONS, "0.145.0", "0.125.0"] as CodexVersion[];
+
+function versions(
+  name: string,
+  act: (world: World, version: CodexVersion) => Promise<void>,
+  timeoutMs = 40_000,
+): void {
+  for (const version of VERSIONS) {
+    test(`${name} [${version}]`, { timeoutMs }, () => inWorld(version, (w) => act(w, version)));
+  }
+}
+
+/** Keeps what a session tells. */
+function listen(session: Session, options = {}): SessionEvent[] {
+  const events: SessionEvent[] = [];
+  const stream = session.events(options);
+  void (async () => {
+    for await (const event of stream) events.push(event);
+  })();
+  return events;
+}
+
+/** Starts a turn behind the session's back, as another client or codex itself does. */
+async function foreignTurn(client: Client, session: Session, text: string): Promise<string> {
+  const answer = await client.runtime.request("turn/start", {
+    threadId: session.threadId,
+    input: [{ type: "text", text }],
+  }) as { turn: { id: string } };
+  return answer.turn.id;
+}
+
+async function until(what: string, look: () => boolean): Promise<void> {
+  const deadline = performance.now() + 8_000;
+  while (!look()) {
+    if (performance.now() > deadline) throw new Error(`${what} did not happen`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+const ends = (events: SessionEvent[]): string[] =>
+  events.filter((event) => event.type === "turnCompleted").map((event) =>
+    `${(event as { status: string }).status}`
+  );
+
+versions(
+  "a turn that something else began is told, counted, waited for and stopped",
+  async (world) => {
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd });
+    const events = listen(session);
+    const usage = script.usage({ inputTokens: 10, outputTokens: 3 });
+    // Told and counted; the prompt that comes meanwhile waits for it, and gets its own answer.
+    const slow = world.prompt([[script.delay(400), script.say("foreign"), usage]]);
+    await foreignTurn(client, session, slow);
+    await until("the foreign turn", () => events.some(({ type }) => type === "turnStarted"));
+    const result = await within(
+      15_000,
+      "the prompt",
+      session.ask(world.prompt([[script.say("mine"), usage]])),
+    );
+    assert.equal(result.assistantText, "mine");
+    assert.equal(result.items.filter(({ type }) => type === "agentMessage").length, 1);
+    assert.equal(result.usage!.totalTokens, 13);
+    assert.equal(session.usage.totalTokens, 26);
+    assert.equal(client.usage.totalTokens, 26);
+    assert.deepEqual(ends(events), ["completed", "completed"]);
+    // Stopped by interrupt(), with its command.
+    const busy = world.prompt([[script.exec("sleep 341")], "never"]);
+    await foreignTurn(client, session, busy);
+    await until("the command", () => world.commands("sleep 341").length > 0);
+    await within(10_000, "interrupt()", session.interrupt());
+    await until("the end of the command", () => world.commands("sleep 341").length === 0);
+    await until("its end", () => ends(events).length === 3);
+    assert.equal(ends(events)[2], "interrupted");
+    // The session goes on.
+    assert.equal((await session.ask(world.prompt(["after"]))).assistantText, "after");
+    // Stopped by release(), after which the model hears nothing more.
+    await foreignTurn(client, session, world.prompt([[script.exec("sleep 342")], "never"]));
+    await until("the command", () => world.commands("sleep 342").length > 0);
+    await within(10_000, "release()", session.release());
+    await until("the end of the command", () => world.commands("sleep 342").length === 0);
+    const heard = world.model.requests.length;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    assert.equal(world.model.requests.length, heard);
+    // Free for others at once.
+    const other = await world.connect();
+    const resumed = await within(
+      3_000,
+      "the other process",
+      (async () => {
+        for (;;) {
+          try {
+            return await other.resumeSession(session.threadId, { cwd: world.cwd });
+          } catch {
+            await new Promise((resolve) => setTimeout(resolve, 50));
+          }
+        }
+      })(),
+    );
+    // What somebody archived meanwhile is closed.
+    await resumed.ask(world.prompt(["there"]));
+    await other.archiveThread(resumed.threadId);
+    await resumed.close();
+  },
+);
+
+versions("a turn that something else began has the session's time", async (world) => {
+  const client = await world.connect();
+  const session = await client.startSession({ cwd: world.cwd, timeoutMs: 1_000 });
+  const events = listen(session);
+  await foreignTurn(client, session, world.prompt([[script.exec("sleep 343")], "never"]));
+  await until("its end", () => ends(events).length === 1);
+  assert.deepEqual(ends(events), ["timedOut"]);
+  await until("the end of the command", () => world.commands("sleep 343").length === 0);
+});
+
+versions("no turn that nobody asked for: goals are not offered", async (world) => {
+  const client = await world.connect();
+  const session = await client.startSession({ cwd: world.cwd });
+  await session.ask(world.prompt(["x"]));
+  const offered = JSON.stringify(world.model.requests.at(-1));
+  assert.ok(!offered.includes("create_goal"), "create_goal is offered");
+});
+
+versions("a prompt in a tool of its own session is refused at once", async (world) => {
+  const client = await world.connect();
+  let inner: unknown;
+  const session: Session = await client.startSession({
+    cwd: world.cwd,
+    tools: {
+      look: {
+        description: "Looks.",
+        inputSchema: { type: "object" },
+        run: async () => {
+          inner = await rejection(session.ask("inside"));
+          return "seen";
+        },
+      },
+    },
+  });
+  const result = await session.ask(world.prompt([[script.toolCall("look", {})], "done"]));
+  assert.equal(result.assistantText, "done");
+  assert.ok(inner instanceof PolicyError, `${inner}`);
+});
+
+versions("a slow link changes nothing", async (world) => {
+  const config = world.config();
+  const delay = () => 150 + Math.random() * 250;
+  const open = codexTransport({
+    codexPath: config.codexPath!,
+    env: config.env!,
+    configOverrides: config.configOverrides!,
+  });
+  const client = await world.connect({
+    transport: { type: "custom", open: slowLink(open, delay) },
+  });
+  const session = await client.startSession({ cwd: world.cwd });
+  const events = listen(session);
+  // Turns of somebody else begin and end around the prompt's own request.
+  const foreign = Array.from(
+    { length: 2 },
+    (_, i) => foreignTurn(client, session, world.prompt([`foreign ${i}`, `foreign ${i}`])),
+  );
+  const mine = await within(20_000, "the prompt", session.ask(world.prompt(["mine", "mine"])));
+  assert.equal(mine.assistantText, "mine");
+  await Promise.all(foreign);
+  const stream = await session.askStream(
+    world.prompt([[script.say("Half", { open: true }), script.hang()]]),
+  );
+  await stream.interrupt();
+  assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+  assert.equal((await session.ask(world.prompt(["again"]))).assistantText, "again");
+  const told = events.filter(({ type }) => type === "turnStarted").map((event) =>
+    (event as { turnId: string }).turnId
+  );
+  assert.equal(new Set(told).size, told.length, "each turn is told once");
+  assert.equal(ends(events).length, told.length);
+});
