@@ -190,3 +190,44 @@ versions("a slow link changes nothing", async (world) => {
   assert.equal(new Set(told).size, told.length, "each turn is told once");
   assert.equal(ends(events).length, told.length);
 });
+
+test(
+  "agents of the agent are told, counted and stopped with the session",
+  { timeoutMs: 60_000 },
+  () =>
+    inWorld(CODEX_VERSIONS[0], async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      const events = listen(session, { subAgents: true });
+      const plain = listen(session);
+      const tokens = script.usage({ inputTokens: 10, outputTokens: 3 });
+      const namespace = "multi_agent_v1";
+      const message = world.prompt(() => [script.exec("sleep 351"), tokens], "child");
+      const prompt = world.prompt((request) => {
+        const [spawned] = request.toolOutputs.slice(-2);
+        if (spawned === undefined) {
+          return [script.toolCall("spawn_agent", { message }, { namespace }), tokens];
+        }
+        const wait = { targets: [JSON.parse(spawned.text).agent_id], timeout_ms: 20_000 };
+        return [script.toolCall("wait_agent", wait, { namespace }), tokens];
+      });
+      const stream = await session.askStream(prompt);
+      await until("the agent's command", () => world.commands("sleep 351").length > 0);
+      await within(10_000, "interrupt()", stream.interrupt());
+      await until("the end of the command", () => world.commands("sleep 351").length === 0);
+      assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+      const told = events.filter((event) => event.type === "subAgent");
+      assert.ok(
+        told.some((event) => event.type === "subAgent" && event.event.type === "turnStarted"),
+      );
+      assert.ok(
+        told.some((event) => event.type === "subAgent" && event.event.type === "turnCompleted"),
+      );
+      assert.equal(plain.filter((event) => event.type === "subAgent").length, 0);
+      const { totalTokens, subAgents } = session.usage;
+      assert.ok(subAgents.totalTokens > 0, JSON.stringify(session.usage));
+      assert.equal(totalTokens % 13, 0);
+      assert.deepEqual(client.usage, session.usage);
+      await session.close();
+    }),
+);

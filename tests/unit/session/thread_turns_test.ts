@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import { RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
+import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { ThreadTurns } from "../../../src/session/turn/thread_turns.ts";
+import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
+import type { TurnRun } from "../../../src/session/turn/turn_run.ts";
+import { test } from "../../_harness.ts";
+
+/** One thread, its server played by the test. */
+class Stage {
+  /** Calls that wait for an answer. */
+  readonly calls: {
+    method: string;
+    params: JsonObject;
+    answer: (result: JsonValue) => void;
+    refuse: (error: unknown) => void;
+  }[] = [];
+  /** What listeners of the whole thread heard. */
+  readonly all: TurnEvent[] = [];
+  /** What the prompt's own listener heard. */
+  readonly own: TurnEvent[] = [];
+  readonly adopted: string[] = [];
+  readonly turns: ThreadTurns;
+  tokens = 0;
+
+  constructor() {
+    const call = (
+      method: string,
+      params: JsonObject,
+      options: { onResult?: (value: JsonValue) => void } = {},
+    ) =>
+      new Promise<JsonValue>((resolve, reject) =>
+        this.calls.push({
+          method,
+          params,
+          answer: (result) => {
+            options.onResult?.(result);
+            resolve(result);
+          },
+          refuse: reject,
+        })
+      );
+    const core = {
+      call,
+      callNow: call,
+      state: "running",
+      config: {},
+      server: { version: "0.169.0" },
+    } as unknown as RuntimeCore;
+    this.turns = new ThreadTurns({
+      core,
+      threadId: "T",
+      emit: (event) => this.all.push(event),
+      timeoutMs: Infinity,
+      count: ({ totalTokens }) => this.tokens += totalTokens,
+      adopted: ({ turnId }) => this.adopted.push(turnId),
+      stopSubAgents: () => Promise.resolve(),
+      resumeThread: () => Promise.resolve(),
+    });
+  }
+
+  start(text = "hello"): TurnRun {
+    return this.turns.start({
+      params: { threadId: "T", input: [{ type: "text", text }] },
+      timeoutMs: Infinity,
+      emit: (event) => this.own.push(event),
+      signal: undefined,
+    });
+  }
+
+  answer(turnId: string): void {
+    this.calls.findLast(({ method }) => method === "turn/start")!.answer({ turn: { id: turnId } });
+  }
+
+  /** Waits for a call of the client's. */
+  async called(method: string): Promise<{ params: JsonObject }> {
+    for (;;) {
+      const call = this.calls.find((each) => each.method === method);
+      if (call !== undefined) return call;
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+  }
+
+  say(method: string, params: JsonObject): void {
+    this.turns.notification({ kind: "notification", method, params, raw: {} } as never);
+  }
+
+  started(id: string): void {
+    this.say("turn/started", { threadId: "T", turn: { id } });
+  }
+
+  prompt(turnId: string, item: JsonObject): void {
+    this.say("item/started", { turnId, item: { type: "userMessage", id: "u", ...item } });
+  }
+
+  ended(id: string, text: string): void {
+    const item = { type: "agentMessage", id: "m", text };
+    this.say("item/completed", { turnId: id, item });
+    this.say("thread/tokenUsage/updated", {
+      turnId: id,
+      tokenUsage: { total: { totalTokens: this.tokens + 7 }, last: { totalTokens: 7 } },
+    });
+    this.say("turn/completed", { turn: { id, status: "completed" } });
+  }
+
+  heard(which: TurnEvent[]): string[] {
+    return which.filter(({ type }) => type === "turnStarted" || type === "turnCompleted")
+      .map(({ type, turnId }) => `${type} ${turnId}`);
+  }
+}
+
+const clientId = (run: TurnRun): JsonObject => ({ clientId: run.clientId });
+
+test("a turn that begins before the answer is the prompt's only if the answer says so", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.started("foreign");
+  it.ended("foreign", "not mine");
+  assert.deepEqual(it.own, []);
+  it.answer("mine");
+  // What is over already needs no limit and no hooks.
+  assert.deepEqual(it.adopted, []);
+  it.started("mine");
+  it.ended("mine", "mine");
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.equal(run.turn!.outcome.answer, "mine");
+  assert.deepEqual(it.heard(it.own), ["turnStarted mine", "turnCompleted mine"]);
+  assert.deepEqual(it.heard(it.all), [
+    "turnStarted foreign",
+    "turnCompleted foreign",
+    "turnStarted mine",
+    "turnCompleted mine",
+  ]);
+  assert.equal(it.tokens, 14);
+  assert.equal(it.turns.active, null);
+});
+
+test("a turn that began before the answer is told to its prompt from the beginning", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.started("mine");
+  it.ended("mine", "early");
+  it.answer("mine");
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.deepEqual(it.heard(it.own), ["turnStarted mine", "turnCompleted mine"]);
+  assert.deepEqual(it.adopted, []);
+  assert.equal(it.tokens, 7);
+});
+
+test("a guess is dropped when the server refuses: the turn is somebody else's, and goes on", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.started("review");
+  it.calls[0]!.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable"));
+  assert.equal((await run.settled).by, "error");
+  await Promise.resolve();
+  assert.deepEqual(it.adopted, ["review"]);
+  assert.deepEqual(it.calls.map(({ method }) => method), ["turn/start"]);
+  assert.equal(it.turns.active!.turnId, "review");
+  it.ended("review", "done");
+  assert.deepEqual(it.heard(it.own), ["turnCompleted "]);
+});
+
+test("the mark on the prompt names its turn, with or without an answer", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.started("mine");
+  it.prompt("mine", clientId(run));
+  it.ended("mine", "marked");
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.equal(run.turn!.outcome.answer, "marked");
+});
+
+for (const mark of [true, false]) {
+  test(`a prompt follows the turn that it became part of, by its ${mark ? "mark" : "text"}`, async () => {
+    const it = new Stage();
+    it.started("foreign");
+    const run = it.start();
+    it.answer("empty");
+    // 0.104 says that the empty one has started.
+    it.started("empty");
+    it.prompt("foreign", mark ? clientId(run) : { content: [{ type: "text", text: "hello" }] });
+    it.ended("foreign", "answered there");
+    assert.deepEqual(await run.settled, { by: "server" });
+    assert.equal(run.turn!.turnId, "foreign");
+    assert.deepEqual(it.heard(it.all), ["turnStarted foreign", "turnCompleted foreign"]);
+    assert.equal(it.turns.active, null);
+    assert.equal(it.tokens, 7);
+  });
+}
+
+test("a prompt that came too late for the turn at work has a turn of its own", async () => {
+  const it = new Stage();
+  it.started("foreign");
+  const run = it.start();
+  it.answer("mine");
+  it.ended("foreign", "not mine");
+  assert.equal(run.isSettled, false);
+  it.started("mine");
+  it.prompt("mine", clientId(run));
+  it.ended("mine", "mine");
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.equal(run.turn!.outcome.answer, "mine");
+  assert.deepEqual(it.heard(it.own), ["turnStarted mine", "turnCompleted mine"]);
+});
+
+test("turn/started in the middle of a turn names no other; late messages begin none", () => {
+  const it = new Stage();
+  it.say("item/started", { turnId: "root", item: { type: "enteredReviewMode", id: "r" } });
+  it.started("inner");
+  it.ended("root", "reviewed");
+  assert.equal(it.turns.active, null);
+  assert.deepEqual(it.adopted, ["root"]);
+  const command = { type: "commandExecution", id: "c", status: "completed" };
+  it.say("item/completed", { turnId: "root", item: command });
+  it.say("item/completed", { turnId: "long ago", item: command });
+  it.say("thread/tokenUsage/updated", { turnId: "long ago", tokenUsage: {} });
+  assert.equal(it.turns.active, null);
+});
+
+test("the turn of a prompt without an answer is stopped when it shows itself", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.calls[0]!.refuse(new RequestTimeoutError("turn/start", 30));
+  assert.equal((await run.settled).by, "error");
+  await Promise.resolve();
+  it.started("late");
+  it.prompt("late", clientId(run));
+  const interrupt = await it.called("turn/interrupt");
+  assert.deepEqual(interrupt.params, { threadId: "T", turnId: "late" });
+  it.say("turn/completed", { turn: { id: "late", status: "interrupted" } });
+  assert.equal(it.turns.active, null);
+  await run.over();
+});
