@@ -112,6 +112,7 @@ const broken = [
   "exit 'a[`rm x`]'",
   "test -v a[\\$\\(rm\\ x\\)]",
   "command test -v 'a[$(rm x)]'",
+  "ls >&'$(rm x)'",
   // a shell that runs what nobody can see
   "echo 'rm keep' | sh",
   "bash -s",
