@@ -22,7 +22,7 @@ import {
 import { checkAnswer, isForPeople } from "./http/check_answer.ts";
 import { checkSession, checkSteer, checkTurn, type RequestPolicy } from "./http/check_request.ts";
 import type { WebThread } from "./client.ts";
-import { ClusterNode } from "./cluster/node.ts";
+import { ClusterNode, sharedStore } from "./cluster/node.ts";
 import { LiveSession } from "./live/live_session.ts";
 import type { Restored } from "./live/tail_pump.ts";
 import { Workspaces } from "./live/workspaces.ts";
@@ -96,7 +96,8 @@ export class WebAdapter implements AsyncDisposable {
     this.#options = options;
     this.#enforced = isEnforced(options);
     this.#workspaces = new Workspaces(options.cwd, this.#enforced);
-    this.#store = options.store ?? new MemorySessionStore();
+    const store = options.store ?? new MemorySessionStore();
+    this.#store = options.cluster === undefined ? store : sharedStore(store);
     this.#node = options.cluster === undefined
       ? null
       : new ClusterNode(options.cluster, (id) => this.#lost(id), (error) => this.#report(error));

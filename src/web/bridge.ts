@@ -187,7 +187,6 @@ class Handler {
         patienceMs: leaseMs / 2,
         silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
         stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
-        signal: request.signal,
       },
     );
     if (again === null || response.body === null || !isEventStream(response)) return response;

@@ -103,8 +103,6 @@ export interface ForwardOptions {
   silenceMs: number;
   /** Whether that node still has the session. */
   stillThere: () => Promise<boolean>;
-  /** Aborted when the caller has gone. */
-  signal: AbortSignal;
 }
 
 /** Headers that go along with a request. */
@@ -123,8 +121,6 @@ export async function forward(
 ): Promise<Response> {
   const gone = new AbortController();
   const leave = () => gone.abort();
-  if (options.signal.aborted) leave();
-  options.signal.addEventListener("abort", leave, { once: true });
   const sent = new Headers({ [FORWARD_HEADER]: signature });
   for (const name of PASSED) {
     const value = headers.get(name);

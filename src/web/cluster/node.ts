@@ -5,6 +5,7 @@
 import { WebError } from "../../errors/mod.ts";
 import { randomId } from "../ids.ts";
 import type { ClusterOptions } from "../options.ts";
+import type { SessionStore } from "../store/session_store.ts";
 import { changedElsewhere } from "../http/refusals.ts";
 import { type Restored, restoredFrom, type TailParts } from "../live/tail_pump.ts";
 import { Leases } from "./leases.ts";
@@ -81,7 +82,11 @@ export class ClusterNode {
   async restored(sessionId: string, fence: number): Promise<Restored | null> {
     const { tail } = this.#options;
     if (tail === undefined) return null;
-    const entries = await tail.read(sessionId, fence);
+    const entries = await tail.read(sessionId, fence).catch((error) => {
+      throw new WebError(503, "tailUnavailable", "The events can't be read. Try again soon.", {
+        cause: error,
+      });
+    });
     if (entries !== null) return restoredFrom(entries);
     await this.release(sessionId);
     throw changedElsewhere();
@@ -96,4 +101,28 @@ export class ClusterNode {
   close(): Promise<void> {
     return this.#leases.close();
   }
+}
+
+/** The store, whose failures are an engine's that is away for a while: 503, and not this server's own. */
+export function sharedStore(store: SessionStore): SessionStore {
+  const guarded = async <T>(answer: Promise<T>): Promise<T> => {
+    try {
+      return await answer;
+    } catch (error) {
+      throw new WebError(503, "storeUnavailable", "The sessions can't be read. Try again soon.", {
+        cause: error,
+      });
+    }
+  };
+  const { unusedSince } = store;
+  return {
+    get: (sessionId) => guarded(store.get(sessionId)),
+    findThread: (tenant, threadId) => guarded(store.findThread(tenant, threadId)),
+    list: (tenant) => guarded(store.list(tenant)),
+    put: (session) => guarded(store.put(session)),
+    delete: (sessionId) => guarded(store.delete(sessionId)),
+    ...(unusedSince === undefined
+      ? {}
+      : { unusedSince: (before) => guarded(unusedSince.call(store, before)) }),
+  };
 }

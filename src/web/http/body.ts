@@ -43,9 +43,9 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
 
 /** The request with a body that was read already. */
 export function withBody(request: Request, body: Uint8Array): Request {
-  const { method, url, headers, signal } = request;
+  const { method, url, headers } = request;
   if (body.length === 0) return request;
-  return new Request(url, { method, headers, signal, body: body as Uint8Array<ArrayBuffer> });
+  return new Request(url, { method, headers, body: body as Uint8Array<ArrayBuffer> });
 }
 
 /** The `threadId` that a JSON body names, or `null`. */

@@ -1,0 +1,77 @@
+/**
+ * One bridge of several: any number of these behind any balancer, with one Redis and one shared directory.
+ *
+ *     PORT=8081 REDIS=redis://127.0.0.1:6379 DATA=/srv/shared SECRET=… deno run -A examples/web_cluster/node.ts
+ *
+ * Who asks is told by `authorization: Bearer NAME.KEY`, of which DATA/keys.json lists the keys by name. SIGTERM drains it:
+ * balancers are told by `/codex/health`, turns end, the sessions go on elsewhere.
+ */
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { Client, type ClientConfig, web } from "../../mod.ts";
+import { connectRedis, redisOwners, redisSessions, redisTail } from "./redis.ts";
+
+const {
+  PORT = "0",
+  REDIS = "redis://127.0.0.1:6379",
+  DATA,
+  SECRET,
+  CODEX_CLIENT = "{}",
+  LEASE_MS = "10000",
+  DRAIN_MS = "30000",
+  HEARTBEAT_MS = "5000",
+}: Record<string, string | undefined> = process.env;
+if (DATA === undefined || SECRET === undefined) throw new Error("DATA and SECRET must be set.");
+const keys: Record<string, string> = JSON.parse(await readFile(join(DATA, "keys.json"), "utf8"));
+
+// How codex is run, such as with a scripted model; CODEX_HOME must be the same on all nodes.
+const config: ClientConfig = JSON.parse(CODEX_CLIENT);
+const client = await Client.connect({ approvalTimeoutMs: 60_000, ...config });
+const redis = await connectRedis(REDIS);
+let bridge: web.Bridge | null = null;
+
+const server = Deno.serve(
+  { hostname: "127.0.0.1", port: Number(PORT), onListen: () => {} },
+  (request) => bridge?.fetch(request) ?? new Response(null, { status: 503 }),
+);
+const url = `http://127.0.0.1:${server.addr.port}`;
+bridge = web.createBridge({
+  client,
+  authorize: (request) => tenantOf(request.headers.get("authorization") ?? ""),
+  cwd: async (tenant) => {
+    const path = join(DATA, "workspaces", tenant);
+    await mkdir(path, { recursive: true });
+    return path;
+  },
+  profile: {
+    approvalPolicy: "untrusted",
+    sandbox: "workspace-write",
+    allowPrivilegedEscalation: true,
+  },
+  store: redisSessions(redis),
+  cluster: {
+    url,
+    owners: redisOwners(redis),
+    tail: redisTail(redis),
+    secret: SECRET,
+    leaseMs: Number(LEASE_MS),
+    drainMs: Number(DRAIN_MS),
+  },
+  heartbeatMs: Number(HEARTBEAT_MS),
+  onError: (error) => console.error(error),
+});
+console.log(url);
+
+await new Promise<void>((resolve) => process.once("SIGTERM", () => resolve()));
+await bridge.drain();
+// Codex ends before the sessions are given up: it keeps their threads while it lives.
+await client.shutdown();
+await bridge.close();
+await server.shutdown();
+redis.close();
+
+function tenantOf(header: string): string | null {
+  const [, name, key] = /^Bearer ([a-z0-9_-]{1,64})\.(\S+)$/.exec(header) ?? [];
+  return name !== undefined && Object.hasOwn(keys, name) && keys[name] === key ? name : null;
+}

@@ -1,0 +1,111 @@
+/** The real redis-server: the one on PATH, else Debian's package in the git-ignored `.cache`. */
+import { execFile, spawn } from "node:child_process";
+import { access, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+import { ROOT } from "./_codex.ts";
+
+const PACKAGES = ["redis-server", "redis-tools", "libatomic1", "libjemalloc2", "liblzf1"];
+const run = promisify(execFile);
+
+/** Where redis-server is and what it needs; `null`, said loudly, where neither can be had. */
+export async function findRedis(): Promise<{ path: string; env: Record<string, string> } | null> {
+  try {
+    await run("redis-server", ["--version"]);
+    return { path: "redis-server", env: {} };
+  } catch {
+    // Not installed here.
+  }
+  const at = join(ROOT, ".cache", "redis");
+  const path = join(at, "usr", "bin", "redis-server");
+  const there = () => access(path).then(() => true, () => false);
+  try {
+    if (!await there()) {
+      const draft = `${at}.${process.pid}-${Date.now()}`;
+      await mkdir(draft, { recursive: true });
+      try {
+        await run("apt-get", ["download", ...PACKAGES], { cwd: draft });
+        for (const name of await readdir(draft)) {
+          if (name.endsWith(".deb")) await run("dpkg-deb", ["-x", name, "."], { cwd: draft });
+        }
+        await rename(draft, at).catch(async (error) => {
+          if (!await there()) throw error;
+        });
+      } finally {
+        await rm(draft, { recursive: true, force: true });
+      }
+    }
+    const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+    const LD_LIBRARY_PATH = join(at, "usr", "lib", `${machine}-linux-gnu`);
+    const env = { LD_LIBRARY_PATH };
+    const server = join(at, "usr", "bin", "redis-server");
+    await run(server, ["--version"], { env });
+    return { path: server, env };
+  } catch (error) {
+    console.error(`\n!!! NO REDIS: the cluster is NOT tested here. ${(error as Error).message}\n`);
+    return null;
+  }
+}
+
+/** A Redis of a test's own. */
+export class RedisServer {
+  readonly port: number;
+  readonly #program: { path: string; env: Record<string, string> };
+  readonly #directory: string;
+  #child: ReturnType<typeof spawn> | null = null;
+
+  constructor(
+    program: { path: string; env: Record<string, string> },
+    directory: string,
+    port: number,
+  ) {
+    this.#program = program;
+    this.#directory = directory;
+    this.port = port;
+  }
+
+  /** Starts it with what the file holds. */
+  async start(): Promise<void> {
+    const args = ["--port", `${this.port}`, "--dir", this.#directory, "--appendonly", "yes"];
+    this.#child = spawn(this.#program.path, [...args, "--bind", "127.0.0.1"], {
+      env: { ...process.env, ...this.#program.env },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let told = "";
+    await new Promise<void>((resolve, reject) => {
+      this.#child!.stdout!.on("data", (chunk) => {
+        told += chunk;
+        if (told.includes("Ready to accept connections")) resolve();
+      });
+      this.#child!.once("exit", () => reject(new Error(told)));
+    });
+  }
+
+  /** Sends a signal, such as `SIGSTOP`. */
+  signal(name: "SIGSTOP" | "SIGCONT"): void {
+    this.#child!.kill(name);
+  }
+
+  /** Ends it. */
+  async stop(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    const over = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await over;
+    child.stdout!.destroy();
+  }
+}
+
+/** A port that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as { port: number };
+      probe.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,274 @@
+/** Several real bridge processes on one Redis, a round-robin proxy, the real codex, and browsers that come back. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type ModelRequest, type ModelTurn, ScriptedModel } from "../../src/testing/mod.ts";
+import { codexPath } from "../_codex.ts";
+import { freePort, RedisServer } from "../_redis.ts";
+import { tempDir } from "../_temp.ts";
+
+const NODE = fileURLToPath(new URL("../../examples/web_cluster/node.ts", import.meta.url));
+/** Milliseconds of a lease in the tests. */
+export const LEASE_MS = 2_000;
+
+/** One bridge process. */
+export class Node {
+  readonly url: string;
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(child: Deno.ChildProcess, url: string) {
+    this.#child = child;
+    this.url = url;
+  }
+
+  static async start(env: Record<string, string>): Promise<Node> {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-check", "--no-lock", NODE],
+      env,
+      stdout: "piped",
+      stderr: Deno.env.get("CLUSTER_DEBUG") === undefined ? "null" : "inherit",
+    }).spawn();
+    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    let told = "";
+    while (!told.includes("\n")) {
+      const { done, value } = await reader.read();
+      if (done) throw new Error("the node ended before it listened");
+      told += value;
+    }
+    await reader.cancel();
+    return new Node(child, told.trim());
+  }
+
+  signal(name: Deno.Signal): void {
+    this.#child.kill(name);
+  }
+
+  async end(name: Deno.Signal = "SIGKILL"): Promise<number> {
+    try {
+      this.#child.kill("SIGCONT");
+      this.#child.kill(name);
+    } catch {
+      // It has ended already.
+    }
+    return (await this.#child.status).code;
+  }
+}
+
+/** An event as a browser has it. */
+export interface Told {
+  id: string;
+  // deno-lint-ignore no-explicit-any
+  event: any;
+}
+
+/** Everything of one test. */
+export class ClusterWorld {
+  readonly redis: RedisServer;
+  readonly model: ScriptedModel;
+  nodes: Node[] = [];
+  /** Longest time that a call needed until it was answered, in milliseconds. */
+  slowest = 0;
+  readonly #env: Record<string, string>;
+  #next = 0;
+
+  constructor(redis: RedisServer, model: ScriptedModel, env: Record<string, string>) {
+    this.redis = redis;
+    this.model = model;
+    this.#env = env;
+  }
+
+  async addNode(): Promise<Node> {
+    const node = await Node.start(this.#env);
+    this.nodes.push(node);
+    return node;
+  }
+
+  async addNodes(count: number): Promise<void> {
+    await Promise.all(Array.from({ length: count }, () => this.addNode()));
+  }
+
+  async endNode(node: Node, signal: Deno.Signal = "SIGKILL"): Promise<number> {
+    this.nodes = this.nodes.filter((each) => each !== node);
+    return await node.end(signal);
+  }
+
+  /** Asks one node; without one the next in turn, as a balancer does. */
+  async ask(route: string, body?: unknown, node?: Node, signal?: AbortSignal): Promise<Response> {
+    const [method, path] = route.split(" ") as [string, string];
+    const to = node ?? this.nodes[this.#next++ % this.nodes.length]!;
+    return await fetch(`${to.url}/codex${path}`, {
+      method,
+      headers: { authorization: "Bearer ann.key-of-ann", "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  /** Asks until it is answered with something else than "try again", as a page does. */
+  async call(
+    route: string,
+    body?: unknown,
+    node?: Node,
+    // deno-lint-ignore no-explicit-any
+  ): Promise<{ status: number; body: any }> {
+    const began = performance.now();
+    const [method] = route.split(" ");
+    for (;;) {
+      try {
+        const response = await this.ask(
+          route,
+          body,
+          node,
+          AbortSignal.timeout(method === "GET" ? LEASE_MS : 5 * LEASE_MS),
+        );
+        const answer = await response.json();
+        if (response.status !== 503 && response.status !== 504) {
+          this.slowest = Math.max(this.slowest, performance.now() - began);
+          return { status: response.status, body: answer };
+        }
+      } catch {
+        // Nobody there, or somebody who sleeps: the next one.
+      }
+      if (performance.now() - began > 10 * LEASE_MS) throw new Error(`no answer to ${route}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  follow(sessionId: string): Follower {
+    return new Follower(this, sessionId);
+  }
+}
+
+/** A page that follows a session, through whichever node, and comes back behind the last event it has. */
+export class Follower {
+  readonly told: Told[] = [];
+  lagged = 0;
+  reconnects = 0;
+  readonly #world: ClusterWorld;
+  readonly #sessionId: string;
+  #closed = false;
+  #current = new AbortController();
+  readonly #over: Promise<void>;
+  #wake: () => void = () => {};
+
+  constructor(world: ClusterWorld, sessionId: string) {
+    this.#world = world;
+    this.#sessionId = sessionId;
+    this.#over = this.#run();
+  }
+
+  /** Settles with the first event that fits, past or future. */
+  async until(fits: (event: Told["event"]) => boolean, ms = 30_000): Promise<Told> {
+    const end = performance.now() + ms;
+    for (let at = 0;; at++) {
+      while (at >= this.told.length) {
+        if (performance.now() > end) {
+          throw new Error(`not told: ${JSON.stringify(this.told.slice(-3)).slice(0, 1_000)}`);
+        }
+        let timer: ReturnType<typeof setTimeout> | undefined;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+          timer = setTimeout(resolve, 200);
+        });
+        clearTimeout(timer);
+      }
+      if (fits(this.told[at]!.event)) return this.told[at]!;
+    }
+  }
+
+  /** The numbers of the events, which have no holes when nothing was lost. */
+  holes(): string[] {
+    const numbers = this.told.map(({ id }) => Number(id.split("-").at(-1)));
+    return numbers.flatMap((n, i) =>
+      i > 0 && n !== numbers[i - 1]! + 1 ? [`${numbers[i - 1]}→${n}`] : []
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#current.abort();
+    await this.#over;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      const after = this.told.at(-1)?.id;
+      const query = after === undefined ? "" : `?after=${after}`;
+      const route = `GET /sessions/${this.#sessionId}/events${query}`;
+      const silent = this.#current = new AbortController();
+      let timer = setTimeout(() => silent.abort(), LEASE_MS);
+      try {
+        const response = await this.#world.ask(
+          route,
+          undefined,
+          undefined,
+          silent.signal,
+        );
+        if (response.status !== 200) await response.body?.cancel();
+        else {
+          let text = "";
+          for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+            clearTimeout(timer);
+            timer = setTimeout(() => silent.abort(), LEASE_MS);
+            text += chunk;
+            for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+              this.#block(text.slice(0, end));
+              text = text.slice(end + 2);
+            }
+          }
+        }
+      } catch {
+        // It comes back.
+      }
+      clearTimeout(timer);
+      if (this.#closed) return;
+      this.reconnects++;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  #block(text: string): void {
+    const id = /^id: (.*)$/m.exec(text)?.[1];
+    const data = /^data: (.*)$/m.exec(text)?.[1];
+    if (id === undefined || data === undefined) return;
+    const event = JSON.parse(data);
+    if (event.type === "lagged") this.lagged++;
+    else this.told.push({ id, event });
+    this.#wake();
+  }
+}
+
+/** Sets a cluster up, lets the test act, and takes everything down. */
+export async function inCluster(
+  program: { path: string; env: Record<string, string> },
+  play: (request: ModelRequest) => ModelTurn,
+  count: number,
+  act: (world: ClusterWorld) => Promise<void>,
+): Promise<void> {
+  await using directory = await tempDir("cluster-");
+  const data = join(directory.path, "data");
+  const home = join(directory.path, "home");
+  const redisAt = join(directory.path, "redis");
+  for (const path of [data, home, redisAt]) await mkdir(path);
+  await writeFile(join(data, "keys.json"), JSON.stringify({ ann: "key-of-ann" }));
+  const model = await ScriptedModel.start(play);
+  const redis = new RedisServer(program, redisAt, await freePort());
+  await redis.start();
+  const world = new ClusterWorld(redis, model, {
+    REDIS: `redis://127.0.0.1:${redis.port}`,
+    DATA: data,
+    SECRET: crypto.randomUUID() + crypto.randomUUID(),
+    LEASE_MS: `${LEASE_MS}`,
+    HEARTBEAT_MS: "300",
+    DRAIN_MS: "3000",
+    CODEX_CLIENT: JSON.stringify(model.clientConfig({ codexPath: await codexPath(), home })),
+  });
+  try {
+    await world.addNodes(count);
+    await act(world);
+  } finally {
+    await Promise.all(world.nodes.map((node) => world.endNode(node)));
+    await redis.stop();
+    await model.close();
+  }
+}
