@@ -12,8 +12,11 @@ export interface JsonObject {
   [key: string]: JsonValue | undefined;
 }
 
-/** A JSON Schema document, as the model provider understands it. */
-export type JsonSchema = JsonObject;
+/**
+ * A JSON Schema document, as the model provider understands it. Any object type passes, since schemas come as literals
+ * (`as const`), as interfaces and as what libraries convert to; what is in it is checked when it is given.
+ */
+export type JsonSchema = object;
 
 /** True when `value` is a JSON object (not null, not an array). */
 export function isJsonObject(value: unknown): value is JsonObject {

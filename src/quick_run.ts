@@ -2,11 +2,23 @@
  * One prompt, one line.
  * @module
  */
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  elsewhere,
+  object,
+  type Shape,
+  shape,
+  signal as signalKind,
+} from "./check/mod.ts";
 import { QuickRunError } from "./errors/mod.ts";
-import { type ClientConfig, isRemote } from "./runtime/mod.ts";
+import { type ClientConfig, isRemote, RUNTIME_CONFIG } from "./runtime/mod.ts";
 import {
   Client,
+  promptKind,
   type PromptRunResult,
+  RUN_PROFILE,
   type RunProfile,
   type TurnEvent,
   workingDirectory,
@@ -21,6 +33,17 @@ export interface QuickRunOptions {
   /** Called with every event of the turn, in order. */
   onEvent?: (event: TurnEvent) => void;
 }
+
+/** What the options may be. */
+export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
+  client: object(RUNTIME_CONFIG),
+  signal: signalKind,
+  onEvent: callback,
+}, {
+  ...RUN_PROFILE.meant,
+  ...elsewhere(RUN_PROFILE, "The profile: call `quickRunWithProfile(cwd, prompt, { … })`."),
+  ...elsewhere(RUNTIME_CONFIG, "It belongs to the client: write `client: { … }`."),
+});
 
 /**
  * Starts codex, asks, and ends codex again.
@@ -48,6 +71,9 @@ export async function quickRunWithProfile(
   profile: RunProfile,
   options: QuickRunOptions = {},
 ): Promise<PromptRunResult> {
+  checkOptions("quickRun", options, QUICK_RUN_OPTIONS);
+  checkArgument("quickRun", "prompt", prompt, promptKind);
+  checkOptions("quickRun", profile, RUN_PROFILE);
   const { client: config = {}, signal, onEvent } = options;
   signal?.throwIfAborted();
   let client: Client | null = null;

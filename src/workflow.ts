@@ -2,12 +2,16 @@
  * Repeated runs in one directory.
  * @module
  */
-import { type ClientConfig, isRemote } from "./runtime/mod.ts";
+import { checkOptions, elsewhere, name, object, required, type Shape, shape } from "./check/mod.ts";
+import { type ClientConfig, isRemote, RUNTIME_CONFIG } from "./runtime/mod.ts";
 import {
   Client,
   type InferOutput,
   layerProfile,
   type PromptRunResult,
+  RUN_OPTIONS,
+  RUN_PROFILE,
+  RUN_PROFILE_FIELDS,
   type RunOptions,
   type RunProfile,
   type Session,
@@ -22,6 +26,16 @@ export interface WorkflowConfig extends RunProfile {
   /** How codex is started and answered. Default: the safe defaults of {@linkcode Client.connect}. */
   client?: ClientConfig;
 }
+
+/** What the configuration may be. */
+export const WORKFLOW_CONFIG: Shape = shape<WorkflowConfig>({
+  ...RUN_PROFILE_FIELDS,
+  cwd: required(name),
+  client: object(RUNTIME_CONFIG),
+}, {
+  ...elsewhere(RUNTIME_CONFIG, "It belongs to the client: write `client: { … }`."),
+  ...RUN_PROFILE.meant,
+});
 
 /**
  * Repeated runs in one directory with one codex: each run has a fresh thread, and leaves nothing in the history.
@@ -47,6 +61,7 @@ export class Workflow implements AsyncDisposable {
 
   /** Starts codex for a directory, which must exist. Rejects like {@linkcode Client.connect}. */
   static async connect(config: WorkflowConfig): Promise<Workflow> {
+    checkOptions("Workflow.connect", config, WORKFLOW_CONFIG);
     const { cwd, client, ...profile } = config;
     // What is wrong with the call is told before a process is started for it.
     workingDirectory(cwd, isRemote(client));
@@ -57,25 +72,32 @@ export class Workflow implements AsyncDisposable {
    * Asks on a fresh thread. Options win over the workflow's profile, attachments and hooks are added. Rejects like
    * {@linkcode Session.ask}.
    */
-  run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.client.run<Schema>(this.cwd, prompt, layerProfile(this.#profile, options));
+    checkOptions("run", options, RUN_OPTIONS);
+    return await this.client.run<Schema>(this.cwd, prompt, layerProfile(this.#profile, options));
   }
 
   /** Asks on a fresh thread, with a profile laid over the workflow's own. */
-  runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     prompt: string,
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.run<Schema>(prompt, layerProfile(profile, options));
+    checkOptions("runWithProfile", profile, RUN_PROFILE);
+    checkOptions("runWithProfile", options, RUN_OPTIONS);
+    return await this.run<Schema>(prompt, layerProfile(profile, options));
   }
 
   /** Starts a session, for turns that must remember each other; a profile is laid over the workflow's own. */
-  startSession(profile: RunProfile = {}): Promise<Session> {
-    return this.client.startSession({ ...layerProfile(this.#profile, profile), cwd: this.cwd });
+  async startSession(profile: RunProfile = {}): Promise<Session> {
+    checkOptions("startSession", profile, RUN_PROFILE);
+    return await this.client.startSession({
+      ...layerProfile(this.#profile, profile),
+      cwd: this.cwd,
+    });
   }
 
   /** Ends codex and waits until it is gone. Idempotent. */

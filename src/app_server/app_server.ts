@@ -3,6 +3,7 @@
  * @module
  */
 import type { ReaderRequest } from "../approvals/mod.ts";
+import { checkArgument, checkOptions, name, required } from "../check/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { methodInfo } from "../protocol/mod.ts";
 import type * as protocol from "../protocol/mod.ts";
@@ -12,6 +13,7 @@ import {
   guardCall,
   type RequestOptions,
   type Runtime,
+  RUNTIME_CONFIG,
   type RuntimeCore,
 } from "../runtime/mod.ts";
 import { Client } from "../session/mod.ts";
@@ -50,6 +52,7 @@ export class AppServer implements AsyncDisposable {
 
   /** Starts codex, or attaches to one. Rejects like `Client.connect`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<AppServer> {
+    checkOptions("AppServer.connect", config, RUNTIME_CONFIG);
     return new AppServer(await Client.connect(config), config);
   }
 
@@ -67,6 +70,7 @@ export class AppServer implements AsyncDisposable {
     params: protocol.Params<M>,
     options: RequestOptions = {},
   ): Promise<protocol.Result<M>> {
+    checkArgument("request", "method", method, required(name));
     const refusal = checkCall(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
     const result = await this.runtime.request(method, asJson(params), options);
@@ -92,6 +96,7 @@ export class AppServer implements AsyncDisposable {
    * with `RpcValidationError` for methods that are known to be something else, and for parameters that do not fit.
    */
   async notify(method: string, params?: JsonValue): Promise<void> {
+    checkArgument("notify", "method", method, required(name));
     const refusal = checkNotification(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
     // What this library does not know may do anything that this script may do.

@@ -21,6 +21,7 @@ export type {
   ApprovalRequest,
   PendingApproval,
 } from "./request/types.ts";
+export { approvalsKind } from "./rules/approvals_kind.ts";
 export { checkApprovals } from "./rules/check_rules.ts";
 export { heldInside, unheardApprovals } from "./rules/reach.ts";
 export type {

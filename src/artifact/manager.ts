@@ -2,9 +2,10 @@
  * Documents that an agent writes and edits.
  * @module
  */
+import { checkArgument, checkOptions } from "../check/mod.ts";
 import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
-import type { JsonSchema, JsonValue } from "../json.ts";
-import type { AskOptions, PromptRunResult, ReasoningEffort } from "../session/mod.ts";
+import type { JsonSchema } from "../json.ts";
+import type { AskOptions, PromptRunResult } from "../session/mod.ts";
 import { ArtifactThreads } from "./threads.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
 import { applyEdits, checkEdits, countLines } from "./edits.ts";
@@ -17,6 +18,8 @@ import {
   type ParsedOutput,
 } from "./output.ts";
 import { buildArtifactPrompt } from "./prompt.ts";
+import type { ArtifactCallOptions, ArtifactManagerOptions } from "./options.ts";
+import { artifactClientKind, checkOpen, checkTask, MANAGER_OPTIONS } from "./options_shape.ts";
 import { revisionOf } from "./revision.ts";
 import {
   type ArtifactMeta,
@@ -26,32 +29,6 @@ import {
   type StoredArtifact,
 } from "./store/store.ts";
 import type { ArtifactTaskResult, ArtifactTaskResults, ArtifactTaskSpec } from "./task.ts";
-
-/** How an {@linkcode ArtifactSessionManager} works. */
-export interface ArtifactManagerOptions {
-  /** The directory the agent may look around in; must exist. */
-  cwd: string;
-  /** Where artifacts are kept. Default: a {@linkcode FileArtifactStore} in `.codex-artifacts` of `cwd`. */
-  store?: ArtifactStore;
-  /** The model. Default: codex's own. */
-  model?: string;
-  /** How much the model thinks. Default `"medium"`. */
-  effort?: ReasoningEffort;
-  /** Milliseconds for each turn. Default 120,000. */
-  timeoutMs?: number;
-  /** Instructions beside the system prompt, such as a house style. Default none. */
-  developerInstructions?: string;
-  /** Codex settings of the threads. Default none. */
-  config?: Record<string, JsonValue>;
-  /** Threads kept loaded while no task uses them. Default 16; others are resumed when needed. */
-  maxIdleThreads?: number;
-}
-
-/** Options of {@linkcode ArtifactSessionManager}'s calls. */
-export interface ArtifactCallOptions {
-  /** Stops waiting, interrupts the turn and rejects with the signal's reason. */
-  signal?: AbortSignal;
-}
 
 /** An artifact with its thread. */
 export interface OpenArtifact extends StoredArtifact {
@@ -85,6 +62,8 @@ export class ArtifactSessionManager implements AsyncDisposable {
 
   /** Creates a manager on a connected client, which stays yours to shut down. */
   constructor(client: ArtifactClient, options: ArtifactManagerOptions) {
+    checkArgument("ArtifactSessionManager", "client", client, artifactClientKind);
+    checkOptions("ArtifactSessionManager", options, MANAGER_OPTIONS);
     const { cwd, store, maxIdleThreads = 16, ...profile } = options;
     this.store = store ?? new FileArtifactStore(`${cwd}/.codex-artifacts`);
     this.#threads = new ArtifactThreads(
@@ -96,9 +75,10 @@ export class ArtifactSessionManager implements AsyncDisposable {
   }
 
   /** Resumes or starts the artifact's thread, and gives the current version; an unknown artifact is empty. */
-  open(artifactId: string, options: ArtifactCallOptions = {}): Promise<OpenArtifact> {
+  async open(artifactId: string, options: ArtifactCallOptions = {}): Promise<OpenArtifact> {
+    checkOpen(artifactId, options);
     const { signal } = options;
-    return this.#threads.use(artifactId, signal, async ({ threadId }) => ({
+    return await this.#threads.use(artifactId, signal, async ({ threadId }) => ({
       ...await this.#load(artifactId, signalOf(signal)),
       threadId,
     }));
@@ -111,17 +91,18 @@ export class ArtifactSessionManager implements AsyncDisposable {
    * revision than it was shown, with `OutputValidationError` when the answer does not fit, and
    * with whatever ends a turn. Nothing is stored then.
    */
-  runTask<Spec extends ArtifactTaskSpec>(
+  async runTask<Spec extends ArtifactTaskSpec>(
     spec: Spec,
     options: ArtifactCallOptions = {},
   ): Promise<ArtifactTaskResults[Spec["type"]]> {
+    checkTask(spec, options);
     const { signal } = options;
-    const result: Promise<ArtifactTaskResult> = this.#threads.useInTurn(
+    const result: ArtifactTaskResult = await this.#threads.useInTurn(
       spec.artifactId,
       signal,
       (thread) => this.#run(thread, spec, signal),
     );
-    return result as Promise<ArtifactTaskResults[Spec["type"]]>;
+    return result as ArtifactTaskResults[Spec["type"]];
   }
 
   /** Lets go of all threads, which can be resumed later. Running turns are interrupted. Idempotent. */

@@ -6,6 +6,7 @@
 export type * from "./client.ts";
 export * from "./edits.ts";
 export * from "./manager.ts";
+export type * from "./options.ts";
 export * from "./output.ts";
 export * from "./prompt.ts";
 export * from "./revision.ts";

@@ -3,19 +3,19 @@
  * @module
  */
 import type { OutputIssue } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonSchema } from "../json.ts";
+import { isJsonObject, type JsonObject } from "../json.ts";
 import { parseJson } from "../session/mod.ts";
 import type { ArtifactEdit } from "./edits.ts";
 
 /** The schema of a `docGenerate` answer, fit for strict structured output. */
-export const DOC_GENERATE_SCHEMA: Readonly<JsonSchema> = closed({
+export const DOC_GENERATE_SCHEMA: Readonly<JsonObject> = closed({
   format: { type: "string", description: "Format of the text, such as markdown." },
   title: { type: "string", description: "Title of the document." },
   text: { type: "string", description: "The complete text of the document." },
 });
 
 /** The schema of a `docEdit` answer, fit for strict structured output. */
-export const DOC_EDIT_SCHEMA: Readonly<JsonSchema> = closed({
+export const DOC_EDIT_SCHEMA: Readonly<JsonObject> = closed({
   format: { type: "string", description: "Format of the text, as shown." },
   expectedRevision: { type: "string", description: "The REVISION shown." },
   edits: {
@@ -143,7 +143,7 @@ function read<T>(answer: unknown, make: (fields: Fields) => T): ParsedOutput<T> 
   return issues.length > 0 ? { ok: false, issues } : { ok: true, value: result };
 }
 
-function closed(properties: Record<string, JsonSchema>): JsonSchema {
+function closed(properties: Record<string, JsonObject>): JsonObject {
   return {
     type: "object",
     properties,

@@ -2,7 +2,7 @@
  * When an automation runs: pure, over times in milliseconds since the epoch.
  * @module
  */
-import { PolicyError, SessionClosedError } from "../errors/mod.ts";
+import { InvalidArgumentError, SessionClosedError } from "../errors/mod.ts";
 import type { AutomationSpec } from "./types.ts";
 
 /** The last moment that a `Date` can hold. */
@@ -14,40 +14,8 @@ export type AutomationStep =
   | { type: "stop" }
   | { type: "fail"; error: unknown };
 
-/** The spec's mistake, or `null` when it has none. */
-function specProblem(spec: AutomationSpec): PolicyError | null {
-  const { every, maxRuns, startAt, stopAt } = spec;
-  if (typeof every !== "number" || !Number.isFinite(every) || every < 1) {
-    return badSpec(`every must be a number of milliseconds, at least 1; received ${shown(every)}`);
-  }
-  if (
-    maxRuns !== undefined && maxRuns !== Infinity && !(Number.isInteger(maxRuns) && maxRuns >= 0)
-  ) {
-    return badSpec(`maxRuns must be a whole number, 0 or more; received ${shown(maxRuns)}`);
-  }
-  for (const [name, date] of [["startAt", startAt], ["stopAt", stopAt]] as const) {
-    if (date !== undefined && !(date instanceof Date && Number.isFinite(date.getTime()))) {
-      return badSpec(`${name} must be a valid Date`);
-    }
-  }
-  if (typeof spec.prompt !== "string") return badSpec(`prompt must be a string`);
-  return null;
-}
-
-function badSpec(message: string): PolicyError {
-  return new PolicyError(`The automation cannot run: ${message}.`, {
-    data: { reason: "invalidAutomation" },
-  });
-}
-
-function shown(value: unknown): string {
-  return typeof value === "number" ? String(value) : `a ${typeof value}`;
-}
-
 /** The first step of an automation. */
 export function firstStep(spec: AutomationSpec, now: number, closed: boolean): AutomationStep {
-  const error = specProblem(spec);
-  if (error !== null) return { type: "fail", error };
   if (closed) return { type: "fail", error: closedError() };
   if (spec.maxRuns === 0) return { type: "stop" };
   const dueAt = Math.max(spec.startAt?.getTime() ?? now, now);
@@ -76,7 +44,14 @@ export function nextStep(
   const dueAt = nextDue(lastDue, spec.every, now);
   if (dueAt >= (spec.stopAt?.getTime() ?? Infinity)) return { type: "stop" };
   if (dueAt <= LAST_MOMENT) return { type: "wait", dueAt };
-  return { type: "fail", error: badSpec("the next run would be later than a Date can tell") };
+  return {
+    type: "fail",
+    error: new InvalidArgumentError("automation", {
+      argument: "every",
+      received: "a pace whose next run is later than a Date can tell",
+      accepts: "a number of milliseconds that a Date can hold",
+    }),
+  };
 }
 
 function closedError(): SessionClosedError {

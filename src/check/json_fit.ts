@@ -124,7 +124,7 @@ function shortPath(path: string): string {
 }
 
 /** What a value is, in words, without saying the value. */
-function kindOf(value: unknown): string {
+export function kindOf(value: unknown): string {
   switch (typeof value) {
     case "undefined":
       return "undefined";

@@ -71,6 +71,48 @@ export class RpcError extends CodexError {
   }
 }
 
+/** What is wrong with an argument; kinds and names, never values. */
+export interface ArgumentProblem {
+  /** The argument or option, such as `retry.attempts`. */
+  argument: string;
+  /** What was received, such as `a number`. */
+  received: string;
+  /** What is accepted: a kind of value, or the names of the options. */
+  accepts: string;
+  /** What was probably meant, as a sentence. Default: nothing is guessed. */
+  hint?: string;
+  /** Whether there is no such option. Default `false`. */
+  unknown?: boolean;
+  /** What is wrong, where kinds do not tell it. Default: made of the other fields. */
+  sentence?: string;
+}
+
+/** An argument or an option has a shape that is not accepted. Nothing was started or sent. */
+export class InvalidArgumentError extends CodexError {
+  /** The argument or option, such as `retry.attempts`. */
+  readonly argument: string;
+  /** What was received: the kind, never the value. */
+  readonly received: string;
+  /** What is accepted. */
+  readonly accepted: string;
+
+  /** Creates the error; `where` names what was called. */
+  constructor(where: string, problem: ArgumentProblem, options: CodexErrorOptions = {}) {
+    const { argument, received, accepts, hint, unknown } = problem;
+    const sentence = problem.sentence ??
+      (unknown === true
+        ? `there is no option \`${argument}\`; the options are ${accepts}`
+        : `\`${argument}\` must be ${accepts}; received ${received}`);
+    super("invalidArgument", `${where}: ${sentence}.${hint === undefined ? "" : ` ${hint}`}`, {
+      ...options,
+      data: { argument, received, accepted: accepts, ...options.data },
+    });
+    this.argument = argument;
+    this.received = received;
+    this.accepted = accepts;
+  }
+}
+
 /** A request or a result does not fit its schema. Nothing was sent when a request fails. */
 export class RpcValidationError extends CodexError {
   /** The method the value belongs to. */

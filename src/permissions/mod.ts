@@ -11,6 +11,7 @@ export { guardAcceptance } from "./guard/approval_guard.ts";
 export { leavesWorkspace } from "./guard/workspace_guard.ts";
 export { normalizeSandbox, privilegeRefusal } from "./guard/gate.ts";
 export { gateMethod } from "./guard/method_gate.ts";
+export { approvalPolicyKind, sandboxKind } from "./kinds.ts";
 export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy } from "./policy/compare_echo.ts";
 export {

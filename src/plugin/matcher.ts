@@ -52,7 +52,7 @@ export class HookMatcher {
   readonly cwdPrefix: string | null;
   readonly #prefixes: readonly (readonly string[])[];
 
-  /** Creates a matcher. Throws `PolicyError` for an unknown phase, or an empty name, command or directory. */
+  /** Creates a matcher. Throws `InvalidArgumentError` for an unknown phase, or an empty name, command or directory. */
   constructor(options: HookMatcherOptions = {}) {
     this.phases = options.phases ?? [];
     this.toolNames = list(options.toolName);

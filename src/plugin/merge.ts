@@ -8,7 +8,7 @@ import type { HookPhase, Hooks, PostHook, PreHook } from "./types.ts";
 /**
  * Joins the hooks of the client, the session and the call, in that order.
  *
- * Throws `PolicyError` when two pre-hooks or two post-hooks have the same name (dropping one silently would leave its
+ * Throws `InvalidArgumentError` when two pre-hooks or two post-hooks have the same name (dropping one silently would leave its
  * author unguarded), or when a hook has no name, an unknown phase or a bad time limit. One object may be a pre-hook
  * and a post-hook at once.
  */

@@ -82,7 +82,7 @@ export class ShellCommandHook implements PreHook, PostHook {
   readonly #env: Readonly<Record<string, string>>;
   readonly #cwd: string | undefined;
 
-  /** Names the program. Throws `PolicyError` for an empty command or a bad time limit. */
+  /** Names the program. Throws `InvalidArgumentError` for an empty command or a bad time limit. */
   constructor(
     name: string,
     command: string | readonly string[],

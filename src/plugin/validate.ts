@@ -1,5 +1,5 @@
 /** What a hook must look like to be registered. @module */
-import { PolicyError } from "../errors/mod.ts";
+import { InvalidArgumentError } from "../errors/mod.ts";
 import type { HookPhase, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
 
 /** The phases of pre-hooks. */
@@ -25,11 +25,16 @@ export const ALL_PHASES: readonly HookPhase[] = [...PRE_PHASES, ...POST_PHASES];
 export const DEFAULT_TIMEOUT_MS = 5_000;
 
 /** The error for a hook that can't be registered: nothing was started. */
-export function invalidHook(message: string): PolicyError {
-  return new PolicyError(`${message}. Nothing was started.`, { data: { reason: "invalidHook" } });
+export function invalidHook(message: string): InvalidArgumentError {
+  return new InvalidArgumentError("hooks", {
+    argument: "hooks",
+    received: "a hook that can't be registered",
+    accepts: "hooks { name, call, phases, timeoutMs, onError }",
+    sentence: `${message}. Nothing was started`,
+  }, { data: { reason: "invalidHook" } });
 }
 
-/** Throws `PolicyError` when a hook can't be registered, before it could be missed at run time. */
+/** Throws `InvalidArgumentError` when a hook can't be registered, before it could be missed at run time. */
 export function checkHook(kind: "pre" | "post", hook: PreHook | PostHook): void {
   const name: unknown = hook?.name;
   if (typeof name !== "string" || name === "") {
@@ -56,7 +61,7 @@ export function checkHook(kind: "pre" | "post", hook: PreHook | PostHook): void 
   }
 }
 
-/** Throws `PolicyError` when a time limit is not a positive number. */
+/** Throws `InvalidArgumentError` when a time limit is not a positive number. */
 export function checkTimeout(label: string, timeoutMs: number | undefined): void {
   if (timeoutMs === undefined) return;
   if (typeof timeoutMs !== "number" || !(timeoutMs > 0)) {

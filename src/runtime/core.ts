@@ -20,7 +20,7 @@ import {
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { brokerHost } from "./broker_host.ts";
 import { ProjectedLog } from "./state/log_projection.ts";
-import { closedBecause, type PlannedRestart, RestartLoop } from "./restart_loop.ts";
+import { closedBecause, type PlannedRestart, RestartLoop } from "./restart/restart_loop.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { EventLog } from "./log/event_log.ts";
 import { handshake } from "./handshake.ts";

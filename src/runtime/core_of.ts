@@ -1,4 +1,6 @@
 /** From a runtime to the machine inside it. */
+import { kindOf } from "../check/mod.ts";
+import { InvalidArgumentError } from "../errors/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 
 const cores: WeakMap<object, RuntimeCore> = new WeakMap();
@@ -6,7 +8,13 @@ const cores: WeakMap<object, RuntimeCore> = new WeakMap();
 /** Lets the rooms above reach the core of a runtime without showing it to users. */
 export function coreOf(runtime: object): RuntimeCore {
   const core = cores.get(runtime);
-  if (core === undefined) throw new TypeError("not a Runtime");
+  if (core === undefined) {
+    throw new InvalidArgumentError("Runtime", {
+      argument: "this",
+      received: kindOf(runtime),
+      accepts: "a Runtime that `Runtime.spawn` made",
+    });
+  }
   return core;
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 export type { ClientConfig, CustomTransportConfig } from "./config.ts";
+export { RUNTIME_CONFIG, settingsKind } from "./config_shape.ts";
 export type { RuntimeCore } from "./core.ts";
 export { coreOf } from "./core_of.ts";
 export { guardCall } from "./guard_call.ts";

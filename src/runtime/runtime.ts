@@ -2,11 +2,23 @@
  * One connection to one codex, with everything it says.
  * @module
  */
+import {
+  checkArgument,
+  checkOptions,
+  flag,
+  milliseconds,
+  name,
+  required,
+  type Shape,
+  shape,
+  signal,
+} from "../check/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { RuntimeCore } from "./core.ts";
 import type { ConnectionState, ShutdownReport } from "./runtime_types.ts";
 import { coreOf, setCore } from "./core_of.ts";
 import type { RuntimeConfig } from "./config.ts";
+import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
 import type { EventFilter } from "./runtime_types.ts";
 import type { ServerInfo } from "./runtime_types.ts";
@@ -26,6 +38,14 @@ export interface RequestOptions {
   /** Consent to full access with nobody asked. Default `false`. */
   dangerouslyAllowUnattendedFullAccess?: boolean;
 }
+
+/** Options of a raw request. */
+const REQUEST_OPTIONS: Shape = shape<RequestOptions>({
+  signal,
+  timeoutMs: milliseconds,
+  allowPrivilegedEscalation: flag,
+  dangerouslyAllowUnattendedFullAccess: flag,
+});
 
 /**
  * One connection to one codex: raw requests, every message as an event, state and metrics.
@@ -49,6 +69,7 @@ export class Runtime implements AsyncDisposable {
    * with its stderr) or `RequestTimeoutError` (it never answered); no process is left behind.
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
+    checkOptions("Runtime.spawn", config, RUNTIME_CONFIG);
     config.signal?.throwIfAborted();
     const { onStderr } = config;
     const guarded = onStderr === undefined ? config : {
@@ -89,6 +110,8 @@ export class Runtime implements AsyncDisposable {
   ): Promise<JsonValue> {
     const core = coreOf(this);
     try {
+      checkArgument("request", "method", method, required(name));
+      checkOptions("request", options, REQUEST_OPTIONS);
       guardCall(core, method, params, options);
     } catch (error) {
       return Promise.reject(error);
@@ -97,8 +120,9 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** Tells the server something that wants no answer. */
-  notify(method: string, params?: JsonValue): Promise<void> {
-    return coreOf(this).notify(method, params);
+  async notify(method: string, params?: JsonValue): Promise<void> {
+    checkArgument("notify", "method", method, required(name));
+    await coreOf(this).notify(method, params);
   }
 
   /**
@@ -106,6 +130,7 @@ export class Runtime implements AsyncDisposable {
    * behind gets adjacent text deltas merged; one that falls out of the log gets a `lagged` event with what it missed.
    */
   events(filter: EventFilter = {}): AsyncIterable<EventEnvelope> {
+    checkOptions("events", filter, EVENT_FILTER);
     return coreOf(this).log.read(filter);
   }
 

@@ -5,8 +5,20 @@
 export { Client, type PendingApprovals } from "./client/client.ts";
 export { Session } from "./session.ts";
 export { PromptRunStream } from "./prompt/prompt_run_stream.ts";
-export type { DynamicTool, ToolContent, ToolContext, ToolOutput } from "./prompt/dynamic_tool.ts";
+export {
+  type DynamicTool,
+  tool,
+  type ToolArguments,
+  type ToolContent,
+  type ToolContext,
+  type ToolDefinition,
+  type ToolImage,
+  type ToolResult,
+  type ToolText,
+} from "./prompt/dynamic_tool.ts";
+export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
+export { promptKind, RUN_OPTIONS, RUN_PROFILE, RUN_PROFILE_FIELDS } from "./profile_shape.ts";
 export type * from "./output/standard_schema.ts";
 export type * from "./events/session_event.ts";
 export type * from "./turn/turn_event.ts";

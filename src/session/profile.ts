@@ -3,7 +3,7 @@
  * @module
  */
 import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
-import type { JsonSchema, JsonValue } from "../json.ts";
+import type { JsonObject, JsonSchema, JsonValue } from "../json.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/mod.ts";
 import type { Hooks } from "../plugin/mod.ts";
 import type { DynamicTool } from "./prompt/dynamic_tool.ts";
@@ -113,7 +113,7 @@ export interface ResolvedProfile {
   /** Sent along with every prompt. */
   readonly attachments: readonly Attachment[];
   /** JSON Schema of the answer, or `null`. */
-  readonly outputSchema: JsonSchema | null;
+  readonly outputSchema: JsonObject | null;
   /** Hooks of this session, after the client's own. */
   readonly hooks: Hooks;
   /** Tools that run in this process, by name. */

@@ -2,6 +2,7 @@
  * A conversation with the agent.
  * @module
  */
+import { checkArgument, checkOptions } from "../check/mod.ts";
 import {
   type ConnectionClosedError,
   PolicyError,
@@ -18,6 +19,7 @@ import type { SessionParts } from "./session_parts.ts";
 import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
 import { EventQueue } from "./events/event_queue.ts";
 import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
+import { checkAsk, promptKind, RUN_PROFILE } from "./profile_shape.ts";
 import type { Attachment, Prompt } from "../prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
 import { isInTool } from "./prompt/own_tool.ts";
@@ -152,6 +154,7 @@ export class Session implements AsyncDisposable {
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    checkAsk("ask", prompt, options);
     this.#assertAskable();
     const run = new PromptRun(this.#host, prompt, options, null);
     return await run.result as PromptRunResult<InferOutput<Schema>>;
@@ -161,12 +164,14 @@ export class Session implements AsyncDisposable {
    * Asks with a profile of its own for this turn; what the profile leaves out is the session's. What belongs to the whole
    * thread (tools, instructions, config, ephemeral) stays the session's as well.
    */
-  askWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async askWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     prompt: Prompt,
     profile: RunProfile,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
+    checkOptions("askWithProfile", profile, RUN_PROFILE);
+    checkAsk("askWithProfile", prompt, options);
+    return await this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
   }
 
   /** Asks, and hands out the events as they come. Settles when the server has started the turn. */
@@ -174,6 +179,7 @@ export class Session implements AsyncDisposable {
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunStream<InferOutput<Schema>>> {
+    checkAsk("askStream", prompt, options);
     this.#assertAskable();
     const queue = new EventQueue();
     const run = new PromptRun(this.#host, prompt, options, (event) => queue.push(event));
@@ -332,6 +338,7 @@ export class Session implements AsyncDisposable {
   }
 
   async #steer(run: PromptRun, input: Prompt): Promise<void> {
+    checkArgument("steer", "input", input, promptKind);
     const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
     const { attachments: all } = overlayProfile({ ...this.profile, attachments: [] }, {
       attachments,

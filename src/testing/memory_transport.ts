@@ -2,6 +2,7 @@
  * A connection whose server is the test itself.
  * @module
  */
+import { checkOptions, flag, name, type Shape, shape } from "../check/mod.ts";
 import { ConnectionClosedError, messageOf, type ProcessExit, RpcError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { decode, type RpcMessage } from "../rpc/mod.ts";
@@ -15,6 +16,11 @@ export interface MemoryTransportOptions {
   /** Whether `initialize` is answered for you. Default `true`. */
   handshake?: boolean;
 }
+
+const MEMORY_OPTIONS: Shape = shape<MemoryTransportOptions>({
+  version: name,
+  handshake: flag,
+});
 
 /** Both ends of a connection. */
 export interface MemoryTransport {
@@ -38,6 +44,7 @@ export interface MemoryTransport {
  * ```
  */
 export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTransport {
+  checkOptions("memoryTransport", options, MEMORY_OPTIONS);
   const accept: ((end: MemoryEnd) => void)[] = [];
   const server = new MemoryServer(options, accept);
   return {

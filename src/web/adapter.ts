@@ -2,6 +2,7 @@
  * Many people's sessions on one client, without HTTP.
  * @module
  */
+import { checkOptions } from "../check/mod.ts";
 import type { ApprovalHandler } from "../approvals/mod.ts";
 import { within } from "../async.ts";
 import { PolicyError, RpcError, WebError } from "../errors/mod.ts";
@@ -27,6 +28,7 @@ import { LiveSession } from "./live/live_session.ts";
 import type { Restored } from "./live/tail_pump.ts";
 import { Workspaces } from "./live/workspaces.ts";
 import type { WebAdapterOptions } from "./options.ts";
+import { WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
 import {
   MemorySessionStore,
   type SessionStore,
@@ -93,6 +95,7 @@ export class WebAdapter implements AsyncDisposable {
 
   /** Creates an adapter on a connected client. Throws `PolicyError` when it can't keep the tenants apart. */
   constructor(options: WebAdapterOptions) {
+    checkOptions("WebAdapter", options, WEB_ADAPTER_OPTIONS);
     this.#options = options;
     this.#enforced = isEnforced(options);
     this.#workspaces = new Workspaces(options.cwd, this.#enforced);
@@ -384,7 +387,7 @@ export class WebAdapter implements AsyncDisposable {
 
   #report(error: unknown): void {
     try {
-      this.#options.onError?.(error);
+      (this.#options.onError ?? console.error)(error);
     } catch {
       // A listener that throws must not cost anybody an answer.
     }

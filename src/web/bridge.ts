@@ -2,6 +2,7 @@
  * The HTTP bridge: one function from a request to an answer.
  * @module
  */
+import { checkOptions } from "../check/mod.ts";
 import { WebError } from "../errors/mod.ts";
 import { badRequest, changedElsewhere, notFound } from "./http/refusals.ts";
 import {
@@ -16,7 +17,8 @@ import { readBytes, readJson, threadIdIn, withBody } from "./http/body.ts";
 import { isEventStream, type Recheck, whileAllowed } from "./http/recheck.ts";
 import { forward, FORWARD_HEADER, Forwarder } from "./cluster/forward.ts";
 import { errorResponse, httpFailure } from "./http/http_error.ts";
-import type { BridgeOptions } from "./options.ts";
+import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
+import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
 import { matchRoute, normalizeBasePath, type Route, type RouteMiss } from "./http/routes.ts";
 import { eventStream } from "./http/sse.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "./types.ts";
@@ -50,7 +52,8 @@ const COMMON_HEADERS = {
 };
 
 /**
- * Creates a bridge: many people's browsers on one codex. Throws `WebError` when `authorize` is missing.
+ * Creates a bridge: many people's browsers on one codex. Throws `InvalidArgumentError`
+ * when `authorize` or another option is missing or can't be meant.
  *
  * ```ts ignore
  * import { Client, web } from "@codex/runtime";
@@ -66,10 +69,8 @@ const COMMON_HEADERS = {
  * ```
  */
 export function createBridge(options: BridgeOptions): Bridge {
-  if (typeof options.authorize !== "function") {
-    throw new WebError(500, "noAuthorize", "createBridge needs authorize: who may use the bridge?");
-  }
-  const adapter = new WebAdapter(options);
+  checkOptions("createBridge", options, BRIDGE_OPTIONS);
+  const adapter = new WebAdapter(optionsOf(options));
   const handler = new Handler(adapter, options);
   const close = () => adapter.close();
   return {
@@ -79,6 +80,13 @@ export function createBridge(options: BridgeOptions): Bridge {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** The adapter's part of the options. */
+function optionsOf(options: BridgeOptions): WebAdapterOptions {
+  return Object.fromEntries(
+    Object.entries(options).filter(([name]) => Object.hasOwn(WEB_ADAPTER_OPTIONS.options, name)),
+  ) as unknown as WebAdapterOptions;
 }
 
 class Handler {
@@ -296,7 +304,7 @@ class Handler {
 
   #report(error: unknown): void {
     try {
-      this.#options.onError?.(error);
+      (this.#options.onError ?? console.error)(error);
     } catch {
       // A listener that throws must not cost the caller the answer.
     }

@@ -62,7 +62,7 @@ export interface WebAdapterOptions {
   sessionTtlMs?: number;
   /** Turns that may run at once, of all tenants; more are refused with 429. Default: no limit. */
   maxTurns?: number;
-  /** Told about every failure that is not the caller's own (5xx). Default: nobody. */
+  /** Told about every failure that is not the caller's own (5xx). Default: `console.error`. */
   onError?: (error: unknown) => void;
   /** Several bridges that share the sessions. Default: this one alone. */
   cluster?: ClusterOptions;

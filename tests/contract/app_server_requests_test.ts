@@ -128,7 +128,7 @@ test("nothing is sent for experimental methods, unknown methods and parameters t
       ["thread/begin", {}, "$"],
       ["thread/start", { sandbox: "none" }, "$.sandbox"],
       ["turn/start", { threadId: "t", input: [{ type: "txt" }] }, "$.input[0].type"],
-      ["thread/start", { config: { big: 1n } }, "$"],
+      ["thread/start", { config: { big: 1n } }, "$.config.big"],
     ];
     for (const [method, params, path] of refused) {
       await assert.rejects(call(app, method, params), (error) => {

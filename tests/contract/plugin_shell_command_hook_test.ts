@@ -4,7 +4,7 @@ import { existsSync, readFileSync, watch } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { HookBlockedError, PolicyError } from "../../src/errors/mod.ts";
+import { HookBlockedError, InvalidArgumentError } from "../../src/errors/mod.ts";
 import { HookRun } from "../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../src/plugin/merge.ts";
 import {
@@ -156,9 +156,9 @@ test("ShellCommandHook keeps its own limit when called by hand", async () => {
 });
 
 test("ShellCommandHook refuses an empty command and a bad limit", () => {
-  assert.throws(() => new ShellCommandHook("s", " "), PolicyError);
-  assert.throws(() => new ShellCommandHook("s", []), PolicyError);
-  assert.throws(() => new ShellCommandHook("s", "x", { timeoutMs: -1 }), PolicyError);
+  assert.throws(() => new ShellCommandHook("s", " "), InvalidArgumentError);
+  assert.throws(() => new ShellCommandHook("s", []), InvalidArgumentError);
+  assert.throws(() => new ShellCommandHook("s", "x", { timeoutMs: -1 }), InvalidArgumentError);
 });
 
 /** Waits until the process is gone or only waits to be reaped by init. */

@@ -1,6 +1,6 @@
 /** The bridge's routes on a fake that speaks the recorded dialect. */
 import assert from "node:assert/strict";
-import { WebError } from "../../src/errors/mod.ts";
+import { InvalidArgumentError, WebError } from "../../src/errors/mod.ts";
 import { createBridge } from "../../src/web/bridge.ts";
 import type { FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
@@ -111,7 +111,7 @@ for (const [name, authorize, status] of AUTHORIZE) {
 
 test("createBridge() throws without authorize", () => {
   // deno-lint-ignore no-explicit-any
-  assert.throws(() => createBridge({ cwd: "/" } as any), WebError);
+  assert.throws(() => createBridge({ cwd: "/" } as any), InvalidArgumentError);
 });
 
 test("what belongs to another tenant looks like what does not exist", () =>

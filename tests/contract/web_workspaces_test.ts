@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { PolicyError, WebError } from "../../src/errors/mod.ts";
+import { InvalidArgumentError, PolicyError, WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebClient } from "../../src/web/client.ts";
 import { Workspaces } from "../../src/web/live/workspaces.ts";
@@ -61,7 +61,14 @@ test("cwd(tenant) must return a directory that exists and is no other tenant's",
 });
 
 test("an adapter that can't keep its tenants apart throws, and says what to do", () => {
-  const client = (version: string | null) => ({ server: { version } }) as unknown as WebClient;
+  const client = (version: string | null) =>
+    ({
+      server: { version },
+      startSession: () => {},
+      resumeSession: () => {},
+      readThread: () => {},
+      archiveThread: () => {},
+    }) as unknown as WebClient;
   const make = (version: string | null, more: object = {}) => () =>
     new WebAdapter({ client: client(version), cwd: "/", ...more });
   make("0.145.0")();
@@ -77,5 +84,5 @@ test("an adapter that can't keep its tenants apart throws, and says what to do",
   for (const sandbox of ["danger-full-access", { type: "externalSandbox" }]) {
     assert.throws(make("0.169.0", { profile: { sandbox } }), PolicyError);
   }
-  assert.throws(make("0.169.0", { isolation: "yes" }), PolicyError);
+  assert.throws(make("0.169.0", { isolation: "yes" }), InvalidArgumentError);
 });

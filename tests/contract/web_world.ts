@@ -101,6 +101,7 @@ export class World {
       client: this.client,
       authorize: (request) => request.headers.get("x-tenant"),
       cwd: process.cwd(),
+      onError: () => {},
       isolation: "trusting",
       ...this.#options,
     });

@@ -5,7 +5,7 @@ import { type } from "npm:arktype@2.2.9";
 import * as v from "npm:valibot@1.5.0";
 import * as z from "npm:zod@4.6.7";
 import { RpcValidationError } from "../../src/errors/mod.ts";
-import type { JsonSchema } from "../../src/json.ts";
+import type { JsonObject } from "../../src/json.ts";
 import type { InferOutput, StandardSchemaV1 } from "../../src/session/output/standard_schema.ts";
 import { resolveOutputSchema } from "../../src/session/output/structured_output.ts";
 import { test } from "../_harness.ts";
@@ -88,7 +88,7 @@ for (const [name, output] of LIBRARIES) {
     await t.step("sent", () => {
       assertStrict(resolved.schema);
       assert.deepEqual(
-        Object.keys(resolved.schema["properties"] as JsonSchema).sort(),
+        Object.keys(resolved.schema["properties"] as JsonObject).sort(),
         Object.keys(GOOD).sort(),
       );
       assert.equal(resolved.schema["$schema"], undefined);
@@ -130,7 +130,7 @@ test("a plain valibot schema needs outputSchema besides, and then works", async 
     assert.match(error.message, /valibot .* give `outputSchema` besides/);
     return true;
   });
-  const outputSchema: JsonSchema = {
+  const outputSchema: JsonObject = {
     type: "object",
     properties: { n: { type: "number" } },
     required: ["n"],

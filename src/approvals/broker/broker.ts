@@ -48,7 +48,7 @@ export class ApprovalBroker {
   #reader: ((request: ReaderRequest) => void) | null = null;
   #closed = false;
 
-  /** Creates a broker. Throws `PolicyError` when the rules are not well-formed. */
+  /** Creates a broker. Throws `InvalidArgumentError` when the rules are not well-formed. */
   constructor(options: BrokerOptions) {
     checkApprovals(options.approvals);
     this.#options = options;
@@ -56,7 +56,7 @@ export class ApprovalBroker {
 
   /**
    * Lets an open session take part for its thread, until the returned function is called. The last one registered for a
-   * thread counts. Throws `PolicyError` when its rules are not well-formed.
+   * thread counts. Throws `InvalidArgumentError` when its rules are not well-formed.
    */
   registerThread(threadId: string, gate: ThreadGate): () => void {
     checkApprovals(gate.approvals);

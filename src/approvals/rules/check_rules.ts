@@ -2,7 +2,7 @@
  * Refuses rules that could not mean what they say.
  * @module
  */
-import { PolicyError } from "../../errors/mod.ts";
+import { InvalidArgumentError } from "../../errors/mod.ts";
 import { isPathPattern } from "./match_path.ts";
 import type { ApprovalHandler } from "../request/types.ts";
 import type { ApprovalRules } from "./rule_types.ts";
@@ -32,13 +32,18 @@ const KINDS: ReadonlySet<unknown> = new Set([
 ]);
 
 /**
- * Throws {@linkcode PolicyError} when `approvals` is neither a function nor well-formed rules. A misspelt field of an
+ * Throws {@linkcode InvalidArgumentError} when `approvals` is neither a function nor well-formed rules. A misspelt field of an
  * `allow` rule would otherwise make it wider, and an unknown effect would make a `deny` vanish.
  */
 export function checkApprovals(approvals: ApprovalHandler | ApprovalRules | undefined): void {
   if (approvals === undefined || typeof approvals === "function") return;
   const fail = (problem: string): never => {
-    throw new PolicyError(`approvals: ${problem}.`);
+    throw new InvalidArgumentError("approvals", {
+      argument: "approvals",
+      received: "rules that can't mean what they say",
+      accepts: "a function or { rules: [...] }",
+      sentence: problem,
+    });
   };
   if (typeof approvals !== "object" || approvals === null || !Array.isArray(approvals.rules)) {
     fail("expected a function or { rules: [...] }");

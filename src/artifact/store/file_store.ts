@@ -2,6 +2,7 @@
  * Artifacts as files.
  * @module
  */
+import { checkArgument, name, required } from "../../check/mod.ts";
 import { FileVersions } from "./file_versions.ts";
 import { metaChange, saveChange } from "./record.ts";
 import type {
@@ -33,6 +34,7 @@ export class FileArtifactStore implements ArtifactStore {
 
   /** Creates a store in `root`; nothing is read or written yet. */
   constructor(root: string) {
+    checkArgument("FileArtifactStore", "root", root, required(name));
     this.root = root.length > 1 ? root.replace(/[/\\]+$/, "") : root;
     this.#versions = new FileVersions(this.root);
   }

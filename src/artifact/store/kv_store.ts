@@ -13,6 +13,7 @@
  * @module
  */
 import { isJsonObject } from "../../json.ts";
+import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../check/mod.ts";
 import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 import {
   type ArtifactChange,
@@ -78,6 +79,12 @@ export class KvArtifactStore implements ArtifactStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvArtifactStoreOptions = {}) {
+    checkArgument("KvArtifactStore", "kv", kv, kvKind);
+    checkOptions(
+      "KvArtifactStore",
+      options,
+      shape<KvArtifactStoreOptions>({ prefix: kvPrefixKind }),
+    );
     this.#kv = patientKv(kv);
     this.#prefix = options.prefix ?? ["codex-artifacts"];
   }

@@ -2,7 +2,8 @@
  * Consent: anything but read-only is run only for callers who said so.
  * @module
  */
-import { PolicyError } from "../../errors/mod.ts";
+import { kindOf } from "../../check/mod.ts";
+import { InvalidArgumentError, PolicyError } from "../../errors/mod.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 
@@ -16,18 +17,16 @@ export interface PrivilegeConsent {
   cwd?: string | undefined;
 }
 
-/** A sandbox as a policy object; a mode's word stands for the policy with all defaults. Throws `PolicyError` for anything else. */
+/** A sandbox as a policy object; a mode's word stands for the policy with all defaults. Throws `InvalidArgumentError` for anything else. */
 export function normalizeSandbox(sandbox: SandboxMode | SandboxPolicy): SandboxPolicy {
   if (typeof sandbox === "string") {
     if (sandbox === "read-only") return { type: "readOnly" };
     if (sandbox === "workspace-write") return { type: "workspaceWrite" };
     if (sandbox === "danger-full-access") return { type: "dangerFullAccess" };
-    throw new PolicyError(
-      `sandbox: expected "read-only", "workspace-write", "danger-full-access" or a policy object, got another string.`,
-    );
+    throw notASandbox("another string");
   }
   if (typeof sandbox !== "object" || sandbox === null || typeof sandbox.type !== "string") {
-    throw new PolicyError(`sandbox: expected a mode or an object with a \`type\`.`);
+    throw notASandbox(kindOf(sandbox));
   }
   if (sandbox.type === "workspaceWrite") {
     const roots: unknown = sandbox.writableRoots ?? [];
@@ -35,10 +34,22 @@ export function normalizeSandbox(sandbox: SandboxMode | SandboxPolicy): SandboxP
       !Array.isArray(roots) ||
       roots.some((root) => typeof root !== "string" || !isAbsolutePath(root))
     ) {
-      throw new PolicyError(`sandbox.writableRoots: expected absolute paths.`);
+      throw new InvalidArgumentError("sandbox", {
+        argument: "sandbox.writableRoots",
+        received: "something else",
+        accepts: "a list of absolute paths",
+      });
     }
   }
   return sandbox;
+}
+
+function notASandbox(received: string): InvalidArgumentError {
+  return new InvalidArgumentError("sandbox", {
+    argument: "sandbox",
+    received,
+    accepts: '"read-only", "workspace-write", "danger-full-access", or a policy with a `type`',
+  });
 }
 
 /**

@@ -2,6 +2,7 @@
  * Finding out why codex does not work.
  * @module
  */
+import { checkOptions } from "../../check/mod.ts";
 import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
 import { hostProbe, type RulesFile } from "../../permissions/mod.ts";
 import { methodsOfKind } from "../../protocol/mod.ts";
@@ -28,6 +29,7 @@ import type {
 import { driftOf, loginOf } from "./read_answers.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { readRulesFiles } from "./rules_files.ts";
+import { RUNTIME_CONFIG } from "../config_shape.ts";
 import { redactText } from "../../redact.ts";
 import { Runtime } from "../runtime.ts";
 import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
@@ -48,6 +50,7 @@ const VARIABLES =
  * ```
  */
 export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
+  checkOptions("diagnose", config, RUNTIME_CONFIG);
   config.signal?.throwIfAborted();
   const problems: DiagnosedProblem[] = [];
   const { missing, ...place } = locate(config);

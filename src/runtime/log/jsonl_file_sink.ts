@@ -2,6 +2,17 @@
  * The event log in a file, one JSON object a line.
  * @module
  */
+import {
+  checkArgument,
+  checkOptions,
+  count,
+  flag,
+  name,
+  pauseMilliseconds,
+  required,
+  type Shape,
+  shape,
+} from "../../check/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { type LogFile, type LogFiles, logFiles } from "./log_file.ts";
 import type { EventEnvelope } from "./event_envelope.ts";
@@ -22,6 +33,15 @@ export interface JsonlFileSinkOptions {
   /** Whether secrets are taken out first. Default `true`. */
   redact?: boolean;
 }
+
+/** What the options may be. */
+const SINK_OPTIONS: Shape = shape<JsonlFileSinkOptions>({
+  maxBytes: count(1),
+  keep: count(0),
+  flushEvery: count(1),
+  flushAfterMs: pauseMilliseconds,
+  redact: flag,
+});
 
 /** Characters buffered before they are written, however few messages they are. */
 const BUFFER_CHARACTERS = 262_144;
@@ -63,12 +83,14 @@ export class JsonlFileSink implements EventSink {
 
   /** Names the file; it is opened when the first message is written. */
   constructor(path: string, options: JsonlFileSinkOptions = {}) {
+    checkArgument("JsonlFileSink", "path", path, required(name));
+    checkOptions("JsonlFileSink", options, SINK_OPTIONS);
     this.path = path;
     this.#current = path;
-    this.#maxBytes = Math.max(1, options.maxBytes ?? 64 * 1024 * 1024);
-    this.#keep = Math.max(0, Math.floor(options.keep ?? 3));
-    this.#flushEvery = Math.max(1, options.flushEvery ?? 64);
-    this.#flushAfterMs = Math.max(0, options.flushAfterMs ?? 1000);
+    this.#maxBytes = options.maxBytes ?? 64 * 1024 * 1024;
+    this.#keep = options.keep ?? 3;
+    this.#flushEvery = options.flushEvery ?? 64;
+    this.#flushAfterMs = options.flushAfterMs ?? 1000;
     this.#redactor = options.redact === false ? null : new Redactor();
   }
 

@@ -9,6 +9,7 @@ import {
   type PendingApproval,
   sessionApprovals,
 } from "../../approvals/mod.ts";
+import { checkArgument, checkOptions } from "../../check/mod.ts";
 import {
   ConnectionClosedError,
   PolicyError,
@@ -22,6 +23,7 @@ import {
   coreOf,
   isRemote,
   Runtime,
+  RUNTIME_CONFIG,
   type RuntimeCore,
   type ServerInfo,
 } from "../../runtime/mod.ts";
@@ -31,6 +33,16 @@ import type { SessionParts } from "../session_parts.ts";
 import { workingDirectory } from "../policy/working_directory.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
+import {
+  promptKind,
+  READ_THREAD_OPTIONS,
+  RUN_OPTIONS,
+  RUN_PROFILE,
+  SESSION_CONFIG,
+  THREAD_FILTER,
+  threadIdKind,
+  WAIT_OPTIONS,
+} from "../profile_shape.ts";
 import { Session } from "../session.ts";
 import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
@@ -65,6 +77,13 @@ export interface PendingApprovals {
 type Opening =
   | { method: "thread/start" }
   | { method: "thread/resume" | "thread/fork"; threadId: string };
+
+/** What the caller knows each opening by. */
+const DOORS: Record<Opening["method"], string> = {
+  "thread/start": "startSession",
+  "thread/resume": "resumeSession",
+  "thread/fork": "forkSession",
+};
 
 /** What a session is going to be. */
 type Plan = Pick<
@@ -106,6 +125,7 @@ export class Client implements AsyncDisposable {
 
   /** Starts codex, or takes one that was prewarmed with the same configuration. Rejects like `Runtime.spawn`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<Client> {
+    checkOptions("Client.connect", config, RUNTIME_CONFIG);
     config.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
     mergeHooks(config.hooks);
@@ -117,8 +137,9 @@ export class Client implements AsyncDisposable {
    * Starts a codex ahead of time, so that the next {@linkcode connect} with the same configuration gets it at once. It is
    * ended when nobody takes it for a minute, and does not keep the script alive.
    */
-  static prewarm(config: ClientConfig = {}): Promise<void> {
-    return prewarm(config);
+  static async prewarm(config: ClientConfig = {}): Promise<void> {
+    checkOptions("Client.prewarm", config, RUNTIME_CONFIG);
+    await prewarm(config);
   }
 
   /** What the server said of itself. */
@@ -160,6 +181,8 @@ export class Client implements AsyncDisposable {
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
+    checkArgument("run", "prompt", prompt, promptKind);
+    checkOptions("run", options, RUN_OPTIONS);
     const { signal, onEvent, retry, repair, output, hooks, ...profile } = options;
     signal?.throwIfAborted();
     const config: SessionConfig = {
@@ -186,51 +209,63 @@ export class Client implements AsyncDisposable {
   }
 
   /** Asks once with a profile; options win over it, attachments and hooks are added. */
-  runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
     cwd: string,
     prompt: string,
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    return this.run<Schema>(cwd, prompt, layerProfile(profile, options));
+    checkOptions("runWithProfile", profile, RUN_PROFILE);
+    checkOptions("runWithProfile", options, RUN_OPTIONS);
+    return await this.run<Schema>(cwd, prompt, layerProfile(profile, options));
   }
 
   /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
   threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
+    checkOptions("threads", filter, THREAD_FILTER);
     return listThreads(this.#core, filter);
   }
 
   /** Reads a thread, with its turns if asked. Rejects with `RpcError` when there is no such thread. */
-  readThread(
+  async readThread(
     threadId: string,
     options: ReadThreadOptions = {},
   ): Promise<ThreadSnapshot> {
-    return readThread(this.#core, threadId, options);
+    checkArgument("readThread", "threadId", threadId, threadIdKind);
+    checkOptions("readThread", options, READ_THREAD_OPTIONS);
+    return await readThread(this.#core, threadId, options);
   }
 
   /** Takes a thread out of the history. */
   async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    checkArgument("archiveThread", "threadId", threadId, threadIdKind);
+    checkOptions("archiveThread", options, WAIT_OPTIONS);
     await this.#core.call("thread/archive", { threadId }, options);
   }
 
   /** Puts a thread back into the history. */
   async unarchiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    checkArgument("unarchiveThread", "threadId", threadId, threadIdKind);
+    checkOptions("unarchiveThread", options, WAIT_OPTIONS);
     await this.#core.call("thread/unarchive", { threadId }, options);
   }
 
   /** The models that codex can use. */
-  models(options: WaitOptions = {}): Promise<Model[]> {
-    return listModels(this.#core, options);
+  async models(options: WaitOptions = {}): Promise<Model[]> {
+    checkOptions("models", options, WAIT_OPTIONS);
+    return await listModels(this.#core, options);
   }
 
   /** The account that codex uses, or `null` when nobody is logged in. */
-  account(options: WaitOptions = {}): Promise<Account | null> {
-    return readAccount(this.#core, options);
+  async account(options: WaitOptions = {}): Promise<Account | null> {
+    checkOptions("account", options, WAIT_OPTIONS);
+    return await readAccount(this.#core, options);
   }
 
   /** The account's rate limits. Rejects with `RpcError` when nobody is logged in. */
-  rateLimits(options: WaitOptions = {}): Promise<RateLimits> {
-    return readRateLimits(this.#core, options);
+  async rateLimits(options: WaitOptions = {}): Promise<RateLimits> {
+    checkOptions("rateLimits", options, WAIT_OPTIONS);
+    return await readRateLimits(this.#core, options);
   }
 
   /** Settles every running turn, ends codex if it is ours, and waits until it is gone. Idempotent. */
@@ -245,6 +280,11 @@ export class Client implements AsyncDisposable {
 
   async #open(opening: Opening, config: SessionConfig, single = false): Promise<Session> {
     const core = this.#core;
+    const where = DOORS[opening.method];
+    if (opening.method !== "thread/start") {
+      checkArgument(where, "threadId", opening.threadId, threadIdKind);
+    }
+    checkOptions(where, config, SESSION_CONFIG);
     const { cwd: asked, approvals: own, signal, ...profileFields } = config;
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);

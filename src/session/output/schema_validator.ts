@@ -3,7 +3,7 @@
  * @module
  */
 import type { OutputIssue } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { followPointer, memberPath } from "../../check/mod.ts";
 
 /** Nested references beyond this are a loop in the schema. */
@@ -13,7 +13,7 @@ const MAX_DEPTH = 200;
  * How a value differs from a schema, at most 20 ways; empty when it fits. Formats are not checked. Never repeats
  * values.
  */
-export function validateAgainstSchema(value: JsonValue, schema: JsonSchema): OutputIssue[] {
+export function validateAgainstSchema(value: JsonValue, schema: JsonObject): OutputIssue[] {
   const issues: OutputIssue[] = [];
   check(value, schema, "$", schema, issues, 0);
   return issues.slice(0, 20);
@@ -23,7 +23,7 @@ function check(
   value: JsonValue,
   schema: JsonValue | undefined,
   path: string,
-  root: JsonSchema,
+  root: JsonObject,
   issues: OutputIssue[],
   depth: number,
 ): void {
@@ -57,14 +57,30 @@ function check(
     if (fitting > 1) report(`expected exactly one alternative to fit, ${fitting} do`);
     else reportClosest(outcomes, issues, report);
   }
+  if (schema["not"] !== undefined && below(schema["not"]).length === 0) {
+    report("expected the value not to fit the schema under `not`");
+  }
+  if (schema["if"] !== undefined) {
+    issues.push(...below(schema[below(schema["if"]).length === 0 ? "then" : "else"]));
+  }
   if (typeof value === "string") checkString(value, schema, report);
   else if (typeof value === "number") checkNumber(value, schema, report);
   else if (Array.isArray(value)) {
     checkCount("items", value.length, schema["minItems"], schema["maxItems"], report);
     if (schema["uniqueItems"] === true && hasDoubles(value)) report("expected different items");
+    const tuple = Array.isArray(schema["prefixItems"]) ? schema["prefixItems"] : [];
     value.forEach((item, at) =>
-      check(item, schema["items"], memberPath(path, at), root, issues, depth + 1)
+      check(item, tuple[at] ?? schema["items"], memberPath(path, at), root, issues, depth + 1)
     );
+    const { contains } = schema;
+    const fits = (item: JsonValue) => {
+      const found: OutputIssue[] = [];
+      check(item, contains, path, root, found, depth + 1);
+      return found.length === 0;
+    };
+    if (contains !== undefined && !value.some(fits)) {
+      report("expected an item that fits `contains`");
+    }
   } else if (isJsonObject(value)) {
     checkObject(
       value,
@@ -104,9 +120,26 @@ function checkObject(
     if (!Object.hasOwn(value, String(key))) report(`expected the key ${JSON.stringify(key)}`);
   }
   const more = schema["additionalProperties"];
+  const patterns = isJsonObject(schema["patternProperties"])
+    ? Object.entries(schema["patternProperties"])
+    : [];
+  const together = schema["dependentRequired"];
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined) continue;
-    if (Object.hasOwn(properties, key)) descend(member, properties[key], memberPath(path, key));
+    const at = memberPath(path, key.slice(0, 80));
+    // The name is a value as well: what is wrong with it is told at its place.
+    descend(key, schema["propertyNames"], at);
+    const others = isJsonObject(together) && Object.hasOwn(together, key) ? together[key] : [];
+    for (const other of Array.isArray(others) ? others : []) {
+      if (Object.hasOwn(value, String(other))) continue;
+      report(
+        `expected the key ${JSON.stringify(other)} beside ${JSON.stringify(key.slice(0, 80))}`,
+      );
+    }
+    const matching = patterns.filter(([pattern]) => matches(pattern, key));
+    for (const [, sub] of matching) descend(member, sub, at);
+    if (Object.hasOwn(properties, key)) descend(member, properties[key], at);
+    else if (matching.length > 0) continue;
     else if (more === false) report(`expected no key ${JSON.stringify(key.slice(0, 80))}`);
     else descend(member, more, memberPath(path, key));
   }

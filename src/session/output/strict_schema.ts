@@ -2,14 +2,14 @@
  * The rules of strict structured output, checked before the call: the provider's own refusal names no usable path.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { OutputIssue } from "../../errors/mod.ts";
 import { followPointer, memberPath } from "../../check/mod.ts";
 
 /** A schema as the provider takes it, or what stands in the way. */
 export interface StrictSchema {
   /** The schema to send. */
-  schema: JsonSchema;
+  schema: JsonObject;
   /** What breaks the rules, with paths into the schema; empty when it can be sent. */
   issues: OutputIssue[];
 }
@@ -81,7 +81,7 @@ const TYPES: ReadonlySet<string> = new Set([
  * Checks a schema and brings it into the form that the provider takes, as long as its meaning is kept: objects that
  * say nothing about more keys are closed, keys with a default are required, `oneOf` becomes `anyOf`, annotations go.
  */
-export function strictSchema(schema: JsonSchema): StrictSchema {
+export function strictSchema(schema: JsonObject): StrictSchema {
   const walk = new Walk(schema);
   const sent = walk.node(schema, "$");
   const root = isJsonObject(sent) && typeof sent["$ref"] === "string"
@@ -95,9 +95,9 @@ export function strictSchema(schema: JsonSchema): StrictSchema {
 
 class Walk {
   readonly issues: OutputIssue[] = [];
-  readonly #root: JsonSchema;
+  readonly #root: JsonObject;
 
-  constructor(root: JsonSchema) {
+  constructor(root: JsonObject) {
     this.#root = root;
   }
 

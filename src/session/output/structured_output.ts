@@ -2,18 +2,18 @@
  * Answers that are data: which schema is sent, and how an answer is parsed and checked.
  * @module
  */
-import { messageOf, type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
-import { jsonPath } from "../../check/mod.ts";
+import { type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { parseJson } from "./parse_json.ts";
 import { validateAgainstSchema } from "./schema_validator.ts";
+import { convert, standardIssue } from "./standard_json.ts";
 import { strictSchema } from "./strict_schema.ts";
-import type { StandardIssue, StandardSchemaV1 } from "./standard_schema.ts";
+import type { StandardSchemaV1 } from "./standard_schema.ts";
 
 /** What describes the answer: a JSON Schema, a Standard Schema, or both when the latter can't be converted. */
 export interface OutputRequest {
   /** The JSON Schema. Default: converted from `output`. */
-  outputSchema?: JsonSchema | null | undefined;
+  outputSchema?: JsonObject | null | undefined;
   /** The Standard Schema. Default none: the answer is checked against `outputSchema`. */
   output?: StandardSchemaV1 | undefined;
 }
@@ -21,7 +21,7 @@ export interface OutputRequest {
 /** How one turn's answer is asked for and checked. */
 export interface ResolvedOutput {
   /** The schema to send as `turn/start`'s `outputSchema`. */
-  readonly schema: JsonSchema;
+  readonly schema: JsonObject;
   /** Parses and checks an answer. Rejects only when the schema's own code throws. */
   parse(text: string): Promise<ParsedOutput>;
 }
@@ -58,7 +58,7 @@ export function resolveOutputSchema(request: OutputRequest): ResolvedOutput | nu
   if (given !== null && !isJsonObject(given)) {
     throw refusal("$.outputSchema", "expected a JSON Schema object");
   }
-  const original = given ?? convert(output!);
+  const original = given ?? schemaOf(output!);
   const { schema, issues } = strictSchema(original);
   const [first] = issues;
   if (first !== undefined) {
@@ -77,7 +77,7 @@ export function repairPrompt(issues: readonly OutputIssue[]): string {
 
 async function parseOutput(
   text: string,
-  schema: JsonSchema,
+  schema: JsonObject,
   output: StandardSchemaV1 | undefined,
 ): Promise<ParsedOutput> {
   const value = parseJson(text);
@@ -91,46 +91,13 @@ async function parseOutput(
   }
   const result = await output["~standard"].validate(value);
   if (result.issues === undefined) return { ok: true, value: result.value };
-  return { ok: false, issues: result.issues.map(describe) };
+  return { ok: false, issues: result.issues.map(standardIssue) };
 }
 
-function describe(issue: StandardIssue): OutputIssue {
-  const keys = (issue.path ?? []).map((part) => typeof part === "object" ? part.key : part);
-  return { path: jsonPath(keys), message: issue.message };
-}
-
-interface Converters {
-  toJSONSchema?: unknown;
-  toJsonSchema?: unknown;
-}
-
-/**
- * The JSON Schema of a Standard Schema: its own extension for it, else the method that the library has. The *input* is
- * what counts, since that is what the model writes.
- */
-function convert(output: StandardSchemaV1): JsonSchema {
-  const standard = output["~standard"];
-  const failures: string[] = [];
-  const attempt = (convert: () => unknown): JsonSchema | null => {
-    try {
-      const schema = convert();
-      return isJsonObject(schema) ? schema : null;
-    } catch (error) {
-      failures.push(messageOf(error));
-      return null;
-    }
-  };
-  const { toJSONSchema, toJsonSchema } = output as Converters;
-  const schema = attempt(() => standard.jsonSchema?.input({ target: "draft-2020-12" })) ??
-    attempt(() =>
-      typeof toJSONSchema === "function" && toJSONSchema.call(output, { io: "input" })
-    ) ??
-    attempt(() => typeof toJsonSchema === "function" && toJsonSchema.call(output));
-  if (schema !== null) return schema;
-  const why = failures.length === 0
-    ? `schemas of ${standard.vendor} do not bring a JSON Schema`
-    : `${standard.vendor} can't convert it: ${failures[0]!.slice(0, 300)}`;
-  throw refusal("$.output", `${why}; give \`outputSchema\` besides`);
+function schemaOf(output: StandardSchemaV1): JsonObject {
+  const { schema, problem } = convert(output);
+  if (schema === null) throw refusal("$.output", `${problem}; give \`outputSchema\` besides`);
+  return schema;
 }
 
 function refusal(path: string, expectation: string): RpcValidationError {

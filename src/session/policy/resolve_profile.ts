@@ -2,8 +2,9 @@
  * Profiles with their defaults filled in, and one laid over another.
  * @module
  */
-import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject } from "../../json.ts";
+import { kindOf } from "../../check/mod.ts";
+import { InvalidArgumentError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import { normalizeSandbox } from "../../permissions/mod.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
 import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
@@ -25,7 +26,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     allowRulesFiles: profile.allowRulesFiles ?? false,
     timeoutMs: checkTimeout(profile.timeoutMs ?? DEFAULT_TIMEOUT_MS),
     attachments: (profile.attachments ?? []).map(asAttachment),
-    outputSchema: profile.outputSchema ?? null,
+    outputSchema: (profile.outputSchema as JsonObject | undefined) ?? null,
     hooks: mergeHooks(profile.hooks),
     tools: profile.tools ?? {},
     developerInstructions: profile.developerInstructions ?? null,
@@ -57,7 +58,7 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
       ? {}
       : { dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess }),
     ...(over.timeoutMs === undefined ? {} : { timeoutMs: checkTimeout(over.timeoutMs) }),
-    ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema }),
+    ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema as JsonObject }),
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
     hooks: over.hooks === undefined ? base.hooks : mergeHooks(base.hooks, over.hooks),
   };
@@ -65,9 +66,11 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
 
 function checkTimeout(timeoutMs: number): number {
   if (typeof timeoutMs === "number" && timeoutMs > 0) return timeoutMs;
-  throw new PolicyError(
-    `timeoutMs must be a positive number of milliseconds, received ${timeoutMs}.`,
-  );
+  throw new InvalidArgumentError("profile", {
+    argument: "timeoutMs",
+    received: kindOf(timeoutMs),
+    accepts: "a positive number of milliseconds",
+  });
 }
 
 /** What one turn can have of a profile; the rest belongs to the thread. */

@@ -156,9 +156,11 @@ export class SessionGate implements ThreadGate {
     const { threadId, turnId, callId } = call;
     const context = { signal, threadId, turnId, callId };
     const run = () => runTool(tools, call.tool, call.arguments, context);
-    const { response, error } = await inTool(this, run);
-    if (error !== null) {
-      const message = `The tool ${call.tool} failed: ${messageOf(error)}`;
+    const { response, error, notice } = await inTool(this, run);
+    if (error !== null || notice !== null) {
+      const message = error === null
+        ? `The tool ${call.tool} ${notice}.`
+        : `The tool ${call.tool} failed: ${messageOf(error)}`;
       this.#emit({ type: "warning", threadId, turnId, message });
     }
     if (this.#hooks?.has("postToolUse") && this.item(callId) === undefined) {

@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type { DynamicTool } from "../prompt/dynamic_tool.ts";
+import { type DynamicTool, toolSchema } from "../prompt/dynamic_tool.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import type { DecidedPolicy } from "./session_policy.ts";
 
@@ -77,5 +77,10 @@ export function turnStartParams(
 }
 
 function toolSpec(name: string, tool: DynamicTool): JsonObject {
-  return { type: "function", name, description: tool.description, inputSchema: tool.inputSchema };
+  return {
+    type: "function",
+    name,
+    description: tool.description,
+    inputSchema: toolSchema(name, tool),
+  };
 }

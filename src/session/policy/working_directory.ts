@@ -1,5 +1,6 @@
 /** The directory that an agent works in: absolute, and there. */
-import { RpcValidationError } from "../../errors/mod.ts";
+import { kindOf } from "../../check/mod.ts";
+import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
 import {
   currentDirectory,
   isWindowsPath,
@@ -15,12 +16,11 @@ import {
  */
 export function workingDirectory(cwd: string, remote: boolean): string {
   if (typeof cwd !== "string" || cwd.trim() === "") {
-    throw new RpcValidationError(
-      "thread/start",
-      "params",
-      "$.cwd",
-      "expected the path of a directory, got none",
-    );
+    throw new InvalidArgumentError("cwd", {
+      argument: "cwd",
+      received: typeof cwd === "string" ? "an empty string" : kindOf(cwd),
+      accepts: "the path of a directory",
+    });
   }
   if (remote) return cwd;
   const rules = pathRules(platformName());

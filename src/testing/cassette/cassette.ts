@@ -2,6 +2,20 @@
  * Conversations with the real codex, recorded once and played back without it.
  * @module
  */
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  either,
+  flag,
+  type Kind,
+  kind,
+  record,
+  required,
+  type Shape,
+  shape,
+  text as textKind,
+} from "../../check/mod.ts";
 import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
 import type { TransportFactory } from "../../transport/mod.ts";
 import { type CassetteMessage, formatCassette, parseCassette } from "./cassette_format.ts";
@@ -9,6 +23,15 @@ import { CassetteRecorder, type CassetteRecordOptions } from "./cassette_recorde
 import { CassetteReplay, type CassetteReplayOptions } from "./cassette_replay.ts";
 
 export type { CassetteClosed, CassetteMessage } from "./cassette_format.ts";
+
+const SOURCE: Kind = either(callback, kind("a client's configuration", ["object"]));
+
+const RECORD_OPTIONS: Shape = shape<CassetteRecordOptions>({
+  redact: flag,
+  replace: record(textKind),
+});
+
+const REPLAY_OPTIONS: Shape = shape<CassetteReplayOptions>({ answers: record(callback) });
 
 /**
  * A recorded conversation: one message a line, without secrets, made for keeping next to a test.
@@ -51,6 +74,8 @@ export class Cassette {
     source: ClientConfig | TransportFactory = {},
     options: CassetteRecordOptions = {},
   ): CassetteRecorder {
+    checkArgument("Cassette.record", "source", source, SOURCE);
+    checkOptions("Cassette.record", options, RECORD_OPTIONS);
     const config: ClientConfig = typeof source === "function"
       ? { transport: { type: "custom", open: source } }
       : source;
@@ -59,11 +84,13 @@ export class Cassette {
 
   /** Reads a cassette. Throws `CodexError` with the code `cassetteUnreadable` and the line that is wrong. */
   static load(text: string): Cassette {
+    checkArgument("Cassette.load", "text", text, required(textKind));
     return new Cassette(parseCassette(text));
   }
 
   /** Prepares a replay from the beginning, which tells afterwards how it went. */
   replay(options: CassetteReplayOptions = {}): CassetteReplay {
+    checkOptions("replay", options, REPLAY_OPTIONS);
     return new CassetteReplay(this.messages, options);
   }
 

@@ -5,6 +5,7 @@
  * left before it was answered, and it can drop a connection in the middle of a body.
  * @module
  */
+import { CodexError } from "../../errors/mod.ts";
 
 /** One request, read to its end. */
 export interface HttpRequest {
@@ -53,7 +54,8 @@ const host = globalThis as any;
 export function builtin(name: string): any {
   const module = host.process?.getBuiltinModule?.(`node:${name}`);
   if (module === undefined) {
-    throw new TypeError(
+    throw new CodexError(
+      "unsupported",
       `node:${name} is not available here: ScriptedModel needs Deno, Bun or Node`,
     );
   }

@@ -2,6 +2,20 @@
  * A loopback model for the real codex: no account, no network, and every answer is yours.
  * @module
  */
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  either,
+  json,
+  type Kind,
+  kind,
+  name,
+  record,
+  type Shape,
+  shape,
+  text,
+} from "../../check/mod.ts";
 import { CodexError } from "../../errors/mod.ts";
 import type { JsonValue } from "../../json.ts";
 import { platformName } from "../../platform/mod.ts";
@@ -54,6 +68,18 @@ export interface WaitForRequestOptions {
   timeoutMs?: number;
 }
 
+const SCRIPT: Kind = either(callback, kind("a list of turns", ["array"]));
+
+const MODEL_OPTIONS: Shape = shape<ScriptedModelOptions>({ model: name });
+
+const CLIENT_OPTIONS: Shape = shape<ScriptedClientOptions>({
+  codexPath: name,
+  home: name,
+  model: name,
+  configOverrides: record(json),
+  env: record(text),
+});
+
 /**
  * A server that speaks the Responses API on a free loopback port and plays a script, so that the **real**
  * `codex app-server` runs without an account or network.
@@ -97,6 +123,8 @@ export class ScriptedModel implements AsyncDisposable {
 
   /** Starts the server and makes the private homes. */
   static async start(script?: Script, options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
+    checkArgument("ScriptedModel.start", "script", script, SCRIPT);
+    checkOptions("ScriptedModel.start", options, MODEL_OPTIONS);
     const homes = await createHomes();
     // The port is bound before the model exists; nobody knows it until this returns.
     const late: { model?: ScriptedModel } = {};
@@ -108,6 +136,7 @@ export class ScriptedModel implements AsyncDisposable {
 
   /** A client configuration that points codex at this model. */
   clientConfig(options: ScriptedClientOptions = {}): ScriptedClientConfig {
+    checkOptions("clientConfig", options, CLIENT_OPTIONS);
     const provider = "model_providers.scripted";
     return {
       ...(options.codexPath === undefined ? {} : { codexPath: options.codexPath }),

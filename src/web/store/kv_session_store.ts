@@ -7,6 +7,7 @@
  * ```
  * @module
  */
+import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../check/mod.ts";
 import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 import { isJsonObject } from "../../json.ts";
 import type { SessionStore, StoredSession } from "./session_store.ts";
@@ -34,6 +35,8 @@ export class KvSessionStore implements SessionStore {
 
   /** Creates a store on an open database. */
   constructor(kv: KvDatabase, options: KvSessionStoreOptions = {}) {
+    checkArgument("KvSessionStore", "kv", kv, kvKind);
+    checkOptions("KvSessionStore", options, shape<KvSessionStoreOptions>({ prefix: kvPrefixKind }));
     this.#kv = patientKv(kv);
     this.#prefix = options.prefix ?? ["codex-web"];
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ApprovalDecision, ApprovalHandler } from "../../../src/approvals/mod.ts";
-import { PolicyError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { PendingCall } from "../../../src/approvals/broker/pending.ts";
 import { test } from "../../_harness.ts";
 import {
@@ -378,8 +378,8 @@ test("listeners that throw cost nobody an answer", async () => {
 
 test("a broker refuses malformed rules, the client's and a session's", () => {
   const bad = { rules: [{ effect: "allow", comand: ["git"] }] } as never;
-  assert.throws(() => bench({ approvals: bad }), PolicyError);
-  assert.throws(() => bench().broker.registerThread("T", { approvals: bad }), PolicyError);
+  assert.throws(() => bench({ approvals: bad }), InvalidArgumentError);
+  assert.throws(() => bench().broker.registerThread("T", { approvals: bad }), InvalidArgumentError);
 });
 
 test("a file change carries its diff, joined from the session's item", async () => {

@@ -5,7 +5,7 @@ import {
   checkApprovals,
 } from "../../../src/approvals/mod.ts";
 import { decide } from "../../../src/approvals/rules/decide.ts";
-import { PolicyError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import {
   commandOf,
@@ -325,7 +325,11 @@ test("checkApprovals() refuses rules that would mean something else than they sa
     { rules: [{ effect: "deny", outsideSandbox: true }] },
   ];
   for (const value of bad) {
-    assert.throws(() => checkApprovals(value as never), PolicyError, JSON.stringify(value));
+    assert.throws(
+      () => checkApprovals(value as never),
+      InvalidArgumentError,
+      JSON.stringify(value),
+    );
   }
   checkApprovals(undefined);
   checkApprovals(() => ({ decision: "decline" }));

@@ -7,6 +7,7 @@ import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/revision.ts";
 import {
   ArtifactConflictError,
   ConnectionClosedError,
+  InvalidArgumentError,
   OutputValidationError,
   RpcError,
   SessionClosedError,
@@ -163,8 +164,9 @@ test("every thread is read-only and asks nobody, whatever the options", async ()
     cwd: "/srv",
     store,
     model: "m",
-    ...{ sandbox: "danger-full-access", approvalPolicy: "on-request" },
   });
+  const more = { cwd: "/srv", sandbox: "danger-full-access" };
+  assert.throws(() => new ArtifactSessionManager(client, more), InvalidArgumentError);
   await manager.runTask({ ...ASK, effort: "low", timeoutMs: 5 });
   assert.deepEqual(client.configs, [{
     cwd: "/srv",

@@ -4,7 +4,7 @@ import { AutomationHandle } from "../../../src/automation/handle.ts";
 import { Runner } from "../../../src/automation/runner.ts";
 import { spawn } from "../../../src/automation/spawn.ts";
 import type { AutomationRun, AutomationSpec } from "../../../src/automation/types.ts";
-import { SessionClosedError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError, SessionClosedError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 
 const spawnWith = (...[session, spec, clock]: ConstructorParameters<typeof Runner>) =>
@@ -209,14 +209,14 @@ test("an automation that is over leaves no listener on the session", async () =>
   assert.equal(listeners, 0);
 });
 
-test("a bad spec is a failed handle with a typed error, never a throw", async () => {
-  for (const spec of [{ every: 0 }, { every: NaN }, { maxRuns: -1 }]) {
-    const { handle, session, clock } = start(spec);
-    const status = await handle.wait();
-    assert.equal(status.state, "failed");
-    assert.equal((status.lastError as { code?: string }).code, "policy");
-    assert.deepEqual([session.asks.length, clock.timers.size], [0, 0]);
-    for await (const _ of handle) assert.fail("there are no runs");
+test("a bad spec is refused at once, before a session is asked", async () => {
+  for (const spec of [{ every: 0 }, { every: NaN }, { maxRuns: -1 }, { onRun: 1 as never }]) {
+    const session = new FakeSession();
+    assert.throws(
+      () => spawn(session, { prompt: "p", every: 1000, ...spec }),
+      InvalidArgumentError,
+    );
+    assert.equal(session.asks.length, 0);
   }
   assert.equal((await start({ maxRuns: 0 }).handle.wait()).state, "stopped");
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PolicyError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError, PolicyError } from "../../../src/errors/mod.ts";
 import {
   normalizeSandbox,
   type PrivilegeConsent,
@@ -81,7 +81,10 @@ test("normalizeSandbox() takes modes and policies and refuses the rest", async (
     }, { type: "workspaceWrite", writableRoots: "/a" }]
   ) {
     await t.step(`not ${JSON.stringify(wrong)}`, () => {
-      assert.throws(() => normalizeSandbox(wrong as unknown as SandboxPolicy), PolicyError);
+      assert.throws(
+        () => normalizeSandbox(wrong as unknown as SandboxPolicy),
+        InvalidArgumentError,
+      );
     });
   }
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PolicyError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { FilteredPostHook, FilteredPreHook } from "../../../src/plugin/filtered_hook.ts";
 import { HookMatcher, type HookMatcherOptions } from "../../../src/plugin/matcher.ts";
 import { hasToolHooks, mergeHooks } from "../../../src/plugin/merge.ts";
@@ -144,7 +144,7 @@ test("HookMatcher refuses constraints that could only be mistakes", () => {
     { cwdPrefix: "srv/app" },
     { cwdPrefix: "//srv/app" },
   ];
-  for (const options of wrong) assert.throws(() => new HookMatcher(options), PolicyError);
+  for (const options of wrong) assert.throws(() => new HookMatcher(options), InvalidArgumentError);
 });
 
 test("a filtered hook keeps the inner hook's name, limits and error rule, and is asked only on a match", async () => {
@@ -215,7 +215,7 @@ test("mergeHooks() rejects hooks that would be lost or never run", () => {
   for (const [hooks, message] of rows) {
     assert.throws(
       () => mergeHooks(hooks as never),
-      (error: unknown) => error instanceof PolicyError && message.test(error.message),
+      (error: unknown) => error instanceof InvalidArgumentError && message.test(error.message),
       String(message),
     );
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
-import type { JsonObject, JsonSchema, JsonValue } from "../../../src/json.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { validateAgainstSchema } from "../../../src/session/output/schema_validator.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
@@ -10,7 +10,7 @@ import {
 } from "../../../src/session/output/structured_output.ts";
 import { test } from "../../_harness.ts";
 
-const object = (properties: JsonObject, more: JsonObject = {}): JsonSchema => ({
+const object = (properties: JsonObject, more: JsonObject = {}): JsonObject => ({
   type: "object",
   properties,
   required: Object.keys(properties),
@@ -19,7 +19,7 @@ const object = (properties: JsonObject, more: JsonObject = {}): JsonSchema => ({
 });
 const STRING = { type: "string" };
 
-const BROKEN: [string, JsonSchema, string][] = [
+const BROKEN: [string, JsonObject, string][] = [
   ["an optional key", object({ a: STRING }, { required: [] }), "$.properties.a"],
   [
     "an open object",
@@ -68,7 +68,7 @@ test("resolveOutputSchema() refuses what strict output does not take, with the p
   }
 });
 
-const FINE: [string, JsonSchema, JsonSchema][] = [
+const FINE: [string, JsonObject, JsonObject][] = [
   ["a strict schema stays", object({ a: STRING }), object({ a: STRING })],
   [
     "objects are closed",
@@ -199,13 +199,13 @@ test("ResolvedOutput.parse() still checks what could not be sent", async () => {
   });
 });
 
-const NODE: JsonSchema = {
+const NODE: JsonObject = {
   type: "object",
   properties: { next: { anyOf: [{ $ref: "#" }, { type: "null" }] } },
   required: ["next"],
   additionalProperties: false,
 };
-const VALUES: [JsonSchema, JsonValue, string[]][] = [
+const VALUES: [JsonObject, JsonValue, string[]][] = [
   [{ type: "integer" }, 1.5, ["$"]],
   [{ type: "integer" }, 2, []],
   [{ type: ["string", "null"] }, null, []],

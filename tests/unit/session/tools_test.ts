@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
-import type { JsonObject } from "../../../src/json.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/merge.ts";
@@ -8,6 +8,7 @@ import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import type { DynamicTool } from "../../../src/session/prompt/dynamic_tool.ts";
+import { MAX_TOOL_TEXT } from "../../../src/session/prompt/tool_text.ts";
 import { runTool } from "../../../src/session/prompt/run_tool.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
 import { toolOutcome } from "../../../src/session/policy/tool_facts.ts";
@@ -25,12 +26,20 @@ function tool(run: DynamicTool["run"]): DynamicTool {
   return { description: "d", inputSchema: {}, run };
 }
 
+function cyclic(): unknown {
+  const one = { a: 1 };
+  const value: Record<string, unknown> = {};
+  const map = new Map<string, unknown>();
+  map.set("self", map);
+  return Object.assign(value, { self: value, map, twice: [one, one] });
+}
+
 test("what a tool gives back is shaped for the server", async () => {
   const text = (value: string, success = true) => ({
     contentItems: [{ type: "inputText", text: value }],
     success,
   });
-  const table: [ReturnType<DynamicTool["run"]>, unknown][] = [
+  const table: [unknown, unknown][] = [
     ["plain", text("plain")],
     [undefined, text("")],
     [null, text("null")],
@@ -43,6 +52,22 @@ test("what a tool gives back is shaped for the server", async () => {
       success: false,
     }],
     [{ content: "is data here" }, text('{"content":"is data here"}')],
+    // What JSON has no words for has a text of its own.
+    [10n ** 20n, text('"100000000000000000000"')],
+    [{ n: NaN, big: 2n, none: undefined }, text('{"n":"NaN","big":"2"}')],
+    [new Map([["a", new Set([1, new Map([["b", 2]])])]]), text('{"a":[1,{"b":2}]}')],
+    [new Map([[{ k: 1 }, 2]]), text('[[{"k":1},2]]')],
+    [new Date(0), text('"1970-01-01T00:00:00.000Z"')],
+    [[new Date(NaN)], text('["Invalid Date"]')],
+    [new Uint8Array([1, 2, 3]), text('"AQID"')],
+    [{ bytes: new Uint8Array([1, 2, 3]).buffer, re: /x/g }, text('{"bytes":"AQID","re":"/x/g"}')],
+    [
+      new TypeError("odd", { cause: new Error("why") }),
+      text(
+        '{"name":"TypeError","message":"odd","cause":{"name":"Error","message":"why"}}',
+      ),
+    ],
+    [cyclic(), text('{"self":"[circular]","map":{"self":"[circular]"},"twice":[{"a":1},{"a":1}]}')],
   ];
   for (const [output, expected] of table) {
     const { response, error } = await runTool({ t: tool(() => output) }, "t", {}, CONTEXT);
@@ -57,22 +82,108 @@ test("a failing or missing tool tells the model so and never rejects", async () 
       throw new Error("no disk");
     }),
     rejects: tool(() => Promise.reject("odd")),
-    cycle: tool(() => {
-      const cycle: Record<string, unknown> = {};
-      cycle["self"] = cycle;
-      return cycle as never;
-    }),
+    nothing: tool(() => () => 1),
+    badPart: tool(() => ({ content: [{ type: "text", text: 7 }] })),
+    badToJson: tool(() => ({
+      toJSON() {
+        throw new Error("no words");
+      },
+    })),
   };
   for (
-    const [name, words] of [["throws", /no disk/], ["rejects", /odd/], ["cycle", /failed/], [
-      "missing",
-      /no tool named missing/,
-    ], ["toString", /no tool named/]] as const
+    const [name, words] of [
+      ["throws", /no disk/],
+      ["rejects", /odd/],
+      ["nothing", /a function/],
+      ["badPart", /content\[0\]\.text must be a string, received a number/],
+      ["badToJson", /no words/],
+      [
+        "missing",
+        /no tool named missing/,
+      ],
+      ["toString", /no tool named/],
+    ] as const
   ) {
     const { response } = await runTool(tools, name, {}, CONTEXT);
     assert.equal(response["success"], false, name);
     assert.match(JSON.stringify(response), words, name);
   }
+});
+
+test("arguments that do not fit go back to the model with the reason, and never reach run", async () => {
+  const standard = {
+    "~standard": {
+      version: 1 as const,
+      vendor: "test",
+      validate: (value: unknown) =>
+        Promise.resolve(
+          (value as { n?: unknown }).n === 1
+            ? { value: { n: "converted" } }
+            : { issues: [{ message: "not one", path: ["n"] }] },
+        ),
+    },
+  };
+  const json = {
+    type: "object",
+    properties: {
+      n: { type: "number" },
+      list: { type: "array", prefixItems: [{ type: "string" }], items: { type: "number" } },
+    },
+    patternProperties: { "^x-": { type: "boolean" } },
+    required: ["n"],
+    additionalProperties: false,
+    if: { properties: { n: { const: 2 } } },
+    then: { required: ["list"] },
+    not: { properties: { n: { const: 3 } } },
+    dependentRequired: { list: ["x-y"] },
+    propertyNames: { maxLength: 4 },
+  };
+  const table: [object, JsonValue, RegExp | unknown][] = [
+    [standard, { n: 1 }, { n: "converted" }],
+    [standard, { n: 2 }, /\$\.n: not one/],
+    [json, { n: 1 }, { n: 1 }],
+    [json, { n: "1" }, /\$\.n: expected number, got string/],
+    [json, {}, /expected the key "n"/],
+    [json, "text", /\$: expected object, got string/],
+    [json, { n: 1, more: 1 }, /no key "more"/],
+    [json, { n: 2 }, /expected the key "list"/],
+    [json, { n: 3 }, /not to fit/],
+    [json, { n: 1, list: ["a", 2] }, /expected the key "x-y" beside "list"/],
+    [json, { n: 1, list: ["a", "b"], "x-y": true }, /\$\.list\[1\]: expected number/],
+    [json, { n: 1, list: [1], "x-y": true }, /\$\.list\[0\]: expected string/],
+    [json, { n: 1, "x-y": 1 }, /expected boolean/],
+    [json, { n: 1, "x-yyyy": true }, /"x-yyyy"/],
+    [json, { n: 2, list: ["a", 2], "x-y": true }, { n: 2, list: ["a", 2], "x-y": true }],
+  ];
+  for (const [inputSchema, args, expected] of table) {
+    let seen: unknown = "nothing";
+    const t = { description: "d", inputSchema, run: (given: unknown) => void (seen = given) };
+    const { response, error } = await runTool({ t }, "t", args, CONTEXT);
+    assert.equal(error, null);
+    if (expected instanceof RegExp) {
+      assert.equal(seen, "nothing", JSON.stringify(args));
+      assert.equal(response["success"], false);
+      assert.match(JSON.stringify(response), /did not run/);
+      assert.match((response["contentItems"] as { text: string }[])[0]!.text, expected);
+    } else assert.deepEqual(seen, expected);
+  }
+});
+
+test("a result that is too large is cut, and its author is told", async () => {
+  const long = "x".repeat(MAX_TOOL_TEXT + 5);
+  for (
+    const output of [long, {
+      content: [{ type: "text", text: "ab" }, { type: "text", text: long }],
+    }]
+  ) {
+    const { response, notice } = await runTool({ t: tool(() => output) }, "t", {}, CONTEXT);
+    const text = (response["contentItems"] as { text: string }[]).map((item) => item.text).join("");
+    assert.ok(text.length < MAX_TOOL_TEXT + 200);
+    assert.match(text, /\[cut here: \d of \d+ characters are left out\]$/);
+    assert.match(notice!, /gave back more than 200000 characters; \d were left out/);
+  }
+  const whole = await runTool({ t: tool(() => long.slice(5)) }, "t", {}, CONTEXT);
+  assert.equal(whole.notice, null);
 });
 
 test("a tool gets its arguments and knows its call", async () => {

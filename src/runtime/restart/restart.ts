@@ -2,7 +2,7 @@
  * Whether and when a dead server is started again.
  * @module
  */
-import type { RestartPolicy } from "./config.ts";
+import type { RestartPolicy } from "../config.ts";
 
 /** How often the server was started again lately. */
 export interface RestartHistory {

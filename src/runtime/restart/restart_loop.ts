@@ -1,7 +1,7 @@
 /** Starting another server after a crash, until one stays or there have been too many. */
-import { ConnectionClosedError } from "../errors/mod.ts";
-import { delay } from "../async.ts";
-import type { RestartPolicy } from "./config.ts";
+import { ConnectionClosedError } from "../../errors/mod.ts";
+import { delay } from "../../async.ts";
+import type { RestartPolicy } from "../config.ts";
 import { decideRestart, type RestartDecision } from "./restart.ts";
 
 /** A restart that was decided on. */

@@ -1,0 +1,394 @@
+/**
+ * Kinds of values that options may have, as data: what is accepted, in words, and how a value misses it.
+ * @module
+ */
+import { fitsJson, jsonMisfit, kindOf } from "./json_fit.ts";
+import { memberPath } from "./json_path.ts";
+import { nearest } from "./nearest.ts";
+
+/** How a value misses its kind. Says kinds and names, never values. */
+export interface Misfit {
+  /** The option, such as `retry.attempts` or `attachments[0].path`. */
+  path: string;
+  /** What was received, such as `a number`. */
+  received: string;
+  /** What is accepted, such as `a function`. */
+  accepts: string;
+  /** What was probably meant. */
+  hint?: string | undefined;
+}
+
+/** What JavaScript calls a value, with lists and `null` told apart. */
+export type ValueType =
+  | "string"
+  | "number"
+  | "boolean"
+  | "function"
+  | "array"
+  | "object"
+  | "null"
+  | "undefined"
+  | "bigint"
+  | "symbol";
+
+/** What an option may be. */
+export interface Kind {
+  /** What is accepted, in words: `a string`. */
+  readonly accepts: string;
+  /** The types of value that may fit; no value of another type does. */
+  readonly types: readonly ValueType[];
+  /** Whether the option may not be left out. */
+  readonly required?: true;
+  /** How a value misses this kind, or `null`. */
+  misfit(value: unknown, path: string): Misfit | null;
+}
+
+/** The options of an object. */
+export interface Shape {
+  /** The kind of each option, by name. */
+  readonly options: Readonly<Record<string, Kind>>;
+  /** What to write in place of names that other libraries use. */
+  readonly meant: Readonly<Record<string, string>>;
+}
+
+/** One kind for each option of `T`; an option that is declared and not checked, or the other way round, does not compile. */
+export type OptionKinds<T> = { readonly [Name in keyof T]-?: Kind };
+
+/** Declares the options of an object; `meant` says what to write in place of names that other libraries use. */
+export function shape<T>(
+  options: OptionKinds<T>,
+  meant: Readonly<Record<string, string>> = {},
+): Shape {
+  return { options: options as Readonly<Record<string, Kind>>, meant };
+}
+
+/** What to say of options that another shape has. */
+export function elsewhere(other: Shape, sentence: string): Record<string, string> {
+  return Object.fromEntries(Object.keys(other.options).map((name) => [name, sentence]));
+}
+
+/** The type of a value, with lists and `null` told apart. */
+export function typeOf(value: unknown): ValueType {
+  return value === null ? "null" : Array.isArray(value) ? "array" : typeof value;
+}
+
+/** A kind from a test; `fits` is asked for values of the given types only. */
+export function kind(
+  accepts: string,
+  types: readonly ValueType[],
+  fits: (value: never) => boolean = () => true,
+  hint: (value: unknown) => string | undefined = () => undefined,
+): Kind {
+  return {
+    accepts,
+    types,
+    misfit: (value, path) =>
+      types.includes(typeOf(value)) && fits(value as never)
+        ? null
+        : { path, received: receivedOf(value, types), accepts, hint: hint(value) },
+  };
+}
+
+/** What a value is, a little closer where its type is right and the value is not. */
+function receivedOf(value: unknown, types: readonly ValueType[]): string {
+  if (!types.includes(typeOf(value))) return kindOf(value);
+  if (value === "") return "an empty string";
+  if (typeof value === "string") return "another string";
+  if (typeof value !== "number" || !Number.isFinite(value)) return kindOf(value);
+  return value < 0 ? "a negative number" : value === 0 ? "0" : "another number";
+}
+
+/** The same kind for an option that may not be left out. */
+export function required(of: Kind): Kind {
+  return { ...of, required: true };
+}
+
+/** The same kind, with a guess at what was meant by what does not fit; `undefined` where there is none. */
+export function hinted(of: Kind, hint: (value: unknown) => string | undefined): Kind {
+  return {
+    ...of,
+    misfit: (value, path) => {
+      const misfit = of.misfit(value, path);
+      return misfit === null ? null : { ...misfit, hint: hint(value) ?? misfit.hint };
+    },
+  };
+}
+
+/** A string. */
+export const text: Kind = kind("a string", ["string"]);
+
+/** A string with something in it. */
+export const name: Kind = kind(
+  "a string that is not empty",
+  ["string"],
+  (value: string) => value !== "",
+);
+
+/** A boolean. */
+export const flag: Kind = kind("true or false", ["boolean"]);
+
+/** A function. */
+export const callback: Kind = kind("a function", ["function"]);
+
+/** A time of waiting; `Infinity` for ever. */
+export const milliseconds: Kind = kind(
+  "a positive number of milliseconds",
+  ["number"],
+  (value: number) => value > 0,
+);
+
+/** A pause, which may be none; it ends. */
+export const pauseMilliseconds: Kind = kind(
+  "a number of milliseconds, 0 or more",
+  ["number"],
+  (value: number) => value >= 0 && Number.isFinite(value),
+);
+
+/** A number of things; at least `least`. */
+export function count(least: number): Kind {
+  return kind(
+    `a whole number, ${least} or more`,
+    ["number"],
+    (value: number) => value >= least && (Number.isInteger(value) || value === Infinity),
+  );
+}
+
+/** A point in time. */
+export const date: Kind = kind(
+  "a valid Date",
+  ["object"],
+  (value: object) => value instanceof Date && Number.isFinite(value.getTime()),
+);
+
+/** Something to abort with. */
+export const signal: Kind = kind(
+  "an AbortSignal",
+  ["object"],
+  (value: object) =>
+    typeof (value as Partial<AbortSignal>).aborted === "boolean" &&
+    typeof (value as Partial<AbortSignal>).addEventListener === "function",
+  (value) =>
+    typeof value === "object" && value !== null && "signal" in value
+      ? "Give the controller's `signal`."
+      : undefined,
+);
+
+/** One of some words. */
+export function oneOf(
+  words: readonly string[],
+  hint?: (value: unknown) => string | undefined,
+): Kind {
+  return kind(
+    words.map((word) => `"${word}"`).join(words.length > 2 ? ", " : " or "),
+    ["string"],
+    (value: string) => words.includes(value),
+    (value) => {
+      const near = typeof value === "string" ? nearest(value, words) : undefined;
+      return hint?.(value) ?? (near === undefined ? undefined : `Did you mean "${near}"?`);
+    },
+  );
+}
+
+/** Any value that JSON can say. */
+export const json: Kind = jsonKind("a value that JSON can carry", [
+  "string",
+  "number",
+  "boolean",
+  "null",
+  "array",
+  "object",
+]);
+
+/** An object that JSON can say. */
+export const jsonObject: Kind = jsonKind("an object that JSON can carry", ["object"]);
+
+function jsonKind(accepts: string, types: readonly ValueType[]): Kind {
+  return {
+    accepts,
+    types,
+    misfit: (value, path) => {
+      const isType = types.includes(typeOf(value));
+      // Some levels are the message's own.
+      if (isType && fitsJson(value, JSON_LEVELS)) return null;
+      const misfit = isType ? jsonMisfit(value, path, JSON_LEVELS) : null;
+      return misfit === null
+        ? { path, received: kindOf(value), accepts }
+        : { path: misfit.path, received: misfit.found, accepts };
+    },
+  };
+}
+
+const JSON_LEVELS = 120;
+
+/** A list of one kind. */
+export function list(of: Kind, hint?: (value: unknown) => string | undefined): Kind {
+  const accepts = `a list, each ${of.accepts}`;
+  return {
+    accepts,
+    types: ["array"],
+    misfit: (value, path) => {
+      if (!Array.isArray(value)) {
+        return { path, received: kindOf(value), accepts, hint: hint?.(value) };
+      }
+      for (let index = 0; index < value.length; index++) {
+        const misfit = of.misfit(value[index], memberPath(path, index));
+        if (misfit !== null) return misfit;
+      }
+      return null;
+    },
+  };
+}
+
+/** An object whose values have one kind, under any names. */
+export function record(of: Kind, hint?: (value: unknown) => string | undefined): Kind {
+  const accepts = `an object, each value ${of.accepts}`;
+  return {
+    accepts,
+    types: ["object"],
+    misfit: (value, path) => {
+      if (!isOptions(value)) return { path, received: kindOf(value), accepts, hint: hint?.(value) };
+      for (const key of Object.keys(value)) {
+        const misfit = of.misfit(value[key], memberPath(path, key));
+        if (misfit !== null) return misfit;
+      }
+      return null;
+    },
+  };
+}
+
+/** An object with these options. */
+export function object(
+  of: Shape,
+  hint: (value: unknown) => string | undefined = () => undefined,
+): Kind {
+  const accepts = `an object { ${Object.keys(of.options).join(", ")} }`;
+  return {
+    accepts,
+    types: ["object"],
+    misfit: (value, path) => {
+      if (!isOptions(value)) return { path, received: kindOf(value), accepts, hint: hint(value) };
+      const misfit = optionMisfit(value, of, path);
+      return misfit === null ? null : { ...misfit, hint: hint(value) ?? misfit.hint };
+    },
+  };
+}
+
+/** An object of one of several shapes, told apart by its `type`; the shapes leave it out. */
+export function variants<T extends { type: string }>(
+  of: { readonly [Word in T["type"]]: Shape },
+  hint: (value: unknown) => string | undefined = () => undefined,
+): Kind {
+  const words = Object.keys(of);
+  const accepts = `an object whose \`type\` is ${words.map((word) => `"${word}"`).join(", ")}`;
+  return {
+    accepts,
+    types: ["object"],
+    misfit: (value, path) => {
+      if (!isOptions(value)) return { path, received: kindOf(value), accepts, hint: hint(value) };
+      const { type, ...rest } = value;
+      const tag = oneOf(words).misfit(type, memberPath(path, "type"));
+      if (tag !== null) return { ...tag, hint: hint(value) ?? tag.hint };
+      return optionMisfit(rest, of[type as T["type"]], path);
+    },
+  };
+}
+
+/** An object of anybody's making that has these members; what else it has does not matter. */
+export function having(accepts: string, members: Readonly<Record<string, Kind>>): Kind {
+  return {
+    accepts,
+    types: ["object"],
+    misfit: (value, path) => {
+      if (typeOf(value) !== "object") {
+        return { path, received: kindOf(value), accepts };
+      }
+      for (const [key, of] of Object.entries(members)) {
+        const member = (value as Record<string, unknown>)[key];
+        if (member === undefined && of.required !== true) continue;
+        const misfit = of.misfit(member, memberPath(path, key));
+        if (misfit !== null) return { path, received: kindOf(value), accepts };
+      }
+      return null;
+    },
+  };
+}
+
+/** One of several kinds. What does not fit is explained by the kind for its type, where only one is. */
+export function either(...kinds: readonly Kind[]): Kind {
+  const accepts = kinds.map((each) => each.accepts).join(", or ");
+  return {
+    accepts,
+    types: [...new Set(kinds.flatMap((each) => each.types))],
+    misfit: (value, path) => {
+      const misfits: Misfit[] = [];
+      for (const each of kinds) {
+        const misfit = each.misfit(value, path);
+        if (misfit === null) return null;
+        if (each.types.includes(typeOf(value))) misfits.push(misfit);
+        else if (misfit.hint !== undefined) misfits.push(misfit);
+      }
+      const [only] = misfits;
+      if (only !== undefined && misfits.length === 1) {
+        return only.path === path ? { ...only, accepts } : only;
+      }
+      const hint = misfits.find((each) => each.hint !== undefined)?.hint;
+      return { path, received: kindOf(value), accepts, hint };
+    },
+  };
+}
+
+/** The first option of an object that does not fit: an unknown one, a wrong one, a missing one. */
+export function optionMisfit(
+  value: Readonly<Record<string, unknown>>,
+  { options, meant }: Shape,
+  path: string,
+): Misfit | null {
+  const at = (key: string) => path === "" ? key : memberPath(path, key);
+  for (const key of Object.keys(value)) {
+    if (Object.hasOwn(options, key) || value[key] === undefined) continue;
+    const shown = shortName(key);
+    const near = Object.hasOwn(meant, key) ? meant[key] : nearest(key, Object.keys(options));
+    return {
+      path: at(shown),
+      received: UNKNOWN_OPTION,
+      accepts: Object.keys(options).join(", "),
+      hint: near === undefined
+        ? undefined
+        : Object.hasOwn(options, near)
+        ? `Did you mean \`${near}\`?`
+        : near,
+    };
+  }
+  for (const [key, kind] of Object.entries(options)) {
+    const member = value[key];
+    if (member === undefined && kind.required !== true) continue;
+    const misfit = kind.misfit(member, at(key));
+    if (misfit !== null) return misfit;
+  }
+  return null;
+}
+
+/** What is said of an option that does not exist. */
+export const UNKNOWN_OPTION = "an option that does not exist";
+
+/** Options come in an object of the caller's: not in a list, a Map, a signal, a promise. */
+export function isOptions(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null &&
+    Object.prototype.toString.call(value) === "[object Object]";
+}
+
+function shortName(key: string): string {
+  return key.length > 40 ? `${key.slice(0, 40)}…` : key;
+}
+
+/** A database. */
+export const kvKind: Kind = required(
+  having("a key-value database { get, list, atomic }, such as Deno.openKv() gives", {
+    get: required(callback),
+    list: required(callback),
+    atomic: required(callback),
+  }),
+);
+
+/** The first parts of keys. */
+export const kvPrefixKind: Kind = list(kind("a string or a number", ["string", "number"]));

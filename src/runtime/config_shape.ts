@@ -1,0 +1,148 @@
+/**
+ * What the options of a connection may be.
+ * @module
+ */
+import { approvalsKind } from "../approvals/mod.ts";
+import {
+  callback,
+  count,
+  either,
+  flag,
+  having,
+  json,
+  type Kind,
+  kind,
+  list,
+  milliseconds,
+  name,
+  object,
+  oneOf,
+  pauseMilliseconds,
+  record,
+  required,
+  type Shape,
+  shape,
+  signal,
+  text,
+  variants,
+} from "../check/mod.ts";
+import { hooksKind } from "../plugin/mod.ts";
+import type {
+  ClientInfo,
+  CommandTransportConfig,
+  CustomTransportConfig,
+  DaemonTransportConfig,
+  EnvPolicy,
+  RestartOnCrash,
+  RestartPolicy,
+  RuntimeConfig,
+  StateLimits,
+  StdioTransportConfig,
+  TransportConfig,
+  UnixTransportConfig,
+  WebSocketTransportConfig,
+} from "./config.ts";
+import type { EventFilter } from "./runtime_types.ts";
+
+/** Codex settings; a string is how a command line writes them. */
+export const settingsKind: Kind = record(
+  json,
+  (value) => typeof value === "string" ? "Write `{ key: value }`." : undefined,
+);
+
+const sink = having("an event sink { write }", { write: required(callback) });
+
+const transport: Kind = variants<TransportConfig>(
+  {
+    stdio: shape<Omit<StdioTransportConfig, "type">>({ pidFile: name }),
+    websocket: shape<Omit<WebSocketTransportConfig, "type">>({ url: required(name), token: text }),
+    unix: shape<Omit<UnixTransportConfig, "type">>({ path: required(name) }),
+    daemon: shape<Omit<DaemonTransportConfig, "type">>({ codexHome: name }),
+    command: shape<Omit<CommandTransportConfig, "type">>({ command: required(list(text)) }),
+    custom: shape<Omit<CustomTransportConfig, "type">>({ open: required(callback) }),
+  },
+  (value) =>
+    typeof value === "string"
+      ? `Write \`transport: { type: "${/^wss?:/.test(value) ? 'websocket", url' : 'stdio"'} }\`.`
+      : undefined,
+);
+
+const env: Kind = object(
+  shape<EnvPolicy>({
+    inherit: either(oneOf(["all", "minimal"]), list(text)),
+    set: record(text),
+    commands: oneOf(["withoutSecrets", "codexDefault"]),
+  }),
+  (value) =>
+    typeof value === "object" && value !== null &&
+      Object.values(value).some((each) => typeof each === "string") &&
+      !("inherit" in value) && !("commands" in value)
+      ? "Variables go under `set`: `env: { set: { NAME: value } }`."
+      : undefined,
+);
+
+const restart: Kind = variants<RestartPolicy>({
+  never: shape<Record<never, never>>({}),
+  onCrash: shape<Omit<RestartOnCrash, "type">>({
+    maxRestarts: count(0),
+    baseDelayMs: pauseMilliseconds,
+    maxDelayMs: pauseMilliseconds,
+    resetAfterMs: milliseconds,
+  }),
+}, (value) => typeof value === "object" ? undefined : 'Write `restart: { type: "onCrash" }`.');
+
+/** The options of a runtime, a client's included. */
+export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
+  codexPath: name,
+  transport,
+  env,
+  configOverrides: settingsKind,
+  minVersion: either(name, kind("null", ["null"])),
+  clientInfo: object(
+    shape<ClientInfo>({ name: required(name), title: text, version: required(text) }),
+  ),
+  experimentalApi: flag,
+  hooks: hooksKind,
+  approvals: approvalsKind,
+  permissions: oneOf(["refuse", "narrow"]),
+  requestTimeoutMs: milliseconds,
+  approvalTimeoutMs: milliseconds,
+  unresponsiveAfterMs: milliseconds,
+  onStderr: callback,
+  restart,
+  maxMessageBytes: count(1),
+  eventLog: either(sink, list(sink)),
+  eventLogMessages: count(1),
+  eventLogBytes: count(1),
+  maxInFlight: count(1),
+  maxPendingApprovals: count(1),
+  stateLimits: object(
+    shape<StateLimits>({
+      threads: count(0),
+      turns: count(0),
+      items: count(0),
+      textBytes: count(0),
+    }),
+  ),
+  closeGraceMs: pauseMilliseconds,
+  optOutNotifications: list(name),
+  processCwd: name,
+  signal,
+}, {
+  codexPathOverride: "codexPath",
+  codex: "codexPath",
+  baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
+  config: "configOverrides",
+  canUseTool: "approvals",
+  cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
+  timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",
+  mcpServers: "MCP servers belong to a session: `client.startSession({ cwd, mcpServers })`.",
+});
+
+/** Which events to read. */
+export const EVENT_FILTER: Shape = shape<EventFilter>({
+  threadId: text,
+  turnId: text,
+  methods: list(text),
+  after: count(0),
+});

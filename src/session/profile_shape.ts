@@ -1,0 +1,266 @@
+/**
+ * What the options of sessions, turns and runs may be.
+ * @module
+ */
+import { approvalsKind } from "../approvals/mod.ts";
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  count,
+  either,
+  flag,
+  hinted,
+  jsonObject,
+  type Kind,
+  kind,
+  list,
+  milliseconds,
+  name,
+  object,
+  oneOf,
+  type OptionKinds,
+  pauseMilliseconds,
+  required,
+  type Shape,
+  shape,
+  signal,
+  text,
+  typeOf,
+  variants,
+} from "../check/mod.ts";
+import { approvalPolicyKind, sandboxKind } from "../permissions/mod.ts";
+import { hooksKind } from "../plugin/mod.ts";
+import { settingsKind } from "../runtime/mod.ts";
+import type {
+  Attachment,
+  ImageAttachment,
+  LocalImageAttachment,
+  MentionAttachment,
+  PathAttachment,
+  PromptWithAttachments,
+  SkillAttachment,
+} from "../prompt.ts";
+import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
+import { isStandardSchema } from "./output/standard_json.ts";
+import type {
+  AskOptions,
+  RetryOptions,
+  RunOptions,
+  RunProfile,
+  SessionConfig,
+  WaitOptions,
+} from "./profile.ts";
+import { toolsKind } from "./prompt/dynamic_tool.ts";
+
+/** Names of other SDKs for kinds of attachments. */
+const ATTACHMENT_WORDS: Readonly<Record<string, string>> = {
+  local_image: "localImage",
+  image_url: "image",
+  input_image: "image",
+  file: "path",
+  directory: "path",
+};
+
+/** Something sent along; a string is a path. */
+const attachmentKind: Kind = either(
+  name,
+  variants<Attachment>({
+    path: shape<Omit<PathAttachment, "type">>({ path: required(name), placeholder: text }),
+    image: shape<Omit<ImageAttachment, "type">>({ url: required(text) }, {
+      image_url: "url",
+      imageUrl: "url",
+      path: `For a file write \`{ type: "localImage", path }\`.`,
+    }),
+    localImage: shape<Omit<LocalImageAttachment, "type">>(
+      { path: required(name) },
+      { localPath: "path", local_path: "path", file: "path" },
+    ),
+    skill: shape<Omit<SkillAttachment, "type">>({ name: required(name), path: required(name) }),
+    mention: shape<Omit<MentionAttachment, "type">>({ name: required(name), path: required(name) }),
+  }, (value) => {
+    const type = (value as { type?: unknown } | null)?.type;
+    if (type === "text") return "Text goes into the prompt itself.";
+    const word = typeof type === "string" ? ATTACHMENT_WORDS[type] : undefined;
+    return word === undefined ? undefined : `Did you mean \`type: "${word}"\`?`;
+  }),
+);
+
+const attachments = list(
+  attachmentKind,
+  (value) => typeof value === "string" ? 'Write `attachments: ["…"]`.' : undefined,
+);
+
+/** What is asked: a text, or a text with attachments. */
+export const promptKind: Kind = required(hinted(
+  either(
+    text,
+    object(
+      shape<PromptWithAttachments>({ text: required(text), attachments }, {
+        prompt: "text",
+        content: "text",
+        input: "text",
+      }),
+    ),
+  ),
+  (value) =>
+    Array.isArray(value)
+      ? "Write `{ text, attachments }`: one text, with images and files as attachments."
+      : undefined,
+));
+
+const outputSchema: Kind = kind(
+  "a JSON Schema object",
+  ["object", "null"],
+  (value: object | null) =>
+    value === null || (!isStandardSchema(value) && jsonObject.misfit(value, "") === null),
+  (value) => isStandardSchema(value) ? "Give a Standard Schema (zod …) as `output`." : undefined,
+);
+
+const output: Kind = kind(
+  "a Standard Schema (zod, valibot, arktype …)",
+  ["object", "function"],
+  isStandardSchemaLike,
+  (value) => typeOf(value) === "object" ? "Give a JSON Schema as `outputSchema`." : undefined,
+);
+
+function isStandardSchemaLike(value: object): boolean {
+  const standard = (value as { "~standard"?: { validate?: unknown } })["~standard"];
+  return typeof standard?.validate === "function";
+}
+
+const retry: Kind = object(
+  shape<RetryOptions>({
+    attempts: count(0),
+    baseDelayMs: pauseMilliseconds,
+    maxDelayMs: pauseMilliseconds,
+  }, { retries: "attempts", maxRetries: "attempts", maxAttempts: "attempts" }),
+  (value) =>
+    typeof value === "number" || typeof value === "boolean"
+      ? "Write `retry: { attempts: … }`, or `retry: {}` for the defaults."
+      : undefined,
+);
+
+/** The fields that hold for a turn as well as for a session. */
+const TURN_FIELDS = {
+  model: name,
+  effort: name,
+  approvalPolicy: approvalPolicyKind,
+  sandbox: sandboxKind,
+  allowPrivilegedEscalation: flag,
+  dangerouslyAllowUnattendedFullAccess: flag,
+  timeoutMs: milliseconds,
+  attachments,
+  outputSchema,
+  hooks: hooksKind,
+} as const;
+
+/** The fields that belong to the whole thread. */
+const THREAD_FIELDS = {
+  allowRulesFiles: flag,
+  reads: oneOf(["all", "workspace"]),
+  tools: toolsKind,
+  developerInstructions: text,
+  config: settingsKind,
+  ephemeral: flag,
+  goals: flag,
+} as const;
+
+/** The fields of a profile. */
+export const RUN_PROFILE_FIELDS: OptionKinds<RunProfile> = { ...TURN_FIELDS, ...THREAD_FIELDS };
+
+const ASK_FIELDS: OptionKinds<AskOptions> = {
+  ...TURN_FIELDS,
+  output,
+  signal,
+  onEvent: callback,
+  retry,
+  repair: flag,
+};
+
+/** What other SDKs call things. */
+const MEANT: Readonly<Record<string, string>> = {
+  abortSignal: "signal",
+  abortController: "Write `signal: controller.signal`.",
+  additional_directories: "additionalDirectories",
+  appendSystemPrompt: "developerInstructions",
+  canUseTool: "approvals",
+  instructions: "developerInstructions",
+  maxTurns: "Write `limits: { modelCalls: … }`.",
+  maxBudgetUsd: "Write `limits: { tokens: … }`.",
+  mcp_servers: "mcpServers",
+  modelReasoningEffort: "effort",
+  permissionMode: "Write `approvalPolicy` for when to ask, and `sandbox` for what may be done.",
+  reasoningEffort: "effort",
+  sandboxMode: "sandbox",
+  schema: "Give a Standard Schema as `output`, a JSON Schema as `outputSchema`.",
+  skipGitRepoCheck: "It is not needed: any directory will do.",
+  systemPrompt: "developerInstructions",
+  timeout: "timeoutMs",
+  workingDirectory: "cwd",
+  networkAccessEnabled: "networkAccess",
+  webSearchMode: "webSearch",
+};
+
+/** A profile. */
+export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, {
+  ...MEANT,
+  ...notHere("a turn: give it to `ask`", ["signal", "onEvent", "retry", "repair", "output"]),
+});
+
+/** How a session runs, and where. */
+export const SESSION_CONFIG: Shape = shape<SessionConfig>({
+  ...RUN_PROFILE_FIELDS,
+  cwd: required(name),
+  approvals: approvalsKind,
+  signal,
+}, {
+  ...MEANT,
+  ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]),
+});
+
+/** Options of a turn. */
+export const ASK_OPTIONS: Shape = shape<AskOptions>(ASK_FIELDS, {
+  ...MEANT,
+  ...notHere("the whole thread: give it to `startSession`", [
+    ...Object.keys(THREAD_FIELDS),
+    "approvals",
+    "cwd",
+  ]),
+});
+
+/** Options of a run on a fresh thread. */
+export const RUN_OPTIONS: Shape = shape<RunOptions>({ ...ASK_FIELDS, ...THREAD_FIELDS }, {
+  ...MEANT,
+  ...notHere("the client or a session", ["approvals"]),
+});
+
+/** Options of calls that only wait. */
+export const WAIT_OPTIONS: Shape = shape<WaitOptions>({ signal });
+
+/** Which threads to list. */
+export const THREAD_FILTER: Shape = shape<ThreadFilter>({
+  cwd: text,
+  archived: flag,
+  searchTerm: text,
+  modelProviders: list(text),
+  sortKey: oneOf(["created_at", "updated_at"]),
+  pageSize: count(1),
+  signal,
+});
+
+/** How to read a thread. */
+export const READ_THREAD_OPTIONS: Shape = shape<ReadThreadOptions>({ includeTurns: flag, signal });
+
+/** Throws `InvalidArgumentError` when a prompt or its options can't be what they are meant to be. */
+export function checkAsk(where: string, prompt: unknown, options: unknown): void {
+  checkArgument(where, "prompt", prompt, promptKind);
+  checkOptions(where, options, ASK_OPTIONS);
+}
+
+/** An id that the server gave. */
+export const threadIdKind: Kind = required(name);
+
+function notHere(where: string, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((each) => [each, `It belongs to ${where}.`]));
+}
