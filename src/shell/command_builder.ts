@@ -59,7 +59,7 @@ export class CommandBuilder {
   #note: (problem: string) => void;
   #words: ShellWord[] = [];
   #open: OpenWord | null = null;
-  #target: "redirection" | "document" | null = null;
+  #target: "redirection" | "descriptor" | "document" | null = null;
   #cases = 0;
   #tests = false;
   #spend: () => void;
@@ -88,7 +88,7 @@ export class CommandBuilder {
     return this.#open ??= { text: "", literal: true, plain: null };
   }
 
-  takeTarget(target: "redirection" | "document"): void {
+  takeTarget(target: "redirection" | "descriptor" | "document"): void {
     this.endWord();
     this.#target = target;
   }
@@ -105,6 +105,10 @@ export class CommandBuilder {
     if (open === null) return;
     this.#open = null;
     if (this.#target !== null) {
+      // Shells expand what stands after `>&` once more, whatever quotes are around it.
+      if (this.#target === "descriptor" && open.plain !== null) {
+        throw new Broken("redirects to a descriptor that is no number");
+      }
       if (this.#target === "document") this.#script.documents.push(open.text);
       this.#target = null;
       return;

@@ -194,7 +194,17 @@ function addTraits(
   const runner = runsItsArguments(name);
   const any = (test: (traits: ReturnType<typeof builtinTraits>) => boolean): boolean =>
     runner && words.some((word) => word.literal && test(builtinTraits(word.text)));
-  if (computes || any((traits) => traits.computes)) script.computes = true;
+  if (computes || any((traits) => traits.computes)) {
+    script.computes = true;
+    // A file may be called `a[$(rm x)]`, and `*` hands its name on.
+    if (words.some((word) => !word.literal)) {
+      analysis.problem ??= "evaluates what the shell fills in";
+    }
+  }
+  if (any((traits) => traits.evaluates)) {
+    analysis.problem ??= "evaluates a script";
+    analysis.extras.push([{ text: name, literal: false }]);
+  }
   if (moves || !(words[0] as ShellWord).literal || any((traits) => traits.moves)) {
     analysis.moves = true;
   }

@@ -200,10 +200,8 @@ class ShellLexer {
       this.#hereDocuments.push({ ...this.#delimiter(), stripTabs });
       return;
     }
-    // Dash expands what stands after `>&` whatever quotes are around it.
-    if (next === "&") this.#script.computes = true;
     this.#pos += next === ">" || next === "&" || next === "|" ? 2 : 1;
-    command.takeTarget("redirection");
+    command.takeTarget(next === "&" ? "descriptor" : "redirection");
   }
 
   #delimiter(): { delimiter: string; expands: boolean } {

@@ -83,6 +83,7 @@ const ROWS: Row[] = [
   ["the old arithmetic", gitStatus, sh("git status $[ '$(touch x)' ]"), "ask"],
   ["a test that evaluates", [allow({ command: ["test"] })], sh("test -v 'a[$(x)]'"), "ask"],
   ["a test", [allow({ command: ["test"] })], sh("test -v 'a[1]'"), "allow"],
+  ["a name that the shell fills in", [allow({ command: ["declare"] })], sh("declare *"), "ask"],
   ["a trap", [allow({ command: ["trap"] })], sh("trap x EXIT"), "ask"],
   [
     "a variable that changes the next command",

@@ -113,6 +113,7 @@ const broken = [
   "test -v a[\\$\\(rm\\ x\\)]",
   "command test -v 'a[$(rm x)]'",
   "ls >&'$(rm x)'",
+  'ls >&"<(rm x)"',
   // a shell that runs what nobody can see
   "echo 'rm keep' | sh",
   "bash -s",
@@ -180,6 +181,10 @@ const hidden = [
   "git rebase --exec 'rm keep' x",
   'cat <<E\n$(echo \\"; rm keep; echo \\")\nE',
   'eval "rm \'keep"',
+  "declare *",
+  "test -v *",
+  "let *",
+  "command eval \\`rm keep\\`",
   "coproc rm keep",
   "{echo,rm} keep",
   "r{m,} keep",
