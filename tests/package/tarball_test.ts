@@ -28,12 +28,11 @@ test("the tarball in an empty Node project does what its users expect", {
       cwd: project,
       timeoutMs: LIMIT_MS,
     });
-    const compilerOptions = {
+    const base = {
       strict: true,
       exactOptionalPropertyTypes: true,
       noUncheckedIndexedAccess: true,
       target: "es2024",
-      lib: ["esnext", "dom", "dom.iterable", "dom.asynciterable"],
       module: "nodenext",
       noEmit: true,
       skipLibCheck: false,
@@ -42,11 +41,21 @@ test("the tarball in an empty Node project does what its users expect", {
     // What takes arguments from the command line needs Node's own types, which are not the point here.
     const files = Object.keys(PROGRAMS).filter((name) => name !== "websocket")
       .map((name) => `${name}.ts`);
-    await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
-    await succeed(node, ["node_modules/typescript/bin/tsc", "-p", "."], {
-      cwd: project,
-      timeoutMs: LIMIT_MS,
-    });
+    // The second one is what the README names as enough; the programs themselves want more than the declarations do.
+    const own = "only_declarations.ts";
+    await writeFile(join(project, own), 'export { quickRun } from "@codex/runtime";\n');
+    const projects: [string[], string[]][] = [
+      [["esnext", "dom", "dom.iterable", "dom.asynciterable"], files],
+      [["es2022", "dom", "esnext.disposable"], [own]],
+    ];
+    for (const [lib, files] of projects) {
+      const compilerOptions = { ...base, lib };
+      await writeFile(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files }));
+      await succeed(node, ["node_modules/typescript/bin/tsc", "-p", "."], {
+        cwd: project,
+        timeoutMs: LIMIT_MS,
+      });
+    }
   });
 });
 
