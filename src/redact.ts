@@ -201,7 +201,7 @@ function redactArray(
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat\b|\bpat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|_ur[li]|:\/\/[^\s/]*@/i;
+  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|\bpat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|_ur[li]/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -228,15 +228,16 @@ const PATTERNS: readonly Replace[] = [
     REDACTED,
   ],
   [
-    /\b(?:[sr]k_(?:live|test)_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.)[A-Za-z0-9_-]{10,}/g,
+    /\b(?:[sr]k_(?:live|test)_|glpat-|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.)[A-Za-z0-9_-]{10,}/g,
     REDACTED,
   ],
+  [/\b(?:npm|hf|gsk)_[A-Za-z0-9]{20,}/g, REDACTED],
   [/\bSG\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}/g, REDACTED],
   [/\bAGE-SECRET-KEY-1[A-Z0-9]{20,}/g, REDACTED],
   [/(hooks\.slack\.com\/(?:services|workflows)\/)[A-Za-z0-9/_-]{8,}/g, `$1${REDACTED}`],
   // Passwords may hold `/` and `@`; what follows a host's port is none.
   [
-    /\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/"']{0,200}:)(?!\d{1,5}(?:[/?#\s"']|$))[^\s"'<>]{1,400}@/gi,
+    /\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:@/"']{0,200}:)(?!\/\/|\d{1,5}(?:[/?#\s"']|$))[^\s"'<>]{1,400}@/gi,
     `$1${REDACTED}@`,
   ],
   [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s:@/"']{12,400}@/gi, `$1${REDACTED}@`],
@@ -301,9 +302,13 @@ const PATTERNS: readonly Replace[] = [
 const REFUSED_VALUE =
   /(invalid (?:type|value|length|character)[^"`\n]{0,60}|unknown variant |did not match[^"`\n]{0,60}|could not parse[^"`\n]{0,60}|failed to parse[^"`\n]{0,60})("(?:[^"\\]|\\.){1,4096}"|`[^`\n]{1,4096}`)/gi;
 
+function isSuspicious(text: string): boolean {
+  return SUSPICIOUS.test(text) || (text.includes("@") && text.includes("://"));
+}
+
 /** A text without secrets; the very text that was given when it holds none. */
 export function redactText(text: string): string {
-  if (text.length < 6 || !SUSPICIOUS.test(text)) return text;
+  if (text.length < 6 || !isSuspicious(text)) return text;
   let clean = text;
   for (const [pattern, by] of PATTERNS) {
     clean = typeof by === "string" ? clean.replace(pattern, by) : clean.replace(pattern, by);

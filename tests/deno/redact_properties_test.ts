@@ -1,0 +1,101 @@
+/** Whatever stands under a secret's name, or looks like a secret, is taken out, wherever it stands. */
+import assert from "node:assert/strict";
+import fc from "npm:fast-check@4.10.2";
+import { redact, redactText } from "../../src/redact.ts";
+import { isSecretName, SECRET_VARIABLES } from "../../src/secret_names.ts";
+import { test } from "../_harness.ts";
+import "./_seed.ts";
+
+const letters = "ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789".split("");
+const secret = fc.array(fc.constantFrom(...letters), { minLength: 24, maxLength: 40 })
+  .map((chars) => `Z${chars.join("")}`);
+const variable = fc.constantFrom(...SECRET_VARIABLES)
+  .map((pattern) => pattern.replaceAll("*", "X").replaceAll("?", "L"));
+const name = fc.oneof(
+  variable,
+  fc.constantFrom(
+    ...("password api_key apiKey X-Api-Key x-auth-token PRIVATE-TOKEN access_token clientSecret aws_secret_access_key " +
+      "npm_auth_token db_password passphrase _authToken").split(" "),
+  ),
+);
+
+const TEXTS: ((name: string, value: string) => string)[] = [
+  (n, v) => `${n}=${v}`,
+  (n, v) => `export ${n}='${v}'`,
+  (n, v) => `a: 1\n${n}: ${v}\nb: 2`,
+  (n, v) => `+  ${n}: ${v}`,
+  (n, v) => `config.yml:3:${n}: ${v}`,
+  (n, v) => `${n} = "${v}"`,
+  (n, v) => `${n} = ${v}`,
+  (n, v) => `{"${n}": "${v}"}`,
+  (n, v) => JSON.stringify(JSON.stringify({ [n]: v })),
+  (n, v) => `{"name":"${n}","value":"${v}"}`,
+  (n, v) => `${n}=$a${v}`,
+  (n, v) => `${n}=[redacted]${v}`,
+  (n, v) => `${n}=(${v})`,
+];
+const LOOKS: ((value: string) => string)[] = [
+  (v) => `Authorization: Bearer ${v}`,
+  (v) => `curl -u me:${v} https://example.org`,
+  (v) => `curl -H "X-Api-Key: ${v}" x`,
+  (v) => `mysql -u root -p${v} db`,
+  (v) => `tool --api-key "${v}"`,
+  (v) => `set -x API_KEY ${v}`,
+  (v) => `machine example.org login me password ${v}`,
+  (v) => `https://me:${v}@example.org/x`,
+  (v) => `https://me:a/${v}@b@example.org/x`,
+  (v) => `https://${v}@example.org/x`,
+  (v) => `https://x.example.org/?sig=${v}&X-Amz-Signature=${v}`,
+  (v) => `https://hooks.slack.com/services/T000/B000/${v}`,
+  ...["sk_live_", "glpat-", "npm_", "hf_", "ya29.", "pypi-", "ghp_", "sk-", "whsec_"]
+    .map((head) => (v: string) => `found ${head}${v}.`),
+  (v) => `-----BEGIN PGP PRIVATE KEY BLOCK-----\n${v}\n-----END PGP PRIVATE KEY BLOCK-----`,
+];
+
+test("a value under a secret's name is taken out of every text and object", () => {
+  fc.assert(
+    fc.property(name, secret, fc.nat(TEXTS.length - 1), (named, value, at) => {
+      assert.ok(isSecretName(named), named);
+      const text = TEXTS[at]!(named, value);
+      const clean = redactText(text);
+      assert.ok(!clean.includes(value), `${text} → ${clean}`);
+      assert.equal(redactText(clean), clean);
+      for (
+        const object of [
+          { [named]: value },
+          { [named]: { value } },
+          { a: [{ [named]: [value] }] },
+          { name: named, value },
+        ]
+      ) {
+        assert.ok(!JSON.stringify(redact(object)).includes(value), JSON.stringify(object));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("what looks like a secret is taken out of every text, in base64 too", () => {
+  fc.assert(
+    fc.property(secret, fc.nat(LOOKS.length - 1), (value, at) => {
+      const text = LOOKS[at]!(value);
+      const clean = redactText(text);
+      assert.ok(!clean.includes(value), `${text} → ${clean}`);
+      assert.equal(redactText(clean), clean);
+      const encoded = redact({ dataBase64: btoa(text) }) as { dataBase64: string };
+      assert.equal(atob(encoded.dataBase64), clean);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("a long line costs no more than it should", () => {
+  for (
+    const part of ["a:", "password ", '="', "://x:", "curl -u ", '\\"key', "sk-", "x-y-", "name: "]
+  ) {
+    const text = part.repeat(Math.ceil(100_000 / part.length));
+    const begun = performance.now();
+    redactText(text);
+    assert.ok(performance.now() - begun < 3_000, part);
+  }
+});

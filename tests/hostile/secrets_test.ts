@@ -1,0 +1,112 @@
+/** Secrets of the environment and of settings, against the agent's commands, the machine's other users and the errors. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { Client, type ClientConfig, PolicyError, type RunProfile, testing } from "../../mod.ts";
+import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+
+const { exec } = testing.script;
+const NAMES =
+  "MY_API_KEY DATABASE_URL DB_PASS GH_PAT JWT MYSQL_PWD NPM_AUTH SENTRY_DSN SESSION_COOKIE";
+const SECRETS = Object.fromEntries(NAMES.split(" ").map((name) => [name, `leak-${name}`]));
+
+for (const version of CODEX_VERSIONS) {
+  test(`no secret reaches the agent's commands, a command line or an error, ${version}`, {
+    timeoutMs: 120_000,
+  }, async (t) => {
+    await using dir = await tempDir("secrets-");
+    await using model = await testing.ScriptedModel.start((request) =>
+      request.toolOutputs.length === 0
+        ? exec("env; for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $f; done 2>/dev/null")
+        : "done"
+    );
+    const base = model.clientConfig({ codexPath: await codexPath(version) });
+    const env = { ...base.env, set: { ...base.env.set, ...SECRETS, PLAIN: "plain" } };
+    const printed = () => model.requests.at(-1)!.toolOutputs.map(({ text }) => text).join("\n");
+
+    const configs: NonNullable<RunProfile["config"]>[] = [
+      {},
+      { shell_environment_policy: { set: { CI: "yes" } } },
+      { shell_environment_policy: { inherit: "all", set: { CI: "yes" } } },
+      {
+        "shell_environment_policy.set": { CI: "yes" },
+        "shell_environment_policy.exclude": ["FOO*"],
+      },
+      { shell_environment_policy: { exclude: [], ignore_default_excludes: true } },
+      { features: { multi_agent: false } },
+      { "features.multi_agent": false },
+    ];
+    for (const config of configs) {
+      await t.step(
+        `a session's config does not undo the filter: ${JSON.stringify(config)}`,
+        async () => {
+          await using client = await Client.connect({ ...base, env });
+          await client.run(dir.path, "print", { config });
+          assert.doesNotMatch(printed(), /leak-/);
+          assert.match(printed(), /PLAIN=plain/);
+          if (JSON.stringify(config).includes("CI")) assert.match(printed(), /CI=yes/);
+        },
+      );
+    }
+    await t.step("nor does it turn the snapshots of the shell on", async () => {
+      await using client = await Client.connect({ ...base, env });
+      const config = { features: { shell_snapshot: true } };
+      await assert.rejects(client.run(dir.path, "print", { config }), PolicyError);
+    });
+    await t.step("a token among the overrides reaches the provider and nothing else", async () => {
+      const secret = "hunter2-hunter2-hunter2";
+      const config: ClientConfig = {
+        ...base,
+        env,
+        configOverrides: {
+          ...base.configOverrides,
+          "model_providers.scripted.experimental_bearer_token": secret,
+          "model_providers.scripted.http_headers": {
+            "X-Api-Key": `${secret}-header`,
+            "X-Plain": "p",
+          },
+        },
+      };
+      await using client = await Client.connect(config);
+      if (process.platform === "linux") {
+        const line = readFileSync(`/proc/${client.runtime.pid}/cmdline`, "utf8");
+        assert.match(line, /env_key/);
+        assert.doesNotMatch(line, /hunter2/);
+      }
+      await client.run(dir.path, "print");
+      assert.doesNotMatch(printed(), /hunter2/);
+      const { headers } = model.requests.at(-1)!;
+      assert.equal(headers["authorization"], `Bearer ${secret}`);
+      assert.equal(headers["x-api-key"], `${secret}-header`);
+      assert.equal(headers["x-plain"], "p");
+    });
+    await t.step("a secret that codex reads from nowhere else is refused", async () => {
+      const configOverrides = { "shell_environment_policy.set": { X_TOKEN: "hunter2-hunter2" } };
+      await assert.rejects(Client.connect({ ...base, configOverrides }), (error) => {
+        assert.ok(error instanceof PolicyError);
+        assert.doesNotMatch(String(error), /hunter2/);
+        return true;
+      });
+    });
+    await t.step("errors do not repeat a value that codex refused", async () => {
+      const wrong = { "model_providers.scripted.query_params": "hunter2-params" };
+      const told = async (act: Promise<unknown>) => {
+        const error = await act.then(() => null, (reason) => reason);
+        assert.doesNotMatch(`${error} ${JSON.stringify(error)} ${error?.stderrTail}`, /hunter2/);
+      };
+      await told((async () => {
+        await using client = await Client.connect({
+          ...base,
+          // Codex 0.104 says nothing at all then.
+          requestTimeoutMs: 5_000,
+          configOverrides: { ...base.configOverrides, ...wrong },
+        });
+        await client.run(dir.path, "print");
+      })());
+      await using client = await Client.connect(base);
+      await told(client.run(dir.path, "print", { config: wrong }));
+    });
+  });
+}
