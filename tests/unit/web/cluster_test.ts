@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { KvSessionOwners } from "../../../src/web/cluster/kv_session_owners.ts";
+import { Forwarder } from "../../../src/web/cluster/forward.ts";
+import { Leases } from "../../../src/web/cluster/leases.ts";
+import { MemoryEventTail } from "../../../src/web/cluster/event_tail.ts";
+import {
+  MemorySessionOwners,
+  type SessionOwners,
+} from "../../../src/web/cluster/session_owners.ts";
+import { FakeKv } from "../../contract/artifact_fake_kv.ts";
+import { test } from "../../_harness.ts";
+
+for (
+  const [name, make] of [
+    ["MemorySessionOwners", () => new MemorySessionOwners()],
+    ["KvSessionOwners", () => new KvSessionOwners(new FakeKv())],
+  ] as [string, () => SessionOwners][]
+) {
+  test(`${name} gives a session to one at a time, with a fence that grows`, async () => {
+    const owners = make();
+    const claims = await Promise.all(["a", "b", "c"].map((url) => owners.claim("s", url, 60_000)));
+    assert.equal(claims.filter(({ mine }) => mine).length, 1);
+    const { url, fence } = claims.find(({ mine }) => mine)!;
+    for (const claim of claims) assert.deepEqual([claim.url, claim.fence], [url, fence]);
+    assert.deepEqual(await owners.claim("s", url, 60_000), { mine: true, url, fence });
+    assert.equal(await owners.renew("s", fence, 60_000), true);
+    assert.equal(await owners.renew("s", fence - 1, 60_000), false);
+    await owners.release("s", fence - 1);
+    assert.equal((await owners.claim("s", "other", 60_000)).mine, false);
+    await owners.release("s", fence);
+    assert.equal(await owners.renew("s", fence, 60_000), false);
+    const next = await owners.claim("s", "other", 60_000);
+    assert.ok(next.mine && next.fence > fence);
+  });
+}
+
+test("a lease is given up here before anybody else can have it, asked or not", async () => {
+  let now = 0;
+  const owners = new MemorySessionOwners(() => now);
+  const lost: string[] = [];
+  const leases = new Leases({
+    owners,
+    url: "a",
+    ttlMs: 1_000_000,
+    onLost: (id) => lost.push(id),
+    onError: () => {},
+    now: () => now,
+  });
+  const place = await leases.claim("s");
+  assert.ok(place.here);
+  now = 799_999;
+  assert.equal(leases.fenceOf("s"), place.fence);
+  now = 800_000;
+  assert.equal(leases.fenceOf("s"), null);
+  assert.deepEqual(lost, ["s"]);
+  assert.equal((await owners.claim("s", "b", 1)).mine, false, "still ours at the engine");
+  await leases.close();
+});
+
+test("a tail takes nothing from an owner before the one that has read it", async () => {
+  const tail = new MemoryEventTail(2);
+  assert.equal(await tail.append("s", 1, [{ seq: 1, text: "a" }]), true);
+  assert.deepEqual(await tail.read("s", 2), [{ seq: 1, text: "a" }]);
+  assert.equal(await tail.append("s", 1, [{ seq: 2, text: "late" }]), false);
+  assert.equal(await tail.read("s", 1), null);
+  assert.equal(await tail.append("s", 2, [{ seq: 2, text: "b" }, { seq: 3, text: "c" }]), true);
+  assert.deepEqual((await tail.read("s", 2))!.map(({ seq }) => seq), [2, 3]);
+});
+
+test("a forwarded request is somebody's only as it was signed", async () => {
+  const secret = "x".repeat(32);
+  const forwarder = new Forwarder(secret);
+  const body = new TextEncoder().encode("{}");
+  const request = { method: "POST", target: "/codex/sessions/s/turns", tenant: "ann", body };
+  const header = await forwarder.sign(request);
+  assert.equal(await forwarder.verify(header, request), "ann");
+  const others: [string, typeof request][] = [
+    [header, { ...request, method: "GET" }],
+    [header, { ...request, target: "/codex/sessions/t/turns" }],
+    [header, { ...request, body: new TextEncoder().encode("{ }") }],
+    [await new Forwarder("y".repeat(32)).sign(request), request],
+    [`${btoa(JSON.stringify({ tenant: "bob", at: Date.now() }))}.${header.split(".")[1]}`, request],
+    [`${header}.x`, request],
+    ["", request],
+    ["a.b", request],
+    ["💥", request],
+  ];
+  for (const [given, asked] of others) {
+    await assert.rejects(forwarder.verify(given, asked), { status: 401 });
+  }
+  assert.throws(() => new Forwarder("short"), { status: 500 });
+});
