@@ -3,6 +3,7 @@
  * @module
  */
 import { CodexError, type CodexErrorOptions, messageOf } from "./codex_error.ts";
+import { TurnFailedError, type TurnFailureKind } from "./turn_errors.ts";
 
 /** An attached file does not exist. Nothing was sent. */
 export class AttachmentNotFoundError extends CodexError {
@@ -52,15 +53,17 @@ export class ThreadInUseError extends CodexError {
 export class QuickRunError extends CodexError {
   /** What went wrong when codex was shut down afterwards, if anything did. */
   readonly shutdownError?: unknown;
+  /** Why the turn failed, where the cause is a `TurnFailedError`; else `null`. */
+  readonly kind: TurnFailureKind | null;
 
-  /** Creates the error around the run's error. */
+  /** Creates the error around the run's error, in its words. */
   constructor(cause: unknown, shutdownError?: unknown) {
-    const inner = messageOf(cause);
-    super("quickRun", `The run failed: ${inner}`, {
+    super("quickRun", messageOf(cause), {
       cause,
       retryable: cause instanceof CodexError && cause.retryable,
       data: cause instanceof CodexError ? { causeCode: cause.code } : {},
     });
+    this.kind = cause instanceof TurnFailedError ? cause.kind : null;
     if (shutdownError !== undefined) this.shutdownError = shutdownError;
   }
 }

@@ -4,8 +4,8 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   AttachmentNotFoundError,
+  InvalidArgumentError,
   OutputValidationError,
-  RpcError,
   RpcValidationError,
   SessionClosedError,
   TurnFailedError,
@@ -265,7 +265,7 @@ versions(
       },
     };
     const typed = await session.ask(world.prompt(['{"n":7}']), { output });
-    const n: number = typed.output!.n;
+    const n: number = typed.output.n;
     assert.equal(n, 7);
     const loose = await rejection(
       session.ask("x", { outputSchema: { type: "object", properties: { a: {} } } }),
@@ -462,5 +462,5 @@ versions("settings of one turn hold for that turn only", async (world) => {
     "model-a",
   ]);
   const error = await rejection(session.ask("x", { model: 7 as unknown as string }));
-  assert.ok(error instanceof RpcError || error instanceof RpcValidationError, `${error}`);
+  assert.ok(error instanceof InvalidArgumentError, `${error}`);
 });

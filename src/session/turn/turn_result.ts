@@ -81,8 +81,8 @@ export interface PromptRunResult<Output = unknown> {
   diff: string | null;
   /** The agent's last plan, or `null`. */
   plan: PlanStep[] | null;
-  /** The answer, parsed and validated, when a schema was given. */
-  output: Output | undefined;
+  /** The answer, parsed and validated, when a schema was given; else `undefined`. */
+  output: Output;
   /** What the hooks of this run reported; empty without hooks. */
   hooks: HookReport;
 }
