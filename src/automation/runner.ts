@@ -144,6 +144,7 @@ export class Runner {
     try {
       const result = await this.#session.ask(this.#spec.prompt, {
         signal: turn.abort.signal,
+        ...(this.#spec.limits === undefined ? {} : { limits: this.#spec.limits }),
         onEvent: (event) => {
           if (event.type === "turnStarted") {
             turn.begun.resolve();

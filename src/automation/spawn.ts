@@ -16,6 +16,7 @@ import {
   shape,
   text,
 } from "../check/mod.ts";
+import { limitsKind } from "../session/mod.ts";
 import { systemClock } from "./clock.ts";
 import { Runner } from "./runner.ts";
 import { AutomationHandle } from "./handle.ts";
@@ -34,6 +35,7 @@ const AUTOMATION_SPEC: Shape = shape<AutomationSpec>({
   startAt: date,
   stopAt: date,
   maxRuns: count(0),
+  limits: limitsKind,
   onRun: callback,
 }, {
   interval: "every",

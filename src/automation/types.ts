@@ -2,7 +2,7 @@
  * What an automation is told and what it tells.
  * @module
  */
-import type { PromptRunResult, TurnEvent } from "../session/mod.ts";
+import type { PromptRunResult, RunLimits, TurnEvent } from "../session/mod.ts";
 
 /** What an automation needs of a session; `Session` has it. */
 export interface AutomationSession {
@@ -15,7 +15,7 @@ export interface AutomationSession {
   /** Runs one turn. */
   ask(
     prompt: string,
-    options: { signal: AbortSignal; onEvent: (event: TurnEvent) => void },
+    options: { signal: AbortSignal; onEvent: (event: TurnEvent) => void; limits?: RunLimits },
   ): Promise<PromptRunResult>;
   /** Interrupts the active turn and waits until it has stopped. */
   interrupt(): Promise<void>;
@@ -33,6 +33,8 @@ export interface AutomationSpec {
   stopAt?: Date;
   /** Ends after this many successful runs. Default: no limit. */
   maxRuns?: number;
+  /** What each run may use. Default: the session's limits. */
+  limits?: RunLimits;
   /**
    * Called with each run when it is over, the failed or interrupted one included. What it throws ends nothing and is
    * kept in {@linkcode AutomationStatus.onRunError}.

@@ -113,6 +113,43 @@ export class InvalidArgumentError extends CodexError {
   }
 }
 
+/**
+ * This codex can't do what was asked; nothing was sent.
+ *
+ * ```ts ignore
+ * try {
+ *   await session.startGoal("All tests pass");
+ * } catch (error) {
+ *   if (error instanceof UnsupportedError) console.log(`${error.feature} needs codex ${error.since}`);
+ * }
+ * ```
+ */
+export class UnsupportedError extends CodexError {
+  /** What was asked for, such as `startGoal`. */
+  readonly feature: string;
+  /** The first codex that is known to have it; `null` when none is. */
+  readonly since: string | null;
+
+  /** Creates the error; `version` is the codex at hand. */
+  constructor(
+    feature: string,
+    since: string | null,
+    version: string | null,
+    options: CodexErrorOptions = {},
+  ) {
+    const needs = since === null ? "no codex is known to offer" : `codex ${since} or newer offers`;
+    super(
+      "unsupported",
+      `${feature}: ${needs} this; connected to ${
+        version ?? "an unknown version"
+      }. Nothing was sent.`,
+      { ...options, data: { feature, since, version, ...options.data } },
+    );
+    this.feature = feature;
+    this.since = since;
+  }
+}
+
 /** A request or a result does not fit its schema. Nothing was sent when a request fails. */
 export class RpcValidationError extends CodexError {
   /** The method the value belongs to. */

@@ -154,6 +154,68 @@ export class TurnTimeoutError extends TurnError {
   }
 }
 
+/** The limit of a run that was used up. */
+export interface ExceededLimit {
+  /** Which limit. */
+  limit: "tokens" | "modelCalls" | "toolCalls";
+  /** What it allowed. */
+  allowed: number;
+  /** What the run had used when it was stopped. */
+  used: number;
+}
+
+const LIMIT_WORDS = {
+  tokens: "tokens",
+  modelCalls: "model calls",
+  toolCalls: "tool calls",
+} as const;
+
+/**
+ * The run needed more than its `limits` allow, and was stopped. What it had produced is kept.
+ *
+ * ```ts ignore
+ * try {
+ *   await session.ask("Fix every test", { limits: { tokens: 50_000 } });
+ * } catch (error) {
+ *   if (error instanceof BudgetExceededError) console.log(error.limit, error.used, error.partialText);
+ * }
+ * ```
+ */
+export class BudgetExceededError extends TurnError {
+  /** The limit that was reached. */
+  readonly limit: ExceededLimit["limit"];
+  /** What it allowed. */
+  readonly allowed: number;
+  /** What the run had used, sub-agents included, when it was stopped. */
+  readonly used: number;
+  /** Whether the server had confirmed, when this was thrown, that the turn has stopped. */
+  readonly stopped: boolean;
+
+  /** Creates the error. */
+  constructor(
+    exceeded: ExceededLimit,
+    partial: PartialTurn,
+    options: TurnTimeoutErrorOptions = {},
+  ) {
+    const { limit, allowed, used } = exceeded;
+    const { stopped = false } = options;
+    super(
+      "budgetExceeded",
+      `The run needs more than the ${allowed} ${LIMIT_WORDS[limit]} that it may use, and was ` +
+        (stopped
+          ? "stopped."
+          : "told to stop, which the server has not confirmed: it may still be at work.") +
+        ` Used: ${used}. Raise \`limits.${limit}\` for longer runs.`,
+      partial,
+      { ...options, data: { limit, allowed, used, stopped, ...options.data } },
+    );
+    this.limit = limit;
+    this.allowed = allowed;
+    this.used = used;
+    this.stopped = stopped;
+  }
+}
+
 /** The turn completed without any assistant message. */
 export class EmptyAnswerError extends TurnError {
   /** Creates the error. */

@@ -18,7 +18,13 @@ export {
 } from "./prompt/dynamic_tool.ts";
 export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
-export { promptKind, RUN_OPTIONS, RUN_PROFILE, RUN_PROFILE_FIELDS } from "./profile_shape.ts";
+export {
+  limitsKind,
+  promptKind,
+  RUN_OPTIONS,
+  RUN_PROFILE,
+  RUN_PROFILE_FIELDS,
+} from "./profile_shape.ts";
 export type * from "./output/standard_schema.ts";
 export type * from "./events/session_event.ts";
 export type * from "./turn/turn_event.ts";

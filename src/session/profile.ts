@@ -22,6 +22,24 @@ export type ReasoningEffort =
   // Keeps completion for the known words while any other passes.
   | (string & Record<never, never>);
 
+/**
+ * How much one prompt may use, over all its turns: tries, repairs and the agents that its agent starts are counted. A run
+ * that needs more is stopped on the server within one model call, and rejects with `BudgetExceededError`, which keeps what
+ * there was. An answer that came before the run needed more is an answer.
+ *
+ * ```ts ignore
+ * await session.ask("Fix the failing tests", { limits: { tokens: 200_000, toolCalls: 40 } });
+ * ```
+ */
+export interface RunLimits {
+  /** Input and output tokens. Needs a provider that counts them; a `warning` tells of one that does not. Default: any number. */
+  tokens?: number;
+  /** Answers of the model; counted like tokens, when the server tells their size. Default: any number. */
+  modelCalls?: number;
+  /** Commands, file changes, searches and calls of tools. The one that goes beyond it may have begun. Default: any number. */
+  toolCalls?: number;
+}
+
 /** How a session and its turns run. Every field is optional; the defaults are the safe ones. */
 export interface RunProfile {
   /** The model. Default: codex's own. */
@@ -50,6 +68,8 @@ export interface RunProfile {
   allowRulesFiles?: boolean;
   /** Milliseconds for a whole turn. Default 120,000. */
   timeoutMs?: number;
+  /** What one prompt may use. Default: no limit but `timeoutMs`. */
+  limits?: RunLimits;
   /** Sent along with every prompt. Default none. */
   attachments?: (string | Attachment)[];
   /** JSON Schema of the answer. Default none. */
@@ -110,6 +130,8 @@ export interface ResolvedProfile {
   readonly allowRulesFiles: boolean;
   /** Milliseconds for a whole turn. */
   readonly timeoutMs: number;
+  /** What one prompt may use. */
+  readonly limits: RunLimits;
   /** Sent along with every prompt. */
   readonly attachments: readonly Attachment[];
   /** JSON Schema of the answer, or `null`. */
@@ -149,6 +171,7 @@ export interface TurnOptions extends
     | "allowPrivilegedEscalation"
     | "dangerouslyAllowUnattendedFullAccess"
     | "timeoutMs"
+    | "limits"
     | "attachments"
     | "outputSchema"
     | "hooks"

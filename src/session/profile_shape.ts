@@ -46,6 +46,7 @@ import { isStandardSchema } from "./output/standard_json.ts";
 import type {
   AskOptions,
   RetryOptions,
+  RunLimits,
   RunOptions,
   RunProfile,
   SessionConfig,
@@ -141,6 +142,18 @@ const retry: Kind = object(
       : undefined,
 );
 
+/** How much a run may use. */
+export const limitsKind: Kind = object(
+  shape<RunLimits>({ tokens: count(1), modelCalls: count(1), toolCalls: count(0) }, {
+    maxTokens: "tokens",
+    turns: "modelCalls",
+    maxTurns: "modelCalls",
+    steps: "modelCalls",
+    tools: "toolCalls",
+  }),
+  (value) => typeof value === "number" ? "Write `limits: { tokens: … }`." : undefined,
+);
+
 /** The fields that hold for a turn as well as for a session. */
 const TURN_FIELDS = {
   model: name,
@@ -150,6 +163,7 @@ const TURN_FIELDS = {
   allowPrivilegedEscalation: flag,
   dangerouslyAllowUnattendedFullAccess: flag,
   timeoutMs: milliseconds,
+  limits: limitsKind,
   attachments,
   outputSchema,
   hooks: hooksKind,

@@ -43,9 +43,11 @@ import type { SessionEvent } from "./events/session_event.ts";
 import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
-import type { PromptRunResult, UsageCount } from "./turn/turn_result.ts";
+import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
 import { TurnQueue } from "./turn/turn_queue.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
+import { RunMeter } from "./turn/limits.ts";
+import type { Turn } from "./turn/turn.ts";
 import { UsageLedger } from "./turn/usage_ledger.ts";
 
 type Closing = "open" | "closing" | "archived" | "released";
@@ -143,10 +145,21 @@ export class Session implements AsyncDisposable {
   }
 
   /**
+   * How full the model's context is, as the server told it last; `null` before it did.
+   *
+   * ```ts ignore
+   * if ((session.context?.percent ?? 0) > 80) await session.compact();
+   * ```
+   */
+  get context(): ContextUsage | null {
+    return this.#turns.context;
+  }
+
+  /**
    * Asks, and waits for the answer. Calls on one session run one after the other, in order.
    *
-   * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `EmptyAnswerError`,
-   * `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
+   * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `BudgetExceededError`,
+   * `EmptyAnswerError`, `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
    * `AttachmentNotFoundError`, `PolicyError` (from within one of the session's own tools as well: it would wait for
    * itself), `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
    */
@@ -360,8 +373,9 @@ export class Session implements AsyncDisposable {
       },
       timeoutMs: this.profile.timeoutMs,
       count: (tokens) => this.#ledger.add(tokens),
-      adopted: () => {
+      adopted: (turn) => {
         this.#used = true;
+        this.#measure(turn);
         // The hooks of a prompt hear of what happens while it is at work.
         if (this.#queue.holder !== null) return;
         this.#gate.begin(this.#hookRun(this.profile), mayLeaveSandbox(this.#policy));
@@ -369,6 +383,18 @@ export class Session implements AsyncDisposable {
       stopSubAgents: () => this.#gate.stopSubAgents(),
       resumeThread: () => this.#resumeThread(),
     });
+  }
+
+  /** What nobody asked for has the session's limits. */
+  #measure(turn: Turn): void {
+    turn.measure(
+      new RunMeter(this.profile.limits, ({ limit, allowed }) => {
+        const { threadId, turnId } = turn.outcome;
+        const message = `The turn has used up the session's limits.${limit} of ${allowed}.`;
+        turn.tell({ type: "warning", threadId, turnId, message });
+        void this.#turns.stopAll();
+      }),
+    );
   }
 
   #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
@@ -398,6 +424,7 @@ export class Session implements AsyncDisposable {
       timeoutMs: profile.timeoutMs,
       emit: turn.emit,
       signal: turn.signal,
+      meter: turn.meter,
     });
   }
 

@@ -25,6 +25,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     dangerouslyAllowUnattendedFullAccess: profile.dangerouslyAllowUnattendedFullAccess ?? false,
     allowRulesFiles: profile.allowRulesFiles ?? false,
     timeoutMs: checkTimeout(profile.timeoutMs ?? DEFAULT_TIMEOUT_MS),
+    limits: profile.limits ?? {},
     attachments: (profile.attachments ?? []).map(asAttachment),
     outputSchema: (profile.outputSchema as JsonObject | undefined) ?? null,
     hooks: mergeHooks(profile.hooks),
@@ -58,6 +59,7 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
       ? {}
       : { dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess }),
     ...(over.timeoutMs === undefined ? {} : { timeoutMs: checkTimeout(over.timeoutMs) }),
+    ...(over.limits === undefined ? {} : { limits: over.limits }),
     ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema as JsonObject }),
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
     hooks: over.hooks === undefined ? base.hooks : mergeHooks(base.hooks, over.hooks),

@@ -90,7 +90,10 @@ export class SubAgents {
         return owner.events.wantsSubAgents ? emit : null;
       },
       count: (tokens) => owner.count(tokens, agent.parent),
-      adopted: () => {},
+      adopted: (turn) => {
+        const meter = agent.parent?.meter ?? null;
+        if (meter !== null) turn.measure(meter);
+      },
       stopSubAgents: () => Promise.resolve(),
       resumeThread: () => Promise.resolve(),
     });

@@ -3,6 +3,7 @@
  * @module
  */
 import {
+  BudgetExceededError,
   type CodexError,
   EmptyAnswerError,
   messageOf,
@@ -27,6 +28,7 @@ import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
 import type { Turn } from "../turn/turn.ts";
+import { RunMeter } from "../turn/limits.ts";
 import type { TurnRun } from "../turn/turn_run.ts";
 import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
 
@@ -64,6 +66,8 @@ export interface TurnRequest {
   emit: EmitTurnEvent;
   /** The caller's signal. */
   signal: AbortSignal | undefined;
+  /** Counts what the prompt uses. */
+  meter: RunMeter;
   /** The hooks of this run. */
   hooks: HookRun;
 }
@@ -84,6 +88,7 @@ export class PromptRun {
   readonly #identified = Promise.withResolvers<Turn>();
   /** Turns of this prompt, tries and repairs included. */
   readonly #outcomes: Set<TurnOutcome> = new Set();
+  #meter = new RunMeter({}, () => {});
 
   /** Begins. `emit` is `null` when nobody listens. */
   constructor(host: PromptHost, prompt: Prompt, options: AskOptions, emit: EmitTurnEvent) {
@@ -135,6 +140,7 @@ export class PromptRun {
       outputSchema: profile.outputSchema,
       ...(options.output === undefined ? {} : { output: options.output }),
     });
+    this.#meter = new RunMeter(profile.limits, (exceeded) => void this.current?.exceed(exceeded));
     const hooks = this.#host.hookRun(profile, this.#signal);
     // Before anything that waits: prompts run in the order in which they were asked.
     const place = this.#host.acquire(this, this.#signal);
@@ -212,12 +218,17 @@ export class PromptRun {
     const prompt = asked.prompt ?? text;
     const input = this.#host.prepareInput(prompt, turnProfile.attachments);
     this.#signal.throwIfAborted();
+    const { spent } = this.#meter;
+    if (spent !== null) {
+      throw new BudgetExceededError(spent, this.#partial(), { stopped: true });
+    }
     const run = this.#host.startTurn({
       input,
       profile: turnProfile,
       outputSchema: output?.schema ?? null,
       emit: this.#emit,
       signal: this.#options.signal,
+      meter: this.#meter,
       hooks,
     });
     this.current = run;
@@ -225,6 +236,7 @@ export class PromptRun {
     const settled = await run.settled;
     const outcome = run.turn?.outcome ?? null;
     if (outcome !== null) this.#outcomes.add(outcome);
+    if (settled.by === "server" && outcome!.usage === null) this.#warnUncounted(turnProfile, run);
     const error = turnError(settled, outcome, run.partial(), this.#host.rateLimits);
     // Who gave up is told at once; the hooks hear of it behind their back.
     const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
@@ -240,6 +252,15 @@ export class PromptRun {
     }
     await hooks.post("postTurn", { ...facts, status: "ok" });
     return { run, result: { ...toResult(outcome!, hooks), usage: this.#usage(outcome!) } };
+  }
+
+  /** Limits that can't be held are told. */
+  #warnUncounted({ limits }: ResolvedProfile, { turnId }: TurnRun): void {
+    if (limits.tokens === undefined && limits.modelCalls === undefined) return;
+    const threadId = this.#host.threadId();
+    const message =
+      "The model's provider tells no token counts: limits.tokens and limits.modelCalls can't be held.";
+    this.#emit?.({ type: "warning", threadId, turnId: turnId ?? "", message });
   }
 
   /** Tokens of all turns of the prompt; the thread's total is the last turn's. */

@@ -21,10 +21,10 @@ import { abortable, delay, longTimeout } from "../../async.ts";
 import { recordedTurn } from "./resume_turn.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
-import type { ThreadItem, TokenCount } from "./turn_result.ts";
+import type { ContextUsage, ThreadItem, TokenCount } from "./turn_result.ts";
 import { TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { activeTurnId, threadStatus } from "./turn_watch.ts";
-import { readCount } from "./turn_usage.ts";
+import { readContext, readCount } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
 const PAST_TURNS = 256;
@@ -83,6 +83,8 @@ export class ThreadTurns {
   #goalActive = false;
   #threadTotal: TokenCount | null = null;
   #last: TurnOutcome | null = null;
+  /** How full the model's context is. */
+  context: ContextUsage | null = null;
   #lastId = 0;
 
   /** Begins with a thread on which nothing is known to work. */
@@ -153,7 +155,10 @@ export class ThreadTurns {
     else if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
     if (method === "thread/tokenUsage/updated") {
       const usage = params["tokenUsage"];
-      if (isJsonObject(usage)) this.#threadTotal = readCount(usage["total"]);
+      if (isJsonObject(usage)) {
+        this.#threadTotal = readCount(usage["total"]);
+        this.context = readContext(usage);
+      }
     } else if (method === "thread/goal/updated") {
       const { goal } = params;
       this.#goalActive = isJsonObject(goal) && goal["status"] === "active";

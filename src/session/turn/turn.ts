@@ -11,6 +11,7 @@ import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { stopTurn } from "./stop_turn.ts";
+import { type RunMeter, TurnTally } from "./limits.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { TokenCount, TurnStatus } from "./turn_result.ts";
@@ -38,6 +39,8 @@ const PHASES: readonly TurnPhase[] = ["identified", "started", "completed", "rel
 export interface TurnOwner {
   /** Who listens to it now. */
   readonly emit: EmitTurnEvent;
+  /** Counts what it uses. */
+  readonly meter: RunMeter;
   /** The server told the end. */
   completed(): void;
   /** The end can't be known. */
@@ -72,6 +75,9 @@ export class Turn {
   owner: TurnOwner | null = null;
   /** How its end is told instead of in the server's words: a turn that was stopped for its time did time out. */
   endsAs: TurnStatus | null = null;
+  /** The run that pays for it, once that is known. */
+  meter: RunMeter | null = null;
+  readonly #tally = new TurnTally();
   readonly #host: TurnHost;
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
   #phase = 0;
@@ -115,6 +121,7 @@ export class Turn {
     const kept = this.#kept;
     this.#kept = null;
     this.owner = owner;
+    this.measure(owner.meter);
     if (kept === null && this.phase === "started") {
       const { threadId, turnId } = this.outcome;
       owner.emit?.({ type: "turnStarted", threadId, turnId });
@@ -127,6 +134,12 @@ export class Turn {
   disown(): void {
     this.#kept = null;
     if (this.outcome.status !== null) this.#completed();
+  }
+
+  /** This run pays for it, from its beginning. */
+  measure(meter: RunMeter): void {
+    this.meter = meter;
+    meter.add(this.#tally);
   }
 
   /** What it has produced so far. */
@@ -158,9 +171,17 @@ export class Turn {
     // What has ended is handed out, and does not change any more.
     if (outcome.status !== null) return;
     const before = outcome.ownTokens;
+    const items = outcome.items.count;
     outcome.apply(method, params, this.#emit);
-    const tokens = outcome.ownTokens;
-    if (tokens !== before) this.#host.count(subtractTokens(tokens, before), this);
+    const tokens = subtractTokens(outcome.ownTokens, before);
+    if (tokens.totalTokens !== 0) {
+      this.#host.count(tokens, this);
+      this.#tally.called(tokens.totalTokens);
+    }
+    const { item } = params;
+    if (isJsonObject(item) && outcome.items.count > items) this.#tally.item(String(item["type"]));
+    if (outcome.status !== null) this.#tally.ended();
+    this.meter?.check();
     if (method === "turn/started" || method === "item/started") this.#advance("started");
     if (outcome.status !== null) this.#completed();
   }

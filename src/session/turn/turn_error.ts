@@ -3,6 +3,7 @@
  * @module
  */
 import {
+  BudgetExceededError,
   EmptyAnswerError,
   type PartialTurn,
   TurnFailedError,
@@ -28,6 +29,8 @@ export function turnError(
       return settled.error;
     case "timeout":
       return new TurnTimeoutError(settled.timeoutMs, partial, { stopped: settled.stopped });
+    case "limit":
+      return new BudgetExceededError(settled.exceeded, partial, { stopped: settled.stopped });
     case "server":
       return serverError(outcome!, partial, rateLimits);
   }

@@ -30,6 +30,11 @@ export class TurnItems {
   /** The message that the server itself calls the last one. */
   #last: JsonObject | null = null;
 
+  /** How many there are. */
+  get count(): number {
+    return this.#entries.length;
+  }
+
   /** Takes `item/started`; `false` when the item has begun already. */
   begin(item: JsonObject): boolean {
     const known = this.#newest.get(idOf(item));

@@ -63,6 +63,16 @@ export interface TokenUsage extends UsageCount {
   contextWindow: number | null;
 }
 
+/** How full the model's context is. */
+export interface ContextUsage {
+  /** Tokens of the last call of the model: what the next one starts with. */
+  usedTokens: number;
+  /** The model's context window in tokens, or `null` when it is not known. */
+  windowTokens: number | null;
+  /** How much of the window is used, 0 to 100, or `null` when the window is not known. */
+  percent: number | null;
+}
+
 /** What a turn produced. */
 export interface PromptRunResult<Output = unknown> {
   /** The thread. */

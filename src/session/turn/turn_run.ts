@@ -8,12 +8,14 @@
  * | the connection ends                | `{ by: "error" }`                    | the turn is gone                |
  * | the signal aborts                  | `{ by: "abort" }`, at once           | the turn is stopped             |
  * | `timeoutMs` pass                   | `{ by: "timeout" }`, once it stopped | the turn is stopped             |
+ * | `limits` are used up               | `{ by: "limit" }`, once it stopped   | the turn is stopped             |
  * @module
  */
 import { longTimeout, within } from "../../async.ts";
-import { ConnectionClosedError, type PartialTurn } from "../../errors/mod.ts";
+import { ConnectionClosedError, type ExceededLimit, type PartialTurn } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { RunMeter } from "./limits.ts";
 import type { Turn, TurnOwner } from "./turn.ts";
 import type { EmitTurnEvent } from "./turn_outcome.ts";
 import type { TurnStatus } from "./turn_result.ts";
@@ -24,6 +26,8 @@ export type SettledTurn =
   | { by: "server" }
   /** The turn took too long. */
   | { by: "timeout"; timeoutMs: number; stopped: boolean }
+  /** The run needed more than it may use. */
+  | { by: "limit"; exceeded: ExceededLimit; stopped: boolean }
   /** The caller gave up; the turn is being stopped. */
   | { by: "abort"; reason: unknown }
   /** The turn could not be started, or its end can't be known. */
@@ -39,6 +43,8 @@ export interface TurnRunOptions {
   emit: EmitTurnEvent;
   /** The caller's signal. */
   signal: AbortSignal | undefined;
+  /** Counts what the run uses. */
+  meter: RunMeter;
 }
 
 /** How long a timed-out turn may take to stop before its caller is told. */
@@ -61,7 +67,7 @@ export class TurnRun implements TurnOwner {
   readonly #settled = Promise.withResolvers<SettledTurn>();
   #isSettled = false;
   /** How it will have ended, whatever the server says while it is being stopped. */
-  #pendingOutcome: Extract<SettledTurn, { by: "timeout" }> | null = null;
+  #pendingOutcome: Extract<SettledTurn, { by: "timeout" | "limit" }> | null = null;
   readonly #cancelLimit: () => void;
 
   /** Begins to wait for a turn that is being asked for. */
@@ -96,6 +102,11 @@ export class TurnRun implements TurnOwner {
   /** Who listens; nobody once the caller was told the end. */
   get emit(): EmitTurnEvent {
     return this.#isSettled ? null : this.#options.emit;
+  }
+
+  /** Counts what the run uses. */
+  get meter(): RunMeter {
+    return this.#options.meter;
   }
 
   /** Settles when the server works on it no longer, or would not stop it. */
@@ -138,7 +149,7 @@ export class TurnRun implements TurnOwner {
   /** The server has named the turn, or taken the prompt into another one. */
   identify(turn: Turn): void {
     this.turn = turn;
-    if (this.#pendingOutcome !== null) turn.endsAs = "timedOut";
+    if (this.#pendingOutcome?.by === "timeout") turn.endsAs = "timedOut";
     this.#identified.resolve(turn);
     turn.give(this);
   }
@@ -159,25 +170,40 @@ export class TurnRun implements TurnOwner {
     this.#finish({ by: "error", error });
   }
 
+  /** The run needs more than it may use. */
+  async exceed(exceeded: ExceededLimit): Promise<void> {
+    const { limit, allowed } = exceeded;
+    const message =
+      `The run has used up its limits.${limit} of ${allowed} and is being interrupted.`;
+    await this.#stopAs({ by: "limit", exceeded, stopped: false }, message);
+  }
+
   async #timedOut(): Promise<void> {
-    const { timeoutMs, emit } = this.#options;
-    const turnId = this.turnId ?? "";
-    const message = `The turn took longer than ${timeoutMs} ms and is being interrupted.`;
-    emit?.({ type: "warning", threadId: this.#threadId, turnId, message });
-    // The end that the server tells while it stops is the timeout's, not an interruption by somebody else.
-    this.#pendingOutcome ??= { by: "timeout", timeoutMs, stopped: false };
+    const { timeoutMs } = this.#options;
     if (this.turn !== null) this.turn.endsAs = "timedOut";
+    const message = `The turn took longer than ${timeoutMs} ms and is being interrupted.`;
+    await this.#stopAs({ by: "timeout", timeoutMs, stopped: false }, message);
+  }
+
+  async #stopAs(
+    outcome: Extract<SettledTurn, { by: "timeout" | "limit" }>,
+    message: string,
+  ): Promise<void> {
+    const turnId = this.turnId ?? "";
+    this.emit?.({ type: "warning", threadId: this.#threadId, turnId, message });
+    // The end that the server tells while it stops is this one, not an interruption by somebody else.
+    this.#pendingOutcome ??= outcome;
     const stopped = await within(this.stop(), STOP_WAIT_MS, false);
-    this.#finish({ by: "timeout", timeoutMs, stopped });
+    this.#finish({ ...outcome, stopped });
   }
 
   #finish(settled: SettledTurn): void {
     if (this.#isSettled) return;
-    const pending = this.#pendingOutcome;
+    const pending = this.#kept(settled) ? null : this.#pendingOutcome;
     const final = pending === null ? settled : {
       ...pending,
       // Only the server's own word, or an interrupt that it confirmed, says that nothing runs any more.
-      stopped: settled.by === "server" || (settled.by === "timeout" && settled.stopped),
+      stopped: settled.by === "server" || ("stopped" in settled && settled.stopped),
     };
     this.#emitEnd(final);
     this.#isSettled = true;
@@ -186,12 +212,18 @@ export class TurnRun implements TurnOwner {
     this.#settled.resolve(final);
   }
 
+  /** An answer that was complete before the run could be stopped is one. */
+  #kept({ by }: SettledTurn): boolean {
+    return by === "server" && this.#pendingOutcome?.by === "limit" &&
+      this.turn!.outcome.status === "completed";
+  }
+
   /** The last event of a turn whose end the server did not tell. */
   #emitEnd(settled: SettledTurn): void {
     if ((this.turn?.outcome.status ?? null) !== null) return;
     const status: TurnStatus = settled.by === "timeout"
       ? "timedOut"
-      : settled.by === "abort"
+      : settled.by === "abort" || settled.by === "limit"
       ? "interrupted"
       : settled.by === "error" && settled.error instanceof ConnectionClosedError
       ? "connectionClosed"

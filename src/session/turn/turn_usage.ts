@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { TokenCount, TokenUsage } from "./turn_result.ts";
+import type { ContextUsage, TokenCount, TokenUsage } from "./turn_result.ts";
 
 /** No tokens. */
 export const NO_TOKENS: Readonly<TokenCount> = Object.freeze({
@@ -59,6 +59,17 @@ export function nextUsage(
     thread: total,
     contextWindow: typeof window === "number" ? window : null,
   };
+}
+
+/** How full the context is after the last call of the model, out of the server's `tokenUsage`. */
+export function readContext(tokenUsage: JsonObject): ContextUsage {
+  const usedTokens = readCount(tokenUsage["last"]).totalTokens;
+  const window = tokenUsage["modelContextWindow"];
+  const windowTokens = typeof window === "number" && window > 0 ? window : null;
+  const percent = windowTokens === null
+    ? null
+    : Math.min(100, Math.round(usedTokens / windowTokens * 1000) / 10);
+  return { usedTokens, windowTokens, percent };
 }
 
 /** Reads one of the server's counts; missing numbers are 0. */

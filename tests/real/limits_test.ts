@@ -1,0 +1,159 @@
+/** What a prompt may use, on the real codex: a loop that would never end, tries, repairs, agents of the agent, automation. */
+import assert from "node:assert/strict";
+import { spawn } from "../../src/automation/mod.ts";
+import { BudgetExceededError } from "../../src/errors/mod.ts";
+import type { RunLimits } from "../../src/session/profile.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
+import { script } from "../../src/testing/mod.ts";
+import { test } from "../_harness.ts";
+import { inWorld, rejection, within, type World } from "./_session_world.ts";
+
+/** Tokens of one call of the scripted model. */
+const CALL = 13;
+
+const loop = () => [script.exec("true")];
+
+/** Whether the model hears nothing more: everything asked before has been answered, and nothing new comes. */
+async function isQuiet(world: World): Promise<boolean> {
+  const before = world.model.requests.length;
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  return world.model.requests.length === before;
+}
+
+async function exceeded(promise: Promise<unknown>): Promise<BudgetExceededError> {
+  const error = await within(20_000, "the limit", rejection(promise));
+  assert.ok(error instanceof BudgetExceededError, `${error}`);
+  assert.equal(error.retryable, false);
+  return error;
+}
+
+for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+  test(`a run stops within one model call of its limits, and no sooner [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      const contexts = [session.context];
+
+      const cases: { limits: RunLimits; limit: string; calls: number }[] = [
+        { limits: { tokens: 3 * CALL }, limit: "tokens", calls: 3 },
+        { limits: { tokens: 3 * CALL - 1 }, limit: "tokens", calls: 3 },
+        { limits: { modelCalls: 2 }, limit: "modelCalls", calls: 2 },
+        { limits: { toolCalls: 1 }, limit: "toolCalls", calls: 2 },
+        { limits: { toolCalls: 9, modelCalls: 1, tokens: 900 }, limit: "modelCalls", calls: 1 },
+      ];
+      for (const { limits, limit, calls } of cases) {
+        const before = world.model.requests.length;
+        const events: TurnEvent[] = [];
+        const error = await exceeded(
+          session.ask(world.prompt(loop), { limits, onEvent: (event) => events.push(event) }),
+        );
+        assert.equal(error.limit, limit);
+        assert.equal(error.allowed, limits[error.limit]);
+        assert.ok(error.stopped);
+        assert.ok(error.items.some((item) => (item as { type: string }).type === "userMessage"));
+        const heard = world.model.requests.length - before;
+        assert.ok(heard >= calls && heard <= calls + 1, `${limit}: ${heard} calls`);
+        assert.ok(await isQuiet(world), `${limit}: the turn goes on`);
+        assert.equal(events.at(-1)?.type, "turnCompleted");
+        assert.ok(
+          events.some((e) => e.type === "warning" && e.message.includes(`limits.${limit}`)),
+        );
+      }
+
+      // What is enough is enough.
+      const { assistantText, usage } = await session.ask(
+        world.prompt([[script.exec("true")], "Done."]),
+        { limits: { tokens: 2 * CALL, modelCalls: 2, toolCalls: 1 } },
+      );
+      assert.equal(assistantText, "Done.");
+      assert.equal(usage?.totalTokens, 2 * CALL);
+      contexts.push(session.context);
+      const [unknown, context] = contexts;
+      assert.equal(unknown, null);
+      assert.equal(context?.usedTokens, CALL);
+      assert.ok(context.windowTokens! > 1000 && context.percent !== null);
+      assert.equal(session.usage.totalTokens, client.usage.totalTokens);
+      // Everything the model was asked, the last call of a stopped turn excepted, which told nothing.
+      const calls = world.model.requests.length;
+      assert.ok(session.usage.totalTokens >= (calls - cases.length) * CALL);
+      assert.ok(session.usage.totalTokens <= calls * CALL);
+    }));
+
+  test(`tries, repairs and later turns count as one run [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd, limits: { modelCalls: 2 } });
+      const outputSchema = {
+        type: "object",
+        properties: { n: { type: "number" } },
+        required: ["n"],
+        additionalProperties: false,
+      };
+
+      // The first answer is wrong, and the repair would be the call too many.
+      let before = world.model.requests.length;
+      const unrepaired = await exceeded(
+        session.ask(world.prompt(["no JSON"]), {
+          outputSchema,
+          repair: true,
+          limits: { modelCalls: 1 },
+        }),
+      );
+      assert.equal(unrepaired.partialText, "no JSON");
+      assert.equal(world.model.requests.length - before, 1);
+
+      // Both turns of a repaired prompt are in the result's numbers, and in everyone else's.
+      const start = client.usage.totalTokens;
+      const play = world.prompt(["no JSON"]);
+      const repaired = await session.ask(play, { outputSchema, repair: true }).catch((e) => e);
+      // The repair's prompt has no play: the model repeats it, which is no JSON either.
+      assert.equal(repaired.code, "outputValidation");
+      assert.equal(client.usage.totalTokens - start, 2 * CALL);
+
+      // A call, a failure, another try: its second call is the run's third.
+      before = world.model.requests.length;
+      const failed = script.httpError(429, { error: { message: "slow down" } });
+      const retried = await exceeded(
+        session.ask(world.prompt((_, round) => round === 1 ? failed : [script.exec("true")]), {
+          retry: { attempts: 2, baseDelayMs: 1 },
+        }),
+      );
+      assert.equal(retried.limit, "modelCalls");
+      const heard = world.model.requests.length - before;
+      assert.ok(heard >= 3 && heard <= 4, `${heard}`);
+
+      // An automation takes limits, and ends with what they say.
+      const handle = spawn(session, {
+        prompt: world.prompt(loop),
+        every: 60_000,
+        limits: { tokens: CALL },
+      });
+      const { state, lastError } = await within(10_000, "the automation", handle.wait());
+      assert.equal(state, "failed");
+      assert.ok(lastError instanceof BudgetExceededError, `${lastError}`);
+      assert.equal(lastError.limit, "tokens");
+    }));
+}
+
+test("what the agents of an agent use is in the run's limits, and they stop with it", () =>
+  inWorld("0.169.0", async (world) => {
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd });
+    const namespace = "multi_agent_v1";
+    const child = world.prompt(loop, "child");
+    const parent = world.prompt(({ toolOutputs }) => {
+      const [spawned] = toolOutputs;
+      if (spawned === undefined) {
+        return [script.toolCall("spawn_agent", { message: child }, { namespace })];
+      }
+      const { agent_id } = JSON.parse(spawned.text);
+      const wait = { targets: [agent_id], timeout_ms: 20_000 };
+      return [script.toolCall("wait_agent", wait, { namespace })];
+    });
+    const error = await exceeded(session.ask(parent, { limits: { modelCalls: 8 } }));
+    assert.equal(error.limit, "modelCalls");
+    assert.ok(world.model.requests.length <= 10, `${world.model.requests.length}`);
+    assert.ok(await isQuiet(world));
+    const { subAgents, totalTokens } = session.usage;
+    assert.ok(subAgents.totalTokens >= 4 * CALL && totalTokens > subAgents.totalTokens);
+  }));

@@ -1,0 +1,165 @@
+import assert from "node:assert/strict";
+import { type ExceededLimit, InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { checkAsk } from "../../../src/session/profile_shape.ts";
+import type { RunLimits } from "../../../src/session/profile.ts";
+import {
+  crossedLimit,
+  type RunCounts,
+  RunMeter,
+  TurnTally,
+} from "../../../src/session/turn/limits.ts";
+import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
+import { readContext } from "../../../src/session/turn/turn_usage.ts";
+import { test } from "../../_harness.ts";
+
+test("crossedLimit() ends a run that needs more than it may use, and no other", () => {
+  const counts = (tokens: number, modelCalls: number, toolCalls: number): RunCounts => ({
+    tokens,
+    modelCalls,
+    toolCalls,
+  });
+  const table: [RunLimits, RunCounts, boolean, ExceededLimit["limit"] | null][] = [
+    [{}, counts(1e9, 1e6, 1e6), true, null],
+    // Another call follows: what is used up does not last for it.
+    [{ tokens: 100 }, counts(99, 1, 0), true, null],
+    [{ tokens: 100 }, counts(100, 1, 0), true, "tokens"],
+    [{ modelCalls: 2 }, counts(9, 1, 0), true, null],
+    [{ modelCalls: 2 }, counts(9, 2, 0), true, "modelCalls"],
+    // None follows: only what is more than allowed ends it.
+    [{ tokens: 100 }, counts(100, 1, 0), false, null],
+    [{ tokens: 100 }, counts(101, 1, 0), false, "tokens"],
+    [{ modelCalls: 2 }, counts(9, 2, 0), false, null],
+    [{ modelCalls: 2 }, counts(9, 3, 0), false, "modelCalls"],
+    // Tools are counted when they begin.
+    [{ toolCalls: 2 }, counts(9, 9, 2), true, null],
+    [{ toolCalls: 2 }, counts(9, 9, 3), false, "toolCalls"],
+    [{ toolCalls: 0 }, counts(9, 9, 1), true, "toolCalls"],
+    [{ tokens: Infinity }, counts(1e15, 1, 1), true, null],
+    [{ tokens: 10, modelCalls: 1 }, counts(10, 1, 0), true, "tokens"],
+  ];
+  for (const [limits, used, more, expected] of table) {
+    const crossed = crossedLimit(limits, used, more);
+    assert.equal(crossed?.limit ?? null, expected, JSON.stringify([limits, used, more]));
+    if (crossed !== null) {
+      assert.equal(crossed.allowed, limits[crossed.limit]);
+      assert.equal(crossed.used, used[crossed.limit]);
+    }
+  }
+});
+
+test("TurnTally tells a turn that goes on from one that has answered", () => {
+  const tally = new TurnTally();
+  assert.equal(tally.more, true, "the first call follows");
+  tally.item("userMessage");
+  tally.item("reasoning");
+  tally.item("commandExecution");
+  tally.item("commandExecution");
+  tally.called(10);
+  assert.equal(tally.more, true, "the model hears of its tools");
+  tally.item("agentMessage");
+  tally.called(5);
+  assert.equal(tally.more, false, "it has answered");
+  tally.item("userMessage");
+  assert.equal(tally.more, false);
+  tally.item("reasoning");
+  assert.equal(tally.more, true, "it goes on all the same");
+  tally.called(1);
+  assert.equal(tally.more, true, "no answer, no tool that has an item: another call follows");
+  assert.deepEqual(tally.counts, { tokens: 16, modelCalls: 3, toolCalls: 2 });
+  tally.ended();
+  assert.equal(tally.more, false);
+});
+
+test("RunMeter adds up turns, stops the run once, and lets no turn begin without means", () => {
+  const stops: ExceededLimit[] = [];
+  const meter = new RunMeter({ modelCalls: 3 }, (exceeded) => stops.push(exceeded));
+  const [first, second] = [new TurnTally(), new TurnTally()];
+  first.called(1);
+  first.called(1);
+  first.ended();
+  meter.add(first);
+  assert.equal(meter.spent, null);
+  second.called(1);
+  meter.add(second);
+  meter.check();
+  assert.deepEqual(stops, [{ limit: "modelCalls", allowed: 3, used: 3 }]);
+  assert.deepEqual(meter.spent, stops[0]);
+  assert.deepEqual(meter.counts, { tokens: 3, modelCalls: 3, toolCalls: 0 });
+
+  const used = new RunMeter({ tokens: 2 }, () => assert.fail("nothing is at work"));
+  used.add(first);
+  assert.deepEqual(used.spent, { limit: "tokens", allowed: 2, used: 2 });
+});
+
+test("what is no limit is refused at the door", () => {
+  const wrong = [
+    { tokens: 0 },
+    { tokens: -1 },
+    { modelCalls: 0.5 },
+    { toolCalls: -1 },
+    { tokens: NaN },
+    { tokens: "many" },
+    { turns: 3 },
+    7,
+  ];
+  for (const limits of wrong) {
+    assert.throws(() => checkAsk("ask", "x", { limits }), InvalidArgumentError);
+  }
+  checkAsk("ask", "x", { limits: { tokens: Infinity, modelCalls: 1, toolCalls: 0 } });
+});
+
+test("a turn tells its meter of every call and item, those before it had one included", () => {
+  const host: TurnHost = {
+    core: { config: {} } as TurnHost["core"],
+    threadId: "T",
+    emit: null,
+    count: () => {},
+    stopping: () => {},
+    stopSubAgents: () => Promise.resolve(),
+    isOver: () => Promise.resolve(true),
+    released: () => {},
+  };
+  const turn = new Turn(host, "U", null, true);
+  const say = (method: string, params: JsonObject) =>
+    turn.notification(method, { threadId: "T", turnId: "U", ...params });
+  const tokens = (total: number) =>
+    say("thread/tokenUsage/updated", {
+      tokenUsage: { total: { totalTokens: total }, last: { totalTokens: 10 } },
+    });
+  const command = { type: "commandExecution", id: "c" };
+  say("item/started", { item: command });
+  tokens(10);
+  tokens(10);
+  const stops: ExceededLimit[] = [];
+  const meter = new RunMeter({ tokens: 20, toolCalls: 5 }, (exceeded) => stops.push(exceeded));
+  turn.give({ emit: null, meter, completed: () => {}, failed: () => {} });
+  assert.deepEqual(meter.counts, { tokens: 10, modelCalls: 1, toolCalls: 1 });
+  say("item/completed", { item: command });
+  say("item/started", { item: { type: "agentMessage", id: "m" } });
+  tokens(20);
+  assert.deepEqual(stops, [], "the answer is there");
+  say("item/started", { item: { type: "reasoning", id: "r" } });
+  assert.deepEqual(stops, [{ limit: "tokens", allowed: 20, used: 20 }]);
+  turn.release();
+});
+
+test("readContext() reads how full the model's context is", () => {
+  const usage = (total: number, window: number | null) => ({
+    last: { totalTokens: total },
+    modelContextWindow: window,
+  });
+  assert.deepEqual(readContext(usage(50, 200)), {
+    usedTokens: 50,
+    windowTokens: 200,
+    percent: 25,
+  });
+  assert.deepEqual(readContext(usage(1, 3000)).percent, 0);
+  assert.deepEqual(readContext(usage(900, 200)).percent, 100);
+  assert.deepEqual(readContext(usage(7, null)), {
+    usedTokens: 7,
+    windowTokens: null,
+    percent: null,
+  });
+  assert.equal(readContext({}).usedTokens, 0);
+});
