@@ -24,7 +24,16 @@ export function formatEvent({ id, event }: WebEvent): string {
   const named = event.type === "lagged" || event.type === "sessionClosed"
     ? `event: ${event.type}\n`
     : "";
-  return `id: ${id}\n${named}data: ${JSON.stringify(event)}\n\n`;
+  return `id: ${id}\n${named}data: ${encoded(event)}\n\n`;
+}
+
+/** The JSON of an event of a log, made once for all of its readers; it goes with the event. */
+const texts: WeakMap<WebEvent["event"], string> = new WeakMap();
+
+function encoded(event: WebEvent["event"]): string {
+  let text = texts.get(event);
+  if (text === undefined) texts.set(event, text = JSON.stringify(event));
+  return text;
 }
 
 /** A subscription as a stream that is read at the client's pace and ended when the client goes. */

@@ -51,7 +51,6 @@ export class SessionLog {
   #bytes = 0;
   #closed = false;
   #waking = false;
-  #chunk: { from: number; to: number; bytes: unknown } | null = null;
 
   /** Creates an empty log. */
   constructor({ maxEvents, maxBytes, fence, held = false }: LogParts) {
@@ -168,15 +167,6 @@ export class SessionLog {
     return () => this.#waiting.delete(wake);
   }
 
-  /** What `make` makes of the events between two numbers: readers that stand at the same place share it. */
-  shared<T>(from: number, to: number, make: () => T): T {
-    const chunk = this.#chunk;
-    if (chunk !== null && chunk.from === from && chunk.to === to) return chunk.bytes as T;
-    const bytes = make();
-    this.#chunk = { from, to, bytes };
-    return bytes;
-  }
-
   #isOurs(epoch: string): boolean {
     if (this.#fence === null) return epoch === this.#epoch;
     const [, digits] = /^f(\d{1,15})$/.exec(epoch) ?? [];
@@ -232,11 +222,6 @@ export class LogReader {
   /** Whether everything was read and no more will come. */
   get ended(): boolean {
     return this.#log.closed && this.#gap === undefined && this.#cursor > this.#log.newest;
-  }
-
-  /** The number of the next event to read. */
-  get position(): number {
-    return this.#cursor;
   }
 
   /** The next event, or `null` when there is none yet. */
