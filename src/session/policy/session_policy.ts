@@ -214,8 +214,13 @@ export function confirmDecided(
 ): EffectivePolicy {
   const echo: JsonObject = isJsonObject(result) ? result : {};
   const { effective, thread } = decided;
-  // What only turns bring is not in this echo; the thread by itself may do no more than it was told.
-  const started = thread.sandbox === "read-only" ? { type: "readOnly" as const } : null;
+  const said = isJsonObject(echo["sandbox"]) ? echo["sandbox"] : {};
+  // What only turns bring is not in the echo of a thread that starts read-only; one that runs already, on a shared server or
+  // taken up again, tells what its last turn brought.
+  const started = thread.sandbox === "read-only" && said["type"] === "readOnly" &&
+      said["networkAccess"] !== true
+    ? { type: "readOnly" as const }
+    : null;
   const confirmed = confirmPolicy(
     {
       policy: started === null ? effective : { ...effective, sandbox: started },
