@@ -401,7 +401,11 @@ export class ThreadTurns {
     // The beginning of what goes under several names is told once.
     if (turnId !== null && turnId !== turn.turnId && method === "turn/started") return;
     // 0.104 says so of a turn that never works, because the prompt became part of another one.
-    if (method === "turn/started" && this.#steered?.turn === turn) return;
+    if (turnId !== null && this.#steered?.turn === turn) {
+      if (method === "turn/started") return;
+      // It works after all.
+      this.#steered = null;
+    }
     const item = method === "item/started" ? params["item"] : undefined;
     if (isJsonObject(item)) this.#findPrompt(turn, item);
     turn.notification(method, params);
@@ -420,10 +424,7 @@ export class ThreadTurns {
     const run = this.#steered;
     if (run === null) return;
     const empty = run.turn!;
-    if (empty === turn) {
-      this.#steered = null;
-      turn.notification("turn/started", {});
-    } else if (showsPrompt(item, run)) {
+    if (showsPrompt(item, run)) {
       this.#steered = null;
       empty.owner = null;
       empty.release();

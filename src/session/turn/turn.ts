@@ -82,6 +82,8 @@ export class Turn {
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
   #phase = 0;
   #stopping: Promise<boolean> | null = null;
+  /** Whether its end was told although the server did not tell it. */
+  #failed = false;
   readonly #watch: ReturnType<typeof setInterval>;
   /** Whether anything was heard of it since it was last looked at. */
   #heard = true;
@@ -161,7 +163,9 @@ export class Turn {
   /** Takes the next texts of an item. */
   deltas(run: DeltaRun): void {
     this.#heard = true;
-    if (this.outcome.status === null) this.outcome.deltas(run, this.#emit);
+    if (this.outcome.status !== null) return;
+    this.#start(run.head.method);
+    this.outcome.deltas(run, this.#emit);
   }
 
   /** Takes any other message of the turn or its thread. */
@@ -170,6 +174,7 @@ export class Turn {
     const { outcome } = this;
     // What has ended is handed out, and does not change any more.
     if (outcome.status !== null) return;
+    this.#start(method);
     const before = outcome.ownTokens;
     const items = outcome.items.count;
     outcome.apply(method, params, this.#emit);
@@ -182,7 +187,6 @@ export class Turn {
     if (isJsonObject(item) && outcome.items.count > items) this.#tally.item(String(item["type"]));
     if (outcome.status !== null) this.#tally.ended();
     this.meter?.check();
-    if (method === "turn/started" || method === "item/started") this.#advance("started");
     if (outcome.status !== null) this.#completed();
   }
 
@@ -229,10 +233,19 @@ export class Turn {
     await Promise.race([this.reached("released"), this.#stopping ?? this.reached("released")]);
   }
 
-  /** Nothing of it is left on the server. */
+  /** Nothing of it is left on the server. One whose end the server did not tell was interrupted. */
   release(): void {
     if (this.phase === "released") return;
     clearInterval(this.#watch);
+    const { outcome } = this;
+    if (outcome.status === null && !this.#failed && (outcome.started || this.owner !== null)) {
+      const turn = { id: this.turnId, status: "interrupted" };
+      // Only its prompt has heard of a turn that never started.
+      const emit = outcome.started ? this.#emit : this.owner?.emit ?? null;
+      outcome.apply("turn/completed", { turn }, emit);
+      this.#tally.ended();
+      this.owner?.completed();
+    }
     this.#advance("released");
     this.#host.released(this);
   }
@@ -254,6 +267,13 @@ export class Turn {
     this.#host.emit?.(told);
   };
 
+  /** Not every turn is said to have started: 0.104 does not say so of compactions. */
+  #start(method: string): void {
+    if (this.#phase > 0 || !(method.startsWith("item/") || method.startsWith("turn/"))) return;
+    this.outcome.apply("turn/started", {}, this.#emit);
+    this.#advance("started");
+  }
+
   #completed(): void {
     this.#advance("completed");
     // As long as it may be a prompt's own, it waits for its owner.
@@ -264,7 +284,8 @@ export class Turn {
 
   /** The end that the server will not tell. */
   #fail(error: Error, status: "failed" | "connectionClosed"): void {
-    if (this.outcome.status !== null) return;
+    if (this.outcome.status !== null || this.#failed) return;
+    this.#failed = true;
     const { threadId, turnId } = this.outcome;
     const { message } = error;
     // The owner tells its own listeners.

@@ -235,3 +235,15 @@ test("the turn of a prompt without an answer is stopped when it shows itself", a
   assert.equal(it.turns.active, null);
   await run.over();
 });
+
+test("a turn that is over without an end was interrupted, and its prompt hears so", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.answer("mine");
+  it.started("mine");
+  it.turns.close();
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.equal(run.turn!.outcome.status, "interrupted");
+  assert.deepEqual(it.heard(it.own), ["turnStarted mine", "turnCompleted mine"]);
+  assert.deepEqual(it.heard(it.all), ["turnStarted mine", "turnCompleted mine"]);
+});
