@@ -58,6 +58,8 @@ export interface Trust {
   distrust: boolean;
   /** Whether the thread starts read-only, and each turn says how far it reaches. */
   startReadOnly: boolean;
+  /** What the session loses by it, one sentence each. */
+  notes: string[];
 }
 
 /**
@@ -73,10 +75,12 @@ export function trustOf(
   policy: { writes: boolean; profile: boolean; docsNeedTrust: boolean },
 ): Trust {
   const { writes, profile, docsNeedTrust } = policy;
-  if (!docsNeedTrust) return { distrust: true, startReadOnly: false };
-  return profile
-    ? { distrust: writes, startReadOnly: false }
-    : { distrust: false, startReadOnly: writes };
+  if (!docsNeedTrust) return { distrust: true, startReadOnly: false, notes: [] };
+  if (!profile) return { distrust: false, startReadOnly: writes, notes: [] };
+  const notes = writes
+    ? ["Codex does not read AGENTS.md; put what it says into developerInstructions."]
+    : [];
+  return { distrust: writes, startReadOnly: false, notes };
 }
 
 /** Codex decides folder by folder, each with a `.codex` of its own. */

@@ -71,7 +71,8 @@ export async function decideSessionPolicy(
   });
   // Of a project that is not trusted, codex reads no rules.
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
-  const effective = { ...decided, rulesFiles };
+  const narrowed = [...decided.narrowed, ...trust.notes];
+  const effective = { ...decided, rulesFiles, narrowed };
   const asks = approvals !== undefined || core.config.approvals !== undefined;
   refuseRulesFiles(effective, profile, asks || hasToolHooks(hooks));
   const needed = usesProfile(effective) && serverSystem(core) === "linux";
