@@ -14,13 +14,12 @@ import {
 } from "./http/access.ts";
 import { WebAdapter } from "./adapter.ts";
 import { readBytes, readJson, threadIdIn, withBody } from "./http/body.ts";
-import { isEventStream, type Recheck, whileAllowed } from "./http/recheck.ts";
 import { forward, FORWARD_HEADER, Forwarder } from "./cluster/forward.ts";
 import { errorResponse, httpFailure } from "./http/http_error.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
 import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
 import { matchRoute, normalizeBasePath, type Route, type RouteMiss } from "./http/routes.ts";
-import { eventStream } from "./http/sse.ts";
+import { eventStream, isEventStream, type Recheck, whileAllowed } from "./http/sse.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "./types.ts";
 
 /** A bridge that can be mounted in any server of fetch handlers. */

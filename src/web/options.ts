@@ -56,8 +56,8 @@ export interface WebAdapterOptions {
   /** Milliseconds after which an unused session is let go of; it is resumed when it is used again. Default 30 minutes. */
   idleMs?: number;
   /**
-   * Milliseconds after which a session that nobody used is closed: its thread archived, and forgotten here. Needs a store
-   * with `unusedSince`. Default: never.
+   * Milliseconds without a turn or a reader after which a session is closed: its thread archived, and forgotten here.
+   * Needs a store with `unusedSince`. Default: never.
    */
   sessionTtlMs?: number;
   /** Turns that may run at once, of all tenants; more are refused with 429. Default: no limit. */
@@ -98,7 +98,10 @@ export interface BridgeOptions extends WebAdapterOptions {
   basePath?: string;
   /** Origins that may call besides the bridge's own, such as `https://app.example`; also behind a proxy. Default none. */
   origins?: string[];
-  /** Names (`host` or `host:port`) the bridge answers to, against DNS rebinding. Default: any. */
+  /**
+   * Names (`host` or `host:port`) the bridge answers to, against DNS rebinding; `"*"` for any. Default: IP addresses,
+   * `localhost` and the names in `origins`; a server with a name of its own lists it in one of both.
+   */
   hosts?: string[];
   /** Largest request body. Default 1 MiB. */
   maxBodyBytes?: number;

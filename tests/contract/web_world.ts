@@ -8,7 +8,7 @@ import { FakeServer, type FakeServerOptions, fakeTransport } from "../_fake_serv
 import { SseClient } from "./web_sse_client.ts";
 
 /** Where the bridge lives. */
-export const ORIGIN = "http://bridge.test";
+export const ORIGIN = "http://localhost";
 
 /** What a call got. */
 export interface Answer {

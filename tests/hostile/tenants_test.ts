@@ -153,7 +153,7 @@ for (const version of ["0.169.0", "0.145.0"]) {
           const call = (tenant: string, route: string, body?: unknown) => {
             const [method, path] = route.split(" ") as [string, string];
             return bridge.fetch(
-              new Request(`http://bridge.test/codex${path}`, {
+              new Request(`http://localhost/codex${path}`, {
                 method,
                 headers: { "x-tenant": tenant, "content-type": "application/json" },
                 ...(body === undefined ? {} : { body: JSON.stringify(body) }),

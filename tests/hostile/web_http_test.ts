@@ -7,7 +7,15 @@ import { serve } from "../contract/web_serve.ts";
 import { test } from "../_harness.ts";
 
 /** Never used: no request here gets as far. */
-const client = { runtime: { connection: "running" } } as unknown as WebClient;
+const never = () => Promise.reject(new Error("not in these tests"));
+const client: WebClient = {
+  runtime: { connection: "running" },
+  approvals: { pending: () => [], answer: () => false },
+  startSession: never,
+  resumeSession: never,
+  readThread: never,
+  archiveThread: never,
+};
 
 function raw(port: number, text: string): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -18,7 +18,7 @@ export interface AccessFacts {
 export interface AccessRules {
   /** Origins besides the bridge's own. */
   origins: readonly string[];
-  /** Names the bridge answers to; empty: any. */
+  /** Names the bridge answers to, `"*"` for any; empty: addresses, `localhost` and the names in `origins`. */
   hosts: readonly string[];
 }
 
@@ -32,8 +32,11 @@ const CSRF_HEADER = "x-requested-with";
 export function checkAccess(facts: AccessFacts, rules: AccessRules): void {
   const { method, url, headers } = facts;
   const { host } = url;
-  if (rules.hosts.length > 0 && !rules.hosts.some((name) => isHost(name, url))) {
-    throw forbidden("forbiddenHost", `The bridge does not answer to ${JSON.stringify(host)}.`);
+  if (!isOwnName(url, rules)) {
+    throw forbidden(
+      "forbiddenHost",
+      `The bridge does not answer to ${JSON.stringify(host)}. List its name in hosts or origins.`,
+    );
   }
   const origin = headers.get("origin");
   if (origin !== null) {
@@ -76,8 +79,22 @@ export function preflightHeaders(headers: Headers): Record<string, string> {
   };
 }
 
-function isHost(name: string, url: URL): boolean {
-  return name === url.host || name === url.hostname;
+/**
+ * A page whose own name was made to lead here (DNS rebinding) sends that name; it can't send an address, `localhost` or a
+ * name that its makers don't own.
+ */
+function isOwnName(url: URL, { hosts, origins }: AccessRules): boolean {
+  const { host, hostname } = url;
+  if (hosts.some((name) => name === "*" || name === host || name === hostname)) return true;
+  // Names that were given are all there are.
+  if (hosts.length > 0) return false;
+  return isAddress(hostname) || hostname === "localhost" || hostname.endsWith(".localhost") ||
+    origins.some((origin) => URL.parse(origin)?.hostname === hostname);
+}
+
+/** `URL` has written every form of an IPv4 address as four numbers, and IPv6 in brackets. */
+function isAddress(hostname: string): boolean {
+  return hostname.startsWith("[") || /^\d+\.\d+\.\d+\.\d+$/.test(hostname);
 }
 
 function isJson(headers: Headers): boolean {

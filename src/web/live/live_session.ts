@@ -3,19 +3,19 @@
  * @module
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
-import { delay, within } from "../../async.ts";
-import { RpcError, SessionClosedError, ThreadInUseError } from "../../errors/mod.ts";
+import { within } from "../../async.ts";
+import { SessionClosedError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
-import type { SessionConfig, TurnEvent, TurnSnapshot } from "../../session/mod.ts";
+import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
-import { badRequest, changedElsewhere, conflict, notFound } from "../http/refusals.ts";
+import type { WebThread, WebTurnStream } from "../client.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
-import type { WebClient, WebThread, WebTurnStream } from "../client.ts";
+import { conflict } from "../http/refusals.ts";
 import { forTenants } from "./for_tenants.ts";
 import { SessionLog } from "./session_log.ts";
-import type { SessionStore, StoredSession } from "../store/session_store.ts";
-import { type Restored, TailPump } from "./tail_pump.ts";
-import type { TailParts } from "./tail_pump.ts";
+import { SessionQuestions } from "./session_questions.ts";
+import { SessionThread, type SessionThreadParts } from "./session_thread.ts";
+import { type Restored, type TailParts, TailPump } from "./tail_pump.ts";
 import { Transcript } from "./transcript.ts";
 import type {
   ClosedWebSession,
@@ -26,21 +26,9 @@ import type {
 } from "../types.ts";
 
 /** What a live session is made of. */
-export interface LiveSessionParts {
-  /** What is remembered of it. */
-  record: StoredSession;
-  /** Who remembers. */
-  store: SessionStore;
-  /** Who runs it. */
-  client: WebClient;
-  /** How its thread is opened. */
-  config: () => Promise<SessionConfig>;
-  /** The open thread; `null` to open it when a turn needs it. */
-  thread: WebThread | null;
+export interface LiveSessionParts extends SessionThreadParts {
   /** The turns before this process. */
   history: readonly TurnSnapshot[];
-  /** Codex has lost its thread: it can be read and closed. */
-  gone: boolean;
   /** Events kept. */
   maxLogEvents: number;
   /** Characters of events kept, and of turns. */
@@ -53,13 +41,6 @@ export interface LiveSessionParts {
   restored: Restored | null;
 }
 
-/** Answered questions that are remembered, to tell a late answer from a wrong one. */
-const MAX_ANSWERED = 256;
-const TITLE_LENGTH = 80;
-/** How exactly it is remembered when a session was used. */
-const USED_AT_STEP_MS = 10 * 60_000;
-const IN_USE_TRIES = 4;
-const IN_USE_DELAY_MS = 250;
 /** Milliseconds that the last events may take to the tail. */
 const LAST_EVENTS_MS = 2_000;
 
@@ -71,28 +52,22 @@ export class LiveSession {
   subscribers = 0;
   /** When it was last used. */
   usedAt: number = Date.now();
-  readonly #parts: LiveSessionParts;
+  readonly #gone: boolean;
+  readonly #thread: SessionThread;
+  readonly #questions: SessionQuestions;
   readonly #transcript: Transcript;
-  readonly #answered: Set<string> = new Set();
-  #record: StoredSession;
-  #thread: Promise<WebThread> | null;
-  #opened: WebThread | null;
+  readonly #tail: TailPump | null;
   #busy = false;
   #stream: WebTurnStream | null = null;
   #pump: Promise<void> = Promise.resolve();
   #leaving: Promise<unknown> | null = null;
   #closing: Promise<ClosedWebSession> | null = null;
-  /** Questions told in this session's events: those of its agent's own agents name another thread. */
-  readonly #asked: Set<string> = new Set();
-  readonly #tail: TailPump | null;
-  #closeFailed = false;
 
   /** Creates it; its thread is opened when it is needed. */
   constructor(parts: LiveSessionParts) {
-    this.#parts = parts;
-    this.#record = parts.record;
-    this.#opened = parts.thread;
-    this.#thread = parts.thread === null ? null : Promise.resolve(parts.thread);
+    this.#gone = parts.gone;
+    this.#thread = new SessionThread(parts);
+    this.#questions = new SessionQuestions(parts.client.approvals, () => this.threadId);
     const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, fence, tail, restored } = parts;
     const fenced = fence === null ? {} : { fence };
     this.log = new SessionLog({ maxEvents, maxBytes, ...fenced, held: tail !== null });
@@ -103,12 +78,12 @@ export class LiveSession {
 
   /** Who owns it. */
   get tenant(): string {
-    return this.#record.tenant;
+    return this.#thread.record.tenant;
   }
 
   /** Its thread. */
   get threadId(): string {
-    return this.#opened?.threadId ?? this.#record.threadId;
+    return this.#thread.threadId;
   }
 
   /** Whether a turn runs or begins. */
@@ -123,7 +98,7 @@ export class LiveSession {
 
   /** What a list shows. */
   view(): WebSession {
-    const { sessionId, title, createdAt, model, effort } = this.#record;
+    const { sessionId, title, createdAt, model, effort } = this.#thread.record;
     const runningTurnId = this.#stream?.turnId ?? null;
     return { sessionId, threadId: this.threadId, title, createdAt, model, effort, runningTurnId };
   }
@@ -136,25 +111,19 @@ export class LiveSession {
       turns: this.#transcript.turns(),
       omittedTurns: this.#transcript.omitted,
       approvals: this.approvals(),
-      gone: this.#parts.gone,
+      gone: this.#gone,
     };
   }
 
   /** The questions that wait for a person. */
   approvals(): WebApproval[] {
-    return this.#parts.client.approvals.pending()
-      .filter(({ request, waitingFor }) => this.#isOurs(request) && waitingFor === "handler")
-      .map(({ request, deadline }) => ({ request, deadline }));
+    return this.#questions.waiting();
   }
 
   /** Opens the thread, if it is not. */
   open(): Promise<WebThread> {
     this.#assertStays();
-    this.#thread ??= this.#openThread().catch((error) => {
-      this.#thread = null;
-      throw error;
-    });
-    return this.#thread;
+    return this.#thread.open();
   }
 
   /** Starts a turn. One at a time: a second one is refused, since it would wait for who knows how long. */
@@ -166,7 +135,7 @@ export class LiveSession {
     this.#busy = true;
     try {
       const thread = await this.open();
-      await this.#remember(thread, turn.prompt.text);
+      await this.#thread.remember(thread, turn.prompt.text);
       const { model, effort, timeoutMs } = turn;
       const stream = await thread.askStream(turn.prompt, {
         ...(model === null ? {} : { model }),
@@ -180,7 +149,7 @@ export class LiveSession {
       this.#busy = false;
       // A thread that was closed behind our back is opened anew next time.
       if (error instanceof SessionClosedError && this.#leaving === null) {
-        this.#thread = this.#opened = null;
+        this.#thread.forget();
       }
       throw error;
     }
@@ -204,21 +173,7 @@ export class LiveSession {
 
   /** Answers a question of this session. Throws `WebError` when it does not wait, or the answer does not fit. */
   answer(id: string, decision: ApprovalDecision): void {
-    const { approvals } = this.#parts.client;
-    const pending = approvals.pending().find(({ request }) =>
-      request.id === id && this.#isOurs(request)
-    );
-    if (pending === undefined) {
-      if (!this.#answered.has(id)) throw notFound("question");
-      throw conflict("alreadyAnswered", "This question has been answered.");
-    }
-    if (pending.waitingFor !== "handler") {
-      throw conflict("notReady", "This question does not wait for a person yet. Try again.");
-    }
-    if (!approvals.answer(id, decision)) {
-      throw badRequest("The answer does not fit the question.", "invalidAnswer");
-    }
-    this.#settled(id);
+    this.#questions.answer(id, decision);
   }
 
   /** Stops the turn, archives the thread, forgets the session. When that fails it can be tried again. */
@@ -227,13 +182,10 @@ export class LiveSession {
     this.#assertStays();
     const closing = this.#leave(async (): Promise<ClosedWebSession> => {
       const { threadId } = this;
-      const { client, store } = this.#parts;
-      const archived = this.#thread === null
-        ? await this.#archiveUnopened(client)
-        : await this.#closeThread(await this.#thread);
-      await store.delete(this.#record.sessionId);
+      const { sessionId } = this.#thread.record;
+      const archived = await this.#thread.close();
       await this.#pump;
-      this.#append({ type: "sessionClosed", sessionId: this.#record.sessionId });
+      this.#append({ type: "sessionClosed", sessionId });
       await this.#endLog();
       return { threadId, archived };
     });
@@ -246,7 +198,7 @@ export class LiveSession {
   async release(): Promise<void> {
     await (this.#leaving ?? this.#leave(async () => {
       try {
-        await (await this.#thread)?.release();
+        await this.#thread.release();
         await this.#pump;
       } finally {
         await this.#endLog();
@@ -285,92 +237,6 @@ export class LiveSession {
     if (this.#leaving !== null) {
       throw conflict("sessionClosing", "The session is being closed.");
     }
-  }
-
-  async #openThread(): Promise<WebThread> {
-    const { client, config } = this.#parts;
-    const { threadId, used } = this.#record;
-    if (!used) {
-      // Codex forgets a thread without turns.
-      this.#opened = await client.startSession(await config());
-      await this.#store({ threadId: this.#opened.threadId });
-      return this.#opened;
-    }
-    if (this.#parts.gone) throw notFound("thread any more");
-    try {
-      this.#opened = await this.#resume(threadId, await config());
-    } catch (error) {
-      throw isRefusal(error, "threadGone") ? notFound("thread any more") : error;
-    }
-    return this.#opened;
-  }
-
-  /** A thread that another codex keeps, such as that of an owner before this one, goes on as a copy. */
-  async #resume(threadId: string, config: SessionConfig): Promise<WebThread> {
-    const { client } = this.#parts;
-    for (let tried = 0;; tried++) {
-      try {
-        return await client.resumeSession(threadId, config);
-      } catch (error) {
-        if (!(error instanceof ThreadInUseError) || client.forkSession === undefined) throw error;
-        // A codex that is just ending lets go in a moment.
-        if (tried < IN_USE_TRIES) await delay(IN_USE_DELAY_MS);
-        else break;
-      }
-    }
-    const copy = await client.forkSession(threadId, config);
-    try {
-      await this.#store({ threadId: copy.threadId });
-    } catch (error) {
-      copy.close().catch(() => {});
-      throw error;
-    }
-    return copy;
-  }
-
-  /** `false` when codex can't archive it: what is lost is forgotten all the same. */
-  async #archiveUnopened(client: WebClient): Promise<boolean> {
-    try {
-      await client.archiveThread(this.#record.threadId);
-      return true;
-    } catch (error) {
-      if (this.#record.used && !isFinal(error)) throw error;
-      return false;
-    }
-  }
-
-  async #closeThread(thread: WebThread): Promise<boolean> {
-    try {
-      await thread.close();
-      return true;
-    } catch (error) {
-      // The first time it may be tried again; what fails again will go on to fail.
-      if (!isFinal(error) || !(this.#closeFailed || isRefusal(error, "threadGone"))) {
-        this.#closeFailed = true;
-        throw error;
-      }
-      await thread.release().catch(() => {});
-      return false;
-    }
-  }
-
-  /** Before the first turn: a thread that has one must be resumed later, not started anew. */
-  async #remember(thread: WebThread, text: string): Promise<void> {
-    const { used, title, threadId, usedAt } = this.#record;
-    const recent = Date.now() - usedAt.getTime() < USED_AT_STEP_MS;
-    if (used && threadId === thread.threadId && recent) return;
-    await this.#store({
-      threadId: thread.threadId,
-      usedAt: new Date(),
-      title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
-      used: true,
-    });
-  }
-
-  async #store(change: Partial<StoredSession>): Promise<void> {
-    const record = { ...this.#record, ...change, revision: this.#record.revision + 1 };
-    if (!await this.#parts.store.put(record)) throw changedElsewhere();
-    this.#record = record;
   }
 
   #running(turnId: string): WebTurnStream {
@@ -412,8 +278,8 @@ export class LiveSession {
   #take(event: TurnEvent): void {
     // Nobody knows what a newer codex says in them; they are not for tenants.
     if (event.type === "unknown") return;
-    if (event.type === "approvalResolved") this.#settled(event.audit.id);
-    if (event.type === "approvalRequested") this.#ask(event.request.id);
+    if (event.type === "approvalResolved") this.#questions.settle(event.audit.id);
+    if (event.type === "approvalRequested") this.#questions.ask(event.request.id);
     const told = forTenants(event);
     // What the agent's own agents do is told, and is no turn of this thread.
     if (told.threadId === this.threadId) this.#transcript.apply(told);
@@ -445,29 +311,6 @@ export class LiveSession {
       });
     }
   }
-
-  #isOurs(request: { id: string; threadId: string | null }): boolean {
-    return request.threadId === this.threadId || this.#asked.has(request.id);
-  }
-
-  #ask(id: string): void {
-    this.#asked.add(id);
-    if (this.#asked.size > MAX_ANSWERED) this.#asked.delete(this.#asked.values().next().value!);
-  }
-
-  #settled(id: string): void {
-    this.#answered.add(id);
-    if (this.#answered.size <= MAX_ANSWERED) return;
-    for (const oldest of this.#answered) {
-      this.#answered.delete(oldest);
-      break;
-    }
-  }
-}
-
-/** Whether trying again is of no use. */
-function isFinal(error: unknown): boolean {
-  return error instanceof RpcError && !error.retryable;
 }
 
 function notRunning(): Error {

@@ -16,11 +16,11 @@ type Case = [
 
 const CASES: Case[] = [
   ["ok", "a GET without any origin", "GET", {}],
-  ["ok", "a GET of the own origin", "GET", { origin: "http://bridge.test:8000" }],
+  ["ok", "a GET of the own origin", "GET", { origin: "http://localhost:8000" }],
   ["ok", "a GET of an allowed origin", "GET", { origin: "https://app.example" }],
   ["forbiddenOrigin", "a GET of another origin", "GET", { origin: "https://evil.example" }],
-  ["forbiddenOrigin", "a GET of another port", "GET", { origin: "http://bridge.test:8001" }],
-  ["forbiddenOrigin", "a GET of another scheme", "GET", { origin: "https://bridge.test:8000" }],
+  ["forbiddenOrigin", "a GET of another port", "GET", { origin: "http://localhost:8001" }],
+  ["forbiddenOrigin", "a GET of another scheme", "GET", { origin: "https://localhost:8000" }],
   ["forbiddenOrigin", "a GET of a sandboxed frame", "GET", { origin: "null" }],
   ["forbiddenOrigin", "a GET of a longer name", "GET", { origin: "https://app.example.evil.test" }],
   ["forbiddenOrigin", "an image of another site", "GET", { "sec-fetch-site": "cross-site" }],
@@ -39,16 +39,50 @@ const CASES: Case[] = [
     ...JSON_TYPE,
     origin: "https://evil.example",
   }],
-  ["ok", "a listed host", "GET", {}, ["bridge.test:8000"]],
-  ["ok", "a listed host name", "GET", {}, ["bridge.test"]],
-  ["forbiddenHost", "another host", "GET", { origin: "http://bridge.test:8000" }, ["localhost"]],
+  ["ok", "a listed host", "GET", {}, ["localhost:8000"]],
+  ["ok", "a listed host name", "GET", {}, ["localhost"]],
+  ["forbiddenHost", "another host", "GET", { origin: "http://localhost:8000" }, ["app.test"]],
+  ["ok", "any host when all are", "GET", {}, ["*"]],
 ];
+
+const NAMES: [expected: string, address: string, hosts?: string[]][] = [
+  ["ok", "http://127.0.0.1:8000"],
+  ["ok", "http://10.1.2.3"],
+  ["ok", "http://[::1]:8000"],
+  ["ok", "http://0x7f.1"],
+  ["ok", "http://box.localhost:8000"],
+  ["ok", "https://app.example"],
+  // What stands behind a proxy that ends TLS sees this.
+  ["ok", "http://app.example"],
+  ["forbiddenHost", "http://rebound.evil.test"],
+  ["forbiddenHost", "http://127.0.0.1.evil.test"],
+  ["forbiddenHost", "http://localhost.evil.test"],
+  ["forbiddenHost", "http://app.example.evil.test"],
+  ["forbiddenHost", "http://1.2.3.4.5"],
+  ["forbiddenHost", "http://127.0.0.1:8000", ["app.example"]],
+];
+
+test("a page whose own name was made to lead here gets nothing, unless the name is listed", () => {
+  for (const [expected, address, hosts = []] of NAMES) {
+    const url = URL.parse(`${address}/codex/sessions`);
+    if (url === null) continue;
+    // As a browser sends it: the page and the bridge have the same origin.
+    const headers = new Headers({ origin: url.origin, "sec-fetch-site": "same-origin" });
+    let got = "ok";
+    try {
+      checkAccess({ method: "GET", url, headers }, { ...RULES, hosts });
+    } catch (error) {
+      got = (error as WebError).reason;
+    }
+    assert.equal(got, expected, address);
+  }
+});
 
 for (const [expected, name, method, headers, hosts = []] of CASES) {
   test(`checkAccess() ${expected === "ok" ? "lets" : "stops"} ${name}`, () => {
     const facts = {
       method,
-      url: new URL("http://bridge.test:8000/codex/health"),
+      url: new URL("http://localhost:8000/codex/health"),
       headers: new Headers(headers),
     };
     let got = "ok";
@@ -64,9 +98,9 @@ for (const [expected, name, method, headers, hosts = []] of CASES) {
 }
 
 test("corsHeaders() names an allowed origin and no other", () => {
-  const url = new URL("http://bridge.test/");
+  const url = new URL("http://localhost/");
   const of = (origin: string) => corsHeaders({ url, headers: new Headers({ origin }) }, RULES);
   assert.equal(of("https://app.example")["access-control-allow-origin"], "https://app.example");
   assert.deepEqual(of("https://evil.example"), {});
-  assert.deepEqual(of("http://bridge.test"), {});
+  assert.deepEqual(of("http://localhost"), {});
 });

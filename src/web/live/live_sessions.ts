@@ -1,0 +1,308 @@
+/**
+ * The sessions that are in use here: taken up when they are needed, let go of when nobody needs them.
+ * @module
+ */
+import { within } from "../../async.ts";
+import { RpcError } from "../../errors/mod.ts";
+import { unrefTimer } from "../../platform/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
+import type { TurnSnapshot } from "../../session/mod.ts";
+import type { WebClient, WebThread } from "../client.ts";
+import type { ClusterNode } from "../cluster/node.ts";
+import { changedElsewhere, closedError, drainingError, notFound } from "../http/refusals.ts";
+import { isSessionId } from "../ids.ts";
+import type { SessionStore, StoredSession } from "../store/session_store.ts";
+import type { ClosedWebSession } from "../types.ts";
+import { LiveSession } from "./live_session.ts";
+import type { SessionSetup } from "./session_setup.ts";
+import type { Restored } from "./tail_pump.ts";
+
+/** What {@linkcode LiveSessions} are made of. */
+export interface LiveSessionsParts {
+  /** Who runs them. */
+  client: WebClient;
+  /** Who remembers them. */
+  store: SessionStore;
+  /** What they may do. */
+  setup: SessionSetup;
+  /** This node's part in a cluster; made with what is called for a session that another node has. */
+  node: (onLost: (sessionId: string) => void) => ClusterNode | null;
+  /** Milliseconds after which an unused session is let go of. */
+  idleMs: number;
+  /** Milliseconds after which a session that nobody used is closed; `Infinity`: never. */
+  sessionTtlMs: number;
+  /** Events kept for each. */
+  maxLogEvents: number;
+  /** Characters of events and of turns kept for each. */
+  maxLogBytes: number;
+  /** Told about failures that are nobody's answer. */
+  onError: (error: unknown) => void;
+}
+
+/** How exactly idle and old sessions are found, in milliseconds. */
+const WATCH_MS = 60_000;
+/** How exactly it is remembered when a session was used, at most. */
+const USED_AT_STEP_MS = 10 * 60_000;
+
+/** Sessions in use by their ids; each is on its way in or out only once at a time. */
+export class LiveSessions {
+  readonly #parts: LiveSessionsParts;
+  readonly #node: ClusterNode | null;
+  readonly #live: Map<string, LiveSession> = new Map();
+  /** Sessions on their way in or out; the next caller waits. */
+  readonly #moving: Map<string, Promise<unknown>> = new Map();
+  #watcher: ReturnType<typeof setInterval> | null = null;
+  #expiredAt = 0;
+  #draining: Promise<void> | null = null;
+  #closing: Promise<void> | null = null;
+
+  /** None yet. */
+  constructor(parts: LiveSessionsParts) {
+    this.#parts = parts;
+    this.#node = parts.node((sessionId) => this.lost(sessionId));
+  }
+
+  /** What they are up to. */
+  get state(): "open" | "draining" | "closed" {
+    return this.#closing !== null ? "closed" : this.#draining !== null ? "draining" : "open";
+  }
+
+  /** Turns that run or begin. */
+  get running(): number {
+    return [...this.#live.values()].filter(({ busy }) => busy).length;
+  }
+
+  /** A call has come. Throws `WebError` 503 after the end. */
+  enter(): void {
+    if (this.#closing !== null) throw closedError();
+    this.#watch();
+    this.#sweep();
+  }
+
+  /** Throws `WebError` 503 when nothing new may begin. */
+  assertNew(): void {
+    if (this.#closing !== null) throw closedError();
+    if (this.#draining !== null) throw drainingError();
+  }
+
+  /** The session, if it is in use here. */
+  get(sessionId: string): LiveSession | undefined {
+    return this.#live.get(sessionId);
+  }
+
+  /** The address of the node that has the session, or `null` when it is this one. */
+  async locate(tenant: string, sessionId: string): Promise<string | null> {
+    if (this.#node === null || this.#node.fenceOf(sessionId) !== null) return null;
+    await this.#recordOf(tenant, sessionId);
+    const place = await this.#place(sessionId);
+    if ("fence" in place) return null;
+    if (this.#node.isHere(place.url)) throw changedElsewhere();
+    return place.url;
+  }
+
+  /** The tenant's session, in use from now on. `toClose`: also one whose history can't be read. */
+  async load(tenant: string, sessionId: string, toClose = false): Promise<LiveSession> {
+    for (;;) {
+      const live = this.#live.get(sessionId);
+      // One that is lost leaves the map at once.
+      const ours = this.#node === null || this.#node.fenceOf(sessionId) !== null;
+      if (live !== undefined && ours) {
+        if (live.tenant !== tenant) throw notFound("session");
+        live.usedAt = Date.now();
+        return live;
+      }
+      const moving = this.#moving.get(sessionId);
+      if (moving === undefined) break;
+      await moving.catch(() => {});
+    }
+    const record = await this.#recordOf(tenant, sessionId);
+    if (this.#closing !== null) throw closedError();
+    // Somebody else may have begun meanwhile.
+    if (this.#live.has(sessionId) || this.#moving.has(sessionId)) {
+      return this.load(tenant, sessionId, toClose);
+    }
+    return await this.#move(sessionId, this.#takeUp(record, toClose));
+  }
+
+  /** Remembers a new session on this thread. */
+  async add(record: StoredSession, thread: WebThread): Promise<LiveSession> {
+    const fence = await this.#fence(record.sessionId);
+    if (!await this.#parts.store.put(record)) throw changedElsewhere();
+    return this.#adopt(record, { thread, fence });
+  }
+
+  /** Closes one that is in use. */
+  async close(sessionId: string, live: LiveSession): Promise<ClosedWebSession> {
+    const closed = await live.close();
+    if (this.#live.get(sessionId) === live) this.#live.delete(sessionId);
+    await this.#node?.release(sessionId);
+    return closed;
+  }
+
+  /** Another node has the session, or it can't be told; what is known of it here is old. */
+  lost(sessionId: string): void {
+    const live = this.#live.get(sessionId);
+    if (live === undefined) return;
+    this.#live.delete(sessionId);
+    this.#move(sessionId, live.fenced()).catch((error) => this.#parts.onError(error));
+  }
+
+  /** Lets running turns end for so long, stops the others and lets go of all. `begun` is what is still on its way in. */
+  drain(ms: number, begun: () => Iterable<Promise<unknown>>): Promise<void> {
+    this.#draining ??= this.#drain(ms, begun);
+    return this.#draining;
+  }
+
+  /** Stops every turn and lets go of all. */
+  end(begun: () => Iterable<Promise<unknown>>): Promise<void> {
+    this.#closing ??= this.#end(begun);
+    return this.#closing;
+  }
+
+  async #drain(ms: number, begun: () => Iterable<Promise<unknown>>): Promise<void> {
+    await Promise.allSettled([...begun(), ...this.#moving.values()]);
+    const lives = [...this.#live.values()];
+    await within(Promise.all(lives.map((live) => live.turnOver())), ms, undefined);
+    await Promise.allSettled(lives.map((live) => live.stopTurn()));
+    await this.#letGo(begun);
+  }
+
+  async #end(begun: () => Iterable<Promise<unknown>>): Promise<void> {
+    if (this.#watcher !== null) clearInterval(this.#watcher);
+    await this.#letGo(begun);
+    await this.#node?.close();
+  }
+
+  async #letGo(begun: () => Iterable<Promise<unknown>>): Promise<void> {
+    await Promise.allSettled([...begun(), ...this.#moving.values()]);
+    await Promise.allSettled([...this.#live.values()].map((live) => live.release()));
+    this.#live.clear();
+  }
+
+  async #recordOf(tenant: string, sessionId: string): Promise<StoredSession> {
+    const record = isSessionId(sessionId) ? await this.#parts.store.get(sessionId) : null;
+    if (record === null || record.tenant !== tenant) throw notFound("session");
+    return record;
+  }
+
+  async #place(sessionId: string): Promise<{ fence: number } | { url: string }> {
+    // Nothing new comes to a node that is about to end.
+    if (this.#draining !== null) throw drainingError();
+    return await this.#node!.locate(sessionId);
+  }
+
+  /** The fence of a session that is this node's; `null` without a cluster. Throws `WebError` 503 when another has it. */
+  async #fence(sessionId: string): Promise<number | null> {
+    if (this.#node === null) return null;
+    const fence = this.#node.fenceOf(sessionId);
+    if (fence !== null) return fence;
+    const place = await this.#place(sessionId);
+    if ("fence" in place) return place.fence;
+    throw changedElsewhere();
+  }
+
+  async #takeUp(known: StoredSession, toClose: boolean): Promise<LiveSession> {
+    const { client, store } = this.#parts;
+    const { sessionId } = known;
+    const fence = await this.#fence(sessionId);
+    // The owner before may have written since.
+    const record = fence === null ? known : await store.get(sessionId);
+    if (record === null) throw notFound("session");
+    const restored = fence === null ? null : await this.#node!.restored(sessionId, fence);
+    if (!record.used) return this.#adopt(record, { fence, restored });
+    try {
+      const { turns } = await client.readThread(record.threadId, { includeTurns: true });
+      return this.#adopt(record, { history: turns, fence, restored });
+    } catch (error) {
+      if (!(error instanceof RpcError) || error.retryable) throw error;
+      const gone = isRefusal(error, "threadGone");
+      // Its history is lost, and it must still be possible to read what is known of it and to close it.
+      if (gone || toClose) return this.#adopt(record, { gone, fence, restored });
+      throw error;
+    }
+  }
+
+  #adopt(
+    record: StoredSession,
+    { thread = null, history = [], gone = false, fence = null, restored = null }: Adopted,
+  ): LiveSession {
+    const { sessionId } = record;
+    const { client, store, setup, sessionTtlMs, maxLogEvents, maxLogBytes } = this.#parts;
+    const live = new LiveSession({
+      record,
+      store,
+      client,
+      config: () => setup.config(record),
+      thread,
+      history,
+      gone,
+      fence,
+      restored,
+      tail: fence === null ? null : this.#node!.tailOf(sessionId, fence),
+      usedAtStepMs: Math.min(USED_AT_STEP_MS, sessionTtlMs / 8),
+      maxLogEvents,
+      maxLogBytes,
+    });
+    this.#live.set(sessionId, live);
+    return live;
+  }
+
+  /** Lets go of what nobody uses, whether or not somebody calls. */
+  #watch(): void {
+    if (this.#watcher !== null) return;
+    const { idleMs, sessionTtlMs, onError } = this.#parts;
+    const every = Math.max(10, Math.min(idleMs, sessionTtlMs, WATCH_MS));
+    this.#watcher = setInterval(() => {
+      this.#sweep();
+      if (sessionTtlMs !== Infinity) this.#expire(sessionTtlMs).catch(onError);
+    }, every);
+    unrefTimer(this.#watcher);
+  }
+
+  #sweep(): void {
+    const now = Date.now();
+    for (const [id, live] of this.#live) {
+      if (!live.idle || now - live.usedAt < this.#parts.idleMs) continue;
+      this.#live.delete(id);
+      this.#move(id, live.release()).catch(() => {});
+    }
+  }
+
+  /** Closes the sessions that nobody used for so long. */
+  async #expire(ttlMs: number): Promise<void> {
+    if (this.state !== "open" || Date.now() - this.#expiredAt < Math.min(ttlMs, WATCH_MS)) return;
+    this.#expiredAt = Date.now();
+    const unused = await this.#parts.store.unusedSince!(new Date(Date.now() - ttlMs));
+    for (const { tenant, sessionId } of unused) {
+      if (this.state !== "open") return;
+      // Reading is use as well, and is not written down.
+      if (Date.now() - (this.#live.get(sessionId)?.usedAt ?? 0) < ttlMs) continue;
+      try {
+        if (await this.locate(tenant, sessionId) !== null) continue;
+        const live = await this.load(tenant, sessionId, true);
+        if (live.idle) await this.close(sessionId, live);
+      } catch (error) {
+        // One that can't be closed must not keep the others.
+        this.#parts.onError(error);
+      }
+    }
+  }
+
+  async #move<T>(sessionId: string, moving: Promise<T>): Promise<T> {
+    this.#moving.set(sessionId, moving);
+    try {
+      return await moving;
+    } finally {
+      if (this.#moving.get(sessionId) === moving) this.#moving.delete(sessionId);
+    }
+  }
+}
+
+/** What a live session begins with, besides its record. */
+interface Adopted {
+  thread?: WebThread | null;
+  history?: readonly TurnSnapshot[];
+  gone?: boolean;
+  fence?: number | null;
+  restored?: Restored | null;
+}

@@ -1,0 +1,120 @@
+/**
+ * What the sessions of a bridge may do: how each is run, and which files may be sent along.
+ * @module
+ */
+import type { ApprovalHandler } from "../../approvals/mod.ts";
+import { PolicyError } from "../../errors/mod.ts";
+import { normalizeSandbox, realPathOf, workspaceReadsRefusal } from "../../permissions/mod.ts";
+import { isInside, resolvePath } from "../../platform/mod.ts";
+import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
+import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../../session/mod.ts";
+import { isForPeople } from "../http/check_answer.ts";
+import type { RequestPolicy } from "../http/check_request.ts";
+import { badRequest } from "../http/refusals.ts";
+import type { WebAdapterOptions } from "../options.ts";
+import type { StoredSession } from "../store/session_store.ts";
+import type { WebSettings } from "../types.ts";
+import { Workspaces } from "./workspaces.ts";
+
+const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"];
+
+/** Puts the questions of a session to its people; what is not for people is declined. */
+const askPeople: ApprovalHandler = (request) => ({
+  decision: isForPeople(request) ? "defer" : "decline",
+});
+
+/** Decides from the bridge's options what its sessions may do. */
+export class SessionSetup {
+  /** What requests may ask for. */
+  readonly policy: RequestPolicy;
+  readonly #options: WebAdapterOptions;
+  readonly #enforced: boolean;
+  readonly #workspaces: Workspaces;
+
+  /** Throws `PolicyError` when the tenants can't be kept apart: before the first tenant comes. */
+  constructor(options: WebAdapterOptions) {
+    this.#options = options;
+    this.#enforced = isEnforced(options);
+    this.#workspaces = new Workspaces(options.cwd, this.#enforced);
+    const { model, effort, timeoutMs = DEFAULT_TIMEOUT_MS } = options.profile ?? {};
+    this.policy = {
+      models: unique([...(model === undefined ? [] : [model]), ...(options.models ?? [])]),
+      efforts: unique([...(options.efforts ?? EFFORTS), ...(effort === undefined ? [] : [effort])]),
+      maxTimeoutMs: timeoutMs,
+      attachments: options.attachments ?? "images",
+    };
+  }
+
+  /** What tenants may choose. */
+  get settings(): WebSettings {
+    const { models, efforts, maxTimeoutMs, attachments } = this.policy;
+    const timeoutMs = maxTimeoutMs === Infinity ? null : maxTimeoutMs;
+    return { models: [...models], efforts: [...efforts], timeoutMs, attachments };
+  }
+
+  /** How a session of the tenant is opened. */
+  async config(
+    { tenant, model, effort }: Pick<StoredSession, "tenant" | "model" | "effort">,
+  ): Promise<SessionConfig> {
+    const { rules } = this.#options;
+    // What was allowed when the session was created may not be any more.
+    const allowed = {
+      ...(model !== null && this.policy.models.includes(model) ? { model } : {}),
+      ...(effort !== null && this.policy.efforts.includes(effort) ? { effort } : {}),
+    };
+    return {
+      ...this.#options.profile,
+      ...allowed,
+      cwd: await this.#workspaces.of(tenant),
+      ...(this.#enforced ? { reads: "workspace" as const } : {}),
+      approvals: { rules: rules ?? [], ask: askPeople },
+    };
+  }
+
+  /** Files that are sent along must really lie below the tenant's directory, wherever links lead. */
+  async checkFiles(tenant: string, { attachments = [] }: PromptWithAttachments): Promise<void> {
+    const paths = attachments.flatMap((each) =>
+      typeof each !== "string" && "path" in each ? [each.path] : []
+    );
+    if (paths.length === 0) return;
+    // Codex reads images itself, without a sandbox, and later: by then the agent may have put a link in its place.
+    if (this.#enforced && attachments.some((each) => isLocalImage(each))) {
+      throw badRequest("Images must be sent inline here, as a data: URL.", "notAllowed");
+    }
+    const cwd = await this.#workspaces.of(tenant);
+    const root = realPathOf(cwd);
+    for (const path of paths) {
+      const real = realPathOf(resolvePath(cwd, path));
+      if (root === null || real === null || !isInside(real, root)) {
+        throw badRequest("An attachment's path must stay below the directory.", "notAllowed");
+      }
+    }
+  }
+}
+
+function isLocalImage(attachment: string | Attachment): boolean {
+  return typeof attachment !== "string" && attachment.type === "localImage";
+}
+
+/** Whether tenants are kept apart. */
+function isEnforced({ isolation = "enforced", client, profile = {} }: WebAdapterOptions): boolean {
+  if (isolation === "trusting") return false;
+  if (isolation !== "enforced") {
+    throw new PolicyError(
+      `isolation must be "enforced" or "trusting", received ${JSON.stringify(isolation)}.`,
+    );
+  }
+  const refusal = workspaceReadsRefusal(
+    normalizeSandbox(profile.sandbox ?? "read-only"),
+    client.server?.version ?? null,
+    client.server !== undefined,
+  );
+  if (refusal === null) return true;
+  throw new PolicyError(
+    `The bridge can't keep its tenants apart: ${refusal} Or set isolation: "trusting", when all tenants may see each other's files and conversations.`,
+  );
+}
+
+function unique(values: string[]): string[] {
+  return [...new Set(values)];
+}

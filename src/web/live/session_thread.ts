@@ -1,0 +1,179 @@
+/**
+ * The thread behind a session: opened when it is needed, written down, closed for good.
+ * @module
+ */
+import { delay } from "../../async.ts";
+import { RpcError, ThreadInUseError } from "../../errors/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
+import type { SessionConfig } from "../../session/mod.ts";
+import type { WebClient, WebThread } from "../client.ts";
+import { changedElsewhere, notFound } from "../http/refusals.ts";
+import type { SessionStore, StoredSession } from "../store/session_store.ts";
+
+const TITLE_LENGTH = 80;
+const IN_USE_TRIES = 4;
+const IN_USE_DELAY_MS = 250;
+
+/** What a {@linkcode SessionThread} is made of. */
+export interface SessionThreadParts {
+  /** What is remembered of the session. */
+  record: StoredSession;
+  /** Who remembers. */
+  store: SessionStore;
+  /** Who runs it. */
+  client: WebClient;
+  /** How its thread is opened. */
+  config: () => Promise<SessionConfig>;
+  /** The open thread; `null` to open it when a turn needs it. */
+  thread: WebThread | null;
+  /** Codex has lost its thread: it can be read and closed. */
+  gone: boolean;
+  /** How exactly it is remembered when the session was used, in milliseconds. */
+  usedAtStepMs: number;
+}
+
+/** The thread of one session and what is remembered of it. */
+export class SessionThread {
+  readonly #parts: SessionThreadParts;
+  #record: StoredSession;
+  #opened: WebThread | null;
+  #opening: Promise<WebThread> | null;
+  #closeFailed = false;
+
+  /** Nothing is opened yet. */
+  constructor(parts: SessionThreadParts) {
+    this.#parts = parts;
+    this.#record = parts.record;
+    this.#opened = parts.thread;
+    this.#opening = parts.thread === null ? null : Promise.resolve(parts.thread);
+  }
+
+  /** What is remembered of the session. */
+  get record(): StoredSession {
+    return this.#record;
+  }
+
+  /** The thread's id. */
+  get threadId(): string {
+    return this.#opened?.threadId ?? this.#record.threadId;
+  }
+
+  /** Opens the thread, if it is not. */
+  open(): Promise<WebThread> {
+    this.#opening ??= this.#open().catch((error) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** The thread was closed behind our back: it is opened anew next time. */
+  forget(): void {
+    this.#opening = this.#opened = null;
+  }
+
+  /** Lets go of the thread, if it is open. */
+  async release(): Promise<void> {
+    await (await this.#opening)?.release();
+  }
+
+  /** Archives the thread and forgets the session; tells whether codex could archive it. */
+  async close(): Promise<boolean> {
+    const archived = this.#opening === null
+      ? await this.#archive()
+      : await this.#close(await this.#opening);
+    await this.#parts.store.delete(this.#record.sessionId);
+    return archived;
+  }
+
+  /** Before the first turn: a thread that has one must be resumed later, not started anew. */
+  async remember(thread: WebThread, text: string): Promise<void> {
+    const { used, title, threadId, usedAt } = this.#record;
+    const recent = Date.now() - usedAt.getTime() < this.#parts.usedAtStepMs;
+    if (used && threadId === thread.threadId && recent) return;
+    await this.#store({
+      threadId: thread.threadId,
+      usedAt: new Date(),
+      title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
+      used: true,
+    });
+  }
+
+  async #open(): Promise<WebThread> {
+    const { client, config } = this.#parts;
+    const { threadId, used } = this.#record;
+    if (!used) {
+      // Codex forgets a thread without turns.
+      this.#opened = await client.startSession(await config());
+      await this.#store({ threadId: this.#opened.threadId });
+      return this.#opened;
+    }
+    if (this.#parts.gone) throw notFound("thread any more");
+    try {
+      this.#opened = await this.#resume(threadId, await config());
+    } catch (error) {
+      throw isRefusal(error, "threadGone") ? notFound("thread any more") : error;
+    }
+    return this.#opened;
+  }
+
+  /** A thread that another codex keeps, such as that of an owner before this one, goes on as a copy. */
+  async #resume(threadId: string, config: SessionConfig): Promise<WebThread> {
+    const { client } = this.#parts;
+    for (let tried = 0;; tried++) {
+      try {
+        return await client.resumeSession(threadId, config);
+      } catch (error) {
+        if (!(error instanceof ThreadInUseError) || client.forkSession === undefined) throw error;
+        // A codex that is just ending lets go in a moment.
+        if (tried < IN_USE_TRIES) await delay(IN_USE_DELAY_MS);
+        else break;
+      }
+    }
+    const copy = await client.forkSession(threadId, config);
+    try {
+      await this.#store({ threadId: copy.threadId });
+    } catch (error) {
+      copy.close().catch(() => {});
+      throw error;
+    }
+    return copy;
+  }
+
+  /** `false` when codex can't archive it: what is lost is forgotten all the same. */
+  async #archive(): Promise<boolean> {
+    try {
+      await this.#parts.client.archiveThread(this.#record.threadId);
+      return true;
+    } catch (error) {
+      if (this.#record.used && !isFinal(error)) throw error;
+      return false;
+    }
+  }
+
+  async #close(thread: WebThread): Promise<boolean> {
+    try {
+      await thread.close();
+      return true;
+    } catch (error) {
+      // The first time it may be tried again; what fails again will go on to fail.
+      if (!isFinal(error) || !(this.#closeFailed || isRefusal(error, "threadGone"))) {
+        this.#closeFailed = true;
+        throw error;
+      }
+      await thread.release().catch(() => {});
+      return false;
+    }
+  }
+
+  async #store(change: Partial<StoredSession>): Promise<void> {
+    const record = { ...this.#record, ...change, revision: this.#record.revision + 1 };
+    if (!await this.#parts.store.put(record)) throw changedElsewhere();
+    this.#record = record;
+  }
+}
+
+/** Whether trying again is of no use. */
+function isFinal(error: unknown): boolean {
+  return error instanceof RpcError && !error.retryable;
+}
