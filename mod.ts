@@ -79,7 +79,6 @@ export {
   type StatusChangedEvent,
   type SubAgentEvent,
   type ThreadFilter,
-  type ThreadItem,
   type ThreadSnapshot,
   type ThreadSummary,
   type TokenCount,
@@ -108,8 +107,10 @@ export {
 export {
   type ClientConfig,
   type ClientInfo,
+  type CommandTransportConfig,
   type ConnectionState,
   type CustomTransportConfig,
+  type DaemonTransportConfig,
   type DiagnosedCodex,
   type DiagnosedDrift,
   type DiagnosedFlag,
@@ -141,6 +142,7 @@ export {
   type ThreadState,
   type TransportConfig,
   type TurnState,
+  type UnixTransportConfig,
   type WebSocketTransportConfig,
 } from "./src/runtime/namespace.ts";
 export type {
@@ -159,6 +161,7 @@ export type {
   GranularApprovalPolicy,
   PermissionProbe,
   ReadOnlyPolicy,
+  RulesFile,
   SandboxMode,
   SandboxPolicy,
   WorkspaceWritePolicy,
@@ -288,7 +291,8 @@ export type {
   PromptWithAttachments,
   SkillAttachment,
 } from "./src/prompt.ts";
-export type { JsonObject, JsonSchema, JsonValue } from "./src/json.ts";
+export type { CodexSettings, JsonObject, JsonSchema, JsonValue } from "./src/json.ts";
+export type { CommandItem, ThreadItem } from "./src/thread_item.ts";
 
 /**
  * One connection to one codex: raw requests, every message as an event, state and metrics.

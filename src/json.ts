@@ -18,6 +18,17 @@ export interface JsonObject {
  */
 export type JsonSchema = object;
 
+/**
+ * Codex settings by key, dotted or nested. Any object type passes, for the same reasons; it is checked when it is given that
+ * JSON can carry what is in it.
+ */
+export type CodexSettings = Readonly<Record<string, string | number | boolean | null | object>>;
+
+/** Settings as codex will read them: a copy, in which only plain data is left. */
+export function plainSettings(settings: CodexSettings | undefined): Record<string, JsonValue> {
+  return settings === undefined ? {} : JSON.parse(JSON.stringify(settings));
+}
+
 /** True when `value` is a JSON object (not null, not an array). */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

@@ -13,6 +13,7 @@ export type {
 } from "./broker/gate.ts";
 export { sessionApprovals } from "./broker/session_approvals.ts";
 export { parseRequest } from "./request/parse_request.ts";
+export { unifiedDiff } from "./request/proposed_changes.ts";
 export { toolFacts, toolPlace } from "./request/tool_facts.ts";
 export type {
   ApprovalAudit,

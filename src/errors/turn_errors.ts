@@ -3,6 +3,7 @@
  * @module
  */
 import { redactDiagnostic } from "../redact.ts";
+import type { ThreadItem } from "../thread_item.ts";
 import { CodexError, type CodexErrorOptions, shorten } from "./codex_error.ts";
 
 /** Why a turn failed. */
@@ -26,7 +27,7 @@ export interface PartialTurn {
   /** The assistant's text so far. */
   assistantText: string;
   /** The items so far, completed ones with their final content. */
-  items: unknown[];
+  items: ThreadItem[];
 }
 
 /** Options of {@linkcode TurnFailedError}. */
@@ -72,7 +73,7 @@ export class TurnError extends CodexError {
   }
 
   /** The items up to the end. */
-  get items(): unknown[] {
+  get items(): ThreadItem[] {
     return this.partial.items;
   }
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
-import type { JsonValue } from "../json.ts";
+import type { CodexSettings } from "../json.ts";
 import type { Hooks } from "../plugin/mod.ts";
 import type { TransportFactory } from "../transport/mod.ts";
 import type { EventSink } from "./log/event_sink.ts";
@@ -134,7 +134,7 @@ export interface ClientConfig {
    * Settings passed as `codex -c key=value`. What looks like a secret goes to codex by its environment, where codex can read
    * it from there, and is a `PolicyError` elsewhere: every user of a machine reads command lines. Default none.
    */
-  configOverrides?: Record<string, JsonValue>;
+  configOverrides?: CodexSettings;
   /** The oldest codex accepted; `null` accepts any. Default `"0.104.0"`. */
   minVersion?: string | null;
   /** Who this client says it is. Default `codex-runtime` and its version. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { PermissionDeniedError, PolicyError } from "../errors/mod.ts";
-import type { JsonValue } from "../json.ts";
+import { type JsonValue, plainSettings } from "../json.ts";
 import { withShellEnvironment } from "../permissions/mod.ts";
 import { codexTransport, commandTransport } from "../launch/mod.ts";
 import { pathRules, platformName, readEnv } from "../platform/mod.ts";
@@ -91,5 +91,5 @@ function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): vo
 
 /** Settings for codex's command line; what the caller set wins. */
 function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
-  return withShellEnvironment(config.configOverrides ?? {}, config.env?.commands);
+  return withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands);
 }

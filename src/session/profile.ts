@@ -3,7 +3,7 @@
  * @module
  */
 import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
-import type { JsonObject, JsonSchema, JsonValue } from "../json.ts";
+import type { CodexSettings, JsonObject, JsonSchema, JsonValue } from "../json.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/mod.ts";
 import type { Hooks } from "../plugin/mod.ts";
 import type { DynamicTool } from "./prompt/dynamic_tool.ts";
@@ -81,7 +81,7 @@ export interface RunProfile {
   /** Instructions beside the system prompt. Default none. */
   developerInstructions?: string;
   /** Codex settings of this thread, dotted or nested keys. Default none. */
-  config?: Record<string, JsonValue>;
+  config?: CodexSettings;
   /** Keeps the thread out of the user's history. Default `false` for sessions, `true` for single runs. */
   ephemeral?: boolean;
   /**
@@ -200,7 +200,4 @@ export interface AskOptions<Schema extends StandardSchemaV1 = StandardSchemaV1>
 /** Options of a run on a fresh thread. */
 export type RunOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> =
   & AskOptions<Schema>
-  & Pick<
-    RunProfile,
-    "reads" | "tools" | "developerInstructions" | "config" | "ephemeral" | "goals"
-  >;
+  & RunProfile;

@@ -4,7 +4,8 @@
  */
 import type { ApprovalRequest } from "../approvals/mod.ts";
 import type { Attachment } from "../prompt.ts";
-import type { ThreadItem, TokenUsage, TurnEvent } from "../session/mod.ts";
+import type { TokenUsage, TurnEvent } from "../session/mod.ts";
+import type { ThreadItem } from "../thread_item.ts";
 
 /** A conversation of one tenant. */
 export interface WebSession {

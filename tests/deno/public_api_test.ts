@@ -20,7 +20,7 @@ const KINDS = new Set(["function", "class", "variable", "enum"]);
 
 /** Not found by `deno doc`: each shares its file with functions of the room's own. */
 const UNDOCUMENTED = [
-  "permissions.SECRET_NAME_PARTS",
+  "permissions.SECRET_VARIABLES",
   "permissions.effectivePolicy",
   "permissions.hostProbe",
   "permissions.unrestrictedProbe",

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import "./_seed.ts";
 import fc from "npm:fast-check@4.10.2";
+import { plainSettings } from "../../src/json.ts";
 import { codexTransport } from "../../src/launch/mod.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import { script } from "../../src/testing/mod.ts";
@@ -47,7 +48,7 @@ async function history(world: World, steps: Step[], delayMs: number): Promise<vo
   const open = codexTransport({
     codexPath: config.codexPath!,
     env: config.env!,
-    configOverrides: config.configOverrides!,
+    configOverrides: plainSettings(config.configOverrides),
   });
   const link = slowLink(open, () => Math.random() * delayMs);
   const wire: Notification[] = [];

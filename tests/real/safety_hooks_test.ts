@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { type plugin, PolicyError, ShellCommandHook, type testing } from "../../mod.ts";
+import {
+  InvalidArgumentError,
+  type plugin,
+  PolicyError,
+  ShellCommandHook,
+  type testing,
+} from "../../mod.ts";
 import { exec, inPrompt, say, toolCall } from "../../src/testing/model/script.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -426,10 +432,6 @@ test(
       ["ask, unattended", () => session.ask("x", { ...full, allowPrivilegedEscalation: true })],
       ["askStream", () => session.askStream("x", full)],
       ["startSession", () => client.startSession({ cwd, sandbox: "workspace-write" })],
-      [
-        "startSession, unknown sandbox",
-        () => client.startSession({ cwd, sandbox: { type: "anyAccess" } as never }),
-      ],
       ["resumeSession", () => client.resumeSession(session.threadId, { cwd, ...full })],
       ["run", () => client.run(cwd, "x", full)],
       [
@@ -449,6 +451,8 @@ test(
     ];
     const before = model.requests.length;
     for (const [name, call] of refused) await assert.rejects(call, PolicyError, name);
+    const sandbox = { type: "anyAccess" } as never;
+    await assert.rejects(client.startSession({ cwd, sandbox }), InvalidArgumentError);
     assert.equal(model.requests.length, before);
     for await (const { kind, method, message } of client.runtime.events({ after: 0 })) {
       if (method === "initialize") continue;

@@ -1,5 +1,6 @@
 /** A session owns its thread: whatever begins on it is told, counted, limited, stopped, and waited for. */
 import assert from "node:assert/strict";
+import { plainSettings } from "../../src/json.ts";
 import { codexTransport } from "../../src/launch/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import { PolicyError, TurnInterruptedError } from "../../src/errors/mod.ts";
@@ -163,7 +164,7 @@ versions("a slow link changes nothing", async (world) => {
   const open = codexTransport({
     codexPath: config.codexPath!,
     env: config.env!,
-    configOverrides: config.configOverrides!,
+    configOverrides: plainSettings(config.configOverrides),
   });
   const client = await world.connect({
     transport: { type: "custom", open: slowLink(open, delay) },

@@ -53,10 +53,10 @@ function diffOf(change: ProposedChange): string {
   const from = kind === "add" ? "/dev/null" : `a/${path.replace(/^\//, "")}`;
   const to = kind === "delete" ? "/dev/null" : `b/${(change.movePath ?? path).replace(/^\//, "")}`;
   const head = `--- ${from}\n+++ ${to}\n`;
+  if (diff === "") return head;
   if (kind !== "add" && kind !== "delete") {
     return `${head}${diff.replace(/\n+Moved to: [^\n]*\n*$/, "\n").replace(/\n?$/, "\n")}`;
   }
-  if (diff === "") return head;
   const complete = diff.endsWith("\n");
   const lines = (complete ? diff.slice(0, -1) : diff).split("\n");
   const sign = kind === "add" ? "+" : "-";

@@ -12,7 +12,8 @@ import {
 } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
-import type { ThreadItem } from "../turn/turn_result.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import { threadItem } from "../turn/turn_items.ts";
 
 /** Which threads to list. All given conditions must hold. */
 export interface ThreadFilter {
@@ -228,7 +229,7 @@ function toTurn(turn: JsonObject): TurnSnapshot {
   return {
     turnId: stringOf(turn, "id") ?? "",
     status: stringOf(turn, "status") ?? "unknown",
-    items: objectsOf(turn, "items") as unknown as ThreadItem[],
+    items: objectsOf(turn, "items").map(threadItem),
   };
 }
 

@@ -4,7 +4,7 @@
  */
 import type { JsonObject } from "../../json.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
-import type { ThreadItem } from "../turn/turn_result.ts";
+import type { ThreadItem } from "../../thread_item.ts";
 
 /** What every event of a thread tells. */
 export interface SessionEventBase {

@@ -7,7 +7,7 @@ import { EventQueue } from "./event_queue.ts";
 import type { SessionEvent } from "./session_event.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent } from "../turn/turn_outcome.ts";
-import type { ThreadItem } from "../turn/turn_result.ts";
+import { threadItem } from "../turn/turn_items.ts";
 
 /** The listeners of one session. */
 export class SessionEvents {
@@ -109,12 +109,7 @@ export function lateCommand(
   const { item, turnId } = params;
   if (method !== "item/completed" || !isJsonObject(item)) return null;
   if (item["type"] !== "commandExecution" || typeof turnId !== "string") return null;
-  return {
-    type: "commandFinished",
-    threadId,
-    turnId,
-    item: item as unknown as ThreadItem,
-  };
+  return { type: "commandFinished", threadId, turnId, item: threadItem(item) };
 }
 
 /** What a person should know of an MCP server that did not start, or `null`. Told by 0.104 in a form of its own. */

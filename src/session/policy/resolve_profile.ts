@@ -4,10 +4,11 @@
  */
 import { kindOf } from "../../check/mod.ts";
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, plainSettings } from "../../json.ts";
 import { normalizeSandbox } from "../../permissions/mod.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
 import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
+import { ASK_OPTIONS } from "../profile_shape.ts";
 import { asAttachment } from "../../prompt.ts";
 
 /** Milliseconds for a whole turn by default. */
@@ -15,6 +16,7 @@ export const DEFAULT_TIMEOUT_MS: number = 120_000;
 
 /** A profile with every default filled in: the safe ones. */
 export function resolveProfile(profile: RunProfile): ResolvedProfile {
+  const config = plainSettings(profile.config);
   return {
     model: profile.model ?? null,
     effort: profile.effort ?? "medium",
@@ -31,16 +33,16 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     hooks: mergeHooks(profile.hooks),
     tools: profile.tools ?? {},
     developerInstructions: profile.developerInstructions ?? null,
-    config: profile.config ?? {},
+    config,
     ephemeral: profile.ephemeral ?? false,
-    goals: profile.goals ?? goalsIn(profile.config) ?? false,
+    goals: profile.goals ?? goalsIn(config) ?? false,
   };
 }
 
 /** Whether the thread's own codex settings ask for goals. */
-function goalsIn(config: RunProfile["config"]): boolean | undefined {
-  const { features } = config ?? {};
-  const goals = config?.["features.goals"] ?? (isJsonObject(features) ? features["goals"] : null);
+function goalsIn(config: ResolvedProfile["config"]): boolean | undefined {
+  const { features } = config;
+  const goals = config["features.goals"] ?? (isJsonObject(features) ? features["goals"] : null);
   return typeof goals === "boolean" ? goals : undefined;
 }
 
@@ -77,16 +79,9 @@ function checkTimeout(timeoutMs: number): number {
 
 /** What one turn can have of a profile; the rest belongs to the thread. */
 export function turnOptionsOf(profile: RunProfile): TurnOptions {
-  const {
-    tools: _tools,
-    developerInstructions: _instructions,
-    config: _config,
-    ephemeral: _ephemeral,
-    goals: _goals,
-    reads: _reads,
-    ...fields
-  } = profile;
-  return fields;
+  return Object.fromEntries(
+    Object.entries(profile).filter(([name]) => Object.hasOwn(ASK_OPTIONS.options, name)),
+  );
 }
 
 /** One layer of settings over another. Attachments and hooks are added, the rest replaced. */

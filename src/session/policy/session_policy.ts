@@ -9,7 +9,7 @@ import {
   unheardApprovals,
 } from "../../approvals/mod.ts";
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
   addsOwnRoot,
   codexHomeOfThread,
@@ -85,7 +85,7 @@ export async function decideSessionPolicy(
     ...sessionSettings(profile.config, {
       cwd: effective.cwd,
       commands: core.config.env?.commands,
-      started: core.config.configOverrides ?? {},
+      started: plainSettings(core.config.configOverrides),
       distrust: trust.distrust,
     }),
     ...thread.config,

@@ -4,7 +4,8 @@
  */
 import type { ApprovalAudit, ApprovalRequest } from "../../approvals/mod.ts";
 import type { JsonValue } from "../../json.ts";
-import type { FileChange, PlanStep, ThreadItem, TokenUsage, TurnStatus } from "./turn_result.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import type { FileChange, PlanStep, TokenUsage, TurnStatus } from "./turn_result.ts";
 
 /** What every event of a turn tells. */
 export interface TurnEventBase {

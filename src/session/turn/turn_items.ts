@@ -3,7 +3,10 @@
  * @module
  */
 import type { JsonObject } from "../../json.ts";
-import type { FileChange, ThreadItem } from "./turn_result.ts";
+import { parseCommandLine } from "../../shell/mod.ts";
+import { unifiedDiff } from "../../approvals/mod.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import type { FileChange } from "./turn_result.ts";
 
 /** Pieces of text before they are joined: keeps memory at the size of the text, not of its pieces. */
 const JOIN_AT = 256;
@@ -39,7 +42,7 @@ export class TurnItems {
   begin(item: JsonObject): boolean {
     const known = this.#newest.get(idOf(item));
     if (known !== undefined && !known.completed) {
-      if (Object.keys(known.item).length <= 2) known.item = item;
+      if (Object.keys(known.item).length <= 2) known.item = withScript(item);
       return false;
     }
     this.#add(item, false);
@@ -55,7 +58,7 @@ export class TurnItems {
     }
     const first = !known.completed;
     // The id under which it was announced is the one that listeners know.
-    known.item = { ...item, id: known.item["id"] ?? idOf(item) };
+    known.item = { ...withScript(item), id: known.item["id"] ?? idOf(item) };
     known.completed = true;
     known.text = "";
     known.pieces = [];
@@ -117,7 +120,7 @@ export class TurnItems {
   }
 
   #add(item: JsonObject, completed: boolean): Entry {
-    const entry: Entry = { item, completed, text: "", pieces: [] };
+    const entry: Entry = { item: withScript(item), completed, text: "", pieces: [] };
     this.#entries.push(entry);
     this.#newest.set(idOf(item), entry);
     return entry;
@@ -143,13 +146,26 @@ export function fileChanges(item: JsonObject): FileChange[] {
   return changes.map((change) => {
     const { path, diff, kind } = change as Record<string, unknown>;
     const { type, move_path } = (kind ?? {}) as Record<string, unknown>;
-    return {
+    const known = {
       path: String(path ?? ""),
       kind: String(type ?? kind ?? "update"),
       diff: String(diff ?? ""),
       ...(typeof move_path === "string" ? { movePath: move_path } : {}),
     };
+    return { ...known, unified: unifiedDiff([known]) };
   });
+}
+
+/** An item as the server tells it, in the form that callers see. */
+export function threadItem(item: JsonObject): ThreadItem {
+  return withScript(item) as unknown as ThreadItem;
+}
+
+/** A command's wrapper is the same for all of them: what it runs is told beside it. */
+function withScript(item: JsonObject): JsonObject {
+  const { type, command } = item;
+  if (type !== "commandExecution") return item;
+  return { ...item, script: typeof command === "string" ? parseCommandLine(command).script : null };
 }
 
 function idOf(item: JsonObject): string {

@@ -3,9 +3,7 @@
  * @module
  */
 import type { HookReport } from "../../plugin/mod.ts";
-import type { ThreadItem } from "../../protocol/mod.ts";
-
-export type { ThreadItem } from "../../protocol/mod.ts";
+import type { ThreadItem } from "../../thread_item.ts";
 
 /** One changed file. */
 export interface FileChange {
@@ -15,8 +13,10 @@ export interface FileChange {
   kind: "add" | "update" | "delete" | (string & Record<never, never>);
   /** Where it was moved to, when it was. */
   movePath?: string;
-  /** The new text of an added file, the old text of a deleted one, else unified hunks. */
+  /** The new text of an added file, the old text of a deleted one, else unified hunks: as the server tells it. */
   diff: string;
+  /** The change as a unified diff, whatever its kind. */
+  unified: string;
 }
 
 /** How a turn ended. */

@@ -7,6 +7,7 @@ import {
   NO_TOKENS,
   readCount,
 } from "../../../src/session/turn/turn_usage.ts";
+import type { CommandItem } from "../../../src/thread_item.ts";
 import type { TokenUsage } from "../../../src/session/turn/turn_result.ts";
 import { UsageLedger } from "../../../src/session/turn/usage_ledger.ts";
 import { test } from "../../_harness.ts";
@@ -73,6 +74,17 @@ test("unfinished commands and reasoning show what they have", () => {
   assert.equal(it.open("commandExecution"), false);
 });
 
+test("a command is told with the script inside its wrapper", () => {
+  const it = new TurnItems();
+  it.begin({ type: "commandExecution", id: "a", command: "/bin/bash -lc 'ls -l | wc'" });
+  it.begin({ type: "commandExecution", id: "b", command: "ls -l" });
+  it.complete({ type: "commandExecution", id: "c", command: ["odd"] });
+  it.complete({ type: "commandExecution", id: "a", command: "/bin/bash -lc 'ls -l'" });
+  it.begin({ type: "commandExecution", id: "d", command: "" });
+  const scripts = it.all().map((item) => [item.id, (item as CommandItem).script]);
+  assert.deepEqual(scripts, [["a", "ls -l"], ["b", null], ["c", null], ["d", null]]);
+});
+
 test("items keep the order in which they appeared", () => {
   const it = new TurnItems();
   it.begin(message("a", ""));
@@ -87,16 +99,31 @@ test("fileChanges() reads the changes of both versions, odd ones included", () =
     fileChanges({
       changes: [
         { path: "/w/a", kind: { type: "add" }, diff: "x" },
-        { path: "/w/b", kind: { type: "update", move_path: "/w/c" }, diff: "y" },
+        {
+          path: "/w/b",
+          kind: { type: "update", move_path: "/w/c" },
+          diff: "@@ -1 +1 @@\n-x\n+y\n",
+        },
         { path: "/w/b", kind: { type: "update", move_path: null }, diff: "" },
         { path: "/w/d", kind: "delete" },
       ],
     }),
     [
-      { path: "/w/a", kind: "add", diff: "x" },
-      { path: "/w/b", kind: "update", diff: "y", movePath: "/w/c" },
-      { path: "/w/b", kind: "update", diff: "" },
-      { path: "/w/d", kind: "delete", diff: "" },
+      {
+        path: "/w/a",
+        kind: "add",
+        diff: "x",
+        unified: "--- /dev/null\n+++ b/w/a\n@@ -0,0 +1 @@\n+x\n\\ No newline at end of file\n",
+      },
+      {
+        path: "/w/b",
+        kind: "update",
+        diff: "@@ -1 +1 @@\n-x\n+y\n",
+        movePath: "/w/c",
+        unified: "--- a/w/b\n+++ b/w/c\n@@ -1 +1 @@\n-x\n+y\n",
+      },
+      { path: "/w/b", kind: "update", diff: "", unified: "--- a/w/b\n+++ b/w/b\n" },
+      { path: "/w/d", kind: "delete", diff: "", unified: "--- a/w/d\n+++ /dev/null\n" },
     ],
   );
   assert.deepEqual(fileChanges({}), []);

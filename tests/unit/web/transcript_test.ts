@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ThreadItem } from "../../../src/session/turn/turn_result.ts";
+import type { ThreadItem } from "../../../src/thread_item.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import { Transcript } from "../../../src/web/live/transcript.ts";
 import { test } from "../../_harness.ts";
