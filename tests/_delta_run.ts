@@ -1,6 +1,6 @@
 /** Deltas of one message, as a reader of lines hands them on. */
 import type { DeltaHead } from "../src/rpc/delta_reader.ts";
-import { DeltaRun } from "../src/rpc/delta_run.ts";
+import { DeltaRun } from "../src/rpc/delta_reader.ts";
 
 const METHOD = "item/agentMessage/delta";
 

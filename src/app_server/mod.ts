@@ -9,4 +9,4 @@ export type {
   ServerRequestParams,
   ServerRequestResult,
   ServerRequests,
-} from "./server_requests.ts";
+} from "./app_server.ts";

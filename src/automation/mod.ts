@@ -3,6 +3,6 @@
  *
  * @module
  */
-export * from "./handle.ts";
-export * from "./spawn.ts";
+export * from "./automation.ts";
+export * from "./automation.ts";
 export * from "./types.ts";

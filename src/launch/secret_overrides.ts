@@ -4,8 +4,7 @@
  */
 import { PolicyError } from "../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../json.ts";
-import { redactText } from "../redact.ts";
-import { isSecretName } from "../secret_names.ts";
+import { isSecretName, redactText } from "../redact.ts";
 
 /** Settings for the command line, and variables for the environment of the one process. */
 export interface SplitOverrides {

@@ -9,5 +9,5 @@ export type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy/polic
 export { hostProbe, unrestrictedProbe } from "./probe.ts";
 export type { PermissionProbe } from "./probe.ts";
 export type { RulesFile } from "./config/rules_file.ts";
-export { SECRET_VARIABLES } from "../secret_names.ts";
+export { SECRET_VARIABLES } from "../redact.ts";
 export type * from "./types.ts";

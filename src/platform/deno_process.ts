@@ -3,16 +3,16 @@
  * @module
  */
 import { PermissionDeniedError, type ProcessExit } from "../errors/mod.ts";
-import { drain } from "./drain.ts";
+import {
+  type ChildProcess,
+  drain,
+  type EndSignal,
+  type KillOptions,
+  type ProcessSpec,
+  type ReleaseOptions,
+  startFailure,
+} from "./child_process.ts";
 import { canRun, signalProcess } from "./runtime.ts";
-import { startFailure } from "./start_failure.ts";
-import type {
-  ChildProcess,
-  EndSignal,
-  KillOptions,
-  ProcessSpec,
-  ReleaseOptions,
-} from "./process_types.ts";
 
 /** Starts a process on Deno. */
 // deno-lint-ignore require-await -- what is thrown here must reject, as on the other runtimes

@@ -3,32 +3,31 @@
  *
  * @module
  */
-export { endWithScript } from "./exit_hook.ts";
 export {
-  isInside,
-  isSamePath,
-  looseFold,
-  type PlainPath,
-  plainPath,
-  relation,
-  strictFold,
-} from "./path_relation.ts";
+  descendants,
+  endWithScript,
+  killEntries,
+  killWindowsTree,
+  processEntry,
+} from "./process_tree.ts";
+export type { PathRules, PlainPath } from "./paths.ts";
 export {
   baseName,
   isAbsolutePath,
+  isInside,
+  isSamePath,
   isWindowsPath,
+  looseFold,
   parentPath,
-  type PathRules,
   pathRules,
+  plainPath,
+  relation,
   resolvePath,
+  strictFold,
 } from "./paths.ts";
 export { spawnProcess } from "./process.ts";
-export type { ChildProcess, ProcessSpec } from "./process_types.ts";
-export { mergeEnv, nameInEnv } from "./child_env.ts";
-export { descendants, killEntries, processEntry } from "./process_tree.ts";
-export { type ByteSocket, connectUnix, ownUid, socketOwner } from "./unix_socket.ts";
-export { windowsSystemProgram } from "./windows/programs.ts";
-export { killWindowsTree } from "./windows/tree.ts";
+export type { ChildProcess, ProcessSpec } from "./child_process.ts";
+export type { PathKind, RuntimeName } from "./runtime.ts";
 export {
   archName,
   builtin,
@@ -42,15 +41,15 @@ export {
   isExecutable,
   isGranted,
   listDirectory,
+  mergeEnv,
+  nameInEnv,
   nodeProcess,
-  type PathKind,
   pathKind,
   platformName,
   readEnv,
   readTextFile,
   realPath,
   removeFile,
-  type RuntimeName,
   runtimeName,
   scriptPath,
   sharedBuiltin,
@@ -58,3 +57,5 @@ export {
   unrefTimer,
   writeTextFile,
 } from "./runtime.ts";
+export { type ByteSocket, connectUnix, ownUid, socketOwner } from "./unix_socket.ts";
+export { windowsSystemProgram } from "./windows.ts";

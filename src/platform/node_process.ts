@@ -3,19 +3,24 @@
  * @module
  */
 import { type ProcessExit, SpawnError } from "../errors/mod.ts";
-import { drain } from "./drain.ts";
-import { builtin, nodeProcess, pathKind, platformName, signalProcess } from "./runtime.ts";
-import { startFailure } from "./start_failure.ts";
-import { mergeEnv } from "./child_env.ts";
-import { windowsShellArgs } from "./windows/args.ts";
-import { windowsCommand, windowsSystemProgram } from "./windows/programs.ts";
-import type {
-  ChildProcess,
-  EndSignal,
-  KillOptions,
-  ProcessSpec,
-  ReleaseOptions,
-} from "./process_types.ts";
+import {
+  type ChildProcess,
+  drain,
+  type EndSignal,
+  type KillOptions,
+  type ProcessSpec,
+  type ReleaseOptions,
+  startFailure,
+} from "./child_process.ts";
+import {
+  builtin,
+  mergeEnv,
+  nodeProcess,
+  pathKind,
+  platformName,
+  signalProcess,
+} from "./runtime.ts";
+import { windowsCommand, windowsShellArgs, windowsSystemProgram } from "./windows.ts";
 
 interface Emitter {
   on(event: string, listener: (...args: never[]) => void): void;

@@ -6,7 +6,7 @@ import { SpawnError } from "../errors/mod.ts";
 import { canSpawn, currentDirectory, platformName, runtimeName } from "./runtime.ts";
 import { spawnDenoProcess } from "./deno_process.ts";
 import { spawnNodeProcess } from "./node_process.ts";
-import type { ChildProcess, ProcessSpec } from "./process_types.ts";
+import type { ChildProcess, ProcessSpec } from "./child_process.ts";
 
 /**
  * Starts a process.

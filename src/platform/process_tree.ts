@@ -1,10 +1,23 @@
 /**
- * What a process has started, as far as the system tells: on Linux, where the script may read `/proc`; on macOS, where it
- * may start `/bin/ps`. A killed codex can't end its own commands any more, and they are in sessions of their own.
+ * What a process has started, and how all of it ends: with the process, or with this script.
  * @module
  */
-import { runSync } from "./run_sync.ts";
-import { listDirectory, platformName, readTextFile, signalProcess } from "./runtime.ts";
+import type { ChildProcess } from "./child_process.ts";
+import { spawnProcess } from "./process.ts";
+import {
+  blockFor,
+  listDirectory,
+  nodeProcess,
+  platformName,
+  readTextFile,
+  runSync,
+  runtimeName,
+  signalProcess,
+} from "./runtime.ts";
+import { windowsSystemProgram } from "./windows.ts";
+
+// What a process has started, as far as the system tells: on Linux, where the script may read `/proc`; on macOS, where it
+// may start `/bin/ps`. A killed codex can't end its own commands any more, and they are in sessions of their own.
 
 /** One running process. */
 export interface ProcessEntry {
@@ -83,4 +96,111 @@ export function killEntries(entries: readonly ProcessEntry[]): void {
   for (const { pid, startTime } of entries) {
     if (processEntry(pid)?.startTime === startTime) signalProcess(pid, "SIGKILL");
   }
+}
+
+// Nothing that we started outlives the script.
+//
+// Whatever ends a script (a signal, a crash, even SIGKILL), the operating system closes its end of the
+// child's stdin, and codex leaves on that. This hook covers what that does not: a child that is stuck when
+// the script ends by itself. Signals are left alone on purpose: a listener would change how the user's own
+// script dies.
+
+const living = new Set<ChildProcess>();
+let removeHook: (() => void) | undefined;
+
+/** Pauses between the looks at what still runs, in milliseconds: 200 in all. */
+const PAUSES = [5, 5, 10, 20, 40, 60, 60];
+
+/** Ends the process when the script ends. The result forgets it again. */
+export function endWithScript(child: ChildProcess): () => void {
+  living.add(child);
+  removeHook ??= installHook();
+  return () => {
+    living.delete(child);
+    if (living.size > 0) return;
+    removeHook?.();
+    removeHook = undefined;
+  };
+}
+
+function installHook(): () => void {
+  if (runtimeName() === "deno") {
+    globalThis.addEventListener("unload", endAll);
+    return () => globalThis.removeEventListener("unload", endAll);
+  }
+  const process = nodeProcess();
+  process?.on("exit", endAll);
+  return () => process?.off("exit", endAll);
+}
+
+/** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */
+function endAll(): void {
+  const windows = platformName() === "win32";
+  for (const child of living) {
+    child.closeStdin();
+    // Windows knows no signal that asks; the end of stdin is what asks there.
+    if (!windows && !child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
+  }
+  for (const pause of PAUSES) {
+    if (![...living].some(mayRun)) break;
+    blockFor(pause);
+  }
+  for (const child of living) {
+    if (!mayRun(child)) continue;
+    if (windows) killWindowsTreeNow(child.pid);
+    if (!child.kill("SIGKILL", { tree: true })) child.kill("SIGKILL");
+  }
+}
+
+/** False only for a process that certainly ended; it can't be reaped in an exit handler. */
+function mayRun(child: ChildProcess): boolean {
+  switch (platformName()) {
+    case "linux": {
+      const stat = readTextFile(`/proc/${child.pid}/stat`);
+      return stat === null || !/\) [ZX] /.test(stat);
+    }
+    case "darwin": {
+      const state = runSync("/bin/ps", ["-p", String(child.pid), "-o", "state="]);
+      return state === null || !state.trimStart().startsWith("Z");
+    }
+    case "win32":
+      return runtimeName() === "deno" || processExists(child.pid);
+    default:
+      return true;
+  }
+}
+
+/** Bun and Node: signal 0 asks whether there is such a process. */
+function processExists(pid: number): boolean {
+  try {
+    return nodeProcess()?.kill(pid, 0) ?? true;
+  } catch {
+    return false;
+  }
+}
+
+// Ending a process and what it started on Windows, which has no process groups to signal: the system's own tool walks the
+// tree, and finds it only while the root of it lives.
+
+const tool = (pid: number): { command: string; args: string[] } => ({
+  command: windowsSystemProgram("taskkill.exe"),
+  args: ["/pid", String(pid), "/t", "/f"],
+});
+
+/** Ends the tree; `false` when it could not be ended as a whole, as without permission to start the tool. */
+export async function killWindowsTree(pid: number): Promise<boolean> {
+  try {
+    const child = await spawnProcess(tool(pid));
+    const { code } = await child.exited;
+    await child.release({ drainMs: 0 });
+    return code === 0;
+  } catch {
+    return false;
+  }
+}
+
+/** The same, for exit handlers. */
+function killWindowsTreeNow(pid: number): boolean {
+  const { command, args } = tool(pid);
+  return runSync(command, args) !== null;
 }

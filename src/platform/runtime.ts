@@ -302,3 +302,67 @@ export function unrefTimer(timer: unknown): void {
 export function blockFor(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
+
+// The environment of a child.
+
+/**
+ * What is inherited, and what is set on top. Windows knows one variable by any letter case: the inherited one goes, or
+ * the system takes whichever comes first.
+ */
+export function mergeEnv(
+  platform: string,
+  inherited: Readonly<Record<string, string | undefined>>,
+  set: Readonly<Record<string, string>> = {},
+): Record<string, string | undefined> {
+  if (platform !== "win32") return { ...inherited, ...set };
+  const names = new Set(Object.keys(set).map((name) => name.toUpperCase()));
+  const kept = Object.entries(inherited).filter(([name]) => !names.has(name.toUpperCase()));
+  return { ...Object.fromEntries(kept), ...set };
+}
+
+/** A variable by its name, in any letter case on Windows; `undefined` when there is none. */
+export function nameInEnv(
+  platform: string,
+  env: Readonly<Record<string, string | undefined>>,
+  name: string,
+): string | undefined {
+  if (platform !== "win32") return name in env ? name : undefined;
+  return Object.keys(env).findLast((each) => each.toUpperCase() === name.toUpperCase());
+}
+
+// Asking a program of the system while nothing can be awaited.
+
+interface NodeSpawnSync {
+  spawnSync(
+    command: string,
+    args: string[],
+    options: Record<string, unknown>,
+  ): { status: number | null; stdout: string | null };
+}
+
+const LIMIT_MS = 2_000;
+
+/** What a program prints, or `null` when it may not be started, fails, or takes too long. Needs its full path. */
+export function runSync(command: string, args: string[]): string | null {
+  try {
+    if (runtimeName() === "deno") {
+      if (!canRun(command)) return null;
+      const { code, stdout } = new Deno.Command(command, {
+        args,
+        stdin: "null",
+        stdout: "piped",
+        stderr: "null",
+      }).outputSync();
+      return code === 0 ? new TextDecoder().decode(stdout) : null;
+    }
+    const { status, stdout } = builtin<NodeSpawnSync>("child_process")!.spawnSync(command, args, {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: LIMIT_MS,
+      windowsHide: true,
+    });
+    return status === 0 ? stdout ?? "" : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,12 +1,20 @@
 /**
- * Which of its calls a filtered hook sees.
+ * Which hooks of a run are called: all of them in one list, and those that see only what a matcher says.
  * @module
  */
 import { realPathOf } from "../permissions/mod.ts";
 import { canSpawn, isWindowsPath, plainPath, platformName, relation } from "../platform/mod.ts";
 import { analyzeCommand, type CommandAnalysis, mayBegin, mayRun } from "../shell/mod.ts";
-import { ALL_PHASES, invalidHook } from "./validate.ts";
-import type { HookContext, HookPhase } from "./types.ts";
+import type {
+  HookAction,
+  HookCallOptions,
+  HookContext,
+  HookPhase,
+  Hooks,
+  PostHook,
+  PreHook,
+} from "./types.ts";
+import { ALL_PHASES, checkHook, invalidHook } from "./validate.ts";
 
 /** What must hold for a hook to be called: all the fields that are given. */
 export interface HookMatcherOptions {
@@ -129,4 +137,118 @@ function isNamed(toolName: string, name: string): boolean {
 
 function list(value: string | readonly string[] | undefined): readonly string[] {
   return value === undefined ? [] : typeof value === "string" ? [value] : value;
+}
+
+// Hooks that are called only where a matcher says so.
+
+/** A pre-hook behind a matcher: where the matcher says no, it continues without asking the hook. */
+export class FilteredPreHook implements PreHook {
+  /** The name of the hook inside. */
+  readonly name: string;
+  /** The phases that both the hook inside and the matcher name, when one of them names any. */
+  readonly phases?: readonly HookPhase[];
+  /** What the hook inside says about errors. */
+  readonly onError?: "block" | "continue";
+  /** The time limit of the hook inside. */
+  readonly timeoutMs?: number;
+  /** Where the hook is called. */
+  readonly matcher: HookMatcher;
+  readonly #hook: PreHook;
+
+  /** Puts the hook behind the matcher. */
+  constructor(hook: PreHook, matcher: HookMatcher | HookMatcherOptions) {
+    this.name = hook.name;
+    if (hook.onError !== undefined) this.onError = hook.onError;
+    if (hook.timeoutMs !== undefined) this.timeoutMs = hook.timeoutMs;
+    this.matcher = matcher instanceof HookMatcher ? matcher : new HookMatcher(matcher);
+    const phases = commonPhases(hook.phases, this.matcher.phases);
+    if (phases !== undefined) this.phases = phases;
+    this.#hook = hook;
+  }
+
+  /** Asks the hook inside when the matcher says so. */
+  call(context: HookContext, options: HookCallOptions): HookAction | Promise<HookAction> {
+    return this.matcher.matches(context) ? this.#hook.call(context, options) : { type: "continue" };
+  }
+}
+
+/** A post-hook behind a matcher: where the matcher says no, it is not called. */
+export class FilteredPostHook implements PostHook {
+  /** The name of the hook inside. */
+  readonly name: string;
+  /** The phases that both the hook inside and the matcher name, when one of them names any. */
+  readonly phases?: readonly HookPhase[];
+  /** The time limit of the hook inside. */
+  readonly timeoutMs?: number;
+  /** Where the hook is called. */
+  readonly matcher: HookMatcher;
+  readonly #hook: PostHook;
+
+  /** Puts the hook behind the matcher. */
+  constructor(hook: PostHook, matcher: HookMatcher | HookMatcherOptions) {
+    this.name = hook.name;
+    if (hook.timeoutMs !== undefined) this.timeoutMs = hook.timeoutMs;
+    this.matcher = matcher instanceof HookMatcher ? matcher : new HookMatcher(matcher);
+    const phases = commonPhases(hook.phases, this.matcher.phases);
+    if (phases !== undefined) this.phases = phases;
+    this.#hook = hook;
+  }
+
+  /** Calls the hook inside when the matcher says so. */
+  call(context: HookContext, options: HookCallOptions): unknown {
+    return this.matcher.matches(context) ? this.#hook.call(context, options) : undefined;
+  }
+}
+
+/** Told up front, so that a hook that never sees tool use does not make the server ask about it. */
+function commonPhases(
+  own: readonly HookPhase[] | undefined,
+  matched: readonly HookPhase[],
+): readonly HookPhase[] | undefined {
+  if (own === undefined || matched.length === 0) return matched.length === 0 ? own : matched;
+  return own.filter((phase) => matched.includes(phase));
+}
+
+// All the hooks of a run in one list.
+
+/**
+ * Joins the hooks of the client, the session and the call, in that order.
+ *
+ * Throws `InvalidArgumentError` when two pre-hooks or two post-hooks have the same name (dropping one silently would leave its
+ * author unguarded), or when a hook has no name, an unknown phase or a bad time limit. One object may be a pre-hook
+ * and a post-hook at once.
+ */
+export function mergeHooks(...layers: readonly (Hooks | undefined)[]): Required<Hooks> {
+  const pre = layers.flatMap((layer) => layer?.pre ?? []);
+  const post = layers.flatMap((layer) => layer?.post ?? []);
+  checkAll("pre", pre);
+  checkAll("post", post);
+  return { pre, post };
+}
+
+function checkAll(kind: "pre" | "post", hooks: readonly (PreHook | PostHook)[]): void {
+  const names = new Set<string>();
+  for (const hook of hooks) {
+    checkHook(kind, hook);
+    if (names.has(hook.name)) {
+      throw invalidHook(
+        `Two ${kind}-hooks are named ${JSON.stringify(hook.name)}; names are unique among the ` +
+          `hooks of the client, the session and the call`,
+      );
+    }
+    names.add(hook.name);
+  }
+}
+
+/**
+ * Whether any pre-hook wants a say in tool use, so that the server must ask before each. A post-hook hears of tools
+ * that nobody was asked about as well, so it needs no asking.
+ */
+export function hasToolHooks(hooks: Hooks): boolean {
+  return hooks.pre?.some((hook) => isFor(hook, "preToolUse")) ?? false;
+}
+
+/** Whether a hook is called in this phase. */
+export function isFor(hook: PreHook | PostHook, phase: HookPhase): boolean {
+  return hook.phases === undefined || hook.phases.includes(phase);
 }

@@ -4,6 +4,6 @@
  * @module
  */
 export { HookRun, type HookToolInput, type PatchedInput } from "./hook_run.ts";
-export { hooksKind } from "./hooks_kind.ts";
-export { hasToolHooks, mergeHooks } from "./merge.ts";
+export { hooksKind } from "./validate.ts";
+export { hasToolHooks, mergeHooks } from "./matcher.ts";
 export type { HookReport, Hooks } from "./types.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export * from "./filtered_hook.ts";
+export * from "./matcher.ts";
 export * from "./matcher.ts";
 export * from "./shell_command_hook.ts";
 export * from "./types.ts";

@@ -1,6 +1,10 @@
-/** What a hook must look like to be registered. @module */
+/**
+ * What a hook must look like to be registered, and hooks as a kind of option.
+ * @module
+ */
+import { callback, having, type Kind, list, name, object, required, shape } from "../check/mod.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
-import type { HookPhase, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
+import type { HookPhase, Hooks, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
 
 /** The phases of pre-hooks. */
 const PRE_PHASES: readonly PreHookPhase[] = [
@@ -68,3 +72,28 @@ export function checkTimeout(label: string, timeoutMs: number | undefined): void
     throw invalidHook(`${label}: timeoutMs must be a positive number of milliseconds`);
   }
 }
+
+// What the hooks of options may be.
+
+const hook: Kind = having("a hook { name, call, phases, timeoutMs, onError }", {
+  name: required(name),
+  call: required(callback),
+});
+
+/** Other libraries name the phase where this one has lists. */
+const byPhase: Record<string, string> = Object.fromEntries(
+  ALL_PHASES.flatMap((phase) => {
+    const list = phase.startsWith("post") ? "post" : "pre";
+    const written = `Write \`hooks: { ${list}: [{ name, phases: ["${phase}"], call }] }\`.`;
+    return [phase, phase[0]!.toUpperCase() + phase.slice(1)].map((key) => [key, written]);
+  }),
+);
+
+/** The hooks of a client, a session or a call. */
+export const hooksKind: Kind = object(
+  shape<Hooks>({ pre: list(hook), post: list(hook) }, byPhase),
+  (value) =>
+    typeof value === "function" || Array.isArray(value)
+      ? "Write `hooks: { pre: [{ name, call }] }`."
+      : undefined,
+);

@@ -4,9 +4,13 @@
  * @module
  */
 export type * from "./generated/types.ts";
-export { featureSince, isRefusal, servedMethods, supports } from "./dialect.ts";
-export { DELTAS, type DeltaTarget } from "./deltas.ts";
-export { findExperimental } from "./experimental.ts";
+export type { DeltaTarget } from "./dialect.ts";
+export { DELTAS, featureSince, isRefusal, servedMethods, supports } from "./dialect.ts";
+export {
+  findExperimental,
+  validateParams,
+  validateResult,
+  validateServerRequestResult,
+} from "./validator.ts";
 export { methodInfo, methodsOfKind } from "./methods.ts";
-export { validateParams, validateResult, validateServerRequestResult } from "./validator.ts";
 export { experimentalRpcMethods, rpcMethods } from "./methods.ts";

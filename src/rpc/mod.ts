@@ -5,14 +5,13 @@
  */
 export { decode } from "./codec.ts";
 export { Connection, type ConnectionHandler, type OversizeMessage } from "./connection.ts";
-export type { DeltaHead } from "./delta_reader.ts";
-export type { DeltaRun } from "./delta_run.ts";
+export type { DeltaHead, DeltaRun } from "./delta_reader.ts";
 export type {
   OutboundMessage,
   RpcMessage,
   RpcNotification,
   RpcRequest,
   RpcResponse,
-} from "./envelope.ts";
+} from "./codec.ts";
 export { LineFramer, utf8Length } from "./framing.ts";
 export type { CallOptions } from "./pending_calls.ts";

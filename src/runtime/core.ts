@@ -19,18 +19,20 @@ import {
 } from "../rpc/mod.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { brokerHost } from "./broker_host.ts";
-import { ProjectedLog } from "./state/log_projection.ts";
-import { closedBecause, type PlannedRestart, RestartLoop } from "./restart/restart_loop.ts";
+import { ProjectedLog, type StateProjection } from "./state/state.ts";
+import {
+  closedBecause,
+  livenessOf,
+  type PlannedRestart,
+  RestartLoop,
+  watchLiveness,
+} from "./restart.ts";
 import type { RuntimeConfig } from "./config.ts";
-import type { EventLog } from "./log/event_log.ts";
+import { type EventLog, SinkPump } from "./log/event_log.ts";
 import { handshake } from "./handshake.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
-import { livenessOf, watchLiveness } from "./liveness.ts";
-import { deltaOf, MessageHead } from "./log/message_head.ts";
+import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";
-import { SinkPump } from "./log/sink_pump.ts";
-import type { StateProjection } from "./state/state.ts";
-import { ThreadRoutes } from "./thread_routes.ts";
 
 const DEFAULTS = {
   requestTimeoutMs: 30_000,

@@ -6,6 +6,7 @@ import {
   checkArgument,
   checkOptions,
   flag,
+  kindOf,
   milliseconds,
   name,
   required,
@@ -13,18 +14,22 @@ import {
   shape,
   signal,
 } from "../check/mod.ts";
+import { InvalidArgumentError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
-import { RuntimeCore } from "./core.ts";
-import type { ConnectionState, ShutdownReport } from "./runtime_types.ts";
-import { coreOf, setCore } from "./core_of.ts";
+import { gateMethod, hostProbe, realPathOf, unrestrictedProbe } from "../permissions/mod.ts";
+import { currentDirectory } from "../platform/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
+import { RuntimeCore } from "./core.ts";
+import { isRemote, transportFactory } from "./launch.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
-import type { EventFilter } from "./runtime_types.ts";
-import type { ServerInfo } from "./runtime_types.ts";
-import { transportFactory } from "./launch.ts";
-import { guardCall } from "./guard_call.ts";
-import type { RuntimeMetrics } from "./runtime_types.ts";
+import type {
+  ConnectionState,
+  EventFilter,
+  RuntimeMetrics,
+  ServerInfo,
+  ShutdownReport,
+} from "./runtime_types.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
 /** Options of {@linkcode Runtime.request}. */
@@ -160,4 +165,58 @@ export class Runtime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
+}
+
+// From a runtime to the machine inside it.
+
+const cores: WeakMap<object, RuntimeCore> = new WeakMap();
+
+/** Lets the rooms above reach the core of a runtime without showing it to users. */
+export function coreOf(runtime: object): RuntimeCore {
+  const core = cores.get(runtime);
+  if (core === undefined) {
+    throw new InvalidArgumentError("Runtime", {
+      argument: "this",
+      received: kindOf(runtime),
+      accepts: "a Runtime that `Runtime.spawn` made",
+    });
+  }
+  return core;
+}
+
+/** Remembers the core of a runtime. */
+export function setCore(runtime: object, core: RuntimeCore): void {
+  cores.set(runtime, core);
+}
+
+// Raw requests that could do more than this script may.
+
+/** What the caller of a raw request agreed to. */
+export interface CallConsent {
+  /** Consent to methods that can write or run things. Default `false`. */
+  allowPrivilegedEscalation?: boolean | undefined;
+  /** Consent to full access with nobody asked. Default `false`. */
+  dangerouslyAllowUnattendedFullAccess?: boolean | undefined;
+}
+
+/** Throws `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself. */
+export function guardCall(
+  core: RuntimeCore,
+  method: string,
+  params: JsonValue | undefined,
+  consent: CallConsent,
+): void {
+  // A remote server works on another machine: this script's permissions say nothing about it.
+  const remote = isRemote(core.config);
+  const { codexHome } = core.server;
+  const refusal = gateMethod(method, params, remote ? unrestrictedProbe : hostProbe(), {
+    consent,
+    codexHome,
+    // Most calls do not need to know.
+    get serverCwd() {
+      return core.config.processCwd ?? currentDirectory() ?? undefined;
+    },
+    realPath: realPathOf,
+  });
+  if (refusal !== null) throw refusal;
 }

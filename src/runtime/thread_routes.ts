@@ -1,9 +1,11 @@
 /**
- * From a thread's id to the one that listens to it.
+ * Where a message belongs (thread, turn, item), and who listens there.
  * @module
  */
 import type { ConnectionClosedError } from "../errors/mod.ts";
-import type { DeltaRun, OversizeMessage, RpcNotification } from "../rpc/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { DeltaHead, DeltaRun, OversizeMessage, RpcNotification } from "../rpc/mod.ts";
+import type { RecordHead } from "./log/event_log.ts";
 
 /** Listens to one thread. Methods run on the read loop: they must be quick, and must not throw. */
 export interface ThreadRoute {
@@ -40,4 +42,59 @@ export class ThreadRoutes {
   all(): ThreadRoute[] {
     return [...this.#routes.values()];
   }
+}
+
+// Where a message belongs: its thread, turn and item.
+
+/** The ids that a message names, looked for when somebody asks, in the places where the versions of codex put them. */
+export class MessageHead implements RecordHead {
+  readonly method: string | undefined;
+  readonly rpcId: number | string | undefined;
+  readonly #body: JsonObject | null;
+
+  /** Begins with the parameters or the result of a message. */
+  constructor(
+    method: string | undefined,
+    rpcId: number | string | undefined,
+    body: JsonValue | undefined,
+  ) {
+    this.method = method;
+    this.rpcId = rpcId;
+    this.#body = isJsonObject(body) ? body : null;
+  }
+
+  get threadId(): string | undefined {
+    const body = this.#body;
+    if (body === null) return undefined;
+    return text(body, "threadId") ?? idOf(body, "thread") ?? text(body, "conversationId");
+  }
+
+  get turnId(): string | undefined {
+    const body = this.#body;
+    return body === null ? undefined : text(body, "turnId") ?? idOf(body, "turn");
+  }
+
+  get itemId(): string | undefined {
+    const body = this.#body;
+    if (body === null) return undefined;
+    return text(body, "itemId") ?? idOf(body, "item") ?? text(body, "callId");
+  }
+}
+
+/** A delta that had to be decoded merges like the others, unless it tells more than its text. */
+export function deltaOf({ method, params }: RpcNotification, head: RecordHead): DeltaHead | null {
+  const { threadId, turnId, itemId } = head;
+  if (typeof params["delta"] !== "string" || Object.keys(params).length > 4) return null;
+  if (threadId === undefined || turnId === undefined || itemId === undefined) return null;
+  return { method, threadId, turnId, itemId, text: "" };
+}
+
+function text(object: JsonObject, key: string): string | undefined {
+  const value = object[key];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function idOf(object: JsonObject, key: string): string | undefined {
+  const inner = object[key];
+  return isJsonObject(inner) ? text(inner, "id") : undefined;
 }

@@ -2,9 +2,13 @@
  * Takes a command apart before it runs: its wrapper, its script, the simple commands in it.
  * @module
  */
-import type { ShellBudget, ShellScript, ShellWord } from "./command_builder.ts";
-import type { CommandAnalysis, CommandLine } from "./command_line_types.ts";
-import { gitScripts } from "./git_scripts.ts";
+import type {
+  CommandAnalysis,
+  CommandLine,
+  ShellBudget,
+  ShellScript,
+  ShellWord,
+} from "./command_builder.ts";
 import { lexShell, shellBudget } from "./lexer.ts";
 import {
   builtinTraits,
@@ -15,7 +19,7 @@ import {
   runVariable,
   shellKind,
 } from "./programs.ts";
-import { unwrapEnv, unwrapShell, unwrapWindows } from "./wrappers.ts";
+import { gitScripts, unwrapEnv, unwrapShell, unwrapWindows } from "./wrappers.ts";
 
 /** A command that is being taken apart. */
 interface Reading {
@@ -244,4 +248,89 @@ function addTokens(analysis: CommandAnalysis, words: ShellWord[], script: ShellS
   const tokens = texts.flatMap((text) => text.split(/[^\w./@%+=:~-]+/).filter((one) => one !== ""));
   if (tokens.length > MAX_TOKENS) analysis.broken ??= "holds too many words";
   else analysis.texts.push(tokens.map((text) => ({ text, literal: true })));
+}
+
+// Does a command line start a certain program, with certain first words? In doubt: it may.
+
+/** Whether any part of the command line may be a command that begins with these words. */
+export function mayBegin(line: CommandAnalysis, prefix: readonly string[]): boolean {
+  return mayStart(line, (words, start) => prefixMayBegin(prefix, words, start));
+}
+
+/** Whether any part of the command line may start a program whose name passes the test. */
+export function mayRun(line: CommandAnalysis, named: (name: string) => boolean): boolean {
+  return mayStart(line, (words, start) => {
+    const word = words[start] as ShellWord;
+    // `/usr/lib/git-core/git-push` is a `git`.
+    return !word.literal || named(programName(word.text)) ||
+      named(programName(word.text).replace(/-.*$/, ""));
+  });
+}
+
+/** Whether a command may start at any place where the test says yes. */
+function mayStart(
+  line: CommandAnalysis,
+  test: (words: readonly ShellWord[], start: number) => boolean,
+): boolean {
+  // What can't be read, or holds no command, may be anything.
+  if (line.broken !== null) return true;
+  if (line.commands.length + line.extras.length === 0) return true;
+  const commandMay = (words: readonly ShellWord[]): boolean => {
+    const head = words[0] as ShellWord;
+    const anywhere = line.problem !== null || !head.literal ||
+      runsItsArguments(programName(head.text));
+    return anywhere ? words.some((_, i) => test(words, i)) : test(words, 0);
+  };
+  return line.commands.some(commandMay) || line.extras.some(commandMay) ||
+    line.texts.some((words) => words.some((_, i) => test(words, i)));
+}
+
+function prefixMayBegin(
+  prefix: readonly string[],
+  words: readonly ShellWord[],
+  start: number,
+): boolean {
+  const head = words[start] as ShellWord;
+  if (!head.literal) return true;
+  const wanted = programName(prefix[0] as string);
+  const name = programName(head.text);
+  if (name === wanted) return restMayFollow(prefix, 1, words, start);
+  if (!name.startsWith(`${wanted}-`)) return false;
+  // `git-push` is a `git push`.
+  for (let taken = 2; taken <= prefix.length; taken++) {
+    if (name === [wanted, ...prefix.slice(1, taken)].join("-")) {
+      return restMayFollow(prefix, taken, words, start);
+    }
+  }
+  return false;
+}
+
+/** The words after the program, options and their values left out: `git -C dir push` is a `git push`. */
+function restMayFollow(
+  prefix: readonly string[],
+  taken: number,
+  words: readonly ShellWord[],
+  start: number,
+): boolean {
+  let wanted = taken;
+  let afterOption = false;
+  for (let i = start + 1; wanted < prefix.length; i++) {
+    const word = words[i];
+    if (word === undefined) return false;
+    if (!word.literal) return true;
+    const text = prefix[wanted] as string;
+    if (word.text === text || sameLetters(word.text, text)) {
+      wanted++;
+      afterOption = false;
+    } else if (word.text.startsWith("-")) afterOption = true;
+    else if (afterOption) afterOption = false;
+    else return false;
+  }
+  return true;
+}
+
+/** `-fr` is `-rf`, and `-rfv` holds both. */
+function sameLetters(text: string, wanted: string): boolean {
+  return /^-[A-Za-z]{2,}$/.test(text) && /^-[A-Za-z]+$/.test(wanted) &&
+    [...wanted.slice(1)].every((letter) => text.includes(letter, 1));
 }

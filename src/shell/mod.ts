@@ -3,7 +3,5 @@
  *
  * @module
  */
-export type { ShellWord } from "./command_builder.ts";
-export { analyzeCommand, joinWords, parseCommandLine } from "./command_line.ts";
-export type { CommandAnalysis, CommandLine } from "./command_line_types.ts";
-export { mayBegin, mayRun } from "./match_words.ts";
+export type { CommandAnalysis, CommandLine, ShellWord } from "./command_builder.ts";
+export { analyzeCommand, joinWords, mayBegin, mayRun, parseCommandLine } from "./command_line.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 export * from "./model/scripted_model.ts";
-export type * from "./model/model_request_types.ts";
+export type * from "./model/model_request.ts";
 export type {
   ModelStep,
   ModelTurn,
@@ -18,6 +18,6 @@ export type {
 export * as script from "./model/script.ts";
 export * from "./memory_transport.ts";
 export * from "./cassette/cassette.ts";
-export * from "./cassette/cassette_divergence_error.ts";
-export * from "./cassette/cassette_recorder.ts";
-export * from "./cassette/cassette_replay.ts";
+export * from "./cassette/cassette_format.ts";
+export * from "./cassette/cassette.ts";
+export * from "./cassette/cassette.ts";

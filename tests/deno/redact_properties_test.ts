@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
 import { redact, redactText } from "../../src/redact.ts";
-import { isSecretName, SECRET_VARIABLES } from "../../src/secret_names.ts";
+import { isSecretName, SECRET_VARIABLES } from "../../src/redact.ts";
 import { test } from "../_harness.ts";
 import "./_seed.ts";
 

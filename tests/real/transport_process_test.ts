@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { SpawnError } from "../../src/errors/mod.ts";
 import { spawnProcess } from "../../src/platform/process.ts";
-import type { ChildProcess } from "../../src/platform/process_types.ts";
+import type { ChildProcess } from "../../src/platform/child_process.ts";
 import { openStdio, type StdioTransport } from "../../src/transport/stdio.ts";
 import type { TransportClosed } from "../../src/transport/transport.ts";
 import { test } from "../_harness.ts";

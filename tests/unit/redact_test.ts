@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../src/json.ts";
 import { redact, redactDiagnostic, REDACTED, Redactor, redactText } from "../../src/redact.ts";
-import { isSecretName } from "../../src/secret_names.ts";
+import { isSecretName } from "../../src/redact.ts";
 import { test } from "../_harness.ts";
 import { DIALECTS, scenarios, transcript } from "../_transcripts.ts";
 

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import * as lib from "../../mod.ts";
-import { mergeEnv } from "../../src/platform/child_env.ts";
+import { mergeEnv } from "../../src/platform/runtime.ts";
 import { spawnProcess } from "../../src/platform/process.ts";
 import { openStdio } from "../../src/transport/stdio.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonValue } from "../../json.ts";
-import { SECRET_VARIABLES } from "../../secret_names.ts";
+import { SECRET_VARIABLES } from "../../redact.ts";
 
 const SECTION = "shell_environment_policy";
 const EXCLUDE = `${SECTION}.exclude`;

@@ -11,18 +11,22 @@ import {
   stringOf,
 } from "../../json.ts";
 import type { ThreadStatus, ThreadTokenUsage } from "../../protocol/mod.ts";
-import { addSummaryPart, completeItem, growItem, patchItem, startItem } from "./state_items.ts";
-import { fitText } from "./state_text.ts";
 import {
+  addSummaryPart,
   changeItem,
   changeTurn,
   closeItems,
+  completeItem,
+  fitText,
+  growItem,
   keepTurns,
   mergeTurn,
   newTurn,
+  patchItem,
   setDiff,
   setPlan,
   setUsage,
+  startItem,
   toError,
 } from "./state_turns.ts";
 import type { ItemState, StateBounds, ThreadState } from "./state_types.ts";

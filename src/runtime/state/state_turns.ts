@@ -1,11 +1,23 @@
 /**
- * What one event makes of one turn, and how turns are kept within a thread. Pure.
+ * What one event makes of one turn and of its items, kept within a number of bytes. Pure: nothing is changed in place.
  * @module
  */
-import { type JsonObject, numberOf, objectOf, objectsOf, stringOf } from "../../json.ts";
-import type { ThreadTokenUsage, TurnError, TurnPlanStep } from "../../protocol/mod.ts";
-import { closeItem, completeItem } from "./state_items.ts";
-import { fitObject, fitText } from "./state_text.ts";
+import {
+  type JsonObject,
+  type JsonValue,
+  numberOf,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
+import {
+  DELTAS,
+  type DeltaTarget,
+  type ThreadTokenUsage,
+  type TurnError,
+  type TurnPlanStep,
+} from "../../protocol/mod.ts";
+import { utf8Length } from "../../rpc/mod.ts";
 import type { ItemState, StateBounds, ThreadState, TurnState } from "./state_types.ts";
 
 /** A turn of which nothing is known but its id. */
@@ -151,4 +163,253 @@ export function setUsage(turn: TurnState, usage: JsonObject): TurnState {
 /** What went wrong, within the limit. */
 export function toError(error: JsonObject, bounds: StateBounds): TurnError {
   return fitObject(error, bounds.textBytes).value as unknown as TurnError;
+}
+
+// What one event makes of one item. Pure: items are replaced, never changed.
+
+const UNKNOWN: DeltaTarget = { type: "unknown", field: "deltaText", list: false };
+/** Fields that deltas fill before the server does. */
+const STREAMED = ["text", "aggregatedOutput", "summary", "content", "deltaText"] as const;
+
+/** The server announced the item; of one that is complete it says nothing new. */
+export function startItem(
+  before: ItemState | undefined,
+  wire: JsonObject,
+  textBytes: number,
+): ItemState {
+  if (before?.state === "completed") return before;
+  return merged(before, wire, "open", textBytes);
+}
+
+/** The server sent the final item; it wins over what was streamed. */
+export function completeItem(
+  before: ItemState | undefined,
+  wire: JsonObject,
+  textBytes: number,
+): ItemState {
+  return merged(before, wire, "completed", textBytes);
+}
+
+/** The turn ended before the item did. */
+function closeItem(before: ItemState): ItemState {
+  return before.state === "open" ? { ...before, state: "closed" } : before;
+}
+
+/** The next text of an item. A complete item takes none. */
+export function growItem(
+  before: ItemState | undefined,
+  id: string,
+  method: string,
+  delta: string,
+  index: number | null,
+  textBytes: number,
+): ItemState {
+  const target = DELTAS[method] ?? UNKNOWN;
+  const item = before ?? { id, type: target.type, state: "open" as const, truncated: false };
+  if (item.state === "completed" || item.truncated) return item;
+  const room = textBytes - otherText(item, target.field);
+  if (!target.list) {
+    const fitted = appendText(textIn(item[target.field]), delta, room);
+    return { ...item, [target.field]: fitted.value, truncated: fitted.cut };
+  }
+  const parts = partsIn(item[target.field]);
+  const at = Math.min(index ?? Math.max(0, parts.length - 1), parts.length);
+  const others = parts.reduce((sum, part, i) => i === at ? sum : sum + utf8Length(part), 0);
+  const fitted = appendText(parts[at] ?? "", delta, room - others);
+  const grown = parts.slice();
+  grown[at] = fitted.value;
+  return { ...item, [target.field]: grown, truncated: fitted.cut };
+}
+
+/** The model began another paragraph of its reasoning's summary. */
+export function addSummaryPart(
+  before: ItemState | undefined,
+  id: string,
+  index: number | null,
+): ItemState {
+  const item = before ?? { id, type: "reasoning", state: "open" as const, truncated: false };
+  const parts = partsIn(item["summary"]);
+  if (item.state === "completed" || item.truncated || (index ?? parts.length) < parts.length) {
+    return item;
+  }
+  return { ...item, summary: [...parts, ""] };
+}
+
+/** The changes of a running file change grew. */
+export function patchItem(
+  before: ItemState | undefined,
+  id: string,
+  changes: JsonValue | undefined,
+  textBytes: number,
+): ItemState {
+  if (before?.state === "completed") return before;
+  return merged(before, { type: "fileChange", id, changes: changes ?? [] }, "open", textBytes);
+}
+
+function merged(
+  before: ItemState | undefined,
+  wire: JsonObject,
+  state: ItemState["state"],
+  textBytes: number,
+): ItemState {
+  const fitted = fitObject(wire, textBytes);
+  const { id, type, status } = wire;
+  const item: ItemState = {
+    ...(state === "open" ? before : {}),
+    ...fitted.value,
+    // These name the item, so no limit on its texts may cut them.
+    ...(typeof status === "string" ? { status } : {}),
+    id: String(id),
+    type: typeof type === "string" ? type : before?.type ?? "unknown",
+    state,
+    truncated: fitted.cut || (state === "open" && before?.truncated === true),
+  };
+  if (before === undefined) return item;
+  // An interrupted or old server leaves the final field empty; then what was streamed is all there is.
+  const kept: Record<string, JsonValue> = {};
+  for (const field of STREAMED) {
+    // The streamed output of a file change is superseded by the change itself.
+    if (field === "deltaText" && state === "completed") continue;
+    const streamed = before[field];
+    if (isEmpty(item[field]) && !isEmpty(streamed)) kept[field] = streamed!;
+  }
+  if (Object.keys(kept).length === 0) return item;
+  return { ...item, ...kept, truncated: item.truncated || before.truncated };
+}
+
+function isEmpty(value: JsonValue | undefined): boolean {
+  return value === undefined || value === null || value === "" ||
+    (Array.isArray(value) && value.length === 0);
+}
+
+/** Bytes that the item's other streamed texts may take. */
+function otherText(item: ItemState, field: string): number {
+  let bytes = 0;
+  for (const other of STREAMED) {
+    if (other === field) continue;
+    const value = item[other];
+    if (typeof value === "string") bytes += utf8Length(value);
+    else for (const part of partsIn(value)) bytes += utf8Length(part);
+  }
+  return bytes;
+}
+
+function textIn(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
+function partsIn(value: JsonValue | undefined): readonly string[] {
+  return Array.isArray(value)
+    ? value.filter((part): part is string => typeof part === "string")
+    : [];
+}
+
+// Keeping values within a number of bytes.
+
+/** A value that fits, and whether something had to go. */
+export interface Fitted<T> {
+  /** The value; the very one that was given when nothing had to go. */
+  readonly value: T;
+  /** Whether something was cut. */
+  readonly cut: boolean;
+}
+
+/** Values below this are not looked into: nothing the server sends means anything there. */
+const MAX_DEPTH = 64;
+/** What an array element costs beside its text, so that a million numbers are bounded too. */
+const ELEMENT_BYTES = 8;
+
+/** The longest beginning of a text with at most `maxBytes` bytes of UTF-8, never half a character. */
+export function fitText(text: string, maxBytes: number): Fitted<string> {
+  if (text.length * 3 <= maxBytes) return { value: text, cut: false };
+  const end = endWithin(text, maxBytes);
+  return end === text.length
+    ? { value: text, cut: false }
+    : { value: text.slice(0, end), cut: true };
+}
+
+/** Adds to a text that must stay within `maxBytes`. */
+function appendText(text: string, more: string, maxBytes: number): Fitted<string> {
+  // A full text is not read again for every piece that does not fit any more.
+  if (text.length >= maxBytes && more !== "") return { value: text, cut: true };
+  return fitText(text + more, maxBytes);
+}
+
+/** A JSON object whose texts together have at most `maxBytes` bytes; what comes first is kept. */
+export function fitObject(object: JsonObject, maxBytes: number): Fitted<JsonObject> {
+  if (isSmall(object, { left: maxBytes }, 0)) return { value: object, cut: false };
+  const budget = { left: maxBytes, cut: false };
+  const value = cutValue(object, budget, 0) as JsonObject;
+  return budget.cut ? { value, cut: true } : { value: object, cut: false };
+}
+
+/** A cheap overestimate that most items pass. */
+function isSmall(value: JsonValue | undefined, budget: { left: number }, depth: number): boolean {
+  if (typeof value === "string") return (budget.left -= value.length * 3) >= 0;
+  if (typeof value !== "object" || value === null) return true;
+  if (depth >= MAX_DEPTH) return false;
+  if (Array.isArray(value)) {
+    budget.left -= value.length * ELEMENT_BYTES;
+    return budget.left >= 0 && value.every((element) => isSmall(element, budget, depth + 1));
+  }
+  for (const key in value) if (!isSmall(value[key], budget, depth + 1)) return false;
+  return true;
+}
+
+function cutValue(
+  value: JsonValue,
+  budget: { left: number; cut: boolean },
+  depth: number,
+): JsonValue {
+  if (typeof value === "string") {
+    const end = endWithin(value, budget.left);
+    const text = end === value.length ? value : value.slice(0, end);
+    budget.left -= utf8Length(text);
+    if (end < value.length) {
+      budget.cut = true;
+      budget.left = 0;
+    }
+    return text;
+  }
+  if (typeof value !== "object" || value === null) return value;
+  if (depth >= MAX_DEPTH) {
+    budget.cut = true;
+    return null;
+  }
+  if (Array.isArray(value)) {
+    const kept: JsonValue[] = [];
+    for (const element of value) {
+      budget.left -= ELEMENT_BYTES;
+      if (budget.left < 0) {
+        budget.left = 0;
+        budget.cut = true;
+        break;
+      }
+      kept.push(cutValue(element, budget, depth + 1));
+    }
+    return kept;
+  }
+  const kept: JsonObject = {};
+  for (const [key, member] of Object.entries(value)) {
+    if (member !== undefined && key !== "__proto__") {
+      kept[key] = cutValue(member, budget, depth + 1);
+    }
+  }
+  return kept;
+}
+
+/** Where a text must be cut to have at most `maxBytes` bytes of UTF-8. */
+function endWithin(text: string, maxBytes: number): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length;) {
+    const width = text.codePointAt(i)! > 0xffff ? 2 : 1;
+    bytes += width === 2 ? 4 : widthOf(text.charCodeAt(i));
+    if (bytes > maxBytes) return i;
+    i += width;
+  }
+  return text.length;
+}
+
+function widthOf(unit: number): number {
+  return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
 }

@@ -16,13 +16,33 @@ import {
   shape,
   text as textKind,
 } from "../../check/mod.ts";
-import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
-import type { TransportFactory } from "../../transport/mod.ts";
-import { type CassetteMessage, formatCassette, parseCassette } from "./cassette_format.ts";
-import { CassetteRecorder, type CassetteRecordOptions } from "./cassette_recorder.ts";
-import { CassetteReplay, type CassetteReplayOptions } from "./cassette_replay.ts";
-
+import { messageOf } from "../../errors/mod.ts";
+import { isJsonObject, type JsonValue } from "../../json.ts";
+import { Redactor } from "../../redact.ts";
+import { LineFramer } from "../../rpc/mod.ts";
+import {
+  type ClientConfig,
+  type CustomTransportConfig,
+  transportFactory,
+} from "../../runtime/mod.ts";
+import {
+  type MemoryEnd,
+  memoryPair,
+  splitMessages,
+  type Transport,
+  type TransportFactory,
+  type TransportSink,
+} from "../../transport/mod.ts";
+import {
+  CassetteDivergenceError,
+  type CassetteMessage,
+  formatCassette,
+  normalize,
+  parseCassette,
+} from "./cassette_format.ts";
+import { type CassetteAnswers, Tape, type TapeOutput } from "./cassette_tape.ts";
 export type { CassetteClosed, CassetteMessage } from "./cassette_format.ts";
+export type { CassetteAnswers } from "./cassette_tape.ts";
 
 const SOURCE: Kind = either(callback, kind("a client's configuration", ["object"]));
 
@@ -108,4 +128,248 @@ export class Cassette {
   toString(): string {
     return formatCassette(this.messages);
   }
+}
+
+// Recording a real connection.
+
+/** Options of {@linkcode Cassette.record}. */
+export interface CassetteRecordOptions {
+  /** Whether secrets are taken out. Default `true`. */
+  redact?: boolean;
+  /** Texts to replace, such as `{ [process.cwd()]: "/project" }`. Default none. */
+  replace?: Record<string, string>;
+}
+
+/** Keeps what goes over the connections that are made through it. Made by {@linkcode Cassette.record}. */
+export class CassetteRecorder {
+  readonly #config: ClientConfig;
+  readonly #factory: TransportFactory;
+  readonly #options: CassetteRecordOptions;
+  readonly #messages: CassetteMessage[] = [];
+  #began: number | null = null;
+  #connections = 0;
+
+  /** Records connections that are made with `config`. */
+  constructor(config: ClientConfig, options: CassetteRecordOptions) {
+    this.#config = config;
+    this.#factory = transportFactory(config);
+    this.#options = options;
+  }
+
+  /** The connection to record, for the `transport` of a client's configuration. */
+  transport(): CustomTransportConfig {
+    return {
+      type: "custom",
+      open: async (options) => this.#wrap(await this.#factory(options), this.#connections++),
+    };
+  }
+
+  /** The configuration to record, with the recording connection in it. */
+  clientConfig(): ClientConfig {
+    return { ...this.#config, transport: this.transport() };
+  }
+
+  /** What has been recorded so far, for {@linkcode Cassette.load}: ids are counted and times begin at a fixed moment. */
+  toString(): string {
+    return formatCassette(normalize(this.#messages, this.#options.replace));
+  }
+
+  #wrap(transport: Transport, connection: number): Transport {
+    const redactor = this.#options.redact === false ? null : new Redactor();
+    let closing = false;
+    const add = (dir: ">" | "<", entry: Omit<CassetteMessage, "t" | "dir" | "c">) => {
+      const now = performance.now();
+      this.#began ??= now;
+      const t = Math.round(now - this.#began);
+      this.#messages.push({ t, dir, ...entry, ...(connection === 0 ? {} : { c: connection }) });
+    };
+    const keep = (dir: ">" | "<", line: string) => {
+      const message = parsed(line);
+      const clean = redactor === null
+        ? message
+        : redactor.message(dir === ">" ? "outbound" : "inbound", message);
+      if (isJsonObject(clean)) add(dir, { m: clean });
+    };
+    return {
+      kind: transport.kind,
+      pid: transport.pid,
+      maxOutboundBytes: transport.maxOutboundBytes,
+      start: (sink) =>
+        transport.start(listening(sink, (line) => keep("<", line), (info) => {
+          if (!closing) add("<", { closed: { exit: info.exit, stderrTail: "" } });
+        })),
+      write: (text) => {
+        for (const line of splitMessages(text)) keep(">", line);
+        return transport.write(text);
+      },
+      stderrTail: () => transport.stderrTail(),
+      close: (options) => {
+        closing = true;
+        return transport.close(options);
+      },
+      kill: () => {
+        closing = true;
+        transport.kill();
+      },
+    };
+  }
+}
+
+/** A sink that also hears every line, and the end. */
+function listening(
+  sink: TransportSink,
+  onLine: (line: string) => void,
+  onClosed: (info: Parameters<TransportSink["closed"]>[0]) => void,
+): TransportSink {
+  const framer = new LineFramer(Number.MAX_SAFE_INTEGER, {
+    line: (text, start, end) => onLine(text.slice(start, end)),
+    tooLong: () => {},
+  });
+  return {
+    bytes: (chunk) => {
+      framer.push(chunk);
+      sink.bytes(chunk);
+    },
+    text: (message) => {
+      onLine(message);
+      sink.text(message);
+    },
+    closed: (info) => {
+      onClosed(info);
+      sink.closed(info);
+    },
+  };
+}
+
+function parsed(line: string): JsonValue {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return null;
+  }
+}
+
+// One replay of a recording.
+
+/** Options of a replay. */
+export interface CassetteReplayOptions {
+  /**
+   * Answers to calls that the recording does not hold, by method. Default: only `thread/archive` and
+   * `thread/unsubscribe`, with which clients tidy up; any other call ends the replay.
+   */
+  answers?: CassetteAnswers;
+}
+
+/** Plays a recording once, from its beginning. Made by {@linkcode Cassette.replay}. */
+export class CassetteReplay {
+  /** Connects to the recording, for the `transport` of a client's configuration. */
+  readonly transport: CustomTransportConfig;
+  readonly #connections: { message: CassetteMessage; line: number }[][];
+  readonly #answers: CassetteAnswers;
+  readonly #tapes: Tape[] = [];
+  readonly #lines: number;
+  #divergence: CassetteDivergenceError | null = null;
+
+  /** Prepares to play. */
+  constructor(messages: readonly CassetteMessage[], options: CassetteReplayOptions = {}) {
+    this.#connections = connectionsOf(messages);
+    this.#lines = messages.length;
+    this.#answers = options.answers ?? {};
+    this.transport = {
+      type: "custom",
+      open: ({ signal }) =>
+        signal?.aborted
+          ? Promise.reject(signal.reason)
+          : Promise.resolve().then(() => this.#open()),
+    };
+  }
+
+  /** A client's configuration with the recording as its connection. */
+  clientConfig(config: ClientConfig = {}): ClientConfig {
+    return { ...config, transport: this.transport };
+  }
+
+  /** Where the client left the recording; `null` while it has not. */
+  get divergence(): CassetteDivergenceError | null {
+    return this.#divergence;
+  }
+
+  /** Methods of the recorded calls that have not been made, in order. */
+  get unused(): string[] {
+    return this.#unused().map(({ method }) => method);
+  }
+
+  /** Throws {@linkcode CassetteDivergenceError} when the client left the recording, or has not made all of its calls. */
+  assertComplete(): void {
+    if (this.#divergence !== null) throw this.#divergence;
+    const first = this.#unused()[0];
+    if (first !== undefined) throw new CassetteDivergenceError(first.line, first.method, null);
+  }
+
+  #unused(): { line: number; method: string }[] {
+    const rest = this.#connections.slice(this.#tapes.length)
+      .map((entries) => new Tape(entries, this.#answers));
+    return [...this.#tapes, ...rest].flatMap((tape) => tape.unused());
+  }
+
+  #open(): Transport {
+    const entries = this.#connections[this.#tapes.length];
+    if (entries === undefined) {
+      throw this.#diverged(
+        new CassetteDivergenceError(this.#lines + 1, null, "another connection"),
+      );
+    }
+    const tape = new Tape(entries, this.#answers);
+    this.#tapes.push(tape);
+    const { client, server } = memoryPair();
+    server.onLine((line) => this.#take(tape, server, line));
+    this.#say(server, tape.start());
+    return client;
+  }
+
+  #take(tape: Tape, server: MemoryEnd, line: string): void {
+    const message = JSON.parse(line);
+    if (!isJsonObject(message)) return;
+    try {
+      this.#say(server, tape.take(message));
+    } catch (error) {
+      if (error instanceof CassetteDivergenceError) this.#diverged(error);
+      // The reason stands where a process would have written it, so that every waiting call tells it.
+      const why = messageOf(error);
+      server.close({ exit: null, stderrTail: why, error });
+    }
+  }
+
+  #say(server: MemoryEnd, outputs: readonly TapeOutput[]): void {
+    for (const output of outputs) {
+      if ("line" in output) server.send(output.line);
+      else server.close({ exit: output.closed.exit, stderrTail: output.closed.stderrTail ?? "" });
+    }
+  }
+
+  #diverged(error: CassetteDivergenceError): CassetteDivergenceError {
+    this.#divergence ??= error;
+    return error;
+  }
+}
+
+/** Takes the connections of a recording apart: they are numbered, or begin with `initialize`. */
+function connectionsOf(
+  messages: readonly CassetteMessage[],
+): { message: CassetteMessage; line: number }[][] {
+  const connections: { message: CassetteMessage; line: number }[][] = [];
+  const open = new Map<number, { message: CassetteMessage; line: number }[]>();
+  messages.forEach((message, i) => {
+    const number = message.c ?? 0;
+    let entries = open.get(number);
+    const again = message.dir === ">" && message.m?.["method"] === "initialize" &&
+      entries?.some((entry) => entry.message.m?.["method"] === "initialize") === true;
+    if (entries === undefined || again) {
+      entries = [];
+      open.set(number, entries);
+      connections.push(entries);
+    }
+    entries.push({ message, line: i + 1 });
+  });
+  return connections;
 }

@@ -1,11 +1,10 @@
 /**
- * Plays one model turn into an HTTP reply.
+ * Plays one model turn into an HTTP reply, as the server-sent events of the Responses API.
  * @module
  */
 import { abortable, delay } from "../../async.ts";
-import { isJsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { HttpReply, HttpStream } from "./http_server.ts";
-import * as sse from "./sse.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";
 
 // Many small events go out in one write: a flood of 200,000 deltas would otherwise be 200,000 writes.
@@ -26,7 +25,7 @@ function stepsOf(turn: ModelTurn): ModelStep[] {
 export async function play(
   turn: ModelTurn,
   reply: HttpReply,
-  nextId: sse.NextId,
+  nextId: NextId,
   signal: AbortSignal,
   tools: readonly string[] = [],
 ): Promise<void> {
@@ -73,7 +72,7 @@ export function shellStep(step: ModelStep, tools: readonly string[]): ModelStep 
 
 class Player {
   readonly #reply: HttpReply;
-  readonly #nextId: sse.NextId;
+  readonly #nextId: NextId;
   readonly #signal: AbortSignal;
   readonly #responseId: string;
   #headers: Record<string, string> = {};
@@ -81,7 +80,7 @@ class Player {
   #stream: HttpStream | undefined;
   #index = 0;
 
-  constructor(reply: HttpReply, nextId: sse.NextId, signal: AbortSignal) {
+  constructor(reply: HttpReply, nextId: NextId, signal: AbortSignal) {
     this.#reply = reply;
     this.#nextId = nextId;
     this.#signal = signal;
@@ -98,11 +97,11 @@ class Player {
         await this.#flood(step.count, step.size);
         return false;
       case "reasoning":
-        await this.#send(...sse.reasoningEvents(step, this.#index++, this.#nextId));
+        await this.#send(...reasoningEvents(step, this.#index++, this.#nextId));
         return false;
       case "toolCall":
       case "customToolCall":
-        await this.#send(sse.callEvent(step, this.#index++, this.#nextId));
+        await this.#send(callEvent(step, this.#index++, this.#nextId));
         return false;
       case "event":
         await this.#send(step.event);
@@ -126,10 +125,10 @@ class Player {
         this.#reply.send(step.status, { ...this.#headers, ...step.headers }, step.body);
         return true;
       case "failed":
-        await this.#send(sse.failedEvent(this.#responseId, step.code, step.message));
+        await this.#send(failedEvent(this.#responseId, step.code, step.message));
         return this.#end();
       case "incomplete":
-        await this.#send(sse.incompleteEvent(this.#responseId, step.reason));
+        await this.#send(incompleteEvent(this.#responseId, step.reason));
         return this.#end();
       case "end":
         await this.#open();
@@ -152,7 +151,7 @@ class Player {
   }
 
   async complete(): Promise<void> {
-    await this.#send(sse.completed(this.#responseId, this.#usage));
+    await this.#send(completed(this.#responseId, this.#usage));
     this.#end();
   }
 
@@ -169,34 +168,34 @@ class Player {
   async #message(step: Extract<ModelStep, { type: "message" }>): Promise<void> {
     const id = this.#nextId("msg");
     const index = this.#index++;
-    await this.#send(sse.messageAdded(id, index, step.phase));
-    const deltas = sse.deltasOf(step.text, step.chunkSize);
+    await this.#send(messageAdded(id, index, step.phase));
+    const deltas = deltasOf(step.text, step.chunkSize);
     for (const [n, delta] of deltas.entries()) {
       if (n > 0 && step.delayMs !== undefined) {
         await until(delay(step.delayMs, this.#signal), this.#signal);
       }
       if (this.#signal.aborted) return;
-      await this.#send(sse.messageDelta(id, index, delta));
+      await this.#send(messageDelta(id, index, delta));
     }
     if (step.open === true) return;
-    await this.#send(sse.messageDone(id, index, deltas.join(""), step.phase));
+    await this.#send(messageDone(id, index, deltas.join(""), step.phase));
   }
 
   async #flood(count: number, size: number): Promise<void> {
     const id = this.#nextId("msg");
     const index = this.#index++;
     const delta = "x".repeat(size);
-    const encoded = sse.encodeEvent(sse.messageDelta(id, index, delta));
+    const encoded = encodeEvent(messageDelta(id, index, delta));
     const batch = Math.max(1, Math.floor(BATCH_CHARACTERS / encoded.length));
-    await this.#send(sse.messageAdded(id, index));
+    await this.#send(messageAdded(id, index));
     for (let sent = 0; sent < count && !this.#signal.aborted; sent += batch) {
       await this.#write(encoded.repeat(Math.min(batch, count - sent)));
     }
-    await this.#send(sse.messageDone(id, index, delta.repeat(count)));
+    await this.#send(messageDone(id, index, delta.repeat(count)));
   }
 
-  async #send(...events: Parameters<typeof sse.encodeEvent>[0][]): Promise<void> {
-    await this.#write(events.map(sse.encodeEvent).join(""));
+  async #send(...events: Parameters<typeof encodeEvent>[0][]): Promise<void> {
+    await this.#write(events.map(encodeEvent).join(""));
   }
 
   async #write(text: string): Promise<void> {
@@ -211,7 +210,7 @@ class Player {
       "cache-control": "no-store",
       ...this.#headers,
     });
-    await this.#stream.write(sse.encodeEvent(sse.created(this.#responseId)));
+    await this.#stream.write(encodeEvent(created(this.#responseId)));
   }
 }
 
@@ -222,4 +221,174 @@ async function until(promise: PromiseLike<unknown>, signal: AbortSignal): Promis
   } catch (error) {
     if (!signal.aborted) throw error;
   }
+}
+
+// Model steps as the server-sent events of the Responses API: pure, but for fresh ids.
+
+/** Makes ids that are unique in one model. */
+export type NextId = (prefix: string) => string;
+
+/** One event, encoded. */
+function encodeEvent(data: JsonObject): string {
+  return `event: ${String(data["type"])}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** The deltas that a message is streamed in. */
+export function deltasOf(text: string | string[], chunkSize?: number): string[] {
+  if (Array.isArray(text)) return text;
+  if (chunkSize === undefined) return text === "" ? [] : [text];
+  const deltas: string[] = [];
+  const characters = Array.from(text);
+  for (let at = 0; at < characters.length; at += chunkSize) {
+    deltas.push(characters.slice(at, at + chunkSize).join(""));
+  }
+  return deltas;
+}
+
+/** The opening event of a message. */
+function messageAdded(id: string, index: number, phase?: string): JsonObject {
+  return {
+    type: "response.output_item.added",
+    output_index: index,
+    item: { ...message(id, phase), status: "in_progress", content: [] },
+  };
+}
+
+/** One piece of a message. */
+function messageDelta(id: string, index: number, delta: string): JsonObject {
+  return {
+    type: "response.output_text.delta",
+    item_id: id,
+    output_index: index,
+    content_index: 0,
+    delta,
+  };
+}
+
+/** The closing event of a message, with its whole text. */
+function messageDone(id: string, index: number, text: string, phase?: string): JsonObject {
+  return {
+    type: "response.output_item.done",
+    output_index: index,
+    item: {
+      ...message(id, phase),
+      status: "completed",
+      content: [{ type: "output_text", text, annotations: [] }],
+    },
+  };
+}
+
+function message(id: string, phase?: string): JsonObject {
+  return { type: "message", id, role: "assistant", ...(phase === undefined ? {} : { phase }) };
+}
+
+/** The events of a reasoning item. */
+function reasoningEvents(
+  step: Extract<ModelStep, { type: "reasoning" }>,
+  index: number,
+  nextId: NextId,
+): JsonObject[] {
+  const id = nextId("rs");
+  const at = { item_id: id, output_index: index };
+  const part = { type: "summary_text", text: step.text };
+  const content = step.content === undefined
+    ? []
+    : [{ type: "reasoning_text", text: step.content }];
+  const item = { type: "reasoning", id, encrypted_content: null };
+  return [
+    {
+      type: "response.output_item.added",
+      output_index: index,
+      item: { ...item, summary: [], content: [] },
+    },
+    {
+      type: "response.reasoning_summary_part.added",
+      ...at,
+      summary_index: 0,
+      part: { ...part, text: "" },
+    },
+    { type: "response.reasoning_summary_text.delta", ...at, summary_index: 0, delta: step.text },
+    { type: "response.reasoning_summary_text.done", ...at, summary_index: 0, text: step.text },
+    ...content.map((c) => ({
+      type: "response.reasoning_text.delta",
+      ...at,
+      content_index: 0,
+      delta: c.text,
+    })),
+    {
+      type: "response.output_item.done",
+      output_index: index,
+      item: { ...item, summary: [part], content },
+    },
+  ];
+}
+
+/** The event of a function or freeform call. */
+function callEvent(
+  step: Extract<ModelStep, { type: "toolCall" | "customToolCall" }>,
+  index: number,
+  nextId: NextId,
+): JsonObject {
+  const call_id = step.callId ?? nextId("call");
+  const item: JsonObject = step.type === "customToolCall"
+    ? {
+      type: "custom_tool_call",
+      id: nextId("ctc"),
+      call_id,
+      name: step.name,
+      input: step.input,
+      status: "completed",
+    }
+    : {
+      type: "function_call",
+      id: nextId("fc"),
+      call_id,
+      name: step.name,
+      arguments: typeof step.args === "string" ? step.args : JSON.stringify(step.args),
+      ...(step.namespace === undefined ? {} : { namespace: step.namespace }),
+      status: "completed",
+    };
+  return { type: "response.output_item.done", output_index: index, item };
+}
+
+/** The first event of a response. */
+function created(id: string): JsonObject {
+  return { type: "response.created", response: { id, object: "response", status: "in_progress" } };
+}
+
+/** The last event of a good response. */
+function completed(id: string, usage: Usage): JsonObject {
+  const input = usage.inputTokens ?? 10;
+  const output = usage.outputTokens ?? 3;
+  return {
+    type: "response.completed",
+    response: {
+      id,
+      object: "response",
+      status: "completed",
+      usage: {
+        input_tokens: input,
+        input_tokens_details: { cached_tokens: usage.cachedInputTokens ?? 0 },
+        output_tokens: output,
+        output_tokens_details: { reasoning_tokens: usage.reasoningTokens ?? 0 },
+        total_tokens: usage.totalTokens ?? input + output,
+      },
+    },
+  };
+}
+
+/** The last event of a failed response. */
+function failedEvent(id: string, code: string, message: string): JsonObject {
+  return {
+    type: "response.failed",
+    response: { id, object: "response", status: "failed", error: { code, message } },
+  };
+}
+
+/** The last event of an incomplete response. */
+function incompleteEvent(id: string, reason: string): JsonObject {
+  return {
+    type: "response.incomplete",
+    response: { id, object: "response", status: "incomplete", incomplete_details: { reason } },
+  };
 }

@@ -20,11 +20,15 @@ import { CodexError } from "../../errors/mod.ts";
 import type { JsonValue } from "../../json.ts";
 import { platformName } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
-import { createHomes, type Homes } from "./homes.ts";
-import { type HttpReply, type HttpRequest, type HttpServer, serveLoopback } from "./http_server.ts";
+import {
+  builtin,
+  type HttpReply,
+  type HttpRequest,
+  type HttpServer,
+  serveLoopback,
+} from "./http_server.ts";
+import { type ModelRequest, parseModelRequest, type RecordedRequest } from "./model_request.ts";
 import { play } from "./player.ts";
-import { parseModelRequest } from "./model_request.ts";
-import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
 /** How a {@linkcode ScriptedModel} starts. */
@@ -301,4 +305,52 @@ function sendError(reply: HttpReply, status: number, message: string): void {
 /** Windows has names of its own for the user's directory and the temporary one. */
 function windowsHomes({ home, tmp }: Homes): Record<string, string> {
   return { USERPROFILE: home, APPDATA: home, LOCALAPPDATA: home, TEMP: tmp, TMP: tmp };
+}
+
+// Private directories for a codex under test.
+
+/** Directories that exist, and their removal. */
+export interface Homes {
+  /** For CODEX_HOME. */
+  readonly codexHome: string;
+  /** For HOME; empty, so that no shell profile runs. */
+  readonly home: string;
+  /** For TMPDIR. */
+  readonly tmp: string;
+  remove(): Promise<void>;
+}
+
+/** Makes the directories below the user's cache: codex warns about a home below the system's temp directory. */
+export async function createHomes(): Promise<Homes> {
+  const fs = builtin("fs/promises");
+  const path = builtin("path");
+  const { process } = globalThis as unknown as { process: { env: Record<string, string> } };
+  const cache = process.env["XDG_CACHE_HOME"] || path.join(builtin("os").homedir(), ".cache");
+  const base = path.join(cache, "codex-runtime-testing");
+  await fs.mkdir(base, { recursive: true });
+  const root = await fs.realpath(await fs.mkdtemp(path.join(base, "model-")));
+  const make = async (name: string): Promise<string> => {
+    const directory: string = path.join(root, name);
+    await fs.mkdir(directory);
+    return directory;
+  };
+  return {
+    codexHome: await make("codex"),
+    home: await make("home"),
+    tmp: await make("tmp"),
+    remove: () => remove(fs, root),
+  };
+}
+
+// A codex that is just exiting may still write into its home.
+// deno-lint-ignore no-explicit-any
+async function remove(fs: any, root: string): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await fs.rm(root, { recursive: true, force: true });
+    } catch (error) {
+      if (attempt === 5) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50 * attempt));
+    }
+  }
 }

@@ -3,7 +3,7 @@ import {
   type ReaderHost,
   readServerRequests,
   type ServerRequest,
-} from "../../../src/app_server/server_requests.ts";
+} from "../../../src/app_server/app_server.ts";
 import type { ReaderRequest } from "../../../src/approvals/broker/gate.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { RpcValidationError } from "../../../src/errors/mod.ts";

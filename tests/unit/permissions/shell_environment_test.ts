@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { withShellEnvironment } from "../../../src/permissions/config/shell_environment.ts";
-import { SECRET_VARIABLES } from "../../../src/secret_names.ts";
+import { SECRET_VARIABLES } from "../../../src/redact.ts";
 import { test } from "../../_harness.ts";
 
 const SECRETS = SECRET_VARIABLES;

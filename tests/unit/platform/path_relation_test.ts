@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  isSamePath,
-  type PathRelation,
-  plainPath,
-  relation,
-} from "../../../src/platform/path_relation.ts";
+import { isSamePath, type PathRelation, plainPath, relation } from "../../../src/platform/paths.ts";
 import { baseName, parentPath, resolvePath } from "../../../src/platform/paths.ts";
 import { test } from "../../_harness.ts";
 

@@ -4,15 +4,15 @@ import process from "node:process";
 import { buildEnv, prependPath } from "../../../src/launch/env.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
-import { mergeEnv, nameInEnv } from "../../../src/platform/child_env.ts";
+import { mergeEnv, nameInEnv } from "../../../src/platform/runtime.ts";
 import { parsePs } from "../../../src/platform/process_tree.ts";
-import { runSync } from "../../../src/platform/run_sync.ts";
-import { startFailure } from "../../../src/platform/start_failure.ts";
+import { runSync } from "../../../src/platform/runtime.ts";
+import { startFailure } from "../../../src/platform/child_process.ts";
 import {
   findWindowsProgram,
   windowsCommand,
   windowsSystemProgram,
-} from "../../../src/platform/windows/programs.ts";
+} from "../../../src/platform/windows.ts";
 import { shellStep } from "../../../src/testing/model/player.ts";
 import { exec } from "../../../src/testing/model/script.ts";
 import { test } from "../../_harness.ts";

@@ -3,7 +3,7 @@
  * red here; a name that needs no work goes into the list that says so.
  */
 import assert from "node:assert/strict";
-import { DELTAS } from "../../../src/protocol/deltas.ts";
+import { DELTAS } from "../../../src/protocol/dialect.ts";
 import { methodsOfKind } from "../../../src/protocol/methods.ts";
 import { test } from "../../_harness.ts";
 import { readSource } from "../../_module_graph.ts";
@@ -95,7 +95,7 @@ const PASSED_ON = new Set(
 );
 
 test("every notification is read, or known to need nothing", () => {
-  const read = namesIn("src/session/", "src/runtime/", "src/approvals/", "src/protocol/deltas.ts");
+  const read = namesIn("src/session/", "src/runtime/", "src/approvals/", "src/protocol/dialect.ts");
   const unread = new Set(missing("serverNotification", read));
   assert.deepEqual(sorted(unread.difference(PASSED_ON)), [], "new: read it, or list it");
   const all = new Set(methodsOfKind("serverNotification").map(({ method }) => method));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DeltaRun } from "../../../src/rpc/delta_run.ts";
+import { DeltaRun } from "../../../src/rpc/delta_reader.ts";
 import { deltaRun } from "../../_delta_run.ts";
 import { test } from "../../_harness.ts";
 

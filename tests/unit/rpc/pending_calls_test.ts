@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import { Deadlines } from "../../../src/rpc/deadlines.ts";
+import { Deadlines } from "../../../src/rpc/pending_calls.ts";
 import { overloadBackoffMs, PendingCalls } from "../../../src/rpc/pending_calls.ts";
-import { CoalescingWriter } from "../../../src/rpc/writer.ts";
+import { CoalescingWriter } from "../../../src/rpc/connection.ts";
 import { test } from "../../_harness.ts";
 
 interface Sent {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Connection } from "../../../src/rpc/mod.ts";
-import { judgeLiveness, livenessOf, watchLiveness } from "../../../src/runtime/liveness.ts";
+import { judgeLiveness, livenessOf, watchLiveness } from "../../../src/runtime/restart.ts";
 import { test } from "../../_harness.ts";
 
 test("judgeLiveness() asks after half of the limit, and gives up after the other half", () => {

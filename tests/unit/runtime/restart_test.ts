@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { RestartPolicy } from "../../../src/runtime/config.ts";
-import { decideRestart, RESTART_DEFAULTS } from "../../../src/runtime/restart/restart.ts";
+import { decideRestart, RESTART_DEFAULTS } from "../../../src/runtime/restart.ts";
 import { test } from "../../_harness.ts";
 
 const ON_CRASH: RestartPolicy = { type: "onCrash" };

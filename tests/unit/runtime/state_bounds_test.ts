@@ -1,7 +1,7 @@
 /** The state projection stays small and cheap, whatever comes. */
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { fitObject, fitText } from "../../../src/runtime/state/state_text.ts";
+import { fitObject, fitText } from "../../../src/runtime/state/state_turns.ts";
 import { StateProjection } from "../../../src/runtime/state/state.ts";
 import { test } from "../../_harness.ts";
 

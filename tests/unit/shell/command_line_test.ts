@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { analyzeCommand, parseCommandLine } from "../../../src/shell/command_line.ts";
-import { mayBegin } from "../../../src/shell/match_words.ts";
+import { mayBegin } from "../../../src/shell/command_line.ts";
 import { test } from "../../_harness.ts";
 
 const simple: [string, string[][]][] = [

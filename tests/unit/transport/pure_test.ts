@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
-import { drain } from "../../../src/platform/drain.ts";
+import { drain } from "../../../src/platform/child_process.ts";
 import { splitMessages } from "../../../src/transport/messages.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";
 import { below, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stderr_tail.ts";
-import { windowsShellArgs } from "../../../src/platform/windows/args.ts";
+import { windowsShellArgs } from "../../../src/platform/windows.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/launch/config_flags.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";

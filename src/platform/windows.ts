@@ -1,11 +1,14 @@
 /**
- * Which program a name means on Windows. Node and Bun look into the working directory before PATH, where an agent may
- * have put one: what they start has a full path.
+ * Which program a name means on Windows, and command lines for `cmd.exe`. Node and Bun look into the working directory
+ * before PATH, where an agent may have put one: what they start has a full path.
  * @module
  */
-import { SpawnError } from "../../errors/mod.ts";
-import { pathKind, readEnv } from "../runtime.ts";
-import { pathRules } from "../paths.ts";
+import { SpawnError } from "../errors/mod.ts";
+import { pathRules } from "./paths.ts";
+import { pathKind, readEnv } from "./runtime.ts";
+
+// Which program a name means on Windows. Node and Bun look into the working directory before PATH, where an agent may
+// have put one: what they start has a full path.
 
 /** What is asked of the system. */
 export interface ProgramLookup {
@@ -48,4 +51,29 @@ export function windowsCommand(command: string, env: Record<string, string | und
   throw new SpawnError(`The program ${command} was not found in PATH.`, {
     data: { reason: "notFound", command },
   });
+}
+
+// Command lines for `cmd.exe`, which alone can start `.cmd` launchers on Windows.
+
+/**
+ * The arguments that make `cmd.exe` start a `.cmd` file with these arguments, each of them literally.
+ * To be passed verbatim: quoting is done here, once for the program and once for `cmd.exe` itself.
+ */
+export function windowsShellArgs(command: string, args: readonly string[]): string[] {
+  // A batch file expands its arguments once more when it hands them on, hence the second escape.
+  const line = [
+    escapeMeta(command),
+    ...args.map((arg) => escapeMeta(escapeMeta(quoteArgument(arg)))),
+  ].join(" ");
+  return ["/d", "/s", "/c", `"${line}"`];
+}
+
+function escapeMeta(text: string): string {
+  return text.replace(/([()\][%!^"`<>&|;, *?])/g, "^$1");
+}
+
+/** Quotes one argument the way Windows programs parse their command line. */
+function quoteArgument(arg: string): string {
+  const escaped = arg.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, "$1$1");
+  return `"${escaped}"`;
 }

@@ -1,8 +1,10 @@
 /**
- * What a child process is to this library, whichever runtime starts it.
+ * What a child process is to this library, whichever runtime starts it; why one did not start; the rest of its pipes.
  * @module
  */
-import type { ProcessExit } from "../errors/mod.ts";
+import { settlesWithin } from "../async.ts";
+import { type ProcessExit, SpawnError } from "../errors/mod.ts";
+import { pathKind } from "./runtime.ts";
 
 /** What to start. */
 export interface ProcessSpec {
@@ -64,4 +66,75 @@ export interface ChildProcess {
   unref(): void;
   /** Keeps the script running while this process runs; the default. */
   ref(): void;
+}
+
+// Why a program could not be started.
+
+/**
+ * The error for a start that failed. Systems answer "not found" for a missing working directory, a missing program, and
+ * a program that is there but whose interpreter or loader is not; `missing` is what the runtime could tell of these.
+ */
+export function startFailure(
+  { command, cwd }: Pick<ProcessSpec, "command" | "cwd">,
+  missing: "directory" | "program" | null,
+  message: string,
+  cause: unknown,
+): SpawnError {
+  if (missing === "directory") {
+    return new SpawnError(
+      cwd === undefined
+        ? "This script's own working directory does not exist any more, and no other one was given."
+        : `The working directory ${cwd} does not exist.`,
+      { cause, data: { reason: "cwd" } },
+    );
+  }
+  if (missing === "program" && pathKind(command) === "file") {
+    return new SpawnError(
+      `The program ${command} exists, but what it needs to start does not: the interpreter that its first line names, ` +
+        "or its loader (a program made for another C library).",
+      { cause, data: { reason: "interpreter", command } },
+    );
+  }
+  if (missing === "program") {
+    return new SpawnError(`The program ${command} was not found.`, {
+      cause,
+      data: { reason: "notFound", command },
+    });
+  }
+  return new SpawnError(`The program ${command} could not be started: ${message}`, {
+    cause,
+    data: { reason: "failed", command },
+  });
+}
+
+// Waiting for the rest of a pipe, without trusting that it ends.
+
+/** What a drain looks at. */
+export interface DrainSource {
+  /** How many chunks have come so far. */
+  count(): number;
+  /** Whether all pipes have ended. */
+  ended(): boolean;
+  /** Settles when all pipes have ended. */
+  whenEnded: Promise<void>;
+}
+
+const ROUND_MS = 15;
+/** Each round is a pass of the event loop: a blocked loop can't pass for an empty pipe. */
+const QUIET_ROUNDS = 3;
+
+/**
+ * Waits until the pipes end, fall silent, or `limitMs` is over. A grandchild that holds a pipe open
+ * must not hold the caller, and what a dead process left in its pipe must not be lost.
+ */
+export async function drain(source: DrainSource, limitMs: number): Promise<void> {
+  const started = performance.now();
+  let quiet = 0;
+  let seen = source.count();
+  while (!source.ended() && quiet < QUIET_ROUNDS && performance.now() - started < limitMs) {
+    await settlesWithin(source.whenEnded, ROUND_MS);
+    const now = source.count();
+    quiet = now === seen ? quiet + 1 : 0;
+    seen = now;
+  }
 }

@@ -1,14 +1,149 @@
-/** The loop of one automation: waits, asks, tells. Its decisions are in `schedule.ts`. @module */
-import type { PromptRunResult } from "../session/mod.ts";
-import { type AutomationClock, sleepUntil } from "./clock.ts";
-import { Runs } from "./runs.ts";
-import { type AutomationStep, firstStep, nextStep, stepAtDue } from "./schedule.ts";
+/**
+ * A recurring prompt on one session: its start, its handle, its loop and its finished runs.
+ * @module
+ */
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  count,
+  date,
+  having,
+  type Kind,
+  kind,
+  required,
+  type Shape,
+  shape,
+  text,
+} from "../check/mod.ts";
+import { limitsKind, type PromptRunResult } from "../session/mod.ts";
+import {
+  type AutomationClock,
+  type AutomationStep,
+  firstStep,
+  nextStep,
+  sleepUntil,
+  stepAtDue,
+  systemClock,
+} from "./schedule.ts";
 import type {
   AutomationRun,
   AutomationSession,
   AutomationSpec,
   AutomationStatus,
 } from "./types.ts";
+
+const pace = kind(
+  "a number of milliseconds, at least 1",
+  ["number"],
+  (value: number) => Number.isFinite(value) && value >= 1,
+);
+
+/** What a spec may be. */
+const AUTOMATION_SPEC: Shape = shape<AutomationSpec>({
+  prompt: required(text),
+  every: required(pace),
+  startAt: date,
+  stopAt: date,
+  maxRuns: count(0),
+  limits: limitsKind,
+  onRun: callback,
+}, {
+  interval: "every",
+  everyMs: "every",
+  cron: "There is no cron: give `every` in milliseconds.",
+});
+
+const SESSION: Kind = required(
+  having("a session { threadId, ask, interrupt }", {
+    threadId: required(text),
+    ask: required(callback),
+    interrupt: required(callback),
+  }),
+);
+
+/**
+ * Asks the same prompt on one session again and again, at a fixed pace.
+ *
+ * Throws `InvalidArgumentError` for a mistake in the spec (`every` below 1, an invalid date, a `maxRuns` that is no
+ * count). A closed session gives a handle whose state is `failed` at once, with the error in `lastError`; a `maxRuns` of 0
+ * or a `stopAt` that has passed give one that is `stopped`.
+ *
+ * ```ts ignore
+ * await using backlog = automation.spawn(session, {
+ *   prompt: "Close one item of the backlog",
+ *   every: 30 * 60_000,
+ *   stopAt: new Date(Date.now() + 8 * 3_600_000),
+ * });
+ * for await (const run of backlog) console.log(run.result?.assistantText ?? run.error);
+ * ```
+ */
+export function spawn(session: AutomationSession, spec: AutomationSpec): AutomationHandle {
+  checkArgument("automation.spawn", "session", session, SESSION);
+  checkOptions("automation.spawn", spec, AUTOMATION_SPEC);
+  return new AutomationHandle(new Runner(session, spec, systemClock));
+}
+
+// The caller's end of an automation.
+
+/**
+ * A running automation; {@linkcode spawn} makes one.
+ *
+ * Iterating gives each run once, in order, and ends when the automation is over; a failed run is given with its error,
+ * it does not throw. Runs are kept until they are read, the latest 1,000 of them (`status().runsDropped` counts the
+ * others). Leaving the loop early stops the automation, like {@linkcode stop}. Letting go of the handle does not stop the automation, and its
+ * timer keeps the script alive: call {@linkcode stop}, or hold it with `await using`.
+ */
+export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {
+  readonly #runner: Runner;
+
+  /** Made by {@linkcode spawn}. */
+  constructor(runner: Runner) {
+    this.#runner = runner;
+  }
+
+  /** How far the automation is, as a snapshot. */
+  status(): AutomationStatus {
+    return this.#runner.status();
+  }
+
+  /**
+   * Starts no more runs, interrupts the running turn and waits for its end; that run is delivered with its error.
+   * Resolves with the final status and never rejects. Stopping what is over changes nothing.
+   */
+  stop(): Promise<AutomationStatus> {
+    return this.#runner.stop();
+  }
+
+  /** Waits until the automation is over. Resolves with the final status, a failure's included; never rejects. */
+  wait(): Promise<AutomationStatus> {
+    return this.#runner.finished;
+  }
+
+  /** The runs, as they end. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<AutomationRun, void, undefined> {
+    let left = true;
+    try {
+      for (;;) {
+        const run = await this.#runner.runs.next();
+        if (run === null) {
+          left = false;
+          return;
+        }
+        yield run;
+      }
+    } finally {
+      if (left) await this.#runner.stop();
+    }
+  }
+
+  /** Same as {@linkcode stop}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#runner.stop();
+  }
+}
+
+// The loop of one automation: waits, asks, tells. Its decisions are in `schedule.ts`.
 
 /** How long a stop waits for its turn to begin, since only a begun turn can be interrupted and waited for. */
 const BEGIN_MS = 2_000;
@@ -216,4 +351,44 @@ export class Runner {
 
 function stopReason(): DOMException {
   return new DOMException("The automation was stopped.", "AbortError");
+}
+
+// Finished runs on their way to whoever reads them.
+
+/** How many unread runs are kept. */
+export const KEPT_RUNS = 1_000;
+
+/** Keeps runs until they are read; the oldest go when there are too many. */
+export class Runs {
+  /** Runs that were never read and are gone. */
+  dropped = 0;
+  #kept: AutomationRun[] = [];
+  #ended = false;
+  #readers: (() => void)[] = [];
+
+  /** Adds a run. */
+  push(run: AutomationRun): void {
+    this.#kept.push(run);
+    if (this.#kept.length > KEPT_RUNS) {
+      this.#kept.shift();
+      this.dropped++;
+    }
+    this.#readers.shift()?.();
+  }
+
+  /** No more runs will come. */
+  end(): void {
+    this.#ended = true;
+    for (const wake of this.#readers.splice(0)) wake();
+  }
+
+  /** The next run, or `null` after the last one. */
+  async next(): Promise<AutomationRun | null> {
+    for (;;) {
+      const run = this.#kept.shift();
+      if (run !== undefined) return run;
+      if (this.#ended) return null;
+      await new Promise<void>((resolve) => this.#readers.push(resolve));
+    }
+  }
 }

@@ -1,0 +1,201 @@
+/**
+ * When a server counts as dead, and whether and when another is started.
+ * @module
+ */
+import { delay } from "../async.ts";
+import { ConnectionClosedError } from "../errors/mod.ts";
+import { unrefTimer } from "../platform/mod.ts";
+import type { Connection } from "../rpc/mod.ts";
+import type { RestartPolicy, RuntimeConfig } from "./config.ts";
+
+/** How often the server was started again lately. */
+export interface RestartHistory {
+  /** Restarts since the count last began. */
+  count: number;
+  /** How long the server that died had been healthy, in milliseconds. */
+  healthyMs: number;
+}
+
+/** What to do about a dead server. */
+export type RestartDecision =
+  | { restart: false; reason: "policy" | "tooManyRestarts" }
+  | { restart: true; delayMs: number; attempt: number };
+
+/** The defaults of an `onCrash` policy. */
+export const RESTART_DEFAULTS: {
+  readonly maxRestarts: number;
+  readonly baseDelayMs: number;
+  readonly maxDelayMs: number;
+  readonly resetAfterMs: number;
+} = { maxRestarts: 5, baseDelayMs: 200, maxDelayMs: 10_000, resetAfterMs: 30_000 };
+
+/**
+ * Decides. The circuit opens after `maxRestarts` starts without `resetAfterMs` of health in between; delays double, with
+ * up to a quarter of jitter so that many clients do not start at once. `random` is in [0, 1).
+ */
+export function decideRestart(
+  policy: RestartPolicy | undefined,
+  history: RestartHistory,
+  random: number,
+): RestartDecision {
+  if (policy === undefined || policy.type === "never") return { restart: false, reason: "policy" };
+  const { maxRestarts, baseDelayMs, maxDelayMs, resetAfterMs } = { ...RESTART_DEFAULTS, ...policy };
+  const count = history.healthyMs >= resetAfterMs ? 0 : history.count;
+  if (count >= maxRestarts) return { restart: false, reason: "tooManyRestarts" };
+  const delay = Math.min(maxDelayMs, baseDelayMs * 2 ** count);
+  return { restart: true, delayMs: Math.round(delay * (1 + random * 0.25)), attempt: count + 1 };
+}
+
+// Starting another server after a crash, until one stays or there have been too many.
+
+/** A restart that was decided on. */
+export type PlannedRestart = Extract<RestartDecision, { restart: true }>;
+
+/** What the loop needs of the machine around it. */
+export interface RestartSteps {
+  /** When it is over, nothing is started any more. */
+  signal: AbortSignal;
+  /** Starts a server and says hello. */
+  connect(): Promise<void>;
+  /** Takes up what was open; rejects when the server ends meanwhile. */
+  restore(): Promise<void>;
+  /** A server ended before everything was taken up; another one follows. */
+  failed(error: unknown, next: PlannedRestart): void;
+  /** Too many servers ended. */
+  gaveUp(error: unknown): void;
+}
+
+/** Counts restarts, and does them. */
+export class RestartLoop {
+  readonly #policy: RestartPolicy | undefined;
+  #count = 0;
+
+  constructor(policy: RestartPolicy | undefined) {
+    this.#policy = policy;
+  }
+
+  /** Whether a server that was healthy for so long is followed by another one. */
+  plan(healthyMs: number): PlannedRestart | null {
+    const history = { count: this.#count, healthyMs };
+    const decision = decideRestart(this.#policy, history, Math.random());
+    if (!decision.restart) return null;
+    this.#count = decision.attempt;
+    return decision;
+  }
+
+  /** Carries a plan out, and those that follow from its failures. Settles when a server is there, or none will be. */
+  async run(first: PlannedRestart, steps: RestartSteps): Promise<void> {
+    let next: PlannedRestart | null = first;
+    while (next !== null) {
+      await delay(next.delayMs, steps.signal).catch(() => {});
+      if (steps.signal.aborted) return;
+      try {
+        await steps.connect();
+        return await steps.restore();
+      } catch (error) {
+        if (steps.signal.aborted) return;
+        next = this.plan(0);
+        if (next === null) steps.gaveUp(error);
+        else steps.failed(error, next);
+      }
+    }
+  }
+}
+
+/** The error of whoever waits for a server that could not be started. */
+export function closedBecause(error: unknown): ConnectionClosedError {
+  return error instanceof ConnectionClosedError
+    ? error
+    : new ConnectionClosedError("codex could not be started.", { cause: error });
+}
+
+// Noticing a server that neither speaks nor closes: a half-open socket, a stopped process.
+
+/** What is known about a silent server. Times are on one clock. */
+export interface LivenessSigns {
+  now: number;
+  /** The last sign of life, or the moment that somebody began to wait for one. */
+  lastSign: number;
+  /** When the server was asked for a sign of life, if it was since the last one. */
+  askedAt: number | null;
+}
+
+/** What to do about it. */
+export type LivenessStep = "wait" | "ask" | "lost";
+
+/** Half of the limit may pass in silence, the other half without an answer; pure. */
+export function judgeLiveness(signs: LivenessSigns, limitMs: number): LivenessStep {
+  const { now, lastSign, askedAt } = signs;
+  if (now - lastSign < limitMs / 2) return "wait";
+  if (askedAt === null || askedAt <= lastSign) return "ask";
+  return now - askedAt < limitMs / 2 ? "wait" : "lost";
+}
+
+/** How a connection is watched. */
+export interface LivenessOptions {
+  /** Milliseconds without a sign of life until the connection counts as lost. */
+  limitMs: number;
+  /** Ask also while nobody waits for the server, as the end of a socket may never be told. */
+  whenIdle: boolean;
+  /** Default `performance.now`. */
+  now?: () => number;
+}
+
+const SOCKET_LIMIT_MS = 30_000;
+const PROCESS_LIMIT_MS = 60_000;
+
+/** How the configured connection is watched; one that the caller made, only when the caller says how long. */
+export function livenessOf(config: RuntimeConfig): LivenessOptions {
+  const type = config.transport?.type ?? "stdio";
+  const usual = type === "custom"
+    ? Infinity
+    : type === "stdio"
+    ? PROCESS_LIMIT_MS
+    : SOCKET_LIMIT_MS;
+  return { limitMs: config.unresponsiveAfterMs ?? usual, whenIdle: type !== "stdio" };
+}
+
+/** Costs the server nothing, and every version has it. */
+const PROBE = "thread/loaded/list";
+
+/**
+ * Watches a connection and drops it when it counts as lost. Returns the end of the watch. A clock that jumps (the script
+ * was blocked, the machine slept) is no silence of the server's: what it said then is still to be read.
+ */
+export function watchLiveness(connection: Connection, options: LivenessOptions): () => void {
+  const { limitMs, whenIdle, now = () => performance.now() } = options;
+  if (!Number.isFinite(limitMs)) return () => {};
+  const stepMs = Math.max(5, limitMs / 8);
+  let lastTick = now();
+  let lastSign = lastTick;
+  let askedAt: number | null = null;
+  let asking = 0;
+  const timer = setInterval(() => {
+    const at = now();
+    const waits = whenIdle || connection.pendingCalls > asking;
+    if (at - lastTick > 3 * stepMs || !waits) {
+      lastSign = at;
+      askedAt = null;
+    }
+    lastTick = at;
+    lastSign = Math.max(lastSign, connection.heardAt);
+    const step = judgeLiveness({ now: at, lastSign, askedAt }, limitMs);
+    if (step === "lost") {
+      stop();
+      connection.drop(
+        `codex gave no sign of life for ${
+          Math.round(at - lastSign)
+        } ms, although it was asked for one; ` +
+          "the connection counts as lost.",
+      );
+    } else if (step === "ask") {
+      askedAt = at;
+      asking++;
+      connection.call(PROBE, {}, { timeoutMs: limitMs }).catch(() => {}).finally(() => asking--);
+    }
+  }, stepMs);
+  unrefTimer(timer);
+  const stop = () => clearInterval(timer);
+  connection.ended.then(stop);
+  return stop;
+}
