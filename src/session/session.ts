@@ -50,6 +50,9 @@ import { RunMeter } from "./turn/limits.ts";
 import type { Turn } from "./turn/turn.ts";
 import { UsageLedger } from "./turn/usage_ledger.ts";
 
+/** How often a session that is released stops turns that somebody starts meanwhile. */
+const RELEASE_ROUNDS = 3;
+
 type Closing = "open" | "closing" | "archived" | "released";
 
 /**
@@ -276,11 +279,7 @@ export class Session implements AsyncDisposable {
     const { core } = this.#parts;
     const alive = core.state !== "closed";
     if (alive && archive && !this.profile.ephemeral) await this.#archive();
-    // Old servers do not know the call, and a thread that is gone needs none.
-    else if (alive) {
-      await core.call("thread/unsubscribe", { threadId: this.#threadId }, { timeoutMs: 5_000 })
-        .catch(() => {});
-    }
+    else if (alive) await this.#unsubscribe();
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();
     this.#turns.close();
@@ -290,11 +289,29 @@ export class Session implements AsyncDisposable {
 
   async #archive(): Promise<void> {
     const { core } = this.#parts;
-    try {
-      await core.call("thread/archive", { threadId: this.#threadId });
-    } catch (error) {
-      // What is archived, deleted or was never used is out of the history, as was wanted.
-      if (!isRefusal(error, "threadGone") && core.state !== "closed") throw error;
+    for (;;) {
+      try {
+        await core.call("thread/archive", { threadId: this.#threadId });
+        return;
+      } catch (error) {
+        // What is archived, deleted or was never used is out of the history, as was wanted.
+        if (isRefusal(error, "threadGone") || core.state === "closed") return;
+        // Where codex is started again, the next one archives it.
+        if (!isConnectionLoss(error)) throw error;
+      }
+    }
+  }
+
+  async #unsubscribe(): Promise<void> {
+    const { core } = this.#parts;
+    for (let round = 0; round < RELEASE_ROUNDS; round++) {
+      // Old servers do not know the call, and a thread that is gone needs none.
+      await core.call("thread/unsubscribe", { threadId: this.#threadId }, { timeoutMs: 5_000 })
+        .catch(() => {});
+      // Somebody may have started a turn since all were stopped.
+      if (this.#turns.active === null || core.state !== "running") return;
+      await this.#resumeThread();
+      await this.#turns.stopAll();
     }
   }
 

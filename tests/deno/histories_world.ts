@@ -1,0 +1,349 @@
+/** What the random histories are made of, how one is played on the real codex, and what must hold after it. */
+import assert from "node:assert/strict";
+import process from "node:process";
+import fc from "npm:fast-check@4.10.2";
+import { plainSettings } from "../../src/json.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
+import type { Client } from "../../src/session/client/client.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
+import type { SessionEvent } from "../../src/session/events/session_event.ts";
+import type { SessionConfig } from "../../src/session/profile.ts";
+import type { Session } from "../../src/session/session.ts";
+import { type ModelStep, script } from "../../src/testing/mod.ts";
+import { within, type World } from "../real/_session_world.ts";
+import { slowLink } from "../_slow_link.ts";
+
+/** What the model does with a prompt. */
+const WORKS = ["say", "slow", "command", "long", "loop", "hang", "agent"] as const;
+type Work = typeof WORKS[number];
+
+/** What somebody does at some moment, without waiting for what was done before. */
+export type Step =
+  | { type: "ask"; work: Work; abortAfter: number | null; steer: boolean; limited: boolean }
+  | { type: "foreign"; work: Work }
+  | { type: "interrupt" }
+  | { type: "pause"; ms: number }
+  | { type: "kill" }
+  /** Releases the session and takes its thread up again. */
+  | { type: "reopen" };
+
+/** How somebody answers who is asked: a hook, or a handler. */
+const ANSWERS = ["none", "accepts", "throws", "hangs"] as const;
+type Answer = typeof ANSWERS[number];
+
+/** One history. */
+export interface History {
+  steps: Step[];
+  delayMs: number;
+  hook: Answer;
+  handler: Answer;
+  /** Whether a codex that dies is started again. */
+  restart: boolean;
+  /** Whether the session is closed in the middle of everything, or when all has settled. */
+  closeEarly: boolean;
+}
+
+const work = fc.constantFrom(...WORKS);
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant("ask" as const),
+      work,
+      abortAfter: fc.option(fc.integer({ min: 0, max: 250 })),
+      steer: fc.boolean(),
+      limited: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("foreign" as const), work }) },
+  { weight: 2, arbitrary: fc.record({ type: fc.constant("interrupt" as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constant("pause" as const),
+      ms: fc.integer({ min: 1, max: 200 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("kill" as const) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant("reopen" as const) }) },
+);
+
+/** Any history. */
+export const anyHistory: fc.Arbitrary<History> = fc.record({
+  steps: fc.array(step, { minLength: 1, maxLength: 8 }),
+  delayMs: fc.constantFrom(0, 5, 60),
+  hook: fc.constantFrom(...ANSWERS),
+  handler: fc.constantFrom(...ANSWERS),
+  restart: fc.boolean(),
+  closeEarly: fc.boolean(),
+});
+
+/** What of the wire is looked at. */
+interface Notification {
+  method: string;
+  params: {
+    threadId: string;
+    turn?: { id: string };
+    turnId?: string;
+    tokenUsage?: { total: { totalTokens: number } };
+  };
+}
+
+/** Milliseconds that a turn of a history may take. */
+const TURN_MS = 2_500;
+const USAGE = script.usage({ inputTokens: 10, outputTokens: 3 });
+
+const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Plays histories, with as few processes as they leave alive. */
+export class Player {
+  readonly #world: World;
+  readonly #clients: Map<boolean, Client> = new Map();
+  #delayMs = 0;
+  #wire: Notification[] = [];
+  #log: EventEnvelope[] = [];
+  #commands = 7000;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** Plays one history. */
+  async play(history: History): Promise<void> {
+    const world = this.#world;
+    this.#delayMs = 0;
+    const client = await this.#client(history.restart);
+    const wire: Notification[] = this.#wire = [];
+    const log: EventEnvelope[] = this.#log = [];
+    const told: SessionEvent[] = [];
+    const sessions: Session[] = [];
+    const listening: Promise<void>[] = [];
+    const join = (session: Session) => {
+      sessions.push(session);
+      const events = session.events({ subAgents: true });
+      listening.push((async () => {
+        for await (const event of events) told.push(event);
+      })());
+      return session;
+    };
+    const config = this.#config(history);
+    let session = join(await client.startSession(config));
+    this.#delayMs = history.delayMs;
+    const first = this.#commands;
+    const promises: Promise<unknown>[] = [];
+    const keep = (promise: Promise<unknown>) => {
+      promise.catch(() => {});
+      promises.push(promise);
+    };
+    for (const each of history.steps) {
+      const it = session;
+      switch (each.type) {
+        case "ask": {
+          const stop = new AbortController();
+          const limits = each.limited || each.work === "loop" ? { modelCalls: 3 } : {};
+          keep((async () => {
+            const prompt = this.#prompt(each.work);
+            const stream = await it.askStream(prompt, { signal: stop.signal, limits });
+            if (each.steer) await stream.steer("more").catch(() => {});
+            return await stream.finish();
+          })());
+          if (each.abortAfter !== null) {
+            keep(wait(each.abortAfter).then(() => stop.abort(new Error("enough"))));
+          }
+          break;
+        }
+        case "foreign":
+          keep(client.runtime.request("turn/start", {
+            threadId: it.threadId,
+            input: [{ type: "text", text: this.#prompt(each.work) }],
+          }));
+          break;
+        case "interrupt":
+          keep(it.interrupt());
+          break;
+        case "pause":
+          await wait(each.ms);
+          break;
+        case "kill":
+          if (client.runtime.pid !== null) process.kill(client.runtime.pid, "SIGKILL");
+          break;
+        case "reopen":
+          await within(25_000, "release()", it.release());
+          try {
+            session = join(await client.resumeSession(it.threadId, config));
+          } catch {
+            // Never used, killed meanwhile, or both.
+            if (client.runtime.connection === "closed") break;
+            session = join(await within(15_000, "a new session", client.startSession(config)));
+          }
+      }
+    }
+    if (!history.closeEarly) {
+      await within(40_000, "every promise", Promise.allSettled(promises));
+      await within(25_000, "interrupt()", session.interrupt());
+    }
+    await within(25_000, "close()", session.close());
+    await within(15_000, "every promise", Promise.allSettled(promises));
+    await within(5_000, "events()", Promise.all(listening));
+    const heard = world.model.requests.length;
+    await wait(60);
+    assert.equal(world.model.requests.length, heard, "the model heard more after close()");
+    for (let left = 40;; left--) {
+      const running = Array.from({ length: this.#commands - first }, (_, i) => first + i + 1)
+        .filter((n) => world.commands(`sleep ${n}`).length > 0);
+      if (running.length === 0) break;
+      assert.ok(left > 0, `the commands ${running} run after close()`);
+      await wait(50);
+    }
+    try {
+      check(wire, told, sessions);
+    } catch (error) {
+      throw new Error(trace(log, told), { cause: error });
+    }
+  }
+
+  /** Ends what is left. */
+  async end(): Promise<void> {
+    for (const client of this.#clients.values()) await client.shutdown();
+  }
+
+  /** The client of the histories before, if it lives. */
+  async #client(restart: boolean): Promise<Client> {
+    const known = this.#clients.get(restart);
+    if (known !== undefined && known.runtime.connection !== "closed") return known;
+    const { codexPath, env, configOverrides } = this.#world.config();
+    const open = codexTransport({
+      codexPath: codexPath!,
+      env: env!,
+      configOverrides: plainSettings(configOverrides),
+    });
+    const client = await this.#world.connect({
+      transport: { type: "custom", open: slowLink(open, () => Math.random() * this.#delayMs) },
+      approvalTimeoutMs: 400,
+      ...(restart
+        ? { restart: { type: "onCrash", baseDelayMs: 10, maxDelayMs: 50, maxRestarts: 1e6 } }
+        : {}),
+      eventLog: {
+        write: (event) => {
+          this.#log.push(event);
+          if (event.kind !== "notification") return;
+          this.#wire.push(event.message as unknown as Notification);
+        },
+      },
+    });
+    this.#clients.set(restart, client);
+    return client;
+  }
+
+  #config({ hook, handler }: History): SessionConfig {
+    const never = () => new Promise<never>(() => {});
+    const fail = () => {
+      throw new Error("I can't");
+    };
+    const hooks = {
+      accepts: () => ({ type: "continue" as const }),
+      throws: fail,
+      hangs: never,
+    };
+    const handlers = { accepts: () => "accept" as const, throws: fail, hangs: never };
+    return {
+      cwd: this.#world.cwd,
+      timeoutMs: TURN_MS,
+      ...(hook === "none" ? {} : {
+        hooks: {
+          pre: [{ name: hook, phases: ["preToolUse"], timeoutMs: 300, call: hooks[hook] }],
+        },
+      }),
+      ...(handler === "none" ? {} : { approvalPolicy: "untrusted", approvals: handlers[handler] }),
+    } as SessionConfig;
+  }
+
+  #prompt(work: Work): string {
+    const says = [script.say("x"), USAGE];
+    const command = (cmd: string): ModelStep[] => [script.exec(cmd), USAGE];
+    const long = `sleep ${++this.#commands}`;
+    switch (work) {
+      case "say":
+        return this.#world.prompt(() => says);
+      case "slow":
+        return this.#world.prompt(() => [script.delay(150), ...says]);
+      case "command":
+        return this.#world.prompt((_, round) => round === 0 ? command("true") : says);
+      case "long":
+        return this.#world.prompt((_, round) => round === 0 ? command(long) : says);
+      case "loop":
+        return this.#world.prompt(() => command("true"));
+      case "hang":
+        return this.#world.prompt(() => [script.say("Half", { open: true }), script.hang()]);
+      case "agent": {
+        const namespace = "multi_agent_v1";
+        const child = this.#world.prompt((_, round) => round === 0 ? command(long) : says, "child");
+        return this.#world.prompt(({ toolOutputs }, round) => {
+          if (round === 0) {
+            return [script.toolCall("spawn_agent", { message: child }, { namespace }), USAGE];
+          }
+          const id = /"agent_id":"([^"]+)"/.exec(toolOutputs.at(-1)?.text ?? "")?.[1];
+          if (round > 1 || id === undefined) return says;
+          const wait = { targets: [id], timeout_ms: 20_000 };
+          return [script.toolCall("wait_agent", wait, { namespace }), USAGE];
+        });
+      }
+    }
+  }
+}
+
+/** Every turn on the wire is told once, with one end, and counted once. */
+function check(wire: Notification[], told: SessionEvent[], sessions: Session[]): void {
+  const turns = told.map((event) => event.type === "subAgent" ? event.event : event);
+  const ids = (type: string) =>
+    turns.filter((event) => event.type === type)
+      .map((event) => (event as { turnId: string }).turnId);
+  const [started, ended] = [ids("turnStarted"), ids("turnCompleted")];
+  assert.equal(new Set(started).size, started.length, "a turn was told twice");
+  assert.equal(new Set(ended).size, ended.length, "an end was told twice");
+  assert.deepEqual([...started].sort(), [...ended].sort(), "a turn has no end, or no beginning");
+  // Codex 0.104 says of turns that they have started which never work: their end is told all the same.
+  const onWire = wire.filter(({ method }) => method === "turn/completed")
+    .map(({ params }) => params.turn!.id);
+  assert.deepEqual(onWire.filter((id) => !ended.includes(id)), [], "a turn was not told");
+  // Old servers repeat counts, and one that was started again begins with what it had written down.
+  const totals = new Map<string, number>();
+  let expected = 0;
+  for (const { method, params } of wire) {
+    if (method !== "thread/tokenUsage/updated") continue;
+    const { totalTokens } = params.tokenUsage!.total;
+    expected += Math.max(0, totalTokens - (totals.get(params.threadId) ?? 0));
+    totals.set(params.threadId, totalTokens);
+  }
+  const counted = sessions.reduce((sum, { usage }) => sum + usage.totalTokens, 0);
+  assert.equal(counted, expected, "tokens");
+}
+
+/** What was on the wire, and what was told, for whoever has to find out why. */
+function trace(log: EventEnvelope[], told: SessionEvent[]): string {
+  const tail = (id: unknown) => typeof id === "string" ? id.slice(-4) : "";
+  const said = log.filter(({ method = "" }) =>
+    !/elta|tatus|mcp|codex\/event|rateLimits/.test(method)
+  )
+    .map(({ at, direction, kind, method, message }) => {
+      const { params, result, error } = message as Record<string, Record<string, never>>;
+      const { threadId, turnId, turn, item, tokenUsage } = { ...result, ...params } as {
+        threadId?: string;
+        turnId?: string;
+        turn?: { id: string; status: string };
+        item?: { type: string };
+        tokenUsage?: { total: { totalTokens: number } };
+      };
+      const about = [tail(threadId), tail(turn?.id ?? turnId), turn?.status, item?.type];
+      const more = [tokenUsage?.total.totalTokens, error === undefined ? "" : error["message"]];
+      const words = [direction, kind, method, ...about, ...more];
+      return [at.toISOString().slice(17, 23), ...words].filter(Boolean).join(" ");
+    });
+  const heard = told.map((event) => event.type === "subAgent" ? event.event : event)
+    .filter(({ type }) => /^(turn|tokenUsage|warning)/.test(type)).map((event) => {
+      const { type, turnId, status, message } = event as unknown as Record<string, string>;
+      return [type, tail(turnId), status, message].filter(Boolean).join(" ");
+    });
+  return `on the wire:\n${said.join("\n")}\ntold:\n${heard.join("\n")}`;
+}
