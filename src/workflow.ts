@@ -53,10 +53,15 @@ export class Workflow implements AsyncDisposable {
   readonly cwd: string;
   readonly #profile: RunProfile;
 
+  /** Like {@linkcode shutdown}. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   private constructor(client: Client, cwd: string, profile: RunProfile) {
     this.client = client;
     this.cwd = cwd;
     this.#profile = profile;
+    this[Symbol.asyncDispose] = () => this.shutdown();
   }
 
   /** Starts codex for a directory, which must exist. Rejects like {@linkcode Client.connect}. */
@@ -103,10 +108,5 @@ export class Workflow implements AsyncDisposable {
   /** Ends codex and waits until it is gone. Idempotent. */
   shutdown(): Promise<void> {
     return this.client.shutdown();
-  }
-
-  /** Like {@linkcode shutdown}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
   }
 }

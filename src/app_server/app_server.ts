@@ -48,11 +48,16 @@ export class AppServer implements AsyncDisposable {
   readonly #experimentalApi: boolean;
   readonly #unread: ReaderRequest[] = [];
 
+  /** Like {@linkcode shutdown}. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   private constructor(client: Client, config: ClientConfig) {
     this.client = client;
     this.runtime = client.runtime;
     this.#core = coreOf(client.runtime);
     this.#experimentalApi = config.experimentalApi ?? false;
+    this[Symbol.asyncDispose] = () => this.shutdown();
   }
 
   /** Starts codex, or attaches to one. Rejects like `Client.connect`. */
@@ -129,11 +134,6 @@ export class AppServer implements AsyncDisposable {
   /** Ends codex if it is ours, and settles everything that waits. Idempotent. */
   async shutdown(): Promise<void> {
     await this.client.shutdown();
-  }
-
-  /** Like {@linkcode shutdown}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
   }
 }
 
@@ -301,8 +301,13 @@ class Reader implements ServerRequests {
   readonly #waiting: Waiting[] = [];
   readonly #close = (): void => this.close();
   #closed = false;
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncIterator]: () => this;
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
   constructor(host: ReaderHost) {
+    this[Symbol.asyncIterator] = () => this;
+    this[Symbol.asyncDispose] = async () => void await this.return();
     this.#host = host;
     this.#detach = host.attach((request) => {
       host.unread.push(request);
@@ -310,10 +315,6 @@ class Reader implements ServerRequests {
     });
     if (host.ended.aborted) this.close();
     else host.ended.addEventListener("abort", this.#close);
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
   }
 
   next(): Promise<IteratorResult<ServerRequest, undefined>> {
@@ -326,11 +327,6 @@ class Reader implements ServerRequests {
   return(): Promise<IteratorResult<ServerRequest, undefined>> {
     this.close();
     return Promise.resolve(DONE);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
   }
 
   close(): void {

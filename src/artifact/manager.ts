@@ -60,10 +60,15 @@ export class ArtifactSessionManager implements AsyncDisposable {
   readonly store: ArtifactStore;
   readonly #threads: ArtifactThreads;
 
+  /** Like {@linkcode close}. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   /** Creates a manager on a connected client, which stays yours to shut down. */
   constructor(client: ArtifactClient, options: ArtifactManagerOptions) {
     checkArgument("ArtifactSessionManager", "client", client, artifactClientKind);
     checkOptions("ArtifactSessionManager", options, MANAGER_OPTIONS);
+    this[Symbol.asyncDispose] = () => this.close();
     const { cwd, store, maxIdleThreads = 16, ...profile } = options;
     this.store = store ?? new FileArtifactStore(`${cwd}/.codex-artifacts`);
     this.#threads = new ArtifactThreads(
@@ -108,11 +113,6 @@ export class ArtifactSessionManager implements AsyncDisposable {
   /** Lets go of all threads, which can be resumed later. Running turns are interrupted. Idempotent. */
   close(): Promise<void> {
     return this.#threads.close();
-  }
-
-  /** Like {@linkcode close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   async #run(

@@ -97,9 +97,17 @@ export function spawn(session: AutomationSession, spec: AutomationSpec): Automat
 export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {
   readonly #runner: Runner;
 
+  /** The runs, as they end. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncIterator]: () => AsyncGenerator<AutomationRun, void, undefined>;
+  /** Same as {@linkcode stop}. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   /** Made by {@linkcode spawn}. */
   constructor(runner: Runner) {
     this.#runner = runner;
+    this[Symbol.asyncIterator] = () => this.#runs();
+    this[Symbol.asyncDispose] = async () => void await runner.stop();
   }
 
   /** How far the automation is, as a snapshot. */
@@ -120,8 +128,7 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
     return this.#runner.finished;
   }
 
-  /** The runs, as they end. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<AutomationRun, void, undefined> {
+  async *#runs(): AsyncGenerator<AutomationRun, void, undefined> {
     let left = true;
     try {
       for (;;) {
@@ -135,11 +142,6 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
     } finally {
       if (left) await this.#runner.stop();
     }
-  }
-
-  /** Same as {@linkcode stop}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#runner.stop();
   }
 }
 

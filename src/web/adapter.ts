@@ -63,9 +63,14 @@ export class WebAdapter implements AsyncDisposable {
   readonly #creating: Map<string, Promise<unknown>> = new Map();
   readonly #streams: Map<string, number> = new Map();
 
+  /** Like {@linkcode close}. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   /** Creates an adapter on a connected client. Throws `PolicyError` when it can't keep the tenants apart. */
   constructor(options: WebAdapterOptions) {
     checkOptions("WebAdapter", options, WEB_ADAPTER_OPTIONS);
+    this[Symbol.asyncDispose] = () => this.close();
     const { client, cluster, sessionTtlMs = Infinity } = options;
     this.#options = options;
     this.#setup = new SessionSetup(options);
@@ -300,11 +305,6 @@ export class WebAdapter implements AsyncDisposable {
   /** Stops every turn and lets go of every session; another adapter on the same store can take them up. Idempotent. */
   close(): Promise<void> {
     return this.#sessions.end(() => this.#creating.values());
-  }
-
-  /** Like {@linkcode close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 
   #report(error: unknown): void {

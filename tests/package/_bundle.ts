@@ -1,16 +1,14 @@
 /** Bundles programs as users' tools do: from the installed package, for a target without Node. */
-import { copyFile, writeFile } from "node:fs/promises";
+import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { pack } from "./_package.ts";
+import { installPackage } from "./_package.ts";
 import { succeed } from "./_run.ts";
 import { esbuildPath } from "./_tools.ts";
 
 /** Bundles `programs/NAME.ts` in an empty project that has the package; returns the path of the bundle. */
 export async function bundle(name: string, project: string): Promise<string> {
-  await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
-  const npm = ["install", "--no-audit", "--no-fund", await pack(project)];
-  await succeed("npm", npm, { cwd: project, timeoutMs: 120_000 });
+  await installPackage(project);
   const source = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
   await copyFile(source, join(project, `${name}.ts`));
   const args = ["--bundle", "--format=esm", "--platform=browser", "--target=es2022"];

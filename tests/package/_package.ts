@@ -1,5 +1,5 @@
 /** The package as its users get it: what `deno publish` uploads, and the tarball that npm's registry of JSR serves. */
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
@@ -31,9 +31,22 @@ async function listFiles(): Promise<Map<string, string>> {
   return new Map(files.map((url) => [decodeURI(url.slice(root.length)), decodeURI(url)]));
 }
 
-/** Packs the tarball into `directory`; returns its path. */
+/**
+ * Packs the tarball into `directory`; returns its path. Quietly: Deno writes declarations for what the public types
+ * refer to and warns of every other file that it "could not generate types" for them. That nothing refers to one of
+ * those is tested.
+ */
 export async function pack(directory: string): Promise<string> {
   const path = join(directory, "runtime.tgz");
-  await succeed(process.execPath, ["pack", "--allow-dirty", "--output", path], { cwd: ROOT });
+  const args = ["pack", "--quiet", "--allow-dirty", "--output", path];
+  const { output } = await succeed(process.execPath, args, { cwd: ROOT });
+  if (output.trim() !== "") throw new Error(`deno pack complains:\n${output}`);
   return path;
+}
+
+/** Installs the tarball in an empty project of npm. */
+export async function installPackage(project: string): Promise<void> {
+  await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
+  const npm = ["install", "--no-audit", "--no-fund", await pack(project)];
+  await succeed("npm", npm, { cwd: project, timeoutMs: 120_000 });
 }

@@ -5,6 +5,7 @@ import process from "node:process";
 import { install } from "../_codex.ts";
 
 const ESBUILD_VERSION = "0.28.2";
+const ROLLUP_VERSION = "4.68.8";
 const WORKERD_VERSION = "1.20260730.1";
 
 /** Path of a program in a package that is made for this system; the package itself, without its launcher. */
@@ -23,4 +24,10 @@ export function esbuildPath(): Promise<string> {
 export function workerdPath(): Promise<string> {
   const arch = process.arch === "x64" ? "64" : process.arch;
   return program("workerd", `@cloudflare/workerd-${process.platform}-${arch}`, WORKERD_VERSION);
+}
+
+/** Path of the module of rollup, whose bundles Vite makes. */
+export async function rollupPath(): Promise<string> {
+  const root = await install("rollup", "rollup", ROLLUP_VERSION);
+  return join(root, "node_modules", "rollup", "dist", "es", "rollup.js");
 }

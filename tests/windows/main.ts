@@ -4,6 +4,7 @@
  * Needs root, Debian or one of its kin with `debootstrap`, and about 3 GB in `~/.cache/codex-runtime-windows`, where
  * everything is kept between runs.
  */
+import { Buffer } from "node:buffer";
 import { homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 
@@ -87,7 +88,8 @@ async function wine(
 async function patchServer(): Promise<void> {
   const path = `${ROOT}/usr/lib/wine/wineserver64`;
   const bytes = await Deno.readFile(path);
-  const text = new TextDecoder("latin1").decode(bytes);
+  // One character for each byte: what `TextDecoder` calls latin1 is another code.
+  const text = Buffer.from(bytes).toString("latin1");
   const found = [
     // deno-lint-ignore no-control-regex
     ...text.matchAll(/\xc7\x05[^]{4}T\x00\x00\xc0H\x85\xc0t\x0a\xc7\x80[^]{4}T\x00\x00\xc0\xc3/g),

@@ -82,10 +82,15 @@ export class JsonlFileSink implements EventSink {
   #failure: unknown = undefined;
   #lost = 0;
 
+  /** Like {@linkcode close}. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   /** Names the file; it is opened when the first message is written. */
   constructor(path: string, options: JsonlFileSinkOptions = {}) {
     checkArgument("JsonlFileSink", "path", path, required(name));
     checkOptions("JsonlFileSink", options, SINK_OPTIONS);
+    this[Symbol.asyncDispose] = () => this.close();
     this.path = path;
     this.#current = path;
     this.#maxBytes = options.maxBytes ?? 64 * 1024 * 1024;
@@ -133,11 +138,6 @@ export class JsonlFileSink implements EventSink {
     } finally {
       await this.#closeFile();
     }
-  }
-
-  /** Like {@linkcode close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
   }
 
   #redacted(envelope: EventEnvelope): JsonObject {

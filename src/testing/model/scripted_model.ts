@@ -117,12 +117,17 @@ export class ScriptedModel implements AsyncDisposable {
   #taken = 0;
   #closed: Promise<void> | undefined;
 
+  /** The same as {@linkcode close}. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+
   private constructor(server: HttpServer, homes: Homes, model: string, script?: Script) {
     this.#server = server;
     this.#homes = homes;
     this.#model = model;
     this.#script = script;
     this.url = `http://127.0.0.1:${server.port}/v1`;
+    this[Symbol.asyncDispose] = () => this.close();
   }
 
   /** Starts the server and makes the private homes. */
@@ -218,11 +223,6 @@ export class ScriptedModel implements AsyncDisposable {
   /** Drops every open response, stops the server and removes the private homes. Close codex first. */
   close(): Promise<void> {
     return this.#closed ??= this.#close();
-  }
-
-  /** The same as {@linkcode close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   async #close(): Promise<void> {

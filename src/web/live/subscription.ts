@@ -73,14 +73,14 @@ export class Feed<T> implements AsyncIterableIterator<T> {
   #done = false;
   #unlisten: () => void = () => {};
 
+  /** Itself. */
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncIterator]: () => AsyncIterableIterator<T>;
+
   /** Takes the parts; nothing is opened yet. */
   constructor(parts: FeedParts<T>) {
     this.#parts = parts;
-  }
-
-  /** Itself. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<T> {
-    return this;
+    this[Symbol.asyncIterator] = () => this;
   }
 
   /** The next value. */
