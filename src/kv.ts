@@ -61,7 +61,7 @@ const BUSY_DELAYS = [5, 10, 20, 40, 80, 160, 320, 640, 1_000, 1_000];
 export function patientKv(kv: KvDatabase): KvDatabase {
   return {
     get: (key) => patiently(() => kv.get(key)),
-    list: (selector) => kv.list(selector),
+    list: (selector) => patientList(kv, selector),
     atomic: () => patientAtomic(kv.atomic()),
   };
 }
@@ -74,6 +74,35 @@ function patientAtomic(atomic: KvAtomic): KvAtomic {
     commit: () => patiently(() => atomic.commit()),
   };
   return same;
+}
+
+/** A listing that was cut short begins anew and leaves out what it has told. */
+async function* patientList(
+  kv: KvDatabase,
+  selector: { prefix: KvKey },
+): AsyncIterable<KvListEntry> {
+  const told = new Set<string>();
+  const begin = () => kv.list(selector)[Symbol.asyncIterator]();
+  let entries = begin();
+  try {
+    for (;;) {
+      const { done, value } = await patiently(async () => {
+        try {
+          return await entries.next();
+        } catch (error) {
+          entries = begin();
+          throw error;
+        }
+      });
+      if (done) return;
+      const key = JSON.stringify(value.key);
+      if (told.has(key)) continue;
+      told.add(key);
+      yield value;
+    }
+  } finally {
+    await entries.return?.();
+  }
 }
 
 async function patiently<T>(step: () => Promise<T>): Promise<T> {

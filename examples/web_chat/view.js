@@ -112,11 +112,15 @@ function inline(text) {
  */
 export function visible(text) {
   return text
-    .replace(/ {8,}/g, (blanks) => `⟨${blanks.length} spaces⟩`)
-    .replace(/\n{4,}/g, (lines) => `\n⟨${lines.length} line breaks⟩\n`)
-    .replace(/\t{4,}/g, (tabs) => `⟨${tabs.length} tabs⟩`)
+    .replace(/(?:[ \t]*\n){4,}/g, (run) => `\n⟨${run.split("\n").length - 1} line breaks⟩\n`)
+    .replace(
+      /[ \t]{8,}|\t{4,}/g,
+      (run) => `⟨${run.length} ${BLANKS[run.replace(/(.)\1+/g, "$1")] ?? "blanks"}⟩`,
+    )
     .replace(UNSEEN, (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase()}⟩`);
 }
+
+const BLANKS = { " ": "spaces", "\t": "tabs" };
 
 /** Control and format characters, blanks of other widths, and letters that look like none. */
 const UNSEEN = /(?![\n\t ])[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;

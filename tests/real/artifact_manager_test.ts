@@ -1,6 +1,6 @@
 /** Documents that the real codex writes and edits. */
 import assert from "node:assert/strict";
-import { access } from "node:fs/promises";
+import { access, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { ArtifactSessionManager } from "../../src/artifact/manager.ts";
@@ -20,6 +20,7 @@ import { tempDir } from "../_temp.ts";
 /** A codex with a model that answers by a function. */
 interface Stage {
   cwd: string;
+  home: string;
   model: ScriptedModel;
   store: FileArtifactStore;
   /** What the model does next. */
@@ -33,11 +34,14 @@ async function onStage(version: CodexVersion, act: (stage: Stage) => Promise<voi
   const stage: { answer: Stage["answer"] } = { answer: () => "not scripted" };
   const model = await ScriptedModel.start((request) => stage.answer(request));
   try {
-    const config = model.clientConfig({ codexPath: await codexPath(version) });
-    const cwd = directory.path;
+    const home = join(directory.path, "home");
+    const cwd = join(directory.path, "work");
+    await Promise.all([mkdir(home), mkdir(cwd)]);
+    const config = model.clientConfig({ codexPath: await codexPath(version), home });
     const store = new FileArtifactStore(join(cwd, "store"));
     await act(Object.assign(stage, {
       cwd,
+      home,
       model,
       store,
       connect: () => Client.connect(config),
@@ -223,6 +227,55 @@ for (const version of CODEX_VERSIONS) {
         await client.shutdown();
       }
     }));
+
+  test(
+    `codex ${version}: two programs work on a document at once, and after its thread was damaged`,
+    {
+      timeoutMs: 90_000,
+    },
+    () =>
+      onStage(version, async (stage) => {
+        const clients = await Promise.all([stage.connect(), stage.connect()]);
+        const [first, second] = clients as [Client, Client];
+        try {
+          const [a, b] = [stage.manager(first), stage.manager(second)];
+          stage.answer = () => document("version 0\n");
+          await a.runTask(GENERATE);
+          let version = 0;
+          const work = async (manager: ArtifactSessionManager): Promise<string> => {
+            const text = `version ${++version}\n`;
+            stage.answer = (request) => {
+              assert.match(shown(request).text, new RegExp(`^version ${version - 1}\n`));
+              return edit(request, 1, 2, text);
+            };
+            const done = await manager.runTask(EDIT);
+            assert.equal(done.text, text);
+            return done.turn.threadId;
+          };
+          // The first program's codex still has the thread open.
+          await work(b);
+          await work(a);
+          await work(b);
+          await Promise.all([a.close(), b.close()]);
+          // Let go of, and the first codex may still keep it.
+          const late = stage.manager(second);
+          const threadId = await work(late);
+          await late.close();
+          await Promise.all(clients.map((client) => client.shutdown()));
+          const rollout = (await readdir(stage.home, { recursive: true })).find((path) =>
+            path.includes(threadId) && path.endsWith(".jsonl")
+          );
+          await writeFile(join(stage.home, rollout!), "");
+          const third = await stage.connect();
+          clients.push(third);
+          const after = stage.manager(third);
+          assert.notEqual(await work(after), threadId);
+          await after.close();
+        } finally {
+          await Promise.all(clients.map((client) => client.shutdown()));
+        }
+      }),
+  );
 }
 
 function field(value: JsonValue | undefined, name: string): JsonValue | undefined {

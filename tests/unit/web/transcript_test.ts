@@ -76,3 +76,77 @@ test("a transcript stays below its size and says what it left out", () => {
   assert.equal(kept.length + transcript.omitted, 50);
   assert.ok(kept.length >= 7);
 });
+
+const ROOM = 10_000;
+
+/** A turn that never ends and grows in each of the ways that a turn can. */
+const FLOODS: [name: string, flood: (transcript: Transcript, i: number) => void][] = [
+  ["many items", (transcript, i) => {
+    const message = item({ type: "agentMessage", id: `m${i}`, text: "x".repeat(900) });
+    transcript.apply({ type: "itemCompleted", threadId: "t", turnId: "u", item: message });
+  }],
+  ["items that only begin", (transcript, i) => {
+    const started = item({ type: "commandExecution", id: `c${i}`, command: "x".repeat(900) });
+    transcript.apply({ type: "itemStarted", threadId: "t", turnId: "u", item: started });
+  }],
+  ["one item's deltas", (transcript) => {
+    const delta = "x".repeat(900);
+    transcript.apply({
+      type: "commandOutputDelta",
+      threadId: "t",
+      turnId: "u",
+      itemId: "c",
+      delta,
+    });
+  }],
+  ["one huge item", (transcript, i) => {
+    const output = item({
+      type: "commandExecution",
+      id: `big${i}`,
+      command: "cat",
+      aggregatedOutput: "x".repeat(300_000),
+    });
+    transcript.apply({ type: "itemCompleted", threadId: "t", turnId: "u", item: output });
+  }],
+  ["one item with very many short texts", (transcript, i) => {
+    const change = item({
+      type: "fileChange",
+      id: `f${i}`,
+      changes: Array.from({ length: 3_000 }, (_, n) => ({ path: `/p/${n}`, diff: "+x" })),
+    });
+    transcript.apply({ type: "itemCompleted", threadId: "t", turnId: "u", item: change });
+  }],
+  ["a diff", (transcript, i) => {
+    const diff = "x".repeat(i * 900);
+    transcript.apply({ type: "diffUpdated", threadId: "t", turnId: "u", diff });
+  }],
+];
+
+for (const [name, flood] of FLOODS) {
+  test(`a running turn that grows by ${name} has no more room than all turns`, () => {
+    const transcript = new Transcript([], ROOM);
+    transcript.apply({ type: "turnStarted", threadId: "t", turnId: "u" });
+    for (let i = 1; i <= 60; i++) {
+      flood(transcript, i);
+      const size = JSON.stringify(transcript.turns()).length;
+      assert.ok(size < 2.2 * ROOM, `${size} after ${i}`);
+    }
+    const last = item({ type: "agentMessage", id: "last", text: "the end" });
+    transcript.apply({ type: "itemCompleted", threadId: "t", turnId: "u", item: last });
+    const [turn] = transcript.turns();
+    assert.deepEqual(turn!.items.at(-1), last, "the newest stays whole");
+    if (name !== "a diff") assert.ok((turn!.omittedItems ?? 0) > 0, "what is missing is told");
+  });
+}
+
+test("a turn of the history has no more room either", () => {
+  const items = Array.from(
+    { length: 60 },
+    (_, i) => item({ type: "agentMessage", id: `m${i}`, text: "x".repeat(900) }),
+  );
+  const transcript = new Transcript([{ turnId: "a", status: "completed", items }], ROOM);
+  const [turn] = transcript.turns();
+  assert.ok(JSON.stringify(turn).length < 1.2 * ROOM);
+  assert.equal(turn!.items.at(-1)!.id, "m59");
+  assert.equal(turn!.items.length + turn!.omittedItems!, 60);
+});

@@ -1,0 +1,173 @@
+/** What a bridge grants only for a time or only so much of, and what it keeps to itself. */
+import assert from "node:assert/strict";
+import process from "node:process";
+import { WebAdapter } from "../../src/web/adapter.ts";
+import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
+import type { FakeTurn } from "../_fake_turn.ts";
+import { test } from "../_harness.ts";
+import { SseClient } from "./web_sse_client.ts";
+import { inWorld } from "./web_world.ts";
+
+const isolation = "trusting" as const;
+const CWD = process.cwd();
+
+/** Runs until it is stopped. */
+function endless(turn: FakeTurn): Promise<void> {
+  turn.say("working", { open: true });
+  return new Promise((resolve) => turn.signal.addEventListener("abort", () => resolve()));
+}
+
+async function until(fits: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  const end = performance.now() + 15_000;
+  while (!await fits()) {
+    if (performance.now() > end) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+for (
+  const [how, answer] of [
+    ["says no", () => null],
+    ["names somebody else", () => "bob"],
+    ["fails", () => Promise.reject(new Error("the directory is away"))],
+  ] as [string, () => string | null | Promise<string>][]
+) {
+  test(`a stream ends once authorize ${how}, and tells nothing of what comes after`, () => {
+    let allowed = true;
+    const asked: (string | null)[] = [];
+    return inWorld({
+      bridge: {
+        heartbeatMs: 5,
+        reauthorizeMs: 1,
+        authorize: (request) => {
+          asked.push(request.headers.get("cookie"));
+          return allowed || request.headers.get("cookie") === "root" ? "ann" : answer();
+        },
+      },
+    }, async (world) => {
+      const id = await world.session("ann");
+      const cookie = { cookie: "of-ann" };
+      const stream = await world.raw("", `GET /sessions/${id}/events`, undefined, cookie);
+      const events = new SseClient(stream);
+      const before = asked.length;
+      const ended = events.next();
+      await until(() => asked.length > before + 2, "authorize is asked again");
+      // It is shown what it was shown first.
+      assert.deepEqual(new Set(asked.slice(before)), new Set(["of-ann"]));
+      allowed = false;
+      assert.equal(await ended, null);
+      const root = { cookie: "root", "content-type": "application/json" };
+      const turn = await world.raw("", `POST /sessions/${id}/turns`, { text: "secret" }, root);
+      assert.equal(turn.status, 202);
+      await turn.body?.cancel();
+    });
+  });
+}
+
+test("sessions that nobody used for sessionTtlMs are closed, those that somebody reads are not", () =>
+  inWorld({}, async ({ client, server }) => {
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, sessionTtlMs: 80 });
+    const read = await adapter.createSession("bob");
+    const stream = await adapter.openEvents("bob", read.sessionId, null);
+    const left = await adapter.createSession("ann");
+    const archived = () =>
+      server.received.filter(({ method }) => method === "thread/archive")
+        .map(({ params }) => params.threadId);
+    await until(() => archived().length > 0, "the one that nobody uses is archived");
+    assert.deepEqual(archived(), [left.threadId]);
+    assert.deepEqual(await adapter.sessions("ann"), []);
+    assert.equal((await adapter.sessions("bob")).length, 1);
+    stream.close();
+    await until(() => archived().includes(read.threadId), "and the other once it is left");
+    await adapter.close();
+  }));
+
+test("a turn is remembered as use more exactly than sessionTtlMs", () =>
+  inWorld({}, async ({ client }) => {
+    const store = new MemorySessionStore();
+    const options = { client, isolation, cwd: CWD, store };
+    const first = new WebAdapter(options);
+    const { sessionId } = await first.createSession("ann");
+    const end = async (adapter: WebAdapter) => {
+      for await (const { event } of adapter.subscribeEvents("ann", sessionId)) {
+        if (event.type === "turnCompleted") break;
+      }
+    };
+    await first.createTurn("ann", sessionId, { text: "one" });
+    await end(first);
+    await first.close();
+    const known = await store.get(sessionId) as StoredSession;
+    const usedAt = new Date(Date.now() - 60_000);
+    await store.put({ ...known, usedAt, revision: known.revision + 1 });
+    const second = new WebAdapter({ ...options, sessionTtlMs: 120_000 });
+    await second.createTurn("ann", sessionId, { text: "two" });
+    assert.ok((await store.get(sessionId))!.usedAt.getTime() > Date.now() - 30_000);
+    await end(second);
+    await second.close();
+  }));
+
+test("sessionTtlMs with a store that can't find old sessions is an error at the door", () =>
+  inWorld({}, ({ client }) => {
+    const { get, findThread, list, put } = new MemorySessionStore();
+    const store = { get, findThread, list, put, delete: () => Promise.resolve() };
+    assert.throws(
+      () => new WebAdapter({ client, isolation, cwd: CWD, store, sessionTtlMs: 1_000 }),
+      /unusedSince/,
+    );
+    return Promise.resolve();
+  }));
+
+test("maxTurns counts the turns of all tenants, also of those who come at once", () =>
+  inWorld({ server: { onTurn: endless }, bridge: { maxTurns: 2 } }, async (world) => {
+    const tenants = ["ann", "bob", "cid", "dan"];
+    const ids = await Promise.all(tenants.map((tenant) => world.session(tenant)));
+    const start = (i: number) =>
+      world.call(tenants[i]!, `POST /sessions/${ids[i]}/turns`, { text: "go" });
+    const turns = await Promise.all(tenants.map((_, i) => start(i)));
+    assert.deepEqual(turns.map(({ status }) => status).sort(), [202, 202, 429, 429]);
+    const refused = turns.findIndex(({ status }) => status === 429);
+    assert.equal(turns[refused]!.body.code, "tooManyTurns");
+    const running = turns.findIndex(({ status }) => status === 202);
+    // A second turn of a session that runs one is that session's own conflict.
+    assert.equal((await start(running)).status, 409);
+    const path = `/sessions/${ids[running]}/turns/${turns[running]!.body.turnId}/interrupt`;
+    assert.equal((await world.call(tenants[running]!, `POST ${path}`, {})).status, 202);
+    await until(async () => (await start(refused)).status === 202, "a turn that ended makes room");
+  }));
+
+test("an idle session is let go of by a timer, without any call", () =>
+  inWorld({}, async ({ client, server }) => {
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, idleMs: 20 });
+    const { threadId } = await adapter.createSession("ann");
+    const released = () => server.received.find(({ method }) => method === "thread/unsubscribe");
+    await until(() => released() !== undefined, "the thread is let go of");
+    assert.equal(released()!.params.threadId, threadId);
+    await adapter.close();
+  }));
+
+test("what the provider, codex's warnings and its stderr say never reaches a tenant", () =>
+  inWorld({
+    server: {
+      onTurn: (turn) => {
+        turn.retrying("Reconnecting to http://10.9.8.7:99/v1 with sk-proj-INSIDE");
+        turn.fail(
+          "unexpected status 401 Unauthorized: Incorrect API key provided: sk-proj-INSIDE, url: http://10.9.8.7:99/v1",
+          "unauthorized",
+        );
+      },
+    },
+  }, async (world) => {
+    const id = await world.session("ann");
+    const events = await world.follow("ann", id);
+    await world.call("ann", `POST /sessions/${id}/turns`, { text: "go" });
+    const seen = await events.untilTurnEnds();
+    const snapshot = await world.call("ann", `GET /sessions/${id}`);
+    const { error, status } = seen.at(-1)!.data;
+    assert.deepEqual([status, error.kind], ["failed", "auth"]);
+    assert.equal(error.message, "This server could not sign in to the model's provider.");
+    assert.ok(seen.some(({ data }) => data.type === "retrying"));
+    for (const told of [JSON.stringify(seen), JSON.stringify(snapshot.body)]) {
+      assert.ok(!/INSIDE|10\.9\.8\.7/.test(told), told);
+    }
+    await events.drop();
+  }));
