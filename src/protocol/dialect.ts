@@ -17,7 +17,12 @@ export type Feature =
   | "denialWithReason"
   | "workspaceReads"
   | "docsNeedTrust"
-  | "deniedRootHolds";
+  | "deniedRootHolds"
+  | "goals"
+  | "injectItems"
+  | "forkAtTurn"
+  | "threadSettings"
+  | "sample";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -46,6 +51,16 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
    * from 0.104 to 0.169 may repeat an accepted command outside of its sandbox; whether it does is a race in codex.
    */
   deniedRootHolds: { since: "0.136.0" },
+  /** Works on a goal by itself: `thread/goal/set`. 0.125 does not. */
+  goals: { since: "0.145.0" },
+  /** `thread/inject_items`. 0.110 does not. */
+  injectItems: { since: "0.125.0" },
+  /** `lastTurnId` and `beforeTurnId` of `thread/fork`; 0.125 ignores them and forks the whole thread. */
+  forkAtTurn: { since: "0.145.0" },
+  /** `thread/settings/update`. 0.125 does not. */
+  threadSettings: { since: "0.145.0" },
+  /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
+  sample: { since: "0.169.0" },
 };
 
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */
@@ -57,8 +72,8 @@ export function supports(version: string | null | undefined, feature: Feature): 
 }
 
 /** The first version that was seen with it. */
-export function featureSince(feature: "readProfiles" | "workspaceReads"): string {
-  return (FEATURES[feature] as { since: string }).since;
+export function featureSince(feature: Feature): string {
+  return (FEATURES[feature] as { since?: string }).since ?? "";
 }
 
 /** What the server may refuse for. */

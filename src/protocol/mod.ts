@@ -5,7 +5,14 @@
  */
 export type * from "./generated/types.ts";
 export type { DeltaTarget } from "./dialect.ts";
-export { DELTAS, featureSince, isRefusal, servedMethods, supports } from "./dialect.ts";
+export {
+  DELTAS,
+  type Feature,
+  featureSince,
+  isRefusal,
+  servedMethods,
+  supports,
+} from "./dialect.ts";
 export {
   findExperimental,
   validateParams,

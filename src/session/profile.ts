@@ -9,6 +9,7 @@ import type { Hooks } from "../plugin/mod.ts";
 import type { DynamicTool } from "./prompt/dynamic_tool.ts";
 import type { TurnEvent } from "./turn/turn_event.ts";
 import type { Attachment } from "../prompt.ts";
+import type { ForkPoint } from "./thread/fork_point.ts";
 import type { StandardSchemaV1 } from "./output/standard_schema.ts";
 
 /** How much the model thinks; newer models may know more words. */
@@ -103,6 +104,9 @@ export type SessionConfig = RunProfile & {
   /** Gives up opening the session, which then rejects with the signal's reason. */
   signal?: AbortSignal;
 };
+
+/** How a copy of a session's thread runs: what is left out is the session's own. */
+export type ForkConfig = Partial<SessionConfig> & ForkPoint;
 
 /** Options of calls that only wait for an answer. */
 export interface WaitOptions {

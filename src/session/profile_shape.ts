@@ -41,10 +41,13 @@ import type {
   PromptWithAttachments,
   SkillAttachment,
 } from "../prompt.ts";
+import type { ForkPoint } from "./thread/fork_point.ts";
+import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
 import { isStandardSchema } from "./output/standard_json.ts";
 import type {
   AskOptions,
+  ForkConfig,
   RetryOptions,
   RunLimits,
   RunOptions,
@@ -222,16 +225,43 @@ export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, {
   ...notHere("a turn: give it to `ask`", ["signal", "onEvent", "retry", "repair", "output"]),
 });
 
-/** How a session runs, and where. */
-export const SESSION_CONFIG: Shape = shape<SessionConfig>({
+/** The fields of a session. */
+const SESSION_FIELDS = {
   ...RUN_PROFILE_FIELDS,
   cwd: required(name),
   approvals: approvalsKind,
   signal,
-}, {
+} as const;
+
+/** How a session runs, and where. */
+export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, {
   ...MEANT,
   ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]),
 });
+
+/** Where a copy of a thread ends. */
+const FORK_POINT: OptionKinds<ForkPoint> = { after: name, before: name };
+
+/** How a session on a copy of a thread runs, and where. */
+export const FORK_SESSION_CONFIG: Shape = shape<SessionConfig & ForkPoint>({
+  ...SESSION_FIELDS,
+  ...FORK_POINT,
+}, MEANT);
+
+/** How a session on a copy of its own thread runs; what is left out is the session's own. */
+export const FORK_CONFIG: Shape = shape<ForkConfig>(
+  { ...SESSION_FIELDS, ...FORK_POINT, cwd: name },
+  MEANT,
+);
+
+/** Options of a question beside the conversation. */
+export const SAMPLE_OPTIONS: Shape = shape<SampleOptions>({ timeoutMs: milliseconds, signal });
+
+/** What of a live session can be changed. */
+export const SETTINGS: Shape = shape<{ model?: string; effort?: string }>({
+  model: name,
+  effort: name,
+}, MEANT);
 
 /** Options of a turn. */
 export const ASK_OPTIONS: Shape = shape<AskOptions>(ASK_FIELDS, {

@@ -2,7 +2,15 @@
  * A conversation with the agent.
  * @module
  */
-import { checkArgument, checkOptions } from "../check/mod.ts";
+import {
+  checkArgument,
+  checkOptions,
+  jsonObject,
+  list,
+  name as nonEmpty,
+  required,
+  text,
+} from "../check/mod.ts";
 import {
   type ConnectionClosedError,
   PolicyError,
@@ -18,13 +26,42 @@ import { Latch } from "../async.ts";
 import type { SessionParts } from "./session_parts.ts";
 import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
 import { EventQueue } from "./events/event_queue.ts";
-import type { AskOptions, ResolvedProfile, RunProfile } from "./profile.ts";
-import { checkAsk, promptKind, RUN_PROFILE } from "./profile_shape.ts";
+import type {
+  AskOptions,
+  ForkConfig,
+  ReasoningEffort,
+  ResolvedProfile,
+  RunProfile,
+  WaitOptions,
+} from "./profile.ts";
+import {
+  checkAsk,
+  FORK_CONFIG,
+  promptKind,
+  RUN_PROFILE,
+  SAMPLE_OPTIONS,
+  SETTINGS,
+  WAIT_OPTIONS,
+} from "./profile_shape.ts";
+import { ForeignTurns } from "./thread/foreign_turns.ts";
+import { nextTurn } from "./thread/next_turn.ts";
+import { sample, type SampleOptions, type SampleResult } from "./thread/sample.ts";
+import {
+  alone,
+  assertSupported,
+  type ThreadHolder,
+  type ThreadHost,
+} from "./thread/thread_host.ts";
 import type { Attachment, Prompt } from "../prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
 import { isInTool } from "./prompt/own_tool.ts";
 import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
-import { layerProfile, overlayProfile, turnOptionsOf } from "./policy/resolve_profile.ts";
+import {
+  layerProfile,
+  overlayProfile,
+  profileOf,
+  turnOptionsOf,
+} from "./policy/resolve_profile.ts";
 import { isConnectionLoss } from "./prompt/retry.ts";
 import {
   confirmDecided,
@@ -46,8 +83,6 @@ import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
 import { TurnQueue } from "./turn/turn_queue.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
-import { RunMeter } from "./turn/limits.ts";
-import type { Turn } from "./turn/turn.ts";
 import { UsageLedger } from "./turn/usage_ledger.ts";
 
 /** How often a session that is released stops turns that somebody starts meanwhile. */
@@ -67,12 +102,11 @@ type Closing = "open" | "closing" | "archived" | "released";
 export class Session implements AsyncDisposable {
   /** Where the agent works. */
   readonly cwd: string;
-  /** How it runs, with every default filled in. */
-  readonly profile: ResolvedProfile;
   /** What the hooks of its start did. */
   readonly startHooks: HookReport;
   readonly #parts: SessionParts;
-  readonly #queue = new TurnQueue<PromptRun>();
+  #profile: ResolvedProfile;
+  readonly #queue = new TurnQueue<ThreadHolder>();
   readonly #ledger: UsageLedger;
   readonly #host: PromptHost;
   readonly #gate: SessionGate;
@@ -81,6 +115,8 @@ export class Session implements AsyncDisposable {
   #policy: EffectivePolicy;
   #decided: DecidedPolicy;
   readonly #turns: ThreadTurns;
+  readonly #foreign: ForeignTurns;
+  readonly #thread: ThreadHost;
   readonly #events = new SessionEvents();
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
@@ -98,12 +134,13 @@ export class Session implements AsyncDisposable {
     this.#parts = parts;
     this.#threadId = parts.threadId;
     this.cwd = parts.cwd;
-    this.profile = parts.profile;
+    this.#profile = parts.profile;
     this.startHooks = parts.startHooks.report;
     this.#policy = parts.policy;
     this.#decided = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
     this.#turns = this.#makeTurns();
+    this.#foreign = this.#makeForeign();
     this.#gate = new SessionGate({
       core: parts.core,
       turns: () => this.#turns,
@@ -119,12 +156,18 @@ export class Session implements AsyncDisposable {
       contained: () => this.#policy.acceptedCommands === "sandboxed",
     });
     this.#host = this.#makeHost();
+    this.#thread = this.#makeThread();
     this.#route();
   }
 
   /** The thread. */
   get threadId(): string {
     return this.#threadId;
+  }
+
+  /** How it runs, with every default filled in; {@linkcode update} changes it. */
+  get profile(): ResolvedProfile {
+    return this.#profile;
   }
 
   /** What the agent may do: what the server confirmed, not what was asked. */
@@ -201,9 +244,13 @@ export class Session implements AsyncDisposable {
     const run = new PromptRun(this.#host, prompt, options, (event) => queue.push(event));
     const turn = await run.identified;
     return new PromptRunStream(
-      { threadId: this.#threadId, steer: (target, input) => this.#steer(target, input) },
-      run,
+      this.#threadId,
       turn.turnId,
+      {
+        result: run.result,
+        interrupt: () => run.interrupt(),
+        steer: async (input) => await run.current!.steer(this.#prepareSteer(input)),
+      },
       queue,
     );
   }
@@ -232,6 +279,107 @@ export class Session implements AsyncDisposable {
     subAgents?: boolean;
   } = {}): AsyncIterableIterator<SessionEvent> {
     return this.#events.listen(options);
+  }
+
+  /**
+   * Waits for the next turn on this thread that is not one of our prompts, such as another client's, and hands it out as
+   * a stream. Such a turn has the session's `timeoutMs` and `limits`.
+   *
+   * ```ts ignore
+   * const turn = await session.nextTurn({ signal: AbortSignal.timeout(60_000) });
+   * console.log(turn.turnId, (await turn.finish()).assistantText);
+   * ```
+   */
+  async nextTurn(options: WaitOptions = {}): Promise<PromptRunStream> {
+    checkOptions("nextTurn", options, WAIT_OPTIONS);
+    this.#assertOpen();
+    const prepare = (input: Prompt) => this.#prepareSteer(input);
+    return await nextTurn(this.#thread, this.closeSignal, prepare, options.signal);
+  }
+
+  /**
+   * Asks beside the conversation, such as for a title: the thread does not remember it. Codex before 0.169 is asked on an
+   * ephemeral copy of the thread that may only read.
+   *
+   * ```ts ignore
+   * const { text } = await session.sample("A title for this conversation, in three words");
+   * ```
+   */
+  async sample(prompt: string, options: SampleOptions = {}): Promise<SampleResult> {
+    checkArgument("sample", "prompt", prompt, required(text));
+    checkOptions("sample", options, SAMPLE_OPTIONS);
+    return await sample(this.#thread, prompt, options);
+  }
+
+  /**
+   * Starts a session on a copy of the thread, with this session's settings where `config` has no others. `after` names
+   * the last turn that the copy has, `before` the first one that it has not; without them it has all.
+   *
+   * ```ts ignore
+   * const { turnId } = await session.ask("Draft the plan");
+   * const other = await session.fork({ before: turnId });
+   * ```
+   */
+  async fork(config: ForkConfig = {}): Promise<Session> {
+    checkOptions("fork", config, FORK_CONFIG);
+    const { after, before, ...rest } = config;
+    const at = {
+      ...(after === undefined ? {} : { after }),
+      ...(before === undefined ? {} : { before }),
+    };
+    const open = () => this.#thread.openCopy({ method: "thread/fork", at }, rest, false);
+    return await alone(this.#thread, config.signal, open) as Session;
+  }
+
+  /**
+   * Adds items to the thread without a turn, as the model's API spells them: the next turn sees them. Needs codex 0.125.
+   *
+   * ```ts ignore
+   * const content = [{ type: "input_text", text: "The build is green again." }];
+   * await session.inject([{ type: "message", role: "user", content }]);
+   * ```
+   */
+  async inject(items: JsonObject[], options: WaitOptions = {}): Promise<void> {
+    checkArgument("inject", "items", items, required(list(jsonObject)));
+    checkOptions("inject", options, WAIT_OPTIONS);
+    const { core } = this.#parts;
+    assertSupported(core, "inject", "injectItems");
+    await alone(this.#thread, options.signal, async (signal) => {
+      await core.call("thread/inject_items", { threadId: this.#threadId, items }, { signal });
+      this.#used = true;
+    });
+  }
+
+  /**
+   * Changes the model or the effort of all later turns of this session.
+   *
+   * ```ts ignore
+   * await session.update({ effort: "high" });
+   * ```
+   */
+  async update(settings: { model?: string; effort?: ReasoningEffort }): Promise<void> {
+    checkOptions("update", settings, SETTINGS);
+    await alone(this.#thread, undefined, () => {
+      const { model = this.#profile.model, effort = this.#profile.effort } = settings;
+      // Every turn says what it runs with; the turns that codex begins are told before they begin.
+      this.#profile = { ...this.#profile, model, effort };
+      return Promise.resolve();
+    });
+  }
+
+  /**
+   * Names the thread in the history.
+   *
+   * ```ts ignore
+   * await session.rename("Fix the login");
+   * ```
+   */
+  async rename(name: string, options: WaitOptions = {}): Promise<void> {
+    checkArgument("rename", "name", name, required(nonEmpty));
+    checkOptions("rename", options, WAIT_OPTIONS);
+    this.#assertOpen();
+    const { core } = this.#parts;
+    await core.call("thread/name/set", { threadId: this.#threadId, name }, options);
   }
 
   /**
@@ -331,21 +479,14 @@ export class Session implements AsyncDisposable {
 
   #makeHost(): PromptHost {
     const { core } = this.#parts;
+    const profile = () => this.#profile;
     return {
       threadId: () => this.#threadId,
-      profile: this.profile,
-      hookRun: (profile, signal) => this.#hookRun(profile, signal),
-      acquire: async (owner, signal) => {
-        const release = await this.#queue.acquire(owner, signal);
-        try {
-          await this.#ready.wait(signal);
-          this.#assertOpen();
-          return release;
-        } catch (error) {
-          release();
-          throw error;
-        }
+      get profile() {
+        return profile();
       },
+      hookRun: (profile, signal) => this.#hookRun(profile, signal),
+      acquire: (owner, signal) => this.#acquire(owner, signal),
       idle: (signal, timeoutMs) => this.#turns.idle(signal, timeoutMs),
       prepareInput: (text, attachments) => this.#prepare(text, attachments),
       startTurn: (turn) => this.#startTurn(turn),
@@ -354,6 +495,89 @@ export class Session implements AsyncDisposable {
       },
       toolHooksDone: () => this.#gate.postsDone,
     };
+  }
+
+  async #acquire(owner: ThreadHolder, signal: AbortSignal): Promise<() => void> {
+    const release = await this.#queue.acquire(owner, signal);
+    try {
+      await this.#ready.wait(signal);
+      this.#assertOpen();
+      return release;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  #makeForeign(): ForeignTurns {
+    const { core } = this.#parts;
+    const profile = () => this.#profile;
+    return new ForeignTurns({
+      get limits() {
+        return profile().limits;
+      },
+      get timeoutMs() {
+        return profile().timeoutMs;
+      },
+      get rateLimits() {
+        return core.rateLimits;
+      },
+      stopAll: () => this.#turns.stopAll(),
+    });
+  }
+
+  /** What happens on the thread beside prompts is in files of its own. */
+  #makeThread(): ThreadHost {
+    const { core, openCopy, answerers } = this.#parts;
+    const [turns, foreign] = [this.#turns, this.#foreign];
+    const now = {
+      threadId: () => this.#threadId,
+      profile: () => this.#profile,
+      used: () => this.#isUsed,
+    };
+    return {
+      core,
+      turns,
+      foreign,
+      get threadId() {
+        return now.threadId();
+      },
+      get profile() {
+        return now.profile();
+      },
+      get used() {
+        return now.used();
+      },
+      take: async (holder, signal) => {
+        this.#assertAskable();
+        const release = await this.#acquire(holder, signal);
+        try {
+          await turns.idle(signal, this.#profile.timeoutMs);
+          this.#gate.begin(this.#hookRun(this.#profile), mayLeaveSandbox(this.#policy));
+          return release;
+        } catch (error) {
+          release();
+          throw error;
+        }
+      },
+      count: (tokens) => this.#ledger.add(tokens),
+      openCopy: (opening, config, counted) =>
+        openCopy(
+          opening.method === "thread/start" ? opening : { ...opening, threadId: this.#threadId },
+          {
+            ...profileOf(this.#profile),
+            ...(answerers.own === undefined ? {} : { approvals: answerers.own }),
+            cwd: this.cwd,
+            ...config,
+          },
+          counted ? this.#ledger : undefined,
+        ),
+    };
+  }
+
+  /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
+  get #isUsed(): boolean {
+    return this.#used || this.#parts.attached;
   }
 
   #prepare(text: string, attachments: readonly Attachment[]): JsonObject[] {
@@ -367,14 +591,13 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  async #steer(run: PromptRun, input: Prompt): Promise<void> {
+  #prepareSteer(input: Prompt): JsonObject[] {
     checkArgument("steer", "input", input, promptKind);
     const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
     const { attachments: all } = overlayProfile({ ...this.profile, attachments: [] }, {
       attachments,
     });
-    const items = this.#prepare(text, all);
-    await run.current!.steer(items);
+    return this.#prepare(text, all);
   }
 
   #makeTurns(): ThreadTurns {
@@ -388,30 +611,19 @@ export class Session implements AsyncDisposable {
       get emit() {
         return events.emit;
       },
-      timeoutMs: this.profile.timeoutMs,
+      isNew: !this.#parts.attached,
       count: (tokens) => this.#ledger.add(tokens),
       adopted: (turn) => {
         this.#used = true;
-        this.#measure(turn);
         // The hooks of a prompt hear of what happens while it is at work.
-        if (this.#queue.holder !== null) return;
-        this.#gate.begin(this.#hookRun(this.profile), mayLeaveSandbox(this.#policy));
+        if (this.#queue.holder === null) {
+          this.#gate.begin(this.#hookRun(this.profile), mayLeaveSandbox(this.#policy));
+        }
+        return this.#foreign.adopt(turn);
       },
       stopSubAgents: () => this.#gate.stopSubAgents(),
       resumeThread: () => this.#resumeThread(),
     });
-  }
-
-  /** What nobody asked for has the session's limits. */
-  #measure(turn: Turn): void {
-    turn.measure(
-      new RunMeter(this.profile.limits, ({ limit, allowed }) => {
-        const { threadId, turnId } = turn.outcome;
-        const message = `The turn has used up the session's limits.${limit} of ${allowed}.`;
-        turn.tell({ type: "warning", threadId, turnId, message });
-        void this.#turns.stopAll();
-      }),
-    );
   }
 
   #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
@@ -519,7 +731,7 @@ export class Session implements AsyncDisposable {
     const lostBy = this.#lostBy!;
     if (this.#state !== "open") return this.#turns.connectionLost(lostBy, false);
     const { profile } = this;
-    const unused = !this.#used && !this.#parts.attached;
+    const unused = !this.#isUsed;
     try {
       if (profile.ephemeral && !unused) {
         throw new SessionClosedError(

@@ -2,7 +2,9 @@
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import type { HookRun, Hooks } from "../plugin/mod.ts";
 import type { RuntimeCore } from "../runtime/mod.ts";
-import type { ResolvedProfile } from "./profile.ts";
+import type { ResolvedProfile, SessionConfig } from "./profile.ts";
+import type { ForkPoint } from "./thread/fork_point.ts";
+import type { ThreadCopy } from "./thread/thread_host.ts";
 import type { DecidedPolicy, SessionAnswerers } from "./policy/session_policy.ts";
 import type { UsageLedger } from "./turn/usage_ledger.ts";
 
@@ -32,6 +34,16 @@ export interface SessionParts {
   single: boolean;
   /** Counts tokens for the client. */
   ledger: UsageLedger;
+  /** Opens another session of the client; `ledger`: counts for this session. */
+  openCopy: (
+    opening: { method: "thread/start" } | {
+      method: "thread/fork";
+      threadId: string;
+      at?: ForkPoint;
+    },
+    config: SessionConfig,
+    ledger?: UsageLedger,
+  ) => Promise<ThreadCopy>;
   /** Called once, when the session no longer needs its client. */
   onClosed: () => void;
 }

@@ -34,6 +34,7 @@ import { workingDirectory } from "../policy/working_directory.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
 import {
+  FORK_SESSION_CONFIG,
   promptKind,
   READ_THREAD_OPTIONS,
   RUN_OPTIONS,
@@ -44,6 +45,7 @@ import {
   WAIT_OPTIONS,
 } from "../profile_shape.ts";
 import { Session } from "../session.ts";
+import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
 import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import { threadAttachParams, threadStartParams } from "../policy/thread_params.ts";
@@ -76,7 +78,8 @@ export interface PendingApprovals {
 /** How a thread comes to be a session's. */
 type Opening =
   | { method: "thread/start" }
-  | { method: "thread/resume" | "thread/fork"; threadId: string };
+  | { method: "thread/resume"; threadId: string }
+  | { method: "thread/fork"; threadId: string; at?: ForkPoint };
 
 /** What the caller knows each opening by. */
 const DOORS: Record<Opening["method"], string> = {
@@ -88,7 +91,7 @@ const DOORS: Record<Opening["method"], string> = {
 /** What a session is going to be. */
 type Plan = Pick<
   SessionParts,
-  "cwd" | "profile" | "decided" | "answerers" | "startHooks" | "single"
+  "cwd" | "profile" | "decided" | "answerers" | "startHooks" | "single" | "ledger"
 >;
 
 /**
@@ -170,9 +173,18 @@ export class Client implements AsyncDisposable {
     return this.#open({ method: "thread/resume", threadId }, config);
   }
 
-  /** Starts a session on a copy of a thread. */
-  forkSession(threadId: string, config: SessionConfig): Promise<Session> {
-    return this.#open({ method: "thread/fork", threadId }, config);
+  /**
+   * Starts a session on a copy of a thread. `after` names the last turn that the copy has, `before` the first one that it
+   * has not; without them it has all.
+   */
+  async forkSession(threadId: string, config: SessionConfig & ForkPoint): Promise<Session> {
+    checkOptions("forkSession", config, FORK_SESSION_CONFIG);
+    const { after, before, ...rest } = config;
+    const at = {
+      ...(after === undefined ? {} : { after }),
+      ...(before === undefined ? {} : { before }),
+    };
+    return await this.#open({ method: "thread/fork", threadId, at }, rest);
   }
 
   /** Asks once, on a fresh thread that leaves nothing in the history. */
@@ -278,7 +290,12 @@ export class Client implements AsyncDisposable {
     await this.shutdown();
   }
 
-  async #open(opening: Opening, config: SessionConfig, single = false): Promise<Session> {
+  async #open(
+    opening: Opening,
+    config: SessionConfig,
+    single = false,
+    ledger: UsageLedger = this.#ledger,
+  ): Promise<Session> {
     const core = this.#core;
     const where = DOORS[opening.method];
     if (opening.method !== "thread/start") {
@@ -305,7 +322,15 @@ export class Client implements AsyncDisposable {
         await abortable(decideSessionPolicy(core, cwd, patched, hooks, answerers.all), signal),
         answerers,
       );
-      const plan = { cwd, profile: patched, decided, answerers, startHooks: hookRun, single };
+      const plan = {
+        cwd,
+        profile: patched,
+        decided,
+        answerers,
+        startHooks: hookRun,
+        single,
+        ledger,
+      };
       const session = await this.#openThread(opening, plan, signal);
       hookRun.learn({ threadId: session.threadId });
       await hookRun.post("postSessionStart", { status: "ok" });
@@ -334,9 +359,13 @@ export class Client implements AsyncDisposable {
   ): Promise<Session> {
     const core = this.#core;
     const { cwd, profile, decided } = plan;
+    const fork = opening.method === "thread/fork"
+      ? await planFork(core, opening.threadId, opening.at ?? {}, signal)
+      : null;
     const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
       ...threadAttachParams(opening.threadId, cwd, profile, decided),
-      ...(opening.method === "thread/fork" && profile.ephemeral ? { ephemeral: true } : {}),
+      ...fork?.params,
+      ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
     };
     let session: Session | null = null;
     let refused: unknown = null;
@@ -355,8 +384,15 @@ export class Client implements AsyncDisposable {
     await whenClosed(open, signal).catch((error) => {
       throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
     });
-    if (session !== null) return session;
-    throw refused;
+    const opened = session as Session | null;
+    if (opened === null) throw refused;
+    try {
+      await dropTurns(core, opened.threadId, fork?.drop ?? 0);
+    } catch (error) {
+      await opened.close().catch(() => {});
+      throw error;
+    }
+    return opened;
   }
 
   #adopt(opening: Opening, result: JsonValue, plan: Plan): Session {
@@ -386,7 +422,7 @@ export class Client implements AsyncDisposable {
       clientHooks: this.#config.hooks,
       policy,
       attached: opening.method !== "thread/start",
-      ledger: this.#ledger,
+      openCopy: (copy, config, ledger) => this.#open(copy, config, false, ledger),
       onClosed: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session);

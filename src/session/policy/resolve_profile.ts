@@ -39,6 +39,18 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
   };
 }
 
+/** The profile that these settings come from. */
+export function profileOf(resolved: ResolvedProfile): RunProfile {
+  const { model, outputSchema, developerInstructions, ...rest } = resolved;
+  return {
+    ...rest,
+    attachments: [...rest.attachments],
+    ...(model === null ? {} : { model }),
+    ...(outputSchema === null ? {} : { outputSchema }),
+    ...(developerInstructions === null ? {} : { developerInstructions }),
+  };
+}
+
 /** Whether the thread's own codex settings ask for goals. */
 function goalsIn(config: ResolvedProfile["config"]): boolean | undefined {
   const { features } = config;

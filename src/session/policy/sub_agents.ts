@@ -85,7 +85,6 @@ export class SubAgents {
     const turns = new ThreadTurns({
       core,
       threadId,
-      timeoutMs: Infinity,
       get emit() {
         return owner.events.wantsSubAgents ? emit : null;
       },
@@ -93,6 +92,7 @@ export class SubAgents {
       adopted: (turn) => {
         const meter = agent.parent?.meter ?? null;
         if (meter !== null) turn.measure(meter);
+        return Infinity;
       },
       stopSubAgents: () => Promise.resolve(),
       resumeThread: () => Promise.resolve(),

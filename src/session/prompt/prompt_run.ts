@@ -12,7 +12,7 @@ import {
   TurnInterruptedError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import type { HookRun, PatchedInput } from "../../plugin/mod.ts";
+import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
 import { delay } from "../../async.ts";
 import type { AskOptions, ResolvedProfile } from "../profile.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
@@ -251,7 +251,7 @@ export class PromptRun {
       throw error;
     }
     await hooks.post("postTurn", { ...facts, status: "ok" });
-    return { run, result: { ...toResult(outcome!, hooks), usage: this.#usage(outcome!) } };
+    return { run, result: { ...toResult(outcome!, hooks.report), usage: this.#usage(outcome!) } };
   }
 
   /** Limits that can't be held are told. */
@@ -301,7 +301,7 @@ export class PromptRun {
 }
 
 /** The result of a completed turn. */
-function toResult(outcome: TurnOutcome, hooks: HookRun): PromptRunResult {
+export function toResult(outcome: TurnOutcome, hooks: HookReport): PromptRunResult {
   return {
     threadId: outcome.threadId,
     turnId: outcome.turnId,
@@ -312,7 +312,7 @@ function toResult(outcome: TurnOutcome, hooks: HookRun): PromptRunResult {
     diff: outcome.diff,
     plan: outcome.plan,
     output: undefined,
-    hooks: hooks.report,
+    hooks,
   };
 }
 

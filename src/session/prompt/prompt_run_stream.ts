@@ -5,16 +5,17 @@
 import { SessionClosedError } from "../../errors/mod.ts";
 import type { EventQueue } from "../events/event_queue.ts";
 import type { Prompt } from "../../prompt.ts";
-import type { PromptRun } from "./prompt_run.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 
-/** What a stream needs of its session. */
-export interface StreamHost {
-  /** The thread. */
-  readonly threadId: string;
+/** What a stream shows and controls. */
+export interface StreamedRun {
+  /** Settles with the result, or rejects with the reason that there is none. */
+  readonly result: Promise<PromptRunResult>;
   /** Adds to what the running turn has been asked. */
-  steer(run: PromptRun, input: Prompt): Promise<void>;
+  steer(input: Prompt): Promise<void>;
+  /** Stops it; settles when it has stopped. */
+  interrupt(): Promise<void>;
 }
 
 /**
@@ -35,16 +36,14 @@ export class PromptRunStream<Output = unknown>
   readonly threadId: string;
   /** The first turn; a retried prompt goes on in another one. */
   readonly turnId: string;
-  readonly #host: StreamHost;
-  readonly #run: PromptRun;
+  readonly #run: StreamedRun;
   readonly #queue: EventQueue;
   #over = false;
 
   /** Made by {@linkcode Session.askStream}. */
-  constructor(host: StreamHost, run: PromptRun, turnId: string, queue: EventQueue) {
-    this.threadId = host.threadId;
+  constructor(threadId: string, turnId: string, run: StreamedRun, queue: EventQueue) {
+    this.threadId = threadId;
     this.turnId = turnId;
-    this.#host = host;
     this.#run = run;
     this.#queue = queue;
     const over = () => {
@@ -71,7 +70,7 @@ export class PromptRunStream<Output = unknown>
         new SessionClosedError("The turn has ended; ask anew instead of steering."),
       );
     }
-    return this.#host.steer(this.#run, input);
+    return this.#run.steer(input);
   }
 
   /** Stops the turn; settles when it has stopped. {@linkcode finish} then rejects with `TurnInterruptedError`. */

@@ -25,7 +25,7 @@ import type { ThreadItem } from "../../thread_item.ts";
 import type { ContextUsage, TokenCount } from "./turn_result.ts";
 import { TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { activeTurnId, threadStatus } from "./turn_watch.ts";
-import { readContext, readCount } from "./turn_usage.ts";
+import { NO_TOKENS, readContext, readCount } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
 const PAST_TURNS = 256;
@@ -42,14 +42,14 @@ export interface ThreadTurnsHost {
   readonly core: RuntimeCore;
   /** The thread. */
   readonly threadId: string;
+  /** Whether the thread has no past. Default `false`. */
+  readonly isNew?: boolean;
   /** Who listens to everything on the thread. */
   readonly emit: EmitTurnEvent;
-  /** Milliseconds for a turn that nobody here asked for. */
-  readonly timeoutMs: number;
   /** More tokens were used. */
   count(tokens: TokenCount, turn: Turn): void;
-  /** A turn that nobody here asked for is at work. */
-  adopted(turn: Turn): void;
+  /** A turn that nobody here asked for is at work; returns the milliseconds that it may take. */
+  adopted(turn: Turn): number;
   /** Stops what the thread's agent started beside it. */
   stopSubAgents(): Promise<void>;
   /** Takes the thread up again on the same server, as if it had just been resumed. */
@@ -91,6 +91,7 @@ export class ThreadTurns {
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
     this.#host = host;
+    if (host.isNew === true) this.#threadTotal = NO_TOKENS;
     this.#turnHost = {
       core: host.core,
       get threadId() {
@@ -341,8 +342,8 @@ export class ThreadTurns {
   #settleProvisional(): void {
     for (const turn of this.#all()) {
       if (!turn.provisional) continue;
-      turn.disown();
       this.#adopt(turn);
+      if (turn.provisional) turn.disown();
     }
   }
 
@@ -366,13 +367,13 @@ export class ThreadTurns {
   #adopt(turn: Turn): void {
     this.#adopted = true;
     if (turn.phase === "released") return;
-    const { timeoutMs } = this.#host;
+    const timeoutMs = this.#host.adopted(turn);
+    if (turn.outcome.status !== null) return;
     const stop = () => {
       turn.endsAs = "timedOut";
       turn.stop();
     };
     this.#limits.set(turn, longTimeout(stop, timeoutMs));
-    this.#host.adopted(turn);
   }
 
   #cancelLimit(turn: Turn): void {

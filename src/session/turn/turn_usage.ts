@@ -39,19 +39,21 @@ export function subtractTokens(count: TokenCount | null, before: TokenCount | nu
 
 /**
  * Takes the next `tokenUsage`. `last` counts one call of the model, and old servers tell the same one several times: it
- * is added to the turn only when the thread's total has moved.
+ * is added to the turn only when the thread's total has moved. Codex up to 0.125 begins a turn by repeating the thread's
+ * total: where that is not known yet, what is told before the model has made anything (`idle`) is the past's.
  */
 export function nextUsage(
   before: TokenUsage | null,
   threadTotal: TokenCount | null,
   tokenUsage: JsonValue | undefined,
+  idle = false,
 ): TokenUsage | null {
   if (!isJsonObject(tokenUsage)) return before;
   const total = readCount(tokenUsage["total"]);
   const last = readCount(tokenUsage["last"]);
   const window = tokenUsage["modelContextWindow"];
   const previous = before?.thread ?? threadTotal;
-  const moved = previous === null || !sameCount(previous, total);
+  const moved = previous === null ? !idle : !sameCount(previous, total);
   const turn = moved ? addTokens(before ?? NO_TOKENS, last) : before ?? NO_TOKENS;
   return {
     ...counts(turn),

@@ -1,0 +1,145 @@
+/**
+ * Turns that no prompt of ours began, and those who wait for them: a goal, a compaction, a caller of `nextTurn`.
+ * @module
+ */
+import type { ExceededLimit } from "../../errors/mod.ts";
+import type { JsonObject } from "../../json.ts";
+import type { RunLimits } from "../profile.ts";
+import { RunMeter } from "../turn/limits.ts";
+import type { Turn, TurnOwner } from "../turn/turn.ts";
+import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
+import { turnError } from "../turn/turn_error.ts";
+import type { SettledTurn } from "../turn/turn_run.ts";
+
+/** Takes a turn, or leaves it to the next who may want it. */
+export type Claim = (turn: Turn) => ForeignTurn | null;
+
+/** What the foreign turns of a thread need. */
+export interface ForeignTurnsHost {
+  /** What a turn that nobody waits for may use. */
+  readonly limits: RunLimits;
+  /** Milliseconds that such a turn may take. */
+  readonly timeoutMs: number;
+  /** The account's limits as last told, for reset times. */
+  readonly rateLimits: JsonObject | undefined;
+  /** Stops everything on the thread, and what makes the server start more. */
+  stopAll(): Promise<void>;
+}
+
+/** The foreign turns of one thread. */
+export class ForeignTurns {
+  readonly #host: ForeignTurnsHost;
+  readonly #claims: Set<Claim> = new Set();
+
+  /** Begins without anybody who waits. */
+  constructor(host: ForeignTurnsHost) {
+    this.#host = host;
+  }
+
+  /** Asked about every foreign turn, the longest waiting one first, until the returned function is called. */
+  claim(claim: Claim): () => void {
+    this.#claims.add(claim);
+    return () => this.#claims.delete(claim);
+  }
+
+  /** A turn begins: gives it to who wants it, and says how many milliseconds it may take. */
+  adopt(turn: Turn): number {
+    for (const claim of this.#claims) {
+      const owner = claim(turn);
+      if (owner === null) continue;
+      turn.give(owner);
+      return owner.timeoutMs;
+    }
+    turn.measure(this.#sessionMeter(turn, this.#host.limits));
+    return this.#host.timeoutMs;
+  }
+
+  /** Takes a turn for a caller who hears of it by `emit`. */
+  take(turn: Turn, emit: EmitTurnEvent, options: ForeignTurnOptions = {}): ForeignTurn {
+    const { limits, timeoutMs, rateLimits } = this.#host;
+    const { meter = this.#sessionMeter(turn, limits) } = options;
+    return new ForeignTurn(turn, emit, meter, options.timeoutMs ?? timeoutMs, rateLimits);
+  }
+
+  /** What nobody asked for has the session's limits. */
+  #sessionMeter(turn: Turn, limits: RunLimits): RunMeter {
+    return new RunMeter(limits, (exceeded) => {
+      const { threadId, turnId } = turn.outcome;
+      const { limit, allowed } = exceeded;
+      const message = `The turn has used up the session's limits.${limit} of ${allowed}.`;
+      turn.tell({ type: "warning", threadId, turnId, message });
+      if (turn.owner instanceof ForeignTurn) turn.owner.exceed(exceeded);
+      void this.#host.stopAll();
+    });
+  }
+}
+
+/** How a foreign turn is taken. */
+export interface ForeignTurnOptions {
+  /** Counts what it uses. Default: a meter of its own, with the session's limits. */
+  meter?: RunMeter;
+  /** Milliseconds that it may take. Default: the session's. */
+  timeoutMs?: number;
+}
+
+/** A foreign turn that somebody waits for. */
+export class ForeignTurn implements TurnOwner {
+  /** Settles once, when the turn has ended, with why it gave no answer, or `null`. Never rejects. */
+  readonly ended: Promise<unknown>;
+  /** The turn. */
+  readonly turn: Turn;
+  /** Who hears of it. */
+  readonly emit: EmitTurnEvent;
+  /** Counts what it uses. */
+  readonly meter: RunMeter;
+  /** Milliseconds that it may take. */
+  readonly timeoutMs: number;
+  readonly #rateLimits: JsonObject | undefined;
+  readonly #ended = Promise.withResolvers<unknown>();
+  #exceeded: ExceededLimit | null = null;
+
+  /** Made by {@linkcode ForeignTurns}. */
+  constructor(
+    turn: Turn,
+    emit: EmitTurnEvent,
+    meter: RunMeter,
+    timeoutMs: number,
+    rateLimits: JsonObject | undefined,
+  ) {
+    this.turn = turn;
+    this.emit = emit;
+    this.meter = meter;
+    this.timeoutMs = timeoutMs;
+    this.#rateLimits = rateLimits;
+    this.ended = this.#ended.promise;
+  }
+
+  /** What it has produced. */
+  get outcome(): TurnOutcome {
+    return this.turn.outcome;
+  }
+
+  /** It needs more than it may use, and is being stopped. */
+  exceed(exceeded: ExceededLimit): void {
+    this.#exceeded = exceeded;
+  }
+
+  /** The server told the end. */
+  completed(): void {
+    this.#ended.resolve(
+      turnError(this.#settled(), this.outcome, this.turn.partial(), this.#rateLimits),
+    );
+  }
+
+  /** The end can't be known. */
+  failed(error: unknown): void {
+    this.#ended.resolve(error);
+  }
+
+  #settled(): SettledTurn {
+    if (this.outcome.status === "completed") return { by: "server" };
+    if (this.#exceeded !== null) return { by: "limit", exceeded: this.#exceeded, stopped: true };
+    if (this.turn.endsAs !== "timedOut") return { by: "server" };
+    return { by: "timeout", timeoutMs: this.timeoutMs, stopped: true };
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Forks at a turn. Codex before 0.145 forks whole threads only, and ignores without a word that it was asked for less
+ * (0.104, 0.125): there the copy is cut after it was made.
+ * @module
+ */
+import { InvalidArgumentError, PolicyError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+
+/** Which turns of a thread a copy has: all, or those up to one of them. */
+export interface ForkPoint {
+  /** The last turn that the copy has. */
+  after?: string;
+  /** The first turn that the copy does not have. */
+  before?: string;
+}
+
+/** What the server needs to know, and how many turns have to be taken off the copy once it is there. */
+export interface PlannedFork {
+  params: JsonObject;
+  drop: number;
+}
+
+/** Plans a fork; throws `InvalidArgumentError` when both ends are given, or the thread has no such turn. */
+export async function planFork(
+  core: RuntimeCore,
+  threadId: string,
+  { after, before }: ForkPoint,
+  signal: AbortSignal | undefined,
+): Promise<PlannedFork> {
+  if (after === undefined && before === undefined) return { params: {}, drop: 0 };
+  if (after !== undefined && before !== undefined) {
+    throw new InvalidArgumentError("fork", {
+      argument: "before",
+      received: "both `after` and `before`",
+      accepts: "one of them",
+      sentence: "give `after` or `before`, not both",
+    });
+  }
+  if (supports(core.server.version, "forkAtTurn")) {
+    return {
+      params: after !== undefined ? { lastTurnId: after } : { beforeTurnId: before! },
+      drop: 0,
+    };
+  }
+  const read = await core.call(
+    "thread/read",
+    { threadId, includeTurns: true },
+    signal === undefined ? {} : { signal },
+  );
+  const thread = isJsonObject(read) && isJsonObject(read["thread"]) ? read["thread"] : {};
+  return { params: {}, drop: turnsBehind(objectsOf(thread, "turns"), { after, before }) };
+}
+
+/** How many of the turns a copy must not have. */
+export function turnsBehind(
+  turns: readonly JsonObject[],
+  { after, before }: { after: string | undefined; before: string | undefined },
+): number {
+  const at = turns.findIndex(({ id }) => id === (after ?? before));
+  if (at < 0) {
+    const argument = after === undefined ? "before" : "after";
+    throw new InvalidArgumentError("fork", {
+      argument,
+      received: "an id that no turn has",
+      accepts: "the id of a turn",
+      sentence: `\`${argument}\` must be the id of one of the thread's ${turns.length} turns`,
+    });
+  }
+  return turns.length - at - (after === undefined ? 0 : 1);
+}
+
+/** Takes the last turns off a copy that nobody has used yet. */
+export async function dropTurns(
+  core: RuntimeCore,
+  threadId: string,
+  numTurns: number,
+): Promise<void> {
+  if (numTurns === 0) return;
+  const result = await core.call("thread/rollback", { threadId, numTurns });
+  const thread = isJsonObject(result) ? result["thread"] : undefined;
+  if (!isJsonObject(thread)) {
+    throw new PolicyError("The copy of the thread could not be cut at the turn.");
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * A question beside the conversation, which does not become part of it.
+ * @module
+ */
+import { EmptyAnswerError } from "../../errors/mod.ts";
+import { isJsonObject, objectsOf, stringOf } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
+import { abortable } from "../../async.ts";
+import type { TokenCount } from "../turn/turn_result.ts";
+import { NO_TOKENS } from "../turn/turn_usage.ts";
+import { alone, type ThreadHost } from "./thread_host.ts";
+
+/** Options of {@linkcode Session.sample}. */
+export interface SampleOptions {
+  /** Milliseconds for the answer. Default: the session's `timeoutMs`. */
+  timeoutMs?: number;
+  /** Gives up waiting; the call rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** An answer that is not part of the conversation. */
+export interface SampleResult {
+  /** The answer. */
+  text: string;
+  /** Its tokens, or `null` when they were not told. */
+  usage: TokenCount | null;
+}
+
+/** Asks beside the conversation. */
+export function sample(
+  host: ThreadHost,
+  prompt: string,
+  options: SampleOptions,
+): Promise<SampleResult> {
+  const { timeoutMs = host.profile.timeoutMs } = options;
+  return alone(host, options.signal, async (signal) => {
+    const served = host.used && supports(host.core.server.version, "sample");
+    return await (served ? serve : ask)(host, prompt, timeoutMs, signal);
+  });
+}
+
+/** Codex 0.169 answers such questions itself, without tools. */
+async function serve(
+  host: ThreadHost,
+  prompt: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<SampleResult> {
+  const { core, threadId } = host;
+  const list = await core.call("thread/turns/list", { threadId, limit: 1 }, { signal });
+  const [last] = isJsonObject(list) ? objectsOf(list, "data") : [];
+  const expectedTurnId = (last && stringOf(last, "id")) ?? "";
+  const call = core.call("thread/sample", { threadId, prompt, expectedTurnId }, {
+    timeoutMs,
+    signal,
+  });
+  const result = await call;
+  const { inputTokens, cachedInputTokens, outputTokens } = isJsonObject(result) ? result : {};
+  const text = isJsonObject(result) ? stringOf(result, "text") : null;
+  const told = typeof inputTokens === "number" || typeof outputTokens === "number";
+  const number = (value: unknown) => typeof value === "number" ? value : 0;
+  const usage = told
+    ? {
+      ...NO_TOKENS,
+      inputTokens: number(inputTokens),
+      cachedInputTokens: number(cachedInputTokens),
+      outputTokens: number(outputTokens),
+      totalTokens: number(inputTokens) + number(outputTokens),
+    }
+    : null;
+  if (usage !== null) host.count(usage);
+  if (text === null || text === "") {
+    throw new EmptyAnswerError({ threadId, turnId: null, assistantText: "", items: [] });
+  }
+  return { text, usage };
+}
+
+/** The others are asked on a copy, which is thrown away. */
+async function ask(
+  host: ThreadHost,
+  prompt: string,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<SampleResult> {
+  const copy = await host.openCopy(
+    { method: host.used ? "thread/fork" : "thread/start" },
+    {
+      ephemeral: true,
+      sandbox: "read-only",
+      approvalPolicy: "never",
+      tools: {},
+      goals: false,
+      signal,
+    },
+    true,
+  );
+  try {
+    const { assistantText, usage } = await copy.ask(prompt, { timeoutMs, signal });
+    return { text: assistantText, usage: usage === null ? null : toCount(usage) };
+  } finally {
+    const closed = copy.close().catch(() => {});
+    if (!signal.aborted) await abortable(closed, signal).catch(() => {});
+  }
+}
+
+function toCount(usage: TokenCount): TokenCount {
+  const { inputTokens, cachedInputTokens, outputTokens, reasoningOutputTokens, totalTokens } =
+    usage;
+  return { inputTokens, cachedInputTokens, outputTokens, reasoningOutputTokens, totalTokens };
+}

@@ -1,0 +1,93 @@
+/**
+ * What a session offers to what happens on its thread beside its prompts.
+ * @module
+ */
+import { UnsupportedError } from "../../errors/mod.ts";
+import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { ResolvedProfile, SessionConfig } from "../profile.ts";
+import type { ThreadTurns } from "../turn/thread_turns.ts";
+import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
+import type { ForeignTurns } from "./foreign_turns.ts";
+import type { ForkPoint } from "./fork_point.ts";
+
+/** Who has the thread for itself. */
+export interface ThreadHolder {
+  /** Stops what it has at work; settles when that has stopped. */
+  interrupt(): Promise<void>;
+  /** Gives up, with a reason. */
+  cancel(reason: unknown): void;
+}
+
+/** How a session comes to another thread that is made from its own, or like it. */
+export type CopyOpening = { method: "thread/start" } | { method: "thread/fork"; at?: ForkPoint };
+
+/** A session on another thread. */
+export interface ThreadCopy {
+  /** Asks it. */
+  ask(
+    prompt: string,
+    options: { timeoutMs: number; signal: AbortSignal },
+  ): Promise<PromptRunResult>;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
+/** What a session offers to what happens on its thread beside its prompts. */
+export interface ThreadHost {
+  /** The connection. */
+  readonly core: RuntimeCore;
+  /** The thread. */
+  readonly threadId: string;
+  /** How the session runs. */
+  readonly profile: ResolvedProfile;
+  /** The turns of the thread. */
+  readonly turns: ThreadTurns;
+  /** Who takes the turns that something else begins. */
+  readonly foreign: ForeignTurns;
+  /** Whether the thread has had a turn. */
+  readonly used: boolean;
+  /** Takes the thread when the prompts before are over and nothing is at work on it; settles with what gives it back. */
+  take(holder: ThreadHolder, signal: AbortSignal): Promise<() => void>;
+  /** Tokens that no turn of the thread tells. */
+  count(tokens: TokenCount): void;
+  /** Opens another session like this one; what it uses counts as this one's when `counted`. */
+  openCopy(
+    opening: CopyOpening,
+    config: Partial<SessionConfig>,
+    counted: boolean,
+  ): Promise<ThreadCopy>;
+}
+
+/** Throws `UnsupportedError` when this codex lacks what `what` needs. */
+export function assertSupported(core: RuntimeCore, what: string, feature: Feature): void {
+  const { version } = core.server;
+  if (!supports(version, feature)) throw new UnsupportedError(what, featureSince(feature), version);
+}
+
+/** Has the thread for itself while `act` works. `signal` is aborted by the caller, and by the session's end. */
+export async function alone<T>(
+  host: ThreadHost,
+  signal: AbortSignal | undefined,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const given = new AbortController();
+  const forward = () => given.abort(signal!.reason);
+  if (signal?.aborted) forward();
+  else signal?.addEventListener("abort", forward, { once: true });
+  const holder = {
+    interrupt: () => host.turns.stopAll(),
+    cancel: (reason: unknown) => given.abort(reason),
+  };
+  try {
+    given.signal.throwIfAborted();
+    const release = await host.take(holder, given.signal);
+    try {
+      return await act(given.signal);
+    } finally {
+      release();
+    }
+  } finally {
+    signal?.removeEventListener("abort", forward);
+  }
+}
