@@ -8,19 +8,18 @@ import type { JsonSchema } from "../json.ts";
 import type { AskOptions, PromptRunResult } from "../session/mod.ts";
 import { ArtifactThreads } from "./threads.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
-import { applyEdits, checkEdits, countLines } from "./edits.ts";
+import { applyEdits, checkEdits, countLines, revisionOf } from "./edits.ts";
 import { FileArtifactStore } from "./store/file_store.ts";
 import {
+  buildArtifactPrompt,
   DOC_EDIT_SCHEMA,
   DOC_GENERATE_SCHEMA,
   parseDocEdit,
   parseDocGenerate,
   type ParsedOutput,
-} from "./output.ts";
-import { buildArtifactPrompt } from "./prompt.ts";
+} from "./prompt.ts";
 import type { ArtifactCallOptions, ArtifactManagerOptions } from "./options.ts";
 import { artifactClientKind, checkOpen, checkTask, MANAGER_OPTIONS } from "./options_shape.ts";
-import { revisionOf } from "./revision.ts";
 import {
   type ArtifactMeta,
   type ArtifactStore,

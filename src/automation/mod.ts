@@ -4,5 +4,4 @@
  * @module
  */
 export * from "./automation.ts";
-export * from "./automation.ts";
 export * from "./types.ts";

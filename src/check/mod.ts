@@ -3,9 +3,18 @@
  *
  * @module
  */
-export { checkArgument, checkOptions } from "./check.ts";
-export { fitsJson, jsonMisfit, kindOf } from "./json_fit.ts";
-export { followPointer, jsonPath, memberPath } from "./json_path.ts";
+import { InvalidArgumentError } from "../errors/mod.ts";
+import { kindOf } from "./json_fit.ts";
+import {
+  isOptions,
+  type Kind,
+  type Misfit,
+  optionMisfit,
+  type Shape,
+  UNKNOWN_OPTION,
+} from "./kind.ts";
+export { fitsJson, followPointer, jsonMisfit, jsonPath, kindOf, memberPath } from "./json_fit.ts";
+export type { Kind, OptionKinds, Shape } from "./kind.ts";
 export {
   callback,
   count,
@@ -17,7 +26,6 @@ export {
   hinted,
   json,
   jsonObject,
-  type Kind,
   kind,
   kvKind,
   kvPrefixKind,
@@ -26,14 +34,61 @@ export {
   name,
   object,
   oneOf,
-  type OptionKinds,
   pauseMilliseconds,
   record,
   required,
-  type Shape,
   shape,
   signal,
   text,
   typeOf,
   variants,
 } from "./kind.ts";
+
+// Checks what callers give, before anything is done with it.
+
+/** Throws `InvalidArgumentError` unless `value` has the options that `shape` declares; `undefined` has none. */
+export function checkOptions(where: string, value: unknown, shape: Shape): void {
+  const isRequired = Object.values(shape.options).some((kind) => kind.required === true);
+  if (value === undefined && !isRequired) return;
+  refuse(where, () =>
+    isOptions(value) ? optionMisfit(value, shape, "") : {
+      path: "options",
+      received: kindOf(value),
+      accepts: `an object { ${Object.keys(shape.options).join(", ")} }`,
+      hint: typeof value === "object" && value !== null && "aborted" in value
+        ? "Write `{ signal }`."
+        : undefined,
+    });
+}
+
+/** Throws `InvalidArgumentError` unless an argument has its kind. */
+export function checkArgument(where: string, argument: string, value: unknown, kind: Kind): void {
+  if (value === undefined && kind.required !== true) return;
+  refuse(where, () => kind.misfit(value, argument));
+}
+
+function refuse(where: string, find: () => Misfit | null): void {
+  let misfit: Misfit | null;
+  try {
+    misfit = find();
+  } catch (cause) {
+    // A getter or a proxy of the caller's threw.
+    const received = "an object that can't be read";
+    throw new InvalidArgumentError(
+      where,
+      { argument: "options", received, accepts: "plain data" },
+      {
+        cause,
+      },
+    );
+  }
+  if (misfit === null) return;
+  const { path, received, accepts, hint } = misfit;
+  throw new InvalidArgumentError(where, {
+    argument: path,
+    received,
+    accepts,
+    ...(hint === undefined ? {} : { hint }),
+    unknown: received === UNKNOWN_OPTION,
+  });
+}

@@ -1,8 +1,9 @@
 /**
- * The base of every error.
+ * The base of every error; and requests that were not answered as hoped, or may not be made.
  * @module
  */
-import type { JsonObject } from "../json.ts";
+import type { JsonObject, JsonValue } from "../json.ts";
+import { redactDiagnostic, redactDiagnosticData } from "../redact.ts";
 
 /** Options shared by all error constructors. */
 export interface CodexErrorOptions {
@@ -58,4 +59,274 @@ export function shorten(text: string): string {
 /** What a thrown value says. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+// Requests that were not answered as hoped.
+
+/** Options of {@linkcode RequestTimeoutError}. */
+export interface RequestTimeoutErrorOptions extends CodexErrorOptions {
+  /** A sentence that says more, without its period. */
+  note?: string;
+}
+
+/** The server did not answer a request in time. */
+export class RequestTimeoutError extends CodexError {
+  /** The method that was called. */
+  readonly method: string;
+  /** How long the call waited, in milliseconds. */
+  readonly timeoutMs: number;
+
+  /** Creates the error. */
+  constructor(method: string, timeoutMs: number, options: RequestTimeoutErrorOptions = {}) {
+    const { note } = options;
+    const text = `No answer to ${method} within ${timeoutMs} ms.`;
+    super("requestTimeout", note === undefined ? text : `${text} ${note}.`, {
+      retryable: true,
+      ...options,
+      data: { method, timeoutMs, ...options.data },
+    });
+    this.method = method;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/** The server answered a request with a JSON-RPC error. */
+export class RpcError extends CodexError {
+  /** The JSON-RPC error code, such as -32600. */
+  readonly rpcCode: number;
+  /** The method that was called. */
+  readonly method: string;
+  /** The server's own message, without secrets and without the values that it refused. */
+  readonly rpcMessage: string;
+  /** The `data` member of the JSON-RPC error, when there was one. */
+  readonly rpcData?: JsonValue;
+
+  /** Creates the error from the JSON-RPC error object. */
+  constructor(
+    method: string,
+    rpcCode: number,
+    rpcMessage: string,
+    rpcData?: JsonValue,
+    options: CodexErrorOptions = {},
+  ) {
+    const message = redactDiagnostic(rpcMessage);
+    super("rpc", `${method} failed: ${shorten(message)} (code ${rpcCode})`, {
+      retryable: rpcCode === -32001,
+      ...options,
+      data: { method, rpcCode, ...options.data },
+    });
+    this.rpcCode = rpcCode;
+    this.method = method;
+    this.rpcMessage = message;
+    if (rpcData !== undefined) this.rpcData = redactDiagnosticData(rpcData);
+  }
+
+  /** True when the server does not know the method at all (an older or newer codex). */
+  get isUnknownMethod(): boolean {
+    return this.rpcCode === -32601 ||
+      this.rpcMessage.includes(`unknown variant \`${this.method}\``);
+  }
+}
+
+/** What is wrong with an argument; kinds and names, never values. */
+export interface ArgumentProblem {
+  /** The argument or option, such as `retry.attempts`. */
+  argument: string;
+  /** What was received, such as `a number`. */
+  received: string;
+  /** What is accepted: a kind of value, or the names of the options. */
+  accepts: string;
+  /** What was probably meant, as a sentence. Default: nothing is guessed. */
+  hint?: string;
+  /** Whether there is no such option. Default `false`. */
+  unknown?: boolean;
+  /** What is wrong, where kinds do not tell it. Default: made of the other fields. */
+  sentence?: string;
+}
+
+/** An argument or an option has a shape that is not accepted. Nothing was started or sent. */
+export class InvalidArgumentError extends CodexError {
+  /** The argument or option, such as `retry.attempts`. */
+  readonly argument: string;
+  /** What was received: the kind, never the value. */
+  readonly received: string;
+  /** What is accepted. */
+  readonly accepted: string;
+
+  /** Creates the error; `where` names what was called. */
+  constructor(where: string, problem: ArgumentProblem, options: CodexErrorOptions = {}) {
+    const { argument, received, accepts, hint, unknown } = problem;
+    const sentence = problem.sentence ??
+      (unknown === true
+        ? `there is no option \`${argument}\`; the options are ${accepts}`
+        : `\`${argument}\` must be ${accepts}; received ${received}`);
+    super("invalidArgument", `${where}: ${sentence}.${hint === undefined ? "" : ` ${hint}`}`, {
+      ...options,
+      data: { argument, received, accepted: accepts, ...options.data },
+    });
+    this.argument = argument;
+    this.received = received;
+    this.accepted = accepts;
+  }
+}
+
+/**
+ * This codex can't do what was asked; nothing was sent.
+ *
+ * ```ts ignore
+ * try {
+ *   await session.startGoal("All tests pass");
+ * } catch (error) {
+ *   if (error instanceof UnsupportedError) console.log(`${error.feature} needs codex ${error.since}`);
+ * }
+ * ```
+ */
+export class UnsupportedError extends CodexError {
+  /** What was asked for, such as `startGoal`. */
+  readonly feature: string;
+  /** The first codex that is known to have it; `null` when none is. */
+  readonly since: string | null;
+
+  /** Creates the error; `version` is the codex at hand. */
+  constructor(
+    feature: string,
+    since: string | null,
+    version: string | null,
+    options: CodexErrorOptions = {},
+  ) {
+    const needs = since === null ? "no codex is known to offer" : `codex ${since} or newer offers`;
+    super(
+      "unsupported",
+      `${feature}: ${needs} this; connected to ${
+        version ?? "an unknown version"
+      }. Nothing was sent.`,
+      { ...options, data: { feature, since, version, ...options.data } },
+    );
+    this.feature = feature;
+    this.since = since;
+  }
+}
+
+/** A request or a result does not fit its schema. Nothing was sent when a request fails. */
+export class RpcValidationError extends CodexError {
+  /** The method the value belongs to. */
+  readonly method: string;
+  /** Where the value is wrong, such as `$.input[0].type`. */
+  readonly path: string;
+  /** Whether the request (`"params"`) or the server's answer (`"result"`) is wrong. */
+  readonly subject: "params" | "result";
+
+  /** Creates the error; `expectation` reads like `expected string, got number`. */
+  constructor(
+    method: string,
+    subject: "params" | "result",
+    path: string,
+    expectation: string,
+    options: CodexErrorOptions = {},
+  ) {
+    super("rpcValidation", `${method} ${subject}: ${path}: ${expectation}`, {
+      ...options,
+      data: { method, subject, path, ...options.data },
+    });
+    this.method = method;
+    this.path = path;
+    this.subject = subject;
+  }
+}
+
+/** A message is larger than `maxMessageBytes`, or than the transport can carry. */
+export class MessageTooLargeError extends CodexError {
+  /** The size of the message in bytes, as far as it was seen. */
+  readonly bytes: number;
+  /** The limit in bytes. */
+  readonly limit: number;
+
+  /** Creates the error. */
+  constructor(what: string, bytes: number, limit: number, options: CodexErrorOptions = {}) {
+    super(
+      "messageTooLarge",
+      `${what} has ${bytes} bytes or more, the limit is ${limit}. Raise \`maxMessageBytes\` if this is expected.`,
+      { ...options, data: { bytes, limit, ...options.data } },
+    );
+    this.bytes = bytes;
+    this.limit = limit;
+  }
+}
+
+// What may not be done.
+
+/** The call asks for more than the profile allows, such as a writable sandbox without consent. */
+export class PolicyError extends CodexError {
+  /** Creates the error. */
+  constructor(message: string, options: CodexErrorOptions = {}) {
+    super("policy", message, options);
+  }
+}
+
+/** The server confirmed a wider policy than was asked for. No turn was run. */
+export class PolicyMismatchError extends CodexError {
+  /** Each field that differs: its name, what was asked and what the server confirmed. */
+  readonly mismatches: PolicyMismatch[];
+
+  /** Creates the error from the differing fields. */
+  constructor(mismatches: PolicyMismatch[], options: CodexErrorOptions = {}) {
+    super(
+      "policyMismatch",
+      `The server confirmed a wider policy than was asked for: ` +
+        mismatches.map((m) => `${m.field}: asked ${m.asked}, confirmed ${m.confirmed}`).join("; ") +
+        `. No turn was run.`,
+      options,
+    );
+    this.mismatches = mismatches;
+  }
+}
+
+/** One field of a policy that the server did not confirm as asked. */
+export interface PolicyMismatch {
+  /** The field, such as `sandbox`. */
+  field: string;
+  /** What was asked for. */
+  asked: string;
+  /** What the server confirmed. */
+  confirmed: string;
+}
+
+/** This script's own permissions do not cover what the call asks codex to do. */
+export class PermissionDeniedError extends CodexError {
+  /** The Deno flags that are missing, ready to paste, such as `--allow-write=/srv/app`. */
+  readonly missing: string[];
+
+  /** Creates the error from what was attempted and the missing flags. */
+  constructor(what: string, missing: string[], options: CodexErrorOptions = {}) {
+    super(
+      "permissionDenied",
+      `${what} needs permissions that this script does not have. Run it with: ${
+        missing.join(" ")
+      }` +
+        `, or ask for less.`,
+      { ...options, data: { missing, ...options.data } },
+    );
+    this.missing = missing;
+  }
+}
+
+/** A hook blocked the call, or failed while its `onError` is `"block"`. */
+export class HookBlockedError extends CodexError {
+  /** The hook's name. */
+  readonly hookName: string;
+  /** The phase in which it blocked. */
+  readonly phase: string;
+  /** The reason that the hook gave. */
+  readonly reason: string;
+
+  /** Creates the error. */
+  constructor(hookName: string, phase: string, reason: string, options: CodexErrorOptions = {}) {
+    super("hookBlocked", `The hook "${hookName}" blocked ${phase}: ${reason}`, {
+      ...options,
+      data: { hookName, phase, ...options.data },
+    });
+    this.hookName = hookName;
+    this.phase = phase;
+    this.reason = reason;
+  }
 }

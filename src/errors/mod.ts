@@ -4,9 +4,29 @@
  * Messages say what failed, what was received and what to do. They never hold prompts, answers or secrets.
  * @module
  */
-export { CodexError, type CodexErrorOptions, messageOf } from "./codex_error.ts";
-export * from "./connection_errors.ts";
-export * from "./request_errors.ts";
-export * from "./policy_errors.ts";
+export {
+  type ArgumentProblem,
+  CodexError,
+  type CodexErrorOptions,
+  HookBlockedError,
+  InvalidArgumentError,
+  messageOf,
+  MessageTooLargeError,
+  PermissionDeniedError,
+  PolicyError,
+  type PolicyMismatch,
+  PolicyMismatchError,
+  RequestTimeoutError,
+  type RequestTimeoutErrorOptions,
+  RpcError,
+  RpcValidationError,
+  UnsupportedError,
+} from "./codex_error.ts";
+export {
+  ConnectionClosedError,
+  type ConnectionClosedErrorOptions,
+  IncompatibleVersionError,
+  type ProcessExit,
+  SpawnError,
+} from "./connection_errors.ts";
 export * from "./turn_errors.ts";
-export * from "./domain_errors.ts";

@@ -3,6 +3,5 @@
  *
  * @module
  */
-export { commandTransport } from "./command.ts";
-export { codexTransport } from "./codex_process.ts";
+export { codexTransport, commandTransport } from "./codex_process.ts";
 export { locateCodex } from "./locate_codex.ts";

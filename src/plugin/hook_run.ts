@@ -7,7 +7,7 @@ import { HookBlockedError, messageOf } from "../errors/mod.ts";
 import type { JsonObject } from "../json.ts";
 import type { Attachment } from "../prompt.ts";
 import { applyPatch, ignoredMessage, parseAction, type Patchable } from "./action.ts";
-import { isFor } from "./matcher.ts";
+import { DEFAULT_TIMEOUT_MS, isFor } from "./validate.ts";
 import type {
   HookAction,
   HookCallRecord,
@@ -22,7 +22,6 @@ import type {
   PreHook,
   PreHookPhase,
 } from "./types.ts";
-import { DEFAULT_TIMEOUT_MS } from "./validate.ts";
 
 /** What all contexts of a run tell, as soon as it is known. */
 export interface HookFacts {

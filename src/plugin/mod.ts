@@ -4,6 +4,5 @@
  * @module
  */
 export { HookRun, type HookToolInput, type PatchedInput } from "./hook_run.ts";
-export { hooksKind } from "./validate.ts";
-export { hasToolHooks, mergeHooks } from "./matcher.ts";
+export { hasToolHooks, hooksKind, mergeHooks } from "./validate.ts";
 export type { HookReport, Hooks } from "./types.ts";

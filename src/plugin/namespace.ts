@@ -4,6 +4,5 @@
  * @module
  */
 export * from "./matcher.ts";
-export * from "./matcher.ts";
 export * from "./shell_command_hook.ts";
 export * from "./types.ts";

@@ -1,5 +1,5 @@
 /**
- * What a hook must look like to be registered, and hooks as a kind of option.
+ * What a hook must look like to be registered, hooks as a kind of option, and all the hooks of a run in one list.
  * @module
  */
 import { callback, having, type Kind, list, name, object, required, shape } from "../check/mod.ts";
@@ -39,7 +39,7 @@ export function invalidHook(message: string): InvalidArgumentError {
 }
 
 /** Throws `InvalidArgumentError` when a hook can't be registered, before it could be missed at run time. */
-export function checkHook(kind: "pre" | "post", hook: PreHook | PostHook): void {
+function checkHook(kind: "pre" | "post", hook: PreHook | PostHook): void {
   const name: unknown = hook?.name;
   if (typeof name !== "string" || name === "") {
     throw invalidHook(`A ${kind}-hook needs a name that is not empty`);
@@ -97,3 +97,47 @@ export const hooksKind: Kind = object(
       ? "Write `hooks: { pre: [{ name, call }] }`."
       : undefined,
 );
+
+// All the hooks of a run in one list.
+
+/**
+ * Joins the hooks of the client, the session and the call, in that order.
+ *
+ * Throws `InvalidArgumentError` when two pre-hooks or two post-hooks have the same name (dropping one silently would leave its
+ * author unguarded), or when a hook has no name, an unknown phase or a bad time limit. One object may be a pre-hook
+ * and a post-hook at once.
+ */
+export function mergeHooks(...layers: readonly (Hooks | undefined)[]): Required<Hooks> {
+  const pre = layers.flatMap((layer) => layer?.pre ?? []);
+  const post = layers.flatMap((layer) => layer?.post ?? []);
+  checkAll("pre", pre);
+  checkAll("post", post);
+  return { pre, post };
+}
+
+function checkAll(kind: "pre" | "post", hooks: readonly (PreHook | PostHook)[]): void {
+  const names = new Set<string>();
+  for (const hook of hooks) {
+    checkHook(kind, hook);
+    if (names.has(hook.name)) {
+      throw invalidHook(
+        `Two ${kind}-hooks are named ${JSON.stringify(hook.name)}; names are unique among the ` +
+          `hooks of the client, the session and the call`,
+      );
+    }
+    names.add(hook.name);
+  }
+}
+
+/**
+ * Whether any pre-hook wants a say in tool use, so that the server must ask before each. A post-hook hears of tools
+ * that nobody was asked about as well, so it needs no asking.
+ */
+export function hasToolHooks(hooks: Hooks): boolean {
+  return hooks.pre?.some((hook) => isFor(hook, "preToolUse")) ?? false;
+}
+
+/** Whether a hook is called in this phase. */
+export function isFor(hook: PreHook | PostHook, phase: HookPhase): boolean {
+  return hook.phases === undefined || hook.phases.includes(phase);
+}

@@ -19,5 +19,4 @@ export {
   validateResult,
   validateServerRequestResult,
 } from "./validator.ts";
-export { methodInfo, methodsOfKind } from "./methods.ts";
-export { experimentalRpcMethods, rpcMethods } from "./methods.ts";
+export { experimentalRpcMethods, methodInfo, methodsOfKind, rpcMethods } from "./table.ts";

@@ -10,8 +10,7 @@
  * @module
  */
 import { explain, fits, isMembers, type Issue } from "./check.ts";
-import { methodInfo, type MethodKind } from "./methods.ts";
-import { definition, Kind, type Node, resolve } from "./table.ts";
+import { definition, Kind, methodInfo, type MethodKind, type Node, resolve } from "./table.ts";
 export type { Issue } from "./check.ts";
 
 /**

@@ -7,7 +7,7 @@ import type { JsonObject } from "../json.ts";
 import { guardAcceptance, hostProbe, realPathOf } from "../permissions/mod.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { isRemote } from "./launch.ts";
+import { isRemote } from "./connect.ts";
 import type { StateProjection } from "./state/state.ts";
 
 /** The broker's view of its connection. */

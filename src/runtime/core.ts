@@ -29,7 +29,7 @@ import {
 } from "./restart.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
-import { handshake } from "./handshake.ts";
+import { handshake } from "./connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";

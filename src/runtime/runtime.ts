@@ -6,7 +6,6 @@ import {
   checkArgument,
   checkOptions,
   flag,
-  kindOf,
   milliseconds,
   name,
   required,
@@ -14,14 +13,12 @@ import {
   shape,
   signal,
 } from "../check/mod.ts";
-import { InvalidArgumentError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
-import { gateMethod, hostProbe, realPathOf, unrestrictedProbe } from "../permissions/mod.ts";
-import { currentDirectory } from "../platform/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
 import { RuntimeCore } from "./core.ts";
-import { isRemote, transportFactory } from "./launch.ts";
+import { coreOf, guardCall, setCore } from "./core_of.ts";
+import { transportFactory } from "./connect.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
 import type {
   ConnectionState,
@@ -165,58 +162,4 @@ export class Runtime implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
-}
-
-// From a runtime to the machine inside it.
-
-const cores: WeakMap<object, RuntimeCore> = new WeakMap();
-
-/** Lets the rooms above reach the core of a runtime without showing it to users. */
-export function coreOf(runtime: object): RuntimeCore {
-  const core = cores.get(runtime);
-  if (core === undefined) {
-    throw new InvalidArgumentError("Runtime", {
-      argument: "this",
-      received: kindOf(runtime),
-      accepts: "a Runtime that `Runtime.spawn` made",
-    });
-  }
-  return core;
-}
-
-/** Remembers the core of a runtime. */
-export function setCore(runtime: object, core: RuntimeCore): void {
-  cores.set(runtime, core);
-}
-
-// Raw requests that could do more than this script may.
-
-/** What the caller of a raw request agreed to. */
-export interface CallConsent {
-  /** Consent to methods that can write or run things. Default `false`. */
-  allowPrivilegedEscalation?: boolean | undefined;
-  /** Consent to full access with nobody asked. Default `false`. */
-  dangerouslyAllowUnattendedFullAccess?: boolean | undefined;
-}
-
-/** Throws `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself. */
-export function guardCall(
-  core: RuntimeCore,
-  method: string,
-  params: JsonValue | undefined,
-  consent: CallConsent,
-): void {
-  // A remote server works on another machine: this script's permissions say nothing about it.
-  const remote = isRemote(core.config);
-  const { codexHome } = core.server;
-  const refusal = gateMethod(method, params, remote ? unrestrictedProbe : hostProbe(), {
-    consent,
-    codexHome,
-    // Most calls do not need to know.
-    get serverCwd() {
-      return core.config.processCwd ?? currentDirectory() ?? undefined;
-    },
-    realPath: realPathOf,
-  });
-  if (refusal !== null) throw refusal;
 }

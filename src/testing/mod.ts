@@ -5,7 +5,7 @@
  * @module
  */
 export * from "./model/scripted_model.ts";
-export type * from "./model/model_request.ts";
+export type * from "./model/model_request_types.ts";
 export type {
   ModelStep,
   ModelTurn,
@@ -18,6 +18,4 @@ export type {
 export * as script from "./model/script.ts";
 export * from "./memory_transport.ts";
 export * from "./cassette/cassette.ts";
-export * from "./cassette/cassette_format.ts";
-export * from "./cassette/cassette.ts";
-export * from "./cassette/cassette.ts";
+export * from "./cassette/cassette_divergence_error.ts";

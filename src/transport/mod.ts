@@ -13,6 +13,6 @@ export type {
   TransportFactory,
   TransportSink,
 } from "./transport.ts";
-export { unixTransport } from "./unix/mod.ts";
+export { unixTransport } from "./unix.ts";
 export { webSocketTransport } from "./websocket.ts";
 export type { TransportCloseOptions } from "./transport.ts";

@@ -1,6 +1,6 @@
 /** What every artifact store promises, as tests. */
 import assert from "node:assert/strict";
-import { EMPTY_REVISION, revisionOf } from "../../src/artifact/revision.ts";
+import { EMPTY_REVISION, revisionOf } from "../../src/artifact/edits.ts";
 import type { ArtifactStore } from "../../src/artifact/store/store.ts";
 import { ArtifactConflictError } from "../../src/errors/mod.ts";
 import { test } from "../_harness.ts";

@@ -5,7 +5,7 @@ import { FileVersions } from "../../src/artifact/store/file_versions.ts";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
 import { MemoryArtifactStore } from "../../src/artifact/store/memory_store.ts";
-import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
+import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { CodexError } from "../../src/errors/mod.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";

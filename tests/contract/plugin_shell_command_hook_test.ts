@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { HookBlockedError, InvalidArgumentError } from "../../src/errors/mod.ts";
 import { HookRun } from "../../src/plugin/hook_run.ts";
-import { mergeHooks } from "../../src/plugin/matcher.ts";
+import { mergeHooks } from "../../src/plugin/validate.ts";
 import {
   ShellCommandHook,
   type ShellCommandHookOptions,

@@ -1,6 +1,6 @@
 /** Uses a file store with the permissions that it was given, and says as JSON how that went. */
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
-import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
+import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { CodexError } from "../../src/errors/mod.ts";
 
 const store = new FileArtifactStore(Deno.args[0]!);

@@ -1,7 +1,7 @@
 /** What a shell hook needs of Deno, and what it does with less. */
 import assert from "node:assert/strict";
 import { HookRun } from "../../src/plugin/hook_run.ts";
-import { mergeHooks } from "../../src/plugin/matcher.ts";
+import { mergeHooks } from "../../src/plugin/validate.ts";
 import { ShellCommandHook } from "../../src/plugin/shell_command_hook.ts";
 import { test } from "../_harness.ts";
 

@@ -1,7 +1,7 @@
 /** Counts up in an artifact as fast as it can, and prints each number that is stored, until it is killed. */
 import process from "node:process";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
-import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
+import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { ArtifactConflictError } from "../../src/errors/mod.ts";
 import { numberOf, textOf } from "./artifact_crash_text.ts";
 

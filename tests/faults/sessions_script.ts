@@ -3,7 +3,7 @@
  * Argument: the number of rounds. Prints its figures as JSON.
  */
 import process from "node:process";
-import { coreOf } from "../../src/runtime/runtime.ts";
+import { coreOf } from "../../src/runtime/core_of.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { FakeServer, fakeTransport } from "../_fake_server.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { EMPTY_REVISION } from "../../src/artifact/revision.ts";
+import { EMPTY_REVISION } from "../../src/artifact/edits.ts";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { CodexError } from "../../src/errors/mod.ts";
 import { test } from "../_harness.ts";

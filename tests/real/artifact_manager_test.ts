@@ -4,7 +4,7 @@ import { access, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
 import { ArtifactSessionManager } from "../../src/artifact/manager.ts";
-import { revisionOf } from "../../src/artifact/revision.ts";
+import { revisionOf } from "../../src/artifact/edits.ts";
 import {
   ArtifactConflictError,
   OutputValidationError,

@@ -4,7 +4,7 @@
  */
 import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { EMPTY_REVISION, revisionOf } from "../revision.ts";
+import { EMPTY_REVISION, revisionOf } from "../edits.ts";
 import type { ArtifactMeta, ArtifactSave, ArtifactSaveRecord, StoredArtifact } from "./store.ts";
 
 /**

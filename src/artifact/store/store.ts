@@ -2,7 +2,7 @@
  * What an artifact store promises.
  * @module
  */
-import { EMPTY_REVISION } from "../revision.ts";
+import { EMPTY_REVISION } from "../edits.ts";
 
 /** Who wrote the stored text. */
 export interface ArtifactSaveRecord {

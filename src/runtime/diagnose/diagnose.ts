@@ -4,7 +4,6 @@
  */
 import { checkOptions } from "../../check/mod.ts";
 import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
 import { locateCodex } from "../../launch/mod.ts";
 import { hostProbe, type RulesFile } from "../../permissions/mod.ts";
 import {
@@ -15,12 +14,13 @@ import {
   readEnv,
   runtimeName,
 } from "../../platform/mod.ts";
-import { methodsOfKind, servedMethods } from "../../protocol/mod.ts";
+import { methodsOfKind } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { RUNTIME_CONFIG } from "../config_shape.ts";
-import { coreOf, Runtime } from "../runtime.ts";
+import { coreOf } from "../core_of.ts";
+import { Runtime } from "../runtime.ts";
 import type {
   DiagnosedCodex,
   DiagnosedDrift,
@@ -31,7 +31,7 @@ import type {
   DiagnosedProblem,
   Diagnosis,
 } from "./diagnosis_types.ts";
-import { readRulesFiles } from "./rules_files.ts";
+import { driftOf, loginOf, readRulesFiles } from "./evidence.ts";
 
 /** No codex will ever have it; the refusal names all those it has. */
 const NO_METHOD = "codex-runtime/diagnose";
@@ -244,27 +244,4 @@ function hostOf(url: string): string | null {
 
 function knownMethods(): Set<string> {
   return new Set(methodsOfKind("clientRequest").map(({ method }) => method));
-}
-
-// What the server's answers say about it.
-
-/** Reads the answer to `account/read`, without whose account it is. */
-export function loginOf(answer: JsonValue): DiagnosedLogin {
-  const { account, requiresOpenaiAuth } = isJsonObject(answer) ? answer : {};
-  const { type, planType } = isJsonObject(account) ? account : {};
-  return {
-    type: typeof type === "string" ? type : null,
-    plan: typeof planType === "string" ? planType : null,
-    required: requiresOpenaiAuth === true,
-  };
-}
-
-/** Reads the methods that a server has from its refusal of one that it has not; `null` when it names none. */
-export function driftOf(refusal: string, known: ReadonlySet<string>): DiagnosedDrift | null {
-  const served = servedMethods(refusal);
-  if (served === null) return null;
-  return {
-    missing: [...known].filter((method) => !served.has(method)).sort(),
-    unknown: [...served].filter((method) => !known.has(method)).sort(),
-  };
 }

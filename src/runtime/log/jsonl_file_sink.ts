@@ -246,7 +246,7 @@ function linesWithin(bytes: Uint8Array, length: number): number {
 // permission.
 
 /** A file open for appending. */
-export interface LogFile {
+interface LogFile {
   /** How many bytes it held when it was opened. */
   readonly size: number;
   /** Whether it ends in the middle of a line, or that can't be told. */
@@ -260,7 +260,7 @@ export interface LogFile {
 }
 
 /** Growing files and their rotation. */
-export interface LogFiles {
+interface LogFiles {
   /** Opens a file, which is created with its directories; with `fresh`, `null` when it is there already. */
   open(path: string, fresh?: boolean): Promise<LogFile | null>;
   /** Whether this script may rename the file. */
@@ -290,7 +290,7 @@ const MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
 /** The operations of the runtime this runs on. */
-export function logFiles(): LogFiles {
+function logFiles(): LogFiles {
   if (runtimeName() === "deno") return denoFiles();
   const fs = builtin<NodeFs>("node:fs/promises");
   if (fs !== null) return nodeFiles(fs);

@@ -34,12 +34,12 @@ import {
   type TransportSink,
 } from "../../transport/mod.ts";
 import {
-  CassetteDivergenceError,
   type CassetteMessage,
   formatCassette,
   normalize,
   parseCassette,
 } from "./cassette_format.ts";
+import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
 import { type CassetteAnswers, Tape, type TapeOutput } from "./cassette_tape.ts";
 export type { CassetteClosed, CassetteMessage } from "./cassette_format.ts";
 export type { CassetteAnswers } from "./cassette_tape.ts";

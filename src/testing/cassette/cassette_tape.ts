@@ -8,12 +8,8 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import {
-  type CassetteClosed,
-  CassetteDivergenceError,
-  type CassetteMessage,
-  inJson,
-} from "./cassette_format.ts";
+import { type CassetteClosed, type CassetteMessage, inJson } from "./cassette_format.ts";
+import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
 
 /** What the replayed server does next. */
 export type TapeOutput = { readonly line: string } | { readonly closed: CassetteClosed };

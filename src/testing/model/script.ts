@@ -12,7 +12,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type { ModelRequest } from "./model_request.ts";
+import type { ModelRequest } from "./model_request_types.ts";
 
 /** One thing that the scripted model does. Steps are plain data; make them with the functions of this module. */
 export type ModelStep =

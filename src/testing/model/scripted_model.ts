@@ -27,7 +27,8 @@ import {
   type HttpServer,
   serveLoopback,
 } from "./http_server.ts";
-import { type ModelRequest, parseModelRequest, type RecordedRequest } from "./model_request.ts";
+import { parseModelRequest } from "./model_request.ts";
+import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { play } from "./player.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
@@ -310,7 +311,7 @@ function windowsHomes({ home, tmp }: Homes): Record<string, string> {
 // Private directories for a codex under test.
 
 /** Directories that exist, and their removal. */
-export interface Homes {
+interface Homes {
   /** For CODEX_HOME. */
   readonly codexHome: string;
   /** For HOME; empty, so that no shell profile runs. */
@@ -321,7 +322,7 @@ export interface Homes {
 }
 
 /** Makes the directories below the user's cache: codex warns about a home below the system's temp directory. */
-export async function createHomes(): Promise<Homes> {
+async function createHomes(): Promise<Homes> {
   const fs = builtin("fs/promises");
   const path = builtin("path");
   const { process } = globalThis as unknown as { process: { env: Record<string, string> } };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkAnswer, checkCall, checkNotification } from "../../../src/app_server/app_server.ts";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
 import { findExperimental } from "../../../src/protocol/validator.ts";
-import { methodsOfKind } from "../../../src/protocol/methods.ts";
+import { methodsOfKind } from "../../../src/protocol/table.ts";
 import { test } from "../../_harness.ts";
 import { sampleParams, sampleResult } from "../protocol/_sample.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { ArtifactSessionManager } from "../../../src/artifact/manager.ts";
 import type { ArtifactClient, ArtifactThread } from "../../../src/artifact/client.ts";
-import { DOC_EDIT_SCHEMA, DOC_GENERATE_SCHEMA } from "../../../src/artifact/output.ts";
+import { DOC_EDIT_SCHEMA, DOC_GENERATE_SCHEMA } from "../../../src/artifact/prompt.ts";
 import { MemoryArtifactStore } from "../../../src/artifact/store/memory_store.ts";
-import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/revision.ts";
+import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/edits.ts";
 import {
   ArtifactConflictError,
   ConnectionClosedError,

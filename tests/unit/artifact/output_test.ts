@@ -4,7 +4,7 @@ import {
   DOC_GENERATE_SCHEMA,
   parseDocEdit,
   parseDocGenerate,
-} from "../../../src/artifact/output.ts";
+} from "../../../src/artifact/prompt.ts";
 import { isJsonObject, type JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { safeName } from "../../../src/artifact/store/record.ts";
-import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/revision.ts";
+import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/edits.ts";
 import { test } from "../../_harness.ts";
 
 test("revisionOf() is the SHA-256 of the text's UTF-8 bytes", async () => {

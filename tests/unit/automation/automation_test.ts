@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { KEPT_RUNS, Runs } from "../../../src/automation/automation.ts";
+import { KEPT_RUNS, Runs } from "../../../src/automation/runner.ts";
 import { AutomationHandle } from "../../../src/automation/automation.ts";
-import { Runner } from "../../../src/automation/automation.ts";
+import { Runner } from "../../../src/automation/runner.ts";
 import { spawn } from "../../../src/automation/automation.ts";
 import type { AutomationRun, AutomationSpec } from "../../../src/automation/types.ts";
 import { InvalidArgumentError, SessionClosedError } from "../../../src/errors/mod.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError } from "../../../src/errors/mod.ts";
-import { explainStderr } from "../../../src/errors/explain_stderr.ts";
+import { explainStderr } from "../../../src/errors/connection_errors.ts";
 import { test } from "../../_harness.ts";
 
 const LAUNCHER = `file:///usr/lib/node_modules/@openai/codex/bin/codex.js:103

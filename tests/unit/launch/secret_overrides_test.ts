@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { PolicyError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import { configFlags } from "../../../src/launch/config_flags.ts";
-import { splitSecrets } from "../../../src/launch/secret_overrides.ts";
+import { splitSecrets } from "../../../src/launch/config_flags.ts";
 import { test } from "../../_harness.ts";
 
 const SECRET = "hunter2-hunter2-hunter2";

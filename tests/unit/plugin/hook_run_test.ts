@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { HookBlockedError } from "../../../src/errors/mod.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
-import { mergeHooks } from "../../../src/plugin/matcher.ts";
+import { mergeHooks } from "../../../src/plugin/validate.ts";
 import type { HookAction, HookContext, PostHook, PreHook } from "../../../src/plugin/types.ts";
 import { test } from "../../_harness.ts";
 

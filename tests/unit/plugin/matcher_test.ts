@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { FilteredPostHook, FilteredPreHook } from "../../../src/plugin/matcher.ts";
 import { HookMatcher, type HookMatcherOptions } from "../../../src/plugin/matcher.ts";
-import { hasToolHooks, mergeHooks } from "../../../src/plugin/matcher.ts";
+import { hasToolHooks, mergeHooks } from "../../../src/plugin/validate.ts";
 import type { HookContext, HookPhase, PreHook } from "../../../src/plugin/types.ts";
 import { test } from "../../_harness.ts";
 

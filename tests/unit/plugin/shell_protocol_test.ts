@@ -6,7 +6,7 @@ import {
   invocation,
   preAnswer,
   type ProgramEnd,
-} from "../../../src/plugin/shell_command_hook.ts";
+} from "../../../src/plugin/shell_protocol.ts";
 import { test } from "../../_harness.ts";
 
 function end(code: number | null, stdout = "", stderr = ""): ProgramEnd {

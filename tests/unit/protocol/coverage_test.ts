@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { DELTAS } from "../../../src/protocol/dialect.ts";
-import { methodsOfKind } from "../../../src/protocol/methods.ts";
+import { methodsOfKind } from "../../../src/protocol/table.ts";
 import { test } from "../../_harness.ts";
 import { readSource } from "../../_module_graph.ts";
 

@@ -5,7 +5,7 @@ import {
   methodInfo,
   methodsOfKind,
   rpcMethods,
-} from "../../../src/protocol/methods.ts";
+} from "../../../src/protocol/table.ts";
 
 test("methodInfo() says what a method is, takes and answers", () => {
   assert.deepEqual(methodInfo("thread/start"), {

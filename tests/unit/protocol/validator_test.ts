@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "../../_harness.ts";
-import { methodsOfKind } from "../../../src/protocol/methods.ts";
+import { methodsOfKind } from "../../../src/protocol/table.ts";
 import {
   type Issue,
   validateNotification,

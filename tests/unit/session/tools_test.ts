@@ -3,7 +3,7 @@ import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
-import { mergeHooks } from "../../../src/plugin/matcher.ts";
+import { mergeHooks } from "../../../src/plugin/validate.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";

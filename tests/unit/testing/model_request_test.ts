@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
 import { parseModelRequest } from "../../../src/testing/model/model_request.ts";
-import type { ModelRequest } from "../../../src/testing/model/model_request.ts";
+import type { ModelRequest } from "../../../src/testing/model/model_request_types.ts";
 import { deltasOf } from "../../../src/testing/model/player.ts";
 import { test } from "../../_harness.ts";
 

@@ -5,7 +5,7 @@ import { splitMessages } from "../../../src/transport/messages.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";
 import { below, parseStat } from "../../../src/platform/process_tree.ts";
-import { StderrTail } from "../../../src/transport/stderr_tail.ts";
+import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/launch/config_flags.ts";

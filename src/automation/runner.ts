@@ -1,0 +1,267 @@
+/**
+ * The loop of one automation (it waits, asks and records; its decisions are in `schedule.ts`), and its finished runs.
+ * @module
+ */
+import type { PromptRunResult } from "../session/mod.ts";
+import {
+  type AutomationClock,
+  type AutomationStep,
+  firstStep,
+  nextStep,
+  sleepUntil,
+  stepAtDue,
+} from "./schedule.ts";
+import type {
+  AutomationRun,
+  AutomationSession,
+  AutomationSpec,
+  AutomationStatus,
+} from "./types.ts";
+
+/** How long a stop waits for its turn to begin, since only a begun turn can be interrupted and waited for. */
+const BEGIN_MS = 2_000;
+/** How long a stop waits for an interrupted turn to end before it gives up the wait. */
+const END_MS = 10_000;
+
+/** The turn that runs now. */
+interface Turn {
+  /** Gives the ask up, wherever it is. */
+  abort: AbortController;
+  /** Settles when the server has begun the turn, or the ask is over. */
+  begun: PromiseWithResolvers<void>;
+  /** Whether the turn itself is over, though the ask may still be at its hooks. */
+  ended: boolean;
+  /** Settles when the ask is over. */
+  over: PromiseWithResolvers<void>;
+}
+
+/** One automation at work. */
+export class Runner {
+  /** What was run. */
+  readonly runs: Runs = new Runs();
+  /** Settles, with the last status, when the automation is over. Never rejects. */
+  readonly finished: Promise<AutomationStatus>;
+  readonly #session: AutomationSession;
+  readonly #spec: AutomationSpec;
+  readonly #clock: AutomationClock;
+  readonly #stop = new AbortController();
+  #status: AutomationStatus;
+  #turn: Turn | undefined;
+  #started = 0;
+
+  constructor(session: AutomationSession, spec: AutomationSpec, clock: AutomationClock) {
+    this.#session = session;
+    // A copy: later changes of the caller's object must not change the plan.
+    this.#spec = { ...spec };
+    this.#clock = clock;
+    this.#status = {
+      threadId: session.threadId,
+      state: "waiting",
+      runsCompleted: 0,
+      nextDueAt: null,
+      lastStartedAt: null,
+      lastFinishedAt: null,
+      runsDropped: 0,
+    };
+    const first = firstStep(this.#spec, clock.now(), this.#closed);
+    this.#enter(first);
+    this.finished = this.#loop(first);
+  }
+
+  status(): AutomationStatus {
+    return { ...this.#status, runsDropped: this.runs.dropped };
+  }
+
+  /** Starts no more runs, interrupts the running turn and waits for it. */
+  async stop(): Promise<AutomationStatus> {
+    if (!this.#stop.signal.aborted) {
+      this.#stop.abort();
+      if (this.#turn !== undefined) await this.#interrupt(this.#turn);
+    }
+    return await this.finished;
+  }
+
+  get #closed(): boolean {
+    return this.#session.closed === true || this.#session.closeSignal?.aborted === true;
+  }
+
+  async #loop(first: AutomationStep): Promise<AutomationStatus> {
+    const wake = this.#wakeSignal();
+    try {
+      let step = first;
+      while (step.type === "wait") {
+        await sleepUntil(step.dueAt, this.#clock, wake.signal);
+        step = await this.#due(step.dueAt);
+      }
+    } finally {
+      wake.release();
+      this.runs.end();
+    }
+    return this.status();
+  }
+
+  /** Aborted by a stop and by the session's end; neither has happened yet where there is something to wait for. */
+  #wakeSignal(): { signal: AbortSignal; release: () => void } {
+    const wake = new AbortController();
+    const abort = (): void => wake.abort();
+    this.#stop.signal.addEventListener("abort", abort);
+    this.#session.closeSignal?.addEventListener("abort", abort);
+    return {
+      signal: wake.signal,
+      // The session outlives this automation and must not hold on to it.
+      release: () => this.#session.closeSignal?.removeEventListener("abort", abort),
+    };
+  }
+
+  /** Does what is due, which may be a run, and enters the next step. */
+  async #due(dueAt: number): Promise<AutomationStep> {
+    const instead: AutomationStep | null = this.#stop.signal.aborted
+      ? { type: "stop" }
+      : stepAtDue(this.#spec, this.#clock.now(), this.#closed);
+    if (instead !== null) {
+      this.#enter(instead);
+      return instead;
+    }
+    const run = await this.#run(dueAt);
+    const step = this.#after(run);
+    // The status is up to date before anyone hears of the run.
+    this.#enter(step);
+    this.#tell(run);
+    return step;
+  }
+
+  #after(run: AutomationRun): AutomationStep {
+    if (this.#stop.signal.aborted) return { type: "stop" };
+    if (!("result" in run)) return { type: "fail", error: run.error };
+    const completed = this.#status.runsCompleted;
+    return nextStep(this.#spec, run.dueAt.getTime(), this.#clock.now(), completed);
+  }
+
+  /** Runs one turn. */
+  async #run(dueAt: number): Promise<AutomationRun> {
+    const turn: Turn = {
+      abort: new AbortController(),
+      begun: Promise.withResolvers(),
+      ended: false,
+      over: Promise.withResolvers(),
+    };
+    this.#turn = turn;
+    const startedAt = new Date(this.#clock.now());
+    this.#update({ state: "running", nextDueAt: null, lastStartedAt: startedAt });
+    let ending: { result: PromptRunResult } | { error: unknown };
+    try {
+      const result = await this.#session.ask(this.#spec.prompt, {
+        signal: turn.abort.signal,
+        ...(this.#spec.limits === undefined ? {} : { limits: this.#spec.limits }),
+        onEvent: (event) => {
+          if (event.type === "turnStarted") {
+            turn.begun.resolve();
+            turn.ended = false;
+          } else if (event.type === "turnCompleted") turn.ended = true;
+        },
+      });
+      ending = { result };
+    } catch (error) {
+      ending = { error };
+    }
+    this.#turn = undefined;
+    turn.begun.resolve();
+    turn.over.resolve();
+    const finishedAt = new Date(this.#clock.now());
+    const completed = this.#status.runsCompleted + ("result" in ending ? 1 : 0);
+    this.#update({ lastFinishedAt: finishedAt, runsCompleted: completed });
+    return { index: this.#started++, dueAt: new Date(dueAt), startedAt, finishedAt, ...ending };
+  }
+
+  #tell(run: AutomationRun): void {
+    this.runs.push(run);
+    const failed = (error: unknown): void => this.#update({ onRunError: error });
+    try {
+      // An async callback is not waited for, but its failure must not end the script.
+      const returned: unknown = this.#spec.onRun?.(run);
+      if (returned instanceof Promise) returned.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  /** Interrupts the turn, so that it stops on the server too. */
+  async #interrupt(turn: Turn): Promise<void> {
+    // An ask in the session's queue has no turn yet: interrupting now would hit somebody else's.
+    if (!await this.#settles(turn.begun.promise, BEGIN_MS)) turn.abort.abort(stopReason());
+    else if (this.#turn === turn && !turn.ended) this.#session.interrupt().catch(() => {});
+    // The ask's own end tells that the turn has stopped; giving it up would only tell that nobody waits.
+    if (!await this.#settles(turn.over.promise, END_MS)) turn.abort.abort(stopReason());
+  }
+
+  /** Whether the promise settles in time. */
+  async #settles(promise: Promise<void>, ms: number): Promise<boolean> {
+    const limit = Promise.withResolvers<boolean>();
+    const cancel = this.#clock.after(ms, () => limit.resolve(false));
+    const settled = await Promise.race([promise.then(() => true), limit.promise]);
+    cancel();
+    return settled;
+  }
+
+  /** Shows the step in the status. */
+  #enter(step: AutomationStep): void {
+    switch (step.type) {
+      case "wait":
+        this.#update({ state: "waiting", nextDueAt: new Date(step.dueAt) });
+        break;
+      case "stop":
+        this.#update({ state: "stopped", nextDueAt: null });
+        break;
+      case "fail":
+        this.#update({ state: "failed", nextDueAt: null, lastError: step.error });
+    }
+  }
+
+  #update(change: Partial<AutomationStatus>): void {
+    this.#status = { ...this.#status, ...change };
+  }
+}
+
+function stopReason(): DOMException {
+  return new DOMException("The automation was stopped.", "AbortError");
+}
+
+// Finished runs on their way to whoever reads them.
+
+/** How many unread runs are kept. */
+export const KEPT_RUNS = 1_000;
+
+/** Keeps runs until they are read; the oldest go when there are too many. */
+export class Runs {
+  /** Runs that were never read and are gone. */
+  dropped = 0;
+  #kept: AutomationRun[] = [];
+  #ended = false;
+  #readers: (() => void)[] = [];
+
+  /** Adds a run. */
+  push(run: AutomationRun): void {
+    this.#kept.push(run);
+    if (this.#kept.length > KEPT_RUNS) {
+      this.#kept.shift();
+      this.dropped++;
+    }
+    this.#readers.shift()?.();
+  }
+
+  /** No more runs will come. */
+  end(): void {
+    this.#ended = true;
+    for (const wake of this.#readers.splice(0)) wake();
+  }
+
+  /** The next run, or `null` after the last one. */
+  async next(): Promise<AutomationRun | null> {
+    for (;;) {
+      const run = this.#kept.shift();
+      if (run !== undefined) return run;
+      if (this.#ended) return null;
+      await new Promise<void>((resolve) => this.#readers.push(resolve));
+    }
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * From a configuration to an open connection: the way to it, who we are, who the server is, and whether it is new enough.
+ * @module
+ */
+import {
+  ConnectionClosedError,
+  IncompatibleVersionError,
+  PermissionDeniedError,
+  PolicyError,
+  RequestTimeoutError,
+} from "../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
+import { codexTransport, commandTransport } from "../launch/mod.ts";
+import { withShellEnvironment } from "../permissions/mod.ts";
+import { pathRules, platformName, readEnv } from "../platform/mod.ts";
+import type { Connection } from "../rpc/mod.ts";
+import { type TransportFactory, unixTransport, webSocketTransport } from "../transport/mod.ts";
+import {
+  compareVersions,
+  LIBRARY_VERSION,
+  MIN_CODEX_VERSION,
+  versionInUserAgent,
+} from "../version.ts";
+import type { ClientInfo, RuntimeConfig, TransportConfig } from "./config.ts";
+import type { ServerInfo } from "./runtime_types.ts";
+
+/** Whether the server runs on another machine, with files of its own and without this script's permissions. */
+export function isRemote(config: RuntimeConfig | undefined): boolean {
+  const type = config?.transport?.type;
+  return type === "websocket" || type === "command";
+}
+
+/** Whether the server runs by itself, and goes on when the connection to it is lost. */
+export function isAttached(config: RuntimeConfig | undefined): boolean {
+  const type = config?.transport?.type;
+  return type === "websocket" || type === "unix" || type === "daemon";
+}
+
+/** Opens the configured connection; called again for each restart. */
+export function transportFactory(config: RuntimeConfig): TransportFactory {
+  const transport = config.transport ?? { type: "stdio" };
+  refuseIgnored(config, transport.type);
+  switch (transport.type) {
+    case "custom":
+      return transport.open;
+    case "websocket":
+      return webSocketTransport(transport);
+    case "unix":
+      return unixTransport(transport.path);
+    case "daemon":
+      return unixTransport(
+        daemonSocket(transport.codexHome),
+        " Start the daemon with `codex app-server daemon start`.",
+      );
+    case "command":
+      return commandTransport(transport.command, config);
+    case "stdio":
+      return codexTransport({
+        ...(config.codexPath === undefined ? {} : { codexPath: config.codexPath }),
+        ...(config.env === undefined ? {} : { env: config.env }),
+        ...(config.processCwd === undefined ? {} : { cwd: config.processCwd }),
+        ...(config.onStderr === undefined ? {} : { onStderr: config.onStderr }),
+        ...(transport.pidFile === undefined ? {} : { pidFile: transport.pidFile }),
+        configOverrides: configOverrides(config),
+      });
+  }
+}
+
+/** Where codex's own daemon listens. */
+function daemonSocket(codexHome: string | undefined): string {
+  const rules = pathRules(platformName());
+  const userHome = readEnv("HOME");
+  const home = codexHome ?? (readEnv("CODEX_HOME") ||
+    (userHome === undefined ? undefined : rules.join(userHome, ".codex")));
+  if (home === undefined || home === "") {
+    throw new PermissionDeniedError("Finding codex's daemon without `codexHome`", [
+      "--allow-env=CODEX_HOME,HOME",
+    ]);
+  }
+  return rules.join(home, "app-server-control", "app-server-control.sock");
+}
+
+/** Options that are about starting a process say nothing to a server that runs already. */
+function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): void {
+  if (type === "stdio" || type === "custom") return;
+  const started = type === "command";
+  const { codexPath, configOverrides = {}, env, onStderr, processCwd } = config;
+  const ignored = [
+    codexPath === undefined ? "" : "codexPath",
+    Object.keys(configOverrides).length === 0 ? "" : "configOverrides",
+    started || env?.inherit === undefined ? "" : "env.inherit",
+    started || Object.keys(env?.set ?? {}).length === 0 ? "" : "env.set",
+    started || onStderr === undefined ? "" : "onStderr",
+    started || processCwd === undefined ? "" : "processCwd",
+  ].filter((name) => name !== "");
+  if (ignored.length === 0) return;
+  throw new PolicyError(
+    `${ignored.join(", ")}: with \`transport: { type: "${type}" }\` codex ${
+      started ? "is started by that command" : "runs already"
+    }, and these have no effect on it. ` +
+      "Leave them out, set them where that server is started, or pass settings of a thread as the profile's `config`.",
+    { data: { ignored } },
+  );
+}
+
+/** Settings for codex's command line; what the caller set wins. */
+function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
+  return withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands);
+}
+
+// The first words with a server: who we are, who it is, and whether it is new enough.
+
+/**
+ * Duplicates of the real notifications that codex 0.104 sends beside them. Turned off by name; servers ignore names they
+ * do not know.
+ */
+const LEGACY_DUPLICATES = [
+  "agent_message agent_message_delta agent_message_content_delta agent_reasoning agent_reasoning_delta",
+  "agent_reasoning_raw_content agent_reasoning_raw_content_delta agent_reasoning_section_break",
+  "apply_patch_approval_request dynamic_tool_call_request error exec_approval_request exec_command_begin",
+  "exec_command_end exec_command_output_delta item_completed item_started mcp_startup_complete",
+  "mcp_startup_update mcp_tool_call_begin mcp_tool_call_end patch_apply_begin patch_apply_end plan_delta",
+  "plan_update reasoning_content_delta reasoning_raw_content_delta request_user_input shutdown_complete stream_error",
+  "task_complete task_started terminal_interaction thread_name_updated token_count turn_aborted turn_diff user_message",
+  "web_search_begin web_search_end view_image_tool_call elicitation_request raw_response_item",
+].join(" ").split(" ").map((name) => `codex/event/${name}`);
+
+/** Who this library says it is when the caller does not say. */
+const DEFAULT_CLIENT_INFO: ClientInfo = {
+  name: "codex-runtime",
+  title: "codex-runtime for TypeScript",
+  version: LIBRARY_VERSION,
+};
+
+/** Parameters of `initialize` for a configuration. */
+export function initializeParams(config: RuntimeConfig): JsonObject {
+  const info = config.clientInfo ?? DEFAULT_CLIENT_INFO;
+  return {
+    clientInfo: { name: info.name, title: info.title ?? null, version: info.version },
+    capabilities: {
+      // The library cleans up with an experimental method; what callers may use is gated on this side.
+      experimentalApi: true,
+      optOutNotificationMethods: [...LEGACY_DUPLICATES, ...(config.optOutNotifications ?? [])],
+    },
+  };
+}
+
+/** Reads the answer to `initialize`; rejects servers older than the configuration accepts. */
+export function readServerInfo(result: JsonValue, config: RuntimeConfig): ServerInfo {
+  const answer = isJsonObject(result) ? result : {};
+  const userAgent = typeof answer["userAgent"] === "string" ? answer["userAgent"] : "";
+  const name = (config.clientInfo ?? DEFAULT_CLIENT_INFO).name;
+  const version = versionInUserAgent(userAgent, name);
+  const required = config.minVersion === undefined ? MIN_CODEX_VERSION : config.minVersion;
+  if (required !== null && (version === null || compareVersions(version, required) < 0)) {
+    throw new IncompatibleVersionError(version, required);
+  }
+  const info: ServerInfo = { version: version ?? "unknown", userAgent };
+  for (const field of ["codexHome", "platformFamily", "platformOs"] as const) {
+    const value = answer[field];
+    if (typeof value === "string") info[field] = value;
+  }
+  return info;
+}
+
+/** Introduces this client to the server. */
+export async function handshake(
+  connection: Connection,
+  config: RuntimeConfig,
+  signal: AbortSignal | undefined,
+): Promise<ServerInfo> {
+  const result = await introduce(connection, config, signal);
+  const info = readServerInfo(result, config);
+  await connection.notify("initialized");
+  return info;
+}
+
+async function introduce(
+  connection: Connection,
+  config: RuntimeConfig,
+  signal: AbortSignal | undefined,
+): Promise<JsonValue> {
+  try {
+    return await connection.call(
+      "initialize",
+      initializeParams(config),
+      signal === undefined ? {} : { signal },
+    );
+  } catch (error) {
+    // What ends without a word, or says something else than codex does, would do the same again.
+    if (error instanceof ConnectionClosedError && connection.transport.pid !== null) {
+      throw error.asFinal();
+    }
+    const { noise } = connection;
+    if (error instanceof RequestTimeoutError && noise !== "") {
+      const { method, timeoutMs } = error;
+      throw new RequestTimeoutError(method, timeoutMs, {
+        retryable: false,
+        note: `${noise}. Is this codex, and not a program that writes to its output before it`,
+      });
+    }
+    throw error;
+  }
+}
