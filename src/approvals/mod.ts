@@ -24,7 +24,7 @@ export type {
 } from "./request/types.ts";
 export { approvalsKind } from "./rules/approvals_kind.ts";
 export { checkApprovals } from "./rules/check_rules.ts";
-export { heldInside, unheardApprovals } from "./rules/reach.ts";
+export { heldInside, unheardApprovals, wantsContainment } from "./rules/reach.ts";
 export type {
   ApprovalDecider,
   ApprovalHandlerContext,

@@ -19,15 +19,20 @@ export {
   recheckPolicy,
   workspaceReadsRefusal,
 } from "./policy/effective_policy.ts";
-export { addsOwnRoot, codexHomeOfThread, ownRootIn } from "./policy/own_root.ts";
 export type { EffectivePolicy, PolicyFacts } from "./policy/policy.ts";
 export {
-  findCodexExecutable,
   type ThreadPolicyParams,
   threadPolicyParams,
-  turnSandboxPolicy,
+  turnPolicyParams,
   usesProfile,
 } from "./policy/profile_config.ts";
+export {
+  addsOwnRoot,
+  codexHomeOfThread,
+  findServerFiles,
+  ownRootIn,
+  type ServerFiles,
+} from "./policy/server_files.ts";
 export { hostProbe, type PermissionProbe, unrestrictedProbe } from "./probe.ts";
 export { realPathOf } from "./real_path.ts";
 export type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "./types.ts";

@@ -18,6 +18,8 @@ export type Feature =
   | "workspaceReads"
   | "docsNeedTrust"
   | "deniedRootHolds"
+  | "slashTmpInProfiles"
+  | "turnProfiles"
   | "goals"
   | "injectItems"
   | "forkAtTurn"
@@ -61,6 +63,13 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   threadSettings: { since: "0.145.0" },
   /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
   sample: { since: "0.169.0" },
+  /** `:slash_tmp` in a permission profile makes `/tmp` writable. Tried on 0.140; 0.136 leaves it out. */
+  slashTmpInProfiles: { since: "0.140.0" },
+  /**
+   * `turn/start` takes the name of a permission profile that the thread's `config` brought. Tried on 0.160, 0.169; 0.136,
+   * 0.145, 0.150 and 0.155 look for it in the user's configuration only and refuse the turn.
+   */
+  turnProfiles: { since: "0.160.0" },
 };
 
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */

@@ -65,6 +65,7 @@ import {
 import { isConnectionLoss } from "./prompt/retry.ts";
 import {
   confirmDecided,
+  confirmSettings,
   type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
@@ -114,6 +115,10 @@ export class Session implements AsyncDisposable {
   #threadId: string;
   #policy: EffectivePolicy;
   #decided: DecidedPolicy;
+  /** What the last turn was sent. */
+  #sent: DecidedPolicy;
+  /** Aborted when the server lets a turn do more than it was asked to. */
+  readonly #refused = new AbortController();
   readonly #turns: ThreadTurns;
   readonly #foreign: ForeignTurns;
   readonly #thread: ThreadHost;
@@ -138,6 +143,7 @@ export class Session implements AsyncDisposable {
     this.startHooks = parts.startHooks.report;
     this.#policy = parts.policy;
     this.#decided = parts.decided;
+    this.#sent = parts.decided;
     this.#ledger = new UsageLedger(parts.ledger);
     this.#turns = this.#makeTurns();
     this.#foreign = this.#makeForeign();
@@ -646,13 +652,16 @@ export class Session implements AsyncDisposable {
     );
     this.#warn(decided.effective, turn.emit);
     this.#used = true;
+    this.#sent = decided;
     const { acceptedCommands } = this.#policy;
     this.#gate.begin(turn.hooks, mayLeaveSandbox({ ...decided.effective, acceptedCommands }));
     return this.#turns.start({
       params: turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema),
       timeoutMs: profile.timeoutMs,
       emit: turn.emit,
-      signal: turn.signal,
+      signal: turn.signal === undefined
+        ? this.#refused.signal
+        : AbortSignal.any([turn.signal, this.#refused.signal]),
       meter: turn.meter,
     });
   }
@@ -707,6 +716,7 @@ export class Session implements AsyncDisposable {
       ? lateCommand(this.#threadId, method, params)
       : null;
     this.#turns.notification(message);
+    if (method === "thread/settings/updated") this.#settingsUpdated(params);
     const failed = failedMcpServer(method, params);
     if (failed !== null) this.#turns.warn(failed);
     if (late !== null) this.#events.push(late);
@@ -714,6 +724,23 @@ export class Session implements AsyncDisposable {
     if (method === "item/started" && isJsonObject(item)) this.#gate.itemStarted(item);
     if (method === "item/completed" && isJsonObject(item)) {
       this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
+    }
+  }
+
+  /** The server tells what the thread may do now: it must not be more than the turn was sent with. */
+  #settingsUpdated(params: JsonObject): void {
+    const { core } = this.#parts;
+    try {
+      this.#policy = confirmSettings(core, this.#policy, this.#decided, this.#sent, params);
+    } catch (error) {
+      if (this.#queue.holder === null) {
+        // Until the next turn of this session says it all again.
+        this.#policy = { ...this.#policy, acceptedCommands: "mayLeave", confirmed: false };
+        const what = error instanceof Error ? error.message : String(error);
+        return this.#turns.warn(`Something else changed the thread's settings. ${what}`);
+      }
+      this.#refused.abort(error);
+      this.#fail(error);
     }
   }
 
@@ -767,6 +794,7 @@ export class Session implements AsyncDisposable {
     const result = await core.callNow(method, params);
     this.#policy = confirmDecided(core, decided, result);
     this.#decided = decided;
+    this.#sent = decided;
     if (method === "thread/start") this.#adopt(result);
   }
 

@@ -155,7 +155,9 @@ test("a profile names no path that the script may not use", () => {
     fc.property(request, grants, facts, (asked, granted, machine) => {
       const probe = probeOf(granted);
       const policy = effectivePolicy(asked, probe, machine, "narrow");
-      const { config, sandbox } = threadPolicyParams(policy, "/opt/codex");
+      const { config, sandbox } = threadPolicyParams(policy, {
+        files: { executable: "/opt/codex", root: null, rootLinks: [] },
+      });
       if (sandbox !== undefined) {
         assert(policy.readRoots === "all");
         return;

@@ -187,7 +187,7 @@ test("where an accepted command may leave the sandbox, a limited script says so 
     const session = { approvalPolicy: "untrusted" };
     const cases: [flags: string[], version: string][] = [
       [[`--allow-read=${ws}`], "0.104.0"],
-      [["--allow-read"], "0.169.0"],
+      [["--allow-read"], "0.125.0"],
     ];
     for (const [flags, version] of cases) {
       const answer = await run(flags, session, ["touch made"], version, "accept");

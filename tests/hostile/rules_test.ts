@@ -85,7 +85,14 @@ for (const version of CODEX_VERSIONS) {
         await t.step(`${sandbox}: neither at once nor by a repetition`, async () => {
           const place = await w.session({
             sandbox,
-            approvals: { rules: [{ effect: "allow", command: ["touch"] }, { effect: "allow" }] },
+            approvals: {
+              rules: [
+                { effect: "allow", command: ["touch"] },
+                { effect: "allow" },
+                // One that may leave, so that codex has to be let.
+                { effect: "allow", command: ["date"], outsideSandbox: true },
+              ],
+            },
           });
           assert.match(place.session.policy.approvalsNote!, /outsideSandbox: true/);
           await place.act(exec(`touch ${target}`), exec(`touch ${target}`, escalated));

@@ -10,10 +10,10 @@ import { effectivePolicy } from "../../src/permissions/policy/effective_policy.t
 import type { EffectivePolicy } from "../../src/permissions/policy/policy.ts";
 import type { PermissionProbe } from "../../src/permissions/probe.ts";
 import {
-  findCodexExecutable,
   threadPolicyParams,
-  turnSandboxPolicy,
+  turnPolicyParams,
 } from "../../src/permissions/policy/profile_config.ts";
+import { findServerFiles, type ServerFiles } from "../../src/permissions/policy/server_files.ts";
 import { realPathOf } from "../../src/permissions/real_path.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../src/permissions/types.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
@@ -32,7 +32,7 @@ interface World {
   model: ScriptedModel;
   ws: string;
   secret: string;
-  executable: string | null;
+  files: ServerFiles | null;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -56,9 +56,9 @@ async function world(version: CodexVersion = "0.169.0"): Promise<World> {
   ]);
   const model = await ScriptedModel.start();
   const codex = await launch(model, version);
-  const executable = onLinux && version !== "0.104.0"
-    ? findCodexExecutable.read(
-      await codex.request(findCodexExecutable.method, findCodexExecutable.params),
+  const files = onLinux && version !== "0.104.0"
+    ? findServerFiles.read(
+      await codex.request(findServerFiles.method, findServerFiles.params),
     )
     : null;
   const w: World = {
@@ -66,7 +66,7 @@ async function world(version: CodexVersion = "0.169.0"): Promise<World> {
     model,
     ws,
     secret,
-    executable,
+    files,
     async [Symbol.asyncDispose]() {
       await w.codex.close();
       await model.close();
@@ -91,12 +91,12 @@ function policyFor(
 }
 
 async function begin(
-  { codex, executable }: World,
+  { codex, files }: World,
   policy: EffectivePolicy,
   method = "thread/start",
   more: Message = {},
 ): Promise<{ threadId: string; confirmed: EffectivePolicy }> {
-  const { profileId, ...params } = threadPolicyParams(policy, executable);
+  const { profileId, ...params } = threadPolicyParams(policy, { files });
   const echo = await codex.request(method, { cwd: policy.cwd, ...params, ...more });
   const confirmed = confirmPolicy({ policy, profileId, realPath: realPathOf }, echo);
   return { threadId: echo.thread.id, confirmed };
@@ -195,7 +195,8 @@ test(
   async () => {
     await using w = await world();
     const policy = policyFor(w, { type: "readOnly" }, probeOf({ read: [w.ws] }));
-    assert.equal(turnSandboxPolicy(policy), null);
+    const params = threadPolicyParams(policy);
+    assert.deepEqual(turnPolicyParams(policy, { policy, params }), {});
     await assert.rejects(
       begin(w, policy, "thread/start", { sandbox: "read-only" }),
       (error) => {

@@ -96,10 +96,10 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       sandbox: { type: "workspaceWrite", writableRoots: [root] },
     });
     assert.equal(session.policy.sandbox.type, "workspaceWrite");
-    assert.ok(session.policy.confirmed);
     await session.ask(
       world.prompt([script.exec(`echo x > in; echo x > ${root}/r; echo x > ${outside}`), "done"]),
     );
+    assert.ok(session.policy.confirmed);
     assert.ok(existsSync(join(cwd, "in")), "the workspace was not writable");
     assert.ok(existsSync(join(root, "r")), "the other root was not writable");
     assert.ok(!existsSync(outside), "more than the workspace was writable");

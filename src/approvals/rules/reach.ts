@@ -53,12 +53,24 @@ export function heldInside(
   { sandboxed }: ApprovalPlace,
 ): string | null {
   if (!sandboxed || typeof approvals !== "object") return null;
-  const held = approvals.rules.some((rule) =>
-    rule.effect === "allow" && rule.outsideSandbox !== true && isAboutWork(rule)
-  );
-  return held
+  return approvals.rules.some(isHeld)
     ? "Rules that allow without `outsideSandbox: true` accept no command here: codex may run what is accepted outside the sandbox."
     : null;
+}
+
+/**
+ * Whether some `allow` rules accept commands only where those stay in the sandbox, and none lets them leave: then nothing is
+ * lost when all are kept there.
+ */
+export function wantsContainment(approvals: ApprovalHandler | ApprovalRules | undefined): boolean {
+  return typeof approvals === "object" && approvals.rules.some(isHeld) &&
+    !approvals.rules.some((rule) => rule.effect === "allow" && rule.outsideSandbox === true);
+}
+
+/** Whether it allows commands, but none that leave the sandbox. A rule about paths means no command. */
+function isHeld(rule: ApprovalRule): boolean {
+  return rule.effect === "allow" && rule.outsideSandbox !== true && rule.paths === undefined &&
+    isAboutWork(rule) && kindsOf(rule).includes("command");
 }
 
 function isUnheard(rule: ApprovalRule, policy: unknown): boolean {

@@ -58,8 +58,10 @@ export interface ApprovalRule {
   /**
    * For `allow`: whether it may accept a command that leaves the sandbox. Codex runs an accepted command outside of it when
    * the agent asked for that, and once more outside, without another question, when the sandbox made it fail at once
-   * (`untrusted`, seen on 0.104 to 0.169); the question tells neither. So without this, the rule accepts no command in a
-   * session that has a sandbox: it is asked about, or declined, as if the rule were not there. Default `false`.
+   * (`untrusted`, seen on 0.104 to 0.169); the question tells neither. So without this, the rule accepts commands only where
+   * codex keeps them in: `session.policy.acceptedCommands` is `"sandboxed"`, which rules bring about where codex can, as long
+   * as none of them says `true` here. Elsewhere the command is asked about, or declined, as if the rule were not there.
+   * Default `false`.
    */
   outsideSandbox?: boolean;
   /** For `allow`: only this time, or for the rest of the session. Default `"once"`. */

@@ -68,15 +68,15 @@ export interface Trust {
  * servers, hooks, rules.
  *
  * Codex before 0.150 is told that the project is untrusted. From then on it would not read `AGENTS.md` any more, so that
- * there the thread starts read-only, which gives no trust, and its turns bring the sandbox. A permission profile can't be
- * brought by turns: a profile that writes is told the other way.
+ * there the thread starts read-only, which gives no trust, and its turns bring the sandbox. A permission profile can
+ * be brought by turns since 0.160 only: one that writes is told the other way before.
  */
 export function trustOf(
-  policy: { writes: boolean; profile: boolean; docsNeedTrust: boolean },
+  policy: { writes: boolean; profile: boolean; docsNeedTrust: boolean; turnProfiles: boolean },
 ): Trust {
-  const { writes, profile, docsNeedTrust } = policy;
+  const { writes, profile, docsNeedTrust, turnProfiles } = policy;
   if (!docsNeedTrust) return { distrust: true, startReadOnly: false, notes: [] };
-  if (!profile) return { distrust: false, startReadOnly: writes, notes: [] };
+  if (!profile || turnProfiles) return { distrust: false, startReadOnly: writes, notes: [] };
   const notes = writes
     ? ["Codex does not read AGENTS.md; put what it says into developerInstructions."]
     : [];

@@ -76,7 +76,7 @@ export function confirmPolicy(asked: AskedPolicy, echo: PolicyEcho): EffectivePo
     sandbox,
     narrowed,
     confirmed: true,
-    readsEnforced: policy.readsEnforced && named,
+    readsEnforced: policy.readsEnforced && (named || policy.readRoots === "all"),
     acceptedCommands: named ? policy.acceptedCommands : "mayLeave",
   };
 }

@@ -86,8 +86,9 @@ export function decidePolicy(
   const sandbox = withoutTemporary(request, fitSandbox(request, scope, denied, narrowed));
   const readRoots = fitReads(request, sandbox, scope, denied, narrowed);
   const readsEnforced = readRoots === "all" || supports(facts.serverVersion, "readProfiles");
-  const holds = readRoots !== "all" && readsEnforced && facts.platform === "linux" &&
-    supports(facts.serverVersion, "deniedRootHolds");
+  const scoped = readRoots !== "all" && readsEnforced;
+  const holds = facts.platform === "linux" && supports(facts.serverVersion, "deniedRootHolds") &&
+    (scoped || request.contain === true && holdsWithAllReads(cwd, sandbox, facts.serverVersion));
   const hooked = hookedApproval(request, facts.serverVersion);
   return {
     policy: {
@@ -110,6 +111,16 @@ export function decidePolicy(
     deniedReads: facts.windows === true && readRoots !== "all" ? [{ kind: "read" }] : [],
     deniedConfig: dedupe(missingNeeds(configNeeds(request.config ?? {}, cwd), probe)),
   };
+}
+
+/** Whether a profile that denies the root can say the same as this sandbox does while everything may be read. */
+function holdsWithAllReads(cwd: string, sandbox: SandboxPolicy, version: string | null): boolean {
+  if (sandbox.type === "readOnly") return true;
+  if (sandbox.type !== "workspaceWrite") return false;
+  if ([cwd, ...sandbox.writableRoots ?? []].includes("/")) return false;
+  return (sandbox.excludeSlashTmp === true || supports(version, "slashTmpInProfiles")) &&
+    // Such a thread would have to start with a profile that writes, and give up either AGENTS.md or the distrust.
+    (!supports(version, "docsNeedTrust") || supports(version, "turnProfiles"));
 }
 
 /** Why this script can't accept commands that codex asks about, or `null`. */

@@ -23,7 +23,9 @@ export interface EffectivePolicy {
   readonly readsEnforced: boolean;
   /**
    * Where a command runs that codex asked about and that was accepted: `"sandboxed"` like any other, or `"mayLeave"` when
-   * codex may repeat it outside of the sandbox. The first needs Linux, codex 0.136 and a script with scoped reads.
+   * codex may repeat it outside of the sandbox. The first needs Linux, codex 0.136 (0.140 to 0.149 or 0.160 for a sandbox
+   * that writes while everything may be read), and a script with scoped permissions or rules that allow commands without
+   * `outsideSandbox`.
    */
   readonly acceptedCommands: "sandboxed" | "mayLeave";
   /** Whose word this script's own permissions are; `"none"`: the runtime has no permissions. */
@@ -41,7 +43,10 @@ export interface EffectivePolicy {
    * directory that could not be looked into has no patterns. Empty before a session has looked.
    */
   readonly rulesFiles: readonly RulesFile[];
-  /** Whether the server confirmed this policy. */
+  /**
+   * Whether the server confirmed this policy. Codex 0.150 and later do so with the first turn where the sandbox writes: their
+   * threads start read-only, and each turn brings what it may do.
+   */
   readonly confirmed: boolean;
 }
 
@@ -62,6 +67,8 @@ export interface PolicyRequest {
   attachments?: readonly string[];
   /** The caller's own codex settings of the thread. Default none. */
   config?: Readonly<Record<string, JsonValue>>;
+  /** Whether accepted commands have to stay in the sandbox, where codex can hold them. Default: where reads are scoped. */
+  contain?: boolean;
   /** Whether the session has tool-use hooks. Default `false`. */
   toolHooks?: boolean;
 }

@@ -1,16 +1,17 @@
 /**
- * Codex's own permission profiles: the only way to keep its commands from reading the whole disk.
+ * Codex's own permission profiles: the only way to keep its commands from reading the whole disk, and accepted ones inside.
  * @module
  */
-import type { JsonObject, JsonValue } from "../../json.ts";
-import { isAbsolutePath } from "../../platform/mod.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { EffectivePolicy } from "./policy.ts";
+import type { ServerFiles } from "./server_files.ts";
 import { sandboxMode } from "../guard/gate.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 
 /** Whether a policy is sent as a permission profile instead of a sandbox. */
 export function usesProfile(policy: EffectivePolicy): boolean {
-  return policy.readRoots !== "all" && policy.readsEnforced;
+  return policy.readRoots !== "all" && policy.readsEnforced ||
+    policy.acceptedCommands === "sandboxed";
 }
 
 /** The fields of `thread/start`, `thread/resume` and `thread/fork` that carry a policy. */
@@ -25,37 +26,47 @@ export interface ThreadPolicyParams {
   profileId: string | null;
 }
 
+/** How a thread takes its policy. */
+export interface ThreadPolicyOptions {
+  /** The server's files; `null` where they are not known: then commands in a read-limited thread fail to start on Linux. */
+  files?: ServerFiles | null;
+  /** Whether turns can name the profile that they run with. Default `false`. */
+  turnProfiles?: boolean;
+  /** Whether the thread starts read-only, and its turns bring what they may do. Default `false`. */
+  startReadOnly?: boolean;
+}
+
 /**
  * How a policy is said to `thread/start`, `thread/resume` and `thread/fork`.
  *
- * Always send it on resume, too: a thread resumed without it falls back to the user's configuration. `codexExecutable`
- * is where the codex program is (see {@linkcode findCodexExecutable}); without it commands in a read-limited thread
- * fail to start on Linux.
+ * Always send it on resume, too: a thread resumed without it falls back to the user's configuration.
  */
 export function threadPolicyParams(
   policy: EffectivePolicy,
-  codexExecutable: string | null = null,
+  { files = null, turnProfiles = false, startReadOnly = false }: ThreadPolicyOptions = {},
 ): ThreadPolicyParams {
   const { approvalPolicy, sandbox } = policy;
   if (!usesProfile(policy)) {
     return {
       approvalPolicy,
-      sandbox: sandboxMode(sandbox),
+      sandbox: startReadOnly ? "read-only" : sandboxMode(sandbox),
       config: workspaceConfig(sandbox),
       profileId: null,
     };
   }
-  const profile: JsonObject = {
-    filesystem: fileEntries(policy, codexExecutable),
-    network: { enabled: networkOf(sandbox) },
-  };
-  // The name tells the content, so that an echo of the name confirms the content.
-  const profileId = `runtime-${hash(JSON.stringify(profile))}`;
+  const own = profileOf(policy, files);
+  const readOnly = profileOf({ ...policy, sandbox: { type: "readOnly" } }, files);
+  const others = !turnProfiles
+    ? []
+    : policy.readRoots === "all"
+    ? [readOnly, profileOf({ ...policy, sandbox: { type: "workspaceWrite" } }, files)]
+    : [readOnly];
+  const { id: profileId } = turnProfiles && startReadOnly ? readOnly : own;
   return {
     approvalPolicy,
     config: {
       default_permissions: profileId,
-      permissions: { [profileId]: profile },
+      permissions: Object.fromEntries([...others, own].map(({ id, profile }) => [id, profile])),
       // Codex itself reads AGENTS.md, and 0.145 follows a link that the agent put there to wherever it leads.
       ...(policy.reads === "workspace" ? { project_doc_max_bytes: 0 } : {}),
     },
@@ -64,47 +75,43 @@ export function threadPolicyParams(
 }
 
 /**
- * The `sandboxPolicy` of `turn/start`, or `null` when none may be sent because a profile is in force, which codex would
- * drop for it.
+ * The fields of `turn/start` that carry a policy on a thread that was started with `thread`; `null` when the turn can't have
+ * it. A profile is dropped by codex as soon as a turn brings a sandbox, and a turn can name none but those of its thread.
  */
-export function turnSandboxPolicy(policy: EffectivePolicy): JsonObject | null {
-  return usesProfile(policy) ? null : { ...policy.sandbox } as JsonObject;
+export function turnPolicyParams(
+  policy: EffectivePolicy,
+  thread: { policy: EffectivePolicy; params: ThreadPolicyParams },
+  { files = null, turnProfiles = false }: ThreadPolicyOptions = {},
+): JsonObject | null {
+  const sandboxPolicy = { ...policy.sandbox } as JsonObject;
+  if (!usesProfile(thread.policy)) return { sandboxPolicy };
+  if (!turnProfiles) {
+    return JSON.stringify(policy.sandbox) === JSON.stringify(thread.policy.sandbox) ? {} : null;
+  }
+  const { type } = policy.sandbox;
+  if (type !== "readOnly" && type !== "workspaceWrite") {
+    // The next turn names its profile again.
+    return thread.policy.readRoots === "all" ? { sandboxPolicy } : null;
+  }
+  const { readRoots, acceptedCommands } = thread.policy;
+  const { id } = profileOf({ ...policy, readRoots, acceptedCommands }, files);
+  return isJsonObject(thread.params.config["permissions"]) &&
+      Object.hasOwn(thread.params.config["permissions"], id)
+    ? { permissions: id }
+    : null;
 }
 
-/** A question to codex itself where its program is: a request, and how to read its result. */
-export interface ExecutableQuestion {
-  /** The method to call. */
-  method: "command/exec";
-  /** Its params. */
-  params: JsonObject;
-  /** The path in the result, or `null` when there is none. */
-  read(result: JsonValue): string | null;
+/** The profile that says a policy. Its name tells the content, so that an echo of the name confirms the content. */
+function profileOf(
+  policy: EffectivePolicy,
+  files: ServerFiles | null,
+): { id: string; profile: JsonObject } {
+  const profile: JsonObject = {
+    filesystem: fileEntries(policy, files),
+    network: { enabled: networkOf(policy.sandbox) },
+  };
+  return { id: `runtime-${hash(JSON.stringify(profile))}`, profile };
 }
-
-/**
- * Asks codex where its program is, which a script with scoped permissions could not look up: in a read-only sandbox,
- * where links lead that codex puts on its own PATH. For Linux, where codex starts itself inside the sandbox.
- */
-export const findCodexExecutable: ExecutableQuestion = {
-  method: "command/exec",
-  params: {
-    command: [
-      "/bin/sh",
-      "-c",
-      'for n in codex-linux-sandbox apply_patch; do p=$(command -v "$n") && readlink -f "$p" && exit; done; exit 1',
-    ],
-    cwd: "/",
-    timeoutMs: 10_000,
-    sandboxPolicy: { type: "readOnly" },
-  },
-  read(result) {
-    if (typeof result !== "object" || result === null || Array.isArray(result)) return null;
-    const { exitCode, stdout } = result;
-    if (exitCode !== 0 || typeof stdout !== "string") return null;
-    const path = stdout.split("\n")[0]!.trim();
-    return isAbsolutePath(path) ? path : null;
-  },
-};
 
 /** `sandbox_workspace_write` settings: what the mode's word alone leaves out. */
 function workspaceConfig(sandbox: SandboxPolicy): JsonObject {
@@ -119,25 +126,32 @@ function workspaceConfig(sandbox: SandboxPolicy): JsonObject {
   };
 }
 
-function fileEntries(policy: EffectivePolicy, codexExecutable: string | null): JsonObject {
+function fileEntries(policy: EffectivePolicy, files: ServerFiles | null): JsonObject {
+  const { sandbox } = policy;
+  const tmp = sandbox.type === "workspaceWrite" && sandbox.excludeSlashTmp !== true;
   const entries: JsonObject = {
     // A denied path stays denied for a command that leaves the sandbox with a person's consent (0.145, 0.169); a path
-    // that is merely not granted does not.
+    // that is merely not granted does not. Nothing but the root will do: of any other denied path codex keeps the denial
+    // and gives up the sandbox (0.169).
     ...(policy.reads === "workspace" || policy.acceptedCommands === "sandboxed"
       ? { ":root": "deny" }
       : {}),
     ":minimal": "read",
   };
-  if (codexExecutable !== null) {
-    for (const path of installPaths(codexExecutable)) entries[path] = "read";
+  if (files !== null && files.executable !== null) {
+    for (const path of installPaths(files.executable)) entries[path] = "read";
   }
-  if (policy.readRoots !== "all") { for (const root of policy.readRoots) entries[root] = "read"; }
-  const { sandbox } = policy;
+  // `:minimal` brings these two as a sandbox needs them, and the entry for temporary files this one.
+  const own = ["/dev", "/proc", ...(tmp ? ["/tmp"] : [])];
+  const readable = policy.readRoots === "all"
+    ? (files?.root ?? []).filter((path) => !own.includes(path))
+    : policy.readRoots;
+  for (const path of readable) entries[path] = "read";
   if (sandbox.type !== "workspaceWrite") return entries;
   entries[policy.cwd] = "write";
   for (const root of sandbox.writableRoots ?? []) entries[root] = "write";
   if (sandbox.excludeTmpdirEnvVar !== true) entries[":tmpdir"] = "write";
-  if (sandbox.excludeSlashTmp !== true) entries[":slash_tmp"] = "write";
+  if (tmp) entries[":slash_tmp"] = "write";
   return entries;
 }
 

@@ -7,6 +7,7 @@ import {
   type ApprovalRules,
   heldInside,
   unheardApprovals,
+  wantsContainment,
 } from "../../approvals/mod.ts";
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
@@ -17,7 +18,7 @@ import {
   confirmPolicy,
   type EffectivePolicy,
   effectivePolicy,
-  findCodexExecutable,
+  findServerFiles,
   hostProbe,
   leavesWorkspace,
   ownRootIn,
@@ -25,11 +26,12 @@ import {
   privilegeRefusal,
   realPathOf,
   recheckPolicy,
+  type ServerFiles,
   sessionSettings,
   type ThreadPolicyParams,
   threadPolicyParams,
   trustOf,
-  turnSandboxPolicy,
+  turnPolicyParams,
   unrestrictedProbe,
   usesProfile,
 } from "../../permissions/mod.ts";
@@ -46,12 +48,14 @@ export interface DecidedPolicy {
   effective: EffectivePolicy;
   /** Its part of `thread/start`, `thread/resume` and `thread/fork`. */
   thread: ThreadPolicyParams;
-  /** Its `sandboxPolicy` of `turn/start`; `null` where a permission profile is in force instead. */
-  turnSandbox: JsonObject | null;
+  /** Its part of `turn/start`: a sandbox, the name of a permission profile, or nothing where the thread's counts. */
+  turn: JsonObject;
+  /** The server's files, where a profile was made of them. */
+  files: ServerFiles | null;
 }
 
-/** The place of codex's program, asked for once a connection. */
-const executables: WeakMap<RuntimeCore, Promise<string | null>> = new WeakMap();
+/** The server's files, asked for once a connection. */
+const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
 
 /** Decides what a session with these hooks and approvals may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
 export async function decideSessionPolicy(
@@ -63,11 +67,14 @@ export async function decideSessionPolicy(
 ): Promise<DecidedPolicy> {
   const refusal = configRefusal(profile.config, cwd, profile);
   if (refusal !== null) throw refusal;
-  const decided = await withWindowsNote(core, decide(core, cwd, profile, hooks));
+  const [policy, files] = await contained(core, cwd, profile, hooks, approvals);
+  const decided = await withWindowsNote(core, policy);
+  const turnProfiles = supports(core.server.version, "turnProfiles");
   const trust = trustOf({
     writes: decided.sandbox.type !== "readOnly",
     profile: usesProfile(decided),
     docsNeedTrust: supports(core.server.version, "docsNeedTrust"),
+    turnProfiles,
   });
   // Of a project that is not trusted, codex reads no rules.
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
@@ -75,9 +82,8 @@ export async function decideSessionPolicy(
   const effective = { ...decided, rulesFiles, narrowed };
   const asks = approvals !== undefined || core.config.approvals !== undefined;
   refuseRulesFiles(effective, profile, asks || hasToolHooks(hooks));
-  const needed = usesProfile(effective) && serverSystem(core) === "linux";
-  const thread = threadPolicyParams(effective, needed ? await codexExecutable(core) : null);
-  if (trust.startReadOnly) thread.sandbox = "read-only";
+  const { startReadOnly } = trust;
+  const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
   thread.config = {
     // A released thread is free for another process at once, not after a minute (0.145, 0.169). On a server that others
     // attach to, a lost connection must not unload what works on.
@@ -90,7 +96,39 @@ export async function decideSessionPolicy(
     }),
     ...thread.config,
   };
-  return { effective, thread, turnSandbox: turnSandboxPolicy(effective) };
+  const started = { policy: effective, params: thread };
+  return {
+    effective,
+    thread,
+    turn: turnPolicyParams(effective, started, { files, turnProfiles }) ?? {},
+    files,
+  };
+}
+
+/** The policy, and the server's files where it is said by a profile. */
+async function contained(
+  core: RuntimeCore,
+  cwd: string,
+  profile: ResolvedProfile,
+  hooks: Hooks,
+  approvals: SessionAnswerers["all"],
+): Promise<[EffectivePolicy, ServerFiles | null]> {
+  const plain = decide(core, cwd, profile, hooks);
+  const { approvalPolicy } = plain;
+  // What may not leave by anybody's word, or by that of no rule.
+  const contain = approvalPolicy !== "never" && plain.approvalsNote !== null ||
+    approvalPolicy === "untrusted" && wantsContainment(approvals);
+  const policy = contain ? decide(core, cwd, profile, hooks, contain) : plain;
+  if (!usesProfile(policy) || serverSystem(core) !== "linux") return [policy, null];
+  const files = await filesOf(core);
+  if (policy.readRoots !== "all") return [policy, files];
+  if (files === null || files.executable === null || files.root === null) return [plain, null];
+  const { rootLinks } = files;
+  if (rootLinks.length === 0) return [policy, files];
+  const note = `Commands do not see the links ${
+    rootLinks.join(", ")
+  } while accepted ones are kept in the sandbox: name where they lead.`;
+  return [{ ...policy, narrowed: [...policy.narrowed, note] }, files];
 }
 
 /** Who answers a session's questions. */
@@ -186,58 +224,99 @@ export function decideTurnPolicy(
 ): DecidedPolicy {
   // What has been revoked since would still be granted by the thread.
   if (!isRemote(core.config)) recheckPolicy(session.effective, hostProbe(), facts(core));
-  const effective = decide(core, session.effective.cwd, profile, hooks);
-  if (!usesProfile(session.effective)) {
-    return {
-      effective,
-      thread: session.thread,
-      turnSandbox: { ...effective.sandbox } as unknown as JsonObject,
-    };
-  }
-  // Codex drops the profile, and with it the limit on reads, as soon as a turn brings a sandbox of its own.
-  if (JSON.stringify(effective.sandbox) !== JSON.stringify(session.effective.sandbox)) {
+  const { thread, files, effective: { cwd, readRoots, acceptedCommands } } = session;
+  const decided = decide(core, cwd, profile, hooks, acceptedCommands === "sandboxed");
+  const effective = usesProfile(session.effective) ? { ...decided, readRoots } : decided;
+  const started = { policy: session.effective, params: thread };
+  const turnProfiles = supports(core.server.version, "turnProfiles");
+  const turn = turnPolicyParams(effective, started, { files, turnProfiles });
+  if (turn === null) {
     throw new PolicyError(
-      "A turn can't have another sandbox in a session whose reads are limited. Start another session for it.",
+      "A turn can't have this sandbox in a session whose reads are limited, or whose accepted commands are kept in the sandbox. " +
+        "Start another session for it.",
     );
   }
-  return {
-    effective: { ...effective, readRoots: session.effective.readRoots },
-    thread: session.thread,
-    turnSandbox: null,
-  };
+  return { effective, thread, turn, files };
 }
 
-/** Compares the server's echo with what was asked. Throws `PolicyMismatchError` when it is wider. */
+/**
+ * Compares the server's echo with what was asked. Throws `PolicyMismatchError` when it is wider. What only turns bring is not
+ * in the echo of a thread that starts read-only: such a policy is confirmed by what the server says of the first turn, see
+ * {@linkcode confirmTurn}.
+ */
 export function confirmDecided(
   core: RuntimeCore,
   decided: DecidedPolicy,
   result: JsonValue,
 ): EffectivePolicy {
   const echo: JsonObject = isJsonObject(result) ? result : {};
-  const { effective, thread } = decided;
+  const { effective, thread, turn } = decided;
+  const active = echo["activePermissionProfile"];
   const said = isJsonObject(echo["sandbox"]) ? echo["sandbox"] : {};
-  // What only turns bring is not in the echo of a thread that starts read-only; one that runs already, on a shared server or
-  // taken up again, tells what its last turn brought.
-  const started = thread.sandbox === "read-only" && said["type"] === "readOnly" &&
+  // A thread that runs already, on a shared server or taken up again, tells what its last turn brought.
+  const startedReadOnly = thread.profileId === null
+    ? thread.sandbox === "read-only" && said["type"] === "readOnly" &&
       said["networkAccess"] !== true
-    ? { type: "readOnly" as const }
-    : null;
+    : turn["permissions"] !== undefined && turn["permissions"] !== thread.profileId &&
+      !(isJsonObject(active) && active["id"] === turn["permissions"]);
+  if (!startedReadOnly) return confirmTurn(core, decided, echo);
   const confirmed = confirmPolicy(
     {
-      policy: started === null ? effective : { ...effective, sandbox: started },
-      profileId: decided.thread.profileId,
+      policy: { ...effective, sandbox: { type: "readOnly" } },
+      profileId: thread.profileId,
       realPath: realPathOf,
       ownRoots: ownRoots(core, echo),
     },
-    {
-      cwd: echo["cwd"],
-      approvalPolicy: echo["approvalPolicy"],
-      sandbox: echo["sandbox"],
-      activePermissionProfile: echo["activePermissionProfile"],
-      approvalsReviewer: echo["approvalsReviewer"],
-    },
+    echo,
   );
-  return started === null ? confirmed : { ...confirmed, sandbox: effective.sandbox };
+  return {
+    ...confirmed,
+    sandbox: effective.sandbox,
+    confirmed: effective.sandbox.type === "readOnly",
+  };
+}
+
+/** Compares what the server says of a thread with what was asked of it. Throws `PolicyMismatchError` when it is wider. */
+function confirmTurn(
+  core: RuntimeCore,
+  { effective, thread, turn }: DecidedPolicy,
+  echo: JsonObject,
+): EffectivePolicy {
+  const named = turn["permissions"];
+  return confirmPolicy(
+    {
+      policy: effective,
+      profileId: typeof named === "string"
+        ? named
+        : turn["sandboxPolicy"] === undefined
+        ? thread.profileId
+        : null,
+      realPath: realPathOf,
+      ownRoots: ownRoots(core, echo),
+    },
+    echo,
+  );
+}
+
+/**
+ * The session's policy after the server told a thread's settings (`thread/settings/updated`, codex 0.136 and later), which it
+ * does when a turn changes them. `asked`: what the last turn asked for. Throws `PolicyMismatchError` when it is wider.
+ */
+export function confirmSettings(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  session: DecidedPolicy,
+  asked: DecidedPolicy,
+  params: JsonObject,
+): EffectivePolicy {
+  const settings = params["threadSettings"];
+  if (!isJsonObject(settings)) return policy;
+  const echo = { ...settings, sandbox: settings["sandboxPolicy"] ?? null };
+  const { sandbox, acceptedCommands, confirmed } = confirmDecided(core, asked, echo);
+  // A turn with a sandbox of its own says nothing of the others, and neither does a thread before its first turn.
+  const own = JSON.stringify(asked.turn) === JSON.stringify(session.turn) &&
+    JSON.stringify(sandbox) === JSON.stringify(asked.effective.sandbox);
+  return own && confirmed ? { ...policy, acceptedCommands, confirmed } : policy;
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */
@@ -256,6 +335,7 @@ function decide(
   cwd: string,
   profile: ResolvedProfile,
   hooks: Hooks,
+  contain = false,
 ): EffectivePolicy {
   const refusal = privilegeRefusal(profile.sandbox, profile.approvalPolicy, { ...profile, cwd });
   if (refusal !== null) throw refusal;
@@ -268,6 +348,7 @@ function decide(
       reads: profile.reads,
       approvalPolicy: profile.approvalPolicy,
       toolHooks: hasToolHooks(hooks),
+      contain,
       attachments: attachmentPaths(profile.attachments, cwd),
       config: profile.config,
     },
@@ -337,12 +418,12 @@ function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
   return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
 }
 
-function codexExecutable(core: RuntimeCore): Promise<string | null> {
-  let asked = executables.get(core);
+function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
+  let asked = serverFiles.get(core);
   if (asked === undefined) {
-    const { method, params, read } = findCodexExecutable;
+    const { method, params, read } = findServerFiles;
     asked = core.callNow(method, params).then(read, () => null);
-    executables.set(core, asked);
+    serverFiles.set(core, asked);
   }
   return asked;
 }

@@ -60,7 +60,7 @@ export function turnStartParams(
   threadId: string,
   input: JsonObject[],
   profile: ResolvedProfile,
-  { effective, turnSandbox }: DecidedPolicy,
+  { effective, turn }: DecidedPolicy,
   outputSchema: JsonObject | null,
 ): JsonObject {
   return {
@@ -69,7 +69,7 @@ export function turnStartParams(
     cwd: effective.cwd,
     approvalPolicy: effective.approvalPolicy as JsonValue,
     approvalsReviewer: "user",
-    ...(turnSandbox === null ? {} : { sandboxPolicy: turnSandbox }),
+    ...turn,
     ...(profile.model === null ? {} : { model: profile.model }),
     effort: profile.effort,
     ...(outputSchema === null ? {} : { outputSchema }),

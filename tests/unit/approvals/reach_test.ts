@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ApprovalRule } from "../../../src/approvals/mod.ts";
-import { heldInside, unheardApprovals } from "../../../src/approvals/mod.ts";
+import { heldInside, unheardApprovals, wantsContainment } from "../../../src/approvals/mod.ts";
 import { test } from "../../_harness.ts";
 
 const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "deny", ...rule });
@@ -64,4 +64,24 @@ test("heldInside() tells of rules that accept no command because it might leave 
     assert.equal(heldInside({ rules: [rule] }, place) !== null, told, JSON.stringify(rule));
     assert.equal(heldInside({ rules: [rule] }, { ...place, sandboxed: false }), null);
   }
+});
+
+test("wantsContainment() is for rules that allow commands inside, where none lets them out", () => {
+  const rows: [rules: ApprovalRule[], wants: boolean][] = [
+    [[{ effect: "allow", command: ["ls"] }], true],
+    [[{ effect: "allow" }], true],
+    [[{ effect: "allow", kind: ["command", "fileChange"] }], true],
+    [[{ effect: "deny", command: ["rm"] }], false],
+    [[{ effect: "allow", kind: "fileChange" }], false],
+    [[{ effect: "allow", paths: ["src"] }], false],
+    [[{ effect: "allow", command: ["ls"], outsideSandbox: true }], false],
+    [[{ effect: "allow", command: ["ls"] }, { effect: "allow", outsideSandbox: true }], false],
+    [[{ effect: "allow", host: "a.example" }], false],
+    [[], false],
+  ];
+  for (const [rules, wants] of rows) {
+    assert.equal(wantsContainment({ rules }), wants, JSON.stringify(rules));
+  }
+  assert.equal(wantsContainment(() => ({ decision: "accept" })), false);
+  assert.equal(wantsContainment(undefined), false);
 });

@@ -190,7 +190,8 @@ test("compareEcho() reports another permission profile than the one sent", () =>
 });
 
 test("confirmPolicy() marks the policy confirmed, and reads enforced only when the profile is named", () => {
-  const scoped = asked("read-only", "never", "/ws", "runtime-1");
+  const whole = asked("read-only", "never", "/ws", "runtime-1");
+  const scoped = { ...whole, policy: { ...whole.policy, readRoots: ["/ws"] } };
   const named = confirmPolicy(scoped, {
     ...echoOf(RO),
     activePermissionProfile: { id: "runtime-1" },
@@ -198,6 +199,17 @@ test("confirmPolicy() marks the policy confirmed, and reads enforced only when t
   assert.deepEqual([named.confirmed, named.readsEnforced], [true, true]);
   const silent = confirmPolicy(scoped, echoOf(RO));
   assert.deepEqual([silent.confirmed, silent.readsEnforced], [true, false]);
+  // Where everything may be read, a profile is there for what is accepted.
+  const kept = { ...whole, policy: { ...whole.policy, acceptedCommands: "sandboxed" as const } };
+  for (
+    const [echo, stays] of [[echoOf(RO), "mayLeave"], [{
+      ...echoOf(RO),
+      activePermissionProfile: { id: "runtime-1" },
+    }, "sandboxed"]] as const
+  ) {
+    const { readsEnforced, acceptedCommands } = confirmPolicy(kept, echo);
+    assert.deepEqual([readsEnforced, acceptedCommands], [true, stays]);
+  }
   assert.throws(() => confirmPolicy(scoped, echoOf(WW)), (error) => {
     assert(error instanceof PolicyMismatchError);
     assert.deepEqual(error.mismatches, [

@@ -363,3 +363,36 @@ test("effectivePolicy() knows where accepted commands stay in the sandbox, and s
   }
   assert.equal(scoped({ platform: "macos" }, SCOPED, "never").approvalsNote, null);
 });
+
+test("effectivePolicy() keeps accepted commands inside while everything may be read, where a profile can say so", () => {
+  const writes: SandboxPolicy = { type: "workspaceWrite" };
+  const rows: [version: string, sandbox: SandboxPolicy, expected: boolean, cwd?: string][] = [
+    ["0.135.0", { type: "readOnly" }, false],
+    ["0.136.0", { type: "readOnly" }, true],
+    ["0.155.0", { type: "readOnly" }, true],
+    ["0.136.0", writes, false],
+    ["0.136.0", { ...writes, excludeSlashTmp: true }, true],
+    ["0.140.0", writes, true],
+    ["0.149.0", writes, true],
+    ["0.150.0", writes, false],
+    ["0.159.0", writes, false],
+    ["0.160.0", writes, true],
+    ["0.169.0", writes, true],
+    ["0.169.0", writes, false, "/"],
+    ["0.169.0", { ...writes, writableRoots: ["/"] }, false],
+    ["0.169.0", { type: "dangerFullAccess" }, false],
+    ["0.169.0", { type: "externalSandbox" }, false],
+  ];
+  for (const [serverVersion, sandbox, expected, cwd = "/ws"] of rows) {
+    const decide = (contain: boolean, platform = "linux") =>
+      effectivePolicy(
+        { cwd, sandbox, approvalPolicy: "untrusted", contain },
+        probeOf(ALL),
+        factsOf({}, { platform, serverVersion }),
+      ).acceptedCommands;
+    const shown = JSON.stringify([serverVersion, sandbox, cwd]);
+    assert.equal(decide(true), expected ? "sandboxed" : "mayLeave", shown);
+    assert.equal(decide(false), "mayLeave", shown);
+    assert.equal(decide(true, "macos"), "mayLeave", shown);
+  }
+});

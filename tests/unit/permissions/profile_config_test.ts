@@ -3,16 +3,20 @@ import type { JsonObject } from "../../../src/json.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
 import type { EffectivePolicy } from "../../../src/permissions/policy/policy.ts";
 import {
-  findCodexExecutable,
   threadPolicyParams,
-  turnSandboxPolicy,
+  turnPolicyParams,
 } from "../../../src/permissions/policy/profile_config.ts";
+import { findServerFiles, type ServerFiles } from "../../../src/permissions/policy/server_files.ts";
 import type { SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";
 
 const EXE = "/opt/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
 const VENDOR = "/opt/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl";
+
+function filesOf(executable: string, root: string[] | null = null): ServerFiles {
+  return { executable, root, rootLinks: [] };
+}
 
 function policy(sandbox: SandboxPolicy, grants: Grants, version = "0.169.0"): EffectivePolicy {
   return effectivePolicy(
@@ -52,20 +56,22 @@ test("threadPolicyParams() sends a sandbox with its details when everything may 
 
 test("threadPolicyParams() sends a profile and no sandbox when reads are limited", () => {
   const scoped = policy({ type: "readOnly" }, { read: ["/ws"] });
-  const params = threadPolicyParams(scoped, EXE);
+  const params = threadPolicyParams(scoped, { files: filesOf(EXE) });
   assert.equal("sandbox" in params, false);
   assert.equal(params.config["default_permissions"], params.profileId);
   assert.deepEqual(profileOf(params.config), {
     filesystem: { ":minimal": "read", [VENDOR]: "read", "/ws": "read" },
     network: { enabled: false },
   });
-  assert.equal(turnSandboxPolicy(scoped), null);
+  assert.deepEqual(turnPolicyParams(scoped, { policy: scoped, params }), {});
 });
 
 test("threadPolicyParams() lets a limited profile write where the policy does", () => {
   const grants = { read: ["/ws", "/data", "/tmp"], write: ["/ws", "/data", "/tmp"] };
   const writable: SandboxPolicy = { type: "workspaceWrite", writableRoots: ["/data"] };
-  const { config } = threadPolicyParams(policy(writable, grants), "/usr/bin/codex");
+  const { config } = threadPolicyParams(policy(writable, grants), {
+    files: filesOf("/usr/bin/codex"),
+  });
   assert.deepEqual(profileOf(config)["filesystem"], {
     ":minimal": "read",
     "/usr/bin/codex": "read",
@@ -77,7 +83,7 @@ test("threadPolicyParams() lets a limited profile write where the policy does", 
 
 test("threadPolicyParams() names a profile by its content", () => {
   const id = (read: string[]) =>
-    threadPolicyParams(policy({ type: "readOnly" }, { read }), EXE).profileId;
+    threadPolicyParams(policy({ type: "readOnly" }, { read }), { files: filesOf(EXE) }).profileId;
   assert.equal(id(["/ws"]), id(["/ws"]));
   assert.notEqual(id(["/ws"]), id(["/"]));
   assert.match(id(["/ws"])!, /^runtime-[0-9a-f]{16}$/);
@@ -87,15 +93,82 @@ test("threadPolicyParams() sends the sandbox to a codex that knows no profiles",
   const old = policy({ type: "readOnly" }, { read: ["/ws"] }, "0.104.0");
   assert.equal(old.readsEnforced, false);
   assert.equal(threadPolicyParams(old).sandbox, "read-only");
-  assert.deepEqual(turnSandboxPolicy(old), { type: "readOnly" });
+  const params = threadPolicyParams(old);
+  assert.deepEqual(turnPolicyParams(old, { policy: old, params }), {
+    sandboxPolicy: { type: "readOnly" },
+  });
 });
 
-test("findCodexExecutable reads an absolute path and nothing else", () => {
-  const read = (exitCode: number, stdout: string) =>
-    findCodexExecutable.read({ exitCode, stdout, stderr: "" });
-  assert.equal(read(0, `${EXE}\n`), EXE);
-  assert.equal(read(1, `${EXE}\n`), null);
-  assert.equal(read(0, "codex\n"), null);
-  assert.equal(read(0, ""), null);
-  assert.equal(findCodexExecutable.read(null), null);
+const FILES = filesOf(EXE, ["/dev", "/home", "/proc", "/tmp", "/usr"]);
+
+/** What a session may do whose accepted commands are kept in the sandbox while everything may be read. */
+function contained(sandbox: SandboxPolicy, serverVersion = "0.169.0"): EffectivePolicy {
+  return effectivePolicy(
+    { cwd: "/home/ws", sandbox, approvalPolicy: "untrusted", contain: true },
+    probeOf(ALL),
+    factsOf({}, { serverVersion, platform: "linux" }),
+  );
+}
+
+test("threadPolicyParams() denies the root and grants what lies in it, to keep accepted commands inside", () => {
+  const read = { ":root": "deny", ":minimal": "read", [VENDOR]: "read", "/home": "read" };
+  const readOnly = threadPolicyParams(contained({ type: "readOnly" }), { files: FILES });
+  assert.deepEqual(profileOf(readOnly.config), {
+    filesystem: { ...read, "/tmp": "read", "/usr": "read" },
+    network: { enabled: false },
+  });
+  const writes = threadPolicyParams(
+    contained({ type: "workspaceWrite", networkAccess: true, excludeTmpdirEnvVar: true }),
+    { files: FILES },
+  );
+  assert.deepEqual(profileOf(writes.config), {
+    filesystem: { ...read, "/usr": "read", "/home/ws": "write", ":slash_tmp": "write" },
+    network: { enabled: true },
+  });
+});
+
+test("a turn names a profile that its thread brought, and a sandbox only where none can be named", () => {
+  const writable: SandboxPolicy = { type: "workspaceWrite" };
+  const session = contained(writable);
+  const options = { files: FILES, turnProfiles: true, startReadOnly: true };
+  const params = threadPolicyParams(session, options);
+  const thread = { policy: session, params };
+  const own = turnPolicyParams(session, thread, options)!["permissions"] as string;
+  const narrow = turnPolicyParams(contained({ type: "readOnly" }), thread, options);
+  // It starts with the profile that writes nothing.
+  assert.deepEqual(narrow, { permissions: params.profileId });
+  assert.notEqual(own, params.profileId);
+  assert.deepEqual(
+    Object.keys(params.config["permissions"] as JsonObject).sort(),
+    [own, params.profileId].sort(),
+  );
+  const open = (sandbox: SandboxPolicy) => turnPolicyParams(contained(sandbox), thread, options);
+  assert.deepEqual(open({ type: "dangerFullAccess" }), {
+    sandboxPolicy: { type: "dangerFullAccess" },
+  });
+  assert.equal(open({ type: "workspaceWrite", networkAccess: true }), null);
+  // Where turns can't name profiles, they can have nothing but the thread's.
+  assert.deepEqual(turnPolicyParams(session, thread, { files: FILES }), {});
+  assert.equal(turnPolicyParams(contained({ type: "readOnly" }), thread, { files: FILES }), null);
+});
+
+test("findServerFiles reads absolute paths and nothing else", () => {
+  const read = (stdout: string, exitCode = 0) =>
+    findServerFiles.read({ exitCode, stdout, stderr: "" });
+  const nothing = { executable: null, root: null, rootLinks: [] };
+  const whole = `codex ${EXE}\nroot /bin\nroot /home\nlink /home\n`;
+  assert.deepEqual(read(whole), {
+    executable: EXE,
+    root: ["/bin", "/home"],
+    rootLinks: ["/home"],
+  });
+  assert.deepEqual(read(whole, 1), nothing);
+  assert.deepEqual(read(""), nothing);
+  assert.deepEqual(findServerFiles.read(null), nothing);
+  // A name with a line break in it is no two names.
+  assert.deepEqual(read("codex codex\nroot /a\nb\nroot /x/../etc\nroot /c\nlink /d\n"), {
+    executable: null,
+    root: ["/a", "/c"],
+    rootLinks: [],
+  });
 });

@@ -5,17 +5,25 @@ import { test } from "../../_harness.ts";
 const NOTE = ["Codex does not read AGENTS.md; put what it says into developerInstructions."];
 
 test("no thread makes codex trust a project, and what that costs is told", () => {
-  const rows: [writes: boolean, profile: boolean, docsNeedTrust: boolean, expected: unknown][] = [
+  const rows: [
+    writes: boolean,
+    profile: boolean,
+    docsNeedTrust: boolean,
+    turnProfiles: boolean,
+    expected: unknown,
+  ][] = [
     // Old codex reads AGENTS.md of projects that are not trusted.
-    [true, false, false, { distrust: true, startReadOnly: false, notes: [] }],
-    [false, true, false, { distrust: true, startReadOnly: false, notes: [] }],
-    [true, false, true, { distrust: false, startReadOnly: true, notes: [] }],
-    [false, false, true, { distrust: false, startReadOnly: false, notes: [] }],
-    [false, true, true, { distrust: false, startReadOnly: false, notes: [] }],
-    // A profile can't come with a turn.
-    [true, true, true, { distrust: true, startReadOnly: false, notes: NOTE }],
+    [true, false, false, false, { distrust: true, startReadOnly: false, notes: [] }],
+    [false, true, false, false, { distrust: true, startReadOnly: false, notes: [] }],
+    [true, false, true, false, { distrust: false, startReadOnly: true, notes: [] }],
+    [false, false, true, false, { distrust: false, startReadOnly: false, notes: [] }],
+    [false, true, true, false, { distrust: false, startReadOnly: false, notes: [] }],
+    [true, true, true, true, { distrust: false, startReadOnly: true, notes: [] }],
+    [false, true, true, true, { distrust: false, startReadOnly: false, notes: [] }],
+    // Where a profile can't come with a turn.
+    [true, true, true, false, { distrust: true, startReadOnly: false, notes: NOTE }],
   ];
-  for (const [writes, profile, docsNeedTrust, expected] of rows) {
-    assert.deepEqual(trustOf({ writes, profile, docsNeedTrust }), expected);
+  for (const [writes, profile, docsNeedTrust, turnProfiles, expected] of rows) {
+    assert.deepEqual(trustOf({ writes, profile, docsNeedTrust, turnProfiles }), expected);
   }
 });

@@ -104,7 +104,7 @@ const DECIDED = {
     config: { "a.b": 1 },
     profileId: null,
   },
-  turnSandbox: { type: "readOnly" },
+  turn: { sandboxPolicy: { type: "readOnly" } },
 } as unknown as DecidedPolicy;
 
 test("thread/start carries the sandbox as a mode, and what belongs to the thread", () => {
@@ -177,7 +177,7 @@ test("turn/start carries the sandbox as an object, and leaves it out where a pro
     sandboxPolicy: { type: "readOnly" },
     effort: "medium",
   });
-  const bare = turnStartParams("T", input, resolveProfile({}), { ...DECIDED, turnSandbox: null }, {
+  const bare = turnStartParams("T", input, resolveProfile({}), { ...DECIDED, turn: {} }, {
     type: "object",
   });
   assert.ok(!("sandboxPolicy" in bare));

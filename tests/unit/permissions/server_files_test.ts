@@ -7,7 +7,7 @@ import {
   addsOwnRoot,
   codexHomeOfThread,
   ownRootIn,
-} from "../../../src/permissions/policy/own_root.ts";
+} from "../../../src/permissions/policy/server_files.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";

@@ -1,0 +1,109 @@
+/** Commands that rules accept stay in the sandbox, and work there as if nobody had been asked. Linux. */
+import assert from "node:assert/strict";
+import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { testing } from "../../mod.ts";
+import type { ApprovalRules } from "../../src/approvals/mod.ts";
+import { platformName } from "../../src/platform/mod.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { type Place, placeOf, warnings, words, world } from "../real/_safety_world.ts";
+
+const { exec } = testing.script;
+const LIMIT = { timeoutMs: 180_000 };
+const ESCALATED = { sandbox_permissions: "require_escalated", justification: "please" };
+const RULES: ApprovalRules = { rules: [{ effect: "allow", kind: "command" }], default: "decline" };
+
+/** Which sandboxes can hold what was accepted while everything may be read. */
+const VERSIONS: readonly [version: string, writes: boolean][] = [
+  ["0.169.0", true],
+  ["0.145.0", true],
+  ["0.150.0", false],
+  ["0.136.0", false],
+];
+
+/** Whether each command ended well. What it printed is not always told by old codex on a busy machine. */
+async function ended(place: Place, ...commands: string[]): Promise<boolean[]> {
+  const { items } = await place.act(...commands.map((command) => exec(command)));
+  return items.flatMap((item) => item.type === "commandExecution" ? [item.exitCode === 0] : []);
+}
+
+for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
+  test(
+    `what a rule accepts can't leave the sandbox, and works in it, codex ${version}`,
+    LIMIT,
+    async (t) => {
+      await using w = await world(version);
+      await using outside = await tempDir("outside-");
+      await using home = await tempDir("work-");
+      let connections = 0;
+      const server = createServer((socket) => {
+        connections++;
+        socket.destroy();
+      });
+      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", () => listening()));
+      const { port } = server.address() as { port: number };
+      try {
+        for (const sandbox of ["read-only", "workspace-write"] as const) {
+          const holds = writes || sandbox === "read-only";
+          await t.step(sandbox, async () => {
+            const cwd = join(home.path, sandbox);
+            await mkdir(join(cwd, "sub"), { recursive: true });
+            await writeFile(join(cwd, "AGENTS.md"), "Speak like a pirate.");
+            const { session } = await w.session({ cwd, sandbox, approvals: RULES });
+            const place = placeOf(session, cwd);
+            const { policy } = place.session;
+            assert.equal(policy.acceptedCommands, holds ? "sandboxed" : "mayLeave");
+            assert.deepEqual([policy.readRoots, policy.readsEnforced], ["all", true]);
+            assert.equal(policy.approvalsNote === null, holds);
+            const target = (name: string) => join(outside.path, `${sandbox}-${name}`);
+            const net = `bash -c 'echo > /dev/tcp/127.0.0.1/${port}'`;
+            const attempts = Array.from({ length: 8 }, (_, i) => [
+              exec(`touch ${target(`${i}`)}`),
+              exec(`touch ${target(`e${i}`)}`, ESCALATED),
+              ...(i % 4 === 0 ? [exec(net), exec(net, ESCALATED)] : []),
+            ]).flat();
+            await place.act(...attempts);
+            assert.deepEqual(await readdir(outside.path), []);
+            assert.equal(connections, 0);
+            const seen = words(place);
+            if (!holds) {
+              assert.ok(seen.length >= 8 && seen.every((word) => word === "decline rule"));
+              assert.equal(warnings(place).filter((text) => /outsideSandbox/.test(text)).length, 1);
+              return;
+            }
+            // 0.145 refuses some of what asks to leave by itself.
+            assert.ok(
+              seen.length >= 8 && seen.every((word) => word === "accept rule"),
+              seen.join(),
+            );
+            const told = JSON.stringify(w.model.requests.at(-1)!.body);
+            assert.ok(told.includes("Speak like a pirate"), "codex did not read AGENTS.md");
+            const can = sandbox === "workspace-write";
+            const commands: [command: string, works: boolean][] = [
+              ["git --version", true],
+              [`test "$(node -p '6*7')" = 42`, true],
+              [
+                "test -s /etc/passwd && ls / && ls /sys && ls /proc/self && head -c1 /dev/urandom",
+                true,
+              ],
+              ["touch /tmp/probe-$$ && rm /tmp/probe-$$", can],
+              ["touch made sub/made", can],
+              ["touch .git/x", false],
+              ["touch .codex/x", false],
+            ];
+            assert.deepEqual(
+              await ended(place, ...commands.map(([command]) => command)),
+              commands.map(([, works]) => works),
+            );
+            assert.equal(place.has("made"), can);
+            assert.equal(place.session.policy.confirmed, true);
+          });
+        }
+      } finally {
+        server.close();
+      }
+    },
+  );
+}
