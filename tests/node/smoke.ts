@@ -1,6 +1,7 @@
 /** What must hold on Node: a handful of behaviours of every layer, with the package from its tarball. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -126,7 +127,11 @@ test("the loop over a stream shows commands and text as they come", async () => 
 
 test("AppServer checks a request before it is sent", async () => {
   const server = await AppServer.connect();
-  const { thread } = await server.request(rpcMethods.THREAD_START, { cwd });
+  const { thread } = await server.request(rpcMethods.THREAD_START, {
+    cwd,
+    sandbox: "read-only",
+    approvalPolicy: "never",
+  });
   assert.equal(typeof thread.id, "string");
   await assert.rejects(
     server.request(rpcMethods.THREAD_LIST, { limit: "five" as unknown as number }),
@@ -154,4 +159,19 @@ test("FileArtifactStore keeps a document on disk", async () => {
     expectedRevision: artifact.EMPTY_REVISION,
   });
   assert.equal((await store.load("notes"))?.revision, saved.revision);
+});
+
+test("a client attaches to a codex behind a socket of the file system", async () => {
+  const path = join(await mkdtemp(join(cwd, "s-")), "s");
+  const codex = spawn("codex", ["app-server", "--listen", `unix://${path}`], { stdio: "ignore" });
+  const ended = new Promise<void>((resolve) => codex.once("close", () => resolve()));
+  try {
+    while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 10));
+    const client = await Client.connect({ transport: { type: "unix", path } });
+    assert.match((await client.run(cwd, "Hello")).assistantText, /Hello/);
+    assert.equal((await client.runtime.shutdown()).how, "detached");
+  } finally {
+    codex.kill("SIGKILL");
+    await ended;
+  }
 });

@@ -1,6 +1,7 @@
 /** Attaching to what runs: sockets of the file system, codex's own daemon, commands that lead elsewhere. */
 import assert from "node:assert/strict";
-import { chown, mkdir, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { chown, mkdir, readdir, readlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -12,6 +13,7 @@ import { ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { isRunning } from "./_session_world.ts";
 
 /** A real codex that listens on a socket; `listen` is what follows `unix://`. */
 async function listening(model: ScriptedModel, home: string, listen: string, socket: string) {
@@ -76,6 +78,58 @@ test("codex's own daemon is found in its home", { timeoutMs: 60_000 }, async () 
     await host.close({ graceMs: 300 });
   }
 });
+
+test("a daemon that codex itself started is attached to, and left running", {
+  timeoutMs: 120_000,
+}, async () => {
+  // It copies the whole program into its home.
+  await using dir = await tempDir();
+  await using model = await ScriptedModel.start(() => "done");
+  const { env, configOverrides } = model.clientConfig({ home: dir.path });
+  const settings = Object.entries(configOverrides).map(([key, value]) =>
+    `${key} = ${JSON.stringify(value)}`
+  );
+  await writeFile(join(dir.path, "config.toml"), settings.join("\n"));
+  const codex = await codexPath();
+  const daemon = (...args: string[]) =>
+    new Promise<{ status?: string; pid?: number }>((resolve, reject) =>
+      execFile(
+        codex,
+        ["app-server", "daemon", ...args],
+        { env: { ...process.env, ...env?.set, CODEX_HOME: dir.path } },
+        (error, stdout, stderr) =>
+          error === null
+            ? resolve(JSON.parse(stdout))
+            : reject(new Error(stderr, { cause: error })),
+      )
+    );
+  const started = await daemon("start");
+  try {
+    assert.equal(started.status, "started");
+    const transport = { type: "daemon", codexHome: dir.path } as const;
+    for (const _ of [1, 2]) {
+      const client = await Client.connect({ transport });
+      const session = await client.startSession({ cwd: dir.path });
+      assert.equal((await session.ask("hello")).assistantText, "done");
+      assert.equal((await client.runtime.shutdown()).how, "detached");
+    }
+    assert.ok(isRunning(started.pid!));
+  } finally {
+    await daemon("stop");
+    // What looks for updates stays behind, and is this test's to end.
+    for (const pid of await processesBelow(dir.path)) process.kill(pid, "SIGKILL");
+  }
+});
+
+/** Linux: the processes whose program is in a directory; elsewhere none are known. */
+async function processesBelow(directory: string): Promise<number[]> {
+  const found = [];
+  for (const name of await readdir("/proc").catch(() => [])) {
+    const target = /^\d+$/.test(name) ? await readlink(`/proc/${name}/exe`).catch(() => "") : "";
+    if (target.startsWith(`${directory}/`)) found.push(Number(name));
+  }
+  return found;
+}
 
 test("a socket of another user, a file, and a server of another kind are refused", {
   timeoutMs: 60_000,

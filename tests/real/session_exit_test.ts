@@ -34,3 +34,28 @@ for (const version of CODEX_VERSIONS) {
       }));
   }
 }
+
+for (const how of ["close", "terminate"]) {
+  test(`codex and its command do not outlive a worker that ends by ${how}`, () =>
+    inWorld(CODEX_VERSIONS[0], async (world) => {
+      const worker = new Worker(new URL("./_dropped_worker.ts", import.meta.url), {
+        type: "module",
+      });
+      const pid = await new Promise<number>((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = (event) => reject(new Error(event.message));
+        worker.postMessage(JSON.stringify({
+          how,
+          config: world.config(),
+          cwd: world.cwd,
+          prompt: world.prompt([[script.exec("sleep 331")]]),
+        }));
+      });
+      const commands = world.commands("sleep 331");
+      if (how === "terminate") worker.terminate();
+      assert.ok(pid > 0);
+      await whenGone(pid);
+      for (const left of [...commands, ...world.commands("sleep 331")]) await whenGone(left);
+      worker.terminate();
+    }));
+}
