@@ -13,6 +13,7 @@ export type Feature =
   | "commandsOutliveTurns"
   | "readProfiles"
   | "remoteImages"
+  | "repeatsTokenCounts"
   | "truthfulTurnRecord"
   | "denialWithReason"
   | "workspaceReads"
@@ -36,6 +37,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   readProfiles: { since: "0.125.0" },
   /** Fetches images by URL. */
   remoteImages: { until: "0.145.0" },
+  /**
+   * A call of the model begins with the count of the one before, if there was one, and an agent's agent begins to count
+   * at 0. 0.145 tells each count once, and counts on from the parent for an agent that knows what the parent knows.
+   */
+  repeatsTokenCounts: { until: "0.145.0" },
   /** Its own record of turns is right; before, running and failed ones were recorded as completed. */
   truthfulTurnRecord: { since: "0.169.0" },
   /** The old approvals are declined with an object that has room for a reason; before, with one word. */

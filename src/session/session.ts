@@ -86,8 +86,8 @@ import { TurnQueue } from "./turn/turn_queue.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/usage_ledger.ts";
 
-/** How often a session that is released stops turns that somebody starts meanwhile. */
-const RELEASE_ROUNDS = 3;
+/** How often a session that ends stops turns that somebody starts meanwhile. */
+const LEAVE_ROUNDS = 3;
 
 type Closing = "open" | "closing" | "archived" | "released";
 
@@ -430,10 +430,7 @@ export class Session implements AsyncDisposable {
     atWork?.cancel(closed);
     await this.#turns.stopAll();
     await this.#gate.stopSubAgents();
-    const { core } = this.#parts;
-    const alive = core.state !== "closed";
-    if (alive && archive && !this.profile.ephemeral) await this.#archive();
-    else if (alive) await this.#unsubscribe();
+    await this.#leave(archive && !this.profile.ephemeral);
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();
     this.#turns.close();
@@ -441,32 +438,38 @@ export class Session implements AsyncDisposable {
     this.#parts.onClosed();
   }
 
-  async #archive(): Promise<void> {
+  async #leave(archive: boolean): Promise<void> {
+    const { core } = this.#parts;
+    for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
+      if (archive && await this.#archive()) return;
+      if (!archive) await this.#unsubscribe();
+      // Somebody may have started a turn since all were stopped.
+      if (this.#turns.active === null || core.state !== "running") return;
+      if (!archive) await this.#resumeThread();
+      await this.#turns.stopAll();
+    }
+  }
+
+  /** Whether there was something to archive: then the server has ended all that worked on it. */
+  async #archive(): Promise<boolean> {
     const { core } = this.#parts;
     for (;;) {
       try {
         await core.call("thread/archive", { threadId: this.#threadId });
-        return;
+        return true;
       } catch (error) {
         // What is archived, deleted or was never used is out of the history, as was wanted.
-        if (isRefusal(error, "threadGone") || core.state === "closed") return;
+        if (isRefusal(error, "threadGone") || core.state === "closed") return false;
         // Where codex is started again, the next one archives it.
         if (!isConnectionLoss(error)) throw error;
       }
     }
   }
 
+  /** Old servers do not know the call, and a thread that is gone needs none. */
   async #unsubscribe(): Promise<void> {
-    const { core } = this.#parts;
-    for (let round = 0; round < RELEASE_ROUNDS; round++) {
-      // Old servers do not know the call, and a thread that is gone needs none.
-      await core.call("thread/unsubscribe", { threadId: this.#threadId }, { timeoutMs: 5_000 })
-        .catch(() => {});
-      // Somebody may have started a turn since all were stopped.
-      if (this.#turns.active === null || core.state !== "running") return;
-      await this.#resumeThread();
-      await this.#turns.stopAll();
-    }
+    const params = { threadId: this.#threadId };
+    await this.#parts.core.call("thread/unsubscribe", params, { timeoutMs: 5_000 }).catch(() => {});
   }
 
   /** A prompt from within one of the session's own tools would wait for its turn, which waits for the tool. */

@@ -7,6 +7,7 @@
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
@@ -94,6 +95,7 @@ export class SubAgents {
         if (meter !== null) turn.measure(meter);
         return Infinity;
       },
+      isNew: supports(core.server.version, "repeatsTokenCounts"),
       stopSubAgents: () => Promise.resolve(),
       resumeThread: () => Promise.resolve(),
     });

@@ -183,7 +183,11 @@ export class ThreadTurns {
 
   /** The server is gone; `goesOn`: it works on without us, and its turns are taken up again. */
   connectionLost(error: ConnectionClosedError, goesOn: boolean): void {
-    if (!goesOn) { for (const turn of this.#all()) turn.connectionLost(error); }
+    if (!goesOn) {
+      for (const turn of this.#all()) turn.connectionLost(error);
+      // The next server begins with what this one has written down.
+      this.#threadTotal = null;
+    }
     this.#unanswered.length = 0;
     this.#inDoubt = false;
   }

@@ -38,9 +38,11 @@ export function subtractTokens(count: TokenCount | null, before: TokenCount | nu
 }
 
 /**
- * Takes the next `tokenUsage`. `last` counts one call of the model, and old servers tell the same one several times: it
- * is added to the turn only when the thread's total has moved. Codex up to 0.125 begins a turn by repeating the thread's
- * total: where that is not known yet, what is told before the model has made anything (`idle`) is the past's.
+ * Takes the next `tokenUsage`. What the thread's total has grown by is the turn's: old servers tell the same count several
+ * times, and whoever joins in the middle of a turn hears one count for several calls of the model. `last`, one call's,
+ * stands in where the total before was higher, as a server that died has not written all of it down, or is not known. Codex
+ * up to 0.125 begins a call with the count before it: what is told then, before the model has made anything (`idle`), is the
+ * past's. (Where no call was counted before, the first one is missed.)
  */
 export function nextUsage(
   before: TokenUsage | null,
@@ -53,14 +55,19 @@ export function nextUsage(
   const last = readCount(tokenUsage["last"]);
   const window = tokenUsage["modelContextWindow"];
   const previous = before?.thread ?? threadTotal;
-  const moved = previous === null ? !idle : !sameCount(previous, total);
-  const turn = moved ? addTokens(before ?? NO_TOKENS, last) : before ?? NO_TOKENS;
+  const grown = previous === null ? (idle ? NO_TOKENS : last) : growth(previous, total) ?? last;
   return {
-    ...counts(turn),
+    ...addTokens(before ?? NO_TOKENS, grown),
     subAgents: NO_TOKENS,
     thread: total,
     contextWindow: typeof window === "number" ? window : null,
   };
+}
+
+/** What a total has grown by; `null` when it has not. */
+function growth(previous: TokenCount, total: TokenCount): TokenCount | null {
+  const grown = subtractTokens(total, previous);
+  return Object.values(grown).every((count) => count >= 0) ? grown : null;
 }
 
 /** How full the context is after the last call of the model, out of the server's `tokenUsage`. */
@@ -86,13 +93,4 @@ export function readCount(value: JsonValue | undefined): TokenCount {
     reasoningOutputTokens: number("reasoningOutputTokens"),
     totalTokens: number("totalTokens"),
   };
-}
-
-function counts(count: TokenCount): TokenCount {
-  return addTokens(count, NO_TOKENS);
-}
-
-function sameCount(a: TokenCount, b: TokenCount): boolean {
-  return a.totalTokens === b.totalTokens && a.inputTokens === b.inputTokens &&
-    a.outputTokens === b.outputTokens;
 }

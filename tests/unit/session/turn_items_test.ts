@@ -129,10 +129,10 @@ test("fileChanges() reads the changes of both versions, odd ones included", () =
   assert.deepEqual(fileChanges({}), []);
 });
 
-function tokens(input: number, output: number): JsonObject {
+function tokens(input: number, output: number, cached = 1): JsonObject {
   return {
     inputTokens: input,
-    cachedInputTokens: 1,
+    cachedInputTokens: cached,
     outputTokens: output,
     reasoningOutputTokens: 0,
     totalTokens: input + output,
@@ -143,10 +143,10 @@ test("the calls of a turn add up, a repeated report counts once, cached tokens a
   let usage: TokenUsage | null = null;
   const threadBefore = readCount(tokens(100, 10));
   const reports: [JsonObject, JsonObject][] = [
-    [tokens(110, 13), tokens(10, 3)],
-    [tokens(110, 13), tokens(10, 3)],
-    [tokens(130, 20), tokens(20, 7)],
-    [tokens(130, 20), tokens(20, 7)],
+    [tokens(110, 13, 2), tokens(10, 3)],
+    [tokens(110, 13, 2), tokens(10, 3)],
+    [tokens(130, 20, 3), tokens(20, 7)],
+    [tokens(130, 20, 3), tokens(20, 7)],
   ];
   for (const [total, last] of reports) {
     usage = nextUsage(usage, threadBefore, { total, last, modelContextWindow: 1000 });
@@ -164,6 +164,21 @@ test("a report that only repeats the thread's total counts nothing", () => {
   const usage = nextUsage(null, readCount(total), { total, last: tokens(5, 5) });
   assert.equal(usage!.totalTokens, 0);
   assert.equal(usage!.thread.totalTokens, 110);
+});
+
+test("who joins in the middle of a turn counts all that the total has grown by", () => {
+  const usage = nextUsage(null, readCount(tokens(100, 10, 1)), {
+    total: tokens(130, 16, 3),
+    last: tokens(10, 3),
+  });
+  assert.equal(usage!.totalTokens, 36);
+  assert.equal(usage!.cachedInputTokens, 2);
+});
+
+test("a total that is lower than before says nothing of the turn; its last call does", () => {
+  const report = { total: tokens(13, 3), last: tokens(10, 3) };
+  assert.equal(nextUsage(null, readCount(tokens(100, 10)), report)!.totalTokens, 13);
+  assert.equal(nextUsage(null, null, report)!.totalTokens, 13);
 });
 
 test("reports of odd shapes are read as far as they go", () => {
