@@ -288,6 +288,7 @@ export {
 export type {
   Attachment,
   ImageAttachment,
+  ImageDataAttachment,
   LocalImageAttachment,
   MentionAttachment,
   PathAttachment,

@@ -29,6 +29,16 @@ export function plainSettings(settings: CodexSettings | undefined): Record<strin
   return settings === undefined ? {} : JSON.parse(JSON.stringify(settings));
 }
 
+/** Bytes in base64, as JSON usually carries them. */
+export function base64(bytes: Uint8Array): string {
+  let binary = "";
+  // A call takes only so many arguments.
+  for (let at = 0; at < bytes.length; at += 0x8000) {
+    binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  }
+  return btoa(binary);
+}
+
 /** True when `value` is a JSON object (not null, not an array). */
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);

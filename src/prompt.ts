@@ -18,6 +18,7 @@ export interface PromptWithAttachments {
 export type Attachment =
   | PathAttachment
   | ImageAttachment
+  | ImageDataAttachment
   | LocalImageAttachment
   | SkillAttachment
   | MentionAttachment;
@@ -40,6 +41,16 @@ export interface ImageAttachment {
   url: string;
 }
 
+/** An image in memory. */
+export interface ImageDataAttachment {
+  /** Discriminator. */
+  type: "image";
+  /** The image's bytes. */
+  data: Uint8Array | Blob;
+  /** What kind of image it is. Default: a `Blob`'s own type, else told by the bytes of PNG, JPEG, GIF and WebP. */
+  mimeType?: string;
+}
+
 /** An image file on this machine. */
 export interface LocalImageAttachment {
   /** Discriminator. */
@@ -48,7 +59,7 @@ export interface LocalImageAttachment {
   path: string;
 }
 
-/** A skill to use. */
+/** A skill to use. One that codex does not find by itself is sent as text. */
 export interface SkillAttachment {
   /** Discriminator. */
   type: "skill";
@@ -58,13 +69,13 @@ export interface SkillAttachment {
   path: string;
 }
 
-/** A named resource; kept in the thread's history. */
+/** A named resource; the text names it as well, since codex itself shows the model only those that it has an app for. */
 export interface MentionAttachment {
   /** Discriminator. */
   type: "mention";
   /** The name shown. */
   name: string;
-  /** What it stands for. */
+  /** What it stands for: a file or directory, absolute or relative to the session's cwd, or an address such as `app://…`. */
   path: string;
 }
 

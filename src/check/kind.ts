@@ -122,6 +122,13 @@ export const name: Kind = kind(
   (value: string) => value !== "",
 );
 
+/** A path; what no system can open is none. */
+export const path: Kind = kind(
+  "a path that is not empty",
+  ["string"],
+  (value: string) => value !== "" && !value.includes("\0"),
+);
+
 /** A boolean. */
 export const flag: Kind = kind("true or false", ["boolean"]);
 

@@ -34,6 +34,7 @@ export {
   name,
   object,
   oneOf,
+  path,
   pauseMilliseconds,
   record,
   required,

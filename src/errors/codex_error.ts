@@ -162,7 +162,7 @@ export class InvalidArgumentError extends CodexError {
         : `\`${argument}\` must be ${accepts}; received ${received}`);
     super("invalidArgument", `${where}: ${sentence}.${hint === undefined ? "" : ` ${hint}`}`, {
       ...options,
-      data: { argument, received, accepted: accepts, ...options.data },
+      data: { where, argument, received, accepted: accepts, ...options.data },
     });
     this.argument = argument;
     this.received = received;

@@ -45,6 +45,7 @@ export {
   nameInEnv,
   nodeProcess,
   pathKind,
+  pathProblem,
   platformName,
   readEnv,
   readTextFile,

@@ -7,8 +7,8 @@
 /** The runtimes that are told apart. `workerd` stands for edge runtimes with `fetch` upgrades. */
 export type RuntimeName = "deno" | "bun" | "node" | "workerd" | "browser";
 
-/** What a path leads to; `unknown` when this script may not look. */
-export type PathKind = "file" | "directory" | "missing" | "unknown";
+/** What a path leads to; `other` is a device, a pipe or a socket, `unknown` what this script may not or can't look at. */
+export type PathKind = "file" | "directory" | "other" | "missing" | "unknown";
 
 interface NodeFs {
   statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number };
@@ -184,13 +184,37 @@ export function pathKind(path: string): PathKind {
     if (runtimeName() === "deno") {
       if (!canRead(path)) return "unknown";
       const stat = Deno.statSync(path);
-      return stat.isDirectory ? "directory" : "file";
+      return stat.isDirectory ? "directory" : stat.isFile ? "file" : "other";
     }
     const fs = builtin<NodeFs>("fs");
     if (fs === null) return "unknown";
-    return fs.statSync(path).isDirectory() ? "directory" : "file";
+    const stat = fs.statSync(path);
+    return stat.isDirectory() ? "directory" : stat.isFile() ? "file" : "other";
   } catch (error) {
     return isMissing(error) ? "missing" : "unknown";
+  }
+}
+
+/** Why the system can't look at a path, in words; `null` when it can, or when it is the runtime that does not let it. */
+export function pathProblem(path: string): string | null {
+  try {
+    if (runtimeName() === "deno") Deno.statSync(path);
+    else builtin<NodeFs>("fs")?.statSync(path);
+    return null;
+  } catch (error) {
+    const { name, code } = error as { name?: string; code?: string };
+    if (name === "NotCapable" || code === "ERR_ACCESS_DENIED") return null;
+    switch (code) {
+      case "ELOOP":
+        return "its links lead in a circle";
+      case "ENAMETOOLONG":
+        return "it is too long";
+      case "EACCES":
+      case "EPERM":
+        return "the system does not let this user read it";
+      default:
+        return code ?? "the system gives no reason";
+    }
   }
 }
 

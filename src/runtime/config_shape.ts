@@ -17,6 +17,7 @@ import {
   name,
   object,
   oneOf,
+  path,
   pauseMilliseconds,
   record,
   required,
@@ -54,10 +55,10 @@ const sink = having("an event sink { write }", { write: required(callback) });
 
 const transport: Kind = variants<TransportConfig>(
   {
-    stdio: shape<Omit<StdioTransportConfig, "type">>({ pidFile: name }),
+    stdio: shape<Omit<StdioTransportConfig, "type">>({ pidFile: path }),
     websocket: shape<Omit<WebSocketTransportConfig, "type">>({ url: required(name), token: text }),
-    unix: shape<Omit<UnixTransportConfig, "type">>({ path: required(name) }),
-    daemon: shape<Omit<DaemonTransportConfig, "type">>({ codexHome: name }),
+    unix: shape<Omit<UnixTransportConfig, "type">>({ path: required(path) }),
+    daemon: shape<Omit<DaemonTransportConfig, "type">>({ codexHome: path }),
     command: shape<Omit<CommandTransportConfig, "type">>({ command: required(list(text)) }),
     custom: shape<Omit<CustomTransportConfig, "type">>({ open: required(callback) }),
   },
@@ -93,7 +94,7 @@ const restart: Kind = variants<RestartPolicy>({
 
 /** The options of a runtime, a client's included. */
 export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
-  codexPath: name,
+  codexPath: path,
   transport,
   env,
   configOverrides: settingsKind,
@@ -126,7 +127,7 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   ),
   closeGraceMs: pauseMilliseconds,
   optOutNotifications: list(name),
-  processCwd: name,
+  processCwd: path,
   signal,
 }, {
   codexPathOverride: "codexPath",

@@ -15,11 +15,13 @@ import {
   type Kind,
   kind,
   list,
+  memberPath,
   milliseconds,
   name,
   object,
   oneOf,
   type OptionKinds,
+  path,
   pauseMilliseconds,
   required,
   type Shape,
@@ -35,6 +37,7 @@ import { settingsKind } from "../runtime/mod.ts";
 import type {
   Attachment,
   ImageAttachment,
+  ImageDataAttachment,
   LocalImageAttachment,
   MentionAttachment,
   PathAttachment,
@@ -55,6 +58,7 @@ import type {
   SessionConfig,
   WaitOptions,
 } from "./profile.ts";
+import { isImageType } from "./prompt/attachments.ts";
 import { toolsKind } from "./prompt/dynamic_tool.ts";
 
 /** Names of other SDKs for kinds of attachments. */
@@ -66,22 +70,34 @@ const ATTACHMENT_WORDS: Readonly<Record<string, string>> = {
   directory: "path",
 };
 
+const bytes: Kind = kind(
+  "a Uint8Array or a Blob",
+  ["object"],
+  (value: object) => value instanceof Uint8Array || value instanceof Blob,
+);
+
 /** Something sent along; a string is a path. */
 const attachmentKind: Kind = either(
-  name,
+  path,
   variants<Attachment>({
-    path: shape<Omit<PathAttachment, "type">>({ path: required(name), placeholder: text }),
-    image: shape<Omit<ImageAttachment, "type">>({ url: required(text) }, {
+    path: shape<Omit<PathAttachment, "type">>({ path: required(path), placeholder: text }),
+    image: shape<Omit<ImageAttachment & ImageDataAttachment, "type">>({
+      url: text,
+      data: bytes,
+      mimeType: kind("an image's type, such as image/png", ["string"], isImageType),
+    }, {
       image_url: "url",
       imageUrl: "url",
+      bytes: "data",
+      mediaType: "mimeType",
       path: `For a file write \`{ type: "localImage", path }\`.`,
     }),
     localImage: shape<Omit<LocalImageAttachment, "type">>(
-      { path: required(name) },
+      { path: required(path) },
       { localPath: "path", local_path: "path", file: "path" },
     ),
-    skill: shape<Omit<SkillAttachment, "type">>({ name: required(name), path: required(name) }),
-    mention: shape<Omit<MentionAttachment, "type">>({ name: required(name), path: required(name) }),
+    skill: shape<Omit<SkillAttachment, "type">>({ name: required(name), path: required(path) }),
+    mention: shape<Omit<MentionAttachment, "type">>({ name: required(name), path: required(path) }),
   }, (value) => {
     const type = (value as { type?: unknown } | null)?.type;
     if (type === "text") return "Text goes into the prompt itself.";
@@ -90,8 +106,25 @@ const attachmentKind: Kind = either(
   }),
 );
 
+/** An image is an address or bytes: the shape alone does not say so. */
+const oneSource: Kind = {
+  ...attachmentKind,
+  misfit: (value, path) => {
+    const misfit = attachmentKind.misfit(value, path);
+    const { type, url, data } = Object(value);
+    if (misfit !== null || type !== "image" || (url === undefined) !== (data === undefined)) {
+      return misfit;
+    }
+    return {
+      path: memberPath(path, "url"),
+      received: url === undefined ? "neither `url` nor `data`" : "both `url` and `data`",
+      accepts: "a data: URL, or bytes in `data`",
+    };
+  },
+};
+
 const attachments = list(
-  attachmentKind,
+  oneSource,
   (value) => typeof value === "string" ? 'Write `attachments: ["…"]`.' : undefined,
 );
 
@@ -228,7 +261,7 @@ export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, {
 /** The fields of a session. */
 const SESSION_FIELDS = {
   ...RUN_PROFILE_FIELDS,
-  cwd: required(name),
+  cwd: required(path),
   approvals: approvalsKind,
   signal,
 } as const;

@@ -24,7 +24,7 @@ import { isRefusal } from "../protocol/mod.ts";
 import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 import { Latch } from "../async.ts";
 import type { SessionParts } from "./session_parts.ts";
-import { buildInput, hostFiles, remoteFiles } from "./prompt/attachments.ts";
+import { buildInput, filesOf, withSkills } from "./prompt/attachments.ts";
 import { EventQueue } from "./events/event_queue.ts";
 import type {
   AskOptions,
@@ -255,7 +255,7 @@ export class Session implements AsyncDisposable {
       {
         result: run.result,
         interrupt: () => run.interrupt(),
-        steer: async (input) => await run.current!.steer(this.#prepareSteer(input)),
+        steer: async (input) => await run.current!.steer(await this.#prepareSteer(input)),
       },
       queue,
     );
@@ -497,7 +497,7 @@ export class Session implements AsyncDisposable {
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: (owner, signal) => this.#acquire(owner, signal),
       idle: (signal, timeoutMs) => this.#turns.idle(signal, timeoutMs),
-      prepareInput: (text, attachments) => this.#prepare(text, attachments),
+      prepareInput: (text, attachments, signal) => this.#prepare(text, attachments, signal),
       startTurn: (turn) => this.#startTurn(turn),
       get rateLimits() {
         return core.rateLimits;
@@ -589,24 +589,30 @@ export class Session implements AsyncDisposable {
     return this.#used || this.#parts.attached;
   }
 
-  #prepare(text: string, attachments: readonly Attachment[]): JsonObject[] {
+  async #prepare(
+    text: string,
+    attachments: readonly Attachment[],
+    signal?: AbortSignal,
+  ): Promise<JsonObject[]> {
     const { core } = this.#parts;
     const remote = isRemote(core.config);
-    return buildInput({ text, attachments: [...attachments] }, {
+    const files = filesOf(remote);
+    const input = await buildInput({ text, attachments: [...attachments] }, {
       cwd: this.cwd,
       serverVersion: core.server.version,
       probe: remote ? unrestrictedProbe : hostProbe(),
-      files: remote ? remoteFiles : hostFiles,
+      files,
     });
+    return await withSkills(input, core, this.cwd, files, signal);
   }
 
-  #prepareSteer(input: Prompt): JsonObject[] {
+  async #prepareSteer(input: Prompt): Promise<JsonObject[]> {
     checkArgument("steer", "input", input, promptKind);
     const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
     const { attachments: all } = overlayProfile({ ...this.profile, attachments: [] }, {
       attachments,
     });
-    return this.#prepare(text, all);
+    return await this.#prepare(text, all);
   }
 
   #makeTurns(): ThreadTurns {

@@ -1,10 +1,10 @@
 /** Names that can't be guessed. */
+import { base64 } from "../json.ts";
 
 /** A prefix and `bytes` random bytes, in letters, digits, `_` and `-`. */
 export function randomId(prefix: string, bytes = 24): string {
   const random = crypto.getRandomValues(new Uint8Array(bytes));
-  const text = btoa(String.fromCharCode(...random));
-  return prefix + text.replaceAll("+", "_").replaceAll("/", "-").replaceAll("=", "");
+  return prefix + base64(random).replaceAll("+", "_").replaceAll("/", "-").replaceAll("=", "");
 }
 
 /** A session's id. */

@@ -12,7 +12,6 @@ import {
   PolicyError,
   QuickRunError,
   RequestTimeoutError,
-  RpcValidationError,
   SpawnError,
   TurnFailedError,
   TurnTimeoutError,
@@ -148,8 +147,7 @@ test("a cwd that does not exist, or is a file, is refused before anything is sta
     for (const cwd of [join(world.cwd, "missing"), import.meta.filename!, ""]) {
       const run = quickRun(cwd, "x", { client: world.config() });
       const error = await within(A_SECOND, "the error", cause(world, run));
-      if (cwd === "") assert.ok(error instanceof InvalidArgumentError, `${error}`);
-      else assert.ok(error instanceof RpcValidationError && error.path === "$.cwd", `${error}`);
+      assert.ok(error instanceof InvalidArgumentError && error.argument === "cwd", `${error}`);
     }
   }));
 
@@ -173,11 +171,11 @@ versions(
         }),
       ),
     ]) as QuickRunError[];
-    assert.ok(empty!.cause instanceof RpcValidationError);
+    assert.ok(empty!.cause instanceof InvalidArgumentError);
     assert.ok(attachment!.cause instanceof AttachmentNotFoundError);
     assert.ok(policy!.cause instanceof PolicyError);
     assert.equal(world.model.requests.length, 0);
-    assert.ok(await refused("") instanceof RpcValidationError);
+    assert.ok(await refused("") instanceof InvalidArgumentError);
   },
 );
 

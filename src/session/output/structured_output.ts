@@ -2,7 +2,7 @@
  * Answers that are data: which schema is sent, and how an answer is parsed and checked.
  * @module
  */
-import { type OutputIssue, RpcValidationError } from "../../errors/mod.ts";
+import { InvalidArgumentError, type OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { parseJson } from "./parse_json.ts";
 import { validateAgainstSchema } from "./schema_validator.ts";
@@ -48,22 +48,22 @@ export interface InvalidOutput {
 /**
  * Prepares a turn with structured output; `null` when none is asked for.
  *
- * Throws an `RpcValidationError` with the path of the node that strict output does not take, such as
- * `$.outputSchema.properties.tags.additionalProperties`, or when the Standard Schema has no JSON Schema.
+ * Throws an `InvalidArgumentError` with the path of the node that strict output does not take, such as
+ * `outputSchema.properties.tags.additionalProperties`, or when the Standard Schema has no JSON Schema.
  */
 export function resolveOutputSchema(request: OutputRequest): ResolvedOutput | null {
   const { output } = request;
   const given = request.outputSchema ?? null;
   if (output === undefined && given === null) return null;
   if (given !== null && !isJsonObject(given)) {
-    throw refusal("$.outputSchema", "expected a JSON Schema object");
+    throw refusal("outputSchema", "expected a JSON Schema object");
   }
   const original = given ?? schemaOf(output!);
   const { schema, issues } = strictSchema(original);
   const [first] = issues;
   if (first !== undefined) {
     const more = issues.length === 1 ? "" : ` (and ${issues.length - 1} more)`;
-    throw refusal(`$.outputSchema${first.path.slice(1)}`, first.message + more);
+    throw refusal(`outputSchema${first.path.slice(1)}`, first.message + more);
   }
   return { schema, parse: (text) => parseOutput(text, original, output) };
 }
@@ -96,10 +96,15 @@ async function parseOutput(
 
 function schemaOf(output: StandardSchemaV1): JsonObject {
   const { schema, problem } = convert(output);
-  if (schema === null) throw refusal("$.output", `${problem}; give \`outputSchema\` besides`);
+  if (schema === null) throw refusal("output", `${problem}; give \`outputSchema\` besides`);
   return schema;
 }
 
-function refusal(path: string, expectation: string): RpcValidationError {
-  return new RpcValidationError("turn/start", "params", path, expectation);
+function refusal(path: string, expectation: string): InvalidArgumentError {
+  return new InvalidArgumentError("structured output", {
+    argument: path,
+    received: "a schema that does not fit",
+    accepts: expectation,
+    sentence: `${path}: ${expectation}`,
+  });
 }

@@ -1,6 +1,6 @@
 /** The directory that an agent works in: absolute, and there. */
 import { kindOf } from "../../check/mod.ts";
-import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
+import { InvalidArgumentError } from "../../errors/mod.ts";
 import {
   currentDirectory,
   isWindowsPath,
@@ -26,26 +26,24 @@ export function workingDirectory(cwd: string, remote: boolean): string {
   const rules = pathRules(platformName());
   const base = rules.isAbsolute(cwd) ? "" : currentDirectory();
   if (base === null) {
-    throw new RpcValidationError(
-      "thread/start",
-      "params",
-      "$.cwd",
-      "expected an absolute path: this script's own working directory does not exist any more",
-    );
+    throw new InvalidArgumentError("cwd", {
+      argument: "cwd",
+      received: "a relative path",
+      accepts:
+        "an absolute path, since this script's own working directory does not exist any more",
+    });
   }
   // On Windows `\\x` and `/x` lie on the drive of this script.
   const join = isWindowsPath(base) ? resolvePath : rules.join;
   const absolute = base === "" ? cwd : join(base, cwd);
   const kind = pathKind(absolute);
-  if (kind === "missing" || kind === "file") {
-    throw new RpcValidationError(
-      "thread/start",
-      "params",
-      "$.cwd",
-      kind === "file"
-        ? `expected a directory, but ${absolute} is a file`
-        : `expected an existing directory, but ${absolute} does not exist`,
-    );
-  }
-  return absolute;
+  if (kind === "directory" || kind === "unknown") return absolute;
+  throw new InvalidArgumentError("cwd", {
+    argument: "cwd",
+    received: kind === "missing" ? "a path that does not exist" : "the path of a file",
+    accepts: "the path of a directory",
+    sentence: `\`cwd\` must be a directory, but ${absolute} ${
+      kind === "missing" ? "does not exist" : "is none"
+    }`,
+  });
 }

@@ -4,11 +4,12 @@
  */
 import {
   AttachmentNotFoundError,
+  InvalidArgumentError,
   PermissionDeniedError,
-  RpcValidationError,
 } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { base64, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import { utf8Length } from "../../rpc/mod.ts";
 import {
   flagsFor,
@@ -16,22 +17,40 @@ import {
   type PermissionNeed,
   type PermissionProbe,
 } from "../../permissions/mod.ts";
-import { pathKind, realPath, resolvePath } from "../../platform/mod.ts";
-import { asAttachment, type Attachment, type Prompt } from "../../prompt.ts";
+import {
+  canSpawn,
+  type PathKind,
+  pathKind,
+  pathProblem,
+  readTextFile,
+  realPath,
+  resolvePath,
+} from "../../platform/mod.ts";
+import {
+  asAttachment,
+  type Attachment,
+  type ImageAttachment,
+  type ImageDataAttachment,
+  type Prompt,
+} from "../../prompt.ts";
 
 /** Looks at files. */
 export interface FileProbe {
-  /** What an absolute path leads to; `"unknown"` when this script may not look or can't. */
-  kind(path: string): "file" | "directory" | "missing" | "unknown";
+  /** What an absolute path leads to. */
+  kind(path: string): PathKind;
   /** An absolute path with all links followed, or `null` when that can't be told. */
   realPath(path: string): string | null;
+  /** Why the system can't look at a path, or `null` when it is not the system that keeps this script from it. */
+  problem(path: string): string | null;
 }
 
 /** Looks at this machine's files, as far as this script may. */
-export const hostFiles: FileProbe = { kind: pathKind, realPath };
+const hostFiles: FileProbe = { kind: pathKind, realPath, problem: pathProblem };
 
-/** The files of another machine: whether they are there is for its codex to find out. */
-export const remoteFiles: FileProbe = { kind: () => "unknown", realPath: () => null };
+/** Who looks at the files of the session's machine; `null` when this script can't: whether they are there is for codex to find out. */
+export function filesOf(remote: boolean): FileProbe | null {
+  return remote || !canSpawn() ? null : hostFiles;
+}
 
 /** What turning a prompt into input needs to know. */
 export interface InputContext {
@@ -43,8 +62,8 @@ export interface InputContext {
   serverVersion: string | null;
   /** What this script may read. */
   probe: PermissionProbe;
-  /** Looks at files. */
-  files: FileProbe;
+  /** Looks at files; `null` when this script can't. */
+  files: FileProbe | null;
 }
 
 /**
@@ -54,24 +73,54 @@ export interface InputContext {
  * Both spellings need read permission, since codex reads images and skills without a sandbox. Where this script has no
  * way to look at files at all (browsers, edge), absolute paths are sent as they are.
  *
- * Throws `AttachmentNotFoundError` for a path that does not exist, `PermissionDeniedError` for one that may not be read,
- * and `RpcValidationError` for empty input and for image URLs that the server would not take.
+ * Rejects with `AttachmentNotFoundError` for a path that does not exist, `PermissionDeniedError` for one that may not be
+ * read, and `InvalidArgumentError` for empty input, for what is no file, and for images that the server would not take.
  */
-export function buildInput(prompt: Prompt, context: InputContext): JsonObject[] {
+export async function buildInput(prompt: Prompt, context: InputContext): Promise<JsonObject[]> {
   const text = typeof prompt === "string" ? prompt : prompt.text;
   const own = typeof prompt === "string" ? [] : prompt.attachments ?? [];
   const attachments = [...(context.attachments ?? []), ...own].map(asAttachment);
   if (text.trim() === "" && attachments.length === 0) {
-    throw invalid("$.input", "expected a text or an attachment, got neither");
+    throw new InvalidArgumentError("prompt", {
+      argument: "text",
+      received: "an empty text",
+      accepts: "a text, or come with an attachment",
+    });
   }
-  const paths = attachments.filter((attachment) => attachment.type === "path")
-    .map(({ path, placeholder }) => ({ path: locate(path, context), placeholder }));
-  const first = textItem(text, paths);
-  const input: JsonObject[] = first === null ? [] : [first];
+  const items: JsonObject[] = [];
+  const told: ToldPath[] = [];
   for (const attachment of attachments) {
-    if (attachment.type !== "path") input.push(item(attachment, input.length, context));
+    switch (attachment.type) {
+      case "path": {
+        const { placeholder } = attachment;
+        told.push({ text: `@${locate(attachment, context, EITHER)}`, placeholder });
+        break;
+      }
+      case "mention": {
+        // The model sees of a mention only what the text says, but for apps that codex has.
+        const { name, path } = attachment;
+        const place = isAddress(path) ? path : locate(attachment, context, EITHER);
+        told.push({
+          text: isAddress(path) ? `[@${name}](${place})` : `@${place}`,
+          placeholder: name,
+        });
+        items.push({ type: "mention", name, path: place });
+        break;
+      }
+      case "image":
+        items.push({ type: "image", url: await imageUrl(attachment, context.serverVersion) });
+        break;
+      case "localImage":
+        items.push({ type: "localImage", path: locate(attachment, context, FILE) });
+        break;
+      case "skill": {
+        const { name } = attachment;
+        items.push({ type: "skill", name, path: locate(attachment, context, FILE) });
+      }
+    }
   }
-  return input;
+  const first = textItem(text, told);
+  return first === null ? items : [first, ...items];
 }
 
 /** The absolute paths of attachments that agents may want to read, unchecked. */
@@ -80,25 +129,55 @@ export function attachmentPaths(
   cwd: string,
 ): string[] {
   return attachments.map(asAttachment)
-    .filter((attachment) => attachment.type === "path" || attachment.type === "skill")
-    .map((attachment) => resolvePath(cwd, attachment.path));
+    .flatMap((each) =>
+      each.type === "path" || each.type === "skill" ||
+        (each.type === "mention" && !isAddress(each.path))
+        ? [resolvePath(cwd, each.path)]
+        : []
+    );
 }
 
-/** Absolute, existing, readable, real. */
-function locate(path: string, { cwd, probe, files }: InputContext): string {
+/** A mention may stand for anything that has an address, such as `app://…`. */
+function isAddress(path: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
+}
+
+const FILE: readonly PathKind[] = ["file"];
+const EITHER: readonly PathKind[] = ["file", "directory"];
+
+/** Absolute, existing, readable, real, and of a kind that can be read to its end: reading a device or a pipe may never end. */
+function locate(
+  { type, path }: { type: string; path: string },
+  { cwd, probe, files }: InputContext,
+  accepted: readonly PathKind[],
+): string {
   const spelled = resolvePath(cwd, path);
+  if (files === null) return spelled;
   const kind = files.kind(spelled);
-  const needs: PermissionNeed[] = [{ kind: "read", path: spelled }];
   // Without permission to look, a missing file and an existing one must not be told apart either.
-  refuse(needs, probe);
+  refuse([{ kind: "read", path: spelled }], probe);
   if (kind === "missing") throw new AttachmentNotFoundError(spelled);
   const real = files.realPath(spelled);
   if (real === null) {
-    if (probe.enforcedBy === "none") return spelled;
-    throw denied([{ kind: "read" }], probe);
+    const problem = files.problem(spelled);
+    if (problem === null) throw denied([{ kind: "read" }], probe);
+    throw unreadable(`a path that can't be read: ${problem}`);
   }
   refuse([{ kind: "read", path: real }], probe);
-  return real;
+  if (kind === "unknown" || accepted.includes(kind)) return real;
+  throw unreadable(kind === "directory" ? "a directory" : "a device, a pipe or a socket");
+
+  function unreadable(received: string): InvalidArgumentError {
+    const accepts = accepted.includes("directory")
+      ? "the path of a file or a directory"
+      : "the path of a file";
+    return new InvalidArgumentError("attachments", {
+      argument: "path",
+      received,
+      accepts,
+      sentence: `the ${type} attachment ${spelled} must be ${accepts}; received ${received}`,
+    });
+  }
 }
 
 function refuse(needs: readonly PermissionNeed[], probe: PermissionProbe): void {
@@ -110,63 +189,126 @@ function denied(needs: readonly PermissionNeed[], probe: PermissionProbe): Permi
   return new PermissionDeniedError("The attachment", flagsFor(needs, probe.enforcedBy));
 }
 
-interface MentionedPath {
-  path: string;
+/** What the text says of an attachment. */
+interface ToldPath {
+  text: string;
   placeholder: string | undefined;
 }
 
 /** The text, with a line for each mentioned path and the place of the mention in UTF-8 bytes. */
-function textItem(text: string, paths: readonly MentionedPath[]): JsonObject | null {
+function textItem(text: string, paths: readonly ToldPath[]): JsonObject | null {
   if (text === "" && paths.length === 0) return null;
   let full = text;
   const elements: JsonObject[] = [];
-  for (const { path, placeholder } of paths) {
+  for (const { text: told, placeholder } of paths) {
     if (full !== "" && !full.endsWith("\n")) full += "\n";
     const start = utf8Length(full);
-    full += `@${path}`;
+    full += told;
     const byteRange = { start, end: utf8Length(full) };
     elements.push({ byteRange, ...(placeholder === undefined ? {} : { placeholder }) });
   }
   return { type: "text", text: full, text_elements: elements };
 }
 
-function item(
-  attachment: Exclude<Attachment, { type: "path" }>,
-  index: number,
-  context: InputContext,
-): JsonObject {
-  switch (attachment.type) {
-    case "image":
-      checkImageUrl(attachment.url, index, context.serverVersion);
-      return { type: "image", url: attachment.url };
-    case "localImage":
-      return { type: "localImage", path: locate(attachment.path, context) };
-    case "skill":
-      return { type: "skill", name: attachment.name, path: locate(attachment.path, context) };
-    case "mention": {
-      const { name, path } = attachment;
-      // A mention may stand for anything that has an address, such as `app://…`.
-      const isAddress = /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
-      return { type: "mention", name, path: isAddress ? path : locate(path, context) };
-    }
-    default:
-      throw invalid(`$.input[${index}].type`, "expected a kind of attachment");
+/** The URL of an image, when the server takes it. */
+async function imageUrl(
+  attachment: ImageAttachment | ImageDataAttachment,
+  version: string | null,
+): Promise<string> {
+  if ("data" in attachment) return await dataUrl(attachment);
+  const { url } = attachment;
+  if (/^data:/i.test(url) || (/^https?:/i.test(url) && supports(version, "remoteImages"))) {
+    return url;
   }
+  throw new InvalidArgumentError("attachments", {
+    argument: "url",
+    received: "another URL",
+    accepts: "a data: URL",
+    hint: /^https?:/i.test(url)
+      ? "This codex does not fetch images: fetch it, and give its bytes as `data`."
+      : 'For a file write `{ type: "localImage", path }`.',
+  });
 }
 
-function checkImageUrl(url: string, index: number, version: string | null): void {
-  const path = `$.input[${index}].url`;
-  if (/^data:/i.test(url)) return;
-  if (!/^https?:/i.test(url)) {
-    throw invalid(path, "expected a data: URL; use a localImage attachment for a file");
-  }
-  if (supports(version, "remoteImages")) return;
-  throw invalid(
-    path,
-    "expected a data: URL: this codex does not fetch images; fetch it and send it inline",
+/** How the files of each kind of image that models take begin. */
+const BEGINNINGS: readonly (readonly [mimeType: string, beginning: RegExp])[] = [
+  ["image/png", /^\x89PNG\r\n/],
+  ["image/jpeg", /^\xff\xd8\xff/],
+  ["image/gif", /^GIF8[79]a/],
+  ["image/webp", /^RIFF[^]{4}WEBP/],
+];
+
+/** An image's bytes as a `data:` URL. Throws `InvalidArgumentError` when nothing says what kind of image it is. */
+async function dataUrl({ data, mimeType }: ImageDataAttachment): Promise<string> {
+  const bytes = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data;
+  const type = mimeType ?? (data instanceof Blob && data.type !== "" ? data.type : kindOf(bytes));
+  if (type !== null && isImageType(type)) return `data:${type};base64,${base64(bytes)}`;
+  throw new InvalidArgumentError("attachments", {
+    argument: "mimeType",
+    received: type === null ? "undefined" : "another type",
+    accepts: "an image's type, such as image/png",
+    hint: "Only PNG, JPEG, GIF and WebP are known by their bytes.",
+  });
+}
+
+/** Whether it is the type of an image. */
+export function isImageType(type: string): boolean {
+  return /^image\/[\w.+-]+$/.test(type);
+}
+
+function kindOf(bytes: Uint8Array): string | null {
+  const head = String.fromCharCode(...bytes.subarray(0, 12));
+  return BEGINNINGS.find(([, beginning]) => beginning.test(head))?.[0] ?? null;
+}
+
+/**
+ * Input in which every skill reaches the model. Codex reads those that it finds by itself (below `.agents/skills` and
+ * the like), and drops any other without a word: they are sent as text, in the form that codex gives them. Throws
+ * `InvalidArgumentError` for a skill of another machine that its codex does not know.
+ */
+export async function withSkills(
+  input: readonly JsonObject[],
+  core: RuntimeCore,
+  cwd: string,
+  files: FileProbe | null,
+  signal?: AbortSignal,
+): Promise<JsonObject[]> {
+  if (!input.some((item) => item["type"] === "skill")) return [...input];
+  const known = await knownSkills(core, cwd, signal);
+  return input.map((item) => {
+    if (item["type"] !== "skill") return item;
+    const path = String(item["path"]);
+    const spelled = known.find((each) => each === path || files?.realPath(each) === path);
+    if (spelled !== undefined) return { ...item, path: spelled };
+    const text = files === null ? null : readTextFile(path);
+    if (text !== null) return asText(String(item["name"]), path, text);
+    throw new InvalidArgumentError("attachments", {
+      argument: "path",
+      received: "a skill that this codex does not know",
+      accepts: "the SKILL.md of a skill that `skills/list` tells",
+    });
+  });
+}
+
+/** The paths of the skills that codex finds from a directory and that are not turned off. */
+async function knownSkills(
+  core: RuntimeCore,
+  cwd: string,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const result = await core.call(
+    "skills/list",
+    { cwds: [cwd] },
+    signal === undefined ? {} : { signal },
   );
+  return (isJsonObject(result) ? objectsOf(result, "data") : [])
+    .flatMap((entry) => objectsOf(entry, "skills"))
+    .filter((skill) => skill["enabled"] !== false)
+    .map((skill) => stringOf(skill, "path") ?? "");
 }
 
-function invalid(path: string, expectation: string): RpcValidationError {
-  return new RpcValidationError("turn/start", "params", path, expectation);
+/** As codex 0.104 to 0.169 show a skill to the model. */
+function asText(name: string, path: string, body: string): JsonObject {
+  const text = `<skill>\n<name>${name}</name>\n<path>${path}</path>\n${body}\n</skill>`;
+  return { type: "text", text, text_elements: [] };
 }

@@ -44,8 +44,12 @@ export interface PromptHost {
   acquire(owner: PromptRun, signal: AbortSignal): Promise<() => void>;
   /** Waits until nothing is at work on the thread. */
   idle(signal: AbortSignal, timeoutMs: number): Promise<void>;
-  /** Turns text and attachments into input items; throws when a file is missing. */
-  prepareInput(text: string, attachments: readonly Attachment[]): JsonObject[];
+  /** Turns text and attachments into input items; rejects when a file is missing. */
+  prepareInput(
+    text: string,
+    attachments: readonly Attachment[],
+    signal: AbortSignal,
+  ): Promise<JsonObject[]>;
   /** Starts a turn. */
   startTurn(turn: TurnRequest): TurnRun;
   /** The account's limits as last told, for reset times. */
@@ -174,7 +178,7 @@ export class PromptRun {
   ): Promise<PromptRunResult> {
     try {
       // What can be wrong with the input is told before the caller stands in line.
-      this.#host.prepareInput(text, profile.attachments);
+      await this.#host.prepareInput(text, profile.attachments, this.#signal);
       await place;
       await this.#host.idle(this.#signal, profile.timeoutMs);
       for (let tries = 1;; tries++) {
@@ -216,7 +220,7 @@ export class PromptRun {
     });
     const turnProfile = patched(profile, asked);
     const prompt = asked.prompt ?? text;
-    const input = this.#host.prepareInput(prompt, turnProfile.attachments);
+    const input = await this.#host.prepareInput(prompt, turnProfile.attachments, this.#signal);
     this.#signal.throwIfAborted();
     const { spent } = this.#meter;
     if (spent !== null) {

@@ -3,7 +3,7 @@
  * @module
  */
 import { kindOf } from "../../check/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { base64, type JsonObject } from "../../json.ts";
 import type { ToolContent, ToolResult } from "./dynamic_tool.ts";
 
 /**
@@ -117,12 +117,4 @@ function plainOf(member: unknown, said: unknown): unknown {
     return base64(new Uint8Array(said.buffer, said.byteOffset, said.byteLength));
   }
   return said;
-}
-
-function base64(bytes: Uint8Array): string {
-  let binary = "";
-  for (let at = 0; at < bytes.length; at += 0x8000) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
-  }
-  return btoa(binary);
 }

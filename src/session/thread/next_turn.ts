@@ -18,7 +18,7 @@ const NO_HOOKS: HookReport = { issues: [], ran: [] };
 export function nextTurn(
   host: ThreadHost,
   closed: AbortSignal,
-  prepare: (input: Prompt) => JsonObject[],
+  prepare: (input: Prompt) => Promise<JsonObject[]>,
   signal: AbortSignal | undefined,
 ): Promise<PromptRunStream> {
   return new Promise((resolve, reject) => {
@@ -48,7 +48,7 @@ function streamOf(
   { core, threadId }: ThreadHost,
   run: ForeignTurn,
   queue: EventQueue,
-  prepare: (input: Prompt) => JsonObject[],
+  prepare: (input: Prompt) => Promise<JsonObject[]>,
 ): PromptRunStream {
   const { turnId } = run.turn;
   const result = run.ended.then((error) => {
@@ -63,7 +63,7 @@ function streamOf(
       result,
       interrupt: async () => void await run.turn.stop(),
       steer: async (input) => {
-        const params = { threadId, expectedTurnId: turnId, input: prepare(input) };
+        const params = { threadId, expectedTurnId: turnId, input: await prepare(input) };
         await core.call("turn/steer", params);
       },
     },

@@ -3,7 +3,7 @@
  * @module
  */
 import { WebError } from "../../errors/mod.ts";
-import { isJsonObject } from "../../json.ts";
+import { base64, isJsonObject } from "../../json.ts";
 
 /** The header that tells the owner whose request it is, signed with the cluster's secret. */
 export const FORWARD_HEADER = "x-codex-forwarded";
@@ -83,7 +83,7 @@ async function digest(
 }
 
 function encode(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+  return base64(bytes).replaceAll("+", "-").replaceAll("/", "_");
 }
 
 function decode(text: string): Uint8Array<ArrayBuffer> | null {

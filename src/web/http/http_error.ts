@@ -6,9 +6,9 @@ import {
   AttachmentNotFoundError,
   ConnectionClosedError,
   HookBlockedError,
+  InvalidArgumentError,
   RequestTimeoutError,
   RpcError,
-  RpcValidationError,
   SessionClosedError,
   WebError,
 } from "../../errors/mod.ts";
@@ -31,8 +31,11 @@ export function httpFailure(error: unknown): HttpFailure {
   if (error instanceof AttachmentNotFoundError) {
     return failure(400, "attachmentNotFound", "An attached file does not exist.");
   }
-  // What is wrong with a thread is the bridge's own doing.
-  if (error instanceof RpcValidationError && error.method.startsWith("turn/")) {
+  // What is wrong with anything but the input is the bridge's own doing.
+  if (
+    error instanceof InvalidArgumentError &&
+    ["prompt", "attachments"].includes(String(error.data?.["where"]))
+  ) {
     return failure(400, "badRequest", "Codex does not take this input.");
   }
   if (error instanceof HookBlockedError) {

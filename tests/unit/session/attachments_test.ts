@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import {
   AttachmentNotFoundError,
+  InvalidArgumentError,
   PermissionDeniedError,
-  RpcValidationError,
 } from "../../../src/errors/mod.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import {
@@ -10,11 +10,20 @@ import {
   buildInput,
   type InputContext,
 } from "../../../src/session/prompt/attachments.ts";
-import type { Attachment } from "../../../src/prompt.ts";
+import type { PathKind } from "../../../src/platform/mod.ts";
+import { asAttachment, type Attachment } from "../../../src/prompt.ts";
 import { test } from "../../_harness.ts";
 import { factsOf, probeOf } from "../permissions/_world.ts";
 
 const { realPath } = factsOf({ "/ws/link": "/real/place" });
+
+/** What a path leads to, by a word in it. */
+const KINDS: [string, PathKind][] = [
+  ["missing", "missing"],
+  ["folder", "directory"],
+  ["pipe", "other"],
+  ["loop", "unknown"],
+];
 
 function context(more: Partial<InputContext> = {}): InputContext {
   return {
@@ -22,8 +31,9 @@ function context(more: Partial<InputContext> = {}): InputContext {
     serverVersion: "0.169.0",
     probe: unrestrictedProbe,
     files: {
-      kind: (path) => path.includes("missing") ? "missing" : "file",
-      realPath,
+      kind: (path) => KINDS.find(([word]) => path.includes(word))?.[1] ?? "file",
+      realPath: (path) => path.includes("loop") || path.includes("gone") ? null : realPath(path),
+      problem: (path) => path.includes("loop") ? "its links lead in a circle" : null,
     },
     ...more,
   };
@@ -35,19 +45,20 @@ const build = (
   more: Partial<InputContext> = {},
 ) => buildInput({ text, attachments }, context(more));
 
-test("buildInput() sends a plain prompt as one text", () => {
-  assert.deepEqual(buildInput("Hello", context()), [
+test("buildInput() sends a plain prompt as one text", async () => {
+  assert.deepEqual(await buildInput("Hello", context()), [
     { type: "text", text: "Hello", text_elements: [] },
   ]);
 });
 
-test("buildInput() mentions a path on a line of its own, with its place in UTF-8 bytes", () => {
-  assert.deepEqual(build("Grüße 🦕", ["ä.ts"]), [{
+test("buildInput() mentions a path on a line of its own, with its place in UTF-8 bytes", async () => {
+  const input = await build("Grüße 🦕", ["ä.ts"]);
+  assert.deepEqual(input, [{
     type: "text",
     text: "Grüße 🦕\n@/ws/ä.ts",
     text_elements: [{ byteRange: { start: 13, end: 23 } }],
   }]);
-  const [item] = build("Grüße 🦕", ["ä.ts"]) as [
+  const [item] = input as unknown as [
     { text: string; text_elements: [{ byteRange: { start: number; end: number } }] },
   ];
   const { start, end } = item.text_elements[0].byteRange;
@@ -55,8 +66,9 @@ test("buildInput() mentions a path on a line of its own, with its place in UTF-8
   assert.equal(new TextDecoder().decode(bytes), "@/ws/ä.ts");
 });
 
-test("buildInput() keeps a placeholder, and adds no empty lines", () => {
-  assert.deepEqual(build("Read:\n", [{ type: "path", path: "a", placeholder: "[A]" }, "b"]), [{
+test("buildInput() keeps a placeholder, and adds no empty lines", async () => {
+  const read = await build("Read:\n", [{ type: "path", path: "a", placeholder: "[A]" }, "b"]);
+  assert.deepEqual(read, [{
     type: "text",
     text: "Read:\n@/ws/a\n@/ws/b",
     text_elements: [
@@ -64,15 +76,15 @@ test("buildInput() keeps a placeholder, and adds no empty lines", () => {
       { byteRange: { start: 13, end: 19 } },
     ],
   }]);
-  assert.deepEqual(build("", ["a"]), [{
+  assert.deepEqual(await build("", ["a"]), [{
     type: "text",
     text: "@/ws/a",
     text_elements: [{ byteRange: { start: 0, end: 6 } }],
   }]);
 });
 
-test("buildInput() sends the real path of everything, resolved against the cwd", () => {
-  const input = build("Look", [
+test("buildInput() sends the real path of everything, resolved against the cwd", async () => {
+  const input = await build("Look", [
     "link/x",
     { type: "localImage", path: "link/i.png" },
     { type: "skill", name: "s", path: "../skills/SKILL.md" },
@@ -85,36 +97,68 @@ test("buildInput() sends the real path of everything, resolved against the cwd",
     { type: "mention", name: "m", path: "/real/place/m" },
     { type: "mention", name: "app", path: "app://connector" },
   ]);
-  assert.equal(input[0]!["text"], "Look\n@/real/place/x");
+  // Codex shows the model nothing of a mention by itself.
+  const text = "Look\n@/real/place/x\n@/real/place/m\n[@app](app://connector)";
+  assert.equal(input[0]!["text"], text);
+  const elements = input[0]!["text_elements"] as { placeholder?: string }[];
+  assert.deepEqual(elements.map(({ placeholder }) => placeholder), [undefined, "m", "app"]);
 });
 
-test("buildInput() puts the profile's attachments first", () => {
-  const input = build("Look", ["own"], { attachments: ["shared"] });
+test("buildInput() puts the profile's attachments first", async () => {
+  const input = await build("Look", ["own"], { attachments: ["shared"] });
   assert.equal(input[0]!["text"], "Look\n@/ws/shared\n@/ws/own");
 });
 
+/** Every kind of attachment that names a path. */
+const AT = (path: string): Attachment[] => [
+  asAttachment(path),
+  { type: "localImage", path },
+  { type: "skill", name: "s", path },
+  { type: "mention", name: "m", path },
+];
+
 test("buildInput() reports a missing file with its absolute path", async (t) => {
-  for (
-    const attachment of [
-      "missing.ts",
-      { type: "localImage", path: "missing.ts" },
-      { type: "skill", name: "s", path: "missing.ts" },
-      { type: "mention", name: "m", path: "missing.ts" },
-    ] as (string | Attachment)[]
-  ) {
-    await t.step(JSON.stringify(attachment), () => {
-      assert.throws(() => build("x", [attachment]), (error) => {
+  for (const attachment of AT("missing.ts")) {
+    await t.step(attachment.type, () =>
+      assert.rejects(build("x", [attachment]), (error) => {
         assert(error instanceof AttachmentNotFoundError);
         assert.equal(error.path, "/ws/missing.ts");
         return true;
-      });
-    });
+      }));
+  }
+});
+
+test("buildInput() takes only what can be read to its end, and says what is there", async (t) => {
+  for (
+    const [path, received] of [
+      ["pipe", "a device, a pipe or a socket"],
+      ["loop", "a path that can't be read: its links lead in a circle"],
+      ["folder", "a directory"],
+    ]
+  ) {
+    for (const attachment of AT(path!)) {
+      if (path === "folder" && ["path", "mention"].includes(attachment.type)) {
+        await build("x", [attachment]);
+        continue;
+      }
+      await t.step(
+        `${attachment.type} ${path}`,
+        () =>
+          assert.rejects(build("x", [attachment]), (error) => {
+            assert(error instanceof InvalidArgumentError, String(error));
+            assert.equal(error.received, received);
+            assert.ok(error.message.includes(`${attachment.type} attachment /ws/${path} `));
+            assert.doesNotMatch(error.message, /--allow/);
+            return true;
+          }),
+      );
+    }
   }
 });
 
 test("buildInput() needs read permission on the spelling and on the real path", async (t) => {
   const denied = (path: string, read: string[], expected: string[]) => () =>
-    assert.throws(() => build("x", [path], { probe: probeOf({ read }) }), (error) => {
+    assert.rejects(build("x", [path], { probe: probeOf({ read }) }), (error) => {
       assert(error instanceof PermissionDeniedError, String(error));
       assert.deepEqual(error.missing, expected);
       return true;
@@ -126,64 +170,107 @@ test("buildInput() needs read permission on the spelling and on the real path", 
     denied("/missing", ["/ws"], ["--allow-read=/missing"]),
   );
   await t.step("unfollowable", denied("/gone/x", ["/gone"], ["--allow-read"]));
-  await t.step("inside", () => {
-    assert.equal(build("", ["a"], { probe: probeOf({ read: ["/ws"] }) })[0]!["text"], "@/ws/a");
+  await t.step("inside", async () => {
+    const input = await build("", ["a"], { probe: probeOf({ read: ["/ws"] }) });
+    assert.equal(input[0]!["text"], "@/ws/a");
   });
 });
 
-test("buildInput() sends absolute paths unseen where nothing can look at files", () => {
-  const blind = { kind: () => "unknown" as const, realPath: () => null };
-  assert.equal(build("", ["a"], { files: blind })[0]!["text"], "@/ws/a");
+test("buildInput() sends absolute paths unseen where nothing can look at files", async () => {
+  assert.equal((await build("", ["a"], { files: null }))[0]!["text"], "@/ws/a");
 });
 
 test("buildInput() sends images by URL as the server's version takes them", async (t) => {
-  const send = (url: string, serverVersion: string | null) =>
-    build("x", [{ type: "image", url }], { serverVersion })[1];
+  const send = async (url: string, serverVersion: string | null) =>
+    (await build("x", [{ type: "image", url }], { serverVersion }))[1];
   const data = "data:image/png;base64,AAAA";
-  await t.step("inline everywhere", () => {
+  await t.step("inline everywhere", async () => {
     for (const version of ["0.104.0", "0.169.0", null]) {
-      assert.deepEqual(send(data, version), { type: "image", url: data });
+      assert.deepEqual(await send(data, version), { type: "image", url: data });
     }
   });
-  await t.step("remote on old servers", () => {
+  await t.step("remote on old servers", async () => {
     const url = "https://example.com/a.png";
-    assert.deepEqual(send(url, "0.104.0"), { type: "image", url });
-    assert.deepEqual(send(url, "0.144.9"), { type: "image", url });
+    assert.deepEqual(await send(url, "0.104.0"), { type: "image", url });
+    assert.deepEqual(await send(url, "0.144.9"), { type: "image", url });
   });
   for (const version of ["0.145.0", "0.169.0", "1.0.0", null]) {
-    await t.step(`remote is refused for ${version}`, () => {
-      assert.throws(() => send("https://example.com/secret.png", version), (error) => {
-        assert(error instanceof RpcValidationError);
-        assert.equal(error.path, "$.input[1].url");
-        assert.doesNotMatch(error.message, /secret/);
-        return true;
-      });
-    });
+    await t.step(
+      `remote is refused for ${version}`,
+      () =>
+        assert.rejects(send("https://example.com/secret.png", version), (error) => {
+          assert(error instanceof InvalidArgumentError);
+          assert.equal(error.argument, "url");
+          assert.match(error.message, /does not fetch images.*`data`/);
+          assert.doesNotMatch(error.message, /secret/);
+          return true;
+        }),
+    );
   }
-  await t.step("other schemes", () => {
-    assert.throws(() => send("file:///etc/passwd", "0.104.0"), RpcValidationError);
-  });
+  await t.step(
+    "other schemes",
+    () =>
+      assert.rejects(
+        send("file:///etc/passwd", "0.104.0"),
+        /write `\{ type: "localImage", path \}`/,
+      ),
+  );
 });
 
-test("buildInput() refuses empty input", () => {
+test("buildInput() sends images in memory as data: URLs of their own type", async (t) => {
+  const send = async (data: Uint8Array | Blob, mimeType?: string) =>
+    (await build("x", [
+      { type: "image", data, ...(mimeType === undefined ? {} : { mimeType }) },
+    ]))[1]!["url"];
+  const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+  const table: [string, string][] = [
+    ["\x89PNG\r\n\x1a\n..", "image/png"],
+    ["\xff\xd8\xff\xe0", "image/jpeg"],
+    ["GIF89a", "image/gif"],
+    ["GIF87a", "image/gif"],
+    ["RIFF\x01\x02\x03\nWEBPVP8", "image/webp"],
+  ];
+  for (const [text, type] of table) {
+    await t.step(type, async () => {
+      assert.equal(await send(bytes(text)), `data:${type};base64,${btoa(text)}`);
+    });
+  }
+  assert.equal(await send(bytes("<svg/>"), "image/svg+xml"), "data:image/svg+xml;base64,PHN2Zy8+");
+  const blob = new Blob([bytes("..")], { type: "image/avif" });
+  assert.equal(await send(blob), "data:image/avif;base64,Li4=");
+  assert.equal(await send(blob, "image/png"), "data:image/png;base64,Li4=");
+  assert.equal(await send(new Blob([bytes("GIF89a")])), "data:image/gif;base64,R0lGODlh");
+  for (const odd of [bytes(""), bytes("RIFF....WAVE"), new Blob(["x"], { type: "text/html" })]) {
+    await assert.rejects(send(odd), (error) => {
+      assert(error instanceof InvalidArgumentError);
+      return error.argument === "mimeType";
+    });
+  }
+  const large = new Uint8Array(200_001).fill(7);
+  const url = await send(large, "image/png") as string;
+  assert.equal(atob(url.slice(url.indexOf(",") + 1)).length, large.length);
+});
+
+test("buildInput() refuses empty input", async () => {
   for (const text of ["", "  \n"]) {
-    assert.throws(() => buildInput(text, context()), (error) => {
-      assert(error instanceof RpcValidationError);
-      assert.equal(error.path, "$.input");
+    await assert.rejects(buildInput(text, context()), (error) => {
+      assert(error instanceof InvalidArgumentError);
+      assert.equal(error.received, "an empty text");
       return true;
     });
   }
-  assert.deepEqual(build("", [{ type: "localImage", path: "a.png" }]), [
+  assert.deepEqual(await build("", [{ type: "localImage", path: "a.png" }]), [
     { type: "localImage", path: "/ws/a.png" },
   ]);
 });
 
 test("attachmentPaths() lists what the agent may want to read", () => {
-  assert.deepEqual(
-    attachmentPaths(["a", { type: "skill", name: "s", path: "/s" }, {
-      type: "image",
-      url: "data:",
-    }], "/ws"),
-    ["/ws/a", "/s"],
-  );
+  const all: (string | Attachment)[] = [
+    "a",
+    { type: "skill", name: "s", path: "/s" },
+    { type: "image", url: "data:" },
+    { type: "mention", name: "m", path: "m" },
+    { type: "mention", name: "m", path: "app://m" },
+  ];
+  assert.deepEqual(attachmentPaths(all, "/ws"), ["/ws/a", "/s", "/ws/m"]);
 });

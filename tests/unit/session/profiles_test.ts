@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import {
   EmptyAnswerError,
   InvalidArgumentError,
-  RpcValidationError,
   TurnFailedError,
   TurnInterruptedError,
   TurnTimeoutError,
@@ -259,8 +258,8 @@ test("a cwd must be a directory that exists", async () => {
   assert.equal(workingDirectory("/srv/elsewhere", true), "/srv/elsewhere");
   for (const cwd of ["", " ", `${directory.path}/missing`, import.meta.filename!]) {
     assert.throws(() => workingDirectory(cwd, false), (error) => {
-      if (cwd.trim() === "") assert.ok(error instanceof InvalidArgumentError, cwd);
-      else assert.ok(error instanceof RpcValidationError && error.path === "$.cwd", cwd);
+      assert.ok(error instanceof InvalidArgumentError && error.argument === "cwd", cwd);
+      assert.ok(error.message.includes("path of a directory") || error.message.includes(cwd));
       return true;
     });
   }

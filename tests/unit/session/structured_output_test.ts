@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RpcValidationError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { validateAgainstSchema } from "../../../src/session/output/schema_validator.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
@@ -60,8 +60,8 @@ test("resolveOutputSchema() refuses what strict output does not take, with the p
   for (const [name, outputSchema, path] of BROKEN) {
     await t.step(name, () => {
       assert.throws(() => resolveOutputSchema({ outputSchema }), (error) => {
-        assert(error instanceof RpcValidationError, String(error));
-        assert.equal(error.path, `$.outputSchema${path.slice(1)}`);
+        assert(error instanceof InvalidArgumentError, String(error));
+        assert.equal(error.argument, `outputSchema${path.slice(1)}`);
         return true;
       });
     });
@@ -280,7 +280,7 @@ test("resolveOutputSchema() takes outputSchema besides a Standard Schema that ca
   const output = standard({});
   assert.throws(
     () => resolveOutputSchema({ output }),
-    /\$\.output: schemas of handmade .* give `outputSchema` besides/,
+    /output: schemas of handmade .* give `outputSchema` besides/,
   );
   const failing = standard({
     toJSONSchema: () => {

@@ -4,6 +4,7 @@ import {
   CodexError,
   ConnectionClosedError,
   HookBlockedError,
+  InvalidArgumentError,
   PolicyError,
   RequestTimeoutError,
   RpcError,
@@ -16,10 +17,16 @@ import { test } from "../../_harness.ts";
 
 const SECRET = "/home/operator/.ssh sk-secret";
 
+function invalid(where: string): InvalidArgumentError {
+  return new InvalidArgumentError(where, { argument: SECRET, received: SECRET, accepts: SECRET });
+}
+
 const CASES: [unknown, number, string][] = [
   [new WebError(409, "turnRunning", "busy"), 409, "turnRunning"],
   [new AttachmentNotFoundError(SECRET), 400, "attachmentNotFound"],
-  [new RpcValidationError("turn/start", "params", "$.input", SECRET), 400, "badRequest"],
+  [invalid("attachments"), 400, "badRequest"],
+  [invalid("prompt"), 400, "badRequest"],
+  [invalid("cwd"), 500, "internal"],
   [new RpcValidationError("thread/start", "params", "$.cwd", SECRET), 500, "internal"],
   [new HookBlockedError(SECRET, "preTurn", SECRET), 403, "blocked"],
   [new SessionClosedError(SECRET), 409, "sessionClosed"],
