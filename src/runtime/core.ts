@@ -311,7 +311,7 @@ export class RuntimeCore implements ConnectionHandler {
       }
       return;
     }
-    this.approvals.noticed(threadId, message.method, message.params);
+    if (this.approvals.noticed(threadId, message.method, message.params)) return;
     // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
     if (message.method === "turn/completed" && head.turnId !== undefined) {
       this.approvals.turnEnded(threadId, head.turnId);

@@ -109,9 +109,12 @@ export class ApprovalBroker {
     }
   }
 
-  /** The server said something of a thread: what later questions about its items mean. */
-  noticed(threadId: string, method: string, params: JsonObject): void {
-    this.#changes.noticed(threadId, method, params);
+  /**
+   * The server said something of a thread: what later questions about its items mean. True when it was said for that
+   * alone.
+   */
+  noticed(threadId: string, method: string, params: JsonObject): boolean {
+    return this.#changes.noticed(threadId, method, params);
   }
 
   /** The turn ended: what it still asks gets the fail-closed answer, and whoever works on it is told by the signal. */

@@ -4,8 +4,8 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import { changesOfItem } from "../request/proposed_changes.ts";
-import type { ApprovalRequest } from "../request/types.ts";
+import { changesOfItem, changesOfMap } from "../request/proposed_changes.ts";
+import type { ApprovalRequest, ProposedChange } from "../request/types.ts";
 
 /** What one id stands for. */
 interface Entry {
@@ -13,9 +13,14 @@ interface Entry {
   item: JsonObject;
   /** The content of each change that is at work under this id. */
   open: string[];
+  /** What the first question is about, as far as the server says so of itself: codex 0.104 does. */
+  asked?: string;
   /** Two of them differed, and nobody can tell which of them has ended. */
   doubtful: boolean;
 }
+
+/** What codex 0.104 is about to ask of a file change; its own notification, beside the question itself. */
+const ASKS_PATCH = "codex/event/apply_patch_approval_request";
 
 const MAX_THREADS = 1000;
 const MAX_ITEMS = 1000;
@@ -24,13 +29,18 @@ const MAX_ITEMS = 1000;
 export class OpenChanges {
   readonly #threads: Map<string, Map<string, Entry>> = new Map();
 
-  /** Takes a notification; those that tell nothing of file changes pass. */
-  noticed(threadId: string, method: string, { item }: JsonObject): void {
-    if (!isJsonObject(item) || item["type"] !== "fileChange") return;
+  /** Takes a notification; those that tell nothing of file changes pass. True when it is of no use to anybody else. */
+  noticed(threadId: string, method: string, { item, msg }: JsonObject): boolean {
+    if (method === ASKS_PATCH) {
+      this.#ask(threadId, msg);
+      return true;
+    }
+    if (!isJsonObject(item) || item["type"] !== "fileChange") return false;
     const { id } = item;
-    if (typeof id !== "string") return;
+    if (typeof id !== "string") return false;
     if (method === "item/started") this.#start(threadId, id, item);
     if (method === "item/completed") this.#threads.get(threadId)?.get(id)?.open.pop();
+    return false;
   }
 
   #start(threadId: string, id: string, item: JsonObject): void {
@@ -48,6 +58,20 @@ export class OpenChanges {
     }
     drop(items, MAX_ITEMS, (entry) => entry.open.length === 0);
     drop(this.#threads, MAX_THREADS, () => true);
+  }
+
+  /**
+   * Codex 0.104 tells of one change only when two come under one id, and then asks twice. What it is about to ask, it says
+   * in a notification right before.
+   */
+  #ask(threadId: string, msg: unknown): void {
+    if (!isJsonObject(msg) || typeof msg["call_id"] !== "string") return;
+    const entry = this.#threads.get(threadId)?.get(msg["call_id"]);
+    if (entry === undefined || entry.open.length === 0) return;
+    const changes = changesOfMap(msg["changes"]);
+    entry.doubtful ||= placesOf(changes) !== placesOf(changesOfItem(entry.item)) ||
+      (entry.asked ?? contentOf(changes)) !== contentOf(changes);
+    entry.asked = contentOf(changes);
   }
 
   /** Nothing of the thread's turn is at work any more. */
@@ -69,6 +93,12 @@ export class OpenChanges {
     if (entry === undefined) return false;
     return entry.doubtful || entry.open[0] !== contentOf(changes);
   }
+}
+
+/** Both forms spell the diff in their own way, and the files alike, in any order. */
+function placesOf(changes: ProposedChange[] | null): string {
+  const places = changes?.map(({ path, kind, movePath }) => JSON.stringify([path, kind, movePath]));
+  return contentOf(places?.sort() ?? null);
 }
 
 function contentOf(changes: unknown): string {

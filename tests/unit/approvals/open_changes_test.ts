@@ -11,7 +11,10 @@ function patch(id: string, path: string): JsonObject {
   return { type: "fileChange", id, changes: [{ path, kind: { type: "add" }, diff: "x" }] };
 }
 
-/** Plays `+id path` (started), `-id path` (completed), `end`, and `?id` (a question), and says what is uncertain. */
+/**
+ * Plays `+id path` (started), `-id path` (completed), `!id path` (about to ask, on codex 0.104), `end`, and `?id` (a
+ * question), and says what is uncertain.
+ */
 function play(...steps: string[]): string[] {
   const changes = new OpenChanges();
   const asked: ApprovalRequest[] = [];
@@ -19,7 +22,10 @@ function play(...steps: string[]): string[] {
     const [head = "", path = ""] = step.split(" ");
     const id = head.slice(1);
     if (head === "end") changes.turnEnded(T);
-    else if (head[0] === "?") {
+    else if (head[0] === "!") {
+      const msg = { call_id: id, changes: { [path]: { type: "add", content: "x" } } };
+      changes.noticed(T, "codex/event/apply_patch_approval_request", { msg });
+    } else if (head[0] === "?") {
       asked.push(
         parseRequest("item/fileChange/requestApproval", { threadId: T, turnId: "t", itemId: id }, {
           item: (itemId) => changes.find(T, itemId),
@@ -56,6 +62,12 @@ test("OpenChanges joins a question with what was started under its id since, or 
     [["+a /x", "?a", "end"], ["/x uncertain"]],
     [["+a /x", "end", "?a"], ["/x uncertain"]],
     [["+a /x", "end", "+a /y", "?a"], ["/y"]],
+    // 0.104 starts one of two, and asks about both
+    [["+a /x", "!a /x", "?a"], ["/x"]],
+    [["+a /x", "!a /y", "?a"], ["/x uncertain"]],
+    [["+a /x", "!a /x", "?a", "!a /y", "?a"], ["/x uncertain", "/x uncertain"]],
+    [["+a /x", "!a /x", "?a", "-a /x", "+a /y", "!a /y", "?a"], ["/x uncertain", "/y"]],
+    [["+a /x", "!b /y", "?a"], ["/x"]],
     // others do not matter
     [["+a /x", "+b /y", "?a", "?b", "-b /y"], ["/x", "/y uncertain"]],
     // never seen: the rules know that they know nothing
