@@ -4,6 +4,7 @@
  */
 import {
   BudgetExceededError,
+  ConnectionClosedError,
   EmptyAnswerError,
   type PartialTurn,
   TurnFailedError,
@@ -26,7 +27,10 @@ export function turnError(
     case "abort":
       return settled.reason;
     case "error":
-      return settled.error;
+      // A turn that the server never named was never told of the loss.
+      return settled.error instanceof ConnectionClosedError && settled.error.partial === undefined
+        ? settled.error.withPartial(partial)
+        : settled.error;
     case "timeout":
       return new TurnTimeoutError(settled.timeoutMs, partial, { stopped: settled.stopped });
     case "limit":

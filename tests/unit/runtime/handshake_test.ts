@@ -58,8 +58,11 @@ test("initialize silences the legacy duplicates by name, and what the caller wan
       if (m.method?.startsWith("codex/event/")) legacy.add(m.method);
     }
   }
-  // A warning has no other form on that server.
-  legacy.delete("codex/event/warning");
+  // A warning has no other form on that server, and nothing else says what is about to be asked.
+  for (const only of ["warning", "apply_patch_approval_request"]) {
+    assert.ok(!names.includes(`codex/event/${only}`));
+    legacy.delete(`codex/event/${only}`);
+  }
   for (const name of legacy) assert.ok(names.includes(name), `${name} is sent twice`);
 });
 
