@@ -25,6 +25,14 @@ export {
   resolvePath,
   strictFold,
 } from "./paths.ts";
+export {
+  type AppendFile,
+  type FileSystem,
+  fileSystem,
+  isMissing,
+  isPermissionError,
+  isTaken,
+} from "./fs.ts";
 export { spawnProcess } from "./process.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
 export type { PathKind, RuntimeName } from "./runtime.ts";

@@ -23,8 +23,7 @@
  * @module
  */
 import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
-import { realPath } from "../../platform/mod.ts";
-import { type Files, isPermissionError, platformFiles } from "./files.ts";
+import { type FileSystem, fileSystem, isPermissionError, realPath } from "../../platform/mod.ts";
 import { type ArtifactChange, decodeArtifact, encodeMeta, safeName, storeError } from "./record.ts";
 import { type ArtifactStoreOptions, emptyArtifact, type StoredArtifact } from "./store.ts";
 
@@ -47,12 +46,21 @@ interface Located extends Position {
   artifact: StoredArtifact;
 }
 
+function storeFiles(): FileSystem {
+  const files = fileSystem();
+  if (files !== null) return files;
+  throw storeError(
+    "FileArtifactStore needs a file system, and this runtime offers none. " +
+      "Use KvArtifactStore, MemoryArtifactStore or a store of your own.",
+  );
+}
+
 /** The versions of all artifacts under one directory. */
 export class FileVersions {
   readonly #root: string;
-  readonly #files: Files;
+  readonly #files: FileSystem;
 
-  constructor(root: string, files: Files = platformFiles()) {
+  constructor(root: string, files: FileSystem = storeFiles()) {
     this.#root = root;
     this.#files = files;
   }
@@ -180,7 +188,7 @@ export class FileVersions {
       }
       await files.rename(temporary, target);
     } catch (error) {
-      await ignoringErrors(() => files.remove(temporary));
+      await ignoringErrors(() => files.removeAll(temporary));
       const now = await this.#position(directory);
       if (now === null || !samePosition(now, current)) return false;
       // Another process's tidying took the temporary directory for a leftover: build it again.
@@ -214,7 +222,7 @@ export class FileVersions {
       await ignoringErrors(async () => {
         if (!/^(?:trash|tmp)-/.test(left)) return;
         this.#assertNoLink(`${name}/${left}`);
-        if (left.startsWith("trash-")) return await files.remove(`${directory}/${left}`);
+        if (left.startsWith("trash-")) return await files.removeAll(`${directory}/${left}`);
         const age = Date.now() - await files.modifiedMs(`${directory}/${left}`);
         if (age > LEFTOVER_AGE_MS) await this.#discard(directory, left);
       });
@@ -225,7 +233,7 @@ export class FileVersions {
   async #discard(directory: string, name: string): Promise<void> {
     const trash = `${directory}/trash-${crypto.randomUUID()}`;
     await this.#files.rename(`${directory}/${name}`, trash);
-    await this.#files.remove(trash);
+    await this.#files.removeAll(trash);
   }
 
   #explain(what: string, error: unknown, options: ArtifactStoreOptions): unknown {

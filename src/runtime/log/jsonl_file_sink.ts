@@ -1,5 +1,5 @@
 /**
- * The event log in a file, one JSON object a line, and the few operations on a growing file.
+ * The event log in a file, one JSON object a line.
  * @module
  */
 import {
@@ -15,7 +15,15 @@ import {
 } from "../../check/mod.ts";
 import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { builtin, canRead, isGranted, runtimeName } from "../../platform/mod.ts";
+import {
+  type AppendFile,
+  canRead,
+  type FileSystem,
+  fileSystem,
+  isGranted,
+  isMissing,
+  isTaken,
+} from "../../platform/mod.ts";
 import { Redactor } from "../../redact.ts";
 import type { EventEnvelope } from "./event_envelope.ts";
 import { envelopeToJson } from "./event_log.ts";
@@ -68,8 +76,8 @@ export class JsonlFileSink implements EventSink {
   readonly #flushEvery: number;
   readonly #flushAfterMs: number;
   readonly #redactor: Redactor | null;
-  #files: LogFiles | null = null;
-  #file: { handle: LogFile; size: number } | null = null;
+  #files: FileSystem | null = null;
+  #file: { handle: AppendFile; size: number } | null = null;
   /** The file in use when full ones can't be renamed. */
   #current: string;
   /** Files put aside by this sink when they can't be renamed, oldest first. */
@@ -176,7 +184,7 @@ export class JsonlFileSink implements EventSink {
           await file.handle.append(bytes);
         } catch (error) {
           // What fitted is there; the next line must not be glued to the one that was cut.
-          const room = await file.handle.sizeNow().catch(() => file.size) - file.size;
+          const room = await file.handle.size().catch(() => file.size) - file.size;
           written += linesWithin(bytes, room);
           throw error;
         }
@@ -190,10 +198,10 @@ export class JsonlFileSink implements EventSink {
     }
   }
 
-  async #open(): Promise<{ handle: LogFile; size: number }> {
+  async #open(): Promise<{ handle: AppendFile; size: number }> {
     this.#files ??= logFiles();
-    const handle = (await this.#files.open(this.#current))!;
-    if (!handle.torn) return { handle, size: handle.size };
+    const { handle, size, torn } = (await openLog(this.#files, this.#current))!;
+    if (!torn) return { handle, size };
     // A line that was cut, by a crash or a full disk, stays the only one that can't be read.
     try {
       await handle.append(new Uint8Array([NEWLINE]));
@@ -201,7 +209,7 @@ export class JsonlFileSink implements EventSink {
       await handle.close().catch(() => {});
       throw error;
     }
-    return { handle, size: handle.size + 1 };
+    return { handle, size: size + 1 };
   }
 
   async #closeFile(): Promise<void> {
@@ -213,25 +221,27 @@ export class JsonlFileSink implements EventSink {
   async #rotate(): Promise<void> {
     await this.#closeFile();
     const files = this.#files!;
-    if (!files.canRename(this.path)) return await this.#moveOn(files);
-    if (this.#keep === 0) return await files.remove(this.path);
-    await files.remove(`${this.path}.${this.#keep}`);
+    if (!canRename(this.path)) return await this.#moveOn(files);
+    if (this.#keep === 0) return await unlessMissing(files.removeFile(this.path));
+    await unlessMissing(files.removeFile(`${this.path}.${this.#keep}`));
     for (let i = this.#keep - 1; i >= 1; i--) {
-      await files.rename(`${this.path}.${i}`, `${this.path}.${i + 1}`);
+      await unlessMissing(files.rename(`${this.path}.${i}`, `${this.path}.${i + 1}`));
     }
-    await files.rename(this.path, `${this.path}.1`);
+    await unlessMissing(files.rename(this.path, `${this.path}.1`));
   }
 
   /** Goes on in the next file that does not exist. */
-  async #moveOn(files: LogFiles): Promise<void> {
+  async #moveOn(files: FileSystem): Promise<void> {
     this.#aside.push(this.#current);
-    let handle: LogFile | null = null;
-    while (handle === null) {
+    let log: OpenLog | null = null;
+    while (log === null) {
       this.#current = `${this.path}.${this.#next++}`;
-      handle = await files.open(this.#current, true);
+      log = await openLog(files, this.#current, true);
     }
-    this.#file = { handle, size: handle.size };
-    while (this.#aside.length > this.#keep) await files.remove(this.#aside.shift()!);
+    this.#file = { handle: log.handle, size: log.size };
+    while (this.#aside.length > this.#keep) {
+      await unlessMissing(files.removeFile(this.#aside.shift()!));
+    }
   }
 }
 
@@ -242,168 +252,56 @@ function linesWithin(bytes: Uint8Array, length: number): number {
   return lines;
 }
 
-// The few operations on a growing file, on Deno, Bun and Node. On Deno all of them but renaming need only write
-// permission.
-
-/** A file open for appending. */
-interface LogFile {
-  /** How many bytes it held when it was opened. */
-  readonly size: number;
+/** A log open for appending. */
+interface OpenLog {
+  handle: AppendFile;
+  /** How many bytes it holds. */
+  size: number;
   /** Whether it ends in the middle of a line, or that can't be told. */
-  readonly torn: boolean;
-  /** How many bytes it holds now. */
-  sizeNow(): Promise<number>;
-  /** Adds all of the bytes at its end. */
-  append(bytes: Uint8Array): Promise<void>;
-  /** Closes it. */
-  close(): Promise<void>;
+  torn: boolean;
 }
 
-/** Growing files and their rotation. */
-interface LogFiles {
-  /** Opens a file, which is created with its directories; with `fresh`, `null` when it is there already. */
-  open(path: string, fresh?: boolean): Promise<LogFile | null>;
-  /** Whether this script may rename the file. */
-  canRename(path: string): boolean;
-  /** Renames a file; does nothing when it is not there. */
-  rename(from: string, to: string): Promise<void>;
-  /** Removes a file; does nothing when it is not there. */
-  remove(path: string): Promise<void>;
-}
-
-interface NodeHandle {
-  stat(): Promise<{ size: number }>;
-  read(into: Uint8Array, at: number, length: number, from: number): Promise<{ bytesRead: number }>;
-  writeFile(bytes: Uint8Array): Promise<void>;
-  close(): Promise<void>;
-}
-
-interface NodeFs {
-  open(path: string, flags: string, mode: number): Promise<NodeHandle>;
-  mkdir(path: string, options: { recursive: true; mode: number }): Promise<unknown>;
-  rename(from: string, to: string): Promise<void>;
-  rm(path: string): Promise<void>;
-}
-
-/** Logs hold conversations: they are for their owner only. */
-const MODE = 0o600;
-const DIRECTORY_MODE = 0o700;
-
-/** The operations of the runtime this runs on. */
-function logFiles(): LogFiles {
-  if (runtimeName() === "deno") return denoFiles();
-  const fs = builtin<NodeFs>("node:fs/promises");
-  if (fs !== null) return nodeFiles(fs);
+function logFiles(): FileSystem {
+  const files = fileSystem();
+  if (files !== null) return files;
   throw new CodexError(
     "unsupported",
     "JsonlFileSink needs a file system, and this runtime offers none. Pass an EventSink of your own.",
   );
 }
 
-function denoFiles(): LogFiles {
-  return {
-    open: async (path, fresh = false) => {
-      // Asked first, because opening would prompt on a terminal.
-      if (!isGranted({ name: "write", path })) {
-        throw new PermissionDeniedError("Recording the event log", [`--allow-write=${path}`]);
-      }
-      const open = () =>
-        Deno.open(path, { append: true, create: true, createNew: fresh, mode: MODE });
-      const file = await opened(
-        open,
-        (parent) => Deno.mkdir(parent, { recursive: true, mode: DIRECTORY_MODE }),
-        path,
-      );
-      if (file === null) return null;
-      // `stat` of an open file needs read permission, seeking does not.
-      const sizeNow = () => file.seek(0, Deno.SeekMode.End);
-      const size = await sizeNow();
-      return {
-        size,
-        torn: size > 0 && !(canRead(path) && await endsLine(path, size)),
-        sizeNow,
-        append: async (bytes) => {
-          for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-        },
-        close: () => Promise.resolve(file.close()),
-      };
-    },
-    canRename: (path) => canRead(path) && isGranted({ name: "write", path }),
-    rename: (from, to) => unlessMissing(Deno.rename(from, to)),
-    remove: (path) => unlessMissing(Deno.remove(path)),
-  };
-}
-
-function nodeFiles(fs: NodeFs): LogFiles {
-  return {
-    open: async (path, fresh = false) => {
-      const open = () => fs.open(path, fresh ? "ax" : "a", MODE);
-      const file = await opened(
-        open,
-        (parent) => fs.mkdir(parent, { recursive: true, mode: DIRECTORY_MODE }),
-        path,
-      );
-      if (file === null) return null;
-      const { size } = await file.stat();
-      return {
-        size,
-        torn: size > 0 && !await endsLineOnNode(fs, path, size),
-        sizeNow: async () => (await file.stat()).size,
-        append: (bytes) => file.writeFile(bytes),
-        close: () => file.close(),
-      };
-    },
-    canRename: () => true,
-    rename: (from, to) => unlessMissing(fs.rename(from, to)),
-    remove: (path) => unlessMissing(fs.rm(path)),
-  };
-}
-
-async function endsLine(path: string, size: number): Promise<boolean> {
-  try {
-    const file = await Deno.open(path);
-    try {
-      const last = new Uint8Array(1);
-      await file.seek(size - 1, Deno.SeekMode.Start);
-      return await file.read(last) === 1 && last[0] === NEWLINE;
-    } finally {
-      file.close();
-    }
-  } catch {
-    return false;
+/** Opens a log, which is created with its directories; with `fresh`, `null` when it is there already. */
+async function openLog(files: FileSystem, path: string, fresh = false): Promise<OpenLog | null> {
+  // Asked first, because opening would prompt on a terminal.
+  if (!isGranted({ name: "write", path })) {
+    throw new PermissionDeniedError("Recording the event log", [`--allow-write=${path}`]);
   }
+  const handle = await openOrCreate(files, path, fresh);
+  if (handle === null) return null;
+  const size = await handle.size();
+  return { handle, size, torn: size > 0 && await files.lastByte(path, size) !== NEWLINE };
 }
 
-async function endsLineOnNode(fs: NodeFs, path: string, size: number): Promise<boolean> {
-  try {
-    const file = await fs.open(path, "r", MODE);
-    try {
-      const last = new Uint8Array(1);
-      const { bytesRead } = await file.read(last, 0, 1, size - 1);
-      return bytesRead === 1 && last[0] === NEWLINE;
-    } finally {
-      await file.close();
-    }
-  } catch {
-    return false;
-  }
-}
-
-/** Opens; when the directory is missing, creates it and opens again. */
-async function opened<File>(
-  open: () => Promise<File>,
-  makeDirectory: (path: string) => Promise<unknown>,
+async function openOrCreate(
+  files: FileSystem,
   path: string,
-): Promise<File | null> {
+  fresh: boolean,
+): Promise<AppendFile | null> {
   try {
-    return await open();
+    return await files.append(path, fresh);
   } catch (error) {
-    if (says(error, "EEXIST", "AlreadyExists")) return null;
+    if (isTaken(error)) return null;
     const parent = /^(.+)[/\\][^/\\]+$/.exec(path)?.[1];
     if (!isMissing(error) || parent === undefined) throw error;
-    await makeDirectory(parent);
-    return await open();
+    // Logs hold conversations.
+    await files.makeDirectory(parent, true);
+    return await files.append(path, fresh);
   }
+}
+
+/** On Deno a rename needs more than writing does. */
+function canRename(path: string): boolean {
+  return canRead(path) && isGranted({ name: "write", path });
 }
 
 async function unlessMissing(work: Promise<void>): Promise<void> {
@@ -412,13 +310,4 @@ async function unlessMissing(work: Promise<void>): Promise<void> {
   } catch (error) {
     if (!isMissing(error)) throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return says(error, "ENOENT", "NotFound");
-}
-
-function says(error: unknown, code: string, name: string): boolean {
-  const { code: actual, name: named } = error as { code?: unknown; name?: unknown };
-  return actual === code || named === name;
 }

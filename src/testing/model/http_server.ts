@@ -6,6 +6,7 @@
  * @module
  */
 import { CodexError } from "../../errors/mod.ts";
+import { sharedBuiltin } from "../../platform/mod.ts";
 
 /** One request, read to its end. */
 export interface HttpRequest {
@@ -46,20 +47,15 @@ export interface HttpServer {
 
 type Handler = (request: HttpRequest, reply: HttpReply) => Promise<void>;
 
-// deno-lint-ignore no-explicit-any
-const host = globalThis as any;
-
 /** A `node:` module, on every runtime that has them; not imported, so that `mod.ts` loads anywhere. */
 // deno-lint-ignore no-explicit-any
 export function builtin(name: string): any {
-  const module = host.process?.getBuiltinModule?.(`node:${name}`);
-  if (module === undefined) {
-    throw new CodexError(
-      "unsupported",
-      `node:${name} is not available here: ScriptedModel needs Deno, Bun or Node`,
-    );
-  }
-  return module;
+  const module = sharedBuiltin(name);
+  if (module !== null) return module;
+  throw new CodexError(
+    "unsupported",
+    `node:${name} is not available here: ScriptedModel needs Deno, Bun or Node`,
+  );
 }
 
 /** A moment for the operating system to take what was written. */

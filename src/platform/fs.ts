@@ -1,0 +1,242 @@
+/**
+ * Files that are written, on Deno, Bun and Node: what stores and logs need, with the platform's own errors.
+ * @module
+ */
+import { delay } from "../async.ts";
+import { builtin, canRead, platformName, runtimeName } from "./runtime.ts";
+
+/** File operations; each rejects with the platform's own error. On Deno none of them asks the user for a permission. */
+export interface FileSystem {
+  /** Reads a whole file. */
+  read(path: string): Promise<Uint8Array>;
+  /** The last byte of a file of a known size; `null` when it can't be read. */
+  lastByte(path: string, size: number): Promise<number | null>;
+  /** Creates a file that must not exist and returns when the disk has it. */
+  create(path: string, bytes: Uint8Array): Promise<void>;
+  /** Opens a file for appending and creates it, for its owner only; with `fresh` it must not exist. Needs no read permission. */
+  append(path: string, fresh: boolean): Promise<AppendFile>;
+  /** Asks the disk to keep a directory's entries; does nothing where directories can't be synced. */
+  syncDirectory(path: string): Promise<void>;
+  /** The names in a directory, or `null` when it does not exist. */
+  list(path: string): Promise<string[] | null>;
+  /** Creates a directory and its parents; `ownerOnly`, closed to others. */
+  makeDirectory(path: string, ownerOnly?: boolean): Promise<void>;
+  /** Renames; a directory never replaces one that has entries. */
+  rename(from: string, to: string): Promise<void>;
+  /** Empties an existing file. */
+  empty(path: string): Promise<void>;
+  /** Removes a file. */
+  removeFile(path: string): Promise<void>;
+  /** Removes a file or directory with all that is in it. */
+  removeAll(path: string): Promise<void>;
+  /** When the path last changed, in milliseconds since 1970. */
+  modifiedMs(path: string): Promise<number>;
+}
+
+/** A file open for appending. */
+export interface AppendFile {
+  /** How many bytes it holds now. */
+  size(): Promise<number>;
+  /** Adds all of the bytes at its end. */
+  append(bytes: Uint8Array): Promise<void>;
+  /** Closes it. */
+  close(): Promise<void>;
+}
+
+interface NodeHandle {
+  stat(): Promise<{ size: number }>;
+  read(into: Uint8Array, at: number, length: number, from: number): Promise<{ bytesRead: number }>;
+  writeFile(bytes: Uint8Array): Promise<void>;
+  sync(): Promise<void>;
+  truncate(length: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+interface NodeFs {
+  readFile(path: string): Promise<Uint8Array>;
+  open(path: string, flags: string, mode?: number): Promise<NodeHandle>;
+  readdir(path: string): Promise<string[]>;
+  mkdir(path: string, options: { recursive: true; mode?: number }): Promise<unknown>;
+  rename(from: string, to: string): Promise<void>;
+  rm(path: string, options?: { recursive: true; force: true }): Promise<void>;
+  stat(path: string): Promise<{ mtimeMs: number }>;
+}
+
+/** For the owner only. */
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+
+/** The file system of the runtime this runs on, or `null` where there is none. */
+export function fileSystem(): FileSystem | null {
+  if (runtimeName() === "deno") return onDeno();
+  const node = builtin<NodeFs>("fs/promises");
+  return node === null ? null : onNode(node);
+}
+
+/** Whether an error says that a path is not there. */
+export function isMissing(error: unknown): boolean {
+  return says(error, "ENOENT", "NotFound");
+}
+
+/** Whether an error says that a path is there already. */
+export function isTaken(error: unknown): boolean {
+  return says(error, "EEXIST", "AlreadyExists");
+}
+
+/** Whether an error says that this script lacks a Deno permission. */
+export function isPermissionError(error: unknown): boolean {
+  return error instanceof Error && error.name === "NotCapable";
+}
+
+function says(error: unknown, code: string, name: string): boolean {
+  const actual = error as { code?: unknown; name?: unknown } | null;
+  return actual?.code === code || actual?.name === name;
+}
+
+/** Uses a handle and closes it, whatever happens. */
+async function withFile<H extends { close(): unknown }, T>(
+  opened: Promise<H>,
+  use: (handle: H) => Promise<T>,
+): Promise<T> {
+  const handle = await opened;
+  try {
+    return await use(handle);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function unlessMissing<T>(work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+async function elseNull<T>(work: Promise<T>): Promise<T | null> {
+  try {
+    return await work;
+  } catch {
+    return null;
+  }
+}
+
+/** Windows opens a directory for reading only, and writes back what was opened for writing only: names are its own care. */
+async function syncHandle(sync: () => Promise<void>): Promise<void> {
+  try {
+    await sync();
+  } catch (error) {
+    if (platformName() !== "win32") throw error;
+  }
+}
+
+const BUSY = /^(?:EPERM|EACCES|EBUSY)$/;
+const PATIENCE_MS = [10, 20, 40, 80, 160];
+
+/** Virus scanners and indexers hold a file of Windows for moments, in which it can't be renamed. */
+async function whenFree(rename: () => Promise<void>): Promise<void> {
+  for (const pause of platformName() === "win32" ? PATIENCE_MS : []) {
+    try {
+      return await rename();
+    } catch (error) {
+      const { code, name } = error as { code?: string; name?: string };
+      if (!BUSY.test(code ?? "") && name !== "PermissionDenied" && name !== "Busy") throw error;
+      await delay(pause);
+    }
+  }
+  await rename();
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}
+
+function onDeno(): FileSystem {
+  return {
+    read: (path) => Deno.readFile(path),
+    lastByte: async (path, size) => {
+      // Asked first, because opening would prompt on a terminal.
+      if (!canRead(path)) return null;
+      const byte = new Uint8Array(1);
+      return await elseNull(withFile(Deno.open(path), async (file) => {
+        await file.seek(size - 1, Deno.SeekMode.Start);
+        return await file.read(byte) === 1 ? byte[0]! : null;
+      }));
+    },
+    create: (path, bytes) =>
+      withFile(Deno.open(path, { write: true, createNew: true }), async (file) => {
+        await writeAll(file, bytes);
+        await file.sync();
+      }),
+    append: async (path, fresh) => {
+      const options = { append: true, create: true, createNew: fresh, mode: FILE_MODE };
+      const file = await Deno.open(path, options);
+      return {
+        // `stat` of an open file needs read permission, seeking does not.
+        size: () => file.seek(0, Deno.SeekMode.End),
+        append: (bytes) => writeAll(file, bytes),
+        close: () => Promise.resolve(file.close()),
+      };
+    },
+    syncDirectory: async (path) => {
+      const file = await elseNull(Deno.open(path));
+      if (file === null) return; // A pruned one needs no sync.
+      await withFile(Promise.resolve(file), (file) => syncHandle(() => file.sync()));
+    },
+    list: (path) =>
+      unlessMissing(async () => {
+        const names: string[] = [];
+        for await (const entry of Deno.readDir(path)) names.push(entry.name);
+        return names;
+      }),
+    makeDirectory: (path, ownerOnly = false) =>
+      Deno.mkdir(path, { recursive: true, ...(ownerOnly ? { mode: DIRECTORY_MODE } : {}) }),
+    rename: (from, to) => whenFree(() => Deno.rename(from, to)),
+    empty: (path) => Deno.truncate(path, 0),
+    removeFile: (path) => Deno.remove(path),
+    removeAll: (path) => Deno.remove(path, { recursive: true }),
+    modifiedMs: async (path) => (await Deno.stat(path)).mtime?.getTime() ?? Date.now(),
+  };
+}
+
+function onNode(fs: NodeFs): FileSystem {
+  return {
+    read: (path) => fs.readFile(path),
+    lastByte: (path, size) => {
+      const byte = new Uint8Array(1);
+      return elseNull(withFile(fs.open(path, "r"), async (file) => {
+        const { bytesRead } = await file.read(byte, 0, 1, size - 1);
+        return bytesRead === 1 ? byte[0]! : null;
+      }));
+    },
+    create: (path, bytes) =>
+      withFile(fs.open(path, "wx"), async (file) => {
+        await file.writeFile(bytes);
+        await file.sync();
+      }),
+    append: async (path, fresh) => {
+      const file = await fs.open(path, fresh ? "ax" : "a", FILE_MODE);
+      return {
+        size: async () => (await file.stat()).size,
+        append: (bytes) => file.writeFile(bytes),
+        close: () => file.close(),
+      };
+    },
+    syncDirectory: async (path) => {
+      const file = await elseNull(fs.open(path, "r"));
+      if (file === null) return; // A pruned one needs no sync.
+      await withFile(Promise.resolve(file), (file) => syncHandle(() => file.sync()));
+    },
+    list: (path) => unlessMissing(() => fs.readdir(path)),
+    makeDirectory: async (path, ownerOnly = false) => {
+      await fs.mkdir(path, { recursive: true, ...(ownerOnly ? { mode: DIRECTORY_MODE } : {}) });
+    },
+    rename: (from, to) => whenFree(() => fs.rename(from, to)),
+    empty: (path) => withFile(fs.open(path, "r+"), (file) => file.truncate(0)),
+    removeFile: (path) => fs.rm(path),
+    removeAll: (path) => fs.rm(path, { recursive: true, force: true }),
+    modifiedMs: async (path) => (await fs.stat(path)).mtimeMs,
+  };
+}
