@@ -13,6 +13,7 @@ export {
 export type { PathRules, PlainPath } from "./paths.ts";
 export {
   baseName,
+  codexHomeIn,
   isAbsolutePath,
   isInside,
   isSamePath,

@@ -272,3 +272,17 @@ export function looseFold(name: string): string {
   return name.replace(/[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g, "")
     .normalize("NFD").toUpperCase().toLowerCase().normalize("NFD");
 }
+
+/**
+ * Codex's home by the variables that codex itself goes by: an empty one is none, and Windows has no HOME; pure.
+ * `undefined` when they tell nothing.
+ */
+export function codexHomeIn(
+  platform: string,
+  value: (name: string) => string | undefined,
+): string | undefined {
+  const own = value("CODEX_HOME");
+  if (own) return own;
+  const user = value(platform === "win32" ? "USERPROFILE" : "HOME");
+  return user ? pathRules(platform).join(user, ".codex") : undefined;
+}

@@ -12,7 +12,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
 import { codexTransport, commandTransport } from "../launch/mod.ts";
 import { withShellEnvironment } from "../permissions/mod.ts";
-import { pathRules, platformName, readEnv } from "../platform/mod.ts";
+import { codexHomeIn, pathRules, platformName, readEnv } from "../platform/mod.ts";
 import type { Connection } from "../rpc/mod.ts";
 import { type TransportFactory, unixTransport, webSocketTransport } from "../transport/mod.ts";
 import {
@@ -69,12 +69,10 @@ export function transportFactory(config: RuntimeConfig): TransportFactory {
 /** Where codex's own daemon listens. */
 function daemonSocket(codexHome: string | undefined): string {
   const rules = pathRules(platformName());
-  const userHome = readEnv("HOME");
-  const home = codexHome ?? (readEnv("CODEX_HOME") ||
-    (userHome === undefined ? undefined : rules.join(userHome, ".codex")));
-  if (home === undefined || home === "") {
+  const home = codexHome ?? codexHomeIn(platformName(), readEnv);
+  if (home === undefined) {
     throw new PermissionDeniedError("Finding codex's daemon without `codexHome`", [
-      "--allow-env=CODEX_HOME,HOME",
+      `--allow-env=CODEX_HOME,${platformName() === "win32" ? "USERPROFILE" : "HOME"}`,
     ]);
   }
   return rules.join(home, "app-server-control", "app-server-control.sock");

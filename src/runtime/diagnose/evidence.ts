@@ -6,9 +6,11 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { allowedByRules, type RulesFile } from "../../permissions/mod.ts";
 import {
   canRead,
+  codexHomeIn,
   listDirectory,
   parentPath,
   pathKind,
+  platformName,
   readEnv,
   readTextFile,
 } from "../../platform/mod.ts";
@@ -96,8 +98,7 @@ function codexHomeOf(
   const value = (name: string): string | undefined =>
     set[name] ??
       (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
-  const userHome = value("HOME");
-  return value("CODEX_HOME") ?? (userHome === undefined ? null : `${userHome}/.codex`);
+  return codexHomeIn(platformName(), value) ?? null;
 }
 
 function foldersAbove(cwd: string | null): string[] {

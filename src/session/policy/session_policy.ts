@@ -38,7 +38,7 @@ import {
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import { canReadEnv, platformName, readEnv } from "../../platform/mod.ts";
+import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/attachments.ts";
 import type { ResolvedProfile } from "../profile.ts";
 
@@ -404,9 +404,7 @@ function ownRoot(core: RuntimeCore): string | null {
   const value = (name: string): string | undefined =>
     set[name] ??
       (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
-  const userHome = value("HOME");
-  const home = core.server.codexHome ?? value("CODEX_HOME") ??
-    (userHome === undefined ? undefined : `${userHome}/.codex`);
+  const home = core.server.codexHome ?? codexHomeIn(platformName(), value);
   return home === undefined ? null : ownRootIn(home);
 }
 

@@ -4,6 +4,7 @@ import process from "node:process";
 import { buildEnv, prependPath } from "../../../src/launch/env.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
+import { codexHomeIn } from "../../../src/platform/paths.ts";
 import { mergeEnv, nameInEnv } from "../../../src/platform/runtime.ts";
 import { parsePs } from "../../../src/platform/process_tree.ts";
 import { runSync } from "../../../src/platform/runtime.ts";
@@ -177,4 +178,22 @@ test("a scripted command takes the shell tool that codex offers", () => {
     "shell_command",
     { command: "ls", justification: "why" },
   ]);
+});
+
+test("codexHomeIn() goes by the variables that codex goes by", () => {
+  const rows: [platform: string, env: Record<string, string>, home: string | undefined][] = [
+    ["linux", { HOME: "/home/me" }, "/home/me/.codex"],
+    ["darwin", { HOME: "/Users/me/", USERPROFILE: "/x" }, "/Users/me/.codex"],
+    ["linux", { HOME: "/home/me", CODEX_HOME: "/srv/codex" }, "/srv/codex"],
+    ["linux", { HOME: "/home/me", CODEX_HOME: "" }, "/home/me/.codex"],
+    ["linux", { USERPROFILE: "/home/me" }, undefined],
+    ["linux", { HOME: "" }, undefined],
+    ["win32", { USERPROFILE: "C:\\Users\\me" }, "C:\\Users\\me\\.codex"],
+    // As Git's shell sets it: codex does not read it.
+    ["win32", { HOME: "/c/Users/me" }, undefined],
+    ["win32", { CODEX_HOME: "D:\\codex" }, "D:\\codex"],
+  ];
+  for (const [platform, env, home] of rows) {
+    assert.equal(codexHomeIn(platform, (name) => env[name]), home, JSON.stringify([platform, env]));
+  }
 });

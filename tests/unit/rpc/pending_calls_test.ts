@@ -240,10 +240,10 @@ test("calls time out in the order of their deadlines, wherever they wait", async
   assert.deepEqual(sent.map(({ method }) => method), ["in flight", "never"]);
   it.settle(ok(2));
   await Promise.all(all);
-  // Both are over before the timer has its turn.
-  const both = [call("second", 2), call("first", 1)];
+  // Both are over before the timer has its turn; on a slow machine, milliseconds lie between the two calls.
+  const both = [call("second", 80), call("first", 1)];
   const begun = performance.now();
-  while (performance.now() - begun < 5) { /* the event loop is kept busy */ }
+  while (performance.now() - begun < 90) { /* the event loop is kept busy */ }
   await Promise.all(both);
   assert.deepEqual(ended.slice(3), ["first", "second"]);
 });
@@ -255,12 +255,13 @@ test("Deadlines wake at the earliest time with one timer, which goes with the la
   const left = [start + 20, start + 60_000];
   const deadlines = new Deadlines((now) => {
     woken.push(now);
-    if (woken.length === 2) resolve();
+    if (now >= start + 20) resolve();
     return left.find((at) => at > now)!;
   });
   for (const at of [...left, start + 1, Infinity]) deadlines.add(at);
   await promise;
-  assert.ok(woken[0]! >= start + 1 && woken[1]! >= start + 20);
+  // Where the first one comes late, it is the only one.
+  assert.ok(woken.length <= 2 && woken[0]! >= start + 1, String(woken));
   // The sanitizer of timers tells when this leaves one behind.
   deadlines.clear();
 });
