@@ -271,6 +271,8 @@ export {
   RequestTimeoutError,
   type RequestTimeoutErrorOptions,
   RpcError,
+  type RpcErrorOptions,
+  type RpcRefusal,
   RpcValidationError,
   SessionClosedError,
   SpawnError,

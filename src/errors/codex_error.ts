@@ -90,6 +90,20 @@ export class RequestTimeoutError extends CodexError {
   }
 }
 
+/** Why the server refused, where its words tell: it has no codes for these. */
+export type RpcRefusal = "noThread" | "archived" | "invalidThreadId" | "notLoggedIn";
+
+/** Options of {@linkcode RpcError}. */
+export interface RpcErrorOptions extends CodexErrorOptions {
+  /** Why, and what to do about it. */
+  refusal?: {
+    /** Why. */
+    reason: RpcRefusal;
+    /** What to do, in a sentence. */
+    advice: string;
+  } | null;
+}
+
 /** The server answered a request with a JSON-RPC error. */
 export class RpcError extends CodexError {
   /** The JSON-RPC error code, such as -32600. */
@@ -98,6 +112,8 @@ export class RpcError extends CodexError {
   readonly method: string;
   /** The server's own message, without secrets and without the values that it refused. */
   readonly rpcMessage: string;
+  /** Why, where the server's words tell; else `null`. */
+  readonly reason: RpcRefusal | null;
   /** The `data` member of the JSON-RPC error, when there was one. */
   readonly rpcData?: JsonValue;
 
@@ -107,14 +123,22 @@ export class RpcError extends CodexError {
     rpcCode: number,
     rpcMessage: string,
     rpcData?: JsonValue,
-    options: CodexErrorOptions = {},
+    options: RpcErrorOptions = {},
   ) {
     const message = redactDiagnostic(rpcMessage);
-    super("rpc", `${method} failed: ${shorten(message)} (code ${rpcCode})`, {
+    const { refusal = null } = options;
+    const advice = refusal === null ? "" : `${refusal.advice} `;
+    super("rpc", `${advice}${method} failed: ${shorten(message)} (code ${rpcCode})`, {
       retryable: rpcCode === -32001,
       ...options,
-      data: { method, rpcCode, ...options.data },
+      data: {
+        method,
+        rpcCode,
+        ...(refusal === null ? {} : { reason: refusal.reason }),
+        ...options.data,
+      },
     });
+    this.reason = refusal?.reason ?? null;
     this.rpcCode = rpcCode;
     this.method = method;
     this.rpcMessage = message;

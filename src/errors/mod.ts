@@ -19,6 +19,8 @@ export {
   RequestTimeoutError,
   type RequestTimeoutErrorOptions,
   RpcError,
+  type RpcErrorOptions,
+  type RpcRefusal,
   RpcValidationError,
   UnsupportedError,
 } from "./codex_error.ts";

@@ -84,6 +84,12 @@ const RETRYABLE_KINDS: ReadonlySet<TurnFailureKind> = new Set([
   "network",
 ]);
 
+/** What to do about failures that do not pass by waiting. */
+const ADVICE: Partial<Record<TurnFailureKind, string>> = {
+  auth:
+    ". Nobody is logged in, or the credentials are wrong: run `codex login`, or check the key of the model's provider.",
+};
+
 /** The server reported the turn as failed. */
 export class TurnFailedError extends TurnError {
   /** Why it failed. */
@@ -102,7 +108,7 @@ export class TurnFailedError extends TurnError {
   ) {
     super(
       "turnFailed",
-      `The turn failed (${kind}): ${shorten(redactDiagnostic(message))}`,
+      `The turn failed (${kind}): ${shorten(redactDiagnostic(message))}${ADVICE[kind] ?? ""}`,
       partial,
       {
         retryable: RETRYABLE_KINDS.has(kind),

@@ -4,7 +4,7 @@
  * What a codex of unknown version may lack is not used.
  * @module
  */
-import { RpcError } from "../errors/mod.ts";
+import { RpcError, type RpcRefusal } from "../errors/mod.ts";
 import { compareVersions } from "../version.ts";
 
 /** A difference between versions of codex. */
@@ -91,6 +91,14 @@ export function featureSince(feature: Feature): string {
   return (FEATURES[feature] as { since?: string }).since ?? "";
 }
 
+/** The model of those who test without one; codex can't know it. */
+export const SCRIPTED_MODEL = "scripted-model";
+
+/** Whether a warning tells nobody anything: that codex has no data about the model of tests. 0.104 to 0.169. */
+export function isNoise(warning: string): boolean {
+  return warning.startsWith(`Model metadata for \`${SCRIPTED_MODEL}\` not found.`);
+}
+
 /** What the server may refuse for. */
 export type Refusal = "noRollout" | "threadGone" | "threadClosing" | "noActiveTurn";
 
@@ -110,6 +118,37 @@ const REFUSALS: Record<Refusal, RegExp> = {
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
 };
+
+/** What to do about refusals that users meet, by their wording. 0.104, 0.169; the first match counts. */
+const ADVICE: readonly (readonly [RegExp, RpcRefusal, string])[] = [
+  [
+    /\bis archived\b/,
+    "archived",
+    "The thread is archived; `client.unarchiveThread(threadId)` brings it back.",
+  ],
+  [
+    /\binvalid (?:thread|session) id\b/,
+    "invalidThreadId",
+    "That is no thread's id; `session.threadId` and `client.threads()` tell ids.",
+  ],
+  [/\bno archived rollout found\b/, "noThread", "There is no archived thread of this id."],
+  [
+    /\bno rollout found\b|\bthread not (?:found|loaded)\b|\bnot materialized\b/,
+    "noThread",
+    "There is no such thread in the history: it has had no turn yet, is ephemeral, archived or deleted, or never was.",
+  ],
+  [
+    /\baccount authentication required\b/,
+    "notLoggedIn",
+    "Nobody is logged in: run `codex login`.",
+  ],
+];
+
+/** What to do about a refusal that users meet, or `null`. */
+export function adviceFor(message: string): { reason: RpcRefusal; advice: string } | null {
+  const known = ADVICE.find(([wording]) => wording.test(message));
+  return known === undefined ? null : { reason: known[1], advice: known[2] };
+}
 
 /** Whether the error is the server's refusal of this kind. */
 export function isRefusal(error: unknown, kind: Refusal): error is RpcError {

@@ -6,10 +6,13 @@
 export type * from "./generated/types.ts";
 export type { DeltaTarget } from "./dialect.ts";
 export {
+  adviceFor,
   DELTAS,
   type Feature,
   featureSince,
+  isNoise,
   isRefusal,
+  SCRIPTED_MODEL,
   servedMethods,
   supports,
 } from "./dialect.ts";

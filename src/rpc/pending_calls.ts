@@ -3,6 +3,7 @@
  * @module
  */
 import { RequestTimeoutError, RpcError } from "../errors/mod.ts";
+import { adviceFor } from "../protocol/mod.ts";
 import type { JsonValue } from "../json.ts";
 import type { RpcResponse } from "./codec.ts";
 
@@ -152,7 +153,11 @@ export class PendingCalls {
       this.#retryLater(call);
     } else {
       this.#finish(call);
-      call.reject(new RpcError(call.method, error.code, error.message, error.data));
+      call.reject(
+        new RpcError(call.method, error.code, error.message, error.data, {
+          refusal: adviceFor(error.message),
+        }),
+      );
     }
     this.#pump(now);
     return true;

@@ -79,12 +79,25 @@ const BY_MESSAGE: readonly (readonly [RegExp, TurnFailureKind])[] = [
 /** Classifies the `error` of a failed turn. `codexErrorInfo` is a word, or an object with one. */
 export function classifyFailure(error: JsonValue | undefined): TurnFailure {
   const object: JsonObject = isJsonObject(error) ? error : {};
-  const message = typeof object["message"] === "string"
+  const said = typeof object["message"] === "string"
     ? object["message"]
     : "the server gave no reason";
   const { word, status } = readInfo(object["codexErrorInfo"]);
-  const httpStatus = status ?? statusInMessage(message);
-  return { kind: kindOf(word, httpStatus, message), message, httpStatus };
+  const body = providersMessage(said);
+  const httpStatus = status ?? (body === null ? statusInMessage(said) : 400);
+  return { kind: kindOf(word, httpStatus, said), message: body ?? said, httpStatus };
+}
+
+/** What the provider said, where the message is the body of its answer: 0.104 and 0.169 pass on that of HTTP 400 as it came. */
+function providersMessage(message: string): string | null {
+  if (!message.startsWith("{")) return null;
+  try {
+    const { error, detail } = JSON.parse(message);
+    const told: unknown = error?.message ?? error?.code ?? error ?? detail;
+    return typeof told === "string" && told !== "" ? told : null;
+  } catch {
+    return null;
+  }
 }
 
 function kindOf(word: string | null, status: number | null, message: string): TurnFailureKind {
@@ -95,8 +108,8 @@ function kindOf(word: string | null, status: number | null, message: string): Tu
   if (status !== null) {
     const byStatus = BY_STATUS[status] ??
       (status >= 500 ? "overloaded" : status >= 400 ? "badRequest" : undefined);
-    // 429 is a rate limit unless the words say that the quota is used up; 400 may be a full context.
-    if (byStatus === "rateLimit" && text === "quotaExceeded") return text;
+    // 429 is a rate limit unless the words say that the quota is used up; 400 may be either, or a full context.
+    if (text === "quotaExceeded" && (byStatus === "rateLimit" || status === 400)) return text;
     if (byStatus === "badRequest" && text === "contextWindow") return text;
     if (byStatus !== undefined) return byStatus;
   }

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { DELTAS } from "../../protocol/mod.ts";
+import { DELTAS, isNoise } from "../../protocol/mod.ts";
 import type { DeltaRun } from "../../rpc/mod.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
@@ -98,17 +98,11 @@ export class TurnOutcome {
         });
       case "warning":
       case "guardianWarning":
-        return emit?.({
-          type: "warning",
-          threadId,
-          turnId,
-          message: String(params["message"] ?? ""),
-        });
+        return this.#warning(String(params["message"] ?? ""), emit);
       case "codex/event/warning": {
         // The old servers' only form of it.
         const { msg } = params;
-        const message = isJsonObject(msg) ? String(msg["message"] ?? "") : "";
-        return emit?.({ type: "warning", threadId, turnId, message });
+        return this.#warning(isJsonObject(msg) ? String(msg["message"] ?? "") : "", emit);
       }
       case "error":
         return this.#error(params, emit);
@@ -186,6 +180,11 @@ export class TurnOutcome {
     if (typeof diff !== "string" || diff === this.diff) return;
     this.diff = diff;
     emit?.({ type: "diffUpdated", threadId: this.threadId, turnId: this.turnId, diff });
+  }
+
+  #warning(message: string, emit: EmitTurnEvent): void {
+    if (isNoise(message)) return;
+    emit?.({ type: "warning", threadId: this.threadId, turnId: this.turnId, message });
   }
 
   #error(params: JsonObject, emit: EmitTurnEvent): void {

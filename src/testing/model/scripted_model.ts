@@ -18,6 +18,7 @@ import {
 } from "../../check/mod.ts";
 import { CodexError } from "../../errors/mod.ts";
 import type { JsonValue } from "../../json.ts";
+import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
 import { platformName } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
 import {
@@ -139,7 +140,7 @@ export class ScriptedModel implements AsyncDisposable {
     // The port is bound before the model exists; nobody knows it until this returns.
     const late: { model?: ScriptedModel } = {};
     const server = await serveLoopback((request, reply) => late.model!.#serve(request, reply));
-    const model = new ScriptedModel(server, homes, options.model ?? "scripted-model", script);
+    const model = new ScriptedModel(server, homes, options.model ?? SCRIPTED_MODEL, script);
     late.model = model;
     return model;
   }

@@ -1,7 +1,7 @@
 /** What codex can do by version, and what its refusals mean. */
 import assert from "node:assert/strict";
 import { RpcError } from "../../../src/errors/mod.ts";
-import { isRefusal, servedMethods, supports } from "../../../src/protocol/dialect.ts";
+import { adviceFor, isRefusal, servedMethods, supports } from "../../../src/protocol/dialect.ts";
 import { test } from "../../_harness.ts";
 
 test("supports() begins and ends with the version that was measured, and is false for unknown ones", () => {
@@ -44,6 +44,29 @@ test("isRefusal() reads the server's words and nobody else's", () => {
   assert.ok(isRefusal(refused("no rollout found for thread id 019"), "noRollout"));
   assert.ok(!isRefusal(refused("thread not found: 019"), "noRollout"));
   assert.ok(isRefusal(refused("expected active turn id `a` but found `b`"), "noActiveTurn"));
+});
+
+test("adviceFor() knows what users meet, and nothing else", () => {
+  for (
+    const [message, reason] of [
+      ["invalid session id: invalid character: expected an optional prefix", "invalidThreadId"],
+      ["invalid thread id: invalid character", "invalidThreadId"],
+      ["no rollout found for thread id 019", "noThread"],
+      ["thread not loaded: 019", "noThread"],
+      ["no archived rollout found for thread id 019", "noThread"],
+      ["session 019 is archived. Run `codex unarchive 019` to unarchive it first.", "archived"],
+      ["codex account authentication required to read rate limits", "notLoggedIn"],
+    ] as const
+  ) {
+    const refusal = adviceFor(message);
+    assert.equal(refusal?.reason, reason, message);
+    const error = new RpcError("thread/resume", -32600, message, undefined, { refusal });
+    assert.equal(error.reason, reason);
+    assert.ok(error.message.startsWith(`${refusal!.advice} thread/resume failed: `));
+    assert.equal(error.rpcMessage, message);
+  }
+  assert.equal(adviceFor("unknown method"), null);
+  assert.equal(new RpcError("x", 1, "unknown method").reason, null);
 });
 
 test("servedMethods() reads the list of a refusal", () => {

@@ -7,10 +7,14 @@ import { test } from "../../_harness.ts";
 
 /** What the model did, what each server says of it, and what that is. */
 const TABLE: [string, JsonValue, string, TurnFailureKind, number | null][] = [
-  ["400 with JSON", "other", '{"error":{"message":"bad","type":"invalid_request_error"}}', "badRequest", null],
+  ["400 with JSON", "other", '{"error":{"message":"bad","type":"invalid_request_error"}}', "badRequest", 400],
+  ["400 without a type", "other", '{"error":{"message":"bad"}}', "badRequest", 400],
+  ["400 with a detail", "other", '{"detail":"bad"}', "badRequest", 400],
+  ["400 insufficient_quota", "other", '{"error":{"message":"bad","code":"insufficient_quota"}}', "quotaExceeded", 400],
+  ["JSON that is no answer", "other", '{"a":1}', "other", null],
   ["400 with text", "other", "no such thing", "other", null],
   ["400 context_length_exceeded", "contextWindowExceeded", "Codex ran out of room in the model's context window.", "contextWindow", null],
-  ["400 context_length_exceeded on 0.104", "other", '{"error":{"code":"context_length_exceeded"}}', "contextWindow", null],
+  ["400 context_length_exceeded on 0.104", "other", '{"error":{"code":"context_length_exceeded"}}', "contextWindow", 400],
   ["401", { httpConnectionFailed: { httpStatusCode: 401 } }, "unexpected status 401 Unauthorized: Incorrect API key provided, url: http://x", "auth", 401],
   ["401 on 0.104", "other", "unexpected status 401 Unauthorized: Incorrect API key provided, url: http://x", "auth", 401],
   ["403", { httpConnectionFailed: { httpStatusCode: 403 } }, "unexpected status 403 Forbidden: no", "auth", 403],
@@ -53,7 +57,8 @@ test("each failure of the model has its kind, from what either version says of i
     const failure = classifyFailure({ message, codexErrorInfo });
     assert.equal(failure.kind, kind, what);
     assert.equal(failure.httpStatus, status, what);
-    assert.equal(failure.message, message, what);
+    const told = /"(?:message|detail)":"(bad)"/.exec(message)?.[1] ?? /"code":"(.*?)"/.exec(message)?.[1];
+    assert.equal(failure.message, told ?? message, what);
   }
 });
 

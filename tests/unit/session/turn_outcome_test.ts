@@ -201,6 +201,10 @@ test("plans, warnings and unknown news become events; what is odd in them does n
   }]);
   apply("warning", { message: "careful" });
   apply("codex/event/warning", { msg: { message: "old and careful" } });
+  // Of the model of tests nobody needs to hear that codex does not know it.
+  const noise = "Model metadata for `scripted-model` not found. Defaulting to fallback metadata;";
+  apply("warning", { message: noise });
+  apply("codex/event/warning", { msg: { message: noise } });
   apply("brand/new", { a: 1 });
   apply("item/brandNew/delta", { itemId: "x", delta: "text" });
   for (const method of ["item/started", "item/completed", "thread/tokenUsage/updated", "error"]) {
