@@ -27,6 +27,7 @@ export {
 } from "./profile_shape.ts";
 export type * from "./output/standard_schema.ts";
 export type * from "./events/session_event.ts";
+export { GoalRun } from "./thread/goal_run.ts";
 export type { ForkPoint } from "./thread/fork_point.ts";
 export type { SampleOptions, SampleResult } from "./thread/sample.ts";
 export type * from "./turn/turn_event.ts";

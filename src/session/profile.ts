@@ -8,6 +8,8 @@ import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/
 import type { Hooks } from "../plugin/mod.ts";
 import type { DynamicTool } from "./prompt/dynamic_tool.ts";
 import type { TurnEvent } from "./turn/turn_event.ts";
+import type { PromptRunResult, TokenCount, TokenUsage } from "./turn/turn_result.ts";
+import type { ThreadItem } from "../thread_item.ts";
 import type { Attachment } from "../prompt.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { StandardSchemaV1 } from "./output/standard_schema.ts";
@@ -107,6 +109,70 @@ export type SessionConfig = RunProfile & {
 
 /** How a copy of a session's thread runs: what is left out is the session's own. */
 export type ForkConfig = Partial<SessionConfig> & ForkPoint;
+
+/** What is reviewed. */
+export type ReviewTarget =
+  /** The changes in the working tree that are in no commit. */
+  | { type: "uncommitted" }
+  /** The changes since another branch. */
+  | { type: "baseBranch"; branch: string }
+  /** One commit. */
+  | { type: "commit"; sha: string }
+  /** Whatever these words ask for. */
+  | { type: "custom"; instructions: string };
+
+/** Options of {@linkcode Session.review}. Model, effort and policy of its own need codex 0.145. */
+export type ReviewOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> = Omit<
+  AskOptions<Schema>,
+  "attachments" | "hooks" | "retry"
+>;
+
+/** What a review found. */
+export interface ReviewResult<Output = unknown> {
+  /** The thread. */
+  threadId: string;
+  /** The review's turn. */
+  turnId: string;
+  /** The review as text. */
+  reviewText: string;
+  /** What the reviewer did, in order. */
+  items: ThreadItem[];
+  /** The review's tokens; `null` where codex does not tell them, and none up to 0.169 was seen that does. */
+  usage: TokenUsage | null;
+  /** The findings, parsed and validated, when a schema was given. */
+  output: Output | undefined;
+}
+
+/** Options of {@linkcode Session.startGoal}. */
+export interface GoalOptions {
+  /** What all turns of the goal together may use. Default: the session's limits. */
+  limits?: RunLimits;
+  /** Milliseconds for the whole goal. Default one hour. */
+  timeoutMs?: number;
+  /** Stops the goal; {@linkcode GoalRun.finish} then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** How a goal ended. */
+export interface GoalResult {
+  /**
+   * `complete`: reached, as the model says; `blocked`: the model can't go on; `budgetLimited`: its limits are used up;
+   * `usageLimited`: the account's are; `stopped`: somebody stopped, paused or cleared it; `timedOut`: its time was over.
+   */
+  status: "complete" | "blocked" | "budgetLimited" | "usageLimited" | "stopped" | "timedOut";
+  /** Its turns in order, one that was interrupted included. */
+  turns: PromptRunResult[];
+  /** The tokens of all its turns, and of the agents that its agent started. */
+  usage: TokenCount;
+}
+
+/** How full the context was before and after a compaction. */
+export interface CompactResult {
+  /** Tokens before; `null` when they were not known. */
+  tokensBefore: number | null;
+  /** Tokens after it, as codex estimates them; `null` when it told none. */
+  tokensAfter: number | null;
+}
 
 /** Options of calls that only wait for an answer. */
 export interface WaitOptions {

@@ -51,7 +51,10 @@ import { isStandardSchema } from "./output/standard_json.ts";
 import type {
   AskOptions,
   ForkConfig,
+  GoalOptions,
   RetryOptions,
+  ReviewOptions,
+  ReviewTarget,
   RunLimits,
   RunOptions,
   RunProfile,
@@ -286,6 +289,50 @@ export const FORK_CONFIG: Shape = shape<ForkConfig>(
   { ...SESSION_FIELDS, ...FORK_POINT, cwd: name },
   MEANT,
 );
+
+const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, retry: _r, ...rest }) => rest)({
+  ...TURN_FIELDS,
+  output,
+  signal,
+  onEvent: callback,
+  retry,
+  repair: flag,
+});
+
+/** Options of a review. */
+export const REVIEW_OPTIONS: Shape = shape<ReviewOptions>(REVIEW_FIELDS, {
+  ...MEANT,
+  ...notHere("prompts: a review has none", ["attachments"]),
+  ...notHere("the session", ["hooks"]),
+  ...notHere("prompts: ask for another review", ["retry"]),
+});
+
+/** What is reviewed. */
+export const reviewTargetKind: Kind = required(variants<ReviewTarget>(
+  {
+    uncommitted: shape<Record<never, never>>({}),
+    baseBranch: shape<{ branch: string }>({ branch: required(name) }, { base: "branch" }),
+    commit: shape<{ sha: string }>({ sha: required(name) }, { commit: "sha" }),
+    custom: shape<{ instructions: string }>({ instructions: required(name) }, {
+      prompt: "instructions",
+    }),
+  },
+  (value) =>
+    (value as { type?: unknown } | null)?.type === "uncommittedChanges"
+      ? 'Write `{ type: "uncommitted" }`.'
+      : undefined,
+));
+
+/** Options of a goal. */
+export const GOAL_OPTIONS: Shape = shape<GoalOptions>({
+  limits: limitsKind,
+  timeoutMs: milliseconds,
+  signal,
+}, {
+  ...MEANT,
+  maxTokens: "Write `limits: { tokens: … }`.",
+  tokenBudget: "Write `limits: { tokens: … }`.",
+});
 
 /** Options of a question beside the conversation. */
 export const SAMPLE_OPTIONS: Shape = shape<SampleOptions>({ timeoutMs: milliseconds, signal });

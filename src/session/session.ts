@@ -20,7 +20,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { type EffectivePolicy, hostProbe, unrestrictedProbe } from "../permissions/mod.ts";
 import { hasToolHooks, type HookReport, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
-import { isRefusal } from "../protocol/mod.ts";
+import { isRefusal, supports } from "../protocol/mod.ts";
 import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 import { Latch } from "../async.ts";
 import type { SessionParts } from "./session_parts.ts";
@@ -28,21 +28,33 @@ import { buildInput, filesOf, withSkills } from "./prompt/attachments.ts";
 import { EventQueue } from "./events/event_queue.ts";
 import type {
   AskOptions,
+  CompactResult,
   ForkConfig,
+  GoalOptions,
   ReasoningEffort,
   ResolvedProfile,
+  ReviewOptions,
+  ReviewResult,
+  ReviewTarget,
   RunProfile,
   WaitOptions,
 } from "./profile.ts";
 import {
   checkAsk,
   FORK_CONFIG,
+  GOAL_OPTIONS,
   promptKind,
+  REVIEW_OPTIONS,
+  reviewTargetKind,
   RUN_PROFILE,
   SAMPLE_OPTIONS,
   SETTINGS,
   WAIT_OPTIONS,
 } from "./profile_shape.ts";
+import { compact } from "./thread/compact.ts";
+import { review } from "./thread/review.ts";
+import { type GoalRun, startGoal } from "./thread/goal_run.ts";
+import { whenClosed } from "./client/resume_closing.ts";
 import { ForeignTurns } from "./thread/foreign_turns.ts";
 import { nextTurn } from "./thread/next_turn.ts";
 import { sample, type SampleOptions, type SampleResult } from "./thread/sample.ts";
@@ -76,7 +88,12 @@ import {
 import { isAttached, isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
-import { threadAttachParams, threadStartParams, turnStartParams } from "./policy/thread_params.ts";
+import {
+  settingsOf,
+  threadAttachParams,
+  threadStartParams,
+  turnStartParams,
+} from "./policy/thread_params.ts";
 import type { SessionEvent } from "./events/session_event.ts";
 import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
@@ -122,6 +139,8 @@ export class Session implements AsyncDisposable {
   readonly #turns: ThreadTurns;
   readonly #foreign: ForeignTurns;
   readonly #thread: ThreadHost;
+  /** What the thread runs with, as sent with its last turn. */
+  #settings: JsonObject | null = null;
   readonly #events = new SessionEvents();
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
@@ -285,6 +304,51 @@ export class Session implements AsyncDisposable {
     subAgents?: boolean;
   } = {}): AsyncIterableIterator<SessionEvent> {
     return this.#events.listen(options);
+  }
+
+  /**
+   * Lets codex work on a goal, turn after turn, until it is reached, its limits are used up or it is stopped. Works on a
+   * session with `goals: false` too: the thread is taken up again with goals, and without them when the goal is over. Needs
+   * codex 0.145 and a thread that is kept (`ephemeral: false`). Prompts wait until the goal is over.
+   *
+   * ```ts ignore
+   * const goal = await session.startGoal("All tests pass", { limits: { tokens: 500_000 } });
+   * const { status, turns, usage } = await goal.finish();
+   * ```
+   */
+  async startGoal(objective: string, options: GoalOptions = {}): Promise<GoalRun> {
+    checkArgument("startGoal", "objective", objective, required(nonEmpty));
+    checkOptions("startGoal", options, GOAL_OPTIONS);
+    return await startGoal(this.#thread, objective, options);
+  }
+
+  /**
+   * Lets the model sum up the conversation, so that its context has room again.
+   *
+   * ```ts ignore
+   * const { tokensBefore, tokensAfter } = await session.compact();
+   * ```
+   */
+  async compact(options: WaitOptions = {}): Promise<CompactResult> {
+    checkOptions("compact", options, WAIT_OPTIONS);
+    return await compact(this.#thread, options);
+  }
+
+  /**
+   * Lets codex's reviewer look at changes. With a schema the findings are asked for in a second turn, as `output`.
+   *
+   * ```ts ignore
+   * const { reviewText } = await session.review({ type: "baseBranch", branch: "main" });
+   * ```
+   */
+  async review<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+    target: ReviewTarget,
+    options: ReviewOptions<Schema> = {},
+  ): Promise<ReviewResult<InferOutput<Schema>>> {
+    checkArgument("review", "target", target, reviewTargetKind);
+    checkOptions("review", options, REVIEW_OPTIONS);
+    const ask = (prompt: string, more: AskOptions) => this.ask(prompt, more);
+    return await review(this.#thread, target, options, ask) as ReviewResult<InferOutput<Schema>>;
   }
 
   /**
@@ -569,6 +633,10 @@ export class Session implements AsyncDisposable {
           throw error;
         }
       },
+      hookRun: (profile, signal) => this.#hookRun(profile, signal),
+      begin: (hooks) => this.#gate.begin(hooks, mayLeaveSandbox(this.#policy)),
+      settle: (what, profile) => this.#settle(what, profile),
+      reopen: (goals) => this.#reopen(goals),
       count: (tokens) => this.#ledger.add(tokens),
       openCopy: (opening, config, counted) =>
         openCopy(
@@ -664,8 +732,10 @@ export class Session implements AsyncDisposable {
     this.#sent = decided;
     const { acceptedCommands } = this.#policy;
     this.#gate.begin(turn.hooks, mayLeaveSandbox({ ...decided.effective, acceptedCommands }));
+    const params = turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema);
+    this.#settings = settingsOf(params);
     return this.#turns.start({
-      params: turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema),
+      params,
       timeoutMs: profile.timeoutMs,
       emit: turn.emit,
       signal: turn.signal === undefined
@@ -673,6 +743,37 @@ export class Session implements AsyncDisposable {
         : AbortSignal.any([turn.signal, this.#refused.signal]),
       meter: turn.meter,
     });
+  }
+
+  /** Gives the thread the settings of this profile: those of the last turn stick to it. */
+  async #settle(what: string, profile: ResolvedProfile): Promise<void> {
+    const { core, answerers } = this.#parts;
+    const decide = (own: ResolvedProfile) =>
+      withApprovals(decideTurnPolicy(core, this.#decided, own, this.#hooksOf(own)), answerers);
+    const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
+      settingsOf(turnStartParams(this.#threadId, [], own, decided, null));
+    const decided = decide(profile);
+    const settings = sent(profile, decided);
+    const same = (other: JsonObject) => JSON.stringify(other) === JSON.stringify(settings);
+    if (this.#settings !== null && same(this.#settings)) return;
+    if (!supports(core.server.version, "threadSettings")) {
+      // A thread without a turn runs with what it was started with.
+      if (this.#settings === null && same(sent(this.#profile, decide(this.#profile)))) return;
+      assertSupported(core, what, "threadSettings");
+    }
+    this.#sent = decided;
+    await core.call("thread/settings/update", { threadId: this.#threadId, ...settings });
+    this.#settings = settings;
+  }
+
+  /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
+  async #reopen(goals: boolean): Promise<void> {
+    const { core } = this.#parts;
+    await core.call("thread/unsubscribe", { threadId: this.#threadId });
+    // A thread without a turn has no file to be resumed from.
+    if (!this.#isUsed) await this.#attach("thread/start", goals);
+    else await whenClosed(() => this.#attach("thread/resume", goals), this.closeSignal);
+    this.#settings = null;
   }
 
   /** Says what the agent may do that the caller may not expect. */
@@ -730,6 +831,7 @@ export class Session implements AsyncDisposable {
     if (failed !== null) this.#turns.warn(failed);
     if (late !== null) this.#events.push(late);
     this.#events.notification(this.#threadId, method, params);
+    this.#foreign.notification(method, params);
     if (method === "item/started" && isJsonObject(item)) this.#gate.itemStarted(item);
     if (method === "item/completed" && isJsonObject(item)) {
       this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
@@ -758,6 +860,7 @@ export class Session implements AsyncDisposable {
     const goesOn = restarting && isAttached(this.#parts.core.config) && !this.profile.ephemeral;
     this.#lostBy = error;
     this.#turns.connectionLost(error, goesOn);
+    if (!goesOn) this.#foreign.connectionLost(error);
     if (restarting) this.#ready.close();
     else this.#fail(error);
   }
@@ -788,9 +891,13 @@ export class Session implements AsyncDisposable {
   }
 
   /** Starts or resumes the thread with the session's settings, and checks what the server confirms. */
-  async #attach(method: "thread/start" | "thread/resume"): Promise<void> {
+  async #attach(
+    method: "thread/start" | "thread/resume",
+    goals: boolean = this.#profile.goals,
+  ): Promise<void> {
     const { core } = this.#parts;
-    const { profile, cwd } = this;
+    const { cwd } = this;
+    const profile = { ...this.#profile, goals };
     const { answerers } = this.#parts;
     const hooks = this.#hooksOf(profile);
     const decided = withApprovals(

@@ -8,6 +8,7 @@ import type { ClientConfig } from "../../src/runtime/config.ts";
 import {
   type ModelRequest,
   type ModelTurn,
+  script,
   type ScriptedClientOptions,
   ScriptedModel,
 } from "../../src/testing/mod.ts";
@@ -26,6 +27,10 @@ export class World implements AsyncDisposable {
   readonly model: ScriptedModel;
   /** An empty directory. */
   readonly cwd: string;
+  /** While it is set, prompts without a play are not answered. */
+  hold = false;
+  /** What prompts without a play are answered with. Default: they are repeated. */
+  answer?: string;
   readonly #codex: string;
   readonly #directory: { path: string } & AsyncDisposable;
   readonly #plays: Map<string, Play>;
@@ -51,12 +56,18 @@ export class World implements AsyncDisposable {
     await mkdir(join(directory.path, "w"));
     const plays: Map<string, Play> = new Map();
     const rounds: Map<string, number> = new Map();
+    const world = (): World => made;
     const model = await ScriptedModel.start((request) => {
       // The old server adds a message of its own after a patch.
       const text = request.userTexts.findLast((each) => !each.startsWith("Warning: ")) ?? "";
-      const name = /\[(play-\d+)\]/.exec(text)?.[1];
+      // What codex says by itself for a goal does not repeat the objective.
+      const where = text.includes("codex_internal_context") ? JSON.stringify(request.body) : text;
+      const name = [...where.matchAll(/\[(play-\d+)\]/g)].at(-1)?.[1];
       const play = name === undefined ? undefined : plays.get(name);
-      if (play === undefined) return `You said: ${request.text}`;
+      if (play === undefined) {
+        const { hold, answer } = world();
+        return hold ? [script.hang()] : answer ?? `You said: ${request.text}`;
+      }
       const key = `${request.threadId} ${name}`;
       const round = rounds.get(key) ?? 0;
       rounds.set(key, round + 1);
@@ -65,7 +76,8 @@ export class World implements AsyncDisposable {
       if (turn === undefined) throw new RangeError(`${name} has no turn ${round}`);
       return turn;
     });
-    return new World(version, model, await codexPath(version), directory, plays);
+    const made = new World(version, model, await codexPath(version), directory, plays);
+    return made;
   }
 
   /** Makes a prompt for which the model plays this; the name in brackets is what counts. */

@@ -17,6 +17,12 @@ const EXAMPLES: Record<string, RegExp[]> = {
   approvals: [/accept by looking is fine/, /touch approved\.txt/, /decline by handler/],
   hooks: [/untrusted/, /no network tools → block/, /^postTurn of a turn ok$/m],
   automation: [/^2 Item 3 is done\.$/m, /^stopped after 3 runs$/m],
+  goal: [
+    /^Step 1 is made\.\nStep 2 is made\.\nAll steps are made\.$/m,
+    /^complete after 3 turns and 52 tokens$/m,
+    /^compacted: 13 → \d+$/m,
+    /^review: No mistakes\.$/m,
+  ],
   app_server: [
     /^\d+ models, among them \S+/m,
     /^refused: .*limit/m,

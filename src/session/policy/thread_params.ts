@@ -76,6 +76,12 @@ export function turnStartParams(
   };
 }
 
+/** What of a turn's parameters sticks to the thread. */
+export function settingsOf(params: JsonObject): JsonObject {
+  const { threadId: _id, input: _input, outputSchema: _schema, ...settings } = params;
+  return settings;
+}
+
 function toolSpec(name: string, tool: DynamicTool): JsonObject {
   return {
     type: "function",

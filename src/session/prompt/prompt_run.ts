@@ -340,7 +340,7 @@ function modelOf(model: string | null): { model?: string } {
 }
 
 /** A caller's listener that throws must not disturb the turn: its error becomes an event for the others. */
-function guardEmit(
+export function guardEmit(
   emit: EmitTurnEvent,
   onEvent: ((event: TurnEvent) => void) | undefined,
 ): EmitTurnEvent {

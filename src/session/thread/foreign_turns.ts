@@ -3,7 +3,7 @@
  * @module
  */
 import type { ExceededLimit } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { RunLimits } from "../profile.ts";
 import { RunMeter } from "../turn/limits.ts";
 import type { Turn, TurnOwner } from "../turn/turn.ts";
@@ -13,6 +13,14 @@ import type { SettledTurn } from "../turn/turn_run.ts";
 
 /** Takes a turn, or leaves it to the next who may want it. */
 export type Claim = (turn: Turn) => ForeignTurn | null;
+
+/** Hears of the thread between turns. */
+export interface ThreadWatcher {
+  /** The goal has changed; `null`: there is none any more. */
+  goal(goal: JsonObject | null): void;
+  /** The server is gone. */
+  lost(error: unknown): void;
+}
 
 /** What the foreign turns of a thread need. */
 export interface ForeignTurnsHost {
@@ -30,6 +38,7 @@ export interface ForeignTurnsHost {
 export class ForeignTurns {
   readonly #host: ForeignTurnsHost;
   readonly #claims: Set<Claim> = new Set();
+  readonly #watchers: Set<ThreadWatcher> = new Set();
 
   /** Begins without anybody who waits. */
   constructor(host: ForeignTurnsHost) {
@@ -52,6 +61,24 @@ export class ForeignTurns {
     }
     turn.measure(this.#sessionMeter(turn, this.#host.limits));
     return this.#host.timeoutMs;
+  }
+
+  /** Tells what happens to the thread's goal, and that the turns to come are lost, until the returned function is called. */
+  watch(watcher: ThreadWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** A message of the thread itself. */
+  notification(method: string, params: JsonObject): void {
+    if (this.#watchers.size === 0 || !method.startsWith("thread/goal/")) return;
+    const { goal } = params;
+    for (const { goal: told } of this.#watchers) told(isJsonObject(goal) ? goal : null);
+  }
+
+  /** The server is gone. */
+  connectionLost(error: unknown): void {
+    for (const { lost } of this.#watchers) lost(error);
   }
 
   /** Takes a turn for a caller who hears of it by `emit`. */

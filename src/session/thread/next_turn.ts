@@ -63,7 +63,8 @@ function streamOf(
       result,
       interrupt: async () => void await run.turn.stop(),
       steer: async (input) => {
-        const params = { threadId, expectedTurnId: turnId, input: await prepare(input) };
+        const expectedTurnId = run.turn.activeId;
+        const params = { threadId, expectedTurnId, input: await prepare(input) };
         await core.call("turn/steer", params);
       },
     },

@@ -4,6 +4,7 @@
  */
 import { UnsupportedError } from "../../errors/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
+import type { HookRun } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "../profile.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
@@ -49,6 +50,14 @@ export interface ThreadHost {
   readonly used: boolean;
   /** Takes the thread when the prompts before are over and nothing is at work on it; settles with what gives it back. */
   take(holder: ThreadHolder, signal: AbortSignal): Promise<() => void>;
+  /** Begins the hooks of one run. */
+  hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
+  /** Turns begin that the hooks of this run have a say in. */
+  begin(hooks: HookRun): void;
+  /** Gives the thread the settings of this profile: those of a turn stick to it. Throws when this codex can't. */
+  settle(what: string, profile: ResolvedProfile): Promise<void>;
+  /** Takes the thread up again, with goals or without. */
+  reopen(goals: boolean): Promise<void>;
   /** Tokens that no turn of the thread tells. */
   count(tokens: TokenCount): void;
   /** Opens another session like this one; what it uses counts as this one's when `counted`. */
@@ -65,11 +74,14 @@ export function assertSupported(core: RuntimeCore, what: string, feature: Featur
   if (!supports(version, feature)) throw new UnsupportedError(what, featureSince(feature), version);
 }
 
-/** Has the thread for itself while `act` works. `signal` is aborted by the caller, and by the session's end. */
+/**
+ * Has the thread for itself while `act` works, and what it holds. `signal` is aborted by the caller, and by the session's
+ * end.
+ */
 export async function alone<T>(
   host: ThreadHost,
   signal: AbortSignal | undefined,
-  act: (signal: AbortSignal) => Promise<T>,
+  act: (signal: AbortSignal, hold: (until: Promise<unknown>) => void) => Promise<T>,
 ): Promise<T> {
   const given = new AbortController();
   const forward = () => given.abort(signal!.reason);
@@ -82,10 +94,11 @@ export async function alone<T>(
   try {
     given.signal.throwIfAborted();
     const release = await host.take(holder, given.signal);
+    const held: Promise<unknown>[] = [];
     try {
-      return await act(given.signal);
+      return await act(given.signal, (until) => held.push(until));
     } finally {
-      release();
+      Promise.allSettled(held).then(release);
     }
   } finally {
     signal?.removeEventListener("abort", forward);

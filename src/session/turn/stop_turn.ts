@@ -9,7 +9,8 @@ import type { TurnOutcome } from "./turn_outcome.ts";
 export interface StopTurnOptions {
   core: RuntimeCore;
   threadId: string;
-  turnId: string;
+  /** The id that the server interrupts it by; looked at anew for each try. */
+  readonly turnId: string;
   /** Settles when the server has started the turn: before that it answers "no active turn" and runs it all the same. */
   started: Promise<void>;
   /** Settles when the turn has ended. */
@@ -44,16 +45,17 @@ export async function stopTurn(
 }
 
 async function interrupt(
-  { core, threadId, turnId }: StopTurnOptions,
+  options: StopTurnOptions,
   ended: Promise<true>,
   limits: StopLimits,
 ): Promise<boolean> {
+  const { core, threadId } = options;
   let stopped = await within(ended, 0, false);
   const deadline = performance.now() + limits.patience;
   for (let tries = 1; !stopped && performance.now() < deadline; tries++) {
     // An old server does not answer at all when the turn ends meanwhile: then nobody waits for the answer.
     const unwanted = new AbortController();
-    const call = core.callNow("turn/interrupt", { threadId, turnId }, {
+    const call = core.callNow("turn/interrupt", { threadId, turnId: options.turnId }, {
       timeoutMs: limits.call,
       signal: unwanted.signal,
     });

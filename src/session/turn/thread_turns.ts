@@ -136,7 +136,9 @@ export class ThreadTurns {
     const clientId = `${crypto.randomUUID()}:${++this.#lastId}`;
     const run = new TurnRun(core, threadId, clientId, options);
     this.#pending = run;
-    this.#send(run, { ...options.params, clientUserMessageId: clientId });
+    const { method = "turn/start", params } = options;
+    const mark = method === "turn/start" ? { clientUserMessageId: clientId } : {};
+    this.#send(run, method, { ...params, ...mark });
     return run;
   }
 
@@ -246,9 +248,13 @@ export class ThreadTurns {
     await core.call("thread/goal/set", params, { timeoutMs: 5_000 }).catch(() => {});
   }
 
-  async #send(run: TurnRun, params: JsonObject): Promise<void> {
+  async #send(
+    run: TurnRun,
+    method: "turn/start" | "review/start",
+    params: JsonObject,
+  ): Promise<void> {
     try {
-      const result = await this.#host.core.call("turn/start", params, {
+      const result = await this.#host.core.call(method, params, {
         onResult: (value) => {
           const turn = isJsonObject(value) ? value["turn"] : undefined;
           if (isJsonObject(turn) && typeof turn["id"] === "string") this.#identify(run, turn["id"]);
@@ -357,6 +363,7 @@ export class ThreadTurns {
     const atWork = this.active;
     if (atWork !== null && atWork.phase !== "identified" && method === "turn/started") {
       this.#turns.set(turnId, atWork);
+      atWork.activeId = turnId;
       return atWork;
     }
     // Another turn begins before the prompt's own: the prompt may have become part of it.

@@ -75,6 +75,8 @@ export class Turn {
   owner: TurnOwner | null = null;
   /** How its end is told instead of in the server's words: a turn that was stopped for its time did time out. */
   endsAs: TurnStatus | null = null;
+  /** The id by which the server interrupts and steers it; a review begins under another one than it was answered with. */
+  activeId: string;
   /** The run that pays for it, once that is known. */
   meter: RunMeter | null = null;
   readonly #tally = new TurnTally();
@@ -94,6 +96,7 @@ export class Turn {
   constructor(host: TurnHost, turnId: string, threadTotal: TokenCount | null, provisional = false) {
     this.#host = host;
     this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal);
+    this.activeId = turnId;
     if (provisional) this.#kept = [];
     this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);
   }
@@ -301,12 +304,15 @@ export class Turn {
 
   async #stop(): Promise<boolean> {
     const { core, threadId } = this.#host;
+    const activeId = () => this.activeId;
     this.#host.stopping(this);
     const [stopped] = await Promise.all([
       stopTurn({
         core,
         threadId,
-        turnId: this.turnId,
+        get turnId() {
+          return activeId();
+        },
         started: this.reached("started"),
         completed: this.reached("completed"),
         outcome: this.outcome,

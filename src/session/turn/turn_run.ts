@@ -35,7 +35,9 @@ export type SettledTurn =
 
 /** What a turn needs to run. */
 export interface TurnRunOptions {
-  /** Parameters of `turn/start`. */
+  /** What starts it. Default: `turn/start`. */
+  method?: "turn/start" | "review/start";
+  /** Parameters of the method. */
   params: JsonObject;
   /** Milliseconds for the whole turn. */
   timeoutMs: number;
@@ -91,7 +93,7 @@ export class TurnRun implements TurnOwner {
 
   /** What was asked. */
   get input(): JsonObject[] {
-    return this.#options.params["input"] as JsonObject[];
+    return (this.#options.params["input"] ?? []) as JsonObject[];
   }
 
   /** Whether the caller still waits. */
@@ -130,7 +132,7 @@ export class TurnRun implements TurnOwner {
   async steer(input: JsonObject[]): Promise<void> {
     const turn = await this.identified;
     await turn.reached("started");
-    const params = { threadId: this.#threadId, expectedTurnId: this.turn!.turnId, input };
+    const params = { threadId: this.#threadId, expectedTurnId: this.turn!.activeId, input };
     await this.#core.call("turn/steer", params);
   }
 

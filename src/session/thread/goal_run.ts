@@ -1,0 +1,307 @@
+/**
+ * A goal: codex works on it in turns of its own until it is reached. Measured on 0.145 and 0.169:
+ * - A goal that is set starts turns by itself, one after the other, only where the thread was opened with goals.
+ * - A turn that is interrupted is followed by another one unless the goal was paused before.
+ * - A goal that has ended keeps its status when a new objective is set: it has to be cleared first.
+ * @module
+ */
+import { type ExceededLimit, PolicyError, SessionClosedError } from "../../errors/mod.ts";
+import type { JsonObject } from "../../json.ts";
+import { longTimeout } from "../../async.ts";
+import type { HookReport, HookRun } from "../../plugin/mod.ts";
+import { EventQueue } from "../events/event_queue.ts";
+import type { GoalOptions, GoalResult } from "../profile.ts";
+import { toResult } from "../prompt/prompt_run.ts";
+import { RunMeter } from "../turn/limits.ts";
+import type { Turn } from "../turn/turn.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
+import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
+import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
+import type { ForeignTurn } from "./foreign_turns.ts";
+import { assertSupported, type ThreadHost } from "./thread_host.ts";
+
+/** Milliseconds that a goal may take by default. */
+const DEFAULT_TIMEOUT_MS = 3_600_000;
+/** Milliseconds for a word to the server about the goal. */
+const CALL_MS = 10_000;
+
+type Status = GoalResult["status"];
+
+/** What the server calls the end of a goal. */
+const ENDS: Readonly<Record<string, Status>> = {
+  complete: "complete",
+  blocked: "blocked",
+  budgetLimited: "budgetLimited",
+  usageLimited: "usageLimited",
+};
+
+/** How a goal ends when the server says this of it, or `null`; `asked`: we paused it ourselves. */
+export function goalEnd(goal: JsonObject | null, asked: boolean): Status | null {
+  if (goal === null) return "stopped";
+  const { status } = goal;
+  if (status === "paused") return asked ? null : "stopped";
+  return typeof status === "string" && Object.hasOwn(ENDS, status) ? ENDS[status]! : null;
+}
+
+/**
+ * A goal at work. Iterate it for the events of its turns, call {@linkcode finish} for the result. Leaving the loop early,
+ * or disposing it, stops the goal. Prompts of the session wait until it is over.
+ *
+ * ```ts ignore
+ * const goal = await session.startGoal("All tests pass", { limits: { tokens: 500_000 } });
+ * for await (const event of goal) if (event.type === "itemCompleted") console.log(event.item.type);
+ * const { status, turns, usage } = await goal.finish();
+ * ```
+ */
+export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
+  /** The thread. */
+  readonly threadId: string;
+  /** What is to be reached. */
+  readonly objective: string;
+  readonly #host: ThreadHost;
+  readonly #hooks: HookRun;
+  readonly #meter: RunMeter;
+  readonly #queue = new EventQueue();
+  readonly #runs: ForeignTurn[] = [];
+  readonly #result = Promise.withResolvers<GoalResult>();
+  readonly #release: () => void;
+  readonly #reopened: boolean;
+  readonly #leave: (() => void)[] = [];
+  #atWork: ForeignTurn | null = null;
+  #pausing = false;
+  /** Whether the server has told of this goal: what is cleared before was another one. */
+  #known = false;
+  #end: { status: Status } | { error: unknown } | null = null;
+  #closing = false;
+
+  /** Made by {@linkcode Session.startGoal}. */
+  constructor(
+    host: ThreadHost,
+    parts: {
+      objective: string;
+      options: GoalOptions;
+      hooks: HookRun;
+      reopened: boolean;
+      release: () => void;
+    },
+  ) {
+    const { objective, options, hooks, reopened, release } = parts;
+    this.#host = host;
+    this.threadId = host.threadId;
+    this.objective = objective;
+    this.#hooks = hooks;
+    this.#reopened = reopened;
+    this.#release = release;
+    this.#meter = new RunMeter(
+      options.limits ?? host.profile.limits,
+      (exceeded) => this.#exceeded(exceeded),
+    );
+    this.#result.promise.catch(() => {});
+    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const aborted = () => this.#close({ error: signal!.reason });
+    signal?.addEventListener("abort", aborted);
+    this.#leave.push(
+      host.foreign.claim((turn) => this.#take(turn)),
+      host.foreign.watch({
+        goal: (goal) => this.#goal(goal),
+        lost: (error) => this.#close({ error }),
+      }),
+      longTimeout(() => this.#close({ status: "timedOut" }), timeoutMs),
+      () => signal?.removeEventListener("abort", aborted),
+    );
+    if (signal?.aborted) aborted();
+  }
+
+  /** Lets no further turn begin, and interrupts the one at work; settles when nothing works any more. */
+  async pause(): Promise<void> {
+    if (this.#end !== null) return;
+    this.#pausing = true;
+    await this.#set("paused");
+    await this.#host.turns.stopAll();
+  }
+
+  /** Goes on after {@linkcode pause}. */
+  async resume(): Promise<void> {
+    if (this.#end !== null) throw new SessionClosedError("The goal is over; start another one.");
+    if (!this.#pausing) return;
+    await this.#set("active");
+    this.#pausing = false;
+  }
+
+  /** Ends the goal, whatever is at work; settles with what there was. */
+  async stop(): Promise<GoalResult> {
+    this.#close({ status: "stopped" });
+    return await this.finish();
+  }
+
+  /**
+   * How the goal ended. Rejects with the error of a turn that failed, with the signal's reason, and with
+   * `ConnectionClosedError`. May be called at any time, and more than once.
+   */
+  finish(): Promise<GoalResult> {
+    return this.#result.promise;
+  }
+
+  /** Iterates the events of the goal's turns. Leaving the loop early stops the goal. */
+  [Symbol.asyncIterator](): AsyncIterator<TurnEvent> {
+    return {
+      next: () => this.#queue.read(),
+      return: async () => {
+        await this[Symbol.asyncDispose]();
+        return { done: true, value: undefined };
+      },
+    };
+  }
+
+  /** Stops the goal if it is at work still, and lets go of the events. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#queue.discard();
+    await this.stop().catch(() => {});
+  }
+
+  /** The session takes the thread back. */
+  cancel(reason: unknown): void {
+    this.#close({ error: reason });
+  }
+
+  #take(turn: Turn): ForeignTurn | null {
+    const { foreign } = this.#host;
+    const emit = (event: TurnEvent) => this.#queue.push(event);
+    const run = foreign.take(turn, emit, { meter: this.#meter, timeoutMs: Infinity });
+    this.#runs.push(run);
+    this.#atWork = run;
+    run.ended.then(() => this.#turnEnded(run));
+    return run;
+  }
+
+  #turnEnded(run: ForeignTurn): void {
+    if (this.#atWork === run) this.#atWork = null;
+    const { status } = run.outcome;
+    // Codex calls a goal blocked when a turn of it has failed; the failure says more.
+    if (status === "failed" || status === null) run.ended.then((error) => this.#close({ error }));
+    else if (this.#end !== null) this.#close(this.#end);
+  }
+
+  #goal(goal: JsonObject | null): void {
+    this.#known ||= goal !== null;
+    if (!this.#known) return;
+    const status = goalEnd(goal, this.#pausing);
+    if (status === null || this.#end !== null) return;
+    // The turn that reached it says its last words.
+    if (this.#atWork === null) this.#close({ status });
+    else this.#end = { status };
+  }
+
+  #exceeded({ limit, allowed }: ExceededLimit): void {
+    const turnId = this.#atWork?.turn.turnId ?? "";
+    const message = `The goal has used up its limits.${limit} of ${allowed} and is being stopped.`;
+    this.#queue.push({ type: "warning", threadId: this.threadId, turnId, message });
+    this.#close({ status: "budgetLimited" });
+  }
+
+  #close(end: { status: Status } | { error: unknown }): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#end = end;
+    void this.#letGo(end);
+  }
+
+  async #letGo(end: { status: Status } | { error: unknown }): Promise<void> {
+    const { core, turns } = this.#host;
+    this.#pausing = true;
+    if (core.state === "running") {
+      if (this.#atWork !== null) await this.#set("paused").catch(() => {});
+      await turns.stopAll();
+      await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })
+        .catch(() => {});
+      // A turn that began before the goal was gone.
+      await turns.stopAll();
+      if (this.#reopened) await this.#host.reopen(false).catch(() => {});
+    }
+    for (const leave of this.#leave.splice(0)) leave();
+    this.#queue.end();
+    const told = "error" in end
+      ? { status: "error" as const, error: end.error }
+      : { status: "ok" as const };
+    await this.#hooks.post("postRun", { prompt: this.objective, ...told }).catch(() => {});
+    this.#release();
+    if ("error" in end) this.#result.reject(end.error);
+    else this.#result.resolve(this.#resultAs(end.status));
+  }
+
+  #resultAs(status: Status): GoalResult {
+    const report: HookReport = this.#hooks.report;
+    const turns: PromptRunResult[] = this.#runs.map(({ outcome }) => toResult(outcome, report));
+    const usage = turns.reduce<TokenCount>(
+      (sum, turn) => turn.usage === null ? sum : addTokens(sum, turn.usage),
+      NO_TOKENS,
+    );
+    return { status, turns, usage };
+  }
+
+  async #set(status: "paused" | "active"): Promise<void> {
+    const params = { threadId: this.threadId, status };
+    await this.#host.core.call("thread/goal/set", params, { timeoutMs: CALL_MS });
+  }
+}
+
+/** Starts a goal on a thread that has none. */
+export async function startGoal(
+  host: ThreadHost,
+  objective: string,
+  options: GoalOptions,
+): Promise<GoalRun> {
+  const { core, profile } = host;
+  assertSupported(core, "startGoal", "goals");
+  if (profile.ephemeral) {
+    throw new PolicyError(
+      "Codex works on goals only on threads that it keeps. Start the session with `ephemeral: false`.",
+    );
+  }
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const given = new AbortController();
+  const forward = () => given.abort(signal!.reason);
+  signal?.addEventListener("abort", forward, { once: true });
+  let run: GoalRun | null = null;
+  const holder = {
+    interrupt: async () => {
+      if (run === null) given.abort(new SessionClosedError("The goal was stopped."));
+      else await run.stop().catch(() => {});
+    },
+    cancel: (reason: unknown) => run === null ? given.abort(reason) : run.cancel(reason),
+  };
+  const release = await host.take(holder, given.signal).finally(() =>
+    signal?.removeEventListener("abort", forward)
+  );
+  const hooks = host.hookRun(profile, given.signal);
+  let reopened = false;
+  try {
+    const asked = await hooks.pre("preRun", { prompt: objective });
+    const final = asked.prompt ?? objective;
+    // A goal that was left on the thread would go on.
+    await core.call("thread/goal/clear", { threadId: host.threadId }, { timeoutMs: CALL_MS });
+    // On a thread without goals codex takes the goal and does nothing.
+    if (!profile.goals) {
+      await host.reopen(true);
+      reopened = true;
+    }
+    await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
+    host.begin(hooks);
+    given.signal.throwIfAborted();
+    run = new GoalRun(host, { objective: final, options, hooks, reopened, release });
+    const { threadId } = host;
+    await core.call("thread/goal/set", { threadId, objective: final, status: "active" });
+    return run;
+  } catch (error) {
+    if (run !== null) {
+      run.cancel(error);
+      await run.finish().catch(() => {});
+    } else {
+      if (reopened) await host.reopen(false).catch(() => {});
+      await hooks.post("postRun", { prompt: objective, status: "error", error });
+      release();
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * A review of changes, by codex's own reviewer.
+ * @module
+ */
+import { BudgetExceededError } from "../../errors/mod.ts";
+import type { JsonObject } from "../../json.ts";
+import { overlayProfile } from "../policy/resolve_profile.ts";
+import type {
+  AskOptions,
+  ResolvedProfile,
+  ReviewOptions,
+  ReviewResult,
+  ReviewTarget,
+  RunLimits,
+} from "../profile.ts";
+import { guardEmit } from "../prompt/prompt_run.ts";
+import { RunMeter } from "../turn/limits.ts";
+import { turnError } from "../turn/turn_error.ts";
+import type { PromptRunResult } from "../turn/turn_result.ts";
+import type { TurnRun } from "../turn/turn_run.ts";
+import { alone, type ThreadHost } from "./thread_host.ts";
+
+/** Asks the session, after the review. */
+export type AskForOutput = (prompt: string, options: AskOptions) => Promise<PromptRunResult>;
+
+const OUTPUT_PROMPT =
+  "Give the findings of the review that you have just made, all of them and nothing else, in the form that the schema asks for.";
+
+/** Reviews; with a schema the findings are asked for in a turn after it. */
+export async function review(
+  host: ThreadHost,
+  target: ReviewTarget,
+  options: ReviewOptions,
+  ask: AskForOutput,
+): Promise<ReviewResult> {
+  const profile = overlayProfile(host.profile, options);
+  const { output, outputSchema = profile.outputSchema } = options;
+  const done = await alone(
+    host,
+    options.signal,
+    (signal) => reviewTurn(host, target, profile, options, signal),
+  );
+  if (output === undefined && outputSchema === null) return done.result;
+  const limits = left(profile.limits, done.meter);
+  const { spent } = done.meter;
+  if (spent !== null) throw new BudgetExceededError(spent, done.run.partial(), { stopped: true });
+  const answer = await ask(OUTPUT_PROMPT, { ...options, limits });
+  return { ...done.result, output: answer.output };
+}
+
+async function reviewTurn(
+  host: ThreadHost,
+  target: ReviewTarget,
+  profile: ResolvedProfile,
+  { onEvent }: ReviewOptions,
+  signal: AbortSignal,
+): Promise<{ result: ReviewResult; meter: RunMeter; run: TurnRun }> {
+  const { core, threadId, turns } = host;
+  const hooks = host.hookRun(profile, signal);
+  const prompt = target.type === "custom" ? target.instructions : `Review: ${describe(target)}`;
+  const asked = await hooks.pre("preRun", { prompt });
+  const turn = await hooks.pre("preTurn", { prompt: asked.prompt ?? prompt });
+  const final = turn.prompt ?? asked.prompt ?? prompt;
+  const model = turn.model ?? asked.model ?? profile.model;
+  try {
+    await host.settle("review with settings of its own", { ...profile, model });
+    host.begin(hooks);
+    const meter = new RunMeter(profile.limits, (exceeded) => void run.exceed(exceeded));
+    const run = turns.start({
+      method: "review/start",
+      params: { threadId, delivery: "inline", target: wireTarget(target, final) },
+      timeoutMs: profile.timeoutMs,
+      emit: guardEmit(null, onEvent),
+      signal,
+      meter,
+    });
+    const settled = await run.settled;
+    const outcome = run.turn?.outcome ?? null;
+    const error = turnError(settled, outcome, run.partial(), core.rateLimits);
+    if (error !== null) throw error;
+    const result: ReviewResult = {
+      threadId,
+      turnId: outcome!.turnId,
+      reviewText: outcome!.answer,
+      items: outcome!.items.all(),
+      usage: outcome!.usage,
+      output: undefined,
+    };
+    await hooks.post("postTurn", { prompt: final, turnId: result.turnId, status: "ok" });
+    await hooks.post("postRun", { prompt: final, turnId: result.turnId, status: "ok" });
+    return { result, meter, run };
+  } catch (error) {
+    const told = Promise.all([
+      hooks.post("postTurn", { prompt: final, status: "error", error }),
+      hooks.post("postRun", { prompt: final, status: "error", error }),
+    ]);
+    if (!signal.aborted) await told;
+    throw error;
+  }
+}
+
+/** What the review has left of the run's limits. */
+function left(limits: RunLimits, { counts }: RunMeter): RunLimits {
+  const rest: RunLimits = {};
+  for (const name of ["tokens", "modelCalls", "toolCalls"] as const) {
+    const allowed = limits[name];
+    if (allowed !== undefined) rest[name] = Math.max(0, allowed - counts[name]);
+  }
+  return rest;
+}
+
+function describe(target: Exclude<ReviewTarget, { type: "custom" }>): string {
+  switch (target.type) {
+    case "uncommitted":
+      return "the uncommitted changes";
+    case "baseBranch":
+      return `the changes since ${target.branch}`;
+    case "commit":
+      return `the commit ${target.sha}`;
+  }
+}
+
+function wireTarget(target: ReviewTarget, instructions: string): JsonObject {
+  switch (target.type) {
+    case "uncommitted":
+      return { type: "uncommittedChanges" };
+    case "custom":
+      return { type: "custom", instructions };
+    default:
+      return { ...target };
+  }
+}

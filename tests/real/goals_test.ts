@@ -1,0 +1,255 @@
+/** Turns that codex begins for a session, on the real codex: goals, compactions, reviews. */
+import assert from "node:assert/strict";
+import {
+  BudgetExceededError,
+  InvalidArgumentError,
+  PolicyError,
+  SessionClosedError,
+  TurnTimeoutError,
+  UnsupportedError,
+} from "../../src/errors/mod.ts";
+import type { ModelRequest } from "../../src/testing/mod.ts";
+import { type ModelTurn, script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { inWorld, rejection, within, type World } from "./_session_world.ts";
+
+const WITH_GOALS = ["0.169.0", "0.145.0"];
+const CALL = 13;
+
+/** Whether the model hears nothing more. */
+async function isQuiet(world: World): Promise<boolean> {
+  const before = world.model.requests.length;
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  return world.model.requests.length === before;
+}
+
+/** Whether codex offers goals in this request. */
+function offersGoals({ body }: ModelRequest): boolean {
+  return JSON.stringify(body["tools"] ?? []).includes("create_goal");
+}
+
+/** An objective for which the model plays this. */
+function objective(
+  world: World,
+  play: (request: ModelRequest, round: number) => ModelTurn,
+): string {
+  return world.prompt(play, "Reach it.");
+}
+
+const reached = () => [script.toolCall("update_goal", { status: "complete" })];
+
+for (const version of WITH_GOALS) {
+  test(`a goal is worked on turn after turn until it is reached [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      await session.ask("one");
+      const text = objective(
+        world,
+        (_, round) => round < 2 ? `step ${round}` : round === 2 ? reached() : "It is reached.",
+      );
+      const goal = await session.startGoal(text);
+      const waiting = session.ask("after the goal");
+      const ends: string[] = [];
+      for await (const event of goal) if (event.type === "turnCompleted") ends.push(event.turnId);
+      const { status, turns, usage } = await within(10_000, "the goal", goal.finish());
+      assert.equal(status, "complete");
+      assert.deepEqual(turns.map(({ turnId }) => turnId), ends);
+      assert.equal(turns[0]?.assistantText, "step 0");
+      assert.equal(turns[1]?.assistantText, "step 1");
+      assert.equal(turns.length, 3);
+      assert.equal(usage.totalTokens, 4 * CALL);
+      assert.equal((await waiting).assistantText, "You said: after the goal");
+      assert.equal(session.usage.totalTokens, 6 * CALL);
+      assert.equal(client.usage.totalTokens, 6 * CALL);
+      // Goals were there for the goal only.
+      assert.equal(offersGoals(world.model.requests.at(-1)!), false);
+      assert.ok(world.model.requests.some(offersGoals));
+      assert.ok(await isQuiet(world));
+
+      // A second one on the same thread, given up by its limits, and one that the model can't go on with.
+      const before = world.model.requests.length;
+      const bounded = await session.startGoal(objective(world, () => "more"), {
+        limits: { tokens: 4 * CALL },
+      });
+      const limited = await within(10_000, "the limit", bounded.finish());
+      assert.equal(limited.status, "budgetLimited");
+      const heard = world.model.requests.length - before;
+      assert.ok(heard >= 4 && heard <= 5, `${heard} calls`);
+      assert.ok(await isQuiet(world));
+      assert.equal((await session.ask("and on")).assistantText, "You said: and on");
+    }));
+
+  test(`a goal can be paused, resumed, stopped, and ends with its time or its session [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd, goals: true });
+      const endless = (name: string) =>
+        objective(world, (_, round) => [script.delay(20), script.say(`${name} ${round}`)]);
+
+      const goal = await session.startGoal(endless("a"));
+      const events = goal[Symbol.asyncIterator]();
+      const turnEnd = async () => {
+        for (;;) {
+          const { done, value } = await events.next();
+          if (done || value.type === "turnCompleted") return done !== true;
+        }
+      };
+      assert.ok(await within(10_000, "a turn", turnEnd()));
+      await within(10_000, "the pause", goal.pause());
+      assert.ok(await isQuiet(world), "paused");
+      const before = world.model.requests.length;
+      await goal.resume();
+      while (world.model.requests.length === before) await turnEnd();
+      const stopped = await within(10_000, "the stop", goal.stop());
+      assert.equal(stopped.status, "stopped");
+      assert.ok(stopped.turns.length >= 2);
+      assert.ok(await isQuiet(world), "stopped");
+      assert.ok(await rejection(goal.resume()) instanceof SessionClosedError);
+
+      // The whole session's interrupt, its time, a signal, an early exit from the loop.
+      const interrupted = await session.startGoal(endless("b"));
+      await world.model.nextRequest();
+      await within(10_000, "the interrupt", session.interrupt());
+      assert.equal((await interrupted.finish()).status, "stopped");
+      const timed = await session.startGoal(endless("c"), { timeoutMs: 500 });
+      assert.equal((await within(10_000, "the time", timed.finish())).status, "timedOut");
+      const [stop, reason] = [new AbortController(), new Error("enough")];
+      const aborted = await session.startGoal(endless("d"), { signal: stop.signal });
+      stop.abort(reason);
+      assert.equal(await within(10_000, "the abort", rejection(aborted.finish())), reason);
+      const left = await session.startGoal(endless("e"));
+      for await (const event of left) if (event.type === "turnStarted") break;
+      assert.equal((await within(10_000, "the exit", left.finish())).status, "stopped");
+      assert.ok(await isQuiet(world), "left");
+
+      // A turn that fails ends it, and is told.
+      const failing = await session.startGoal(objective(world, () => [script.httpError(401)]));
+      const failure = await within(20_000, "the failure", rejection(failing.finish()));
+      assert.equal((failure as { code?: string }).code, "turnFailed");
+      assert.ok(await isQuiet(world), "failed");
+
+      const last = await session.startGoal(endless("f"));
+      await world.model.nextRequest();
+      const gone = rejection(last.finish());
+      await within(10_000, "the close", session.close());
+      assert.ok(await within(10_000, "the end", gone) instanceof SessionClosedError);
+      assert.ok(await isQuiet(world), "closed");
+    }));
+}
+
+test("a goal needs a thread that is kept, a codex that has goals, and a thread of any age", async () => {
+  await inWorld("0.169.0", async (world) => {
+    const client = await world.connect();
+    const passing = await client.startSession({ cwd: world.cwd, ephemeral: true });
+    assert.ok(await rejection(passing.startGoal("x")) instanceof PolicyError);
+    assert.ok(await rejection(passing.startGoal("")) instanceof InvalidArgumentError);
+    const fresh = await client.startSession({ cwd: world.cwd });
+    const goal = await fresh.startGoal(objective(world, (_, n) => n === 0 ? reached() : "Done."));
+    assert.equal((await within(10_000, "the goal", goal.finish())).status, "complete");
+    assert.equal((await fresh.ask("hello")).assistantText, "You said: hello");
+  });
+  await inWorld("0.104.0", async (world) => {
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd });
+    const out = client.runtime.metrics().messagesOut;
+    const error = await rejection(session.startGoal("x"));
+    assert.ok(error instanceof UnsupportedError, `${error}`);
+    assert.equal(error.since, "0.145.0");
+    assert.equal(client.runtime.metrics().messagesOut, out);
+  });
+});
+
+for (const version of ["0.145.0", ...CODEX_VERSIONS]) {
+  test(`compact() sums the conversation up, and can be given up [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      await session.ask("one");
+      const events = session.events();
+      const { tokensBefore, tokensAfter } = await within(10_000, "compact", session.compact());
+      assert.equal(tokensBefore, CALL);
+      assert.ok(tokensAfter !== null && tokensAfter !== CALL, `${tokensAfter}`);
+      const seen: string[] = [];
+      for await (const { type } of events) {
+        seen.push(type);
+        if (type === "turnCompleted") break;
+      }
+      assert.ok(seen.includes("compacted"), `${seen}`);
+      assert.equal(session.usage.totalTokens, 2 * CALL, "its tokens are counted");
+      const waited = await Promise.all([
+        session.ask("two"),
+        session.compact(),
+        session.ask("three"),
+      ]);
+      assert.equal(waited[0].assistantText, "You said: two");
+      assert.equal(waited[2].assistantText, "You said: three");
+
+      const [stop, reason] = [new AbortController(), new Error("enough")];
+      const slow = world.model.nextRequest();
+      world.hold = true;
+      const given = rejection(session.compact({ signal: stop.signal }));
+      await slow;
+      stop.abort(reason);
+      assert.equal(await within(2000, "the abort", given), reason);
+      world.hold = false;
+      assert.equal((await session.ask("four")).assistantText, "You said: four");
+    }));
+
+  test(`review() reviews, and gives its findings as data when asked [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      const instructions = world.prompt(["Line 3 is wrong."], "Look closely.");
+      const { reviewText, turnId, items } = await within(
+        15_000,
+        "the review",
+        session.review({ type: "custom", instructions }),
+      );
+      assert.equal(reviewText, "Line 3 is wrong.");
+      assert.ok(items.some(({ type }) => type === "exitedReviewMode"));
+      assert.ok(world.model.requests.at(-1)!.userTexts.some((text) => text.includes("closely")));
+      const next = await session.ask("next");
+      assert.notEqual(next.turnId, turnId);
+
+      const outputSchema = {
+        type: "object",
+        properties: { said: { type: "string" } },
+        required: ["said"],
+        additionalProperties: false,
+      };
+      world.answer = '{"said":"fine"}';
+      const typed = await session.review({ type: "custom", instructions: "Look." }, {
+        outputSchema,
+      });
+      assert.deepEqual(typed.output, { said: "fine" });
+      delete world.answer;
+
+      const [stop, reason] = [new AbortController(), new Error("enough")];
+      const hanging = world.prompt([[script.hang()]]);
+      const heard = world.model.nextRequest();
+      const given = rejection(
+        session.review({ type: "custom", instructions: hanging }, { signal: stop.signal }),
+      );
+      await heard;
+      stop.abort(reason);
+      assert.equal(await within(2000, "the abort", given), reason);
+      const timed = rejection(
+        session.review({ type: "custom", instructions: world.prompt([[script.hang()]]) }, {
+          timeoutMs: 500,
+        }),
+      );
+      assert.ok(await within(10_000, "the time", timed) instanceof TurnTimeoutError);
+      const limited = rejection(
+        session.review(
+          { type: "custom", instructions: world.prompt(() => [script.exec("true")]) },
+          { limits: { toolCalls: 1 } },
+        ),
+      );
+      assert.ok(await within(15_000, "the limit", limited) instanceof BudgetExceededError);
+      assert.equal((await session.ask("last")).assistantText, "You said: last");
+      const wrong = session.review({ type: "uncommittedChanges" } as never);
+      assert.ok(await rejection(wrong) instanceof InvalidArgumentError);
+    }));
+}
