@@ -259,7 +259,6 @@ test(
     try {
       const session = await first.startSession({ cwd: dir.path });
       await session.ask("hello");
-      await session.release();
       await assert.rejects(second.resumeSession(session.threadId, { cwd: dir.path }), (error) => {
         const { code, retryable, message } = error as {
           code: string;
@@ -270,7 +269,7 @@ test(
         assert.match(message, /also after a session there was released/);
         return true;
       });
-      await first.shutdown();
+      await session.release();
       const resumed = await second.resumeSession(session.threadId, { cwd: dir.path });
       assert.equal((await resumed.ask("again")).assistantText, "done");
     } finally {

@@ -231,7 +231,7 @@ test("a turn that ended while the socket was down still gives its whole answer",
       await watcher.runtime.request("thread/resume", {
         threadId: session.threadId,
         excludeTurns: true,
-      });
+      }, { allowPrivilegedEscalation: true, dangerouslyAllowUnattendedFullAccess: true });
       const result = session.ask("count");
       await model.waitForRequest((request) => request.toolOutputs.length === 1);
       wire.target = null;
