@@ -137,6 +137,8 @@ export class Player {
     this.#delayMs = history.delayMs;
     const first = this.#commands;
     const promises: Promise<unknown>[] = [];
+    // What somebody else's turn begins while a session is being released is in nobody's hands.
+    const agents: Promise<unknown>[] = [];
     const keep = (promise: Promise<unknown>) => {
       promise.catch(() => {});
       promises.push(promise);
@@ -158,12 +160,15 @@ export class Player {
           }
           break;
         }
-        case "foreign":
-          keep(client.runtime.request("turn/start", {
+        case "foreign": {
+          const started = client.runtime.request("turn/start", {
             threadId: it.threadId,
             input: [{ type: "text", text: this.#prompt(each.work) }],
-          }));
+          });
+          keep(started);
+          if (each.work === "agent") agents.push(started);
           break;
+        }
         case "interrupt":
           keep(it.interrupt());
           break;
@@ -174,6 +179,7 @@ export class Player {
           if (client.runtime.pid !== null) process.kill(client.runtime.pid, "SIGKILL");
           break;
         case "reopen":
+          await Promise.allSettled(agents);
           await within(25_000, "release()", it.release());
           try {
             session = join(await client.resumeSession(it.threadId, config));
@@ -188,6 +194,7 @@ export class Player {
       await within(40_000, "every promise", Promise.allSettled(promises));
       await within(25_000, "interrupt()", session.interrupt());
     }
+    await Promise.allSettled(agents);
     await within(25_000, "close()", session.close());
     await within(15_000, "every promise", Promise.allSettled(promises));
     await within(5_000, "events()", Promise.all(listening));

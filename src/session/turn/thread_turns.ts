@@ -145,16 +145,13 @@ export class ThreadTurns {
   /** Takes the next texts of an item. */
   deltas(run: DeltaRun): void {
     const { turnId, method } = run.head;
-    const turn = this.#turns.get(turnId) ?? (begins(method) ? this.#begin(turnId) : null);
-    turn?.deltas(run);
+    this.#find(turnId, method)?.deltas(run);
   }
 
   /** Takes any other message of the thread. */
   notification({ method, params }: RpcNotification): void {
     const turnId = turnIdOf(params);
-    const turn = turnId === null
-      ? this.active
-      : this.#turns.get(turnId) ?? (begins(method) ? this.#begin(turnId, method) : null);
+    const turn = turnId === null ? this.active : this.#find(turnId, method);
     if (turn !== null) this.#apply(turn, turnId, method, params);
     else if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
     if (method === "thread/tokenUsage/updated") {
@@ -357,6 +354,16 @@ export class ThreadTurns {
     }
   }
 
+  /** The turn that a message with this id is about; one that begins with it, if it may. */
+  #find(turnId: string, method: string): Turn | null {
+    const known = this.#turns.get(turnId);
+    if (known === undefined) return begins(method) ? this.#begin(turnId, method) : null;
+    // What went under the name of a turn that has ended works on by itself: a prompt that came too late for it (0.104).
+    if (known.turnId === turnId || known.outcome.status === null || !works(method)) return known;
+    this.#turns.delete(turnId);
+    return this.#begin(turnId, method);
+  }
+
   /** A turn that is heard of for the first time. */
   #begin(turnId: string, method = ""): Turn | null {
     if (this.#past.has(turnId)) return null;
@@ -460,9 +467,14 @@ export class ThreadTurns {
 }
 
 /** Messages that only a turn at work sends. Commands and token counts are told of after its end as well. */
+function works(method: string): boolean {
+  return method === "item/started" || method === "item/agentMessage/delta" ||
+    method.startsWith("item/reasoning/");
+}
+
+/** Messages by which a turn may be heard of first. */
 function begins(method: string): boolean {
-  return method.startsWith("turn/") || method === "item/started" ||
-    method === "item/agentMessage/delta" || method.startsWith("item/reasoning/");
+  return method.startsWith("turn/") || works(method);
 }
 
 function turnIdOf(params: JsonObject): string | null {

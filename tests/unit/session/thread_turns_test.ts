@@ -246,3 +246,22 @@ test("a turn that is over without an end was interrupted, and its prompt hears s
   assert.deepEqual(it.heard(it.own), ["turnStarted mine", "turnCompleted mine"]);
   assert.deepEqual(it.heard(it.all), ["turnStarted mine", "turnCompleted mine"]);
 });
+
+test("what was named in the middle of a turn works by itself once that turn has ended", () => {
+  const it = new Stage();
+  it.started("first");
+  it.started("second");
+  // As long as it is being stopped, the first one is not released.
+  it.turns.stopAll();
+  it.say("turn/completed", { turn: { id: "first", status: "interrupted" } });
+  it.prompt("second", { content: [] });
+  assert.equal(it.turns.active?.turnId, "second");
+  it.ended("second", "late");
+  assert.equal(it.tokens, 7);
+  assert.deepEqual(it.heard(it.all), [
+    "turnStarted first",
+    "turnCompleted first",
+    "turnStarted second",
+    "turnCompleted second",
+  ]);
+});
