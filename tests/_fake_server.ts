@@ -223,7 +223,11 @@ export class FakeServer {
   #startThread({ id, method, params }: Message): void {
     const threadId = method === "thread/resume" ? params.threadId : this.id();
     const cwd = params.cwd ?? RECORDED_CWD;
-    this.threads.set(threadId, { id: threadId, cwd, turn: null });
+    this.threads.set(threadId, {
+      id: threadId,
+      cwd,
+      turn: this.threads.get(threadId)?.turn ?? null,
+    });
     const was = recordedResult(
       this.dialect,
       method === "thread/start" ? "basic" : "threads",

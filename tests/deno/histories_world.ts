@@ -262,7 +262,11 @@ export class Player {
       throws: fail,
       hangs: never,
     };
-    const handlers = { accepts: () => "accept" as const, throws: fail, hangs: never };
+    const handlers = {
+      accepts: () => ({ decision: "accept" as const }),
+      throws: fail,
+      hangs: never,
+    };
     return {
       cwd: this.#world.cwd,
       timeoutMs: TURN_MS,

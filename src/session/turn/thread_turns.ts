@@ -16,6 +16,7 @@
 import { ConnectionClosedError, RequestTimeoutError, TurnTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { abortable, delay, longTimeout } from "../../async.ts";
 import { recordedTurn } from "./resume_turn.ts";
@@ -152,8 +153,9 @@ export class ThreadTurns {
   notification({ method, params }: RpcNotification): void {
     const turnId = turnIdOf(params);
     const turn = turnId === null ? this.active : this.#find(turnId, method);
-    if (turn !== null) this.#apply(turn, turnId, method, params);
-    else if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
+    if (turn !== null && !this.#isOfBefore(turn, method)) {
+      this.#apply(turn, turnId, method, params);
+    } else if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
     if (method === "thread/tokenUsage/updated") {
       const usage = params["tokenUsage"];
       if (isJsonObject(usage)) {
@@ -164,6 +166,16 @@ export class ThreadTurns {
       const { goal } = params;
       this.#goalActive = isJsonObject(goal) && goal["status"] === "active";
     } else if (method === "thread/goal/cleared") this.#goalActive = false;
+  }
+
+  /**
+   * Whether a count is that of the call before: where what the thread had used is not known, and the model has not made
+   * anything yet. (In a thread of which no call was ever counted, the first one is missed so.)
+   */
+  #isOfBefore(turn: Turn, method: string): boolean {
+    return method === "thread/tokenUsage/updated" && this.#threadTotal === null &&
+      supports(this.#host.core.server.version, "repeatsTokenCounts") &&
+      turn.outcome.items.all().every(({ type }) => type === "userMessage");
   }
 
   /** Warns the listeners of the turn at work; of the next one where there is none. */

@@ -75,12 +75,7 @@ export class TurnOutcome {
       case "item/completed":
         return this.#item(params, emit, true);
       case "thread/tokenUsage/updated":
-        this.ownTokens = nextUsage(
-          this.ownTokens,
-          this.#threadTotal,
-          params["tokenUsage"],
-          this.items.all().every(({ type }) => type === "userMessage"),
-        );
+        this.ownTokens = nextUsage(this.ownTokens, this.#threadTotal, params["tokenUsage"]);
         if (emit !== null && this.usage !== null) {
           emit({ type: "tokenUsage", threadId, turnId, usage: this.usage });
         }

@@ -40,22 +40,19 @@ export function subtractTokens(count: TokenCount | null, before: TokenCount | nu
 /**
  * Takes the next `tokenUsage`. What the thread's total has grown by is the turn's: old servers tell the same count several
  * times, and whoever joins in the middle of a turn hears one count for several calls of the model. `last`, one call's,
- * stands in where the total before was higher, as a server that died has not written all of it down, or is not known. Codex
- * up to 0.125 begins a call with the count before it: what is told then, before the model has made anything (`idle`), is the
- * past's. (Where no call was counted before, the first one is missed.)
+ * stands in where the total before is not known, or was higher: a server that died has not written all of it down.
  */
 export function nextUsage(
   before: TokenUsage | null,
   threadTotal: TokenCount | null,
   tokenUsage: JsonValue | undefined,
-  idle = false,
 ): TokenUsage | null {
   if (!isJsonObject(tokenUsage)) return before;
   const total = readCount(tokenUsage["total"]);
   const last = readCount(tokenUsage["last"]);
   const window = tokenUsage["modelContextWindow"];
   const previous = before?.thread ?? threadTotal;
-  const grown = previous === null ? (idle ? NO_TOKENS : last) : growth(previous, total) ?? last;
+  const grown = previous === null ? last : growth(previous, total) ?? last;
   return {
     ...addTokens(before ?? NO_TOKENS, grown),
     subAgents: NO_TOKENS,

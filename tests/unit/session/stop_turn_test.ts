@@ -3,6 +3,7 @@ import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../s
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { type StopLimits, stopTurn } from "../../../src/session/turn/stop_turn.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
+import { recordedTurn } from "../../../src/session/turn/resume_turn.ts";
 import { lostTurn } from "../../../src/session/turn/turn_watch.ts";
 import { test } from "../../_harness.ts";
 
@@ -188,4 +189,23 @@ test("nobody asks about a turn at work on a command or an approval, nor an old s
     assert.equal(await lostTurn(core, "T", outcome), null);
     assert.deepEqual(called, []);
   }
+});
+
+test("a turn goes on after a lost connection only if its server recorded it, and did not end with it", async () => {
+  const recorded = async (status: string, version = "0.169.0", id = "U") => {
+    const core = {
+      server: { version },
+      callNow: () => Promise.resolve({ data: [{ id: "other" }, { id, status }] }),
+    } as unknown as RuntimeCore;
+    return (await recordedTurn(core, "T", "U"))?.["status"] ?? null;
+  };
+  assert.equal(await recorded("completed"), "completed");
+  assert.equal(await recorded("inProgress"), "inProgress");
+  assert.equal(await recorded("failed"), "failed");
+  // What a server that was started anew says of the turns of the one before.
+  assert.equal(await recorded("interrupted"), null);
+  assert.equal(await recorded("completed", "0.169.0", "another"), null);
+  assert.equal(await recorded("completed", "0.145.0"), null);
+  const silent = { server: { version: "0.169.0" }, callNow: () => Promise.reject(new Error("x")) };
+  assert.equal(await recordedTurn(silent as unknown as RuntimeCore, "T", "U"), null);
 });

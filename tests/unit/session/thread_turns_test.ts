@@ -25,7 +25,7 @@ class Stage {
   readonly turns: ThreadTurns;
   tokens = 0;
 
-  constructor() {
+  constructor({ timeoutMs = Infinity, version = "0.169.0" } = {}) {
     const call = (
       method: string,
       params: JsonObject,
@@ -47,14 +47,18 @@ class Stage {
       callNow: call,
       state: "running",
       config: {},
-      server: { version: "0.169.0" },
+      server: { version },
+      approvals: { pending: () => [] },
     } as unknown as RuntimeCore;
     this.turns = new ThreadTurns({
       core,
       threadId: "T",
       emit: (event) => this.all.push(event),
       count: ({ totalTokens }) => this.tokens += totalTokens,
-      adopted: ({ turnId }) => this.adopted.push(turnId),
+      adopted: ({ turnId }) => {
+        this.adopted.push(turnId);
+        return timeoutMs;
+      },
       stopSubAgents: () => Promise.resolve(),
       resumeThread: () => Promise.resolve(),
     });
@@ -264,4 +268,97 @@ test("what was named in the middle of a turn works by itself once that turn has 
     "turnStarted second",
     "turnCompleted second",
   ]);
+});
+
+test("a turn that nobody asked for is stopped after its time, and has timed out", async () => {
+  const it = new Stage({ timeoutMs: 5 });
+  it.started("foreign");
+  const interrupt = await it.called("turn/interrupt");
+  assert.equal(interrupt.params["turnId"], "foreign");
+  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  const end = it.all.findLast(({ type }) => type === "turnCompleted");
+  assert.equal(end?.type === "turnCompleted" && end.status, "timedOut");
+});
+
+test("a goal that would start the next turn is paused before the one at work is stopped", async () => {
+  for (const status of ["active", "paused"]) {
+    const it = new Stage();
+    it.say("thread/goal/updated", { goal: { status } });
+    it.started("foreign");
+    void it.turns.stopAll();
+    if (status === "active") {
+      const { params } = await it.called("thread/goal/set");
+      assert.equal(params["status"], "paused");
+      assert.deepEqual(it.calls.map(({ method }) => method), ["thread/goal/set"]);
+      it.calls[0]!.answer({});
+    }
+    await it.called("turn/interrupt");
+    assert.equal(it.calls.length, status === "active" ? 2 : 1);
+    it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  }
+});
+
+test("nothing is told of a turn after its end", () => {
+  const it = new Stage();
+  it.started("foreign");
+  const turn = it.turns.active!;
+  const warning = { type: "warning" as const, threadId: "T", turnId: "foreign", message: "x" };
+  turn.tell(warning);
+  it.ended("foreign", "x");
+  turn.tell(warning);
+  assert.equal(it.all.filter(({ type }) => type === "warning").length, 1);
+});
+
+/** Runs with the timers that look after silent turns in the test's hands. */
+async function withChecks(act: (check: () => void) => Promise<void>): Promise<void> {
+  const { setInterval } = globalThis;
+  const checks: (() => void)[] = [];
+  globalThis.setInterval = ((check: () => void) => checks.push(check)) as never;
+  try {
+    await act(() => checks.forEach((check) => check()));
+  } finally {
+    globalThis.setInterval = setInterval;
+  }
+}
+
+test("a turn that is heard of while the server is asked about it goes on", () =>
+  withChecks(async (check) => {
+    for (const heard of [true, false]) {
+      const it = new Stage();
+      const run = it.start();
+      it.answer("mine");
+      it.started("mine");
+      // Once to forget what was heard, once to ask.
+      check();
+      assert.equal(it.calls.length, 1);
+      check();
+      await it.called("thread/read");
+      if (heard) it.say("turn/plan/updated", { turnId: "mine", plan: [] });
+      it.calls.at(-1)!.answer({ thread: { status: { type: "idle" } } });
+      await it.called("thread/turns/list");
+      it.calls.at(-1)!.answer({ data: [{ id: "mine", status: "completed" }] });
+      await new Promise((resolve) => setTimeout(resolve));
+      assert.equal(run.isSettled, !heard);
+      if (heard) it.ended("mine", "x");
+      assert.deepEqual(await run.settled, { by: "server" });
+    }
+  }));
+
+test("where the past is not known, an old server's first count is the past's, a new one's is not", () => {
+  for (const version of ["0.104.0", "0.125.0", "0.145.0", "0.169.0"]) {
+    const it = new Stage({ version });
+    const count = (total: number) =>
+      it.say("thread/tokenUsage/updated", {
+        turnId: "T1",
+        tokenUsage: { total: { totalTokens: total }, last: { totalTokens: 7 } },
+      });
+    it.started("T1");
+    it.prompt("T1", { content: [] });
+    count(50);
+    const first = it.tokens;
+    assert.equal(first, version < "0.145" ? 0 : 7, version);
+    count(57);
+    assert.equal(it.tokens, first + 7);
+    it.turns.close();
+  }
 });

@@ -205,16 +205,3 @@ test("ledgers add up turns, and count in their parent", () => {
   b.add(readCount(tokens(5, 5)), true);
   assert.deepEqual([client.total.totalTokens, client.total.subAgents.totalTokens], [38, 10]);
 });
-
-test("what is told before the model has made anything is the past's, where the past is not known", () => {
-  const told = (total: number) => ({
-    total: tokens(total, 0),
-    last: tokens(5, 0),
-  });
-  const first = nextUsage(null, null, told(50), true);
-  assert.equal(first?.totalTokens, 0);
-  assert.equal(first.thread.totalTokens, 50);
-  assert.equal(nextUsage(first, null, told(55), false)?.totalTokens, 5);
-  assert.equal(nextUsage(null, null, told(50), false)?.totalTokens, 5);
-  assert.equal(nextUsage(null, readCount(tokens(45, 0)), told(50), true)?.totalTokens, 5);
-});

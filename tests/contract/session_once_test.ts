@@ -1,0 +1,231 @@
+/** Guards of a session that nothing but its refusal shows: each is tried with what it refuses, and with what it lets pass. */
+import assert from "node:assert/strict";
+import {
+  MessageTooLargeError,
+  PolicyError,
+  TurnInterruptedError,
+  TurnTimeoutError,
+} from "../../src/errors/mod.ts";
+import type { SessionEvent } from "../../src/session/events/session_event.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
+import { FakeRpcError, type FakeServer, type FakeTurn } from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
+
+const answers = (turn: FakeTurn) => {
+  turn.say(turn.prompt);
+  turn.complete();
+};
+
+const hangs = (turn: FakeTurn) => turn.say("Half", { open: true });
+
+const calls = (server: FakeServer, method: string) =>
+  server.received.filter((message) => message.method === method).length;
+
+dialects(
+  "of two that take up a thread at once, one is told to use the other's",
+  async (dialect) => {
+    await onFake({ server: { dialect, onTurn: answers } }, async ({ client, server, cwd }) => {
+      const both = await Promise.allSettled([
+        client.resumeSession("01b20000-0000-7000-8000-000000000777", { cwd }),
+        client.resumeSession("01b20000-0000-7000-8000-000000000777", { cwd }),
+      ]);
+      const refused = both.filter(({ status }) => status === "rejected");
+      assert.equal(refused.length, 1);
+      assert.ok((refused[0] as PromiseRejectedResult).reason instanceof PolicyError);
+      const [kept] = both.filter(({ status }) => status === "fulfilled");
+      const session =
+        (kept as PromiseFulfilledResult<Awaited<ReturnType<typeof client.startSession>>>)
+          .value;
+      // Whoever comes later is refused before anything is sent.
+      const sent = calls(server(), "thread/resume");
+      const late = await rejection(client.resumeSession(session.threadId, { cwd }));
+      assert.ok(late instanceof PolicyError, `${late}`);
+      assert.equal(calls(server(), "thread/resume"), sent);
+      assert.equal((await session.ask("still mine")).assistantText, "still mine");
+      await session.release();
+      await client.resumeSession(session.threadId, { cwd });
+    });
+  },
+);
+
+dialects("a turn whose end is too long to be read is over: nothing is stopped", async (dialect) => {
+  let server: FakeServer | undefined;
+  const onTurn = (turn: FakeTurn) => {
+    if (turn.prompt !== "long") return answers(turn);
+    server!.threads.get(turn.threadId)!.turn = null;
+    server!.notify("turn/completed", {
+      threadId: turn.threadId,
+      turn: { id: turn.id, status: "completed", items: [{ text: "x".repeat(100_000) }] },
+    });
+  };
+  const client = { maxMessageBytes: 50_000 };
+  await onFake({ server: { dialect, onTurn }, client }, async (world) => {
+    server = world.server();
+    const error = await rejection(world.session.ask("long"));
+    assert.ok(error instanceof MessageTooLargeError, `${error}`);
+    assert.equal((await world.session.ask("next")).assistantText, "next");
+    assert.equal(calls(server, "turn/interrupt"), 0);
+  });
+});
+
+dialects(
+  "a turn that is stopped for its time has timed out, whatever its end says",
+  async (dialect) => {
+    const onTurn = (turn: FakeTurn) => turn.prompt === "next" ? answers(turn) : hangs(turn);
+    await onFake({ server: { dialect, onTurn } }, async ({ session }) => {
+      const events: TurnEvent[] = [];
+      const late = await rejection(
+        session.ask("x", { timeoutMs: 30, onEvent: (event) => void events.push(event) }),
+      );
+      assert.ok(late instanceof TurnTimeoutError, `${late}`);
+      assert.equal(late.partial.assistantText, "Half");
+      const end = events.findLast(({ type }) => type === "turnCompleted");
+      assert.equal(end?.type === "turnCompleted" && end.status, "timedOut");
+      // Somebody's interrupt is one.
+      const stream = await session.askStream("y");
+      await session.interrupt();
+      assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+      assert.equal((await session.ask("next")).assistantText, "next");
+    });
+  },
+);
+
+dialects(
+  "what this library declines is told as a warning, what others do is not",
+  async (dialect) => {
+    for (const certain of [false, true]) {
+      const onTurn = async (turn: FakeTurn) => {
+        const options = { id: "call_1", ask: true };
+        // Two changes under one id: which of them is asked about can't be told.
+        await Promise.all([
+          turn.addFile("a", "x", options),
+          ...(certain ? [] : [turn.addFile("b", "y", options)]),
+        ]);
+        turn.complete();
+      };
+      const client = { approvals: () => ({ decision: "decline" as const }) };
+      const session = { approvalPolicy: "on-request" as const };
+      await onFake({ server: { dialect, onTurn }, client, session }, async ({ session }) => {
+        const warnings: string[] = [];
+        const onEvent = (event: TurnEvent) => {
+          if (event.type === "warning") warnings.push(event.message);
+        };
+        await session.ask("x", { onEvent }).catch(() => {});
+        const declined = warnings.filter((text) => /declined by this library/.test(text));
+        // The first one was alone when it was judged.
+        assert.equal(declined.length, certain ? 0 : 1, warnings.join("\n"));
+      });
+    }
+  },
+);
+
+dialects(
+  "a thread is archived once, one that was never used is forgiven, a refusal is not",
+  async (dialect) => {
+    let refusal: string | null = "no rollout found for thread id x";
+    const methods = {
+      "thread/archive": () => {
+        if (refusal !== null) throw new FakeRpcError(refusal);
+        return {};
+      },
+    };
+    await onFake({ server: { dialect, methods } }, async ({ client, session, server, cwd }) => {
+      await session.close();
+      refusal = "disk full";
+      const other = await client.startSession({ cwd });
+      assert.match(String(await rejection(other.close())), /disk full/);
+      refusal = null;
+      await other.close();
+      await other.close();
+      assert.equal(calls(server(), "thread/archive"), 3);
+      if (dialect === "0.104") return;
+      // What leaves no trace is not archived.
+      await (await client.startSession({ cwd, ephemeral: true })).close();
+      assert.equal(calls(server(), "thread/archive"), 3);
+    });
+  },
+);
+
+dialects(
+  "close() archives on the next server when codex dies while it is asked to",
+  async (dialect) => {
+    const servers: FakeServer[] = [];
+    const methods = {
+      "thread/archive": (_: unknown, server: FakeServer) => {
+        servers.push(server);
+        if (servers.length === 1) server.crash();
+        return {};
+      },
+    };
+    const client = { restart: { type: "onCrash" as const, baseDelayMs: 1 } };
+    await onFake({ server: { dialect, methods }, client }, async ({ session }) => {
+      await session.ask("x");
+      await session.close();
+      assert.equal(new Set(servers).size, 2);
+    });
+  },
+);
+
+dialects(
+  "what somebody starts while the session lets go of its thread is stopped",
+  async (dialect) => {
+    for (const how of ["release", "close"] as const) {
+      let late: FakeTurn | undefined;
+      const begin = (params: { threadId: string }, server: FakeServer) => {
+        if (late !== undefined) return { status: "unsubscribed" };
+        const input = [{ type: "text", text: "late" }];
+        late = startTurn(server, { threadId: params.threadId, input }).turn;
+        late.started();
+        late.say("Half", { open: true });
+        // A thread that has not been written down can't be archived.
+        if (how === "close") throw new FakeRpcError("no rollout found for thread id x");
+        return { status: "unsubscribed" };
+      };
+      const methods = { [how === "release" ? "thread/unsubscribe" : "thread/archive"]: begin };
+      await onFake({ server: { dialect, methods } }, async ({ session, server }) => {
+        const events: SessionEvent[] = [];
+        const listening = (async () => {
+          for await (const event of session.events()) events.push(event);
+        })();
+        await session[how]();
+        await listening;
+        assert.ok(late!.signal.aborted, `${how}: the turn goes on`);
+        assert.equal(calls(server(), "turn/interrupt"), 1);
+        const ends = events.filter(({ type }) => type === "turnCompleted");
+        assert.deepEqual(ends.map((end) => end.type === "turnCompleted" && end.status), [
+          "interrupted",
+        ]);
+      });
+    }
+  },
+);
+
+test("an MCP server that did not start is told: to the turn at work, or to the next prompt", async () => {
+  const failed = (name: string) => ({ name, status: "failed", error: "no such program" });
+  let server: FakeServer | undefined;
+  const onTurn = (turn: FakeTurn) => {
+    server!.notify("mcpServer/startupStatus/updated", {
+      threadId: turn.threadId,
+      ...failed("within"),
+    });
+    answers(turn);
+  };
+  await onFake({ server: { onTurn } }, async (world) => {
+    server = world.server();
+    const { session } = world;
+    server.notify("mcpServer/startupStatus/updated", {
+      threadId: session.threadId,
+      ...failed("before"),
+    });
+    const warnings: string[] = [];
+    const onEvent = (event: TurnEvent) => {
+      if (event.type === "warning" && /MCP/.test(event.message)) warnings.push(event.message);
+    };
+    await session.ask("x", { onEvent });
+    assert.deepEqual(warnings.map((text) => /server (\w+) did not/.exec(text)?.[1]), [
+      "before",
+      "within",
+    ]);
+  });
+});
