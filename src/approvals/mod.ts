@@ -11,7 +11,6 @@ export type {
   ReaderRequest,
   ThreadGate,
 } from "./broker/gate.ts";
-export { sessionApprovals } from "./broker/session_approvals.ts";
 export { parseRequest } from "./request/parse_request.ts";
 export { unifiedDiff } from "./request/proposed_changes.ts";
 export { toolFacts, toolPlace } from "./request/tool_facts.ts";
@@ -24,7 +23,7 @@ export type {
 } from "./request/types.ts";
 export { approvalsKind } from "./rules/approvals_kind.ts";
 export { checkApprovals } from "./rules/check_rules.ts";
-export { heldInside, unheardApprovals, wantsContainment } from "./rules/reach.ts";
+export { heldInside, sessionApprovals, unheardApprovals, wantsContainment } from "./rules/reach.ts";
 export type {
   ApprovalDecider,
   ApprovalHandlerContext,

@@ -1,36 +1,21 @@
 /**
- * Answers every request of one connection's server exactly once.
+ * Answers every request of one connection's server exactly once. A question goes the same way always: it is received (here),
+ * hooked, ruled, asked ({@linkcode Judging}), guarded, sent and reported ({@linkcode Answering}).
  * @module
  */
-import { CodexError, messageOf, RpcValidationError } from "../../errors/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
-import { grantOf } from "./grant.ts";
+import { CodexError } from "../../errors/mod.ts";
+import type { JsonObject } from "../../json.ts";
+import { Answering, quietly } from "./answering.ts";
+import { Judging } from "./judging.ts";
 import { OpenChanges } from "./open_changes.ts";
-import { PendingCall, type Ruling } from "./pending.ts";
-import {
-  belongsToThread,
-  isAccept,
-  isDeferred,
-  isToolUse,
-  reasonOf,
-  WHY,
-  wordOf,
-} from "./ruling_words.ts";
-import { checkServerRequestResult } from "../answers/answer_shapes.ts";
-import {
-  type AnswerContext,
-  failClosedAnswer,
-  type WireAnswer,
-  wireAnswer,
-} from "../answers/answers.ts";
+import { PendingCall } from "./pending.ts";
+import { belongsToThread, isDeferred, reasonOf, WHY } from "./ruling_words.ts";
+import { wireAnswer } from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
-import { decide, type RuleDecision } from "../rules/decide.ts";
 import type { BrokerOptions, BrokerReply, ReaderRequest, ServerCall, ThreadGate } from "./gate.ts";
 import { parseRequest, threadOf } from "../request/parse_request.ts";
 import type {
-  ApprovalAudit,
   ApprovalDecision,
-  ApprovalHandler,
   ApprovalRequest,
   FailClosedReason,
   PendingApproval,
@@ -45,6 +30,8 @@ export class ApprovalBroker {
   #gates: Map<string, ThreadGate> = new Map();
   #pending: Map<string, PendingCall> = new Map();
   readonly #changes: OpenChanges = new OpenChanges();
+  readonly #answering: Answering;
+  readonly #judging: Judging;
   #reader: ((request: ReaderRequest) => void) | null = null;
   #closed = false;
 
@@ -52,6 +39,8 @@ export class ApprovalBroker {
   constructor(options: BrokerOptions) {
     checkApprovals(options.approvals);
     this.#options = options;
+    this.#answering = new Answering(options, this.#changes, this.#pending);
+    this.#judging = new Judging(options, this.#answering, () => this.#reader);
   }
 
   /**
@@ -85,17 +74,19 @@ export class ApprovalBroker {
       this.#options.timers,
     );
     if (request.type === "currentTime" && this.#reader === null) {
-      return this.#settle(pending, this.#closedAnswer(request, ""), { by: "library" });
+      return this.#answering.settle(pending, this.#answering.closedAnswer(request, ""), {
+        by: "library",
+      });
     }
     const refusal = lost ? "hookThrew" : this.#refusal(request);
     quietly(() => gate?.onRequested?.(request));
-    if (refusal !== null) return this.#failClosed(pending, refusal);
+    if (refusal !== null) return this.#answering.failClosed(pending, refusal);
     this.#dropSuperseded(call);
     this.#pending.set(request.id, pending);
-    pending.startTimer(this.#now(), this.#options.timeoutMs, () => {
-      this.#failClosed(pending, "timeout");
+    pending.startTimer(this.#answering.now(), this.#options.timeoutMs, () => {
+      this.#answering.failClosed(pending, "timeout");
     });
-    this.#run(pending).catch(() => this.#failClosed(pending, "handlerThrew"));
+    this.#judging.judge(pending).catch(() => this.#answering.failClosed(pending, "handlerThrew"));
   }
 
   /** Another client of the same server answered, or the server withdrew the request. Nothing more is sent for it. */
@@ -105,7 +96,7 @@ export class ApprovalBroker {
       if (pending.call.rpcId !== rpcId || (own !== null && threadId !== null && own !== threadId)) {
         continue;
       }
-      this.#settle(pending, null, { by: "otherClient" }, "resolved elsewhere");
+      this.#answering.settle(pending, null, { by: "otherClient" }, "resolved elsewhere");
     }
   }
 
@@ -123,7 +114,7 @@ export class ApprovalBroker {
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
       if (request.threadId === threadId && request.turnId === turnId) {
-        this.#failClosed(pending, "turnEnded");
+        this.#answering.failClosed(pending, "turnEnded");
       }
     }
   }
@@ -160,9 +151,9 @@ export class ApprovalBroker {
     if (pending === undefined || pending.waitingFor !== "handler" || isDeferred(decision)) {
       return false;
     }
-    const answer = wireAnswer(pending.request, decision, this.#context());
+    const answer = wireAnswer(pending.request, decision, this.#answering.context());
     if (answer.type === "invalid") return false;
-    this.#settle(
+    this.#answering.settle(
       pending,
       answer,
       { by: "handler", reason: reasonOf(decision) },
@@ -182,18 +173,8 @@ export class ApprovalBroker {
   /** The server is gone and another one will follow: what waits is settled, the gates stay. */
   reset(reason: string): void {
     for (const pending of [...this.#pending.values()]) {
-      this.#failClosed(pending, "closed", reason);
+      this.#answering.failClosed(pending, "closed", reason);
     }
-  }
-
-  #now(): number {
-    return this.#options.now?.() ?? Date.now();
-  }
-
-  #context(): AnswerContext {
-    let serverVersion: string | null = null;
-    quietly(() => serverVersion = this.#options.serverVersion?.() ?? null);
-    return { serverVersion, realPath: this.#options.realPath, now: new Date(this.#now()) };
   }
 
   #gateOf(threadId: string | null): ThreadGate | undefined {
@@ -205,7 +186,7 @@ export class ApprovalBroker {
   }
 
   #parse(call: ServerCall, threadId: string | null, gate: ThreadGate | undefined): ApprovalRequest {
-    const now = new Date(this.#now());
+    const now = new Date(this.#answering.now());
     try {
       const request = parseRequest(call.method, call.params, {
         now,
@@ -231,260 +212,8 @@ export class ApprovalBroker {
   #dropSuperseded(call: ServerCall): void {
     for (const pending of [...this.#pending.values()]) {
       if (pending.call.rpcId === call.rpcId) {
-        this.#settle(pending, null, { by: "otherClient" }, "superseded");
+        this.#answering.settle(pending, null, { by: "otherClient" }, "superseded");
       }
     }
-  }
-
-  async #run(pending: PendingCall): Promise<void> {
-    const { request, gate } = pending;
-    if (gate?.preToolUse !== undefined && isToolUse(request)) {
-      if (await this.#isBlocked(pending, gate)) return;
-    }
-    const reader = this.#reader;
-    const approvals = gate?.approvals ?? this.#options.approvals;
-    const rules = typeof approvals === "object" ? approvals : null;
-    const ruled: RuleDecision = rules === null
-      ? { effect: "ask", rule: null }
-      : decide(rules, request, {
-        ...(this.#options.realPath === undefined ? {} : { realPath: this.#options.realPath }),
-        sandboxed: gate?.sandboxed?.() ?? true,
-      });
-    const named = ruled.effect !== "allow" && ruled.rule !== null;
-    if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
-    const unacceptable = this.#unacceptable(pending);
-    if (unacceptable !== null) return this.#decline(pending, unacceptable, ruled.rule);
-    // Giving a session a tool is consent to its calls, unless a rule says otherwise.
-    if (request.type === "toolCall" && !named && await this.#ranTool(pending)) return;
-    if (reader !== null) return this.#giveToReader(pending, reader);
-    if (ruled.effect === "deny") return this.#denyByRule(pending, null);
-    if (ruled.effect === "allow" && request.type !== "toolCall") {
-      const decision = ruled.scope === "session" ? "acceptForSession" : "accept";
-      return this.#send(pending, { decision }, { by: "rule", rule: ruled.rule });
-    }
-    const handler = typeof approvals === "function" ? approvals : rules?.ask;
-    await this.#ask(pending, handler, ruled.rule);
-  }
-
-  #denyByRule(pending: PendingCall, rule: string | null): void {
-    const reason = rule === null ? "no rule matched" : null;
-    this.#send(pending, {
-      decision: "decline",
-      reason: rule === null ? "No rule allows this." : `The rule "${rule}" forbids this.`,
-    }, { by: "rule", rule, reason });
-  }
-
-  async #isBlocked(pending: PendingCall, gate: ThreadGate): Promise<boolean> {
-    const { request, signal } = pending;
-    try {
-      const verdict = await gate.preToolUse?.(request, { signal });
-      if (pending.settled) return true;
-      if (verdict?.type === "continue") return false;
-      const { reason, hookName } = verdict?.type === "block"
-        ? verdict
-        : { reason: "hookThrew", hookName: null };
-      const ruling: Ruling = { by: "hook", rule: hookName, reason };
-      this.#send(pending, { decision: "decline", reason }, ruling);
-    } catch {
-      this.#failClosed(pending, "hookThrew");
-    }
-    return true;
-  }
-
-  /** Runs the session's own tool; `false` when it has none of that name. */
-  async #ranTool(pending: PendingCall): Promise<boolean> {
-    const { request, gate, signal } = pending;
-    const { threadId, turnId } = request;
-    if (request.type !== "toolCall" || gate?.runTool === undefined || threadId === null) {
-      return false;
-    }
-    const { tool, namespace, arguments: args, callId } = request;
-    pending.waitingFor = "tool";
-    // The turn's own limit bounds a tool; the approval limit is about people.
-    pending.stopTimer();
-    try {
-      const result = await gate.runTool(
-        { tool, namespace, arguments: args, callId, threadId, turnId: turnId ?? "" },
-        { signal },
-      );
-      if (result === undefined && !pending.settled) {
-        pending.startTimer(this.#now(), this.#options.timeoutMs, () => {
-          this.#failClosed(pending, "timeout");
-        });
-        return false;
-      }
-      this.#send(pending, result as unknown as ApprovalDecision, { by: "tool" });
-    } catch {
-      this.#failClosed(pending, "toolThrew");
-    }
-    return true;
-  }
-
-  async #ask(
-    pending: PendingCall,
-    handler: ApprovalHandler | undefined,
-    rule: string | null,
-  ): Promise<void> {
-    const { request } = pending;
-    if (pending.settled) return;
-    if (handler === undefined) {
-      return this.#failClosed(pending, request.type === "toolCall" ? "noTool" : "noHandler");
-    }
-    pending.waitingFor = "handler";
-    let decision: ApprovalDecision;
-    try {
-      decision = await handler(request, { signal: pending.signal });
-    } catch (error) {
-      if (pending.signal.aborted) return this.#failClosed(pending, "aborted");
-      this.#tell(pending, `The approval handler threw: ${messageOf(error)}`);
-      return this.#failClosed(pending, "handlerThrew");
-    }
-    if (pending.settled || isDeferred(decision)) return;
-    if (request.type === "toolCall" && isAccept(decision)) {
-      if (!await this.#ranTool(pending)) this.#failClosed(pending, "noTool");
-      return;
-    }
-    this.#send(pending, decision, { by: "handler", rule, reason: reasonOf(decision) });
-  }
-
-  #giveToReader(pending: PendingCall, reader: (request: ReaderRequest) => void): void {
-    const { request, call, signal } = pending;
-    if (pending.settled) return;
-    pending.waitingFor = "reader";
-    const settle = (answer: WireAnswer): boolean => {
-      if (pending.settled) return false;
-      this.#settle(pending, answer, { by: "reader" });
-      return true;
-    };
-    try {
-      reader({
-        id: request.id,
-        method: call.method,
-        params: call.params,
-        request,
-        signal,
-        respond: (result) => {
-          const problem = checkServerRequestResult(call.method, result);
-          if (problem !== null) {
-            const path = problem.slice(0, problem.indexOf(":"));
-            const expected = problem.slice(path.length + 2);
-            throw new RpcValidationError(call.method, "result", path, expected);
-          }
-          return settle({ type: "result", result, word: wordOf(result) });
-        },
-        reject: (error) =>
-          settle({ type: "error", code: error.code ?? -32000, message: error.message }),
-      });
-    } catch {
-      this.#failClosed(pending, "handlerThrew");
-    }
-  }
-
-  /** Sends a decision; one that does not fit becomes the fail-closed answer. */
-  #send(pending: PendingCall, decision: ApprovalDecision, ruling: Ruling): void {
-    if (pending.settled) return;
-    const answer = wireAnswer(pending.request, decision, this.#context());
-    if (answer.type === "invalid") {
-      if (ruling.by === "handler") {
-        this.#tell(pending, `The approval handler's answer does not fit: ${answer.problem}`);
-      }
-      this.#failClosed(pending, "invalidAnswer");
-    } else this.#settle(pending, answer, ruling);
-  }
-
-  #tell({ gate, request, settled }: PendingCall, sentence: string): void {
-    if (!settled) quietly(() => gate?.onProblem?.(request, sentence));
-  }
-
-  #failClosed(
-    pending: PendingCall,
-    reason: FailClosedReason,
-    abortReason: string = WHY[reason],
-  ): void {
-    if (pending.settled) return;
-    const why = `Not approved: ${WHY[reason]}.`;
-    this.#settle(
-      pending,
-      this.#closedAnswer(pending.request, why),
-      { by: "failClosed", reason },
-      abortReason,
-    );
-  }
-
-  #closedAnswer(request: ApprovalRequest, why: string): WireAnswer {
-    return failClosedAnswer(request, why, this.#context());
-  }
-
-  #settle(
-    pending: PendingCall,
-    answer: WireAnswer | null,
-    ruling: Ruling,
-    abortReason?: string,
-  ): void {
-    const refused = answer?.type === "result" ? this.#heldBack(pending, answer.result) : null;
-    if (refused !== null) return this.#decline(pending, refused, ruling.rule ?? null, abortReason);
-    const audit = pending.settle(answer, ruling, this.#now());
-    this.#settled(pending, audit, abortReason);
-  }
-
-  /** What this script may do does not allow it, whoever would. */
-  #decline(
-    pending: PendingCall,
-    reason: string,
-    rule: string | null,
-    abortReason?: string,
-  ): void {
-    const answer = this.#closedAnswer(pending.request, reason);
-    const audit = pending.settle(answer, { by: "library", rule, reason }, this.#now());
-    this.#settled(pending, audit, abortReason);
-  }
-
-  #settled(pending: PendingCall, audit: ApprovalAudit | null, abortReason?: string): void {
-    if (audit === null) return;
-    this.#pending.delete(pending.request.id);
-    if (abortReason !== undefined) pending.abort(abortReason);
-    this.#report(pending, audit);
-  }
-
-  /** Why a command or a file change could not be accepted by anybody, or `null`. */
-  #unacceptable(pending: PendingCall): string | null {
-    const { type } = pending.request;
-    if (type !== "command" && type !== "fileChange") return null;
-    const answer = wireAnswer(pending.request, { decision: "accept" }, this.#context());
-    return answer.type === "result" ? this.#heldBack(pending, answer.result) : null;
-  }
-
-  /** Why an answer may not be sent although it was given, or `null`. */
-  #heldBack(pending: PendingCall, result: JsonValue): string | null {
-    const { guard } = this.#options;
-    if (pending.settled) return null;
-    const grant = grantOf(pending.request, result);
-    if (grant === null) return null;
-    // It may have become another change since it was judged.
-    if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
-    if (guard === undefined) return null;
-    try {
-      return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
-    } catch {
-      return "What this script may do itself could not be checked.";
-    }
-  }
-
-  #report(pending: PendingCall, audit: ApprovalAudit): void {
-    const { gate, request } = pending;
-    quietly(() => this.#options.onAudit(audit));
-    // The time is told without announcing the question to the session.
-    if (audit.decidedBy === "library" && request.type === "currentTime") return;
-    quietly(() => gate?.onResolved?.(audit));
-    if (isToolUse(request)) quietly(() => gate?.postToolUse?.(request, audit));
-  }
-}
-
-/** Listeners are guests: what they throw must not cost anyone an answer. */
-function quietly(fn: () => void): void {
-  try {
-    fn();
-  } catch {
-    // Nothing can be done for a listener that throws.
   }
 }

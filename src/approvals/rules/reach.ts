@@ -1,5 +1,5 @@
 /**
- * Which approvals can take effect under which policy: a rule that is never asked protects nobody.
+ * Which approvals count in a session, and which can take effect under which policy: a rule that is never asked protects nobody.
  * @module
  */
 import type { ApprovalHandler } from "../request/types.ts";
@@ -91,4 +91,24 @@ function kindsOf({ kind, tool, mcpServer }: ApprovalRule): readonly string[] {
   return tool !== undefined || mcpServer !== undefined
     ? ["toolCall"]
     : ["command", "fileChange", "permissions"];
+}
+
+/**
+ * The client's rules hold for every session, and a session's rules are added to them: `deny` still wins wherever it stands.
+ * A session's handler is asked in place of the client's. `undefined` when the session has nobody of its own.
+ */
+export function sessionApprovals(
+  client: ApprovalHandler | ApprovalRules | undefined,
+  session: ApprovalHandler | ApprovalRules | undefined,
+): ApprovalHandler | ApprovalRules | undefined {
+  if (session === undefined || typeof client !== "object") return session;
+  if (typeof session === "function") return { ...client, ask: session };
+  const ask = session.ask ?? client.ask;
+  // Whoever declines what no rule names is not overruled by the other.
+  const strict = client.default === "decline" || session.default === "decline";
+  return {
+    rules: [...client.rules, ...session.rules],
+    ...(ask === undefined ? {} : { ask }),
+    ...(strict ? { default: "decline" as const } : {}),
+  };
 }

@@ -1,0 +1,158 @@
+/**
+ * The last steps of a question, whoever decided it: guarded, sent, reported.
+ * @module
+ */
+import type { JsonValue } from "../../json.ts";
+import {
+  type AnswerContext,
+  failClosedAnswer,
+  type WireAnswer,
+  wireAnswer,
+} from "../answers/answers.ts";
+import type {
+  ApprovalAudit,
+  ApprovalDecision,
+  ApprovalRequest,
+  FailClosedReason,
+} from "../request/types.ts";
+import type { BrokerOptions } from "./gate.ts";
+import { grantOf } from "./grant.ts";
+import type { OpenChanges } from "./open_changes.ts";
+import type { PendingCall, Ruling } from "./pending.ts";
+import { isToolUse, WHY } from "./ruling_words.ts";
+
+/** Gives answers: none grants more than the guard lets pass, and each is sent and reported once. */
+export class Answering {
+  readonly #options: BrokerOptions;
+  readonly #changes: OpenChanges;
+  readonly #waiting: Map<string, PendingCall>;
+
+  /** `waiting`: the questions that wait, by id; what is answered leaves it. */
+  constructor(
+    options: BrokerOptions,
+    changes: OpenChanges,
+    waiting: Map<string, PendingCall>,
+  ) {
+    this.#options = options;
+    this.#changes = changes;
+    this.#waiting = waiting;
+  }
+
+  now(): number {
+    return this.#options.now?.() ?? Date.now();
+  }
+
+  context(): AnswerContext {
+    let serverVersion: string | null = null;
+    quietly(() => serverVersion = this.#options.serverVersion?.() ?? null);
+    return { serverVersion, realPath: this.#options.realPath, now: new Date(this.now()) };
+  }
+
+  /** Sends a decision; one that does not fit becomes the fail-closed answer. */
+  send(pending: PendingCall, decision: ApprovalDecision, ruling: Ruling): void {
+    if (pending.settled) return;
+    const answer = wireAnswer(pending.request, decision, this.context());
+    if (answer.type === "invalid") {
+      if (ruling.by === "handler") {
+        this.tell(pending, `The approval handler's answer does not fit: ${answer.problem}`);
+      }
+      this.failClosed(pending, "invalidAnswer");
+    } else this.settle(pending, answer, ruling);
+  }
+
+  tell({ gate, request, settled }: PendingCall, sentence: string): void {
+    if (!settled) quietly(() => gate?.onProblem?.(request, sentence));
+  }
+
+  failClosed(
+    pending: PendingCall,
+    reason: FailClosedReason,
+    abortReason: string = WHY[reason],
+  ): void {
+    if (pending.settled) return;
+    const why = `Not approved: ${WHY[reason]}.`;
+    this.settle(
+      pending,
+      this.closedAnswer(pending.request, why),
+      { by: "failClosed", reason },
+      abortReason,
+    );
+  }
+
+  closedAnswer(request: ApprovalRequest, why: string): WireAnswer {
+    return failClosedAnswer(request, why, this.context());
+  }
+
+  settle(
+    pending: PendingCall,
+    answer: WireAnswer | null,
+    ruling: Ruling,
+    abortReason?: string,
+  ): void {
+    const refused = answer?.type === "result" ? this.#heldBack(pending, answer.result) : null;
+    if (refused !== null) return this.decline(pending, refused, ruling.rule ?? null, abortReason);
+    const audit = pending.settle(answer, ruling, this.now());
+    this.#settled(pending, audit, abortReason);
+  }
+
+  /** What this script may do does not allow it, whoever would. */
+  decline(
+    pending: PendingCall,
+    reason: string,
+    rule: string | null,
+    abortReason?: string,
+  ): void {
+    const answer = this.closedAnswer(pending.request, reason);
+    const audit = pending.settle(answer, { by: "library", rule, reason }, this.now());
+    this.#settled(pending, audit, abortReason);
+  }
+
+  #settled(pending: PendingCall, audit: ApprovalAudit | null, abortReason?: string): void {
+    if (audit === null) return;
+    this.#waiting.delete(pending.request.id);
+    if (abortReason !== undefined) pending.abort(abortReason);
+    this.#report(pending, audit);
+  }
+
+  /** Why a command or a file change could not be accepted by anybody, or `null`. */
+  unacceptable(pending: PendingCall): string | null {
+    const { type } = pending.request;
+    if (type !== "command" && type !== "fileChange") return null;
+    const answer = wireAnswer(pending.request, { decision: "accept" }, this.context());
+    return answer.type === "result" ? this.#heldBack(pending, answer.result) : null;
+  }
+
+  /** Why an answer may not be sent although it was given, or `null`. */
+  #heldBack(pending: PendingCall, result: JsonValue): string | null {
+    const { guard } = this.#options;
+    if (pending.settled) return null;
+    const grant = grantOf(pending.request, result);
+    if (grant === null) return null;
+    // It may have become another change since it was judged.
+    if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
+    if (guard === undefined) return null;
+    try {
+      return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
+    } catch {
+      return "What this script may do itself could not be checked.";
+    }
+  }
+
+  #report(pending: PendingCall, audit: ApprovalAudit): void {
+    const { gate, request } = pending;
+    quietly(() => this.#options.onAudit(audit));
+    // The time is told without announcing the question to the session.
+    if (audit.decidedBy === "library" && request.type === "currentTime") return;
+    quietly(() => gate?.onResolved?.(audit));
+    if (isToolUse(request)) quietly(() => gate?.postToolUse?.(request, audit));
+  }
+}
+
+/** Listeners are guests: what they throw must not cost anyone an answer. */
+export function quietly(fn: () => void): void {
+  try {
+    fn();
+  } catch {
+    // Nothing can be done for a listener that throws.
+  }
+}
