@@ -1,0 +1,110 @@
+/** What a session says of its policy when the server, the machine or the hooks make it another one than was asked for. */
+import assert from "node:assert/strict";
+import { type Message, recordedResult } from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import type { Session, TurnEvent } from "../../mod.ts";
+import { onFake } from "./session_world.ts";
+
+/** The warnings of a prompt. */
+async function warningsOf(session: Session): Promise<string[]> {
+  const warnings: string[] = [];
+  await session.ask("x", {
+    onEvent: (event: TurnEvent) => {
+      if (event.type === "warning") warnings.push(event.message);
+    },
+  });
+  return warnings;
+}
+
+test("hooks that watch without anybody to accept are warned of, once", async () => {
+  const watching = {
+    pre: [{
+      name: "watch",
+      phases: ["preToolUse" as const],
+      call: () => ({ type: "continue" as const }),
+    }],
+  };
+  const rows = [
+    [watching, undefined, 1],
+    [watching, () => ({ decision: "accept" as const }), 0],
+    [undefined, undefined, 0],
+  ] as const;
+  for (const [hooks, approvals, count] of rows) {
+    await onFake({
+      session: {
+        ...(hooks === undefined ? {} : { hooks }),
+        ...(approvals === undefined ? {} : { approvals, approvalPolicy: "untrusted" as const }),
+      },
+    }, async ({ session }) => {
+      const told = async () =>
+        (await warningsOf(session)).filter((text) => /nobody is there to accept/.test(text)).length;
+      assert.deepEqual([await told(), await told()], [count, 0]);
+    });
+  }
+});
+
+test("a server that takes the thread up with a narrower sandbox changes the policy and is warned of", async () => {
+  let servers = 0;
+  const dialect = "0.104";
+  await onFake({
+    server: {
+      dialect,
+      methods: {
+        initialize: () => {
+          servers++;
+          return structuredClone(recordedResult(dialect, "basic", "initialize"));
+        },
+        "thread/resume": (params: Message, server) => {
+          server.threads.set(params.threadId, { id: params.threadId, cwd: params.cwd, turn: null });
+          const result = structuredClone(recordedResult(dialect, "threads", "thread/resume"));
+          result.thread.id = params.threadId;
+          return {
+            ...result,
+            cwd: params.cwd,
+            approvalPolicy: params.approvalPolicy,
+            sandbox: { type: "readOnly" },
+          };
+        },
+      },
+    },
+    client: { restart: { type: "onCrash", baseDelayMs: 1 } },
+    session: { sandbox: "workspace-write", allowPrivilegedEscalation: true },
+  }, async ({ session, server }) => {
+    assert.deepEqual(await warningsOf(session), []);
+    assert.equal(session.policy.sandbox.type, "workspaceWrite");
+    server().crash();
+    const warnings = await warningsOf(session);
+    assert.equal(servers, 2);
+    assert.equal(session.policy.sandbox.type, "readOnly");
+    assert.deepEqual(session.policy.narrowed, [
+      "The server made the sandbox readOnly instead of workspaceWrite.",
+    ]);
+    assert.deepEqual(warnings, session.policy.narrowed);
+    assert.deepEqual(await warningsOf(session), []);
+  });
+});
+
+test("a Windows without a sandbox is told; one that is ready, or does not know the question, is not", async () => {
+  const unknown = Symbol();
+  for (const status of ["notConfigured", "updateRequired", "ready", unknown]) {
+    await onFake({
+      server: {
+        methods: {
+          initialize: () => ({
+            ...structuredClone(recordedResult("0.169", "basic", "initialize")),
+            platformFamily: "windows",
+            platformOs: "windows",
+          }),
+          "windowsSandbox/readiness": () => status === unknown ? {} : { status: status as string },
+        },
+      },
+    }, async ({ session }) => {
+      const told = session.policy.narrowed.filter((text) => /sandbox for Windows/.test(text));
+      const expected = status === "ready" || status === unknown ? 0 : 1;
+      assert.equal(told.length, expected, String(status));
+      if (expected === 1) assert.ok(told[0]!.includes(String(status)));
+      const warnings = (await warningsOf(session)).filter((text) => /for Windows/.test(text));
+      assert.deepEqual(warnings, told);
+    });
+  }
+});
