@@ -2,7 +2,7 @@
  * A transport over the pipes of a process that we own.
  * @module
  */
-import { settlesWithin } from "../async.ts";
+import { delay, settlesWithin } from "../async.ts";
 import type { ProcessExit } from "../errors/mod.ts";
 import {
   type ChildProcess,
@@ -146,11 +146,12 @@ export class StdioTransport implements Transport {
       });
     }
     // What the process left in its own group has lost its owner.
-    if (this.#closing === undefined) this.#child.kill("SIGTERM", { tree: true });
+    const left = this.#closing === undefined && this.#child.kill("SIGTERM", { tree: true });
     onGone();
     await this.#child.release();
     this.#over = exit;
     if (this.#sink !== undefined) this.#deliverClosed(this.#sink, exit);
+    if (left) await killGroup(this.#child);
     return exit;
   }
 
@@ -182,7 +183,7 @@ export class StdioTransport implements Transport {
     if (this.#exit !== null) return { how: "alreadyExited", complete: grouped };
     child.closeStdin();
     if (await settlesWithin(child.exited, graceMs)) {
-      child.kill("SIGTERM", { tree: true });
+      if (child.kill("SIGTERM", { tree: true })) await killGroup(child);
       return { how: "eof", complete: grouped };
     }
     if (windows) {
@@ -203,6 +204,18 @@ export class StdioTransport implements Transport {
     killEntries(below);
     return { how: gone ? "sigkill" : "unknown", complete: group };
   }
+}
+
+/** Milliseconds that programs in the process's group have to end by themselves once it is gone. */
+const GROUP_GRACE_MS = 250;
+
+/**
+ * Ends what was asked to and did not. Codex that ends while it starts a sandbox (`bwrap`) leaves the first process of a PID
+ * namespace, which takes no SIGTERM and waits for ever (0.169).
+ */
+async function killGroup(child: ChildProcess): Promise<void> {
+  await delay(GROUP_GRACE_MS);
+  child.kill("SIGKILL", { tree: true });
 }
 
 // The end of a byte stream as text.

@@ -209,6 +209,26 @@ test("close() sweeps a grandchild in the process's own group", async () => {
   await whenGone(pid);
 });
 
+test("what is left in the group and takes no SIGTERM is killed, after close() and after a crash", async (t) => {
+  const left = "(trap '' TERM; echo $BASHPID; while :; do sleep 0.05; done) & sleep 0.1;";
+  const start = async (end: string) => {
+    const transport = await openStdio({ process: { command: "bash", args: ["-c", left + end] } });
+    const heard = listen(transport);
+    return { transport, heard, pid: Number((await heard.until(/\d+\n/)).trim()) };
+  };
+  await t.step("close()", async () => {
+    const { transport, pid } = await start("exec cat");
+    assert.equal((await transport.close()).how, "eof");
+    await whenGone(pid);
+  });
+  await t.step("a crash", async () => {
+    const { transport, heard, pid } = await start("exit 3");
+    assert.deepEqual((await heard.closed).exit, { code: 3, signal: null });
+    await transport.close();
+    await whenGone(pid);
+  });
+});
+
 test("write() waits while nobody reads, and close() does not", async () => {
   const transport = await sh("echo up; exec sleep 60");
   const heard = listen(transport);
