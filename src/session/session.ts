@@ -84,6 +84,7 @@ import {
   mayLeaveSandbox,
   refusalByWorkspace,
   withApprovals,
+  workspaceOf,
 } from "./policy/session_policy.ts";
 import { isAttached, isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
@@ -179,6 +180,7 @@ export class Session implements AsyncDisposable {
       hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
       refuses: (request) => refusalByWorkspace(parts.core, this.#policy, request),
       contained: () => this.#policy.acceptedCommands === "sandboxed",
+      workspace: () => workspaceOf(this.#sent.effective),
     });
     this.#host = this.#makeHost();
     this.#thread = this.#makeThread();

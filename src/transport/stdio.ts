@@ -149,9 +149,9 @@ export class StdioTransport implements Transport {
     const left = this.#closing === undefined && this.#child.kill("SIGTERM", { tree: true });
     onGone();
     await this.#child.release();
+    if (left) this.#child.kill("SIGKILL", { tree: true });
     this.#over = exit;
     if (this.#sink !== undefined) this.#deliverClosed(this.#sink, exit);
-    if (left) await killGroup(this.#child);
     return exit;
   }
 
@@ -183,7 +183,10 @@ export class StdioTransport implements Transport {
     if (this.#exit !== null) return { how: "alreadyExited", complete: grouped };
     child.closeStdin();
     if (await settlesWithin(child.exited, graceMs)) {
-      if (child.kill("SIGTERM", { tree: true })) await killGroup(child);
+      if (child.kill("SIGTERM", { tree: true })) {
+        await delay(GROUP_GRACE_MS);
+        child.kill("SIGKILL", { tree: true });
+      }
       return { how: "eof", complete: grouped };
     }
     if (windows) {
@@ -206,17 +209,12 @@ export class StdioTransport implements Transport {
   }
 }
 
-/** Milliseconds that programs in the process's group have to end by themselves once it is gone. */
-const GROUP_GRACE_MS = 250;
-
 /**
- * Ends what was asked to and did not. Codex that ends while it starts a sandbox (`bwrap`) leaves the first process of a PID
- * namespace, which takes no SIGTERM and waits for ever (0.169).
+ * Milliseconds that programs in the process's group have to end by themselves once it is gone, before they are killed. Codex
+ * that ends while it starts a sandbox (`bwrap`) leaves the first process of a PID namespace, which takes no SIGTERM and waits
+ * for ever (0.169).
  */
-async function killGroup(child: ChildProcess): Promise<void> {
-  await delay(GROUP_GRACE_MS);
-  child.kill("SIGKILL", { tree: true });
-}
+const GROUP_GRACE_MS = 250;
 
 // The end of a byte stream as text.
 

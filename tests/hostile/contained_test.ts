@@ -1,6 +1,6 @@
 /** Commands that rules accept stay in the sandbox, and work there as if nobody had been asked. Linux. */
 import assert from "node:assert/strict";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { testing } from "../../mod.ts";
@@ -8,7 +8,7 @@ import type { ApprovalRules } from "../../src/approvals/mod.ts";
 import { platformName } from "../../src/platform/mod.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { type Place, placeOf, warnings, words, world } from "../real/_safety_world.ts";
+import { addFile, type Place, placeOf, warnings, words, world } from "../real/_safety_world.ts";
 
 const { exec } = testing.script;
 const LIMIT = { timeoutMs: 180_000 };
@@ -104,6 +104,70 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
       } finally {
         server.close();
       }
+    },
+  );
+}
+
+test("agents that the agent starts are kept in the sandbox as well", LIMIT, async () => {
+  if (platformName() !== "linux") return;
+  await using outside = await tempDir("outside-");
+  const namespace = "multi_agent_v1";
+  const tries = Array.from({ length: 8 }, (_, i) => [
+    exec(`touch ${join(outside.path, `${i}`)}`),
+    exec(`touch ${join(outside.path, `e${i}`)}`, ESCALATED),
+  ]).flat();
+  await using w = await world("0.169.0", {
+    script({ text, toolOutputs }) {
+      if (text === "child") return tries[toolOutputs.length] ?? "child is done";
+      if (text.startsWith("<subagent_notification")) return "done";
+      const [spawned] = toolOutputs;
+      if (spawned === undefined) {
+        return testing.script.toolCall("spawn_agent", { message: "child" }, { namespace });
+      }
+      if (toolOutputs.length > 1) return "done";
+      const { agent_id } = JSON.parse(spawned.text);
+      const wait = { targets: [agent_id], timeout_ms: 60_000 };
+      return testing.script.toolCall("wait_agent", wait, { namespace });
+    },
+  });
+  for (const sandbox of ["read-only", "workspace-write"] as const) {
+    const place = await w.session({ sandbox, approvals: RULES });
+    assert.equal(place.session.policy.acceptedCommands, "sandboxed");
+    const accepted: string[] = [];
+    await place.session.ask("go", {
+      onEvent: (event) => {
+        if (event.type === "approvalResolved") accepted.push(event.audit.decision);
+      },
+    });
+    assert.ok(accepted.length >= 8 && accepted.every((word) => word === "accept"), accepted.join());
+    assert.deepEqual(await readdir(outside.path), []);
+  }
+});
+
+for (const version of ["0.169.0", "0.104.0"]) {
+  test(
+    `a rule without a place accepts changes of the workspace only, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using w = await world(version);
+      await using outside = await tempDir("outside-");
+      const place = await w.session({
+        approvals: { rules: [{ effect: "allow", kind: "fileChange" }], default: "decline" },
+      });
+      await mkdir(join(place.cwd, ".git"));
+      await symlink(outside.path, join(place.cwd, "link"));
+      await place.act(
+        addFile("made"),
+        addFile(join(outside.path, "absolute")),
+        addFile("../above"),
+        addFile("link/through"),
+        addFile(".git/config"),
+        addFile(".codex/config.toml"),
+      );
+      assert.deepEqual([place.has("made"), place.has(".git/config")], [true, false]);
+      assert.deepEqual([place.has("../above"), place.has(".codex/config.toml")], [false, false]);
+      assert.deepEqual(await readdir(outside.path), []);
+      assert.deepEqual(words(place).filter((word) => word === "accept rule").length, 1);
     },
   );
 }

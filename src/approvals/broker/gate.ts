@@ -57,6 +57,8 @@ export interface ThreadGate {
   postToolUse?(request: ApprovalRequest, audit: ApprovalAudit): void;
   /** Whether the thread's commands have a sandbox that they could leave. Default: they have. */
   sandboxed?(): boolean;
+  /** The directories that the agent works in; `null` where no sandbox holds it. Default: none is known. */
+  workspace?(): readonly string[] | null;
   /** The session's own handler or rules. Default: the client's. */
   approvals?: ApprovalHandler | ApprovalRules;
   /**

@@ -62,6 +62,7 @@ export class Judging {
     return decide(rules, request, {
       ...(realPath === undefined ? {} : { realPath }),
       sandboxed: gate?.sandboxed?.() ?? true,
+      ...(gate?.workspace === undefined ? {} : { workspace: gate.workspace() }),
     });
   }
 

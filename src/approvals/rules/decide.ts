@@ -5,7 +5,14 @@
 import { type Facts, factsOf, type RealPath, type TouchedPaths } from "../request/facts.ts";
 import { certainlyMeans, mayMean } from "./match_command.ts";
 import type { PlainPath } from "../../platform/mod.ts";
-import { coversHost, coversPath, mayLieBelow, spellingsOf } from "./match_path.ts";
+import {
+  coversHost,
+  coversPath,
+  isBareName,
+  liesIn,
+  mayLieBelow,
+  spellingsOf,
+} from "./match_path.ts";
 import { analyzeCommand, type CommandAnalysis } from "../../shell/mod.ts";
 import type { ApprovalRequest } from "../request/types.ts";
 import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
@@ -34,6 +41,8 @@ interface Case {
   realPath: RealPath | undefined;
   /** Whether accepting it may let a command out of its sandbox. */
   mayLeave: boolean;
+  /** Where files may change without leaving the sandbox; `null` without one. */
+  workspace: readonly string[] | null;
 }
 
 /** Where the request would take effect. */
@@ -42,6 +51,11 @@ export interface DecidePlace {
   realPath?: RealPath;
   /** Whether commands have a sandbox that they could leave. Default `true`. */
   sandboxed?: boolean;
+  /**
+   * The directories that the agent works in, absolute; `null` where nothing holds it. What lies elsewhere is changed only by
+   * rules that say so. Default: none is known.
+   */
+  workspace?: readonly string[] | null;
 }
 
 /**
@@ -51,7 +65,7 @@ export interface DecidePlace {
 export function decide(
   rules: ApprovalRules,
   request: ApprovalRequest,
-  { realPath, sandboxed = true }: DecidePlace = {},
+  { realPath, sandboxed = true, workspace = [] }: DecidePlace = {},
 ): RuleDecision {
   const subject: Case = {
     request,
@@ -61,6 +75,7 @@ export function decide(
       ? analyzeCommand(request.command)
       : null,
     mayLeave: sandboxed && startsCommand(request),
+    workspace: workspace?.flatMap((root) => spellingsOf(root, realPath)) ?? null,
   };
   for (const effect of ["deny", "ask"] as const) {
     const index = rules.rules.findIndex((rule) =>
@@ -186,7 +201,8 @@ function commandRules(
 }
 
 /** For `allow`: everything that the rule names is certainly meant, its command aside. */
-function certainlyMatches(rule: ApprovalRule, { request, facts, line, mayLeave }: Case): boolean {
+function certainlyMatches(rule: ApprovalRule, subject: Case): boolean {
+  const { request, facts, line, mayLeave } = subject;
   if (!isKind(rule, request)) return false;
   if (mayLeave && rule.outsideSandbox !== true) return false;
   if (rule.command !== undefined && request.type !== "command") return false;
@@ -198,8 +214,8 @@ function certainlyMatches(rule: ApprovalRule, { request, facts, line, mayLeave }
   if (rule.paths !== undefined) {
     const { paths } = facts;
     if (paths === undefined || paths.unknown) return false;
-    if (!coveredBy(rule.paths, [...paths.files, ...paths.trees])) return false;
-  }
+    if (!namesAll(rule, [...paths.files, ...paths.trees], subject)) return false;
+  } else if (request.type === "fileChange" && !staysInside(rule, subject)) return false;
   if (rule.host !== undefined) {
     const { hosts } = facts;
     if (hosts === undefined || hosts.length === 0) return false;
@@ -219,6 +235,32 @@ function certainlyMatches(rule: ApprovalRule, { request, facts, line, mayLeave }
     }
   }
   return true;
+}
+
+/** Whether the rule's paths cover all of these; a name says nothing of the place, so it means the workspace. */
+function namesAll(
+  { paths = [], outsideSandbox }: ApprovalRule,
+  touched: PlainPath[],
+  { workspace }: Case,
+): boolean {
+  const anywhere = outsideSandbox === true || workspace === null;
+  return touched.length > 0 &&
+    touched.every((path) =>
+      list(paths).some((one) =>
+        coversPath(one, path, false) &&
+        (anywhere || !isBareName(one) || workspace.some((root) => liesIn(root, path, true)))
+      )
+    );
+}
+
+/** Whether a change of files that no path of the rule names stays where commands may write. */
+function staysInside({ outsideSandbox }: ApprovalRule, { facts, workspace }: Case): boolean {
+  const { paths } = facts;
+  if (outsideSandbox === true || workspace === null) return true;
+  return paths !== undefined && !paths.unknown && paths.files.length + paths.trees.length > 0 &&
+    [...paths.files, ...paths.trees].every((path) =>
+      workspace.some((root) => liesIn(root, path, false))
+    );
 }
 
 function coveredBy(patterns: string | string[], paths: PlainPath[]): boolean {

@@ -9,7 +9,8 @@ export function isPathPattern(pattern: string): boolean {
   return isBareName(pattern) || plainPath(pattern) !== null;
 }
 
-function isBareName(pattern: string): boolean {
+/** Whether a pattern is a name, wherever it lies. */
+export function isBareName(pattern: string): boolean {
   return /^[^\\/\0]+$/.test(pattern) && pattern !== "." && pattern !== ".." && pattern !== "**";
 }
 
@@ -24,6 +25,17 @@ export function coversPath(pattern: string, path: PlainPath, perhaps: boolean): 
   }
   const wanted = plainPath(pattern);
   return wanted !== null && covers(wanted.parts.map(fold), path.parts.map(fold));
+}
+
+/** What codex keeps from commands that may write the directory above it: programs take orders from there. */
+const PROTECTED = [".git", ".codex", ".agents"];
+
+/** Whether the path certainly lies in the directory; `protectedToo`: also where codex lets no command write. */
+export function liesIn(directory: string, path: PlainPath, protectedToo: boolean): boolean {
+  const root = plainPath(directory);
+  if (root === null || !coversPath(directory, path, false)) return false;
+  const below = { ...path, parts: path.parts.slice(root.parts.length - 1) };
+  return protectedToo || !PROTECTED.some((name) => coversPath(name, below, true));
 }
 
 /** Whether something that the pattern covers may lie below the path, a directory. */

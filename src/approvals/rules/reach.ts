@@ -64,13 +64,18 @@ export function heldInside(
  */
 export function wantsContainment(approvals: ApprovalHandler | ApprovalRules | undefined): boolean {
   return typeof approvals === "object" && approvals.rules.some(isHeld) &&
-    !approvals.rules.some((rule) => rule.effect === "allow" && rule.outsideSandbox === true);
+    !approvals.rules.some((rule) => rule.outsideSandbox === true && allowsCommands(rule));
 }
 
-/** Whether it allows commands, but none that leave the sandbox. A rule about paths means no command. */
+/** Whether it allows commands, but none that leave the sandbox. */
 function isHeld(rule: ApprovalRule): boolean {
-  return rule.effect === "allow" && rule.outsideSandbox !== true && rule.paths === undefined &&
-    isAboutWork(rule) && kindsOf(rule).includes("command");
+  return rule.outsideSandbox !== true && allowsCommands(rule);
+}
+
+/** A rule about paths means no command. */
+function allowsCommands(rule: ApprovalRule): boolean {
+  return rule.effect === "allow" && rule.paths === undefined && isAboutWork(rule) &&
+    kindsOf(rule).includes("command");
 }
 
 function isUnheard(rule: ApprovalRule, policy: unknown): boolean {

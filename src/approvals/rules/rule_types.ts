@@ -45,7 +45,7 @@ export interface ApprovalRule {
   cwd?: string | string[];
   /**
    * Files and directories (with all below) that a change or a permission request touches: an absolute path, or a bare
-   * name such as `.env` or `*.pem` for any place. `*` stands for a part of a name, `**` for any number of directories.
+   * name such as `.env` or `*.pem` for any place; an `allow` takes a name for one in the session's workspace. `*` stands for a part of a name, `**` for any number of directories.
    * Commands are not searched for paths.
    */
   paths?: string | string[];
@@ -61,7 +61,8 @@ export interface ApprovalRule {
    * (`untrusted`, seen on 0.104 to 0.169); the question tells neither. So without this, the rule accepts commands only where
    * codex keeps them in: `session.policy.acceptedCommands` is `"sandboxed"`, which rules bring about where codex can, as long
    * as none of them says `true` here. Elsewhere the command is asked about, or declined, as if the rule were not there.
-   * Default `false`.
+   * A change of files is held the same way: without this, and without `paths` that say where, only in the session's cwd and
+   * writable roots, and not in `.git`, `.codex` or `.agents` there. Default `false`.
    */
   outsideSandbox?: boolean;
   /** For `allow`: only this time, or for the rest of the session. Default `"once"`. */

@@ -47,6 +47,8 @@ export interface SessionGateHost {
   refuses: (request: ApprovalRequest) => string | null;
   /** Whether codex keeps accepted commands in the sandbox. */
   contained: () => boolean;
+  /** The directories that the agent works in; `null` where no sandbox holds it. */
+  workspace: () => readonly string[] | null;
 }
 
 /** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
@@ -109,6 +111,11 @@ export class SessionGate implements ThreadGate {
   /** Whether the turn's commands have a sandbox that they could leave. */
   sandboxed(): boolean {
     return this.#sandboxed;
+  }
+
+  /** Where files may change without leaving the sandbox. */
+  workspace(): readonly string[] | null {
+    return this.#host.workspace();
   }
 
   async #judge(
@@ -213,6 +220,7 @@ export class SessionGate implements ThreadGate {
       ...(approvals === undefined ? {} : { approvals }),
       item,
       sandboxed: () => this.#sandboxed,
+      workspace: () => this.workspace(),
       preToolUse: (request, options) => {
         const about = request.itemId === null ? undefined : item(request.itemId);
         return this.#judge(request, about, options);

@@ -171,6 +171,12 @@ export function mayLeaveSandbox({ sandbox, acceptedCommands }: EffectivePolicy):
     acceptedCommands === "mayLeave";
 }
 
+/** The directories that the agent works in; `null` where no sandbox holds it. */
+export function workspaceOf({ cwd, sandbox }: EffectivePolicy): readonly string[] | null {
+  if (sandbox.type === "readOnly") return [cwd];
+  return sandbox.type === "workspaceWrite" ? [cwd, ...sandbox.writableRoots ?? []] : null;
+}
+
 /** On Windows codex has a sandbox only where it was set up; until then it lets no command run, or none inside. */
 async function withWindowsNote(
   core: RuntimeCore,

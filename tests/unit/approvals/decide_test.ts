@@ -375,3 +375,40 @@ test("decide() lets no command out of its sandbox unless the rule says so", () =
   }
   assert.equal(decide({ rules: rules({}), default: "decline" }, sh("ls")).effect, "deny");
 });
+
+test("decide() changes files outside of the workspace only where a rule says so", () => {
+  const inside = patchOf("/w/src/a.ts");
+  const rows: [string, Partial<ApprovalRule>, ApprovalRequest, boolean][] = [
+    ["inside", {}, inside, true],
+    ["a root", {}, patchOf("/data/a"), true],
+    ["outside", {}, patchOf("/etc/passwd"), false],
+    ["one of two", {}, patchOf("/w/a", "/etc/passwd"), false],
+    ["a sibling with the same beginning", {}, patchOf("/wider/a"), false],
+    ["above", {}, patchOf("/w/../etc/passwd"), false],
+    ["git's own", {}, patchOf("/w/.git/hooks/post-commit"), false],
+    ["git's own, deeper", { kind: "fileChange" }, patchOf("/w/sub/.GIT/config"), false],
+    ["codex's own", {}, patchOf("/w/.codex/config.toml"), false],
+    ["a workspace below such a name", {}, patchOf("/home/.codex/tree/a"), true],
+    ["outside, said", { outsideSandbox: true }, patchOf("/etc/passwd"), true],
+    ["outside, by its place", { paths: "/etc" }, patchOf("/etc/passwd"), true],
+    ["outside, by a name", { paths: ["passwd"] }, patchOf("/etc/passwd"), false],
+    ["inside, by a name", { paths: ["src"] }, inside, true],
+    ["git's own, by its name", { paths: [".git"] }, patchOf("/w/.git/config"), true],
+    [
+      "outside, by a name and said",
+      { paths: ["passwd"], outsideSandbox: true },
+      patchOf("/etc/passwd"),
+      true,
+    ],
+  ];
+  const workspace = ["/w", "/data", "/home/.codex/tree"];
+  for (const [name, more, request, allowed] of rows) {
+    const rules = { rules: [allow(more)], default: "decline" as const };
+    const says = (place: Parameters<typeof decide>[2]) => decide(rules, request, place).effect;
+    assert.equal(says({ workspace }), allowed ? "allow" : "deny", name);
+    // Where nothing is known of the workspace, nothing lies in it; where nothing holds the agent, there is no outside.
+    const said = more.outsideSandbox === true || more.paths === "/etc";
+    assert.equal(says({}), said ? "allow" : "deny", name);
+    assert.equal(says({ workspace: null }), "allow", name);
+  }
+});

@@ -75,6 +75,11 @@ test("wantsContainment() is for rules that allow commands inside, where none let
     [[{ effect: "allow", kind: "fileChange" }], false],
     [[{ effect: "allow", paths: ["src"] }], false],
     [[{ effect: "allow", command: ["ls"], outsideSandbox: true }], false],
+    [[{ effect: "allow", command: ["ls"] }, {
+      effect: "allow",
+      kind: "fileChange",
+      outsideSandbox: true,
+    }], true],
     [[{ effect: "allow", command: ["ls"] }, { effect: "allow", outsideSandbox: true }], false],
     [[{ effect: "allow", host: "a.example" }], false],
     [[], false],

@@ -250,6 +250,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     hooked: () => hooked,
     refuses: () => null,
     contained: () => false,
+    workspace: () => [],
   });
 }
 
