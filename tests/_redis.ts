@@ -85,7 +85,29 @@ export class RedisServer {
 
   /** Sends a signal, such as `SIGSTOP`. */
   signal(name: "SIGSTOP" | "SIGCONT"): void {
-    this.#child!.kill(name);
+    // The method of Deno's child takes one that is stopped for one that has ended.
+    process.kill(this.#child!.pid!, name);
+  }
+
+  /** Runs one command whose answer is a text or nothing; `""` for nothing. */
+  async command(...words: string[]): Promise<string> {
+    const { connect } = await import("node:net");
+    const text = `*${words.length}\r\n` +
+      words.map((word) => `$${new TextEncoder().encode(word).length}\r\n${word}\r\n`).join("");
+    return await new Promise((resolve, reject) => {
+      const socket = connect(this.port, "127.0.0.1", () => socket.write(text));
+      let told = "";
+      socket.setEncoding("utf8");
+      socket.on("data", (chunk: string) => {
+        told += chunk;
+        const [head = "", ...rest] = told.split("\r\n");
+        if (head.startsWith("$") && head !== "$-1" && rest.length < 2) return;
+        socket.destroy();
+        if (head.startsWith("-")) reject(new Error(head));
+        else resolve(head.startsWith("$") ? (head === "$-1" ? "" : rest[0]!) : head.slice(1));
+      });
+      socket.on("error", reject);
+    });
   }
 
   /** Ends it. */
@@ -94,7 +116,7 @@ export class RedisServer {
     this.#child = null;
     if (child === null) return;
     const over = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGKILL");
+    process.kill(child.pid!, "SIGKILL");
     await over;
     child.stdout!.destroy();
   }

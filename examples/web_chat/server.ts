@@ -8,12 +8,13 @@
  * Then open the address that it prints. `--port 8000` and `--data DIRECTORY` choose where it listens and what it keeps.
  * Needs `codex` on PATH, or CODEX_PATH. With Deno KV conversations survive a restart.
  */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { Client, testing, web } from "../../mod.ts";
+import { browserOf, directoryName, page } from "./page.ts";
 import { answer } from "./scripted_answers.ts";
 
 const { values: options } = parseArgs({
@@ -43,7 +44,7 @@ const kv = host.Deno?.openKv === undefined
 
 const bridge = web.createBridge({
   client,
-  authorize: (request) => tenantOf(request),
+  authorize: browserOf,
   cwd: workspace,
   profile: {
     approvalPolicy: "untrusted",
@@ -66,31 +67,7 @@ const bridge = web.createBridge({
   onError: (error) => console.error(error),
 });
 
-const FILES: Record<string, [file: string, type: string]> = {
-  "/": ["index.html", "text/html; charset=utf-8"],
-  "/app.js": ["app.js", "text/javascript; charset=utf-8"],
-  "/view.js": ["view.js", "text/javascript; charset=utf-8"],
-};
-const PAGE_HEADERS = {
-  "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; " +
-    "connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
-  "referrer-policy": "no-referrer",
-  "x-content-type-options": "nosniff",
-  "cache-control": "no-cache",
-};
-
-const server = serve(async (request) => {
-  const { pathname } = new URL(request.url);
-  const file = FILES[pathname];
-  if (file === undefined) return await bridge.fetch(request);
-  const headers = new Headers({ ...PAGE_HEADERS, "content-type": file[1] });
-  if (tenantOf(request) === null) {
-    // The cookie is the key to everything of this browser; a real program asks for a login instead.
-    const key = crypto.randomUUID() + crypto.randomUUID();
-    headers.set("set-cookie", `chat=${key}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000`);
-  }
-  return new Response(await readFile(new URL(file[0], import.meta.url), "utf8"), { headers });
-});
+const server = serve(async (request) => await page(request) ?? await bridge.fetch(request));
 console.log(`http://127.0.0.1:${server.port}/`);
 
 await new Promise<void>((resolve) => {
@@ -103,17 +80,9 @@ await client.shutdown();
 await model?.close();
 kv?.close();
 
-function tenantOf(request: Request): string | null {
-  return /(?:^|;\s*)chat=([\w-]{72})(?:;|$)/.exec(request.headers.get("cookie") ?? "")?.[1] ?? null;
-}
-
 /** The tenant's own directory, with something in it to talk about. */
 async function workspace(tenant: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(tenant));
-  const name = [...new Uint8Array(digest.slice(0, 8))].map((byte) =>
-    byte.toString(16).padStart(2, "0")
-  );
-  const path = join(data, "workspaces", name.join(""));
+  const path = join(data, "workspaces", await directoryName(tenant));
   if (await mkdir(path, { recursive: true }) !== undefined) {
     await writeFile(join(path, "greeting.txt"), "Hello.\nThis is a greeting.\n");
     await writeFile(join(path, "README.md"), "# Greeter\n\nA small project with one greeting.\n");

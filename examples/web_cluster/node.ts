@@ -3,13 +3,15 @@
  *
  *     PORT=8081 REDIS=redis://127.0.0.1:6379 DATA=/srv/shared SECRET=… deno run -A examples/web_cluster/node.ts
  *
- * Who asks is told by `authorization: Bearer NAME.KEY`, of which DATA/keys.json lists the keys by name. SIGTERM drains it:
+ * `main.ts` starts three of them with all they need. Each serves the chat page of `examples/web_chat`, whose browsers are
+ * known by a cookie; programs are known by `authorization: Bearer NAME.KEY`, of which DATA/keys.json lists the keys by name. SIGTERM drains it:
  * balancers are told by `/codex/health`, turns end, the sessions go on elsewhere.
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { Client, type ClientConfig, web } from "../../mod.ts";
+import { browserOf, directoryName, page } from "../web_chat/page.ts";
 import { connectRedis, redisOwners, redisSessions, redisTail } from "./redis.ts";
 
 const {
@@ -33,14 +35,16 @@ let bridge: web.Bridge | null = null;
 
 const server = Deno.serve(
   { hostname: "127.0.0.1", port: Number(PORT), onListen: () => {} },
-  (request) => bridge?.fetch(request) ?? new Response(null, { status: 503 }),
+  async (request) =>
+    await page(request) ?? await bridge?.fetch(request) ?? new Response(null, { status: 503 }),
 );
 const url = `http://127.0.0.1:${server.addr.port}`;
 bridge = web.createBridge({
   client,
-  authorize: (request) => tenantOf(request.headers.get("authorization") ?? ""),
+  authorize: (request) =>
+    browserOf(request) ?? tenantOf(request.headers.get("authorization") ?? ""),
   cwd: async (tenant) => {
-    const path = join(DATA, "workspaces", tenant);
+    const path = join(DATA, "workspaces", await directoryName(tenant));
     await mkdir(path, { recursive: true });
     return path;
   },

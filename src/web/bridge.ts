@@ -71,11 +71,18 @@ export function createBridge(options: BridgeOptions): Bridge {
   checkOptions("createBridge", options, BRIDGE_OPTIONS);
   const adapter = new WebAdapter(optionsOf(options));
   const handler = new Handler(adapter, options);
-  const close = () => adapter.close();
+  const close = () => {
+    handler.endPassed();
+    return adapter.close();
+  };
   return {
     fetch: (request) => handler.handle(request),
     adapter,
-    drain: (ms) => adapter.drain(ms),
+    drain: (ms) => {
+      const drained = adapter.drain(ms);
+      handler.endPassed();
+      return drained;
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -94,6 +101,8 @@ class Handler {
   readonly #rules: AccessRules;
   readonly #basePath: string;
   readonly #forwarder: Forwarder | null;
+  /** Streams of other nodes' sessions on their way through this one. */
+  readonly #passing: Set<AbortController> = new Set();
 
   constructor(adapter: WebAdapter, options: BridgeOptions) {
     this.#adapter = adapter;
@@ -120,6 +129,11 @@ class Handler {
       const response = errorResponse(failure, headers);
       return request.method === "HEAD" ? new Response(null, response) : response;
     }
+  }
+
+  /** Ends the streams that come from other nodes: a server that is about to end waits for what it still tells. */
+  endPassed(): void {
+    for (const gone of this.#passing) gone.abort();
   }
 
   async #answer(request: Request, facts: AccessFacts): Promise<Response> {
@@ -185,6 +199,7 @@ class Handler {
       tenant,
       body,
     };
+    const gone = new AbortController();
     const response = await forward(
       owner,
       passed,
@@ -194,9 +209,15 @@ class Handler {
         patienceMs: leaseMs / 2,
         silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
         stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
+        gone,
+        onEnd: () => this.#passing.delete(gone),
       },
     );
-    if (again === null || response.body === null || !isEventStream(response)) return response;
+    if (response.body === null || !isEventStream(response)) return response;
+    this.#passing.add(gone);
+    // It may have begun to end meanwhile.
+    if (this.#adapter.state !== "open") gone.abort();
+    if (again === null) return response;
     return new Response(whileAllowed(response.body, again), response);
   }
 

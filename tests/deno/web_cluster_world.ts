@@ -1,5 +1,5 @@
 /** Several real bridge processes on one Redis, a round-robin proxy, the real codex, and browsers that come back. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ModelRequest, type ModelTurn, ScriptedModel } from "../../src/testing/mod.ts";
@@ -7,11 +7,11 @@ import { codexPath } from "../_codex.ts";
 import { freePort, RedisServer } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
 
-const NODE = fileURLToPath(new URL("../../examples/web_cluster/node.ts", import.meta.url));
+const EXAMPLE = new URL("../../examples/web_cluster/", import.meta.url);
 /** Milliseconds of a lease in the tests. */
 export const LEASE_MS = 2_000;
 
-/** One bridge process. */
+/** One process of the example: a bridge or the balancer. */
 export class Node {
   readonly url: string;
   readonly #child: Deno.ChildProcess;
@@ -21,9 +21,10 @@ export class Node {
     this.url = url;
   }
 
-  static async start(env: Record<string, string>): Promise<Node> {
+  static async start(script: string, args: string[], env: Record<string, string>): Promise<Node> {
+    const path = fileURLToPath(new URL(script, EXAMPLE));
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--no-lock", NODE],
+      args: ["run", "-A", "--no-check", "--no-lock", path, ...args],
       env,
       stdout: "piped",
       stderr: Deno.env.get("CLUSTER_DEBUG") === undefined ? "null" : "inherit",
@@ -32,7 +33,7 @@ export class Node {
     let told = "";
     while (!told.includes("\n")) {
       const { done, value } = await reader.read();
-      if (done) throw new Error("the node ended before it listened");
+      if (done) throw new Error(`${script} ended before it listened`);
       told += value;
     }
     await reader.cancel();
@@ -68,18 +69,30 @@ export class ClusterWorld {
   nodes: Node[] = [];
   /** Longest time that a call needed until it was answered, in milliseconds. */
   slowest = 0;
+  /** What all nodes share. */
+  readonly data: string;
   readonly #env: Record<string, string>;
-  #next = 0;
+  readonly #balancer: Node;
 
-  constructor(redis: RedisServer, model: ScriptedModel, env: Record<string, string>) {
+  constructor(
+    redis: RedisServer,
+    model: ScriptedModel,
+    data: string,
+    env: Record<string, string>,
+    balancer: Node,
+  ) {
     this.redis = redis;
     this.model = model;
+    this.data = data;
     this.#env = env;
+    this.#balancer = balancer;
   }
 
-  async addNode(): Promise<Node> {
-    const node = await Node.start(this.#env);
+  /** Starts one more node and tells the balancer. */
+  async addNode(env: Record<string, string> = {}): Promise<Node> {
+    const node = await Node.start("node.ts", [], { ...this.#env, ...env });
     this.nodes.push(node);
+    await this.#announce();
     return node;
   }
 
@@ -87,21 +100,43 @@ export class ClusterWorld {
     await Promise.all(Array.from({ length: count }, () => this.addNode()));
   }
 
+  /** Ends a node; the balancer is told afterwards, as by whoever watches processes. */
   async endNode(node: Node, signal: Deno.Signal = "SIGKILL"): Promise<number> {
     this.nodes = this.nodes.filter((each) => each !== node);
-    return await node.end(signal);
+    const code = await node.end(signal);
+    await this.#announce();
+    return code;
   }
 
-  /** Asks one node; without one the next in turn, as a balancer does. */
+  /** Which node has the session, as Redis knows. */
+  async ownerOf(sessionId: string): Promise<Node> {
+    const url = await this.redis.command("HGET", `codex:owner:${sessionId}`, "url");
+    const owner = this.nodes.find((node) => url.startsWith(`${node.url}/`));
+    if (owner === undefined) throw new Error(`nobody has ${sessionId}: ${url}`);
+    return owner;
+  }
+
+  /** Asks one node; without one whichever the balancer chooses. */
   async ask(route: string, body?: unknown, node?: Node, signal?: AbortSignal): Promise<Response> {
     const [method, path] = route.split(" ") as [string, string];
-    const to = node ?? this.nodes[this.#next++ % this.nodes.length]!;
-    return await fetch(`${to.url}/codex${path}`, {
+    return await fetch(`${(node ?? this.#balancer).url}/codex${path}`, {
       method,
       headers: { authorization: "Bearer ann.key-of-ann", "content-type": "application/json" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       ...(signal === undefined ? {} : { signal }),
     });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => this.endNode(node)));
+    await this.#balancer.end();
+  }
+
+  async #announce(): Promise<void> {
+    const nodes = JSON.stringify(this.nodes.map(({ url }) => url));
+    const draft = join(this.data, `nodes-${crypto.randomUUID()}`);
+    await writeFile(draft, nodes);
+    await rename(draft, join(this.data, "nodes.json"));
   }
 
   /** Asks until it is answered with something else than "try again", as a page does. */
@@ -254,7 +289,10 @@ export async function inCluster(
   const model = await ScriptedModel.start(play);
   const redis = new RedisServer(program, redisAt, await freePort());
   await redis.start();
-  const world = new ClusterWorld(redis, model, {
+  const nodes = join(data, "nodes.json");
+  await writeFile(nodes, "[]");
+  const balancer = await Node.start("proxy.ts", [nodes], { PROBE_MS: "200" });
+  const world = new ClusterWorld(redis, model, data, {
     REDIS: `redis://127.0.0.1:${redis.port}`,
     DATA: data,
     SECRET: crypto.randomUUID() + crypto.randomUUID(),
@@ -262,12 +300,12 @@ export async function inCluster(
     HEARTBEAT_MS: "300",
     DRAIN_MS: "3000",
     CODEX_CLIENT: JSON.stringify(model.clientConfig({ codexPath: await codexPath(), home })),
-  });
+  }, balancer);
   try {
     await world.addNodes(count);
     await act(world);
   } finally {
-    await Promise.all(world.nodes.map((node) => world.endNode(node)));
+    await world.close();
     await redis.stop();
     await model.close();
   }

@@ -103,6 +103,10 @@ export interface ForwardOptions {
   silenceMs: number;
   /** Whether that node still has the session. */
   stillThere: () => Promise<boolean>;
+  /** Ends the request, or the stream that answers it. */
+  gone: AbortController;
+  /** The answer is all told, or nobody wants it any more. */
+  onEnd: () => void;
 }
 
 /** Headers that go along with a request. */
@@ -119,7 +123,7 @@ export async function forward(
   signature: string,
   options: ForwardOptions,
 ): Promise<Response> {
-  const gone = new AbortController();
+  const { gone } = options;
   const leave = () => gone.abort();
   const sent = new Headers({ [FORWARD_HEADER]: signature });
   for (const name of PASSED) {
@@ -144,9 +148,11 @@ export async function forward(
     }
     const body = response.body === null
       ? null
-      : unlessSilent(response.body as ReadableStream<Uint8Array>, options.silenceMs, gone);
+      : unlessSilent(response.body as ReadableStream<Uint8Array>, options);
+    if (body === null) options.onEnd();
     return new Response(body, { status: response.status, headers: kept });
   } catch (error) {
+    options.onEnd();
     throw new WebError(
       503,
       "ownerUnreachable",
@@ -161,8 +167,7 @@ export async function forward(
 /** The stream, ended when nothing comes for long: a node that was stopped closes no connection. */
 function unlessSilent(
   body: ReadableStream<Uint8Array>,
-  silenceMs: number,
-  gone: AbortController,
+  { silenceMs, gone, onEnd }: ForwardOptions,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   return new ReadableStream<Uint8Array>({
@@ -175,9 +180,11 @@ function unlessSilent(
       clearTimeout(timer);
       if (next !== null && !next.done) return controller.enqueue(next.value);
       if (next === null) gone.abort();
+      onEnd();
       controller.close();
     },
     cancel(): void {
+      onEnd();
       gone.abort();
     },
   });
