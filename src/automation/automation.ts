@@ -8,6 +8,7 @@ import {
   checkOptions,
   count,
   date,
+  flag,
   having,
   type Kind,
   kind,
@@ -39,6 +40,7 @@ const AUTOMATION_SPEC: Shape = shape<AutomationSpec>({
   startAt: date,
   stopAt: date,
   maxRuns: count(0),
+  goal: flag,
   limits: limitsKind,
   onRun: callback,
 }, {
@@ -53,6 +55,10 @@ const SESSION: Kind = required(
     ask: required(callback),
     interrupt: required(callback),
   }),
+);
+
+const GOAL_SESSION: Kind = required(
+  having("a session with startGoal", { startGoal: required(callback) }),
 );
 
 /**
@@ -74,6 +80,9 @@ const SESSION: Kind = required(
 export function spawn(session: AutomationSession, spec: AutomationSpec): AutomationHandle {
   checkArgument("automation.spawn", "session", session, SESSION);
   checkOptions("automation.spawn", spec, AUTOMATION_SPEC);
+  if (spec.goal === true) {
+    checkArgument("automation.spawn", "session", session, GOAL_SESSION);
+  }
   return new AutomationHandle(new Runner(session, spec, systemClock));
 }
 

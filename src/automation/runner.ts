@@ -2,7 +2,7 @@
  * The loop of one automation (it waits, asks and records; its decisions are in `schedule.ts`), and its finished runs.
  * @module
  */
-import type { PromptRunResult } from "../session/mod.ts";
+import type { PromptRunResult, RunLimits } from "../session/mod.ts";
 import {
   type AutomationClock,
   type AutomationStep,
@@ -132,7 +132,7 @@ export class Runner {
 
   #after(run: AutomationRun): AutomationStep {
     if (this.#stop.signal.aborted) return { type: "stop" };
-    if (!("result" in run)) return { type: "fail", error: run.error };
+    if ("error" in run) return { type: "fail", error: run.error };
     const completed = this.#status.runsCompleted;
     return nextStep(this.#spec, run.dueAt.getTime(), this.#clock.now(), completed);
   }
@@ -148,19 +148,11 @@ export class Runner {
     this.#turn = turn;
     const startedAt = new Date(this.#clock.now());
     this.#update({ state: "running", nextDueAt: null, lastStartedAt: startedAt });
-    let ending: { result: PromptRunResult } | { error: unknown };
+    let ending: Pick<AutomationRun, "result" | "goal"> | { error: unknown };
     try {
-      const result = await this.#session.ask(this.#spec.prompt, {
-        signal: turn.abort.signal,
-        ...(this.#spec.limits === undefined ? {} : { limits: this.#spec.limits }),
-        onEvent: (event) => {
-          if (event.type === "turnStarted") {
-            turn.begun.resolve();
-            turn.ended = false;
-          } else if (event.type === "turnCompleted") turn.ended = true;
-        },
-      });
-      ending = { result };
+      ending = this.#spec.goal === true
+        ? await this.#reach(turn)
+        : { result: await this.#ask(turn) };
     } catch (error) {
       ending = { error };
     }
@@ -168,9 +160,41 @@ export class Runner {
     turn.begun.resolve();
     turn.over.resolve();
     const finishedAt = new Date(this.#clock.now());
-    const completed = this.#status.runsCompleted + ("result" in ending ? 1 : 0);
+    const succeeded = !("error" in ending) &&
+      (ending.goal === undefined || ending.goal.status === "complete");
+    const completed = this.#status.runsCompleted + (succeeded ? 1 : 0);
     this.#update({ lastFinishedAt: finishedAt, runsCompleted: completed });
     return { index: this.#started++, dueAt: new Date(dueAt), startedAt, finishedAt, ...ending };
+  }
+
+  get #options(): { limits?: RunLimits } {
+    const { limits } = this.#spec;
+    return limits === undefined ? {} : { limits };
+  }
+
+  #ask(turn: Turn): Promise<PromptRunResult> {
+    return this.#session.ask(this.#spec.prompt, {
+      signal: turn.abort.signal,
+      ...this.#options,
+      onEvent: (event) => {
+        if (event.type === "turnStarted") {
+          turn.begun.resolve();
+          turn.ended = false;
+        } else if (event.type === "turnCompleted") turn.ended = true;
+      },
+    });
+  }
+
+  async #reach(turn: Turn): Promise<Pick<AutomationRun, "result" | "goal">> {
+    const { signal } = turn.abort;
+    const goal = await this.#session.startGoal!(this.#spec.prompt, { signal, ...this.#options });
+    // From here on the session's interrupt stops it, between its turns as well.
+    turn.begun.resolve();
+    // Events that nobody takes would be kept.
+    for await (const event of goal) void event;
+    const result = await goal.finish();
+    const last = result.turns.at(-1);
+    return { goal: result, ...(last === undefined ? {} : { result: last }) };
   }
 
   #tell(run: AutomationRun): void {

@@ -2,7 +2,7 @@
  * What an automation is told and what it tells.
  * @module
  */
-import type { PromptRunResult, RunLimits, TurnEvent } from "../session/mod.ts";
+import type { GoalResult, PromptRunResult, RunLimits, TurnEvent } from "../session/mod.ts";
 
 /** What an automation needs of a session; `Session` has it. */
 export interface AutomationSession {
@@ -17,8 +17,19 @@ export interface AutomationSession {
     prompt: string,
     options: { signal: AbortSignal; onEvent: (event: TurnEvent) => void; limits?: RunLimits },
   ): Promise<PromptRunResult>;
+  /** Works on a goal; needed for {@linkcode AutomationSpec.goal} only. */
+  startGoal?(
+    objective: string,
+    options: { signal: AbortSignal; limits?: RunLimits },
+  ): Promise<AutomationGoal>;
   /** Interrupts the active turn and waits until it has stopped. */
   interrupt(): Promise<void>;
+}
+
+/** A goal at work; `GoalRun` is one. */
+export interface AutomationGoal extends AsyncIterable<TurnEvent> {
+  /** How it ended. */
+  finish(): Promise<GoalResult>;
 }
 
 /** What to ask, and when. */
@@ -33,6 +44,11 @@ export interface AutomationSpec {
   stopAt?: Date;
   /** Ends after this many successful runs. Default: no limit. */
   maxRuns?: number;
+  /**
+   * Makes each run a goal instead of a turn: `prompt` is what is to be reached. A run whose goal ends in any other way than
+   * `complete` is a run all the same; {@linkcode AutomationRun.goal} says how it ended. Default `false`.
+   */
+  goal?: boolean;
   /** What each run may use. Default: the session's limits. */
   limits?: RunLimits;
   /**
@@ -52,8 +68,10 @@ export interface AutomationRun {
   startedAt: Date;
   /** When it was over. */
   finishedAt: Date;
-  /** What the turn produced, when it went well. */
+  /** What the turn produced, when it went well; of a goal its last turn. */
   result?: PromptRunResult;
+  /** How the goal ended, when the run was one and did not fail. */
+  goal?: GoalResult;
   /** Why it did not go well. */
   error?: unknown;
 }

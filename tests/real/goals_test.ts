@@ -1,5 +1,6 @@
 /** Turns that codex begins for a session, on the real codex: goals, compactions, reviews. */
 import assert from "node:assert/strict";
+import { spawn } from "../../src/automation/mod.ts";
 import {
   BudgetExceededError,
   InvalidArgumentError,
@@ -79,6 +80,29 @@ for (const version of WITH_GOALS) {
       assert.ok(heard >= 4 && heard <= 5, `${heard} calls`);
       assert.ok(await isQuiet(world));
       assert.equal((await session.ask("and on")).assistantText, "You said: and on");
+
+      // An automation works on goals: one that is reached, one that is stopped with it.
+      const runs = [];
+      const handle = spawn(session, {
+        prompt: objective(world, (_, round) => round === 0 ? reached() : "Done."),
+        every: 1,
+        maxRuns: 1,
+        goal: true,
+      });
+      for await (const run of handle) runs.push(run);
+      assert.equal(handle.status().state, "stopped");
+      assert.equal(handle.status().runsCompleted, 1);
+      assert.equal(runs[0]?.goal?.status, "complete");
+      assert.equal(runs[0]?.result?.assistantText, "Done.");
+      const endless = spawn(session, {
+        prompt: objective(world, () => [script.delay(20), script.say("more")]),
+        every: 60_000,
+        goal: true,
+      });
+      await world.model.nextRequest();
+      const halted = await within(10_000, "the automation's stop", endless.stop());
+      assert.equal(halted.runsCompleted, 0);
+      assert.ok(await isQuiet(world), "the automation is stopped");
     }));
 
   test(`a goal can be paused, resumed, stopped, and ends with its time or its session [${version}]`, () =>
