@@ -362,6 +362,9 @@ export const RUN_OPTIONS: Shape = shape<RunOptions>({ ...ASK_FIELDS, ...THREAD_F
 /** Options of calls that only wait. */
 export const WAIT_OPTIONS: Shape = shape<WaitOptions>({ signal });
 
+/** What a session's listeners hear. */
+export const SESSION_EVENTS: Shape = shape<{ subAgents?: boolean }>({ subAgents: flag });
+
 /** Which threads to list. */
 export const THREAD_FILTER: Shape = shape<ThreadFilter>({
   cwd: text,

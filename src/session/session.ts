@@ -48,6 +48,7 @@ import {
   reviewTargetKind,
   RUN_PROFILE,
   SAMPLE_OPTIONS,
+  SESSION_EVENTS,
   SETTINGS,
   WAIT_OPTIONS,
 } from "./profile_shape.ts";
@@ -305,6 +306,7 @@ export class Session implements AsyncDisposable {
     /** Tells as well what the agents do that the agent starts, as `subAgent` events. Default `false`. */
     subAgents?: boolean;
   } = {}): AsyncIterableIterator<SessionEvent> {
+    checkOptions("events", options, SESSION_EVENTS);
     return this.#events.listen(options);
   }
 

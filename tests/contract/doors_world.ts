@@ -18,10 +18,14 @@ import { QUICK_RUN_OPTIONS } from "../../src/quick_run.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "../../src/runtime/config_shape.ts";
 import {
   ASK_OPTIONS,
+  FORK_CONFIG,
   READ_THREAD_OPTIONS,
   RUN_OPTIONS,
   RUN_PROFILE,
+  SAMPLE_OPTIONS,
   SESSION_CONFIG,
+  SESSION_EVENTS,
+  SETTINGS,
   THREAD_FILTER,
   WAIT_OPTIONS,
 } from "../../src/session/profile_shape.ts";
@@ -77,6 +81,13 @@ export function doors({ client, session, cwd }: FakeWorld): Door[] {
   door("askWait", ASK_OPTIONS, (o) => session.askWait("p", o));
   door("askWithProfile", RUN_PROFILE, (o) => session.askWithProfile("p", o));
   door("askWithProfile", ASK_OPTIONS, (o) => session.askWithProfile("p", {}, o));
+  door("sample", SAMPLE_OPTIONS, (o) => session.sample("p", o));
+  door("fork", FORK_CONFIG, (o) => session.fork(o));
+  door("inject", WAIT_OPTIONS, (o) => session.inject([], o));
+  door("rename", WAIT_OPTIONS, (o) => session.rename("n", o));
+  door("update", SETTINGS, (o) => session.update(o));
+  door("nextTurn", WAIT_OPTIONS, (o) => session.nextTurn(o));
+  door("session.events", SESSION_EVENTS, (o) => session.events(o));
   door("runtime.request", null, (o) => client.runtime.request("m", {}, o));
   door("runtime.events", EVENT_FILTER, (o) => client.runtime.events(o));
   door("automation.spawn", null, (o) => automation.spawn(session, o), {

@@ -1,0 +1,165 @@
+/**
+ * Whatever a caller gives to a public function: what comes back is a `CodexError` or the reason of the caller's own
+ * signal, and a call that was refused has sent nothing.
+ */
+import assert from "node:assert/strict";
+import "./_seed.ts";
+import fc from "npm:fast-check@4.10.2";
+import { CodexError } from "../../src/errors/mod.ts";
+import { doors, refusalOf } from "../contract/doors_world.ts";
+import { type FakeWorld, onFake } from "../contract/session_world.ts";
+import { test } from "../_harness.ts";
+
+/** Things that bite when they are touched. */
+const HOSTILE: readonly (() => unknown)[] = [
+  () => new Proxy({}, traps()),
+  () => new Proxy([], traps()),
+  () => Proxy.revocable({}, {}).proxy,
+  () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  },
+  () => {
+    const circle: Record<string, unknown> = {};
+    circle["self"] = circle;
+    return circle;
+  },
+  () => ({
+    get type() {
+      throw new RangeError("bites");
+    },
+    get text() {
+      throw new RangeError("bites");
+    },
+  }),
+  () => ({
+    toJSON() {
+      throw new RangeError("bites");
+    },
+  }),
+  () => () => 1,
+  () => Symbol("s"),
+  () => class {},
+  () => new Error("x"),
+  () => /x/,
+  () => new AbortController().signal,
+  () => globalThis,
+  () => Object.freeze({ __proto__: null, then: 1 }),
+  () => "\ud800",
+  () => "\0",
+  () => "x".repeat(70_000),
+];
+
+function traps(): ProxyHandler<object> {
+  const bite = () => {
+    throw new RangeError("bites");
+  };
+  return Object.fromEntries(
+    Object.getOwnPropertyNames(Reflect).map((trap) => [trap, bite]),
+  ) as ProxyHandler<object>;
+}
+
+/** Made when it is used: whoever generates and prints cases touches them. */
+const anything: fc.Arbitrary<() => unknown> = fc.oneof(
+  fc.anything({
+    withBigInt: true,
+    withBoxedValues: true,
+    withDate: true,
+    withMap: true,
+    withNullPrototype: true,
+    withSet: true,
+    withSparseArray: true,
+    withTypedArray: true,
+    withUnicodeString: true,
+    maxDepth: 3,
+  }).map((value) => () => value),
+  fc.constantFrom(...HOSTILE),
+);
+
+/** Calls, and fails when what comes back is of nobody's making. */
+async function holds(world: FakeWorld, what: string, reason: unknown, call: () => unknown) {
+  const sent = world.server().received.length;
+  const error = await refusalOf(call);
+  assert.ok(
+    error === reason || error instanceof CodexError,
+    `${what} → ${error === undefined ? "nothing was wrong with it" : show(error)}`,
+  );
+  assert.equal(world.server().received.length, sent, `${what} was refused and sent something`);
+}
+
+function show(error: unknown): string {
+  return error instanceof Error ? `${error.stack}` : typeof error;
+}
+
+test("no options make a public function throw anything but a CodexError, or send anything", {
+  timeoutMs: 120_000,
+}, () =>
+  onFake({}, async (world) => {
+    const all = doors(world);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(all.length - 1),
+        fc.array(fc.tuple(fc.nat(60), anything), { maxLength: 3 }),
+        anything,
+        async (index, picks, whole) => {
+          const { name, shape, base, call } = all[index]!;
+          const reason = new Error("given up");
+          const names = Object.keys(shape?.options ?? {});
+          const given: Record<string, unknown> = { ...base };
+          for (const [pick, make] of picks) {
+            given[names.length === 0 ? "zzz" : names[pick % names.length]!] = make();
+          }
+          // What is right after all must not begin anything; threads are asked for when they are read.
+          if (names.includes("signal") && name !== "threads") {
+            given["signal"] = AbortSignal.abort(reason);
+          } else given["zzz"] = 1;
+          await holds(
+            world,
+            `${name} with ${Object.keys(given)}`,
+            reason,
+            () => call(given as never),
+          );
+          // An object without options asks for the defaults.
+          const value = whole();
+          if (typeof value === "object" && value !== null || value === undefined) return;
+          await holds(world, `${name}(${typeof value})`, reason, () => call(value as never));
+        },
+      ),
+      { numRuns: 2_000 },
+    );
+  }));
+
+test("no argument makes a public function throw anything but a CodexError, or send anything", {
+  timeoutMs: 120_000,
+}, () =>
+  onFake({}, async (world) => {
+    const { client, session, cwd } = world;
+    const reason = new Error("given up");
+    const options = { signal: AbortSignal.abort(reason) };
+    const calls: [string, (value: never) => unknown][] = [
+      ["ask", (value) => session.ask(value, options)],
+      ["ask with an attachment", (value) =>
+        session.ask({ text: "x", attachments: [value] }, options)],
+      ["askStream", (value) =>
+        session.askStream(value, options)],
+      ["askWait", (value) => session.askWait(value, options)],
+      ["sample", (value) => session.sample(value, options)],
+      ["resumeSession", (value) => client.resumeSession(value, { cwd, ...options })],
+      ["forkSession", (value) => client.forkSession(value, { cwd, ...options })],
+      ["startSession in", (value) => client.startSession({ cwd: value, ...options })],
+      ["run in", (value) => client.run(value, "x", options)],
+      ["run", (value) => client.run(cwd, value, options)],
+      ["readThread", (value) => client.readThread(value, options)],
+      ["archiveThread", (value) => client.archiveThread(value, options)],
+      ["unarchiveThread", (value) => client.unarchiveThread(value, options)],
+    ];
+    await fc.assert(
+      fc.asyncProperty(fc.nat(calls.length - 1), anything, async (index, make) => {
+        const [name, call] = calls[index]!;
+        const value = make();
+        await holds(world, `${name} ${typeof value}`, reason, () => call(value as never));
+      }),
+      { numRuns: 800 },
+    );
+  }));
