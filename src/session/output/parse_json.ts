@@ -12,7 +12,8 @@
  */
 export function parseJson(text: string): unknown {
   const clean = text.replace(/^\uFEFF/, "");
-  for (const candidate of [clean, ...fencedBlocks(clean).reverse()]) {
+  const blocks = fencedBlocks(clean).reverse();
+  for (const candidate of [clean, ...blocks.flatMap((block) => [block, withoutComments(block)])]) {
     try {
       return JSON.parse(candidate);
     } catch {
@@ -20,6 +21,17 @@ export function parseJson(text: string): unknown {
     }
   }
   return undefined;
+}
+
+/** A string, to its end or the text's. */
+const STRING = /"(?:\\[^]|[^"\\])*(?:"|$)/;
+const COMMENT = new RegExp(`${STRING.source}|//[^\\n]*|/\\*[^]*?(?:\\*/|$)`, "g");
+const TRAILING_COMMA = new RegExp(`${STRING.source}|,(?=\\s*[}\\]])`, "g");
+
+/** JSON as people write it into `jsonc` blocks, without what JSON lacks. */
+function withoutComments(text: string): string {
+  const keepStrings = (found: string) => found.startsWith('"') ? found : "";
+  return text.replace(COMMENT, keepStrings).replace(TRAILING_COMMA, keepStrings);
 }
 
 /** Deeper nesting is not read: each level reads the text once more. */

@@ -13,6 +13,10 @@ test("parseJson() reads an answer that is JSON, and any fence around it", () => 
     ["json", block("json", '{"a":1}'), { a: 1 }],
     ["JSON", block("JSON", '{"a":1}'), { a: 1 }],
     ["jsonc", block("jsonc", '{"a":1}'), { a: 1 }],
+    ["comments", block("jsonc", '// a\n{"a":1, /* b\n */ "c":"//,]" // d\n}'), { a: 1, c: "//,]" }],
+    ["trailing commas", block("json5", '{"a":[1,2,], // x\n}'), { a: [1, 2] }],
+    ["comments in strings only", block("json", '{"a":"/* x */,}"}'), { a: "/* x */,}" }],
+    ["an escaped quote", block("jsonc", '{"a":"\\"//", /**/}'), { a: '"//' }],
     ["no name", block("", "[1]"), [1]],
     ["an attribute", block('json title="x"', "[1]"), [1]],
     ["Windows lines", '```json\r\n{"a":1}\r\n```\r\n', { a: 1 }],
@@ -42,6 +46,8 @@ test("parseJson() finds nothing where there is none", () => {
       "```json\n```",
       block("ts", "42"),
       block("json", "{a:1}"),
+      block("json", "{ // a\n"),
+      block("jsonc", '{"a": /* 1 }'),
       "`{}`",
     ]
   ) assert.equal(parseJson(text), undefined, JSON.stringify(text));
@@ -51,6 +57,9 @@ test("parseJson() takes a time that grows with the text only", () => {
   const started = performance.now();
   parseJson("```json\n".repeat(20_000));
   parseJson("~".repeat(200_000));
+  parseJson(block("jsonc", "/*".repeat(100_000)));
+  parseJson(block("jsonc", '"\\'.repeat(100_000)));
+  parseJson(block("jsonc", `[${", ".repeat(100_000)}`));
   parseJson(`\`\`\`json ${" ".repeat(100_000)}x`);
   assert.ok(performance.now() - started < 5_000);
 });

@@ -1,0 +1,123 @@
+/** What callers write without a cast: literals, interfaces, what libraries make; `deno check` is the test. */
+import { toJsonSchema } from "npm:@valibot/to-json-schema@1.8.0";
+import * as v from "npm:valibot@1.5.0";
+import * as z from "npm:zod@4.6.7";
+import {
+  type Client,
+  type ClientConfig,
+  CodexError,
+  type CommandItem,
+  type FileChangeEvent,
+  type Session,
+  type ThreadItem,
+  tool,
+  TurnError,
+} from "../../mod.ts";
+
+type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+  : false;
+function assertType<_T extends true>(): void {}
+
+interface Row {
+  id: number;
+  at: Date;
+}
+
+interface Servers {
+  docs: { command: string; args: readonly string[] };
+}
+
+const schema = {
+  type: "object",
+  properties: { summary: { type: "string" }, status: { type: "string", enum: ["ok", "bad"] } },
+  required: ["summary", "status"],
+  additionalProperties: false,
+} as const;
+
+const config = {
+  mcp_servers: { docs: { command: "docs", args: ["--stdio"] } },
+  "features.web_search": true,
+} as const;
+
+export async function schemas(session: Session, client: Client, cwd: string): Promise<void> {
+  const zod = z.object({ risks: z.array(z.string()) });
+  await session.ask("x", { outputSchema: schema });
+  await session.ask("x", { outputSchema: z.toJSONSchema(zod) });
+  await session.ask("x", { outputSchema: toJsonSchema(v.object({ a: v.string() })) });
+  const { output } = await session.ask("x", { output: zod });
+  assertType<Equal<typeof output, { risks: string[] }>>();
+  const plain = await session.ask("x");
+  assertType<Equal<typeof plain.output, unknown>>();
+  const ran = await client.run(cwd, "x", { output: zod, config, allowRulesFiles: true });
+  assertType<Equal<typeof ran.output, { risks: string[] }>>();
+  const stream = await session.askStream("x", { output: zod });
+  const finished = await stream.finish();
+  assertType<Equal<typeof finished.output, { risks: string[] }>>();
+}
+
+export async function settings(client: Client, cwd: string, servers: Servers): Promise<void> {
+  await client.startSession({ cwd, config });
+  await client.startSession({ cwd, config: { mcp_servers: servers } });
+  const started: ClientConfig = { configOverrides: config };
+  // @ts-expect-error: settings are an object
+  await client.startSession({ cwd, config: "a=b" });
+  return void started;
+}
+
+export async function tools(client: Client, cwd: string, rows: Map<string, Row>): Promise<void> {
+  const byZod = tool({
+    description: "d",
+    inputSchema: z.object({ id: z.string() }),
+    run: ({ id }) => {
+      assertType<Equal<typeof id, string>>();
+      return rows.get(id);
+    },
+  });
+  const bySchema = tool({
+    description: "d",
+    inputSchema: z.toJSONSchema(z.object({})),
+    run: (): Record<string, unknown> => ({}),
+  });
+  const byLiteral = tool({
+    description: "d",
+    inputSchema: {
+      type: "object",
+      properties: { n: { type: "number" }, tag: { enum: ["a", "b"] } },
+      required: ["n"],
+    },
+    run: (args) => {
+      assertType<Equal<typeof args.n, number>>();
+      return new Error("told as text");
+    },
+  });
+  await client.startSession({
+    cwd,
+    tools: {
+      byZod,
+      bySchema,
+      byLiteral,
+      plain: { description: "d", inputSchema: schema, run: ({ id }: { id: string }) => id },
+    },
+  });
+}
+
+export function items(error: unknown, change: FileChangeEvent, item: ThreadItem): string[] {
+  if (!(error instanceof CodexError)) throw error;
+  if (error instanceof TurnError) assertType<Equal<typeof error.items, ThreadItem[]>>();
+  if (item.type === "commandExecution") {
+    assertType<Equal<CommandItem["script"], string | null>>();
+    return [item.script ?? item.command];
+  }
+  if (item.type === "agentMessage") return [item.text];
+  return change.changes.map(({ unified }) => unified);
+}
+
+export async function images(session: Session, bytes: Uint8Array, blob: Blob): Promise<void> {
+  await session.ask({ text: "x", attachments: [{ type: "image", data: bytes }] });
+  await session.ask({
+    text: "x",
+    attachments: [{ type: "image", data: blob, mimeType: "image/png" }],
+  });
+  // @ts-expect-error: neither url nor data
+  await session.ask({ text: "x", attachments: [{ type: "image" }] });
+}
