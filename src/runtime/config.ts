@@ -157,7 +157,7 @@ export interface ClientConfig {
   /**
    * Milliseconds without a sign of life, although one was asked for, after which the connection counts as lost: it ends
    * as if the server had died. `Infinity`: never. Default 30,000 for sockets, 60,000 for a process of ours, which is asked
-   * only while a call waits for it.
+   * only while a call waits for it or a turn runs, and then takes half as long again.
    */
   unresponsiveAfterMs?: number;
   /** Receives what codex writes to stderr, as it comes. Only for processes that this library starts. Default nobody. */

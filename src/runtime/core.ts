@@ -266,7 +266,9 @@ export class RuntimeCore implements ConnectionHandler {
     try {
       this.#server = await handshake(connection, config, signal);
       this.#healthySince = performance.now();
-      watchLiveness(connection, livenessOf(config));
+      const busy = () =>
+        Object.values(this.projection().snapshot().threads).some((it) => it.activeTurnId !== null);
+      watchLiveness(connection, { ...livenessOf(config), busy });
     } catch (error) {
       this.#connection = null;
       this.#ended = await connection.close("The handshake failed.", FAILED_START_GRACE_MS);

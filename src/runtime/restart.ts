@@ -137,6 +137,8 @@ export interface LivenessOptions {
   limitMs: number;
   /** Ask also while nobody waits for the server, as the end of a socket may never be told. */
   whenIdle: boolean;
+  /** Whether a turn runs, which is waited for as an answer is. Asked in silence only. Default: none does. */
+  busy?: () => boolean;
   /** Default `performance.now`. */
   now?: () => number;
 }
@@ -163,7 +165,7 @@ const PROBE = "thread/loaded/list";
  * was blocked, the machine slept) is no silence of the server's: what it said then is still to be read.
  */
 export function watchLiveness(connection: Connection, options: LivenessOptions): () => void {
-  const { limitMs, whenIdle, now = () => performance.now() } = options;
+  const { limitMs, whenIdle, busy = () => false, now = () => performance.now() } = options;
   if (!Number.isFinite(limitMs)) return () => {};
   const stepMs = Math.max(5, limitMs / 8);
   let lastTick = now();
@@ -172,7 +174,8 @@ export function watchLiveness(connection: Connection, options: LivenessOptions):
   let asking = 0;
   const timer = setInterval(() => {
     const at = now();
-    const waits = whenIdle || connection.pendingCalls > asking;
+    const waits = whenIdle || connection.pendingCalls > asking ||
+      (at - connection.heardAt >= limitMs / 2 && busy());
     if (at - lastTick > 3 * stepMs || !waits) {
       lastSign = at;
       askedAt = null;

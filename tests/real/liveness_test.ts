@@ -118,3 +118,31 @@ test("a stopped codex that is waited for is ended, and an idle one is left alone
     return error.retryable === false;
   });
 });
+
+test("a codex that is stopped in the middle of a turn is noticed, though nothing is asked of it", {
+  timeoutMs: 60_000,
+}, async () => {
+  await using world = await World.start(CODEX_VERSIONS[0]);
+  const client = await world.connect({ unresponsiveAfterMs: 800 });
+  const session = await client.startSession({ cwd: world.cwd });
+  const stream = await session.askStream(
+    world.prompt([[script.say(["half"], { open: true }), script.hang()]]),
+    {
+      timeoutMs: 3_600_000,
+    },
+  );
+  // Leaving a loop over the stream would interrupt it.
+  for (let event = await stream.recv(); event !== null; event = await stream.recv()) {
+    if (event.type !== "assistantMessageDelta") continue;
+    // A model that thinks for long is no stopped server: it answers.
+    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    assert.equal(client.runtime.connection, "running");
+    process.kill(client.runtime.pid!, "SIGSTOP");
+    break;
+  }
+  await assert.rejects(stream.finish(), (error) => {
+    assert.ok(error instanceof ConnectionClosedError, String(error));
+    assert.match(error.message, /no sign of life/);
+    return true;
+  });
+});
