@@ -171,3 +171,46 @@ for (const version of ["0.169.0", "0.104.0"]) {
     },
   );
 }
+
+test(
+  "accepted commands stay in for the session, after a turn without a sandbox, resumed and forked",
+  LIMIT,
+  async () => {
+    if (platformName() !== "linux") return;
+    await using w = await world("0.169.0");
+    await using outside = await tempDir("outside-");
+    const out = (name: string) => join(outside.path, name);
+    const attempts = (name: string) =>
+      Array.from({ length: 5 }, () => [
+        exec(`touch ${out(name)}`),
+        exec(`touch ${out(name)}`, ESCALATED),
+      ]).flat();
+    const place = await w.session({
+      approvals: { rules: [{ effect: "allow", scope: "session" }] },
+    });
+    await place.act(...attempts("scope"));
+    assert.deepEqual(new Set(words(place)), new Set(["acceptForSession rule"]));
+    await place.session.ask(testing.script.inPrompt([exec(`touch ${out("free")}`), "done"]), {
+      sandbox: "danger-full-access",
+      allowPrivilegedEscalation: true,
+      dangerouslyAllowUnattendedFullAccess: true,
+    });
+    await place.act(...attempts("after"), exec("touch made"));
+    await place.session.ask(testing.script.inPrompt([exec("touch not"), "done"]), {
+      sandbox: "read-only",
+    });
+    assert.deepEqual([place.has("made"), place.has("not")], [true, false]);
+    const { threadId } = place.session;
+    await place.session.release();
+    const { cwd } = place;
+    const again = { cwd, approvalPolicy: "untrusted", approvals: RULES } as const;
+    const writes = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+    const resumed = placeOf(await w.client.resumeSession(threadId, { ...again, ...writes }), cwd);
+    await resumed.act(...attempts("resumed"));
+    const forked = placeOf(await w.client.forkSession(threadId, again), cwd);
+    await forked.act(...attempts("forked"), exec("touch forked"));
+    assert.equal(forked.has("forked"), false);
+    // What had no sandbox is all that got out.
+    assert.deepEqual(await readdir(outside.path), ["free"]);
+  },
+);
