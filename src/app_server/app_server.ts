@@ -7,13 +7,7 @@ import type { ApprovalRequest, ReaderRequest } from "../approvals/mod.ts";
 import { checkArgument, checkOptions, name, required } from "../check/mod.ts";
 import { RpcValidationError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import {
-  findExperimental,
-  methodInfo,
-  validateParams,
-  validateResult,
-  validateServerRequestResult,
-} from "../protocol/mod.ts";
+import { findExperimental, methodInfo, validateParams, validateResult } from "../protocol/mod.ts";
 import {
   type ClientConfig,
   coreOf,
@@ -364,10 +358,6 @@ function serverRequest(from: ReaderRequest): ServerRequest {
     },
     // deno-lint-ignore require-await -- so that what it throws rejects
     respond: async (result: JsonValue) => {
-      const issue = validateServerRequestResult(from.method, result);
-      if (issue !== null) {
-        throw new RpcValidationError(from.method, "result", issue.path, issue.expectation);
-      }
       return from.respond(completed(from.method, result));
     },
     reject: (error) => Promise.resolve(from.reject(error)),

@@ -6,8 +6,8 @@ import { type ApprovalRule, type CommandMatcher, parseRequest } from "../../src/
 import { decide } from "../../src/approvals/rules/decide.ts";
 import { failClosedAnswer, wireAnswer } from "../../src/approvals/answers/answers.ts";
 import { parseCommandLine } from "../../src/shell/command_line.ts";
-import { SERVER_REQUEST_METHODS } from "../../src/approvals/answers/answer_shapes.ts";
-import { checkServerRequestResult } from "../../src/approvals/answers/answer_shapes.ts";
+import { methodsOfKind } from "../../src/protocol/mod.ts";
+import { checkServerRequestResult } from "../../src/approvals/answers/check_result.ts";
 import { coversPath } from "../../src/approvals/rules/match_path.ts";
 import { plainPath } from "../../src/platform/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
@@ -196,7 +196,7 @@ test("any params and any decision give either a fitting answer or none", () => {
   );
   fc.assert(
     fc.property(
-      fc.constantFrom(...SERVER_REQUEST_METHODS),
+      fc.constantFrom(...methodsOfKind("serverRequest").map((info) => info.method)),
       json,
       decision,
       (method, params, given) => {

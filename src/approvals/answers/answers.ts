@@ -3,11 +3,11 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { validateAgainstSchema } from "../../check/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import { asksForNothing, formProblem } from "./form.ts";
 import { narrowGrant } from "./narrow_permissions.ts";
 import type { RealPath } from "../request/facts.ts";
-import { checkServerRequestResult } from "./answer_shapes.ts";
+import { checkServerRequestResult } from "./check_result.ts";
 import type {
   ApprovalAudit,
   ApprovalDecision,
@@ -309,4 +309,32 @@ function legacyWord(answer: ReviewAnswer, context: AnswerContext): JsonValue {
         ? { denied: { rejection: answer.reason ?? "The user declined this." } }
         : "denied";
   }
+}
+
+/** Whether a form can be accepted without an entry. */
+function asksForNothing(schema: JsonObject | null): boolean {
+  if (schema === null) return false;
+  const required = schema["required"];
+  return !Array.isArray(required) || required.length === 0;
+}
+
+/**
+ * What a form's fields are held against. An MCP server wrote the schema: its patterns and references could keep this script
+ * busy without end, so those are left to that server.
+ */
+const FIELD_KEYWORDS = ["type", "enum", "minLength", "maxLength", "minimum", "maximum"];
+
+/** What is wrong with a form's content, without its values; `null` when it fits. */
+function formProblem(schema: JsonObject | null, content: JsonValue): string | null {
+  if (schema === null) return null;
+  if (!isJsonObject(content)) return "content: expected object";
+  const { required, properties } = schema;
+  const fields = Object.entries(isJsonObject(properties) ? properties : {}).map(([name, field]) => {
+    const given = Object.entries(isJsonObject(field) ? field : {});
+    return [name, Object.fromEntries(given.filter(([key]) => FIELD_KEYWORDS.includes(key)))];
+  });
+  const flat: JsonObject = { properties: Object.fromEntries(fields) };
+  if (Array.isArray(required)) flat["required"] = required;
+  const issue = validateAgainstSchema(content, flat)[0];
+  return issue === undefined ? null : `content${issue.path.slice(1)}: ${issue.message}`;
 }

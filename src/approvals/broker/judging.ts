@@ -4,7 +4,7 @@
  * @module
  */
 import { messageOf, RpcValidationError } from "../../errors/mod.ts";
-import { checkServerRequestResult } from "../answers/answer_shapes.ts";
+import { checkServerRequestResult } from "../answers/check_result.ts";
 import type { WireAnswer } from "../answers/answers.ts";
 import { decide, type RuleDecision } from "../rules/decide.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";

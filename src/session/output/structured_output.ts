@@ -2,10 +2,10 @@
  * Answers that are data: which schema is sent, and how an answer is parsed and checked.
  * @module
  */
+import { validateAgainstSchema } from "../../check/mod.ts";
 import { InvalidArgumentError, type OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { parseJson } from "./parse_json.ts";
-import { validateAgainstSchema } from "./schema_validator.ts";
 import { convert, standardIssue } from "./standard_json.ts";
 import { strictSchema } from "./strict_schema.ts";
 import type { StandardSchemaV1 } from "./standard_schema.ts";

@@ -2,9 +2,9 @@
  * A call of the model to a tool of this process.
  * @module
  */
+import { validateAgainstSchema } from "../../check/mod.ts";
 import { messageOf, type OutputIssue } from "../../errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { validateAgainstSchema } from "../output/schema_validator.ts";
 import { isStandardSchema, standardIssue } from "../output/standard_json.ts";
 import type { DynamicTool, ToolContext } from "./dynamic_tool.ts";
 import { shapeResult } from "./tool_text.ts";

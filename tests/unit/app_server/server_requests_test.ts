@@ -5,6 +5,7 @@ import {
   type ServerRequest,
 } from "../../../src/app_server/app_server.ts";
 import type { ReaderRequest } from "../../../src/approvals/broker/gate.ts";
+import { checkServerRequestResult } from "../../../src/approvals/answers/check_result.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
@@ -51,7 +52,13 @@ function bench(): Bench {
         params,
         request: parseRequest(method, params, { now: new Date(0) }),
         signal: stop.signal,
-        respond: answer,
+        respond: (result) => {
+          // As the broker does: it checks, and throws what it can't send.
+          const problem = checkServerRequestResult(method, result);
+          if (problem === null) return answer(result);
+          const [path, expectation] = problem.split(": ");
+          throw new RpcValidationError(method, "result", path!, expectation!);
+        },
         reject: answer,
       });
       return { answers, stop };

@@ -1,12 +1,9 @@
 import assert from "node:assert/strict";
 import type { ApprovalDecision, ApprovalRequest } from "../../../src/approvals/mod.ts";
-import {
-  checkServerRequestResult,
-  SERVER_REQUEST_METHODS,
-} from "../../../src/approvals/answers/answer_shapes.ts";
+import { checkServerRequestResult } from "../../../src/approvals/answers/check_result.ts";
 import { failClosedAnswer, wireAnswer } from "../../../src/approvals/answers/answers.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import { validateServerRequestResult } from "../../../src/protocol/validator.ts";
+import { methodsOfKind, validateServerRequestResult } from "../../../src/protocol/mod.ts";
 import { test } from "../../_harness.ts";
 import {
   COMMAND,
@@ -38,8 +35,11 @@ const CLOSED: Record<string, JsonValue> = {
 };
 
 test("failClosedAnswer() grants nothing, in the shape of each request", () => {
-  assert.deepEqual(Object.keys(PARAMS).sort(), [...SERVER_REQUEST_METHODS].sort());
-  for (const method of SERVER_REQUEST_METHODS) {
+  assert.deepEqual(
+    Object.keys(PARAMS).sort(),
+    [...methodsOfKind("serverRequest").map((info) => info.method)].sort(),
+  );
+  for (const method of methodsOfKind("serverRequest").map((info) => info.method)) {
     const answer = failClosedAnswer(requestOf(method), "no", {
       ...NEWEST,
       now: new Date(1_700_000_000_999),
@@ -331,6 +331,34 @@ test("wireAnswer() keeps what a permission request itself excludes", () => {
     permissions: { fileSystem: { entries: [entry, denyEntry] } },
     scope: "turn",
   });
+});
+
+test("a form is held against what its fields are, not against patterns that never end", () => {
+  const endless = requestOf(ELICITATION, {
+    requestedSchema: {
+      type: "object",
+      properties: { name: { type: "string", pattern: "^(a+)+$", $ref: "#" } },
+      allOf: [{ $ref: "#" }, { $ref: "#" }],
+    },
+  });
+  const content = { name: `${"a".repeat(40)}!` };
+  assert.equal(wireAnswer(endless, { action: "accept", content }).type, "result");
+  const short = requestOf(ELICITATION, {
+    requestedSchema: { type: "object", properties: { name: { type: "string", minLength: 3 } } },
+  });
+  const answer = wireAnswer(short, { action: "accept", content: { name: "ab" } });
+  assert.ok(answer.type === "invalid");
+  assert.match(answer.problem, /^content\.name: /);
+});
+
+test("checkServerRequestResult() takes a plain denial for the first protocol, and nothing beside it", () => {
+  for (const method of ["execCommandApproval", "applyPatchApproval"]) {
+    assert.equal(checkServerRequestResult(method, { decision: "denied" }), null);
+    assert.match(checkServerRequestResult(method, { decision: "denied", x: 1 }) ?? "", /field/);
+  }
+  assert.notEqual(checkServerRequestResult(COMMAND, { decision: "denied" }), null);
+  assert.match(checkServerRequestResult(PERMISSIONS, { permissions: {} }) ?? "", /scope: missing/);
+  assert.match(checkServerRequestResult(ELICITATION, { action: "decline" }) ?? "", /missing/);
 });
 
 test("checkServerRequestResult() names the path and never the value", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { type ApprovalRequest, parseRequest } from "../../../src/approvals/mod.ts";
-import { SERVER_REQUEST_METHODS } from "../../../src/approvals/answers/answer_shapes.ts";
+import { methodsOfKind } from "../../../src/protocol/mod.ts";
 import { unifiedDiff } from "../../../src/approvals/request/proposed_changes.ts";
 import { test } from "../../_harness.ts";
 import { commandOf, ELICITATION, MCP_APPROVAL, PATCH, requestOf } from "./_requests.ts";
@@ -116,7 +116,7 @@ test("parseRequest() gives unguessable ids and keeps what it does not know", () 
 });
 
 test("parseRequest() takes any params without a throw", () => {
-  for (const method of SERVER_REQUEST_METHODS) {
+  for (const method of methodsOfKind("serverRequest").map((info) => info.method)) {
     for (const params of [null, 1, "x", [], {}, { threadId: 1, command: 2, permissions: [] }]) {
       const request = parseRequest(method, params);
       assert.equal(request.method, method);

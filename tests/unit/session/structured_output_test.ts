@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { validateAgainstSchema } from "../../../src/session/output/schema_validator.ts";
+import { validateAgainstSchema } from "../../../src/check/mod.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
 import {

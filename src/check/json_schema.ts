@@ -1,10 +1,10 @@
 /**
- * A small JSON Schema validator, for the answers that a plain `outputSchema` describes.
+ * A small JSON Schema validator: for the answers that a plain `outputSchema` describes, arguments of tools, and forms.
  * @module
  */
-import type { OutputIssue } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { followPointer, memberPath } from "../../check/mod.ts";
+import type { OutputIssue } from "../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { followPointer, memberPath } from "./json_fit.ts";
 
 /** Nested references beyond this are a loop in the schema. */
 const MAX_DEPTH = 200;
