@@ -1,5 +1,6 @@
 /** Turns that codex begins for a session, on the real codex: goals, compactions, reviews. */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { spawn } from "../../src/automation/mod.ts";
 import {
   BudgetExceededError,
@@ -275,5 +276,40 @@ for (const version of ["0.145.0", ...CODEX_VERSIONS]) {
       assert.equal((await session.ask("last")).assistantText, "You said: last");
       const wrong = session.review({ type: "uncommittedChanges" } as never);
       assert.ok(await rejection(wrong) instanceof InvalidArgumentError);
+    }));
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(`what one turn was allowed is not what later turns of codex's own may do [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      await session.ask(world.prompt([[script.exec("touch allowed")], "Done."]), {
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+      });
+      assert.ok(readdirSync(world.cwd).includes("allowed"));
+      const play = (_: ModelRequest, round: number) =>
+        round === 0 ? [script.exec("touch sneaked")] : "Tried.";
+      const instructions = world.prompt(play);
+      const review = session.review({ type: "custom", instructions });
+      if (version === "0.104.0") {
+        const error = await rejection(review);
+        assert.ok(error instanceof UnsupportedError, `${error}`);
+        assert.equal(error.since, "0.145.0");
+        await session.ask("again as the session is");
+        await session.review({ type: "custom", instructions });
+      } else {
+        await review;
+        const goal = await session.startGoal(
+          objective(
+            world,
+            (_, round) =>
+              round === 0 ? [script.exec("touch sneaked")] : round === 1 ? reached() : "Done.",
+          ),
+        );
+        assert.equal((await within(15_000, "the goal", goal.finish())).status, "complete");
+      }
+      assert.deepEqual(readdirSync(world.cwd), ["allowed"]);
     }));
 }
