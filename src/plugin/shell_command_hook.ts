@@ -59,7 +59,8 @@ const STDERR_TAIL_BYTES = 4096;
  * phase all but `0` is reported as an issue.
  *
  * A list of arguments starts the program without a shell, the same on every system; a string goes through `sh -c`
- * (Windows: `cmd.exe`). Deno needs `--allow-run` for the program or the shell; only the unscoped permission lets the
+ * (Windows: `cmd.exe`, which fills in `%NAME%` unless the line holds a `"`, and where a list has to name a program that
+ * Windows can start, not a `.sh`). Deno needs `--allow-run` for the program or the shell; only the unscoped permission lets the
  * program's own children be killed too.
  *
  * ```ts ignore
