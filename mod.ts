@@ -80,6 +80,7 @@ export {
   type SessionConfig,
   type SessionEvent,
   type SessionEventBase,
+  type SessionLaggedEvent,
   type StandardFailure,
   type StandardIssue,
   type StandardResult,

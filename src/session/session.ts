@@ -293,8 +293,8 @@ export class Session implements AsyncDisposable {
 
   /**
    * What happens on the thread from now on: the events of all its turns, those that something else began included, and
-   * of the thread itself. Ends with the session. A reader that falls behind gets adjacent text deltas merged; one that
-   * stops reading should leave its loop, since events are kept for it.
+   * of the thread itself. Ends with the session. A reader that falls behind gets adjacent text deltas merged; for one
+   * that stops reading, 16,384 events and 16 MiB of text are kept, and a `lagged` event says how many older ones are gone.
    *
    * ```ts ignore
    * for await (const event of session.events({ subAgents: true })) {
@@ -307,7 +307,7 @@ export class Session implements AsyncDisposable {
     subAgents?: boolean;
   } = {}): AsyncIterableIterator<SessionEvent> {
     checkOptions("events", options, SESSION_EVENTS);
-    return this.#events.listen(options);
+    return this.#events.listen(this.#threadId, options);
   }
 
   /**

@@ -16,8 +16,26 @@ interface Queued {
 type DeltaEvent = Extract<TurnEvent, { delta: string }>;
 type Result<Event> = IteratorResult<Event, undefined>;
 
-/** A queue with one reader. A reader that falls behind gets adjacent deltas of an item as one; nothing else changes. */
+/** What a queue keeps for a reader that has stopped reading. */
+export interface QueueBounds<Event> {
+  /** Events kept. */
+  events: number;
+  /** Characters of deltas kept. */
+  characters: number;
+  /** Stands for the oldest ones that are gone. */
+  lagged: (missed: number) => Event;
+}
+
+/**
+ * A queue with one reader. A reader that falls behind gets adjacent deltas of an item as one. With bounds, the oldest events
+ * of a reader that stops reading go, and it is told how many; nothing else changes.
+ */
 export class EventQueue<Event extends Queued = TurnEvent> {
+  readonly #bounds: QueueBounds<Event> | null;
+  /** Oldest events that are gone. */
+  #missed = 0;
+  /** Characters of all queued deltas. */
+  #characters = 0;
   #events: Event[] = [];
   #head = 0;
   /** More text for the last queued event, which is a delta that nobody has seen yet. */
@@ -26,13 +44,20 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   #ended = false;
   #waiting: ((result: Result<Event>) => void)[] = [];
 
+  /** Keeps everything, or what the bounds allow. */
+  constructor(bounds: QueueBounds<Event> | null = null) {
+    this.#bounds = bounds;
+  }
+
   /** Adds an event. */
   push(event: Event): void {
     if (this.#ended) return;
     if (this.#waiting.length > 0) return this.#waiting.shift()!({ done: false, value: event });
-    if (this.#events.length - this.#head > BEHIND && isDelta(event) && this.#merge(event)) return;
+    if (isDelta(event)) this.#characters += event.delta.length;
+    if (this.#length > BEHIND && isDelta(event) && this.#merge(event)) return this.#bound();
     if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
     this.#events.push(event);
+    this.#bound();
   }
 
   /** No more events will come. */
@@ -47,6 +72,8 @@ export class EventQueue<Event extends Queued = TurnEvent> {
     this.#head = 0;
     this.#text = "";
     this.#pieces = [];
+    this.#missed = 0;
+    this.#characters = 0;
     this.end();
   }
 
@@ -57,6 +84,11 @@ export class EventQueue<Event extends Queued = TurnEvent> {
 
   /** The next event, for iterators. */
   read(): Promise<Result<Event>> {
+    if (this.#missed > 0) {
+      const value = this.#bounds!.lagged(this.#missed);
+      this.#missed = 0;
+      return Promise.resolve({ done: false, value });
+    }
     if (this.#head < this.#events.length) {
       return Promise.resolve({ done: false, value: this.#take() });
     }
@@ -64,9 +96,24 @@ export class EventQueue<Event extends Queued = TurnEvent> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  get #length(): number {
+    return this.#events.length - this.#head;
+  }
+
+  /** Drops the oldest events until the rest is within bounds. */
+  #bound(): void {
+    if (this.#bounds === null) return;
+    const { events, characters } = this.#bounds;
+    while (this.#length > events || this.#characters > characters && this.#length > 0) {
+      this.#take();
+      this.#missed++;
+    }
+  }
+
   #take(): Event {
     if (this.#head === this.#events.length - 1) this.#settleTail();
     const event = this.#events[this.#head++]!;
+    if (isDelta(event)) this.#characters -= event.delta.length;
     if (this.#head === this.#events.length) {
       this.#events = [];
       this.#head = 0;

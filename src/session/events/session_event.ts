@@ -66,6 +66,14 @@ export interface SubAgentEvent extends SessionEventBase {
   event: TurnEvent;
 }
 
+/** The reader stopped reading for too long: the events before the next one are gone. */
+export interface SessionLaggedEvent extends SessionEventBase {
+  /** Discriminator. */
+  type: "lagged";
+  /** How many; adjacent text deltas count as one. */
+  missed: number;
+}
+
 /** What happens on a session's thread: events of all its turns, and of the thread itself. Switch on `type`. */
 export type SessionEvent =
   | TurnEvent
@@ -74,4 +82,5 @@ export type SessionEvent =
   | GoalUpdatedEvent
   | CompactedEvent
   | CommandFinishedEvent
-  | SubAgentEvent;
+  | SubAgentEvent
+  | SessionLaggedEvent;

@@ -9,6 +9,9 @@ import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent } from "../turn/turn_outcome.ts";
 import { threadItem } from "../turn/turn_items.ts";
 
+/** What is kept for a listener that has stopped reading. */
+const KEPT = { events: 16_384, characters: 16_777_216 };
+
 /** The listeners of one session. */
 export class SessionEvents {
   readonly #queues: Map<EventQueue<SessionEvent>, { subAgents: boolean }> = new Map();
@@ -26,8 +29,14 @@ export class SessionEvents {
   }
 
   /** Adds a listener, which hears what happens from now on. */
-  listen(options: { subAgents?: boolean } = {}): AsyncIterableIterator<SessionEvent> {
-    const queue = new EventQueue<SessionEvent>();
+  listen(
+    threadId: string,
+    options: { subAgents?: boolean } = {},
+  ): AsyncIterableIterator<SessionEvent> {
+    const queue = new EventQueue<SessionEvent>({
+      ...KEPT,
+      lagged: (missed) => ({ type: "lagged", threadId, missed }),
+    });
     if (this.#ended) queue.end();
     else this.#queues.set(queue, { subAgents: options.subAgents ?? false });
     return {

@@ -291,8 +291,9 @@ export class Turn {
     this.#failed = true;
     const { threadId, turnId } = this.outcome;
     const { message } = error;
-    // The owner tells its own listeners.
+    // The owner tells its own listeners; nobody else has heard of a turn that never started.
     this.owner?.failed(error);
+    if (!this.outcome.started) return;
     this.#host.emit?.({
       type: "turnCompleted",
       threadId,

@@ -131,3 +131,35 @@ test("dismiss() sends away who waits; close() everyone to come as well", async (
   await assert.rejects(queue.acquire("e"), /^Error: closed/);
   again();
 });
+
+test("a reader that stops reading is told how many of the oldest events are gone", async () => {
+  const lagged = (missed: number) => ({ ...STARTED, turnId: `${missed} are gone` });
+  const queue = new EventQueue<TurnEvent>({ events: 2000, characters: 1_000_000, lagged });
+  for (let i = 0; i < 5000; i++) queue.push({ ...STARTED, turnId: `${i}` });
+  const [first, second] = [await queue.next(), await queue.next()];
+  assert.equal(first!.turnId, "3000 are gone");
+  assert.equal(second!.turnId, "3000");
+  // The rest comes without a gap, and what is pushed meanwhile as well.
+  queue.push(STARTED);
+  queue.end();
+  const rest = await drain(queue);
+  assert.equal(rest.length, 2000);
+  assert.equal(rest[0]!.turnId, "3001");
+  assert.equal(rest.filter(({ turnId }) => turnId.endsWith("gone")).length, 0);
+});
+
+test("text that nobody reads is bounded, merged or not", async () => {
+  const lagged = (missed: number) => ({ ...STARTED, turnId: `${missed} are gone` });
+  for (const itemIds of [["A"], ["A", "B"]]) {
+    const queue = new EventQueue<TurnEvent>({ events: 4000, characters: 100_000, lagged });
+    const piece = "x".repeat(1000);
+    for (let i = 0; i < 3000; i++) queue.push(text(itemIds[i % itemIds.length]!, piece));
+    queue.push(STARTED);
+    queue.end();
+    const events = await drain(queue);
+    assert.match(events[0]!.turnId, /are gone$/);
+    assert.deepEqual(events.at(-1), STARTED);
+    const kept = events.reduce((sum, each) => sum + ("delta" in each ? each.delta.length : 0), 0);
+    assert.ok(kept <= 100_000, `${kept}`);
+  }
+});
