@@ -2,6 +2,15 @@
  * Which hooks of a run are called: all of them in one list, and those that see only what a matcher says.
  * @module
  */
+import {
+  checkArgument,
+  checkOptions,
+  either,
+  list as listOf,
+  required,
+  shape,
+  text as textKind,
+} from "../check/mod.ts";
 import { realPathOf } from "../permissions/mod.ts";
 import { canSpawn, isWindowsPath, plainPath, platformName, relation } from "../platform/mod.ts";
 import { analyzeCommand, type CommandAnalysis, mayBegin, mayRun } from "../shell/mod.ts";
@@ -13,7 +22,7 @@ import type {
   PostHook,
   PreHook,
 } from "./types.ts";
-import { ALL_PHASES, invalidHook } from "./validate.ts";
+import { ALL_PHASES, hookKind, invalidHook } from "./validate.ts";
 
 /** What must hold for a hook to be called: all the fields that are given. */
 export interface HookMatcherOptions {
@@ -40,6 +49,13 @@ export interface HookMatcherOptions {
   cwdPrefix?: string;
 }
 
+const MATCHER = shape<HookMatcherOptions>({
+  phases: listOf(textKind),
+  toolName: either(textKind, listOf(textKind)),
+  commandPrefix: either(textKind, listOf(textKind)),
+  cwdPrefix: textKind,
+}, { tool: "toolName", toolNames: "toolName", matcher: "toolName", command: "commandPrefix" });
+
 /**
  * Decides by phase, tool, command and directory whether a hook is called.
  *
@@ -61,6 +77,7 @@ export class HookMatcher {
 
   /** Creates a matcher. Throws `InvalidArgumentError` for an unknown phase, or an empty name, command or directory. */
   constructor(options: HookMatcherOptions = {}) {
+    checkOptions("HookMatcher", options, MATCHER);
     this.phases = options.phases ?? [];
     this.toolNames = list(options.toolName);
     this.commandPrefixes = list(options.commandPrefix);
@@ -156,6 +173,7 @@ export class FilteredPreHook implements PreHook {
 
   /** Puts the hook behind the matcher. */
   constructor(hook: PreHook, matcher: HookMatcher | HookMatcherOptions) {
+    checkArgument("filtered hook", "hook", hook, required(hookKind));
     this.name = hook.name;
     if (hook.onError !== undefined) this.onError = hook.onError;
     if (hook.timeoutMs !== undefined) this.timeoutMs = hook.timeoutMs;
@@ -185,6 +203,7 @@ export class FilteredPostHook implements PostHook {
 
   /** Puts the hook behind the matcher. */
   constructor(hook: PostHook, matcher: HookMatcher | HookMatcherOptions) {
+    checkArgument("filtered hook", "hook", hook, required(hookKind));
     this.name = hook.name;
     if (hook.timeoutMs !== undefined) this.timeoutMs = hook.timeoutMs;
     this.matcher = matcher instanceof HookMatcher ? matcher : new HookMatcher(matcher);

@@ -3,6 +3,20 @@
  * @module
  */
 import { longTimeout } from "../async.ts";
+import {
+  checkArgument,
+  checkOptions,
+  either,
+  list,
+  milliseconds,
+  name as nonEmpty,
+  oneOf,
+  path,
+  record,
+  required,
+  shape,
+  text,
+} from "../check/mod.ts";
 import { CodexError } from "../errors/mod.ts";
 import {
   type ChildProcess,
@@ -43,6 +57,14 @@ export interface ShellCommandHookOptions {
   /** The program's working directory. Default: this script's own. */
   cwd?: string;
 }
+
+const SHELL_HOOK = shape<ShellCommandHookOptions>({
+  phases: list(text),
+  onError: oneOf(["block", "continue"]),
+  timeoutMs: milliseconds,
+  env: record(text),
+  cwd: path,
+});
 
 /** A program that prints more than this is not printing an action. */
 const MAX_STDOUT_BYTES = 1024 * 1024;
@@ -89,6 +111,9 @@ export class ShellCommandHook implements PreHook, PostHook {
     command: string | readonly string[],
     options: ShellCommandHookOptions = {},
   ) {
+    checkArgument("ShellCommandHook", "name", name, required(nonEmpty));
+    checkArgument("ShellCommandHook", "command", command, required(either(text, list(text))));
+    checkOptions("ShellCommandHook", options, SHELL_HOOK);
     const label = `ShellCommandHook ${JSON.stringify(name)}`;
     if (typeof command === "string" ? command.trim() === "" : !command[0]) {
       throw invalidHook(`${label} has an empty command`);

@@ -75,7 +75,8 @@ export function checkTimeout(label: string, timeoutMs: number | undefined): void
 
 // What the hooks of options may be.
 
-const hook: Kind = having("a hook { name, call, phases, timeoutMs, onError }", {
+/** A hook. */
+export const hookKind: Kind = having("a hook { name, call, phases, timeoutMs, onError }", {
   name: required(name),
   call: required(callback),
 });
@@ -91,7 +92,7 @@ const byPhase: Record<string, string> = Object.fromEntries(
 
 /** The hooks of a client, a session or a call. */
 export const hooksKind: Kind = object(
-  shape<Hooks>({ pre: list(hook), post: list(hook) }, byPhase),
+  shape<Hooks>({ pre: list(hookKind), post: list(hookKind) }, byPhase),
   (value) =>
     typeof value === "function" || Array.isArray(value)
       ? "Write `hooks: { pre: [{ name, call }] }`."

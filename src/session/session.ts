@@ -8,6 +8,7 @@ import {
   jsonObject,
   list,
   name as nonEmpty,
+  object,
   required,
   text,
 } from "../check/mod.ts";
@@ -433,6 +434,7 @@ export class Session implements AsyncDisposable {
    */
   async update(settings: { model?: string; effort?: ReasoningEffort }): Promise<void> {
     checkOptions("update", settings, SETTINGS);
+    checkArgument("update", "settings", settings, required(object(SETTINGS)));
     await alone(this.#thread, undefined, () => {
       const { model = this.#profile.model, effort = this.#profile.effort } = settings;
       // Every turn says what it runs with; the turns that codex begins are told before they begin.

@@ -239,8 +239,23 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [() => client.run(cwd, undefined as never), /`prompt` must be/],
       [() => (client.run as (cwd: string) => unknown).call(client, cwd), /`prompt` must be/],
     ];
-    const { Client, AppServer } = await import("../../mod.ts");
+    const { Client, AppServer, FilteredPreHook, HookMatcher, ShellCommandHook, testing } =
+      await import("../../mod.ts");
+    const model = testing.ScriptedModel.prototype;
     table.push(
+      [() => new HookMatcher("git" as never), /HookMatcher: `options` must be an object/],
+      [() => new HookMatcher({ tool: "git" } as never), /Did you mean `toolName`/],
+      [
+        () => new (ShellCommandHook as new (name: string) => unknown)("./guard.sh"),
+        /`command` must be .*received undefined/,
+      ],
+      [
+        () => new FilteredPreHook({ name: "x" } as never, {}),
+        /`hook` must be a hook .*received an object/,
+      ],
+      [() => (session.update as () => unknown).call(session), /`settings` must be an object/],
+      [() => session.events({ subagents: true } as never), /Did you mean `subAgents`/],
+      [() => model.waitForRequest.call(model, 3 as never), /`predicate` must be a function/],
       [() => Client.connect(null as never), /must be an object/],
       [() => Client.connect("codex" as never), /must be an object/],
       [() => Client.connect({ requestTimeoutMs: NaN }), /`requestTimeoutMs`.*NaN/],

@@ -4,9 +4,11 @@ import {
   artifact,
   automation,
   Client,
+  HookMatcher,
   quickRun,
   quickRunWithProfile,
   runtime,
+  ShellCommandHook,
   testing,
   tool,
   web,
@@ -116,6 +118,8 @@ export function doors({ client, session, cwd }: FakeWorld): Door[] {
     inputSchema: {},
     run: () => 1,
   });
+  door("HookMatcher", null, (o) => new HookMatcher(o));
+  door("ShellCommandHook", null, (o) => new ShellCommandHook("n", "true", o));
   door("ScriptedModel.start", null, (o) => testing.ScriptedModel.start([], o));
   const model = testing.ScriptedModel.prototype;
   door("clientConfig", null, (o) => model.clientConfig.call({} as never, o));

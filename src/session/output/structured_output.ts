@@ -3,12 +3,12 @@
  * @module
  */
 import { validateAgainstSchema } from "../../check/mod.ts";
-import { InvalidArgumentError, type OutputIssue } from "../../errors/mod.ts";
+import { InvalidArgumentError, messageOf, type OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { parseJson } from "./parse_json.ts";
 import { convert, standardIssue } from "./standard_json.ts";
 import { strictSchema } from "./strict_schema.ts";
-import type { StandardSchemaV1 } from "./standard_schema.ts";
+import type { StandardResult, StandardSchemaV1 } from "./standard_schema.ts";
 
 /** What describes the answer: a JSON Schema, a Standard Schema, or both when the latter can't be converted. */
 export interface OutputRequest {
@@ -89,7 +89,12 @@ async function parseOutput(
     const issues = validateAgainstSchema(value as JsonValue, schema);
     return issues.length === 0 ? { ok: true, value } : { ok: false, issues };
   }
-  const result = await output["~standard"].validate(value);
+  let result: StandardResult<unknown>;
+  try {
+    result = await output["~standard"].validate(value);
+  } catch (cause) {
+    return { ok: false, issues: [{ path: "$", message: `its schema threw: ${messageOf(cause)}` }] };
+  }
   if (result.issues === undefined) return { ok: true, value: result.value };
   return { ok: false, issues: result.issues.map(standardIssue) };
 }

@@ -10,10 +10,13 @@ import {
   json,
   type Kind,
   kind,
+  milliseconds,
   name,
   record,
+  required,
   type Shape,
   shape,
+  signal,
   text,
 } from "../../check/mod.ts";
 import { CodexError } from "../../errors/mod.ts";
@@ -77,6 +80,8 @@ export interface WaitForRequestOptions {
 const SCRIPT: Kind = either(callback, kind("a list of turns", ["array"]));
 
 const MODEL_OPTIONS: Shape = shape<ScriptedModelOptions>({ model: name });
+
+const WAIT: Shape = shape<WaitForRequestOptions>({ signal, timeoutMs: milliseconds });
 
 const CLIENT_OPTIONS: Shape = shape<ScriptedClientOptions>({
   codexPath: name,
@@ -188,6 +193,8 @@ export class ScriptedModel implements AsyncDisposable {
     predicate: (request: RecordedRequest) => boolean,
     options: WaitForRequestOptions = {},
   ): Promise<RecordedRequest> {
+    checkArgument("waitForRequest", "predicate", predicate, required(callback));
+    checkOptions("waitForRequest", options, WAIT);
     const { signal, timeoutMs = 30_000 } = options;
     return new Promise((resolve, reject) => {
       let seen = 0;

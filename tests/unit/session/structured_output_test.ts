@@ -56,6 +56,23 @@ const BROKEN: [string, JsonObject, string][] = [
   ["alternatives at the root", { anyOf: [object({}), object({})] }, "$"],
 ];
 
+test("a schema that throws is told as a misfit of the answer", async () => {
+  const output: StandardSchemaV1 = {
+    "~standard": {
+      version: 1,
+      vendor: "handmade",
+      validate: () => {
+        throw new RangeError("not my day");
+      },
+    },
+  };
+  const resolved = resolveOutputSchema({ outputSchema: object({ a: STRING }), output })!;
+  assert.deepEqual(await resolved.parse('{"a":"x"}'), {
+    ok: false,
+    issues: [{ path: "$", message: "its schema threw: not my day" }],
+  });
+});
+
 test("resolveOutputSchema() refuses what strict output does not take, with the path of the node", async (t) => {
   for (const [name, outputSchema, path] of BROKEN) {
     await t.step(name, () => {
