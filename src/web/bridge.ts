@@ -295,8 +295,7 @@ class Handler {
     if (after !== null && after.length > 100) throw badRequest("The cursor is too long.");
     const subscription = await this.#adapter.openEvents(tenant, sessionId, after);
     const { heartbeatMs = HEARTBEAT_MS, retryMs = RETRY_MS } = this.#options;
-    const stream = eventStream(subscription, { heartbeatMs, retryMs });
-    return new Response(again === null ? stream : whileAllowed(stream, again), {
+    return new Response(eventStream(subscription, { heartbeatMs, retryMs, again }), {
       headers: {
         "content-type": "text/event-stream; charset=utf-8",
         // Proxies that collect answers would hold the events back.

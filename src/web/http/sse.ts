@@ -11,6 +11,8 @@ export interface EventStreamOptions {
   heartbeatMs: number;
   /** Milliseconds after which a browser reconnects. */
   retryMs: number;
+  /** Whether the reader is still allowed. Default: it is. */
+  again?: Recheck | null;
 }
 
 /** Characters written at once, when many events wait. */
@@ -21,20 +23,18 @@ const BATCH = 64 * 1024;
  * a line break.
  */
 export function formatEvent({ id, event }: WebEvent): string {
+  const known = blocks.get(event);
+  if (known?.id === id) return known.text;
   const named = event.type === "lagged" || event.type === "sessionClosed"
     ? `event: ${event.type}\n`
     : "";
-  return `id: ${id}\n${named}data: ${encoded(event)}\n\n`;
-}
-
-/** The JSON of an event of a log, made once for all of its readers; it goes with the event. */
-const texts: WeakMap<WebEvent["event"], string> = new WeakMap();
-
-function encoded(event: WebEvent["event"]): string {
-  let text = texts.get(event);
-  if (text === undefined) texts.set(event, text = JSON.stringify(event));
+  const text = `id: ${id}\n${named}data: ${JSON.stringify(event)}\n\n`;
+  blocks.set(event, { id, text });
   return text;
 }
+
+/** The block of an event of a log, made once for all of its readers; it goes with the event. */
+const blocks: WeakMap<WebEvent["event"], { id: string; text: string }> = new WeakMap();
 
 /** A subscription as a stream that is read at the client's pace and ended when the client goes. */
 export function eventStream(
@@ -42,6 +42,7 @@ export function eventStream(
   options: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
+  const mayGo = options.again ? asking(options.again) : null;
   return new ReadableStream<Uint8Array>({
     start(controller): void {
       // At once, so that the client knows that it is connected.
@@ -49,20 +50,23 @@ export function eventStream(
     },
     async pull(controller): Promise<void> {
       for (;;) {
-        const text = takeBatch(subscription);
-        if (text !== "") return controller.enqueue(encoder.encode(text));
-        if (subscription.ended) {
-          subscription.close();
-          try {
-            controller.close();
-          } catch {
-            // The client has gone meanwhile.
-          }
-          return;
+        let text = takeBatch(subscription);
+        if (text === "" && !subscription.ended) {
+          if (await subscription.wait(options.heartbeatMs)) continue;
+          // Also tells servers that end idle connections, and finds out who has gone.
+          text = ": heartbeat\n\n";
         }
-        if (await subscription.wait(options.heartbeatMs)) continue;
-        // Also tells servers that end idle connections, and finds out who has gone.
-        return controller.enqueue(encoder.encode(": heartbeat\n\n"));
+        const asked = text !== "" && (mayGo?.() ?? true);
+        if (asked === true || await asked) {
+          return controller.enqueue(encoder.encode(text));
+        }
+        subscription.close();
+        try {
+          controller.close();
+        } catch {
+          // The client has gone meanwhile.
+        }
+        return;
       }
     },
     cancel(): void {
@@ -89,28 +93,35 @@ export interface Recheck {
   allowed(): Promise<boolean>;
 }
 
+/** The question whether the reader may still be told; `true` at once when it was asked less than `everyMs` ago. */
+function asking({ everyMs, allowed }: Recheck): () => true | Promise<boolean> {
+  let askedAt = Date.now();
+  return () => {
+    if (Date.now() - askedAt < everyMs) return true;
+    return allowed().catch(() => false).then((yes) => {
+      askedAt = Date.now();
+      return yes;
+    });
+  };
+}
+
 /**
  * The stream, ended when its reader is not allowed any more: asked in front of what is told after each `everyMs`, heartbeats
  * included.
  */
 export function whileAllowed(
   stream: ReadableStream<Uint8Array>,
-  { everyMs, allowed }: Recheck,
+  again: Recheck,
 ): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
-  let askedAt = Date.now();
+  const mayGo = asking(again);
   return new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
       const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
       if (done) return controller.close();
-      if (Date.now() - askedAt >= everyMs) {
-        if (!await allowed().catch(() => false)) {
-          await reader.cancel().catch(() => {});
-          return controller.close();
-        }
-        askedAt = Date.now();
-      }
-      controller.enqueue(value!);
+      if (await mayGo()) return controller.enqueue(value!);
+      await reader.cancel().catch(() => {});
+      controller.close();
     },
     cancel: () => reader.cancel().catch(() => {}),
   }, { highWaterMark: 0 });

@@ -11,7 +11,9 @@ export class EventSubscription {
   readonly #reader: LogReader;
   readonly #onClose: () => void;
   #closed = false;
-  #wake: (() => void) | null = null;
+  #settle: ((news: boolean) => void) | null = null;
+  #deadline = Infinity;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
   constructor(log: SessionLog, after: string | null, onClose: () => void) {
@@ -34,24 +36,33 @@ export class EventSubscription {
   wait(ms: number = Infinity): Promise<boolean> {
     if (this.ended) return Promise.resolve(true);
     return new Promise((resolve) => {
-      let timer: ReturnType<typeof setTimeout> | undefined;
       const settle = (news: boolean) => {
-        clearTimeout(timer);
         leave();
-        this.#wake = null;
+        this.#settle = null;
         resolve(news);
       };
       const leave = this.#log.changed(() => settle(true));
-      this.#wake = () => settle(true);
-      if (ms !== Infinity) timer = setTimeout(() => settle(false), ms);
+      this.#settle = settle;
+      this.#deadline = performance.now() + ms;
+      if (ms !== Infinity) this.#timer ??= setTimeout(() => this.#late(), ms);
     });
+  }
+
+  /** The timer goes on while news come, so that not each of them sets another. */
+  #late(): void {
+    this.#timer = undefined;
+    if (this.#settle === null) return;
+    const left = this.#deadline - performance.now();
+    if (left <= 1) this.#settle(false);
+    else if (left !== Infinity) this.#timer = setTimeout(() => this.#late(), left);
   }
 
   /** Ends it. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#wake?.();
+    clearTimeout(this.#timer);
+    this.#settle?.(true);
     this.#onClose();
   }
 }
