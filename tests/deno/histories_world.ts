@@ -99,6 +99,14 @@ const TURN_MS = 2_500;
 const USAGE = script.usage({ inputTokens: 10, outputTokens: 3 });
 const CALL_TOKENS = 13;
 
+function kill(pid: number | null): void {
+  try {
+    if (pid !== null) process.kill(pid, "SIGKILL");
+  } catch {
+    // It is dead already.
+  }
+}
+
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Plays histories, with as few processes as they leave alive. */
@@ -137,8 +145,8 @@ export class Player {
     this.#delayMs = history.delayMs;
     const first = this.#commands;
     const promises: Promise<unknown>[] = [];
-    // What somebody else's turn begins while a session is being released is in nobody's hands.
-    const agents: Promise<unknown>[] = [];
+    // What somebody else asks for while a session lets go of its thread is in nobody's hands.
+    const foreign: Promise<unknown>[] = [];
     const keep = (promise: Promise<unknown>) => {
       promise.catch(() => {});
       promises.push(promise);
@@ -166,7 +174,7 @@ export class Player {
             input: [{ type: "text", text: this.#prompt(each.work) }],
           });
           keep(started);
-          if (each.work === "agent") agents.push(started);
+          foreign.push(started);
           break;
         }
         case "interrupt":
@@ -176,10 +184,10 @@ export class Player {
           await wait(each.ms);
           break;
         case "kill":
-          if (client.runtime.pid !== null) process.kill(client.runtime.pid, "SIGKILL");
+          kill(client.runtime.pid);
           break;
         case "reopen":
-          await Promise.allSettled(agents);
+          await Promise.allSettled(foreign);
           await within(25_000, "release()", it.release());
           try {
             session = join(await client.resumeSession(it.threadId, config));
@@ -194,7 +202,7 @@ export class Player {
       await within(40_000, "every promise", Promise.allSettled(promises));
       await within(25_000, "interrupt()", session.interrupt());
     }
-    await Promise.allSettled(agents);
+    await Promise.allSettled(foreign);
     await within(25_000, "close()", session.close());
     await within(15_000, "every promise", Promise.allSettled(promises));
     await within(5_000, "events()", Promise.all(listening));
