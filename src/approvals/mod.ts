@@ -11,9 +11,8 @@ export type {
   ReaderRequest,
   ThreadGate,
 } from "./broker/gate.ts";
-export { parseRequest } from "./request/parse_request.ts";
-export { unifiedDiff } from "./request/proposed_changes.ts";
-export { toolFacts, toolPlace } from "./request/tool_facts.ts";
+export { parseRequest, unifiedDiff } from "./request/parse_request.ts";
+export { toolFacts, toolPlace } from "./request/facts.ts";
 export type {
   ApprovalAudit,
   ApprovalDecision,
@@ -21,8 +20,7 @@ export type {
   ApprovalRequest,
   PendingApproval,
 } from "./request/types.ts";
-export { approvalsKind } from "./rules/approvals_kind.ts";
-export { checkApprovals } from "./rules/check_rules.ts";
+export { approvalsKind, checkApprovals } from "./rules/check_rules.ts";
 export { heldInside, sessionApprovals, unheardApprovals, wantsContainment } from "./rules/reach.ts";
 export type {
   ApprovalDecider,

@@ -45,5 +45,5 @@ export type {
 } from "./client/threads.ts";
 export { parseJson } from "./output/parse_json.ts";
 export { DEFAULT_TIMEOUT_MS, layerProfile } from "./policy/resolve_profile.ts";
-export { workingDirectory } from "./policy/working_directory.ts";
+export { workingDirectory } from "./policy/thread_params.ts";
 export { TurnItems } from "./turn/turn_items.ts";

@@ -47,7 +47,7 @@ import type {
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
-import { isStandardSchema } from "./output/standard_json.ts";
+import { isStandardSchema } from "./output/structured_output.ts";
 import type {
   AskOptions,
   ForkConfig,

@@ -26,7 +26,12 @@ import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 import { Latch } from "../async.ts";
 import type { SessionParts } from "./session_parts.ts";
 import { buildInput, filesOf, withSkills } from "./prompt/attachments.ts";
-import { EventQueue } from "./events/event_queue.ts";
+import {
+  EventQueue,
+  failedMcpServer,
+  lateCommand,
+  SessionEvents,
+} from "./events/session_events.ts";
 import type {
   AskOptions,
   CompactResult,
@@ -68,7 +73,7 @@ import {
 } from "./thread/thread_host.ts";
 import type { Attachment, Prompt } from "../prompt.ts";
 import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
-import { isInTool } from "./prompt/own_tool.ts";
+import { isInTool } from "./prompt/run_tool.ts";
 import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 import {
   layerProfile,
@@ -98,13 +103,12 @@ import {
   turnStartParams,
 } from "./policy/thread_params.ts";
 import type { SessionEvent } from "./events/session_event.ts";
-import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
 import { TurnQueue } from "./turn/turn_queue.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
-import { UsageLedger } from "./turn/usage_ledger.ts";
+import { UsageLedger } from "./turn/turn_usage.ts";
 
 /** How often a session that ends stops turns that somebody starts meanwhile. */
 const LEAVE_ROUNDS = 3;

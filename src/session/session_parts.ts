@@ -6,7 +6,7 @@ import type { ResolvedProfile, SessionConfig } from "./profile.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { ThreadCopy } from "./thread/thread_host.ts";
 import type { DecidedPolicy, SessionAnswerers } from "./policy/session_policy.ts";
-import type { UsageLedger } from "./turn/usage_ledger.ts";
+import type { UsageLedger } from "./turn/turn_usage.ts";
 
 /** What a session is made of; put together by the client. */
 export interface SessionParts {

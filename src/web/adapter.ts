@@ -5,10 +5,14 @@
 import { checkOptions } from "../check/mod.ts";
 import { WebError } from "../errors/mod.ts";
 import { ClusterNode, sharedStore } from "./cluster/node.ts";
-import { checkAnswer, isForPeople } from "./http/check_answer.ts";
-import { checkSession, checkSteer, checkTurn } from "./http/check_request.ts";
-import { closedError, notFound, tooMany } from "./http/refusals.ts";
-import { sessionId as newSessionId } from "./ids.ts";
+import {
+  checkAnswer,
+  checkSession,
+  checkSteer,
+  checkTurn,
+  isForPeople,
+} from "./http/check_request.ts";
+import { closedError, notFound, sessionId as newSessionId, tooMany } from "./http/refusals.ts";
 import type { LiveSession } from "./live/live_session.ts";
 import { LiveSessions } from "./live/live_sessions.ts";
 import { SessionSetup } from "./live/session_setup.ts";

@@ -4,21 +4,29 @@
  */
 import { checkOptions } from "../check/mod.ts";
 import { WebError } from "../errors/mod.ts";
-import { badRequest, changedElsewhere, notFound } from "./http/refusals.ts";
+import {
+  badRequest,
+  changedElsewhere,
+  errorResponse,
+  httpFailure,
+  notFound,
+} from "./http/refusals.ts";
 import {
   type AccessFacts,
   type AccessRules,
   checkAccess,
   corsHeaders,
+  matchRoute,
+  normalizeBasePath,
   preflightHeaders,
-} from "./http/access.ts";
+  type Route,
+  type RouteMiss,
+} from "./http/routes.ts";
 import { WebAdapter } from "./adapter.ts";
-import { readBytes, readJson, threadIdIn, withBody } from "./http/body.ts";
+import { readBytes, readJson, threadIdIn, withBody } from "./http/check_request.ts";
 import { forward, FORWARD_HEADER, Forwarder } from "./cluster/forward.ts";
-import { errorResponse, httpFailure } from "./http/http_error.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
 import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
-import { matchRoute, normalizeBasePath, type Route, type RouteMiss } from "./http/routes.ts";
 import { eventStream, isEventStream, type Recheck, whileAllowed } from "./http/sse.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "./types.ts";
 

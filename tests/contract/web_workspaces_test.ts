@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { InvalidArgumentError, PolicyError, WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebClient } from "../../src/web/client.ts";
-import { Workspaces } from "../../src/web/live/workspaces.ts";
+import { Workspaces } from "../../src/web/live/session_setup.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 

@@ -7,7 +7,7 @@ import { decide } from "../../src/approvals/rules/decide.ts";
 import { failClosedAnswer, wireAnswer } from "../../src/approvals/answers/answers.ts";
 import { parseCommandLine } from "../../src/shell/command_line.ts";
 import { methodsOfKind } from "../../src/protocol/mod.ts";
-import { checkServerRequestResult } from "../../src/approvals/answers/check_result.ts";
+import { checkServerRequestResult } from "../../src/approvals/answers/answers.ts";
 import { coversPath } from "../../src/approvals/rules/match_path.ts";
 import { plainPath } from "../../src/platform/mod.ts";
 import type { JsonValue } from "../../src/json.ts";

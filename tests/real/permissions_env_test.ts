@@ -1,7 +1,7 @@
 /** What the agent's commands see of the environment: proved by a turn that prints it. */
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../src/json.ts";
-import { withShellEnvironment } from "../../src/permissions/config/shell_environment.ts";
+import { withShellEnvironment } from "../../src/permissions/config/session_settings.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";

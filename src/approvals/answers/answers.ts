@@ -2,12 +2,10 @@
  * From a decision to the result that the server wants, for each of its requests.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { validateAgainstSchema } from "../../check/mod.ts";
-import { supports } from "../../protocol/mod.ts";
-import { narrowGrant } from "./narrow_permissions.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { supports, validateServerRequestResult } from "../../protocol/mod.ts";
 import type { RealPath } from "../request/facts.ts";
-import { checkServerRequestResult } from "./check_result.ts";
 import type {
   ApprovalAudit,
   ApprovalDecision,
@@ -18,6 +16,7 @@ import type {
   FileChangeApprovalRequest,
   ReviewAnswer,
 } from "../request/types.ts";
+import { narrowGrant } from "./narrow_permissions.ts";
 
 /** What goes back to the server. */
 export type WireAnswer =
@@ -337,4 +336,33 @@ function formProblem(schema: JsonObject | null, content: JsonValue): string | nu
   if (Array.isArray(required)) flat["required"] = required;
   const issue = validateAgainstSchema(content, flat)[0];
   return issue === undefined ? null : `content${issue.path.slice(1)}: ${issue.message}`;
+}
+
+// Whether a result fits the server's request that it answers.
+
+/** Fields that the protocol lets a result leave out, though not every server takes it without them. */
+const NEEDED: Readonly<Record<string, readonly string[]>> = {
+  "item/permissions/requestApproval": ["scope"],
+  "mcpServer/elicitation/request": ["content", "_meta"],
+  "account/chatgptAuthTokens/refresh": ["chatgptPlanType"],
+};
+
+/** Requests of the first protocol, which older servers want to hear a plain `"denied"` for. */
+const FIRST_PROTOCOL = new Set(["execCommandApproval", "applyPatchApproval"]);
+
+/**
+ * Says what is wrong with a result for one of the server's requests, without its values; `null` when it fits, or when
+ * the method is not known.
+ */
+export function checkServerRequestResult(method: string, result: unknown): string | null {
+  if (FIRST_PROTOCOL.has(method) && isJsonObject(result) && result["decision"] === "denied") {
+    return Object.keys(result).length === 1
+      ? null
+      : "$: has a field that this answer does not know";
+  }
+  const issue = validateServerRequestResult(method, result);
+  if (issue !== null) return `${issue.path}: ${issue.expectation}`;
+  const needed = Object.hasOwn(NEEDED, method) ? NEEDED[method]! : [];
+  const missing = needed.find((name) => isJsonObject(result) && result[name] === undefined);
+  return missing === undefined ? null : `$.${missing}: missing`;
 }

@@ -4,8 +4,7 @@
  * @module
  */
 import { messageOf, RpcValidationError } from "../../errors/mod.ts";
-import { checkServerRequestResult } from "../answers/check_result.ts";
-import type { WireAnswer } from "../answers/answers.ts";
+import { checkServerRequestResult, type WireAnswer } from "../answers/answers.ts";
 import { decide, type RuleDecision } from "../rules/decide.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../request/types.ts";

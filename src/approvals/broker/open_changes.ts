@@ -4,7 +4,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import { changesOfItem, changesOfMap } from "../request/proposed_changes.ts";
+import { changesOfItem, changesOfMap } from "../request/parse_request.ts";
 import type { ApprovalRequest, ProposedChange } from "../request/types.ts";
 
 /** What one id stands for. */

@@ -2,9 +2,20 @@
  * Refuses rules that could not mean what they say.
  * @module
  */
+import {
+  callback,
+  either,
+  type Kind,
+  kind,
+  list,
+  object,
+  oneOf,
+  required,
+  shape,
+} from "../../check/mod.ts";
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { isPathPattern } from "./match_path.ts";
 import type { ApprovalHandler } from "../request/types.ts";
+import { isPathPattern } from "./match_path.ts";
 import type { ApprovalRules } from "./rule_types.ts";
 
 const RULE_KEYS: ReadonlySet<string> = new Set([
@@ -113,3 +124,22 @@ function isTextList(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0 &&
     value.every((text) => typeof text === "string" && text !== "");
 }
+
+// What the approvals of options may be.
+
+const AS_RULES = 'Write `approvals: { rules: [{ effect: "allow", … }] }`.';
+
+const rule: Kind = kind("a rule { effect, … }", ["object"]);
+
+/** A handler, or rules; `checkApprovals` looks at each rule. */
+export const approvalsKind: Kind = either(
+  callback,
+  object(
+    shape<ApprovalRules>({
+      rules: required(list(rule)),
+      ask: callback,
+      default: oneOf(["ask", "decline"]),
+    }, { allow: AS_RULES, deny: AS_RULES, handler: "ask" }),
+    (value) => Array.isArray(value) ? "Write `approvals: { rules: [ … ] }`." : undefined,
+  ),
+);

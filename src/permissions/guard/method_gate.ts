@@ -5,10 +5,9 @@
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
-import { methodReach, UNSANDBOXED } from "./method_table.ts";
+import { fieldPasses, methodReach, UNSANDBOXED } from "./method_table.ts";
 import { configNeeds } from "../config/config_needs.ts";
 import { asksNobody, normalizeSandbox, type PrivilegeConsent, privilegeRefusal } from "./gate.ts";
-import { fieldPasses } from "./params_table.ts";
 import {
   EVERYTHING,
   flagsFor,

@@ -30,7 +30,11 @@ import {
 import { prewarm, takePrewarmed } from "./prewarm.ts";
 import { abortable } from "../../async.ts";
 import type { SessionParts } from "../session_parts.ts";
-import { workingDirectory } from "../policy/working_directory.ts";
+import {
+  threadAttachParams,
+  threadStartParams,
+  workingDirectory,
+} from "../policy/thread_params.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
 import {
@@ -48,7 +52,6 @@ import { Session } from "../session.ts";
 import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
 import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
-import { threadAttachParams, threadStartParams } from "../policy/thread_params.ts";
 import {
   type Account,
   listModels,
@@ -64,7 +67,7 @@ import {
   type ThreadSummary,
 } from "./threads.ts";
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
-import { UsageLedger } from "../turn/usage_ledger.ts";
+import { UsageLedger } from "../turn/turn_usage.ts";
 import { whenClosed } from "./resume_closing.ts";
 
 /** The questions of the server that wait for an answer. */

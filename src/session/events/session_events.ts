@@ -3,11 +3,10 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import { EventQueue } from "./event_queue.ts";
-import type { SessionEvent } from "./session_event.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
-import type { EmitTurnEvent } from "../turn/turn_outcome.ts";
 import { threadItem } from "../turn/turn_items.ts";
+import type { EmitTurnEvent } from "../turn/turn_outcome.ts";
+import type { SessionEvent } from "./session_event.ts";
 
 /** What is kept for a listener that has stopped reading. */
 const KEPT = { events: 16_384, characters: 16_777_216 };
@@ -134,4 +133,156 @@ export function failedMcpServer(method: string, params: JsonObject): string | nu
   if (status !== "failed") return null;
   const reason = typeof error === "string" ? error : "no reason was told";
   return `The MCP server ${String(name)} did not start, so its tools are missing: ${reason}`;
+}
+
+// From a turn to its reader, without loss and without growing beyond the text itself.
+
+/** Events behind which a reader gets adjacent deltas merged; one chunk of the pipe holds fewer. */
+const BEHIND = 1024;
+/** Pieces of a merged delta before they are joined. */
+const JOIN_AT = 256;
+
+/** Whatever can be queued. */
+interface Queued {
+  readonly type: string;
+}
+type DeltaEvent = Extract<TurnEvent, { delta: string }>;
+type Result<Event> = IteratorResult<Event, undefined>;
+
+/** What a queue keeps for a reader that has stopped reading. */
+export interface QueueBounds<Event> {
+  /** Events kept. */
+  events: number;
+  /** Characters of deltas kept. */
+  characters: number;
+  /** Stands for the oldest ones that are gone. */
+  lagged: (missed: number) => Event;
+}
+
+/**
+ * A queue with one reader. A reader that falls behind gets adjacent deltas of an item as one. With bounds, the oldest events
+ * of a reader that stops reading go, and it is told how many; nothing else changes.
+ */
+export class EventQueue<Event extends Queued = TurnEvent> {
+  readonly #bounds: QueueBounds<Event> | null;
+  /** Oldest events that are gone. */
+  #missed = 0;
+  /** Characters of all queued deltas. */
+  #characters = 0;
+  #events: Event[] = [];
+  #head = 0;
+  /** More text for the last queued event, which is a delta that nobody has seen yet. */
+  #text = "";
+  #pieces: string[] = [];
+  #ended = false;
+  #waiting: ((result: Result<Event>) => void)[] = [];
+
+  /** Keeps everything, or what the bounds allow. */
+  constructor(bounds: QueueBounds<Event> | null = null) {
+    this.#bounds = bounds;
+  }
+
+  /** Adds an event. */
+  push(event: Event): void {
+    if (this.#ended) return;
+    if (this.#waiting.length > 0) return this.#waiting.shift()!({ done: false, value: event });
+    if (isDelta(event)) this.#characters += event.delta.length;
+    if (this.#length > BEHIND && isDelta(event) && this.#merge(event)) return this.#bound();
+    if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
+    this.#events.push(event);
+    this.#bound();
+  }
+
+  /** No more events will come. */
+  end(): void {
+    this.#ended = true;
+    for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
+  }
+
+  /** Forgets what is queued, and ends. */
+  discard(): void {
+    this.#events = [];
+    this.#head = 0;
+    this.#text = "";
+    this.#pieces = [];
+    this.#missed = 0;
+    this.#characters = 0;
+    this.end();
+  }
+
+  /** The next event; `null` after the last. */
+  async next(): Promise<Event | null> {
+    return (await this.read()).value ?? null;
+  }
+
+  /** The next event, for iterators. */
+  read(): Promise<Result<Event>> {
+    if (this.#missed > 0) {
+      const value = this.#bounds!.lagged(this.#missed);
+      this.#missed = 0;
+      return Promise.resolve({ done: false, value });
+    }
+    if (this.#head < this.#events.length) {
+      return Promise.resolve({ done: false, value: this.#take() });
+    }
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  get #length(): number {
+    return this.#events.length - this.#head;
+  }
+
+  /** Drops the oldest events until the rest is within bounds. */
+  #bound(): void {
+    if (this.#bounds === null) return;
+    const { events, characters } = this.#bounds;
+    while (this.#length > events || this.#characters > characters && this.#length > 0) {
+      this.#take();
+      this.#missed++;
+    }
+  }
+
+  #take(): Event {
+    if (this.#head === this.#events.length - 1) this.#settleTail();
+    const event = this.#events[this.#head++]!;
+    if (isDelta(event)) this.#characters -= event.delta.length;
+    if (this.#head === this.#events.length) {
+      this.#events = [];
+      this.#head = 0;
+    } else if (this.#head > BEHIND && this.#head * 2 > this.#events.length) {
+      this.#events = this.#events.slice(this.#head);
+      this.#head = 0;
+    }
+    return event;
+  }
+
+  #merge(event: DeltaEvent): boolean {
+    const last: Queued = this.#events[this.#events.length - 1]!;
+    if (!isDelta(last) || last.type !== event.type || last.itemId !== event.itemId) return false;
+    if (
+      last.type === "reasoningDelta" && event.type === "reasoningDelta" && last.part !== event.part
+    ) return false;
+    if (this.#pieces.push(event.delta) >= JOIN_AT) this.#join();
+    return true;
+  }
+
+  /** Joining makes flat text; adding up would keep a node for every piece. */
+  #join(): void {
+    this.#text += this.#pieces.join("");
+    this.#pieces = [];
+  }
+
+  #settleTail(): void {
+    if (this.#pieces.length > 0) this.#join();
+    if (this.#text === "") return;
+    const index = this.#events.length - 1;
+    const last = this.#events[index] as Event & DeltaEvent;
+    this.#events[index] = { ...last, delta: last.delta + this.#text };
+    this.#text = "";
+  }
+}
+
+function isDelta(event: Queued): event is DeltaEvent {
+  return "delta" in event;
 }

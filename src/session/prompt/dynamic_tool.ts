@@ -21,7 +21,7 @@ import { InvalidArgumentError } from "../../errors/mod.ts";
 import type { JsonObject, JsonSchema } from "../../json.ts";
 import type { FromJsonSchema } from "../output/from_json_schema.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
-import { convert, isStandardSchema } from "../output/standard_json.ts";
+import { convert, isStandardSchema } from "../output/structured_output.ts";
 
 /** A tool that runs in this process. */
 export interface DynamicTool {

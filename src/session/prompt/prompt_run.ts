@@ -23,13 +23,12 @@ import {
   type ResolvedOutput,
   resolveOutputSchema,
 } from "../output/structured_output.ts";
-import { turnError } from "../turn/turn_error.ts";
+import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
 import type { Turn } from "../turn/turn.ts";
 import { RunMeter } from "../turn/limits.ts";
-import type { TurnRun } from "../turn/turn_run.ts";
 import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
 
 /** What a session offers to the prompts that run on it. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { SessionClosedError } from "../../errors/mod.ts";
-import type { EventQueue } from "../events/event_queue.ts";
+import type { EventQueue } from "../events/session_events.ts";
 import type { Prompt } from "../../prompt.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";

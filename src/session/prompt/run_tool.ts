@@ -2,12 +2,12 @@
  * A call of the model to a tool of this process.
  * @module
  */
-import { validateAgainstSchema } from "../../check/mod.ts";
+import { kindOf, validateAgainstSchema } from "../../check/mod.ts";
 import { messageOf, type OutputIssue } from "../../errors/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
-import { isStandardSchema, standardIssue } from "../output/standard_json.ts";
-import type { DynamicTool, ToolContext } from "./dynamic_tool.ts";
-import { shapeResult } from "./tool_text.ts";
+import { base64, type JsonObject, type JsonValue } from "../../json.ts";
+import { sharedBuiltin } from "../../platform/mod.ts";
+import { isStandardSchema, standardIssue } from "../output/structured_output.ts";
+import type { DynamicTool, ToolContent, ToolContext, ToolResult } from "./dynamic_tool.ts";
 
 /** What became of a call. */
 export interface ToolCallOutcome {
@@ -60,4 +60,148 @@ function misfit(issues: readonly OutputIssue[]): string {
 function failed(text: string, error: unknown): ToolCallOutcome {
   const response = { contentItems: [{ type: "inputText", text }], success: false };
   return { response, error, notice: null };
+}
+
+// What a tool's result is to the model.
+
+/**
+ * Characters of one result that are sent. Codex shows the model about 12,000 of them and takes seconds for each million
+ * (0.169.0: 1.8 s), so more is lost time.
+ */
+export const MAX_TOOL_TEXT = 200_000;
+
+/** Characters of one image; no model takes larger ones. */
+const MAX_IMAGE_CHARACTERS = 30_000_000;
+
+/** A result in the server's shape, and what its author should know of it. */
+export interface ShapedResult {
+  /** The answer to the server. */
+  response: JsonObject;
+  /** What was changed about it, or `null`. */
+  notice: string | null;
+}
+
+/** Shapes what a tool gave back. Throws when it can't be shown. */
+function shapeResult(output: unknown): ShapedResult {
+  const parts: ToolContent[] = isToolResult(output)
+    ? output.content.map(checkPart)
+    : [{ type: "text", text: textOf(output) }];
+  const success = isToolResult(output) ? output.success ?? true : true;
+  if (typeof success !== "boolean") throw new TypeError(`success is ${kindOf(success)}`);
+  let left = MAX_TOOL_TEXT;
+  let cut = 0;
+  const contentItems = parts.map((part) => {
+    if (part.type === "image") return { type: "inputImage", imageUrl: part.url };
+    const { length } = part.text;
+    const shown = Math.min(length, left);
+    left -= shown;
+    cut += length - shown;
+    return {
+      type: "inputText",
+      text: shown === length
+        ? part.text
+        : `${part.text.slice(0, shown)}\n[cut here: ${
+          length - shown
+        } of ${length} characters are left out]`,
+    };
+  });
+  const notice = cut === 0
+    ? null
+    : `gave back more than ${MAX_TOOL_TEXT} characters; ${cut} were left out`;
+  return { response: { contentItems, success }, notice };
+}
+
+function isToolResult(output: unknown): output is ToolResult {
+  const content = (output as Partial<ToolResult> | null | undefined)?.content;
+  return typeof output === "object" && Array.isArray(content) &&
+    content.every((part) => part?.type === "text" || part?.type === "image");
+}
+
+function checkPart(part: ToolContent, index: number): ToolContent {
+  const [key, value]: [string, unknown] = part.type === "text"
+    ? ["text", part.text]
+    : ["url", part.url];
+  if (typeof value !== "string") {
+    throw new TypeError(`content[${index}].${key} must be a string, received ${kindOf(value)}`);
+  }
+  if (part.type === "image" && value.length > MAX_IMAGE_CHARACTERS) {
+    throw new TypeError(`content[${index}] is an image of more than ${MAX_IMAGE_CHARACTERS} bytes`);
+  }
+  return part;
+}
+
+/** The text of any value: strings as they are, the rest as JSON, with a text for what JSON lacks. */
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value === undefined) return "";
+  if (typeof value === "function" || typeof value === "symbol") {
+    throw new TypeError(`it gave back ${kindOf(value)}, which has no text`);
+  }
+  const above: { plain: object; member: unknown }[] = [];
+  const text = JSON.stringify(value, function (this: unknown, key: string, said: unknown) {
+    // What `toJSON` made of it is in `said`; the holder still has the thing itself.
+    const member = (this as Record<string, unknown>)[key];
+    while (above.length > 0 && above.at(-1)!.plain !== this) above.pop();
+    const plain = plainOf(member, said);
+    if (typeof plain !== "object" || plain === null) return plain;
+    if (above.some((each) => each.member === member || each.plain === plain)) return "[circular]";
+    above.push({ plain, member });
+    return plain;
+  });
+  if (text === undefined) throw new TypeError("its toJSON() gave nothing back");
+  return text;
+}
+
+/** A value in terms of JSON, one level deep. */
+function plainOf(member: unknown, said: unknown): unknown {
+  if (typeof said === "bigint" || typeof said === "symbol") return String(said);
+  if (typeof said === "number" && !Number.isFinite(said)) return String(said);
+  if (member instanceof Date && Number.isNaN(member.getTime())) return "Invalid Date";
+  if (typeof said !== "object" || said === null) return said;
+  if (said instanceof Map) {
+    const entries = [...said];
+    return entries.every(([key]) => typeof key === "string")
+      ? Object.fromEntries(entries)
+      : entries;
+  }
+  if (said instanceof Set) return [...said];
+  if (said instanceof Error) {
+    const { name, message, cause } = said;
+    return { name, message, ...(cause === undefined ? {} : { cause }) };
+  }
+  if (said instanceof RegExp) return String(said);
+  if (said instanceof ArrayBuffer) return base64(new Uint8Array(said));
+  if (ArrayBuffer.isView(said)) {
+    return base64(new Uint8Array(said.buffer, said.byteOffset, said.byteLength));
+  }
+  return said;
+}
+
+// Whether a call comes from within a session's own tool. A prompt asked there would wait for its turn, which waits for
+// the tool.
+
+/** The part of Node's `AsyncLocalStorage` that is used; Deno and Bun have it as well. */
+interface Storage {
+  run<T>(value: ReadonlySet<object>, call: () => T): T;
+  getStore(): ReadonlySet<object> | undefined;
+}
+
+let storage: Storage | null | undefined;
+
+/** Runs a session's tool, so that {@linkcode isInTool} tells what it calls. */
+export function inTool<T>(session: object, call: () => T): T {
+  storage ??= makeStorage();
+  if (storage === null) return call();
+  // Through the tool of another session as well: that one waits, too.
+  return storage.run(new Set(storage.getStore() ?? []).add(session), call);
+}
+
+/** Whether a tool of this session is waiting for what is being called; `false` where the runtime can't tell. */
+export function isInTool(session: object): boolean {
+  return storage?.getStore()?.has(session) ?? false;
+}
+
+function makeStorage(): Storage | null {
+  const hooks = sharedBuiltin<{ AsyncLocalStorage: new () => Storage }>("async_hooks");
+  return hooks === null ? null : new hooks.AsyncLocalStorage();
 }

@@ -8,8 +8,7 @@ import type { RunLimits } from "../profile.ts";
 import { RunMeter } from "../turn/limits.ts";
 import type { Turn, TurnOwner } from "../turn/turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
-import { turnError } from "../turn/turn_error.ts";
-import type { SettledTurn } from "../turn/turn_run.ts";
+import { type SettledTurn, turnError } from "../turn/turn_run.ts";
 
 /** Takes a turn, or leaves it to the next who may want it. */
 export type Claim = (turn: Turn) => ForeignTurn | null;

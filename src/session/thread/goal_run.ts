@@ -9,7 +9,7 @@ import { type ExceededLimit, PolicyError, SessionClosedError } from "../../error
 import type { JsonObject } from "../../json.ts";
 import { longTimeout } from "../../async.ts";
 import type { HookReport, HookRun } from "../../plugin/mod.ts";
-import { EventQueue } from "../events/event_queue.ts";
+import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
 import { toResult } from "../prompt/prompt_run.ts";
 import { RunMeter } from "../turn/limits.ts";

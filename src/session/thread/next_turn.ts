@@ -4,7 +4,7 @@
  */
 import { SessionClosedError } from "../../errors/mod.ts";
 import type { HookReport } from "../../plugin/mod.ts";
-import { EventQueue } from "../events/event_queue.ts";
+import { EventQueue } from "../events/session_events.ts";
 import { PromptRunStream } from "../prompt/prompt_run_stream.ts";
 import { toResult } from "../prompt/prompt_run.ts";
 import type { Prompt } from "../../prompt.ts";

@@ -15,9 +15,8 @@ import type {
 } from "../profile.ts";
 import { guardEmit } from "../prompt/prompt_run.ts";
 import { RunMeter } from "../turn/limits.ts";
-import { turnError } from "../turn/turn_error.ts";
+import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
-import type { TurnRun } from "../turn/turn_run.ts";
 import { alone, type ThreadHost } from "./thread_host.ts";
 
 /** Asks the session, after the review. */

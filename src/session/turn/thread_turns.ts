@@ -19,13 +19,12 @@ import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.t
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { abortable, delay, longTimeout } from "../../async.ts";
-import { recordedTurn } from "./resume_turn.ts";
+import { activeTurnId, recordedTurn, threadStatus } from "./stop_turn.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import type { ContextUsage, TokenCount } from "./turn_result.ts";
 import { TurnRun, type TurnRunOptions } from "./turn_run.ts";
-import { activeTurnId, threadStatus } from "./turn_watch.ts";
 import { NO_TOKENS, readContext, readCount } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */

@@ -12,12 +12,22 @@
  * @module
  */
 import { longTimeout, within } from "../../async.ts";
-import { ConnectionClosedError, type ExceededLimit, type PartialTurn } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import {
+  BudgetExceededError,
+  ConnectionClosedError,
+  EmptyAnswerError,
+  type ExceededLimit,
+  type PartialTurn,
+  TurnFailedError,
+  TurnInterruptedError,
+  TurnTimeoutError,
+} from "../../errors/mod.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { RunMeter } from "./limits.ts";
 import type { Turn, TurnOwner } from "./turn.ts";
-import type { EmitTurnEvent } from "./turn_outcome.ts";
+import { resetTime } from "./turn_failure.ts";
+import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { TurnStatus } from "./turn_result.ts";
 
 /** How a turn ended for its caller. Exactly one of these, once. */
@@ -236,4 +246,48 @@ export class TurnRun implements TurnOwner {
     const turnId = this.turnId ?? "";
     this.emit?.({ type: "turnCompleted", threadId: this.#threadId, turnId, status, error });
   }
+}
+
+// From how a turn ended to the error its caller gets.
+
+/** The error of a turn that gave no answer, or `null` for one that did. */
+export function turnError(
+  settled: SettledTurn,
+  outcome: TurnOutcome | null,
+  partial: PartialTurn,
+  rateLimits: JsonValue | undefined,
+): unknown {
+  switch (settled.by) {
+    case "abort":
+      return settled.reason;
+    case "error":
+      // A turn that the server never named was never told of the loss.
+      return settled.error instanceof ConnectionClosedError && settled.error.partial === undefined
+        ? settled.error.withPartial(partial)
+        : settled.error;
+    case "timeout":
+      return new TurnTimeoutError(settled.timeoutMs, partial, { stopped: settled.stopped });
+    case "limit":
+      return new BudgetExceededError(settled.exceeded, partial, { stopped: settled.stopped });
+    case "server":
+      return serverError(outcome!, partial, rateLimits);
+  }
+}
+
+function serverError(
+  outcome: TurnOutcome,
+  partial: PartialTurn,
+  rateLimits: JsonValue | undefined,
+): unknown {
+  if (outcome.status === "interrupted") return new TurnInterruptedError(partial);
+  if (outcome.status === "failed") {
+    const failure = outcome.failure!;
+    const limited = failure.kind === "rateLimit" || failure.kind === "quotaExceeded";
+    const resetsAt = limited ? resetTime(rateLimits) : null;
+    return new TurnFailedError(failure.kind, failure.message, partial, {
+      ...(failure.httpStatus === null ? {} : { httpStatus: failure.httpStatus }),
+      ...(resetsAt === null ? {} : { resetsAt }),
+    });
+  }
+  return outcome.answer === "" ? new EmptyAnswerError(partial) : null;
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { ContextUsage, TokenCount, TokenUsage } from "./turn_result.ts";
+import type { ContextUsage, TokenCount, TokenUsage, UsageCount } from "./turn_result.ts";
 
 /** No tokens. */
 export const NO_TOKENS: Readonly<TokenCount> = Object.freeze({
@@ -90,4 +90,30 @@ export function readCount(value: JsonValue | undefined): TokenCount {
     reasoningOutputTokens: number("reasoningOutputTokens"),
     totalTokens: number("totalTokens"),
   };
+}
+
+// Tokens added up over turns.
+
+/** Adds up the tokens of turns, each counted once, the cached part of the input included once. */
+export class UsageLedger {
+  #sum: TokenCount = NO_TOKENS;
+  #subAgents: TokenCount = NO_TOKENS;
+  readonly #parent: UsageLedger | null;
+
+  /** Creates a ledger whose entries also count in `parent`. */
+  constructor(parent: UsageLedger | null = null) {
+    this.#parent = parent;
+  }
+
+  /** Adds tokens; `bySubAgent`: of an agent that the agent started. */
+  add(tokens: TokenCount, bySubAgent = false): void {
+    this.#sum = addTokens(this.#sum, tokens);
+    if (bySubAgent) this.#subAgents = addTokens(this.#subAgents, tokens);
+    this.#parent?.add(tokens, bySubAgent);
+  }
+
+  /** The sum so far. */
+  get total(): UsageCount {
+    return { ...this.#sum, subAgents: { ...this.#subAgents } };
+  }
 }

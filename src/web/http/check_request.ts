@@ -1,11 +1,13 @@
 /**
- * What a tenant may ask for: an allow-list of fields and of their values. Everything else is refused.
+ * What a request to the bridge says, checked: its body, prompts, and answers to questions.
  * @module
  */
-import { isJsonObject } from "../../json.ts";
+import type { ApprovalDecision, ApprovalRequest } from "../../approvals/mod.ts";
+import { WebError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
-import { badRequest } from "./refusals.ts";
 import type { AttachmentPolicy } from "../types.ts";
+import { badRequest } from "./refusals.ts";
 
 /** What tenants may choose from. */
 export interface RequestPolicy {
@@ -140,4 +142,145 @@ function attachment(value: unknown, policy: AttachmentPolicy): Attachment {
 function staysBelow(path: string): boolean {
   const parts = path.split(/[\\/]/);
   return path !== "" && !/^[\\/~]|[\0\n\r]|^[A-Za-z]:/.test(path) && !parts.includes("..");
+}
+
+// Which answers a tenant may give: for its own session, now, and nothing that outlives the session.
+
+/** The questions that are put to people. The others are this process's own business. */
+const FOR_PEOPLE: ReadonlySet<ApprovalRequest["type"]> = new Set([
+  "command",
+  "fileChange",
+  "permissions",
+  "userInput",
+  "elicitation",
+]);
+
+const WORDS: ReadonlySet<unknown> = new Set(["accept", "acceptForSession", "decline", "cancel"]);
+
+/** Whether a person is asked. */
+export function isForPeople(request: ApprovalRequest): boolean {
+  return FOR_PEOPLE.has(request.type);
+}
+
+/**
+ * Checks the body of an answer. Throws `WebError` 400. Whether it fits its question is for the broker to say; here the
+ * answers fall that would reach beyond the session, such as rules that codex writes down for everybody.
+ */
+export function checkAnswer(body: unknown): ApprovalDecision {
+  if (!isJsonObject(body)) throw badRequest("The body must be a JSON object.");
+  if ("decision" in body) {
+    only(body, ["decision", "reason"]);
+    if (!WORDS.has(body["decision"])) {
+      throw badRequest(`decision must be one of: ${[...WORDS].join(", ")}.`, "invalidAnswer");
+    }
+    if (body["reason"] !== undefined && typeof body["reason"] !== "string") {
+      throw badRequest("reason must be a string.", "invalidAnswer");
+    }
+  } else if ("permissions" in body) {
+    only(body, ["permissions", "scope", "strictAutoReview"]);
+  } else if ("answers" in body) {
+    only(body, ["answers"]);
+  } else if ("action" in body) {
+    only(body, ["action", "content", "persist"]);
+    if (body["persist"] !== undefined && body["persist"] !== "session") {
+      throw badRequest("persist can only be session here.", "invalidAnswer");
+    }
+  } else {
+    throw badRequest(
+      "An answer has decision, permissions, answers or action.",
+      "invalidAnswer",
+    );
+  }
+  return body as unknown as ApprovalDecision;
+}
+
+function only(body: JsonObject, names: readonly string[]): void {
+  const other = Object.keys(body).find((name) => !names.includes(name));
+  if (other === undefined) return;
+  throw badRequest(
+    `The field ${JSON.stringify(other.slice(0, 60))} is not one of: ${names.join(", ")}.`,
+    "unknownField",
+  );
+}
+
+// Request bodies of limited size.
+
+/** Reads a JSON body; an empty one is `{}`. Throws `WebError` 413 or 400, and reads no more than it must. */
+export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
+  const announced = Number(request.headers.get("content-length") ?? 0);
+  if (announced > maxBytes) {
+    // Left unread, some servers would keep the connection waiting for it.
+    await request.body?.cancel().catch(() => {});
+    throw tooLarge(maxBytes);
+  }
+  const text = await readText(request, maxBytes);
+  if (text.trim() === "") return {};
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw badRequest("The body is not JSON.", "invalidJson");
+  }
+}
+
+/** All bytes of a body. Throws `WebError` 413. */
+export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+    length += chunk.length;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** The request with a body that was read already. */
+export function withBody(request: Request, body: Uint8Array): Request {
+  const { method, url, headers } = request;
+  if (body.length === 0) return request;
+  return new Request(url, { method, headers, body: body as Uint8Array<ArrayBuffer> });
+}
+
+/** The `threadId` that a JSON body names, or `null`. */
+export function threadIdIn(body: Uint8Array): string | null {
+  try {
+    const { threadId } = JSON.parse(new TextDecoder().decode(body)) ?? {};
+    return typeof threadId === "string" ? threadId : null;
+  } catch {
+    return null;
+  }
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+  if (request.body === null) return "";
+  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let text = "";
+  let bytes = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return text + decoder.decode();
+      bytes += value.length;
+      if (bytes > maxBytes) {
+        await reader.cancel().catch(() => {});
+        throw tooLarge(maxBytes);
+      }
+      text += decoder.decode(value, { stream: true });
+    }
+  } catch (error) {
+    if (error instanceof WebError) throw error;
+    throw badRequest("The body could not be read as UTF-8 text.", "invalidJson");
+  }
+}
+
+function tooLarge(maxBytes: number): WebError {
+  return new WebError(413, "tooLarge", `A body may have up to ${maxBytes} bytes.`);
 }

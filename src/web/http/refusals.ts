@@ -1,5 +1,15 @@
 /** The refusals that several files share. */
-import { WebError } from "../../errors/mod.ts";
+import {
+  AttachmentNotFoundError,
+  ConnectionClosedError,
+  HookBlockedError,
+  InvalidArgumentError,
+  RequestTimeoutError,
+  RpcError,
+  SessionClosedError,
+  WebError,
+} from "../../errors/mod.ts";
+import { base64 } from "../../json.ts";
 
 /** Also the answer about another tenant's things: whether they exist is nobody else's business. */
 export function notFound(what: string): WebError {
@@ -38,4 +48,83 @@ export function drainingError(): WebError {
 /** The adapter was closed. */
 export function closedError(): WebError {
   return new WebError(503, "closed", "The bridge is closing. Try again in a moment.");
+}
+
+// What a caller is told about a failure: enough to act on, nothing about the inside.
+
+/** A failure as the caller sees it. */
+export interface HttpFailure {
+  /** The HTTP status. */
+  status: number;
+  /** A stable word for the reason. */
+  code: string;
+  /** What happened, and what to do. */
+  message: string;
+}
+
+/** The failure's face to the outside. */
+export function httpFailure(error: unknown): HttpFailure {
+  if (error instanceof WebError) {
+    return { status: error.status, code: error.reason, message: error.message };
+  }
+  if (error instanceof AttachmentNotFoundError) {
+    return failure(400, "attachmentNotFound", "An attached file does not exist.");
+  }
+  // What is wrong with anything but the input is the bridge's own doing.
+  if (
+    error instanceof InvalidArgumentError &&
+    ["prompt", "attachments"].includes(String(error.data?.["where"]))
+  ) {
+    return failure(400, "badRequest", "Codex does not take this input.");
+  }
+  if (error instanceof HookBlockedError) {
+    return failure(403, "blocked", "A rule of this server does not allow that.");
+  }
+  if (error instanceof SessionClosedError) {
+    return failure(409, "sessionClosed", "The session was let go of. Try again.");
+  }
+  if (error instanceof RequestTimeoutError) {
+    return failure(504, "timeout", "Codex did not answer in time. Try again.");
+  }
+  if (error instanceof ConnectionClosedError) {
+    return failure(503, "unavailable", "Codex is not available. Try again later.");
+  }
+  if (error instanceof RpcError) return failure(502, "codexRefused", "Codex refused the request.");
+  return failure(500, "internal", "Something went wrong here.");
+}
+
+/** A failure as an answer. */
+export function errorResponse(
+  { status, code, message }: HttpFailure,
+  headers: Record<string, string> = {},
+): Response {
+  return Response.json({ code, message }, {
+    status,
+    headers: {
+      ...headers,
+      ...(status === 429 || status === 503 ? { "retry-after": "1" } : {}),
+    },
+  });
+}
+
+function failure(status: number, code: string, message: string): HttpFailure {
+  return { status, code, message };
+}
+
+// Names that can't be guessed.
+
+/** A prefix and `bytes` random bytes, in letters, digits, `_` and `-`. */
+export function randomId(prefix: string, bytes = 24): string {
+  const random = crypto.getRandomValues(new Uint8Array(bytes));
+  return prefix + base64(random).replaceAll("+", "_").replaceAll("/", "-").replaceAll("=", "");
+}
+
+/** A session's id. */
+export function sessionId(): string {
+  return randomId("sess_");
+}
+
+/** Whether it has the form of a session's id; anything else is not looked for. */
+export function isSessionId(id: string): boolean {
+  return /^sess_[\w-]{32}$/.test(id);
 }

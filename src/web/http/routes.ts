@@ -2,6 +2,7 @@
  * Which route an address names.
  * @module
  */
+import { WebError } from "../../errors/mod.ts";
 
 /** A route and what its address names. */
 export type Route =
@@ -84,4 +85,108 @@ function decode(part: string): string | null {
   } catch {
     return null;
   }
+}
+
+// Whether a request comes from where it may come from.
+
+/** What is known of a request's way here. */
+export interface AccessFacts {
+  /** The method. */
+  method: string;
+  /** The address, as the server saw it. */
+  url: URL;
+  /** The headers. */
+  headers: Headers;
+}
+
+/** Who may call. */
+export interface AccessRules {
+  /** Origins besides the bridge's own. */
+  origins: readonly string[];
+  /** Names the bridge answers to, `"*"` for any; empty: addresses, `localhost` and the names in `origins`. */
+  hosts: readonly string[];
+}
+
+/** The header that makes a request not simple, so that a foreign page can't send it unasked. */
+const CSRF_HEADER = "x-requested-with";
+
+/**
+ * Throws `WebError` 403 for a request that another site's page may have sent: a foreign `Origin`, a foreign
+ * `Sec-Fetch-Site`, a foreign `Host`, or a POST that any form could send.
+ */
+export function checkAccess(facts: AccessFacts, rules: AccessRules): void {
+  const { method, url, headers } = facts;
+  const { host } = url;
+  if (!isOwnName(url, rules)) {
+    throw forbidden(
+      "forbiddenHost",
+      `The bridge does not answer to ${JSON.stringify(host)}. List its name in hosts or origins.`,
+    );
+  }
+  const origin = headers.get("origin");
+  if (origin !== null) {
+    if (origin !== url.origin && !rules.origins.includes(origin)) {
+      throw forbidden("forbiddenOrigin", "Requests from this origin are not allowed.");
+    }
+  } else {
+    const site = headers.get("sec-fetch-site");
+    if (site !== null && site !== "same-origin" && site !== "none") {
+      throw forbidden("forbiddenOrigin", "Requests from other sites are not allowed.");
+    }
+  }
+  if (method === "POST" && !isJson(headers) && !headers.has(CSRF_HEADER)) {
+    throw forbidden(
+      "csrf",
+      `A POST needs content-type application/json, or the header ${CSRF_HEADER}.`,
+    );
+  }
+}
+
+/** The headers that let an allowed page of another origin read the answer. */
+export function corsHeaders(
+  { headers, url }: Pick<AccessFacts, "headers" | "url">,
+  rules: AccessRules,
+): Record<string, string> {
+  const origin = headers.get("origin");
+  if (origin === null || origin === url.origin || !rules.origins.includes(origin)) return {};
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-allow-credentials": "true",
+  };
+}
+
+/** The answer's headers to the question whether a request may be sent. */
+export function preflightHeaders(headers: Headers): Record<string, string> {
+  return {
+    "access-control-allow-methods": "GET, POST, DELETE",
+    "access-control-allow-headers": headers.get("access-control-request-headers") ?? "content-type",
+    "access-control-max-age": "600",
+  };
+}
+
+/**
+ * A page whose own name was made to lead here (DNS rebinding) sends that name; it can't send an address, `localhost` or a
+ * name that its makers don't own.
+ */
+function isOwnName(url: URL, { hosts, origins }: AccessRules): boolean {
+  const { host, hostname } = url;
+  if (hosts.some((name) => name === "*" || name === host || name === hostname)) return true;
+  // Names that were given are all there are.
+  if (hosts.length > 0) return false;
+  return isAddress(hostname) || hostname === "localhost" || hostname.endsWith(".localhost") ||
+    origins.some((origin) => URL.parse(origin)?.hostname === hostname);
+}
+
+/** `URL` has written every form of an IPv4 address as four numbers, and IPv6 in brackets. */
+function isAddress(hostname: string): boolean {
+  return hostname.startsWith("[") || /^\d+\.\d+\.\d+\.\d+$/.test(hostname);
+}
+
+function isJson(headers: Headers): boolean {
+  const type = headers.get("content-type") ?? "";
+  return type.split(";")[0]!.trim().toLowerCase() === "application/json";
+}
+
+function forbidden(reason: string, message: string): WebError {
+  return new WebError(403, reason, message);
 }

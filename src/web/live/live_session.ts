@@ -11,12 +11,10 @@ import type { PromptWithAttachments } from "../../prompt.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
-import { forTenants } from "./for_tenants.ts";
+import { forTenants, Transcript } from "./transcript.ts";
 import { SessionLog } from "./session_log.ts";
-import { SessionQuestions } from "./session_questions.ts";
-import { SessionThread, type SessionThreadParts } from "./session_thread.ts";
+import { SessionQuestions, SessionThread, type SessionThreadParts } from "./session_thread.ts";
 import { type Restored, type TailParts, TailPump } from "./tail_pump.ts";
-import { Transcript } from "./transcript.ts";
 import type {
   ClosedWebSession,
   WebApproval,

@@ -9,8 +9,13 @@ import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnSnapshot } from "../../session/mod.ts";
 import type { WebClient, WebThread } from "../client.ts";
 import type { ClusterNode } from "../cluster/node.ts";
-import { changedElsewhere, closedError, drainingError, notFound } from "../http/refusals.ts";
-import { isSessionId } from "../ids.ts";
+import {
+  changedElsewhere,
+  closedError,
+  drainingError,
+  isSessionId,
+  notFound,
+} from "../http/refusals.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
 import type { ClosedWebSession } from "../types.ts";
 import { LiveSession } from "./live_session.ts";

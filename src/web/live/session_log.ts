@@ -2,7 +2,7 @@
  * The events of one session, numbered and kept for those who come back.
  * @module
  */
-import { randomId } from "../ids.ts";
+import { randomId } from "../http/refusals.ts";
 import type { WebEvent, WebSessionEvent } from "../types.ts";
 
 /** Events behind which a reader gets adjacent deltas merged. */

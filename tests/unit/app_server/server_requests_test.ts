@@ -5,7 +5,7 @@ import {
   type ServerRequest,
 } from "../../../src/app_server/app_server.ts";
 import type { ReaderRequest } from "../../../src/approvals/broker/gate.ts";
-import { checkServerRequestResult } from "../../../src/approvals/answers/check_result.ts";
+import { checkServerRequestResult } from "../../../src/approvals/answers/answers.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";

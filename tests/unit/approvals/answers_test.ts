@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ApprovalDecision, ApprovalRequest } from "../../../src/approvals/mod.ts";
-import { checkServerRequestResult } from "../../../src/approvals/answers/check_result.ts";
+import { checkServerRequestResult } from "../../../src/approvals/answers/answers.ts";
 import { failClosedAnswer, wireAnswer } from "../../../src/approvals/answers/answers.ts";
 import type { JsonValue } from "../../../src/json.ts";
 import { methodsOfKind, validateServerRequestResult } from "../../../src/protocol/mod.ts";

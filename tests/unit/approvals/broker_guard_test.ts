@@ -1,6 +1,6 @@
 /** Nothing that was accepted goes out when it is more than this script may do itself. */
 import assert from "node:assert/strict";
-import { grantOf } from "../../../src/approvals/broker/grant.ts";
+import { grantOf } from "../../../src/approvals/broker/pending.ts";
 import type { ApprovalDecision, BrokerOptions } from "../../../src/approvals/mod.ts";
 import type { Grant } from "../../../src/approvals/broker/gate.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { type ApprovalRequest, parseRequest } from "../../../src/approvals/mod.ts";
 import { methodsOfKind } from "../../../src/protocol/mod.ts";
-import { unifiedDiff } from "../../../src/approvals/request/proposed_changes.ts";
+import { unifiedDiff } from "../../../src/approvals/request/parse_request.ts";
 import { test } from "../../_harness.ts";
 import { commandOf, ELICITATION, MCP_APPROVAL, PATCH, requestOf } from "./_requests.ts";
 

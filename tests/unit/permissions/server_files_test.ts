@@ -7,7 +7,7 @@ import {
   addsOwnRoot,
   codexHomeOfThread,
   ownRootIn,
-} from "../../../src/permissions/policy/server_files.ts";
+} from "../../../src/permissions/policy/profile_config.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { withShellEnvironment } from "../../../src/permissions/config/shell_environment.ts";
+import { withShellEnvironment } from "../../../src/permissions/config/session_settings.ts";
 import { SECRET_VARIABLES } from "../../../src/redact.ts";
 import { test } from "../../_harness.ts";
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { configNeeds, configRefusal } from "../../../src/permissions/config/config_needs.ts";
-import { knownConfigKeys, knownFeatures } from "../../../src/permissions/config/config_table.ts";
+import { knownConfigKeys, knownFeatures } from "../../../src/permissions/config/config_needs.ts";
 import { knownMethods, methodReach } from "../../../src/permissions/guard/method_table.ts";
-import { fieldHandling, fieldPasses } from "../../../src/permissions/guard/params_table.ts";
+import { fieldHandling, fieldPasses } from "../../../src/permissions/guard/method_table.ts";
 import { schemaText } from "../../../src/protocol/generated/schema.ts";
 import { methodsOfKind } from "../../../src/protocol/mod.ts";
 import { test } from "../../_harness.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { leavesWorkspace } from "../../../src/permissions/guard/workspace_guard.ts";
+import { leavesWorkspace } from "../../../src/permissions/guard/approval_guard.ts";
 import type { SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 

@@ -21,9 +21,9 @@ import {
   threadStartParams,
   turnStartParams,
 } from "../../../src/session/policy/thread_params.ts";
-import { turnError } from "../../../src/session/turn/turn_error.ts";
+import { turnError } from "../../../src/session/turn/turn_run.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
-import { workingDirectory } from "../../../src/session/policy/working_directory.ts";
+import { workingDirectory } from "../../../src/session/policy/thread_params.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EventQueue } from "../../../src/session/events/event_queue.ts";
+import { EventQueue } from "../../../src/session/events/session_events.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import { TurnQueue } from "../../../src/session/turn/turn_queue.ts";
 import { test } from "../../_harness.ts";

@@ -3,8 +3,8 @@ import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../s
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { type StopLimits, stopTurn } from "../../../src/session/turn/stop_turn.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
-import { recordedTurn } from "../../../src/session/turn/resume_turn.ts";
-import { lostTurn } from "../../../src/session/turn/turn_watch.ts";
+import { recordedTurn } from "../../../src/session/turn/stop_turn.ts";
+import { lostTurn } from "../../../src/session/turn/stop_turn.ts";
 import { test } from "../../_harness.ts";
 
 const SHORT: StopLimits = { call: 5, begin: 5, end: 20, patience: 100 };

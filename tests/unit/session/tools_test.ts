@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
+import { toolFacts } from "../../../src/approvals/request/facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/validate.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import type { DynamicTool } from "../../../src/session/prompt/dynamic_tool.ts";
-import { MAX_TOOL_TEXT } from "../../../src/session/prompt/tool_text.ts";
+import { MAX_TOOL_TEXT } from "../../../src/session/prompt/run_tool.ts";
 import { runTool } from "../../../src/session/prompt/run_tool.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
 import { toolOutcome } from "../../../src/session/policy/tool_facts.ts";

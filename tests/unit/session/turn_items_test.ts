@@ -9,7 +9,7 @@ import {
 } from "../../../src/session/turn/turn_usage.ts";
 import type { CommandItem } from "../../../src/thread_item.ts";
 import type { TokenUsage } from "../../../src/session/turn/turn_result.ts";
-import { UsageLedger } from "../../../src/session/turn/usage_ledger.ts";
+import { UsageLedger } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
 
 function message(id: string, text: string, phase?: string | null): JsonObject {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
-import { checkAccess, corsHeaders } from "../../../src/web/http/access.ts";
+import { checkAccess, corsHeaders } from "../../../src/web/http/routes.ts";
 import { test } from "../../_harness.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
-import { readJson } from "../../../src/web/http/body.ts";
+import { readJson } from "../../../src/web/http/check_request.ts";
 import { test } from "../../_harness.ts";
 
 function post(body: BodyInit | null, headers: Record<string, string> = {}): Request {

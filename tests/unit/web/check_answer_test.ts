@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/request/types.ts";
 import { WebError } from "../../../src/errors/mod.ts";
-import { checkAnswer, isForPeople } from "../../../src/web/http/check_answer.ts";
+import { checkAnswer, isForPeople } from "../../../src/web/http/check_request.ts";
 import { test } from "../../_harness.ts";
 
 const TAKEN: unknown[] = [

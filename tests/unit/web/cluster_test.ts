@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { KvSessionOwners } from "../../../src/web/cluster/kv_session_owners.ts";
 import { Forwarder } from "../../../src/web/cluster/forward.ts";
-import { Leases } from "../../../src/web/cluster/leases.ts";
+import { Leases } from "../../../src/web/cluster/node.ts";
 import { MemoryEventTail } from "../../../src/web/cluster/event_tail.ts";
 import {
   MemorySessionOwners,

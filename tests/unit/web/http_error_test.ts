@@ -12,7 +12,7 @@ import {
   SessionClosedError,
   WebError,
 } from "../../../src/errors/mod.ts";
-import { errorResponse, httpFailure } from "../../../src/web/http/http_error.ts";
+import { errorResponse, httpFailure } from "../../../src/web/http/refusals.ts";
 import { test } from "../../_harness.ts";
 
 const SECRET = "/home/operator/.ssh sk-secret";
