@@ -13,4 +13,4 @@ export * from "./store/kv_store.ts";
 export * from "./store/memory_store.ts";
 export * from "./store/store.ts";
 export type * from "./task.ts";
-export type * from "../kv.ts";
+export type { KvAtomic, KvDatabase, KvEntry, KvKey, KvListEntry } from "../kv.ts";
