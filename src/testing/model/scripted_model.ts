@@ -333,11 +333,14 @@ interface Homes {
 async function createHomes(): Promise<Homes> {
   const fs = builtin("fs/promises");
   const path = builtin("path");
-  const { process } = globalThis as unknown as { process: { env: Record<string, string> } };
+  const { process } = globalThis as unknown as {
+    process: { env: Record<string, string>; pid: number };
+  };
   const cache = process.env["XDG_CACHE_HOME"] || path.join(builtin("os").homedir(), ".cache");
   const base = path.join(cache, "codex-runtime-testing");
   await fs.mkdir(base, { recursive: true });
-  const root = await fs.realpath(await fs.mkdtemp(path.join(base, "model-")));
+  await removeAbandoned(fs, path, base);
+  const root = await fs.realpath(await fs.mkdtemp(path.join(base, `model-${process.pid}-`)));
   const make = async (name: string): Promise<string> => {
     const directory: string = path.join(root, name);
     await fs.mkdir(directory);
@@ -349,6 +352,38 @@ async function createHomes(): Promise<Homes> {
     tmp: await make("tmp"),
     remove: () => remove(fs, root),
   };
+}
+
+/** A process of another container can't be told from one that has ended; a day is longer than any test. */
+const ABANDONED_MS = 24 * 3_600_000;
+
+/** Removes what processes that ended without `close()` have left behind. */
+// deno-lint-ignore no-explicit-any
+async function removeAbandoned(fs: any, path: any, base: string): Promise<void> {
+  try {
+    for (const name of await fs.readdir(base) as string[]) {
+      const pid = /^model-(\d+)-/.exec(name)?.[1];
+      const root = path.join(base, name);
+      if (!name.startsWith("model-") || (pid !== undefined && isAlive(Number(pid)))) continue;
+      const { mtimeMs } = await fs.lstat(root);
+      if (Date.now() - mtimeMs > ABANDONED_MS) await fs.rm(root, { recursive: true, force: true });
+    }
+  } catch {
+    // Tidying up must not keep a test from running.
+  }
+}
+
+/** In doubt it is. */
+function isAlive(pid: number): boolean {
+  const { process } = globalThis as unknown as {
+    process: { kill(pid: number, signal: number): void };
+  };
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== "ESRCH";
+  }
 }
 
 // A codex that is just exiting may still write into its home.
