@@ -18,8 +18,7 @@ import {
   text,
 } from "../check/mod.ts";
 import { limitsKind } from "../session/mod.ts";
-import { Runner } from "./runner.ts";
-import { systemClock } from "./schedule.ts";
+import { Runner, systemClock } from "./runner.ts";
 import type {
   AutomationRun,
   AutomationSession,

@@ -13,8 +13,15 @@ import {
   type Shape,
   UNKNOWN_OPTION,
 } from "./kind.ts";
-export { validateAgainstSchema } from "./json_schema.ts";
-export { fitsJson, followPointer, jsonMisfit, jsonPath, kindOf, memberPath } from "./json_fit.ts";
+export {
+  fitsJson,
+  followPointer,
+  jsonMisfit,
+  jsonPath,
+  kindOf,
+  memberPath,
+  validateAgainstSchema,
+} from "./json_fit.ts";
 export type { Kind, OptionKinds, Shape } from "./kind.ts";
 export {
   callback,

@@ -6,8 +6,12 @@
 export { configRefusal } from "./config/config_needs.ts";
 export { allowedByRules, type RulesFile } from "./config/rules_file.ts";
 export { sessionSettings, trustOf, withShellEnvironment } from "./config/session_settings.ts";
-export { guardAcceptance, leavesWorkspace } from "./guard/approval_guard.ts";
-export { normalizeSandbox, privilegeRefusal } from "./guard/gate.ts";
+export {
+  guardAcceptance,
+  leavesWorkspace,
+  normalizeSandbox,
+  privilegeRefusal,
+} from "./guard/approval_guard.ts";
 export { gateMethod } from "./guard/method_gate.ts";
 export { approvalPolicyKind, sandboxKind } from "./kinds.ts";
 export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
@@ -28,6 +32,6 @@ export {
   turnPolicyParams,
   usesProfile,
 } from "./policy/profile_config.ts";
-export { hostProbe, type PermissionProbe, unrestrictedProbe } from "./probe.ts";
-export { realPathOf } from "./real_path.ts";
+export type { PermissionProbe } from "./probe.ts";
+export { hostProbe, realPathOf, unrestrictedProbe } from "./probe.ts";
 export type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "./types.ts";

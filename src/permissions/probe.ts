@@ -2,7 +2,15 @@
  * What this script itself may do. Asking never prompts and never widens anything.
  * @module
  */
-import { platformName, runtimeName } from "../platform/mod.ts";
+import {
+  baseName,
+  entryKind,
+  parentPath,
+  platformName,
+  realPath,
+  resolvePath,
+  runtimeName,
+} from "../platform/mod.ts";
 
 /** Answers what this script may do. A grant with holes in it (`--allow-read --deny-read=x`) counts as none. */
 export interface PermissionProbe {
@@ -118,4 +126,33 @@ export function nodePermissionProbe(permission: NodePermission, version: string)
     sys: () => true,
     ffi: () => has("addon"),
   };
+}
+
+// Where paths really lead, as far as this script may look.
+
+/**
+ * An absolute path with all links followed, the way the system does: `..` after a link goes up from where it leads.
+ * Of a path that does not exist yet, the part that does is followed. `null` when it can't be told: a dangling link, or no
+ * permission to look.
+ */
+export function realPathOf(path: string): string | null {
+  const up = /^(.+?)[\\/]\.\.(?:[\\/](.*))?$/s.exec(path);
+  if (up !== null) {
+    const below = realPathOf(up[1]!);
+    return below === null ? null : realPathOf(joined(resolvePath(below, ".."), up[2] ?? ""));
+  }
+  const real = realPath(path);
+  if (real !== null) return real;
+  // What a dangling link leads to may appear later, anywhere; what may not be looked at may be such a link.
+  if (entryKind(path) !== "missing") return null;
+  const parent = parentPath(path);
+  if (parent === null) return null;
+  const above = realPathOf(parent);
+  return above === null ? null : joined(above, baseName(path));
+}
+
+function joined(directory: string, rest: string): string {
+  if (rest === "") return directory;
+  const separator = directory.startsWith("/") ? "/" : "\\";
+  return directory.replace(/[\\/]$/, "") + separator + rest;
 }

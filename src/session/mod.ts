@@ -43,7 +43,6 @@ export type {
   ThreadSummary,
   TurnSnapshot,
 } from "./client/threads.ts";
-export { parseJson } from "./output/parse_json.ts";
-export { DEFAULT_TIMEOUT_MS, layerProfile } from "./policy/resolve_profile.ts";
-export { workingDirectory } from "./policy/thread_params.ts";
+export { parseJson } from "./output/structured_output.ts";
+export { DEFAULT_TIMEOUT_MS, layerProfile, workingDirectory } from "./policy/thread_params.ts";
 export { TurnItems } from "./turn/turn_items.ts";

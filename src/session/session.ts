@@ -72,16 +72,24 @@ import {
   type ThreadHost,
 } from "./thread/thread_host.ts";
 import type { Attachment, Prompt } from "../prompt.ts";
-import { type PromptHost, PromptRun, type TurnRequest } from "./prompt/prompt_run.ts";
+import {
+  isConnectionLoss,
+  type PromptHost,
+  PromptRun,
+  type TurnRequest,
+} from "./prompt/prompt_run.ts";
 import { isInTool } from "./prompt/run_tool.ts";
 import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 import {
   layerProfile,
   overlayProfile,
   profileOf,
+  settingsOf,
+  threadAttachParams,
+  threadStartParams,
   turnOptionsOf,
-} from "./policy/resolve_profile.ts";
-import { isConnectionLoss } from "./prompt/retry.ts";
+  turnStartParams,
+} from "./policy/thread_params.ts";
 import {
   confirmDecided,
   confirmSettings,
@@ -96,12 +104,6 @@ import {
 import { isAttached, isRemote } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
-import {
-  settingsOf,
-  threadAttachParams,
-  threadStartParams,
-  turnStartParams,
-} from "./policy/thread_params.ts";
 import type { SessionEvent } from "./events/session_event.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";

@@ -1,6 +1,6 @@
 /** One contract for every session store. */
 import assert from "node:assert/strict";
-import { KvSessionStore } from "../../src/web/store/kv_session_store.ts";
+import { KvSessionStore } from "../../src/web/store/session_store.ts";
 import {
   MemorySessionStore,
   type SessionStore,

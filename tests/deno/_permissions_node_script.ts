@@ -3,7 +3,7 @@ import process from "node:process";
 import { decidePolicy } from "../../src/permissions/policy/effective_policy.ts";
 import { flagsFor } from "../../src/permissions/need.ts";
 import { hostProbe } from "../../src/permissions/probe.ts";
-import { realPathOf } from "../../src/permissions/real_path.ts";
+import { realPathOf } from "../../src/permissions/probe.ts";
 
 const cwd = process.argv[2]!;
 const probe = hostProbe();

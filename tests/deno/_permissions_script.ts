@@ -2,7 +2,7 @@
 import { PermissionDeniedError } from "../../src/errors/mod.ts";
 import { effectivePolicy } from "../../src/permissions/policy/effective_policy.ts";
 import { hostProbe } from "../../src/permissions/probe.ts";
-import { realPathOf } from "../../src/permissions/real_path.ts";
+import { realPathOf } from "../../src/permissions/probe.ts";
 import type { SandboxPolicy } from "../../src/permissions/types.ts";
 import type { Job, Outcome } from "./permissions_matrix_test.ts";
 

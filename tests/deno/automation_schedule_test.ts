@@ -2,7 +2,7 @@
 import "./_seed.ts";
 import fc from "npm:fast-check@4.10.2";
 import assert from "node:assert/strict";
-import { firstStep, nextDue, nextStep, stepAtDue } from "../../src/automation/schedule.ts";
+import { firstStep, nextDue, nextStep, stepAtDue } from "../../src/automation/runner.ts";
 import type { AutomationSpec } from "../../src/automation/types.ts";
 import { test } from "../_harness.ts";
 

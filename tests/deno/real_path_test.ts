@@ -11,7 +11,7 @@ test("realPathOf() takes nothing for missing that it may not look at", async () 
   await mkdir(at("w/sub"), { recursive: true });
   await symlink(at("outside"), at("w/hole"));
   const code = `import { realPathOf } from ${
-    JSON.stringify(new URL("../../src/permissions/real_path.ts", import.meta.url).href)
+    JSON.stringify(new URL("../../src/permissions/probe.ts", import.meta.url).href)
   };
     console.log(JSON.stringify(${
     JSON.stringify([at("w/sub"), at("w/hole"), at("w/hole/x"), at("w/sub/new")])

@@ -14,7 +14,7 @@ import {
   turnPolicyParams,
 } from "../../src/permissions/policy/profile_config.ts";
 import { findServerFiles, type ServerFiles } from "../../src/permissions/policy/profile_config.ts";
-import { realPathOf } from "../../src/permissions/real_path.ts";
+import { realPathOf } from "../../src/permissions/probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../src/permissions/types.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CodexError } from "../../src/errors/mod.ts";
 import { patientKv } from "../../src/kv.ts";
-import { KvSessionStore } from "../../src/web/store/kv_session_store.ts";
+import { KvSessionStore } from "../../src/web/store/session_store.ts";
 import { FakeKv } from "../contract/artifact_fake_kv.ts";
 import { test } from "../_harness.ts";
 

@@ -16,9 +16,8 @@ import type {
   FailClosedReason,
 } from "../request/types.ts";
 import type { BrokerOptions } from "./gate.ts";
-import { grantOf, type PendingCall, type Ruling } from "./pending.ts";
+import { grantOf, isToolUse, type PendingCall, type Ruling, WHY } from "./pending.ts";
 import type { OpenChanges } from "./open_changes.ts";
-import { isToolUse, WHY } from "./ruling_words.ts";
 
 /** Gives answers: none grants more than the guard lets pass, and each is sent and reported once. */
 export class Answering {

@@ -10,8 +10,15 @@ import type { ApprovalRules } from "../rules/rule_types.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../request/types.ts";
 import type { Answering } from "./answering.ts";
 import type { BrokerOptions, ReaderRequest, ThreadGate } from "./gate.ts";
-import type { PendingCall, Ruling } from "./pending.ts";
-import { isAccept, isDeferred, isToolUse, reasonOf, wordOf } from "./ruling_words.ts";
+import {
+  isAccept,
+  isDeferred,
+  isToolUse,
+  type PendingCall,
+  reasonOf,
+  type Ruling,
+  wordOf,
+} from "./pending.ts";
 
 /** Finds out what the answer is, and hands it on. */
 export class Judging {

@@ -7,7 +7,12 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import { fieldPasses, methodReach, UNSANDBOXED } from "./method_table.ts";
 import { configNeeds } from "../config/config_needs.ts";
-import { asksNobody, normalizeSandbox, type PrivilegeConsent, privilegeRefusal } from "./gate.ts";
+import {
+  asksNobody,
+  normalizeSandbox,
+  type PrivilegeConsent,
+  privilegeRefusal,
+} from "./approval_guard.ts";
 import {
   EVERYTHING,
   flagsFor,

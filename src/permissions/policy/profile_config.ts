@@ -5,7 +5,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import { compareVersions } from "../../version.ts";
-import { sandboxMode } from "../guard/gate.ts";
+import { sandboxMode } from "../guard/approval_guard.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 import type { EffectivePolicy } from "./policy.ts";
 

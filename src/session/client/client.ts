@@ -31,12 +31,13 @@ import { prewarm, takePrewarmed } from "./prewarm.ts";
 import { abortable } from "../../async.ts";
 import type { SessionParts } from "../session_parts.ts";
 import {
+  layerProfile,
+  resolveProfile,
   threadAttachParams,
   threadStartParams,
   workingDirectory,
 } from "../policy/thread_params.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
-import { layerProfile, resolveProfile } from "../policy/resolve_profile.ts";
 import {
   FORK_SESSION_CONFIG,
   promptKind,

@@ -2,7 +2,6 @@
  * What a session answers when the server asks about one of its turns: its hooks, its tools, its items.
  * @module
  */
-import { messageOf } from "../../errors/mod.ts";
 import {
   type ApprovalAudit,
   type ApprovalHandler,
@@ -10,21 +9,23 @@ import {
   type ApprovalRules,
   type GateToolCall,
   type GateVerdict,
+  parseRequest,
   type ThreadGate,
   toolFacts,
+  toolPlace,
 } from "../../approvals/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { messageOf } from "../../errors/mod.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { SubAgents } from "./sub_agents.ts";
+import type { SessionEvents } from "../events/session_events.ts";
 import type { DynamicTool } from "../prompt/dynamic_tool.ts";
 import { inTool, runTool } from "../prompt/run_tool.ts";
-import { callOutcome, toolOutcome } from "./tool_facts.ts";
-import type { TurnEvent } from "../turn/turn_event.ts";
-import type { SessionEvents } from "../events/session_events.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
+import { SubAgents } from "./sub_agents.ts";
 
 /** What a gate knows of its session. */
 export interface SessionGateHost {
@@ -251,5 +252,72 @@ export class SessionGate implements ThreadGate {
     if (hooks === null || this.#told.has(itemId)) return;
     this.#told.add(itemId);
     this.#posts = this.#posts.then(() => hooks.toolPost(facts));
+  }
+}
+
+// What hooks get to know of a tool use that has ended, from its item.
+
+/** The place of an item. */
+export interface ItemPlace {
+  threadId: string;
+  turnId: string | null;
+}
+
+/** The facts after it, by the item alone: also of what nobody was asked about. `null` for items that are no tool use. */
+export function toolOutcome(item: JsonObject, place: ItemPlace): HookToolInput | null {
+  const facts = itemFacts(item, place);
+  if (facts === null) return null;
+  const { status, exitCode } = item;
+  return {
+    ...facts,
+    ...(typeof status === "string" ? { toolStatus: status } : {}),
+    ...(typeof exitCode === "number" ? { exitCode } : {}),
+  };
+}
+
+/** The facts after a call to a tool of this process, for servers that make no item of it. */
+function callOutcome(
+  call: { tool: string; arguments: JsonValue; threadId: string; turnId: string },
+  success: boolean,
+): HookToolInput {
+  return {
+    threadId: call.threadId,
+    turnId: call.turnId,
+    toolKind: "dynamicTool",
+    toolName: call.tool,
+    toolInput: call.arguments,
+    toolStatus: success ? "completed" : "failed",
+  };
+}
+
+function itemFacts(item: JsonObject, { threadId, turnId }: ItemPlace): HookToolInput | null {
+  const itemId = String(item["id"] ?? "");
+  const params: JsonObject = { threadId, turnId, itemId };
+  switch (item["type"]) {
+    case "commandExecution": {
+      const { command, cwd, commandActions } = item;
+      const asked = { ...params, command, cwd, commandActions };
+      return toolFacts(parseRequest("item/commandExecution/requestApproval", asked), item);
+    }
+    case "fileChange": {
+      const options = { item: () => item };
+      return toolFacts(parseRequest("item/fileChange/requestApproval", params, options), item);
+    }
+    case "mcpToolCall":
+      return {
+        ...toolPlace(threadId, turnId, item),
+        toolKind: "mcpTool",
+        toolName: `${item["server"]}/${item["tool"]}`,
+        toolInput: item["arguments"],
+      };
+    case "dynamicToolCall":
+      return {
+        ...toolPlace(threadId, turnId, item),
+        toolKind: "dynamicTool",
+        toolName: String(item["tool"]),
+        toolInput: item["arguments"],
+      };
+    default:
+      return null;
   }
 }

@@ -2,33 +2,34 @@
  * One prompt, from the caller's words to the result: hooks, a place in line, a turn, perhaps another try.
  * @module
  */
+import { delay } from "../../async.ts";
 import {
   BudgetExceededError,
   type CodexError,
+  ConnectionClosedError,
   EmptyAnswerError,
   messageOf,
   OutputValidationError,
   type PartialTurn,
+  TurnFailedError,
   TurnInterruptedError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
-import { delay } from "../../async.ts";
-import type { AskOptions, ResolvedProfile } from "../profile.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
-import { overlayProfile } from "../policy/resolve_profile.ts";
-import { retryDelayMs } from "./retry.ts";
 import {
   repairPrompt,
   type ResolvedOutput,
   resolveOutputSchema,
 } from "../output/structured_output.ts";
-import { turnError, type TurnRun } from "../turn/turn_run.ts";
+import { overlayProfile } from "../policy/thread_params.ts";
+import type { AskOptions, ResolvedProfile, RetryOptions } from "../profile.ts";
+import { RunMeter } from "../turn/limits.ts";
+import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
-import type { Turn } from "../turn/turn.ts";
-import { RunMeter } from "../turn/limits.ts";
+import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
 
 /** What a session offers to the prompts that run on it. */
@@ -354,4 +355,35 @@ export function guardEmit(
       emit?.({ type: "warning", threadId, turnId, message });
     }
   };
+}
+
+// When a failed turn is tried again.
+
+const DEFAULTS = { attempts: 2, baseDelayMs: 1_000, maxDelayMs: 60_000 } as const;
+
+/**
+ * Milliseconds to wait before the next try, or `null` for none. Only failures of the model's provider that may pass are
+ * tried again; a reset time that is further away than `maxDelayMs` ends it. `random` is in [0, 1).
+ */
+export function retryDelayMs(
+  error: unknown,
+  tries: number,
+  options: RetryOptions | undefined,
+  now: Date,
+  random: number,
+): number | null {
+  if (options === undefined) return null;
+  const { attempts, baseDelayMs, maxDelayMs } = { ...DEFAULTS, ...options };
+  if (tries > attempts || !(error instanceof TurnFailedError) || !error.retryable) return null;
+  if (error.resetsAt !== null) {
+    const wait = error.resetsAt.getTime() - now.getTime();
+    if (wait > maxDelayMs) return null;
+    if (wait > 0) return wait;
+  }
+  return Math.min(maxDelayMs, baseDelayMs * 2 ** (tries - 1)) * (0.75 + random * 0.5);
+}
+
+/** True when another process may do better; for sessions whose server was started again. */
+export function isConnectionLoss(error: unknown): error is ConnectionClosedError {
+  return error instanceof ConnectionClosedError && error.retryable;
 }

@@ -4,7 +4,7 @@
  */
 import { BudgetExceededError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { overlayProfile } from "../policy/resolve_profile.ts";
+import { overlayProfile } from "../policy/thread_params.ts";
 import type {
   AskOptions,
   ResolvedProfile,

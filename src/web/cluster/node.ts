@@ -6,7 +6,7 @@ import { within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 import { changedElsewhere, randomId } from "../http/refusals.ts";
-import { type Restored, restoredFrom, type TailParts } from "../live/tail_pump.ts";
+import { type Restored, restoredFrom, type TailParts } from "../live/session_log.ts";
 import type { ClusterOptions } from "../options.ts";
 import type { SessionStore } from "../store/session_store.ts";
 import type { SessionOwners } from "./session_owners.ts";

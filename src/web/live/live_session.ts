@@ -12,9 +12,8 @@ import type { WebThread, WebTurnStream } from "../client.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
 import { forTenants, Transcript } from "./transcript.ts";
-import { SessionLog } from "./session_log.ts";
+import { type Restored, SessionLog, type TailParts, TailPump } from "./session_log.ts";
 import { SessionQuestions, SessionThread, type SessionThreadParts } from "./session_thread.ts";
-import { type Restored, type TailParts, TailPump } from "./tail_pump.ts";
 import type {
   ClosedWebSession,
   WebApproval,

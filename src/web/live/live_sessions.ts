@@ -20,7 +20,7 @@ import type { SessionStore, StoredSession } from "../store/session_store.ts";
 import type { ClosedWebSession } from "../types.ts";
 import { LiveSession } from "./live_session.ts";
 import type { SessionSetup } from "./session_setup.ts";
-import type { Restored } from "./tail_pump.ts";
+import type { Restored } from "./session_log.ts";
 
 /** What {@linkcode LiveSessions} are made of. */
 export interface LiveSessionsParts {

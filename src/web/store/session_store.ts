@@ -2,6 +2,9 @@
  * Who owns which thread.
  * @module
  */
+import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../check/mod.ts";
+import { isJsonObject } from "../../json.ts";
+import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 
 /** What is remembered of a session. */
 export interface StoredSession {
@@ -86,4 +89,127 @@ export class MemorySessionStore implements SessionStore {
     this.#sessions.delete(sessionId);
     return Promise.resolve();
   }
+}
+
+// Sessions in Deno KV.
+//
+// ```text
+// […prefix, "session", sessionId]          what is remembered
+// […prefix, "tenant", tenant, sessionId]   the sessions of a tenant
+// ```
+
+/** How a {@linkcode KvSessionStore} names its keys. */
+export interface KvSessionStoreOptions {
+  /** First parts of every key. Default `["codex-web"]`. */
+  prefix?: KvKey;
+}
+
+/**
+ * Keeps sessions in Deno KV, for bridges that restart and for several machines.
+ *
+ * ```ts ignore
+ * import { web } from "@codex/runtime";
+ * const store = new web.KvSessionStore(await Deno.openKv()); // on Bun and Node: openKv() of npm:@deno/kv
+ * ```
+ *
+ * The database stays yours to close. With several machines, the requests of one session must reach the same one, since its
+ * codex runs there.
+ */
+export class KvSessionStore implements SessionStore {
+  readonly #kv: KvDatabase;
+  readonly #prefix: KvKey;
+
+  /** Creates a store on an open database. */
+  constructor(kv: KvDatabase, options: KvSessionStoreOptions = {}) {
+    checkArgument("KvSessionStore", "kv", kv, kvKind);
+    checkOptions("KvSessionStore", options, shape<KvSessionStoreOptions>({ prefix: kvPrefixKind }));
+    this.#kv = patientKv(kv);
+    this.#prefix = options.prefix ?? ["codex-web"];
+  }
+
+  /** The session with this id, or `null`. */
+  async get(sessionId: string): Promise<StoredSession | null> {
+    return decode((await this.#kv.get(this.#session(sessionId))).value);
+  }
+
+  /** The tenant's session on this thread, or `null`. */
+  async findThread(tenant: string, threadId: string): Promise<StoredSession | null> {
+    return (await this.list(tenant)).find((session) => session.threadId === threadId) ?? null;
+  }
+
+  /** The tenant's sessions, newest first. */
+  async list(tenant: string): Promise<StoredSession[]> {
+    const sessions: StoredSession[] = [];
+    const prefix = [...this.#prefix, "tenant", tenant];
+    for await (const { key } of this.#kv.list({ prefix })) {
+      const session = await this.get(String(key[key.length - 1]));
+      // The index only finds sessions; the session itself says whose it is.
+      if (session !== null && session.tenant === tenant) sessions.push(session);
+    }
+    return sessions.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
+  }
+
+  /** Sessions of all tenants that were last used before this. */
+  async unusedSince(before: Date): Promise<StoredSession[]> {
+    const found: StoredSession[] = [];
+    for await (const { value } of this.#kv.list({ prefix: [...this.#prefix, "session"] })) {
+      const session = decode(value);
+      if (session !== null && session.usedAt < before) found.push(session);
+    }
+    return found;
+  }
+
+  /** Adds a session, or replaces the one before it. */
+  async put(session: StoredSession): Promise<boolean> {
+    const key = this.#session(session.sessionId);
+    const { value, versionstamp } = await this.#kv.get(key);
+    if ((decode(value)?.revision ?? 0) !== session.revision - 1) return false;
+    const { ok } = await this.#kv.atomic()
+      .check({ key, versionstamp })
+      .set(key, { ...session })
+      .set(this.#owner(session), true)
+      .commit();
+    return ok;
+  }
+
+  /** Forgets a session. */
+  async delete(sessionId: string): Promise<void> {
+    const session = await this.get(sessionId);
+    if (session === null) return;
+    await this.#kv.atomic()
+      .delete(this.#session(sessionId))
+      .delete(this.#owner(session))
+      .commit();
+  }
+
+  #session(sessionId: string): KvKey {
+    return [...this.#prefix, "session", sessionId];
+  }
+
+  #owner({ tenant, sessionId }: StoredSession): KvKey {
+    return [...this.#prefix, "tenant", tenant, sessionId];
+  }
+}
+
+/** A record that is not whole belongs to nobody. */
+function decode(value: unknown): StoredSession | null {
+  if (!isJsonObject(value)) return null;
+  const { sessionId, tenant, threadId, title, createdAt, model, effort, used, usedAt, revision } =
+    value as Record<string, unknown>;
+  if (
+    typeof sessionId !== "string" || typeof tenant !== "string" || typeof threadId !== "string"
+  ) return null;
+  return {
+    sessionId,
+    tenant,
+    threadId,
+    title: typeof title === "string" ? title : null,
+    createdAt: createdAt instanceof Date ? createdAt : new Date(0),
+    model: typeof model === "string" ? model : null,
+    effort: typeof effort === "string" ? effort : null,
+    used: used === true,
+    // Records of an earlier version lack these.
+    usedAt: usedAt instanceof Date ? usedAt : createdAt instanceof Date ? createdAt : new Date(0),
+    revision: typeof revision === "number" ? revision : 1,
+  };
 }

@@ -1,5 +1,5 @@
 /** A clock that moves when told, and a session whose turns end when told. */
-import type { AutomationClock } from "../../../src/automation/schedule.ts";
+import type { AutomationClock } from "../../../src/automation/runner.ts";
 import type { AutomationSession } from "../../../src/automation/types.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import type { PromptRunResult } from "../../../src/session/turn/turn_result.ts";

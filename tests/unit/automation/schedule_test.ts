@@ -5,7 +5,7 @@ import {
   nextDue,
   nextStep,
   stepAtDue,
-} from "../../../src/automation/schedule.ts";
+} from "../../../src/automation/runner.ts";
 import type { AutomationSpec } from "../../../src/automation/types.ts";
 import { CodexError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";

@@ -10,7 +10,7 @@ import {
   type PolicyEcho,
 } from "../../../src/permissions/policy/compare_echo.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
-import { normalizeSandbox } from "../../../src/permissions/guard/gate.ts";
+import { normalizeSandbox } from "../../../src/permissions/guard/approval_guard.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";

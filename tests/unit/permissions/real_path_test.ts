@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join, sep } from "node:path";
-import { realPathOf } from "../../../src/permissions/real_path.ts";
+import { realPathOf } from "../../../src/permissions/probe.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 

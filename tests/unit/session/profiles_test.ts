@@ -11,10 +11,10 @@ import {
   overlayProfile,
   resolveProfile,
   turnOptionsOf,
-} from "../../../src/session/policy/resolve_profile.ts";
+} from "../../../src/session/policy/thread_params.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import type { RunProfile } from "../../../src/session/profile.ts";
-import { retryDelayMs } from "../../../src/session/prompt/retry.ts";
+import { retryDelayMs } from "../../../src/session/prompt/prompt_run.ts";
 import type { DecidedPolicy } from "../../../src/session/policy/session_policy.ts";
 import {
   threadAttachParams,

@@ -11,7 +11,7 @@ import type { DynamicTool } from "../../../src/session/prompt/dynamic_tool.ts";
 import { MAX_TOOL_TEXT } from "../../../src/session/prompt/run_tool.ts";
 import { runTool } from "../../../src/session/prompt/run_tool.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
-import { toolOutcome } from "../../../src/session/policy/tool_facts.ts";
+import { toolOutcome } from "../../../src/session/policy/session_gate.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, recorded } from "../../_transcripts.ts";
 

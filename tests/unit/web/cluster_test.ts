@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KvSessionOwners } from "../../../src/web/cluster/kv_session_owners.ts";
+import { KvSessionOwners } from "../../../src/web/cluster/session_owners.ts";
 import { Forwarder } from "../../../src/web/cluster/forward.ts";
 import { Leases } from "../../../src/web/cluster/node.ts";
 import { MemoryEventTail } from "../../../src/web/cluster/event_tail.ts";
