@@ -5,8 +5,9 @@ import { type Dialect, type Message, RECORDED_CWD, transcript } from "./_transcr
 /** Answers to requests that the recording does not hold, by method. */
 export type Extras = Record<string, (params: Message) => unknown>;
 
-// A client may tidy up after the recorded part; these shapes are measured ones.
+// A client may tidy up after the recorded part, and ask whether all was said; these shapes are measured ones.
 const DEFAULT_EXTRAS: Extras = {
+  "thread/loaded/list": () => ({ data: [], nextCursor: null }),
   "thread/archive": () => ({}),
   "thread/unsubscribe": () => ({ status: "unsubscribed" }),
 };

@@ -3,7 +3,8 @@
  * Sessions use it directly; users see the runtime.
  */
 import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
-import { abortable } from "../async.ts";
+import { abortable, delay, within } from "../async.ts";
+import { supports } from "../protocol/mod.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import {
@@ -24,6 +25,7 @@ import {
   closedBecause,
   livenessOf,
   type PlannedRestart,
+  PROBE,
   RestartLoop,
   watchLiveness,
 } from "./restart.ts";
@@ -47,6 +49,10 @@ const DEFAULTS = {
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
+/** How long a question about a file change waits for what was said with it. */
+const ROUND_TRIP_MS = 2000;
+/** How long after the first of two questions under one id old codex may ask the second. */
+const OLD_SERVER_MS = 50;
 const NEVER_STARTED: TransportCloseReport = {
   gone: true,
   how: "alreadyExited",
@@ -113,10 +119,18 @@ export class RuntimeCore implements ConnectionHandler {
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
       onAudit: (audit) => this.#audit(audit),
       serverVersion: () => this.#server?.version ?? null,
+      heardAll: () => this.#heardAll(),
       ...brokerHost(config, () => this.projection()),
     });
     const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
     this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));
+  }
+
+  /** The server answers after what it had to say; one that does not answer says nothing more either. */
+  async #heardAll(): Promise<void> {
+    if (!supports(this.#server?.version ?? "", "startsEachChange")) await delay(OLD_SERVER_MS);
+    const answered = this.callNow(PROBE, {}).then(() => {}, () => {});
+    await within(answered, ROUND_TRIP_MS, undefined);
   }
 
   get state(): ConnectionState {

@@ -158,7 +158,7 @@ export function livenessOf(config: RuntimeConfig): LivenessOptions {
 }
 
 /** Costs the server nothing, and every version has it. */
-const PROBE = "thread/loaded/list";
+export const PROBE = "thread/loaded/list";
 
 /**
  * Watches a connection and drops it when it counts as lost. Returns the end of the watch. A clock that jumps (the script

@@ -189,6 +189,11 @@ export interface BrokerOptions {
    * paths are taken as spelled, since they are those of another machine.
    */
   realPath?: ((path: string) => string | null) | undefined;
+  /**
+   * Settles when everything has been heard that the server had said when it was called. Asked before a file change is
+   * judged. Default: that is so already.
+   */
+  heardAll?(): Promise<void>;
   /** The server's version, once it is known. Default: the newest. */
   serverVersion?(): string | null;
   /** The time in milliseconds. Default `Date.now`. */
