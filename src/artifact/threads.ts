@@ -1,5 +1,5 @@
 /**
- * One thread per artifact: resumed when it is known, started when not, let go when unused.
+ * One thread per artifact: resumed when it is known, started when not, released when unused.
  * @module
  */
 import {
@@ -17,7 +17,7 @@ import type { ArtifactStore } from "./store/store.ts";
 interface Slot {
   /** The thread, or the attempt to get one. */
   thread: Promise<ArtifactThread> | null;
-  /** Settles when the thread before is let go: taking one up while letting it go would lose it. */
+  /** Settles when the thread before is released: resuming one while it is released would lose it. */
   released: Promise<void>;
   /** Settles when the last task in line is done. */
   tail: Promise<void>;
@@ -183,7 +183,7 @@ function letGo(slot: Slot): Promise<void> {
   const { thread } = slot;
   if (thread === null) return slot.released;
   slot.thread = null;
-  // A thread that can't be reached has nothing to let go.
+  // A thread that can't be reached has nothing to release.
   slot.released = thread.then((it) => it.release()).catch(() => {});
   return slot.released;
 }

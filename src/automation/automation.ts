@@ -92,7 +92,7 @@ export function spawn(session: AutomationSession, spec: AutomationSpec): Automat
  *
  * Iterating gives each run once, in order, and ends when the automation is over; a failed run is given with its error,
  * it does not throw. Runs are kept until they are read, the latest 1,000 of them (`status().runsDropped` counts the
- * others). Leaving the loop early stops the automation, like {@linkcode stop}. Letting go of the handle does not stop the automation, and its
+ * others). Leaving the loop early stops the automation, like {@linkcode stop}. Releasing the handle does not stop the automation, and its
  * timer keeps the script alive: call {@linkcode stop}, or hold it with `await using`.
  */
 export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {

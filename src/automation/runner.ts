@@ -30,7 +30,7 @@ interface Turn {
   over: PromiseWithResolvers<void>;
 }
 
-/** One automation at work. */
+/** A running automation. */
 export class Runner {
   /** What was run. */
   readonly runs: Runs = new Runs();

@@ -26,7 +26,7 @@ export interface AutomationSession {
   interrupt(): Promise<void>;
 }
 
-/** A goal at work; `GoalRun` is one. */
+/** An active goal; `GoalRun` is one. */
 export interface AutomationGoal extends AsyncIterable<TurnEvent> {
   /** How it ended. */
   finish(): Promise<GoalResult>;

@@ -1,5 +1,5 @@
 /**
- * The hooks of one run at work.
+ * The running hooks of one run.
  * @module
  */
 import { abortable, settlesWithin, within } from "../async.ts";

@@ -116,7 +116,7 @@ const REFUSALS: Record<Refusal, RegExp> = {
    */
   threadGone:
     /no rollout found|thread not found|thread not loaded|is archived|not materialized|not supported yet|invalid thread id|missing source rollout|failed to read (?:session metadata|thread)|failed to load rollout|rollout .*is empty|empty session file/i,
-  /** The thread is being let go of; it can be resumed in a moment: `thread/resume`. 0.106 to 0.120. */
+  /** The thread is being released; it can be resumed in a moment: `thread/resume`. 0.106 to 0.120. */
   threadClosing: /\bis closing; retry thread\/resume\b/,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,

@@ -49,7 +49,7 @@ export interface RpcRequest {
   raw: JsonObject;
 }
 
-/** News. */
+/** A notification. */
 export interface RpcNotification {
   /** Discriminator. */
   kind: "notification";
@@ -76,9 +76,9 @@ export type RpcMessage = RpcResponse | RpcRequest | RpcNotification | RpcMalform
 export interface OutboundMessage {
   /** The call's or answer's id. */
   id?: RpcId;
-  /** The method of a call or news. */
+  /** The method of a call or notification. */
   method?: string;
-  /** Parameters of a call or news. */
+  /** Parameters of a call or notification. */
   params?: JsonValue | undefined;
   /** The answer to a question. */
   result?: JsonValue;

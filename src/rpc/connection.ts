@@ -1,5 +1,5 @@
 /**
- * One conversation over one transport: calls out, answers and news in.
+ * One conversation over one transport: calls out, answers and notifications in.
  * @module
  */
 import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
@@ -27,7 +27,7 @@ export interface OversizeMessage {
   bytes: number;
   /** The call it answers, if it is an answer. */
   rpcId: RpcId | null;
-  /** Its method, if it is news or a question. */
+  /** Its method, if it is a notification or a request. */
   method: string | null;
   /** Its thread, as far as it can be seen. */
   threadId: string | null;
@@ -39,7 +39,7 @@ export interface ConnectionHandler {
   arrived(at: number): void;
   /** The next texts of an item. */
   deltas(run: DeltaRun): void;
-  /** News; `size` is the line's length. */
+  /** A notification; `size` is the line's length. */
   notification(message: RpcNotification, size: number): void;
   /** A question. */
   request(message: RpcRequest, size: number): void;
@@ -186,7 +186,7 @@ export class Connection {
     );
   }
 
-  /** Sends news; settles when the transport has taken it. */
+  /** Sends a notification; settles when the transport has taken it. */
   notify(method: string, params?: JsonValue): Promise<void> {
     if (this.#closedWith !== null) return Promise.reject(this.#closedWith);
     try {

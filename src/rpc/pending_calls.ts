@@ -15,7 +15,7 @@ export interface CallOptions {
   signal?: AbortSignal;
   /**
    * Called with the result before anything that the server said after it is delivered, so that a caller can register
-   * for news of what it has just created. Must not throw.
+   * for notifications of what it has just created. Must not throw.
    */
   onResult?: (result: JsonValue) => void;
 }
@@ -221,7 +221,7 @@ export class PendingCalls {
       this.#leaveQueue(call);
       this.#start(call, now);
     }
-    // A queue that never runs empty must not keep what it has let go.
+    // A queue that never runs empty must not keep what it has released.
     if (this.#queueHead > 64 && this.#queueHead * 2 > this.#queue.length) {
       this.#queue = this.#queue.slice(this.#queueHead);
       this.#queueHead = 0;

@@ -11,9 +11,9 @@ import type { RecordHead } from "./log/event_log.ts";
 export interface ThreadRoute {
   /** The next texts of an item. */
   deltas(run: DeltaRun): void;
-  /** Any other news of the thread. */
+  /** Any other notification of the thread. */
   notification(message: RpcNotification): void;
-  /** News of the thread was too large to be read. */
+  /** A notification of the thread was too large to be read. */
   oversize(message: OversizeMessage): void;
   /** The server is gone; `restarting` tells whether another one is about to be started. */
   connectionLost(error: ConnectionClosedError, restarting: boolean): void;
@@ -25,7 +25,7 @@ export interface ThreadRoute {
 export class ThreadRoutes {
   readonly #routes: Map<string, ThreadRoute> = new Map();
 
-  /** Routes a thread's news; returns the end of it. */
+  /** Routes a thread's notifications; returns the end of it. */
   add(threadId: string, route: ThreadRoute): () => void {
     this.#routes.set(threadId, route);
     return () => {

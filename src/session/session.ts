@@ -465,7 +465,7 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Stops what is at work on the thread, whoever began it, and the agents that its agent started; settles when it has
+   * Stops what is active on the thread, whoever began it, and the agents that its agent started; settles when it has
    * stopped. Prompts in line go on.
    */
   async interrupt(): Promise<void> {
@@ -710,7 +710,7 @@ export class Session implements AsyncDisposable {
       count: (tokens) => this.#ledger.add(tokens),
       adopted: (turn) => {
         this.#used = true;
-        // The hooks of a prompt hear of what happens while it is at work.
+        // The hooks of a prompt hear of what happens while it is active.
         if (this.#queue.holder === null) {
           this.#gate.begin(this.#hookRun(this.profile), mayLeaveSandbox(this.#policy));
         }

@@ -75,7 +75,7 @@ export interface MemoryRequest {
   reject(code: number, message: string, data?: JsonValue): void;
 }
 
-/** News from the client. */
+/** A notification from the client. */
 export interface MemoryNotification {
   /** What happened. */
   readonly method: string;
@@ -171,7 +171,7 @@ export class MemoryServer {
     return this.#requests.next(method, options.signal);
   }
 
-  /** The next news from the client; with a method, the next of it. Rejects when the connection ends. */
+  /** The next notification from the client; with a method, the next of it. Rejects when the connection ends. */
   nextNotification(method?: string, options: MemoryWaitOptions = {}): Promise<MemoryNotification> {
     return this.#notifications.next(method, options.signal);
   }

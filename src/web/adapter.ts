@@ -119,7 +119,7 @@ export class WebAdapter implements AsyncDisposable {
     return (await this.#store.findThread(tenant, threadId))?.sessionId ?? null;
   }
 
-  /** Starts a session on a new thread, or takes up the one on a thread of the tenant's own. */
+  /** Starts a session on a new thread, or resumes the one on a thread of the tenant's own. */
   async createSession(tenant: string, request: CreateSessionRequest = {}): Promise<WebSession> {
     this.#enter(tenant);
     this.#sessions.assertNew();
@@ -299,14 +299,14 @@ export class WebAdapter implements AsyncDisposable {
   }
 
   /**
-   * Takes no new sessions and turns, waits so long for the running ones and stops those that are left; then lets go of
+   * Takes no new sessions and turns, waits so long for the running ones and stops those that are left; then releases
    * every session. Idempotent; another adapter on the same store can take them up.
    */
   drain(ms: number = this.#options.cluster?.drainMs ?? DRAIN_MS): Promise<void> {
     return this.#sessions.drain(ms, () => this.#creating.values());
   }
 
-  /** Stops every turn and lets go of every session; another adapter on the same store can take them up. Idempotent. */
+  /** Stops every turn and releases every session; another adapter on the same store can take them up. Idempotent. */
   close(): Promise<void> {
     return this.#sessions.end(() => this.#creating.values());
   }

@@ -42,7 +42,7 @@ export interface Bridge extends AsyncDisposable {
    * come back elsewhere. End codex after it, then {@linkcode Bridge.close}, which gives the sessions to the other nodes.
    */
   drain(ms?: number): Promise<void>;
-  /** Ends every stream, stops every turn and lets go of every session; they can be taken up again. Idempotent. */
+  /** Ends every stream, stops every turn and releases every session; they can be taken up again. Idempotent. */
   close(): Promise<void>;
 }
 

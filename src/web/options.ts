@@ -53,7 +53,7 @@ export interface WebAdapterOptions {
    * oldest items are left out and long texts cut. Default 4 Mi each.
    */
   maxLogBytes?: number;
-  /** Milliseconds after which an unused session is let go of; it is resumed when it is used again. Default 30 minutes. */
+  /** Milliseconds after which an unused session is released; it is resumed when it is used again. Default 30 minutes. */
   idleMs?: number;
   /**
    * Milliseconds without a turn or a reader after which a session is closed: its thread archived, and forgotten here.

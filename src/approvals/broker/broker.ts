@@ -142,7 +142,7 @@ export class ApprovalBroker {
 
   /**
    * Answers a question that waits for a handler, by hand. `false` when there is none with this id (any more), when a hook
-   * or a tool is still at work on it, or when the decision does not fit; then the question stays open. An answer that
+   * or a tool is still active on it, or when the decision does not fit; then the question stays open. An answer that
    * grants more than this script may do itself declines; the audit says so.
    */
   answer(id: string, decision: ApprovalDecision): boolean {

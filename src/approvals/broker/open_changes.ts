@@ -1,5 +1,5 @@
 /**
- * The file changes that are at work, by what the server said of them. A question names its change by an id that the model
+ * The file changes that are active, by what the server said of them. A question names its change by an id that the model
  * made, and models use ids again: what the id means is decided by what was started since, or not at all.
  * @module
  */
@@ -11,7 +11,7 @@ import type { ApprovalRequest, ProposedChange } from "../request/types.ts";
 interface Entry {
   /** The change as last started. */
   item: JsonObject;
-  /** The content of each change that is at work under this id. */
+  /** The content of each change that is active under this id. */
   open: string[];
   /** What the first question is about, as far as the server says so of itself: codex 0.104 does. */
   asked?: string;
@@ -74,12 +74,12 @@ export class OpenChanges {
     entry.asked = contentOf(changes);
   }
 
-  /** Nothing of the thread's turn is at work any more. */
+  /** Nothing of the thread's turn is active any more. */
   turnEnded(threadId: string): void {
     for (const entry of this.#threads.get(threadId)?.values() ?? []) entry.open = [];
   }
 
-  /** The change that is at work under this id; `undefined` when none was ever seen under it. */
+  /** The change that is active under this id; `undefined` when none was ever seen under it. */
   find(threadId: string | null, itemId: string): JsonObject | undefined {
     return threadId === null ? undefined : this.#threads.get(threadId)?.get(itemId)?.item;
   }

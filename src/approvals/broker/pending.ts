@@ -103,7 +103,7 @@ export class PendingCall {
     };
   }
 
-  /** Tells whoever is still at work that the answer is no longer wanted. */
+  /** Tells whoever is still active that the answer is no longer wanted. */
   abort(reason: string): void {
     this.#controller.abort(new DOMException(reason, "AbortError"));
   }

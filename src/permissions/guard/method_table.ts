@@ -122,7 +122,7 @@ export function knownMethods(): string[] {
 /** Methods that run a command of the caller's without any sandbox. */
 export const UNSANDBOXED: ReadonlySet<string> = new Set(["process/spawn", "thread/shellCommand"]);
 
-// Every field of the calls that start, take up and set threads and turns, and what is done about it.
+// Every field of the calls that start, resume and set threads and turns, and what is done about it.
 //
 // The calls are those that `method_table.ts` calls `thread` and `turn`. A field without a row, such as a newer codex's, may
 // do everything.

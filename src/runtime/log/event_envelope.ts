@@ -13,7 +13,7 @@ export type EventKind =
   | "request"
   /** The server's answer to a call. */
   | "response"
-  /** News, either way. */
+  /** A notification, either way. */
   | "notification"
   /** A question of the server. */
   | "serverRequest"

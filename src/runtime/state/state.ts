@@ -13,7 +13,7 @@ import {
   paramsOf,
   reduceResult,
   reduceThread,
-  threadOfNews,
+  threadOfNotification,
   threadOfResult,
 } from "./state_threads.ts";
 import type { RuntimeState, StateBounds, ThreadState } from "./state_types.ts";
@@ -87,7 +87,7 @@ export class StateProjection {
     if (method === undefined) return;
     if (kind === "notification") {
       const params = paramsOf(message);
-      const news = threadOfNews(method, params);
+      const news = threadOfNotification(method, params);
       if (news === null) return;
       this.#change(
         news.id,

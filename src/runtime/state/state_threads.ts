@@ -67,7 +67,7 @@ const RESULTS: Readonly<Record<string, "adds" | "replaces">> = {
   "thread/revert": "replaces",
 };
 
-/** News that change a thread only when it is known; the server tells every client of every thread. */
+/** Notifications that change a thread only when it is known; the server tells every client of every thread. */
 const ONLY_KNOWN: ReadonlySet<string> = new Set([
   "thread/status/changed",
   "thread/archived",
@@ -91,7 +91,7 @@ const TURN_NEWS: ReadonlySet<string> = new Set([
 ]);
 
 /** The thread that a notification changes, and whether it may be a new one; `null` when it changes none. */
-export function threadOfNews(
+export function threadOfNotification(
   method: string,
   params: JsonObject,
 ): { id: string; create: boolean } | null {
@@ -256,7 +256,7 @@ export function reduceResult(
   return mergeSettings(unarchived, result);
 }
 
-/** The server is gone, or has let go of the thread: nothing in it runs any more. */
+/** The server is gone, or has released the thread: nothing in it runs any more. */
 export function interruptThread(thread: ThreadState): ThreadState {
   const open = thread.turns.some((turn) => turn.items.some((item) => item.state === "open"));
   if (!open && thread.activeTurnId === null) return thread;

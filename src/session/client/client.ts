@@ -346,7 +346,7 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** Two sessions on one thread would take each other's hooks, rules and news away. */
+  /** Two sessions on one thread would take each other's hooks, rules and notifications away. */
   #assertNotOpen(threadId: string): void {
     for (const session of this.#sessions) {
       if (session.closed || session.threadId !== threadId) continue;

@@ -1,11 +1,11 @@
 /**
- * Taking up a thread that its server is still letting go of.
+ * Resuming a thread that its server is still releasing.
  * @module
  */
 import { delay } from "../../async.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 
-/** How long a server may take to let go of a thread. */
+/** How long a server may take to release a thread. */
 const LIMIT_MS = 10_000;
 
 /**

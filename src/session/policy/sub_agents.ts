@@ -22,7 +22,7 @@ export interface SubAgentOwner {
   itemStarted(item: JsonObject): void;
   /** An item of the thread ended. */
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void;
-  /** The session's own turn at work, or `null`. */
+  /** The session's own active turn, or `null`. */
   activeTurn(): Turn | null;
   /** An agent used tokens; `turn`: the session's turn that it works for, or `null`. */
   count(tokens: TokenCount, turn: Turn | null): void;

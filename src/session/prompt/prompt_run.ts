@@ -42,7 +42,7 @@ export interface PromptHost {
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
   /** Takes a place in line, at once, and waits for the turn; settles with the function that gives it back. */
   acquire(owner: PromptRun, signal: AbortSignal): Promise<() => void>;
-  /** Waits until nothing is at work on the thread. */
+  /** Waits until nothing is active on the thread. */
   idle(signal: AbortSignal, timeoutMs: number): Promise<void>;
   /** Turns text and attachments into input items; rejects when a file is missing. */
   prepareInput(
@@ -199,7 +199,7 @@ export class PromptRun {
     }
   }
 
-  /** The next in line may start only when the server has really let go of this prompt's last turn. */
+  /** The next in line may start only when the server has really released this prompt's last turn. */
   #giveBack(place: Promise<() => void>): void {
     place.then(async (release) => {
       await this.current?.over();
@@ -242,7 +242,7 @@ export class PromptRun {
     if (outcome !== null) this.#outcomes.add(outcome);
     if (settled.by === "server" && outcome!.usage === null) this.#warnUncounted(turnProfile, run);
     const error = turnError(settled, outcome, run.partial(), this.#host.rateLimits);
-    // Who gave up is told at once; the hooks hear of it behind their back.
+    // The caller gets the rejection at once; the hooks run after it, and nobody waits for them.
     const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
     await told(this.#host.toolHooksDone());
     const facts = {

@@ -89,7 +89,7 @@ export class PromptRunStream<Output = unknown>
     };
   }
 
-  /** Interrupts the turn if it still runs, and lets go of the events. */
+  /** Interrupts the turn if it still runs, and releases the events. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#leave();
   }

@@ -44,7 +44,7 @@ export function goalEnd(goal: JsonObject | null, asked: boolean): Status | null 
 }
 
 /**
- * A goal at work. Iterate it for the events of its turns, call {@linkcode finish} for the result. Leaving the loop early,
+ * An active goal. Iterate it for the events of its turns, call {@linkcode finish} for the result. Leaving the loop early,
  * or disposing it, stops the goal. Prompts of the session wait until it is over.
  *
  * ```ts ignore
@@ -112,7 +112,7 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     if (signal?.aborted) aborted();
   }
 
-  /** Lets no further turn begin, and interrupts the one at work; settles when nothing works any more. */
+  /** Lets no further turn begin, and interrupts the active one; settles when nothing works any more. */
   async pause(): Promise<void> {
     if (this.#end !== null) return;
     this.#pausing = true;
@@ -128,7 +128,7 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     this.#pausing = false;
   }
 
-  /** Ends the goal, whatever is at work; settles with what there was. */
+  /** Ends the goal, whatever is active; settles with what there was. */
   async stop(): Promise<GoalResult> {
     this.#close({ status: "stopped" });
     return await this.finish();
@@ -153,7 +153,7 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     };
   }
 
-  /** Stops the goal if it is at work still, and lets go of the events. */
+  /** Stops the goal if it is active still, and releases the events. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#queue.discard();
     await this.stop().catch(() => {});

@@ -14,7 +14,7 @@ import type { ForkPoint } from "./fork_point.ts";
 
 /** Who has the thread for itself. */
 export interface ThreadHolder {
-  /** Stops what it has at work; settles when that has stopped. */
+  /** Stops what is active in it; settles when that has stopped. */
   interrupt(): Promise<void>;
   /** Gives up, with a reason. */
   cancel(reason: unknown): void;
@@ -48,7 +48,7 @@ export interface ThreadHost {
   readonly foreign: ForeignTurns;
   /** Whether the thread has had a turn. */
   readonly used: boolean;
-  /** Takes the thread when the prompts before are over and nothing is at work on it; settles with what gives it back. */
+  /** Takes the thread when the prompts before are over and nothing is active on it; settles with what gives it back. */
   take(holder: ThreadHolder, signal: AbortSignal): Promise<() => void>;
   /** Begins the hooks of one run. */
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;

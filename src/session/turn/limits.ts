@@ -59,7 +59,7 @@ export class TurnTally {
   readonly counts: RunCounts = { tokens: 0, modelCalls: 0, toolCalls: 0 };
   #more = true;
   #ended = false;
-  /** What the model call at work has produced. */
+  /** What the running model call has produced. */
   #usedTool = false;
   #said = false;
 

@@ -6,9 +6,9 @@
  * there, every turn that begins may be the prompt's own, and is kept for it from its beginning.
  *
  * Measured on 0.104, 0.125, 0.145 and 0.169:
- * - A prompt that finds another turn at work becomes part of it. 0.169 answers with that turn's id. The others answer
+ * - A prompt that finds another active turn becomes part of it. 0.169 answers with that turn's id. The others answer
  *   with an id of which nothing is heard again (0.104 says `turn/started` for it); the prompt shows up as an item of
- *   the turn at work.
+ *   the active turn.
  * - A thread works on one turn at a time: `turn/started` in the middle of one names no other (reviews do that).
  * - 0.104 starts compactions without `turn/started`.
  * @module
@@ -48,7 +48,7 @@ export interface ThreadTurnsHost {
   readonly emit: EmitTurnEvent;
   /** More tokens were used. */
   count(tokens: TokenCount, turn: Turn): void;
-  /** A turn that nobody here asked for is at work; returns the milliseconds that it may take. */
+  /** A turn that nobody here asked for is active; returns the milliseconds that it may take. */
   adopted(turn: Turn): number;
   /** Stops what the thread's agent started beside it. */
   stopSubAgents(): Promise<void>;
@@ -60,7 +60,7 @@ export interface ThreadTurnsHost {
 export class ThreadTurns {
   readonly #host: ThreadTurnsHost;
   readonly #turnHost: TurnHost;
-  /** Turns at work by id; one may have several. */
+  /** Active turns by id; one may have several. */
   readonly #turns: Map<string, Turn> = new Map();
   readonly #limits: Map<Turn, () => void> = new Map();
   readonly #past: Set<string> = new Set();
@@ -68,7 +68,7 @@ export class ThreadTurns {
   #pending: TurnRun | null = null;
   /** The last prompt whose `turn/start` was answered. */
   #asked: TurnRun | null = null;
-  /** A prompt whose answer names a turn that has not started, while another one is at work. */
+  /** A prompt whose answer names a turn that has not started, while another one is active. */
   #steered: TurnRun | null = null;
   /** Prompts whose `turn/start` was never answered: a turn of theirs may begin late, and nobody waits for it. */
   readonly #unanswered: TurnRun[] = [];
@@ -113,7 +113,7 @@ export class ThreadTurns {
     return this.#host.threadId;
   }
 
-  /** The turn at work, or `null`. */
+  /** The active turn, or `null`. */
   get active(): Turn | null {
     let active: Turn | null = null;
     for (const turn of this.#turns.values()) if (turn.outcome.status === null) active = turn;
@@ -125,7 +125,7 @@ export class ThreadTurns {
     return this.#last;
   }
 
-  /** A turn at work by its id. */
+  /** An active turn by its id. */
   get(turnId: string | null): Turn | undefined {
     return turnId === null ? undefined : this.#turns.get(turnId);
   }
@@ -177,7 +177,7 @@ export class ThreadTurns {
       turn.outcome.items.all().every(({ type }) => type === "userMessage");
   }
 
-  /** Warns the listeners of the turn at work; of the next one where there is none. */
+  /** Warns the listeners of the active turn; of the next one where there is none. */
   warn(message: string): void {
     const event = { type: "warning" as const, threadId: this.threadId, message };
     const turn = this.active;
@@ -186,7 +186,7 @@ export class ThreadTurns {
     this.#warnings.push(message);
   }
 
-  /** Part of the thread's news was too large to be read. */
+  /** A notification of the thread was too large to be read. */
   oversize(message: OversizeMessage): void {
     this.active?.oversize(message);
   }
@@ -450,7 +450,7 @@ export class ThreadTurns {
     else this.#findSteered(turn, item);
   }
 
-  /** The server has added the prompt to a turn that was at work already. */
+  /** The server has added the prompt to a turn that was active already. */
   #findSteered(turn: Turn, item: JsonObject): void {
     const run = this.#steered;
     if (run === null) return;
@@ -477,7 +477,7 @@ export class ThreadTurns {
   }
 }
 
-/** Messages that only a turn at work sends. Commands and token counts are told of after its end as well. */
+/** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
 function works(method: string): boolean {
   return method === "item/started" || method === "item/agentMessage/delta" ||
     method.startsWith("item/reasoning/");

@@ -232,7 +232,7 @@ export interface Slot {
   needs: number | null;
   /** What made its thread known: the response with the thread, or the call for it. */
   bornBy: number | null;
-  /** For news that belong to no thread of the client: the client's message before it. */
+  /** For notifications that belong to no thread of the client: the client's message before it. */
   after: number | null;
   /** `done`: sent or received; `passed`: the client went on without it. */
   state: "waiting" | "done" | "passed";

@@ -1,5 +1,5 @@
 /**
- * The sessions that are in use here: taken up when they are needed, let go of when nobody needs them.
+ * The sessions that are in use here: resumed when they are needed, released when nobody needs them.
  * @module
  */
 import { within } from "../../async.ts";
@@ -32,7 +32,7 @@ export interface LiveSessionsParts {
   setup: SessionSetup;
   /** This node's part in a cluster; made with what is called for a session that another node has. */
   node: (onLost: (sessionId: string) => void) => ClusterNode | null;
-  /** Milliseconds after which an unused session is let go of. */
+  /** Milliseconds after which an unused session is released. */
   idleMs: number;
   /** Milliseconds after which a session that nobody used is closed; `Infinity`: never. */
   sessionTtlMs: number;
@@ -152,13 +152,13 @@ export class LiveSessions {
     this.#move(sessionId, live.fenced()).catch((error) => this.#parts.onError(error));
   }
 
-  /** Lets running turns end for so long, stops the others and lets go of all. `begun` is what is still on its way in. */
+  /** Lets running turns end for so long, stops the others and releases all. `begun` is what is still on its way in. */
   drain(ms: number, begun: () => Iterable<Promise<unknown>>): Promise<void> {
     this.#draining ??= this.#drain(ms, begun);
     return this.#draining;
   }
 
-  /** Stops every turn and lets go of all. */
+  /** Stops every turn and releases all. */
   end(begun: () => Iterable<Promise<unknown>>): Promise<void> {
     this.#closing ??= this.#end(begun);
     return this.#closing;

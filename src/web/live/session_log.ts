@@ -185,7 +185,7 @@ export class SessionLog {
     this.#bytes += size;
   }
 
-  /** Only what has been told can be let go of. */
+  /** Only what has been told can be released. */
   #trim(): void {
     while (
       this.#oldest < this.#told &&

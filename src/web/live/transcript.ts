@@ -64,7 +64,7 @@ export class Transcript {
 
   /** Takes the next event. */
   apply(event: TurnEvent): void {
-    // News before the turn has an id are for the log alone.
+    // Notifications before the turn has an id are for the log alone.
     if (event.turnId === "") return;
     const turn = this.#turns.find(({ turnId }) => turnId === event.turnId) ??
       this.#begin(event.turnId);
