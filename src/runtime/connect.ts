@@ -5,8 +5,8 @@
 import {
   ConnectionClosedError,
   IncompatibleVersionError,
+  InvalidArgumentError,
   PermissionDeniedError,
-  PolicyError,
   RequestTimeoutError,
 } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
@@ -92,13 +92,17 @@ function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): vo
     started || processCwd === undefined ? "" : "processCwd",
   ].filter((name) => name !== "");
   if (ignored.length === 0) return;
-  throw new PolicyError(
-    `${ignored.join(", ")}: with \`transport: { type: "${type}" }\` codex ${
-      started ? "is started by that command" : "runs already"
-    }, and these have no effect on it. ` +
+  const what = started ? "is started by that command" : "runs already";
+  throw new InvalidArgumentError("connect", {
+    argument: ignored[0]!,
+    received: "an option",
+    accepts: `left out with transport.type "${type}"`,
+    sentence: `${
+      ignored.join(", ")
+    }: with \`transport: { type: "${type}" }\` codex ${what}, and these have no effect on it`,
+    hint:
       "Leave them out, set them where that server is started, or pass settings of a thread as the profile's `config`.",
-    { data: { ignored } },
-  );
+  }, { data: { ignored } });
 }
 
 /** Settings for codex's command line; what the caller set wins. */

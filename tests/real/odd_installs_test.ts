@@ -233,7 +233,10 @@ test("options that a running server can't take are refused, and those for thread
   ];
   for (const [config, name] of refused) {
     const error = await fails({ transport, ...config });
-    assert.match(error.message, new RegExp(`^${name}: with .*"websocket".* codex runs already`));
+    assert.match(
+      error.message,
+      new RegExp(`^connect: ${name}: with .*"websocket".* codex runs already`),
+    );
   }
   await using dir = await tempDir();
   await using model = await ScriptedModel.start([]);
