@@ -3,7 +3,7 @@
  * Sessions use it directly; users see the runtime.
  */
 import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
-import { abortable, delay, within } from "../async.ts";
+import { abortable, delay } from "../async.ts";
 import { supports } from "../protocol/mod.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -128,9 +128,14 @@ export class RuntimeCore implements ConnectionHandler {
 
   /** The server answers after what it had to say; one that does not answer says nothing more either. */
   async #heardAll(): Promise<void> {
-    if (!supports(this.#server?.version ?? "", "startsEachChange")) await delay(OLD_SERVER_MS);
-    const answered = this.callNow(PROBE, {}).then(() => {}, () => {});
-    await within(answered, ROUND_TRIP_MS, undefined);
+    try {
+      if (!supports(this.#server?.version ?? "", "startsEachChange")) {
+        await delay(OLD_SERVER_MS, this.ended);
+      }
+      await this.callNow(PROBE, {}, { timeoutMs: ROUND_TRIP_MS, signal: this.ended });
+    } catch {
+      // The question fails with its connection, or is judged by what was heard.
+    }
   }
 
   get state(): ConnectionState {

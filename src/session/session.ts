@@ -856,8 +856,9 @@ export class Session implements AsyncDisposable {
     try {
       this.#policy = confirmSettings(core, this.#policy, this.#decided, this.#sent, params);
     } catch (error) {
-      if (this.#queue.holder === null) {
-        // Until the next turn of this session says it all again.
+      const { active } = this.#turns;
+      if (active === null || active.phase === "identified") {
+        // Until the next turn of this session says it all again, if it is not on its way already.
         this.#policy = { ...this.#policy, acceptedCommands: "mayLeave", confirmed: false };
         const what = error instanceof Error ? error.message : String(error);
         return this.#turns.warn(`Something else changed the thread's settings. ${what}`);

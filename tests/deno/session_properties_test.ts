@@ -103,7 +103,7 @@ interface Actor {
 async function settled(promises: readonly Promise<unknown>[]): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("a promise did not settle")), 10_000);
+    timer = setTimeout(() => reject(new Error("a promise did not settle")), 30_000);
   });
   await Promise.race([Promise.all(promises), late]).finally(() => clearTimeout(timer));
 }

@@ -36,6 +36,13 @@ versions("a turn produces every kind of event there is", async (world, version) 
     sandbox: "workspace-write",
     approvalPolicy: "untrusted",
     allowPrivilegedEscalation: true,
+    tools: {
+      broken: {
+        description: "Fails, which a person is warned of.",
+        inputSchema: { type: "object" },
+        run: () => Promise.reject(new Error("broken")),
+      },
+    },
   });
   const patch = "*** Begin Patch\n*** Add File: new.txt\n+hi\n*** End Patch";
   const prompt = world.prompt([
@@ -43,6 +50,7 @@ versions("a turn produces every kind of event there is", async (world, version) 
       script.reason("Planning", "raw thought"),
       script.exec("for i in 1 2 3 4 5; do sleep 0.25; echo $i; done"),
     ],
+    script.toolCall("broken", {}),
     script.applyPatch(patch),
     ...(version === "0.104.0"
       ? [script.toolCall("update_plan", { plan: [{ step: "look", status: "in_progress" }] })]

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { RpcValidationError } from "../../src/errors/mod.ts";
+import { InvalidArgumentError } from "../../src/errors/mod.ts";
 import { Workflow } from "../../src/workflow.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -67,6 +67,6 @@ test("a workflow in a directory that does not exist starts nothing", () =>
   inWorld("0.169.0", async (world) => {
     const cwd = join(world.cwd, "missing");
     const error = await rejection(Workflow.connect({ cwd, client: world.config() }));
-    assert.ok(error instanceof RpcValidationError, `${error}`);
+    assert.ok(error instanceof InvalidArgumentError, `${error}`);
     assert.deepEqual(world.running(), []);
   }));

@@ -79,6 +79,7 @@ export class ThreadTurns {
   /** What the next prompt's listeners are warned of. */
   readonly #warnings: string[] = [];
   /** Whether a turn that nobody asked for was seen. */
+  #closed = false;
   #adopted = false;
   /** Whether the thread has a goal that makes codex start turns. */
   #goalActive = false;
@@ -213,6 +214,7 @@ export class ThreadTurns {
 
   /** Nobody listens any more: nothing is watched, and no timer holds the script. */
   close(): void {
+    this.#closed = true;
     for (const turn of this.#all()) turn.release();
   }
 
@@ -377,7 +379,8 @@ export class ThreadTurns {
 
   /** A turn that is heard of for the first time. */
   #begin(turnId: string, method = ""): Turn | null {
-    if (this.#past.has(turnId)) return null;
+    // Nothing ends what begins after the end of the connection: its last messages may be read after that.
+    if (this.#past.has(turnId) || this.#closed || this.#host.core.state === "closed") return null;
     const atWork = this.active;
     if (atWork !== null && atWork.phase !== "identified" && method === "turn/started") {
       this.#turns.set(turnId, atWork);
