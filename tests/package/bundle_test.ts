@@ -9,11 +9,10 @@ import { installPackage } from "./_package.ts";
 import { succeed } from "./_run.ts";
 import { esbuildPath, rollupPath } from "./_tools.ts";
 
-/** Characters of the minified bundle. What quickRun itself can reach is about 322,000; the whole library is 560,000. */
-const MOST = 345_000;
-/** Rooms that quickRun never enters, the table of the protocol, and what may be left of all of them together. */
-const UNUSED =
-  /\/src\/(?:web|artifact|testing|automation|app_server|adapters|workflow\.js|protocol\/generated)/;
+/** Characters of the minified bundle: 142,000 of it are the protocol's schema, by which answers are checked. */
+const MOST = 515_000;
+/** Rooms that quickRun never enters, and what may be left of all of them together. */
+const UNUSED = /\/src\/(?:web|artifact|testing|automation|app_server|adapters|workflow\.js)/;
 const MOST_UNUSED = 6_000;
 
 const QUICK_RUN = `import { quickRun } from "@codex/runtime";
