@@ -27,9 +27,6 @@ const BLOCKS: Record<
   "Client and session": {
     prints: [/^The design\.\nThe design in 3 lines\.\n\{\s*type: "readOnly",?\s*\} 26$/m],
   },
-  "Goals, reviews and the thread itself": {
-    prints: [/^complete \d+ \d+$/m, /^No findings\. (?:\d+|null) [0-9a-f-]{36}$/m],
-  },
   "Streaming": { prints: [/ls.* 0$/m, /^There are no modules\. null \{$/m] },
   "Structured output": { prints: [/^\{\s*risks: \[ "none" \],?\s*\}$/m] },
   "Tools in your process": { prints: [/^\{"id":"T-1","state":"open"\}$/m] },
@@ -74,12 +71,6 @@ function model(request: testing.ModelRequest): testing.ModelTurn {
     case "Keep reducing the backlog one item at a time":
       return "One item less.";
   }
-  if (request.text.includes("All tests pass")) {
-    return called === undefined
-      ? [script.toolCall("update_goal", { status: "complete" })]
-      : "All tests pass.";
-  }
-  if (request.text.includes("base branch")) return "No findings.";
   if (request.text.startsWith("Say hello")) return "Hello from the cassette.";
   if (request.text.includes("A backup guide, ten lines")) {
     return JSON.stringify({ format: "markdown", title: "Backups", text: "# Backups\nDaily.\n" });
