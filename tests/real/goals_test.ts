@@ -106,63 +106,67 @@ for (const version of WITH_GOALS) {
       assert.ok(await isQuiet(world), "the automation is stopped");
     }));
 
-  test(`a goal can be paused, resumed, stopped, and ends with its time or its session [${version}]`, () =>
-    inWorld(version, async (world) => {
-      const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd, goals: true });
-      const endless = (name: string) =>
-        objective(world, (_, round) => [script.delay(20), script.say(`${name} ${round}`)]);
+  test(
+    `a goal can be paused, resumed, stopped, and ends with its time or its session [${version}]`,
+    { timeoutMs: 90_000 },
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd, goals: true });
+        const endless = (name: string) =>
+          objective(world, (_, round) => [script.delay(20), script.say(`${name} ${round}`)]);
 
-      const goal = await session.startGoal(endless("a"));
-      const events = goal[Symbol.asyncIterator]();
-      const turnEnd = async () => {
-        for (;;) {
-          const { done, value } = await events.next();
-          if (done || value.type === "turnCompleted") return done !== true;
-        }
-      };
-      assert.ok(await within(10_000, "a turn", turnEnd()));
-      await within(10_000, "the pause", goal.pause());
-      assert.ok(await isQuiet(world), "paused");
-      const before = world.model.requests.length;
-      await goal.resume();
-      while (world.model.requests.length === before) await turnEnd();
-      const stopped = await within(10_000, "the stop", goal.stop());
-      assert.equal(stopped.status, "stopped");
-      assert.ok(stopped.turns.length >= 2);
-      assert.ok(await isQuiet(world), "stopped");
-      assert.ok(await rejection(goal.resume()) instanceof SessionClosedError);
+        const goal = await session.startGoal(endless("a"));
+        const events = goal[Symbol.asyncIterator]();
+        const turnEnd = async () => {
+          for (;;) {
+            const { done, value } = await events.next();
+            if (done || value.type === "turnCompleted") return done !== true;
+          }
+        };
+        assert.ok(await within(10_000, "a turn", turnEnd()));
+        await within(10_000, "the pause", goal.pause());
+        assert.ok(await isQuiet(world), "paused");
+        const before = world.model.requests.length;
+        await goal.resume();
+        while (world.model.requests.length === before) await turnEnd();
+        const stopped = await within(10_000, "the stop", goal.stop());
+        assert.equal(stopped.status, "stopped");
+        assert.ok(stopped.turns.length >= 2);
+        assert.ok(await isQuiet(world), "stopped");
+        assert.ok(await rejection(goal.resume()) instanceof SessionClosedError);
 
-      // The whole session's interrupt, its time, a signal, an early exit from the loop.
-      const interrupted = await session.startGoal(endless("b"));
-      await world.model.nextRequest();
-      // Codex may leave an interrupt between two turns unanswered, which is then asked anew.
-      await within(30_000, "the interrupt", session.interrupt());
-      assert.equal((await interrupted.finish()).status, "stopped");
-      const timed = await session.startGoal(endless("c"), { timeoutMs: 500 });
-      assert.equal((await within(10_000, "the time", timed.finish())).status, "timedOut");
-      const [stop, reason] = [new AbortController(), new Error("enough")];
-      const aborted = await session.startGoal(endless("d"), { signal: stop.signal });
-      stop.abort(reason);
-      assert.equal(await within(10_000, "the abort", rejection(aborted.finish())), reason);
-      const left = await session.startGoal(endless("e"));
-      for await (const event of left) if (event.type === "turnStarted") break;
-      assert.equal((await within(10_000, "the exit", left.finish())).status, "stopped");
-      assert.ok(await isQuiet(world), "left");
+        // The whole session's interrupt, its time, a signal, an early exit from the loop.
+        const interrupted = await session.startGoal(endless("b"));
+        await world.model.nextRequest();
+        // Codex may leave an interrupt between two turns unanswered, which is then asked anew.
+        await within(30_000, "the interrupt", session.interrupt());
+        assert.equal((await interrupted.finish()).status, "stopped");
+        const timed = await session.startGoal(endless("c"), { timeoutMs: 500 });
+        assert.equal((await within(10_000, "the time", timed.finish())).status, "timedOut");
+        const [stop, reason] = [new AbortController(), new Error("enough")];
+        const aborted = await session.startGoal(endless("d"), { signal: stop.signal });
+        stop.abort(reason);
+        assert.equal(await within(10_000, "the abort", rejection(aborted.finish())), reason);
+        const left = await session.startGoal(endless("e"));
+        for await (const event of left) if (event.type === "turnStarted") break;
+        assert.equal((await within(10_000, "the exit", left.finish())).status, "stopped");
+        assert.ok(await isQuiet(world), "left");
 
-      // A turn that fails ends it, and is told.
-      const failing = await session.startGoal(objective(world, () => [script.httpError(401)]));
-      const failure = await within(20_000, "the failure", rejection(failing.finish()));
-      assert.equal((failure as { code?: string }).code, "turnFailed");
-      assert.ok(await isQuiet(world), "failed");
+        // A turn that fails ends it, and is told.
+        const failing = await session.startGoal(objective(world, () => [script.httpError(401)]));
+        const failure = await within(20_000, "the failure", rejection(failing.finish()));
+        assert.equal((failure as { code?: string }).code, "turnFailed");
+        assert.ok(await isQuiet(world), "failed");
 
-      const last = await session.startGoal(endless("f"));
-      await world.model.nextRequest();
-      const gone = rejection(last.finish());
-      await within(10_000, "the close", session.close());
-      assert.ok(await within(10_000, "the end", gone) instanceof SessionClosedError);
-      assert.ok(await isQuiet(world), "closed");
-    }));
+        const last = await session.startGoal(endless("f"));
+        await world.model.nextRequest();
+        const gone = rejection(last.finish());
+        await within(10_000, "the close", session.close());
+        assert.ok(await within(10_000, "the end", gone) instanceof SessionClosedError);
+        assert.ok(await isQuiet(world), "closed");
+      }),
+  );
 }
 
 test("a goal needs a thread that is kept, a codex that has goals, and a thread of any age", async () => {
