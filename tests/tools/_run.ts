@@ -3,15 +3,22 @@
 /** How a program ended. */
 export interface Outcome {
   code: number;
-  /** Everything it printed, without colours. */
+  /** Every line it printed, without colours. */
   output: string;
+  /** It printed nothing for too long and was killed. */
+  killed: boolean;
 }
 
-/** Runs a program in the checkout, without stdin. */
+/** Runs a program in the checkout, without stdin; kills it when it prints nothing for `silenceMs`. */
 export async function run(
   program: string,
   args: string[],
-  options: { quiet?: boolean; env?: Record<string, string>; prefix?: string } = {},
+  options: {
+    quiet?: boolean;
+    env?: Record<string, string>;
+    prefix?: string;
+    silenceMs?: number;
+  } = {},
 ): Promise<Outcome> {
   const child = new Deno.Command(program, {
     args,
@@ -21,33 +28,50 @@ export async function run(
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  const silence = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const heard = () => {
+    clearTimeout(timer);
+    if (options.silenceMs === undefined || silence.signal.aborted) return;
+    timer = setTimeout(() => {
+      silence.abort();
+      child.kill("SIGKILL");
+    }, options.silenceMs);
+  };
+  heard();
   let output = "";
   const follow = async (stream: ReadableStream<Uint8Array>, to: typeof Deno.stdout) => {
     const decoder = new TextDecoder();
-    let line = "";
-    for await (const chunk of stream) {
-      const text = decoder.decode(chunk, { stream: true });
-      output += text;
-      if (options.quiet === true) continue;
-      if (options.prefix === undefined) {
-        to.writeSync(chunk);
-        continue;
-      }
-      // Programs side by side: whole lines, each with the name of its own.
-      line += text;
-      const end = line.lastIndexOf("\n") + 1;
-      const whole = line.slice(0, end).replaceAll(/^/gm, `${options.prefix} `).slice(
-        0,
-        -options.prefix.length - 1,
-      );
-      if (end > 0) to.writeSync(new TextEncoder().encode(whole));
-      line = line.slice(end);
+    let rest = "";
+    // Two streams side by side, and with a prefix two programs: whole lines only.
+    const show = (lines: string) => {
+      output += lines;
+      if (options.quiet === true || lines === "") return;
+      const shown = options.prefix === undefined
+        ? lines
+        : lines.replaceAll(/^(?=[^])/gm, `${options.prefix} `);
+      to.writeSync(new TextEncoder().encode(shown));
+    };
+    const reader = stream.getReader();
+    // Its own children may keep the pipe open.
+    silence.signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      heard();
+      rest += decoder.decode(value, { stream: true });
+      const end = rest.lastIndexOf("\n") + 1;
+      show(rest.slice(0, end));
+      rest = rest.slice(end);
     }
+    if (rest !== "") show(`${rest}\n`);
   };
   await Promise.all([follow(child.stdout, Deno.stdout), follow(child.stderr, Deno.stderr)]);
   const { code } = await child.status;
+  clearTimeout(timer);
   // deno-lint-ignore no-control-regex
-  return { code, output: output.replace(/\x1b\[[0-9;]*m/g, "") };
+  const plain = output.replace(/\x1b\[[0-9;]*m/g, "");
+  return { code, output: plain, killed: silence.signal.aborted };
 }
 
 /** True when a path of the checkout exists. */

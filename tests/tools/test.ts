@@ -5,6 +5,7 @@
  *     deno task test tests/unit         a part
  *     deno task test --on bun           on one runtime: deno, bun or node
  *     deno task test --repeat 10        ten times; a table of what did not always pass
+ *     deno task test --rerun-fails      up to five files that failed run once more, alone, at the end
  *
  * Installs Bun, Node and the codex versions from npm first. Prints `N passed, N failed` last.
  */
@@ -17,6 +18,14 @@ import {
   NODE_VERSION,
   nodePath,
 } from "../_codex.ts";
+import {
+  failureNames,
+  filesToRerun,
+  type Flicker,
+  readSuite,
+  settle,
+  type SuiteResult,
+} from "./_results.ts";
 import { exists, type Outcome, run, seconds } from "./_run.ts";
 
 // What starts no process runs on all cores; tests of the real codex run one file after the other in each lane.
@@ -30,6 +39,8 @@ const NODE = "tests/node";
 // Each test carries its own limit; this one replaces Bun's 5 seconds.
 const BUN_TIMEOUT_MS = "120000";
 const PROGRESS_MS = 10_000;
+/** Longer than any test may take: what is silent for so long hangs and is killed. */
+const SILENCE_MS = 400_000;
 
 /** Suites that run one after the other; lanes run side by side. */
 type Lane = Suite[];
@@ -37,6 +48,8 @@ type Lane = Suite[];
 interface Suite {
   name: string;
   run: () => Promise<Outcome>;
+  /** Runs one of its files, alone. */
+  runFile: (file: string) => Promise<Outcome>;
 }
 
 interface Totals {
@@ -45,7 +58,7 @@ interface Totals {
   broken: string[];
 }
 
-const { asked, repeat, runtime } = parse(Deno.args);
+const { asked, repeat, rerunFails, runtime } = parse(Deno.args);
 const started = performance.now();
 const bun = await installPrograms();
 
@@ -62,26 +75,54 @@ console.log(`${passed} passed, ${failed} failed`);
 Deno.exit(failed === 0 && passed > 0 ? 0 : 1);
 
 async function runAll(lanes: Lane[]): Promise<Totals> {
-  const totals: Totals = { passed: 0, failed: 0, broken: [] };
+  const results: SuiteResult[] = [];
+  const outputs = new Map<string, string>();
   await Promise.all(lanes.map(async (lane) => {
     for (const suite of lane) {
-      const begun = performance.now();
-      console.log(`\n=== ${suite.name} ===`);
-      const { code, output } = await suite.run();
-      const counts = count(output);
-      totals.passed += counts.passed;
-      // A run that dies without a count (a type error, a leak, a crash) is a failure too.
-      totals.failed += code !== 0 && counts.failed === 0 ? 1 : counts.failed;
-      if (code !== 0 || counts.failed > 0) {
-        const names = failures(output);
-        for (const name of names.length > 0 ? names : ["ended without a result"]) {
-          totals.broken.push(`${suite.name}: ${name}`);
-        }
-      }
-      console.log(`\n=== ${suite.name}: exit code ${code}, ${seconds(begun)} ===`);
+      const outcome = await announced(suite.name, suite.run);
+      outputs.set(suite.name, outcome.output);
+      results.push(readSuite(suite.name, outcome));
     }
   }));
+  if (rerunFails) await rerun(lanes.flat(), results);
+  const totals: Totals = { passed: 0, failed: 0, broken: [] };
+  for (const result of results) {
+    totals.passed += result.counts.passed;
+    totals.failed += result.counts.failed;
+    for (const name of failureNames(result, outputs.get(result.name)!)) {
+      totals.broken.push(`${result.name}: ${name}`);
+    }
+  }
   return totals;
+}
+
+async function announced(name: string, run: () => Promise<Outcome>): Promise<Outcome> {
+  const begun = performance.now();
+  console.log(`\n=== ${name} ===`);
+  const outcome = await run();
+  const end = outcome.killed ? "killed, it hung" : `exit code ${outcome.code}`;
+  console.log(`\n=== ${name}: ${end}, ${seconds(begun)} ===`);
+  return outcome;
+}
+
+/** Runs the files that failed once more and corrects the results; tells what passed then. */
+async function rerun(suites: Suite[], results: SuiteResult[]): Promise<void> {
+  const flickered: Flicker[] = [];
+  for (const { suite: name, file } of filesToRerun(results)) {
+    const suite = suites.find((suite) => suite.name === name)!;
+    const outcome = await announced(`again: ${file} (${name})`, () => suite.runFile(file));
+    const at = results.findIndex((result) => result.name === name);
+    const settled = settle(results[at]!, file, readSuite(name, outcome));
+    results[at] = settled.suite;
+    flickered.push(...settled.flickers);
+  }
+  if (flickered.length === 0) return;
+  console.log("\nflickered:");
+  for (const { suite, file, test } of flickered) console.log(`${suite}\n  ${file}: ${test}`);
+  const summary = Deno.env.get("GITHUB_STEP_SUMMARY");
+  if (summary === undefined) return;
+  const rows = flickered.map(({ suite, file, test }) => `- ${suite}, ${file}: ${test}\n`);
+  await Deno.writeTextFile(summary, `### flickered\n\n${rows.join("")}`, { append: true });
 }
 
 function lanes(): Lane[] {
@@ -89,34 +130,39 @@ function lanes(): Lane[] {
   const on = (
     runtime: string,
     paths: string[],
-    command: (found: string[], prefix: string) => Promise<Outcome>,
+    command: (found: string[]) => Promise<Outcome>,
+    alone: (found: string[]) => Promise<Outcome> = command,
   ): Suite[] => {
     const found = (asked.length === 0 ? paths : asked.filter((path) => covers(paths, path)))
       .filter(hasTests);
-    return found.length === 0
-      ? []
-      : [{ name: `${runtime}: ${found.join(" ")}`, run: () => command(found, runtime) }];
+    if (found.length === 0) return [];
+    return [{
+      name: `${runtime}: ${found.join(" ")}`,
+      run: () => command(found),
+      runFile: (file) => alone([file]),
+    }];
   };
-  const denoTest = (options: string[]) => (found: string[], prefix: string) =>
-    run(deno, ["test", "-A", ...options, ...found], { prefix });
-  const bunTest = (found: string[], prefix: string) =>
+  const watched = { silenceMs: SILENCE_MS };
+  const denoTest = (...options: string[]) => (found: string[]) =>
+    run(deno, ["test", "-A", ...options, ...found], { prefix: "deno", ...watched });
+  const bunTest = (found: string[]) =>
     run(bun, ["test", "--timeout", BUN_TIMEOUT_MS, ...found.map((path) => `./${path}`)], {
-      prefix,
+      prefix: "bun",
+      ...watched,
     });
+  const nodeTest = () =>
+    run(deno, ["run", "-A", `${NODE}/main.ts`], { prefix: "node", ...watched });
   const node: Suite[] = asked.length === 0 || asked.includes(NODE)
-    ? [{
-      name: `node: ${NODE}`,
-      run: () => run(deno, ["run", "-A", `${NODE}/main.ts`], { prefix: "node" }),
-    }]
+    ? [{ name: `node: ${NODE}`, run: nodeTest, runFile: nodeTest }]
     : [];
   const all = [
     [
-      ...on("deno", QUICK, denoTest(["--parallel"])),
-      ...on("deno", SLOW, denoTest([])),
+      ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
+      ...on("deno", SLOW, denoTest()),
     ],
     [
       ...on("bun", ON_BUN, bunTest),
-      ...on("deno", DENO_ONLY, denoTest([])),
+      ...on("deno", DENO_ONLY, denoTest()),
       ...node,
     ],
   ];
@@ -188,30 +234,16 @@ function reportFailures(): void {
   } else if (rows.size > 0) console.log(`\nfailed:\n${[...rows.keys()].join("\n")}\n`);
 }
 
-/** The names of the tests that failed, for the end of a long log. */
-function failures(output: string): string[] {
-  const deno = /^ FAILURES \n\n((?:.+\n)+)/m.exec(output)?.[1]?.trimEnd().split("\n") ?? [];
-  const others = [...output.matchAll(/^(?:\(fail\)|✖) (?!failing tests:).+/gm)].map(([line]) =>
-    // Durations differ from round to round.
-    line.replace(/ \[[\d.]+m?s\]$| \([\d.]+m?s\)$/, "")
-  );
-  return [...new Set([...deno, ...others])].map((line) => line.trim());
+interface Options {
+  asked: string[];
+  repeat: number;
+  rerunFails: boolean;
+  runtime?: string;
 }
 
-/** Adds up the closing lines of `deno test`, `bun test` and `node --test`. */
-function count(output: string): { passed: number; failed: number } {
-  const sum = (pattern: RegExp) =>
-    [...output.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0);
-  return {
-    passed: sum(/^(?:ok|FAILED) \| (\d+) passed/gm) + sum(/^ +(\d+) pass$/gm) +
-      sum(/^ℹ pass (\d+)$/gm),
-    failed: sum(/^(?:ok|FAILED) \| \d+ passed.*? \| (\d+) failed/gm) + sum(/^ +(\d+) fail$/gm) +
-      sum(/^ℹ fail (\d+)$/gm),
-  };
-}
-
-function parse(args: string[]): { asked: string[]; repeat: number; runtime?: string } {
-  const asked = [...args];
+function parse(args: string[]): Options {
+  const asked = args.filter((arg) => arg !== "--rerun-fails");
+  const rerunFails = asked.length < args.length;
   const option = (name: string): string | undefined => {
     const at = asked.indexOf(name);
     return at < 0 ? undefined : asked.splice(at, 2)[1] ?? "";
@@ -219,9 +251,11 @@ function parse(args: string[]): { asked: string[]; repeat: number; runtime?: str
   const repeat = Number(option("--repeat") ?? 1);
   const runtime = option("--on");
   const known = runtime === undefined || ["deno", "bun", "node"].includes(runtime);
-  if (!known || !Number.isInteger(repeat) || repeat < 1) {
-    console.error("usage: deno task test [--on deno|bun|node] [--repeat N] [path …]");
+  if (!known || !Number.isInteger(repeat) || repeat < 1 || (rerunFails && repeat > 1)) {
+    console.error(
+      "usage: deno task test [--on deno|bun|node] [--repeat N | --rerun-fails] [path …]",
+    );
     Deno.exit(2);
   }
-  return { asked, repeat, ...(runtime === undefined ? {} : { runtime }) };
+  return { asked, repeat, rerunFails, ...(runtime === undefined ? {} : { runtime }) };
 }
