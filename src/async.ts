@@ -57,7 +57,7 @@ export interface Timers {
 }
 
 /** The runtime's own. */
-const hostTimers: Timers = {
+export const hostTimers: Timers = {
   set: (callback, ms) => setTimeout(callback, ms),
   clear: (handle) => clearTimeout(handle as number),
 };

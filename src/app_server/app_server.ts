@@ -122,6 +122,7 @@ export class AppServer implements AsyncDisposable {
       attach: (reader) => core.approvals.attachReader(reader),
       unread: this.#unread,
       ended: core.ended,
+      hold: () => core.alive.hold(),
     });
   }
 
@@ -279,6 +280,8 @@ export interface ReaderHost {
   readonly unread: ReaderRequest[];
   /** Aborted when the connection is closed for good. */
   readonly ended: AbortSignal;
+  /** Keeps the script running while a reader waits. */
+  hold(): () => void;
 }
 
 /** Becomes the reader. Throws `CodexError` with code `serverRequestsTaken` while another one is there. */
@@ -312,8 +315,12 @@ class Reader implements ServerRequests {
   }
 
   next(): Promise<IteratorResult<ServerRequest, undefined>> {
+    const release = this.#host.hold();
     return new Promise((resolve) => {
-      this.#waiting.push(resolve);
+      this.#waiting.push((result) => {
+        release();
+        resolve(result);
+      });
       this.#deliver();
     });
   }

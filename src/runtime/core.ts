@@ -29,23 +29,13 @@ import {
   RestartLoop,
   watchLiveness,
 } from "./restart.ts";
-import type { RuntimeConfig } from "./config.ts";
+import { DEFAULTS, type RuntimeConfig } from "./config.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
 import { handshake } from "./connect.ts";
+import { KeepAlive } from "./keep_alive.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";
-
-const DEFAULTS = {
-  requestTimeoutMs: 30_000,
-  approvalTimeoutMs: 30_000,
-  maxMessageBytes: 64 * 1024 * 1024,
-  eventLogMessages: 4096,
-  eventLogBytes: 32 * 1024 * 1024,
-  maxInFlight: 128,
-  maxPendingApprovals: 128,
-  closeGraceMs: 1000,
-} as const;
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
@@ -79,6 +69,8 @@ export class RuntimeCore implements ConnectionHandler {
   readonly metrics: MetricsCounter = new MetricsCounter();
   readonly routes: ThreadRoutes = new ThreadRoutes();
   readonly approvals: ApprovalBroker;
+  /** Whether the script goes on for the server's sake. */
+  readonly alive: KeepAlive = new KeepAlive();
   readonly #factory: TransportFactory;
   readonly #recorded: ProjectedLog;
   readonly #sinks: SinkPump[];
@@ -88,7 +80,6 @@ export class RuntimeCore implements ConnectionHandler {
   #server: ServerInfo | null = null;
   #state: ConnectionState = "starting";
   #generation = 0;
-  #keepsAlive = true;
   #healthySince = 0;
   /** Why the connection is closed for good. */
   #final: unknown = null;
@@ -164,21 +155,13 @@ export class RuntimeCore implements ConnectionHandler {
   async start(signal?: AbortSignal): Promise<void> {
     this.#tell("starting");
     try {
-      await this.#connect(signal);
+      await this.alive.while(this.#connect(signal));
       this.#tell("running");
     } catch (error) {
       this.#end(error);
       await this.#finish();
       throw error;
     }
-  }
-
-  /** Whether the script goes on for as long as the server runs. Default `true`. */
-  keepAlive(keeps: boolean): void {
-    this.#keepsAlive = keeps;
-    const transport = this.#connection?.transport;
-    if (keeps) transport?.ref?.();
-    else transport?.unref?.();
   }
 
   /** Calls the server. While another server is being started, the call waits for it. */
@@ -200,7 +183,7 @@ export class RuntimeCore implements ConnectionHandler {
     options: CallOptions = {},
   ): Promise<JsonValue> {
     try {
-      return this.#live().call(method, params, options);
+      return this.alive.while(this.#live().call(method, params, options));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -209,7 +192,7 @@ export class RuntimeCore implements ConnectionHandler {
   /** Tells the server something. */
   async notify(method: string, params?: JsonValue): Promise<void> {
     if (this.#state === "restarting") await this.#restoring;
-    await this.#live().notify(method, params);
+    await this.alive.while(this.#live().notify(method, params));
   }
 
   /** Threads, turns and items, folded up to the newest message. */
@@ -228,7 +211,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   /** Ends everything; says whether the process is certainly gone. */
   shutdown(): Promise<ShutdownReport> {
-    this.#shutdown ??= this.#shutDown();
+    this.#shutdown ??= this.alive.while(this.#shutDown());
     return this.#shutdown;
   }
 
@@ -257,6 +240,7 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   async #finish(): Promise<void> {
+    this.alive.close();
     this.log.close();
     await Promise.all(this.#sinks.map((sink) => sink.finished));
   }
@@ -265,9 +249,8 @@ export class RuntimeCore implements ConnectionHandler {
     // It may be retried on a new client; here it would fail again.
     if (this.#final instanceof ConnectionClosedError) throw this.#final.asFinal();
     if (this.#final !== null) throw this.#final;
-    const connection = this.#connection;
-    if (connection === null) throw new ConnectionClosedError("No server is running.");
-    return connection;
+    if (this.#connection !== null) return this.#connection;
+    throw new ConnectionClosedError("No server is running.");
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
@@ -279,7 +262,7 @@ export class RuntimeCore implements ConnectionHandler {
       maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
       requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
     });
-    if (!this.#keepsAlive) transport.unref?.();
+    this.alive.attach(transport);
     connection.onLatency = (ms) => this.metrics.latency(ms);
     this.#connection = connection;
     try {
@@ -332,6 +315,7 @@ export class RuntimeCore implements ConnectionHandler {
       }
       return;
     }
+    this.alive.noticed(message.method, threadId, head.turnId);
     if (this.approvals.noticed(threadId, message.method, message.params)) return;
     // Before the session hears of the end, so that the end is the last that its listeners hear of the turn.
     if (message.method === "turn/completed" && head.turnId !== undefined) {
@@ -360,6 +344,7 @@ export class RuntimeCore implements ConnectionHandler {
     this.metrics.received(size, this.#arrivedAt);
     if (method === undefined) this.metrics.unmatched++;
     const head = new MessageHead(method, message.id, message.result);
+    this.alive.answered(method);
     this.log.append("inbound", "response", head, message.raw, size, this.#arrivedDate);
   }
 
@@ -399,19 +384,20 @@ export class RuntimeCore implements ConnectionHandler {
   closed(error: ConnectionClosedError): void {
     this.#ended = { gone: true, how: "alreadyExited", exit: error.exit, durationMs: 0 };
     this.#connection = null;
+    this.alive.attach(null);
     if (this.#final !== null || this.#state === "starting" || this.#state === "restarting") return;
     const plan = this.#restarts.plan(performance.now() - this.#healthySince);
     if (plan === null) return this.#giveUp(error);
     this.#tell("restarting", { error, plan });
     this.approvals.reset("the server ended");
     for (const route of this.routes.all()) route.connectionLost(error, true);
-    this.#restoring = this.#restarts.run(plan, {
+    this.#restoring = this.alive.while(this.#restarts.run(plan, {
       signal: this.#stop.signal,
       connect: () => this.#connect(this.#stop.signal),
       restore: () => this.#restore(),
       failed: (cause, next) => this.#tell("restarting", { error: cause, plan: next }),
       gaveUp: (cause) => this.#giveUp(cause),
-    });
+    }));
   }
 
   /** Takes every thread up again. A thread that can't be is told so; it is no reason to start yet another server. */

@@ -133,7 +133,8 @@ export class Runtime implements AsyncDisposable {
    */
   events(filter: EventFilter = {}): AsyncIterable<EventEnvelope> {
     checkOptions("events", filter, EVENT_FILTER);
-    return coreOf(this).log.read(filter);
+    const { alive, log } = coreOf(this);
+    return alive.reading(log.read(filter));
   }
 
   /** Threads, turns and items as far as this connection has seen them; bounded by `stateLimits`. */

@@ -133,7 +133,7 @@ export class Session implements AsyncDisposable {
   readonly startHooks: HookReport;
   readonly #parts: SessionParts;
   #profile: ResolvedProfile;
-  readonly #queue = new TurnQueue<ThreadHolder>();
+  readonly #queue: TurnQueue<ThreadHolder>;
   readonly #ledger: UsageLedger;
   readonly #host: PromptHost;
   readonly #gate: SessionGate;
@@ -165,6 +165,7 @@ export class Session implements AsyncDisposable {
   /** Made by {@linkcode Client}. */
   constructor(parts: SessionParts) {
     this.#parts = parts;
+    this.#queue = new TurnQueue(() => parts.core.alive.hold());
     this.#threadId = parts.threadId;
     this.cwd = parts.cwd;
     this.#profile = parts.profile;
@@ -314,7 +315,7 @@ export class Session implements AsyncDisposable {
     subAgents?: boolean;
   } = {}): AsyncIterableIterator<SessionEvent> {
     checkOptions("events", options, SESSION_EVENTS);
-    return this.#events.listen(this.#threadId, options);
+    return this.#parts.core.alive.reading(this.#events.listen(this.#threadId, options));
   }
 
   /**
@@ -375,7 +376,8 @@ export class Session implements AsyncDisposable {
     checkOptions("nextTurn", options, WAIT_OPTIONS);
     this.#assertOpen();
     const prepare = (input: Prompt) => this.#prepareSteer(input);
-    return await nextTurn(this.#thread, this.closeSignal, prepare, options.signal);
+    const turn = nextTurn(this.#thread, this.closeSignal, prepare, options.signal);
+    return await this.#parts.core.alive.while(turn);
   }
 
   /**

@@ -14,7 +14,7 @@ if (how.startsWith("prewarm")) {
   if (how === "prewarm-taken") {
     const client = await Client.connect(config);
     console.log(`pid ${client.runtime.pid} running`);
-    // A taken one keeps the script alive like any other.
+    // The timer keeps the script alive: nothing is awaited of codex.
     setTimeout(async () => {
       console.log("still here");
       await client.shutdown();

@@ -284,7 +284,10 @@ export class Client implements AsyncDisposable {
     return await readRateLimits(this.#core, options);
   }
 
-  /** Settles every running turn, ends codex if it is ours, and waits until it is gone. Idempotent. */
+  /**
+   * Settles every running turn, ends codex if it is ours, and waits until it is gone. Idempotent. A script that never calls it
+   * ends when nothing is pending, and its codex with it; one that is attached to a running server does not end.
+   */
   async shutdown(): Promise<void> {
     await this.runtime.shutdown();
   }

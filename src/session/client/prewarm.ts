@@ -1,5 +1,5 @@
 /** Initialised servers that wait for their client. */
-import { type ClientConfig, coreOf, Runtime } from "../../runtime/mod.ts";
+import { type ClientConfig, Runtime } from "../../runtime/mod.ts";
 import { abortable } from "../../async.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 
@@ -51,7 +51,6 @@ export async function takePrewarmed(
       await runtime.shutdown();
       return null;
     }
-    coreOf(runtime).keepAlive(true);
     return runtime;
   } catch {
     if (config.signal?.aborted === true) {
@@ -78,7 +77,6 @@ export async function coolDown(): Promise<void> {
 
 async function start(config: ClientConfig, onIdle: () => void, idleMs: number): Promise<Warm> {
   const runtime = await Runtime.spawn(config);
-  coreOf(runtime).keepAlive(false);
   const timer = setTimeout(() => {
     onIdle();
     runtime.shutdown();

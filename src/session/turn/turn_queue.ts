@@ -15,6 +15,12 @@ export class TurnQueue<Owner = unknown> {
   #taken = false;
   #holder: Owner | null = null;
   #closed: unknown = null;
+  readonly #hold: () => () => void;
+
+  /** `hold` is called for everyone who comes, and its result when they have left. Default: nobody wants to know. */
+  constructor(hold: () => () => void = () => () => {}) {
+    this.#hold = hold;
+  }
 
   /** Who has the turn, or `null`. */
   get holder(): Owner | null {
@@ -33,7 +39,8 @@ export class TurnQueue<Owner = unknown> {
   acquire(owner: Owner, signal?: AbortSignal): Promise<() => void> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (!this.#taken) return Promise.resolve(this.#give(owner));
+    const left = this.#hold();
+    if (!this.#taken) return Promise.resolve(this.#give(owner, left));
     return new Promise((resolve, reject) => {
       const abort = () => {
         this.#line.splice(this.#line.indexOf(place), 1);
@@ -43,10 +50,11 @@ export class TurnQueue<Owner = unknown> {
         owner,
         enter: () => {
           signal?.removeEventListener("abort", abort);
-          resolve(this.#give(owner));
+          resolve(this.#give(owner, left));
         },
         leave: (error) => {
           signal?.removeEventListener("abort", abort);
+          left();
           reject(error);
         },
       };
@@ -66,7 +74,7 @@ export class TurnQueue<Owner = unknown> {
     this.dismiss(this.#closed);
   }
 
-  #give(owner: Owner): () => void {
+  #give(owner: Owner, left: () => void): () => void {
     this.#taken = true;
     this.#holder = owner;
     let held = true;
@@ -76,6 +84,7 @@ export class TurnQueue<Owner = unknown> {
       this.#taken = false;
       this.#holder = null;
       this.#line.shift()?.enter();
+      left();
     };
   }
 }

@@ -37,6 +37,7 @@ function bench(): Bench {
       },
       unread: [],
       ended: ended.signal,
+      hold: () => () => {},
     },
     ask(id, method = COMMAND, params = { threadId: "t", turnId: "u", itemId: "i" }) {
       const answers: unknown[] = [];
