@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { test } from "../_harness.ts";
-import { inChat, type Page, say, turnsOver, Wire } from "./web_chat_world.ts";
+import { inChat, type Page, say, shownNoMore, shows, turnsOver, Wire } from "./web_chat_world.ts";
 
 // Set it to a directory to renew the README's picture.
 const PICTURES = process.env["WEB_CHAT_PICTURES"];
@@ -36,7 +36,7 @@ test(
       const cards = page.locator(".card");
       assert.match(await cards.filter({ hasText: "cat README.md" }).innerText(), /# Greeter/);
       assert.match(await page.locator("#usage").innerText(), /tokens · [\d,]+ in, [\d,]+ out/);
-      assert.equal(await page.locator("#link").innerText(), "connected");
+      await shows(page.locator("#link"), ["connected"]);
 
       await say(page, "Make the greeting friendlier");
       const dialog = page.getByRole("dialog", { name: "Change these files?" });
@@ -54,7 +54,7 @@ test(
       assert.match((await agentTexts(page)).at(-1)!, /^Done\./);
       assert.match((await world.file("greeting.txt"))!, /Hello, and welcome!/);
       assert.equal(await page.locator("#turns .diff .add").count(), 2);
-      assert.equal(await dialog.isVisible(), false);
+      await shownNoMore(dialog);
       await picture(page, "web_chat");
 
       await say(page, "Run the build");
@@ -67,7 +67,7 @@ test(
       await turnsOver(page, 3);
       assert.match((await agentTexts(page)).at(-1)!, /I did not run the build/);
       assert.equal(await world.file("built.txt"), null);
-      assert.match(await cards.last().innerText(), /declined/);
+      await cards.last().filter({ hasText: "declined" }).waitFor();
 
       // What a page that is loaded again shows is the same.
       const before = await page.locator("#turns").innerText();
@@ -146,9 +146,7 @@ test("two tenants at once see nothing of each other", LIMIT, () =>
     await Promise.all([turnsOver(ann.page, 1), turnsOver(bob.page, 1)]);
     assert.deepEqual(await agentTexts(ann.page), ["You said: I am Ann"]);
     assert.deepEqual(await agentTexts(bob.page), ["You said: I am Bob"]);
-    assert.deepEqual(await bob.page.locator("#sessions button:not(.close)").allInnerTexts(), [
-      "I am Bob",
-    ]);
+    await shows(bob.page.locator("#sessions button:not(.close)"), ["I am Bob"]);
     const [, sessionId] = ann.page.url().split("#");
     const status = await bob.page.evaluate(
       `fetch("/codex/sessions/${sessionId}").then(({ status }) => status)`,
@@ -160,7 +158,7 @@ test("two tenants at once see nothing of each other", LIMIT, () =>
     await second.goto(ann.page.url());
     await turnsOver(second, 1);
     await say(ann.page, "Is this seen twice?");
-    await turnsOver(second, 2);
+    await Promise.all([turnsOver(second, 2), turnsOver(ann.page, 2)]);
     assert.deepEqual(await agentTexts(second), await agentTexts(ann.page));
     assert.deepEqual([...ann.errors, ...bob.errors], []);
   }));

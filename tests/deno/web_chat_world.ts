@@ -1,8 +1,10 @@
 /** The chat example as a process of its own, and browsers that visit it. */
+import assert from "node:assert/strict";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type BrowserContext, chromium, type Page } from "npm:playwright-core@1.65.1";
+import { isDeepStrictEqual } from "node:util";
+import { type BrowserContext, chromium, type Locator, type Page } from "npm:playwright-core@1.65.1";
 import { codexPath } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 import { CHROMIUM_FLAGS, chromiumPath } from "./web_chromium.ts";
@@ -10,6 +12,9 @@ import { CHROMIUM_FLAGS, chromiumPath } from "./web_chromium.ts";
 export type { Page } from "npm:playwright-core@1.65.1";
 
 const SERVER = fileURLToPath(new URL("../../examples/web_chat/server.ts", import.meta.url));
+
+/** Milliseconds that a page may take to show something, on a machine that has other work. */
+export const WAIT_MS = 60_000;
 
 /** A visitor with cookies of its own. */
 export interface Visitor {
@@ -138,6 +143,7 @@ export class ChatWorld {
       reducedMotion: "reduce",
     });
     this.#contexts.push(context);
+    context.setDefaultTimeout(WAIT_MS);
     const [page = await context.newPage()] = context.pages();
     const errors: string[] = [];
     page.on("pageerror", (error) => errors.push(String(error)));
@@ -207,4 +213,21 @@ export async function turnsOver(page: Page, count: number): Promise<string[]> {
     // deno-lint-ignore no-explicit-any
     turns.map((turn) => (turn as any).dataset.status)
   );
+}
+
+/** Waits until what is found has these texts; after a minute the difference fails the test. */
+export async function shows(found: Locator, texts: string[]): Promise<void> {
+  const until = performance.now() + WAIT_MS;
+  for (;;) {
+    const now = await found.allInnerTexts();
+    if (isDeepStrictEqual(now, texts)) return;
+    if (performance.now() > until) assert.deepEqual(now, texts);
+    // The page changes with its frames.
+    await found.page().evaluate("new Promise(requestAnimationFrame)");
+  }
+}
+
+/** Waits until nothing is found any more. */
+export async function shownNoMore(found: Locator): Promise<void> {
+  await found.waitFor({ state: "hidden" });
 }

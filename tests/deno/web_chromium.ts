@@ -42,7 +42,7 @@ export async function chromiumPath(): Promise<string> {
 /** A Chromium with the libraries that it needs; a script that starts it with them. */
 async function fromNpm(): Promise<string> {
   const home = await install("chromium", PACKAGE, VERSION);
-  const script = join(home, "chromium.sh");
+  const script = join(home, "start.sh");
   if (await exists(script)) return script;
   // The package unpacks its libraries on the systems that it is made for only, and everything into the temporary folder.
   const unpack = `import("${PACKAGE}").then(({ default: it }) => it.executablePath())`;
@@ -54,13 +54,15 @@ async function fromNpm(): Promise<string> {
   await writeFile(
     join(home, "fonts.conf"),
     `<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "fonts.dtd"><fontconfig>` +
-      `<dir>${home}/fonts</dir><cachedir>${home}/fonts-cache</cachedir></fontconfig>\n`,
+      `<dir prefix="relative">fonts</dir><cachedir prefix="xdg">fontconfig</cachedir></fontconfig>\n`,
   );
   const draft = `${script}.${process.pid}`;
+  // Checkouts may share the folder, each by a path of its own.
   await writeFile(
     draft,
-    `#!/bin/sh\nexport LD_LIBRARY_PATH='${home}/al2023/lib' FONTCONFIG_FILE='${home}/fonts.conf'\n` +
-      `exec '${home}/chromium' "$@"\n`,
+    `#!/bin/sh\nhere=$(cd "$(dirname "$0")" && pwd)\n` +
+      `export LD_LIBRARY_PATH="$here/al2023/lib" FONTCONFIG_FILE="$here/fonts.conf"\n` +
+      `exec "$here/chromium" "$@"\n`,
   );
   await chmod(draft, 0o755);
   await rename(draft, script);

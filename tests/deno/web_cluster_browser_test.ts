@@ -8,7 +8,7 @@ import { codexPath } from "../_codex.ts";
 import { findRedis, freePort } from "../_redis.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { say, turnsOver } from "./web_chat_world.ts";
+import { say, shownNoMore, turnsOver, WAIT_MS } from "./web_chat_world.ts";
 import { CHROMIUM_FLAGS, chromiumPath } from "./web_chromium.ts";
 
 const MAIN = fileURLToPath(new URL("../../examples/web_cluster/main.ts", import.meta.url));
@@ -57,6 +57,7 @@ if (redis !== null) {
           args: CHROMIUM_FLAGS,
           reducedMotion: "reduce",
         });
+        context.setDefaultTimeout(WAIT_MS);
         const [one = await context.newPage()] = context.pages();
         const errors: string[] = [];
         one.on("pageerror", (error) => errors.push(String(error)));
@@ -94,7 +95,7 @@ if (redis !== null) {
         // A chat can be closed, whoever has it; the other tab is told.
         await two.getByRole("button", { name: "Close Hello there" }).click();
         await one.getByText("What should we work on?").waitFor();
-        assert.equal(await one.getByRole("button", { name: "Close Hello there" }).count(), 0);
+        await shownNoMore(one.getByRole("button", { name: "Close Hello there" }));
         assert.deepEqual(errors, []);
       } finally {
         await context?.close();

@@ -184,7 +184,8 @@ export class Follower {
   #closed = false;
   #current = new AbortController();
   readonly #over: Promise<void>;
-  #wake: () => void = () => {};
+  /** Settles with the next event, for everybody who waits for one. */
+  #news = Promise.withResolvers<void>();
 
   constructor(world: ClusterWorld, sessionId: string) {
     this.#world = world;
@@ -194,20 +195,23 @@ export class Follower {
 
   /** Settles with the first event that fits, past or future. */
   async until(fits: (event: Told["event"]) => boolean, ms = 30_000): Promise<Told> {
-    const end = performance.now() + ms;
-    for (let at = 0;; at++) {
-      while (at >= this.told.length) {
-        if (performance.now() > end) {
-          throw new Error(`not told: ${JSON.stringify(this.told.slice(-3)).slice(0, 1_000)}`);
+    let late = false;
+    const limit = setTimeout(() => {
+      late = true;
+      this.#wake();
+    }, ms);
+    try {
+      for (let at = 0;; at++) {
+        while (at >= this.told.length) {
+          if (late) {
+            throw new Error(`not told: ${JSON.stringify(this.told.slice(-3)).slice(0, 1_000)}`);
+          }
+          await this.#news.promise;
         }
-        let timer: ReturnType<typeof setTimeout> | undefined;
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-          timer = setTimeout(resolve, 200);
-        });
-        clearTimeout(timer);
+        if (fits(this.told[at]!.event)) return this.told[at]!;
       }
-      if (fits(this.told[at]!.event)) return this.told[at]!;
+    } finally {
+      clearTimeout(limit);
     }
   }
 
@@ -270,6 +274,12 @@ export class Follower {
     if (event.type === "lagged") this.lagged++;
     else this.told.push({ id, event });
     this.#wake();
+  }
+
+  #wake(): void {
+    const { resolve } = this.#news;
+    this.#news = Promise.withResolvers();
+    resolve();
   }
 }
 

@@ -133,8 +133,9 @@ versions("a slow reader of a long answer loses no text", async (world) => {
   // Does not read before everything has come.
   const { assistantText } = await stream.finish();
   const events = await readAll(stream);
-  assert.equal(assistantText, pieces.join(""));
-  assert.equal(textOf(events), assistantText);
+  const lengths = [pieces.join(""), assistantText, textOf(events)].map(({ length }) => length);
+  assert.equal(assistantText, pieces.join(""), `characters: ${lengths}`);
+  assert.equal(textOf(events), assistantText, `characters: ${lengths}`);
   assert.ok(events.length < 2000, `${events.length} events for 3000 pieces`);
 });
 
