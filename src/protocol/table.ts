@@ -3,7 +3,7 @@
  * @module
  */
 import { methodsText } from "./generated/methods.ts";
-import { schemaText } from "./generated/schema.ts";
+import { answerSchemaText, schemaText } from "./generated/schema.ts";
 export { experimentalRpcMethods, rpcMethods } from "./generated/methods.ts";
 
 /** Kinds of {@linkcode Node}; those up to `NULL` are written as bare numbers in the table. */
@@ -37,6 +37,8 @@ export interface Node {
   readonly name: string;
   /** What a reference stands for, once it was looked up. */
   target: Node | null;
+  /** Where a reference is looked up. */
+  readonly from: Definitions;
   /** Element, members of a union (for `RECEIVED`: the type itself, then the others), or types of the fields. */
   readonly nodes: readonly Node[];
   /** Names of the fields. */
@@ -55,6 +57,31 @@ export interface Node {
 
 type Packed = number | string | PackedArray;
 type PackedArray = [string, ...unknown[]];
+/** The definitions of the whole protocol, or of the answers to the server's requests alone. */
+export interface Definitions {
+  /** Reads the table; called once. */
+  readonly read: () => Record<string, Packed>;
+  packed: Record<string, Packed> | null;
+  readonly unpacked: Map<string, Node>;
+}
+
+/**
+ * Definitions of the answers to the server's requests. On their own, so that a program that answers them, and makes no
+ * raw calls, does not hold the schema of everything else.
+ */
+export const ANSWERS: Definitions = {
+  read: () => JSON.parse(answerSchemaText),
+  packed: null,
+  unpacked: new Map(),
+};
+
+/** All definitions. */
+export const EVERYTHING: Definitions = {
+  read: () => ({ ...ANSWERS.read(), ...JSON.parse(schemaText) }),
+  packed: null,
+  unpacked: new Map(),
+};
+
 interface Options {
   r?: Packed;
   a?: Packed[];
@@ -65,11 +92,12 @@ const NONE: readonly never[] = [];
 const NEEDS: Readonly<Record<string, number>> = { "~": -1, "?": 0, "!": 1 };
 const NO_NAMES: ReadonlyMap<string, null> = new Map();
 
-function node(kind: number, parts: Partial<Node> = {}): Node {
+function node(kind: number, from: Definitions, parts: Partial<Node> = {}): Node {
   return {
     kind,
     name: parts.name ?? "",
     target: null,
+    from,
     nodes: parts.nodes ?? NONE,
     keys: parts.keys ?? NONE,
     needs: parts.needs ?? NONE,
@@ -80,19 +108,15 @@ function node(kind: number, parts: Partial<Node> = {}): Node {
   };
 }
 
-let packed: Record<string, Packed> | null = null;
-const unpacked = new Map<string, Node>();
-const primitives: readonly Node[] = Array.from({ length: Kind.NULL + 1 }, (_, kind) => node(kind));
-
 /** The definition of that name. Throws when the table has none, which only a broken build can cause. */
-export function definition(name: string): Node {
-  const known = unpacked.get(name);
+export function definition(name: string, from: Definitions): Node {
+  const known = from.unpacked.get(name);
   if (known !== undefined) return known;
-  packed ??= JSON.parse(schemaText) as Record<string, Packed>;
-  const source = packed[name];
+  from.packed ??= from.read();
+  const source = from.packed[name];
   if (source === undefined) throw new Error(`the schema table has no definition ${name}`);
-  const made = unpack(source);
-  unpacked.set(name, made);
+  const made = unpack(source, from);
+  from.unpacked.set(name, made);
   return made;
 }
 
@@ -100,42 +124,45 @@ export function definition(name: string): Node {
 export function resolve(reference: Node): Node {
   let current = reference;
   while (current.kind === Kind.REFERENCE) {
-    current.target ??= definition(current.name);
+    current.target ??= definition(current.name, current.from);
     current = current.target;
   }
   return current;
 }
 
-function unpack(source: Packed): Node {
-  if (typeof source === "number") return primitives[source]!;
-  if (typeof source === "string") return node(Kind.REFERENCE, { name: source });
+function unpack(source: Packed, from: Definitions): Node {
+  if (typeof source === "number") return node(source, from);
+  if (typeof source === "string") return node(Kind.REFERENCE, from, { name: source });
   const [kind, ...rest] = source;
+  const inner = (part: unknown): Node => unpack(part as Packed, from);
   switch (kind) {
     case "?":
-      return node(Kind.NULLABLE, { nodes: [unpack(rest[0] as Packed)] });
+      return node(Kind.NULLABLE, from, { nodes: [inner(rest[0])] });
     case "a":
-      return node(Kind.ARRAY, { nodes: [unpack(rest[0] as Packed)] });
+      return node(Kind.ARRAY, from, { nodes: [inner(rest[0])] });
     case "m":
-      return node(Kind.MAP, { nodes: [unpack(rest[0] as Packed)] });
+      return node(Kind.MAP, from, { nodes: [inner(rest[0])] });
     case "u":
-      return node(Kind.UNION, { nodes: (rest as Packed[]).map(unpack) });
+      return node(Kind.UNION, from, { nodes: rest.map(inner) });
     case "i":
-      return node(Kind.RECEIVED, { nodes: (rest as Packed[]).map(unpack) });
+      return node(Kind.RECEIVED, from, { nodes: rest.map(inner) });
     case "e":
-      return node(Kind.ENUM, { by: new Map((rest as string[]).map((value) => [value, null])) });
+      return node(Kind.ENUM, from, {
+        by: new Map((rest as string[]).map((value) => [value, null])),
+      });
     case "o":
-      return unpackObject(rest[0] as 0 | Options, rest.slice(1));
+      return unpackObject(rest[0] as 0 | Options, rest.slice(1), from);
     case "t":
-      return node(Kind.TAGGED, {
+      return node(Kind.TAGGED, from, {
         name: rest[0] as string,
-        rest: unpack(rest[1] as Packed),
-        by: new Map(pairs(rest.slice(2))),
+        rest: inner(rest[1]),
+        by: new Map(pairs(rest.slice(2), from)),
       });
     case "x": {
       const values = (rest[1] as string[]).map((value): [string, null] => [value, null]);
-      return node(Kind.EXTERNAL, {
+      return node(Kind.EXTERNAL, from, {
         open: rest[0] === 1,
-        by: new Map<string, Node | null>([...values, ...pairs(rest.slice(2))]),
+        by: new Map<string, Node | null>([...values, ...pairs(rest.slice(2), from)]),
       });
     }
     default:
@@ -143,25 +170,25 @@ function unpack(source: Packed): Node {
   }
 }
 
-function unpackObject(options: 0 | Options, source: unknown[]): Node {
-  const fields = pairs(source);
+function unpackObject(options: 0 | Options, source: unknown[], from: Definitions): Node {
+  const fields = pairs(source, from);
   const keys = fields.map(([name]) => name.replace(/[?!~]$/, ""));
   const nodes = fields.map(([, type]) => type);
   const { r, a } = options === 0 ? {} as Options : options;
-  return node(Kind.OBJECT, {
+  return node(Kind.OBJECT, from, {
     keys,
     nodes,
     needs: fields.map(([name]) => NEEDS[name.at(-1)!] ?? 2),
     by: new Map(keys.map((key, index) => [key, nodes[index]!])),
-    rest: r === undefined ? null : unpack(r),
-    alternatives: a === undefined ? NONE : a.map(unpack),
+    rest: r === undefined ? null : unpack(r, from),
+    alternatives: a === undefined ? NONE : a.map((part) => unpack(part, from)),
   });
 }
 
-function pairs(source: unknown[]): [string, Node][] {
+function pairs(source: unknown[], from: Definitions): [string, Node][] {
   const entries: [string, Node][] = [];
   for (let i = 0; i < source.length; i += 2) {
-    entries.push([source[i] as string, unpack(source[i + 1] as Packed)]);
+    entries.push([source[i] as string, unpack(source[i + 1] as Packed, from)]);
   }
   return entries;
 }

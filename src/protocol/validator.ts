@@ -10,7 +10,17 @@
  * @module
  */
 import { explain, fits, isMembers, type Issue } from "./check.ts";
-import { definition, Kind, methodInfo, type MethodKind, type Node, resolve } from "./table.ts";
+import { answerTypes } from "./generated/schema.ts";
+import {
+  ANSWERS,
+  definition,
+  EVERYTHING,
+  Kind,
+  methodInfo,
+  type MethodKind,
+  type Node,
+  resolve,
+} from "./table.ts";
 export type { Issue } from "./check.ts";
 
 /**
@@ -27,7 +37,9 @@ export function validateParams(method: string, value: unknown): Issue | null {
 
 /** Checks the result of a client request. Returns `null` when it fits or the method is unknown. */
 export function validateResult(method: string, value: unknown): Issue | null {
-  return result(method, "clientRequest", value, true);
+  const info = methodInfo(method);
+  if (info?.kind !== "clientRequest" || info.result === null) return null;
+  return against(definition(info.result, EVERYTHING), value, true);
 }
 
 /** Checks the parameters of a server request. Returns `null` when they fit or the method is unknown. */
@@ -37,7 +49,8 @@ export function validateServerRequestParams(method: string, value: unknown): Iss
 
 /** Checks an answer before it is sent. Returns `null` when it fits or the method is unknown. */
 export function validateServerRequestResult(method: string, value: unknown): Issue | null {
-  return result(method, "serverRequest", value, false);
+  if (!Object.hasOwn(answerTypes, method)) return null;
+  return against(definition(answerTypes[method]!, ANSWERS), value, false);
 }
 
 /** Checks the parameters of a server notification. Returns `null` when they fit or the method is unknown. */
@@ -51,12 +64,6 @@ function received(method: string, kind: MethodKind, value: unknown): Issue | nul
   return parameters(info.params, info.paramsOptional, value, true);
 }
 
-function result(method: string, kind: MethodKind, value: unknown, open: boolean): Issue | null {
-  const info = methodInfo(method);
-  if (info?.kind !== kind || info.result === null) return null;
-  return against(info.result, value, open);
-}
-
 function parameters(
   name: string | null,
   optional: boolean,
@@ -64,14 +71,13 @@ function parameters(
   open: boolean,
 ): Issue | null {
   if (optional && (value === undefined || value === null)) return null;
-  if (name !== null) return against(name, value, open);
+  if (name !== null) return against(definition(name, EVERYTHING), value, open);
   // The server takes an empty object for no parameters.
   if (open || (typeof value === "object" && Object.keys(value as object).length === 0)) return null;
   return { path: "$", expectation: "expected no parameters" };
 }
 
-function against(name: string, value: unknown, open: boolean): Issue | null {
-  const type = definition(name);
+function against(type: Node, value: unknown, open: boolean): Issue | null {
   return fits(type, value, open) ? null : explain(type, value, open);
 }
 
@@ -102,7 +108,7 @@ export function findExperimental(method: string, params: unknown): string | null
   if (nullable !== undefined && isMembers(params) && params[nullable] === null) {
     return `$.${nullable}`;
   }
-  return find(definition(info.params), params, "$");
+  return find(definition(info.params, EVERYTHING), params, "$");
 }
 
 function find(type: Node, value: unknown, path: string): string | null {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { AppServer } from "../../src/app_server/mod.ts";
 import { RpcError, RpcValidationError } from "../../src/errors/mod.ts";
-import { definition, Kind, type Node, resolve } from "../../src/protocol/table.ts";
+import { definition, EVERYTHING, Kind, type Node, resolve } from "../../src/protocol/table.ts";
 import { findExperimental } from "../../src/protocol/validator.ts";
 import { methodInfo, methodsOfKind } from "../../src/protocol/table.ts";
 import type * as protocol from "../../src/protocol/mod.ts";
@@ -260,7 +260,8 @@ test("the oldest supported codex answers the methods it knows, and names those i
 
 /** Methods whose stable parameters have experimental fields. */
 const MIXED = methodsOfKind("clientRequest").filter(({ params, stability }) =>
-  stability === "stable" && params !== null && resolve(definition(params)).needs.includes(-1)
+  stability === "stable" && params !== null &&
+  resolve(definition(params, EVERYTHING)).needs.includes(-1)
 ).map(({ method }) => method);
 
 /** A value that counts as used, for an optional field. */
@@ -290,7 +291,7 @@ test("the local gate and the server agree on which fields are experimental", {
   for (const method of MIXED) {
     const type = methodInfo(method)!.params!;
     const base = callableParams(method, place) as Record<string, unknown>;
-    const node: Node = resolve(definition(type));
+    const node: Node = resolve(definition(type, EVERYTHING));
     for (const [index, key] of node.keys.entries()) {
       // Free-form settings: a sample is no configuration.
       if (key in base || key === "config") continue;

@@ -1,5 +1,6 @@
 /**
- * Writes `generated/schema.ts`: the table that `validator.ts` interprets, as JSON text.
+ * Writes `generated/schema.ts`: the table that `validator.ts` interprets, as JSON text. What answers to the server's
+ * requests are made of is a table of its own.
  *
  * A type is a number (a primitive), a string (the name of a definition) or an array that starts with its kind:
  *
@@ -23,17 +24,52 @@ const ANY = 0;
 /** The text of `schema.ts`. */
 export function emitSchema({ definitions, methods, version }: Protocol): string {
   const roots = new Set(methods.flatMap((m) => [m.params?.name, m.result]));
-  const lines: string[] = [];
+  const answers = methods.flatMap(({ kind, name, result }): [string, string][] =>
+    kind === "serverRequest" && result !== null ? [[name, result]] : []
+  );
+  const ofAnswers = reachable(answers.map(([, type]) => type), definitions);
+  const [lines, answerLines]: [string[], string[]] = [[], []];
   for (const [name, node] of definitions) {
     // References to primitives are written out, so that these have no line of their own.
     if (typeof encode(node, definitions) === "number" && !roots.has(name)) continue;
-    lines.push(`${JSON.stringify(name)}:${JSON.stringify(encode(node, definitions))}`);
+    const line = `${JSON.stringify(name)}:${JSON.stringify(encode(node, definitions))}`;
+    (ofAnswers.has(name) ? answerLines : lines).push(line);
   }
-  const text = `{${lines.join(",\n")}}`.replaceAll("\\", "\\\\").replaceAll("`", "\\`");
+  const types = answers.map(([method, type]) => `  ${JSON.stringify(method)}: "${type}",\n`);
   return `${header(version)}
-/** All definitions as one JSON object; \`src/protocol/table.ts\` says how to read it. */
-export const schemaText: string = \`${text.replaceAll("${", "\\${")}\`;
+/** The type of each answer to a server's request, by the request's method. */
+export const answerTypes: Readonly<Record<string, string>> = {
+${types.join("")}};
+
+/** The definitions that answers are made of as one JSON object; \`src/protocol/table.ts\` says how to read it. */
+export const answerSchemaText: string = ${template(answerLines)};
+
+/** All other definitions. */
+export const schemaText: string = ${template(lines)};
 `;
+}
+
+/** The lines of a JSON object as the text of a template literal. */
+function template(lines: readonly string[]): string {
+  const text = `{${lines.join(",\n")}}`.replaceAll("\\", "\\\\").replaceAll("`", "\\`");
+  return `\`${text.replaceAll("${", "\\${")}\``;
+}
+
+/** The definitions of those names and all that they refer to. */
+function reachable(
+  names: readonly string[],
+  definitions: ReadonlyMap<string, Ir>,
+): ReadonlySet<string> {
+  const found = new Set<string>();
+  const visit = (value: unknown): void => {
+    if (typeof value === "string" && definitions.has(value)) {
+      if (found.has(value)) return;
+      found.add(value);
+      visit(encode(definitions.get(value)!, definitions));
+    } else if (typeof value === "object" && value !== null) Object.values(value).forEach(visit);
+  };
+  names.forEach(visit);
+  return found;
 }
 
 function encode(node: Ir, definitions: ReadonlyMap<string, Ir>): Json {

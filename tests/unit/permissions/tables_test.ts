@@ -5,12 +5,15 @@ import { configNeeds, configRefusal } from "../../../src/permissions/config/conf
 import { knownConfigKeys, knownFeatures } from "../../../src/permissions/config/config_needs.ts";
 import { knownMethods, methodReach } from "../../../src/permissions/guard/method_table.ts";
 import { fieldHandling, fieldPasses } from "../../../src/permissions/guard/method_table.ts";
-import { schemaText } from "../../../src/protocol/generated/schema.ts";
+import { answerSchemaText, schemaText } from "../../../src/protocol/generated/schema.ts";
 import { methodsOfKind } from "../../../src/protocol/mod.ts";
 import { test } from "../../_harness.ts";
 import { CONFIG_KEYS, FEATURES } from "./config_keys.ts";
 
-const schema = JSON.parse(schemaText) as Record<string, JsonValue[]>;
+const schema: Record<string, JsonValue[]> = {
+  ...JSON.parse(answerSchemaText),
+  ...JSON.parse(schemaText),
+};
 
 /** The members of an object type in the generated table: names at every second place, optional ones marked. */
 function membersOf(type: string): string[] {

@@ -1,5 +1,5 @@
 /** Sample values made from the schema table, and small damage done to them, both from a seed. */
-import { definition, Kind, type Node, resolve } from "../../../src/protocol/table.ts";
+import { definition, EVERYTHING, Kind, type Node, resolve } from "../../../src/protocol/table.ts";
 import { methodInfo } from "../../../src/protocol/table.ts";
 
 /** A repeatable random source (mulberry32). */
@@ -39,7 +39,7 @@ export interface SampleOptions {
 
 /** A value of a named definition that is valid in both directions. */
 export function sample(name: string, options: SampleOptions = {}): unknown {
-  return sampleOf(definition(name), options, 0, "");
+  return sampleOf(definition(name, EVERYTHING), options, 0, "");
 }
 
 /** Sample parameters of a method; `{}` when it takes none. */

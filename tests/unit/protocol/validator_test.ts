@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "../../_harness.ts";
-import { methodsOfKind } from "../../../src/protocol/table.ts";
+import { answerTypes } from "../../../src/protocol/generated/schema.ts";
+import {
+  ANSWERS,
+  definition,
+  methodsOfKind,
+  type Node,
+  resolve,
+} from "../../../src/protocol/table.ts";
 import {
   type Issue,
   validateNotification,
@@ -348,4 +355,23 @@ test("a sample of every message fits its own type", () => {
       none(validateNotification(method, sampleParams(method, options)), method);
     }
   }
+});
+
+test("the table of answers has each request of the server, and all that their answers refer to", () => {
+  const requests = methodsOfKind("serverRequest");
+  assert.deepEqual(
+    answerTypes,
+    Object.fromEntries(requests.map(({ method, result }) => [method, result])),
+  );
+  const seen = new Set<Node>();
+  const visit = (type: Node): void => {
+    // Throws for what the table does not have.
+    const node = resolve(type);
+    if (seen.has(node)) return;
+    seen.add(node);
+    const inner = [...node.nodes, ...node.alternatives, ...node.by.values(), node.rest];
+    for (const child of inner) if (child !== null) visit(child);
+  };
+  for (const { result } of requests) visit(definition(result!, ANSWERS));
+  assert.ok(seen.size > requests.length);
 });
