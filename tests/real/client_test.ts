@@ -53,6 +53,10 @@ versions(
     const texts = snapshot.turns[0]!.items.map((item) => (item as { text?: string }).text);
     assert.ok(texts.includes("answer 0"), `${version}: ${texts}`);
     assert.deepEqual((await client.readThread(made[0]!)).turns, []);
+    const unused = await client.startSession({ cwd: world.cwd });
+    await unused.rename("for later");
+    assert.deepEqual((await client.readThread(unused.threadId, { includeTurns: true })).turns, []);
+    await unused.release();
 
     await client.archiveThread(made[0]!);
     assert.ok(!(await ids(client)).includes(made[0]!));

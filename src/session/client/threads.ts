@@ -10,6 +10,7 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
+import { RpcError } from "../../errors/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../../thread_item.ts";
@@ -161,11 +162,16 @@ export async function readThread(
   threadId: string,
   options: ReadThreadOptions,
 ): Promise<ThreadSnapshot> {
-  const result = await core.call(
-    "thread/read",
-    { threadId, includeTurns: options.includeTurns ?? false },
-    options.signal === undefined ? {} : { signal: options.signal },
-  );
+  const { includeTurns = false, signal } = options;
+  const read = (includeTurns: boolean) =>
+    core.call("thread/read", { threadId, includeTurns }, signal === undefined ? {} : { signal });
+  const result = await read(includeTurns).catch(async (error) => {
+    // The turns of a thread that has none yet can't be asked for while it is loaded.
+    const none = includeTurns && error instanceof RpcError && error.reason === "noThread";
+    const thread = none ? await read(false).catch(() => null) : null;
+    if (thread === null) throw error;
+    return thread;
+  });
   const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
   return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
 }
