@@ -26,7 +26,7 @@ export {
   type ServerRequestParams,
   type ServerRequestResult,
   type ServerRequests,
-} from "./src/app_server/mod.ts";
+} from "./src/app_server.ts";
 export {
   type Account,
   type ApprovalRequestedEvent,

@@ -75,3 +75,15 @@ export function asText(value: JsonValue | undefined): string | null {
 export function asList(value: JsonValue | undefined): JsonValue[] {
   return Array.isArray(value) ? value : [];
 }
+
+/** The messages in a text of one JSON value a line; empty lines are none. */
+export function splitMessages(text: string): string[] {
+  const messages: string[] = [];
+  for (let from = 0; from < text.length;) {
+    const newline = text.indexOf("\n", from);
+    const to = newline < 0 ? text.length : newline;
+    if (to > from) messages.push(text.slice(from, to));
+    from = to + 1;
+  }
+  return messages;
+}

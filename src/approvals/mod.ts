@@ -21,7 +21,12 @@ export type {
   PendingApproval,
 } from "./request/types.ts";
 export { approvalsKind, checkApprovals } from "./rules/check_rules.ts";
-export { heldInside, sessionApprovals, unheardApprovals, wantsContainment } from "./rules/reach.ts";
+export {
+  heldInside,
+  sessionApprovals,
+  unheardApprovals,
+  wantsContainment,
+} from "./rules/check_rules.ts";
 export type {
   ApprovalDecider,
   ApprovalHandlerContext,

@@ -4,4 +4,4 @@
  * @module
  */
 export * from "./automation.ts";
-export * from "./types.ts";
+export type * from "./types.ts";

@@ -4,7 +4,6 @@
  * @module
  */
 export { configRefusal } from "./config/config_needs.ts";
-export { allowedByRules, type RulesFile } from "./config/rules_file.ts";
 export { sessionSettings, trustOf, withShellEnvironment } from "./config/session_settings.ts";
 export {
   guardAcceptance,
@@ -13,7 +12,6 @@ export {
   privilegeRefusal,
 } from "./guard/approval_guard.ts";
 export { gateMethod } from "./guard/method_gate.ts";
-export { approvalPolicyKind, sandboxKind } from "./kinds.ts";
 export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy } from "./policy/compare_echo.ts";
 export {
@@ -21,7 +19,7 @@ export {
   recheckPolicy,
   workspaceReadsRefusal,
 } from "./policy/effective_policy.ts";
-export type { EffectivePolicy, PolicyFacts } from "./policy/policy.ts";
+export type { EffectivePolicy, PolicyFacts, RulesFile } from "./policy/policy.ts";
 export type { ServerFiles, ThreadPolicyParams } from "./policy/profile_config.ts";
 export {
   addsOwnRoot,
@@ -34,4 +32,12 @@ export {
 } from "./policy/profile_config.ts";
 export type { PermissionProbe } from "./probe.ts";
 export { hostProbe, realPathOf, unrestrictedProbe } from "./probe.ts";
-export type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "./types.ts";
+export type {
+  ApprovalPolicy,
+  ExternalSandboxPolicy,
+  GranularApprovalPolicy,
+  ReadOnlyPolicy,
+  SandboxMode,
+  SandboxPolicy,
+  WorkspaceWritePolicy,
+} from "./types.ts";

@@ -5,9 +5,8 @@
  */
 export { effectivePolicy } from "./policy/effective_policy.ts";
 export type { NamedNeed, NetNeed, PathNeed, PermissionNeed } from "./need.ts";
-export type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy/policy.ts";
+export type { EffectivePolicy, PolicyFacts, PolicyRequest, RulesFile } from "./policy/policy.ts";
 export { hostProbe, unrestrictedProbe } from "./probe.ts";
 export type { PermissionProbe } from "./probe.ts";
-export type { RulesFile } from "./config/rules_file.ts";
 export { SECRET_VARIABLES } from "../redact.ts";
 export type * from "./types.ts";

@@ -34,7 +34,7 @@ export {
   isPermissionError,
   isTaken,
 } from "./fs.ts";
-export { spawnProcess } from "./process.ts";
+export { spawnProcess } from "./process_tree.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
 export type { PathKind, RuntimeName } from "./runtime.ts";
 export {
@@ -67,5 +67,5 @@ export {
   unrefTimer,
   writeTextFile,
 } from "./runtime.ts";
-export { type ByteSocket, connectUnix, ownUid, socketOwner } from "./unix_socket.ts";
+export { type ByteSocket, connectUnix, ownUid, socketOwner } from "./fs.ts";
 export { windowsSystemProgram } from "./windows.ts";

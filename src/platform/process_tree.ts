@@ -1,11 +1,13 @@
 /**
- * What a process has started, and how all of it ends: with the process, or with this script.
+ * Starting a process, the same on every runtime; what it has started itself, and how all of it ends: with the process, or
+ * with this script.
  * @module
  */
-import type { ChildProcess } from "./child_process.ts";
-import { spawnProcess } from "./process.ts";
+import type { ChildProcess, ProcessSpec } from "./child_process.ts";
 import {
   blockFor,
+  canSpawn,
+  currentDirectory,
   listDirectory,
   nodeProcess,
   platformName,
@@ -15,6 +17,9 @@ import {
   signalProcess,
 } from "./runtime.ts";
 import { windowsSystemProgram } from "./windows.ts";
+import { SpawnError } from "../errors/mod.ts";
+import { spawnDenoProcess } from "./deno_process.ts";
+import { spawnNodeProcess } from "./node_process.ts";
 
 // What a process has started, as far as the system tells: on Linux, where the script may read `/proc`; on macOS, where it
 // may start `/bin/ps`. A killed codex can't end its own commands any more, and they are in sessions of their own.
@@ -203,4 +208,32 @@ export async function killWindowsTree(pid: number): Promise<boolean> {
 function killWindowsTreeNow(pid: number): boolean {
   const { command, args } = tool(pid);
   return runSync(command, args) !== null;
+}
+
+/**
+ * Starts a process.
+ *
+ * Rejects with `SpawnError` (not found, not executable, no such cwd, or a runtime that has no processes)
+ * or `PermissionDeniedError` (Deno, naming the missing flag). It never prompts.
+ */
+export function spawnProcess(spec: ProcessSpec): Promise<ChildProcess> {
+  if (!canSpawn()) {
+    return Promise.reject(
+      new SpawnError(
+        `A ${runtimeName() === "browser" ? "browser" : "worker"} cannot start codex. ` +
+          `Connect to a running server with \`transport: { type: "websocket", url, token }\`, ` +
+          `or talk to a server-side \`web.createBridge\`.`,
+        { data: { reason: "noProcesses", runtime: runtimeName() } },
+      ),
+    );
+  }
+  const from = startDirectory(spec.cwd);
+  const placed = from === undefined ? spec : { ...spec, cwd: from };
+  return runtimeName() === "deno" ? spawnDenoProcess(placed) : spawnNodeProcess(placed);
+}
+
+/** Nothing starts in a directory that was removed, as happens to scripts that outlive a release of themselves. */
+function startDirectory(cwd: string | undefined): string | undefined {
+  if (cwd !== undefined || currentDirectory() !== null) return cwd;
+  return platformName() === "win32" ? undefined : "/";
 }

@@ -6,8 +6,14 @@ import { abortable, settlesWithin, within } from "../async.ts";
 import { HookBlockedError, messageOf } from "../errors/mod.ts";
 import type { JsonObject } from "../json.ts";
 import type { Attachment } from "../prompt.ts";
-import { applyPatch, ignoredMessage, parseAction, type Patchable } from "./action.ts";
-import { DEFAULT_TIMEOUT_MS, isFor } from "./validate.ts";
+import {
+  applyPatch,
+  DEFAULT_TIMEOUT_MS,
+  ignoredMessage,
+  isFor,
+  parseAction,
+  type Patchable,
+} from "./validate.ts";
 import type {
   HookAction,
   HookCallRecord,

@@ -5,4 +5,4 @@
  */
 export * from "./matcher.ts";
 export * from "./shell_command_hook.ts";
-export * from "./types.ts";
+export type * from "./types.ts";

@@ -15,7 +15,7 @@ export {
   type ToolImage,
   type ToolResult,
   type ToolText,
-} from "./prompt/dynamic_tool.ts";
+} from "./prompt/tools.ts";
 export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
 export {

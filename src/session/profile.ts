@@ -6,7 +6,7 @@ import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
 import type { CodexSettings, JsonObject, JsonSchema, JsonValue } from "../json.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/mod.ts";
 import type { Hooks } from "../plugin/mod.ts";
-import type { DynamicTool } from "./prompt/dynamic_tool.ts";
+import type { DynamicTool } from "./prompt/tools.ts";
 import type { TurnEvent } from "./turn/turn_event.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "./turn/turn_result.ts";
 import type { ThreadItem } from "../thread_item.ts";

@@ -58,12 +58,20 @@ import {
   SETTINGS,
   WAIT_OPTIONS,
 } from "./profile_shape.ts";
-import { compact } from "./thread/compact.ts";
-import { review } from "./thread/review.ts";
+import { compact, review } from "./thread/server_turns.ts";
 import { type GoalRun, startGoal } from "./thread/goal_run.ts";
-import { whenClosed } from "./client/resume_closing.ts";
+import {
+  layerProfile,
+  overlayProfile,
+  profileOf,
+  settingsOf,
+  threadAttachParams,
+  threadStartParams,
+  turnOptionsOf,
+  turnStartParams,
+  whenClosed,
+} from "./policy/thread_params.ts";
 import { ForeignTurns } from "./thread/foreign_turns.ts";
-import { nextTurn } from "./thread/next_turn.ts";
 import { sample, type SampleOptions, type SampleResult } from "./thread/sample.ts";
 import {
   alone,
@@ -78,18 +86,8 @@ import {
   PromptRun,
   type TurnRequest,
 } from "./prompt/prompt_run.ts";
-import { isInTool } from "./prompt/run_tool.ts";
-import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
-import {
-  layerProfile,
-  overlayProfile,
-  profileOf,
-  settingsOf,
-  threadAttachParams,
-  threadStartParams,
-  turnOptionsOf,
-  turnStartParams,
-} from "./policy/thread_params.ts";
+import { isInTool } from "./prompt/tools.ts";
+import { nextTurn, PromptRunStream } from "./prompt/prompt_run_stream.ts";
 import {
   confirmDecided,
   confirmSettings,

@@ -2,7 +2,7 @@
  * A transport with no operating system in it, for tests: both ends are in this process.
  * @module
  */
-import { splitMessages } from "./messages.ts";
+import { splitMessages } from "../json.ts";
 import type {
   Transport,
   TransportClosed,

@@ -4,7 +4,6 @@
  * @module
  */
 export { type MemoryEnd, memoryPair } from "./memory.ts";
-export { splitMessages } from "./messages.ts";
 export { openStdio } from "./stdio.ts";
 export type {
   Transport,
@@ -13,6 +12,5 @@ export type {
   TransportFactory,
   TransportSink,
 } from "./transport.ts";
-export { unixTransport } from "./unix.ts";
-export { webSocketTransport } from "./websocket.ts";
+export { unixTransport, webSocketTransport } from "./attached.ts";
 export type { TransportCloseOptions } from "./transport.ts";

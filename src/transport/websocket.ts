@@ -5,7 +5,7 @@
 import { settlesWithin } from "../async.ts";
 import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
-import { splitMessages } from "./messages.ts";
+import { splitMessages } from "../json.ts";
 import {
   askForRefusal,
   explainRefusal,

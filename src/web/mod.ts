@@ -7,7 +7,6 @@ export * from "./adapter.ts";
 export * from "./bridge.ts";
 export type * from "./client.ts";
 export type * from "./options.ts";
-export * from "./cluster/event_tail.ts";
 export * from "./cluster/session_owners.ts";
 export * from "./live/subscription.ts";
 export * from "./store/session_store.ts";

@@ -5,8 +5,7 @@
 import type { ApprovalRule } from "../approvals/mod.ts";
 import type { RunProfile } from "../session/mod.ts";
 import type { WebClient } from "./client.ts";
-import type { EventTail } from "./cluster/event_tail.ts";
-import type { SessionOwners } from "./cluster/session_owners.ts";
+import type { EventTail, SessionOwners } from "./cluster/session_owners.ts";
 import type { SessionStore } from "./store/session_store.ts";
 import type { AttachmentPolicy } from "./types.ts";
 

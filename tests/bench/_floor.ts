@@ -1,6 +1,6 @@
 /** What nobody can be faster than: the same pipe with nothing done to its bytes, or only what has to be done. */
 import process from "node:process";
-import { spawnProcess } from "../../src/platform/process.ts";
+import { spawnProcess } from "../../src/platform/process_tree.ts";
 import { measure, percentile, residentMb, watchMemory } from "./_measure.ts";
 
 const task = JSON.parse(process.argv[2]!);

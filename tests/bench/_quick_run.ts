@@ -1,7 +1,7 @@
 /** `quickRun` on the real codex, its import included, or the same calls written by hand. Prints one line of JSON. */
 import { spawn } from "node:child_process";
 import process from "node:process";
-import { configFlags } from "../../src/launch/config_flags.ts";
+import { configFlags } from "../../src/launch/settings.ts";
 import { treeCpuMs } from "./_tree.ts";
 
 const { variant, config, cwd } = JSON.parse(process.argv[2]!);

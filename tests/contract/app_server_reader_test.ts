@@ -1,6 +1,6 @@
 /** The server's questions, answered by hand. */
 import assert from "node:assert/strict";
-import { AppServer, type ServerRequest } from "../../src/app_server/mod.ts";
+import { AppServer, type ServerRequest } from "../../src/app_server.ts";
 import { CodexError, RpcValidationError } from "../../src/errors/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { DIALECTS, FakeServer, fakeTransport, type Message, recorded } from "../_fake_server.ts";

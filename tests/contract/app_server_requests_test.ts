@@ -1,6 +1,6 @@
 /** Every method of the client, through the whole stack and back. */
 import assert from "node:assert/strict";
-import { AppServer } from "../../src/app_server/mod.ts";
+import { AppServer } from "../../src/app_server.ts";
 import {
   PolicyError,
   RequestTimeoutError,

@@ -31,7 +31,7 @@ import {
   THREAD_FILTER,
   WAIT_OPTIONS,
 } from "../../src/session/profile_shape.ts";
-import { TOOL } from "../../src/session/prompt/dynamic_tool.ts";
+import { TOOL } from "../../src/session/prompt/tools.ts";
 import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "../../src/web/options_shape.ts";
 import { WORKFLOW_CONFIG } from "../../src/workflow.ts";
 import type { FakeWorld } from "./session_world.ts";

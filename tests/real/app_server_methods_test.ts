@@ -1,7 +1,7 @@
 /** The methods of the client on the real codex, as far as they need no account and no desktop. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { AppServer } from "../../src/app_server/mod.ts";
+import { AppServer } from "../../src/app_server.ts";
 import { RpcError, RpcValidationError } from "../../src/errors/mod.ts";
 import { definition, EVERYTHING, Kind, type Node, resolve } from "../../src/protocol/table.ts";
 import { findExperimental } from "../../src/protocol/validator.ts";

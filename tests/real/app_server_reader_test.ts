@@ -1,6 +1,6 @@
 /** The real server's questions, answered by hand. */
 import assert from "node:assert/strict";
-import { AppServer, type ServerRequest } from "../../src/app_server/mod.ts";
+import { AppServer, type ServerRequest } from "../../src/app_server.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";

@@ -3,7 +3,7 @@
  * timers are unref'd, so that nothing but the client can keep it running. Prints the process id of codex.
  */
 import process from "node:process";
-import { AppServer } from "../../src/app_server/app_server.ts";
+import { AppServer } from "../../src/app_server.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { Client } from "../../src/session/client/client.ts";
 

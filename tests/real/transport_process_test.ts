@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { SpawnError } from "../../src/errors/mod.ts";
-import { spawnProcess } from "../../src/platform/process.ts";
+import { spawnProcess } from "../../src/platform/process_tree.ts";
 import type { ChildProcess } from "../../src/platform/child_process.ts";
 import { openStdio, type StdioTransport } from "../../src/transport/stdio.ts";
 import type { TransportClosed } from "../../src/transport/transport.ts";

@@ -1,5 +1,5 @@
 /** What the compiler knows about AppServer; `deno check` is the test. */
-import type { AppServer, ServerRequest } from "../../src/app_server/mod.ts";
+import type { AppServer, ServerRequest } from "../../src/app_server.ts";
 import type { JsonObject, JsonValue } from "../../src/json.ts";
 import { rpcMethods } from "../../src/protocol/table.ts";
 import type * as protocol from "../../src/protocol/mod.ts";

@@ -5,7 +5,7 @@ import path from "node:path";
 import process from "node:process";
 import * as lib from "../../mod.ts";
 import { mergeEnv } from "../../src/platform/runtime.ts";
-import { spawnProcess } from "../../src/platform/process.ts";
+import { spawnProcess } from "../../src/platform/process_tree.ts";
 import { openStdio } from "../../src/transport/stdio.ts";
 
 const [codexPath, launcher, node] = process.argv.slice(2);

@@ -1,5 +1,5 @@
 /**
- * Refuses rules that could not mean what they say.
+ * Refuses rules that could not mean what they say, and those that are never asked under a session's policy: they protect nobody.
  * @module
  */
 import {
@@ -16,7 +16,7 @@ import {
 import { InvalidArgumentError } from "../../errors/mod.ts";
 import type { ApprovalHandler } from "../request/types.ts";
 import { isPathPattern } from "./match_path.ts";
-import type { ApprovalRules } from "./rule_types.ts";
+import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
 
 const RULE_KEYS: ReadonlySet<string> = new Set([
   "name",
@@ -143,3 +143,116 @@ export const approvalsKind: Kind = either(
     (value) => Array.isArray(value) ? "Write `approvals: { rules: [ … ] }`." : undefined,
   ),
 );
+
+/** What a session sends, as far as approvals care. */
+export interface ApprovalPlace {
+  /** When the server asks: a word, or codex's granular object. */
+  approvalPolicy: unknown;
+  /** Whether there is a sandbox that a command could leave. */
+  sandboxed: boolean;
+}
+
+/** What codex asks about under every policy. */
+const ALWAYS_ASKED: ReadonlySet<string> = new Set([
+  "userInput",
+  "elicitation",
+  "toolCall",
+  "authTokenRefresh",
+  "attestation",
+]);
+
+/** Why some of the approvals can't take effect, and which policy they need; `null` when all can. */
+export function unheardApprovals(
+  approvals: ApprovalHandler | ApprovalRules | undefined,
+  { approvalPolicy }: ApprovalPlace,
+): string | null {
+  if (approvals === undefined || approvalPolicy === "untrusted") return null;
+  const shown = JSON.stringify(approvalPolicy);
+  if (typeof approvals === "function") {
+    return approvalPolicy === "never"
+      ? `With the approval policy ${shown} nobody is asked, so \`approvals\` decides nothing. ` +
+        'Choose approvalPolicy "untrusted" to be asked before commands and file changes, ' +
+        'or "on-request" to be asked about what leaves the sandbox.'
+      : null;
+  }
+  const unheard = approvals.rules.flatMap((rule, i) =>
+    isUnheard(rule, approvalPolicy) ? [`"${rule.name ?? `rule ${i + 1}`}"`] : []
+  );
+  if (unheard.length === 0) return null;
+  return `With the approval policy ${shown} codex does not ask about ${
+    approvalPolicy === "never" ? "commands and file changes" : "what stays in the sandbox"
+  }, so ${unheard.length === 1 ? "the rule" : "the rules"} ${
+    unheard.join(", ")
+  } can't hold. Choose approvalPolicy "untrusted".`;
+}
+
+/** Why some `allow` rules accept no command; `null` when that is so for none. */
+export function heldInside(
+  approvals: ApprovalHandler | ApprovalRules | undefined,
+  { sandboxed }: ApprovalPlace,
+): string | null {
+  if (!sandboxed || typeof approvals !== "object") return null;
+  return approvals.rules.some(isHeld)
+    ? "Rules that allow without `outsideSandbox: true` accept no command here: codex may run what is accepted outside the sandbox."
+    : null;
+}
+
+/**
+ * Whether some `allow` rules accept commands only where those stay in the sandbox, and none lets them leave: then nothing is
+ * lost when all are kept there.
+ */
+export function wantsContainment(approvals: ApprovalHandler | ApprovalRules | undefined): boolean {
+  return typeof approvals === "object" && approvals.rules.some(isHeld) &&
+    !approvals.rules.some((rule) => rule.outsideSandbox === true && allowsCommands(rule));
+}
+
+/** Whether it allows commands, but none that leave the sandbox. */
+function isHeld(rule: ApprovalRule): boolean {
+  return rule.outsideSandbox !== true && allowsCommands(rule);
+}
+
+/** A rule about paths means no command. */
+function allowsCommands(rule: ApprovalRule): boolean {
+  return rule.effect === "allow" && rule.paths === undefined && isAboutWork(rule) &&
+    kindsOf(rule).includes("command");
+}
+
+function isUnheard(rule: ApprovalRule, policy: unknown): boolean {
+  if (policy === "never") return kindsOf(rule).some((kind) => !ALWAYS_ASKED.has(kind));
+  return rule.effect !== "allow" && isAboutWork(rule);
+}
+
+/** Whether it is about commands or file changes, and not only about what they reach or who is asked for. */
+function isAboutWork(rule: ApprovalRule): boolean {
+  if (rule.host !== undefined || rule.tool !== undefined || rule.mcpServer !== undefined) {
+    return false;
+  }
+  return kindsOf(rule).some((kind) => kind === "command" || kind === "fileChange");
+}
+
+function kindsOf({ kind, tool, mcpServer }: ApprovalRule): readonly string[] {
+  if (kind !== undefined) return typeof kind === "string" ? [kind] : kind;
+  return tool !== undefined || mcpServer !== undefined
+    ? ["toolCall"]
+    : ["command", "fileChange", "permissions"];
+}
+
+/**
+ * The client's rules hold for every session, and a session's rules are added to them: `deny` still wins wherever it stands.
+ * A session's handler is asked in place of the client's. `undefined` when the session has nobody of its own.
+ */
+export function sessionApprovals(
+  client: ApprovalHandler | ApprovalRules | undefined,
+  session: ApprovalHandler | ApprovalRules | undefined,
+): ApprovalHandler | ApprovalRules | undefined {
+  if (session === undefined || typeof client !== "object") return session;
+  if (typeof session === "function") return { ...client, ask: session };
+  const ask = session.ask ?? client.ask;
+  // Whoever declines what no rule names is not overruled by the other.
+  const strict = client.default === "decline" || session.default === "decline";
+  return {
+    rules: [...client.rules, ...session.rules],
+    ...(ask === undefined ? {} : { ask }),
+    ...(strict ? { default: "decline" as const } : {}),
+  };
+}

@@ -3,9 +3,16 @@
  * @module
  */
 import type { JsonValue } from "../../json.ts";
-import type { RulesFile } from "../config/rules_file.ts";
 import type { PermissionProbe } from "../probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../types.ts";
+
+/** A file with rules by which codex runs commands outside the sandbox, with nobody asked. */
+export interface RulesFile {
+  /** The file, or the directory that could not be looked into. */
+  readonly path: string;
+  /** The patterns of its rules, as they are written; empty when they could not be read. */
+  readonly allows: readonly string[];
+}
 
 /** What a session may do: what was asked, cut down to what this script may do itself. */
 export interface EffectivePolicy {

@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { allowedByRules, type RulesFile } from "../../permissions/mod.ts";
+import type { RulesFile } from "../../permissions/mod.ts";
 import {
   canRead,
   codexHomeIn,
@@ -164,6 +164,25 @@ async function filesIn(call: Call, folder: string, remote: boolean): Promise<Rul
     }),
   );
   return files.filter(({ allows }) => allows.length > 0);
+}
+
+/**
+ * What a rules file may allow, a pattern each; empty when it certainly allows nothing. The files are programs (Starlark):
+ * what is not plainly a rule that asks or forbids counts as one that allows.
+ */
+function allowedByRules(text: string): string[] {
+  const code = text.replace(/^\s*#.*$/gm, "");
+  const calls = [...code.matchAll(/\b\w*rule\s*\(/g)];
+  const allows: string[] = [];
+  for (const [at, call] of calls.entries()) {
+    const body = code.slice(call.index, calls[at + 1]?.index ?? code.length);
+    // A rule that says nothing allows.
+    if (/\bdecision\s*=\s*["'](?:prompt|forbidden|deny)["']/.test(body)) continue;
+    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]*\]|"[^"]*")/.exec(body)?.[1];
+    allows.push(pattern ?? "a rule that could not be read");
+  }
+  if (calls.length === 0 && code.trim() !== "") allows.push("a rule that could not be read");
+  return allows;
 }
 
 /** The names of rules files in a directory, by the server; `null` when it can't tell. */

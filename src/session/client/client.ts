@@ -35,6 +35,7 @@ import {
   resolveProfile,
   threadAttachParams,
   threadStartParams,
+  whenClosed,
   workingDirectory,
 } from "../policy/thread_params.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
@@ -69,7 +70,6 @@ import {
 } from "./threads.ts";
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
-import { whenClosed } from "./resume_closing.ts";
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {

@@ -1,5 +1,5 @@
 /**
- * From a profile to the parameters of a thread: what is resolved, where it works, what is sent.
+ * From a profile to the parameters of a thread: what is resolved, where it works, what is sent, and when it can be resumed.
  * @module
  */
 import { kindOf } from "../../check/mod.ts";
@@ -18,8 +18,10 @@ import { mergeHooks } from "../../plugin/mod.ts";
 import { asAttachment } from "../../prompt.ts";
 import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
 import { ASK_OPTIONS } from "../profile_shape.ts";
-import { type DynamicTool, toolSchema } from "../prompt/dynamic_tool.ts";
+import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
 import type { DecidedPolicy } from "./session_policy.ts";
+import { delay } from "../../async.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 
 /** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
 function threadParams(
@@ -249,4 +251,27 @@ export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>
       ? {}
       : { hooks: mergeHooks(base.hooks, over.hooks) }),
   } as Base & Over;
+}
+
+/** How long a server may take to release a thread. */
+const LIMIT_MS = 10_000;
+
+/**
+ * Calls, and calls again for as long as the server says that the thread is closing. Codex 0.106 to 0.120 answer
+ * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have.
+ */
+export async function whenClosed<T>(
+  call: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  limitMs: number = LIMIT_MS,
+): Promise<T> {
+  const end = performance.now() + limitMs;
+  for (let wait = 20;; wait = Math.min(wait * 2, 500)) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isRefusal(error, "threadClosing") || performance.now() + wait > end) throw error;
+    }
+    await delay(wait, signal);
+  }
 }

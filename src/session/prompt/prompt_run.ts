@@ -24,13 +24,12 @@ import {
 } from "../output/structured_output.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type { AskOptions, ResolvedProfile, RetryOptions } from "../profile.ts";
-import { RunMeter } from "../turn/limits.ts";
+import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
-import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
 
 /** What a session offers to the prompts that run on it. */
 export interface PromptHost {

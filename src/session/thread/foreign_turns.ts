@@ -5,7 +5,7 @@
 import type { ExceededLimit } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { RunLimits } from "../profile.ts";
-import { RunMeter } from "../turn/limits.ts";
+import { RunMeter } from "../turn/turn_usage.ts";
 import type { Turn, TurnOwner } from "../turn/turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import { type SettledTurn, turnError } from "../turn/turn_run.ts";

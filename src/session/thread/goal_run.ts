@@ -12,11 +12,10 @@ import type { HookReport, HookRun } from "../../plugin/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
 import { toResult } from "../prompt/prompt_run.ts";
-import { RunMeter } from "../turn/limits.ts";
+import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
-import { addTokens, NO_TOKENS } from "../turn/turn_usage.ts";
 import type { ForeignTurn } from "./foreign_turns.ts";
 import { assertSupported, type ThreadHost } from "./thread_host.ts";
 

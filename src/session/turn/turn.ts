@@ -11,11 +11,10 @@ import { isJsonObject, type JsonObject } from "../../json.ts";
 import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
-import { type RunMeter, TurnTally } from "./limits.ts";
+import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { TokenCount, TurnStatus } from "./turn_result.ts";
-import { addTokens, subtractTokens } from "./turn_usage.ts";
 
 /**
  * How far a turn is on the server, in the server's words:

@@ -24,7 +24,7 @@ import {
 } from "../../errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import type { RunMeter } from "./limits.ts";
+import type { RunMeter } from "./turn_usage.ts";
 import type { Turn, TurnOwner } from "./turn.ts";
 import { resetTime } from "./turn_failure.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";

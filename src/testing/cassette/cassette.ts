@@ -17,7 +17,7 @@ import {
   text as textKind,
 } from "../../check/mod.ts";
 import { messageOf } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonValue, splitMessages } from "../../json.ts";
 import { Redactor } from "../../redact.ts";
 import { LineFramer } from "../../rpc/mod.ts";
 import {
@@ -28,7 +28,6 @@ import {
 import {
   type MemoryEnd,
   memoryPair,
-  splitMessages,
   type Transport,
   type TransportFactory,
   type TransportSink,

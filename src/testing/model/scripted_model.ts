@@ -24,16 +24,9 @@ import type { JsonValue } from "../../json.ts";
 import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
 import { platformName } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
-import {
-  builtin,
-  type HttpReply,
-  type HttpRequest,
-  type HttpServer,
-  serveLoopback,
-} from "./http_server.ts";
+import type { HttpReply, HttpRequest, HttpServer } from "./http_server.ts";
 import { parseModelRequest } from "./model_request.ts";
 import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
-import { play } from "./player.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
 /** How a {@linkcode ScriptedModel} starts. */
@@ -141,7 +134,9 @@ export class ScriptedModel implements AsyncDisposable {
   static async start(script?: Script, options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
     checkArgument("ScriptedModel.start", "script", script, SCRIPT);
     checkOptions("ScriptedModel.start", options, MODEL_OPTIONS);
-    const homes = await createHomes();
+    // Scripts that only import the library load neither the server nor the player.
+    const { builtin, serveLoopback } = await import("./http_server.ts");
+    const homes = await createHomes(builtin);
     // The port is bound before the model exists; nobody knows it until this returns.
     const late: { model?: ScriptedModel } = {};
     const server = await serveLoopback((request, reply) => late.model!.#serve(request, reply));
@@ -258,6 +253,7 @@ export class ScriptedModel implements AsyncDisposable {
     const signal = AbortSignal.any([http.gone, this.#closing.signal]);
     try {
       const turn = await this.#turnFor(request);
+      const { play } = await import("./player.ts");
       await play(turn, reply, (prefix) => this.#id(prefix), signal, request.tools);
     } catch (error) {
       sendError(reply, 400, `ScriptedModel: ${error instanceof Error ? error.message : error}`);
@@ -330,7 +326,8 @@ interface Homes {
 }
 
 /** Makes the directories below the user's cache: codex warns about a home below the system's temp directory. */
-async function createHomes(): Promise<Homes> {
+// deno-lint-ignore no-explicit-any
+async function createHomes(builtin: (name: string) => any): Promise<Homes> {
   const fs = builtin("fs/promises");
   const path = builtin("path");
   const { process } = globalThis as unknown as {

@@ -4,7 +4,7 @@
  */
 import { delay } from "../../async.ts";
 import { isJsonObject } from "../../json.ts";
-import type { EventTail, TailEntry } from "../cluster/event_tail.ts";
+import type { EventTail, TailEntry } from "../cluster/session_owners.ts";
 import { randomId } from "../http/refusals.ts";
 import type { WebEvent, WebSessionEvent } from "../types.ts";
 

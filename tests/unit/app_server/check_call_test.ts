@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkAnswer, checkCall, checkNotification } from "../../../src/app_server/app_server.ts";
+import { checkAnswer, checkCall, checkNotification } from "../../../src/app_server.ts";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
 import { findExperimental } from "../../../src/protocol/validator.ts";
 import { methodsOfKind } from "../../../src/protocol/table.ts";

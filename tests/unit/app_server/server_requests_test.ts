@@ -3,7 +3,7 @@ import {
   type ReaderHost,
   readServerRequests,
   type ServerRequest,
-} from "../../../src/app_server/app_server.ts";
+} from "../../../src/app_server.ts";
 import type { ReaderRequest } from "../../../src/approvals/broker/gate.ts";
 import { checkServerRequestResult } from "../../../src/approvals/answers/answers.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";

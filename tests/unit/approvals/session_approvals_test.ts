@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { sessionApprovals } from "../../../src/approvals/rules/reach.ts";
+import { sessionApprovals } from "../../../src/approvals/rules/check_rules.ts";
 import type { ApprovalHandler, ApprovalRule, ApprovalRules } from "../../../src/approvals/mod.ts";
 import { test } from "../../_harness.ts";
 

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { ArtifactSessionManager } from "../../../src/artifact/manager.ts";
 import type { ArtifactClient, ArtifactThread } from "../../../src/artifact/client.ts";
 import { DOC_EDIT_SCHEMA, DOC_GENERATE_SCHEMA } from "../../../src/artifact/prompt.ts";
-import { MemoryArtifactStore } from "../../../src/artifact/store/memory_store.ts";
 import { EMPTY_REVISION, revisionOf } from "../../../src/artifact/edits.ts";
 import {
   ArtifactConflictError,
@@ -15,6 +14,7 @@ import {
 import type { AskOptions, SessionConfig } from "../../../src/session/profile.ts";
 import type { PromptRunResult } from "../../../src/session/turn/turn_result.ts";
 import { test } from "../../_harness.ts";
+import { MemoryArtifactStore } from "../../../src/artifact/store/memory_store.ts";
 
 type Answer = (prompt: string, options: AskOptions) => unknown;
 

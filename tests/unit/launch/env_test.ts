@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
-import { buildEnv, type EnvSource, minimalEnvNames, prependPath } from "../../../src/launch/env.ts";
+import {
+  buildEnv,
+  type EnvSource,
+  minimalEnvNames,
+  prependPath,
+} from "../../../src/launch/settings.ts";
 import { test } from "../../_harness.ts";
 
 function source(

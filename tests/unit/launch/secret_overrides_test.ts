@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { PolicyError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import { configFlags } from "../../../src/launch/config_flags.ts";
-import { splitSecrets } from "../../../src/launch/config_flags.ts";
+import { configFlags, splitSecrets } from "../../../src/launch/settings.ts";
 import { test } from "../../_harness.ts";
 
 const SECRET = "hunter2-hunter2-hunter2";

@@ -1,7 +1,7 @@
 /** What Windows and macOS do differently, as far as it can be shown anywhere. */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { buildEnv, prependPath } from "../../../src/launch/env.ts";
+import { buildEnv, prependPath } from "../../../src/launch/settings.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
 import { codexHomeIn } from "../../../src/platform/paths.ts";

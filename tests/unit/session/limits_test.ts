@@ -5,12 +5,12 @@ import { checkAsk } from "../../../src/session/profile_shape.ts";
 import type { RunLimits } from "../../../src/session/profile.ts";
 import {
   crossedLimit,
+  readContext,
   type RunCounts,
   RunMeter,
   TurnTally,
-} from "../../../src/session/turn/limits.ts";
+} from "../../../src/session/turn/turn_usage.ts";
 import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
-import { readContext } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
 
 test("crossedLimit() ends a run that needs more than it may use, and no other", () => {

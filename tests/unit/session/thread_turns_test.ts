@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { RunMeter } from "../../../src/session/turn/limits.ts";
+import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
 import { ThreadTurns } from "../../../src/session/turn/thread_turns.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import type { TurnRun } from "../../../src/session/turn/turn_run.ts";

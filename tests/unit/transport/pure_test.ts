@@ -1,16 +1,15 @@
 import assert from "node:assert/strict";
-import type { JsonValue } from "../../../src/json.ts";
+import { type JsonValue, splitMessages } from "../../../src/json.ts";
 import { drain } from "../../../src/platform/child_process.ts";
-import { splitMessages } from "../../../src/transport/messages.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";
 import { below, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
-import { configFlags, toToml } from "../../../src/launch/config_flags.ts";
+import { configFlags, toToml } from "../../../src/launch/settings.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";
-import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";
+import { judgeRecord, type PidRecord } from "../../../src/launch/codex_process.ts";
 import { connectMethod } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { KvSessionOwners } from "../../../src/web/cluster/session_owners.ts";
-import { Forwarder } from "../../../src/web/cluster/forward.ts";
-import { Leases } from "../../../src/web/cluster/node.ts";
-import { MemoryEventTail } from "../../../src/web/cluster/event_tail.ts";
 import {
+  KvSessionOwners,
+  MemoryEventTail,
   MemorySessionOwners,
   type SessionOwners,
 } from "../../../src/web/cluster/session_owners.ts";
+import { Forwarder } from "../../../src/web/cluster/forward.ts";
+import { Leases } from "../../../src/web/cluster/node.ts";
 import { FakeKv } from "../../contract/artifact_fake_kv.ts";
 import { test } from "../../_harness.ts";
 

@@ -2,12 +2,12 @@
  * The whole app-server protocol, typed and checked: calls, notifications, and the server requests of one reader.
  * @module
  */
-import type * as protocol from "../protocol/mod.ts";
-import type { ApprovalRequest, ReaderRequest } from "../approvals/mod.ts";
-import { checkArgument, checkOptions, name, required } from "../check/mod.ts";
-import { RpcValidationError } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import { findExperimental, methodInfo, validateParams, validateResult } from "../protocol/mod.ts";
+import type * as protocol from "./protocol/mod.ts";
+import type { ApprovalRequest, ReaderRequest } from "./approvals/mod.ts";
+import { checkArgument, checkOptions, name, required } from "./check/mod.ts";
+import { RpcValidationError } from "./errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { findExperimental, methodInfo, validateParams, validateResult } from "./protocol/mod.ts";
 import {
   type ClientConfig,
   coreOf,
@@ -16,8 +16,8 @@ import {
   type Runtime,
   RUNTIME_CONFIG,
   type RuntimeCore,
-} from "../runtime/mod.ts";
-import { Client } from "../session/mod.ts";
+} from "./runtime/mod.ts";
+import { Client } from "./session/mod.ts";
 
 /**
  * Everything the server can be asked, by the wire's own names: parameters and results are inferred from the method and

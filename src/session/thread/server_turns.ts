@@ -1,23 +1,27 @@
 /**
- * A review of changes, by codex's own reviewer.
+ * Turns of codex's own that a session asks for: a review of changes by its reviewer, and making the history shorter.
  * @module
  */
-import { BudgetExceededError } from "../../errors/mod.ts";
+import { BudgetExceededError, EmptyAnswerError, TurnTimeoutError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type {
   AskOptions,
+  CompactResult,
   ResolvedProfile,
   ReviewOptions,
   ReviewResult,
   ReviewTarget,
   RunLimits,
+  WaitOptions,
 } from "../profile.ts";
 import { guardEmit } from "../prompt/prompt_run.ts";
-import { RunMeter } from "../turn/limits.ts";
+import { RunMeter } from "../turn/turn_usage.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import { alone, type ThreadHost } from "./thread_host.ts";
+import { abortable, longTimeout } from "../../async.ts";
+import type { ForeignTurn } from "./foreign_turns.ts";
 
 /** Asks the session, after the review. */
 export type AskForOutput = (prompt: string, options: AskOptions) => Promise<PromptRunResult>;
@@ -128,4 +132,51 @@ function wireTarget(target: ReviewTarget, instructions: string): JsonObject {
     default:
       return { ...target };
   }
+}
+
+/** How long a compaction that was given up may take to begin, so that it can be stopped. */
+const BEGIN_MS = 5_000;
+
+/** Lets the model sum up the thread. The server does it in a turn whose id it does not tell before. */
+export function compact(host: ThreadHost, options: WaitOptions): Promise<CompactResult> {
+  return alone(host, options.signal, async (signal, hold) => {
+    const { core, threadId, turns, foreign, profile } = host;
+    const tokensBefore = turns.context?.usedTokens ?? null;
+    await host.settle("compact", profile);
+    const begun = Promise.withResolvers<ForeignTurn>();
+    const unclaim = foreign.claim((turn) => {
+      unclaim();
+      const run = foreign.take(turn, null);
+      begun.resolve(run);
+      return run;
+    });
+    const cancelLimit = longTimeout(() => {
+      const partial = { threadId, turnId: null, assistantText: "", items: [] };
+      begun.reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
+    }, profile.timeoutMs);
+    let over = false;
+    try {
+      await core.call("thread/compact/start", { threadId }, { signal });
+      const run = await abortable(begun.promise, signal);
+      cancelLimit();
+      const error = await abortable(run.ended, signal);
+      over = true;
+      // The summary is no message.
+      if (error !== null && !(error instanceof EmptyAnswerError)) throw error;
+    } catch (error) {
+      if (over || !signal.aborted) throw error;
+      const late = longTimeout(() => begun.reject(error), BEGIN_MS);
+      hold(
+        begun.promise.then((run) => run.turn.stop()).catch(() => {}).finally(() => {
+          late();
+          unclaim();
+        }),
+      );
+      throw error;
+    } finally {
+      cancelLimit();
+      if (over || !signal.aborted) unclaim();
+    }
+    return { tokensBefore, tokensAfter: turns.context?.usedTokens ?? null };
+  });
 }
