@@ -147,3 +147,24 @@ export const EVENT_FILTER: Shape = shape<EventFilter>({
   methods: list(text),
   after: count(0),
 });
+
+/** What the options are that are left out; in milliseconds, bytes and numbers of things. */
+export const DEFAULTS: {
+  readonly requestTimeoutMs: number;
+  readonly approvalTimeoutMs: number;
+  readonly maxMessageBytes: number;
+  readonly eventLogMessages: number;
+  readonly eventLogBytes: number;
+  readonly maxInFlight: number;
+  readonly maxPendingApprovals: number;
+  readonly closeGraceMs: number;
+} = {
+  requestTimeoutMs: 30_000,
+  approvalTimeoutMs: 30_000,
+  maxMessageBytes: 64 * 1024 * 1024,
+  eventLogMessages: 4096,
+  eventLogBytes: 32 * 1024 * 1024,
+  maxInFlight: 128,
+  maxPendingApprovals: 128,
+  closeGraceMs: 1000,
+};

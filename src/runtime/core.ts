@@ -29,7 +29,8 @@ import {
   RestartLoop,
   watchLiveness,
 } from "./restart.ts";
-import { DEFAULTS, type RuntimeConfig } from "./config.ts";
+import type { RuntimeConfig } from "./config.ts";
+import { DEFAULTS } from "./config_shape.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
 import { handshake } from "./connect.ts";
 import { KeepAlive } from "./keep_alive.ts";
