@@ -73,7 +73,7 @@ export async function quickRunWithProfile(
 ): Promise<PromptRunResult> {
   checkOptions("quickRun", options, QUICK_RUN_OPTIONS);
   checkArgument("quickRun", "prompt", prompt, promptKind);
-  checkOptions("quickRun", profile, RUN_PROFILE);
+  checkOptions("quickRun", profile, RUN_PROFILE, true);
   const { client: config = {}, signal, onEvent } = options;
   signal?.throwIfAborted();
   let client: Client | null = null;

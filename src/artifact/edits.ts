@@ -2,6 +2,18 @@
  * Line edits as a pure function of text.
  * @module
  */
+import {
+  checkArgument,
+  checkArguments,
+  count,
+  type Kind,
+  kind,
+  list,
+  object,
+  required,
+  shape,
+  text as string,
+} from "../check/mod.ts";
 import { CodexError, type OutputIssue } from "../errors/mod.ts";
 
 /**
@@ -19,6 +31,13 @@ export interface ArtifactEdit {
   replacement: string;
 }
 
+/** Which numbers fit is what {@linkcode checkEdits} tells. */
+const number: Kind = required(kind("a number", ["number"]));
+const textKind: Kind = required(string);
+const editsKind: Kind = required(
+  list(object(shape<ArtifactEdit>({ startLine: number, endLine: number, replacement: textKind }))),
+);
+
 interface Line {
   text: string;
   eol: "" | "\n" | "\r\n";
@@ -33,6 +52,7 @@ interface Line {
  * ```
  */
 export function countLines(text: string): number {
+  checkArgument("countLines", "text", text, textKind);
   let count = 0;
   for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) count++;
   return text === "" || text.endsWith("\n") ? count : count + 1;
@@ -44,6 +64,10 @@ export function countLines(text: string): number {
  * They must be in range, sorted by `startLine` and must not overlap.
  */
 export function checkEdits(edits: readonly ArtifactEdit[], lineCount: number): OutputIssue[] {
+  checkArguments("checkEdits", {
+    edits: [edits, editsKind],
+    lineCount: [lineCount, required(count(0))],
+  });
   const issues: OutputIssue[] = [];
   let previousStart = 1;
   let previousEnd = 1;
@@ -93,6 +117,7 @@ export function checkEdits(edits: readonly ArtifactEdit[], lineCount: number): O
  * @throws {CodexError} code `"artifactEdit"` when {@linkcode checkEdits} finds something.
  */
 export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string {
+  checkArguments("applyEdits", { text: [text, textKind], edits: [edits, editsKind] });
   // The mark says how the file is encoded; it is no part of its first line.
   if (text.startsWith(BOM)) {
     const edited = applyEdits(text.slice(1), edits);
@@ -173,6 +198,7 @@ export const EMPTY_REVISION: string =
  * ```
  */
 export async function revisionOf(text: string): Promise<string> {
+  checkArgument("revisionOf", "text", text, textKind);
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   let hex = "";
   for (const byte of new Uint8Array(digest)) hex += byte.toString(16).padStart(2, "0");

@@ -65,7 +65,8 @@ export const TASK: OptionKinds<ArtifactTaskBase> = {
   timeoutMs,
 };
 
-const taskKind: Kind = required(
+/** A task. */
+export const taskKind: Kind = required(
   variants<ArtifactTaskSpec>({
     docGenerate: shape<ArtifactTaskBase>(TASK),
     docEdit: shape<ArtifactTaskBase>(TASK),

@@ -2,10 +2,13 @@
  * What the model is asked for a document, and how its answer is read.
  * @module
  */
+import { checkArguments } from "../check/mod.ts";
 import type { OutputIssue } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
 import { parseJson } from "../session/mod.ts";
 import { type ArtifactEdit, countLines } from "./edits.ts";
+import { taskKind } from "./options_shape.ts";
+import { storedKind } from "./store/record.ts";
 import type { StoredArtifact } from "./store/store.ts";
 import type { ArtifactTaskSpec } from "./task.ts";
 
@@ -30,6 +33,10 @@ const LINE_PREVIEW = 32;
  * Text and revision are those of the one version given, so that they always belong together.
  */
 export function buildArtifactPrompt(task: ArtifactTaskSpec, artifact: StoredArtifact): string {
+  checkArguments("buildArtifactPrompt", {
+    task: [task, taskKind],
+    artifact: [artifact, storedKind],
+  });
   const { text, revision, meta } = artifact;
   const lines = countLines(text);
   const blocks = [
@@ -219,7 +226,13 @@ function read<T>(answer: unknown, make: (fields: Fields) => T): ParsedOutput<T> 
     return { ok: false, issues: [{ path: "$", message: "expected a JSON object" }] };
   }
   const issues: OutputIssue[] = [];
-  const result = make(new Fields(value, "$", issues));
+  let result: T;
+  try {
+    result = make(new Fields(value, "$", issues));
+  } catch {
+    // A getter or a proxy of the caller's threw.
+    return { ok: false, issues: [{ path: "$", message: "can't be read" }] };
+  }
   return issues.length > 0 ? { ok: false, issues } : { ok: true, value: result };
 }
 

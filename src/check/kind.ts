@@ -129,6 +129,9 @@ export const path: Kind = kind(
   (value: string) => value !== "" && !value.includes("\0"),
 );
 
+/** `null`. */
+export const nothing: Kind = kind("null", ["null"]);
+
 /** A boolean. */
 export const flag: Kind = kind("true or false", ["boolean"]);
 

@@ -40,6 +40,7 @@ export {
   list,
   milliseconds,
   name,
+  nothing,
   object,
   oneOf,
   path,
@@ -55,9 +56,9 @@ export {
 
 // Checks what callers give, before anything is done with it.
 
-/** Throws `InvalidArgumentError` unless `value` has the options that `shape` declares; `undefined` has none. */
-export function checkOptions(where: string, value: unknown, shape: Shape): void {
-  const isRequired = Object.values(shape.options).some((kind) => kind.required === true);
+/** Throws `InvalidArgumentError` unless `value` has the options that `shape` declares; `undefined` has none, unless they are `needed`. */
+export function checkOptions(where: string, value: unknown, shape: Shape, needed = false): void {
+  const isRequired = needed || Object.values(shape.options).some((kind) => kind.required === true);
   if (value === undefined && !isRequired) return;
   refuse(where, () =>
     isOptions(value) ? optionMisfit(value, shape, "") : {
@@ -74,6 +75,14 @@ export function checkOptions(where: string, value: unknown, shape: Shape): void 
 export function checkArgument(where: string, argument: string, value: unknown, kind: Kind): void {
   if (value === undefined && kind.required !== true) return;
   refuse(where, () => kind.misfit(value, argument));
+}
+
+/** Throws `InvalidArgumentError` unless every argument has its kind; none may be left out that is `required`. */
+export function checkArguments(
+  where: string,
+  given: Readonly<Record<string, readonly [value: unknown, kind: Kind]>>,
+): void {
+  for (const argument of Object.keys(given)) checkArgument(where, argument, ...given[argument]!);
 }
 
 function refuse(where: string, find: () => Misfit | null): void {

@@ -22,7 +22,7 @@ import type {
   PostHook,
   PreHook,
 } from "./types.ts";
-import { ALL_PHASES, hookKind, invalidHook } from "./validate.ts";
+import { ALL_PHASES, contextKind, hookKind, invalidHook } from "./validate.ts";
 
 /** What must hold for a hook to be called: all the fields that are given. */
 export interface HookMatcherOptions {
@@ -99,6 +99,7 @@ export class HookMatcher {
 
   /** Whether all the constraints hold. A constraint on something that the context lacks does not hold. */
   matches(context: HookContext): boolean {
+    checkArgument("HookMatcher.matches", "context", context, contextKind);
     return this.#phase(context) && this.#tool(context) && this.#command(context) &&
       this.#cwd(context);
   }

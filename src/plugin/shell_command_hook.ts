@@ -5,8 +5,10 @@
 import { longTimeout } from "../async.ts";
 import {
   checkArgument,
+  checkArguments,
   checkOptions,
   either,
+  having,
   list,
   milliseconds,
   name as nonEmpty,
@@ -15,6 +17,7 @@ import {
   record,
   required,
   shape,
+  signal,
   text,
 } from "../check/mod.ts";
 import { CodexError } from "../errors/mod.ts";
@@ -42,7 +45,7 @@ import type {
   PostHook,
   PreHook,
 } from "./types.ts";
-import { checkTimeout, DEFAULT_TIMEOUT_MS, invalidHook } from "./validate.ts";
+import { checkTimeout, contextKind, DEFAULT_TIMEOUT_MS, invalidHook } from "./validate.ts";
 
 /** Options of {@linkcode ShellCommandHook}. */
 export interface ShellCommandHookOptions {
@@ -130,6 +133,10 @@ export class ShellCommandHook implements PreHook, PostHook {
 
   /** Runs the program. Rejects when it fails, or with the signal's reason after it was killed. */
   async call(context: HookContext, options: HookCallOptions): Promise<HookAction> {
+    checkArguments("ShellCommandHook.call", {
+      context: [context, contextKind],
+      options: [options, required(having("{ signal }", { signal: required(signal) }))],
+    });
     const end = await this.#run(contextJson(context), options.signal);
     if (context.phase.startsWith("post")) {
       checkExit(end);

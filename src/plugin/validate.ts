@@ -3,7 +3,17 @@
  * pre-hook's answer means, whatever it returned.
  * @module
  */
-import { callback, having, type Kind, list, name, object, required, shape } from "../check/mod.ts";
+import {
+  callback,
+  having,
+  type Kind,
+  list,
+  name,
+  object,
+  oneOf,
+  required,
+  shape,
+} from "../check/mod.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
 import type {
   HookAction,
@@ -36,6 +46,11 @@ const POST_PHASES: readonly PostHookPhase[] = [
 
 /** All phases. */
 export const ALL_PHASES: readonly HookPhase[] = [...PRE_PHASES, ...POST_PHASES];
+
+/** What a hook is called with. */
+export const contextKind: Kind = required(
+  having("a hook's context { phase, … }", { phase: required(oneOf(ALL_PHASES)) }),
+);
 
 /** Milliseconds a hook may take when it does not say. */
 export const DEFAULT_TIMEOUT_MS = 5_000;

@@ -262,7 +262,7 @@ export class Session implements AsyncDisposable {
     profile: RunProfile,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkOptions("askWithProfile", profile, RUN_PROFILE);
+    checkOptions("askWithProfile", profile, RUN_PROFILE, true);
     checkAsk("askWithProfile", prompt, options);
     return await this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
   }

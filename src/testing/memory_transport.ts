@@ -2,7 +2,19 @@
  * A connection whose server is the test itself.
  * @module
  */
-import { checkOptions, flag, name, type Shape, shape } from "../check/mod.ts";
+import {
+  callback,
+  checkArgument,
+  checkArguments,
+  checkOptions,
+  flag,
+  jsonObject,
+  name,
+  required,
+  type Shape,
+  shape,
+  signal,
+} from "../check/mod.ts";
 import { ConnectionClosedError, messageOf, type ProcessExit, RpcError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { decode, type RpcMessage } from "../rpc/mod.ts";
@@ -89,6 +101,15 @@ export interface MemoryWaitOptions {
   signal?: AbortSignal;
 }
 
+function checkWait(where: string, method: unknown, options: unknown): void {
+  checkArgument(where, "method", method, name);
+  checkOptions(where, options, shape<MemoryWaitOptions>({ signal }));
+}
+
+function checkMessage(where: string, method: unknown, params: unknown): void {
+  checkArguments(where, { method: [method, required(name)], params: [params, jsonObject] });
+}
+
 /** Answers one method; what it throws refuses the call. */
 export type MemoryHandler = (
   params: JsonObject,
@@ -167,28 +188,39 @@ export class MemoryServer {
   }
 
   /** The next call that nobody has taken yet; with a method, the next call of it. Rejects when the connection ends. */
-  nextRequest(method?: string, options: MemoryWaitOptions = {}): Promise<MemoryRequest> {
-    return this.#requests.next(method, options.signal);
+  async nextRequest(method?: string, options: MemoryWaitOptions = {}): Promise<MemoryRequest> {
+    checkWait("nextRequest", method, options);
+    return await this.#requests.next(method, options.signal);
   }
 
   /** The next notification from the client; with a method, the next of it. Rejects when the connection ends. */
-  nextNotification(method?: string, options: MemoryWaitOptions = {}): Promise<MemoryNotification> {
-    return this.#notifications.next(method, options.signal);
+  async nextNotification(
+    method?: string,
+    options: MemoryWaitOptions = {},
+  ): Promise<MemoryNotification> {
+    checkWait("nextNotification", method, options);
+    return await this.#notifications.next(method, options.signal);
   }
 
   /** Answers every call of a method from now on, instead of {@linkcode nextRequest}. */
   handle(method: string, handler: MemoryHandler): this {
+    checkArguments("handle", {
+      method: [method, required(name)],
+      handler: [handler, required(callback)],
+    });
     this.#handlers.set(method, handler);
     return this;
   }
 
   /** Tells the client something. */
   notify(method: string, params: JsonObject = {}): void {
+    checkMessage("notify", method, params);
     this.send({ method, params });
   }
 
   /** Asks the client, as the server does for approvals. Rejects with `RpcError` when the client refuses. */
   request(method: string, params: JsonObject = {}): Promise<JsonValue> {
+    checkMessage("request", method, params);
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#asked.set(id, { method, resolve, reject });

@@ -2,7 +2,17 @@
  * Many people's sessions on one client, without HTTP.
  * @module
  */
-import { checkOptions } from "../check/mod.ts";
+import {
+  checkArgument,
+  checkOptions,
+  either,
+  nothing,
+  pauseMilliseconds,
+  type Shape,
+  shape,
+  signal,
+  text,
+} from "../check/mod.ts";
 import { WebError } from "../errors/mod.ts";
 import { ClusterNode, sharedStore } from "./cluster/node.ts";
 import {
@@ -45,6 +55,11 @@ export interface SubscribeOptions {
   /** Ends the subscription; it rejects with the signal's reason. */
   signal?: AbortSignal;
 }
+
+const SUBSCRIBE_OPTIONS: Shape = shape<SubscribeOptions>({
+  after: either(text, nothing),
+  signal,
+});
 
 const MAX_TENANT_LENGTH = 256;
 /** Milliseconds that running turns have when the adapter is drained. */
@@ -218,6 +233,7 @@ export class WebAdapter implements AsyncDisposable {
     sessionId: string,
     options: SubscribeOptions = {},
   ): AsyncIterableIterator<WebEvent> {
+    checkOptions("subscribeEvents", options, SUBSCRIBE_OPTIONS);
     return new Feed<WebEvent>({
       open: async () => ({
         subscription: await this.openEvents(tenant, sessionId, options.after ?? null),
@@ -237,6 +253,7 @@ export class WebAdapter implements AsyncDisposable {
     sessionId: string,
     options: SubscribeOptions = {},
   ): AsyncIterableIterator<WebApprovalEvent> {
+    checkOptions("subscribeApprovals", options, SUBSCRIBE_OPTIONS);
     const told = new Set<string>();
     return new Feed<WebApprovalEvent>({
       open: async () => {
@@ -302,8 +319,9 @@ export class WebAdapter implements AsyncDisposable {
    * Takes no new sessions and turns, waits so long for the running ones and stops those that are left; then releases
    * every session. Idempotent; another adapter on the same store can take them up.
    */
-  drain(ms: number = this.#options.cluster?.drainMs ?? DRAIN_MS): Promise<void> {
-    return this.#sessions.drain(ms, () => this.#creating.values());
+  async drain(ms: number = this.#options.cluster?.drainMs ?? DRAIN_MS): Promise<void> {
+    checkArgument("drain", "ms", ms, pauseMilliseconds);
+    return await this.#sessions.drain(ms, () => this.#creating.values());
   }
 
   /** Stops every turn and releases every session; another adapter on the same store can take them up. Idempotent. */
@@ -331,6 +349,7 @@ export class WebAdapter implements AsyncDisposable {
 
   async #load(tenant: string, sessionId: string, toClose = false): Promise<LiveSession> {
     this.#enter(tenant);
+    if (typeof sessionId !== "string") throw notFound("session");
     return await this.#sessions.load(tenant, sessionId, toClose);
   }
 

@@ -5,77 +5,11 @@
 import assert from "node:assert/strict";
 import "./_seed.ts";
 import fc from "npm:fast-check@4.10.2";
+import { anything } from "./_anything.ts";
 import { CodexError } from "../../src/errors/mod.ts";
 import { doors, refusalOf } from "../contract/doors_world.ts";
 import { type FakeWorld, onFake } from "../contract/session_world.ts";
 import { test } from "../_harness.ts";
-
-/** Things that bite when they are touched. */
-const HOSTILE: readonly (() => unknown)[] = [
-  () => new Proxy({}, traps()),
-  () => new Proxy([], traps()),
-  () => Proxy.revocable({}, {}).proxy,
-  () => {
-    const { proxy, revoke } = Proxy.revocable({}, {});
-    revoke();
-    return proxy;
-  },
-  () => {
-    const circle: Record<string, unknown> = {};
-    circle["self"] = circle;
-    return circle;
-  },
-  () => ({
-    get type() {
-      throw new RangeError("bites");
-    },
-    get text() {
-      throw new RangeError("bites");
-    },
-  }),
-  () => ({
-    toJSON() {
-      throw new RangeError("bites");
-    },
-  }),
-  () => () => 1,
-  () => Symbol("s"),
-  () => class {},
-  () => new Error("x"),
-  () => /x/,
-  () => new AbortController().signal,
-  () => globalThis,
-  () => Object.freeze({ __proto__: null, then: 1 }),
-  () => "\ud800",
-  () => "\0",
-  () => "x".repeat(70_000),
-];
-
-function traps(): ProxyHandler<object> {
-  const bite = () => {
-    throw new RangeError("bites");
-  };
-  return Object.fromEntries(
-    Object.getOwnPropertyNames(Reflect).map((trap) => [trap, bite]),
-  ) as ProxyHandler<object>;
-}
-
-/** Made when it is used: whoever generates and prints cases touches them. */
-const anything: fc.Arbitrary<() => unknown> = fc.oneof(
-  fc.anything({
-    withBigInt: true,
-    withBoxedValues: true,
-    withDate: true,
-    withMap: true,
-    withNullPrototype: true,
-    withSet: true,
-    withSparseArray: true,
-    withTypedArray: true,
-    withUnicodeString: true,
-    maxDepth: 3,
-  }).map((value) => () => value),
-  fc.constantFrom(...HOSTILE),
-);
 
 /** Calls, and fails when what comes back is of nobody's making. */
 async function holds(world: FakeWorld, what: string, reason: unknown, call: () => unknown) {

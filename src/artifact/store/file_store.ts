@@ -4,7 +4,7 @@
  */
 import { checkArgument, name, required } from "../../check/mod.ts";
 import { FileVersions } from "./file_versions.ts";
-import { metaChange, saveChange } from "./record.ts";
+import { checkLoad, checkSave, checkUpdate, metaChange, saveChange } from "./record.ts";
 import type {
   ArtifactMeta,
   ArtifactSave,
@@ -40,25 +40,31 @@ export class FileArtifactStore implements ArtifactStore {
   }
 
   /** The current version, or `null` when there is none. */
-  load(artifactId: string, options: ArtifactStoreOptions = {}): Promise<StoredArtifact | null> {
-    return this.#versions.load(artifactId, options);
+  async load(
+    artifactId: string,
+    options: ArtifactStoreOptions = {},
+  ): Promise<StoredArtifact | null> {
+    checkLoad("load", artifactId, options);
+    return await this.#versions.load(artifactId, options);
   }
 
   /** Stores a new text; rejects with `ArtifactConflictError` when another one is stored. */
-  save(
+  async save(
     artifactId: string,
     save: ArtifactSave,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    return this.#versions.commit(artifactId, saveChange(save), options);
+    checkSave(artifactId, save, options);
+    return await this.#versions.commit(artifactId, saveChange(save), options);
   }
 
   /** Changes what is known about the artifact, never its text. */
-  updateMeta(
+  async updateMeta(
     artifactId: string,
     change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    return this.#versions.commit(artifactId, metaChange(change), options);
+    checkUpdate(artifactId, change, options);
+    return await this.#versions.commit(artifactId, metaChange(change), options);
   }
 }

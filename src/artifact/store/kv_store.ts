@@ -17,6 +17,9 @@ import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../
 import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 import {
   type ArtifactChange,
+  checkLoad,
+  checkSave,
+  checkUpdate,
   decodeArtifact,
   encodeMeta,
   metaChange,
@@ -94,27 +97,30 @@ export class KvArtifactStore implements ArtifactStore {
     artifactId: string,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact | null> {
+    checkLoad("load", artifactId, options);
     const name = await safeName(artifactId);
     const latest = await this.#latest(name, artifactId, options);
     return latest.versionstamp === null ? null : latest.artifact;
   }
 
   /** Stores a new text; rejects with `ArtifactConflictError` when another one is stored. */
-  save(
+  async save(
     artifactId: string,
     save: ArtifactSave,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    return this.#commit(artifactId, saveChange(save), options);
+    checkSave(artifactId, save, options);
+    return await this.#commit(artifactId, saveChange(save), options);
   }
 
   /** Changes what is known about the artifact, never its text. */
-  updateMeta(
+  async updateMeta(
     artifactId: string,
     change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    return this.#commit(artifactId, metaChange(change), options);
+    checkUpdate(artifactId, change, options);
+    return await this.#commit(artifactId, metaChange(change), options);
   }
 
   async #commit(

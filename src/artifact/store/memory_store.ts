@@ -2,7 +2,14 @@
  * Artifacts in this process's memory.
  * @module
  */
-import { type ArtifactChange, metaChange, saveChange } from "./record.ts";
+import {
+  type ArtifactChange,
+  checkLoad,
+  checkSave,
+  checkUpdate,
+  metaChange,
+  saveChange,
+} from "./record.ts";
 import {
   type ArtifactMeta,
   type ArtifactSave,
@@ -25,28 +32,35 @@ export class MemoryArtifactStore implements ArtifactStore {
   readonly #artifacts = new Map<string, StoredArtifact>();
 
   /** The current version, or `null` when there is none. */
-  load(artifactId: string, options: ArtifactStoreOptions = {}): Promise<StoredArtifact | null> {
-    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async load(
+    artifactId: string,
+    options: ArtifactStoreOptions = {},
+  ): Promise<StoredArtifact | null> {
+    checkLoad("load", artifactId, options);
+    options.signal?.throwIfAborted();
     const stored = this.#artifacts.get(artifactId);
-    return Promise.resolve(stored === undefined ? null : structuredClone(stored));
+    return stored === undefined ? null : structuredClone(stored);
   }
 
   /** Stores a new text; rejects with `ArtifactConflictError` when another one is stored. */
-  save(
+  async save(
     artifactId: string,
     save: ArtifactSave,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    return this.#commit(artifactId, saveChange(save), options);
+    checkSave(artifactId, save, options);
+    return await this.#commit(artifactId, saveChange(save), options);
   }
 
   /** Changes what is known about the artifact, never its text. */
-  updateMeta(
+  async updateMeta(
     artifactId: string,
     change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
-    return this.#commit(artifactId, metaChange(change), options);
+    checkUpdate(artifactId, change, options);
+    return await this.#commit(artifactId, metaChange(change), options);
   }
 
   async #commit(

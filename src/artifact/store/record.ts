@@ -2,10 +2,31 @@
  * How stores make, name and read a version.
  * @module
  */
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  either,
+  having,
+  type Kind,
+  nothing,
+  object,
+  required,
+  type Shape,
+  shape,
+  signal,
+  text,
+} from "../../check/mod.ts";
 import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { EMPTY_REVISION, revisionOf } from "../edits.ts";
-import type { ArtifactMeta, ArtifactSave, ArtifactSaveRecord, StoredArtifact } from "./store.ts";
+import type {
+  ArtifactMeta,
+  ArtifactSave,
+  ArtifactSaveRecord,
+  ArtifactStoreOptions,
+  StoredArtifact,
+} from "./store.ts";
 
 /**
  * A readable part of at most 40 safe characters, then 32 hex digits of the id's hash, so that ids
@@ -16,6 +37,60 @@ export async function safeName(artifactId: string): Promise<string> {
   // JSON escapes lone surrogates, which UTF-8 would fold into one replacement character.
   const digest = (await revisionOf(JSON.stringify(artifactId))).slice("sha256:".length);
   return `${readable}-${digest.slice(0, 32)}`;
+}
+
+// What callers may give to a store.
+
+const META: Shape = shape<ArtifactMeta>({
+  title: text,
+  format: text,
+  threadId: either(text, nothing),
+  lastSave: either(
+    object(shape<ArtifactSaveRecord>({
+      task: required(text),
+      threadId: required(either(text, nothing)),
+      turnId: required(either(text, nothing)),
+      previousRevision: required(text),
+    })),
+    nothing,
+  ),
+});
+const saveKind: Kind = required(
+  object(shape<ArtifactSave>({
+    text: required(text),
+    expectedRevision: required(text),
+    meta: object(META),
+  })),
+);
+const OPTIONS: Shape = shape<ArtifactStoreOptions>({ signal });
+
+/** A stored artifact of whatever store. */
+export const storedKind: Kind = required(
+  having("a stored artifact { artifactId, text, revision, meta }", {
+    text: required(text),
+    revision: required(text),
+    meta: required(
+      having("what is known about it", { title: required(text), format: required(text) }),
+    ),
+  }),
+);
+
+/** Throws `InvalidArgumentError` when a call of a store can't be meant. */
+export function checkLoad(where: string, artifactId: unknown, options: unknown): void {
+  checkArgument(where, "artifactId", artifactId, required(text));
+  checkOptions(where, options, OPTIONS);
+}
+
+/** Throws `InvalidArgumentError` when a call of a store can't be meant. */
+export function checkSave(artifactId: unknown, save: unknown, options: unknown): void {
+  checkLoad("save", artifactId, options);
+  checkArgument("save", "save", save, saveKind);
+}
+
+/** Throws `InvalidArgumentError` when a call of a store can't be meant. */
+export function checkUpdate(artifactId: unknown, change: unknown, options: unknown): void {
+  checkLoad("updateMeta", artifactId, options);
+  checkArgument("updateMeta", "change", change, required(callback));
 }
 
 /** The version that follows `current`; stores call it again when another writer was faster. */
@@ -45,8 +120,14 @@ export function saveChange(save: ArtifactSave): ArtifactChange {
 export function metaChange(
   change: (meta: Readonly<ArtifactMeta>) => Partial<ArtifactMeta>,
 ): ArtifactChange {
-  return (current) =>
-    Promise.resolve({ ...current, meta: mergeMeta(current.meta, change(current.meta)) });
+  return (current) => {
+    const changed: unknown = change(current.meta);
+    checkOptions("updateMeta", changed, META);
+    return Promise.resolve({
+      ...current,
+      meta: mergeMeta(current.meta, changed as Partial<ArtifactMeta>),
+    });
+  };
 }
 
 /** What stores keep beside the text. */

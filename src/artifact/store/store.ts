@@ -2,6 +2,7 @@
  * What an artifact store promises.
  * @module
  */
+import { checkArgument, required, text } from "../../check/mod.ts";
 import { EMPTY_REVISION } from "../edits.ts";
 
 /** Who wrote the stored text. */
@@ -87,6 +88,7 @@ export interface ArtifactStore {
 
 /** What an artifact is before anything was stored: empty, titled by its id, in markdown. */
 export function emptyArtifact(artifactId: string): StoredArtifact {
+  checkArgument("emptyArtifact", "artifactId", artifactId, required(text));
   return {
     artifactId,
     text: "",

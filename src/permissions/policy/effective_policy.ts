@@ -2,11 +2,19 @@
  * The strictest wins: what was asked for, cut down to what this script may do itself.
  * @module
  */
+import { checkArguments, oneOf } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isInside, parentPath } from "../../platform/mod.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import { configNeeds } from "../config/config_needs.ts";
-import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
+import {
+  type EffectivePolicy,
+  factsKind,
+  type PolicyFacts,
+  type PolicyRequest,
+  probeKind,
+  requestKind,
+} from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
 import { featureSince, supports } from "../../protocol/mod.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
@@ -37,6 +45,12 @@ export function effectivePolicy(
   facts: PolicyFacts,
   mode: "refuse" | "narrow" = "refuse",
 ): EffectivePolicy {
+  checkArguments("effectivePolicy", {
+    request: [request, requestKind],
+    probe: [probe, probeKind],
+    facts: [facts, factsKind],
+    mode: [mode, oneOf(["refuse", "narrow"])],
+  });
   if (request.reads === "workspace") {
     const refusal = workspaceReadsRefusal(request.sandbox, facts.serverVersion) ??
       (facts.windows === true ? "codex on Windows can't limit reads." : null);

@@ -7,6 +7,8 @@ import {
   checkOptions,
   count,
   flag,
+  having,
+  type Kind,
   name,
   pauseMilliseconds,
   required,
@@ -28,6 +30,10 @@ import { Redactor } from "../../redact.ts";
 import type { EventEnvelope } from "./event_envelope.ts";
 import { envelopeToJson } from "./event_log.ts";
 import type { EventSink } from "./event_sink.ts";
+
+const envelopeKind: Kind = required(
+  having("an event of a runtime", { seq: required(count(0)) }),
+);
 
 /** Options of {@linkcode JsonlFileSink}. */
 export interface JsonlFileSinkOptions {
@@ -115,6 +121,7 @@ export class JsonlFileSink implements EventSink {
 
   /** Takes one message. Rejects when writing fails; the messages that were buffered are lost then. */
   write(envelope: EventEnvelope): void | Promise<void> {
+    checkArgument("JsonlFileSink.write", "envelope", envelope, envelopeKind);
     const line = JSON.stringify(this.#redacted(envelope)) + "\n";
     this.#lines.push(line);
     this.#characters += line.length;

@@ -231,7 +231,7 @@ export class Client implements AsyncDisposable {
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkOptions("runWithProfile", profile, RUN_PROFILE);
+    checkOptions("runWithProfile", profile, RUN_PROFILE, true);
     checkOptions("runWithProfile", options, RUN_OPTIONS);
     return await this.run<Schema>(cwd, prompt, layerProfile(profile, options));
   }

@@ -11,6 +11,25 @@
  * ```
  * @module
  */
+import {
+  callback,
+  checkArguments,
+  count,
+  either,
+  having,
+  json,
+  jsonObject,
+  type Kind,
+  list,
+  object,
+  pauseMilliseconds,
+  record,
+  required,
+  type Shape,
+  shape,
+  text as string,
+} from "../../check/mod.ts";
+import { InvalidArgumentError } from "../../errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { ModelRequest } from "./model_request_types.ts";
 
@@ -166,6 +185,20 @@ export interface Usage {
   totalTokens?: number;
 }
 
+const USAGE: Shape = shape<Usage>({
+  inputTokens: count(0),
+  cachedInputTokens: count(0),
+  outputTokens: count(0),
+  reasoningTokens: count(0),
+  totalTokens: count(0),
+});
+
+const promise: Kind = having("a promise", { then: required(callback) });
+
+function check(name: string, given: Parameters<typeof checkArguments>[1]): void {
+  checkArguments(`script.${name}`, given);
+}
+
 /** How {@linkcode say} streams its text. */
 export type SayOptions = Omit<Extract<ModelStep, { type: "message" }>, "type" | "text">;
 
@@ -177,21 +210,28 @@ export type ToolCallOptions = Pick<
 
 /** An assistant message; an array is streamed delta by delta. */
 export function say(text: string | string[], options: SayOptions = {}): ModelStep {
+  check("say", {
+    text: [text, required(either(string, list(string)))],
+    options: [options, jsonObject],
+  });
   return { type: "message", text, ...options };
 }
 
 /** Reasoning with a summary, and raw text if given. */
 export function reason(text: string, content?: string): ModelStep {
+  check("reason", { text: [text, required(string)], content: [content, string] });
   return { type: "reasoning", text, ...(content === undefined ? {} : { content }) };
 }
 
 /** Runs a shell command (`exec_command`); `args` adds arguments such as `sandbox_permissions` or `yield_time_ms`. */
 export function exec(cmd: string, args: JsonObject = {}, options: ToolCallOptions = {}): ModelStep {
+  check("exec", { cmd: [cmd, required(string)], args: [args, jsonObject] });
   return toolCall("exec_command", { cmd, ...args }, options);
 }
 
 /** Applies a patch (`*** Begin Patch … *** End Patch`), in the one form that every codex version turns into a file change. */
 export function applyPatch(patch: string, options: ToolCallOptions = {}): ModelStep {
+  check("applyPatch", { patch: [patch, required(string)] });
   return exec(`apply_patch <<'EOF'\n${patch.replace(/\n$/, "")}\nEOF`, {}, options);
 }
 
@@ -201,6 +241,11 @@ export function toolCall(
   args: JsonValue = {},
   options: ToolCallOptions = {},
 ): ModelStep {
+  check("toolCall", {
+    name: [name, required(string)],
+    args: [args, json],
+    options: [options, jsonObject],
+  });
   return { type: "toolCall", name, args, ...options };
 }
 
@@ -210,41 +255,58 @@ export function customToolCall(
   input: string,
   options: Pick<ToolCallOptions, "callId"> = {},
 ): ModelStep {
+  check("customToolCall", {
+    name: [name, required(string)],
+    input: [input, required(string)],
+    options: [options, jsonObject],
+  });
   return { type: "customToolCall", name, input, ...options };
 }
 
 /** Sets the token counts of this response. */
 export function usage(counts: Usage): ModelStep {
+  check("usage", { counts: [counts, required(object(USAGE))] });
   return { type: "usage", usage: counts };
 }
 
 /** Adds response headers, such as `x-codex-primary-used-percent`. */
 export function headers(values: Record<string, string>): ModelStep {
+  check("headers", { values: [values, required(record(string))] });
   return { type: "headers", headers: values };
 }
 
 /** Answers with an HTTP status instead of a stream; an object body is sent as JSON. */
 export function httpError(
   status: number,
-  body: JsonValue = { error: { message: `scripted ${status}`, type: "scripted", code: null } },
+  body?: JsonValue,
   responseHeaders: Record<string, string> = {},
 ): ModelStep {
-  const isText = typeof body === "string";
+  check("httpError", {
+    status: [status, required(count(100))],
+    body: [body, json],
+    responseHeaders: [responseHeaders, record(string)],
+  });
+  const sent = body ?? {
+    error: { message: `scripted ${status}`, type: "scripted", code: null },
+  };
+  const isText = typeof sent === "string";
   return {
     type: "http",
     status,
-    body: isText ? body : JSON.stringify(body),
+    body: isText ? sent : JSON.stringify(sent),
     headers: { "content-type": isText ? "text/plain" : "application/json", ...responseHeaders },
   };
 }
 
 /** Fails the response with an error code and message. */
 export function failed(code: string, message: string): ModelStep {
+  check("failed", { code: [code, required(string)], message: [message, required(string)] });
   return { type: "failed", code, message };
 }
 
 /** Ends the response as incomplete. */
 export function incomplete(reason = "max_output_tokens"): ModelStep {
+  check("incomplete", { reason: [reason, string] });
   return { type: "incomplete", reason };
 }
 
@@ -265,28 +327,33 @@ export function hang(): ModelStep {
 
 /** Waits `ms` milliseconds; prefer {@linkcode gate} in tests. */
 export function delay(ms: number): ModelStep {
+  check("delay", { ms: [ms, required(pauseMilliseconds)] });
   return { type: "delay", ms };
 }
 
 /** Waits until `until` resolves; a rejection breaks the stream. */
 export function gate(until: PromiseLike<unknown>): ModelStep {
+  check("gate", { until: [until, required(promise)] });
   // Looked at when the script comes to it; a rejection before that must not count as unhandled.
   until.then(undefined, () => {});
   return { type: "gate", until };
 }
 
-/** One message of `count` deltas with `size` characters each. */
-export function flood(count: number, size = 1): ModelStep {
-  return { type: "flood", count, size };
+/** One message of `times` deltas with `size` characters each. */
+export function flood(times: number, size = 1): ModelStep {
+  check("flood", { count: [times, required(count(0))], size: [size, count(0)] });
+  return { type: "flood", count: times, size };
 }
 
 /** Any server-sent event, named by its `type`. */
 export function event(data: JsonObject): ModelStep {
+  check("event", { data: [data, required(jsonObject)] });
   return { type: "event", event: data };
 }
 
 /** Raw text in the stream, well-formed or not. */
 export function raw(text: string): ModelStep {
+  check("raw", { text: [text, required(string)] });
   return { type: "raw", text };
 }
 
@@ -295,11 +362,22 @@ export function raw(text: string): ModelStep {
  * API alone. Steps must be JSON, so no {@linkcode gate}.
  */
 export function inPrompt(turns: readonly ModelTurn[], text = ""): string {
+  check("inPrompt", { turns: [turns, required(list(json))], text: [text, string] });
   return `${text}<<model:${JSON.stringify(turns)}>>`;
 }
 
 /** The turns that {@linkcode inPrompt} wrote into `text`, or `null`. */
 export function fromPrompt(text: string): readonly ModelTurn[] | null {
+  check("fromPrompt", { text: [text, required(string)] });
   const found = /<<model:([\s\S]*)>>/.exec(text);
-  return found === null ? null : JSON.parse(found[1]!);
+  if (found === null) return null;
+  try {
+    return JSON.parse(found[1]!);
+  } catch (cause) {
+    throw new InvalidArgumentError("script.fromPrompt", {
+      argument: "text",
+      received: "turns that are not JSON",
+      accepts: "a text that `script.inPrompt` made",
+    }, { cause });
+  }
 }

@@ -2,6 +2,22 @@
  * What the nodes of a cluster share: which of them has which session, and the newest events of each.
  * @module
  */
+import {
+  checkArgument,
+  checkArguments,
+  checkOptions,
+  count,
+  kvKind,
+  kvPrefixKind,
+  list,
+  milliseconds,
+  name,
+  object,
+  required,
+  type Shape,
+  shape,
+  text,
+} from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
 import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 
@@ -28,6 +44,14 @@ export interface SessionOwners {
   release(sessionId: string, fence: number): Promise<void>;
 }
 
+function check(where: string, sessionId: unknown, fence: unknown, ttlMs: unknown): void {
+  checkArguments(where, {
+    sessionId: [sessionId, required(name)],
+    fence: [fence, required(count(0))],
+    ttlMs: [ttlMs, required(milliseconds)],
+  });
+}
+
 interface Lease {
   url: string;
   fence: number;
@@ -45,34 +69,40 @@ export class MemorySessionOwners implements SessionOwners {
   }
 
   /** Takes the session unless another node has it. */
-  claim(sessionId: string, url: string, ttlMs: number): Promise<SessionClaim> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async claim(sessionId: string, url: string, ttlMs: number): Promise<SessionClaim> {
+    check("claim", sessionId, 0, ttlMs);
+    checkArgument("claim", "url", url, required(name));
     const now = this.#now();
     const held = this.#leases.get(sessionId);
     if (held !== undefined && held.until > now && held.url !== url) {
-      return Promise.resolve({ mine: false, url: held.url, fence: held.fence });
+      return { mine: false, url: held.url, fence: held.fence };
     }
     const kept = held !== undefined && held.until > now;
     const fence = kept ? held.fence : (held?.fence ?? 0) + 1;
     this.#leases.set(sessionId, { url, fence, until: now + ttlMs });
-    return Promise.resolve({ mine: true, url, fence });
+    return { mine: true, url, fence };
   }
 
   /** Keeps the session for so long from now. */
-  renew(sessionId: string, fence: number, ttlMs: number): Promise<boolean> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async renew(sessionId: string, fence: number, ttlMs: number): Promise<boolean> {
+    check("renew", sessionId, fence, ttlMs);
     const now = this.#now();
     const held = this.#leases.get(sessionId);
     if (held === undefined || held.fence !== fence || held.until <= now) {
-      return Promise.resolve(false);
+      return false;
     }
     held.until = now + ttlMs;
-    return Promise.resolve(true);
+    return true;
   }
 
   /** Gives the session up. The fence is remembered. */
-  release(sessionId: string, fence: number): Promise<void> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async release(sessionId: string, fence: number): Promise<void> {
+    check("release", sessionId, fence, Infinity);
     const held = this.#leases.get(sessionId);
     if (held?.fence === fence) held.until = 0;
-    return Promise.resolve();
   }
 }
 
@@ -102,13 +132,21 @@ export class KvSessionOwners implements SessionOwners {
 
   /** Creates it on an open database. */
   constructor(kv: KvDatabase, options: KvSessionOwnersOptions = {}) {
+    checkArgument("KvSessionOwners", "kv", kv, kvKind);
+    checkOptions(
+      "KvSessionOwners",
+      options,
+      shape<KvSessionOwnersOptions>({ prefix: kvPrefixKind }),
+    );
     this.#kv = patientKv(kv);
     this.#prefix = options.prefix ?? ["codex-web"];
   }
 
   /** Takes the session unless another node has it. */
-  claim(sessionId: string, url: string, ttlMs: number): Promise<SessionClaim> {
-    return this.#change<SessionClaim>(sessionId, (held, now) => {
+  async claim(sessionId: string, url: string, ttlMs: number): Promise<SessionClaim> {
+    check("claim", sessionId, 0, ttlMs);
+    checkArgument("claim", "url", url, required(name));
+    return await this.#change<SessionClaim>(sessionId, (held, now) => {
       const alive = held !== null && held.until > now;
       if (alive && held.url !== url) {
         return { result: { mine: false, url: held.url, fence: held.fence } };
@@ -120,16 +158,18 @@ export class KvSessionOwners implements SessionOwners {
   }
 
   /** Keeps the session for so long from now. */
-  renew(sessionId: string, fence: number, ttlMs: number): Promise<boolean> {
-    return this.#change<boolean>(sessionId, (held, now) => {
+  async renew(sessionId: string, fence: number, ttlMs: number): Promise<boolean> {
+    check("renew", sessionId, fence, ttlMs);
+    return await this.#change<boolean>(sessionId, (held, now) => {
       if (held === null || held.fence !== fence || held.until <= now) return { result: false };
       return { result: true, lease: { ...held, until: now + ttlMs } };
     });
   }
 
   /** Gives the session up. The fence is remembered. */
-  release(sessionId: string, fence: number): Promise<void> {
-    return this.#change<void>(
+  async release(sessionId: string, fence: number): Promise<void> {
+    check("release", sessionId, fence, Infinity);
+    return await this.#change<void>(
       sessionId,
       (held) =>
         held === null || held.fence !== fence
@@ -185,6 +225,8 @@ export interface EventTail {
   read(sessionId: string, fence: number): Promise<TailEntry[] | null>;
 }
 
+const ENTRY: Shape = shape<TailEntry>({ seq: required(count(0)), text: required(text) });
+
 /** A tail in this process: for tests. */
 export class MemoryEventTail implements EventTail {
   readonly #tails: Map<string, { fence: number; entries: TailEntry[] }> = new Map();
@@ -192,25 +234,31 @@ export class MemoryEventTail implements EventTail {
 
   /** Keeps so many events of each session. */
   constructor(maxEvents = 4096) {
+    checkArgument("MemoryEventTail", "maxEvents", maxEvents, count(1));
     this.#max = maxEvents;
   }
 
   /** Adds events. */
-  append(sessionId: string, fence: number, entries: readonly TailEntry[]): Promise<boolean> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async append(sessionId: string, fence: number, entries: readonly TailEntry[]): Promise<boolean> {
+    check("append", sessionId, fence, Infinity);
+    checkArgument("append", "entries", entries, required(list(object(ENTRY))));
     const tail = this.#of(sessionId);
-    if (tail.fence > fence) return Promise.resolve(false);
+    if (tail.fence > fence) return false;
     tail.fence = fence;
     tail.entries.push(...entries);
     tail.entries.splice(0, tail.entries.length - this.#max);
-    return Promise.resolve(true);
+    return true;
   }
 
   /** The events kept. */
-  read(sessionId: string, fence: number): Promise<TailEntry[] | null> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async read(sessionId: string, fence: number): Promise<TailEntry[] | null> {
+    check("read", sessionId, fence, Infinity);
     const tail = this.#of(sessionId);
-    if (tail.fence > fence) return Promise.resolve(null);
+    if (tail.fence > fence) return null;
     tail.fence = fence;
-    return Promise.resolve([...tail.entries]);
+    return [...tail.entries];
   }
 
   #of(sessionId: string): { fence: number; entries: TailEntry[] } {

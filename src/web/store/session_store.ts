@@ -2,7 +2,22 @@
  * Who owns which thread.
  * @module
  */
-import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../check/mod.ts";
+import {
+  checkArgument,
+  checkOptions,
+  count,
+  date,
+  either,
+  flag,
+  type Kind,
+  kvKind,
+  kvPrefixKind,
+  nothing,
+  object,
+  required,
+  shape,
+  text,
+} from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
 import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
 
@@ -49,45 +64,80 @@ export interface SessionStore {
   delete(sessionId: string): Promise<void>;
 }
 
+const wordOrNull: Kind = required(either(text, nothing));
+const sessionKind: Kind = required(object(shape<StoredSession>({
+  sessionId: required(text),
+  tenant: required(text),
+  threadId: required(text),
+  title: wordOrNull,
+  createdAt: required(date),
+  model: wordOrNull,
+  effort: wordOrNull,
+  used: required(flag),
+  usedAt: required(date),
+  revision: required(count(1)),
+})));
+
+function check(where: string, given: Readonly<Record<string, unknown>>): void {
+  for (const argument of Object.keys(given)) {
+    checkArgument(
+      where,
+      argument,
+      given[argument],
+      argument === "before" ? required(date) : required(text),
+    );
+  }
+}
+
 /** Keeps sessions in this process. */
 export class MemorySessionStore implements SessionStore {
   readonly #sessions: Map<string, StoredSession> = new Map();
 
   /** The session with this id, or `null`. */
-  get(sessionId: string): Promise<StoredSession | null> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async get(sessionId: string): Promise<StoredSession | null> {
+    check("get", { sessionId });
     const found = this.#sessions.get(sessionId);
-    return Promise.resolve(found === undefined ? null : { ...found });
+    return found === undefined ? null : { ...found };
   }
 
   /** The tenant's session on this thread, or `null`. */
   async findThread(tenant: string, threadId: string): Promise<StoredSession | null> {
+    check("findThread", { tenant, threadId });
     return (await this.list(tenant)).find((session) => session.threadId === threadId) ?? null;
   }
 
   /** The tenant's sessions, newest first. */
-  list(tenant: string): Promise<StoredSession[]> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async list(tenant: string): Promise<StoredSession[]> {
+    check("list", { tenant });
     const own = [...this.#sessions.values()].filter((session) => session.tenant === tenant);
     own.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime());
-    return Promise.resolve(own.map((session) => ({ ...session })));
+    return own.map((session) => ({ ...session }));
   }
 
   /** Sessions of all tenants that were last used before this. */
-  unusedSince(before: Date): Promise<StoredSession[]> {
-    return Promise.resolve([...this.#sessions.values()].filter(({ usedAt }) => usedAt < before));
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async unusedSince(before: Date): Promise<StoredSession[]> {
+    check("unusedSince", { before });
+    return [...this.#sessions.values()].filter(({ usedAt }) => usedAt < before);
   }
 
   /** Adds a session, or replaces the one before it. */
-  put(session: StoredSession): Promise<boolean> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async put(session: StoredSession): Promise<boolean> {
+    checkArgument("put", "session", session, sessionKind);
     const before = this.#sessions.get(session.sessionId)?.revision ?? 0;
-    if (before !== session.revision - 1) return Promise.resolve(false);
+    if (before !== session.revision - 1) return false;
     this.#sessions.set(session.sessionId, { ...session });
-    return Promise.resolve(true);
+    return true;
   }
 
   /** Forgets a session. */
-  delete(sessionId: string): Promise<void> {
+  // deno-lint-ignore require-await -- what is wrong must reject
+  async delete(sessionId: string): Promise<void> {
+    check("delete", { sessionId });
     this.#sessions.delete(sessionId);
-    return Promise.resolve();
   }
 }
 
@@ -129,16 +179,19 @@ export class KvSessionStore implements SessionStore {
 
   /** The session with this id, or `null`. */
   async get(sessionId: string): Promise<StoredSession | null> {
+    check("get", { sessionId });
     return decode((await this.#kv.get(this.#session(sessionId))).value);
   }
 
   /** The tenant's session on this thread, or `null`. */
   async findThread(tenant: string, threadId: string): Promise<StoredSession | null> {
+    check("findThread", { tenant, threadId });
     return (await this.list(tenant)).find((session) => session.threadId === threadId) ?? null;
   }
 
   /** The tenant's sessions, newest first. */
   async list(tenant: string): Promise<StoredSession[]> {
+    check("list", { tenant });
     const sessions: StoredSession[] = [];
     const prefix = [...this.#prefix, "tenant", tenant];
     for await (const { key } of this.#kv.list({ prefix })) {
@@ -151,6 +204,7 @@ export class KvSessionStore implements SessionStore {
 
   /** Sessions of all tenants that were last used before this. */
   async unusedSince(before: Date): Promise<StoredSession[]> {
+    check("unusedSince", { before });
     const found: StoredSession[] = [];
     for await (const { value } of this.#kv.list({ prefix: [...this.#prefix, "session"] })) {
       const session = decode(value);
@@ -161,6 +215,7 @@ export class KvSessionStore implements SessionStore {
 
   /** Adds a session, or replaces the one before it. */
   async put(session: StoredSession): Promise<boolean> {
+    checkArgument("put", "session", session, sessionKind);
     const key = this.#session(session.sessionId);
     const { value, versionstamp } = await this.#kv.get(key);
     if ((decode(value)?.revision ?? 0) !== session.revision - 1) return false;
@@ -174,6 +229,7 @@ export class KvSessionStore implements SessionStore {
 
   /** Forgets a session. */
   async delete(sessionId: string): Promise<void> {
+    check("delete", { sessionId });
     const session = await this.get(sessionId);
     if (session === null) return;
     await this.#kv.atomic()
