@@ -23,6 +23,7 @@ import { brokerHost } from "./broker_host.ts";
 import { ProjectedLog, type StateProjection } from "./state/state.ts";
 import {
   closedBecause,
+  KeepAlive,
   livenessOf,
   type PlannedRestart,
   PROBE,
@@ -33,7 +34,6 @@ import type { RuntimeConfig } from "./config.ts";
 import { DEFAULTS } from "./config_shape.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
 import { handshake } from "./connect.ts";
-import { KeepAlive } from "./keep_alive.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";

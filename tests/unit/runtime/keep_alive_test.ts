@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KeepAlive } from "../../../src/runtime/keep_alive.ts";
+import { KeepAlive } from "../../../src/runtime/restart.ts";
 import { test } from "../../_harness.ts";
 
 /** What keeps a script running, on a clock of its own. */
