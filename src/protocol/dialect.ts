@@ -25,8 +25,7 @@ export type Feature =
   | "injectItems"
   | "forkAtTurn"
   | "threadSettings"
-  | "sample"
-  | "startsEachChange";
+  | "sample";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -70,8 +69,6 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   threadSettings: { since: "0.145.0" },
   /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
   sample: { since: "0.169.0" },
-  /** Tells of each of two changes that come under one id at once, before it asks; 0.125 may tell of one only, and late. */
-  startsEachChange: { since: "0.145.0" },
   /** `:slash_tmp` in a permission profile makes `/tmp` writable. Tried on 0.140; 0.136 leaves it out. */
   slashTmpInProfiles: { since: "0.140.0" },
   /**

@@ -4,7 +4,6 @@
  */
 import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
 import { abortable, delay } from "../async.ts";
-import { supports } from "../protocol/mod.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import {
@@ -40,10 +39,10 @@ import { MetricsCounter } from "./metrics.ts";
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
-/** How long a question about a file change waits for what was said with it. */
+/** How long a question waits for what was said with it. */
 const ROUND_TRIP_MS = 2000;
-/** How long after the first of two questions under one id old codex may ask the second. */
-const OLD_SERVER_MS = 50;
+/** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
+const TWIN_MS = 50;
 const NEVER_STARTED: TransportCloseReport = {
   gone: true,
   how: "alreadyExited",
@@ -121,9 +120,7 @@ export class RuntimeCore implements ConnectionHandler {
   /** The server answers after what it had to say; one that does not answer says nothing more either. */
   async #heardAll(): Promise<void> {
     try {
-      if (!supports(this.#server?.version ?? "", "startsEachChange")) {
-        await delay(OLD_SERVER_MS, this.ended);
-      }
+      await delay(TWIN_MS, this.ended);
       await this.callNow(PROBE, {}, { timeoutMs: ROUND_TRIP_MS, signal: this.ended });
     } catch {
       // The question fails with its connection, or is judged by what was heard.

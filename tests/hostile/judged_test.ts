@@ -2,17 +2,19 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { testing } from "../../mod.ts";
+import { testing, TurnInterruptedError } from "../../mod.ts";
 import type { ApprovalRules } from "../../src/approvals/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { words, world } from "../real/_safety_world.ts";
 
-const { applyPatch, inPrompt } = testing.script;
+const { applyPatch, exec, inPrompt } = testing.script;
 const LIMIT = { timeoutMs: 90_000 };
 
 const add = (file: string) =>
   applyPatch(`*** Begin Patch\n*** Add File: ${file}\n+x\n*** End Patch`, { callId: "call_again" });
+
+const run = (command: string) => exec(command, {}, { callId: "call_again" });
 
 // 0.125 tells of one of two changes late.
 for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
@@ -114,6 +116,39 @@ for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
               word === "decline failClosed" || word === "decline library"
             ),
           );
+        },
+      );
+
+      await t.step(
+        "what was accepted lets nothing else run that came with it under one id",
+        async () => {
+          const place = await w.session({
+            approvals: (request) => {
+              const about = request.type === "command"
+                ? request.script
+                : request.type === "fileChange"
+                ? request.changes?.[0]?.path
+                : null;
+              return { decision: about?.includes("good") ? "accept" : "decline" };
+            },
+          });
+          const pairs: ((n: number) => testing.ModelStep[])[] = [
+            (n) => [run(`touch good${n}`), run(`touch bad${n}`)],
+            (n) => [run(`touch bad${n}`), run(`touch good${n}`)],
+            (n) => [add(`good${n}`), run(`touch bad${n}`)],
+            (n) => [run(`touch good${n}`), add(`bad${n}`)],
+          ];
+          for (let n = 0; n < 12; n++) {
+            place.events = [];
+            const prompt = inPrompt([pairs[n % 4]!(n), "done"]);
+            // A turn in which the other came too late to be declined is stopped.
+            await place.session.ask(prompt, {
+              timeoutMs: 60_000,
+              onEvent: (event) => place.events.push(event),
+            }).catch((error) => assert.ok(error instanceof TurnInterruptedError, error));
+            assert.ok(words(place).length >= 1);
+            assert.equal(place.has(`bad${n}`), false, `${n}: ${words(place)}`);
+          }
         },
       );
     },

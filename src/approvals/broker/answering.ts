@@ -19,11 +19,15 @@ import type { BrokerOptions } from "./gate.ts";
 import { grantOf, isToolUse, type PendingCall, type Ruling, WHY } from "./pending.ts";
 import type { OpenChanges } from "./open_changes.ts";
 
+const MAX_GRANTED = 1000;
+
 /** Gives answers: none grants more than the guard lets pass, and each is sent and reported once. */
 export class Answering {
   readonly #options: BrokerOptions;
   readonly #changes: OpenChanges;
   readonly #waiting: Map<string, PendingCall>;
+  /** What was granted and has not ended, by its subject. */
+  readonly #granted: Map<string, PendingCall> = new Map();
 
   /** `waiting`: the questions that wait, by id; what is answered leaves it. */
   constructor(
@@ -68,6 +72,7 @@ export class Answering {
     abortReason: string = WHY[reason],
   ): void {
     if (pending.settled) return;
+    if (reason === "uncertainSubject") this.tell(pending, sentence(WHY[reason]));
     const why = `Not approved: ${WHY[reason]}.`;
     this.settle(
       pending,
@@ -75,6 +80,15 @@ export class Answering {
       { by: "failClosed", reason },
       abortReason,
     );
+  }
+
+  /** Declines and has the server interrupt the turn. */
+  stopTurn(pending: PendingCall): void {
+    const reason: FailClosedReason = "uncertainSubject";
+    const answer = wireAnswer(pending.request, { decision: "cancel" }, this.context());
+    if (answer.type === "invalid") return this.failClosed(pending, reason);
+    this.tell(pending, `${sentence(WHY[reason])} The turn is stopped.`);
+    this.settle(pending, answer, { by: "failClosed", reason }, WHY[reason]);
   }
 
   closedAnswer(request: ApprovalRequest, why: string): WireAnswer {
@@ -89,8 +103,57 @@ export class Answering {
   ): void {
     const refused = answer?.type === "result" ? this.#heldBack(pending, answer.result) : null;
     if (refused !== null) return this.decline(pending, refused, ruling.rule ?? null, abortReason);
+    if (this.#grants(pending, answer)) {
+      if (pending.heard !== undefined) {
+        return this.#hold(pending, pending.heard, answer, ruling, abortReason);
+      }
+      this.#note(pending);
+    }
     const audit = pending.settle(answer, ruling, this.now());
     this.#settled(pending, audit, abortReason);
+  }
+
+  /** Whether something else was granted under the same subject, and goes on. */
+  overlapsGranted({ subject, content }: PendingCall): boolean {
+    const other = subject === null ? undefined : this.#granted.get(subject);
+    return other !== undefined && content !== null && other.content !== content;
+  }
+
+  /** Of what was granted for the thread, all has ended, or the item. */
+  ended(threadId: string, itemId?: string): void {
+    for (const [subject, { request }] of this.#granted) {
+      if (request.threadId !== threadId) continue;
+      if (itemId === undefined || request.itemId === itemId) this.#granted.delete(subject);
+    }
+  }
+
+  /** Of two questions under one id, the answer to the first can be taken for the second's: by then both are asked. */
+  #hold(
+    pending: PendingCall,
+    heard: Promise<void>,
+    answer: WireAnswer | null,
+    ruling: Ruling,
+    abortReason: string | undefined,
+  ): void {
+    pending.heard = undefined;
+    pending.held = true;
+    const send = () => this.settle(pending, answer, ruling, abortReason);
+    heard.then(send, send);
+  }
+
+  #grants({ request, subject, settled }: PendingCall, answer: WireAnswer | null): boolean {
+    return !settled && subject !== null && answer?.type === "result" &&
+      grantOf(request, answer.result) !== null;
+  }
+
+  #note(pending: PendingCall): void {
+    const { subject, content } = pending;
+    if (subject === null || content === null) return;
+    this.#granted.delete(subject);
+    this.#granted.set(subject, pending);
+    if (this.#granted.size > MAX_GRANTED) {
+      this.#granted.delete(this.#granted.keys().next().value!);
+    }
   }
 
   /** What this script may do does not allow it, whoever would. */
@@ -144,6 +207,10 @@ export class Answering {
     quietly(() => gate?.onResolved?.(audit));
     if (isToolUse(request)) quietly(() => gate?.postToolUse?.(request, audit));
   }
+}
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }
 
 /** Listeners are guests: what they throw must not cost anyone an answer. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { CodexError } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import { Answering, quietly } from "./answering.ts";
 import { Judging } from "./judging.ts";
 import { OpenChanges } from "./open_changes.ts";
@@ -77,11 +77,16 @@ export class ApprovalBroker {
         by: "library",
       });
     }
-    const refusal = lost ? "hookThrew" : this.#refusal(request);
-    quietly(() => gate?.onRequested?.(request));
-    if (refusal !== null) return this.#answering.failClosed(pending, refusal);
     this.#dropSuperseded(call);
+    const twins = this.#twinsOf(pending);
+    const refusal = lost ? "hookThrew" : this.#refusal(request, twins.length > 0);
+    quietly(() => gate?.onRequested?.(request));
+    for (const twin of twins) this.#answering.failClosed(twin, "uncertainSubject");
+    // Codex may have taken the other's acceptance for this one's: the turn is stopped before it has done much.
+    if (this.#answering.overlapsGranted(pending)) return this.#answering.stopTurn(pending);
+    if (refusal !== null) return this.#answering.failClosed(pending, refusal);
     this.#pending.set(request.id, pending);
+    if (pending.subject !== null) pending.heard = this.#options.heardAll?.();
     pending.startTimer(this.#answering.now(), this.#options.timeoutMs, () => {
       this.#answering.failClosed(pending, "timeout");
     });
@@ -104,12 +109,17 @@ export class ApprovalBroker {
    * alone.
    */
   noticed(threadId: string, method: string, params: JsonObject): boolean {
+    const { item } = params;
+    if (method === "item/completed" && isJsonObject(item) && typeof item["id"] === "string") {
+      this.#answering.ended(threadId, item["id"]);
+    }
     return this.#changes.noticed(threadId, method, params);
   }
 
   /** The turn ended: what it still asks gets the fail-closed answer, and whoever works on it is told by the signal. */
   turnEnded(threadId: string, turnId: string): void {
     this.#changes.turnEnded(threadId);
+    this.#answering.ended(threadId);
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
       if (request.threadId === threadId && request.turnId === turnId) {
@@ -147,9 +157,8 @@ export class ApprovalBroker {
    */
   answer(id: string, decision: ApprovalDecision): boolean {
     const pending = this.#pending.get(id);
-    if (pending === undefined || pending.waitingFor !== "handler" || isDeferred(decision)) {
-      return false;
-    }
+    if (pending === undefined || pending.held || pending.waitingFor !== "handler") return false;
+    if (isDeferred(decision)) return false;
     const answer = wireAnswer(pending.request, decision, this.#answering.context());
     if (answer.type === "invalid") return false;
     this.#answering.settle(
@@ -198,13 +207,22 @@ export class ApprovalBroker {
   }
 
   /** Why a request is not even considered, or `null`. */
-  #refusal(request: ApprovalRequest): FailClosedReason | null {
+  #refusal(request: ApprovalRequest, hasTwins: boolean): FailClosedReason | null {
     if (this.#closed) return "closed";
     if (request.type === "unknown" && this.#reader === null) return "unknownMethod";
     if (this.#pending.size >= this.#options.maxPending) return "queueFull";
     if (request.threadId === null && belongsToThread(request)) return "invalidRequest";
-    if (this.#changes.isUncertain(request)) return "uncertainSubject";
+    if (hasTwins || this.#changes.isUncertain(request)) return "uncertainSubject";
     return null;
+  }
+
+  /**
+   * What waits under the same id. Codex looks up what an answer is for by the id that the model made, in the newest of two: the
+   * first's acceptance would run the second (0.104 to 0.169).
+   */
+  #twinsOf({ subject }: PendingCall): PendingCall[] {
+    if (subject === null) return [];
+    return [...this.#pending.values()].filter((other) => other.subject === subject);
   }
 
   /** A server that uses an id again has forgotten the first request; answering both would answer the second twice. */

@@ -190,8 +190,8 @@ export interface BrokerOptions {
    */
   realPath?: ((path: string) => string | null) | undefined;
   /**
-   * Settles when everything has been heard that the server had said when it was called. Asked before a file change is
-   * judged. Default: that is so already.
+   * Settles when everything has been heard that the server says together with a question. Asked when one comes whose
+   * subject has an id of the model's; nothing is granted before. Default: that is so already.
    */
   heardAll?(): Promise<void>;
   /** The server's version, once it is known. Default: the newest. */

@@ -39,9 +39,6 @@ export class Judging {
 
   async judge(pending: PendingCall): Promise<void> {
     const { request, gate } = pending;
-    // Of two changes under one id, the answer to the first question can be taken for the second's: by now both are said.
-    if (request.type === "fileChange" && !request.legacy) await this.#options.heardAll?.();
-    if (pending.settled) return;
     if (gate?.preToolUse !== undefined && isToolUse(request)) {
       if (await this.#hooked(pending, gate)) return;
     }
@@ -165,7 +162,7 @@ export class Judging {
     if (pending.settled) return;
     pending.waitingFor = "reader";
     const settle = (answer: WireAnswer): boolean => {
-      if (pending.settled) return false;
+      if (pending.settled || pending.held) return false;
       this.#answering.settle(pending, answer, { by: "reader" });
       return true;
     };

@@ -29,6 +29,14 @@ export class PendingCall {
   readonly call: ServerCall;
   readonly request: ApprovalRequest;
   readonly gate: ThreadGate | undefined;
+  /** What codex will look up to find out what the answer is for; `null` where that is certain. */
+  readonly subject: string | null;
+  /** What would be done, where only that is asked; else `null`. */
+  readonly content: string | null;
+  /** Settles when whatever else the server asks under the same id has been heard. */
+  heard: Promise<void> | undefined = undefined;
+  /** It was granted, and waits to be sent until all was heard. */
+  held = false;
   /** What it waits for. */
   waitingFor: PendingApproval["waitingFor"] = "hook";
   #reply: BrokerReply;
@@ -47,6 +55,8 @@ export class PendingCall {
   ) {
     this.call = call;
     this.request = request;
+    this.subject = subjectOf(call, request);
+    this.content = contentOf(request);
     this.gate = gate;
     this.#reply = reply;
     this.#timers = timers;
@@ -200,11 +210,28 @@ export const WHY: Record<FailClosedReason, string> = {
   invalidAnswer: "the decision did not fit the request",
   invalidRequest: "the request names no thread",
   uncertainSubject:
-    "the change it is about has ended already, or is not the only one of its id, so that another one might be applied",
+    "what it is about has ended already, or is not the only one of its id, so that another one might be done",
   unknownMethod: "this client does not know the request",
   noTool: "this client has no such tool",
   closed: "the connection is closing",
 };
+
+/** Codex answers by the id of the question where it has one of its own, else by that of the call, which the model made. */
+function subjectOf(call: ServerCall, request: ApprovalRequest): string | null {
+  // The answer to a call of a tool grants nothing.
+  if (!isToolUse(request) || request.type === "toolCall") return null;
+  const params: JsonObject = isJsonObject(call.params) ? call.params : {};
+  const id = params["approvalId"] ?? request.itemId;
+  return id === null ? null : JSON.stringify([request.threadId, id]);
+}
+
+function contentOf(request: ApprovalRequest): string | null {
+  if (request.type === "fileChange") return JSON.stringify(request.changes);
+  if (request.type !== "command") return null;
+  const { command, cwd, action, network } = request;
+  // Typing into a running command, or its reaching a host, is asked about while it goes on.
+  return action === "command" && network === null ? JSON.stringify([command, cwd]) : null;
+}
 
 /** Whether hooks are asked about it: something would be done with a tool. */
 export function isToolUse(request: ApprovalRequest): boolean {

@@ -146,6 +146,7 @@ export function bench(options: Partial<BrokerOptions> = {}): Bench {
   const timers = new Set<() => void>();
   const waiting: (() => void)[] = [];
   let nextId = 0;
+  let sent = 0;
   const broker = new ApprovalBroker({
     timeoutMs: 1000,
     maxPending: 100,
@@ -168,7 +169,8 @@ export function bench(options: Partial<BrokerOptions> = {}): Bench {
     timers,
     send(method, change = {}, rpcId = nextId++) {
       const replies: Reply[] = [];
-      broker.handle({ rpcId, method, params: { ...PARAMS[method], ...change } }, {
+      const own = PARAMS[method]?.["itemId"] === undefined ? {} : { itemId: `call_${++sent}` };
+      broker.handle({ rpcId, method, params: { ...PARAMS[method], ...own, ...change } }, {
         respond: (result) => void replies.push({ result }),
         reject: (code, message) => void replies.push({ code, message }),
       });

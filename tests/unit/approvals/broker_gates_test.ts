@@ -46,7 +46,7 @@ test("a hook refuses before rules and handler, for everything that uses a tool",
     b.send(PERMISSIONS),
     b.send(ELICITATION, MCP_APPROVAL),
     b.send(TOOL),
-    b.send("execCommandApproval"),
+    b.send("execCommandApproval", { callId: "old" }),
   ];
   await b.audited(6);
   assert.deepEqual(replies, [

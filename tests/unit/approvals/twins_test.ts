@@ -1,0 +1,105 @@
+/** Codex gives an answer to the newest question of its id: what comes twice under one id is not accepted. */
+import assert from "node:assert/strict";
+import type { ApprovalHandler } from "../../../src/approvals/mod.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { test } from "../../_harness.ts";
+import { bench, COMMAND, PATCH, settle, THREAD, TURN } from "./_requests.ts";
+
+const accept: ApprovalHandler = () => ({ decision: "accept" });
+const ACCEPTED = [{ result: { decision: "accept" } }];
+const DECLINED = [{ result: { decision: "decline" } }];
+const STOPPED = [{ result: { decision: "cancel" } }];
+const command = (script: string, more: JsonObject = {}): JsonObject => ({
+  itemId: "c",
+  command: `/bin/bash -lc '${script}'`,
+  ...more,
+});
+
+test("of two questions under one id that wait, none is accepted, whoever wants to", async () => {
+  for (const method of [COMMAND, PATCH]) {
+    const told: string[] = [];
+    const b = bench({ approvals: () => ({ decision: "defer" }) });
+    b.broker.registerThread(THREAD, { onProblem: (_, sentence) => void told.push(sentence) });
+    const first = b.send(COMMAND, command("ls"));
+    await settle();
+    const second = b.send(method, { ...command("rm x") });
+    assert.deepEqual([first, second], [DECLINED, DECLINED]);
+    assert.deepEqual(b.audits.map(({ reason }) => reason), [
+      "uncertainSubject",
+      "uncertainSubject",
+    ]);
+    assert.equal(told.filter((sentence) => /only one of its id/.test(sentence)).length, 2);
+  }
+});
+
+test("an acceptance waits for what was asked together with it, and is taken back then", async () => {
+  const heard = Promise.withResolvers<void>();
+  const b = bench({ approvals: accept, heardAll: () => heard.promise });
+  const alone = b.send(COMMAND, command("ls", { itemId: "d" }));
+  const first = b.send(COMMAND, command("ls"));
+  await settle();
+  assert.deepEqual([alone, first], [[], []]);
+  assert.equal(b.broker.answer(b.broker.pending()[0]!.request.id, { decision: "accept" }), false);
+  const second = b.send(COMMAND, command("rm x"));
+  assert.deepEqual([first, second], [DECLINED, DECLINED]);
+  heard.resolve();
+  await settle();
+  assert.deepEqual([alone, first, second], [ACCEPTED, DECLINED, DECLINED]);
+});
+
+test("a refusal waits for nothing", async () => {
+  const b = bench({
+    approvals: () => ({ decision: "decline" }),
+    heardAll: () => new Promise(() => {}),
+  });
+  const replies = b.send(COMMAND);
+  await b.audited();
+  assert.deepEqual(replies, DECLINED);
+});
+
+test("another question under the id of what was accepted stops the turn, until that has ended", async (t) => {
+  const item = (id: string) => ({ item: { type: "commandExecution", id } });
+  const rows: [string, JsonObject, (b: ReturnType<typeof bench>) => void, unknown][] = [
+    ["another command", command("rm x"), () => {}, STOPPED],
+    ["the same command", command("ls"), () => {}, ACCEPTED],
+    ["a question with an id of its own", command("rm", { approvalId: "p" }), () => {}, ACCEPTED],
+    ["words for a running command", command("y", { kind: "writeStdin" }), () => {}, ACCEPTED],
+    [
+      "another host",
+      command("curl", { networkApprovalContext: { host: "h", protocol: "https" } }),
+      () => {},
+      ACCEPTED,
+    ],
+    ["another thread", command("rm x", { threadId: "other" }), () => {}, ACCEPTED],
+    [
+      "another command after the end",
+      command("rm x"),
+      (b) => void b.broker.noticed(THREAD, "item/completed", item("c")),
+      ACCEPTED,
+    ],
+    [
+      "another command after the end of something else",
+      command("rm x"),
+      (b) => void b.broker.noticed(THREAD, "item/completed", item("d")),
+      STOPPED,
+    ],
+    [
+      "another command in another turn",
+      command("rm x"),
+      (b) => b.broker.turnEnded(THREAD, TURN),
+      ACCEPTED,
+    ],
+  ];
+  for (const [name, change, between, expected] of rows) {
+    await t.step(name, async () => {
+      const b = bench({ approvals: accept });
+      const first = b.send(COMMAND, command("ls"));
+      await b.audited();
+      assert.deepEqual(first, ACCEPTED);
+      between(b);
+      const second = b.send(COMMAND, change);
+      await b.audited(2);
+      assert.deepEqual(second, expected);
+    });
+  }
+});
