@@ -104,6 +104,7 @@ import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import type { SessionEvent } from "./events/session_event.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
+import { assertStopped } from "./turn/stop_turn.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
 import { TurnQueue } from "./turn/turn_queue.ts";
@@ -466,11 +467,12 @@ export class Session implements AsyncDisposable {
 
   /**
    * Stops what is active on the thread, whoever began it, and the agents that its agent started; settles when it has
-   * stopped. Prompts in line go on.
+   * stopped. Prompts in line go on. Rejects with `RequestTimeoutError` when the server did not confirm it: then it may
+   * still be at work.
    */
   async interrupt(): Promise<void> {
-    await Promise.all([this.#queue.holder?.interrupt(), this.#turns.stopAll()]);
-    await this.#gate.stopSubAgents();
+    const [, stopped] = await Promise.all([this.#queue.holder?.interrupt(), this.#turns.stopAll()]);
+    assertStopped(stopped && await this.#gate.stopSubAgents());
   }
 
   /**
@@ -481,7 +483,10 @@ export class Session implements AsyncDisposable {
     return this.#end(true);
   }
 
-  /** Ends the session and leaves the thread in the history, to be resumed later. Idempotent. */
+  /**
+   * Ends the session and leaves the thread in the history, to be resumed later. Idempotent. Rejects with
+   * `RequestTimeoutError` when the server did not confirm that nothing works on the thread any more; call it again then.
+   */
   release(): Promise<void> {
     return this.#end(false);
   }
@@ -504,8 +509,9 @@ export class Session implements AsyncDisposable {
     const atWork = this.#queue.holder;
     this.#queue.close(closed);
     atWork?.cancel(closed);
-    await this.#turns.stopAll();
-    await this.#gate.stopSubAgents();
+    const stopped = await this.#turns.stopAll() && await this.#gate.stopSubAgents();
+    // What is archived has ended; what is only released would go on without anybody.
+    if (!archive) assertStopped(stopped || this.#parts.core.state === "closed");
     await this.#leave(archive && !this.profile.ephemeral);
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();

@@ -251,6 +251,10 @@ test("an old server that ends the turn instead of answering the interrupt holds 
 dialects("a server that refuses the interrupt at first is asked again", async (dialect) => {
   let refusals = 0;
   const methods = {
+    // The recorded answer is that of an idle thread; the old server does not say.
+    "thread/read": () => ({
+      thread: dialect === "0.104" ? {} : { status: { type: "active", activeFlags: [] } },
+    }),
     "turn/interrupt": ({ threadId }: Message, server: FakeServer) => {
       if (refusals++ < 2) throw new FakeRpcError("no active turn to interrupt");
       const { turn } = server.threads.get(threadId)!;

@@ -76,8 +76,8 @@ export class SessionGate implements ThreadGate {
     });
   }
 
-  /** Stops what the session's agent started beside its own turns. Never rejects. */
-  stopSubAgents(): Promise<void> {
+  /** Stops what the session's agent started beside its own turns; `false` when that was not confirmed. Never rejects. */
+  stopSubAgents(): Promise<boolean> {
     return this.#subAgents.stop();
   }
 

@@ -66,9 +66,10 @@ export class SubAgents {
     }
   }
 
-  /** Stops all that they work on. Never rejects. */
-  async stop(): Promise<void> {
-    await Promise.all([...this.#agents.values()].map(({ turns }) => turns.stopAll()));
+  /** Stops all that they work on; `false` when the server did not confirm it. Never rejects. */
+  async stop(): Promise<boolean> {
+    const stopped = [...this.#agents.values()].map(({ turns }) => turns.stopAll());
+    return !(await Promise.all(stopped)).includes(false);
   }
 
   /** Lets all of them go. */

@@ -29,6 +29,7 @@ import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
+import { assertStopped } from "../turn/stop_turn.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
 
 /** What a session offers to the prompts that run on it. */
@@ -116,10 +117,12 @@ export class PromptRun {
     this.#stopped.abort(reason);
   }
 
-  /** Stops the running turn, or what there is instead of it; settles when it has stopped. */
+  /** Stops the running turn, or what there is instead of it; settles when it has stopped, rejects when it has not. */
   async interrupt(): Promise<void> {
-    if (this.current !== null && !this.current.isSettled) await this.current.stop();
-    else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
+    const { current } = this;
+    if (current !== null && !current.isSettled) {
+      assertStopped(await current.stop() || current.isSettled);
+    } else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
   }
 
   #partial(): PartialTurn {

@@ -5,6 +5,7 @@
 import { SessionClosedError } from "../../errors/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { Prompt } from "../../prompt.ts";
+import { assertStopped } from "../turn/stop_turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import type { HookReport } from "../../plugin/mod.ts";
@@ -78,7 +79,10 @@ export class PromptRunStream<Output = unknown>
     return this.#run.steer(input);
   }
 
-  /** Stops the turn; settles when it has stopped. {@linkcode finish} then rejects with `TurnInterruptedError`. */
+  /**
+   * Stops the turn; settles when it has stopped. {@linkcode finish} then rejects with `TurnInterruptedError`. Rejects with
+   * `RequestTimeoutError` when the server did not confirm it: then it may still be at work.
+   */
   async interrupt(): Promise<void> {
     await this.#run.interrupt();
   }
@@ -102,7 +106,8 @@ export class PromptRunStream<Output = unknown>
   async #leave(): Promise<void> {
     this.#queue.discard();
     if (this.#over) return;
-    await this.#run.interrupt();
+    // One that would not stop is told by `finish()`; whoever leaves with an error of their own keeps it.
+    await this.#run.interrupt().catch(() => {});
   }
 }
 
@@ -155,7 +160,7 @@ function streamOf(
     turnId,
     {
       result,
-      interrupt: async () => void await run.turn.stop(),
+      interrupt: async () => assertStopped(await run.turn.stop()),
       steer: async (input) => {
         const expectedTurnId = run.turn.activeId;
         const params = { threadId, expectedTurnId, input: await prepare(input) };

@@ -30,7 +30,7 @@ export interface ForeignTurnsHost {
   /** The account's limits as last told, for reset times. */
   readonly rateLimits: JsonObject | undefined;
   /** Stops everything on the thread, and what makes the server start more. */
-  stopAll(): Promise<void>;
+  stopAll(): Promise<unknown>;
 }
 
 /** The foreign turns of one thread. */

@@ -5,13 +5,19 @@
  * - A goal that has ended keeps its status when a new objective is set: it has to be cleared first.
  * @module
  */
-import { type ExceededLimit, PolicyError, SessionClosedError } from "../../errors/mod.ts";
+import {
+  type ExceededLimit,
+  PolicyError,
+  RequestTimeoutError,
+  SessionClosedError,
+} from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { longTimeout } from "../../async.ts";
 import type { HookReport, HookRun } from "../../plugin/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
 import { toResult } from "../prompt/prompt_run.ts";
+import { assertStopped } from "../turn/stop_turn.ts";
 import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -22,7 +28,7 @@ import { assertSupported, type ThreadHost } from "./thread_host.ts";
 /** Milliseconds that a goal may take by default. */
 const DEFAULT_TIMEOUT_MS = 3_600_000;
 /** Milliseconds for a word to the server about the goal. */
-const CALL_MS = 10_000;
+const CALL_MS = 5_000;
 
 type Status = GoalResult["status"];
 
@@ -116,7 +122,7 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     if (this.#end !== null) return;
     this.#pausing = true;
     await this.#set("paused");
-    await this.#host.turns.stopAll();
+    assertStopped(await this.#host.turns.stopAll());
   }
 
   /** Goes on after {@linkcode pause}. */
@@ -127,7 +133,10 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     this.#pausing = false;
   }
 
-  /** Ends the goal, whatever is active; settles with what there was. */
+  /**
+   * Ends the goal, whatever is active; settles with what there was. Rejects with `RequestTimeoutError` when the server did
+   * not confirm that nothing works any more.
+   */
   async stop(): Promise<GoalResult> {
     this.#close({ status: "stopped" });
     return await this.finish();
@@ -208,13 +217,14 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
   async #letGo(end: { status: Status } | { error: unknown }): Promise<void> {
     const { core, turns } = this.#host;
     this.#pausing = true;
+    let stopped = true;
     if (core.state === "running") {
       if (this.#atWork !== null) await this.#set("paused").catch(() => {});
-      await turns.stopAll();
+      stopped = await turns.stopAll();
       await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })
         .catch(() => {});
       // A turn that began before the goal was gone.
-      await turns.stopAll();
+      stopped &&= await turns.stopAll();
       if (this.#reopened) await this.#host.reopen(false).catch(() => {});
     }
     for (const leave of this.#leave.splice(0)) leave();
@@ -224,8 +234,13 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
       : { status: "ok" as const };
     await this.#hooks.post("postRun", { prompt: this.objective, ...told }).catch(() => {});
     this.#release();
-    if ("error" in end) this.#result.reject(end.error);
-    else this.#result.resolve(this.#resultAs(end.status));
+    if ("error" in end) return this.#result.reject(end.error);
+    try {
+      assertStopped(stopped || core.state === "closed");
+      this.#result.resolve(this.#resultAs(end.status));
+    } catch (error) {
+      this.#result.reject(error);
+    }
   }
 
   #resultAs(status: Status): GoalResult {
@@ -266,7 +281,11 @@ export async function startGoal(
   const holder = {
     interrupt: async () => {
       if (run === null) given.abort(new SessionClosedError("The goal was stopped."));
-      else await run.stop().catch(() => {});
+      else {
+        await run.stop().catch((error) => {
+          if (error instanceof RequestTimeoutError) throw error;
+        });
+      }
     },
     cancel: (reason: unknown) => run === null ? given.abort(reason) : run.cancel(reason),
   };

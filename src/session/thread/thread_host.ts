@@ -7,6 +7,7 @@ import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import type { HookRun } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "../profile.ts";
+import { assertStopped } from "../turn/stop_turn.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
@@ -88,7 +89,7 @@ export async function alone<T>(
   if (signal?.aborted) forward();
   else signal?.addEventListener("abort", forward, { once: true });
   const holder = {
-    interrupt: () => host.turns.stopAll(),
+    interrupt: async () => assertStopped(await host.turns.stopAll()),
     cancel: (reason: unknown) => given.abort(reason),
   };
   try {

@@ -19,6 +19,13 @@ export interface StopTurnOptions {
   outcome: TurnOutcome;
 }
 
+/** Throws when the server did not confirm that nothing runs any more. */
+export function assertStopped(stopped: boolean): void {
+  if (stopped) return;
+  const note = "What runs was told to stop and may still be at work";
+  throw new RequestTimeoutError("turn/interrupt", LIMITS.patience, { note });
+}
+
 /** Milliseconds that stopping waits for the server. */
 export interface StopLimits {
   /** An answer; codex up to 0.125 does not answer an interrupt that finds nothing to interrupt. */
@@ -39,8 +46,8 @@ export async function stopTurn(
   limits: StopLimits = LIMITS,
 ): Promise<boolean> {
   const ended = options.completed.then((): true => true);
-  await within(Promise.race([options.started, ended]), limits.begin, false);
-  const stopped = await interrupt(options, ended, limits);
+  const begun = Promise.race([options.started, ended]).then(() => true);
+  const stopped = await interrupt(options, ended, await within(begun, limits.begin, false), limits);
   await endCommands(options, limits);
   return stopped;
 }
@@ -48,6 +55,7 @@ export async function stopTurn(
 async function interrupt(
   options: StopTurnOptions,
   ended: Promise<true>,
+  begun: boolean,
   limits: StopLimits,
 ): Promise<boolean> {
   const { core, threadId } = options;
@@ -66,12 +74,22 @@ async function interrupt(
     } catch (error) {
       // Anything else is the end of the connection, and of the turn with it.
       if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) return true;
-      stopped = await within(ended, Math.min(50 * tries, 500), false);
+      stopped = await within(ended, Math.min(50 * tries, 500), false) ||
+        begun && await isOver(core, threadId, error instanceof RequestTimeoutError && tries > 1);
     } finally {
       unwanted.abort();
     }
   }
   return stopped;
+}
+
+/**
+ * Whether the server works on nothing, so that the end of the turn was lost. One that does not say so, and answers this
+ * but no interrupt (`ignored`), has nothing to interrupt.
+ */
+async function isOver(core: RuntimeCore, threadId: string, ignored: boolean): Promise<boolean> {
+  const status = await threadStatus(core, threadId, STATUS_MS);
+  return status === "idle" || status === "unknown" && ignored;
 }
 
 /** The turn has ended, its command may not have. */
@@ -92,7 +110,13 @@ async function endCommands(
 /** How often a turn is looked at; it counts as silent after one interval without any message. */
 export const IDLE_CHECK_MS: number = 20_000;
 
+/** How long after an error that ends a turn its end may be told; a review that can't begin has an error and no end. */
+export const FAILED_CHECK_MS: number = 500;
+
 const CALL_MS = 10_000;
+
+/** How long somebody who stops a turn waits to hear what the server does. */
+export const STATUS_MS: number = 3_000;
 
 /** Items that may work for long without a word. */
 const SILENT_WORKERS = [
@@ -109,17 +133,22 @@ export type ThreadStatus =
   | "active"
   /** A server that does not say; codex 0.104 does not. */
   | "unknown"
+  /** A server that refuses to say: it knows no such thread, or none that can be read. */
+  | "refused"
   /** A server that does not answer. */
   | "unanswered";
 
 /** Asks the server what a thread is doing. Never rejects. */
-export async function threadStatus(core: RuntimeCore, threadId: string): Promise<ThreadStatus> {
+export async function threadStatus(
+  core: RuntimeCore,
+  threadId: string,
+  timeoutMs: number = CALL_MS,
+): Promise<ThreadStatus> {
   let read;
   try {
-    read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS });
+    read = await core.callNow("thread/read", { threadId }, { timeoutMs });
   } catch (error) {
-    // A thread that the server refuses to read is not at work.
-    return error instanceof RpcError ? "idle" : "unanswered";
+    return error instanceof RpcError ? "refused" : "unanswered";
   }
   const thread = isJsonObject(read) ? read["thread"] : undefined;
   const status = isJsonObject(thread) ? thread["status"] : undefined;
@@ -150,7 +179,10 @@ export async function lostTurn(
   const status = await threadStatus(core, threadId);
   if (status === "active" || status === "unanswered") return null;
   // A turn that has an id and never started: the server dropped it.
-  if (!started) return { threadId, turn: { id: outcome.turnId, status: "interrupted" } };
+  if (!started) {
+    const ended = outcome.finalError === undefined ? "interrupted" : "failed";
+    return { threadId, turn: { id: outcome.turnId, status: ended } };
+  }
   const turn = (await latestTurns(core, threadId)).find((each) => each["id"] === outcome.turnId);
   return turn !== undefined && turn["status"] !== "inProgress" ? { threadId, turn } : null;
 }

@@ -19,7 +19,13 @@ import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.t
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { abortable, delay, longTimeout } from "../../async.ts";
-import { activeTurnId, recordedTurn, threadStatus } from "./stop_turn.ts";
+import {
+  activeTurnId,
+  recordedTurn,
+  STATUS_MS,
+  type ThreadStatus,
+  threadStatus,
+} from "./stop_turn.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { ThreadItem } from "../../thread_item.ts";
@@ -33,8 +39,10 @@ const PAST_TURNS = 256;
 const UNANSWERED_PROMPTS = 16;
 /** How often a turn that could not be stopped is asked about while somebody waits for its end. */
 const STUCK_CHECK_MS = 1_000;
-/** How often stopping everything looks again for a turn that began meanwhile. */
-const STOP_ROUNDS = 5;
+/** How long stopping everything looks for turns that begin meanwhile. */
+const STOP_ALL_MS = 5_000;
+/** How long it waits to hear of a turn that the server is about to begin. */
+const STOP_ROUND_MS = 50;
 
 /** What the turns of a thread need of whoever owns the thread. */
 export interface ThreadTurnsHost {
@@ -51,7 +59,7 @@ export interface ThreadTurnsHost {
   /** A turn that nobody here asked for is active; returns the milliseconds that it may take. */
   adopted(turn: Turn): number;
   /** Stops what the thread's agent started beside it. */
-  stopSubAgents(): Promise<void>;
+  stopSubAgents(): Promise<unknown>;
   /** Takes the thread up again on the same server, as if it had just been resumed. */
   resumeThread(): Promise<void>;
 }
@@ -87,12 +95,14 @@ export class ThreadTurns {
   #last: TurnOutcome | null = null;
   /** How full the model's context is. */
   context: ContextUsage | null = null;
+  #staleError: JsonValue | undefined;
   #lastId = 0;
 
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
     this.#host = host;
     if (host.isNew === true) this.#threadTotal = NO_TOKENS;
+    const staleError = () => this.#staleError;
     this.#turnHost = {
       core: host.core,
       get threadId() {
@@ -100,6 +110,9 @@ export class ThreadTurns {
       },
       get emit() {
         return host.emit;
+      },
+      get staleError() {
+        return staleError();
       },
       count: (tokens, turn) => host.count(tokens, turn),
       stopping: (turn) => this.#stopping(turn),
@@ -236,19 +249,28 @@ export class ThreadTurns {
         continue;
       }
       if (!this.#inDoubt) return;
-      await abortable(this.#findActive(), signal);
+      await abortable(this.#findActive(true), signal);
     }
   }
 
-  /** Stops every turn of the thread, and what makes the server start more. Never rejects. */
-  async stopAll(): Promise<void> {
+  /**
+   * Stops every turn of the thread, and what makes the server start more; `false` when the server did not confirm that
+   * nothing runs any more. Never rejects.
+   */
+  async stopAll(): Promise<boolean> {
+    const { core } = this.#host;
     if (this.#goalActive) await this.#pauseGoal();
-    for (let round = 0; round < STOP_ROUNDS; round++) {
-      await Promise.all(this.#all().map((turn) => turn.stop()));
+    const deadline = performance.now() + STOP_ALL_MS;
+    for (let last = false;;) {
+      const stopped = await Promise.all(this.#all().map((turn) => turn.stop()));
+      if (stopped.includes(false)) return false;
       // A server that starts turns by itself may have begun another one.
-      if (!this.#adopted || this.#host.core.state !== "running") return;
-      await this.#findActive();
-      if (this.active === null) return;
+      if (!this.#adopted || core.state !== "running") return true;
+      const status = await this.#findActive(last);
+      if (this.active === null && (last || status !== "active")) return status !== "unanswered";
+      // It has begun one of which nothing was heard yet.
+      if (this.active === null) await delay(STOP_ROUND_MS);
+      last = performance.now() > deadline;
     }
   }
 
@@ -327,30 +349,41 @@ export class ThreadTurns {
     }
   }
 
-  /** What the server works on, when that has to be asked. */
-  async #findActive(): Promise<void> {
+  /** What the server works on, when that has to be asked; `takeUp`: takes the thread up again when it can't be told. */
+  async #findActive(takeUp: boolean): Promise<ThreadStatus> {
     const { core, threadId } = this.#host;
     const status = await threadStatus(core, threadId);
     if (status === "active" && this.active === null) {
       const turnId = await activeTurnId(core, threadId);
-      if (turnId !== null) this.#begin(turnId)?.stop();
-      else await this.#host.resumeThread();
+      const turn = turnId === null ? null : this.#begin(turnId);
+      // It is in the record, so it has started.
+      turn?.notification("turn/started", {});
+      if (turn === null && takeUp) await this.#takeUp();
+      turn?.stop();
     }
     // An old server can't say. A prompt that it adds to another turn is found there.
     this.#inDoubt = false;
+    return status;
+  }
+
+  /** Takes the thread up again; what ended meanwhile was not told. */
+  async #takeUp(): Promise<void> {
+    await this.#host.resumeThread();
+    await Promise.all(this.#all().map((turn) => turn.findEnd()));
   }
 
   /** Whether a turn that could not be stopped is over all the same. */
   async #isOver(turn: Turn): Promise<boolean> {
     const { core, threadId } = this.#host;
-    let status = await threadStatus(core, threadId);
+    let status = await threadStatus(core, threadId, STATUS_MS);
     if (status === "active") {
       await this.#host.resumeThread();
-      status = await threadStatus(core, threadId);
+      status = await threadStatus(core, threadId, STATUS_MS);
     }
     if (turn.phase === "released") return true;
-    // Servers without a status leave interrupts unanswered that find nothing to interrupt.
-    return status === "idle" || status === "unknown";
+    // Servers without a status leave interrupts unanswered that find nothing to interrupt; a thread that can't be read
+    // is not at work.
+    return status !== "active" && status !== "unanswered";
   }
 
   /** A prompt that became part of another turn is stopped with it. */
@@ -416,6 +449,7 @@ export class ThreadTurns {
   #released(turn: Turn): void {
     this.#cancelLimit(turn);
     if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
+    this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;
     if (steered !== null && steered.turn !== turn && steered.isSettled) {
       this.#steered = null;

@@ -7,10 +7,10 @@ import {
   MessageTooLargeError,
   type PartialTurn,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
+import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
@@ -53,12 +53,14 @@ export interface TurnHost {
   readonly threadId: string;
   /** Who listens to everything on the thread. */
   readonly emit: EmitTurnEvent;
+  /** The error of the turn before when the server has not told its end. */
+  readonly staleError?: JsonValue | undefined;
   /** More tokens were used. */
   count(tokens: TokenCount, turn: Turn): void;
   /** The turn is being stopped. */
   stopping(turn: Turn): void;
   /** Stops what the turn's agent started beside it. */
-  stopSubAgents(): Promise<void>;
+  stopSubAgents(): Promise<unknown>;
   /** Asks the server about a turn that could not be stopped: whether it is over all the same. */
   isOver(turn: Turn): Promise<boolean>;
   /** The turn is released. */
@@ -82,9 +84,12 @@ export class Turn {
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
   #phase = 0;
   #stopping: Promise<boolean> | null = null;
+  /** Whether the server did not tell its end, and had to be asked. */
+  endFound = false;
   /** Whether its end was told although the server did not tell it. */
   #failed = false;
   readonly #watch: ReturnType<typeof setInterval>;
+  #failedCheck: ReturnType<typeof setTimeout> | undefined;
   /** Whether anything was heard of it since it was last looked at. */
   #heard = true;
   /** Events since its beginning, while it is not known whose it is. */
@@ -93,7 +98,7 @@ export class Turn {
   /** Begins with a turn that has an id. `provisional`: it may turn out to be a prompt's own. */
   constructor(host: TurnHost, turnId: string, threadTotal: TokenCount | null, provisional = false) {
     this.#host = host;
-    this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal);
+    this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal, host.staleError);
     this.activeId = turnId;
     if (provisional) this.#kept = [];
     this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);
@@ -189,6 +194,9 @@ export class Turn {
     if (outcome.status !== null) this.#tally.ended();
     this.meter?.check();
     if (outcome.status !== null) this.#completed();
+    else if (method === "error" && outcome.finalError !== undefined) {
+      this.#failedCheck ??= setTimeout(() => this.findEnd(), FAILED_CHECK_MS);
+    }
   }
 
   /** Part of it was too large to be read: its end, or its content, can't be known. */
@@ -238,6 +246,7 @@ export class Turn {
   release(): void {
     if (this.phase === "released") return;
     clearInterval(this.#watch);
+    clearTimeout(this.#failedCheck);
     const { outcome } = this;
     if (outcome.status === null && !this.#failed && (outcome.started || this.owner !== null)) {
       const turn = { id: this.turnId, status: "interrupted" };
@@ -326,9 +335,25 @@ export class Turn {
       this.#heard = false;
       return;
     }
+    await this.findEnd();
+  }
+
+  /** Asks the server whether it is over, and its end was lost or is never told. */
+  async findEnd(): Promise<void> {
+    this.#heard = false;
     const { core, threadId } = this.#host;
-    const lost = await lostTurn(core, threadId, this.outcome, this.phase !== "identified");
-    if (lost !== null && !this.#heard) this.notification("turn/completed", lost);
+    const { finalError, items } = this.outcome;
+    const begun = this.phase !== "identified" && !(finalError !== undefined && items.count === 0);
+    const lost = await lostTurn(core, threadId, this.outcome, begun);
+    if (lost === null || this.phase === "released") return;
+    if (!this.#heard) {
+      this.endFound = true;
+      return this.notification("turn/completed", lost);
+    }
+    // What came meanwhile may be news of the turn, or of the thread only.
+    if (finalError !== undefined) {
+      this.#failedCheck = setTimeout(() => this.findEnd(), FAILED_CHECK_MS);
+    }
   }
 
   #advance(phase: TurnPhase): void {

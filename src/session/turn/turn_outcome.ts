@@ -44,11 +44,22 @@ export class TurnOutcome {
   durationMs: number | null = null;
   /** Whether the server has begun it. */
   started = false;
+  /** The error that the server does not get over; it is told before the end. */
+  finalError: JsonValue | undefined;
   readonly #threadTotal: TokenCount | null;
-  #lastError: JsonValue | undefined;
+  readonly #staleError: JsonValue | undefined;
 
-  /** Begins with what is known of the thread's tokens. */
-  constructor(threadId: string, turnId: string, threadTotal: TokenCount | null) {
+  /**
+   * Begins with what is known of the thread's tokens, and with an error that belongs to a turn before: codex up to 0.145
+   * gives it to the next turn when that one never began.
+   */
+  constructor(
+    threadId: string,
+    turnId: string,
+    threadTotal: TokenCount | null,
+    staleError?: JsonValue,
+  ) {
+    this.#staleError = staleError;
     this.threadId = threadId;
     this.turnId = turnId;
     this.#threadTotal = threadTotal;
@@ -185,7 +196,7 @@ export class TurnOutcome {
   #error(params: JsonObject, emit: EmitTurnEvent): void {
     const error = params["error"];
     if (params["willRetry"] !== true) {
-      this.#lastError = error;
+      this.finalError = error;
       return;
     }
     const message = isJsonObject(error) ? String(error["message"] ?? "") : "";
@@ -211,8 +222,8 @@ export class TurnOutcome {
         if (item["type"] === "agentMessage") this.items.end(item);
       }
     }
-    this.status = readStatus(status);
-    if (this.status === "failed") this.failure = classifyFailure(error ?? this.#lastError);
+    this.status = this.#isStale(error) ? "completed" : readStatus(status);
+    if (this.status === "failed") this.failure = classifyFailure(error ?? this.finalError);
     emit?.({
       type: "turnCompleted",
       threadId: this.threadId,
@@ -222,6 +233,12 @@ export class TurnOutcome {
         ? null
         : { kind: this.failure.kind, message: this.failure.message },
     });
+  }
+
+  /** Whether an error is that of the turn before: a turn's own one is told before its end. */
+  #isStale(error: JsonValue | undefined): boolean {
+    return this.#staleError !== undefined && this.finalError === undefined &&
+      JSON.stringify(error) === JSON.stringify(this.#staleError);
   }
 
   #unknown(method: string, params: JsonValue, emit: EmitTurnEvent): void {

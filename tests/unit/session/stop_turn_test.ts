@@ -82,11 +82,12 @@ test("a refused or unanswered interrupt is sent again, until patience ends", asy
   });
   assert.equal(await refuse.stop(), false);
   assert.ok(refuse.called.length > 1);
-  const silent = stage(() => {
-    throw new RequestTimeoutError("turn/interrupt", 5);
+  const silent = stage((method) => {
+    throw new RequestTimeoutError(method, 5);
   });
   silent.begin();
   assert.equal(await silent.stop(), false);
+  assert.ok(silent.called.includes("thread/read"), "a server that says nothing confirms nothing");
   const second = stage((_method, n, { end }) => {
     if (n < 2) throw new RpcError("turn/interrupt", -32600, "no active turn to interrupt");
     queueMicrotask(end);
@@ -94,6 +95,30 @@ test("a refused or unanswered interrupt is sent again, until patience ends", asy
   });
   assert.equal(await second.stop(), true);
   assert.equal(second.called.length, 2);
+});
+
+test("a turn whose end was lost has stopped when the server says that it works on nothing", async () => {
+  const played = (status: unknown, error: Error, began = true) => {
+    const it = stage((method) => {
+      if (method !== "turn/interrupt") return { thread: { status } };
+      throw error;
+    });
+    if (began) it.begin();
+    return it;
+  };
+  const refusal = new RpcError("turn/interrupt", -32600, "no active turn to interrupt");
+  const silence = new RequestTimeoutError("turn/interrupt", 5);
+  const lost = played({ type: "idle" }, refusal);
+  assert.equal(await lost.stop(), true);
+  assert.deepEqual(lost.called, ["turn/interrupt", "thread/read"]);
+  assert.equal(await played({ type: "active" }, refusal).stop(), false);
+  // Before it has begun, an idle server may begin it yet.
+  assert.equal(await played({ type: "idle" }, refusal, false).stop(), false);
+  // An old server does not say what it does, and answers no interrupt that finds nothing.
+  const old = played(undefined, silence);
+  assert.equal(await old.stop(), true);
+  assert.equal(old.called.filter((method) => method === "turn/interrupt").length, 2);
+  assert.equal(await played(undefined, refusal).stop(), false);
 });
 
 test("the end of the connection is the end of the turn", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { JsonObject } from "../../../src/json.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
 import { deltaRun } from "../../_delta_run.ts";
@@ -279,4 +279,18 @@ test("a message that is confirmed under another id than it was announced under s
   // One that never began is an item of its own.
   apply("item/completed", message("other", "more"));
   assert.equal(it.items.all().length, 2);
+});
+
+test("the error of a turn that never began is not that of the next one", () => {
+  const error = { message: "no repository", codexErrorInfo: "other" };
+  const ended = (stale: JsonValue | undefined, own: boolean, told: JsonValue) => {
+    const outcome = new TurnOutcome("T", "U", null, stale);
+    if (own) outcome.apply("error", { error: told, willRetry: false }, null);
+    outcome.apply("turn/completed", { turn: { id: "U", status: "failed", error: told } }, null);
+    return outcome.status;
+  };
+  assert.equal(ended(error, false, { ...error }), "completed");
+  assert.equal(ended(error, true, { ...error }), "failed");
+  assert.equal(ended(error, false, { ...error, message: "another" }), "failed");
+  assert.equal(ended(undefined, false, { ...error }), "failed");
 });

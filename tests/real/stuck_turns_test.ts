@@ -1,0 +1,175 @@
+/** Turns of the real codex whose messages are lost, or whose server says nothing any more. */
+import assert from "node:assert/strict";
+import process from "node:process";
+import {
+  RequestTimeoutError,
+  TurnFailedError,
+  TurnInterruptedError,
+  TurnTimeoutError,
+} from "../../src/errors/mod.ts";
+import { plainSettings } from "../../src/json.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
+import type { Client } from "../../src/session/client/client.ts";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { type LinkMessage, lossyLink } from "../_lossy_link.ts";
+import { inWorld, rejection, type World } from "./_session_world.ts";
+
+type Loses = (message: LinkMessage, direction: "in" | "out") => boolean;
+
+/** A client behind a link that loses messages. */
+async function behindLossyLink(
+  world: World,
+  loses: () => Loses | null,
+  config = {},
+): Promise<Client> {
+  const { codexPath, env, configOverrides } = world.config();
+  const open = codexTransport({
+    codexPath: codexPath!,
+    env: env!,
+    configOverrides: plainSettings(configOverrides),
+  });
+  const link = lossyLink(open, (message, direction) => loses()?.(message, direction) ?? false);
+  return await world.connect({ transport: { type: "custom", open: link }, ...config });
+}
+
+for (const version of ["0.145.0", ...CODEX_VERSIONS] as const) {
+  test(
+    `a turn whose end or interrupt is lost ends all the same, and the session goes on [${version}]`,
+    { timeoutMs: 90_000 },
+    () =>
+      inWorld(version, async (world) => {
+        let loses: Loses | null = null;
+        const client = await behindLossyLink(world, () => loses);
+        const session = await client.startSession({ cwd: world.cwd });
+        const hanging = () => world.prompt([[script.say("Half", { open: true }), script.hang()]]);
+
+        // The end is lost: the server is asked, and the turn was interrupted.
+        const first = await session.askStream(hanging());
+        loses = ({ method }, direction) => direction === "in" && method === "turn/completed";
+        await first.interrupt();
+        loses = null;
+        assert.ok(await rejection(first.finish()) instanceof TurnInterruptedError);
+        assert.equal((await session.ask("one")).assistantText, "You said: one");
+
+        // The interrupt is lost: another one is sent.
+        const second = await session.askStream(hanging());
+        let lost = 0;
+        loses = ({ method }, direction) =>
+          direction === "out" && method === "turn/interrupt" && lost++ === 0;
+        await second.interrupt();
+        loses = null;
+        assert.equal(lost >= 1, true);
+        assert.ok(await rejection(second.finish()) instanceof TurnInterruptedError);
+        assert.equal((await session.ask("two")).assistantText, "You said: two");
+
+        // The end of a turn that nobody stops: the time limit finds out that it is over.
+        loses = ({ method }, direction) => direction === "in" && method === "turn/completed";
+        const timed = await rejection(session.ask("three", { timeoutMs: 1_500 }));
+        loses = null;
+        assert.ok(timed instanceof TurnTimeoutError, `${timed}`);
+        assert.equal((await session.ask("four")).assistantText, "You said: four");
+      }),
+  );
+
+  test(
+    `a prompt whose answer is lost fails, nothing of it goes on, and the session does [${version}]`,
+    { timeoutMs: 90_000 },
+    () =>
+      inWorld(version, async (world) => {
+        let loses: Loses | null = null;
+        const client = await behindLossyLink(world, () => loses, { requestTimeoutMs: 2_000 });
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask("one");
+        const asked = new Set<unknown>();
+        let begins: Loses = ({ id, method }, direction) => {
+          if (direction === "out" && method === "turn/start") asked.add(id);
+          return direction === "in" && method === undefined && asked.has(id);
+        };
+        loses = begins;
+        const prompt = world.prompt(() => [script.delay(50), script.exec("true")]);
+        const answered = await session.ask(prompt, { timeoutMs: 3_000 }).then(
+          () => null,
+          (error: unknown) => error,
+        );
+        loses = null;
+        // Where the server repeats our mark, the turn is known without the answer, and runs into its time.
+        assert.ok(
+          answered instanceof TurnTimeoutError || answered instanceof RequestTimeoutError,
+          `${answered}`,
+        );
+        assert.equal((await session.ask("two")).assistantText, "You said: two");
+        const heard = world.model.requests.length;
+        assert.equal((await session.ask("three")).assistantText, "You said: three");
+        assert.equal(world.model.requests.length, heard + 1, "the lost prompt does not go on");
+
+        // Nothing of the turn is heard at all.
+        begins = ({ id, method, params }, direction) => {
+          if (direction === "out" && method === "turn/start") asked.add(id);
+          if (direction === "out") return false;
+          return asked.has(id) || params?.["turnId"] !== undefined ||
+            params?.["turn"] !== undefined;
+        };
+        loses = begins;
+        const unheard = rejection(session.ask("lost", { timeoutMs: 30_000 }));
+        assert.ok(await unheard instanceof RequestTimeoutError);
+        loses = null;
+        assert.equal((await session.ask("four")).assistantText, "You said: four");
+      }),
+  );
+
+  test(
+    `a review that can't begin fails at once, with the server's reason [${version}]`,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        const ends: string[] = [];
+        // There is no repository to compare with.
+        const error = await rejection(
+          session.review({ type: "baseBranch", branch: "main" }, {
+            onEvent: (event) => event.type === "turnCompleted" && ends.push(event.status),
+          }),
+        );
+        assert.ok(error instanceof TurnFailedError, `${error}`);
+        assert.match(error.message, /not a git repository/);
+        assert.deepEqual(ends, ["failed"]);
+        assert.equal((await session.ask("on")).assistantText, "You said: on");
+        await session.release();
+      }),
+  );
+}
+
+test(
+  "what a stopped codex has not confirmed is not told as done, and what it does later is",
+  { timeoutMs: 120_000 },
+  () =>
+    inWorld(CODEX_VERSIONS[0], async (world) => {
+      const client = await world.connect({ unresponsiveAfterMs: Infinity });
+      const session = await client.startSession({ cwd: world.cwd });
+      const stream = await session.askStream(
+        world.prompt([[script.say("Half", { open: true }), script.hang()]]),
+      );
+      for (let event = await stream.recv(); event?.type !== "assistantMessageDelta";) {
+        event = await stream.recv();
+      }
+      process.kill(client.runtime.pid!, "SIGSTOP");
+      const tries = [session.interrupt(), stream.interrupt()];
+      for (const error of await Promise.all(tries.map(rejection))) {
+        assert.ok(error instanceof RequestTimeoutError, `${error}`);
+        assert.match(error.message, /may still be at work/);
+      }
+      process.kill(client.runtime.pid!, "SIGCONT");
+      await session.interrupt();
+      assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+      assert.equal((await session.ask("on")).assistantText, "You said: on");
+
+      const running = await session.askStream(world.prompt([[script.hang()]]));
+      process.kill(client.runtime.pid!, "SIGSTOP");
+      assert.ok(await rejection(session.release()) instanceof RequestTimeoutError);
+      process.kill(client.runtime.pid!, "SIGCONT");
+      await session.release();
+      assert.ok(await rejection(running.finish()) instanceof TurnInterruptedError);
+    }),
+);
