@@ -68,6 +68,7 @@ function apply(event) {
   switch (event.type) {
     case "itemStarted":
     case "itemCompleted":
+    case "commandFinished":
       return touch(Object.assign(itemOf(turn, event.item.id), event.item), turn);
     case "assistantMessageDelta": {
       const item = itemOf(turn, event.itemId, "agentMessage");

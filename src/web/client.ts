@@ -6,6 +6,7 @@ import type {
   AskOptions,
   PendingApprovals,
   SessionConfig,
+  SessionEvent,
   ThreadSnapshot,
   TurnEvent,
 } from "../session/mod.ts";
@@ -29,6 +30,13 @@ export interface WebThread {
   readonly threadId: string;
   /** Starts a turn; settles when it has an id. */
   askStream(prompt: Prompt, options?: AskOptions): Promise<WebTurnStream>;
+  /**
+   * The next turn on the thread that nobody asked for here, such as one of a goal. Default: such turns are not told, and
+   * not counted.
+   */
+  nextTurn?(options: { signal: AbortSignal }): Promise<WebTurnStream>;
+  /** What happens on the thread. Default: what its agents do and what becomes of its goal is not told. */
+  events?(options: { subAgents: boolean }): AsyncIterableIterator<SessionEvent>;
   /** Lets go of the thread and archives it. */
   close(): Promise<void>;
   /** Lets go of the thread, which can be resumed later. */

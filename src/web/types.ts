@@ -3,8 +3,16 @@
  * @module
  */
 import type { ApprovalRequest } from "../approvals/mod.ts";
+import type { JsonObject } from "../json.ts";
 import type { Attachment } from "../prompt.ts";
-import type { TokenUsage, TurnEvent } from "../session/mod.ts";
+import type {
+  CommandFinishedEvent,
+  CompactedEvent,
+  GoalUpdatedEvent,
+  NameChangedEvent,
+  TokenUsage,
+  TurnEvent,
+} from "../session/mod.ts";
 import type { ThreadItem } from "../thread_item.ts";
 
 /** A conversation of one tenant. */
@@ -29,12 +37,16 @@ export interface WebSession {
 export interface WebSnapshot extends WebSession {
   /** The last event that this snapshot holds; subscribe after it. */
   cursor: string;
-  /** The turns, oldest first. */
+  /** The turns, oldest first; also those that nobody asked for, such as a goal's. */
   turns: WebTurn[];
   /** Older turns that are left out because the bridge keeps a limited number. */
   omittedTurns: number;
   /** The questions that wait for an answer. */
   approvals: WebApproval[];
+  /** The thread's goal as codex tells it; `null` without one, and until it changes after a restart. */
+  goal: JsonObject | null;
+  /** The agents that its agent started, at most the last 16; empty after a restart. */
+  agents: WebAgent[];
   /** Codex has lost the conversation: the session can be read as far as it is known, and closed. */
   gone: boolean;
 }
@@ -62,6 +74,16 @@ export interface WebTurn {
   } | null;
 }
 
+/** An agent that the session's agent started. */
+export interface WebAgent {
+  /** The agent's own thread. */
+  threadId: string;
+  /** The item of the call that started it, or `null`. */
+  parentItemId: string | null;
+  /** Its turns, oldest first. */
+  turns: WebTurn[];
+}
+
 /** A question that waits for a person. */
 export interface WebApproval {
   /** The question. Answer it by its `id`. */
@@ -86,12 +108,33 @@ export interface SessionClosedEvent {
   sessionId: string;
 }
 
+/** Something happened in a turn of an agent that the session's agent started. */
+export interface WebSubAgentEvent {
+  /** Discriminator. */
+  type: "subAgent";
+  /** The agent's own thread. */
+  threadId: string;
+  /** The item of the call that started it, or `null`. */
+  parentItemId: string | null;
+  /** What happened. */
+  event: Exclude<TurnEvent, { type: "unknown" }>;
+}
+
+/** What happens on a session's thread besides its turns. */
+export type WebThreadEvent =
+  | NameChangedEvent
+  | GoalUpdatedEvent
+  | CompactedEvent
+  | CommandFinishedEvent
+  | WebSubAgentEvent;
+
 /**
- * What happens in a session: the events of its turns, and two of its own. Those of a newer codex that this library has no
- * name for are left out: what they tell may not be for tenants.
+ * What happens in a session: the events of its turns, of its thread and of its agents, and two of its own. Those of a newer
+ * codex that this library has no name for are left out: what they tell may not be for tenants.
  */
 export type WebSessionEvent =
   | Exclude<TurnEvent, { type: "unknown" }>
+  | WebThreadEvent
   | LaggedEvent
   | SessionClosedEvent;
 

@@ -17,13 +17,16 @@ test("a question of a sub-agent is listed and can be answered, and leaves no tur
   const cwd = join(directory.path, "work");
   await Promise.all([mkdir(home), mkdir(cwd)]);
   const namespace = "multi_agent_v1";
+  let round = 0;
   const model = await ScriptedModel.start((request) => {
     const { text, toolOutputs } = request;
     if (text === "child") return toolOutputs.length === 0 ? script.exec("touch made.txt") : "Made.";
-    if (toolOutputs.length === 0) {
+    // Codex tells the agent of its agent's end by a message of its own.
+    round++;
+    if (round === 1) {
       return script.toolCall("spawn_agent", { message: "child" }, { namespace });
     }
-    if (toolOutputs.length === 1) {
+    if (round === 2) {
       const [, agent] = /"agent_id":\s*"([^"]+)"/.exec(toolOutputs[0]!.text) ?? [];
       return script.toolCall("wait_agent", { targets: [agent ?? ""], timeout_ms: 20_000 }, {
         namespace,
@@ -58,10 +61,16 @@ test("a question of a sub-agent is listed and can be answered, and leaves no tur
       }
       if (event.type === "turnCompleted") break;
     }
-    assert.ok(asked > 0);
+    assert.equal(asked, 1, "a question is told once");
     await access(join(cwd, "made.txt"));
-    const { turns, runningTurnId } = await adapter.readSession("ann", sessionId);
+    const { turns, runningTurnId, agents } = await adapter.readSession("ann", sessionId);
     assert.deepEqual([turns.map(({ status }) => status), runningTurnId], [["completed"], null]);
+    // What the agent's agent did is shown, as its own.
+    assert.equal(agents.length, 1);
+    assert.notEqual(agents[0]!.threadId, threadId);
+    assert.deepEqual(agents[0]!.turns.map(({ status }) => status), ["completed"]);
+    const kinds = agents[0]!.turns[0]!.items.map(({ type }) => type);
+    assert.ok(kinds.includes("commandExecution") && kinds.includes("agentMessage"), `${kinds}`);
   } finally {
     await adapter.close();
     await client.shutdown();

@@ -4,6 +4,7 @@
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
 import { within } from "../../async.ts";
+import type { JsonObject } from "../../json.ts";
 import { SessionClosedError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
@@ -11,9 +12,15 @@ import type { PromptWithAttachments } from "../../prompt.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
-import { forTenants, Transcript } from "./transcript.ts";
+import { forTenants, ThreadState, Transcript } from "./transcript.ts";
 import { type Restored, SessionLog, type TailParts, TailPump } from "./session_log.ts";
-import { SessionQuestions, SessionThread, type SessionThreadParts } from "./session_thread.ts";
+import {
+  type Question,
+  SessionQuestions,
+  SessionThread,
+  type SessionThreadParts,
+  ThreadListener,
+} from "./session_thread.ts";
 import type {
   ClosedWebSession,
   WebApproval,
@@ -54,9 +61,12 @@ export class LiveSession {
   readonly #questions: SessionQuestions;
   readonly #transcript: Transcript;
   readonly #tail: TailPump | null;
-  #busy = false;
-  #stream: WebTurnStream | null = null;
-  #pump: Promise<void> = Promise.resolve();
+  readonly #listener: ThreadListener;
+  readonly #state: ThreadState;
+  /** A prompt is on its way. */
+  #starting = false;
+  /** The turns that run, with what settles when they are over; one, unless something else begins one meanwhile. */
+  readonly #running: Map<WebTurnStream, Promise<void>> = new Map();
   #leaving: Promise<unknown> | null = null;
   #closing: Promise<ClosedWebSession> | null = null;
 
@@ -70,6 +80,18 @@ export class LiveSession {
     this.log = new SessionLog({ maxEvents, maxBytes, ...fenced, held: tail !== null });
     this.#tail = tail === null ? null : new TailPump(this.log, tail);
     this.#transcript = new Transcript(parts.history, maxBytes);
+    this.#state = new ThreadState(maxBytes);
+    this.#listener = new ThreadListener({
+      turn: (stream) => this.#begin(stream),
+      event: (event) => {
+        if (event.type === "commandFinished") {
+          this.#transcript.finished(event.turnId, event.item as unknown as JsonObject);
+        }
+        this.#append(event);
+      },
+      question: (event) => this.#question(event),
+    });
+    if (parts.thread !== null) this.#listener.listen(parts.thread);
     if (restored !== null) this.#restore(restored);
   }
 
@@ -85,18 +107,18 @@ export class LiveSession {
 
   /** Whether a turn runs or begins. */
   get busy(): boolean {
-    return this.#busy;
+    return this.#starting || this.#running.size > 0;
   }
 
   /** Whether nobody would miss it. */
   get idle(): boolean {
-    return !this.#busy && this.subscribers === 0 && this.#leaving === null;
+    return !this.busy && this.subscribers === 0 && this.#leaving === null;
   }
 
   /** What a list shows. */
   view(): WebSession {
     const { sessionId, title, createdAt, model, effort } = this.#thread.record;
-    const runningTurnId = this.#stream?.turnId ?? null;
+    const runningTurnId = [...this.#running.keys()].at(-1)?.turnId ?? null;
     return { sessionId, threadId: this.threadId, title, createdAt, model, effort, runningTurnId };
   }
 
@@ -108,6 +130,8 @@ export class LiveSession {
       turns: this.#transcript.turns(),
       omittedTurns: this.#transcript.omitted,
       approvals: this.approvals(),
+      goal: this.#state.goal,
+      agents: this.#state.agents(),
       gone: this.#gone,
     };
   }
@@ -118,18 +142,20 @@ export class LiveSession {
   }
 
   /** Opens the thread, if it is not. */
-  open(): Promise<WebThread> {
+  async open(): Promise<WebThread> {
     this.#assertStays();
-    return this.#thread.open();
+    const thread = await this.#thread.open();
+    if (this.#leaving === null) this.#listener.listen(thread);
+    return thread;
   }
 
   /** Starts a turn. One at a time: a second one is refused, since it would wait for who knows how long. */
   async startTurn(turn: CheckedTurn): Promise<string> {
     this.#assertStays();
-    if (this.#busy) {
+    if (this.busy) {
       throw conflict("turnRunning", "A turn is running. Steer it, or wait for its end.");
     }
-    this.#busy = true;
+    this.#starting = true;
     try {
       const thread = await this.open();
       await this.#thread.remember(thread, turn.prompt.text);
@@ -139,23 +165,23 @@ export class LiveSession {
         ...(effort === null ? {} : { effort }),
         ...(timeoutMs === null ? {} : { timeoutMs }),
       });
-      this.#stream = stream;
-      this.#pump = this.#follow(stream);
+      this.#begin(stream);
       return stream.turnId;
     } catch (error) {
-      this.#busy = false;
       // A thread that was closed behind our back is opened anew next time.
       if (error instanceof SessionClosedError && this.#leaving === null) {
         this.#thread.forget();
       }
       throw error;
+    } finally {
+      this.#starting = false;
     }
   }
 
   /** Adds to the running turn. */
   async steer(turnId: string, input: PromptWithAttachments): Promise<void> {
     try {
-      await this.#running(turnId).steer(input);
+      await this.#turn(turnId).steer(input);
     } catch (error) {
       const over = error instanceof SessionClosedError ||
         isRefusal(error, "noActiveTurn");
@@ -165,7 +191,7 @@ export class LiveSession {
 
   /** Stops the running turn. */
   async interrupt(turnId: string): Promise<void> {
-    await this.#running(turnId).interrupt();
+    await this.#turn(turnId).interrupt();
   }
 
   /** Answers a question of this session. Throws `WebError` when it does not wait, or the answer does not fit. */
@@ -181,7 +207,7 @@ export class LiveSession {
       const { threadId } = this;
       const { sessionId } = this.#thread.record;
       const archived = await this.#thread.close();
-      await this.#pump;
+      await this.turnOver();
       this.#append({ type: "sessionClosed", sessionId });
       await this.#endLog();
       return { threadId, archived };
@@ -196,7 +222,7 @@ export class LiveSession {
     await (this.#leaving ?? this.#leave(async () => {
       try {
         await this.#thread.release();
-        await this.#pump;
+        await this.turnOver();
       } finally {
         await this.#endLog();
       }
@@ -212,13 +238,13 @@ export class LiveSession {
 
   /** Stops the running turn, if there is one; settles when it has ended. */
   async stopTurn(): Promise<void> {
-    await this.#stream?.interrupt().catch(() => {});
-    await this.#pump;
+    await Promise.allSettled([...this.#running.keys()].map((stream) => stream.interrupt()));
+    await this.turnOver();
   }
 
   /** Settles when no turn runs. */
   async turnOver(): Promise<void> {
-    await this.#pump;
+    while (this.#running.size > 0) await Promise.all(this.#running.values());
   }
 
   #leave<T>(action: () => Promise<T>): Promise<T> {
@@ -227,6 +253,7 @@ export class LiveSession {
       throw error;
     });
     this.#leaving = leaving;
+    leaving.then(() => this.#listener.stop(), () => {});
     return leaving;
   }
 
@@ -236,20 +263,33 @@ export class LiveSession {
     }
   }
 
-  #running(turnId: string): WebTurnStream {
+  #turn(turnId: string): WebTurnStream {
     this.#assertStays();
-    if (this.#stream?.turnId !== turnId) throw notRunning();
-    return this.#stream;
+    const stream = [...this.#running.keys()].find((each) => each.turnId === turnId);
+    if (stream === undefined) throw notRunning();
+    return stream;
+  }
+
+  /** A turn runs, whoever began it. */
+  #begin(stream: WebTurnStream): void {
+    this.usedAt = Date.now();
+    this.#running.set(stream, Promise.resolve());
+    const followed = this.#follow(stream);
+    if (this.#running.has(stream)) this.#running.set(stream, followed);
   }
 
   async #follow(stream: WebTurnStream): Promise<void> {
     let ended = false;
-    for (let event = await stream.recv(); event !== null; event = await stream.recv()) {
-      if (event.type === "turnCompleted") {
-        ended = true;
-        this.#free(stream);
+    try {
+      for (let event = await stream.recv(); event !== null; event = await stream.recv()) {
+        if (event.type === "turnCompleted") {
+          ended = true;
+          this.#free(stream);
+        }
+        this.#take(event);
       }
-      this.#take(event);
+    } catch {
+      // It ends here all the same.
     }
     if (ended) return;
     this.#free(stream);
@@ -267,23 +307,34 @@ export class LiveSession {
   /** Before its last event is told: who hears it may start the next turn at once. */
   #free(stream: WebTurnStream): void {
     this.usedAt = Date.now();
-    if (this.#stream !== stream) return;
-    this.#stream = null;
-    this.#busy = false;
+    this.#running.delete(stream);
   }
 
   #take(event: TurnEvent): void {
     // Nobody knows what a newer codex says in them; they are not for tenants.
     if (event.type === "unknown") return;
-    if (event.type === "approvalResolved") this.#questions.settle(event.audit.id);
-    if (event.type === "approvalRequested") this.#questions.ask(event.request.id);
+    if (event.type === "approvalRequested" || event.type === "approvalResolved") {
+      return this.#question(event);
+    }
     const told = forTenants(event);
     // What the agent's own agents do is told, and is no turn of this thread.
-    if (told.threadId === this.threadId) this.#transcript.apply(told);
+    if (told.threadId !== this.threadId) return this.#append({ ...told, turnId: "" });
+    this.#transcript.apply(told);
     this.#append(told);
   }
 
+  /** Heard of by the turn and by the thread: told once. */
+  #question(event: Question): void {
+    const isNew = event.type === "approvalRequested"
+      ? this.#questions.ask(event.request.id)
+      : this.#questions.settle(event.audit.id);
+    if (!isNew) return;
+    if (event.threadId === this.threadId) this.#transcript.apply(event);
+    this.#append(event);
+  }
+
   #append(event: WebSessionEvent): void {
+    this.#state.apply(event);
     this.log.append(event);
     this.#tail?.kick();
   }
@@ -298,14 +349,12 @@ export class LiveSession {
   #restore({ events, base }: Restored): void {
     this.log.restore(events, base);
     const open = this.#transcript.replay(events.map(({ event }) => event), this.threadId);
+    for (const { event } of events) this.#state.apply(event);
+    const error = { kind: "other", message: "The server that ran it has ended." };
+    const { threadId } = this;
+    for (const event of this.#state.ends(error)) this.#append(event);
     for (const turnId of open) {
-      this.#take({
-        type: "turnCompleted",
-        threadId: this.threadId,
-        turnId,
-        status: "interrupted",
-        error: { kind: "other", message: "The server that ran it has ended." },
-      });
+      this.#take({ type: "turnCompleted", threadId, turnId, status: "interrupted", error });
     }
   }
 }

@@ -6,11 +6,17 @@ import type { ApprovalDecision } from "../../approvals/mod.ts";
 import { delay } from "../../async.ts";
 import { RpcError, ThreadInUseError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
-import type { PendingApprovals, SessionConfig } from "../../session/mod.ts";
-import type { WebClient, WebThread } from "../client.ts";
+import type {
+  PendingApprovals,
+  SessionConfig,
+  SessionEvent,
+  TurnEvent,
+} from "../../session/mod.ts";
+import type { WebClient, WebThread, WebTurnStream } from "../client.ts";
 import { badRequest, changedElsewhere, conflict, notFound } from "../http/refusals.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
-import type { WebApproval } from "../types.ts";
+import type { WebApproval, WebThreadEvent } from "../types.ts";
+import { threadEvent } from "./transcript.ts";
 
 const TITLE_LENGTH = 80;
 const IN_USE_TRIES = 4;
@@ -191,7 +197,9 @@ export class SessionQuestions {
   readonly #threadId: () => string;
   /** Told in this session's events: those of its agent's own agents name another thread. */
   readonly #asked: Set<string> = new Set();
+  /** Answered in these events, or by a person here. */
   readonly #answered: Set<string> = new Set();
+  readonly #told: Set<string> = new Set();
 
   /** None is known yet. */
   constructor(pending: PendingApprovals, threadId: () => string) {
@@ -199,14 +207,15 @@ export class SessionQuestions {
     this.#threadId = threadId;
   }
 
-  /** A question was told. */
-  ask(id: string): void {
-    remember(this.#asked, id);
+  /** A question was told; `false` when it had been. */
+  ask(id: string): boolean {
+    return remember(this.#asked, id);
   }
 
-  /** A question was answered. */
-  settle(id: string): void {
+  /** The answer to a question was told; `false` when it had been. */
+  settle(id: string): boolean {
     remember(this.#answered, id);
+    return remember(this.#told, id);
   }
 
   /** Those that wait for a person. */
@@ -231,7 +240,7 @@ export class SessionQuestions {
     if (!this.#pending.answer(id, decision)) {
       throw badRequest("The answer does not fit the question.", "invalidAnswer");
     }
-    this.settle(id);
+    remember(this.#answered, id);
   }
 
   #isOurs(request: { id: string; threadId: string | null }): boolean {
@@ -239,8 +248,85 @@ export class SessionQuestions {
   }
 }
 
-/** The newest ones only. */
-function remember(ids: Set<string>, id: string): void {
+/** The newest ones only; `false` for one that is known. */
+function remember(ids: Set<string>, id: string): boolean {
+  if (ids.has(id)) return false;
   ids.add(id);
   if (ids.size > MAX_REMEMBERED) ids.delete(ids.values().next().value!);
+  return true;
+}
+
+// What happens on a session's thread besides what its people ask: turns that something else began, its goal, its agents.
+
+/** Who is told. */
+export interface ThreadListenerParts {
+  /** A turn that nobody asked for has begun. */
+  turn: (stream: WebTurnStream) => void;
+  /** Something else happened. */
+  event: (event: WebThreadEvent) => void;
+  /** A question, or its answer; those of running turns come with them as well. */
+  question: (event: Question) => void;
+}
+
+/** About a question. */
+export type Question = Extract<TurnEvent, { type: "approvalRequested" | "approvalResolved" }>;
+
+/** Listens to a session's thread until the session leaves it. */
+export class ThreadListener {
+  readonly #parts: ThreadListenerParts;
+  #heard: WebThread | null = null;
+  #leave: () => void = () => {};
+
+  /** Listens to nothing yet. */
+  constructor(parts: ThreadListenerParts) {
+    this.#parts = parts;
+  }
+
+  /** From now on to this thread. */
+  listen(thread: WebThread): void {
+    if (this.#heard === thread) return;
+    this.stop();
+    const left = new AbortController();
+    const events = thread.events?.({ subAgents: true });
+    this.#heard = thread;
+    this.#leave = () => {
+      left.abort();
+      events?.return?.().catch(() => {});
+    };
+    void this.#turns(thread, left.signal);
+    if (events !== undefined) void this.#events(events, left.signal);
+  }
+
+  /** Hears no more. */
+  stop(): void {
+    this.#leave();
+    this.#heard = null;
+  }
+
+  async #turns(thread: WebThread, signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted && thread.nextTurn !== undefined) {
+        this.#parts.turn(await thread.nextTurn({ signal }));
+      }
+    } catch {
+      // The thread was left, or is closed: it is heard again when it is opened again.
+      if (this.#heard === thread) this.stop();
+    }
+  }
+
+  async #events(events: AsyncIterableIterator<SessionEvent>, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const event of events) {
+        if (signal.aborted) return;
+        if (event.type === "approvalRequested" || event.type === "approvalResolved") {
+          this.#parts.question(event);
+        } else {
+          const told = threadEvent(event);
+          if (told !== null) this.#parts.event(told);
+        }
+      }
+    } catch {
+      // As above.
+    }
+  }
 }

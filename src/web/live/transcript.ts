@@ -4,12 +4,13 @@
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
 import {
+  type SessionEvent,
   type TokenUsage,
   type TurnEvent,
   TurnItems,
   type TurnSnapshot,
 } from "../../session/mod.ts";
-import type { WebSessionEvent, WebTurn } from "../types.ts";
+import type { WebAgent, WebSessionEvent, WebThreadEvent, WebTurn } from "../types.ts";
 
 /** Turns kept at most. */
 const MAX_TURNS = 500;
@@ -99,6 +100,14 @@ export class Transcript {
     }
   }
 
+  /** A command has ended after its turn. */
+  finished(turnId: string, item: JsonObject): void {
+    const turn = this.#turns.find((each) => each.turnId === turnId);
+    if (turn === undefined) return;
+    turn.items.complete(this.#short(turn, item));
+    if (turn.status !== "inProgress") this.#settle(turn);
+  }
+
   /**
    * Takes the events that an earlier owner told. Turns that have ended since are as codex remembers them; the names of the
    * others are given back, since they do not run any more.
@@ -109,7 +118,7 @@ export class Transcript {
     );
     const open = new Set<string>();
     for (const event of events) {
-      if (event.type === "lagged" || event.type === "sessionClosed") continue;
+      if (!isTurnEvent(event)) continue;
       if (event.threadId !== threadId || event.turnId === "" || ended.has(event.turnId)) continue;
       if (!open.has(event.turnId)) {
         // Codex keeps no unfinished text, and may name the items otherwise.
@@ -191,6 +200,21 @@ export class Transcript {
   }
 }
 
+const OTHERS: ReadonlySet<string> = new Set([
+  "lagged",
+  "sessionClosed",
+  "nameChanged",
+  "goalUpdated",
+  "compacted",
+  "commandFinished",
+  "subAgent",
+]);
+
+/** Whether it tells of a turn as it goes on. */
+function isTurnEvent(event: WebSessionEvent): event is KnownTurnEvent {
+  return !OTHERS.has(event.type);
+}
+
 function view(turn: Turn): WebTurn {
   const { turnId, status, diff, usage, error, omitted } = turn;
   const cut = omitted === 0 ? {} : { omittedItems: omitted };
@@ -245,4 +269,76 @@ function failureMessage(status: string, kind: string): string {
   if (status === "timedOut") return "The turn took too long.";
   if (status === "interrupted") return "The turn was stopped.";
   return Object.hasOwn(FAILURES, kind) ? FAILURES[kind]! : "The turn failed.";
+}
+
+/** What tenants are told of it; turns of the thread itself come with their streams. */
+export function threadEvent(event: SessionEvent): WebThreadEvent | null {
+  switch (event.type) {
+    case "nameChanged":
+    case "goalUpdated":
+    case "compacted":
+    case "commandFinished":
+      return event;
+    case "subAgent": {
+      const { threadId, parentItemId } = event;
+      if (event.event.type === "unknown") return null;
+      return { type: "subAgent", threadId, parentItemId, event: forTenants(event.event) };
+    }
+    default:
+      return null;
+  }
+}
+
+/** Agents whose turns are kept. */
+const MAX_AGENTS = 16;
+
+/** The goal of a thread and the turns of its agents, from its events. */
+export class ThreadState {
+  /** The goal, or `null`. */
+  goal: JsonObject | null = null;
+  readonly #maxBytes: number;
+  readonly #agents: Map<string, { parentItemId: string | null; transcript: Transcript }> =
+    new Map();
+
+  /** All agents together have as much room as the session's own turns. */
+  constructor(maxBytes: number) {
+    this.#maxBytes = Math.ceil(maxBytes / MAX_AGENTS);
+  }
+
+  /** The agents that were heard of last, oldest first. */
+  agents(): WebAgent[] {
+    return [...this.#agents].map(([threadId, { parentItemId, transcript }]) => ({
+      threadId,
+      parentItemId,
+      turns: transcript.turns(),
+    }));
+  }
+
+  /** Takes the next event. */
+  apply(event: WebSessionEvent): void {
+    if (event.type === "goalUpdated") this.goal = event.goal;
+    if (event.type !== "subAgent") return;
+    const { threadId, parentItemId } = event;
+    const known = this.#agents.get(threadId) ??
+      { parentItemId, transcript: new Transcript([], this.#maxBytes) };
+    // The last one that was heard of is the last one to go.
+    this.#agents.delete(threadId);
+    this.#agents.set(threadId, known);
+    if (this.#agents.size > MAX_AGENTS) {
+      this.#agents.delete(this.#agents.keys().next().value!);
+    }
+    known.transcript.apply(event.event);
+  }
+
+  /** The ends of the turns that nobody will tell of: their server is gone. */
+  ends(error: { kind: string; message: string }): WebThreadEvent[] {
+    return this.agents().flatMap(({ threadId, parentItemId, turns }) =>
+      turns.filter(({ status }) => status === "inProgress").map(({ turnId }): WebThreadEvent => ({
+        type: "subAgent",
+        threadId,
+        parentItemId,
+        event: { type: "turnCompleted", threadId, turnId, status: "interrupted", error },
+      }))
+    );
+  }
 }
