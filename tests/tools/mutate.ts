@@ -3,7 +3,7 @@
  *
  *     deno task mutate                          300 mutants, seed 1
  *     deno task mutate --count 40 --seed 7      fewer, and others
- *     deno task mutate --only src/shell         of one room or file
+ *     deno task mutate --only src/shell         of one room, file or line: src/shell/lexer.ts:185
  *     deno task mutate --part 2/10              the second tenth of them, for a machine that others use too
  *     deno task mutate --list                   shows them and runs nothing
  *
@@ -50,7 +50,10 @@ const root = normalize(join(import.meta.dirname!, "..", ".."));
 const options = parse(Deno.args);
 const sources = await listFiles("src");
 const graph = await importGraph([...sources, ...await listFiles("tests"), "mod.ts"]);
-const all = sample(await generate(sources.filter(wanted)), options.count, options.seed);
+const [onlyFile, onlyLine] = options.only.split(":") as [string, string?];
+const found = (await generate(sources.filter(wanted)))
+  .filter(({ line }) => onlyLine === undefined || line === Number(onlyLine));
+const all = sample(found, options.count, options.seed);
 const mutants = all.filter((_, index) => index % options.parts === options.part - 1);
 
 if (options.list) {
@@ -266,7 +269,7 @@ function generator(seed: number): () => number {
 }
 
 function wanted(file: string): boolean {
-  return ROOMS.includes(file.split("/")[1]!) && file.startsWith(options.only);
+  return ROOMS.includes(file.split("/")[1]!) && file.startsWith(onlyFile);
 }
 
 async function listFiles(folder: string): Promise<string[]> {

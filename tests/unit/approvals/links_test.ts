@@ -100,6 +100,18 @@ test("decide() takes names that may be others for unknown when nothing can be fo
   assert.equal(decide({ rules: [deny({ paths })] }, short, { realPath: long }).effect, "ask");
 });
 
+test("narrowGrant() grants the network only when it was asked for", () => {
+  const grant = (network: unknown, asked: JsonObject | null) =>
+    narrowGrant({ network } as never, { network: asked, fileSystem: null, other: false } as never);
+  assert.deepEqual(grant({ enabled: true }, { enabled: true }), { network: { enabled: true } });
+  assert.deepEqual(grant({ enabled: false }, null), { network: { enabled: false } });
+  assert.deepEqual(grant(null, { enabled: true }), {});
+  assert.equal(grant({ enabled: true }, null), null);
+  assert.equal(grant({ enabled: true }, { enabled: false }), null);
+  assert.equal(grant("all", { enabled: true }), null);
+  assert.equal(grant([], { enabled: true }), null);
+});
+
 test("narrowGrant() grants nothing that a link leads out of what was asked", () => {
   const grant = (asked: string, granted: string) => {
     const fileSystem: JsonObject = { write: [granted] };

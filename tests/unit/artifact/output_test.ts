@@ -15,6 +15,14 @@ function objectsIn(value: unknown): JsonObject[] {
   return [...own, ...Object.values(value).flatMap(objectsIn)];
 }
 
+test("the output schemas say which fields may be null", () => {
+  const properties = (schema: Readonly<JsonObject>) => schema["properties"] as JsonObject;
+  const typeOf = (schema: Readonly<JsonObject>, field: string) =>
+    (properties(schema)[field] as JsonObject)["type"];
+  assert.deepEqual(typeOf(DOC_EDIT_SCHEMA, "notes"), ["string", "null"]);
+  assert.equal(typeOf(DOC_GENERATE_SCHEMA, "title"), "string");
+});
+
 test("the output schemas are fit for strict mode: every object closed, every key required", () => {
   for (const [schema, count] of [[DOC_GENERATE_SCHEMA, 1], [DOC_EDIT_SCHEMA, 2]] as const) {
     const objects = objectsIn(schema);

@@ -175,3 +175,23 @@ test("findServerFiles reads absolute paths and nothing else", () => {
     rootLinks: [],
   });
 });
+
+test("threadPolicyParams() keeps codex itself from reading beside a workspace", () => {
+  const of = (reads: "all" | "workspace", networkAccess: boolean) => {
+    const decided = effectivePolicy(
+      {
+        cwd: "/ws",
+        sandbox: { type: "workspaceWrite", networkAccess },
+        approvalPolicy: "never",
+        reads,
+      },
+      probeOf(reads === "all" ? { ...ALL, read: ["/ws"] } : ALL),
+      factsOf(),
+    );
+    return threadPolicyParams(decided, { files: filesOf(EXE) }).config;
+  };
+  assert.equal(of("workspace", false)["project_doc_max_bytes"], 0);
+  assert.equal("project_doc_max_bytes" in of("all", false), false);
+  assert.deepEqual(profileOf(of("workspace", true))["network"], { enabled: true });
+  assert.deepEqual(profileOf(of("workspace", false))["network"], { enabled: false });
+});

@@ -101,6 +101,13 @@ const NEEDS: [JsonObject, "nothing" | "read" | "net" | "env" | "everything"][] =
   [{ sandbox_workspace_write: { network_access: true } }, "everything"],
   [{ approvals_reviewer: "auto_review" }, "everything"],
   [{ a_key_of_the_future: 1 }, "everything"],
+  [{ a_key_of_the_future: null }, "nothing"],
+  [{ notify: null }, "nothing"],
+  [{ notify: [] }, "nothing"],
+  [{ mcp_servers: { x: { enabled: false } } }, "nothing"],
+  [{ mcp_servers: { x: { enabled: true } } }, "everything"],
+  [{ a_key_of_the_future: { x: { enabled: false } } }, "everything"],
+  [{ mcp_servers: { x: { command: false } } }, "everything"],
 ];
 
 test("configNeeds() looks at the value where the key does not tell", async (t) => {

@@ -196,3 +196,33 @@ test("fitObject() survives depth", () => {
   for (let i = 0; i < 5000; i++) deep = { deep };
   assert.equal(fitObject(deep, 1000).cut, true);
 });
+
+test("state: the bound of an item's text is for all its texts together", () => {
+  const state = new StateProjection({ textBytes: 100 });
+  const ids = { threadId: "t", turnId: "u", itemId: "r" };
+  const told = () => state.snapshot().threads["t"]!.turns[0]!.items[0]!;
+  startTurn(state, "t", "u");
+  const summary = { ...ids, summaryIndex: 0, delta: "x".repeat(60) };
+  tell(state, "item/reasoning/summaryTextDelta", summary);
+  tell(state, "item/reasoning/textDelta", { ...ids, contentIndex: 0, delta: "y".repeat(30) });
+  assert.equal(told().truncated, false);
+  tell(state, "item/reasoning/textDelta", { ...ids, contentIndex: 0, delta: "y".repeat(30) });
+  assert.equal(told().truncated, true);
+  assert.equal((told()["content"] as string[]).join("").length, 40);
+});
+
+test("state: only what has a text and an item is taken for a delta", () => {
+  const state = new StateProjection();
+  startTurn(state, "t", "u");
+  const before = state.snapshot().threads["t"]!.turns[0]!.items.length;
+  for (
+    const [method, more] of [
+      ["item/new/kind", { itemId: "i" }],
+      ["item/new/kind", { delta: "text" }],
+      ["other/new/kind", { itemId: "i", delta: "text" }],
+    ] as const
+  ) tell(state, method, { threadId: "t", turnId: "u", ...more });
+  assert.equal(state.snapshot().threads["t"]!.turns[0]!.items.length, before);
+  tell(state, "item/new/kind", { threadId: "t", turnId: "u", itemId: "i", delta: "text" });
+  assert.equal(state.snapshot().threads["t"]!.turns[0]!.items.length, before + 1);
+});

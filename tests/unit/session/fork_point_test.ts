@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
-import { turnsBehind } from "../../../src/session/thread/fork_point.ts";
+import { type ForkPoint, planFork, turnsBehind } from "../../../src/session/thread/fork_point.ts";
+import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { test } from "../../_harness.ts";
 
 test("turnsBehind() counts the turns that a copy must not have", () => {
@@ -17,4 +18,27 @@ test("turnsBehind() counts the turns that a copy must not have", () => {
   for (const at of [{ after: "x", before: undefined }, { after: undefined, before: "" }]) {
     assert.throws(() => turnsBehind(turns, at), InvalidArgumentError);
   }
+});
+
+test("planFork() lets a codex that can fork at a turn do it, and reads the turns of others", async () => {
+  const calls: string[] = [];
+  const core = (version: string) =>
+    ({
+      server: { version },
+      call: (method: string) => {
+        calls.push(method);
+        return Promise.resolve({ thread: { turns: [{ id: "a" }, { id: "b" }] } });
+      },
+    }) as unknown as RuntimeCore;
+  const plan = (version: string, at: ForkPoint) => planFork(core(version), "t", at, undefined);
+  assert.deepEqual(await plan("0.169.0", {}), { params: {}, drop: 0 });
+  assert.deepEqual(await plan("0.169.0", { after: "a" }), { params: { lastTurnId: "a" }, drop: 0 });
+  assert.deepEqual(await plan("0.169.0", { before: "b" }), {
+    params: { beforeTurnId: "b" },
+    drop: 0,
+  });
+  assert.deepEqual(calls, []);
+  assert.deepEqual(await plan("0.104.0", { after: "a" }), { params: {}, drop: 1 });
+  assert.deepEqual(calls, ["thread/read"]);
+  await assert.rejects(plan("0.169.0", { after: "a", before: "b" }), InvalidArgumentError);
 });

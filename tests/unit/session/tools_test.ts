@@ -301,3 +301,18 @@ test("post-hooks hear once of each tool use, asked about or not, and of calls wi
   );
   assert.equal(await it.runTool({ ...call, tool: "missing", callId: "y" }, CONTEXT), undefined);
 });
+
+test("an image that is too large is told to the model in the place of the result", async () => {
+  const image = (length: number) => ({
+    content: [{ type: "image" as const, url: "x".repeat(length) }],
+  });
+  const run = (length: number) => runTool({ t: tool(() => image(length)) }, "t", {}, CONTEXT);
+  assert.equal((await run(1_000))["response"]["success"], true);
+  const { response } = await run(64 * 1024 * 1024);
+  assert.equal(response["success"], false);
+  assert.match(JSON.stringify(response), /is an image of more than/);
+  // Text has a limit of its own, at which it is cut.
+  const text = { content: [{ type: "text" as const, text: "x".repeat(64 * 1024 * 1024) }] };
+  const cut = await runTool({ t: tool(() => text) }, "t", {}, CONTEXT);
+  assert.equal(cut.response["success"], true);
+});

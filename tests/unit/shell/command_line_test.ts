@@ -10,6 +10,8 @@ const simple: [string, string[][]][] = [
   ["sh -c 'a && b || c; d | e\nf'", [["a"], ["b"], ["c"], ["d"], ["e"], ["f"]]],
   ["/bin/bash -lc 'bash -lc \"ls -l\"'", [["ls", "-l"]]],
   ["env git status", [["git", "status"]]],
+  ["/bin/env git status", [["git", "status"]]],
+  ["/usr/bin/env git status", [["git", "status"]]],
   ["echo 'a;b' \"c&&d\" e\\;f", [["echo", "a;b", "c&&d", "e;f"]]],
   ["echo a#b # not && this", [["echo", "a#b"]]],
   ["ls \\\n -l", [["ls", "-l"]]],
@@ -40,6 +42,8 @@ const notSimple: [string, string[]][] = [
   ["! rm x", ["rm", "x"]],
   ["A=1 rm x", ["rm", "x"]],
   ["env A=1 rm x", ["rm", "x"]],
+  ["/tmp/env rm x", ["rm", "x"]],
+  ["./env rm x", ["rm", "x"]],
   ["rm x > log", ["rm", "x"]],
   ["rm x 2>&1", ["rm", "x"]],
   ["rm x &> log", ["rm", "x"]],
@@ -346,4 +350,15 @@ test("a command of 64 KiB is judged in 50 ms, whatever it is made of", () => {
       assert.ok(best < 50, `${JSON.stringify(start + piece)}: ${best.toFixed(1)} ms`);
     }
   }
+});
+
+test("parseCommandLine() takes as many words as it may, and not one more", () => {
+  const words = (count: number) => Array.from({ length: count }, () => "a").join(" ");
+  assert.equal(parseCommandLine(words(2_000)).simple, true);
+  assert.equal(parseCommandLine(words(2_001)).simple, false);
+});
+
+test("a process substitution is text that quotes hide from nothing: it names no descriptor and sets no variable", () => {
+  assert.match(analyzeCommand("ls >&<(rm x)").broken ?? "", /descriptor that is no number/);
+  assert.notEqual(parseCommandLine("A<(rm x)=1 ls").problem, null);
 });

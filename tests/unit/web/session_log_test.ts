@@ -151,3 +151,14 @@ test("a reader that is far behind gets the deltas of one item joined, and nothin
     assert.equal(before + textOf(all(new LogReader(log, id))), text);
   }
 });
+
+test("a log that is restored keeps its bounds, and drops what lies before a hole", () => {
+  const entries = (...seqs: number[]) => seqs.map((seq) => ({ seq, event: delta(`${seq}`) }));
+  const bounded = new SessionLog({ maxEvents: 2, maxBytes: 1e6 });
+  bounded.restore(entries(5, 6, 7, 8), 3);
+  assert.deepEqual([bounded.oldest, bounded.newest], [7, 8]);
+  const holed = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
+  holed.restore(entries(5, 6, 8, 9), 3);
+  assert.deepEqual([holed.oldest, holed.newest], [8, 9]);
+  assert.equal(textOf(all(new LogReader(holed, holed.idOf(8)))), "9");
+});

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { checkOptions } from "../../../src/check/mod.ts";
+import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { RuntimeConfig } from "../../../src/runtime/config.ts";
+import { RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
+import { transportFactory } from "../../../src/runtime/connect.ts";
+import { test } from "../../_harness.ts";
+
+function refusal(config: unknown): string {
+  try {
+    checkOptions("connect", config, RUNTIME_CONFIG);
+    return "";
+  } catch (error) {
+    assert.ok(error instanceof CodexError);
+    return error.message;
+  }
+}
+
+test("a configuration of the wrong shape is refused with what was probably meant", () => {
+  const table: [unknown, RegExp][] = [
+    [{ transport: "ws://127.0.0.1:4500" }, /type: "websocket", url/],
+    [{ transport: "stdio" }, /type: "stdio"/],
+    [{ env: { NAME: "value" } }, /Variables go under `set`/],
+    [{ restart: "onCrash" }, /Write `restart: \{ type: "onCrash" \}`/],
+    [{ approvals: [] }, /Write `approvals: \{ rules: \[ … \] \}`/],
+  ];
+  for (const [config, hint] of table) assert.match(refusal(config), hint);
+  const silent: unknown[] = [
+    { env: { inherit: "everything" } },
+    { env: { set: 1 } },
+    { env: "all" },
+    { env: { 7: 7 } },
+  ];
+  for (const config of silent) assert.doesNotMatch(refusal(config), /Variables go under|^$/);
+  assert.doesNotMatch(refusal({ restart: { type: "always" } }), /Write `restart|^$/);
+  for (const rules of [{ rules: [], default: "ask" }, { rules: [], default: "decline" }]) {
+    assert.equal(refusal({ approvals: rules }), "");
+  }
+  assert.notEqual(refusal({ approvals: { rules: [], default: "allow" } }), "");
+});
+
+test("options about starting codex are refused where nothing is started, by their names", () => {
+  const url = "ws://127.0.0.1:4500";
+  const options: [RuntimeConfig, string][] = [
+    [{ codexPath: "/codex" }, "codexPath"],
+    [{ configOverrides: { model: "x" } }, "configOverrides"],
+    [{ env: { inherit: "minimal" } }, "env.inherit"],
+    [{ env: { set: { A: "b" } } }, "env.set"],
+    [{ onStderr: () => {} }, "onStderr"],
+    [{ processCwd: "/" }, "processCwd"],
+  ];
+  for (const [config, name] of options) {
+    assert.throws(() => transportFactory({ ...config, transport: { type: "websocket", url } }), (
+      error,
+    ) => {
+      assert.ok(error instanceof InvalidArgumentError);
+      assert.ok(error.message.includes(`${name}: with`), error.message);
+      return true;
+    });
+    assert.doesNotThrow(() => transportFactory(config), name);
+  }
+  for (const config of [{}, { configOverrides: {} }, { env: { set: {} } }]) {
+    transportFactory({ ...config, transport: { type: "websocket", url } });
+  }
+});
