@@ -1,5 +1,6 @@
 // What each Windows runtime does with the library and codex.exe; prints "ok NAME" or "FAILED NAME" for each part.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import process from "node:process";
@@ -57,6 +58,99 @@ await part("session, streaming, interrupt, shutdown", async () => {
   const { gone, how } = await client.runtime.shutdown();
   assert.deepEqual([gone, how], [true, "eof"]);
   assert.match(fs.readFileSync(file, "utf8"), /turn\/completed/);
+});
+
+/** The short name that the system gives a directory with `sub` in it: wine tells it above the last name only. */
+function shortName(directory) {
+  const out = path.join(root, "short.txt");
+  const bat = path.join(root, "short.cmd");
+  const inner = path.join(directory, "sub");
+  fs.writeFileSync(bat, `@for %%I in ("${inner}") do @echo %%~fsI> "${out}"\r\n`);
+  execFileSync("C:\\windows\\system32\\cmd.exe", ["/c", bat], { stdio: "ignore" });
+  const short = path.dirname(fs.readFileSync(out, "utf8").trim());
+  return short.includes("~") && fs.existsSync(short) ? short : null;
+}
+
+await part("a directory under each of its names", async () => {
+  const plain = path.join(root, "a directory");
+  fs.mkdirSync(path.join(plain, "sub"), { recursive: true });
+  const short = shortName(plain);
+  assert.notEqual(short, null, "wine gives short names");
+  const names = [
+    plain,
+    plain.toUpperCase(),
+    `c${plain.slice(1)}`,
+    plain.replaceAll("\\", "/"),
+    `${plain}\\`,
+    `${plain}\\sub\\..`,
+    `\\\\?\\${plain}`,
+    short,
+  ];
+  const client = await Client.connect(config);
+  try {
+    for (const name of names) {
+      const sandbox = { type: "workspaceWrite", writableRoots: [name] };
+      const write = { cwd: name, sandbox, allowPrivilegedEscalation: true };
+      for (const more of [{ cwd: name }, write]) {
+        const session = await client.startSession(more).catch((error) => {
+          throw new Error(`${name} ${more.sandbox?.type}: ${error}`, { cause: error });
+        });
+        assert.equal((await session.ask("one")).assistantText, "You said one");
+        await session.close();
+      }
+    }
+    await assert.rejects(client.startSession({ cwd: `${plain}2` }), /does not exist/);
+  } finally {
+    await client.shutdown();
+  }
+});
+
+await part("a denied file is denied under each of its names", async () => {
+  const plain = path.join(root, "repo");
+  const git = path.join(plain, ".git");
+  fs.mkdirSync(git, { recursive: true });
+  // The short name that Windows gives it, and the one of wine.
+  const short = ["GIT~1", "GIT~~IBP"].map((name) => path.join(plain, name)).find(fs.existsSync);
+  assert.ok(short, "a short name leads to it");
+  const patches = [
+    ".git\\x",
+    ".GIT\\x",
+    ".git.\\x",
+    ".git::$INDEX_ALLOCATION\\x",
+    `${path.basename(short)}\\x`,
+    `${short}\\x`,
+    `\\\\?\\${git}\\x`,
+    "allowed.txt",
+  ];
+  const planned = await testing.ScriptedModel.start(patches.flatMap((name) => [
+    script.applyPatch(`*** Begin Patch\n*** Add File: ${name}\n+x\n*** End Patch`),
+    "done",
+  ]));
+  const client = await Client.connect(planned.clientConfig({ codexPath }));
+  try {
+    const decisions = [];
+    const session = await client.startSession({
+      cwd: plain,
+      approvalPolicy: "untrusted",
+      approvals: {
+        rules: [
+          { effect: "deny", kind: "fileChange", paths: [".git"] },
+          { effect: "allow", kind: "fileChange" },
+        ],
+      },
+    });
+    for (const _ of patches) {
+      await session.ask("next", {
+        onEvent: (event) =>
+          event.type === "approvalResolved" && decisions.push(event.audit.decision),
+      });
+    }
+    assert.deepEqual(fs.readdirSync(git), [], decisions.join());
+    assert.ok(fs.existsSync(path.join(plain, "allowed.txt")), decisions.join());
+  } finally {
+    await client.shutdown();
+    await planned.close();
+  }
 });
 
 await part("the .cmd launcher, with a path and settings that need quoting", async () => {
