@@ -291,17 +291,19 @@ export class SessionClosedError extends CodexError {
   }
 }
 
-/** Another process works with the thread: codex lets only one write to it. */
+/** Another process, or another session of this client, works with the thread: only one may write to it. */
 export class ThreadInUseError extends CodexError {
   /** The thread. */
   readonly threadId: string;
 
-  /** Creates the error. */
-  constructor(threadId: string, options: CodexErrorOptions = {}) {
+  /** Creates the error; `here` tells that a session of the same client has the thread. */
+  constructor(threadId: string, options: CodexErrorOptions = {}, here = false) {
     super(
       "threadInUse",
-      `The thread ${threadId} is in use by another codex process, which keeps it until it ends, also after a session ` +
-        "there was released. Resume it on that client, shut that client down and try again, or fork the thread.",
+      here
+        ? `The thread ${threadId} is open in another session of this client. Use that one, or close or release it first.`
+        : `The thread ${threadId} is in use by another codex process, which keeps it until it ends, also after a session ` +
+          "there was released. Resume it on that client, shut that client down and try again, or fork the thread.",
       { retryable: true, ...options, data: { threadId, ...options.data } },
     );
     this.threadId = threadId;

@@ -3,7 +3,8 @@
  * reaches it, such as `ssh`, `docker exec`, `podman exec`, `wsl`.
  * @module
  */
-import { PermissionDeniedError, PolicyError, SpawnError } from "../errors/mod.ts";
+import { kindOf } from "../check/mod.ts";
+import { InvalidArgumentError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import {
   canSpawn,
@@ -114,9 +115,11 @@ export function commandTransport(
   options: CommandOptions = {},
 ): TransportFactory {
   if (typeof command !== "string" || command === "") {
-    throw new PolicyError(
-      '`transport: { type: "command" }` needs a program: `command: [program, …]`.',
-    );
+    throw new InvalidArgumentError("connect", {
+      argument: "transport.command",
+      received: kindOf(command),
+      accepts: "a list that begins with a program: `[program, …]`",
+    });
   }
   return async ({ signal } = {}) => {
     const { clearEnv, env } = buildEnv(options.env);

@@ -14,7 +14,7 @@ import {
 } from "../check/mod.ts";
 import {
   type ConnectionClosedError,
-  PolicyError,
+  InvalidArgumentError,
   PolicyMismatchError,
   SessionClosedError,
 } from "../errors/mod.ts";
@@ -241,7 +241,7 @@ export class Session implements AsyncDisposable {
    *
    * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `BudgetExceededError`,
    * `EmptyAnswerError`, `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
-   * `AttachmentNotFoundError`, `PolicyError` (from within one of the session's own tools as well: it would wait for
+   * `AttachmentNotFoundError`, `InvalidArgumentError` (from within one of the session's own tools as well: it would wait for
    * itself), `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
    */
   async ask<Schema extends StandardSchemaV1 = StandardSchemaV1>(
@@ -558,10 +558,13 @@ export class Session implements AsyncDisposable {
   #assertAskable(): void {
     this.#assertOpen();
     if (!isInTool(this.#gate)) return;
-    throw new PolicyError(
-      "A tool asked the session whose model called it, which waits for the tool. Ask another session, or answer first.",
-      { data: { reason: "askInOwnTool" } },
-    );
+    throw new InvalidArgumentError("ask", {
+      argument: "session",
+      received: "the one whose model called the tool",
+      accepts: "another session",
+      sentence: "a tool asked the session whose model called it, which waits for the tool",
+      hint: "Ask another session, or answer first.",
+    }, { data: { reason: "askInOwnTool" } });
   }
 
   #assertOpen(): void {

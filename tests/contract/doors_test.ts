@@ -66,7 +66,7 @@ test("every option of every entry refuses every wrong kind, by name, and nothing
           const error = await refusalOf(() => call({ ...base, [option]: value } as never));
           const what = `${name}({ ${option}: ${String(value)} as ${typeOf(value)} })`;
           assert.ok(error instanceof InvalidArgumentError, `${what} → ${error}`);
-          const named = new RegExp(`^(spec\\.)?${option}\\b`);
+          const named = new RegExp(`^(spec\\.|save\\.|approvals\\.rules\\[0\\]\\.)?${option}\\b`);
           assert.match(error.argument, named, what);
           assert.ok(error.message.includes(`\`${error.argument}\``), error.message);
           assert.ok(error.message.includes(error.accepted), error.message);
@@ -109,7 +109,9 @@ test("every entry refuses options that are none, and names the nearest of a miss
         if (options.includes(misspelt) || misspelt === option) continue;
         const error = await refusalOf(() => call({ ...base, [misspelt]: 1 } as never));
         assert.ok(error instanceof InvalidArgumentError, `${name} ${misspelt} → ${error}`);
-        const words = new RegExp(`there is no option \`(spec\\.)?${misspelt}\`.*Did you mean`);
+        const words = new RegExp(
+          `there is no option \`(spec\\.|save\\.|approvals\\.rules\\[0\\]\\.)?${misspelt}\`.*Did you mean`,
+        );
         assert.match(error.message, words, name);
       }
       const foreign = await refusalOf(() => call({ ...base, completelyUnknownOption: 1 } as never));

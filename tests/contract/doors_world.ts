@@ -21,7 +21,9 @@ import { EVENT_FILTER, RUNTIME_CONFIG } from "../../src/runtime/config_shape.ts"
 import {
   ASK_OPTIONS,
   FORK_CONFIG,
+  GOAL_OPTIONS,
   READ_THREAD_OPTIONS,
+  REVIEW_OPTIONS,
   RUN_OPTIONS,
   RUN_PROFILE,
   SAMPLE_OPTIONS,
@@ -47,6 +49,10 @@ export interface Door {
   /** Calls it. */
   call: (options: never) => unknown;
 }
+
+/** A database that nobody asks. */
+const nobody = () => Promise.reject(new Error("asked"));
+const NO_KV = { get: nobody, list: nobody, atomic: nobody } as never;
 
 /** Everything that takes options, on one client and one session. */
 export function doors({ client, session, cwd }: FakeWorld): Door[] {
@@ -83,6 +89,9 @@ export function doors({ client, session, cwd }: FakeWorld): Door[] {
   door("askWait", ASK_OPTIONS, (o) => session.askWait("p", o));
   door("askWithProfile", RUN_PROFILE, (o) => session.askWithProfile("p", o));
   door("askWithProfile", ASK_OPTIONS, (o) => session.askWithProfile("p", {}, o));
+  door("startGoal", GOAL_OPTIONS, (o) => session.startGoal("g", o));
+  door("compact", WAIT_OPTIONS, (o) => session.compact(o));
+  door("review", REVIEW_OPTIONS, (o) => session.review({ type: "uncommitted" }, o));
   door("sample", SAMPLE_OPTIONS, (o) => session.sample("p", o));
   door("fork", FORK_CONFIG, (o) => session.fork(o));
   door("inject", WAIT_OPTIONS, (o) => session.inject([], o));
@@ -118,6 +127,26 @@ export function doors({ client, session, cwd }: FakeWorld): Door[] {
     inputSchema: {},
     run: () => 1,
   });
+  const rules = (rule: unknown) => ({ rules: [rule] });
+  door(
+    "approvals",
+    null,
+    (o) => client.startSession({ cwd, approvals: rules(o) } as never),
+    { effect: "deny" },
+  );
+  door(
+    "MemoryServer.nextRequest",
+    null,
+    (o) => testing.memoryTransport().server.nextRequest("m", o),
+  );
+  door("KvSessionStore", null, (o) => new web.KvSessionStore(NO_KV, o));
+  door("KvSessionOwners", null, (o) => new web.KvSessionOwners(NO_KV, o));
+  door("KvArtifactStore", null, (o) => new artifact.KvArtifactStore(NO_KV, o));
+  const store = new artifact.MemoryArtifactStore();
+  door("store.load", null, (o) => store.load("a", o));
+  door("store.save", null, (o) => store.save("a", o), { text: "t", expectedRevision: "r" });
+  const adapter = web.WebAdapter.prototype;
+  door("subscribeEvents", null, (o) => adapter.subscribeEvents.call({} as never, "t", "s", o));
   door("HookMatcher", null, (o) => new HookMatcher(o));
   door("ShellCommandHook", null, (o) => new ShellCommandHook("n", "true", o));
   door("ScriptedModel.start", null, (o) => testing.ScriptedModel.start([], o));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import {
   MessageTooLargeError,
-  PolicyError,
+  ThreadInUseError,
   TurnInterruptedError,
   TurnTimeoutError,
 } from "../../src/errors/mod.ts";
@@ -32,7 +32,7 @@ dialects(
       ]);
       const refused = both.filter(({ status }) => status === "rejected");
       assert.equal(refused.length, 1);
-      assert.ok((refused[0] as PromiseRejectedResult).reason instanceof PolicyError);
+      assert.ok((refused[0] as PromiseRejectedResult).reason instanceof ThreadInUseError);
       const [kept] = both.filter(({ status }) => status === "fulfilled");
       const session =
         (kept as PromiseFulfilledResult<Awaited<ReturnType<typeof client.startSession>>>)
@@ -40,7 +40,7 @@ dialects(
       // Whoever comes later is refused before anything is sent.
       const sent = calls(server(), "thread/resume");
       const late = await rejection(client.resumeSession(session.threadId, { cwd }));
-      assert.ok(late instanceof PolicyError, `${late}`);
+      assert.ok(late instanceof ThreadInUseError, `${late}`);
       assert.equal(calls(server(), "thread/resume"), sent);
       assert.equal((await session.ask("still mine")).assistantText, "still mine");
       await session.release();

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AppServer, PolicyError, testing } from "../../mod.ts";
+import { AppServer, InvalidArgumentError, PolicyError, testing } from "../../mod.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -137,7 +137,13 @@ for (const version of CODEX_VERSIONS) {
     for (const [name, method, params] of turns) {
       await t.step(
         `${method}: ${name}`,
-        () => assert.rejects(app.requestUnchecked(method, params), PolicyError),
+        () =>
+          assert.rejects(
+            app.requestUnchecked(method, params),
+            Array.isArray(params) || typeof params === "string"
+              ? InvalidArgumentError
+              : PolicyError,
+          ),
       );
     }
 

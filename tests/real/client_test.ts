@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import {
   ConnectionClosedError,
-  PolicyError,
   RpcError,
   SessionClosedError,
+  ThreadInUseError,
 } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import type { ThreadFilter } from "../../src/session/client/threads.ts";
@@ -130,7 +130,7 @@ versions(
     });
     assert.equal(resumed.profile.ephemeral, false);
     const again = client.resumeSession(original.threadId, { cwd: world.cwd });
-    assert.ok(await rejection(again) instanceof PolicyError);
+    assert.ok(await rejection(again) instanceof ThreadInUseError);
     await resumed.close();
     assert.deepEqual(await ids(client), []);
     assert.deepEqual((await ids(client, { archived: true })).includes(original.threadId), true);

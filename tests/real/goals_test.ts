@@ -5,7 +5,6 @@ import { spawn } from "../../src/automation/mod.ts";
 import {
   BudgetExceededError,
   InvalidArgumentError,
-  PolicyError,
   SessionClosedError,
   TurnTimeoutError,
   UnsupportedError,
@@ -173,7 +172,7 @@ test("a goal needs a thread that is kept, a codex that has goals, and a thread o
   await inWorld("0.169.0", async (world) => {
     const client = await world.connect();
     const passing = await client.startSession({ cwd: world.cwd, ephemeral: true });
-    assert.ok(await rejection(passing.startGoal("x")) instanceof PolicyError);
+    assert.ok(await rejection(passing.startGoal("x")) instanceof InvalidArgumentError);
     assert.ok(await rejection(passing.startGoal("")) instanceof InvalidArgumentError);
     const fresh = await client.startSession({ cwd: world.cwd });
     const goal = await fresh.startGoal(objective(world, (_, n) => n === 0 ? reached() : "Done."));

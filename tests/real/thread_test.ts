@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { plainSettings } from "../../src/json.ts";
 import { codexTransport } from "../../src/launch/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
-import { PolicyError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import { InvalidArgumentError, TurnInterruptedError } from "../../src/errors/mod.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
@@ -155,7 +155,7 @@ versions("a prompt in a tool of its own session is refused at once", async (worl
   });
   const result = await session.ask(world.prompt([[script.toolCall("look", {})], "done"]));
   assert.equal(result.assistantText, "done");
-  assert.ok(inner instanceof PolicyError, `${inner}`);
+  assert.ok(inner instanceof InvalidArgumentError, `${inner}`);
 });
 
 versions("a slow link changes nothing", async (world) => {

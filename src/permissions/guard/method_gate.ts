@@ -2,7 +2,8 @@
  * The gate in front of raw requests: a low-level call gets no further than a session would.
  * @module
  */
-import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
+import { kindOf } from "../../check/mod.ts";
+import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import { fieldPasses, methodReach, UNSANDBOXED } from "./method_table.ts";
@@ -47,15 +48,14 @@ export function gateMethod(
   params: JsonValue | undefined,
   probe: PermissionProbe,
   context: MethodGateContext,
-): PermissionDeniedError | PolicyError | null {
+): PermissionDeniedError | PolicyError | InvalidArgumentError | null {
   // The server takes positional params too; what can't be looked at here is not sent.
   if (params !== undefined && params !== null && !isJsonObject(params)) {
-    return new PolicyError(
-      `${method}: expected params by name in an object, received ${
-        Array.isArray(params) ? "an array" : `a ${typeof params}`
-      }.`,
-      { data: { method } },
-    );
+    return new InvalidArgumentError(method, {
+      argument: "params",
+      received: kindOf(params),
+      accepts: "an object with the parameters by name",
+    }, { data: { method } });
   }
   const call = params ?? {};
   const refusal = consentRefusal(method, call, context);

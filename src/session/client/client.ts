@@ -10,12 +10,7 @@ import {
   sessionApprovals,
 } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions } from "../../check/mod.ts";
-import {
-  ConnectionClosedError,
-  PolicyError,
-  RpcError,
-  ThreadInUseError,
-} from "../../errors/mod.ts";
+import { ConnectionClosedError, RpcError, ThreadInUseError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 import { HookRun, mergeHooks } from "../../plugin/mod.ts";
 import {
@@ -171,7 +166,7 @@ export class Client implements AsyncDisposable {
 
   /**
    * Goes on with a thread. Its history stays on the server. Rejects with `RpcError` when there is no such thread, and with
-   * `PolicyError` while another session of this client has it open.
+   * `ThreadInUseError` while another session of this client, or another process, has it open.
    */
   resumeSession(threadId: string, config: SessionConfig): Promise<Session> {
     return this.#open({ method: "thread/resume", threadId }, config);
@@ -353,9 +348,7 @@ export class Client implements AsyncDisposable {
   #assertNotOpen(threadId: string): void {
     for (const session of this.#sessions) {
       if (session.closed || session.threadId !== threadId) continue;
-      throw new PolicyError(
-        `The thread ${threadId} is open in another session of this client. Use that one, or close or release it first.`,
-      );
+      throw new ThreadInUseError(threadId, {}, true);
     }
   }
 

@@ -3,7 +3,7 @@
  * (0.104, 0.125): there the copy is cut after it was made.
  * @module
  */
-import { InvalidArgumentError, PolicyError } from "../../errors/mod.ts";
+import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -81,6 +81,6 @@ export async function dropTurns(
   const result = await core.call("thread/rollback", { threadId, numTurns });
   const thread = isJsonObject(result) ? result["thread"] : undefined;
   if (!isJsonObject(thread)) {
-    throw new PolicyError("The copy of the thread could not be cut at the turn.");
+    throw new RpcValidationError("thread/rollback", "result", "$.thread", "expected a thread");
   }
 }

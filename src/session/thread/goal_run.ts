@@ -7,7 +7,7 @@
  */
 import {
   type ExceededLimit,
-  PolicyError,
+  InvalidArgumentError,
   RequestTimeoutError,
   SessionClosedError,
 } from "../../errors/mod.ts";
@@ -268,9 +268,11 @@ export async function startGoal(
   const { core, profile } = host;
   assertSupported(core, "startGoal", "goals");
   if (profile.ephemeral) {
-    throw new PolicyError(
-      "Codex works on goals only on threads that it keeps. Start the session with `ephemeral: false`.",
-    );
+    throw new InvalidArgumentError("startGoal", {
+      argument: "ephemeral",
+      received: "true",
+      accepts: "false for a session with goals: codex works on them only on threads that it keeps",
+    });
   }
   const { signal } = options;
   signal?.throwIfAborted();

@@ -3,7 +3,8 @@
  * @module
  */
 import type { ApprovalHandler } from "../../approvals/mod.ts";
-import { PolicyError, WebError } from "../../errors/mod.ts";
+import { kindOf } from "../../check/mod.ts";
+import { InvalidArgumentError, PolicyError, WebError } from "../../errors/mod.ts";
 import { normalizeSandbox, realPathOf, workspaceReadsRefusal } from "../../permissions/mod.ts";
 import { isAbsolutePath, isInside, pathKind, resolvePath } from "../../platform/mod.ts";
 import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
@@ -132,7 +133,10 @@ export class Workspaces {
     this.#enforced = enforced;
   }
 
-  /** The tenant's directory. Throws `WebError` for a name that could lead elsewhere, `PolicyError` for a directory that is no tenant's own. */
+  /**
+   * The tenant's directory. Throws `WebError` for a name that could lead elsewhere, `PolicyError` or
+   * `InvalidArgumentError` for a directory that is no tenant's own.
+   */
   async of(tenant: string): Promise<string> {
     if (typeof this.#cwd !== "function") return this.#cwd;
     if (!isPlainName(tenant)) {
@@ -144,14 +148,21 @@ export class Workspaces {
     }
     const cwd: unknown = await this.#cwd(tenant);
     if (typeof cwd !== "string" || !isAbsolutePath(cwd)) {
-      throw new PolicyError("cwd(tenant) must return an absolute path.");
+      throw new InvalidArgumentError("createBridge", {
+        argument: "cwd(tenant)",
+        received: typeof cwd === "string" ? "another path" : kindOf(cwd),
+        accepts: "an absolute path",
+      });
     }
     if (!this.#enforced) return cwd;
     const real = pathKind(cwd) === "directory" ? realPathOf(cwd) : null;
     if (real === null) {
-      throw new PolicyError(
-        "cwd(tenant) must return a directory that exists and that this script may read. Create it first.",
-      );
+      throw new InvalidArgumentError("createBridge", {
+        argument: "cwd(tenant)",
+        received: "another path",
+        accepts: "a directory that exists and that this script may read",
+        hint: "Create it first.",
+      });
     }
     for (const [other, root] of this.#known) {
       if (other === tenant) continue;
