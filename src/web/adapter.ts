@@ -94,7 +94,7 @@ export class WebAdapter implements AsyncDisposable {
     this.#options = options;
     this.#setup = new SessionSetup(options);
     const store = options.store ?? new MemorySessionStore();
-    this.#store = cluster === undefined ? store : sharedStore(store);
+    this.#store = cluster === undefined ? store : sharedStore(store, cluster.leaseMs);
     if (sessionTtlMs !== Infinity && this.#store.unusedSince === undefined) {
       throw new WebError(500, "badStore", "sessionTtlMs needs a store with unusedSince().");
     }

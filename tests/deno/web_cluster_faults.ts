@@ -166,7 +166,8 @@ function midClose(signal: Signal): Fault {
     const owner = await world.ownerOf(session.id);
     const others = world.nodes.filter((node) => node !== owner);
     const closing = world.ask(`DELETE ${session.path}`, undefined, others[0]).catch(() => null);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    // Before it got there, anywhere on its way, or when it is nearly done.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 30));
     const heal = await strike(world, session, signal);
     await (await closing)?.body?.cancel();
     // Tried again it is gone, whether or not the first one got through.
@@ -282,14 +283,19 @@ export async function tryFaults(world: ClusterWorld, names: string[]): Promise<v
   for (const name of names) {
     const began = performance.now();
     world.slowest = 0;
+    const [looks, owners] = [world.watch.looks, world.watch.owners];
     const session = await FAULTS[name]!(world);
     const { events } = session;
     await session.stop();
+    assert.deepEqual(world.watch.doubles(), [], `${name}: a session with two owners`);
+    const seen = world.watch.owners - owners;
+    assert.ok(seen > 0, "its owners were seen");
     console.log(
       `cluster, ${name}: ${
         Math.round(performance.now() - began)
       } ms, ${events} events to two pages, 0 lost, ` +
-        `0 told twice, slowest call ${Math.round(world.slowest)} ms (lease ${LEASE_MS} ms)`,
+        `0 told twice, ${seen} owners in ${world.watch.looks - looks} looks, never two at once, ` +
+        `slowest call ${Math.round(world.slowest)} ms (lease ${LEASE_MS} ms)`,
     );
     assert.ok(world.slowest < PATIENCE_MS, `${name}: a call took ${world.slowest} ms`);
   }

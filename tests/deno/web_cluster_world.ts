@@ -14,18 +14,28 @@ export const LEASE_MS = 2_000;
 /** One process of the example: a bridge or the balancer. */
 export class Node {
   readonly url: string;
+  readonly #inspector: number | null;
   readonly #child: Deno.ChildProcess;
 
-  private constructor(child: Deno.ChildProcess, url: string) {
+  private constructor(child: Deno.ChildProcess, url: string, inspector: number | null) {
     this.#child = child;
     this.url = url;
+    this.#inspector = inspector;
   }
 
-  static async start(script: string, args: string[], env: Record<string, string>): Promise<Node> {
+  static async start(
+    script: string,
+    args: string[],
+    env: Record<string, string>,
+    inspector: number | null = null,
+  ): Promise<Node> {
     const path = fileURLToPath(new URL(script, EXAMPLE));
+    const preload = inspector === null
+      ? []
+      : ["--preload", fileURLToPath(new URL("web_cluster_inspect.ts", import.meta.url))];
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--no-lock", path, ...args],
-      env,
+      args: ["run", "-A", "--no-check", "--no-lock", ...preload, path, ...args],
+      env: { ...env, ...(inspector === null ? {} : { INSPECT: `${inspector}` }) },
       stdout: "piped",
       stderr: Deno.env.get("CLUSTER_DEBUG") === undefined ? "null" : "inherit",
     }).spawn();
@@ -37,7 +47,17 @@ export class Node {
       told += value;
     }
     await reader.cancel();
-    return new Node(child, told.trim());
+    return new Node(child, told.trim(), inspector);
+  }
+
+  /** The sessions that it has live and holds for its own, with their fences; `null` when it does not answer. */
+  async held(): Promise<Record<string, number> | null> {
+    try {
+      const signal = AbortSignal.timeout(LEASE_MS / 2);
+      return await (await fetch(`http://127.0.0.1:${this.#inspector}/`, { signal })).json();
+    } catch {
+      return null;
+    }
   }
 
   signal(name: Deno.Signal): void {
@@ -62,6 +82,73 @@ export interface Told {
   event: any;
 }
 
+/** Looks at the live sessions of every node all the time. */
+export class OwnerWatch {
+  /** Answers of nodes. */
+  looks = 0;
+  readonly #nodes: () => readonly Node[];
+  /** For each session and each owner the time between which it had it for certain: fences never come again. */
+  readonly #seen: Map<string, Map<string, { from: number; to: number }>> = new Map();
+  readonly #watching: Map<Node, Promise<void>> = new Map();
+  #closed = false;
+  readonly #over: Promise<void>;
+
+  constructor(nodes: () => readonly Node[]) {
+    this.#nodes = nodes;
+    this.#over = this.#run();
+  }
+
+  /** Sessions that two nodes, or one node twice, had at one time. */
+  doubles(): string[] {
+    return [...this.#seen].flatMap(([id, owners]) => {
+      const times = [...owners].sort(([, a], [, b]) => a.from - b.from);
+      return times.flatMap(([owner, { to }], i) => {
+        const next = times[i + 1];
+        return next !== undefined && next[1].from < to ? [`${id}: ${owner} and ${next[0]}`] : [];
+      });
+    });
+  }
+
+  /** How many owners all sessions had, one after the other. */
+  get owners(): number {
+    return [...this.#seen.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#over;
+    await Promise.all(this.#watching.values());
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      for (const node of this.#nodes()) {
+        if (!this.#watching.has(node)) this.#watching.set(node, this.#watch(node));
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async #watch(node: Node): Promise<void> {
+    while (!this.#closed && this.#nodes().includes(node)) {
+      const asked = performance.now();
+      const held = await node.held();
+      const told = performance.now();
+      if (held !== null) this.looks++;
+      for (const [id, fence] of Object.entries(held ?? {})) {
+        const owners = this.#seen.get(id) ?? new Map();
+        this.#seen.set(id, owners);
+        const owner = `${node.url} ${fence}`;
+        const seen = owners.get(owner);
+        // It had it at some moment between the question and the answer.
+        if (seen === undefined) owners.set(owner, { from: told, to: asked });
+        else seen.to = asked;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
 /** Everything of one test. */
 export class ClusterWorld {
   readonly redis: RedisServer;
@@ -69,6 +156,7 @@ export class ClusterWorld {
   nodes: Node[] = [];
   /** Longest time that a call needed until it was answered, in milliseconds. */
   slowest = 0;
+  readonly watch: OwnerWatch = new OwnerWatch(() => this.nodes);
   /** What all nodes share. */
   readonly data: string;
   readonly #env: Record<string, string>;
@@ -90,7 +178,7 @@ export class ClusterWorld {
 
   /** Starts one more node and tells the balancer. */
   async addNode(env: Record<string, string> = {}): Promise<Node> {
-    const node = await Node.start("node.ts", [], { ...this.#env, ...env });
+    const node = await Node.start("node.ts", [], { ...this.#env, ...env }, await freePort());
     this.nodes.push(node);
     await this.#announce();
     return node;
@@ -128,6 +216,7 @@ export class ClusterWorld {
   }
 
   async close(): Promise<void> {
+    await this.watch.close();
     await Promise.all(this.nodes.map((node) => this.endNode(node)));
     await this.#balancer.end();
   }

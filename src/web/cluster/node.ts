@@ -83,7 +83,7 @@ export class ClusterNode {
   async restored(sessionId: string, fence: number): Promise<Restored | null> {
     const { tail } = this.#options;
     if (tail === undefined) return null;
-    const entries = await tail.read(sessionId, fence).catch((error) => {
+    const entries = await intime(tail.read(sessionId, fence), this.leaseMs).catch((error) => {
       throw new WebError(503, "tailUnavailable", "The events can't be read. Try again soon.", {
         cause: error,
       });
@@ -104,11 +104,21 @@ export class ClusterNode {
   }
 }
 
+/**
+ * The engine's answer. One that can't be reached may say nothing at all; whoever asked is told so after a lease's time, and
+ * comes back through another node.
+ */
+async function intime<T>(answer: Promise<T>, ms: number): Promise<T> {
+  const found = await within(answer.then((value) => ({ value })), ms, null);
+  if (found === null) throw new Error("the engine did not answer in time");
+  return found.value;
+}
+
 /** The store, whose failures are an engine's that is away for a while: 503, and not this server's own. */
-export function sharedStore(store: SessionStore): SessionStore {
+export function sharedStore(store: SessionStore, leaseMs: number = LEASE_MS): SessionStore {
   const guarded = async <T>(answer: Promise<T>): Promise<T> => {
     try {
-      return await answer;
+      return await intime(answer, leaseMs);
     } catch (error) {
       throw new WebError(503, "storeUnavailable", "The sessions can't be read. Try again soon.", {
         cause: error,
@@ -200,7 +210,8 @@ export class Leases {
     const lease = this.#held.get(sessionId);
     if (lease === undefined) return;
     this.#held.delete(sessionId);
-    await this.#parts.owners.release(sessionId, lease.fence).catch(this.#parts.onError);
+    const { owners, ttlMs, onError } = this.#parts;
+    await intime(owners.release(sessionId, lease.fence), ttlMs).catch(onError);
   }
 
   /** Gives all of them up. */
@@ -219,11 +230,10 @@ export class Leases {
   async #claim(sessionId: string): Promise<Place> {
     const { owners, url, ttlMs } = this.#parts;
     const asked = this.#now();
-    const claim = await within(owners.claim(sessionId, url, ttlMs), ttlMs, null);
-    if (claim === null) throw new Error("the owners of sessions did not answer in time");
+    const claim = await intime(owners.claim(sessionId, url, ttlMs), ttlMs);
     if (!claim.mine) return { here: false, url: claim.url };
     if (this.#closed) {
-      await owners.release(sessionId, claim.fence);
+      await intime(owners.release(sessionId, claim.fence), ttlMs);
       throw new Error("this node is closing");
     }
     this.#held.set(sessionId, { fence: claim.fence, until: asked + ttlMs * SURE });

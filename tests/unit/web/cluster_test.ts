@@ -6,7 +6,10 @@ import {
   type SessionOwners,
 } from "../../../src/web/cluster/session_owners.ts";
 import { Forwarder } from "../../../src/web/cluster/forward.ts";
-import { Leases } from "../../../src/web/cluster/node.ts";
+import { ClusterNode, Leases } from "../../../src/web/cluster/node.ts";
+import { MemorySessionStore, type SessionStore } from "../../../src/web/store/session_store.ts";
+import { createBridge } from "../../../src/web/bridge.ts";
+import type { WebError } from "../../../src/errors/mod.ts";
 import { FakeKv } from "../../contract/artifact_fake_kv.ts";
 import { test } from "../../_harness.ts";
 
@@ -65,6 +68,68 @@ test("a tail takes nothing from an owner before the one that has read it", async
   assert.equal(await tail.read("s", 1), null);
   assert.equal(await tail.append("s", 2, [{ seq: 2, text: "b" }, { seq: 3, text: "c" }]), true);
   assert.deepEqual((await tail.read("s", 2))!.map(({ seq }) => seq), [2, 3]);
+});
+
+test("an engine that says nothing keeps nobody waiting longer than a lease", async () => {
+  const silent = () => new Promise<never>(() => {});
+  const engine = { claim: silent, renew: silent, release: silent };
+  const store: SessionStore = Object.assign(new MemorySessionStore(), {
+    get: silent,
+    put: silent,
+    list: silent,
+    delete: silent,
+    findThread: silent,
+  });
+  const cluster = { url: "http://a", owners: engine, secret: "x".repeat(32), leaseMs: 20 };
+  const never = silent;
+  const bridge = createBridge({
+    client: {
+      approvals: { pending: () => [], answer: () => false },
+      startSession: never,
+      resumeSession: never,
+      readThread: never,
+      archiveThread: never,
+    },
+    isolation: "trusting",
+    cwd: "/",
+    authorize: () => "ann",
+    store,
+    cluster,
+  });
+  const asked: [string, string, string?][] = [
+    ["GET", "/sessions"],
+    ["GET", `/sessions/sess_${"a".repeat(32)}`],
+    ["DELETE", `/sessions/sess_${"a".repeat(32)}`],
+    ["POST", "/sessions", JSON.stringify({ threadId: crypto.randomUUID() })],
+  ];
+  for (const [method, path, body] of asked) {
+    const headers = { "content-type": "application/json" };
+    const { status } = await bridge.fetch(
+      new Request(`http://localhost/codex${path}`, { method, headers, ...(body ? { body } : {}) }),
+    );
+    assert.equal(status, 503, `${method} ${path}`);
+  }
+  const tail = { append: silent, read: silent };
+  const node = new ClusterNode({ ...cluster, tail }, () => {}, () => {});
+  const unread = (error: WebError) => error.reason === "tailUnavailable";
+  await assert.rejects(node.restored("s", 1), unread);
+  // What is given up, and never confirmed.
+  const owners = new MemorySessionOwners();
+  const leases = new Leases({
+    owners: {
+      claim: (...args) => owners.claim(...args),
+      renew: silent,
+      release: silent,
+    },
+    url: "a",
+    ttlMs: 20,
+    onLost: () => {},
+    onError: () => {},
+  });
+  await leases.claim("s");
+  await leases.release("s");
+  await leases.close();
+  await bridge.close();
 });
 
 test("a forwarded request is somebody's only as it was signed", async () => {
