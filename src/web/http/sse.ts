@@ -41,33 +41,40 @@ export function eventStream(
   subscription: EventSubscription,
   options: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
   const mayGo = options.again ? asking(options.again) : null;
+  const later = async (
+    controller: ReadableStreamDefaultController<Uint8Array>,
+    bytes: Uint8Array | null,
+    asked: true | Promise<boolean> | undefined,
+  ): Promise<void> => {
+    while (bytes === null && !subscription.ended) {
+      // A heartbeat also tells servers that end idle connections, and finds out who has gone.
+      bytes = await subscription.wait(options.heartbeatMs)
+        ? subscription.batch(takeBatch)
+        : HEARTBEAT;
+    }
+    if (bytes !== null) {
+      asked ??= mayGo?.() ?? true;
+      if (asked === true || await asked) return controller.enqueue(bytes);
+    }
+    subscription.close();
+    try {
+      controller.close();
+    } catch {
+      // The client has gone meanwhile.
+    }
+  };
   return new ReadableStream<Uint8Array>({
     start(controller): void {
       // At once, so that the client knows that it is connected.
-      controller.enqueue(encoder.encode(`retry: ${options.retryMs}\n\n`));
+      controller.enqueue(encode(`retry: ${options.retryMs}\n\n`));
     },
-    async pull(controller): Promise<void> {
-      for (;;) {
-        let text = takeBatch(subscription);
-        if (text === "" && !subscription.ended) {
-          if (await subscription.wait(options.heartbeatMs)) continue;
-          // Also tells servers that end idle connections, and finds out who has gone.
-          text = ": heartbeat\n\n";
-        }
-        const asked = text !== "" && (mayGo?.() ?? true);
-        if (asked === true || await asked) {
-          return controller.enqueue(encoder.encode(text));
-        }
-        subscription.close();
-        try {
-          controller.close();
-        } catch {
-          // The client has gone meanwhile.
-        }
-        return;
-      }
+    pull(controller): void | Promise<void> {
+      const bytes = subscription.batch(takeBatch);
+      const asked = bytes === null ? undefined : mayGo?.() ?? true;
+      // What a crowd's readers do most goes without a promise.
+      if (bytes === null || asked !== true) return later(controller, bytes, asked);
+      controller.enqueue(bytes);
     },
     cancel(): void {
       subscription.close();
@@ -75,14 +82,18 @@ export function eventStream(
   });
 }
 
-function takeBatch(subscription: EventSubscription): string {
+const encoder = new TextEncoder();
+const encode = (text: string) => encoder.encode(text);
+const HEARTBEAT = encode(": heartbeat\n\n");
+
+function takeBatch(take: () => WebEvent | null): Uint8Array | null {
   let text = "";
   while (text.length < BATCH) {
-    const event = subscription.take();
+    const event = take();
     if (event === null) break;
     text += formatEvent(event);
   }
-  return text;
+  return text === "" ? null : encode(text);
 }
 
 /** Whether somebody is still allowed. */

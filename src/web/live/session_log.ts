@@ -14,6 +14,8 @@ const BEHIND = 64;
 const MAX_MERGE = 64 * 1024;
 /** What an event takes besides its text. */
 const OVERHEAD = 200;
+/** Bytes of a batch that is kept for other readers at most. */
+const MAX_BATCH = 16 * 1024;
 
 interface Entry {
   readonly event: WebSessionEvent;
@@ -34,11 +36,22 @@ export interface LogParts {
 
 type Delta = Extract<WebSessionEvent, { delta: string }>;
 
+/** Events as they are sent, and where they stand in the log. */
+interface Batch {
+  readonly from: number;
+  readonly to: number;
+  /** The newest event then: how deltas are merged depends on it. */
+  readonly newest: number;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * A bounded log with any number of readers, none of which slows the writer. Cursors name the log too: those of an earlier
  * one, before a restart, are known to be gone.
  */
 export class SessionLog {
+  /** What was made last for a reader: a crowd that follows along is told the same. */
+  batch: Batch | null = null;
   readonly #epoch: string;
   readonly #fence: number | null;
   readonly #maxEvents: number;
@@ -246,6 +259,26 @@ export class LogReader {
       ? this.#merged(first)
       : first;
     return { id: log.idOf(this.#cursor - 1), event };
+  }
+
+  /**
+   * What comes next, made by `make` of the events that it takes; `null` when there is none yet. Made once for all readers
+   * who stand at one place: nobody may change it.
+   */
+  batch(make: (take: () => WebEvent | null) => Uint8Array | null): Uint8Array | null {
+    const log = this.#log;
+    const { newest, batch } = log;
+    const from = this.#cursor;
+    if (this.#gap !== undefined || from < log.oldest) return make(() => this.take());
+    if (from > newest) return null;
+    if (batch?.from === from && batch.newest === newest) {
+      this.#cursor = batch.to;
+      return batch.bytes;
+    }
+    const bytes = make(() => this.take());
+    const kept = bytes !== null && bytes.length <= MAX_BATCH;
+    log.batch = kept ? { from, to: this.#cursor, newest, bytes } : null;
+    return bytes;
   }
 
   /** Joins the deltas of the same item that follow directly. */

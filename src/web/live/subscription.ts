@@ -11,8 +11,11 @@ export class EventSubscription {
   readonly #reader: LogReader;
   readonly #onClose: () => void;
   #closed = false;
+  /** Ends the listening to the log, which begins with the first wait. */
+  #unlisten: (() => void) | null = null;
   #settle: ((news: boolean) => void) | null = null;
   #deadline = Infinity;
+  #heartbeatMs = Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
@@ -27,6 +30,11 @@ export class EventSubscription {
     return this.#closed ? null : this.#reader.take();
   }
 
+  /** What comes next as it is sent, shared with whoever is told the same; see {@linkcode LogReader.batch}. */
+  batch(make: (take: () => WebEvent | null) => Uint8Array | null): Uint8Array | null {
+    return this.#closed ? null : this.#reader.batch(make);
+  }
+
   /** Whether nothing more will come. */
   get ended(): boolean {
     return this.#closed || this.#reader.ended;
@@ -35,25 +43,27 @@ export class EventSubscription {
   /** Waits for news: `false` when `ms` milliseconds passed without. One caller at a time. */
   wait(ms: number = Infinity): Promise<boolean> {
     if (this.ended) return Promise.resolve(true);
-    return new Promise((resolve) => {
-      const settle = (news: boolean) => {
-        leave();
-        this.#settle = null;
-        resolve(news);
-      };
-      const leave = this.#log.changed(() => settle(true));
-      this.#settle = settle;
-      this.#deadline = performance.now() + ms;
-      if (ms !== Infinity) this.#timer ??= setTimeout(() => this.#late(), ms);
-    });
+    this.#unlisten ??= this.#log.changed(() => this.#settled(true));
+    // For each event of each reader: the clock that is read fastest.
+    this.#deadline = Date.now() + ms;
+    this.#heartbeatMs = ms;
+    if (ms !== Infinity) this.#timer ??= setTimeout(() => this.#late(), ms);
+    return new Promise((resolve) => this.#settle = resolve);
+  }
+
+  #settled(news: boolean): void {
+    const settle = this.#settle;
+    this.#settle = null;
+    settle?.(news);
   }
 
   /** The timer goes on while news come, so that not each of them sets another. */
   #late(): void {
     this.#timer = undefined;
     if (this.#settle === null) return;
-    const left = this.#deadline - performance.now();
-    if (left <= 1) this.#settle(false);
+    const left = this.#deadline - Date.now();
+    // More than all of it is left when the clock was set back.
+    if (left <= 1 || left > this.#heartbeatMs) this.#settled(false);
     else if (left !== Infinity) this.#timer = setTimeout(() => this.#late(), left);
   }
 
@@ -62,7 +72,8 @@ export class EventSubscription {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#timer);
-    this.#settle?.(true);
+    this.#unlisten?.();
+    this.#settled(true);
     this.#onClose();
   }
 }

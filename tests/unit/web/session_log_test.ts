@@ -162,3 +162,39 @@ test("a log that is restored keeps its bounds, and drops what lies before a hole
   assert.deepEqual([holed.oldest, holed.newest], [8, 9]);
   assert.equal(textOf(all(new LogReader(holed, holed.idOf(8)))), "9");
 });
+
+test("readers at one place share a batch, and each is told what it would be told alone", () => {
+  const log = new SessionLog({ maxEvents: 200, maxBytes: 1e6 });
+  let made = 0;
+  const make = (take: () => WebEvent | null) => {
+    const told: WebEvent[] = [];
+    for (let event = take(); event !== null; event = take()) told.push(event);
+    if (told.length === 0) return null;
+    made++;
+    return new TextEncoder().encode(told.map((event) => `${JSON.stringify(event)}\n`).join(""));
+  };
+  // Some read each time, some seldom, one after the log has dropped what it did not read.
+  const readers = [1, 1, 1, 2, 7, 90, 500].map((every) => ({
+    every,
+    shared: new LogReader(log, null),
+    alone: new LogReader(log, null),
+  }));
+  for (let i = 1; i <= 1_000; i++) {
+    log.append(delta(`${i} `, i % 3 === 0 ? "m" : "n"));
+    const before = made;
+    const bytes = new Set<Uint8Array>();
+    for (const { every, shared, alone } of readers) {
+      if (i % every !== 0) continue;
+      const told = shared.batch(make);
+      assert.equal(
+        new TextDecoder().decode(told!),
+        all(alone).map((event) => `${JSON.stringify(event)}\n`).join(""),
+      );
+      if (every === 1) bytes.add(told!);
+      assert.equal(shared.batch(make), null);
+    }
+    assert.equal(bytes.size, 1);
+    if (i % 2 === 1 && i % 7 !== 0) assert.equal(made, before + 1);
+  }
+  assert.equal(log.batch!.newest, log.newest);
+});
