@@ -2,6 +2,7 @@
  * The things that happen in a turn.
  * @module
  */
+import type { JsonObject } from "./json.ts";
 import type { ThreadItem as ServerItem } from "./protocol/generated/types.ts";
 
 /** A command that the agent ran, as the server tells it, and its script. */
@@ -12,3 +13,9 @@ export type CommandItem = Extract<ServerItem, { type: "commandExecution" }> & {
 
 /** A message, reasoning, a command, a file change, a tool call …: switch on `type`. */
 export type ThreadItem = Exclude<ServerItem, { type: "commandExecution" }> | CommandItem;
+
+/** What a command or a patch does; `null` for other items, which one id does not stand for twice at once. */
+export function useOf({ type, command, changes }: JsonObject): string | null {
+  const use = type === "commandExecution" ? command : type === "fileChange" ? changes : undefined;
+  return use === undefined ? null : JSON.stringify([type, use]);
+}

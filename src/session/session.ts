@@ -853,7 +853,9 @@ export class Session implements AsyncDisposable {
     if (late !== null) this.#events.push(late);
     this.#events.notification(this.#threadId, method, params);
     this.#foreign.notification(method, params);
-    if (method === "item/started" && isJsonObject(item)) this.#gate.itemStarted(item);
+    if (method === "item/started" && isJsonObject(item)) {
+      this.#gate.itemStarted(item, this.#threadId);
+    }
     if (method === "item/completed" && isJsonObject(item)) {
       this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
     }

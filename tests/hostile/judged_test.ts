@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { testing, TurnInterruptedError } from "../../mod.ts";
+import { type plugin, testing, TurnInterruptedError } from "../../mod.ts";
 import type { ApprovalRules } from "../../src/approvals/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -118,6 +118,52 @@ for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
           );
         },
       );
+
+      await t.step("commands and patches that share an id are each told once", async () => {
+        const before: string[] = [];
+        const after: string[] = [];
+        const name = ({ toolKind, script, changes }: plugin.HookContext) =>
+          `${toolKind} ${script ?? changes?.[0]?.path.split("/").pop()}`;
+        const place = await w.session({
+          approvals: () => ({ decision: "accept" }),
+          hooks: {
+            pre: [{
+              name: "before",
+              phases: ["preToolUse"],
+              call: (context) => (before.push(name(context)), { type: "continue" }),
+            }],
+            post: [{
+              name: "after",
+              phases: ["postToolUse"],
+              call: (context) => void after.push(name(context)),
+            }],
+          },
+        });
+        const { items } = await place.act(
+          run("touch one"),
+          add("two"),
+          run("touch three"),
+          add("four"),
+        );
+        const uses = [
+          "command touch one",
+          "fileChange two",
+          "command touch three",
+          "fileChange four",
+        ];
+        assert.deepEqual(before, uses);
+        assert.deepEqual(after, uses);
+        const types = ["commandExecution", "fileChange", "commandExecution", "fileChange"];
+        const kinds = (all: readonly { type: string }[]) =>
+          all.map(({ type }) => type).filter((type) => types.includes(type));
+        assert.deepEqual(kinds(items), types);
+        const { threads } = w.client.runtime.state();
+        assert.deepEqual(kinds(threads[place.session.threadId]!.turns.at(-1)!.items), types);
+        const told = place.events.flatMap((event) =>
+          event.type === "itemCompleted" ? [event.item] : []
+        );
+        assert.deepEqual(kinds(told), types);
+      });
 
       await t.step(
         "what was accepted lets nothing else run that came with it under one id",

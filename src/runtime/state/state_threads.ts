@@ -11,6 +11,7 @@ import {
   stringOf,
 } from "../../json.ts";
 import type { ThreadStatus, ThreadTokenUsage } from "../../protocol/mod.ts";
+import { useOf } from "../../thread_item.ts";
 import {
   addSummaryPart,
   changeItem,
@@ -152,8 +153,11 @@ function reduceTurn(
 ): ThreadState {
   const change = (how: Parameters<typeof changeTurn>[3], base = thread) =>
     changeTurn(base, turnId, bounds, how);
-  const item = (id: string | null, how: (item: ItemState | undefined) => ItemState, anew = false) =>
-    id === null ? thread : change((turn) => changeItem(turn, id, bounds, how, anew));
+  const item = (
+    id: string | null,
+    how: (item: ItemState | undefined) => ItemState,
+    wire?: Parameters<typeof changeItem>[4],
+  ) => id === null ? thread : change((turn) => changeItem(turn, id, bounds, how, wire));
   const wireItem = objectOf(params, "item") ?? {};
   const itemId = stringOf(params, "itemId");
 
@@ -193,12 +197,13 @@ function reduceTurn(
       return item(
         stringOf(wireItem, "id"),
         (before) => startItem(before, wireItem, bounds.textBytes),
-        true,
+        { anew: true, type: stringOf(wireItem, "type"), use: useOf(wireItem) },
       );
     case "item/completed":
       return item(
         stringOf(wireItem, "id"),
         (before) => completeItem(before, wireItem, bounds.textBytes),
+        { anew: false, type: stringOf(wireItem, "type"), use: useOf(wireItem) },
       );
     case "item/reasoning/summaryPartAdded":
       return item(

@@ -17,6 +17,7 @@ import {
   type TurnError,
   type TurnPlanStep,
 } from "../../protocol/mod.ts";
+import { useOf } from "../../thread_item.ts";
 import { utf8Length } from "../../rpc/mod.ts";
 import type { ItemState, StateBounds, ThreadState, TurnState } from "./state_types.ts";
 
@@ -63,17 +64,28 @@ export function keepTurns(thread: ThreadState, bounds: StateBounds): ThreadState
   return { ...thread, turns, turnsDropped: thread.turnsDropped + excess };
 }
 
+const ANY = { anew: false, type: null, use: null };
+
 /** Changes one item of a turn, which is added when it is not there. */
 export function changeItem(
   turn: TurnState,
   itemId: string,
   bounds: StateBounds,
   change: (item: ItemState | undefined) => ItemState,
-  anew = false,
+  wire: { anew: boolean; type: string | null; use: string | null } = ANY,
 ): TurnState {
-  let at = turn.items.findLastIndex((item) => item.id === itemId);
-  // Models use ids again: what starts under the id of an item that has ended is another one.
-  if (anew && at >= 0 && turn.items[at]!.state === "completed") at = -1;
+  const { anew, type, use } = wire;
+  const isIt = (item: ItemState) =>
+    item.id === itemId && (type === null || item.type === type || item.type === "unknown");
+  const isSame = (item: ItemState) => {
+    const known = useOf(item as unknown as JsonObject);
+    return isIt(item) && (item.truncated || use === null || known === null || known === use);
+  };
+  const isOpen = (item: ItemState) => item.state !== "completed";
+  let at = turn.items.findLastIndex((item) => isOpen(item) && isSame(item));
+  if (at < 0) at = turn.items.findLastIndex((item) => isOpen(item) && isIt(item));
+  // Models use ids again: what starts under the id of an item that has ended is another one, and so is one of another type.
+  if (at < 0 && !anew) at = turn.items.findLastIndex(isSame);
   const before = at < 0 ? undefined : turn.items[at]!;
   const after = change(before);
   if (after === before) return turn;

@@ -18,6 +18,7 @@ import { messageOf } from "../../errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
+import { useOf } from "../../thread_item.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import { type DynamicTool, inTool, runTool } from "../prompt/tools.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
@@ -59,8 +60,8 @@ export class SessionGate implements ThreadGate {
   #hooks: HookRun | null = null;
   #sandboxed = true;
   #posts: Promise<void> = Promise.resolve();
-  /** Items that post-hooks have heard of; some servers complete an item twice. */
-  #told: Set<string> = new Set();
+  /** What post-hooks have heard of, by thread and item; some servers complete an item twice. */
+  #told: Map<string, Set<string | null>> = new Map();
 
   /** Creates the gate of a session. */
   constructor(host: SessionGateHost) {
@@ -68,7 +69,7 @@ export class SessionGate implements ThreadGate {
     this.#host = host;
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (item) => this.#gateWith(item),
-      itemStarted: (item) => this.itemStarted(item),
+      itemStarted: (item, threadId) => this.itemStarted(item, threadId),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
       activeTurn: () => host.turns().active,
       count: host.countSubAgent,
@@ -99,7 +100,7 @@ export class SessionGate implements ThreadGate {
   begin(hooks: HookRun, sandboxed: boolean): void {
     this.#hooks = hooks;
     this.#sandboxed = sandboxed;
-    this.#told = new Set();
+    this.#told = new Map();
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
@@ -135,8 +136,8 @@ export class SessionGate implements ThreadGate {
   }
 
   /** An item begins: under the id of one that has ended it is another use. */
-  itemStarted(item: JsonObject): void {
-    this.#told.delete(String(item["id"]));
+  itemStarted(item: JsonObject, threadId: string): void {
+    this.#told.get(keyOf(threadId, item["id"]))?.delete(useOf(item));
   }
 
   /** An item ended: post-hooks hear of every tool use, asked about or not. */
@@ -144,7 +145,7 @@ export class SessionGate implements ThreadGate {
     this.#subAgents.learn(item);
     if (!this.#hooks?.has("postToolUse")) return;
     const facts = toolOutcome(item, { threadId, turnId });
-    if (facts !== null) this.#tell(String(item["id"]), facts);
+    if (facts !== null) this.#tell(keyOf(threadId, item["id"]), useOf(item), facts);
   }
 
   /** Settles when the post-hooks of the tool uses so far have ended. */
@@ -170,7 +171,7 @@ export class SessionGate implements ThreadGate {
       this.#emit({ type: "warning", threadId, turnId, message });
     }
     if (this.#hooks?.has("postToolUse") && this.item(callId) === undefined) {
-      this.#tell(callId, callOutcome(call, response["success"] === true));
+      this.#tell(keyOf(threadId, callId), null, callOutcome(call, response["success"] === true));
     }
     return response;
   }
@@ -246,12 +247,18 @@ export class SessionGate implements ThreadGate {
   }
 
   /** Off the read loop, one after the other. */
-  #tell(itemId: string, facts: HookToolInput): void {
+  #tell(key: string, use: string | null, facts: HookToolInput): void {
     const hooks = this.#hooks;
-    if (hooks === null || this.#told.has(itemId)) return;
-    this.#told.add(itemId);
+    const told = this.#told.get(key) ?? new Set();
+    if (hooks === null || told.has(use)) return;
+    this.#told.set(key, told.add(use));
     this.#posts = this.#posts.then(() => hooks.toolPost(facts));
   }
+}
+
+/** Models make the ids of items: those of an agent's agent are those of another model. */
+function keyOf(threadId: string, itemId: unknown): string {
+  return JSON.stringify([threadId, itemId]);
 }
 
 // What hooks get to know of a tool use that has ended, from its item.

@@ -19,7 +19,7 @@ export interface SubAgentOwner {
   /** Makes the thread's part in approvals; `item` finds its items. */
   gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
   /** An item of the thread begins. */
-  itemStarted(item: JsonObject): void;
+  itemStarted(item: JsonObject, threadId: string): void;
   /** An item of the thread ended. */
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void;
   /** The session's own active turn, or `null`. */
@@ -107,7 +107,7 @@ export class SubAgents {
         const { method, params } = message;
         const { item, turnId } = params;
         if (!isJsonObject(item)) return;
-        if (method === "item/started") owner.itemStarted(item);
+        if (method === "item/started") owner.itemStarted(item, threadId);
         if (method !== "item/completed") return;
         owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
       },

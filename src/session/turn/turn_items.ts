@@ -5,7 +5,7 @@
 import type { JsonObject } from "../../json.ts";
 import { parseCommandLine } from "../../shell/mod.ts";
 import { unifiedDiff } from "../../approvals/mod.ts";
-import type { ThreadItem } from "../../thread_item.ts";
+import { type ThreadItem, useOf } from "../../thread_item.ts";
 import type { FileChange } from "./turn_result.ts";
 
 /** Pieces of text before they are joined: keeps memory at the size of the text, not of its pieces. */
@@ -29,7 +29,7 @@ const STREAMED_TYPES = ["agentMessage", "reasoning"];
  */
 export class TurnItems {
   readonly #entries: Entry[] = [];
-  readonly #newest: Map<string, Entry> = new Map();
+  readonly #byId: Map<string, Entry[]> = new Map();
   /** The message that the server itself calls the last one. */
   #last: JsonObject | null = null;
 
@@ -40,8 +40,8 @@ export class TurnItems {
 
   /** Takes `item/started`; `false` when the item has begun already. */
   begin(item: JsonObject): boolean {
-    const known = this.#newest.get(idOf(item));
-    if (known !== undefined && !known.completed) {
+    const known = this.#open(item);
+    if (known !== undefined) {
       if (Object.keys(known.item).length <= 2) known.item = withScript(item);
       return false;
     }
@@ -51,7 +51,7 @@ export class TurnItems {
 
   /** Takes `item/completed`, which is the truth; `false` when it came before. */
   complete(item: JsonObject): boolean {
-    const known = this.#newest.get(idOf(item)) ?? this.#renamed(item);
+    const known = this.#open(item) ?? this.#repeated(item) ?? this.#renamed(item);
     if (known === undefined) {
       this.#add(item, true);
       return true;
@@ -73,14 +73,14 @@ export class TurnItems {
   /** Takes more text of an item. */
   grow(id: string, type: string, delta: string): void {
     // Where the item's beginning got lost, its text is kept all the same.
-    const entry = this.#newest.get(id) ?? this.#add({ type, id }, false);
+    const entry = this.#byId.get(id)?.at(-1) ?? this.#add({ type, id }, false);
     if (entry.completed) return;
     if (entry.pieces.push(delta) >= JOIN_AT) grown(entry);
   }
 
   /** One item as far as it is known, or `undefined`. */
   get(id: string): ThreadItem | undefined {
-    const entry = this.#newest.get(id);
+    const entry = this.#byId.get(id)?.at(-1);
     return entry === undefined ? undefined : view(entry);
   }
 
@@ -122,19 +122,45 @@ export class TurnItems {
   #add(item: JsonObject, completed: boolean): Entry {
     const entry: Entry = { item: withScript(item), completed, text: "", pieces: [] };
     this.#entries.push(entry);
-    this.#newest.set(idOf(item), entry);
+    this.#know(idOf(item), entry);
     return entry;
+  }
+
+  #know(id: string, entry: Entry): void {
+    const known = this.#byId.get(id);
+    if (known === undefined) this.#byId.set(id, [entry]);
+    else known.push(entry);
+  }
+
+  /** The item of this id and type that goes on: the one that does the same, where there are several. */
+  #open(item: JsonObject): Entry | undefined {
+    const open = this.#byId.get(idOf(item))?.filter((entry) =>
+      !entry.completed && entry.item["type"] === item["type"]
+    );
+    return open?.findLast((entry) => useOf(entry.item) === useOf(item)) ?? open?.at(-1);
+  }
+
+  /** The item that has completed and is told once more. */
+  #repeated(item: JsonObject): Entry | undefined {
+    const use = useOf(item);
+    return this.#byId.get(idOf(item))?.findLast((entry) => {
+      const known = useOf(entry.item);
+      return entry.item["type"] === item["type"] &&
+        (known === use || known === null || use === null);
+    });
   }
 
   /** The open item that this one completes under another id: the last, and the only open one of its type. */
   #renamed(item: JsonObject): Entry | undefined {
-    if (!STREAMED_TYPES.includes(String(item["type"]))) return undefined;
+    if (!STREAMED_TYPES.includes(String(item["type"])) || this.#byId.has(idOf(item))) {
+      return undefined;
+    }
     const open = this.#entries.filter((entry) =>
       !entry.completed && entry.item["type"] === item["type"]
     );
     const last = this.#entries.at(-1);
     if (last === undefined || open.length !== 1 || open[0] !== last) return undefined;
-    this.#newest.set(idOf(item), last);
+    this.#know(idOf(item), last);
     return last;
   }
 }

@@ -205,3 +205,25 @@ test("ledgers add up turns, and count in their parent", () => {
   b.add(readCount(tokens(5, 5)), true);
   assert.deepEqual([client.total.totalTokens, client.total.subAgents.totalTokens], [38, 10]);
 });
+
+test("items that share an id at once are each completed once", () => {
+  const command = (command: string) => ({ type: "commandExecution", id: "c", command });
+  const patch = (path: string) => ({ type: "fileChange", id: "c", changes: [{ path }] });
+  const it = new TurnItems();
+  assert.equal(it.begin(command("ls")), true);
+  assert.equal(it.begin(patch("/a")), true);
+  assert.equal(it.begin(patch("/a")), false);
+  assert.equal(it.complete(command("ls")), true);
+  assert.equal(it.complete(patch("/a")), true);
+  // told of only when it has ended
+  assert.equal(it.complete(command("rm x")), true);
+  // told twice
+  assert.equal(it.complete(command("ls")), false);
+  assert.equal(it.complete(patch("/a")), false);
+  assert.deepEqual(it.all().map(({ type }) => type), [
+    "commandExecution",
+    "fileChange",
+    "commandExecution",
+  ]);
+  assert.equal(it.open("commandExecution") || it.open("fileChange"), false);
+});
