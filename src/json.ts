@@ -87,3 +87,10 @@ export function splitMessages(text: string): string[] {
   }
   return messages;
 }
+
+/** The members that are set: for options that are left out, where `undefined` is another thing than absence. */
+export function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, member]) => member !== undefined),
+  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}

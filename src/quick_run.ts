@@ -2,6 +2,7 @@
  * One prompt, one line.
  * @module
  */
+import { defined } from "./json.ts";
 import {
   callback,
   checkArgument,
@@ -81,10 +82,9 @@ export async function quickRunWithProfile(
   try {
     // What is wrong with the call is told before a process is started for it.
     workingDirectory(cwd, isRemote(config));
-    client = await Client.connect({ ...config, ...(signal === undefined ? {} : { signal }) });
+    client = await Client.connect({ ...config, ...defined({ signal }) });
     result = await client.runWithProfile(cwd, prompt, profile, {
-      ...(signal === undefined ? {} : { signal }),
-      ...(onEvent === undefined ? {} : { onEvent }),
+      ...defined({ signal, onEvent }),
     });
   } catch (error) {
     const shutdownError = await client?.shutdown().then(

@@ -4,7 +4,7 @@
  */
 import { checkArgument, checkOptions } from "../check/mod.ts";
 import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
-import type { JsonSchema } from "../json.ts";
+import { defined, type JsonSchema } from "../json.ts";
 import type { AskOptions, PromptRunResult } from "../session/mod.ts";
 import { ArtifactThreads } from "./threads.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
@@ -202,10 +202,7 @@ async function assertCurrent(spec: ArtifactTaskSpec, shown: StoredArtifact): Pro
 function askOptions(spec: ArtifactTaskSpec, signal: AbortSignal | undefined): AskOptions {
   const outputSchema = schemaOf(spec);
   return {
-    ...(outputSchema === undefined ? {} : { outputSchema }),
-    ...(spec.model === undefined ? {} : { model: spec.model }),
-    ...(spec.effort === undefined ? {} : { effort: spec.effort }),
-    ...(spec.timeoutMs === undefined ? {} : { timeoutMs: spec.timeoutMs }),
+    ...defined({ outputSchema, model: spec.model, effort: spec.effort, timeoutMs: spec.timeoutMs }),
     ...signalOf(signal),
   };
 }

@@ -3,6 +3,7 @@
  * and its finished runs.
  * @module
  */
+import { defined } from "../json.ts";
 import { abortable } from "../async.ts";
 import { InvalidArgumentError, SessionClosedError } from "../errors/mod.ts";
 import type { PromptRunResult, RunLimits } from "../session/mod.ts";
@@ -189,7 +190,7 @@ export class Runner {
     for await (const event of goal) void event;
     const result = await goal.finish();
     const last = result.turns.at(-1);
-    return { goal: result, ...(last === undefined ? {} : { result: last }) };
+    return { goal: result, ...defined({ result: last }) };
   }
 
   #tell(run: AutomationRun): void {

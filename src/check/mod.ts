@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { defined } from "../json.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
 import { kindOf } from "./json_fit.ts";
 import {
@@ -106,7 +107,7 @@ function refuse(where: string, find: () => Misfit | null): void {
     argument: path,
     received,
     accepts,
-    ...(hint === undefined ? {} : { hint }),
+    ...defined({ hint }),
     unknown: received === UNKNOWN_OPTION,
   });
 }

@@ -5,7 +5,7 @@
  */
 import { kindOf } from "../check/mod.ts";
 import { InvalidArgumentError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
-import type { JsonValue } from "../json.ts";
+import { defined, type JsonValue } from "../json.ts";
 import {
   canSpawn,
   descendants,
@@ -69,12 +69,11 @@ async function open(options: CodexProcessOptions, signal?: AbortSignal): Promise
       process: {
         command: located.command,
         args: [...configFlags(flags), ...(options.args ?? ["app-server"])],
-        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+        ...defined({ cwd: options.cwd }),
         env,
         clearEnv,
       },
-      ...(signal === undefined ? {} : { signal }),
-      ...(options.onStderr === undefined ? {} : { onStderr: options.onStderr }),
+      ...defined({ signal, onStderr: options.onStderr }),
       onGone: () => forget?.(),
     });
     if (pidFile !== undefined && transport.exit === null) {
@@ -130,10 +129,9 @@ export function commandTransport(
         args,
         env,
         clearEnv,
-        ...(processCwd === undefined ? {} : { cwd: processCwd }),
+        ...defined({ cwd: processCwd }),
       },
-      ...(signal === undefined ? {} : { signal }),
-      ...(onStderr === undefined ? {} : { onStderr }),
+      ...defined({ signal, onStderr }),
     });
     return new Elsewhere(transport);
   };

@@ -5,6 +5,7 @@
  * All decisions are made on a probe, so that every system and every set of permissions can be tested on one.
  * @module
  */
+import { defined } from "../json.ts";
 import { SpawnError } from "../errors/mod.ts";
 import {
   archName,
@@ -84,7 +85,7 @@ export function codexNotFound(looked: readonly string[], cause?: unknown): Spawn
       `Install it with \`${INSTALL_COMMAND}\`, or name it with \`codexPath\` or CODEX_PATH.`,
     {
       data: { reason: "notFound", looked: [...looked] },
-      ...(cause === undefined ? {} : { cause }),
+      ...defined({ cause }),
     },
   );
 }

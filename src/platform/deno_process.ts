@@ -2,6 +2,7 @@
  * Processes on Deno, by `Deno.Command`: it needs the run permission for one program and nothing else.
  * @module
  */
+import { defined } from "../json.ts";
 import { PermissionDeniedError, type ProcessExit } from "../errors/mod.ts";
 import {
   type ChildProcess,
@@ -30,7 +31,7 @@ function spawn(spec: ProcessSpec): Deno.ChildProcess {
   const start = (blanked: Record<string, string>): Deno.ChildProcess =>
     new Deno.Command(spec.command, {
       args: spec.args,
-      ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
+      ...defined({ cwd: spec.cwd }),
       env: { ...blanked, ...spec.env },
       clearEnv: spec.clearEnv ?? false,
       ...(spec.verbatim === true ? { windowsRawArguments: true } : {}),

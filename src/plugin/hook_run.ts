@@ -4,7 +4,7 @@
  */
 import { abortable, settlesWithin, within } from "../async.ts";
 import { HookBlockedError, messageOf } from "../errors/mod.ts";
-import type { JsonObject } from "../json.ts";
+import { defined, type JsonObject } from "../json.ts";
 import type { Attachment } from "../prompt.ts";
 import {
   applyPatch,
@@ -321,13 +321,6 @@ export class HookRun {
 function toolStatus(facts: HookToolFacts): "ok" | "error" {
   if (facts.toolStatus === "failed" || facts.toolStatus === "declined") return "error";
   return facts.exitCode === undefined || facts.exitCode === 0 ? "ok" : "error";
-}
-
-/** The members that are set: an `undefined` must not hide what is known already. */
-function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(
-    Object.entries(value).filter(([, member]) => member !== undefined),
-  ) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
 
 // Runs a user's function within a time limit.

@@ -9,7 +9,7 @@ import {
   PermissionDeniedError,
   RequestTimeoutError,
 } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
 import { codexTransport, commandTransport } from "../launch/mod.ts";
 import { withShellEnvironment } from "../permissions/mod.ts";
 import { codexHomeIn, pathRules, platformName, readEnv } from "../platform/mod.ts";
@@ -56,11 +56,13 @@ export function transportFactory(config: RuntimeConfig): TransportFactory {
       return commandTransport(transport.command, config);
     case "stdio":
       return codexTransport({
-        ...(config.codexPath === undefined ? {} : { codexPath: config.codexPath }),
-        ...(config.env === undefined ? {} : { env: config.env }),
-        ...(config.processCwd === undefined ? {} : { cwd: config.processCwd }),
-        ...(config.onStderr === undefined ? {} : { onStderr: config.onStderr }),
-        ...(transport.pidFile === undefined ? {} : { pidFile: transport.pidFile }),
+        ...defined({
+          codexPath: config.codexPath,
+          env: config.env,
+          cwd: config.processCwd,
+          onStderr: config.onStderr,
+          pidFile: transport.pidFile,
+        }),
         configOverrides: configOverrides(config),
       });
   }

@@ -5,7 +5,7 @@
 import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
 import { abortable, delay } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import {
   type CallOptions,
   Connection,
@@ -105,7 +105,7 @@ export class RuntimeCore implements ConnectionHandler {
     this.log.onMissed = (count) => this.metrics.dropped += count;
     this.#restarts = new RestartLoop(config.restart);
     this.approvals = new ApprovalBroker({
-      ...(config.approvals === undefined ? {} : { approvals: config.approvals }),
+      ...defined({ approvals: config.approvals }),
       timeoutMs: config.approvalTimeoutMs ?? DEFAULTS.approvalTimeoutMs,
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
       onAudit: (audit) => this.#audit(audit),
@@ -331,7 +331,7 @@ export class RuntimeCore implements ConnectionHandler {
       rpcId: message.id,
       method: message.method,
       params: message.params,
-      ...(head.threadId === undefined ? {} : { threadId: head.threadId }),
+      ...defined({ threadId: head.threadId }),
     }, {
       respond: (result) => connection?.respond(message.id, result),
       reject: (code, text) => connection?.reject(message.id, { code, message: text }),

@@ -16,7 +16,7 @@ import {
   signal,
 } from "../check/mod.ts";
 import { ConnectionClosedError, messageOf, type ProcessExit, RpcError } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { decode, type RpcMessage } from "../rpc/mod.ts";
 import type { CustomTransportConfig } from "../runtime/mod.ts";
 import { type MemoryEnd, memoryPair } from "../transport/mod.ts";
@@ -293,7 +293,7 @@ export class MemoryServer {
       respond: (result) => end.send(JSON.stringify({ id, result })),
       reject: (code, text, data) =>
         end.send(JSON.stringify({
-          error: { code, message: text, ...(data === undefined ? {} : { data }) },
+          error: { code, message: text, ...defined({ data }) },
           id,
         })),
     };

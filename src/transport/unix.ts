@@ -2,7 +2,12 @@
  * A transport to a running `codex app-server --listen unix://…`, or to codex's own daemon: attached to, not owned.
  * @module
  */
-import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
+import {
+  ConnectionClosedError,
+  messageOf,
+  PermissionDeniedError,
+  SpawnError,
+} from "../errors/mod.ts";
 import {
   type ByteSocket,
   canRead,
@@ -61,7 +66,7 @@ async function open(path: string, hint: string, signal?: AbortSignal): Promise<T
     if (!signal?.aborted) return transport;
     await transport.close();
   } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
+    const said = messageOf(cause);
     throw new ConnectionClosedError(
       `No app server answers at the socket ${path}: ${said}.${hint}`,
       {

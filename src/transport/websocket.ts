@@ -5,7 +5,7 @@
 import { settlesWithin } from "../async.ts";
 import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
-import { splitMessages } from "../json.ts";
+import { defined, splitMessages } from "../json.ts";
 import {
   askForRefusal,
   explainRefusal,
@@ -142,7 +142,7 @@ async function upgradeByFetch(
   try {
     response = await fetch(httpUrl(url), {
       headers: { ...headers, Upgrade: "websocket" },
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ signal }),
     });
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
@@ -161,7 +161,7 @@ function refusal(url: URL, found: Refusal, cause?: unknown): Error {
     {
       retryable: found.status >= 500,
       data: { httpStatus: found.status },
-      ...(cause === undefined ? {} : { cause }),
+      ...defined({ cause }),
     },
   );
 }

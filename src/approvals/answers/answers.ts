@@ -3,7 +3,7 @@
  * @module
  */
 import { validateAgainstSchema } from "../../check/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports, validateServerRequestResult } from "../../protocol/mod.ts";
 import type { RealPath } from "../request/facts.ts";
 import type {
@@ -144,7 +144,7 @@ function build(
       return result({
         permissions,
         scope,
-        ...(strict === undefined ? {} : { strictAutoReview: strict }),
+        ...defined({ strictAutoReview: strict }),
       }, word);
     }
     case "userInput": {

@@ -3,6 +3,7 @@
  * answers.
  * @module
  */
+import { defined } from "../../json.ts";
 import { messageOf, RpcValidationError } from "../../errors/mod.ts";
 import { checkServerRequestResult, type WireAnswer } from "../answers/answers.ts";
 import { decide, type RuleDecision } from "../rules/decide.ts";
@@ -66,7 +67,7 @@ export class Judging {
     if (rules === null) return { effect: "ask", rule: null };
     const { realPath } = this.#options;
     return decide(rules, request, {
-      ...(realPath === undefined ? {} : { realPath }),
+      ...defined({ realPath }),
       sandboxed: gate?.sandboxed?.() ?? true,
       ...(gate?.workspace === undefined ? {} : { workspace: gate.workspace() }),
     });

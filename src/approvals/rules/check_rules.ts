@@ -2,6 +2,7 @@
  * Refuses rules that could not mean what they say, and those that are never asked under a session's policy: they protect nobody.
  * @module
  */
+import { defined } from "../../json.ts";
 import {
   callback,
   checkArgument,
@@ -230,7 +231,7 @@ export function sessionApprovals(
   const strict = client.default === "decline" || session.default === "decline";
   return {
     rules: [...client.rules, ...session.rules],
-    ...(ask === undefined ? {} : { ask }),
+    ...defined({ ask }),
     ...(strict ? { default: "decline" as const } : {}),
   };
 }

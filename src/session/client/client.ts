@@ -11,7 +11,7 @@ import {
 } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions } from "../../check/mod.ts";
 import { ConnectionClosedError, RpcError, ThreadInUseError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { defined, isJsonObject, type JsonValue } from "../../json.ts";
 import { HookRun, mergeHooks } from "../../plugin/mod.ts";
 import {
   type ClientConfig,
@@ -180,8 +180,7 @@ export class Client implements AsyncDisposable {
     checkOptions("forkSession", config, FORK_SESSION_CONFIG);
     const { after, before, ...rest } = config;
     const at = {
-      ...(after === undefined ? {} : { after }),
-      ...(before === undefined ? {} : { before }),
+      ...defined({ after, before }),
     };
     return await this.#open({ method: "thread/fork", threadId, at }, rest);
   }
@@ -199,18 +198,13 @@ export class Client implements AsyncDisposable {
     const config: SessionConfig = {
       ephemeral: true,
       ...profile,
-      ...(hooks === undefined ? {} : { hooks }),
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ hooks, signal }),
       cwd,
     };
     const session = await this.#open({ method: "thread/start" }, config, true);
     try {
       return await session.ask(prompt, {
-        ...(signal === undefined ? {} : { signal }),
-        ...(onEvent === undefined ? {} : { onEvent }),
-        ...(retry === undefined ? {} : { retry }),
-        ...(repair === undefined ? {} : { repair }),
-        ...(output === undefined ? {} : { output }),
+        ...defined({ signal, onEvent, retry, repair, output }),
       });
     } finally {
       // The thread's end must not cost the caller the answer, nor hold up who gave up waiting.
@@ -313,7 +307,7 @@ export class Client implements AsyncDisposable {
     const cwd = workingDirectory(asked, isRemote(core.config));
     const profile = resolveProfile(profileFields);
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
-    const hookRun = new HookRun(hooks, { cwd, ...(signal === undefined ? {} : { signal }) });
+    const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });
     const input = await hookRun.pre(
       "preSessionStart",
       profile.model === null ? {} : { model: profile.model },
@@ -371,7 +365,7 @@ export class Client implements AsyncDisposable {
     let refused: unknown = null;
     const open = () =>
       core.call(opening.method, params, {
-        ...(signal === undefined ? {} : { signal }),
+        ...defined({ signal }),
         // At once, so that what the server says next about the thread finds its session.
         onResult: (result) => {
           try {

@@ -15,7 +15,7 @@ import {
   toolPlace,
 } from "../../approvals/mod.ts";
 import { messageOf } from "../../errors/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { defined, type JsonObject, type JsonValue } from "../../json.ts";
 import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { useOf } from "../../thread_item.ts";
@@ -217,7 +217,7 @@ export class SessionGate implements ThreadGate {
   #gateWith(item: (itemId: string) => JsonObject | undefined): ThreadGate {
     const { approvals } = this;
     return {
-      ...(approvals === undefined ? {} : { approvals }),
+      ...defined({ approvals }),
       item,
       sandboxed: () => this.#sandboxed,
       workspace: () => this.workspace(),

@@ -4,7 +4,13 @@
  */
 import { kindOf } from "../../check/mod.ts";
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
+import {
+  defined,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  plainSettings,
+} from "../../json.ts";
 import { normalizeSandbox } from "../../permissions/mod.ts";
 import {
   currentDirectory,
@@ -36,7 +42,7 @@ function threadParams(
     approvalPolicy: thread.approvalPolicy as JsonValue,
     // Whatever the user configured: the server's questions are answered here.
     approvalsReviewer: "user",
-    ...(thread.sandbox === undefined ? {} : { sandbox: thread.sandbox }),
+    ...defined({ sandbox: thread.sandbox }),
     ...(profile.model === null ? {} : { model: profile.model }),
     ...(profile.developerInstructions === null
       ? {}
@@ -200,18 +206,14 @@ function goalsIn(config: ResolvedProfile["config"]): boolean | undefined {
 export function overlayProfile(base: ResolvedProfile, over: TurnOptions): ResolvedProfile {
   return {
     ...base,
-    ...(over.model === undefined ? {} : { model: over.model }),
-    ...(over.effort === undefined ? {} : { effort: over.effort }),
-    ...(over.approvalPolicy === undefined ? {} : { approvalPolicy: over.approvalPolicy }),
+    ...defined({ model: over.model, effort: over.effort, approvalPolicy: over.approvalPolicy }),
     ...(over.sandbox === undefined ? {} : { sandbox: normalizeSandbox(over.sandbox) }),
-    ...(over.allowPrivilegedEscalation === undefined
-      ? {}
-      : { allowPrivilegedEscalation: over.allowPrivilegedEscalation }),
-    ...(over.dangerouslyAllowUnattendedFullAccess === undefined
-      ? {}
-      : { dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess }),
+    ...defined({
+      allowPrivilegedEscalation: over.allowPrivilegedEscalation,
+      dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess,
+    }),
     ...(over.timeoutMs === undefined ? {} : { timeoutMs: checkTimeout(over.timeoutMs) }),
-    ...(over.limits === undefined ? {} : { limits: over.limits }),
+    ...defined({ limits: over.limits }),
     ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema as JsonObject }),
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
     hooks: over.hooks === undefined ? base.hooks : mergeHooks(base.hooks, over.hooks),

@@ -7,7 +7,7 @@ import {
   InvalidArgumentError,
   PermissionDeniedError,
 } from "../../errors/mod.ts";
-import { base64, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
+import { base64, defined, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { utf8Length } from "../../rpc/mod.ts";
@@ -205,7 +205,7 @@ function textItem(text: string, paths: readonly ToldPath[]): JsonObject | null {
     const start = utf8Length(full);
     full += told;
     const byteRange = { start, end: utf8Length(full) };
-    elements.push({ byteRange, ...(placeholder === undefined ? {} : { placeholder }) });
+    elements.push({ byteRange, ...defined({ placeholder }) });
   }
   return { type: "text", text: full, text_elements: elements };
 }

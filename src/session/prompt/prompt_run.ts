@@ -14,7 +14,7 @@ import {
   TurnFailedError,
   TurnInterruptedError,
 } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { defined, type JsonObject } from "../../json.ts";
 import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
 import {
@@ -144,7 +144,7 @@ export class PromptRun {
     });
     const output = resolveOutputSchema({
       outputSchema: profile.outputSchema,
-      ...(options.output === undefined ? {} : { output: options.output }),
+      ...defined({ output: options.output }),
     });
     this.#meter = new RunMeter(profile.limits, (exceeded) => void this.current?.exceed(exceeded));
     const hooks = this.#host.hookRun(profile, this.#signal);
@@ -328,7 +328,7 @@ function patched(
 ): ResolvedProfile {
   return {
     ...profile,
-    ...(patch.model === undefined ? {} : { model: patch.model }),
+    ...defined({ model: patch.model }),
     ...(patch.attachments === undefined ? {} : {
       attachments: patch.attachments.map((each) =>
         typeof each === "string" ? { type: "path", path: each } : each

@@ -20,7 +20,7 @@ import {
   validateAgainstSchema,
 } from "../../check/mod.ts";
 import { InvalidArgumentError, messageOf, type OutputIssue } from "../../errors/mod.ts";
-import { base64, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
+import { base64, defined, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
 import type { FromJsonSchema } from "../output/from_json_schema.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import { convert, isStandardSchema, standardIssue } from "../output/structured_output.ts";
@@ -353,7 +353,7 @@ function plainOf(member: unknown, said: unknown): unknown {
   if (said instanceof Set) return [...said];
   if (said instanceof Error) {
     const { name, message, cause } = said;
-    return { name, message, ...(cause === undefined ? {} : { cause }) };
+    return { name, message, ...defined({ cause }) };
   }
   if (said instanceof RegExp) return String(said);
   if (said instanceof ArrayBuffer) return base64(new Uint8Array(said));

@@ -3,7 +3,7 @@
  * @module
  */
 import { CodexError, type ProcessExit } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 
 /** One recorded message, or the end of a connection. */
 export interface CassetteMessage {
@@ -60,7 +60,7 @@ export function parseCassette(text: string): CassetteMessage[] {
 function unreadable(line: number, why: string, cause?: unknown): CodexError {
   return new CodexError("cassetteUnreadable", `Line ${line} of the cassette is ${why}.`, {
     data: { line },
-    ...(cause === undefined ? {} : { cause }),
+    ...defined({ cause }),
   });
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { abortable, delay } from "../../async.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { defined, isJsonObject, type JsonObject } from "../../json.ts";
 import type { HttpReply, HttpStream } from "./http_server.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";
 
@@ -279,7 +279,7 @@ function messageDone(id: string, index: number, text: string, phase?: string): J
 }
 
 function message(id: string, phase?: string): JsonObject {
-  return { type: "message", id, role: "assistant", ...(phase === undefined ? {} : { phase }) };
+  return { type: "message", id, role: "assistant", ...defined({ phase }) };
 }
 
 /** The events of a reasoning item. */
@@ -345,7 +345,7 @@ function callEvent(
       call_id,
       name: step.name,
       arguments: typeof step.args === "string" ? step.args : JSON.stringify(step.args),
-      ...(step.namespace === undefined ? {} : { namespace: step.namespace }),
+      ...defined({ namespace: step.namespace }),
       status: "completed",
     };
   return { type: "response.output_item.done", output_index: index, item };

@@ -30,7 +30,7 @@ import {
   text as string,
 } from "../../check/mod.ts";
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { defined, type JsonObject, type JsonValue } from "../../json.ts";
 import type { ModelRequest } from "./model_request_types.ts";
 
 /** One thing that the scripted model does. Steps are plain data; make them with the functions of this module. */
@@ -220,7 +220,7 @@ export function say(text: string | string[], options: SayOptions = {}): ModelSte
 /** Reasoning with a summary, and raw text if given. */
 export function reason(text: string, content?: string): ModelStep {
   check("reason", { text: [text, required(string)], content: [content, string] });
-  return { type: "reasoning", text, ...(content === undefined ? {} : { content }) };
+  return { type: "reasoning", text, ...defined({ content }) };
 }
 
 /** Runs a shell command (`exec_command`); `args` adds arguments such as `sandbox_permissions` or `yield_time_ms`. */

@@ -19,8 +19,8 @@ import {
   signal,
   text,
 } from "../../check/mod.ts";
-import { CodexError } from "../../errors/mod.ts";
-import type { JsonValue } from "../../json.ts";
+import { CodexError, messageOf } from "../../errors/mod.ts";
+import { defined, type JsonValue } from "../../json.ts";
 import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
 import { platformName } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
@@ -150,7 +150,7 @@ export class ScriptedModel implements AsyncDisposable {
     checkOptions("clientConfig", options, CLIENT_OPTIONS);
     const provider = "model_providers.scripted";
     return {
-      ...(options.codexPath === undefined ? {} : { codexPath: options.codexPath }),
+      ...defined({ codexPath: options.codexPath }),
       env: {
         inherit: "minimal",
         set: {
@@ -256,7 +256,7 @@ export class ScriptedModel implements AsyncDisposable {
       const { play } = await import("./player.ts");
       await play(turn, reply, (prefix) => this.#id(prefix), signal, request.tools);
     } catch (error) {
-      sendError(reply, 400, `ScriptedModel: ${error instanceof Error ? error.message : error}`);
+      sendError(reply, 400, `ScriptedModel: ${messageOf(error)}`);
     }
   }
 
