@@ -12,26 +12,11 @@ import {
   required,
   text,
 } from "../check/mod.ts";
-import {
-  type ConnectionClosedError,
-  InvalidArgumentError,
-  PolicyMismatchError,
-  SessionClosedError,
-} from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import { type EffectivePolicy, hostProbe, unrestrictedProbe } from "../permissions/mod.ts";
-import { hasToolHooks, type HookReport, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
-import { isRefusal, supports } from "../protocol/mod.ts";
-import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
-import { Latch } from "../async.ts";
-import type { SessionParts } from "./session_parts.ts";
-import { buildInput, filesOf, withSkills } from "./prompt/attachments.ts";
-import {
-  EventQueue,
-  failedMcpServer,
-  lateCommand,
-  SessionEvents,
-} from "./events/session_events.ts";
+import type { JsonObject } from "../json.ts";
+import type { EffectivePolicy } from "../permissions/mod.ts";
+import type { HookReport } from "../plugin/mod.ts";
+import type { SessionParts } from "./session_settings.ts";
+import { EventQueue } from "./events/session_events.ts";
 import type {
   AskOptions,
   CompactResult,
@@ -49,7 +34,6 @@ import {
   checkAsk,
   FORK_CONFIG,
   GOAL_OPTIONS,
-  promptKind,
   REVIEW_OPTIONS,
   reviewTargetKind,
   RUN_PROFILE,
@@ -60,61 +44,17 @@ import {
 } from "./profile_shape.ts";
 import { compact, review } from "./thread/server_turns.ts";
 import { type GoalRun, startGoal } from "./thread/goal_run.ts";
-import {
-  layerProfile,
-  overlayProfile,
-  profileOf,
-  settingsOf,
-  threadAttachParams,
-  threadStartParams,
-  turnOptionsOf,
-  turnStartParams,
-  whenClosed,
-} from "./policy/thread_params.ts";
-import { ForeignTurns } from "./thread/foreign_turns.ts";
+import { layerProfile, turnOptionsOf } from "./policy/thread_params.ts";
 import { sample, type SampleOptions, type SampleResult } from "./thread/sample.ts";
-import {
-  alone,
-  assertSupported,
-  type ThreadHolder,
-  type ThreadHost,
-} from "./thread/thread_host.ts";
-import type { Attachment, Prompt } from "../prompt.ts";
-import {
-  isConnectionLoss,
-  type PromptHost,
-  PromptRun,
-  type TurnRequest,
-} from "./prompt/prompt_run.ts";
-import { isInTool } from "./prompt/tools.ts";
+import { alone, assertSupported } from "./thread/thread_host.ts";
+import type { Prompt } from "../prompt.ts";
+import { PromptRun } from "./prompt/prompt_run.ts";
 import { nextTurn, PromptRunStream } from "./prompt/prompt_run_stream.ts";
-import {
-  confirmDecided,
-  confirmSettings,
-  type DecidedPolicy,
-  decideSessionPolicy,
-  decideTurnPolicy,
-  mayLeaveSandbox,
-  refusalByWorkspace,
-  withApprovals,
-  workspaceOf,
-} from "./policy/session_policy.ts";
-import { isAttached, isRemote } from "../runtime/mod.ts";
-import { SessionGate } from "./policy/session_gate.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import type { SessionEvent } from "./events/session_event.ts";
-import { ThreadTurns } from "./turn/thread_turns.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
-import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
-import { TurnQueue } from "./turn/turn_queue.ts";
-import type { TurnRun } from "./turn/turn_run.ts";
-import { UsageLedger } from "./turn/turn_usage.ts";
-
-/** How often a session that ends stops turns that somebody starts meanwhile. */
-const LEAVE_ROUNDS = 3;
-
-type Closing = "open" | "closing" | "archived" | "released";
+import { SessionThread } from "./session_thread.ts";
 
 /**
  * A conversation with the agent: turns that remember each other. One turn runs at a time; further calls wait in line.
@@ -130,99 +70,43 @@ export class Session implements AsyncDisposable {
   readonly cwd: string;
   /** What the hooks of its start did. */
   readonly startHooks: HookReport;
-  readonly #parts: SessionParts;
-  #profile: ResolvedProfile;
-  readonly #queue: TurnQueue<ThreadHolder>;
-  readonly #ledger: UsageLedger;
-  readonly #host: PromptHost;
-  readonly #gate: SessionGate;
-  readonly #unroute: (() => void)[] = [];
-  #threadId: string;
-  #policy: EffectivePolicy;
-  #decided: DecidedPolicy;
-  /** What the last turn was sent. */
-  #sent: DecidedPolicy;
-  /** Aborted when the server lets a turn do more than it was asked to. */
-  readonly #refused = new AbortController();
-  readonly #turns: ThreadTurns;
-  readonly #foreign: ForeignTurns;
-  readonly #thread: ThreadHost;
-  /** What the thread runs with, as sent with its last turn. */
-  #settings: JsonObject | null = null;
-  readonly #events = new SessionEvents();
-  /** Why the connection to a server that goes on was lost. */
-  #lostBy: ConnectionClosedError | null = null;
-  /** Whether the thread has had a turn. */
-  #used = false;
-  #state: Closing = "open";
-  #closing: Promise<void> | null = null;
-  readonly #ready = new Latch();
-  readonly #ended = new AbortController();
-  /** What turns have been warned of: once a session is enough. */
-  readonly #warned: Set<string> = new Set();
+  readonly #thread: SessionThread;
 
   /** Made by {@linkcode Client}. */
   constructor(parts: SessionParts) {
-    this.#parts = parts;
-    this.#queue = new TurnQueue(() => parts.core.alive.hold());
-    this.#threadId = parts.threadId;
     this.cwd = parts.cwd;
-    this.#profile = parts.profile;
     this.startHooks = parts.startHooks.report;
-    this.#policy = parts.policy;
-    this.#decided = parts.decided;
-    this.#sent = parts.decided;
-    this.#ledger = new UsageLedger(parts.ledger);
-    this.#turns = this.#makeTurns();
-    this.#foreign = this.#makeForeign();
-    this.#gate = new SessionGate({
-      core: parts.core,
-      turns: () => this.#turns,
-      countSubAgent: (tokens, turn) => {
-        this.#ledger.add(tokens, true);
-        turn?.addSubAgentTokens(tokens);
-      },
-      events: this.#events,
-      tools: parts.profile.tools,
-      approvals: parts.answerers.all,
-      hooked: () => hasToolHooks(this.#hooksOf(this.profile)),
-      refuses: (request) => refusalByWorkspace(parts.core, this.#policy, request),
-      contained: () => this.#policy.acceptedCommands === "sandboxed",
-      workspace: () => workspaceOf(this.#sent.effective),
-    });
-    this.#host = this.#makeHost();
-    this.#thread = this.#makeThread();
-    this.#route();
+    this.#thread = new SessionThread(parts);
   }
 
   /** The thread. */
   get threadId(): string {
-    return this.#threadId;
+    return this.#thread.threadId;
   }
 
   /** How it runs, with every default filled in; {@linkcode update} changes it. */
   get profile(): ResolvedProfile {
-    return this.#profile;
+    return this.#thread.settings.profile;
   }
 
   /** What the agent may do: what the server confirmed, not what was asked. */
   get policy(): EffectivePolicy {
-    return this.#policy;
+    return this.#thread.settings.policy;
   }
 
   /** Whether the session takes no more prompts. */
   get closed(): boolean {
-    return this.#ended.signal.aborted;
+    return this.#thread.ended.signal.aborted;
   }
 
   /** Aborted, with the reason, when the session takes no more prompts. */
   get closeSignal(): AbortSignal {
-    return this.#ended.signal;
+    return this.#thread.ended.signal;
   }
 
   /** The tokens of all turns on this session's thread since the session began, and of the agents that its agent started. */
   get usage(): UsageCount {
-    return this.#ledger.total;
+    return this.#thread.ledger.total;
   }
 
   /**
@@ -233,7 +117,7 @@ export class Session implements AsyncDisposable {
    * ```
    */
   get context(): ContextUsage | null {
-    return this.#turns.context;
+    return this.#thread.turns.context;
   }
 
   /**
@@ -249,8 +133,8 @@ export class Session implements AsyncDisposable {
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkAsk("ask", prompt, options);
-    this.#assertAskable();
-    const run = new PromptRun(this.#host, prompt, options, null);
+    this.#thread.assertAskable();
+    const run = new PromptRun(this.#thread.prompts, prompt, options, null);
     return await run.result as PromptRunResult<InferOutput<Schema>>;
   }
 
@@ -274,17 +158,17 @@ export class Session implements AsyncDisposable {
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunStream<InferOutput<Schema>>> {
     checkAsk("askStream", prompt, options);
-    this.#assertAskable();
+    this.#thread.assertAskable();
     const queue = new EventQueue();
-    const run = new PromptRun(this.#host, prompt, options, (event) => queue.push(event));
+    const run = new PromptRun(this.#thread.prompts, prompt, options, (event) => queue.push(event));
     const turn = await run.identified;
     return new PromptRunStream(
-      this.#threadId,
+      this.threadId,
       turn.turnId,
       {
         result: run.result,
         interrupt: () => run.interrupt(),
-        steer: async (input) => await run.current!.steer(await this.#prepareSteer(input)),
+        steer: async (input) => await run.current!.steer(await this.#thread.prepareSteer(input)),
       },
       queue,
     );
@@ -314,7 +198,9 @@ export class Session implements AsyncDisposable {
     subAgents?: boolean;
   } = {}): AsyncIterableIterator<SessionEvent> {
     checkOptions("events", options, SESSION_EVENTS);
-    return this.#parts.core.alive.reading(this.#events.listen(this.#threadId, options));
+    return this.#thread.parts.core.alive.reading(
+      this.#thread.events.listen(this.threadId, options),
+    );
   }
 
   /**
@@ -330,7 +216,7 @@ export class Session implements AsyncDisposable {
   async startGoal(objective: string, options: GoalOptions = {}): Promise<GoalRun> {
     checkArgument("startGoal", "objective", objective, required(nonEmpty));
     checkOptions("startGoal", options, GOAL_OPTIONS);
-    return await startGoal(this.#thread, objective, options);
+    return await startGoal(this.#thread.host, objective, options);
   }
 
   /**
@@ -342,7 +228,7 @@ export class Session implements AsyncDisposable {
    */
   async compact(options: WaitOptions = {}): Promise<CompactResult> {
     checkOptions("compact", options, WAIT_OPTIONS);
-    return await compact(this.#thread, options);
+    return await compact(this.#thread.host, options);
   }
 
   /**
@@ -359,7 +245,9 @@ export class Session implements AsyncDisposable {
     checkArgument("review", "target", target, reviewTargetKind);
     checkOptions("review", options, REVIEW_OPTIONS);
     const ask = (prompt: string, more: AskOptions) => this.ask(prompt, more);
-    return await review(this.#thread, target, options, ask) as ReviewResult<InferOutput<Schema>>;
+    return await review(this.#thread.host, target, options, ask) as ReviewResult<
+      InferOutput<Schema>
+    >;
   }
 
   /**
@@ -373,10 +261,10 @@ export class Session implements AsyncDisposable {
    */
   async nextTurn(options: WaitOptions = {}): Promise<PromptRunStream> {
     checkOptions("nextTurn", options, WAIT_OPTIONS);
-    this.#assertOpen();
-    const prepare = (input: Prompt) => this.#prepareSteer(input);
-    const turn = nextTurn(this.#thread, this.closeSignal, prepare, options.signal);
-    return await this.#parts.core.alive.while(turn);
+    this.#thread.assertOpen();
+    const prepare = (input: Prompt) => this.#thread.prepareSteer(input);
+    const turn = nextTurn(this.#thread.host, this.closeSignal, prepare, options.signal);
+    return await this.#thread.parts.core.alive.while(turn);
   }
 
   /**
@@ -390,7 +278,7 @@ export class Session implements AsyncDisposable {
   async sample(prompt: string, options: SampleOptions = {}): Promise<SampleResult> {
     checkArgument("sample", "prompt", prompt, required(text));
     checkOptions("sample", options, SAMPLE_OPTIONS);
-    return await sample(this.#thread, prompt, options);
+    return await sample(this.#thread.host, prompt, options);
   }
 
   /**
@@ -409,8 +297,8 @@ export class Session implements AsyncDisposable {
       ...(after === undefined ? {} : { after }),
       ...(before === undefined ? {} : { before }),
     };
-    const open = () => this.#thread.openCopy({ method: "thread/fork", at }, rest, false);
-    return await alone(this.#thread, config.signal, open) as Session;
+    const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
+    return await alone(this.#thread.host, config.signal, open) as Session;
   }
 
   /**
@@ -424,11 +312,11 @@ export class Session implements AsyncDisposable {
   async inject(items: JsonObject[], options: WaitOptions = {}): Promise<void> {
     checkArgument("inject", "items", items, required(list(jsonObject)));
     checkOptions("inject", options, WAIT_OPTIONS);
-    const { core } = this.#parts;
+    const { core } = this.#thread.parts;
     assertSupported(core, "inject", "injectItems");
-    await alone(this.#thread, options.signal, async (signal) => {
-      await core.call("thread/inject_items", { threadId: this.#threadId, items }, { signal });
-      this.#used = true;
+    await alone(this.#thread.host, options.signal, async (signal) => {
+      await core.call("thread/inject_items", { threadId: this.threadId, items }, { signal });
+      this.#thread.used = true;
     });
   }
 
@@ -442,10 +330,11 @@ export class Session implements AsyncDisposable {
   async update(settings: { model?: string; effort?: ReasoningEffort }): Promise<void> {
     checkOptions("update", settings, SETTINGS);
     checkArgument("update", "settings", settings, required(object(SETTINGS)));
-    await alone(this.#thread, undefined, () => {
-      const { model = this.#profile.model, effort = this.#profile.effort } = settings;
+    await alone(this.#thread.host, undefined, () => {
+      const now = this.#thread.settings;
+      const { model = now.profile.model, effort = now.profile.effort } = settings;
       // Every turn says what it runs with; the turns that codex begins are told before they begin.
-      this.#profile = { ...this.#profile, model, effort };
+      now.profile = { ...now.profile, model, effort };
       return Promise.resolve();
     });
   }
@@ -460,9 +349,9 @@ export class Session implements AsyncDisposable {
   async rename(name: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("rename", "name", name, required(nonEmpty));
     checkOptions("rename", options, WAIT_OPTIONS);
-    this.#assertOpen();
-    const { core } = this.#parts;
-    await core.call("thread/name/set", { threadId: this.#threadId, name }, options);
+    this.#thread.assertOpen();
+    const { core } = this.#thread.parts;
+    await core.call("thread/name/set", { threadId: this.threadId, name }, options);
   }
 
   /**
@@ -471,8 +360,9 @@ export class Session implements AsyncDisposable {
    * still be at work.
    */
   async interrupt(): Promise<void> {
-    const [, stopped] = await Promise.all([this.#queue.holder?.interrupt(), this.#turns.stopAll()]);
-    assertStopped(stopped && await this.#gate.stopSubAgents());
+    const { queue, turns, gate } = this.#thread;
+    const [, stopped] = await Promise.all([queue.holder?.interrupt(), turns.stopAll()]);
+    assertStopped(stopped && await gate.stopSubAgents());
   }
 
   /**
@@ -480,7 +370,7 @@ export class Session implements AsyncDisposable {
    * user's history. Idempotent; when the archive fails, call it again.
    */
   close(): Promise<void> {
-    return this.#end(true);
+    return this.#thread.end(true);
   }
 
   /**
@@ -488,481 +378,11 @@ export class Session implements AsyncDisposable {
    * `RequestTimeoutError` when the server did not confirm that nothing works on the thread any more; call it again then.
    */
   release(): Promise<void> {
-    return this.#end(false);
+    return this.#thread.end(false);
   }
 
   /** Like {@linkcode close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #end(archive: boolean): Promise<void> {
-    if (this.#state === "archived" || this.#state === "released") return Promise.resolve();
-    this.#closing ??= this.#letGo(archive).finally(() => this.#closing = null);
-    return this.#closing;
-  }
-
-  async #letGo(archive: boolean): Promise<void> {
-    this.#state = "closing";
-    const closed = new SessionClosedError();
-    this.#ended.abort(closed);
-    const atWork = this.#queue.holder;
-    this.#queue.close(closed);
-    atWork?.cancel(closed);
-    const stopped = await this.#turns.stopAll() && await this.#gate.stopSubAgents();
-    // What is archived has ended; what is only released would go on without anybody.
-    if (!archive) assertStopped(stopped || this.#parts.core.state === "closed");
-    await this.#leave(archive && !this.profile.ephemeral);
-    this.#state = archive ? "archived" : "released";
-    for (const leave of this.#unroute.splice(0)) leave();
-    this.#turns.close();
-    this.#events.end();
-    this.#parts.onClosed();
-  }
-
-  async #leave(archive: boolean): Promise<void> {
-    const { core } = this.#parts;
-    for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
-      if (archive && await this.#archive()) return;
-      if (!archive) await this.#unsubscribe();
-      // Somebody may have started a turn since all were stopped.
-      if (this.#turns.active === null || core.state !== "running") return;
-      if (!archive) await this.#resumeThread();
-      await this.#turns.stopAll();
-    }
-  }
-
-  /** Whether there was something to archive: then the server has ended all that worked on it. */
-  async #archive(): Promise<boolean> {
-    const { core } = this.#parts;
-    for (;;) {
-      try {
-        await core.call("thread/archive", { threadId: this.#threadId });
-        return true;
-      } catch (error) {
-        // What is archived, deleted or was never used is out of the history, as was wanted.
-        if (isRefusal(error, "threadGone") || core.state === "closed") return false;
-        // Where codex is started again, the next one archives it.
-        if (!isConnectionLoss(error)) throw error;
-      }
-    }
-  }
-
-  /** Old servers do not know the call, and a thread that is gone needs none. */
-  async #unsubscribe(): Promise<void> {
-    const params = { threadId: this.#threadId };
-    await this.#parts.core.call("thread/unsubscribe", params, { timeoutMs: 5_000 }).catch(() => {});
-  }
-
-  /** A prompt from within one of the session's own tools would wait for its turn, which waits for the tool. */
-  #assertAskable(): void {
-    this.#assertOpen();
-    if (!isInTool(this.#gate)) return;
-    throw new InvalidArgumentError("ask", {
-      argument: "session",
-      received: "the one whose model called the tool",
-      accepts: "another session",
-      sentence: "a tool asked the session whose model called it, which waits for the tool",
-      hint: "Ask another session, or answer first.",
-    }, { data: { reason: "askInOwnTool" } });
-  }
-
-  #assertOpen(): void {
-    if (this.#state !== "open") throw new SessionClosedError();
-  }
-
-  #makeHost(): PromptHost {
-    const { core } = this.#parts;
-    const profile = () => this.#profile;
-    return {
-      threadId: () => this.#threadId,
-      get profile() {
-        return profile();
-      },
-      hookRun: (profile, signal) => this.#hookRun(profile, signal),
-      acquire: (owner, signal) => this.#acquire(owner, signal),
-      idle: (signal, timeoutMs) => this.#turns.idle(signal, timeoutMs),
-      prepareInput: (text, attachments, signal) => this.#prepare(text, attachments, signal),
-      startTurn: (turn) => this.#startTurn(turn),
-      get rateLimits() {
-        return core.rateLimits;
-      },
-      toolHooksDone: () => this.#gate.postsDone,
-    };
-  }
-
-  async #acquire(owner: ThreadHolder, signal: AbortSignal): Promise<() => void> {
-    const release = await this.#queue.acquire(owner, signal);
-    try {
-      await this.#ready.wait(signal);
-      this.#assertOpen();
-      return release;
-    } catch (error) {
-      release();
-      throw error;
-    }
-  }
-
-  #makeForeign(): ForeignTurns {
-    const { core } = this.#parts;
-    const profile = () => this.#profile;
-    return new ForeignTurns({
-      get limits() {
-        return profile().limits;
-      },
-      get timeoutMs() {
-        return profile().timeoutMs;
-      },
-      get rateLimits() {
-        return core.rateLimits;
-      },
-      stopAll: () => this.#turns.stopAll(),
-    });
-  }
-
-  /** What happens on the thread beside prompts is in files of its own. */
-  #makeThread(): ThreadHost {
-    const { core, openCopy, answerers } = this.#parts;
-    const [turns, foreign] = [this.#turns, this.#foreign];
-    const now = {
-      threadId: () => this.#threadId,
-      profile: () => this.#profile,
-      used: () => this.#isUsed,
-    };
-    return {
-      core,
-      turns,
-      foreign,
-      get threadId() {
-        return now.threadId();
-      },
-      get profile() {
-        return now.profile();
-      },
-      get used() {
-        return now.used();
-      },
-      take: async (holder, signal) => {
-        this.#assertAskable();
-        const release = await this.#acquire(holder, signal);
-        try {
-          await turns.idle(signal, this.#profile.timeoutMs);
-          this.#gate.begin(this.#hookRun(this.#profile), mayLeaveSandbox(this.#policy));
-          return release;
-        } catch (error) {
-          release();
-          throw error;
-        }
-      },
-      hookRun: (profile, signal) => this.#hookRun(profile, signal),
-      begin: (hooks) => this.#gate.begin(hooks, mayLeaveSandbox(this.#policy)),
-      settle: (what, profile) => this.#settle(what, profile),
-      reopen: (goals) => this.#reopen(goals),
-      count: (tokens) => this.#ledger.add(tokens),
-      openCopy: (opening, config, counted) =>
-        openCopy(
-          opening.method === "thread/start" ? opening : { ...opening, threadId: this.#threadId },
-          {
-            ...profileOf(this.#profile),
-            ...(answerers.own === undefined ? {} : { approvals: answerers.own }),
-            cwd: this.cwd,
-            ...config,
-          },
-          counted ? this.#ledger : undefined,
-        ),
-    };
-  }
-
-  /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
-  get #isUsed(): boolean {
-    return this.#used || this.#parts.attached;
-  }
-
-  async #prepare(
-    text: string,
-    attachments: readonly Attachment[],
-    signal?: AbortSignal,
-  ): Promise<JsonObject[]> {
-    const { core } = this.#parts;
-    const remote = isRemote(core.config);
-    const files = filesOf(remote);
-    const input = await buildInput({ text, attachments: [...attachments] }, {
-      cwd: this.cwd,
-      serverVersion: core.server.version,
-      probe: remote ? unrestrictedProbe : hostProbe(),
-      files,
-    });
-    return await withSkills(input, core, this.cwd, files, signal);
-  }
-
-  async #prepareSteer(input: Prompt): Promise<JsonObject[]> {
-    checkArgument("steer", "input", input, promptKind);
-    const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
-    const { attachments: all } = overlayProfile({ ...this.profile, attachments: [] }, {
-      attachments,
-    });
-    return await this.#prepare(text, all);
-  }
-
-  #makeTurns(): ThreadTurns {
-    const { core } = this.#parts;
-    const [threadId, events] = [() => this.#threadId, this.#events];
-    return new ThreadTurns({
-      core,
-      get threadId() {
-        return threadId();
-      },
-      get emit() {
-        return events.emit;
-      },
-      isNew: !this.#parts.attached,
-      count: (tokens) => this.#ledger.add(tokens),
-      adopted: (turn) => {
-        this.#used = true;
-        // The hooks of a prompt hear of what happens while it is active.
-        if (this.#queue.holder === null) {
-          this.#gate.begin(this.#hookRun(this.profile), mayLeaveSandbox(this.#policy));
-        }
-        return this.#foreign.adopt(turn);
-      },
-      stopSubAgents: () => this.#gate.stopSubAgents(),
-      resumeThread: () => this.#resumeThread(),
-    });
-  }
-
-  #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
-    return new HookRun(this.#hooksOf(profile), {
-      threadId: this.#threadId,
-      cwd: this.cwd,
-      ...(profile.model === null ? {} : { model: profile.model }),
-      ...(this.#parts.single ? { continues: this.#parts.startHooks } : {}),
-      ...(signal === undefined ? {} : { signal }),
-    });
-  }
-
-  #startTurn(turn: TurnRequest): TurnRun {
-    const { core } = this.#parts;
-    const { profile } = turn;
-    this.#assertOpen();
-    const decided = withApprovals(
-      decideTurnPolicy(core, this.#decided, profile, this.#hooksOf(profile)),
-      this.#parts.answerers,
-    );
-    this.#warn(decided.effective, turn.emit);
-    this.#used = true;
-    this.#sent = decided;
-    const { acceptedCommands } = this.#policy;
-    this.#gate.begin(turn.hooks, mayLeaveSandbox({ ...decided.effective, acceptedCommands }));
-    const params = turnStartParams(this.#threadId, turn.input, profile, decided, turn.outputSchema);
-    this.#settings = settingsOf(params);
-    return this.#turns.start({
-      params,
-      timeoutMs: profile.timeoutMs,
-      emit: turn.emit,
-      signal: turn.signal === undefined
-        ? this.#refused.signal
-        : AbortSignal.any([turn.signal, this.#refused.signal]),
-      meter: turn.meter,
-    });
-  }
-
-  /** Gives the thread the settings of this profile: those of the last turn stick to it. */
-  async #settle(what: string, profile: ResolvedProfile): Promise<void> {
-    const { core, answerers } = this.#parts;
-    const decide = (own: ResolvedProfile) =>
-      withApprovals(decideTurnPolicy(core, this.#decided, own, this.#hooksOf(own)), answerers);
-    const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
-      settingsOf(turnStartParams(this.#threadId, [], own, decided, null));
-    const decided = decide(profile);
-    const settings = sent(profile, decided);
-    const same = (other: JsonObject) => JSON.stringify(other) === JSON.stringify(settings);
-    if (this.#settings !== null && same(this.#settings)) return;
-    if (!supports(core.server.version, "threadSettings")) {
-      // A thread without a turn runs with what it was started with.
-      if (this.#settings === null && same(sent(this.#profile, decide(this.#profile)))) return;
-      assertSupported(core, what, "threadSettings");
-    }
-    this.#sent = decided;
-    await core.call("thread/settings/update", { threadId: this.#threadId, ...settings });
-    this.#settings = settings;
-  }
-
-  /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
-  async #reopen(goals: boolean): Promise<void> {
-    const { core } = this.#parts;
-    await core.call("thread/unsubscribe", { threadId: this.#threadId });
-    // A thread without a turn has no file to be resumed from.
-    if (!this.#isUsed) await this.#attach("thread/start", goals);
-    else await whenClosed(() => this.#attach("thread/resume", goals), this.closeSignal);
-    this.#settings = null;
-  }
-
-  /** Says what the agent may do that the caller may not expect. */
-  #warn(policy: EffectivePolicy, emit: EmitTurnEvent): void {
-    const sentences = [...this.#policy.narrowed, ...policy.narrowed];
-    if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
-    // A guard that is not asked; where it is asked, the note is news for the curious only.
-    if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);
-    if (!this.#policy.readsEnforced) {
-      sentences.push(
-        "This codex can't limit what commands read: they may read more than this script may.",
-      );
-    }
-    if (policy.toolHooks && this.#parts.answerers.all === undefined) {
-      sentences.push(
-        "Tool-use hooks make codex ask about everything it does, and nobody is there to accept it: all of it is declined. " +
-          "Give the session or the client `approvals`, or leave the hooks away.",
-      );
-    }
-    for (const message of sentences) {
-      if (this.#warned.has(message)) continue;
-      this.#warned.add(message);
-      emit?.({ type: "warning", threadId: this.#threadId, turnId: "", message });
-    }
-  }
-
-  #hooksOf(profile: ResolvedProfile): Required<Hooks> {
-    return mergeHooks(this.#parts.clientHooks, profile.hooks);
-  }
-
-  #route(): void {
-    const { core } = this.#parts;
-    const threadId = this.#threadId;
-    this.#unroute.push(
-      core.routes.add(threadId, {
-        deltas: (run) => this.#turns.deltas(run),
-        notification: (message: RpcNotification) => this.#notification(message),
-        oversize: (message: OversizeMessage) => this.#turns.oversize(message),
-        connectionLost: (error, restarting) => this.#lost(error, restarting),
-        connectionRestored: () => this.#restore(),
-      }),
-      this.#gate.register(threadId),
-    );
-  }
-
-  #notification(message: RpcNotification): void {
-    const { method, params } = message;
-    const { item, turnId } = params;
-    const late = this.#turns.get(typeof turnId === "string" ? turnId : null) === undefined
-      ? lateCommand(this.#threadId, method, params)
-      : null;
-    this.#turns.notification(message);
-    if (method === "thread/settings/updated") this.#settingsUpdated(params);
-    const failed = failedMcpServer(method, params);
-    if (failed !== null) this.#turns.warn(failed);
-    if (late !== null) this.#events.push(late);
-    this.#events.notification(this.#threadId, method, params);
-    this.#foreign.notification(method, params);
-    if (method === "item/started" && isJsonObject(item)) {
-      this.#gate.itemStarted(item, this.#threadId);
-    }
-    if (method === "item/completed" && isJsonObject(item)) {
-      this.#gate.itemCompleted(item, this.#threadId, typeof turnId === "string" ? turnId : null);
-    }
-  }
-
-  /** The server tells what the thread may do now: it must not be more than the turn was sent with. */
-  #settingsUpdated(params: JsonObject): void {
-    const { core } = this.#parts;
-    try {
-      this.#policy = confirmSettings(core, this.#policy, this.#decided, this.#sent, params);
-    } catch (error) {
-      const { active } = this.#turns;
-      if (active === null || active.phase === "identified") {
-        // Until the next turn of this session says it all again, if it is not on its way already.
-        this.#policy = { ...this.#policy, acceptedCommands: "mayLeave", confirmed: false };
-        const what = error instanceof Error ? error.message : String(error);
-        return this.#turns.warn(`Something else changed the thread's settings. ${what}`);
-      }
-      this.#refused.abort(error);
-      this.#fail(error);
-    }
-  }
-
-  #lost(error: ConnectionClosedError, restarting: boolean): void {
-    // A server that was only attached to works on; ephemeral threads can't be taken up again.
-    const goesOn = restarting && isAttached(this.#parts.core.config) && !this.profile.ephemeral;
-    this.#lostBy = error;
-    this.#turns.connectionLost(error, goesOn);
-    if (!goesOn) this.#foreign.connectionLost(error);
-    if (restarting) this.#ready.close();
-    else this.#fail(error);
-  }
-
-  /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
-  async #restore(): Promise<void> {
-    const lostBy = this.#lostBy!;
-    if (this.#state !== "open") return this.#turns.connectionLost(lostBy, false);
-    const { profile } = this;
-    const unused = !this.#isUsed;
-    try {
-      if (profile.ephemeral && !unused) {
-        throw new SessionClosedError(
-          "The connection was made anew, and no server takes an ephemeral thread up again.",
-        );
-      }
-      await this.#attach(unused ? "thread/start" : "thread/resume");
-      await this.#turns.resume(lostBy);
-    } catch (error) {
-      // When this server ended as well, the next one is tried, or the end is told to everyone.
-      if (!isConnectionLoss(error)) {
-        this.#turns.connectionLost(lostBy, false);
-        this.#fail(error);
-      }
-      throw error;
-    }
-    this.#ready.open();
-  }
-
-  /** Starts or resumes the thread with the session's settings, and checks what the server confirms. */
-  async #attach(
-    method: "thread/start" | "thread/resume",
-    goals: boolean = this.#profile.goals,
-  ): Promise<void> {
-    const { core } = this.#parts;
-    const { cwd } = this;
-    const profile = { ...this.#profile, goals };
-    const { answerers } = this.#parts;
-    const hooks = this.#hooksOf(profile);
-    const decided = withApprovals(
-      await decideSessionPolicy(core, cwd, profile, hooks, answerers.all),
-      answerers,
-    );
-    const params = method === "thread/start"
-      ? threadStartParams(cwd, profile, decided)
-      : threadAttachParams(this.#threadId, cwd, profile, decided);
-    const result = await core.callNow(method, params);
-    this.#policy = confirmDecided(core, decided, result);
-    this.#decided = decided;
-    this.#sent = decided;
-    if (method === "thread/start") this.#adopt(result);
-  }
-
-  /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
-  async #resumeThread(): Promise<void> {
-    const { core } = this.#parts;
-    if (this.profile.ephemeral || core.state !== "running") return;
-    // Old servers do not know the first call; that they refuse the second one changes nothing.
-    await core.callNow("thread/unsubscribe", { threadId: this.#threadId }).catch(() => {});
-    await this.#attach("thread/resume").catch((error) => {
-      if (error instanceof PolicyMismatchError) this.#fail(error);
-    });
-  }
-
-  /** A thread that was never used is simply started anew. */
-  #adopt(result: JsonValue): void {
-    const thread = isJsonObject(result) ? result["thread"] : undefined;
-    if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
-    for (const leave of this.#unroute.splice(0)) leave();
-    this.#threadId = thread["id"];
-    this.#route();
-  }
-
-  /** The thread can't be used any more; everyone is told why. */
-  #fail(error: unknown): void {
-    this.#ready.fail(error);
-    this.#queue.close(error);
-    this.#ended.abort(error);
-    this.#events.end();
   }
 }

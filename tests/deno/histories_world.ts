@@ -22,6 +22,8 @@ type Work = typeof WORKS[number];
 export type Step =
   | { type: "ask"; work: Work; abortAfter: number | null; steer: boolean; limited: boolean }
   | { type: "foreign"; work: Work }
+  /** A turn that codex begins for us; `stopAfter`: given up after so many milliseconds. */
+  | { type: "goal" | "compact" | "review"; stopAfter: number | null }
   | { type: "interrupt" }
   | { type: "pause"; ms: number }
   | { type: "kill" }
@@ -58,6 +60,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("foreign" as const), work }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      type: fc.constantFrom("goal" as const, "compact" as const, "review" as const),
+      stopAfter: fc.option(fc.integer({ min: 0, max: 400 })),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ type: fc.constant("interrupt" as const) }) },
   {
     weight: 3,
@@ -177,6 +186,17 @@ export class Player {
           foreign.push(started);
           break;
         }
+        case "goal":
+        case "compact":
+        case "review": {
+          const stop = new AbortController();
+          const { signal } = stop;
+          keep(this.#begin(it, each.type, signal));
+          if (each.stopAfter !== null) {
+            keep(wait(each.stopAfter).then(() => stop.abort(new Error("enough"))));
+          }
+          break;
+        }
         case "interrupt":
           keep(it.interrupt());
           break;
@@ -258,6 +278,23 @@ export class Player {
     });
     this.#clients.set(restart, client);
     return client;
+  }
+
+  /** Lets codex begin turns of its own. */
+  async #begin(
+    session: Session,
+    type: "goal" | "compact" | "review",
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    if (type === "compact") return await session.compact({ signal });
+    const says = [script.say("x"), USAGE];
+    if (type === "review") {
+      const instructions = this.#world.prompt(() => says);
+      return await session.review({ type: "custom", instructions }, { signal });
+    }
+    const done = [script.toolCall("update_goal", { status: "complete" }), USAGE];
+    const objective = this.#world.prompt((_, round) => round === 2 ? done : says);
+    return await (await session.startGoal(objective, { signal, timeoutMs: TURN_MS })).finish();
   }
 
   #config({ hook, handler }: History): SessionConfig {

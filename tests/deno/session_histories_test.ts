@@ -1,6 +1,6 @@
 /**
- * Random histories of a session on the real codex, behind a link of random slowness: prompts, aborts, steers, limits,
- * agents, turns of somebody else, interrupts, a codex that is killed, hooks and handlers that throw or hang, all at once.
+ * Random histories of a session on the real codex, behind a link of random slowness: prompts, goals, compactions, reviews,
+ * aborts, steers, limits, agents, turns of somebody else, interrupts, a codex that is killed, hooks and handlers that throw or hang, all at once.
  * Whatever the order: every promise settles, every turn on the wire is told and counted once, the model hears nothing
  * more after close(), and no process is left. `deno task histories` for the long form.
  */

@@ -24,7 +24,7 @@ import {
 } from "../../runtime/mod.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
 import { abortable } from "../../async.ts";
-import type { SessionParts } from "../session_parts.ts";
+import type { SessionParts } from "../session_settings.ts";
 import {
   layerProfile,
   resolveProfile,

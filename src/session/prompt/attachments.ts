@@ -9,13 +9,15 @@ import {
 } from "../../errors/mod.ts";
 import { base64, defined, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { utf8Length } from "../../rpc/mod.ts";
 import {
   flagsFor,
+  hostProbe,
   missingNeeds,
   type PermissionNeed,
   type PermissionProbe,
+  unrestrictedProbe,
 } from "../../permissions/mod.ts";
 import {
   canSpawn,
@@ -48,7 +50,7 @@ export interface FileProbe {
 const hostFiles: FileProbe = { kind: pathKind, realPath, problem: pathProblem };
 
 /** Who looks at the files of the session's machine; `null` when this script can't: whether they are there is for codex to find out. */
-export function filesOf(remote: boolean): FileProbe | null {
+function filesOf(remote: boolean): FileProbe | null {
   return remote || !canSpawn() ? null : hostFiles;
 }
 
@@ -266,7 +268,7 @@ function kindOf(bytes: Uint8Array): string | null {
  * the like), and drops any other without a word: they are sent as text, in the form that codex gives them. Throws
  * `InvalidArgumentError` for a skill of another machine that its codex does not know.
  */
-export async function withSkills(
+async function withSkills(
   input: readonly JsonObject[],
   core: RuntimeCore,
   cwd: string,
@@ -311,4 +313,23 @@ async function knownSkills(
 function asText(name: string, path: string, body: string): JsonObject {
   const text = `<skill>\n<name>${name}</name>\n<path>${path}</path>\n${body}\n</skill>`;
   return { type: "text", text, text_elements: [] };
+}
+
+/** Turns a prompt into input items for a session in this directory; rejects when a file is missing. */
+export async function prepareInput(
+  core: RuntimeCore,
+  cwd: string,
+  text: string,
+  attachments: readonly Attachment[],
+  signal?: AbortSignal,
+): Promise<JsonObject[]> {
+  const remote = isRemote(core.config);
+  const files = filesOf(remote);
+  const input = await buildInput({ text, attachments: [...attachments] }, {
+    cwd,
+    serverVersion: core.server.version,
+    probe: remote ? unrestrictedProbe : hostProbe(),
+    files,
+  });
+  return await withSkills(input, core, cwd, files, signal);
 }

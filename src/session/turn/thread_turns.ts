@@ -30,7 +30,7 @@ import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import type { ContextUsage, TokenCount } from "./turn_result.ts";
-import { TurnRun, type TurnRunOptions } from "./turn_run.ts";
+import { showsPrompt, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, readContext, readCount } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
@@ -514,6 +514,14 @@ export class ThreadTurns {
   }
 }
 
+function noTurnId(result: JsonValue): ConnectionClosedError {
+  const shape = isJsonObject(result) ? Object.keys(result).slice(0, 6).join(", ") : typeof result;
+  return new ConnectionClosedError(
+    `turn/start was answered without a turn id (received: ${shape}).`,
+    { retryable: false },
+  );
+}
+
 /** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
 function works(method: string): boolean {
   return method === "item/started" || method === "item/agentMessage/delta" ||
@@ -525,28 +533,9 @@ function begins(method: string): boolean {
   return method.startsWith("turn/") || works(method);
 }
 
+/** The turn that a message is about, or `null`. */
 function turnIdOf(params: JsonObject): string | null {
   const { turn, turnId } = params;
   if (typeof turnId === "string") return turnId;
   return isJsonObject(turn) && typeof turn["id"] === "string" ? turn["id"] : null;
-}
-
-/** Whether an item is the message that this prompt became. Servers before 0.145 repeat its text only. */
-function showsPrompt(item: JsonObject, run: TurnRun): boolean {
-  if (item["type"] !== "userMessage") return false;
-  if (item["clientId"] !== undefined) return item["clientId"] === run.clientId;
-  return textsOf(item["content"]) === textsOf(run.input);
-}
-
-function textsOf(input: JsonValue | undefined): string {
-  const parts = Array.isArray(input) ? input : [];
-  return JSON.stringify(parts.map((part) => isJsonObject(part) ? part["text"] ?? null : null));
-}
-
-function noTurnId(result: JsonValue): ConnectionClosedError {
-  const shape = isJsonObject(result) ? Object.keys(result).slice(0, 6).join(", ") : typeof result;
-  return new ConnectionClosedError(
-    `turn/start was answered without a turn id (received: ${shape}).`,
-    { retryable: false },
-  );
 }

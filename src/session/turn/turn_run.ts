@@ -22,7 +22,7 @@ import {
   TurnInterruptedError,
   TurnTimeoutError,
 } from "../../errors/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { RunMeter } from "./turn_usage.ts";
 import type { Turn, TurnOwner } from "./turn.ts";
@@ -290,4 +290,18 @@ function serverError(
     });
   }
   return outcome.answer === "" ? new EmptyAnswerError(partial) : null;
+}
+
+// Which message of the thread a prompt became.
+
+/** Whether an item is the message that this prompt became. Servers before 0.145 repeat its text only. */
+export function showsPrompt(item: JsonObject, run: TurnRun): boolean {
+  if (item["type"] !== "userMessage") return false;
+  if (item["clientId"] !== undefined) return item["clientId"] === run.clientId;
+  return textsOf(item["content"]) === textsOf(run.input);
+}
+
+function textsOf(input: JsonValue | undefined): string {
+  const parts = Array.isArray(input) ? input : [];
+  return JSON.stringify(parts.map((part) => isJsonObject(part) ? part["text"] ?? null : null));
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { EventQueue } from "../../../src/session/events/session_events.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
-import { TurnQueue } from "../../../src/session/turn/turn_queue.ts";
+import { TurnQueue } from "../../../src/session/thread/thread_host.ts";
 import { test } from "../../_harness.ts";
 
 function text(itemId: string, delta: string): TurnEvent {

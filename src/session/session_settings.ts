@@ -1,0 +1,209 @@
+/**
+ * What a session's thread runs with: what was decided, what was sent, and what the server confirmed.
+ * @module
+ */
+import type { JsonObject, JsonValue } from "../json.ts";
+import type { EffectivePolicy } from "../permissions/mod.ts";
+import { type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
+import { supports } from "../protocol/mod.ts";
+import type { RuntimeCore } from "../runtime/mod.ts";
+import {
+  confirmDecided,
+  confirmSettings,
+  type DecidedPolicy,
+  decideSessionPolicy,
+  decideTurnPolicy,
+  mayLeaveSandbox,
+  type SessionAnswerers,
+  withApprovals,
+} from "./policy/session_policy.ts";
+import {
+  settingsOf,
+  threadAttachParams,
+  threadStartParams,
+  turnStartParams,
+} from "./policy/thread_params.ts";
+import type { ResolvedProfile, SessionConfig } from "./profile.ts";
+import type { TurnRequest } from "./prompt/prompt_run.ts";
+import type { ForkPoint } from "./thread/fork_point.ts";
+import { assertSupported, type ThreadCopy } from "./thread/thread_host.ts";
+import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
+import type { UsageLedger } from "./turn/turn_usage.ts";
+
+/** What a session is made of; put together by the client. */
+export interface SessionParts {
+  /** The connection. */
+  core: RuntimeCore;
+  /** The thread. */
+  threadId: string;
+  /** Where the agent works. */
+  cwd: string;
+  /** How it runs. */
+  profile: ResolvedProfile;
+  /** The client's own hooks. */
+  clientHooks: Hooks | undefined;
+  /** Who answers its questions. */
+  answerers: SessionAnswerers;
+  /** What was asked of the server. */
+  decided: DecidedPolicy;
+  /** What the server confirmed. */
+  policy: EffectivePolicy;
+  /** Whether the thread was there before. */
+  attached: boolean;
+  /** The hooks of its start. */
+  startHooks: HookRun;
+  /** Whether it is there for one prompt only, whose hooks go on where those of the start ended. */
+  single: boolean;
+  /** Counts tokens for the client. */
+  ledger: UsageLedger;
+  /** Opens another session of the client; `ledger`: counts for this session. */
+  openCopy: (
+    opening: { method: "thread/start" } | {
+      method: "thread/fork";
+      threadId: string;
+      at?: ForkPoint;
+    },
+    config: SessionConfig,
+    ledger?: UsageLedger,
+  ) => Promise<ThreadCopy>;
+  /** Called once, when the session no longer needs its client. */
+  onClosed: () => void;
+}
+
+/** What a session's thread runs with. */
+export class SessionSettings {
+  /** How the session runs. */
+  profile: ResolvedProfile;
+  /** What the server confirmed. */
+  policy: EffectivePolicy;
+  readonly #core: RuntimeCore;
+  readonly #parts: SessionParts;
+  #decided: DecidedPolicy;
+  /** What the last turn was sent. */
+  #sent: DecidedPolicy;
+  /** What the thread runs with, as sent with its last turn. */
+  #settings: JsonObject | null = null;
+  /** What turns have been warned of: once a session is enough. */
+  readonly #warned: Set<string> = new Set();
+
+  /** Begins with what the thread was opened with. */
+  constructor(parts: SessionParts) {
+    this.#core = parts.core;
+    this.#parts = parts;
+    this.profile = parts.profile;
+    this.policy = parts.policy;
+    this.#decided = parts.decided;
+    this.#sent = parts.decided;
+  }
+
+  /** What the last turn may do. */
+  get sent(): EffectivePolicy {
+    return this.#sent.effective;
+  }
+
+  /** The hooks of a profile, and the client's. */
+  hooksOf(profile: ResolvedProfile): Required<Hooks> {
+    return mergeHooks(this.#parts.clientHooks, profile.hooks);
+  }
+
+  /** The parameters of a turn; `leaves`: whether its commands may leave the sandbox. Throws what the profile may not ask for. */
+  turn(threadId: string, turn: TurnRequest): { params: JsonObject; leaves: boolean } {
+    const { profile } = turn;
+    const decided = this.#decide(profile);
+    this.#warn(threadId, decided.effective, turn.emit);
+    this.#sent = decided;
+    const { acceptedCommands } = this.policy;
+    const params = turnStartParams(threadId, turn.input, profile, decided, turn.outputSchema);
+    this.#settings = settingsOf(params);
+    return { params, leaves: mayLeaveSandbox({ ...decided.effective, acceptedCommands }) };
+  }
+
+  /** Gives the thread the settings of this profile: those of the last turn stick to it. */
+  async settle(threadId: string, what: string, profile: ResolvedProfile): Promise<void> {
+    const core = this.#core;
+    const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
+      settingsOf(turnStartParams(threadId, [], own, decided, null));
+    const decided = this.#decide(profile);
+    const settings = sent(profile, decided);
+    const same = (other: JsonObject) => JSON.stringify(other) === JSON.stringify(settings);
+    if (this.#settings !== null && same(this.#settings)) return;
+    if (!supports(core.server.version, "threadSettings")) {
+      // A thread without a turn runs with what it was started with.
+      if (this.#settings === null && same(sent(this.profile, this.#decide(this.profile)))) return;
+      assertSupported(core, what, "threadSettings");
+    }
+    this.#sent = decided;
+    await core.call("thread/settings/update", { threadId, ...settings });
+    this.#settings = settings;
+  }
+
+  /** Starts or resumes the thread with these settings, and checks what the server confirms; settles with its answer. */
+  async open(
+    method: "thread/start" | "thread/resume",
+    threadId: string,
+    goals: boolean,
+  ): Promise<JsonValue> {
+    const core = this.#core;
+    const { cwd, answerers } = this.#parts;
+    const profile = { ...this.profile, goals };
+    const hooks = this.hooksOf(profile);
+    const decided = withApprovals(
+      await decideSessionPolicy(core, cwd, profile, hooks, answerers.all),
+      answerers,
+    );
+    const params = method === "thread/start"
+      ? threadStartParams(cwd, profile, decided)
+      : threadAttachParams(threadId, cwd, profile, decided);
+    const result = await core.callNow(method, params);
+    this.policy = confirmDecided(core, decided, result);
+    this.#decided = decided;
+    this.#sent = decided;
+    return result;
+  }
+
+  /** The thread was taken up again: what was sent with its turns counts no more. */
+  forget(): void {
+    this.#settings = null;
+  }
+
+  /** The server tells what the thread may do now. Throws when that is more than the turn was sent with. */
+  confirm(params: JsonObject): void {
+    this.policy = confirmSettings(this.#core, this.policy, this.#decided, this.#sent, params);
+  }
+
+  /** Somebody else has changed what the thread may do: until the next turn of this session says it all again. */
+  distrust(): void {
+    this.policy = { ...this.policy, acceptedCommands: "mayLeave", confirmed: false };
+  }
+
+  #decide(profile: ResolvedProfile): DecidedPolicy {
+    return withApprovals(
+      decideTurnPolicy(this.#core, this.#decided, profile, this.hooksOf(profile)),
+      this.#parts.answerers,
+    );
+  }
+
+  /** Says what the agent may do that the caller may not expect. */
+  #warn(threadId: string, policy: EffectivePolicy, emit: EmitTurnEvent): void {
+    const sentences = [...this.policy.narrowed, ...policy.narrowed];
+    if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
+    // A guard that is not asked; where it is asked, the note is news for the curious only.
+    if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);
+    if (!this.policy.readsEnforced) {
+      sentences.push(
+        "This codex can't limit what commands read: they may read more than this script may.",
+      );
+    }
+    if (policy.toolHooks && this.#parts.answerers.all === undefined) {
+      sentences.push(
+        "Tool-use hooks make codex ask about everything it does, and nobody is there to accept it: all of it is declined. " +
+          "Give the session or the client `approvals`, or leave the hooks away.",
+      );
+    }
+    for (const message of sentences) {
+      if (this.#warned.has(message)) continue;
+      this.#warned.add(message);
+      emit?.({ type: "warning", threadId, turnId: "", message });
+    }
+  }
+}

@@ -1,0 +1,497 @@
+/**
+ * The thread of one session: who has it, its turns, its connection, and its end. What its messages mean and which turn they
+ * belong to is in `ThreadTurns`, what it runs with in `SessionSettings`.
+ * @module
+ */
+import { checkArgument } from "../check/mod.ts";
+import {
+  type ConnectionClosedError,
+  InvalidArgumentError,
+  PolicyMismatchError,
+  SessionClosedError,
+} from "../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { hasToolHooks, HookRun } from "../plugin/mod.ts";
+import { isRefusal } from "../protocol/mod.ts";
+import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
+import { Latch } from "../async.ts";
+import { prepareInput } from "./prompt/attachments.ts";
+import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
+import type { ResolvedProfile } from "./profile.ts";
+import { promptKind } from "./profile_shape.ts";
+import { overlayProfile, profileOf, whenClosed } from "./policy/thread_params.ts";
+import { ForeignTurns } from "./thread/foreign_turns.ts";
+import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
+import type { Prompt } from "../prompt.ts";
+import { isConnectionLoss, type PromptHost, type TurnRequest } from "./prompt/prompt_run.ts";
+import { isInTool } from "./prompt/tools.ts";
+import { mayLeaveSandbox, refusalByWorkspace, workspaceOf } from "./policy/session_policy.ts";
+import { isAttached } from "../runtime/mod.ts";
+import { SessionGate } from "./policy/session_gate.ts";
+import { ThreadTurns } from "./turn/thread_turns.ts";
+import { assertStopped } from "./turn/stop_turn.ts";
+import type { TurnRun } from "./turn/turn_run.ts";
+import { UsageLedger } from "./turn/turn_usage.ts";
+import { type SessionParts, SessionSettings } from "./session_settings.ts";
+
+/** How often a session that ends stops turns that somebody starts meanwhile. */
+const LEAVE_ROUNDS = 3;
+
+type Closing = "open" | "closing" | "archived" | "released";
+
+/** The thread of one session. */
+export class SessionThread {
+  /** What the session is made of. */
+  readonly parts: SessionParts;
+  /** The thread; one that was never used is another one after its server was started again. */
+  threadId: string;
+  /** What it runs with. */
+  readonly settings: SessionSettings;
+  /** Who has the thread, and who waits for it. */
+  readonly queue: TurnQueue<ThreadHolder>;
+  /** Its tokens. */
+  readonly ledger: UsageLedger;
+  /** Its turns. */
+  readonly turns: ThreadTurns;
+  /** Those that no prompt began. */
+  readonly foreign: ForeignTurns;
+  /** Its part in approvals, hooks and tools. */
+  readonly gate: SessionGate;
+  /** Who listens to it. */
+  readonly events: SessionEvents = new SessionEvents();
+  /** Aborted when the session takes no more prompts. */
+  readonly ended: AbortController = new AbortController();
+  /** What prompts are offered. */
+  readonly prompts: PromptHost;
+  /** What is offered to what happens beside prompts. */
+  readonly host: ThreadHost;
+  /** Whether the thread has had a turn. */
+  used = false;
+  readonly #unroute: (() => void)[] = [];
+  /** Aborted when the server lets a turn do more than it was asked to. */
+  readonly #refused = new AbortController();
+  /** Why the connection to a server that goes on was lost. */
+  #lostBy: ConnectionClosedError | null = null;
+  #state: Closing = "open";
+  #closing: Promise<void> | null = null;
+  readonly #ready = new Latch();
+
+  /** Takes a thread that the server has opened. */
+  constructor(parts: SessionParts) {
+    this.parts = parts;
+    this.queue = new TurnQueue(() => parts.core.alive.hold());
+    this.threadId = parts.threadId;
+    this.settings = new SessionSettings(parts);
+    const { settings } = this;
+    this.ledger = new UsageLedger(parts.ledger);
+    this.turns = this.#makeTurns();
+    this.foreign = this.#makeForeign();
+    this.gate = new SessionGate({
+      core: parts.core,
+      turns: () => this.turns,
+      countSubAgent: (tokens, turn) => {
+        this.ledger.add(tokens, true);
+        turn?.addSubAgentTokens(tokens);
+      },
+      events: this.events,
+      tools: parts.profile.tools,
+      approvals: parts.answerers.all,
+      hooked: () => hasToolHooks(settings.hooksOf(settings.profile)),
+      refuses: (request) => refusalByWorkspace(parts.core, settings.policy, request),
+      contained: () => settings.policy.acceptedCommands === "sandboxed",
+      workspace: () => workspaceOf(settings.sent),
+    });
+    this.prompts = this.#makePrompts();
+    this.host = this.#makeHost();
+    this.#route();
+  }
+
+  /** Ends the session: archives the thread, or lets it go to be resumed later. Idempotent; retryable when it fails. */
+  end(archive: boolean): Promise<void> {
+    if (this.#state === "archived" || this.#state === "released") return Promise.resolve();
+    this.#closing ??= this.#letGo(archive).finally(() => this.#closing = null);
+    return this.#closing;
+  }
+
+  async #letGo(archive: boolean): Promise<void> {
+    this.#state = "closing";
+    const closed = new SessionClosedError();
+    this.ended.abort(closed);
+    const atWork = this.queue.holder;
+    this.queue.close(closed);
+    atWork?.cancel(closed);
+    const stopped = await this.turns.stopAll() && await this.gate.stopSubAgents();
+    // What is archived has ended; what is only released would go on without anybody.
+    if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
+    await this.#leave(archive && !this.settings.profile.ephemeral);
+    this.#state = archive ? "archived" : "released";
+    for (const leave of this.#unroute.splice(0)) leave();
+    this.turns.close();
+    this.events.end();
+    this.parts.onClosed();
+  }
+
+  async #leave(archive: boolean): Promise<void> {
+    const { core } = this.parts;
+    for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
+      if (archive && await this.#archive()) return;
+      if (!archive) await this.#unsubscribe();
+      // Somebody may have started a turn since all were stopped.
+      if (this.turns.active === null || core.state !== "running") return;
+      if (!archive) await this.#resumeThread();
+      await this.turns.stopAll();
+    }
+  }
+
+  /** Whether there was something to archive: then the server has ended all that worked on it. */
+  async #archive(): Promise<boolean> {
+    const { core } = this.parts;
+    for (;;) {
+      try {
+        await core.call("thread/archive", { threadId: this.threadId });
+        return true;
+      } catch (error) {
+        // What is archived, deleted or was never used is out of the history, as was wanted.
+        if (isRefusal(error, "threadGone") || core.state === "closed") return false;
+        // Where codex is started again, the next one archives it.
+        if (!isConnectionLoss(error)) throw error;
+      }
+    }
+  }
+
+  /** Old servers do not know the call, and a thread that is gone needs none. */
+  async #unsubscribe(): Promise<void> {
+    const params = { threadId: this.threadId };
+    await this.parts.core.call("thread/unsubscribe", params, { timeoutMs: 5_000 }).catch(() => {});
+  }
+
+  /** Throws when nothing more may be asked. A prompt from within one of the session's own tools would wait for its turn, which waits for the tool. */
+  assertAskable(): void {
+    this.assertOpen();
+    if (!isInTool(this.gate)) return;
+    throw new InvalidArgumentError("ask", {
+      argument: "session",
+      received: "the one whose model called the tool",
+      accepts: "another session",
+      sentence: "a tool asked the session whose model called it, which waits for the tool",
+      hint: "Ask another session, or answer first.",
+    }, { data: { reason: "askInOwnTool" } });
+  }
+
+  /** Throws when the session is over. */
+  assertOpen(): void {
+    if (this.#state !== "open") throw new SessionClosedError();
+  }
+
+  /** The input items of what a running turn is asked in addition. */
+  async prepareSteer(input: Prompt): Promise<JsonObject[]> {
+    checkArgument("steer", "input", input, promptKind);
+    const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
+    const { attachments: all } = overlayProfile({ ...this.settings.profile, attachments: [] }, {
+      attachments,
+    });
+    return await prepareInput(this.parts.core, this.parts.cwd, text, all);
+  }
+
+  #makePrompts(): PromptHost {
+    const { core } = this.parts;
+    const profile = () => this.settings.profile;
+    return {
+      threadId: () => this.threadId,
+      get profile() {
+        return profile();
+      },
+      hookRun: (profile, signal) => this.#hookRun(profile, signal),
+      acquire: (owner, signal) => this.#acquire(owner, signal),
+      idle: (signal, timeoutMs) => this.turns.idle(signal, timeoutMs),
+      prepareInput: (text, attachments, signal) =>
+        prepareInput(core, this.parts.cwd, text, attachments, signal),
+      startTurn: (turn) => this.#startTurn(turn),
+      get rateLimits() {
+        return core.rateLimits;
+      },
+      toolHooksDone: () => this.gate.postsDone,
+    };
+  }
+
+  async #acquire(owner: ThreadHolder, signal: AbortSignal): Promise<() => void> {
+    const release = await this.queue.acquire(owner, signal);
+    try {
+      await this.#ready.wait(signal);
+      this.assertOpen();
+      return release;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** What happens on the thread beside prompts is in files of its own. */
+  #makeHost(): ThreadHost {
+    const { core, openCopy, answerers } = this.parts;
+    const [turns, foreign] = [this.turns, this.foreign];
+    const now = {
+      threadId: () => this.threadId,
+      profile: () => this.settings.profile,
+      used: () => this.#isUsed,
+    };
+    return {
+      core,
+      turns,
+      foreign,
+      get threadId() {
+        return now.threadId();
+      },
+      get profile() {
+        return now.profile();
+      },
+      get used() {
+        return now.used();
+      },
+      take: async (holder, signal) => {
+        this.assertAskable();
+        const release = await this.#acquire(holder, signal);
+        try {
+          await turns.idle(signal, this.settings.profile.timeoutMs);
+          this.gate.begin(
+            this.#hookRun(this.settings.profile),
+            mayLeaveSandbox(this.settings.policy),
+          );
+          return release;
+        } catch (error) {
+          release();
+          throw error;
+        }
+      },
+      hookRun: (profile, signal) => this.#hookRun(profile, signal),
+      begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
+      settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
+      reopen: (goals) => this.#reopen(goals),
+      count: (tokens) => this.ledger.add(tokens),
+      openCopy: (opening, config, counted) =>
+        openCopy(
+          opening.method === "thread/start" ? opening : { ...opening, threadId: this.threadId },
+          {
+            ...profileOf(this.settings.profile),
+            ...(answerers.own === undefined ? {} : { approvals: answerers.own }),
+            cwd: this.parts.cwd,
+            ...config,
+          },
+          counted ? this.ledger : undefined,
+        ),
+    };
+  }
+
+  #makeForeign(): ForeignTurns {
+    const { core } = this.parts;
+    const profile = () => this.settings.profile;
+    return new ForeignTurns({
+      get limits() {
+        return profile().limits;
+      },
+      get timeoutMs() {
+        return profile().timeoutMs;
+      },
+      get rateLimits() {
+        return core.rateLimits;
+      },
+      stopAll: () => this.turns.stopAll(),
+    });
+  }
+
+  #makeTurns(): ThreadTurns {
+    const { core } = this.parts;
+    const [threadId, events] = [() => this.threadId, this.events];
+    return new ThreadTurns({
+      core,
+      get threadId() {
+        return threadId();
+      },
+      get emit() {
+        return events.emit;
+      },
+      isNew: !this.parts.attached,
+      count: (tokens) => this.ledger.add(tokens),
+      adopted: (turn) => {
+        this.used = true;
+        // The hooks of a prompt hear of what happens while it is active.
+        if (this.queue.holder === null) {
+          this.gate.begin(
+            this.#hookRun(this.settings.profile),
+            mayLeaveSandbox(this.settings.policy),
+          );
+        }
+        return this.foreign.adopt(turn);
+      },
+      stopSubAgents: () => this.gate.stopSubAgents(),
+      resumeThread: () => this.#resumeThread(),
+    });
+  }
+
+  /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
+  get #isUsed(): boolean {
+    return this.used || this.parts.attached;
+  }
+
+  #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
+    return new HookRun(this.settings.hooksOf(profile), {
+      threadId: this.threadId,
+      cwd: this.parts.cwd,
+      ...(profile.model === null ? {} : { model: profile.model }),
+      ...(this.parts.single ? { continues: this.parts.startHooks } : {}),
+      ...(signal === undefined ? {} : { signal }),
+    });
+  }
+
+  #startTurn(turn: TurnRequest): TurnRun {
+    const { profile } = turn;
+    this.assertOpen();
+    const { params, leaves } = this.settings.turn(this.threadId, turn);
+    this.used = true;
+    this.gate.begin(turn.hooks, leaves);
+    return this.turns.start({
+      params,
+      timeoutMs: profile.timeoutMs,
+      emit: turn.emit,
+      signal: turn.signal === undefined
+        ? this.#refused.signal
+        : AbortSignal.any([turn.signal, this.#refused.signal]),
+      meter: turn.meter,
+    });
+  }
+
+  /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
+  async #reopen(goals: boolean): Promise<void> {
+    const { core } = this.parts;
+    await core.call("thread/unsubscribe", { threadId: this.threadId });
+    // A thread without a turn has no file to be resumed from.
+    if (!this.#isUsed) await this.#attach("thread/start", goals);
+    else await whenClosed(() => this.#attach("thread/resume", goals), this.ended.signal);
+    this.settings.forget();
+  }
+
+  #route(): void {
+    const { core } = this.parts;
+    const threadId = this.threadId;
+    this.#unroute.push(
+      core.routes.add(threadId, {
+        deltas: (run) => this.turns.deltas(run),
+        notification: (message: RpcNotification) => this.#notification(message),
+        oversize: (message: OversizeMessage) => this.turns.oversize(message),
+        connectionLost: (error, restarting) => this.#lost(error, restarting),
+        connectionRestored: () => this.#restore(),
+      }),
+      this.gate.register(threadId),
+    );
+  }
+
+  #notification(message: RpcNotification): void {
+    const { method, params } = message;
+    const { item, turnId } = params;
+    const late = this.turns.get(typeof turnId === "string" ? turnId : null) === undefined
+      ? lateCommand(this.threadId, method, params)
+      : null;
+    this.turns.notification(message);
+    if (method === "thread/settings/updated") this.#settingsUpdated(params);
+    const failed = failedMcpServer(method, params);
+    if (failed !== null) this.turns.warn(failed);
+    if (late !== null) this.events.push(late);
+    this.events.notification(this.threadId, method, params);
+    this.foreign.notification(method, params);
+    if (method === "item/started" && isJsonObject(item)) {
+      this.gate.itemStarted(item, this.threadId);
+    }
+    if (method === "item/completed" && isJsonObject(item)) {
+      this.gate.itemCompleted(item, this.threadId, typeof turnId === "string" ? turnId : null);
+    }
+  }
+
+  /** The server tells what the thread may do now: it must not be more than the turn was sent with. */
+  #settingsUpdated(params: JsonObject): void {
+    try {
+      this.settings.confirm(params);
+    } catch (error) {
+      const { active } = this.turns;
+      if (active === null || active.phase === "identified") {
+        this.settings.distrust();
+        const what = error instanceof Error ? error.message : String(error);
+        return this.turns.warn(`Something else changed the thread's settings. ${what}`);
+      }
+      this.#refused.abort(error);
+      this.#fail(error);
+    }
+  }
+
+  #lost(error: ConnectionClosedError, restarting: boolean): void {
+    // A server that was only attached to works on; ephemeral threads can't be taken up again.
+    const goesOn = restarting && isAttached(this.parts.core.config) &&
+      !this.settings.profile.ephemeral;
+    this.#lostBy = error;
+    this.turns.connectionLost(error, goesOn);
+    if (!goesOn) this.foreign.connectionLost(error);
+    if (restarting) this.#ready.close();
+    else this.#fail(error);
+  }
+
+  /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
+  async #restore(): Promise<void> {
+    const lostBy = this.#lostBy!;
+    if (this.#state !== "open") return this.turns.connectionLost(lostBy, false);
+    const { profile } = this.settings;
+    const unused = !this.#isUsed;
+    try {
+      if (profile.ephemeral && !unused) {
+        throw new SessionClosedError(
+          "The connection was made anew, and no server takes an ephemeral thread up again.",
+        );
+      }
+      await this.#attach(unused ? "thread/start" : "thread/resume");
+      await this.turns.resume(lostBy);
+    } catch (error) {
+      // When this server ended as well, the next one is tried, or the end is told to everyone.
+      if (!isConnectionLoss(error)) {
+        this.turns.connectionLost(lostBy, false);
+        this.#fail(error);
+      }
+      throw error;
+    }
+    this.#ready.open();
+  }
+
+  /** Starts or resumes the thread with the session's settings. */
+  async #attach(
+    method: "thread/start" | "thread/resume",
+    goals: boolean = this.settings.profile.goals,
+  ): Promise<void> {
+    const result = await this.settings.open(method, this.threadId, goals);
+    if (method === "thread/start") this.#adopt(result);
+  }
+
+  /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
+  async #resumeThread(): Promise<void> {
+    const { core } = this.parts;
+    if (this.settings.profile.ephemeral || core.state !== "running") return;
+    // Old servers do not know the first call; that they refuse the second one changes nothing.
+    await core.callNow("thread/unsubscribe", { threadId: this.threadId }).catch(() => {});
+    await this.#attach("thread/resume").catch((error) => {
+      if (error instanceof PolicyMismatchError) this.#fail(error);
+    });
+  }
+
+  /** A thread that was never used is simply started anew. */
+  #adopt(result: JsonValue): void {
+    const thread = isJsonObject(result) ? result["thread"] : undefined;
+    if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
+    for (const leave of this.#unroute.splice(0)) leave();
+    this.threadId = thread["id"];
+    this.#route();
+  }
+
+  /** The thread can't be used any more; everyone is told why. */
+  #fail(error: unknown): void {
+    this.#ready.fail(error);
+    this.queue.close(error);
+    this.ended.abort(error);
+    this.events.end();
+  }
+}
