@@ -147,7 +147,6 @@ export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string
     next = edit.endLine - 1;
   }
   while (next < lines.length) out.push(lines[next++] as Line);
-  if (out.length === 0) return "";
 
   // A text that was empty has no habit to keep: the last replacement decides.
   const finalNewline = text === ""

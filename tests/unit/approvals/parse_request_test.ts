@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { type ApprovalRequest, parseRequest } from "../../../src/approvals/mod.ts";
+import type { JsonObject } from "../../../src/json.ts";
 import { methodsOfKind } from "../../../src/protocol/mod.ts";
 import { unifiedDiff } from "../../../src/approvals/request/parse_request.ts";
 import { test } from "../../_harness.ts";
@@ -159,4 +160,12 @@ test("unifiedDiff() counts the lines of added and deleted files", () => {
     "--- /dev/null\n+++ b/a\n@@ -0,0 +1,2 @@\n+x\n+y\n",
   );
   assert.equal(unifiedDiff([{ path: "/a", kind: "add", diff: "" }]), "--- /dev/null\n+++ b/a\n");
+});
+
+test("parseRequest() gives what codex thinks of a command, under either name of it", () => {
+  const actions = [{ type: "read", command: "cat a", name: "a", path: "/w/a" }];
+  const parsed = (fields: JsonObject) => of(commandOf("cat a", fields), "command").commandActions;
+  assert.deepEqual(parsed({ commandActions: actions }), actions);
+  assert.deepEqual(parsed({ commandActions: null, parsedCmd: actions }), actions);
+  assert.deepEqual(parsed({ commandActions: actions, parsedCmd: [] }), actions);
 });

@@ -4,6 +4,7 @@ import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
 import { EventLog } from "../../../src/runtime/log/event_log.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
 import { deltaRun } from "../../_delta_run.ts";
+import { ProjectedLog } from "../../../src/runtime/state/state.ts";
 import { test } from "../../_harness.ts";
 
 interface Ids {
@@ -276,4 +277,22 @@ test("a run longer than the log may keep is forgotten by parts, and folded once"
     seq = record.seq + record.count;
   }
   assert.deepEqual(texts, run);
+});
+
+test("ProjectedLog: the state counts every message, those that left the log before anybody looked too", () => {
+  const projected = new ProjectedLog(2, 1 << 20, undefined);
+  const tell = (id: string) => {
+    const params = { thread: { id, turns: [] } };
+    const body = { method: "thread/started", params };
+    projected.log.append("inbound", "notification", { method: body.method, threadId: id }, body, 9);
+  };
+  for (const id of ["a", "b", "c"]) tell(id);
+  const ids = () => Object.keys(projected.state().snapshot().threads).sort();
+  assert.deepEqual(ids(), ["a", "b", "c"]);
+  for (const id of ["d", "e", "f"]) tell(id);
+  assert.deepEqual(ids(), ["a", "b", "c", "d", "e", "f"]);
+  // What this script sent says nothing of the server's state.
+  const sent = { method: "thread/started", params: { thread: { id: "mine", turns: [] } } };
+  projected.log.append("outbound", "notification", { method: sent.method }, sent, 9);
+  assert.equal(ids().includes("mine"), false);
 });

@@ -4,6 +4,7 @@ import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import { RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
 import { transportFactory } from "../../../src/runtime/connect.ts";
+import { RUN_PROFILE } from "../../../src/session/profile_shape.ts";
 import { test } from "../../_harness.ts";
 
 function refusal(config: unknown): string {
@@ -37,6 +38,20 @@ test("a configuration of the wrong shape is refused with what was probably meant
     assert.equal(refusal({ approvals: rules }), "");
   }
   assert.notEqual(refusal({ approvals: { rules: [], default: "allow" } }), "");
+});
+
+test("limits and approvals of a session are refused with what was probably meant", () => {
+  const message = (profile: unknown) => {
+    try {
+      checkOptions("startSession", profile, RUN_PROFILE);
+      return "";
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  assert.match(message({ limits: 5 }), /Write `limits: \{ tokens: … \}`/);
+  assert.doesNotMatch(message({ limits: "5" }), /Write `limits|^$/);
+  assert.equal(message({ limits: { tokens: 5 } }), "");
 });
 
 test("options about starting codex are refused where nothing is started, by their names", () => {

@@ -5,6 +5,7 @@ import { validateAgainstSchema } from "../../../src/check/mod.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
 import {
+  isStandardSchema,
   repairPrompt,
   resolveOutputSchema,
 } from "../../../src/session/output/structured_output.ts";
@@ -314,4 +315,31 @@ test("repairPrompt() names the issues and nothing of the answer", () => {
   const prompt = repairPrompt([{ path: "$.a", message: "expected number, got string" }]);
   assert.match(prompt, /- \$\.a: expected number, got string/);
   assert.match(prompt, /JSON only/);
+});
+
+test("resolveOutputSchema() says how many more nodes are wrong, when there are more", () => {
+  const message = (outputSchema: JsonObject) => {
+    try {
+      resolveOutputSchema({ outputSchema });
+      return "";
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const wrong = { type: "nothing" };
+  const one = message(object({ a: wrong }));
+  assert.notEqual(one, "");
+  assert.doesNotMatch(one, /more\)/);
+  assert.match(message(object({ a: wrong, b: wrong })), /\(and 1 more\)/);
+});
+
+test("isStandardSchema() takes a converted document for a JSON Schema, and a library's own object for one of the library", () => {
+  const standard = { version: 1, vendor: "v", validate: () => ({ value: 1 }) };
+  const with_ = (members: object, enumerable: boolean) =>
+    Object.defineProperty({ ...members }, "~standard", { value: standard, enumerable });
+  assert.equal(isStandardSchema(with_({ type: "object" }, false)), false);
+  assert.equal(isStandardSchema(with_({ type: "object" }, true)), true);
+  assert.equal(isStandardSchema(with_({ type: "object", _def: {} }, false)), true);
+  assert.equal(isStandardSchema(with_({ type: "object", def: {} }, false)), true);
+  assert.equal(isStandardSchema(with_({}, false)), true);
 });

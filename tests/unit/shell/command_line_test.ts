@@ -362,3 +362,30 @@ test("a process substitution is text that quotes hide from nothing: it names no 
   assert.match(analyzeCommand("ls >&<(rm x)").broken ?? "", /descriptor that is no number/);
   assert.notEqual(parseCommandLine("A<(rm x)=1 ls").problem, null);
 });
+
+test("what is quoted with $'…' ends where its quote ends", () => {
+  assert.equal(analyzeCommand(String.raw`echo $'a b' c`).broken, null);
+  assert.equal(analyzeCommand(String.raw`echo $'a\'b' c`).broken, null);
+  assert.notEqual(analyzeCommand(String.raw`echo $'a\'`).broken, null);
+});
+
+test("shells within shells are followed for eight levels, and no further", () => {
+  const nested = (levels: number) => {
+    let script = "ls";
+    for (let i = 0; i < levels; i++) script = `bash -c '${script.replaceAll("'", `'\\''`)}'`;
+    return analyzeCommand(script);
+  };
+  assert.equal(nested(7).broken, null);
+  assert.equal(nested(9).broken, "nested too deeply");
+});
+
+test("mayBegin() takes letters of one option for another only when they are the same", () => {
+  const may = (line: string) => mayBegin(analyzeCommand(line), ["rm", "-rf"]);
+  assert.deepEqual(["rm -rf a", "rm -fr a", "rm -rfv a", "rm -xv a", "ls -rf"].map(may), [
+    true,
+    true,
+    true,
+    false,
+    false,
+  ]);
+});
