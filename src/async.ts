@@ -111,3 +111,14 @@ export class Latch {
     this.#closed!.reject(error);
   }
 }
+
+let round: number | null = null;
+
+/** The time in milliseconds, read once for all of a crowd's readers that are told something in one go. */
+export function roundNow(): number {
+  if (round === null) {
+    round = Date.now();
+    queueMicrotask(() => round = null);
+  }
+  return round;
+}

@@ -256,7 +256,8 @@ export async function inFleet(
       const moved = text.replaceAll(`"npm:`, `"`).replaceAll("../../mod.ts", join(ROOT, "mod.ts"));
       await writeFile(join(copy, name), moved);
     }
-    worker = [await bunPath(), "run", join(copy, "worker.ts")];
+    // Also below somebody's node_modules.
+    worker = [await bunPath(), "--install=force", "run", join(copy, "worker.ts")];
   }
   const counts = new Map<string, number>();
   const model = await ScriptedModel.start(async (request) => {

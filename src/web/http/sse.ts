@@ -2,6 +2,7 @@
  * Events as a server-sent event stream.
  * @module
  */
+import { roundNow } from "../../async.ts";
 import type { EventSubscription } from "../live/subscription.ts";
 import type { WebEvent } from "../types.ts";
 
@@ -108,7 +109,7 @@ export interface Recheck {
 function asking({ everyMs, allowed }: Recheck): () => true | Promise<boolean> {
   let askedAt = Date.now();
   return () => {
-    if (Date.now() - askedAt < everyMs) return true;
+    if (roundNow() - askedAt < everyMs) return true;
     return allowed().catch(() => false).then((yes) => {
       askedAt = Date.now();
       return yes;

@@ -2,6 +2,7 @@
  * Following a session's events, at the reader's own pace.
  * @module
  */
+import { roundNow } from "../../async.ts";
 import { LogReader, type SessionLog } from "./session_log.ts";
 import type { WebEvent } from "../types.ts";
 
@@ -44,8 +45,7 @@ export class EventSubscription {
   wait(ms: number = Infinity): Promise<boolean> {
     if (this.ended) return Promise.resolve(true);
     this.#unlisten ??= this.#log.changed(() => this.#settled(true));
-    // For each event of each reader: the clock that is read fastest.
-    this.#deadline = Date.now() + ms;
+    this.#deadline = roundNow() + ms;
     this.#heartbeatMs = ms;
     if (ms !== Infinity) this.#timer ??= setTimeout(() => this.#late(), ms);
     return new Promise((resolve) => this.#settle = resolve);
