@@ -36,6 +36,8 @@ export interface TurnFailedErrorOptions extends CodexErrorOptions {
   httpStatus?: number;
   /** When a rate limit or quota resets, when the server told it. */
   resetsAt?: Date;
+  /** Whose word an `auth` failure is: nobody is logged in, a login was refused, or a key that codex does not manage. */
+  login?: "none" | "refused" | "elsewhere";
 }
 
 /** Base of the errors that end a turn; what the turn had produced is kept. */
@@ -84,9 +86,13 @@ const RETRYABLE_KINDS: ReadonlySet<TurnFailureKind> = new Set([
   "network",
 ]);
 
-/** What to do about failures that do not pass by waiting. */
-const ADVICE: Partial<Record<TurnFailureKind, string>> = {
-  auth:
+/** What to do about a failure of the credentials, which does not pass by waiting. */
+const LOGIN_ADVICE = {
+  none:
+    ". Nobody is logged in: run `codex login`, or call `account/login/start` with an API key; `client.account()` tells.",
+  refused: ". The login that codex has was refused: run `codex login` anew.",
+  elsewhere: ". Check the key of the model's provider; codex has no login for it.",
+  unknown:
     ". Nobody is logged in, or the credentials are wrong: run `codex login`, or check the key of the model's provider.",
 };
 
@@ -108,7 +114,9 @@ export class TurnFailedError extends TurnError {
   ) {
     super(
       "turnFailed",
-      `The turn failed (${kind}): ${shorten(redactDiagnostic(message))}${ADVICE[kind] ?? ""}`,
+      `The turn failed (${kind}): ${shorten(redactDiagnostic(message))}${
+        kind === "auth" ? LOGIN_ADVICE[options.login ?? "unknown"] : ""
+      }`,
       partial,
       {
         retryable: RETRYABLE_KINDS.has(kind),

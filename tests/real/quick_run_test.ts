@@ -1,4 +1,5 @@
 /** One prompt, one line, on the real codex: what it gives, and how it fails. */
+import type { Client } from "../../src/session/client/client.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import process from "node:process";
@@ -215,6 +216,27 @@ versions(
     assert.deepEqual(world.running(), []);
   },
 );
+
+versions("a failure of the credentials says whose word it is", async (world) => {
+  const refuse = () => script.httpError(401, { error: { message: "Incorrect API key provided" } });
+  const failed = async (client: Client) => {
+    const error = await rejection(client.run(world.cwd, world.prompt(refuse)));
+    assert.ok(error instanceof TurnFailedError, `${error}`);
+    assert.deepEqual([error.kind, error.httpStatus], ["auth", 401]);
+    return error.message;
+  };
+  const provider = await world.connect();
+  assert.match(await failed(provider), /Check the key of the model's provider/);
+  const configOverrides = { "model_providers.scripted.requires_openai_auth": true };
+  const client = await world.connect({}, { configOverrides });
+  assert.match(await failed(client), /Nobody is logged in: run `codex login`/);
+  const consent = { allowPrivilegedEscalation: true };
+  const login = { type: "apiKey", apiKey: "sk-not-a-real-one" };
+  await client.runtime.request("account/login/start", login, consent);
+  const refused = await failed(client);
+  assert.match(refused, /The login that codex has was refused/);
+  assert.doesNotMatch(refused, /sk-not/);
+});
 
 versions("a turn that takes too long is interrupted, with what there was", async (world) => {
   const prompt = world.prompt([[script.say("Half of", { open: true }), script.hang()]]);

@@ -243,7 +243,10 @@ export class PromptRun {
     const outcome = run.turn?.outcome ?? null;
     if (outcome !== null) this.#outcomes.add(outcome);
     if (settled.by === "server" && outcome!.usage === null) this.#warnUncounted(turnProfile, run);
-    const error = turnError(settled, outcome, run.partial(), this.#host.rateLimits);
+    const error = await run.explain(
+      turnError(settled, outcome, run.partial(), this.#host.rateLimits),
+      outcome?.failure?.message ?? "",
+    );
     // The caller gets the rejection at once; the hooks run after it, and nobody waits for them.
     const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
     await told(this.#host.toolHooksDone());

@@ -62,6 +62,9 @@ export interface TurnRunOptions {
 /** How long a timed-out turn may take to stop before its caller is told. */
 const STOP_WAIT_MS = 700;
 
+/** How long the server has to say who is logged in, when a turn has failed for that. */
+const ACCOUNT_MS = 2000;
+
 /** One turn that was asked for. */
 export class TurnRun implements TurnOwner {
   /** The turn, once the server has answered. */
@@ -94,6 +97,25 @@ export class TurnRun implements TurnOwner {
     const { signal, timeoutMs } = options;
     this.#cancelLimit = longTimeout(() => this.#timedOut(), timeoutMs);
     signal?.addEventListener("abort", this);
+  }
+
+  /** The same error, with what the server says of the login where the credentials failed. */
+  async explain(error: unknown, message: string): Promise<unknown> {
+    if (!(error instanceof TurnFailedError) || error.kind !== "auth") return error;
+    const account = await this.#core.callNow("account/read", {}, { timeoutMs: ACCOUNT_MS }).catch(
+      () => null,
+    );
+    if (!isJsonObject(account)) return error;
+    const login = isJsonObject(account["account"])
+      ? "refused"
+      : account["requiresOpenaiAuth"] === true
+      ? "none"
+      : "elsewhere";
+    const { kind, httpStatus, partial } = error;
+    return new TurnFailedError(kind, message, partial, {
+      ...(httpStatus === null ? {} : { httpStatus }),
+      login,
+    });
   }
 
   /** The turn's id, or `null` before it has one. */
