@@ -17,9 +17,9 @@ for (const { preview, updatedAt } of threads) {
   console.log(new Date(updatedAt * 1000).toISOString(), preview);
 }
 
-// A wrong field is found here, and not by the server.
+// A wrong value is found here, and not by the server.
 try {
-  await server.request(rpcMethods.THREAD_LIST, { limit: "five" as unknown as number });
+  await server.request(rpcMethods.THREAD_LIST, { limit: -5 });
 } catch (error) {
   if (!(error instanceof RpcValidationError)) throw error;
   console.log(`refused: ${error.message}`);

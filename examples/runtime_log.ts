@@ -5,23 +5,24 @@
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runtime } from "../mod.ts";
+import { AppServer, runtime } from "../mod.ts";
 import { setup } from "./_setup.ts";
 
 await using env = await setup(["Hello."]);
 const path = join(env.cwd, "events.jsonl");
-const connection = await runtime.Runtime.spawn({
+const server = await AppServer.connect({
   ...env.client,
   eventLog: new runtime.JsonlFileSink(path),
 });
+const connection = server.runtime;
 
-const { thread } = await connection.request("thread/start", {
+const { thread } = await server.request("thread/start", {
   cwd: env.cwd,
   sandbox: "read-only",
   approvalPolicy: "never",
-}) as { thread: { id: string } };
+});
 const events = connection.events({ threadId: thread.id });
-await connection.request("turn/start", {
+await server.request("turn/start", {
   threadId: thread.id,
   input: [{ type: "text", text: "Hi" }],
 });

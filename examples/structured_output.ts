@@ -1,37 +1,20 @@
 /**
- * An answer as data: parsed, validated, and asked for once more when it does not fit.
+ * An answer as data: parsed, validated, and asked for once more when it does not fit. The schema may be one of zod, as here,
+ * of valibot or of arktype; a plain JSON Schema goes to `outputSchema`.
  *
  *     deno run -A examples/structured_output.ts --live
  */
-import { Client, type JsonSchema } from "../mod.ts";
+import { z } from "npm:zod@4.6.7";
+import { Client } from "../mod.ts";
 import { setup } from "./_setup.ts";
 
-interface Risk {
-  file: string;
-  severity: "low" | "high";
-  why: string;
-}
-
-const schema: JsonSchema = {
-  type: "object",
-  properties: {
-    risks: {
-      type: "array",
-      items: {
-        type: "object",
-        properties: {
-          file: { type: "string" },
-          severity: { type: "string", enum: ["low", "high"] },
-          why: { type: "string" },
-        },
-        required: ["file", "severity", "why"],
-        additionalProperties: false,
-      },
-    },
-  },
-  required: ["risks"],
-  additionalProperties: false,
-};
+const schema = z.strictObject({
+  risks: z.array(z.strictObject({
+    file: z.string(),
+    severity: z.enum(["low", "high"]),
+    why: z.string(),
+  })),
+});
 
 await using env = await setup([
   JSON.stringify({ risks: [{ file: "main.ts", severity: "urgent", why: "eval" }] }),
@@ -39,9 +22,9 @@ await using env = await setup([
 ]);
 await using client = await Client.connect(env.client);
 const { output } = await client.run(env.cwd, "List the risks in this code", {
-  outputSchema: schema,
+  output: schema,
   repair: true,
 });
-for (const { severity, file, why } of (output as { risks: Risk[] }).risks) {
+for (const { severity, file, why } of output.risks) {
   console.log(`${severity}\t${file}\t${why}`);
 }

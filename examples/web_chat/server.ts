@@ -1,3 +1,4 @@
+/// <reference lib="deno.unstable" />
 /**
  * A chat page on the web bridge: every browser is a tenant with a directory of its own.
  *
@@ -36,11 +37,9 @@ const client = await Client.connect({
   approvalTimeoutMs: 10 * 60_000,
 });
 
-// deno-lint-ignore no-explicit-any
-const host = globalThis as any;
-const kv = host.Deno?.openKv === undefined
+const kv = typeof Deno === "undefined" || Deno.openKv === undefined
   ? null
-  : await host.Deno.openKv(join(data, "sessions.kv"));
+  : await Deno.openKv(join(data, "sessions.kv"));
 
 const bridge = web.createBridge({
   client,
@@ -90,15 +89,24 @@ async function workspace(tenant: string): Promise<string> {
   return path;
 }
 
+/** The part of Bun that is used here; Deno brings no types of it. */
+declare const Bun: {
+  serve(options: {
+    hostname: string;
+    port: number;
+    fetch(request: Request): Promise<Response>;
+  }): { port: number; stop(): Promise<void> };
+};
+
 /** The same on Deno and on Bun. */
 function serve(
   handler: (request: Request) => Promise<Response>,
 ): { port: number; close(): Promise<void> } {
   const at = { hostname: "127.0.0.1", port: Number(options.port) };
-  if (host.Bun !== undefined) {
-    const bun = host.Bun.serve({ ...at, fetch: handler });
+  if (typeof Bun !== "undefined") {
+    const bun = Bun.serve({ ...at, fetch: handler });
     return { port: bun.port, close: () => bun.stop() };
   }
-  const deno = host.Deno.serve({ ...at, onListen: () => {} }, handler);
+  const deno = Deno.serve({ ...at, onListen: () => {} }, handler);
   return { port: deno.addr.port, close: () => deno.shutdown() };
 }

@@ -16,8 +16,7 @@ export async function connectRedis(url: string): Promise<Redis> {
   client.on("error", () => {});
   await client.connect();
   return {
-    run: (script, keys, args) =>
-      client.eval(script, { keys, arguments: args.map(String) }) as Promise<unknown>,
+    run: (script, keys, args) => client.eval(script, { keys, arguments: args.map(String) }),
     close: () => client.destroy(),
   };
 }

@@ -91,7 +91,13 @@ export class RequestTimeoutError extends CodexError {
 }
 
 /** Why the server refused, where its words tell: it has no codes for these. */
-export type RpcRefusal = "noThread" | "archived" | "invalidThreadId" | "notLoggedIn";
+export type RpcRefusal =
+  | "noThread"
+  | "archived"
+  | "invalidThreadId"
+  | "noTurn"
+  | "unknownValue"
+  | "notLoggedIn";
 
 /** Options of {@linkcode RpcError}. */
 export interface RpcErrorOptions extends CodexErrorOptions {

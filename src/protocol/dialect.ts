@@ -138,6 +138,16 @@ const ADVICE: readonly (readonly [RegExp, RpcRefusal, string])[] = [
     "There is no such thread in the history: it has had no turn yet, is ephemeral, archived or deleted, or never was.",
   ],
   [
+    /\bturn not found\b/,
+    "noTurn",
+    "The thread has no such turn; `result.turnId` and `client.readThread()` tell ids.",
+  ],
+  [
+    /^Invalid request: (?:unknown variant|invalid type|missing field|unknown field)\b/,
+    "unknownValue",
+    "This codex does not take one of the values, or does not have the method; a newer one may.",
+  ],
+  [
     /\baccount authentication required\b/,
     "notLoggedIn",
     "Nobody is logged in: run `codex login`.",

@@ -55,6 +55,8 @@ test("adviceFor() knows what users meet, and nothing else", () => {
       ["thread not loaded: 019", "noThread"],
       ["no archived rollout found for thread id 019", "noThread"],
       ["session 019 is archived. Run `codex unarchive 019` to unarchive it first.", "archived"],
+      ["turn not found: 019", "noTurn"],
+      ["Invalid request: unknown variant `super`, expected one of `low`, `high`", "unknownValue"],
       ["codex account authentication required to read rate limits", "notLoggedIn"],
     ] as const
   ) {
