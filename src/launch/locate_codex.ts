@@ -29,6 +29,8 @@ export interface LocateProbe {
   readonly platform: string;
   /** Processor in Node's spelling. */
   readonly arch: string;
+  /** This script's working directory, which relative paths start from; `null` when it is not known. */
+  readonly cwd: string | null;
   /** Where packages are looked for, and upwards from there: the working directory, the script's directory. */
   readonly startDirectories: readonly string[];
   /** A variable, or `undefined` when it is not set or may not be read. */
@@ -75,7 +77,18 @@ const TRIPLES: Record<string, string> = {
 
 /** Finds codex, or throws `SpawnError` with every place looked at and the command that installs it. */
 export function locateCodex(codexPath?: string, probe: LocateProbe = scriptProbe()): LocatedCodex {
-  return new Search(probe).run(codexPath);
+  const found = new Search(probe).run(codexPath);
+  return { ...found, command: fromHere(found.command, probe) };
+}
+
+/** A path that was looked at from this script's directory, for a process that may be started in another one. */
+function fromHere(command: string, { cwd, platform }: LocateProbe): string {
+  const { isAbsolute, isPath, join } = pathRules(platform);
+  if (cwd === null || !isPath(command) || isAbsolute(command)) return command;
+  // Windows knows more kinds: `C:codex` and `\\codex` are relative to a drive.
+  return platform === "win32" && /^(?:[\\/]|[A-Za-z]:)/.test(command)
+    ? command
+    : join(cwd, command);
 }
 
 /** The error for a codex that is not there. */
@@ -311,10 +324,12 @@ class Search {
 function scriptProbe(): LocateProbe {
   const platform = platformName();
   const script = scriptPath();
-  const starts = [currentDirectory(), script === null ? null : pathRules(platform).dirname(script)];
+  const cwd = currentDirectory();
+  const starts = [cwd, script === null ? null : pathRules(platform).dirname(script)];
   return {
     platform,
     arch: archName(),
+    cwd,
     startDirectories: [...new Set(starts.filter((path) => path !== null))],
     env: readEnv,
     kind: pathKind,

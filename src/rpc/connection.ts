@@ -149,9 +149,9 @@ export class Connection {
     const text = redactText(begin.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\ufeff]/g, "")).trim();
     return text === ""
       ? ""
-      : `${lines} ${
-        lines === 1 ? "line" : "lines"
-      } of its output were no message; it begins with ` +
+      : `${lines} ${lines === 1 ? "line" : "lines"} of its output ${
+        lines === 1 ? "was" : "were"
+      } no message; it begins with ` +
         `"${text.slice(0, NOISE_CHARACTERS)}"`;
   }
 
@@ -323,6 +323,10 @@ export class Connection {
 
   #tooLong(bytes: number, head: string, tail: string): void {
     this.#endRun();
+    if (!this.#heard && !head.trimStart().startsWith("{")) {
+      this.#noise.lines++;
+      this.#noise.first ||= head.slice(0, NOISE_CHARACTERS);
+    }
     const message = describeOversize(bytes, head, tail);
     this.#handler.oversize(message);
     if (message.rpcId !== null && message.method === null) {

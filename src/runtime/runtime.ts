@@ -77,10 +77,12 @@ export class Runtime implements AsyncDisposable {
     const guarded = onStderr === undefined ? config : {
       ...config,
       onStderr: (text: string) => {
+        const failed = (): void => void core.metrics.sinkErrors++;
         try {
-          onStderr(text);
+          const told: unknown = onStderr(text);
+          if (told instanceof Promise) told.catch(failed);
         } catch {
-          core.metrics.sinkErrors++;
+          failed();
         }
       },
     };

@@ -45,9 +45,10 @@ async function launcherOf(world: World, day: Day): Promise<{ path: string; pidFi
   return { path, pidFile };
 }
 
+/** The process id in a file; 0 while none is there. It is whole only with its newline. */
 const pidIn = (file: string): number => {
   try {
-    return Number(readFileSync(file, "utf8").trim());
+    return Number(/^(\d+)\n/.exec(readFileSync(file, "utf8"))?.[1] ?? 0);
   } catch {
     return 0;
   }
@@ -82,21 +83,22 @@ async function codexDies(world: World, day: Day): Promise<void> {
   const { path, pidFile } = await launcherOf(world, day);
   const signal = day.how as NodeJS.Signals;
   let pid = 0;
-  const attack = (): void => {
+  // A launcher that is slow to start may not have written its id yet; 0 would be this test's own group.
+  const attack = async (): Promise<void> => {
+    await until("the process", () => pidIn(pidFile) > 0);
     if (pid === 0) process.kill(pid = pidIn(pidFile), signal);
   };
+  let attacked: Promise<void> | undefined;
   const prompt = world.prompt(PLAY);
   const lived = live(
     world.config({ codexPath: path }),
     world.cwd,
     prompt,
-    (phase) => phase === day.at && attack(),
+    (phase) => phase === day.at && (attacked = attack()),
   );
-  if (day.at === "spawn") {
-    await until("the process", () => pidIn(pidFile) !== 0);
-    attack();
-  }
+  if (day.at === "spawn") attacked = attack();
   const life = await within(LIMIT_MS, "the life", lived);
+  await attacked;
   assert.ok(
     pid > 0,
     `${day.at} was never reached: ${

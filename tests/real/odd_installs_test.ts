@@ -1,15 +1,17 @@
 /** Installations and days that are not as they should be: what works all the same, and what the errors say. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { copyFile, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { promisify } from "node:util";
 import { ConnectionClosedError, RequestTimeoutError, SpawnError } from "../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import { diagnose, Runtime } from "../../src/runtime/namespace.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexLauncherPath, codexPath } from "../_codex.ts";
-import { test } from "../_harness.ts";
+import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { listen } from "./websocket_world.ts";
 
@@ -76,6 +78,24 @@ test("a program that is not codex is told by its own words", { timeoutMs: 60_000
     );
     assert.doesNotMatch(error.message, /sk-abc/);
   });
+  await t.step(
+    "it says more than a message may hold, and then the answer on the same line",
+    async () => {
+      const flood = "printf 'Loading '; head -c 200000 /dev/zero | tr '\\0' .";
+      const path = await program(
+        dir.path,
+        `#!/bin/sh\n${flood}\nexec "${await codexPath()}" "$@"\n`,
+      );
+      const env = { set: { CODEX_HOME: dir.path } };
+      const limits = { requestTimeoutMs: 3_000, maxMessageBytes: 100_000 };
+      const error = await fails({ codexPath: path, env, ...limits });
+      assert.ok(error instanceof RequestTimeoutError, String(error));
+      assert.match(
+        error.message,
+        /1 line of its output was no message; it begins with "Loading \.\./,
+      );
+    },
+  );
   await t.step("it says something and ends well", async () => {
     const path = await program(dir.path, "#!/bin/sh\necho Please log in first\n");
     const error = await fails({ codexPath: path });
@@ -217,6 +237,40 @@ test("codex's stderr is to be had while it lives, and a listener that throws cos
   await told.promise;
   assert.ok(runtime.metrics().sinkErrors > 0);
   await runtime.shutdown();
+  // The type takes an async function, too: what it rejects with belongs to nobody.
+  const other = await Runtime.spawn({
+    codexPath: path,
+    env: { set: { CODEX_HOME: dir.path } },
+    onStderr: () => Promise.reject(new Error("mine")),
+  });
+  await other.shutdown();
+  assert.ok(other.metrics().sinkErrors > 0);
+});
+
+test("a codex of a relative PATH is the one that was found, wherever it is started", async () => {
+  await using dir = await tempDir();
+  await mkdir(join(dir.path, "elsewhere", "bin"), { recursive: true });
+  await mkdir(join(dir.path, "bin"));
+  await symlink(await codexPath(), join(dir.path, "bin", "codex"));
+  // What lies under the same name where the process is started is another program.
+  await program(join(dir.path, "elsewhere", "bin"), "#!/bin/sh\nexit 7\n");
+  const script = join(dir.path, "script.ts");
+  const library = new URL("../../src/runtime/runtime.ts", import.meta.url).href;
+  await writeFile(
+    script,
+    `import { Runtime } from ${JSON.stringify(library)};
+const runtime = await Runtime.spawn({ processCwd: ${JSON.stringify(join(dir.path, "elsewhere"))} });
+console.log(runtime.server.version);
+await runtime.shutdown();
+`,
+  );
+  const { CODEX_PATH: _, ...env } = process.env;
+  const args = onDeno ? ["run", "-A", "--no-check", script] : [script];
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
+    cwd: dir.path,
+    env: { ...env, PATH: "bin", CODEX_HOME: dir.path },
+  });
+  assert.equal(stdout.trim(), CODEX_VERSIONS[0]);
 });
 
 test("options that a running server can't take are refused, and those for threads are not", {

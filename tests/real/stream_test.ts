@@ -215,4 +215,13 @@ versions("onEvent hears what the stream tells, and may throw", async (world) => 
   );
   assert.equal(events.length, heard.length + 1);
   assert.equal((await stream.finish()).assistantText, "answer");
+  const listened = await session.askStream(world.prompt(["answer"]), {
+    onEvent: (event) =>
+      event.type === "assistantMessageDelta" ? Promise.reject(new Error("later")) : undefined,
+  });
+  assert.ok(
+    (await readAll(listened)).some((e) =>
+      e.type === "warning" && /onEvent threw: later/.test(e.message)
+    ),
+  );
 });

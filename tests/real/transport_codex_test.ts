@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, realpath, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { SpawnError } from "../../src/errors/mod.ts";
@@ -58,10 +58,12 @@ for (const version of CODEX_VERSIONS) {
     assert.equal(await handshake(transport), version);
     if (process.platform === "linux") {
       const command = await readFile(`/proc/${transport.pid}/cmdline`, "utf8");
-      assert.equal(command.split("\0")[0], await codexPath(version));
+      // The locator follows links, which may be anywhere above.
+      const codex = await realpath(await codexPath(version));
+      assert.equal(command.split("\0")[0], codex);
       const environ = await readFile(`/proc/${transport.pid}/environ`, "utf8");
       // The launcher of 0.104 puts its helpers into PATH; without the launcher we do.
-      const helpers = join(dirname(dirname(await codexPath(version))), "path");
+      const helpers = join(dirname(dirname(codex)), "path");
       assert.equal(environ.includes(`PATH=${helpers}:`), version === "0.104.0");
     }
     assert.equal((await transport.close()).how, "eof");

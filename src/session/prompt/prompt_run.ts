@@ -352,12 +352,16 @@ export function guardEmit(
   if (onEvent === undefined) return emit;
   return (event) => {
     emit?.(event);
-    try {
-      onEvent(event);
-    } catch (error) {
+    const failed = (error: unknown): void => {
       const { threadId, turnId } = event;
       const message = `onEvent threw: ${messageOf(error)}`;
       emit?.({ type: "warning", threadId, turnId, message });
+    };
+    try {
+      const told: unknown = onEvent(event);
+      if (told instanceof Promise) told.catch(failed);
+    } catch (error) {
+      failed(error);
     }
   };
 }

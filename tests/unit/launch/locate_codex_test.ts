@@ -37,6 +37,7 @@ function probe(world: World): LocateProbe {
   return {
     platform: world.platform ?? "linux",
     arch: world.arch ?? "x64",
+    cwd: world.cwd ?? "/work",
     startDirectories: [world.cwd ?? "/work", ...(world.script === undefined ? [] : [world.script])],
     env: (name) => world.env?.[name],
     kind(path): PathKind {
@@ -68,6 +69,20 @@ const FOUND: [
   string,
   { native?: boolean | null; path?: string[] }?,
 ][] = [
+  ["a relative path, from this script's directory", {
+    codexPath: "./tools/codex",
+    files: ["./tools/codex"],
+  }, "/work/./tools/codex"],
+  ["a relative directory in PATH, also for a process that starts elsewhere", {
+    env: { PATH: "bin" },
+    files: ["bin/codex"],
+  }, "/work/bin/codex"],
+  ["a relative path on Windows", {
+    platform: "win32",
+    cwd: "C:\\w",
+    codexPath: "bin\\codex.exe",
+    files: ["bin\\codex.exe"],
+  }, "C:\\w\\bin\\codex.exe"],
   ["the option's path", {
     codexPath: "/opt/codex",
     env: { CODEX_PATH: "/other/codex", PATH: "/bin" },
