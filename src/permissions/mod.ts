@@ -13,7 +13,7 @@ export {
 } from "./guard/approval_guard.ts";
 export { gateMethod } from "./guard/method_gate.ts";
 export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
-export { confirmPolicy } from "./policy/compare_echo.ts";
+export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
 export {
   effectivePolicy,
   recheckPolicy,

@@ -1,14 +1,16 @@
 /** Ask, then check: what the server says of a thread is compared with what was asked, whenever it says it. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { PolicyMismatchError, testing } from "../../mod.ts";
+import { AppServer, PolicyMismatchError, testing } from "../../mod.ts";
 import type { JsonObject } from "../../src/json.ts";
+import { codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { warnings, world } from "../real/_safety_world.ts";
+import { latch, warnings, world } from "../real/_safety_world.ts";
 
-const { exec, gate, inPrompt } = testing.script;
+const { exec, inPrompt } = testing.script;
 const LIMIT = { timeoutMs: 120_000 };
 const CONSENT = { allowPrivilegedEscalation: true, dangerouslyAllowUnattendedFullAccess: true };
 
@@ -50,15 +52,23 @@ test(
     ];
     for (const [name, settings] of wider) {
       await t.step(name, async () => {
-        const place = await w.session({ sandbox: "read-only" });
+        const go = latch();
+        const inTurn = latch();
+        const place = await w.session({
+          sandbox: "read-only",
+          approvals: async () => {
+            inTurn.resolve();
+            await go.promise;
+            return { decision: "decline" };
+          },
+        });
         const { threadId } = place.session;
-        const go = Promise.withResolvers<void>();
         const target = join(outside.path, name.replaceAll(" ", "-"));
         const asked = place.session.ask(
-          inPrompt([[gate(go.promise), exec("true")], exec(`touch ${target}`), "done"]),
+          inPrompt([exec("touch first"), exec(`touch ${target}`), "done"]),
         );
         asked.catch(() => {});
-        await w.model.nextRequest();
+        await inTurn.promise;
         const params = { threadId, ...settings };
         await w.client.runtime.request("thread/settings/update", params as never, CONSENT);
         await assert.rejects(asked, PolicyMismatchError);
@@ -83,3 +93,65 @@ test(
     });
   },
 );
+
+for (const version of ["0.169.0", "0.145.0"] as const) {
+  test(
+    `roots that another client gave a thread are no place to write for a session, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using outside = await tempDir("outside-");
+      await using w = await world(version);
+      await using app = await AppServer.connect({
+        ...w.model.clientConfig({ codexPath: await codexPath(version) }),
+        experimentalApi: true,
+      });
+      const { cwd, session } = await w.session({ sandbox: "read-only" });
+      await session.close();
+      const start = {
+        cwd,
+        sandbox: "workspace-write",
+        approvalPolicy: "never",
+        runtimeWorkspaceRoots: [cwd, outside.path],
+        config: { projects: { [cwd]: { trust_level: "untrusted" } } },
+      };
+      const result = await app.requestUnchecked("thread/start", start, CONSENT) as {
+        thread: { id: string };
+      };
+      const threadId = result.thread.id;
+      const write = (name: string) => inPrompt([exec(`touch ${join(outside.path, name)}`), "done"]);
+      const ended = app.runtime.events({ threadId, methods: ["turn/completed"] });
+      const input = [{ type: "text", text: write("theirs") }];
+      await app.requestUnchecked("turn/start", { threadId, input }, CONSENT);
+      for await (const _ of ended) break;
+      // They may, as they were asked to: the roots are real.
+      assert.equal(existsSync(join(outside.path, "theirs")), true);
+      await app.shutdown();
+
+      const { client } = w;
+      // 0.145 forgets them.
+      const kept = version === "0.169.0";
+      const writes = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+      const may = { cwd, ...writes };
+      const opened = client.resumeSession(threadId, may);
+      if (kept) {
+        await assert.rejects(opened, (error) => {
+          assert.ok(error instanceof PolicyMismatchError);
+          assert.deepEqual(error.mismatches.map(({ field }) => field), ["runtimeWorkspaceRoots"]);
+          return true;
+        });
+      } else {
+        const held = await opened;
+        await held.ask(write("resumed"));
+        await held.release();
+      }
+      const forked = await client.forkSession(threadId, may);
+      await forked.ask(write("forked"));
+      const reads = await client.resumeSession(threadId, { cwd });
+      await reads.ask(write("reads"));
+      const wider = reads.ask(write("turn"), writes);
+      if (kept) await assert.rejects(wider, PolicyMismatchError);
+      else await wider;
+      assert.deepEqual(await readdir(outside.path), ["theirs"]);
+    },
+  );
+}

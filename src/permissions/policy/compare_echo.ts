@@ -145,6 +145,26 @@ function rootsOf(
   return own.writableRoots === undefined && all.length === 0 ? {} : { writableRoots: all };
 }
 
+/**
+ * The roots of a thread's workspace that were not asked for. A thread keeps those of whoever started it (0.169): commands
+ * write there as soon as a turn may write, whatever writable roots it was sent.
+ */
+export function workspaceRootsBeyond(
+  { policy, realPath, ownRoots = [] }: AskedPolicy,
+  echo: JsonValue | undefined,
+): string[] {
+  if (!Array.isArray(echo)) return [];
+  const { cwd, sandbox } = policy;
+  const writable = sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : [];
+  const asked = [cwd, ...writable, ...ownRoots];
+  const led = [...asked, ...asked.map((root) => realPath(root) ?? root)];
+  return echo.map((root) => typeof root === "string" ? root : show(root)).filter((root) => {
+    const spelled = led.some((one) => isInside(root, one));
+    const real = realPath(root);
+    return !spelled || (real !== null && !led.some((one) => isInside(real, one)));
+  });
+}
+
 function compareCwd(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
   const { cwd } = asked.policy;
   if (typeof echo === "string") {

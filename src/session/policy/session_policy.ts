@@ -9,7 +9,7 @@ import {
   unheardApprovals,
   wantsContainment,
 } from "../../approvals/mod.ts";
-import { PolicyError } from "../../errors/mod.ts";
+import { PolicyError, PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
   addsOwnRoot,
@@ -34,6 +34,7 @@ import {
   turnPolicyParams,
   unrestrictedProbe,
   usesProfile,
+  workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
@@ -52,6 +53,8 @@ export interface DecidedPolicy {
   turn: JsonObject;
   /** The server's files, where a profile was made of them. */
   files: ServerFiles | null;
+  /** Directories that the thread brought with it, where turns that write could write, too. Default none. */
+  strayRoots?: string[];
 }
 
 /** The server's files, asked for once a connection. */
@@ -233,6 +236,7 @@ export function decideTurnPolicy(
   const { thread, files, effective: { cwd, readRoots, acceptedCommands } } = session;
   const decided = decide(core, cwd, profile, hooks, acceptedCommands === "sandboxed");
   const effective = usesProfile(session.effective) ? { ...decided, readRoots } : decided;
+  if (effective.sandbox.type === "workspaceWrite") refuseRoots(session.strayRoots ?? []);
   const started = { policy: session.effective, params: thread };
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const turn = turnPolicyParams(effective, started, { files, turnProfiles });
@@ -257,6 +261,7 @@ export function confirmDecided(
 ): EffectivePolicy {
   const echo: JsonObject = isJsonObject(result) ? result : {};
   const { effective, thread, turn } = decided;
+  checkRoots(core, decided, echo);
   const active = echo["activePermissionProfile"];
   const said = isJsonObject(echo["sandbox"]) ? echo["sandbox"] : {};
   // A thread that runs already, on a shared server or taken up again, tells what its last turn brought.
@@ -280,6 +285,28 @@ export function confirmDecided(
     sandbox: effective.sandbox,
     confirmed: effective.sandbox.type === "readOnly",
   };
+}
+
+/** A thread that brings more roots than were asked for is good for reading everything, and for nothing else. */
+function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject): void {
+  const { effective, thread } = decided;
+  const stray = workspaceRootsBeyond({
+    policy: effective,
+    profileId: thread.profileId,
+    realPath: realPathOf,
+    ownRoots: ownRoots(core, echo),
+  }, echo["runtimeWorkspaceRoots"]);
+  if (echo["runtimeWorkspaceRoots"] !== undefined) decided.strayRoots = stray;
+  if (effective.sandbox.type !== "readOnly" || effective.readRoots !== "all") refuseRoots(stray);
+}
+
+function refuseRoots(stray: string[]): void {
+  if (stray.length === 0) return;
+  throw new PolicyMismatchError([{
+    field: "runtimeWorkspaceRoots",
+    asked: "none beside the cwd and the writable roots",
+    confirmed: stray.join(", "),
+  }]);
 }
 
 /** Compares what the server says of a thread with what was asked of it. Throws `PolicyMismatchError` when it is wider. */
