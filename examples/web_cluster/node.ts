@@ -23,6 +23,7 @@ const {
   LEASE_MS = "10000",
   DRAIN_MS = "30000",
   HEARTBEAT_MS = "5000",
+  SESSION_TTL_MS = "Infinity",
 }: Record<string, string | undefined> = process.env;
 if (DATA === undefined || SECRET === undefined) throw new Error("DATA and SECRET must be set.");
 const keys: Record<string, string> = JSON.parse(await readFile(join(DATA, "keys.json"), "utf8"));
@@ -33,12 +34,11 @@ const client = await Client.connect({ approvalTimeoutMs: 60_000, ...config });
 const redis = await connectRedis(REDIS);
 let bridge: web.Bridge | null = null;
 
-const server = Deno.serve(
-  { hostname: "127.0.0.1", port: Number(PORT), onListen: () => {} },
-  async (request) =>
-    await page(request) ?? await bridge?.fetch(request) ?? new Response(null, { status: 503 }),
+const server = serve(async (request) =>
+  await page(request) ?? await bridge?.fetch(request) ??
+    new Response(null, { status: 503 })
 );
-const url = `http://127.0.0.1:${server.addr.port}`;
+const url = `http://127.0.0.1:${server.port}`;
 bridge = web.createBridge({
   client,
   authorize: (request) =>
@@ -63,6 +63,7 @@ bridge = web.createBridge({
     drainMs: Number(DRAIN_MS),
   },
   heartbeatMs: Number(HEARTBEAT_MS),
+  sessionTtlMs: Number(SESSION_TTL_MS),
   onError: (error) => console.error(error),
 });
 console.log(url);
@@ -72,8 +73,23 @@ await bridge.drain();
 // Codex ends before the sessions are given up: it keeps their threads while it lives.
 await client.shutdown();
 await bridge.close();
-await server.shutdown();
+await server.end();
 redis.close();
+
+/** A server on Deno or Bun. */
+function serve(
+  handler: (request: Request) => Promise<Response>,
+): { port: number; end: () => Promise<void> } {
+  const at = { hostname: "127.0.0.1", port: Number(PORT) };
+  // deno-lint-ignore no-explicit-any
+  const { Bun } = globalThis as any;
+  if (Bun !== undefined) {
+    const server = Bun.serve({ ...at, fetch: handler, idleTimeout: 120 });
+    return { port: server.port, end: () => server.stop() };
+  }
+  const server = Deno.serve({ ...at, onListen: () => {} }, handler);
+  return { port: server.addr.port, end: () => server.shutdown() };
+}
 
 function tenantOf(header: string): string | null {
   const [, name, key] = /^Bearer ([a-z0-9_-]{1,64})\.(\S+)$/.exec(header) ?? [];

@@ -2,11 +2,25 @@
  * What several bridges share, on Redis: who has which session, the newest events, the sessions themselves. Each change is
  * one Lua script, which Redis runs as one step by its own clock.
  */
-import { createClient } from "npm:redis@6.3.1";
 import type { web } from "../../mod.ts";
 
-/** A connection; commands fail at once while Redis is away. */
+/** A connection; commands fail at once while Redis is away. On Bun its own client. */
 export async function connectRedis(url: string): Promise<Redis> {
+  // deno-lint-ignore no-explicit-any
+  const { Bun } = globalThis as any;
+  if (Bun !== undefined) {
+    const client = new Bun.RedisClient(url, {
+      connectionTimeout: 1_000,
+      enableOfflineQueue: false,
+    });
+    await client.connect();
+    return {
+      run: (script, keys, args) =>
+        client.send("EVAL", [script, `${keys.length}`, ...keys, ...args.map(String)]),
+      close: () => client.close(),
+    };
+  }
+  const { createClient } = await import("npm:redis@6.3.1");
   const client = createClient({
     url,
     disableOfflineQueue: true,
@@ -110,16 +124,24 @@ local stored = redis.call("HGET", KEYS[1], "revision")
 if tonumber(stored or 0) ~= tonumber(ARGV[1]) - 1 then return 0 end
 redis.call("HSET", KEYS[1], "revision", ARGV[1], "record", ARGV[2])
 redis.call("SADD", KEYS[2], ARGV[3])
+redis.call("ZADD", KEYS[3], ARGV[4], ARGV[3])
 return 1`;
 
 const GET = `return redis.call("HGET", KEYS[1], "record")`;
 const LIST = `return redis.call("SMEMBERS", KEYS[1])`;
-const DELETE = `redis.call("DEL", KEYS[1]) redis.call("SREM", KEYS[2], ARGV[1]) return 1`;
+const DELETE = `
+redis.call("DEL", KEYS[1])
+redis.call("SREM", KEYS[2], ARGV[1])
+redis.call("ZREM", KEYS[3], ARGV[1])
+return 1`;
+const UNUSED = `return redis.call("ZRANGE", KEYS[1], "-inf", "(" .. ARGV[1], "BYSCORE")`;
 
 /** The sessions. */
 export function redisSessions(redis: Redis): web.SessionStore {
   const key = (sessionId: string) => `codex:session:${sessionId}`;
   const index = (tenant: string) => `codex:tenant:${tenant}`;
+  /** All sessions by when they were last used. */
+  const used = "codex:used";
   const get = async (sessionId: string) => {
     const text = await redis.run(GET, [key(sessionId)], []);
     return typeof text === "string" ? decode(text) : null;
@@ -137,14 +159,18 @@ export function redisSessions(redis: Redis): web.SessionStore {
     findThread: async (tenant, threadId) =>
       (await list(tenant)).find((session) => session.threadId === threadId) ?? null,
     put: async (session) => {
-      const { sessionId, tenant, revision } = session;
-      const args = [revision, JSON.stringify(session), sessionId];
-      return await redis.run(PUT, [key(sessionId), index(tenant)], args) === 1;
+      const { sessionId, tenant, revision, usedAt } = session;
+      const args = [revision, JSON.stringify(session), sessionId, usedAt.getTime()];
+      return await redis.run(PUT, [key(sessionId), index(tenant), used], args) === 1;
     },
     delete: async (sessionId) => {
       const session = await get(sessionId);
       if (session === null) return;
-      await redis.run(DELETE, [key(sessionId), index(session.tenant)], [sessionId]);
+      await redis.run(DELETE, [key(sessionId), index(session.tenant), used], [sessionId]);
+    },
+    unusedSince: async (before) => {
+      const ids = await redis.run(UNUSED, [used], [before.getTime()]) as string[];
+      return (await Promise.all(ids.map(get))).filter((session) => session !== null);
     },
   };
 }

@@ -1,5 +1,6 @@
 /** Bridges on several nodes: one owner, every request works everywhere, and no node is needed. */
 import assert from "node:assert/strict";
+import { bunPath } from "../_codex.ts";
 import { findRedis } from "../_redis.ts";
 import { test } from "../_harness.ts";
 import { play, tryFaults } from "./web_cluster_faults.ts";
@@ -8,6 +9,63 @@ import { inCluster, type Node } from "./web_cluster_world.ts";
 const LIMIT = { timeoutMs: 120_000 };
 const redis = await findRedis();
 if (redis !== null) {
+  test(
+    "cluster: a session that nobody uses is closed, wherever it is",
+    LIMIT,
+    () =>
+      inCluster(redis, play, 2, async (world) => {
+        const [a, b] = world.nodes as [Node, Node];
+        const path = async (node: Node) =>
+          `/sessions/${(await world.call("POST /sessions", {}, node)).body.sessionId}`;
+        const [old, used] = [await path(a), await path(b)];
+        const page = world.follow(used.split("/").at(-1)!);
+        while ((await world.call("GET /sessions", undefined, b)).body.sessions.length > 1);
+        assert.equal((await world.call(`GET ${old}`, undefined, b)).status, 404);
+        assert.equal((await world.call(`GET ${used}`, undefined, a)).status, 200);
+        await page.close();
+      }, { SESSION_TTL_MS: "3000" }),
+  );
+
+  test(
+    "cluster: bridges on Bun and Deno pass sessions on to each other",
+    LIMIT,
+    () =>
+      inCluster(redis, play, 1, async (world) => {
+        const bun = await world.addNode({ RUNTIME: await bunPath() });
+        const [deno] = world.nodes as [Node];
+        const { body: { sessionId } } = await world.call("POST /sessions", {}, bun);
+        const page = world.follow(sessionId);
+        const path = `/sessions/${sessionId}`;
+        const { body: { turnId } } = await world.call(
+          `POST ${path}/turns`,
+          { text: "story" },
+          deno,
+        );
+        await page.until(({ delta }) => delta?.includes("word9 "));
+        assert.equal(await world.ownerOf(sessionId), bun);
+        await world.endNode(bun);
+        const end = await page.until((event) =>
+          event.type === "turnCompleted" && event.turnId === turnId
+        );
+        assert.equal(end.event.status, "interrupted");
+        const back = await world.addNode({ RUNTIME: await bunPath() });
+        const next = await world.call(`POST ${path}/turns`, { text: "still there?" }, back);
+        await page.until((event) =>
+          event.type === "turnCompleted" && event.turnId === next.body.turnId
+        );
+        assert.equal(await world.ownerOf(sessionId), deno);
+        // A deploy: the one that has it drains, the one on Bun goes on.
+        assert.equal(await world.endNode(deno, "SIGTERM"), 0);
+        const last = await world.call(`POST ${path}/turns`, { text: "and now?" });
+        await page.until((event) =>
+          event.type === "turnCompleted" && event.turnId === last.body.turnId
+        );
+        assert.equal(await world.ownerOf(sessionId), back);
+        assert.deepEqual([page.holes(), page.lagged], [[], 0]);
+        await page.close();
+      }),
+  );
+
   test(
     "cluster: every request works at every node, and a session has one owner",
     LIMIT,

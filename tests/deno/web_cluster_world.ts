@@ -33,8 +33,11 @@ export class Node {
     const preload = inspector === null
       ? []
       : ["--preload", fileURLToPath(new URL("web_cluster_inspect.ts", import.meta.url))];
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--no-check", "--no-lock", ...preload, path, ...args],
+    const { RUNTIME: bun } = env;
+    const child = new Deno.Command(bun ?? Deno.execPath(), {
+      args: bun === undefined
+        ? ["run", "-A", "--no-check", "--no-lock", ...preload, path, ...args]
+        : [path, ...args],
       env: { ...env, ...(inspector === null ? {} : { INSPECT: `${inspector}` }) },
       stdout: "piped",
       stderr: Deno.env.get("CLUSTER_DEBUG") === undefined ? "null" : "inherit",
@@ -378,6 +381,7 @@ export async function inCluster(
   play: (request: ModelRequest) => ModelTurn,
   count: number,
   act: (world: ClusterWorld) => Promise<void>,
+  env: Record<string, string> = {},
 ): Promise<void> {
   await using directory = await tempDir("cluster-");
   const data = join(directory.path, "data");
@@ -399,6 +403,7 @@ export async function inCluster(
     HEARTBEAT_MS: "300",
     DRAIN_MS: "3000",
     CODEX_CLIENT: JSON.stringify(model.clientConfig({ codexPath: await codexPath(), home })),
+    ...env,
   }, balancer);
   try {
     await world.addNodes(count);
