@@ -117,7 +117,7 @@ class Handler {
     this.#options = options;
     this.#rules = { origins: options.origins ?? [], hosts: options.hosts ?? [] };
     const { cluster } = options;
-    this.#forwarder = cluster === undefined ? null : new Forwarder(cluster.secret);
+    this.#forwarder = cluster === undefined ? null : new Forwarder(cluster.secret, cluster.url);
     this.#basePath = normalizeBasePath(options.basePath ?? "/codex");
   }
 
@@ -212,7 +212,7 @@ class Handler {
       owner,
       passed,
       request.headers,
-      await this.#forwarder!.sign(passed),
+      await this.#forwarder!.sign(passed, owner),
       {
         patienceMs: leaseMs / 2,
         silenceMs: Math.max(leaseMs, 2 * heartbeatMs),

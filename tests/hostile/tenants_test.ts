@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import process from "node:process";
 import { PolicyError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelStep, script, ScriptedModel } from "../../src/testing/mod.ts";
@@ -29,10 +30,12 @@ interface Places {
   shared: string;
   /** A port on loopback that belongs to the operator. */
   port: number;
+  /** The path of a socket of the operator's. */
+  socket: string;
 }
 
 /** What the agent tries. Each must come back without a secret and leave nothing behind. */
-function attacks({ home, ann, bob, shared, port }: Places): Record<string, ModelStep> {
+function attacks({ home, ann, bob, shared, port, socket }: Places): Record<string, ModelStep> {
   const anywhere = `cat ${bob}/secret.txt; cat ${home}/auth.json; ls -R ${home}/sessions; ` +
     `cat ${shared}/secret.txt; grep -rs BOBS-PROMPT ${home}; touch ${bob}/pwned ${shared}/pwned; ` +
     `ls ${bob}; (exec 3<>/dev/tcp/127.0.0.1/${port} && echo REACHED-THE-NETWORK)`;
@@ -51,6 +54,14 @@ function attacks({ home, ann, bob, shared, port }: Places): Record<string, Model
     }),
     "other processes": script.exec(
       `cat /proc/*/environ | tr '\\0' '\\n' | grep -a CODEX_HOME; cat /proc/*/root${bob}/secret.txt; cat /proc/*/cwd/secret.txt`,
+    ),
+    "the bridge itself": script.exec(
+      `(head -c1 /proc/${process.pid}/environ && echo READ-ITS-ENVIRONMENT); ` +
+        `(head -c1 /proc/${process.pid}/mem && echo READ-ITS-MEMORY); ` +
+        `(kill -0 ${process.pid} && echo CAN-END-IT); ` +
+        // PTRACE_SEIZE, which stops nothing.
+        `perl -e 'print "CAN-TRACE-IT" if syscall(101, 0x4206, ${process.pid}, 0, 0) == 0'; ` +
+        `perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0); print "REACHED-ITS-SOCKET" if connect(S, sockaddr_un("${socket}"))'; true`,
     ),
     "the temporary directory": script.exec("cat /tmp/* /var/tmp/*; ls /tmp"),
     "a patch of another tenant's file": patch(`${bob}/patched.txt`),
@@ -80,12 +91,15 @@ async function inPlaces(act: (places: Places) => Promise<void>): Promise<void> {
     socket.on("error", () => {});
   });
   await new Promise<void>((resolve) => operator.listen(0, "127.0.0.1", resolve));
+  const local = createServer((socket) => socket.destroy());
+  await new Promise<void>((resolve) => local.listen(at("operator.sock"), resolve));
   const places: Places = {
     home: at("home"),
     ann: at("ws", "ann"),
     bob: at("ws", "bob"),
     shared: at("shared"),
     port: (operator.address() as { port: number }).port,
+    socket: at("operator.sock"),
   };
   for (const path of [places.home, places.ann, places.bob, places.shared]) {
     await mkdir(path, { recursive: true });
@@ -101,7 +115,9 @@ async function inPlaces(act: (places: Places) => Promise<void>): Promise<void> {
     await act(places);
   } finally {
     for (const socket of sockets) socket.destroy();
-    await new Promise<void>((resolve) => operator.close(() => resolve()));
+    for (const server of [operator, local]) {
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    }
   }
 }
 
@@ -193,9 +209,10 @@ for (const version of ["0.169.0", "0.145.0"]) {
               await ann.ask(`attack ${number}`);
               const said = outputs.join();
               assert.notEqual(said, "", `${name}: the agent heard nothing`);
-              for (const word of [SECRET, LOGIN, "BOBS-PROMPT", "REACHED-THE-NETWORK"]) {
+              for (const word of [SECRET, LOGIN, "BOBS-PROMPT"]) {
                 assert.ok(!said.includes(word), `${name}: ${word} in ${said}`);
               }
+              assert.doesNotMatch(said, /REACHED-THE|REACHED-ITS|READ-ITS|CAN-END|CAN-TRACE/, name);
               assert.ok(!/"image_url"|base64/.test(said), `${name}: an image came`);
               assert.ok(!/find expected lines/.test(said), `${name}: the file was read`);
               assert.deepEqual(

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { createBridge } from "../../src/web/bridge.ts";
 import type { WebClient } from "../../src/web/client.ts";
 import { serve } from "../contract/web_serve.ts";
+import { inWorld, ORIGIN } from "../contract/web_world.ts";
 import { test } from "../_harness.ts";
 
 /** Never used: no request here gets as far. */
@@ -118,3 +119,139 @@ test("health answers by any name, to HEAD too, and tells when the bridge ends", 
   const closed = await health("GET");
   assert.deepEqual([closed.status, (await closed.json()).status], [503, "closed"]);
 });
+
+test("addresses that are spelled oddly lead to nothing, and never to another tenant's session", () =>
+  inWorld({}, async (world) => {
+    const id = await world.session("bob");
+    const own = await world.session("ann");
+    const odd = [
+      `/sessions//${id}`,
+      `//sessions/${id}`,
+      `/sessions/${id}/`,
+      `/./sessions/${id}/../${id}`,
+      `/sessions/${own}/../${id}`,
+      `/sessions/${own}%2f..%2f${id}`,
+      `/sessions/${own}/%2e%2e/${id}`,
+      `/sessions/${id}%00`,
+      `/sessions/%00${id}`,
+      `/sessions/${id}%0d%0aX-Tenant:%20bob`,
+      `/sessions/${id.replace("s", "%73")}`,
+      `/sessions/${id.toUpperCase()}`,
+      `/sessions/${id};tenant=bob`,
+      `/sessions/${id}?tenant=bob`,
+      `/sessions/${id}#x`,
+      `/sessions/%ff`,
+      `/sessions/__proto__`,
+      `/sessions/constructor/events`,
+      `/sessions/${"a".repeat(60_000)}`,
+      `/sessions/${id}/events?after=${own}`,
+      `/sessions/${id}/approvals`,
+    ];
+    const bodies = new Set<string>();
+    for (const path of odd) {
+      const response = await world.raw("ann", `GET ${path}`);
+      assert.equal(response.status, 404, path.slice(0, 100));
+      bodies.add(await response.text());
+    }
+    // Another's is told apart from nothing by no word.
+    const nothing = await world.call("ann", `GET /sessions/sess_${"x".repeat(32)}`);
+    const foreign = await world.call("ann", `GET /sessions/${id}`);
+    assert.deepEqual([foreign.status, foreign.body], [nothing.status, nothing.body]);
+    assert.ok([...bodies].every((body) => !body.includes(id)), "an id was repeated");
+    assert.equal((await world.call("bob", `GET /sessions/${id}`)).status, 200);
+  }));
+
+test("cursors that nobody gave are told as gone or refused, and hold nothing up", () =>
+  inWorld({}, async (world) => {
+    const [id, other] = [await world.session("ann"), await world.session("bob")];
+    const foreign = (await world.call("bob", `GET /sessions/${other}`)).body.cursor;
+    const forged = [
+      foreign,
+      "-1",
+      "NaN",
+      "f1-1",
+      `f${"9".repeat(15)}-1`,
+      `${"9".repeat(90)}`,
+      "x-999999999999999",
+      "__proto__-1",
+      "a b",
+    ];
+    for (const cursor of forged) {
+      const events = await world.follow("ann", id, cursor);
+      assert.equal((await events.next())!.name, "lagged", cursor);
+      await events.drop();
+    }
+    const long = await world.raw("ann", `GET /sessions/${id}/events`, undefined, {
+      "last-event-id": "9".repeat(10_000),
+    });
+    assert.equal(long.status, 400);
+    await long.body?.cancel();
+  }));
+
+test("bodies with keys of every object, doubled ones and other types change nothing", () =>
+  inWorld({}, async (world) => {
+    const id = await world.session("ann");
+    const send = async (text: string, headers: Record<string, string> = {}) => {
+      const response = await world.bridge.fetch(
+        new Request(`${ORIGIN}/codex/sessions/${id}/turns`, {
+          method: "POST",
+          headers: { "x-tenant": "ann", "content-type": "application/json", ...headers },
+          body: text,
+        }),
+      );
+      await response.body?.cancel();
+      return response.status;
+    };
+    for (
+      const text of [
+        '{"__proto__":{"text":"x"}}',
+        '{"text":"x","__proto__":{"timeoutMs":1}}',
+        '{"text":"x","constructor":{"prototype":{"isAdmin":true}}}',
+        '{"text":"x","toString":1}',
+        '[{"text":"x"}]',
+        '"x"',
+        "null",
+        '{"text":{"toString":"x"}}',
+        '{"text":"x","attachments":{"length":1}}',
+        '{"text":"x","attachments":[{"type":"image","url":"data:image/png;base64,AA==","__proto__":1}]}',
+        '{"text":"x"}{"text":"y"}',
+        "{".repeat(100_000),
+        "[".repeat(500_000),
+      ]
+    ) assert.equal(await send(text), 400, text.slice(0, 80));
+    assert.equal(({} as Record<string, unknown>)["isAdmin"], undefined);
+    // What a form of another site could send, and what a page of it would have to ask for first.
+    for (
+      const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
+    ) {
+      assert.equal(await send('{"text":"x"}', { "content-type": type }), 403, type);
+    }
+    for (const origin of ["null", "https://localhost", "http://localhost.evil.example", ""]) {
+      assert.equal(await send('{"text":"x"}', { origin }), 403, origin);
+    }
+    assert.equal(await send('{"text":"x"}', { "sec-fetch-site": "cross-site" }), 403);
+    const asked = world.server.received.filter(({ method }) => method === "turn/start");
+    assert.equal(asked.length, 0);
+  }));
+
+test("tenants of odd names are apart, or refused", () =>
+  inWorld({}, async (world) => {
+    const names = [
+      "__proto__",
+      "constructor",
+      "Ann",
+      "ann",
+      "\u0041nn ",
+      "a".repeat(256),
+      "..",
+      "a/b",
+    ];
+    // Headers are Latin-1 on the way: names come encoded.
+    for (const name of names) await world.session(encodeURIComponent(name));
+    for (const name of names) {
+      const { body } = await world.call(encodeURIComponent(name), "GET /sessions");
+      assert.equal(body.sessions.length, 1, name);
+    }
+    assert.equal((await world.call("a".repeat(300), "GET /sessions")).status, 401);
+    assert.equal((await world.call("nobody", "GET /sessions")).body.sessions.length, 0);
+  }));

@@ -4,6 +4,7 @@
  */
 import { WebError } from "../../errors/mod.ts";
 import { base64, isJsonObject } from "../../json.ts";
+import { randomId } from "../http/refusals.ts";
 
 /** The header that tells the owner whose request it is, signed with the cluster's secret. */
 export const FORWARD_HEADER = "x-codex-forwarded";
@@ -23,12 +24,18 @@ export interface Forwarded {
   body: Uint8Array;
 }
 
-/** Signs and checks requests between the nodes. */
+/** Signs and checks requests between the nodes: each is for one node and counts once. */
 export class Forwarder {
   readonly #key: Promise<CryptoKey>;
+  readonly #here: string;
+  readonly #now: () => number;
+  /** Requests that were taken, by when they are too old anyway. */
+  readonly #taken: Map<string, number> = new Map();
 
-  /** Takes the secret that all nodes know. */
-  constructor(secret: string) {
+  /** Takes the secret that all nodes know and this node's address. */
+  constructor(secret: string, url: string, now: () => number = Date.now) {
+    this.#here = addressOf(url);
+    this.#now = now;
     if (typeof secret !== "string" || secret.length < 32) {
       throw new WebError(500, "badSecret", "cluster.secret must have at least 32 characters.");
     }
@@ -42,16 +49,19 @@ export class Forwarder {
     this.#key.catch(() => {});
   }
 
-  /** The header's value. */
-  async sign(request: Forwarded): Promise<string> {
-    const claims = encode(
-      new TextEncoder().encode(JSON.stringify({ tenant: request.tenant, at: Date.now() })),
-    );
+  /** The header's value for a request to the node at this address. */
+  async sign(request: Forwarded, to: string): Promise<string> {
+    const { tenant } = request;
+    const told = { tenant, at: this.#now(), to: addressOf(to), once: randomId("", 12) };
+    const claims = encode(new TextEncoder().encode(JSON.stringify(told)));
     const mac = await crypto.subtle.sign("HMAC", await this.#key, await digest(claims, request));
     return `${claims}.${encode(new Uint8Array(mac))}`;
   }
 
-  /** Whose request it is. Throws `WebError` 401 for a header that no node of the cluster made for this request. */
+  /**
+   * Whose request it is. Throws `WebError` 401 for a header that no node of the cluster made for this request and this node,
+   * and for one that has been here before.
+   */
   async verify(header: string, request: Omit<Forwarded, "tenant">): Promise<string> {
     const [claims = "", mac = "", ...rest] = header.split(".");
     const bytes = decode(mac);
@@ -61,15 +71,32 @@ export class Forwarder {
     if (valid) {
       const told: unknown = JSON.parse(new TextDecoder().decode(text));
       if (isJsonObject(told)) {
-        const { tenant, at } = told;
+        const { tenant, at, to, once } = told;
         if (
-          typeof tenant === "string" && typeof at === "number" &&
-          Math.abs(Date.now() - at) < MAX_AGE_MS
+          typeof tenant === "string" && typeof at === "number" && typeof once === "string" &&
+          to === this.#here && Math.abs(this.#now() - at) < MAX_AGE_MS && this.#take(once)
         ) return tenant;
       }
     }
     throw new WebError(401, "unauthorized", "Sign in first.");
   }
+
+  /** `false` the second time. Remembered for as long as it could be valid by any clock. */
+  #take(once: string): boolean {
+    const now = this.#now();
+    for (const [old, until] of this.#taken) {
+      if (until > now) break;
+      this.#taken.delete(old);
+    }
+    if (this.#taken.has(once)) return false;
+    this.#taken.set(once, now + 2 * MAX_AGE_MS);
+    return true;
+  }
+}
+
+/** Without what tells a node from the one that was there before. */
+function addressOf(url: string): string {
+  return new URL(url).href.replace(/#.*$/, "");
 }
 
 /** All that the signature covers. */

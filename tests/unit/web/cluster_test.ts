@@ -134,18 +134,35 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
 
 test("a forwarded request is somebody's only as it was signed", async () => {
   const secret = "x".repeat(32);
-  const forwarder = new Forwarder(secret);
+  const here = "http://10.0.0.7:8080";
+  let now = Date.now();
+  const forwarder = new Forwarder(secret, here, () => now);
   const body = new TextEncoder().encode("{}");
   const request = { method: "POST", target: "/codex/sessions/s/turns", tenant: "ann", body };
-  const header = await forwarder.sign(request);
+  const header = await forwarder.sign(request, `${here}/#abc`);
   assert.equal(await forwarder.verify(header, request), "ann");
+  // Whoever listens in between can't have it done once more, nor by another node.
+  await assert.rejects(forwarder.verify(header, request), { status: 401 });
+  const other = await forwarder.sign(request, "http://10.0.0.8:8080");
+  await assert.rejects(forwarder.verify(other, request), { status: 401 });
+  const late = await forwarder.sign(request, here);
+  now += 60_000;
+  await assert.rejects(forwarder.verify(late, request), { status: 401 });
+  const early = await forwarder.sign(request, here);
+  now -= 60_000;
+  await assert.rejects(forwarder.verify(early, request), { status: 401 });
+  const fresh = () => forwarder.sign(request, here);
+  assert.equal(await forwarder.verify(await fresh(), request), "ann");
   const others: [string, typeof request][] = [
-    [header, { ...request, method: "GET" }],
-    [header, { ...request, target: "/codex/sessions/t/turns" }],
-    [header, { ...request, body: new TextEncoder().encode("{ }") }],
-    [await new Forwarder("y".repeat(32)).sign(request), request],
-    [`${btoa(JSON.stringify({ tenant: "bob", at: Date.now() }))}.${header.split(".")[1]}`, request],
-    [`${header}.x`, request],
+    [await fresh(), { ...request, method: "GET" }],
+    [await fresh(), { ...request, target: "/codex/sessions/t/turns" }],
+    [await fresh(), { ...request, body: new TextEncoder().encode("{ }") }],
+    [await new Forwarder("y".repeat(32), here).sign(request, here), request],
+    [
+      `${btoa(JSON.stringify({ tenant: "bob", at: Date.now() }))}.${(await fresh()).split(".")[1]}`,
+      request,
+    ],
+    [`${await fresh()}.x`, request],
     ["", request],
     ["a.b", request],
     ["💥", request],
@@ -153,5 +170,5 @@ test("a forwarded request is somebody's only as it was signed", async () => {
   for (const [given, asked] of others) {
     await assert.rejects(forwarder.verify(given, asked), { status: 401 });
   }
-  assert.throws(() => new Forwarder("short"), { status: 500 });
+  assert.throws(() => new Forwarder("short", here), { status: 500 });
 });
