@@ -77,7 +77,7 @@ export class Workflow implements AsyncDisposable {
    * Asks on a fresh thread. Options win over the workflow's profile, attachments and hooks are added. Rejects like
    * {@linkcode Session.ask}.
    */
-  async run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async run<Schema extends object = StandardSchemaV1>(
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
@@ -86,7 +86,7 @@ export class Workflow implements AsyncDisposable {
   }
 
   /** Asks on a fresh thread, with a profile laid over the workflow's own. */
-  async runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async runWithProfile<Schema extends object = StandardSchemaV1>(
     prompt: string,
     profile: RunProfile,
     options: RunOptions<Schema> = {},

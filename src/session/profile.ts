@@ -122,7 +122,7 @@ export type ReviewTarget =
   | { type: "custom"; instructions: string };
 
 /** Options of {@linkcode Session.review}. Model, effort and policy of its own need codex 0.145. */
-export type ReviewOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> = Omit<
+export type ReviewOptions<Schema extends object = StandardSchemaV1> = Omit<
   AskOptions<Schema>,
   "attachments" | "hooks" | "retry"
 >;
@@ -261,13 +261,14 @@ export interface TurnOptions extends
 }
 
 /** Options of {@linkcode Session.ask}. */
-export interface AskOptions<Schema extends StandardSchemaV1 = StandardSchemaV1>
-  extends TurnOptions {
+export interface AskOptions<Schema extends object = StandardSchemaV1> extends TurnOptions {
   /** A Standard Schema (zod, valibot, arktype …): the answer is parsed, validated and typed. */
-  output?: Schema;
+  output?: Schema & StandardSchemaV1;
+  /** JSON Schema of the answer, instead of `output`; one written `as const` types the answer. Default none. */
+  outputSchema?: Schema | JsonSchema;
 }
 
 /** Options of a run on a fresh thread. */
-export type RunOptions<Schema extends StandardSchemaV1 = StandardSchemaV1> =
+export type RunOptions<Schema extends object = StandardSchemaV1> =
   & AskOptions<Schema>
   & RunProfile;

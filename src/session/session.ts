@@ -128,13 +128,13 @@ export class Session implements AsyncDisposable {
    * `AttachmentNotFoundError`, `InvalidArgumentError` (from within one of the session's own tools as well: it would wait for
    * itself), `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
    */
-  async ask<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async ask<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkAsk("ask", prompt, options);
     this.#thread.assertAskable();
-    const run = new PromptRun(this.#thread.prompts, prompt, options, null);
+    const run = new PromptRun(this.#thread.prompts, prompt, options as AskOptions, null);
     return await run.result as PromptRunResult<InferOutput<Schema>>;
   }
 
@@ -142,7 +142,7 @@ export class Session implements AsyncDisposable {
    * Asks with a profile of its own for this turn; what the profile leaves out is the session's. What belongs to the whole
    * thread (tools, instructions, config, ephemeral) stays the session's as well.
    */
-  async askWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async askWithProfile<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
     profile: RunProfile,
     options: AskOptions<Schema> = {},
@@ -153,14 +153,19 @@ export class Session implements AsyncDisposable {
   }
 
   /** Asks, and hands out the events as they come. Settles when the server has started the turn. */
-  async askStream<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async askStream<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunStream<InferOutput<Schema>>> {
     checkAsk("askStream", prompt, options);
     this.#thread.assertAskable();
     const queue = new EventQueue();
-    const run = new PromptRun(this.#thread.prompts, prompt, options, (event) => queue.push(event));
+    const run = new PromptRun(
+      this.#thread.prompts,
+      prompt,
+      options as AskOptions,
+      (event) => queue.push(event),
+    );
     const turn = await run.identified;
     return new PromptRunStream(
       this.threadId,
@@ -175,7 +180,7 @@ export class Session implements AsyncDisposable {
   }
 
   /** Asks by way of a stream, and waits for the result: `(await askStream(…)).finish()`. */
-  async askWait<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async askWait<Schema extends object = StandardSchemaV1>(
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
@@ -238,14 +243,14 @@ export class Session implements AsyncDisposable {
    * const { reviewText } = await session.review({ type: "baseBranch", branch: "main" });
    * ```
    */
-  async review<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async review<Schema extends object = StandardSchemaV1>(
     target: ReviewTarget,
     options: ReviewOptions<Schema> = {},
   ): Promise<ReviewResult<InferOutput<Schema>>> {
     checkArgument("review", "target", target, reviewTargetKind);
     checkOptions("review", options, REVIEW_OPTIONS);
     const ask = (prompt: string, more: AskOptions) => this.ask(prompt, more);
-    return await review(this.#thread.host, target, options, ask) as ReviewResult<
+    return await review(this.#thread.host, target, options as ReviewOptions, ask) as ReviewResult<
       InferOutput<Schema>
     >;
   }

@@ -3,11 +3,13 @@ import { toJsonSchema } from "npm:@valibot/to-json-schema@1.8.0";
 import * as v from "npm:valibot@1.5.0";
 import * as z from "npm:zod@4.6.7";
 import {
+  type AskOptions,
   type Client,
   type ClientConfig,
   CodexError,
   type CommandItem,
   type FileChangeEvent,
+  type JsonSchema,
   type Session,
   type ThreadItem,
   tool,
@@ -120,4 +122,31 @@ export async function images(session: Session, bytes: Uint8Array, blob: Blob): P
   });
   // @ts-expect-error: neither url nor data
   await session.ask({ text: "x", attachments: [{ type: "image" }] });
+}
+
+export async function answers(session: Session, client: Client, plain: JsonSchema): Promise<void> {
+  const literal = {
+    type: "object",
+    properties: {
+      risks: { type: "array", items: { type: "string" } },
+      level: { enum: ["low", "high"] },
+    },
+    required: ["risks"],
+  } as const;
+  const { output } = await session.ask("x", { outputSchema: literal });
+  const level: "low" | "high" | undefined = output.level;
+  const risks: string[] = output.risks;
+  void [level, risks];
+  const run = await client.run("/w", "x", { outputSchema: literal, model: "m" });
+  assertType<Equal<typeof run.output.risks, string[]>>();
+  const stream = await session.askStream("x", { outputSchema: literal });
+  assertType<Equal<Awaited<ReturnType<typeof stream.finish>>["output"]["risks"], string[]>>();
+  const unknown = await session.ask("x", { outputSchema: plain });
+  assertType<Equal<typeof unknown.output, unknown>>();
+  const checked = await session.ask("x", { output: z.object({ n: z.number() }) });
+  assertType<Equal<typeof checked.output, { n: number }>>();
+  const options: AskOptions = { outputSchema: { type: "string" } };
+  assertType<Equal<Awaited<ReturnType<typeof session.ask>>["output"], unknown>>();
+  // @ts-expect-error: no member of the schema
+  void [options, run.output.nothing];
 }

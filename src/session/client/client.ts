@@ -186,7 +186,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** Asks once, on a fresh thread that leaves nothing in the history. */
-  async run<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async run<Schema extends object = StandardSchemaV1>(
     cwd: string,
     prompt: string,
     options: RunOptions<Schema> = {},
@@ -203,9 +203,10 @@ export class Client implements AsyncDisposable {
     };
     const session = await this.#open({ method: "thread/start" }, config, true);
     try {
-      return await session.ask(prompt, {
+      const result = await session.ask(prompt, {
         ...defined({ signal, onEvent, retry, repair, output }),
       });
+      return result as PromptRunResult<InferOutput<Schema>>;
     } finally {
       // The thread's end must not cost the caller the answer, nor hold up who gave up waiting.
       const closed = session.close().catch(() => {});
@@ -214,7 +215,7 @@ export class Client implements AsyncDisposable {
   }
 
   /** Asks once with a profile; options win over it, attachments and hooks are added. */
-  async runWithProfile<Schema extends StandardSchemaV1 = StandardSchemaV1>(
+  async runWithProfile<Schema extends object = StandardSchemaV1>(
     cwd: string,
     prompt: string,
     profile: RunProfile,

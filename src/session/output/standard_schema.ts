@@ -2,6 +2,7 @@
  * The Standard Schema interface (https://standardschema.dev), as far as this library uses it.
  * @module
  */
+import type { FromJsonSchema } from "./from_json_schema.ts";
 
 /** A schema of any library that implements Standard Schema v1. */
 export interface StandardSchemaV1<Input = unknown, Output = Input> {
@@ -63,7 +64,10 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** The type that a schema gives out. */
-export type InferOutput<Schema extends StandardSchemaV1> = NonNullable<
-  Schema["~standard"]["types"]
->["output"];
+/** The type that a schema gives out; `unknown` where a JSON Schema is not written `as const`. */
+export type InferOutput<Schema extends object> = Schema extends StandardSchemaV1
+  ? NonNullable<Schema["~standard"]["types"]>["output"]
+  : Known<FromJsonSchema<Schema>>;
+
+/** `any` says nothing, and takes everything. */
+type Known<Type> = 0 extends 1 & Type ? unknown : Type;
