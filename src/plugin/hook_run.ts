@@ -51,6 +51,8 @@ export interface HookRunBase extends HookFacts {
   signal?: AbortSignal;
   /** The run that this one is the rest of: same correlation id, notes and report. Default: a run of its own. */
   continues?: HookRun;
+  /** Calls a hook that a session waits for. Default: just calls it. */
+  within?: <T>(call: () => T | Promise<T>) => T | Promise<T>;
 }
 
 /** What a phase hands to its pre-hooks; they may change all but the facts. */
@@ -114,9 +116,12 @@ export class HookRun {
   #facts: HookFacts;
   #metadata: JsonObject;
 
+  readonly #within: <T>(call: () => T | Promise<T>) => T | Promise<T>;
+
   /** Begins a run with hooks from `mergeHooks`. */
   constructor(hooks: Required<Hooks>, base: HookRunBase = {}) {
-    const { correlationId, metadata, signal, continues, ...facts } = base;
+    const { correlationId, metadata, signal, continues, within, ...facts } = base;
+    this.#within = within ?? ((call) => call());
     this.#hooks = hooks;
     this.#facts = facts;
     this.#metadata = metadata ?? continues?.metadata ?? {};
@@ -230,8 +235,7 @@ export class HookRun {
   ): Promise<PreOutcome> {
     const context = this.#context(phase, facts, current);
     const started = performance.now();
-    const limit = hook.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const ended = await callLimited((own) => hook.call(context, { signal: own }), limit, signal);
+    const ended = await this.#call(hook, context, signal);
     if (ended.type === "aborted") {
       this.#issue(hook, phase, "execution", "was stopped before it answered");
       this.#ran(hook, phase, "error", started);
@@ -258,6 +262,23 @@ export class HookRun {
     return { type: "failed", message, ...(ended.type === "failed" ? { cause: ended.cause } : {}) };
   }
 
+  /** Calls one hook, within its time. */
+  #call<Context>(
+    hook: {
+      timeoutMs?: number;
+      call(context: Context, options: { signal: AbortSignal }): unknown;
+    },
+    context: Context,
+    signal: AbortSignal | undefined,
+  ): Promise<LimitedOutcome> {
+    const limit = hook.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    return callLimited(
+      (own) => this.#within(() => hook.call(context, { signal: own })),
+      limit,
+      signal,
+    );
+  }
+
   async #callPost(
     phase: PostHookPhase,
     facts: HookToolInput & HookInput,
@@ -267,8 +288,7 @@ export class HookRun {
     for (const hook of this.#postHooks(phase)) {
       const context = this.#context(phase, { ...facts, at }, { metadata: this.#metadata });
       const started = performance.now();
-      const limit = hook.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-      const ended = await callLimited((own) => hook.call(context, { signal: own }), limit, signal);
+      const ended = await this.#call(hook, context, signal);
       if (ended.type === "aborted") {
         this.#issue(hook, phase, "execution", "was stopped before it ended");
       } else if (ended.type === "failed") this.#issue(hook, phase, ended.class, ended.message);

@@ -125,7 +125,7 @@ export class Session implements AsyncDisposable {
    *
    * Rejects with `TurnFailedError`, `TurnInterruptedError`, `TurnTimeoutError`, `BudgetExceededError`,
    * `EmptyAnswerError`, `OutputValidationError` (all with what there was), `ConnectionClosedError`, `HookBlockedError`,
-   * `AttachmentNotFoundError`, `InvalidArgumentError` (from within one of the session's own tools as well: it would wait for
+   * `AttachmentNotFoundError`, `InvalidArgumentError` (from within the session's own tools, hooks and handlers as well: it would wait for
    * itself), `PermissionDeniedError`, `RpcValidationError`, or the signal's reason.
    */
   async ask<Schema extends object = StandardSchemaV1>(

@@ -24,7 +24,7 @@ import { ForeignTurns } from "./thread/foreign_turns.ts";
 import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
 import type { Prompt } from "../prompt.ts";
 import { isConnectionLoss, type PromptHost, type TurnRequest } from "./prompt/prompt_run.ts";
-import { isInTool } from "./prompt/tools.ts";
+import { isWaitedFor } from "./prompt/tools.ts";
 import { mayLeaveSandbox, refusalByWorkspace, workspaceOf } from "./policy/session_policy.ts";
 import { isAttached } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
@@ -168,12 +168,12 @@ export class SessionThread {
   /** Throws when nothing more may be asked. A prompt from within one of the session's own tools would wait for its turn, which waits for the tool. */
   assertAskable(): void {
     this.assertOpen();
-    if (!isInTool(this.gate)) return;
+    if (!isWaitedFor(this.gate)) return;
     throw new InvalidArgumentError("ask", {
       argument: "session",
-      received: "the one whose model called the tool",
+      received: "the one that waits for what asks",
       accepts: "another session",
-      sentence: "a tool asked the session whose model called it, which waits for the tool",
+      sentence: "a tool, a hook or a handler asked the session that waits for it",
       hint: "Ask another session, or answer first.",
     }, { data: { reason: "askInOwnTool" } });
   }
@@ -335,6 +335,7 @@ export class SessionThread {
 
   #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {
     return new HookRun(this.settings.hooksOf(profile), {
+      within: (call) => this.gate.within(call),
       threadId: this.threadId,
       cwd: this.parts.cwd,
       ...(profile.model === null ? {} : { model: profile.model }),

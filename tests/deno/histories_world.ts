@@ -388,6 +388,8 @@ function check(
       first = false;
     }
     if (method === "turn/started") begun.add(params.turn!.id);
+    // Codex 0.104 does not say that a compaction has started.
+    if (method === "item/started") begun.add(params.turnId!);
     if (method !== "thread/tokenUsage/updated") continue;
     const { threadId, turnId } = params;
     const { total: { totalTokens: total }, last } = params.tokenUsage!;

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import {
+  InvalidArgumentError,
   RequestTimeoutError,
   TurnFailedError,
   TurnInterruptedError,
@@ -10,6 +11,7 @@ import {
 import { plainSettings } from "../../src/json.ts";
 import { codexTransport } from "../../src/launch/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
+import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -173,3 +175,65 @@ test(
       assert.ok(await rejection(running.finish()) instanceof TurnInterruptedError);
     }),
 );
+
+for (const version of CODEX_VERSIONS) {
+  test(`a prompt from within what the session waits for is refused at once [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const refused: string[] = [];
+      let later: Promise<{ assistantText: string }> | undefined;
+      const ask = async (where: string) => {
+        const error = await rejection(session.ask("and this?"));
+        assert.ok(error instanceof InvalidArgumentError, `${where}: ${error}`);
+        refused.push(where);
+      };
+      const session: Session = await client.startSession({
+        cwd: world.cwd,
+        approvalPolicy: "untrusted",
+        approvals: async ({ type }) => {
+          if (type === "command") await ask("handler");
+          return { decision: "decline" };
+        },
+        hooks: {
+          pre: [{
+            name: "asks",
+            phases: ["preRun", "preTurn", "preToolUse"],
+            call: async ({ phase }) => {
+              await ask(phase);
+              return { type: "continue" };
+            },
+          }],
+          post: [{
+            name: "asks too",
+            phases: ["postTurn"],
+            call: async ({ phase }) => {
+              await ask(phase);
+              // What nobody waits for is asked like any other.
+              later ??= new Promise((resolve) => setTimeout(resolve, 1))
+                .then(() => session.ask("later"));
+            },
+          }],
+        },
+        tools: {
+          asks: {
+            description: "asks",
+            inputSchema: { type: "object" },
+            run: async () => {
+              await ask("tool");
+              return "refused";
+            },
+          },
+        },
+      });
+      const prompt = world.prompt([
+        [script.toolCall("asks", {})],
+        [script.exec("touch x")],
+        "Done.",
+      ]);
+      assert.equal((await session.ask(prompt)).assistantText, "Done.");
+      for (const where of ["preRun", "preTurn", "tool", "preToolUse", "handler", "postTurn"]) {
+        assert.ok(refused.includes(where), `${where} of ${refused}`);
+      }
+      assert.equal((await later!).assistantText, "You said: later");
+    }));
+}

@@ -61,6 +61,8 @@ export interface ThreadGate {
   workspace?(): readonly string[] | null;
   /** The session's own handler or rules. Default: the client's. */
   approvals?: ApprovalHandler | ApprovalRules;
+  /** Runs a handler that the session waits for. */
+  within?<T>(call: () => T | Promise<T>): Promise<T>;
   /**
    * Runs a tool of this process and resolves with the wire's `DynamicToolCallResponse`, or with `undefined` when the
    * session has no such tool.

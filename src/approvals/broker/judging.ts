@@ -144,7 +144,8 @@ export class Judging {
     pending.waitingFor = "handler";
     let decision: ApprovalDecision;
     try {
-      decision = await handler(request, { signal: pending.signal });
+      const ask = () => handler(request, { signal: pending.signal });
+      decision = await (pending.gate?.within?.(ask) ?? ask());
     } catch (error) {
       if (pending.signal.aborted) return this.#answering.failClosed(pending, "aborted");
       this.#answering.tell(pending, `The approval handler threw: ${messageOf(error)}`);

@@ -20,7 +20,7 @@ import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { useOf } from "../../thread_item.ts";
 import type { SessionEvents } from "../events/session_events.ts";
-import { type DynamicTool, inTool, runTool } from "../prompt/tools.ts";
+import { type DynamicTool, runTool, whileWaiting } from "../prompt/tools.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -153,6 +153,11 @@ export class SessionGate implements ThreadGate {
     return this.#posts;
   }
 
+  /** Runs what the session waits for: a prompt that it asks of the session is refused. */
+  within<T>(call: () => T | Promise<T>): Promise<T> {
+    return whileWaiting(this, call);
+  }
+
   /** Runs a tool of this process. */
   async runTool(
     call: GateToolCall,
@@ -163,7 +168,7 @@ export class SessionGate implements ThreadGate {
     const { threadId, turnId, callId } = call;
     const context = { signal, threadId, turnId, callId };
     const run = () => runTool(tools, call.tool, call.arguments, context);
-    const { response, error, notice } = await inTool(this, run);
+    const { response, error, notice } = await this.within(run);
     if (error !== null || notice !== null) {
       const message = error === null
         ? `The tool ${call.tool} ${notice}.`
@@ -225,6 +230,7 @@ export class SessionGate implements ThreadGate {
         const about = request.itemId === null ? undefined : item(request.itemId);
         return this.#judge(request, about, options);
       },
+      within: (call) => this.within(call),
       runTool: (call, options) => this.runTool(call, options),
       onProblem: (request, sentence) => this.onProblem(request, sentence),
       onRequested: (request) => this.onRequested(request),

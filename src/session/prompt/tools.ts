@@ -363,28 +363,41 @@ function plainOf(member: unknown, said: unknown): unknown {
   return said;
 }
 
-// Whether a call comes from within a session's own tool. A prompt asked there would wait for its turn, which waits for
-// the tool.
+// Whether a call comes from within a session's own tool, hook or handler. A prompt asked there would wait for its turn,
+// which waits for them.
+
+/** A call that a session waits for. */
+interface Scope {
+  session: object;
+  open: boolean;
+}
 
 /** The part of Node's `AsyncLocalStorage` that is used; Deno and Bun have it as well. */
 interface Storage {
-  run<T>(value: ReadonlySet<object>, call: () => T): T;
-  getStore(): ReadonlySet<object> | undefined;
+  run<T>(value: readonly Scope[], call: () => T): T;
+  getStore(): readonly Scope[] | undefined;
 }
 
 let storage: Storage | null | undefined;
 
-/** Runs a session's tool, so that {@linkcode isInTool} tells what it calls. */
-export function inTool<T>(session: object, call: () => T): T {
+/** Runs what a session waits for, so that {@linkcode isWaitedFor} tells what that calls. */
+export async function whileWaiting<T>(session: object, call: () => T | Promise<T>): Promise<T> {
   storage ??= makeStorage();
-  if (storage === null) return call();
-  // Through the tool of another session as well: that one waits, too.
-  return storage.run(new Set(storage.getStore() ?? []).add(session), call);
+  if (storage === null) return await call();
+  const scope = { session, open: true };
+  try {
+    // Through what another session waits for as well: that one waits, too.
+    return await storage.run([...storage.getStore() ?? [], scope], call);
+  } finally {
+    // What was begun there and goes on later is waited for by nobody.
+    scope.open = false;
+  }
 }
 
-/** Whether a tool of this session is waiting for what is being called; `false` where the runtime can't tell. */
-export function isInTool(session: object): boolean {
-  return storage?.getStore()?.has(session) ?? false;
+/** Whether this session waits for what is being called; `false` where the runtime can't tell. */
+export function isWaitedFor(session: object): boolean {
+  const scopes = storage?.getStore() ?? [];
+  return scopes.some((scope) => scope.open && scope.session === session);
 }
 
 function makeStorage(): Storage | null {
