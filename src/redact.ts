@@ -77,7 +77,13 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   if (typeof value === "string") return redactText(value);
   if (typeof value !== "object" || value === null) return value;
   if (depth >= MAX_DEPTH) return REDACTED;
-  if (Array.isArray(value)) return redactArray(value, (element) => redactValue(element, depth + 1));
+  if (Array.isArray(value)) {
+    return redactArray(
+      value,
+      (element, before) =>
+        isSecretOption(before) ? withoutText("", element, depth) : redactValue(element, depth + 1),
+    );
+  }
   const pair = pairValueKey(value);
   return mapMembers(value, (key, member) => {
     if (key === pair || isSecretName(key)) return withoutText(key, member, depth);
@@ -186,11 +192,11 @@ function mapStrings(
 
 function redactArray(
   array: JsonValue[],
-  change: (element: JsonValue) => JsonValue,
+  change: (element: JsonValue, before: JsonValue | undefined) => JsonValue,
 ): JsonValue[] {
   let copy: JsonValue[] | undefined;
   for (let i = 0; i < array.length; i++) {
-    const clean = change(array[i]!);
+    const clean = change(array[i]!, array[i - 1]);
     if (clean === array[i]) continue;
     copy ??= array.slice();
     copy[i] = clean;
@@ -198,9 +204,16 @@ function redactArray(
   return copy ?? array;
 }
 
+/** Whether it is an option of a command line, in words, whose value comes next. */
+function isSecretOption(word: JsonValue | undefined): boolean {
+  return typeof word === "string" && OPTION.test(word) && isSecretName(word.replace(/^-+/, ""));
+}
+
+const OPTION = /^--?[A-Za-z][\w-]{1,60}$/;
+
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|\bpat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|_ur[li]/i;
+  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|\bpat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|sshpass|_ur[li]/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -227,7 +240,7 @@ const PATTERNS: readonly Replace[] = [
     REDACTED,
   ],
   [
-    /\b(?:[sr]k_(?:live|test)_|glpat-|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.)[A-Za-z0-9_-]{10,}/g,
+    /\b(?:[sr]k_(?:live|test)_|glpat-|xai-|pypi-|whsec_|shp(?:at|ca|pa|ss)_|dop_v1_|ya29\.|hvs\.)[A-Za-z0-9_-]{10,}/g,
     REDACTED,
   ],
   [/\b(?:npm|hf|gsk)_[A-Za-z0-9]{20,}/g, REDACTED],
@@ -246,6 +259,7 @@ const PATTERNS: readonly Replace[] = [
     `$1$2${REDACTED}`,
   ],
   [/\b(mysql\w{0,20}\b[^\n|;&]{0,2000}?\s-p)[^\s"'|;&]{1,400}/g, `$1${REDACTED}`],
+  [/\b(sshpass\s{1,5}-p\s{0,5})[^\s|;&]{1,400}/g, `$1${REDACTED}`],
   // JSON within text, however often it is escaped.
   [
     /(\\{0,8}["'])([A-Za-z_][\w.-]{0,60})\1(\s{0,5}:\s{0,5})(\\{0,8}["'])((?:(?!\4)[\s\S]){1,8192})\4/g,
@@ -258,6 +272,12 @@ const PATTERNS: readonly Replace[] = [
       isSecretName(name!)
         ? `${match.slice(0, -(value!.length + quote!.length))}${REDACTED}${quote}`
         : match,
+  ],
+  // The words of a command line, as JSON within text.
+  [
+    /((\\{0,8}["'])--?([A-Za-z][\w-]{0,60})\2\s{0,5},\s{0,20}\2)((?:(?!\2)[\s\S]){1,8192})\2/g,
+    (match, start, quote, name, value) =>
+      isSecretName(name!) && !value!.startsWith("-") ? `${start}${REDACTED}${quote}` : match,
   ],
   // Settings, shell assignments, query strings and command-line options.
   [
@@ -284,14 +304,14 @@ const PATTERNS: readonly Replace[] = [
       isSecretName(name!) && !refersTo(value!) ? `${name}${sign}${REDACTED}` : match,
   ],
   [
-    /(\s--?([A-Za-z][\w-]{0,60})\s+)("[^"\n]{1,4096}"|'[^'\n]{1,4096}'|[^\s"'`&;|<>()\\-][^\s"'`&;|<>()\\]{0,4096})/g,
+    /((?<!\S)--?([A-Za-z][\w-]{0,60})\s+)("[^"\n]{1,4096}"|'[^'\n]{1,4096}'|[^\s"'`&;|<>()\\-][^\s"'`&;|<>()\\]{0,4096})/g,
     (match, option, name, value) =>
       isSecretName(name!) && !refersTo(value!.replace(/^["']|["']$/g, ""))
         ? `${option}${REDACTED}`
         : match,
   ],
   [
-    /\b((?:set|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3}([A-Za-z_]\w{0,60})\s{1,5})([^\s;|&]{1,4096})/g,
+    /\b((?:set|setx|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3}([A-Za-z_]\w{0,60})\s{1,5})([^\s;|&]{1,4096})/g,
     (match, start, name, value) =>
       isSecretName(name!) && !refersTo(value!) ? `${start}${REDACTED}` : match,
   ],

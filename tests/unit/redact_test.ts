@@ -215,3 +215,24 @@ test("redact() survives depth and odd names", () => {
     `{"__proto__":{"apiKey":"${REDACTED}"},"constructor":"x"}`,
   );
 });
+
+test("the words of a command line are redacted after an option that names a secret", () => {
+  const argv = (option: string) => ["tool", option, SECRET, "--verbose", "yes"];
+  for (const option of ["--token", "--api-key", "-password"]) {
+    const clean = ["tool", option, REDACTED, "--verbose", "yes"];
+    assert.deepEqual(redact({ command: argv(option) }), { command: clean });
+    assert.equal(redactText(JSON.stringify(argv(option))), JSON.stringify(clean));
+    assert.equal(redactText(`${option} ${SECRET} --verbose`), `${option} ${REDACTED} --verbose`);
+  }
+  const others = ["tool", "--name", "plain", "--token", "--verbose"];
+  assert.equal(redactText(JSON.stringify(others)), JSON.stringify(others));
+  for (
+    const text of [
+      `setx API_KEY ${SECRET}`,
+      `sshpass -p ${SECRET} ssh h`,
+      `hvs.${"a1B2".repeat(6)}`,
+    ]
+  ) {
+    assert.ok(redactText(text).includes(REDACTED) && !redactText(text).includes(SECRET), text);
+  }
+});
