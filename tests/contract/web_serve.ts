@@ -1,4 +1,5 @@
 /** A real HTTP server for a fetch handler, on Deno and on Bun. */
+import { connect } from "node:net";
 
 /** Where it listens, and how it ends. */
 export interface Served {
@@ -17,4 +18,16 @@ export function serve(handler: (request: Request) => Promise<Response> | Respons
   }
   const deno = host.Deno.serve({ ...at, onListen: () => {} }, handler);
   return { origin: `http://127.0.0.1:${deno.addr.port}`, close: () => deno.shutdown() };
+}
+
+/** Sends these very bytes; gives all that comes until the server closes. */
+export function raw(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(text));
+    let answer = "";
+    socket.setEncoding("utf8");
+    socket.on("data", (chunk: string) => answer += chunk);
+    socket.on("close", () => resolve(answer));
+    socket.on("error", reject);
+  });
 }

@@ -1,9 +1,9 @@
 /** The bridge on Node's own server, behind Hono's adapter: requests that no browser makes get JSON and no stack. */
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { install, nodePath, ROOT } from "../_codex.ts";
+import { raw } from "../contract/web_serve.ts";
 import { test } from "../_harness.ts";
 
 const HOSTS = ["a b", "[", "a:99999", "%00", "xn--", "127.0.0.1:80:80", "", "a/b", "u:p@h", "evil"];
@@ -30,17 +30,6 @@ function program(adapter: string): string {
     });
     serve({ fetch, hostname: "127.0.0.1", port: 0 }, ({ port }) => console.log("port", port));
   `;
-}
-
-function raw(port: number, text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write(text));
-    let answer = "";
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => answer += chunk);
-    socket.on("close", () => resolve(answer));
-    socket.on("error", reject);
-  });
 }
 
 test(

@@ -1,9 +1,8 @@
 /** Requests that no browser makes, over real sockets: the answer is JSON, nothing is thrown, nothing of the inside is told. */
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { createBridge } from "../../src/web/bridge.ts";
 import type { WebClient } from "../../src/web/client.ts";
-import { serve } from "../contract/web_serve.ts";
+import { raw, serve } from "../contract/web_serve.ts";
 import { inWorld, ORIGIN } from "../contract/web_world.ts";
 import { test } from "../_harness.ts";
 
@@ -17,17 +16,6 @@ const client: WebClient = {
   readThread: never,
   archiveThread: never,
 };
-
-function raw(port: number, text: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write(text));
-    let answer = "";
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => answer += chunk);
-    socket.on("close", () => resolve(answer));
-    socket.on("error", reject);
-  });
-}
 
 test("a malformed Host or address is 400 or answered, never a stack", async () => {
   const thrown: unknown[] = [];
