@@ -5,7 +5,8 @@ import {
   MemorySessionOwners,
   type SessionOwners,
 } from "../../../src/web/cluster/session_owners.ts";
-import { Forwarder } from "../../../src/web/cluster/forward.ts";
+import { forward, Forwarder } from "../../../src/web/cluster/forward.ts";
+import { serve } from "../../contract/web_serve.ts";
 import { ClusterNode, Leases } from "../../../src/web/cluster/node.ts";
 import { MemorySessionStore, type SessionStore } from "../../../src/web/store/session_store.ts";
 import { createBridge } from "../../../src/web/bridge.ts";
@@ -171,4 +172,31 @@ test("a forwarded request is somebody's only as it was signed", async () => {
     await assert.rejects(forwarder.verify(given, asked), { status: 401 });
   }
   assert.throws(() => new Forwarder("short", here), { status: 500 });
+});
+
+test("the stream of a node that has gone silent ends, and its connection with it", async () => {
+  const left = Promise.withResolvers<void>();
+  const server = serve(() =>
+    new Response(
+      new ReadableStream({
+        start: (controller) => controller.enqueue(new TextEncoder().encode(": here\n\n")),
+        cancel: () => left.resolve(),
+      }),
+      { headers: { "content-type": "text/event-stream" } },
+    )
+  );
+  const gone = new AbortController();
+  let ends = 0;
+  const request = { method: "GET", target: "/", tenant: "ann", body: new Uint8Array() };
+  const response = await forward(server.origin, request, new Headers(), "signed", {
+    patienceMs: 60_000,
+    silenceMs: 300,
+    stillThere: () => Promise.resolve(true),
+    gone,
+    onEnd: () => ends++,
+  });
+  await response.text();
+  assert.deepEqual([gone.signal.aborted, ends], [true, 1]);
+  await left.promise;
+  await server.close();
 });
