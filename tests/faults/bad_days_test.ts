@@ -115,7 +115,7 @@ async function scriptEnds(world: World, day: Day): Promise<void> {
   const child = spawn(process.execPath, [...command, JSON.stringify(given)], {
     stdio: ["ignore", "pipe", "ignore"],
   });
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   let gone = false;
   ended.then(() => gone = true);
   let out = "";
@@ -128,7 +128,8 @@ async function scriptEnds(world: World, day: Day): Promise<void> {
   }
   await within(LIMIT_MS, "the script", ended);
   child.stdout.destroy();
-  assert.ok(child.exitCode !== 0, `${day.at} was never reached`);
+  // A signal may come when a short shutdown is over.
+  if (!day.how.startsWith("SIG")) assert.ok(child.exitCode !== 0, `${day.at} was never reached`);
 }
 
 const PLAY = [[

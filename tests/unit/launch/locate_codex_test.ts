@@ -270,6 +270,12 @@ const FOUND: [
     "/work/node_modules/.bin/codex",
     { native: false },
   ],
+  ["macOS: the program in an application's bundle, by its name", {
+    platform: "darwin",
+    arch: "arm64",
+    env: { CODEX_PATH: "/Applications/Codex.app/Contents/Resources/codex", PATH: "/usr/bin:/bin" },
+    files: ["/Applications/Codex.app/Contents/Resources/codex"],
+  }, "/Applications/Codex.app/Contents/Resources/codex"],
   ["macOS: Homebrew's program", {
     platform: "darwin",
     arch: "arm64",
