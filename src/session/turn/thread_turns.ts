@@ -35,8 +35,6 @@ import { NO_TOKENS, readContext, readCount } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
 const PAST_TURNS = 256;
-/** Items that are there before the model's first call has ended. */
-const BEFORE_CALLS: ReadonlySet<string> = new Set(["userMessage", "contextCompaction"]);
 /** Prompts without an answer that are remembered. */
 const UNANSWERED_PROMPTS = 16;
 /** How often a turn that could not be stopped is asked about while somebody waits for its end. */
@@ -190,7 +188,7 @@ export class ThreadTurns {
   #isOfBefore(turn: Turn, method: string): boolean {
     return method === "thread/tokenUsage/updated" && this.#threadTotal === null &&
       supports(this.#host.core.server.version, "repeatsTokenCounts") &&
-      turn.outcome.items.all().every(({ type }) => BEFORE_CALLS.has(type));
+      turn.outcome.items.all().every(({ type }) => type === "userMessage");
   }
 
   /** Warns the listeners of the active turn; of the next one where there is none. */
