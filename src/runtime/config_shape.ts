@@ -135,9 +135,12 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
   config: "configOverrides",
   canUseTool: "approvals",
+  apiKey: "Run `codex login`, or call `account/login/start` with the key.",
+  model: "The model belongs to a session: `client.startSession({ cwd, model })`.",
   cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
   timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",
-  mcpServers: "MCP servers belong to a session: `client.startSession({ cwd, mcpServers })`.",
+  mcpServers:
+    "MCP servers belong to a session: `client.startSession({ cwd, config: { mcp_servers: { … } } })`.",
 });
 
 /** Which events to read. */

@@ -275,17 +275,34 @@ const ASK_FIELDS: OptionKinds<AskOptions> = {
   repair: flag,
 };
 
+const NETWORK = 'Write `sandbox: { type: "workspaceWrite", networkAccess: true }`.';
+const ROOTS = 'Write `sandbox: { type: "workspaceWrite", writableRoots: [ … ] }`.';
+const MCP_SERVERS = "Write `config: { mcp_servers: { … } }`.";
+const TOOL_LISTS =
+  'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.';
+
 /** What other SDKs call things. */
 const MEANT: Readonly<Record<string, string>> = {
   abortSignal: "signal",
   abortController: "Write `signal: controller.signal`.",
-  additional_directories: "additionalDirectories",
+  additional_directories: ROOTS,
+  additionalDirectories: ROOTS,
+  allowedTools: TOOL_LISTS,
+  disallowedTools: TOOL_LISTS,
+  env: "Variables belong to the client: `Client.connect({ env: { set: { … } } })`.",
+  images: 'Write `attachments: [{ type: "localImage", path }]`.',
+  includePartialMessages: "Text comes as it is written from `askStream()`.",
+  outputFormat: "Give a Standard Schema as `output`, a JSON Schema as `outputSchema`.",
+  resume: "Call `client.resumeSession(threadId, config)`.",
+  settingSources:
+    "Settings of the user are left out by a CODEX_HOME of your own: `Client.connect({ env: { set: { CODEX_HOME } } })`.",
   appendSystemPrompt: "developerInstructions",
   canUseTool: "approvals",
   instructions: "developerInstructions",
   maxTurns: "Write `limits: { modelCalls: … }`.",
   maxBudgetUsd: "Write `limits: { tokens: … }`.",
-  mcp_servers: "mcpServers",
+  mcp_servers: MCP_SERVERS,
+  mcpServers: MCP_SERVERS,
   modelReasoningEffort: "effort",
   permissionMode: "Write `approvalPolicy` for when to ask, and `sandbox` for what may be done.",
   reasoningEffort: "effort",
@@ -295,8 +312,9 @@ const MEANT: Readonly<Record<string, string>> = {
   systemPrompt: "developerInstructions",
   timeout: "timeoutMs",
   workingDirectory: "cwd",
-  networkAccessEnabled: "networkAccess",
-  webSearchMode: "webSearch",
+  networkAccessEnabled: NETWORK,
+  networkAccess: NETWORK,
+  webSearchMode: "Write `config: { web_search: … }`.",
 };
 
 /** A profile. */
