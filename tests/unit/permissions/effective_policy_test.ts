@@ -396,3 +396,23 @@ test("effectivePolicy() keeps accepted commands inside while everything may be r
     assert.equal(decide(true, "macos"), "mayLeave", shown);
   }
 });
+
+test("effectivePolicy() asks nothing about a path that can't be followed where everything is granted", () => {
+  const decide = (grants: Grants) =>
+    effectivePolicy(
+      { cwd: "/gone/x", sandbox: { type: "readOnly" }, approvalPolicy: "never" },
+      probeOf(grants),
+      factsOf(),
+    );
+  assert.equal(decide(ALL).cwd, "/gone/x");
+  assert.throws(() => decide({ ...ALL, read: ["/gone"] }), PermissionDeniedError);
+  const write = (grants: Grants) =>
+    effectivePolicy(
+      ask({ type: "workspaceWrite", writableRoots: ["/gone/w"] }),
+      probeOf(grants),
+      factsOf(),
+    );
+  const { sandbox } = write(ALL);
+  assert.deepEqual("writableRoots" in sandbox && sandbox.writableRoots, ["/gone/w"]);
+  assert.throws(() => write({ ...ALL, write: ["/ws", "/gone"] }), PermissionDeniedError);
+});

@@ -198,3 +198,13 @@ test("readers at one place share a batch, and each is told what it would be told
   }
   assert.equal(log.batch!.newest, log.newest);
 });
+
+test("a log that holds events back keeps its bounds once they are told", () => {
+  const log = new SessionLog({ maxEvents: 2, maxBytes: 1e6, held: true });
+  for (const text of "abcd") log.append(delta(text));
+  assert.equal(log.oldest, 1);
+  assert.deepEqual(all(new LogReader(log, null)), []);
+  log.publish(4);
+  assert.deepEqual([log.oldest, log.newest], [3, 4]);
+  assert.equal(log.unpublished(10).length, 0);
+});
