@@ -194,7 +194,7 @@ export class Turn {
     if (outcome.status !== null) this.#tally.ended();
     this.meter?.check();
     if (outcome.status !== null) this.#completed();
-    else if (method === "error" && outcome.finalError !== undefined) {
+    else if (method === "error" && outcome.finalError !== undefined && this.phase !== "released") {
       this.#failedCheck ??= setTimeout(() => this.findEnd(), FAILED_CHECK_MS);
     }
   }
