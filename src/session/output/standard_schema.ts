@@ -64,10 +64,11 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** The type that a schema gives out; `unknown` where a JSON Schema is not written `as const`. */
+/**
+ * The type that a schema gives out; `unknown` where a JSON Schema is not written `as const`, or
+ * says nothing (`any`).
+ */
 export type InferOutput<Schema extends object> = Schema extends StandardSchemaV1
   ? NonNullable<Schema["~standard"]["types"]>["output"]
-  : Known<FromJsonSchema<Schema>>;
-
-/** `any` says nothing, and takes everything. */
-type Known<Type> = 0 extends 1 & Type ? unknown : Type;
+  : FromJsonSchema<Schema> extends infer Type ? 0 extends 1 & Type ? unknown : Type
+  : never;
