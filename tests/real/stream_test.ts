@@ -225,3 +225,43 @@ versions("onEvent hears what the stream tells, and may throw", async (world) => 
     ),
   );
 });
+
+versions("text(), toReadable() and toResponse(): cancelling each stops the turn", async (world) => {
+  const client = await world.connect();
+  const session = await client.startSession({ cwd: world.cwd });
+  const half = () => world.prompt([[script.say("Half", { open: true }), script.hang()]]);
+
+  const whole = await session.askStream(world.prompt([script.say(["Well ", "done."])]));
+  const pieces = [];
+  for await (const piece of whole.text()) pieces.push(piece);
+  assert.equal(pieces.join(""), "Well done.");
+  const told = await session.askStream(world.prompt([script.say("Also as a stream.")]));
+  const events: TurnEvent[] = [];
+  for await (const event of told.toReadable()) events.push(event);
+  assert.equal(textOf(events), "Also as a stream.");
+  assert.equal(events.at(-1)!.type, "turnCompleted");
+  const answered = await session.askStream(world.prompt(["Größe: 🦊"]));
+  assert.equal(await answered.toResponse().text(), "Größe: 🦊");
+
+  const left = await session.askStream(half());
+  for await (const text of left.text()) {
+    assert.equal(text, "Half");
+    break;
+  }
+  assert.ok(await rejection(left.finish()) instanceof TurnInterruptedError);
+  // Also before anything was read.
+  const unread = await session.askStream(half());
+  await unread.toReadable().cancel();
+  assert.ok(await rejection(unread.finish()) instanceof TurnInterruptedError);
+  const gone = await session.askStream(half());
+  const reader = gone.toResponse().body!.getReader();
+  assert.equal(new TextDecoder().decode((await reader.read()).value), "Half");
+  await reader.cancel();
+  assert.ok(await rejection(gone.finish()) instanceof TurnInterruptedError);
+  // A turn that ends without a result does not pass for one that has all.
+  const cut = await session.askStream(half());
+  const text = cut.toResponse().text();
+  await cut.interrupt();
+  assert.ok(await rejection(text) instanceof TurnInterruptedError);
+  assert.equal((await session.ask(world.prompt(["fine"]))).assistantText, "fine");
+});

@@ -10,6 +10,7 @@ import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import type { HookReport } from "../../plugin/mod.ts";
 import { toResult } from "./prompt_run.ts";
+import { AnswerText, readableOf, textResponse } from "./web_streams.ts";
 import type { JsonObject } from "../../json.ts";
 import type { ForeignTurn } from "../thread/foreign_turns.ts";
 import type { ThreadHost } from "../thread/thread_host.ts";
@@ -85,6 +86,43 @@ export class PromptRunStream<Output = unknown>
    */
   async interrupt(): Promise<void> {
     await this.#run.interrupt();
+  }
+
+  /**
+   * The text of the answer as it comes: what the model calls commentary is left out, several messages are parted by an empty
+   * line, and what a try said that failed stays. Throws the turn's error at its end. Leaving the loop early interrupts the
+   * turn. Like every way to read the events, it takes them: read a stream in one way.
+   *
+   * ```ts ignore
+   * for await (const text of stream.text()) print(text);
+   * ```
+   */
+  text(): AsyncIterableIterator<string> {
+    return new AnswerText(this);
+  }
+
+  /**
+   * The events as a web stream, which reads them only when it is asked to and ends after the last; cancelling it interrupts
+   * the turn. How the turn ended is in its last event, and in {@linkcode finish}.
+   *
+   * ```ts ignore
+   * await stream.toReadable().pipeThrough(toLines).pipeTo(file.writable);
+   * ```
+   */
+  toReadable(): ReadableStream<TurnEvent> {
+    return readableOf(this[Symbol.asyncIterator]());
+  }
+
+  /**
+   * {@linkcode text} as the answer of a fetch handler: `text/plain`, streamed. A client that goes away interrupts the turn; a
+   * turn that fails breaks the answer off, so that a part never passes for the whole.
+   *
+   * ```ts ignore
+   * Deno.serve(async (request) => (await session.askStream(await request.text())).toResponse());
+   * ```
+   */
+  toResponse(): Response {
+    return textResponse(this.text());
   }
 
   /** Iterates the events. Leaving the loop early interrupts the turn. */
