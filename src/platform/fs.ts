@@ -12,8 +12,12 @@ export interface FileSystem {
   read(path: string): Promise<Uint8Array>;
   /** The last byte of a file of a known size; `null` when it can't be read. */
   lastByte(path: string, size: number): Promise<number | null>;
-  /** Creates a file that must not exist and returns when the disk has it. */
-  create(path: string, bytes: Uint8Array): Promise<void>;
+  /** The size of a file in bytes; `null` when it can't be looked at. */
+  size(path: string): Promise<number | null>;
+  /** Reads at most so many bytes from there on; fewer at the end of the file. */
+  readAt(path: string, from: number, length: number): Promise<Uint8Array>;
+  /** Creates a file that must not exist and returns when the disk has it; `ownerOnly`, closed to others. */
+  create(path: string, bytes: Uint8Array, ownerOnly?: boolean): Promise<void>;
   /** Opens a file for appending and creates it, for its owner only; with `fresh` it must not exist. Needs no read permission. */
   append(path: string, fresh: boolean): Promise<AppendFile>;
   /** Asks the disk to keep a directory's entries; does nothing where directories can't be synced. */
@@ -60,7 +64,7 @@ interface NodeFs {
   mkdir(path: string, options: { recursive: true; mode?: number }): Promise<unknown>;
   rename(from: string, to: string): Promise<void>;
   rm(path: string, options?: { recursive: true; force: true }): Promise<void>;
-  stat(path: string): Promise<{ mtimeMs: number }>;
+  stat(path: string): Promise<{ mtimeMs: number; size: number }>;
 }
 
 /** For the owner only. */
@@ -154,6 +158,10 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
 }
 
+function newFile(ownerOnly: boolean): Deno.OpenOptions {
+  return { write: true, createNew: true, ...(ownerOnly ? { mode: FILE_MODE } : {}) };
+}
+
 function onDeno(): FileSystem {
   return {
     read: (path) => Deno.readFile(path),
@@ -166,8 +174,20 @@ function onDeno(): FileSystem {
         return await file.read(byte) === 1 ? byte[0]! : null;
       }));
     },
-    create: (path, bytes) =>
-      withFile(Deno.open(path, { write: true, createNew: true }), async (file) => {
+    // Asked first, because a look would prompt on a terminal.
+    size: async (path) => canRead(path) ? (await elseNull(Deno.stat(path)))?.size ?? null : null,
+    readAt: (path, from, length) =>
+      withFile(Deno.open(path), async (file) => {
+        await file.seek(from, Deno.SeekMode.Start);
+        const bytes = new Uint8Array(length);
+        let at = 0;
+        for (let read: number | null = 0; at < length && read !== null; at += read ?? 0) {
+          read = await file.read(bytes.subarray(at));
+        }
+        return bytes.subarray(0, at);
+      }),
+    create: (path, bytes, ownerOnly = false) =>
+      withFile(Deno.open(path, newFile(ownerOnly)), async (file) => {
         await writeAll(file, bytes);
         await file.sync();
       }),
@@ -212,8 +232,18 @@ function onNode(fs: NodeFs): FileSystem {
         return bytesRead === 1 ? byte[0]! : null;
       }));
     },
-    create: (path, bytes) =>
-      withFile(fs.open(path, "wx"), async (file) => {
+    size: async (path) => (await elseNull(fs.stat(path)))?.size ?? null,
+    readAt: (path, from, length) =>
+      withFile(fs.open(path, "r"), async (file) => {
+        const bytes = new Uint8Array(length);
+        let at = 0;
+        for (let read = 1; at < length && read > 0; at += read) {
+          read = (await file.read(bytes, at, length - at, from + at)).bytesRead;
+        }
+        return bytes.subarray(0, at);
+      }),
+    create: (path, bytes, ownerOnly = false) =>
+      withFile(fs.open(path, "wx", ownerOnly ? FILE_MODE : undefined), async (file) => {
         await file.writeFile(bytes);
         await file.sync();
       }),

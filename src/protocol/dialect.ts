@@ -25,6 +25,11 @@ export type Feature =
   | "injectItems"
   | "forkAtTurn"
   | "threadSettings"
+  | "listsTurns"
+  | "listsItems"
+  | "search"
+  | "searchesOccurrences"
+  | "deleteThread"
   | "sample";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
@@ -67,6 +72,16 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   forkAtTurn: { since: "0.145.0" },
   /** `thread/settings/update`. 0.125 does not. */
   threadSettings: { since: "0.145.0" },
+  /** `thread/turns/list`, a page at a time. 0.104 sends all turns in one message. */
+  listsTurns: { since: "0.125.0" },
+  /** `thread/items/list`; 0.145 has the method and says "not supported yet". */
+  listsItems: { since: "0.169.0" },
+  /** `thread/search`. 0.125 does not. */
+  search: { since: "0.145.0" },
+  /** `thread/searchOccurrences`; 0.145 has the method and says "not supported yet". */
+  searchesOccurrences: { since: "0.169.0" },
+  /** `thread/delete`. 0.125 does not. */
+  deleteThread: { since: "0.145.0" },
   /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
   sample: { since: "0.169.0" },
   /** `:slash_tmp` in a permission profile makes `/tmp` writable. Tried on 0.140; 0.136 leaves it out. */

@@ -43,6 +43,8 @@ export type {
   ThreadSummary,
   TurnSnapshot,
 } from "./client/threads.ts";
+export type { ItemsOptions, TurnItem, TurnsOptions } from "./history/pages.ts";
+export type { SearchOptions, TextHit, ThreadHit } from "./history/search.ts";
 export { parseJson } from "./output/structured_output.ts";
 export { DEFAULT_TIMEOUT_MS, layerProfile, workingDirectory } from "./policy/thread_params.ts";
 export { TurnItems } from "./turn/turn_items.ts";

@@ -46,6 +46,8 @@ import type {
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
+import type { ItemsOptions, TurnsOptions } from "./history/pages.ts";
+import type { SearchOptions } from "./history/search.ts";
 import { isStandardSchema } from "./output/structured_output.ts";
 import type {
   AskOptions,
@@ -337,6 +339,12 @@ export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, {
   ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]),
 });
 
+/** How a session goes on with a thread; where it left out, the thread's own directory. */
+export const RESUME_CONFIG: Shape = shape<Partial<SessionConfig>>(
+  { ...SESSION_FIELDS, cwd: name },
+  { ...MEANT, ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]) },
+);
+
 /** Where a copy of a thread ends. */
 const FORK_POINT: OptionKinds<ForkPoint> = { after: name, before: name };
 
@@ -423,6 +431,21 @@ export const RUN_OPTIONS: Shape = shape<RunOptions>({ ...ASK_FIELDS, ...THREAD_F
 
 /** Options of calls that only wait. */
 export const WAIT_OPTIONS: Shape = shape<WaitOptions>({ signal });
+
+/** How to go through the turns of a thread, or its items. */
+export const TURNS_OPTIONS: Shape = shape<TurnsOptions>(
+  { newestFirst: flag, pageSize: count(1), signal },
+  { limit: "pageSize" },
+);
+
+/** How to go through the items of a thread. */
+export const ITEMS_OPTIONS: Shape = shape<ItemsOptions>(
+  { turnId: name, newestFirst: flag, pageSize: count(1), signal },
+  { limit: "pageSize" },
+);
+
+/** Where to look for words. */
+export const SEARCH_OPTIONS: Shape = shape<SearchOptions>({ cwd: text, limit: count(1), signal });
 
 /** What a session's listeners hear. */
 export const SESSION_EVENTS: Shape = shape<{ subAgents?: boolean }>({ subAgents: flag });

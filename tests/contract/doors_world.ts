@@ -22,15 +22,19 @@ import {
   ASK_OPTIONS,
   FORK_CONFIG,
   GOAL_OPTIONS,
+  ITEMS_OPTIONS,
   READ_THREAD_OPTIONS,
+  RESUME_CONFIG,
   REVIEW_OPTIONS,
   RUN_OPTIONS,
   RUN_PROFILE,
   SAMPLE_OPTIONS,
+  SEARCH_OPTIONS,
   SESSION_CONFIG,
   SESSION_EVENTS,
   SETTINGS,
   THREAD_FILTER,
+  TURNS_OPTIONS,
   WAIT_OPTIONS,
 } from "../../src/session/profile_shape.ts";
 import { TOOL } from "../../src/session/prompt/tools.ts";
@@ -72,7 +76,7 @@ export function doors({ client, session, cwd }: FakeWorld): Door[] {
   door("quickRunWithProfile", RUN_PROFILE, (o) => quickRunWithProfile(cwd, "p", o));
   door("Workflow.connect", WORKFLOW_CONFIG, (o) => Workflow.connect(o), { cwd });
   door("startSession", SESSION_CONFIG, (o) => client.startSession(o), { cwd });
-  door("resumeSession", SESSION_CONFIG, (o) => client.resumeSession("t", o), { cwd });
+  door("resumeSession", RESUME_CONFIG, (o) => client.resumeSession("t", o));
   door("forkSession", SESSION_CONFIG, (o) => client.forkSession("t", o), { cwd });
   door("client.run", RUN_OPTIONS, (o) => client.run(cwd, "p", o));
   door("client.runWithProfile", RUN_PROFILE, (o) => client.runWithProfile(cwd, "p", o));
@@ -81,6 +85,12 @@ export function doors({ client, session, cwd }: FakeWorld): Door[] {
   door("readThread", READ_THREAD_OPTIONS, (o) => client.readThread("t", o));
   door("archiveThread", WAIT_OPTIONS, (o) => client.archiveThread("t", o));
   door("unarchiveThread", WAIT_OPTIONS, (o) => client.unarchiveThread("t", o));
+  door("renameThread", WAIT_OPTIONS, (o) => client.renameThread("t", "n", o));
+  door("deleteThread", WAIT_OPTIONS, (o) => client.deleteThread("t", o));
+  door("searchThreads", SEARCH_OPTIONS, (o) => client.searchThreads("t", o));
+  door("findInThread", WAIT_OPTIONS, (o) => client.findInThread("t", "w", o));
+  door("turns", TURNS_OPTIONS, (o) => client.turns("t", o));
+  door("items", ITEMS_OPTIONS, (o) => client.items("t", o));
   door("models", WAIT_OPTIONS, (o) => client.models(o));
   door("account", WAIT_OPTIONS, (o) => client.account(o));
   door("rateLimits", WAIT_OPTIONS, (o) => client.rateLimits(o));

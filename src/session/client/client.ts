@@ -9,7 +9,7 @@ import {
   type PendingApproval,
   sessionApprovals,
 } from "../../approvals/mod.ts";
-import { checkArgument, checkOptions } from "../../check/mod.ts";
+import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
 import { ConnectionClosedError, RpcError, ThreadInUseError } from "../../errors/mod.ts";
 import { defined, isJsonObject, type JsonValue } from "../../json.ts";
 import { HookRun, mergeHooks } from "../../plugin/mod.ts";
@@ -36,16 +36,36 @@ import {
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import {
   FORK_SESSION_CONFIG,
+  ITEMS_OPTIONS,
   promptKind,
   READ_THREAD_OPTIONS,
+  RESUME_CONFIG,
   RUN_OPTIONS,
   RUN_PROFILE,
+  SEARCH_OPTIONS,
   SESSION_CONFIG,
   THREAD_FILTER,
   threadIdKind,
+  TURNS_OPTIONS,
   WAIT_OPTIONS,
 } from "../profile_shape.ts";
 import { Session } from "../session.ts";
+import {
+  endable,
+  itemsOf,
+  type ItemsOptions,
+  type TurnItem,
+  turnsOf,
+  type TurnsOptions,
+} from "../history/pages.ts";
+import {
+  findInThread,
+  type SearchOptions,
+  searchThreads,
+  type TextHit,
+  type ThreadHit,
+} from "../history/search.ts";
+import { assertSupported } from "../thread/thread_host.ts";
 import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
 import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
@@ -62,6 +82,7 @@ import {
   type ThreadFilter,
   type ThreadSnapshot,
   type ThreadSummary,
+  type TurnSnapshot,
 } from "./threads.ts";
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
@@ -165,11 +186,18 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Goes on with a thread. Its history stays on the server. Rejects with `RpcError` when there is no such thread, and with
-   * `ThreadInUseError` while another session of this client, or another process, has it open.
+   * Goes on with a thread, where it worked unless `config` has another `cwd`. Its history stays on the server. Rejects with
+   * `RpcError` when there is no such thread, and with `ThreadInUseError` while another session of this client, or another
+   * process, has it open.
    */
-  resumeSession(threadId: string, config: SessionConfig): Promise<Session> {
-    return this.#open({ method: "thread/resume", threadId }, config);
+  async resumeSession(threadId: string, config: Partial<SessionConfig> = {}): Promise<Session> {
+    checkArgument("resumeSession", "threadId", threadId, threadIdKind);
+    checkOptions("resumeSession", config, RESUME_CONFIG);
+    config.signal?.throwIfAborted();
+    this.#assertNotOpen(threadId);
+    const cwd = config.cwd ??
+      (await readThread(this.#core, threadId, defined({ signal: config.signal }))).cwd;
+    return await this.#open({ method: "thread/resume", threadId }, { ...config, cwd });
   }
 
   /**
@@ -229,7 +257,56 @@ export class Client implements AsyncDisposable {
   /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
   threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
     checkOptions("threads", filter, THREAD_FILTER);
-    return listThreads(this.#core, filter);
+    return endable((signal) => listThreads(this.#core, { ...filter, signal }), filter.signal);
+  }
+
+  /**
+   * Looks for a text in what was said on all threads that are not archived, upper and lower case alike; fetched as you iterate.
+   * Codex from 0.145 on searches by itself, and in what it told the model as well; with older ones every thread is read.
+   *
+   * ```ts ignore
+   * for await (const { thread, snippet } of client.searchThreads("login", { limit: 10 })) console.log(thread.threadId, snippet);
+   * ```
+   */
+  searchThreads(text: string, options: SearchOptions = {}): AsyncIterable<ThreadHit> {
+    checkArgument("searchThreads", "text", text, required(nonEmpty));
+    checkOptions("searchThreads", options, SEARCH_OPTIONS);
+    return endable((signal) => searchThreads(this.#core, text, options, signal), options.signal);
+  }
+
+  /**
+   * Where on a thread a text was said, oldest first. Codex 0.169 leaves out what the agent said on the way to its answers.
+   *
+   * ```ts ignore
+   * for await (const { turnId, snippet } of client.findInThread(threadId, "login")) console.log(turnId, snippet);
+   * ```
+   */
+  findInThread(threadId: string, text: string, options: WaitOptions = {}): AsyncIterable<TextHit> {
+    checkArgument("findInThread", "threadId", threadId, threadIdKind);
+    checkArgument("findInThread", "text", text, required(nonEmpty));
+    checkOptions("findInThread", options, WAIT_OPTIONS);
+    return endable((signal) => findInThread(this.#core, threadId, text, signal), options.signal);
+  }
+
+  /**
+   * The turns of a thread with their items, fetched page by page as you iterate: no message holds a whole history. Codex before
+   * 0.125 can only send all of it at once; a thread of more than 16 MiB is refused there with `UnsupportedError`.
+   *
+   * ```ts ignore
+   * for await (const turn of client.turns(threadId, { newestFirst: true })) console.log(turn.turnId, turn.status);
+   * ```
+   */
+  turns(threadId: string, options: TurnsOptions = {}): AsyncIterable<TurnSnapshot> {
+    checkArgument("turns", "threadId", threadId, threadIdKind);
+    checkOptions("turns", options, TURNS_OPTIONS);
+    return endable((signal) => turnsOf(this.#core, threadId, options, signal), options.signal);
+  }
+
+  /** The items of a thread, or of one of its turns, in order; fetched like {@linkcode turns}. */
+  items(threadId: string, options: ItemsOptions = {}): AsyncIterable<TurnItem> {
+    checkArgument("items", "threadId", threadId, threadIdKind);
+    checkOptions("items", options, ITEMS_OPTIONS);
+    return endable((signal) => itemsOf(this.#core, threadId, options, signal), options.signal);
   }
 
   /** Reads a thread, with its turns if asked. Rejects with `RpcError` when there is no such thread. */
@@ -254,6 +331,26 @@ export class Client implements AsyncDisposable {
     checkArgument("unarchiveThread", "threadId", threadId, threadIdKind);
     checkOptions("unarchiveThread", options, WAIT_OPTIONS);
     await this.#core.call("thread/unarchive", { threadId }, options);
+  }
+
+  /** Names a thread in the history, whether a session has it open or not. Codex before 0.125 keeps the name and does not tell it. */
+  async renameThread(threadId: string, name: string, options: WaitOptions = {}): Promise<void> {
+    checkArgument("renameThread", "threadId", threadId, threadIdKind);
+    checkArgument("renameThread", "name", name, required(nonEmpty));
+    checkOptions("renameThread", options, WAIT_OPTIONS);
+    await this.#core.call("thread/name/set", { threadId, name }, options);
+  }
+
+  /**
+   * Deletes a thread and its file for good. Rejects with `UnsupportedError` before codex 0.145 (archive it there), and with
+   * `ThreadInUseError` while a session of this client has it open.
+   */
+  async deleteThread(threadId: string, options: WaitOptions = {}): Promise<void> {
+    checkArgument("deleteThread", "threadId", threadId, threadIdKind);
+    checkOptions("deleteThread", options, WAIT_OPTIONS);
+    assertSupported(this.#core, "deleteThread", "deleteThread");
+    this.#assertNotOpen(threadId);
+    await this.#core.call("thread/delete", { threadId }, options);
   }
 
   /** The models that codex can use. */

@@ -216,7 +216,8 @@ export async function readRateLimits(
   return { primary: toWindow(raw["primary"]), secondary: toWindow(raw["secondary"]), raw };
 }
 
-function toSummary(thread: JsonObject): ThreadSummary {
+/** A thread as callers see it. */
+export function toSummary(thread: JsonObject): ThreadSummary {
   return {
     threadId: stringOf(thread, "id") ?? "",
     preview: stringOf(thread, "preview") ?? "",
@@ -231,7 +232,8 @@ function toSummary(thread: JsonObject): ThreadSummary {
   };
 }
 
-function toTurn(turn: JsonObject): TurnSnapshot {
+/** A turn as callers see it. */
+export function toTurn(turn: JsonObject): TurnSnapshot {
   return {
     turnId: stringOf(turn, "id") ?? "",
     status: stringOf(turn, "status") ?? "unknown",

@@ -1,0 +1,212 @@
+/**
+ * Histories page by page: the turns and items of a thread, with no more than one page in memory.
+ * @module
+ */
+import { MessageTooLargeError, UnsupportedError } from "../../errors/mod.ts";
+import {
+  defined,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
+import { fileSystem } from "../../platform/mod.ts";
+import { featureSince, supports } from "../../protocol/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import { toTurn, type TurnSnapshot } from "../client/threads.ts";
+import { threadItem } from "../turn/turn_items.ts";
+
+/** How to go through the turns of a thread. */
+export interface TurnsOptions {
+  /** The last turn first. Default `false`: as they happened. */
+  newestFirst?: boolean;
+  /** The most turns fetched a request; fewer are where they are large. Default 20. */
+  pageSize?: number;
+  /** Stops; the iteration rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** How to go through the items of a thread. */
+export interface ItemsOptions {
+  /** Only those of this turn. Default: of all turns. */
+  turnId?: string;
+  /** The last item first. Default `false`: as they happened. */
+  newestFirst?: boolean;
+  /** The most items fetched a request; fewer are where they are large. Default 50. */
+  pageSize?: number;
+  /** Stops; the iteration rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** An item, and the turn that it is of. */
+export interface TurnItem {
+  /** The turn. */
+  turnId: string;
+  /** The item. */
+  item: ThreadItem;
+}
+
+/** A page of more bytes is followed by a smaller one, one of fewer by a larger one. */
+const PAGE_BYTES = 1 << 20;
+/** A thread whose server can only tell all of it in one message may have so large a file. */
+const WHOLE_BYTES = 16 << 20;
+/** What a list begins with. */
+const FIRST_PAGE = 2;
+
+/**
+ * An iteration that ends at once when its reader leaves, also while that waits for a page, and that yields nothing more
+ * once its signal is aborted.
+ */
+export function endable<T>(
+  make: (signal: AbortSignal) => AsyncGenerator<T>,
+  given: AbortSignal | undefined,
+): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator](): AsyncIterator<T> {
+      const left = new AbortController();
+      const signal = given === undefined ? left.signal : AbortSignal.any([given, left.signal]);
+      const inner = make(signal);
+      const done = { done: true, value: undefined } as const;
+      return {
+        async next() {
+          try {
+            if (given?.aborted) {
+              await inner.return(undefined);
+              throw given.reason;
+            }
+            return await inner.next();
+          } catch (error) {
+            if (left.signal.aborted) return done;
+            throw error;
+          }
+        },
+        async return() {
+          left.abort();
+          await inner.return(undefined).catch(() => {});
+          return done;
+        },
+      };
+    },
+  };
+}
+
+/** How many to ask for after a page of this size; pure. */
+export function nextLimit(limit: number, bytes: number, most: number): number {
+  if (bytes > 2 * PAGE_BYTES) return Math.max(1, limit >> 1);
+  return bytes < PAGE_BYTES ? Math.min(most, limit * 2) : limit;
+}
+
+/** Fetches page after page. One that is too large for a message is asked for again in halves. */
+export async function* pagesOf(
+  core: RuntimeCore,
+  method: string,
+  params: JsonObject,
+  most: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<JsonObject> {
+  let cursor: string | null = null;
+  let limit = Math.min(most, FIRST_PAGE);
+  do {
+    signal?.throwIfAborted();
+    const before = core.traffic.bytesIn;
+    let page: JsonValue;
+    try {
+      page = await core.call(method, { ...params, limit, cursor }, defined({ signal }));
+    } catch (error) {
+      if (!(error instanceof MessageTooLargeError) || limit === 1) throw error;
+      limit >>= 1;
+      continue;
+    }
+    if (!isJsonObject(page)) return;
+    // What other threads said meanwhile counts as well: then the next page is smaller than it could be.
+    limit = nextLimit(limit, core.traffic.bytesIn - before, most);
+    yield* objectsOf(page, "data");
+    const next = stringOf(page, "nextCursor");
+    // A server that goes round in circles is not followed.
+    if (next !== null && next === cursor) return;
+    cursor = next;
+  } while (cursor !== null);
+}
+
+/** Goes through the turns of a thread, each with its items. */
+export async function* turnsOf(
+  core: RuntimeCore,
+  threadId: string,
+  { newestFirst = false, pageSize = 20 }: TurnsOptions,
+  signal?: AbortSignal,
+): AsyncGenerator<TurnSnapshot> {
+  const { version } = core.server;
+  if (!supports(version, "listsTurns")) {
+    const turns = await wholeTurns(core, threadId, signal);
+    if (newestFirst) turns.reverse();
+    return yield* turns.map(toTurn);
+  }
+  const byItem = supports(version, "listsItems");
+  const params = {
+    threadId,
+    sortDirection: newestFirst ? "desc" : "asc",
+    itemsView: byItem ? "notLoaded" : "full",
+  };
+  for await (const turn of pagesOf(core, "thread/turns/list", params, pageSize, signal)) {
+    const snapshot = toTurn(turn);
+    // A turn can be as long as a day: its items are fetched page by page as well.
+    if (byItem) {
+      const { turnId } = snapshot;
+      for await (const { item } of itemsOf(core, threadId, { turnId }, signal)) {
+        snapshot.items.push(item);
+      }
+    }
+    yield snapshot;
+  }
+}
+
+/** Goes through the items of a thread, or of one of its turns. */
+export async function* itemsOf(
+  core: RuntimeCore,
+  threadId: string,
+  { turnId, newestFirst = false, pageSize = 50 }: ItemsOptions,
+  signal?: AbortSignal,
+): AsyncGenerator<TurnItem> {
+  if (supports(core.server.version, "listsItems")) {
+    const params = { threadId, turnId, sortDirection: newestFirst ? "desc" : "asc" };
+    for await (const entry of pagesOf(core, "thread/items/list", params, pageSize, signal)) {
+      const item = objectOf(entry, "item");
+      if (item === null) continue;
+      yield { turnId: stringOf(entry, "turnId") ?? "", item: threadItem(item) };
+    }
+    return;
+  }
+  for await (const turn of turnsOf(core, threadId, { newestFirst }, signal)) {
+    if (turnId !== undefined && turn.turnId !== turnId) continue;
+    const items = newestFirst ? turn.items.toReversed() : turn.items;
+    for (const item of items) yield { turnId: turn.turnId, item };
+  }
+}
+
+/** The turns of a thread from a server that can only tell all of them in one message; refused where that is too large. */
+async function wholeTurns(
+  core: RuntimeCore,
+  threadId: string,
+  signal: AbortSignal | undefined,
+): Promise<JsonObject[]> {
+  const read = async (includeTurns: boolean) => {
+    const result = await core.call("thread/read", { threadId, includeTurns }, defined({ signal }));
+    return (isJsonObject(result) ? objectOf(result, "thread") : null) ?? {};
+  };
+  const path = stringOf(await read(false), "path");
+  const bytes = path === null || isRemote(core.config)
+    ? null
+    : await fileSystem()?.size(path) ?? null;
+  if (bytes !== null && bytes > WHOLE_BYTES) {
+    throw new UnsupportedError(
+      `reading a thread of ${bytes} bytes, which this codex can only send whole`,
+      featureSince("listsTurns"),
+      core.server.version,
+      { data: { threadId, bytes, limit: WHOLE_BYTES } },
+    );
+  }
+  return objectsOf(await read(true), "turns");
+}

@@ -1,0 +1,140 @@
+/**
+ * Looking for words: in all threads, and in one.
+ * @module
+ */
+import { defined, numberOf, objectOf, stringOf } from "../../json.ts";
+import { isSamePath } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import { listThreads, type ThreadSummary, toSummary } from "../client/threads.ts";
+import { itemsOf, pagesOf } from "./pages.ts";
+
+/** Where to look for words, and how long. */
+export interface SearchOptions {
+  /** Threads that worked in this directory. Default: anywhere. */
+  cwd?: string;
+  /** The most threads to find. Default: all. */
+  limit?: number;
+  /** Stops the search; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** A thread in which the words are. */
+export interface ThreadHit {
+  /** The thread. */
+  thread: ThreadSummary;
+  /** The words, and what is around them; `null` where the server told only the thread. */
+  snippet: string | null;
+}
+
+/** A place in a thread where the words are. */
+export interface TextHit {
+  /** The turn. */
+  turnId: string;
+  /** The message, as the server's history names it. */
+  itemId: string;
+  /** The words, and what is around them. */
+  snippet: string;
+  /** Where in the snippet they begin, in UTF-16 code units. */
+  start: number;
+  /** Where in the snippet they end. */
+  end: number;
+}
+
+/** What is told around the words, on each side. */
+const AROUND = 80;
+const PAGE = 50;
+
+/** Looks for a text in all threads. */
+export async function* searchThreads(
+  core: RuntimeCore,
+  text: string,
+  { cwd, limit = Infinity }: SearchOptions,
+  signal: AbortSignal,
+): AsyncGenerator<ThreadHit> {
+  let left = limit;
+  for await (const hit of hitsOf(core, text, cwd, signal)) {
+    if (cwd !== undefined && hit.thread.cwd !== cwd && !isSamePath(hit.thread.cwd, cwd)) continue;
+    yield hit;
+    if (--left <= 0) return;
+  }
+}
+
+async function* hitsOf(
+  core: RuntimeCore,
+  text: string,
+  cwd: string | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<ThreadHit> {
+  if (supports(core.server.version, "search")) {
+    for await (
+      const hit of pagesOf(core, "thread/search", { searchTerm: text }, PAGE, signal)
+    ) {
+      const thread = objectOf(hit, "thread");
+      if (thread !== null) yield { thread: toSummary(thread), snippet: stringOf(hit, "snippet") };
+    }
+    return;
+  }
+  for await (const thread of listThreads(core, { ...defined({ cwd }), signal })) {
+    for await (const { snippet } of findInThread(core, thread.threadId, text, signal)) {
+      yield { thread, snippet };
+      break;
+    }
+  }
+}
+
+/** Looks for a text in what was said on a thread. */
+export async function* findInThread(
+  core: RuntimeCore,
+  threadId: string,
+  text: string,
+  signal: AbortSignal,
+): AsyncGenerator<TextHit> {
+  if (supports(core.server.version, "searchesOccurrences")) {
+    const params = { threadId, searchTerm: text };
+    for await (const hit of pagesOf(core, "thread/searchOccurrences", params, PAGE, signal)) {
+      const range = objectOf(hit, "snippetMatchRange") ?? {};
+      yield {
+        turnId: stringOf(hit, "turnId") ?? "",
+        itemId: stringOf(hit, "itemId") ?? "",
+        snippet: stringOf(hit, "snippet") ?? "",
+        start: numberOf(range, "start") ?? 0,
+        end: numberOf(range, "end") ?? 0,
+      };
+    }
+    return;
+  }
+  for await (const { turnId, item } of itemsOf(core, threadId, {}, signal)) {
+    for (const found of occurrences(saidIn(item), text)) {
+      yield { turnId, itemId: item.id, ...found };
+    }
+  }
+}
+
+/** What a person or the model said with an item. */
+function saidIn(item: ThreadItem): string {
+  if (item.type === "agentMessage") return item.text;
+  if (item.type !== "userMessage") return "";
+  return item.content.map((part) => part.type === "text" ? part.text : "").join("\n");
+}
+
+/** Where a text has the words, upper and lower case alike; pure. */
+export function* occurrences(
+  text: string,
+  words: string,
+): Generator<{ snippet: string; start: number; end: number }> {
+  const literal = words.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  for (const match of text.matchAll(new RegExp(literal, "giu"))) {
+    const from = boundary(text, Math.max(0, match.index - AROUND));
+    const to = boundary(text, Math.min(text.length, match.index + match[0].length + AROUND));
+    const start = match.index - from;
+    yield { snippet: text.slice(from, to), start, end: start + match[0].length };
+  }
+}
+
+/** Not within a pair of surrogates. */
+function boundary(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  return code >= 0xDC00 && code <= 0xDFFF ? at - 1 : at;
+}

@@ -1,0 +1,147 @@
+/** Finding what was said: pages of turns and items, words, names and deletions, on the real codex. */
+import assert from "node:assert/strict";
+import { appendFileSync, existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  ConnectionClosedError,
+  InvalidArgumentError,
+  RpcError,
+  ThreadInUseError,
+  UnsupportedError,
+} from "../../src/errors/mod.ts";
+import { script } from "../../src/testing/mod.ts";
+import { signalProcess } from "../../src/platform/mod.ts";
+import { test } from "../_harness.ts";
+import { inWorld, rejection } from "./_session_world.ts";
+
+async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const each of list) found.push(each);
+  return found;
+}
+
+for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+  const whole = version === "0.104.0";
+
+  test(`threads are paged, searched, named, deleted and resumed where they were [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      const id = session.threadId;
+      const asked = [
+        await session.ask("I like ä😀 pears and Pears"),
+        await session.ask(world.prompt([[script.exec("echo melon")], "two apples"], "Run")),
+        await session.ask("three"),
+      ].map(({ turnId }) => turnId);
+
+      // Turns and items, in both directions and page sizes.
+      const turns = await all(client.turns(id));
+      assert.deepEqual(turns.map(({ turnId }) => turnId), asked);
+      assert.deepEqual(turns, (await client.readThread(id, { includeTurns: true })).turns);
+      for (const pageSize of [1, 2, 3, 50]) {
+        const back = await all(client.turns(id, { newestFirst: true, pageSize }));
+        assert.deepEqual(back.toReversed(), turns, `pages of ${pageSize}`);
+        const items = await all(client.items(id, { pageSize }));
+        const expected = turns.flatMap(({ turnId, items }) =>
+          items.map((item) => ({ turnId, item }))
+        );
+        assert.deepEqual(items, expected, `pages of ${pageSize}`);
+        assert.deepEqual(
+          (await all(client.items(id, { newestFirst: true, pageSize }))).toReversed(),
+          expected,
+        );
+      }
+      const ofSecond = await all(client.items(id, { turnId: asked[1]! }));
+      assert.ok(ofSecond.length >= 2 && ofSecond.every(({ turnId }) => turnId === asked[1]));
+
+      // One page at a time, and no page that nobody waits for.
+      const sent = client.runtime.metrics().messagesOut;
+      for await (const _ of client.turns(id, { pageSize: 1 })) break;
+      assert.ok(client.runtime.metrics().messagesOut - sent <= 2);
+
+      // Words.
+      const hits = await all(client.findInThread(id, "PEARS"));
+      assert.deepEqual(
+        hits.map(({ snippet, start, end, turnId }) => [snippet.slice(start, end), turnId]),
+        ["pears", "Pears", "pears", "Pears"].map((word) => [word, asked[0]]),
+      );
+      assert.ok(hits.every(({ itemId }) => turns[0]!.items.some((item) => item.id === itemId)));
+      assert.deepEqual(await all(client.findInThread(id, "quinces")), []);
+      const elsewhere = join(world.cwd, "..", "other");
+      await mkdir(elsewhere);
+      const other = await client.startSession({ cwd: elsewhere });
+      await other.ask("Pears here as well");
+      const found = async (options = {}) =>
+        (await all(client.searchThreads("pears", options))).map(({ thread }) => thread.threadId);
+      assert.deepEqual((await found()).sort(), [id, other.threadId].sort());
+      assert.deepEqual(await found({ cwd: world.cwd }), [id]);
+      assert.equal((await found({ limit: 1 })).length, 1);
+      const [hit] = await all(client.searchThreads("apples"));
+      assert.match(hit!.snippet!, /two apples/);
+      assert.deepEqual(await all(client.searchThreads("quinces")), []);
+
+      // Names, and a thread that is open.
+      await client.renameThread(id, "Fruit");
+      if (!whole) assert.equal((await client.readThread(id)).name, "Fruit");
+      assert.ok(await rejection(client.renameThread(id, "")) instanceof InvalidArgumentError);
+      await session.release();
+      const resumed = await client.resumeSession(id);
+      assert.equal(resumed.cwd, world.cwd);
+      assert.ok(await rejection(client.resumeSession(id)) instanceof ThreadInUseError);
+      assert.equal((await resumed.ask("more")).assistantText, "You said: more");
+      const refused = await rejection(client.deleteThread(id));
+      if (version < "0.145.0") {
+        assert.ok(refused instanceof UnsupportedError);
+        assert.equal(refused.since, "0.145.0");
+      } else {
+        assert.ok(refused instanceof ThreadInUseError);
+        const { path } = await client.readThread(id);
+        await resumed.release();
+        await client.deleteThread(id);
+        assert.equal(existsSync(path!), false);
+        assert.ok(await rejection(client.readThread(id)) instanceof RpcError);
+        assert.ok(await rejection(client.resumeSession(id)) instanceof RpcError);
+      }
+
+      // The server dies in the middle.
+      const reader = client.turns(other.threadId)[Symbol.asyncIterator]();
+      await reader.next();
+      signalProcess(client.runtime.pid!, "SIGKILL");
+      assert.ok(
+        await rejection(all(client.turns(other.threadId))) instanceof ConnectionClosedError,
+      );
+      await reader.return!();
+    }));
+}
+
+for (const version of ["0.169.0", "0.125.0", "0.104.0"]) {
+  const whole = version === "0.104.0";
+
+  test(`no message holds a long history [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect({ maxMessageBytes: 1 << 20 });
+      const session = await client.startSession({ cwd: world.cwd });
+      const long = "x".repeat(200_000);
+      for (let n = 0; n < 8; n++) await session.ask(world.prompt([`${long}${n}`]));
+      const { path } = await client.readThread(session.threadId);
+      if (whole) {
+        const pad = { type: "event_msg", payload: { type: "agent_message", message: long } };
+        const line = `${JSON.stringify({ timestamp: new Date().toISOString(), ...pad })}\n`;
+        for (let n = 0; n < 85; n++) appendFileSync(path!, line);
+        const sent = client.runtime.metrics().messagesOut;
+        const error = await rejection(all(client.turns(session.threadId)));
+        assert.ok(error instanceof UnsupportedError);
+        assert.match(error.message, /bytes, which this codex can only send whole/);
+        assert.equal(client.runtime.metrics().messagesOut - sent, 1);
+        return;
+      }
+      const turns = await all(client.turns(session.threadId));
+      assert.deepEqual(
+        turns.map(({ items }) =>
+          items.some((i) => i.type === "agentMessage" && i.text.length > 2e5)
+        ),
+        Array(8).fill(true),
+      );
+    }));
+}

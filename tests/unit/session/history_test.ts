@@ -1,0 +1,108 @@
+/** What a history is told in: the size of pages, words in a text, iterations that end. */
+import assert from "node:assert/strict";
+import { endable, nextLimit } from "../../../src/session/history/pages.ts";
+import { occurrences } from "../../../src/session/history/search.ts";
+import { test } from "../../_harness.ts";
+
+const MIB = 1 << 20;
+
+test("pages grow while they are small and shrink when they are large", () => {
+  const cases: [limit: number, bytes: number, most: number, expected: number][] = [
+    [2, 100, 20, 4],
+    [16, 100, 20, 20],
+    [20, 100, 20, 20],
+    [2, MIB, 20, 2],
+    [2, 2 * MIB, 20, 2],
+    [2, 2 * MIB + 1, 20, 1],
+    [1, 50 * MIB, 20, 1],
+    [1, MIB - 1, 1, 1],
+  ];
+  for (const [limit, bytes, most, expected] of cases) {
+    assert.equal(nextLimit(limit, bytes, most), expected, `${limit} ${bytes} ${most}`);
+  }
+});
+
+test("words are found in any case, and where they are is told within what is around them", () => {
+  const found = (text: string, words: string) =>
+    [...occurrences(text, words)].map(({ snippet, start, end }) => snippet.slice(start, end));
+  assert.deepEqual(found("Pears and pears", "PEARS"), ["Pears", "pears"]);
+  assert.deepEqual(found("a.b a+b (a|b) $1 \\d [x] {2}", "(a|b)"), ["(a|b)"]);
+  assert.deepEqual(found("a-b/c", "a-b/c"), ["a-b/c"]);
+  assert.deepEqual(found("\\d", "\\d"), ["\\d"]);
+  assert.deepEqual(found("İstanbul ä😀 pears", "pears"), ["pears"]);
+  assert.deepEqual(found("", "x"), []);
+  // Half of a pair is no match for the whole of it.
+  assert.deepEqual(found("😀", "\ud83d"), []);
+  const far = `${"😀".repeat(100)}x${"😀".repeat(100)}`;
+  const [hit] = occurrences(far, "x");
+  assert.equal(hit!.snippet.isWellFormed(), true);
+  assert.equal(hit!.snippet.slice(hit!.start, hit!.end), "x");
+  assert.ok(hit!.snippet.length < 170);
+});
+
+/** A list whose second page never comes unless it is aborted. */
+function stuck(): {
+  asked: number;
+  ended: boolean;
+  pages: AsyncIterable<number>;
+  stop: AbortController;
+} {
+  const stop = new AbortController();
+  const seen = { asked: 0, ended: false };
+  async function* make(signal: AbortSignal): AsyncGenerator<number> {
+    try {
+      seen.asked++;
+      yield 1;
+      yield 2;
+      await new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true })
+      );
+    } finally {
+      seen.ended = true;
+    }
+  }
+  return Object.assign(seen, { pages: endable(make, stop.signal), stop });
+}
+
+test("an iteration ends when its reader leaves, also while that waits", async () => {
+  const list = stuck();
+  for await (const _ of list.pages) break;
+  assert.equal(list.ended, true);
+
+  const waiting = stuck();
+  const reader = waiting.pages[Symbol.asyncIterator]();
+  await reader.next();
+  await reader.next();
+  const pending = reader.next();
+  await reader.return!();
+  assert.equal((await pending).done, true);
+  assert.equal(waiting.ended, true);
+  assert.equal((await reader.next()).done, true);
+});
+
+test("an iteration rejects with its signal's reason, with what it had still to tell", async () => {
+  const reason = new Error("enough");
+  const buffered = stuck();
+  const early = buffered.pages[Symbol.asyncIterator]();
+  await early.next();
+  buffered.stop.abort(reason);
+  await assert.rejects(async () => await early.next(), reason);
+  assert.equal(buffered.ended, true);
+
+  const waiting = stuck();
+  const reader = waiting.pages[Symbol.asyncIterator]();
+  await reader.next();
+  await reader.next();
+  const pending = reader.next();
+  waiting.stop.abort(reason);
+  await assert.rejects(pending, reason);
+
+  // Each reader has pages of its own.
+  const both = stuck();
+  const [one, other] = [both.pages[Symbol.asyncIterator](), both.pages[Symbol.asyncIterator]()];
+  await one.next();
+  await one.return!();
+  assert.equal((await other.next()).value, 1);
+  await other.return!();
+  assert.equal(both.asked, 2);
+});
