@@ -87,9 +87,30 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   const pair = pairValueKey(value);
   return mapMembers(value, (key, member) => {
     if (key === pair || isSecretName(key)) return withoutText(key, member, depth);
+    if (key === "mcp_servers" && isJsonObject(member)) {
+      return redactValue(withoutPrivateTables(member), depth + 1);
+    }
     if (typeof member === "string" && BASE64.test(key)) return redactBase64(member);
     return redactValue(member, depth + 1);
   });
+}
+
+/** What a server is given for itself alone: the names say nothing of which of it is secret. */
+const PRIVATE_TABLES: ReadonlySet<string> = new Set(["env", "http_headers"]);
+
+/** MCP servers without the variables and headers that they are given. */
+function withoutPrivateTables(servers: JsonObject): JsonObject {
+  return mapMembers(
+    servers,
+    (_name, server) =>
+      isJsonObject(server)
+        ? mapMembers(
+          server,
+          (field, table) =>
+            PRIVATE_TABLES.has(field) ? mapStrings(table, () => REDACTED, 0) : table,
+        )
+        : server,
+  );
 }
 
 /** The object with changed members; the very object when none changed. */

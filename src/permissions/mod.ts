@@ -12,7 +12,7 @@ export {
   privilegeRefusal,
 } from "./guard/approval_guard.ts";
 export { gateMethod } from "./guard/method_gate.ts";
-export { flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
+export { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
 export {
   effectivePolicy,

@@ -139,8 +139,7 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   model: "The model belongs to a session: `client.startSession({ cwd, model })`.",
   cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
   timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",
-  mcpServers:
-    "MCP servers belong to a session: `client.startSession({ cwd, config: { mcp_servers: { … } } })`.",
+  mcpServers: "MCP servers belong to a session: `client.startSession({ cwd, mcpServers: { … } })`.",
 });
 
 /** Which events to read. */

@@ -116,14 +116,15 @@ function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
 
 /**
  * Duplicates of the real notifications that codex 0.104 sends beside them. Turned off by name; servers ignore names they
- * do not know. `apply_patch_approval_request` stays: it alone says what a question about a file change is about.
+ * do not know. `apply_patch_approval_request` stays: it alone says what a question about a file change is about;
+ * `mcp_startup_update` alone says that an MCP server did not start.
  */
 const LEGACY_DUPLICATES = [
   "agent_message agent_message_delta agent_message_content_delta agent_reasoning agent_reasoning_delta",
   "agent_reasoning_raw_content agent_reasoning_raw_content_delta agent_reasoning_section_break",
   "dynamic_tool_call_request error exec_approval_request exec_command_begin",
   "exec_command_end exec_command_output_delta item_completed item_started mcp_startup_complete",
-  "mcp_startup_update mcp_tool_call_begin mcp_tool_call_end patch_apply_begin patch_apply_end plan_delta",
+  "mcp_tool_call_begin mcp_tool_call_end patch_apply_begin patch_apply_end plan_delta",
   "plan_update reasoning_content_delta reasoning_raw_content_delta request_user_input shutdown_complete stream_error",
   "task_complete task_started terminal_interaction thread_name_updated token_count turn_aborted turn_diff user_message",
   "web_search_begin web_search_end view_image_tool_call elicitation_request raw_response_item",

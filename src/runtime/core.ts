@@ -319,7 +319,7 @@ export class RuntimeCore implements ConnectionHandler {
     if (message.method === "turn/completed" && head.turnId !== undefined) {
       this.approvals.turnEnded(threadId, head.turnId);
     }
-    this.routes.get(threadId)?.notification(message);
+    this.routes.notify(threadId, message);
   }
 
   request(message: RpcRequest, size: number): void {

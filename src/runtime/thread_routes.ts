@@ -21,16 +21,36 @@ export interface ThreadRoute {
   connectionRestored(): Promise<void>;
 }
 
+/** What codex may say of a thread before it answers the call that opens it (0.160): whether its MCP servers started. */
+const EARLY: ReadonlySet<string> = new Set([
+  "mcpServer/startupStatus/updated",
+  "codex/event/mcp_startup_update",
+]);
+/** Early words that are kept; those of threads that nobody listens to go. */
+const MAX_EARLY = 128;
+
 /** One look-up a message, however many threads are open. */
 export class ThreadRoutes {
   readonly #routes: Map<string, ThreadRoute> = new Map();
+  #early: { threadId: string; message: RpcNotification }[] = [];
 
   /** Routes a thread's notifications; returns the end of it. */
   add(threadId: string, route: ThreadRoute): () => void {
     this.#routes.set(threadId, route);
+    const early = this.#early.filter((each) => each.threadId === threadId);
+    if (early.length > 0) this.#early = this.#early.filter((each) => !early.includes(each));
+    for (const { message } of early) route.notification(message);
     return () => {
       if (this.#routes.get(threadId) === route) this.#routes.delete(threadId);
     };
+  }
+
+  /** Hands a notification to the thread's listener, or keeps what one that is about to come must know. */
+  notify(threadId: string, message: RpcNotification): void {
+    const route = this.#routes.get(threadId);
+    if (route !== undefined) return route.notification(message);
+    if (!EARLY.has(message.method)) return;
+    if (this.#early.push({ threadId, message }) > MAX_EARLY) this.#early.shift();
   }
 
   /** The listener of a thread. */

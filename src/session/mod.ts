@@ -16,6 +16,7 @@ export {
   type ToolResult,
   type ToolText,
 } from "./prompt/tools.ts";
+export type { McpCommandServer, McpServer, McpUrlServer } from "./mcp/servers.ts";
 export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
 export {

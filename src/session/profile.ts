@@ -6,6 +6,7 @@ import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
 import type { CodexSettings, JsonObject, JsonSchema, JsonValue } from "../json.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../permissions/mod.ts";
 import type { Hooks } from "../plugin/mod.ts";
+import type { McpServer } from "./mcp/servers.ts";
 import type { DynamicTool } from "./prompt/tools.ts";
 import type { TurnEvent } from "./turn/turn_event.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "./turn/turn_result.ts";
@@ -81,6 +82,13 @@ export interface RunProfile {
   hooks?: Hooks;
   /** Tools that run in this process when the model calls them, by name. Default none. */
   tools?: Record<string, DynamicTool>;
+  /**
+   * MCP servers of this session, by name, beside those of the user's own configuration; a name that is there already is
+   * refused. A program runs outside the sandbox and needs `allowPrivilegedEscalation: true`; on Deno it needs every permission,
+   * an address the network (`--allow-net=HOST`). Tokens, headers and `env` reach the server and nobody else. Under the
+   * policy `never`, codex declines the tools that do not say that they only read. Default none.
+   */
+  mcpServers?: Record<string, McpServer>;
   /** Instructions beside the system prompt. Default none. */
   developerInstructions?: string;
   /** Codex settings of this thread, dotted or nested keys. Default none. */
@@ -210,6 +218,8 @@ export interface ResolvedProfile {
   readonly hooks: Hooks;
   /** Tools that run in this process, by name. */
   readonly tools: Readonly<Record<string, DynamicTool>>;
+  /** MCP servers of this session, by name. */
+  readonly mcpServers: Readonly<Record<string, McpServer>>;
   /** Instructions beside the system prompt, or `null`. */
   readonly developerInstructions: string | null;
   /** Codex settings of this thread. */

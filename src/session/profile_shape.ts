@@ -63,6 +63,7 @@ import type {
   WaitOptions,
 } from "./profile.ts";
 import { isImageType } from "./prompt/attachments.ts";
+import { mcpServersKind } from "./mcp/servers.ts";
 import { toolsKind } from "./prompt/tools.ts";
 import type {
   ExternalSandboxPolicy,
@@ -259,6 +260,7 @@ const THREAD_FIELDS = {
   allowRulesFiles: flag,
   reads: oneOf(["all", "workspace"]),
   tools: toolsKind,
+  mcpServers: mcpServersKind,
   developerInstructions: text,
   config: settingsKind,
   ephemeral: flag,
@@ -279,7 +281,6 @@ const ASK_FIELDS: OptionKinds<AskOptions> = {
 
 const NETWORK = 'Write `sandbox: { type: "workspaceWrite", networkAccess: true }`.';
 const ROOTS = 'Write `sandbox: { type: "workspaceWrite", writableRoots: [ … ] }`.';
-const MCP_SERVERS = "Write `config: { mcp_servers: { … } }`.";
 const TOOL_LISTS =
   'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.';
 
@@ -303,8 +304,7 @@ const MEANT: Readonly<Record<string, string>> = {
   instructions: "developerInstructions",
   maxTurns: "Write `limits: { modelCalls: … }`.",
   maxBudgetUsd: "Write `limits: { tokens: … }`.",
-  mcp_servers: MCP_SERVERS,
-  mcpServers: MCP_SERVERS,
+  mcp_servers: "mcpServers",
   modelReasoningEffort: "effort",
   permissionMode: "Write `approvalPolicy` for when to ask, and `sandbox` for what may be done.",
   reasoningEffort: "effort",

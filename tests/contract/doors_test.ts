@@ -234,7 +234,7 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [start({ workingDirectory: "/" }), /Did you mean `cwd`/],
       [start({ networkAccessEnabled: true }), /Write `sandbox: \{.*networkAccess: true/],
       [start({ additionalDirectories: ["/x"] }), /writableRoots/],
-      [start({ mcpServers: {} }), /Write `config: \{ mcp_servers/],
+      [start({ mcp_servers: {} }), /Did you mean `mcpServers`/],
       [start({ allowedTools: ["Bash"] }), /Write `approvals: \{ rules/],
       [start({ resume: "x" }), /Call `client\.resumeSession/],
       [start({ env: {} }), /Client\.connect\(\{ env/],

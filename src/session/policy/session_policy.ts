@@ -41,6 +41,14 @@ import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts
 import { supports } from "../../protocol/mod.ts";
 import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/attachments.ts";
+import {
+  configuredMcpServers,
+  gateMcpServers,
+  mcpServerNames,
+  mcpServerSettings,
+  refuseTakenNames,
+  withMcpServers,
+} from "../mcp/servers.ts";
 import type { ResolvedProfile } from "../profile.ts";
 
 /** A policy, and how it is said to the server. */
@@ -57,6 +65,9 @@ export interface DecidedPolicy {
   strayRoots?: string[];
 }
 
+/** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
+const MCP_GRACE_MS = 60_000;
+
 /** The server's files, asked for once a connection. */
 const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
 
@@ -70,6 +81,7 @@ export async function decideSessionPolicy(
 ): Promise<DecidedPolicy> {
   const refusal = configRefusal(profile.config, cwd, profile);
   if (refusal !== null) throw refusal;
+  const mcpServers = await mcpServersOf(core, cwd, profile);
   const [policy, files] = await contained(core, cwd, profile, hooks, approvals);
   const decided = await withWindowsNote(core, policy);
   const turnProfiles = supports(core.server.version, "turnProfiles");
@@ -87,10 +99,14 @@ export async function decideSessionPolicy(
   refuseRulesFiles(effective, profile, asks || hasToolHooks(hooks));
   const { startReadOnly } = trust;
   const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
-  thread.config = {
+  thread.config = withMcpServers({
     // A released thread is free for another process at once, not after a minute (0.145, 0.169). On a server that others
     // attach to, a lost connection must not unload what works on.
     ...(isRemote(core.config) ? {} : { thread_unload_delay_secs: 0 }),
+    // Or the first turn would begin without the tools of a server that is still starting (0.169), and nobody would be told.
+    ...(Object.keys(mcpServers).length === 0
+      ? {}
+      : { mcp_optional_startup_grace_ms: MCP_GRACE_MS }),
     ...sessionSettings(profile.config, {
       cwd: effective.cwd,
       commands: core.config.env?.commands,
@@ -98,7 +114,7 @@ export async function decideSessionPolicy(
       distrust: trust.distrust,
     }),
     ...thread.config,
-  };
+  }, mcpServers);
   const started = { policy: effective, params: thread };
   return {
     effective,
@@ -106,6 +122,22 @@ export async function decideSessionPolicy(
     turn: turnPolicyParams(effective, started, { files, turnProfiles }) ?? {},
     files,
   };
+}
+
+/** The session's MCP servers in codex's words. Rejects when it may not have them, or when their names are taken. */
+async function mcpServersOf(
+  core: RuntimeCore,
+  cwd: string,
+  profile: ResolvedProfile,
+): Promise<Record<string, JsonObject>> {
+  const { mcpServers } = profile;
+  if (Object.keys(mcpServers).length === 0) return {};
+  gateMcpServers(mcpServers, profile, isRemote(core.config) ? unrestrictedProbe : hostProbe());
+  refuseTakenNames(mcpServers, mcpServerNames(profile.config), "`config.mcp_servers`");
+  refuseTakenNames(mcpServers, await configuredMcpServers(core, cwd), "codex's configuration");
+  return Object.fromEntries(
+    Object.entries(mcpServers).map(([name, server]) => [name, mcpServerSettings(server, cwd)]),
+  );
 }
 
 /** The policy, and the server's files where it is said by a profile. */

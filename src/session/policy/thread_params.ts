@@ -176,6 +176,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     outputSchema: (profile.outputSchema as JsonObject | undefined) ?? null,
     hooks: mergeHooks(profile.hooks),
     tools: profile.tools ?? {},
+    mcpServers: profile.mcpServers ?? {},
     developerInstructions: profile.developerInstructions ?? null,
     config,
     ephemeral: profile.ephemeral ?? false,

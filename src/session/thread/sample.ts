@@ -89,6 +89,7 @@ async function ask(
       sandbox: "read-only",
       approvalPolicy: "never",
       tools: {},
+      mcpServers: {},
       goals: false,
       signal,
     },
