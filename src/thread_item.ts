@@ -14,8 +14,17 @@ export type CommandItem = Extract<ServerItem, { type: "commandExecution" }> & {
 /** A message, reasoning, a command, a file change, a tool call …: switch on `type`. */
 export type ThreadItem = Exclude<ServerItem, { type: "commandExecution" }> | CommandItem;
 
-/** What a command or a patch does; `null` for other items, which one id does not stand for twice at once. */
-export function useOf({ type, command, changes }: JsonObject): string | null {
-  const use = type === "commandExecution" ? command : type === "fileChange" ? changes : undefined;
+/**
+ * What a command, a patch or an MCP call does; `null` for other items, which one id does not stand for twice at once.
+ */
+export function useOf(item: JsonObject): string | null {
+  const { type, command, changes, server, tool } = item;
+  const use = type === "commandExecution"
+    ? command
+    : type === "fileChange"
+    ? changes
+    : type === "mcpToolCall"
+    ? [server ?? null, tool ?? null, item["arguments"] ?? null]
+    : undefined;
   return use === undefined ? null : JSON.stringify([type, use]);
 }

@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { TurnEvent } from "../../mod.ts";
-import { exec, toolCall } from "../../src/testing/model/script.ts";
+import { applyPatch, exec, inPrompt, toolCall } from "../../src/testing/model/script.ts";
 import { test } from "../_harness.ts";
 import { addFile, type Place, world } from "../real/_safety_world.ts";
 
@@ -84,6 +84,31 @@ for (const version of ["0.169.0", "0.104.0"] as const) {
         const [audit] = place.audits();
         assert.equal(audit?.decidedBy, "library");
         assert.match(audit!.reason!, new RegExp(`--allow-write=${OUTSIDE}/no`));
+      });
+      await t.step("nor is it under the id of one that it may", async () => {
+        const place = await w.session({
+          sandbox: "read-only",
+          approvals: () => ({ decision: "accept" }),
+        });
+        const add = (file: string) =>
+          applyPatch(`*** Begin Patch\n*** Add File: ${file}\n+x\n*** End Patch`, {
+            callId: "call_again",
+          });
+        const twin = (n: number) => join(OUTSIDE, `twin${n}`);
+        await place.act(add("in1"), add(twin(1)));
+        assert.deepEqual([place.has("in1"), existsSync(twin(1))], [true, false]);
+        const last = place.audits().at(-1)!;
+        assert.deepEqual([last.decision, last.decidedBy], ["decline", "library"]);
+        for (const files of [["in2", twin(2)], [twin(3), "in3"]]) {
+          place.events = [];
+          await place.session.ask(inPrompt([files.map(add), "done"]), {
+            timeoutMs: 60_000,
+            onEvent: (event) => place.events.push(event),
+          });
+          assert.equal(files.some((file) => file.startsWith(OUTSIDE) && existsSync(file)), false);
+          // Of two at once, 0.104 does one after the other, and the others none.
+          assert.ok(place.audits().some(({ decision }) => decision === "decline"));
+        }
       });
     },
   );

@@ -1,14 +1,17 @@
 /** What was judged is what is done, also when the model uses the id of a call again. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { type plugin, testing, TurnInterruptedError } from "../../mod.ts";
 import type { ApprovalRules } from "../../src/approvals/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
-import { test } from "../_harness.ts";
+import { onDeno, test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
 import { words, world } from "../real/_safety_world.ts";
 
-const { applyPatch, exec, inPrompt } = testing.script;
+const { applyPatch, exec, inPrompt, toolCall } = testing.script;
 const LIMIT = { timeoutMs: 90_000 };
 
 const add = (file: string) =>
@@ -197,6 +200,96 @@ for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
           }
         },
       );
+    },
+  );
+}
+
+/** An MCP server that writes down which of its calls were made. */
+const MCP_SERVER = `
+import { appendFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import process from "node:process";
+const say = (m) => process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...m }) + "\\n");
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (method === "initialize") {
+    const serverInfo = { name: "notes", version: "1.0.0" };
+    say({ id, result: { protocolVersion: params.protocolVersion, capabilities: { tools: {} }, serverInfo } });
+  } else if (method === "tools/list") {
+    const inputSchema = { type: "object", properties: { text: { type: "string" } } };
+    say({ id, result: { tools: [{ name: "note", description: "Notes", inputSchema }] } });
+  } else if (method === "tools/call") {
+    appendFileSync(process.argv[2], params.arguments.text + "\\n");
+    say({ id, result: { content: [{ type: "text", text: "noted" }] } });
+  } else if (id !== undefined) say({ id, result: {} });
+});`;
+
+for (const version of ["0.169.0", "0.145.0"] as const) {
+  test(
+    `of MCP calls under one id, what was accepted is all that is made, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using dir = await tempDir("mcp-");
+      const [server, made] = [join(dir.path, "server.mjs"), join(dir.path, "made")];
+      await writeFile(server, MCP_SERVER);
+      const args = [...(onDeno ? ["run", "--quiet", "-A"] : []), server, made];
+      await using w = await world(version, {
+        flags: {
+          "mcp_servers.notes.command": process.execPath,
+          "mcp_servers.notes.args": args,
+          "mcp_servers.notes.env": { DENO_NO_UPDATE_CHECK: "1" },
+          // The user's own setting: without it codex asks about one call after the other.
+          "mcp_servers.notes.supports_parallel_tool_calls": true,
+        },
+      });
+      const before: string[] = [];
+      const after: string[] = [];
+      const place = await w.session({
+        // A person takes longer than codex does to ask about the other.
+        approvals: async (request) => {
+          if (request.type !== "elicitation") return { decision: "decline" };
+          await w.client.models();
+          const text = JSON.stringify(request.toolArguments);
+          return { decision: text.includes("good") ? "accept" : "decline" };
+        },
+        hooks: {
+          pre: [{
+            name: "before",
+            phases: ["preToolUse"],
+            call: ({ toolInput }) => (before.push(JSON.stringify(toolInput)), { type: "continue" }),
+          }],
+          post: [{
+            name: "after",
+            phases: ["postToolUse"],
+            call: ({ toolInput }) => void after.push(JSON.stringify(toolInput)),
+          }],
+        },
+      });
+      const note = (text: string, callId: string) =>
+        toolCall("note", { text }, { namespace: "mcp__notes", callId });
+      const calls = () => existsSync(made) ? readFileSync(made, "utf8").trim().split("\n") : [];
+      const shown = (...texts: string[]) => texts.map((text) => JSON.stringify({ text }));
+
+      await place.session.ask(
+        inPrompt([[note("good 1", "call_1"), note("bad 1", "call_2")], "done"]),
+        { timeoutMs: 60_000 },
+      );
+      assert.deepEqual(calls(), ["good 1"]);
+      for (const [first, second] of [["good 2", "bad 2"], ["bad 3", "good 3"]] as const) {
+        place.events = [];
+        await place.session.ask(
+          inPrompt([[note(first, "call_again"), note(second, "call_again")], "done"]),
+          { timeoutMs: 60_000, onEvent: (event) => place.events.push(event) },
+        );
+        assert.ok(!calls().some((text) => text.startsWith("bad")), calls().join());
+        assert.ok(words(place).includes("decline failClosed"), words(place).join());
+      }
+      await place.act(note("bad 4", "call_again"), note("good 4", "call_again"));
+      assert.deepEqual(words(place), ["decline handler", "accept handler"]);
+      assert.deepEqual(calls().filter((text) => !/[23]$/.test(text)), ["good 1", "good 4"]);
+      const all = shown("bad 1", "bad 2", "bad 3", "bad 4", "good 1", "good 2", "good 3", "good 4");
+      assert.deepEqual(after.sort(), all);
+      assert.ok(before.length >= 4 && before.every((text) => all.includes(text)), before.join());
     },
   );
 }

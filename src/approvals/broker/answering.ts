@@ -16,7 +16,7 @@ import type {
   FailClosedReason,
 } from "../request/types.ts";
 import type { BrokerOptions } from "./gate.ts";
-import { grantOf, isToolUse, type PendingCall, type Ruling, WHY } from "./pending.ts";
+import { grantOf, isToolUse, type PendingCall, permits, type Ruling, WHY } from "./pending.ts";
 import type { OpenChanges } from "./open_changes.ts";
 
 const MAX_GRANTED = 1000;
@@ -141,9 +141,9 @@ export class Answering {
     heard.then(send, send);
   }
 
-  #grants({ request, subject, settled }: PendingCall, answer: WireAnswer | null): boolean {
-    return !settled && subject !== null && answer?.type === "result" &&
-      grantOf(request, answer.result) !== null;
+  #grants({ request, mayHaveTwins, settled }: PendingCall, answer: WireAnswer | null): boolean {
+    return !settled && mayHaveTwins && answer?.type === "result" &&
+      permits(request, answer.result);
   }
 
   #note(pending: PendingCall): void {
@@ -187,11 +187,11 @@ export class Answering {
   #heldBack(pending: PendingCall, result: JsonValue): string | null {
     const { guard } = this.#options;
     if (pending.settled) return null;
-    const grant = grantOf(pending.request, result);
-    if (grant === null) return null;
-    // It may have become another change since it was judged.
+    if (!permits(pending.request, result)) return null;
+    // It may have become another one since it was judged.
     if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
-    if (guard === undefined) return null;
+    const grant = grantOf(pending.request, result);
+    if (guard === undefined || grant === null) return null;
     try {
       return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
     } catch {

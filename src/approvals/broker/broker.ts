@@ -86,7 +86,7 @@ export class ApprovalBroker {
     if (this.#answering.overlapsGranted(pending)) return this.#answering.stopTurn(pending);
     if (refusal !== null) return this.#answering.failClosed(pending, refusal);
     this.#pending.set(request.id, pending);
-    if (pending.subject !== null) pending.heard = this.#options.heardAll?.();
+    if (pending.mayHaveTwins) pending.heard = this.#options.heardAll?.();
     pending.startTimer(this.#answering.now(), this.#options.timeoutMs, () => {
       this.#answering.failClosed(pending, "timeout");
     });

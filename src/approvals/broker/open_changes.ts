@@ -1,17 +1,18 @@
 /**
- * The file changes that are active, by what the server said of them. A question names its change by an id that the model
- * made, and models use ids again: what the id means is decided by what was started since, or not at all.
+ * The file changes and MCP calls that are active, by what the server said of them. A question names its change by an id that
+ * the model made, and models use ids again: what the id means is decided by what was started since, or not at all. A question
+ * about an MCP call names none, yet codex looks up what the answer is for by that id.
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { changesOfItem, changesOfMap } from "../request/parse_request.ts";
-import type { ApprovalRequest, ProposedChange } from "../request/types.ts";
+import type { ApprovalRequest, ElicitationRequest, ProposedChange } from "../request/types.ts";
 
 /** What one id stands for. */
 interface Entry {
-  /** The change as last started. */
+  /** The item as last started. */
   item: JsonObject;
-  /** The content of each change that is active under this id. */
+  /** The content of each item of its type that is active under this id. */
   open: string[];
   /** What the first question is about, as far as the server says so of itself: codex 0.104 does. */
   asked?: string;
@@ -25,32 +26,34 @@ const ASKS_PATCH = "codex/event/apply_patch_approval_request";
 const MAX_THREADS = 1000;
 const MAX_ITEMS = 1000;
 
-/** The file changes of all threads of a connection. */
+/** The file changes and MCP calls of all threads of a connection. */
 export class OpenChanges {
   readonly #threads: Map<string, Map<string, Entry>> = new Map();
 
-  /** Takes a notification; those that tell nothing of file changes pass. True when it is of no use to anybody else. */
+  /** Takes a notification; those that tell nothing of such items pass. True when it is of no use to anybody else. */
   noticed(threadId: string, method: string, { item, msg }: JsonObject): boolean {
     if (method === ASKS_PATCH) {
       this.#ask(threadId, msg);
       return true;
     }
-    if (!isJsonObject(item) || item["type"] !== "fileChange") return false;
-    const { id } = item;
-    if (typeof id !== "string") return false;
-    if (method === "item/started") this.#start(threadId, id, item);
-    if (method === "item/completed") this.#threads.get(threadId)?.get(id)?.open.pop();
+    if (!isJsonObject(item) || typeof item["id"] !== "string") return false;
+    const key = keyOf(item["type"], item["id"]);
+    if (key === null) return false;
+    if (method === "item/started") this.#start(threadId, key, item);
+    if (method === "item/completed") this.#threads.get(threadId)?.get(key)?.open.pop();
     return false;
   }
 
-  #start(threadId: string, id: string, item: JsonObject): void {
+  #start(threadId: string, key: string, item: JsonObject): void {
     let items = this.#threads.get(threadId);
     if (items === undefined) this.#threads.set(threadId, items = new Map());
-    const content = contentOf(changesOfItem(item));
-    const known = items.get(id);
+    const content = item["type"] === "fileChange"
+      ? contentOf(changesOfItem(item))
+      : callContent(item["server"], item["tool"], item["arguments"]);
+    const known = items.get(key);
     if (known === undefined || known.open.length === 0) {
-      items.delete(id);
-      items.set(id, { item, open: [content], doubtful: false });
+      items.delete(key);
+      items.set(key, { item, open: [content], doubtful: false });
     } else {
       known.doubtful ||= known.open.some((other) => other !== content);
       known.open.push(content);
@@ -66,7 +69,7 @@ export class OpenChanges {
    */
   #ask(threadId: string, msg: unknown): void {
     if (!isJsonObject(msg) || typeof msg["call_id"] !== "string") return;
-    const entry = this.#threads.get(threadId)?.get(msg["call_id"]);
+    const entry = this.#changeOf(threadId, msg["call_id"]);
     if (entry === undefined || entry.open.length === 0) return;
     const changes = changesOfMap(msg["changes"]);
     entry.doubtful ||= placesOf(changes) !== placesOf(changesOfItem(entry.item)) ||
@@ -81,18 +84,46 @@ export class OpenChanges {
 
   /** The change that is active under this id; `undefined` when none was ever seen under it. */
   find(threadId: string | null, itemId: string): JsonObject | undefined {
-    return threadId === null ? undefined : this.#threads.get(threadId)?.get(itemId)?.item;
+    return threadId === null ? undefined : this.#changeOf(threadId, itemId)?.item;
   }
 
-  /** Whether accepting the request might apply another change than the one that was judged. */
+  #changeOf(threadId: string, itemId: string): Entry | undefined {
+    return this.#threads.get(threadId)?.get(keyOf("fileChange", itemId)!);
+  }
+
+  /** Whether accepting the request might do something else than what was judged. */
   isUncertain(request: ApprovalRequest): boolean {
+    if (request.type === "elicitation") return request.toolApproval && this.#sharesId(request);
     if (request.type !== "fileChange" || request.legacy) return false;
     const { threadId, itemId, changes } = request;
     if (threadId === null || itemId === null) return false;
-    const entry = this.#threads.get(threadId)?.get(itemId);
+    const entry = this.#changeOf(threadId, itemId);
     if (entry === undefined) return false;
     return entry.doubtful || entry.open[0] !== contentOf(changes);
   }
+
+  /**
+   * Whether the MCP call may be one of two that go on under one id: where a server's calls run in parallel, codex takes the
+   * answer to the first for the second's (0.145, 0.169). Which call it is, its arguments tell; else it may be any of the server.
+   */
+  #sharesId({ threadId, server, mcpTool, toolArguments }: ElicitationRequest): boolean {
+    const items = threadId === null ? undefined : this.#threads.get(threadId);
+    const calls = [...items?.values() ?? []].filter(({ item, open }) =>
+      open.length > 0 && item["type"] === "mcpToolCall" && item["server"] === server
+    );
+    const content = callContent(server, mcpTool, toolArguments);
+    const asked = calls.filter(({ open }) => open.includes(content));
+    return (asked.length > 0 ? asked : calls).some(({ doubtful }) => doubtful);
+  }
+}
+
+/** Codex keeps what waits for consent to a call apart from what waits for consent to a change. */
+function keyOf(type: unknown, id: string): string | null {
+  return type === "fileChange" || type === "mcpToolCall" ? `${type} ${id}` : null;
+}
+
+function callContent(server: unknown, tool: unknown, args: unknown): string {
+  return contentOf([server, tool, args ?? null]);
 }
 
 /** Both forms spell the diff in their own way, and the files alike, in any order. */

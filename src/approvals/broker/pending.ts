@@ -33,6 +33,8 @@ export class PendingCall {
   readonly subject: string | null;
   /** What would be done, where only that is asked; else `null`. */
   readonly content: string | null;
+  /** Whether something else may be asked, or begin, under the same id of the model's. */
+  readonly mayHaveTwins: boolean;
   /** Settles when whatever else the server asks under the same id has been heard. */
   heard: Promise<void> | undefined = undefined;
   /** It was granted, and waits to be sent until all was heard. */
@@ -57,6 +59,9 @@ export class PendingCall {
     this.request = request;
     this.subject = subjectOf(call, request);
     this.content = contentOf(request);
+    // The id of an MCP call is not in its question.
+    this.mayHaveTwins = this.subject !== null ||
+      (request.type === "elicitation" && request.toolApproval);
     this.gate = gate;
     this.#reply = reply;
     this.#timers = timers;
@@ -179,6 +184,12 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
     default:
       return null;
   }
+}
+
+/** Whether the result lets something be done, here or by an MCP server. */
+export function permits(request: ApprovalRequest, result: JsonValue): boolean {
+  if (request.type !== "elicitation") return grantOf(request, result) !== null;
+  return request.toolApproval && isJsonObject(result) && result["action"] === "accept";
 }
 
 function isAccepted(decision: JsonValue | undefined): boolean {

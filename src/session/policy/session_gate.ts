@@ -209,7 +209,7 @@ export class SessionGate implements ThreadGate {
   /** Whoever answers failed at it. */
   onProblem({ type, threadId, turnId }: ApprovalRequest, sentence: string): void {
     if (threadId === null) return;
-    const message = `A ${type} request was declined. ${sentence}`;
+    const message = `The ${type} request was declined. ${sentence}`;
     this.#emit({ type: "warning", threadId, turnId: turnId ?? "", message });
   }
 

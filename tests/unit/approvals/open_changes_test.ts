@@ -88,3 +88,58 @@ test("OpenChanges forgets the oldest, and nothing that is at work", () => {
   assert.notEqual(changes.find(T, "first"), undefined);
   assert.equal(changes.find(T, "0"), undefined);
 });
+
+test("OpenChanges finds the MCP call that a question is about by what it would do", () => {
+  const rows: [steps: string[], uncertain: boolean][] = [
+    [["+a 1", "?1"], false],
+    // at once, under ids of their own
+    [["+a 1", "+b 2", "?1", "?2"], false],
+    // under one id
+    [["+a 1", "+a 2", "?1"], true],
+    [["+a 1", "+a 2", "?2"], true],
+    // begun after it was asked
+    [["+a 1", "?1", "+a 2"], true],
+    // what is not told may be any of them
+    [["+a 1", "+a 2", "?other"], true],
+    [["+a 1", "+a 2", "+b 3", "?3"], false],
+    // the same twice is the same
+    [["+a 1", "+a 1", "?1"], false],
+    // one after the other
+    [["+a 1", "-a 1", "+a 2", "?2"], false],
+    [["+a 1", "+a 2", "-a 1", "?2"], true],
+    [["+a 1", "+a 2", "end", "+a 3", "?3"], false],
+    // another kind of item under the same id is kept elsewhere
+    [["+a 1", "~a", "?1"], false],
+    [["?1"], false],
+  ];
+  for (const [steps, uncertain] of rows) {
+    const changes = new OpenChanges();
+    const asked: ApprovalRequest[] = [];
+    for (const step of steps) {
+      const [head = "", q = ""] = step.split(" ");
+      const item = {
+        type: "mcpToolCall",
+        id: head.slice(1),
+        server: "s",
+        tool: "note",
+        arguments: { q },
+      };
+      if (head === "end") changes.turnEnded(T);
+      else if (head[0] === "?") {
+        const _meta = {
+          codex_approval_kind: "mcp_tool_call",
+          tool_name: "note",
+          tool_params: { q: head.slice(1) },
+        };
+        const params = { threadId: T, serverName: "s", mode: "form", message: "?", _meta };
+        asked.push(parseRequest("mcpServer/elicitation/request", params));
+      } else if (head[0] === "~") {
+        changes.noticed(T, "item/started", { item: patch(head.slice(1), "/x") });
+      } else {
+        const method = head[0] === "+" ? "item/started" : "item/completed";
+        changes.noticed(T, method, { item });
+      }
+    }
+    assert.equal(asked.some((one) => changes.isUncertain(one)), uncertain, steps.join(", "));
+  }
+});

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { ApprovalHandler } from "../../../src/approvals/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
-import { bench, COMMAND, PATCH, settle, THREAD, TURN } from "./_requests.ts";
+import { bench, COMMAND, ELICITATION, PATCH, settle, THREAD, TURN } from "./_requests.ts";
 
 const accept: ApprovalHandler = () => ({ decision: "accept" });
 const ACCEPTED = [{ result: { decision: "accept" } }];
@@ -45,6 +45,34 @@ test("an acceptance waits for what was asked together with it, and is taken back
   heard.resolve();
   await settle();
   assert.deepEqual([alone, first, second], [ACCEPTED, DECLINED, DECLINED]);
+});
+
+test("consent to an MCP call waits, and is taken back when another call has its id", async () => {
+  const call = (q: string): JsonObject => ({
+    item: { type: "mcpToolCall", id: "c", server: "s", tool: "note", arguments: { q } },
+  });
+  const question = (q: string): JsonObject => ({
+    serverName: "s",
+    _meta: { codex_approval_kind: "mcp_tool_call", tool_name: "note", tool_params: { q } },
+  });
+  const action = (word: string) => [{
+    result: { action: word, content: word === "accept" ? {} : null, _meta: null },
+  }];
+  for (const twin of [true, false]) {
+    const heard = Promise.withResolvers<void>();
+    const b = bench({ approvals: accept, heardAll: () => heard.promise });
+    b.broker.noticed(THREAD, "item/started", call("good"));
+    const first = b.send(ELICITATION, question("good"));
+    await settle();
+    assert.deepEqual(first, []);
+    if (twin) b.broker.noticed(THREAD, "item/started", call("bad"));
+    heard.resolve();
+    await b.audited();
+    assert.deepEqual(first, action(twin ? "decline" : "accept"));
+    if (!twin) continue;
+    assert.deepEqual(b.send(ELICITATION, question("bad")), action("decline"));
+    assert.equal(b.audits.at(-1)?.reason, "uncertainSubject");
+  }
 });
 
 test("a refusal waits for nothing", async () => {

@@ -40,6 +40,42 @@ test("the completed item replaces what the deltas said", () => {
   ]);
 });
 
+test("what comes twice under one id is shown twice, one after the other and at once", () => {
+  const base = { threadId: "t", turnId: "u" };
+  const command = (text: string, status: string) =>
+    item({ type: "commandExecution", id: "c", command: text, status });
+  const patch = (path: string, status: string) =>
+    item({
+      type: "fileChange",
+      id: "c",
+      changes: [{ path, kind: { type: "add" }, diff: "" }],
+      status,
+    });
+  const call = (q: string, status: string) =>
+    item({ type: "mcpToolCall", id: "c", server: "s", tool: "t", arguments: { q }, status });
+  for (const make of [command, patch, call]) {
+    for (const atOnce of [false, true]) {
+      const transcript = new Transcript([], 1e6);
+      transcript.apply({ type: "turnStarted", ...base });
+      const began = (text: string) =>
+        transcript.apply({ type: "itemStarted", ...base, item: make(text, "inProgress") });
+      const ended = (text: string, status: string) =>
+        transcript.apply({ type: "itemCompleted", ...base, item: make(text, status) });
+      began("good");
+      if (atOnce) began("bad");
+      ended("good", "completed");
+      if (!atOnce) began("bad");
+      ended("bad", "declined");
+      const shown = transcript.turns()[0]!.items as unknown as Record<string, unknown>[];
+      assert.deepEqual(
+        shown.map((one) => [JSON.stringify(one).includes("good"), one["status"]]),
+        [[true, "completed"], [false, "declined"]],
+        `${make.name} ${atOnce}`,
+      );
+    }
+  }
+});
+
 test("a transcript begins with the history, whose running turn runs no more", () => {
   const items = [item({ type: "userMessage", id: "1", content: [] })];
   const transcript = new Transcript([
