@@ -366,7 +366,7 @@ export class Session implements AsyncDisposable {
    */
   async interrupt(): Promise<void> {
     const { queue, turns, gate } = this.#thread;
-    const [, stopped] = await Promise.all([queue.holder?.interrupt(), turns.stopAll()]);
+    const [, stopped] = await Promise.all([queue.holder?.interrupt(), turns.rest.stopAll()]);
     assertStopped(stopped && await gate.stopSubAgents());
   }
 

@@ -6,13 +6,11 @@
 import { checkArgument } from "../check/mod.ts";
 import {
   type ConnectionClosedError,
-  InvalidArgumentError,
   PolicyMismatchError,
   SessionClosedError,
 } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
-import { isRefusal } from "../protocol/mod.ts";
 import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
 import { Latch } from "../async.ts";
 import { prepareInput } from "./prompt/attachments.ts";
@@ -23,19 +21,17 @@ import { overlayProfile, profileOf, whenClosed } from "./policy/thread_params.ts
 import { ForeignTurns } from "./thread/foreign_turns.ts";
 import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
 import type { Prompt } from "../prompt.ts";
-import { isConnectionLoss, type PromptHost, type TurnRequest } from "./prompt/prompt_run.ts";
-import { isWaitedFor } from "./prompt/tools.ts";
+import type { PromptHost, TurnRequest } from "./prompt/prompt_run.ts";
+import { assertNotWaitedFor } from "./prompt/tools.ts";
 import { mayLeaveSandbox, refusalByWorkspace, workspaceOf } from "./policy/session_policy.ts";
 import { isAttached } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
+import { isConnectionLoss } from "./turn/thread_stop.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/turn_usage.ts";
 import { type SessionParts, SessionSettings } from "./session_settings.ts";
-
-/** How often a session that ends stops turns that somebody starts meanwhile. */
-const LEAVE_ROUNDS = 3;
 
 type Closing = "open" | "closing" | "archived" | "released";
 
@@ -120,10 +116,10 @@ export class SessionThread {
     const atWork = this.queue.holder;
     this.queue.close(closed);
     atWork?.cancel(closed);
-    const stopped = await this.turns.stopAll() && await this.gate.stopSubAgents();
+    const stopped = await this.turns.rest.stopAll() && await this.gate.stopSubAgents();
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
-    await this.#leave(archive && !this.settings.profile.ephemeral);
+    await this.turns.rest.leave(archive && !this.settings.profile.ephemeral);
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();
     this.turns.close();
@@ -131,51 +127,10 @@ export class SessionThread {
     this.parts.onClosed();
   }
 
-  async #leave(archive: boolean): Promise<void> {
-    const { core } = this.parts;
-    for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
-      if (archive && await this.#archive()) return;
-      if (!archive) await this.#unsubscribe();
-      // Somebody may have started a turn since all were stopped.
-      if (this.turns.active === null || core.state !== "running") return;
-      if (!archive) await this.#resumeThread();
-      await this.turns.stopAll();
-    }
-  }
-
-  /** Whether there was something to archive: then the server has ended all that worked on it. */
-  async #archive(): Promise<boolean> {
-    const { core } = this.parts;
-    for (;;) {
-      try {
-        await core.call("thread/archive", { threadId: this.threadId });
-        return true;
-      } catch (error) {
-        // What is archived, deleted or was never used is out of the history, as was wanted.
-        if (isRefusal(error, "threadGone") || core.state === "closed") return false;
-        // Where codex is started again, the next one archives it.
-        if (!isConnectionLoss(error)) throw error;
-      }
-    }
-  }
-
-  /** Old servers do not know the call, and a thread that is gone needs none. */
-  async #unsubscribe(): Promise<void> {
-    const params = { threadId: this.threadId };
-    await this.parts.core.call("thread/unsubscribe", params, { timeoutMs: 5_000 }).catch(() => {});
-  }
-
-  /** Throws when nothing more may be asked. A prompt from within one of the session's own tools would wait for its turn, which waits for the tool. */
+  /** Throws when nothing more may be asked, here or by who asks. */
   assertAskable(): void {
     this.assertOpen();
-    if (!isWaitedFor(this.gate)) return;
-    throw new InvalidArgumentError("ask", {
-      argument: "session",
-      received: "the one that waits for what asks",
-      accepts: "another session",
-      sentence: "a tool, a hook or a handler asked the session that waits for it",
-      hint: "Ask another session, or answer first.",
-    }, { data: { reason: "askInOwnTool" } });
+    assertNotWaitedFor(this.gate);
   }
 
   /** Throws when the session is over. */
@@ -203,7 +158,7 @@ export class SessionThread {
       },
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: (owner, signal) => this.#acquire(owner, signal),
-      idle: (signal, timeoutMs) => this.turns.idle(signal, timeoutMs),
+      idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
       prepareInput: (text, attachments, signal) =>
         prepareInput(core, this.parts.cwd, text, attachments, signal),
       startTurn: (turn) => this.#startTurn(turn),
@@ -252,11 +207,8 @@ export class SessionThread {
         this.assertAskable();
         const release = await this.#acquire(holder, signal);
         try {
-          await turns.idle(signal, this.settings.profile.timeoutMs);
-          this.gate.begin(
-            this.#hookRun(this.settings.profile),
-            mayLeaveSandbox(this.settings.policy),
-          );
+          await turns.rest.idle(signal, this.settings.profile.timeoutMs);
+          this.#beginTurns();
           return release;
         } catch (error) {
           release();
@@ -295,15 +247,14 @@ export class SessionThread {
       get rateLimits() {
         return core.rateLimits;
       },
-      stopAll: () => this.turns.stopAll(),
+      stopAll: () => this.turns.rest.stopAll(),
     });
   }
 
   #makeTurns(): ThreadTurns {
-    const { core } = this.parts;
     const [threadId, events] = [() => this.threadId, this.events];
     return new ThreadTurns({
-      core,
+      core: this.parts.core,
       get threadId() {
         return threadId();
       },
@@ -315,12 +266,7 @@ export class SessionThread {
       adopted: (turn) => {
         this.used = true;
         // The hooks of a prompt hear of what happens while it is active.
-        if (this.queue.holder === null) {
-          this.gate.begin(
-            this.#hookRun(this.settings.profile),
-            mayLeaveSandbox(this.settings.policy),
-          );
-        }
+        if (this.queue.holder === null) this.#beginTurns();
         return this.foreign.adopt(turn);
       },
       stopSubAgents: () => this.gate.stopSubAgents(),
@@ -331,6 +277,12 @@ export class SessionThread {
   /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
   get #isUsed(): boolean {
     return this.used || this.parts.attached;
+  }
+
+  /** Turns begin that are no prompt's. */
+  #beginTurns(): void {
+    const { profile, policy } = this.settings;
+    this.gate.begin(this.#hookRun(profile), mayLeaveSandbox(policy));
   }
 
   #hookRun(profile: ResolvedProfile, signal?: AbortSignal): HookRun {

@@ -96,6 +96,7 @@ interface Notification {
     threadId: string;
     turn?: { id: string };
     turnId?: string;
+    item?: { type: string };
     tokenUsage?: Record<"total" | "last", { totalTokens: number }>;
   };
 }
@@ -380,6 +381,8 @@ function check(
   // Old servers repeat counts, and one that was started again begins with what it had written down.
   const totals = new Map<string, number>();
   const begun = new Set<string>();
+  // A compaction begins with the count of the call before; of a new server it may be the first that is heard.
+  const compactions = new Map<string, { total: number; last: number } | null>();
   let [expected, first] = [0, true];
   for (const { method, params } of wire) {
     if (method === NEW_SERVER) {
@@ -390,6 +393,9 @@ function check(
     if (method === "turn/started") begun.add(params.turn!.id);
     // Codex 0.104 does not say that a compaction has started.
     if (method === "item/started") begun.add(params.turnId!);
+    if (params.item?.type === "contextCompaction" && !compactions.has(params.turnId!)) {
+      compactions.set(params.turnId!, null);
+    }
     if (method !== "thread/tokenUsage/updated") continue;
     const { threadId, turnId } = params;
     const { total: { totalTokens: total }, last } = params.tokenUsage!;
@@ -397,6 +403,14 @@ function check(
     totals.set(threadId, total);
     // What is told of a turn before is the thread's state when it is taken up again.
     if (before === null && !begun.has(turnId!)) continue;
+    const held = compactions.get(turnId!);
+    if (before === null && held === null) {
+      compactions.set(turnId!, { total, last: last.totalTokens });
+      continue;
+    }
+    compactions.delete(turnId!);
+    // Where no call was before, it was the compaction's own, and an estimate follows.
+    if (held && held.total === total && held.last !== last.totalTokens) expected += held.last;
     expected += before === null || total < before ? last.totalTokens : total - before;
   }
   const counted = sessions.reduce((sum, { usage }) => sum + usage.totalTokens, 0);

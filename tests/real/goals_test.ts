@@ -190,7 +190,7 @@ test("a goal needs a thread that is kept, a codex that has goals, and a thread o
   });
 });
 
-for (const version of ["0.145.0", ...CODEX_VERSIONS]) {
+for (const version of ["0.145.0", "0.125.0", ...CODEX_VERSIONS]) {
   test(`compact() sums the conversation up, and can be given up [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();
@@ -224,6 +224,35 @@ for (const version of ["0.145.0", ...CODEX_VERSIONS]) {
       assert.equal(await within(2000, "the abort", given), reason);
       world.hold = false;
       assert.equal((await session.ask("four")).assistantText, "You said: four");
+    }));
+
+  test(`compact() of a thread that was taken up again counts its own tokens only [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const used = await client.startSession({ cwd: world.cwd });
+      await used.ask("one");
+      await used.ask("two");
+      await used.release();
+      const session = await client.resumeSession(used.threadId, { cwd: world.cwd });
+      await session.compact();
+      assert.equal((await session.ask("three")).usage?.totalTokens, CALL);
+      assert.equal(session.usage.totalTokens, 2 * CALL);
+      // Here no call was ever counted: what a compaction tells first is its own.
+      const fresh = await client.startSession({ cwd: world.cwd });
+      const [stop, asked] = [new AbortController(), Promise.withResolvers<void>()];
+      const silent = world.prompt(() => {
+        asked.resolve();
+        return [script.hang()];
+      });
+      const given = rejection(fresh.ask(silent, { signal: stop.signal }));
+      await asked.promise;
+      stop.abort();
+      await given;
+      await fresh.release();
+      const again = await client.resumeSession(fresh.threadId, { cwd: world.cwd });
+      await again.compact();
+      assert.equal((await again.ask("four")).usage?.totalTokens, CALL);
+      assert.equal(again.usage.totalTokens, 2 * CALL);
     }));
 
   test(`review() reviews, and gives its findings as data when asked [${version}]`, () =>

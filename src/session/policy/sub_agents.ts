@@ -68,7 +68,7 @@ export class SubAgents {
 
   /** Stops all that they work on; `false` when the server did not confirm it. Never rejects. */
   async stop(): Promise<boolean> {
-    const stopped = [...this.#agents.values()].map(({ turns }) => turns.stopAll());
+    const stopped = [...this.#agents.values()].map(({ turns }) => turns.rest.stopAll());
     return !(await Promise.all(stopped)).includes(false);
   }
 

@@ -6,7 +6,6 @@ import { delay } from "../../async.ts";
 import {
   BudgetExceededError,
   type CodexError,
-  ConnectionClosedError,
   EmptyAnswerError,
   messageOf,
   OutputValidationError,
@@ -390,9 +389,4 @@ export function retryDelayMs(
     if (wait > 0) return wait;
   }
   return Math.min(maxDelayMs, baseDelayMs * 2 ** (tries - 1)) * (0.75 + random * 0.5);
-}
-
-/** True when another process may do better; for sessions whose server was started again. */
-export function isConnectionLoss(error: unknown): error is ConnectionClosedError {
-  return error instanceof ConnectionClosedError && error.retryable;
 }

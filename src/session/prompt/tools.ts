@@ -380,7 +380,7 @@ interface Storage {
 
 let storage: Storage | null | undefined;
 
-/** Runs what a session waits for, so that {@linkcode isWaitedFor} tells what that calls. */
+/** Runs what a session waits for, so that {@linkcode assertNotWaitedFor} knows what that calls. */
 export async function whileWaiting<T>(session: object, call: () => T | Promise<T>): Promise<T> {
   storage ??= makeStorage();
   if (storage === null) return await call();
@@ -394,10 +394,17 @@ export async function whileWaiting<T>(session: object, call: () => T | Promise<T
   }
 }
 
-/** Whether this session waits for what is being called; `false` where the runtime can't tell. */
-export function isWaitedFor(session: object): boolean {
+/** Throws when this session waits for what is being called, as far as the runtime can tell: each would wait for the other. */
+export function assertNotWaitedFor(session: object): void {
   const scopes = storage?.getStore() ?? [];
-  return scopes.some((scope) => scope.open && scope.session === session);
+  if (!scopes.some((scope) => scope.open && scope.session === session)) return;
+  throw new InvalidArgumentError("ask", {
+    argument: "session",
+    received: "the one that waits for what asks",
+    accepts: "another session",
+    sentence: "a tool, a hook or a handler asked the session that waits for it",
+    hint: "Ask another session, or answer first.",
+  }, { data: { reason: "askInOwnTool" } });
 }
 
 function makeStorage(): Storage | null {

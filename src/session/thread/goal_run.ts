@@ -122,7 +122,7 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     if (this.#end !== null) return;
     this.#pausing = true;
     await this.#set("paused");
-    assertStopped(await this.#host.turns.stopAll());
+    assertStopped(await this.#host.turns.rest.stopAll());
   }
 
   /** Goes on after {@linkcode pause}. */
@@ -220,11 +220,11 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     let stopped = true;
     if (core.state === "running") {
       if (this.#atWork !== null) await this.#set("paused").catch(() => {});
-      stopped = await turns.stopAll();
+      stopped = await turns.rest.stopAll();
       await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })
         .catch(() => {});
       // A turn that began before the goal was gone.
-      stopped &&= await turns.stopAll();
+      stopped &&= await turns.rest.stopAll();
       if (this.#reopened) await this.#host.reopen(false).catch(() => {});
     }
     for (const leave of this.#leave.splice(0)) leave();

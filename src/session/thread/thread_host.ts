@@ -89,7 +89,7 @@ export async function alone<T>(
   if (signal?.aborted) forward();
   else signal?.addEventListener("abort", forward, { once: true });
   const holder = {
-    interrupt: async () => assertStopped(await host.turns.stopAll()),
+    interrupt: async () => assertStopped(await host.turns.rest.stopAll()),
     cancel: (reason: unknown) => given.abort(reason),
   };
   try {

@@ -13,36 +13,25 @@
  * - 0.104 starts compactions without `turn/started`.
  * @module
  */
-import { ConnectionClosedError, RequestTimeoutError, TurnTimeoutError } from "../../errors/mod.ts";
+import { ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { abortable, delay, longTimeout } from "../../async.ts";
-import {
-  activeTurnId,
-  recordedTurn,
-  STATUS_MS,
-  type ThreadStatus,
-  threadStatus,
-} from "./stop_turn.ts";
+import { longTimeout } from "../../async.ts";
+import { recordedTurn } from "./stop_turn.ts";
+import { ThreadStop } from "./thread_stop.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import type { ContextUsage, TokenCount } from "./turn_result.ts";
 import { showsPrompt, TurnRun, type TurnRunOptions } from "./turn_run.ts";
-import { NO_TOKENS, readContext, readCount } from "./turn_usage.ts";
+import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
 const PAST_TURNS = 256;
 /** Prompts without an answer that are remembered. */
 const UNANSWERED_PROMPTS = 16;
-/** How often a turn that could not be stopped is asked about while somebody waits for its end. */
-const STUCK_CHECK_MS = 1_000;
-/** How long stopping everything looks for turns that begin meanwhile. */
-const STOP_ALL_MS = 5_000;
-/** How long it waits to hear of a turn that the server is about to begin. */
-const STOP_ROUND_MS = 50;
 
 /** What the turns of a thread need of whoever owns the thread. */
 export interface ThreadTurnsHost {
@@ -68,6 +57,8 @@ export interface ThreadTurnsHost {
 export class ThreadTurns {
   readonly #host: ThreadTurnsHost;
   readonly #turnHost: TurnHost;
+  /** Waits for the end of all of them, and stops them. */
+  readonly rest: ThreadStop;
   /** Active turns by id; one may have several. */
   readonly #turns: Map<string, Turn> = new Map();
   readonly #limits: Map<Turn, () => void> = new Map();
@@ -80,28 +71,24 @@ export class ThreadTurns {
   #steered: TurnRun | null = null;
   /** Prompts whose `turn/start` was never answered: a turn of theirs may begin late, and nobody waits for it. */
   readonly #unanswered: TurnRun[] = [];
-  /** Whether the server has to be asked what it works on before another turn is started. */
-  #inDoubt = false;
   /** Messages of the thread that came while the first turn had no id. */
   #early: { method: string; params: JsonObject }[] = [];
   /** What the next prompt's listeners are warned of. */
   readonly #warnings: string[] = [];
-  /** Whether a turn that nobody asked for was seen. */
   #closed = false;
+  /** Whether a turn that nobody asked for was seen. */
   #adopted = false;
   /** Whether the thread has a goal that makes codex start turns. */
   #goalActive = false;
-  #threadTotal: TokenCount | null = null;
+  readonly #usage: ThreadUsage;
   #last: TurnOutcome | null = null;
-  /** How full the model's context is. */
-  context: ContextUsage | null = null;
   #staleError: JsonValue | undefined;
   #lastId = 0;
 
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
     this.#host = host;
-    if (host.isNew === true) this.#threadTotal = NO_TOKENS;
+    this.#usage = new ThreadUsage(host.isNew === true ? NO_TOKENS : null);
     const staleError = () => this.#staleError;
     this.#turnHost = {
       core: host.core,
@@ -117,9 +104,16 @@ export class ThreadTurns {
       count: (tokens, turn) => host.count(tokens, turn),
       stopping: (turn) => this.#stopping(turn),
       stopSubAgents: () => host.stopSubAgents(),
-      isOver: (turn) => this.#isOver(turn),
+      isOver: (turn) => this.rest.isOver(turn),
       released: (turn) => this.#released(turn),
     };
+    this.rest = new ThreadStop(host, {
+      all: () => this.#all(),
+      active: () => this.active,
+      adopted: () => this.#adopted,
+      goalActive: () => this.#goalActive,
+      begin: (turnId) => this.#begin(turnId),
+    });
   }
 
   /** The thread. */
@@ -132,6 +126,11 @@ export class ThreadTurns {
     let active: Turn | null = null;
     for (const turn of this.#turns.values()) if (turn.outcome.status === null) active = turn;
     return active;
+  }
+
+  /** How full the model's context is. */
+  get context(): ContextUsage | null {
+    return this.#usage.context;
   }
 
   /** What the last turn that has ended produced, or `null`. */
@@ -166,29 +165,24 @@ export class ThreadTurns {
   notification({ method, params }: RpcNotification): void {
     const turnId = turnIdOf(params);
     const turn = turnId === null ? this.active : this.#find(turnId, method);
-    if (turn !== null && !this.#isOfBefore(turn, method)) {
+    const before = method === "thread/tokenUsage/updated" ? this.#count(turn, params) : null;
+    if (turn === null) {
+      if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
+    } else if (before !== "before") {
+      if (before !== null) turn.outcome.threadTotal = before;
       this.#apply(turn, turnId, method, params);
-    } else if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
-    if (method === "thread/tokenUsage/updated") {
-      const usage = params["tokenUsage"];
-      if (isJsonObject(usage)) {
-        this.#threadTotal = readCount(usage["total"]);
-        this.context = readContext(usage);
-      }
-    } else if (method === "thread/goal/updated") {
+    }
+    if (method === "thread/goal/updated") {
       const { goal } = params;
       this.#goalActive = isJsonObject(goal) && goal["status"] === "active";
     } else if (method === "thread/goal/cleared") this.#goalActive = false;
   }
 
-  /**
-   * Whether a count is that of the call before: where what the thread had used is not known, and the model has not made
-   * anything yet. (In a thread of which no call was ever counted, the first one is missed so.)
-   */
-  #isOfBefore(turn: Turn, method: string): boolean {
-    return method === "thread/tokenUsage/updated" && this.#threadTotal === null &&
-      supports(this.#host.core.server.version, "repeatsTokenCounts") &&
-      turn.outcome.items.all().every(({ type }) => type === "userMessage");
+  #count(turn: Turn | null, { tokenUsage }: JsonObject): ReturnType<ThreadUsage["take"]> {
+    if (!isJsonObject(tokenUsage)) return null;
+    const repeats = supports(this.#host.core.server.version, "repeatsTokenCounts");
+    const about = turn === null ? null : { id: turn, items: turn.outcome.items.all() };
+    return this.#usage.take(tokenUsage, about, repeats);
   }
 
   /** Warns the listeners of the active turn; of the next one where there is none. */
@@ -210,10 +204,10 @@ export class ThreadTurns {
     if (!goesOn) {
       for (const turn of this.#all()) turn.connectionLost(error);
       // The next server begins with what this one has written down.
-      this.#threadTotal = null;
+      this.#usage.forget();
     }
     this.#unanswered.length = 0;
-    this.#inDoubt = false;
+    this.rest.inDoubt = false;
   }
 
   /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
@@ -229,55 +223,6 @@ export class ThreadTurns {
   close(): void {
     this.#closed = true;
     for (const turn of this.#all()) turn.release();
-  }
-
-  /**
-   * Waits until the server works on nothing of the thread, as far as it can be made to. Rejects with the signal's
-   * reason, and with `TurnTimeoutError` when a turn that could not be stopped is still there after `timeoutMs`.
-   */
-  async idle(signal: AbortSignal, timeoutMs: number): Promise<void> {
-    const deadline = performance.now() + timeoutMs;
-    for (;;) {
-      signal.throwIfAborted();
-      const turn = this.#all().at(-1);
-      if (turn !== undefined) {
-        await abortable(turn.over(), signal);
-        if (turn.phase === "released") continue;
-        if (performance.now() > deadline) throw new TurnTimeoutError(timeoutMs, turn.partial());
-        if (await abortable(turn.stop(), signal)) continue;
-        await delay(STUCK_CHECK_MS, signal);
-        continue;
-      }
-      if (!this.#inDoubt) return;
-      await abortable(this.#findActive(true), signal);
-    }
-  }
-
-  /**
-   * Stops every turn of the thread, and what makes the server start more; `false` when the server did not confirm that
-   * nothing runs any more. Never rejects.
-   */
-  async stopAll(): Promise<boolean> {
-    const { core } = this.#host;
-    if (this.#goalActive) await this.#pauseGoal();
-    const deadline = performance.now() + STOP_ALL_MS;
-    for (let last = false;;) {
-      const stopped = await Promise.all(this.#all().map((turn) => turn.stop()));
-      if (stopped.includes(false)) return false;
-      // A server that starts turns by itself may have begun another one.
-      if (!this.#adopted || core.state !== "running") return true;
-      const status = await this.#findActive(last);
-      if (this.active === null && (last || status !== "active")) return status !== "unanswered";
-      // It has begun one of which nothing was heard yet.
-      if (this.active === null) await delay(STOP_ROUND_MS);
-      last = performance.now() > deadline;
-    }
-  }
-
-  async #pauseGoal(): Promise<void> {
-    const { core, threadId } = this.#host;
-    const params = { threadId, status: "paused" };
-    await core.call("thread/goal/set", params, { timeoutMs: 5_000 }).catch(() => {});
   }
 
   async #send(
@@ -309,14 +254,14 @@ export class ThreadTurns {
     const atWork = this.active;
     let turn = this.#turns.get(turnId);
     if (turn === undefined || turn.turnId !== turnId) {
-      turn = new Turn(this.#turnHost, turnId, this.#threadTotal);
+      turn = new Turn(this.#turnHost, turnId, this.#usage.total);
       this.#turns.set(turnId, turn);
     }
     if (atWork !== null && atWork !== turn) this.#steered = run;
     const early = this.#early.splice(0);
     this.#pending = null;
     this.#asked = run;
-    this.#inDoubt = false;
+    this.rest.inDoubt = false;
     this.#own(run, turn);
     for (const message of this.#warnings.splice(0)) {
       run.emit?.({ type: "warning", threadId: this.threadId, turnId, message });
@@ -342,48 +287,11 @@ export class ThreadTurns {
   #notAnswered(run: TurnRun, error: RequestTimeoutError): void {
     this.#unanswered.push(run);
     if (this.#unanswered.length > UNANSWERED_PROMPTS) this.#unanswered.shift();
-    this.#inDoubt = true;
+    this.rest.inDoubt = true;
     this.#refused(run, error);
     for (const turn of this.#all()) {
       for (const item of turn.outcome.items.all()) this.#findUnanswered(turn, item);
     }
-  }
-
-  /** What the server works on, when that has to be asked; `takeUp`: takes the thread up again when it can't be told. */
-  async #findActive(takeUp: boolean): Promise<ThreadStatus> {
-    const { core, threadId } = this.#host;
-    const status = await threadStatus(core, threadId);
-    if (status === "active" && this.active === null) {
-      const turnId = await activeTurnId(core, threadId);
-      const turn = turnId === null ? null : this.#begin(turnId);
-      // It is in the record, so it has started.
-      turn?.notification("turn/started", {});
-      if (turn === null && takeUp) await this.#takeUp();
-      turn?.stop();
-    }
-    // An old server can't say. A prompt that it adds to another turn is found there.
-    this.#inDoubt = false;
-    return status;
-  }
-
-  /** Takes the thread up again; what ended meanwhile was not told. */
-  async #takeUp(): Promise<void> {
-    await this.#host.resumeThread();
-    await Promise.all(this.#all().map((turn) => turn.findEnd()));
-  }
-
-  /** Whether a turn that could not be stopped is over all the same. */
-  async #isOver(turn: Turn): Promise<boolean> {
-    const { core, threadId } = this.#host;
-    let status = await threadStatus(core, threadId, STATUS_MS);
-    if (status === "active") {
-      await this.#host.resumeThread();
-      status = await threadStatus(core, threadId, STATUS_MS);
-    }
-    if (turn.phase === "released") return true;
-    // Servers without a status leave interrupts unanswered that find nothing to interrupt; a thread that can't be read
-    // is not at work.
-    return status !== "active" && status !== "unanswered";
   }
 
   /** A prompt that became part of another turn is stopped with it. */
@@ -423,7 +331,7 @@ export class ThreadTurns {
     // Another turn begins before the prompt's own: the prompt may have become part of it.
     if (atWork !== null && atWork === this.#asked?.turn) this.#steered = this.#asked;
     const provisional = this.#pending !== null;
-    const turn = new Turn(this.#turnHost, turnId, this.#threadTotal, provisional);
+    const turn = new Turn(this.#turnHost, turnId, this.#usage.total, provisional);
     this.#turns.set(turnId, turn);
     if (!provisional) this.#adopt(turn);
     return turn;

@@ -46,7 +46,8 @@ export class TurnOutcome {
   started = false;
   /** The error that the server does not get over; it is told before the end. */
   finalError: JsonValue | undefined;
-  readonly #threadTotal: TokenCount | null;
+  /** What the thread had used before, as far as that is known. */
+  threadTotal: TokenCount | null;
   readonly #staleError: JsonValue | undefined;
 
   /**
@@ -62,7 +63,7 @@ export class TurnOutcome {
     this.#staleError = staleError;
     this.threadId = threadId;
     this.turnId = turnId;
-    this.#threadTotal = threadTotal;
+    this.threadTotal = threadTotal;
   }
 
   /** Takes the next texts of an item. */
@@ -86,7 +87,7 @@ export class TurnOutcome {
       case "item/completed":
         return this.#item(params, emit, true);
       case "thread/tokenUsage/updated":
-        this.ownTokens = nextUsage(this.ownTokens, this.#threadTotal, params["tokenUsage"]);
+        this.ownTokens = nextUsage(this.ownTokens, this.threadTotal, params["tokenUsage"]);
         if (emit !== null && this.usage !== null) {
           emit({ type: "tokenUsage", threadId, turnId, usage: this.usage });
         }

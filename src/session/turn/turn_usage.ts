@@ -69,6 +69,67 @@ function growth(previous: TokenCount, total: TokenCount): TokenCount | null {
   return Object.values(grown).every((count) => count >= 0) ? grown : null;
 }
 
+/** What a thread has used, and which of its counts are its turns'. */
+export class ThreadUsage {
+  /** What it has used; `null` while that is not known: nothing was told since it was taken up. */
+  total: TokenCount | null;
+  /** How full the model's context is. */
+  context: ContextUsage | null = null;
+  /** A count that may be that of the call before a compaction; the next one tells. */
+  #held: { turn: unknown; total: TokenCount; last: TokenCount } | null = null;
+
+  /** Begins with what is known. */
+  constructor(total: TokenCount | null) {
+    this.total = total;
+  }
+
+  /** The server was started anew, and counts on from what it has written down. */
+  forget(): void {
+    this.total = null;
+    this.#held = null;
+  }
+
+  /**
+   * Takes the server's next count, in the middle of `turn` or of none. Returns what the thread had used before the turn,
+   * where that turns out now (`null`: nothing new), and `"before"` when the count is not the turn's.
+   *
+   * While what was used is not known, a call of the model may begin with the count of the one before:
+   * - a compaction's does, on 0.104 to 0.169. Where no call was ever counted there is none; then the next count, an
+   *   estimate of what the compaction leaves, has the same total.
+   * - any call does where the server repeats counts (`repeats`). In a thread of which no call was ever counted, one that
+   *   comes before anything that the model made is missed so.
+   */
+  take(
+    tokenUsage: JsonObject,
+    turn: { id: unknown; items: readonly { type: string }[] } | null,
+    repeats: boolean,
+  ): TokenCount | "before" | null {
+    const total = readCount(tokenUsage["total"]);
+    const last = readCount(tokenUsage["last"]);
+    const known = this.total !== null;
+    this.total = total;
+    this.context = readContext(tokenUsage);
+    const held = this.#held;
+    this.#held = null;
+    if (turn === null) return null;
+    if (held !== null && held.turn === turn.id) {
+      const wasItsOwn = sameCount(total, held.total) && !sameCount(last, held.last);
+      return wasItsOwn ? subtractTokens(held.total, held.last) : held.total;
+    }
+    if (known || !turn.items.every(({ type }) => BEFORE_CALLS.has(type))) return null;
+    const compacts = turn.items.some(({ type }) => type === "contextCompaction");
+    if (compacts) this.#held = { turn: turn.id, total, last };
+    return compacts || repeats ? "before" : null;
+  }
+}
+
+/** Items that are there before the model's first call has ended. */
+const BEFORE_CALLS: ReadonlySet<string> = new Set(["userMessage", "contextCompaction"]);
+
+function sameCount(a: TokenCount, b: TokenCount): boolean {
+  return Object.values(subtractTokens(a, b)).every((count) => count === 0);
+}
+
 /** How full the context is after the last call of the model, out of the server's `tokenUsage`. */
 export function readContext(tokenUsage: JsonObject): ContextUsage {
   const usedTokens = readCount(tokenUsage["last"]).totalTokens;

@@ -256,7 +256,7 @@ test("what was named in the middle of a turn works by itself once that turn has 
   it.started("first");
   it.started("second");
   // As long as it is being stopped, the first one is not released.
-  it.turns.stopAll();
+  it.turns.rest.stopAll();
   it.say("turn/completed", { turn: { id: "first", status: "interrupted" } });
   it.prompt("second", { content: [] });
   assert.equal(it.turns.active?.turnId, "second");
@@ -285,7 +285,7 @@ test("a goal that would start the next turn is paused before the one at work is 
     const it = new Stage();
     it.say("thread/goal/updated", { goal: { status } });
     it.started("foreign");
-    void it.turns.stopAll();
+    void it.turns.rest.stopAll();
     if (status === "active") {
       const { params } = await it.called("thread/goal/set");
       assert.equal(params["status"], "paused");
@@ -359,6 +359,27 @@ test("where the past is not known, an old server's first count is the past's, a 
     assert.equal(first, version < "0.145" ? 0 : 7, version);
     count(57);
     assert.equal(it.tokens, first + 7);
+    it.turns.close();
+  }
+});
+
+test("a compaction of a thread that was taken up again counts what it used, and tells no other count", () => {
+  for (const version of ["0.104.0", "0.125.0", "0.145.0", "0.169.0"]) {
+    const it = new Stage({ version });
+    const count = (total: number, last: number) =>
+      it.say("thread/tokenUsage/updated", {
+        turnId: "T1",
+        tokenUsage: { total: { totalTokens: total }, last: { totalTokens: last } },
+      });
+    it.started("T1");
+    it.say("item/started", { turnId: "T1", item: { type: "contextCompaction", id: "c" } });
+    count(39, 13);
+    assert.equal(it.tokens, 0, version);
+    count(52, 13);
+    count(52, 6470);
+    assert.equal(it.tokens, 13, version);
+    const told = it.all.flatMap((event) => event.type === "tokenUsage" ? event.usage : []);
+    assert.deepEqual(told.map(({ totalTokens }) => totalTokens), [13, 13]);
     it.turns.close();
   }
 });

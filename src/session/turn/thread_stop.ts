@@ -1,0 +1,190 @@
+/**
+ * Bringing a thread to rest: waiting until the server works on nothing of it, stopping all that does, and letting it go.
+ *
+ * What the server works on is known from what it told; where that is in doubt, it is asked, and where it can't say, the
+ * thread is taken up again.
+ * @module
+ */
+import { abortable, delay } from "../../async.ts";
+import { ConnectionClosedError, TurnTimeoutError } from "../../errors/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { activeTurnId, STATUS_MS, type ThreadStatus, threadStatus } from "./stop_turn.ts";
+import type { Turn } from "./turn.ts";
+
+/** How often a turn that could not be stopped is asked about while somebody waits for its end. */
+const STUCK_CHECK_MS = 1_000;
+/** How long stopping everything looks for turns that begin meanwhile. */
+const STOP_ALL_MS = 5_000;
+/** How long it waits to hear of a turn that the server is about to begin. */
+const STOP_ROUND_MS = 50;
+/** How often a thread that is let go of is stopped again, because somebody starts turns meanwhile. */
+const LEAVE_ROUNDS = 3;
+const UNSUBSCRIBE_MS = 5_000;
+
+/** The thread, and what has to be done with it. */
+export interface RestingThread {
+  /** The connection. */
+  readonly core: RuntimeCore;
+  /** The thread. */
+  readonly threadId: string;
+  /** Takes the thread up again on the same server, as if it had just been resumed. */
+  resumeThread(): Promise<void>;
+}
+
+/** The turns of the thread, as far as they are known. */
+export interface KnownTurns {
+  /** Those that are not released. */
+  all(): Turn[];
+  /** The one that the server works on, as far as it told. */
+  active(): Turn | null;
+  /** Whether one was seen that nobody asked for: more of them may begin. */
+  adopted(): boolean;
+  /** Whether the thread has a goal that makes codex start turns. */
+  goalActive(): boolean;
+  /** Adds one that only the server's record tells of. */
+  begin(turnId: string): Turn | null;
+}
+
+/** Brings one thread to rest. */
+export class ThreadStop {
+  /** Whether the server has to be asked what it works on before another turn is started. */
+  inDoubt = false;
+  readonly #host: RestingThread;
+  readonly #turns: KnownTurns;
+
+  /** Begins with a thread of which nothing is in doubt. */
+  constructor(host: RestingThread, turns: KnownTurns) {
+    this.#host = host;
+    this.#turns = turns;
+  }
+
+  /**
+   * Waits until the server works on nothing of the thread, as far as it can be made to. Rejects with the signal's
+   * reason, and with `TurnTimeoutError` when a turn that could not be stopped is still there after `timeoutMs`.
+   */
+  async idle(signal: AbortSignal, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      signal.throwIfAborted();
+      const turn = this.#turns.all().at(-1);
+      if (turn !== undefined) {
+        await abortable(turn.over(), signal);
+        if (turn.phase === "released") continue;
+        if (performance.now() > deadline) throw new TurnTimeoutError(timeoutMs, turn.partial());
+        if (await abortable(turn.stop(), signal)) continue;
+        await delay(STUCK_CHECK_MS, signal);
+        continue;
+      }
+      if (!this.inDoubt) return;
+      await abortable(this.#findActive(true), signal);
+    }
+  }
+
+  /**
+   * Stops every turn of the thread, and what makes the server start more; `false` when the server did not confirm that
+   * nothing runs any more. Never rejects.
+   */
+  async stopAll(): Promise<boolean> {
+    const turns = this.#turns;
+    if (turns.goalActive()) await this.#pauseGoal();
+    const deadline = performance.now() + STOP_ALL_MS;
+    for (let last = false;;) {
+      const stopped = await Promise.all(turns.all().map((turn) => turn.stop()));
+      if (stopped.includes(false)) return false;
+      // A server that starts turns by itself may have begun another one.
+      if (!turns.adopted() || this.#host.core.state !== "running") return true;
+      const status = await this.#findActive(last);
+      if (turns.active() === null && (last || status !== "active")) return status !== "unanswered";
+      // It has begun one of which nothing was heard yet.
+      if (turns.active() === null) await delay(STOP_ROUND_MS);
+      last = performance.now() > deadline;
+    }
+  }
+
+  /** Archives the thread, or says that nobody here listens to it any more. */
+  async leave(archive: boolean): Promise<void> {
+    const { core } = this.#host;
+    for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
+      if (archive && await this.#archive()) return;
+      if (!archive) await this.#unsubscribe();
+      // Somebody may have started a turn since all were stopped.
+      if (this.#turns.active() === null || core.state !== "running") return;
+      if (!archive) await this.#host.resumeThread();
+      await this.stopAll();
+    }
+  }
+
+  /** Whether a turn that could not be stopped is over all the same. */
+  async isOver(turn: Turn): Promise<boolean> {
+    const { core, threadId } = this.#host;
+    let status = await threadStatus(core, threadId, STATUS_MS);
+    if (status === "active") {
+      await this.#host.resumeThread();
+      status = await threadStatus(core, threadId, STATUS_MS);
+    }
+    if (turn.phase === "released") return true;
+    // Servers without a status leave interrupts unanswered that find nothing to interrupt; a thread that can't be read
+    // is not at work.
+    return status !== "active" && status !== "unanswered";
+  }
+
+  /** Whether there was something to archive: then the server has ended all that worked on it. */
+  async #archive(): Promise<boolean> {
+    const { core } = this.#host;
+    for (;;) {
+      try {
+        await core.call("thread/archive", { threadId: this.#host.threadId });
+        return true;
+      } catch (error) {
+        // What is archived, deleted or was never used is out of the history, as was wanted.
+        if (isRefusal(error, "threadGone") || core.state === "closed") return false;
+        // Where codex is started again, the next one archives it.
+        if (!isConnectionLoss(error)) throw error;
+      }
+    }
+  }
+
+  /** Old servers do not know the call, and a thread that is gone needs none. */
+  async #unsubscribe(): Promise<void> {
+    const { core, threadId } = this.#host;
+    await core.call("thread/unsubscribe", { threadId }, { timeoutMs: UNSUBSCRIBE_MS }).catch(
+      () => {},
+    );
+  }
+
+  async #pauseGoal(): Promise<void> {
+    const { core, threadId } = this.#host;
+    const params = { threadId, status: "paused" };
+    await core.call("thread/goal/set", params, { timeoutMs: 5_000 }).catch(() => {});
+  }
+
+  /** What the server works on, when that has to be asked; `takeUp`: takes the thread up again when it can't be told. */
+  async #findActive(takeUp: boolean): Promise<ThreadStatus> {
+    const { core, threadId } = this.#host;
+    const turns = this.#turns;
+    const status = await threadStatus(core, threadId);
+    if (status === "active" && turns.active() === null) {
+      const turnId = await activeTurnId(core, threadId);
+      const turn = turnId === null ? null : turns.begin(turnId);
+      // It is in the record, so it has started.
+      turn?.notification("turn/started", {});
+      if (turn === null && takeUp) await this.#takeUp();
+      turn?.stop();
+    }
+    // An old server can't say. A prompt that it adds to another turn is found there.
+    this.inDoubt = false;
+    return status;
+  }
+
+  /** Takes the thread up again; what ended meanwhile was not told. */
+  async #takeUp(): Promise<void> {
+    await this.#host.resumeThread();
+    await Promise.all(this.#turns.all().map((turn) => turn.findEnd()));
+  }
+}
+
+/** Whether the connection is gone, and a new one may be made. */
+export function isConnectionLoss(error: unknown): error is ConnectionClosedError {
+  return error instanceof ConnectionClosedError && error.retryable;
+}
