@@ -169,11 +169,16 @@ export class SessionThread {
     };
   }
 
-  async #acquire(owner: ThreadHolder, signal: AbortSignal): Promise<() => void> {
+  async #acquire(
+    owner: ThreadHolder,
+    signal: AbortSignal,
+    begin?: () => Promise<void>,
+  ): Promise<() => void> {
     const release = await this.queue.acquire(owner, signal);
     try {
       await this.#ready.wait(signal);
       this.assertOpen();
+      await begin?.();
       return release;
     } catch (error) {
       release();
@@ -205,15 +210,10 @@ export class SessionThread {
       },
       take: async (holder, signal) => {
         this.assertAskable();
-        const release = await this.#acquire(holder, signal);
-        try {
+        return await this.#acquire(holder, signal, async () => {
           await turns.rest.idle(signal, this.settings.profile.timeoutMs);
           this.#beginTurns();
-          return release;
-        } catch (error) {
-          release();
-          throw error;
-        }
+        });
       },
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
@@ -270,6 +270,7 @@ export class SessionThread {
         return this.foreign.adopt(turn);
       },
       stopSubAgents: () => this.gate.stopSubAgents(),
+      missed: (item) => this.gate.learn(item),
       resumeThread: () => this.#resumeThread(),
     });
   }
@@ -321,6 +322,8 @@ export class SessionThread {
     if (!this.#isUsed) await this.#attach("thread/start", goals);
     else await whenClosed(() => this.#attach("thread/resume", goals), this.ended.signal);
     this.settings.forget();
+    // Somebody else may have started a turn meanwhile.
+    await this.turns.rest.repair();
   }
 
   #route(): void {
@@ -399,7 +402,7 @@ export class SessionThread {
         );
       }
       await this.#attach(unused ? "thread/start" : "thread/resume");
-      await this.turns.resume(lostBy);
+      await this.turns.rest.resume(lostBy);
     } catch (error) {
       // When this server ended as well, the next one is tried, or the end is told to everyone.
       if (!isConnectionLoss(error)) {

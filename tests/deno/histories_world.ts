@@ -393,7 +393,7 @@ function check(
     if (method === "turn/started") begun.add(params.turn!.id);
     // Codex 0.104 does not say that a compaction has started.
     if (method === "item/started") begun.add(params.turnId!);
-    if (params.item?.type === "contextCompaction" && !compactions.has(params.turnId!)) {
+    if (params?.item?.type === "contextCompaction" && !compactions.has(params.turnId!)) {
       compactions.set(params.turnId!, null);
     }
     if (method !== "thread/tokenUsage/updated") continue;

@@ -137,6 +137,8 @@ export class SessionGate implements ThreadGate {
 
   /** An item begins: under the id of one that has ended it is another use. */
   itemStarted(item: JsonObject, threadId: string): void {
+    // The end of the call that made an agent may not have been heard; what waits for it names it as well.
+    this.#subAgents.learn(item);
     this.#told.get(keyOf(threadId, item["id"]))?.delete(useOf(item));
   }
 
@@ -146,6 +148,11 @@ export class SessionGate implements ThreadGate {
     if (!this.#hooks?.has("postToolUse")) return;
     const facts = toolOutcome(item, { threadId, turnId });
     if (facts !== null) this.#tell(keyOf(threadId, item["id"]), useOf(item), facts);
+  }
+
+  /** Takes in the agents that an item names which only the server's record tells of. */
+  learn(item: JsonObject): void {
+    this.#subAgents.learn(item);
   }
 
   /** Settles when the post-hooks of the tool uses so far have ended. */

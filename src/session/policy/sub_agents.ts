@@ -98,6 +98,7 @@ export class SubAgents {
       },
       isNew: supports(core.server.version, "repeatsTokenCounts"),
       stopSubAgents: () => Promise.resolve(),
+      missed: () => {},
       resumeThread: () => Promise.resolve(),
     });
     const unroute = core.routes.add(threadId, {

@@ -7,10 +7,17 @@
  */
 import { abortable, delay } from "../../async.ts";
 import { ConnectionClosedError, TurnTimeoutError } from "../../errors/mod.ts";
+import type { JsonObject } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { activeTurnId, STATUS_MS, type ThreadStatus, threadStatus } from "./stop_turn.ts";
-import type { Turn } from "./turn.ts";
+import {
+  activeTurnId,
+  recordedTurn,
+  STATUS_MS,
+  type ThreadStatus,
+  threadStatus,
+} from "./stop_turn.ts";
+import { itemsOf, type Turn } from "./turn.ts";
 
 /** How often a turn that could not be stopped is asked about while somebody waits for its end. */
 const STUCK_CHECK_MS = 1_000;
@@ -28,6 +35,8 @@ export interface RestingThread {
   readonly core: RuntimeCore;
   /** The thread. */
   readonly threadId: string;
+  /** An item of which only the server's record tells. */
+  missed(item: JsonObject): void;
   /** Takes the thread up again on the same server, as if it had just been resumed. */
   resumeThread(): Promise<void>;
 }
@@ -113,6 +122,27 @@ export class ThreadStop {
       if (!archive) await this.#host.resumeThread();
       await this.stopAll();
     }
+  }
+
+  /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
+  async resume(error: ConnectionClosedError): Promise<void> {
+    for (const turn of this.#turns.all()) {
+      if (!await this.#repair(turn)) turn.connectionLost(error);
+    }
+  }
+
+  /** The thread was taken up again in the middle of whatever it works on: what was missed is in the server's record. */
+  async repair(): Promise<void> {
+    for (const turn of this.#turns.all()) await this.#repair(turn);
+  }
+
+  async #repair(turn: Turn): Promise<boolean> {
+    const { core, threadId } = this.#host;
+    const record = await recordedTurn(core, threadId, turn.turnId);
+    if (record === null) return false;
+    if (turn.phase !== "released") turn.resumed(record);
+    for (const item of itemsOf(record)) this.#host.missed(item);
+    return true;
   }
 
   /** Whether a turn that could not be stopped is over all the same. */

@@ -19,7 +19,6 @@ import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.t
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
-import { recordedTurn } from "./stop_turn.ts";
 import { ThreadStop } from "./thread_stop.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
@@ -49,6 +48,8 @@ export interface ThreadTurnsHost {
   adopted(turn: Turn): number;
   /** Stops what the thread's agent started beside it. */
   stopSubAgents(): Promise<unknown>;
+  /** An item of which only the server's record tells. */
+  missed(item: JsonObject): void;
   /** Takes the thread up again on the same server, as if it had just been resumed. */
   resumeThread(): Promise<void>;
 }
@@ -208,15 +209,6 @@ export class ThreadTurns {
     }
     this.#unanswered.length = 0;
     this.rest.inDoubt = false;
-  }
-
-  /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
-  async resume(error: ConnectionClosedError): Promise<void> {
-    for (const turn of this.#all()) {
-      const record = await recordedTurn(this.#host.core, this.#host.threadId, turn.turnId);
-      if (record === null) turn.connectionLost(error);
-      else turn.resumed(record);
-    }
   }
 
   /** Nobody listens any more: nothing is watched, and no timer holds the script. */

@@ -217,8 +217,7 @@ export class Turn {
   /** The server worked on without us; this is its record of the turn. What was told before is not told again. */
   resumed(record: JsonObject): void {
     const running = record["status"] === "inProgress";
-    for (const item of Array.isArray(record["items"]) ? record["items"] : []) {
-      if (!isJsonObject(item)) continue;
+    for (const item of itemsOf(record)) {
       const open = running && item["completedAtMs"] === null;
       this.notification(open ? "item/started" : "item/completed", { turnId: this.turnId, item });
     }
@@ -360,4 +359,10 @@ export class Turn {
     const to = PHASES.indexOf(phase);
     while (this.#phase < to) this.#waits[++this.#phase]!.resolve();
   }
+}
+
+/** The items in the server's record of a turn. */
+export function itemsOf(record: JsonObject): JsonObject[] {
+  const items = record["items"];
+  return Array.isArray(items) ? items.filter(isJsonObject) : [];
 }

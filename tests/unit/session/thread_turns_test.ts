@@ -60,6 +60,7 @@ class Stage {
         return timeoutMs;
       },
       stopSubAgents: () => Promise.resolve(),
+      missed: () => {},
       resumeThread: () => Promise.resolve(),
     });
   }
