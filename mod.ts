@@ -393,6 +393,24 @@ export * as automation from "./src/automation/mod.ts";
  */
 export * as web from "./src/web/mod.ts";
 /**
+ * Agents for editors that speak the Agent Client Protocol, such as Zed and those of JetBrains: {@linkcode acp.serve}.
+ *
+ * An editor starts the agent as a program and talks to it over standard input and output. Each of its sessions is a codex
+ * thread: prompts with images and files, thoughts, plans, patches, commands and their output, questions to the user,
+ * modes, models, the history, `/compact` and `/review`. This program's rules, hooks and permissions hold for all of
+ * it, and an editor that does not answer has declined.
+ *
+ * ```ts ignore
+ * import { acp, Client } from "@codex/runtime";
+ *
+ * await using client = await Client.connect({ approvalTimeoutMs: 3_600_000 });
+ * const { readable } = Deno.stdin;
+ * const { writable } = Deno.stdout;
+ * await acp.serve(client, { readable, writable });
+ * ```
+ */
+export * as acp from "./src/adapters/acp/mod.ts";
+/**
  * Documents that an agent writes and edits without losing anyone's work.
  *
  * A document is an artifact: a text, its revision (`sha256:…`), and what is known about it, always

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { decode } from "./codec.ts";
+export { decode, encode } from "./codec.ts";
 export { Connection, type ConnectionHandler, type OversizeMessage } from "./connection.ts";
 export type { DeltaHead, DeltaRun } from "./delta_reader.ts";
 export type {

@@ -1,0 +1,402 @@
+/**
+ * An agent of the Agent Client Protocol on one codex: what each method does.
+ * @module
+ */
+import {
+  AttachmentNotFoundError,
+  CodexError,
+  InvalidArgumentError,
+  messageOf,
+  RpcError,
+  TurnFailedError,
+} from "../../errors/mod.ts";
+import {
+  defined,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  numberOf,
+  objectOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
+import { isAbsolutePath } from "../../platform/mod.ts";
+import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
+import { LIBRARY_VERSION } from "../../version.ts";
+import { type Call, Peer } from "./peer.ts";
+import { AgentSession, COMMANDS } from "./session.ts";
+import { type Modes, modesOf, Settings } from "./settings.ts";
+import {
+  type ByteStreams,
+  type ClientAbilities,
+  Fault,
+  FAULTS,
+  type InitializeResult,
+  type ListResult,
+  PROTOCOL_VERSION,
+  type ServeProfile,
+  type SessionState,
+} from "./wire.ts";
+
+/** Sessions that a client may have open at once. */
+const MAX_SESSIONS = 128;
+/** Milliseconds for a turn; a person sees it run, and can cancel it. */
+const TIMEOUT_MS = 3_600_000;
+/** Sessions on a page of the list. */
+const PAGE = 50;
+
+/** Serves a client until it is gone. */
+export async function serveAgent(
+  client: Client,
+  streams: ByteStreams,
+  profile: ServeProfile,
+): Promise<void> {
+  const agent = new Agent(client, streams, profile);
+  await agent.run();
+}
+
+class Agent {
+  readonly #client: Client;
+  readonly #profile: ServeProfile;
+  readonly #modes: Modes;
+  readonly #peer: Peer;
+  readonly #sessions: Map<string, AgentSession> = new Map();
+  /** Threads that are being opened. */
+  readonly #opening: Set<string | symbol> = new Set();
+  #models: Promise<Model[]> | null = null;
+  /** What the client can show; `null` before it said so. */
+  #can: ClientAbilities | null = null;
+
+  constructor(client: Client, streams: ByteStreams, profile: ServeProfile) {
+    this.#client = client;
+    this.#profile = profile;
+    this.#modes = modesOf(profile);
+    this.#peer = new Peer(streams, {
+      request: (method, params, call) => this.#request(method, params, call),
+      notification: (method, params) => this.#notification(method, params),
+      fault,
+    });
+  }
+
+  async run(): Promise<void> {
+    const peer = this.#peer;
+    await peer.run(this.#profile.signal);
+    // Those that are being opened are let go by whoever opens them.
+    const released = await Promise.allSettled(
+      [...this.#sessions.values()].map((session) => session.release()),
+    );
+    await peer.finish();
+    const failed = released.find((each) => each.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #notification(method: string, params: JsonObject): void {
+    // One that nobody knows, or that comes too late, needs no answer.
+    if (method !== "session/cancel") return;
+    const { sessionId } = params;
+    if (typeof sessionId === "string") this.#sessions.get(sessionId)?.cancel();
+  }
+
+  async #request(
+    method: string,
+    params: JsonObject,
+    call: Call,
+  ): Promise<JsonValue | object> {
+    const { signal } = call;
+    if (method === "initialize") return this.#initialize(params);
+    if (this.#can === null) {
+      throw new Fault(FAULTS.invalidRequest, "The first request must be `initialize`.");
+    }
+    switch (method) {
+      case "authenticate":
+        return await this.#authenticate(params, signal);
+      case "session/new":
+        return await this.#new(params, call);
+      case "session/load":
+        return await this.#load(params, call);
+      case "session/resume":
+        return (await this.#resume(params, call)).settings.state;
+      case "session/fork":
+        return await this.#fork(params, call);
+      case "session/list":
+        return await this.#list(params, signal);
+      case "session/close":
+        return await this.#close(params);
+      case "session/prompt":
+        return await this.#session(params).prompt(params["prompt"], signal);
+      case "session/set_mode": {
+        const session = this.#session(params);
+        session.settings.setMode(params["modeId"]);
+        const { configOptions } = session.settings.state;
+        session.tell([{ sessionUpdate: "config_option_update", configOptions }]);
+        return {};
+      }
+      case "session/set_config_option": {
+        const session = this.#session(params);
+        const { settings } = session;
+        const before = settings.mode;
+        settings.set(params["configId"], params["value"]);
+        if (settings.mode !== before) {
+          session.tell([{ sessionUpdate: "current_mode_update", currentModeId: settings.mode }]);
+        }
+        return { configOptions: settings.options };
+      }
+      default:
+        throw new Fault(FAULTS.unknownMethod, "The agent does not know the method.");
+    }
+  }
+
+  #initialize(params: JsonObject): InitializeResult {
+    if (this.#can !== null) {
+      throw new Fault(FAULTS.invalidRequest, "The connection is initialized already.");
+    }
+    if (typeof params["protocolVersion"] !== "number") {
+      throw misfit("protocolVersion", "a number");
+    }
+    this.#can = abilitiesOf(params);
+    const none = {};
+    return {
+      // The only one there is: a client that can't speak it leaves.
+      protocolVersion: PROTOCOL_VERSION,
+      agentInfo: { name: "codex-runtime", title: "Codex", version: LIBRARY_VERSION },
+      agentCapabilities: {
+        loadSession: true,
+        promptCapabilities: { image: true, audio: false, embeddedContext: true },
+        mcpCapabilities: { http: false, sse: false },
+        sessionCapabilities: { list: none, resume: none, close: none, fork: none },
+      },
+      authMethods: [LOGIN],
+    };
+  }
+
+  async #authenticate(params: JsonObject, signal: AbortSignal): Promise<JsonObject> {
+    if (params["methodId"] !== LOGIN.id) throw misfit("methodId", JSON.stringify(LOGIN.id));
+    await this.#assertLogin(signal);
+    return {};
+  }
+
+  /** A prompt without a login would fail after the user has written it. */
+  async #assertLogin(signal: AbortSignal): Promise<void> {
+    const told = await this.#client.runtime.request("account/read", {}, { signal });
+    if (!isJsonObject(told) || told["requiresOpenaiAuth"] !== true) return;
+    if (isJsonObject(told["account"])) return;
+    const message = "Codex has no login. Run `codex login` in a terminal, then try again.";
+    throw new Fault(FAULTS.authRequired, message);
+  }
+
+  async #new(params: JsonObject, call: Call): Promise<{ sessionId: string } & SessionState> {
+    const open = (config: SessionConfig) => this.#client.startSession(config);
+    const session = await this.#open(null, params, call, open);
+    return { sessionId: session.id, ...session.settings.state };
+  }
+
+  async #load(params: JsonObject, call: Call): Promise<SessionState> {
+    const session = await this.#resume(params, call);
+    try {
+      const { signal } = call;
+      const { turns } = await this.#client.readThread(session.id, { includeTurns: true, signal });
+      session.replay(turns);
+    } catch (error) {
+      await this.#drop(session).catch(() => {});
+      throw error;
+    }
+    return session.settings.state;
+  }
+
+  async #resume(params: JsonObject, call: Call): Promise<AgentSession> {
+    const threadId = idOf(params);
+    const open = (config: SessionConfig) => this.#client.resumeSession(threadId, config);
+    const session = await this.#open(threadId, params, call, open);
+    return session;
+  }
+
+  async #fork(params: JsonObject, call: Call): Promise<{ sessionId: string } & SessionState> {
+    const threadId = idOf(params);
+    const open = (config: SessionConfig) => this.#client.forkSession(threadId, config);
+    const session = await this.#open(null, params, call, open);
+    return { sessionId: session.id, ...session.settings.state };
+  }
+
+  async #open(
+    threadId: string | null,
+    params: JsonObject,
+    { signal, after }: Call,
+    open: (config: SessionConfig) => Promise<Session>,
+  ): Promise<AgentSession> {
+    const cwd = placeOf(params);
+    const place = threadId ?? Symbol();
+    if (this.#opening.has(place) || (threadId !== null && this.#sessions.has(threadId))) {
+      throw new Fault(FAULTS.invalidRequest, "The session is open already.");
+    }
+    if (this.#sessions.size + this.#opening.size >= MAX_SESSIONS) {
+      const message = `More than ${MAX_SESSIONS} sessions are open. Close one first.`;
+      throw new Fault(FAULTS.invalidRequest, message);
+    }
+    this.#opening.add(place);
+    try {
+      await this.#assertLogin(signal);
+      const models = await this.#listModels();
+      const { signal: _, approvals, ...profile } = this.#profile;
+      let made: AgentSession | null = null;
+      const config: SessionConfig = {
+        timeoutMs: TIMEOUT_MS,
+        ...profile,
+        // The widest mode: turns take from it, and can't add to it.
+        ...this.#modes.all.at(-1)!.turn,
+        cwd,
+        signal,
+        ...(this.#modes.asks
+          ? {
+            approvals: {
+              rules: [],
+              ...approvals,
+              ask: (request, context) => made?.approve(request, context) ?? { decision: "decline" },
+            },
+          }
+          : defined({ approvals })),
+      };
+      const session = await open(config);
+      const settings = new Settings(this.#modes, models, profile, this.#modes.initial);
+      const opened = made = new AgentSession({
+        session,
+        peer: this.#peer,
+        can: this.#can!,
+        settings,
+      });
+      if (this.#peer.closed.aborted || signal.aborted) {
+        await made.release();
+        throw this.#peer.closed.reason ?? signal.reason;
+      }
+      this.#sessions.set(made.id, made);
+      after(() => {
+        opened.tell([{
+          sessionUpdate: "available_commands_update",
+          availableCommands: COMMANDS,
+        }]);
+      });
+      return made;
+    } finally {
+      this.#opening.delete(place);
+    }
+  }
+
+  /** What can't be listed can't be chosen; the profile's model is always there. */
+  #listModels(): Promise<Model[]> {
+    this.#models ??= this.#client.models().catch(() => {
+      this.#models = null;
+      return [];
+    });
+    return this.#models;
+  }
+
+  async #list(params: JsonObject, signal: AbortSignal): Promise<ListResult> {
+    const { cwd = null, cursor = null } = params;
+    if (cwd !== null && !isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
+    if (cursor !== null && typeof cursor !== "string") throw misfit("cursor", "a string");
+    const page = await this.#client.runtime.request("thread/list", {
+      limit: PAGE,
+      // Left out, the server lists the threads of its current provider only.
+      modelProviders: [],
+      sortKey: "updated_at",
+      cursor,
+      ...(cwd === null ? {} : { cwd }),
+    }, { signal });
+    const threads = isJsonObject(page) ? page : {};
+    const nextCursor = stringOf(threads, "nextCursor");
+    return {
+      sessions: objectsOf(threads, "data").map((thread) => {
+        const title = (stringOf(thread, "name") ?? stringOf(thread, "preview") ?? "").trim();
+        const updated = numberOf(thread, "updatedAt");
+        return {
+          sessionId: stringOf(thread, "id") ?? "",
+          cwd: stringOf(thread, "cwd") ?? "",
+          ...(title === "" ? {} : { title: title.split("\n", 1)[0]!.slice(0, 200) }),
+          ...(updated === null ? {} : { updatedAt: new Date(updated * 1_000).toISOString() }),
+        };
+      }),
+      ...(nextCursor === null ? {} : { nextCursor }),
+    };
+  }
+
+  async #close(params: JsonObject): Promise<JsonObject> {
+    await this.#drop(this.#session(params));
+    return {};
+  }
+
+  async #drop(session: AgentSession): Promise<void> {
+    await session.release();
+    this.#sessions.delete(session.id);
+  }
+
+  /** A session that this client opened on this connection: no other is its business. */
+  #session(params: JsonObject): AgentSession {
+    const session = this.#sessions.get(idOf(params));
+    if (session !== undefined) return session;
+    throw new Fault(FAULTS.notFound, "There is no such session open. Load or resume it first.");
+  }
+}
+
+/** How a person gets codex to work: its own command does it. */
+const LOGIN = {
+  id: "codex-login",
+  name: "Log in with codex",
+  description: "Run `codex login` in a terminal",
+};
+
+function abilitiesOf(params: JsonObject): ClientAbilities {
+  const can = objectOf(params, "clientCapabilities") ?? {};
+  const session = objectOf(can, "session") ?? {};
+  const has = (object: JsonObject, key: string) => objectOf(object, key) !== null;
+  return {
+    // No part of the schema; Zed says it, and agents for Zed use it.
+    terminalOutput: objectOf(can, "_meta")?.["terminal_output"] === true,
+    notices: has(session, "notices"),
+    compaction: has(session, "compaction"),
+    forms: has(objectOf(can, "elicitation") ?? {}, "form"),
+  };
+}
+
+function idOf(params: JsonObject): string {
+  const id = params["sessionId"];
+  if (typeof id === "string" && id !== "") return id;
+  throw misfit("sessionId", "the id of a session");
+}
+
+/** Where a session works. Throws for what can't take effect. */
+function placeOf(params: JsonObject): string {
+  const { cwd, mcpServers = [], additionalDirectories = [] } = params;
+  if (!isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
+  if (!Array.isArray(mcpServers)) throw misfit("mcpServers", "a list");
+  if (mcpServers.length > 0) {
+    throw new Fault(FAULTS.invalidParams, "The agent takes no MCP servers from its client.");
+  }
+  if (!Array.isArray(additionalDirectories)) throw misfit("additionalDirectories", "a list");
+  if (additionalDirectories.length > 0) {
+    throw new Fault(FAULTS.invalidParams, "The agent takes no directories beside `cwd`.");
+  }
+  return cwd;
+}
+
+function isAbsolute(path: JsonValue | undefined): path is string {
+  return typeof path === "string" && isAbsolutePath(path) && !path.includes("\0");
+}
+
+function misfit(field: string, accepts: string): Fault {
+  return new Fault(FAULTS.invalidParams, `\`${field}\` must be ${accepts}.`);
+}
+
+/** What was thrown, as a refusal. Words of this library only: others may hold what a client should not see. */
+function fault(error: unknown): Fault {
+  if (error instanceof Fault) return error;
+  if (!(error instanceof CodexError)) return new Fault(FAULTS.internal, "The agent failed.");
+  const data = { code: error.code, retryable: error.retryable };
+  return new Fault(codeOf(error), messageOf(error), data);
+}
+
+function codeOf(error: CodexError): number {
+  if (error instanceof TurnFailedError && error.kind === "auth") return FAULTS.authRequired;
+  if (error instanceof RpcError && error.reason === "noThread") return FAULTS.notFound;
+  return error instanceof InvalidArgumentError || error instanceof AttachmentNotFoundError
+    ? FAULTS.invalidParams
+    : FAULTS.internal;
+}

@@ -1,0 +1,81 @@
+/**
+ * Agents for editors: the Agent Client Protocol on codex.
+ *
+ * @module
+ */
+import { approvalsKind } from "../../approvals/mod.ts";
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  having,
+  type Kind,
+  required,
+  type Shape,
+  shape,
+  signal,
+} from "../../check/mod.ts";
+import { type Client, RUN_PROFILE_FIELDS } from "../../session/mod.ts";
+import type { ByteStreams, ServeProfile } from "./wire.ts";
+
+export type { ByteStreams, ServeProfile } from "./wire.ts";
+
+const rulesKind: Kind = {
+  ...approvalsKind,
+  misfit: (value, path) => {
+    const given = Object(value) as { ask?: unknown };
+    const asks = typeof value === "function" || given.ask !== undefined;
+    return asks
+      ? { path, received: "a handler", accepts: "{ rules }; who is asked is the editor's user" }
+      : approvalsKind.misfit(value, path);
+  },
+};
+
+const SERVE_PROFILE: Shape = shape<ServeProfile>({
+  ...RUN_PROFILE_FIELDS,
+  approvals: rulesKind,
+  signal,
+});
+
+const clientKind: Kind = required(having("a Client", { startSession: required(callback) }));
+
+const streamsKind: Kind = required(having("{ readable, writable }", {
+  readable: required(having("a ReadableStream", { getReader: required(callback) })),
+  writable: required(having("a WritableStream", { getWriter: required(callback) })),
+}));
+
+/**
+ * Serves an editor by the Agent Client Protocol (version 1), as long as it speaks: each of its sessions is a codex thread.
+ * Settles when the editor has closed its end, its turns have stopped and its sessions are released; they stay in the history.
+ * The codex client goes on to belong to the caller.
+ *
+ * What the editor may choose is what `profile` allows: the modes `read-only` and `ask`, `workspace-write` with
+ * `allowPrivilegedEscalation` (and no `sandbox: "read-only"`), `full-access` only with a `sandbox` that is none. Sessions begin
+ * in the mode of the profile's `sandbox`, or in `ask`. With `approvalPolicy: "never"` there is no `ask`; its default here
+ * is `"on-request"`, that of `timeoutMs` one hour. Rules, hooks and this script's own permissions come before the
+ * user, who has the codex client's `approvalTimeoutMs` to answer.
+ *
+ * Rejects with `InvalidArgumentError` for a wrong argument, and with `RequestTimeoutError` when codex did not confirm that a
+ * session has stopped.
+ *
+ * ```ts ignore
+ * import { acp, Client } from "@codex/runtime";
+ *
+ * await using client = await Client.connect({ approvalTimeoutMs: 3_600_000 });
+ * const { readable } = Deno.stdin;
+ * const { writable } = Deno.stdout;
+ * await acp.serve(client, { readable, writable }, { allowPrivilegedEscalation: true });
+ * ```
+ */
+export async function serve(
+  client: Client,
+  streams: ByteStreams,
+  profile: ServeProfile = {},
+): Promise<void> {
+  checkArgument("acp.serve", "client", client, clientKind);
+  checkArgument("acp.serve", "streams", streams, streamsKind);
+  checkOptions("acp.serve", profile, SERVE_PROFILE);
+  // Programs that serve no editor do not load what it takes.
+  const { serveAgent } = await import("./agent.ts");
+  await serveAgent(client, streams, profile);
+}
