@@ -9,6 +9,7 @@
  * - A prompt that finds another active turn becomes part of it. 0.169 answers with that turn's id. The others answer
  *   with an id of which nothing is heard again (0.104 says `turn/started` for it); the prompt shows up as an item of
  *   the active turn.
+ * - A review joins no other turn: 0.104 ends the active one for it.
  * - A thread works on one turn at a time: `turn/started` in the middle of one names no other (reviews do that).
  * - 0.104 starts compactions without `turn/started`.
  * @module
@@ -249,7 +250,7 @@ export class ThreadTurns {
       turn = new Turn(this.#turnHost, turnId, this.#usage.total);
       this.#turns.set(turnId, turn);
     }
-    if (atWork !== null && atWork !== turn) this.#steered = run;
+    if (run.mayJoin && atWork !== null && atWork !== turn) this.#steered = run;
     const early = this.#early.splice(0);
     this.#pending = null;
     this.#asked = run;

@@ -128,6 +128,11 @@ export class TurnRun implements TurnOwner {
     return (this.#options.params["input"] ?? []) as JsonObject[];
   }
 
+  /** Whether the server may take it into a turn that is active already; a review is one of its own. */
+  get mayJoin(): boolean {
+    return this.#options.method !== "review/start";
+  }
+
   /** Whether the caller still waits. */
   get isSettled(): boolean {
     return this.#isSettled;

@@ -65,8 +65,9 @@ class Stage {
     });
   }
 
-  start(text = "hello"): TurnRun {
+  start(text = "hello", method: "turn/start" | "review/start" = "turn/start"): TurnRun {
     return this.turns.start({
+      method,
       params: { threadId: "T", input: [{ type: "text", text }] },
       timeoutMs: Infinity,
       emit: (event) => this.own.push(event),
@@ -76,7 +77,9 @@ class Stage {
   }
 
   answer(turnId: string): void {
-    this.calls.findLast(({ method }) => method === "turn/start")!.answer({ turn: { id: turnId } });
+    this.calls.findLast(({ method }) => method.endsWith("/start"))!.answer({
+      turn: { id: turnId },
+    });
   }
 
   /** Waits for a call of the client's. */
@@ -383,4 +386,24 @@ test("a compaction of a thread that was taken up again counts what it used, and 
     assert.deepEqual(told.map(({ totalTokens }) => totalTokens), [13, 13]);
     it.turns.close();
   }
+});
+
+test("a review that 0.104 begins by ending the active turn is told, also when nobody waits for it", async () => {
+  const it = new Stage({ version: "0.104.0" });
+  it.started("foreign");
+  const run = it.start("look", "review/start");
+  it.answer("review");
+  await run.identified;
+  it.started("review");
+  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  it.say("item/started", { turnId: "review", item: { type: "enteredReviewMode", id: "r" } });
+  it.say("turn/completed", { turn: { id: "review", status: "completed" } });
+  assert.deepEqual(it.heard(it.all), [
+    "turnStarted foreign",
+    "turnStarted review",
+    "turnCompleted foreign",
+    "turnCompleted review",
+  ]);
+  assert.deepEqual(await run.settled, { by: "server" });
+  it.turns.close();
 });
