@@ -206,6 +206,6 @@ test("a command that leads nowhere says why, and codex's own options are refused
   );
   await assert.rejects(
     Client.connect({ transport: { type: "command", command: [] } }),
-    /needs a program/,
+    /must be a list that begins with a program/,
   );
 });

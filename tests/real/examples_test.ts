@@ -1,10 +1,12 @@
 /** Each example runs as a user would run it, against the real codex with its scripted model. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { codexPath, ROOT } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
 
 /** What an example must print, besides ending well. */
 const EXAMPLES: Record<string, RegExp[]> = {
@@ -57,12 +59,21 @@ for (const [name, expected] of Object.entries(EXAMPLES)) {
 
 async function run(name: string): Promise<{ code: number; output: string }> {
   const codex = await codexPath();
-  const path = join(ROOT, "examples", `${name}.ts`);
-  const args = onDeno ? ["run", "-A", "--no-check", path] : ["run", path];
+  await using directory = await tempDir("example-");
+  let path = join(ROOT, "examples", `${name}.ts`);
+  const args = onDeno ? ["run", "-A", "--no-check"] : ["--install=force", "run"];
+  const text = await readFile(path, "utf8");
+  if (!onDeno && text.includes(`"npm:`)) {
+    // Bun knows no `npm:`, and installs what is named without it.
+    path = join(directory.path, `${name}.ts`);
+    const bare = text.replaceAll(`"npm:`, `"`);
+    const moved = bare.replaceAll(` "./`, ` "${ROOT}/examples/`).replaceAll(` "../`, ` "${ROOT}/`);
+    await writeFile(path, moved);
+  }
   return await new Promise((resolve) => {
     const child = execFile(
       process.execPath,
-      args,
+      [...args, path],
       { env: { ...process.env, CODEX_PATH: codex, NO_COLOR: "1" }, timeout: 50_000 },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;

@@ -98,7 +98,9 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(log.phases(), ASK);
       await resumed.ask(PROMPT);
       assert.deepEqual(log.phases(), ASK);
-      await assert.rejects(client.resumeSession(session.threadId, { cwd }), { code: "policy" });
+      await assert.rejects(client.resumeSession(session.threadId, { cwd }), {
+        code: "threadInUse",
+      });
     });
 
     await t.step("run: one run from the start of its session to the end", async () => {

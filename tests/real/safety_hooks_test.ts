@@ -432,7 +432,7 @@ test(
       ["ask, unattended", () => session.ask("x", { ...full, allowPrivilegedEscalation: true })],
       ["askStream", () => session.askStream("x", full)],
       ["startSession", () => client.startSession({ cwd, sandbox: "workspace-write" })],
-      ["resumeSession", () => client.resumeSession(session.threadId, { cwd, ...full })],
+      ["resumeSession", () => client.resumeSession(crypto.randomUUID(), { cwd, ...full })],
       ["run", () => client.run(cwd, "x", full)],
       [
         "thread/start",

@@ -96,11 +96,19 @@ export const SCENARIOS: Record<string, Scenario> = {
   "patch-decline": oneTurn([script.applyPatch(PATCH), done], ASKING, {
     answer: { decision: "decline" },
   }),
-  "fail-401": oneTurn([
-    script.httpError(401, {
+  "fail-401": oneTurn(
+    [script.httpError(401, {
       error: { message: "Incorrect API key provided", code: "invalid_api_key" },
-    }),
-  ]),
+    })],
+    UNATTENDED,
+    {
+      play: async (take) => {
+        await take.turn(await take.thread(UNATTENDED));
+        // Who is logged in is asked for the message of the error.
+        await take.codex.request("account/read", {});
+      },
+    },
+  ),
   "fail-429": oneTurn([
     script.httpError(429, { error: { message: "Slow down", code: "rate_limit_exceeded" } }),
   ]),
