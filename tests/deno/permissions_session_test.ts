@@ -28,6 +28,8 @@ interface Answer {
 interface World {
   ws: string;
   secret: string;
+  /** Codex's own directory. */
+  home: string;
   run(
     flags: string[],
     session: object,
@@ -49,6 +51,7 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
   await body({
     ws,
     secret,
+    home: model.clientConfig().env.set["CODEX_HOME"]!,
     async run(flags, session, commands, version, decision, revoke) {
       const codex = await codexPath(version);
       const client = model.clientConfig({ codexPath: codex });
@@ -106,6 +109,27 @@ test(
     });
   },
 );
+
+test("codex's own rules are refused to a script with scoped reads, seen or not", {
+  timeoutMs: 60_000,
+}, async () => {
+  await inWorld(async ({ ws, secret, home, run }) => {
+    await mkdir(join(home, "rules"), { recursive: true });
+    await writeFile(
+      join(home, "rules", "default.rules"),
+      'prefix_rule(pattern=["cat"], decision="allow")\n',
+    );
+    const command = `cat ${secret}/outside.txt`;
+    for (const flags of [[`--allow-read=${ws}`], [`--allow-read=${ws},${home}`]]) {
+      const { code, message } = await run(flags, {}, [command]);
+      assert.equal(code, "policy");
+      assert.match(message!, /rules.*allowRulesFiles/s);
+    }
+    // Whoever means them gets what they allow: codex runs it outside.
+    const { policy } = await run([`--allow-read=${ws}`], { allowRulesFiles: true }, [command]);
+    assert.equal(policy.rulesFiles.length, 1);
+  });
+});
 
 test("a script without write permission is refused a writable session, with the flag", {
   timeoutMs: 60_000,

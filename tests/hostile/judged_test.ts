@@ -144,11 +144,14 @@ for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
         });
         const { items } = await place.act(
           run("touch one"),
+          // The same once more is another use.
+          run("touch one"),
           add("two"),
           run("touch three"),
           add("four"),
         );
         const uses = [
+          "command touch one",
           "command touch one",
           "fileChange two",
           "command touch three",
@@ -156,7 +159,10 @@ for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
         ];
         assert.deepEqual(before, uses);
         assert.deepEqual(after, uses);
-        const types = ["commandExecution", "fileChange", "commandExecution", "fileChange"];
+        const types = [
+          ...["commandExecution", "commandExecution"],
+          ...["fileChange", "commandExecution", "fileChange"],
+        ];
         const kinds = (all: readonly { type: string }[]) =>
           all.map(({ type }) => type).filter((type) => types.includes(type));
         assert.deepEqual(kinds(items), types);

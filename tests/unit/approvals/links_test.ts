@@ -5,7 +5,7 @@ import { decide } from "../../../src/approvals/rules/decide.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import { factsOf } from "../permissions/_world.ts";
-import { commandOf, patchOf, PERMISSIONS, requestOf } from "./_requests.ts";
+import { commandOf, PATCH, patchOf, PERMISSIONS, requestOf } from "./_requests.ts";
 
 const LINKS = { "/w/docs": "/elsewhere", "/w/g": "/w/.git", "/home/me": "/data/me" };
 const { realPath } = factsOf(LINKS);
@@ -18,6 +18,21 @@ const rooted = (grantRoot: string): ApprovalRequest => ({
 } as ApprovalRequest);
 const tree = (path: string): ApprovalRequest =>
   requestOf(PERMISSIONS, { permissions: { network: null, fileSystem: { write: [path] } } });
+
+const entry = (path: string): ApprovalRequest =>
+  requestOf(PERMISSIONS, {
+    permissions: {
+      network: null,
+      fileSystem: { entries: [{ path: { type: "path", path }, access: "write" }] },
+    },
+  });
+const moved = (movePath: string): ApprovalRequest =>
+  requestOf(PATCH, {}, {
+    type: "fileChange",
+    changes: [{ path: "/w/a", kind: { type: "update", move_path: movePath }, diff: "x\n" }],
+  });
+const placed = (cwd: string): ApprovalRequest =>
+  requestOf(PERMISSIONS, { cwd, permissions: { network: null, fileSystem: { write: ["/w/a"] } } });
 
 const ROWS: [string, ApprovalRule[], ApprovalRequest, "allow" | "deny" | "ask"][] = [
   ["no link", [allow({ paths: "/w" })], patchOf("/w/a"), "allow"],
@@ -51,6 +66,24 @@ const ROWS: [string, ApprovalRule[], ApprovalRequest, "allow" | "deny" | "ask"][
   ],
   ["a tree behind a link", [allow({ paths: "/w" })], tree("/w/docs"), "ask"],
   ["a tree behind a denied link", [deny({ paths: ".git" }), allow({})], tree("/w/g"), "deny"],
+  ["an entry behind a link", [allow({ paths: "/w" })], entry("/w/docs"), "ask"],
+  ["an entry behind a denied link", [deny({ paths: ".git" }), allow({})], entry("/w/g"), "deny"],
+  ["an entry without a link", [allow({ paths: "/w" })], entry("/w/a"), "allow"],
+  ["a move over a link", [allow({ paths: "/w" })], moved("/w/docs/b"), "ask"],
+  ["a move to a denied link", [deny({ paths: ".git" }), allow({})], moved("/w/g/b"), "deny"],
+  ["a move inside", [allow({ paths: "/w" })], moved("/w/b"), "allow"],
+  [
+    "permissions of a cwd behind a link",
+    [allow({ cwd: "/w", paths: "/w" })],
+    placed("/w/docs"),
+    "ask",
+  ],
+  [
+    "permissions of a denied cwd",
+    [deny({ cwd: "/elsewhere" }), allow({ paths: "/w" })],
+    placed("/w/docs"),
+    "deny",
+  ],
   ["a cwd behind a link", [allow({ cwd: "/w" })], commandOf("ls", { cwd: "/w/docs" }), "ask"],
   [
     "a denied cwd",

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { PermissionDeniedError, PolicyError } from "../../../src/errors/mod.ts";
+import {
+  InvalidArgumentError,
+  PermissionDeniedError,
+  PolicyError,
+} from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { gateMethod, type MethodGateContext } from "../../../src/permissions/guard/method_gate.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
@@ -189,12 +193,55 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
     ["mcpServer/tool/call", { server: "s", tool: "t" }],
     ["someFuture/method", {}],
     ["turn/start", { sandboxPolicy: "danger" }],
+    ["turn/start", { threadId: "t", sandboxOverride: "none" }],
+    ["turn/start", { threadId: "t", approvalsReviewer: "auto_review" }],
+    ["turn/start", { threadId: "t", permissions: ":danger-full-access" }],
+    ["turn/start", { threadId: "t", cwd: "/elsewhere" }],
+    ["turn/start", { threadId: "t", environments: [{ cwd: "/elsewhere" }] }],
+    ["turn/start", { threadId: "t", runtimeWorkspaceRoots: ["/elsewhere"] }],
+    ["thread/start", {}],
+    ["thread/start", { sandbox: "read-only", selectedCapabilityRoots: [{ path: "/p" }] }],
+    ["thread/start", { sandbox: "read-only", daybreakEnabled: true }],
+    ["thread/start", { sandbox: "read-only", config: { "mcp_servers.e.command": "sh" } }],
+    ["account/login/start", { type: "apiKey", apiKey: "k" }],
+    ["account/logout", {}],
+    ["account/newest", {}],
   ];
   for (const [method, params] of refused) {
     await t.step(`${method} ${JSON.stringify(params)}`, () => {
       assert(gate(method, params, {}) instanceof PolicyError);
     });
   }
+  await t.step("what can't be looked at is not sent", () => {
+    for (const params of [["t", null], "t", 1, true]) {
+      const consent = { allowPrivilegedEscalation: true };
+      const refusal = gateMethod("turn/start", params, unrestrictedProbe, { ...context, consent });
+      assert(refusal instanceof InvalidArgumentError);
+    }
+  });
+  await t.step("the first consent alone stops nobody's questions", () => {
+    const yes = { allowPrivilegedEscalation: true };
+    const both = { ...yes, dangerouslyAllowUnattendedFullAccess: true };
+    const spelled = profile({ "/ws": "read" });
+    const rows: [string, JsonObject, boolean][] = [
+      ["thread/start", {}, true],
+      ["thread/start", { approvalPolicy: "untrusted" }, false],
+      ["thread/start", { approvalPolicy: "on-request" }, true],
+      ["thread/start", spelled, false],
+      ["thread/start", { permissions: "mine" }, true],
+      ["turn/start", { threadId: "t" }, false],
+      ["turn/start", { threadId: "t", approvalPolicy: "untrusted" }, false],
+      ["turn/start", { threadId: "t", approvalPolicy: "never" }, true],
+      ["turn/start", { threadId: "t", approvalPolicy: "on-request" }, true],
+      ["turn/start", { threadId: "t", permissions: "mine" }, true],
+      ["thread/settings/update", { threadId: "t", approvalPolicy: "never" }, true],
+    ];
+    for (const [method, params, refuses] of rows) {
+      const refusal = gate(method, params, yes);
+      assert.equal(refusal instanceof PolicyError, refuses, `${method} ${JSON.stringify(params)}`);
+      assert.equal(gate(method, params, both), null);
+    }
+  });
   await t.step("consent opens", () => {
     const yes = { allowPrivilegedEscalation: true };
     assert.equal(gate("turn/start", { ...sandbox("workspaceWrite"), threadId: "t" }, yes), null);

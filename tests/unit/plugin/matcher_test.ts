@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { mkdir, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { FilteredPostHook, FilteredPreHook } from "../../../src/plugin/matcher.ts";
@@ -7,6 +9,7 @@ import { HookMatcher, type HookMatcherOptions } from "../../../src/plugin/matche
 import { hasToolHooks, mergeHooks } from "../../../src/plugin/validate.ts";
 import type { HookContext, HookPhase, PreHook } from "../../../src/plugin/types.ts";
 import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
 
 function context(facts: Partial<HookContext> = {}): HookContext {
   return { phase: "preToolUse", correlationId: "hk-1", at: new Date(0), metadata: {}, ...facts };
@@ -92,6 +95,29 @@ test("HookMatcher compares directories by whole segments, on POSIX and on Window
     ["\\\\host\\share\\a", "\\\\host\\share\\b", process.platform === "win32"],
     ["\\\\host\\share", "\\\\host\\share2", true],
     ["/c", "C:\\x", true],
+  ];
+  for (const [cwdPrefix, cwd, expected] of rows) {
+    const found = new HookMatcher({ cwdPrefix }).matches(context({ cwd }));
+    assert.equal(found, expected, `${cwd} below ${cwdPrefix}`);
+  }
+});
+
+test("HookMatcher follows the links of both directories, and counts what it can't follow", async () => {
+  await using dir = await tempDir("cwd-");
+  const at = (...names: string[]) => join(dir.path, ...names);
+  await mkdir(at("real", "sub"), { recursive: true });
+  await mkdir(at("other"));
+  await symlink(at("real"), at("link"));
+  await symlink(at("loop"), at("loop"));
+  const rows: [prefix: string, cwd: string, boolean][] = [
+    [at("real"), at("link"), true],
+    [at("real"), at("link", "sub"), true],
+    [at("link"), at("real"), true],
+    [at("link"), at("real", "sub"), true],
+    [at("link", "sub"), at("real"), false],
+    [at("real"), at("other"), false],
+    [at("link"), at("other"), false],
+    [at("real"), at("loop"), true],
   ];
   for (const [cwdPrefix, cwd, expected] of rows) {
     const found = new HookMatcher({ cwdPrefix }).matches(context({ cwd }));

@@ -1,0 +1,194 @@
+/** The deciders are asked on the way of a question: what they are pure functions of is really handed to them. */
+import assert from "node:assert/strict";
+import { FilteredPreHook, HookMatcher } from "../../../src/plugin/namespace.ts";
+import type { ApprovalRules, ThreadGate } from "../../../src/approvals/mod.ts";
+import { toolFacts } from "../../../src/approvals/request/facts.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { analyzeCommand } from "../../../src/shell/mod.ts";
+import { test } from "../../_harness.ts";
+import { bench, COMMAND, PATCH, PERMISSIONS, THREAD, TURN } from "./_requests.ts";
+
+const accepted = [{ result: { decision: "accept" } }];
+const declined = [{ result: { decision: "decline" } }];
+
+const add = (path: string): JsonObject => ({
+  type: "fileChange",
+  id: "p",
+  changes: [{ path, kind: { type: "add" }, diff: "x\n" }],
+});
+
+test("the broker takes commands of threads that have no session for commands in a sandbox", async () => {
+  const rules: ApprovalRules = {
+    rules: [{ effect: "allow", command: ["ls"] }],
+    default: "decline",
+  };
+  for (const sandboxed of [undefined, true, false]) {
+    const b = bench({ approvals: rules });
+    if (sandboxed !== undefined) b.broker.registerThread(THREAD, { sandboxed: () => sandboxed });
+    const replies = b.send(COMMAND, { command: "bash -lc ls" });
+    await b.audited();
+    assert.deepEqual(replies, sandboxed === false ? accepted : declined, `${sandboxed}`);
+  }
+});
+
+test("the broker hands the way to follow links, and the workspace, to the rules", async () => {
+  const rules: ApprovalRules = {
+    rules: [{ effect: "deny", paths: "/secret" }, { effect: "allow", kind: "fileChange" }],
+    default: "decline",
+  };
+  const rows: [path: string, unknown][] = [
+    ["/w/a", accepted],
+    ["/w/link/a", declined],
+    ["/x/a", declined],
+  ];
+  for (const [path, expected] of rows) {
+    const b = bench({
+      approvals: rules,
+      realPath: (path) => path.replace("/w/link", "/secret"),
+    });
+    b.broker.registerThread(THREAD, { workspace: () => ["/w"] });
+    b.broker.noticed(THREAD, "item/started", { item: add(path) });
+    const replies = b.send(PATCH, { itemId: "p" });
+    await b.audited();
+    assert.deepEqual(replies, expected, path);
+  }
+});
+
+test("the broker grants no permission that a link leads out of what was asked", async () => {
+  const fileSystem = { read: null, write: ["/w"] };
+  for (const [granted, grants] of [["/w/a", true], ["/w/link", false]] as const) {
+    const b = bench({
+      approvals: () => ({ permissions: { fileSystem: { write: [granted] } }, scope: "turn" }),
+      realPath: (path) => path.replace("/w/link", "/secret"),
+    });
+    const replies = b.send(PERMISSIONS, { permissions: { network: null, fileSystem } });
+    const audit = await b.audited();
+    assert.equal(audit.decidedBy, grants ? "handler" : "failClosed", granted);
+    assert.equal(JSON.stringify(replies).includes(granted), grants);
+  }
+});
+
+test("the broker joins a file change with what was started since, whatever the session still has", async () => {
+  const shown: (string | undefined)[] = [];
+  const b = bench({
+    approvals: (request) => {
+      if (request.type === "fileChange") shown.push(request.changes?.[0]?.path);
+      return { decision: "accept" };
+    },
+  });
+  b.broker.registerThread(THREAD, { item: () => add("/w/stale") });
+  b.broker.noticed(THREAD, "item/started", { item: add("/w/new") });
+  b.send(PATCH, { itemId: "p" });
+  await b.audited();
+  assert.deepEqual(shown, ["/w/new"]);
+  b.broker.noticed(THREAD, "item/completed", { item: add("/w/new") });
+  // What has ended, or belongs to a turn that has, is not what is asked about.
+  for (
+    const end of [
+      () => b.broker.noticed(THREAD, "item/completed", { item: add("/w/new") }),
+      () => b.broker.turnEnded(THREAD, TURN),
+    ]
+  ) {
+    b.broker.noticed(THREAD, "item/started", { item: add("/w/new") });
+    end();
+    assert.deepEqual(b.send(PATCH, { itemId: "p" }), declined);
+    assert.equal(b.audits.at(-1)?.reason, "uncertainSubject");
+  }
+  assert.deepEqual(shown, ["/w/new"]);
+});
+
+test("a change that became another one while it was judged is not accepted", async () => {
+  const asked = Promise.withResolvers<void>();
+  const decided = Promise.withResolvers<void>();
+  const b = bench({
+    approvals: async () => {
+      asked.resolve();
+      await decided.promise;
+      return { decision: "accept" };
+    },
+  });
+  b.broker.noticed(THREAD, "item/started", { item: add("/w/a") });
+  const replies = b.send(PATCH, { itemId: "p" });
+  await asked.promise;
+  b.broker.noticed(THREAD, "item/started", { item: add("/w/b") });
+  decided.resolve();
+  const audit = await b.audited();
+  assert.deepEqual(replies, declined);
+  assert.equal(audit.decidedBy, "library");
+});
+
+test("a command is read once: its parser, the hooks and the rules see the same reading", async () => {
+  const command = "bash -lc 'git status # read once'";
+  // Whoever read it anew would not see this.
+  const shared = analyzeCommand(command);
+  shared.commands.splice(0, Infinity, [{ text: "planted", literal: true }]);
+  const parsed: unknown[] = [];
+  const hooked: string[] = [];
+  const hook = new FilteredPreHook(
+    { name: "guard", call: () => (hooked.push("guard"), { type: "continue" }) },
+    new HookMatcher({ toolName: "planted", commandPrefix: "planted" }),
+  );
+  const gate: ThreadGate = {
+    sandboxed: () => false,
+    preToolUse: async (request) => {
+      if (request.type === "command") parsed.push(request.parsed?.commands);
+      await hook.call({
+        phase: "preToolUse",
+        correlationId: "c",
+        at: new Date(0),
+        metadata: {},
+        ...toolFacts(request, undefined),
+      }, { signal: new AbortController().signal });
+      return { type: "continue" };
+    },
+  };
+  const guarded: unknown[] = [];
+  const b = bench({
+    approvals: {
+      rules: [
+        { effect: "ask", command: (words) => words[0] === "git" },
+        { effect: "deny", command: ["git"] },
+        { effect: "allow", command: ["planted"] },
+      ],
+      default: "decline",
+    },
+    guard: (_, request) => {
+      if (request.type === "command") guarded.push(request.parsed?.commands);
+      return null;
+    },
+  });
+  b.broker.registerThread(THREAD, gate);
+  const replies = b.send(COMMAND, { command });
+  await b.audited();
+  assert.deepEqual(parsed, [[["planted"]]]);
+  assert.deepEqual(hooked, ["guard"]);
+  assert.deepEqual(replies, accepted);
+  assert.ok(guarded.length > 0);
+  for (const seen of guarded) assert.deepEqual(seen, [["planted"]]);
+});
+
+test("no rule and no default grants codex's own rules for later commands", async () => {
+  const proposed = {
+    command: "bash -lc 'touch x'",
+    proposedExecpolicyAmendment: ["touch"],
+    proposedNetworkPolicyAmendments: [{ host: "h", action: "allow" }],
+    availableDecisions: [{ acceptWithExecpolicyAmendment: { execpolicy_amendment: ["touch"] } }],
+  };
+  const all: ApprovalRules[] = [
+    { rules: [{ effect: "allow", outsideSandbox: true }] },
+    { rules: [{ effect: "allow", outsideSandbox: true, scope: "session" }] },
+    { rules: [{ effect: "allow", command: ["touch"], outsideSandbox: true }], default: "ask" },
+    { rules: [], default: "decline" },
+    { rules: [], default: "ask" },
+  ];
+  for (const approvals of all) {
+    const b = bench({ approvals });
+    const replies = b.send(COMMAND, proposed);
+    const legacy = b.send("execCommandApproval", {
+      proposed_execpolicy_amendment: ["touch"],
+      proposedExecpolicyAmendment: ["touch"],
+    });
+    await b.audited(2);
+    assert.doesNotMatch(JSON.stringify([replies, legacy]), /amendment/i);
+  }
+});
