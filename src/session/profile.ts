@@ -27,6 +27,12 @@ export type ReasoningEffort =
   | (string & Record<never, never>);
 
 /**
+ * How the agent goes about a prompt: `"plan"` lets it look around, ask questions and propose a plan, and do nothing yet.
+ * The plan is `result.proposedPlan`; its questions come to `approvals` as `userInput`.
+ */
+export type SessionMode = "default" | "plan";
+
+/**
  * How much one prompt may use, over all its turns: tries, repairs and the agents that its agent starts are counted. A run
  * that needs more is stopped on the server within one model call, and rejects with `BudgetExceededError`, which keeps what
  * there was. An answer that came before the run needed more is an answer.
@@ -50,6 +56,16 @@ export interface RunProfile {
   model?: string;
   /** How much the model thinks. Default `"medium"`. */
   effort?: ReasoningEffort;
+  /**
+   * How the agent goes about prompts. What one prompt is asked with ends with it, though codex would keep it. Turns that
+   * codex begins by itself, such as a goal's, are never plans. Default `"default"`.
+   *
+   * ```ts ignore
+   * const { proposedPlan } = await session.ask("Move to the new API", { mode: "plan" });
+   * if (proposedPlan !== null) await session.ask("Do it.");
+   * ```
+   */
+  mode?: SessionMode;
   /** When the server asks before it acts. Default `"never"`. */
   approvalPolicy?: ApprovalPolicy;
   /** How far commands may reach. Default `"read-only"`. */
@@ -132,7 +148,7 @@ export type ReviewTarget =
 /** Options of {@linkcode Session.review}. Model, effort and policy of its own need codex 0.145. */
 export type ReviewOptions<Schema extends object = StandardSchemaV1> = Omit<
   AskOptions<Schema>,
-  "attachments" | "hooks" | "retry"
+  "attachments" | "hooks" | "mode" | "retry"
 >;
 
 /** What a review found. */
@@ -194,6 +210,8 @@ export interface ResolvedProfile {
   readonly model: string | null;
   /** How much the model thinks. */
   readonly effort: ReasoningEffort;
+  /** How the agent goes about prompts. */
+  readonly mode: SessionMode;
   /** When the server asks before it acts, as sent. */
   readonly approvalPolicy: ApprovalPolicy;
   /** How far commands may reach. */
@@ -246,6 +264,7 @@ export interface TurnOptions extends
     RunProfile,
     | "model"
     | "effort"
+    | "mode"
     | "approvalPolicy"
     | "sandbox"
     | "allowPrivilegedEscalation"

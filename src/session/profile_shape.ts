@@ -240,10 +240,13 @@ export const limitsKind: Kind = object(
   (value) => typeof value === "number" ? "Write `limits: { tokens: … }`." : undefined,
 );
 
+const modeKind: Kind = oneOf(["default", "plan"]);
+
 /** The fields that hold for a turn as well as for a session. */
 const TURN_FIELDS = {
   model: name,
   effort: name,
+  mode: modeKind,
   approvalPolicy: approvalPolicyKind,
   sandbox: sandboxKind,
   allowPrivilegedEscalation: flag,
@@ -360,7 +363,7 @@ export const FORK_CONFIG: Shape = shape<ForkConfig>(
   MEANT,
 );
 
-const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, retry: _r, ...rest }) => rest)({
+const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, mode: _m, retry: _r, ...rest }) => rest)({
   ...TURN_FIELDS,
   output,
   signal,
@@ -372,7 +375,7 @@ const REVIEW_FIELDS = (({ attachments: _a, hooks: _h, retry: _r, ...rest }) => r
 /** Options of a review. */
 export const REVIEW_OPTIONS: Shape = shape<ReviewOptions>(REVIEW_FIELDS, {
   ...MEANT,
-  ...notHere("prompts: a review has none", ["attachments"]),
+  ...notHere("prompts: a review has none", ["attachments", "mode"]),
   ...notHere("the session", ["hooks"]),
   ...notHere("prompts: ask for another review", ["retry"]),
 });
@@ -408,9 +411,10 @@ export const GOAL_OPTIONS: Shape = shape<GoalOptions>({
 export const SAMPLE_OPTIONS: Shape = shape<SampleOptions>({ timeoutMs: milliseconds, signal });
 
 /** What of a live session can be changed. */
-export const SETTINGS: Shape = shape<{ model?: string; effort?: string }>({
+export const SETTINGS: Shape = shape<Pick<RunProfile, "model" | "effort" | "mode">>({
   model: name,
   effort: name,
+  mode: modeKind,
 }, MEANT);
 
 /** Options of a turn. */

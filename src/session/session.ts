@@ -22,7 +22,6 @@ import type {
   CompactResult,
   ForkConfig,
   GoalOptions,
-  ReasoningEffort,
   ResolvedProfile,
   ReviewOptions,
   ReviewResult,
@@ -326,20 +325,21 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Changes the model or the effort of all later turns of this session.
+   * Changes the model, the effort or the mode of all later turns of this session.
    *
    * ```ts ignore
    * await session.update({ effort: "high" });
    * ```
    */
-  async update(settings: { model?: string; effort?: ReasoningEffort }): Promise<void> {
+  async update(settings: Pick<RunProfile, "model" | "effort" | "mode">): Promise<void> {
     checkOptions("update", settings, SETTINGS);
     checkArgument("update", "settings", settings, required(object(SETTINGS)));
     await alone(this.#thread.host, undefined, () => {
       const now = this.#thread.settings;
-      const { model = now.profile.model, effort = now.profile.effort } = settings;
+      const { model = now.profile.model, effort = now.profile.effort, mode = now.profile.mode } =
+        settings;
       // Every turn says what it runs with; the turns that codex begins are told before they begin.
-      now.profile = { ...now.profile, model, effort };
+      now.profile = { ...now.profile, model, effort, mode };
       return Promise.resolve();
     });
   }

@@ -2,7 +2,8 @@
  * What a session's thread runs with: what was decided, what was sent, and what the server confirmed.
  * @module
  */
-import type { JsonObject, JsonValue } from "../json.ts";
+import { InvalidArgumentError } from "../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import { type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import { supports } from "../protocol/mod.ts";
@@ -19,16 +20,45 @@ import {
 } from "./policy/session_policy.ts";
 import {
   settingsOf,
+  type StickySettings,
   threadAttachParams,
   threadStartParams,
   turnStartParams,
 } from "./policy/thread_params.ts";
-import type { ResolvedProfile, SessionConfig } from "./profile.ts";
+import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import { assertSupported, type ThreadCopy } from "./thread/thread_host.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { UsageLedger } from "./turn/turn_usage.ts";
+
+/** What turns of a thread run with that say nothing of it. */
+export interface ToldSettings {
+  /** The model; `null` when the server did not tell. */
+  model: string | null;
+  /** The mode; `null` when it is not known. */
+  mode: SessionMode | null;
+}
+
+/** What the answer to `thread/start`, `thread/resume` or `thread/fork` says of it. `fresh`: a thread without a past is in no other mode. */
+export function toldSettings(result: JsonValue | undefined, fresh: boolean): ToldSettings {
+  const { model, collaborationMode } = isJsonObject(result) ? result : {};
+  return {
+    model: typeof model === "string" && model !== "" ? model : null,
+    mode: fresh ? "default" : readMode(collaborationMode),
+  };
+}
+
+/** Settings for comparison; the mode is looked at by itself, since only some turns say it. */
+function withoutMode({ collaborationMode: _mode, ...settings }: JsonObject): string {
+  return JSON.stringify(settings);
+}
+
+/** The mode that the server tells, which is known when it is one of ours. */
+function readMode(told: JsonValue | undefined): SessionMode | null {
+  const mode = isJsonObject(told) ? told["mode"] : null;
+  return mode === "default" || mode === "plan" ? mode : null;
+}
 
 /** What a session is made of; put together by the client. */
 export interface SessionParts {
@@ -48,6 +78,8 @@ export interface SessionParts {
   decided: DecidedPolicy;
   /** What the server confirmed. */
   policy: EffectivePolicy;
+  /** What the server said that its turns run with. */
+  told: ToldSettings;
   /** Whether the thread was there before. */
   attached: boolean;
   /** The hooks of its start. */
@@ -83,6 +115,10 @@ export class SessionSettings {
   #sent: DecidedPolicy;
   /** What the thread runs with, as sent with its last turn. */
   #settings: JsonObject | null = null;
+  /** What its turns run with that say nothing of it. */
+  #told: ToldSettings;
+  /** Whether a turn brought a model, which the thread keeps. */
+  #broughtModel = false;
   /** What turns have been warned of: once a session is enough. */
   readonly #warned: Set<string> = new Set();
 
@@ -94,6 +130,7 @@ export class SessionSettings {
     this.policy = parts.policy;
     this.#decided = parts.decided;
     this.#sent = parts.decided;
+    this.#told = parts.told;
   }
 
   /** What the last turn may do. */
@@ -106,28 +143,69 @@ export class SessionSettings {
     return mergeHooks(this.#parts.clientHooks, profile.hooks);
   }
 
-  /** The parameters of a turn; `leaves`: whether its commands may leave the sandbox. Throws what the profile may not ask for. */
-  turn(threadId: string, turn: TurnRequest): { params: JsonObject; leaves: boolean } {
+  /**
+   * The parameters of a turn; `leaves`: whether its commands may leave the sandbox, `accepted`: to be called when the server
+   * has taken it. Throws what the profile may not ask for.
+   */
+  turn(
+    threadId: string,
+    turn: TurnRequest,
+  ): { params: JsonObject; leaves: boolean; accepted: () => void } {
     const { profile } = turn;
     const decided = this.#decide(profile);
     this.#warn(threadId, decided.effective, turn.emit);
     this.#sent = decided;
     const { acceptedCommands } = this.policy;
-    const params = turnStartParams(threadId, turn.input, profile, decided, turn.outputSchema);
+    const sticky = this.#sticky(profile);
+    const params = turnStartParams(
+      threadId,
+      turn.input,
+      profile,
+      decided,
+      turn.outputSchema,
+      sticky,
+    );
     this.#settings = settingsOf(params);
-    return { params, leaves: mayLeaveSandbox({ ...decided.effective, acceptedCommands }) };
+    const { mode } = profile;
+    // Until the server has answered, it may be in either mode.
+    if (mode !== this.#told.mode) this.#told = { ...this.#told, mode: null };
+    return {
+      params,
+      leaves: mayLeaveSandbox({ ...decided.effective, acceptedCommands }),
+      accepted: () => this.#told = { ...this.#told, mode },
+    };
+  }
+
+  /** What a turn has to say so that it runs with this profile, whatever the turns before it brought. */
+  #sticky({ model, mode }: ResolvedProfile): StickySettings {
+    const told = this.#told;
+    if (model !== null) this.#broughtModel = true;
+    const say = model ?? (this.#broughtModel ? told.model : null);
+    if (mode === "default" && told.mode === "default") return { model: say, mode: null };
+    const known = model ?? told.model;
+    if (known !== null) return { model: say, mode: { mode, model: known } };
+    if (mode === "default") return { model: say, mode: null };
+    throw new InvalidArgumentError("ask", {
+      argument: "mode",
+      received: '"plan" without a model, and the server does not tell its own',
+      accepts: "a `model` with it",
+    });
   }
 
   /** Gives the thread the settings of this profile: those of the last turn stick to it. */
-  async settle(threadId: string, what: string, profile: ResolvedProfile): Promise<void> {
+  async settle(threadId: string, what: string, asked: ResolvedProfile): Promise<void> {
     const core = this.#core;
+    // What codex begins by itself is work: nobody would read its plan.
+    const profile: ResolvedProfile = { ...asked, mode: "default" };
     const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
-      settingsOf(turnStartParams(threadId, [], own, decided, null));
+      settingsOf(turnStartParams(threadId, [], own, decided, null, this.#sticky(own)));
     const decided = this.#decide(profile);
     const settings = sent(profile, decided);
-    const same = (other: JsonObject) => JSON.stringify(other) === JSON.stringify(settings);
-    if (this.#settings !== null && same(this.#settings)) return;
-    if (!supports(core.server.version, "threadSettings")) {
+    const same = (other: JsonObject) => withoutMode(other) === withoutMode(settings);
+    const canUpdate = supports(core.server.version, "threadSettings");
+    const rightMode = this.#told.mode === "default" || !canUpdate;
+    if (rightMode && this.#settings !== null && same(this.#settings)) return;
+    if (!canUpdate) {
       // A thread without a turn runs with what it was started with.
       if (this.#settings === null && same(sent(this.profile, this.#decide(this.profile)))) return;
       assertSupported(core, what, "threadSettings");
@@ -135,6 +213,7 @@ export class SessionSettings {
     this.#sent = decided;
     await core.call("thread/settings/update", { threadId, ...settings });
     this.#settings = settings;
+    this.#told = { ...this.#told, mode: "default" };
   }
 
   /** Starts or resumes the thread with these settings, and checks what the server confirms; settles with its answer. */
@@ -150,6 +229,7 @@ export class SessionSettings {
     const decided = withApprovals(
       await decideSessionPolicy(core, cwd, profile, hooks, answerers.all),
       answerers,
+      profile.mode === "plan",
     );
     const params = method === "thread/start"
       ? threadStartParams(cwd, profile, decided)
@@ -158,6 +238,8 @@ export class SessionSettings {
     this.policy = confirmDecided(core, decided, result);
     this.#decided = decided;
     this.#sent = decided;
+    this.#told = toldSettings(result, method === "thread/start");
+    this.#broughtModel = false;
     return result;
   }
 
@@ -168,6 +250,11 @@ export class SessionSettings {
 
   /** The server tells what the thread may do now. Throws when that is more than the turn was sent with. */
   confirm(params: JsonObject): void {
+    const { threadSettings } = params;
+    const mode = isJsonObject(threadSettings)
+      ? readMode(threadSettings["collaborationMode"])
+      : null;
+    if (mode !== null) this.#told = { ...this.#told, mode };
     this.policy = confirmSettings(this.#core, this.policy, this.#decided, this.#sent, params);
   }
 
@@ -180,6 +267,7 @@ export class SessionSettings {
     return withApprovals(
       decideTurnPolicy(this.#core, this.#decided, profile, this.hooksOf(profile)),
       this.#parts.answerers,
+      profile.mode === "plan" || this.profile.mode === "plan",
     );
   }
 

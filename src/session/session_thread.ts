@@ -300,10 +300,10 @@ export class SessionThread {
   #startTurn(turn: TurnRequest): TurnRun {
     const { profile } = turn;
     this.assertOpen();
-    const { params, leaves } = this.settings.turn(this.threadId, turn);
+    const { params, leaves, accepted } = this.settings.turn(this.threadId, turn);
     this.used = true;
     this.gate.begin(turn.hooks, leaves);
-    return this.turns.start({
+    const run = this.turns.start({
       params,
       timeoutMs: profile.timeoutMs,
       emit: turn.emit,
@@ -312,6 +312,8 @@ export class SessionThread {
         : AbortSignal.any([turn.signal, this.#refused.signal]),
       meter: turn.meter,
     });
+    run.identified.then(accepted, () => {});
+    return run;
   }
 
   /** Takes the thread up again on the same server, which then offers goals to the model or does not. */

@@ -25,6 +25,10 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^compacted: 13 → \d+$/m,
     /^review: No mistakes\.$/m,
   ],
+  plan_mode: [
+    /^Which language\? TypeScript$/m,
+    /^the plan:\n1\. Write main\.ts\n2\. Test it\nmain\.ts is there\.$/m,
+  ],
   app_server: [
     /^\d+ models, among them \S+/m,
     /^refused: .*limit/m,

@@ -129,6 +129,8 @@ export interface ApprovalPlace {
   approvalPolicy: unknown;
   /** Whether there is a sandbox that a command could leave. */
   sandboxed: boolean;
+  /** Whether the agent asks about its plans, which it does under every policy. Default `false`. */
+  planning?: boolean;
 }
 
 /** What codex asks about under every policy. */
@@ -143,12 +145,12 @@ const ALWAYS_ASKED: ReadonlySet<string> = new Set([
 /** Why some of the approvals can't take effect, and which policy they need; `null` when all can. */
 export function unheardApprovals(
   approvals: ApprovalHandler | ApprovalRules | undefined,
-  { approvalPolicy }: ApprovalPlace,
+  { approvalPolicy, planning = false }: ApprovalPlace,
 ): string | null {
   if (approvals === undefined || approvalPolicy === "untrusted") return null;
   const shown = JSON.stringify(approvalPolicy);
   if (typeof approvals === "function") {
-    return approvalPolicy === "never"
+    return approvalPolicy === "never" && !planning
       ? `With the approval policy ${shown} nobody is asked, so \`approvals\` decides nothing. ` +
         'Choose approvalPolicy "untrusted" to be asked before commands and file changes, ' +
         'or "on-request" to be asked about what leaves the sandbox.'

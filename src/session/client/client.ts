@@ -24,7 +24,7 @@ import {
 } from "../../runtime/mod.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
 import { abortable } from "../../async.ts";
-import type { SessionParts } from "../session_settings.ts";
+import { type SessionParts, toldSettings } from "../session_settings.ts";
 import {
   layerProfile,
   resolveProfile,
@@ -415,6 +415,7 @@ export class Client implements AsyncDisposable {
       const decided = withApprovals(
         await abortable(decideSessionPolicy(core, cwd, patched, hooks, answerers.all), signal),
         answerers,
+        patched.mode === "plan",
       );
       const plan = {
         cwd,
@@ -513,6 +514,7 @@ export class Client implements AsyncDisposable {
       threadId,
       clientHooks: this.#config.hooks,
       policy,
+      told: toldSettings(result, opening.method === "thread/start"),
       attached: opening.method !== "thread/start",
       openCopy: (copy, config, ledger) => this.#open(copy, config, false, ledger),
       onClosed: () => this.#sessions.delete(session),

@@ -176,16 +176,19 @@ export interface SessionAnswerers {
 
 /**
  * Says in the policy what its approvals can't do under it. Throws `PolicyError` when those that the session itself brought
- * would never be asked: whoever writes a rule for a session takes it for a guard.
+ * would never be asked: whoever writes a rule for a session takes it for a guard. `planning`: whether the agent asks about
+ * its plans, under every policy.
  */
 export function withApprovals(
   decided: DecidedPolicy,
   { own, all }: SessionAnswerers,
+  planning: boolean,
 ): DecidedPolicy {
   const { effective } = decided;
   const place = {
     approvalPolicy: effective.approvalPolicy,
     sandboxed: mayLeaveSandbox(effective),
+    planning,
   };
   const refusal = unheardApprovals(own, place);
   if (refusal !== null) {

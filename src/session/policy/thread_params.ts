@@ -22,7 +22,7 @@ import {
 } from "../../platform/mod.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
 import { asAttachment } from "../../prompt.ts";
-import type { ResolvedProfile, RunProfile, TurnOptions } from "../profile.ts";
+import type { ResolvedProfile, RunProfile, SessionMode, TurnOptions } from "../profile.ts";
 import { ASK_OPTIONS } from "../profile_shape.ts";
 import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
 import type { DecidedPolicy } from "./session_policy.ts";
@@ -77,6 +77,14 @@ export function threadAttachParams(
   return { ...threadParams(cwd, profile, decided), threadId, excludeTurns: true };
 }
 
+/** What a turn says of the model and the mode, which stick to the thread; `null`: nothing. */
+export interface StickySettings {
+  /** The model. */
+  model: string | null;
+  /** The mode, and the model that it is said with. */
+  mode: { mode: SessionMode; model: string } | null;
+}
+
 /** Parameters of `turn/start`. The sandbox is an object here. Settings are repeated, since they stick to the thread. */
 export function turnStartParams(
   threadId: string,
@@ -84,6 +92,7 @@ export function turnStartParams(
   profile: ResolvedProfile,
   { effective, turn }: DecidedPolicy,
   outputSchema: JsonObject | null,
+  { model, mode }: StickySettings = { model: profile.model, mode: null },
 ): JsonObject {
   return {
     threadId,
@@ -92,10 +101,19 @@ export function turnStartParams(
     approvalPolicy: effective.approvalPolicy as JsonValue,
     approvalsReviewer: "user",
     ...turn,
-    ...(profile.model === null ? {} : { model: profile.model }),
+    ...(model === null ? {} : { model }),
     effort: profile.effort,
+    ...(mode === null ? {} : { collaborationMode: modeParams(mode, profile.effort) }),
     ...(outputSchema === null ? {} : { outputSchema }),
   };
+}
+
+/** A mode as codex takes it: model and effort in it win over the turn's own. Without instructions codex brings its own. */
+function modeParams(
+  { mode, model }: { mode: SessionMode; model: string },
+  effort: string,
+): JsonObject {
+  return { mode, settings: { model, reasoning_effort: effort, developer_instructions: null } };
 }
 
 /** What of a turn's parameters sticks to the thread. */
@@ -164,6 +182,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
   return {
     model: profile.model ?? null,
     effort: profile.effort ?? "medium",
+    mode: profile.mode ?? "default",
     approvalPolicy: profile.approvalPolicy ?? "never",
     sandbox: normalizeSandbox(profile.sandbox ?? "read-only"),
     reads: profile.reads ?? "all",
@@ -207,7 +226,8 @@ function goalsIn(config: ResolvedProfile["config"]): boolean | undefined {
 export function overlayProfile(base: ResolvedProfile, over: TurnOptions): ResolvedProfile {
   return {
     ...base,
-    ...defined({ model: over.model, effort: over.effort, approvalPolicy: over.approvalPolicy }),
+    ...defined({ model: over.model, effort: over.effort, mode: over.mode }),
+    ...defined({ approvalPolicy: over.approvalPolicy }),
     ...(over.sandbox === undefined ? {} : { sandbox: normalizeSandbox(over.sandbox) }),
     ...defined({
       allowPrivilegedEscalation: over.allowPrivilegedEscalation,

@@ -319,6 +319,7 @@ export function toResult(outcome: TurnOutcome, hooks: HookReport): PromptRunResu
     durationMs: outcome.durationMs,
     diff: outcome.diff,
     plan: outcome.plan,
+    proposedPlan: outcome.items.plan(),
     output: undefined,
     hooks,
   };

@@ -43,6 +43,16 @@ export interface ReasoningDeltaEvent extends TurnEventBase {
   part: "summary" | "content";
 }
 
+/** More text of the plan that the agent proposes in the mode `"plan"`. */
+export interface PlanDeltaEvent extends TurnEventBase {
+  /** Discriminator. */
+  type: "planDelta";
+  /** The plan's item. */
+  itemId: string;
+  /** The text that was added. */
+  delta: string;
+}
+
 /** The agent began something: a message, a command, a file change, a tool call. */
 export interface ItemStartedEvent extends TurnEventBase {
   /** Discriminator. */
@@ -166,6 +176,7 @@ export type TurnEvent =
   | TurnStartedEvent
   | AssistantMessageDeltaEvent
   | ReasoningDeltaEvent
+  | PlanDeltaEvent
   | ItemStartedEvent
   | ItemCompletedEvent
   | CommandOutputDeltaEvent

@@ -97,9 +97,22 @@ export class TurnItems {
   /**
    * The answer: the last message that the model calls final, else the last one that it does not call commentary, else
    * the last one. Completed messages win over cut ones, since a retry says everything again. Where the server repeats
-   * its last message at the end, that one is it, unless the model calls it commentary.
+   * its last message at the end, that one is it, unless the model calls it commentary. Without any text a proposed plan
+   * is the answer.
    */
   answer(): string {
+    const said = this.#message();
+    return said.trim() === "" ? this.plan() ?? said : said;
+  }
+
+  /** The plan that the agent proposed last, or `null`. */
+  plan(): string | null {
+    const plans = this.#entries.filter((entry) => entry.item["type"] === "plan");
+    const last = plans.findLast((entry) => entry.completed) ?? plans.at(-1);
+    return last === undefined ? null : messageText(last);
+  }
+
+  #message(): string {
     const last = this.#last;
     if (last !== null && last["phase"] !== "commentary" && typeof last["text"] === "string") {
       return last["text"];

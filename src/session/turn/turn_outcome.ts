@@ -151,6 +151,8 @@ export class TurnOutcome {
         return { type: "assistantMessageDelta", threadId, turnId, itemId, delta };
       case "item/commandExecution/outputDelta":
         return { type: "commandOutputDelta", threadId, turnId, itemId, delta };
+      case "item/plan/delta":
+        return { type: "planDelta", threadId, turnId, itemId, delta };
       case "item/reasoning/summaryTextDelta":
         return { type: "reasoningDelta", threadId, turnId, itemId, delta, part: "summary" };
       case "item/reasoning/textDelta":

@@ -79,7 +79,7 @@ export interface PromptRunResult<Output = unknown> {
   threadId: string;
   /** The turn. */
   turnId: string;
-  /** The final answer; commentary messages are in `items`. */
+  /** The final answer; commentary messages are in `items`. Where there is nothing but a proposed plan, the plan. */
   assistantText: string;
   /** Messages, reasoning, commands, file changes and tool calls, in order. */
   items: ThreadItem[];
@@ -89,8 +89,10 @@ export interface PromptRunResult<Output = unknown> {
   durationMs: number | null;
   /** Unified diff of the files the agent changed, or `null`. */
   diff: string | null;
-  /** The agent's last plan, or `null`. */
+  /** The agent's last list of steps, or `null`. */
   plan: PlanStep[] | null;
+  /** The plan that the agent proposes in the mode `"plan"`, as Markdown; `null` when it proposed none. */
+  proposedPlan: string | null;
   /** The answer, parsed and validated, when a schema was given; else `undefined`. */
   output: Output;
   /** What the hooks of this run reported; empty without hooks. */

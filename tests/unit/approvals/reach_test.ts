@@ -48,6 +48,9 @@ test("unheardApprovals() says that nobody asks a handler under never", () => {
   const found = unheardApprovals(handler, { approvalPolicy: "never", sandboxed: true });
   assert.match(found!, /nobody is asked.*"untrusted".*"on-request"/);
   assert.equal(unheardApprovals(undefined, { approvalPolicy: "never", sandboxed: true }), null);
+  // The agent asks about its plans under every policy.
+  const planning = { approvalPolicy: "never", sandboxed: true, planning: true };
+  assert.equal(unheardApprovals(handler, planning), null);
 });
 
 test("heldInside() tells of rules that accept no command because it might leave the sandbox", () => {

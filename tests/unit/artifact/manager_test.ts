@@ -80,6 +80,7 @@ function result(threadId: string, turnId: string, text: string): PromptRunResult
     durationMs: null,
     diff: null,
     plan: null,
+    proposedPlan: null,
     output: undefined,
     hooks: { ran: [], issues: [] },
   };
