@@ -413,6 +413,19 @@ export * as web from "./src/web/mod.ts";
  */
 export * as acp from "./src/adapters/acp/mod.ts";
 /**
+ * Codex for programs of the [AI SDK](https://ai-sdk.dev) (npm `ai` 7): {@linkcode aiSdk.codexModel}. Nothing of it is imported.
+ *
+ * ```ts ignore
+ * import { aiSdk, Client } from "@codex/runtime";
+ * import { streamText } from "ai";
+ *
+ * await using client = await Client.connect();
+ * const model = aiSdk.codexModel(client, { cwd: "/srv/app" });
+ * for await (const text of streamText({ model, prompt: "Explain this" }).textStream) print(text);
+ * ```
+ */
+export * as aiSdk from "./src/adapters/ai_sdk/namespace.ts";
+/**
  * Documents that an agent writes and edits without losing anyone's work.
  *
  * A document is an artifact: a text, its revision (`sha256:…`), and what is known about it, always

@@ -25,6 +25,7 @@ export {
   RUN_OPTIONS,
   RUN_PROFILE,
   RUN_PROFILE_FIELDS,
+  SESSION_CONFIG,
 } from "./profile_shape.ts";
 export type * from "./output/standard_schema.ts";
 export type * from "./events/session_event.ts";

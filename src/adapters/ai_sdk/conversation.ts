@@ -1,0 +1,191 @@
+/**
+ * The messages that the AI SDK sends with every call, as what a codex thread needs: what is new, and which conversation it is.
+ * @module
+ */
+import type { JsonObject } from "../../json.ts";
+import type { Attachment } from "../../prompt.ts";
+import { ModelCallError, unsupported } from "./call_error.ts";
+import type { PromptMessage, PromptPart } from "./model_types.ts";
+
+/** A conversation as one call gives it. */
+export interface Conversation {
+  /** Instructions; `""` for none. */
+  readonly system: string;
+  /** What was said before; empty for a new conversation. */
+  readonly history: readonly Said[];
+  /** What is asked now. */
+  readonly asked: Said;
+  /** The thread that the history says it comes from, or `null`. */
+  readonly threadId: string | null;
+}
+
+/** What one side said until the other one did. */
+export interface Said {
+  /** Who. */
+  readonly role: "user" | "assistant";
+  /** The text. */
+  readonly text: string;
+  /** Images. */
+  readonly images: readonly Attachment[];
+  /** What tells the images apart. */
+  readonly imageKeys: readonly string[];
+  /** Uses of tools, as far as the history tells them. */
+  readonly tools: readonly JsonObject[];
+}
+
+/** Reads a prompt. Throws the SDK's errors for what codex can't be told. */
+export async function readPrompt(prompt: readonly PromptMessage[]): Promise<Conversation> {
+  const system: string[] = [];
+  const said: Said[] = [];
+  let threadId: string | null = null;
+  for (const { role, content } of prompt) {
+    if (typeof content === "string") {
+      if (role === "system") system.push(content);
+      else await add(said, role === "assistant" ? role : "user", [{ type: "text", text: content }]);
+      continue;
+    }
+    if (role === "system") continue;
+    await add(said, role === "user" ? "user" : "assistant", content);
+    if (role !== "assistant") continue;
+    for (const { providerOptions } of content) {
+      const id = providerOptions?.["codex"]?.["threadId"];
+      if (typeof id === "string") threadId = id;
+    }
+  }
+  const asked = said.pop();
+  if (asked === undefined || asked.role !== "user") {
+    throw new ModelCallError(
+      "InvalidPromptError",
+      "The last message must be the user's: codex answers what it is asked.",
+    );
+  }
+  return { system: system.join("\n\n"), history: said, asked, threadId };
+}
+
+/** Names a conversation: the same for the same words, images and instructions, whatever tools were used. */
+export async function keyOf(system: string, said: readonly Said[]): Promise<string> {
+  const words = said.map(({ role, text, imageKeys }) => [role, text, imageKeys]);
+  return await digest(new TextEncoder().encode(JSON.stringify([system, words])));
+}
+
+/** What to ask on a thread that knows the history, or on one that does not. */
+export function promptOf(
+  { history, asked }: Conversation,
+  isKnown: boolean,
+): { text: string; attachments: Attachment[] } {
+  // An image alone is asked about by itself.
+  const text = asked.text === "" ? "See the image." : asked.text;
+  if (isKnown || history.length === 0) return { text, attachments: [...asked.images] };
+  const lines = history.map(({ role, text, tools, images }) =>
+    JSON.stringify({
+      role,
+      text,
+      ...(images.length === 0 ? {} : { images: images.length }),
+      ...(tools.length === 0 ? {} : { tools }),
+    })
+  );
+  return {
+    text: "What was said so far in this conversation, one JSON object a line:\n" +
+      `${lines.join("\n")}\n\nNow the user says:\n\n${text}`,
+    attachments: [...history.flatMap(({ images }) => images), ...asked.images],
+  };
+}
+
+async function add(
+  said: Said[],
+  role: Said["role"],
+  parts: readonly PromptPart[],
+): Promise<void> {
+  const texts: string[] = [];
+  const images: Attachment[] = [];
+  const imageKeys: string[] = [];
+  const tools: JsonObject[] = [];
+  for (const part of parts) {
+    if (part.type === "text") texts.push(part.text ?? "");
+    else if (part.type === "file" && role === "user") {
+      const file = await fileOf(part);
+      if ("text" in file) texts.push(file.text);
+      else {
+        images.push(file.image);
+        imageKeys.push(file.key);
+      }
+    } else if (part.type === "tool-call") {
+      tools.push(plain({ call: part.toolName, input: part.input }));
+    } else if (part.type === "tool-result") {
+      tools.push(plain({ result: part.toolName, output: part.output }));
+    }
+  }
+  // A user's parts are paragraphs; an assistant's text is cut where it used a tool.
+  const text = texts.join(role === "user" ? "\n\n" : "");
+  const last = said.at(-1);
+  if (last?.role !== role) {
+    said.push({ role, text, images, imageKeys, tools });
+    return;
+  }
+  const glue = role === "user" && last.text !== "" && text !== "" ? "\n\n" : "";
+  said[said.length - 1] = {
+    role,
+    text: last.text + glue + text,
+    images: [...last.images, ...images],
+    imageKeys: [...last.imageKeys, ...imageKeys],
+    tools: [...last.tools, ...tools],
+  };
+}
+
+function plain(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value));
+}
+
+type FileContent = { text: string } | { image: Attachment; key: string };
+
+/** A file of the user's: images are shown, texts are quoted, nothing else is understood. */
+async function fileOf(part: PromptPart): Promise<FileContent> {
+  const mediaType = part.mediaType ?? "";
+  const kind = mediaType.split("/")[0];
+  const given = contentOf(part.data);
+  const name = part.filename === undefined ? "" : ` ${JSON.stringify(part.filename)}`;
+  if (typeof given === "string") return quoted(name, given);
+  if (given !== null && kind === "image") {
+    const isWhole = mediaType.includes("/") && !mediaType.endsWith("/*");
+    return {
+      image: { type: "image", data: given, ...(isWhole ? { mimeType: mediaType } : {}) },
+      key: await digest(given),
+    };
+  }
+  const isText = kind === "text" || mediaType === "application/json";
+  if (given !== null && isText) return quoted(name, new TextDecoder().decode(given));
+  throw unsupported(
+    `files of type ${mediaType === "" ? "unknown" : mediaType}`,
+    given === null
+      ? "Give their bytes."
+      : "Images and texts pass; put other files below `cwd` and name them.",
+  );
+}
+
+function quoted(name: string, text: string): FileContent {
+  return { text: `The file${name}:\n\n${text}` };
+}
+
+/** Bytes, text, or `null` for what is only an address. */
+function contentOf(data: unknown): Uint8Array<ArrayBuffer> | string | null {
+  if (data instanceof Uint8Array) return new Uint8Array(data);
+  if (typeof data === "string") return bytesOf(data);
+  if (typeof data !== "object" || data === null) return null;
+  const { type, data: inner, text } = data as { type?: unknown; data?: unknown; text?: unknown };
+  if (type === "text" && typeof text === "string") return text;
+  return type === "data" && inner !== data ? contentOf(inner) : null;
+}
+
+function bytesOf(base64: string): Uint8Array<ArrayBuffer> {
+  const plain = base64.startsWith("data:") ? base64.slice(base64.indexOf(",") + 1) : base64;
+  try {
+    return Uint8Array.from(atob(plain), (character) => character.charCodeAt(0));
+  } catch (cause) {
+    throw new ModelCallError("InvalidPromptError", "A file's data is not base64.", { cause });
+  }
+}
+
+async function digest(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

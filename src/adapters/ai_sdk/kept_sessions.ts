@@ -1,0 +1,95 @@
+/**
+ * The sessions of a model between two calls: each conversation keeps its own, a limited number of them.
+ * @module
+ */
+import type { Prompt } from "../../prompt.ts";
+import type { AskOptions, PromptRunResult, SessionConfig, TurnEvent } from "../../session/mod.ts";
+
+/** A running prompt; `PromptRunStream` fits it. */
+export interface ModelTurn extends AsyncIterable<TurnEvent>, AsyncDisposable {
+  /** The thread. */
+  readonly threadId: string;
+  /** The turn. */
+  readonly turnId: string;
+  /** The result. */
+  finish(): Promise<PromptRunResult>;
+}
+
+/** A session that a model talks to; `Session` fits it. */
+export interface ModelSession {
+  /** The thread. */
+  readonly threadId: string;
+  /** Whether it takes no more prompts. */
+  readonly closed: boolean;
+  /** Starts a turn. */
+  askStream(prompt: Prompt, options?: AskOptions): Promise<ModelTurn>;
+  /** Lets go of the thread. */
+  release(): Promise<void>;
+}
+
+/** Who starts the sessions; `Client` fits it. */
+export interface ModelClient {
+  /** Starts a thread. */
+  startSession(config: SessionConfig): Promise<ModelSession>;
+}
+
+interface Kept {
+  readonly session: ModelSession;
+  readonly key: string;
+}
+
+/** Sessions that wait for the next message of their conversation, the one that was used last at the end. */
+export class KeptSessions {
+  readonly #max: number;
+  readonly #kept: Map<string, Kept> = new Map();
+  #closed = false;
+
+  /** Keeps so many at most. */
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Whether it takes no more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * The session that has had this conversation; nobody else gets it until it is kept again. Where the history names a thread
+   * it must be that one: other people may have said the same words.
+   */
+  take(key: string, threadId: string | null): ModelSession | null {
+    for (const [id, kept] of [...this.#kept].reverse()) {
+      if (kept.session.closed) this.#kept.delete(id);
+      else if (kept.key === key && (threadId === null || id === threadId)) {
+        this.#kept.delete(id);
+        return kept.session;
+      }
+    }
+    return null;
+  }
+
+  /** Keeps a session for the conversation that it has had now. */
+  keep(key: string, session: ModelSession): void {
+    if (this.#closed || this.#max === 0) return letGo(session);
+    this.#kept.set(session.threadId, { key, session });
+    for (const [id, kept] of this.#kept) {
+      if (this.#kept.size <= this.#max) break;
+      this.#kept.delete(id);
+      letGo(kept.session);
+    }
+  }
+
+  /** Lets go of all; those in use follow when their turns end. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const sessions = [...this.#kept.values()].map(({ session }) => session);
+    this.#kept.clear();
+    await Promise.allSettled(sessions.map((session) => session.release()));
+  }
+}
+
+/** Nobody waits for it, and one that can't be released goes with its client. */
+export function letGo(session: ModelSession): void {
+  session.release().catch(() => {});
+}

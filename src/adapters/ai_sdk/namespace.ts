@@ -1,0 +1,8 @@
+/**
+ * Codex for the AI SDK (npm `ai` 7).
+ * @module
+ */
+export { type CodexModel, codexModel, type CodexModelOptions } from "./codex_model.ts";
+export type { ModelClient, ModelSession, ModelTurn } from "./kept_sessions.ts";
+export { type CallErrorKind, ModelCallError, type ModelCallErrorOptions } from "./call_error.ts";
+export type * from "./model_types.ts";

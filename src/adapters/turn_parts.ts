@@ -1,0 +1,462 @@
+/**
+ * A turn's events as what interfaces show: texts, reasoning, tools with their outcome, questions. Each has an id that is made
+ * here: the ids of items come from the model and recur.
+ * @module
+ */
+import type { ApprovalAudit, ApprovalRequest } from "../approvals/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import type { PlanStep, TokenUsage, TurnEvent, TurnStatus } from "../session/mod.ts";
+import type { ThreadItem } from "../thread_item.ts";
+
+/** Something that the agent did: a command, a patch, a call of a tool. */
+export interface ToolUse {
+  /** Made here. */
+  readonly id: string;
+  /** Which tool. */
+  readonly name: string;
+  /** What it was given. */
+  readonly input: JsonObject;
+  /** The server's item; `""` for a question without one. */
+  readonly itemId: string;
+}
+
+/** How a use of a tool ended. */
+export type ToolOutcome = "ok" | "failed" | "declined" | "unfinished";
+
+/** A piece of a turn. */
+export type TurnPart =
+  | { type: "textStart"; id: string; itemId: string; commentary: boolean; isFinal: boolean }
+  | { type: "textDelta"; id: string; delta: string }
+  | { type: "textEnd"; id: string; itemId: string }
+  | { type: "reasoningStart"; id: string; itemId: string }
+  | { type: "reasoningDelta"; id: string; delta: string }
+  | { type: "reasoningEnd"; id: string; itemId: string }
+  | { type: "toolStart"; use: ToolUse }
+  | { type: "toolDelta"; use: ToolUse; delta: string }
+  | { type: "toolEnd"; use: ToolUse; output: JsonObject; outcome: ToolOutcome }
+  | { type: "question"; use: ToolUse; request: ApprovalRequest }
+  | { type: "answer"; use: ToolUse; audit: ApprovalAudit; approved: boolean }
+  | { type: "said"; itemId: string; text: string }
+  | { type: "plan"; plan: PlanStep[] }
+  | { type: "usage"; usage: TokenUsage }
+  | { type: "notice"; message: string; retrying: boolean }
+  | { type: "end"; status: TurnStatus; error: { kind: string; message: string } | null };
+
+interface OpenText {
+  readonly id: string;
+  readonly kind: "text" | "reasoning";
+  told: string;
+}
+
+interface OpenUse {
+  readonly use: ToolUse;
+  readonly type: string;
+  readonly does: string;
+  /** The question that was asked last, until it is answered. */
+  asked: string | null;
+  denied: boolean;
+}
+
+/** The questions that a person can answer. */
+const ASKED: ReadonlySet<string> = new Set([
+  "command",
+  "fileChange",
+  "permissions",
+  "userInput",
+  "elicitation",
+]);
+
+/** Turns the events of one turn into parts. Feed it in order. */
+export class TurnParts {
+  readonly #threadId: string;
+  readonly #prefix: string;
+  #made = 0;
+  readonly #texts: Map<string, OpenText> = new Map();
+  /** What the model says of the messages that it began. */
+  readonly #phases: Map<string, string> = new Map();
+  #uses: OpenUse[] = [];
+  #ended = false;
+  /** How the last turn ended. */
+  #last: { status: TurnStatus; error: { kind: string; message: string } | null } | null = null;
+  /** The tokens as told last. */
+  usage: TokenUsage | null = null;
+
+  /** For one turn of one thread: what the agent's own agents do is left out, their questions apart. */
+  constructor(threadId: string, turnId: string) {
+    this.#threadId = threadId;
+    this.#prefix = turnId;
+  }
+
+  /** What an event adds. */
+  take(event: TurnEvent): TurnPart[] {
+    if (this.#ended) return [];
+    if (event.type === "approvalRequested") return this.#question(event.request);
+    if (event.type === "approvalResolved") return this.#answer(event.audit);
+    if (event.threadId !== this.#threadId) return [];
+    switch (event.type) {
+      case "itemStarted":
+        return this.#started(event.item);
+      case "itemCompleted":
+        return this.#completed(event.item);
+      case "assistantMessageDelta":
+        return this.#grow("text", event.itemId, event.itemId, event.delta);
+      case "reasoningDelta":
+        return this.#grow(
+          "reasoning",
+          `${event.part} ${event.itemId}`,
+          event.itemId,
+          event.delta,
+        );
+      case "commandOutputDelta": {
+        const open = this.#uses.findLast(({ use }) => use.itemId === event.itemId);
+        return open === undefined ? [] : [{ type: "toolDelta", use: open.use, delta: event.delta }];
+      }
+      case "planUpdated":
+        return [{ type: "plan", plan: event.plan }];
+      case "tokenUsage":
+        this.usage = event.usage;
+        return [{ type: "usage", usage: event.usage }];
+      case "warning":
+        return [{ type: "notice", message: event.message, retrying: false }];
+      case "retrying":
+        return [{ type: "notice", message: event.message, retrying: true }];
+      case "turnCompleted":
+        this.#last = { status: event.status, error: event.error };
+        // A prompt that is tried again goes on in another turn.
+        return this.#closeAll();
+      default:
+        return [];
+    }
+  }
+
+  /** Nothing more will come. A turn whose end was not told has failed. */
+  end(): TurnPart[] {
+    if (this.#ended) return [];
+    const parts = this.#closeAll();
+    this.#ended = true;
+    const last = this.#last ?? { status: "failed", error: null } as const;
+    return [...parts, { type: "end", ...last }];
+  }
+
+  /** Takes an item as a snapshot shows it: with its text so far, which may still grow. */
+  seed(item: ThreadItem): TurnPart[] {
+    if (item.type === "agentMessage") {
+      this.#phase(item);
+      return this.#grow("text", item.id, item.id, textOf(item));
+    }
+    const parts = this.#started(item);
+    const { status } = item as { status?: unknown };
+    return status === "inProgress" ? parts : [...parts, ...this.#completed(item)];
+  }
+
+  #started(item: ThreadItem): TurnPart[] {
+    if (item.type === "agentMessage") {
+      this.#phase(item);
+      return [];
+    }
+    const tool = toolOf(item);
+    if (tool === null || this.#find(item) !== undefined) return [];
+    return [this.#begin(item.id, tool, item.type, does(item))];
+  }
+
+  #phase(item: ThreadItem): void {
+    const { phase } = item as { phase?: unknown };
+    if (typeof phase === "string") this.#phases.set(item.id, phase);
+  }
+
+  #completed(item: ThreadItem): TurnPart[] {
+    switch (item.type) {
+      case "agentMessage":
+        this.#phase(item);
+        return this.#textDone("text", item.id, item.id, textOf(item));
+      case "reasoning":
+        return this.#reasoned(item);
+      case "userMessage":
+        return [{ type: "said", itemId: item.id, text: saidText(item) }];
+    }
+    const tool = toolOf(item);
+    if (tool === null) return [];
+    let open = this.#find(item);
+    const parts: TurnPart[] = [];
+    if (open === undefined) {
+      parts.push(this.#begin(item.id, tool, item.type, does(item)));
+      open = this.#uses.at(-1)!;
+    }
+    const { use } = open;
+    this.#uses = this.#uses.filter((each) => each !== open);
+    return [...parts, { type: "toolEnd", use, ...outcomeOf(item) }];
+  }
+
+  #reasoned(item: ThreadItem): TurnPart[] {
+    const parts: TurnPart[] = [];
+    for (const part of ["summary", "content"] as const) {
+      const key = `${part} ${item.id}`;
+      if (this.#texts.has(key)) parts.push(...this.#textDone("reasoning", key, item.id, ""));
+    }
+    if (parts.length > 0) return parts;
+    const { summary, content } = item as { summary?: unknown; content?: unknown };
+    const text =
+      [summary, content].map((list) =>
+        Array.isArray(list) ? list.filter((each) => typeof each === "string").join("\n\n") : ""
+      ).find((each) => each !== "") ?? "";
+    return text === "" ? [] : this.#textDone("reasoning", `summary ${item.id}`, item.id, text);
+  }
+
+  #grow(kind: OpenText["kind"], key: string, itemId: string, delta: string): TurnPart[] {
+    if (delta === "") return [];
+    const parts: TurnPart[] = [];
+    let open = this.#texts.get(key);
+    if (open === undefined) {
+      open = { id: this.#id(), kind, told: "" };
+      this.#texts.set(key, open);
+      const { id } = open;
+      const phase = this.#phases.get(itemId);
+      parts.push(
+        kind === "reasoning" ? { type: "reasoningStart", id, itemId } : {
+          type: "textStart",
+          id,
+          itemId,
+          commentary: phase === "commentary",
+          isFinal: phase === "final_answer",
+        },
+      );
+    }
+    if (kind === "text") open.told += delta;
+    parts.push({ type: kind === "text" ? "textDelta" : "reasoningDelta", id: open.id, delta });
+    return parts;
+  }
+
+  /** Old servers complete a message under another id than they began it with. */
+  #textDone(kind: OpenText["kind"], key: string, itemId: string, text: string): TurnPart[] {
+    const begun = kind === "reasoning" || this.#texts.has(key)
+      ? key
+      : [...this.#texts].find(([, open]) => open.kind === kind && text.startsWith(open.told))
+        ?.[0] ?? key;
+    const told = this.#texts.get(begun)?.told ?? "";
+    const missing = text.startsWith(told) ? text.slice(told.length) : "";
+    const parts = this.#grow(kind, begun, itemId, missing);
+    const open = this.#texts.get(begun);
+    if (open === undefined) return parts;
+    this.#texts.delete(begun);
+    return [...parts, {
+      type: kind === "text" ? "textEnd" : "reasoningEnd",
+      id: open.id,
+      itemId,
+    }];
+  }
+
+  #closeAll(): TurnPart[] {
+    const parts = this.#closeTexts();
+    for (const { use, denied } of this.#uses) {
+      const outcome = denied ? "declined" : "unfinished";
+      parts.push({ type: "toolEnd", use, output: { status: outcome }, outcome });
+    }
+    this.#uses = [];
+    return parts;
+  }
+
+  #closeTexts(): TurnPart[] {
+    const parts = [...this.#texts].map(([key, { id, kind }]): TurnPart => ({
+      type: kind === "text" ? "textEnd" : "reasoningEnd",
+      id,
+      itemId: kind === "text" ? key : key.slice(key.indexOf(" ") + 1),
+    }));
+    this.#texts.clear();
+    return parts;
+  }
+
+  #begin(itemId: string, tool: Tool, type: string, does: string): TurnPart {
+    const use: ToolUse = { id: this.#id(), itemId, ...tool };
+    this.#uses.push({ use, type, does, asked: null, denied: false });
+    return { type: "toolStart", use };
+  }
+
+  /** The use that an item tells more of: the one that does the same, where several share an id. */
+  #find(item: ThreadItem): OpenUse | undefined {
+    const open = this.#uses.filter(({ use, type }) => use.itemId === item.id && type === item.type);
+    return open.find((each) => each.does === does(item)) ?? open[0];
+  }
+
+  #question(request: ApprovalRequest): TurnPart[] {
+    if (!ASKED.has(request.type)) return [];
+    const type = TYPE_OF[request.type];
+    const known = type === undefined || request.threadId !== this.#threadId
+      ? undefined
+      : this.#uses.find((open) =>
+        open.use.itemId === request.itemId && open.type === type && open.asked === null
+      );
+    const parts: TurnPart[] = [];
+    let open = known;
+    if (open === undefined) {
+      // A command or a patch of our own agent is told of after the question on old servers; its item finds this one.
+      const itemId = type !== undefined && request.threadId === this.#threadId
+        ? request.itemId ?? ""
+        : "";
+      const tool = askedOf(request);
+      parts.push(this.#begin(itemId, tool, type ?? "question", JSON.stringify(tool.input)));
+      open = this.#uses.at(-1)!;
+    }
+    open.asked = request.id;
+    return [...parts, { type: "question", use: open.use, request }];
+  }
+
+  #answer(audit: ApprovalAudit): TurnPart[] {
+    const open = this.#uses.find(({ asked }) => asked === audit.id);
+    if (open === undefined) return [];
+    open.asked = null;
+    const approved = ["accept", "acceptForSession", "answered"].includes(audit.decision);
+    open.denied = !approved;
+    const { use } = open;
+    const parts: TurnPart[] = [{ type: "answer", use, audit, approved }];
+    if (use.itemId !== "") return parts;
+    // No item follows.
+    this.#uses = this.#uses.filter((each) => each !== open);
+    const outcome = approved ? "ok" : "declined";
+    return [...parts, { type: "toolEnd", use, output: { decision: audit.decision }, outcome }];
+  }
+
+  #id(): string {
+    return `${this.#prefix}-${++this.#made}`;
+  }
+}
+
+interface Tool {
+  name: string;
+  input: JsonObject;
+}
+
+/** The type of the item that a question is about. */
+const TYPE_OF: Record<string, string> = { command: "commandExecution", fileChange: "fileChange" };
+
+/** What is no use of a tool. */
+const NO_TOOLS: ReadonlySet<string> = new Set([
+  "userMessage",
+  "hookPrompt",
+  "agentMessage",
+  "functionCallOutput",
+  "plan",
+  "reasoning",
+  "subAgentActivity",
+  "sleep",
+  "enteredReviewMode",
+  "exitedReviewMode",
+  "contextCompaction",
+]);
+
+/** The tool that an item uses, under the name that the model knows; an item of a newer codex under its type. */
+function toolOf(item: ThreadItem): Tool | null {
+  const fields = item as unknown as JsonObject;
+  if (NO_TOOLS.has(item.type)) return null;
+  switch (item.type) {
+    case "commandExecution":
+      return {
+        name: "shell",
+        input: { command: fields["script"] ?? fields["command"], cwd: fields["cwd"] },
+      };
+    case "fileChange":
+      return { name: "apply_patch", input: { changes: fields["changes"] ?? [] } };
+    case "mcpToolCall":
+      return {
+        name: `mcp__${fields["server"]}__${fields["tool"]}`,
+        input: objectOr(fields["arguments"]),
+      };
+    case "dynamicToolCall":
+      return { name: String(fields["tool"]), input: objectOr(fields["arguments"]) };
+    case "collabAgentToolCall":
+      return { name: String(fields["tool"]), input: { prompt: fields["prompt"] ?? null } };
+    case "webSearch":
+      return { name: "web_search", input: { query: fields["query"] } };
+    case "imageView":
+      return { name: "view_image", input: { path: fields["path"] } };
+    default:
+      return { name: item.type, input: {} };
+  }
+}
+
+function objectOr(value: JsonValue | undefined): JsonObject {
+  return isJsonObject(value) ? value : value === undefined || value === null ? {} : { value };
+}
+
+/** What tells two uses apart that share an id. */
+function does(item: ThreadItem): string {
+  return JSON.stringify(toolOf(item)?.input ?? null);
+}
+
+/** Fields that every item has, or that its input tells. */
+const NO_OUTPUT: ReadonlySet<string> = new Set([
+  "id",
+  "type",
+  "command",
+  "script",
+  "cwd",
+  "commandActions",
+  "changes",
+  "arguments",
+  "server",
+  "tool",
+  "query",
+  "prompt",
+  "processId",
+  "source",
+  "startedAtMs",
+  "completedAtMs",
+]);
+
+function outcomeOf(item: ThreadItem): { output: JsonObject; outcome: ToolOutcome } {
+  const { aggregatedOutput, ...fields } = item as unknown as JsonObject;
+  const output: JsonObject = {};
+  if (typeof aggregatedOutput === "string") output["output"] = aggregatedOutput;
+  for (const [name, value] of Object.entries(fields)) {
+    if (!NO_OUTPUT.has(name) && value !== undefined && value !== null) output[name] = value;
+  }
+  const { status } = fields;
+  const outcome = status === "declined"
+    ? "declined"
+    : status === "failed" || fields["success"] === false || isJsonObject(fields["error"])
+    ? "failed"
+    : "ok";
+  return { output, outcome };
+}
+
+/** What a question is about, where no item tells it. */
+function askedOf(request: ApprovalRequest): Tool {
+  switch (request.type) {
+    case "command":
+      return {
+        name: "shell",
+        input: { command: request.script ?? request.command, cwd: request.cwd },
+      };
+    case "fileChange":
+      return { name: "apply_patch", input: { changes: json(request.changes ?? []) } };
+    case "permissions":
+      return {
+        name: "request_permissions",
+        input: { permissions: json(request.permissions), reason: request.reason },
+      };
+    case "userInput":
+      return { name: "request_user_input", input: { questions: json(request.questions) } };
+    case "elicitation": {
+      const { server, message, mode, requestedSchema, url } = request;
+      return { name: "elicitation", input: { server, message, mode, requestedSchema, url } };
+    }
+    default:
+      return { name: request.type, input: {} };
+  }
+}
+
+function json(value: unknown): JsonValue {
+  return JSON.parse(JSON.stringify(value));
+}
+
+function textOf(item: ThreadItem): string {
+  const { text } = item as { text?: unknown };
+  return typeof text === "string" ? text : "";
+}
+
+/** What a person said, as text. */
+function saidText(item: ThreadItem): string {
+  const { content } = item as { content?: unknown };
+  if (!Array.isArray(content)) return "";
+  return content.flatMap((each) => isJsonObject(each) ? [each["text"]] : [])
+    .filter((text) => typeof text === "string").join("\n");
+}

@@ -1,0 +1,225 @@
+/** A turn's events as parts: ids of our own, whatever the model's do; everything that was begun is ended. */
+import assert from "node:assert/strict";
+import { type TurnPart, TurnParts } from "../../../src/adapters/turn_parts.ts";
+import type { ApprovalAudit, ApprovalRequest } from "../../../src/approvals/mod.ts";
+import type { ThreadItem, TurnEvent } from "../../../mod.ts";
+import { test } from "../../_harness.ts";
+
+const at = { threadId: "t", turnId: "u" };
+const event = (type: string, fields: object): TurnEvent =>
+  ({ type, ...at, ...fields }) as unknown as TurnEvent;
+const started = (item: object) => event("itemStarted", { item });
+const completed = (item: object) => event("itemCompleted", { item });
+const said = (itemId: string, delta: string) => event("assistantMessageDelta", { itemId, delta });
+const over = (status = "completed") => event("turnCompleted", { status, error: null });
+const command = (id: string, script: string, status = "inProgress", more = {}) => ({
+  type: "commandExecution",
+  id,
+  command: `bash -lc '${script}'`,
+  script,
+  cwd: "/w",
+  commandActions: [],
+  status,
+  ...more,
+});
+const patch = (id: string, status = "inProgress") => ({
+  type: "fileChange",
+  id,
+  changes: [{ path: "/w/a", kind: { type: "add" }, diff: "x" }],
+  status,
+});
+const asks = (id: string, itemId: string, more = {}): TurnEvent =>
+  event("approvalRequested", {
+    request: {
+      type: "command",
+      id,
+      threadId: "t",
+      itemId,
+      script: "ls",
+      cwd: "/w",
+      ...more,
+    } as unknown as ApprovalRequest,
+  });
+const answers = (id: string, decision: string): TurnEvent =>
+  event("approvalResolved", { audit: { id, decision, threadId: "t" } as unknown as ApprovalAudit });
+
+/** Parts in short: `tool shell 1`, `ok 1`, `text 2`, `+2 abc`. */
+function short(part: TurnPart): string {
+  const n = (id: string) => id.replace("u-", "");
+  switch (part.type) {
+    case "textStart":
+      return `${part.commentary ? "aside" : part.isFinal ? "answer" : "text"} ${n(part.id)}`;
+    case "textDelta":
+      return `+${n(part.id)} ${part.delta}`;
+    case "reasoningDelta":
+      return `~${n(part.id)} ${part.delta}`;
+    case "reasoningStart":
+      return `think ${n(part.id)}`;
+    case "textEnd":
+    case "reasoningEnd":
+      return `end ${n(part.id)}`;
+    case "toolStart":
+      return `${part.use.name} ${n(part.use.id)}`;
+    case "toolDelta":
+      return `out ${n(part.use.id)} ${part.delta}`;
+    case "toolEnd":
+      return `${part.outcome} ${n(part.use.id)}`;
+    case "question":
+      return `ask ${n(part.use.id)} ${part.request.id}`;
+    case "answer":
+      return `${part.approved ? "yes" : "no"} ${n(part.use.id)}`;
+    case "end":
+      return part.status;
+    default:
+      return part.type;
+  }
+}
+
+const CASES: [name: string, events: TurnEvent[], parts: string][] = [
+  ["text", [
+    started({ type: "agentMessage", id: "a", text: "" }),
+    said("a", "He"),
+    said("a", "y"),
+    completed({ type: "agentMessage", id: "a", text: "Hey" }),
+    over(),
+  ], "text 1|+1 He|+1 y|end 1|completed"],
+  ["text whose deltas were lost", [
+    said("a", "He"),
+    completed({ type: "agentMessage", id: "a", text: "Hey" }),
+    over(),
+  ], "text 1|+1 He|+1 y|end 1|completed"],
+  ["phases", [
+    started({ type: "agentMessage", id: "a", text: "", phase: "commentary" }),
+    said("a", "x"),
+    completed({ type: "agentMessage", id: "b", text: "y", phase: "final_answer" }),
+    over(),
+  ], "aside 1|+1 x|answer 2|+2 y|end 2|end 1|completed"],
+  ["a message id that recurs", [
+    said("a", "x"),
+    completed({ type: "agentMessage", id: "a", text: "x" }),
+    said("a", "y"),
+    over(),
+  ], "text 1|+1 x|end 1|text 2|+2 y|end 2|completed"],
+  ["reasoning in both forms", [
+    event("reasoningDelta", { itemId: "r", delta: "s", part: "summary" }),
+    event("reasoningDelta", { itemId: "r", delta: "c", part: "content" }),
+    completed({ type: "reasoning", id: "r", summary: ["s"], content: ["c"] }),
+    over(),
+  ], "think 1|~1 s|think 2|~2 c|end 1|end 2|completed"],
+  ["reasoning without deltas", [
+    completed({ type: "reasoning", id: "r", summary: ["a", "b"] }),
+    completed({ type: "reasoning", id: "q" }),
+    over(),
+  ], "think 1|~1 a\n\nb|end 1|completed"],
+  ["a command", [
+    started(command("c", "ls")),
+    event("commandOutputDelta", { itemId: "c", delta: "x" }),
+    completed(command("c", "ls", "completed", { exitCode: 0 })),
+    over(),
+  ], "shell 1|out 1 x|ok 1|completed"],
+  ["a command told by its end alone, that failed", [
+    completed(command("c", "ls", "failed", { exitCode: 3 })),
+    over(),
+  ], "shell 1|failed 1|completed"],
+  ["a command and a patch that share an id", [
+    started(command("c", "ls")),
+    started(patch("c")),
+    completed(patch("c", "completed")),
+    completed(command("c", "ls", "completed")),
+    over(),
+  ], "shell 1|apply_patch 2|ok 2|ok 1|completed"],
+  ["two commands that share an id", [
+    started(command("c", "a")),
+    completed(command("c", "a", "completed")),
+    started(command("c", "b")),
+    completed(command("c", "b", "completed")),
+    over(),
+  ], "shell 1|ok 1|shell 2|ok 2|completed"],
+  [
+    "a command that goes on when the turn ends",
+    [started(command("c", "ls")), over("interrupted")],
+    "shell 1|unfinished 1|interrupted",
+  ],
+  ["a question about a command that is known", [
+    started(command("c", "ls")),
+    asks("q", "c"),
+    answers("q", "accept"),
+    completed(command("c", "ls", "completed")),
+    over(),
+  ], "shell 1|ask 1 q|yes 1|ok 1|completed"],
+  ["a question before its item, declined", [
+    asks("q", "c"),
+    answers("q", "decline"),
+    started(command("c", "ls", "declined")),
+    completed(command("c", "ls", "declined")),
+    over(),
+  ], "shell 1|ask 1 q|no 1|declined 1|completed"],
+  [
+    "a question whose item never comes",
+    [asks("q", "c"), answers("q", "decline"), over()],
+    "shell 1|ask 1 q|no 1|declined 1|completed",
+  ],
+  ["a second question while the first waits is a use of its own", [
+    started(command("c", "ls")),
+    asks("q", "c"),
+    asks("r", "c"),
+    answers("q", "accept"),
+    answers("r", "decline"),
+    over(),
+  ], "shell 1|ask 1 q|shell 2|ask 2 r|yes 1|no 2|unfinished 1|declined 2|completed"],
+  ["an agent's own agent asks, and says nothing here", [
+    event("approvalRequested", {
+      threadId: "x",
+      request: { type: "command", id: "q", threadId: "x", itemId: "c", script: "ls", cwd: "/w" },
+    }),
+    event("assistantMessageDelta", { threadId: "x", itemId: "z", delta: "psst" }),
+    event("approvalResolved", { threadId: "x", audit: { id: "q", decision: "accept" } }),
+    over(),
+  ], "shell 1|ask 1 q|yes 1|ok 1|completed"],
+  ["questions for programs are not shown", [
+    event("approvalRequested", { request: { type: "currentTime", id: "q" } }),
+    over(),
+  ], "completed"],
+  [
+    "an item of a newer codex",
+    [completed({ type: "teleport", id: "p", to: "mars" }), over()],
+    "teleport 1|ok 1|completed",
+  ],
+  [
+    "a prompt that is tried again",
+    [said("a", "x"), over("failed"), said("b", "y"), over()],
+    "text 1|+1 x|end 1|text 2|+2 y|end 2|completed",
+  ],
+  ["a turn whose end is not told", [said("a", "x")], "text 1|+1 x|end 1|failed"],
+];
+
+for (const [name, events, parts] of CASES) {
+  test(`TurnParts: ${name}`, () => {
+    const reader = new TurnParts("t", "u");
+    const told = [...events.flatMap((each) => reader.take(each)), ...reader.end()];
+    assert.equal(told.map(short).join("|"), parts);
+    assert.deepEqual([reader.end(), reader.take(said("z", "late"))], [[], []]);
+  });
+}
+
+test("TurnParts: what a snapshot shows goes on from there", () => {
+  const reader = new TurnParts("t", "u");
+  const items = [
+    { type: "userMessage", id: "m", content: [{ type: "text", text: "hi" }] },
+    command("c", "ls", "completed"),
+    command("d", "sleep", "inProgress"),
+    { type: "agentMessage", id: "a", text: "He" },
+  ] as unknown as ThreadItem[];
+  const told = [
+    ...items.flatMap((item) => reader.seed(item)),
+    ...reader.take(said("a", "y")),
+    ...reader.take(completed({ type: "agentMessage", id: "a", text: "Hey!" })),
+    ...reader.take(completed(command("d", "sleep", "completed"))),
+    ...reader.take(over()),
+    ...reader.end(),
+  ];
+  assert.equal(
+    told.map(short).join("|"),
+    "said|shell 1|ok 1|shell 2|text 3|+3 He|+3 y|+3 !|end 3|ok 2|completed",
+  );
+});
