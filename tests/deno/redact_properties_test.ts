@@ -24,6 +24,9 @@ const TEXTS: ((name: string, value: string) => string)[] = [
   (n, v) => `export ${n}='${v}'`,
   (n, v) => `a: 1\n${n}: ${v}\nb: 2`,
   (n, v) => `+  ${n}: ${v}`,
+  (n, v) => `a: 1\n${n}: |\n  ${v}\n  ${v}\nb: 2`,
+  (n, v) => JSON.stringify({ a: `x\n- ${n}: >-\n    ${v}\n` }),
+  (n, v) => JSON.stringify({ a: `x\n${n}: ${v}\n` }),
   (n, v) => `config.yml:3:${n}: ${v}`,
   (n, v) => `${n} = "${v}"`,
   (n, v) => `${n} = ${v}`,
@@ -39,6 +42,14 @@ const LOOKS: ((value: string) => string)[] = [
   (v) => `curl -u me:${v} https://example.org`,
   (v) => `curl -H "X-Api-Key: ${v}" x`,
   (v) => `mysql -u root -p${v} db`,
+  (v) => `redis-cli -a ${v} ping`,
+  (v) => `docker login -u me -p ${v}`,
+  (v) => `vault token ${v}7`,
+  (v) => `SharedAccessSignature=${v}`,
+  (v) => `curl -b "sid=${v}" https://example.org`,
+  (v) => `Cookie: sid=${v}; other=${v}`,
+  (v) => `example.org\tTRUE\t/\tTRUE\t0\tsid\t${v}`,
+  (v) => JSON.stringify(JSON.stringify(["redis-cli", "-a", v])),
   (v) => `tool --api-key "${v}"`,
   (v) => `set -x API_KEY ${v}`,
   (v) => `machine example.org login me password ${v}`,
@@ -91,7 +102,11 @@ test("what looks like a secret is taken out of every text, in base64 too", () =>
 
 test("a long line costs no more than it should", () => {
   for (
-    const part of ["a:", "password ", '="', "://x:", "curl -u ", '\\"key', "sk-", "x-y-", "name: "]
+    const part of [
+      ...["a:", "password ", '="', "://x:", "curl -u ", '\\"key', "sk-", "x-y-", "name: "],
+      ...["redis-cli ", "docker login ", "curl -b ", "curl ", "vault token ", "mongo -p "],
+      ...["token: |\n ", "token: |\\n ", "x\tTRUE\t", "mysql -p", "\\n"],
+    ]
   ) {
     const text = part.repeat(Math.ceil(100_000 / part.length));
     const begun = performance.now();

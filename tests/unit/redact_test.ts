@@ -96,6 +96,20 @@ const KEPT: JsonValue[] = [
   "interface Login { password: string; apiKey: string }",
   "https://example.org/a?page=2&q=keys",
   "risk-averse-investments and sk-1",
+  'redis-cli -a "$PASS" ping',
+  "docker run -p 8080:80 nginx login",
+  "vault token create -ttl=1h",
+  "vault token lookup",
+  "mysql -p db",
+  "mkdir -p a/login && unzip -p a.zip",
+  "curl -b jar.txt https://example.org",
+  "curl -u me https://example.org:8080",
+  ["mysql", "-p", "db"],
+  ["docker", "login", "example.org"],
+  ["redis-cli", "-a"],
+  ["password", "token"],
+  { required: ["cookie", "authorization"] },
+  "summary: |\n  a password\nsteps: >\n  b",
 ];
 
 test("redact() returns the very value when there is nothing to take out", () => {
@@ -133,6 +147,48 @@ const TEXTS: [text: string, clean: string][] = [
   [`GET /x?access_token=${SECRET}&y=1`, `GET /x?access_token=${REDACTED}&y=1`],
   [`tool --api-key ${SECRET} --out f`, `tool --api-key ${REDACTED} --out f`],
   [`tool --token=${SECRET}`, `tool --token=${REDACTED}`],
+  [`redis-cli -h h -a '${SECRET} b' ping`, `redis-cli -h h -a '${REDACTED}' ping`],
+  [`bash -lc 'redis-cli -a ${SECRET} ping'`, `bash -lc 'redis-cli -a ${REDACTED} ping'`],
+  [`docker login -u me -p ${SECRET} h`, `docker login -u me -p ${REDACTED} h`],
+  [`vault token revoke ${SECRET}`, `vault token revoke ${REDACTED}`],
+  [`vault login ${SECRET}`, `vault login ${REDACTED}`],
+  [`SharedAccessSignature=${SECRET}`, `SharedAccessSignature=${REDACTED}`],
+  [`SharedAccessSignature sr=a&sig=${SECRET}`, `SharedAccessSignature sr=a&sig=${REDACTED}`],
+  [`password: |\n  ${SECRET}\n\n  b\nuser: me`, `password: |\n  ${REDACTED}\nuser: me`],
+  [`- token: >-\n    ${SECRET}\n  user: me`, `- token: >-\n    ${REDACTED}\n  user: me`],
+  [`+  token: |\n+    ${SECRET}\n+  user: me`, `+  token: |\n+    ${REDACTED}\n+  user: me`],
+  [`curl -sSu me:${SECRET} h`, `curl -sSu me:${REDACTED} h`],
+  [`curl -b 'sid=${SECRET}; a=b' h`, `curl -b 'sid=${REDACTED}' h`],
+  [`curl -b sid=${SECRET} https://h/x`, `curl -b sid=${REDACTED} https://h/x`],
+  [`curl --oauth2-bearer ${SECRET} h`, `curl --oauth2-bearer ${REDACTED} h`],
+  [`mysql -uroot -p${SECRET} db`, `mysql -uroot -p${REDACTED} db`],
+  [`mariadb-dump -u r -p${SECRET}`, `mariadb-dump -u r -p${REDACTED}`],
+  [
+    `#HttpOnly_h\tTRUE\t/\tTRUE\t0\tsid\t${SECRET}`,
+    `#HttpOnly_h\tTRUE\t/\tTRUE\t0\tsid\t${REDACTED}`,
+  ],
+  [`document.cookie = "sid=${SECRET}"`, `document.cookie = "${REDACTED}"`],
+  [`Set-Cookie: sid=${SECRET}; Path=/`, `Set-Cookie: ${REDACTED}`],
+  [`sqlcmd -S h -P ${SECRET}`, `sqlcmd -S h -P ${REDACTED}`],
+  [`ldapsearch -x -w ${SECRET} -b dc`, `ldapsearch -x -w ${REDACTED} -b dc`],
+  [`mongosh -u me -p ${SECRET}`, `mongosh -u me -p ${REDACTED}`],
+  [`mosquitto_pub -u a -P ${SECRET}`, `mosquitto_pub -u a -P ${REDACTED}`],
+  [`unzip -P ${SECRET} a.zip`, `unzip -P ${REDACTED} a.zip`],
+  [`smbclient -U me%${SECRET} //h`, `smbclient -U me%${REDACTED} //h`],
+  [`openssl rsa -passin pass:${SECRET}`, `openssl rsa -passin pass:${REDACTED}`],
+  // The same as JSON within text, however often it is escaped.
+  ...[
+    ["redis-cli", "-a"],
+    ["docker", "login", "-p"],
+    ["vault", "login"],
+  ].map((words): [string, string] => {
+    const twice = (last: string) => JSON.stringify(JSON.stringify([...words, last]));
+    return [twice(SECRET), twice(REDACTED)];
+  }),
+  ...["password: |\n  ", "a: 1\ntoken: ", "redis-cli -a "].map((head): [string, string] => {
+    const twice = (value: string) => JSON.stringify({ text: `${head}${value}\nuser: me` });
+    return [twice(SECRET), twice(REDACTED)];
+  }),
   [
     "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nxyz\n-----END RSA PRIVATE KEY-----\n",
     `-----BEGIN RSA PRIVATE KEY-----${REDACTED}-----END RSA PRIVATE KEY-----\n`,
@@ -203,6 +259,21 @@ test("redact() is linear: large odd texts are quick", () => {
     const ms = performance.now() - begun;
     assert.ok(ms < 3000, `${text.slice(0, 30)}… took ${ms} ms`);
   }
+});
+
+test("redact() reads a list of words as the command that it is, and a pair as a header", () => {
+  const rows: [JsonValue, JsonValue][] = [
+    [["redis-cli", "-a", SECRET, "ping"], ["redis-cli", "-a", REDACTED, "ping"]],
+    [["/usr/bin/mysql", `-p${SECRET}`], ["/usr/bin/mysql", `-p${REDACTED}`]],
+    [["docker", "login", "-p", SECRET], ["docker", "login", "-p", REDACTED]],
+    [
+      ["curl", "-u", `me:${SECRET}`, "-H", `Cookie: sid=${SECRET}`],
+      ["curl", "-u", `me:${REDACTED}`, "-H", `Cookie: ${REDACTED}`],
+    ],
+    [["bash", "-lc", `redis-cli -a ${SECRET}`], ["bash", "-lc", `redis-cli -a ${REDACTED}`]],
+    [{ headers: [["Cookie", `sid=${SECRET}`]] }, { headers: [["Cookie", REDACTED]] }],
+  ];
+  for (const [value, clean] of rows) assert.deepEqual(redact(value), clean);
 });
 
 test("redact() survives depth and odd names", () => {
