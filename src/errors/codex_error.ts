@@ -293,6 +293,17 @@ export class PolicyError extends CodexError {
   }
 }
 
+/**
+ * A workspace could not be recorded before a turn, which then was not started; or it can't be taken back. `data.reason` is
+ * `tooLarge`, `unreadable`, `store`, `inUse`, `noCheckpoint` or `moved`.
+ */
+export class CheckpointError extends CodexError {
+  /** Creates the error. */
+  constructor(message: string, options: CodexErrorOptions = {}) {
+    super("checkpoint", message, options);
+  }
+}
+
 /** The server confirmed a wider policy than was asked for. No turn was run. */
 export class PolicyMismatchError extends CodexError {
   /** Each field that differs: its name, what was asked and what the server confirmed. */

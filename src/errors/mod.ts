@@ -6,6 +6,7 @@
  */
 export {
   type ArgumentProblem,
+  CheckpointError,
   CodexError,
   type CodexErrorOptions,
   HookBlockedError,

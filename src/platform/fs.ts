@@ -5,6 +5,7 @@
  */
 import { delay } from "../async.ts";
 import { builtin, canRead, isGranted, nodeProcess, platformName, runtimeName } from "./runtime.ts";
+import type { TreeFiles } from "./tree.ts";
 
 /** File operations; each rejects with the platform's own error. On Deno none of them asks the user for a permission. */
 export interface FileSystem {
@@ -76,6 +77,11 @@ export function fileSystem(): FileSystem | null {
   if (runtimeName() === "deno") return onDeno();
   const node = builtin<NodeFs>("fs/promises");
   return node === null ? null : onNode(node);
+}
+
+/** What is done with whole trees, or `null` where there are no files; few scripts need it. */
+export async function treeFiles(): Promise<TreeFiles | null> {
+  return (await import("./tree.ts")).treeFilesHere();
 }
 
 /** Whether an error says that a path is not there. */

@@ -33,7 +33,9 @@ export {
   isMissing,
   isPermissionError,
   isTaken,
+  treeFiles,
 } from "./fs.ts";
+export type { TreeEntry, TreeFiles } from "./tree.ts";
 export { spawnProcess } from "./process_tree.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
 export type { PathKind, RuntimeName } from "./runtime.ts";

@@ -30,7 +30,9 @@ export type Feature =
   | "search"
   | "searchesOccurrences"
   | "deleteThread"
-  | "sample";
+  | "sample"
+  | "revert"
+  | "rollback";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -84,6 +86,10 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   deleteThread: { since: "0.145.0" },
   /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
   sample: { since: "0.169.0" },
+  /** Takes turns off a thread: `thread/revert`. 0.150 has it, and refuses all threads that it makes itself. */
+  revert: { since: "0.155.1" },
+  /** Takes turns off a thread: `thread/rollback`. 0.155.1 has it, 0.160.1 does not. */
+  rollback: { until: "0.160.0" },
   /** `:slash_tmp` in a permission profile makes `/tmp` writable. Tried on 0.140; 0.136 leaves it out. */
   slashTmpInProfiles: { since: "0.140.0" },
   /**

@@ -116,6 +116,14 @@ export interface RunProfile {
    * nobody asked for. Codex before 0.145 has no goals.
    */
   goals?: boolean;
+  /**
+   * Records the workspace (`cwd`) before each turn that may write, for {@linkcode Session.rewind}. Ignored files, repositories' own
+   * (`.git`) and files above 16 MiB are left out. What is recorded lies in `checkpoints/` of codex's home, for its owner only:
+   * the last 100 turns of a workspace, 30 days and 1 GiB at most. A turn whose workspace can't be recorded (above 50,000
+   * files) is not started: `CheckpointError`. Needs an agent on this machine; under Deno, reading and writing both places.
+   * Default `false`.
+   */
+  checkpoints?: boolean;
 }
 
 /** How a session runs, and where. */
@@ -133,6 +141,30 @@ export type SessionConfig = RunProfile & {
 
 /** How a copy of a session's thread runs: what is left out is the session's own. */
 export type ForkConfig = Partial<SessionConfig> & ForkPoint;
+
+/** Options of {@linkcode Session.rewind}. */
+export interface RewindOptions {
+  /** The id of the first turn that is taken back; all after it are, too. */
+  before: string;
+  /** Takes back the files of the workspace; needs `checkpoints`. Default `true`. */
+  files?: boolean;
+  /** Takes back what the model remembers. Default `true`. */
+  conversation?: boolean;
+  /** Only tells what would be done. Default `false`. */
+  dryRun?: boolean;
+  /** Gives up before anything is changed; the call then rejects with the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** What a rewind does, or did. */
+export interface RewindPlan {
+  /** The files, by path from the workspace; that of a directory ends with `/`. `create`: it was gone, and comes back. */
+  files: { path: string; change: "restore" | "delete" | "create" }[];
+  /** The turns that the conversation loses, the oldest first. */
+  turns: string[];
+  /** What stays as it is although it may have changed, and why. */
+  skipped: { path: string; why: string }[];
+}
 
 /** What is reviewed. */
 export type ReviewTarget =
@@ -246,6 +278,8 @@ export interface ResolvedProfile {
   readonly ephemeral: boolean;
   /** Whether codex may start turns by itself for a goal. */
   readonly goals: boolean;
+  /** Whether the workspace is recorded before turns that may write. */
+  readonly checkpoints: boolean;
 }
 
 /** When failed turns are tried again. */

@@ -56,6 +56,7 @@ import type {
   RetryOptions,
   ReviewOptions,
   ReviewTarget,
+  RewindOptions,
   RunLimits,
   RunOptions,
   RunProfile,
@@ -268,6 +269,7 @@ const THREAD_FIELDS = {
   config: settingsKind,
   ephemeral: flag,
   goals: flag,
+  checkpoints: flag,
 } as const;
 
 /** The fields of a profile. */
@@ -294,6 +296,8 @@ const MEANT: Readonly<Record<string, string>> = {
   additional_directories: ROOTS,
   additionalDirectories: ROOTS,
   allowedTools: TOOL_LISTS,
+  enableFileCheckpointing: "checkpoints",
+  checkpoint: "checkpoints",
   disallowedTools: TOOL_LISTS,
   env: "Variables belong to the client: `Client.connect({ env: { set: { … } } })`.",
   images: 'Write `attachments: [{ type: "localImage", path }]`.',
@@ -406,6 +410,15 @@ export const GOAL_OPTIONS: Shape = shape<GoalOptions>({
   maxTokens: "Write `limits: { tokens: … }`.",
   tokenBudget: "Write `limits: { tokens: … }`.",
 });
+
+/** What is taken back. */
+export const REWIND_OPTIONS: Shape = shape<RewindOptions>({
+  before: required(name),
+  files: flag,
+  conversation: flag,
+  dryRun: flag,
+  signal,
+}, { turnId: "before", turn: "before", dry: "dryRun", code: "files" });
 
 /** Options of a question beside the conversation. */
 export const SAMPLE_OPTIONS: Shape = shape<SampleOptions>({ timeoutMs: milliseconds, signal });

@@ -26,6 +26,8 @@ import type {
   ReviewOptions,
   ReviewResult,
   ReviewTarget,
+  RewindOptions,
+  RewindPlan,
   RunProfile,
   WaitOptions,
 } from "./profile.ts";
@@ -35,6 +37,7 @@ import {
   GOAL_OPTIONS,
   REVIEW_OPTIONS,
   reviewTargetKind,
+  REWIND_OPTIONS,
   RUN_PROFILE,
   SAMPLE_OPTIONS,
   SESSION_EVENTS,
@@ -303,6 +306,28 @@ export class Session implements AsyncDisposable {
     };
     const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
     return await alone(this.#thread.host, config.signal, open) as Session;
+  }
+
+  /**
+   * Takes back a turn and all after it: the files of the workspace as they were before it, what commands wrote included, and
+   * what the model remembers. Needs `checkpoints` for the files. Changes that somebody else has made there since are taken
+   * back as well: look at the plan first. Ends the agent's background commands; refused with `CheckpointError` while a turn
+   * is at work, or when the workspace was not recorded then. Cut off by a crash, it is finished when the next session with
+   * `checkpoints` starts there.
+   *
+   * Not taken back: ignored files, repositories' own (`.git`: commits stay), what lies outside of `cwd`, links under a Deno that
+   * may not make them, modification times. A conversation of an ephemeral thread can't be taken back.
+   *
+   * ```ts ignore
+   * const plan = await session.rewind({ before: turnId, dryRun: true });
+   * if (plan.skipped.length === 0) await session.rewind({ before: turnId });
+   * ```
+   */
+  async rewind(options: RewindOptions): Promise<RewindPlan> {
+    checkOptions("rewind", options, REWIND_OPTIONS);
+    this.#thread.assertAskable();
+    const { rewind } = await import("./history/rewind/rewind.ts");
+    return await rewind(this.#thread.host, options);
   }
 
   /**

@@ -25,10 +25,11 @@ import {
   threadStartParams,
   turnStartParams,
 } from "./policy/thread_params.ts";
+import type { Checkpoints } from "./history/rewind/checkpoints.ts";
 import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
-import { assertSupported, type ThreadCopy } from "./thread/thread_host.ts";
+import { assertSupported, type ThreadCopy, type ThreadHost } from "./thread/thread_host.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
 import type { UsageLedger } from "./turn/turn_usage.ts";
 
@@ -82,6 +83,8 @@ export interface SessionParts {
   told: ToldSettings;
   /** Whether the thread was there before. */
   attached: boolean;
+  /** What is recorded before its turns, or `null`. */
+  checkpoints: Checkpoints | null;
   /** The hooks of its start. */
   startHooks: HookRun;
   /** Whether it is there for one prompt only, whose hooks go on where those of the start ended. */
@@ -98,6 +101,8 @@ export interface SessionParts {
     config: SessionConfig,
     ledger?: UsageLedger,
   ) => Promise<ThreadCopy>;
+  /** Called once, at once, with what the session offers to what happens beside prompts. */
+  onOpened: (host: ThreadHost, warn: (message: string) => void) => void;
   /** Called once, when the session no longer needs its client. */
   onClosed: () => void;
 }
@@ -136,6 +141,12 @@ export class SessionSettings {
   /** What the last turn may do. */
   get sent(): EffectivePolicy {
     return this.#sent.effective;
+  }
+
+  /** What a turn with this profile may do. Throws what the profile may not ask for. */
+  effective(profile: ResolvedProfile): EffectivePolicy {
+    const { rulesFiles } = this.policy;
+    return { ...this.#decide(profile).effective, rulesFiles };
   }
 
   /** The hooks of a profile, and the client's. */

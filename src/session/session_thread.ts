@@ -99,7 +99,10 @@ export class SessionThread {
     });
     this.prompts = this.#makePrompts();
     this.host = this.#makeHost();
+    const warn = (message: string) => this.turns.warn(message);
+    parts.checkpoints?.join({ isBusy: () => this.#isBusy, warn });
     this.#route();
+    parts.onOpened(this.host, warn);
   }
 
   /** Ends the session: archives the thread, or lets it go to be resumed later. Idempotent; retryable when it fails. */
@@ -124,6 +127,7 @@ export class SessionThread {
     for (const leave of this.#unroute.splice(0)) leave();
     this.turns.close();
     this.events.end();
+    this.parts.checkpoints?.leave();
     this.parts.onClosed();
   }
 
@@ -161,6 +165,11 @@ export class SessionThread {
       idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
       prepareInput: (text, attachments, signal) =>
         prepareInput(core, this.parts.cwd, text, attachments, signal),
+      checkpoint: async (profile, signal) => {
+        const { checkpoints } = this.parts;
+        if (checkpoints === null) return null;
+        return await checkpoints.before(this.settings.effective(profile), signal);
+      },
       startTurn: (turn) => this.#startTurn(turn),
       get rateLimits() {
         return core.rateLimits;
@@ -188,9 +197,10 @@ export class SessionThread {
 
   /** What happens on the thread beside prompts is in files of its own. */
   #makeHost(): ThreadHost {
-    const { core, openCopy, answerers } = this.parts;
+    const { core, openCopy, answerers, checkpoints } = this.parts;
     const [turns, foreign] = [this.turns, this.foreign];
     const now = {
+      busy: () => this.#isBusy,
       threadId: () => this.threadId,
       profile: () => this.settings.profile,
       used: () => this.#isUsed,
@@ -199,6 +209,7 @@ export class SessionThread {
       core,
       turns,
       foreign,
+      checkpoints,
       get threadId() {
         return now.threadId();
       },
@@ -208,6 +219,14 @@ export class SessionThread {
       get used() {
         return now.used();
       },
+      get busy() {
+        return now.busy();
+      },
+      checkpoint: async (signal) => {
+        const { settings } = this;
+        await checkpoints?.beforeOwnTurn(settings.effective(settings.profile), signal);
+      },
+      reverted: () => turns.reverted(),
       take: async (holder, signal) => {
         this.assertAskable();
         return await this.#acquire(holder, signal, async () => {
@@ -265,6 +284,10 @@ export class SessionThread {
       count: (tokens) => this.ledger.add(tokens),
       adopted: (turn) => {
         this.used = true;
+        this.parts.checkpoints?.adopted(
+          turn,
+          this.settings.effective(this.settings.profile),
+        );
         // The hooks of a prompt hear of what happens while it is active.
         if (this.queue.holder === null) this.#beginTurns();
         return this.foreign.adopt(turn);
@@ -273,6 +296,10 @@ export class SessionThread {
       missed: (item) => this.gate.learn(item),
       resumeThread: () => this.#resumeThread(),
     });
+  }
+
+  get #isBusy(): boolean {
+    return this.queue.length > 0 || this.turns.active !== null;
   }
 
   /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
@@ -448,6 +475,7 @@ export class SessionThread {
   /** The thread can't be used any more; everyone is told why. */
   #fail(error: unknown): void {
     this.#ready.fail(error);
+    this.parts.checkpoints?.leave();
     this.queue.close(error);
     this.ended.abort(error);
     this.events.end();

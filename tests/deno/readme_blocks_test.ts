@@ -27,6 +27,7 @@ const BLOCKS: Record<
   "Client and session": {
     prints: [/^The design\.\nThe design in 3 lines\.\n\{\s*type: "readOnly",?\s*\} 26$/m],
   },
+  "Rewind": { prints: [/^$/] },
   "Streaming": { prints: [/ls.* 0$/m, /^There are no modules\. null \{$/m] },
   "Structured output": { prints: [/^\{\s*risks: \[ "none" \],?\s*\}$/m] },
   "Tools in your process": { prints: [/^\{"id":"T-1","state":"open"\}$/m] },

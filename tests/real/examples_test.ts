@@ -29,6 +29,10 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^Which language\? TypeScript$/m,
     /^the plan:\n1\. Write main\.ts\n2\. Test it\nmain\.ts is there\.$/m,
   ],
+  rewind: [
+    /^1 prompts so far\.\nrestore {2}README\.md\ncreate {3}notes\.txt\ndelete {3}old\/\n/m,
+    /^README\.md as it was\n2 prompts so far\.$/m,
+  ],
   app_server: [
     /^\d+ models, among them \S+/m,
     /^refused: .*limit/m,

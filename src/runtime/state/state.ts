@@ -2,7 +2,7 @@
  * A bounded picture of what a connection is doing: threads, their turns, their items.
  * @module
  */
-import { type JsonObject, objectOf } from "../../json.ts";
+import { type JsonObject, type JsonValue, objectOf, stringOf } from "../../json.ts";
 import type { StateLimits } from "../config.ts";
 import type { EventKind } from "../log/event_envelope.ts";
 import { deltaText, EventLog, type LogRecord } from "../log/event_log.ts";
@@ -15,6 +15,7 @@ import {
   reduceThread,
   threadOfNotification,
   threadOfResult,
+  withoutTurns,
 } from "./state_threads.ts";
 import type { RuntimeState, StateBounds, ThreadState } from "./state_types.ts";
 
@@ -67,6 +68,8 @@ export class StateProjection {
   /** The one that grew last; in a flood it is the next one too. */
   #growing: HeldText | null = null;
   #heldCharacters = 0;
+  /** Where reverts that wait for their answer begin, by the request's id. */
+  readonly #reverts: Map<JsonValue | undefined, string> = new Map();
   #dropped = 0;
   #snapshot: RuntimeState | null = null;
 
@@ -94,11 +97,22 @@ export class StateProjection {
         news.create,
         (thread) => reduceThread(thread, method, params, this.#bounds),
       );
+    } else if (kind === "request") {
+      // The answer to a revert does not tell which turns are gone.
+      const before = stringOf(paramsOf(message), "beforeTurnId");
+      if (before !== null) this.#reverts.set(message["id"], before);
     } else if (kind === "response") {
+      const before = this.#reverts.get(message["id"]) ?? null;
+      this.#reverts.delete(message["id"]);
       const result = objectOf(message, "result");
       const id = result === null ? null : threadOfResult(method, result);
       if (id === null) return;
-      this.#change(id, true, (thread) => reduceResult(thread, method, result!, this.#bounds));
+      this.#change(id, true, (thread) => {
+        const left = method === "thread/revert" && before !== null
+          ? withoutTurns(thread, before)
+          : thread;
+        return reduceResult(left, method, result!, this.#bounds);
+      });
     }
   }
 
@@ -137,6 +151,7 @@ export class StateProjection {
   #connection(message: JsonObject): void {
     const state = message["state"];
     if (state !== "restarting" && state !== "closed") return;
+    this.#reverts.clear();
     this.#foldAll();
     this.#snapshot = null;
     for (const [id, thread] of this.#threads) this.#threads.set(id, interruptThread(thread));
@@ -241,7 +256,8 @@ export class ProjectedLog {
     if (record.delta !== null) {
       return this.#projection.applyDelta(record.delta, deltaText(record));
     }
-    const counts = record.direction === "inbound" || record.kind === "connection";
+    const counts = record.direction === "inbound" || record.kind === "connection" ||
+      record.head.method === "thread/revert";
     if (!counts || typeof record.body !== "object" || record.body === null) return;
     this.#projection.apply({
       kind: record.kind,

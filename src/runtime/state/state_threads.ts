@@ -256,9 +256,17 @@ export function reduceResult(
   bounds: StateBounds,
 ): ThreadState {
   const wire = objectOf(result, "thread") ?? {};
-  const after = mergeThread(thread, wire, RESULTS[method] ?? "adds", bounds);
+  // Its answer tells all turns that are left, none included.
+  const rolledBack = method === "thread/rollback" && Array.isArray(wire["turns"]);
+  const after = mergeThread(thread, wire, RESULTS[method] ?? "adds", bounds, rolledBack);
   const unarchived = method === "thread/unarchive" ? { ...after, archived: false } : after;
   return mergeSettings(unarchived, result);
+}
+
+/** A turn and all after it were taken back. */
+export function withoutTurns(thread: ThreadState, before: string): ThreadState {
+  const at = thread.turns.findIndex(({ id }) => id === before);
+  return at < 0 ? thread : { ...thread, turns: thread.turns.slice(0, at) };
 }
 
 /** The server is gone, or has released the thread: nothing in it runs any more. */
@@ -273,13 +281,14 @@ function mergeThread(
   wire: JsonObject,
   mode: "adds" | "replaces",
   bounds: StateBounds,
+  rolledBack = false,
 ): ThreadState {
   const text = (key: string) => shortText(stringOf(wire, key), bounds);
   const ephemeral = wire["ephemeral"];
   const history = objectsOf(wire, "turns").filter((turn) => stringOf(turn, "id") !== null);
   let turns = thread.turns;
   // A server that pages its history sends no turns here, which says nothing about them.
-  if (mode === "replaces" && history.length > 0) {
+  if (mode === "replaces" && (history.length > 0 || rolledBack)) {
     const left = new Set(history.map((turn) => turn["id"]));
     turns = turns.filter((turn) => left.has(turn.id));
   }

@@ -49,6 +49,7 @@ import {
   TURNS_OPTIONS,
   WAIT_OPTIONS,
 } from "../profile_shape.ts";
+import type { Checkpoints } from "../history/rewind/checkpoints.ts";
 import { Session } from "../session.ts";
 import {
   endable,
@@ -111,7 +112,7 @@ const DOORS: Record<Opening["method"], string> = {
 /** What a session is going to be. */
 type Plan = Pick<
   SessionParts,
-  "cwd" | "profile" | "decided" | "answerers" | "startHooks" | "single" | "ledger"
+  "cwd" | "profile" | "decided" | "answerers" | "checkpoints" | "startHooks" | "single" | "ledger"
 >;
 
 /**
@@ -417,11 +418,15 @@ export class Client implements AsyncDisposable {
         answerers,
         patched.mode === "plan",
       );
+      const checkpoints = patched.checkpoints
+        ? await abortable(openCheckpoints(where, core, cwd, decided.effective), signal)
+        : null;
       const plan = {
         cwd,
         profile: patched,
         decided,
         answerers,
+        checkpoints,
         startHooks: hookRun,
         single,
         ledger,
@@ -461,14 +466,18 @@ export class Client implements AsyncDisposable {
       ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
     };
     let session: Session | null = null;
+    let recover = () => Promise.resolve();
     let refused: unknown = null;
+    const onOpened: SessionParts["onOpened"] = (host, warn) => {
+      recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
+    };
     const open = () =>
       core.call(opening.method, params, {
         ...defined({ signal }),
         // At once, so that what the server says next about the thread finds its session.
         onResult: (result) => {
           try {
-            session = this.#adopt(opening, result, plan);
+            session = this.#adopt(opening, result, plan, onOpened);
           } catch (error) {
             refused = error;
           }
@@ -481,6 +490,7 @@ export class Client implements AsyncDisposable {
     if (opened === null) throw refused;
     try {
       await dropTurns(core, opened.threadId, fork?.drop ?? 0);
+      if (plan.checkpoints !== null) await recover();
     } catch (error) {
       await opened.close().catch(() => {});
       throw error;
@@ -488,7 +498,12 @@ export class Client implements AsyncDisposable {
     return opened;
   }
 
-  #adopt(opening: Opening, result: JsonValue, plan: Plan): Session {
+  #adopt(
+    opening: Opening,
+    result: JsonValue,
+    plan: Plan,
+    onOpened: SessionParts["onOpened"],
+  ): Session {
     const thread = isJsonObject(result) ? result["thread"] : undefined;
     const threadId = isJsonObject(thread) ? thread["id"] : undefined;
     if (typeof threadId !== "string" || threadId === "") {
@@ -517,11 +532,19 @@ export class Client implements AsyncDisposable {
       told: toldSettings(result, opening.method === "thread/start"),
       attached: opening.method !== "thread/start",
       openCopy: (copy, config, ledger) => this.#open(copy, config, false, ledger),
+      onOpened,
       onClosed: () => this.#sessions.delete(session),
     });
     this.#sessions.add(session);
     return session;
   }
+}
+
+/** Loaded when it is asked for: few sessions record their workspace. */
+async function openCheckpoints(
+  ...args: Parameters<typeof Checkpoints.open>
+): Promise<Checkpoints> {
+  return await (await import("../history/rewind/checkpoints.ts")).Checkpoints.open(...args);
 }
 
 /** What codex says since 0.147; older versions let both write. */

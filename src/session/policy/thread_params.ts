@@ -200,6 +200,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     config,
     ephemeral: profile.ephemeral ?? false,
     goals: profile.goals ?? goalsIn(config) ?? false,
+    checkpoints: profile.checkpoints ?? false,
   };
 }
 

@@ -49,6 +49,11 @@ export interface PromptHost {
     attachments: readonly Attachment[],
     signal: AbortSignal,
   ): Promise<JsonObject[]>;
+  /** Records the workspace, where the session does; settles with who has to be told which turn it was for. */
+  checkpoint(
+    profile: ResolvedProfile,
+    signal: AbortSignal,
+  ): Promise<((turnId: string) => void) | null>;
   /** Starts a turn. */
   startTurn(turn: TurnRequest): TurnRun;
   /** The account's limits as last told, for reset times. */
@@ -222,6 +227,7 @@ export class PromptRun {
     const turnProfile = patched(profile, asked);
     const prompt = asked.prompt ?? text;
     const input = await this.#host.prepareInput(prompt, turnProfile.attachments, this.#signal);
+    const recorded = await this.#host.checkpoint(turnProfile, this.#signal);
     this.#signal.throwIfAborted();
     const { spent } = this.#meter;
     if (spent !== null) {
@@ -237,7 +243,10 @@ export class PromptRun {
       hooks,
     });
     this.current = run;
-    run.identified.then((turn) => this.#identified.resolve(turn), () => {});
+    run.identified.then((turn) => {
+      recorded?.(turn.turnId);
+      this.#identified.resolve(turn);
+    }, () => {});
     const settled = await run.settled;
     const outcome = run.turn?.outcome ?? null;
     if (outcome !== null) this.#outcomes.add(outcome);

@@ -308,6 +308,7 @@ export async function startGoal(
     }
     await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
     host.begin(hooks);
+    await host.checkpoint(given.signal);
     given.signal.throwIfAborted();
     run = new GoalRun(host, { objective: final, options, hooks, reopened, release });
     const { threadId } = host;

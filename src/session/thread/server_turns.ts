@@ -68,6 +68,7 @@ async function reviewTurn(
   try {
     await host.settle("review with settings of its own", { ...profile, model });
     host.begin(hooks);
+    await host.checkpoint(signal);
     const meter = new RunMeter(profile.limits, (exceeded) => void run.exceed(exceeded));
     const run = turns.start({
       method: "review/start",
@@ -77,6 +78,7 @@ async function reviewTurn(
       signal,
       meter,
     });
+    run.identified.then(({ turnId }) => host.checkpoints?.began(turnId), () => {});
     const settled = await run.settled;
     const outcome = run.turn?.outcome ?? null;
     const error = turnError(settled, outcome, run.partial(), core.rateLimits);
@@ -156,6 +158,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     }, profile.timeoutMs);
     let over = false;
     try {
+      await host.checkpoint(signal);
       await core.call("thread/compact/start", { threadId }, { signal });
       const run = await abortable(begun.promise, signal);
       cancelLimit();

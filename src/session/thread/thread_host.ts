@@ -11,6 +11,7 @@ import { assertStopped } from "../turn/stop_turn.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
+import type { Checkpoints } from "../history/rewind/checkpoints.ts";
 import type { ForkPoint } from "./fork_point.ts";
 
 /** Who has the thread for itself. */
@@ -59,6 +60,14 @@ export interface ThreadHost {
   settle(what: string, profile: ResolvedProfile): Promise<void>;
   /** Takes the thread up again, with goals or without. */
   reopen(goals: boolean): Promise<void>;
+  /** What is recorded before its turns, or `null`. */
+  readonly checkpoints: Checkpoints | null;
+  /** Whether anything is at work on the thread, or waits for it. */
+  readonly busy: boolean;
+  /** Records the workspace before a turn that is not a prompt, where the session does. */
+  checkpoint(signal: AbortSignal): Promise<void>;
+  /** Turns were taken back. */
+  reverted(): void;
   /** Tokens that no turn of the thread tells. */
   count(tokens: TokenCount): void;
   /** Opens another session like this one; what it uses counts as this one's when `counted`. */

@@ -196,6 +196,11 @@ export class ThreadTurns {
     this.#warnings.push(message);
   }
 
+  /** The server has taken turns back; newer ones count what is left from anew (since 0.155). */
+  reverted(): void {
+    this.#usage.revert(supports(this.#host.core.server.version, "revert"));
+  }
+
   /** A notification of the thread was too large to be read. */
   oversize(message: OversizeMessage): void {
     this.active?.oversize(message);

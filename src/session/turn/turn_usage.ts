@@ -89,6 +89,12 @@ export class ThreadUsage {
     this.#held = null;
   }
 
+  /** Turns were taken back; `recounts`: the server counts what is left of the thread from anew. */
+  revert(recounts: boolean): void {
+    this.context = null;
+    if (recounts) this.forget();
+  }
+
   /**
    * Takes the server's next count, in the middle of `turn` or of none. Returns what the thread had used before the turn,
    * where that turns out now (`null`: nothing new), and `"before"` when the count is not the turn's.

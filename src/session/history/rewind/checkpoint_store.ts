@@ -1,0 +1,418 @@
+/**
+ * What is kept of a workspace: the content of its files by its hash, what the tree was before a turn, restores under way.
+ * It lies in codex's home, for its owner only, one folder a workspace. One process at a time uses a folder.
+ * @module
+ */
+import { delay } from "../../../async.ts";
+import { CheckpointError, messageOf } from "../../../errors/mod.ts";
+import { isJsonObject, type JsonObject, numberOf, stringOf } from "../../../json.ts";
+import {
+  type FileSystem,
+  fileSystem,
+  isMissing,
+  isTaken,
+  pathRules,
+  platformName,
+  type TreeFiles,
+  treeFiles,
+  unrefTimer,
+} from "../../../platform/mod.ts";
+import { readTree, type Tree, writeTree } from "./tree_record.ts";
+
+/** What is kept of all turns in one workspace. */
+export interface StoreLimits {
+  /** Turns. */
+  turns: number;
+  /** Bytes of file contents. */
+  bytes: number;
+  /** Milliseconds since the turn. */
+  ageMs: number;
+}
+
+/** What is kept by default. */
+export const STORE_LIMITS: StoreLimits = {
+  turns: 100,
+  bytes: 2 ** 30,
+  ageMs: 30 * 24 * 3_600_000,
+};
+
+/** What was recorded before one turn. */
+export interface TurnRecord {
+  /** The name of the record. */
+  name: string;
+  /** The turn. */
+  turnId: string;
+  /** The tree before it; `null`: the turn could not write. */
+  tree: string | null;
+  /** When it was recorded. */
+  at: number;
+}
+
+/** The files and folders of one workspace's checkpoints. */
+export class CheckpointStore {
+  /** Where it lies. */
+  readonly path: string;
+  readonly #fs: FileSystem;
+  readonly #tree: TreeFiles;
+  readonly #limits: StoreLimits;
+  readonly #made: Set<string> = new Set();
+
+  private constructor(path: string, fs: FileSystem, tree: TreeFiles, limits: StoreLimits) {
+    this.path = path;
+    this.#fs = fs;
+    this.#tree = tree;
+    this.#limits = limits;
+  }
+
+  /** Where the checkpoints of all workspaces lie. */
+  static home(codexHome: string): string {
+    return pathRules(platformName()).join(codexHome, "checkpoints");
+  }
+
+  /** Opens the folder of a workspace, by the workspace's real path. */
+  static async open(
+    home: string,
+    root: string,
+    limits: StoreLimits = STORE_LIMITS,
+  ): Promise<CheckpointStore> {
+    const [fs, tree] = [fileSystem(), await treeFiles()];
+    if (fs === null || tree === null) {
+      throw storeError("this runtime has no files", undefined);
+    }
+    const name = (await hash(new TextEncoder().encode(root))).slice(0, 32);
+    const store = new CheckpointStore(`${home}/${name}`, fs, tree, limits);
+    await store.#guard(async () => {
+      await store.#folder("");
+      for (const each of ["objects", "trees", "turns", "restores"]) await store.#folder(each);
+    });
+    return store;
+  }
+
+  /** Keeps others out until the returned function is called. A holder that died is found out by its silence. */
+  async lock(signal: AbortSignal | undefined): Promise<() => Promise<void>> {
+    const path = `${this.path}/lock`;
+    const token = crypto.randomUUID();
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        await this.#tree.writeNew(path, new TextEncoder().encode(token), false);
+        break;
+      } catch (error) {
+        if (!isTaken(error)) throw storeError("it can't be locked", error);
+      }
+      if (!await this.#endSilent(path)) await delay(LOCK_ROUND_MS, signal);
+    }
+    const beat = setInterval(() => {
+      this.#tree.touch(path).catch(() => {});
+    }, BEAT_MS);
+    unrefTimer(beat);
+    return async () => {
+      clearInterval(beat);
+      const held = await this.#text(path).catch(() => null);
+      if (held === token) await this.#fs.removeFile(path).catch(() => {});
+    };
+  }
+
+  /** Whether the lock's holder was silent for too long, and is out now. Of those who see it, one may put it out. */
+  async #endSilent(path: string): Promise<boolean> {
+    const [held, silent] = [await this.#text(path), await this.#silentMs(path)];
+    if (held === null || silent === null || silent < SILENT_MS) return false;
+    const mark = `${path}-${held}`;
+    try {
+      await this.#tree.writeNew(mark, new Uint8Array(), false);
+    } catch (error) {
+      if (!isTaken(error)) throw storeError("it can't be locked", error);
+      // Whoever wanted to put it out has died as well.
+      if ((await this.#silentMs(mark) ?? 0) >= SILENT_MS) await this.#remove(mark);
+      return false;
+    }
+    if (await this.#text(path) === held) await this.#remove(path);
+    await this.#remove(mark);
+    return true;
+  }
+
+  async #silentMs(path: string): Promise<number | null> {
+    const entry = await this.#tree.entry(path);
+    return entry === null ? null : Date.now() - entry.mtimeMs;
+  }
+
+  /** Keeps the content of a file; returns its hash, and how many bytes that has added. */
+  async putContent(bytes: Uint8Array): Promise<{ hash: string; added: number }> {
+    const name = await hash(bytes);
+    const folder = `objects/${name.slice(0, 2)}`;
+    const path = `${this.path}/${folder}/${name}`;
+    if (await this.#tree.entry(path) !== null) return { hash: name, added: 0 };
+    await this.#folder(folder);
+    await this.#write(path, bytes, false);
+    return { hash: name, added: bytes.length };
+  }
+
+  /** The content of a file; `null` when it is not there, or is not what it was. */
+  async content(name: string): Promise<Uint8Array | null> {
+    if (!isHash(name)) return null;
+    const path = `${this.path}/objects/${name.slice(0, 2)}/${name}`;
+    const bytes = await this.#bytes(path);
+    return bytes !== null && await hash(bytes) === name ? bytes : null;
+  }
+
+  /** Keeps a tree. */
+  async putTree(tree: Tree): Promise<string> {
+    const bytes = await packed(new TextEncoder().encode(writeTree(tree)));
+    const name = await hash(bytes);
+    const path = `${this.path}/trees/${name}`;
+    if (await this.#tree.entry(path) === null) await this.#write(path, bytes, true);
+    return name;
+  }
+
+  /** A tree; `null` when it is not there, or is not what it was. */
+  async tree(name: string): Promise<Tree | null> {
+    if (!isHash(name)) return null;
+    const bytes = await this.#bytes(`${this.path}/trees/${name}`);
+    if (bytes === null || await hash(bytes) !== name) return null;
+    try {
+      return readTree(new TextDecoder().decode(await unpacked(bytes)));
+    } catch {
+      return null;
+    }
+  }
+
+  /** What was recorded before turns, the oldest first. */
+  async turns(): Promise<TurnRecord[]> {
+    const records: TurnRecord[] = [];
+    for (const name of (await this.#fs.list(`${this.path}/turns`) ?? []).sort()) {
+      const value = await this.#object(`turns/${name}`);
+      const turnId = value === null ? null : stringOf(value, "turnId");
+      if (value === null || turnId === null) continue;
+      records.push({ name, turnId, tree: stringOf(value, "tree"), at: numberOf(value, "at") ?? 0 });
+    }
+    return records;
+  }
+
+  /** Says what was recorded before a turn. */
+  async putTurn(turnId: string, tree: string | null, at: number): Promise<void> {
+    const name = `${String(at).padStart(15, "0")}-${crypto.randomUUID()}`;
+    await this.#putObject(`turns/${name}`, { turnId, tree, at });
+  }
+
+  /** Restores that were begun, by their names. */
+  async restores(): Promise<{ name: string; value: JsonObject }[]> {
+    const all: { name: string; value: JsonObject }[] = [];
+    for (const name of (await this.#fs.list(`${this.path}/restores`) ?? []).sort()) {
+      const value = await this.#object(`restores/${name}`);
+      if (value !== null) all.push({ name, value });
+    }
+    return all;
+  }
+
+  /** Writes down how far a restore is. */
+  async putRestore(name: string, value: JsonObject): Promise<void> {
+    await this.#putObject(`restores/${name}`, value);
+    await this.#fs.syncDirectory(`${this.path}/restores`);
+  }
+
+  /** A restore is over. */
+  async endRestore(name: string): Promise<void> {
+    await this.#remove(`${this.path}/restores/${name}`);
+  }
+
+  /** How many bytes of contents are kept, as was counted last. */
+  async bytes(): Promise<number> {
+    const value = await this.#object("bytes");
+    return value === null ? 0 : numberOf(value, "bytes") ?? 0;
+  }
+
+  /** Counts bytes that were added. */
+  async addBytes(added: number): Promise<void> {
+    if (added > 0) await this.#putObject("bytes", { bytes: await this.bytes() + added });
+  }
+
+  /** Forgets what is too old or too much; what is left has all its contents. Call it with the lock. */
+  async prune(now: number = Date.now()): Promise<void> {
+    const limits = this.#limits;
+    let left = await this.turns();
+    let bytes = await this.bytes();
+    const old = left.filter(({ at }) => now - at > limits.ageMs).length;
+    let drop = Math.max(old, left.length - limits.turns);
+    if (drop <= 0 && bytes <= limits.bytes) return;
+    do {
+      // The newest one stays: a rewind needs one at least.
+      drop = Math.min(drop <= 0 ? Math.ceil(left.length / 4) : drop, left.length - 1);
+      const gone = left.slice(0, Math.max(0, drop));
+      for (const { name } of gone) await this.#remove(`${this.path}/turns/${name}`);
+      left = left.slice(gone.length);
+      bytes = await this.#sweep(left, new Set(gone.map(({ tree }) => tree)));
+      drop = 0;
+    } while (bytes > limits.bytes && left.length > 1);
+    await this.#putObject("bytes", { bytes });
+  }
+
+  /** Removes trees and contents that no record names, nor a restore under way; returns how many bytes are left. */
+  async #sweep(
+    records: readonly TurnRecord[],
+    gone: ReadonlySet<string | null>,
+  ): Promise<number> {
+    const trees = new Set(records.map(({ tree }) => tree).filter((tree) => tree !== null));
+    for (const name of await this.#fs.list(`${this.path}/trees`) ?? []) {
+      // The turn that a new tree belongs to may not be known yet.
+      const silent = await this.#silentMs(`${this.path}/trees/${name}`);
+      if (silent !== null && silent < NEW_MS && !gone.has(name)) trees.add(name);
+    }
+    const contents = new Set<string>();
+    for (const { value } of await this.restores()) {
+      for (const step of Array.isArray(value["steps"]) ? value["steps"] : []) {
+        if (isJsonObject(step)) contents.add(stringOf(step, "content") ?? "");
+      }
+    }
+    for (const name of trees) {
+      for (const { content } of (await this.tree(name))?.nodes.values() ?? []) {
+        if (content !== null) contents.add(content);
+      }
+    }
+    for (const name of await this.#fs.list(`${this.path}/trees`) ?? []) {
+      if (!trees.has(name)) await this.#remove(`${this.path}/trees/${name}`);
+    }
+    let bytes = 0;
+    for (const folder of await this.#fs.list(`${this.path}/objects`) ?? []) {
+      for (const name of await this.#fs.list(`${this.path}/objects/${folder}`) ?? []) {
+        const path = `${this.path}/objects/${folder}/${name}`;
+        if (contents.has(name)) bytes += (await this.#tree.entry(path))?.size ?? 0;
+        else await this.#remove(path);
+      }
+    }
+    return bytes;
+  }
+
+  /** Removes the folders of workspaces that were not used for too long. */
+  static async pruneHome(
+    home: string,
+    limits: StoreLimits = STORE_LIMITS,
+    now: number = Date.now(),
+  ): Promise<void> {
+    const fs = fileSystem();
+    const tree = await treeFiles();
+    for (const name of await fs?.list(home) ?? []) {
+      const entry = await tree!.entry(`${home}/${name}/turns`);
+      if (entry !== null && now - entry.mtimeMs > limits.ageMs) {
+        await fs!.removeAll(`${home}/${name}`).catch(() => {});
+      }
+    }
+  }
+
+  async #guard<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw storeError("it can't be written", error);
+    }
+  }
+
+  async #folder(name: string): Promise<void> {
+    if (this.#made.has(name)) return;
+    await this.#fs.makeDirectory(name === "" ? this.path : `${this.path}/${name}`, true);
+    this.#made.add(name);
+  }
+
+  async #putObject(name: string, value: JsonObject): Promise<void> {
+    await this.#write(
+      `${this.path}/${name}`,
+      new TextEncoder().encode(JSON.stringify(value)),
+      true,
+    );
+  }
+
+  /** Whole or not at all. */
+  #write(path: string, bytes: Uint8Array, sync: boolean): Promise<void> {
+    return this.#guard(async () => {
+      const draft = `${path}.${crypto.randomUUID()}~`;
+      try {
+        await this.#tree.writeNew(draft, bytes, sync);
+        await this.#fs.rename(draft, path);
+      } catch (error) {
+        await this.#remove(draft);
+        throw error;
+      }
+    });
+  }
+
+  async #object(name: string): Promise<JsonObject | null> {
+    // What a process that died has left half written.
+    if (name.endsWith("~")) {
+      await this.#remove(`${this.path}/${name}`);
+      return null;
+    }
+    const text = await this.#text(`${this.path}/${name}`);
+    return text === null ? null : parseObject(text);
+  }
+
+  async #text(path: string): Promise<string | null> {
+    const bytes = await this.#bytes(path);
+    return bytes === null ? null : new TextDecoder().decode(bytes);
+  }
+
+  async #bytes(path: string): Promise<Uint8Array | null> {
+    try {
+      return await this.#fs.read(path);
+    } catch (error) {
+      if (isMissing(error)) return null;
+      throw storeError("it can't be read", error);
+    }
+  }
+
+  async #remove(path: string): Promise<void> {
+    await this.#fs.removeFile(path).catch(() => {});
+  }
+}
+
+const NEW_MS = 600_000;
+const LOCK_ROUND_MS = 25;
+const BEAT_MS = 2_000;
+/** Five beats: a holder whose process was held up is not taken for dead. */
+const SILENT_MS = 10_000;
+
+/** What the store could not do. */
+function storeError(what: string, cause: unknown): CheckpointError {
+  const why = cause === undefined ? "" : `: ${messageOf(cause)}`;
+  return new CheckpointError(
+    `The store of checkpoints in codex's home can't be used, ${what}${why}.`,
+    {
+      cause,
+      data: { reason: "store" },
+    },
+  );
+}
+
+/** SHA-256 in hexadecimal. */
+export async function hash(bytes: Uint8Array): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The object that a text says; `null` when it is none, as of a process that died while it wrote. */
+function parseObject(text: string): JsonObject | null {
+  try {
+    const value = JSON.parse(text);
+    return isJsonObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isHash(name: string): boolean {
+  return /^[0-9a-f]{64}$/.test(name);
+}
+
+function packed(bytes: Uint8Array): Promise<Uint8Array> {
+  return through(bytes, new CompressionStream("gzip"));
+}
+
+function unpacked(bytes: Uint8Array): Promise<Uint8Array> {
+  return through(bytes, new DecompressionStream("gzip"));
+}
+
+async function through(
+  bytes: Uint8Array,
+  stream: CompressionStream | DecompressionStream,
+): Promise<Uint8Array> {
+  const body = new Blob([bytes as BlobPart]).stream().pipeThrough(stream);
+  return new Uint8Array(await new Response(body).arrayBuffer());
+}

@@ -1,0 +1,279 @@
+/**
+ * The checkpoints of one session: which turn began with which tree.
+ * @module
+ */
+import {
+  CheckpointError,
+  InvalidArgumentError,
+  messageOf,
+  PermissionDeniedError,
+  RpcError,
+} from "../../../errors/mod.ts";
+import {
+  type EffectivePolicy,
+  flagsFor,
+  hostProbe,
+  missingNeeds,
+  type PermissionNeed,
+} from "../../../permissions/mod.ts";
+import {
+  codexHomeIn,
+  isInside,
+  isSamePath,
+  platformName,
+  readEnv,
+  realPath,
+  treeFiles,
+} from "../../../platform/mod.ts";
+import { isRemote, type RuntimeCore } from "../../../runtime/mod.ts";
+import type { Turn } from "../../turn/turn.ts";
+import { CheckpointStore } from "./checkpoint_store.ts";
+import { Workspace } from "./workspace.ts";
+
+/** Says which turn it was. */
+export type Mark = (turnId: string) => void;
+
+/** Items that change nothing in the workspace. */
+const WORDS: ReadonlySet<string> = new Set([
+  "userMessage",
+  "agentMessage",
+  "reasoning",
+  "plan",
+  "contextCompaction",
+]);
+
+/** Sessions of this process that have checkpoints. */
+const sessions: Set<Checkpoints> = new Set();
+
+/** The checkpoints of one session. */
+export class Checkpoints {
+  /** The workspace's real path. */
+  readonly root: string;
+  readonly #home: string;
+  readonly #core: RuntimeCore;
+  #workspace: Promise<Workspace> | null = null;
+  /** Turns that could not write, of which nothing was written down. */
+  readonly #harmless: Set<string> = new Set();
+  /** What was recorded for the next turn that begins by itself. */
+  #next: { tree: string | null } | null = null;
+  #pending: Promise<unknown> = Promise.resolve();
+  /** Whether the session is at work. */
+  isBusy: () => boolean = () => false;
+  /** Tells the session's listeners. */
+  warn: (message: string) => void = () => {};
+
+  private constructor(core: RuntimeCore, root: string, home: string) {
+    this.#core = core;
+    this.root = root;
+    this.#home = home;
+  }
+
+  /**
+   * Opens the checkpoints of a session that is about to begin. Throws `InvalidArgumentError` when they can't take effect,
+   * and `PermissionDeniedError` when this script may not read or write what they need.
+   */
+  static async open(
+    where: string,
+    core: RuntimeCore,
+    cwd: string,
+    policy: EffectivePolicy,
+  ): Promise<Checkpoints> {
+    const refuse = (received: string, accepts: string, hint?: string) =>
+      new InvalidArgumentError(where, {
+        argument: "checkpoints",
+        received,
+        accepts,
+        ...(hint === undefined ? {} : { hint }),
+      });
+    if (isRemote(core.config) || await treeFiles() === null) {
+      throw refuse(
+        "true, for a workspace that is not on this script's disk",
+        "true only for an agent that works on this machine",
+      );
+    }
+    const home = homeOf(core);
+    const root = realPath(cwd);
+    if (home === null) {
+      throw refuse(
+        "true, with no place to keep them",
+        "true where codex's home is known",
+        "Set CODEX_HOME, or let the script read HOME.",
+      );
+    }
+    if (root === null) throw denied([{ kind: "read", path: cwd }]);
+    const reach = [root, ...writableBy(policy)].find((directory) =>
+      isInside(home, directory) || isSamePath(home, directory)
+    );
+    if (reach !== undefined) {
+      throw refuse(
+        "true, with codex's home in a directory that the agent may write",
+        "true where the agent can't change what is kept",
+        "Set CODEX_HOME to a directory outside of the workspace and of shared temporary directories.",
+      );
+    }
+    const checkpoints = new Checkpoints(core, root, home);
+    if (mayWrite(policy)) await checkpoints.workspace();
+    return checkpoints;
+  }
+
+  /** The workspace; opened when it is needed first. */
+  async workspace(): Promise<Workspace> {
+    const { root } = this;
+    const home = CheckpointStore.home(this.#home);
+    const needs = [root, home].flatMap((path): PermissionNeed[] => [
+      { kind: "read", path },
+      { kind: "write", path },
+    ]);
+    const missing = missingNeeds(needs, hostProbe());
+    if (missing.length > 0) throw denied(missing);
+    const files = await treeFiles();
+    this.#workspace ??= Workspace.open(files!, { root, home });
+    try {
+      return await this.#workspace;
+    } catch (error) {
+      this.#workspace = null;
+      throw error;
+    }
+  }
+
+  /** The workspace, when it was opened. */
+  get opened(): Promise<Workspace> | null {
+    return this.#workspace;
+  }
+
+  /** Joins in with a session. */
+  join(session: { isBusy: () => boolean; warn: (message: string) => void }): void {
+    this.isBusy = session.isBusy;
+    this.warn = session.warn;
+    sessions.add(this);
+  }
+
+  /** The session is over. */
+  leave(): void {
+    sessions.delete(this);
+  }
+
+  /** Whether another session of this process is at work in the same files. */
+  get othersBusy(): boolean {
+    const overlaps = (other: string) =>
+      isSamePath(other, this.root) || isInside(other, this.root) || isInside(this.root, other);
+    return [...sessions].some((each) => each !== this && overlaps(each.root) && each.isBusy());
+  }
+
+  /** Records the workspace before a turn. Rejects when that is not possible: the turn must not begin. */
+  async before(policy: EffectivePolicy, signal: AbortSignal | undefined): Promise<Mark> {
+    if (!mayWrite(policy)) return (turnId) => this.#began(turnId, null);
+    const tree = await (await this.workspace()).record(signal);
+    return (turnId) => this.#began(turnId, tree);
+  }
+
+  /** Records the workspace before the server begins a turn by itself. */
+  async beforeOwnTurn(policy: EffectivePolicy, signal: AbortSignal | undefined): Promise<void> {
+    this.#next = {
+      tree: mayWrite(policy) ? await (await this.workspace()).record(signal) : null,
+    };
+  }
+
+  /** That turn has begun. */
+  began(turnId: string): void {
+    const next = this.#next;
+    this.#next = null;
+    if (next !== null) this.#began(turnId, next.tree);
+  }
+
+  /**
+   * A turn has begun that nobody here asked for. It was recorded before, or is recorded now: that counts only when by then
+   * the server has told of nothing that could have changed a file.
+   */
+  adopted(turn: Turn, policy: EffectivePolicy): void {
+    const next = this.#next;
+    this.#next = null;
+    if (next !== null) return this.#began(turn.turnId, next.tree);
+    if (!mayWrite(policy)) return this.#began(turn.turnId, null);
+    this.#do(async () => {
+      const workspace = await this.workspace();
+      const tree = await workspace.record(undefined);
+      // What the server has said before it answers has been read when the answer is.
+      await this.#core.call("thread/loaded/list", {}, { timeoutMs: 10_000 }).catch((error) => {
+        if (!(error instanceof RpcError)) throw error;
+      });
+      const { items } = turn.outcome;
+      if (items.all().every(({ type }) => WORDS.has(type))) {
+        await workspace.began(turn.turnId, tree);
+      }
+    });
+  }
+
+  #began(turnId: string, tree: string | null): void {
+    if (tree === null) this.#harmless.add(turnId);
+    // Without a workspace no turn of this session has written yet.
+    if (tree === null && this.#workspace === null) return;
+    this.#do(async () => await (await this.workspace()).began(turnId, tree));
+  }
+
+  /** One after the other; a turn of which nothing could be written down can't be taken back. */
+  #do(work: () => Promise<void>): void {
+    this.#pending = this.#pending.then(work).catch((error) => {
+      this.warn(`The workspace before a turn could not be kept: ${messageOf(error)}`);
+    });
+  }
+
+  /** The tree that the first of these turns began with; `null`: none of them could write. */
+  async treeBefore(turns: readonly string[]): Promise<string | null> {
+    await this.#pending;
+    const records = this.#workspace === null
+      ? new Map<string, { tree: string | null }>()
+      : await (await this.#workspace).turns();
+    for (const [index, turnId] of turns.entries()) {
+      const record = records.get(turnId);
+      if (record === undefined && this.#harmless.has(turnId)) continue;
+      if (record === undefined) throw notRecorded(turns, index, records);
+      if (record.tree !== null) return record.tree;
+    }
+    return null;
+  }
+}
+
+function notRecorded(
+  turns: readonly string[],
+  index: number,
+  records: ReadonlyMap<string, unknown>,
+): CheckpointError {
+  const later = turns.slice(index + 1).find((turnId) => records.has(turnId)) ?? null;
+  return new CheckpointError(
+    "The workspace was not recorded before that turn: the session had no `checkpoints` then, or the server began the turn by itself, or it is too long ago. " +
+      "`files: false` takes back the conversation alone.",
+    { data: { reason: "noCheckpoint", turnId: turns[index]!, firstRecorded: later } },
+  );
+}
+
+/** Whether an agent with this policy can change files of the workspace. */
+function mayWrite({ sandbox, approvalPolicy, rulesFiles }: EffectivePolicy): boolean {
+  return sandbox.type !== "readOnly" || approvalPolicy !== "never" || rulesFiles.length > 0;
+}
+
+/** Where commands may write, the workspace apart. */
+function writableBy({ sandbox }: EffectivePolicy): string[] {
+  if (sandbox.type !== "workspaceWrite") return [];
+  const temporary = sandbox.excludeSlashTmp === true || platformName() === "win32" ? [] : ["/tmp"];
+  const own = sandbox.excludeTmpdirEnvVar === true ? undefined : readEnv("TMPDIR");
+  const all = [...sandbox.writableRoots ?? [], ...temporary, ...(own ? [own] : [])];
+  return all.map((path) => realPath(path) ?? path);
+}
+
+/** Codex's home on this machine. */
+function homeOf({ server, config }: RuntimeCore): string | null {
+  const { set = {}, inherit = "all" } = config.env ?? {};
+  const value = (name: string) =>
+    set[name] ??
+      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
+  const home = server.codexHome ?? codexHomeIn(platformName(), value);
+  return home === undefined || home === null ? null : realPath(home) ?? home;
+}
+
+function denied(missing: readonly PermissionNeed[]): PermissionDeniedError {
+  return new PermissionDeniedError(
+    "Recording the workspace before each turn, and taking it back,",
+    flagsFor(missing, hostProbe().enforcedBy),
+  );
+}

@@ -1,0 +1,206 @@
+/**
+ * Takes a workspace back, step by step. Before each step it is looked whether what lies there is still what was seen, and
+ * that no directory above has become a link; a step that was done already is not done again, so that a restore that was cut
+ * off can simply be done once more.
+ * @module
+ */
+import { messageOf } from "../../../errors/mod.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  numberOf,
+  stringOf,
+} from "../../../json.ts";
+import {
+  fileSystem,
+  isMissing,
+  isPermissionError,
+  realPath,
+  type TreeEntry,
+} from "../../../platform/mod.ts";
+import type { Step } from "./plan_rewind.ts";
+import { isReal, type Recorder } from "./record_tree.ts";
+import { isInner, isSameEntry, parentOf, type Skipped } from "./tree_record.ts";
+
+/** Called before each step of a restore; tests end the process there. */
+export type BeforeStep = (step: Step, index: number) => void | Promise<void>;
+
+/**
+ * Does the steps; settles with what could not be done. `name` is the restore's: half-written files carry it, and go first.
+ */
+export async function restoreTree(
+  recorder: Recorder,
+  name: string,
+  steps: readonly Step[],
+  beforeStep: BeforeStep = () => {},
+): Promise<Skipped[]> {
+  const skipped: Skipped[] = [];
+  const made = new Set(
+    steps.filter((step) => !step.do.startsWith("remove")).map(({ path }) => path),
+  );
+  for (const [index, step] of steps.entries()) {
+    await beforeStep(step, index);
+    let why: string | null;
+    try {
+      why = await doStep(recorder, step, draftOf(step.path, name, index));
+      // What had to go before something else took its place: the later step tells.
+      if (why === CHANGED && step.do.startsWith("remove") && made.has(step.path)) why = null;
+    } catch (error) {
+      why = reasonOf(error, step);
+    }
+    if (why !== null) skipped.push({ path: step.path, why });
+  }
+  return skipped;
+}
+
+function draftOf(path: string, name: string, index: number): string {
+  const parent = parentOf(path);
+  return `${parent === "" ? "" : `${parent}/`}.rewind-${name}-${index}~`;
+}
+
+/** Does one step; settles with why it is not done, or `null`. */
+async function doStep(recorder: Recorder, step: Step, draft: string): Promise<string | null> {
+  const { files, root, store } = recorder;
+  const fs = fileSystem()!;
+  const { path, was } = step;
+  const at = `${root}/${path}`;
+  if (!await isReal(files, root, parentOf(path))) {
+    return "the directory that it lies in is not there, or is a link";
+  }
+  const temporary = `${root}/${draft}`;
+  // What a restore that was cut off has left.
+  await fs.removeFile(temporary).catch(() => {});
+  const now = await files.entry(at);
+  if (await isDone(recorder, step, now)) return null;
+  if (!isAsSeen(step, now, was)) return CHANGED;
+  switch (step.do) {
+    case "remove":
+      await fs.removeFile(at);
+      return null;
+    case "removeDirectory":
+      await files.removeDirectory(at);
+      return null;
+    case "makeDirectory":
+      await files.makeDirectory(at);
+      return null;
+    case "setMode":
+      // The system follows a link that would be there now; what was seen is none.
+      await files.setMode(at, step.mode);
+      return null;
+  }
+  try {
+    if (step.do === "link") await files.makeLink(step.content, temporary);
+    else {
+      const bytes = await store.content(step.content);
+      if (bytes === null) return "what was recorded of it is gone or damaged";
+      await files.writeNew(temporary, bytes, true);
+      await files.setMode(temporary, step.mode);
+    }
+    // A directory that was swapped for a link meanwhile has taken the draft with it: nothing is put in place then.
+    if (realPath(`${root}/${parentOf(path)}`) !== withoutEnd(`${root}/${parentOf(path)}`)) {
+      return "the directory that it lies in is a link now";
+    }
+    const still = await files.entry(at);
+    if (!isAsSeen(step, still, was)) return CHANGED;
+    await fs.rename(temporary, at);
+    return null;
+  } finally {
+    await fs.removeFile(temporary).catch(() => {});
+  }
+}
+
+const CHANGED = "it was changed while it was taken back";
+
+function withoutEnd(path: string): string {
+  return path.length > 1 ? path.replace(/\/$/, "") : path;
+}
+
+/** Whether what lies there is what was seen when this was planned. */
+function isAsSeen(step: Step, now: TreeEntry | null, was: TreeEntry | null): boolean {
+  if (step.do === "setMode" && was === null) return now?.kind === "directory";
+  if (was === null || now === null) return was === now;
+  // A directory changes with all that is done in it.
+  return was.kind === "directory" ? now.kind === "directory" : isSameEntry(was, now);
+}
+
+/** Whether the step was done before the restore was cut off, or by somebody else. */
+async function isDone(
+  { files, root, store }: Recorder,
+  step: Step,
+  now: TreeEntry | null,
+): Promise<boolean> {
+  switch (step.do) {
+    case "remove":
+    case "removeDirectory":
+      return now === null;
+    case "makeDirectory":
+      return now?.kind === "directory";
+    case "setMode":
+      return now !== null && now.kind !== "link" && now.mode === step.mode;
+    case "link":
+      return now?.kind === "link" && await files.readLink(`${root}/${step.path}`) === step.content;
+    case "write": {
+      if (now?.kind !== "file" || now.mode !== step.mode) return false;
+      const wanted = await store.content(step.content);
+      if (wanted === null || wanted.length !== now.size) return false;
+      const bytes = await files.readExpected(`${root}/${step.path}`, now);
+      return bytes !== null && bytes.every((byte, index) => byte === wanted[index]);
+    }
+  }
+}
+
+function reasonOf(error: unknown, step: Step): string {
+  if (isMissing(error)) return CHANGED;
+  if (isPermissionError(error)) {
+    return step.do === "link"
+      ? "Deno lets a script make links only with all of --allow-read and --allow-write"
+      : "this script may not write there";
+  }
+  const { code } = error as { code?: string };
+  return `the system did not let it be done: ${code ?? messageOf(error)}`;
+}
+
+// Steps as they are written down.
+
+/** Steps as JSON. */
+export function stepsToJson(steps: readonly Step[]): JsonValue[] {
+  return steps.map((step) => ({ ...step, was: step.was === null ? null : { ...step.was } }));
+}
+
+/** Reads what {@linkcode stepsToJson} made; what leads out of the workspace is left out. */
+export function stepsFromJson(value: JsonValue | undefined): Step[] {
+  return (Array.isArray(value) ? value : []).flatMap((each): Step[] => {
+    if (!isJsonObject(each)) return [];
+    const [path, what, content] = ["path", "do", "content"].map((key) => stringOf(each, key));
+    if (!path || !isInner(path)) return [];
+    const was = isJsonObject(each["was"]) ? entryFrom(each["was"]) : null;
+    const mode = (numberOf(each, "mode") ?? 0) & 0o777;
+    switch (what) {
+      case "remove":
+      case "removeDirectory":
+      case "makeDirectory":
+        return [{ do: what, path, was }];
+      case "setMode":
+        return [{ do: what, path, was, mode }];
+      case "write":
+        return [{ do: what, path, was, mode, content: content ?? "" }];
+      case "link":
+        return [{ do: what, path, was, content: content ?? "" }];
+      default:
+        return [];
+    }
+  });
+}
+
+function entryFrom(value: JsonObject): TreeEntry {
+  const number = (key: string) => numberOf(value, key) ?? 0;
+  return {
+    kind: (stringOf(value, "kind") ?? "other") as TreeEntry["kind"],
+    mode: number("mode"),
+    size: number("size"),
+    mtimeMs: number("mtimeMs"),
+    ctimeMs: number("ctimeMs"),
+    id: stringOf(value, "id") ?? "",
+  };
+}

@@ -1,0 +1,103 @@
+/**
+ * Takes the last turns off a thread, on every codex: by `thread/revert` where it is there and takes the thread, else by
+ * `thread/rollback`. 0.150 has the first one for threads only that it does not make; 0.160 lacks the second one.
+ * @module
+ */
+import { InvalidArgumentError, RpcError, UnsupportedError } from "../../../errors/mod.ts";
+import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
+import { featureSince, supports } from "../../../protocol/mod.ts";
+import type { RuntimeCore } from "../../../runtime/mod.ts";
+
+const PAGE = 100;
+
+/** The turn and all after it, in order; throws `InvalidArgumentError` when the thread has no such turn. */
+export async function turnsFrom(
+  core: RuntimeCore,
+  threadId: string,
+  before: string,
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const options = signal === undefined ? {} : { signal };
+  const known = core.projection().snapshot().threads[threadId];
+  if (known?.ephemeral === true) {
+    // Codex writes nothing down of it; what was seen is all there is.
+    const ids = known.turns.map(({ id }) => id);
+    if (!ids.includes(before)) throw noTurn(ids.length);
+    return ids.slice(ids.indexOf(before));
+  }
+  const turns: string[] = [];
+  if (!supports(core.server.version, "listsTurns")) {
+    const read = await core.call("thread/read", { threadId, includeTurns: true }, options);
+    const thread = isJsonObject(read) && isJsonObject(read["thread"]) ? read["thread"] : {};
+    const ids = idsOf(objectsOf(thread, "turns"));
+    const at = ids.indexOf(before);
+    if (at < 0) throw noTurn(ids.length);
+    return ids.slice(at);
+  }
+  for (let cursor: string | null = null;;) {
+    const page: unknown = await core.call("thread/turns/list", {
+      threadId,
+      limit: PAGE,
+      sortDirection: "desc",
+      itemsView: "notLoaded",
+      ...(cursor === null ? {} : { cursor }),
+    }, options);
+    if (!isJsonObject(page)) throw noTurn(turns.length);
+    const ids = idsOf(objectsOf(page, "data"));
+    const at = ids.indexOf(before);
+    turns.push(...(at < 0 ? ids : ids.slice(0, at + 1)));
+    if (at >= 0) return turns.reverse();
+    cursor = stringOf(page, "nextCursor");
+    if (cursor === null || ids.length === 0) throw noTurn(turns.length);
+  }
+}
+
+/** Throws `UnsupportedError` when this codex can't take turns off a thread. */
+export function assertRevertable({ server: { version } }: RuntimeCore): void {
+  if (supports(version, "revert") || supports(version, "rollback")) return;
+  throw new UnsupportedError("rewind of a conversation", featureSince("revert"), version);
+}
+
+/** Takes these turns off, which are the last ones, and looks that no other was. */
+export async function revertThread(
+  core: RuntimeCore,
+  threadId: string,
+  before: string,
+  dropped: readonly string[],
+): Promise<void> {
+  const { version } = core.server;
+  if (supports(version, "revert")) {
+    try {
+      await core.call("thread/revert", { threadId, beforeTurnId: before });
+      return;
+    } catch (error) {
+      if (!isOnlyPaginated(error)) throw error;
+    }
+  }
+  if (!supports(version, "rollback")) {
+    throw new UnsupportedError("rewind of a thread that an older codex began", null, version);
+  }
+  const result = await core.call("thread/rollback", { threadId, numTurns: dropped.length });
+  const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
+  const left = new Set(idsOf(objectsOf(thread, "turns")));
+  if (dropped.some((turnId) => left.has(turnId))) {
+    throw new UnsupportedError("rewind to this turn", featureSince("revert"), version);
+  }
+}
+
+function isOnlyPaginated(error: unknown): boolean {
+  return error instanceof RpcError && /only supports paginated threads/.test(error.rpcMessage);
+}
+
+function idsOf(turns: readonly JsonObject[]): string[] {
+  return turns.map((turn) => stringOf(turn, "id")).filter((id) => id !== null);
+}
+
+function noTurn(count: number): InvalidArgumentError {
+  return new InvalidArgumentError("rewind", {
+    argument: "before",
+    received: "an id that no turn has",
+    accepts: "the id of a turn",
+    sentence: `\`before\` must be the id of one of the thread's ${count} turns`,
+  });
+}

@@ -1,0 +1,106 @@
+/**
+ * Takes back turns of a thread: the files as they were before, and what the model remembers.
+ * @module
+ */
+import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../../errors/mod.ts";
+import type { RewindOptions, RewindPlan } from "../../profile.ts";
+import { alone, type ThreadHost } from "../../thread/thread_host.ts";
+import { assertRevertable, revertThread, turnsFrom } from "./revert_thread.ts";
+
+/** Takes back a turn and all after it. */
+export async function rewind(host: ThreadHost, options: RewindOptions): Promise<RewindPlan> {
+  const { before, files = true, conversation = true, dryRun = false, signal } = options;
+  const { checkpoints, core } = host;
+  if (files && checkpoints === null) {
+    throw new InvalidArgumentError("rewind", {
+      argument: "files",
+      received: "true on a session without `checkpoints`",
+      accepts: "false there",
+      hint:
+        "Start sessions with `checkpoints: true`, or take back the conversation alone: `files: false`.",
+    });
+  }
+  if (conversation && host.profile.ephemeral) {
+    throw new InvalidArgumentError("rewind", {
+      argument: "conversation",
+      received: "true on an ephemeral thread, which codex does not take back",
+      accepts: "false there",
+    });
+  }
+  if (conversation) assertRevertable(core);
+  refuseBusy(host.busy || files && checkpoints!.othersBusy);
+  return await alone(host, signal, async (signal) => {
+    const dropped = await turnsFrom(core, host.threadId, before, signal);
+    const turns = conversation ? dropped : [];
+    const tree = files ? await checkpoints!.treeBefore(dropped) : null;
+    if (tree !== null) refuseBusy(checkpoints!.othersBusy);
+    if (dryRun) {
+      if (tree === null) return { files: [], turns, skipped: [] };
+      const { files, skipped } = await (await checkpoints!.workspace()).plan(tree, signal);
+      return { files, turns, skipped: told(host, skipped) };
+    }
+    // What the agent left running would go on to write.
+    if (files) await endCommands(host);
+    const takeBack = async () => {
+      await revertThread(core, host.threadId, before, dropped);
+      host.reverted();
+    };
+    if (tree === null) {
+      if (conversation) await takeBack();
+      return { files: [], turns, skipped: [] };
+    }
+    const { threadId } = host;
+    const what = conversation ? { threadId, before } : null;
+    const done = await (await checkpoints!.workspace()).restore(tree, what, takeBack, signal);
+    return { files: done.files, turns, skipped: told(host, done.skipped) };
+  });
+}
+
+/** Other directories that the agent could write are no part of a checkpoint. */
+function told(host: ThreadHost, skipped: RewindPlan["skipped"]): RewindPlan["skipped"] {
+  const { sandbox } = host.profile;
+  const others = sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : [];
+  const why = "it is no part of the workspace";
+  return [...skipped, ...others.map((path) => ({ path, why }))];
+}
+
+function refuseBusy(busy: boolean): void {
+  if (!busy) return;
+  throw new CheckpointError(
+    "Nothing is taken back while a turn is at work, in this session or another one in the same directory. " +
+      "Wait until it has ended, or call `interrupt()`.",
+    { retryable: true, data: { reason: "inUse" } },
+  );
+}
+
+async function endCommands({ core, threadId }: ThreadHost): Promise<void> {
+  const call = core.call("thread/backgroundTerminals/clean", { threadId }, { timeoutMs: 5_000 });
+  // Old servers have none that go on after a turn.
+  await call.catch(() => {});
+}
+
+/** Finishes what a crash has cut off, before the session is used. */
+export async function recover(host: ThreadHost, warn: (message: string) => void): Promise<void> {
+  const { checkpoints, core, threadId } = host;
+  const workspace = await checkpoints?.opened;
+  if (workspace === null || workspace === undefined) return;
+  const { finished, skipped, conversations } = await workspace.recover(threadId);
+  for (const { before, done } of conversations) {
+    try {
+      await revertThread(core, threadId, before, await turnsFrom(core, threadId, before));
+      host.reverted();
+    } catch (error) {
+      // The turn is gone already, or the codex of today can't do it.
+      const known = error instanceof InvalidArgumentError || error instanceof UnsupportedError;
+      if (!known) throw error;
+    }
+    await done();
+  }
+  if (finished + conversations.length === 0) return;
+  const left = skipped.length === 0
+    ? ""
+    : ` ${skipped.length} paths were left as they are: ${
+      skipped.slice(0, 5).map(({ path, why }) => `${path} (${why})`).join(", ")
+    }.`;
+  warn(`A rewind of this workspace was cut off before, and was finished now.${left}`);
+}

@@ -1,0 +1,240 @@
+/**
+ * Looks at a workspace: what lies in it, and what of that is left alone. Links are not followed.
+ * @module
+ */
+import { CheckpointError } from "../../../errors/mod.ts";
+import {
+  baseName,
+  canRead,
+  parentPath,
+  platformName,
+  readEnv,
+  type TreeEntry,
+  type TreeFiles,
+} from "../../../platform/mod.ts";
+import { type IgnoreRules, type IgnoreSource, isIgnored, readIgnoreRules } from "./ignore_rules.ts";
+import { isGit, parentOf, type Skipped } from "./tree_record.ts";
+
+/** How much is recorded. */
+export interface ScanLimits {
+  /** Files, directories and links together. */
+  entries: number;
+  /** Bytes of one file; a larger one is left as it is. */
+  fileBytes: number;
+  /** Bytes of all files together. */
+  treeBytes: number;
+}
+
+/** What is recorded by default. */
+export const SCAN_LIMITS: ScanLimits = {
+  entries: 50_000,
+  fileBytes: 16 * 2 ** 20,
+  treeBytes: 2 ** 30,
+};
+
+/** Ignore files, and where the workspace lies below the directory that they begin at. */
+export interface Ignores {
+  /** Where the workspace lies below the repository that it is a part of, with a `/` at its end. */
+  prefix: string;
+  /** The ignore files, those of directories further up first. */
+  sources: IgnoreSource[];
+}
+
+/** What lies in a workspace. */
+export interface Scan {
+  /** By path, from the workspace, with `/` between names. */
+  entries: Map<string, TreeEntry>;
+  /** What is left alone, and why. What lies below is not looked at. */
+  left: Map<string, string>;
+  /** What could not be told, among it names that are no UTF-8. */
+  unknown: Skipped[];
+  /** Directories that hold something that is left alone, and why. */
+  kept: Map<string, string>;
+}
+
+/** At once, per directory that is looked at; more does not make it faster. */
+const AT_ONCE = 16;
+const IGNORE_FILE = ".gitignore";
+const IGNORE_BYTES = 2 ** 20;
+const IS_IGNORED = "it is ignored";
+
+/**
+ * Looks at everything in a workspace. With `live`, ignore files in it are read as they come, and added to the sources;
+ * without, only what the sources say counts.
+ */
+export async function scanTree(
+  files: TreeFiles,
+  root: string,
+  ignores: Ignores,
+  options: { live: boolean; limits: ScanLimits; signal?: AbortSignal | undefined },
+): Promise<Scan> {
+  const { live, limits, signal } = options;
+  const scan: Scan = { entries: new Map(), left: new Map(), unknown: [], kept: new Map() };
+  const fold = foldsCase();
+  const fixed = live ? [] : ignores.sources.map((source) => readIgnoreRules(source, fold));
+  const above = live ? ignores.sources.map((source) => readIgnoreRules(source, fold)) : [];
+  const leave = (path: string, why: string, unknown: boolean) => {
+    scan.left.set(path, why);
+    if (unknown) scan.unknown.push({ path, why });
+    for (let at = parentOf(path); at !== "" && !scan.kept.has(at); at = parentOf(at)) {
+      scan.kept.set(at, why);
+    }
+  };
+  const read = async (path: string, rules: IgnoreRules[]): Promise<IgnoreRules[]> => {
+    if (!live) return rules;
+    const at = join(path, IGNORE_FILE);
+    const text = await readIgnoreFile(files, `${root}/${at}`);
+    if (text === null) return rules;
+    const source = { base: ignores.prefix + (path === "" ? "" : `${path}/`), text };
+    ignores.sources.push(source);
+    return [...rules, readIgnoreRules(source, fold)];
+  };
+  const look = async (path: string, outer: IgnoreRules[]): Promise<[string, IgnoreRules[]][]> => {
+    signal?.throwIfAborted();
+    let names: string[];
+    try {
+      names = await files.list(path === "" ? root : `${root}/${path}`);
+    } catch (error) {
+      if (path === "") throw unreadable(error);
+      leave(`${path}/`, "its directory can't be read", true);
+      return [];
+    }
+    const rules = live ? await read(path, outer) : fixed;
+    const found = await Promise.all(
+      [...new Set(names)].map(async (name) =>
+        [
+          join(path, name),
+          await files.entry(`${root}/${join(path, name)}`).catch(() => null),
+        ] as const
+      ),
+    );
+    const inner: [string, IgnoreRules[]][] = [];
+    for (const [at, entry] of found) {
+      const name = at.slice(at.lastIndexOf("/") + 1);
+      if (isGit(name)) {
+        leave(at, "a repository's own files are left alone", false);
+        continue;
+      }
+      if (entry === null) {
+        // It is gone since, or its name is written another way than text can be.
+        if (name.includes("\ufffd")) leave(at, "its name is no UTF-8", true);
+        continue;
+      }
+      if (names.length !== new Set(names).size && name.includes("\ufffd")) {
+        leave(at, "its name is no UTF-8", true);
+        continue;
+      }
+      const isDirectory = entry.kind === "directory";
+      if (isIgnored(rules, ignores.prefix + at, isDirectory, fold) === true) {
+        leave(at, IS_IGNORED, false);
+        continue;
+      }
+      scan.entries.set(at, entry);
+      if (scan.entries.size > limits.entries) throw tooMany(limits);
+      if (isDirectory) inner.push([at, rules]);
+    }
+    return inner;
+  };
+  const open: [string, IgnoreRules[]][] = [["", above]];
+  while (open.length > 0) {
+    const next = await Promise.all(
+      open.splice(-AT_ONCE).map(([path, rules]) => look(path, rules)),
+    );
+    for (const each of next) open.push(...each);
+  }
+  return scan;
+}
+
+/** A path in a directory; the workspace itself is `""`. */
+function join(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
+}
+
+/** Whether the disks of this system usually know no letter case; git is then told so. */
+function foldsCase(): boolean {
+  return platformName() === "win32" || platformName() === "darwin";
+}
+
+async function readIgnoreFile(files: TreeFiles, path: string): Promise<string | null> {
+  try {
+    const entry = await files.entry(path);
+    // Like git, which follows no link here.
+    if (entry?.kind !== "file" || entry.size > IGNORE_BYTES) return null;
+    const bytes = await files.readExpected(path, entry);
+    return bytes === null ? null : new TextDecoder().decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** The ignore files from outside of a workspace: the user's own, those of the repository around it, its private one. */
+export async function outerIgnores(files: TreeFiles, root: string): Promise<Ignores> {
+  const sources: IgnoreSource[] = [];
+  const add = async (base: string, path: string) => {
+    // What the script may not read holds for nobody; asking would be asking the user.
+    const text = canRead(path) ? await readIgnoreFile(files, path) : null;
+    if (text !== null) sources.push({ base, text });
+  };
+  const names: string[] = [];
+  let top: string | null = root;
+  while (top !== null && !await isRepository(files, top)) {
+    names.unshift(baseName(top));
+    top = parentPath(top);
+  }
+  for (const path of await userIgnoreFiles(files)) await add("", path);
+  // Without a repository only what lies in the workspace counts.
+  if (top === null) return { prefix: "", sources };
+  await add("", `${top}/.git/info/exclude`);
+  let base = "";
+  for (const name of names) {
+    await add(base, `${top}/${base}${IGNORE_FILE}`);
+    base += `${name}/`;
+  }
+  return { prefix: base, sources };
+}
+
+async function isRepository(files: TreeFiles, path: string): Promise<boolean> {
+  if (!canRead(`${path}/.git`)) return false;
+  return await files.entry(`${path}/.git`).catch(() => null) !== null;
+}
+
+/** The file that the user's git goes by in all repositories. */
+async function userIgnoreFiles(files: TreeFiles): Promise<string[]> {
+  const home = readEnv(platformName() === "win32" ? "USERPROFILE" : "HOME");
+  if (!home) return [];
+  const config = readEnv("XDG_CONFIG_HOME") || `${home}/.config`;
+  for (const path of [`${home}/.gitconfig`, `${config}/git/config`]) {
+    const text = canRead(path) ? await readIgnoreFile(files, path) : null;
+    const named = text === null ? null : excludesFile(text);
+    if (named !== null) return [named.replace(/^~(?=\/)/, home)];
+  }
+  return [`${config}/git/ignore`];
+}
+
+/** `core.excludesFile` of a git configuration; files that it includes are not read. */
+export function excludesFile(config: string): string | null {
+  let section = "";
+  let named: string | null = null;
+  for (const line of config.split("\n")) {
+    section = /^\s*\[\s*([\w.-]+)\s*\]/.exec(line)?.[1]?.toLowerCase() ??
+      (/^\s*\[/.test(line) ? "" : section);
+    const value = section === "core" ? /^\s*excludesfile\s*=\s*(.*?)\s*$/i.exec(line)?.[1] : null;
+    if (value) named = value.replace(/^"(.*)"$/, "$1");
+  }
+  return named;
+}
+
+function unreadable(cause: unknown): CheckpointError {
+  return new CheckpointError("The workspace can't be read, so it can't be recorded.", {
+    cause,
+    data: { reason: "unreadable" },
+  });
+}
+
+function tooMany({ entries }: ScanLimits): CheckpointError {
+  return new CheckpointError(
+    `The workspace holds more than ${entries} files that are not ignored, more than checkpoints record. ` +
+      "Name what is made by programs in a .gitignore, work in a smaller directory, or leave `checkpoints` away.",
+    { data: { reason: "tooLarge" } },
+  );
+}

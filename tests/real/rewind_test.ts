@@ -1,0 +1,135 @@
+/** A session takes back turns, files and conversation together, on the real codex. */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts";
+import { script } from "../../src/testing/mod.ts";
+import { test } from "../_harness.ts";
+import { inWorld, rejection, type World } from "./_session_world.ts";
+
+const PROFILE = {
+  sandbox: "workspace-write",
+  allowPrivilegedEscalation: true,
+  checkpoints: true,
+} as const;
+
+/** The prompts that the model was shown last. */
+function heard(world: World): string[] {
+  const { userTexts } = world.model.requests.at(-1)!;
+  return userTexts.filter((text) => !text.startsWith("<") && !text.startsWith("# AGENTS"));
+}
+
+function sh(world: World, command: string, words: string): string {
+  return world.prompt([[script.exec(command)], "done"], words);
+}
+
+for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+  test(`rewind() takes back files and conversation of the last turns [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const { cwd } = world;
+      const file = (name: string) => join(cwd, name);
+      writeFileSync(file("a.txt"), "a0");
+      writeFileSync(file("gone.txt"), "gone");
+      const client = await world.connect();
+      const session = await client.startSession({ cwd, ...PROFILE });
+      const one = await session.ask(sh(world, "printf a1 > a.txt", "one"));
+      const two = await session.ask(
+        sh(world, "printf a2 > a.txt; rm gone.txt; mkdir d; printf n > d/new.txt", "two"),
+      );
+      const three = await session.ask(sh(world, "printf a3 > a.txt; chmod 600 a.txt", "three"));
+      assert.equal(readFileSync(file("a.txt"), "utf8"), "a3");
+      const used = session.usage.totalTokens;
+
+      const plan = await session.rewind({ before: two.turnId, dryRun: true });
+      assert.deepEqual(plan, {
+        files: [
+          { path: "a.txt", change: "restore" },
+          { path: "d/", change: "delete" },
+          { path: "d/new.txt", change: "delete" },
+          { path: "gone.txt", change: "create" },
+        ],
+        turns: [two.turnId, three.turnId],
+        skipped: [],
+      });
+      assert.equal(readFileSync(file("a.txt"), "utf8"), "a3", "a dry run does nothing");
+      assert.deepEqual(await session.rewind({ before: two.turnId }), plan);
+      assert.equal(readFileSync(file("a.txt"), "utf8"), "a1");
+      assert.equal(readFileSync(file("gone.txt"), "utf8"), "gone");
+      assert.deepEqual(readdirSync(cwd).sort(), ["a.txt", "gone.txt"]);
+      assert.equal(session.usage.totalTokens, used, "what was used was used");
+      assert.equal(session.context, null);
+      const turns = () =>
+        client.runtime.state().threads[session.threadId]!.turns.map(({ id }) => id);
+      assert.deepEqual(turns(), [one.turnId]);
+
+      const four = await session.ask(sh(world, "cat a.txt > seen.txt", "four"));
+      assert.deepEqual(heard(world).map((text) => text.split(" ")[0]), ["one", "four"]);
+      assert.equal(readFileSync(file("seen.txt"), "utf8"), "a1");
+      assert.equal(four.usage!.totalTokens, session.usage.totalTokens - used);
+      assert.deepEqual(turns(), [one.turnId, four.turnId]);
+      const record = await client.readThread(session.threadId, { includeTurns: true });
+      assert.deepEqual(record.turns!.map(({ turnId }) => turnId), [one.turnId, four.turnId]);
+
+      // One of both alone; and back to the very beginning, in a session that took the thread up again.
+      await session.rewind({ before: four.turnId, files: false });
+      assert.equal(existsSync(file("seen.txt")), true);
+      await session.release();
+      const again = await client.resumeSession(session.threadId, { cwd, ...PROFILE });
+      const back = await again.rewind({ before: one.turnId });
+      assert.deepEqual(back.turns, [one.turnId]);
+      assert.equal(readFileSync(file("a.txt"), "utf8"), "a0");
+      assert.deepEqual(readdirSync(cwd).sort(), ["a.txt", "gone.txt"]);
+      await again.ask("five");
+      assert.deepEqual(heard(world), ["five"]);
+
+      const unknown = await rejection(again.rewind({ before: crypto.randomUUID() }));
+      assert.ok(unknown instanceof InvalidArgumentError, `${unknown}`);
+    }));
+}
+
+test("rewind() is refused while a turn runs, and where there is nothing to go by", () =>
+  inWorld("0.169.0", async (world) => {
+    const { cwd } = world;
+    const client = await world.connect();
+    const session = await client.startSession({ cwd, ...PROFILE });
+    const other = await client.startSession({ cwd: join(cwd, ".."), ...PROFILE });
+    const { turnId } = await session.ask(sh(world, "printf 1 > a.txt", "one"));
+    for (const busy of [session, other]) {
+      world.hold = true;
+      const running = await busy.askStream("wait");
+      const error = await rejection(session.rewind({ before: turnId }));
+      assert.ok(error instanceof CheckpointError, `${error}`);
+      assert.equal(error.data?.["reason"], "inUse");
+      await running.interrupt();
+      await rejection(running.finish());
+      world.hold = false;
+    }
+    await session.rewind({ before: turnId });
+    assert.deepEqual(readdirSync(cwd), []);
+
+    const plain = await client.startSession({ cwd });
+    const said = await plain.ask("hello");
+    assert.ok(
+      await rejection(plain.rewind({ before: said.turnId })) instanceof InvalidArgumentError,
+    );
+    await plain.rewind({ before: said.turnId, files: false });
+
+    // A session that may only read needs no records, and has nothing to take back.
+    const reader = await client.startSession({ cwd, checkpoints: true });
+    const read = await reader.ask("hello");
+    const plan = await reader.rewind({ before: read.turnId });
+    assert.deepEqual(plan, { files: [], turns: [read.turnId], skipped: [] });
+
+    const short = await client.startSession({ cwd, ...PROFILE, ephemeral: true });
+    const once = await short.ask(sh(world, "printf 1 > b.txt", "once"));
+    const refused = await rejection(short.rewind({ before: once.turnId }));
+    assert.ok(refused instanceof InvalidArgumentError || refused instanceof UnsupportedError);
+    await short.rewind({ before: once.turnId, conversation: false });
+    assert.deepEqual(readdirSync(cwd), []);
+
+    // What could not take effect is told at the door: codex's home where the agent could change what is kept.
+    const { codexHome } = client.server;
+    const reach = await rejection(client.startSession({ cwd: codexHome!, ...PROFILE }));
+    assert.ok(reach instanceof InvalidArgumentError, `${reach}`);
+    assert.equal(reach.argument, "checkpoints");
+  }));

@@ -1,0 +1,341 @@
+/** A workspace is recorded and taken back: what is seen, what is left alone, what is bounded, what a crash leaves. */
+import assert from "node:assert/strict";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
+import { treeFiles } from "../../../src/platform/mod.ts";
+import { CheckpointError } from "../../../src/errors/mod.ts";
+import { excludesFile } from "../../../src/session/history/rewind/scan_tree.ts";
+import { Workspace, type WorkspacePlace } from "../../../src/session/history/rewind/workspace.ts";
+
+interface Box extends AsyncDisposable {
+  /** The workspace. */
+  root: string;
+  /** Beside it. */
+  outside: string;
+  open(more?: Partial<WorkspacePlace>): Promise<Workspace>;
+  put(path: string, text: string): void;
+  /** Everything in it, `.git` included, as it lies there. */
+  all(): Record<string, string>;
+}
+
+async function box(): Promise<Box> {
+  const directory = await tempDir("rewind-");
+  const root = join(directory.path, "w");
+  const outside = join(directory.path, "outside");
+  mkdirSync(root);
+  mkdirSync(outside);
+  const files = (await treeFiles())!;
+  return {
+    root,
+    outside,
+    open: (more = {}) =>
+      Workspace.open(files, { root, home: join(directory.path, "home"), ...more }),
+    put: (path, text) => {
+      mkdirSync(join(root, path, ".."), { recursive: true });
+      writeFileSync(join(root, path), text);
+    },
+    all: () => listing(root),
+    [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose](),
+  };
+}
+
+function listing(root: string): Record<string, string> {
+  const all: Record<string, string> = {};
+  const look = (at: string) => {
+    for (const name of readdirSync(join(root, at)).sort()) {
+      const path = at === "" ? name : `${at}/${name}`;
+      const stat = lstatSync(join(root, path));
+      const mode = (stat.mode & 0o777).toString(8);
+      if (stat.isSymbolicLink()) all[path] = `→ ${readlinkSync(join(root, path))}`;
+      else if (stat.isDirectory()) {
+        all[`${path}/`] = mode;
+        look(path);
+      } else all[path] = `${mode} ${readFileSync(join(root, path), "latin1")}`;
+    }
+  };
+  look("");
+  return all;
+}
+
+const nothing = () => Promise.resolve();
+
+test("what a shell did is taken back: writes, renames, deletions, modes, links, directories", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  b.put("run.sh", "#!/bin/sh");
+  b.put("d/b.txt", "b");
+  b.put("d/e/c.txt", "c");
+  b.put("odd\nname '\"é\u{1f600}", "odd");
+  mkdirSync(join(b.root, "empty"));
+  symlinkSync("a.txt", join(b.root, "link"));
+  symlinkSync("d", join(b.root, "dir-link"));
+  chmodSync(join(b.root, "run.sh"), 0o755);
+  const before = b.all();
+  const w = await b.open();
+  const tree = await w.record(undefined);
+
+  b.put("a.txt", "changed");
+  b.put("new/deep/x.txt", "x");
+  chmodSync(join(b.root, "run.sh"), 0o644);
+  renameSync(join(b.root, "d/b.txt"), join(b.root, "d/moved.txt"));
+  rmSync(join(b.root, "odd\nname '\"é\u{1f600}"));
+  rmSync(join(b.root, "empty"), { recursive: true });
+  rmSync(join(b.root, "link"));
+  symlinkSync("run.sh", join(b.root, "link"));
+  rmSync(join(b.root, "dir-link"));
+  mkdirSync(join(b.root, "dir-link"));
+  writeFileSync(join(b.root, "dir-link/inside"), "i");
+  rmSync(join(b.root, "d/e"), { recursive: true });
+  writeFileSync(join(b.root, "d/e"), "a file now");
+
+  const plan = await w.plan(tree, undefined);
+  assert.deepEqual(plan.skipped, []);
+  assert.deepEqual(plan.files.map(({ path, change }) => `${change} ${path}`), [
+    "restore a.txt",
+    "create d/b.txt",
+    "restore d/e/",
+    "create d/e/c.txt",
+    "delete d/moved.txt",
+    "restore dir-link",
+    "delete dir-link/inside",
+    "create empty/",
+    "restore link",
+    "delete new/",
+    "delete new/deep/",
+    "delete new/deep/x.txt",
+    "create odd\nname '\"é\u{1f600}",
+    "restore run.sh",
+  ]);
+  const done = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(done, { files: plan.files, skipped: [] });
+  assert.deepEqual(b.all(), before);
+  assert.deepEqual((await w.plan(tree, undefined)).files, []);
+});
+
+test("ignored files and repositories are left alone, whatever a turn says is ignored", async () => {
+  await using b = await box();
+  execFileSync("git", ["init", "-q", b.root]);
+  b.put(".gitignore", "secret.env\nbuild/\n");
+  b.put("secret.env", "k=1");
+  b.put("build/out.o", "1");
+  b.put("src/a.ts", "a");
+  b.put("sub/.git", "gitdir: /elsewhere");
+  b.put("sub/s.txt", "s");
+  const git = () =>
+    Object.fromEntries(Object.entries(b.all()).filter(([path]) => path.startsWith(".git/")));
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  const gitBefore = git();
+  // The turn shows what was hidden, hides what it makes, and makes a repository of a directory.
+  b.put(".gitignore", "src/\nmade.txt\n");
+  b.put("secret.env", "k=2");
+  b.put("build/out.o", "2");
+  b.put("build/new.o", "3");
+  b.put("src/a.ts", "changed");
+  b.put("made.txt", "made");
+  b.put("src/.git/HEAD", "ref: x");
+  b.put("fresh/.git/HEAD", "ref: y");
+  b.put("fresh/f.txt", "f");
+  b.put("sub/s.txt", "changed");
+  const done = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(done.files.map(({ path }) => path).sort(), [
+    ".gitignore",
+    "fresh/f.txt",
+    "made.txt",
+    "src/a.ts",
+    "sub/s.txt",
+  ]);
+  assert.deepEqual(done.skipped.map(({ path }) => path), ["fresh"]);
+  const after = b.all();
+  assert.equal(after["secret.env"]?.slice(-3), "k=2");
+  assert.equal(after["build/out.o"]?.slice(-1), "2");
+  assert.equal(after["build/new.o"]?.slice(-1), "3");
+  assert.equal(after["src/a.ts"]?.slice(-1), "a");
+  assert.equal(after["src/.git/HEAD"]?.slice(-1), "x");
+  assert.equal(after["sub/s.txt"]?.slice(-1), "s");
+  assert.deepEqual(git(), gitBefore);
+});
+
+test("attributes, filters and hooks of a repository neither run nor change a byte", async () => {
+  await using b = await box();
+  const git = (...args: string[]) => execFileSync("git", ["-C", b.root, ...args]);
+  git("init", "-q");
+  const ran = join(b.outside, "ran");
+  git("config", "filter.evil.clean", `touch ${ran}; cat`);
+  git("config", "filter.evil.smudge", `touch ${ran}; cat`);
+  git("config", "core.fsmonitor", `touch ${ran}`);
+  git("config", "core.autocrlf", "true");
+  git("config", "core.worktree", b.outside);
+  b.put(".gitattributes", "* text eol=crlf ident filter=evil working-tree-encoding=UTF-16\n");
+  b.put("a.txt", "one\r\ntwo\n$Id$\n\u0000\ufffe");
+  const before = b.all();
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  b.put("a.txt", "other");
+  rmSync(join(b.root, ".gitattributes"));
+  await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(b.all(), before);
+  assert.equal(existsSync(ran), false);
+});
+
+test("no link leads a restore out of the workspace", async () => {
+  await using b = await box();
+  b.put("d/a.txt", "a");
+  b.put("e/b.txt", "b");
+  writeFileSync(join(b.outside, "a.txt"), "theirs");
+  writeFileSync(join(b.outside, "b.txt"), "theirs");
+  const first = await b.open();
+  const tree = await first.record(undefined);
+  // A directory that became a link is a link: it goes, and what it led to stays.
+  rmSync(join(b.root, "d"), { recursive: true });
+  symlinkSync(b.outside, join(b.root, "d"));
+  b.put("e/b.txt", "changed");
+  // Between the plan and its step another directory is swapped for one.
+  const w = await b.open({
+    beforeStep: ({ path }) => {
+      if (path !== "e/b.txt") return;
+      renameSync(join(b.root, "e"), join(b.root, "e-away"));
+      symlinkSync(b.outside, join(b.root, "e"));
+    },
+  });
+  const done = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(done.skipped.map(({ path }) => path), ["e/b.txt"]);
+  assert.match(done.skipped[0]!.why, /is a link/);
+  assert.deepEqual(listing(b.outside), { "a.txt": "644 theirs", "b.txt": "644 theirs" });
+  assert.equal(lstatSync(join(b.root, "d")).isDirectory(), true);
+  assert.equal(readFileSync(join(b.root, "d/a.txt"), "utf8"), "a");
+});
+
+test("what somebody changes while it is taken back is theirs", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  b.put("b.txt", "b");
+  const tree = await (await b.open()).record(undefined);
+  b.put("a.txt", "agent");
+  b.put("b.txt", "agent");
+  b.put("made.txt", "agent");
+  const w = await b.open({
+    beforeStep: ({ path }) => {
+      if (path === "b.txt") b.put("b.txt", "somebody else");
+      if (path === "made.txt") b.put("made.txt", "somebody else");
+    },
+  });
+  const { files, skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(files.map(({ path }) => path), ["a.txt"]);
+  assert.deepEqual(skipped.map(({ path }) => path).sort(), ["b.txt", "made.txt"]);
+  assert.equal(readFileSync(join(b.root, "b.txt"), "utf8"), "somebody else");
+  assert.equal(readFileSync(join(b.root, "made.txt"), "utf8"), "somebody else");
+});
+
+test("what is too large, or no file, is told and left as it is", async () => {
+  await using b = await box();
+  b.put("big.bin", "x".repeat(100));
+  b.put("small.txt", "s");
+  execFileSync("mkfifo", [join(b.root, "pipe")]);
+  const w = await b.open({ scan: { entries: 100, fileBytes: 50, treeBytes: 1_000 } });
+  const tree = await w.record(undefined);
+  assert.deepEqual((await w.plan(tree, undefined)).skipped, []);
+  b.put("big.bin", "y".repeat(100));
+  rmSync(join(b.root, "pipe"));
+  b.put("made-big.bin", "z".repeat(100));
+  const { files, skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(files, [{ path: "made-big.bin", change: "delete" }]);
+  assert.deepEqual(skipped.map(({ path }) => path), ["big.bin", "pipe"]);
+  assert.equal(readFileSync(join(b.root, "big.bin"), "utf8"), "y".repeat(100));
+
+  for (
+    const scan of [
+      { entries: 1, fileBytes: 50, treeBytes: 1_000 },
+      { entries: 100, fileBytes: 5_000, treeBytes: 20 },
+    ]
+  ) {
+    const small = await b.open({ scan });
+    await assert.rejects(
+      small.record(undefined),
+      (error) => error instanceof CheckpointError && error.data?.["reason"] === "tooLarge",
+    );
+  }
+});
+
+test("a file that is changed in the same moment, with the same size and time, is seen", async () => {
+  await using b = await box();
+  b.put("a.txt", "aaaa");
+  const past = new Date(Date.now() - 60_000);
+  utimesSync(join(b.root, "a.txt"), past, past);
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  writeFileSync(join(b.root, "a.txt"), "bbbb");
+  utimesSync(join(b.root, "a.txt"), past, past);
+  assert.deepEqual((await w.plan(tree, undefined)).files, [{ path: "a.txt", change: "restore" }]);
+  const again = await w.record(undefined);
+  await w.restore(tree, null, nothing, undefined);
+  assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "aaaa");
+  await w.restore(again, null, nothing, undefined);
+  assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "bbbb");
+});
+
+test("old, many and large checkpoints go, and what is left works", async () => {
+  await using b = await box();
+  const w = await b.open({ limits: { turns: 3, bytes: 450, ageMs: 60_000 } });
+  const trees: string[] = [];
+  for (let turn = 0; turn < 6; turn++) {
+    b.put("a.txt", String(turn).repeat(100));
+    const tree = await w.record(undefined);
+    trees.push(tree);
+    await w.began(`t${turn}`, tree);
+  }
+  assert.deepEqual([...(await w.turns()).keys()], ["t3", "t4", "t5"]);
+  await w.restore(trees[3]!, null, nothing, undefined);
+  assert.equal(readFileSync(join(b.root, "a.txt"), "utf8"), "3".repeat(100));
+});
+
+test("the store is its owner's, damage in it is told, and nothing in it leads out of the workspace", async () => {
+  await using b = await box();
+  b.put("a.txt", "aaaa");
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  await w.began("t1", tree);
+  const [folder] = readdirSync(join(b.outside, "../home"));
+  const store = join(b.outside, "../home", folder!);
+  assert.equal(statSync(store).mode & 0o777, 0o700);
+  const [short] = readdirSync(join(store, "objects"));
+  const [content] = readdirSync(join(store, "objects", short!));
+  writeFileSync(join(store, "objects", short!, content!), "evil");
+  b.put("a.txt", "changed");
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(skipped, [{ path: "a.txt", why: "what was recorded of it is gone or damaged" }]);
+  writeFileSync(join(store, "trees", tree), "evil");
+  await assert.rejects(w.plan(tree, undefined), CheckpointError);
+
+  // A restore that somebody else has written down.
+  const victim = join(b.outside, "victim");
+  writeFileSync(victim, "theirs");
+  const steps = ["../outside/victim", "/etc/x", "a/../../outside/victim", ".git/config", "x/.GIT/y"]
+    .map((path) => ({ do: "remove", path, was: null }));
+  writeFileSync(join(store, "restores", "evil"), JSON.stringify({ at: Date.now(), steps }));
+  await (await b.open()).recover("none");
+  assert.equal(readFileSync(victim, "utf8"), "theirs");
+});
+
+test("the user's own ignore file is found in git's configuration", () => {
+  assert.equal(excludesFile("[user]\nexcludesFile = no\n[core]\n\texcludesfile = ~/ig\n"), "~/ig");
+  assert.equal(excludesFile('[core "x"]\nexcludesFile = no\n'), null);
+  assert.equal(excludesFile('[core]\nexcludesFile = "/a b"\n[alias]\nexcludesfile = no'), "/a b");
+});
