@@ -14,6 +14,14 @@ export class SpawnError extends CodexError {
   }
 }
 
+/** A login did not come to its end: it was refused, cancelled, or nobody finished it. */
+export class LoginError extends CodexError {
+  /** Creates the error. */
+  constructor(message: string, options: CodexErrorOptions = {}) {
+    super("login", message, options);
+  }
+}
+
 /** The codex that answered is older than this client accepts. */
 export class IncompatibleVersionError extends CodexError {
   /** The version found, or `null` when the server did not tell one. */

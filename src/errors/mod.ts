@@ -29,6 +29,7 @@ export {
   ConnectionClosedError,
   type ConnectionClosedErrorOptions,
   IncompatibleVersionError,
+  LoginError,
   type ProcessExit,
   SpawnError,
 } from "./connection_errors.ts";

@@ -89,7 +89,7 @@ const RETRYABLE_KINDS: ReadonlySet<TurnFailureKind> = new Set([
 /** What to do about a failure of the credentials, which does not pass by waiting. */
 const LOGIN_ADVICE = {
   none:
-    ". Nobody is logged in: run `codex login`, or call `account/login/start` with an API key; `client.account()` tells.",
+    ". Nobody is logged in: run `codex login`, call `client.login()`, or give an `apiKey` to `Client.connect`; `client.account()` tells.",
   refused: ". The login that codex has was refused: run `codex login` anew.",
   elsewhere: ". Check the key of the model's provider; codex has no login for it.",
   unknown:

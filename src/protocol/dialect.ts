@@ -22,6 +22,7 @@ export type Feature =
   | "slashTmpInProfiles"
   | "turnProfiles"
   | "goals"
+  | "deviceLogin"
   | "injectItems"
   | "forkAtTurn"
   | "threadSettings"
@@ -68,6 +69,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   deniedRootHolds: { since: "0.136.0" },
   /** Works on a goal by itself: `thread/goal/set`. 0.125 does not. */
   goals: { since: "0.145.0" },
+  /** Logs in by a code that is typed into another machine's browser. Seen on 0.125; 0.104 does not. */
+  deviceLogin: { since: "0.125.0" },
   /** `thread/inject_items`. 0.110 does not. */
   injectItems: { since: "0.125.0" },
   /** `lastTurnId` and `beforeTurnId` of `thread/fork`; 0.125 ignores them and forks the whole thread. */

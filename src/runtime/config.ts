@@ -128,6 +128,16 @@ export interface ClientConfig {
   codexPath?: string;
   /** How to reach the server. Default: start it as a child process. */
   transport?: TransportConfig;
+  /**
+   * An API key for this codex alone, for scripts and CI: the login that the user has stored is neither used nor changed. It
+   * goes to codex by its standard input, never on a command line, into an environment or a file. For providers that
+   * take codex's login (`requires_openai_auth`). Not for servers that run already. Default: the stored login.
+   *
+   * ```ts ignore
+   * await using client = await Client.connect({ apiKey: process.env.CI_OPENAI_KEY });
+   * ```
+   */
+  apiKey?: string;
   /** What codex inherits from the environment. Default: everything, of which the agent's commands see no secret's name. */
   env?: EnvPolicy;
   /**

@@ -95,6 +95,11 @@ const restart: Kind = variants<RestartPolicy>({
 /** The options of a runtime, a client's included. */
 export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   codexPath: path,
+  apiKey: kind(
+    "an API key, without spaces",
+    ["string"],
+    (value: string) => /^[\x21-\x7e]+$/.test(value),
+  ),
   transport,
   env,
   configOverrides: settingsKind,
@@ -135,7 +140,6 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
   config: "configOverrides",
   canUseTool: "approvals",
-  apiKey: "Run `codex login`, or call `account/login/start` with the key.",
   model: "The model belongs to a session: `client.startSession({ cwd, model })`.",
   cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
   timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",

@@ -7,6 +7,7 @@ import {
   IncompatibleVersionError,
   InvalidArgumentError,
   PermissionDeniedError,
+  PolicyError,
   RequestTimeoutError,
 } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
@@ -87,6 +88,7 @@ function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): vo
   const { codexPath, configOverrides = {}, env, onStderr, processCwd } = config;
   const ignored = [
     codexPath === undefined ? "" : "codexPath",
+    config.apiKey === undefined ? "" : "apiKey",
     Object.keys(configOverrides).length === 0 ? "" : "configOverrides",
     started || env?.inherit === undefined ? "" : "env.inherit",
     started || Object.keys(env?.set ?? {}).length === 0 ? "" : "env.set",
@@ -107,9 +109,16 @@ function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): vo
   }, { data: { ignored } });
 }
 
-/** Settings for codex's command line; what the caller set wins. */
+/** Where codex keeps its login; `ephemeral`: in the memory of its process. 0.104 to 0.169. */
+const STORE = "cli_auth_credentials_store";
+
+/** Settings for codex's command line; what the caller set wins, but for where a key of its own is kept. */
 function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
-  return withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands);
+  const store = config.apiKey === undefined ? {} : { [STORE]: "ephemeral" };
+  return {
+    ...withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands),
+    ...store,
+  };
 }
 
 // The first words with a server: who we are, who it is, and whether it is new enough.
@@ -177,7 +186,26 @@ export async function handshake(
   const result = await introduce(connection, config, signal);
   const info = readServerInfo(result, config);
   await connection.notify("initialized");
+  if (config.apiKey !== undefined) await logIn(connection, config.apiKey, signal);
   return info;
+}
+
+/** Gives the key to a codex that certainly keeps it in memory only, whoever started it. */
+async function logIn(
+  connection: Connection,
+  apiKey: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const options = signal === undefined ? {} : { signal };
+  const read = await connection.call("config/read", {}, options);
+  const effective = isJsonObject(read) ? read["config"] : null;
+  if (!isJsonObject(effective) || effective[STORE] !== "ephemeral") {
+    throw new PolicyError(
+      `\`apiKey\` was not given to this codex, which would store it in place of the user's login: \`${STORE}\` is not "ephemeral" there.`,
+      { data: { reason: "storesLogins" } },
+    );
+  }
+  await connection.call("account/login/start", { type: "apiKey", apiKey }, options);
 }
 
 async function introduce(

@@ -17,6 +17,7 @@ export {
   type ToolText,
 } from "./prompt/tools.ts";
 export type { McpCommandServer, McpServer, McpUrlServer } from "./mcp/servers.ts";
+export type { Login, LoginOptions, LoginRequest } from "./client/login.ts";
 export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
 export {

@@ -25,6 +25,7 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^compacted: 13 → \d+$/m,
     /^review: No mistakes\.$/m,
   ],
+  login: [/^logged in: apiKey\nHello\.$/m, /^a browser would open https:\/\//m],
   plan_mode: [
     /^Which language\? TypeScript$/m,
     /^the plan:\n1\. Write main\.ts\n2\. Test it\nmain\.ts is there\.$/m,

@@ -76,7 +76,7 @@ export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
     problems.push({
       code: "notLoggedIn",
       message:
-        "codex is not logged in. Run `codex login`, or call `account/login/start` with an API key; " +
+        "codex is not logged in. Run `codex login`, call `client.login()`, or give an `apiKey` to the client; " +
         "codex does not take OPENAI_API_KEY from the environment.",
     });
   }

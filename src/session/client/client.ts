@@ -22,6 +22,7 @@ import {
   type RuntimeCore,
   type ServerInfo,
 } from "../../runtime/mod.ts";
+import type { Login, LoginOptions, LoginRequest } from "./login.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
 import { abortable } from "../../async.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
@@ -364,6 +365,29 @@ export class Client implements AsyncDisposable {
   async account(options: WaitOptions = {}): Promise<Account | null> {
     checkOptions("account", options, WAIT_OPTIONS);
     return await readAccount(this.#core, options);
+  }
+
+  /**
+   * Begins a login, which codex stores for the user. Settles when there is something to show; `done` tells the end.
+   * A script with scoped permissions needs those to write in CODEX_HOME and to use the network. Rejects with `RpcError`
+   * where codex refuses it, and with `UnsupportedError` for `deviceCode` before 0.125.
+   *
+   * ```ts ignore
+   * const login = await client.login({ type: "deviceCode" });
+   * console.log(`Open ${login.verificationUrl} and type ${login.userCode}`);
+   * console.log((await login.done).email);
+   * ```
+   */
+  async login(request: LoginRequest, options: LoginOptions = {}): Promise<Login> {
+    // Few programs log in: the others need not load how.
+    const { login } = await import("./login.ts");
+    return await login(this.runtime, this.#core, request, options);
+  }
+
+  /** Ends the login: the stored one of the user, or the one that `apiKey` gave to this process alone. */
+  async logout(options: WaitOptions = {}): Promise<void> {
+    const { logout } = await import("./login.ts");
+    await logout(this.runtime, options);
   }
 
   /** The account's rate limits. Rejects with `RpcError` when nobody is logged in. */

@@ -1,0 +1,183 @@
+/**
+ * Logging in and out.
+ * @module
+ */
+import { abortable } from "../../async.ts";
+import {
+  checkArgument,
+  checkOptions,
+  type Kind,
+  milliseconds,
+  name,
+  required,
+  type Shape,
+  shape,
+  signal,
+  variants,
+} from "../../check/mod.ts";
+import { ConnectionClosedError, LoginError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
+import { redactText } from "../../redact.ts";
+import type { EventEnvelope, Runtime, RuntimeCore } from "../../runtime/mod.ts";
+import type { WaitOptions } from "../profile.ts";
+import { WAIT_OPTIONS } from "../profile_shape.ts";
+import { assertSupported } from "../thread/thread_host.ts";
+import { type Account, readAccount } from "./threads.ts";
+
+/** How to log in. Codex stores the login for every later process of the user. */
+export type LoginRequest =
+  /** With an API key. For one process alone give the key to `Client.connect` instead. */
+  | { type: "apiKey"; apiKey: string }
+  /** In a browser on this machine: open {@linkcode Login.verificationUrl}. */
+  | { type: "chatgpt" }
+  /** In a browser anywhere: open {@linkcode Login.verificationUrl} and type {@linkcode Login.userCode}. Needs codex 0.125. */
+  | { type: "deviceCode" };
+
+/** Options of {@linkcode Client.login}. */
+export interface LoginOptions extends WaitOptions {
+  /** Milliseconds until a login that nobody finishes is given up. Default 900,000. */
+  timeoutMs?: number;
+}
+
+/** A login that is under way. */
+export interface Login extends AsyncDisposable {
+  /** The page to open; absent with an API key. */
+  readonly verificationUrl?: string;
+  /** What to type there; only with `deviceCode`. */
+  readonly userCode?: string;
+  /**
+   * Settles with the account. Rejects with `LoginError` (refused, cancelled, too late, or another login took its place),
+   * `ConnectionClosedError` (codex ended), or the signal's reason.
+   */
+  readonly done: Promise<Account>;
+  /** Gives the login up; {@linkcode done} then rejects. Does nothing when it has ended. */
+  cancel(): Promise<void>;
+}
+
+/** How to log in. */
+const loginKind: Kind = required(variants<LoginRequest>(
+  {
+    apiKey: shape<{ apiKey: string }>({ apiKey: required(name) }, { key: "apiKey" }),
+    chatgpt: shape<Record<never, never>>({}),
+    deviceCode: shape<Record<never, never>>({}),
+  },
+  (value) => {
+    const type = (value as { type?: unknown } | null)?.type;
+    return type === "chatgptDeviceCode" ? 'Write `{ type: "deviceCode" }`.' : undefined;
+  },
+));
+
+/** Options of a login. */
+const LOGIN_OPTIONS: Shape = shape<LoginOptions>({ signal, timeoutMs: milliseconds });
+
+/** The caller asks for it by name, which is the consent; what this script may do is looked at all the same. */
+const CONSENT = { allowPrivilegedEscalation: true };
+const DEFAULT_TIMEOUT_MS = 900_000;
+const CANCEL_MS = 10_000;
+
+/** Begins a login. */
+export async function login(
+  runtime: Runtime,
+  core: RuntimeCore,
+  request: LoginRequest,
+  loginOptions: LoginOptions,
+): Promise<Login> {
+  checkArgument("login", "request", request, loginKind);
+  checkOptions("login", loginOptions, LOGIN_OPTIONS);
+  const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = loginOptions;
+  signal?.throwIfAborted();
+  const options = { ...CONSENT, ...(signal === undefined ? {} : { signal }) };
+  if (request.type === "deviceCode") assertSupported(core, "login with deviceCode", "deviceLogin");
+  const params: JsonObject = request.type === "deviceCode"
+    ? { type: "chatgptDeviceCode" }
+    : { ...request };
+  // What comes at once is not missed.
+  const after = core.log.newest;
+  const begun = await runtime.request("account/login/start", params, options);
+  const answer = isJsonObject(begun) ? begun : {};
+  const loginId = stringOf(answer, "loginId");
+  if (request.type === "apiKey" || loginId === null) {
+    return handle({}, loggedIn(core), () => Promise.resolve());
+  }
+  const given = new AbortController();
+  const limit = AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1));
+  const stop = AbortSignal.any([given.signal, limit, ...(signal === undefined ? [] : [signal])]);
+  const cancelOnServer = async () => {
+    await core.call("account/login/cancel", { loginId }, { timeoutMs: CANCEL_MS });
+  };
+  const done = ended(core, loginId, after, stop).catch(async (error) => {
+    if (!stop.aborted) throw error;
+    if (!given.signal.aborted) await cancelOnServer().catch(() => {});
+    if (signal?.aborted === true) throw signal.reason;
+    throw given.signal.aborted ? given.signal.reason : new LoginError(
+      `Nobody finished the login within ${timeoutMs} ms; it was given up.`,
+      { retryable: true },
+    );
+  });
+  let over = false;
+  done.then(() => over = true, () => over = true);
+  const url = stringOf(answer, "verificationUrl") ?? stringOf(answer, "authUrl");
+  const userCode = stringOf(answer, "userCode");
+  const told = {
+    ...(url === null ? {} : { verificationUrl: url }),
+    ...(userCode === null ? {} : { userCode }),
+  };
+  return handle(told, done, async () => {
+    if (over) return;
+    given.abort(new LoginError("The login was cancelled."));
+    await cancelOnServer();
+  });
+}
+
+/** Ends the stored login, or that of this process where it was given to `Client.connect`. */
+export async function logout(runtime: Runtime, options: WaitOptions): Promise<void> {
+  checkOptions("logout", options, WAIT_OPTIONS);
+  await runtime.request("account/logout", undefined, { ...CONSENT, ...options });
+}
+
+function handle(
+  told: Pick<Login, "verificationUrl" | "userCode">,
+  done: Promise<Account>,
+  cancel: () => Promise<void>,
+): Login {
+  // Who cancels may have stopped waiting.
+  done.catch(() => {});
+  return { ...told, done, cancel, [Symbol.asyncDispose]: cancel };
+}
+
+async function loggedIn(core: RuntimeCore): Promise<Account> {
+  const account = await readAccount(core, {});
+  if (account !== null) return account;
+  throw new LoginError("Codex took the login and then told of no account.");
+}
+
+/** Waits until the server tells the end of a login. */
+async function ended(
+  core: RuntimeCore,
+  loginId: string,
+  after: number,
+  stop: AbortSignal,
+): Promise<Account> {
+  const events: AsyncIterableIterator<EventEnvelope> = core.alive.reading(core.log.read({ after }));
+  try {
+    for (;;) {
+      const next = await abortable(events.next(), stop);
+      if (next.done === true) throw lost();
+      const { kind, method, message } = next.value;
+      const said: JsonObject = isJsonObject(message) ? message : {};
+      // Another server knows nothing of it.
+      if (kind === "connection" && said["state"] !== "running") throw lost();
+      const params = isJsonObject(said["params"]) ? said["params"] : {};
+      if (method !== "account/login/completed" || params["loginId"] !== loginId) continue;
+      if (params["success"] === true) return await loggedIn(core);
+      const why = redactText(stringOf(params, "error") ?? "no reason was told");
+      throw new LoginError(`The login did not succeed: ${why}`, { retryable: true });
+    }
+  } finally {
+    await events.return?.();
+  }
+}
+
+function lost(): ConnectionClosedError {
+  return new ConnectionClosedError("Codex ended before the login was finished.");
+}
