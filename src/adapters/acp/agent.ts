@@ -21,8 +21,10 @@ import {
   stringOf,
 } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import type { Client, Model, Session, SessionConfig } from "../../session/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
+import { readServers, withServers } from "./mcp.ts";
 import { type Call, Peer } from "./peer.ts";
 import { AgentSession, COMMANDS } from "./session.ts";
 import { type Modes, modesOf, Settings } from "./settings.ts";
@@ -162,7 +164,7 @@ class Agent {
       agentCapabilities: {
         loadSession: true,
         promptCapabilities: { image: true, audio: false, embeddedContext: true },
-        mcpCapabilities: { http: false, sse: false },
+        mcpCapabilities: { http: true, sse: false },
         sessionCapabilities: { list: none, resume: none, close: none, fork: none },
       },
       authMethods: [LOGIN],
@@ -224,6 +226,7 @@ class Agent {
     open: (config: SessionConfig) => Promise<Session>,
   ): Promise<AgentSession> {
     const cwd = placeOf(params);
+    const brought = readServers(params["mcpServers"]);
     const place = threadId ?? Symbol();
     if (this.#opening.has(place) || (threadId !== null && this.#sessions.has(threadId))) {
       throw new Fault(FAULTS.invalidRequest, "The session is open already.");
@@ -241,8 +244,6 @@ class Agent {
       const config: SessionConfig = {
         timeoutMs: TIMEOUT_MS,
         ...profile,
-        // The widest mode: turns take from it, and can't add to it.
-        ...this.#modes.all.at(-1)!.turn,
         cwd,
         signal,
         ...(this.#modes.asks
@@ -255,8 +256,21 @@ class Agent {
           }
           : defined({ approvals })),
       };
-      const session = await open(config);
-      const settings = new Settings(this.#modes, models, profile, this.#modes.initial);
+      const own = profile.mcpServers ?? {};
+      const openWith = (policy: Modes["widest"]) =>
+        withServers(own, brought, (mcpServers) => open({ ...config, ...policy, mcpServers }));
+      let modes = this.#modes;
+      let session = await openWith(modes.widest);
+      if (isFixed(session, this.#client.server.version)) {
+        const { turn } = modes.all.find(({ id }) => id === modes.initial)!;
+        modes = { ...modes, all: modes.all.filter((each) => each.turn.sandbox === turn.sandbox) };
+        if (turn.sandbox !== modes.widest.sandbox) {
+          await (threadId === null ? session.close() : session.release());
+          const { mode: _, ...policy } = turn;
+          session = await openWith(policy);
+        }
+      }
+      const settings = new Settings(modes, models, profile);
       const opened = made = new AgentSession({
         session,
         peer: this.#peer,
@@ -336,6 +350,16 @@ class Agent {
   }
 }
 
+/**
+ * Whether all turns of a session have its own sandbox: where reads are scoped, or accepted commands kept inside, codex before
+ * 0.160 knows no other for them.
+ */
+function isFixed(session: Session, version: string | null): boolean {
+  const { readRoots, readsEnforced, acceptedCommands } = session.policy;
+  return (readRoots !== "all" && readsEnforced || acceptedCommands === "sandboxed") &&
+    !supports(version, "turnProfiles");
+}
+
 /** How a person gets codex to work: its own command does it. */
 const LOGIN = {
   id: "codex-login",
@@ -364,12 +388,8 @@ function idOf(params: JsonObject): string {
 
 /** Where a session works. Throws for what can't take effect. */
 function placeOf(params: JsonObject): string {
-  const { cwd, mcpServers = [], additionalDirectories = [] } = params;
+  const { cwd, additionalDirectories = [] } = params;
   if (!isAbsolute(cwd)) throw misfit("cwd", "an absolute path");
-  if (!Array.isArray(mcpServers)) throw misfit("mcpServers", "a list");
-  if (mcpServers.length > 0) {
-    throw new Fault(FAULTS.invalidParams, "The agent takes no MCP servers from its client.");
-  }
   if (!Array.isArray(additionalDirectories)) throw misfit("additionalDirectories", "a list");
   if (additionalDirectories.length > 0) {
     throw new Fault(FAULTS.invalidParams, "The agent takes no directories beside `cwd`.");

@@ -49,7 +49,7 @@ const streamsKind: Kind = required(having("{ readable, writable }", {
  * Settles when the editor has closed its end, its turns have stopped and its sessions are released; they stay in the history.
  * The codex client goes on to belong to the caller.
  *
- * What the editor may choose is what `profile` allows: the modes `read-only` and `ask`, `workspace-write` with
+ * What the editor may choose is what `profile` allows: the modes `read-only`, `plan` and `ask`, `workspace-write` with
  * `allowPrivilegedEscalation` (and no `sandbox: "read-only"`), `full-access` only with a `sandbox` that is none. Sessions begin
  * in the mode of the profile's `sandbox`, or in `ask`. With `approvalPolicy: "never"` there is no `ask`; its default here
  * is `"on-request"`, that of `timeoutMs` one hour. Rules, hooks and this script's own permissions come before the

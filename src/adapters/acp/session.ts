@@ -194,6 +194,8 @@ export class AgentSession {
       this.tell(this.#updates.of(event));
     };
     const options = { ...this.settings.turn, signal, onEvent };
+    // A review is work of its own, in whatever mode.
+    const { mode: _, ...review } = options;
     const rest = text.replace(/^\s*\/\S+\s*/, "").trim();
     switch (command) {
       case "compact": {
@@ -209,14 +211,14 @@ export class AgentSession {
       case "review":
         await this.session.review(
           rest === "" ? { type: "uncommitted" } : { type: "custom", instructions: rest },
-          options,
+          review,
         );
         return { stopReason: "end_turn" };
       case "review-branch":
-        await this.session.review({ type: "baseBranch", branch: given(rest, "a branch") }, options);
+        await this.session.review({ type: "baseBranch", branch: given(rest, "a branch") }, review);
         return { stopReason: "end_turn" };
       case "review-commit":
-        await this.session.review({ type: "commit", sha: given(rest, "a commit") }, options);
+        await this.session.review({ type: "commit", sha: given(rest, "a commit") }, review);
         return { stopReason: "end_turn" };
       default:
         return resultOf(await this.session.ask({ text, attachments }, options));

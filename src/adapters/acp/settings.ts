@@ -6,10 +6,16 @@ import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../../permissio
 import type { Model, RunProfile, TurnOptions } from "../../session/mod.ts";
 import { type ConfigOption, Fault, FAULTS, type SessionMode, type SessionState } from "./wire.ts";
 
+/** What turns may do. */
+interface Policy {
+  sandbox: SandboxMode | SandboxPolicy;
+  approvalPolicy: ApprovalPolicy;
+}
+
 /** A mode, and how its turns run. */
 export interface Mode extends SessionMode {
   /** What its turns bring. */
-  turn: { sandbox: SandboxMode | SandboxPolicy; approvalPolicy: ApprovalPolicy };
+  turn: Policy & { mode?: "default" | "plan" };
 }
 
 /** The modes of a profile. */
@@ -20,6 +26,8 @@ export interface Modes {
   initial: string;
   /** Whether somebody is asked. */
   asks: boolean;
+  /** What turns may do at most. */
+  widest: Policy;
 }
 
 /** The modes that a profile allows: never more than it has, or consents to. */
@@ -63,8 +71,22 @@ export function modesOf(profile: RunProfile): Modes {
       turn: { sandbox, approvalPolicy },
     });
   }
-  const initial = sandbox === undefined ? asks ? "ask" : "read-only" : all.at(-1)!.id;
-  return { all, initial, asks };
+  const widest = all.at(-1)!;
+  all.splice(1, 0, {
+    id: "plan",
+    name: "Plan",
+    description: "The agent looks around, asks questions and proposes a plan.",
+    turn: { sandbox: readOnly, approvalPolicy: "never", mode: "plan" },
+  });
+  const initial = profile.mode === "plan"
+    ? "plan"
+    : sandbox !== undefined
+    ? widest.id
+    : asks
+    ? "ask"
+    : "read-only";
+  const { turn } = widest;
+  return { all, initial, asks, widest: turn };
 }
 
 function isReadOnly(sandbox: RunProfile["sandbox"]): boolean {
@@ -97,10 +119,10 @@ export class Settings {
   #effort: string;
 
   /** Begins with what the profile says. */
-  constructor(modes: Modes, models: readonly Model[], profile: RunProfile, mode: string) {
+  constructor(modes: Modes, models: readonly Model[], profile: RunProfile) {
     this.#modes = modes;
     this.#models = models;
-    this.#mode = modes.all.find(({ id }) => id === mode)!;
+    this.#mode = modes.all.find(({ id }) => id === modes.initial)!;
     this.#model = profile.model ?? null;
     this.#effort = profile.effort ?? "medium";
   }
@@ -111,9 +133,9 @@ export class Settings {
   }
 
   /** What a turn brings. */
-  get turn(): Pick<TurnOptions, "sandbox" | "approvalPolicy" | "model" | "effort"> {
+  get turn(): Pick<TurnOptions, "sandbox" | "approvalPolicy" | "mode" | "model" | "effort"> {
     const model = this.#model === null ? {} : { model: this.#model };
-    return { ...this.#mode.turn, ...model, effort: this.#effort };
+    return { mode: "default", ...this.#mode.turn, ...model, effort: this.#effort };
   }
 
   /** What the client shows. */

@@ -64,6 +64,8 @@ export class Updates {
     switch (event.type) {
       case "assistantMessageDelta":
         return this.#delta(event, "agentMessage");
+      case "planDelta":
+        return this.#delta(event, "plan");
       case "reasoningDelta":
         return this.#reasoning(event);
       case "itemStarted":
@@ -235,7 +237,7 @@ export class Updates {
   }
 
   #delta(
-    event: Extract<TurnEvent, { type: "assistantMessageDelta" }>,
+    event: Extract<TurnEvent, { type: "assistantMessageDelta" | "planDelta" }>,
     type: string,
   ): SessionUpdate[] {
     const open = this.#opened(event, type);

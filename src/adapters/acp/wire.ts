@@ -175,7 +175,7 @@ export interface InitializeResult {
   agentCapabilities: {
     loadSession: true;
     promptCapabilities: { image: true; audio: false; embeddedContext: true };
-    mcpCapabilities: { http: boolean; sse: false };
+    mcpCapabilities: { http: true; sse: false };
     sessionCapabilities: {
       list: Record<never, never>;
       resume: Record<never, never>;
