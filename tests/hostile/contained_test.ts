@@ -108,41 +108,49 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
   );
 }
 
-test("agents that the agent starts are kept in the sandbox as well", LIMIT, async () => {
-  if (platformName() !== "linux") return;
-  await using outside = await tempDir("outside-");
-  const namespace = "multi_agent_v1";
-  const tries = Array.from({ length: 8 }, (_, i) => [
-    exec(`touch ${join(outside.path, `${i}`)}`),
-    exec(`touch ${join(outside.path, `e${i}`)}`, ESCALATED),
-  ]).flat();
-  await using w = await world("0.169.0", {
-    script({ text, toolOutputs }) {
-      if (text === "child") return tries[toolOutputs.length] ?? "child is done";
-      if (text.startsWith("<subagent_notification")) return "done";
-      const [spawned] = toolOutputs;
-      if (spawned === undefined) {
-        return testing.script.toolCall("spawn_agent", { message: "child" }, { namespace });
+for (const version of platformName() === "linux" ? ["0.169.0", "0.145.0"] : []) {
+  test(
+    `agents that the agent starts are kept in the sandbox as well, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using outside = await tempDir("outside-");
+      const namespace = "multi_agent_v1";
+      const tries = Array.from({ length: 8 }, (_, i) => [
+        exec(`touch ${join(outside.path, `${i}`)}`),
+        exec(`touch ${join(outside.path, `e${i}`)}`, ESCALATED),
+      ]).flat();
+      await using w = await world(version, {
+        script({ text, toolOutputs }) {
+          if (text === "child") return tries[toolOutputs.length] ?? "child is done";
+          if (text.startsWith("<subagent_notification")) return "done";
+          const [spawned] = toolOutputs;
+          if (spawned === undefined) {
+            return testing.script.toolCall("spawn_agent", { message: "child" }, { namespace });
+          }
+          if (toolOutputs.length > 1) return "done";
+          const { agent_id } = JSON.parse(spawned.text);
+          const wait = { targets: [agent_id], timeout_ms: 60_000 };
+          return testing.script.toolCall("wait_agent", wait, { namespace });
+        },
+      });
+      for (const sandbox of ["read-only", "workspace-write"] as const) {
+        const place = await w.session({ sandbox, approvals: RULES });
+        assert.equal(place.session.policy.acceptedCommands, "sandboxed");
+        const accepted: string[] = [];
+        await place.session.ask("go", {
+          onEvent: (event) => {
+            if (event.type === "approvalResolved") accepted.push(event.audit.decision);
+          },
+        });
+        assert.ok(
+          accepted.length >= 8 && accepted.every((word) => word === "accept"),
+          accepted.join(),
+        );
+        assert.deepEqual(await readdir(outside.path), []);
       }
-      if (toolOutputs.length > 1) return "done";
-      const { agent_id } = JSON.parse(spawned.text);
-      const wait = { targets: [agent_id], timeout_ms: 60_000 };
-      return testing.script.toolCall("wait_agent", wait, { namespace });
     },
-  });
-  for (const sandbox of ["read-only", "workspace-write"] as const) {
-    const place = await w.session({ sandbox, approvals: RULES });
-    assert.equal(place.session.policy.acceptedCommands, "sandboxed");
-    const accepted: string[] = [];
-    await place.session.ask("go", {
-      onEvent: (event) => {
-        if (event.type === "approvalResolved") accepted.push(event.audit.decision);
-      },
-    });
-    assert.ok(accepted.length >= 8 && accepted.every((word) => word === "accept"), accepted.join());
-    assert.deepEqual(await readdir(outside.path), []);
-  }
-});
+  );
+}
 
 for (const version of ["0.169.0", "0.104.0"]) {
   test(

@@ -192,3 +192,12 @@ test("no rule and no default grants codex's own rules for later commands", async
     assert.doesNotMatch(JSON.stringify([replies, legacy]), /amendment/i);
   }
 });
+
+test("an answer that brings codex's own rules is taken for a command only", async () => {
+  const b = bench({ approvals: () => ({ decision: "accept", execPolicyAmendment: ["touch"] }) });
+  const command = b.send(COMMAND, { command: "bash -lc 'touch x'" });
+  const patch = b.send(PATCH, {});
+  await b.audited(2);
+  assert.match(JSON.stringify(command), /"acceptWithExecpolicyAmendment"/);
+  assert.deepEqual(patch, declined);
+});

@@ -1,0 +1,61 @@
+/**
+ * Threads start read-only where codex would else trust the directory, and the first turn brings the sandbox: also when it is
+ * one that codex itself begins. It writes where the session may, and nowhere else.
+ */
+import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { testing } from "../../mod.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { world } from "../real/_safety_world.ts";
+
+const { exec, toolCall } = testing.script;
+
+// Since 0.150 the thread starts read-only; before, codex is told that the project is not trusted.
+for (const version of ["0.169.0", "0.150.0"] as const) {
+  test(
+    `a goal, a review and a prompt after a compaction write where the session may, codex ${version}`,
+    { timeoutMs: 180_000 },
+    async (t) => {
+      await using outside = await tempDir("outside-");
+      let steps: testing.ModelTurn[] = [];
+      await using w = await world(version, { script: () => steps.shift() ?? "done" });
+      const reached: testing.ModelTurn[] = [toolCall("update_goal", { status: "complete" })];
+      const tries = (name: string): testing.ModelTurn[] => [
+        exec(`touch ${name}`),
+        exec(`touch ${join(outside.path, name)}`),
+        exec("touch .git/x .codex/x"),
+      ];
+      type Place = Awaited<ReturnType<typeof w.session>>;
+      const firsts: [string, (place: Place) => Promise<unknown>][] = [
+        ["goal", async ({ session }) => {
+          steps = [...tries("goal"), ...reached, "reached"];
+          const goal = await session.startGoal("Reach it.", { timeoutMs: 60_000 });
+          assert.equal((await goal.finish()).status, "complete");
+        }],
+        ["review", async ({ session }) => {
+          steps = tries("review");
+          await session.review({ type: "custom", instructions: "Look." });
+        }],
+        ["compaction", async ({ session }) => {
+          await session.compact();
+          steps = tries("compaction");
+          await session.ask("go", { timeoutMs: 60_000 });
+        }],
+      ];
+      for (const sandbox of ["workspace-write", "read-only"] as const) {
+        for (const [name, first] of firsts) {
+          await t.step(`${name}, ${sandbox}`, async () => {
+            const place = await w.session({ sandbox, approvalPolicy: "never" });
+            await first(place);
+            assert.deepEqual(steps, [], "the model was not asked for all of it");
+            assert.equal(place.has(name), sandbox === "workspace-write");
+            assert.equal(place.has(".codex/x"), false);
+            assert.deepEqual(await readdir(outside.path), []);
+          });
+        }
+      }
+    },
+  );
+}
