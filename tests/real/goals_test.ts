@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { spawn } from "../../src/automation/mod.ts";
+import type { Client } from "../../src/session/client/client.ts";
 import {
   BudgetExceededError,
   InvalidArgumentError,
@@ -18,11 +19,38 @@ import { inWorld, rejection, within, type World } from "./_session_world.ts";
 const WITH_GOALS = ["0.169.0", "0.145.0"];
 const CALL = 13;
 
-/** Whether the model hears nothing more. */
+/** For what must happen at all; when, is no matter of these tests. */
+const LIMIT_MS = 60_000;
+const LONG = { timeoutMs: 300_000 };
+
+/** Whether the model hears nothing more; what codex sent before it stopped may still be on its way. */
 async function isQuiet(world: World): Promise<boolean> {
-  const before = world.model.requests.length;
-  await new Promise((resolve) => setTimeout(resolve, 400));
-  return world.model.requests.length === before;
+  const deadline = Date.now() + LIMIT_MS;
+  for (let before = -1; before < world.model.requests.length;) {
+    if (Date.now() > deadline) return false;
+    before = world.model.requests.length;
+    await new Promise((resolve) => setTimeout(resolve, 400));
+  }
+  return true;
+}
+
+/** Waits for a request that comes after this call. */
+function asked(world: World): Promise<unknown> {
+  const from = world.model.requests.length;
+  return world.model.waitForRequest(({ index }) => index >= from, { timeoutMs: LIMIT_MS });
+}
+
+/** Connects, and counts the turns that begin. */
+async function counting(world: World): Promise<{ client: Client; turns: () => number }> {
+  let turns = 0;
+  const client = await world.connect({
+    eventLog: {
+      write: ({ kind, method }) => {
+        if (kind === "notification" && method === "turn/started") turns++;
+      },
+    },
+  });
+  return { client, turns: () => turns };
 }
 
 /** Whether codex offers goals in this request. */
@@ -41,76 +69,86 @@ function objective(
 const reached = () => [script.toolCall("update_goal", { status: "complete" })];
 
 for (const version of WITH_GOALS) {
-  test(`a goal is worked on turn after turn until it is reached [${version}]`, () =>
-    inWorld(version, async (world) => {
-      const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd });
-      await session.ask("one");
-      const text = objective(
-        world,
-        (_, round) => round < 2 ? `step ${round}` : round === 2 ? reached() : "It is reached.",
-      );
-      const goal = await session.startGoal(text);
-      const waiting = session.ask("after the goal");
-      const ends: string[] = [];
-      for await (const event of goal) if (event.type === "turnCompleted") ends.push(event.turnId);
-      const { status, turns, usage } = await within(10_000, "the goal", goal.finish());
-      assert.equal(status, "complete");
-      assert.deepEqual(turns.map(({ turnId }) => turnId), ends);
-      assert.equal(turns[0]?.assistantText, "step 0");
-      assert.equal(turns[1]?.assistantText, "step 1");
-      assert.equal(turns.length, 3);
-      assert.equal(usage.totalTokens, 4 * CALL);
-      assert.equal((await waiting).assistantText, "You said: after the goal");
-      assert.equal(session.usage.totalTokens, 6 * CALL);
-      assert.equal(client.usage.totalTokens, 6 * CALL);
-      // Goals were there for the goal only.
-      assert.equal(offersGoals(world.model.requests.at(-1)!), false);
-      assert.ok(world.model.requests.some(offersGoals));
-      assert.ok(await isQuiet(world));
-
-      // A second one on the same thread, given up by its limits, and one that the model can't go on with.
-      const before = world.model.requests.length;
-      const bounded = await session.startGoal(objective(world, () => "more"), {
-        limits: { tokens: 4 * CALL },
-      });
-      const limited = await within(10_000, "the limit", bounded.finish());
-      assert.equal(limited.status, "budgetLimited");
-      const heard = world.model.requests.length - before;
-      assert.ok(heard >= 4 && heard <= 5, `${heard} calls`);
-      assert.ok(await isQuiet(world));
-      assert.equal((await session.ask("and on")).assistantText, "You said: and on");
-
-      // An automation works on goals: one that is reached, one that is stopped with it.
-      const runs = [];
-      const handle = spawn(session, {
-        prompt: objective(world, (_, round) => round === 0 ? reached() : "Done."),
-        every: 1,
-        maxRuns: 1,
-        goal: true,
-      });
-      for await (const run of handle) runs.push(run);
-      assert.equal(handle.status().state, "stopped");
-      assert.equal(handle.status().runsCompleted, 1);
-      assert.equal(runs[0]?.goal?.status, "complete");
-      assert.equal(runs[0]?.result?.assistantText, "Done.");
-      const endless = spawn(session, {
-        prompt: objective(world, () => [script.delay(20), script.say("more")]),
-        every: 60_000,
-        goal: true,
-      });
-      await world.model.nextRequest();
-      const halted = await within(10_000, "the automation's stop", endless.stop());
-      assert.equal(halted.runsCompleted, 0);
-      assert.ok(await isQuiet(world), "the automation is stopped");
-    }));
-
   test(
-    `a goal can be paused, resumed, stopped, and ends with its time or its session [${version}]`,
-    { timeoutMs: 90_000 },
+    `a goal is worked on turn after turn until it is reached [${version}]`,
+    LONG,
     () =>
       inWorld(version, async (world) => {
         const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask("one");
+        const text = objective(
+          world,
+          (_, round) => round < 2 ? `step ${round}` : round === 2 ? reached() : "It is reached.",
+        );
+        const goal = await session.startGoal(text);
+        const waiting = session.ask("after the goal");
+        const ends: string[] = [];
+        for await (const event of goal) if (event.type === "turnCompleted") ends.push(event.turnId);
+        const { status, turns, usage } = await within(LIMIT_MS, "the goal", goal.finish());
+        assert.equal(status, "complete");
+        assert.deepEqual(turns.map(({ turnId }) => turnId), ends);
+        assert.equal(turns[0]?.assistantText, "step 0");
+        assert.equal(turns[1]?.assistantText, "step 1");
+        assert.equal(turns.length, 3);
+        assert.equal(usage.totalTokens, 4 * CALL);
+        assert.equal((await waiting).assistantText, "You said: after the goal");
+        assert.equal(session.usage.totalTokens, 6 * CALL);
+        assert.equal(client.usage.totalTokens, 6 * CALL);
+        // Goals were there for the goal only.
+        assert.equal(offersGoals(world.model.requests.at(-1)!), false);
+        assert.ok(world.model.requests.some(offersGoals));
+        assert.ok(await isQuiet(world));
+
+        // A second one on the same thread, given up by its limits, and one that the model can't go on with.
+        const before = world.model.requests.length;
+        const bounded = await session.startGoal(objective(world, () => "more"), {
+          limits: { tokens: 4 * CALL },
+        });
+        const limited = await within(LIMIT_MS, "the limit", bounded.finish());
+        assert.equal(limited.status, "budgetLimited");
+        const heard = world.model.requests.length - before;
+        assert.ok(heard >= 4 && heard <= 5, `${heard} calls`);
+        assert.ok(await isQuiet(world));
+        assert.equal((await session.ask("and on")).assistantText, "You said: and on");
+
+        // An automation works on goals: one that is reached, one that is stopped with it.
+        const runs = [];
+        const handle = spawn(session, {
+          prompt: objective(world, (_, round) => round === 0 ? reached() : "Done."),
+          every: 1,
+          maxRuns: 1,
+          goal: true,
+        });
+        for await (const run of handle) runs.push(run);
+        assert.equal(handle.status().state, "stopped");
+        assert.equal(handle.status().runsCompleted, 1);
+        assert.equal(runs[0]?.goal?.status, "complete");
+        assert.equal(runs[0]?.result?.assistantText, "Done.");
+        const begun = asked(world);
+        const endless = spawn(session, {
+          prompt: objective(world, () => [script.delay(20), script.say("more")]),
+          every: 60_000,
+          goal: true,
+        });
+        await begun;
+        const halted = await within(LIMIT_MS, "the automation's stop", endless.stop());
+        assert.equal(halted.runsCompleted, 0);
+        assert.ok(await isQuiet(world), "the automation is stopped");
+      }),
+  );
+
+  test(
+    `a goal can be paused, resumed, stopped, and ends with its time or its session [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const { client, turns } = await counting(world);
+        // Whoever was told that it has stopped sees no turn begin after that.
+        const isStopped = async () => {
+          const before = turns();
+          return await isQuiet(world) && turns() === before;
+        };
         const session = await client.startSession({ cwd: world.cwd, goals: true });
         const endless = (name: string) =>
           objective(world, (_, round) => [script.delay(20), script.say(`${name} ${round}`)]);
@@ -123,226 +161,248 @@ for (const version of WITH_GOALS) {
             if (done || value.type === "turnCompleted") return done !== true;
           }
         };
-        assert.ok(await within(10_000, "a turn", turnEnd()));
-        await within(10_000, "the pause", goal.pause());
-        assert.ok(await isQuiet(world), "paused");
+        assert.ok(await within(LIMIT_MS, "a turn", turnEnd()));
+        await within(LIMIT_MS, "the pause", goal.pause());
+        assert.ok(await isStopped(), "paused");
         const before = world.model.requests.length;
         await goal.resume();
         while (world.model.requests.length === before) await turnEnd();
-        const stopped = await within(10_000, "the stop", goal.stop());
+        const stopped = await within(LIMIT_MS, "the stop", goal.stop());
         assert.equal(stopped.status, "stopped");
         assert.ok(stopped.turns.length >= 2);
-        assert.ok(await isQuiet(world), "stopped");
+        assert.ok(await isStopped(), "stopped");
         assert.ok(await rejection(goal.resume()) instanceof SessionClosedError);
 
         // The whole session's interrupt, its time, a signal, an early exit from the loop.
+        let begun = asked(world);
         const interrupted = await session.startGoal(endless("b"));
-        await world.model.nextRequest();
+        await begun;
         // Codex may leave an interrupt between two turns unanswered, which is then asked anew.
-        await within(30_000, "the interrupt", session.interrupt());
+        await within(LIMIT_MS, "the interrupt", session.interrupt());
         assert.equal((await interrupted.finish()).status, "stopped");
         const timed = await session.startGoal(endless("c"), { timeoutMs: 500 });
-        assert.equal((await within(10_000, "the time", timed.finish())).status, "timedOut");
+        assert.equal((await within(LIMIT_MS, "the time", timed.finish())).status, "timedOut");
         const [stop, reason] = [new AbortController(), new Error("enough")];
         const aborted = await session.startGoal(endless("d"), { signal: stop.signal });
         stop.abort(reason);
-        assert.equal(await within(10_000, "the abort", rejection(aborted.finish())), reason);
+        assert.equal(await within(LIMIT_MS, "the abort", rejection(aborted.finish())), reason);
         const left = await session.startGoal(endless("e"));
         for await (const event of left) if (event.type === "turnStarted") break;
-        assert.equal((await within(10_000, "the exit", left.finish())).status, "stopped");
-        assert.ok(await isQuiet(world), "left");
+        assert.equal((await within(LIMIT_MS, "the exit", left.finish())).status, "stopped");
+        assert.ok(await isStopped(), "left");
 
         // A turn that fails ends it, and is told.
         const failing = await session.startGoal(objective(world, () => [script.httpError(401)]));
-        const failure = await within(20_000, "the failure", rejection(failing.finish()));
+        const failure = await within(LIMIT_MS, "the failure", rejection(failing.finish()));
         assert.equal((failure as { code?: string }).code, "turnFailed");
-        assert.ok(await isQuiet(world), "failed");
+        assert.ok(await isStopped(), "failed");
 
+        begun = asked(world);
         const last = await session.startGoal(endless("f"));
-        await world.model.nextRequest();
+        await begun;
         const gone = rejection(last.finish());
-        await within(10_000, "the close", session.close());
-        assert.ok(await within(10_000, "the end", gone) instanceof SessionClosedError);
-        assert.ok(await isQuiet(world), "closed");
+        await within(LIMIT_MS, "the close", session.close());
+        assert.ok(await within(LIMIT_MS, "the end", gone) instanceof SessionClosedError);
+        assert.ok(await isStopped(), "closed");
       }),
   );
 }
 
-test("a goal needs a thread that is kept, a codex that has goals, and a thread of any age", async () => {
-  await inWorld("0.169.0", async (world) => {
-    const client = await world.connect();
-    const passing = await client.startSession({ cwd: world.cwd, ephemeral: true });
-    assert.ok(await rejection(passing.startGoal("x")) instanceof InvalidArgumentError);
-    assert.ok(await rejection(passing.startGoal("")) instanceof InvalidArgumentError);
-    const fresh = await client.startSession({ cwd: world.cwd });
-    const goal = await fresh.startGoal(objective(world, (_, n) => n === 0 ? reached() : "Done."));
-    assert.equal((await within(10_000, "the goal", goal.finish())).status, "complete");
-    assert.equal((await fresh.ask("hello")).assistantText, "You said: hello");
-  });
-  await inWorld("0.104.0", async (world) => {
-    const client = await world.connect();
-    const session = await client.startSession({ cwd: world.cwd });
-    const out = client.runtime.metrics().messagesOut;
-    const error = await rejection(session.startGoal("x"));
-    assert.ok(error instanceof UnsupportedError, `${error}`);
-    assert.equal(error.since, "0.145.0");
-    assert.equal(client.runtime.metrics().messagesOut, out);
-  });
-});
+test(
+  "a goal needs a thread that is kept, a codex that has goals, and a thread of any age",
+  LONG,
+  async () => {
+    await inWorld("0.169.0", async (world) => {
+      const client = await world.connect();
+      const passing = await client.startSession({ cwd: world.cwd, ephemeral: true });
+      assert.ok(await rejection(passing.startGoal("x")) instanceof InvalidArgumentError);
+      assert.ok(await rejection(passing.startGoal("")) instanceof InvalidArgumentError);
+      const fresh = await client.startSession({ cwd: world.cwd });
+      const goal = await fresh.startGoal(objective(world, (_, n) => n === 0 ? reached() : "Done."));
+      assert.equal((await within(LIMIT_MS, "the goal", goal.finish())).status, "complete");
+      assert.equal((await fresh.ask("hello")).assistantText, "You said: hello");
+    });
+    await inWorld("0.104.0", async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      const out = client.runtime.metrics().messagesOut;
+      const error = await rejection(session.startGoal("x"));
+      assert.ok(error instanceof UnsupportedError, `${error}`);
+      assert.equal(error.since, "0.145.0");
+      assert.equal(client.runtime.metrics().messagesOut, out);
+    });
+  },
+);
 
 for (const version of ["0.145.0", "0.125.0", ...CODEX_VERSIONS]) {
-  test(`compact() sums the conversation up, and can be given up [${version}]`, () =>
-    inWorld(version, async (world) => {
-      const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd });
-      await session.ask("one");
-      const events = session.events();
-      const { tokensBefore, tokensAfter } = await within(10_000, "compact", session.compact());
-      assert.equal(tokensBefore, CALL);
-      assert.ok(tokensAfter !== null && tokensAfter !== CALL, `${tokensAfter}`);
-      const seen: string[] = [];
-      for await (const { type } of events) {
-        seen.push(type);
-        if (type === "turnCompleted") break;
-      }
-      assert.ok(seen.includes("compacted"), `${seen}`);
-      assert.equal(session.usage.totalTokens, 2 * CALL, "its tokens are counted");
-      const waited = await Promise.all([
-        session.ask("two"),
-        session.compact(),
-        session.ask("three"),
-      ]);
-      assert.equal(waited[0].assistantText, "You said: two");
-      assert.equal(waited[2].assistantText, "You said: three");
+  test(
+    `compact() sums the conversation up, and can be given up [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask("one");
+        const events = session.events();
+        const { tokensBefore, tokensAfter } = await within(LIMIT_MS, "compact", session.compact());
+        assert.equal(tokensBefore, CALL);
+        assert.ok(tokensAfter !== null && tokensAfter !== CALL, `${tokensAfter}`);
+        const seen: string[] = [];
+        for await (const { type } of events) {
+          seen.push(type);
+          if (type === "turnCompleted") break;
+        }
+        assert.ok(seen.includes("compacted"), `${seen}`);
+        assert.equal(session.usage.totalTokens, 2 * CALL, "its tokens are counted");
+        const waited = await Promise.all([
+          session.ask("two"),
+          session.compact(),
+          session.ask("three"),
+        ]);
+        assert.equal(waited[0].assistantText, "You said: two");
+        assert.equal(waited[2].assistantText, "You said: three");
 
-      const [stop, reason] = [new AbortController(), new Error("enough")];
-      const slow = world.model.nextRequest();
-      world.hold = true;
-      const given = rejection(session.compact({ signal: stop.signal }));
-      await slow;
-      stop.abort(reason);
-      assert.equal(await within(2000, "the abort", given), reason);
-      world.hold = false;
-      assert.equal((await session.ask("four")).assistantText, "You said: four");
-    }));
+        const [stop, reason] = [new AbortController(), new Error("enough")];
+        const slow = asked(world);
+        world.hold = true;
+        const given = rejection(session.compact({ signal: stop.signal }));
+        await slow;
+        stop.abort(reason);
+        assert.equal(await within(LIMIT_MS, "the abort", given), reason);
+        world.hold = false;
+        assert.equal((await session.ask("four")).assistantText, "You said: four");
+      }),
+  );
 
-  test(`compact() of a thread that was taken up again counts its own tokens only [${version}]`, () =>
-    inWorld(version, async (world) => {
-      const client = await world.connect();
-      const used = await client.startSession({ cwd: world.cwd });
-      await used.ask("one");
-      await used.ask("two");
-      await used.release();
-      const session = await client.resumeSession(used.threadId, { cwd: world.cwd });
-      await session.compact();
-      assert.equal((await session.ask("three")).usage?.totalTokens, CALL);
-      assert.equal(session.usage.totalTokens, 2 * CALL);
-      // Here no call was ever counted: what a compaction tells first is its own.
-      const fresh = await client.startSession({ cwd: world.cwd });
-      const [stop, asked] = [new AbortController(), Promise.withResolvers<void>()];
-      const silent = world.prompt(() => {
-        asked.resolve();
-        return [script.hang()];
-      });
-      const given = rejection(fresh.ask(silent, { signal: stop.signal }));
-      await asked.promise;
-      stop.abort();
-      await given;
-      await fresh.release();
-      const again = await client.resumeSession(fresh.threadId, { cwd: world.cwd });
-      await again.compact();
-      assert.equal((await again.ask("four")).usage?.totalTokens, CALL);
-      assert.equal(again.usage.totalTokens, 2 * CALL);
-    }));
+  test(
+    `compact() of a thread that was taken up again counts its own tokens only [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const used = await client.startSession({ cwd: world.cwd });
+        await used.ask("one");
+        await used.ask("two");
+        await used.release();
+        const session = await client.resumeSession(used.threadId, { cwd: world.cwd });
+        await session.compact();
+        assert.equal((await session.ask("three")).usage?.totalTokens, CALL);
+        assert.equal(session.usage.totalTokens, 2 * CALL);
+        // Here no call was ever counted: what a compaction tells first is its own.
+        const fresh = await client.startSession({ cwd: world.cwd });
+        const [stop, asked] = [new AbortController(), Promise.withResolvers<void>()];
+        const silent = world.prompt(() => {
+          asked.resolve();
+          return [script.hang()];
+        });
+        const given = rejection(fresh.ask(silent, { signal: stop.signal }));
+        await asked.promise;
+        stop.abort();
+        await given;
+        await fresh.release();
+        const again = await client.resumeSession(fresh.threadId, { cwd: world.cwd });
+        await again.compact();
+        assert.equal((await again.ask("four")).usage?.totalTokens, CALL);
+        assert.equal(again.usage.totalTokens, 2 * CALL);
+      }),
+  );
 
-  test(`review() reviews, and gives its findings as data when asked [${version}]`, () =>
-    inWorld(version, async (world) => {
-      const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd });
-      const instructions = world.prompt(["Line 3 is wrong."], "Look closely.");
-      const { reviewText, turnId, items } = await within(
-        15_000,
-        "the review",
-        session.review({ type: "custom", instructions }),
-      );
-      assert.equal(reviewText, "Line 3 is wrong.");
-      assert.ok(items.some(({ type }) => type === "exitedReviewMode"));
-      assert.ok(world.model.requests.at(-1)!.userTexts.some((text) => text.includes("closely")));
-      const next = await session.ask("next");
-      assert.notEqual(next.turnId, turnId);
+  test(
+    `review() reviews, and gives its findings as data when asked [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        const instructions = world.prompt(["Line 3 is wrong."], "Look closely.");
+        const { reviewText, turnId, items } = await within(
+          15_000,
+          "the review",
+          session.review({ type: "custom", instructions }),
+        );
+        assert.equal(reviewText, "Line 3 is wrong.");
+        assert.ok(items.some(({ type }) => type === "exitedReviewMode"));
+        assert.ok(world.model.requests.at(-1)!.userTexts.some((text) => text.includes("closely")));
+        const next = await session.ask("next");
+        assert.notEqual(next.turnId, turnId);
 
-      const outputSchema = {
-        type: "object",
-        properties: { said: { type: "string" } },
-        required: ["said"],
-        additionalProperties: false,
-      };
-      world.answer = '{"said":"fine"}';
-      const typed = await session.review({ type: "custom", instructions: "Look." }, {
-        outputSchema,
-      });
-      assert.deepEqual(typed.output, { said: "fine" });
-      delete world.answer;
+        const outputSchema = {
+          type: "object",
+          properties: { said: { type: "string" } },
+          required: ["said"],
+          additionalProperties: false,
+        };
+        world.answer = '{"said":"fine"}';
+        const typed = await session.review({ type: "custom", instructions: "Look." }, {
+          outputSchema,
+        });
+        assert.deepEqual(typed.output, { said: "fine" });
+        delete world.answer;
 
-      const [stop, reason] = [new AbortController(), new Error("enough")];
-      const hanging = world.prompt([[script.hang()]]);
-      const heard = world.model.nextRequest();
-      const given = rejection(
-        session.review({ type: "custom", instructions: hanging }, { signal: stop.signal }),
-      );
-      await heard;
-      stop.abort(reason);
-      assert.equal(await within(2000, "the abort", given), reason);
-      const timed = rejection(
-        session.review({ type: "custom", instructions: world.prompt([[script.hang()]]) }, {
-          timeoutMs: 500,
-        }),
-      );
-      assert.ok(await within(10_000, "the time", timed) instanceof TurnTimeoutError);
-      const limited = rejection(
-        session.review(
-          { type: "custom", instructions: world.prompt(() => [script.exec("true")]) },
-          { limits: { toolCalls: 1 } },
-        ),
-      );
-      assert.ok(await within(15_000, "the limit", limited) instanceof BudgetExceededError);
-      assert.equal((await session.ask("last")).assistantText, "You said: last");
-      const wrong = session.review({ type: "uncommittedChanges" } as never);
-      assert.ok(await rejection(wrong) instanceof InvalidArgumentError);
-    }));
+        const [stop, reason] = [new AbortController(), new Error("enough")];
+        const hanging = world.prompt([[script.hang()]]);
+        const heard = asked(world);
+        const given = rejection(
+          session.review({ type: "custom", instructions: hanging }, { signal: stop.signal }),
+        );
+        await heard;
+        stop.abort(reason);
+        assert.equal(await within(LIMIT_MS, "the abort", given), reason);
+        const timed = rejection(
+          session.review({ type: "custom", instructions: world.prompt([[script.hang()]]) }, {
+            timeoutMs: 500,
+          }),
+        );
+        assert.ok(await within(LIMIT_MS, "the time", timed) instanceof TurnTimeoutError);
+        const limited = rejection(
+          session.review(
+            { type: "custom", instructions: world.prompt(() => [script.exec("true")]) },
+            { limits: { toolCalls: 1 } },
+          ),
+        );
+        assert.ok(await within(LIMIT_MS, "the limit", limited) instanceof BudgetExceededError);
+        assert.equal((await session.ask("last")).assistantText, "You said: last");
+        const wrong = session.review({ type: "uncommittedChanges" } as never);
+        assert.ok(await rejection(wrong) instanceof InvalidArgumentError);
+      }),
+  );
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`what one turn was allowed is not what later turns of codex's own may do [${version}]`, () =>
-    inWorld(version, async (world) => {
-      const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd });
-      await session.ask(world.prompt([[script.exec("touch allowed")], "Done."]), {
-        sandbox: "workspace-write",
-        allowPrivilegedEscalation: true,
-      });
-      assert.ok(readdirSync(world.cwd).includes("allowed"));
-      const play = (_: ModelRequest, round: number) =>
-        round === 0 ? [script.exec("touch sneaked")] : "Tried.";
-      const instructions = world.prompt(play);
-      const review = session.review({ type: "custom", instructions });
-      if (version === "0.104.0") {
-        const error = await rejection(review);
-        assert.ok(error instanceof UnsupportedError, `${error}`);
-        assert.equal(error.since, "0.145.0");
-        await session.ask("again as the session is");
-        await session.review({ type: "custom", instructions });
-      } else {
-        await review;
-        const goal = await session.startGoal(
-          objective(
-            world,
-            (_, round) =>
-              round === 0 ? [script.exec("touch sneaked")] : round === 1 ? reached() : "Done.",
-          ),
-        );
-        assert.equal((await within(15_000, "the goal", goal.finish())).status, "complete");
-      }
-      assert.deepEqual(readdirSync(world.cwd), ["allowed"]);
-    }));
+  test(
+    `what one turn was allowed is not what later turns of codex's own may do [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask(world.prompt([[script.exec("touch allowed")], "Done."]), {
+          sandbox: "workspace-write",
+          allowPrivilegedEscalation: true,
+        });
+        assert.ok(readdirSync(world.cwd).includes("allowed"));
+        const play = (_: ModelRequest, round: number) =>
+          round === 0 ? [script.exec("touch sneaked")] : "Tried.";
+        const instructions = world.prompt(play);
+        const review = session.review({ type: "custom", instructions });
+        if (version === "0.104.0") {
+          const error = await rejection(review);
+          assert.ok(error instanceof UnsupportedError, `${error}`);
+          assert.equal(error.since, "0.145.0");
+          await session.ask("again as the session is");
+          await session.review({ type: "custom", instructions });
+        } else {
+          await review;
+          const goal = await session.startGoal(
+            objective(
+              world,
+              (_, round) =>
+                round === 0 ? [script.exec("touch sneaked")] : round === 1 ? reached() : "Done.",
+            ),
+          );
+          assert.equal((await within(LIMIT_MS, "the goal", goal.finish())).status, "complete");
+        }
+        assert.deepEqual(readdirSync(world.cwd), ["allowed"]);
+      }),
+  );
 }
