@@ -145,6 +145,8 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     const { core, threadId, turns, foreign, profile } = host;
     const tokensBefore = turns.context?.usedTokens ?? null;
     await host.settle("compact", profile);
+    await host.checkpoint(signal);
+    signal.throwIfAborted();
     const begun = Promise.withResolvers<ForeignTurn>();
     const unclaim = foreign.claim((turn) => {
       unclaim();
@@ -157,9 +159,9 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       begun.reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
     }, profile.timeoutMs);
     let over = false;
+    const call = core.call("thread/compact/start", { threadId });
     try {
-      await host.checkpoint(signal);
-      await core.call("thread/compact/start", { threadId }, { signal });
+      await abortable(call, signal);
       const run = await abortable(begun.promise, signal);
       cancelLimit();
       const error = await abortable(run.ended, signal);
@@ -169,12 +171,13 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     } catch (error) {
       if (over || !signal.aborted) throw error;
       const late = longTimeout(() => begun.reject(error), BEGIN_MS);
-      hold(
-        begun.promise.then((run) => run.turn.stop()).catch(() => {}).finally(() => {
+      const stopped = call.then(() => begun.promise).then((run) => run.turn.stop()).catch(() => {})
+        .finally(() => {
           late();
           unclaim();
-        }),
-      );
+        });
+      hold(stopped);
+      turns.rest.expect(stopped);
       throw error;
     } finally {
       cancelLimit();

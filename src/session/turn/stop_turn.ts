@@ -38,30 +38,43 @@ export interface StopLimits {
   patience: number;
 }
 
+/** What time it is, and waiting. */
+export interface StopClock {
+  /** Milliseconds since some moment. */
+  now(): number;
+  /** What the promise settles with, or `otherwise` after so many milliseconds. */
+  within<T>(promise: Promise<T>, ms: number, otherwise: T): Promise<T>;
+}
+
+const CLOCK: StopClock = { now: () => performance.now(), within };
+
 const LIMITS: StopLimits = { call: 2_000, begin: 5_000, end: 4_000, patience: 10_000 };
 
 /** Interrupts the turn and waits for its end. `false` when the server would not stop it. Never rejects. */
 export async function stopTurn(
   options: StopTurnOptions,
   limits: StopLimits = LIMITS,
+  clock: StopClock = CLOCK,
 ): Promise<boolean> {
-  const ended = options.completed.then((): true => true);
+  const ended = options.completed.then(() => true);
   const begun = Promise.race([options.started, ended]).then(() => true);
-  const stopped = await interrupt(options, ended, await within(begun, limits.begin, false), limits);
+  const hasBegun = await clock.within(begun, limits.begin, false);
+  const stopped = await interrupt(options, ended, hasBegun, limits, clock);
   await endCommands(options, limits);
   return stopped;
 }
 
 async function interrupt(
   options: StopTurnOptions,
-  ended: Promise<true>,
+  ended: Promise<boolean>,
   begun: boolean,
   limits: StopLimits,
+  clock: StopClock,
 ): Promise<boolean> {
   const { core, threadId } = options;
-  let stopped = await within(ended, 0, false);
-  const deadline = performance.now() + limits.patience;
-  for (let tries = 1; !stopped && performance.now() < deadline; tries++) {
+  let stopped = await clock.within(ended, 0, false);
+  const deadline = clock.now() + limits.patience;
+  for (let tries = 1; !stopped && clock.now() < deadline; tries++) {
     // An old server does not answer at all when the turn ends meanwhile: then nobody waits for the answer.
     const unwanted = new AbortController();
     const call = core.callNow("turn/interrupt", { threadId, turnId: options.turnId }, {
@@ -70,11 +83,11 @@ async function interrupt(
     });
     try {
       await Promise.race([call, ended]);
-      stopped = await within(ended, limits.end, false);
+      stopped = await clock.within(ended, limits.end, false);
     } catch (error) {
       // Anything else is the end of the connection, and of the turn with it.
       if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) return true;
-      stopped = await within(ended, Math.min(50 * tries, 500), false) ||
+      stopped = await clock.within(ended, Math.min(50 * tries, 500), false) ||
         begun && await isOver(core, threadId, error instanceof RequestTimeoutError && tries > 1);
     } finally {
       unwanted.abort();

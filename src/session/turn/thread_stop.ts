@@ -61,6 +61,8 @@ export class ThreadStop {
   inDoubt = false;
   readonly #host: RestingThread;
   readonly #turns: KnownTurns;
+  /** What is about to be stopped, as soon as the server has begun it. */
+  readonly #expected: Set<Promise<unknown>> = new Set();
 
   /** Begins with a thread of which nothing is in doubt. */
   constructor(host: RestingThread, turns: KnownTurns) {
@@ -97,6 +99,7 @@ export class ThreadStop {
   async stopAll(): Promise<boolean> {
     const turns = this.#turns;
     if (turns.goalActive()) await this.#pauseGoal();
+    if (this.#host.core.state === "running") await Promise.all(this.#expected);
     const deadline = performance.now() + STOP_ALL_MS;
     for (let last = false;;) {
       const stopped = await Promise.all(turns.all().map((turn) => turn.stop()));
@@ -109,6 +112,12 @@ export class ThreadStop {
       if (turns.active() === null) await delay(STOP_ROUND_MS);
       last = performance.now() > deadline;
     }
+  }
+
+  /** The server was asked for a turn that nobody waits for any more; `stopped` settles when it is stopped, and never rejects. */
+  expect(stopped: Promise<unknown>): void {
+    this.#expected.add(stopped);
+    void stopped.finally(() => this.#expected.delete(stopped));
   }
 
   /** Archives the thread, or says that nobody here listens to it any more. */

@@ -327,7 +327,8 @@ export class ThreadTurns {
       return atWork;
     }
     // Another turn begins before the prompt's own: the prompt may have become part of it.
-    if (atWork !== null && atWork === this.#asked?.turn) this.#steered = this.#asked;
+    const asked = this.#asked;
+    if (asked?.mayJoin && atWork !== null && atWork === asked.turn) this.#steered = asked;
     const provisional = this.#pending !== null;
     const turn = new Turn(this.#turnHost, turnId, this.#usage.total, provisional);
     this.#turns.set(turnId, turn);

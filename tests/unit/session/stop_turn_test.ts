@@ -1,13 +1,32 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { type StopLimits, stopTurn } from "../../../src/session/turn/stop_turn.ts";
+import { type StopClock, type StopLimits, stopTurn } from "../../../src/session/turn/stop_turn.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
 import { recordedTurn } from "../../../src/session/turn/stop_turn.ts";
 import { lostTurn } from "../../../src/session/turn/stop_turn.ts";
 import { test } from "../../_harness.ts";
 
-const SHORT: StopLimits = { call: 5, begin: 5, end: 20, patience: 100 };
+const LIMITS: StopLimits = { call: 2_000, begin: 5_000, end: 4_000, patience: 10_000 };
+
+/** A clock on which time passes only while nothing else happens. */
+function stillClock(): StopClock {
+  let now = 0;
+  return {
+    now: () => now,
+    within: async (promise, ms, otherwise) => {
+      let settled = false;
+      const first = promise.then((value) => {
+        settled = true;
+        return value;
+      });
+      await new Promise((resolve) => setTimeout(resolve));
+      if (settled) return await first;
+      now += ms;
+      return otherwise;
+    },
+  };
+}
 
 interface Stage {
   /** Calls of the server, by method. */
@@ -39,14 +58,18 @@ function stage(
     end: ended.resolve,
     outcome: new TurnOutcome("T", "U", null),
     stop: () =>
-      stopTurn({
-        core,
-        threadId: "T",
-        turnId: "U",
-        started: begun.promise,
-        completed: ended.promise,
-        outcome: it.outcome,
-      }, SHORT),
+      stopTurn(
+        {
+          core,
+          threadId: "T",
+          turnId: "U",
+          started: begun.promise,
+          completed: ended.promise,
+          outcome: it.outcome,
+        },
+        LIMITS,
+        stillClock(),
+      ),
   };
   return it;
 }
@@ -81,7 +104,8 @@ test("a refused or unanswered interrupt is sent again, until patience ends", asy
     throw new RpcError("turn/interrupt", -32600, "no active turn to interrupt");
   });
   assert.equal(await refuse.stop(), false);
-  assert.ok(refuse.called.length > 1);
+  // 50 ms after the first one, 100 after the second, then every half a second, for ten seconds.
+  assert.equal(refuse.called.length, 25);
   const silent = stage((method) => {
     throw new RequestTimeoutError(method, 5);
   });

@@ -388,22 +388,27 @@ test("a compaction of a thread that was taken up again counts what it used, and 
   }
 });
 
-test("a review that 0.104 begins by ending the active turn is told, also when nobody waits for it", async () => {
-  const it = new Stage({ version: "0.104.0" });
-  it.started("foreign");
-  const run = it.start("look", "review/start");
-  it.answer("review");
-  await run.identified;
-  it.started("review");
-  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
-  it.say("item/started", { turnId: "review", item: { type: "enteredReviewMode", id: "r" } });
-  it.say("turn/completed", { turn: { id: "review", status: "completed" } });
-  assert.deepEqual(it.heard(it.all), [
-    "turnStarted foreign",
-    "turnStarted review",
-    "turnCompleted foreign",
-    "turnCompleted review",
-  ]);
-  assert.deepEqual(await run.settled, { by: "server" });
-  it.turns.close();
+test("a review that 0.104 begins by ending the active turn is told, whichever is heard of first", async () => {
+  for (const answeredFirst of [false, true]) {
+    const it = new Stage({ version: "0.104.0" });
+    if (!answeredFirst) it.started("foreign");
+    const run = it.start("look", "review/start");
+    it.answer("review");
+    await run.identified;
+    if (answeredFirst) it.started("foreign");
+    const stop = run.stop();
+    it.started("review");
+    it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+    it.say("item/started", { turnId: "review", item: { type: "enteredReviewMode", id: "r" } });
+    it.say("turn/completed", { turn: { id: "review", status: "completed" } });
+    assert.deepEqual(it.heard(it.all), [
+      "turnStarted foreign",
+      "turnStarted review",
+      "turnCompleted foreign",
+      "turnCompleted review",
+    ]);
+    assert.deepEqual(await run.settled, { by: "server" });
+    assert.equal(await stop, true);
+    it.turns.close();
+  }
 });
