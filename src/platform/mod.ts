@@ -38,6 +38,14 @@ export {
 export type { TreeEntry, TreeFiles } from "./tree.ts";
 export { spawnProcess } from "./process_tree.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
+export type {
+  HttpHead,
+  HttpReply,
+  HttpRequest,
+  HttpServer,
+  HttpServerOptions,
+  HttpStream,
+} from "./http_server.ts";
 export type { PathKind, RuntimeName } from "./runtime.ts";
 export {
   archName,
@@ -64,6 +72,7 @@ export {
   removeFile,
   runtimeName,
   scriptPath,
+  serveLoopback,
   sharedBuiltin,
   signalProcess,
   unrefTimer,

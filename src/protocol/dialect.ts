@@ -33,7 +33,11 @@ export type Feature =
   | "deleteThread"
   | "sample"
   | "revert"
-  | "rollback";
+  | "rollback"
+  | "settingsOfLoaded"
+  | "mcpToolCalls"
+  | "mcpThreadStatus"
+  | "mcpReload";
 
 /** What not every codex from 0.104 on has: the first version that was seen with it, or without it. */
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
@@ -87,6 +91,17 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   searchesOccurrences: { since: "0.169.0" },
   /** `thread/delete`. 0.125 does not. */
   deleteThread: { since: "0.145.0" },
+  /** `thread/resume` of a thread that is still loaded takes its `config`. 0.104 and 0.125 ignore it. */
+  settingsOfLoaded: { since: "0.145.0" },
+  /** Calls an MCP server's tools and reads its resources for a client. 0.110 does not. */
+  mcpToolCalls: { since: "0.125.0" },
+  /** `mcpServerStatus/list` tells of a thread's own MCP servers. 0.125 knows only those of the configuration. */
+  mcpThreadStatus: { since: "0.145.0" },
+  /**
+   * `config/mcpServer/reload` leaves a thread's own MCP servers as they are. 0.125 drops them; 0.145 keeps them and writes
+   * their headers and variables into its log.
+   */
+  mcpReload: { since: "0.150.0" },
   /** Answers a question beside the conversation: `thread/sample`. 0.145 does not. */
   sample: { since: "0.169.0" },
   /** Takes turns off a thread: `thread/revert`. 0.150 has it, and refuses all threads that it makes itself. */

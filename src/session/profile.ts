@@ -96,7 +96,12 @@ export interface RunProfile {
   outputSchema?: JsonSchema;
   /** Hooks, after the client's own. Default none. */
   hooks?: Hooks;
-  /** Tools that run in this process when the model calls them, by name. Default none. */
+  /**
+   * Tools that run in this process when the model calls them, by name. A thread goes on offering those that it was begun
+   * with. On a resumed thread or a copy, others are served to codex as the MCP server `session_tools`, on a loopback port and
+   * under a token of the session's own: their calls are `mcpToolCall` items, and on Deno they need `--allow-net=127.0.0.1`. A
+   * codex on another machine can't reach them; that is refused. Default none.
+   */
   tools?: Record<string, DynamicTool>;
   /**
    * MCP servers of this session, by name, beside those of the user's own configuration; a name that is there already is

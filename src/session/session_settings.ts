@@ -28,6 +28,7 @@ import {
 import type { Checkpoints } from "./history/rewind/checkpoints.ts";
 import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
+import type { SessionTools } from "./mcp/offered_tools.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import { assertSupported, type ThreadCopy, type ThreadHost } from "./thread/thread_host.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
@@ -75,6 +76,8 @@ export interface SessionParts {
   clientHooks: Hooks | undefined;
   /** Who answers its questions. */
   answerers: SessionAnswerers;
+  /** Its tools that codex does not offer by itself; `null`: there are none. */
+  served: SessionTools | null;
   /** What was asked of the server. */
   decided: DecidedPolicy;
   /** What the server confirmed. */
@@ -234,11 +237,11 @@ export class SessionSettings {
     goals: boolean,
   ): Promise<JsonValue> {
     const core = this.#core;
-    const { cwd, answerers } = this.#parts;
+    const { cwd, answerers, served } = this.#parts;
     const profile = { ...this.profile, goals };
     const hooks = this.hooksOf(profile);
     const decided = withApprovals(
-      await decideSessionPolicy(core, cwd, profile, hooks, answerers.all),
+      await decideSessionPolicy(core, cwd, profile, hooks, answerers.all, served),
       answerers,
       profile.mode === "plan",
     );

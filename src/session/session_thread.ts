@@ -18,6 +18,7 @@ import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_ev
 import type { ResolvedProfile } from "./profile.ts";
 import { promptKind } from "./profile_shape.ts";
 import { overlayProfile, profileOf, whenClosed } from "./policy/thread_params.ts";
+import { rememberTools } from "./mcp/offered_tools.ts";
 import { ForeignTurns } from "./thread/foreign_turns.ts";
 import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
 import type { Prompt } from "../prompt.ts";
@@ -91,6 +92,7 @@ export class SessionThread {
       },
       events: this.events,
       tools: parts.profile.tools,
+      toolsServer: parts.served?.name ?? null,
       approvals: parts.answerers.all,
       hooked: () => hasToolHooks(settings.hooksOf(settings.profile)),
       refuses: (request) => refusalByWorkspace(parts.core, settings.policy, request),
@@ -101,6 +103,8 @@ export class SessionThread {
     this.host = this.#makeHost();
     const warn = (message: string) => this.turns.warn(message);
     parts.checkpoints?.join({ isBusy: () => this.#isBusy, warn });
+    parts.served?.bind((call, signal) => this.gate.serve(call, signal));
+    this.ended.signal.addEventListener("abort", () => void parts.served?.end(), { once: true });
     this.#route();
     parts.onOpened(this.host, warn);
   }
@@ -128,6 +132,7 @@ export class SessionThread {
     this.turns.close();
     this.events.end();
     this.parts.checkpoints?.leave();
+    await this.parts.served?.end();
     this.parts.onClosed();
   }
 
@@ -469,6 +474,7 @@ export class SessionThread {
     if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
     for (const leave of this.#unroute.splice(0)) leave();
     this.threadId = thread["id"];
+    rememberTools(this.parts.core, this.threadId, this.parts.profile);
     this.#route();
   }
 

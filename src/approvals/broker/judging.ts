@@ -54,7 +54,11 @@ export class Judging {
     // Giving a session a tool is consent to its calls, unless a rule says otherwise.
     if (request.type === "toolCall" && !named && await this.#ranTool(pending)) return;
     if (reader !== null) return this.#giveToReader(pending, reader);
-    if (ruled.effect === "deny") return this.#denyByRule(pending, null);
+    if (ruled.effect === "deny") {
+      // Nobody has it: that no rule allows it would say that somebody could.
+      if (request.type === "toolCall") return this.#answering.failClosed(pending, "noTool");
+      return this.#denyByRule(pending, null);
+    }
     if (ruled.effect === "allow" && request.type !== "toolCall") {
       const decision = ruled.scope === "session" ? "acceptForSession" : "accept";
       return this.#answering.send(pending, { decision }, { by: "rule", rule: ruled.rule });

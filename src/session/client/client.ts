@@ -51,6 +51,13 @@ import {
   WAIT_OPTIONS,
 } from "../profile_shape.ts";
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";
+import {
+  rememberTools,
+  serveMissingTools,
+  type SessionTools,
+  unloadThread,
+} from "../mcp/offered_tools.ts";
+import { toolServerGone } from "../mcp/tool_server.ts";
 import { Session } from "../session.ts";
 import {
   endable,
@@ -113,7 +120,15 @@ const DOORS: Record<Opening["method"], string> = {
 /** What a session is going to be. */
 type Plan = Pick<
   SessionParts,
-  "cwd" | "profile" | "decided" | "answerers" | "checkpoints" | "startHooks" | "single" | "ledger"
+  | "cwd"
+  | "profile"
+  | "served"
+  | "decided"
+  | "answerers"
+  | "checkpoints"
+  | "startHooks"
+  | "single"
+  | "ledger"
 >;
 
 /**
@@ -402,6 +417,7 @@ export class Client implements AsyncDisposable {
    */
   async shutdown(): Promise<void> {
     await this.runtime.shutdown();
+    await toolServerGone(this.#core);
   }
 
   /** Like {@linkcode shutdown}. */
@@ -436,9 +452,16 @@ export class Client implements AsyncDisposable {
       profile.model === null ? {} : { model: profile.model },
     );
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
+    let served: SessionTools | null = null;
     try {
+      if (opening.method !== "thread/start") {
+        served = await serveMissingTools(core, opening.threadId, cwd, patched);
+      }
       const decided = withApprovals(
-        await abortable(decideSessionPolicy(core, cwd, patched, hooks, answerers.all), signal),
+        await abortable(
+          decideSessionPolicy(core, cwd, patched, hooks, answerers.all, served),
+          signal,
+        ),
         answerers,
         patched.mode === "plan",
       );
@@ -448,6 +471,7 @@ export class Client implements AsyncDisposable {
       const plan = {
         cwd,
         profile: patched,
+        served,
         decided,
         answerers,
         checkpoints,
@@ -460,6 +484,7 @@ export class Client implements AsyncDisposable {
       await hookRun.post("postSessionStart", { status: "ok" });
       return session;
     } catch (error) {
+      await served?.end();
       const told = hookRun.post("postSessionStart", { status: "error", error });
       if (signal?.aborted !== true) await told;
       throw error;
@@ -495,6 +520,10 @@ export class Client implements AsyncDisposable {
     const onOpened: SessionParts["onOpened"] = (host, warn) => {
       recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
     };
+    const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
+    if (opening.method === "thread/resume" && bringsServers) {
+      await whenClosed(() => unloadThread(core, opening.threadId, signal), signal);
+    }
     const open = () =>
       core.call(opening.method, params, {
         ...defined({ signal }),
@@ -559,6 +588,10 @@ export class Client implements AsyncDisposable {
       onOpened,
       onClosed: () => this.#sessions.delete(session),
     });
+    if (opening.method === "thread/start") rememberTools(this.#core, threadId, plan.profile);
+    if (opening.method === "thread/fork") {
+      rememberTools(this.#core, threadId, { copyOf: opening.threadId });
+    }
     this.#sessions.add(session);
     return session;
   }

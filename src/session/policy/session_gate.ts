@@ -19,6 +19,7 @@ import { defined, type JsonObject, type JsonValue } from "../../json.ts";
 import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { useOf } from "../../thread_item.ts";
+import type { ServedCall } from "../mcp/tool_server.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import { type DynamicTool, runTool, whileWaiting } from "../prompt/tools.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
@@ -39,6 +40,8 @@ export interface SessionGateHost {
   events: SessionEvents;
   /** The session's tools. */
   tools: Readonly<Record<string, DynamicTool>>;
+  /** The MCP server by which codex calls some of them, or `null`. */
+  toolsServer: string | null;
   /** Who answers the session's questions; `undefined`: whoever answers for the client. */
   approvals: ApprovalHandler | ApprovalRules | undefined;
   /** Whether the session has hooks that want a say in tool use. */
@@ -146,7 +149,7 @@ export class SessionGate implements ThreadGate {
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void {
     this.#subAgents.learn(item);
     if (!this.#hooks?.has("postToolUse")) return;
-    const facts = toolOutcome(item, { threadId, turnId });
+    const facts = toolOutcome(item, { threadId, turnId }, this.#host.toolsServer);
     if (facts !== null) this.#tell(keyOf(threadId, item["id"]), useOf(item), facts);
   }
 
@@ -182,10 +185,51 @@ export class SessionGate implements ThreadGate {
         : `The tool ${call.tool} failed: ${messageOf(error)}`;
       this.#emit({ type: "warning", threadId, turnId, message });
     }
-    if (this.#hooks?.has("postToolUse") && this.item(callId) === undefined) {
+    // Of those that are served, the item tells, whose id old versions do not say here.
+    const served = call.namespace !== null && call.namespace === this.#host.toolsServer;
+    if (this.#hooks?.has("postToolUse") && !served && this.item(callId) === undefined) {
       this.#tell(keyOf(threadId, callId), null, callOutcome(call, response["success"] === true));
     }
     return response;
+  }
+
+  /**
+   * Runs a tool for a call that came over MCP, judged as `item/tool/call` is. Settles with the answer to that, at the latest
+   * when nobody waits for it any more.
+   */
+  serve(call: ServedCall, signal: AbortSignal): Promise<JsonValue> {
+    const { core, toolsServer } = this.#host;
+    const { threadId, active } = this.#host.turns();
+    const rpcId = `served-${crypto.randomUUID()}`;
+    const params = {
+      threadId: call.threadId ?? threadId,
+      turnId: call.turnId ?? active?.turnId ?? "",
+      callId: call.callId ?? rpcId,
+      namespace: toolsServer,
+      tool: call.tool,
+      arguments: call.arguments,
+    };
+    return new Promise((resolve) => {
+      const fail = (text: string) =>
+        resolve({ success: false, contentItems: [{ type: "inputText", text }] });
+      const stop = () => {
+        core.approvals.resolvedElsewhere(rpcId, null);
+        fail("The call was given up.");
+      };
+      if (signal.aborted) return stop();
+      signal.addEventListener("abort", stop, { once: true });
+      // By the session's own thread: the token says whose call it is, whatever agent of its made it.
+      core.approvals.handle({ rpcId, method: "item/tool/call", params, threadId }, {
+        respond: (result) => {
+          signal.removeEventListener("abort", stop);
+          resolve(result);
+        },
+        reject: (_code, text) => {
+          signal.removeEventListener("abort", stop);
+          fail(text);
+        },
+      });
+    });
   }
 
   /** The item a question is about. */
@@ -283,8 +327,12 @@ export interface ItemPlace {
 }
 
 /** The facts after it, by the item alone: also of what nobody was asked about. `null` for items that are no tool use. */
-export function toolOutcome(item: JsonObject, place: ItemPlace): HookToolInput | null {
-  const facts = itemFacts(item, place);
+export function toolOutcome(
+  item: JsonObject,
+  place: ItemPlace,
+  toolsServer: string | null = null,
+): HookToolInput | null {
+  const facts = itemFacts(item, place, toolsServer);
   if (facts === null) return null;
   const { status, exitCode } = item;
   return {
@@ -309,9 +357,19 @@ function callOutcome(
   };
 }
 
-function itemFacts(item: JsonObject, { threadId, turnId }: ItemPlace): HookToolInput | null {
+function itemFacts(
+  item: JsonObject,
+  { threadId, turnId }: ItemPlace,
+  toolsServer: string | null,
+): HookToolInput | null {
   const itemId = String(item["id"] ?? "");
   const params: JsonObject = { threadId, turnId, itemId };
+  const dynamicFacts = (): HookToolInput => ({
+    ...toolPlace(threadId, turnId, item),
+    toolKind: "dynamicTool",
+    toolName: String(item["tool"]),
+    toolInput: item["arguments"],
+  });
   switch (item["type"]) {
     case "commandExecution": {
       const { command, cwd, commandActions } = item;
@@ -323,6 +381,8 @@ function itemFacts(item: JsonObject, { threadId, turnId }: ItemPlace): HookToolI
       return toolFacts(parseRequest("item/fileChange/requestApproval", params, options), item);
     }
     case "mcpToolCall":
+      // A tool of this process, by whatever way codex called it.
+      if (toolsServer !== null && item["server"] === toolsServer) return dynamicFacts();
       return {
         ...toolPlace(threadId, turnId, item),
         toolKind: "mcpTool",
@@ -330,12 +390,7 @@ function itemFacts(item: JsonObject, { threadId, turnId }: ItemPlace): HookToolI
         toolInput: item["arguments"],
       };
     case "dynamicToolCall":
-      return {
-        ...toolPlace(threadId, turnId, item),
-        toolKind: "dynamicTool",
-        toolName: String(item["tool"]),
-        toolInput: item["arguments"],
-      };
+      return dynamicFacts();
     default:
       return null;
   }

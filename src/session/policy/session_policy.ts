@@ -49,6 +49,7 @@ import {
   refuseTakenNames,
   withMcpServers,
 } from "../mcp/servers.ts";
+import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
 
 /** A policy, and how it is said to the server. */
@@ -71,13 +72,14 @@ const MCP_GRACE_MS = 60_000;
 /** The server's files, asked for once a connection. */
 const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
 
-/** Decides what a session with these hooks and approvals may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
+/** Decides what a session with these hooks, approvals and served tools may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
 export async function decideSessionPolicy(
   core: RuntimeCore,
   cwd: string,
   profile: ResolvedProfile,
   hooks: Hooks,
   approvals: SessionAnswerers["all"],
+  served: SessionTools | null,
 ): Promise<DecidedPolicy> {
   const refusal = configRefusal(profile.config, cwd, profile);
   if (refusal !== null) throw refusal;
@@ -114,7 +116,7 @@ export async function decideSessionPolicy(
       distrust: trust.distrust,
     }),
     ...thread.config,
-  }, mcpServers);
+  }, served === null ? mcpServers : { ...mcpServers, [served.name]: served.settings });
   const started = { policy: effective, params: thread };
   return {
     effective,

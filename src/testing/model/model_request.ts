@@ -3,7 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { HttpRequest } from "./http_server.ts";
+import type { HttpRequest } from "../../platform/mod.ts";
 import type { ModelRequest } from "./model_request_types.ts";
 
 /** Reads the parts out of a request; tolerant, because it serves every codex version. */

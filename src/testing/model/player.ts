@@ -4,7 +4,7 @@
  */
 import { abortable, delay } from "../../async.ts";
 import { defined, isJsonObject, type JsonObject } from "../../json.ts";
-import type { HttpReply, HttpStream } from "./http_server.ts";
+import type { HttpReply, HttpStream } from "../../platform/mod.ts";
 import type { ModelStep, ModelTurn, Usage } from "./script.ts";
 
 // Many small events go out in one write: a flood of 200,000 deltas would otherwise be 200,000 writes.

@@ -22,9 +22,9 @@ import {
 import { CodexError, messageOf } from "../../errors/mod.ts";
 import { defined, type JsonValue } from "../../json.ts";
 import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
-import { platformName } from "../../platform/mod.ts";
+import { platformName, serveLoopback, sharedBuiltin } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
-import type { HttpReply, HttpRequest, HttpServer } from "./http_server.ts";
+import type { HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import { parseModelRequest } from "./model_request.ts";
 import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
@@ -134,9 +134,7 @@ export class ScriptedModel implements AsyncDisposable {
   static async start(script?: Script, options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
     checkArgument("ScriptedModel.start", "script", script, SCRIPT);
     checkOptions("ScriptedModel.start", options, MODEL_OPTIONS);
-    // Scripts that only import the library load neither the server nor the player.
-    const { builtin, serveLoopback } = await import("./http_server.ts");
-    const homes = await createHomes(builtin);
+    const homes = await createHomes();
     // The port is bound before the model exists; nobody knows it until this returns.
     const late: { model?: ScriptedModel } = {};
     const server = await serveLoopback((request, reply) => late.model!.#serve(request, reply));
@@ -326,8 +324,16 @@ interface Homes {
 }
 
 /** Makes the directories below the user's cache: codex warns about a home below the system's temp directory. */
-// deno-lint-ignore no-explicit-any
-async function createHomes(builtin: (name: string) => any): Promise<Homes> {
+async function createHomes(): Promise<Homes> {
+  // deno-lint-ignore no-explicit-any
+  const builtin = (name: string): any => {
+    const module = sharedBuiltin(name);
+    if (module !== null) return module;
+    throw new CodexError(
+      "unsupported",
+      `node:${name} is not available here: ScriptedModel needs Deno, Bun or Node`,
+    );
+  };
   const fs = builtin("fs/promises");
   const path = builtin("path");
   const { process } = globalThis as unknown as {

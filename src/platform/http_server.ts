@@ -1,12 +1,13 @@
 /**
- * A loopback HTTP server, and the `node:` modules of this room.
+ * A loopback HTTP server. Loaded only where one is wanted; its `node:` module is not imported, so that `mod.ts` loads
+ * anywhere.
  *
  * `node:http` on Deno, Bun and Node alike: unlike `Deno.serve` it tells, without a warning on stderr, that a client
  * left before it was answered, and it can drop a connection in the middle of a body.
  * @module
  */
-import { CodexError } from "../../errors/mod.ts";
-import { sharedBuiltin } from "../../platform/mod.ts";
+import { CodexError } from "../errors/mod.ts";
+import { sharedBuiltin } from "./runtime.ts";
 
 /** One request, read to its end. */
 export interface HttpRequest {
@@ -47,15 +48,17 @@ export interface HttpServer {
 
 type Handler = (request: HttpRequest, reply: HttpReply) => Promise<void>;
 
-/** A `node:` module, on every runtime that has them; not imported, so that `mod.ts` loads anywhere. */
-// deno-lint-ignore no-explicit-any
-export function builtin(name: string): any {
-  const module = sharedBuiltin(name);
-  if (module !== null) return module;
-  throw new CodexError(
-    "unsupported",
-    `node:${name} is not available here: ScriptedModel needs Deno, Bun or Node`,
-  );
+/** What is known of a request before its body is read. */
+export type HttpHead = Pick<HttpRequest, "method" | "path" | "headers">;
+
+/** How a server treats what comes. */
+export interface HttpServerOptions {
+  /** The status with which a request is sent away before its body is read, or `null`. Default: none is. */
+  refuse?: (head: HttpHead, port: number) => number | null;
+  /** The longest body in bytes; a longer one is answered with 413. Default: any. */
+  maxBodyBytes?: number;
+  /** Whether the script may end although the server listens. Default `false`. */
+  unref?: boolean;
 }
 
 /** A moment for the operating system to take what was written. */
@@ -64,11 +67,37 @@ function linger(): Promise<void> {
 }
 
 /** Serves `handler` on a free port of 127.0.0.1. The handler must not reject. */
-export async function serveLoopback(handler: Handler): Promise<HttpServer> {
+export async function serveLoopback(
+  handler: Handler,
+  options: HttpServerOptions = {},
+): Promise<HttpServer> {
+  const { refuse = () => null, maxBodyBytes = Infinity } = options;
   /** Responses that are being cut; their timers must not outlive the server. */
   const lingers: Set<Promise<void>> = new Set();
   // deno-lint-ignore no-explicit-any
-  const server = builtin("http").createServer((request: any, response: any) => {
+  const [http, buffer] = [sharedBuiltin<any>("http"), sharedBuiltin<any>("buffer")];
+  if (http === null || buffer === null) {
+    throw new CodexError("unsupported", "A loopback server needs Deno, Bun or Node.");
+  }
+  // deno-lint-ignore no-explicit-any
+  const server = http.createServer((request: any, response: any) => {
+    const head: HttpHead = {
+      method: request.method,
+      path: request.url,
+      headers: Object.fromEntries(
+        Object.entries(request.headers).map(([name, value]) => [
+          name,
+          Array.isArray(value) ? value.join(", ") : String(value),
+        ]),
+      ),
+    };
+    /** Sends a request away, with whatever is still to come of it. */
+    const turnAway = (status: number) => {
+      complete = true;
+      response.writeHead(status, { connection: "close" });
+      response.end(() => request.destroy());
+    };
+    let bytes = 0;
     const gone = new AbortController();
     const chunks: Uint8Array[] = [];
     let complete = false;
@@ -78,8 +107,17 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
     // A client that goes away in the middle of its request is no error of the server.
     request.on("error", () => {});
     response.on("error", () => {});
-    request.on("data", (chunk: Uint8Array) => chunks.push(chunk));
+    const refused = refuse(head, server.address()?.port);
+    if (refused !== null) return turnAway(refused);
+    request.on("data", (chunk: Uint8Array) => {
+      if (complete) return;
+      bytes += chunk.length;
+      if (bytes <= maxBodyBytes) return void chunks.push(chunk);
+      chunks.length = 0;
+      turnAway(413);
+    });
     request.on("end", () => {
+      if (complete) return;
       const reply: HttpReply = {
         send(status, headers, text) {
           complete = true;
@@ -126,14 +164,8 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
         },
       };
       void handler({
-        method: request.method,
-        path: request.url,
-        headers: Object.fromEntries(
-          Object.entries(request.headers).map((
-            [k, v],
-          ) => [k, Array.isArray(v) ? v.join(", ") : String(v)]),
-        ),
-        body: builtin("buffer").Buffer.concat(chunks).toString("utf8"),
+        ...head,
+        body: buffer.Buffer.concat(chunks).toString("utf8"),
         gone: gone.signal,
       }, reply);
     });
@@ -156,6 +188,7 @@ export async function serveLoopback(handler: Handler): Promise<HttpServer> {
       resolve();
     });
   });
+  if (options.unref === true) server.unref();
   return {
     port: server.address().port,
     async close() {

@@ -1,0 +1,201 @@
+/**
+ * Which of a session's tools codex offers by itself, and which are served to it.
+ * @module
+ */
+import { InvalidArgumentError, PermissionDeniedError, UnsupportedError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
+import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
+import { canRead, fileSystem } from "../../platform/mod.ts";
+import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
+import { isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import type { ResolvedProfile } from "../profile.ts";
+import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
+import { configuredMcpServers, mcpServerNames, TOOLS_SERVER } from "./servers.ts";
+import { type ServedTools, serveTools, type ToolSpec } from "./tool_server.ts";
+
+/** Tools that are served to codex. */
+export interface SessionTools extends ServedTools {
+  /** The name of their MCP server. */
+  readonly name: string;
+}
+
+const LOOPBACK: PermissionNeed = { kind: "net", host: "127.0.0.1" };
+
+/** A session's tools as the model is told of them. */
+export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpec[] {
+  return Object.entries(tools).map(([name, tool]) => ({
+    name,
+    description: tool.description,
+    inputSchema: toolSchema(name, tool),
+  }));
+}
+
+/**
+ * Serves those tools of a session that a thread, which is there already, was not begun with; `null` when it has them all.
+ * Rejects with `InvalidArgumentError` where codex can't reach this process, and with `PermissionDeniedError` where this script
+ * may not listen.
+ */
+export async function serveMissingTools(
+  core: RuntimeCore,
+  threadId: string,
+  cwd: string,
+  profile: ResolvedProfile,
+): Promise<SessionTools | null> {
+  const wanted = toolSpecs(profile.tools);
+  if (wanted.length === 0) return null;
+  const offered = new Set(await begunWith(core, threadId));
+  const missing = wanted.filter((spec) => !offered.has(keyOf(spec)));
+  if (missing.length === 0) return null;
+  if (isRemote(core.config)) {
+    throw new InvalidArgumentError("session", {
+      argument: "tools",
+      received: `tools that the thread was not begun with, as far as it can be told: ${
+        missing.map(({ name }) => name).slice(0, 5).join(", ")
+      }`,
+      accepts: "those that it was begun with, by this client",
+      sentence:
+        "this codex is on another machine: tools that a thread was not begun with are served to it by this process, and it " +
+        "can't reach that",
+      hint: "Start a new session with them, or run the codex on this machine.",
+    }, { data: { reason: "toolsOutOfReach" } });
+  }
+  const denied = missingNeeds([LOOPBACK], hostProbe());
+  if (denied.length > 0) {
+    throw new PermissionDeniedError(
+      "Offering tools on a thread that was begun without them, which are served to codex on a loopback port,",
+      flagsFor(denied, hostProbe().enforcedBy),
+    );
+  }
+  const taken = new Set([
+    ...Object.keys(profile.mcpServers),
+    ...mcpServerNames(profile.config),
+    ...await configuredMcpServers(core, cwd),
+  ]);
+  return { ...await serveTools(core, missing), name: freeName(taken) };
+}
+
+function freeName(taken: ReadonlySet<string>): string {
+  for (let i = 1;; i++) {
+    const name = i === 1 ? TOOLS_SERVER : `${TOOLS_SERVER}_${i}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+// What a thread was begun with: codex offers it for as long as there is the thread, on every copy too.
+
+/** By connection and thread. */
+const begun: WeakMap<RuntimeCore, Map<string, readonly string[]>> = new WeakMap();
+/** Threads that are remembered. */
+const MAX_REMEMBERED = 10_000;
+
+/** Remembers what a thread was begun with; `from`: the thread it is a copy of. */
+export function rememberTools(
+  core: RuntimeCore,
+  threadId: string,
+  from: { tools: Readonly<Record<string, DynamicTool>> } | { copyOf: string },
+): void {
+  let threads = begun.get(core);
+  if (threads === undefined) begun.set(core, threads = new Map());
+  const keys = "tools" in from ? toolSpecs(from.tools).map(keyOf) : threads.get(from.copyOf);
+  if (keys === undefined) return;
+  if (threads.size >= MAX_REMEMBERED) threads.delete(threads.keys().next().value!);
+  threads.set(threadId, keys);
+}
+
+/** What a thread was begun with: by this client, or by its file where this script may read it. */
+async function begunWith(core: RuntimeCore, threadId: string): Promise<readonly string[]> {
+  const known = begun.get(core)?.get(threadId);
+  if (known !== undefined || isRemote(core.config)) return known ?? [];
+  // A thread that can't be read can't be opened either; that call says why.
+  const result = await core.call("thread/read", { threadId, includeTurns: false }).catch(() =>
+    null
+  );
+  const thread = isJsonObject(result) ? result["thread"] : undefined;
+  const path = isJsonObject(thread) ? stringOf(thread, "path") : null;
+  if (path === null || !canRead(path)) return [];
+  const line = await firstLine(path).catch(() => "");
+  return line === "" ? [] : toolsInMeta(line).map(keyOf);
+}
+
+/** Longer than any first line of a thread's file that was seen: instructions and tools are in it. */
+const MAX_LINE_BYTES = 8 << 20;
+const PIECE_BYTES = 64 << 10;
+
+async function firstLine(path: string): Promise<string> {
+  const files = fileSystem();
+  if (files === null) return "";
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < MAX_LINE_BYTES;) {
+    const piece = await files.readAt(path, at, PIECE_BYTES);
+    const end = piece.indexOf(10);
+    pieces.push(end < 0 ? piece : piece.subarray(0, end));
+    if (end >= 0 || piece.length === 0) return await new Blob(pieces as BlobPart[]).text();
+    at += piece.length;
+  }
+  return "";
+}
+
+/** The tools in the first line of a thread's file: `session_meta`, whose `dynamic_tools` are as they were sent (0.104 to 0.169). */
+export function toolsInMeta(line: string): ToolSpec[] {
+  let meta: JsonValue;
+  try {
+    meta = JSON.parse(line);
+  } catch {
+    return [];
+  }
+  const payload = isJsonObject(meta) && meta["type"] === "session_meta" ? meta["payload"] : null;
+  if (!isJsonObject(payload)) return [];
+  return objectsOf(payload, "dynamic_tools").flatMap((tool) => {
+    const [name, description] = [stringOf(tool, "name"), stringOf(tool, "description")];
+    const { inputSchema } = tool;
+    if (name === null || description === null || !isJsonObject(inputSchema)) return [];
+    return [{ name, description, inputSchema }];
+  });
+}
+
+/** The same for two tools that are the same to the model. */
+function keyOf({ name, description, inputSchema }: ToolSpec): string {
+  return JSON.stringify([name, description, sorted(inputSchema)]);
+}
+
+function sorted(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.keys(value).sort().map((key) => [key, sorted(value[key] ?? null)]),
+  ) as JsonObject;
+}
+
+// A thread that is still loaded.
+
+/**
+ * Makes codex forget a thread that it has loaded: before 0.145 it takes no settings for such a one. Nothing but archiving
+ * does that, and the thread is brought back at once. Rejects with `UnsupportedError` on a codex that others use as well.
+ */
+export async function unloadThread(
+  core: RuntimeCore,
+  threadId: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (supports(core.server.version, "settingsOfLoaded")) return;
+  const options = signal === undefined ? {} : { signal };
+  const list = await core.call("thread/loaded/list", {}, options);
+  const loaded = isJsonObject(list) ? list["data"] : undefined;
+  if (!Array.isArray(loaded) || !loaded.includes(threadId)) return;
+  if (isAttached(core.config)) {
+    throw new UnsupportedError(
+      "MCP servers and tools for a thread that is loaded in a shared codex",
+      featureSince("settingsOfLoaded"),
+      core.server.version,
+    );
+  }
+  try {
+    await core.call("thread/archive", { threadId }, options);
+  } catch (error) {
+    // One that was never used has no file, and can't be taken up again anyway.
+    if (isRefusal(error, "threadGone")) return;
+    throw error;
+  }
+  // Not to be given up halfway: the thread would stay out of the history.
+  await core.call("thread/unarchive", { threadId });
+}
