@@ -243,6 +243,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     turns: () => ({ threadId: "T", active: null, last: null, get: () => undefined }) as never,
     countSubAgent: () => {},
     events: new SessionEvents(),
+    toolsServer: null,
     tools,
     approvals: undefined,
     hooked: () => hooked,
