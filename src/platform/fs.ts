@@ -3,6 +3,7 @@
  * transports need, with the platform's own errors.
  * @module
  */
+import type { HttpServer } from "./http_server.ts";
 import { delay } from "../async.ts";
 import { builtin, canRead, isGranted, nodeProcess, platformName, runtimeName } from "./runtime.ts";
 import type { TreeFiles } from "./tree.ts";
@@ -407,4 +408,11 @@ function connectNode(path: string, sink: ByteSocketSink): Promise<ByteSocket> {
       if (open) sink.closed();
     });
   });
+}
+
+/** Serves HTTP on a free port of 127.0.0.1. The code for it is loaded by the first call. */
+export async function serveLoopback(
+  ...args: Parameters<typeof import("./http_server.ts").serveLoopback>
+): Promise<HttpServer> {
+  return await (await import("./http_server.ts")).serveLoopback(...args);
 }

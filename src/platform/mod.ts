@@ -38,14 +38,7 @@ export {
 export type { TreeEntry, TreeFiles } from "./tree.ts";
 export { spawnProcess } from "./process_tree.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
-export type {
-  HttpHead,
-  HttpReply,
-  HttpRequest,
-  HttpServer,
-  HttpServerOptions,
-  HttpStream,
-} from "./http_server.ts";
+export type { HttpHead, HttpReply, HttpRequest, HttpServer, HttpStream } from "./http_server.ts";
 export type { PathKind, RuntimeName } from "./runtime.ts";
 export {
   archName,
@@ -72,11 +65,10 @@ export {
   removeFile,
   runtimeName,
   scriptPath,
-  serveLoopback,
   sharedBuiltin,
   signalProcess,
   unrefTimer,
   writeTextFile,
 } from "./runtime.ts";
-export { type ByteSocket, connectUnix, ownUid, socketOwner } from "./fs.ts";
+export { type ByteSocket, connectUnix, ownUid, serveLoopback, socketOwner } from "./fs.ts";
 export { windowsSystemProgram } from "./windows.ts";

@@ -4,8 +4,6 @@
  * @module
  */
 
-import type { HttpServer } from "./http_server.ts";
-
 /** The runtimes that are told apart. `workerd` stands for edge runtimes with `fetch` upgrades. */
 export type RuntimeName = "deno" | "bun" | "node" | "workerd" | "browser";
 
@@ -391,11 +389,4 @@ export function runSync(command: string, args: string[]): string | null {
   } catch {
     return null;
   }
-}
-
-/** Serves HTTP on a free port of 127.0.0.1. The code for it is loaded by the first call. */
-export async function serveLoopback(
-  ...args: Parameters<typeof import("./http_server.ts").serveLoopback>
-): Promise<HttpServer> {
-  return await (await import("./http_server.ts")).serveLoopback(...args);
 }

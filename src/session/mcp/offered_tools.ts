@@ -22,7 +22,7 @@ export interface SessionTools extends ServedTools {
 const LOOPBACK: PermissionNeed = { kind: "net", host: "127.0.0.1" };
 
 /** A session's tools as the model is told of them. */
-export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpec[] {
+function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpec[] {
   return Object.entries(tools).map(([name, tool]) => ({
     name,
     description: tool.description,
