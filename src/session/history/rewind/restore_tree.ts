@@ -66,6 +66,8 @@ async function doStep(recorder: Recorder, step: Step, draft: string): Promise<st
   const { path, was } = step;
   const at = `${root}/${path}`;
   if (!await isReal(files, root, parentOf(path))) {
+    // Removed with the directory that it lay in, before the restore was cut off.
+    if (step.do.startsWith("remove") && await isNowhere(recorder, parentOf(path))) return null;
     return "the directory that it lies in is not there, or is a link";
   }
   const temporary = `${root}/${draft}`;
@@ -108,6 +110,16 @@ async function doStep(recorder: Recorder, step: Step, draft: string): Promise<st
   } finally {
     await fs.removeFile(temporary).catch(() => {});
   }
+}
+
+/** Whether a directory of the workspace is not there, and nothing on the way to it is a link. */
+async function isNowhere({ files, root }: Recorder, directory: string): Promise<boolean> {
+  const names = directory.split("/");
+  for (let count = 1; count <= names.length; count++) {
+    const entry = await files.entry(`${root}/${names.slice(0, count).join("/")}`);
+    if (entry?.kind !== "directory") return entry?.kind !== "link";
+  }
+  return false;
 }
 
 const CHANGED = "it was changed while it was taken back";
