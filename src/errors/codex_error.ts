@@ -295,7 +295,7 @@ export class PolicyError extends CodexError {
 
 /**
  * A workspace could not be recorded before a turn, which then was not started; or it can't be taken back. `data.reason` is
- * `tooLarge`, `unreadable`, `store`, `inUse`, `noCheckpoint` or `moved`.
+ * `tooLarge`, `unreadable`, `store`, `inUse`, `noCheckpoint` or `noBoundary`.
  */
 export class CheckpointError extends CodexError {
   /** Creates the error. */

@@ -1,6 +1,6 @@
 /** A session takes back turns, files and conversation together, on the real codex. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts";
 import { script } from "../../src/testing/mod.ts";
@@ -132,4 +132,60 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
     const reach = await rejection(client.startSession({ cwd: codexHome!, ...PROFILE }));
     assert.ok(reach instanceof InvalidArgumentError, `${reach}`);
     assert.equal(reach.argument, "checkpoints");
+  }));
+
+test("the turns of a goal and a review are recorded before they can write", () =>
+  inWorld("0.169.0", async (world) => {
+    const { cwd } = world;
+    const client = await world.connect();
+    const session = await client.startSession({ cwd, ...PROFILE });
+    await session.ask(sh(world, "printf 0 > a.txt", "first"));
+    const rounds = [
+      [script.exec("printf 1 > a.txt")],
+      "One is made.",
+      [script.exec("printf 2 > a.txt")],
+      [script.toolCall("update_goal", { status: "complete" })],
+    ];
+    const objective = world.prompt((_, round) => rounds[round] ?? "Reached.", "Reach it.");
+    const goal = await session.startGoal(objective);
+    const { turns } = await goal.finish();
+    assert.equal(readFileSync(join(cwd, "a.txt"), "utf8"), "2");
+    // The first one is known before it begins. A later one is recorded when it is heard of, or it is told that it was not.
+    const later = turns[1]!.turnId;
+    const plan = await session.rewind({ before: later, dryRun: true }).catch((error) => error);
+    if (plan instanceof CheckpointError) assert.equal(plan.data?.["reason"], "noCheckpoint");
+    else assert.deepEqual(plan.files, [{ path: "a.txt", change: "restore" }]);
+    await session.rewind({ before: turns[0]!.turnId });
+    assert.equal(readFileSync(join(cwd, "a.txt"), "utf8"), "0");
+    await session.ask("next");
+    assert.deepEqual(heard(world).map((text) => text.split(" ")[0]), ["first", "next"]);
+    const { turnId } = await session.review({ type: "custom", instructions: "Look" });
+    await session.compact();
+    // Codex goes back to no review; the files do.
+    const refused = await rejection(session.rewind({ before: turnId }));
+    assert.equal((refused as CheckpointError).data?.["reason"], "noBoundary");
+    const back = await session.rewind({ before: turnId, conversation: false });
+    assert.deepEqual(back, { files: [], turns: [], skipped: [] });
+    await session.ask("more");
+    assert.equal(heard(world).at(-1), "more");
+  }));
+
+test("a turn whose workspace can't be recorded is not started", () =>
+  inWorld("0.104.0", async (world) => {
+    const { cwd } = world;
+    const client = await world.connect();
+    const session = await client.startSession({ cwd, ...PROFILE });
+    const home = join(world.config().env!.set!["CODEX_HOME"]!, "checkpoints");
+    const [folder] = readdirSync(home);
+    // The place of the contents is taken by a file.
+    const objects = join(home, folder!, "objects");
+    rmSync(objects, { recursive: true });
+    writeFileSync(objects, "");
+    writeFileSync(join(cwd, "a.txt"), "a");
+    const error = await rejection(session.ask("hello"));
+    assert.ok(error instanceof CheckpointError, `${error}`);
+    assert.equal(world.model.requests.length, 0);
+    rmSync(objects);
+    mkdirSync(objects);
+    await session.ask("hello");
   }));

@@ -370,7 +370,7 @@ const BEAT_MS = 2_000;
 const SILENT_MS = 10_000;
 
 /** What the store could not do. */
-function storeError(what: string, cause: unknown): CheckpointError {
+export function storeError(what: string, cause: unknown): CheckpointError {
   const why = cause === undefined ? "" : `: ${messageOf(cause)}`;
   return new CheckpointError(
     `The store of checkpoints in codex's home can't be used, ${what}${why}.`,

@@ -3,7 +3,12 @@
  * `thread/rollback`. 0.150 has the first one for threads only that it does not make; 0.160 lacks the second one.
  * @module
  */
-import { InvalidArgumentError, RpcError, UnsupportedError } from "../../../errors/mod.ts";
+import {
+  CheckpointError,
+  InvalidArgumentError,
+  RpcError,
+  UnsupportedError,
+} from "../../../errors/mod.ts";
 import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
 import { featureSince, supports } from "../../../protocol/mod.ts";
 import type { RuntimeCore } from "../../../runtime/mod.ts";
@@ -71,6 +76,7 @@ export async function revertThread(
       await core.call("thread/revert", { threadId, beforeTurnId: before });
       return;
     } catch (error) {
+      if (isNoBoundary(error)) throw noBoundary(error);
       if (!isOnlyPaginated(error)) throw error;
     }
   }
@@ -83,6 +89,19 @@ export async function revertThread(
   if (dropped.some((turnId) => left.has(turnId))) {
     throw new UnsupportedError("rewind to this turn", featureSince("revert"), version);
   }
+}
+
+/** 0.169 takes nothing back to the beginning of a review. */
+function isNoBoundary(error: unknown): boolean {
+  return error instanceof RpcError && /persisted start boundary/.test(error.rpcMessage);
+}
+
+function noBoundary(cause: unknown): CheckpointError {
+  return new CheckpointError(
+    "Codex can't take a conversation back to the beginning of this turn, such as a review's. Nothing was changed. " +
+      "Name the turn before it, or take back the files alone: `conversation: false`.",
+    { cause, data: { reason: "noBoundary" } },
+  );
 }
 
 function isOnlyPaginated(error: unknown): boolean {

@@ -4,6 +4,7 @@
  */
 import {
   CheckpointError,
+  CodexError,
   ConnectionClosedError,
   RequestTimeoutError,
 } from "../../../errors/mod.ts";
@@ -12,6 +13,7 @@ import type { TreeFiles } from "../../../platform/mod.ts";
 import {
   CheckpointStore,
   STORE_LIMITS,
+  storeError,
   type StoreLimits,
   type TurnRecord,
 } from "./checkpoint_store.ts";
@@ -187,6 +189,9 @@ export class Workspace {
     const unlock = await this.#recorder.store.lock(signal);
     try {
       return await work();
+    } catch (error) {
+      if (error instanceof CodexError || signal?.aborted === true) throw error;
+      throw storeError("its files or the workspace's are not as they should be", error);
     } finally {
       await unlock();
     }
