@@ -1,8 +1,16 @@
 /** Secrets of the environment and of settings, against the agent's commands, the machine's other users and the errors. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
-import { Client, type ClientConfig, PolicyError, type RunProfile, testing } from "../../mod.ts";
+import {
+  Client,
+  type ClientConfig,
+  PolicyError,
+  type RunProfile,
+  runtime,
+  testing,
+} from "../../mod.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -110,3 +118,77 @@ for (const version of CODEX_VERSIONS) {
     });
   });
 }
+
+test("what a conversation says of secrets is in no log, no cassette, no warning and no error", {
+  timeoutMs: 120_000,
+}, async () => {
+  const secret = "hunter2Hunter2hunter2";
+  const told = [
+    `redis-cli -a ${secret} ping`,
+    `docker login -u me -p ${secret} example.org`,
+    `vault token revoke ${secret}`,
+    `mysql -uroot -p${secret} db`,
+    `curl -su me:${secret} -b 'sid=${secret}' https://example.org`,
+    `curl -H 'Cookie: sid=${secret}' -H 'Authorization: Bearer ${secret}' https://example.org`,
+    `echo 'SharedAccessSignature=${secret}'`,
+    `cat <<E\na: 1\npassword: |\n  ${secret}\n  ${secret}\nuser: me\nE`,
+    `export DB_PASSWORD=${secret}`,
+  ];
+  await using dir = await tempDir("secrets-");
+  await using model = await testing.ScriptedModel.start((request) => {
+    const count = request.toolOutputs.length;
+    if (request.text === "fail") {
+      return testing.script.httpError(401, `Incorrect API key: api_key=${secret}`);
+    }
+    // Printed, so that codex tells the output as well; every program is an echo.
+    return count < told.length
+      ? exec(`cat <<'END'\n${told[count]}\nEND`)
+      : `Done: ${told.join("\n")}`;
+  });
+  const file = join(dir.path, "log.jsonl");
+  const config = {
+    ...model.clientConfig({ codexPath: await codexPath(CODEX_VERSIONS[0]) }),
+    eventLog: new runtime.JsonlFileSink(file),
+  };
+  const recorder = testing.Cassette.record(config);
+  const warned: string[] = [];
+  let caught: unknown;
+  {
+    await using client = await Client.connect(recorder.clientConfig());
+    const session = await client.startSession({
+      cwd: dir.path,
+      approvalPolicy: "untrusted",
+      approvals: (request) => {
+        if (request.type === "command" && request.command?.includes("redis")) {
+          throw new Error(`no: redis-cli -a ${secret}`);
+        }
+        return { decision: "accept" };
+      },
+    });
+    await session.ask(`run ${told[0]}\n${told.at(-2)}`, {
+      onEvent: (event) => {
+        if (event.type === "warning") warned.push(event.message);
+      },
+    });
+    caught = await session.ask("fail").then(() => null, (error) => error);
+  }
+  const log = readFileSync(file, "utf8");
+  const cassette = recorder.toString();
+  assert.ok(warned.some((text) => /handler threw: no: redis-cli/.test(text)), warned.join());
+  assert.ok(caught instanceof Error);
+  const texts = {
+    log,
+    cassette,
+    warnings: warned.join("\n"),
+    error: `${caught} ${JSON.stringify(caught)}`,
+  };
+  for (const [name, text] of Object.entries(texts)) {
+    const at = text.indexOf(secret);
+    assert.equal(at, -1, `${name}: ${text.slice(Math.max(0, at - 200), at + 60)}`);
+  }
+  for (const text of [log, cassette]) {
+    for (const word of ["redis-cli -a", "docker login", "vault token", "password: |"]) {
+      assert.ok(text.includes(word), word);
+    }
+  }
+});

@@ -3,6 +3,7 @@
  * @module
  */
 import type { JsonValue } from "../../json.ts";
+import { redactText } from "../../redact.ts";
 import {
   type AnswerContext,
   failClosedAnswer,
@@ -63,7 +64,7 @@ export class Answering {
   }
 
   tell({ gate, request, settled }: PendingCall, sentence: string): void {
-    if (!settled) quietly(() => gate?.onProblem?.(request, sentence));
+    if (!settled) quietly(() => gate?.onProblem?.(request, redactText(sentence)));
   }
 
   failClosed(
