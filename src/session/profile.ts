@@ -12,6 +12,7 @@ import type { TurnEvent } from "./turn/turn_event.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "./turn/turn_result.ts";
 import type { ThreadItem } from "../thread_item.ts";
 import type { Attachment } from "../prompt.ts";
+import type { ThreadStore } from "./history/thread_store.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { StandardSchemaV1 } from "./output/standard_schema.ts";
 
@@ -140,6 +141,12 @@ export type SessionConfig = RunProfile & {
    * are added to them. Default: the client's.
    */
   approvals?: ApprovalHandler | ApprovalRules;
+  /**
+   * Where the thread's history is kept beside codex's own home: what codex wrote is added after each turn, and put back before
+   * a thread is resumed where codex does not know it. A turn begins only when nobody else has written meanwhile; else the
+   * session ends with `ThreadInUseError`. Codex has to run on this machine. Default: only codex keeps it.
+   */
+  store?: ThreadStore;
   /** Gives up opening the session, which then rejects with the signal's reason. */
   signal?: AbortSignal;
 };

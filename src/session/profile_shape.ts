@@ -47,6 +47,7 @@ import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
 import type { ItemsOptions, TurnsOptions } from "./history/pages.ts";
+import { threadStoreKind } from "./history/thread_store.ts";
 import type { SearchOptions } from "./history/search.ts";
 import { isStandardSchema } from "./output/structured_output.ts";
 import type {
@@ -337,6 +338,7 @@ const SESSION_FIELDS = {
   ...RUN_PROFILE_FIELDS,
   cwd: required(path),
   approvals: approvalsKind,
+  store: threadStoreKind,
   signal,
 } as const;
 
@@ -437,6 +439,7 @@ export const ASK_OPTIONS: Shape = shape<AskOptions>(ASK_FIELDS, {
     ...Object.keys(THREAD_FIELDS),
     "approvals",
     "cwd",
+    "store",
   ]),
 });
 
@@ -444,6 +447,7 @@ export const ASK_OPTIONS: Shape = shape<AskOptions>(ASK_FIELDS, {
 export const RUN_OPTIONS: Shape = shape<RunOptions>({ ...ASK_FIELDS, ...THREAD_FIELDS }, {
   ...MEANT,
   ...notHere("the client or a session", ["approvals"]),
+  ...notHere("a session: a run leaves no thread behind", ["store"]),
 });
 
 /** Options of calls that only wait. */

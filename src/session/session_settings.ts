@@ -29,6 +29,7 @@ import type { Checkpoints } from "./history/rewind/checkpoints.ts";
 import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
 import type { SessionTools } from "./mcp/offered_tools.ts";
+import type { PortableThread } from "./history/portable_thread.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import { assertSupported, type ThreadCopy, type ThreadHost } from "./thread/thread_host.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
@@ -84,6 +85,8 @@ export interface SessionParts {
   policy: EffectivePolicy;
   /** What the server said that its turns run with. */
   told: ToldSettings;
+  /** Carries the thread to the host's store, where there is one. */
+  portable: PortableThread | null;
   /** Whether the thread was there before. */
   attached: boolean;
   /** What is recorded before its turns, or `null`. */

@@ -6,8 +6,10 @@
 import { checkArgument } from "../check/mod.ts";
 import {
   type ConnectionClosedError,
+  messageOf,
   PolicyMismatchError,
   SessionClosedError,
+  ThreadInUseError,
 } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
@@ -126,6 +128,11 @@ export class SessionThread {
     const stopped = await this.turns.rest.stopAll() && await this.gate.stopSubAgents();
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
+    // While the thread is where it was; what the store says of it is told when all else is done.
+    const { portable } = this.parts;
+    const unstored = portable !== null && this.#isUsed && this.parts.core.state !== "closed"
+      ? await portable.flush().then(() => null, (error: unknown) => error)
+      : null;
     await this.turns.rest.leave(archive && !this.settings.profile.ephemeral);
     this.#state = archive ? "archived" : "released";
     for (const leave of this.#unroute.splice(0)) leave();
@@ -134,6 +141,7 @@ export class SessionThread {
     this.parts.checkpoints?.leave();
     await this.parts.served?.end();
     this.parts.onClosed();
+    if (unstored !== null) throw unstored;
   }
 
   /** Throws when nothing more may be asked, here or by who asks. */
@@ -180,6 +188,7 @@ export class SessionThread {
         return core.rateLimits;
       },
       toolHooksDone: () => this.gate.postsDone,
+      stored: () => this.#store(),
     };
   }
 
@@ -192,11 +201,43 @@ export class SessionThread {
     try {
       await this.#ready.wait(signal);
       this.assertOpen();
+      const stores = this.parts.portable !== null;
+      if (stores) {
+        await this.#claim(signal);
+        this.assertOpen();
+      }
       await begin?.();
-      return release;
+      return stores ? () => void this.#store().catch(() => {}).then(release) : release;
     } catch (error) {
       release();
       throw error;
+    }
+  }
+
+  /** Makes sure that nobody else goes on with the thread, where a store tells. */
+  async #claim(signal: AbortSignal): Promise<void> {
+    try {
+      await this.parts.portable?.claim(signal);
+    } catch (error) {
+      if (error instanceof ThreadInUseError) this.#fail(error);
+      throw error;
+    }
+  }
+
+  /** Stores what the turns left; when that fails, the next turn tries again, unless somebody else has the thread. */
+  async #store(): Promise<void> {
+    const { portable } = this.parts;
+    if (portable === null || this.parts.core.state !== "running") return;
+    try {
+      await portable.flush();
+    } catch (error) {
+      if (error instanceof ThreadInUseError) {
+        this.#fail(error);
+        throw error;
+      }
+      this.turns.warn(
+        `The thread could not be stored, and will be with the next turn: ${messageOf(error)}`,
+      );
     }
   }
 
@@ -382,6 +423,12 @@ export class SessionThread {
       ? lateCommand(this.threadId, method, params)
       : null;
     this.turns.notification(message);
+    if (method === "turn/completed") {
+      this.parts.portable?.touch();
+      // Whoever has the thread stores it when that is over.
+      if (this.queue.holder === null) this.#store().catch(() => {});
+    }
+    if (method === "thread/name/updated") this.parts.portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
     const failed = failedMcpServer(method, params);
     if (failed !== null) this.turns.warn(failed);
@@ -476,6 +523,7 @@ export class SessionThread {
     this.threadId = thread["id"];
     rememberTools(this.parts.core, this.threadId, this.parts.profile);
     this.#route();
+    void this.parts.portable?.opened(this.threadId);
   }
 
   /** The thread can't be used any more; everyone is told why. */

@@ -88,6 +88,11 @@ async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
   return [...found.flat(), ...(there.length === 0 ? [] : await inForce(place, there))];
 }
 
+/** The home of a codex on this machine; `null` where that is not known. */
+export function codexHome(core: RuntimeCore): string | null {
+  return codexHomeOf({ config: core.config, codexHome: core.server.codexHome });
+}
+
 /** Codex's home, as far as it is known here. */
 function codexHomeOf(
   { config, codexHome }: Pick<Place, "config" | "codexHome">,

@@ -10,7 +10,12 @@ import {
   sessionApprovals,
 } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
-import { ConnectionClosedError, RpcError, ThreadInUseError } from "../../errors/mod.ts";
+import {
+  ConnectionClosedError,
+  InvalidArgumentError,
+  RpcError,
+  ThreadInUseError,
+} from "../../errors/mod.ts";
 import { defined, isJsonObject, type JsonValue } from "../../json.ts";
 import { HookRun, mergeHooks } from "../../plugin/mod.ts";
 import {
@@ -67,6 +72,8 @@ import {
   turnsOf,
   type TurnsOptions,
 } from "../history/pages.ts";
+import { PortableThread } from "../history/portable_thread.ts";
+import type { ThreadStore } from "../history/thread_store.ts";
 import {
   findInThread,
   type SearchOptions,
@@ -107,7 +114,7 @@ export interface PendingApprovals {
 /** How a thread comes to be a session's. */
 type Opening =
   | { method: "thread/start" }
-  | { method: "thread/resume"; threadId: string }
+  | { method: "thread/resume"; threadId: string; portable?: PortableThread }
   | { method: "thread/fork"; threadId: string; at?: ForkPoint };
 
 /** What the caller knows each opening by. */
@@ -129,6 +136,7 @@ type Plan = Pick<
   | "startHooks"
   | "single"
   | "ledger"
+  | "portable"
 >;
 
 /**
@@ -212,9 +220,14 @@ export class Client implements AsyncDisposable {
     checkOptions("resumeSession", config, RESUME_CONFIG);
     config.signal?.throwIfAborted();
     this.#assertNotOpen(threadId);
-    const cwd = config.cwd ??
-      (await readThread(this.#core, threadId, defined({ signal: config.signal }))).cwd;
-    return await this.#open({ method: "thread/resume", threadId }, { ...config, cwd });
+    const { store, signal } = config;
+    const portable = store === undefined
+      ? undefined
+      : new PortableThread(this.#core, store, "resumeSession", threadId);
+    await portable?.materialise(threadId, signal);
+    const cwd = config.cwd ?? (await readThread(this.#core, threadId, defined({ signal }))).cwd;
+    const opening = { method: "thread/resume", threadId, ...defined({ portable }) } as const;
+    return await this.#open(opening, { ...config, cwd });
   }
 
   /**
@@ -437,13 +450,14 @@ export class Client implements AsyncDisposable {
       checkArgument(where, "threadId", opening.threadId, threadIdKind);
     }
     checkOptions(where, config, SESSION_CONFIG);
-    const { cwd: asked, approvals: own, signal, ...profileFields } = config;
+    const { cwd: asked, approvals: own, signal, store, ...profileFields } = config;
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);
     checkApprovals(own);
     const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
     const answerers = { own, all };
     const cwd = workingDirectory(asked, isRemote(core.config));
+    const portable = this.#portable(opening, store, profileFields.ephemeral);
     const profile = resolveProfile(profileFields);
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
     const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });
@@ -478,6 +492,7 @@ export class Client implements AsyncDisposable {
         startHooks: hookRun,
         single,
         ledger,
+        portable,
       };
       const session = await this.#openThread(opening, plan, signal);
       hookRun.learn({ threadId: session.threadId });
@@ -489,6 +504,25 @@ export class Client implements AsyncDisposable {
       if (signal?.aborted !== true) await told;
       throw error;
     }
+  }
+
+  #portable(
+    opening: Opening,
+    store: ThreadStore | undefined,
+    ephemeral: boolean | undefined,
+  ): PortableThread | null {
+    if (store === undefined) return null;
+    if (ephemeral === true) {
+      throw new InvalidArgumentError(DOORS[opening.method], {
+        argument: "store",
+        received: "a store, with `ephemeral`",
+        accepts: "left out for a thread that leaves nothing behind",
+      });
+    }
+    if (opening.method === "thread/resume" && opening.portable !== undefined) {
+      return opening.portable;
+    }
+    return new PortableThread(this.#core, store, DOORS[opening.method], null);
   }
 
   /** Two sessions on one thread would take each other's hooks, rules and notifications away. */
@@ -544,6 +578,7 @@ export class Client implements AsyncDisposable {
     try {
       await dropTurns(core, opened.threadId, fork?.drop ?? 0);
       if (plan.checkpoints !== null) await recover();
+      await plan.portable?.opened(opened.threadId);
     } catch (error) {
       await opened.close().catch(() => {});
       throw error;

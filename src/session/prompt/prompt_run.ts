@@ -60,6 +60,8 @@ export interface PromptHost {
   readonly rateLimits: JsonObject | undefined;
   /** Settles when the post-hooks of the turn's tool uses have ended. */
   toolHooksDone(): Promise<void>;
+  /** Settles when the thread's store has the turn; rejects when the store says that the thread is somebody else's now. */
+  stored(): Promise<void>;
 }
 
 /** One turn to start. */
@@ -258,6 +260,8 @@ export class PromptRun {
     // The caller gets the rejection at once; the hooks run after it, and nobody waits for them.
     const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
     await told(this.#host.toolHooksDone());
+    if (settled.by === "abort") this.#host.stored().catch(() => {});
+    else await this.#host.stored();
     const facts = {
       prompt,
       ...modelOf(turnProfile.model),

@@ -1,0 +1,326 @@
+/**
+ * One session's thread in a host's store: put where codex looks for it, and carried back after each turn.
+ * @module
+ */
+import { abortable } from "../../async.ts";
+import {
+  CodexError,
+  InvalidArgumentError,
+  messageOf,
+  PermissionDeniedError,
+} from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
+import { type FileSystem, fileSystem, isPermissionError } from "../../platform/mod.ts";
+import { codexHome, type RuntimeCore } from "../../runtime/mod.ts";
+import { materialise, type MaterialisedThread } from "./materialise.ts";
+import {
+  baseOf,
+  folderOf,
+  isFileOf,
+  marker,
+  ordinalOf,
+  type RolloutBase,
+  rolloutFile,
+  wholeLines,
+} from "./rollout.ts";
+import { type ThreadStore, threadStoreError } from "./thread_store.ts";
+
+/** What is read at once of a file; a longer line is read whole. */
+const CHUNK_BYTES = 1 << 20;
+
+/** A thread that a store keeps. One thing is done with it at a time. */
+export class PortableThread {
+  readonly #core: RuntimeCore;
+  readonly #store: ThreadStore;
+  readonly #files: FileSystem;
+  /** `null` until the server has named it. */
+  #threadId: string | null;
+  /** How many lines the store holds. */
+  #at = 0;
+  /** The file that the last stored lines are of. */
+  #file: string | null = null;
+  /** How many of its bytes are stored. */
+  #offset = 0;
+  #name: string | null = null;
+  /** Whether there may be lines that are not stored. */
+  #dirty = true;
+  /** Lines of an append of which nobody knows whether it happened. */
+  #unsure: string[] | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Throws where the codex's files can't be reached. `threadId`: that of a thread that is resumed. */
+  constructor(core: RuntimeCore, store: ThreadStore, where: string, threadId: string | null) {
+    const type = core.config.transport?.type ?? "stdio";
+    if (type === "websocket" || type === "command" || type === "custom") {
+      throw new InvalidArgumentError(where, {
+        argument: "store",
+        received: `a store, with transport.type "${type}"`,
+        accepts: "left out where codex runs elsewhere",
+        sentence:
+          "`store` carries the files in which codex keeps threads, and those of this codex are out of this script's reach",
+        hint: "Use the store where codex runs.",
+      });
+    }
+    const files = fileSystem();
+    if (files === null) {
+      throw threadStoreError("A store needs a file system, and this runtime offers none.");
+    }
+    this.#core = core;
+    this.#store = store;
+    this.#files = files;
+    this.#threadId = threadId;
+  }
+
+  /** Puts what the store holds where codex looks for it. Nothing is done when the store has no such thread. */
+  async materialise(threadId: string, signal: AbortSignal | undefined): Promise<void> {
+    await abortable(
+      this.#alone(async () => {
+        const lines = await this.#stored("load", () => this.#store.load(threadId));
+        if (lines === null) return;
+        const home = codexHome(this.#core);
+        if (home === null) {
+          throw threadStoreError("Where this codex keeps threads is not known: set CODEX_HOME.");
+        }
+        const put = await this.#permitted(
+          home,
+          () => materialise(this.#core, this.#files, { home, threadId, lines }),
+        );
+        this.#take(put);
+      }),
+      signal,
+    );
+  }
+
+  #take({ count, file, bytes, name }: MaterialisedThread): void {
+    this.#at = count;
+    this.#file = file;
+    this.#offset = bytes;
+    this.#name = name;
+  }
+
+  /** The thread is there; one that was never used gets another id when its server is started again. */
+  async opened(threadId: string): Promise<void> {
+    const known = this.#threadId;
+    this.#threadId = threadId;
+    if (known !== null && known !== threadId) {
+      this.#take({ count: 0, file: null, bytes: 0, name: null });
+    }
+    if (this.#name === null) return;
+    await this.#core.callNow("thread/name/set", { threadId, name: this.#name }).catch(() => {});
+  }
+
+  /**
+   * A turn is about to begin: what is not stored yet is, and whoever else has the thread has lost it. Rejects with
+   * `ThreadInUseError` when somebody else wrote meanwhile, and when the store fails: then no turn begins.
+   */
+  claim(signal: AbortSignal): Promise<void> {
+    return abortable(
+      this.#alone(async () => {
+        await this.#flush();
+        await this.#append([marker("turn", crypto.randomUUID())]);
+        this.#dirty = true;
+      }),
+      signal,
+    );
+  }
+
+  /** Stores what codex wrote since the last time. */
+  flush(): Promise<void> {
+    return this.#alone(() => this.#flush());
+  }
+
+  /** There may be something to store. */
+  touch(): void {
+    this.#dirty = true;
+  }
+
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #flush(): Promise<void> {
+    if (!this.#dirty && this.#unsure === null) return;
+    const { path, name } = await this.#read(this.#threadId!);
+    if (path !== null) {
+      const file = rolloutFile(path);
+      if (file === null) {
+        throw threadStoreError(
+          "Codex keeps the thread where this library does not look for it.",
+          undefined,
+          false,
+        );
+      }
+      await this.#permitted(path.slice(0, -file.length), () => this.#carry(path, file));
+    }
+    if (name !== null && name !== this.#name) {
+      await this.#append([marker("name", name)]);
+      this.#name = name;
+    }
+    this.#dirty = false;
+  }
+
+  /** Stores the lines of a file that are not, with those that it is based on before it. */
+  async #carry(path: string, file: string): Promise<void> {
+    if (await this.#files.size(path) === null) return this.#assertReadable(path);
+    if (file !== this.#file) {
+      for (const base of await this.#basesOf(path)) {
+        await this.#begin(base.file);
+        await this.#lines(base.path, base.endByte);
+      }
+      await this.#begin(file);
+    }
+    await this.#lines(path, Infinity);
+  }
+
+  /** A thread without a turn has no file yet; a file that this script may not see is another matter. */
+  #assertReadable(path: string): void {
+    if (this.#file !== null || this.#at > 2) {
+      throw threadStoreError(`The thread's file ${path} can't be read.`);
+    }
+  }
+
+  async #begin(file: string): Promise<void> {
+    const first = this.#at === 0 ? [marker("codex", this.#core.server.version)] : [];
+    await this.#append([...first, marker("file", file)]);
+    this.#file = file;
+    this.#offset = 0;
+  }
+
+  /** Stores the whole lines from the last one on, as many as fit, up to a byte. */
+  async #lines(path: string, end: number): Promise<void> {
+    for (let room = CHUNK_BYTES; this.#offset < end;) {
+      const asked = Math.min(room, end - this.#offset);
+      const bytes = await this.#files.readAt(path, this.#offset, asked);
+      const { lines, length } = wholeLines(bytes);
+      if (length === 0) {
+        // The last line is being written, or longer than what was read.
+        if (bytes.length < asked || asked < room) return;
+        room *= 2;
+        continue;
+      }
+      if (lines.some((line) => !line.startsWith("{"))) {
+        throw threadStoreError(
+          "The thread's file holds what is no line of codex's.",
+          undefined,
+          false,
+        );
+      }
+      await this.#append(lines);
+      this.#offset += length;
+      room = CHUNK_BYTES;
+    }
+  }
+
+  /** The files that a file is based on, the oldest first, each up to where it counts. */
+  async #basesOf(path: string): Promise<{ path: string; file: string; endByte: number }[]> {
+    const bases: { path: string; file: string; endByte: number }[] = [];
+    for (let base = baseOf(await this.#firstLine(path)); base !== null;) {
+      const found = await this.#find(base, [path, ...bases.map((each) => each.path)]);
+      if (found === null) {
+        throw threadStoreError(
+          "A thread that this one is a fork of can't be found any more.",
+          undefined,
+          false,
+        );
+      }
+      bases.unshift({ ...found, endByte: base.endByte });
+      base = baseOf(await this.#firstLine(found.path));
+    }
+    // What is stored already need not be again.
+    const known = bases.findIndex(({ file }) => file === this.#file);
+    return known < 0 ? bases : bases.slice(known + 1);
+  }
+
+  /** The file of which the base's last line is the last one before its end. */
+  async #find(base: RolloutBase, seen: string[]): Promise<{ path: string; file: string } | null> {
+    const { path } = await this.#read(base.threadId);
+    const directory = path === null ? null : folderOf(path);
+    if (directory === null) return null;
+    for (const name of await this.#files.list(directory) ?? []) {
+      const each = `${directory}/${name}`;
+      const file = rolloutFile(each);
+      if (file === null || !isFileOf(file, base.threadId) || seen.includes(each)) continue;
+      if ((await this.#files.size(each) ?? 0) < base.endByte) continue;
+      for (let room = 1 << 16;; room *= 4) {
+        const from = Math.max(0, base.endByte - room);
+        const { lines, length } = wholeLines(
+          await this.#files.readAt(each, from, base.endByte - from),
+        );
+        if (length !== base.endByte - from) break;
+        if (lines.length < 2 && from > 0) continue;
+        if (ordinalOf(lines.at(-1)!) === base.endOrdinal - 1) return { path: each, file };
+        break;
+      }
+    }
+    return null;
+  }
+
+  async #firstLine(path: string): Promise<string> {
+    for (let room = 1 << 16;; room *= 4) {
+      const bytes = await this.#files.readAt(path, 0, room);
+      const end = bytes.indexOf(0x0A);
+      if (end >= 0) return new TextDecoder().decode(bytes.subarray(0, end));
+      if (bytes.length < room) return "";
+    }
+  }
+
+  /** Adds lines; one whose fate nobody knows is looked for first. */
+  async #append(lines: string[]): Promise<void> {
+    const threadId = this.#threadId!;
+    if (this.#unsure !== null && await this.#hasLanded(this.#unsure)) {
+      // It did happen; if these are other lines, they follow.
+      this.#at += this.#unsure.length;
+      const same = this.#unsure.length === lines.length &&
+        this.#unsure.every((line, n) => line === lines[n]);
+      this.#unsure = null;
+      if (same) return;
+    }
+    this.#unsure = lines;
+    await this.#stored("append", () => this.#store.append(threadId, lines, this.#at));
+    this.#unsure = null;
+    this.#at += lines.length;
+  }
+
+  async #hasLanded(lines: string[]): Promise<boolean> {
+    const stored = await this.#stored("load", () => this.#store.load(this.#threadId!));
+    if (stored === null) return false;
+    let at = 0;
+    for await (const line of stored) {
+      const mine = at - this.#at;
+      if (mine >= 0 && line !== lines[mine]) return false;
+      if (mine === lines.length - 1) return true;
+      at++;
+    }
+    return false;
+  }
+
+  async #stored<T>(what: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof CodexError) throw error;
+      throw threadStoreError(`The store's \`${what}\` failed: ${messageOf(error)}`, error);
+    }
+  }
+
+  async #permitted<T>(home: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isPermissionError(error)) throw error;
+      const sessions = `${home.replace(/[/\\]$/, "")}/sessions`;
+      throw new PermissionDeniedError("Keeping threads in a store", [
+        `--allow-read=${sessions}`,
+        `--allow-write=${sessions}`,
+      ], { cause: error });
+    }
+  }
+
+  async #read(threadId: string): Promise<{ path: string | null; name: string | null }> {
+    const result = await this.#core.callNow("thread/read", { threadId, includeTurns: false });
+    const thread: JsonObject = (isJsonObject(result) ? objectOf(result, "thread") : null) ?? {};
+    return { path: stringOf(thread, "path"), name: stringOf(thread, "name") };
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * A thread as a store holds it: the lines of codex's own files, and between them what belongs to no file.
+ *
+ * ```text
+ * #codex "0.169.0"                               who wrote what follows
+ * #file "sessions/2026/11/28/rollout-….jsonl"    the file of the lines that follow
+ * {"timestamp":…}                                a line of it, as codex wrote it
+ * #turn "…"                                      somebody begins to write; whoever reads older lines has lost the thread
+ * #name "Fix the login"                          what the thread is called
+ * ```
+ *
+ * A fork, and a thread that was taken back, begin with the files that they are based on.
+ * @module
+ */
+import { isJsonObject, type JsonObject, numberOf, objectOf, stringOf } from "../../json.ts";
+import { threadStoreError } from "./thread_store.ts";
+
+/** A line of a stored thread. */
+export type StoredLine =
+  | { type: "file"; file: string }
+  | { type: "name"; name: string }
+  | { type: "other" }
+  | { type: "content"; line: string };
+
+/** Where codex keeps a thread below its home; a name without a separator can't climb. */
+const ROLLOUT = /^sessions\/\d{4}\/\d{2}\/\d{2}\/rollout-[0-9A-Za-z_-]{1,200}\.jsonl$/;
+
+/** A line that is not of codex's files. */
+export function marker(type: "codex" | "file" | "turn" | "name", value: string): string {
+  return `#${type} ${JSON.stringify(value.toWellFormed())}`;
+}
+
+/** Reads a stored line; throws what can't be one. Lines of types that are not known yet are passed over. */
+export function readStored(line: string): StoredLine {
+  if (line.startsWith("{")) return { type: "content", line };
+  const [, type, json] = /^#([a-z]+) (".*")$/.exec(line) ?? [];
+  let value: unknown;
+  try {
+    value = json === undefined ? undefined : JSON.parse(json);
+  } catch {
+    // Told below.
+  }
+  if (typeof value !== "string") {
+    throw threadStoreError("The store holds a line that is none of a thread's.", undefined, false);
+  }
+  if (type === "name") return { type, name: value };
+  if (type !== "file") return { type: "other" };
+  if (!ROLLOUT.test(value)) {
+    throw threadStoreError(
+      "The store names a file that is not below codex's sessions; it is left alone.",
+      undefined,
+      false,
+    );
+  }
+  return { type, file: value };
+}
+
+/** The path of a thread's file below codex's home; `null` when it is somewhere else. */
+export function rolloutFile(path: string): string | null {
+  const plain = path.replaceAll("\\", "/");
+  const at = plain.lastIndexOf("/sessions/");
+  const file = at < 0 ? "" : plain.slice(at + 1);
+  return ROLLOUT.test(file) ? file : null;
+}
+
+/** The directory of a file. */
+export function folderOf(path: string): string {
+  return path.slice(0, Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")));
+}
+
+/** Whether a file is of this thread. */
+export function isFileOf(file: string, threadId: string): boolean {
+  return file.endsWith(`-${threadId}.jsonl`) || file.includes(`-${threadId}_`);
+}
+
+/** What a file is based on: another one up to a byte. */
+export interface RolloutBase {
+  threadId: string;
+  endByte: number;
+  endOrdinal: number;
+}
+
+/** What a file's first line says it is based on; `null` when it is whole by itself. Codex 0.169; older ones copy. */
+export function baseOf(firstLine: string): RolloutBase | null {
+  const base = objectOf(objectOf(parsed(firstLine), "payload") ?? {}, "history_base");
+  if (base === null) return null;
+  const threadId = stringOf(base, "thread_id");
+  const endByte = numberOf(base, "end_byte_offset");
+  const endOrdinal = numberOf(base, "end_ordinal_exclusive");
+  if (threadId === null || endByte === null || endOrdinal === null) return null;
+  return { threadId, endByte, endOrdinal };
+}
+
+/** The number that codex gave a line, or `null`. */
+export function ordinalOf(line: string): number | null {
+  return numberOf(parsed(line), "ordinal");
+}
+
+function parsed(line: string): JsonObject {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isJsonObject(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Whole lines at the beginning of some bytes, and how many bytes they are. Throws what is no text. */
+export function wholeLines(bytes: Uint8Array): { lines: string[]; length: number } {
+  const length = bytes.lastIndexOf(0x0A) + 1;
+  if (length === 0) return { lines: [], length };
+  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+    .decode(bytes.subarray(0, length - 1));
+  return { lines: text.split("\n"), length };
+}

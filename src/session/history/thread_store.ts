@@ -1,0 +1,114 @@
+/**
+ * Where a host keeps threads, so that another machine can go on with them.
+ * @module
+ */
+import {
+  callback,
+  checkArgument,
+  count,
+  having,
+  type Kind,
+  kind,
+  list,
+  required,
+} from "../../check/mod.ts";
+import { CodexError, ThreadInUseError } from "../../errors/mod.ts";
+
+/**
+ * Keeps the history of threads as lines of text, in order. Lines are only ever added, all of an append or none.
+ *
+ * What is stored is what was said: prompts, answers, what commands printed, images. Keep it as you keep the conversation.
+ *
+ * ```ts ignore
+ * const store = new FileThreadStore("/mnt/shared/threads");
+ * const session = await client.startSession({ cwd, store });
+ * // On another machine, with a codex that has never seen the thread:
+ * const again = await client.resumeSession(session.threadId, { cwd, store });
+ * ```
+ */
+export interface ThreadStore {
+  /** The lines of a thread from the first on, or `null` when none are stored. */
+  load(threadId: string): Promise<AsyncIterable<string> | null>;
+  /**
+   * Adds lines after the first `at`, durably and all at once; no lines: only compares.
+   *
+   * @throws {ThreadInUseError} when not exactly `at` lines are stored: another writer was faster.
+   */
+  append(threadId: string, lines: string[], at: number): Promise<void>;
+}
+
+/** Something that keeps threads. */
+export const threadStoreKind: Kind = having("a ThreadStore", {
+  load: required(callback),
+  append: required(callback),
+});
+
+/** An id that can be part of a path and of a key. */
+const threadName: Kind = required(kind(
+  "the id of a thread",
+  ["string"],
+  (value: string) => /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/.test(value),
+));
+
+const line: Kind = kind(
+  "a line without a line end",
+  ["string"],
+  (value: string) => !value.includes("\n") && value.isWellFormed(),
+);
+
+/** Throws `InvalidArgumentError` when an id is none. */
+export function checkThreadName(where: string, threadId: string): void {
+  checkArgument(where, "threadId", threadId, threadName);
+}
+
+/** Throws `InvalidArgumentError` when lines can't be stored. */
+export function checkAppend(threadId: string, lines: string[], at: number): void {
+  checkThreadName("append", threadId);
+  checkArgument("append", "lines", lines, required(list(line)));
+  checkArgument("append", "at", at, required(count(0)));
+}
+
+/** The error for a store that fails, or whose content is not what was put there. */
+export function threadStoreError(message: string, cause?: unknown, retryable = true): CodexError {
+  return new CodexError("threadStore", message, {
+    retryable,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** Yields one line after the other. */
+async function* eachLine(lines: Iterable<string>): AsyncGenerator<string> {
+  yield* lines;
+}
+
+/**
+ * Keeps threads in memory, for tests and for one process.
+ *
+ * ```ts
+ * import { MemoryThreadStore } from "@codex/runtime";
+ * const store = new MemoryThreadStore();
+ * await store.append("t1", ["first"], 0);
+ * ```
+ */
+export class MemoryThreadStore implements ThreadStore {
+  readonly #threads: Map<string, string[]> = new Map();
+
+  /** The lines of a thread, or `null` when none are stored. */
+  load(threadId: string): Promise<AsyncIterable<string> | null> {
+    return Promise.resolve().then(() => {
+      checkThreadName("load", threadId);
+      const lines = this.#threads.get(threadId);
+      return lines === undefined ? null : eachLine(lines.slice());
+    });
+  }
+
+  /** Adds lines; rejects with `ThreadInUseError` when not exactly `at` are stored. */
+  append(threadId: string, lines: string[], at: number): Promise<void> {
+    return Promise.resolve().then(() => {
+      checkAppend(threadId, lines, at);
+      const stored = this.#threads.get(threadId) ?? [];
+      if (stored.length !== at) throw new ThreadInUseError(threadId);
+      if (lines.length > 0) this.#threads.set(threadId, [...stored, ...lines]);
+    });
+  }
+}

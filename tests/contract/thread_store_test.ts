@@ -1,0 +1,84 @@
+/** The stores of threads: in memory, as files, in a key-value database. */
+import assert from "node:assert/strict";
+import {
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";
+import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
+import { MemoryThreadStore } from "../../src/session/history/thread_store.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { rejection } from "../real/_session_world.ts";
+import { FakeKv } from "./artifact_fake_kv.ts";
+import { linesOf, threadStoreSuite } from "./thread_store_suite.ts";
+
+threadStoreSuite("MemoryThreadStore", async (act) => {
+  const store = new MemoryThreadStore();
+  await act(() => store);
+});
+
+threadStoreSuite("FileThreadStore", async (act) => {
+  await using directory = await tempDir("threads-");
+  await act(() => new FileThreadStore(join(directory.path, "s")));
+});
+
+threadStoreSuite("KvThreadStore", async (act) => {
+  const kv = new FakeKv();
+  await act(() => new KvThreadStore(kv));
+});
+
+test("FileThreadStore is for its owner only, follows no link, and tells of damage", async () => {
+  await using directory = await tempDir("threads-");
+  const root = join(directory.path, "s");
+  const store = new FileThreadStore(root);
+  await store.append("t", ["one", "two"], 0);
+  await store.append("t", ["three"], 2);
+  assert.equal(statSync(join(root, "t")).mode & 0o777, 0o700);
+  assert.equal(statSync(join(root, "t", "000000000002", "lines")).mode & 0o777, 0o600);
+
+  // What a killed writer left is passed over, and removed when it is old.
+  const old = join(root, "t", "tmp-00000000-0000-4000-8000-000000000000");
+  mkdirSync(old);
+  writeFileSync(join(old, "lines"), "half of a li");
+  utimesSync(old, 1, 1);
+  assert.deepEqual(await linesOf(store, "t"), ["one", "two", "three"]);
+  for (let n = 3; n < 70; n++) await store.append("t", [`${n}`], n);
+  assert.ok(!readdirSync(join(root, "t")).some((name) => name.startsWith("tmp-")));
+
+  writeFileSync(join(root, "t", "000000000002", "lines"), "thr");
+  await assert.rejects(async () => await linesOf(store, "t"), /is damaged: lines are missing/);
+
+  await store.append("u", ["one"], 0);
+  renameSync(join(root, "u"), join(directory.path, "u"));
+  symlinkSync(join(directory.path, "u"), join(root, "u"));
+  assert.match(String(await rejection(store.load("u"))), /is a link or leads through one/);
+  assert.match(
+    String(await rejection(store.append("u", ["x"], 1))),
+    /is a link or leads through one/,
+  );
+});
+
+test("KvThreadStore leaves nothing of an append that lost or failed", async () => {
+  const kv = new FakeKv();
+  const [a, b] = [new KvThreadStore(kv), new KvThreadStore(kv)];
+  await Promise.allSettled([a, b].map((store) => store.append("t", ["x".repeat(200_000)], 0)));
+  const pieces = () => [...kv.entries.values()].filter(({ key }) => key.includes("piece")).length;
+  assert.equal(pieces(), Math.ceil(200_001 / 60_000));
+  let commits = 0;
+  kv.beforeCommit = () => {
+    if (++commits === 2) throw new Error("lost");
+  };
+  const failed = await rejection(a.append("t", ["y".repeat(100)], 1));
+  assert.match(String(failed), /Storing a thread failed: lost/);
+  kv.beforeCommit = () => {};
+  assert.deepEqual((await linesOf(b, "t"))!.length, 1);
+  await b.append("t", ["z"], 1);
+  assert.equal(pieces(), 4 + 1, "the winner removes what the other left");
+});

@@ -1,0 +1,271 @@
+/** Threads that a store carries from one machine to another, on the real codex: each world is a machine of its own. */
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { CodexError, InvalidArgumentError, ThreadInUseError } from "../../src/errors/mod.ts";
+import { signalProcess } from "../../src/platform/mod.ts";
+import { coreOf } from "../../src/runtime/mod.ts";
+import { MemoryThreadStore, type ThreadStore } from "../../src/session/history/thread_store.ts";
+import { test } from "../_harness.ts";
+import { rejection, World } from "./_session_world.ts";
+
+/** The prompts that the model was shown last. */
+function heard(world: World): string[] {
+  const { userTexts } = world.model.requests.at(-1)!;
+  return userTexts.filter((text) => !text.startsWith("<") && !text.startsWith("# AGENTS"));
+}
+
+async function onMachines(
+  version: string,
+  count: number,
+  act: (...worlds: World[]) => Promise<void>,
+): Promise<void> {
+  const worlds = await Promise.all(Array.from({ length: count }, () => World.start(version)));
+  try {
+    await act(...worlds);
+  } finally {
+    for (const world of worlds) await world[Symbol.asyncDispose]();
+  }
+}
+
+async function linesOf(store: ThreadStore, threadId: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of await store.load(threadId) ?? []) lines.push(line);
+  return lines;
+}
+
+const home = (world: World) => world.config().env!.set!["CODEX_HOME"]!;
+
+for (const version of ["0.169.0", "0.104.0"]) {
+  test(`a lost machine's conversation goes on on another one, and back [${version}]`, () =>
+    onMachines(version, 2, async (a, b) => {
+      const store = new MemoryThreadStore();
+      const lost = await a.connect();
+      const first = await lost.startSession({ cwd: a.cwd, store });
+      const id = first.threadId;
+      await first.ask("one");
+      await first.rename("Fruit");
+      await first.ask("two");
+      const stored = await linesOf(store, id);
+      const { path } = await lost.readThread(id);
+      const file = readFileSync(path!, "utf8");
+      assert.deepEqual(stored.filter((line) => line.startsWith("{")), file.trimEnd().split("\n"));
+      signalProcess(lost.runtime.pid!, "SIGKILL");
+
+      const second = await (await b.connect()).resumeSession(id, { cwd: b.cwd, store });
+      await second.ask("three");
+      assert.deepEqual(heard(b), ["one", "two", "three"]);
+      const there = await b.connect();
+      const moved = await there.readThread(id);
+      if (version !== "0.104.0") assert.equal(moved.name, "Fruit");
+      assert.equal(statSync(moved.path!).mode & 0o777, 0o600);
+      await second.release();
+
+      // The first machine is back, with a file that ends where it was lost.
+      const again = await a.connect();
+      const third = await again.resumeSession(id, { store });
+      assert.equal(third.cwd, version === "0.104.0" ? third.cwd : a.cwd);
+      await third.ask("four");
+      assert.deepEqual(heard(a), ["one", "two", "three", "four"]);
+      const { turns } = await again.readThread(id, { includeTurns: true });
+      assert.equal(turns.length, 4);
+      await third.release();
+    }));
+
+  test(`of two that go on with a thread, one loses before its turn begins [${version}]`, () =>
+    onMachines(version, 2, async (a, b) => {
+      const store = new MemoryThreadStore();
+      const [clientA, clientB] = [await a.connect(), await b.connect()];
+      const here = await clientA.startSession({ cwd: a.cwd, store });
+      await here.ask("one");
+      const there = await clientB.resumeSession(here.threadId, { cwd: b.cwd, store });
+      await there.ask("two");
+      const asked = a.model.requests.length;
+      assert.ok(await rejection(here.ask("mine")) instanceof ThreadInUseError);
+      assert.equal(a.model.requests.length, asked, "nothing was asked");
+      assert.ok(await rejection(here.ask("again")) instanceof ThreadInUseError);
+      await there.ask("three");
+      assert.deepEqual(heard(b), ["one", "two", "three"]);
+
+      // Somebody takes it while a turn runs: what that turn leaves is not mixed in.
+      const before = (await linesOf(store, here.threadId)).length;
+      const running = there.ask(
+        b.prompt((_request, _round) => {
+          void store.append(here.threadId, ['#turn "theirs"'], before + 1);
+          return "late";
+        }),
+      );
+      assert.ok(await rejection(running) instanceof ThreadInUseError);
+      assert.equal((await linesOf(store, here.threadId)).length, before + 2);
+
+      // They go on; on the machine that lost, what it has instead is given up.
+      await Promise.all([clientA.shutdown(), clientB.shutdown()]);
+      const id = here.threadId;
+      const theirs = await (await a.connect()).resumeSession(id, { cwd: a.cwd, store });
+      await theirs.ask("four");
+      assert.deepEqual(heard(a), ["one", "two", "three", "four"]);
+      const again = await b.connect();
+      const ours = await again.resumeSession(id, { cwd: b.cwd, store });
+      await ours.ask("five");
+      assert.deepEqual(heard(b), ["one", "two", "three", "four", "five"]);
+      assert.equal((await again.readThread(id, { includeTurns: true })).turns.length, 5);
+    }));
+
+  test(`a store that fails costs no answer, and gets the turn with the next one [${version}]`, () =>
+    onMachines(version, 2, async (a, b) => {
+      const inner = new MemoryThreadStore();
+      let fails: "no" | "before" | "after" = "no";
+      const store: ThreadStore = {
+        load: (id) => inner.load(id),
+        append: async (id, lines, at) => {
+          const mine = lines.some((line) => line.startsWith("{"));
+          if (mine && fails === "before") throw new TypeError("the disk is full");
+          await inner.append(id, lines, at);
+          if (mine && fails === "after") throw new TypeError("the answer was lost");
+        },
+      };
+      const session = await (await a.connect()).startSession({ cwd: a.cwd, store });
+      const warnings: string[] = [];
+      const listening = (async () => {
+        for await (const event of session.events()) {
+          if (event.type === "warning") warnings.push(event.message);
+        }
+      })();
+      await session.ask("one");
+      fails = "before";
+      assert.equal((await session.ask("two")).assistantText, "You said: two");
+      // What is not stored can't be claimed: no second turn runs beside the store.
+      const refused = await rejection(session.ask("unheard"));
+      assert.ok(
+        refused instanceof CodexError && refused.code === "threadStore" && refused.retryable,
+      );
+      fails = "no";
+      await session.ask("three");
+      fails = "after";
+      assert.equal((await session.ask("four")).assistantText, "You said: four");
+      fails = "no";
+      await session.ask("five");
+      fails = "before";
+      await session.ask("six");
+      const told = await rejection(session.release());
+      assert.ok(told instanceof CodexError && told.code === "threadStore");
+      await session.release();
+      await listening;
+      assert.ok(warnings.some((message) => /could not be stored/.test(message)), warnings.join());
+      assert.ok(warnings.every((message) => !message.includes("unheard")));
+
+      fails = "no";
+      const there = await (await b.connect()).resumeSession(session.threadId, {
+        cwd: b.cwd,
+        store,
+      });
+      await there.ask("seven");
+      const said = heard(b);
+      assert.deepEqual(said.slice(0, 5), ["one", "two", "three", "four", "five"]);
+      assert.equal(said.at(-1), "seven");
+    }));
+
+  test(`forks, compacted threads and those taken back are whole elsewhere [${version}]`, () =>
+    onMachines(version, 2, async (a, b) => {
+      const store = new MemoryThreadStore();
+      const client = await a.connect();
+      const session = await client.startSession({ cwd: a.cwd });
+      await session.ask("one");
+      const { turnId } = await session.ask("secret two");
+      const fork = await session.fork({ before: turnId, store });
+      await fork.ask("in the fork");
+      const deeper = await fork.fork({ store });
+      await deeper.ask("deeper");
+      await deeper.compact();
+      await deeper.ask("after compaction");
+      const lines = await linesOf(store, deeper.threadId);
+      if (version !== "0.104.0") {
+        assert.ok(!lines.join().includes("secret two"), "what it is not based on");
+      }
+
+      const taken = await client.startSession({ cwd: a.cwd, store });
+      await taken.ask("kept");
+      const back = await taken.ask("taken back");
+      const { threadId } = taken;
+      const core = coreOf(client.runtime);
+      if (version === "0.104.0") await core.call("thread/rollback", { threadId, numTurns: 1 });
+      else await core.call("thread/revert", { threadId, beforeTurnId: back.turnId });
+      await taken.ask("anew");
+
+      const there = await b.connect();
+      const takenThere = await there.resumeSession(threadId, { cwd: b.cwd, store });
+      await takenThere.ask("taken there");
+      assert.deepEqual(heard(b), ["kept", "anew", "taken there"]);
+      await taken.release();
+      await takenThere.release();
+      const returned = await (await a.connect()).resumeSession(threadId, { store });
+      await returned.ask("returned");
+      assert.deepEqual(heard(a), ["kept", "anew", "taken there", "returned"]);
+      const forkThere = await there.resumeSession(fork.threadId, { cwd: b.cwd, store });
+      await forkThere.ask("fork there");
+      assert.deepEqual(heard(b), ["one", "in the fork", "fork there"]);
+      const deeperThere = await there.resumeSession(deeper.threadId, { cwd: b.cwd, store });
+      await deeperThere.ask("deeper there");
+      assert.equal(heard(b).at(-1), "deeper there");
+      assert.ok(!heard(b).includes("secret two"));
+    }));
+}
+
+test("a store that is not ours to trust names no file but the thread's own, and is put through no link", () =>
+  onMachines("0.169.0", 2, async (a, b) => {
+    const good = new MemoryThreadStore();
+    const session = await (await a.connect()).startSession({ cwd: a.cwd, store: good });
+    await session.ask("one");
+    const id = session.threadId;
+    const lines = await linesOf(good, id);
+    const client = await b.connect();
+    const evil = async (change: (line: string) => string) => {
+      const store = new MemoryThreadStore();
+      await store.append(id, lines.map(change), 0);
+      return await rejection(client.resumeSession(id, { cwd: b.cwd, store }));
+    };
+    const file = lines.find((line) => line.startsWith("#file"))!;
+    for (
+      const path of [
+        "sessions/2026/11/28/../../../../auth.json",
+        "../rollout-x.jsonl",
+        "/etc/rollout-x.jsonl",
+        "sessions/2026/11/28/x.jsonl",
+        "sessions/2026/11/28/rollout-a/b.jsonl",
+        "sessions\\2026\\11\\28\\rollout-a.jsonl",
+        "config.toml",
+      ]
+    ) {
+      const error = await evil((line) => line === file ? `#file ${JSON.stringify(path)}` : line);
+      assert.match(String(error), /not below codex's sessions/, path);
+    }
+    assert.match(
+      String(await evil((line) => line === file ? "rubbish" : line)),
+      /none of a thread's/,
+    );
+    assert.match(
+      String(await evil((line) => line === file ? '#turn "x"' : line)),
+      /lines of no file/,
+    );
+
+    // Another thread's file stays as it is.
+    const other = await client.startSession({ cwd: b.cwd });
+    await other.ask("mine");
+    const { path } = await client.readThread(other.threadId);
+    const before = readFileSync(path!, "utf8");
+    const name = path!.slice(path!.indexOf("sessions/"));
+    await evil((line) => line === file ? `#file ${JSON.stringify(name)}` : line);
+    assert.equal(readFileSync(path!, "utf8"), before);
+    await other.close();
+
+    const elsewhere = join(b.cwd, "elsewhere");
+    mkdirSync(elsewhere);
+    renameSync(join(home(b), "sessions"), join(home(b), "moved"));
+    symlinkSync(elsewhere, join(home(b), "sessions"));
+    const linked = await rejection(client.resumeSession(id, { cwd: b.cwd, store: good }));
+    assert.match(String(linked), /is a link or leads through one/);
+
+    for (const config of [{ cwd: b.cwd, store: good, ephemeral: true }]) {
+      assert.ok(await rejection(client.startSession(config)) instanceof InvalidArgumentError);
+    }
+  }));
