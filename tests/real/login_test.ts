@@ -71,17 +71,18 @@ for (const version of VERSIONS) {
       assert.ok(!toldByProc(world.running()).includes(KEY), "command lines and environments");
       assert.ok(!readFileSync(`/proc/${process.pid}/environ`, "latin1").includes(KEY));
 
-      // A failure says what to do, not what the key is.
+      await session.release();
+      assert.deepEqual(filesWith(home, KEY), []);
+
+      // A failure says what to do, not what the key is, even where the provider repeats it (codex records its words).
       const refuse = () => script.httpError(401, { error: { message: `Bad key: ${KEY}` } });
-      const error = await rejection(session.ask(world.prompt(refuse)));
+      const error = await rejection(client.run(world.cwd, world.prompt(refuse)));
       assert.match(String(error), /refused/);
       assert.ok(!`${error} ${JSON.stringify(error)}`.includes(KEY), `${error}`);
-      await session.release();
       await client.shutdown();
       await writeFile(join(out, "cassette.jsonl"), recorder.toString());
       await writeFile(join(out, "stderr"), stderr.join(""));
       assert.deepEqual(filesWith(join(world.cwd, ".."), KEY), []);
-      assert.deepEqual(filesWith(home, KEY), []);
       assert.deepEqual(JSON.parse(await readFile(auth, "utf8")), STORED);
     }));
 
