@@ -23,6 +23,7 @@ export type Feature =
   | "turnProfiles"
   | "goals"
   | "deviceLogin"
+  | "serviceTiers"
   | "injectItems"
   | "forkAtTurn"
   | "threadSettings"
@@ -73,6 +74,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   deniedRootHolds: { since: "0.136.0" },
   /** Works on a goal by itself: `thread/goal/set`. 0.125 does not. */
   goals: { since: "0.145.0" },
+  /** `serviceTier` of threads, which it repeats in its answer; 0.104 ignores it. */
+  serviceTiers: { since: "0.125.0" },
   /** Logs in by a code that is typed into another machine's browser. Seen on 0.125; 0.104 does not. */
   deviceLogin: { since: "0.125.0" },
   /** `thread/inject_items`. 0.110 does not. */

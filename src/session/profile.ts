@@ -113,6 +113,34 @@ export interface RunProfile {
   mcpServers?: Record<string, McpServer>;
   /** Instructions beside the system prompt. Default none. */
   developerInstructions?: string;
+  /** Replaces the system prompt of codex. Default: codex's own. */
+  baseInstructions?: string;
+  /** How much of its reasoning the model sums up. Default: codex's own. */
+  reasoningSummary?: "auto" | "concise" | "detailed" | "none";
+  /**
+   * The provider's class of service, such as `"flex"`. Needs codex 0.125; one that the server does not confirm is a
+   * `PolicyMismatchError`. Default: codex's own.
+   */
+  serviceTier?: string;
+  /** How the model talks. Models without personalities ignore it. Default: codex's own. */
+  personality?: "none" | "friendly" | "pragmatic";
+  /** One of the model providers that codex is configured with; another one is an `RpcError`. Default: codex's own. */
+  modelProvider?: string;
+  /**
+   * More directories to work in, absolute: readable, and with a sandbox that writes also writable. They are judged as
+   * `writableRoots` are. A turn's own `sandbox` replaces them. Default none.
+   */
+  additionalDirectories?: string[];
+  /**
+   * Whether commands may use the network, where `sandbox` does not say it itself. Needs `allowPrivilegedEscalation`, and on
+   * Deno `--allow-net`. Default `false`.
+   */
+  networkAccess?: boolean;
+  /**
+   * Whether the model may search the web: not at all, in the provider's index, or live, which needs
+   * `allowPrivilegedEscalation` and on Deno `--allow-net`. Default: codex's own.
+   */
+  webSearch?: "off" | "cached" | "live";
   /** Codex settings of this thread, dotted or nested keys. Default none. */
   config?: CodexSettings;
   /** Keeps the thread out of the user's history. Default `false` for sessions, `true` for single runs. */
@@ -284,6 +312,20 @@ export interface ResolvedProfile {
   readonly mcpServers: Readonly<Record<string, McpServer>>;
   /** Instructions beside the system prompt, or `null`. */
   readonly developerInstructions: string | null;
+  /** What replaces the system prompt, or `null`. */
+  readonly baseInstructions: string | null;
+  /** How much of its reasoning the model sums up, or `null` for codex's own. */
+  readonly reasoningSummary: NonNullable<RunProfile["reasoningSummary"]> | null;
+  /** The provider's class of service, or `null` for codex's own. */
+  readonly serviceTier: string | null;
+  /** How the model talks, or `null` for codex's own. */
+  readonly personality: NonNullable<RunProfile["personality"]> | null;
+  /** The model provider, or `null` for codex's own. */
+  readonly modelProvider: string | null;
+  /** More directories to work in; `sandbox` has them too, where it writes. */
+  readonly additionalDirectories: readonly string[];
+  /** Whether the model may search the web, or `null` for codex's own. */
+  readonly webSearch: NonNullable<RunProfile["webSearch"]> | null;
   /** Codex settings of this thread. */
   readonly config: Readonly<Record<string, JsonValue>>;
   /** Whether the thread stays out of the user's history. */

@@ -267,6 +267,14 @@ const THREAD_FIELDS = {
   tools: toolsKind,
   mcpServers: mcpServersKind,
   developerInstructions: text,
+  baseInstructions: text,
+  reasoningSummary: oneOf(["auto", "concise", "detailed", "none"]),
+  serviceTier: name,
+  personality: oneOf(["none", "friendly", "pragmatic"]),
+  modelProvider: name,
+  additionalDirectories: list(name),
+  networkAccess: flag,
+  webSearch: oneOf(["off", "cached", "live"]),
   config: settingsKind,
   ephemeral: flag,
   goals: flag,
@@ -285,8 +293,6 @@ const ASK_FIELDS: OptionKinds<AskOptions> = {
   repair: flag,
 };
 
-const NETWORK = 'Write `sandbox: { type: "workspaceWrite", networkAccess: true }`.';
-const ROOTS = 'Write `sandbox: { type: "workspaceWrite", writableRoots: [ … ] }`.';
 const TOOL_LISTS =
   'Write `approvals: { rules: [ … ] }` with `approvalPolicy: "untrusted"`: rules name commands, files and tools.';
 
@@ -294,8 +300,7 @@ const TOOL_LISTS =
 const MEANT: Readonly<Record<string, string>> = {
   abortSignal: "signal",
   abortController: "Write `signal: controller.signal`.",
-  additional_directories: ROOTS,
-  additionalDirectories: ROOTS,
+  additional_directories: "additionalDirectories",
   allowedTools: TOOL_LISTS,
   enableFileCheckpointing: "checkpoints",
   checkpoint: "checkpoints",
@@ -322,9 +327,8 @@ const MEANT: Readonly<Record<string, string>> = {
   systemPrompt: "developerInstructions",
   timeout: "timeoutMs",
   workingDirectory: "cwd",
-  networkAccessEnabled: NETWORK,
-  networkAccess: NETWORK,
-  webSearchMode: "Write `config: { web_search: … }`.",
+  networkAccessEnabled: "networkAccess",
+  webSearchMode: "webSearch",
 };
 
 /** A profile. */

@@ -19,6 +19,7 @@ import {
   withApprovals,
 } from "./policy/session_policy.ts";
 import {
+  confirmProfile,
   settingsOf,
   type StickySettings,
   threadAttachParams,
@@ -253,6 +254,7 @@ export class SessionSettings {
       : threadAttachParams(threadId, cwd, profile, decided);
     const result = await core.callNow(method, params);
     this.policy = confirmDecided(core, decided, result);
+    confirmProfile(profile, result);
     this.#decided = decided;
     this.#sent = decided;
     this.#told = toldSettings(result, method === "thread/start");

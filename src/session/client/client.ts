@@ -32,6 +32,7 @@ import { prewarm, takePrewarmed } from "./prewarm.ts";
 import { abortable } from "../../async.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
 import {
+  confirmProfile,
   layerProfile,
   resolveProfile,
   threadAttachParams,
@@ -459,6 +460,7 @@ export class Client implements AsyncDisposable {
     const cwd = workingDirectory(asked, isRemote(core.config));
     const portable = this.#portable(opening, store, profileFields.ephemeral);
     const profile = resolveProfile(profileFields);
+    if (profile.serviceTier !== null) assertSupported(core, "serviceTier", "serviceTiers");
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
     const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });
     const input = await hookRun.pre(
@@ -604,6 +606,7 @@ export class Client implements AsyncDisposable {
     let policy;
     try {
       policy = confirmDecided(this.#core, plan.decided, result);
+      confirmProfile(plan.profile, result);
     } catch (error) {
       // Nothing may run on a thread that is allowed too much.
       this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});

@@ -81,7 +81,8 @@ export async function decideSessionPolicy(
   approvals: SessionAnswerers["all"],
   served: SessionTools | null,
 ): Promise<DecidedPolicy> {
-  const refusal = configRefusal(profile.config, cwd, profile);
+  const settings = settingsWithOptions(profile);
+  const refusal = configRefusal(settings, cwd, profile);
   if (refusal !== null) throw refusal;
   const mcpServers = await mcpServersOf(core, cwd, profile);
   const [policy, files] = await contained(core, cwd, profile, hooks, approvals);
@@ -109,7 +110,7 @@ export async function decideSessionPolicy(
     ...(Object.keys(mcpServers).length === 0
       ? {}
       : { mcp_optional_startup_grace_ms: MCP_GRACE_MS }),
-    ...sessionSettings(profile.config, {
+    ...sessionSettings(settings, {
       cwd: effective.cwd,
       commands: core.config.env?.commands,
       started: plainSettings(core.config.configOverrides),
@@ -140,6 +141,15 @@ async function mcpServersOf(
   return Object.fromEntries(
     Object.entries(mcpServers).map(([name, server]) => [name, mcpServerSettings(server, cwd)]),
   );
+}
+
+const WEB_SEARCH = { off: "disabled", cached: "cached", live: "live" } as const;
+
+/** The codex settings of a thread, with those that have an option of their own. */
+function settingsWithOptions(
+  { config, webSearch }: ResolvedProfile,
+): Readonly<Record<string, JsonValue>> {
+  return webSearch === null ? config : { ...config, web_search: WEB_SEARCH[webSearch] };
 }
 
 /** The policy, and the server's files where it is said by a profile. */
@@ -419,8 +429,11 @@ function decide(
       approvalPolicy: profile.approvalPolicy,
       toolHooks: hasToolHooks(hooks),
       contain,
-      attachments: attachmentPaths(profile.attachments, cwd),
-      config: profile.config,
+      attachments: [
+        ...attachmentPaths(profile.attachments, cwd),
+        ...profile.additionalDirectories,
+      ],
+      config: settingsWithOptions(profile),
     },
     probe,
     facts(core),

@@ -3,7 +3,7 @@
  * @module
  */
 import { kindOf } from "../../check/mod.ts";
-import { InvalidArgumentError } from "../../errors/mod.ts";
+import { InvalidArgumentError, PolicyMismatchError } from "../../errors/mod.ts";
 import {
   defined,
   isJsonObject,
@@ -11,9 +11,10 @@ import {
   type JsonValue,
   plainSettings,
 } from "../../json.ts";
-import { normalizeSandbox } from "../../permissions/mod.ts";
+import { normalizeSandbox, type SandboxPolicy } from "../../permissions/mod.ts";
 import {
   currentDirectory,
+  isAbsolutePath,
   isWindowsPath,
   pathKind,
   pathRules,
@@ -47,8 +48,30 @@ function threadParams(
     ...(profile.developerInstructions === null
       ? {}
       : { developerInstructions: profile.developerInstructions }),
+    ...given({
+      baseInstructions: profile.baseInstructions,
+      serviceTier: profile.serviceTier,
+      personality: profile.personality,
+      modelProvider: profile.modelProvider,
+    }),
     ...(Object.keys(config).length === 0 ? {} : { config }),
   };
+}
+
+/** Without what is `null`. */
+function given(values: Record<string, string | null>): JsonObject {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
+}
+
+/** Throws `PolicyMismatchError` when the thread would talk to another provider, or at another price, than was asked. */
+export function confirmProfile(profile: ResolvedProfile, result: JsonValue): void {
+  const echo: JsonObject = isJsonObject(result) ? result : {};
+  const mismatches = (["modelProvider", "serviceTier"] as const).flatMap((field) => {
+    const asked = profile[field];
+    if (asked === null || echo[field] === asked) return [];
+    return [{ field, asked, confirmed: String(echo[field] ?? "nothing") }];
+  });
+  if (mismatches.length > 0) throw new PolicyMismatchError(mismatches);
 }
 
 /** Parameters of `thread/start`. */
@@ -103,6 +126,7 @@ export function turnStartParams(
     ...turn,
     ...(model === null ? {} : { model }),
     effort: profile.effort,
+    ...given({ summary: profile.reasoningSummary }),
     ...(mode === null ? {} : { collaborationMode: modeParams(mode, profile.effort) }),
     ...(outputSchema === null ? {} : { outputSchema }),
   };
@@ -179,12 +203,15 @@ export const DEFAULT_TIMEOUT_MS: number = 120_000;
 /** A profile with every default filled in: the safe ones. */
 export function resolveProfile(profile: RunProfile): ResolvedProfile {
   const config = plainSettings(profile.config);
+  if (profile.webSearch !== undefined && Object.hasOwn(config, "web_search")) {
+    throw contradiction("webSearch", "beside `config.web_search`");
+  }
   return {
     model: profile.model ?? null,
     effort: profile.effort ?? "medium",
     mode: profile.mode ?? "default",
     approvalPolicy: profile.approvalPolicy ?? "never",
-    sandbox: normalizeSandbox(profile.sandbox ?? "read-only"),
+    sandbox: sandboxOf(profile),
     reads: profile.reads ?? "all",
     allowPrivilegedEscalation: profile.allowPrivilegedEscalation ?? false,
     dangerouslyAllowUnattendedFullAccess: profile.dangerouslyAllowUnattendedFullAccess ?? false,
@@ -197,6 +224,13 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     tools: profile.tools ?? {},
     mcpServers: profile.mcpServers ?? {},
     developerInstructions: profile.developerInstructions ?? null,
+    baseInstructions: profile.baseInstructions ?? null,
+    reasoningSummary: profile.reasoningSummary ?? null,
+    serviceTier: profile.serviceTier ?? null,
+    personality: profile.personality ?? null,
+    modelProvider: profile.modelProvider ?? null,
+    additionalDirectories: profile.additionalDirectories ?? [],
+    webSearch: profile.webSearch ?? null,
     config,
     ephemeral: profile.ephemeral ?? false,
     goals: profile.goals ?? goalsIn(config) ?? false,
@@ -204,15 +238,48 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
   };
 }
 
+/** The sandbox with what other options say of it. Throws `InvalidArgumentError` where it says something else itself. */
+function sandboxOf(
+  { sandbox: asked = "read-only", networkAccess, additionalDirectories = [] }: RunProfile,
+): SandboxPolicy {
+  const sandbox = normalizeSandbox(asked);
+  const relative = additionalDirectories.find((path) => !isAbsolutePath(path));
+  if (relative !== undefined) {
+    throw new InvalidArgumentError("profile", {
+      argument: "additionalDirectories",
+      received: "a relative path",
+      accepts: "a list of absolute paths",
+    });
+  }
+  const roots = sandbox.type === "workspaceWrite"
+    ? { writableRoots: [...new Set([...sandbox.writableRoots ?? [], ...additionalDirectories])] }
+    : {};
+  const merged = additionalDirectories.length === 0 ? sandbox : { ...sandbox, ...roots };
+  if (networkAccess === undefined) return merged;
+  if (merged.type === "dangerFullAccess") {
+    if (networkAccess) return merged;
+    throw contradiction("networkAccess", "false with a sandbox that has no walls");
+  }
+  const said = merged.type === "externalSandbox"
+    ? networkAccess ? "enabled" as const : "restricted" as const
+    : networkAccess;
+  if (merged.networkAccess !== undefined && merged.networkAccess !== said) {
+    throw contradiction("networkAccess", "another value than `sandbox.networkAccess`");
+  }
+  return { ...merged, networkAccess: said } as SandboxPolicy;
+}
+
+function contradiction(argument: string, received: string): InvalidArgumentError {
+  return new InvalidArgumentError("profile", { argument, received, accepts: "said once" });
+}
+
 /** The profile that these settings come from. */
 export function profileOf(resolved: ResolvedProfile): RunProfile {
-  const { model, outputSchema, developerInstructions, ...rest } = resolved;
+  const given = Object.entries(resolved).filter(([, value]) => value !== null);
   return {
-    ...rest,
-    attachments: [...rest.attachments],
-    ...(model === null ? {} : { model }),
-    ...(outputSchema === null ? {} : { outputSchema }),
-    ...(developerInstructions === null ? {} : { developerInstructions }),
+    ...Object.fromEntries(given),
+    attachments: [...resolved.attachments],
+    additionalDirectories: [...resolved.additionalDirectories],
   };
 }
 
