@@ -76,6 +76,19 @@ async function readWhole(
   return at === size ? bytes.subarray(0, size) : null;
 }
 
+/** Uses an open file and closes it, whatever happens. */
+async function withOpen<F extends { close(): unknown }, T>(
+  opened: Promise<F>,
+  use: (file: F) => Promise<T>,
+): Promise<T> {
+  const file = await opened;
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
 function isSame(a: TreeEntry, b: TreeEntry): boolean {
   return a.kind === b.kind && a.size === b.size && a.id === b.id && a.mtimeMs === b.mtimeMs &&
     a.ctimeMs === b.ctimeMs;
@@ -106,16 +119,19 @@ function onDeno(): TreeFiles {
     },
     readLink: (path) => Deno.readLink(path),
     makeLink: (target, path) => Deno.symlink(target, path),
-    readExpected: async (path, expected) => {
-      using file = await Deno.open(path);
-      if (!isSame(toEntry(await file.stat()), expected)) return null;
-      return await readWhole(expected.size, async (into) => await file.read(into) ?? 0);
-    },
-    writeNew: async (path, bytes, sync) => {
-      using file = await Deno.open(path, { write: true, createNew: true, mode: OWNER_ONLY });
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-      if (sync) await file.syncData();
-    },
+    readExpected: (path, expected) =>
+      withOpen(Deno.open(path), async (file) => {
+        if (!isSame(toEntry(await file.stat()), expected)) return null;
+        return await readWhole(expected.size, async (into) => await file.read(into) ?? 0);
+      }),
+    writeNew: (path, bytes, sync) =>
+      withOpen(
+        Deno.open(path, { write: true, createNew: true, mode: OWNER_ONLY }),
+        async (file) => {
+          for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+          if (sync) await file.syncData();
+        },
+      ),
     makeDirectory: (path) => Deno.mkdir(path),
     setMode: async (path, mode) => {
       if (Deno.build.os !== "windows") await Deno.chmod(path, mode);
@@ -177,14 +193,6 @@ function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
     id: `${stat.dev}:${stat.ino}`,
   });
   const { O_RDONLY = 0, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
-  const using = async <T>(opened: Promise<NodeHandle>, use: (handle: NodeHandle) => Promise<T>) => {
-    const handle = await opened;
-    try {
-      return await use(handle);
-    } finally {
-      await handle.close();
-    }
-  };
   return {
     list: (path) => fs.readdir(path),
     entry: async (path) => {
@@ -198,7 +206,7 @@ function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
     readLink: (path) => fs.readlink(path),
     makeLink: (target, path) => fs.symlink(target, path),
     readExpected: (path, expected) =>
-      using(fs.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), async (file) => {
+      withOpen(fs.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK), async (file) => {
         if (!isSame(toEntry(await file.stat()), expected)) return null;
         return await readWhole(
           expected.size,
@@ -206,7 +214,7 @@ function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
         );
       }),
     writeNew: (path, bytes, sync) =>
-      using(fs.open(path, "wx", OWNER_ONLY), async (file) => {
+      withOpen(fs.open(path, "wx", OWNER_ONLY), async (file) => {
         await file.writeFile(bytes);
         if (sync) await file.datasync();
       }),

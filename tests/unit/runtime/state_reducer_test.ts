@@ -312,6 +312,29 @@ test("state: a rolled back turn is gone", () => {
   assert.equal(state.snapshot().threads[T]!.activeTurnId, null);
 });
 
+test("state: reverted turns are gone, although the answer names none", () => {
+  const revert = (state: StateProjection, id: number, beforeTurnId: string, answer: JsonObject) => {
+    const method = "thread/revert";
+    const params = { threadId: T, beforeTurnId };
+    state.apply({ kind: "request", method, message: { id, method, params } });
+    state.apply({ kind: "response", method, message: { id, ...answer } });
+  };
+  const turns = (state: StateProjection) => state.snapshot().threads[T]!.turns.map(({ id }) => id);
+  const all = ["a", "b", "c"].flatMap((id) => [started(id), ended("completed", {}, id)]);
+  const done = { result: { thread: { id: T, turns: [] } } };
+  const state = play(all);
+  revert(state, 1, "b", { error: { code: -32600, message: "no" } });
+  assert.deepEqual(turns(state), ["a", "b", "c"]);
+  revert(state, 2, "unknown", done);
+  assert.deepEqual(turns(state), ["a", "b", "c"]);
+  revert(state, 3, "b", done);
+  assert.deepEqual(turns(state), ["a"]);
+  // An old codex tells what is left: nothing.
+  const rolled = play(all);
+  rolled.apply({ kind: "response", method: "thread/rollback", message: done });
+  assert.deepEqual(turns(rolled), []);
+});
+
 test("state: news of a thread this client never used do not add it", () => {
   const news: News[] = [
     ["thread/status/changed", { threadId: "other", status: { type: "idle" } }],

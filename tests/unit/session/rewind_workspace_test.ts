@@ -339,3 +339,57 @@ test("the user's own ignore file is found in git's configuration", () => {
   assert.equal(excludesFile('[core "x"]\nexcludesFile = no\n'), null);
   assert.equal(excludesFile('[core]\nexcludesFile = "/a b"\n[alias]\nexcludesfile = no'), "/a b");
 });
+
+test("one at a time uses a workspace's checkpoints, and one that died is put out", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  const [one, two] = [await b.open(), await b.open()];
+  const trees = await Promise.all([one, two, one, two].map((each) => each.record(undefined)));
+  assert.equal(trees.length, 4);
+  const home = join(b.outside, "../home");
+  const lock = join(home, readdirSync(home)[0]!, "lock");
+  assert.equal(existsSync(lock), false);
+  // Somebody at work is waited for, until the caller gives up.
+  writeFileSync(lock, "somebody");
+  const signal = AbortSignal.timeout(100);
+  await assert.rejects(one.record(signal), (error) => error === signal.reason);
+  // Somebody who was silent for long is dead: of many who see it, all get their turn.
+  const long = new Date(Date.now() - 60_000);
+  utimesSync(lock, long, long);
+  await Promise.all([one, two, await b.open()].map((each) => each.record(undefined)));
+  assert.deepEqual(readdirSync(join(lock, "..")).filter((name) => name.startsWith("lock")), []);
+});
+
+test("a workspace below the top of its repository goes by the ignore files above it", async () => {
+  await using b = await box();
+  execFileSync("git", ["init", "-q", b.root]);
+  b.put(".gitignore", "/pkg/app/out/\n*.tmp\n");
+  b.put(".git/info/exclude", "private\n");
+  b.put("pkg/.gitignore", "!keep.tmp\n");
+  for (const name of ["out/o", "a.tmp", "keep.tmp", "private", "src.ts"]) {
+    b.put(`pkg/app/${name}`, "1");
+  }
+  const w = await b.open({ root: join(b.root, "pkg/app") });
+  const tree = await w.record(undefined);
+  for (const name of ["out/o", "a.tmp", "keep.tmp", "private", "src.ts"]) {
+    b.put(`pkg/app/${name}`, "2");
+  }
+  const { files } = await w.plan(tree, undefined);
+  assert.deepEqual(files.map(({ path }) => path), ["keep.tmp", "src.ts"]);
+});
+
+test("a name that is no UTF-8 is told and left, with the directory that holds it", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  execFileSync("sh", ["-c", "mkdir new && printf x > new/$(printf '\\377') && printf y > new/b"], {
+    cwd: b.root,
+  });
+  const { files, skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(files, [{ path: "new/b", change: "delete" }]);
+  assert.deepEqual(skipped, [
+    { path: "new/\ufffd", why: "its name is no UTF-8" },
+    { path: "new", why: "it holds what is left alone: its name is no UTF-8" },
+  ]);
+});
