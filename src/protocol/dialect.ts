@@ -14,6 +14,7 @@ export type Feature =
   | "readProfiles"
   | "remoteImages"
   | "repeatsTokenCounts"
+  | "startsJoinedTurns"
   | "truthfulTurnRecord"
   | "denialWithReason"
   | "workspaceReads"
@@ -55,6 +56,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
    * at 0. 0.145 tells each count once, and counts on from the parent for an agent that knows what the parent knows.
    */
   repeatsTokenCounts: { until: "0.145.0" },
+  /** Says `turn/started` of a turn that never works, because its prompt became part of another one. 0.125 does not. */
+  startsJoinedTurns: { until: "0.125.0" },
   /** Its own record of turns is right; before, running and failed ones were recorded as completed. */
   truthfulTurnRecord: { since: "0.169.0" },
   /** The old approvals are declined with an object that has room for a reason; before, with one word. */

@@ -415,7 +415,9 @@ function check(
     compactions.delete(turnId!);
     // Where no call was before, it was the compaction's own, and an estimate follows.
     if (held && held.total === total && held.last !== last.totalTokens) expected += held.last;
-    expected += before === null || total < before ? last.totalTokens : total - before;
+    // More than all that was used is an estimate, of what a compaction leaves.
+    const own = Math.min(last.totalTokens, total);
+    expected += before === null || total < before ? own : total - before;
   }
   const counted = sessions.reduce((sum, { usage }) => sum + usage.totalTokens, 0);
   // Old servers do not say which count is the first of a thread that was taken up again.

@@ -25,7 +25,7 @@ import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import type { ContextUsage, TokenCount } from "./turn_result.ts";
-import { showsPrompt, TurnRun, type TurnRunOptions } from "./turn_run.ts";
+import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
@@ -281,10 +281,14 @@ export class ThreadTurns {
     this.#settleProvisional();
   }
 
-  /** Unanswered, it may run all the same. */
-  #notAnswered(run: TurnRun, error: RequestTimeoutError): void {
+  #remember(run: TurnRun): void {
     this.#unanswered.push(run);
     if (this.#unanswered.length > UNANSWERED_PROMPTS) this.#unanswered.shift();
+  }
+
+  /** Unanswered, it may run all the same. */
+  #notAnswered(run: TurnRun, error: RequestTimeoutError): void {
+    this.#remember(run);
     this.rest.inDoubt = true;
     this.#refused(run, error);
     for (const turn of this.#all()) {
@@ -360,7 +364,7 @@ export class ThreadTurns {
     const steered = this.#steered;
     if (steered !== null && steered.turn !== turn && steered.isSettled) {
       this.#steered = null;
-      steered.turn!.release();
+      this.#giveUp(steered);
     }
     for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
     this.#past.add(turn.turnId);
@@ -370,6 +374,15 @@ export class ThreadTurns {
         break;
       }
     }
+  }
+
+  /** Nobody waits for a prompt that may have become part of the turn before; if it did not, its own turn is to be stopped. */
+  #giveUp(run: TurnRun): void {
+    const turn = run.turn!;
+    turn.release();
+    if (supports(this.#host.core.server.version, "startsJoinedTurns")) return;
+    this.#past.delete(turn.turnId);
+    this.#remember(run);
   }
 
   #apply(turn: Turn, turnId: string | null, method: string, params: JsonObject): void {
@@ -421,14 +434,6 @@ export class ThreadTurns {
   }
 }
 
-function noTurnId(result: JsonValue): ConnectionClosedError {
-  const shape = isJsonObject(result) ? Object.keys(result).slice(0, 6).join(", ") : typeof result;
-  return new ConnectionClosedError(
-    `turn/start was answered without a turn id (received: ${shape}).`,
-    { retryable: false },
-  );
-}
-
 /** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
 function works(method: string): boolean {
   return method === "item/started" || method === "item/agentMessage/delta" ||
@@ -438,11 +443,4 @@ function works(method: string): boolean {
 /** Messages by which a turn may be heard of first. */
 function begins(method: string): boolean {
   return method.startsWith("turn/") || works(method);
-}
-
-/** The turn that a message is about, or `null`. */
-function turnIdOf(params: JsonObject): string | null {
-  const { turn, turnId } = params;
-  if (typeof turnId === "string") return turnId;
-  return isJsonObject(turn) && typeof turn["id"] === "string" ? turn["id"] : null;
 }

@@ -332,3 +332,19 @@ function textsOf(input: JsonValue | undefined): string {
   const parts = Array.isArray(input) ? input : [];
   return JSON.stringify(parts.map((part) => isJsonObject(part) ? part["text"] ?? null : null));
 }
+
+/** The error of a `turn/start` whose answer names no turn. */
+export function noTurnId(result: JsonValue): ConnectionClosedError {
+  const shape = isJsonObject(result) ? Object.keys(result).slice(0, 6).join(", ") : typeof result;
+  return new ConnectionClosedError(
+    `turn/start was answered without a turn id (received: ${shape}).`,
+    { retryable: false },
+  );
+}
+
+/** The turn that a message is about, or `null`. */
+export function turnIdOf(params: JsonObject): string | null {
+  const { turn, turnId } = params;
+  if (typeof turnId === "string") return turnId;
+  return isJsonObject(turn) && typeof turn["id"] === "string" ? turn["id"] : null;
+}

@@ -412,3 +412,21 @@ test("a review that 0.104 begins by ending the active turn is told, whichever is
     it.turns.close();
   }
 });
+
+test("a prompt that was given up while another turn was active is stopped when it gets a turn after all", async () => {
+  for (const version of ["0.104.0", "0.125.0", "0.145.0"]) {
+    const it = new Stage({ version });
+    it.started("compaction");
+    const run = it.start();
+    it.answer("mine");
+    await run.identified;
+    run.failed(new Error("given up"));
+    it.say("turn/completed", { turn: { id: "compaction", status: "completed" } });
+    it.started("mine");
+    const isReal = version !== "0.104.0";
+    assert.equal(it.heard(it.all).includes("turnStarted mine"), isReal, version);
+    it.prompt("mine", version === "0.145.0" ? clientId(run) : { content: run.input });
+    if (isReal) assert.equal((await it.called("turn/interrupt")).params["turnId"], "mine");
+    it.turns.close();
+  }
+});
