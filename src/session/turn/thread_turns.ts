@@ -14,7 +14,7 @@
  * - 0.104 starts compactions without `turn/started`.
  * @module
  */
-import { ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
+import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { supports } from "../../protocol/mod.ts";
