@@ -148,6 +148,22 @@ for (const version of platformName() === "linux" ? ["0.169.0", "0.145.0"] : []) 
         );
         assert.deepEqual(await readdir(outside.path), []);
       }
+      // Where accepted commands may leave, the rule accepts none of an agent's either.
+      const place = await w.session({
+        approvals: {
+          rules: [...RULES.rules, { effect: "allow", command: ["date"], outsideSandbox: true }],
+          default: "decline",
+        },
+      });
+      assert.equal(place.session.policy.acceptedCommands, "mayLeave");
+      const seen: string[] = [];
+      await place.session.ask("go", {
+        onEvent: (event) => {
+          if (event.type === "approvalResolved") seen.push(event.audit.decision);
+        },
+      });
+      assert.ok(seen.length >= 8 && seen.every((word) => word === "decline"), seen.join());
+      assert.deepEqual(await readdir(outside.path), []);
     },
   );
 }

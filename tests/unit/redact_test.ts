@@ -1,5 +1,6 @@
 /** What is taken out of messages, and what is not. */
 import assert from "node:assert/strict";
+import { RpcError } from "../../src/errors/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { redact, redactDiagnostic, REDACTED, Redactor, redactText } from "../../src/redact.ts";
 import { isSecretName } from "../../src/redact.ts";
@@ -306,4 +307,11 @@ test("the words of a command line are redacted after an option that names a secr
   ) {
     assert.ok(redactText(text).includes(REDACTED) && !redactText(text).includes(SECRET), text);
   }
+});
+
+test("the data of a server's error is redacted like its message", () => {
+  const refused = `invalid type: string "${SECRET}", expected a map`;
+  const error = new RpcError("m", -1, refused, { apiKey: SECRET, detail: [refused] });
+  assert.doesNotMatch(`${error} ${JSON.stringify(error)}`, /hunter2/);
+  assert.doesNotMatch(JSON.stringify([error.rpcMessage, error.rpcData]), /hunter2/);
 });
