@@ -391,6 +391,12 @@ export * as automation from "./src/automation/mod.ts";
  * | `GET /sessions/{id}/events` | `Last-Event-ID`, or `?after=` | server-sent events: {@linkcode web.WebSessionEvent} |
  * | `GET /sessions/{id}/approvals` | | `{ approvals: WebApproval[] }` |
  * | `POST /sessions/{id}/approvals/{approvalId}` | an answer: `{ decision }` or the question's own | `{ approvalId }` |
+ * | `POST /chat` | what `DefaultChatTransport` of npm `ai` sends | the AI SDK's UI message stream |
+ * | `GET /chat/{chatId}/stream` | | the same from the running turn's beginning; 204 when none runs |
+ * | `GET /chat/{chatId}` | | `{ sessionId, messages }` for `useChat` to begin with |
+ * | `POST /chat/{chatId}/approvals/{approvalId}` | an answer, as above | `{ approvalId }` |
+ * | `POST /chat/{chatId}/stop` | | 202 {@linkcode web.WebTurnRef}, when it has stopped |
+ * | `POST /ag-ui` | what `HttpAgent` of AG-UI sends | AG-UI events; a client that leaves stops the turn |
  *
  * Failures are `{ code, message }`: 400 what may not be asked for, 401 no tenant, 403 a foreign origin or a POST that is
  * neither `application/json` nor marked by `x-requested-with`, 404 not there or another tenant's, 409 does not fit the
@@ -399,6 +405,9 @@ export * as automation from "./src/automation/mod.ts";
  * To show a session: read its snapshot, then follow the events after its `cursor`; every event has an `id:` to come back
  * with. A `lagged` event says that the cursor is gone, such as after a restart: read the snapshot again. An idle stream
  * has a heartbeat every 5 s.
+ *
+ * A chat's id is its client's own and begins a session of the tenant's; a session's id will do as well. The server keeps the
+ * history: of what a client sends only the last message counts. A stream that breaks off does not stop its turn.
  *
  * A tenant can't reach beyond the bridge's `profile`, `models`, `efforts` and `cwd`: unknown fields are refused. Questions
  * wait for people until the client's `approvalTimeoutMs` (default 30 s) is over, and are declined then. What would lead out
@@ -425,7 +434,8 @@ export * as web from "./src/web/mod.ts";
  */
 export * as acp from "./src/adapters/acp/mod.ts";
 /**
- * Codex for programs of the [AI SDK](https://ai-sdk.dev) (npm `ai` 7): {@linkcode aiSdk.codexModel}. Nothing of it is imported.
+ * Codex for programs of the [AI SDK](https://ai-sdk.dev) (npm `ai` 7): {@linkcode aiSdk.codexModel} as a model,
+ * {@linkcode aiSdk.toUIMessageStream} for `useChat`. Nothing of it is imported.
  *
  * ```ts ignore
  * import { aiSdk, Client } from "@codex/runtime";
@@ -437,6 +447,19 @@ export * as acp from "./src/adapters/acp/mod.ts";
  * ```
  */
 export * as aiSdk from "./src/adapters/ai_sdk/namespace.ts";
+/**
+ * Codex for clients of [AG-UI](https://docs.ag-ui.com) 1.0, such as CopilotKit: {@linkcode agUi.toEvents}. The bridge of
+ * {@linkcode web} answers its `HttpAgent` at `POST {basePath}/ag-ui`.
+ *
+ * ```ts ignore
+ * import { agUi, Client } from "@codex/runtime";
+ *
+ * await using client = await Client.connect();
+ * const session = await client.startSession({ cwd: "/srv/app" });
+ * for await (const event of agUi.toEvents(await session.askStream("Hello"))) console.log(event.type);
+ * ```
+ */
+export * as agUi from "./src/adapters/ag_ui/namespace.ts";
 /**
  * Documents that an agent writes and edits without losing anyone's work.
  *

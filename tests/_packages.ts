@@ -19,6 +19,20 @@ export async function providerPackage(): Promise<typeof import("npm:@ai-sdk/prov
     : await load("@ai-sdk/provider", "4.0.38", "dist/index.js");
 }
 
+/** The client of AG-UI. */
+export async function agUiPackage(): Promise<typeof import("npm:@ag-ui/client@1.0.0")> {
+  return onDeno
+    ? await import("npm:@ag-ui/client@1.0.0")
+    : await load("@ag-ui/client", "1.0.0", "dist/index.mjs");
+}
+
+/** What AG-UI's events must be. */
+export async function agUiSchemas(): Promise<typeof import("npm:@ag-ui/core@1.0.0/schemas")> {
+  return onDeno
+    ? await import("npm:@ag-ui/core@1.0.0/schemas")
+    : await load("@ag-ui/core", "1.0.0", "dist/schemas.mjs");
+}
+
 // deno-lint-ignore no-explicit-any
 async function load(name: string, version: string, entry: string): Promise<any> {
   const folder = await install("packages", name, version);

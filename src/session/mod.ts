@@ -5,6 +5,7 @@
 export { Client, type PendingApprovals } from "./client/client.ts";
 export { Session } from "./session.ts";
 export { PromptRunStream } from "./prompt/prompt_run_stream.ts";
+export { readableOf } from "./prompt/web_streams.ts";
 export {
   type DynamicTool,
   tool,

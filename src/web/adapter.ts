@@ -22,7 +22,13 @@ import {
   checkTurn,
   isForPeople,
 } from "./http/check_request.ts";
-import { closedError, notFound, sessionId as newSessionId, tooMany } from "./http/refusals.ts";
+import {
+  closedError,
+  isSessionId,
+  notFound,
+  sessionId as newSessionId,
+  tooMany,
+} from "./http/refusals.ts";
 import type { LiveSession } from "./live/live_session.ts";
 import { LiveSessions } from "./live/live_sessions.ts";
 import { SessionSetup } from "./live/session_setup.ts";
@@ -134,8 +140,21 @@ export class WebAdapter implements AsyncDisposable {
     return (await this.#store.findThread(tenant, threadId))?.sessionId ?? null;
   }
 
-  /** Starts a session on a new thread, or resumes the one on a thread of the tenant's own. */
-  async createSession(tenant: string, request: CreateSessionRequest = {}): Promise<WebSession> {
+  /** Whether the tenant has this session. */
+  async hasSession(tenant: string, sessionId: string): Promise<boolean> {
+    this.#enter(tenant);
+    return (await this.#store.get(sessionId))?.tenant === tenant;
+  }
+
+  /**
+   * Starts a session on a new thread, or resumes the one on a thread of the tenant's own. `sessionId` names it; a session of
+   * the tenant that has this name already is given back. Default: a name that can't be guessed.
+   */
+  async createSession(
+    tenant: string,
+    request: CreateSessionRequest = {},
+    sessionId?: string,
+  ): Promise<WebSession> {
     this.#enter(tenant);
     this.#sessions.assertNew();
     const { model, effort, threadId } = checkSession(request, this.#setup.policy);
@@ -145,7 +164,7 @@ export class WebAdapter implements AsyncDisposable {
       return this.resumeSession(tenant, known.sessionId);
     }
     const before = this.#creating.get(tenant) ?? Promise.resolve();
-    const mine = before.then(() => this.#create(tenant, model, effort));
+    const mine = before.then(() => this.#create(tenant, model, effort, sessionId));
     const settled = mine.catch(() => {});
     this.#creating.set(tenant, settled);
     settled.then(() => {
@@ -353,7 +372,18 @@ export class WebAdapter implements AsyncDisposable {
     return await this.#sessions.load(tenant, sessionId, toClose);
   }
 
-  async #create(tenant: string, model: string | null, effort: string | null): Promise<WebSession> {
+  async #create(
+    tenant: string,
+    model: string | null,
+    effort: string | null,
+    sessionId: string = newSessionId(),
+  ): Promise<WebSession> {
+    if (!isSessionId(sessionId)) throw notFound("session");
+    const known = await this.#store.get(sessionId);
+    if (known !== null) {
+      if (known.tenant !== tenant) throw notFound("session");
+      return viewOf(known);
+    }
     const limit = this.#options.maxSessionsPerTenant ?? 16;
     if ((await this.#store.list(tenant)).length >= limit) {
       throw tooMany("tooManySessions", `No more than ${limit} sessions. Close one first.`);
@@ -362,7 +392,7 @@ export class WebAdapter implements AsyncDisposable {
     const config = await this.#setup.config({ tenant, model, effort });
     const thread = await this.#options.client.startSession(config);
     const record: StoredSession = {
-      sessionId: newSessionId(),
+      sessionId,
       tenant,
       threadId: thread.threadId,
       title: null,

@@ -23,6 +23,8 @@ import {
   type RouteMiss,
 } from "./http/routes.ts";
 import { WebAdapter } from "./adapter.ts";
+import { ChatRoutes } from "./chat/chat_routes.ts";
+import { chatIdIn, sessionOfChat } from "./chat/check_chat.ts";
 import { readBytes, readJson, threadIdIn, withBody } from "./http/check_request.ts";
 import { forward, FORWARD_HEADER, Forwarder } from "./cluster/forward.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
@@ -111,6 +113,7 @@ class Handler {
   readonly #forwarder: Forwarder | null;
   /** Streams of other nodes' sessions on their way through this one. */
   readonly #passing: Set<AbortController> = new Set();
+  readonly #chat: ChatRoutes;
 
   constructor(adapter: WebAdapter, options: BridgeOptions) {
     this.#adapter = adapter;
@@ -119,6 +122,7 @@ class Handler {
     const { cluster } = options;
     this.#forwarder = cluster === undefined ? null : new Forwarder(cluster.secret, cluster.url);
     this.#basePath = normalizeBasePath(options.basePath ?? "/codex");
+    this.#chat = new ChatRoutes(adapter, options.heartbeatMs ?? HEARTBEAT_MS);
   }
 
   async handle(request: Request): Promise<Response> {
@@ -226,12 +230,23 @@ class Handler {
     // It may have begun to end meanwhile.
     if (this.#adapter.state !== "open") gone.abort();
     if (again === null) return response;
-    return new Response(whileAllowed(response.body, again), response);
+    const isChat = response.headers.has("x-vercel-ai-ui-message-stream");
+    return new Response(whileAllowed(response.body, again, isChat), response);
   }
 
   /** The session that a request is about; `null` when it is about none. */
   async #sessionOf(tenant: string, route: Route, body: Uint8Array): Promise<string | null> {
     if ("sessionId" in route) return route.sessionId;
+    const chatId = "chatId" in route
+      ? route.chatId
+      : route.name === "chat" || route.name === "run"
+      ? chatIdIn(body)
+      : null;
+    if (chatId !== null) {
+      const sessionId = await sessionOfChat(tenant, chatId);
+      // One that is about to begin is begun where it was asked for.
+      return await this.#adapter.hasSession(tenant, sessionId) ? sessionId : null;
+    }
     if (route.name !== "createSession" || body.length === 0) return null;
     const threadId = threadIdIn(body);
     return threadId === null ? null : await this.#adapter.sessionOfThread(tenant, threadId);
@@ -283,6 +298,13 @@ class Handler {
         return accepted(await adapter.interruptTurn(tenant, route.sessionId, route.turnId));
       case "events":
         return await this.#events(tenant, route.sessionId, request, url, again);
+      case "chat":
+      case "run":
+      case "chatMessages":
+      case "chatStream":
+      case "chatStop":
+      case "chatAnswer":
+        return await this.#chat.answer(tenant, route, body, again);
       case "listApprovals":
         return Response.json({ approvals: await adapter.approvals(tenant, route.sessionId) });
       case "answer":

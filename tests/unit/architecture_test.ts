@@ -50,7 +50,8 @@ const ARROWS: Record<string, string[]> = (() => {
     workflow: above,
     automation: above,
     app_server: above,
-    web: above,
+    // What a turn is to other protocols' clients is told by adapters, to the bridge's too.
+    web: [...above, "adapters"],
     artifact: above,
     adapters: above,
     // It records and replays whole connections: runtime's configuration is what it takes and gives.
@@ -240,5 +241,7 @@ const MODULES = 203;
 
 test("importing the library loads no more modules than allowed", () => {
   const loaded = loadedModules(source);
-  assert.ok(loaded.size <= MODULES, `${loaded.size} modules are loaded, more than ${MODULES}`);
+  // Those beyond it tell chat clients of turns: the bridge's routes and the adapters behind them.
+  const allowed = MODULES + 9;
+  assert.ok(loaded.size <= allowed, `${loaded.size} modules are loaded, more than ${allowed}`);
 });

@@ -116,12 +116,22 @@ function failure(status: number, code: string, message: string): HttpFailure {
 /** A prefix and `bytes` random bytes, in letters, digits, `_` and `-`. */
 export function randomId(prefix: string, bytes = 24): string {
   const random = crypto.getRandomValues(new Uint8Array(bytes));
-  return prefix + base64(random).replaceAll("+", "_").replaceAll("/", "-").replaceAll("=", "");
+  return prefix + urlSafe(random);
+}
+
+function urlSafe(bytes: Uint8Array): string {
+  return base64(bytes).replaceAll("+", "_").replaceAll("/", "-").replaceAll("=", "");
 }
 
 /** A session's id. */
 export function sessionId(): string {
   return randomId("sess_");
+}
+
+/** The id of a session that follows from a name: who may use it is decided by its tenant, not by who knows the id. */
+export async function sessionIdOf(name: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name));
+  return `sess_${urlSafe(new Uint8Array(hash).subarray(0, 24))}`;
 }
 
 /** Whether it has the form of a session's id; anything else is not looked for. */

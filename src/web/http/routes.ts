@@ -7,6 +7,9 @@ import { WebError } from "../../errors/mod.ts";
 /** A route and what its address names. */
 export type Route =
   | { name: "health" | "settings" | "listSessions" | "createSession" }
+  | { name: "chat" | "run" }
+  | { name: "chatMessages" | "chatStream" | "chatStop"; chatId: string }
+  | { name: "chatAnswer"; chatId: string; approvalId: string }
   | {
     name:
       | "readSession"
@@ -38,6 +41,12 @@ const TABLE: readonly (readonly [method: string, pattern: string, name: Route["n
   ["POST", "sessions/:sessionId/turns/:turnId/interrupt", "interrupt"],
   ["GET", "sessions/:sessionId/approvals", "listApprovals"],
   ["POST", "sessions/:sessionId/approvals/:approvalId", "answer"],
+  ["POST", "chat", "chat"],
+  ["GET", "chat/:chatId", "chatMessages"],
+  ["GET", "chat/:chatId/stream", "chatStream"],
+  ["POST", "chat/:chatId/stop", "chatStop"],
+  ["POST", "chat/:chatId/approvals/:approvalId", "chatAnswer"],
+  ["POST", "ag-ui", "run"],
 ];
 
 /** Finds the route of a method and a path. */

@@ -119,20 +119,25 @@ function asking({ everyMs, allowed }: Recheck): () => true | Promise<boolean> {
 
 /**
  * The stream, ended when its reader is not allowed any more: asked in front of what is told after each `everyMs`, heartbeats
- * included.
+ * included. `breaks`: what ends before its time is broken off, since its reader would take a part for the whole.
  */
 export function whileAllowed(
   stream: ReadableStream<Uint8Array>,
   again: Recheck,
+  breaks = false,
 ): ReadableStream<Uint8Array> {
   const reader = stream.getReader();
   const mayGo = asking(again);
   return new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
-      const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
+      const { done, value } = await reader.read().catch((error) => {
+        if (breaks) throw error;
+        return { done: true, value: undefined };
+      });
       if (done) return controller.close();
       if (await mayGo()) return controller.enqueue(value!);
       await reader.cancel().catch(() => {});
+      if (breaks) throw new Error("The reader is not allowed any more.");
       controller.close();
     },
     cancel: () => reader.cancel().catch(() => {}),

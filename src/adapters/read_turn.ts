@@ -1,0 +1,87 @@
+/**
+ * A running prompt, read as something else.
+ * @module
+ */
+import { messageOf } from "../errors/mod.ts";
+import type { TurnEvent } from "../session/mod.ts";
+import { type TurnPart, TurnParts } from "./turn_parts.ts";
+
+/** A running prompt; `PromptRunStream` fits it. */
+export interface TurnStream extends AsyncIterable<TurnEvent>, AsyncDisposable {
+  /** The thread. */
+  readonly threadId: string;
+  /** The turn. */
+  readonly turnId: string;
+  /** Rejects with the turn's error. */
+  finish(): Promise<unknown>;
+}
+
+/** How a turn's parts are told. */
+export interface Teller<T> {
+  /** Before the first part. */
+  start(): T[];
+  /** A part. */
+  take(part: TurnPart): T[];
+}
+
+/** What is told of a running prompt, at the reader's pace. Returning early stops the turn, also while `next()` waits. */
+export class ToldTurn<T> implements AsyncIterableIterator<T> {
+  readonly #turn: TurnStream;
+  readonly #events: AsyncIterator<TurnEvent>;
+  readonly #parts: TurnParts;
+  readonly #teller: Teller<T>;
+  #ready: T[];
+  #next = 0;
+  #done = false;
+
+  /** Nothing is read yet. */
+  constructor(turn: TurnStream, teller: Teller<T>) {
+    this.#turn = turn;
+    this.#events = turn[Symbol.asyncIterator]();
+    this.#parts = new TurnParts(turn.threadId, turn.turnId);
+    this.#teller = teller;
+    this.#ready = teller.start();
+  }
+
+  /** The next one. */
+  async next(): Promise<IteratorResult<T>> {
+    for (;;) {
+      if (this.#next < this.#ready.length) {
+        return { done: false, value: this.#ready[this.#next++]! };
+      }
+      if (this.#done) return { done: true, value: undefined };
+      const { done, value } = await this.#events.next();
+      const parts = done ? await this.#end() : this.#parts.take(value);
+      this.#next = 0;
+      this.#ready = parts.flatMap((part) => this.#teller.take(part));
+    }
+  }
+
+  /** Stops the turn if it still runs. */
+  async return(): Promise<IteratorResult<T>> {
+    this.#done = true;
+    this.#ready = [];
+    await this.#turn[Symbol.asyncDispose]();
+    return { done: true, value: undefined };
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The error says more than the last event. */
+  async #end(): Promise<TurnPart[]> {
+    this.#done = true;
+    const error = await this.#turn.finish().then(() => null, (reason: unknown) => reason);
+    const parts = this.#parts.end();
+    const last = parts.at(-1);
+    if (last?.type !== "end") return parts;
+    if (error === null) last.status = "completed";
+    else {
+      if (last.status === "completed") last.status = "failed";
+      last.error = { kind: last.error?.kind ?? "other", message: messageOf(error) };
+    }
+    return parts;
+  }
+}

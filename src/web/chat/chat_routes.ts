@@ -1,0 +1,148 @@
+/**
+ * The bridge's routes for clients of the AI SDK and of AG-UI.
+ * @module
+ */
+import type { WebAdapter } from "../adapter.ts";
+import { conflict, notFound } from "../http/refusals.ts";
+import type { Route } from "../http/routes.ts";
+import { type Recheck, whileAllowed } from "../http/sse.ts";
+import { type ChatRequest, checkChat, checkRun, sessionOfChat } from "./check_chat.ts";
+import { chatMessages, chatTeller, runTeller, streamHeaders, toldTurn } from "./told_turn.ts";
+
+/** Routes of conversations that their client names. */
+export type ChatRoute = Extract<
+  Route,
+  { name: "chat" | "run" | "chatMessages" | "chatStream" | "chatStop" | "chatAnswer" }
+>;
+
+/** What `DefaultChatTransport` knows the stream by. */
+const UI_MESSAGE_STREAM = { "x-vercel-ai-ui-message-stream": "v1" };
+const DONE = "data: [DONE]\n\n";
+
+/** Answers them. */
+export class ChatRoutes {
+  readonly #adapter: WebAdapter;
+  readonly #heartbeatMs: number;
+  /** Turns that are on their way to begin, by their session. */
+  readonly #beginning: Map<string, Promise<unknown>> = new Map();
+
+  /** On this adapter. */
+  constructor(adapter: WebAdapter, heartbeatMs: number) {
+    this.#adapter = adapter;
+    this.#heartbeatMs = heartbeatMs;
+  }
+
+  /** Answers one. */
+  async answer(
+    tenant: string,
+    route: ChatRoute,
+    body: () => Promise<unknown>,
+    again: Recheck | null,
+  ): Promise<Response> {
+    const adapter = this.#adapter;
+    if (!("chatId" in route)) {
+      const check = route.name === "chat" ? checkChat : checkRun;
+      return await this.#ask(tenant, check(await body()), again);
+    }
+    const sessionId = await sessionOfChat(tenant, route.chatId);
+    // A page that comes back while its question is on its way.
+    await this.#beginning.get(sessionId)?.catch(() => {});
+    const isKnown = await adapter.hasSession(tenant, sessionId);
+    switch (route.name) {
+      case "chatMessages": {
+        const messages = isKnown ? chatMessages(await adapter.readSession(tenant, sessionId)) : [];
+        return Response.json({ sessionId: isKnown ? sessionId : null, messages });
+      }
+      case "chatStream":
+        return isKnown ? await this.#resume(tenant, sessionId, again) : nothing();
+      case "chatAnswer":
+        if (!isKnown) throw notFound("question");
+        await adapter.postApproval(tenant, sessionId, route.approvalId, await body());
+        return Response.json({ approvalId: route.approvalId });
+      case "chatStop": {
+        if (!isKnown) throw notFound("session");
+        const { runningTurnId } = await adapter.readSession(tenant, sessionId);
+        if (runningTurnId === null) throw conflict("turnNotRunning", "No turn is running.");
+        const stopped = await adapter.interruptTurn(tenant, sessionId, runningTurnId);
+        return Response.json(stopped, { status: 202 });
+      }
+    }
+  }
+
+  /** Starts a turn and tells it. */
+  async #ask(tenant: string, request: ChatRequest, again: Recheck | null): Promise<Response> {
+    const adapter = this.#adapter;
+    const sessionId = await sessionOfChat(tenant, request.chatId);
+    const begun = this.#begin(tenant, sessionId, request);
+    this.#beginning.set(sessionId, begun);
+    const { subscription, threadId, turnId } = await begun.finally(() => {
+      if (this.#beginning.get(sessionId) === begun) this.#beginning.delete(sessionId);
+    });
+    const isRun = request.runId !== null;
+    const stream = toldTurn({
+      threadId,
+      turnId,
+      subscription,
+      teller: isRun
+        ? runTeller(request.chatId, request.runId!)
+        : chatTeller(sessionId, threadId, turnId),
+      seed: null,
+      end: isRun ? "" : DONE,
+      heartbeatMs: this.#heartbeatMs,
+      // AG-UI has no way to come back: who leaves has stopped the run.
+      onLeave: () => {
+        if (isRun) adapter.interruptTurn(tenant, sessionId, turnId).catch(() => {});
+      },
+    });
+    return response(stream, again, isRun ? {} : UI_MESSAGE_STREAM);
+  }
+
+  async #begin(tenant: string, sessionId: string, { chatId, turn }: ChatRequest) {
+    const adapter = this.#adapter;
+    if (sessionId !== chatId) await adapter.createSession(tenant, {}, sessionId);
+    const { cursor } = await adapter.readSession(tenant, sessionId);
+    const subscription = await adapter.openEvents(tenant, sessionId, cursor);
+    try {
+      const { turnId } = await adapter.createTurn(tenant, sessionId, turn);
+      // Codex may have begun the thread anew.
+      const { threadId } = await adapter.readSession(tenant, sessionId);
+      return { subscription, threadId, turnId };
+    } catch (error) {
+      subscription.close();
+      throw error;
+    }
+  }
+
+  /** Tells the running turn from its beginning. */
+  async #resume(tenant: string, sessionId: string, again: Recheck | null): Promise<Response> {
+    const snapshot = await this.#adapter.readSession(tenant, sessionId);
+    const { runningTurnId: turnId, threadId, turns, cursor, approvals } = snapshot;
+    if (turnId === null) return nothing();
+    const turn = turns.find((each) => each.turnId === turnId) ??
+      { turnId, status: "inProgress", items: [], diff: null, usage: null, error: null };
+    const stream = toldTurn({
+      threadId,
+      turnId,
+      subscription: await this.#adapter.openEvents(tenant, sessionId, cursor),
+      teller: chatTeller(sessionId, threadId, turnId),
+      seed: { turn, approvals },
+      end: DONE,
+      heartbeatMs: this.#heartbeatMs,
+      onLeave: () => {},
+    });
+    return response(stream, again, UI_MESSAGE_STREAM);
+  }
+}
+
+function nothing(): Response {
+  return new Response(null, { status: 204 });
+}
+
+function response(
+  stream: ReadableStream<Uint8Array>,
+  again: Recheck | null,
+  headers: Record<string, string>,
+): Response {
+  const body = again === null ? stream : whileAllowed(stream, again, true);
+  return new Response(body, { headers: streamHeaders(headers) });
+}

@@ -1,0 +1,139 @@
+/**
+ * What clients of other protocols ask of the bridge, as the turn that it means: the AI SDK's chat and AG-UI.
+ * @module
+ */
+import { isJsonObject, type JsonObject } from "../../json.ts";
+import { badRequest, isSessionId, sessionIdOf } from "../http/refusals.ts";
+import type { CreateTurnRequest } from "../types.ts";
+
+/** A message of a conversation that the client names. */
+export interface ChatRequest {
+  /** The client's name of the conversation. */
+  chatId: string;
+  /** The client's name of the run, or `null`. */
+  runId: string | null;
+  /** What is asked; the bridge checks the rest of it. */
+  turn: CreateTurnRequest;
+}
+
+/** Choices that every turn of the bridge has. */
+const CHOICES = ["model", "effort", "timeoutMs"];
+
+/** The body of `POST /chat`, as `DefaultChatTransport` sends it. Throws `WebError` 400. */
+export function checkChat(body: unknown): ChatRequest {
+  const fields = known(body, ["id", "messages", "trigger", "messageId", ...CHOICES]);
+  if ((fields["trigger"] ?? "submit-message") !== "submit-message") {
+    throw badRequest("An answer can't be made anew here: ask again.", "notAllowed");
+  }
+  const last = lastOf(fields["messages"]);
+  if (last["role"] !== "user") {
+    throw badRequest(
+      "The last message must be the user's. Questions are answered at …/approvals/{approvalId}.",
+    );
+  }
+  if (fields["messageId"] !== undefined && fields["messageId"] !== null) {
+    throw badRequest("What was asked can't be changed here: ask again.", "notAllowed");
+  }
+  return request(fields, fields["id"], null, last["parts"]);
+}
+
+/** The body of `POST /ag-ui`, as `HttpAgent` sends it. Throws `WebError` 400. */
+export function checkRun(body: unknown): ChatRequest {
+  if (!isJsonObject(body)) throw badRequest("The body must be a JSON object.");
+  const { threadId, runId, messages, forwardedProps, context } = body;
+  refuseFull(body, ["tools", "state", "resume"]);
+  if (!isName(runId)) throw badRequest("runId must be a string of 1 to 256 characters.");
+  const choices = known(forwardedProps ?? {}, CHOICES);
+  const last = lastOf(messages);
+  if (last["role"] !== "user") throw badRequest("The last message must be the user's.");
+  const { content } = last;
+  const parts = typeof content === "string" ? [{ type: "text", text: content }] : content;
+  const about = Array.isArray(context) ? context.filter(isJsonObject) : [];
+  const notes = about.map(({ description, value }) => ({
+    type: "text",
+    text: `${description}: ${value}`,
+  }));
+  return request(choices, threadId, runId, Array.isArray(parts) ? [...notes, ...parts] : parts);
+}
+
+/** What the bridge would have to ignore. */
+function refuseFull(body: JsonObject, names: readonly string[]): void {
+  for (const name of names) {
+    const value = body[name];
+    if (typeof value !== "object" || value === null || Object.keys(value).length === 0) continue;
+    throw badRequest(`${name} can't be given here; leave it empty.`, "notAllowed");
+  }
+}
+
+function request(
+  choices: JsonObject,
+  chatId: unknown,
+  runId: string | null,
+  parts: unknown,
+): ChatRequest {
+  if (!isName(chatId)) {
+    throw badRequest("A conversation is named by a string of 1 to 256 characters.");
+  }
+  if (!Array.isArray(parts)) throw badRequest("The message has no parts.");
+  const texts: string[] = [];
+  const attachments: JsonObject[] = [];
+  for (const part of parts) {
+    if (isJsonObject(part) && part["type"] === "text" && typeof part["text"] === "string") {
+      texts.push(part["text"]);
+    } else attachments.push(imageOf(part));
+  }
+  const text = texts.join("\n\n");
+  const asked = text.trim() === "" && attachments.length > 0 ? "See the image." : text;
+  const chosen = Object.fromEntries(
+    CHOICES.flatMap((name) => choices[name] === undefined ? [] : [[name, choices[name]]]),
+  );
+  const turn = { text: asked, attachments, ...chosen } as unknown as CreateTurnRequest;
+  return { chatId, runId, turn };
+}
+
+/** The image that a part shows, as an attachment that the bridge has yet to check. */
+function imageOf(part: unknown): JsonObject {
+  if (isJsonObject(part)) {
+    const { type, url, source } = part;
+    if (type === "file" && typeof url === "string") return { type: "image", url };
+    if (type === "image" && isJsonObject(source) && source["type"] === "data") {
+      return { type: "image", url: `data:${source["mimeType"]};base64,${source["value"]}` };
+    }
+  }
+  throw badRequest("A message has texts and images, and nothing else.", "notAllowed");
+}
+
+function lastOf(messages: unknown): JsonObject {
+  const last: unknown = Array.isArray(messages) ? messages.at(-1) : undefined;
+  if (!isJsonObject(last)) throw badRequest("messages must be a list that is not empty.");
+  return last;
+}
+
+function isName(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= 256;
+}
+
+function known(body: unknown, names: readonly string[]): JsonObject {
+  if (!isJsonObject(body)) throw badRequest("The body must be a JSON object.");
+  const other = Object.keys(body).find((name) => !names.includes(name));
+  if (other === undefined) return body;
+  throw badRequest(
+    `The field ${JSON.stringify(other.slice(0, 60))} is not one of: ${names.join(", ")}.`,
+    "unknownField",
+  );
+}
+
+/** The conversation's name in a body that is not checked yet, or `null`. */
+export function chatIdIn(body: Uint8Array): string | null {
+  try {
+    const { id, threadId } = JSON.parse(new TextDecoder().decode(body)) ?? {};
+    return [id, threadId].find(isName) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The session of a tenant's conversation: its own id, or one that follows from its name. Nobody else's can follow from it. */
+export async function sessionOfChat(tenant: string, chatId: string): Promise<string> {
+  return isSessionId(chatId) ? chatId : await sessionIdOf(JSON.stringify(["chat", tenant, chatId]));
+}
