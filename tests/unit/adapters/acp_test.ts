@@ -1,0 +1,163 @@
+/** What an editor is shown and may choose: pure functions of codex's items, questions and the profile. */
+import assert from "node:assert/strict";
+import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/mod.ts";
+import { readPrompt } from "../../../src/adapters/acp/content.ts";
+import { readServers, withServers } from "../../../src/adapters/acp/mcp.ts";
+import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";
+import { modesOf, Settings } from "../../../src/adapters/acp/settings.ts";
+import { diffs, visible } from "../../../src/adapters/acp/tool_calls.ts";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { RunProfile } from "../../../src/session/mod.ts";
+import { test } from "../../_harness.ts";
+
+test("modes are never wider than the profile", () => {
+  const all = ["read-only", "plan", "ask", "workspace-write", "full-access"];
+  const cases: [RunProfile, ids: string[], initial: string][] = [
+    [{}, all.slice(0, 3), "ask"],
+    [{ sandbox: "read-only", allowPrivilegedEscalation: true }, all.slice(0, 3), "ask"],
+    [{ allowPrivilegedEscalation: true }, all.slice(0, 4), "ask"],
+    [{ sandbox: "workspace-write" }, all.slice(0, 4), "workspace-write"],
+    [{ sandbox: "danger-full-access" }, all, "full-access"],
+    [{ approvalPolicy: "never" }, ["read-only", "plan"], "read-only"],
+    [{ approvalPolicy: "never", sandbox: "workspace-write" }, [
+      "read-only",
+      "plan",
+      "workspace-write",
+    ], "workspace-write"],
+    [{ mode: "plan" }, all.slice(0, 3), "plan"],
+  ];
+  for (const [profile, ids, initial] of cases) {
+    const modes = modesOf(profile);
+    assert.deepEqual(modes.all.map(({ id }) => id), ids, JSON.stringify(profile));
+    assert.equal(modes.initial, initial, JSON.stringify(profile));
+    for (const { id, turn } of modes.all) {
+      if (id === "read-only" || id === "plan") {
+        assert.deepEqual([turn.sandbox, turn.approvalPolicy], ["read-only", "never"]);
+      }
+    }
+  }
+});
+
+test("a chosen model brings an effort that it knows", () => {
+  const model = (id: string, efforts: string[], isDefault = false) => ({
+    id,
+    displayName: id,
+    description: "",
+    isDefault,
+    efforts,
+    raw: {},
+  });
+  const models = [model("a", ["low", "ultra"], true), model("b", ["low", "medium"])];
+  const settings = new Settings(modesOf({}), models, { effort: "ultra" });
+  settings.set("model", "b");
+  assert.deepEqual([settings.turn.model, settings.turn.effort], ["b", "medium"]);
+  assert.throws(() => settings.set("effort", "ultra"), /must be one of "low", "medium"/);
+  assert.throws(() => settings.set("model", "default"), /must be one of/);
+});
+
+test("an edit is the text of each hunk before and after", () => {
+  const cases: [diff: string, pairs: [string, string][]][] = [
+    ["@@ -1,2 +1,2 @@\n one\n-two\n+three\n", [["one\ntwo\n", "one\nthree\n"]]],
+    ["@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n", [["a", "b\n"]]],
+    ["@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of file\n", [["a\n", "b"]]],
+    ["@@ -1,2 +1,2 @@\n-@@ -9 +9 @@\n x\n+@@ -8 +8 @@\n@@ -7 +7 @@\n-y\n+z\n", [
+      ["@@ -9 +9 @@\nx\n", "x\n@@ -8 +8 @@\n"],
+      ["y\n", "z\n"],
+    ]],
+    ["", []],
+    ["no hunk", []],
+  ];
+  for (const [diff, pairs] of cases) {
+    const found = diffs({ path: "/w/a", kind: "update", diff }, "/w");
+    assert.deepEqual(
+      found,
+      pairs.map(([oldText, newText]) => ({ type: "diff", path: "/w/a", oldText, newText })),
+      diff,
+    );
+  }
+});
+
+test("a person is shown what is judged, and offered what codex offers", () => {
+  const command = (more: object): ApprovalRequest =>
+    parseRequest("item/commandExecution/requestApproval", {
+      threadId: "t",
+      turnId: "u",
+      itemId: "i",
+      command: "bash -lc 'rm \u202e x'",
+      cwd: "/w",
+      ...more,
+    });
+  const kinds = (request: ApprovalRequest) =>
+    askedOf(request, "/w")?.options.map(({ kind }) => kind);
+  assert.deepEqual(kinds(command({})), ["allow_once", "allow_always", "reject_once"]);
+  assert.deepEqual(kinds(command({ availableDecisions: ["accept", "cancel"] })), [
+    "allow_once",
+    "reject_once",
+  ]);
+  assert.equal(askedOf(command({}), "/w")?.call.title, "rm \\u{202e} x");
+  assert.equal(visible("a\u001b[2Jb\nc\td"), "a\\u{1b}[2Jb\nc\td");
+  const { options } = askedOf(command({ availableDecisions: ["accept"] }), "/w")!;
+  const chosen = (optionId: unknown) =>
+    decisionOf({ outcome: { outcome: "selected", optionId } as never }, options);
+  assert.deepEqual(chosen("accept"), { decision: "accept" });
+  for (const id of ["acceptForSession", "toString", 0, null]) {
+    assert.equal((chosen(id) as { decision: string }).decision, "decline");
+  }
+  for (const answer of [null, [], "accept", { outcome: { outcome: "cancelled" } }]) {
+    assert.equal((decisionOf(answer, options) as { decision: string }).decision, "decline");
+  }
+});
+
+test("a secret is not asked for in a form, and only what was asked is an answer", () => {
+  const question = {
+    id: "a",
+    header: "A",
+    question: "A?",
+    isOther: false,
+    isSecret: false,
+    options: null,
+  };
+  assert.equal(formOf([{ ...question, isSecret: true }], "s"), null);
+  assert.equal(formOf([], "s"), null);
+  const filled = { action: "accept", content: { a: "1", b: "2", __proto__: "3" } };
+  assert.deepEqual(answersOf(filled, [question]), { answers: { a: "1" } });
+  assert.deepEqual(answersOf({ action: "accept", content: { a: 1 } }, [question]), { answers: {} });
+});
+
+test("blocks become a prompt in their order, and a command only what begins one", () => {
+  const text = (text: string) => ({ type: "text", text });
+  const link = { type: "resource_link", uri: "file:///w/a.ts", name: "" };
+  const file = { type: "resource", resource: { uri: "file:///w/b.md", text: "```\nx\n```" } };
+  const read = readPrompt([text("See "), link, text(", "), file]);
+  assert.equal(
+    read.text,
+    "See [@a.ts](file:///w/a.ts), [@b.md](file:///w/b.md)\n````\n```\nx\n```\n````\n",
+  );
+  const command = (...blocks: object[]) => readPrompt(blocks as never).command;
+  assert.equal(command(text(" /review the docs")), "review");
+  assert.equal(command(text("a /review")), null);
+  assert.equal(command(text("/usr/bin is what?")), null);
+  assert.equal(
+    command(text("/review"), { type: "image", mimeType: "image/png", data: "AA==" }),
+    null,
+  );
+});
+
+test("an editor's MCP servers keep their settings and get names of their own", async () => {
+  const servers = readServers([
+    { type: "http", name: "my docs", url: "http://h/", headers: [{ name: "A", value: "b" }] },
+    { name: "git", command: "git-mcp", args: ["-x"], env: [{ name: "E", value: "f" }] },
+  ]);
+  assert.deepEqual(servers, {
+    my_docs: { url: "http://h/", headers: { A: "b" } },
+    git: { command: "git-mcp", args: ["-x"], env: { E: "f" } },
+  });
+  const problem = { argument: "mcpServers", received: "", accepts: "" };
+  const opened = await withServers({ my_docs: { url: "http://own/" } }, servers, (all) => {
+    if (!("git" in all)) return Promise.resolve(Object.keys(all));
+    const data = { reason: "mcpServerName", name: "git" };
+    return Promise.reject(new InvalidArgumentError("session", problem, { data }));
+  });
+  assert.deepEqual(opened, ["my_docs", "editor_my_docs", "editor_git"]);
+});
