@@ -242,7 +242,7 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
       [ask("x", { images: ["a.png"] }), /attachments: \[\{ type: "localImage"/],
       [ask("x", { outputFormat: {} }), /as `outputSchema`/],
       [ask("x", { includePartialMessages: true }), /askStream/],
-      [() => Client.connect({ apiKey: "k" } as never), /codex login/],
+      [() => Client.connect({ apiKey: "sk one" } as never), /an API key, without spaces/],
       [() => Client.connect({ model: "m" } as never), /startSession\(\{ cwd, model/],
       [
         () => (client.startSession as () => unknown)(),
