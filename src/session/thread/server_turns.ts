@@ -160,6 +160,9 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     }, profile.timeoutMs);
     let over = false;
     const call = core.call("thread/compact/start", { threadId });
+    // Whoever stops the thread meanwhile has to wait for its beginning.
+    const begins = call.then(() => begun.promise);
+    turns.rest.expect(begins.catch(() => {}));
     try {
       await abortable(call, signal);
       const run = await abortable(begun.promise, signal);
@@ -171,13 +174,12 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     } catch (error) {
       if (over || !signal.aborted) throw error;
       const late = longTimeout(() => begun.reject(error), BEGIN_MS);
-      const stopped = call.then(() => begun.promise).then((run) => run.turn.stop()).catch(() => {})
+      const stopped = begins.then((run) => run.turn.stop()).catch(() => {})
         .finally(() => {
           late();
           unclaim();
         });
       hold(stopped);
-      turns.rest.expect(stopped);
       throw error;
     } finally {
       cancelLimit();

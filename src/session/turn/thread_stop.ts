@@ -61,7 +61,7 @@ export class ThreadStop {
   inDoubt = false;
   readonly #host: RestingThread;
   readonly #turns: KnownTurns;
-  /** What is about to be stopped, as soon as the server has begun it. */
+  /** Beginnings of turns that the server was asked for and has not named. */
   readonly #expected: Set<Promise<unknown>> = new Set();
 
   /** Begins with a thread of which nothing is in doubt. */
@@ -114,10 +114,10 @@ export class ThreadStop {
     }
   }
 
-  /** The server was asked for a turn that nobody waits for any more; `stopped` settles when it is stopped, and never rejects. */
-  expect(stopped: Promise<unknown>): void {
-    this.#expected.add(stopped);
-    void stopped.finally(() => this.#expected.delete(stopped));
+  /** The server was asked for a turn; `begins` settles when it has begun or will not, and never rejects. */
+  expect(begins: Promise<unknown>): void {
+    this.#expected.add(begins);
+    void begins.finally(() => this.#expected.delete(begins));
   }
 
   /** Archives the thread, or says that nobody here listens to it any more. */
