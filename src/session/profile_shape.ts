@@ -352,7 +352,7 @@ export const SESSION_CONFIG: Shape = shape<SessionConfig>(SESSION_FIELDS, {
   ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]),
 });
 
-/** How a session goes on with a thread; where it left out, the thread's own directory. */
+/** How a session goes on with a thread; where none is given, the thread's own directory. */
 export const RESUME_CONFIG: Shape = shape<Partial<SessionConfig>>(
   { ...SESSION_FIELDS, cwd: name },
   { ...MEANT, ...notHere("a turn: give it to `ask`", ["onEvent", "retry", "repair", "output"]) },

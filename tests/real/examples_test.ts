@@ -30,6 +30,10 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^Which language\? TypeScript$/m,
     /^the plan:\n1\. Write main\.ts\n2\. Test it\nmain\.ts is there\.$/m,
   ],
+  resume_picker: [
+    /^1 {2}Fix the login\nits last turn: completed, 2 items\nYou said: And the logout\?$/m,
+    /^named: Login and logout\nleft: Draw a pear$/m,
+  ],
   rewind: [
     /^1 prompts so far\.\nrestore {2}README\.md\ncreate {3}notes\.txt\ndelete {3}old\/\n/m,
     /^README\.md as it was\n2 prompts so far\.$/m,
