@@ -65,6 +65,8 @@ function model(request: testing.ModelRequest): testing.ModelTurn {
       return "The design in 3 lines.";
     case "Explain the module boundaries":
       return called === undefined ? [script.exec("ls")] : "There are no modules.";
+    case "Rename the module":
+      return "Renamed.";
     case "List the risks":
       return '{"risks":["none"]}';
     case "What is the state of ticket T-1?":

@@ -27,7 +27,7 @@ const PIECES_PER_COMMIT = 10;
 /** How a {@linkcode KvThreadStore} names its keys. */
 export interface KvThreadStoreOptions {
   /** First parts of every key. Default `["codex-threads"]`. */
-  prefix?: KvKey;
+  prefix?: readonly (string | number)[];
 }
 
 /**
