@@ -19,6 +19,7 @@ export {
 } from "./prompt/tools.ts";
 export type { McpCommandServer, McpServer, McpUrlServer } from "./mcp/servers.ts";
 export type { Login, LoginOptions, LoginRequest } from "./client/login.ts";
+export type { McpCallResult, McpServerStatus, McpTool, SessionMcp } from "./mcp/session_mcp.ts";
 export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
 export {

@@ -56,6 +56,7 @@ import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts"
 import type { SessionEvent } from "./events/session_event.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
+import { SessionMcp } from "./mcp/session_mcp.ts";
 import { SessionThread } from "./session_thread.ts";
 
 /**
@@ -72,13 +73,23 @@ export class Session implements AsyncDisposable {
   readonly cwd: string;
   /** What the hooks of its start did. */
   readonly startHooks: HookReport;
+  /** Its MCP servers: how they are, their tools and resources. */
+  readonly mcp: SessionMcp;
   readonly #thread: SessionThread;
 
   /** Made by {@linkcode Client}. */
   constructor(parts: SessionParts) {
     this.cwd = parts.cwd;
     this.startHooks = parts.startHooks.report;
-    this.#thread = new SessionThread(parts);
+    const thread = new SessionThread(parts);
+    this.#thread = thread;
+    this.mcp = new SessionMcp({
+      core: parts.core,
+      threadId: () => thread.threadId,
+      profile: () => thread.settings.profile,
+      toolsServer: parts.served?.name ?? null,
+      assertOpen: () => thread.assertOpen(),
+    });
   }
 
   /** The thread. */

@@ -10,6 +10,7 @@ import {
   runtime,
   type Session,
   type TurnEvent,
+  UnsupportedError,
 } from "../../mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -85,6 +86,37 @@ for (const version of CODEX_VERSIONS) {
         variable: VARIABLE,
         cwd,
       });
+      // The program's own use of them.
+      if (version === "0.104.0") {
+        const calls = [
+          session.mcp.status(),
+          session.mcp.call("docs", "see"),
+          session.mcp.read("docs", "note://a"),
+          session.mcp.reload(),
+        ];
+        for (const error of await Promise.all(calls.map(rejection))) {
+          assert.ok(error instanceof UnsupportedError, String(error));
+        }
+      } else {
+        const status = await session.mcp.status();
+        assert.deepEqual(
+          status.filter(({ state }) => state === "connected").map(({ name, tools }) => [
+            name,
+            tools.map((each) => each.name).sort(),
+          ]).sort(),
+          [["docs", ["see", "write"]], ["git", ["see", "write"]]],
+        );
+        const { content, isError } = await session.mcp.call("docs", "write");
+        assert.deepEqual([content[0]!["text"], isError], ["wrote", false]);
+        const [note] = await session.mcp.read("git", "note://pears");
+        assert.equal(note!["text"], "The note pears");
+        const foreign = await client.startSession({ cwd });
+        assert.ok(await rejection(foreign.mcp.call("mine", "x")) instanceof PolicyError);
+        assert.ok(await rejection(foreign.mcp.read("mine", "x:y")) instanceof PolicyError);
+        await foreign.close();
+        await session.mcp.reload();
+        assert.equal((await session.mcp.call("docs", "write")).isError, false);
+      }
       // A copy has what its session has; a session without servers has none of another's.
       const copy = await session.fork();
       assert.equal((await seen(copy, "git"))["variable"], VARIABLE);
