@@ -16,6 +16,8 @@ const EXAMPLES: Record<string, RegExp[]> = {
   streaming: [/^\$ .*echo one/m, /^one\ntwo$/m, /one after the other\.$/m, /1 command/],
   structured_output: [/^high\tmain\.ts\teval$/m],
   tools: [/^looked up T-1$/m, /there is no ticket T-2/, /T-2 does not exist/],
+  mcp: [/^weather: forecast$/m, /^Take an umbrella\.$/m, /^Rain$/m],
+  sqlite_tools: [/^SELECT .* → \[\{"n":2\}\]$/m, /^Two orders are open\.$/m],
   approvals: [/accept by looking is fine/, /touch approved\.txt/, /decline by handler/],
   hooks: [/untrusted/, /no network tools → block/, /^postTurn of a turn ok$/m],
   automation: [/^2 Item 3 is done\.$/m, /^stopped after 3 runs$/m],
