@@ -48,6 +48,15 @@ export function settlesWithin(promise: Promise<unknown>, ms: number): Promise<bo
   return within(promise.then(() => true, () => true), ms, false);
 }
 
+/** All outcomes, or the first error in their order; settles only when every promise has, so that none is still at work. */
+export async function settleAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(promises);
+  return outcomes.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  });
+}
+
 /** The timers of the runtime, or those of a test. */
 export interface Timers {
   /** Calls back after `ms` milliseconds, at most 2,147,483,647. */

@@ -5,6 +5,7 @@ import {
   delay,
   Latch,
   longTimeout,
+  settleAll,
   settlesWithin,
   type Timers,
   within,
@@ -113,4 +114,18 @@ test("longTimeout() never fires when cancelled or endless", () => {
   timers.pass(2 ** 34);
   longTimeout(never, Infinity, timers)();
   timers.pass(2 ** 40);
+});
+
+test("settleAll() settles when all have, with all outcomes or the first error", async () => {
+  assert.deepEqual(await settleAll([Promise.resolve(1), Promise.resolve(2)]), [1, 2]);
+  assert.deepEqual(await settleAll([]), []);
+  for (const end of ["resolve", "reject"] as const) {
+    const late = Promise.withResolvers<void>();
+    let isOver = false;
+    const work = late.promise.finally(() => isOver = true);
+    const all = settleAll([Promise.reject(new Error("first")), work]);
+    const seen = all.then(() => assert.fail("resolved"), (error) => [isOver, error.message]);
+    setTimeout(() => late[end](new Error("second") as never), 0);
+    assert.deepEqual(await seen, [true, "first"]);
+  }
 });

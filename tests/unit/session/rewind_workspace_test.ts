@@ -21,7 +21,9 @@ import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 import { treeFiles } from "../../../src/platform/mod.ts";
 import { CheckpointError } from "../../../src/errors/mod.ts";
-import { excludesFile } from "../../../src/session/history/rewind/scan_tree.ts";
+import { CheckpointStore } from "../../../src/session/history/rewind/checkpoint_store.ts";
+import { recordTree } from "../../../src/session/history/rewind/record_tree.ts";
+import { excludesFile, scanTree } from "../../../src/session/history/rewind/scan_tree.ts";
 import { Workspace, type WorkspacePlace } from "../../../src/session/history/rewind/workspace.ts";
 
 interface Box extends AsyncDisposable {
@@ -272,6 +274,45 @@ test("what is too large, or no file, is told and left as it is", async () => {
       (error) => error instanceof CheckpointError && error.data?.["reason"] === "tooLarge",
     );
   }
+});
+
+test("what is refused as too large is over: what was kept meanwhile is counted, nothing is looked at", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  b.put("big.bin", "x".repeat(100));
+  b.put("c/late.txt", "c");
+  b.put("d/many.txt", "d");
+  const system = (await treeFiles())!;
+  let running = 0;
+  const files = {
+    ...system,
+    list: async (path: string) => {
+      // The last directory is listed from memory, so that the refusal comes while the other one is looked at.
+      if (path.endsWith("/d")) return ["many.txt"];
+      running++;
+      try {
+        return (await system.list(path)).sort();
+      } finally {
+        running--;
+      }
+    },
+    entry: (path: string) => path.endsWith("many.txt") ? Promise.resolve(many) : system.entry(path),
+  };
+  const many = (await system.entry(join(b.root, "d/many.txt")))!;
+  const store = await CheckpointStore.open(join(b.outside, "home"), b.root);
+  const isTooLarge = (error: unknown) =>
+    error instanceof CheckpointError && error.data?.["reason"] === "tooLarge";
+
+  const limits = { entries: 100, fileBytes: 1_000, treeBytes: 20 };
+  await assert.rejects(
+    recordTree({ files, root: b.root, store, limits }, null, undefined),
+    isTooLarge,
+  );
+  assert.equal(await store.bytes(), 1);
+
+  const few = { live: false, limits: { ...limits, entries: 4 } };
+  await assert.rejects(scanTree(files, b.root, { prefix: "", sources: [] }, few), isTooLarge);
+  assert.equal(running, 0);
 });
 
 test("a file that is changed in the same moment, with the same size and time, is seen", async () => {

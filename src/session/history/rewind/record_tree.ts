@@ -3,6 +3,7 @@
  * can't make it up: a file that was changed in the seconds before it was looked at is read again.
  * @module
  */
+import { settleAll } from "../../../async.ts";
 import { CheckpointError } from "../../../errors/mod.ts";
 import type { TreeEntry, TreeFiles } from "../../../platform/mod.ts";
 import { type CheckpointStore, hash } from "./checkpoint_store.ts";
@@ -60,7 +61,8 @@ export async function recordTree(
     for (let from = 0; from < all.length; from += AT_ONCE) {
       signal?.throwIfAborted();
       const some = all.slice(from, from + AT_ONCE);
-      const recorded = await Promise.all(some.map(([path, entry]) => record(path, entry)));
+      // When one is refused, the others are still kept, counted, and over before the store is unlocked.
+      const recorded = await settleAll(some.map(([path, entry]) => record(path, entry)));
       recorded.forEach((node, index) => {
         if (node !== null) nodes.set(some[index]![0], node);
         else scan.unknown.push({ path: some[index]![0], why: "it could not be read" });
@@ -104,7 +106,7 @@ export async function compareTree(
   }
   for (let from = 0; from < both.length; from += AT_ONCE) {
     signal?.throwIfAborted();
-    await Promise.all(both.slice(from, from + AT_ONCE).map((each) => each()));
+    await settleAll(both.slice(from, from + AT_ONCE).map((each) => each()));
   }
   return { now, changed };
 }

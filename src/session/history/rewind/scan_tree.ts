@@ -2,6 +2,7 @@
  * Looks at a workspace: what lies in it, and what of that is left alone. Links are not followed.
  * @module
  */
+import { settleAll } from "../../../async.ts";
 import { CheckpointError } from "../../../errors/mod.ts";
 import {
   baseName,
@@ -100,7 +101,7 @@ export async function scanTree(
       return [];
     }
     const rules = live ? await read(path, outer) : fixed;
-    const found = await Promise.all(
+    const found = await settleAll(
       [...new Set(names)].map(async (name) =>
         [
           join(path, name),
@@ -137,7 +138,7 @@ export async function scanTree(
   };
   const open: [string, IgnoreRules[]][] = [["", above]];
   while (open.length > 0) {
-    const next = await Promise.all(
+    const next = await settleAll(
       open.splice(-AT_ONCE).map(([path, rules]) => look(path, rules)),
     );
     for (const each of next) open.push(...each);
