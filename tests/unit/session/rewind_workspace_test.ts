@@ -19,7 +19,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
-import { treeFiles } from "../../../src/platform/mod.ts";
+import { type TreeFiles, treeFiles } from "../../../src/platform/mod.ts";
 import { CheckpointError } from "../../../src/errors/mod.ts";
 import { CheckpointStore } from "../../../src/session/history/rewind/checkpoint_store.ts";
 import { recordTree } from "../../../src/session/history/rewind/record_tree.ts";
@@ -284,13 +284,19 @@ test("what is refused as too large is over: what was kept meanwhile is counted, 
   b.put("d/many.txt", "d");
   const system = (await treeFiles())!;
   let running = 0;
-  const files = {
+  // The refusal needs no turn of the event loop; the rest takes one at least.
+  const oneTurn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+  const files: TreeFiles = {
     ...system,
-    list: async (path: string) => {
-      // The last directory is listed from memory, so that the refusal comes while the other one is looked at.
+    readExpected: async (path, entry) => {
+      await oneTurn();
+      return await system.readExpected(path, entry);
+    },
+    list: async (path) => {
       if (path.endsWith("/d")) return ["many.txt"];
       running++;
       try {
+        await oneTurn();
         return (await system.list(path)).sort();
       } finally {
         running--;
