@@ -4,9 +4,8 @@
  *
  *     deno run -A examples/mcp.ts --live
  */
-import { createServer } from "node:http";
 import { McpServer } from "npm:@modelcontextprotocol/sdk@1.32.2/server/mcp.js";
-import { StreamableHTTPServerTransport } from "npm:@modelcontextprotocol/sdk@1.32.2/server/streamableHttp.js";
+import { WebStandardStreamableHTTPServerTransport } from "npm:@modelcontextprotocol/sdk@1.32.2/server/webStandardStreamableHttp.js";
 import { Client, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";
 
@@ -17,22 +16,20 @@ await using env = await setup([
 ]);
 
 const bearerToken = crypto.randomUUID();
-const http = createServer(async (request, response) => {
-  if (request.headers.authorization !== `Bearer ${bearerToken}`) {
-    return void response.writeHead(401).end();
+const http = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+  if (request.headers.get("authorization") !== `Bearer ${bearerToken}`) {
+    return new Response(null, { status: 401 });
   }
   const server = new McpServer({ name: "weather", version: "1.0.0" });
   const annotations = { readOnlyHint: true };
   server.registerTool("forecast", { description: "Today's weather", annotations }, () => ({
     content: [{ type: "text", text: "Rain" }],
   }));
-  const transport = new StreamableHTTPServerTransport({});
-  response.on("close", () => transport.close());
-  await server.connect(transport as Parameters<typeof server.connect>[0]);
-  await transport.handleRequest(request, response);
+  const transport = new WebStandardStreamableHTTPServerTransport();
+  await server.connect(transport);
+  return await transport.handleRequest(request);
 });
-await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
-const { port } = http.address() as { port: number };
+const { port } = http.addr;
 
 const client = await Client.connect(env.client);
 const session = await client.startSession({
@@ -49,5 +46,4 @@ const { content } = await session.mcp.call("weather", "forecast");
 console.log(content[0]?.["text"]);
 await session.close();
 await client.shutdown();
-http.closeAllConnections();
-http.close();
+await http.shutdown();

@@ -76,14 +76,22 @@ await bridge.close();
 await server.end();
 redis.close();
 
+/** What is used of Bun, where this runs on it. */
+declare const Bun: undefined | {
+  serve(options: {
+    hostname: string;
+    port: number;
+    fetch: (request: Request) => Promise<Response>;
+    idleTimeout: number;
+  }): { port: number; stop: () => Promise<void> };
+};
+
 /** A server on Deno or Bun. */
 function serve(
   handler: (request: Request) => Promise<Response>,
 ): { port: number; end: () => Promise<void> } {
   const at = { hostname: "127.0.0.1", port: Number(PORT) };
-  // deno-lint-ignore no-explicit-any
-  const { Bun } = globalThis as any;
-  if (Bun !== undefined) {
+  if (typeof Bun !== "undefined") {
     const server = Bun.serve({ ...at, fetch: handler, idleTimeout: 120 });
     return { port: server.port, end: () => server.stop() };
   }

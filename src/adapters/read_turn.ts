@@ -5,16 +5,7 @@
 import { messageOf } from "../errors/mod.ts";
 import type { TurnEvent } from "../session/mod.ts";
 import { type TurnPart, TurnParts } from "./turn_parts.ts";
-
-/** A running prompt; `PromptRunStream` fits it. */
-export interface TurnStream extends AsyncIterable<TurnEvent>, AsyncDisposable {
-  /** The thread. */
-  readonly threadId: string;
-  /** The turn. */
-  readonly turnId: string;
-  /** Rejects with the turn's error. */
-  finish(): Promise<unknown>;
-}
+import type { TurnStream } from "./turn_stream.ts";
 
 /** How a turn's parts are told. */
 export interface Teller<T> {

@@ -1,5 +1,108 @@
 /**
- * What the bridge tells clients that speak AG-UI.
+ * What the bridge tells clients that speak AG-UI: a turn as its events.
  * @module
  */
-export { AgUiEvents } from "./events.ts";
+import type { JsonObject } from "../../json.ts";
+import type { TurnPart } from "../turn_parts.ts";
+import type { AgUiEvent } from "./types.ts";
+
+/** Tells the parts of a turn as the events of a run. */
+export class AgUiEvents {
+  readonly #run: { threadId: string; runId: string };
+  #usage: JsonObject[] = [];
+
+  /** Names the run as its client does. */
+  constructor(threadId: string, runId: string) {
+    this.#run = { threadId, runId };
+  }
+
+  /** Begins the run. */
+  start(): AgUiEvent[] {
+    return [{ type: "RUN_STARTED", ...this.#run }];
+  }
+
+  /** What a part adds. */
+  take(part: TurnPart): AgUiEvent[] {
+    switch (part.type) {
+      case "textStart":
+        return [{ type: "TEXT_MESSAGE_START", messageId: part.id, role: "assistant" }];
+      case "textDelta":
+        return [{ type: "TEXT_MESSAGE_CONTENT", messageId: part.id, delta: part.delta }];
+      case "textEnd":
+        return [{ type: "TEXT_MESSAGE_END", messageId: part.id }];
+      case "reasoningStart":
+        return [
+          { type: "REASONING_START", messageId: part.id },
+          { type: "REASONING_MESSAGE_START", messageId: part.id, role: "reasoning" },
+        ];
+      case "reasoningDelta":
+        return [{ type: "REASONING_MESSAGE_CONTENT", messageId: part.id, delta: part.delta }];
+      case "reasoningEnd":
+        return [
+          { type: "REASONING_MESSAGE_END", messageId: part.id },
+          { type: "REASONING_END", messageId: part.id },
+        ];
+      case "toolStart": {
+        const { id: toolCallId, name, input } = part.use;
+        return [
+          { type: "TOOL_CALL_START", toolCallId, toolCallName: name },
+          { type: "TOOL_CALL_ARGS", toolCallId, delta: JSON.stringify(input) },
+          { type: "TOOL_CALL_END", toolCallId },
+        ];
+      }
+      case "toolEnd": {
+        const { use: { id: toolCallId }, output, outcome } = part;
+        const content = JSON.stringify(outcome === "ok" ? output : { outcome, ...output });
+        const messageId = `${toolCallId}-result`;
+        return [{ type: "TOOL_CALL_RESULT", messageId, toolCallId, content, role: "tool" }];
+      }
+      case "question": {
+        const { request, use } = part;
+        const question = JSON.parse(JSON.stringify(request));
+        const value = { approvalId: request.id, toolCallId: use.id, question };
+        return [{ type: "CUSTOM", name: "codex.question", value }];
+      }
+      case "answer": {
+        const { approved, audit, use } = part;
+        const value = { approvalId: audit.id, toolCallId: use.id, approved };
+        return [{ type: "CUSTOM", name: "codex.answer", value }];
+      }
+      case "plan": {
+        const content = { steps: JSON.parse(JSON.stringify(part.plan)) };
+        const messageId = `${this.#run.runId}-plan`;
+        return [{
+          type: "ACTIVITY_SNAPSHOT",
+          messageId,
+          activityType: "PLAN",
+          content,
+          replace: true,
+        }];
+      }
+      case "notice": {
+        const { message, retrying } = part;
+        return [{ type: "CUSTOM", name: "codex.warning", value: { message, retrying } }];
+      }
+      case "usage": {
+        const { inputTokens, outputTokens, totalTokens, ...more } = part.usage;
+        const { cachedInputTokens, reasoningOutputTokens: reasoningTokens } = more;
+        const total = { inputTokens, outputTokens, totalTokens };
+        this.#usage = [{ provider: "codex", ...total, cachedInputTokens, reasoningTokens }];
+        return [];
+      }
+      case "end":
+        return [this.#end(part)];
+      default:
+        return [];
+    }
+  }
+
+  #end({ status, error }: TurnPart & { type: "end" }): AgUiEvent {
+    const usage = this.#usage;
+    if (status === "completed" || status === "interrupted") {
+      const type = status === "completed" ? "success" : "cancelled";
+      return { type: "RUN_FINISHED", ...this.#run, outcome: { type }, usage };
+    }
+    const message = error?.message ?? "The turn ended without a word.";
+    return { type: "RUN_ERROR", message, code: error?.kind ?? status };
+  }
+}

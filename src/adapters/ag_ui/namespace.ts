@@ -2,5 +2,31 @@
  * Codex for clients of AG-UI.
  * @module
  */
-export { type AgUiEvent, type AgUiOptions, toEvents } from "./events.ts";
-export type { TurnStream } from "../read_turn.ts";
+import { ToldTurn } from "../read_turn.ts";
+import type { TurnStream } from "../turn_stream.ts";
+import { AgUiEvents } from "./mod.ts";
+import type { AgUiEvent, AgUiOptions } from "./types.ts";
+
+export type * from "../turn_stream.ts";
+export type * from "./types.ts";
+
+// Declared here, since documentation follows a namespace to declarations and not to names that it re-exports.
+
+/**
+ * A running prompt as AG-UI 1.0 events, as CopilotKit and other clients read them: texts, reasoning, tools and their results; the
+ * plan is an activity `PLAN`; questions, their answers and warnings are `CUSTOM` events `codex.question`, `codex.answer` and
+ * `codex.warning`. A question is answered with `client.approvals.answer(approvalId, { decision })`. Leaving the loop early stops
+ * the turn. The bridge of {@linkcode web} has a route for clients.
+ *
+ * ```ts ignore
+ * const stream = await session.askStream(text);
+ * for await (const event of agUi.toEvents(stream)) send(`data: ${JSON.stringify(event)}\n\n`);
+ * ```
+ */
+export function toEvents(
+  stream: TurnStream,
+  options: AgUiOptions = {},
+): AsyncIterableIterator<AgUiEvent> {
+  const { threadId = stream.threadId, runId = stream.turnId } = options;
+  return new ToldTurn(stream, new AgUiEvents(threadId, runId));
+}

@@ -22,13 +22,8 @@ import { TurnParts } from "../turn_parts.ts";
 import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
 import { callError, unsupported } from "./call_error.ts";
 import { type Conversation, keyOf, promptOf, readPrompt } from "./conversation.ts";
-import {
-  KeptSessions,
-  letGo,
-  type ModelClient,
-  type ModelSession,
-  type ModelTurn,
-} from "./kept_sessions.ts";
+import { KeptSessions, letGo } from "./kept_sessions.ts";
+import type { ModelClient, ModelSession, ModelTurn } from "./model_client.ts";
 import type {
   ModelAnswer,
   ModelCall,

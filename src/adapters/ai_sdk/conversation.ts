@@ -4,7 +4,8 @@
  */
 import type { JsonObject } from "../../json.ts";
 import type { Attachment } from "../../prompt.ts";
-import { ModelCallError, unsupported } from "./call_error.ts";
+import { unsupported } from "./call_error.ts";
+import { ModelCallError } from "./model_call_error.ts";
 import type { PromptMessage, PromptPart } from "./model_types.ts";
 
 /** A conversation as one call gives it. */

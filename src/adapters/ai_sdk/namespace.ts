@@ -2,9 +2,36 @@
  * Codex for the AI SDK (npm `ai` 7).
  * @module
  */
-export { type CodexModel, codexModel, type CodexModelOptions } from "./codex_model.ts";
-export type { ModelClient, ModelSession, ModelTurn } from "./kept_sessions.ts";
-export { type CallErrorKind, ModelCallError, type ModelCallErrorOptions } from "./call_error.ts";
+import { readableOf } from "../../session/mod.ts";
+import { ToldTurn } from "../read_turn.ts";
+import type { TurnStream } from "../turn_stream.ts";
+import type { UIChunk } from "./ui_chunk.ts";
+import { UIChunks } from "./ui_message.ts";
+
+export * from "./codex_model.ts";
+export * from "./model_call_error.ts";
+export type * from "../turn_stream.ts";
+export type * from "./model_client.ts";
 export type * from "./model_types.ts";
-export { toUIMessageStream, type UIChunk } from "./ui_message.ts";
-export type { TurnStream } from "../read_turn.ts";
+export type * from "./ui_chunk.ts";
+
+// Declared here, since documentation follows a namespace to declarations and not to names that it re-exports.
+
+/**
+ * A running prompt as the AI SDK's UI message stream, for `createUIMessageStreamResponse` and `useChat`. Texts, reasoning,
+ * dynamic tools with their questions, the plan (`data-plan`), output of running commands (`data-command-output`) and warnings
+ * (`data-notice`), both transient. A question is answered with `client.approvals.answer(approvalId, { decision })`. Cancelling
+ * the stream stops the turn; a turn that fails ends with an `error` chunk. The bridge of {@linkcode web} has a route of its
+ * own for it, which a page can come back to.
+ *
+ * ```ts ignore
+ * import { createUIMessageStreamResponse } from "npm:ai";
+ *
+ * const stream = await session.askStream(text);
+ * return createUIMessageStreamResponse({ stream: aiSdk.toUIMessageStream(stream) });
+ * ```
+ */
+export function toUIMessageStream(stream: TurnStream): ReadableStream<UIChunk> {
+  const { threadId, turnId } = stream;
+  return readableOf(new ToldTurn(stream, new UIChunks(turnId, { threadId, turnId })));
+}

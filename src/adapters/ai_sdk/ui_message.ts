@@ -3,77 +3,9 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { readableOf } from "../../session/mod.ts";
-import { ToldTurn, type TurnStream } from "../read_turn.ts";
 import type { ToolUse, TurnPart } from "../turn_parts.ts";
 import type { ModelMetadata } from "./model_types.ts";
-
-/** A piece of a message, as `useChat` reads it. */
-export type UIChunk =
-  | { type: "start"; messageId: string; messageMetadata: JsonObject }
-  | { type: "start-step" }
-  | { type: "text-start"; id: string; providerMetadata: ModelMetadata }
-  | { type: "text-delta"; id: string; delta: string }
-  | { type: "text-end"; id: string }
-  | { type: "reasoning-start"; id: string; providerMetadata: ModelMetadata }
-  | { type: "reasoning-delta"; id: string; delta: string }
-  | { type: "reasoning-end"; id: string }
-  | {
-    type: "tool-input-available";
-    toolCallId: string;
-    toolName: string;
-    input: JsonObject;
-    providerExecuted: true;
-    dynamic: true;
-    providerMetadata: ModelMetadata;
-  }
-  | { type: "tool-approval-request"; approvalId: string; toolCallId: string; reason?: string }
-  | { type: "tool-approval-response"; approvalId: string; approved: boolean; reason?: string }
-  | {
-    type: "tool-output-available";
-    toolCallId: string;
-    output: JsonObject;
-    providerExecuted: true;
-    dynamic: true;
-  }
-  | {
-    type: "tool-output-error";
-    toolCallId: string;
-    errorText: string;
-    providerExecuted: true;
-    dynamic: true;
-  }
-  | { type: "tool-output-denied"; toolCallId: string }
-  | { type: "steering-message"; id: string; parts: { type: "text"; text: string }[] }
-  | { type: "data-plan"; id: string; data: JsonValue }
-  | { type: "data-notice"; data: JsonValue; transient: true }
-  | { type: "data-command-output"; data: JsonValue; transient: true }
-  | { type: "error"; errorText: string }
-  | { type: "finish-step" }
-  | {
-    type: "finish";
-    finishReason: "stop" | "interrupted" | "error";
-    messageMetadata: JsonObject;
-  };
-
-/**
- * A running prompt as the AI SDK's UI message stream, for `createUIMessageStreamResponse` and `useChat`. Texts, reasoning,
- * dynamic tools with their questions, the plan (`data-plan`), output of running commands (`data-command-output`) and warnings
- * (`data-notice`), both transient. A question is answered with `client.approvals.answer(approvalId, { decision })`. Cancelling
- * the stream stops the turn; a turn that fails ends with an `error` chunk. The bridge of {@linkcode web} has a route of its
- * own for it, which a page can come back to.
- *
- * ```ts ignore
- * import { createUIMessageStreamResponse } from "npm:ai";
- *
- * const stream = await session.askStream(text);
- * return createUIMessageStreamResponse({ stream: aiSdk.toUIMessageStream(stream) });
- * ```
- */
-export function toUIMessageStream(stream: TurnStream): ReadableStream<UIChunk> {
-  const { threadId, turnId } = stream;
-  return readableOf(new ToldTurn(stream, new UIChunks(turnId, { threadId, turnId })));
-}
+import type { UIChunk } from "./ui_chunk.ts";
 
 /** Tells the parts of a turn as chunks of one message. */
 export class UIChunks {
