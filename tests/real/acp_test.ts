@@ -39,6 +39,7 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
   assert.equal(modes?.currentModeId, "ask");
   assert.deepEqual(modes?.availableModes.map(({ id }) => id), [
     "read-only",
+    "plan",
     "ask",
     "workspace-write",
   ]);

@@ -176,15 +176,16 @@ test("a forwarded request is somebody's only as it was signed", async () => {
 
 test("the stream of a node that has gone silent ends, and its connection with it", async () => {
   const left = Promise.withResolvers<void>();
-  const server = serve(() =>
-    new Response(
+  const server = serve((request) => {
+    request.signal.addEventListener("abort", () => left.resolve());
+    return new Response(
       new ReadableStream({
         start: (controller) => controller.enqueue(new TextEncoder().encode(": here\n\n")),
         cancel: () => left.resolve(),
       }),
       { headers: { "content-type": "text/event-stream" } },
-    )
-  );
+    );
+  });
   const gone = new AbortController();
   let ends = 0;
   const request = { method: "GET", target: "/", tenant: "ann", body: new Uint8Array() };
