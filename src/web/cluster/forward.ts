@@ -197,6 +197,11 @@ function unlessSilent(
   { silenceMs, gone, onEnd }: ForwardOptions,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
+  const leave = () => {
+    // The signal alone does not always end an answer that has begun (Deno 2.9 may forget it).
+    reader.cancel().catch(() => {});
+    gone.abort();
+  };
   return new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
       let timer: ReturnType<typeof setTimeout> | undefined;
@@ -206,13 +211,13 @@ function unlessSilent(
       const next = await Promise.race([reader.read().catch(() => null), silent]);
       clearTimeout(timer);
       if (next !== null && !next.done) return controller.enqueue(next.value);
-      if (next === null) gone.abort();
+      if (next === null) leave();
       onEnd();
       controller.close();
     },
     cancel(): void {
       onEnd();
-      gone.abort();
+      leave();
     },
   });
 }
