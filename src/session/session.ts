@@ -56,7 +56,7 @@ import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts"
 import type { SessionEvent } from "./events/session_event.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
-import { SessionMcp } from "./mcp/session_mcp.ts";
+import { McpCalls, type SessionMcp } from "./mcp/session_mcp.ts";
 import { SessionThread } from "./session_thread.ts";
 
 /**
@@ -83,7 +83,7 @@ export class Session implements AsyncDisposable {
     this.startHooks = parts.startHooks.report;
     const thread = new SessionThread(parts);
     this.#thread = thread;
-    this.mcp = new SessionMcp({
+    this.mcp = new McpCalls({
       core: parts.core,
       threadId: () => thread.threadId,
       profile: () => thread.settings.profile,

@@ -197,6 +197,8 @@ async function holds({ server }: FakeWorld, name: string, call: Call, args: unkn
     error instanceof CodexError,
     `${shown} → ${error instanceof Error ? error.stack : String(error)}`,
   );
+  // It asks the server where the thread worked; the fake tells no place. `doors_properties_test.ts` has its options.
+  if (name === "Client#resumeSession") return;
   if (error instanceof InvalidArgumentError || error instanceof RpcValidationError) {
     assert.equal(server().received.length, sent, `${shown} was refused and sent something`);
   }

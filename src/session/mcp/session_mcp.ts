@@ -84,15 +84,36 @@ const MAX_PAGES = 100;
  * const { content } = await session.mcp.call("docs", "search", { text: "retries" });
  * ```
  */
-export class SessionMcp {
+export interface SessionMcp {
+  /** How the servers are, with their tools. Needs codex 0.145: older ones know nothing of a session's own. */
+  status(options?: WaitOptions): Promise<McpServerStatus[]>;
+  /**
+   * Calls a tool. Nobody is asked, and no hook hears of it: it is the program's own call. A server that is not in the session's
+   * `mcpServers` needs `allowPrivilegedEscalation` and, on Deno, every permission. Needs codex 0.125.
+   */
+  call(
+    server: string,
+    tool: string,
+    args?: JsonObject,
+    options?: WaitOptions,
+  ): Promise<McpCallResult>;
+  /** Reads a resource; gives its contents, as MCP has them. Servers as for {@linkcode call}. Needs codex 0.125. */
+  read(server: string, uri: string, options?: WaitOptions): Promise<JsonObject[]>;
+  /**
+   * Lets codex read its configuration again, and connect anew to the servers of all its threads. Needs codex 0.150: older ones
+   * drop a session's own servers, or write their secrets into a log.
+   */
+  reload(options?: WaitOptions): Promise<void>;
+}
+
+/** The calls behind {@linkcode SessionMcp}. */
+export class McpCalls implements SessionMcp {
   readonly #host: McpHost;
 
-  /** Made by the session. */
   constructor(host: McpHost) {
     this.#host = host;
   }
 
-  /** How the servers are, with their tools. Needs codex 0.145: older ones know nothing of a session's own. */
   async status(options: WaitOptions = {}): Promise<McpServerStatus[]> {
     checkOptions("mcp.status", options, WAIT_OPTIONS);
     const { core } = this.#enter("mcp.status", "mcpThreadStatus");
@@ -109,10 +130,6 @@ export class SessionMcp {
     return all;
   }
 
-  /**
-   * Calls a tool. Nobody is asked, and no hook hears of it: it is the program's own call. A server that is not in the session's
-   * `mcpServers` needs `allowPrivilegedEscalation` and, on Deno, every permission. Needs codex 0.125.
-   */
   async call(
     server: string,
     tool: string,
@@ -137,7 +154,6 @@ export class SessionMcp {
     };
   }
 
-  /** Reads a resource; gives its contents, as MCP has them. Servers as for {@linkcode call}. Needs codex 0.125. */
   async read(server: string, uri: string, options: WaitOptions = {}): Promise<JsonObject[]> {
     checkArgument("mcp.read", "server", server, required(nonEmpty));
     checkArgument("mcp.read", "uri", uri, required(nonEmpty));
@@ -149,10 +165,6 @@ export class SessionMcp {
     return isJsonObject(result) ? objectsOf(result, "contents") : [];
   }
 
-  /**
-   * Lets codex read its configuration again, and connect anew to the servers of all its threads. Needs codex 0.150: older ones
-   * drop a session's own servers, or write their secrets into a log.
-   */
   async reload(options: WaitOptions = {}): Promise<void> {
     checkOptions("mcp.reload", options, WAIT_OPTIONS);
     const { core } = this.#enter("mcp.reload", "mcpReload");
