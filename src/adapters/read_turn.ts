@@ -2,10 +2,20 @@
  * A running prompt, read as something else.
  * @module
  */
+import { callback, having, type Kind, required, text } from "../check/mod.ts";
 import { messageOf } from "../errors/mod.ts";
 import type { TurnEvent } from "../session/mod.ts";
 import { type TurnPart, TurnParts } from "./turn_parts.ts";
 import type { TurnStream } from "./turn_stream.ts";
+
+/** What {@linkcode ToldTurn} takes. */
+export const turnStreamKind: Kind = required(
+  having("a running prompt, as `session.askStream()` gives it", {
+    threadId: required(text),
+    turnId: required(text),
+    finish: required(callback),
+  }),
+);
 
 /** How a turn's parts are told. */
 export interface Teller<T> {

@@ -27,7 +27,15 @@ function filesWith(root: string, text: string): string[] {
   return readdirSync(root, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => readFileSync(path).includes(text));
+    .filter((path) => {
+      try {
+        return readFileSync(path).includes(text);
+      } catch (error) {
+        // Locks and drafts of codex come and go meanwhile.
+        if ((error as { code?: string }).code === "ENOENT") return false;
+        throw error;
+      }
+    });
 }
 
 const homeOf = (world: World) => world.config().env!.set!["CODEX_HOME"]!;

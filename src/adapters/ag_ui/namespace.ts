@@ -2,13 +2,16 @@
  * Codex for clients of AG-UI.
  * @module
  */
-import { ToldTurn } from "../read_turn.ts";
+import { checkArgument, checkOptions, shape, text } from "../../check/mod.ts";
+import { ToldTurn, turnStreamKind } from "../read_turn.ts";
 import type { TurnStream } from "../turn_stream.ts";
 import { AgUiEvents } from "./mod.ts";
 import type { AgUiEvent, AgUiOptions } from "./types.ts";
 
 export type * from "../turn_stream.ts";
 export type * from "./types.ts";
+
+const OPTIONS = shape<AgUiOptions>({ threadId: text, runId: text });
 
 // Declared here, since documentation follows a namespace to declarations and not to names that it re-exports.
 
@@ -27,6 +30,8 @@ export function toEvents(
   stream: TurnStream,
   options: AgUiOptions = {},
 ): AsyncIterableIterator<AgUiEvent> {
+  checkArgument("agUi.toEvents", "stream", stream, turnStreamKind);
+  checkOptions("agUi.toEvents", options, OPTIONS);
   const { threadId = stream.threadId, runId = stream.turnId } = options;
   return new ToldTurn(stream, new AgUiEvents(threadId, runId));
 }

@@ -2,8 +2,9 @@
  * Codex for the AI SDK (npm `ai` 7).
  * @module
  */
+import { checkArgument } from "../../check/mod.ts";
 import { readableOf } from "../../session/mod.ts";
-import { ToldTurn } from "../read_turn.ts";
+import { ToldTurn, turnStreamKind } from "../read_turn.ts";
 import type { TurnStream } from "../turn_stream.ts";
 import type { UIChunk } from "./ui_chunk.ts";
 import { UIChunks } from "./ui_message.ts";
@@ -32,6 +33,7 @@ export type * from "./ui_chunk.ts";
  * ```
  */
 export function toUIMessageStream(stream: TurnStream): ReadableStream<UIChunk> {
+  checkArgument("aiSdk.toUIMessageStream", "stream", stream, turnStreamKind);
   const { threadId, turnId } = stream;
   return readableOf(new ToldTurn(stream, new UIChunks(turnId, { threadId, turnId })));
 }
