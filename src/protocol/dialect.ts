@@ -145,7 +145,12 @@ export function isNoise(warning: string): boolean {
 }
 
 /** What the server may refuse for. */
-export type Refusal = "noRollout" | "threadGone" | "threadClosing" | "noActiveTurn";
+export type Refusal =
+  | "noRollout"
+  | "threadGone"
+  | "threadClosing"
+  | "threadLeaving"
+  | "noActiveTurn";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
 const REFUSALS: Record<Refusal, RegExp> = {
@@ -160,6 +165,10 @@ const REFUSALS: Record<Refusal, RegExp> = {
     /no rollout found|thread not found|thread not loaded|is archived|not materialized|not supported yet|invalid thread id|missing source rollout|failed to read (?:session metadata|thread)|failed to load rollout|rollout .*is empty|empty session file/i,
   /** The thread is being released; it can be resumed in a moment: `thread/resume`. 0.106 to 0.120. */
   threadClosing: /\bis closing; retry thread\/resume\b/,
+  /**
+   * The thread has just been released: `thread/name/set`, `thread/archive`; the same words for one that never was. 0.169.
+   */
+  threadLeaving: /\bthread not found\b|\bthread [0-9a-f-]{36} not found\b/i,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
 };

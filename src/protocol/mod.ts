@@ -12,6 +12,7 @@ export {
   featureSince,
   isNoise,
   isRefusal,
+  type Refusal,
   SCRIPTED_MODEL,
   servedMethods,
   supports,

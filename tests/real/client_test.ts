@@ -66,6 +66,20 @@ versions(
   },
 );
 
+versions("a thread that was just released takes a name, and goes to the archive", async (world) => {
+  const client = await world.connect();
+  // The server lets go of a thread in its own time; once would seldom meet it.
+  for (let n = 0; n < 8; n++) {
+    const session = await client.startSession({ cwd: world.cwd });
+    await session.ask(`prompt ${n}`);
+    await session.release();
+    if (n % 2 === 0) await client.renameThread(session.threadId, `named ${n}`);
+    else await client.archiveThread(session.threadId);
+  }
+  assert.equal((await ids(client, { archived: true })).length, 4);
+  await assert.rejects(client.renameThread(crypto.randomUUID(), "x"), { reason: "noThread" });
+});
+
 versions(
   "a thread is resumed with its history and with the settings asked for, also on another codex",
   async (world) => {

@@ -88,6 +88,7 @@ import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/se
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import {
   type Account,
+  callOnReleased,
   listModels,
   listThreads,
   type Model,
@@ -354,7 +355,7 @@ export class Client implements AsyncDisposable {
   async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("archiveThread", "threadId", threadId, threadIdKind);
     checkOptions("archiveThread", options, WAIT_OPTIONS);
-    await this.#core.call("thread/archive", { threadId }, options);
+    await callOnReleased(this.#core, "thread/archive", { threadId }, options);
   }
 
   /** Puts a thread back into the history. */
@@ -369,7 +370,7 @@ export class Client implements AsyncDisposable {
     checkArgument("renameThread", "threadId", threadId, threadIdKind);
     checkArgument("renameThread", "name", name, required(nonEmpty));
     checkOptions("renameThread", options, WAIT_OPTIONS);
-    await this.#core.call("thread/name/set", { threadId, name }, options);
+    await callOnReleased(this.#core, "thread/name/set", { threadId, name }, options);
   }
 
   /**

@@ -3,6 +3,7 @@
  * @module
  */
 import {
+  defined,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -11,7 +12,9 @@ import {
   stringOf,
 } from "../../json.ts";
 import { RpcError } from "../../errors/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
+import { whenClosed } from "../policy/thread_params.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { threadItem } from "../turn/turn_items.ts";
@@ -174,6 +177,31 @@ export async function readThread(
   });
   const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
   return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
+}
+
+/** How long a thread that is there may be told as missing. */
+const LEAVING_MS = 2_000;
+
+/**
+ * Calls something about a thread in the history. Codex 0.169 answers some methods with "not found" for a moment after the
+ * thread was released, though it is there: it is asked, and the call made again.
+ */
+export async function callOnReleased(
+  core: RuntimeCore,
+  method: "thread/archive" | "thread/name/set",
+  params: JsonObject & { threadId: string },
+  options: WaitOptions,
+): Promise<void> {
+  const call = () => core.call(method, params, options);
+  try {
+    await call();
+  } catch (error) {
+    if (!isRefusal(error, "threadLeaving")) throw error;
+    await readThread(core, params.threadId, defined({ signal: options.signal })).catch(() => {
+      throw error;
+    });
+    await whenClosed(call, options.signal, LEAVING_MS, "threadLeaving");
+  }
 }
 
 /** Lists the models, fetching page after page. */
