@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { Fleet, type Job } from "../../examples/fleet/queue.ts";
+import { FLEET, Fleet, type Job, QueueEvents } from "../../examples/fleet/queue.ts";
 import { Client } from "../../mod.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { bunPath, codexPath, ROOT } from "../_codex.ts";
@@ -31,6 +31,8 @@ export class FleetWorld {
   readonly #worker: string[];
   readonly #env: Record<string, string>;
   readonly #workers: Map<number, Deno.ChildProcess> = new Map();
+  readonly #events: QueueEvents;
+  #heard = Promise.withResolvers<void>();
 
   constructor(
     redis: RedisServer,
@@ -46,6 +48,9 @@ export class FleetWorld {
     this.#worker = worker;
     this.#env = env;
     this.fleet = new Fleet(`redis://127.0.0.1:${redis.port}`);
+    this.#events = new QueueEvents(FLEET, { connection: this.fleet.redis });
+    this.#events.on("completed", () => this.heard());
+    this.#events.on("failed", () => this.heard());
   }
 
   async addWorker(): Promise<number> {
@@ -104,9 +109,10 @@ export class FleetWorld {
   /** Settles when a job has come to its end. */
   async over(id: string): Promise<Job> {
     for (;;) {
+      const next = this.#heard.promise;
       const job = await this.job(id);
       if (job.finishedOn !== undefined) return job;
-      await sleep(100);
+      await next;
     }
   }
 
@@ -117,18 +123,28 @@ export class FleetWorld {
 
   /** Settles when the model was asked this. */
   async asked(id: string, times = 1): Promise<void> {
-    while (this.requests(id).length < times) await sleep(20);
+    while (this.requests(id).length < times) await this.#heard.promise;
+  }
+
+  /** To be told of each request that came, and of each job that ended. */
+  heard(): void {
+    this.#heard.resolve();
+    this.#heard = Promise.withResolvers();
   }
 
   /** Settles when the turn of a thread has its end on disk. */
   async ended(threadId: string): Promise<void> {
-    const sessions = join(this.home, "sessions");
-    for (;; await sleep(20)) {
-      const found = await readdir(sessions, { recursive: true });
+    await seen(this.home, async () => {
+      const found = await readdir(this.home, { recursive: true });
       const path = found.find((each) => each.endsWith(`${threadId}.jsonl`));
-      const text = path === undefined ? "" : await readFile(join(sessions, path), "utf8");
-      if (text.includes(`"task_complete"`)) return;
-    }
+      if (path === undefined) return false;
+      return (await readFile(join(this.home, path), "utf8")).includes(`"task_complete"`);
+    });
+  }
+
+  /** Settles when something of what a job was to do was done. */
+  async begun(id: string): Promise<void> {
+    await seen(join(this.cwd, "made"), async () => await this.effects(id) > 0);
   }
 
   async threadOf(id: string): Promise<string> {
@@ -188,6 +204,7 @@ export class FleetWorld {
     const codes = await Promise.all(
       [...this.#workers.keys()].map((pid) => this.end(pid, "SIGTERM")),
     );
+    await this.#events.close();
     await this.fleet[Symbol.asyncDispose]();
     const left = await this.#left();
     assert.deepEqual([codes.filter((code) => code !== 0), left], [[], []]);
@@ -195,6 +212,7 @@ export class FleetWorld {
 
   async kill(): Promise<void> {
     for (const pid of [...this.#workers.keys()]) await this.end(pid, "SIGKILL");
+    await this.#events.close();
     if (this.fleet.redis.status === "ready") this.fleet.redis.disconnect();
   }
 
@@ -209,6 +227,15 @@ export class FleetWorld {
       if (found.length === 0 || tries === 100) return found;
       await sleep(100);
     }
+  }
+}
+
+/** Settles when it looks as it should below a directory; looked at whenever something changes there. */
+async function seen(directory: string, look: () => Promise<boolean>): Promise<void> {
+  using watcher = Deno.watchFs(directory);
+  if (await look()) return;
+  for await (const _ of watcher) {
+    if (await look()) return;
   }
 }
 
@@ -263,6 +290,7 @@ export async function inFleet(
   const model = await ScriptedModel.start(async (request) => {
     const earlier = counts.get(idOf(request)) ?? 0;
     counts.set(idOf(request), earlier + 1);
+    world.heard();
     await before(request);
     return play(request, earlier);
   });
@@ -305,7 +333,7 @@ export async function manyJobs(
   const takeovers = await Promise.all(struck.map(async (id, n) => {
     // In the middle of what it says, or of its command.
     await world.asked(id, n === 0 ? 2 : 1);
-    while (await world.effects(id) === 0) await sleep(20);
+    await world.begun(id);
     const pid = await world.workerOf(id);
     await world.end(pid, "SIGKILL");
     const [at, requests] = [performance.now(), world.requests(id).length];
