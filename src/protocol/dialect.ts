@@ -150,6 +150,7 @@ export type Refusal =
   | "threadGone"
   | "threadClosing"
   | "threadLeaving"
+  | "threadInUse"
   | "noActiveTurn";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
@@ -169,6 +170,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
    * The thread has just been released: `thread/name/set`, `thread/archive`; the same words for one that never was. 0.169.
    */
   threadLeaving: /\bthread not found\b|\bthread [0-9a-f-]{36} not found\b/i,
+  /** Another process writes to the thread: `thread/resume`, `thread/fork`. Since 0.147; older ones let both write. */
+  threadInUse: /already has an active writer/,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
 };

@@ -19,7 +19,7 @@ import { prepareInput } from "./prompt/attachments.ts";
 import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
 import type { ResolvedProfile } from "./profile.ts";
 import { promptKind } from "./profile_shape.ts";
-import { overlayProfile, profileOf, whenClosed } from "./policy/thread_params.ts";
+import { overlayProfile, profileOf } from "./policy/thread_params.ts";
 import { rememberTools } from "./mcp/offered_tools.ts";
 import { ForeignTurns } from "./thread/foreign_turns.ts";
 import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
@@ -35,6 +35,7 @@ import { isConnectionLoss } from "./turn/thread_stop.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/turn_usage.ts";
 import { type SessionParts, SessionSettings } from "./session_settings.ts";
+import { whenClosed } from "./client/threads.ts";
 
 type Closing = "open" | "closing" | "archived" | "released";
 

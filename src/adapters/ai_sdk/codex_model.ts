@@ -95,7 +95,7 @@ export interface CodexModel extends AsyncDisposable {
  * Throws `InvalidArgumentError` for options that are none.
  *
  * ```ts ignore
- * import { generateText } from "npm:ai";
+ * import { generateText } from "ai";
  *
  * const model = aiSdk.codexModel(client, { cwd: "/srv/app" });
  * const { text, usage } = await generateText({ model, prompt: "What does this project do?" });

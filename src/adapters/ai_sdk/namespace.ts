@@ -26,7 +26,7 @@ export type * from "./ui_chunk.ts";
  * own for it, which a page can come back to.
  *
  * ```ts ignore
- * import { createUIMessageStreamResponse } from "npm:ai";
+ * import { createUIMessageStreamResponse } from "ai";
  *
  * const stream = await session.askStream(text);
  * return createUIMessageStreamResponse({ stream: aiSdk.toUIMessageStream(stream) });

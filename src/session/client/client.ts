@@ -2,26 +2,13 @@
  * One codex, many sessions.
  * @module
  */
-import {
-  type ApprovalBroker,
-  type ApprovalDecision,
-  checkApprovals,
-  type PendingApproval,
-  sessionApprovals,
-} from "../../approvals/mod.ts";
+import type { ApprovalBroker, ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
-import {
-  ConnectionClosedError,
-  InvalidArgumentError,
-  RpcError,
-  ThreadInUseError,
-} from "../../errors/mod.ts";
-import { defined, isJsonObject, type JsonValue } from "../../json.ts";
-import { HookRun, mergeHooks } from "../../plugin/mod.ts";
+import { defined } from "../../json.ts";
+import { mergeHooks } from "../../plugin/mod.ts";
 import {
   type ClientConfig,
   coreOf,
-  isRemote,
   Runtime,
   RUNTIME_CONFIG,
   type RuntimeCore,
@@ -29,17 +16,7 @@ import {
 } from "../../runtime/mod.ts";
 import type { Login, LoginOptions, LoginRequest } from "./login.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
-import { abortable } from "../../async.ts";
-import { type SessionParts, toldSettings } from "../session_settings.ts";
-import {
-  confirmProfile,
-  layerProfile,
-  resolveProfile,
-  threadAttachParams,
-  threadStartParams,
-  whenClosed,
-  workingDirectory,
-} from "../policy/thread_params.ts";
+import { layerProfile } from "../policy/thread_params.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import {
   FORK_SESSION_CONFIG,
@@ -50,21 +27,13 @@ import {
   RUN_OPTIONS,
   RUN_PROFILE,
   SEARCH_OPTIONS,
-  SESSION_CONFIG,
   THREAD_FILTER,
   threadIdKind,
   TURNS_OPTIONS,
   WAIT_OPTIONS,
 } from "../profile_shape.ts";
-import type { Checkpoints } from "../history/rewind/checkpoints.ts";
-import {
-  rememberTools,
-  serveMissingTools,
-  type SessionTools,
-  unloadThread,
-} from "../mcp/offered_tools.ts";
 import { toolServerGone } from "../mcp/tool_server.ts";
-import { Session } from "../session.ts";
+import type { Session } from "../session.ts";
 import {
   endable,
   itemsOf,
@@ -74,7 +43,6 @@ import {
   type TurnsOptions,
 } from "../history/pages.ts";
 import { PortableThread } from "../history/portable_thread.ts";
-import type { ThreadStore } from "../history/thread_store.ts";
 import {
   findInThread,
   type SearchOptions,
@@ -83,8 +51,7 @@ import {
   type ThreadHit,
 } from "../history/search.ts";
 import { assertSupported } from "../thread/thread_host.ts";
-import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
-import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
+import type { ForkPoint } from "../thread/fork_point.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import {
   type Account,
@@ -104,6 +71,7 @@ import {
 } from "./threads.ts";
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
+import { SessionOpener } from "./open_session.ts";
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {
@@ -112,34 +80,6 @@ export interface PendingApprovals {
   /** Answers a question that a handler left open with `defer`; `false` when it no longer waits. */
   answer(id: string, decision: ApprovalDecision): boolean;
 }
-
-/** How a thread comes to be a session's. */
-type Opening =
-  | { method: "thread/start" }
-  | { method: "thread/resume"; threadId: string; portable?: PortableThread }
-  | { method: "thread/fork"; threadId: string; at?: ForkPoint };
-
-/** What the caller knows each opening by. */
-const DOORS: Record<Opening["method"], string> = {
-  "thread/start": "startSession",
-  "thread/resume": "resumeSession",
-  "thread/fork": "forkSession",
-};
-
-/** What a session is going to be. */
-type Plan = Pick<
-  SessionParts,
-  | "cwd"
-  | "profile"
-  | "served"
-  | "decided"
-  | "answerers"
-  | "checkpoints"
-  | "startHooks"
-  | "single"
-  | "ledger"
-  | "portable"
->;
 
 /**
  * One codex process, or one connection to a running one, for any number of sessions.
@@ -158,14 +98,13 @@ export class Client implements AsyncDisposable {
   /** The questions of the server that wait for an answer. */
   readonly approvals: PendingApprovals;
   readonly #core: RuntimeCore;
-  readonly #config: ClientConfig;
-  readonly #sessions: Set<Session> = new Set();
+  readonly #opener: SessionOpener;
   readonly #ledger = new UsageLedger();
 
   private constructor(runtime: Runtime, config: ClientConfig) {
     this.runtime = runtime;
     this.#core = coreOf(runtime);
-    this.#config = config;
+    this.#opener = new SessionOpener(this.#core, config, this.#ledger);
     const broker: ApprovalBroker = this.#core.approvals;
     this.approvals = {
       pending: () => broker.pending(),
@@ -209,7 +148,7 @@ export class Client implements AsyncDisposable {
    * `PolicyMismatchError` when the server confirms more than was asked.
    */
   startSession(config: SessionConfig): Promise<Session> {
-    return this.#open({ method: "thread/start" }, config);
+    return this.#opener.open({ method: "thread/start" }, config);
   }
 
   /**
@@ -221,7 +160,7 @@ export class Client implements AsyncDisposable {
     checkArgument("resumeSession", "threadId", threadId, threadIdKind);
     checkOptions("resumeSession", config, RESUME_CONFIG);
     config.signal?.throwIfAborted();
-    this.#assertNotOpen(threadId);
+    this.#opener.assertNotOpen(threadId);
     const { store, signal } = config;
     const portable = store === undefined
       ? undefined
@@ -229,7 +168,7 @@ export class Client implements AsyncDisposable {
     await portable?.materialise(threadId, signal);
     const cwd = config.cwd ?? (await readThread(this.#core, threadId, defined({ signal }))).cwd;
     const opening = { method: "thread/resume", threadId, ...defined({ portable }) } as const;
-    return await this.#open(opening, { ...config, cwd });
+    return await this.#opener.open(opening, { ...config, cwd });
   }
 
   /**
@@ -242,7 +181,7 @@ export class Client implements AsyncDisposable {
     const at = {
       ...defined({ after, before }),
     };
-    return await this.#open({ method: "thread/fork", threadId, at }, rest);
+    return await this.#opener.open({ method: "thread/fork", threadId, at }, rest);
   }
 
   /** Asks once, on a fresh thread that leaves nothing in the history. */
@@ -261,7 +200,7 @@ export class Client implements AsyncDisposable {
       ...defined({ hooks, signal }),
       cwd,
     };
-    const session = await this.#open({ method: "thread/start" }, config, true);
+    const session = await this.#opener.open({ method: "thread/start" }, config, true);
     try {
       const result = await session.ask(prompt, {
         ...defined({ signal, onEvent, retry, repair, output }),
@@ -381,7 +320,7 @@ export class Client implements AsyncDisposable {
     checkArgument("deleteThread", "threadId", threadId, threadIdKind);
     checkOptions("deleteThread", options, WAIT_OPTIONS);
     assertSupported(this.#core, "deleteThread", "deleteThread");
-    this.#assertNotOpen(threadId);
+    this.#opener.assertNotOpen(threadId);
     await this.#core.call("thread/delete", { threadId }, options);
   }
 
@@ -439,221 +378,4 @@ export class Client implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
-
-  async #open(
-    opening: Opening,
-    config: SessionConfig,
-    single = false,
-    ledger: UsageLedger = this.#ledger,
-  ): Promise<Session> {
-    const core = this.#core;
-    const where = DOORS[opening.method];
-    if (opening.method !== "thread/start") {
-      checkArgument(where, "threadId", opening.threadId, threadIdKind);
-    }
-    checkOptions(where, config, SESSION_CONFIG);
-    const { cwd: asked, approvals: own, signal, store, ...profileFields } = config;
-    signal?.throwIfAborted();
-    if (opening.method === "thread/resume") this.#assertNotOpen(opening.threadId);
-    checkApprovals(own);
-    const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
-    const answerers = { own, all };
-    const cwd = workingDirectory(asked, isRemote(core.config));
-    const portable = this.#portable(opening, store, profileFields.ephemeral);
-    const profile = resolveProfile(profileFields);
-    if (profile.serviceTier !== null) assertSupported(core, "serviceTier", "serviceTiers");
-    const hooks = mergeHooks(this.#config.hooks, profile.hooks);
-    const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });
-    const input = await hookRun.pre(
-      "preSessionStart",
-      profile.model === null ? {} : { model: profile.model },
-    );
-    const patched = input.model === undefined ? profile : { ...profile, model: input.model };
-    let served: SessionTools | null = null;
-    try {
-      if (opening.method !== "thread/start") {
-        served = await serveMissingTools(core, opening.threadId, cwd, patched);
-      }
-      const decided = withApprovals(
-        await abortable(
-          decideSessionPolicy(core, cwd, patched, hooks, answerers.all, served),
-          signal,
-        ),
-        answerers,
-        patched.mode === "plan",
-      );
-      const checkpoints = patched.checkpoints
-        ? await abortable(openCheckpoints(where, core, cwd, decided.effective), signal)
-        : null;
-      const plan = {
-        cwd,
-        profile: patched,
-        served,
-        decided,
-        answerers,
-        checkpoints,
-        startHooks: hookRun,
-        single,
-        ledger,
-        portable,
-      };
-      const session = await this.#openThread(opening, plan, signal);
-      hookRun.learn({ threadId: session.threadId });
-      await hookRun.post("postSessionStart", { status: "ok" });
-      return session;
-    } catch (error) {
-      await served?.end();
-      const told = hookRun.post("postSessionStart", { status: "error", error });
-      if (signal?.aborted !== true) await told;
-      throw error;
-    }
-  }
-
-  #portable(
-    opening: Opening,
-    store: ThreadStore | undefined,
-    ephemeral: boolean | undefined,
-  ): PortableThread | null {
-    if (store === undefined) return null;
-    if (ephemeral === true) {
-      throw new InvalidArgumentError(DOORS[opening.method], {
-        argument: "store",
-        received: "a store, with `ephemeral`",
-        accepts: "left out for a thread that leaves nothing behind",
-      });
-    }
-    if (opening.method === "thread/resume" && opening.portable !== undefined) {
-      return opening.portable;
-    }
-    return new PortableThread(this.#core, store, DOORS[opening.method], null);
-  }
-
-  /** Two sessions on one thread would take each other's hooks, rules and notifications away. */
-  #assertNotOpen(threadId: string): void {
-    for (const session of this.#sessions) {
-      if (session.closed || session.threadId !== threadId) continue;
-      throw new ThreadInUseError(threadId, {}, true);
-    }
-  }
-
-  async #openThread(
-    opening: Opening,
-    plan: Plan,
-    signal: AbortSignal | undefined,
-  ): Promise<Session> {
-    const core = this.#core;
-    const { cwd, profile, decided } = plan;
-    const fork = opening.method === "thread/fork"
-      ? await planFork(core, opening.threadId, opening.at ?? {}, signal)
-      : null;
-    const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
-      ...threadAttachParams(opening.threadId, cwd, profile, decided),
-      ...fork?.params,
-      ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
-    };
-    let session: Session | null = null;
-    let recover = () => Promise.resolve();
-    let refused: unknown = null;
-    const onOpened: SessionParts["onOpened"] = (host, warn) => {
-      recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
-    };
-    const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
-    if (opening.method === "thread/resume" && bringsServers) {
-      await whenClosed(() => unloadThread(core, opening.threadId, signal), signal);
-    }
-    const open = () =>
-      core.call(opening.method, params, {
-        ...defined({ signal }),
-        // At once, so that what the server says next about the thread finds its session.
-        onResult: (result) => {
-          try {
-            session = this.#adopt(opening, result, plan, onOpened);
-          } catch (error) {
-            refused = error;
-          }
-        },
-      });
-    await whenClosed(open, signal).catch((error) => {
-      throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
-    });
-    const opened = session as Session | null;
-    if (opened === null) throw refused;
-    try {
-      await dropTurns(core, opened.threadId, fork?.drop ?? 0);
-      if (plan.checkpoints !== null) await recover();
-      await plan.portable?.opened(opened.threadId);
-    } catch (error) {
-      await opened.close().catch(() => {});
-      throw error;
-    }
-    return opened;
-  }
-
-  #adopt(
-    opening: Opening,
-    result: JsonValue,
-    plan: Plan,
-    onOpened: SessionParts["onOpened"],
-  ): Session {
-    const thread = isJsonObject(result) ? result["thread"] : undefined;
-    const threadId = isJsonObject(thread) ? thread["id"] : undefined;
-    if (typeof threadId !== "string" || threadId === "") {
-      throw new ConnectionClosedError(`${opening.method} was answered without a thread id.`, {
-        retryable: false,
-      });
-    }
-    // Of two that ask at once, both have passed the first check.
-    if (opening.method === "thread/resume") this.#assertNotOpen(threadId);
-    let policy;
-    try {
-      policy = confirmDecided(this.#core, plan.decided, result);
-      confirmProfile(plan.profile, result);
-    } catch (error) {
-      // Nothing may run on a thread that is allowed too much.
-      this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});
-      throw error;
-    }
-    const session: Session = new Session({
-      ...plan,
-      // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
-      profile: { ...plan.profile, ephemeral: isEphemeral(thread) },
-      core: this.#core,
-      threadId,
-      clientHooks: this.#config.hooks,
-      policy,
-      told: toldSettings(result, opening.method === "thread/start"),
-      attached: opening.method !== "thread/start",
-      openCopy: (copy, config, ledger) => this.#open(copy, config, false, ledger),
-      onOpened,
-      onClosed: () => this.#sessions.delete(session),
-    });
-    if (opening.method === "thread/start") rememberTools(this.#core, threadId, plan.profile);
-    if (opening.method === "thread/fork") {
-      rememberTools(this.#core, threadId, { copyOf: opening.threadId });
-    }
-    this.#sessions.add(session);
-    return session;
-  }
-}
-
-/** Loaded when it is asked for: few sessions record their workspace. */
-async function openCheckpoints(
-  ...args: Parameters<typeof Checkpoints.open>
-): Promise<Checkpoints> {
-  return await (await import("../history/rewind/checkpoints.ts")).Checkpoints.open(...args);
-}
-
-/** What codex says since 0.147; older versions let both write. */
-const THREAD_IN_USE = /already has an active writer/;
-
-/** The typed error for a thread that another process writes to; any other error as it is. */
-function threadInUse(error: unknown, threadId: string): unknown {
-  return error instanceof RpcError && THREAD_IN_USE.test(error.rpcMessage)
-    ? new ThreadInUseError(threadId, { cause: error })
-    : error;
-}
-
-/** Whether the thread has no file, so that it goes with its server. */
-function isEphemeral(thread: JsonValue | undefined): boolean {
-  return isJsonObject(thread) && (thread["ephemeral"] === true || thread["path"] === null);
 }

@@ -27,8 +27,6 @@ import type { ResolvedProfile, RunProfile, SessionMode, TurnOptions } from "../p
 import { ASK_OPTIONS } from "../profile_shape.ts";
 import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
 import type { DecidedPolicy } from "./session_policy.ts";
-import { delay } from "../../async.ts";
-import { isRefusal, type Refusal } from "../../protocol/mod.ts";
 
 /** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
 function threadParams(
@@ -342,29 +340,4 @@ export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>
       ? {}
       : { hooks: mergeHooks(base.hooks, over.hooks) }),
   } as Base & Over;
-}
-
-/** How long a server may take to release a thread. */
-const LIMIT_MS = 10_000;
-
-/**
- * Calls, and calls again for as long as the server says that the thread is closing. Codex 0.106 to 0.120 answer
- * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have. `refusal` is what else
- * the server may say meanwhile.
- */
-export async function whenClosed<T>(
-  call: () => Promise<T>,
-  signal: AbortSignal | undefined,
-  limitMs: number = LIMIT_MS,
-  refusal: Refusal = "threadClosing",
-): Promise<T> {
-  const end = performance.now() + limitMs;
-  for (let wait = 20;; wait = Math.min(wait * 2, 500)) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!isRefusal(error, refusal) || performance.now() + wait > end) throw error;
-    }
-    await delay(wait, signal);
-  }
 }

@@ -1,0 +1,292 @@
+/**
+ * How a thread becomes a session: what it may is decided, asked for, and compared with what the server confirms.
+ * @module
+ */
+import { checkApprovals, sessionApprovals } from "../../approvals/mod.ts";
+import { abortable } from "../../async.ts";
+import { checkArgument, checkOptions } from "../../check/mod.ts";
+import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
+import { defined, isJsonObject, type JsonValue } from "../../json.ts";
+import { HookRun, mergeHooks } from "../../plugin/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
+import { type ClientConfig, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import type { Checkpoints } from "../history/rewind/checkpoints.ts";
+import { PortableThread } from "../history/portable_thread.ts";
+import type { ThreadStore } from "../history/thread_store.ts";
+import {
+  rememberTools,
+  serveMissingTools,
+  type SessionTools,
+  unloadThread,
+} from "../mcp/offered_tools.ts";
+import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
+import {
+  confirmProfile,
+  resolveProfile,
+  threadAttachParams,
+  threadStartParams,
+  workingDirectory,
+} from "../policy/thread_params.ts";
+import type { SessionConfig } from "../profile.ts";
+import { SESSION_CONFIG, threadIdKind } from "../profile_shape.ts";
+import { Session } from "../session.ts";
+import { type SessionParts, toldSettings } from "../session_settings.ts";
+import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
+import { assertSupported } from "../thread/thread_host.ts";
+import type { UsageLedger } from "../turn/turn_usage.ts";
+import { whenClosed } from "./threads.ts";
+
+/** How a thread comes to be a session's. */
+export type Opening =
+  | { method: "thread/start" }
+  | { method: "thread/resume"; threadId: string; portable?: PortableThread }
+  | { method: "thread/fork"; threadId: string; at?: ForkPoint };
+
+/** What the caller knows each opening by. */
+const DOORS: Record<Opening["method"], string> = {
+  "thread/start": "startSession",
+  "thread/resume": "resumeSession",
+  "thread/fork": "forkSession",
+};
+
+/** What a session is going to be. */
+type Plan = Pick<
+  SessionParts,
+  | "cwd"
+  | "profile"
+  | "served"
+  | "decided"
+  | "answerers"
+  | "checkpoints"
+  | "startHooks"
+  | "single"
+  | "ledger"
+  | "portable"
+>;
+
+/** Opens the sessions of one client, and knows which threads they have. */
+export class SessionOpener {
+  readonly #core: RuntimeCore;
+  readonly #config: ClientConfig;
+  readonly #ledger: UsageLedger;
+  readonly #sessions: Set<Session> = new Set();
+
+  constructor(core: RuntimeCore, config: ClientConfig, ledger: UsageLedger) {
+    this.#core = core;
+    this.#config = config;
+    this.#ledger = ledger;
+  }
+
+  /** Rejects before anything is sent where it can be known. `single` is a run on a thread of its own. */
+  async open(
+    opening: Opening,
+    config: SessionConfig,
+    single = false,
+    ledger: UsageLedger = this.#ledger,
+  ): Promise<Session> {
+    const core = this.#core;
+    const where = DOORS[opening.method];
+    if (opening.method !== "thread/start") {
+      checkArgument(where, "threadId", opening.threadId, threadIdKind);
+    }
+    checkOptions(where, config, SESSION_CONFIG);
+    const { cwd: asked, approvals: own, signal, store, ...profileFields } = config;
+    signal?.throwIfAborted();
+    if (opening.method === "thread/resume") this.assertNotOpen(opening.threadId);
+    checkApprovals(own);
+    const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
+    const answerers = { own, all };
+    const cwd = workingDirectory(asked, isRemote(core.config));
+    const portable = this.#portable(opening, store, profileFields.ephemeral);
+    const profile = resolveProfile(profileFields);
+    if (profile.serviceTier !== null) assertSupported(core, "serviceTier", "serviceTiers");
+    const hooks = mergeHooks(this.#config.hooks, profile.hooks);
+    const hookRun = new HookRun(hooks, { cwd, ...defined({ signal }) });
+    const input = await hookRun.pre(
+      "preSessionStart",
+      profile.model === null ? {} : { model: profile.model },
+    );
+    const patched = input.model === undefined ? profile : { ...profile, model: input.model };
+    let served: SessionTools | null = null;
+    try {
+      if (opening.method !== "thread/start") {
+        served = await serveMissingTools(core, opening.threadId, cwd, patched);
+      }
+      const decided = withApprovals(
+        await abortable(
+          decideSessionPolicy(core, cwd, patched, hooks, answerers.all, served),
+          signal,
+        ),
+        answerers,
+        patched.mode === "plan",
+      );
+      const checkpoints = patched.checkpoints
+        ? await abortable(openCheckpoints(where, core, cwd, decided.effective), signal)
+        : null;
+      const plan = {
+        cwd,
+        profile: patched,
+        served,
+        decided,
+        answerers,
+        checkpoints,
+        startHooks: hookRun,
+        single,
+        ledger,
+        portable,
+      };
+      const session = await this.#openThread(opening, plan, signal);
+      hookRun.learn({ threadId: session.threadId });
+      await hookRun.post("postSessionStart", { status: "ok" });
+      return session;
+    } catch (error) {
+      await served?.end();
+      const told = hookRun.post("postSessionStart", { status: "error", error });
+      if (signal?.aborted !== true) await told;
+      throw error;
+    }
+  }
+
+  #portable(
+    opening: Opening,
+    store: ThreadStore | undefined,
+    ephemeral: boolean | undefined,
+  ): PortableThread | null {
+    if (store === undefined) return null;
+    if (ephemeral === true) {
+      throw new InvalidArgumentError(DOORS[opening.method], {
+        argument: "store",
+        received: "a store, with `ephemeral`",
+        accepts: "left out for a thread that leaves nothing behind",
+      });
+    }
+    if (opening.method === "thread/resume" && opening.portable !== undefined) {
+      return opening.portable;
+    }
+    return new PortableThread(this.#core, store, DOORS[opening.method], null);
+  }
+
+  /** Two sessions on one thread would take each other's hooks, rules and notifications away. */
+  assertNotOpen(threadId: string): void {
+    for (const session of this.#sessions) {
+      if (session.closed || session.threadId !== threadId) continue;
+      throw new ThreadInUseError(threadId, {}, true);
+    }
+  }
+
+  async #openThread(
+    opening: Opening,
+    plan: Plan,
+    signal: AbortSignal | undefined,
+  ): Promise<Session> {
+    const core = this.#core;
+    const { cwd, profile, decided } = plan;
+    const fork = opening.method === "thread/fork"
+      ? await planFork(core, opening.threadId, opening.at ?? {}, signal)
+      : null;
+    const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
+      ...threadAttachParams(opening.threadId, cwd, profile, decided),
+      ...fork?.params,
+      ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
+    };
+    let session: Session | null = null;
+    let recover = () => Promise.resolve();
+    let refused: unknown = null;
+    const onOpened: SessionParts["onOpened"] = (host, warn) => {
+      recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
+    };
+    const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
+    if (opening.method === "thread/resume" && bringsServers) {
+      await whenClosed(() => unloadThread(core, opening.threadId, signal), signal);
+    }
+    const open = () =>
+      core.call(opening.method, params, {
+        ...defined({ signal }),
+        // At once, so that what the server says next about the thread finds its session.
+        onResult: (result) => {
+          try {
+            session = this.#adopt(opening, result, plan, onOpened);
+          } catch (error) {
+            refused = error;
+          }
+        },
+      });
+    await whenClosed(open, signal).catch((error) => {
+      throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
+    });
+    const opened = session as Session | null;
+    if (opened === null) throw refused;
+    try {
+      await dropTurns(core, opened.threadId, fork?.drop ?? 0);
+      if (plan.checkpoints !== null) await recover();
+      await plan.portable?.opened(opened.threadId);
+    } catch (error) {
+      await opened.close().catch(() => {});
+      throw error;
+    }
+    return opened;
+  }
+
+  #adopt(
+    opening: Opening,
+    result: JsonValue,
+    plan: Plan,
+    onOpened: SessionParts["onOpened"],
+  ): Session {
+    const thread = isJsonObject(result) ? result["thread"] : undefined;
+    const threadId = isJsonObject(thread) ? thread["id"] : undefined;
+    if (typeof threadId !== "string" || threadId === "") {
+      throw new ConnectionClosedError(`${opening.method} was answered without a thread id.`, {
+        retryable: false,
+      });
+    }
+    // Of two that ask at once, both have passed the first check.
+    if (opening.method === "thread/resume") this.assertNotOpen(threadId);
+    let policy;
+    try {
+      policy = confirmDecided(this.#core, plan.decided, result);
+      confirmProfile(plan.profile, result);
+    } catch (error) {
+      // Nothing may run on a thread that is allowed too much.
+      this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});
+      throw error;
+    }
+    const session: Session = new Session({
+      ...plan,
+      // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
+      profile: { ...plan.profile, ephemeral: isEphemeral(thread) },
+      core: this.#core,
+      threadId,
+      clientHooks: this.#config.hooks,
+      policy,
+      told: toldSettings(result, opening.method === "thread/start"),
+      attached: opening.method !== "thread/start",
+      openCopy: (copy, config, ledger) => this.open(copy, config, false, ledger),
+      onOpened,
+      onClosed: () => this.#sessions.delete(session),
+    });
+    if (opening.method === "thread/start") rememberTools(this.#core, threadId, plan.profile);
+    if (opening.method === "thread/fork") {
+      rememberTools(this.#core, threadId, { copyOf: opening.threadId });
+    }
+    this.#sessions.add(session);
+    return session;
+  }
+}
+
+/** Loaded when it is asked for: few sessions record their workspace. */
+async function openCheckpoints(
+  ...args: Parameters<typeof Checkpoints.open>
+): Promise<Checkpoints> {
+  return await (await import("../history/rewind/checkpoints.ts")).Checkpoints.open(...args);
+}
+
+/** The typed error for a thread that another process writes to; any other error as it is. */
+function threadInUse(error: unknown, threadId: string): unknown {
+  return isRefusal(error, "threadInUse") ? new ThreadInUseError(threadId, { cause: error }) : error;
+}
+
+/** Whether the thread has no file, so that it goes with its server. */
+function isEphemeral(thread: JsonValue | undefined): boolean {
+  return isJsonObject(thread) && (thread["ephemeral"] === true || thread["path"] === null);
+}
