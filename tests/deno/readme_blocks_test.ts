@@ -23,9 +23,14 @@ const BLOCKS: Record<
   { prints: RegExp[]; replace?: [string, string][]; denoOnly?: boolean }
 > = {
   "Quick start": { prints: [/^- one\n- two\n- three 13$/m] },
+  "A plan first": { prints: [/^1\. Move the calls\.\n+The calls are moved\.$/m] },
   "Repeated runs": { prints: [/^The API has 3 functions\.$/m] },
   "Client and session": {
     prints: [/^The design\.\nThe design in 3 lines\.\n\{\s*type: "readOnly",?\s*\} 26$/m],
+  },
+  "History": {
+    prints: [/^The design goes on\.$/m],
+    replace: [["/mnt/shared/threads", "threads"]],
   },
   "Rewind": { prints: [/^$/] },
   "Streaming": { prints: [/ls.* 0$/m, /^There are no modules\. null \{$/m] },
@@ -65,6 +70,12 @@ function model(request: testing.ModelRequest): testing.ModelTurn {
       return "The design in 3 lines.";
     case "Explain the module boundaries":
       return called === undefined ? [script.exec("ls")] : "There are no modules.";
+    case "Move to the new API":
+      return "<proposed_plan>\n1. Move the calls.\n</proposed_plan>";
+    case "Do it.":
+      return "The calls are moved.";
+    case "Go on":
+      return "The design goes on.";
     case "Rename the module":
       return "Renamed.";
     case "List the risks":
