@@ -63,6 +63,16 @@ export class Answering {
     } else this.settle(pending, answer, ruling);
   }
 
+  /**
+   * Tells the session of a question: when somebody is asked, or with its answer. What a hook or a rule decides must not
+   * look as if it waited for a person meanwhile.
+   */
+  announce(pending: PendingCall): void {
+    if (pending.announced) return;
+    pending.announced = true;
+    quietly(() => pending.gate?.onRequested?.(pending.request));
+  }
+
   tell({ gate, request, settled }: PendingCall, sentence: string): void {
     if (!settled) quietly(() => gate?.onProblem?.(request, redactText(sentence)));
   }
@@ -205,6 +215,7 @@ export class Answering {
     quietly(() => this.#options.onAudit(audit));
     // The time is told without announcing the question to the session.
     if (audit.decidedBy === "library" && request.type === "currentTime") return;
+    this.announce(pending);
     quietly(() => gate?.onResolved?.(audit));
     if (isToolUse(request)) quietly(() => gate?.postToolUse?.(request, audit));
   }
@@ -215,7 +226,7 @@ function sentence(words: string): string {
 }
 
 /** Listeners are guests: what they throw must not cost anyone an answer. */
-export function quietly(fn: () => void): void {
+function quietly(fn: () => void): void {
   try {
     fn();
   } catch {

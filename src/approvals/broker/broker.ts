@@ -5,7 +5,7 @@
  */
 import { CodexError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import { Answering, quietly } from "./answering.ts";
+import { Answering } from "./answering.ts";
 import { Judging } from "./judging.ts";
 import { OpenChanges } from "./open_changes.ts";
 import { belongsToThread, isDeferred, PendingCall, reasonOf, WHY } from "./pending.ts";
@@ -80,7 +80,6 @@ export class ApprovalBroker {
     this.#dropSuperseded(call);
     const twins = this.#twinsOf(pending);
     const refusal = lost ? "hookThrew" : this.#refusal(request, twins.length > 0);
-    quietly(() => gate?.onRequested?.(request));
     for (const twin of twins) this.#answering.failClosed(twin, "uncertainSubject");
     // Codex may have taken the other's acceptance for this one's: the turn is stopped before it has done much.
     if (this.#answering.overlapsGranted(pending)) return this.#answering.stopTurn(pending);

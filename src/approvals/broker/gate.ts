@@ -80,7 +80,7 @@ export interface ThreadGate {
   contained?(): boolean;
   /** Told what went wrong with whoever answers, in a sentence. */
   onProblem?(request: ApprovalRequest, sentence: string): void;
-  /** Told about each question of the thread. */
+  /** Told about each question of the thread: when somebody is asked, else with its answer. */
   onRequested?(request: ApprovalRequest): void;
   /** Told about each answer. */
   onResolved?(audit: ApprovalAudit): void;

@@ -112,6 +112,7 @@ export class Judging {
     }
     const { tool, namespace, arguments: args, callId } = request;
     pending.waitingFor = "tool";
+    this.#answering.announce(pending);
     // The turn's own limit bounds a tool; the approval limit is about people.
     pending.stopTimer();
     try {
@@ -146,6 +147,7 @@ export class Judging {
       );
     }
     pending.waitingFor = "handler";
+    this.#answering.announce(pending);
     let decision: ApprovalDecision;
     try {
       const ask = () => handler(request, { signal: pending.signal });
@@ -167,6 +169,7 @@ export class Judging {
     const { request, call, signal } = pending;
     if (pending.settled) return;
     pending.waitingFor = "reader";
+    this.#answering.announce(pending);
     const settle = (answer: WireAnswer): boolean => {
       if (pending.settled || pending.held) return false;
       this.#answering.settle(pending, answer, { by: "reader" });

@@ -39,6 +39,8 @@ export class PendingCall {
   heard: Promise<void> | undefined = undefined;
   /** It was granted, and waits to be sent until all was heard. */
   held = false;
+  /** Its session was told that it is asked. */
+  announced = false;
   /** What it waits for. */
   waitingFor: PendingApproval["waitingFor"] = "hook";
   #reply: BrokerReply;

@@ -117,7 +117,7 @@ export interface TokenUsageEvent extends TurnEventBase {
   usage: TokenUsage;
 }
 
-/** The server asks for a decision. */
+/** The server asks for a decision. Told when somebody is asked; of what a hook or a rule decides, with its answer. */
 export interface ApprovalRequestedEvent extends TurnEventBase {
   /** Discriminator. */
   type: "approvalRequested";

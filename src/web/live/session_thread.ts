@@ -230,10 +230,11 @@ export class SessionQuestions {
     const pending = this.#pending.pending().find(({ request }) =>
       request.id === id && this.#isOurs(request)
     );
-    if (pending === undefined) {
-      if (!this.#answered.has(id)) throw notFound("question");
+    // An acceptance that is still being sent counts.
+    if (this.#answered.has(id)) {
       throw conflict("alreadyAnswered", "This question has been answered.");
     }
+    if (pending === undefined) throw notFound("question");
     if (pending.waitingFor !== "handler") {
       throw conflict("notReady", "This question does not wait for a person yet. Try again.");
     }

@@ -135,7 +135,7 @@ test("one session's hooks, handler and tools never see another thread", async ()
   const own = b.send(COMMAND, { threadId: "A" });
   await b.audited(2);
   assert.deepEqual(own, declined);
-  assert.deepEqual(seen, ["A event A", "A hook A"]);
+  assert.deepEqual(seen, ["A hook A", "A event A"]);
 });
 
 test("a slow hook delays only its own thread", async () => {

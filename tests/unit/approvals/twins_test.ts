@@ -1,6 +1,6 @@
 /** Codex gives an answer to the newest question of its id: what comes twice under one id is not accepted. */
 import assert from "node:assert/strict";
-import type { ApprovalHandler } from "../../../src/approvals/mod.ts";
+import type { ApprovalHandler, ApprovalRules } from "../../../src/approvals/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import { bench, COMMAND, ELICITATION, PATCH, settle, THREAD, TURN } from "./_requests.ts";
@@ -45,6 +45,28 @@ test("an acceptance waits for what was asked together with it, and is taken back
   heard.resolve();
   await settle();
   assert.deepEqual([alone, first, second], [ACCEPTED, DECLINED, DECLINED]);
+});
+
+test("what a rule accepts is not told as a question that waits, also while it is held", async () => {
+  const heard = Promise.withResolvers<void>();
+  const approvals: ApprovalRules = {
+    rules: [{ effect: "allow", kind: "command", command: ["ls"], outsideSandbox: true }],
+    ask: () => ({ decision: "defer" }),
+  };
+  const b = bench({ approvals, heardAll: () => heard.promise });
+  const told: string[] = [];
+  b.broker.registerThread(THREAD, {
+    onRequested: ({ itemId }) => void told.push(`asked ${itemId}`),
+    onResolved: ({ itemId, decidedBy }) => void told.push(`${decidedBy} ${itemId}`),
+  });
+  b.send(COMMAND, command("ls"));
+  b.send(COMMAND, command("date", { itemId: "d" }));
+  await settle();
+  assert.deepEqual(told, ["asked d"]);
+  heard.resolve();
+  await settle();
+  assert.deepEqual(told, ["asked d", "asked c", "rule c"]);
+  b.broker.close();
 });
 
 test("consent to an MCP call waits, and is taken back when another call has its id", async () => {
