@@ -142,7 +142,14 @@ type Add = (file: string, test: string, passed: boolean) => void;
  */
 function readDeno(lines: string[], add: Add): void {
   let file = "";
+  let slow: string | undefined;
   for (const line of lines) {
+    // Of a test that takes long this stands between its name and its end.
+    const waiting = /^(\s*)(\S.*?) \.\.\.'.*' has been running for over /.exec(line);
+    if (waiting !== null) slow = waiting[1] === "" ? waiting[2] : undefined;
+    const late = /^ (ok|FAILED|cancelled) \(/.exec(line);
+    if (late !== null && slow !== undefined) add(file, slow, late[1] === "ok");
+    if (late !== null) slow = undefined;
     const [, began] = /^running \d+ tests? from (\S+)$/.exec(line) ?? [];
     if (began !== undefined) file = began;
     const [, uncaught] = /^Uncaught error from (\S+) FAILED$/.exec(line) ?? [];

@@ -184,3 +184,20 @@ ok | 1 passed | 0 failed (7ms)
     assert.deepEqual(unsettled.flickers, []);
   }
 });
+
+test("a test that took long enough to be told as running is read like the others", () => {
+  const output = `running 2 tests from ./tests/a_test.ts
+quick ... ok (3ms)
+slow ...'slow' has been running for over (1m0s)
+ FAILED (1m1s)
+running 1 test from ./tests/b_test.ts
+steps ...
+  one ...'steps' has been running for over (1m0s)
+ ok (1m2s)
+steps ... ok (1m3s)
+
+FAILED | 2 passed (1 step) | 1 failed (2m4s)
+`;
+  const read = readSuite("deno: tests", { code: 1, output, killed: false });
+  assert.deepEqual(filesToRerun([read]).map(({ file }) => file), ["tests/a_test.ts"]);
+});
