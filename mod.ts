@@ -232,7 +232,6 @@ export type {
   PendingApproval,
   PermissionsAnswer,
   PermissionsApprovalRequest,
-  ProposedChange,
   RequestedPermissions,
   ReviewAnswer,
   ToolCallAnswer,
@@ -243,6 +242,7 @@ export type {
   UserInputRequest,
 } from "./src/approvals/mod.ts";
 export type { CommandLine } from "./src/shell/mod.ts";
+export type { ProposedChange } from "./src/thread_item.ts";
 export {
   FilteredPostHook,
   FilteredPreHook,
@@ -252,7 +252,6 @@ export {
   type HookCallRecord,
   type HookContext,
   type HookContinue,
-  type HookFileChange,
   type HookIssue,
   type HookIssueClass,
   HookMatcher,

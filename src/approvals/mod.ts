@@ -4,14 +4,8 @@
  * @module
  */
 export { ApprovalBroker } from "./broker/broker.ts";
-export type {
-  BrokerOptions,
-  GateToolCall,
-  GateVerdict,
-  ReaderRequest,
-  ThreadGate,
-} from "./broker/gate.ts";
-export { parseRequest, unifiedDiff } from "./request/parse_request.ts";
+export type { BrokerOptions, GateToolCall, ReaderRequest, ThreadGate } from "./broker/gate.ts";
+export { parseRequest } from "./request/parse_request.ts";
 export { toolFacts, toolPlace } from "./request/facts.ts";
 export type {
   ApprovalAudit,
@@ -47,7 +41,6 @@ export type {
   NetworkPolicyAmendment,
   PermissionsAnswer,
   PermissionsApprovalRequest,
-  ProposedChange,
   RequestedPermissions,
   ReviewAnswer,
   ToolCallAnswer,

@@ -91,7 +91,7 @@ export interface HookToolInput extends HookFacts, HookToolFacts {
   error?: unknown;
 }
 
-/** What pre-hooks say to a tool use. `continue` grants nothing: the approval rules decide next. */
+/** What pre-hooks say to a tool use before anyone else is asked. They can refuse, never grant: after `continue` the approval rules decide. */
 export type HookVerdict =
   | { type: "continue" }
   | { type: "block"; reason: string; hookName: string };

@@ -3,6 +3,6 @@
  *
  * @module
  */
-export { HookRun, type HookToolInput, type PatchedInput } from "./hook_run.ts";
+export { HookRun, type HookToolInput, type HookVerdict, type PatchedInput } from "./hook_run.ts";
 export { hasToolHooks, hooksKind, mergeHooks } from "./validate.ts";
 export type { HookReport, Hooks } from "./types.ts";

@@ -2,6 +2,7 @@
  * What a hook is, what it sees and what it may answer.
  * @module
  */
+import type { ProposedChange } from "../thread_item.ts";
 import type { JsonObject } from "../json.ts";
 import type * as protocol from "../protocol/mod.ts";
 import type { Attachment } from "../prompt.ts";
@@ -30,18 +31,6 @@ export type HookToolKind =
   // Keeps completion for the known words while any other passes.
   | (string & Record<never, never>);
 
-/** One file that a tool wants to change, or has changed. */
-export interface HookFileChange {
-  /** Absolute path. */
-  path: string;
-  /** What happens to it. */
-  kind: "add" | "update" | "delete" | (string & Record<never, never>);
-  /** Where it is moved to, when it is. */
-  movePath?: string;
-  /** The new text of an added file, the old text of a deleted one, else unified hunks. */
-  diff: string;
-}
-
 /** The facts about a tool use; present in `preToolUse` and `postToolUse` only. */
 export interface HookToolFacts {
   /**
@@ -60,7 +49,7 @@ export interface HookToolFacts {
   /** Unified diff of the file change, when it is known. */
   readonly diff?: string;
   /** The file changes, when they are known. */
-  readonly changes?: readonly HookFileChange[];
+  readonly changes?: readonly ProposedChange[];
   /** The tool's input: arguments of an MCP or dynamic tool. */
   readonly toolInput?: unknown;
   /** `postToolUse`: how the tool ended, as the server spells it: `completed`, `failed`, `declined`. */

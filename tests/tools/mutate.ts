@@ -65,6 +65,7 @@ if (options.list) {
 const started = performance.now();
 const survivors: Mutant[] = [];
 let untypable = 0;
+let sound: Promise<string | null> | undefined;
 const byRoom = new Map<string, { killed: number; survived: number }>();
 const queue = mutants.values();
 await Promise.all(Array.from({ length: JOBS }, (_, index) => work(index)));
@@ -74,6 +75,11 @@ async function work(index: number): Promise<void> {
   const tree = join(root, ".cache", "mutate", `${Deno.pid}-${index}`);
   await copyTree(tree);
   try {
+    // On a broken checkout every mutant would count as killed.
+    await (sound ??= runTests(tree, ["tests/unit"])).then((failure) => {
+      if (failure === null) return;
+      throw new Error(`the unit tests fail without a mutant (${failure}): mend that first`);
+    });
     for (const mutant of queue) {
       const verdict = await judge(tree, mutant);
       const room = mutant.file.split("/")[1]!;

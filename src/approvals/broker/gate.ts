@@ -3,29 +3,11 @@
  * @module
  */
 import type { Timers } from "../../async.ts";
+import type { HookVerdict } from "../../plugin/mod.ts";
+import type { ProposedChange } from "../../thread_item.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type {
-  ApprovalAudit,
-  ApprovalHandler,
-  ApprovalRequest,
-  ProposedChange,
-} from "../request/types.ts";
+import type { ApprovalAudit, ApprovalHandler, ApprovalRequest } from "../request/types.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
-
-/** What a hook says about a tool use before anyone else is asked. It can refuse, never grant. */
-export type GateVerdict =
-  | {
-    /** Discriminator: the hooks have nothing against it. */
-    type: "continue";
-  }
-  | {
-    /** Discriminator: refused. */
-    type: "block";
-    /** The hook's reason. */
-    reason: string;
-    /** The hook's name. */
-    hookName: string;
-  };
 
 /** A call of a tool of this process. */
 export interface GateToolCall {
@@ -52,7 +34,7 @@ export interface ThreadGate {
       /** Aborted when the answer is no longer wanted. */
       signal: AbortSignal;
     },
-  ): Promise<GateVerdict>;
+  ): Promise<HookVerdict>;
   /** Told about the answer to what `preToolUse` is asked about. */
   postToolUse?(request: ApprovalRequest, audit: ApprovalAudit): void;
   /** Whether the thread's commands have a sandbox that they could leave. Default: they have. */

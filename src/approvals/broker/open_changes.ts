@@ -4,9 +4,9 @@
  * about an MCP call names none, yet codex looks up what the answer is for by that id.
  * @module
  */
+import { changesOfItem, changesOfMap, type ProposedChange } from "../../thread_item.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import { changesOfItem, changesOfMap } from "../request/parse_request.ts";
-import type { ApprovalRequest, ElicitationRequest, ProposedChange } from "../request/types.ts";
+import type { ApprovalRequest, ElicitationRequest } from "../request/types.ts";
 
 /** What one id stands for. */
 interface Entry {

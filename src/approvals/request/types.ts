@@ -2,6 +2,7 @@
  * The server's questions and their answers, as data.
  * @module
  */
+import type { ProposedChange } from "../../thread_item.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { CommandLine } from "../../shell/mod.ts";
 
@@ -88,18 +89,6 @@ export interface FileChangeApprovalRequest extends ApprovalRequestBase {
   grantRoot: string | null;
   /** The question came by the old protocol's `applyPatchApproval`. */
   legacy: boolean;
-}
-
-/** One file that would change. */
-export interface ProposedChange {
-  /** Absolute path. */
-  path: string;
-  /** What would happen to it. */
-  kind: "add" | "update" | "delete" | (string & Record<never, never>);
-  /** Where it would move to, when it would. */
-  movePath?: string;
-  /** The text of an added file, the old text of a deleted one, else unified hunks. */
-  diff: string;
 }
 
 /** May the agent have these permissions? */

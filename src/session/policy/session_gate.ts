@@ -8,7 +8,6 @@ import {
   type ApprovalRequest,
   type ApprovalRules,
   type GateToolCall,
-  type GateVerdict,
   parseRequest,
   type ThreadGate,
   toolFacts,
@@ -16,7 +15,7 @@ import {
 } from "../../approvals/mod.ts";
 import { messageOf } from "../../errors/mod.ts";
 import { defined, type JsonObject, type JsonValue } from "../../json.ts";
-import type { HookRun, HookToolInput } from "../../plugin/mod.ts";
+import type { HookRun, HookToolInput, HookVerdict } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { useOf } from "../../thread_item.ts";
 import type { ServedCall } from "../mcp/tool_server.ts";
@@ -107,7 +106,7 @@ export class SessionGate implements ThreadGate {
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
-  preToolUse(request: ApprovalRequest, options: { signal: AbortSignal }): Promise<GateVerdict> {
+  preToolUse(request: ApprovalRequest, options: { signal: AbortSignal }): Promise<HookVerdict> {
     return this.#judge(request, this.item(request.itemId), options);
   }
 
@@ -125,7 +124,7 @@ export class SessionGate implements ThreadGate {
     request: ApprovalRequest,
     item: JsonObject | undefined,
     options: { signal: AbortSignal },
-  ): Promise<GateVerdict> {
+  ): Promise<HookVerdict> {
     const why = this.#host.refuses(request);
     if (why !== null) return { type: "block", hookName: "", reason: why };
     const hooks = this.#hooks;

@@ -4,8 +4,7 @@
  */
 import type { JsonObject } from "../../json.ts";
 import { parseCommandLine } from "../../shell/mod.ts";
-import { unifiedDiff } from "../../approvals/mod.ts";
-import { type ThreadItem, useOf } from "../../thread_item.ts";
+import { readableChanges, type ThreadItem, unifiedDiff, useOf } from "../../thread_item.ts";
 import type { FileChange } from "./turn_result.ts";
 
 /** Pieces of text before they are joined: keeps memory at the size of the text, not of its pieces. */
@@ -178,21 +177,9 @@ export class TurnItems {
   }
 }
 
-/** The changes of a `fileChange` item, in our words. */
+/** The changes of a `fileChange` item, each with its unified diff. */
 export function fileChanges(item: JsonObject): FileChange[] {
-  const changes = item["changes"];
-  if (!Array.isArray(changes)) return [];
-  return changes.map((change) => {
-    const { path, diff, kind } = change as Record<string, unknown>;
-    const { type, move_path } = (kind ?? {}) as Record<string, unknown>;
-    const known = {
-      path: String(path ?? ""),
-      kind: String(type ?? kind ?? "update"),
-      diff: String(diff ?? ""),
-      ...(typeof move_path === "string" ? { movePath: move_path } : {}),
-    };
-    return { ...known, unified: unifiedDiff([known]) };
-  });
+  return readableChanges(item).map((change) => ({ ...change, unified: unifiedDiff([change]) }));
 }
 
 /** An item as the server tells it, in the form that callers see. */

@@ -3,18 +3,10 @@
  * @module
  */
 import type { HookReport } from "../../plugin/mod.ts";
-import type { ThreadItem } from "../../thread_item.ts";
+import type { ProposedChange, ThreadItem } from "../../thread_item.ts";
 
 /** One changed file. */
-export interface FileChange {
-  /** Absolute path. */
-  path: string;
-  /** What happened to it. */
-  kind: "add" | "update" | "delete" | (string & Record<never, never>);
-  /** Where it was moved to, when it was. */
-  movePath?: string;
-  /** The new text of an added file, the old text of a deleted one, else unified hunks: as the server tells it. */
-  diff: string;
+export interface FileChange extends ProposedChange {
   /** The change as a unified diff, whatever its kind. */
   unified: string;
 }

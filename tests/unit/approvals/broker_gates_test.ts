@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { GateVerdict, ReaderRequest, ThreadGate } from "../../../src/approvals/mod.ts";
+import type { HookVerdict } from "../../../src/plugin/mod.ts";
+import type { ReaderRequest, ThreadGate } from "../../../src/approvals/mod.ts";
 import { CodexError, RpcValidationError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";
 import {
@@ -18,7 +19,7 @@ import {
 const TOOL = "item/tool/call";
 const declined: Reply[] = [{ result: { decision: "decline" } }];
 const accepted: Reply[] = [{ result: { decision: "accept" } }];
-const block: GateVerdict = { type: "block", reason: "not here", hookName: "guard" };
+const block: HookVerdict = { type: "block", reason: "not here", hookName: "guard" };
 const output = { success: true, contentItems: [{ type: "inputText", text: "open" }] };
 
 test("a hook refuses before rules and handler, for everything that uses a tool", async () => {
