@@ -183,6 +183,18 @@ export {
   type WebSocketTransportConfig,
 } from "./src/runtime/namespace.ts";
 export type {
+  OtelAttribute,
+  OtelAttributes,
+  OtelContext,
+  OtelInstrumentOptions,
+  OtelMeter,
+  OtelSpan,
+  OtelSpanContext,
+  OtelTracer,
+  TelemetryConfig,
+  TelemetryOptions,
+} from "./src/telemetry.ts";
+export type {
   Transport,
   TransportClosed,
   TransportCloseOptions,

@@ -4,6 +4,7 @@
  */
 import { fitsJson, jsonMisfit } from "../check/mod.ts";
 import { RpcValidationError } from "../errors/mod.ts";
+import type { TraceContext } from "../telemetry.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 
 // JSON-RPC messages as codex writes them: without a `jsonrpc` member.
@@ -80,6 +81,8 @@ export interface OutboundMessage {
   method?: string;
   /** Parameters of a call or notification. */
   params?: JsonValue | undefined;
+  /** The trace of who calls; old servers ignore it. */
+  trace?: TraceContext | undefined;
   /** The answer to a question. */
   result?: JsonValue;
   /** The refusal of a question. */

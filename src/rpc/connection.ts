@@ -3,8 +3,9 @@
  * @module
  */
 import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
-import type { JsonValue } from "../json.ts";
+import { defined, type JsonValue } from "../json.ts";
 import { redactText } from "../redact.ts";
+import type { TraceContext } from "../telemetry.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
 import {
   decode,
@@ -63,6 +64,8 @@ export interface ConnectionOptions {
   maxInFlight: number;
   /** Milliseconds until a call rejects, unless it says otherwise. */
   requestTimeoutMs: number;
+  /** The trace of who calls now; `null`: none is told. Default `null`. */
+  trace?: (() => TraceContext | undefined) | null;
 }
 
 const encoder = new TextEncoder();
@@ -106,7 +109,8 @@ export class Connection {
     });
     this.#writer = new CoalescingWriter((text) => transport.write(text));
     this.#calls = new PendingCalls(
-      (id, method, params) => this.#sendCall(id, method, params),
+      (id, method, params, trace) =>
+        this.#send("request", { id, method, params, ...defined({ trace }) }),
       options.maxInFlight,
     );
     transport.start({
@@ -178,11 +182,12 @@ export class Connection {
     params: JsonValue | undefined,
     options: CallOptions = {},
   ): Promise<JsonValue> {
+    const { trace = null } = this.#options;
     return this.#calls.call(
       method,
       params,
       options.timeoutMs ?? this.#options.requestTimeoutMs,
-      options,
+      trace === null || options.trace !== undefined ? options : { ...options, trace: trace() },
     );
   }
 
@@ -225,10 +230,6 @@ export class Connection {
       this.#closed({ exit: report.exit, stderrTail: this.transport.stderrTail() });
     }
     return report;
-  }
-
-  #sendCall(id: number, method: string, params: JsonValue | undefined): void {
-    this.#send("request", { id, method, params });
   }
 
   #send(kind: "request" | "notification" | "response", message: OutboundMessage): void {

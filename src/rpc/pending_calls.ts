@@ -5,12 +5,15 @@
 import { RequestTimeoutError, RpcError } from "../errors/mod.ts";
 import { adviceFor } from "../protocol/mod.ts";
 import type { JsonValue } from "../json.ts";
+import type { TraceContext } from "../telemetry.ts";
 import type { RpcResponse } from "./codec.ts";
 
 /** Options of one call. */
 export interface CallOptions {
   /** Milliseconds until the call rejects; `Infinity` for never. Default: the connection's. */
   timeoutMs?: number;
+  /** The trace that the call belongs to. Default: the caller's. */
+  trace?: TraceContext | undefined;
   /** Stops waiting; the call rejects with the signal's reason. */
   signal?: AbortSignal;
   /**
@@ -21,7 +24,12 @@ export interface CallOptions {
 }
 
 /** Sends a call; the id is new for each try. */
-export type SendCall = (id: number, method: string, params: JsonValue | undefined) => void;
+export type SendCall = (
+  id: number,
+  method: string,
+  params: JsonValue | undefined,
+  trace: TraceContext | undefined,
+) => void;
 
 /** Code of a server that has too much to do; the call was not taken and may be sent again. */
 const OVERLOADED = -32001;
@@ -49,6 +57,7 @@ class Call {
   readonly timeoutMs: number;
   // Taken out of the options, which are the caller's own and may change.
   readonly signal: AbortSignal | undefined;
+  readonly trace: TraceContext | undefined;
   readonly onResult: ((result: JsonValue) => void) | undefined;
   readonly resolve: (result: JsonValue) => void;
   readonly reject: (error: unknown) => void;
@@ -68,6 +77,7 @@ class Call {
     this.params = params;
     this.timeoutMs = timeoutMs;
     this.signal = options.signal;
+    this.trace = options.trace;
     this.onResult = options.onResult;
     this.resolve = resolve;
     this.reject = reject;
@@ -208,7 +218,7 @@ export class PendingCalls {
     call.sentAt = now;
     this.#inFlight.set(call.id, call);
     try {
-      this.#send(call.id, call.method, call.params);
+      this.#send(call.id, call.method, call.params, call.trace);
     } catch (error) {
       this.fail(call, error);
     }

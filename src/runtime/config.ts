@@ -5,6 +5,7 @@
 import type { ApprovalHandler, ApprovalRules } from "../approvals/mod.ts";
 import type { CodexSettings } from "../json.ts";
 import type { Hooks } from "../plugin/mod.ts";
+import type { TelemetryConfig } from "../telemetry.ts";
 import type { TransportFactory } from "../transport/mod.ts";
 import type { EventSink } from "./log/event_sink.ts";
 
@@ -178,6 +179,17 @@ export interface ClientConfig {
   restart?: RestartPolicy;
   /** Largest message accepted, in bytes. Default 67,108,864 (64 MiB). */
   maxMessageBytes?: number;
+  /**
+   * OpenTelemetry: a span for each turn (`invoke_agent`), with those of the calls of the model (`chat`) and the uses of tools
+   * (`execute_tool`) in it, metrics of tokens and durations, and the caller's trace with every request, so that codex's own
+   * spans join it. `"auto"` takes the API that the program registered, and nothing where there is none; `"off"` neither
+   * traces nor tells codex of a trace. What was said is told only with `captureContent`. Default `"auto"`.
+   *
+   * ```ts ignore
+   * await using client = await Client.connect({ telemetry: { tracer: provider.getTracer("app") } });
+   * ```
+   */
+  telemetry?: TelemetryConfig;
   /** Where every message is recorded. Default nowhere. */
   eventLog?: EventSink | EventSink[];
 }

@@ -28,6 +28,7 @@ import {
   variants,
 } from "../check/mod.ts";
 import { hooksKind } from "../plugin/mod.ts";
+import type { TelemetryOptions } from "../telemetry.ts";
 import type {
   ClientInfo,
   CommandTransportConfig,
@@ -92,6 +93,20 @@ const restart: Kind = variants<RestartPolicy>({
   }),
 }, (value) => typeof value === "object" ? undefined : 'Write `restart: { type: "onCrash" }`.');
 
+const telemetry: Kind = either(
+  oneOf(["auto", "off"]),
+  object(
+    shape<TelemetryOptions>({
+      tracer: having("an OpenTelemetry tracer", { startSpan: required(callback) }),
+      meter: having("an OpenTelemetry meter", {
+        createHistogram: required(callback),
+        createCounter: required(callback),
+      }),
+      captureContent: flag,
+    }),
+  ),
+);
+
 /** The options of a runtime, a client's included. */
 export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   codexPath: path,
@@ -117,6 +132,7 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   onStderr: callback,
   restart,
   maxMessageBytes: count(1),
+  telemetry,
   eventLog: either(sink, list(sink)),
   eventLogMessages: count(1),
   eventLogBytes: count(1),

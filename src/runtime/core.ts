@@ -17,6 +17,7 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from "../rpc/mod.ts";
+import { Telemetry } from "../telemetry.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { brokerHost } from "./broker_host.ts";
 import { ProjectedLog, type StateProjection } from "./state/state.ts";
@@ -69,6 +70,8 @@ export class RuntimeCore implements ConnectionHandler {
   readonly metrics: MetricsCounter = new MetricsCounter();
   readonly routes: ThreadRoutes = new ThreadRoutes();
   readonly approvals: ApprovalBroker;
+  /** Where spans and metrics go; `null`: nowhere. */
+  readonly telemetry: Telemetry | null;
   /** Whether the script goes on for the server's sake. */
   readonly alive: KeepAlive = new KeepAlive();
   readonly #factory: TransportFactory;
@@ -95,6 +98,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   constructor(config: RuntimeConfig, factory: TransportFactory) {
     this.config = config;
+    this.telemetry = Telemetry.of(config.telemetry);
     this.#factory = factory;
     this.#recorded = new ProjectedLog(
       config.eventLogMessages ?? DEFAULTS.eventLogMessages,
@@ -252,13 +256,14 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
-    const config = this.config;
+    const { config, telemetry } = this;
     const transport = await this.#factory(signal === undefined ? {} : { signal });
     this.#generation++;
     const connection = new Connection(transport, this, {
       maxMessageBytes: config.maxMessageBytes ?? DEFAULTS.maxMessageBytes,
       maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
       requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
+      trace: telemetry === null ? null : () => telemetry.activeTrace(),
     });
     this.alive.attach(transport);
     connection.onLatency = (ms) => this.metrics.latency(ms);

@@ -34,6 +34,8 @@ import type { PortableThread } from "./history/portable_thread.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import { assertSupported, type ThreadCopy, type ThreadHost } from "./thread/thread_host.ts";
 import type { EmitTurnEvent } from "./turn/turn_outcome.ts";
+import type { AgentSpan } from "./telemetry/agent_span.ts";
+import type { OtelContext } from "../telemetry.ts";
 import type { UsageLedger } from "./turn/turn_usage.ts";
 
 /** What turns of a thread run with that say nothing of it. */
@@ -42,13 +44,18 @@ export interface ToldSettings {
   model: string | null;
   /** The mode; `null` when it is not known. */
   mode: SessionMode | null;
+  /** Who serves the model; `null` when the server did not tell. */
+  provider: string | null;
 }
 
 /** What the answer to `thread/start`, `thread/resume` or `thread/fork` says of it. `fresh`: a thread without a past is in no other mode. */
 export function toldSettings(result: JsonValue | undefined, fresh: boolean): ToldSettings {
-  const { model, collaborationMode } = isJsonObject(result) ? result : {};
+  const { model, modelProvider, collaborationMode } = isJsonObject(result) ? result : {};
+  const text = (value: JsonValue | undefined) =>
+    typeof value === "string" && value !== "" ? value : null;
   return {
-    model: typeof model === "string" && model !== "" ? model : null,
+    model: text(model),
+    provider: text(modelProvider),
     mode: fresh ? "default" : readMode(collaborationMode),
   };
 }
@@ -114,6 +121,9 @@ export interface SessionParts {
   onClosed: () => void;
 }
 
+/** Spans of turns; loaded when somebody listens to them. */
+let spans: typeof import("./telemetry/agent_span.ts") | null = null;
+
 /** What a session's thread runs with. */
 export class SessionSettings {
   /** How the session runs. */
@@ -154,6 +164,28 @@ export class SessionSettings {
   effective(profile: ResolvedProfile): EffectivePolicy {
     const { rulesFiles } = this.policy;
     return { ...this.#decide(profile).effective, rulesFiles };
+  }
+
+  /** Gets ready to trace turns, where somebody listens; `null`: there is nothing to wait for. */
+  readyToTrace(): Promise<void> | null {
+    if (spans !== null || this.#core.telemetry?.listens !== true) return null;
+    return import("./telemetry/agent_span.ts").then((loaded) => void (spans = loaded));
+  }
+
+  /** Begins the span of a turn with these parameters, below the caller's; `null` where nobody listens. */
+  span(threadId: string, params: JsonObject, parent: OtelContext | null): AgentSpan | null {
+    const { telemetry, server } = this.#core;
+    if (spans === null || telemetry === null) return null;
+    const { model, effort, input } = params;
+    return spans.AgentSpan.begin(telemetry, {
+      threadId,
+      model: typeof model === "string" ? model : this.#told.model,
+      provider: this.#told.provider,
+      effort: typeof effort === "string" ? effort : this.profile.effort,
+      json: isJsonObject(params["outputSchema"]),
+      input: Array.isArray(input) ? input.filter(isJsonObject) : [],
+      version: server.version,
+    }, parent);
   }
 
   /** The hooks of a profile, and the client's. */

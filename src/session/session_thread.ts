@@ -32,6 +32,7 @@ import { SessionGate } from "./policy/session_gate.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
 import { isConnectionLoss } from "./turn/thread_stop.ts";
+import type { OtelContext } from "../telemetry.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/turn_usage.ts";
 import { type SessionParts, SessionSettings } from "./session_settings.ts";
@@ -74,6 +75,8 @@ export class SessionThread {
   #lostBy: ConnectionClosedError | null = null;
   #state: Closing = "open";
   #closing: Promise<void> | null = null;
+  /** The trace of who has the thread for something else than a prompt. */
+  #heldIn: OtelContext | null = null;
   readonly #ready = new Latch();
 
   /** Takes a thread that the server has opened. */
@@ -174,6 +177,7 @@ export class SessionThread {
       get profile() {
         return profile();
       },
+      callerContext: () => core.telemetry?.active() ?? null,
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: (owner, signal) => this.#acquire(owner, signal),
       idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
@@ -207,6 +211,8 @@ export class SessionThread {
         await this.#claim(signal);
         this.assertOpen();
       }
+      const loading = this.settings.readyToTrace();
+      if (loading !== null) await loading;
       await begin?.();
       return stores ? () => void this.#store().catch(() => {}).then(release) : release;
     } catch (error) {
@@ -276,10 +282,16 @@ export class SessionThread {
       reverted: () => turns.reverted(),
       take: async (holder, signal) => {
         this.assertAskable();
-        return await this.#acquire(holder, signal, async () => {
+        const caller = core.telemetry?.active() ?? null;
+        const release = await this.#acquire(holder, signal, async () => {
           await turns.rest.idle(signal, this.settings.profile.timeoutMs);
           this.#beginTurns();
         });
+        this.#heldIn = caller;
+        return () => {
+          this.#heldIn = null;
+          release();
+        };
       },
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
@@ -339,6 +351,7 @@ export class SessionThread {
         if (this.queue.holder === null) this.#beginTurns();
         return this.foreign.adopt(turn);
       },
+      span: (params, parent) => this.settings.span(this.threadId, params, parent ?? this.#heldIn),
       stopSubAgents: () => this.gate.stopSubAgents(),
       missed: (item) => this.gate.learn(item),
       resumeThread: () => this.#resumeThread(),
@@ -385,6 +398,7 @@ export class SessionThread {
         ? this.#refused.signal
         : AbortSignal.any([turn.signal, this.#refused.signal]),
       meter: turn.meter,
+      parent: turn.parent,
     });
     run.identified.then(accepted, () => {});
     return run;

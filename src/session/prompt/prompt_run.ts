@@ -28,6 +28,7 @@ import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
+import type { OtelContext } from "../../telemetry.ts";
 import { assertStopped } from "../turn/stop_turn.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
 
@@ -37,6 +38,8 @@ export interface PromptHost {
   threadId(): string;
   /** The session's profile. */
   readonly profile: ResolvedProfile;
+  /** The caller's trace. */
+  callerContext(): OtelContext | null;
   /** Begins the hooks of one run. */
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
   /** Takes a place in line, at once, and waits for the turn; settles with the function that gives it back. */
@@ -80,6 +83,8 @@ export interface TurnRequest {
   meter: RunMeter;
   /** The hooks of this run. */
   hooks: HookRun;
+  /** The caller's trace. */
+  parent: OtelContext | null;
 }
 
 /** Drives one prompt. `result` settles once, whether or not anyone looks. */
@@ -98,12 +103,15 @@ export class PromptRun {
   readonly #identified = Promise.withResolvers<Turn>();
   /** Turns of this prompt, tries and repairs included. */
   readonly #outcomes: Set<TurnOutcome> = new Set();
+  /** The trace of who asked. */
+  readonly #parent: OtelContext | null;
   #meter = new RunMeter({}, () => {});
 
   /** Begins. `emit` is `null` when nobody listens. */
   constructor(host: PromptHost, prompt: Prompt, options: AskOptions, emit: EmitTurnEvent) {
     this.#host = host;
     this.#options = options;
+    this.#parent = host.callerContext();
     this.#emit = guardEmit(emit, options.onEvent);
     const { signal } = options;
     const forward = () => this.cancel(signal!.reason);
@@ -243,6 +251,7 @@ export class PromptRun {
       signal: this.#options.signal,
       meter: this.#meter,
       hooks,
+      parent: this.#parent,
     });
     this.current = run;
     run.identified.then((turn) => {

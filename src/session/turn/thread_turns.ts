@@ -20,6 +20,8 @@ import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.t
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
+import type { OtelContext, TraceContext } from "../../telemetry.ts";
+import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { ThreadStop } from "./thread_stop.ts";
 import { Turn, type TurnHost } from "./turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
@@ -47,6 +49,8 @@ export interface ThreadTurnsHost {
   count(tokens: TokenCount, turn: Turn): void;
   /** A turn that nobody here asked for is active; returns the milliseconds that it may take. */
   adopted(turn: Turn): number;
+  /** Begins the span of a turn that is asked for with these parameters, or that something else began. Default none. */
+  span?(params: JsonObject, parent: OtelContext | null): AgentSpan | null;
   /** Stops what the thread's agent started beside it. */
   stopSubAgents(): Promise<unknown>;
   /** An item of which only the server's record tells. */
@@ -149,11 +153,12 @@ export class ThreadTurns {
   start(options: TurnRunOptions): TurnRun {
     const { core, threadId } = this.#host;
     const clientId = `${crypto.randomUUID()}:${++this.#lastId}`;
-    const run = new TurnRun(core, threadId, clientId, options);
+    const span = this.#host.span?.(options.params, options.parent ?? null) ?? null;
+    const run = new TurnRun(core, threadId, clientId, options, span);
     this.#pending = run;
     const { method = "turn/start", params } = options;
     const mark = method === "turn/start" ? { clientUserMessageId: clientId } : {};
-    this.#send(run, method, { ...params, ...mark });
+    this.#send(run, method, { ...params, ...mark }, span?.trace);
     return run;
   }
 
@@ -227,9 +232,11 @@ export class ThreadTurns {
     run: TurnRun,
     method: "turn/start" | "review/start",
     params: JsonObject,
+    trace: TraceContext | undefined,
   ): Promise<void> {
     try {
       const result = await this.#host.core.call(method, params, {
+        trace,
         onResult: (value) => {
           const turn = isJsonObject(value) ? value["turn"] : undefined;
           if (isJsonObject(turn) && typeof turn["id"] === "string") this.#identify(run, turn["id"]);
@@ -343,6 +350,7 @@ export class ThreadTurns {
   #adopt(turn: Turn): void {
     this.#adopted = true;
     if (turn.phase === "released") return;
+    this.#host.span?.({}, null)?.watch(turn);
     const timeoutMs = this.#host.adopted(turn);
     if (turn.outcome.status !== null) return;
     const stop = () => {

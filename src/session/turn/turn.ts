@@ -94,6 +94,8 @@ export class Turn {
   #heard = true;
   /** Events since its beginning, while it is not known whose it is. */
   #kept: TurnEvent[] | null = null;
+  /** Who hears of it whoever it belongs to. */
+  #observer: EmitTurnEvent = null;
 
   /** Begins with a turn that has an id. `provisional`: it may turn out to be a prompt's own. */
   constructor(host: TurnHost, turnId: string, threadTotal: TokenCount | null, provisional = false) {
@@ -122,6 +124,14 @@ export class Turn {
   /** Whether it may still be a prompt's own. */
   get provisional(): boolean {
     return this.#kept !== null;
+  }
+
+  /** Tells everything from its beginning to somebody more. */
+  observe(observer: (event: TurnEvent) => void): void {
+    const { threadId, turnId } = this.outcome;
+    this.#observer = observer;
+    if (this.#kept !== null) this.#kept.forEach(observer);
+    else if (this.phase === "started") observer({ type: "turnStarted", threadId, turnId });
   }
 
   /** It belongs to this prompt, which hears of it from its beginning. */
@@ -261,7 +271,7 @@ export class Turn {
 
   /** Whom its events are for; `null` when nobody listens, so that none is made. */
   get #emit(): EmitTurnEvent {
-    const heard = this.#kept !== null || this.#host.emit !== null ||
+    const heard = this.#kept !== null || this.#host.emit !== null || this.#observer !== null ||
       (this.owner?.emit ?? null) !== null;
     return heard ? this.#deliver : null;
   }
@@ -272,6 +282,7 @@ export class Turn {
       ? { ...event, status: this.endsAs }
       : event;
     this.#kept?.push(told);
+    this.#observer?.(told);
     this.owner?.emit?.(told);
     this.#host.emit?.(told);
   };

@@ -24,8 +24,10 @@ import {
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { OtelContext } from "../../telemetry.ts";
 import type { RunMeter } from "./turn_usage.ts";
 import type { Turn, TurnOwner } from "./turn.ts";
+import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { resetTime } from "./turn_failure.ts";
 import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
 import type { TurnStatus } from "./turn_result.ts";
@@ -57,6 +59,8 @@ export interface TurnRunOptions {
   signal: AbortSignal | undefined;
   /** Counts what the run uses. */
   meter: RunMeter;
+  /** The caller's trace; `null` or left out: that of who has the thread. */
+  parent?: OtelContext | null;
 }
 
 /** How long a timed-out turn may take to stop before its caller is told. */
@@ -78,6 +82,8 @@ export class TurnRun implements TurnOwner {
   readonly #core: RuntimeCore;
   readonly #threadId: string;
   readonly #options: TurnRunOptions;
+  readonly #span: AgentSpan | null;
+  readonly #emit: EmitTurnEvent;
   readonly #identified = Promise.withResolvers<Turn>();
   readonly #settled = Promise.withResolvers<SettledTurn>();
   #isSettled = false;
@@ -86,11 +92,22 @@ export class TurnRun implements TurnOwner {
   readonly #cancelLimit: () => void;
 
   /** Begins to wait for a turn that is being asked for. */
-  constructor(core: RuntimeCore, threadId: string, clientId: string, options: TurnRunOptions) {
+  constructor(
+    core: RuntimeCore,
+    threadId: string,
+    clientId: string,
+    options: TurnRunOptions,
+    span: AgentSpan | null,
+  ) {
     this.#core = core;
     this.#threadId = threadId;
     this.clientId = clientId;
     this.#options = options;
+    this.#span = span;
+    this.#emit = span === null ? options.emit : (event) => {
+      span.take(event);
+      options.emit?.(event);
+    };
     this.identified = this.#identified.promise;
     this.identified.catch(() => {});
     this.settled = this.#settled.promise;
@@ -140,7 +157,7 @@ export class TurnRun implements TurnOwner {
 
   /** Who listens; nobody once the caller was told the end. */
   get emit(): EmitTurnEvent {
-    return this.#isSettled ? null : this.#options.emit;
+    return this.#isSettled ? null : this.#emit;
   }
 
   /** Counts what the run uses. */
@@ -244,11 +261,14 @@ export class TurnRun implements TurnOwner {
       // Only the server's own word, or an interrupt that it confirmed, says that nothing runs any more.
       stopped: settled.by === "server" || ("stopped" in settled && settled.stopped),
     };
-    this.#emitEnd(final);
+    const status = this.turn?.outcome.status ?? this.#emitEnd(final);
     this.#isSettled = true;
     this.#cancelLimit();
     this.#options.signal?.removeEventListener("abort", this);
     this.#settled.resolve(final);
+    if (this.#span === null) return;
+    const outcome = this.turn?.outcome ?? null;
+    this.#span.end(status, turnError(final, outcome, this.partial(), undefined));
   }
 
   /** An answer that was complete before the run could be stopped is one. */
@@ -257,9 +277,8 @@ export class TurnRun implements TurnOwner {
       this.turn!.outcome.status === "completed";
   }
 
-  /** The last event of a turn whose end the server did not tell. */
-  #emitEnd(settled: SettledTurn): void {
-    if ((this.turn?.outcome.status ?? null) !== null) return;
+  /** Tells the end of a turn whose end the server did not tell, as its last event; returns how it ended. */
+  #emitEnd(settled: SettledTurn): TurnStatus {
     const status: TurnStatus = settled.by === "timeout"
       ? "timedOut"
       : settled.by === "abort" || settled.by === "limit"
@@ -272,6 +291,7 @@ export class TurnRun implements TurnOwner {
       : null;
     const turnId = this.turnId ?? "";
     this.emit?.({ type: "turnCompleted", threadId: this.#threadId, turnId, status, error });
+    return status;
   }
 }
 

@@ -1,0 +1,518 @@
+/**
+ * A turn as OpenTelemetry sees it: the agent's invocation, the calls of the model and the uses of tools in it. Names are those
+ * of the GenAI semantic conventions 0.1.0.
+ *
+ * When the model is called is not told by codex. A call begins with the turn, or when the one before has ended and no tool is
+ * at work any more, and ends when its tokens are told: it is as long as the waiting for the model, to what its events tell.
+ * @module
+ */
+import { CodexError, TurnFailedError } from "../../errors/mod.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
+import { redact, redactText } from "../../redact.ts";
+import {
+  contextOf,
+  type OtelAttributes,
+  type OtelContext,
+  type OtelMeter,
+  type OtelSpan,
+  type OtelTracer,
+  quietly,
+  type Telemetry,
+  type TraceContext,
+  traceOf,
+} from "../../telemetry.ts";
+import { outcomeOf, type ThreadItem, toolOf, type ToolOutcome } from "../../thread_item.ts";
+import { LIBRARY_VERSION } from "../../version.ts";
+import type { Turn } from "../turn/turn.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
+import type { TokenCount, TokenUsage, TurnStatus } from "../turn/turn_result.ts";
+import { NO_TOKENS, subtractTokens, TurnTally } from "../turn/turn_usage.ts";
+
+const SCOPE = "@codex/runtime";
+const AGENT = "codex";
+const INTERNAL = 0;
+const CLIENT = 2;
+const ERROR = 2;
+/** Names and ids may be a model's. */
+const MAX_NAME = 128;
+const MAX_CONTENT = 32_768;
+/** Each is a time series of its own. */
+const MAX_TOOL_NAMES = 200;
+
+/** What is known of a turn before it begins. */
+export interface AgentFacts {
+  /** The conversation. */
+  threadId: string;
+  /** The model, if it is known. */
+  model: string | null;
+  /** Who serves it, if that is known. */
+  provider: string | null;
+  /** How much it thinks. */
+  effort: string | null;
+  /** Whether the answer is JSON. */
+  json: boolean;
+  /** What is asked. */
+  input: readonly JsonObject[];
+  /** Codex's version. */
+  version: string;
+}
+
+interface OpenTool {
+  readonly item: ThreadItem;
+  readonly name: string;
+  readonly toolType: string;
+  readonly span: OtelSpan | null;
+  readonly startedAt: number;
+}
+
+interface OpenChat {
+  readonly span: OtelSpan | null;
+  readonly startedAt: number;
+}
+
+/** The span of one turn, and those in it. Nothing that it does throws. */
+export class AgentSpan {
+  /** What the server is told of it. */
+  readonly trace: TraceContext | undefined;
+  readonly #tracer: OtelTracer;
+  readonly #instruments: Instruments | null;
+  readonly #facts: AgentFacts;
+  readonly #capture: boolean;
+  readonly #startedAt = Date.now();
+  readonly #span: OtelSpan | null;
+  readonly #context: OtelContext | null;
+  readonly #tally = new TurnTally();
+  readonly #tools: OpenTool[] = [];
+  #chat: OpenChat | null = null;
+  /** Since when the model is waited for, once its next call has begun. */
+  #waitsSince: number | null = null;
+  /** Whether the last call's tokens are told, and nothing of the next one is. */
+  #wasCounted = false;
+  #modelCalls = 0;
+  #usage: TokenUsage | null = null;
+  #turnId = "";
+  #answer = "";
+  #ended = false;
+
+  /** Begins below the caller's span; `null` while the program has no tracer. */
+  static begin(
+    telemetry: Telemetry,
+    facts: AgentFacts,
+    parent: OtelContext | null,
+  ): AgentSpan | null {
+    const tracer = telemetry.tracer(SCOPE, LIBRARY_VERSION);
+    const meter = telemetry.meter(SCOPE, LIBRARY_VERSION);
+    if (tracer === null && meter === null) return null;
+    return new AgentSpan(tracer ?? NO_TRACER, meter, facts, parent, telemetry.captureContent);
+  }
+
+  private constructor(
+    tracer: OtelTracer,
+    meter: OtelMeter | null,
+    facts: AgentFacts,
+    parent: OtelContext | null,
+    capture: boolean,
+  ) {
+    this.#tracer = tracer;
+    this.#instruments = meter === null ? null : Instruments.of(meter);
+    this.#facts = facts;
+    this.#capture = capture;
+    const version = facts.version === "" ? {} : { "gen_ai.agent.version": facts.version };
+    this.#span = this.#start(`invoke_agent ${AGENT}`, INTERNAL, this.#startedAt, parent, {
+      ...this.#common("invoke_agent"),
+      ...version,
+      ...(facts.json ? { "gen_ai.output.type": "json" } : {}),
+      ...(capture ? { "gen_ai.input.messages": inputMessages(facts.input) } : {}),
+    });
+    this.#context = this.#span === null ? parent : contextOf(this.#span, parent);
+    this.trace = traceOf(this.#span ?? undefined);
+  }
+
+  /** Hears of the turn, in order. */
+  take(event: TurnEvent): void {
+    if (!this.#ended) quietly(() => this.#take(event), undefined);
+  }
+
+  /** Is the span of a turn that something else began, from its beginning to its end. */
+  watch(turn: Turn): void {
+    const { outcome } = turn;
+    const end = () => {
+      const status = turn.endsAs ?? outcome.status ?? "connectionClosed";
+      this.end(status, status === "completed" ? null : outcome.failure?.kind ?? status);
+    };
+    turn.observe((event) => {
+      this.take(event);
+      if (event.type === "turnCompleted") end();
+    });
+    turn.reached("released").then(end);
+  }
+
+  /** The turn is over; `error` is what its caller gets, or of what kind it is; `null` for an answer. Idempotent. */
+  end(status: TurnStatus, error: unknown): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    quietly(() => this.#end(status, error), undefined);
+  }
+
+  #take(event: TurnEvent): void {
+    if (event.type === "approvalRequested" || event.type === "approvalResolved") return;
+    if (event.threadId !== this.#facts.threadId) return;
+    if (event.turnId !== "") this.#turnId = event.turnId;
+    switch (event.type) {
+      case "turnStarted":
+        this.#waitsSince = Date.now();
+        return;
+      case "assistantMessageDelta":
+      case "reasoningDelta":
+      case "planDelta":
+        return this.#modelSpoke();
+      case "itemStarted":
+        return this.#started(event.item);
+      case "itemCompleted":
+        return this.#completed(event.item);
+      case "tokenUsage":
+        return this.#counted(event.usage);
+      default:
+    }
+  }
+
+  #started(item: ThreadItem): void {
+    if (item.type === "userMessage") return;
+    this.#tally.item(item.type);
+    const tool = toolOf(item);
+    if (tool === null) return this.#modelSpoke();
+    if (this.#find(item) !== undefined) return;
+    const startedAt = Date.now();
+    const name = short(tool.name);
+    const toolType = item.type === "dynamicToolCall" ? "function" : "extension";
+    const span = this.#start(`execute_tool ${name}`, INTERNAL, startedAt, this.#context, {
+      "gen_ai.operation.name": "execute_tool",
+      "gen_ai.tool.name": name,
+      "gen_ai.tool.type": toolType,
+      "gen_ai.tool.call.id": short(item.id),
+      "gen_ai.agent.name": AGENT,
+      "gen_ai.conversation.id": this.#facts.threadId,
+      ...(this.#capture ? { "gen_ai.tool.call.arguments": content(tool.input) } : {}),
+    });
+    this.#tools.push({ item, name, toolType, span, startedAt });
+  }
+
+  #completed(item: ThreadItem): void {
+    if (item.type === "agentMessage") this.#answer = item.text;
+    if (toolOf(item) === null) return;
+    let open = this.#find(item);
+    if (open === undefined) {
+      this.#started(item);
+      open = this.#find(item)!;
+    }
+    const { output, outcome } = outcomeOf(item);
+    this.#toolEnded(open, outcome, output);
+  }
+
+  /** Ids of items are made by models, and recur. */
+  #find(item: ThreadItem): OpenTool | undefined {
+    const open = this.#tools.filter((each) =>
+      each.item.id === item.id && each.item.type === item.type
+    );
+    if (open.length < 2) return open[0];
+    const use = JSON.stringify(toolOf(item));
+    return open.find((each) => JSON.stringify(toolOf(each.item)) === use) ?? open[0];
+  }
+
+  #toolEnded(open: OpenTool, outcome: ToolOutcome, output: JsonValue): void {
+    const { span, name, toolType, startedAt } = open;
+    this.#tools.splice(this.#tools.indexOf(open), 1);
+    if (this.#chat === null && this.#wasCounted) this.#waitsSince = Date.now();
+    const failed = outcome === "ok" ? {} : { "error.type": outcome };
+    this.#finish(span, failed, outcome !== "ok", {
+      ...(this.#capture ? { "gen_ai.tool.call.result": content(output) } : {}),
+    });
+    this.#instruments?.tool(secondsSince(startedAt), {
+      "gen_ai.tool.name": name,
+      "gen_ai.tool.type": toolType,
+      "gen_ai.agent.name": AGENT,
+      ...failed,
+    });
+  }
+
+  /** What the model says shows that it has been called. */
+  #modelSpoke(): void {
+    if (this.#chat !== null || this.#waitsSince === null) return;
+    this.#beginChat(this.#waitsSince);
+  }
+
+  #beginChat(startedAt: number): void {
+    const { model } = this.#facts;
+    this.#wasCounted = false;
+    this.#chat = {
+      startedAt,
+      span: this.#start(
+        model === null ? "chat" : `chat ${short(model)}`,
+        CLIENT,
+        startedAt,
+        this.#context,
+        this.#common("chat"),
+      ),
+    };
+  }
+
+  #counted(usage: TokenUsage): void {
+    const all = subtractTokens(usage, this.#usage);
+    const subAgents = subtractTokens(usage.subAgents, this.#usage?.subAgents ?? NO_TOKENS);
+    const own = subtractTokens(all, subAgents);
+    this.#usage = usage;
+    if (all.totalTokens > 0) this.#instruments?.tokens(all, this.#measured("chat"));
+    // Old servers tell a count several times.
+    if (own.totalTokens <= 0) return;
+    if (this.#chat === null) this.#beginChat(this.#waitsSince ?? Date.now());
+    this.#endChat(own, {});
+    this.#tally.called(own.totalTokens);
+    this.#waitsSince = Date.now();
+    this.#wasCounted = true;
+  }
+
+  #endChat(tokens: TokenCount | null, failed: OtelAttributes): void {
+    const chat = this.#chat;
+    if (chat === null) return;
+    this.#chat = null;
+    this.#modelCalls++;
+    this.#finish(chat.span, failed, "error.type" in failed, tokens === null ? {} : usageOf(tokens));
+    this.#instruments?.chat(secondsSince(chat.startedAt), {
+      ...this.#measured("chat"),
+      ...failed,
+    });
+  }
+
+  #end(status: TurnStatus, error: unknown): void {
+    const failed: OtelAttributes = error === null ? {} : { "error.type": errorType(error, status) };
+    for (const open of [...this.#tools]) this.#toolEnded(open, "unfinished", null);
+    // The model was at work when the turn broke off.
+    const waited = this.#waitsSince !== null && this.#tally.more && status !== "completed";
+    if (this.#chat === null && waited) this.#beginChat(this.#waitsSince!);
+    this.#endChat(null, status === "completed" ? {} : failed);
+    const { model } = this.#facts;
+    this.#finish(this.#span, failed, error !== null, {
+      ...(this.#usage === null ? {} : usageOf(this.#usage)),
+      ...(this.#turnId === "" ? {} : { "codex.turn.id": this.#turnId }),
+      ...(this.#capture && this.#answer !== ""
+        ? { "gen_ai.output.messages": outputMessages(this.#answer) }
+        : {}),
+    }, this.#capture && error instanceof Error ? redactText(error.message) : undefined);
+    this.#instruments?.agent(
+      secondsSince(this.#startedAt),
+      this.#modelCalls,
+      this.#tally.counts.toolCalls,
+      {
+        "gen_ai.agent.name": AGENT,
+        ...(model === null ? {} : { "gen_ai.request.model": model }),
+      },
+      failed,
+    );
+  }
+
+  #start(
+    name: string,
+    kind: number,
+    startTime: number,
+    parent: OtelContext | null,
+    attributes: OtelAttributes,
+  ): OtelSpan | null {
+    const options = { kind, startTime, attributes };
+    return quietly(
+      () =>
+        (parent === null
+          ? this.#tracer.startSpan(name, options)
+          : this.#tracer.startSpan(name, options, parent)) ?? null,
+      null,
+    );
+  }
+
+  /** Each by itself: one that throws must not leave the span open. */
+  #finish(
+    span: OtelSpan | null,
+    failed: OtelAttributes,
+    isError: boolean,
+    more: OtelAttributes,
+    message?: string,
+  ): void {
+    if (span === null) return;
+    quietly(() => span.setAttributes({ ...failed, ...more }), undefined);
+    if (isError) {
+      const status = { code: ERROR, ...(message === undefined ? {} : { message }) };
+      quietly(() => span.setStatus(status), undefined);
+    }
+    quietly(() => span.end(Date.now()), undefined);
+  }
+
+  /** What the span of an operation tells from its beginning. */
+  #common(operation: string): OtelAttributes {
+    const { threadId, effort } = this.#facts;
+    return {
+      ...this.#measured(operation),
+      "gen_ai.conversation.id": threadId,
+      ...(operation === "chat" ? {} : { "gen_ai.agent.name": AGENT }),
+      ...(effort === null ? {} : { "gen_ai.request.reasoning.level": effort }),
+    };
+  }
+
+  /** What is told with every measurement of an operation: few values each. */
+  #measured(operation: string): OtelAttributes {
+    const { model, provider } = this.#facts;
+    return {
+      "gen_ai.operation.name": operation,
+      "gen_ai.provider.name": short(provider ?? "openai"),
+      ...(model === null ? {} : { "gen_ai.request.model": short(model) }),
+    };
+  }
+}
+
+/** For a program that has a meter and no tracer. */
+const NO_TRACER: OtelTracer = {
+  startSpan() {
+    throw new TypeError("there is no tracer");
+  },
+};
+
+function usageOf(tokens: TokenCount): OtelAttributes {
+  return {
+    "gen_ai.usage.input_tokens": tokens.inputTokens,
+    "gen_ai.usage.cache_read.input_tokens": tokens.cachedInputTokens,
+    "gen_ai.usage.output_tokens": tokens.outputTokens,
+    "gen_ai.usage.reasoning.output_tokens": tokens.reasoningOutputTokens,
+  };
+}
+
+/** One of few words: the kind of a turn's failure, the name of another error. */
+function errorType(error: unknown, status: TurnStatus): string {
+  if (typeof error === "string") return error;
+  if (error instanceof TurnFailedError) return error.kind;
+  if (error instanceof CodexError) return error.name;
+  if (!(error instanceof Error)) return status;
+  return /^[A-Za-z]{1,40}$/.test(error.name) ? error.name : "Error";
+}
+
+function secondsSince(begin: number): number {
+  return Math.max(0, Date.now() - begin) / 1000;
+}
+
+function short(name: string): string {
+  return name.length <= MAX_NAME ? name : `${name.slice(0, MAX_NAME - 1)}…`;
+}
+
+/** JSON without secrets; what is too long is cut. */
+function content(value: JsonValue): string {
+  return cut(JSON.stringify(redact(value)));
+}
+
+function cut(text: string): string {
+  return text.length <= MAX_CONTENT ? text : `${text.slice(0, MAX_CONTENT - 1)}…`;
+}
+
+function inputMessages(input: readonly JsonObject[]): string {
+  const parts = input.map(({ type, text }) =>
+    typeof text === "string"
+      ? { type: "text", content: redactText(text) }
+      : { type: String(type ?? "unknown") }
+  );
+  return cut(JSON.stringify([{ role: "user", parts }]));
+}
+
+function outputMessages(text: string): string {
+  const parts = [{ type: "text", content: redactText(text) }];
+  return cut(JSON.stringify([{ role: "assistant", parts, finish_reason: "stop" }]));
+}
+
+const SECONDS = [
+  ...[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92],
+];
+const AGENT_SECONDS = [
+  ...[0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6],
+];
+const CALLS = [1, 2, 4, 8, 16, 32, 64, 128];
+
+type Histogram = ReturnType<OtelMeter["createHistogram"]>;
+type Counter = ReturnType<OtelMeter["createCounter"]>;
+
+/** The instruments of one meter. */
+class Instruments {
+  static readonly #made: WeakMap<OtelMeter, Instruments> = new WeakMap();
+  readonly #chat: Histogram;
+  readonly #agent: Histogram;
+  readonly #tool: Histogram;
+  readonly #inferenceCalls: Histogram;
+  readonly #toolCalls: Histogram;
+  readonly #tokens: readonly (readonly [keyof TokenCount, Counter])[];
+  readonly #toolNames: Set<string> = new Set();
+
+  private constructor(meter: OtelMeter) {
+    const seconds = (name: string, description: string, explicitBucketBoundaries: number[]) =>
+      meter.createHistogram(name, { unit: "s", description, advice: { explicitBucketBoundaries } });
+    const calls = (name: string, unit: string, description: string) =>
+      meter.createHistogram(name, {
+        unit,
+        description,
+        advice: { explicitBucketBoundaries: CALLS },
+      });
+    const tokens = (name: string, description: string) =>
+      meter.createCounter(`gen_ai.client.inference.usage.${name}`, {
+        unit: "{token}",
+        description,
+      });
+    this.#chat = seconds("gen_ai.client.inference.duration", "Calls of the model.", SECONDS);
+    this.#agent = seconds("gen_ai.invoke_agent.duration", "Turns of the agent.", AGENT_SECONDS);
+    this.#tool = seconds("gen_ai.execute_tool.duration", "Uses of tools.", SECONDS);
+    this.#inferenceCalls = calls(
+      "gen_ai.invoke_agent.inference_calls",
+      "{inference_call}",
+      "Calls of the model a turn.",
+    );
+    this.#toolCalls = calls(
+      "gen_ai.invoke_agent.tool_calls",
+      "{tool_call}",
+      "Uses of tools a turn.",
+    );
+    this.#tokens = [
+      ["inputTokens", tokens("input_tokens", "Tokens in prompts, cached ones included.")],
+      ["outputTokens", tokens("output_tokens", "Tokens in answers, reasoning included.")],
+      ["cachedInputTokens", tokens("cache_read.input_tokens", "Input tokens from the cache.")],
+      ["reasoningOutputTokens", tokens("reasoning.output_tokens", "Output that was reasoning.")],
+    ];
+  }
+
+  static of(meter: OtelMeter): Instruments | null {
+    return quietly(() => {
+      const known = Instruments.#made.get(meter) ?? new Instruments(meter);
+      Instruments.#made.set(meter, known);
+      return known;
+    }, null);
+  }
+
+  chat(seconds: number, attributes: OtelAttributes): void {
+    quietly(() => this.#chat.record(seconds, attributes), undefined);
+  }
+
+  tokens(count: TokenCount, attributes: OtelAttributes): void {
+    for (const [name, counter] of this.#tokens) {
+      if (count[name] > 0) quietly(() => counter.add(count[name], attributes), undefined);
+    }
+  }
+
+  tool(seconds: number, attributes: OtelAttributes): void {
+    const name = String(attributes["gen_ai.tool.name"]);
+    if (this.#toolNames.size < MAX_TOOL_NAMES) this.#toolNames.add(name);
+    const known = this.#toolNames.has(name) ? {} : { "gen_ai.tool.name": "_OTHER" };
+    quietly(() => this.#tool.record(seconds, { ...attributes, ...known }), undefined);
+  }
+
+  agent(
+    seconds: number,
+    modelCalls: number,
+    toolCalls: number,
+    attributes: OtelAttributes,
+    failed: OtelAttributes,
+  ): void {
+    quietly(() => this.#agent.record(seconds, { ...attributes, ...failed }), undefined);
+    quietly(() => this.#inferenceCalls.record(modelCalls, attributes), undefined);
+    quietly(() => this.#toolCalls.record(toolCalls, attributes), undefined);
+  }
+}
