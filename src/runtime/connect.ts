@@ -114,7 +114,9 @@ const STORE = "cli_auth_credentials_store";
 
 /** Settings for codex's command line; what the caller set wins, but for where a key of its own is kept. */
 function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
-  const store = config.apiKey === undefined ? {} : { [STORE]: "ephemeral" };
+  const store: Record<string, JsonValue> = config.apiKey === undefined
+    ? {}
+    : { [STORE]: "ephemeral" };
   return {
     ...withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands),
     ...store,

@@ -1,0 +1,103 @@
+/**
+ * The programs of `examples/migration`: those on other SDKs type-check against the real packages, and those on this library
+ * do the same job. The one on `@openai/codex-sdk` runs as well, on the same codex and the same model.
+ */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { copyFile, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Client, Session, testing } from "../../mod.ts";
+import { codexPath, ROOT } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { machine } from "../package/_machine.ts";
+import { complaints, copyExample, npmProject } from "./_npm_project.ts";
+import { commands, play, shellWords } from "./example_runner.ts";
+
+const { script } = testing;
+const FOLDER = "examples/migration";
+
+function codexAnswer({ text, toolOutputs }: testing.ModelRequest): testing.ModelTurn {
+  if (text.startsWith("Look around")) {
+    return toolOutputs.length === 0 ? [script.exec("ls")] : "One picture.";
+  }
+  return text.startsWith("Name the biggest risk") ? '{"risk":"no tests"}' : "A page.";
+}
+
+test("from @openai/codex-sdk: both programs print the same", { timeoutMs: 120_000 }, async (t) => {
+  await using user = await machine(codexAnswer);
+  const cwd = user.workspace;
+  await copyFile(join(ROOT, ".assets", "web_chat.png"), join(cwd, "picture.png"));
+  const project = await npmProject();
+  const before = await copyExample(project, `${FOLDER}/codex_sdk_before.ts`);
+  const expected = /^exit code 0\nOne picture\.\nno tests\nA page\.$/m;
+
+  await t.step("the one before is written for the real package", async () => {
+    assert.equal(await complaints(before, project, user.env), "");
+  });
+  await t.step("the one before, with the codex of the tests", async () => {
+    const text = await readFile(before, "utf8");
+    assert.match(text, /new Codex\(\)/);
+    const override = `new Codex({ codexPathOverride: ${JSON.stringify(await codexPath())} })`;
+    await writeFile(before, text.replace("new Codex()", override));
+    const { code, output } = await play(["node", before], cwd, user.env);
+    assert.equal(code, 0, output);
+    assert.match(output, expected);
+  });
+  for (const command of commands(`${FOLDER}/codex_sdk_after.ts`)) {
+    await t.step(`the one after: ${command.split(" ")[0]}`, async () => {
+      const { code, output } = await play(shellWords(cwd, command), cwd, user.env);
+      assert.equal(code, 0, output);
+      assert.match(output, expected);
+      const images = user.model.requests.filter((request) => /image/.test(JSON.stringify(request)));
+      assert.ok(images.length > 0, "the picture came to the model");
+    });
+  }
+});
+
+test("from the Claude Agent SDK: the types of the one before, the work of the one after", {
+  timeoutMs: 120_000,
+}, async (t) => {
+  await using user = await machine(({ toolOutputs }) => {
+    switch (toolOutputs.length) {
+      case 0:
+        return [script.toolCall("lookup", { id: "T-1" })];
+      case 1:
+        return [script.exec("touch tidy.txt")];
+      case 2:
+        return [script.exec("curl http://127.0.0.1:1/")];
+      default:
+        return toolOutputs.map(({ text }) => text).join("\n");
+    }
+  });
+  await t.step("the one before is written for the real package", async () => {
+    const project = await npmProject();
+    const before = await copyExample(project, `${FOLDER}/claude_before.ts`);
+    assert.equal(await complaints(before, project, user.env), "");
+  });
+  const cwd = user.workspace;
+  // What the other runtimes import without its prefix.
+  const [deno] = commands(`${FOLDER}/claude_after.ts`);
+  const { code, output } = await play(shellWords(cwd, deno!), cwd, user.env);
+  assert.equal(code, 0, output);
+  assert.match(output, /T-1 is open/);
+  // Nobody was asked about what the hook had refused.
+  assert.equal(output.match(/^command\?$/gm)?.length, 1);
+  assert.equal(output.match(/rejected by user/g)?.length, 2);
+});
+
+test("the tables of the migration name what this library has", () => {
+  const tables = readFileSync(join(ROOT, FOLDER, "README.md"), "utf8");
+  const rows = [...tables.matchAll(/^\|.*\|(.*)\|$/gm)].map(([, here]) => here!)
+    .filter((here) => here.includes("`"));
+  assert.ok(rows.length > 30, `${rows.length} rows`);
+  const profile = readFileSync(join(ROOT, "src", "session", "profile.ts"), "utf8") +
+    readFileSync(join(ROOT, "src", "runtime", "config.ts"), "utf8");
+  const missing = rows.flatMap((row) => [
+    ...[...row.matchAll(/\bclient\.(\w+)/g)].filter(([, name]) => !(name! in Client.prototype)),
+    ...[...row.matchAll(/\bsession\.(\w+)/g)].filter(([, name]) => !(name! in Session.prototype)),
+    ...[...row.matchAll(/\b([a-z]\w+):/g)].filter(([, name]) =>
+      !new RegExp(`\\b${name}\\??:`).test(profile)
+    ),
+  ]).map(([found]) => found);
+  assert.deepEqual(missing, []);
+});
