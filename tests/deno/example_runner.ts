@@ -34,14 +34,6 @@ export function commands(path: string): string[] {
   return found.map(([, line]) => line!);
 }
 
-/** Takes a line apart as a shell does in this directory. */
-export function shellWords(cwd: string, line: string): string[] {
-  return execFileSync("sh", ["-c", `for word in ${line}; do printf '%s\\n' "$word"; done`], {
-    cwd,
-    encoding: "utf8",
-  }).trimEnd().split("\n");
-}
-
 /** Runs the words of a command, and does what the steps say meanwhile. */
 export async function play(
   words: string[],
@@ -54,7 +46,7 @@ export async function play(
   assert.ok(program, name);
   const child = spawn(
     program,
-    args.map((arg) => arg.replace(/^(?:\.\/)?(?=examples\/)/, `${ROOT}/`)),
+    args.map((arg) => arg.replace(/^(?:\.\/)?(?=(?:examples|tests)\/)/, `${ROOT}/`)),
     {
       cwd,
       env: { ...process.env, DENO_DIR, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...given },

@@ -10,8 +10,9 @@ import { Client, Session, testing } from "../../mod.ts";
 import { codexPath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { machine } from "../package/_machine.ts";
+import { shellWords } from "../tools/_pick.ts";
 import { complaints, copyExample, npmProject } from "./_npm_project.ts";
-import { commands, play, shellWords } from "./example_runner.ts";
+import { commands, play } from "./example_runner.ts";
 
 const { script } = testing;
 const FOLDER = "examples/migration";

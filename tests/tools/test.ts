@@ -26,6 +26,7 @@ import {
   settle,
   type SuiteResult,
 } from "./_results.ts";
+import { megabytes } from "./_progress.ts";
 import { exists, type Outcome, run, seconds } from "./_run.ts";
 
 // What starts no process runs on all cores; tests of the real codex run one file after the other.
@@ -204,23 +205,6 @@ async function installPrograms(): Promise<string> {
   } finally {
     clearInterval(timer);
   }
-}
-
-function megabytes(folder: string): number {
-  let bytes = 0;
-  const open = [folder];
-  for (let at = open.pop(); at !== undefined; at = open.pop()) {
-    try {
-      for (const entry of Deno.readDirSync(at)) {
-        const path = `${at}/${entry.name}`;
-        if (entry.isDirectory) open.push(path);
-        else bytes += Deno.lstatSync(path).size;
-      }
-    } catch {
-      // npm moves folders while it installs.
-    }
-  }
-  return Math.round(bytes / 1e6);
 }
 
 function covers(paths: string[], path: string): boolean {

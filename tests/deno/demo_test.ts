@@ -1,0 +1,52 @@
+/** The first run that people have, and the list of examples that it offers. */
+import assert from "node:assert/strict";
+import { codexPath, ROOT } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { bar } from "../tools/_progress.ts";
+import { listExamples } from "../tools/_pick.ts";
+import { play } from "./example_runner.ts";
+
+const DEMO = ["deno", "run", "-A", "--no-check", "tests/tools/demo.ts"];
+
+test("the demo shows a tool, a question and a diff, and no warning, in less than a minute", {
+  timeoutMs: 60_000,
+}, async () => {
+  await codexPath();
+  const { code, output } = await play(DEMO, ROOT, {});
+  assert.equal(code, 0, output);
+  const [first] = output.split("\n> ");
+  assert.match(first!, /^The real codex[^]*No account/);
+  for (
+    const expected of [
+      /^Your tool visitor was called, and answered Ada\.$/m,
+      /^The agent asks to change a file:\n@@[^]*\n-Hello\.\n\+Hello, Ada!\n/m,
+      /^Allow it\? \[Y\/n\] y /m,
+      /^greeting\.txt: Hello, Ada!$/m,
+    ]
+  ) assert.match(output, expected);
+  assert.doesNotMatch(output, /warn|metadata|not writable|error/i);
+});
+
+test("--pick lists the examples, and runs the one that is named", {
+  timeoutMs: 60_000,
+}, async () => {
+  const listed = await play([...DEMO, "--pick"], ROOT, {});
+  assert.equal(listed.code, 0, listed.output);
+  const examples = listExamples();
+  assert.ok(examples.length > 30, `${examples.length} examples`);
+  for (const { name, about } of examples) {
+    assert.ok(about.length > 20, `${name} says what it is about: ${about}`);
+    assert.match(listed.output, new RegExp(`^ *\\d+ +${name} +\\S`, "m"));
+  }
+  const one = await play([...DEMO, "--pick", "recipes/judge"], ROOT, {});
+  assert.equal(one.code, 0, one.output);
+  assert.match(one.output, /^The judge takes the simplest that can work/m);
+  const none = await play([...DEMO, "--pick", "nonsense"], ROOT, {});
+  assert.equal(none.code, 1);
+});
+
+test("bar() shows how far an installation is, and never more than all of it", () => {
+  assert.equal(bar(0, 400, 4), "···· 0 of about 400 MB");
+  assert.equal(bar(200, 400, 4), "██·· 200 of about 400 MB");
+  assert.equal(bar(500, 400, 4), "████ 500 of about 400 MB");
+});
