@@ -68,7 +68,10 @@ dialects(
         assert.ok(error.mismatches.some(({ field }) => field === "sandbox"));
         await server!.waitForMethod("thread/unsubscribe");
         assert.equal(server!.turns.length, 0);
-        assert.equal(client.runtime.metrics().pendingCalls, 0);
+        const { pendingCalls, messagesOut, bytesOut } = client.runtime.metrics();
+        assert.equal(pendingCalls, 0);
+        // initialize, initialized, the thread's call, the unsubscribe.
+        assert.ok(messagesOut >= 4 && bytesOut > messagesOut * 20, `${messagesOut} ${bytesOut}`);
       } finally {
         await client.shutdown();
       }

@@ -23,7 +23,13 @@
  * @module
  */
 import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
-import { type FileSystem, fileSystem, isPermissionError, realPath } from "../../platform/mod.ts";
+import {
+  type FileSystem,
+  fileSystem,
+  isMissing,
+  isPermissionError,
+  realPath,
+} from "../../platform/mod.ts";
 import { type ArtifactChange, decodeArtifact, encodeMeta, safeName, storeError } from "./record.ts";
 import { type ArtifactStoreOptions, emptyArtifact, type StoredArtifact } from "./store.ts";
 
@@ -159,7 +165,7 @@ export class FileVersions {
       const meta = decodeUtf8(await this.#files.read(`${path}/meta.json`));
       return await decodeArtifact(artifactId, text, meta);
     } catch (error) {
-      if (error instanceof Error && isGone(error)) return null;
+      if (isMissing(error)) return null;
       throw error;
     }
   }
@@ -192,7 +198,7 @@ export class FileVersions {
       const now = await this.#position(directory);
       if (now === null || !samePosition(now, current)) return false;
       // Another process's tidying took the temporary directory for a leftover: build it again.
-      if (error instanceof Error && isGone(error)) return false;
+      if (isMissing(error)) return false;
       throw error;
     }
     await files.syncDirectory(newChapter ? directory : `${directory}/c${current.chapter}/p`);
@@ -266,10 +272,6 @@ function highest(names: readonly string[], pattern: RegExp): number {
     if (digits !== undefined) max = Math.max(max, Number(digits));
   }
   return max;
-}
-
-function isGone(error: Error): boolean {
-  return (error as { code?: unknown }).code === "ENOENT" || error.name === "NotFound";
 }
 
 async function ignoringErrors(action: () => Promise<unknown>): Promise<void> {

@@ -83,9 +83,11 @@ export function changeItem(
   };
   const isOpen = (item: ItemState) => item.state !== "completed";
   let at = turn.items.findLastIndex((item) => isOpen(item) && isSame(item));
-  if (at < 0) at = turn.items.findLastIndex((item) => isOpen(item) && isIt(item));
-  // Models use ids again: what starts under the id of an item that has ended is another one, and so is one of another type.
-  if (at < 0 && !anew) at = turn.items.findLastIndex(isSame);
+  // Models use ids again: what starts under the id of an item that has ended, or does something else, is another one.
+  if (at < 0 && !anew) {
+    at = turn.items.findLastIndex((item) => isOpen(item) && isIt(item));
+    if (at < 0) at = turn.items.findLastIndex(isSame);
+  }
   const before = at < 0 ? undefined : turn.items[at]!;
   const after = change(before);
   if (after === before) return turn;

@@ -2,6 +2,7 @@
  * A loopback model for the real codex: no account, no network, and every answer is yours.
  * @module
  */
+import { abortable, within } from "../../async.ts";
 import {
   callback,
   checkArgument,
@@ -22,9 +23,15 @@ import {
 import { CodexError, messageOf } from "../../errors/mod.ts";
 import { defined, type JsonValue } from "../../json.ts";
 import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
-import { platformName, serveLoopback, sharedBuiltin } from "../../platform/mod.ts";
+import {
+  type HttpReply,
+  type HttpRequest,
+  type HttpServer,
+  platformName,
+  serveLoopback,
+  sharedBuiltin,
+} from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
-import type { HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import { parseModelRequest } from "./model_request.ts";
 import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
@@ -182,44 +189,37 @@ export class ScriptedModel implements AsyncDisposable {
   }
 
   /** The first request, past or future, that `predicate` accepts. */
-  waitForRequest(
+  async waitForRequest(
     predicate: (request: RecordedRequest) => boolean,
     options: WaitForRequestOptions = {},
   ): Promise<RecordedRequest> {
     checkArgument("waitForRequest", "predicate", predicate, required(callback));
     checkOptions("waitForRequest", options, WAIT);
     const { signal, timeoutMs = 30_000 } = options;
-    return new Promise((resolve, reject) => {
-      let seen = 0;
-      const settle = (act: () => void) => {
-        this.#waiters.delete(look);
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-        act();
-      };
-      const abort = () => settle(() => reject(signal!.reason));
-      const fail = (why: string) =>
-        settle(() =>
-          reject(
-            new CodexError(
-              "scriptedModel",
-              `no matching model request ${why}; ${this.requests.length} request(s) arrived`,
-            ),
-          )
-        );
-      const look = () => {
-        for (; seen < this.requests.length; seen++) {
-          const request = this.requests[seen]!;
-          if (predicate(request)) return settle(() => resolve(request));
-        }
-        if (this.#closed !== undefined) fail("before the model was closed");
-      };
-      const timer = setTimeout(() => fail(`within ${timeoutMs} ms`), timeoutMs);
-      if (signal?.aborted) return abort();
-      signal?.addEventListener("abort", abort);
-      this.#waiters.add(look);
+    const outcome = Promise.withResolvers<RecordedRequest | { none: string }>();
+    let seen = 0;
+    const look = () => {
+      for (; seen < this.requests.length; seen++) {
+        const request = this.requests[seen]!;
+        if (predicate(request)) return outcome.resolve(request);
+      }
+      if (this.#closed !== undefined) outcome.resolve({ none: "before the model was closed" });
+    };
+    this.#waiters.add(look);
+    try {
       look();
-    });
+      const late = { none: `within ${timeoutMs} ms` };
+      const found = await abortable(within(outcome.promise, timeoutMs, late), signal);
+      if (!("none" in found)) return found;
+      throw new CodexError(
+        "scriptedModel",
+        `no matching model request ${found.none}; ${this.requests.length} request(s) arrived`,
+      );
+    } finally {
+      this.#waiters.delete(look);
+      // Ends the wait's timer when the signal was first.
+      outcome.resolve({ none: "" });
+    }
   }
 
   /** Drops every open response, stops the server and removes the private homes. Close codex first. */

@@ -406,6 +406,27 @@ test("after a lost connection the thread is resumed for the next task", async ()
   assert.deepEqual(client.log, ["start t1", "ask t1", "release t1", "resume t1", "ask t1"]);
 });
 
+test("a thread in use is not let go, however many are idle", async () => {
+  const held = Promise.withResolvers<void>();
+  const asked = Promise.withResolvers<void>();
+  const client = new FakeClient(async (prompt) => {
+    if (!prompt.includes("hold on")) return "ok";
+    asked.resolve();
+    await held.promise;
+    return "ok";
+  });
+  const store = new MemoryArtifactStore();
+  const manager = new ArtifactSessionManager(client, { cwd: "/srv", store, maxIdleThreads: 0 });
+  const holding = manager.runTask({ ...ASK, artifactId: "a", userGoal: "hold on" });
+  await asked.promise;
+  await manager.runTask({ ...ASK, artifactId: "b" });
+  assert.deepEqual(client.log.filter((l) => l.startsWith("release")), ["release t2"]);
+  held.resolve();
+  await holding;
+  assert.deepEqual(client.log.filter((l) => l.startsWith("release")), ["release t2", "release t1"]);
+  await manager.close();
+});
+
 test("threads that no task uses are let go, least recently used first", async () => {
   const client = new FakeClient();
   const store = new MemoryArtifactStore();

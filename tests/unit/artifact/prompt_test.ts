@@ -34,7 +34,11 @@ test("buildArtifactPrompt() labels its blocks and shows text and revision of one
   assert.ok(prompt.includes("CONSTRAINTS:\n- Keep it short\n- No emoji\n"));
   assert.ok(prompt.includes("TITLE: guide\nFORMAT: markdown\nREVISION: sha256:abc\nLINES: 2\n"));
   assert.ok(prompt.includes("EXAMPLES:\nExample 1:\nfirst\n\nExample 2:\nsecond\n"));
-  assert.ok(prompt.includes("LINE_NUMBERS:\n1: # Titel\n2: A long line that goes on and on …\n"));
+  assert.ok(
+    prompt.includes(
+      "LINE_NUMBERS:\n1: # Titel\n2: A long line that goes on and on …\n\nCURRENT_TEXT_BEGIN",
+    ),
+  );
   assert.ok(prompt.endsWith(
     "CURRENT_TEXT_BEGIN\n# Titel\nA long line that goes on and on and on\nCURRENT_TEXT_END",
   ));

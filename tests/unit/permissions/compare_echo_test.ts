@@ -127,6 +127,9 @@ test("compareEcho() reports a wider sandbox and passes a narrower one", async (t
   for (const [name, sandbox, echo, expected] of SANDBOXES) {
     await t.step(name, () => assert.deepEqual(fields(asked(sandbox), echoOf(echo)), expected));
   }
+  const unnamed = asked({ type: "workspaceWrite" });
+  const [found] = compareEcho(unnamed, echoOf({ ...WW, writableRoots: ["/etc"] }));
+  assert.deepEqual([found?.asked, found?.confirmed], ["[]", '["/etc"]']);
 });
 
 const granular = (on: boolean, more: JsonObject = {}): JsonObject => ({

@@ -219,6 +219,9 @@ test("effectivePolicy() limits reads to what a scoped script may read", async (t
   await t.step("attachments, each once", () => {
     const attachments = ["/docs/a.md", "/ws/b.md", "/docs/a.md"];
     assert.deepEqual(scoped(["/ws", "/docs"], { attachments }).readRoots, ["/ws", "/docs/a.md"]);
+    // What is named twice keeps its first place.
+    const twice = { attachments: ["/docs", "/ws"] };
+    assert.deepEqual(scoped(["/ws", "/docs"], twice).readRoots, ["/ws", "/docs"]);
     assert.deepEqual(missingOf(() => scoped(["/ws"], { attachments: ["/docs/a.md"] })), [
       "--allow-read=/docs/a.md",
     ]);

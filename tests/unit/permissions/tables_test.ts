@@ -96,6 +96,7 @@ const NEEDS: [JsonObject, "nothing" | "read" | "net" | "env" | "everything"][] =
   [{ model_instructions_file: "/etc/passwd" }, "read"],
   [{ project_doc_fallback_filenames: ["CLAUDE.md"] }, "nothing"],
   [{ project_doc_fallback_filenames: ["../../secret"] }, "read"],
+  [{ model_instructions_file: "notes.md" }, "read"],
   [{ default_permissions: ":read-only" }, "read"],
   [{ default_permissions: ":danger-full-access" }, "everything"],
   [{ sandbox_workspace_write: { network_access: true } }, "everything"],

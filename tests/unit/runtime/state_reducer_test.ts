@@ -299,6 +299,19 @@ test("state: history does not rewrite what was seen live", () => {
   assert.deepEqual(turn.items.map((i) => i.id), ["m"]);
 });
 
+test("state: of two open items under one id, the one ends that does the same", () => {
+  const first = { ...command, command: "a" };
+  const second = { ...command, command: "b" };
+  const { items } = turnAfter([
+    started(),
+    item("started", first),
+    item("started", second),
+    item("completed", { ...first, status: "completed" }),
+  ]);
+  const told = items.map((one) => [(one as JsonObject)["command"], one.state]);
+  assert.deepEqual(told, [["a", "completed"], ["b", "open"]]);
+});
+
 test("state: a rolled back turn is gone", () => {
   const state = play([started("a"), ended("completed", {}, "a"), started("b")]);
   state.apply({
@@ -359,6 +372,11 @@ test("state: archived, renamed, changed and deleted threads", () => {
     "/x",
     "high",
   ]);
+  const read = { result: { thread: { id: T, turns: [] } } };
+  state.apply({ kind: "response", method: "thread/read", message: read });
+  assert.equal(state.snapshot().threads[T]!.archived, true);
+  state.apply({ kind: "response", method: "thread/unarchive", message: read });
+  assert.equal(state.snapshot().threads[T]!.archived, false);
   state.apply({
     kind: "notification",
     method: "thread/deleted",

@@ -233,6 +233,10 @@ test("messages and reasoning are no tool use; MCP and dynamic tools are", () => 
   assert.equal(toolOutcome({ type: "reasoning", id: "r" }, place), null);
   const mcp = { type: "mcpToolCall", id: "c", server: "s", tool: "t", arguments: { a: 1 } };
   assert.equal(toolOutcome(mcp, place)!.toolName, "s/t");
+  // Tools of this process that codex reaches as an MCP server of ours are this process's; all others are not.
+  assert.equal(toolOutcome(mcp, place, "ours")!.toolKind, "mcpTool");
+  const ours = toolOutcome(mcp, place, "s")!;
+  assert.deepEqual([ours.toolKind, ours.toolName], ["dynamicTool", "t"]);
   const dynamic = { type: "dynamicToolCall", id: "d", tool: "look", status: "failed" };
   assert.equal(toolOutcome(dynamic, place)!.toolStatus, "failed");
 });

@@ -41,6 +41,7 @@ const notSimple: [string, string[]][] = [
   ["f() { rm x; }", ["rm", "x"]],
   ["! rm x", ["rm", "x"]],
   ["A=1 rm x", ["rm", "x"]],
+  ['$"rm" x', ["rm", "x"]],
   ["env A=1 rm x", ["rm", "x"]],
   ["/tmp/env rm x", ["rm", "x"]],
   ["./env rm x", ["rm", "x"]],
@@ -209,6 +210,8 @@ const harmless = [
 ];
 
 const words: [line: string, prefix: string[], may: boolean][] = [
+  ["bash -c 'env bash -c ls'", ["bash"], true],
+  ["bash -c ls", ["bash"], false],
   ["git -C /srv push", ["git", "push"], true],
   ["git --git-dir x push", ["git", "push"], true],
   ["git --exec-path=x push", ["git", "push"], true],
