@@ -21,14 +21,16 @@ const PACKAGES = {
 
 /** Where they are installed; without the programs, of several hundred megabytes, that they bring along. */
 export async function npmProject(): Promise<string> {
-  const target = join(ROOT, ".cache", "npm", Object.values(PACKAGES).join("-"));
+  const target = join(ROOT, ".cache", "npm", [...Object.values(PACKAGES)].join("-"));
   if (existsSync(target)) return target;
   const draft = `${target}.${process.pid}`;
   await mkdir(draft, { recursive: true });
   try {
     const manifest = { private: true, type: "module", dependencies: PACKAGES };
     await writeFile(join(draft, "package.json"), JSON.stringify(manifest));
-    await writeFile(join(draft, "deno.json"), '{ "nodeModulesDir": "manual" }');
+    const { compilerOptions } = JSON.parse(await readFile(join(ROOT, "deno.json"), "utf8"));
+    const settings = { nodeModulesDir: "manual", compilerOptions };
+    await writeFile(join(draft, "deno.json"), JSON.stringify(settings));
     const flags = ["--no-audit", "--no-fund", "--ignore-scripts"];
     await npm(draft, ["install", ...flags, "--legacy-peer-deps", "--omit=optional"]);
     await rename(draft, target).catch((error) => {
