@@ -105,7 +105,7 @@ export class AppServer implements AsyncDisposable {
     if (refusal !== null) throw refusal;
     // What this library does not know may do anything that this script may do.
     if (methodInfo(method) === undefined) {
-      guardCall(this.#core, method, params, { allowPrivilegedEscalation: true });
+      await guardCall(this.#core, method, params, { allowPrivilegedEscalation: true });
     }
     await this.runtime.notify(method, params);
   }

@@ -3,10 +3,9 @@
  *
  * @module
  */
-export { ApprovalBroker } from "./broker/broker.ts";
+export { ApprovalDesk, isToolItem, toolOutcome } from "./desk.ts";
 export type { BrokerOptions, GateToolCall, ReaderRequest, ThreadGate } from "./broker/gate.ts";
-export { parseRequest } from "./request/parse_request.ts";
-export { toolFacts, toolPlace } from "./request/facts.ts";
+export { toolFacts } from "./request/tool_facts.ts";
 export type {
   ApprovalAudit,
   ApprovalDecision,

@@ -11,7 +11,7 @@ export {
   normalizeSandbox,
   privilegeRefusal,
 } from "./guard/approval_guard.ts";
-export { gateMethod } from "./guard/method_gate.ts";
+export { loadMethodGate } from "./guard/load_method_gate.ts";
 export { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
 export {

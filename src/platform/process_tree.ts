@@ -18,8 +18,6 @@ import {
 } from "./runtime.ts";
 import { windowsSystemProgram } from "./windows.ts";
 import { SpawnError } from "../errors/mod.ts";
-import { spawnDenoProcess } from "./deno_process.ts";
-import { spawnNodeProcess } from "./node_process.ts";
 
 // What a process has started, as far as the system tells: on Linux, where the script may read `/proc`; on macOS, where it
 // may start `/bin/ps`. A killed codex can't end its own commands any more, and they are in sessions of their own.
@@ -216,20 +214,21 @@ function killWindowsTreeNow(pid: number): boolean {
  * Rejects with `SpawnError` (not found, not executable, no such cwd, or a runtime that has no processes)
  * or `PermissionDeniedError` (Deno, naming the missing flag). It never prompts.
  */
-export function spawnProcess(spec: ProcessSpec): Promise<ChildProcess> {
+export async function spawnProcess(spec: ProcessSpec): Promise<ChildProcess> {
   if (!canSpawn()) {
-    return Promise.reject(
-      new SpawnError(
-        `A ${runtimeName() === "browser" ? "browser" : "worker"} cannot start codex. ` +
-          `Connect to a running server with \`transport: { type: "websocket", url, token }\`, ` +
-          `or talk to a server-side \`web.createBridge\`.`,
-        { data: { reason: "noProcesses", runtime: runtimeName() } },
-      ),
+    throw new SpawnError(
+      `A ${runtimeName() === "browser" ? "browser" : "worker"} cannot start codex. ` +
+        `Connect to a running server with \`transport: { type: "websocket", url, token }\`, ` +
+        `or talk to a server-side \`web.createBridge\`.`,
+      { data: { reason: "noProcesses", runtime: runtimeName() } },
     );
   }
   const from = startDirectory(spec.cwd);
   const placed = from === undefined ? spec : { ...spec, cwd: from };
-  return runtimeName() === "deno" ? spawnDenoProcess(placed) : spawnNodeProcess(placed);
+  // Of the two ways a program needs one.
+  return runtimeName() === "deno"
+    ? await (await import("./deno_process.ts")).spawnDenoProcess(placed)
+    : await (await import("./node_process.ts")).spawnNodeProcess(placed);
 }
 
 /** Nothing starts in a directory that was removed, as happens to scripts that outlive a release of themselves. */

@@ -2,7 +2,7 @@
  * The machine inside {@linkcode Runtime}: one server at a time, its messages routed, numbered and answered.
  * Sessions use it directly; users see the runtime.
  */
-import { type ApprovalAudit, ApprovalBroker } from "../approvals/mod.ts";
+import { type ApprovalAudit, ApprovalDesk } from "../approvals/mod.ts";
 import { abortable, delay } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -69,7 +69,7 @@ export class RuntimeCore implements ConnectionHandler {
   readonly log: EventLog;
   readonly metrics: MetricsCounter = new MetricsCounter();
   readonly routes: ThreadRoutes = new ThreadRoutes();
-  readonly approvals: ApprovalBroker;
+  readonly approvals: ApprovalDesk;
   /** Where spans and metrics go; `null`: nowhere. */
   readonly telemetry: Telemetry | null;
   /** Whether the script goes on for the server's sake. */
@@ -108,7 +108,7 @@ export class RuntimeCore implements ConnectionHandler {
     this.log = this.#recorded.log;
     this.log.onMissed = (count) => this.metrics.dropped += count;
     this.#restarts = new RestartLoop(config.restart);
-    this.approvals = new ApprovalBroker({
+    this.approvals = new ApprovalDesk({
       ...defined({ approvals: config.approvals }),
       timeoutMs: config.approvalTimeoutMs ?? DEFAULTS.approvalTimeoutMs,
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
@@ -157,6 +157,8 @@ export class RuntimeCore implements ConnectionHandler {
   async start(signal?: AbortSignal): Promise<void> {
     this.#tell("starting");
     try {
+      const { approvals, hooks } = this.config;
+      if (approvals !== undefined || hooks !== undefined) await this.approvals.ready();
       await this.alive.while(this.#connect(signal));
       this.#tell("running");
     } catch (error) {

@@ -5,7 +5,7 @@
 import { kindOf } from "../check/mod.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
-import { gateMethod, hostProbe, realPathOf, unrestrictedProbe } from "../permissions/mod.ts";
+import { hostProbe, loadMethodGate, realPathOf, unrestrictedProbe } from "../permissions/mod.ts";
 import { currentDirectory } from "../platform/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 import { isRemote } from "./connect.ts";
@@ -38,16 +38,17 @@ export interface CallConsent {
   dangerouslyAllowUnattendedFullAccess?: boolean | undefined;
 }
 
-/** Throws `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself. */
-export function guardCall(
+/** Rejects with `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself. */
+export async function guardCall(
   core: RuntimeCore,
   method: string,
   params: JsonValue | undefined,
   consent: CallConsent,
-): void {
+): Promise<void> {
   // A remote server works on another machine: this script's permissions say nothing about it.
   const remote = isRemote(core.config);
   const { codexHome } = core.server;
+  const gateMethod = await loadMethodGate();
   const refusal = gateMethod(method, params, remote ? unrestrictedProbe : hostProbe(), {
     consent,
     codexHome,

@@ -107,20 +107,16 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** Calls any method of the server, unchecked. Rejects with `RpcError` when the server refuses. */
-  request(
+  async request(
     method: string,
     params?: JsonValue,
     options: RequestOptions = {},
   ): Promise<JsonValue> {
     const core = coreOf(this);
-    try {
-      checkArgument("request", "method", method, required(name));
-      checkOptions("request", options, REQUEST_OPTIONS);
-      guardCall(core, method, params, options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return core.call(method, params, options);
+    checkArgument("request", "method", method, required(name));
+    checkOptions("request", options, REQUEST_OPTIONS);
+    await guardCall(core, method, params, options);
+    return await core.call(method, params, options);
   }
 
   /** Tells the server something that wants no answer. */

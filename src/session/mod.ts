@@ -53,6 +53,6 @@ export { FileThreadStore } from "./history/file_thread_store.ts";
 export { KvThreadStore, type KvThreadStoreOptions } from "./history/kv_thread_store.ts";
 export { MemoryThreadStore, type ThreadStore } from "./history/thread_store.ts";
 export type { SearchOptions, TextHit, ThreadHit } from "./history/search.ts";
-export { parseJson } from "./output/structured_output.ts";
+export { parseJson } from "./output/parse_json.ts";
 export { DEFAULT_TIMEOUT_MS, layerProfile, workingDirectory } from "./policy/thread_params.ts";
 export { TurnItems } from "./turn/turn_items.ts";

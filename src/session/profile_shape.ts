@@ -49,7 +49,7 @@ import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
 import type { ItemsOptions, TurnsOptions } from "./history/pages.ts";
 import { threadStoreKind } from "./history/thread_store.ts";
 import type { SearchOptions } from "./history/search.ts";
-import { isStandardSchema } from "./output/structured_output.ts";
+import { isStandardSchema } from "./output/convert_schema.ts";
 import type {
   AskOptions,
   ForkConfig,
@@ -64,7 +64,7 @@ import type {
   SessionConfig,
   WaitOptions,
 } from "./profile.ts";
-import { isImageType } from "./prompt/attachments.ts";
+import { isImageType } from "./prompt/input_text.ts";
 import { mcpServersKind } from "./mcp/servers.ts";
 import { toolsKind } from "./prompt/tools.ts";
 import type {

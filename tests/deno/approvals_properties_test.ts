@@ -2,7 +2,8 @@
 import "./_seed.ts";
 import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
-import { type ApprovalRule, type CommandMatcher, parseRequest } from "../../src/approvals/mod.ts";
+import type { ApprovalRule, CommandMatcher } from "../../src/approvals/mod.ts";
+import { parseRequest } from "../../src/approvals/request/parse_request.ts";
 import { decide } from "../../src/approvals/rules/decide.ts";
 import { failClosedAnswer, wireAnswer } from "../../src/approvals/answers/answers.ts";
 import { parseCommandLine } from "../../src/shell/command_line.ts";

@@ -118,12 +118,15 @@ class Model implements CodexModel {
   readonly #client: ModelClient;
   readonly #config: SessionConfig;
   readonly #kept: KeptSessions;
+  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
   constructor(client: ModelClient, config: SessionConfig, kept: KeptSessions) {
     this.#client = client;
     this.#config = config;
     this.#kept = kept;
     this.modelId = config.model ?? "default";
+    this[Symbol.asyncDispose] = () => this.close();
   }
 
   async doGenerate(call: ModelCall): Promise<ModelAnswer> {
@@ -169,10 +172,6 @@ class Model implements CodexModel {
 
   async close(): Promise<void> {
     await this.#kept.close();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
   }
 
   async #begin(call: ModelCall): Promise<Begun> {

@@ -3,15 +3,23 @@
  * hooked, ruled, asked ({@linkcode Judging}), guarded, sent and reported ({@linkcode Answering}).
  * @module
  */
-import { CodexError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { Answering } from "./answering.ts";
 import { Judging } from "./judging.ts";
-import { OpenChanges } from "./open_changes.ts";
 import { belongsToThread, isDeferred, PendingCall, reasonOf, WHY } from "./pending.ts";
 import { wireAnswer } from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
-import type { BrokerOptions, BrokerReply, ReaderRequest, ServerCall, ThreadGate } from "./gate.ts";
+import {
+  attachReader,
+  type BrokerOptions,
+  type BrokerReply,
+  type BrokerState,
+  brokerState,
+  type ReaderRequest,
+  registerThread,
+  type ServerCall,
+  type ThreadGate,
+} from "./gate.ts";
 import { parseRequest, threadOf } from "../request/parse_request.ts";
 import type {
   ApprovalDecision,
@@ -26,20 +34,19 @@ import type {
  */
 export class ApprovalBroker {
   #options: BrokerOptions;
-  #gates: Map<string, ThreadGate> = new Map();
+  readonly #state: BrokerState;
   #pending: Map<string, PendingCall> = new Map();
-  readonly #changes: OpenChanges = new OpenChanges();
   readonly #answering: Answering;
   readonly #judging: Judging;
-  #reader: ((request: ReaderRequest) => void) | null = null;
   #closed = false;
 
   /** Creates a broker. Throws `InvalidArgumentError` when the rules are not well-formed. */
-  constructor(options: BrokerOptions) {
+  constructor(options: BrokerOptions, state: BrokerState = brokerState()) {
     checkApprovals(options.approvals);
     this.#options = options;
-    this.#answering = new Answering(options, this.#changes, this.#pending);
-    this.#judging = new Judging(options, this.#answering, () => this.#reader);
+    this.#state = state;
+    this.#answering = new Answering(options, state.changes, this.#pending);
+    this.#judging = new Judging(options, this.#answering, () => state.reader);
   }
 
   /**
@@ -48,10 +55,7 @@ export class ApprovalBroker {
    */
   registerThread(threadId: string, gate: ThreadGate): () => void {
     checkApprovals(gate.approvals);
-    this.#gates.set(threadId, gate);
-    return () => {
-      if (this.#gates.get(threadId) === gate) this.#gates.delete(threadId);
-    };
+    return registerThread(this.#state, threadId, gate);
   }
 
   /** Takes a request of the server. Returns at once, never throws, and sees to it that one answer is given. */
@@ -72,7 +76,7 @@ export class ApprovalBroker {
       reply,
       this.#options.timers,
     );
-    if (request.type === "currentTime" && this.#reader === null) {
+    if (request.type === "currentTime" && this.#state.reader === null) {
       return this.#answering.settle(pending, this.#answering.closedAnswer(request, ""), {
         by: "library",
       });
@@ -112,12 +116,12 @@ export class ApprovalBroker {
     if (method === "item/completed" && isJsonObject(item) && typeof item["id"] === "string") {
       this.#answering.ended(threadId, item["id"]);
     }
-    return this.#changes.noticed(threadId, method, params);
+    return this.#state.changes.noticed(threadId, method, params);
   }
 
   /** The turn ended: what it still asks gets the fail-closed answer, and whoever works on it is told by the signal. */
   turnEnded(threadId: string, turnId: string): void {
-    this.#changes.turnEnded(threadId);
+    this.#state.changes.turnEnded(threadId);
     this.#answering.ended(threadId);
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
@@ -132,16 +136,7 @@ export class ApprovalBroker {
    * first; what it does not answer in time gets the fail-closed answer. Throws while another reader is attached.
    */
   attachReader(reader: (request: ReaderRequest) => void): () => void {
-    if (this.#reader !== null) {
-      throw new CodexError(
-        "serverRequestsTaken",
-        "The server's requests are already read by another reader. End that one first.",
-      );
-    }
-    this.#reader = reader;
-    return () => {
-      if (this.#reader === reader) this.#reader = null;
-    };
+    return attachReader(this.#state, reader);
   }
 
   /** The questions that wait, oldest first. */
@@ -173,8 +168,8 @@ export class ApprovalBroker {
   close(reason: string = WHY.closed): void {
     this.#closed = true;
     this.reset(reason);
-    this.#gates.clear();
-    this.#reader = null;
+    this.#state.gates.clear();
+    this.#state.reader = null;
   }
 
   /** The server is gone and another one will follow: what waits is settled, the gates stay. */
@@ -185,7 +180,7 @@ export class ApprovalBroker {
   }
 
   #gateOf(threadId: string | null): ThreadGate | undefined {
-    const own = threadId === null ? undefined : this.#gates.get(threadId);
+    const own = threadId === null ? undefined : this.#state.gates.get(threadId);
     if (own !== undefined) return own;
     const other = this.#options.gateFor?.(threadId);
     checkApprovals(other?.approvals);
@@ -197,7 +192,7 @@ export class ApprovalBroker {
     try {
       const request = parseRequest(call.method, call.params, {
         now,
-        item: (itemId) => this.#changes.find(threadId, itemId) ?? gate?.item?.(itemId),
+        item: (itemId) => this.#state.changes.find(threadId, itemId) ?? gate?.item?.(itemId),
       });
       return request.threadId === null ? { ...request, threadId } : request;
     } catch {
@@ -208,10 +203,10 @@ export class ApprovalBroker {
   /** Why a request is not even considered, or `null`. */
   #refusal(request: ApprovalRequest, hasTwins: boolean): FailClosedReason | null {
     if (this.#closed) return "closed";
-    if (request.type === "unknown" && this.#reader === null) return "unknownMethod";
+    if (request.type === "unknown" && this.#state.reader === null) return "unknownMethod";
     if (this.#pending.size >= this.#options.maxPending) return "queueFull";
     if (request.threadId === null && belongsToThread(request)) return "invalidRequest";
-    if (hasTwins || this.#changes.isUncertain(request)) return "uncertainSubject";
+    if (hasTwins || this.#state.changes.isUncertain(request)) return "uncertainSubject";
     return null;
   }
 

@@ -3,11 +3,13 @@
  * @module
  */
 import type { Timers } from "../../async.ts";
+import { CodexError } from "../../errors/mod.ts";
 import type { HookVerdict } from "../../plugin/mod.ts";
 import type { ProposedChange } from "../../thread_item.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { ApprovalAudit, ApprovalHandler, ApprovalRequest } from "../request/types.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
+import { OpenChanges } from "./open_changes.ts";
 
 /** A call of a tool of this process. */
 export interface GateToolCall {
@@ -184,4 +186,48 @@ export interface BrokerOptions {
   now?(): number;
   /** Timers. Default: the host's. */
   timers?: Timers;
+}
+
+/** What is known before there is a question. */
+export interface BrokerState {
+  /** Who takes part, by thread. */
+  readonly gates: Map<string, ThreadGate>;
+  /** What later questions are about. */
+  readonly changes: OpenChanges;
+  /** Who answers by hand, or `null`. */
+  reader: ((request: ReaderRequest) => void) | null;
+}
+
+/** Nothing is known. */
+export function brokerState(): BrokerState {
+  return { gates: new Map(), changes: new OpenChanges(), reader: null };
+}
+
+/** Lets a gate take part, until the returned function is called. */
+export function registerThread(
+  { gates }: BrokerState,
+  threadId: string,
+  gate: ThreadGate,
+): () => void {
+  gates.set(threadId, gate);
+  return () => {
+    if (gates.get(threadId) === gate) gates.delete(threadId);
+  };
+}
+
+/** Gives every request to one reader, until the returned function is called. Throws while there is another one. */
+export function attachReader(
+  state: BrokerState,
+  reader: (request: ReaderRequest) => void,
+): () => void {
+  if (state.reader !== null) {
+    throw new CodexError(
+      "serverRequestsTaken",
+      "The server's requests are already read by another reader. End that one first.",
+    );
+  }
+  state.reader = reader;
+  return () => {
+    if (state.reader === reader) state.reader = null;
+  };
 }

@@ -1,12 +1,9 @@
 /**
- * What a request is about: the facts that rules and hooks are told.
+ * What a request is about: the facts that rules are told.
  * @module
  */
-import type * as protocol from "../../protocol/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { type PlainPath, plainPath, resolvePath } from "../../platform/mod.ts";
-import type { HookToolInput } from "../../plugin/mod.ts";
-import type { CommandLine } from "../../shell/mod.ts";
 import { normalHost } from "../rules/match_path.ts";
 import type { ApprovalRequest, RequestedPermissions } from "./types.ts";
 
@@ -174,81 +171,4 @@ function hostOf(url: string): string | null {
   } catch {
     return null;
   }
-}
-
-// What hooks get to know of a tool use, from the server's question and the item it is about.
-
-/** The facts before a tool use. */
-export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined): HookToolInput {
-  const known = toolPlace(request.threadId, request.turnId, item);
-  switch (request.type) {
-    case "command":
-      return {
-        ...known,
-        toolKind: "command",
-        toolName: programOf(request.parsed?.commands[0] ?? request.argv) ?? "command",
-        ...(request.command === null ? {} : { command: request.command }),
-        ...(request.argv === null ? {} : { argv: plainArgv(request.parsed) ?? request.argv }),
-        ...(request.script === null ? {} : { script: request.script }),
-        ...(request.cwd === null ? {} : { cwd: request.cwd }),
-      };
-    case "fileChange":
-      return {
-        ...known,
-        toolKind: "fileChange",
-        toolName: "apply_patch",
-        ...(request.diff === null ? {} : { diff: request.diff }),
-        ...(request.changes === null ? {} : { changes: request.changes }),
-      };
-    case "permissions":
-      return {
-        ...known,
-        toolKind: "permissions",
-        toolName: "request_permissions",
-        toolInput: request.permissions,
-        ...(request.cwd === null ? {} : { cwd: request.cwd }),
-      };
-    case "elicitation":
-      return {
-        ...known,
-        toolKind: "mcpTool",
-        toolName: request.mcpTool === null
-          ? request.server
-          : `${request.server}/${request.mcpTool}`,
-        toolInput: request.toolArguments ?? request.message,
-      };
-    case "toolCall":
-      return {
-        ...known,
-        toolKind: "dynamicTool",
-        toolName: request.tool,
-        toolInput: request.arguments,
-      };
-    default:
-      return { ...known, toolKind: request.type, toolName: request.method };
-  }
-}
-
-/** Where it happens. */
-export function toolPlace(
-  threadId: string | null,
-  turnId: string | null,
-  item: JsonObject | undefined,
-): HookToolInput {
-  return {
-    ...(threadId === null ? {} : { threadId }),
-    ...(turnId === null ? {} : { turnId }),
-    ...(item === undefined ? {} : { item: item as unknown as protocol.ThreadItem }),
-  };
-}
-
-/** The words of a single plain command, without the shell around it. */
-function plainArgv(parsed: CommandLine | null): string[] | null {
-  return parsed !== null && parsed.commands.length === 1 ? parsed.commands[0]! : null;
-}
-
-/** The program's own name, without its directory. */
-function programOf(argv: readonly string[] | null | undefined): string | null {
-  const program = argv?.[0];
-  return program === undefined || program === "" ? null : program.split(/[\\/]/).pop() ?? program;
 }

@@ -2,7 +2,7 @@
  * One codex, many sessions.
  * @module
  */
-import type { ApprovalBroker, ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
+import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
 import { defined } from "../../json.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
@@ -32,24 +32,10 @@ import {
   TURNS_OPTIONS,
   WAIT_OPTIONS,
 } from "../profile_shape.ts";
-import { toolServerGone } from "../mcp/tool_server.ts";
 import type { Session } from "../session.ts";
-import {
-  endable,
-  itemsOf,
-  type ItemsOptions,
-  type TurnItem,
-  turnsOf,
-  type TurnsOptions,
-} from "../history/pages.ts";
-import { PortableThread } from "../history/portable_thread.ts";
-import {
-  findInThread,
-  type SearchOptions,
-  searchThreads,
-  type TextHit,
-  type ThreadHit,
-} from "../history/search.ts";
+import { endable } from "../history/endable.ts";
+import type { ItemsOptions, TurnItem, TurnsOptions } from "../history/pages.ts";
+import type { SearchOptions, TextHit, ThreadHit } from "../history/search.ts";
 import { assertSupported } from "../thread/thread_host.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
@@ -71,7 +57,7 @@ import {
 } from "./threads.ts";
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
-import { SessionOpener } from "./open_session.ts";
+import { makePortable, SessionOpener } from "./open_session.ts";
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {
@@ -105,10 +91,10 @@ export class Client implements AsyncDisposable {
     this.runtime = runtime;
     this.#core = coreOf(runtime);
     this.#opener = new SessionOpener(this.#core, config, this.#ledger);
-    const broker: ApprovalBroker = this.#core.approvals;
+    const { approvals } = this.#core;
     this.approvals = {
-      pending: () => broker.pending(),
-      answer: (id, decision) => broker.answer(id, decision),
+      pending: () => approvals.pending(),
+      answer: (id, decision) => approvals.answer(id, decision),
     };
   }
 
@@ -164,7 +150,7 @@ export class Client implements AsyncDisposable {
     const { store, signal } = config;
     const portable = store === undefined
       ? undefined
-      : new PortableThread(this.#core, store, "resumeSession", threadId);
+      : await makePortable(this.#core, store, "resumeSession", threadId);
     await portable?.materialise(threadId, signal);
     const cwd = config.cwd ?? (await readThread(this.#core, threadId, defined({ signal }))).cwd;
     const opening = { method: "thread/resume", threadId, ...defined({ portable }) } as const;
@@ -242,7 +228,10 @@ export class Client implements AsyncDisposable {
   searchThreads(text: string, options: SearchOptions = {}): AsyncIterable<ThreadHit> {
     checkArgument("searchThreads", "text", text, required(nonEmpty));
     checkOptions("searchThreads", options, SEARCH_OPTIONS);
-    return endable((signal) => searchThreads(this.#core, text, options, signal), options.signal);
+    return endable(async (signal) => {
+      const { searchThreads } = await import("../history/search.ts");
+      return searchThreads(this.#core, text, options, signal);
+    }, options.signal);
   }
 
   /**
@@ -256,7 +245,10 @@ export class Client implements AsyncDisposable {
     checkArgument("findInThread", "threadId", threadId, threadIdKind);
     checkArgument("findInThread", "text", text, required(nonEmpty));
     checkOptions("findInThread", options, WAIT_OPTIONS);
-    return endable((signal) => findInThread(this.#core, threadId, text, signal), options.signal);
+    return endable(async (signal) => {
+      const { findInThread } = await import("../history/search.ts");
+      return findInThread(this.#core, threadId, text, signal);
+    }, options.signal);
   }
 
   /**
@@ -270,14 +262,20 @@ export class Client implements AsyncDisposable {
   turns(threadId: string, options: TurnsOptions = {}): AsyncIterable<TurnSnapshot> {
     checkArgument("turns", "threadId", threadId, threadIdKind);
     checkOptions("turns", options, TURNS_OPTIONS);
-    return endable((signal) => turnsOf(this.#core, threadId, options, signal), options.signal);
+    return endable(async (signal) => {
+      const { turnsOf } = await import("../history/pages.ts");
+      return turnsOf(this.#core, threadId, options, signal);
+    }, options.signal);
   }
 
   /** The items of a thread, or of one of its turns, in order; fetched like {@linkcode turns}. */
   items(threadId: string, options: ItemsOptions = {}): AsyncIterable<TurnItem> {
     checkArgument("items", "threadId", threadId, threadIdKind);
     checkOptions("items", options, ITEMS_OPTIONS);
-    return endable((signal) => itemsOf(this.#core, threadId, options, signal), options.signal);
+    return endable(async (signal) => {
+      const { itemsOf } = await import("../history/pages.ts");
+      return itemsOf(this.#core, threadId, options, signal);
+    }, options.signal);
   }
 
   /** Reads a thread, with its turns if asked. Rejects with `RpcError` when there is no such thread. */
@@ -371,7 +369,7 @@ export class Client implements AsyncDisposable {
    */
   async shutdown(): Promise<void> {
     await this.runtime.shutdown();
-    await toolServerGone(this.#core);
+    await this.#opener.toolsGone();
   }
 
   /** Like {@linkcode shutdown}. */

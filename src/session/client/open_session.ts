@@ -7,18 +7,14 @@ import { abortable } from "../../async.ts";
 import { checkArgument, checkOptions } from "../../check/mod.ts";
 import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
 import { defined, isJsonObject, type JsonValue } from "../../json.ts";
-import { HookRun, mergeHooks } from "../../plugin/mod.ts";
+import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import { type ClientConfig, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";
-import { PortableThread } from "../history/portable_thread.ts";
+import type { PortableThread } from "../history/portable_thread.ts";
 import type { ThreadStore } from "../history/thread_store.ts";
-import {
-  rememberTools,
-  serveMissingTools,
-  type SessionTools,
-  unloadThread,
-} from "../mcp/offered_tools.ts";
+import { rememberTools } from "../mcp/begun_with.ts";
+import type { SessionTools } from "../mcp/offered_tools.ts";
 import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import {
   confirmProfile,
@@ -70,6 +66,7 @@ export class SessionOpener {
   readonly #config: ClientConfig;
   readonly #ledger: UsageLedger;
   readonly #sessions: Set<Session> = new Set();
+  #toolsGone = () => Promise.resolve();
 
   constructor(core: RuntimeCore, config: ClientConfig, ledger: UsageLedger) {
     this.#core = core;
@@ -97,7 +94,7 @@ export class SessionOpener {
     const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
     const answerers = { own, all };
     const cwd = workingDirectory(asked, isRemote(core.config));
-    const portable = this.#portable(opening, store, profileFields.ephemeral);
+    const portable = await this.#portable(opening, store, profileFields.ephemeral);
     const profile = resolveProfile(profileFields);
     if (profile.serviceTier !== null) assertSupported(core, "serviceTier", "serviceTiers");
     const hooks = mergeHooks(this.#config.hooks, profile.hooks);
@@ -107,9 +104,14 @@ export class SessionOpener {
       profile.model === null ? {} : { model: profile.model },
     );
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
+    const expectsQuestions = all !== undefined || patched.approvalPolicy !== "never" ||
+      hasToolHooks(hooks) || Object.keys(patched.tools).length > 0;
+    if (expectsQuestions) await abortable(core.approvals.ready(), signal);
     let served: SessionTools | null = null;
     try {
-      if (opening.method !== "thread/start") {
+      if (opening.method !== "thread/start" && Object.keys(patched.tools).length > 0) {
+        const { serveMissingTools, toolServerGone } = await import("../mcp/offered_tools.ts");
+        this.#toolsGone = () => toolServerGone(core);
         served = await serveMissingTools(core, opening.threadId, cwd, patched);
       }
       const decided = withApprovals(
@@ -147,11 +149,11 @@ export class SessionOpener {
     }
   }
 
-  #portable(
+  async #portable(
     opening: Opening,
     store: ThreadStore | undefined,
     ephemeral: boolean | undefined,
-  ): PortableThread | null {
+  ): Promise<PortableThread | null> {
     if (store === undefined) return null;
     if (ephemeral === true) {
       throw new InvalidArgumentError(DOORS[opening.method], {
@@ -163,7 +165,12 @@ export class SessionOpener {
     if (opening.method === "thread/resume" && opening.portable !== undefined) {
       return opening.portable;
     }
-    return new PortableThread(this.#core, store, DOORS[opening.method], null);
+    return await makePortable(this.#core, store, DOORS[opening.method], null);
+  }
+
+  /** Settles when nothing serves tools to codex any more. */
+  toolsGone(): Promise<void> {
+    return this.#toolsGone();
   }
 
   /** Two sessions on one thread would take each other's hooks, rules and notifications away. */
@@ -197,6 +204,7 @@ export class SessionOpener {
     };
     const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
     if (opening.method === "thread/resume" && bringsServers) {
+      const { unloadThread } = await import("../mcp/offered_tools.ts");
       await whenClosed(() => unloadThread(core, opening.threadId, signal), signal);
     }
     const open = () =>
@@ -272,6 +280,17 @@ export class SessionOpener {
     this.#sessions.add(session);
     return session;
   }
+}
+
+/** Loaded when it is asked for: few threads are kept by the host. */
+export async function makePortable(
+  core: RuntimeCore,
+  store: ThreadStore,
+  where: string,
+  threadId: string | null,
+): Promise<PortableThread> {
+  const { PortableThread } = await import("../history/portable_thread.ts");
+  return new PortableThread(core, store, where, threadId);
 }
 
 /** Loaded when it is asked for: few sessions record their workspace. */

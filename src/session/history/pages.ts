@@ -56,43 +56,6 @@ const WHOLE_BYTES = 16 << 20;
 /** What a list begins with. */
 const FIRST_PAGE = 2;
 
-/**
- * An iteration that ends at once when its reader leaves, also while that waits for a page, and that yields nothing more
- * once its signal is aborted.
- */
-export function endable<T>(
-  make: (signal: AbortSignal) => AsyncGenerator<T>,
-  given: AbortSignal | undefined,
-): AsyncIterable<T> {
-  return {
-    [Symbol.asyncIterator](): AsyncIterator<T> {
-      const left = new AbortController();
-      const signal = given === undefined ? left.signal : AbortSignal.any([given, left.signal]);
-      const inner = make(signal);
-      const done = { done: true, value: undefined } as const;
-      return {
-        async next() {
-          try {
-            if (given?.aborted) {
-              await inner.return(undefined);
-              throw given.reason;
-            }
-            return await inner.next();
-          } catch (error) {
-            if (left.signal.aborted) return done;
-            throw error;
-          }
-        },
-        async return() {
-          left.abort();
-          await inner.return(undefined).catch(() => {});
-          return done;
-        },
-      };
-    },
-  };
-}
-
 /** How many to ask for after a page of this size; pure. */
 export function nextLimit(limit: number, bytes: number, most: number): number {
   if (bytes > 2 * PAGE_BYTES) return Math.max(1, limit >> 1);

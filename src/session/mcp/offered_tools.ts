@@ -3,15 +3,17 @@
  * @module
  */
 import { InvalidArgumentError, PermissionDeniedError, UnsupportedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
+import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
 import { canRead, fileSystem } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile } from "../profile.ts";
-import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
+import { keyOf, rememberedTools, toolSpecs } from "./begun_with.ts";
 import { configuredMcpServers, mcpServerNames, TOOLS_SERVER } from "./servers.ts";
-import { type ServedTools, serveTools, type ToolSpec } from "./tool_server.ts";
+import { type ServedTools, serveTools, toolServerGone, type ToolSpec } from "./tool_server.ts";
+
+export { toolServerGone };
 
 /** Tools that are served to codex. */
 export interface SessionTools extends ServedTools {
@@ -20,15 +22,6 @@ export interface SessionTools extends ServedTools {
 }
 
 const LOOPBACK: PermissionNeed = { kind: "net", host: "127.0.0.1" };
-
-/** A session's tools as the model is told of them. */
-function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpec[] {
-  return Object.entries(tools).map(([name, tool]) => ({
-    name,
-    description: tool.description,
-    inputSchema: toolSchema(name, tool),
-  }));
-}
 
 /**
  * Serves those tools of a session that a thread, which is there already, was not begun with; `null` when it has them all.
@@ -81,30 +74,9 @@ function freeName(taken: ReadonlySet<string>): string {
   }
 }
 
-// What a thread was begun with: codex offers it for as long as there is the thread, on every copy too.
-
-/** By connection and thread. */
-const begun: WeakMap<RuntimeCore, Map<string, readonly string[]>> = new WeakMap();
-/** Threads that are remembered. */
-const MAX_REMEMBERED = 10_000;
-
-/** Remembers what a thread was begun with; `from`: the thread it is a copy of. */
-export function rememberTools(
-  core: RuntimeCore,
-  threadId: string,
-  from: { tools: Readonly<Record<string, DynamicTool>> } | { copyOf: string },
-): void {
-  let threads = begun.get(core);
-  if (threads === undefined) begun.set(core, threads = new Map());
-  const keys = "tools" in from ? toolSpecs(from.tools).map(keyOf) : threads.get(from.copyOf);
-  if (keys === undefined) return;
-  if (threads.size >= MAX_REMEMBERED) threads.delete(threads.keys().next().value!);
-  threads.set(threadId, keys);
-}
-
 /** What a thread was begun with: by this client, or by its file where this script may read it. */
 async function begunWith(core: RuntimeCore, threadId: string): Promise<readonly string[]> {
-  const known = begun.get(core)?.get(threadId);
+  const known = rememberedTools(core, threadId);
   if (known !== undefined || isRemote(core.config)) return known ?? [];
   // A thread that can't be read can't be opened either; that call says why.
   const result = await core.call("thread/read", { threadId, includeTurns: false }).catch(() =>
@@ -151,19 +123,6 @@ export function toolsInMeta(line: string): ToolSpec[] {
     if (name === null || description === null || !isJsonObject(inputSchema)) return [];
     return [{ name, description, inputSchema }];
   });
-}
-
-/** The same for two tools that are the same to the model. */
-function keyOf({ name, description, inputSchema }: ToolSpec): string {
-  return JSON.stringify([name, description, sorted(inputSchema)]);
-}
-
-function sorted(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(
-    Object.keys(value).sort().map((key) => [key, sorted(value[key] ?? null)]),
-  ) as JsonObject;
 }
 
 // A thread that is still loaded.

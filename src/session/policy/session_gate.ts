@@ -8,10 +8,10 @@ import {
   type ApprovalRequest,
   type ApprovalRules,
   type GateToolCall,
-  parseRequest,
+  isToolItem,
   type ThreadGate,
   toolFacts,
-  toolPlace,
+  toolOutcome,
 } from "../../approvals/mod.ts";
 import { messageOf } from "../../errors/mod.ts";
 import { defined, type JsonObject, type JsonValue } from "../../json.ts";
@@ -20,7 +20,8 @@ import type { RuntimeCore } from "../../runtime/mod.ts";
 import { useOf } from "../../thread_item.ts";
 import type { ServedCall } from "../mcp/tool_server.ts";
 import type { SessionEvents } from "../events/session_events.ts";
-import { type DynamicTool, runTool, whileWaiting } from "../prompt/tools.ts";
+import type { DynamicTool } from "../prompt/tools.ts";
+import { whileWaiting } from "../prompt/waiting.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -148,8 +149,13 @@ export class SessionGate implements ThreadGate {
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void {
     this.#subAgents.learn(item);
     if (!this.#hooks?.has("postToolUse")) return;
-    const facts = toolOutcome(item, { threadId, turnId }, this.#host.toolsServer);
-    if (facts !== null) this.#tell(keyOf(threadId, item["id"]), useOf(item), facts);
+    if (!isToolItem(item)) return;
+    const place = { threadId, turnId };
+    this.#tell(
+      keyOf(threadId, item["id"]),
+      useOf(item),
+      () => toolOutcome(item, place, this.#host.toolsServer),
+    );
   }
 
   /** Takes in the agents that an item names which only the server's record tells of. */
@@ -176,6 +182,7 @@ export class SessionGate implements ThreadGate {
     if (!Object.hasOwn(tools, call.tool)) return undefined;
     const { threadId, turnId, callId } = call;
     const context = { signal, threadId, turnId, callId };
+    const { runTool } = await import("../prompt/run_tool.ts");
     const run = () => runTool(tools, call.tool, call.arguments, context);
     const { response, error, notice } = await this.within(run);
     if (error !== null || notice !== null) {
@@ -187,7 +194,8 @@ export class SessionGate implements ThreadGate {
     // Of those that are served, the item tells, whose id old versions do not say here.
     const served = call.namespace !== null && call.namespace === this.#host.toolsServer;
     if (this.#hooks?.has("postToolUse") && !served && this.item(callId) === undefined) {
-      this.#tell(keyOf(threadId, callId), null, callOutcome(call, response["success"] === true));
+      const facts = callOutcome(call, response["success"] === true);
+      this.#tell(keyOf(threadId, callId), null, () => facts);
     }
     return response;
   }
@@ -303,42 +311,22 @@ export class SessionGate implements ThreadGate {
   }
 
   /** Off the read loop, one after the other. */
-  #tell(key: string, use: string | null, facts: HookToolInput): void {
+  #tell(
+    key: string,
+    use: string | null,
+    facts: () => HookToolInput | Promise<HookToolInput>,
+  ): void {
     const hooks = this.#hooks;
     const told = this.#told.get(key) ?? new Set();
     if (hooks === null || told.has(use)) return;
     this.#told.set(key, told.add(use));
-    this.#posts = this.#posts.then(() => hooks.toolPost(facts));
+    this.#posts = this.#posts.then(async () => hooks.toolPost(await facts()));
   }
 }
 
 /** Models make the ids of items: those of an agent's agent are those of another model. */
 function keyOf(threadId: string, itemId: unknown): string {
   return JSON.stringify([threadId, itemId]);
-}
-
-// What hooks get to know of a tool use that has ended, from its item.
-
-/** The place of an item. */
-export interface ItemPlace {
-  threadId: string;
-  turnId: string | null;
-}
-
-/** The facts after it, by the item alone: also of what nobody was asked about. `null` for items that are no tool use. */
-export function toolOutcome(
-  item: JsonObject,
-  place: ItemPlace,
-  toolsServer: string | null = null,
-): HookToolInput | null {
-  const facts = itemFacts(item, place, toolsServer);
-  if (facts === null) return null;
-  const { status, exitCode } = item;
-  return {
-    ...facts,
-    ...(typeof status === "string" ? { toolStatus: status } : {}),
-    ...(typeof exitCode === "number" ? { exitCode } : {}),
-  };
 }
 
 /** The facts after a call to a tool of this process, for servers that make no item of it. */
@@ -354,43 +342,4 @@ function callOutcome(
     toolInput: call.arguments,
     toolStatus: success ? "completed" : "failed",
   };
-}
-
-function itemFacts(
-  item: JsonObject,
-  { threadId, turnId }: ItemPlace,
-  toolsServer: string | null,
-): HookToolInput | null {
-  const itemId = String(item["id"] ?? "");
-  const params: JsonObject = { threadId, turnId, itemId };
-  const dynamicFacts = (): HookToolInput => ({
-    ...toolPlace(threadId, turnId, item),
-    toolKind: "dynamicTool",
-    toolName: String(item["tool"]),
-    toolInput: item["arguments"],
-  });
-  switch (item["type"]) {
-    case "commandExecution": {
-      const { command, cwd, commandActions } = item;
-      const asked = { ...params, command, cwd, commandActions };
-      return toolFacts(parseRequest("item/commandExecution/requestApproval", asked), item);
-    }
-    case "fileChange": {
-      const options = { item: () => item };
-      return toolFacts(parseRequest("item/fileChange/requestApproval", params, options), item);
-    }
-    case "mcpToolCall":
-      // A tool of this process, by whatever way codex called it.
-      if (toolsServer !== null && item["server"] === toolsServer) return dynamicFacts();
-      return {
-        ...toolPlace(threadId, turnId, item),
-        toolKind: "mcpTool",
-        toolName: `${item["server"]}/${item["tool"]}`,
-        toolInput: item["arguments"],
-      };
-    case "dynamicToolCall":
-      return dynamicFacts();
-    default:
-      return null;
-  }
 }

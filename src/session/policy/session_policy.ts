@@ -40,7 +40,7 @@ import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
-import { attachmentPaths } from "../prompt/attachments.ts";
+import { attachmentPaths } from "../prompt/input_text.ts";
 import {
   configuredMcpServers,
   gateMcpServers,

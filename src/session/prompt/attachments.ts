@@ -1,5 +1,5 @@
 /**
- * What a prompt becomes on the wire: text, mentioned paths, images and skills.
+ * What attachments become on the wire: mentioned paths, images and skills.
  * @module
  */
 import {
@@ -7,17 +7,14 @@ import {
   InvalidArgumentError,
   PermissionDeniedError,
 } from "../../errors/mod.ts";
-import { base64, defined, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
+import { base64, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
-import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
-import { utf8Length } from "../../rpc/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 import {
   flagsFor,
-  hostProbe,
   missingNeeds,
   type PermissionNeed,
   type PermissionProbe,
-  unrestrictedProbe,
 } from "../../permissions/mod.ts";
 import {
   canSpawn,
@@ -35,6 +32,7 @@ import {
   type ImageDataAttachment,
   type Prompt,
 } from "../../prompt.ts";
+import { isAddress, isImageType, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
 
 /** Looks at files. */
 export interface FileProbe {
@@ -50,7 +48,7 @@ export interface FileProbe {
 const hostFiles: FileProbe = { kind: pathKind, realPath, problem: pathProblem };
 
 /** Who looks at the files of the session's machine; `null` when this script can't: whether they are there is for codex to find out. */
-function filesOf(remote: boolean): FileProbe | null {
+export function filesOf(remote: boolean): FileProbe | null {
   return remote || !canSpawn() ? null : hostFiles;
 }
 
@@ -82,13 +80,7 @@ export async function buildInput(prompt: Prompt, context: InputContext): Promise
   const text = typeof prompt === "string" ? prompt : prompt.text;
   const own = typeof prompt === "string" ? [] : prompt.attachments ?? [];
   const attachments = [...(context.attachments ?? []), ...own].map(asAttachment);
-  if (text.trim() === "" && attachments.length === 0) {
-    throw new InvalidArgumentError("prompt", {
-      argument: "text",
-      received: "an empty text",
-      accepts: "a text, or come with an attachment",
-    });
-  }
+  refuseNothing(text, attachments);
   const items: JsonObject[] = [];
   const told: ToldPath[] = [];
   for (const attachment of attachments) {
@@ -123,25 +115,6 @@ export async function buildInput(prompt: Prompt, context: InputContext): Promise
   }
   const first = textItem(text, told);
   return first === null ? items : [first, ...items];
-}
-
-/** The absolute paths of attachments that agents may want to read, unchecked. */
-export function attachmentPaths(
-  attachments: readonly (string | Attachment)[],
-  cwd: string,
-): string[] {
-  return attachments.map(asAttachment)
-    .flatMap((each) =>
-      each.type === "path" || each.type === "skill" ||
-        (each.type === "mention" && !isAddress(each.path))
-        ? [resolvePath(cwd, each.path)]
-        : []
-    );
-}
-
-/** A mention may stand for anything that has an address, such as `app://…`. */
-function isAddress(path: string): boolean {
-  return /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
 }
 
 const FILE: readonly PathKind[] = ["file"];
@@ -191,27 +164,6 @@ function denied(needs: readonly PermissionNeed[], probe: PermissionProbe): Permi
   return new PermissionDeniedError("The attachment", flagsFor(needs, probe.enforcedBy));
 }
 
-/** What the text says of an attachment. */
-interface ToldPath {
-  text: string;
-  placeholder: string | undefined;
-}
-
-/** The text, with a line for each mentioned path and the place of the mention in UTF-8 bytes. */
-function textItem(text: string, paths: readonly ToldPath[]): JsonObject | null {
-  if (text === "" && paths.length === 0) return null;
-  let full = text;
-  const elements: JsonObject[] = [];
-  for (const { text: told, placeholder } of paths) {
-    if (full !== "" && !full.endsWith("\n")) full += "\n";
-    const start = utf8Length(full);
-    full += told;
-    const byteRange = { start, end: utf8Length(full) };
-    elements.push({ byteRange, ...defined({ placeholder }) });
-  }
-  return { type: "text", text: full, text_elements: elements };
-}
-
 /** The URL of an image, when the server takes it. */
 async function imageUrl(
   attachment: ImageAttachment | ImageDataAttachment,
@@ -253,11 +205,6 @@ async function dataUrl({ data, mimeType }: ImageDataAttachment): Promise<string>
   });
 }
 
-/** Whether it is the type of an image. */
-export function isImageType(type: string): boolean {
-  return /^image\/[\w.+-]+$/.test(type);
-}
-
 function kindOf(bytes: Uint8Array): string | null {
   const head = String.fromCharCode(...bytes.subarray(0, 12));
   return BEGINNINGS.find(([, beginning]) => beginning.test(head))?.[0] ?? null;
@@ -268,7 +215,7 @@ function kindOf(bytes: Uint8Array): string | null {
  * the like), and drops any other without a word: they are sent as text, in the form that codex gives them. Throws
  * `InvalidArgumentError` for a skill of another machine that its codex does not know.
  */
-async function withSkills(
+export async function withSkills(
   input: readonly JsonObject[],
   core: RuntimeCore,
   cwd: string,
@@ -313,23 +260,4 @@ async function knownSkills(
 function asText(name: string, path: string, body: string): JsonObject {
   const text = `<skill>\n<name>${name}</name>\n<path>${path}</path>\n${body}\n</skill>`;
   return { type: "text", text, text_elements: [] };
-}
-
-/** Turns a prompt into input items for a session in this directory; rejects when a file is missing. */
-export async function prepareInput(
-  core: RuntimeCore,
-  cwd: string,
-  text: string,
-  attachments: readonly Attachment[],
-  signal?: AbortSignal,
-): Promise<JsonObject[]> {
-  const remote = isRemote(core.config);
-  const files = filesOf(remote);
-  const input = await buildInput({ text, attachments: [...attachments] }, {
-    cwd,
-    serverVersion: core.server.version,
-    probe: remote ? unrestrictedProbe : hostProbe(),
-    files,
-  });
-  return await withSkills(input, core, cwd, files, signal);
 }

@@ -16,11 +16,7 @@ import {
 import { defined, type JsonObject } from "../../json.ts";
 import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
-import {
-  repairPrompt,
-  type ResolvedOutput,
-  resolveOutputSchema,
-} from "../output/structured_output.ts";
+import type { OutputRequest, ResolvedOutput } from "../output/structured_output.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type { AskOptions, ResolvedProfile, RetryOptions } from "../profile.ts";
 import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
@@ -156,16 +152,17 @@ export class PromptRun {
       ...options,
       attachments: [...(options.attachments ?? []), ...attachments],
     });
-    const output = resolveOutputSchema({
-      outputSchema: profile.outputSchema,
-      ...defined({ output: options.output }),
-    });
     this.#meter = new RunMeter(profile.limits, (exceeded) => void this.current?.exceed(exceeded));
     const hooks = this.#host.hookRun(profile, this.#signal);
     // Before anything that waits: prompts run in the order in which they were asked.
     const place = this.#host.acquire(this, this.#signal);
+    let output: ResolvedOutput | null;
     let asked: PatchedInput;
     try {
+      output = await outputOf({
+        outputSchema: profile.outputSchema,
+        ...defined({ output: options.output }),
+      });
       asked = await hooks.pre("preRun", { prompt: text, attachments: profile.attachments });
     } catch (error) {
       this.#giveBack(place);
@@ -319,6 +316,7 @@ export class PromptRun {
     if (this.#options.repair !== true) throw error;
     await run.over();
     const bare = { ...profile, attachments: [] };
+    const { repairPrompt } = await import("../output/structured_output.ts");
     const again = await this.#turn(repairPrompt(parsed.issues), bare, output, hooks).catch(
       (cause) => {
         throw cause instanceof EmptyAnswerError ? error : cause;
@@ -328,6 +326,13 @@ export class PromptRun {
     if (!repaired.ok) throw new OutputValidationError(repaired.issues, again.run.partial());
     return { ...again.result, output: repaired.value };
   }
+}
+
+/** How the answer is asked for and read, where it is to be data: loaded with the first of these. */
+async function outputOf(request: OutputRequest): Promise<ResolvedOutput | null> {
+  if (request.output === undefined && request.outputSchema === null) return null;
+  const { resolveOutputSchema } = await import("../output/structured_output.ts");
+  return resolveOutputSchema(request);
 }
 
 /** The result of a completed turn. */

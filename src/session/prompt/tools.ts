@@ -1,5 +1,5 @@
 /**
- * Tools that run in this process when the model calls them.
+ * Tools that run in this process when the model calls them: what they are.
  * @module
  */
 import {
@@ -9,7 +9,6 @@ import {
   jsonObject,
   type Kind,
   kind,
-  kindOf,
   memberPath,
   object,
   record,
@@ -17,14 +16,12 @@ import {
   type Shape,
   shape,
   text,
-  validateAgainstSchema,
 } from "../../check/mod.ts";
-import { InvalidArgumentError, messageOf, type OutputIssue } from "../../errors/mod.ts";
-import { base64, defined, type JsonObject, type JsonSchema, type JsonValue } from "../../json.ts";
+import { InvalidArgumentError } from "../../errors/mod.ts";
+import type { JsonObject, JsonSchema } from "../../json.ts";
 import type { FromJsonSchema } from "../output/from_json_schema.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
-import { convert, isStandardSchema, standardIssue } from "../output/structured_output.ts";
-import { sharedBuiltin } from "../../platform/mod.ts";
+import { convert, isStandardSchema } from "../output/convert_schema.ts";
 
 /** A tool that runs in this process. */
 export interface DynamicTool {
@@ -193,221 +190,4 @@ export function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObje
     accepts: "a schema that can be converted to JSON Schema",
     hint: `${problem}. Give a JSON Schema instead.`,
   });
-}
-
-/** What became of a call. */
-export interface ToolCallOutcome {
-  /** The answer to the server. */
-  response: JsonObject;
-  /** What the tool threw, or `null`. */
-  error: unknown;
-  /** What was changed about its result, or `null`. */
-  notice: string | null;
-}
-
-/** Runs a tool and shapes its answer as the server wants it. Never rejects: a failing tool tells the model so. */
-export async function runTool(
-  tools: Readonly<Record<string, DynamicTool>>,
-  name: string,
-  args: JsonValue,
-  context: ToolContext,
-): Promise<ToolCallOutcome> {
-  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
-  if (tool === undefined) return failed(`There is no tool named ${name} in this session.`, null);
-  try {
-    const checked = await checkArguments(tool, args);
-    // The model's mistake, not the tool's: nobody but the model is told.
-    if (!checked.ok) return failed(misfit(checked.issues), null);
-    return { ...shapeResult(await tool.run(checked.value, context)), error: null };
-  } catch (error) {
-    return failed(`The tool failed: ${messageOf(error)}`, error);
-  }
-}
-
-type Checked = { ok: true; value: unknown } | { ok: false; issues: OutputIssue[] };
-
-async function checkArguments({ inputSchema }: DynamicTool, args: JsonValue): Promise<Checked> {
-  if (isStandardSchema(inputSchema)) {
-    const result = await inputSchema["~standard"].validate(args);
-    return result.issues === undefined
-      ? { ok: true, value: result.value }
-      : { ok: false, issues: result.issues.map(standardIssue) };
-  }
-  const issues = validateAgainstSchema(args, inputSchema as JsonObject);
-  return issues.length === 0 ? { ok: true, value: args } : { ok: false, issues };
-}
-
-function misfit(issues: readonly OutputIssue[]): string {
-  const list = issues.slice(0, 20).map(({ path, message }) => `- ${path}: ${message}`).join("\n");
-  return `The arguments do not fit the tool's input schema, so it did not run:\n${list}\n` +
-    `Call it again with corrected arguments.`;
-}
-
-function failed(text: string, error: unknown): ToolCallOutcome {
-  const response = { contentItems: [{ type: "inputText", text }], success: false };
-  return { response, error, notice: null };
-}
-
-// What a tool's result is to the model.
-
-/**
- * Characters of one result that are sent. Codex shows the model about 12,000 of them and takes seconds for each million
- * (0.169.0: 1.8 s), so more is lost time.
- */
-export const MAX_TOOL_TEXT = 200_000;
-
-/** Characters of one image; no model takes larger ones. */
-const MAX_IMAGE_CHARACTERS = 30_000_000;
-
-/** A result in the server's shape, and what its author should know of it. */
-export interface ShapedResult {
-  /** The answer to the server. */
-  response: JsonObject;
-  /** What was changed about it, or `null`. */
-  notice: string | null;
-}
-
-/** Shapes what a tool gave back. Throws when it can't be shown. */
-function shapeResult(output: unknown): ShapedResult {
-  const parts: ToolContent[] = isToolResult(output)
-    ? output.content.map(checkPart)
-    : [{ type: "text", text: textOf(output) }];
-  const success = isToolResult(output) ? output.success ?? true : true;
-  if (typeof success !== "boolean") throw new TypeError(`success is ${kindOf(success)}`);
-  let left = MAX_TOOL_TEXT;
-  let cut = 0;
-  const contentItems = parts.map((part) => {
-    if (part.type === "image") return { type: "inputImage", imageUrl: part.url };
-    const { length } = part.text;
-    const shown = Math.min(length, left);
-    left -= shown;
-    cut += length - shown;
-    return {
-      type: "inputText",
-      text: shown === length
-        ? part.text
-        : `${part.text.slice(0, shown)}\n[cut here: ${
-          length - shown
-        } of ${length} characters are left out]`,
-    };
-  });
-  const notice = cut === 0
-    ? null
-    : `gave back more than ${MAX_TOOL_TEXT} characters; ${cut} were left out`;
-  return { response: { contentItems, success }, notice };
-}
-
-function isToolResult(output: unknown): output is ToolResult {
-  const content = (output as Partial<ToolResult> | null | undefined)?.content;
-  return typeof output === "object" && Array.isArray(content) &&
-    content.every((part) => part?.type === "text" || part?.type === "image");
-}
-
-function checkPart(part: ToolContent, index: number): ToolContent {
-  const [key, value]: [string, unknown] = part.type === "text"
-    ? ["text", part.text]
-    : ["url", part.url];
-  if (typeof value !== "string") {
-    throw new TypeError(`content[${index}].${key} must be a string, received ${kindOf(value)}`);
-  }
-  if (part.type === "image" && value.length > MAX_IMAGE_CHARACTERS) {
-    throw new TypeError(`content[${index}] is an image of more than ${MAX_IMAGE_CHARACTERS} bytes`);
-  }
-  return part;
-}
-
-/** The text of any value: strings as they are, the rest as JSON, with a text for what JSON lacks. */
-function textOf(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value === undefined) return "";
-  if (typeof value === "function" || typeof value === "symbol") {
-    throw new TypeError(`it gave back ${kindOf(value)}, which has no text`);
-  }
-  const above: { plain: object; member: unknown }[] = [];
-  const text = JSON.stringify(value, function (this: unknown, key: string, said: unknown) {
-    // What `toJSON` made of it is in `said`; the holder still has the thing itself.
-    const member = (this as Record<string, unknown>)[key];
-    while (above.length > 0 && above.at(-1)!.plain !== this) above.pop();
-    const plain = plainOf(member, said);
-    if (typeof plain !== "object" || plain === null) return plain;
-    if (above.some((each) => each.member === member || each.plain === plain)) return "[circular]";
-    above.push({ plain, member });
-    return plain;
-  });
-  if (text === undefined) throw new TypeError("its toJSON() gave nothing back");
-  return text;
-}
-
-/** A value in terms of JSON, one level deep. */
-function plainOf(member: unknown, said: unknown): unknown {
-  if (typeof said === "bigint" || typeof said === "symbol") return String(said);
-  if (typeof said === "number" && !Number.isFinite(said)) return String(said);
-  if (member instanceof Date && Number.isNaN(member.getTime())) return "Invalid Date";
-  if (typeof said !== "object" || said === null) return said;
-  if (said instanceof Map) {
-    const entries = [...said];
-    return entries.every(([key]) => typeof key === "string")
-      ? Object.fromEntries(entries)
-      : entries;
-  }
-  if (said instanceof Set) return [...said];
-  if (said instanceof Error) {
-    const { name, message, cause } = said;
-    return { name, message, ...defined({ cause }) };
-  }
-  if (said instanceof RegExp) return String(said);
-  if (said instanceof ArrayBuffer) return base64(new Uint8Array(said));
-  if (ArrayBuffer.isView(said)) {
-    return base64(new Uint8Array(said.buffer, said.byteOffset, said.byteLength));
-  }
-  return said;
-}
-
-// Whether a call comes from within a session's own tool, hook or handler. A prompt asked there would wait for its turn,
-// which waits for them.
-
-/** A call that a session waits for. */
-interface Scope {
-  session: object;
-  open: boolean;
-}
-
-/** The part of Node's `AsyncLocalStorage` that is used; Deno and Bun have it as well. */
-interface Storage {
-  run<T>(value: readonly Scope[], call: () => T): T;
-  getStore(): readonly Scope[] | undefined;
-}
-
-let storage: Storage | null | undefined;
-
-/** Runs what a session waits for, so that {@linkcode assertNotWaitedFor} knows what that calls. */
-export async function whileWaiting<T>(session: object, call: () => T | Promise<T>): Promise<T> {
-  storage ??= makeStorage();
-  if (storage === null) return await call();
-  const scope = { session, open: true };
-  try {
-    // Through what another session waits for as well: that one waits, too.
-    return await storage.run([...storage.getStore() ?? [], scope], call);
-  } finally {
-    // What was begun there and goes on later is waited for by nobody.
-    scope.open = false;
-  }
-}
-
-/** Throws when this session waits for what is being called, as far as the runtime can tell: each would wait for the other. */
-export function assertNotWaitedFor(session: object): void {
-  const scopes = storage?.getStore() ?? [];
-  if (!scopes.some((scope) => scope.open && scope.session === session)) return;
-  throw new InvalidArgumentError("ask", {
-    argument: "session",
-    received: "the one that waits for what asks",
-    accepts: "another session",
-    sentence: "a tool, a hook or a handler asked the session that waits for it",
-    hint: "Ask another session, or answer first.",
-  }, { data: { reason: "askInOwnTool" } });
-}
-
-function makeStorage(): Storage | null {
-  const hooks = sharedBuiltin<{ AsyncLocalStorage: new () => Storage }>("async_hooks");
-  return hooks === null ? null : new hooks.AsyncLocalStorage();
 }

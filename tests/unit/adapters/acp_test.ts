@@ -1,7 +1,7 @@
 /** What an editor is shown and may choose: pure functions of codex's items, questions and the profile. */
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
-import { parseRequest } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { readPrompt } from "../../../src/adapters/acp/content.ts";
 import { readServers, withServers } from "../../../src/adapters/acp/mcp.ts";
 import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";

@@ -1,11 +1,7 @@
 /** Requests as the server sends them, and a broker with everything in reach. */
-import {
-  type ApprovalAudit,
-  ApprovalBroker,
-  type ApprovalRequest,
-  type BrokerOptions,
-  parseRequest,
-} from "../../../src/approvals/mod.ts";
+import { ApprovalBroker } from "../../../src/approvals/broker/broker.ts";
+import type { ApprovalAudit, ApprovalRequest, BrokerOptions } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 
 export const THREAD = "T";

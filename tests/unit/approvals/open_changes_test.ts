@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
-import { parseRequest } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { OpenChanges } from "../../../src/approvals/broker/open_changes.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";

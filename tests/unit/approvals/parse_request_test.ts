@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
-import { type ApprovalRequest, parseRequest } from "../../../src/approvals/mod.ts";
+import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { methodsOfKind } from "../../../src/protocol/mod.ts";
 import { unifiedDiff } from "../../../src/thread_item.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { FilteredPreHook, HookMatcher } from "../../../src/plugin/namespace.ts";
 import type { ApprovalRules, ThreadGate } from "../../../src/approvals/mod.ts";
-import { toolFacts } from "../../../src/approvals/request/facts.ts";
+import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { analyzeCommand } from "../../../src/shell/mod.ts";
 import { test } from "../../_harness.ts";

@@ -7,7 +7,7 @@ import { DELTAS } from "../../../src/protocol/dialect.ts";
 import { methodsOfKind } from "../../../src/protocol/table.ts";
 import { failClosedAnswer } from "../../../src/approvals/answers/answers.ts";
 import { checkServerRequestResult } from "../../../src/approvals/answers/answers.ts";
-import { parseRequest } from "../../../src/approvals/mod.ts";
+import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { test } from "../../_harness.ts";
 import { readSource } from "../../_module_graph.ts";
 

@@ -5,11 +5,8 @@ import {
   PermissionDeniedError,
 } from "../../../src/errors/mod.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
-import {
-  attachmentPaths,
-  buildInput,
-  type InputContext,
-} from "../../../src/session/prompt/attachments.ts";
+import { buildInput, type InputContext } from "../../../src/session/prompt/attachments.ts";
+import { attachmentPaths } from "../../../src/session/prompt/input_text.ts";
 import type { PathKind } from "../../../src/platform/mod.ts";
 import { asAttachment, type Attachment } from "../../../src/prompt.ts";
 import { test } from "../../_harness.ts";

@@ -1,6 +1,7 @@
 /** What a history is told in: the size of pages, words in a text, iterations that end. */
 import assert from "node:assert/strict";
-import { endable, nextLimit } from "../../../src/session/history/pages.ts";
+import { endable } from "../../../src/session/history/endable.ts";
+import { nextLimit } from "../../../src/session/history/pages.ts";
 import { occurrences } from "../../../src/session/history/search.ts";
 import { test } from "../../_harness.ts";
 

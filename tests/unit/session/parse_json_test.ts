@@ -1,6 +1,6 @@
 /** The JSON in a model's answer. */
 import assert from "node:assert/strict";
-import { parseJson } from "../../../src/session/output/structured_output.ts";
+import { parseJson } from "../../../src/session/output/parse_json.ts";
 import { test } from "../../_harness.ts";
 
 const block = (info: string, body: string, fence = "```") => `${fence}${info}\n${body}\n${fence}`;

@@ -4,8 +4,8 @@ import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { validateAgainstSchema } from "../../../src/check/mod.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
+import { isStandardSchema } from "../../../src/session/output/convert_schema.ts";
 import {
-  isStandardSchema,
   repairPrompt,
   resolveOutputSchema,
 } from "../../../src/session/output/structured_output.ts";

@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { toolFacts } from "../../../src/approvals/request/facts.ts";
+import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/validate.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { type DynamicTool, MAX_TOOL_TEXT, runTool } from "../../../src/session/prompt/tools.ts";
+import { MAX_TOOL_TEXT, runTool } from "../../../src/session/prompt/run_tool.ts";
+import type { DynamicTool } from "../../../src/session/prompt/tools.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
-import { toolOutcome } from "../../../src/session/policy/session_gate.ts";
+import { isToolItem } from "../../../src/approvals/mod.ts";
+import { toolOutcome } from "../../../src/approvals/request/tool_outcome.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, recorded } from "../../_transcripts.ts";
 
@@ -205,7 +207,7 @@ for (const dialect of DIALECTS) {
       "item/completed",
       (p) => p.item.type === "commandExecution",
     ).params;
-    const after = toolOutcome(item, { threadId: "T", turnId: "U" })!;
+    const after = toolOutcome(item, { threadId: "T", turnId: "U" });
     for (const facts of [before, after]) {
       assert.equal(facts.toolKind, "command");
       assert.ok(!/bash/.test(facts.toolName!), facts.toolName);
@@ -221,7 +223,7 @@ for (const dialect of DIALECTS) {
       "item/completed",
       (p) => p.item.type === "fileChange",
     ).params.item;
-    const changed = toolOutcome(change, { threadId: "T", turnId: "U" })!;
+    const changed = toolOutcome(change, { threadId: "T", turnId: "U" });
     assert.equal(changed.toolName, "apply_patch");
     assert.ok(changed.diff !== undefined && changed.changes!.length === 1);
   });
@@ -229,16 +231,17 @@ for (const dialect of DIALECTS) {
 
 test("messages and reasoning are no tool use; MCP and dynamic tools are", () => {
   const place = { threadId: "T", turnId: null };
-  assert.equal(toolOutcome({ type: "agentMessage", id: "m", text: "" }, place), null);
-  assert.equal(toolOutcome({ type: "reasoning", id: "r" }, place), null);
+  for (const type of ["agentMessage", "reasoning"]) assert.equal(isToolItem({ type }), false);
   const mcp = { type: "mcpToolCall", id: "c", server: "s", tool: "t", arguments: { a: 1 } };
-  assert.equal(toolOutcome(mcp, place)!.toolName, "s/t");
+  assert.ok(isToolItem(mcp));
+  assert.equal(toolOutcome(mcp, place).toolName, "s/t");
   // Tools of this process that codex reaches as an MCP server of ours are this process's; all others are not.
-  assert.equal(toolOutcome(mcp, place, "ours")!.toolKind, "mcpTool");
-  const ours = toolOutcome(mcp, place, "s")!;
+  assert.equal(toolOutcome(mcp, place, "ours").toolKind, "mcpTool");
+  const ours = toolOutcome(mcp, place, "s");
   assert.deepEqual([ours.toolKind, ours.toolName], ["dynamicTool", "t"]);
   const dynamic = { type: "dynamicToolCall", id: "d", tool: "look", status: "failed" };
-  assert.equal(toolOutcome(dynamic, place)!.toolStatus, "failed");
+  assert.ok(isToolItem(dynamic));
+  assert.equal(toolOutcome(dynamic, place).toolStatus, "failed");
 });
 
 function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionGate {

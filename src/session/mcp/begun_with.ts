@@ -1,0 +1,57 @@
+/**
+ * What a thread was begun with: codex offers it for as long as there is the thread, on every copy too.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
+import type { ToolSpec } from "./tool_server.ts";
+
+/** By connection and thread. */
+const begun: WeakMap<RuntimeCore, Map<string, readonly string[]>> = new WeakMap();
+/** Threads that are remembered. */
+const MAX_REMEMBERED = 10_000;
+
+/** What this client began a thread with; `undefined`: it did not begin it. */
+export function rememberedTools(
+  core: RuntimeCore,
+  threadId: string,
+): readonly string[] | undefined {
+  return begun.get(core)?.get(threadId);
+}
+
+/** Remembers what a thread was begun with; `from`: the thread it is a copy of. */
+export function rememberTools(
+  core: RuntimeCore,
+  threadId: string,
+  from: { tools: Readonly<Record<string, DynamicTool>> } | { copyOf: string },
+): void {
+  let threads = begun.get(core);
+  if (threads === undefined) begun.set(core, threads = new Map());
+  const keys = "tools" in from ? toolSpecs(from.tools).map(keyOf) : threads.get(from.copyOf);
+  if (keys === undefined) return;
+  if (threads.size >= MAX_REMEMBERED) threads.delete(threads.keys().next().value!);
+  threads.set(threadId, keys);
+}
+
+/** A session's tools as the model is told of them. */
+export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpec[] {
+  return Object.entries(tools).map(([name, tool]) => ({
+    name,
+    description: tool.description,
+    inputSchema: toolSchema(name, tool),
+  }));
+}
+
+/** The same for two tools that are the same to the model. */
+export function keyOf({ name, description, inputSchema }: ToolSpec): string {
+  return JSON.stringify([name, description, sorted(inputSchema)]);
+}
+
+function sorted(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(
+    Object.keys(value).sort().map((key) => [key, sorted(value[key] ?? null)]),
+  ) as JsonObject;
+}

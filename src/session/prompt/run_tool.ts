@@ -1,0 +1,177 @@
+/**
+ * One call of a tool of this process: its arguments are checked, it runs, and what it gave back is put into words.
+ * @module
+ */
+import { kindOf, validateAgainstSchema } from "../../check/mod.ts";
+import { messageOf, type OutputIssue } from "../../errors/mod.ts";
+import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
+import { isStandardSchema, standardIssue } from "../output/convert_schema.ts";
+import type { DynamicTool, ToolContent, ToolContext, ToolResult } from "./tools.ts";
+
+/** What became of a call. */
+export interface ToolCallOutcome {
+  /** The answer to the server. */
+  response: JsonObject;
+  /** What the tool threw, or `null`. */
+  error: unknown;
+  /** What was changed about its result, or `null`. */
+  notice: string | null;
+}
+
+/** Runs a tool and shapes its answer as the server wants it. Never rejects: a failing tool tells the model so. */
+export async function runTool(
+  tools: Readonly<Record<string, DynamicTool>>,
+  name: string,
+  args: JsonValue,
+  context: ToolContext,
+): Promise<ToolCallOutcome> {
+  const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+  if (tool === undefined) return failed(`There is no tool named ${name} in this session.`, null);
+  try {
+    const checked = await checkArguments(tool, args);
+    // The model's mistake, not the tool's: nobody but the model is told.
+    if (!checked.ok) return failed(misfit(checked.issues), null);
+    return { ...shapeResult(await tool.run(checked.value, context)), error: null };
+  } catch (error) {
+    return failed(`The tool failed: ${messageOf(error)}`, error);
+  }
+}
+
+type Checked = { ok: true; value: unknown } | { ok: false; issues: OutputIssue[] };
+
+async function checkArguments({ inputSchema }: DynamicTool, args: JsonValue): Promise<Checked> {
+  if (isStandardSchema(inputSchema)) {
+    const result = await inputSchema["~standard"].validate(args);
+    return result.issues === undefined
+      ? { ok: true, value: result.value }
+      : { ok: false, issues: result.issues.map(standardIssue) };
+  }
+  const issues = validateAgainstSchema(args, inputSchema as JsonObject);
+  return issues.length === 0 ? { ok: true, value: args } : { ok: false, issues };
+}
+
+function misfit(issues: readonly OutputIssue[]): string {
+  const list = issues.slice(0, 20).map(({ path, message }) => `- ${path}: ${message}`).join("\n");
+  return `The arguments do not fit the tool's input schema, so it did not run:\n${list}\n` +
+    `Call it again with corrected arguments.`;
+}
+
+function failed(text: string, error: unknown): ToolCallOutcome {
+  const response = { contentItems: [{ type: "inputText", text }], success: false };
+  return { response, error, notice: null };
+}
+
+// What a tool's result is to the model.
+
+/**
+ * Characters of one result that are sent. Codex shows the model about 12,000 of them and takes seconds for each million
+ * (0.169.0: 1.8 s), so more is lost time.
+ */
+export const MAX_TOOL_TEXT = 200_000;
+
+/** Characters of one image; no model takes larger ones. */
+const MAX_IMAGE_CHARACTERS = 30_000_000;
+
+/** A result in the server's shape, and what its author should know of it. */
+export interface ShapedResult {
+  /** The answer to the server. */
+  response: JsonObject;
+  /** What was changed about it, or `null`. */
+  notice: string | null;
+}
+
+/** Shapes what a tool gave back. Throws when it can't be shown. */
+function shapeResult(output: unknown): ShapedResult {
+  const parts: ToolContent[] = isToolResult(output)
+    ? output.content.map(checkPart)
+    : [{ type: "text", text: textOf(output) }];
+  const success = isToolResult(output) ? output.success ?? true : true;
+  if (typeof success !== "boolean") throw new TypeError(`success is ${kindOf(success)}`);
+  let left = MAX_TOOL_TEXT;
+  let cut = 0;
+  const contentItems = parts.map((part) => {
+    if (part.type === "image") return { type: "inputImage", imageUrl: part.url };
+    const { length } = part.text;
+    const shown = Math.min(length, left);
+    left -= shown;
+    cut += length - shown;
+    return {
+      type: "inputText",
+      text: shown === length
+        ? part.text
+        : `${part.text.slice(0, shown)}\n[cut here: ${
+          length - shown
+        } of ${length} characters are left out]`,
+    };
+  });
+  const notice = cut === 0
+    ? null
+    : `gave back more than ${MAX_TOOL_TEXT} characters; ${cut} were left out`;
+  return { response: { contentItems, success }, notice };
+}
+
+function isToolResult(output: unknown): output is ToolResult {
+  const content = (output as Partial<ToolResult> | null | undefined)?.content;
+  return typeof output === "object" && Array.isArray(content) &&
+    content.every((part) => part?.type === "text" || part?.type === "image");
+}
+
+function checkPart(part: ToolContent, index: number): ToolContent {
+  const [key, value]: [string, unknown] = part.type === "text"
+    ? ["text", part.text]
+    : ["url", part.url];
+  if (typeof value !== "string") {
+    throw new TypeError(`content[${index}].${key} must be a string, received ${kindOf(value)}`);
+  }
+  if (part.type === "image" && value.length > MAX_IMAGE_CHARACTERS) {
+    throw new TypeError(`content[${index}] is an image of more than ${MAX_IMAGE_CHARACTERS} bytes`);
+  }
+  return part;
+}
+
+/** The text of any value: strings as they are, the rest as JSON, with a text for what JSON lacks. */
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value === undefined) return "";
+  if (typeof value === "function" || typeof value === "symbol") {
+    throw new TypeError(`it gave back ${kindOf(value)}, which has no text`);
+  }
+  const above: { plain: object; member: unknown }[] = [];
+  const text = JSON.stringify(value, function (this: unknown, key: string, said: unknown) {
+    // What `toJSON` made of it is in `said`; the holder still has the thing itself.
+    const member = (this as Record<string, unknown>)[key];
+    while (above.length > 0 && above.at(-1)!.plain !== this) above.pop();
+    const plain = plainOf(member, said);
+    if (typeof plain !== "object" || plain === null) return plain;
+    if (above.some((each) => each.member === member || each.plain === plain)) return "[circular]";
+    above.push({ plain, member });
+    return plain;
+  });
+  if (text === undefined) throw new TypeError("its toJSON() gave nothing back");
+  return text;
+}
+
+/** A value in terms of JSON, one level deep. */
+function plainOf(member: unknown, said: unknown): unknown {
+  if (typeof said === "bigint" || typeof said === "symbol") return String(said);
+  if (typeof said === "number" && !Number.isFinite(said)) return String(said);
+  if (member instanceof Date && Number.isNaN(member.getTime())) return "Invalid Date";
+  if (typeof said !== "object" || said === null) return said;
+  if (said instanceof Map) {
+    const entries = [...said];
+    return entries.every(([key]) => typeof key === "string")
+      ? Object.fromEntries(entries)
+      : entries;
+  }
+  if (said instanceof Set) return [...said];
+  if (said instanceof Error) {
+    const { name, message, cause } = said;
+    return { name, message, ...defined({ cause }) };
+  }
+  if (said instanceof RegExp) return String(said);
+  if (said instanceof ArrayBuffer) return base64(new Uint8Array(said));
+  if (ArrayBuffer.isView(said)) {
+    return base64(new Uint8Array(said.buffer, said.byteOffset, said.byteLength));
+  }
+  return said;
+}

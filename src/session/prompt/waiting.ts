@@ -1,0 +1,53 @@
+/**
+ * Whether a call comes from within a session's own tool, hook or handler. A prompt asked there would wait for its turn, which
+ * waits for them.
+ * @module
+ */
+import { InvalidArgumentError } from "../../errors/mod.ts";
+import { sharedBuiltin } from "../../platform/mod.ts";
+
+/** A call that a session waits for. */
+interface Scope {
+  session: object;
+  open: boolean;
+}
+
+/** The part of Node's `AsyncLocalStorage` that is used; Deno and Bun have it as well. */
+interface Storage {
+  run<T>(value: readonly Scope[], call: () => T): T;
+  getStore(): readonly Scope[] | undefined;
+}
+
+let storage: Storage | null | undefined;
+
+/** Runs what a session waits for, so that {@linkcode assertNotWaitedFor} knows what that calls. */
+export async function whileWaiting<T>(session: object, call: () => T | Promise<T>): Promise<T> {
+  storage ??= makeStorage();
+  if (storage === null) return await call();
+  const scope = { session, open: true };
+  try {
+    // Through what another session waits for as well: that one waits, too.
+    return await storage.run([...storage.getStore() ?? [], scope], call);
+  } finally {
+    // What was begun there and goes on later is waited for by nobody.
+    scope.open = false;
+  }
+}
+
+/** Throws when this session waits for what is being called, as far as the runtime can tell: each would wait for the other. */
+export function assertNotWaitedFor(session: object): void {
+  const scopes = storage?.getStore() ?? [];
+  if (!scopes.some((scope) => scope.open && scope.session === session)) return;
+  throw new InvalidArgumentError("ask", {
+    argument: "session",
+    received: "the one that waits for what asks",
+    accepts: "another session",
+    sentence: "a tool, a hook or a handler asked the session that waits for it",
+    hint: "Ask another session, or answer first.",
+  }, { data: { reason: "askInOwnTool" } });
+}
+
+function makeStorage(): Storage | null {
+  const hooks = sharedBuiltin<{ AsyncLocalStorage: new () => Storage }>("async_hooks");
+  return hooks === null ? null : new hooks.AsyncLocalStorage();
+}

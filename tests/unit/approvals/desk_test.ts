@@ -1,0 +1,141 @@
+/** The first question loads how questions are judged: what is said meanwhile counts in the order in which it was said. */
+import assert from "node:assert/strict";
+import { ApprovalDesk } from "../../../src/approvals/mod.ts";
+import type { ApprovalAudit, BrokerOptions } from "../../../src/approvals/mod.ts";
+import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import { test } from "../../_harness.ts";
+import { COMMAND, PARAMS, PATCH, type Reply, THREAD, TURN } from "./_requests.ts";
+
+/** A desk whose broker is not there yet, its audits, and a way to ask it. */
+function desk(options: Partial<BrokerOptions> = {}) {
+  const audits: ApprovalAudit[] = [];
+  const made = new ApprovalDesk({
+    timeoutMs: 10_000,
+    maxPending: 10,
+    onAudit: (audit) => audits.push(audit),
+    ...options,
+  });
+  let ids = 0;
+  const ask = (method: string, change: JsonObject = {}) => {
+    const { promise, resolve } = Promise.withResolvers<Reply>();
+    made.handle({ rpcId: ids++, method, params: { ...PARAMS[method], ...change } }, {
+      respond: (result) => resolve({ result }),
+      reject: (code, message) => resolve({ code, message }),
+    });
+    return promise;
+  };
+  return { desk: made, audits, ask };
+}
+
+const declined = { result: { decision: "decline" } };
+const accepted = { result: { decision: "accept" } };
+const accept = () => ({ decision: "accept" }) as const;
+
+test("the first question is answered, and those after it at once", async () => {
+  const { desk: made, ask, audits } = desk({ approvals: accept });
+  assert.deepEqual(await Promise.all([ask(COMMAND), ask(COMMAND, { itemId: "other" })]), [
+    accepted,
+    accepted,
+  ]);
+  const unknown = await ask("news/of/tomorrow") as { code: number };
+  assert.equal(unknown.code, -32601);
+  assert.equal(audits.length, 3);
+  assert.deepEqual(made.pending(), []);
+});
+
+test("who expects a question has it judged on the spot", async () => {
+  const { desk: made } = desk({ maxPending: 0 });
+  await made.ready();
+  const replies: Reply[] = [];
+  made.handle({ rpcId: 1, method: COMMAND, params: PARAMS[COMMAND]! }, {
+    respond: (result) => void replies.push({ result }),
+    reject: (code, message) => void replies.push({ code, message }),
+  });
+  assert.deepEqual(replies, [declined]);
+});
+
+test("a turn that ends before its question was looked at ends the question", async () => {
+  const { desk: made, ask, audits } = desk({ approvals: () => new Promise(() => {}) });
+  const reply = ask(COMMAND);
+  made.turnEnded(THREAD, TURN);
+  assert.deepEqual(await reply, declined);
+  assert.equal(audits[0]!.reason, "turnEnded");
+});
+
+test("what another client answers meanwhile is not answered here", async () => {
+  const { desk: made, ask, audits } = desk({ approvals: accept });
+  let answered = false;
+  void ask(COMMAND).then(() => answered = true);
+  made.resolvedElsewhere(0, THREAD);
+  await made.ready();
+  await ask(COMMAND, { itemId: "other" });
+  assert.equal(answered, false);
+  assert.equal(audits[0]!.decidedBy, "otherClient");
+});
+
+test("a server that ends before its question was looked at gets its refusal, and a new one is heard", async () => {
+  const { desk: made, ask } = desk({ approvals: () => ({ decision: "accept" }) });
+  const reply = ask(COMMAND);
+  made.reset("the server ended");
+  assert.deepEqual(await reply, declined);
+  assert.deepEqual(await ask(COMMAND, { itemId: "other" }), accepted);
+});
+
+test("nothing is accepted after the end, whenever that was", async () => {
+  const { desk: made, ask, audits } = desk({ approvals: accept });
+  made.close();
+  assert.deepEqual(await ask(COMMAND), declined);
+  assert.equal(audits[0]!.reason, "closed");
+});
+
+test("what was said of a file change before the first question is known to it", async () => {
+  const change = (diff: string): JsonObject => ({
+    item: {
+      type: "fileChange",
+      id: PARAMS[PATCH]!["itemId"]!,
+      changes: [{ path: "/w/a", kind: { type: "add" }, diff }],
+    },
+  });
+  const seen: unknown[] = [];
+  const { desk: made, ask } = desk({
+    approvals: (request) => {
+      seen.push(request.type === "fileChange" && request.diff);
+      return { decision: "accept" };
+    },
+  });
+  assert.equal(made.noticed(THREAD, "item/started", change("mine\n")), false);
+  assert.deepEqual(await ask(PATCH), accepted);
+  assert.match(String(seen[0]), /\+mine/);
+
+  // Two under one id: which of them is asked about can't be told.
+  const doubtful = desk({ approvals: accept });
+  doubtful.desk.noticed(THREAD, "item/started", change("mine\n"));
+  doubtful.desk.noticed(THREAD, "item/started", change("other\n"));
+  assert.deepEqual(await doubtful.ask(PATCH), declined);
+});
+
+test("a gate and a reader that came before the first question take part in it", async () => {
+  const { desk: made, ask } = desk({ approvals: () => ({ decision: "decline" }) });
+  const leave = made.registerThread(THREAD, { approvals: accept });
+  assert.deepEqual(await ask(COMMAND), accepted);
+  leave();
+  assert.deepEqual(await ask(COMMAND, { itemId: "other" }), declined);
+
+  const read = desk();
+  const detach = read.desk.attachReader((request) => void request.respond({ decision: "accept" }));
+  assert.throws(() => read.desk.attachReader(() => {}), CodexError);
+  assert.deepEqual(await read.ask(COMMAND), accepted);
+  detach();
+  assert.deepEqual(await read.ask(COMMAND, { itemId: "other" }), declined);
+});
+
+test("rules that could not mean what they say are told at once", () => {
+  const rules = [{ effect: "maybe" }] as never;
+  assert.throws(() => desk({ approvals: { rules } }), InvalidArgumentError);
+  const { desk: made } = desk();
+  assert.throws(
+    () => made.registerThread(THREAD, { approvals: { rules } }),
+    InvalidArgumentError,
+  );
+});
