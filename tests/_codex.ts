@@ -73,18 +73,28 @@ export async function nodePath(): Promise<string> {
   return join(await install("node", name, NODE_VERSION), "node_modules", name, "bin", `node${exe}`);
 }
 
-/** The folder with an installed package; installs it on the first call. */
-export function install(folder: string, name: string, version: string): Promise<string> {
+/** The folder with an installed package, and with others beside it; installs it on the first call. */
+export function install(
+  folder: string,
+  name: string,
+  version: string,
+  beside: readonly string[] = [],
+): Promise<string> {
   const key = `${name}@${version}`;
   const known = installed.get(key);
   if (known !== undefined) return known;
-  const pending = installOnce(join(ROOT, ".cache", folder, version), name, version);
+  const pending = installOnce(join(ROOT, ".cache", folder, version), name, version, beside);
   installed.set(key, pending);
   pending.catch(() => installed.delete(key));
   return pending;
 }
 
-async function installOnce(target: string, name: string, version: string): Promise<string> {
+async function installOnce(
+  target: string,
+  name: string,
+  version: string,
+  beside: readonly string[],
+): Promise<string> {
   if (await exists(join(target, "node_modules", name, "package.json"))) return target;
   // Installed beside the target and renamed into place: whoever comes first wins, nobody sees half a package.
   const draft = `${target}.${process.pid}-${Date.now()}`;
@@ -94,7 +104,8 @@ async function installOnce(target: string, name: string, version: string): Promi
     // Bun links its binary in an install script, which npm is going to run for listed packages only.
     const manifest = { private: true, allowScripts: { bun: true } };
     await writeFile(join(draft, "package.json"), JSON.stringify(manifest));
-    await npm(draft, ["install", "--no-audit", "--no-fund", "--save-exact", `${name}@${version}`]);
+    const all = [`${name}@${version}`, ...beside];
+    await npm(draft, ["install", "--no-audit", "--no-fund", "--save-exact", ...all]);
     await rename(draft, target).catch(async (error) => {
       if (!await exists(join(target, "node_modules", name, "package.json"))) throw error;
     });

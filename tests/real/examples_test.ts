@@ -55,6 +55,10 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^\d+ messages, and no codex$/m,
     /^The replay left the cassette at line \d+: expected thread\/start, received model\/list/m,
   ],
+  telemetry: [
+    /^It says hello\.\nanswer a request \(\d+ spans of codex's\)\n {2}invoke_agent codex \(\d\d+ spans of codex's\)$/m,
+    /^ {4}chat scripted-model\n( {4}execute_tool shell\n| {4}chat scripted-model\n){2}/m,
+  ],
   doctor: [/version +\d+\.\d+\.\d+ \(needs 0\.104\.0\)/, /✓ .*--allow-run/, /^✓ codex is ready$/m],
   runtime_log: [
     /turn\/completed/,

@@ -1,0 +1,74 @@
+/** The caller's trace goes through the real codex to the model, and nothing of what was said goes with it. */
+import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { collector } from "../../examples/_otlp_collector.ts";
+import { script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { MemoryOtel } from "../_otel.ts";
+import { tempDir } from "../_temp.ts";
+import { inWorld, rejection } from "./_session_world.ts";
+
+for (const version of CODEX_VERSIONS) {
+  const isOld = version === "0.104.0";
+  test(`one trace from the turn's span to the model's request [${version}]`, {
+    timeoutMs: 120_000,
+  }, () =>
+    inWorld(version, async (world) => {
+      await using otlp = await collector();
+      await using home = await tempDir("otel-home-");
+      await mkdir(join(home.path, "codex"));
+      // The user lets codex export, and not what prompts say.
+      await writeFile(
+        join(home.path, "codex", "config.toml"),
+        `[otel]\nlog_user_prompt = false\n` +
+          `exporter = { "otlp-http" = { endpoint = "${otlp.url}/v1/logs", protocol = "json" } }\n` +
+          `trace_exporter = { "otlp-http" = { endpoint = "${otlp.url}/v1/traces", protocol = "json" } }\n`,
+      );
+      const otel = new MemoryOtel();
+      const { tracer, meter } = otel;
+      const client = await world.connect(
+        { telemetry: { tracer, meter, captureContent: true } },
+        { home: join(home.path, "codex") },
+      );
+      const session = await client.startSession({ cwd: world.cwd });
+      const play = [[script.reason("Hm"), script.exec("echo hi")], script.say("Done.")];
+      const { usage } = await session.ask(world.prompt(play, "diary-4711"));
+      const stop = new AbortController();
+      const half = world.prompt([[script.say("Half", { open: true }), script.hang()]]);
+      const onEvent = ({ type }: { type: string }) => {
+        if (type === "assistantMessageDelta") stop.abort(new Error("enough"));
+      };
+      await rejection(session.ask(half, { signal: stop.signal, onEvent }));
+      assert.deepEqual(otel.open.map(({ name }) => name), []);
+      const [agent, aborted] = otel.spans.filter(({ name }) => name === "invoke_agent codex");
+      const children = (parent: unknown) =>
+        otel.spans.filter((span) => span.parent === parent).map(({ name }) => name).sort();
+      const chat = "chat scripted-model";
+      assert.deepEqual(children(agent), [chat, chat, "execute_tool shell"]);
+      assert.deepEqual(children(aborted), [chat]);
+      assert.equal(aborted!.attributes["error.type"], "Error");
+      assert.equal(agent!.attributes["gen_ai.usage.input_tokens"], usage!.inputTokens);
+      assert.equal(agent!.attributes["gen_ai.agent.version"], version);
+      assert.match(String(agent!.attributes["gen_ai.input.messages"]), /diary-4711/);
+      const { requests } = world.model;
+      await client.shutdown();
+
+      const ours = [agent!, aborted!].map((span) => span.spanContext().traceId);
+      const told = requests.map(({ headers }) => headers["traceparent"]?.split("-")[1]);
+      const server = otlp.spans.filter(({ traceId }) => traceId === ours[0]);
+      if (isOld) {
+        // It has a trace of its own for each turn.
+        assert.ok(told.every((id) => id !== undefined && !ours.includes(id)));
+        assert.equal(server.length, 0);
+      } else {
+        assert.deepEqual(told, [ours[0], ours[0], ours[1]]);
+        assert.ok(server.length > 50, `${server.length} spans joined`);
+        const start = server.find(({ name }) => name === "turn/start");
+        assert.equal(start?.parentSpanId, agent!.spanContext().spanId);
+        // What codex exports says no more because we trace.
+        assert.doesNotMatch(otlp.bodies.join(), /diary-4711/);
+      }
+    }));
+}
