@@ -4,7 +4,12 @@
  * @module
  */
 export { configRefusal } from "./config/config_needs.ts";
-export { sessionSettings, trustOf, withShellEnvironment } from "./config/session_settings.ts";
+export {
+  sessionSettings,
+  trustOf,
+  withoutTerminals,
+  withShellEnvironment,
+} from "./config/session_settings.ts";
 export {
   guardAcceptance,
   leavesWorkspace,

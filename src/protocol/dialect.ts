@@ -22,6 +22,8 @@ export type Feature =
   | "deniedRootHolds"
   | "slashTmpInProfiles"
   | "turnProfiles"
+  | "ttySwitch"
+  | "unifiedExecSwitch"
   | "goals"
   | "deviceLogin"
   | "serviceTiers"
@@ -121,6 +123,10 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
    * 0.145, 0.150 and 0.155 look for it in the user's configuration only and refuse the turn.
    */
   turnProfiles: { since: "0.160.0" },
+  /** `features.unified_exec_tty = false`: nothing can be typed into a program that runs. 0.152 ignores it. */
+  ttySwitch: { since: "0.154.0" },
+  /** `features.unified_exec = false`: commands get no input after their start. 0.149 takes it, 0.150 ignores it. */
+  unifiedExecSwitch: { until: "0.150.0" },
 };
 
 /** Whether this codex has it. `version` is as the server told it; nothing is known of `null`. */

@@ -56,7 +56,8 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
             const { policy } = place.session;
             assert.equal(policy.acceptedCommands, holds ? "sandboxed" : "mayLeave");
             assert.deepEqual([policy.readRoots, policy.readsEnforced], ["all", true]);
-            assert.equal(policy.approvalsNote === null, holds);
+            // Between 0.150 and 0.153 nothing keeps the agent from typing into what was accepted.
+            assert.equal(policy.approvalsNote === null, holds && version !== "0.150.0");
             const target = (name: string) => join(outside.path, `${sandbox}-${name}`);
             const net = `bash -c 'echo > /dev/tcp/127.0.0.1/${port}'`;
             const attempts = Array.from({ length: 8 }, (_, i) => [

@@ -3,7 +3,7 @@
  */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, symlink } from "node:fs/promises";
+import { mkdir, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
@@ -55,6 +55,31 @@ for (const version of CODEX_VERSIONS) {
         assert.deepEqual(words(place), ["decline rule"]);
         assert.ok(!place.has(".git/hooks/post-commit"));
       });
+
+      await t.step(
+        "a directory that becomes a link while somebody reads the question",
+        async () => {
+          const swap = async () => {
+            await rename(join(place.cwd, "d"), join(place.cwd, "old"));
+            await symlink(outside.path, join(place.cwd, "d"));
+          };
+          let swapped = false;
+          const place = await w.session({
+            sandbox: "read-only",
+            approvals: async () => {
+              if (swapped) await swap();
+              return { decision: "accept" };
+            },
+          });
+          await mkdir(join(place.cwd, "d"));
+          await place.act(addFile("d/first"));
+          assert.ok(place.has("d/first"));
+          swapped = true;
+          await place.act(addFile("d/second"));
+          assert.deepEqual(words(place), ["decline library"]);
+          assert.ok(!existsSync(at("second")));
+        },
+      );
 
       await t.step("a link of the agent's own, dangling until the patch", async () => {
         const { cwd } = await w.session();

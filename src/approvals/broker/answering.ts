@@ -16,6 +16,7 @@ import type {
   ApprovalRequest,
   FailClosedReason,
 } from "../request/types.ts";
+import { placesOf } from "../request/facts.ts";
 import type { BrokerOptions } from "./gate.ts";
 import { grantOf, isToolUse, type PendingCall, permits, type Ruling, WHY } from "./pending.ts";
 import type { OpenChanges } from "./open_changes.ts";
@@ -201,12 +202,25 @@ export class Answering {
     if (!permits(pending.request, result)) return null;
     // It may have become another one since it was judged.
     if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
+    if (pending.places !== undefined && this.places(pending) !== pending.places) {
+      return "A path in it leads elsewhere than when it was judged.";
+    }
     const grant = grantOf(pending.request, result);
     if (guard === undefined || grant === null) return null;
     try {
       return guard(grant, pending.request, pending.gate?.contained?.() ?? false);
     } catch {
       return "What this script may do itself could not be checked.";
+    }
+  }
+
+  /** Where the places of a question lead now; `undefined` where no links are followed. */
+  places({ request }: PendingCall): string | undefined {
+    const { realPath } = this.#options;
+    try {
+      return realPath === undefined ? undefined : placesOf(request, realPath);
+    } catch {
+      return "unknown";
     }
   }
 

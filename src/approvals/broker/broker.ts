@@ -6,7 +6,7 @@
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { Answering } from "./answering.ts";
 import { Judging } from "./judging.ts";
-import { belongsToThread, isDeferred, PendingCall, reasonOf, WHY } from "./pending.ts";
+import { belongsToThread, isDeferred, isToolUse, PendingCall, reasonOf, WHY } from "./pending.ts";
 import { wireAnswer } from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
 import {
@@ -89,6 +89,7 @@ export class ApprovalBroker {
     if (this.#answering.overlapsGranted(pending)) return this.#answering.stopTurn(pending);
     if (refusal !== null) return this.#answering.failClosed(pending, refusal);
     this.#pending.set(request.id, pending);
+    if (isToolUse(request)) pending.places = this.#answering.places(pending);
     if (pending.mayHaveTwins) pending.heard = this.#options.heardAll?.();
     pending.startTimer(this.#answering.now(), this.#options.timeoutMs, () => {
       this.#answering.failClosed(pending, "timeout");

@@ -37,6 +37,8 @@ export class PendingCall {
   readonly mayHaveTwins: boolean;
   /** Settles when whatever else the server asks under the same id has been heard. */
   heard: Promise<void> | undefined = undefined;
+  /** Where its places led when it came; `undefined` where no links are followed. */
+  places: string | undefined = undefined;
   /** It was granted, and waits to be sent until all was heard. */
   held = false;
   /** Its session was told that it is asked. */
@@ -61,9 +63,10 @@ export class PendingCall {
     this.request = request;
     this.subject = subjectOf(call, request);
     this.content = contentOf(request);
-    // The id of an MCP call is not in its question.
-    this.mayHaveTwins = this.subject !== null ||
-      (request.type === "elicitation" && request.toolApproval);
+    // The answer to the others grants nothing; the id of an MCP call is not in its question.
+    this.mayHaveTwins = request.type === "elicitation"
+      ? request.toolApproval
+      : this.subject !== null && request.type !== "toolCall" && request.type !== "userInput";
     this.gate = gate;
     this.#reply = reply;
     this.#timers = timers;
@@ -229,13 +232,18 @@ export const WHY: Record<FailClosedReason, string> = {
   closed: "the connection is closing",
 };
 
-/** Codex answers by the id of the question where it has one of its own, else by that of the call, which the model made. */
+/**
+ * Codex answers by the id of the question where it has one of its own, else by that of the call, which the model made. It keeps
+ * calls of tools and questions to the user apart from what wants consent.
+ */
 function subjectOf(call: ServerCall, request: ApprovalRequest): string | null {
-  // The answer to a call of a tool grants nothing.
-  if (!isToolUse(request) || request.type === "toolCall") return null;
+  const { type, threadId, itemId } = request;
+  if (!isToolUse(request) && type !== "userInput") return null;
   const params: JsonObject = isJsonObject(call.params) ? call.params : {};
-  const id = params["approvalId"] ?? request.itemId;
-  return id === null ? null : JSON.stringify([request.threadId, id]);
+  const id = params["approvalId"] ?? itemId;
+  if (id === null) return null;
+  const kind = type === "toolCall" || type === "userInput" ? type : "consent";
+  return JSON.stringify([threadId, kind, id]);
 }
 
 function contentOf(request: ApprovalRequest): string | null {

@@ -94,6 +94,27 @@ export function factsOf(request: ApprovalRequest, realPath?: RealPath): Facts {
   return facts;
 }
 
+/**
+ * Where the places that the request names lead at this moment, as one text: a link may lead elsewhere by the time of the
+ * answer.
+ */
+export function placesOf(request: ApprovalRequest, realPath: RealPath): string {
+  const named: (string | null | undefined)[] = [];
+  if (request.type === "command" || request.type === "permissions") named.push(request.cwd);
+  if (request.type === "fileChange") {
+    named.push(request.grantRoot);
+    for (const { path, movePath } of request.changes ?? []) named.push(path, movePath);
+  }
+  const paths = named.filter((path) => typeof path === "string").map((path) => realPath(path));
+  const permissions = request.type === "command"
+    ? request.additionalPermissions
+    : request.type === "permissions"
+    ? request.permissions
+    : null;
+  const { files, trees } = touchedBy(permissions?.fileSystem ?? {}, realPath);
+  return JSON.stringify([paths, files, trees]);
+}
+
 function add(
   touched: TouchedPaths,
   kind: "files" | "trees",

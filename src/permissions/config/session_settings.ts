@@ -5,6 +5,7 @@
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 import { parentPath } from "../../platform/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { SECRET_VARIABLES } from "../../redact.ts";
 
 /** What the settings depend on. */
@@ -17,6 +18,10 @@ export interface SessionSettingsFacts {
   started: Readonly<Record<string, JsonValue>>;
   /** Whether codex is told not to trust the project; see {@linkcode trustOf}. */
   distrust: boolean;
+  /** Whether codex asks about what the agent does. */
+  asks: boolean;
+  /** The server's version, or `null` when unknown. */
+  serverVersion: string | null;
 }
 
 /**
@@ -25,9 +30,10 @@ export interface SessionSettingsFacts {
  * - the filter for the environment, since codex replaces what it was started with by what a thread brings;
  * - `approvals_reviewer`: the server's questions come here, whatever the user configured;
  * - `notify`: the user's program would run without a sandbox at the end of each turn;
- * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names.
+ * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names;
+ * - no terminals, where somebody is asked; see {@linkcode withoutTerminals}.
  *
- * Throws `PolicyError` for a setting that would bring secrets back to the agent's commands.
+ * Throws `PolicyError` for a setting that would bring secrets back to the agent's commands, or terminals.
  */
 export function sessionSettings(
   own: Readonly<Record<string, JsonValue>>,
@@ -44,12 +50,33 @@ export function sessionSettings(
         'Leave it out, or leave the environment to codex with `env: { commands: "codexDefault" }`.',
     );
   }
+  const noTerminals = facts.asks ? withoutTerminals(facts.serverVersion) : null;
+  for (const key of Object.keys(noTerminals ?? {})) {
+    if ((featureOf(own, key.slice("features.".length)) ?? false) === false) continue;
+    throw new PolicyError(
+      `\`config.${key}\` would let the agent type into programs that were accepted, which nobody is asked about. ` +
+        'Leave it out, or choose approvalPolicy "never".',
+      { data: { key } },
+    );
+  }
   return {
     notify: [],
     ...(facts.distrust && !names(own, "projects") ? { projects: distrusted(facts.cwd) } : {}),
     ...withShellEnvironment([inherited, own], facts.commands),
     approvals_reviewer: "user",
+    ...noTerminals,
   };
+}
+
+/**
+ * The settings by which the agent can type nothing into a program that runs, or `null` where codex has none: 0.150 to 0.153.
+ *
+ * Codex asks about a command and about what another turn types into it, and never about what the same turn does (0.104 to
+ * 0.169): whoever accepts `less README.md` has accepted `!rm -rf .` as well, unseen by rules and hooks.
+ */
+export function withoutTerminals(serverVersion: string | null): Record<string, JsonValue> | null {
+  if (supports(serverVersion, "ttySwitch")) return { "features.unified_exec_tty": false };
+  return supports(serverVersion, "unifiedExecSwitch") ? { "features.unified_exec": false } : null;
 }
 
 /** How a session keeps codex from trusting the directory it works in. */
@@ -97,12 +124,14 @@ function names(settings: Readonly<Record<string, JsonValue>>, first: string): bo
 }
 
 function turnsSnapshotsOn(settings: Readonly<Record<string, JsonValue>>): boolean {
-  const { features, ...dotted } = settings;
-  const nested = typeof features === "object" && features !== null && !Array.isArray(features)
-    ? features
-    : {};
-  const value = (name: string) => nested[name] ?? dotted[`features.${name}`] ?? false;
-  return value("shell_snapshot") !== false || value("shell_snapshot_v2") !== false;
+  return ["shell_snapshot", "shell_snapshot_v2"].some((name) =>
+    (featureOf(settings, name) ?? false) !== false
+  );
+}
+
+function featureOf(settings: Settings, name: string): JsonValue | undefined {
+  const { features } = settings;
+  return (isJsonObject(features) ? features[name] : undefined) ?? settings[`features.${name}`];
 }
 
 // What the agent's commands see of the environment, by codex's own `shell_environment_policy`.

@@ -34,6 +34,7 @@ import {
   turnPolicyParams,
   unrestrictedProbe,
   usesProfile,
+  withoutTerminals,
   workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
@@ -64,6 +65,8 @@ export interface DecidedPolicy {
   files: ServerFiles | null;
   /** Directories that the thread brought with it, where turns that write could write, too. Default none. */
   strayRoots?: string[];
+  /** Whether the agent can type into programs that run, which nobody is asked about. */
+  terminals: boolean;
 }
 
 /** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
@@ -98,8 +101,9 @@ export async function decideSessionPolicy(
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
   const narrowed = [...decided.narrowed, ...trust.notes];
   const effective = { ...decided, rulesFiles, narrowed };
-  const asks = approvals !== undefined || core.config.approvals !== undefined;
-  refuseRulesFiles(effective, profile, asks || hasToolHooks(hooks));
+  const answered = approvals !== undefined || core.config.approvals !== undefined;
+  refuseRulesFiles(effective, profile, answered || hasToolHooks(hooks));
+  const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;
   const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
   thread.config = withMcpServers({
@@ -115,6 +119,8 @@ export async function decideSessionPolicy(
       commands: core.config.env?.commands,
       started: plainSettings(core.config.configOverrides),
       distrust: trust.distrust,
+      asks,
+      serverVersion: core.server.version,
     }),
     ...thread.config,
   }, served === null ? mcpServers : { ...mcpServers, [served.name]: served.settings });
@@ -124,6 +130,7 @@ export async function decideSessionPolicy(
     thread,
     turn: turnPolicyParams(effective, started, { files, turnProfiles }) ?? {},
     files,
+    terminals: !asks || withoutTerminals(core.server.version) === null,
   };
 }
 
@@ -196,7 +203,7 @@ export function withApprovals(
   { own, all }: SessionAnswerers,
   planning: boolean,
 ): DecidedPolicy {
-  const { effective } = decided;
+  const { effective, terminals } = decided;
   const place = {
     approvalPolicy: effective.approvalPolicy,
     sandboxed: mayLeaveSandbox(effective),
@@ -208,11 +215,20 @@ export function withApprovals(
       data: { reason: "unheardApprovals" },
     });
   }
-  const notes = [effective.approvalsNote, unheardApprovals(all, place), heldInside(all, place)]
-    .filter((note) => note !== null);
+  const asked = effective.approvalPolicy !== "never" && (all !== undefined || effective.toolHooks);
+  const notes = [
+    effective.approvalsNote,
+    unheardApprovals(all, place),
+    heldInside(all, place),
+    terminals && asked ? TYPED : null,
+  ].filter((note) => note !== null);
   const approvalsNote = notes.length === 0 ? null : notes.join(" ");
   return { ...decided, effective: { ...effective, approvalsNote } };
 }
+
+const TYPED =
+  "What the agent types into a program that runs is not asked about: give the session the approval policy or the hooks " +
+  "from its start, and codex 0.154 or newer, or one before 0.150.";
 
 /** Whether codex keeps commands in a sandbox that accepted ones could leave. */
 export function mayLeaveSandbox({ sandbox, acceptedCommands }: EffectivePolicy): boolean {
@@ -293,7 +309,7 @@ export function decideTurnPolicy(
         "Start another session for it.",
     );
   }
-  return { effective, thread, turn, files };
+  return { effective, thread, turn, files, terminals: session.terminals };
 }
 
 /**

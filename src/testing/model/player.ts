@@ -61,13 +61,20 @@ function check(steps: ModelStep[]): void {
   }
 }
 
-/** A codex that has no `exec_command` (up to 0.145 on Windows) runs the same command by the shell tool that it offers. */
+/**
+ * A codex that offers no `exec_command` (up to 0.149 on Windows, and where sessions turn it off) runs the same command by the
+ * shell tool that it offers: `shell_command`, and before 0.136 `shell`.
+ */
 export function shellStep(step: ModelStep, tools: readonly string[]): ModelStep {
   if (step.type !== "toolCall" || step.name !== "exec_command") return step;
   if (tools.includes(step.name) || step.namespace !== undefined) return step;
-  if (!isJsonObject(step.args) || !tools.includes("shell_command")) return step;
-  const { cmd, ...rest } = step.args;
-  return { ...step, name: "shell_command", args: { command: cmd ?? "", ...rest } };
+  if (!isJsonObject(step.args)) return step;
+  const { cmd = "", ...rest } = step.args;
+  if (tools.includes("shell_command")) {
+    return { ...step, name: "shell_command", args: { command: cmd, ...rest } };
+  }
+  if (!tools.includes("shell")) return step;
+  return { ...step, name: "shell", args: { command: ["bash", "-lc", cmd], ...rest } };
 }
 
 class Player {

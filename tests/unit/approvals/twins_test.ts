@@ -153,3 +153,36 @@ test("another question under the id of what was accepted stops the turn, until t
     });
   }
 });
+
+test("tool calls and questions to the user that share an id are answered, and not for each other", async () => {
+  for (
+    const [method, params] of [
+      ["item/tool/call", { callId: "c", tool: "lookup", arguments: {} }],
+      ["item/tool/requestUserInput", { itemId: "c", questions: [] }],
+      [
+        "item/permissions/requestApproval",
+        { itemId: "c", permissions: { network: { enabled: true } }, cwd: "/" },
+      ],
+    ] as const
+  ) {
+    const b = bench({ approvals: () => ({ decision: "defer" }) });
+    const stopped: boolean[] = [];
+    b.broker.registerThread(THREAD, {
+      runTool: (_, { signal }) =>
+        new Promise(() => signal.addEventListener("abort", () => stopped.push(true))),
+    });
+    const first = b.send(method, params);
+    // Codex keeps what wants consent apart from the others.
+    const other = b.send(COMMAND, command("ls", { itemId: "d" }));
+    await settle();
+    const second = b.send(method, params);
+    await settle();
+    assert.deepEqual([first.length, second.length, other.length], [1, 1, 0], method);
+    assert.deepEqual(b.audits.map(({ reason }) => reason), [
+      "uncertainSubject",
+      "uncertainSubject",
+    ]);
+    assert.equal(stopped.length, method === "item/tool/call" ? 1 : 0);
+    b.broker.close();
+  }
+});

@@ -54,6 +54,40 @@ test("the broker hands the way to follow links, and the workspace, to the rules"
   }
 });
 
+test("what leads elsewhere by the time of the answer is not accepted", async () => {
+  const write = { permissions: { network: null, fileSystem: { write: ["/w/d"] } } };
+  const asked: [method: string, params: JsonObject][] = [
+    [PATCH, { itemId: "p" }],
+    [PATCH, { itemId: "q", grantRoot: "/w/d" }],
+    [COMMAND, { command: "bash -lc ls", cwd: "/w/d" }],
+    [COMMAND, { command: "bash -lc ls", additionalPermissions: write.permissions }],
+    [PERMISSIONS, write],
+    [PERMISSIONS, { permissions: { network: { enabled: true } }, cwd: "/w/d" }],
+  ];
+  for (const [method, params] of asked) {
+    for (const moves of [false, true]) {
+      let link = "/w/real";
+      const b = bench({
+        approvals: () => {
+          if (moves) link = "/elsewhere";
+          return { decision: "accept" };
+        },
+        realPath: (path) => path.replace("/w/d", link),
+      });
+      b.broker.noticed(THREAD, "item/started", { item: add("/w/d/a") });
+      b.broker.noticed(THREAD, "item/started", { item: { ...add("/w/b"), id: "q" } });
+      b.send(method, params);
+      const audit = await b.audited();
+      assert.deepEqual(
+        [audit.decision, audit.decidedBy],
+        moves ? ["decline", "library"] : ["accept", "handler"],
+        `${method} ${JSON.stringify(params)}`,
+      );
+      assert.equal(/leads elsewhere/.test(audit.reason ?? ""), moves);
+    }
+  }
+});
+
 test("the broker grants no permission that a link leads out of what was asked", async () => {
   const fileSystem = { read: null, write: ["/w"] };
   for (const [granted, grants] of [["/w/a", true], ["/w/link", false]] as const) {

@@ -31,7 +31,13 @@ test("no thread makes codex trust a project, and what that costs is told", () =>
 });
 
 test("a session's settings say what it leaves to nobody, on top of its own", () => {
-  const facts = { cwd: "/a/b/c", started: {}, distrust: false };
+  const facts = {
+    cwd: "/a/b/c",
+    started: {},
+    distrust: false,
+    asks: false,
+    serverVersion: "0.169.0",
+  };
   const settings = sessionSettings({ model_verbosity: "low" }, facts);
   assert.equal(settings["model_verbosity"], "low");
   assert.deepEqual([settings["notify"], settings["approvals_reviewer"]], [[], "user"]);
@@ -55,6 +61,8 @@ test("a session's settings keep what codex was started with, since a thread's re
       "model_providers.x.name": "x",
     },
     distrust: false,
+    asks: false,
+    serverVersion: "0.169.0",
   };
   const own = { shell_environment_policy: { exclude: ["OWN*"] } };
   const settings = sessionSettings(own, facts);
@@ -66,8 +74,46 @@ test("a session's settings keep what codex was started with, since a thread's re
   assert.equal(settings["model_providers.x.name"], undefined);
 });
 
-test("a session's settings turn no snapshots on, whoever consented to what", () => {
+test("a session that asks has no terminals, where codex has a switch for them", () => {
   const facts = { cwd: "/w", started: {}, distrust: false };
+  const rows: [version: string | null, off: string | null][] = [
+    ["0.104.0", "features.unified_exec"],
+    ["0.149.1", "features.unified_exec"],
+    ["0.150.0", null],
+    ["0.152.1", null],
+    ["0.154.0", "features.unified_exec_tty"],
+    ["0.169.0", "features.unified_exec_tty"],
+    [null, null],
+  ];
+  for (const [serverVersion, off] of rows) {
+    const own = { features: { unified_exec: true, unified_exec_tty: true }, personality: "none" };
+    const { features: _, ...others } = own;
+    const settings = sessionSettings(others, { ...facts, asks: true, serverVersion });
+    for (const key of ["features.unified_exec", "features.unified_exec_tty"]) {
+      assert.equal(settings[key], key === off ? false : undefined, `${serverVersion} ${key}`);
+    }
+    // Where nobody is asked they hide nothing.
+    const quiet = sessionSettings(own, { ...facts, asks: false, serverVersion });
+    assert.equal(quiet["features.unified_exec_tty"], true);
+    if (off === null) continue;
+    for (const dotted of [own, { [off]: true }]) {
+      assert.throws(
+        () => sessionSettings(dotted, { ...facts, asks: true, serverVersion }),
+        (error) => error instanceof PolicyError && error.message.includes(off),
+      );
+    }
+    sessionSettings({ [off]: false }, { ...facts, asks: true, serverVersion });
+  }
+});
+
+test("a session's settings turn no snapshots on, whoever consented to what", () => {
+  const facts = {
+    cwd: "/w",
+    started: {},
+    distrust: false,
+    asks: false,
+    serverVersion: "0.169.0",
+  };
   for (
     const own of [
       { features: { shell_snapshot: true } },

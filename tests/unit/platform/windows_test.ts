@@ -178,6 +178,12 @@ test("a scripted command takes the shell tool that codex offers", () => {
     "shell_command",
     { command: "ls", justification: "why" },
   ]);
+  const older = shellStep(step, ["shell"]);
+  assert.ok(older.type === "toolCall");
+  assert.deepEqual([older.name, older.args], [
+    "shell",
+    { command: ["bash", "-lc", "ls"], justification: "why" },
+  ]);
 });
 
 test("codexHomeIn() goes by the variables that codex goes by", () => {

@@ -1,0 +1,78 @@
+/**
+ * "So that the hooks see every command": codex asks about a program when it starts, and never about what the agent types into
+ * it in the same turn. What was judged is what runs only where nothing can be typed.
+ */
+import assert from "node:assert/strict";
+import { testing } from "../../mod.ts";
+import type { CodexVersion } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
+
+const { exec, toolCall } = testing.script;
+const LIMIT = { timeoutMs: 120_000 };
+const NAMESPACE = "multi_agent_v1";
+
+/** A model that starts a shell at a terminal and types into it, itself or by an agent of its own. */
+function typist({ text, toolOutputs }: testing.ModelRequest): testing.ModelTurn {
+  const [first, second] = toolOutputs;
+  if (text === "delegate") {
+    if (first === undefined) {
+      return toolCall("spawn_agent", { message: "type" }, { namespace: NAMESPACE });
+    }
+    const id = /"agent_id":"([^"]+)"/.exec(first.text)?.[1];
+    if (id === undefined || second !== undefined) return "done";
+    const wait = { targets: [id], timeout_ms: 60_000 };
+    return toolCall("wait_agent", wait, { namespace: NAMESPACE });
+  }
+  if (text !== "type") return "done";
+  const shell = { cmd: "sh", tty: true, yield_time_ms: 500, login: false };
+  if (first === undefined) return toolCall("exec_command", shell);
+  const session = toolOutputs.flatMap(({ text }) => /session ID (\d+)/.exec(text)?.[1] ?? [])[0];
+  // Where it is offered no terminal it tries without, and types all the same.
+  if (second === undefined && session === undefined) return exec("sh");
+  if (toolOutputs.length > 2) return "done";
+  const line = { chars: "touch typed\n", yield_time_ms: 1_000 };
+  return toolCall("write_stdin", { session_id: Number(session ?? 1), ...line });
+}
+
+async function typed(place: Place, prompt: string): Promise<boolean> {
+  place.events = [];
+  await place.session.ask(prompt, {
+    timeoutMs: 60_000,
+    onEvent: (event) => place.events.push(event),
+  });
+  return place.has("typed");
+}
+
+for (const version of ["0.169.0", "0.145.0", "0.125.0", "0.104.0"] satisfies CodexVersion[]) {
+  test(`an accepted program gets no orders that nobody saw, codex ${version}`, LIMIT, async (t) => {
+    const w: World = await world(version, { script: typist });
+    await using _ = w;
+    const accept = () => ({ decision: "accept" as const });
+
+    await t.step("of the agent", async () => {
+      const place = await w.session({ approvals: accept });
+      assert.equal(await typed(place, "type"), false);
+      assert.ok(words(place).includes("accept handler"), words(place).join());
+      assert.deepEqual(warnings(place).filter((text) => /types into/.test(text)), []);
+    });
+    await t.step("nor of an agent that it starts", async () => {
+      // Older codex has no such agents, or others.
+      if (version < "0.14") return;
+      const place = await w.session({ approvals: accept });
+      assert.equal(await typed(place, "delegate"), false);
+      assert.ok(words(place).includes("accept handler"), words(place).join());
+    });
+    await t.step("where nobody is asked it may type, and later guards are told so", async () => {
+      const place = await w.session({ approvalPolicy: "never" });
+      assert.equal(await typed(place, "type"), true);
+      await place.session.ask("x", {
+        onEvent: (event) => place.events.push(event),
+        hooks: {
+          pre: [{ name: "h", phases: ["preToolUse"], call: () => ({ type: "continue" }) }],
+        },
+      });
+      assert.equal(warnings(place).filter((text) => /types into/.test(text)).length, 1);
+    });
+  });
+}
