@@ -2,13 +2,14 @@
  * Taking secrets out of messages before they are written anywhere.
  *
  * Secrets are recognised by the name they stand under (`authorization`, `apiKey`, `OPENAI_API_KEY`, `refresh_token` …) and
- * by their looks (`sk-…`, `Bearer …`, JSON web tokens, private keys …), in base64 too. What has neither is not recognised,
- * nor is a secret that is split over several text deltas.
+ * by their looks (`sk-…`, `Bearer …`, JSON web tokens, private keys …), in base64 too. What has neither is not recognised. Of a
+ * secret that is split over several deltas, what came before it could be told for one stays.
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import {
   isSecretName,
+  isSuspicious,
   redactDiagnostic,
   REDACTED,
   redactText,
@@ -37,10 +38,11 @@ export function redact(value: JsonValue): JsonValue {
 export class Redactor {
   /** Ids of the secret questions in each request that has not been answered. */
   readonly #secretQuestions: Map<number | string, ReadonlySet<string>> = new Map();
+  readonly #deltas: DeltaRedactor = new DeltaRedactor();
 
   /** A message without secrets; the very message that was given when it holds none. */
   message(direction: "inbound" | "outbound" | "local", message: JsonValue): JsonValue {
-    const clean = redact(message);
+    const clean = redact(this.#deltas.message(message));
     if (!isJsonObject(clean)) return clean;
     const id = clean["id"];
     if (typeof id !== "number" && typeof id !== "string") return clean;
@@ -84,6 +86,117 @@ export class Redactor {
     return { ...response, result: { ...result, answers: clean } };
   }
 }
+
+/** Streams whose end is remembered, oldest first to go. */
+const MAX_STREAMS = 64;
+/** Characters of a stream that are looked at with its next piece. */
+const TAIL = 256;
+/** The same while a secret may still go on. */
+const OPEN_TAIL = 16_384;
+/** What begins a secret is no longer. */
+const LONGEST_HINT = 20;
+
+/** The end of a stream. */
+interface Tail {
+  text: string;
+  /** Characters since something in it looked like the beginning of a secret. */
+  calm: number;
+}
+
+/** Looks at each piece of a stream together with what came before it. */
+class DeltaRedactor {
+  readonly #tails: Map<string, Tail> = new Map();
+
+  /** The message with its piece of text clean of what began in an earlier one. */
+  message(message: JsonValue): JsonValue {
+    if (!isJsonObject(message) || !isJsonObject(message["params"])) return message;
+    const { params } = message;
+    for (const field of DELTA_FIELDS) {
+      const delta = params[field];
+      if (typeof delta !== "string" || delta === "") continue;
+      const { itemId, processId, stream, contentIndex, summaryIndex, threadId } = params;
+      const key = JSON.stringify([
+        ...[message["method"], threadId, itemId, processId, stream],
+        ...[contentIndex, summaryIndex],
+      ]);
+      const clean = field === "delta" ? this.#next(key, delta) : this.#nextBytes(key, delta);
+      return clean === delta ? message : { ...message, params: { ...params, [field]: clean } };
+    }
+    return message;
+  }
+
+  #nextBytes(key: string, encoded: string): string {
+    try {
+      const bytes = atob(encoded);
+      const clean = this.#next(key, bytes);
+      return clean === bytes ? encoded : btoa(clean);
+    } catch {
+      return encoded;
+    }
+  }
+
+  #next(key: string, delta: string): string {
+    const { text: tail, calm: before } = this.#tails.get(key) ?? { text: "", calm: Infinity };
+    const joined = tail + delta;
+    const hinted = isSuspicious(tail.slice(-LONGEST_HINT) + delta) || delta.includes("://");
+    const calm = hinted ? 0 : before + delta.length;
+    const { lead, kept, open } = calm > TAIL ? untouched(delta) : overBorder(tail, delta);
+    this.#tails.delete(key);
+    this.#tails.set(key, {
+      text: joined.slice(open ? -OPEN_TAIL : -TAIL),
+      calm: open ? 0 : calm,
+    });
+    if (this.#tails.size > MAX_STREAMS) this.#tails.delete(this.#tails.keys().next().value!);
+    return kept === delta.length
+      ? delta
+      : delta.slice(0, lead) + REDACTED + delta.slice(delta.length - kept);
+  }
+}
+
+/** How a piece is to be cut: what of its beginning and its end belongs to no secret, and whether one goes on after it. */
+interface Cut {
+  lead: number;
+  kept: number;
+  open: boolean;
+}
+
+function untouched({ length }: string): Cut {
+  return { lead: length, kept: length, open: false };
+}
+
+function overBorder(tail: string, delta: string): Cut {
+  const joined = tail + delta;
+  const cut = untouched(delta);
+  let apart: string | undefined;
+  // A quoted value is known by the quote that ends it, which may be in a later piece.
+  for (const close of ["", '"', "'", '\\"', ")"]) {
+    if (!joined.includes(close === ")" ? "(" : close)) continue;
+    const whole = redactText(joined + close);
+    const closed = whole.endsWith(close);
+    // The quote alone was taken for a value.
+    if (!closed && whole.startsWith(joined)) continue;
+    const clean = closed ? whole.slice(0, whole.length - close.length) : whole;
+    if (clean === joined) continue;
+    cut.open ||= /\[redacted\][\s"'\\]*$/.test(clean);
+    apart ??= redactText(tail) + redactText(delta);
+    if (clean === apart) continue;
+    // A secret goes over the border: what comes before and after it is the same in both.
+    const before = same(joined, clean, (text, at) => text[at]) - tail.length;
+    cut.lead = Math.min(cut.lead, Math.max(0, before));
+    cut.kept = Math.min(cut.kept, same(delta, clean, (text, at) => text.at(-1 - at)));
+  }
+  if (cut.kept < delta.length) cut.lead = Math.min(cut.lead, delta.length - cut.kept);
+  return cut;
+}
+
+/** How many characters two texts share, from the end that `char` reads from. */
+function same(a: string, b: string, char: (text: string, at: number) => string | undefined) {
+  let count = 0;
+  while (count < a.length && char(a, count) === char(b, count)) count++;
+  return count;
+}
+
+const DELTA_FIELDS = ["delta", "deltaBase64"] as const;
 
 function redactValue(value: JsonValue, depth: number): JsonValue {
   if (typeof value === "string") return redactText(value);

@@ -213,7 +213,8 @@ const PATTERNS: readonly Replace[] = [
 const REFUSED_VALUE =
   /(invalid (?:type|value|length|character)[^"`\n]{0,60}|unknown variant |did not match[^"`\n]{0,60}|could not parse[^"`\n]{0,60}|failed to parse[^"`\n]{0,60})("(?:[^"\\]|\\.){1,4096}"|`[^`\n]{1,4096}`)/gi;
 
-function isSuspicious(text: string): boolean {
+/** Whether the text may hold a secret: a cheap look. */
+export function isSuspicious(text: string): boolean {
   return SUSPICIOUS.test(text) || (text.includes("@") && text.includes("://"));
 }
 

@@ -143,7 +143,7 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
     // Printed, so that codex tells the output as well; every program is an echo.
     return count < told.length
       ? exec(`cat <<'END'\n${told[count]}\nEND`)
-      : `Done: ${told.join("\n")}`;
+      : { type: "message", text: `Done: ${told.join("\n")}`, chunkSize: 5 };
   });
   const file = join(dir.path, "log.jsonl");
   const config = {
@@ -176,9 +176,18 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
   const cassette = recorder.toString();
   assert.ok(warned.some((text) => /handler threw: no: redis-cli/.test(text)), warned.join());
   assert.ok(caught instanceof Error);
+  const said = (lines: string) =>
+    lines.split("\n").flatMap((line) => {
+      const entry = line === "" ? {} : JSON.parse(line);
+      const { method, params } = entry.message ?? entry.m ?? {};
+      return method === "item/agentMessage/delta" ? [params.delta] : [];
+    }).join("");
+  assert.match(said(log), /^Done: redis-cli -a \[redacted\]/);
   const texts = {
     log,
     cassette,
+    "pieces of the log": said(log),
+    "pieces of the cassette": said(cassette),
     warnings: warned.join("\n"),
     error: `${caught} ${JSON.stringify(caught)}`,
   };

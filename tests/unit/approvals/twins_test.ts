@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import type { ApprovalHandler, ApprovalRules } from "../../../src/approvals/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
-import { bench, COMMAND, ELICITATION, PATCH, settle, THREAD, TURN } from "./_requests.ts";
+import {
+  bench,
+  COMMAND,
+  ELICITATION,
+  PATCH,
+  PERMISSIONS,
+  settle,
+  THREAD,
+  TURN,
+} from "./_requests.ts";
 
 const accept: ApprovalHandler = () => ({ decision: "accept" });
 const ACCEPTED = [{ result: { decision: "accept" } }];
@@ -155,16 +164,12 @@ test("another question under the id of what was accepted stops the turn, until t
 });
 
 test("tool calls and questions to the user that share an id are answered, and not for each other", async () => {
-  for (
-    const [method, params] of [
-      ["item/tool/call", { callId: "c", tool: "lookup", arguments: {} }],
-      ["item/tool/requestUserInput", { itemId: "c", questions: [] }],
-      [
-        "item/permissions/requestApproval",
-        { itemId: "c", permissions: { network: { enabled: true } }, cwd: "/" },
-      ],
-    ] as const
-  ) {
+  const asked: [method: string, params: JsonObject][] = [
+    ["item/tool/call", { callId: "c", tool: "lookup", arguments: {} }],
+    ["item/tool/requestUserInput", { itemId: "c", questions: [] }],
+    [PERMISSIONS, { itemId: "c", permissions: { network: { enabled: true } }, cwd: "/" }],
+  ];
+  for (const [method, params] of asked) {
     const b = bench({ approvals: () => ({ decision: "defer" }) });
     const stopped: boolean[] = [];
     b.broker.registerThread(THREAD, {
