@@ -366,6 +366,11 @@ export * as runtime from "./src/runtime/namespace.ts";
  * one on the same grid. Any prompt error ends the automation as `failed`; `stopAt` is exclusive. Each run's answer or
  * error goes to `onRun` and to the handle's iterator. There is no cron syntax, no persistence and no recovery after a
  * restart: that is the scheduler's job that starts your script.
+ *
+ * ```ts ignore
+ * const handle = automation.spawn(session, { prompt: "Do the next item", every: 30 * 60_000, maxRuns: 16 });
+ * for await (const run of handle) console.log(run.index, run.result?.assistantText ?? run.error);
+ * ```
  */
 export * as automation from "./src/automation/mod.ts";
 /**
@@ -542,6 +547,12 @@ export * as plugin from "./src/plugin/namespace.ts";
  * without a sandbox. Between the check of a path and its use, someone else may change what it leads to. Codex before
  * 0.125 lets commands read the whole disk ({@linkcode EffectivePolicy.readsEnforced} is then `false`). An accepted
  * command may run outside the sandbox. On Bun and browsers there are no permissions, and `enforcedBy` is `"none"`.
+ *
+ * ```ts ignore
+ * const client = await Client.connect({ permissions: "narrow" });
+ * const session = await client.startSession({ cwd, sandbox: "workspace-write", allowPrivilegedEscalation: true });
+ * console.log(session.policy.sandbox, session.policy.narrowed); // what it got, and what was taken away
+ * ```
  */
 export * as permissions from "./src/permissions/namespace.ts";
 /**
@@ -562,5 +573,11 @@ export * as testing from "./src/testing/mod.ts";
  * Types only: importing this costs nothing at run time. What the server sends is open (unknown enum values and
  * variants are part of the type), what a client sends is closed. Where a type goes both ways and differs, the
  * plain name is what is sent and `Received…` what is received.
+ *
+ * ```ts ignore
+ * import type { protocol } from "@codex/runtime";
+ *
+ * const params: protocol.ThreadListParams = { limit: 5 };
+ * ```
  */
 export type * as protocol from "./src/protocol/namespace.ts";

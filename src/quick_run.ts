@@ -65,7 +65,20 @@ export function quickRun(
   return quickRunWithProfile(cwd, prompt, {}, options);
 }
 
-/** Like {@linkcode quickRun}, with a profile. */
+/**
+ * Like {@linkcode quickRun}, with a profile.
+ *
+ * ```ts
+ * import { quickRunWithProfile } from "@codex/runtime";
+ *
+ * const { diff } = await quickRunWithProfile("/srv/app", "Fix the tests", {
+ *   sandbox: "workspace-write",
+ *   allowPrivilegedEscalation: true,
+ *   timeoutMs: 600_000,
+ * });
+ * console.log(diff);
+ * ```
+ */
 export async function quickRunWithProfile(
   cwd: string,
   prompt: string,

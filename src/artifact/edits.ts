@@ -62,6 +62,13 @@ export function countLines(text: string): number {
  * What is wrong with `edits` for a text of `lineCount` lines; empty when they can be applied.
  *
  * They must be in range, sorted by `startLine` and must not overlap.
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ *
+ * const issues = artifact.checkEdits([{ startLine: 2, endLine: 9, replacement: "" }], 3);
+ * console.log(issues.length); // 1: there are three lines
+ * ```
  */
 export function checkEdits(edits: readonly ArtifactEdit[], lineCount: number): OutputIssue[] {
   checkArguments("checkEdits", {

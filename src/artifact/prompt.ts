@@ -31,6 +31,13 @@ const LINE_PREVIEW = 32;
  * The prompt of a task: labelled blocks, the text last.
  *
  * Text and revision are those of the one version given, so that they always belong together.
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ *
+ * const task = { type: "docGenerate", artifactId: "guide", userGoal: "A backup guide" } as const;
+ * console.log(artifact.buildArtifactPrompt(task, artifact.emptyArtifact("guide")));
+ * ```
  */
 export function buildArtifactPrompt(task: ArtifactTaskSpec, artifact: StoredArtifact): string {
   checkArguments("buildArtifactPrompt", {
@@ -145,7 +152,16 @@ export interface DocEditOutput {
 /** An answer that fits, or the ways in which it does not. */
 export type ParsedOutput<T> = { ok: true; value: T } | { ok: false; issues: OutputIssue[] };
 
-/** Reads a `docGenerate` answer: a parsed value, or the model's text. */
+/**
+ * Reads a `docGenerate` answer: a parsed value, or the model's text.
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ *
+ * const parsed = artifact.parseDocGenerate('{"format":"markdown","title":"A","text":"# A"}');
+ * console.log(parsed.ok ? parsed.value.title : parsed.issues);
+ * ```
+ */
 export function parseDocGenerate(answer: unknown): ParsedOutput<DocGenerateOutput> {
   return read(answer, (fields) => ({
     format: fields.string("format"),
@@ -154,7 +170,16 @@ export function parseDocGenerate(answer: unknown): ParsedOutput<DocGenerateOutpu
   }));
 }
 
-/** Reads a `docEdit` answer: a parsed value, or the model's text. */
+/**
+ * Reads a `docEdit` answer: a parsed value, or the model's text.
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ *
+ * const parsed = artifact.parseDocEdit("not JSON");
+ * console.log(parsed.ok ? parsed.value.edits : parsed.issues);
+ * ```
+ */
 export function parseDocEdit(answer: unknown): ParsedOutput<DocEditOutput> {
   return read(answer, (fields) => ({
     format: fields.string("format"),

@@ -94,6 +94,18 @@ export function spawn(session: AutomationSession, spec: AutomationSpec): Automat
  * it does not throw. Runs are kept until they are read, the latest 1,000 of them (`status().runsDropped` counts the
  * others). Leaving the loop early stops the automation, like {@linkcode stop}. Releasing the handle does not stop the automation, and its
  * timer keeps the script alive: call {@linkcode stop}, or hold it with `await using`.
+ *
+ * ```ts
+ * import { automation, Client } from "@codex/runtime";
+ *
+ * await using client = await Client.connect();
+ * const session = await client.startSession({ cwd: "/srv/app" });
+ * await using handle = automation.spawn(session, { prompt: "Tidy up", every: 3_600_000 });
+ * for await (const { index, result, error } of handle) {
+ *   console.log(index, result?.assistantText ?? error);
+ *   if (index === 7) break; // stops it
+ * }
+ * ```
  */
 export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {
   readonly #runner: Runner;

@@ -38,7 +38,7 @@ export interface AutomationSpec {
   prompt: string;
   /** Milliseconds from one start to the next; at least 1. */
   every: number;
-  /** The first run. Default, and for a time in the past: at once. */
+  /** The first run; a time in the past is at once. Default: at once. */
   startAt?: Date;
   /** No run starts at or after this time; one that runs then is not cut off. Default: never. */
   stopAt?: Date;

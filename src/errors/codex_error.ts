@@ -69,7 +69,15 @@ export interface RequestTimeoutErrorOptions extends CodexErrorOptions {
   note?: string;
 }
 
-/** The server did not answer a request in time. */
+/**
+ * The server did not answer a request in time.
+ *
+ * ```ts ignore
+ * if (error instanceof RequestTimeoutError) {
+ *   console.log(`${error.method}: no answer in ${error.timeoutMs} ms`);
+ * }
+ * ```
+ */
 export class RequestTimeoutError extends CodexError {
   /** The method that was called. */
   readonly method: string;
@@ -110,7 +118,13 @@ export interface RpcErrorOptions extends CodexErrorOptions {
   } | null;
 }
 
-/** The server answered a request with a JSON-RPC error. */
+/**
+ * The server answered a request with a JSON-RPC error.
+ *
+ * ```ts ignore
+ * if (error instanceof RpcError) console.log(error.method, error.rpcCode, error.rpcMessage);
+ * ```
+ */
 export class RpcError extends CodexError {
   /** The JSON-RPC error code, such as -32600. */
   readonly rpcCode: number;
@@ -174,7 +188,15 @@ export interface ArgumentProblem {
   sentence?: string;
 }
 
-/** An argument or an option has a shape that is not accepted. Nothing was started or sent. */
+/**
+ * An argument or an option has a shape that is not accepted. Nothing was started or sent.
+ *
+ * ```ts ignore
+ * if (error instanceof InvalidArgumentError) {
+ *   console.log(`${error.argument}: received ${error.received}, accepts ${error.accepted}`);
+ * }
+ * ```
+ */
 export class InvalidArgumentError extends CodexError {
   /** The argument or option, such as `retry.attempts`. */
   readonly argument: string;
@@ -237,7 +259,15 @@ export class UnsupportedError extends CodexError {
   }
 }
 
-/** A request or a result does not fit its schema. Nothing was sent when a request fails. */
+/**
+ * A request or a result does not fit its schema. Nothing was sent when a request fails.
+ *
+ * ```ts ignore
+ * if (error instanceof RpcValidationError) {
+ *   console.log(`${error.method}: ${error.path} of the ${error.subject}`);
+ * }
+ * ```
+ */
 export class RpcValidationError extends CodexError {
   /** The method the value belongs to. */
   readonly method: string;
@@ -264,7 +294,15 @@ export class RpcValidationError extends CodexError {
   }
 }
 
-/** A message is larger than `maxMessageBytes`, or than the transport can carry. */
+/**
+ * A message is larger than `maxMessageBytes`, or than the transport can carry.
+ *
+ * ```ts ignore
+ * if (error instanceof MessageTooLargeError) {
+ *   console.log(`${error.bytes} bytes, allowed are ${error.limit}`);
+ * }
+ * ```
+ */
 export class MessageTooLargeError extends CodexError {
   /** The size of the message in bytes, as far as it was seen. */
   readonly bytes: number;
@@ -285,7 +323,15 @@ export class MessageTooLargeError extends CodexError {
 
 // What may not be done.
 
-/** The call asks for more than the profile allows, such as a writable sandbox without consent. */
+/**
+ * The call asks for more than the profile allows, such as a writable sandbox without consent.
+ *
+ * ```ts ignore
+ * if (error instanceof PolicyError) {
+ *   console.log(error.message); // names the consent that is missing
+ * }
+ * ```
+ */
 export class PolicyError extends CodexError {
   /** Creates the error. */
   constructor(message: string, options: CodexErrorOptions = {}) {
@@ -296,6 +342,10 @@ export class PolicyError extends CodexError {
 /**
  * A workspace could not be recorded before a turn, which then was not started; or it can't be taken back. `data.reason` is
  * `tooLarge`, `unreadable`, `store`, `inUse`, `noCheckpoint` or `noBoundary`.
+ *
+ * ```ts ignore
+ * if (error instanceof CheckpointError) console.log(error.message, error.data?.["reason"]);
+ * ```
  */
 export class CheckpointError extends CodexError {
   /** Creates the error. */
@@ -304,7 +354,15 @@ export class CheckpointError extends CodexError {
   }
 }
 
-/** The server confirmed a wider policy than was asked for. No turn was run. */
+/**
+ * The server confirmed a wider policy than was asked for. No turn was run.
+ *
+ * ```ts ignore
+ * if (error instanceof PolicyMismatchError) {
+ *   console.log(error.mismatches); // what the server confirmed beyond what was asked
+ * }
+ * ```
+ */
 export class PolicyMismatchError extends CodexError {
   /** Each field that differs: its name, what was asked and what the server confirmed. */
   readonly mismatches: PolicyMismatch[];
@@ -332,7 +390,15 @@ export interface PolicyMismatch {
   confirmed: string;
 }
 
-/** This script's own permissions do not cover what the call asks codex to do. */
+/**
+ * This script's own permissions do not cover what the call asks codex to do.
+ *
+ * ```ts ignore
+ * if (error instanceof PermissionDeniedError) {
+ *   console.log(`run it with ${error.missing.join(" ")}`);
+ * }
+ * ```
+ */
 export class PermissionDeniedError extends CodexError {
   /** The Deno flags that are missing, ready to paste, such as `--allow-write=/srv/app`. */
   readonly missing: string[];
@@ -351,7 +417,15 @@ export class PermissionDeniedError extends CodexError {
   }
 }
 
-/** A hook blocked the call, or failed while its `onError` is `"block"`. */
+/**
+ * A hook blocked the call, or failed while its `onError` is `"block"`.
+ *
+ * ```ts ignore
+ * if (error instanceof HookBlockedError) {
+ *   console.log(`${error.hookName} in ${error.phase}: ${error.reason}`);
+ * }
+ * ```
+ */
 export class HookBlockedError extends CodexError {
   /** The hook's name. */
   readonly hookName: string;

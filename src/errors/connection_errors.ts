@@ -6,7 +6,15 @@ import { redactDiagnostic } from "../redact.ts";
 import { CodexError, type CodexErrorOptions } from "./codex_error.ts";
 import type { PartialTurn } from "./turn_errors.ts";
 
-/** The codex process could not be found or started. */
+/**
+ * The codex process could not be found or started.
+ *
+ * ```ts ignore
+ * if (error instanceof SpawnError) {
+ *   console.log(error.message); // lists the places that were looked at
+ * }
+ * ```
+ */
 export class SpawnError extends CodexError {
   /** Creates the error. */
   constructor(message: string, options: CodexErrorOptions = {}) {
@@ -14,7 +22,13 @@ export class SpawnError extends CodexError {
   }
 }
 
-/** A login did not come to its end: it was refused, cancelled, or nobody finished it. */
+/**
+ * A login did not come to its end: it was refused, cancelled, or nobody finished it.
+ *
+ * ```ts ignore
+ * if (error instanceof LoginError) console.log(error.message);
+ * ```
+ */
 export class LoginError extends CodexError {
   /** Creates the error. */
   constructor(message: string, options: CodexErrorOptions = {}) {
@@ -22,7 +36,15 @@ export class LoginError extends CodexError {
   }
 }
 
-/** The codex that answered is older than this client accepts. */
+/**
+ * The codex that answered is older than this client accepts.
+ *
+ * ```ts ignore
+ * if (error instanceof IncompatibleVersionError) {
+ *   console.log(`codex ${error.found}, needed is ${error.required}`);
+ * }
+ * ```
+ */
 export class IncompatibleVersionError extends CodexError {
   /** The version found, or `null` when the server did not tell one. */
   readonly found: string | null;
@@ -60,7 +82,13 @@ export interface ConnectionClosedErrorOptions extends CodexErrorOptions {
   stderrTail?: string;
 }
 
-/** The connection to the server ended while something was waiting for it. */
+/**
+ * The connection to the server ended while something was waiting for it.
+ *
+ * ```ts ignore
+ * if (error instanceof ConnectionClosedError) console.log(error.exit, error.stderrTail);
+ * ```
+ */
 export class ConnectionClosedError extends CodexError {
   /** How the process ended; `null` for remote servers or when unknown. */
   readonly exit: ProcessExit | null;

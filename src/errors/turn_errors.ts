@@ -40,7 +40,13 @@ export interface TurnFailedErrorOptions extends CodexErrorOptions {
   login?: "none" | "refused" | "elsewhere";
 }
 
-/** Base of the errors that end a turn; what the turn had produced is kept. */
+/**
+ * Base of the errors that end a turn; what the turn had produced is kept.
+ *
+ * ```ts ignore
+ * if (error instanceof TurnError) console.log(error.partialText, error.items.length);
+ * ```
+ */
 export class TurnError extends CodexError {
   /** What the turn had produced when it ended. */
   readonly partial: PartialTurn;
@@ -96,7 +102,15 @@ const LOGIN_ADVICE = {
     ". Nobody is logged in, or the credentials are wrong: run `codex login`, or check the key of the model's provider.",
 };
 
-/** The server reported the turn as failed. */
+/**
+ * The server reported the turn as failed.
+ *
+ * ```ts ignore
+ * if (error instanceof TurnFailedError) {
+ *   console.log(error.kind, error.httpStatus, error.resetsAt, error.retryable);
+ * }
+ * ```
+ */
 export class TurnFailedError extends TurnError {
   /** Why it failed. */
   readonly kind: TurnFailureKind;
@@ -130,7 +144,15 @@ export class TurnFailedError extends TurnError {
   }
 }
 
-/** The turn was interrupted before it completed. */
+/**
+ * The turn was interrupted before it completed.
+ *
+ * ```ts ignore
+ * if (error instanceof TurnInterruptedError) {
+ *   console.log(error.partialText, error.items.length);
+ * }
+ * ```
+ */
 export class TurnInterruptedError extends TurnError {
   /** Creates the error. */
   constructor(partial: PartialTurn, options: CodexErrorOptions = {}) {
@@ -144,7 +166,15 @@ export interface TurnTimeoutErrorOptions extends CodexErrorOptions {
   stopped?: boolean;
 }
 
-/** The turn took longer than its `timeoutMs`; the server was told to stop it. */
+/**
+ * The turn took longer than its `timeoutMs`; the server was told to stop it.
+ *
+ * ```ts ignore
+ * if (error instanceof TurnTimeoutError) {
+ *   console.log(error.timeoutMs, error.stopped ? "it has stopped" : "it may go on");
+ * }
+ * ```
+ */
 export class TurnTimeoutError extends TurnError {
   /** The limit in milliseconds. */
   readonly timeoutMs: number;
@@ -231,7 +261,13 @@ export class BudgetExceededError extends TurnError {
   }
 }
 
-/** The turn completed without any assistant message. */
+/**
+ * The turn completed without any assistant message.
+ *
+ * ```ts ignore
+ * if (error instanceof EmptyAnswerError) console.log(error.items.map((item) => item.type));
+ * ```
+ */
 export class EmptyAnswerError extends TurnError {
   /** Creates the error. */
   constructor(partial: PartialTurn, options: CodexErrorOptions = {}) {
@@ -247,7 +283,13 @@ export interface OutputIssue {
   message: string;
 }
 
-/** The answer is not JSON, or does not fit the output schema. The text is kept. */
+/**
+ * The answer is not JSON, or does not fit the output schema. The text is kept.
+ *
+ * ```ts ignore
+ * if (error instanceof OutputValidationError) console.log(error.text, error.issues);
+ * ```
+ */
 export class OutputValidationError extends TurnError {
   /** The ways in which the answer does not fit. */
   readonly issues: OutputIssue[];
@@ -272,7 +314,13 @@ export class OutputValidationError extends TurnError {
 
 // Errors of single features.
 
-/** An attached file does not exist. Nothing was sent. */
+/**
+ * An attached file does not exist. Nothing was sent.
+ *
+ * ```ts ignore
+ * if (error instanceof AttachmentNotFoundError) console.log(error.path);
+ * ```
+ */
 export class AttachmentNotFoundError extends CodexError {
   /** The path that was looked for, made absolute. */
   readonly path: string;
@@ -288,7 +336,13 @@ export class AttachmentNotFoundError extends CodexError {
   }
 }
 
-/** The session, stream or client was closed before the call. */
+/**
+ * The session, stream or client was closed before the call.
+ *
+ * ```ts ignore
+ * if (error instanceof SessionClosedError) console.log(error.message);
+ * ```
+ */
 export class SessionClosedError extends CodexError {
   /** Creates the error. */
   constructor(
@@ -299,7 +353,15 @@ export class SessionClosedError extends CodexError {
   }
 }
 
-/** Another process, or another session of this client, works with the thread: only one may write to it. */
+/**
+ * Another process, or another session of this client, works with the thread: only one may write to it.
+ *
+ * ```ts ignore
+ * if (error instanceof ThreadInUseError) {
+ *   console.log(`${error.threadId} is at work elsewhere`);
+ * }
+ * ```
+ */
 export class ThreadInUseError extends CodexError {
   /** The thread. */
   readonly threadId: string;
@@ -318,7 +380,13 @@ export class ThreadInUseError extends CodexError {
   }
 }
 
-/** A {@linkcode quickRun} failed; `cause` is the run's own error. */
+/**
+ * A {@linkcode quickRun} failed; `cause` is the run's own error.
+ *
+ * ```ts ignore
+ * if (error instanceof QuickRunError) console.log(error.kind, error.cause);
+ * ```
+ */
 export class QuickRunError extends CodexError {
   /** What went wrong when codex was shut down afterwards, if anything did. */
   readonly shutdownError?: unknown;
@@ -337,7 +405,15 @@ export class QuickRunError extends CodexError {
   }
 }
 
-/** An edit names another revision than the stored one. */
+/**
+ * An edit names another revision than the stored one.
+ *
+ * ```ts ignore
+ * if (error instanceof ArtifactConflictError) {
+ *   console.log(error.expectedRevision, error.actualRevision);
+ * }
+ * ```
+ */
 export class ArtifactConflictError extends CodexError {
   /** The artifact. */
   readonly artifactId: string;
@@ -365,7 +441,13 @@ export class ArtifactConflictError extends CodexError {
   }
 }
 
-/** A web bridge request was refused. */
+/**
+ * A web bridge request was refused.
+ *
+ * ```ts ignore
+ * if (error instanceof WebError) return new Response(error.message, { status: error.status });
+ * ```
+ */
 export class WebError extends CodexError {
   /** The HTTP status that answers it. */
   readonly status: number;

@@ -158,7 +158,21 @@ function list(value: string | readonly string[] | undefined): readonly string[] 
 
 // Hooks that are called only where a matcher says so.
 
-/** A pre-hook behind a matcher: where the matcher says no, it continues without asking the hook. */
+/**
+ * A pre-hook behind a matcher: where the matcher says no, it continues without asking the hook.
+ *
+ * ```ts
+ * import { FilteredPreHook, HookMatcher, type PreHook } from "@codex/runtime";
+ *
+ * const noGit: PreHook = {
+ *   name: "no git",
+ *   phases: ["preToolUse"],
+ *   call: () => ({ type: "block", reason: "git is not used here" }),
+ * };
+ * const hook = new FilteredPreHook(noGit, new HookMatcher({ toolName: "git" }));
+ * console.log(hook.name);
+ * ```
+ */
 export class FilteredPreHook implements PreHook {
   /** The name of the hook inside. */
   readonly name: string;
@@ -190,7 +204,21 @@ export class FilteredPreHook implements PreHook {
   }
 }
 
-/** A post-hook behind a matcher: where the matcher says no, it is not called. */
+/**
+ * A post-hook behind a matcher: where the matcher says no, it is not called.
+ *
+ * ```ts
+ * import { FilteredPostHook, HookMatcher, type PostHook } from "@codex/runtime";
+ *
+ * const journal: PostHook = {
+ *   name: "journal",
+ *   phases: ["postToolUse"],
+ *   call: ({ script }) => console.log(script),
+ * };
+ * const hook = new FilteredPostHook(journal, new HookMatcher({ toolName: "git" }));
+ * console.log(hook.name);
+ * ```
+ */
 export class FilteredPostHook implements PostHook {
   /** The name of the hook inside. */
   readonly name: string;

@@ -159,7 +159,15 @@ class Inbox<T extends { method: string }> {
   }
 }
 
-/** The server's end of a {@linkcode memoryTransport}. It stays when the client connects again. */
+/**
+ * The server's end of a {@linkcode memoryTransport}. It stays when the client connects again.
+ *
+ * ```ts ignore
+ * const { transport, server } = testing.memoryTransport({ answers });
+ * const client = await Client.connect({ transport });
+ * console.log(server.received.map(({ method }) => method));
+ * ```
+ */
 export class MemoryServer {
   /** Every message of the client, oldest first. */
   readonly received: JsonObject[] = [];

@@ -14,7 +14,14 @@ export type {
   ToolCallOptions,
   Usage,
 } from "./model/script.ts";
-/** The words of a model script: `say`, `exec`, `httpError`, `hang` and more. */
+/**
+ * The words of a model script: `say`, `exec`, `httpError`, `hang` and more.
+ *
+ * ```ts ignore
+ * const { script } = testing;
+ * const turns: testing.Script = [[script.reason("I look first."), script.exec("ls")], "Done."];
+ * ```
+ */
 export * as script from "./model/script.ts";
 export * from "./memory_transport.ts";
 export * from "./cassette/cassette.ts";

@@ -78,6 +78,16 @@ const IDLE_MS = 30 * 60_000;
  *
  * Every method names the tenant first and rejects with `WebError`: 404 for what the tenant does not own, 400 for what it
  * may not ask for, 409 for what does not fit the moment, 429 beyond its limits. Failures of codex reject as they are.
+ *
+ * ```ts
+ * import { Client, web } from "@codex/runtime";
+ *
+ * const client = await Client.connect();
+ * const adapter = new web.WebAdapter({ client, cwd: (tenant) => `/srv/workspaces/${tenant}` });
+ * const { sessionId } = await adapter.createSession("ann");
+ * await adapter.createTurn("ann", sessionId, { text: "Hello" });
+ * for await (const event of adapter.subscribeEvents("ann", sessionId)) console.log(event);
+ * ```
  */
 export class WebAdapter implements AsyncDisposable {
   readonly #options: WebAdapterOptions;

@@ -20,13 +20,14 @@ export interface WebAdapterOptions {
    */
   cwd: string | ((tenant: string) => string | Promise<string>);
   /**
-   * Whether tenants are kept apart. `"enforced"` (the default): a tenant's agent reads its own directory and what programs
+   * Whether tenants are kept apart. `"enforced"`: a tenant's agent reads its own directory and what programs
    * need to run, never another tenant's directory, codex's home (conversations, login, logs) or a shared temporary
    * directory, and nobody's consent changes that. Needs codex 0.145 and a sandbox; else `createBridge` throws
    * `PolicyError`. Codex does not read `AGENTS.md` then: put it into the profile's `developerInstructions`.
    *
    * `"trusting"`: nothing of that. The agent of each tenant can read whatever codex can, every other tenant's files and
    * conversations and the operator's login included; tenants must trust each other and the operator them.
+   * Default `"enforced"`.
    */
   isolation?: "enforced" | "trusting";
   /** How every session runs. Tenants can't reach beyond it. Default: read-only, nobody is asked. */

@@ -14,6 +14,15 @@ export type CallErrorKind =
 /**
  * An error of a call through the AI SDK, which its `APICallError.isInstance` and the like recognise; `cause` is what happened.
  * The SDK tries again by itself what is `isRetryable`: a turn in which the model has answered never is, since it may have acted.
+ *
+ * ```ts
+ * import { aiSdk } from "@codex/runtime";
+ *
+ * function explain(error: unknown): string {
+ *   if (!(error instanceof aiSdk.ModelCallError)) return "something else";
+ *   return error.isRetryable ? "may pass by" : error.message;
+ * }
+ * ```
  */
 export class ModelCallError extends CodexError {
   /** Where the call went. */

@@ -86,7 +86,16 @@ export interface ArtifactStore {
   ): Promise<StoredArtifact>;
 }
 
-/** What an artifact is before anything was stored: empty, titled by its id, in markdown. */
+/**
+ * What an artifact is before anything was stored: empty, titled by its id, in markdown.
+ *
+ * ```ts
+ * import { artifact } from "@codex/runtime";
+ *
+ * const { revision, meta } = artifact.emptyArtifact("guide");
+ * console.log(revision === artifact.EMPTY_REVISION, meta.title); // true, guide
+ * ```
+ */
 export function emptyArtifact(artifactId: string): StoredArtifact {
   checkArgument("emptyArtifact", "artifactId", artifactId, required(text));
   return {

@@ -139,7 +139,15 @@ export interface CassetteRecordOptions {
   replace?: Record<string, string>;
 }
 
-/** Keeps what goes over the connections that are made through it. Made by {@linkcode Cassette.record}. */
+/**
+ * Keeps what goes over the connections that are made through it. Made by {@linkcode Cassette.record}.
+ *
+ * ```ts ignore
+ * const recorder = testing.Cassette.record({ codexPath: "codex" });
+ * await quickRun(cwd, "Say hello", { client: recorder.clientConfig() });
+ * await writeFile("hello.jsonl", recorder.toString());
+ * ```
+ */
 export class CassetteRecorder {
   readonly #config: ClientConfig;
   readonly #factory: TransportFactory;
@@ -259,7 +267,15 @@ export interface CassetteReplayOptions {
   answers?: CassetteAnswers;
 }
 
-/** Plays a recording once, from its beginning. Made by {@linkcode Cassette.replay}. */
+/**
+ * Plays a recording once, from its beginning. Made by {@linkcode Cassette.replay}.
+ *
+ * ```ts ignore
+ * const replay = testing.Cassette.load(await readFile("hello.jsonl", "utf8")).replay();
+ * await quickRun(cwd, "Say hello", { client: replay.clientConfig() });
+ * replay.assertComplete();
+ * ```
+ */
 export class CassetteReplay {
   /** Connects to the recording, for the `transport` of a client's configuration. */
   readonly transport: CustomTransportConfig;

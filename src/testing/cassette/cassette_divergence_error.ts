@@ -4,7 +4,14 @@
  */
 import { CodexError } from "../../errors/mod.ts";
 
-/** The client did something else than the recorded one. Holds names of methods, never what was in a message. */
+/**
+ * The client did something else than the recorded one. Holds names of methods, never what was in a message.
+ *
+ * ```ts ignore
+ * await client.models().catch(() => {});
+ * if (replay.divergence !== null) console.log(replay.divergence.position, replay.divergence.message);
+ * ```
+ */
 export class CassetteDivergenceError extends CodexError {
   /** The line of the cassette that was expected next, from 1; the line after the last one when there is none. */
   readonly position: number;

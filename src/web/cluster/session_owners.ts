@@ -58,7 +58,16 @@ interface Lease {
   until: number;
 }
 
-/** Owners in this process: for tests, and for several bridges in one process. */
+/**
+ * Owners in this process: for tests, and for several bridges in one process.
+ *
+ * ```ts
+ * import { web } from "@codex/runtime";
+ *
+ * const owners = new web.MemorySessionOwners(); // given to each bridge as `cluster.owners`
+ * console.log(owners);
+ * ```
+ */
 export class MemorySessionOwners implements SessionOwners {
   readonly #leases: Map<string, Lease> = new Map();
   readonly #now: () => number;
@@ -125,6 +134,10 @@ const TRIES = 20;
 /**
  * Keeps the owners of sessions in Deno KV. The time is that of the machines, whose clocks must agree to about a second:
  * KV has none of its own. The database stays yours to close.
+ *
+ * ```ts ignore
+ * const owners = new web.KvSessionOwners(await Deno.openKv("https://…"));
+ * ```
  */
 export class KvSessionOwners implements SessionOwners {
   readonly #kv: KvDatabase;
@@ -227,7 +240,16 @@ export interface EventTail {
 
 const ENTRY: Shape = shape<TailEntry>({ seq: required(count(0)), text: required(text) });
 
-/** A tail in this process: for tests. */
+/**
+ * A tail in this process: for tests.
+ *
+ * ```ts
+ * import { web } from "@codex/runtime";
+ *
+ * const tail = new web.MemoryEventTail(); // given to each bridge as `cluster.tail`
+ * console.log(tail);
+ * ```
+ */
 export class MemoryEventTail implements EventTail {
   readonly #tails: Map<string, { fence: number; entries: TailEntry[] }> = new Map();
   readonly #max: number;

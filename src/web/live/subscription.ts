@@ -6,7 +6,15 @@ import { roundNow } from "../../async.ts";
 import { LogReader, type SessionLog } from "./session_log.ts";
 import type { WebEvent } from "../types.ts";
 
-/** One reader of a session's events. */
+/**
+ * One reader of a session's events.
+ *
+ * ```ts ignore
+ * const subscription = await adapter.subscribe("ann", sessionId, { after: 0 });
+ * const events = await subscription.read();
+ * subscription.close();
+ * ```
+ */
 export class EventSubscription {
   readonly #log: SessionLog;
   readonly #reader: LogReader;
@@ -88,7 +96,15 @@ export interface FeedParts<T> {
   signal: AbortSignal | undefined;
 }
 
-/** A subscription as an iterator. It begins with the first call of `next()`. */
+/**
+ * A subscription as an iterator. It begins with the first call of `next()`.
+ *
+ * ```ts ignore
+ * for await (const event of adapter.events("ann", sessionId)) {
+ *   if (event.type === "turnCompleted") break; // leaves it
+ * }
+ * ```
+ */
 export class Feed<T> implements AsyncIterableIterator<T> {
   readonly #parts: FeedParts<T>;
   #opened: Promise<{ subscription: EventSubscription; first: T[] }> | null = null;

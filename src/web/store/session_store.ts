@@ -89,7 +89,16 @@ function check(where: string, given: Readonly<Record<string, unknown>>): void {
   }
 }
 
-/** Keeps sessions in this process. */
+/**
+ * Keeps sessions in this process.
+ *
+ * ```ts
+ * import { web } from "@codex/runtime";
+ *
+ * const store = new web.MemorySessionStore(); // `store` of a bridge or adapter; its default
+ * console.log(store);
+ * ```
+ */
 export class MemorySessionStore implements SessionStore {
   readonly #sessions: Map<string, StoredSession> = new Map();
 
