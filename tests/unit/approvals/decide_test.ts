@@ -57,6 +57,10 @@ const ROWS: Row[] = [
   ["another program of that name", gitStatus, sh("./git status"), "ask"],
   ["a shell from an unusual place", gitStatus, commandOf("/tmp/bash -lc 'git status'"), "ask"],
   ["a word the shell fills in", gitStatus, sh("git {status,push}"), "ask"],
+  ["a home the shell fills in", [allow({ command: ["cat", "~"] })], sh("cat ~"), "ask"],
+  ["a home in quotes", [allow({ command: ["cat", "~"] })], sh("cat '~'"), "allow"],
+  ["a pattern the shell fills in", [allow({ command: ["cat", "*"] })], sh("cat *"), "ask"],
+  ["a pattern in quotes", [allow({ command: ["cat", "*"] })], sh('cat "*"'), "allow"],
   ["unreadable", gitStatus, sh("git status 'x"), "ask"],
   ["typed into a running command", gitStatus, sh("git status", { kind: "writeStdin" }), "ask"],
   ["an action from the future", gitStatus, sh("git status", { kind: "teleport" }), "ask"],
@@ -369,6 +373,12 @@ test("decide() lets no command out of its sandbox unless the rule says so", () =
     ["a patch", rules({ paths: "/w" }), patchOf("/w/a"), "allow"],
     ["a tool", rules({ mcpServer: "probe" }), requestOf(ELICITATION, MCP_APPROVAL), "allow"],
     ["a deny needs nothing", [deny({ command: ["ls"] })], sh("ls"), "deny"],
+    [
+      "a deny about another command than the one that is typed into",
+      [deny({ command: ["git", "push"] })],
+      sh("python3", { kind: "writeStdin" }),
+      "deny",
+    ],
   ];
   for (const [name, given, request, effect] of rows) {
     assert.equal(decide({ rules: given }, request).effect, effect, name);

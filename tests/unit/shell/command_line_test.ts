@@ -302,6 +302,15 @@ test("mayBegin() finds a command wherever text may become one", () => {
   }
 });
 
+test("words that the shell fills in are not literal, quoted ones are", () => {
+  const literal = (line: string) =>
+    analyzeCommand(line).commands.find(([program]) => program!.text === "cat")![1]!.literal;
+  for (const word of ["~", "*", "a?", "a*b", "[ab]", "{a,b}", "=ls", "$a", "`a`"]) {
+    assert.equal(literal(`cat ${word}`), false, word);
+    assert.equal(literal(`cat '${word}'`), true, `'${word}'`);
+  }
+});
+
 test("analyzeCommand() says when a command may leave its directory", () => {
   for (
     const line of ["cd /x && ls", "(cd x; ls)", "pushd x", "env -C x ls", "$x y", "command cd x"]
