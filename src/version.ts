@@ -7,7 +7,7 @@
 export const MIN_CODEX_VERSION: string = "0.104.0";
 
 /** Version of this library, as told to the server. */
-export const LIBRARY_VERSION: string = "0.1.0";
+export const LIBRARY_VERSION: string = "0.2.0";
 
 /**
  * The server's version in `userAgent`, which is `<client name>/<version> (<os>) …`. The name is taken off first: it may

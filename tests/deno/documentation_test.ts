@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { matchRoute } from "../../src/web/http/routes.ts";
+import { LIBRARY_VERSION } from "../../src/version.ts";
 import { docGaps, documentation } from "../tools/doc_symbols.ts";
+import { jsrScore, report } from "../tools/jsr_score.ts";
 import { REFERENCE, reference } from "../tools/reference.ts";
 
 let json: Promise<string> | undefined;
@@ -73,4 +75,26 @@ test("the table of routes is the bridge's own", async () => {
     const { name } = matchRoute(method!, `/codex${path}`, "/codex");
     assert.ok(name !== "none" && name !== "otherMethod", route);
   }
+});
+
+test("the package keeps every rule of JSR's score that can be checked here", async () => {
+  const readme = await readFile(join(ROOT, "README.md"), "utf8");
+  // Slow types are looked for by `deno publish --dry-run`, in `deno task check`.
+  const good = report(jsrScore({ readme, json: await read(), fastTypes: true }));
+  assert.deepEqual(good.broken, []);
+  assert.equal(good.lines.at(-1), "14 of 14 that can be checked here");
+  const bare = JSON.stringify({
+    nodes: {
+      "mod.ts": {
+        symbols: [{ name: "f", declarations: [{ kind: "function", declarationKind: "export" }] }],
+      },
+    },
+  });
+  assert.equal(report(jsrScore({ readme: "", json: bare, fastTypes: false })).broken.length, 5);
+});
+
+test("the changelog tells of this version, first", async () => {
+  const text = await readFile(join(ROOT, ".github", "CHANGELOG.md"), "utf8");
+  const versions = [...text.matchAll(/^## (\d+\.\d+\.\d+)$/gm)].map(([, version]) => version);
+  assert.equal(versions[0], LIBRARY_VERSION);
 });

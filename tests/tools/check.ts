@@ -2,6 +2,8 @@
  * Everything about the code that is not a test: `deno task check`. All steps run; the first line of a failing one is
  * its command, and the last lines name those that failed.
  */
+import { documentation } from "./doc_symbols.ts";
+import { jsrScore, report } from "./jsr_score.ts";
 import { exists, run, seconds } from "./_run.ts";
 
 const deno = Deno.execPath();
@@ -20,7 +22,8 @@ const steps: [name: string, command: string[], step?: Step][] = [
   ],
   ["documentation", ["doc", "--lint", "mod.ts"], lintDocumentation],
   // Fails on slow types, a missing licence and whatever else JSR would refuse.
-  ["package", ["publish", "--dry-run", "--allow-dirty"]],
+  ["package", ["publish", "--dry-run", "--allow-dirty"], checkPackage],
+  ["score on JSR", ["doc", "--json", "mod.ts"], checkScore],
   ["protocol drift", ["run", "-A", "src/protocol/generator/main.ts", "--check"]],
 ];
 
@@ -59,6 +62,21 @@ async function lintDocumentation(): Promise<string> {
     !part.includes("src/protocol/generated/") &&
     !named.has(/references private type '(\w+)'/.exec(part)?.[1])
   ).join("");
+}
+
+let fastTypes = false;
+
+async function checkPackage(): Promise<string> {
+  const problems = await complaints(["publish", "--dry-run", "--allow-dirty"]);
+  fastTypes = problems === "";
+  return problems;
+}
+
+/** Uses what the step of the package found. */
+async function checkScore(): Promise<string> {
+  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  const { lines, broken } = report(jsrScore({ readme, json: await documentation(), fastTypes }));
+  return broken.length === 0 ? "" : lines.join("\n");
 }
 
 const failed: string[] = [];
