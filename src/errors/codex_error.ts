@@ -324,7 +324,8 @@ export class MessageTooLargeError extends CodexError {
 // What may not be done.
 
 /**
- * The call asks for more than the profile allows, such as a writable sandbox without consent.
+ * The call asks for more than the profile allows, such as a writable sandbox without consent, or for a guard that would not
+ * hold, such as approvals that nobody is asked for.
  *
  * ```ts ignore
  * if (error instanceof PolicyError) {

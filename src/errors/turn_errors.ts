@@ -96,10 +96,12 @@ const RETRYABLE_KINDS: ReadonlySet<TurnFailureKind> = new Set([
 const LOGIN_ADVICE = {
   none:
     ". Nobody is logged in: run `codex login`, call `client.login()`, or give an `apiKey` to `Client.connect`; `client.account()` tells.",
-  refused: ". The login that codex has was refused: run `codex login` anew.",
+  refused:
+    ". The login that codex has was refused: run `codex login` anew, or give an `apiKey` to `Client.connect`.",
   elsewhere: ". Check the key of the model's provider; codex has no login for it.",
   unknown:
-    ". Nobody is logged in, or the credentials are wrong: run `codex login`, or check the key of the model's provider.",
+    ". Nobody is logged in, or the credentials are wrong: run `codex login`, give an `apiKey` to `Client.connect`, or check the " +
+    "key of the model's provider.",
 };
 
 /**

@@ -145,7 +145,10 @@ export function featureSince(feature: Feature): string {
 /** The model of those who test without one; codex can't know it. */
 export const SCRIPTED_MODEL = "scripted-model";
 
-/** Whether a warning tells nobody anything: that codex has no data about the model of tests. 0.104 to 0.169. */
+/**
+ * Whether a warning tells nobody anything: that codex has no data about the model of tests. 0.104 to 0.169. It would take them
+ * (`model_catalog_json`, 0.110 and later) only in the place of its own models, which `client.models()` then did not tell.
+ */
 export function isNoise(warning: string): boolean {
   return warning.startsWith(`Model metadata for \`${SCRIPTED_MODEL}\` not found.`);
 }
@@ -213,7 +216,7 @@ const ADVICE: readonly (readonly [RegExp, RpcRefusal, string])[] = [
   [
     /\baccount authentication required\b/,
     "notLoggedIn",
-    "Nobody is logged in: run `codex login`.",
+    "Nobody is logged in: run `codex login`, call `client.login()`, or give an `apiKey` to `Client.connect`.",
   ],
 ];
 

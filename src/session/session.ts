@@ -46,7 +46,7 @@ import {
 } from "./profile_shape.ts";
 import { compact, review } from "./thread/server_turns.ts";
 import { type GoalRun, startGoal } from "./thread/goal_run.ts";
-import { layerProfile, turnOptionsOf } from "./policy/thread_params.ts";
+import { layerProfile, toldProfile, turnOptionsOf } from "./policy/thread_params.ts";
 import { sample, type SampleOptions, type SampleResult } from "./thread/sample.ts";
 import { alone, assertSupported } from "./thread/thread_host.ts";
 import type { Prompt } from "../prompt.ts";
@@ -97,9 +97,12 @@ export class Session implements AsyncDisposable {
     return this.#thread.threadId;
   }
 
-  /** How it runs, with every default filled in; {@linkcode update} changes it. */
+  /**
+   * How it runs, with every default filled in; {@linkcode update} changes it. Tokens, variables and headers of its MCP servers
+   * are `"[redacted]"`, and so are secrets in `config`.
+   */
   get profile(): ResolvedProfile {
-    return this.#thread.settings.profile;
+    return toldProfile(this.#thread.settings.profile);
   }
 
   /** What the agent may do: what the server confirmed, not what was asked. */

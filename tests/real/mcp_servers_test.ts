@@ -76,6 +76,11 @@ for (const version of CODEX_VERSIONS) {
       assert.ok(await rejection(client.startSession(unasked)) instanceof PolicyError);
 
       const session = await client.startSession(given);
+      const shown = JSON.stringify(session.profile);
+      for (const secret of ["let-me-in", HEADER, VARIABLE]) {
+        assert.ok(!shown.includes(secret), shown);
+      }
+      assert.deepEqual(Object.keys(session.profile.mcpServers), Object.keys(given.mcpServers));
       const first = await seen(session, "docs");
       assert.deepEqual(
         { authorization: first["authorization"], own: first["own"] },

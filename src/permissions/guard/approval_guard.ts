@@ -301,7 +301,7 @@ export function privilegeRefusal(
   policy: SandboxPolicy,
   approvalPolicy: ApprovalPolicy,
   consent: PrivilegeConsent,
-): PolicyError | null {
+): PolicyError | InvalidArgumentError | null {
   if (!isPrivileged(policy)) return null;
   const data = { sandbox: policy.type };
   if (consent.allowPrivilegedEscalation !== true) {
@@ -311,10 +311,11 @@ export function privilegeRefusal(
     );
   }
   if (consent.cwd === undefined || consent.cwd.trim() === "") {
-    return new PolicyError(
-      `The sandbox ${policy.type} lets the agent do more than read and needs an explicit \`cwd\`.`,
-      { data },
-    );
+    return new InvalidArgumentError("sandbox", {
+      argument: "cwd",
+      received: "nothing",
+      accepts: "a directory, with a sandbox that lets the agent do more than read",
+    }, { data });
   }
   if (
     isUnconfined(policy) && asksNobody(approvalPolicy, policy.type) &&

@@ -230,7 +230,7 @@ function consentRefusal(
   method: string,
   params: JsonObject,
   context: MethodGateContext,
-): PolicyError | null {
+): PolicyError | InvalidArgumentError | null {
   const { consent } = context;
   if (consent === null) return null;
   const needs = methodNeeds(method, params, context);
@@ -252,9 +252,11 @@ function consentRefusal(
   }
   const policy = policyOf(sandbox);
   if (policy === null) {
-    return new PolicyError(
-      `sandbox: expected a policy that this library knows, got another shape.`,
-    );
+    return new InvalidArgumentError(method, {
+      argument: params["sandboxPolicy"] === undefined ? "sandbox" : "sandboxPolicy",
+      received: kindOf(sandbox),
+      accepts: "a mode or a policy that this library knows",
+    }, { data: { method } });
   }
   // A turn stays where its thread is, and a thread's directory was named when it started.
   const cwd = typeof params["cwd"] === "string"

@@ -98,11 +98,6 @@ function isLocalImage(attachment: string | Attachment): boolean {
 /** Whether tenants are kept apart. */
 function isEnforced({ isolation = "enforced", client, profile = {} }: WebAdapterOptions): boolean {
   if (isolation === "trusting") return false;
-  if (isolation !== "enforced") {
-    throw new PolicyError(
-      `isolation must be "enforced" or "trusting", received ${JSON.stringify(isolation)}.`,
-    );
-  }
   const refusal = workspaceReadsRefusal(
     normalizeSandbox(profile.sandbox ?? "read-only"),
     client.server?.version ?? null,

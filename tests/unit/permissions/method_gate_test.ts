@@ -212,6 +212,14 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
       assert(gate(method, params, {}) instanceof PolicyError);
     });
   }
+  await t.step("a sandbox of another shape is no question of consent", () => {
+    for (const sandbox of [5, {}, [], "walls"]) {
+      const all = { allowPrivilegedEscalation: true, dangerouslyAllowUnattendedFullAccess: true };
+      const refusal = gate("turn/start", { threadId: "t", sandboxPolicy: sandbox }, all);
+      assert(refusal instanceof InvalidArgumentError);
+      assert.match(refusal.message, /`sandboxPolicy` must be/);
+    }
+  });
   await t.step("what can't be looked at is not sent", () => {
     for (const params of [["t", null], "t", 1, true]) {
       const consent = { allowPrivilegedEscalation: true };

@@ -10,6 +10,7 @@ import {
   layerProfile,
   overlayProfile,
   resolveProfile,
+  toldProfile,
   turnOptionsOf,
 } from "../../../src/session/policy/thread_params.ts";
 import type { JsonObject } from "../../../src/json.ts";
@@ -264,4 +265,31 @@ test("a cwd must be a directory that exists", async () => {
     });
   }
   assert.throws(() => workingDirectory("", true), InvalidArgumentError);
+});
+
+test("a profile to look at has no secret of its MCP servers and settings", () => {
+  const profile = resolveProfile({
+    mcpServers: {
+      docs: {
+        url: "https://x.example/mcp?token=hidden-1",
+        bearerToken: "hidden-2",
+        headers: { "X-Own": "hidden-3" },
+      },
+      git: { command: "git-mcp", args: ["--repo", "."], env: { ANY: "hidden-4" } },
+    },
+    config: { "model_providers.p.experimental_bearer_token": "hidden-5", model_verbosity: "low" },
+  });
+  const told = toldProfile(profile);
+  assert.doesNotMatch(JSON.stringify(told), /hidden-/);
+  assert.deepEqual(told.mcpServers["git"], {
+    command: "git-mcp",
+    args: ["--repo", "."],
+    env: { ANY: "[redacted]" },
+  });
+  assert.equal(told.config["model_verbosity"], "low");
+  assert.equal(toldProfile(profile), told);
+  // What is sent has them.
+  assert.match(JSON.stringify(profile.mcpServers), /hidden-2.*hidden-4/);
+  const plain = resolveProfile({});
+  assert.equal(toldProfile(plain), plain);
 });
