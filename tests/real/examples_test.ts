@@ -55,6 +55,14 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^\d+ messages, and no codex$/m,
     /^The replay left the cassette at line \d+: expected thread\/start, received model\/list/m,
   ],
+  ai_sdk: [
+    /^shell: \{"command":"ls",.*\nIt is empty\. \(26 tokens\)\nThen start with a README\.$/m,
+    /^README\.md: 12 lines$/m,
+  ],
+  ag_ui: [
+    /^reasoning: I look\.\ntool: \{"output":"hello\\n",.*\nassistant: It says hello\.$/m,
+    /^user: Thanks\.\nassistant: You are welcome\.$/m,
+  ],
   telemetry: [
     /^It says hello\.\nanswer a request \(\d+ spans of codex's\)\n {2}invoke_agent codex \(\d\d+ spans of codex's\)$/m,
     /^ {4}chat scripted-model\n( {4}execute_tool shell\n| {4}chat scripted-model\n){2}/m,
