@@ -19,6 +19,7 @@ export type Feature =
   | "denialWithReason"
   | "workspaceReads"
   | "docsNeedTrust"
+  | "docsInReads"
   | "deniedRootHolds"
   | "slashTmpInProfiles"
   | "turnProfiles"
@@ -71,6 +72,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   workspaceReads: { since: "0.145.0" },
   /** Reads no `AGENTS.md` in a project that it is told not to trust; seen on 0.150, not yet on 0.145. */
   docsNeedTrust: { since: "0.150.0" },
+  /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
+  docsInReads: { since: "0.150.0" },
   /**
    * On Linux a permission profile that denies the root holds a command whatever was accepted: it is not repeated outside,
    * not even when it asked to be, and it gets no network. Tried on 0.136, 0.145, 0.150, 0.169. Without that, every codex

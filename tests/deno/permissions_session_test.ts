@@ -1,8 +1,8 @@
 /** The whole way: a script under Deno's flags, its session, the real codex, and what a model's commands can reach. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "../../src/json.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
@@ -17,6 +17,8 @@ interface Answer {
   policy: any;
   // deno-lint-ignore no-explicit-any
   items: any[];
+  /** All that the model was told. */
+  told: string;
   asked: string[];
   audits: string[];
   warnings: string[];
@@ -87,7 +89,8 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
       // What the model saw: a command that fails in the sandbox may have no item.
       const { input = [] } = model.requests.at(-1)?.body as { input?: { type: string }[] } ?? {};
       const outputs = input.filter((item) => item.type === "function_call_output");
-      return { ...JSON.parse(text), items: outputs };
+      const told = JSON.stringify(model.requests.at(-1)?.body ?? null);
+      return { ...JSON.parse(text), items: outputs, told };
     },
   });
 }
@@ -109,6 +112,30 @@ test(
     });
   },
 );
+
+for (const version of ["0.169.0", "0.145.0", "0.125.0"]) {
+  test(`codex itself reads no further into the prompt either, ${version}`, {
+    timeoutMs: 60_000,
+  }, async () => {
+    await inWorld(async ({ ws, secret, run }) => {
+      const above = dirname(ws);
+      await mkdir(join(above, ".git"));
+      await writeFile(join(above, "AGENTS.md"), "PARENTS-WORDS");
+      await writeFile(join(secret, "key"), "LINKED-WORDS");
+      const doc = join(ws, "AGENTS.md");
+      await writeFile(doc, "OWN-WORDS");
+      const words = ({ told }: Answer) => told.match(/(?:PARENTS|LINKED|OWN)-WORDS/g) ?? [];
+      const narrow = await run([`--allow-read=${ws}`], {}, [], version);
+      assert.deepEqual(words(narrow), ["OWN-WORDS"]);
+      await rm(doc);
+      await symlink(join(secret, "key"), doc);
+      const led = await run([`--allow-read=${ws}`], {}, [], version);
+      assert.deepEqual(words(led), []);
+      // Newer codex does not follow it by itself.
+      if (version < "0.15") assert.match(led.policy.narrowed.join(), /AGENTS\.md, which leads to/);
+    });
+  });
+}
 
 test("codex's own rules are refused to a script with scoped reads, seen or not", {
   timeoutMs: 60_000,

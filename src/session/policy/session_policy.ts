@@ -24,6 +24,7 @@ import {
   ownRootIn,
   type PolicyFacts,
   privilegeRefusal,
+  projectDocs,
   realPathOf,
   recheckPolicy,
   type ServerFiles,
@@ -40,7 +41,7 @@ import {
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
+import { canReadEnv, codexHomeIn, entryKind, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import {
   configuredMcpServers,
@@ -99,7 +100,8 @@ export async function decideSessionPolicy(
   });
   // Of a project that is not trusted, codex reads no rules.
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
-  const narrowed = [...decided.narrowed, ...trust.notes];
+  const docs = docsOf(core, decided, settings);
+  const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
   const effective = { ...decided, rulesFiles, narrowed };
   const answered = approvals !== undefined || core.config.approvals !== undefined;
   refuseRulesFiles(effective, profile, answered || hasToolHooks(hooks));
@@ -122,6 +124,7 @@ export async function decideSessionPolicy(
       asks,
       serverVersion: core.server.version,
     }),
+    ...docs.config,
     ...thread.config,
   }, served === null ? mcpServers : { ...mcpServers, [served.name]: served.settings });
   const started = { policy: effective, params: thread };
@@ -132,6 +135,21 @@ export async function decideSessionPolicy(
     files,
     terminals: !asks || withoutTerminals(core.server.version) === null,
   };
+}
+
+/** What keeps codex's own reading to what commands may read. */
+function docsOf(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  settings: Readonly<Record<string, JsonValue>>,
+): ReturnType<typeof projectDocs> {
+  if (isRemote(core.config) || supports(core.server.version, "docsInReads")) {
+    return { config: {}, note: null };
+  }
+  return projectDocs(policy, settings["project_doc_fallback_filenames"], {
+    realPath: realPathOf,
+    isMissing: (path) => entryKind(path) === "missing",
+  });
 }
 
 /** The session's MCP servers in codex's words. Rejects when it may not have them, or when their names are taken. */
