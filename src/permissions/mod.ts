@@ -36,7 +36,6 @@ export {
   usesProfile,
 } from "./policy/profile_config.ts";
 export type { PermissionProbe } from "./probe.ts";
-export { projectDocs } from "./policy/project_docs.ts";
 export { hostProbe, realPathOf, unrestrictedProbe } from "./probe.ts";
 export type {
   ApprovalPolicy,

@@ -30,13 +30,7 @@ import {
   platformName,
   spawnProcess,
 } from "../platform/mod.ts";
-import {
-  checkExit,
-  contextJson,
-  invocation,
-  preAnswer,
-  type ProgramEnd,
-} from "./shell_protocol.ts";
+import type { Invocation, ProgramEnd } from "./shell_protocol.ts";
 import type {
   HookAction,
   HookCallOptions,
@@ -137,7 +131,9 @@ export class ShellCommandHook implements PreHook, PostHook {
       context: [context, contextKind],
       options: [options, required(having("{ signal }", { signal: required(signal) }))],
     });
-    const end = await this.#run(contextJson(context), options.signal);
+    const { checkExit, contextJson, invocation, preAnswer } = await import("./shell_protocol.ts");
+    const program = invocation(this.#command, platformName() === "win32");
+    const end = await this.#run(program, contextJson(context), options.signal);
     if (context.phase.startsWith("post")) {
       checkExit(end);
       return { type: "continue" };
@@ -146,10 +142,13 @@ export class ShellCommandHook implements PreHook, PostHook {
     return preAnswer(end) as HookAction;
   }
 
-  async #run(input: string, outer: AbortSignal): Promise<ProgramEnd> {
+  async #run(
+    { command, args, verbatim }: Invocation,
+    input: string,
+    outer: AbortSignal,
+  ): Promise<ProgramEnd> {
     outer.throwIfAborted();
     const windows = platformName() === "win32";
-    const { command, args, verbatim } = invocation(this.#command, windows);
     const child = await spawnProcess({
       command,
       args,

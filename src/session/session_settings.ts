@@ -8,10 +8,8 @@ import type { EffectivePolicy } from "../permissions/mod.ts";
 import { type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import { supports } from "../protocol/mod.ts";
 import type { RuntimeCore } from "../runtime/mod.ts";
+import { confirmDecided, confirmSettings, type DecidedPolicy } from "./policy/confirm_policy.ts";
 import {
-  confirmDecided,
-  confirmSettings,
-  type DecidedPolicy,
   decideSessionPolicy,
   decideTurnPolicy,
   mayLeaveSandbox,
@@ -123,6 +121,9 @@ export interface SessionParts {
 
 /** Spans of turns; loaded when somebody listens to them. */
 let spans: typeof import("./telemetry/agent_span.ts") | null = null;
+
+const UNCONFIRMED =
+  "The server has run a turn and not said what its commands may do: `policy.sandbox` is what was asked for, and not confirmed.";
 
 /** What a session's thread runs with. */
 export class SessionSettings {
@@ -307,6 +308,17 @@ export class SessionSettings {
       : null;
     if (mode !== null) this.#told = { ...this.#told, mode };
     this.policy = confirmSettings(this.#core, this.policy, this.#decided, this.#sent, params);
+  }
+
+  /**
+   * What is to be said at the end of a turn with the session's own sandbox, when the server has not confirmed that; `null`:
+   * nothing, or it was said before.
+   */
+  unconfirmed(): string | null {
+    const own = JSON.stringify(this.#sent.turn) === JSON.stringify(this.#decided.turn);
+    if (this.policy.confirmed || !own || this.#warned.has(UNCONFIRMED)) return null;
+    this.#warned.add(UNCONFIRMED);
+    return UNCONFIRMED;
   }
 
   /** Somebody else has changed what the thread may do: until the next turn of this session says it all again. */

@@ -437,6 +437,9 @@ export class SessionThread {
     const late = this.turns.get(typeof turnId === "string" ? turnId : null) === undefined
       ? lateCommand(this.threadId, method, params)
       : null;
+    // Before the turn hears of its end, so that its caller is told.
+    const doubt = method === "turn/completed" ? this.settings.unconfirmed() : null;
+    if (doubt !== null) this.turns.warn(doubt);
     this.turns.notification(message);
     if (method === "turn/completed") {
       this.parts.portable?.touch();

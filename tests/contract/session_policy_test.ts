@@ -108,3 +108,16 @@ test("a Windows without a sandbox is told; one that is ready, or does not know t
     });
   }
 });
+
+test("a sandbox that the server does not confirm is warned of at the end of the first turn, once", async () => {
+  const writes = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+  for (const [config, count] of [[writes, 1], [{}, 0]] as const) {
+    await onFake({ session: config }, async ({ session }) => {
+      const told = async () =>
+        (await warningsOf(session)).filter((text) => /not confirmed/.test(text)).length;
+      // This one starts read-only, and the server never says what the turn made of it.
+      assert.deepEqual([await told(), await told()], [count, 0]);
+      assert.equal(session.policy.confirmed, count === 0);
+    });
+  }
+});

@@ -19,9 +19,19 @@ import {
   shape,
   text,
 } from "../../check/mod.ts";
+import { plainPath } from "../../platform/mod.ts";
 import type { ApprovalHandler } from "../request/types.ts";
-import { isPathPattern } from "./match_path.ts";
 import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
+
+/** Whether a pattern of a rule can be understood: an absolute path or a bare name. */
+function isPathPattern(pattern: string): boolean {
+  return isBareName(pattern) || plainPath(pattern) !== null;
+}
+
+/** Whether a pattern is a name, wherever it lies. */
+export function isBareName(pattern: string): boolean {
+  return /^[^\\/\0]+$/.test(pattern) && pattern !== "." && pattern !== ".." && pattern !== "**";
+}
 
 // What the approvals of options may be.
 

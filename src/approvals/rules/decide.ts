@@ -10,16 +10,10 @@ import {
   mayBegin,
   type ShellWord,
 } from "../../shell/mod.ts";
+import { isBareName } from "./check_rules.ts";
 import { type Facts, factsOf, type RealPath, type TouchedPaths } from "../request/facts.ts";
 import type { ApprovalRequest } from "../request/types.ts";
-import {
-  coversHost,
-  coversPath,
-  isBareName,
-  liesIn,
-  mayLieBelow,
-  spellingsOf,
-} from "./match_path.ts";
+import { coversHost, coversPath, liesIn, mayLieBelow, spellingsOf } from "./match_path.ts";
 import type { ApprovalRule, ApprovalRules, CommandMatcher } from "./rule_types.ts";
 
 /** What the rules say about a request. */

@@ -3,16 +3,7 @@
  * @module
  */
 import { looseFold, type PlainPath, plainPath, strictFold } from "../../platform/mod.ts";
-
-/** Whether a pattern of a rule can be understood: an absolute path or a bare name. */
-export function isPathPattern(pattern: string): boolean {
-  return isBareName(pattern) || plainPath(pattern) !== null;
-}
-
-/** Whether a pattern is a name, wherever it lies. */
-export function isBareName(pattern: string): boolean {
-  return /^[^\\/\0]+$/.test(pattern) && pattern !== "." && pattern !== ".." && pattern !== "**";
-}
+import { isBareName } from "./check_rules.ts";
 
 /**
  * Whether the pattern covers the path: the path itself, or a directory above it. `perhaps` counts what some system takes

@@ -15,7 +15,8 @@ import type { PortableThread } from "../history/portable_thread.ts";
 import type { ThreadStore } from "../history/thread_store.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
-import { confirmDecided, decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
+import { confirmDecided } from "../policy/confirm_policy.ts";
+import { decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import {
   confirmProfile,
   resolveProfile,

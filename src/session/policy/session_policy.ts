@@ -9,39 +9,30 @@ import {
   unheardApprovals,
   wantsContainment,
 } from "../../approvals/mod.ts";
-import { PolicyError, PolicyMismatchError } from "../../errors/mod.ts";
+import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
-  addsOwnRoot,
-  codexHomeOfThread,
   configRefusal,
-  confirmPolicy,
   type EffectivePolicy,
   effectivePolicy,
-  findServerFiles,
   hostProbe,
   leavesWorkspace,
-  ownRootIn,
-  type PolicyFacts,
   privilegeRefusal,
-  projectDocs,
   realPathOf,
   recheckPolicy,
   type ServerFiles,
   sessionSettings,
-  type ThreadPolicyParams,
   threadPolicyParams,
   trustOf,
   turnPolicyParams,
   unrestrictedProbe,
   usesProfile,
   withoutTerminals,
-  workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
+import { entryKind } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
-import { canReadEnv, codexHomeIn, entryKind, platformName, readEnv } from "../../platform/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import {
   configuredMcpServers,
@@ -53,28 +44,12 @@ import {
 } from "../mcp/servers.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
-
-/** A policy, and how it is said to the server. */
-export interface DecidedPolicy {
-  /** The policy. */
-  effective: EffectivePolicy;
-  /** Its part of `thread/start`, `thread/resume` and `thread/fork`. */
-  thread: ThreadPolicyParams;
-  /** Its part of `turn/start`: a sandbox, the name of a permission profile, or nothing where the thread's counts. */
-  turn: JsonObject;
-  /** The server's files, where a profile was made of them. */
-  files: ServerFiles | null;
-  /** Directories that the thread brought with it, where turns that write could write, too. Default none. */
-  strayRoots?: string[];
-  /** Whether the agent can type into programs that run, which nobody is asked about. */
-  terminals: boolean;
-}
+import { type DecidedPolicy, refuseRoots } from "./confirm_policy.ts";
+import { filesOf, isWindows, policyFacts, serverSystem } from "./policy_facts.ts";
+import type { ProjectDocs } from "./project_docs.ts";
 
 /** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
 const MCP_GRACE_MS = 60_000;
-
-/** The server's files, asked for once a connection. */
-const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
 
 /** Decides what a session with these hooks, approvals and served tools may do. Rejects with `PolicyError` or `PermissionDeniedError`. */
 export async function decideSessionPolicy(
@@ -100,7 +75,7 @@ export async function decideSessionPolicy(
   });
   // Of a project that is not trusted, codex reads no rules.
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
-  const docs = docsOf(core, decided, settings);
+  const docs = await docsOf(core, decided, settings);
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
   const effective = { ...decided, rulesFiles, narrowed };
   const answered = approvals !== undefined || core.config.approvals !== undefined;
@@ -138,14 +113,16 @@ export async function decideSessionPolicy(
 }
 
 /** What keeps codex's own reading to what commands may read. */
-function docsOf(
+async function docsOf(
   core: RuntimeCore,
   policy: EffectivePolicy,
   settings: Readonly<Record<string, JsonValue>>,
-): ReturnType<typeof projectDocs> {
-  if (isRemote(core.config) || supports(core.server.version, "docsInReads")) {
-    return { config: {}, note: null };
-  }
+): Promise<ProjectDocs> {
+  if (
+    policy.readRoots === "all" || isRemote(core.config) ||
+    supports(core.server.version, "docsInReads")
+  ) return { config: {}, note: null };
+  const { projectDocs } = await import("./project_docs.ts");
   return projectDocs(policy, settings["project_doc_fallback_filenames"], {
     realPath: realPathOf,
     isMissing: (path) => entryKind(path) === "missing",
@@ -313,7 +290,7 @@ export function decideTurnPolicy(
   hooks: Hooks,
 ): DecidedPolicy {
   // What has been revoked since would still be granted by the thread.
-  if (!isRemote(core.config)) recheckPolicy(session.effective, hostProbe(), facts(core));
+  if (!isRemote(core.config)) recheckPolicy(session.effective, hostProbe(), policyFacts(core));
   const { thread, files, effective: { cwd, readRoots, acceptedCommands } } = session;
   const decided = decide(core, cwd, profile, hooks, acceptedCommands === "sandboxed");
   const effective = usesProfile(session.effective) ? { ...decided, readRoots } : decided;
@@ -328,109 +305,6 @@ export function decideTurnPolicy(
     );
   }
   return { effective, thread, turn, files, terminals: session.terminals };
-}
-
-/**
- * Compares the server's echo with what was asked. Throws `PolicyMismatchError` when it is wider. What only turns bring is not
- * in the echo of a thread that starts read-only: such a policy is confirmed by what the server says of the first turn, see
- * {@linkcode confirmTurn}.
- */
-export function confirmDecided(
-  core: RuntimeCore,
-  decided: DecidedPolicy,
-  result: JsonValue,
-): EffectivePolicy {
-  const echo: JsonObject = isJsonObject(result) ? result : {};
-  const { effective, thread, turn } = decided;
-  checkRoots(core, decided, echo);
-  const active = echo["activePermissionProfile"];
-  const said = isJsonObject(echo["sandbox"]) ? echo["sandbox"] : {};
-  // A thread that runs already, on a shared server or taken up again, tells what its last turn brought.
-  const startedReadOnly = thread.profileId === null
-    ? thread.sandbox === "read-only" && said["type"] === "readOnly" &&
-      said["networkAccess"] !== true
-    : turn["permissions"] !== undefined && turn["permissions"] !== thread.profileId &&
-      !(isJsonObject(active) && active["id"] === turn["permissions"]);
-  if (!startedReadOnly) return confirmTurn(core, decided, echo);
-  const confirmed = confirmPolicy(
-    {
-      policy: { ...effective, sandbox: { type: "readOnly" } },
-      profileId: thread.profileId,
-      realPath: realPathOf,
-      ownRoots: ownRoots(core, echo),
-    },
-    echo,
-  );
-  return {
-    ...confirmed,
-    sandbox: effective.sandbox,
-    confirmed: effective.sandbox.type === "readOnly",
-  };
-}
-
-/** A thread that brings more roots than were asked for is good for reading everything, and for nothing else. */
-function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject): void {
-  const { effective, thread } = decided;
-  const stray = workspaceRootsBeyond({
-    policy: effective,
-    profileId: thread.profileId,
-    realPath: realPathOf,
-    ownRoots: ownRoots(core, echo),
-  }, echo["runtimeWorkspaceRoots"]);
-  if (echo["runtimeWorkspaceRoots"] !== undefined) decided.strayRoots = stray;
-  if (effective.sandbox.type !== "readOnly" || effective.readRoots !== "all") refuseRoots(stray);
-}
-
-function refuseRoots(stray: string[]): void {
-  if (stray.length === 0) return;
-  throw new PolicyMismatchError([{
-    field: "runtimeWorkspaceRoots",
-    asked: "none beside the cwd and the writable roots",
-    confirmed: stray.join(", "),
-  }]);
-}
-
-/** Compares what the server says of a thread with what was asked of it. Throws `PolicyMismatchError` when it is wider. */
-function confirmTurn(
-  core: RuntimeCore,
-  { effective, thread, turn }: DecidedPolicy,
-  echo: JsonObject,
-): EffectivePolicy {
-  const named = turn["permissions"];
-  return confirmPolicy(
-    {
-      policy: effective,
-      profileId: typeof named === "string"
-        ? named
-        : turn["sandboxPolicy"] === undefined
-        ? thread.profileId
-        : null,
-      realPath: realPathOf,
-      ownRoots: ownRoots(core, echo),
-    },
-    echo,
-  );
-}
-
-/**
- * The session's policy after the server told a thread's settings (`thread/settings/updated`, codex 0.136 and later), which it
- * does when a turn changes them. `asked`: what the last turn asked for. Throws `PolicyMismatchError` when it is wider.
- */
-export function confirmSettings(
-  core: RuntimeCore,
-  policy: EffectivePolicy,
-  session: DecidedPolicy,
-  asked: DecidedPolicy,
-  params: JsonObject,
-): EffectivePolicy {
-  const settings = params["threadSettings"];
-  if (!isJsonObject(settings)) return policy;
-  const echo = { ...settings, sandbox: settings["sandboxPolicy"] ?? null };
-  const { sandbox, acceptedCommands, confirmed } = confirmDecided(core, asked, echo);
-  // A turn with a sandbox of its own says nothing of the others, and neither does a thread before its first turn.
-  const own = JSON.stringify(asked.turn) === JSON.stringify(session.turn) &&
-    JSON.stringify(sandbox) === JSON.stringify(asked.effective.sandbox);
-  return own && confirmed ? { ...policy, acceptedCommands, confirmed } : policy;
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */
@@ -470,75 +344,7 @@ function decide(
       config: settingsWithOptions(profile),
     },
     probe,
-    facts(core),
+    policyFacts(core),
     core.config.permissions ?? "refuse",
   );
-}
-
-function facts(core: RuntimeCore): PolicyFacts {
-  return {
-    realPath: realPathOf,
-    ...temporaries(isWindows(core)),
-    serverVersion: core.server.version,
-    platform: serverSystem(core),
-    ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
-  };
-}
-
-/** Where codex lets commands write temporary files: Windows has three variables for it. */
-function temporaries(windows: boolean): Pick<PolicyFacts, "tmpdir" | "moreTmpdirs" | "windows"> {
-  const value = (name: string) => canReadEnv(name) ? readEnv(name) ?? null : null;
-  if (!windows) return { tmpdir: value("TMPDIR") };
-  const all = ["TEMP", "TMP", "TMPDIR"].filter((name) =>
-    !canReadEnv(name) || readEnv(name) !== undefined
-  );
-  // One that can't be read may lead anywhere.
-  const unknown = all.some((name) => value(name) === null);
-  const known = all.flatMap((name) => value(name) ?? []);
-  return { tmpdir: unknown ? null : known[0] ?? null, moreTmpdirs: known.slice(1), windows };
-}
-
-/** Whether the server runs on Windows, by its own word where it gives one. */
-function isWindows(core: RuntimeCore): boolean {
-  const { platformFamily } = core.server;
-  if (platformFamily !== undefined) return platformFamily === "windows";
-  return !isRemote(core.config) && platformName() === "win32";
-}
-
-/** The server's operating system, as codex names it. */
-function serverSystem(core: RuntimeCore): string | null {
-  const { platformOs } = core.server;
-  if (platformOs !== undefined) return platformOs;
-  // Old servers do not tell.
-  if (isRemote(core.config)) return null;
-  const here = platformName();
-  return here === "win32" ? "windows" : here === "darwin" ? "macos" : here;
-}
-
-/** Where codex makes a directory of its own writable, as far as it is known before a thread is. */
-function ownRoot(core: RuntimeCore): string | null {
-  const { set = {}, inherit = "all" } = core.config.env ?? {};
-  const value = (name: string): string | undefined =>
-    set[name] ??
-      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
-  const home = core.server.codexHome ?? codexHomeIn(platformName(), value);
-  return home === undefined ? null : ownRootIn(home);
-}
-
-/** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */
-function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
-  if (!addsOwnRoot(core.server.version)) return [];
-  const path = isJsonObject(echo["thread"]) ? echo["thread"]["path"] : null;
-  const told = typeof path === "string" ? codexHomeOfThread(path) : null;
-  return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
-}
-
-function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
-  let asked = serverFiles.get(core);
-  if (asked === undefined) {
-    const { method, params, read } = findServerFiles;
-    asked = core.callNow(method, params).then(read, () => null);
-    serverFiles.set(core, asked);
-  }
-  return asked;
 }

@@ -27,7 +27,7 @@ import { redact, REDACTED } from "../../redact.ts";
 import type { ResolvedProfile, RunProfile, SessionMode, TurnOptions } from "../profile.ts";
 import { ASK_OPTIONS } from "../profile_shape.ts";
 import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
-import type { DecidedPolicy } from "./session_policy.ts";
+import type { DecidedPolicy } from "./confirm_policy.ts";
 
 /** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
 function threadParams(

@@ -16,7 +16,7 @@ import {
 import type { JsonObject } from "../../../src/json.ts";
 import type { RunProfile } from "../../../src/session/profile.ts";
 import { retryDelayMs } from "../../../src/session/prompt/prompt_run.ts";
-import type { DecidedPolicy } from "../../../src/session/policy/session_policy.ts";
+import type { DecidedPolicy } from "../../../src/session/policy/confirm_policy.ts";
 import {
   threadAttachParams,
   threadStartParams,

@@ -4,8 +4,8 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
+import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { isInside, parentPath } from "../../platform/mod.ts";
-import type { EffectivePolicy } from "./policy.ts";
 
 /** How this machine's files are looked at. */
 export interface FileLook {

@@ -1,0 +1,136 @@
+/**
+ * Ask, then check: what the server says of a thread against what was decided for it.
+ * @module
+ */
+import { PolicyMismatchError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import {
+  confirmPolicy,
+  type EffectivePolicy,
+  realPathOf,
+  type ServerFiles,
+  type ThreadPolicyParams,
+  workspaceRootsBeyond,
+} from "../../permissions/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { ownRoots } from "./policy_facts.ts";
+
+/** A policy, and how it is said to the server. */
+export interface DecidedPolicy {
+  /** The policy. */
+  effective: EffectivePolicy;
+  /** Its part of `thread/start`, `thread/resume` and `thread/fork`. */
+  thread: ThreadPolicyParams;
+  /** Its part of `turn/start`: a sandbox, the name of a permission profile, or nothing where the thread's counts. */
+  turn: JsonObject;
+  /** The server's files, where a profile was made of them. */
+  files: ServerFiles | null;
+  /** Directories that the thread brought with it, where turns that write could write, too. Default none. */
+  strayRoots?: string[];
+  /** Whether the agent can type into programs that run, which nobody is asked about. */
+  terminals: boolean;
+}
+
+/**
+ * Compares the server's echo with what was asked. Throws `PolicyMismatchError` when it is wider. What only turns bring is not
+ * in the echo of a thread that starts read-only: such a policy is confirmed by what the server says of the first turn, see
+ * {@linkcode confirmTurn}.
+ */
+export function confirmDecided(
+  core: RuntimeCore,
+  decided: DecidedPolicy,
+  result: JsonValue,
+): EffectivePolicy {
+  const echo: JsonObject = isJsonObject(result) ? result : {};
+  const { effective, thread, turn } = decided;
+  checkRoots(core, decided, echo);
+  const active = echo["activePermissionProfile"];
+  const said = isJsonObject(echo["sandbox"]) ? echo["sandbox"] : {};
+  // A thread that runs already, on a shared server or taken up again, tells what its last turn brought.
+  const startedReadOnly = thread.profileId === null
+    ? thread.sandbox === "read-only" && said["type"] === "readOnly" &&
+      said["networkAccess"] !== true
+    : turn["permissions"] !== undefined && turn["permissions"] !== thread.profileId &&
+      !(isJsonObject(active) && active["id"] === turn["permissions"]);
+  if (!startedReadOnly) return confirmTurn(core, decided, echo);
+  const confirmed = confirmPolicy(
+    {
+      policy: { ...effective, sandbox: { type: "readOnly" } },
+      profileId: thread.profileId,
+      realPath: realPathOf,
+      ownRoots: ownRoots(core, echo),
+    },
+    echo,
+  );
+  return {
+    ...confirmed,
+    sandbox: effective.sandbox,
+    confirmed: effective.sandbox.type === "readOnly",
+  };
+}
+
+/** A thread that brings more roots than were asked for is good for reading everything, and for nothing else. */
+function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject): void {
+  const { effective, thread } = decided;
+  const stray = workspaceRootsBeyond({
+    policy: effective,
+    profileId: thread.profileId,
+    realPath: realPathOf,
+    ownRoots: ownRoots(core, echo),
+  }, echo["runtimeWorkspaceRoots"]);
+  if (echo["runtimeWorkspaceRoots"] !== undefined) decided.strayRoots = stray;
+  if (effective.sandbox.type !== "readOnly" || effective.readRoots !== "all") refuseRoots(stray);
+}
+
+/** A turn that writes must find no roots beside those that were asked for. */
+export function refuseRoots(stray: string[]): void {
+  if (stray.length === 0) return;
+  throw new PolicyMismatchError([{
+    field: "runtimeWorkspaceRoots",
+    asked: "none beside the cwd and the writable roots",
+    confirmed: stray.join(", "),
+  }]);
+}
+
+/** Compares what the server says of a thread with what was asked of it. Throws `PolicyMismatchError` when it is wider. */
+function confirmTurn(
+  core: RuntimeCore,
+  { effective, thread, turn }: DecidedPolicy,
+  echo: JsonObject,
+): EffectivePolicy {
+  const named = turn["permissions"];
+  return confirmPolicy(
+    {
+      policy: effective,
+      profileId: typeof named === "string"
+        ? named
+        : turn["sandboxPolicy"] === undefined
+        ? thread.profileId
+        : null,
+      realPath: realPathOf,
+      ownRoots: ownRoots(core, echo),
+    },
+    echo,
+  );
+}
+
+/**
+ * The session's policy after the server told a thread's settings (`thread/settings/updated`, codex 0.136 and later), which it
+ * does when a turn changes them. `asked`: what the last turn asked for. Throws `PolicyMismatchError` when it is wider.
+ */
+export function confirmSettings(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  session: DecidedPolicy,
+  asked: DecidedPolicy,
+  params: JsonObject,
+): EffectivePolicy {
+  const settings = params["threadSettings"];
+  if (!isJsonObject(settings)) return policy;
+  const echo = { ...settings, sandbox: settings["sandboxPolicy"] ?? null };
+  const { sandbox, acceptedCommands, confirmed } = confirmDecided(core, asked, echo);
+  // A turn with a sandbox of its own says nothing of the others, and neither does a thread before its first turn.
+  const own = JSON.stringify(asked.turn) === JSON.stringify(session.turn) &&
+    JSON.stringify(sandbox) === JSON.stringify(asked.effective.sandbox);
+  return own && confirmed ? { ...policy, acceptedCommands, confirmed } : policy;
+}

@@ -1,0 +1,89 @@
+/**
+ * What the decisions about a policy depend on: this machine, codex's own, and what the server tells of itself.
+ * @module
+ */
+import { isJsonObject, type JsonObject } from "../../json.ts";
+import {
+  addsOwnRoot,
+  codexHomeOfThread,
+  findServerFiles,
+  ownRootIn,
+  type PolicyFacts,
+  realPathOf,
+  type ServerFiles,
+} from "../../permissions/mod.ts";
+import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+
+/** The server's files, asked for once a connection. */
+const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
+
+/** What is known before a thread is. */
+export function policyFacts(core: RuntimeCore): PolicyFacts {
+  return {
+    realPath: realPathOf,
+    ...temporaries(isWindows(core)),
+    serverVersion: core.server.version,
+    platform: serverSystem(core),
+    ...(addsOwnRoot(core.server.version) ? { ownRoot: ownRoot(core) } : {}),
+  };
+}
+
+/** Where codex lets commands write temporary files: Windows has three variables for it. */
+function temporaries(windows: boolean): Pick<PolicyFacts, "tmpdir" | "moreTmpdirs" | "windows"> {
+  const value = (name: string) => canReadEnv(name) ? readEnv(name) ?? null : null;
+  if (!windows) return { tmpdir: value("TMPDIR") };
+  const all = ["TEMP", "TMP", "TMPDIR"].filter((name) =>
+    !canReadEnv(name) || readEnv(name) !== undefined
+  );
+  // One that can't be read may lead anywhere.
+  const unknown = all.some((name) => value(name) === null);
+  const known = all.flatMap((name) => value(name) ?? []);
+  return { tmpdir: unknown ? null : known[0] ?? null, moreTmpdirs: known.slice(1), windows };
+}
+
+/** Whether the server runs on Windows, by its own word where it gives one. */
+export function isWindows(core: RuntimeCore): boolean {
+  const { platformFamily } = core.server;
+  if (platformFamily !== undefined) return platformFamily === "windows";
+  return !isRemote(core.config) && platformName() === "win32";
+}
+
+/** The server's operating system, as codex names it. */
+export function serverSystem(core: RuntimeCore): string | null {
+  const { platformOs } = core.server;
+  if (platformOs !== undefined) return platformOs;
+  // Old servers do not tell.
+  if (isRemote(core.config)) return null;
+  const here = platformName();
+  return here === "win32" ? "windows" : here === "darwin" ? "macos" : here;
+}
+
+/** Where codex makes a directory of its own writable, as far as it is known before a thread is. */
+function ownRoot(core: RuntimeCore): string | null {
+  const { set = {}, inherit = "all" } = core.config.env ?? {};
+  const value = (name: string): string | undefined =>
+    set[name] ??
+      (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
+  const home = core.server.codexHome ?? codexHomeIn(platformName(), value);
+  return home === undefined ? null : ownRootIn(home);
+}
+
+/** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */
+export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
+  if (!addsOwnRoot(core.server.version)) return [];
+  const path = isJsonObject(echo["thread"]) ? echo["thread"]["path"] : null;
+  const told = typeof path === "string" ? codexHomeOfThread(path) : null;
+  return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
+}
+
+/** The server's files, asked for once a connection; `null` when it does not tell. */
+export function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
+  let asked = serverFiles.get(core);
+  if (asked === undefined) {
+    const { method, params, read } = findServerFiles;
+    asked = core.callNow(method, params).then(read, () => null);
+    serverFiles.set(core, asked);
+  }
+  return asked;
+}
