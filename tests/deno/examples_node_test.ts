@@ -96,3 +96,9 @@ test("on Node the AI SDK has codex as a model", { timeoutMs: 180_000 }, async ()
 test("on Node AG-UI's client reads a turn", { timeoutMs: 180_000 }, async () => {
   assert.match(await onNode("ag_ui"), /^assistant: It says hello\.\nuser: Thanks\.$/m);
 });
+
+test("on Node an editor with the SDK of ACP converses", { timeoutMs: 180_000 }, async () => {
+  const program = join(ROOT, "tests", "deno", "_acp_node_program.ts");
+  const args = ["--disable-warning=ExperimentalWarning", program];
+  assert.match(await output(await nodePath(), args), /^an editor conversed/m);
+});
