@@ -34,6 +34,8 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
   #ready: T[];
   #next = 0;
   #done = false;
+  /** Whether the reader has left: what still comes is nobody's. */
+  #left = false;
 
   /** Nothing is read yet. */
   constructor(turn: TurnStream, teller: Teller<T>) {
@@ -53,6 +55,7 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
       if (this.#done) return { done: true, value: undefined };
       const { done, value } = await this.#events.next();
       const parts = done ? await this.#end() : this.#parts.take(value);
+      if (this.#left) return { done: true, value: undefined };
       this.#next = 0;
       this.#ready = parts.flatMap((part) => this.#teller.take(part));
     }
@@ -60,7 +63,7 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
 
   /** Stops the turn if it still runs. */
   async return(): Promise<IteratorResult<T>> {
-    this.#done = true;
+    this.#done = this.#left = true;
     this.#ready = [];
     await this.#turn[Symbol.asyncDispose]();
     return { done: true, value: undefined };

@@ -34,8 +34,18 @@ export interface Said {
   readonly tools: readonly JsonObject[];
 }
 
-/** Reads a prompt. Throws the SDK's errors for what codex can't be told. */
+/** Reads a prompt. Throws the SDK's errors for what codex can't be told, and for what is no prompt: messages may be a page's. */
 export async function readPrompt(prompt: readonly PromptMessage[]): Promise<Conversation> {
+  try {
+    return await read(prompt);
+  } catch (cause) {
+    if (cause instanceof ModelCallError) throw cause;
+    const message = "The messages are none of the AI SDK's, or hold what JSON can't carry.";
+    throw new ModelCallError("InvalidPromptError", message, { cause });
+  }
+}
+
+async function read(prompt: readonly PromptMessage[]): Promise<Conversation> {
   const system: string[] = [];
   const said: Said[] = [];
   let threadId: string | null = null;
@@ -102,7 +112,7 @@ async function add(
   const imageKeys: string[] = [];
   const tools: JsonObject[] = [];
   for (const part of parts) {
-    if (part.type === "text") texts.push(part.text ?? "");
+    if (part.type === "text") texts.push(textOf(part.text ?? ""));
     else if (part.type === "file" && role === "user") {
       const file = await fileOf(part);
       if ("text" in file) texts.push(file.text);
@@ -131,6 +141,11 @@ async function add(
     imageKeys: [...last.imageKeys, ...imageKeys],
     tools: [...last.tools, ...tools],
   };
+}
+
+function textOf(text: unknown): string {
+  if (typeof text === "string") return text;
+  throw new ModelCallError("InvalidPromptError", "A text of the messages is none.");
 }
 
 function plain(value: object): JsonObject {
