@@ -4,6 +4,7 @@
  * @module
  */
 export {
+  atScriptEnd,
   descendants,
   endWithScript,
   killEntries,
@@ -63,6 +64,7 @@ export {
   readTextFile,
   realPath,
   removeFile,
+  removeTree,
   runtimeName,
   scriptPath,
   sharedBuiltin,

@@ -117,7 +117,7 @@ const PAUSES = [5, 5, 10, 20, 40, 60, 60];
 /** Ends the process when the script ends. The result forgets it again. */
 export function endWithScript(child: ChildProcess): () => void {
   living.add(child);
-  removeHook ??= installHook();
+  removeHook ??= onScriptEnd(endAll);
   return () => {
     living.delete(child);
     if (living.size > 0) return;
@@ -126,14 +126,25 @@ export function endWithScript(child: ChildProcess): () => void {
   };
 }
 
-function installHook(): () => void {
+/**
+ * Does something when the script ends by itself, after its processes were ended; a signal that kills it runs nothing. The
+ * result forgets it again.
+ */
+export function atScriptEnd(act: () => void): () => void {
+  return onScriptEnd(() => {
+    endAll();
+    act();
+  });
+}
+
+function onScriptEnd(act: () => void): () => void {
   if (runtimeName() === "deno") {
-    globalThis.addEventListener("unload", endAll);
-    return () => globalThis.removeEventListener("unload", endAll);
+    globalThis.addEventListener("unload", act);
+    return () => globalThis.removeEventListener("unload", act);
   }
   const process = nodeProcess();
-  process?.on("exit", endAll);
-  return () => process?.off("exit", endAll);
+  process?.on("exit", act);
+  return () => process?.off("exit", act);
 }
 
 /** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */

@@ -16,7 +16,7 @@ interface NodeFs {
   realpathSync: { native(path: string): string };
   readFileSync(path: string, encoding: "utf8"): string;
   writeFileSync(path: string, text: string): void;
-  rmSync(path: string, options: { force: boolean }): void;
+  rmSync(path: string, options: { force: boolean; recursive?: boolean }): void;
   readdirSync(path: string): string[];
 }
 
@@ -296,6 +296,17 @@ export function removeFile(path: string): void {
     } else builtin<NodeFs>("fs")?.rmSync(path, { force: true });
   } catch {
     // Nothing depends on the removal.
+  }
+}
+
+/** Removes a file or directory with all that is in it, links not followed; says nothing when that can't be done. */
+export function removeTree(path: string): void {
+  try {
+    if (runtimeName() === "deno") {
+      if (isGranted({ name: "write", path })) Deno.removeSync(path, { recursive: true });
+    } else builtin<NodeFs>("fs")?.rmSync(path, { force: true, recursive: true });
+  } catch {
+    // What is left is removed by the next start.
   }
 }
 

@@ -42,6 +42,11 @@ export interface TreeFiles {
   touch(path: string): Promise<void>;
   /** Removes a directory that is empty. */
   removeDirectory(path: string): Promise<void>;
+  /**
+   * Holds a file, which must exist, until this process ends or lets it go by the result. `"held"` when another one holds it;
+   * `null` where the runtime knows no such locks: on Bun and Node.
+   */
+  hold(path: string): Promise<(() => void) | "held" | null>;
 }
 
 /** The files of the runtime this runs on, or `null` where there are none. */
@@ -141,6 +146,23 @@ function onDeno(): TreeFiles {
       if (!(await Deno.lstat(path)).isDirectory) throw new Error("it is no directory");
       await Deno.remove(path);
     },
+    hold: async (path) => {
+      const file = await Deno.open(path, { read: true, write: true });
+      try {
+        if (await file.tryLock(true)) {
+          let held = true;
+          return () => {
+            if (held) file.close();
+            held = false;
+          };
+        }
+      } catch (error) {
+        file.close();
+        throw error;
+      }
+      file.close();
+      return "held";
+    },
   };
 }
 
@@ -224,5 +246,6 @@ function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
     setMode: (path, mode) => fs.chmod(path, mode),
     touch: (path) => fs.utimes(path, new Date(), new Date()),
     removeDirectory: (path) => fs.rmdir(path),
+    hold: () => Promise.resolve(null),
   };
 }

@@ -139,6 +139,20 @@ export interface ClientConfig {
    * ```
    */
   apiKey?: string;
+  /**
+   * Whose settings codex has. `"hermetic"` gives it a home of its own with the user's login and nothing else of the user's: no
+   * config.toml, rules, AGENTS.md, MCP servers, skills, plugins, hooks or history. `diagnose()` lists what was left out.
+   * The home is removed with the client, or by the next hermetic start when this script was killed, and its threads with
+   * it: only a `store` carries them further. A login in the system's keyring is a `PolicyError`, and `login()` and
+   * `checkpoints` are refused. What the machine's administrator set (`/etc/codex`) and the repository's own files hold as
+   * ever. MCP servers see an empty HOME, the agent's commands the user's. Linux and macOS; Deno wants `--allow-read` and
+   * `--allow-write` for the link to the login, with an `apiKey` only those to codex's home. Default `"user"`.
+   *
+   * ```ts ignore
+   * await using client = await Client.connect({ isolation: "hermetic" });
+   * ```
+   */
+  isolation?: "user" | "hermetic";
   /** What codex inherits from the environment. Default: everything, of which the agent's commands see no secret's name. */
   env?: EnvPolicy;
   /**

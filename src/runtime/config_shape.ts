@@ -116,6 +116,7 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
     (value: string) => /^[\x21-\x7e]+$/.test(value),
   ),
   transport,
+  isolation: oneOf(["user", "hermetic"]),
   env,
   configOverrides: settingsKind,
   minVersion: either(name, kind("null", ["null"])),

@@ -75,6 +75,8 @@ export class RuntimeCore implements ConnectionHandler {
   /** Whether the script goes on for the server's sake. */
   readonly alive: KeepAlive = new KeepAlive();
   readonly #factory: TransportFactory;
+  /** Called when the last server is gone for good. */
+  readonly #onGone: () => Promise<void>;
   readonly #recorded: ProjectedLog;
   readonly #sinks: SinkPump[];
   readonly #stop = new AbortController();
@@ -96,8 +98,13 @@ export class RuntimeCore implements ConnectionHandler {
   /** The account's limits as last told; failed turns take their reset time from it. */
   rateLimits: JsonObject | undefined;
 
-  constructor(config: RuntimeConfig, factory: TransportFactory) {
+  constructor(
+    config: RuntimeConfig,
+    factory: TransportFactory,
+    onGone: () => Promise<void> = () => Promise.resolve(),
+  ) {
     this.config = config;
+    this.#onGone = onGone;
     this.telemetry = Telemetry.of(config.telemetry);
     this.#factory = factory;
     this.#recorded = new ProjectedLog(
@@ -246,6 +253,7 @@ export class RuntimeCore implements ConnectionHandler {
   async #finish(): Promise<void> {
     this.alive.close();
     this.log.close();
+    await this.#onGone();
     await Promise.all(this.#sinks.map((sink) => sink.finished));
   }
 

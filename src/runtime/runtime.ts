@@ -86,7 +86,18 @@ export class Runtime implements AsyncDisposable {
         }
       },
     };
-    const core: RuntimeCore = new RuntimeCore(config, transportFactory(guarded));
+    const home = config.isolation === "hermetic"
+      ? await (await import("./hermetic/home.ts")).openHermeticHome(guarded)
+      : null;
+    const inside = home?.config ?? guarded;
+    let core: RuntimeCore;
+    try {
+      const factory = transportFactory({ ...inside, isolation: "user" });
+      core = new RuntimeCore(inside, factory, home?.remove);
+    } catch (error) {
+      await home?.remove();
+      throw error;
+    }
     await core.start(config.signal);
     return new Runtime(core);
   }

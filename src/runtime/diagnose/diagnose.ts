@@ -25,6 +25,7 @@ import type {
   DiagnosedCodex,
   DiagnosedDrift,
   DiagnosedFlag,
+  DiagnosedHermetic,
   DiagnosedHost,
   DiagnosedLogin,
   DiagnosedPermissions,
@@ -98,6 +99,7 @@ export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
     permissions: permissions(config, place.path),
     login,
     rulesFiles: found.rulesFiles,
+    hermetic: await hermetic(config),
     drift,
   };
 }
@@ -166,6 +168,16 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
     }
   }
   return found;
+}
+
+async function hermetic(config: RuntimeConfig): Promise<DiagnosedHermetic | null> {
+  if (config.isolation !== "hermetic") return null;
+  try {
+    return (await import("../hermetic/left_out.ts")).describeHermetic(config);
+  } catch {
+    // Why it can't be told is one of the problems.
+    return { login: "none", leftOut: [] };
+  }
 }
 
 function problemOf(error: unknown): DiagnosedProblem {

@@ -27,6 +27,8 @@ export interface Diagnosis {
    * not be asked.
    */
   readonly rulesFiles: readonly RulesFile[] | null;
+  /** With `isolation: "hermetic"`: whose login is used, and what of the user's is left out; `null` otherwise. */
+  readonly hermetic: DiagnosedHermetic | null;
   /** How the server's methods differ from those of this library; `null` when it did not tell them. */
   readonly drift: DiagnosedDrift | null;
 }
@@ -99,6 +101,22 @@ export interface DiagnosedLogin {
   readonly plan: string | null;
   /** Whether the configured model provider needs a login. */
   readonly required: boolean;
+}
+
+/** How a codex with `isolation: "hermetic"` is apart from the user's. */
+export interface DiagnosedHermetic {
+  /** Its login: the user's own, the `apiKey` of the client, or none. */
+  readonly login: "user" | "apiKey" | "none";
+  /** What is left out, by name. */
+  readonly leftOut: readonly DiagnosedLeftOut[];
+}
+
+/** A file or directory of the user's that a hermetic codex does not see. */
+export interface DiagnosedLeftOut {
+  /** Its path from the user's codex home, such as `config.toml`, `rules`, `AGENTS.md`; or `~/.agents/…`. */
+  readonly path: string;
+  /** The names in a directory, or of the settings in `config.toml`, such as `mcp_servers.docs`; never a value. */
+  readonly holds: readonly string[];
 }
 
 /** How a server's methods differ from those that this library knows. Normal between versions. */

@@ -97,8 +97,11 @@ export function codexHome(core: RuntimeCore): string | null {
 function codexHomeOf(
   { config, codexHome }: Pick<Place, "config" | "codexHome">,
 ): string | null {
-  if (codexHome !== undefined) return codexHome;
-  if (isRemote(config)) return null;
+  return codexHome ?? (isRemote(config) ? null : configuredHome(config));
+}
+
+/** The home that a codex on this machine takes when it is started so; `null` when the variables tell none. */
+export function configuredHome(config: RuntimeConfig): string | null {
   const { set = {}, inherit = "all" } = config.env ?? {};
   const value = (name: string): string | undefined =>
     set[name] ??

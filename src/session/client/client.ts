@@ -4,6 +4,7 @@
  */
 import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
+import { RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
 import { mergeHooks } from "../../plugin/mod.ts";
 import {
@@ -152,9 +153,23 @@ export class Client implements AsyncDisposable {
       ? undefined
       : await makePortable(this.#core, store, "resumeSession", threadId);
     await portable?.materialise(threadId, signal);
+    if (store === undefined) await this.#assertKept("resumeSession", threadId, signal);
     const cwd = config.cwd ?? (await readThread(this.#core, threadId, defined({ signal }))).cwd;
     const opening = { method: "thread/resume", threadId, ...defined({ portable }) } as const;
     return await this.#opener.open(opening, { ...config, cwd });
+  }
+
+  /** A hermetic codex has the threads of its own run only. */
+  async #assertKept(feature: string, threadId: string, signal?: AbortSignal): Promise<void> {
+    if (this.#core.config.isolation !== "hermetic") return;
+    try {
+      await readThread(this.#core, threadId, defined({ signal }));
+    } catch (cause) {
+      if (!(cause instanceof RpcError)) throw cause;
+      const what = `${feature} of a thread that an earlier run or another client had, with ` +
+        '`isolation: "hermetic"` and no `store` to carry it in';
+      throw new UnsupportedError(what, null, this.#core.server.version, { cause });
+    }
   }
 
   /**
@@ -162,7 +177,9 @@ export class Client implements AsyncDisposable {
    * has not; without them it has all.
    */
   async forkSession(threadId: string, config: SessionConfig & ForkPoint): Promise<Session> {
+    checkArgument("forkSession", "threadId", threadId, threadIdKind);
     checkOptions("forkSession", config, FORK_SESSION_CONFIG);
+    await this.#assertKept("forkSession", threadId, config.signal);
     const { after, before, ...rest } = config;
     const at = {
       ...defined({ after, before }),
@@ -354,7 +371,7 @@ export class Client implements AsyncDisposable {
   /** Ends the login: the stored one of the user, or the one that `apiKey` gave to this process alone. */
   async logout(options: WaitOptions = {}): Promise<void> {
     const { logout } = await import("./login.ts");
-    await logout(this.runtime, options);
+    await logout(this.runtime, this.#core, options);
   }
 
   /** The account's rate limits. Rejects with `RpcError` when nobody is logged in. */

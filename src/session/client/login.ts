@@ -15,7 +15,7 @@ import {
   signal,
   variants,
 } from "../../check/mod.ts";
-import { ConnectionClosedError, LoginError } from "../../errors/mod.ts";
+import { ConnectionClosedError, LoginError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
 import { redactText } from "../../redact.ts";
 import type { EventEnvelope, Runtime, RuntimeCore } from "../../runtime/mod.ts";
@@ -86,6 +86,7 @@ export async function login(
   checkOptions("login", loginOptions, LOGIN_OPTIONS);
   const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = loginOptions;
   signal?.throwIfAborted();
+  refuseHermetic(core, "login");
   const options = { ...CONSENT, ...(signal === undefined ? {} : { signal }) };
   if (request.type === "deviceCode") assertSupported(core, "login with deviceCode", "deviceLogin");
   const params: JsonObject = request.type === "deviceCode"
@@ -130,9 +131,24 @@ export async function login(
 }
 
 /** Ends the stored login, or that of this process where it was given to `Client.connect`. */
-export async function logout(runtime: Runtime, options: WaitOptions): Promise<void> {
+export async function logout(
+  runtime: Runtime,
+  core: RuntimeCore,
+  options: WaitOptions,
+): Promise<void> {
   checkOptions("logout", options, WAIT_OPTIONS);
+  if (core.config.apiKey === undefined) refuseHermetic(core, "logout");
   await runtime.request("account/logout", undefined, { ...CONSENT, ...options });
+}
+
+/** A hermetic codex uses the user's login by a link: it would change that one, or lose a new one with its home. */
+function refuseHermetic(core: RuntimeCore, method: "login" | "logout"): void {
+  if (core.config.isolation !== "hermetic") return;
+  throw new PolicyError(
+    `${method} is refused with \`isolation: "hermetic"\`, whose codex only borrows the user's login. ` +
+      'Do it with a client of `isolation: "user"`, or give an `apiKey` to this one.',
+    { data: { reason: "hermetic" } },
+  );
 }
 
 function handle(

@@ -91,6 +91,14 @@ export class SessionOpener {
     const { cwd: asked, approvals: own, signal, store, ...profileFields } = config;
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.assertNotOpen(opening.threadId);
+    if (profileFields.checkpoints === true && core.config.isolation === "hermetic") {
+      // A restore that a crash interrupts is finished from the home, which would be gone.
+      throw new InvalidArgumentError(where, {
+        argument: "checkpoints",
+        received: 'true, with a client of `isolation: "hermetic"`',
+        accepts: "left out there: snapshots lie in codex's home, and a hermetic one does not last",
+      });
+    }
     checkApprovals(own);
     const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
     const answerers = { own, all };
