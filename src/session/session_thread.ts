@@ -528,9 +528,12 @@ export class SessionThread {
     if (this.settings.profile.ephemeral || core.state !== "running") return;
     // Old servers do not know the first call; that they refuse the second one changes nothing.
     await core.callNow("thread/unsubscribe", { threadId: this.threadId }).catch(() => {});
-    await this.#attach("thread/resume").catch((error) => {
+    try {
+      await this.#attach("thread/resume");
+      await this.turns.rest.repair();
+    } catch (error) {
       if (error instanceof PolicyMismatchError) this.#fail(error);
-    });
+    }
   }
 
   /** A thread that was never used is simply started anew. */
@@ -544,12 +547,13 @@ export class SessionThread {
     void this.parts.portable?.opened(this.threadId);
   }
 
-  /** The thread can't be used any more; everyone is told why. */
+  /** The thread can't be used any more; everyone is told why, and how what was at work has ended. */
   #fail(error: unknown): void {
     this.#ready.fail(error);
     this.parts.checkpoints?.leave();
     this.queue.close(error);
     this.ended.abort(error);
-    this.events.end();
+    void Promise.all([this.turns.rest.stopAll(), this.gate.stopSubAgents()])
+      .then(() => this.events.end());
   }
 }

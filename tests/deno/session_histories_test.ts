@@ -22,8 +22,13 @@ for (const version of VERSIONS) {
     () =>
       inWorld(version, async (world) => {
         const player = new Player(world);
+        let played = 0;
         await fc.assert(
-          fc.asyncProperty(anyHistory, (history) => player.play(history)),
+          fc.asyncProperty(anyHistory, async (history) => {
+            await player.play(history);
+            // Whoever waits for hundreds of them wants to see that they go on.
+            if (++played % 25 === 0) console.log(`${version}: ${played} of ${RUNS}`);
+          }),
           { numRuns: RUNS, endOnFailure: true },
         );
         await player.end();

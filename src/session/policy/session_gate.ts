@@ -141,13 +141,13 @@ export class SessionGate implements ThreadGate {
   /** An item begins: under the id of one that has ended it is another use. */
   itemStarted(item: JsonObject, threadId: string): void {
     // The end of the call that made an agent may not have been heard; what waits for it names it as well.
-    this.#subAgents.learn(item);
+    this.#subAgents.learn(item, threadId);
     this.#told.get(keyOf(threadId, item["id"]))?.delete(useOf(item));
   }
 
   /** An item ended: post-hooks hear of every tool use, asked about or not. */
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void {
-    this.#subAgents.learn(item);
+    this.#subAgents.learn(item, threadId);
     if (!this.#hooks?.has("postToolUse")) return;
     if (!isToolItem(item)) return;
     const place = { threadId, turnId };
@@ -160,7 +160,7 @@ export class SessionGate implements ThreadGate {
 
   /** Takes in the agents that an item names which only the server's record tells of. */
   learn(item: JsonObject): void {
-    this.#subAgents.learn(item);
+    this.#subAgents.learn(item, this.#host.turns().threadId);
   }
 
   /** Settles when the post-hooks of the tool uses so far have ended. */

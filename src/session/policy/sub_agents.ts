@@ -14,6 +14,9 @@ import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
 
+/** How long after an agent was named its first turn may begin. */
+const BEGIN_MS = 1_000;
+
 /** What the session does for a thread of its agent's. */
 export interface SubAgentOwner {
   /** Makes the thread's part in approvals; `item` finds its items. */
@@ -35,6 +38,8 @@ interface SubAgent {
   turns: ThreadTurns;
   /** The session's turn that it works for. */
   parent: Turn | null;
+  /** Whether what it works for was stopped: it does nothing more until it is asked again. */
+  stopped: boolean;
   leave: () => void;
 }
 
@@ -54,21 +59,24 @@ export class SubAgents {
     return this.#agents.has(threadId);
   }
 
-  /** Takes in the threads that an item names. */
-  learn(item: JsonObject): void {
+  /** Takes in the threads that an item of this thread names. */
+  learn(item: JsonObject, by: string): void {
     for (const threadId of threadsOf(item)) {
-      const known = this.#agents.get(threadId);
-      if (known !== undefined) known.parent = this.#owner.activeTurn() ?? known.parent;
       // A thread that somebody has opened as a session is that session's.
-      else if (this.#core.routes.get(threadId) === undefined) {
-        this.#agents.set(threadId, this.#adopt(threadId, item));
-      }
+      if (!this.#agents.has(threadId) && this.#core.routes.get(threadId) !== undefined) continue;
+      const agent = this.#agents.get(threadId) ?? this.#adopt(threadId, item);
+      this.#agents.set(threadId, agent);
+      const parent = this.#owner.activeTurn();
+      agent.parent = parent ?? agent.parent;
+      agent.stopped = this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped;
     }
   }
 
   /** Stops all that they work on; `false` when the server did not confirm it. Never rejects. */
   async stop(): Promise<boolean> {
-    const stopped = [...this.#agents.values()].map(({ turns }) => turns.rest.stopAll());
+    const agents = [...this.#agents.values()];
+    for (const agent of agents) agent.stopped = true;
+    const stopped = agents.map(({ turns }) => turns.rest.stopAll());
     return !(await Promise.all(stopped)).includes(false);
   }
 
@@ -94,6 +102,9 @@ export class SubAgents {
       adopted: (turn) => {
         const meter = agent.parent?.meter ?? null;
         if (meter !== null) turn.measure(meter);
+        begin();
+        // It was started while its parent was being stopped.
+        if (agent.stopped) turn.stop();
         return Infinity;
       },
       isNew: supports(core.server.version, "repeatsTokenCounts"),
@@ -122,10 +133,20 @@ export class SubAgents {
     const find = (itemId: string) =>
       turns.active?.outcome.items.get(itemId) as unknown as JsonObject | undefined;
     const unregister = core.approvals.registerThread(threadId, owner.gateOf(find));
+    // Whoever stops it before its first turn has begun stops that turn.
+    const begun = Promise.withResolvers<void>();
+    const timer = setTimeout(begun.resolve, BEGIN_MS);
+    const begin = () => {
+      clearTimeout(timer);
+      begun.resolve();
+    };
+    turns.rest.expect(begun.promise);
     const agent: SubAgent = {
       turns,
-      parent: owner.activeTurn(),
+      parent: null,
+      stopped: false,
       leave: () => {
+        begin();
         unroute();
         unregister();
         turns.close();

@@ -1,7 +1,7 @@
 /** Stopping a turn on the server, so that it has really stopped. */
 import { within } from "../../async.ts";
 import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -215,23 +215,23 @@ async function latestTurns(core: RuntimeCore, threadId: string): Promise<JsonObj
 
 // Going on with a turn whose server worked on while the connection to it was down.
 
-/** What the server recorded of a turn that runs or has ended by itself, else `null`. */
+/** What the server recorded of a turn, whatever it says of its end; `null` when it does not tell. Never rejects. */
 export async function recordedTurn(
   core: RuntimeCore,
   threadId: string,
   turnId: string,
 ): Promise<JsonObject | null> {
-  if (!supports(core.server.version, "truthfulTurnRecord")) return null;
+  if (!supports(core.server.version, "listsTurns")) return null;
   const params = { threadId, limit: 5, itemsView: "full" };
-  let list;
-  try {
-    list = await core.callNow("thread/turns/list", params, { timeoutMs: CALL_MS });
-  } catch {
-    return null;
-  }
-  const turns = isJsonObject(list) && Array.isArray(list["data"]) ? list["data"] : [];
-  const turn = turns.find((each) => isJsonObject(each) && each["id"] === turnId);
+  const list = await core.callNow("thread/turns/list", params, { timeoutMs: CALL_MS }).catch(
+    () => null,
+  );
+  const turns = isJsonObject(list) ? objectsOf(list, "data") : [];
+  return turns.find((each) => each["id"] === turnId) ?? null;
+}
+
+/** Whether the record says how the turn is: that it runs, or how it has ended by itself. */
+export function tellsState(core: RuntimeCore, record: JsonObject): boolean {
   // A server that was started anew calls the turns of the one before interrupted.
-  if (!isJsonObject(turn) || turn["status"] === "interrupted") return null;
-  return turn;
+  return supports(core.server.version, "truthfulTurnRecord") && record["status"] !== "interrupted";
 }

@@ -14,6 +14,7 @@ import {
   activeTurnId,
   recordedTurn,
   STATUS_MS,
+  tellsState,
   type ThreadStatus,
   threadStatus,
 } from "./stop_turn.ts";
@@ -145,13 +146,15 @@ export class ThreadStop {
     for (const turn of this.#turns.all()) await this.#repair(turn);
   }
 
+  /** Whether the server told how the turn is. */
   async #repair(turn: Turn): Promise<boolean> {
     const { core, threadId } = this.#host;
     const record = await recordedTurn(core, threadId, turn.turnId);
     if (record === null) return false;
-    if (turn.phase !== "released") turn.resumed(record);
+    const told = tellsState(core, record);
+    if (told && turn.phase !== "released") turn.resumed(record);
     for (const item of itemsOf(record)) this.#host.missed(item);
-    return true;
+    return told;
   }
 
   /** Whether a turn that could not be stopped is over all the same. */

@@ -116,6 +116,11 @@ export class Turn {
     return PHASES[this.#phase]!;
   }
 
+  /** Whether it is being stopped, or was. */
+  get isStopping(): boolean {
+    return this.#stopping !== null;
+  }
+
   /** Settles when the phase is reached; never rejects. */
   reached(phase: TurnPhase): Promise<void> {
     return this.#waits[PHASES.indexOf(phase)]!.promise;
