@@ -10,7 +10,7 @@ import { defined } from "./json.ts";
 export type OtelAttribute = string | number | boolean | string[];
 
 /** What is told with a span or a measurement. */
-export type OtelAttributes = Record<string, OtelAttribute>;
+export type OtelAttributes = Record<string, OtelAttribute | undefined>;
 
 /** What travels with the work of a program; `Context` of `@opentelemetry/api`. */
 export interface OtelContext {

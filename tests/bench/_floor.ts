@@ -87,43 +87,84 @@ switch (task.variant) {
     console.log(JSON.stringify({ grewMb: peak() - before, events: queue.length }));
     break;
   }
-  case "broadcast": {
-    // One emitter, a listener for each session that looks for its own thread.
-    const { EventEmitter } = await import("node:events");
+  case "readers": {
+    // The least that any client must do: find a message's session, and wake the one who reads it.
     const { threadId } = await import("./_corpus.ts");
-    const emitter = new EventEmitter().setMaxListeners(0);
-    let events = 0;
-    for (let i = 0; i < task.sessions; i++) {
-      const mine = threadId(i);
-      // deno-lint-ignore no-explicit-any
-      emitter.on("message", ({ params }: any) => {
-        if (params?.threadId === mine) events++;
-      });
+    // deno-lint-ignore no-explicit-any
+    type Message = any;
+    interface Reader {
+      queue: Message[];
+      wake: (() => void) | null;
     }
-    onMessage = (message) => message.id === 7 ? ended() : emitter.emit("message", message);
+    const readers = new Map<string, Reader>();
+    let characters = 0;
+    let over = false;
+    const read = async (reader: Reader): Promise<void> => {
+      for (;;) {
+        const { queue } = reader;
+        reader.queue = [];
+        for (const { params } of queue) characters += params.delta.length;
+        if (reader.queue.length > 0) continue;
+        if (over) return;
+        await new Promise<void>((resolve) => reader.wake = resolve);
+      }
+    };
+    const reading: Promise<void>[] = [];
+    for (let i = 0; i < task.sessions; i++) {
+      const reader: Reader = { queue: [], wake: null };
+      readers.set(threadId(i), reader);
+      reading.push(read(reader));
+    }
+    onMessage = (message) => {
+      if (message.id === 7) return ended();
+      const reader = readers.get(message.params?.threadId);
+      if (reader === undefined) return;
+      reader.queue.push(message);
+      reader.wake?.();
+      reader.wake = null;
+    };
     const stop = measure();
     await codex.write('{"id":7,"method":"bench/flood"}\n');
     await done;
-    console.log(JSON.stringify({ ...stop(), events }));
+    over = true;
+    for (const { wake } of readers.values()) wake?.();
+    await Promise.all(reading);
+    console.log(JSON.stringify({ ...stop(), characters }));
     break;
   }
-  case "pingpong": {
-    let answered: () => void = () => {};
-    onMessage = () => answered();
-    const times: number[] = [];
-    const once = async () => {
-      const got = new Promise<void>((resolve) => answered = resolve);
-      codex.write('{"id":1,"method":"x"}\n');
-      await got;
+  case "calls": {
+    // The least that calls take: one write for all of a tick, and a promise for each id.
+    const waiting = new Map<number, () => void>();
+    onMessage = ({ id }) => {
+      waiting.get(id)?.();
+      waiting.delete(id);
     };
-    for (let i = 0; i < 300; i++) await once();
+    let nextId = 0;
+    let lines = "";
+    const ask = () => {
+      const id = nextId++;
+      if (lines === "") {
+        queueMicrotask(() => {
+          codex.write(lines);
+          lines = "";
+        });
+      }
+      lines += JSON.stringify({ id, method: "model/list", params: {} }) + "\n";
+      return new Promise<void>((resolve) => waiting.set(id, resolve));
+    };
+    for (let i = 0; i < 300; i++) await ask();
+    const times: number[] = [];
     for (let i = 0; i < task.sequential; i++) {
       const begun = performance.now();
-      await once();
+      await ask();
       times.push(performance.now() - begun);
     }
+    for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: task.pipelined }, ask));
+    const stop = measure();
+    for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: task.pipelined }, ask));
+    const cpuMs = stop().cpuMs / 4;
     console.log(
-      JSON.stringify({ p50: percentile(times, 0.5), p99: percentile(times, 0.99) }),
+      JSON.stringify({ cpuMs, p50: percentile(times, 0.5), p99: percentile(times, 0.99) }),
     );
     break;
   }

@@ -16,9 +16,48 @@ export function percentile(values: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
 }
 
-/** The median ratio of pairs that were measured one after the other. */
-export function pairedRatio(ours: readonly number[], theirs: readonly number[]): number {
-  return median(ours.map((value, i) => value / theirs[i]!));
+/** A ratio, and how sure it is. */
+export interface Ratio {
+  /** The middle of what was measured. */
+  middle: number;
+  /** The true middle lies between these in at least nine of ten cases. */
+  low: number;
+  high: number;
+  /** How many pairs were measured. */
+  pairs: number;
+}
+
+/** The ratio of pairs that were measured one after the other. */
+export function pairedRatio(ours: readonly number[], theirs: readonly number[]): Ratio {
+  const ratios = ours.map((value, i) => value / theirs[i]!).sort((a, b) => a - b);
+  const outside = outerRanks(ratios.length);
+  return {
+    middle: median(ratios),
+    low: ratios[outside]!,
+    high: ratios[ratios.length - 1 - outside]!,
+    pairs: ratios.length,
+  };
+}
+
+/** How many of the sorted values on either side can be left out so that the rest still holds the median: by the signs of coins. */
+function outerRanks(count: number): number {
+  let ways = 1;
+  let below = 1;
+  for (let rank = 0;; rank++) {
+    if (2 * below > 0.1 * 2 ** count) return Math.max(0, rank - 1);
+    ways = ways * (count - rank) / (rank + 1);
+    below += ways;
+  }
+}
+
+/** Pairs below which no interval says anything. */
+export const FEWEST_PAIRS = 5;
+/** An interval that is this part of its middle is narrow enough. */
+const NARROW = 0.15;
+
+/** Whether more pairs would hardly say anything else. */
+export function isSettled({ middle, low, high, pairs }: Ratio): boolean {
+  return pairs >= FEWEST_PAIRS && high - low <= NARROW * middle;
 }
 
 /** What something cost this process. */

@@ -47,13 +47,19 @@ async function acp(): Promise<unknown> {
     Readable.toWeb(child.stdout) as ReadableStream<Uint8Array>,
   );
   let events = 0;
-  let characters = 0;
+  const threads = new Map<string, { characters: number }>();
+  for (let i = 0; i < (task.threads ?? 1); i++) {
+    const id = `01a20000-0000-7000-8000-${String(i).padStart(12, "0")}`;
+    threads.set(id, { characters: 0 });
+  }
   const connection = new Connection(
     () => Promise.resolve({}),
     // deno-lint-ignore no-explicit-any
     (_method: string, params: any) => {
       events++;
-      characters += params?.delta?.length ?? 0;
+      const thread = threads.get(params?.threadId);
+      if (thread === undefined) return;
+      thread.characters += params.delta.length;
     },
     stream,
   );
@@ -63,7 +69,7 @@ async function acp(): Promise<unknown> {
   if (task.variant === "flood") await call("bench/flood");
   const cost = stop();
   child.kill();
-  return { ...cost, events, characters, ...result as object };
+  return { ...cost, events, ...result as object };
 }
 
 async function vscode(): Promise<unknown> {

@@ -1,4 +1,5 @@
 /** What is wanted, beside what was measured. */
+import { isSettled, type Ratio } from "./_measure.ts";
 
 /** One line of the final table. */
 export interface Row {
@@ -10,8 +11,8 @@ export interface Row {
   target: number | null;
   /** What would be better still. */
   stretch?: number;
-  /** What was measured. */
-  measured: number;
+  /** What was measured: a ratio with its interval, or a plain number. */
+  measured: number | Ratio;
   /** Behind the numbers, such as `x` for ratios. */
   unit?: string;
 }
@@ -25,18 +26,49 @@ export function markdown(head: string[], rows: string[][]): string {
     .join("\n");
 }
 
+/** The number of a row, without its interval. */
+export function middleOf({ measured }: Row): number {
+  return typeof measured === "number" ? measured : measured.middle;
+}
+
 /** The final table. */
 export function targetTable(runtime: string, rows: readonly Row[]): string {
   return markdown(
     ["", "what", "target", "stretch", `${runtime}`, ""],
-    rows.map(({ id, what, target, stretch, measured, unit = "×" }) => [
-      id,
-      what,
-      target === null ? "" : `≤ ${number(target)} ${unit}`,
-      stretch === undefined ? "" : `${number(stretch)} ${unit}`,
-      `${number(measured)} ${unit}`,
-      target === null ? "" : measured <= target ? "met" : "missed",
-    ]),
+    rows.map((row) => {
+      const { id, what, target, stretch, measured, unit = "×" } = row;
+      const wanted = (value: number) => `${number(value)} ${unit}`.trim();
+      return [
+        id,
+        what,
+        target === null ? "" : `≤ ${wanted(target)}`,
+        stretch === undefined ? "" : wanted(stretch),
+        typeof measured === "number" ? wanted(measured) : shown(measured, unit),
+        target === null ? "" : middleOf(row) <= target ? "met" : "missed",
+      ];
+    }),
+  );
+}
+
+/** A ratio with where it lies; what a single run says has no interval. */
+function shown(ratio: Ratio, unit: string): string {
+  const { middle, low, high, pairs } = ratio;
+  const between = pairs === 1 ? "" : ` (${number(low)}–${number(high)})`;
+  return `${number(middle)} ${unit}${between}${isSettled(ratio) ? "" : ", not settled"}`;
+}
+
+/** What changed since an earlier run. */
+export function comparison(rows: readonly Row[], before: readonly Row[]): string {
+  const key = ({ id, what }: Row) => `${id} ${what}`;
+  const earlier = new Map(before.map((row) => [key(row), middleOf(row)]));
+  return markdown(
+    ["", "what", "before", "now", "now / before"],
+    rows.filter((row) => earlier.has(key(row))).map((row) => {
+      const then = earlier.get(key(row))!;
+      const now = middleOf(row);
+      const ratio = then === now ? 1 : now / then;
+      return [row.id, row.what, number(then), number(now), number(ratio)];
+    }),
   );
 }
 

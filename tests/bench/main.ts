@@ -1,22 +1,30 @@
 /**
- * The benchmarks: `deno task bench`, or `bun tests/bench/main.ts`. Options: `--quick` for a short run, and the names of
- * the sections wanted.
+ * The benchmarks: `deno task bench`, or `bun tests/bench/main.ts`, and the names of the sections wanted.
+ *
+ *     --quick      a run of less than three minutes, which shows what became much slower
+ *     --save       keeps the figures in `.cache/bench/runs.jsonl`, a line of JSON for each run
+ *     --compare    prints them beside those of the last run that was kept on this runtime, as thorough as this one
  *
  * Machines are noisy: everything that is compared runs side by side, in processes of its own, and what counts is the
- * median of the paired ratios. Processor time is that of the reading process alone, unless it says "whole tree".
+ * median of the paired ratios. Pairs are measured until that median is known well enough, or it is called not settled.
+ * Processor time is that of the reading process alone, unless it says "whole tree".
  */
+import { appendFile, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { RUNTIME } from "./_child.ts";
-import { installPeers } from "./_peers.ts";
-import { type Row, targetTable } from "./_report.ts";
+import { installPeers, PEERS_HOME } from "./_peers.ts";
+import { comparison, type Row, targetTable } from "./_report.ts";
 import { decode, imports, lines } from "./_sections_alone.ts";
 import { flood, requests, sessions, slowReader, trickle } from "./_sections_pipe.ts";
 import { realCodex } from "./_sections_real.ts";
 
 /** How thoroughly. */
 export interface Effort {
-  /** Rounds of each comparison. */
+  /** Rounds of each comparison, at least. */
   rounds: number;
+  /** Rounds after which a comparison that is not settled is given up. */
+  most: number;
   /** A run that only shows that everything works. */
   quick: boolean;
 }
@@ -35,7 +43,7 @@ const sections: Record<string, (effort: Effort) => Promise<Row[]>> = {
 
 const quick = process.argv.includes("--quick");
 const asked = process.argv.slice(2).filter((word) => !word.startsWith("--"));
-const effort: Effort = { rounds: quick ? 1 : 5, quick };
+const effort: Effort = quick ? { rounds: 1, most: 1, quick } : { rounds: 5, most: 15, quick };
 
 await installPeers();
 const rows: Row[] = [];
@@ -48,4 +56,26 @@ for (const [name, section] of Object.entries(sections)) {
 }
 rows.sort((a, b) => Number(a.id.slice(1)) - Number(b.id.slice(1)));
 console.log(`\n## Targets\n\n${targetTable(RUNTIME, rows)}\n`);
+
+const RUNS = join(PEERS_HOME, "runs.jsonl");
+interface Run {
+  runtime: string;
+  quick: boolean;
+  at: string;
+  rows: Row[];
+}
+if (process.argv.includes("--compare")) {
+  const runs = (await readFile(RUNS, "utf8").catch(() => "")).split("\n").filter(Boolean)
+    .map((line) => JSON.parse(line) as Run);
+  const before = runs.findLast((run) => run.runtime === RUNTIME && run.quick === quick);
+  console.log(
+    before === undefined
+      ? `no run of this kind was kept: \`--save\` does`
+      : `Against the run of ${before.at}\n\n${comparison(rows, before.rows)}\n`,
+  );
+}
+if (process.argv.includes("--save")) {
+  const run: Run = { runtime: RUNTIME, quick, at: new Date().toISOString(), rows };
+  await appendFile(RUNS, JSON.stringify(run) + "\n");
+}
 process.exit(0);
