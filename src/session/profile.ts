@@ -47,7 +47,10 @@ export interface RunLimits {
   tokens?: number;
   /** Answers of the model; counted like tokens, when the server tells their size. Default: any number. */
   modelCalls?: number;
-  /** Commands, file changes, searches and calls of tools. The one that goes beyond it may have begun. Default: any number. */
+  /**
+   * Commands, file changes, searches and calls of tools. The one that goes beyond it may have begun. Codex tells nothing of a
+   * command that its sandbox stopped within its first moments: those don't count. Default: any number.
+   */
   toolCalls?: number;
 }
 

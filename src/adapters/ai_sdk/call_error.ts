@@ -32,8 +32,8 @@ export function unsupported(functionality: string, advice: string): ModelCallErr
 
 /**
  * A failure in the SDK's words; the caller's own signal's reason stays what it is. `answered` tells that the model has answered
- * before the turn failed: it may have acted then, since codex leaves out the item of a command that ends at once when the turn
- * fails right after it (measured on 0.169).
+ * before the turn failed: it may have acted then, since codex tells nothing of a command that its sandbox stopped within its
+ * first moments (0.104 to 0.169: neither on the wire nor in its record of the turn).
  */
 export function callError(
   error: unknown,
