@@ -56,9 +56,13 @@ export function shorten(text: string): string {
   return text.length <= 600 ? text : `${text.slice(0, 600)}… (${text.length} characters)`;
 }
 
-/** What a thrown value says. */
+/** What a thrown value says. Never throws: anything can be thrown, also what throws when it is looked at. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  try {
+    return String(error instanceof Error ? error.message : error);
+  } catch {
+    return "something was thrown that has no text";
+  }
 }
 
 // Requests that were not answered as hoped.

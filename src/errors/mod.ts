@@ -23,6 +23,7 @@ export {
   type RpcErrorOptions,
   type RpcRefusal,
   RpcValidationError,
+  shorten,
   UnsupportedError,
 } from "./codex_error.ts";
 export {

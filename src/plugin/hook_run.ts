@@ -200,7 +200,7 @@ export class HookRun {
       try {
         outcome = await this.#callPre(hook, "preToolUse", unchanged, facts, options.signal);
       } catch (error) {
-        this.#issue(hook, "preToolUse", "internal", String(error));
+        this.#issue(hook, "preToolUse", "internal", messageOf(error));
         return { type: "block", hookName, reason: "the hook could not be asked" };
       }
       if (outcome.type === "aborted") {
@@ -393,8 +393,17 @@ async function callLimited(
   return outcome;
 }
 
+function isTimeout(error: unknown): boolean {
+  try {
+    return error instanceof DOMException && error.name === "TimeoutError";
+  } catch {
+    // Anything can be thrown, also what throws when it is looked at.
+    return false;
+  }
+}
+
 function failure(error: unknown): LimitedOutcome {
-  const timedOut = error instanceof DOMException && error.name === "TimeoutError";
+  const timedOut = isTimeout(error);
   const text = messageOf(error);
   const message = text.length <= 600 ? text : `${text.slice(0, 600)}…`;
   return { type: "failed", class: timedOut ? "timeout" : "execution", message, cause: error };

@@ -469,7 +469,7 @@ export class SessionThread {
       const { active } = this.turns;
       if (active === null || active.phase === "identified") {
         this.settings.distrust();
-        const what = error instanceof Error ? error.message : String(error);
+        const what = messageOf(error);
         return this.turns.warn(`Something else changed the thread's settings. ${what}`);
       }
       this.#refused.abort(error);

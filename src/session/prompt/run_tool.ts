@@ -3,7 +3,7 @@
  * @module
  */
 import { kindOf, validateAgainstSchema } from "../../check/mod.ts";
-import { messageOf, type OutputIssue } from "../../errors/mod.ts";
+import { messageOf, type OutputIssue, shorten } from "../../errors/mod.ts";
 import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
 import { isStandardSchema, standardIssue } from "../output/convert_schema.ts";
 import type { DynamicTool, ToolContent, ToolContext, ToolResult } from "./tools.ts";
@@ -33,7 +33,7 @@ export async function runTool(
     if (!checked.ok) return failed(misfit(checked.issues), null);
     return { ...shapeResult(await tool.run(checked.value, context)), error: null };
   } catch (error) {
-    return failed(`The tool failed: ${messageOf(error)}`, error);
+    return failed(`The tool failed: ${messageOf(error).slice(0, MAX_TOOL_TEXT)}`, error);
   }
 }
 
@@ -51,7 +51,8 @@ async function checkArguments({ inputSchema }: DynamicTool, args: JsonValue): Pr
 }
 
 function misfit(issues: readonly OutputIssue[]): string {
-  const list = issues.slice(0, 20).map(({ path, message }) => `- ${path}: ${message}`).join("\n");
+  const list = issues.slice(0, 20)
+    .map(({ path, message }) => shorten(`- ${path}: ${message}`)).join("\n");
   return `The arguments do not fit the tool's input schema, so it did not run:\n${list}\n` +
     `Call it again with corrected arguments.`;
 }
@@ -85,7 +86,7 @@ function shapeResult(output: unknown): ShapedResult {
   const parts: ToolContent[] = isToolResult(output)
     ? output.content.map(checkPart)
     : [{ type: "text", text: textOf(output) }];
-  const success = isToolResult(output) ? output.success ?? true : true;
+  const success = isToolResult(output) ? output.success ?? !saysError(output as object) : true;
   if (typeof success !== "boolean") throw new TypeError(`success is ${kindOf(success)}`);
   let left = MAX_TOOL_TEXT;
   let cut = 0;
@@ -114,6 +115,11 @@ function isToolResult(output: unknown): output is ToolResult {
   const content = (output as Partial<ToolResult> | null | undefined)?.content;
   return typeof output === "object" && Array.isArray(content) &&
     content.every((part) => part?.type === "text" || part?.type === "image");
+}
+
+/** Results as MCP has them say it in another word. */
+function saysError(output: { isError?: unknown }): boolean {
+  return output.isError === true;
 }
 
 function checkPart(part: ToolContent, index: number): ToolContent {
@@ -165,13 +171,23 @@ function plainOf(member: unknown, said: unknown): unknown {
   }
   if (said instanceof Set) return [...said];
   if (said instanceof Error) {
-    const { name, message, cause } = said;
-    return { name, message, ...defined({ cause }) };
+    const { name, message, cause, errors } = said as Error & { errors?: unknown };
+    return { name, message, ...defined({ cause, errors }) };
   }
-  if (said instanceof RegExp) return String(said);
+  if (said instanceof RegExp || said instanceof BigInt) return String(said);
   if (said instanceof ArrayBuffer) return base64(new Uint8Array(said));
   if (ArrayBuffer.isView(said)) {
     return base64(new Uint8Array(said.buffer, said.byteOffset, said.byteLength));
   }
+  refuseOpaque(said);
   return said;
+}
+
+const PLAIN: ReadonlySet<string> = new Set(["Object", "Array", "Number", "String", "Boolean"]);
+
+/** Responses, promises, blobs and the like are `{}` as JSON: nobody means to show the model that. */
+function refuseOpaque(value: object): void {
+  const kind = Object.prototype.toString.call(value).slice(8, -1);
+  if (PLAIN.has(kind) || Object.keys(value).length > 0) return;
+  throw new TypeError(`it gave back an object of the kind ${kind}, which has no text`);
 }

@@ -67,6 +67,18 @@ test("what a tool gives back is shaped for the server", async () => {
         '{"name":"TypeError","message":"odd","cause":{"name":"Error","message":"why"}}',
       ),
     ],
+    [
+      new AggregateError([new Error("one")], "many"),
+      text(
+        '{"name":"AggregateError","message":"many","errors":[{"name":"Error","message":"one"}]}',
+      ),
+    ],
+    [[Object(1n), Object(2), Object("s"), Object(true)], text('["1",2,"s",true]')],
+    [
+      { content: [{ type: "text", text: "as MCP says it" }], isError: true },
+      text("as MCP says it", false),
+    ],
+    [new (class Empty {})(), text("{}")],
     [cyclic(), text('{"self":"[circular]","map":{"self":"[circular]"},"twice":[{"a":1},{"a":1}]}')],
   ];
   for (const [output, expected] of table) {
@@ -84,6 +96,14 @@ test("a failing or missing tool tells the model so and never rejects", async () 
     rejects: tool(() => Promise.reject("odd")),
     nothing: tool(() => () => 1),
     badPart: tool(() => ({ content: [{ type: "text", text: 7 }] })),
+    response: tool(() => new Response("the page")),
+    promise: tool(() => ({ later: Promise.resolve(1) })),
+    unspeakable: tool(() => {
+      throw Object.create(null);
+    }),
+    trap: tool(() => {
+      throw new Proxy({}, { getPrototypeOf: () => assert.fail("looked at") });
+    }),
     badToJson: tool(() => ({
       toJSON() {
         throw new Error("no words");
@@ -96,6 +116,10 @@ test("a failing or missing tool tells the model so and never rejects", async () 
       ["rejects", /odd/],
       ["nothing", /a function/],
       ["badPart", /content\[0\]\.text must be a string, received a number/],
+      ["response", /of the kind Response, which has no text/],
+      ["promise", /of the kind Promise/],
+      ["unspeakable", /has no text/],
+      ["trap", /has no text/],
       ["badToJson", /no words/],
       [
         "missing",
@@ -107,6 +131,27 @@ test("a failing or missing tool tells the model so and never rejects", async () 
     const { response } = await runTool(tools, name, {}, CONTEXT);
     assert.equal(response["success"], false, name);
     assert.match(JSON.stringify(response), words, name);
+  }
+});
+
+test("what a model or a tool said wrong does not fill its context", async () => {
+  const long = "x".repeat(1_000_000);
+  const standard = {
+    "~standard": {
+      version: 1 as const,
+      vendor: "test",
+      validate: () => ({ issues: Array.from({ length: 100 }, () => ({ message: long })) }),
+    },
+  };
+  const tools = {
+    misfit: { ...tool(() => ""), inputSchema: standard },
+    loud: tool(() => {
+      throw new Error(long);
+    }),
+  };
+  for (const [name, most] of [["misfit", 20_000], ["loud", 201_000]] as const) {
+    const { response } = await runTool(tools, name, {}, CONTEXT);
+    assert.ok(JSON.stringify(response).length < most, name);
   }
 });
 
