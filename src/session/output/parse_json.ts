@@ -8,19 +8,29 @@
  *
  * Models that are not held to a schema like to explain themselves: text around the blocks is skipped, and of several
  * blocks the last one that is JSON counts, as the one the model came to. Fences may be of three or more backticks or
- * tildes, and are named `json`, `jsonc`, `json5` or nothing.
+ * tildes, and are named `json`, `jsonc`, `json5` or nothing. Without a block that is JSON, lines that begin as JSON does count, up
+ * to the last one that ends as it does.
  */
 export function parseJson(text: string): unknown {
-  const clean = text.replace(/^\uFEFF/, "");
-  const blocks = fencedBlocks(clean).reverse();
-  for (const candidate of [clean, ...blocks.flatMap((block) => [block, withoutComments(block)])]) {
+  const clean = text.trim();
+  const blocks = fencedBlocks(clean).reverse().flatMap((block) => [block, withoutComments(block)]);
+  for (const candidate of [clean, ...blocks, unfenced(clean)]) {
     try {
-      return JSON.parse(candidate);
+      // Without byte order marks, and the blanks that JSON does not know.
+      return JSON.parse(candidate.trim());
     } catch {
       // The next one may be JSON.
     }
   }
   return undefined;
+}
+
+/** From the first line that begins like JSON to the last one that ends like it. */
+function unfenced(text: string): string {
+  const start = text.search(/^[{[]/m);
+  return start < 0
+    ? ""
+    : text.slice(start, Math.max(text.lastIndexOf("}"), text.lastIndexOf("]")) + 1);
 }
 
 /** A string, to its end or the text's. */

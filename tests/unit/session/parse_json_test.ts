@@ -32,6 +32,10 @@ test("parseJson() reads an answer that is JSON, and any fence around it", () => 
     ["the last of several", `${block("json", '{"a":1}')}\nbetter:\n${block("json", '{"a":2}')}`, {
       a: 2,
     }],
+    ["a byte order mark in a block", block("json", '\uFEFF{"a":1}'), { a: 1 }],
+    ["blanks that JSON does not know", '\u00a0{"a":1}\u00a0', { a: 1 }],
+    ["after words, without a fence", 'Here it is:\n\n{\n  "a": 1\n}', { a: 1 }],
+    ["before words, without a fence", "[1]\nThat is all.", [1]],
     ["the last that is JSON", `${block("json", '{"a":1}')}\n${block("", "ls -l")}`, { a: 1 }],
   ];
   for (const [name, text, expected] of rows) assert.deepEqual(parseJson(text), expected, name);
@@ -49,6 +53,8 @@ test("parseJson() finds nothing where there is none", () => {
       block("json", "{ // a\n"),
       block("jsonc", '{"a": /* 1 }'),
       "`{}`",
+      "The answer is {}.",
+      '{"a":1}\nor rather\n{"a":2}',
     ]
   ) assert.equal(parseJson(text), undefined, JSON.stringify(text));
 });
