@@ -153,7 +153,9 @@ const attachmentKind: Kind = either(
   }, (value) => {
     const type = (value as { type?: unknown } | null)?.type;
     if (type === "text") return "Text goes into the prompt itself.";
-    const word = typeof type === "string" ? ATTACHMENT_WORDS[type] : undefined;
+    const word = typeof type === "string" && Object.hasOwn(ATTACHMENT_WORDS, type)
+      ? ATTACHMENT_WORDS[type]
+      : undefined;
     return word === undefined ? undefined : `Did you mean \`type: "${word}"\`?`;
   }),
 );

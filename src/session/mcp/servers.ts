@@ -281,9 +281,16 @@ function splitMcpServers(
 function merge(into: JsonObject, value: JsonValue): void {
   if (!isJsonObject(value)) return;
   for (const [key, member] of Object.entries(value)) {
-    const there = into[key];
+    const there = Object.hasOwn(into, key) ? into[key] : undefined;
     if (isJsonObject(there) && isJsonObject(member)) merge(there, member);
-    else into[key] = isJsonObject(member) ? structuredClone(member) : member;
+    else {
+      // An assignment to `__proto__` would change what all objects have.
+      const own = { writable: true, enumerable: true, configurable: true };
+      Object.defineProperty(into, key, {
+        value: isJsonObject(member) ? structuredClone(member) : member,
+        ...own,
+      });
+    }
   }
 }
 

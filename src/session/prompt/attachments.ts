@@ -171,13 +171,16 @@ async function imageUrl(
 ): Promise<string> {
   if ("data" in attachment) return await dataUrl(attachment);
   const { url } = attachment;
-  if (/^data:/i.test(url) || (/^https?:/i.test(url) && supports(version, "remoteImages"))) {
+  if (
+    /^data:image\/[^,]*,./i.test(url) ||
+    (/^https?:/i.test(url) && supports(version, "remoteImages"))
+  ) {
     return url;
   }
   throw new InvalidArgumentError("attachments", {
     argument: "url",
-    received: "another URL",
-    accepts: "a data: URL",
+    received: /^data:/i.test(url) ? "the URL of no image" : "another URL",
+    accepts: "a data: URL of an image",
     hint: /^https?:/i.test(url)
       ? "This codex does not fetch images: fetch it, and give its bytes as `data`."
       : 'For a file write `{ type: "localImage", path }`.',
@@ -195,6 +198,13 @@ const BEGINNINGS: readonly (readonly [mimeType: string, beginning: RegExp])[] = 
 /** An image's bytes as a `data:` URL. Throws `InvalidArgumentError` when nothing says what kind of image it is. */
 async function dataUrl({ data, mimeType }: ImageDataAttachment): Promise<string> {
   const bytes = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data;
+  if (bytes.length === 0) {
+    throw new InvalidArgumentError("attachments", {
+      argument: "data",
+      received: "no bytes",
+      accepts: "the bytes of an image",
+    });
+  }
   const type = mimeType ?? (data instanceof Blob && data.type !== "" ? data.type : kindOf(bytes));
   if (type !== null && isImageType(type)) return `data:${type};base64,${base64(bytes)}`;
   throw new InvalidArgumentError("attachments", {

@@ -204,6 +204,11 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
         }),
     );
   }
+  await t.step("an address that is no image's", async () => {
+    for (const url of ["data:,", "data:text/html,<b>", "data:image/png;base64,"]) {
+      await assert.rejects(send(url, "0.169.0"), /data: URL of an image; received the URL of no/);
+    }
+  });
   await t.step(
     "other schemes",
     () =>
@@ -237,7 +242,10 @@ test("buildInput() sends images in memory as data: URLs of their own type", asyn
   assert.equal(await send(blob), "data:image/avif;base64,Li4=");
   assert.equal(await send(blob, "image/png"), "data:image/png;base64,Li4=");
   assert.equal(await send(new Blob([bytes("GIF89a")])), "data:image/gif;base64,R0lGODlh");
-  for (const odd of [bytes(""), bytes("RIFF....WAVE"), new Blob(["x"], { type: "text/html" })]) {
+  for (const none of [bytes(""), new Blob([], { type: "image/png" })]) {
+    await assert.rejects(send(none, "image/png"), /`data` must be the bytes of an image/);
+  }
+  for (const odd of [bytes("RIFF....WAVE"), new Blob(["x"], { type: "text/html" })]) {
     await assert.rejects(send(odd), (error) => {
       assert(error instanceof InvalidArgumentError);
       return error.argument === "mimeType";

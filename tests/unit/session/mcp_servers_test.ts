@@ -173,3 +173,20 @@ test("what is logged of a session's MCP servers has no variables and no headers"
   assert.match(clean, /example\.org/);
   assert.match(clean, /"command":"x"/);
 });
+
+test("settings with hostile names change nothing but themselves", () => {
+  for (
+    const text of [
+      '{"mcp_servers":{"__proto__":{"planted":1}}}',
+      '{"mcp_servers.a":{"x":1},"mcp_servers.a.__proto__":{"planted":1}}',
+      '{"mcp_servers.__proto__.planted":1}',
+      '{"mcp_servers.a":{"constructor":{"prototype":{"planted":1}}},"mcp_servers.a.constructor.prototype.planted":1}',
+    ]
+  ) {
+    const settings = JSON.parse(text);
+    const sent = JSON.stringify(withMcpServers(settings, { docs: { url: URL } }));
+    assert.match(sent, /planted/);
+    mcpServerNames(settings);
+    assert.equal(({} as { planted?: unknown }).planted, undefined, text);
+  }
+});
