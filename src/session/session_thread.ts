@@ -330,15 +330,13 @@ export class SessionThread {
   }
 
   #makeTurns(): ThreadTurns {
-    const [threadId, events] = [() => this.threadId, this.events];
+    const threadId = () => this.threadId;
     return new ThreadTurns({
       core: this.parts.core,
       get threadId() {
         return threadId();
       },
-      get emit() {
-        return events.emit;
-      },
+      listeners: this.events,
       isNew: !this.parts.attached,
       count: (tokens) => this.ledger.add(tokens),
       adopted: (turn) => {

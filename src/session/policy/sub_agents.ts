@@ -95,8 +95,10 @@ export class SubAgents {
     const turns = new ThreadTurns({
       core,
       threadId,
-      get emit() {
-        return owner.events.wantsSubAgents ? emit : null;
+      listeners: {
+        get emit() {
+          return owner.events.wantsSubAgents ? emit : null;
+        },
       },
       count: (tokens) => owner.count(tokens, agent.parent),
       adopted: (turn) => {

@@ -16,15 +16,15 @@
  */
 import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import type { DeltaHead, DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { ThreadStop } from "./thread_stop.ts";
-import { Turn, type TurnHost } from "./turn.ts";
-import type { EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
+import { type ThreadListeners, Turn, type TurnHost } from "./turn.ts";
+import type { TurnOutcome } from "./turn_outcome.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import type { ContextUsage, TokenCount } from "./turn_result.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
@@ -44,7 +44,7 @@ export interface ThreadTurnsHost {
   /** Whether the thread has no past. Default `false`. */
   readonly isNew?: boolean;
   /** Who listens to everything on the thread. */
-  readonly emit: EmitTurnEvent;
+  readonly listeners: ThreadListeners;
   /** More tokens were used. */
   count(tokens: TokenCount, turn: Turn): void;
   /** A turn that nobody here asked for is active; returns the milliseconds that it may take. */
@@ -90,6 +90,8 @@ export class ThreadTurns {
   #last: TurnOutcome | null = null;
   #staleError: JsonValue | undefined;
   #lastId = 0;
+  /** The item of the newest text, and its turn. */
+  #flow: { head: DeltaHead; turn: Turn } | null = null;
 
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
@@ -101,9 +103,7 @@ export class ThreadTurns {
       get threadId() {
         return host.threadId;
       },
-      get emit() {
-        return host.emit;
-      },
+      listeners: host.listeners,
       get staleError() {
         return staleError();
       },
@@ -164,8 +164,13 @@ export class ThreadTurns {
 
   /** Takes the next texts of an item. */
   deltas(run: DeltaRun): void {
-    const { turnId, method } = run.head;
-    this.#find(turnId, method)?.deltas(run);
+    const { head } = run;
+    // The next text of an item is for the turn of the one before.
+    if (this.#flow?.head !== head || this.#flow.turn.outcome.status !== null) {
+      const turn = this.#find(head.turnId, head.method);
+      this.#flow = turn === null ? null : { head, turn };
+    }
+    this.#flow?.turn.deltas(run);
   }
 
   /** Takes any other message of the thread. */
@@ -197,7 +202,7 @@ export class ThreadTurns {
     const event = { type: "warning" as const, threadId: this.threadId, message };
     const turn = this.active;
     if (turn !== null) return turn.tell({ ...event, turnId: turn.turnId });
-    this.#host.emit?.({ ...event, turnId: "" });
+    this.#host.listeners.emit?.({ ...event, turnId: "" });
     this.#warnings.push(message);
   }
 
@@ -260,7 +265,7 @@ export class ThreadTurns {
     let turn = this.#turns.get(turnId);
     if (turn === undefined || turn.turnId !== turnId) {
       turn = new Turn(this.#turnHost, turnId, this.#usage.total);
-      this.#turns.set(turnId, turn);
+      this.#know(turnId, turn);
     }
     if (run.mayJoin && atWork !== null && atWork !== turn) this.#steered = run;
     const early = this.#early.splice(0);
@@ -327,13 +332,18 @@ export class ThreadTurns {
     return this.#begin(turnId, method);
   }
 
+  #know(turnId: string, turn: Turn): void {
+    this.#flow = null;
+    this.#turns.set(turnId, turn);
+  }
+
   /** A turn that is heard of for the first time. */
   #begin(turnId: string, method = ""): Turn | null {
     // Nothing ends what begins after the end of the connection: its last messages may be read after that.
     if (this.#past.has(turnId) || this.#closed || this.#host.core.state === "closed") return null;
     const atWork = this.active;
     if (atWork !== null && atWork.phase !== "identified" && method === "turn/started") {
-      this.#turns.set(turnId, atWork);
+      this.#know(turnId, atWork);
       atWork.activeId = turnId;
       return atWork;
     }
@@ -342,7 +352,7 @@ export class ThreadTurns {
     if (asked?.mayJoin && atWork !== null && atWork === asked.turn) this.#steered = asked;
     const provisional = this.#pending !== null;
     const turn = new Turn(this.#turnHost, turnId, this.#usage.total, provisional);
-    this.#turns.set(turnId, turn);
+    this.#know(turnId, turn);
     if (!provisional) this.#adopt(turn);
     return turn;
   }
@@ -374,6 +384,7 @@ export class ThreadTurns {
       this.#steered = null;
       this.#giveUp(steered);
     }
+    this.#flow = null;
     for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
     this.#past.add(turn.turnId);
     if (this.#past.size > PAST_TURNS) {

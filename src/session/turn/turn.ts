@@ -45,6 +45,12 @@ export interface TurnOwner {
   failed(error: unknown): void;
 }
 
+/** Who listens to everything on a thread; asked for each message, since listeners come and go. */
+export interface ThreadListeners {
+  /** Tells them; `null` while there are none, so that no event is made. */
+  readonly emit: EmitTurnEvent;
+}
+
 /** What a turn needs of its thread. */
 export interface TurnHost {
   /** The connection. */
@@ -52,7 +58,7 @@ export interface TurnHost {
   /** The thread. */
   readonly threadId: string;
   /** Who listens to everything on the thread. */
-  readonly emit: EmitTurnEvent;
+  readonly listeners: ThreadListeners;
   /** The error of the turn before when the server has not told its end. */
   readonly staleError?: JsonValue | undefined;
   /** More tokens were used. */
@@ -276,7 +282,8 @@ export class Turn {
 
   /** Whom its events are for; `null` when nobody listens, so that none is made. */
   get #emit(): EmitTurnEvent {
-    const heard = this.#kept !== null || this.#host.emit !== null || this.#observer !== null ||
+    const heard = this.#kept !== null || this.#host.listeners.emit !== null ||
+      this.#observer !== null ||
       (this.owner?.emit ?? null) !== null;
     return heard ? this.#deliver : null;
   }
@@ -289,7 +296,7 @@ export class Turn {
     this.#kept?.push(told);
     this.#observer?.(told);
     this.owner?.emit?.(told);
-    this.#host.emit?.(told);
+    this.#host.listeners.emit?.(told);
   };
 
   /** Not every turn is said to have started: 0.104 does not say so of compactions. */
@@ -316,7 +323,7 @@ export class Turn {
     // The owner tells its own listeners; nobody else has heard of a turn that never started.
     this.owner?.failed(error);
     if (!this.outcome.started) return;
-    this.#host.emit?.({
+    this.#host.listeners.emit?.({
       type: "turnCompleted",
       threadId,
       turnId,

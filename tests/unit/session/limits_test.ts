@@ -113,7 +113,7 @@ test("a turn tells its meter of every call and item, those before it had one inc
   const host: TurnHost = {
     core: { config: {} } as TurnHost["core"],
     threadId: "T",
-    emit: null,
+    listeners: { emit: null },
     count: () => {},
     stopping: () => {},
     stopSubAgents: () => Promise.resolve(),

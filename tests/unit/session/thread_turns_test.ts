@@ -53,7 +53,7 @@ class Stage {
     this.turns = new ThreadTurns({
       core,
       threadId: "T",
-      emit: (event) => this.all.push(event),
+      listeners: { emit: (event) => this.all.push(event) },
       count: ({ totalTokens }) => this.tokens += totalTokens,
       adopted: ({ turnId }) => {
         this.adopted.push(turnId);
