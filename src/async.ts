@@ -90,6 +90,11 @@ export function longTimeout(
   return () => timers.clear(handle);
 }
 
+/** Calls back again and again, each so many milliseconds, or each 24.8 days where they are more. `clearInterval` ends it. */
+export function longInterval(callback: () => void, ms: number): ReturnType<typeof setInterval> {
+  return setInterval(callback, Math.min(ms, LONGEST_TIMER_MS));
+}
+
 /** Something that is there, may be gone for a while, and may be gone for good: open, closed or failed. */
 export class Latch {
   #open: Promise<void> = Promise.resolve();

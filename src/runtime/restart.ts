@@ -3,7 +3,7 @@
  * its sake.
  * @module
  */
-import { delay, hostTimers, type Timers } from "../async.ts";
+import { delay, hostTimers, longInterval, type Timers } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { unrefTimer } from "../platform/mod.ts";
 import type { Connection } from "../rpc/mod.ts";
@@ -174,7 +174,7 @@ export function watchLiveness(connection: Connection, options: LivenessOptions):
   let lastSign = lastTick;
   let askedAt: number | null = null;
   let asking = 0;
-  const timer = setInterval(() => {
+  const timer = longInterval(() => {
     const at = now();
     const waits = whenIdle || connection.pendingCalls > asking ||
       (at - connection.heardAt >= limitMs / 2 && busy());

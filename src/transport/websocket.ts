@@ -2,7 +2,7 @@
  * A transport to a running `codex app-server --listen ws://…`: attached to, not owned.
  * @module
  */
-import { settlesWithin } from "../async.ts";
+import { longTimeout, settlesWithin } from "../async.ts";
 import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
 import { defined, splitMessages } from "../json.ts";
@@ -179,7 +179,7 @@ async function openSocket(
   const socket = Object.keys(headers).length > 0
     ? new Socket(url.href, { headers })
     : new Socket(url.href);
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let cancelTimer: (() => void) | undefined;
   let onAbort: (() => void) | undefined;
   // Both the error and the close event tell of a failure, in an order that differs by runtime.
   const over = new Promise<void>((resolve) => socket.addEventListener("close", () => resolve()));
@@ -187,12 +187,12 @@ async function openSocket(
     socket.addEventListener("open", () => resolve("open"));
     socket.addEventListener("error", (event) => resolve({ failed: event.message ?? "" }));
     socket.addEventListener("close", (event) => resolve({ failed: event.reason ?? "" }));
-    timer = setTimeout(() => resolve("late"), timeoutMs);
+    cancelTimer = longTimeout(() => resolve("late"), timeoutMs);
     onAbort = () => resolve("aborted");
     signal?.addEventListener("abort", onAbort, { once: true });
     if (signal?.aborted) onAbort();
   });
-  clearTimeout(timer);
+  cancelTimer?.();
   if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
   if (outcome === "open") return socket;
   socket.close();

@@ -4,6 +4,7 @@ import {
   abortable,
   delay,
   Latch,
+  longInterval,
   longTimeout,
   settleAll,
   settlesWithin,
@@ -11,6 +12,7 @@ import {
   within,
 } from "../../src/async.ts";
 import { test } from "../_harness.ts";
+import { readSource } from "../_module_graph.ts";
 
 test("Latch lets through when it is open, and tells who waits that it never will be", async () => {
   const ready = new Latch();
@@ -128,4 +130,42 @@ test("settleAll() settles when all have, with all outcomes or the first error", 
     setTimeout(() => late[end](new Error("second") as never), 0);
     assert.deepEqual(await seen, [true, "first"]);
   }
+});
+
+/** Files whose timers all have a length of the file's own, or one that is cut before. */
+const OWN_TIMERS: Record<string, string> = {
+  "src/async.ts": "here they are",
+  "src/automation/runner.ts": "a clock that is passed in, and looked at each minute",
+  "src/platform/http_server.ts": "10 ms",
+  "src/rpc/pending_calls.ts": "cut at the longest timer; a pause of its own",
+  "src/session/history/rewind/checkpoint_store.ts": "a beat of its own",
+  "src/session/policy/sub_agents.ts": "BEGIN_MS",
+  "src/session/turn/turn.ts": "IDLE_CHECK_MS and FAILED_CHECK_MS",
+  "src/session/client/prewarm.ts": "IDLE_MS",
+  "src/session/client/login.ts": "cut at the longest timer",
+  "src/testing/model/scripted_model.ts": "250 ms at most",
+  "src/adapters/acp/session.ts": "a turn of the event loop",
+  "src/web/live/live_sessions.ts": "WATCH_MS at most",
+};
+
+test("timers of a caller's length are longTimeout() and longInterval(), which no length overflows", () => {
+  const found = [...readSource().values()]
+    .filter(({ code }) => /\b(?:setTimeout|setInterval|AbortSignal\.timeout)\(/.test(code))
+    .map(({ path }) => path);
+  assert.deepEqual(found.sort(), Object.keys(OWN_TIMERS).sort());
+});
+
+test("longInterval() waits no less than asked, as far as a timer can count", () => {
+  const asked: number[] = [];
+  const { setInterval: real } = globalThis;
+  globalThis.setInterval = ((_: () => void, ms: number) => {
+    asked.push(ms);
+    return 0;
+  }) as unknown as typeof setInterval;
+  try {
+    for (const ms of [5, 2 ** 31 - 1, 2 ** 31, 1e15, Infinity]) longInterval(() => {}, ms);
+  } finally {
+    globalThis.setInterval = real;
+  }
+  assert.deepEqual(asked, [5, ...Array(4).fill(2 ** 31 - 1)]);
 });

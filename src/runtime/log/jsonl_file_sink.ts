@@ -2,6 +2,7 @@
  * The event log in a file, one JSON object a line.
  * @module
  */
+import { longTimeout } from "../../async.ts";
 import {
   checkArgument,
   checkOptions,
@@ -91,7 +92,7 @@ export class JsonlFileSink implements EventSink {
   #next = 1;
   #lines: string[] = [];
   #characters = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTimer: (() => void) | undefined;
   #work: Promise<void> = Promise.resolve();
   #failure: unknown = undefined;
   #lost = 0;
@@ -128,7 +129,7 @@ export class JsonlFileSink implements EventSink {
     if (this.#lines.length >= this.#flushEvery || this.#characters >= BUFFER_CHARACTERS) {
       return this.flush();
     }
-    this.#timer ??= setTimeout(() => {
+    this.#cancelTimer ??= longTimeout(() => {
       // There is nobody to tell here; the next write or flush does.
       this.flush().catch((error) => this.#failure = error);
     }, this.#flushAfterMs);
@@ -136,8 +137,8 @@ export class JsonlFileSink implements EventSink {
 
   /** Writes what is buffered. Rejects when that fails, now or since the last call. */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
     const write = this.#work.then(() => this.#drain());
     this.#work = write.catch(() => {});
     await write;

@@ -2,6 +2,7 @@
  * Requests on their way to the node that has the session.
  * @module
  */
+import { longInterval, within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import { base64, isJsonObject } from "../../json.ts";
 import { randomId } from "../http/refusals.ts";
@@ -157,7 +158,7 @@ export async function forward(
     const value = headers.get(name);
     if (value !== null) sent.set(name, value);
   }
-  const watch = setInterval(() => {
+  const watch = longInterval(() => {
     options.stillThere().then((there) => there || leave(), leave);
   }, options.patienceMs);
   try {
@@ -204,12 +205,7 @@ function unlessSilent(
   };
   return new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const silent = new Promise<null>((resolve) => {
-        timer = setTimeout(() => resolve(null), silenceMs);
-      });
-      const next = await Promise.race([reader.read().catch(() => null), silent]);
-      clearTimeout(timer);
+      const next = await within(reader.read().catch(() => null), silenceMs, null);
       if (next !== null && !next.done) return controller.enqueue(next.value);
       if (next === null) leave();
       onEnd();

@@ -2,7 +2,7 @@
  * This bridge's part in a cluster.
  * @module
  */
-import { within } from "../../async.ts";
+import { longInterval, within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 import { changedElsewhere, randomId } from "../http/refusals.ts";
@@ -243,7 +243,7 @@ export class Leases {
 
   #watch(): void {
     if (this.#timer !== null) return;
-    this.#timer = setInterval(() => void this.#renew(), this.#parts.ttlMs * 0.3);
+    this.#timer = longInterval(() => void this.#renew(), this.#parts.ttlMs * 0.3);
     unrefTimer(this.#timer);
   }
 

@@ -2,7 +2,7 @@
  * Following a session's events, at the reader's own pace.
  * @module
  */
-import { roundNow } from "../../async.ts";
+import { longTimeout, roundNow } from "../../async.ts";
 import { LogReader, type SessionLog } from "./session_log.ts";
 import type { WebEvent } from "../types.ts";
 
@@ -25,7 +25,7 @@ export class EventSubscription {
   #settle: ((news: boolean) => void) | null = null;
   #deadline = Infinity;
   #heartbeatMs = Infinity;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancelTimer: (() => void) | undefined;
 
   /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
   constructor(log: SessionLog, after: string | null, onClose: () => void) {
@@ -55,7 +55,7 @@ export class EventSubscription {
     this.#unlisten ??= this.#log.changed(() => this.#settled(true));
     this.#deadline = roundNow() + ms;
     this.#heartbeatMs = ms;
-    if (ms !== Infinity) this.#timer ??= setTimeout(() => this.#late(), ms);
+    if (ms !== Infinity) this.#cancelTimer ??= longTimeout(() => this.#late(), ms);
     return new Promise((resolve) => this.#settle = resolve);
   }
 
@@ -67,19 +67,19 @@ export class EventSubscription {
 
   /** The timer goes on while news come, so that not each of them sets another. */
   #late(): void {
-    this.#timer = undefined;
+    this.#cancelTimer = undefined;
     if (this.#settle === null) return;
     const left = this.#deadline - Date.now();
     // More than all of it is left when the clock was set back.
     if (left <= 1 || left > this.#heartbeatMs) this.#settled(false);
-    else if (left !== Infinity) this.#timer = setTimeout(() => this.#late(), left);
+    else if (left !== Infinity) this.#cancelTimer = longTimeout(() => this.#late(), left);
   }
 
   /** Ends it. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#timer);
+    this.#cancelTimer?.();
     this.#unlisten?.();
     this.#settled(true);
     this.#onClose();
