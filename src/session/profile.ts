@@ -49,7 +49,8 @@ export interface RunLimits {
   modelCalls?: number;
   /**
    * Commands, file changes, searches and calls of tools. The one that goes beyond it may have begun. Codex tells nothing of a
-   * command that its sandbox stopped within its first moments: those don't count. Default: any number.
+   * command that its sandbox stopped within its first moments: those count only with tool-use hooks, which make it ask.
+   * Default: any number.
    */
   toolCalls?: number;
 }
