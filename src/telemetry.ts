@@ -157,10 +157,12 @@ class PlainContext implements OtelContext {
   }
 }
 
-/** What `act` returns; `fallback` when it throws. */
+/** What `act` returns; `fallback` when it throws. A promise that comes in place of it may reject: nobody waits for it. */
 export function quietly<T>(act: () => T, fallback: T): T {
   try {
-    return act();
+    const value = act();
+    if (value instanceof Promise) value.catch(() => {});
+    return value;
   } catch {
     return fallback;
   }
@@ -220,10 +222,12 @@ function globalApi(): GlobalApi | undefined {
   return (globalThis as { [API]?: GlobalApi })[API];
 }
 
+/** The context of what belongs to no trace: without one, a tracer takes the one that is active, such as the reader's. */
+export const NO_CONTEXT: OtelContext = new PlainContext();
+
 /** The context in which a span's children begin. */
-export function contextOf(span: OtelSpan, parent: OtelContext | null): OtelContext {
-  const plain = new PlainContext();
-  return quietly(() => (parent ?? plain).setValue(SPAN, span), plain.setValue(SPAN, span));
+export function contextOf(span: OtelSpan, parent: OtelContext): OtelContext {
+  return quietly(() => parent.setValue(SPAN, span), NO_CONTEXT.setValue(SPAN, span));
 }
 
 /** How the server is told of a span; `undefined` for one that names no trace. */

@@ -113,3 +113,18 @@ export function withSpan(span: OtelSpan): OtelContext {
   };
   return context;
 }
+
+const API = Symbol.for("opentelemetry.js.api.1");
+
+/** Registers an API as a program would, for the time of an act. */
+export async function registered(api: object, act: () => Promise<void>): Promise<void> {
+  const host = globalThis as { [API]?: unknown };
+  const before = host[API];
+  host[API] = api;
+  try {
+    await act();
+  } finally {
+    if (before === undefined) delete host[API];
+    else host[API] = before;
+  }
+}

@@ -293,6 +293,7 @@ export class SessionThread {
           release();
         };
       },
+      span: (params) => this.settings.span(this.threadId, params, this.#heldIn),
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),

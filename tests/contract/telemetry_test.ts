@@ -4,23 +4,8 @@ import type { OtelSpan, OtelTracer } from "../../src/telemetry.ts";
 import { InvalidArgumentError, type TurnFailedError } from "../../src/errors/mod.ts";
 import type { FakeServer, Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import { MemoryOtel, withSpan } from "../_otel.ts";
-import { dialects, onFake, rejection } from "./session_world.ts";
-
-const API = Symbol.for("opentelemetry.js.api.1");
-
-/** Registers an API as a program would, for the time of a test. */
-async function registered(api: object, act: () => Promise<void>): Promise<void> {
-  const host = globalThis as { [API]?: unknown };
-  const before = host[API];
-  host[API] = api;
-  try {
-    await act();
-  } finally {
-    if (before === undefined) delete host[API];
-    else host[API] = before;
-  }
-}
+import { MemoryOtel, registered, withSpan } from "../_otel.ts";
+import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
 
 function traceOf(message: Message): string | undefined {
   return message.trace?.traceparent;
@@ -106,6 +91,31 @@ test("the caller's span is told with every request, and is the parent of the tur
       );
       assert.equal(otel.tree()[1], "caller > invoke_agent codex");
     }));
+});
+
+test("a turn that somebody else began belongs to no trace of ours", async () => {
+  const otel = new MemoryOtel();
+  const root = otel.tracer.startSpan("whoever connected");
+  const tracer: OtelTracer = {
+    // As an SDK does it.
+    startSpan: (name, options, context = withSpan(root)) =>
+      otel.tracer.startSpan(name, options, context),
+  };
+  await onFake({ client: { telemetry: { tracer } } }, async ({ session, server }) => {
+    await session.ask("first");
+    const next = session.nextTurn();
+    const { turn } = startTurn(server(), { threadId: session.threadId, input: [] });
+    turn.started();
+    const stream = await next;
+    turn.say("Hello.");
+    turn.usage();
+    turn.complete();
+    await stream.finish();
+    assert.deepEqual(otel.open.map(({ name }) => name), ["whoever connected"]);
+    const agents = otel.spans.filter(({ name }) => name === "invoke_agent codex");
+    assert.deepEqual(agents.map(({ parent }) => parent), [null, null]);
+    assert.equal(agents[1]!.attributes["codex.turn.id"], turn.id);
+  });
 });
 
 test("nothing is told without an API, with telemetry off, and of a span that names no trace", async () => {
@@ -211,6 +221,9 @@ const THROWS: Record<string, OtelTracer> = {
           throw new Error("no");
         },
       }) as OtelSpan,
+  },
+  "that rejects": {
+    startSpan: () => Promise.reject(new Error("no")) as unknown as OtelSpan,
   },
   "that gives nothing": { startSpan: () => undefined as unknown as OtelSpan },
 };

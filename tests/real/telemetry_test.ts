@@ -1,14 +1,22 @@
 /** The caller's trace goes through the real codex to the model, and nothing of what was said goes with it. */
 import assert from "node:assert/strict";
 import { mkdir, writeFile } from "node:fs/promises";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { join } from "node:path";
 import { collector } from "../../examples/_otlp_collector.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { MemoryOtel } from "../_otel.ts";
+import type { OtelContext, OtelSpan } from "../../src/telemetry.ts";
+import { MemoryOtel, registered, withSpan } from "../_otel.ts";
 import { tempDir } from "../_temp.ts";
 import { inWorld, rejection } from "./_session_world.ts";
+
+const NO_CONTEXT: OtelContext = {
+  getValue: () => undefined,
+  setValue: (_key, span) => withSpan(span as OtelSpan),
+  deleteValue: () => NO_CONTEXT,
+};
 
 for (const version of CODEX_VERSIONS) {
   const isOld = version === "0.104.0";
@@ -70,5 +78,54 @@ for (const version of CODEX_VERSIONS) {
         // What codex exports says no more because we trace.
         assert.doesNotMatch(otlp.bodies.join(), /diary-4711/);
       }
+    }));
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(`what codex does by itself is below the trace of who asked for it [${version}]`, {
+    timeoutMs: 120_000,
+  }, () =>
+    inWorld(version, async (world) => {
+      const otel = new MemoryOtel();
+      const caller = new AsyncLocalStorage<OtelContext>();
+      const api = {
+        trace: { getTracer: () => otel.tracer },
+        metrics: { getMeter: () => otel.meter },
+        context: { active: () => caller.getStore() ?? NO_CONTEXT },
+      };
+      const below = async <T>(name: string, act: () => Promise<T>): Promise<T> => {
+        const span = otel.tracer.startSpan(name);
+        return await caller.run(withSpan(span), act).finally(() => span.end());
+      };
+      await registered(api, async () => {
+        // Nothing belongs to the trace in which the connection was made.
+        const client = await below("connect", () => world.connect());
+        const session = await below("open", () => client.startSession({ cwd: world.cwd }));
+        await below("ask", () => session.ask("Hello"));
+        await below("compact", () => session.compact());
+        await below("review", () => session.review({ type: "custom", instructions: "Look." }));
+        await below("sample", () => session.sample("A title"));
+        let goals = 0;
+        if (version !== "0.104.0") {
+          const play = world.prompt((_, round) =>
+            round === 1 ? script.toolCall("update_goal", { status: "complete" }) : "Step."
+          );
+          const goal = await below("goal", () => session.startGoal(play));
+          goals = (await goal.finish()).turns.length;
+        }
+        await session.close();
+        assert.deepEqual(otel.open.map(({ name }) => name), []);
+        const agents = otel.tree().filter((path) => path.endsWith("> invoke_agent codex"));
+        const asked = ["ask", "compact", "review", "sample"];
+        assert.deepEqual(
+          agents,
+          [...asked, ...Array<string>(goals).fill("goal")].map((name) =>
+            `${name} > invoke_agent codex`
+          ),
+        );
+        assert.equal(version === "0.104.0", goals === 0);
+        const all = client.usage.inputTokens;
+        assert.equal(otel.sum("gen_ai.client.inference.usage.input_tokens"), all);
+      });
     }));
 }

@@ -11,6 +11,7 @@ import type { JsonObject, JsonValue } from "../../json.ts";
 import { redact, redactText } from "../../redact.ts";
 import {
   contextOf,
+  NO_CONTEXT,
   type OtelAttributes,
   type OtelContext,
   type OtelMeter,
@@ -25,7 +26,7 @@ import { outcomeOf, type ThreadItem, toolOf, type ToolOutcome } from "../../thre
 import { LIBRARY_VERSION } from "../../version.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
-import type { TokenCount, TokenUsage, TurnStatus } from "../turn/turn_result.ts";
+import type { TokenCount, TurnStatus, UsageCount } from "../turn/turn_result.ts";
 import { NO_TOKENS, subtractTokens, TurnTally } from "../turn/turn_usage.ts";
 
 const SCOPE = "@codex/runtime";
@@ -80,7 +81,7 @@ export class AgentSpan {
   readonly #capture: boolean;
   readonly #startedAt = Date.now();
   readonly #span: OtelSpan | null;
-  readonly #context: OtelContext | null;
+  readonly #context: OtelContext;
   readonly #tally = new TurnTally();
   readonly #tools: OpenTool[] = [];
   #chat: OpenChat | null = null;
@@ -89,7 +90,7 @@ export class AgentSpan {
   /** Whether the last call's tokens are told, and nothing of the next one is. */
   #wasCounted = false;
   #modelCalls = 0;
-  #usage: TokenUsage | null = null;
+  #usage: UsageCount | null = null;
   #turnId = "";
   #answer = "";
   #ended = false;
@@ -118,19 +119,25 @@ export class AgentSpan {
     this.#facts = facts;
     this.#capture = capture;
     const version = facts.version === "" ? {} : { "gen_ai.agent.version": facts.version };
-    this.#span = this.#start(`invoke_agent ${AGENT}`, INTERNAL, this.#startedAt, parent, {
+    const above = parent ?? NO_CONTEXT;
+    this.#span = this.#start(`invoke_agent ${AGENT}`, INTERNAL, this.#startedAt, above, {
       ...this.#common("invoke_agent"),
       ...version,
       ...(facts.json ? { "gen_ai.output.type": "json" } : {}),
       ...(capture ? { "gen_ai.input.messages": inputMessages(facts.input) } : {}),
     });
-    this.#context = this.#span === null ? parent : contextOf(this.#span, parent);
+    this.#context = this.#span === null ? above : contextOf(this.#span, above);
     this.trace = traceOf(this.#span ?? undefined);
   }
 
   /** Hears of the turn, in order. */
   take(event: TurnEvent): void {
     if (!this.#ended) quietly(() => this.#take(event), undefined);
+  }
+
+  /** Hears of the tokens so far. */
+  counted(usage: UsageCount): void {
+    if (!this.#ended) quietly(() => this.#counted(usage), undefined);
   }
 
   /** Is the span of a turn that something else began, from its beginning to its end. */
@@ -256,7 +263,7 @@ export class AgentSpan {
     };
   }
 
-  #counted(usage: TokenUsage): void {
+  #counted(usage: UsageCount): void {
     const all = subtractTokens(usage, this.#usage);
     const subAgents = subtractTokens(usage.subAgents, this.#usage?.subAgents ?? NO_TOKENS);
     const own = subtractTokens(all, subAgents);
@@ -314,17 +321,11 @@ export class AgentSpan {
     name: string,
     kind: number,
     startTime: number,
-    parent: OtelContext | null,
+    parent: OtelContext,
     attributes: OtelAttributes,
   ): OtelSpan | null {
     const options = { kind, startTime, attributes };
-    return quietly(
-      () =>
-        (parent === null
-          ? this.#tracer.startSpan(name, options)
-          : this.#tracer.startSpan(name, options, parent)) ?? null,
-      null,
-    );
+    return quietly(() => this.#tracer.startSpan(name, options, parent) ?? null, null);
   }
 
   /** Each by itself: one that throws must not leave the span open. */

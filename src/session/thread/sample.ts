@@ -3,7 +3,7 @@
  * @module
  */
 import { EmptyAnswerError } from "../../errors/mod.ts";
-import { isJsonObject, objectsOf, stringOf } from "../../json.ts";
+import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { abortable } from "../../async.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -50,28 +50,41 @@ async function serve(
   const list = await core.call("thread/turns/list", { threadId, limit: 1 }, { signal });
   const [last] = isJsonObject(list) ? objectsOf(list, "data") : [];
   const expectedTurnId = (last && stringOf(last, "id")) ?? "";
-  const call = core.call("thread/sample", { threadId, prompt, expectedTurnId }, {
-    timeoutMs,
-    signal,
-  });
-  const result = await call;
+  const span = host.span({ input: [{ type: "text", text: prompt }] });
+  span?.take({ type: "turnStarted", threadId, turnId: "" });
+  try {
+    const params = { threadId, prompt, expectedTurnId };
+    const options = { timeoutMs, signal, trace: span?.trace };
+    const answer = read(await core.call("thread/sample", params, options));
+    const { usage } = answer;
+    if (usage !== null) {
+      host.count(usage);
+      span?.counted({ ...usage, subAgents: NO_TOKENS });
+    }
+    if (answer.text === "") {
+      throw new EmptyAnswerError({ threadId, turnId: null, assistantText: "", items: [] });
+    }
+    span?.end("completed", null);
+    return answer;
+  } catch (error) {
+    span?.end("failed", error);
+    throw error;
+  }
+}
+
+function read(result: JsonValue): SampleResult {
   const { inputTokens, cachedInputTokens, outputTokens } = isJsonObject(result) ? result : {};
-  const text = isJsonObject(result) ? stringOf(result, "text") : null;
+  const text = isJsonObject(result) ? stringOf(result, "text") ?? "" : "";
   const told = typeof inputTokens === "number" || typeof outputTokens === "number";
   const number = (value: unknown) => typeof value === "number" ? value : 0;
-  const usage = told
-    ? {
-      ...NO_TOKENS,
-      inputTokens: number(inputTokens),
-      cachedInputTokens: number(cachedInputTokens),
-      outputTokens: number(outputTokens),
-      totalTokens: number(inputTokens) + number(outputTokens),
-    }
-    : null;
-  if (usage !== null) host.count(usage);
-  if (text === null || text === "") {
-    throw new EmptyAnswerError({ threadId, turnId: null, assistantText: "", items: [] });
-  }
+  if (!told) return { text, usage: null };
+  const usage = {
+    ...NO_TOKENS,
+    inputTokens: number(inputTokens),
+    cachedInputTokens: number(cachedInputTokens),
+    outputTokens: number(outputTokens),
+    totalTokens: number(inputTokens) + number(outputTokens),
+  };
   return { text, usage };
 }
 

@@ -4,9 +4,11 @@
  */
 import { UnsupportedError } from "../../errors/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
+import type { JsonObject } from "../../json.ts";
 import type { HookRun } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "../profile.ts";
+import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { assertStopped } from "../turn/stop_turn.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
@@ -52,6 +54,8 @@ export interface ThreadHost {
   readonly used: boolean;
   /** Takes the thread when the prompts before are over and nothing is active on it; settles with what gives it back. */
   take(holder: ThreadHolder, signal: AbortSignal): Promise<() => void>;
+  /** Begins the span of a call with these parameters, below the trace of who has the thread; `null` where nobody listens. */
+  span(params: JsonObject): AgentSpan | null;
   /** Begins the hooks of one run. */
   hookRun(profile: ResolvedProfile, signal: AbortSignal): HookRun;
   /** Turns begin that the hooks of this run have a say in. */
