@@ -46,6 +46,31 @@ for (const version of CODEX_VERSIONS) {
     },
   );
 
+  test(
+    `hooks see reads that codex takes for safe as the note says, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+      const seen: (string | undefined)[] = [];
+      const place = await w.session({
+        hooks: {
+          pre: [{
+            name: "watch",
+            phases: ["preToolUse"],
+            call: ({ script }) => (seen.push(script), { type: "continue" }),
+          }],
+        },
+      });
+      await place.act(exec("ls"), exec("touch made"));
+      const told = place.session.policy.toolHooksNote ?? "";
+      assert.deepEqual(
+        seen,
+        /reads that it takes for safe/.test(told) ? ["touch made"] : ["ls", "touch made"],
+      );
+      assert.equal(seen.includes("ls"), version === "0.169.0");
+    },
+  );
+
   test(`policy.toolHooks is true where hooks see commands, codex ${version}`, LIMIT, async () => {
     await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
     for (const approvalPolicy of ["untrusted", "never", "on-request"] as const) {
