@@ -174,3 +174,58 @@ export async function realCodex({ rounds, quick }: Effort): Promise<Row[]> {
   }
   return rows;
 }
+
+/** M3: this library's own part of a first answer: checks, the process, the bytes, the result. */
+export async function own({ rounds }: Effort): Promise<Row[]> {
+  await using model = await ScriptedModel.start();
+  await using directory = await tempDir("bench-");
+  const config = model.clientConfig({ codexPath: await codexPath() });
+  const levels = [["cold", "cold"], ["warm", "prewarmed"], ["thread", "thread there"]] as const;
+  const costs = new Map<string, Result[]>(levels.map(([, name]) => [name, []]));
+  for (let i = 0; i <= rounds; i++) {
+    for (const [variant, name] of levels) {
+      const cost = await child("_own.ts", { variant, config, cwd: directory.path });
+      // The first start creates databases.
+      if (i > 0) costs.get(name)!.push(cost);
+    }
+  }
+  const of = (name: string, what: "cpuMs" | "wallMs") =>
+    median(costs.get(name)!.map((cost) => cost[what]));
+  console.log(markdown(
+    ["first answer", "own CPU ms", "ms, codex's own included"],
+    [...costs.keys()].map((name) => [name, number(of(name, "cpuMs")), number(of(name, "wallMs"))]),
+  ));
+  return [...costs.keys()].map((name) => ({
+    id: "M3",
+    what: `own CPU of a first answer, ${name}, both ways`,
+    target: 16,
+    measured: of(name, "cpuMs"),
+    unit: "ms",
+  }));
+}
+
+/** M11: open sessions after the end of codex, against what the server itself needs. */
+export async function restart({ rounds, quick }: Effort): Promise<Row[]> {
+  const sessions = quick ? 50 : 200;
+  await using model = await ScriptedModel.start();
+  await using directory = await tempDir("bench-");
+  const config = model.clientConfig({ codexPath: await codexPath() });
+  const common = { config, cwd: directory.path, sessions };
+  const ours: number[] = [];
+  const byHand: number[] = [];
+  for (let i = 0; i < Math.min(3, rounds); i++) {
+    const { ms, threadIds } = await child("_restart.ts", { variant: "ours", ...common });
+    ours.push(ms);
+    byHand.push((await child("_restart.ts", { variant: "by hand", ...common, threadIds })).ms);
+  }
+  console.log(
+    `${sessions} sessions after a kill -9: ${number(median(ours))} ms; ` +
+      `as many \`thread/resume\` by hand: ${number(median(byHand))} ms`,
+  );
+  return [{
+    id: "M11",
+    what: `${sessions} sessions after a kill -9, time / as many \`thread/resume\` by hand`,
+    target: 2,
+    measured: pairedRatio(ours, byHand),
+  }];
+}

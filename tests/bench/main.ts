@@ -17,7 +17,7 @@ import { installPeers, PEERS_HOME } from "./_peers.ts";
 import { comparison, type Row, targetTable } from "./_report.ts";
 import { decode, imports, lines } from "./_sections_alone.ts";
 import { flood, requests, sessions, slowReader, trickle } from "./_sections_pipe.ts";
-import { realCodex } from "./_sections_real.ts";
+import { own, realCodex, restart } from "./_sections_real.ts";
 
 /** How thoroughly. */
 export interface Effort {
@@ -38,6 +38,8 @@ const sections: Record<string, (effort: Effort) => Promise<Row[]>> = {
   requests,
   slow: slowReader,
   real: realCodex,
+  own,
+  restart,
   import: imports,
 };
 
