@@ -18,7 +18,7 @@ export const RUNTIME: string = onDeno ? "deno" : "Bun" in globalThis ? "bun" : "
 /** How to run a script on this runtime. */
 export function command(script: string): string[] {
   return onDeno
-    ? [process.execPath, "run", "-A", "--no-check", "--quiet", script]
+    ? [process.execPath, "run", "-A", "--no-check", "--quiet", "--v8-flags=--expose-gc", script]
     : [process.execPath, script];
 }
 

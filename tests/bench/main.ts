@@ -17,6 +17,7 @@ import { installPeers, PEERS_HOME } from "./_peers.ts";
 import { comparison, type Row, targetTable } from "./_report.ts";
 import { decode, imports, lines } from "./_sections_alone.ts";
 import { flood, requests, sessions, slowReader, trickle } from "./_sections_pipe.ts";
+import { histories, lives } from "./_sections_long.ts";
 import { own, realCodex, restart } from "./_sections_real.ts";
 
 /** How thoroughly. */
@@ -40,6 +41,8 @@ const sections: Record<string, (effort: Effort) => Promise<Row[]>> = {
   real: realCodex,
   own,
   restart,
+  lives,
+  histories,
   import: imports,
 };
 
