@@ -36,6 +36,7 @@ export type Feature =
   | "search"
   | "searchesOccurrences"
   | "deleteThread"
+  | "pagedThreads"
   | "sample"
   | "revert"
   | "rollback"
@@ -102,6 +103,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   searchesOccurrences: { since: "0.169.0" },
   /** `thread/delete`. 0.125 does not. */
   deleteThread: { since: "0.145.0" },
+  /**
+   * Writes threads in pages, each line with a number. 0.150 does not; an older one goes on with such a thread in lines
+   * without numbers, after which 0.169 opens it no more.
+   */
+  pagedThreads: { since: "0.152.1" },
   /** `thread/resume` of a thread that is still loaded takes its `config`. 0.104 and 0.125 ignore it. */
   settingsOfLoaded: { since: "0.145.0" },
   /** Calls an MCP server's tools and reads its resources for a client. 0.110 does not. */

@@ -2,7 +2,12 @@
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, renameSync, statSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { CodexError, InvalidArgumentError, ThreadInUseError } from "../../src/errors/mod.ts";
+import {
+  CodexError,
+  InvalidArgumentError,
+  ThreadInUseError,
+  UnsupportedError,
+} from "../../src/errors/mod.ts";
 import { signalProcess } from "../../src/platform/mod.ts";
 import { coreOf } from "../../src/runtime/mod.ts";
 import { MemoryThreadStore, type ThreadStore } from "../../src/session/history/thread_store.ts";
@@ -165,6 +170,48 @@ for (const version of ["0.169.0", "0.104.0"]) {
       assert.equal(said.at(-1), "seven");
     }));
 
+  test(`a turn that only this machine had, when the thread went on elsewhere, is told of [${version}]`, () =>
+    onMachines(version, 2, async (a, b) => {
+      const inner = new MemoryThreadStore();
+      let fails = false;
+      const store: ThreadStore = {
+        load: (id) => inner.load(id),
+        append: async (id, lines, at) => {
+          if (fails) throw new TypeError("no way to the store");
+          await inner.append(id, lines, at);
+        },
+      };
+      const first = await a.connect();
+      const session = await first.startSession({ cwd: a.cwd, store });
+      const { threadId } = session;
+      await session.ask("one");
+      const late = a.prompt(() => {
+        fails = true;
+        return "never stored";
+      });
+      await session.ask(late);
+      await first.shutdown();
+      fails = false;
+      const resume = async (world: World) =>
+        await (await world.connect()).resumeSession(threadId, { cwd: world.cwd, store });
+      await using there = await resume(b);
+      await there.ask("theirs");
+      assert.deepEqual(heard(b), ["one", "theirs"]);
+      await there.release();
+      await using back = await resume(a);
+      const told: string[] = [];
+      await back.ask("back", {
+        onEvent: (event) => event.type === "warning" && told.push(event.message),
+      });
+      assert.deepEqual(heard(a), ["one", "theirs", "back"]);
+      assert.equal(
+        told.filter((each) => /went on elsewhere.*\d+ lines of its file/.test(each)).length,
+        1,
+        told.join(),
+      );
+      await back.release();
+    }));
+
   test(`forks, compacted threads and those taken back are whole elsewhere [${version}]`, () =>
     onMachines(version, 2, async (a, b) => {
       const store = new MemoryThreadStore();
@@ -210,6 +257,60 @@ for (const version of ["0.169.0", "0.104.0"]) {
       assert.ok(!heard(b).includes("secret two"));
     }));
 }
+
+test("a stored thread goes to newer codex, and to an older one unless that would damage it", async () => {
+  const [old, between, newest] = [
+    await World.start("0.104.0"),
+    await World.start("0.145.0"),
+    await World.start("0.169.0"),
+  ];
+  try {
+    const go = async (world: World, id: string, store: ThreadStore, words: string) => {
+      const client = await world.connect();
+      const session = await client.resumeSession(id, { cwd: world.cwd, store });
+      await session.ask(words);
+      await client.shutdown();
+      return heard(world);
+    };
+    const store = new MemoryThreadStore();
+    const begun = await (await old.connect()).startSession({ cwd: old.cwd, store });
+    await begun.ask("one");
+    await begun.release();
+    const path: [World, string][] = [[newest, "two"], [between, "three"], [old, "four"], [
+      newest,
+      "five",
+    ]];
+    const said = ["one"];
+    for (const [world, words] of path) {
+      said.push(words);
+      assert.deepEqual(await go(world, begun.threadId, store, words), said);
+    }
+    const paged = await (await newest.connect()).startSession({ cwd: newest.cwd, store });
+    await paged.ask("one");
+    await paged.release();
+    for (const world of [old, between]) {
+      const refused = await rejection(go(world, paged.threadId, store, "never"));
+      assert.ok(refused instanceof UnsupportedError, String(refused));
+      assert.equal(refused.since, "0.152.1");
+      const threads = [];
+      for await (const thread of (await world.connect()).threads()) threads.push(thread.threadId);
+      assert.ok(!threads.includes(paged.threadId), "nothing was put in place");
+    }
+    assert.deepEqual(await go(newest, paged.threadId, store, "two"), ["one", "two"]);
+    // A way of writing that nobody knows yet: whoever wrote so reads it, older ones may not.
+    const future = new MemoryThreadStore();
+    const lines = (await linesOf(store, paged.threadId)).map((line) =>
+      line.replace('"history_mode":"paginated"', '"history_mode":"braided"')
+        .replace('"cli_version":"0.169.0"', '"cli_version":"0.199.0"')
+    );
+    await future.append(paged.threadId, lines, 0);
+    const refused = await rejection(go(newest, paged.threadId, future, "never"));
+    assert.ok(refused instanceof UnsupportedError);
+    assert.equal(refused.since, "0.199.0");
+  } finally {
+    for (const world of [old, between, newest]) await world[Symbol.asyncDispose]();
+  }
+});
 
 test("a store that is not ours to trust names no file but the thread's own, and is put through no link", () =>
   onMachines("0.169.0", 2, async (a, b) => {

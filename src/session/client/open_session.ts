@@ -209,6 +209,8 @@ export class SessionOpener {
     let recover = () => Promise.resolve();
     let refused: unknown = null;
     const onOpened: SessionParts["onOpened"] = (host, warn) => {
+      const lost = plan.portable?.takeWarning() ?? null;
+      if (lost !== null) warn(lost);
       recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
     };
     const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;

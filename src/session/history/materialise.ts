@@ -5,12 +5,13 @@
  * is killed. What is written is for its owner only, never through a link, and never over the file of another thread.
  * @module
  */
-import { ThreadInUseError } from "../../errors/mod.ts";
-import { asList, isJsonObject } from "../../json.ts";
+import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
+import { asList, isJsonObject, objectOf, stringOf } from "../../json.ts";
 import { type FileSystem, realPath } from "../../platform/mod.ts";
-import { isRefusal, supports } from "../../protocol/mod.ts";
+import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { folderOf, isFileOf, readStored } from "./rollout.ts";
+import { compareVersions } from "../../version.ts";
+import { folderOf, isFileOf, modeOf, readStored, rolloutFile } from "./rollout.ts";
 import { threadStoreError } from "./thread_store.ts";
 
 /** What is compared at once. */
@@ -29,6 +30,8 @@ export interface MaterialisedThread {
   bytes: number;
   /** What the thread is called. */
   name: string | null;
+  /** What was there instead, and is given up; `null` when nothing is lost. */
+  givenUp: string | null;
 }
 
 interface Part {
@@ -46,9 +49,12 @@ export async function materialise(
   const { home, threadId } = stored;
   const parts: Part[] = [];
   try {
-    const { count, name } = await writeParts(files, stored, parts);
+    const { count, name } = await writeParts(core.server.version, files, stored, parts);
     const mine = parts.filter(({ file }) => isFileOf(file, threadId));
-    const { behind, stale } = await compare(files, home, mine);
+    const { behind, stale, lost } = await compare(files, home, mine);
+    // A thread that was taken back here goes on in a file of its own, while the store went on with the old one.
+    const elsewhere = behind.length > 0 ? await fileElsewhere(core, threadId, parts) : null;
+    if (elsewhere !== null) stale.push(...behind.splice(0));
     if (behind.length + stale.length > 0) await assertNotLoaded(core, threadId);
     // Codex 0.145 and later index what they read: more of it is seen, something else has to be forgotten first.
     if (stale.length > 0) await forget(core, threadId);
@@ -61,14 +67,47 @@ export async function materialise(
       await files.syncDirectory(folderOf(path)).catch(() => {});
     }
     const last = parts.at(-1);
-    return { count, name, file: last?.file ?? null, bytes: last?.bytes ?? 0 };
+    const givenUp = elsewhere !== null
+      ? `its file ${elsewhere}, in which it had been taken back`
+      : lost > 0
+      ? `${lost} ${lost === 1 ? "line" : "lines"} of its file`
+      : null;
+    return { count, name, file: last?.file ?? null, bytes: last?.bytes ?? 0, givenUp };
   } finally {
     for (const { temporary } of parts) await files.removeFile(temporary).catch(() => {});
   }
 }
 
+/** Where codex goes on with the thread, if that is none of the stored files. */
+async function fileElsewhere(
+  core: RuntimeCore,
+  threadId: string,
+  parts: Part[],
+): Promise<string | null> {
+  const read = await core.callNow("thread/read", { threadId, includeTurns: false })
+    .catch(() => null);
+  const path = stringOf((isJsonObject(read) ? objectOf(read, "thread") : null) ?? {}, "path");
+  const file = path === null ? null : rolloutFile(path);
+  return file === null || parts.some((part) => part.file === file) ? null : file;
+}
+
+/** Rejects a file that this codex reads, and would write to in a way that its writer reads no more. */
+function assertReadable(version: string, firstLine: string): void {
+  const { mode, writer } = modeOf(firstLine);
+  if (mode === "legacy") return;
+  const what = `resumeSession of a thread that codex ${writer ?? ""} wrote as "${mode}"`;
+  if (mode === "paginated") {
+    if (supports(version, "pagedThreads")) return;
+    throw new UnsupportedError(what, featureSince("pagedThreads"), version);
+  }
+  if (writer !== null && compareVersions(version, writer) < 0) {
+    throw new UnsupportedError(what, writer, version);
+  }
+}
+
 /** Writes what is stored beside where it belongs. */
 async function writeParts(
+  version: string,
   files: FileSystem,
   { home, lines }: { home: string; lines: AsyncIterable<string> },
   parts: Part[],
@@ -107,6 +146,7 @@ async function writeParts(
       if (out === null) {
         throw threadStoreError("The store holds lines of no file.", undefined, false);
       }
+      if (parts.at(-1)!.bytes === 0 && size === 0) assertReadable(version, read.line);
       buffered.push(`${read.line}\n`);
       size += read.line.length;
       if (size > CHUNK_BYTES) await write();
@@ -118,37 +158,58 @@ async function writeParts(
   return { count, name };
 }
 
-/** Which files are there and end before what is stored, and which hold something else. */
+/** Which files are there and end before what is stored, and which hold something else: how many lines of those are lost. */
 async function compare(
   files: FileSystem,
   home: string,
   parts: Part[],
-): Promise<{ behind: Part[]; stale: Part[] }> {
-  const found: { behind: Part[]; stale: Part[] } = { behind: [], stale: [] };
+): Promise<{ behind: Part[]; stale: Part[]; lost: number }> {
+  const found: { behind: Part[]; stale: Part[]; lost: number } = { behind: [], stale: [], lost: 0 };
   for (const part of parts) {
     const path = `${home}/${part.file}`;
     const size = await files.size(path);
     if (size === null) continue;
     assertNoLink(home, part.file);
-    if (!await sameUpTo(Math.min(size, part.bytes), files, path, part.temporary)) {
+    const same = await sameUpTo(Math.min(size, part.bytes), files, path, part.temporary);
+    if (same < Math.min(size, part.bytes)) {
       found.stale.push(part);
+      found.lost += await linesFrom(same, size, files, path);
     } else if (size < part.bytes) found.behind.push(part);
   }
   return found;
 }
 
+/** Up to where two files are the same, at most `end`. */
 async function sameUpTo(
   end: number,
   files: FileSystem,
   one: string,
   other: string,
-): Promise<boolean> {
+): Promise<number> {
   for (let at = 0; at < end; at += CHUNK_BYTES) {
     const length = Math.min(CHUNK_BYTES, end - at);
     const [a, b] = [await files.readAt(one, at, length), await files.readAt(other, at, length)];
-    if (a.length !== b.length || a.some((byte, n) => byte !== b[n])) return false;
+    const differs = a.findIndex((byte, n) => byte !== b[n]);
+    if (differs >= 0 || a.length < length) return at + (differs >= 0 ? differs : a.length);
   }
-  return true;
+  return end;
+}
+
+/** How many lines of a file end after a byte, one that has no end included. */
+async function linesFrom(
+  from: number,
+  size: number,
+  files: FileSystem,
+  path: string,
+): Promise<number> {
+  let count = 0;
+  let ended = false;
+  for (let at = from; at < size; at += CHUNK_BYTES) {
+    const bytes = await files.readAt(path, at, Math.min(CHUNK_BYTES, size - at));
+    for (const byte of bytes) if (byte === 0x0A) count++;
+    ended = bytes.at(-1) === 0x0A;
+  }
+  return ended ? count : count + 1;
 }
 
 /** A codex that has the thread in memory would go on with that. */

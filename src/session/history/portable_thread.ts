@@ -42,6 +42,8 @@ export class PortableThread {
   /** How many of its bytes are stored. */
   #offset = 0;
   #name: string | null = null;
+  /** What this machine had instead of what is stored, and has no more; told once. */
+  #givenUp: string | null = null;
   /** Whether there may be lines that are not stored. */
   #dirty = true;
   /** Lines of an append of which nobody knows whether it happened. */
@@ -86,16 +88,26 @@ export class PortableThread {
           () => materialise(this.#core, this.#files, { home, threadId, lines }),
         );
         this.#take(put);
+        this.#givenUp = put.givenUp;
       }),
       signal,
     );
   }
 
-  #take({ count, file, bytes, name }: MaterialisedThread): void {
+  #take({ count, file, bytes, name }: Omit<MaterialisedThread, "givenUp">): void {
     this.#at = count;
     this.#file = file;
     this.#offset = bytes;
     this.#name = name;
+  }
+
+  /** What whoever goes on with the thread has to know; told once. */
+  takeWarning(): string | null {
+    const given = this.#givenUp;
+    this.#givenUp = null;
+    return given === null
+      ? null
+      : `The thread went on elsewhere. What this machine alone had of it was never stored and is given up: ${given}.`;
   }
 
   /** The thread is there; one that was never used gets another id when its server is started again. */

@@ -91,6 +91,15 @@ export function baseOf(firstLine: string): RolloutBase | null {
   return { threadId, endByte, endOrdinal };
 }
 
+/** How a file's first line says that the file is written, and by which codex. */
+export function modeOf(firstLine: string): { mode: string; writer: string | null } {
+  const payload = objectOf(parsed(firstLine), "payload") ?? {};
+  return {
+    mode: stringOf(payload, "history_mode") ?? "legacy",
+    writer: stringOf(payload, "cli_version"),
+  };
+}
+
 /** The number that codex gave a line, or `null`. */
 export function ordinalOf(line: string): number | null {
   return numberOf(parsed(line), "ordinal");
