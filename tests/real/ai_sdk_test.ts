@@ -29,7 +29,7 @@ versions("generateText(): tools, reasoning, usage, and a thread that goes on", a
   world,
   version,
 ) => {
-  const { generateText } = await aiPackage();
+  const { generateText, ToolLoopAgent } = await aiPackage();
   const client = await world.connect();
   await writeFile(join(world.cwd, "a.txt"), "alpha\n");
   await using model = codexModel(client, { cwd: world.cwd });
@@ -82,6 +82,18 @@ versions("generateText(): tools, reasoning, usage, and a thread that goes on", a
   const third = await generateText({ model, instructions, messages: words });
   assert.equal(third.providerMetadata!["codex"]!["threadId"], threadId);
   assert.equal(third.text, "You said: More.");
+
+  // Two that go on with the same conversation at once are on threads of their own.
+  const messages = [...words, { role: "assistant" as const, content: third.text }, next];
+  const both = await Promise.all([1, 2].map(() => generateText({ model, instructions, messages })));
+  const used = both.map((each) => each.providerMetadata!["codex"]!["threadId"]);
+  assert.equal(new Set(used).size, 2);
+  assert.ok(used.includes(threadId!));
+
+  // An agent of the SDK's, whose tools are codex's.
+  const agent = new ToolLoopAgent({ model, instructions: "Be an owl." });
+  assert.equal((await agent.generate({ prompt: "Who?" })).text, "You said: Who?");
+  assert.match(JSON.stringify(world.model.requests.at(-1)!.body), /Be an owl\./);
 
   // Another history, other instructions, or another thread's: a fresh thread that is told the history.
   const forged = JSON.parse(JSON.stringify(history).replaceAll(String(threadId), "another"));
@@ -164,7 +176,8 @@ versions(
 );
 
 versions("Output.object: by codex's own schema, as it comes and whole", async (world, version) => {
-  const { generateText, jsonSchema, Output, streamText } = await aiPackage();
+  const { generateObject, generateText, jsonSchema, Output, streamObject, streamText } =
+    await aiPackage();
   const { NoContentGeneratedError } = await providerPackage();
   assert.ok(NoContentGeneratedError);
   const client = await world.connect();
@@ -189,6 +202,19 @@ versions("Output.object: by codex's own schema, as it comes and whole", async (w
   for await (const value of streamed.partialOutputStream) partial.push(value);
   assert.deepEqual(partial.at(-1), { name: "fox" });
   assert.deepEqual(await streamed.output, { name: "fox" });
+  // The SDK's older names for it; tokens are split by where they came from.
+  const counts = { inputTokens: 100, cachedInputTokens: 40, outputTokens: 20, reasoningTokens: 5 };
+  const counted = world.prompt([[script.say('{"name":"owl"}'), script.usage(counts)]]);
+  const { object, usage } = await generateObject({ model, schema, prompt: counted });
+  assert.deepEqual(object, { name: "owl" });
+  assert.equal(usage.inputTokenDetails.noCacheTokens, 60);
+  assert.equal(usage.inputTokenDetails.cacheReadTokens, 40);
+  assert.equal(usage.outputTokenDetails.textTokens, 15);
+  assert.equal(usage.outputTokenDetails.reasoningTokens, 5);
+  const objects: unknown[] = [];
+  const { partialObjectStream } = streamObject({ model, schema, prompt: play() });
+  for await (const value of partialObjectStream) objects.push(value);
+  assert.deepEqual(objects.at(-1), { name: "fox" });
   // What does not fit is the SDK's to tell, with the text.
   const wrong = await rejection(
     generateText({ model, prompt: world.prompt([script.say("no fox")]), output }).then(
