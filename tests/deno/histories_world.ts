@@ -228,8 +228,8 @@ export class Player {
     }
     if (!history.closeEarly) {
       await within(40_000, "every promise", Promise.allSettled(promises));
-      // What was given up or took too long ends without another word.
-      await this.#assertEnded(first, 15_000);
+      // What was given up or took too long ends without another word; an agent that its parent was led away from works on.
+      if (!mayLeaveAgents(history)) await this.#assertEnded(first, 15_000);
       await within(25_000, "interrupt()", session.interrupt());
     }
     await Promise.allSettled(foreign);
@@ -394,6 +394,12 @@ export class Player {
       }
     }
   }
+}
+
+/** Whether an agent may be told something else in the middle of its work, and end before the one that it has started. */
+function mayLeaveAgents({ steps }: History): boolean {
+  const ledAway = ({ type, ...step }: Step) => type === "foreign" || "steer" in step && step.steer;
+  return steps.some((step) => "work" in step && step.work === "agent") && steps.some(ledAway);
 }
 
 /** Every turn on the wire is told once, with one end, and counted once. */
