@@ -136,12 +136,20 @@ export class Player {
 
   /** Plays one history. */
   async play(history: History): Promise<void> {
+    const told: SessionEvent[] = [];
+    this.#log = [];
+    try {
+      await this.#play(history, told);
+    } catch (error) {
+      throw new Error(trace(this.#log, told), { cause: error });
+    }
+  }
+
+  async #play(history: History, told: SessionEvent[]): Promise<void> {
     const world = this.#world;
     this.#delayMs = 0;
     const client = await this.#client(history.restart);
     const wire: Notification[] = this.#wire = [];
-    const log: EventEnvelope[] = this.#log = [];
-    const told: SessionEvent[] = [];
     const sessions: Session[] = [];
     const listening: Promise<void>[] = [];
     // How much was on the wire when each listener joined.
@@ -236,14 +244,10 @@ export class Player {
     await within(25_000, "close()", session.close());
     await within(15_000, "every promise", Promise.allSettled(promises));
     await within(5_000, "events()", Promise.all(listening));
-    try {
-      await this.#assertQuiet(wire);
-      await this.#assertEnded(first, 2_000);
-      const late = history.steps.some(({ type }) => type === "goal" || type === "reopen");
-      check(wire, joined, told, sessions, world.version, late);
-    } catch (error) {
-      throw new Error(trace(log, told), { cause: error });
-    }
+    await this.#assertQuiet(wire);
+    await this.#assertEnded(first, 2_000);
+    const late = history.steps.some(({ type }) => type === "goal" || type === "reopen");
+    check(wire, joined, told, sessions, world.version, late);
   }
 
   /** The model hears nothing more. */

@@ -208,6 +208,8 @@ export class TurnRun implements TurnOwner {
     if (this.#pendingOutcome?.by === "timeout") turn.endsAs = "timedOut";
     this.#identified.resolve(turn);
     turn.give(this);
+    // Given up before it was known which turn the server has made it part of.
+    if (this.#isSettled || this.#pendingOutcome !== null) turn.stop();
   }
 
   /** There is no turn, as far as this client can tell. */

@@ -65,7 +65,11 @@ class Stage {
     });
   }
 
-  start(text = "hello", method: "turn/start" | "review/start" = "turn/start"): TurnRun {
+  start(
+    text = "hello",
+    method: "turn/start" | "review/start" = "turn/start",
+    options: { signal?: AbortSignal; timeoutMs?: number } = {},
+  ): TurnRun {
     return this.turns.start({
       method,
       params: { threadId: "T", input: [{ type: "text", text }] },
@@ -73,6 +77,7 @@ class Stage {
       emit: (event) => this.own.push(event),
       meter: new RunMeter({}, () => {}),
       signal: undefined,
+      ...options,
     });
   }
 
@@ -427,6 +432,27 @@ test("a prompt that was given up while another turn was active is stopped when i
     assert.equal(it.heard(it.all).includes("turnStarted mine"), isReal, version);
     it.prompt("mine", version === "0.145.0" ? clientId(run) : { content: run.input });
     if (isReal) assert.equal((await it.called("turn/interrupt")).params["turnId"], "mine");
+    it.turns.close();
+  }
+});
+
+test("a prompt that was given up before the server made it part of another turn is stopped there", async () => {
+  for (const how of ["abort", "time"] as const) {
+    const it = new Stage({ version: "0.145.0" });
+    const stop = new AbortController();
+    const run = it.start("hello", "turn/start", {
+      signal: stop.signal,
+      ...(how === "time" ? { timeoutMs: 1 } : {}),
+    });
+    it.answer("empty");
+    if (how === "abort") stop.abort(new Error("enough"));
+    else await new Promise((resolve) => setTimeout(resolve, 20));
+    // Nothing was heard of the turn that it is part of.
+    it.started("foreign");
+    it.prompt("foreign", clientId(run));
+    assert.equal((await it.called("turn/interrupt")).params["turnId"], "foreign");
+    it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+    assert.equal((await run.settled).by, how === "abort" ? "abort" : "timeout");
     it.turns.close();
   }
 });
