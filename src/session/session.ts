@@ -253,7 +253,8 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Lets codex's reviewer look at changes. With a schema the findings are asked for in a second turn, as `output`.
+   * Lets codex's reviewer look at changes. With a schema the findings are asked for in a second turn, as `output`. Codex tells
+   * no tokens of a review: `limits.toolCalls` and `timeoutMs` bound it, the other limits the second turn only.
    *
    * ```ts ignore
    * const { reviewText } = await session.review({ type: "baseBranch", branch: "main" });

@@ -1,42 +1,31 @@
 /**
- * The thread of one session: who has it, its turns, its connection, and its end. What its messages mean and which turn they
- * belong to is in `ThreadTurns`, what it runs with in `SessionSettings`.
+ * The thread of one session: who has it, what is asked of it, and its end. What its messages mean and which turn they belong
+ * to is in `ThreadTurns`, how it is lost and taken up again in `ThreadConnection`, what it runs with in `SessionSettings`.
  * @module
  */
 import { checkArgument } from "../check/mod.ts";
-import {
-  type ConnectionClosedError,
-  messageOf,
-  PolicyMismatchError,
-  SessionClosedError,
-  ThreadInUseError,
-} from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
+import type { JsonObject } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
-import type { OversizeMessage, RpcNotification } from "../rpc/mod.ts";
-import { Latch } from "../async.ts";
 import { prepareInput } from "./prompt/prepare_input.ts";
-import { failedMcpServer, lateCommand, SessionEvents } from "./events/session_events.ts";
+import { SessionEvents } from "./events/session_events.ts";
 import type { ResolvedProfile } from "./profile.ts";
 import { promptKind } from "./profile_shape.ts";
 import { overlayProfile, profileOf } from "./policy/thread_params.ts";
-import { rememberTools } from "./mcp/begun_with.ts";
 import { ForeignTurns } from "./thread/foreign_turns.ts";
+import { ThreadConnection } from "./thread/thread_connection.ts";
 import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
 import type { Prompt } from "../prompt.ts";
 import type { PromptHost, TurnRequest } from "./prompt/prompt_run.ts";
 import { assertNotWaitedFor } from "./prompt/waiting.ts";
 import { mayLeaveSandbox, refusalByWorkspace, workspaceOf } from "./policy/session_policy.ts";
-import { isAttached } from "../runtime/mod.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
-import { isConnectionLoss } from "./turn/thread_stop.ts";
 import type { OtelContext } from "../telemetry.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/turn_usage.ts";
 import { type SessionParts, SessionSettings } from "./session_settings.ts";
-import { whenClosed } from "./client/threads.ts";
 
 type Closing = "open" | "closing" | "archived" | "released";
 
@@ -44,8 +33,8 @@ type Closing = "open" | "closing" | "archived" | "released";
 export class SessionThread {
   /** What the session is made of. */
   readonly parts: SessionParts;
-  /** The thread; one that was never used is another one after its server was started again. */
-  threadId: string;
+  /** The thread on its server. */
+  readonly connection: ThreadConnection;
   /** What it runs with. */
   readonly settings: SessionSettings;
   /** Who has the thread, and who waits for it. */
@@ -68,23 +57,17 @@ export class SessionThread {
   readonly host: ThreadHost;
   /** Whether the thread has had a turn. */
   used = false;
-  readonly #unroute: (() => void)[] = [];
-  /** Aborted when the server lets a turn do more than it was asked to. */
-  readonly #refused = new AbortController();
-  /** Why the connection to a server that goes on was lost. */
-  #lostBy: ConnectionClosedError | null = null;
   #state: Closing = "open";
   #closing: Promise<void> | null = null;
   /** The trace of who has the thread for something else than a prompt. */
   #heldIn: OtelContext | null = null;
-  readonly #ready = new Latch();
 
   /** Takes a thread that the server has opened. */
   constructor(parts: SessionParts) {
     this.parts = parts;
     this.queue = new TurnQueue(() => parts.core.alive.hold());
-    this.threadId = parts.threadId;
     this.settings = new SessionSettings(parts);
+    this.connection = new ThreadConnection(this, parts.threadId);
     const { settings } = this;
     this.ledger = new UsageLedger(parts.ledger);
     this.turns = this.#makeTurns();
@@ -111,7 +94,7 @@ export class SessionThread {
     parts.checkpoints?.join({ isBusy: () => this.#isBusy, warn });
     parts.served?.bind((call, signal) => this.gate.serve(call, signal));
     this.ended.signal.addEventListener("abort", () => void parts.served?.end(), { once: true });
-    this.#route();
+    this.connection.route();
     parts.onOpened(this.host, warn);
   }
 
@@ -134,18 +117,28 @@ export class SessionThread {
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
     // While the thread is where it was; what the store says of it is told when all else is done.
     const { portable } = this.parts;
-    const unstored = portable !== null && this.#isUsed && this.parts.core.state !== "closed"
+    const unstored = portable !== null && this.isUsed && this.parts.core.state !== "closed"
       ? await portable.flush().then(() => null, (error: unknown) => error)
       : null;
     await this.turns.rest.leave(archive && !this.settings.profile.ephemeral);
     this.#state = archive ? "archived" : "released";
-    for (const leave of this.#unroute.splice(0)) leave();
+    this.connection.unroute();
     this.turns.close();
     this.events.end();
     this.parts.checkpoints?.leave();
     await this.parts.served?.end();
     this.parts.onClosed();
     if (unstored !== null) throw unstored;
+  }
+
+  /** The thread; one that was never used is another one after its server was started again. */
+  get threadId(): string {
+    return this.connection.threadId;
+  }
+
+  /** Whether nobody has begun to end the session. */
+  get isOpen(): boolean {
+    return this.#state === "open";
   }
 
   /** Throws when nothing more may be asked, here or by who asks. */
@@ -156,7 +149,7 @@ export class SessionThread {
 
   /** Throws when the session is over. */
   assertOpen(): void {
-    if (this.#state !== "open") throw new SessionClosedError();
+    if (!this.isOpen) throw new SessionClosedError();
   }
 
   /** The input items of what a running turn is asked in addition. */
@@ -193,7 +186,7 @@ export class SessionThread {
         return core.rateLimits;
       },
       toolHooksDone: () => this.gate.postsDone,
-      stored: () => this.#store(),
+      stored: () => this.store(),
     };
   }
 
@@ -204,7 +197,7 @@ export class SessionThread {
   ): Promise<() => void> {
     const release = await this.queue.acquire(owner, signal);
     try {
-      await this.#ready.wait(signal);
+      await this.connection.ready.wait(signal);
       this.assertOpen();
       const stores = this.parts.portable !== null;
       if (stores) {
@@ -214,7 +207,7 @@ export class SessionThread {
       const loading = this.settings.readyToTrace();
       if (loading !== null) await loading;
       await begin?.();
-      return stores ? () => void this.#store().catch(() => {}).then(release) : release;
+      return stores ? () => void this.store().catch(() => {}).then(release) : release;
     } catch (error) {
       release();
       throw error;
@@ -226,20 +219,20 @@ export class SessionThread {
     try {
       await this.parts.portable?.claim(signal);
     } catch (error) {
-      if (error instanceof ThreadInUseError) this.#fail(error);
+      if (error instanceof ThreadInUseError) this.fail(error);
       throw error;
     }
   }
 
   /** Stores what the turns left; when that fails, the next turn tries again, unless somebody else has the thread. */
-  async #store(): Promise<void> {
+  async store(): Promise<void> {
     const { portable } = this.parts;
     if (portable === null || this.parts.core.state !== "running") return;
     try {
       await portable.flush();
     } catch (error) {
       if (error instanceof ThreadInUseError) {
-        this.#fail(error);
+        this.fail(error);
         throw error;
       }
       this.turns.warn(
@@ -256,7 +249,7 @@ export class SessionThread {
       busy: () => this.#isBusy,
       threadId: () => this.threadId,
       profile: () => this.settings.profile,
-      used: () => this.#isUsed,
+      used: () => this.isUsed,
     };
     return {
       core,
@@ -297,7 +290,8 @@ export class SessionThread {
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
-      reopen: (goals) => this.#reopen(goals),
+      reopen: (goals) => this.connection.reopen(goals),
+      goalLost: () => void (this.connection.goalLost = true),
       count: (tokens) => this.ledger.add(tokens),
       openCopy: (opening, config, counted) =>
         openCopy(
@@ -353,7 +347,7 @@ export class SessionThread {
       span: (params, parent) => this.settings.span(this.threadId, params, parent ?? this.#heldIn),
       stopSubAgents: () => this.gate.stopSubAgents(),
       missed: (item) => this.gate.learn(item),
-      resumeThread: () => this.#resumeThread(),
+      resumeThread: () => this.connection.resumeThread(),
     });
   }
 
@@ -362,7 +356,7 @@ export class SessionThread {
   }
 
   /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
-  get #isUsed(): boolean {
+  get isUsed(): boolean {
     return this.used || this.parts.attached;
   }
 
@@ -394,8 +388,8 @@ export class SessionThread {
       timeoutMs: profile.timeoutMs,
       emit: turn.emit,
       signal: turn.signal === undefined
-        ? this.#refused.signal
-        : AbortSignal.any([turn.signal, this.#refused.signal]),
+        ? this.connection.refused.signal
+        : AbortSignal.any([turn.signal, this.connection.refused.signal]),
       meter: turn.meter,
       parent: turn.parent,
     });
@@ -403,152 +397,9 @@ export class SessionThread {
     return run;
   }
 
-  /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
-  async #reopen(goals: boolean): Promise<void> {
-    const { core } = this.parts;
-    await core.call("thread/unsubscribe", { threadId: this.threadId });
-    // A thread without a turn has no file to be resumed from.
-    if (!this.#isUsed) await this.#attach("thread/start", goals);
-    else await whenClosed(() => this.#attach("thread/resume", goals), this.ended.signal);
-    this.settings.forget();
-    // Somebody else may have started a turn meanwhile.
-    await this.turns.rest.repair();
-  }
-
-  #route(): void {
-    const { core } = this.parts;
-    const threadId = this.threadId;
-    this.#unroute.push(
-      core.routes.add(threadId, {
-        deltas: (run) => this.turns.deltas(run),
-        notification: (message: RpcNotification) => this.#notification(message),
-        oversize: (message: OversizeMessage) => this.turns.oversize(message),
-        connectionLost: (error, restarting) => this.#lost(error, restarting),
-        connectionRestored: () => this.#restore(),
-      }),
-      this.gate.register(threadId),
-    );
-  }
-
-  #notification(message: RpcNotification): void {
-    const { method, params } = message;
-    const { item, turnId } = params;
-    const late = this.turns.get(typeof turnId === "string" ? turnId : null) === undefined
-      ? lateCommand(this.threadId, method, params)
-      : null;
-    // Before the turn hears of its end, so that its caller is told.
-    const doubt = method === "turn/completed" ? this.settings.unconfirmed() : null;
-    if (doubt !== null) this.turns.warn(doubt);
-    this.turns.notification(message);
-    if (method === "turn/completed") {
-      this.parts.portable?.touch();
-      // Whoever has the thread stores it when that is over.
-      if (this.queue.holder === null) this.#store().catch(() => {});
-    }
-    if (method === "thread/name/updated") this.parts.portable?.touch();
-    if (method === "thread/settings/updated") this.#settingsUpdated(params);
-    const failed = failedMcpServer(method, params);
-    if (failed !== null) this.turns.warn(failed);
-    if (late !== null) this.events.push(late);
-    this.events.notification(this.threadId, method, params);
-    this.foreign.notification(method, params);
-    if (method === "item/started" && isJsonObject(item)) {
-      this.gate.itemStarted(item, this.threadId);
-    }
-    if (method === "item/completed" && isJsonObject(item)) {
-      this.gate.itemCompleted(item, this.threadId, typeof turnId === "string" ? turnId : null);
-    }
-  }
-
-  /** The server tells what the thread may do now: it must not be more than the turn was sent with. */
-  #settingsUpdated(params: JsonObject): void {
-    try {
-      this.settings.confirm(params);
-    } catch (error) {
-      const { active } = this.turns;
-      if (active === null || active.phase === "identified") {
-        this.settings.distrust();
-        const what = messageOf(error);
-        return this.turns.warn(`Something else changed the thread's settings. ${what}`);
-      }
-      this.#refused.abort(error);
-      this.#fail(error);
-    }
-  }
-
-  #lost(error: ConnectionClosedError, restarting: boolean): void {
-    // A server that was only attached to works on; ephemeral threads can't be taken up again.
-    const goesOn = restarting && isAttached(this.parts.core.config) &&
-      !this.settings.profile.ephemeral;
-    this.#lostBy = error;
-    this.turns.connectionLost(error, goesOn);
-    if (!goesOn) this.foreign.connectionLost(error);
-    if (restarting) this.#ready.close();
-    else this.#fail(error);
-  }
-
-  /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
-  async #restore(): Promise<void> {
-    const lostBy = this.#lostBy!;
-    if (this.#state !== "open") return this.turns.connectionLost(lostBy, false);
-    const { profile } = this.settings;
-    const unused = !this.#isUsed;
-    try {
-      if (profile.ephemeral && !unused) {
-        throw new SessionClosedError(
-          "The connection was made anew, and no server takes an ephemeral thread up again.",
-        );
-      }
-      await this.#attach(unused ? "thread/start" : "thread/resume");
-      await this.turns.rest.resume(lostBy);
-    } catch (error) {
-      // When this server ended as well, the next one is tried, or the end is told to everyone.
-      if (!isConnectionLoss(error)) {
-        this.turns.connectionLost(lostBy, false);
-        this.#fail(error);
-      }
-      throw error;
-    }
-    this.#ready.open();
-  }
-
-  /** Starts or resumes the thread with the session's settings. */
-  async #attach(
-    method: "thread/start" | "thread/resume",
-    goals: boolean = this.settings.profile.goals,
-  ): Promise<void> {
-    const result = await this.settings.open(method, this.threadId, goals);
-    if (method === "thread/start") this.#adopt(result);
-  }
-
-  /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
-  async #resumeThread(): Promise<void> {
-    const { core } = this.parts;
-    if (this.settings.profile.ephemeral || core.state !== "running") return;
-    // Old servers do not know the first call; that they refuse the second one changes nothing.
-    await core.callNow("thread/unsubscribe", { threadId: this.threadId }).catch(() => {});
-    try {
-      await this.#attach("thread/resume");
-      await this.turns.rest.repair();
-    } catch (error) {
-      if (error instanceof PolicyMismatchError) this.#fail(error);
-    }
-  }
-
-  /** A thread that was never used is simply started anew. */
-  #adopt(result: JsonValue): void {
-    const thread = isJsonObject(result) ? result["thread"] : undefined;
-    if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
-    for (const leave of this.#unroute.splice(0)) leave();
-    this.threadId = thread["id"];
-    rememberTools(this.parts.core, this.threadId, this.parts.profile);
-    this.#route();
-    void this.parts.portable?.opened(this.threadId);
-  }
-
   /** The thread can't be used any more; everyone is told why, and how what was at work has ended. */
-  #fail(error: unknown): void {
-    this.#ready.fail(error);
+  fail(error: unknown): void {
+    this.connection.ready.fail(error);
     this.parts.checkpoints?.leave();
     this.queue.close(error);
     this.ended.abort(error);

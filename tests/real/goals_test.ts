@@ -1,10 +1,12 @@
 /** Turns that codex begins for a session, on the real codex: goals, compactions, reviews. */
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
+import process from "node:process";
 import { spawn } from "../../src/automation/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import {
   BudgetExceededError,
+  ConnectionClosedError,
   InvalidArgumentError,
   SessionClosedError,
   TurnTimeoutError,
@@ -208,6 +210,52 @@ for (const version of WITH_GOALS) {
   );
 }
 
+for (const version of WITH_GOALS) {
+  test(
+    `a goal whose codex dies has an end, and does not begin again on the next one [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        for (const goals of [true, false]) {
+          for (const restart of [true, false]) {
+            const client = await world.connect(
+              restart ? { restart: { type: "onCrash", baseDelayMs: 10 } } : {},
+            );
+            const session = await client.startSession({ cwd: world.cwd, goals });
+            const begun = asked(world);
+            const goal = await session.startGoal(
+              objective(world, (_, round) => [script.delay(20), script.say(`${round}`)]),
+            );
+            await begun;
+            const events = (async () => {
+              for await (const event of goal) void event;
+            })();
+            process.kill(client.runtime.pid!, "SIGKILL");
+            const lost = await within(LIMIT_MS, "the end", rejection(goal.finish()));
+            assert.ok(lost instanceof ConnectionClosedError, `${lost}`);
+            await within(LIMIT_MS, "the events", events);
+            // What is asked of it now settles at once.
+            await within(LIMIT_MS, "the pause", goal.pause());
+            assert.ok(await rejection(goal.resume()) instanceof SessionClosedError);
+            assert.equal(await within(LIMIT_MS, "the stop", rejection(goal.stop())), lost);
+            await goal[Symbol.asyncDispose]();
+            if (restart) {
+              assert.equal((await session.ask("next")).assistantText, "You said: next");
+              assert.ok(await isQuiet(world), "it goes on");
+              const again = await session.startGoal(
+                objective(world, (_, n) => n === 0 ? reached() : "Done."),
+              );
+              assert.equal((await within(LIMIT_MS, "again", again.finish())).status, "complete");
+            } else {
+              assert.ok(await rejection(session.startGoal("x")) instanceof ConnectionClosedError);
+            }
+            await client.shutdown();
+          }
+        }
+      }),
+  );
+}
+
 test(
   "a goal needs a thread that is kept, a codex that has goals, and a thread of any age",
   LONG,
@@ -361,6 +409,17 @@ for (const version of ["0.145.0", "0.125.0", ...CODEX_VERSIONS]) {
           ),
         );
         assert.ok(await within(LIMIT_MS, "the limit", limited) instanceof BudgetExceededError);
+        // No codex tells the tokens of a review: what can't be held is told, and its second turn is held.
+        const warnings: string[] = [];
+        const counted = await session.review({
+          type: "custom",
+          instructions: world.prompt(["Fine."]),
+        }, {
+          limits: { tokens: 1 },
+          onEvent: (event) => void (event.type === "warning" && warnings.push(event.message)),
+        });
+        assert.equal(counted.usage, null);
+        assert.match(warnings.join(), /limits\.tokens and limits\.modelCalls can't be held/);
         assert.equal((await session.ask("last")).assistantText, "You said: last");
         const wrong = session.review({ type: "uncommittedChanges" } as never);
         assert.ok(await rejection(wrong) instanceof InvalidArgumentError);

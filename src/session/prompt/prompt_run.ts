@@ -19,7 +19,7 @@ import type { Attachment, Prompt } from "../../prompt.ts";
 import type { OutputRequest, ResolvedOutput } from "../output/structured_output.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type { AskOptions, ResolvedProfile, RetryOptions } from "../profile.ts";
-import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
+import { addTokens, NO_TOKENS, RunMeter, unheldLimits } from "../turn/turn_usage.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
@@ -283,10 +283,9 @@ export class PromptRun {
 
   /** Limits that can't be held are told. */
   #warnUncounted({ limits }: ResolvedProfile, { turnId }: TurnRun): void {
-    if (limits.tokens === undefined && limits.modelCalls === undefined) return;
+    const message = unheldLimits(limits, "The model's provider tells no token counts");
+    if (message === null) return;
     const threadId = this.#host.threadId();
-    const message =
-      "The model's provider tells no token counts: limits.tokens and limits.modelCalls can't be held.";
     this.#emit?.({ type: "warning", threadId, turnId: turnId ?? "", message });
   }
 

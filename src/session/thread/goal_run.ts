@@ -222,11 +222,11 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
       if (this.#atWork !== null) await this.#set("paused").catch(() => {});
       stopped = await turns.rest.stopAll();
       await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })
-        .catch(() => {});
+        .catch(() => this.#host.goalLost());
       // A turn that began before the goal was gone.
       stopped &&= await turns.rest.stopAll();
       if (this.#reopened) await this.#host.reopen(false).catch(() => {});
-    }
+    } else this.#host.goalLost();
     for (const leave of this.#leave.splice(0)) leave();
     this.#queue.end();
     const told = "error" in end

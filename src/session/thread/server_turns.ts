@@ -16,7 +16,7 @@ import type {
   WaitOptions,
 } from "../profile.ts";
 import { guardEmit } from "../prompt/prompt_run.ts";
-import { RunMeter } from "../turn/turn_usage.ts";
+import { RunMeter, unheldLimits } from "../turn/turn_usage.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import { alone, type ThreadHost } from "./thread_host.ts";
@@ -70,17 +70,23 @@ async function reviewTurn(
     host.begin(hooks);
     await host.checkpoint(signal);
     const meter = new RunMeter(profile.limits, (exceeded) => void run.exceed(exceeded));
+    const emit = guardEmit(null, onEvent);
     const run = turns.start({
       method: "review/start",
       params: { threadId, delivery: "inline", target: wireTarget(target, final) },
       timeoutMs: profile.timeoutMs,
-      emit: guardEmit(null, onEvent),
+      emit,
       signal,
       meter,
     });
     run.identified.then(({ turnId }) => host.checkpoints?.began(turnId), () => {});
     const settled = await run.settled;
     const outcome = run.turn?.outcome ?? null;
+    if (settled.by === "server" && outcome!.usage === null) {
+      const message = unheldLimits(profile.limits, "Codex tells no token counts of a review");
+      const { turnId } = outcome!;
+      if (message !== null) emit?.({ type: "warning", threadId, turnId, message });
+    }
     const error = turnError(settled, outcome, run.partial(), core.rateLimits);
     if (error !== null) throw error;
     const result: ReviewResult = {

@@ -64,6 +64,8 @@ export interface ThreadHost {
   settle(what: string, profile: ResolvedProfile): Promise<void>;
   /** Takes the thread up again, with goals or without. */
   reopen(goals: boolean): Promise<void>;
+  /** A goal is over whose server was lost: the next server does not go on with it. */
+  goalLost(): void;
   /** What is recorded before its turns, or `null`. */
   readonly checkpoints: Checkpoints | null;
   /** Whether anything is at work on the thread, or waits for it. */

@@ -237,6 +237,12 @@ export function crossedLimit(
   return null;
 }
 
+/** What to warn of after a turn that told no tokens, or `null`. */
+export function unheldLimits(limits: RunLimits, why: string): string | null {
+  if (limits.tokens === undefined && limits.modelCalls === undefined) return null;
+  return `${why}: limits.tokens and limits.modelCalls can't be held.`;
+}
+
 /** What one turn has used so far, from its messages. */
 export class TurnTally {
   /** What it has used. */

@@ -1,0 +1,206 @@
+/**
+ * The thread of a session on its server: where its messages go, and how it is lost and taken up again.
+ * @module
+ */
+import { Latch } from "../../async.ts";
+import {
+  type ConnectionClosedError,
+  messageOf,
+  PolicyMismatchError,
+  SessionClosedError,
+} from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import { isAttached } from "../../runtime/mod.ts";
+import { whenClosed } from "../client/threads.ts";
+import { failedMcpServer, lateCommand } from "../events/session_events.ts";
+import { rememberTools } from "../mcp/begun_with.ts";
+import type { SessionThread } from "../session_thread.ts";
+import { isConnectionLoss } from "../turn/thread_stop.ts";
+
+/** One session's thread on its server. */
+export class ThreadConnection {
+  /** The thread; one that was never used is another one after its server was started again. */
+  threadId: string;
+  /** Open while the server has the thread. */
+  readonly ready: Latch = new Latch();
+  /** Aborted when the server lets a turn do more than it was asked to. */
+  readonly refused: AbortController = new AbortController();
+  /** Whether the server was lost in the middle of a goal that is over for its caller. */
+  goalLost = false;
+  readonly #session: SessionThread;
+  readonly #routes: (() => void)[] = [];
+  /** Why the connection to a server that goes on was lost. */
+  #lostBy: ConnectionClosedError | null = null;
+
+  /** Begins with a thread that the server has opened. */
+  constructor(session: SessionThread, threadId: string) {
+    this.#session = session;
+    this.threadId = threadId;
+  }
+
+  /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
+  async reopen(goals: boolean): Promise<void> {
+    const { core } = this.#session.parts;
+    await core.call("thread/unsubscribe", { threadId: this.threadId });
+    // A thread without a turn has no file to be resumed from.
+    if (!this.#session.isUsed) await this.#attach("thread/start", goals);
+    else await whenClosed(() => this.#attach("thread/resume", goals), this.#session.ended.signal);
+    this.#session.settings.forget();
+    // Somebody else may have started a turn meanwhile.
+    await this.#session.turns.rest.repair();
+  }
+
+  /** Sends the thread's messages and questions to the session. */
+  route(): void {
+    const { core } = this.#session.parts;
+    const threadId = this.threadId;
+    this.#routes.push(
+      core.routes.add(threadId, {
+        deltas: (run) => this.#session.turns.deltas(run),
+        notification: (message: RpcNotification) => this.#notification(message),
+        oversize: (message: OversizeMessage) => this.#session.turns.oversize(message),
+        connectionLost: (error, restarting) => this.#lost(error, restarting),
+        connectionRestored: () => this.#restore(),
+      }),
+      this.#session.gate.register(threadId),
+    );
+  }
+
+  #notification(message: RpcNotification): void {
+    const { method, params } = message;
+    const { item, turnId } = params;
+    const late = this.#session.turns.get(typeof turnId === "string" ? turnId : null) === undefined
+      ? lateCommand(this.threadId, method, params)
+      : null;
+    // Before the turn hears of its end, so that its caller is told.
+    const doubt = method === "turn/completed" ? this.#session.settings.unconfirmed() : null;
+    if (doubt !== null) this.#session.turns.warn(doubt);
+    this.#session.turns.notification(message);
+    if (method === "turn/completed") {
+      this.#session.parts.portable?.touch();
+      // Whoever has the thread stores it when that is over.
+      if (this.#session.queue.holder === null) this.#session.store().catch(() => {});
+    }
+    if (method === "thread/name/updated") this.#session.parts.portable?.touch();
+    if (method === "thread/settings/updated") this.#settingsUpdated(params);
+    const failed = failedMcpServer(method, params);
+    if (failed !== null) this.#session.turns.warn(failed);
+    if (late !== null) this.#session.events.push(late);
+    this.#session.events.notification(this.threadId, method, params);
+    this.#session.foreign.notification(method, params);
+    if (method === "item/started" && isJsonObject(item)) {
+      this.#session.gate.itemStarted(item, this.threadId);
+    }
+    if (method === "item/completed" && isJsonObject(item)) {
+      this.#session.gate.itemCompleted(
+        item,
+        this.threadId,
+        typeof turnId === "string" ? turnId : null,
+      );
+    }
+  }
+
+  /** The server tells what the thread may do now: it must not be more than the turn was sent with. */
+  #settingsUpdated(params: JsonObject): void {
+    try {
+      this.#session.settings.confirm(params);
+    } catch (error) {
+      const { active } = this.#session.turns;
+      if (active === null || active.phase === "identified") {
+        this.#session.settings.distrust();
+        const what = messageOf(error);
+        return this.#session.turns.warn(`Something else changed the thread's settings. ${what}`);
+      }
+      this.refused.abort(error);
+      this.#session.fail(error);
+    }
+  }
+
+  #lost(error: ConnectionClosedError, restarting: boolean): void {
+    // A server that was only attached to works on; ephemeral threads can't be taken up again.
+    const goesOn = restarting && isAttached(this.#session.parts.core.config) &&
+      !this.#session.settings.profile.ephemeral;
+    this.#lostBy = error;
+    this.#session.turns.connectionLost(error, goesOn);
+    if (!goesOn) this.#session.foreign.connectionLost(error);
+    if (restarting) this.ready.close();
+    else this.#session.fail(error);
+  }
+
+  /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
+  async #restore(): Promise<void> {
+    const lostBy = this.#lostBy!;
+    if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
+    const { profile } = this.#session.settings;
+    const unused = !this.#session.isUsed;
+    try {
+      if (profile.ephemeral && !unused) {
+        throw new SessionClosedError(
+          "The connection was made anew, and no server takes an ephemeral thread up again.",
+        );
+      }
+      if (this.goalLost && profile.goals && !unused) await this.#resumeWithoutGoal();
+      else await this.#attach(unused ? "thread/start" : "thread/resume");
+      await this.#session.turns.rest.resume(lostBy);
+    } catch (error) {
+      // When this server ended as well, the next one is tried, or the end is told to everyone.
+      if (!isConnectionLoss(error)) {
+        this.#session.turns.connectionLost(lostBy, false);
+        this.#session.fail(error);
+      }
+      throw error;
+    }
+    this.ready.open();
+  }
+
+  /** The goal is over for whoever started it: the new server must not go on with it, and would at once. */
+  async #resumeWithoutGoal(): Promise<void> {
+    const { core } = this.#session.parts;
+    const { threadId } = this;
+    await this.#attach("thread/resume", false);
+    await core.callNow("thread/goal/clear", { threadId });
+    this.goalLost = false;
+    await core.callNow("thread/unsubscribe", { threadId });
+    await whenClosed(() => this.#attach("thread/resume"), this.#session.ended.signal);
+  }
+
+  /** Starts or resumes the thread with the session's settings. */
+  async #attach(
+    method: "thread/start" | "thread/resume",
+    goals: boolean = this.#session.settings.profile.goals,
+  ): Promise<void> {
+    const result = await this.#session.settings.open(method, this.threadId, goals);
+    if (method === "thread/start") this.#adopt(result);
+  }
+
+  /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
+  async resumeThread(): Promise<void> {
+    const { core } = this.#session.parts;
+    if (this.#session.settings.profile.ephemeral || core.state !== "running") return;
+    // Old servers do not know the first call; that they refuse the second one changes nothing.
+    await core.callNow("thread/unsubscribe", { threadId: this.threadId }).catch(() => {});
+    try {
+      await this.#attach("thread/resume");
+      await this.#session.turns.rest.repair();
+    } catch (error) {
+      if (error instanceof PolicyMismatchError) this.#session.fail(error);
+    }
+  }
+
+  /** A thread that was never used is simply started anew. */
+  #adopt(result: JsonValue): void {
+    const thread = isJsonObject(result) ? result["thread"] : undefined;
+    if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
+    this.unroute();
+    this.threadId = thread["id"];
+    rememberTools(this.#session.parts.core, this.threadId, this.#session.parts.profile);
+    this.route();
+    void this.#session.parts.portable?.opened(this.threadId);
+  }
+
+  /** Sends nothing more to the session. */
+  unroute(): void {
+    for (const leave of this.#routes.splice(0)) leave();
+  }
+}
