@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import {
   MessageTooLargeError,
+  SessionClosedError,
   ThreadInUseError,
   TurnInterruptedError,
   TurnTimeoutError,
@@ -226,5 +227,25 @@ test("an MCP server that did not start is told: to the turn at work, or to the n
       "before",
       "within",
     ]);
+  });
+});
+
+test("a review whose session ends while it is prepared is not started", async () => {
+  const settling = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<void>();
+  const methods = {
+    "thread/settings/update": async () => {
+      settling.resolve();
+      await answered.promise;
+      return {};
+    },
+  };
+  await onFake({ server: { onTurn: answers, methods } }, async ({ session, server }) => {
+    const review = rejection(session.review({ type: "uncommitted" }));
+    await settling.promise;
+    await session.close();
+    answered.resolve();
+    assert.ok(await review instanceof SessionClosedError);
+    assert.equal(calls(server(), "review/start"), 0);
   });
 });

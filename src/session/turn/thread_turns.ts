@@ -149,8 +149,9 @@ export class ThreadTurns {
     return turnId === null ? undefined : this.#turns.get(turnId);
   }
 
-  /** Starts a turn for a prompt. */
+  /** Starts a turn for a prompt, unless it was given up before: throws the signal's reason then. */
   start(options: TurnRunOptions): TurnRun {
+    options.signal?.throwIfAborted();
     const { core, threadId } = this.#host;
     const clientId = `${crypto.randomUUID()}:${++this.#lastId}`;
     const span = this.#host.span?.(options.params, options.parent ?? null) ?? null;

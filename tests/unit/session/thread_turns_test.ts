@@ -436,6 +436,16 @@ test("a prompt that was given up while another turn was active is stopped when i
   }
 });
 
+test("nothing is started for what was given up before", () => {
+  const it = new Stage();
+  const reason = new Error("enough");
+  for (const method of ["turn/start", "review/start"] as const) {
+    const start = () => it.start("hello", method, { signal: AbortSignal.abort(reason) });
+    assert.throws(start, reason);
+  }
+  assert.deepEqual(it.calls, []);
+});
+
 test("a prompt that was given up before the server made it part of another turn is stopped there", async () => {
   for (const how of ["abort", "time"] as const) {
     const it = new Stage({ version: "0.145.0" });
