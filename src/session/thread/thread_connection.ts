@@ -13,10 +13,42 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
 import { whenClosed } from "../client/threads.ts";
-import { failedMcpServer, lateCommand } from "../events/session_events.ts";
+import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
-import type { SessionThread } from "../session_thread.ts";
+import type { SessionGate } from "../policy/session_gate.ts";
+import type { SessionParts, SessionSettings } from "../session_settings.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
+import type { ThreadTurns } from "../turn/thread_turns.ts";
+import type { ForeignTurns } from "./foreign_turns.ts";
+import type { ThreadHolder, TurnQueue } from "./thread_host.ts";
+
+/** Whose thread it is: `SessionThread`. */
+export interface ConnectedSession {
+  /** What the session is made of. */
+  readonly parts: SessionParts;
+  /** What it runs with. */
+  readonly settings: SessionSettings;
+  /** Who has the thread. */
+  readonly queue: TurnQueue<ThreadHolder>;
+  /** Its turns. */
+  readonly turns: ThreadTurns;
+  /** Those that no prompt began. */
+  readonly foreign: ForeignTurns;
+  /** Its part in approvals, hooks and tools. */
+  readonly gate: SessionGate;
+  /** Who listens to it. */
+  readonly events: SessionEvents;
+  /** Aborted when the session takes no more prompts. */
+  readonly ended: AbortController;
+  /** Whether nobody has begun to end it. */
+  readonly isOpen: boolean;
+  /** Whether the thread is one to go on with. */
+  readonly isUsed: boolean;
+  /** Stores what the turns left. */
+  store(): Promise<void>;
+  /** The thread can't be used any more. */
+  fail(error: unknown): void;
+}
 
 /** One session's thread on its server. */
 export class ThreadConnection {
@@ -28,13 +60,13 @@ export class ThreadConnection {
   readonly refused: AbortController = new AbortController();
   /** Whether the server was lost in the middle of a goal that is over for its caller. */
   goalLost = false;
-  readonly #session: SessionThread;
+  readonly #session: ConnectedSession;
   readonly #routes: (() => void)[] = [];
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
 
   /** Begins with a thread that the server has opened. */
-  constructor(session: SessionThread, threadId: string) {
+  constructor(session: ConnectedSession, threadId: string) {
     this.#session = session;
     this.threadId = threadId;
   }
