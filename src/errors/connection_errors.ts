@@ -116,21 +116,25 @@ export class ConnectionClosedError extends CodexError {
 
   /** The same error for one turn, with what that turn had produced. */
   withPartial(partial: PartialTurn): ConnectionClosedError {
-    return this.#with({ partial });
+    return changed(this, { partial });
   }
 
   /** The same error for whom another try can't help. */
   asFinal(): ConnectionClosedError {
-    return this.retryable ? this.#with({ retryable: false }) : this;
+    return this.retryable ? changed(this, { retryable: false }) : this;
   }
+}
 
-  #with(changes: Partial<ConnectionClosedError>): ConnectionClosedError {
-    const copy: ConnectionClosedError = Object.create(
-      Object.getPrototypeOf(this),
-      Object.getOwnPropertyDescriptors(this),
-    );
-    return Object.assign(copy, changes);
-  }
+/** A copy of an error. It lacks private members: none of the class may use one. */
+function changed(
+  error: ConnectionClosedError,
+  changes: Partial<ConnectionClosedError>,
+): ConnectionClosedError {
+  const copy: ConnectionClosedError = Object.create(
+    Object.getPrototypeOf(error),
+    Object.getOwnPropertyDescriptors(error),
+  );
+  return Object.assign(copy, changes);
 }
 
 function describeExit(exit: ProcessExit | null, tail: string): string {

@@ -40,6 +40,9 @@ const EXAMPLES: Record<string, RegExp[]> = {
     /^1 prompts so far\.\nrestore {2}README\.md\ncreate {3}notes\.txt\ndelete {3}old\/\n/m,
     /^README\.md as it was\n2 prompts so far\.$/m,
   ],
+  portable: [
+    /^lost: connectionClosed\nSo far: My dog is called Bo\. \| (?:What does .* \| )?What is my dog called\?$/m,
+  ],
   app_server: [
     /^\d+ models, among them \S+/m,
     /^refused: .*limit/m,

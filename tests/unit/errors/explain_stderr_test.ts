@@ -68,3 +68,16 @@ test("ConnectionClosedError says why the program ended", () => {
       "@openai/codex-linux-x64. Reinstall Codex: npm install -g @openai/codex@latest",
   );
 });
+
+test("a closed connection that is final for one turn is told with what that turn had produced", () => {
+  const error = new ConnectionClosedError("It ended.", { exit: { code: null, signal: "SIGKILL" } });
+  const partial = { assistantText: "half", items: [] } as unknown as Parameters<
+    ConnectionClosedError["withPartial"]
+  >[0];
+  for (const each of [error.asFinal().withPartial(partial), error.withPartial(partial).asFinal()]) {
+    assert.ok(each instanceof ConnectionClosedError);
+    assert.deepEqual([each.retryable, each.partial], [false, partial]);
+    assert.equal(each.message, error.message);
+  }
+  assert.deepEqual([error.retryable, error.partial], [true, undefined]);
+});
