@@ -519,6 +519,13 @@ export * as artifact from "./src/artifact/mod.ts";
  * must ask before hooks can be asked, a session with `preToolUse` hooks runs with the approval policy `untrusted` where
  * it would be `never`; `session.policy` says so. A hook without `phases` is called in all of them, tool use included.
  *
+ * Under `on-request` hooks see only what leaves the sandbox, and `session.policy.toolHooks` is `false`; `toolHooksNote` says
+ * which it is. Without `approvals` all that hooks let pass is declined, which a `warning` says. Agents that the agent starts
+ * count as the session's own. Before codex 0.169 `untrusted` does not ask about reads that are known to be safe, and on 0.104
+ * sub-agents are not asked about at all, so hooks do not see those. On Windows a list of words has to name what Windows can
+ * start (`["node", "hooks/guard.mjs"]`, a `.cmd`, not a `.sh`), and a string goes through `cmd.exe`, which fills in `%NAME%`
+ * unless the line holds a `"`.
+ *
  * ```ts ignore
  * const hooks: plugin.Hooks = {
  *   pre: [{
@@ -542,6 +549,23 @@ export * as plugin from "./src/plugin/namespace.ts";
  * granted, and only whole grants count. Raw requests pass the same gate. Nothing ever prompts. `permissions: "refuse"`
  * (the default) rejects and names the missing flags, `permissions: "narrow"` takes what is granted and says what it took
  * away in {@linkcode EffectivePolicy.narrowed}.
+ *
+ * **What is asked.** With the approval policy `never` (the default) nobody is asked, with `on-request` only about what leaves
+ * the sandbox, with `untrusted` about commands and changes of files. A session's own `approvals` that could not take effect
+ * reject with a `PolicyError` that names the policy to choose; those of the client are told in
+ * {@linkcode EffectivePolicy.approvalsNote} and by a `warning`. Codex asks about a program when it starts, and not about what
+ * the agent types into it later: an agent whose session asks gets no terminal, and before codex 0.150 no program that runs on.
+ * Codex 0.150 to 0.153 can't do without, and a turn that asks in a session that began with `never` comes too late; both say so.
+ *
+ * **What is accepted.** Codex runs an accepted command outside the sandbox when the agent asked for that and, under
+ * `untrusted`, may repeat one there that failed inside; the question tells neither. So an `allow` rule accepts commands only
+ * where codex can keep them in: then all accepted commands of the session stay in the sandbox, whoever accepts them, and
+ * {@linkcode EffectivePolicy.acceptedCommands} is `"sandboxed"`. That is so on Linux under `untrusted`, when no rule says
+ * `outsideSandbox: true`: from codex 0.136 on for a read-only sandbox, and for one that writes on 0.140 to 0.149 and from 0.160
+ * on. Turns of such a session choose between `read-only`, the plain `workspace-write` and its own sandbox (before 0.160 they keep
+ * its own). A script that lacks some permission has its accepted commands kept in as well: with scoped reads on Linux from codex
+ * 0.136 on. Anywhere else `"mayLeave"` stands there, `allow` without `outsideSandbox: true` accepts no command, and accepting one
+ * needs every permission of the script (`-A`).
  *
  * **What it does not guard.** It is a rail, not a wall. The codex process itself runs without a sandbox:
  * `--allow-run=codex` lets a script start it by hand with any settings. Write permission that covers the codex program

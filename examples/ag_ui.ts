@@ -6,7 +6,6 @@
  */
 import { HttpAgent } from "npm:@ag-ui/client@1.0.0";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { agUi, Client, type Session, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";
 
@@ -36,9 +35,10 @@ const server = createServer(async (request, response) => {
   response.end();
 });
 await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-const { port } = server.address() as AddressInfo;
+const address = server.address();
+if (address === null || typeof address === "string") throw new Error("it has no port");
 
-const agent = new HttpAgent({ url: `http://127.0.0.1:${port}`, threadId: "page-1" });
+const agent = new HttpAgent({ url: `http://127.0.0.1:${address.port}`, threadId: "page-1" });
 for (const content of ["Say hello by a command.", "Thanks."]) {
   agent.addMessage({ id: crypto.randomUUID(), role: "user", content });
   await agent.runAgent();

@@ -1,7 +1,10 @@
 /** The first run that people have, and the list of examples that it offers. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { codexPath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
+import { terminalSvg } from "../tools/_terminal_svg.ts";
 import { bar } from "../tools/_progress.ts";
 import { listExamples } from "../tools/_pick.ts";
 import { play } from "./example_runner.ts";
@@ -25,6 +28,30 @@ test("the demo shows a tool, a question and a diff, and no warning, in less than
     ]
   ) assert.match(output, expected);
   assert.doesNotMatch(output, /warn|metadata|not writable|error/i);
+  // The README shows a recording of it.
+  const svg = await readFile(join(ROOT, ".assets", "demo.svg"), "utf8");
+  const shown = [...svg.matchAll(/<text[^>]*>(.*)<\/text>/g)]
+    .map(([, line]) =>
+      line!.replace(/<[^>]*>/g, "").replaceAll("&gt;", ">").replaceAll("&amp;", "&")
+    );
+  assert.ok(shown.length > 15, `${shown.length} lines`);
+  const timeless = (text: string) => text.replace(/[\d.]+ s$/, "");
+  const lines = new Set(output.split("\n").map(timeless));
+  const gone = shown.filter((line) => !line.startsWith("$ ") && !lines.has(timeless(line)));
+  assert.deepEqual(gone, [], "deno run -A tests/tools/pictures.ts demo records it again");
+});
+
+test("terminalSvg() draws lines and colours at their time, and breaks long lines", () => {
+  const svg = terminalSvg([
+    { atMs: 0, text: "a \x1b[1mb\x1b[0m<\n" },
+    { atMs: 1500, text: "x".repeat(90) },
+  ]);
+  assert.match(svg, /class="p b" style="animation-delay:0\.00s">b<\/tspan>/);
+  assert.match(svg, />&lt;<\/tspan>/);
+  assert.deepEqual([...svg.matchAll(/delay:1\.50s">(x+)</g)].map(([, text]) => text!.length), [
+    86,
+    4,
+  ]);
 });
 
 test("--pick lists the examples, and runs the one that is named", {

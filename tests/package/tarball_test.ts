@@ -54,7 +54,7 @@ test("the tarball in an empty Node project does what its users expect", {
     // What takes arguments from the command line needs Node's own types, which are not the point here.
     const files = Object.keys(PROGRAMS).filter((name) => name !== "websocket")
       .map((name) => `${name}.ts`);
-    // The second one is what the README names as enough; the programs themselves want more than the declarations do.
+    // The second one is what the guide names as enough; the programs themselves want more than the declarations do.
     const own = "only_declarations.ts";
     await writeFile(join(project, own), 'export { quickRun } from "@codex/runtime";\n');
     // What callers write without a cast; the same source type-checks against the checkout.

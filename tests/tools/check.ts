@@ -8,6 +8,9 @@ import { exists, run, seconds } from "./_run.ts";
 
 const deno = Deno.execPath();
 
+/** What shows code. */
+const DOCUMENTS = ["README.md", ".github/guide.md", "mod.ts", "src"];
+
 /** Says what is wrong; empty when nothing is. */
 type Step = () => Promise<string>;
 
@@ -17,7 +20,7 @@ const steps: [name: string, command: string[], step?: Step][] = [
   ["types", ["check", ...["mod.ts", "src", "tests", "examples"].filter(exists)]],
   [
     "examples in the documentation",
-    ["check", "--doc-only", "README.md", "mod.ts", "src"],
+    ["check", "--doc-only", ...DOCUMENTS],
     checkExamples,
   ],
   ["documentation", ["doc", "--lint", "mod.ts"], lintDocumentation],
@@ -40,7 +43,7 @@ async function complaints(command: string[]): Promise<string> {
 
 /** An example may declare something only to show how. */
 async function checkExamples(): Promise<string> {
-  const output = await complaints(["check", "--doc-only", "README.md", "mod.ts", "src"]);
+  const output = await complaints(["check", "--doc-only", ...DOCUMENTS]);
   const problems = output.split(/^(?=TS\d+ )/m).filter((part) => part.startsWith("TS"));
   if (problems.length === 0) return output;
   return problems.filter((part) => !/^TS(?:6133|6192|6196|6198) /.test(part)).join("").trim();

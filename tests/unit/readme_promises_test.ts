@@ -1,4 +1,4 @@
-/** The README's sentences on what an agent may do, each with the test that holds it: `tests/hostile/README.md`. */
+/** The guide's sentences on what an agent may do, each with the test that holds it: `tests/hostile/README.md`. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,12 +34,12 @@ test("each sentence on what an agent may do is held by a test, or says that it p
       const [, sentence, held] = /^\| (.*?) +\| (.*?) +\|$/.exec(line)!;
       return { sentence: sentence!, held: held! };
     });
-  const sentences = SECTIONS.flatMap((heading) => sentencesOf(read("README.md"), heading));
+  const sentences = SECTIONS.flatMap((heading) => sentencesOf(read(".github/guide.md"), heading));
   assert.ok(sentences.length > 60);
   const bare = sentences.filter((text) => !rows.some(({ sentence }) => text.startsWith(sentence)));
   assert.deepEqual(bare, [], "these have no row in tests/hostile/README.md");
   const stale = rows.filter(({ sentence }) => !sentences.some((text) => text.startsWith(sentence)));
-  assert.deepEqual(stale, [], "these are not in the README any more");
+  assert.deepEqual(stale, [], "these are not in the guide any more");
   for (const { sentence, held } of rows) {
     if (/^— \S/.test(held)) continue;
     const tests = [...held.matchAll(/`([\w/]+\.ts)` "([^"]*)"/g)];

@@ -1,0 +1,75 @@
+/** The README's length, its links, and the tests behind its promises. */
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { CLAIMS } from "../readme_claims.ts";
+
+const MOST_WORDS = 3_000;
+const PROMISE =
+  /\b(?:never|always|only|every|all|each|nobody|nothing|no|none|any|exactly|without)\b/i;
+
+const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+
+/** The sentences of a Markdown text, without its code, tables and headings. */
+function sentences(markdown: string): string[] {
+  const prose = markdown.replace(/^```[^]*?^```/gm, "\n").replace(/^(?:\||#+ ).*$/gm, "\n");
+  return prose.split(/\n\s*\n|\n(?=- )/)
+    .map((part) => part.replace(/\s+/g, " ").trim())
+    .flatMap((part) => part.split(/(?<=[.!?])\s+(?=[A-Z`*[])/));
+}
+
+test("the README has at most 3,000 words", () => {
+  const words = readme.split(/\s+/).filter((word) => word !== "").length;
+  assert.ok(words <= MOST_WORDS, `${words} words`);
+});
+
+test("each sentence of the README that promises is in the table of claims, once", () => {
+  const promises = sentences(readme.replace(/^## What this does not guard$[^]*?(?=^## )/m, ""))
+    .filter((sentence) => PROMISE.test(sentence));
+  assert.ok(promises.length > 20, `${promises.length} promises`);
+  const claimed = (sentence: string) => CLAIMS.filter(([words]) => sentence.includes(words));
+  assert.deepEqual(promises.filter((sentence) => claimed(sentence).length !== 1), []);
+  const idle = CLAIMS.map(([words]) => words)
+    .filter((words) => promises.filter((sentence) => sentence.includes(words)).length !== 1);
+  assert.deepEqual(idle, [], "claims that no sentence makes");
+});
+
+test("sentences() takes a text apart, without its code", () => {
+  const text =
+    "# Only\n\nIt never\nlies. All e.g. ends.\n\n```ts\n// always\n```\n\n- each `a`\n- one. `b` is.";
+  assert.deepEqual(sentences(text).filter((sentence) => sentence !== ""), [
+    "It never lies.",
+    "All e.g. ends.",
+    "- each `a`",
+    "- one.",
+    "`b` is.",
+  ]);
+});
+
+test("the tests that hold the README's claims are there", () => {
+  const lost = CLAIMS.flatMap(([, ...held]) => held).filter(([file, name]) => {
+    const path = join(ROOT, "tests", file);
+    if (!existsSync(path)) return true;
+    const text = readFileSync(path, "utf8");
+    return !['"', "`"].some((quote) => text.includes(`${quote}${name}${quote}`));
+  });
+  assert.deepEqual(lost.map(([file, name]) => `${file}: ${name}`), []);
+});
+
+test("the README's links lead somewhere", () => {
+  const links = [...readme.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
+    .filter((link) => !/^https?:/.test(link));
+  assert.ok(links.length > 10);
+  const headings = new Set(
+    [...readme.matchAll(/^#+ (.*)$/gm)].map(([, text]) =>
+      text!.toLowerCase().replace(/[^\w -]/g, "").replaceAll(" ", "-")
+    ),
+  );
+  const lost = links.filter((link) => {
+    const [path, anchor] = link.split("#");
+    return path === "" ? !headings.has(anchor!) : !existsSync(join(ROOT, path!));
+  });
+  assert.deepEqual(lost, []);
+});
