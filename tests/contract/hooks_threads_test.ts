@@ -195,3 +195,47 @@ test("post-hooks hear of each tool use once, whatever tool it is", async () => {
     ]);
   });
 });
+
+test("rules hold for an agent's thread as for its session's, and who fails at it is told", async () => {
+  const PATCH = "item/fileChange/requestApproval";
+  await onFake({}, async ({ open, ask, item, server }) => {
+    const ruled = await open({
+      approvalPolicy: "untrusted",
+      approvals: {
+        rules: [{ effect: "allow", kind: ["command", "fileChange"] }],
+        default: "decline",
+      },
+    });
+    item(ruled.threadId, spawned("ruled"));
+    // What is accepted may leave the sandbox, and lies outside of the workspace.
+    assert.deepEqual(await ask("ruled"), DECLINED);
+    const patch = async (path: string) => {
+      const changes = [{ path, kind: { type: "add" }, diff: "x" }];
+      item(
+        "ruled",
+        { type: "fileChange", id: path, changes, status: "inProgress" },
+        "item/started",
+      );
+      const params = { threadId: "ruled", turnId: "t", itemId: path };
+      return (await server.ask(PATCH, params)).result;
+    };
+    assert.deepEqual(await patch("/elsewhere/x"), DECLINED);
+    assert.deepEqual(await patch(join(ruled.cwd, "x")), ACCEPTED);
+
+    const broken = await open({
+      approvalPolicy: "untrusted",
+      approvals: () => {
+        throw new Error("the screen is gone");
+      },
+    });
+    item(broken.threadId, spawned("broken"));
+    const events = broken.events()[Symbol.asyncIterator]();
+    assert.deepEqual(await ask("broken"), DECLINED);
+    for (;;) {
+      const { value, done } = await events.next();
+      assert.equal(done, false);
+      if (value.type === "warning" && /the screen is gone/.test(value.message)) break;
+    }
+    await events.return?.();
+  });
+});

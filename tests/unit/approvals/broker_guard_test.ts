@@ -128,6 +128,7 @@ test("a handler that throws or answers in a wrong shape is told with the error",
       throw new Error("ui is gone");
     }, /handler threw: ui is gone/],
     [() => Promise.reject("late"), /handler threw: late/],
+    [() => Promise.reject("api_key=hunter2hunter2"), /handler threw: api_key=\[redacted\]/],
     [() => true, /does not fit/],
     [() => ({ decision: "approve" }), /does not fit/],
     [() => ({ behavior: "allow" }), /does not fit/],
@@ -142,6 +143,23 @@ test("a handler that throws or answers in a wrong shape is told with the error",
     assert.deepEqual(replies, declined);
     assert.equal(told.length, 1, String(answer));
     assert.match(told[0]!, wanted);
+  }
+});
+
+test("the guard is told whether the thread's accepted commands stay in the sandbox", async () => {
+  for (const contained of [undefined, false, true]) {
+    const told: boolean[] = [];
+    const b = bench({
+      approvals: () => ({ decision: "accept" }),
+      guard: (_grant, _request, stays) => (told.push(stays), null),
+    });
+    b.broker.registerThread(
+      THREAD,
+      contained === undefined ? {} : { contained: () => contained },
+    );
+    b.send(COMMAND);
+    await b.audited();
+    assert.ok(told.length > 0 && told.every((stays) => stays === (contained ?? false)));
   }
 });
 
