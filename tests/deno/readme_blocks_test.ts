@@ -17,11 +17,14 @@ import { run, succeed } from "../package/_run.ts";
 const { script } = testing;
 const LIMIT_MS = 180_000;
 
-/** What a block prints, by the heading above it, numbered from the second block below one heading. */
-const BLOCKS: Record<
+/** What each block of a text prints, by the heading above it, numbered from the second block below one heading. */
+type Table = Record<
   string,
   { prints: RegExp[]; replace?: [string, string][]; denoOnly?: boolean }
-> = {
+>;
+
+/** The README's. */
+const BLOCKS: Table = {
   "Quick start": { prints: [/^- one\n- two\n- three 13$/m] },
   "Sessions": {
     prints: [/^The design\.\nThe design in 3 lines\.\n\{\s*type: "readOnly",?\s*\} 26$/m],
@@ -49,7 +52,44 @@ const BLOCKS: Record<
   "Testing your own code": { prints: [/^There is nothing here\. 2$/m] },
 };
 
-/** What the model says to the prompts of the README. */
+/** The guide's. */
+const GUIDE_BLOCKS: Table = {
+  "A plan first": { prints: [/^1\. Move the calls\.\n+The calls are moved\.$/m] },
+  "Repeated runs": { prints: [/^The API has 3 functions\.$/m] },
+  "Client and session": {
+    prints: [/^The design\.\nThe design in 3 lines\.\n\{\s*type: "readOnly",?\s*\} 26$/m],
+  },
+  "History": {
+    prints: [/^The design goes on\.$/m],
+    replace: [["/mnt/shared/threads", "threads"]],
+  },
+  "Rewind": { prints: [/^$/] },
+  "Streaming": { prints: [/ls.* 0$/m, /^There are no modules\. null \{$/m] },
+  "Structured output": { prints: [/^\{\s*risks: \[ "none" \],?\s*\}$/m] },
+  "Tools in your process": { prints: [/^\{"id":"T-1","state":"open"\}$/m] },
+  "Automation": {
+    prints: [/^0 One item less\.\n1 One item less\.\n/, /^15 One item less\.$/m],
+    replace: [["30 * 60_000", "20"]],
+  },
+  "Approvals": { prints: [/^untrusted$/m] },
+  "Hooks": { prints: [/^$/] },
+  "Permissions": { prints: [/type: "workspaceWrite"/, /^\} \[.*\] (deno|none)$/m] },
+  "App server and runtime": {
+    prints: [/^\[[^\]]*\]\n1 local connection/m, /^\d+ outbound request initialize$/m],
+  },
+  "Remote and edge": {
+    prints: [/^\d+\.\d+\.\d+$/m],
+    replace: [["127.0.0.1:4500", "HOST"], ["…", "TOKEN"]],
+  },
+  "Testing your own code": { prints: [/^There is nothing here\. 2$/m] },
+  "Testing your own code 2": { prints: [/^Hello from the cassette\.$/m] },
+  // It listens with Deno.serve; the other runtimes' ways to mount it have tests of their own.
+  "Web": { prints: [/:\d+/], replace: [["8080", "0"]], denoOnly: true },
+  "Documents": { prints: [/^sha256:[0-9a-f]{64} → sha256:[0-9a-f]{64}$/m] },
+  "When something is wrong": { prints: [/\bversion: "\d+\.\d+\.\d+"/, /\} \[\]$/m] },
+};
+
+/** What the model says to the prompts of both. */
 function model(request: testing.ModelRequest): testing.ModelTurn {
   const called = request.toolOutputs.at(-1)?.text;
   switch (request.text.split("\n")[0]) {
@@ -61,8 +101,14 @@ function model(request: testing.ModelRequest): testing.ModelTurn {
       return "The design in 3 lines.";
     case "Explain the module boundaries":
       return called === undefined ? [script.exec("ls")] : "There are no modules.";
+    case "Move to the new API":
+      return "<proposed_plan>\n1. Move the calls.\n</proposed_plan>";
+    case "Do it.":
+      return "The calls are moved.";
     case "Go on":
       return "The design goes on.";
+    case "Rename the module":
+      return "Renamed.";
     case "List the risks":
       return '{"risks":["none"]}';
     case "What is the state of ticket T-1?":
@@ -70,6 +116,16 @@ function model(request: testing.ModelRequest): testing.ModelTurn {
     case "Keep reducing the backlog one item at a time":
       return "One item less.";
   }
+  if (request.text.startsWith("Say hello")) return "Hello from the cassette.";
+  if (request.text.includes("A backup guide, ten lines")) {
+    return JSON.stringify({ format: "markdown", title: "Backups", text: "# Backups\nDaily.\n" });
+  }
+  if (request.text.includes("A friendlier title")) {
+    const expectedRevision = /sha256:[0-9a-f]{64}/.exec(request.text)?.[0] ?? "";
+    const edits = [{ startLine: 1, endLine: 2, replacement: "# Sleep well\n" }];
+    return JSON.stringify({ format: "markdown", expectedRevision, edits, notes: null });
+  }
+  if (request.text.startsWith("Summarize only the public API")) return "The API has 3 functions.";
   return `no answer is planned for: ${request.text}`;
 }
 
@@ -95,6 +151,7 @@ function programs(markdown: string): Block[] {
 }
 
 const blocks = programs(await readFile(join(ROOT, "README.md"), "utf8"));
+const guideBlocks = programs(await readFile(join(ROOT, ".github", "guide.md"), "utf8"));
 
 /** Runs every block in the machine's workspace: on Deno with the flags that the block names, else without any. */
 async function runAll(
@@ -102,6 +159,7 @@ async function runAll(
   user: Machine,
   env: Record<string, string>,
   runtime: [program: string, ...args: string[]],
+  text: { blocks: Block[]; table: Table; flags: string[] } = README,
 ): Promise<void> {
   const folder = user.workspace;
   const [program, ...first] = runtime;
@@ -109,28 +167,28 @@ async function runAll(
   const server = await user.listen();
   await mkdir(join(folder, "docs"), { recursive: true });
   await writeFile(join(folder, "docs", "API.md"), "# API\n");
-  for (const block of blocks) {
-    const { prints, replace = [], denoOnly = false } = BLOCKS[block.name]!;
+  for (const block of text.blocks) {
+    const { prints, replace = [], denoOnly = false } = text.table[block.name]!;
     if (denoOnly && !isDeno) continue;
     await t.step(block.name, async () => {
       const here = (text: string) => text.replaceAll("/srv/app", folder);
-      let text = block.text;
+      let code = block.text;
       for (const [from, to] of replace) {
-        assert.ok(text.includes(from), `the block no longer has ${from}`);
-        text = text.replaceAll(
+        assert.ok(code.includes(from), `the block no longer has ${from}`);
+        code = code.replaceAll(
           from,
           to === "HOST" ? new URL(server.url).host : to === "TOKEN" ? server.token : to,
         );
       }
       // "On Bun and Node the import is …", says the text.
-      if (!isDeno) text = text.replace('"jsr:@codex/runtime"', '"@codex/runtime"');
-      await writeFile(join(folder, "main.ts"), here(text));
-      const flags = isDeno ? denoFlags(text) ?? FLAGS : [];
+      if (!isDeno) code = code.replace('"jsr:@codex/runtime"', '"@codex/runtime"');
+      await writeFile(join(folder, "main.ts"), here(code));
+      const flags = isDeno ? denoFlags(code) ?? text.flags : [];
       const args = [...first, ...flags.map(here), "main.ts"];
-      const { code, output } = await run(program, args, { cwd: folder, env });
-      assert.equal(code, 0, output);
+      const ended = await run(program, args, { cwd: folder, env });
+      assert.equal(ended.code, 0, ended.output);
       // Runtimes print objects with different quotes.
-      for (const expected of prints) assert.match(output.replaceAll("'", '"'), expected);
+      for (const expected of prints) assert.match(ended.output.replaceAll("'", '"'), expected);
     });
   }
 }
@@ -138,13 +196,24 @@ async function runAll(
 /** "Programs below that name no flags need these", says the quick start; `.` is the directory that they name. */
 const FLAGS = ["--allow-run=codex", "--allow-read=/srv/app"];
 
+const README = { blocks, table: BLOCKS, flags: FLAGS };
+
 /** The flags that a block says it is run with. */
 function denoFlags(text: string): string[] | undefined {
   return /^\/\/ .*deno run (.*) main\.ts$/m.exec(text)?.[1]?.split(" ");
 }
 
-test("the README's table of programs is complete", () => {
+test("the tables of programs are complete", () => {
   assert.deepEqual(blocks.map(({ name }) => name), Object.keys(BLOCKS));
+  assert.deepEqual(guideBlocks.map(({ name }) => name), Object.keys(GUIDE_BLOCKS));
+});
+
+test("guide: each program runs", { timeoutMs: LIMIT_MS }, async (t) => {
+  const bun = await bunPath();
+  await using user = await machine(model);
+  const { env, workspace } = user;
+  await succeed(bun, ["add", await pack(await user.directory("pack"))], { cwd: workspace, env });
+  await runAll(t, user, env, [bun, "run"], { blocks: guideBlocks, table: GUIDE_BLOCKS, flags: [] });
 });
 
 test("README: each program runs on a machine with only Deno", {
