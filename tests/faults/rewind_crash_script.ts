@@ -29,5 +29,5 @@ const files: TreeFiles = {
   },
 };
 const workspace = await Workspace.open(files, { root, home, beforeStep: dieAt });
-await workspace.restore(tree, { threadId: "thread", before: "turn" }, dieAt, undefined);
+await workspace.restore(tree, { threadId: "thread", before: "turn", turns: [] }, dieAt, undefined);
 console.log("restored");

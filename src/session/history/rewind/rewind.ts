@@ -5,6 +5,7 @@
 import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../../errors/mod.ts";
 import type { RewindOptions, RewindPlan } from "../../profile.ts";
 import { alone, type ThreadHost } from "../../thread/thread_host.ts";
+import type { Conversation } from "./workspace.ts";
 import { assertRevertable, revertThread, turnsFrom } from "./revert_thread.ts";
 
 /** Takes back a turn and all after it. */
@@ -50,7 +51,7 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
       return { files: [], turns, skipped: [] };
     }
     const { threadId } = host;
-    const what = conversation ? { threadId, before } : null;
+    const what = conversation ? { threadId, before, turns: dropped } : null;
     const done = await (await checkpoints!.workspace()).restore(tree, what, takeBack, signal);
     return { files: done.files, turns, skipped: told(host, done.skipped) };
   });
@@ -84,7 +85,18 @@ export async function recover(host: ThreadHost, warn: (message: string) => void)
   const { checkpoints, core, threadId } = host;
   const workspace = await checkpoints?.opened;
   if (workspace === null || workspace === undefined) return;
-  const { finished, skipped, conversations } = await workspace.recover(threadId);
+  const wentOn = async (conversation: Conversation) => {
+    const { threadId, before, turns } = conversation;
+    // A turn that is gone was taken back; a thread that can't be read tells nothing.
+    const now = await turnsFrom(core, threadId, before).catch(() => []);
+    return turns.length > 0 && now.some((turnId) => !turns.includes(turnId));
+  };
+  const { finished, dropped, skipped, conversations } = await workspace.recover(threadId, wentOn);
+  if (dropped > 0) {
+    warn(
+      "A rewind of this workspace was cut off before it began, and the conversation went on: it is dropped, and nothing is taken back.",
+    );
+  }
   for (const { before, done } of conversations) {
     try {
       await revertThread(core, threadId, before, await turnsFrom(core, threadId, before));

@@ -8,7 +8,7 @@ import {
   ConnectionClosedError,
   RequestTimeoutError,
 } from "../../../errors/mod.ts";
-import { numberOf, stringOf } from "../../../json.ts";
+import { type JsonObject, type JsonValue, numberOf, stringOf } from "../../../json.ts";
 import type { TreeFiles } from "../../../platform/mod.ts";
 import {
   CheckpointStore,
@@ -43,6 +43,8 @@ export interface Conversation {
   threadId: string;
   /** The first turn that it shall not have any more. */
   before: string;
+  /** That turn and those after it. */
+  turns: readonly string[];
 }
 
 /** A conversation that was to be taken back when the process ended. */
@@ -134,6 +136,7 @@ export class Workspace {
       const id = crypto.randomUUID();
       await store.putRestore(id, {
         ...conversation,
+        turns: [...conversation?.turns ?? []],
         at: Date.now(),
         steps: stepsToJson(steps),
       });
@@ -155,33 +158,48 @@ export class Workspace {
     });
   }
 
-  /** Finishes restores that were cut off; settles with what of them could not be done, and what is left to others. */
+  /**
+   * Finishes restores that were cut off; settles with what of them could not be done, and what is left to others. One whose
+   * conversation went on was cut off before it began, since the conversation is taken back first: it is dropped.
+   */
   async recover(
     threadId: string,
-  ): Promise<{ finished: number; skipped: Skipped[]; conversations: UnfinishedConversation[] }> {
+    wentOn: (conversation: Conversation) => Promise<boolean> = () => Promise.resolve(false),
+  ): Promise<{
+    finished: number;
+    dropped: number;
+    skipped: Skipped[];
+    conversations: UnfinishedConversation[];
+  }> {
     const { store } = this.#recorder;
-    const none = { finished: 0, skipped: [], conversations: [] };
+    const none = { finished: 0, dropped: 0, skipped: [], conversations: [] };
     if ((await store.restores()).length === 0) return none;
     return await this.#locked(undefined, async () => {
-      let finished = 0;
+      let [finished, dropped] = [0, 0];
       const skipped: Skipped[] = [];
       const conversations: UnfinishedConversation[] = [];
       for (const { name, value } of await store.restores()) {
+        const conversation = conversationIn(value);
+        if (conversation !== null && await wentOn(conversation)) {
+          await store.endRestore(name);
+          dropped++;
+          continue;
+        }
         const steps = stepsFromJson(value["steps"]);
         if (steps.length > 0) finished++;
         skipped.push(...await restoreTree(this.#recorder, name, steps, this.#beforeStep));
-        const [thread, before] = [stringOf(value, "threadId"), stringOf(value, "before")];
         const at = numberOf(value, "at") ?? 0;
         const old = Date.now() - at > STORE_LIMITS.ageMs;
-        if (thread === null || before === null || old) await store.endRestore(name);
+        if (conversation === null || old) await store.endRestore(name);
         else {
-          if (steps.length > 0) await store.putRestore(name, { threadId: thread, before, at });
-          if (thread !== threadId) continue;
+          const turns = [...conversation.turns];
+          if (steps.length > 0) await store.putRestore(name, { ...conversation, turns, at });
+          if (conversation.threadId !== threadId) continue;
           const done = () => store.endRestore(name);
-          conversations.push({ threadId: thread, before, done });
+          conversations.push({ ...conversation, done });
         }
       }
-      return { finished, skipped, conversations };
+      return { finished, dropped, skipped, conversations };
     });
   }
 
@@ -196,6 +214,13 @@ export class Workspace {
       await unlock();
     }
   }
+}
+
+function conversationIn(value: JsonObject): Conversation | null {
+  const [threadId, before] = [stringOf(value, "threadId"), stringOf(value, "before")];
+  const turns: JsonValue = value["turns"] ?? [];
+  if (threadId === null || before === null) return null;
+  return { threadId, before, turns: Array.isArray(turns) ? turns.map(String) : [] };
 }
 
 function isUntold(error: unknown): boolean {
