@@ -6,6 +6,7 @@
 export {
   atScriptEnd,
   descendants,
+  endOrphans,
   endWithScript,
   killEntries,
   killWindowsTree,

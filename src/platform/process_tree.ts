@@ -72,9 +72,12 @@ export function descendants(pid: number): ProcessEntry[] {
   if (platformName() === "darwin") {
     return below(pid, parsePs(runSync(PS, ["-ax", ...PS_FIELDS]) ?? ""));
   }
-  const all = listDirectory("/proc").filter((name) => /^\d+$/.test(name))
+  return below(pid, allOnLinux());
+}
+
+function allOnLinux(): ProcessEntry[] {
+  return listDirectory("/proc").filter((name) => /^\d+$/.test(name))
     .map((name) => processEntry(Number(name))).filter((entry) => entry !== null);
-  return below(pid, all);
 }
 
 /** The entries whose chain of parents leads to `pid`. */
@@ -99,6 +102,25 @@ export function killEntries(entries: readonly ProcessEntry[]): void {
   for (const { pid, startTime } of entries) {
     if (processEntry(pid)?.startTime === startTime) signalProcess(pid, "SIGKILL");
   }
+}
+
+/**
+ * Ends the sandboxes that should have died with their parents and did not, on Linux, as far as this script may look: those
+ * outside of `root`'s tree that have the variable, `NAME=value`, in their environment. `bwrap --die-with-parent` asks for
+ * that some milliseconds after it was started; a parent that is killed before leaves a command that nobody knows.
+ */
+export function endOrphans(root: number | null, variable: string): void {
+  if (platformName() !== "linux") return;
+  const all = allOnLinux();
+  const kept = new Set(root === null ? [] : below(root, all).map(({ pid }) => pid));
+  const words = (pid: number, file: string) =>
+    readTextFile(`/proc/${pid}/${file}`)?.split("\0") ?? [];
+  killEntries(
+    all.filter(({ pid }) =>
+      !kept.has(pid) && words(pid, "cmdline").includes("--die-with-parent") &&
+      words(pid, "environ").includes(variable)
+    ),
+  );
 }
 
 // Nothing that we started outlives the script.
@@ -156,14 +178,25 @@ function endAll(): void {
     if (!windows && !child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
   }
   for (const pause of PAUSES) {
-    if (![...living].some(mayRun)) break;
+    if (![...living].some((child) => mayRun(child) || groupRuns(child.pid))) break;
     blockFor(pause);
   }
   for (const child of living) {
-    if (!mayRun(child)) continue;
-    if (windows) killWindowsTreeNow(child.pid);
-    if (!child.kill("SIGKILL", { tree: true })) child.kill("SIGKILL");
+    const runs = mayRun(child);
+    if (windows && runs) killWindowsTreeNow(child.pid);
+    if (!runs && !groupRuns(child.pid)) continue;
+    const group = !windows && child.kill("SIGKILL", { tree: true });
+    if (runs && !group) child.kill("SIGKILL");
   }
+}
+
+/** Whether its group has another process, as far as Linux tells: one that takes no SIGTERM, such as a sandbox that was being started. */
+function groupRuns(leader: number): boolean {
+  if (platformName() !== "linux") return false;
+  const member = new RegExp(`\\) [^ZX] \\d+ ${leader} `);
+  return listDirectory("/proc").some((name) =>
+    /^\d+$/.test(name) && member.test(readTextFile(`/proc/${name}/stat`) ?? "")
+  );
 }
 
 /** False only for a process that certainly ended; it can't be reaped in an exit handler. */

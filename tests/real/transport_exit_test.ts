@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { codexPath } from "../_codex.ts";
@@ -42,6 +43,24 @@ for (const how of ["exit", "end"]) {
   test(`a script that ends by ${how} takes even a stuck process along`, async () => {
     const { pid } = await run([how, ...STUCK], {});
     await whenGone(pid);
+  });
+}
+
+// Ends with its stdin, and leaves a process in its group that ignores SIGTERM.
+const LEAVES = [
+  "sh",
+  "-c",
+  `sh -c 'trap "" TERM; echo $$ > "$LEFT"; echo up; while :; do sleep 0.05; done' & cat > /dev/null`,
+];
+
+for (const how of ["exit", "end"]) {
+  if (process.platform !== "linux") continue;
+  test(`a script that ends by ${how} takes along what its process leaves in its group`, async () => {
+    await using dir = await tempDir();
+    const left = join(dir.path, "left");
+    const { pid } = await run([how, ...LEAVES], { LEFT: left });
+    await whenGone(pid);
+    await whenGone(Number(await readFile(left, "utf8")));
   });
 }
 

@@ -9,7 +9,8 @@ import {
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { endOrphans } from "../../platform/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
 import type { TurnEvent } from "./turn_event.ts";
@@ -277,7 +278,16 @@ export class Turn {
       this.owner?.completed();
     }
     this.#advance("released");
+    this.#endOrphans();
     this.#host.released(this);
+  }
+
+  /** Codex names the thread to each command. One that was killed while it started its sandbox may have left it behind. */
+  #endOrphans(): void {
+    const { outcome } = this;
+    if (outcome.status === "completed" || isRemote(this.#host.core.config)) return;
+    if (!outcome.items.has("commandExecution")) return;
+    endOrphans(this.#host.core.pid, `CODEX_THREAD_ID=${outcome.threadId}`);
   }
 
   /** Whom its events are for; `null` when nobody listens, so that none is made. */

@@ -1,0 +1,79 @@
+/**
+ * A sandbox whose parent is killed while it starts is left behind by `bwrap` (codex 0.145: one of some forty commands that are
+ * stopped within 25 ms), and its command runs on. Here it is played: a process as such a one looks.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import process from "node:process";
+import { endOrphans } from "../../src/platform/mod.ts";
+import { script } from "../../src/testing/mod.ts";
+import { test } from "../_harness.ts";
+import { whenGone, World } from "./_session_world.ts";
+
+function onLinux(name: string, run: () => Promise<void>): void {
+  if (process.platform === "linux") test(name, run);
+}
+
+/** A process that should have died with its parent, of this thread. */
+function orphan(threadId: string, ...flags: string[]): ChildProcess & { pid: number } {
+  const args = ["-c", "sleep 1000; :", "bwrap", ...flags];
+  const env = { PATH: process.env["PATH"]!, CODEX_THREAD_ID: threadId };
+  return spawn("sh", args, { env, stdio: "ignore", detached: true }) as ChildProcess & {
+    pid: number;
+  };
+}
+
+/** Ends what a test has left, with what it started. */
+async function end(...all: ChildProcess[]): Promise<void> {
+  for (const each of all) {
+    if (each.exitCode !== null || each.signalCode !== null) continue;
+    const gone = once(each, "exit");
+    process.kill(-each.pid!, "SIGKILL");
+    await gone;
+  }
+}
+
+onLinux("endOrphans() ends those of its thread that are in no tree of the server's", async () => {
+  const mine = orphan("thread-1", "--die-with-parent");
+  const others = [orphan("thread-2", "--die-with-parent"), orphan("thread-1")];
+  try {
+    await Promise.all(
+      [mine, ...others].map((each) => new Promise((resolve) => each.once("spawn", resolve))),
+    );
+    endOrphans(process.pid, "CODEX_THREAD_ID=thread-1");
+    assert.deepEqual([mine, ...others].map((each) => each.signalCode), [null, null, null]);
+    const ended = new Promise((resolve) => mine.once("exit", (_, signal) => resolve(signal)));
+    endOrphans(null, "CODEX_THREAD_ID=thread-1");
+    assert.equal(await ended, "SIGKILL");
+    for (const each of others) process.kill(each.pid, 0);
+  } finally {
+    await end(mine, ...others);
+  }
+});
+
+for (const version of ["0.169.0", "0.145.0"] as const) {
+  onLinux(`a command that outlived its stopped turn is ended on codex ${version}`, async () => {
+    await using world = await World.start(version);
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd });
+    const left = orphan(session.threadId, "--die-with-parent");
+    const other = orphan("another thread", "--die-with-parent");
+    try {
+      const exited = new Promise((resolve) => left.once("exit", resolve));
+      // A turn that ends by itself has ended its commands.
+      await session.ask(world.prompt([[script.exec("true")], "Done."]));
+      process.kill(left.pid, 0);
+      const stream = await session.askStream(world.prompt(() => [script.exec("sleep 2000")]));
+      for await (const event of stream) {
+        if (event.type === "itemStarted" && event.item.type === "commandExecution") break;
+      }
+      await exited;
+      process.kill(other.pid, 0);
+      await session.close();
+    } finally {
+      await end(left, other);
+    }
+    for (const pid of world.commands("sleep 2000")) await whenGone(pid);
+  });
+}
