@@ -431,6 +431,8 @@ export * as automation from "./src/automation/mod.ts";
  * A chat's id is its client's own and begins a session of the tenant's; a session's id will do as well. The server keeps the
  * history: of what a client sends only the last message counts. A stream that breaks off does not stop its turn.
  *
+ * {@linkcode web.connect} is the client for pages, also on its own as `@codex/runtime/connect`.
+ *
  * A tenant can't reach beyond the bridge's `profile`, `models`, `efforts` and `cwd`: unknown fields are refused. Questions
  * wait for people until the client's `approvalTimeoutMs` (default 30 s) is over, and are declined then. What would lead out
  * of the tenant's directory is declined at once; with `isolation: "trusting"` an accepted command may run outside the

@@ -1,31 +1,16 @@
 /**
  * A chat page on the web bridge: plain modules, no build step.
  *
- * What is shown is a model of turns and items. It begins with the session's snapshot and follows the events behind the
- * snapshot's cursor; after a gap (`lagged`, such as a restart of the server) a new snapshot is merged into what is there.
+ * What is shown is a model of turns and items. The client tells a snapshot of the session and then its events; after a gap,
+ * such as a restart of the server, it tells a new snapshot, which is merged into what is there.
  */
+import { connect } from "../../src/web/browser.ts";
 import { describe, h, showItem } from "./view.js";
 
-const API = "/codex";
+const bridge = connect("/codex");
 const $ = (id) => document.getElementById(id);
-const store = { sessionId: null, turns: [], approvals: new Map(), cursor: "", source: null };
+const store = { session: null, turns: [], approvals: new Map(), stop: new AbortController() };
 const views = new WeakMap();
-let retry = 0;
-
-async function api(method, path, body) {
-  const response = await fetch(API + path, {
-    method,
-    headers: { "content-type": "application/json" },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const result = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    throw Object.assign(new Error(result.message ?? `The server answered ${response.status}.`), {
-      code: result.code,
-    });
-  }
-  return result;
-}
 
 function toast(message) {
   $("toast").textContent = message;
@@ -38,7 +23,7 @@ async function attempt(action) {
     toast("");
     return await action();
   } catch (error) {
-    toast(error instanceof TypeError ? "The server can't be reached. Try again." : error.message);
+    toast(error.message);
   }
 }
 
@@ -129,60 +114,35 @@ function merge(shown, known) {
 // The connection.
 
 async function open(sessionId) {
-  store.source?.close();
-  const same = store.sessionId === sessionId;
-  store.sessionId = sessionId;
-  if (!same) Object.assign(store, { turns: [], approvals: new Map() });
+  store.stop.abort();
+  const stop = new AbortController();
+  const session = sessionId === null ? null : bridge.session(sessionId);
+  Object.assign(store, { session, stop, turns: [], approvals: new Map() });
   history.replaceState(null, "", sessionId === null ? "/" : `#${sessionId}`);
-  if (sessionId === null) return render();
-  let snapshot;
+  render();
+  if (session === null) return;
+  await new Promise((shown) => follow(session, stop.signal, shown));
+}
+
+/** Shows what happens in a session, until another is opened. `shown` is called with the first that is. */
+async function follow(session, signal, shown) {
   try {
-    snapshot = await api("GET", `/sessions/${sessionId}`);
+    for await (const event of session.events({ signal, onLink: link })) {
+      if (event.type === "snapshot") take(event.snapshot);
+      else apply(event);
+      shown();
+    }
   } catch (error) {
-    if (store.sessionId !== sessionId) return;
-    if (error.code === "notFound") return open(null);
-    return later(() => open(sessionId));
+    if (error.reason !== "notFound") toast(error.message);
   }
-  if (store.sessionId !== sessionId) return;
+  shown();
+  if (!signal.aborted) await attempt(() => open(null).then(listSessions));
+}
+
+function take(snapshot) {
   store.turns = merge(store.turns, snapshot.turns);
   store.approvals = new Map(snapshot.approvals.map(({ request }) => [request.id, request]));
-  store.cursor = snapshot.cursor;
   render();
-  follow();
-}
-
-/** Follows the events behind the cursor. A browser reconnects by itself, unless the server answers with an error. */
-function follow() {
-  store.source?.close();
-  const { sessionId } = store;
-  const url = `${API}/sessions/${sessionId}/events?after=${encodeURIComponent(store.cursor)}`;
-  const source = store.source = new EventSource(url);
-  source.onopen = () => {
-    retry = 0;
-    link("connected");
-  };
-  source.onmessage = ({ data, lastEventId }) => {
-    if (source !== store.source) return;
-    store.cursor = lastEventId;
-    apply(JSON.parse(data));
-  };
-  source.addEventListener("lagged", () => source === store.source && open(sessionId));
-  source.addEventListener("sessionClosed", () => {
-    source.close();
-    if (source === store.source) open(null).then(listSessions);
-  });
-  source.onerror = () => {
-    if (source !== store.source) return;
-    link("reconnecting");
-    if (source.readyState === EventSource.CLOSED) later(follow);
-  };
-}
-
-function later(action) {
-  link("reconnecting");
-  const { sessionId } = store;
-  retry = Math.min(retry + 1, 5);
-  setTimeout(() => store.sessionId === sessionId && action(), 300 * 2 ** retry);
 }
 
 function link(state) {
@@ -267,9 +227,9 @@ function showHead() {
 }
 
 async function listSessions() {
-  const { sessions } = await api("GET", "/sessions");
+  const sessions = await bridge.sessions();
   $("sessions").replaceChildren(...sessions.map(({ sessionId, title }) => {
-    const current = sessionId === store.sessionId ? { "aria-current": "page" } : {};
+    const current = sessionId === store.session?.sessionId ? { "aria-current": "page" } : {};
     const choose = () => {
       menu(false);
       open(sessionId).then(listSessions);
@@ -290,8 +250,8 @@ async function listSessions() {
 }
 
 async function closeChat(sessionId) {
-  await api("DELETE", `/sessions/${sessionId}`);
-  if (store.sessionId === sessionId) await open(null);
+  await bridge.session(sessionId).close();
+  if (store.session?.sessionId === sessionId) await open(null);
   await listSessions();
 }
 
@@ -326,7 +286,7 @@ function askFor(request) {
   });
   const answer = (body) => (event) => {
     event.preventDefault();
-    attempt(() => api("POST", `/sessions/${store.sessionId}/approvals/${request.id}`, body()))
+    attempt(() => store.session.answer(request.id, body()))
       .then(() => {
         store.approvals.delete(request.id);
         showApprovals();
@@ -358,18 +318,14 @@ async function send() {
   const text = $("text").value.trim();
   if (text === "") return;
   await attempt(async () => {
-    if (store.sessionId === null) {
-      const { sessionId } = await api("POST", "/sessions", {});
-      await open(sessionId);
-    }
-    const running = store.turns.at(-1);
-    const path = `/sessions/${store.sessionId}/turns`;
-    if (running?.status === "inProgress") {
-      await api("POST", `${path}/${running.turnId}/steer`, { text });
-    } else {
+    if (store.session === null) await open((await bridge.createSession()).sessionId);
+    const { session, turns } = store;
+    const running = turns.at(-1);
+    if (running?.status === "inProgress") await session.steer(running.turnId, text);
+    else {
       const model = $("model").value;
       const effort = $("effort").value;
-      await api("POST", path, { text, ...(model && { model }), ...(effort && { effort }) });
+      await session.ask({ text, ...(model && { model }), ...(effort && { effort }) });
     }
     $("text").value = "";
     grow();
@@ -398,11 +354,10 @@ $("text").addEventListener("keydown", (event) => {
   event.preventDefault();
   send();
 });
-$("stop").addEventListener("click", () =>
-  attempt(() => {
-    const { turnId } = store.turns.at(-1);
-    return api("POST", `/sessions/${store.sessionId}/turns/${turnId}/interrupt`);
-  }));
+$("stop").addEventListener(
+  "click",
+  () => attempt(() => store.session.interrupt(store.turns.at(-1).turnId)),
+);
 $("new").addEventListener("click", () => {
   menu(false);
   open(null).then(listSessions);
@@ -422,7 +377,7 @@ for (const idea of $("ideas").children) {
 }
 
 attempt(async () => {
-  const { models, efforts } = await api("GET", "/settings");
+  const { models, efforts } = await bridge.settings();
   $("model").hidden = models.length < 2;
   $("model").append(...models.map((model) => h("option", {}, model)));
   $("effort").append(

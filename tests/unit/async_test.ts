@@ -145,6 +145,7 @@ const OWN_TIMERS: Record<string, string> = {
   "src/session/client/login.ts": "cut at the longest timer",
   "src/testing/model/scripted_model.ts": "250 ms at most",
   "src/adapters/acp/session.ts": "a turn of the event loop",
+  "src/web/connect.ts": "cut at the longest timer",
   "src/web/live/live_sessions.ts": "WATCH_MS at most",
 };
 

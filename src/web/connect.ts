@@ -1,0 +1,327 @@
+/**
+ * A bridge's client for browsers, and for every other place that has `fetch`: small, without anything of the server.
+ * @module
+ */
+import { InvalidArgumentError, WebError } from "../errors/mod.ts";
+import type {
+  BridgeClient,
+  BridgeEvent,
+  BridgeSession,
+  CallOptions,
+  ConnectClock,
+  ConnectOptions,
+  FollowOptions,
+} from "./connect_types.ts";
+
+const NUMBERS = {
+  timeoutMs: 60_000,
+  patienceMs: 30_000,
+  silenceMs: 15_000,
+  maxRetryMs: 10_000,
+};
+const RETRY_MS = 1_000;
+/** A longer one would be over at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Refusals of a bridge that has not begun to do what was asked: it may be asked again. */
+const NOT_BEGUN = ["draining", "closed", "sessionMoved"];
+const MAY_PASS = [408, 425, 429, 500, 502, 503, 504];
+
+const clockOfSystem: ConnectClock = {
+  now: Date.now,
+  wait: (ms, signal) =>
+    new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER_MS));
+      signal.addEventListener("abort", done);
+      if (signal.aborted) done();
+    }),
+};
+
+/**
+ * A client of a bridge at this address, its `basePath` included; in a page it may be relative. Sends nothing yet. Throws
+ * `InvalidArgumentError` for an address or an option that can't be meant.
+ *
+ * Calls reject with a `WebError`: the bridge's refusal by `status` and `reason`, or `unreachable`, `timeout` and
+ * `notABridge`. What only reads is tried again for `patienceMs`; anything else only where the bridge has said that it has
+ * not begun.
+ *
+ * ```ts ignore
+ * import { connect } from "@codex/runtime/connect";
+ *
+ * const session = await connect("/codex").createSession();
+ * await session.ask("Run the tests");
+ * for await (const event of session.events()) {
+ *   if (event.type === "assistantMessageDelta") show(event.delta);
+ *   if (event.type === "approvalRequested") await session.answer(event.request.id, { decision: "accept" });
+ * }
+ * ```
+ */
+export function connect(url: string | URL, options: ConnectOptions = {}): BridgeClient {
+  const caller = new Caller(url, options);
+  const session = (sessionId: string) => sessionOf(caller, sessionId);
+  return {
+    settings: (options) => caller.call("GET", "settings", options),
+    sessions: (options) =>
+      caller.call<{ sessions: [] }>("GET", "sessions", options).then((told) => told.sessions),
+    createSession: (request = {}, options) =>
+      caller.call<{ sessionId: string }>("POST", "sessions", options, request)
+        .then((told) => session(told.sessionId)),
+    session,
+  };
+}
+
+function sessionOf(caller: Caller, sessionId: string): BridgeSession {
+  const path = `sessions/${segment(sessionId, "sessionId")}`;
+  const turn = (id: string, what: string) => `${path}/turns/${segment(id, "turnId")}/${what}`;
+  return {
+    sessionId,
+    read: (options) => caller.call("GET", path, options),
+    events: (options = {}) => caller.follow(path, options),
+    ask: async (turn, options) =>
+      await caller.call("POST", `${path}/turns`, options, inputOf(turn)),
+    steer: async (turnId, input, options) =>
+      await caller.call("POST", turn(turnId, "steer"), options, inputOf(input)),
+    interrupt: async (turnId, options) =>
+      await caller.call("POST", turn(turnId, "interrupt"), options, {}),
+    approvals: (options) =>
+      caller.call<{ approvals: [] }>("GET", `${path}/approvals`, options)
+        .then((told) => told.approvals),
+    answer: async (approvalId, answer, options) => {
+      const question = `${path}/approvals/${segment(approvalId, "approvalId")}`;
+      await caller.call("POST", question, options, answer);
+    },
+    close: (options) => caller.call("DELETE", path, options),
+  };
+}
+
+/** Sends requests, and follows streams. */
+class Caller {
+  readonly #base: string;
+  readonly #options: typeof NUMBERS & ConnectOptions;
+  readonly #clock: ConnectClock;
+
+  constructor(url: string | URL, options: ConnectOptions) {
+    const base = URL.parse(url, globalThis.location?.href);
+    if (!/^https?:$/.test(base?.protocol ?? "") || base!.search + base!.hash !== "") {
+      throw wrong("url", "something else", "an http address without a query");
+    }
+    const names = [...Object.keys(NUMBERS), "fetch", "headers", "credentials", "clock"];
+    for (const [name, value] of Object.entries(options)) {
+      if (!names.includes(name)) throw wrong(name, typeof value, names.join(", "), true);
+      if (name in NUMBERS && value !== undefined && !(typeof value === "number" && value > 0)) {
+        throw wrong(name, typeof value, "a positive number");
+      }
+    }
+    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    this.#base = base!.href.replace(/\/+$/, "");
+    this.#options = { ...NUMBERS, ...Object.fromEntries(given) };
+    this.#clock = options.clock ?? clockOfSystem;
+  }
+
+  /** The JSON that answers a request. */
+  async call<T>(
+    method: string,
+    path: string,
+    { signal = new AbortController().signal }: CallOptions = {},
+    body?: unknown,
+  ): Promise<T> {
+    const until = this.#clock.now() + this.#options.patienceMs;
+    for (let tries = 0;; tries++) {
+      try {
+        return await this.#once(method, path, body, signal, (response) => response.json());
+      } catch (error) {
+        const again = error instanceof WebError && error.retryable &&
+          (method === "GET" || NOT_BEGUN.includes(error.reason));
+        if (!again || this.#clock.now() >= until) throw error;
+        await this.#pause(tries, RETRY_MS / 2, signal);
+        signal.throwIfAborted();
+      }
+    }
+  }
+
+  async *follow(path: string, options: FollowOptions): AsyncGenerator<BridgeEvent, void, void> {
+    const { signal = new AbortController().signal, onLink } = options;
+    let cursor = options.after ?? null;
+    let retryMs = RETRY_MS;
+    let tries = 0;
+    while (!signal.aborted) {
+      const gone = new AbortController();
+      const ends = AbortSignal.any([signal, gone.signal]);
+      let reason: unknown = null;
+      try {
+        if (cursor === null) {
+          const snapshot = await this.#once("GET", path, null, ends, (told) => told.json());
+          cursor = snapshot.cursor as string;
+          yield { type: "snapshot", snapshot, cursor };
+        }
+        const stream = `${path}/events?after=${encodeURIComponent(cursor)}`;
+        const body = await this.#once("GET", stream, null, ends, eventsOf);
+        onLink?.("connected", null);
+        for await (const { name, id, data, retry } of this.#blocks(body, gone)) {
+          // A bridge that only ever says `lagged` is not asked without a pause.
+          if (name === "lagged") cursor = null;
+          else if (retry === undefined) tries = 0;
+          retryMs = retry ?? retryMs;
+          if (cursor === null) break;
+          if (data === undefined) continue;
+          const event = JSON.parse(data);
+          cursor = id ?? cursor;
+          yield { ...event, cursor };
+          if (event.type === "sessionClosed" || signal.aborted) return;
+        }
+        if (cursor === null && tries++ === 0) continue;
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof SyntaxError) throw notABridge(error);
+        if (!(error instanceof WebError && error.retryable)) throw error;
+        reason = error;
+      } finally {
+        gone.abort();
+      }
+      if (signal.aborted) return;
+      onLink?.("reconnecting", reason);
+      await this.#pause(tries++, retryMs, signal);
+    }
+  }
+
+  /** Waits longer with every try, and not as long as everybody else. */
+  #pause(tries: number, ms: number, signal: AbortSignal): Promise<void> {
+    const most = Math.min(this.#options.maxRetryMs, ms * 2 ** tries);
+    return this.#clock.wait(most * (0.5 + Math.random() / 2), signal);
+  }
+
+  /** One request. Throws `WebError`, `retryable` when it may pass; the signal's reason when it was given up. */
+  async #once<T>(
+    method: string,
+    path: string,
+    body: unknown,
+    signal: AbortSignal,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
+    signal.throwIfAborted();
+    const { headers, credentials = "same-origin", timeoutMs } = this.#options;
+    const own = typeof headers === "function" ? await headers() : headers;
+    const [late, over] = [new AbortController(), new AbortController()];
+    this.#clock.wait(timeoutMs, over.signal).then(() => over.signal.aborted || late.abort());
+    try {
+      // The global one must not be called as a method of something else.
+      const send = this.#options.fetch ?? ((url, init) => globalThis.fetch(url, init));
+      const isPost = method === "POST";
+      const response = await send(`${this.#base}/${path}`, {
+        method,
+        headers: { ...(isPost ? { "content-type": "application/json" } : {}), ...own },
+        credentials,
+        signal: AbortSignal.any([signal, late.signal]),
+        ...(isPost ? { body: JSON.stringify(body) } : {}),
+      });
+      if (response.ok) return await read(response);
+      // What stands in between answers in its own words.
+      const told = await response.json().catch(() => null);
+      const { status } = response;
+      const message = `${told?.message ?? `The bridge answered ${status}.`}`;
+      const retryable = MAY_PASS.includes(status);
+      throw new WebError(status, `${told?.code ?? "unknown"}`, message, { retryable });
+    } catch (error) {
+      if (error instanceof WebError) throw error;
+      signal.throwIfAborted();
+      if (error instanceof SyntaxError) throw notABridge(error);
+      const passing = { retryable: true, cause: error };
+      throw late.signal.aborted
+        ? new WebError(504, "timeout", `No answer came within ${timeoutMs} ms.`, passing)
+        : new WebError(503, "unreachable", "The bridge can't be reached.", passing);
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** The blocks of an event stream; ends with it, and when nothing has come for long, such as after a sleep. */
+  async *#blocks(body: ReadableStream<Uint8Array>, gone: AbortController): AsyncGenerator<Block> {
+    const { silenceMs } = this.#options;
+    const clock = this.#clock;
+    const reader = body.getReader();
+    const end = () => reader.cancel().catch(() => {});
+    // Only who waits can be kept waiting: a reader that takes its time breaks nothing off.
+    let since = Infinity;
+    (async () => {
+      while (!gone.signal.aborted && clock.now() - since < silenceMs) {
+        // Timers stand still while a machine sleeps, and its clock does not.
+        await clock.wait(silenceMs / 3, gone.signal);
+      }
+      gone.abort();
+      await end();
+    })();
+    const decoder = new TextDecoder();
+    let line: string[] = [];
+    let block: Block = {};
+    try {
+      for (;;) {
+        since = clock.now();
+        const read = await reader.read().catch(() => null);
+        since = Infinity;
+        if (read === null || read.done) return;
+        const pieces = decoder.decode(read.value, { stream: true }).split("\n");
+        for (const piece of pieces.splice(0, pieces.length - 1)) {
+          const text = [...line, piece].join("").replace(/\r$/, "");
+          line = [];
+          if (text !== "") {
+            take(block, text);
+            continue;
+          }
+          yield block;
+          block = {};
+        }
+        line.push(pieces[0]!);
+      }
+    } finally {
+      gone.abort();
+    }
+  }
+}
+
+/** One block of an event stream. A comment makes an empty one. */
+interface Block {
+  id?: string;
+  name?: string;
+  data?: string;
+  retry?: number;
+}
+
+function take(block: Block, line: string): void {
+  const [, field, value = ""] = /^([^:]*)(?:: ?(.*))?$/s.exec(line)!;
+  if (field === "id") block.id = value;
+  if (field === "event") block.name = value;
+  if (field === "data") block.data = block.data === undefined ? value : `${block.data}\n${value}`;
+  if (field === "retry" && /^\d+$/.test(value)) block.retry = Number(value);
+}
+
+/** A login's page is no stream. */
+async function eventsOf({ body, headers }: Response): Promise<ReadableStream<Uint8Array>> {
+  if (body !== null && headers.get("content-type")?.startsWith("text/event-stream")) return body;
+  await body?.cancel();
+  throw notABridge();
+}
+
+/** It may be a proxy's page that passes. */
+function notABridge(cause?: unknown): WebError {
+  const message = "What answered is no bridge, or no whole answer of one.";
+  return new WebError(502, "notABridge", message, { retryable: true, cause });
+}
+
+function inputOf<T extends object>(input: string | T): T | { text: string } {
+  return typeof input === "string" ? { text: input } : input;
+}
+
+/** A part of a path: `.` and `..` would lead to another route. */
+function segment(id: string, name: string): string {
+  if (typeof id === "string" && !/^\.{0,2}$/.test(id)) return encodeURIComponent(id);
+  throw wrong(name, typeof id, "an id");
+}
+
+function wrong(argument: string, received: string, accepts: string, unknown = false): Error {
+  return new InvalidArgumentError("connect", { argument, received, accepts, unknown });
+}

@@ -1,0 +1,161 @@
+/** The browser's client against the bridge. */
+import assert from "node:assert/strict";
+import { WebError } from "../../src/errors/mod.ts";
+import { connect } from "../../src/web/connect.ts";
+import type { BridgeEvent, BridgeSession, ConnectOptions } from "../../src/web/connect_types.ts";
+import type { FakeTurn } from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import { inWorld, ORIGIN, type World } from "./web_world.ts";
+
+/** A tenant's client; `lost` may break an answer's stream off. */
+function clientOf(
+  world: World,
+  tenant: string,
+  lost: (body: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array> = (body) => body,
+  options: ConnectOptions = {},
+) {
+  return connect(`${ORIGIN}/codex`, {
+    headers: { "x-tenant": tenant },
+    fetch: async (url, init) => {
+      const response = await world.bridge.fetch(new Request(url, init));
+      const isStream = response.headers.get("content-type")?.startsWith("text/event-stream");
+      const body = response.body as ReadableStream<Uint8Array> | null;
+      return isStream ? new Response(lost(body!), response) : response;
+    },
+    ...options,
+  });
+}
+
+/** The bytes up to a number of them, then a connection that is reset. */
+function broken(body: ReadableStream<Uint8Array>, bytes: number): ReadableStream<Uint8Array> {
+  let left = bytes;
+  return body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        controller.enqueue(chunk.subarray(0, left));
+        left -= chunk.length;
+        if (left <= 0) controller.error(new TypeError("connection reset"));
+      },
+    }),
+  );
+}
+
+const deltaOf = (event: BridgeEvent) => event.type === "assistantMessageDelta" ? event.delta : "";
+
+test("a conversation of a client: types, a steer, a stop, a close, and nothing of another tenant", () =>
+  inWorld({
+    server: {
+      onTurn: (turn: FakeTurn) => {
+        if (turn.prompt !== "wait") {
+          turn.say(`You said ${turn.prompt}.`, { deltas: ["You ", `said ${turn.prompt}`, "."] });
+          turn.usage({ totalTokens: 42 });
+          return turn.complete();
+        }
+        turn.say("working", { open: true });
+        return new Promise((resolve) => turn.signal.addEventListener("abort", () => resolve()));
+      },
+    },
+  }, async (world) => {
+    const ann = clientOf(world, "ann");
+    assert.deepEqual((await ann.settings()).models, []);
+    const session = await ann.createSession();
+    const events = session.events();
+    const first = (await events.next()).value!;
+    assert.ok(first.type === "snapshot");
+    assert.equal(typeof first.snapshot.createdAt, "string");
+    const { turnId } = await session.ask("hi");
+    let text = "";
+    for await (const event of events) {
+      text += deltaOf(event);
+      if (event.type !== "turnCompleted") continue;
+      assert.deepEqual([event.turnId, event.status], [turnId, "completed"]);
+      break;
+    }
+    assert.equal(text, "You said hi.");
+    assert.deepEqual((await ann.sessions()).map(({ title }) => title), ["hi"]);
+    const { cursor } = await session.read();
+
+    const running = await session.ask({ text: "wait" });
+    await session.steer(running.turnId, "and more");
+    assert.deepEqual(await session.interrupt(running.turnId), { turnId: running.turnId });
+    assert.equal((await session.read()).turns.at(-1)!.status, "interrupted");
+
+    const bob = clientOf(world, "bob").session(session.sessionId);
+    const calls: ((of: BridgeSession) => Promise<unknown>)[] = [
+      (of) => of.read(),
+      (of) => of.events().next(),
+      (of) => of.ask("x"),
+      (of) => of.steer(turnId, "x"),
+      (of) => of.interrupt(turnId),
+      (of) => of.approvals(),
+      (of) => of.answer("a", { decision: "accept" }),
+      (of) => of.close(),
+    ];
+    for (const call of calls) {
+      await assert.rejects(call(bob), (error) => error instanceof WebError && error.status === 404);
+    }
+
+    // Whoever goes on from a cursor is told what came after it, and the end.
+    const rest = session.events({ after: cursor });
+    assert.equal((await rest.next()).value!.type, "turnStarted");
+    await session.close();
+    let last: BridgeEvent | undefined;
+    for await (const event of rest) last = event;
+    assert.equal(last!.type, "sessionClosed");
+  }));
+
+test("a question is told, answered and gone", () =>
+  inWorld({
+    server: {
+      onTurn: async (turn: FakeTurn) => {
+        turn.say(`it is ${await turn.command("/bin/bash -lc 'make'", "", { ask: true })}`);
+        turn.complete();
+      },
+    },
+    bridge: { profile: { approvalPolicy: "untrusted" } },
+  }, async (world) => {
+    const session = await clientOf(world, "ann").createSession();
+    const events = session.events();
+    await events.next();
+    await session.ask("build");
+    let text = "";
+    for await (const event of events) {
+      text += deltaOf(event);
+      if (event.type === "turnCompleted") break;
+      if (event.type !== "approvalRequested") continue;
+      const [waiting] = await session.approvals();
+      assert.equal(waiting!.request.id, event.request.id);
+      assert.ok(Date.parse(waiting!.deadline!) > Date.now());
+      await session.answer(event.request.id, { decision: "accept" });
+    }
+    assert.equal(text, "it is accept");
+    assert.deepEqual(await session.approvals(), []);
+  }));
+
+test("streams that are reset again and again lose nothing and double nothing", () =>
+  inWorld({
+    server: {
+      onTurn: async (turn: FakeTurn) => {
+        const words = Array.from({ length: 120 }, (_, i) => `${i}·wörd `);
+        turn.say(words.join(""), { deltas: words });
+        await Promise.resolve();
+        turn.complete();
+      },
+    },
+    bridge: { retryMs: 1 },
+  }, async (world) => {
+    let streams = 0;
+    // What is told as one must come through at last.
+    const lost = (body: ReadableStream<Uint8Array>) => broken(body, 150 * ++streams);
+    const session = await clientOf(world, "ann", lost, { maxRetryMs: 1 }).createSession();
+    const { cursor } = await session.read();
+    const expected = Array.from({ length: 120 }, (_, i) => `${i}·wörd `).join("");
+    await session.ask("talk");
+    let text = "";
+    for await (const event of session.events({ after: cursor })) {
+      text += deltaOf(event);
+      if (event.type === "turnCompleted") break;
+    }
+    assert.equal(text, expected);
+    assert.ok(streams > 3, `${streams}`);
+  }));
