@@ -185,12 +185,29 @@ versions("a slow link changes nothing", async (world) => {
   await stream.interrupt();
   assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
   assert.equal((await session.ask(world.prompt(["again"]))).assistantText, "again");
+  // Steered, adopted, and let go of with a command at work.
+  const gate = Promise.withResolvers<void>();
+  const steered = await session.askStream(
+    world.prompt([[script.gate(gate.promise), script.say("first")]]),
+  );
+  await within(20_000, "steer()", steered.steer("and that"));
+  gate.resolve();
+  assert.match((await steered.finish()).assistantText, /and that/);
+  const next = session.nextTurn();
+  await foreignTurn(client, session, world.prompt([[script.exec("sleep 344")], "never"]));
+  const adopted = await within(20_000, "nextTurn()", next);
+  await until("the command", () => world.commands("sleep 344").length > 0);
+  await within(25_000, "release()", session.release());
+  assert.ok(await rejection(adopted.finish()) instanceof TurnInterruptedError);
+  await until("the end of the command", () => world.commands("sleep 344").length === 0);
+  const resumed = await client.resumeSession(session.threadId, { cwd: world.cwd });
+  assert.equal((await resumed.ask(world.prompt(["there"]))).assistantText, "there");
   const told = events.filter(({ type }) => type === "turnStarted").map((event) =>
     (event as { turnId: string }).turnId
   );
   assert.equal(new Set(told).size, told.length, "each turn is told once");
   assert.equal(ends(events).length, told.length);
-});
+}, 90_000);
 
 test(
   "agents of the agent are told, counted and stopped with the session",

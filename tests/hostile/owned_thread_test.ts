@@ -1,0 +1,196 @@
+/** A session owns its thread: whatever is done to it behind its back or in the middle of its turns, every call settles and nothing goes on. */
+import assert from "node:assert/strict";
+import { CodexError, SessionClosedError } from "../../src/errors/mod.ts";
+import type { Session } from "../../src/session/session.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
+import { script } from "../../src/testing/mod.ts";
+import { test } from "../_harness.ts";
+import { inWorld, rejection, within, type World } from "../real/_session_world.ts";
+
+const LIMIT_MS = 40_000;
+let seconds = 6100;
+
+/** A prompt that is at work until it is stopped, with its command. */
+function busy(world: World): { prompt: string; command: string } {
+  const command = `sleep ${++seconds}`;
+  return {
+    prompt: world.prompt((_, round) => round === 0 ? [script.exec(command)] : "x"),
+    command,
+  };
+}
+
+async function until(what: string, look: () => boolean): Promise<void> {
+  const deadline = performance.now() + LIMIT_MS;
+  while (!look()) {
+    if (performance.now() > deadline) throw new Error(`${what} did not happen`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Nothing of the command is left, and the model hears nothing more. */
+async function assertGone(world: World, command: string): Promise<void> {
+  await until(`the end of ${command}`, () => world.commands(command).length === 0);
+  const heard = world.model.requests.length;
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  assert.equal(world.model.requests.length, heard, "the model hears more");
+}
+
+/** How a promise settles: a value, or an error of ours. */
+async function settled(what: string, promise: Promise<unknown>): Promise<unknown> {
+  const outcome = await within(LIMIT_MS, what, promise.then(() => null, (error) => error));
+  assert.ok(outcome === null || outcome instanceof CodexError, `${what}: ${outcome}`);
+  return outcome;
+}
+
+for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+  test(
+    `a thread that somebody archives or deletes in the middle of a turn leaves nothing at work [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        for (const method of ["thread/archive", "thread/delete"]) {
+          if (method === "thread/delete" && version === "0.104.0") continue;
+          const session = await client.startSession({ cwd: world.cwd, timeoutMs: 8_000 });
+          await session.ask(world.prompt(["hello"]));
+          const { prompt, command } = busy(world);
+          const asked = settled("the prompt", session.ask(prompt));
+          await until("the command", () => world.commands(command).length > 0);
+          await client.runtime.request(method as "thread/archive", { threadId: session.threadId });
+          assert.ok(await asked !== null, "the prompt was answered");
+          await assertGone(world, command);
+          await settled("the next prompt", session.ask("next"));
+          await within(LIMIT_MS, "close()", session.close());
+          await within(LIMIT_MS, "close() again", session.close());
+          // Nobody else was touched.
+          const other = await client.startSession({ cwd: world.cwd });
+          assert.equal((await other.ask("you?")).assistantText, "You said: you?");
+          await other.close();
+        }
+      }),
+  );
+
+  test(
+    `what is asked of a session in the middle of a turn waits, or works beside it [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask(world.prompt(["hello"]));
+        const gate = Promise.withResolvers<void>();
+        const asked = session.ask(world.prompt([[script.gate(gate.promise), "done"]]));
+        const forked = session.fork();
+        const updated = session.update({ model: "another-model" });
+        const renamed = session.rename("In the middle");
+        const beside = client.forkSession(session.threadId, { cwd: world.cwd });
+        await within(LIMIT_MS, "rename()", renamed);
+        const copy = await within(LIMIT_MS, "forkSession()", beside);
+        assert.equal((await copy.ask(world.prompt(["copy"]))).assistantText, "copy");
+        gate.resolve();
+        assert.equal((await within(LIMIT_MS, "the prompt", asked)).assistantText, "done");
+        const fork = await within(LIMIT_MS, "fork()", forked);
+        await within(LIMIT_MS, "update()", updated);
+        assert.equal((await fork.ask(world.prompt(["fork"]))).assistantText, "fork");
+        await session.ask(world.prompt(["after"]));
+        assert.equal(world.model.requests.at(-1)!.model, "another-model");
+
+        // A question beside the conversation that is given up while it is asked.
+        const [stop, reason] = [new AbortController(), new Error("enough")];
+        const hangs = world.prompt(() => [script.say("Half", { open: true }), script.hang()]);
+        const before = world.model.requests.length;
+        const sampled = rejection(session.sample(hangs, { signal: stop.signal }));
+        await until("the question", () => world.model.requests.length > before);
+        stop.abort(reason);
+        assert.equal(await within(2_000, "the abort", sampled), reason);
+        assert.equal((await session.ask(world.prompt(["on"]))).assistantText, "on");
+        assert.equal(world.model.requests.length, before + 2, "the question goes on");
+        const late = await rejection(session.sample(hangs, { timeoutMs: 300 }));
+        assert.ok(late instanceof CodexError, `${late}`);
+        assert.equal((await session.ask(world.prompt(["and on"]))).assistantText, "and on");
+
+        // Ends that meet: each settles, and each once.
+        const ends = [
+          session.close(),
+          session.close(),
+          session[Symbol.asyncDispose](),
+          fork.release(),
+          fork.close(),
+          fork[Symbol.asyncDispose](),
+        ];
+        await within(LIMIT_MS, "the ends", Promise.all(ends));
+        assert.ok(await rejection(session.ask("x")) instanceof SessionClosedError);
+        assert.ok(await rejection(fork.update({ effort: "low" })) instanceof SessionClosedError);
+      }),
+  );
+
+  test(
+    `a session that is closed, released or aborted as it begins leaves nothing behind [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        for (const end of ["close", "release"] as const) {
+          const { prompt, command } = busy(world);
+          const session = await client.startSession({ cwd: world.cwd });
+          // Before anything of it was sent.
+          const asked = session.ask(prompt);
+          const streamed = session.askStream("second");
+          const ended = session[end]();
+          assert.ok(await settled("the prompt", asked) !== null);
+          assert.ok(await settled("the stream", streamed) instanceof SessionClosedError);
+          await within(LIMIT_MS, end, ended);
+          await assertGone(world, command);
+        }
+        const stop = new AbortController();
+        const reason = new Error("enough");
+        const opening = rejection(client.startSession({ cwd: world.cwd, signal: stop.signal }));
+        stop.abort(reason);
+        assert.equal(await within(LIMIT_MS, "the abort", opening), reason);
+        // A foreign turn that the session has not heard of when it lets go is stopped.
+        const session: Session = await client.startSession({ cwd: world.cwd });
+        await session.ask(world.prompt(["hello"]));
+        const { prompt, command } = busy(world);
+        const { threadId } = session;
+        const input = [{ type: "text" as const, text: prompt }];
+        await client.runtime.request("turn/start", { threadId, input } as never);
+        await within(LIMIT_MS, "release()", session.release());
+        await assertGone(world, command);
+        const resumed = await client.resumeSession(threadId, { cwd: world.cwd });
+        assert.equal((await resumed.ask(world.prompt(["there"]))).assistantText, "there");
+        const shut = settled("shutdown()", client.shutdown());
+        await settled("a prompt meanwhile", resumed.ask("never"));
+        await settled("close() meanwhile", resumed.close());
+        await shut;
+        await settled("dispose afterwards", resumed[Symbol.asyncDispose]());
+      }),
+  );
+}
+
+test(
+  "an MCP server that ends as it starts is a warning within the turn",
+  { timeoutMs: 120_000 },
+  () =>
+    inWorld("0.169.0", async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({
+        cwd: world.cwd,
+        allowPrivilegedEscalation: true,
+        mcpServers: { late: { command: "/bin/sh", args: ["-c", "sleep 1"] } },
+      });
+      const warned = Promise.withResolvers<void>();
+      const events: TurnEvent[] = [];
+      const onEvent = (event: TurnEvent) => {
+        events.push(event);
+        if (event.type === "warning" && /The MCP server late did not start/.test(event.message)) {
+          warned.resolve();
+        }
+      };
+      const prompt = world.prompt([[script.gate(warned.promise), "done"]]);
+      const asked = session.ask(prompt, { onEvent });
+      await within(LIMIT_MS, "the warning", warned.promise);
+      assert.equal((await asked).assistantText, "done");
+      assert.ok(!events.slice(0, -1).some(({ type }) => type === "turnCompleted"));
+      await session.close();
+    }),
+);
