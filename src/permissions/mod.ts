@@ -29,6 +29,7 @@ export type { ServerFiles, ThreadPolicyParams } from "./policy/profile_config.ts
 export {
   addsOwnRoot,
   codexHomeOfThread,
+  containmentAdvice,
   findServerFiles,
   ownRootIn,
   threadPolicyParams,

@@ -72,6 +72,8 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
             if (!holds) {
               assert.ok(seen.length >= 8 && seen.every((word) => word === "decline rule"));
               assert.equal(warnings(place).filter((text) => /outsideSandbox/.test(text)).length, 1);
+              // What to do about it.
+              assert.match(policy.approvalsNote!, /Codex 0\.160\.0 or newer|excludeSlashTmp/);
               return;
             }
             // 0.145 refuses some of what asks to leave by itself.

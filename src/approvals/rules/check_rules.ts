@@ -141,6 +141,8 @@ export interface ApprovalPlace {
   sandboxed: boolean;
   /** Whether the agent asks about its plans, which it does under every policy. Default `false`. */
   planning?: boolean;
+  /** Where codex could keep accepted commands in the sandbox, as a sentence. Default: here. */
+  containment?: string | null;
 }
 
 /** What codex asks about under every policy. */
@@ -180,12 +182,17 @@ export function unheardApprovals(
 /** Why some `allow` rules accept no command; `null` when that is so for none. */
 export function heldInside(
   approvals: ApprovalHandler | ApprovalRules | undefined,
-  { sandboxed }: ApprovalPlace,
+  { sandboxed, approvalPolicy, containment = null }: ApprovalPlace,
 ): string | null {
-  if (!sandboxed || typeof approvals !== "object") return null;
-  return approvals.rules.some(isHeld)
-    ? "Rules that allow without `outsideSandbox: true` accept no command here: codex may run what is accepted outside the sandbox."
-    : null;
+  if (!sandboxed || typeof approvals !== "object" || !approvals.rules.some(isHeld)) return null;
+  const advice = containment ??
+    (approvalPolicy === "untrusted"
+      ? wantsContainment(approvals)
+        ? null
+        : "Without a rule that lets commands leave, codex keeps them in."
+      : 'With approvalPolicy "untrusted" codex keeps them in.');
+  return "Rules that allow without `outsideSandbox: true` accept no command here: codex may run what is accepted outside the sandbox." +
+    (advice === null ? "" : ` ${advice}`);
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
+import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../guard/approval_guard.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
@@ -13,6 +14,28 @@ import type { EffectivePolicy } from "./policy.ts";
 export function usesProfile(policy: EffectivePolicy): boolean {
   return policy.readRoots !== "all" && policy.readsEnforced ||
     policy.acceptedCommands === "sandboxed";
+}
+
+/** Where codex could keep the accepted commands of such a sandbox in it, as a sentence; `null` when this one can. */
+export function containmentAdvice(
+  sandbox: SandboxPolicy,
+  { version, platform }: { version: string | null; platform: string | null },
+): string | null {
+  const { type } = sandbox;
+  if (type !== "readOnly" && type !== "workspaceWrite") return null;
+  if (platform !== "linux") return "Codex can keep them in on Linux.";
+  const since = (feature: Feature) => `Codex ${featureSince(feature)} or newer keeps them in.`;
+  if (!supports(version, "deniedRootHolds")) {
+    return since(type === "readOnly" ? "deniedRootHolds" : "turnProfiles");
+  }
+  if (type === "readOnly" || supports(version, "turnProfiles")) return null;
+  // Its threads would have to start with a profile that writes, and give up AGENTS.md for that.
+  if (supports(version, "docsNeedTrust")) return since("turnProfiles");
+  return sandbox.excludeSlashTmp === true || supports(version, "slashTmpInProfiles")
+    ? null
+    : `This codex keeps them in with \`excludeSlashTmp: true\`, and ${
+      featureSince("turnProfiles")
+    } or newer without.`;
 }
 
 /** The fields of `thread/start`, `thread/resume` and `thread/fork` that carry a policy. */

@@ -27,6 +27,8 @@ export interface DecidedPolicy {
   files: ServerFiles | null;
   /** Directories that the thread brought with it, where turns that write could write, too. Default none. */
   strayRoots?: string[];
+  /** Where codex could keep accepted commands in the sandbox; `null` when this one can. */
+  containment: string | null;
   /** Whether the agent can type into programs that run, which nobody is asked about. */
   terminals: boolean;
 }

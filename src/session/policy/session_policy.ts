@@ -13,6 +13,7 @@ import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
   configRefusal,
+  containmentAdvice,
   type EffectivePolicy,
   effectivePolicy,
   hostProbe,
@@ -108,6 +109,7 @@ export async function decideSessionPolicy(
     thread,
     turn: turnPolicyParams(effective, started, { files, turnProfiles }) ?? {},
     files,
+    containment: advice(core, effective),
     terminals: !asks || withoutTerminals(core.server.version) === null,
   };
 }
@@ -198,7 +200,7 @@ export function withApprovals(
   { own, all }: SessionAnswerers,
   planning: boolean,
 ): DecidedPolicy {
-  const { effective, terminals } = decided;
+  const { effective, containment, terminals } = decided;
   const place = {
     approvalPolicy: effective.approvalPolicy,
     sandboxed: mayLeaveSandbox(effective),
@@ -214,7 +216,7 @@ export function withApprovals(
   const notes = [
     effective.approvalsNote,
     unheardApprovals(all, place),
-    heldInside(all, place),
+    heldInside(all, { ...place, containment }),
     terminals && asked ? TYPED : null,
   ].filter((note) => note !== null);
   const approvalsNote = notes.length === 0 ? null : notes.join(" ");
@@ -282,6 +284,13 @@ function refuseRulesFiles(
   );
 }
 
+function advice(core: RuntimeCore, { sandbox }: EffectivePolicy): string | null {
+  return containmentAdvice(sandbox, {
+    version: core.server.version,
+    platform: serverSystem(core),
+  });
+}
+
 /** Decides what one turn may do; permissions may have changed since the session began. */
 export function decideTurnPolicy(
   core: RuntimeCore,
@@ -304,7 +313,8 @@ export function decideTurnPolicy(
         "Start another session for it.",
     );
   }
-  return { effective, thread, turn, files, terminals: session.terminals };
+  const { terminals } = session;
+  return { effective, thread, turn, files, containment: advice(core, effective), terminals };
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */

@@ -69,6 +69,20 @@ test("heldInside() tells of rules that accept no command because it might leave 
   }
 });
 
+test("heldInside() says what would keep accepted commands in", () => {
+  const ls: ApprovalRule = { effect: "allow", command: ["ls"] };
+  const out: ApprovalRule = { ...ls, outsideSandbox: true };
+  const rows: [rules: ApprovalRule[], policy: string, containment: string | null, RegExp][] = [
+    [[ls], "untrusted", "Codex 9 can.", /sandbox\. Codex 9 can\.$/],
+    [[ls], "on-request", null, /sandbox\. With approvalPolicy "untrusted" codex keeps them in\.$/],
+    [[ls, out], "untrusted", null, /sandbox\. Without a rule that lets commands leave,/],
+    [[ls], "untrusted", null, /outside the sandbox\.$/],
+  ];
+  for (const [rules, approvalPolicy, containment, wanted] of rows) {
+    assert.match(heldInside({ rules }, { approvalPolicy, sandboxed: true, containment })!, wanted);
+  }
+});
+
 test("wantsContainment() is for rules that allow commands inside, where none lets them out", () => {
   const rows: [rules: ApprovalRule[], wants: boolean][] = [
     [[{ effect: "allow", command: ["ls"] }], true],

@@ -3,6 +3,7 @@ import type { JsonObject } from "../../../src/json.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
 import type { EffectivePolicy } from "../../../src/permissions/policy/policy.ts";
 import {
+  containmentAdvice,
   threadPolicyParams,
   turnPolicyParams,
 } from "../../../src/permissions/policy/profile_config.ts";
@@ -194,4 +195,27 @@ test("threadPolicyParams() keeps codex itself from reading beside a workspace", 
   assert.equal("project_doc_max_bytes" in of("all", false), false);
   assert.deepEqual(profileOf(of("workspace", true))["network"], { enabled: true });
   assert.deepEqual(profileOf(of("workspace", false))["network"], { enabled: false });
+});
+
+test("containmentAdvice() names the codex that could keep accepted commands in", () => {
+  const writes = { type: "workspaceWrite" } as const;
+  const rows: [SandboxPolicy, string | null, string | null, RegExp | null][] = [
+    [{ type: "readOnly" }, "0.136.0", "linux", null],
+    [{ type: "readOnly" }, "0.125.0", "linux", /0\.136\.0/],
+    [{ type: "readOnly" }, "0.169.0", "macos", /Linux/],
+    [{ type: "readOnly" }, "0.169.0", null, /Linux/],
+    [{ type: "readOnly" }, null, "linux", /0\.136\.0/],
+    [writes, "0.169.0", "linux", null],
+    [writes, "0.155.1", "linux", /0\.160\.0/],
+    [writes, "0.145.0", "linux", null],
+    [writes, "0.136.0", "linux", /excludeSlashTmp.*0\.160\.0/],
+    [{ ...writes, excludeSlashTmp: true }, "0.136.0", "linux", null],
+    [writes, "0.104.0", "linux", /0\.160\.0/],
+    [{ type: "dangerFullAccess" }, "0.104.0", "macos", null],
+  ];
+  for (const [sandbox, version, platform, wanted] of rows) {
+    const advice = containmentAdvice(sandbox, { version, platform });
+    if (wanted === null) assert.equal(advice, null, `${version} ${platform}`);
+    else assert.match(advice!, wanted);
+  }
 });
