@@ -133,7 +133,10 @@ const MAX_TRACESTATE = 512;
 interface GlobalApi {
   trace?: { getTracer(name: string, version?: string): OtelTracer };
   metrics?: { getMeter(name: string, version?: string): OtelMeter };
-  context?: { active(): OtelContext };
+  context?: {
+    active(): OtelContext;
+    with?<T>(context: OtelContext, act: () => T): T;
+  };
 }
 
 /** A context of nobody's. */
@@ -208,6 +211,24 @@ export class Telemetry {
   /** The caller's context. */
   active(): OtelContext | null {
     return quietly(() => globalApi()?.context?.active() ?? null, null);
+  }
+
+  /** Does something in a context, once, whatever the program's way to do that is good for. */
+  within<T>(context: OtelContext, act: () => T): T {
+    const done: ({ value: T } | { error: unknown })[] = [];
+    const once = () => {
+      if (done.length > 0) return;
+      try {
+        done[0] = { value: act() };
+      } catch (error) {
+        done[0] = { error };
+      }
+    };
+    quietly(() => globalApi()?.context?.with?.(context, once), undefined);
+    once();
+    const result = done[0]!;
+    if ("error" in result) throw result.error;
+    return result.value;
   }
 
   /** The caller's span, as a request tells it. */

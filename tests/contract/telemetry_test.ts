@@ -1,6 +1,6 @@
 /** What OpenTelemetry is told of turns, and that it can't disturb them. */
 import assert from "node:assert/strict";
-import type { OtelSpan, OtelTracer } from "../../src/telemetry.ts";
+import type { OtelContext, OtelSpan, OtelTracer } from "../../src/telemetry.ts";
 import { InvalidArgumentError, type TurnFailedError } from "../../src/errors/mod.ts";
 import type { FakeServer, Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
@@ -247,6 +247,44 @@ for (const [name, tracer] of Object.entries(THROWS)) {
         "mine",
       );
     });
+  });
+}
+
+for (
+  const [name, broken] of Object.entries({
+    throws: () => {
+      throw new Error("no");
+    },
+    "does nothing": () => {},
+    "does it twice": (_context: OtelContext, act: () => void) => [act(), act()],
+    "throws after it": (_context: OtelContext, act: () => void) => {
+      act();
+      throw new Error("no");
+    },
+  })
+) {
+  test(`a way to run something in a context that ${name} runs it once`, async () => {
+    const otel = new MemoryOtel();
+    const root = otel.tracer.startSpan("caller");
+    const api = {
+      trace: { getTracer: () => otel.tracer },
+      context: { active: () => withSpan(root), with: broken },
+    };
+    let asked = 0;
+    await registered(api, () =>
+      onFake({
+        server: {
+          onTurn: async (turn) => {
+            const decision = await turn.command("true", "", { ask: true });
+            turn.say(String(decision));
+            turn.complete();
+          },
+        },
+        client: { approvals: () => (asked++, { decision: "accept" as const }) },
+      }, async ({ session }) => {
+        assert.equal((await session.ask("x")).assistantText, "accept");
+        assert.equal(asked, 1);
+      }));
   });
 }
 

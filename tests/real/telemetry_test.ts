@@ -8,7 +8,7 @@ import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import type { OtelContext, OtelSpan } from "../../src/telemetry.ts";
-import { MemoryOtel, registered, withSpan } from "../_otel.ts";
+import { MemoryOtel, type MemorySpan, registered, withSpan } from "../_otel.ts";
 import { tempDir } from "../_temp.ts";
 import { inWorld, rejection } from "./_session_world.ts";
 
@@ -91,7 +91,10 @@ for (const version of CODEX_VERSIONS) {
       const api = {
         trace: { getTracer: () => otel.tracer },
         metrics: { getMeter: () => otel.meter },
-        context: { active: () => caller.getStore() ?? NO_CONTEXT },
+        context: {
+          active: () => caller.getStore() ?? NO_CONTEXT,
+          with: <T>(context: OtelContext, act: () => T) => caller.run(context, act),
+        },
       };
       const below = async <T>(name: string, act: () => Promise<T>): Promise<T> => {
         const span = otel.tracer.startSpan(name);
@@ -99,9 +102,44 @@ for (const version of CODEX_VERSIONS) {
       };
       await registered(api, async () => {
         // Nothing belongs to the trace in which the connection was made.
-        const client = await below("connect", () => world.connect());
-        const session = await below("open", () => client.startSession({ cwd: world.cwd }));
-        await below("ask", () => session.ask("Hello"));
+        const within: string[] = [];
+        const trace = (name: string) => {
+          const context = caller.getStore() ?? NO_CONTEXT;
+          const span = otel.tracer.startSpan(name, {}, context) as MemorySpan;
+          within.push(`${span.parent?.parent?.name} > ${span.parent?.name} > ${name}`);
+          span.end();
+        };
+        const approvals = () => {
+          trace("a person is asked");
+          return { decision: "decline" as const };
+        };
+        const client = await below("connect", () => world.connect({ approvals }));
+        const session = await below("open", () =>
+          client.startSession({
+            cwd: world.cwd,
+            approvalPolicy: "on-request",
+            allowPrivilegedEscalation: true,
+            tools: {
+              look: {
+                description: "Looks.",
+                inputSchema: { type: "object" },
+                run: () => {
+                  trace("a tool looks");
+                  return "seen";
+                },
+              },
+            },
+          }));
+        const patch = "*** Begin Patch\n*** Add File: a.txt\n+a\n*** End Patch";
+        await below("ask", () =>
+          session.ask(
+            world.prompt([script.toolCall("look", {}), script.applyPatch(patch), "Done."]),
+          ));
+        // What runs for the turn is traced below it, not below whoever connected.
+        assert.deepEqual(within, [
+          "ask > invoke_agent codex > a tool looks",
+          "ask > invoke_agent codex > a person is asked",
+        ]);
         await below("compact", () => session.compact());
         await below("review", () => session.review({ type: "custom", instructions: "Look." }));
         await below("sample", () => session.sample("A title"));

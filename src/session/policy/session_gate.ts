@@ -170,7 +170,8 @@ export class SessionGate implements ThreadGate {
 
   /** Runs what the session waits for: a prompt that it asks of the session is refused. */
   within<T>(call: () => T | Promise<T>): Promise<T> {
-    return whileWaiting(this, call);
+    const span = this.#host.turns().active?.span ?? null;
+    return whileWaiting(this, span === null ? call : () => span.within(call));
   }
 
   /** Runs a tool of this process. */

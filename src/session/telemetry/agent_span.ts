@@ -24,7 +24,7 @@ import {
 } from "../../telemetry.ts";
 import { outcomeOf, type ThreadItem, toolOf, type ToolOutcome } from "../../thread_item.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
-import type { Turn } from "../turn/turn.ts";
+import { Instruments } from "./instruments.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount, TurnStatus, UsageCount } from "../turn/turn_result.ts";
 import { NO_TOKENS, subtractTokens, TurnTally } from "../turn/turn_usage.ts";
@@ -37,8 +37,6 @@ const ERROR = 2;
 /** Names and ids may be a model's. */
 const MAX_NAME = 128;
 const MAX_CONTENT = 32_768;
-/** Each is a time series of its own. */
-const MAX_TOOL_NAMES = 200;
 
 /** What is known of a turn before it begins. */
 export interface AgentFacts {
@@ -56,6 +54,18 @@ export interface AgentFacts {
   input: readonly JsonObject[];
   /** Codex's version. */
   version: string;
+}
+
+/** What is needed of a turn that something else began. */
+interface WatchedTurn {
+  span: AgentSpan | null;
+  readonly endsAs: TurnStatus | null;
+  readonly outcome: {
+    readonly status: TurnStatus | null;
+    readonly failure: { readonly kind: string } | null;
+  };
+  observe(observer: (event: TurnEvent) => void): void;
+  reached(phase: "released"): Promise<void>;
 }
 
 interface OpenTool {
@@ -76,6 +86,7 @@ export class AgentSpan {
   /** What the server is told of it. */
   readonly trace: TraceContext | undefined;
   readonly #tracer: OtelTracer;
+  readonly #telemetry: Telemetry;
   readonly #instruments: Instruments | null;
   readonly #facts: AgentFacts;
   readonly #capture: boolean;
@@ -104,7 +115,7 @@ export class AgentSpan {
     const tracer = telemetry.tracer(SCOPE, LIBRARY_VERSION);
     const meter = telemetry.meter(SCOPE, LIBRARY_VERSION);
     if (tracer === null && meter === null) return null;
-    return new AgentSpan(tracer ?? NO_TRACER, meter, facts, parent, telemetry.captureContent);
+    return new AgentSpan(tracer ?? NO_TRACER, meter, facts, parent, telemetry);
   }
 
   private constructor(
@@ -112,8 +123,10 @@ export class AgentSpan {
     meter: OtelMeter | null,
     facts: AgentFacts,
     parent: OtelContext | null,
-    capture: boolean,
+    telemetry: Telemetry,
   ) {
+    const capture = telemetry.captureContent;
+    this.#telemetry = telemetry;
     this.#tracer = tracer;
     this.#instruments = meter === null ? null : Instruments.of(meter);
     this.#facts = facts;
@@ -135,18 +148,24 @@ export class AgentSpan {
     if (!this.#ended) quietly(() => this.#take(event), undefined);
   }
 
+  /** Runs what a caller of ours does for the turn, such as a tool: what it traces is below the turn's span. */
+  within<T>(call: () => T): T {
+    return this.#telemetry.within(this.#context, call);
+  }
+
   /** Hears of the tokens so far. */
   counted(usage: UsageCount): void {
     if (!this.#ended) quietly(() => this.#counted(usage), undefined);
   }
 
   /** Is the span of a turn that something else began, from its beginning to its end. */
-  watch(turn: Turn): void {
+  watch(turn: WatchedTurn): void {
     const { outcome } = turn;
     const end = () => {
       const status = turn.endsAs ?? outcome.status ?? "connectionClosed";
       this.end(status, status === "completed" ? null : outcome.failure?.kind ?? status);
     };
+    turn.span = this;
     turn.observe((event) => {
       this.take(event);
       if (event.type === "turnCompleted") end();
@@ -421,99 +440,4 @@ function inputMessages(input: readonly JsonObject[]): string {
 function outputMessages(text: string): string {
   const parts = [{ type: "text", content: redactText(text) }];
   return cut(JSON.stringify([{ role: "assistant", parts, finish_reason: "stop" }]));
-}
-
-const SECONDS = [
-  ...[0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92],
-];
-const AGENT_SECONDS = [
-  ...[0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6],
-];
-const CALLS = [1, 2, 4, 8, 16, 32, 64, 128];
-
-type Histogram = ReturnType<OtelMeter["createHistogram"]>;
-type Counter = ReturnType<OtelMeter["createCounter"]>;
-
-/** The instruments of one meter. */
-class Instruments {
-  static readonly #made: WeakMap<OtelMeter, Instruments> = new WeakMap();
-  readonly #chat: Histogram;
-  readonly #agent: Histogram;
-  readonly #tool: Histogram;
-  readonly #inferenceCalls: Histogram;
-  readonly #toolCalls: Histogram;
-  readonly #tokens: readonly (readonly [keyof TokenCount, Counter])[];
-  readonly #toolNames: Set<string> = new Set();
-
-  private constructor(meter: OtelMeter) {
-    const seconds = (name: string, description: string, explicitBucketBoundaries: number[]) =>
-      meter.createHistogram(name, { unit: "s", description, advice: { explicitBucketBoundaries } });
-    const calls = (name: string, unit: string, description: string) =>
-      meter.createHistogram(name, {
-        unit,
-        description,
-        advice: { explicitBucketBoundaries: CALLS },
-      });
-    const tokens = (name: string, description: string) =>
-      meter.createCounter(`gen_ai.client.inference.usage.${name}`, {
-        unit: "{token}",
-        description,
-      });
-    this.#chat = seconds("gen_ai.client.inference.duration", "Calls of the model.", SECONDS);
-    this.#agent = seconds("gen_ai.invoke_agent.duration", "Turns of the agent.", AGENT_SECONDS);
-    this.#tool = seconds("gen_ai.execute_tool.duration", "Uses of tools.", SECONDS);
-    this.#inferenceCalls = calls(
-      "gen_ai.invoke_agent.inference_calls",
-      "{inference_call}",
-      "Calls of the model a turn.",
-    );
-    this.#toolCalls = calls(
-      "gen_ai.invoke_agent.tool_calls",
-      "{tool_call}",
-      "Uses of tools a turn.",
-    );
-    this.#tokens = [
-      ["inputTokens", tokens("input_tokens", "Tokens in prompts, cached ones included.")],
-      ["outputTokens", tokens("output_tokens", "Tokens in answers, reasoning included.")],
-      ["cachedInputTokens", tokens("cache_read.input_tokens", "Input tokens from the cache.")],
-      ["reasoningOutputTokens", tokens("reasoning.output_tokens", "Output that was reasoning.")],
-    ];
-  }
-
-  static of(meter: OtelMeter): Instruments | null {
-    return quietly(() => {
-      const known = Instruments.#made.get(meter) ?? new Instruments(meter);
-      Instruments.#made.set(meter, known);
-      return known;
-    }, null);
-  }
-
-  chat(seconds: number, attributes: OtelAttributes): void {
-    quietly(() => this.#chat.record(seconds, attributes), undefined);
-  }
-
-  tokens(count: TokenCount, attributes: OtelAttributes): void {
-    for (const [name, counter] of this.#tokens) {
-      if (count[name] > 0) quietly(() => counter.add(count[name], attributes), undefined);
-    }
-  }
-
-  tool(seconds: number, attributes: OtelAttributes): void {
-    const name = String(attributes["gen_ai.tool.name"]);
-    if (this.#toolNames.size < MAX_TOOL_NAMES) this.#toolNames.add(name);
-    const known = this.#toolNames.has(name) ? {} : { "gen_ai.tool.name": "_OTHER" };
-    quietly(() => this.#tool.record(seconds, { ...attributes, ...known }), undefined);
-  }
-
-  agent(
-    seconds: number,
-    modelCalls: number,
-    toolCalls: number,
-    attributes: OtelAttributes,
-    failed: OtelAttributes,
-  ): void {
-    quietly(() => this.#agent.record(seconds, { ...attributes, ...failed }), undefined);
-    quietly(() => this.#inferenceCalls.record(modelCalls, attributes), undefined);
-    quietly(() => this.#toolCalls.record(toolCalls, attributes), undefined);
-  }
 }

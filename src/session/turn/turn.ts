@@ -12,6 +12,7 @@ import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
 import { endOrphans } from "../../platform/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
+import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { type EmitTurnEvent, TurnOutcome } from "./turn_outcome.ts";
@@ -84,6 +85,8 @@ export class Turn {
   endsAs: TurnStatus | null = null;
   /** The id by which the server interrupts and steers it; a review begins under another one than it was answered with. */
   activeId: string;
+  /** Its span, where somebody traces. */
+  span: AgentSpan | null = null;
   /** The run that pays for it, once that is known. */
   meter: RunMeter | null = null;
   readonly #tally = new TurnTally();

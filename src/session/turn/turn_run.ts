@@ -205,6 +205,7 @@ export class TurnRun implements TurnOwner {
   /** The server has named the turn, or taken the prompt into another one. */
   identify(turn: Turn): void {
     this.turn = turn;
+    turn.span = this.#span;
     if (this.#pendingOutcome?.by === "timeout") turn.endsAs = "timedOut";
     this.#identified.resolve(turn);
     turn.give(this);
