@@ -337,6 +337,7 @@ export {
 } from "./src/errors/mod.ts";
 export type {
   Attachment,
+  AudioDataAttachment,
   ImageAttachment,
   ImageDataAttachment,
   LocalImageAttachment,

@@ -1,6 +1,7 @@
 /**
  * A database as a tool: read-only SQL over node:sqlite, its arguments checked by a schema of zod. The thread was begun without
- * the tool; a session that takes it up again brings it along, and a Deno script then needs `--allow-net=127.0.0.1`.
+ * the tool; a session that takes it up again brings it along, and a Deno script then needs `--allow-net=127.0.0.1
+ * --allow-env=NO_PROXY,no_proxy`. Needs Deno 2.2, Bun 1.4 or Node 22.13 for `node:sqlite`.
  *
  *     deno run -A examples/sqlite_tools.ts --live
  */

@@ -19,6 +19,7 @@ export type Attachment =
   | PathAttachment
   | ImageAttachment
   | ImageDataAttachment
+  | AudioDataAttachment
   | LocalImageAttachment
   | SkillAttachment
   | MentionAttachment;
@@ -33,7 +34,7 @@ export interface PathAttachment {
   placeholder?: string;
 }
 
-/** An image by URL; codex 0.145 and later take `data:` URLs only. */
+/** An image by URL: PNG, JPEG, GIF or WebP. Codex 0.145 and later take `data:` URLs only. */
 export interface ImageAttachment {
   /** Discriminator. */
   type: "image";
@@ -41,17 +42,33 @@ export interface ImageAttachment {
   url: string;
 }
 
-/** An image in memory. */
+/**
+ * An image in memory. With everything else in the prompt it must fit `maxMessageBytes` in base64, since codex repeats it: about
+ * 47 MiB by default. A model that takes no images is refused as well.
+ */
 export interface ImageDataAttachment {
   /** Discriminator. */
   type: "image";
-  /** The image's bytes. */
+  /** The image's bytes: PNG, JPEG, GIF or WebP. */
   data: Uint8Array | Blob;
-  /** What kind of image it is. Default: a `Blob`'s own type, else told by the bytes of PNG, JPEG, GIF and WebP. */
+  /** What kind of image it is; bytes of another kind are refused. Default: what the bytes say. */
   mimeType?: string;
 }
 
-/** An image file on this machine. */
+/**
+ * A sound in memory, for models that hear: codex leaves it out for all others, so that they are refused. Needs codex 0.145. At
+ * most 50 MiB, and as for images no more than `maxMessageBytes` has room for.
+ */
+export interface AudioDataAttachment {
+  /** Discriminator. */
+  type: "audio";
+  /** The sound's bytes: WAV, MP3, M4A, WebM or Ogg. */
+  data: Uint8Array | Blob;
+  /** What kind of sound it is; bytes of another kind are refused. Default: what the bytes say. */
+  mimeType?: string;
+}
+
+/** An image file on the agent's machine: PNG, JPEG, GIF or WebP. */
 export interface LocalImageAttachment {
   /** Discriminator. */
   type: "localImage";

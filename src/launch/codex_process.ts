@@ -22,7 +22,14 @@ import {
   writeTextFile,
 } from "../platform/mod.ts";
 import { openStdio, type Transport, type TransportFactory } from "../transport/mod.ts";
-import { buildEnv, configFlags, type EnvRules, prependPath, splitSecrets } from "./settings.ts";
+import {
+  buildEnv,
+  configFlags,
+  directLoopback,
+  type EnvRules,
+  prependPath,
+  splitSecrets,
+} from "./settings.ts";
 import { codexNotFound, locateCodex, type LocatedCodex } from "./locate_codex.ts";
 
 /** Options of {@linkcode codexTransport}. */
@@ -62,7 +69,10 @@ async function open(options: CodexProcessOptions, signal?: AbortSignal): Promise
   const located = locateCodex(options.codexPath);
   const { flags, env: secrets } = splitSecrets(options.configOverrides);
   const rules = { ...options.env, set: { ...options.env?.set, ...secrets } };
-  const { clearEnv, env } = prependPath(buildEnv(rules), located.pathDirectories);
+  const { clearEnv, env } = prependPath(
+    directLoopback(buildEnv(rules)),
+    located.pathDirectories,
+  );
   let forget: (() => void) | undefined;
   try {
     const transport = await openStdio({

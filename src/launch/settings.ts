@@ -259,6 +259,41 @@ export function prependPath(
   return { ...child, env: { ...child.env, [name]: [...directories, path].join(separator) } };
 }
 
+/** Where this process serves tools to codex. */
+const LOOPBACK = "127.0.0.1";
+
+/** The variable that says which hosts are reached without a proxy, as codex reads it; `null` when that can't be told. */
+function noProxy(child: ChildEnv, source: EnvSource): { name: string; value: string } | null {
+  const names = source.platform === "win32" ? ["NO_PROXY"] : ["NO_PROXY", "no_proxy"];
+  for (const name of names) {
+    const own = nameInEnv(source.platform, child.env, name);
+    if (own !== undefined) return { name: own, value: child.env[own]! };
+    if (child.clearEnv) continue;
+    if (!source.mayRead(name)) return null;
+    const value = source.get(name);
+    if (value !== undefined) return { name, value };
+  }
+  return { name: "NO_PROXY", value: "" };
+}
+
+/**
+ * Keeps what codex says to this process on this machine: a proxy in the environment would get the token with it (0.104 to
+ * 0.169). Where this script may not look into the environment, it stays as it is, and {@linkcode loopbackFlags} says so.
+ */
+export function directLoopback(child: ChildEnv, source: EnvSource = scriptEnv()): ChildEnv {
+  const found = noProxy(child, source);
+  if (found === null) return child;
+  const hosts = found.value.split(",").map((host) => host.trim()).filter((host) => host !== "");
+  if (hosts.includes("*") || hosts.includes(LOOPBACK)) return child;
+  return { ...child, env: { ...child.env, [found.name]: [...hosts, LOOPBACK].join(",") } };
+}
+
+/** The flags without which a proxy may stand between codex and this process. */
+export function loopbackFlags(rules: EnvRules = {}, source: EnvSource = scriptEnv()): string[] {
+  const child = { clearEnv: (rules.inherit ?? "all") !== "all", env: { ...rules.set } };
+  return noProxy(child, source) === null ? ["--allow-env=NO_PROXY,no_proxy"] : [];
+}
+
 function scriptEnv(): EnvSource {
   return { platform: platformName(), get: readEnv, mayRead: canReadEnv };
 }

@@ -182,7 +182,8 @@ export interface Patchable {
   metadata: JsonObject;
 }
 
-const ATTACHMENT_FIELDS: Record<Attachment["type"], string[]> = {
+/** Of each kind of attachment the strings that must be there; bytes stand in `data` instead. */
+const ATTACHMENT_FIELDS: Record<Exclude<Attachment["type"], "audio">, string[]> = {
   path: ["path"],
   image: ["url"],
   localImage: ["path"],
@@ -264,9 +265,13 @@ function fieldProblem(field: string, value: unknown): string | null {
 function isAttachment(value: unknown): boolean {
   if (typeof value === "string") return value !== "";
   if (!isJsonObject(value)) return false;
-  const type = value["type"];
+  const { type, data }: { type?: unknown; data?: unknown } = value;
+  if (data instanceof Uint8Array || data instanceof Blob) {
+    return type === "audio" || (type === "image" && value["url"] === undefined);
+  }
   if (typeof type !== "string" || !Object.hasOwn(ATTACHMENT_FIELDS, type)) return false;
-  return ATTACHMENT_FIELDS[type as Attachment["type"]].every((f) => typeof value[f] === "string");
+  const fields = ATTACHMENT_FIELDS[type as keyof typeof ATTACHMENT_FIELDS];
+  return fields.every((field) => typeof value[field] === "string");
 }
 
 function isCloneable(value: JsonObject): boolean {

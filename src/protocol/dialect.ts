@@ -13,6 +13,7 @@ export type Feature =
   | "commandsOutliveTurns"
   | "readProfiles"
   | "remoteImages"
+  | "audioInput"
   | "repeatsTokenCounts"
   | "startsJoinedTurns"
   | "truthfulTurnRecord"
@@ -53,6 +54,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   commandsOutliveTurns: { since: "0.105.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */
   readProfiles: { since: "0.125.0" },
+  /** Takes `audio` in a prompt. 0.140 does not. */
+  audioInput: { since: "0.145.0" },
   /** Fetches images by URL. */
   remoteImages: { until: "0.145.0" },
   /**

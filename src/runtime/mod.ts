@@ -13,3 +13,4 @@ export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
 export { codexHome, readRulesFiles } from "./diagnose/evidence.ts";
 export { isAttached, isRemote, transportFactory } from "./connect.ts";
+export { DEFAULTS } from "./config_shape.ts";

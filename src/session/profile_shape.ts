@@ -35,6 +35,7 @@ import { hooksKind } from "../plugin/mod.ts";
 import { settingsKind } from "../runtime/mod.ts";
 import type {
   Attachment,
+  AudioDataAttachment,
   ImageAttachment,
   ImageDataAttachment,
   LocalImageAttachment,
@@ -64,7 +65,6 @@ import type {
   SessionConfig,
   WaitOptions,
 } from "./profile.ts";
-import { isImageType } from "./prompt/input_text.ts";
 import { mcpServersKind } from "./mcp/servers.ts";
 import { toolsKind } from "./prompt/tools.ts";
 import type {
@@ -118,9 +118,15 @@ const ATTACHMENT_WORDS: Readonly<Record<string, string>> = {
   local_image: "localImage",
   image_url: "image",
   input_image: "image",
+  input_audio: "audio",
+  localAudio: "audio",
   file: "path",
   directory: "path",
 };
+
+function isTypeOf(medium: string): (type: string) => boolean {
+  return (type) => type.startsWith(`${medium}/`) && /^\w+\/[\w.+-]+$/.test(type);
+}
 
 const bytes: Kind = kind(
   "a Uint8Array or a Blob",
@@ -136,13 +142,22 @@ const attachmentKind: Kind = either(
     image: shape<Omit<ImageAttachment & ImageDataAttachment, "type">>({
       url: text,
       data: bytes,
-      mimeType: kind("an image's type, such as image/png", ["string"], isImageType),
+      mimeType: kind("an image's type, such as image/png", ["string"], isTypeOf("image")),
     }, {
       image_url: "url",
       imageUrl: "url",
       bytes: "data",
       mediaType: "mimeType",
       path: `For a file write \`{ type: "localImage", path }\`.`,
+    }),
+    audio: shape<Omit<AudioDataAttachment, "type">>({
+      data: required(bytes),
+      mimeType: kind("a sound's type, such as audio/wav", ["string"], isTypeOf("audio")),
+    }, {
+      bytes: "data",
+      mediaType: "mimeType",
+      url: "Give its bytes as `data`.",
+      path: "Give its bytes as `data`.",
     }),
     localImage: shape<Omit<LocalImageAttachment, "type">>(
       { path: required(path) },

@@ -227,6 +227,11 @@ export class SessionSettings {
     };
   }
 
+  /** The model that a turn runs with; `null` when the server did not tell the thread's own. */
+  modelOf(model: string | null): string | null {
+    return model ?? this.#told.model;
+  }
+
   /** What a turn has to say so that it runs with this profile, whatever the turns before it brought. */
   #sticky({ model, mode }: ResolvedProfile): StickySettings {
     const told = this.#told;

@@ -159,7 +159,13 @@ export class SessionThread {
     const { attachments: all } = overlayProfile({ ...this.settings.profile, attachments: [] }, {
       attachments,
     });
-    return await prepareInput(this.parts.core, this.parts.cwd, text, all);
+    return await prepareInput(
+      this.parts.core,
+      this.parts.cwd,
+      text,
+      all,
+      this.settings.modelOf(this.settings.profile.model),
+    );
   }
 
   #makePrompts(): PromptHost {
@@ -174,8 +180,15 @@ export class SessionThread {
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: (owner, signal) => this.#acquire(owner, signal),
       idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
-      prepareInput: (text, attachments, signal) =>
-        prepareInput(core, this.parts.cwd, text, attachments, signal),
+      prepareInput: (text, attachments, model, signal) =>
+        prepareInput(
+          core,
+          this.parts.cwd,
+          text,
+          attachments,
+          this.settings.modelOf(model),
+          signal,
+        ),
       checkpoint: async (profile, signal) => {
         const { checkpoints } = this.parts;
         if (checkpoints === null) return null;

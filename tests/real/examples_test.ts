@@ -17,6 +17,7 @@ const EXAMPLES: Record<string, RegExp[]> = {
   structured_output: [/^high\tmain\.ts\teval$/m],
   tools: [/^looked up T-1$/m, /there is no ticket T-2/, /T-2 does not exist/],
   mcp: [/^weather: forecast$/m, /^Take an umbrella\.$/m, /^Rain$/m],
+  images: [/^I see 1 image\.$/m, /^refused: .*a PNG, JPEG, GIF or WebP image/m],
   sqlite_tools: [/^SELECT .* → \[\{"n":2\}\]$/m, /^Two orders are open\.$/m],
   approvals: [/accept by looking is fine/, /touch approved\.txt/, /decline by handler/],
   hooks: [/untrusted/, /no network tools → block/, /^postTurn of a turn ok$/m],

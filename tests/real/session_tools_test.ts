@@ -1,5 +1,7 @@
 /** Tools of this process on threads that were not begun with them: copies and resumed ones, warm and cold. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import process from "node:process";
 import {
   type Client,
@@ -165,6 +167,38 @@ for (const version of VERSIONS) {
       const latest = await called(world, renewed, served("add"));
       assert.match(latest.text, /sum 9/);
       await renewed.close();
+    }));
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(`a proxy in the environment hears nothing of served tools, ${version}`, {
+    timeoutMs: 60_000,
+  }, () =>
+    inWorld(version, async (world) => {
+      const heard: string[] = [];
+      const proxy = createServer((request, answer) => {
+        heard.push(`${request.url}`);
+        answer.writeHead(502).end();
+      });
+      proxy.listen(0, "127.0.0.1");
+      await once(proxy, "listening");
+      const url = `http://127.0.0.1:${(proxy.address() as { port: number }).port}`;
+      const names = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+      const client = await world.connect({}, {
+        env: {
+          ...Object.fromEntries(names.map((name) => [name, url])),
+          // As somebody has it who knows nothing of ports of this process.
+          NO_PROXY: "other.example",
+        },
+      });
+      const session = await client.startSession({ cwd: world.cwd });
+      await session.ask("Hello");
+      const copy = await session.fork({ tools: { add: makeTools([]).add } });
+      const args = { a: 7, b: 2 };
+      const answer = await called(world, copy, callMcp(version, "session_tools", "add", args));
+      assert.match(answer.text, /sum 9/);
+      assert.deepEqual(heard, []);
+      proxy.close();
     }));
 }
 

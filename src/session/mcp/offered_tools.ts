@@ -5,6 +5,7 @@
 import { InvalidArgumentError, PermissionDeniedError, UnsupportedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
+import { loopbackFlags } from "../../launch/mod.ts";
 import { canRead, fileSystem } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
@@ -39,24 +40,25 @@ export async function serveMissingTools(
   const offered = new Set(await begunWith(core, threadId));
   const missing = wanted.filter((spec) => !offered.has(keyOf(spec)));
   if (missing.length === 0) return null;
-  if (isRemote(core.config)) {
+  const away = outOfReach(core);
+  if (away !== null) {
     throw new InvalidArgumentError("session", {
       argument: "tools",
-      received: `tools that the thread was not begun with, as far as it can be told: ${
-        missing.map(({ name }) => name).slice(0, 5).join(", ")
-      }`,
+      received: "tools that the thread was not begun with, as far as it can be told",
       accepts: "those that it was begun with, by this client",
-      sentence:
-        "this codex is on another machine: tools that a thread was not begun with are served to it by this process, and it " +
-        "can't reach that",
-      hint: "Start a new session with them, or run the codex on this machine.",
+      sentence: `${
+        missing.map(({ name }) => name).slice(0, 5).join(", ")
+      }: tools that a thread was not begun with are served to codex by this process, ${away}`,
+      hint: "Start a new session with them, or let this process start the codex.",
     }, { data: { reason: "toolsOutOfReach" } });
   }
-  const denied = missingNeeds([LOOPBACK], hostProbe());
-  if (denied.length > 0) {
+  const denied = flagsFor(missingNeeds([LOOPBACK], hostProbe()), hostProbe().enforcedBy);
+  const flags = [...denied, ...loopbackFlags(core.config.env)];
+  if (flags.length > 0) {
     throw new PermissionDeniedError(
-      "Offering tools on a thread that was begun without them, which are served to codex on a loopback port,",
-      flagsFor(denied, hostProbe().enforcedBy),
+      "Offering tools on a thread that was begun without them, which are served to codex on a loopback port " +
+        "that no proxy may come to know of,",
+      flags,
     );
   }
   const taken = new Set([
@@ -65,6 +67,15 @@ export async function serveMissingTools(
     ...await configuredMcpServers(core, cwd),
   ]);
   return { ...await serveTools(core, missing), name: freeName(taken) };
+}
+
+/** Why this codex can't be served from here, or `null` when it can. */
+function outOfReach({ config }: RuntimeCore): string | null {
+  if (isRemote(config)) return "and this one, on another machine, can't reach it";
+  // What its environment says of proxies can't be known, nor changed.
+  return isAttached(config)
+    ? "and this one, which another program started, may come by way of a proxy"
+    : null;
 }
 
 function freeName(taken: ReadonlySet<string>): string {

@@ -7,7 +7,7 @@ import {
   InvalidArgumentError,
   PermissionDeniedError,
 } from "../../errors/mod.ts";
-import { base64, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import {
@@ -18,6 +18,7 @@ import {
 } from "../../permissions/mod.ts";
 import {
   canSpawn,
+  fileSystem,
   type PathKind,
   pathKind,
   pathProblem,
@@ -32,7 +33,8 @@ import {
   type ImageDataAttachment,
   type Prompt,
 } from "../../prompt.ts";
-import { isAddress, isImageType, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
+import { isAddress, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
+import { checkImageUrl, dataUrl, HEAD_BYTES, mediaType, unknownBytes } from "./media.ts";
 
 /** Looks at files. */
 export interface FileProbe {
@@ -42,10 +44,17 @@ export interface FileProbe {
   realPath(path: string): string | null;
   /** Why the system can't look at a path, or `null` when it is not the system that keeps this script from it. */
   problem(path: string): string | null;
+  /** The first bytes of a file, or `null` when they can't be read. */
+  head(path: string): Promise<Uint8Array | null>;
 }
 
 /** Looks at this machine's files, as far as this script may. */
-const hostFiles: FileProbe = { kind: pathKind, realPath, problem: pathProblem };
+const hostFiles: FileProbe = {
+  kind: pathKind,
+  realPath,
+  problem: pathProblem,
+  head: async (path) => await fileSystem()?.readAt(path, 0, HEAD_BYTES).catch(() => null) ?? null,
+};
 
 /** Who looks at the files of the session's machine; `null` when this script can't: whether they are there is for codex to find out. */
 export function filesOf(remote: boolean): FileProbe | null {
@@ -105,7 +114,13 @@ export async function buildInput(prompt: Prompt, context: InputContext): Promise
         items.push({ type: "image", url: await imageUrl(attachment, context.serverVersion) });
         break;
       case "localImage":
-        items.push({ type: "localImage", path: locate(attachment, context, FILE) });
+        items.push({
+          type: "localImage",
+          path: await image(locate(attachment, context, FILE), context),
+        });
+        break;
+      case "audio":
+        items.push({ type: "audio", url: await dataUrl(attachment) });
         break;
       case "skill": {
         const { name } = attachment;
@@ -164,6 +179,13 @@ function denied(needs: readonly PermissionNeed[], probe: PermissionProbe): Permi
   return new PermissionDeniedError("The attachment", flagsFor(needs, probe.enforcedBy));
 }
 
+/** The path of an image, when the file can be looked at and is one. */
+async function image(path: string, { files }: InputContext): Promise<string> {
+  const head = await files?.head(path) ?? null;
+  if (head === null || mediaType("image", head) !== null) return path;
+  throw unknownBytes("image", "path", "a file with other bytes");
+}
+
 /** The URL of an image, when the server takes it. */
 async function imageUrl(
   attachment: ImageAttachment | ImageDataAttachment,
@@ -171,53 +193,19 @@ async function imageUrl(
 ): Promise<string> {
   if ("data" in attachment) return await dataUrl(attachment);
   const { url } = attachment;
-  if (
-    /^data:image\/[^,]*,./i.test(url) ||
-    (/^https?:/i.test(url) && supports(version, "remoteImages"))
-  ) {
+  if (/^data:/i.test(url)) {
+    checkImageUrl(url);
     return url;
   }
+  if (/^https?:/i.test(url) && supports(version, "remoteImages")) return url;
   throw new InvalidArgumentError("attachments", {
     argument: "url",
-    received: /^data:/i.test(url) ? "the URL of no image" : "another URL",
+    received: "another URL",
     accepts: "a data: URL of an image",
     hint: /^https?:/i.test(url)
       ? "This codex does not fetch images: fetch it, and give its bytes as `data`."
       : 'For a file write `{ type: "localImage", path }`.',
   });
-}
-
-/** How the files of each kind of image that models take begin. */
-const BEGINNINGS: readonly (readonly [mimeType: string, beginning: RegExp])[] = [
-  ["image/png", /^\x89PNG\r\n/],
-  ["image/jpeg", /^\xff\xd8\xff/],
-  ["image/gif", /^GIF8[79]a/],
-  ["image/webp", /^RIFF[^]{4}WEBP/],
-];
-
-/** An image's bytes as a `data:` URL. Throws `InvalidArgumentError` when nothing says what kind of image it is. */
-async function dataUrl({ data, mimeType }: ImageDataAttachment): Promise<string> {
-  const bytes = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data;
-  if (bytes.length === 0) {
-    throw new InvalidArgumentError("attachments", {
-      argument: "data",
-      received: "no bytes",
-      accepts: "the bytes of an image",
-    });
-  }
-  const type = mimeType ?? (data instanceof Blob && data.type !== "" ? data.type : kindOf(bytes));
-  if (type !== null && isImageType(type)) return `data:${type};base64,${base64(bytes)}`;
-  throw new InvalidArgumentError("attachments", {
-    argument: "mimeType",
-    received: type === null ? "undefined" : "another type",
-    accepts: "an image's type, such as image/png",
-    hint: "Only PNG, JPEG, GIF and WebP are known by their bytes.",
-  });
-}
-
-function kindOf(bytes: Uint8Array): string | null {
-  const head = String.fromCharCode(...bytes.subarray(0, 12));
-  return BEGINNINGS.find(([, beginning]) => beginning.test(head))?.[0] ?? null;
 }
 
 /**

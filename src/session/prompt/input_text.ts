@@ -57,8 +57,3 @@ export function attachmentPaths(
 export function isAddress(path: string): boolean {
   return /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
 }
-
-/** Whether it is the type of an image. */
-export function isImageType(type: string): boolean {
-  return /^image\/[\w.+-]+$/.test(type);
-}

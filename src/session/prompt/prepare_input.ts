@@ -8,12 +8,13 @@ import type { Attachment } from "../../prompt.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { refuseNothing, textItem } from "./input_text.ts";
 
-/** Turns a prompt into input items for a session in this directory; rejects when a file is missing. */
+/** Turns a prompt into input items for a session in this directory and this model; rejects when a file is missing. */
 export async function prepareInput(
   core: RuntimeCore,
   cwd: string,
   text: string,
   attachments: readonly Attachment[],
+  model: string | null,
   signal?: AbortSignal,
 ): Promise<JsonObject[]> {
   if (attachments.length === 0) {
@@ -21,6 +22,7 @@ export async function prepareInput(
     return [textItem(text, [])!];
   }
   const { buildInput, filesOf, withSkills } = await import("./attachments.ts");
+  const { checkMedia } = await import("./media.ts");
   const remote = isRemote(core.config);
   const files = filesOf(remote);
   const input = await buildInput({ text, attachments: [...attachments] }, {
@@ -29,5 +31,6 @@ export async function prepareInput(
     probe: remote ? unrestrictedProbe : hostProbe(),
     files,
   });
+  await checkMedia(input, core, model, signal);
   return await withSkills(input, core, cwd, files, signal);
 }

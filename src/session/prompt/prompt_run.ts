@@ -42,10 +42,11 @@ export interface PromptHost {
   acquire(owner: PromptRun, signal: AbortSignal): Promise<() => void>;
   /** Waits until nothing is active on the thread. */
   idle(signal: AbortSignal, timeoutMs: number): Promise<void>;
-  /** Turns text and attachments into input items; rejects when a file is missing. */
+  /** Turns text and attachments into input items for this model (`null`: the thread's); rejects when a file is missing. */
   prepareInput(
     text: string,
     attachments: readonly Attachment[],
+    model: string | null,
     signal: AbortSignal,
   ): Promise<JsonObject[]>;
   /** Records the workspace, where the session does; settles with who has to be told which turn it was for. */
@@ -191,7 +192,7 @@ export class PromptRun {
   ): Promise<PromptRunResult> {
     try {
       // What can be wrong with the input is told before the caller stands in line.
-      await this.#host.prepareInput(text, profile.attachments, this.#signal);
+      await this.#host.prepareInput(text, profile.attachments, profile.model, this.#signal);
       await place;
       await this.#host.idle(this.#signal, profile.timeoutMs);
       for (let tries = 1;; tries++) {
@@ -233,7 +234,12 @@ export class PromptRun {
     });
     const turnProfile = patched(profile, asked);
     const prompt = asked.prompt ?? text;
-    const input = await this.#host.prepareInput(prompt, turnProfile.attachments, this.#signal);
+    const input = await this.#host.prepareInput(
+      prompt,
+      turnProfile.attachments,
+      turnProfile.model,
+      this.#signal,
+    );
     const recorded = await this.#host.checkpoint(turnProfile, this.#signal);
     this.#signal.throwIfAborted();
     const { spent } = this.#meter;

@@ -10,7 +10,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
 import { endOrphans } from "../../platform/mod.ts";
-import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { DEFAULTS, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
@@ -226,7 +226,7 @@ export class Turn {
 
   /** Part of it was too large to be read: its end, or its content, can't be known. */
   oversize(message: OversizeMessage): void {
-    const limit = this.#host.core.config.maxMessageBytes ?? 64 * 1024 * 1024;
+    const limit = this.#host.core.config.maxMessageBytes ?? DEFAULTS.maxMessageBytes;
     const what = `${message.method ?? "A message"} of the turn`;
     this.#fail(new MessageTooLargeError(what, message.bytes, limit), "failed");
     if (message.method === "turn/completed") this.release();

@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import {
   buildEnv,
+  directLoopback,
   type EnvSource,
+  loopbackFlags,
   minimalEnvNames,
   prependPath,
 } from "../../../src/launch/settings.ts";
@@ -99,4 +101,53 @@ test("prependPath() puts helpers first, and leaves an unknown PATH alone", () =>
     prependPath(inherited, ["C:\\h"], source({ PATH: "C:\\w" }, { platform: "win32" })).env,
     { PATH: "C:\\h;C:\\w" },
   );
+});
+
+test("directLoopback() keeps what is said on this machine from every proxy, and says where it can't", () => {
+  const rows: [
+    what: string,
+    values: Record<string, string>,
+    set: Record<string, string>,
+    Record<
+      string,
+      string
+    >,
+  ][] = [
+    ["nothing is said", {}, {}, { NO_PROXY: "127.0.0.1" }],
+    ["it is said", { NO_PROXY: "a.example, 127.0.0.1" }, {}, {}],
+    ["everything is", { NO_PROXY: "*" }, {}, {}],
+    ["others are said", { NO_PROXY: "a.example,,b" }, {}, { NO_PROXY: "a.example,b,127.0.0.1" }],
+    ["in small letters", { no_proxy: "a" }, {}, { no_proxy: "a,127.0.0.1" }],
+    ["in both, of which codex reads the first", { NO_PROXY: "a", no_proxy: "b" }, {}, {
+      NO_PROXY: "a,127.0.0.1",
+    }],
+    ["an empty one hides the other", { NO_PROXY: "", no_proxy: "127.0.0.1" }, {}, {
+      NO_PROXY: "127.0.0.1",
+    }],
+    ["the caller says it", { NO_PROXY: "a" }, { NO_PROXY: "b" }, { NO_PROXY: "b,127.0.0.1" }],
+    ["a likeness", { NO_PROXY: "127.0.0.10" }, {}, { NO_PROXY: "127.0.0.10,127.0.0.1" }],
+  ];
+  for (const [what, values, set, env] of rows) {
+    const from = source(values);
+    const child = directLoopback(buildEnv({ set }, from), from);
+    assert.deepEqual(child, { clearEnv: false, env: { ...set, ...env } }, what);
+    assert.deepEqual(loopbackFlags({ set }, from), [], what);
+    assert.deepEqual(directLoopback(child, from), child, what);
+  }
+  const minimal = source({ NO_PROXY: "a", HTTP_PROXY: "http://p" });
+  const rules = { inherit: "minimal" } as const;
+  const { env } = directLoopback(buildEnv(rules, minimal), minimal);
+  assert.equal(env["NO_PROXY"], "a,127.0.0.1");
+  const windows = source({ no_proxy: "x" }, { platform: "win32" });
+  const spelled = directLoopback({ clearEnv: false, env: { No_Proxy: "w" } }, windows);
+  assert.deepEqual(spelled.env, { No_Proxy: "w,127.0.0.1" });
+
+  for (const denied of [["NO_PROXY"], ["no_proxy"], ["NO_PROXY", "no_proxy"]]) {
+    const dark = source({ HTTP_PROXY: "http://p" }, { denied });
+    const inherited = { clearEnv: false, env: {} };
+    assert.equal(directLoopback(inherited, dark), inherited, "it would hide the user's own");
+    assert.deepEqual(loopbackFlags({}, dark), ["--allow-env=NO_PROXY,no_proxy"]);
+    assert.deepEqual(loopbackFlags({ set: { NO_PROXY: "" } }, dark), []);
+    assert.deepEqual(loopbackFlags({ inherit: [] }, dark), []);
+  }
 });

@@ -4,6 +4,8 @@ import type { HookPatch, PreHookPhase } from "../../../src/plugin/types.ts";
 import { test } from "../../_harness.ts";
 
 test("parseAction() takes well-formed answers and nothing else", () => {
+  const image = { type: "image", data: new Uint8Array([1]) };
+  const sound = { type: "audio", data: new Blob(["x"]) };
   const rows: [unknown, unknown][] = [
     [{ type: "continue" }, { type: "continue" }],
     [{ type: "block", reason: "no" }, { type: "block", reason: "no" }],
@@ -16,6 +18,10 @@ test("parseAction() takes well-formed answers and nothing else", () => {
     [{ type: "mutate", patch: { attachments: ["a", { type: "image", url: "data:x" }] } }, {
       type: "mutate",
       patch: { attachments: ["a", { type: "image", url: "data:x" }] },
+    }],
+    [{ type: "mutate", patch: { attachments: [image, sound] } }, {
+      type: "mutate",
+      patch: { attachments: [image, sound] },
     }],
     [{ type: "mutate", patch: { metadata: { a: 1 } } }, {
       type: "mutate",
@@ -34,6 +40,9 @@ test("parseAction() takes well-formed answers and nothing else", () => {
     [{ type: "mutate", patch: { attachments: "a" } }, /attachments is a string/],
     [{ type: "mutate", patch: { attachments: [{ type: "path" }] } }, /not a list of paths/],
     [{ type: "mutate", patch: { attachments: [{ type: "toString" }] } }, /not a list of paths/],
+    [{ type: "mutate", patch: { attachments: [{ ...image, url: "x" }] } }, /not a list of paths/],
+    [{ type: "mutate", patch: { attachments: [{ ...image, type: "path" }] } }, /not a list/],
+    [{ type: "mutate", patch: { attachments: [{ type: "audio", data: "x" }] } }, /not a list/],
     [{ type: "mutate", patch: { metadata: [] } }, /metadata is a list/],
     [{ type: "mutate", patch: { metadata: { f: () => {} } } }, /not plain data/],
   ];

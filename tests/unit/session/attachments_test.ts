@@ -14,6 +14,9 @@ import { factsOf, probeOf } from "../permissions/_world.ts";
 
 const { realPath } = factsOf({ "/ws/link": "/real/place" });
 
+const PNG = "\x89PNG\r\n\x1a\n....";
+const bytesOf = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+
 /** What a path leads to, by a word in it. */
 const KINDS: [string, PathKind][] = [
   ["missing", "missing"],
@@ -31,6 +34,7 @@ function context(more: Partial<InputContext> = {}): InputContext {
       kind: (path) => KINDS.find(([word]) => path.includes(word))?.[1] ?? "file",
       realPath: (path) => path.includes("loop") || path.includes("gone") ? null : realPath(path),
       problem: (path) => path.includes("loop") ? "its links lead in a circle" : null,
+      head: (path) => Promise.resolve(path.endsWith(".png") ? bytesOf(PNG) : bytesOf("other")),
     },
     ...more,
   };
@@ -180,7 +184,7 @@ test("buildInput() sends absolute paths unseen where nothing can look at files",
 test("buildInput() sends images by URL as the server's version takes them", async (t) => {
   const send = async (url: string, serverVersion: string | null) =>
     (await build("x", [{ type: "image", url }], { serverVersion }))[1];
-  const data = "data:image/png;base64,AAAA";
+  const data = `data:image/png;base64,${btoa(PNG)}`;
   await t.step("inline everywhere", async () => {
     for (const version of ["0.104.0", "0.169.0", null]) {
       assert.deepEqual(await send(data, version), { type: "image", url: data });
@@ -204,11 +208,26 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
         }),
     );
   }
-  await t.step("an address that is no image's", async () => {
-    for (const url of ["data:,", "data:text/html,<b>", "data:image/png;base64,"]) {
-      await assert.rejects(send(url, "0.169.0"), /data: URL of an image; received the URL of no/);
-    }
-  });
+  for (
+    const odd of [
+      "data:image/png;base64,AAAA",
+      "data:image/svg+xml;base64,PHN2Zy8+PHN2Zy8+PHN2Zy8+",
+      "data:image/svg+xml,<svg/>",
+      `data:,${PNG}`,
+      "data:",
+    ]
+  ) {
+    await t.step(
+      `what codex would leave out is refused: ${odd.slice(0, 20)}`,
+      () =>
+        assert.rejects(send(odd, "0.169.0"), (error) => {
+          assert(error instanceof InvalidArgumentError);
+          assert.match(error.message, /a PNG, JPEG, GIF or WebP image, in base64/);
+          assert.doesNotMatch(error.message, /svg/);
+          return true;
+        }),
+    );
+  }
   await t.step(
     "other schemes",
     () =>
@@ -219,41 +238,73 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
   );
 });
 
-test("buildInput() sends images in memory as data: URLs of their own type", async (t) => {
-  const send = async (data: Uint8Array | Blob, mimeType?: string) =>
+test("buildInput() sends images and sounds in memory as data: URLs of their own type", async (t) => {
+  const send = async (type: "image" | "audio", data: Uint8Array | Blob, mimeType?: string) =>
     (await build("x", [
-      { type: "image", data, ...(mimeType === undefined ? {} : { mimeType }) },
+      { type, data, ...(mimeType === undefined ? {} : { mimeType }) } as Attachment,
     ]))[1]!["url"];
-  const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
-  const table: [string, string][] = [
-    ["\x89PNG\r\n\x1a\n..", "image/png"],
-    ["\xff\xd8\xff\xe0", "image/jpeg"],
-    ["GIF89a", "image/gif"],
-    ["GIF87a", "image/gif"],
-    ["RIFF\x01\x02\x03\nWEBPVP8", "image/webp"],
+  const table: ["image" | "audio", string, string, string?][] = [
+    ["image", PNG, "image/png"],
+    ["image", "\xff\xd8\xff\xe0", "image/jpeg", "image/jpg"],
+    ["image", "GIF89a", "image/gif"],
+    ["image", "GIF87a", "image/gif"],
+    ["image", "RIFF\x01\x02\x03\nWEBPVP8", "image/webp", "IMAGE/WEBP"],
+    ["audio", "RIFF\x01\x02\x03\nWAVEfmt ", "audio/wav", "audio/x-wav"],
+    ["audio", "ID3\x04", "audio/mpeg", "audio/mp3"],
+    ["audio", "\xff\xfb\x90", "audio/mpeg"],
+    ["audio", "\0\0\0\x18ftypM4A ", "audio/mp4", "audio/m4a"],
+    ["audio", "\x1a\x45\xdf\xa3", "audio/webm"],
+    ["audio", "OggS\0", "audio/ogg"],
   ];
-  for (const [text, type] of table) {
-    await t.step(type, async () => {
-      assert.equal(await send(bytes(text)), `data:${type};base64,${btoa(text)}`);
+  for (const [medium, text, type, name = type] of table) {
+    await t.step(`${type} ${name}`, async () => {
+      const url = `data:${type};base64,${btoa(text)}`;
+      assert.equal(await send(medium, bytesOf(text)), url);
+      assert.equal(await send(medium, bytesOf(text), name), url);
+      // What a Blob says of itself is often only a guess.
+      assert.equal(await send(medium, new Blob([bytesOf(text)], { type: "text/html" })), url);
+      const other = medium === "image" ? "image/avif" : "audio/flac";
+      await assert.rejects(send(medium, bytesOf(text), other), (error) => {
+        assert(error instanceof InvalidArgumentError);
+        assert.equal(error.argument, "mimeType");
+        return error.message.includes(type);
+      });
     });
   }
-  assert.equal(await send(bytes("<svg/>"), "image/svg+xml"), "data:image/svg+xml;base64,PHN2Zy8+");
-  const blob = new Blob([bytes("..")], { type: "image/avif" });
-  assert.equal(await send(blob), "data:image/avif;base64,Li4=");
-  assert.equal(await send(blob, "image/png"), "data:image/png;base64,Li4=");
-  assert.equal(await send(new Blob([bytes("GIF89a")])), "data:image/gif;base64,R0lGODlh");
-  for (const none of [bytes(""), new Blob([], { type: "image/png" })]) {
-    await assert.rejects(send(none, "image/png"), /`data` must be the bytes of an image/);
-  }
-  for (const odd of [bytes("RIFF....WAVE"), new Blob(["x"], { type: "text/html" })]) {
-    await assert.rejects(send(odd), (error) => {
+  const odd: ["image" | "audio", Uint8Array | Blob, RegExp][] = [
+    ["image", bytesOf(""), /PNG, JPEG, GIF or WebP image; received no bytes/],
+    ["image", bytesOf("<svg/>"), /PNG, JPEG, GIF or WebP image; received other bytes/],
+    ["image", bytesOf("RIFF....WAVE"), /Convert it first/],
+    ["image", new Blob(["x"], { type: "image/png" }), /Convert it first/],
+    ["audio", bytesOf("fLaC"), /WAV, MP3, M4A, WebM or Ogg/],
+    ["audio", bytesOf(PNG), /WAV, MP3, M4A, WebM or Ogg/],
+    [
+      "audio",
+      new Uint8Array((50 << 20) + 1),
+      /at most 52428800; received 52428801 bytes of audio.*shorter/,
+    ],
+  ];
+  for (const [medium, data, message] of odd) {
+    await assert.rejects(send(medium, data), (error) => {
       assert(error instanceof InvalidArgumentError);
-      return error.argument === "mimeType";
+      assert.match(error.message, message);
+      return error.argument === "data";
     });
   }
   const large = new Uint8Array(200_001).fill(7);
-  const url = await send(large, "image/png") as string;
+  large.set(bytesOf(PNG));
+  const url = await send("image", large, "image/png") as string;
   assert.equal(atob(url.slice(url.indexOf(",") + 1)).length, large.length);
+});
+
+test("buildInput() looks whether a file is an image, where it can", async () => {
+  const local = (path: string, more = {}) => build("x", [{ type: "localImage", path }], more);
+  await assert.rejects(local("a.svg"), /`path` must be a PNG.*received a file with other bytes/);
+  const { files } = context();
+  const blind = { ...files!, head: () => Promise.resolve(null) };
+  for (const more of [{ files: null }, { files: blind }]) {
+    assert.deepEqual((await local("a.svg", more))[1], { type: "localImage", path: "/ws/a.svg" });
+  }
 });
 
 test("buildInput() refuses empty input", async () => {

@@ -4,7 +4,10 @@ import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { once } from "node:events";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { toolsInMeta } from "../../../src/session/mcp/offered_tools.ts";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { RuntimeCore } from "../../../src/runtime/mod.ts";
+import { resolveProfile } from "../../../src/session/policy/thread_params.ts";
+import { serveMissingTools, toolsInMeta } from "../../../src/session/mcp/offered_tools.ts";
 import {
   resultOf,
   type ServedCall,
@@ -286,4 +289,31 @@ test("what a thread was begun with is read from the first line of its file", () 
     line({ dynamic_tools: [tool] }, "x"),
   ];
   for (const text of none) assert.deepEqual(toolsInMeta(text), []);
+});
+
+test("a codex that can't come here, or may come by way of a proxy, is served nothing, and is told why", async () => {
+  const tools = { add: { description: "Adds", inputSchema: {}, run: () => 1 } };
+  const cases = [
+    [{ type: "websocket", url: "ws://127.0.0.1:9" }, /on another machine/],
+    [{ type: "command", command: ["ssh", "host"] }, /on another machine/],
+    [{ type: "unix", path: "/s" }, /may come by way of a proxy/],
+    [{ type: "daemon" }, /may come by way of a proxy/],
+  ] as const;
+  for (const [transport, why] of cases) {
+    const core = {
+      config: { transport },
+      call: () => Promise.reject(new Error("no such thread")),
+    } as unknown as RuntimeCore;
+    const served = serveMissingTools(core, "T", "/w", resolveProfile({ tools }));
+    await assert.rejects(served, (error) => {
+      assert.ok(error instanceof InvalidArgumentError, String(error));
+      assert.match(error.message, why);
+      assert.match(
+        error.message,
+        /add: tools that .*let this process start the codex/,
+      );
+      return error.data?.["reason"] === "toolsOutOfReach";
+    });
+    assert.equal(await serveMissingTools(core, "T", "/w", resolveProfile({})), null);
+  }
 });

@@ -1,0 +1,192 @@
+/**
+ * Images and sounds that go along with a prompt. What codex can't use of them it leaves out without a word to anybody but
+ * the model (0.145 to 0.169): that is found out here, before anything is sent.
+ * @module
+ */
+import { InvalidArgumentError, RpcError, UnsupportedError } from "../../errors/mod.ts";
+import {
+  base64,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
+import { featureSince, supports } from "../../protocol/mod.ts";
+import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
+import type { AudioDataAttachment, ImageDataAttachment } from "../../prompt.ts";
+
+type Medium = "image" | "audio";
+
+/** How the files of each kind begin that codex and its models take. */
+const BEGINNINGS: Readonly<Record<Medium, readonly (readonly [RegExp, mimeType: string])[]>> = {
+  image: [
+    [/^\x89PNG\r\n/, "image/png"],
+    [/^\xff\xd8\xff/, "image/jpeg"],
+    [/^GIF8[79]a/, "image/gif"],
+    [/^RIFF[^]{4}WEBP/, "image/webp"],
+  ],
+  audio: [
+    [/^RIFF[^]{4}WAVE/, "audio/wav"],
+    [/^(?:ID3|\xff[\xe2\xe3\xf2\xf3\xfa\xfb])/, "audio/mpeg"],
+    [/^[^]{4}ftyp/, "audio/mp4"],
+    [/^[^]E\xdf\xa3/, "audio/webm"],
+    [/^OggS/, "audio/ogg"],
+  ],
+};
+const WORDS: Readonly<Record<Medium, string>> = {
+  image: "a PNG, JPEG, GIF or WebP image",
+  audio: "a WAV, MP3, M4A, WebM or Ogg sound",
+};
+/** Enough bytes to tell. */
+export const HEAD_BYTES = 12;
+/** Codex leaves a larger sound out. 0.145 to 0.169. */
+const MAX_AUDIO_BYTES = 50 << 20;
+/** What stands around the input in a message. */
+const ENVELOPE_BYTES = 64 << 10;
+
+/** The type of bytes, by how they begin; `null`: none that codex takes. */
+export function mediaType(medium: Medium, head: Uint8Array): string | null {
+  const text = String.fromCharCode(...head.subarray(0, HEAD_BYTES));
+  return BEGINNINGS[medium].find(([beginning]) => beginning.test(text))?.[1] ?? null;
+}
+
+/** Bytes as a `data:` URL. Throws `InvalidArgumentError` for what codex would leave out. */
+export async function dataUrl(
+  { type, data, mimeType }: ImageDataAttachment | AudioDataAttachment,
+): Promise<string> {
+  const size = data instanceof Blob ? data.size : data.length;
+  if (type === "audio" && size > MAX_AUDIO_BYTES) {
+    throw new InvalidArgumentError("attachments", {
+      argument: "data",
+      received: `${size} bytes of audio`,
+      accepts: `at most ${MAX_AUDIO_BYTES}`,
+      hint: "Send a shorter part, or compress it more.",
+    });
+  }
+  const bytes = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data;
+  const found = mediaType(type, bytes);
+  if (found === null) throw unknownBytes(type, "data", size === 0 ? "no bytes" : "other bytes");
+  if (mimeType !== undefined && canonical(mimeType) !== found) {
+    throw new InvalidArgumentError("attachments", {
+      argument: "mimeType",
+      received: "another type",
+      accepts: `left out, or ${found}, which the bytes are`,
+    });
+  }
+  return `data:${found};base64,${base64(bytes)}`;
+}
+
+/** Types that have more than one name. */
+function canonical(mimeType: string): string {
+  const type = mimeType.toLowerCase();
+  if (/^audio\/(?:x-wav|wave|vnd\.wave)$/.test(type)) return "audio/wav";
+  if (/^audio\/(?:x-)?m4a$/.test(type)) return "audio/mp4";
+  return type === "audio/mp3" ? "audio/mpeg" : type === "image/jpg" ? "image/jpeg" : type;
+}
+
+/** Throws `InvalidArgumentError` for an image's `data:` URL that codex would leave out. */
+export function checkImageUrl(url: string): void {
+  const payload = /^data:[^,]*;base64,([a-z0-9+/]{16})/i.exec(url)?.[1];
+  const head = Uint8Array.from(atob(payload ?? ""), (char) => char.charCodeAt(0));
+  if (mediaType("image", head) !== null) return;
+  throw unknownBytes("image", "url", payload === undefined ? "another data: URL" : "other bytes");
+}
+
+/** The error for what is no image, or no sound. */
+export function unknownBytes(
+  medium: Medium,
+  argument: string,
+  received: string,
+): InvalidArgumentError {
+  return new InvalidArgumentError("attachments", {
+    argument,
+    received,
+    accepts: argument === "url" ? `${WORDS[medium]}, in base64` : WORDS[medium],
+    hint: "Convert it first: codex would leave it out.",
+  });
+}
+
+/**
+ * Throws for input that would not arrive: `UnsupportedError` for sounds on a codex that takes none, `InvalidArgumentError` for
+ * a model that sees or hears nothing, and for more than this client could read when codex repeats it.
+ */
+export async function checkMedia(
+  input: readonly JsonObject[],
+  core: RuntimeCore,
+  model: string | null,
+  signal?: AbortSignal,
+): Promise<void> {
+  const has = (type: string) => input.some((item) => item["type"] === type);
+  const media: Medium[] = [
+    ...(has("image") || has("localImage") ? ["image" as const] : []),
+    ...(has("audio") ? ["audio" as const] : []),
+  ];
+  if (media.length === 0) return;
+  const { version } = core.server;
+  if (has("audio") && !supports(version, "audioInput")) {
+    throw new UnsupportedError("Audio attachments", featureSince("audioInput"), version);
+  }
+  checkSize(input, core.config.maxMessageBytes ?? DEFAULTS.maxMessageBytes);
+  const known = await modalitiesOf(core, model, signal);
+  // Of a model that it does not know codex believes that it sees, and does not hear.
+  const modalities = known ?? ["text", "image"];
+  const missing = media.find((medium) => !modalities.includes(medium));
+  if (missing === undefined) return;
+  const sense = missing === "image" ? "sees images" : "hears audio";
+  throw new InvalidArgumentError("attachments", {
+    argument: "type",
+    received: `"${missing}" for a model that, as far as codex knows, takes ${
+      modalities.join(" and ")
+    } only`,
+    accepts: "one that the model takes",
+    hint:
+      `Choose a \`model\` that ${sense}: \`client.models()\` tells each one's \`raw.inputModalities\`.`,
+  }, { data: { reason: "modality", modality: missing } });
+}
+
+function checkSize(input: readonly JsonObject[], limit: number): void {
+  const bytes = input.reduce((sum, { url, text }) => sum + lengthOf(url) + lengthOf(text), 0);
+  const most = limit - ENVELOPE_BYTES;
+  if (bytes <= most) return;
+  throw new InvalidArgumentError("attachments", {
+    argument: "data",
+    received: `${bytes} bytes in base64, all attachments of the prompt together`,
+    accepts: `at most ${Math.max(most, 0)}: codex repeats them in one message`,
+    hint: "Send fewer or smaller ones, or raise `maxMessageBytes`.",
+  });
+}
+
+function lengthOf(value: unknown): number {
+  return typeof value === "string" ? value.length : 0;
+}
+
+/** What a model takes, as codex's list has it; `null` when it does not say. */
+async function modalitiesOf(
+  core: RuntimeCore,
+  model: string | null,
+  signal?: AbortSignal,
+): Promise<string[] | null> {
+  if (model === null) return null;
+  let cursor: string | null = null;
+  do {
+    const params: JsonObject = { cursor, includeHidden: true };
+    const page: JsonValue = await core.call(
+      "model/list",
+      params,
+      signal === undefined ? {} : { signal },
+    ).catch((error) => {
+      // What has no list has said nothing against images.
+      if (error instanceof RpcError) return null;
+      throw error;
+    });
+    if (!isJsonObject(page)) return null;
+    const found: JsonObject | undefined = objectsOf(page, "data").find((each) =>
+      stringOf(each, "model") === model
+    );
+    const modalities = found?.["inputModalities"];
+    if (Array.isArray(modalities)) return modalities.map(String);
+    cursor = found === undefined ? stringOf(page, "nextCursor") : null;
+  } while (cursor !== null);
+  return null;
+}
