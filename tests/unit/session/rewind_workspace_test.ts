@@ -225,6 +225,102 @@ test("no link leads a restore out of the workspace", async () => {
   assert.equal(readFileSync(join(b.root, "d/a.txt"), "utf8"), "a");
 });
 
+test("a workspace whose way there became a link to another's is left alone", async () => {
+  await using b = await box();
+  const [mine, theirs] = ["mine", "theirs"].map((name) => join(b.outside, name));
+  for (const owner of [mine!, theirs!]) {
+    mkdirSync(join(owner, "w", "d"), { recursive: true });
+    writeFileSync(join(owner, "w", "a.txt"), "a");
+    writeFileSync(join(owner, "w", "kept.txt"), "kept");
+  }
+  const root = join(mine!, "w");
+  const w = await b.open({ root });
+  const tree = await w.record(undefined);
+  for (const owner of [mine!, theirs!]) {
+    writeFileSync(join(owner, "w", "made.txt"), "made");
+    mkdirSync(join(owner, "w", "made"));
+    rmSync(join(owner, "w", "d"), { recursive: true });
+    chmodSync(join(owner, "w", "a.txt"), 0o600);
+    rmSync(join(owner, "w", "kept.txt"));
+  }
+  let swapped = false;
+  const swap = () => {
+    if (!swapped) renameSync(mine!, join(b.outside, "away"));
+    if (!swapped) symlinkSync(theirs!, mine!);
+    swapped = true;
+  };
+  const late = await b.open({ root, beforeStep: swap });
+  const before = listing(theirs!);
+  const { files, skipped } = await late.restore(tree, null, nothing, undefined);
+  assert.deepEqual(listing(theirs!), before);
+  assert.deepEqual(files, []);
+  assert.deepEqual(skipped.map(({ path }) => path).sort(), [
+    "a.txt",
+    "d",
+    "kept.txt",
+    "made",
+    "made.txt",
+  ]);
+  await assert.rejects(late.record(undefined), CheckpointError);
+});
+
+test("names of any kind are taken back: line ends, quotes, case, what looks like an option or a path", async () => {
+  await using b = await box();
+  const names = [
+    "a\nb.txt",
+    "tab\t",
+    '"q"',
+    "-rf",
+    "\\back",
+    " space ",
+    "ü.txt",
+    "u\u0308.txt",
+    "😀",
+    "a~",
+    "\r",
+    "#x",
+    "$(id)",
+    "C:x",
+  ];
+  for (const name of names) b.put(`dir ${name}/${name}`, name);
+  b.put("Case.txt", "upper");
+  b.put("con", "device");
+  const before = b.all();
+  const w = await b.open();
+  const tree = await w.record(undefined);
+  for (const name of names) writeFileSync(join(b.root, `dir ${name}`, name), "changed");
+  rmSync(join(b.root, `dir ${names[0]}`), { recursive: true });
+  renameSync(join(b.root, "Case.txt"), join(b.root, "case.txt"));
+  renameSync(join(b.root, "dir -rf"), join(b.root, "DIR -RF"));
+  const { skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual(skipped, []);
+  assert.deepEqual(b.all(), before);
+});
+
+test("what grew over a bound since is told, and a workspace that did is not touched", async () => {
+  await using b = await box();
+  b.put("grows.bin", "x");
+  b.put("a.txt", "a");
+  const scan = { entries: 5, fileBytes: 50, treeBytes: 1_000 };
+  const w = await b.open({ scan });
+  const tree = await w.record(undefined);
+  b.put("grows.bin", "y".repeat(100));
+  b.put("a.txt", "changed");
+  const one = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual([one.files.map(({ path }) => path).sort(), one.skipped], [
+    ["a.txt", "grows.bin"],
+    [],
+  ]);
+  assert.deepEqual([
+    readFileSync(join(b.root, "grows.bin"), "utf8"),
+    readFileSync(join(b.root, "a.txt"), "utf8"),
+  ], ["x", "a"]);
+  for (let n = 0; n < 30; n++) b.put(`many/${n}`, "m");
+  const all = b.all();
+  await assert.rejects(w.restore(tree, null, nothing, undefined), CheckpointError);
+  assert.deepEqual(b.all(), all);
+});
+
 test("what somebody changes while it is taken back is theirs", async () => {
   await using b = await box();
   b.put("a.txt", "a");

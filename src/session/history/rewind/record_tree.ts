@@ -5,7 +5,7 @@
  */
 import { settleAll } from "../../../async.ts";
 import { CheckpointError } from "../../../errors/mod.ts";
-import type { TreeEntry, TreeFiles } from "../../../platform/mod.ts";
+import { realPath, type TreeEntry, type TreeFiles } from "../../../platform/mod.ts";
 import { type CheckpointStore, hash } from "./checkpoint_store.ts";
 import { type Ignores, outerIgnores, type Scan, type ScanLimits, scanTree } from "./scan_tree.ts";
 import { isSameEntry, parentOf, type Tree, type TreeNode } from "./tree_record.ts";
@@ -132,12 +132,17 @@ async function readInside(
   }
 }
 
+/** Whether the workspace lies where it lay: a directory above it that became a link leads to somebody else's. */
+export function isThere(root: string): boolean {
+  return realPath(root) === root;
+}
+
 /** Whether a directory of the workspace, and each above it, is one and no link to one. */
 export async function isReal(files: TreeFiles, root: string, directory: string): Promise<boolean> {
   for (let at = directory;; at = parentOf(at)) {
     const entry = await files.entry(at === "" ? root : `${root}/${at}`).catch(() => null);
     if (entry?.kind !== "directory") return false;
-    if (at === "") return true;
+    if (at === "") return isThere(root);
   }
 }
 

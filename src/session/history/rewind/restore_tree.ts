@@ -20,7 +20,7 @@ import {
   type TreeEntry,
 } from "../../../platform/mod.ts";
 import type { Step } from "./plan_rewind.ts";
-import { isReal, type Recorder } from "./record_tree.ts";
+import { isReal, isThere, type Recorder } from "./record_tree.ts";
 import { isInner, isSameEntry, parentOf, type Skipped } from "./tree_record.ts";
 
 /** Called before each step of a restore; tests end the process there. */
@@ -65,6 +65,7 @@ async function doStep(recorder: Recorder, step: Step, draft: string): Promise<st
   const fs = fileSystem()!;
   const { path, was } = step;
   const at = `${root}/${path}`;
+  if (!isThere(root)) return "the workspace is reached by a link now";
   if (!await isReal(files, root, parentOf(path))) {
     // Removed with the directory that it lay in, before the restore was cut off.
     if (step.do.startsWith("remove") && await isNowhere(recorder, parentOf(path))) return null;

@@ -18,7 +18,7 @@ import {
   type TurnRecord,
 } from "./checkpoint_store.ts";
 import { planRewind, type TreePlan } from "./plan_rewind.ts";
-import { compareTree, type Recorder, recordTree } from "./record_tree.ts";
+import { compareTree, isThere, type Recorder, recordTree } from "./record_tree.ts";
 import { type BeforeStep, restoreTree, stepsFromJson, stepsToJson } from "./restore_tree.ts";
 import { SCAN_LIMITS, type ScanLimits } from "./scan_tree.ts";
 import type { Skipped, Tree } from "./tree_record.ts";
@@ -77,6 +77,7 @@ export class Workspace {
   async record(signal: AbortSignal | undefined): Promise<string> {
     const { store } = this.#recorder;
     return await this.#locked(signal, async () => {
+      this.#assertThere();
       const last = this.#last ?? await this.#newest();
       this.#last = await recordTree(this.#recorder, last, signal);
       return await store.putTree(this.#last);
@@ -109,6 +110,7 @@ export class Workspace {
 
   /** What taking the workspace back to a tree would do. */
   async plan(name: string, signal: AbortSignal | undefined): Promise<TreePlan> {
+    this.#assertThere();
     const tree = await this.#recorder.store.tree(name);
     if (tree === null) {
       throw new CheckpointError("What was recorded before the turn is gone or damaged.", {
@@ -201,6 +203,14 @@ export class Workspace {
       }
       return { finished, dropped, skipped, conversations };
     });
+  }
+
+  #assertThere(): void {
+    if (isThere(this.#recorder.root)) return;
+    throw new CheckpointError(
+      "The workspace is not where it was when the session began: it is gone, or a directory above it is a link now. Nothing is read or changed there.",
+      { data: { reason: "workspaceMoved" } },
+    );
   }
 
   async #locked<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
