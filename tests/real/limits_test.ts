@@ -79,6 +79,41 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
       assert.ok(session.usage.totalTokens <= calls * CALL);
     }));
 
+  test(`a turn that nobody here asked for has the session's limits [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd, limits: { modelCalls: 2 } });
+      const told: string[] = [];
+      let begun = Promise.withResolvers<void>();
+      void (async () => {
+        for await (const event of session.events()) {
+          if (event.type === "warning") told.push(event.message);
+          if (event.type === "turnStarted") begun.resolve();
+        }
+      })();
+      const begin = () =>
+        client.runtime.request("turn/start", {
+          threadId: session.threadId,
+          input: [{ type: "text", text: world.prompt(loop) }],
+        } as never);
+      // Somebody waits for it, or nobody does.
+      const next = session.nextTurn();
+      await begin();
+      const error = await exceeded(next.then((turn) => turn.finish()));
+      assert.equal(error.limit, "modelCalls");
+      assert.ok(await isQuiet(world), "the first goes on");
+      const before = world.model.requests.length;
+      begun = Promise.withResolvers();
+      await begin();
+      // Before it is heard of, a prompt would become part of it.
+      await begun.promise;
+      assert.equal((await session.ask(world.prompt(["mine"]))).assistantText, "mine");
+      const heard = world.model.requests.length - before;
+      assert.ok(heard >= 3 && heard <= 4, `${heard}`);
+      assert.ok(await isQuiet(world), "the second goes on");
+      assert.equal(told.filter((text) => text.includes("limits.modelCalls")).length, 2);
+    }));
+
   test(`tries, repairs and later turns count as one run [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();

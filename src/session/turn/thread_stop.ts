@@ -48,6 +48,8 @@ export interface KnownTurns {
   all(): Turn[];
   /** The one that the server works on, as far as it told. */
   active(): Turn | null;
+  /** Whether it is a prompt's own, or may be. */
+  asked(turn: Turn): boolean;
   /** Whether one was seen that nobody asked for: more of them may begin. */
   adopted(): boolean;
   /** Whether the thread has a goal that makes codex start turns. */
@@ -99,12 +101,17 @@ export class ThreadStop {
    */
   async stopAll(): Promise<boolean> {
     const turns = this.#turns;
+    // The next prompt in line may begin meanwhile, and is not meant.
+    const before = new Set(turns.all());
+    const isMeant = (turn: Turn) => before.has(turn) || !turns.asked(turn);
     if (turns.goalActive()) await this.#pauseGoal();
     if (this.#host.core.state === "running") await Promise.all(this.#expected);
     const deadline = performance.now() + STOP_ALL_MS;
     for (let last = false;;) {
-      const stopped = await Promise.all(turns.all().map((turn) => turn.stop()));
+      const stopped = await Promise.all(turns.all().filter(isMeant).map((turn) => turn.stop()));
       if (stopped.includes(false)) return false;
+      const active = turns.active();
+      if (active !== null && !isMeant(active)) return true;
       // A server that starts turns by itself may have begun another one.
       if (!turns.adopted() || this.#host.core.state !== "running") return true;
       const status = await this.#findActive(last);
@@ -212,7 +219,7 @@ export class ThreadStop {
       // It is in the record, so it has started.
       turn?.notification("turn/started", {});
       if (turn === null && takeUp) await this.#takeUp();
-      turn?.stop();
+      if (turn !== null && !turns.asked(turn)) turn.stop();
     }
     // An old server can't say. A prompt that it adds to another turn is found there.
     this.inDoubt = false;

@@ -116,6 +116,7 @@ export class ThreadTurns {
     this.rest = new ThreadStop(host, {
       all: () => this.#all(),
       active: () => this.active,
+      asked: (turn) => turn.owner instanceof TurnRun || turn.provisional,
       adopted: () => this.#adopted,
       goalActive: () => this.#goalActive,
       begin: (turnId) => this.#begin(turnId),

@@ -466,3 +466,29 @@ test("a prompt that was given up before the server made it part of another turn 
     it.turns.close();
   }
 });
+
+test("stopping everything leaves the prompt that begins meanwhile, and stops what nobody asked for", async () => {
+  const it = new Stage();
+  const interrupted = () =>
+    it.calls.filter(({ method }) => method === "turn/interrupt").map(({ params }) =>
+      params["turnId"]
+    );
+  it.started("foreign");
+  const stopping = it.turns.rest.stopAll();
+  await it.called("turn/interrupt");
+  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  // Somebody starts another one, which the server tells when it is asked.
+  const read = await it.called("thread/read");
+  it.started("another");
+  (read as typeof it.calls[0]).answer({ thread: { status: { type: "active" } } });
+  while (interrupted().length < 2) await new Promise((resolve) => setTimeout(resolve));
+  it.say("turn/completed", { turn: { id: "another", status: "interrupted" } });
+  // The next prompt in line has waited for that.
+  const run = it.start();
+  it.answer("mine");
+  it.started("mine");
+  assert.equal(await stopping, true);
+  assert.deepEqual(interrupted(), ["foreign", "another"]);
+  it.ended("mine", "mine");
+  assert.deepEqual(await run.settled, { by: "server" });
+});
