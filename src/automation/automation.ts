@@ -112,7 +112,7 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
 
   /** The runs, as they end. */
   // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
-  declare readonly [Symbol.asyncIterator]: () => AsyncGenerator<AutomationRun, void, undefined>;
+  declare readonly [Symbol.asyncIterator]: () => AsyncIterator<AutomationRun, undefined>;
   /** Same as {@linkcode stop}. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
@@ -141,19 +141,20 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
     return this.#runner.finished;
   }
 
-  async *#runs(): AsyncGenerator<AutomationRun, void, undefined> {
-    let left = true;
-    try {
-      for (;;) {
-        const run = await this.#runner.runs.next();
-        if (run === null) {
-          left = false;
-          return;
-        }
-        yield run;
-      }
-    } finally {
-      if (left) await this.#runner.stop();
-    }
+  // No generator: one would stop the automation only when the run that its reader waits for is over.
+  #runs(): AsyncIterator<AutomationRun, undefined> {
+    const over = { done: true, value: undefined } as const;
+    let left = false;
+    return {
+      next: async () => {
+        const value = left ? null : await this.#runner.runs.next();
+        return value === null ? over : { done: false, value };
+      },
+      return: async () => {
+        left = true;
+        await this.#runner.stop();
+        return over;
+      },
+    };
   }
 }

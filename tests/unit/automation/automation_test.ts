@@ -301,6 +301,20 @@ test("a reader gets runs as they end, and leaving the loop stops the automation"
   assert.equal(session.asks.length, 2);
 });
 
+test("a reader that leaves while it waits for a run ends the run, and hears of it", async () => {
+  const { handle, clock, session } = start();
+  const runs = handle[Symbol.asyncIterator]();
+  const next = runs.next();
+  await clock.advance(0);
+  assert.equal(session.asks.length, 1);
+  assert.deepEqual(await runs.return!(), { done: true, value: undefined });
+  assert.equal(session.interrupts, 1);
+  assert.equal(handle.status().state, "stopped");
+  const { value } = await next;
+  assert.equal((value as { error: Error }).error.message, "interrupted");
+  assert.deepEqual(await runs.next(), { done: true, value: undefined });
+});
+
 test("unread runs are bounded, and the dropped ones are counted", async () => {
   const runs = new Runs();
   const at = new Date(NOW);
