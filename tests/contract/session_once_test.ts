@@ -249,3 +249,35 @@ test("a review whose session ends while it is prepared is not started", async ()
     assert.equal(calls(server(), "review/start"), 0);
   });
 });
+
+test("an agent that a turn is just starting while its session ends is stopped", async () => {
+  const child = "01b20000-0000-7000-8000-000000000888";
+  for (const end of ["close", "release"] as const) {
+    const interrupted: string[] = [];
+    const named = ({ threadId }: { threadId: string }, server: FakeServer) => {
+      const item = {
+        type: "collabAgentToolCall",
+        id: "call",
+        status: "completed",
+        receiverThreadIds: [child],
+      };
+      server.notify("item/completed", { threadId, turnId: "foreign", item });
+      // Its turn begins when the session has been let go of.
+      setTimeout(() => server.notify("turn/started", { threadId: child, turn: { id: "C" } }), 20);
+      return {};
+    };
+    const methods = {
+      [end === "close" ? "thread/archive" : "thread/unsubscribe"]: named,
+      "turn/interrupt": ({ threadId, turnId }: Record<string, string>, server: FakeServer) => {
+        interrupted.push(threadId!);
+        server.notify("turn/completed", { threadId, turn: { id: turnId, status: "interrupted" } });
+        return {};
+      },
+    };
+    await onFake({ server: { onTurn: answers, methods: methods as never } }, async (world) => {
+      await world.session.ask("x");
+      await world.session[end]();
+      assert.deepEqual(interrupted, [child], end);
+    });
+  }
+});
