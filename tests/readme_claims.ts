@@ -43,6 +43,10 @@ export const CLAIMS: readonly (readonly [sentence: string, ...held: Held[]])[] =
       "commands that outlive their turn are ended, on the servers that leave them running",
     ],
   ],
+  ["An agent whose session asks gets no terminal", [
+    "hostile/typing_test.ts",
+    "an accepted program gets no orders that nobody saw, codex ${version}",
+  ]],
   ["serves any number of sessions", [
     "unit/runtime/thread_routes_test.ts",
     "threads that nobody listens to cost little",
