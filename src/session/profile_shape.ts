@@ -515,6 +515,13 @@ export function checkAsk(where: string, prompt: unknown, options: unknown): void
 /** An id that the server gave. */
 export const threadIdKind: Kind = required(name);
 
+/** What is looked for; codex refuses what has no letter at all. */
+export const wordsKind: Kind = kind(
+  "a text with more than spaces in it",
+  ["string"],
+  (value: string) => value.trim() !== "",
+);
+
 function notHere(where: string, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map((each) => [each, `It belongs to ${where}.`]));
 }

@@ -68,6 +68,13 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
       );
       assert.ok(hits.every(({ itemId }) => turns[0]!.items.some((item) => item.id === itemId)));
       assert.deepEqual(await all(client.findInThread(id, "quinces")), []);
+      for (const words of ["%", "\ud83d", ".*", "(", "x".repeat(20_000)]) {
+        assert.deepEqual(await all(client.findInThread(id, words)), [], words.slice(0, 9));
+      }
+      for (const none of ["", " ", "\n\t"]) {
+        assert.throws(() => client.searchThreads(none), InvalidArgumentError);
+        assert.throws(() => client.findInThread(id, none), InvalidArgumentError);
+      }
       const elsewhere = join(world.cwd, "..", "other");
       await mkdir(elsewhere);
       const other = await client.startSession({ cwd: elsewhere });
@@ -98,7 +105,13 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
         assert.ok(refused instanceof ThreadInUseError);
         const { path } = await client.readThread(id);
         await resumed.release();
+        const reading = client.turns(id, { pageSize: 1 })[Symbol.asyncIterator]();
+        await reading.next();
         await client.deleteThread(id);
+        const rest = (async () => {
+          while ((await reading.next()).done !== true);
+        })();
+        assert.ok(await rejection(rest) instanceof RpcError, "deleted in the middle of paging");
         assert.equal(existsSync(path!), false);
         assert.ok(await rejection(client.readThread(id)) instanceof RpcError);
         assert.ok(await rejection(client.resumeSession(id)) instanceof RpcError);
@@ -134,6 +147,17 @@ for (const version of ["0.169.0", "0.125.0", "0.104.0"]) {
         assert.ok(error instanceof UnsupportedError);
         assert.match(error.message, /bytes, which this codex can only send whole/);
         assert.equal(client.runtime.metrics().messagesOut - sent, 1);
+        // One that can't be read keeps nobody from the others, and is not passed over in silence.
+        const older = await client.startSession({ cwd: world.cwd });
+        await older.ask("a needle");
+        const found: string[] = [];
+        const incomplete = await rejection((async () => {
+          for await (const { thread } of client.searchThreads("needle")) {
+            found.push(thread.threadId);
+          }
+        })());
+        assert.ok(incomplete instanceof UnsupportedError);
+        assert.deepEqual(found, [older.threadId]);
         return;
       }
       const turns = await all(client.turns(session.threadId));

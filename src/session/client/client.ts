@@ -32,6 +32,7 @@ import {
   threadIdKind,
   TURNS_OPTIONS,
   WAIT_OPTIONS,
+  wordsKind,
 } from "../profile_shape.ts";
 import type { Session } from "../session.ts";
 import { endable } from "../history/endable.ts";
@@ -236,14 +237,15 @@ export class Client implements AsyncDisposable {
 
   /**
    * Looks for a text in what was said on all threads that are not archived, upper and lower case alike; fetched as you iterate.
-   * Codex from 0.145 on searches by itself, and in what it told the model as well; with older ones every thread is read.
+   * Codex from 0.145 on searches by itself, in what it told the model as well, and line by line; with older ones every thread
+   * is read. One that can't be is passed over, and the iteration rejects with the reason after the others.
    *
    * ```ts ignore
    * for await (const { thread, snippet } of client.searchThreads("login", { limit: 10 })) console.log(thread.threadId, snippet);
    * ```
    */
   searchThreads(text: string, options: SearchOptions = {}): AsyncIterable<ThreadHit> {
-    checkArgument("searchThreads", "text", text, required(nonEmpty));
+    checkArgument("searchThreads", "text", text, required(wordsKind));
     checkOptions("searchThreads", options, SEARCH_OPTIONS);
     return endable(async (signal) => {
       const { searchThreads } = await import("../history/search.ts");
@@ -260,7 +262,7 @@ export class Client implements AsyncDisposable {
    */
   findInThread(threadId: string, text: string, options: WaitOptions = {}): AsyncIterable<TextHit> {
     checkArgument("findInThread", "threadId", threadId, threadIdKind);
-    checkArgument("findInThread", "text", text, required(nonEmpty));
+    checkArgument("findInThread", "text", text, required(wordsKind));
     checkOptions("findInThread", options, WAIT_OPTIONS);
     return endable(async (signal) => {
       const { findInThread } = await import("../history/search.ts");

@@ -2,9 +2,10 @@
  * Looking for words: in all threads, and in one.
  * @module
  */
+import { MessageTooLargeError, RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined, numberOf, objectOf, stringOf } from "../../json.ts";
 import { isSamePath } from "../../platform/mod.ts";
-import { supports } from "../../protocol/mod.ts";
+import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { listThreads, type ThreadSummary, toSummary } from "../client/threads.ts";
@@ -76,12 +77,34 @@ async function* hitsOf(
     }
     return;
   }
+  let unread: unknown = null;
   for await (const thread of listThreads(core, { ...defined({ cwd }), signal })) {
-    for await (const { snippet } of findInThread(core, thread.threadId, text, signal)) {
-      yield { thread, snippet };
-      break;
+    let hit: TextHit | null = null;
+    try {
+      hit = await firstHit(core, thread.threadId, text, signal);
+    } catch (error) {
+      if (!isOfOneThread(error)) throw error;
+      // One that was deleted meanwhile is no thread any more; of one that can't be read it is not known.
+      if (!isRefusal(error, "threadGone")) unread ??= error;
     }
+    if (hit !== null) yield { thread, snippet: hit.snippet };
   }
+  if (unread !== null) throw unread;
+}
+
+async function firstHit(
+  core: RuntimeCore,
+  threadId: string,
+  text: string,
+  signal: AbortSignal,
+): Promise<TextHit | null> {
+  for await (const hit of findInThread(core, threadId, text, signal)) return hit;
+  return null;
+}
+
+function isOfOneThread(error: unknown): boolean {
+  return error instanceof RpcError || error instanceof UnsupportedError ||
+    error instanceof MessageTooLargeError;
 }
 
 /** Looks for a text in what was said on a thread. */
