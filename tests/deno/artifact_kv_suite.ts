@@ -1,7 +1,9 @@
-/** The store contract on the real Deno KV; needs `--unstable-kv`, see artifact_kv_test.ts. */
+/** The contracts of stores on the real Deno KV; needs `--unstable-kv`, see artifact_kv_test.ts. */
 /// <reference lib="deno.unstable" />
 import { KvArtifactStore } from "../../src/artifact/store/kv_store.ts";
+import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
 import { storeContract } from "../contract/artifact_store_suite.ts";
+import { threadStoreSuite } from "../contract/thread_store_suite.ts";
 
 storeContract("KvArtifactStore on Deno KV", async () => {
   const kv = await Deno.openKv(":memory:");
@@ -9,4 +11,13 @@ storeContract("KvArtifactStore on Deno KV", async () => {
     open: () => new KvArtifactStore(kv, { prefix: ["test"] }),
     close: () => Promise.resolve(kv.close()),
   };
+});
+
+threadStoreSuite("KvThreadStore on Deno KV", async (act) => {
+  const kv = await Deno.openKv(":memory:");
+  try {
+    await act(() => new KvThreadStore(kv));
+  } finally {
+    kv.close();
+  }
 });

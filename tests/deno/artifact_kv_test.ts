@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "../_harness.ts";
 
 test(
-  "KvArtifactStore keeps the store contract on the real Deno KV",
+  "KvArtifactStore and KvThreadStore keep their contracts on the real Deno KV",
   { timeoutMs: 120_000 },
   async () => {
     const suite = fileURLToPath(new URL("./artifact_kv_suite.ts", import.meta.url));
