@@ -5,9 +5,8 @@
 import type * as protocol from "./protocol/mod.ts";
 import type { ApprovalRequest, ReaderRequest } from "./approvals/mod.ts";
 import { checkArgument, checkOptions, name, required } from "./check/mod.ts";
-import { RpcValidationError } from "./errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
-import { findExperimental, methodInfo, validateParams, validateResult } from "./protocol/mod.ts";
+import type * as checks from "./protocol/check_call.ts";
 import {
   type ClientConfig,
   coreOf,
@@ -40,14 +39,17 @@ export class AppServer implements AsyncDisposable {
   readonly runtime: Runtime;
   readonly #core: RuntimeCore;
   readonly #experimentalApi: boolean;
+  /** Loaded with the first connection: who has only sessions checks no calls. */
+  readonly #check: typeof checks;
   readonly #unread: ReaderRequest[] = [];
 
   /** Like {@linkcode shutdown}. */
   // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
-  private constructor(client: Client, config: ClientConfig) {
+  private constructor(client: Client, config: ClientConfig, check: typeof checks) {
     this.client = client;
+    this.#check = check;
     this.runtime = client.runtime;
     this.#core = coreOf(client.runtime);
     this.#experimentalApi = config.experimentalApi ?? false;
@@ -57,7 +59,8 @@ export class AppServer implements AsyncDisposable {
   /** Starts codex, or attaches to one. Rejects like `Client.connect`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<AppServer> {
     checkOptions("AppServer.connect", config, RUNTIME_CONFIG);
-    return new AppServer(await Client.connect(config), config);
+    const check = await import("./protocol/check_call.ts");
+    return new AppServer(await Client.connect(config), config, check);
   }
 
   /**
@@ -75,10 +78,10 @@ export class AppServer implements AsyncDisposable {
     options: RequestOptions = {},
   ): Promise<protocol.Result<M>> {
     checkArgument("request", "method", method, required(name));
-    const refusal = checkCall(method, params, this.#experimentalApi);
+    const refusal = this.#check.checkCall(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
     const result = await this.runtime.request(method, asJson(params), options);
-    const problem = checkAnswer(method, result);
+    const problem = this.#check.checkAnswer(method, result);
     if (problem !== null) throw problem;
     return result as unknown as protocol.Result<M>;
   }
@@ -101,10 +104,10 @@ export class AppServer implements AsyncDisposable {
    */
   async notify(method: string, params?: JsonValue): Promise<void> {
     checkArgument("notify", "method", method, required(name));
-    const refusal = checkNotification(method, params, this.#experimentalApi);
+    const refusal = this.#check.checkNotification(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
     // What this library does not know may do anything that this script may do.
-    if (methodInfo(method) === undefined) {
+    if (!this.#check.isKnown(method)) {
       await guardCall(this.#core, method, params, { allowPrivilegedEscalation: true });
     }
     await this.runtime.notify(method, params);
@@ -135,76 +138,6 @@ export class AppServer implements AsyncDisposable {
 /** Checked before: interfaces lack the index signature that JSON objects have. */
 function asJson(params: unknown): JsonValue | undefined {
   return params as JsonValue | undefined;
-}
-
-// What is checked of a call before it is sent, and of its answer before the caller gets it.
-
-/**
- * Why a request may not be sent, or `null`. The server would take experimental ones from this library, which needs some for
- * itself, so whether the caller may use them is decided here.
- */
-export function checkCall(
-  method: string,
-  params: unknown,
-  experimentalApi: boolean,
-): RpcValidationError | null {
-  const known = methodInfo(method)?.kind;
-  if (known !== "clientRequest") {
-    return new RpcValidationError(
-      short(method),
-      "params",
-      "$",
-      known === undefined
-        ? "expected a method that this library knows; `requestUnchecked` sends others"
-        : "expected a request of the client, got a method of another kind",
-    );
-  }
-  return checkParams(method, params, experimentalApi);
-}
-
-/** Why a notification may not be sent, or `null`. */
-export function checkNotification(
-  method: string,
-  params: unknown,
-  experimentalApi: boolean,
-): RpcValidationError | null {
-  const known = methodInfo(method)?.kind;
-  if (known === undefined) return null;
-  if (known === "clientNotification") return checkParams(method, params, experimentalApi);
-  const expected = "expected a notification of the client, got a method of another kind";
-  return new RpcValidationError(method, "params", "$", expected);
-}
-
-function checkParams(
-  method: string,
-  params: unknown,
-  experimentalApi: boolean,
-): RpcValidationError | null {
-  const path = experimentalApi ? null : findExperimental(method, params);
-  if (path !== null) {
-    const what = path === "$" ? "method" : "field";
-    return new RpcValidationError(
-      method,
-      "params",
-      path,
-      `expected no experimental ${what}; set \`experimentalApi: true\` in the client's configuration to use it`,
-    );
-  }
-  const issue = validateParams(method, params);
-  if (issue === null) return null;
-  return new RpcValidationError(method, "params", issue.path, issue.expectation);
-}
-
-/** What an answer lacks of what its type promises, or `null`. */
-export function checkAnswer(method: string, result: unknown): RpcValidationError | null {
-  const issue = validateResult(method, result);
-  if (issue === null) return null;
-  return new RpcValidationError(method, "result", issue.path, issue.expectation);
-}
-
-/** A method that is unknown may be any text. */
-function short(method: string): string {
-  return method.length > 80 ? `${method.slice(0, 79)}…` : method;
 }
 
 // The server's questions in the hands of one reader.

@@ -1,5 +1,6 @@
 /**
- * What other rooms may use of `protocol`: the generated types, the methods, and the checks of what goes out and comes in.
+ * What other rooms may use of `protocol`: the generated types and the methods. What few programs need is behind doors of its
+ * own: `check_call.ts`, `inventory.ts`, `validator.ts`.
  *
  * @module
  */
@@ -34,10 +35,4 @@ export {
   servedMethods,
   supports,
 } from "./dialect.ts";
-export {
-  findExperimental,
-  validateParams,
-  validateResult,
-  validateServerRequestResult,
-} from "./validator.ts";
-export { experimentalRpcMethods, methodInfo, methodsOfKind, rpcMethods } from "./table.ts";
+export { experimentalRpcMethods, rpcMethods } from "./generated/methods.ts";

@@ -1,10 +1,8 @@
 /**
- * The schema table and the method inventory in memory: parsed on first use, each definition unpacked when it is first needed.
+ * The schema table in memory: parsed on first use, each definition unpacked when it is first needed.
  * @module
  */
-import { methodsText } from "./generated/methods.ts";
 import { answerSchemaText, schemaText } from "./generated/schema.ts";
-export { experimentalRpcMethods, rpcMethods } from "./generated/methods.ts";
 
 /** Kinds of {@linkcode Node}; those up to `NULL` are written as bare numbers in the table. */
 export const Kind = {
@@ -191,66 +189,4 @@ function pairs(source: unknown[], from: Definitions): [string, Node][] {
     entries.push([source[i] as string, unpack(source[i + 1] as Packed, from)]);
   }
   return entries;
-}
-
-// The method inventory: what each method of the protocol is.
-
-/** Who starts a method, and whether it is answered. */
-export type MethodKind =
-  | "clientRequest"
-  | "clientNotification"
-  | "serverRequest"
-  | "serverNotification";
-
-/** A method of the protocol. */
-export interface MethodInfo {
-  /** Wire name, such as `"thread/start"`. */
-  readonly method: string;
-  /** Who starts it, and whether it is answered. */
-  readonly kind: MethodKind;
-  /** `"experimental"`: only with the experimental capability. */
-  readonly stability: "stable" | "experimental";
-  /** Name of the parameters' type; `null` when the method takes none. */
-  readonly params: string | null;
-  /** Whether the parameters may be left out. */
-  readonly paramsOptional: boolean;
-  /** Name of the result's type; `null` for notifications. */
-  readonly result: string | null;
-  /** Oldest known codex version that has the method: at most this, as only some versions were looked at. */
-  readonly since: string;
-}
-
-type Row = [MethodKind, string, 0 | 1, string | null, 0 | 1, string | null, string];
-
-let inventory: Map<string, MethodInfo> | null = null;
-
-function table(): Map<string, MethodInfo> {
-  if (inventory !== null) return inventory;
-  inventory = new Map();
-  for (const row of JSON.parse(methodsText) as Row[]) {
-    const [kind, method, experimental, params, optional, result, since] = row;
-    inventory.set(
-      method,
-      Object.freeze({
-        method,
-        kind,
-        stability: experimental === 1 ? "experimental" : "stable",
-        params,
-        paramsOptional: optional === 1,
-        result,
-        since,
-      }),
-    );
-  }
-  return inventory;
-}
-
-/** What is known about a method, by its wire name; `undefined` when it is unknown. */
-export function methodInfo(method: string): MethodInfo | undefined {
-  return table().get(method);
-}
-
-/** All methods of a kind, sorted by name. */
-export function methodsOfKind(kind: MethodKind): MethodInfo[] {
-  return [...table().values()].filter((info) => info.kind === kind);
 }

@@ -11,16 +11,8 @@
  */
 import { explain, fits, isMembers, type Issue } from "./check.ts";
 import { answerTypes } from "./generated/schema.ts";
-import {
-  ANSWERS,
-  definition,
-  EVERYTHING,
-  Kind,
-  methodInfo,
-  type MethodKind,
-  type Node,
-  resolve,
-} from "./table.ts";
+import { methodInfo, type MethodKind } from "./inventory.ts";
+import { ANSWERS, definition, EVERYTHING, Kind, type Node, resolve } from "./table.ts";
 export type { Issue } from "./check.ts";
 
 /**

@@ -7,7 +7,7 @@ import {
   RpcError,
   RpcValidationError,
 } from "../../src/errors/mod.ts";
-import { type MethodInfo, methodsOfKind } from "../../src/protocol/table.ts";
+import { type MethodInfo, methodsOfKind } from "../../src/protocol/inventory.ts";
 import type * as protocol from "../../src/protocol/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import {

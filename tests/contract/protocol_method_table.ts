@@ -5,7 +5,7 @@
  * own ("thread not found", "chatgpt authentication required"); what must not happen is that it does not understand
  * the call. {@linkcode misunderstood} tells the two apart.
  */
-import { methodInfo } from "../../src/protocol/table.ts";
+import { methodInfo } from "../../src/protocol/inventory.ts";
 import { sampleParams } from "../unit/protocol/_sample.ts";
 
 /** Methods that a test must not call with sample parameters, with the reason. */

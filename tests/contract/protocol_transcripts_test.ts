@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { test } from "../_harness.ts";
-import { methodInfo } from "../../src/protocol/table.ts";
+import { methodInfo } from "../../src/protocol/inventory.ts";
 import {
   type Issue,
   validateNotification,

@@ -7,7 +7,7 @@ import { parseRequest } from "../../src/approvals/request/parse_request.ts";
 import { decide } from "../../src/approvals/rules/decide.ts";
 import { failClosedAnswer, wireAnswer } from "../../src/approvals/answers/answers.ts";
 import { parseCommandLine } from "../../src/shell/command_line.ts";
-import { methodsOfKind } from "../../src/protocol/mod.ts";
+import { methodsOfKind } from "../../src/protocol/inventory.ts";
 import { checkServerRequestResult } from "../../src/approvals/answers/answers.ts";
 import { coversPath } from "../../src/approvals/rules/match_path.ts";
 import { plainPath } from "../../src/platform/mod.ts";

@@ -15,7 +15,7 @@ import { readBundle } from "../../src/protocol/generator/codex.ts";
 import type { Field, Ir } from "../../src/protocol/generator/ir.ts";
 import type { SchemaObject } from "../../src/protocol/generator/json_schema.ts";
 import { buildProtocol, PINNED } from "../../src/protocol/generator/protocol.ts";
-import { methodInfo, methodsOfKind } from "../../src/protocol/table.ts";
+import { methodInfo, methodsOfKind } from "../../src/protocol/inventory.ts";
 import * as validator from "../../src/protocol/validator.ts";
 import { mutate, Random, sampleParams, sampleResult } from "../unit/protocol/_sample.ts";
 

@@ -5,7 +5,7 @@ import { AppServer } from "../../src/app_server.ts";
 import { RpcError, RpcValidationError } from "../../src/errors/mod.ts";
 import { definition, EVERYTHING, Kind, type Node, resolve } from "../../src/protocol/table.ts";
 import { findExperimental } from "../../src/protocol/validator.ts";
-import { methodInfo, methodsOfKind } from "../../src/protocol/table.ts";
+import { methodInfo, methodsOfKind } from "../../src/protocol/inventory.ts";
 import type * as protocol from "../../src/protocol/mod.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";

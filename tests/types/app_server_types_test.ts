@@ -1,7 +1,7 @@
 /** What the compiler knows about AppServer; `deno check` is the test. */
 import type { AppServer, ServerRequest } from "../../src/app_server.ts";
 import type { JsonObject, JsonValue } from "../../src/json.ts";
-import { rpcMethods } from "../../src/protocol/table.ts";
+import { rpcMethods } from "../../src/protocol/generated/methods.ts";
 import type * as protocol from "../../src/protocol/mod.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true

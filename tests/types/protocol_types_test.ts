@@ -1,6 +1,6 @@
 /** What the compiler knows about the protocol; `deno check` is the test. */
 import type * as protocol from "../../src/protocol/mod.ts";
-import type { rpcMethods } from "../../src/protocol/table.ts";
+import type { rpcMethods } from "../../src/protocol/generated/methods.ts";
 import type { JsonValue } from "../../src/json.ts";
 
 type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true

@@ -4,7 +4,8 @@
  */
 import { validateAgainstSchema } from "../../check/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { supports, validateServerRequestResult } from "../../protocol/mod.ts";
+import { supports } from "../../protocol/mod.ts";
+import { validateServerRequestResult } from "../../protocol/validator.ts";
 import type { RealPath } from "../request/facts.ts";
 import type {
   ApprovalAudit,

@@ -1,5 +1,5 @@
 /**
- * Writes `generated/methods.ts`: the method constants and the inventory.
+ * Writes `generated/methods.ts`, the method constants, and `generated/inventory.ts`, what each method is.
  * @module
  */
 import { header } from "./header.ts";
@@ -13,6 +13,12 @@ export function emitMethods({ methods, version }: Protocol): string {
 ${constants("rpcMethods", requests.filter((method) => !method.experimental))}
 /** The methods that need the experimental capability, by constant name. */
 ${constants("experimentalRpcMethods", requests.filter((method) => method.experimental))}
+`;
+}
+
+/** The text of `inventory.ts`. A file of its own: few programs need more than the names. */
+export function emitInventory({ methods, version }: Protocol): string {
+  return `${header(version)}
 /** The inventory as JSON: \`[kind, name, experimental, params, paramsOptional, result, since]\` each. */
 export const methodsText: string = \`[${methods.map(row).join(",\n")}]\`;
 `;

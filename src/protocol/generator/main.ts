@@ -9,7 +9,7 @@
  */
 import { writeBaseline } from "./baseline.ts";
 import { readBundle } from "./codex.ts";
-import { emitMethods } from "./emit_methods.ts";
+import { emitInventory, emitMethods } from "./emit_methods.ts";
 import { emitSchema } from "./emit_schema.ts";
 import { emitTypes } from "./emit_types.ts";
 import { methodsOf } from "./methods.ts";
@@ -33,6 +33,7 @@ async function main(args: string[]): Promise<number> {
     "types.ts": emitTypes(protocol),
     "schema.ts": emitSchema(protocol),
     "methods.ts": emitMethods(protocol),
+    "inventory.ts": emitInventory(protocol),
   };
   if (mode === "--check") return await check(files);
   await Deno.mkdir(TARGET, { recursive: true });

@@ -14,7 +14,6 @@ import {
   readEnv,
   runtimeName,
 } from "../../platform/mod.ts";
-import { methodsOfKind } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
 import type { RuntimeConfig } from "../config.ts";
@@ -155,7 +154,7 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
       await core.call(NO_METHOD, {}, call);
     } catch (error) {
       config.signal?.throwIfAborted();
-      if (error instanceof RpcError) found.drift = driftOf(error.rpcMessage, knownMethods());
+      if (error instanceof RpcError) found.drift = driftOf(error.rpcMessage, await knownMethods());
       else problems.push(problemOf(error));
     }
   } finally {
@@ -254,6 +253,7 @@ function hostOf(url: string): string | null {
   }
 }
 
-function knownMethods(): Set<string> {
+async function knownMethods(): Promise<Set<string>> {
+  const { methodsOfKind } = await import("../../protocol/inventory.ts");
   return new Set(methodsOfKind("clientRequest").map(({ method }) => method));
 }

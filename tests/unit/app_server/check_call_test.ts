@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { checkAnswer, checkCall, checkNotification } from "../../../src/app_server.ts";
+import { checkAnswer, checkCall, checkNotification } from "../../../src/protocol/check_call.ts";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
 import { findExperimental } from "../../../src/protocol/validator.ts";
-import { methodsOfKind } from "../../../src/protocol/table.ts";
+import { methodsOfKind } from "../../../src/protocol/inventory.ts";
 import { test } from "../../_harness.ts";
 import { sampleParams, sampleResult } from "../protocol/_sample.ts";
 

@@ -3,7 +3,8 @@ import type { ApprovalDecision, ApprovalRequest } from "../../../src/approvals/m
 import { checkServerRequestResult } from "../../../src/approvals/answers/answers.ts";
 import { failClosedAnswer, wireAnswer } from "../../../src/approvals/answers/answers.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import { methodsOfKind, validateServerRequestResult } from "../../../src/protocol/mod.ts";
+import { methodsOfKind } from "../../../src/protocol/inventory.ts";
+import { validateServerRequestResult } from "../../../src/protocol/validator.ts";
 import { test } from "../../_harness.ts";
 import {
   COMMAND,

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { methodsOfKind } from "../../../src/protocol/mod.ts";
+import { methodsOfKind } from "../../../src/protocol/inventory.ts";
 import { unifiedDiff } from "../../../src/thread_item.ts";
 import { test } from "../../_harness.ts";
 import { commandOf, ELICITATION, MCP_APPROVAL, PATCH, requestOf } from "./_requests.ts";

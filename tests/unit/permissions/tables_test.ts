@@ -6,7 +6,7 @@ import { knownConfigKeys, knownFeatures } from "../../../src/permissions/config/
 import { knownMethods, methodReach } from "../../../src/permissions/guard/method_table.ts";
 import { fieldHandling, fieldPasses } from "../../../src/permissions/guard/method_table.ts";
 import { answerSchemaText, schemaText } from "../../../src/protocol/generated/schema.ts";
-import { methodsOfKind } from "../../../src/protocol/mod.ts";
+import { methodsOfKind } from "../../../src/protocol/inventory.ts";
 import { test } from "../../_harness.ts";
 import { CONFIG_KEYS, FEATURES } from "./config_keys.ts";
 

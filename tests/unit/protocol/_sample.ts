@@ -1,6 +1,6 @@
 /** Sample values made from the schema table, and small damage done to them, both from a seed. */
 import { definition, EVERYTHING, Kind, type Node, resolve } from "../../../src/protocol/table.ts";
-import { methodInfo } from "../../../src/protocol/table.ts";
+import { methodInfo } from "../../../src/protocol/inventory.ts";
 
 /** A repeatable random source (mulberry32). */
 export class Random {

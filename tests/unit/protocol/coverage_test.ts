@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { DELTAS } from "../../../src/protocol/dialect.ts";
-import { methodsOfKind } from "../../../src/protocol/table.ts";
+import { methodsOfKind } from "../../../src/protocol/inventory.ts";
 import { failClosedAnswer } from "../../../src/approvals/answers/answers.ts";
 import { checkServerRequestResult } from "../../../src/approvals/answers/answers.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "../../_harness.ts";
-import {
-  experimentalRpcMethods,
-  methodInfo,
-  methodsOfKind,
-  rpcMethods,
-} from "../../../src/protocol/table.ts";
+import { methodInfo, methodsOfKind } from "../../../src/protocol/inventory.ts";
+import { experimentalRpcMethods, rpcMethods } from "../../../src/protocol/generated/methods.ts";
 
 test("methodInfo() says what a method is, takes and answers", () => {
   assert.deepEqual(methodInfo("thread/start"), {

@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "../../_harness.ts";
 import { answerTypes } from "../../../src/protocol/generated/schema.ts";
-import {
-  ANSWERS,
-  definition,
-  methodsOfKind,
-  type Node,
-  resolve,
-} from "../../../src/protocol/table.ts";
+import { methodsOfKind } from "../../../src/protocol/inventory.ts";
+import { ANSWERS, definition, type Node, resolve } from "../../../src/protocol/table.ts";
 import {
   type Issue,
   validateNotification,
