@@ -313,6 +313,8 @@ test("a reader that leaves while it waits for a run ends the run, and hears of i
   const { value } = await next;
   assert.equal((value as { error: Error }).error.message, "interrupted");
   assert.deepEqual(await runs.next(), { done: true, value: undefined });
+  // The fake's own.
+  await settle();
 });
 
 test("unread runs are bounded, and the dropped ones are counted", async () => {
