@@ -154,29 +154,6 @@ for (const version of VERSIONS) {
     });
   });
 
-  test(`what a repository's own git settings name is run by codex, as told, ${version}`, {
-    timeoutMs: 120_000,
-  }, async () => {
-    // Not a promise of ours: the README says that codex does so, outside the sandbox of a session that only reads.
-    const world: Hostile = await Hostile.start(version, () => "done");
-    await using _ = world;
-    const { repo } = world;
-    const git = (...args: string[]) =>
-      execFileSync("git", ["-C", repo, "-c", "user.name=a", "-c", "user.email=a@b", ...args]);
-    execFileSync("git", ["init", "-q", repo]);
-    await writeFile(join(repo, "file"), "one\n");
-    git("add", ".");
-    git("commit", "-qm", "one");
-    await writeFile(join(repo, "file"), "two\n");
-    await writeFile(join(repo, ".gitattributes"), "* filter=evil\n");
-    git("config", "filter.evil.clean", `${world.touch("filter")}; cat`);
-    // Codex looks at the repository beside the turn.
-    for (let i = 0; i < 20 && !existsSync(world.mark("filter")); i++) {
-      await world.ask({ cwd: repo });
-    }
-    assert.ok(existsSync(world.mark("filter")), "it does not any more: the README can say so");
-  });
-
   test(`the user's notify program stays off, and the reviewer is this client, ${version}`, {
     timeoutMs: 120_000,
   }, async (t) => {
@@ -238,6 +215,29 @@ for (const version of VERSIONS) {
 }
 
 for (const version of CODEX_VERSIONS) {
+  test(`what a repository's own git settings name is run by codex, as told, ${version}`, {
+    timeoutMs: 120_000,
+  }, async () => {
+    // Not a promise of ours: the README says that codex does so, outside the sandbox of a session that only reads.
+    const world: Hostile = await Hostile.start(version, () => "done");
+    await using _ = world;
+    const { repo } = world;
+    const git = (...args: string[]) =>
+      execFileSync("git", ["-C", repo, "-c", "user.name=a", "-c", "user.email=a@b", ...args]);
+    execFileSync("git", ["init", "-q", repo]);
+    await writeFile(join(repo, "file"), "one\n");
+    git("add", ".");
+    git("commit", "-qm", "one");
+    await writeFile(join(repo, "file"), "two\n");
+    await writeFile(join(repo, ".gitattributes"), "* filter=evil\n");
+    git("config", "filter.evil.clean", `${world.touch("filter")}; cat`);
+    // Codex looks at the repository beside the turn.
+    for (let i = 0; i < 20 && !existsSync(world.mark("filter")); i++) {
+      await world.ask({ cwd: repo });
+    }
+    assert.ok(existsSync(world.mark("filter")), "it does not any more: the README can say so");
+  });
+
   test(`codex's own rules are told, and refused where somebody watches, ${version}`, {
     timeoutMs: 120_000,
   }, async (t) => {

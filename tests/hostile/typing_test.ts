@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { testing } from "../../mod.ts";
 import type { CodexVersion } from "../_codex.ts";
-import { test } from "../_harness.ts";
+import { onDeno, test } from "../_harness.ts";
 import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
 
 const { exec, toolCall } = testing.script;
@@ -44,7 +44,12 @@ async function typed(place: Place, prompt: string): Promise<boolean> {
   return place.has("typed");
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.125.0", "0.104.0"] satisfies CodexVersion[]) {
+/** Codex's part is the same wherever the script runs. */
+const VERSIONS: CodexVersion[] = onDeno
+  ? ["0.169.0", "0.145.0", "0.125.0", "0.104.0"]
+  : ["0.169.0"];
+
+for (const version of VERSIONS) {
   test(`an accepted program gets no orders that nobody saw, codex ${version}`, LIMIT, async (t) => {
     const w: World = await world(version, { script: typist });
     await using _ = w;
