@@ -1,7 +1,7 @@
 /**
  * A conversation with the real codex, recorded once and played back in tests: with no codex, account or network.
  *
- *     deno run -A examples/cassette.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-write=. examples/cassette.ts --live
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

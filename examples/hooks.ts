@@ -1,7 +1,7 @@
 /**
  * Hooks: one that adds to every prompt, one that refuses commands, one that keeps a journal.
  *
- *     deno run -A examples/hooks.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/hooks.ts --live
  */
 import { Client, FilteredPreHook, HookMatcher, type plugin, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";

@@ -2,7 +2,7 @@
  * MCP servers of one session: this one over HTTP, made with the MCP SDK, with a token that only the server gets to see. The
  * agent calls its tool, and so does the script. A program instead of an address is `{ command, args, env }`.
  *
- *     deno run -A examples/mcp.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-net=127.0.0.1 examples/mcp.ts --live
  */
 import { McpServer } from "npm:@modelcontextprotocol/sdk@1.32.2/server/mcp.js";
 import { WebStandardStreamableHTTPServerTransport } from "npm:@modelcontextprotocol/sdk@1.32.2/server/webStandardStreamableHttp.js";

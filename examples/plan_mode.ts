@@ -2,7 +2,7 @@
  * A plan first, then the work: with `mode: "plan"` the agent looks around, asks and proposes. Its questions come to
  * `approvals`; the mode ends with its prompt.
  *
- *     deno run -A examples/plan_mode.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-write=. examples/plan_mode.ts --live
  */
 import { Client, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";

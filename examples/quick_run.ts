@@ -1,7 +1,7 @@
 /**
  * One prompt, one line: summarizes the current directory.
  *
- *     deno run -A examples/quick_run.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/quick_run.ts --live
  */
 import { quickRun } from "../mod.ts";
 import { setup } from "./_setup.ts";

@@ -1,7 +1,7 @@
 /**
  * Old conversations: list them, search them, go on with one, name it, delete it. With words behind it, it looks for those.
  *
- *     deno run -A examples/resume_picker.ts --live "the login"
+ *     deno run --allow-run=codex --allow-read=. examples/resume_picker.ts --live "the login"
  */
 import process from "node:process";
 import { Client } from "../mod.ts";

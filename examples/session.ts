@@ -1,7 +1,7 @@
 /**
  * A conversation that is left and taken up again: turns that remember each other, resume, fork.
  *
- *     deno run -A examples/session.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/session.ts --live
  */
 import { Client } from "../mod.ts";
 import { setup } from "./_setup.ts";

@@ -3,7 +3,7 @@
  * the tool; a session that takes it up again brings it along, and a Deno script then needs `--allow-net=127.0.0.1
  * --allow-env=NO_PROXY,no_proxy`. Needs Deno 2.2, Bun 1.4 or Node 22.13 for `node:sqlite`.
  *
- *     deno run -A examples/sqlite_tools.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-net=127.0.0.1 --allow-env=NO_PROXY,no_proxy examples/sqlite_tools.ts --live
  */
 import { DatabaseSync } from "node:sqlite";
 import { z } from "npm:zod@4.6.7";

@@ -1,7 +1,7 @@
 /**
  * Live progress on a terminal: the answer as it comes, commands as they run, a tidy summary. Ctrl-C stops the turn.
  *
- *     deno run -A examples/streaming.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/streaming.ts --live
  */
 import process from "node:process";
 import { Client, testing } from "../mod.ts";

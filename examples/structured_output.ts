@@ -2,7 +2,7 @@
  * An answer as data: parsed, validated, and asked for once more when it does not fit. The schema may be one of zod, as here,
  * of valibot or of arktype; a plain JSON Schema goes to `outputSchema`.
  *
- *     deno run -A examples/structured_output.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/structured_output.ts --live
  */
 import { z } from "npm:zod@4.6.7";
 import { Client } from "../mod.ts";

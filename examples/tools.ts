@@ -1,7 +1,7 @@
 /**
  * Tools that run in this process when the model calls them.
  *
- *     deno run -A examples/tools.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/tools.ts --live
  */
 import { Client, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";

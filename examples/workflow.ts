@@ -1,7 +1,7 @@
 /**
  * Repeated runs in one directory, with files attached: reviews each file by itself, on one codex process.
  *
- *     deno run -A examples/workflow.ts --live README.md mod.ts
+ *     deno run --allow-run=codex --allow-read=. examples/workflow.ts --live README.md mod.ts
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

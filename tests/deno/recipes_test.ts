@@ -3,7 +3,7 @@
  * `codex` on PATH and a model that is played.
  */
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { install, ROOT } from "../_codex.ts";
@@ -181,6 +181,27 @@ async function tryOut(name: string, command: string, expected: Expected): Promis
     assert.equal(await readFile(join(cwd, path), "utf8").catch(() => null), text, path);
   }
 }
+
+/** Examples whose header has flags for a real account, `--live`; they are tried with them on a model that says little. */
+const SCOPED = readdirSync(join(ROOT, "examples")).filter((name) => name.endsWith(".ts"))
+  .map((name) => `examples/${name}`)
+  .filter((path) => /deno run --allow-.* --live/.test(readFileSync(join(ROOT, path), "utf8")));
+
+test("the flags in the headers of examples are enough for a real account", {
+  timeoutMs: 120_000,
+}, async (t) => {
+  assert.ok(SCOPED.length >= 10, `${SCOPED.length} examples`);
+  await using user = await machine(() => "OK");
+  const cwd = user.workspace;
+  for (const path of SCOPED) {
+    await t.step(path, async () => {
+      const [command] = commands(path).filter((line) => line.includes("--live"));
+      const { output } = await play(shellWords(cwd, command!), cwd, user.env);
+      // What such an answer leads to is another matter.
+      assert.doesNotMatch(output, /NotCapable|PermissionDenied|Requires \w+ access/);
+    });
+  }
+});
 
 const TESTING = "examples/recipes/testing/release_notes";
 

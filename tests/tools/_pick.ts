@@ -65,7 +65,11 @@ export async function runExample({ name, command }: Example): Promise<number> {
   const recipe = /^recipes\/(\w+)$/.exec(name)?.[1];
   if (recipe === undefined) {
     const env = { ...process.env, CODEX_PATH: process.env["CODEX_PATH"] ?? await codexPath() };
-    return await start(command.replace(/ --live.*$/, "").split(" "), ROOT, env);
+    // Playing the model needs more than the example itself: a server, and a home for codex.
+    const words = command.replace(/ --live.*$/, "").split(" ").map((word) =>
+      word.startsWith("--allow-") ? "-A" : word
+    );
+    return await start(words, ROOT, env);
   }
   await using user = await machine(RECIPES[recipe]!.answer);
   await furnish(recipe, user.workspace);

@@ -60,7 +60,7 @@ const ITEMS: Record<string, string> = {
 /** The tables of the reference. */
 export async function reference(json: string): Promise<string> {
   const { nodes }: { nodes: Record<string, { symbols: DocSymbol[] }> } = JSON.parse(json);
-  const [{ symbols }] = Object.values(nodes) as [{ symbols: DocSymbol[] }];
+  const symbols = Object.entries(nodes).find(([path]) => path.endsWith("/mod.ts"))![1].symbols;
   const find = (path: string): Declaration => {
     let found: Declaration | undefined;
     let among: DocSymbol[] = symbols;
