@@ -484,6 +484,11 @@ versions(
   },
 );
 
+/** Each tool for commands tells it in words of its own. */
+function exitCodeIn(output: string): string | undefined {
+  return /(?:exited with code |Exit code: |"exit_code":)(\d+)/.exec(output)?.[1];
+}
+
 versions(
   "50 sessions at once, each with a command and an approval, keep their answers apart",
   async (world) => {
@@ -509,7 +514,7 @@ versions(
           round === 0
             ? [script.exec(`sleep 0.01; exit ${i + 10}`, { yield_time_ms: 30_000 })]
             // On a busy machine codex loses what commands print, but not how they end.
-            : `${i} saw ${/exited with code (\d+)/.exec(request.toolOutputs.at(-1)!.text)?.[1]}`
+            : `${i} saw ${exitCodeIn(request.toolOutputs.at(-1)!.text)}`
         ),
         { timeoutMs: 80_000 },
       )
