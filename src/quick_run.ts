@@ -2,6 +2,7 @@
  * One prompt, one line.
  * @module
  */
+import { promptKind } from "./prompt.ts";
 import { defined } from "./json.ts";
 import {
   callback,
@@ -17,7 +18,6 @@ import { QuickRunError } from "./errors/mod.ts";
 import { type ClientConfig, isRemote, RUNTIME_CONFIG } from "./runtime/mod.ts";
 import {
   Client,
-  promptKind,
   type PromptRunResult,
   RUN_PROFILE,
   type RunProfile,

@@ -24,7 +24,6 @@ export type { FromJsonSchema } from "./output/from_json_schema.ts";
 export type * from "./profile.ts";
 export {
   limitsKind,
-  promptKind,
   RUN_OPTIONS,
   RUN_PROFILE,
   RUN_PROFILE_FIELDS,

@@ -10,12 +10,10 @@ import {
   count,
   either,
   flag,
-  hinted,
   jsonObject,
   type Kind,
   kind,
   list,
-  memberPath,
   milliseconds,
   name,
   object,
@@ -33,17 +31,6 @@ import {
 } from "../check/mod.ts";
 import { hooksKind } from "../plugin/mod.ts";
 import { settingsKind } from "../runtime/mod.ts";
-import type {
-  Attachment,
-  AudioDataAttachment,
-  ImageAttachment,
-  ImageDataAttachment,
-  LocalImageAttachment,
-  MentionAttachment,
-  PathAttachment,
-  PromptWithAttachments,
-  SkillAttachment,
-} from "../prompt.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
@@ -66,6 +53,7 @@ import type {
   WaitOptions,
 } from "./profile.ts";
 import { mcpServersKind } from "./mcp/servers.ts";
+import { attachmentsKind, promptKind } from "../prompt.ts";
 import { toolsKind } from "./prompt/tools.ts";
 import type {
   ExternalSandboxPolicy,
@@ -112,108 +100,6 @@ const approvalPolicyKind: Kind = either(
     }))),
   })),
 );
-
-/** Names of other SDKs for kinds of attachments. */
-const ATTACHMENT_WORDS: Readonly<Record<string, string>> = {
-  local_image: "localImage",
-  image_url: "image",
-  input_image: "image",
-  input_audio: "audio",
-  localAudio: "audio",
-  file: "path",
-  directory: "path",
-};
-
-function isTypeOf(medium: string): (type: string) => boolean {
-  return (type) => type.startsWith(`${medium}/`) && /^\w+\/[\w.+-]+$/.test(type);
-}
-
-const bytes: Kind = kind(
-  "a Uint8Array or a Blob",
-  ["object"],
-  (value: object) => value instanceof Uint8Array || value instanceof Blob,
-);
-
-/** Something sent along; a string is a path. */
-const attachmentKind: Kind = either(
-  path,
-  variants<Attachment>({
-    path: shape<Omit<PathAttachment, "type">>({ path: required(path), placeholder: text }),
-    image: shape<Omit<ImageAttachment & ImageDataAttachment, "type">>({
-      url: text,
-      data: bytes,
-      mimeType: kind("an image's type, such as image/png", ["string"], isTypeOf("image")),
-    }, {
-      image_url: "url",
-      imageUrl: "url",
-      bytes: "data",
-      mediaType: "mimeType",
-      path: `For a file write \`{ type: "localImage", path }\`.`,
-    }),
-    audio: shape<Omit<AudioDataAttachment, "type">>({
-      data: required(bytes),
-      mimeType: kind("a sound's type, such as audio/wav", ["string"], isTypeOf("audio")),
-    }, {
-      bytes: "data",
-      mediaType: "mimeType",
-      url: "Give its bytes as `data`.",
-      path: "Give its bytes as `data`.",
-    }),
-    localImage: shape<Omit<LocalImageAttachment, "type">>(
-      { path: required(path) },
-      { localPath: "path", local_path: "path", file: "path" },
-    ),
-    skill: shape<Omit<SkillAttachment, "type">>({ name: required(name), path: required(path) }),
-    mention: shape<Omit<MentionAttachment, "type">>({ name: required(name), path: required(path) }),
-  }, (value) => {
-    const type = (value as { type?: unknown } | null)?.type;
-    if (type === "text") return "Text goes into the prompt itself.";
-    const word = typeof type === "string" && Object.hasOwn(ATTACHMENT_WORDS, type)
-      ? ATTACHMENT_WORDS[type]
-      : undefined;
-    return word === undefined ? undefined : `Did you mean \`type: "${word}"\`?`;
-  }),
-);
-
-/** An image is an address or bytes: the shape alone does not say so. */
-const oneSource: Kind = {
-  ...attachmentKind,
-  misfit: (value, path) => {
-    const misfit = attachmentKind.misfit(value, path);
-    const { type, url, data } = Object(value);
-    if (misfit !== null || type !== "image" || (url === undefined) !== (data === undefined)) {
-      return misfit;
-    }
-    return {
-      path: memberPath(path, "url"),
-      received: url === undefined ? "neither `url` nor `data`" : "both `url` and `data`",
-      accepts: "a data: URL, or bytes in `data`",
-    };
-  },
-};
-
-const attachments = list(
-  oneSource,
-  (value) => typeof value === "string" ? 'Write `attachments: ["…"]`.' : undefined,
-);
-
-/** What is asked: a text, or a text with attachments. */
-export const promptKind: Kind = required(hinted(
-  either(
-    text,
-    object(
-      shape<PromptWithAttachments>({ text: required(text), attachments }, {
-        prompt: "text",
-        content: "text",
-        input: "text",
-      }),
-    ),
-  ),
-  (value) =>
-    Array.isArray(value)
-      ? "Write `{ text, attachments }`: one text, with images and files as attachments."
-      : undefined,
-));
 
 const outputSchema: Kind = kind(
   "a JSON Schema object",
@@ -272,7 +158,7 @@ const TURN_FIELDS = {
   dangerouslyAllowUnattendedFullAccess: flag,
   timeoutMs: milliseconds,
   limits: limitsKind,
-  attachments,
+  attachments: attachmentsKind,
   outputSchema,
   hooks: hooksKind,
 } as const;

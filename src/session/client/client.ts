@@ -22,7 +22,6 @@ import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../prof
 import {
   FORK_SESSION_CONFIG,
   ITEMS_OPTIONS,
-  promptKind,
   READ_THREAD_OPTIONS,
   RESUME_CONFIG,
   RUN_OPTIONS,
@@ -34,6 +33,7 @@ import {
   WAIT_OPTIONS,
   wordsKind,
 } from "../profile_shape.ts";
+import { promptKind } from "../../prompt.ts";
 import type { Session } from "../session.ts";
 import { endable } from "../history/endable.ts";
 import type { ItemsOptions, TurnItem, TurnsOptions } from "../history/pages.ts";
