@@ -6,6 +6,8 @@ import {
   checkTurn,
   type RequestPolicy,
 } from "../../../src/web/http/check_request.ts";
+import { RUNTIME_CONFIG } from "../../../src/runtime/mod.ts";
+import { ASK_OPTIONS, SESSION_CONFIG } from "../../../src/session/profile_shape.ts";
 import { test } from "../../_harness.ts";
 
 const POLICY: RequestPolicy = {
@@ -81,6 +83,26 @@ for (const [field, value] of WIDER) {
     );
   });
 }
+
+test("no option of a session, a turn or a client but model and effort is a tenant's to set", () => {
+  const mine = ["model", "effort", "timeoutMs", "attachments"];
+  const options = [SESSION_CONFIG, ASK_OPTIONS, RUNTIME_CONFIG].flatMap(({ options }) =>
+    Object.keys(options)
+  );
+  for (const field of ["mcpServers", "tools", "apiKey", "networkAccess", "additionalDirectories"]) {
+    assert.ok(options.includes(field), field);
+  }
+  for (const field of options.filter((each) => !mine.includes(each))) {
+    for (const value of [null, {}, true]) {
+      const bodies = [
+        () => checkTurn({ text: "hi", [field]: value }, POLICY),
+        () => checkSteer({ text: "hi", [field]: value }, POLICY),
+        () => checkSession({ [field]: value }, POLICY),
+      ];
+      for (const check of bodies) assert.equal(refusal(check), "unknownField", field);
+    }
+  }
+});
 
 test("checkTurn() refuses __proto__ sent as JSON", () => {
   const body = JSON.parse('{"text":"hi","__proto__":{"sandbox":"danger-full-access"}}');
