@@ -25,7 +25,13 @@ import {
 import { WebAdapter } from "./adapter.ts";
 import { ChatRoutes } from "./chat/chat_routes.ts";
 import { chatIdIn, sessionOfChat } from "./chat/check_chat.ts";
-import { readBytes, readJson, threadIdIn, withBody } from "./http/check_request.ts";
+import {
+  type BodyLimits,
+  readBytes,
+  readJson,
+  threadIdIn,
+  withBody,
+} from "./http/check_request.ts";
 import { forward, FORWARD_HEADER, Forwarder } from "./cluster/forward.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
 import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
@@ -49,6 +55,7 @@ export interface Bridge extends AsyncDisposable {
 }
 
 const MAX_BODY_BYTES = 1024 * 1024;
+const BODY_MS = 30_000;
 const HEARTBEAT_MS = 5_000;
 const RETRY_MS = 1_000;
 const REAUTHORIZE_MS = 60_000;
@@ -169,7 +176,7 @@ class Handler {
     }
     const again = this.#reauthorizer(request, tenant);
     if (this.#forwarder === null) return await this.#route({ tenant, route, request, url, again });
-    const body = await readBytes(request, this.#maxBodyBytes);
+    const body = await readBytes(request, this.#limits);
     const sessionId = await this.#sessionOf(tenant, route, body);
     const owner = sessionId === null ? null : await this.#adapter.locate(tenant, sessionId);
     const call = { tenant, route, request: withBody(request, body), url, again };
@@ -185,9 +192,12 @@ class Handler {
     { method, url }: AccessFacts,
   ): Promise<Response> {
     if (route.name === "none" || route.name === "otherMethod") throw notFound("route");
-    const body = await readBytes(request, this.#maxBodyBytes);
     const target = url.pathname + url.search;
-    const tenant = await this.#forwarder!.verify(header, { method, target, body });
+    const { tenant, body } = await this.#forwarder!.verify(
+      header,
+      { method, target },
+      () => readBytes(request, this.#limits),
+    );
     const sessionId = await this.#sessionOf(tenant, route, body);
     // One hop: an owner that is none any more does not pass it on again.
     if (sessionId !== null && await this.#adapter.locate(tenant, sessionId) !== null) {
@@ -268,7 +278,7 @@ class Handler {
 
   async #route({ tenant, route, request, url, again }: Call): Promise<Response> {
     const adapter = this.#adapter;
-    const body = () => readJson(request, this.#maxBodyBytes);
+    const body = () => readJson(request, this.#limits);
     switch (route.name) {
       case "health":
         return this.#health();
@@ -340,8 +350,9 @@ class Handler {
     throw new WebError(401, "unauthorized", "Sign in first.");
   }
 
-  get #maxBodyBytes(): number {
-    return this.#options.maxBodyBytes ?? MAX_BODY_BYTES;
+  get #limits(): BodyLimits {
+    const { maxBodyBytes = MAX_BODY_BYTES, bodyTimeoutMs = BODY_MS } = this.#options;
+    return { maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs };
   }
 
   #health(): Response {

@@ -105,6 +105,8 @@ export interface BridgeOptions extends WebAdapterOptions {
   hosts?: string[];
   /** Largest request body. Default 1 MiB. */
   maxBodyBytes?: number;
+  /** Milliseconds that a request body may take to come; a slower one gets 408. Default 30,000. */
+  bodyTimeoutMs?: number;
   /** Milliseconds between heartbeats of an idle stream. Default 5,000. */
   heartbeatMs?: number;
   /** Milliseconds after which a browser reconnects, as told by the stream. Default 1,000. */

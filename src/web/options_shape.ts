@@ -80,6 +80,7 @@ export const BRIDGE_OPTIONS: Shape = shape<BridgeOptions>({
   origins: list(name),
   hosts: list(name),
   maxBodyBytes: count(1),
+  bodyTimeoutMs: milliseconds,
   heartbeatMs: milliseconds,
   retryMs: milliseconds,
   reauthorizeMs: milliseconds,

@@ -20,13 +20,16 @@ export function serve(handler: (request: Request) => Promise<Response> | Respons
   return { origin: `http://127.0.0.1:${deno.addr.port}`, close: () => deno.shutdown() };
 }
 
-/** Sends these very bytes; gives all that comes until the server closes. */
-export function raw(port: number, text: string): Promise<string> {
+/** Sends these very bytes; gives all that comes until the server closes, or what fits `enough`. */
+export function raw(port: number, text: string, enough?: RegExp): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1", () => socket.write(text));
     let answer = "";
     socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => answer += chunk);
+    socket.on("data", (chunk: string) => {
+      answer += chunk;
+      if (enough?.test(answer)) socket.destroy();
+    });
     socket.on("close", () => resolve(answer));
     socket.on("error", reject);
   });

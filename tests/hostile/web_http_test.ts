@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { createBridge } from "../../src/web/bridge.ts";
 import type { WebClient } from "../../src/web/client.ts";
+import { MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
 import { raw, serve } from "../contract/web_serve.ts";
 import { inWorld, ORIGIN } from "../contract/web_world.ts";
 import { test } from "../_harness.ts";
@@ -243,3 +244,69 @@ test("tenants of odd names are apart, or refused", () =>
     assert.equal((await world.call("a".repeat(300), "GET /sessions")).status, 401);
     assert.equal((await world.call("nobody", "GET /sessions")).body.sessions.length, 0);
   }));
+
+test("a body that is sent slowly is 408 as JSON, and nobody else waits", async () => {
+  const bridge = createBridge({
+    client,
+    cwd: "/",
+    isolation: "trusting",
+    authorize: () => "ann",
+    bodyTimeoutMs: 200,
+  });
+  const server = serve(bridge.fetch);
+  const port = Number(new URL(server.origin).port);
+  try {
+    const slow = (path: string) =>
+      raw(
+        port,
+        `POST /codex${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n` +
+          `Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"`,
+        // Deno answers, and keeps the connection for the rest.
+        /\}$/,
+      );
+    const session = `/sessions/sess_${"a".repeat(32)}`;
+    const paths = ["/sessions", `${session}/turns`, `${session}/approvals/a`, "/chat", "/ag-ui"];
+    const waiting = paths.map(slow);
+    const meanwhile = await fetch(`${server.origin}/codex/settings`);
+    assert.equal(meanwhile.status, 200);
+    await meanwhile.body!.cancel();
+    for (const [i, answer] of (await Promise.all(waiting)).entries()) {
+      assert.match(answer, /^HTTP\/1\.1 408 /, paths[i]);
+      assert.match(answer, /"code":"bodyTimeout","message":"A body may take up to 200 ms\."/);
+    }
+  } finally {
+    await bridge.close();
+    await server.close();
+  }
+});
+
+test("of what no node has signed the body is not read", async () => {
+  const bridge = createBridge({
+    client,
+    cwd: "/",
+    isolation: "trusting",
+    authorize: () => "ann",
+    cluster: {
+      url: "http://127.0.0.1:9",
+      owners: new MemorySessionOwners(),
+      secret: "s".repeat(32),
+    },
+  });
+  let reads = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      reads++;
+      controller.enqueue(new Uint8Array(1000));
+    },
+  }, { highWaterMark: 0 });
+  const response = await bridge.fetch(
+    new Request(`${ORIGIN}/codex/sessions`, {
+      method: "POST",
+      headers: { "x-codex-forwarded": "YQ==.YQ==", "content-type": "application/json" },
+      body,
+      duplex: "half",
+    } as RequestInit),
+  );
+  assert.deepEqual([response.status, reads], [401, 0]);
+  await bridge.close();
+});

@@ -52,31 +52,44 @@ export class Forwarder {
 
   /** The header's value for a request to the node at this address. */
   async sign(request: Forwarded, to: string): Promise<string> {
-    const { tenant } = request;
-    const told = { tenant, at: this.#now(), to: addressOf(to), once: randomId("", 12) };
+    const { tenant, body } = request;
+    const told = {
+      tenant,
+      at: this.#now(),
+      to: addressOf(to),
+      once: randomId("", 12),
+      body: await hashOf(body),
+    };
     const claims = encode(new TextEncoder().encode(JSON.stringify(told)));
-    const mac = await crypto.subtle.sign("HMAC", await this.#key, await digest(claims, request));
+    const mac = await crypto.subtle.sign("HMAC", await this.#key, signed(claims, request));
     return `${claims}.${encode(new Uint8Array(mac))}`;
   }
 
   /**
-   * Whose request it is. Throws `WebError` 401 for a header that no node of the cluster made for this request and this node,
-   * and for one that has been here before.
+   * Whose request it is, and its body, which is read only when a node of the cluster has made the header for this request and
+   * this node, and it has not been here before. Throws `WebError` 401 else.
    */
-  async verify(header: string, request: Omit<Forwarded, "tenant">): Promise<string> {
+  async verify(
+    header: string,
+    request: Pick<Forwarded, "method" | "target">,
+    read: () => Promise<Uint8Array>,
+  ): Promise<Pick<Forwarded, "tenant" | "body">> {
     const [claims = "", mac = "", ...rest] = header.split(".");
     const bytes = decode(mac);
     const text = decode(claims);
     const valid = rest.length === 0 && bytes !== null && text !== null &&
-      await crypto.subtle.verify("HMAC", await this.#key, bytes, await digest(claims, request));
+      await crypto.subtle.verify("HMAC", await this.#key, bytes, signed(claims, request));
     if (valid) {
       const told: unknown = JSON.parse(new TextDecoder().decode(text));
       if (isJsonObject(told)) {
-        const { tenant, at, to, once } = told;
+        const { tenant, at, to, once, body: hash } = told;
         if (
           typeof tenant === "string" && typeof at === "number" && typeof once === "string" &&
           to === this.#here && Math.abs(this.#now() - at) < MAX_AGE_MS && this.#take(once)
-        ) return tenant;
+        ) {
+          const body = await read();
+          if (await hashOf(body) === hash) return { tenant, body };
+        }
       }
     }
     throw new WebError(401, "unauthorized", "Sign in first.");
@@ -100,14 +113,17 @@ function addressOf(url: string): string {
   return new URL(url).href.replace(/#.*$/, "");
 }
 
-/** All that the signature covers. */
-async function digest(
+/** What the signature covers; the claims name the body. */
+function signed(
   claims: string,
-  { method, target, body }: Omit<Forwarded, "tenant">,
-): Promise<Uint8Array<ArrayBuffer>> {
+  { method, target }: Pick<Forwarded, "method" | "target">,
+): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode([claims, method, target].join("\n"));
+}
+
+async function hashOf(body: Uint8Array): Promise<string> {
   const hash = await crypto.subtle.digest("SHA-256", body as Uint8Array<ArrayBuffer>);
-  const text = [claims, method, target, encode(new Uint8Array(hash))].join("\n");
-  return new TextEncoder().encode(text);
+  return encode(new Uint8Array(hash));
 }
 
 function encode(bytes: Uint8Array): string {

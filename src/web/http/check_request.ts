@@ -2,6 +2,7 @@
  * What a request to the bridge says, checked: its body, prompts, and answers to questions.
  * @module
  */
+import { longTimeout } from "../../async.ts";
 import type { ApprovalDecision, ApprovalRequest } from "../../approvals/mod.ts";
 import { WebError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
@@ -203,17 +204,25 @@ function only(body: JsonObject, names: readonly string[]): void {
   );
 }
 
-// Request bodies of limited size.
+// Request bodies of limited size and time.
 
-/** Reads a JSON body; an empty one is `{}`. Throws `WebError` 413 or 400, and reads no more than it must. */
-export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
-  const announced = Number(request.headers.get("content-length") ?? 0);
-  if (announced > maxBytes) {
-    // Left unread, some servers would keep the connection waiting for it.
-    await request.body?.cancel().catch(() => {});
-    throw tooLarge(maxBytes);
+/** How large a body may be, and how long it may take. */
+export interface BodyLimits {
+  /** Bytes. */
+  maxBytes: number;
+  /** Milliseconds for the whole of it. */
+  timeoutMs: number;
+}
+
+/** Reads a JSON body; an empty one is `{}`. Throws `WebError` 413, 408 or 400, and reads no more than it must. */
+export async function readJson(request: Request, limits: BodyLimits): Promise<unknown> {
+  const bytes = await readBytes(request, limits);
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw badRequest("The body could not be read as UTF-8 text.", "invalidJson");
   }
-  const text = await readText(request, maxBytes);
   if (text.trim() === "") return {};
   try {
     return JSON.parse(text);
@@ -222,15 +231,39 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
   }
 }
 
-/** All bytes of a body. Throws `WebError` 413. */
-export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
-  if (request.body === null) return new Uint8Array();
+/** All bytes of a body. Throws `WebError` 413 or 408, or 400 when it breaks off; reads no more than it must. */
+export async function readBytes(
+  request: Request,
+  { maxBytes, timeoutMs }: BodyLimits,
+): Promise<Uint8Array> {
+  const { body } = request;
+  if (body === null) return new Uint8Array();
+  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) {
+    // Left unread, some servers would keep the connection waiting for it.
+    await body.cancel().catch(() => {});
+    throw tooLarge(maxBytes);
+  }
+  const reader = (body as ReadableStream<Uint8Array>).getReader();
+  const late = Promise.withResolvers<null>();
+  const inTime = longTimeout(() => late.resolve(null), timeoutMs);
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-    length += chunk.length;
-    if (length > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+  try {
+    for (;;) {
+      const next = await Promise.race([reader.read(), late.promise]);
+      if (next === null) throw tooSlow(timeoutMs);
+      if (next.done) break;
+      length += next.value.length;
+      if (length > maxBytes) throw tooLarge(maxBytes);
+      chunks.push(next.value);
+    }
+  } catch (error) {
+    // Not waited for: what does not come may not end either.
+    reader.cancel().catch(() => {});
+    if (error instanceof WebError) throw error;
+    throw badRequest("The body broke off.", "invalidJson");
+  } finally {
+    inTime();
   }
   const bytes = new Uint8Array(length);
   let at = 0;
@@ -258,29 +291,12 @@ export function threadIdIn(body: Uint8Array): string | null {
   }
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
-  if (request.body === null) return "";
-  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let bytes = 0;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return text + decoder.decode();
-      bytes += value.length;
-      if (bytes > maxBytes) {
-        await reader.cancel().catch(() => {});
-        throw tooLarge(maxBytes);
-      }
-      text += decoder.decode(value, { stream: true });
-    }
-  } catch (error) {
-    if (error instanceof WebError) throw error;
-    throw badRequest("The body could not be read as UTF-8 text.", "invalidJson");
-  }
-}
-
 function tooLarge(maxBytes: number): WebError {
   return new WebError(413, "tooLarge", `A body may have up to ${maxBytes} bytes.`);
+}
+
+function tooSlow(timeoutMs: number): WebError {
+  return new WebError(408, "bodyTimeout", `A body may take up to ${timeoutMs} ms.`, {
+    retryable: true,
+  });
 }

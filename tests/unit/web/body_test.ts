@@ -3,6 +3,8 @@ import { WebError } from "../../../src/errors/mod.ts";
 import { readJson } from "../../../src/web/http/check_request.ts";
 import { test } from "../../_harness.ts";
 
+const LIMITS = { maxBytes: 1000, timeoutMs: 60_000 };
+
 function post(body: BodyInit | null, headers: Record<string, string> = {}): Request {
   return new Request("http://x/", {
     method: "POST",
@@ -24,9 +26,13 @@ function endless(): { body: ReadableStream<Uint8Array>; read: () => number } {
   return { body, read: () => read };
 }
 
-async function refusal(request: Request, max = 1000): Promise<[number, string]> {
+async function refusal(
+  request: Request,
+  max = 1000,
+  timeoutMs = 60_000,
+): Promise<[number, string]> {
   try {
-    await readJson(request, max);
+    await readJson(request, { maxBytes: max, timeoutMs });
   } catch (error) {
     assert.ok(error instanceof WebError);
     return [error.status, error.reason];
@@ -35,9 +41,9 @@ async function refusal(request: Request, max = 1000): Promise<[number, string]> 
 }
 
 test("readJson() reads JSON, and takes an empty body for an empty object", async () => {
-  assert.deepEqual(await readJson(post('{"text":"hé"}'), 1000), { text: "hé" });
-  assert.deepEqual(await readJson(post(null), 1000), {});
-  assert.deepEqual(await readJson(post(" "), 1000), {});
+  assert.deepEqual(await readJson(post('{"text":"hé"}'), LIMITS), { text: "hé" });
+  assert.deepEqual(await readJson(post(null), LIMITS), {});
+  assert.deepEqual(await readJson(post(" "), LIMITS), {});
 });
 
 test("readJson() counts bytes, not characters", async () => {
@@ -59,4 +65,30 @@ test("readJson() stops reading a body without end", async () => {
 test("readJson() refuses what is not JSON or not UTF-8", async () => {
   assert.deepEqual(await refusal(post("{")), [400, "invalidJson"]);
   assert.deepEqual(await refusal(post(new Uint8Array([0x22, 0xff, 0x22]))), [400, "invalidJson"]);
+});
+
+test("readJson() gives up a body that does not come, however it dribbles", async () => {
+  let cancelled = 0;
+  for (const everyMs of [Infinity, 1]) {
+    let dribble: ReturnType<typeof setInterval> | undefined;
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        if (everyMs === Infinity) return;
+        dribble = setInterval(() => controller.enqueue(Uint8Array.of(0x20)), everyMs);
+      },
+      cancel() {
+        clearInterval(dribble);
+        cancelled++;
+      },
+    });
+    assert.deepEqual(await refusal(post(body), 1e9, 30), [408, "bodyTimeout"]);
+  }
+  assert.equal(cancelled, 2);
+});
+
+test("readJson() refuses a body that breaks off", async () => {
+  const body = new ReadableStream<Uint8Array>({
+    pull: () => Promise.reject(new Error("reset")),
+  });
+  assert.deepEqual(await refusal(post(body)), [400, "invalidJson"]);
 });

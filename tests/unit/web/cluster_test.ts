@@ -141,19 +141,27 @@ test("a forwarded request is somebody's only as it was signed", async () => {
   const body = new TextEncoder().encode("{}");
   const request = { method: "POST", target: "/codex/sessions/s/turns", tenant: "ann", body };
   const header = await forwarder.sign(request, `${here}/#abc`);
-  assert.equal(await forwarder.verify(header, request), "ann");
+  let reads = 0;
+  const verify = async (given: string, asked: typeof request) => {
+    const verified = await forwarder.verify(given, asked, () => {
+      reads++;
+      return Promise.resolve(asked.body);
+    });
+    assert.deepEqual(verified, { tenant: "ann", body: asked.body });
+  };
+  await verify(header, request);
   // Whoever listens in between can't have it done once more, nor by another node.
-  await assert.rejects(forwarder.verify(header, request), { status: 401 });
+  await assert.rejects(verify(header, request), { status: 401 });
   const other = await forwarder.sign(request, "http://10.0.0.8:8080");
-  await assert.rejects(forwarder.verify(other, request), { status: 401 });
+  await assert.rejects(verify(other, request), { status: 401 });
   const late = await forwarder.sign(request, here);
   now += 60_000;
-  await assert.rejects(forwarder.verify(late, request), { status: 401 });
+  await assert.rejects(verify(late, request), { status: 401 });
   const early = await forwarder.sign(request, here);
   now -= 60_000;
-  await assert.rejects(forwarder.verify(early, request), { status: 401 });
+  await assert.rejects(verify(early, request), { status: 401 });
   const fresh = () => forwarder.sign(request, here);
-  assert.equal(await forwarder.verify(await fresh(), request), "ann");
+  await verify(await fresh(), request);
   const others: [string, typeof request][] = [
     [await fresh(), { ...request, method: "GET" }],
     [await fresh(), { ...request, target: "/codex/sessions/t/turns" }],
@@ -169,8 +177,10 @@ test("a forwarded request is somebody's only as it was signed", async () => {
     ["💥", request],
   ];
   for (const [given, asked] of others) {
-    await assert.rejects(forwarder.verify(given, asked), { status: 401 });
+    await assert.rejects(verify(given, asked), { status: 401 });
   }
+  // Nothing is read for whoever can't sign: of all these only the body that is another one was.
+  assert.equal(reads, 3);
   assert.throws(() => new Forwarder("short", here), { status: 500 });
 });
 
