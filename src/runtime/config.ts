@@ -196,10 +196,12 @@ export interface ClientConfig {
   /**
    * OpenTelemetry: a span for each turn (`invoke_agent`), with those of the calls of the model (`chat`) and the uses of tools
    * (`execute_tool`) in it, metrics of tokens and durations, and the caller's trace with every request, so that codex's own
-   * spans join it; tools, handlers and hooks run in the turn's context. Codex from 0.110 on tells its spans to the exporter that
-   * `configOverrides["otel.trace_exporter"]` or the user's configuration names, and then passes the trace on with the model's
-   * request; 0.104 has a trace of its own for each turn. Names are those of the GenAI semantic conventions 0.1.0. `"auto"` takes the API that the program registered, and nothing where there is none; `"off"` neither
-   * traces nor tells codex of a trace. What was said is told only with `captureContent`. Default `"auto"`.
+   * spans join it; tools, handlers and hooks run in the turn's context. Names are those of the GenAI semantic conventions
+   * 0.1.0. `"auto"` takes the API that the program registered, and nothing where there is none; `"off"` neither traces nor
+   * tells codex of a trace. What was said is told only with `captureContent`. Default `"auto"`.
+   *
+   * Codex from 0.110 on tells its spans to the exporter that `configOverrides["otel.trace_exporter"]` or the user's
+   * configuration names, and then passes the trace on with the model's request; 0.104 has a trace of its own for each turn.
    *
    * ```ts ignore
    * await using client = await Client.connect({ telemetry: { tracer: provider.getTracer("app") } });

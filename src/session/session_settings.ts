@@ -174,13 +174,18 @@ export class SessionSettings {
   }
 
   /** Begins the span of a turn with these parameters, below the caller's; `null` where nobody listens. */
-  span(threadId: string, params: JsonObject, parent: OtelContext | null): AgentSpan | null {
+  span(
+    threadId: string,
+    params: JsonObject,
+    parent: OtelContext | null,
+    told: string | null = this.#told.model,
+  ): AgentSpan | null {
     const { telemetry, server } = this.#core;
     if (spans === null || telemetry === null) return null;
     const { model, effort, input } = params;
     return spans.AgentSpan.begin(telemetry, {
       threadId,
-      model: typeof model === "string" ? model : this.#told.model,
+      model: typeof model === "string" ? model : told,
       provider: this.#told.provider,
       effort: typeof effort === "string" ? effort : this.profile.effort,
       json: isJsonObject(params["outputSchema"]),

@@ -74,6 +74,9 @@ export class SessionThread {
     this.gate = new SessionGate({
       core: parts.core,
       turns: () => this.turns,
+      // An agent's agent may have another model, which is not told.
+      subAgentSpan: (threadId, turn) =>
+        settings.span(threadId, {}, turn?.span?.context ?? null, null),
       countSubAgent: (tokens, turn) => {
         this.ledger.add(tokens, true);
         turn?.addSubAgentTokens(tokens);

@@ -167,3 +167,34 @@ for (const version of CODEX_VERSIONS) {
       });
     }));
 }
+
+test("an agent that the agent starts has spans below it, and its tokens count once", {
+  timeoutMs: 120_000,
+}, () =>
+  inWorld("0.169.0", async (world) => {
+    const otel = new MemoryOtel();
+    const { tracer, meter } = otel;
+    const client = await world.connect({ telemetry: { tracer, meter } });
+    const session = await client.startSession({ cwd: world.cwd });
+    const namespace = "multi_agent_v1";
+    const child = world.prompt([script.exec("true"), "I am done."], "child");
+    const parent = world.prompt(({ toolOutputs: [spawned, waited] }) => {
+      if (spawned === undefined) {
+        return [script.toolCall("spawn_agent", { message: child }, { namespace })];
+      }
+      if (waited !== undefined) return "It is done.";
+      const wait = { targets: [JSON.parse(spawned.text).agent_id], timeout_ms: 20_000 };
+      return [script.toolCall("wait_agent", wait, { namespace })];
+    });
+    await session.ask(parent);
+    assert.ok(client.usage.subAgents.totalTokens > 0);
+    await session.close();
+    const tree = otel.tree();
+    assert.deepEqual(otel.open.map(({ name }) => name), []);
+    const below = "invoke_agent codex > invoke_agent codex";
+    assert.ok(tree.includes(below), tree.join("\n"));
+    assert.ok(tree.includes(`${below} > execute_tool shell`), tree.join("\n"));
+    assert.equal(tree.filter((path) => path === `${below} > chat`).length, 2, tree.join("\n"));
+    assert.ok(otel.spans.every(({ ends }) => ends === 1));
+    assert.equal(otel.sum("gen_ai.client.inference.usage.input_tokens"), client.usage.inputTokens);
+  }));

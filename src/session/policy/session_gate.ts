@@ -23,6 +23,7 @@ import type { SessionEvents } from "../events/session_events.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import { whileWaiting } from "../prompt/waiting.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
+import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -36,6 +37,8 @@ export interface SessionGateHost {
   turns: () => ThreadTurns;
   /** More tokens of an agent that the session's agent started; `turn`: the session's turn that it works for. */
   countSubAgent: (tokens: TokenCount, turn: Turn | null) => void;
+  /** Begins the span of a turn of such an agent, below that of the session's turn; `null` where nobody traces. */
+  subAgentSpan?: (threadId: string, turn: Turn | null) => AgentSpan | null;
   /** Who listens to all of the session. */
   events: SessionEvents;
   /** The session's tools. */
@@ -75,6 +78,7 @@ export class SessionGate implements ThreadGate {
       itemStarted: (item, threadId) => this.itemStarted(item, threadId),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
       activeTurn: () => host.turns().active,
+      span: (threadId, turn) => host.subAgentSpan?.(threadId, turn) ?? null,
       count: host.countSubAgent,
       events: host.events,
     });

@@ -10,6 +10,7 @@ import { isJsonObject, type JsonObject } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
+import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -27,6 +28,8 @@ export interface SubAgentOwner {
   itemCompleted(item: JsonObject, threadId: string, turnId: string | null): void;
   /** The session's own active turn, or `null`. */
   activeTurn(): Turn | null;
+  /** Begins the span of a turn of an agent; `turn`: the session's turn that it works for, or `null`. */
+  span(threadId: string, turn: Turn | null): AgentSpan | null;
   /** An agent used tokens; `turn`: the session's turn that it works for, or `null`. */
   count(tokens: TokenCount, turn: Turn | null): void;
   /** Who listens to the session. */
@@ -101,6 +104,7 @@ export class SubAgents {
         },
       },
       count: (tokens) => owner.count(tokens, agent.parent),
+      span: () => owner.span(threadId, agent.parent),
       adopted: (turn) => {
         const meter = agent.parent?.meter ?? null;
         if (meter !== null) turn.measure(meter);

@@ -92,7 +92,8 @@ export class AgentSpan {
   readonly #capture: boolean;
   readonly #startedAt = Date.now();
   readonly #span: OtelSpan | null;
-  readonly #context: OtelContext;
+  /** The context in which its children begin. */
+  readonly context: OtelContext;
   readonly #tally = new TurnTally();
   readonly #tools: OpenTool[] = [];
   #chat: OpenChat | null = null;
@@ -139,7 +140,7 @@ export class AgentSpan {
       ...(facts.json ? { "gen_ai.output.type": "json" } : {}),
       ...(capture ? { "gen_ai.input.messages": inputMessages(facts.input) } : {}),
     });
-    this.#context = this.#span === null ? above : contextOf(this.#span, above);
+    this.context = this.#span === null ? above : contextOf(this.#span, above);
     this.trace = traceOf(this.#span ?? undefined);
   }
 
@@ -150,7 +151,7 @@ export class AgentSpan {
 
   /** Runs what a caller of ours does for the turn, such as a tool: what it traces is below the turn's span. */
   within<T>(call: () => T): T {
-    return this.#telemetry.within(this.#context, call);
+    return this.#telemetry.within(this.context, call);
   }
 
   /** Hears of the tokens so far. */
@@ -211,7 +212,7 @@ export class AgentSpan {
     const startedAt = Date.now();
     const name = short(tool.name);
     const toolType = item.type === "dynamicToolCall" ? "function" : "extension";
-    const span = this.#start(`execute_tool ${name}`, INTERNAL, startedAt, this.#context, {
+    const span = this.#start(`execute_tool ${name}`, INTERNAL, startedAt, this.context, {
       "gen_ai.operation.name": "execute_tool",
       "gen_ai.tool.name": name,
       "gen_ai.tool.type": toolType,
@@ -276,7 +277,7 @@ export class AgentSpan {
         model === null ? "chat" : `chat ${short(model)}`,
         CLIENT,
         startedAt,
-        this.#context,
+        this.context,
         this.#common("chat"),
       ),
     };
@@ -287,9 +288,9 @@ export class AgentSpan {
     const subAgents = subtractTokens(usage.subAgents, this.#usage?.subAgents ?? NO_TOKENS);
     const own = subtractTokens(all, subAgents);
     this.#usage = usage;
-    if (all.totalTokens > 0) this.#instruments?.tokens(all, this.#measured("chat"));
-    // Old servers tell a count several times.
+    // Old servers tell a count several times; the agents that the agent started have spans of their own.
     if (own.totalTokens <= 0) return;
+    this.#instruments?.tokens(own, this.#measured("chat"));
     if (this.#chat === null) this.#beginChat(this.#waitsSince ?? Date.now());
     this.#endChat(own, {});
     this.#tally.called(own.totalTokens);
