@@ -56,6 +56,7 @@ export {
   isGranted,
   listDirectory,
   mergeEnv,
+  missingForLinks,
   nameInEnv,
   nodeProcess,
   pathKind,

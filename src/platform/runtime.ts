@@ -108,6 +108,18 @@ export function isGranted(descriptor: Deno.PermissionDescriptor): boolean {
   }
 }
 
+/** What this script lacks to make a link: Deno wants both permissions without a scope, with holes in them or not. */
+export function missingForLinks(): ("read" | "write")[] {
+  if (runtimeName() !== "deno") return [];
+  return (["read", "write"] as const).filter((name) => {
+    try {
+      return Deno.permissions.querySync({ name }).state !== "granted";
+    } catch {
+      return true;
+    }
+  });
+}
+
 /** Whether this script may run a command; without one: any command. */
 export function canRun(command?: string): boolean {
   return isGranted(command === undefined ? { name: "run" } : { name: "run", command });

@@ -368,3 +368,22 @@ test("a script with scoped permissions learns which flags a hermetic codex needs
   assert.ok(first instanceof PermissionDeniedError, String(first));
   assert.deepEqual(first.missing, ["--allow-write=/usr/hermetic"]);
 });
+
+test("the flags that are told are enough, under Deno", {
+  timeoutMs: 120_000,
+  denoOnly: "they are Deno's",
+}, () =>
+  inWorld(NEWEST, async (world) => {
+    const { codex } = homes(world);
+    const { codexPath = "" } = world.config();
+    const started = async (...flags: string[]) => {
+      const always = ["--no-prompt", "--no-check", "--allow-env", `--allow-run=${codexPath}`];
+      const made = await start(world, [process.execPath, "run", ...always, ...flags], "ends");
+      return [await made.closed, made.home !== "."];
+    };
+    const scoped = [`--allow-read=${codex},${world.cwd}`, `--allow-write=${codex}/hermetic`];
+    assert.deepEqual(await started(...scoped), [0, true], "there is no login to link");
+    await writeFile(join(codex, "auth.json"), JSON.stringify({ OPENAI_API_KEY: KEY }));
+    assert.deepEqual(await started("--allow-read", "--allow-write"), [0, true]);
+    assert.deepEqual(left(world), []);
+  }));

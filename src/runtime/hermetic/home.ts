@@ -10,6 +10,7 @@ import { defined, type JsonValue, plainSettings } from "../../json.ts";
 import {
   atScriptEnd,
   isGranted,
+  missingForLinks,
   pathKind,
   pathRules,
   platformName,
@@ -154,7 +155,7 @@ function decideLogin(config: RuntimeConfig, user: UserPlace, base: string): bool
     );
   }
   if (!there) return false;
-  const unscoped = (["read", "write"] as const).filter((name) => !isGranted({ name }));
+  const unscoped = missingForLinks();
   if (unscoped.length > 0) {
     throw new PermissionDeniedError(
       `${what} without an \`apiKey\`: a link to the user's login, which Deno lets no script with scoped flags make,`,
