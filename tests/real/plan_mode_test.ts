@@ -106,6 +106,30 @@ for (const version of ["0.169.0", "0.104.0"]) {
       await session.ask("ten");
       assert.equal(last(world).model, "scripted-model");
 
+      // However a plan ends, the next prompt is work.
+      const lost = script.httpError(400, { error: { message: "no plan today" } });
+      assert.ok(await rejection(session.ask(world.prompt([lost]), { mode: "plan" })));
+      await session.ask("after a failure");
+      assert.equal(toldMode(last(world)), "Default");
+      const stop = new AbortController();
+      const given = new Error("enough");
+      const aborted = session.ask(
+        world.prompt(() => {
+          stop.abort(given);
+          return [script.hang()];
+        }),
+        { mode: "plan", signal: stop.signal },
+      );
+      assert.equal(await rejection(aborted), given);
+      await session.ask("after an abort");
+      assert.equal(toldMode(last(world)), "Default");
+      const hanging = world.prompt([[script.hang()]]);
+      const stopped = await session.askStream(hanging, { mode: "plan" });
+      await stopped.interrupt();
+      assert.ok(await rejection(stopped.finish()));
+      await session.ask("after an interruption");
+      assert.equal(toldMode(last(world)), "Default");
+
       await session.update({ mode: "plan" });
       await session.ask("eleven");
       assert.equal(toldMode(last(world)), "Plan");

@@ -1,7 +1,9 @@
 /** Tools of this process on threads that were not begun with them: copies and resumed ones, warm and cold. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { mkdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { join } from "node:path";
 import process from "node:process";
 import {
   type Client,
@@ -184,7 +186,13 @@ for (const version of CODEX_VERSIONS) {
       await once(proxy, "listening");
       const url = `http://127.0.0.1:${(proxy.address() as { port: number }).port}`;
       const names = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+      // A user's server has the name that would be ours: the two don't mix.
+      const home = join(world.cwd, "..", "home");
+      await mkdir(home);
+      const own = '[mcp_servers.session_tools]\ncommand = "/bin/false"\nenabled = false\n';
+      await writeFile(join(home, "config.toml"), own);
       const client = await world.connect({}, {
+        home,
         env: {
           ...Object.fromEntries(names.map((name) => [name, url])),
           // As somebody has it who knows nothing of ports of this process.
@@ -195,7 +203,7 @@ for (const version of CODEX_VERSIONS) {
       await session.ask("Hello");
       const copy = await session.fork({ tools: { add: makeTools([]).add } });
       const args = { a: 7, b: 2 };
-      const answer = await called(world, copy, callMcp(version, "session_tools", "add", args));
+      const answer = await called(world, copy, callMcp(version, "session_tools_2", "add", args));
       assert.match(answer.text, /sum 9/);
       assert.deepEqual(heard, []);
       proxy.close();
