@@ -310,3 +310,25 @@ test("of what no node has signed the body is not read", async () => {
   assert.deepEqual([response.status, reads], [401, 0]);
   await bridge.close();
 });
+
+test("a session's id is no key: as a chat's name it opens nothing for another tenant", () =>
+  inWorld({}, async (world) => {
+    const id = await world.session("ann");
+    const message = { id: "m", role: "user", parts: [{ type: "text", text: "hi" }] };
+    const run = { threadId: id, runId: "r", messages: [{ id: "m", role: "user", content: "hi" }] };
+    const calls: [route: string, body: unknown, status: number][] = [
+      ["POST /chat", { id, messages: [message] }, 404],
+      ["POST /ag-ui", run, 404],
+      [`GET /chat/${id}`, undefined, 200],
+      [`GET /chat/${id}/stream`, undefined, 204],
+      [`POST /chat/${id}/stop`, {}, 404],
+      [`POST /chat/${id}/approvals/a`, { decision: "accept" }, 404],
+    ];
+    for (const [route, body, status] of calls) {
+      const answer = await world.call("bob", route, body);
+      assert.equal(answer.status, status, route);
+      if (status === 200) assert.deepEqual(answer.body, { sessionId: null, messages: [] });
+    }
+    assert.equal(world.server.turns.length, 0);
+    assert.deepEqual((await world.call("bob", "GET /sessions")).body, { sessions: [] });
+  }));
