@@ -94,6 +94,7 @@ interface Notification {
   method: string;
   params: {
     threadId: string;
+    thread?: { id: string };
     turn?: { id: string };
     turnId?: string;
     item?: { type: string };
@@ -440,7 +441,9 @@ function check(
     if (method === "turn/started") seen.add(params.turn!.id);
     if (method !== "turn/completed") continue;
     const { id } = params.turn!;
-    if (own.has(params.threadId) || seen.has(id)) onWire.push(id);
+    // An agent that was started while its session took the thread up may be over before it is known.
+    const known = own.has(params.threadId) || seen.has(id) && !late;
+    if (known) onWire.push(id);
   }
   assert.deepEqual(onWire.filter((id) => !ended.includes(id)), [], "a turn was not told");
   // Old servers repeat counts, and one that was started again begins with what it had written down.
@@ -456,6 +459,7 @@ function check(
       first = false;
     }
     if (method === "turn/started") begun.add(params.turn!.id);
+    if (method === "thread/started") totals.set(params.thread!.id, 0);
     // Codex 0.104 does not say that a compaction has started.
     if (method === "item/started") begun.add(params.turnId!);
     if (params?.item?.type === "contextCompaction" && !compactions.has(params.turnId!)) {
