@@ -40,6 +40,7 @@ class Stage {
       itemStarted: (item, threadId) => this.agents.learn(item, threadId),
       itemCompleted: (item, threadId) => this.agents.learn(item, threadId),
       activeTurn: () => this.parent,
+      span: () => null,
       count: (_, turn) => void this.counted.push(turn),
       events: new SessionEvents(),
     });
