@@ -6,7 +6,7 @@
 export * from "./adapter.ts";
 export * from "./bridge.ts";
 export type * from "./client.ts";
-export { connect } from "./connect.ts";
+export * from "./connect.ts";
 export type * from "./connect_types.ts";
 export type * from "./options.ts";
 export * from "./cluster/session_owners.ts";
