@@ -6,9 +6,8 @@
  * at work any more, and ends when its tokens are told: it is as long as the waiting for the model, to what its events tell.
  * @module
  */
-import { CodexError, TurnFailedError } from "../../errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
-import { redact, redactText } from "../../redact.ts";
+import { redactText } from "../../redact.ts";
 import {
   contextOf,
   NO_CONTEXT,
@@ -25,6 +24,14 @@ import {
 import { outcomeOf, type ThreadItem, toolOf, type ToolOutcome } from "../../thread_item.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { Instruments } from "./instruments.ts";
+import {
+  content,
+  errorType,
+  inputMessages,
+  outputMessages,
+  short,
+  usageOf,
+} from "./span_content.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount, TurnStatus, UsageCount } from "../turn/turn_result.ts";
 import { NO_TOKENS, subtractTokens, TurnTally } from "../turn/turn_usage.ts";
@@ -34,9 +41,6 @@ const AGENT = "codex";
 const INTERNAL = 0;
 const CLIENT = 2;
 const ERROR = 2;
-/** Names and ids may be a model's. */
-const MAX_NAME = 128;
-const MAX_CONTENT = 32_768;
 
 /** What is known of a turn before it begins. */
 export interface AgentFacts {
@@ -394,51 +398,6 @@ const NO_TRACER: OtelTracer = {
   },
 };
 
-function usageOf(tokens: TokenCount): OtelAttributes {
-  return {
-    "gen_ai.usage.input_tokens": tokens.inputTokens,
-    "gen_ai.usage.cache_read.input_tokens": tokens.cachedInputTokens,
-    "gen_ai.usage.output_tokens": tokens.outputTokens,
-    "gen_ai.usage.reasoning.output_tokens": tokens.reasoningOutputTokens,
-  };
-}
-
-/** One of few words: the kind of a turn's failure, the name of another error. */
-function errorType(error: unknown, status: TurnStatus): string {
-  if (typeof error === "string") return error;
-  if (error instanceof TurnFailedError) return error.kind;
-  if (error instanceof CodexError) return error.name;
-  if (!(error instanceof Error)) return status;
-  return /^[A-Za-z]{1,40}$/.test(error.name) ? error.name : "Error";
-}
-
 function secondsSince(begin: number): number {
   return Math.max(0, Date.now() - begin) / 1000;
-}
-
-function short(name: string): string {
-  return name.length <= MAX_NAME ? name : `${name.slice(0, MAX_NAME - 1)}…`;
-}
-
-/** JSON without secrets; what is too long is cut. */
-function content(value: JsonValue): string {
-  return cut(JSON.stringify(redact(value)));
-}
-
-function cut(text: string): string {
-  return text.length <= MAX_CONTENT ? text : `${text.slice(0, MAX_CONTENT - 1)}…`;
-}
-
-function inputMessages(input: readonly JsonObject[]): string {
-  const parts = input.map(({ type, text }) =>
-    typeof text === "string"
-      ? { type: "text", content: redactText(text) }
-      : { type: String(type ?? "unknown") }
-  );
-  return cut(JSON.stringify([{ role: "user", parts }]));
-}
-
-function outputMessages(text: string): string {
-  const parts = [{ type: "text", content: redactText(text) }];
-  return cut(JSON.stringify([{ role: "assistant", parts, finish_reason: "stop" }]));
 }
