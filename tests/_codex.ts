@@ -14,6 +14,11 @@ export const CODEX_VERSIONS = ["0.169.0", "0.104.0"] as const;
 /** Versions between them, each the first or last that does something in its own way. */
 export const CODEX_BETWEEN = ["0.110.0", "0.125.0", "0.145.0"] as const;
 
+/** Two of them for what is slow and differs little, with `EVERY_CODEX=1`, as `deno task real` sets it; else none. */
+export const SLOW_BETWEEN: readonly CodexVersion[] = process.env["EVERY_CODEX"] === "1"
+  ? ["0.145.0", "0.125.0"]
+  : [];
+
 /** A version of codex; those that the suite names, and any other that npm has. */
 export type CodexVersion =
   | (typeof CODEX_VERSIONS | typeof CODEX_BETWEEN)[number]

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { connect } from "./connect.ts";
+export * from "./connect.ts";
 export type * from "./connect_types.ts";
 export { CodexError, InvalidArgumentError, WebError } from "../errors/mod.ts";
 export type * from "./types.ts";

@@ -13,7 +13,7 @@ import { codexTransport } from "../../src/launch/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type LinkMessage, lossyLink } from "../_lossy_link.ts";
 import { inWorld, rejection, type World } from "./_session_world.ts";
@@ -36,7 +36,7 @@ async function behindLossyLink(
   return await world.connect({ transport: { type: "custom", open: link }, ...config });
 }
 
-for (const version of ["0.145.0", ...CODEX_VERSIONS] as const) {
+for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
   test(
     `a turn whose end or interrupt is lost ends all the same, and the session goes on [${version}]`,
     { timeoutMs: 90_000 },

@@ -8,6 +8,7 @@ import type { Client } from "../../src/session/client/client.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
+import { SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { slowLink } from "../_slow_link.ts";
 import { inWorld, rejection, within, type World } from "./_session_world.ts";
@@ -69,7 +70,7 @@ async function slow(world: World, delayMs: () => number): Promise<Client> {
   return await world.connect({ transport: { type: "custom", open: slowLink(open, delayMs) } });
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.125.0"]) {
+for (const version of ["0.169.0", ...SLOW_BETWEEN]) {
   test(
     `agents of the agent end with an abort, a time-out, an interrupt and a release [${version}]`,
     { timeoutMs: 120_000 },

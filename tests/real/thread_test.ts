@@ -7,7 +7,7 @@ import { InvalidArgumentError, TurnInterruptedError } from "../../src/errors/mod
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, type CodexVersion, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { slowLink } from "../_slow_link.ts";
 import { inWorld, rejection, within, type World } from "./_session_world.ts";
@@ -19,8 +19,9 @@ function versions(
   name: string,
   act: (world: World, version: CodexVersion) => Promise<void>,
   timeoutMs = 40_000,
+  on: readonly CodexVersion[] = VERSIONS,
 ): void {
-  for (const version of VERSIONS) {
+  for (const version of on) {
     test(`${name} [${version}]`, { timeoutMs }, () => inWorld(version, (w) => act(w, version)));
   }
 }
@@ -158,56 +159,61 @@ versions("a prompt in a tool of its own session is refused at once", async (worl
   assert.ok(inner instanceof InvalidArgumentError, `${inner}`);
 });
 
-versions("a slow link changes nothing", async (world) => {
-  const config = world.config();
-  const delay = () => 150 + Math.random() * 250;
-  const open = codexTransport({
-    codexPath: config.codexPath!,
-    env: config.env!,
-    configOverrides: plainSettings(config.configOverrides),
-  });
-  const client = await world.connect({
-    transport: { type: "custom", open: slowLink(open, delay) },
-  });
-  const session = await client.startSession({ cwd: world.cwd });
-  const events = listen(session);
-  // Turns of somebody else begin and end around the prompt's own request.
-  const foreign = Array.from(
-    { length: 2 },
-    (_, i) => foreignTurn(client, session, world.prompt([`foreign ${i}`, `foreign ${i}`])),
-  );
-  const mine = await within(20_000, "the prompt", session.ask(world.prompt(["mine", "mine"])));
-  assert.equal(mine.assistantText, "mine");
-  await Promise.all(foreign);
-  const stream = await session.askStream(
-    world.prompt([[script.say("Half", { open: true }), script.hang()]]),
-  );
-  await stream.interrupt();
-  assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
-  assert.equal((await session.ask(world.prompt(["again"]))).assistantText, "again");
-  // Steered, adopted, and let go of with a command at work.
-  const gate = Promise.withResolvers<void>();
-  const steered = await session.askStream(
-    world.prompt([[script.gate(gate.promise), script.say("first")]]),
-  );
-  await within(20_000, "steer()", steered.steer("and that"));
-  gate.resolve();
-  assert.match((await steered.finish()).assistantText, /and that/);
-  const next = session.nextTurn();
-  await foreignTurn(client, session, world.prompt([[script.exec("sleep 344")], "never"]));
-  const adopted = await within(20_000, "nextTurn()", next);
-  await until("the command", () => world.commands("sleep 344").length > 0);
-  await within(25_000, "release()", session.release());
-  assert.ok(await rejection(adopted.finish()) instanceof TurnInterruptedError);
-  await until("the end of the command", () => world.commands("sleep 344").length === 0);
-  const resumed = await client.resumeSession(session.threadId, { cwd: world.cwd });
-  assert.equal((await resumed.ask(world.prompt(["there"]))).assistantText, "there");
-  const told = events.filter(({ type }) => type === "turnStarted").map((event) =>
-    (event as { turnId: string }).turnId
-  );
-  assert.equal(new Set(told).size, told.length, "each turn is told once");
-  assert.equal(ends(events).length, told.length);
-}, 90_000);
+versions(
+  "a slow link changes nothing",
+  async (world) => {
+    const config = world.config();
+    const delay = () => 150 + Math.random() * 250;
+    const open = codexTransport({
+      codexPath: config.codexPath!,
+      env: config.env!,
+      configOverrides: plainSettings(config.configOverrides),
+    });
+    const client = await world.connect({
+      transport: { type: "custom", open: slowLink(open, delay) },
+    });
+    const session = await client.startSession({ cwd: world.cwd });
+    const events = listen(session);
+    // Turns of somebody else begin and end around the prompt's own request.
+    const foreign = Array.from(
+      { length: 2 },
+      (_, i) => foreignTurn(client, session, world.prompt([`foreign ${i}`, `foreign ${i}`])),
+    );
+    const mine = await within(20_000, "the prompt", session.ask(world.prompt(["mine", "mine"])));
+    assert.equal(mine.assistantText, "mine");
+    await Promise.all(foreign);
+    const stream = await session.askStream(
+      world.prompt([[script.say("Half", { open: true }), script.hang()]]),
+    );
+    await stream.interrupt();
+    assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+    assert.equal((await session.ask(world.prompt(["again"]))).assistantText, "again");
+    // Steered, adopted, and let go of with a command at work.
+    const gate = Promise.withResolvers<void>();
+    const steered = await session.askStream(
+      world.prompt([[script.gate(gate.promise), script.say("first")]]),
+    );
+    await within(20_000, "steer()", steered.steer("and that"));
+    gate.resolve();
+    assert.match((await steered.finish()).assistantText, /and that/);
+    const next = session.nextTurn();
+    await foreignTurn(client, session, world.prompt([[script.exec("sleep 344")], "never"]));
+    const adopted = await within(20_000, "nextTurn()", next);
+    await until("the command", () => world.commands("sleep 344").length > 0);
+    await within(25_000, "release()", session.release());
+    assert.ok(await rejection(adopted.finish()) instanceof TurnInterruptedError);
+    await until("the end of the command", () => world.commands("sleep 344").length === 0);
+    const resumed = await client.resumeSession(session.threadId, { cwd: world.cwd });
+    assert.equal((await resumed.ask(world.prompt(["there"]))).assistantText, "there");
+    const told = events.filter(({ type }) => type === "turnStarted").map((event) =>
+      (event as { turnId: string }).turnId
+    );
+    assert.equal(new Set(told).size, told.length, "each turn is told once");
+    assert.equal(ends(events).length, told.length);
+  },
+  90_000,
+  [...CODEX_VERSIONS, ...SLOW_BETWEEN],
+);
 
 test(
   "agents of the agent are told, counted and stopped with the session",
