@@ -81,9 +81,11 @@ test("a file that is put in place is there whole or not at all, whenever that is
     const lines = (async function* () {
       yield* LINES;
     })();
-    const put = await materialise({} as never, fileSystem()!, { home, threadId: ID, lines });
+    const core = { server: { version: "0.169.0" } } as never;
+    const put = await materialise(core, fileSystem()!, { home, threadId: ID, lines });
     assert.deepEqual(content(), CONTENT);
-    assert.deepEqual(put, { count: 6, name: null, file: FILES[1], bytes: CONTENT[1]!.length });
+    const bytes = CONTENT[1]!.length;
+    assert.deepEqual(put, { count: 6, name: null, givenUp: null, file: FILES[1], bytes });
     return died;
   });
   assert.ok(steps >= 8, `${steps} steps`);

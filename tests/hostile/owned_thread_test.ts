@@ -30,9 +30,12 @@ async function until(what: string, look: () => boolean): Promise<void> {
 /** Nothing of the command is left, and the model hears nothing more. */
 async function assertGone(world: World, command: string): Promise<void> {
   await until(`the end of ${command}`, () => world.commands(command).length === 0);
+  // A request that was on its way when its turn was stopped still arrives; nothing comes of it.
+  await new Promise((resolve) => setTimeout(resolve, 250));
   const heard = world.model.requests.length;
   await new Promise((resolve) => setTimeout(resolve, 250));
   assert.equal(world.model.requests.length, heard, "the model hears more");
+  assert.deepEqual(world.commands(command), []);
 }
 
 /** How a promise settles: a value, or an error of ours. */

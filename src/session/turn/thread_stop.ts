@@ -133,7 +133,12 @@ export class ThreadStop {
     const { core } = this.#host;
     for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
       if (archive && await this.#archive()) return;
-      if (!archive) await this.#unsubscribe();
+      if (!archive) {
+        // One that somebody else was promised, and of which nothing was heard yet, would go on unseen.
+        if (core.state === "running") await this.#findActive(false);
+        if (this.#turns.active() !== null) await this.stopAll();
+        await this.#unsubscribe();
+      }
       // Somebody may have started a turn since all were stopped.
       if (this.#turns.active() === null || core.state !== "running") return;
       if (!archive) await this.#host.resumeThread();
