@@ -150,13 +150,15 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
         const opening = rejection(client.startSession({ cwd: world.cwd, signal: stop.signal }));
         stop.abort(reason);
         assert.equal(await within(LIMIT_MS, "the abort", opening), reason);
-        // A foreign turn that the session has not heard of when it lets go is stopped.
+        // A foreign turn that has begun is stopped. One that was only promised is not known here yet.
         const session: Session = await client.startSession({ cwd: world.cwd });
         await session.ask(world.prompt(["hello"]));
         const { prompt, command } = busy(world);
         const { threadId } = session;
         const input = [{ type: "text" as const, text: prompt }];
+        const asked = world.model.requests.length;
         await client.runtime.request("turn/start", { threadId, input } as never);
+        await until("the foreign turn's beginning", () => world.model.requests.length > asked);
         await within(LIMIT_MS, "release()", session.release());
         await assertGone(world, command);
         const resumed = await client.resumeSession(threadId, { cwd: world.cwd });
