@@ -179,8 +179,9 @@ function suites(): Suite[] {
     ? [{ name: `node: ${NODE}`, run: nodeTest, runFile: nodeTest }]
     : [];
   const all = [
-    ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
+    // The longest first.
     ...on("deno", ["tests/real"], denoTest()),
+    ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
     ...on("bun", ON_BUN, bunTest),
     ...on("deno", ["tests/deno"], denoTest()),
     ...on("deno", ["tests/hostile"], denoTest()),
