@@ -37,7 +37,7 @@ let startAt = when === "now" ? new Date() : nextNight();
 while (!isEnding) {
   const session = await client.startSession({ cwd: process.cwd(), timeoutMs: 30 * 60_000 });
   handle = automation.spawn(session, {
-    prompt: "Look for TODO comments without an owner and for broken links in *.md. " +
+    prompt: "Look for broken links in *.md and for examples that no longer fit the code. " +
       "Answer with the single word OK when there is nothing, else with a list.",
     every: DAY,
     startAt,

@@ -134,7 +134,7 @@ export class ThreadStop {
     for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
       if (archive && await this.#archive()) return;
       if (!archive) {
-        // One that somebody else was promised, and of which nothing was heard yet, would go on unseen.
+        // One that the server works on, and of which nothing was heard yet, would go on unseen.
         if (core.state === "running") await this.#findActive(false);
         if (this.#turns.active() !== null) await this.stopAll();
         await this.#unsubscribe();

@@ -492,3 +492,24 @@ test("stopping everything leaves the prompt that begins meanwhile, and stops wha
   it.ended("mine", "mine");
   assert.deepEqual(await run.settled, { by: "server" });
 });
+
+test("a thread that is let go is asked about first: what works there unheard is stopped", async () => {
+  const it = new Stage();
+  const leaving = it.turns.rest.leave(false);
+  const calls: string[] = [];
+  const answer = async (method: string, result: JsonValue) => {
+    const call = await it.called(method) as typeof it.calls[0];
+    calls.push(method);
+    it.calls.splice(it.calls.indexOf(call), 1);
+    call.answer(result);
+  };
+  await answer("thread/read", { thread: { status: { type: "active" } } });
+  await answer("thread/turns/list", { data: [{ id: "unheard", status: "inProgress", items: [] }] });
+  await answer("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "unheard", status: "interrupted" } });
+  await answer("thread/read", { thread: { status: { type: "idle" } } });
+  await answer("thread/unsubscribe", {});
+  await leaving;
+  assert.equal(calls.at(-1), "thread/unsubscribe");
+  assert.deepEqual(it.adopted, ["unheard"]);
+});
