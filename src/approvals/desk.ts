@@ -52,9 +52,8 @@ export class ApprovalDesk {
     await this.#load();
   }
 
-  /** See {@linkcode ApprovalBroker.registerThread}. */
+  /** See {@linkcode registerThread}. */
   registerThread(threadId: string, gate: ThreadGate): () => void {
-    checkApprovals(gate.approvals);
     return registerThread(this.#state, threadId, gate);
   }
 
@@ -88,7 +87,7 @@ export class ApprovalDesk {
     this.#asked((broker) => broker.turnEnded(threadId, turnId));
   }
 
-  /** See {@linkcode ApprovalBroker.attachReader}. */
+  /** See {@linkcode attachReader}. */
   attachReader(reader: (request: ReaderRequest) => void): () => void {
     return attachReader(this.#state, reader);
   }

@@ -9,17 +9,7 @@ import { Judging } from "./judging.ts";
 import { belongsToThread, isDeferred, isToolUse, PendingCall, reasonOf, WHY } from "./pending.ts";
 import { wireAnswer } from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
-import {
-  attachReader,
-  type BrokerOptions,
-  type BrokerReply,
-  type BrokerState,
-  brokerState,
-  type ReaderRequest,
-  registerThread,
-  type ServerCall,
-  type ThreadGate,
-} from "./gate.ts";
+import type { BrokerOptions, BrokerReply, BrokerState, ServerCall, ThreadGate } from "./gate.ts";
 import { parseRequest, threadOf } from "../request/parse_request.ts";
 import type {
   ApprovalDecision,
@@ -40,22 +30,12 @@ export class ApprovalBroker {
   readonly #judging: Judging;
   #closed = false;
 
-  /** Creates a broker. Throws `InvalidArgumentError` when the rules are not well-formed. */
-  constructor(options: BrokerOptions, state: BrokerState = brokerState()) {
-    checkApprovals(options.approvals);
+  /** Creates a broker for rules that are well-formed, and whoever takes part. */
+  constructor(options: BrokerOptions, state: BrokerState) {
     this.#options = options;
     this.#state = state;
     this.#answering = new Answering(options, state.changes, this.#pending);
     this.#judging = new Judging(options, this.#answering, () => state.reader);
-  }
-
-  /**
-   * Lets an open session take part for its thread, until the returned function is called. The last one registered for a
-   * thread counts. Throws `InvalidArgumentError` when its rules are not well-formed.
-   */
-  registerThread(threadId: string, gate: ThreadGate): () => void {
-    checkApprovals(gate.approvals);
-    return registerThread(this.#state, threadId, gate);
   }
 
   /** Takes a request of the server. Returns at once, never throws, and sees to it that one answer is given. */
@@ -130,14 +110,6 @@ export class ApprovalBroker {
         this.#answering.failClosed(pending, "turnEnded");
       }
     }
-  }
-
-  /**
-   * Gives every request to one reader, which answers by hand. Hooks, `deny` rules and tools of this process still come
-   * first; what it does not answer in time gets the fail-closed answer. Throws while another reader is attached.
-   */
-  attachReader(reader: (request: ReaderRequest) => void): () => void {
-    return attachReader(this.#state, reader);
   }
 
   /** The questions that wait, oldest first. */

@@ -9,6 +9,7 @@ import type { ProposedChange } from "../../thread_item.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { ApprovalAudit, ApprovalHandler, ApprovalRequest } from "../request/types.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
+import { checkApprovals } from "../rules/check_rules.ts";
 import { OpenChanges } from "./open_changes.ts";
 
 /** A call of a tool of this process. */
@@ -203,19 +204,27 @@ export function brokerState(): BrokerState {
   return { gates: new Map(), changes: new OpenChanges(), reader: null };
 }
 
-/** Lets a gate take part, until the returned function is called. */
+/**
+ * Lets an open session take part for its thread, until the returned function is called. The last one registered for a
+ * thread counts. Throws `InvalidArgumentError` when its rules are not well-formed.
+ */
 export function registerThread(
   { gates }: BrokerState,
   threadId: string,
   gate: ThreadGate,
 ): () => void {
+  checkApprovals(gate.approvals);
   gates.set(threadId, gate);
   return () => {
     if (gates.get(threadId) === gate) gates.delete(threadId);
   };
 }
 
-/** Gives every request to one reader, until the returned function is called. Throws while there is another one. */
+/**
+ * Gives every request to one reader, which answers by hand, until the returned function is called. Hooks, `deny` rules and
+ * tools of this process still come first; what it does not answer in time gets the fail-closed answer. Throws while another
+ * reader is attached.
+ */
 export function attachReader(
   state: BrokerState,
   reader: (request: ReaderRequest) => void,

@@ -1,6 +1,14 @@
 /** Requests as the server sends them, and a broker with everything in reach. */
 import { ApprovalBroker } from "../../../src/approvals/broker/broker.ts";
-import type { ApprovalAudit, ApprovalRequest, BrokerOptions } from "../../../src/approvals/mod.ts";
+import {
+  attachReader,
+  type BrokerOptions,
+  brokerState,
+  type ReaderRequest,
+  registerThread,
+  type ThreadGate,
+} from "../../../src/approvals/broker/gate.ts";
+import type { ApprovalAudit, ApprovalRequest } from "../../../src/approvals/mod.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 
@@ -126,6 +134,10 @@ export type Reply = { result: JsonValue } | { code: number; message: string };
 
 export interface Bench {
   broker: ApprovalBroker;
+  /** Lets a session take part. */
+  register(threadId: string, gate: ThreadGate): () => void;
+  /** Gives every request to a reader. */
+  attach(reader: (request: ReaderRequest) => void): () => void;
   audits: ApprovalAudit[];
   /** Sends a request; its replies gather in the list, which must end with one entry. */
   send(method: string, change?: JsonObject, rpcId?: number | string): Reply[];
@@ -143,6 +155,7 @@ export function bench(options: Partial<BrokerOptions> = {}): Bench {
   const waiting: (() => void)[] = [];
   let nextId = 0;
   let sent = 0;
+  const state = brokerState();
   const broker = new ApprovalBroker({
     timeoutMs: 1000,
     maxPending: 100,
@@ -158,9 +171,11 @@ export function bench(options: Partial<BrokerOptions> = {}): Bench {
       clear: (handle) => timers.delete(handle as () => void),
     },
     ...options,
-  });
+  }, state);
   return {
     broker,
+    register: (threadId, gate) => registerThread(state, threadId, gate),
+    attach: (reader) => attachReader(state, reader),
     audits,
     timers,
     send(method, change = {}, rpcId = nextId++) {

@@ -34,7 +34,7 @@ test("a hook refuses before rules and handler, for everything that uses a tool",
     },
   });
   const after: string[] = [];
-  b.broker.registerThread(THREAD, {
+  b.register(THREAD, {
     preToolUse: () => Promise.resolve(block),
     postToolUse: (request, audit) => void after.push(`${request.type} ${audit.decision}`),
     runTool: () => {
@@ -68,7 +68,7 @@ test("a hook refuses before rules and handler, for everything that uses a tool",
 
 test("a hook that lets pass grants nothing: without a handler the answer stays no", async () => {
   const b = bench();
-  b.broker.registerThread(THREAD, { preToolUse: () => Promise.resolve({ type: "continue" }) });
+  b.register(THREAD, { preToolUse: () => Promise.resolve({ type: "continue" }) });
   const replies = b.send(COMMAND);
   await b.audited();
   assert.deepEqual(replies, declined);
@@ -86,7 +86,7 @@ test("a hook that throws, says nonsense or never ends refuses", async () => {
   ];
   for (const preToolUse of hooks) {
     const b = bench({ approvals: () => ({ decision: "accept" }) });
-    b.broker.registerThread(THREAD, { preToolUse: preToolUse! });
+    b.register(THREAD, { preToolUse: preToolUse! });
     const replies = b.send(COMMAND);
     await settle();
     b.elapse();
@@ -103,7 +103,7 @@ test("a hook that lets pass too late brings nobody back", async () => {
       return { decision: "accept" };
     },
   });
-  b.broker.registerThread(THREAD, {
+  b.register(THREAD, {
     preToolUse: () => new Promise((done) => release = () => done({ type: "continue" })),
   });
   const replies = b.send(COMMAND);
@@ -128,7 +128,7 @@ test("one session's hooks, handler and tools never see another thread", async ()
     },
     onRequested: (request) => void seen.push(`${name} event ${request.threadId}`),
   });
-  b.broker.registerThread("A", spy("A"));
+  b.register("A", spy("A"));
   const other = b.send(COMMAND, { threadId: "B" });
   await b.audited();
   assert.deepEqual(other, accepted);
@@ -141,7 +141,7 @@ test("one session's hooks, handler and tools never see another thread", async ()
 
 test("a slow hook delays only its own thread", async () => {
   const b = bench({ approvals: () => ({ decision: "accept" }) });
-  b.broker.registerThread("A", { preToolUse: () => new Promise(() => {}) });
+  b.register("A", { preToolUse: () => new Promise(() => {}) });
   const slow = b.send(COMMAND, { threadId: "A" });
   const fast = b.send(COMMAND, { threadId: "B" });
   await b.audited();
@@ -151,7 +151,7 @@ test("a slow hook delays only its own thread", async () => {
 
 test("a session's own approvals come before the client's, until it leaves", async () => {
   const b = bench({ approvals: () => ({ decision: "accept" }) });
-  const leave = b.broker.registerThread(THREAD, { approvals: () => ({ decision: "decline" }) });
+  const leave = b.register(THREAD, { approvals: () => ({ decision: "decline" }) });
   const first = b.send(COMMAND);
   await b.audited(1);
   leave();
@@ -181,7 +181,7 @@ test("gateFor() takes part for threads that no session registered, and refuses w
 test("a tool of the session runs and answers, without the approval limit", async () => {
   let finish: () => void = () => {};
   const b = bench({ approvals: { rules: [], default: "decline" } });
-  b.broker.registerThread(THREAD, {
+  b.register(THREAD, {
     runTool: (call) => {
       assert.deepEqual(call, {
         tool: "lookup_ticket",
@@ -213,7 +213,7 @@ test("a tool that throws, answers in a wrong shape or is not there tells the mod
   ];
   for (const [gate, reason] of tools) {
     const b = bench();
-    b.broker.registerThread(THREAD, gate);
+    b.register(THREAD, gate);
     const replies = b.send(TOOL);
     const audit = await b.audited();
     assert.equal(audit.reason, reason);
@@ -238,7 +238,7 @@ test("rules can forbid a tool of the session or have it asked for", async () => 
       ask: () => ({ decision: "accept" }),
     },
   });
-  b.broker.registerThread(THREAD, gate);
+  b.register(THREAD, gate);
   b.send(TOOL, { tool: "drop" });
   await b.audited(1);
   assert.equal(runs, 0);
@@ -251,7 +251,7 @@ test("rules can forbid a tool of the session or have it asked for", async () => 
 test("the end of the turn aborts a running tool", async () => {
   const b = bench();
   let aborted = false;
-  b.broker.registerThread(THREAD, {
+  b.register(THREAD, {
     runTool: (_, { signal }) =>
       new Promise((_, reject) => {
         signal.addEventListener("abort", () => {
@@ -275,12 +275,12 @@ test("a reader gets what nobody refused, and answers once in the right shape", a
       rules: [{ effect: "deny", command: ["rm"] }, { effect: "allow", outsideSandbox: true }],
     },
   });
-  b.broker.registerThread(THREAD, {
+  b.register(THREAD, {
     preToolUse: (request) =>
       Promise.resolve(request.type === "fileChange" ? block : { type: "continue" }),
   });
   const got: ReaderRequest[] = [];
-  const detach = b.broker.attachReader((request) => void got.push(request));
+  const detach = b.attach((request) => void got.push(request));
   const command = b.send(COMMAND);
   const rm = b.send(COMMAND, { command: "rm x" });
   const patch = b.send(PATCH);
@@ -310,8 +310,8 @@ test("a reader gets what nobody refused, and answers once in the right shape", a
 
 test("only one reader at a time; afterwards the handler answers again", async () => {
   const b = bench({ approvals: () => ({ decision: "accept" }) });
-  const detach = b.broker.attachReader(() => {});
-  assert.throws(() => b.broker.attachReader(() => {}), CodexError);
+  const detach = b.attach(() => {});
+  assert.throws(() => b.attach(() => {}), CodexError);
   const lost = b.send(COMMAND);
   await settle();
   detach();
@@ -320,7 +320,7 @@ test("only one reader at a time; afterwards the handler answers again", async ()
   assert.deepEqual(replies, accepted);
   b.elapse();
   assert.deepEqual(lost, declined);
-  b.broker.attachReader(() => {
+  b.attach(() => {
     throw new Error("reader");
   });
   const thrown = b.send(COMMAND);

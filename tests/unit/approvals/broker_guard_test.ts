@@ -35,7 +35,7 @@ test("what a rule, a handler, a hand or a reader accepts is held back when the g
     await t.step(who, async () => {
       const b = bench({ ...options, guard: holdBack });
       const heard: string[] = [];
-      b.broker.registerThread(THREAD, { onResolved: (audit) => void heard.push(audit.decidedBy) });
+      b.register(THREAD, { onResolved: (audit) => void heard.push(audit.decidedBy) });
       const replies = b.send(COMMAND);
       const audit = await b.audited();
       assert.deepEqual(replies, declined);
@@ -62,7 +62,7 @@ test("what a rule, a handler, a hand or a reader accepts is held back when the g
   });
   await t.step("a reader", async () => {
     const b = bench({ guard: holdBack });
-    b.broker.attachReader((request) => {
+    b.attach((request) => {
       request.respond(
         request.method === PERMISSIONS
           ? { permissions: { network: { enabled: true } }, scope: "turn" }
@@ -87,7 +87,7 @@ test("nobody is asked what could not be accepted, and hooks and deny rules still
         approvals: () => (asked.push("handler"), { decision: "accept" }),
         guard: holdBack,
       });
-      b.broker.registerThread(THREAD, {
+      b.register(THREAD, {
         preToolUse: () => (asked.push("hook"), Promise.resolve({ type: "continue" })),
       });
       b.send(method);
@@ -104,7 +104,7 @@ test("nobody is asked what could not be accepted, and hooks and deny rules still
   await t.step("a reader is not asked either", async () => {
     const b = bench({ guard: holdBack });
     let read = 0;
-    b.broker.attachReader(() => void read++);
+    b.attach(() => void read++);
     b.send(COMMAND);
     assert.deepEqual([(await b.audited()).decidedBy, read], ["library", 0]);
   });
@@ -114,7 +114,7 @@ test("nobody is asked what could not be accepted, and hooks and deny rules still
       guard: (grant, _, contained) =>
         contained && grant.type === "command" && grant.plain ? null : LACKING,
     });
-    b.broker.registerThread(THREAD, { contained: () => true });
+    b.register(THREAD, { contained: () => true });
     b.send(COMMAND);
     assert.equal((await b.audited()).decidedBy, "handler");
     b.send(COMMAND, { additionalPermissions: { network: { enabled: true } } });
@@ -137,7 +137,7 @@ test("a handler that throws or answers in a wrong shape is told with the error",
   for (const [answer, wanted] of answers) {
     const told: string[] = [];
     const b = bench({ approvals: answer as () => ApprovalDecision });
-    b.broker.registerThread(THREAD, { onProblem: (_, sentence) => void told.push(sentence) });
+    b.register(THREAD, { onProblem: (_, sentence) => void told.push(sentence) });
     const replies = b.send(COMMAND);
     await b.audited();
     assert.deepEqual(replies, declined);
@@ -153,7 +153,7 @@ test("the guard is told whether the thread's accepted commands stay in the sandb
       approvals: () => ({ decision: "accept" }),
       guard: (_grant, _request, stays) => (told.push(stays), null),
     });
-    b.broker.registerThread(
+    b.register(
       THREAD,
       contained === undefined ? {} : { contained: () => contained },
     );

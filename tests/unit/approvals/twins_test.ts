@@ -28,7 +28,7 @@ test("of two questions under one id that wait, none is accepted, whoever wants t
   for (const method of [COMMAND, PATCH]) {
     const told: string[] = [];
     const b = bench({ approvals: () => ({ decision: "defer" }) });
-    b.broker.registerThread(THREAD, { onProblem: (_, sentence) => void told.push(sentence) });
+    b.register(THREAD, { onProblem: (_, sentence) => void told.push(sentence) });
     const first = b.send(COMMAND, command("ls"));
     await settle();
     const second = b.send(method, { ...command("rm x") });
@@ -64,7 +64,7 @@ test("what a rule accepts is not told as a question that waits, also while it is
   };
   const b = bench({ approvals, heardAll: () => heard.promise });
   const told: string[] = [];
-  b.broker.registerThread(THREAD, {
+  b.register(THREAD, {
     onRequested: ({ itemId }) => void told.push(`asked ${itemId}`),
     onResolved: ({ itemId, decidedBy }) => void told.push(`${decidedBy} ${itemId}`),
   });
@@ -172,7 +172,7 @@ test("tool calls and questions to the user that share an id are answered, and no
   for (const [method, params] of asked) {
     const b = bench({ approvals: () => ({ decision: "defer" }) });
     const stopped: boolean[] = [];
-    b.broker.registerThread(THREAD, {
+    b.register(THREAD, {
       runTool: (_, { signal }) =>
         new Promise(() => signal.addEventListener("abort", () => stopped.push(true))),
     });

@@ -24,7 +24,7 @@ test("the broker takes commands of threads that have no session for commands in 
   };
   for (const sandboxed of [undefined, true, false]) {
     const b = bench({ approvals: rules });
-    if (sandboxed !== undefined) b.broker.registerThread(THREAD, { sandboxed: () => sandboxed });
+    if (sandboxed !== undefined) b.register(THREAD, { sandboxed: () => sandboxed });
     const replies = b.send(COMMAND, { command: "bash -lc ls" });
     await b.audited();
     assert.deepEqual(replies, sandboxed === false ? accepted : declined, `${sandboxed}`);
@@ -46,7 +46,7 @@ test("the broker hands the way to follow links, and the workspace, to the rules"
       approvals: rules,
       realPath: (path) => path.replace("/w/link", "/secret"),
     });
-    b.broker.registerThread(THREAD, { workspace: () => ["/w"] });
+    b.register(THREAD, { workspace: () => ["/w"] });
     b.broker.noticed(THREAD, "item/started", { item: add(path) });
     const replies = b.send(PATCH, { itemId: "p" });
     await b.audited();
@@ -110,7 +110,7 @@ test("the broker joins a file change with what was started since, whatever the s
       return { decision: "accept" };
     },
   });
-  b.broker.registerThread(THREAD, { item: () => add("/w/stale") });
+  b.register(THREAD, { item: () => add("/w/stale") });
   b.broker.noticed(THREAD, "item/started", { item: add("/w/new") });
   b.send(PATCH, { itemId: "p" });
   await b.audited();
@@ -191,7 +191,7 @@ test("a command is read once: its parser, the hooks and the rules see the same r
       return null;
     },
   });
-  b.broker.registerThread(THREAD, gate);
+  b.register(THREAD, gate);
   const replies = b.send(COMMAND, { command });
   await b.audited();
   assert.deepEqual(parsed, [[["planted"]]]);
