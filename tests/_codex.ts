@@ -85,10 +85,12 @@ export function install(
   version: string,
   beside: readonly string[] = [],
 ): Promise<string> {
-  const key = `${name}@${version}`;
+  // What is installed beside a package counts: whoever comes first must not leave a folder that lacks it.
+  const place = [version, ...beside].join("+").replaceAll("/", "_");
+  const key = join(folder, name, place);
   const known = installed.get(key);
   if (known !== undefined) return known;
-  const pending = installOnce(join(ROOT, ".cache", folder, version), name, version, beside);
+  const pending = installOnce(join(ROOT, ".cache", folder, place), name, version, beside);
   installed.set(key, pending);
   pending.catch(() => installed.delete(key));
   return pending;

@@ -30,11 +30,12 @@ export async function agUiPackage(): Promise<typeof import("npm:@ag-ui/client@1.
 export async function agUiSchemas(): Promise<typeof import("npm:@ag-ui/core@1.0.0/schemas")> {
   return onDeno
     ? await import("npm:@ag-ui/core@1.0.0/schemas")
-    : await load("@ag-ui/core", "1.0.0", "dist/schemas.mjs");
+    : await load("@ag-ui/client", "1.0.0", "dist/schemas.mjs", "@ag-ui/core");
 }
 
+/** Loads a file of a package, or of one that it depends on. */
 // deno-lint-ignore no-explicit-any
-async function load(name: string, version: string, entry: string): Promise<any> {
-  const folder = await install("packages", name, version);
-  return await import(pathToFileURL(join(folder, "node_modules", name, entry)).href);
+async function load(name: string, version: string, entry: string, of = name): Promise<any> {
+  const folder = await install(join("packages", name), name, version);
+  return await import(pathToFileURL(join(folder, "node_modules", of, entry)).href);
 }

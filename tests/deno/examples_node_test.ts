@@ -32,7 +32,7 @@ async function onNode(name: string, env: Record<string, string> = {}): Promise<s
   const named = new Map([...text.matchAll(PACKAGES)].map(([, name, version]) => [name!, version!]));
   const [first, ...others] = [...named];
   const beside = others.map(([name, version]) => `${name}@${version}`);
-  const folder = await install("packages", ...first!, beside);
+  const folder = await install(join("packages", first![0]), ...first!, beside);
   const path = join(folder, `${name}-${process.pid}.ts`);
   const moved = text.replaceAll(PACKAGES, `"$1"`).replaceAll(` "./`, ` "${ROOT}/examples/`)
     .replaceAll(` "../`, ` "${ROOT}/`);
