@@ -1,7 +1,8 @@
 /**
  * One bridge of several: any number of these behind any balancer, with one Redis and one shared directory.
  *
- *     PORT=8081 REDIS=redis://127.0.0.1:6379 DATA=/srv/shared SECRET=… deno run -A examples/web_cluster/node.ts
+ *     HOST=0.0.0.0 PORT=8081 ADDRESS=http://10.0.0.7:8081 REDIS=redis://10.0.0.2:6379 DATA=/srv/shared SECRET=… \
+ *       deno run -A examples/web_cluster/node.ts
  *
  * `main.ts` starts three of them with all they need. Each serves the chat page of `examples/web_chat`, whose browsers are
  * known by a cookie; programs are known by `authorization: Bearer NAME.KEY`, of which DATA/keys.json lists the keys by name. SIGTERM drains it:
@@ -15,6 +16,7 @@ import { browserOf, directoryName, page } from "../web_chat/page.ts";
 import { connectRedis, redisOwners, redisSessions, redisTail } from "./redis.ts";
 
 const {
+  HOST = "127.0.0.1",
   PORT = "0",
   REDIS = "redis://127.0.0.1:6379",
   DATA,
@@ -39,6 +41,8 @@ const server = serve(async (request) =>
     new Response(null, { status: 503 })
 );
 const url = `http://127.0.0.1:${server.port}`;
+// Where the other nodes reach it.
+const { ADDRESS = url } = process.env;
 bridge = web.createBridge({
   client,
   authorize: (request) =>
@@ -55,7 +59,7 @@ bridge = web.createBridge({
   },
   store: redisSessions(redis),
   cluster: {
-    url,
+    url: ADDRESS,
     owners: redisOwners(redis),
     tail: redisTail(redis),
     secret: SECRET,
@@ -90,7 +94,7 @@ declare const Bun: undefined | {
 function serve(
   handler: (request: Request) => Promise<Response>,
 ): { port: number; end: () => Promise<void> } {
-  const at = { hostname: "127.0.0.1", port: Number(PORT) };
+  const at = { hostname: HOST, port: Number(PORT) };
   if (typeof Bun !== "undefined") {
     const server = Bun.serve({ ...at, fetch: handler, idleTimeout: 120 });
     return { port: server.port, end: () => server.stop() };

@@ -231,6 +231,7 @@ class Handler {
         patienceMs: leaseMs / 2,
         silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
         stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
+        health: `${this.#basePath}/health`,
         gone,
         onEnd: () => this.#passing.delete(gone),
       },

@@ -136,7 +136,7 @@ if (redis !== null) {
           "SIGKILL in mid close",
           "Redis paused",
           "Redis restarted",
-          "a partition",
+          "a partition from Redis",
           "a rolling deploy",
         ])),
   );

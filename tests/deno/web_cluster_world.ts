@@ -14,12 +14,20 @@ export const LEASE_MS = 2_000;
 /** One process of the example: a bridge or the balancer. */
 export class Node {
   readonly url: string;
+  /** Where other nodes reach it. */
+  readonly address: string;
   readonly #inspector: number | null;
   readonly #child: Deno.ChildProcess;
 
-  private constructor(child: Deno.ChildProcess, url: string, inspector: number | null) {
+  private constructor(
+    child: Deno.ChildProcess,
+    url: string,
+    address: string,
+    inspector: number | null,
+  ) {
     this.#child = child;
     this.url = url;
+    this.address = address;
     this.#inspector = inspector;
   }
 
@@ -50,7 +58,8 @@ export class Node {
       told += value;
     }
     await reader.cancel();
-    return new Node(child, told.trim(), inspector);
+    const url = told.trim();
+    return new Node(child, url, env["ADDRESS"] ?? url, inspector);
   }
 
   /** The sessions that it has live and holds for its own, with their fences; `null` when it does not answer. */
@@ -202,7 +211,7 @@ export class ClusterWorld {
   /** Which node has the session, as Redis knows. */
   async ownerOf(sessionId: string): Promise<Node> {
     const url = await this.redis.command("HGET", `codex:owner:${sessionId}`, "url");
-    const owner = this.nodes.find((node) => url.startsWith(`${node.url}/`));
+    const owner = this.nodes.find((node) => url.startsWith(`${node.address}/`));
     if (owner === undefined) throw new Error(`nobody has ${sessionId}: ${url}`);
     return owner;
   }
@@ -307,12 +316,29 @@ export class Follower {
     }
   }
 
-  /** The numbers of the events, which have no holes when nothing was lost. */
+  /** What is missing: numbers, of which a delta may stand for as many as it has words, and words. */
   holes(): string[] {
-    const numbers = this.told.map(({ id }) => Number(id.split("-").at(-1)));
-    return numbers.flatMap((n, i) =>
-      i > 0 && n !== numbers[i - 1]! + 1 ? [`${numbers[i - 1]}→${n}`] : []
+    const found = [...this.texts().values()].filter((text) =>
+      !/\bword0 /.test(text) || text.split(" ").slice(0, -1).some((word, i) => word !== `word${i}`)
     );
+    let last: number | null = null;
+    for (const { id, event: { delta = "" } } of this.told) {
+      const n = Number(id.split("-").at(-1));
+      const most = Math.max(1, delta.split(" ").length - 1);
+      if (last !== null && (n <= last || n > last + most)) found.push(`${last}→${n}`);
+      last = n;
+    }
+    return found;
+  }
+
+  /** The stories so far, by their items. */
+  texts(): Map<string, string> {
+    const found = new Map<string, string>();
+    for (const { event: { itemId, delta } } of this.told) {
+      if (!/^word\d/.test(delta ?? "")) continue;
+      found.set(itemId, `${found.get(itemId) ?? ""}${delta}`);
+    }
+    return found;
   }
 
   async close(): Promise<void> {

@@ -147,6 +147,8 @@ export interface ForwardOptions {
   silenceMs: number;
   /** Whether that node still has the session. */
   stillThere: () => Promise<boolean>;
+  /** Path at which that node answers at once, whatever else it does. */
+  health: string;
   /** Ends the request, or the stream that answers it. */
   gone: AbortController;
   /** The answer is all told, or nobody wants it any more. */
@@ -168,14 +170,18 @@ export async function forward(
   options: ForwardOptions,
 ): Promise<Response> {
   const { gone } = options;
-  const leave = () => gone.abort();
+  let answered = false;
+  const leave = () => answered || gone.abort();
+  // It may keep the session and be out of reach from here.
+  const isThere = async () =>
+    await options.stillThere() && await answers(new URL(options.health, url), options.patienceMs);
   const sent = new Headers({ [FORWARD_HEADER]: signature });
   for (const name of PASSED) {
     const value = headers.get(name);
     if (value !== null) sent.set(name, value);
   }
   const watch = longInterval(() => {
-    options.stillThere().then((there) => there || leave(), leave);
+    isThere().then((there) => there || leave(), leave);
   }, options.patienceMs);
   try {
     const response = await fetch(new URL(request.target, url), {
@@ -185,6 +191,7 @@ export async function forward(
       signal: gone.signal,
       ...(request.body.length === 0 ? {} : { body: request.body as Uint8Array<ArrayBuffer> }),
     });
+    answered = true;
     const kept = new Headers();
     for (const name of ["content-type", "retry-after", "x-accel-buffering", "allow"]) {
       const value = response.headers.get(name);
@@ -206,6 +213,16 @@ export async function forward(
   } finally {
     clearInterval(watch);
   }
+}
+
+/** Whether anything at all comes back from there. */
+async function answers(url: URL, ms: number): Promise<boolean> {
+  const late = new AbortController();
+  const asked = fetch(url, { redirect: "manual", signal: late.signal });
+  const there = asked.then((response) => response.body?.cancel()).then(() => true, () => false);
+  const answered = await within(there, ms, false);
+  late.abort();
+  return answered;
 }
 
 /** The stream, ended when nothing comes for long: a node that was stopped closes no connection. */

@@ -203,6 +203,7 @@ test("the stream of a node that has gone silent ends, and its connection with it
     patienceMs: 60_000,
     silenceMs: 300,
     stillThere: () => Promise.resolve(true),
+    health: "/health",
     gone,
     onEnd: () => ends++,
   });
@@ -210,4 +211,36 @@ test("the stream of a node that has gone silent ends, and its connection with it
   assert.deepEqual([gone.signal.aborted, ends], [true, 1]);
   await left.promise;
   await server.close();
+});
+
+test("an owner that can't be reached from here is 503, one that takes its time is waited for", async () => {
+  const encoder = new TextEncoder();
+  for (const reachable of [true, false]) {
+    const enough = Promise.withResolvers<void>();
+    const over = Promise.withResolvers<void>();
+    const server = serve(async (request) => {
+      if (new URL(request.url).pathname === "/base/health") {
+        enough.resolve();
+        if (!reachable) await over.promise;
+        return new Response(null, { status: 503 });
+      }
+      await (reachable ? enough.promise : over.promise);
+      return new Response("done");
+    });
+    const body = encoder.encode("{}");
+    const request = { method: "POST", target: "/base/turns", tenant: "ann", body };
+    const answer = forward(server.origin, request, new Headers(), "signed", {
+      patienceMs: reachable ? 1_000 : 100,
+      silenceMs: 60_000,
+      // By the leases it is well.
+      stillThere: () => Promise.resolve(true),
+      health: "/base/health",
+      gone: new AbortController(),
+      onEnd: () => {},
+    });
+    if (reachable) assert.equal(await (await answer).text(), "done");
+    else await assert.rejects(answer, { status: 503, reason: "ownerUnreachable" });
+    over.resolve();
+    await server.close();
+  }
 });
