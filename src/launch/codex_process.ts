@@ -69,10 +69,8 @@ async function open(options: CodexProcessOptions, signal?: AbortSignal): Promise
   const located = locateCodex(options.codexPath);
   const { flags, env: secrets } = splitSecrets(options.configOverrides);
   const rules = { ...options.env, set: { ...options.env?.set, ...secrets } };
-  const { clearEnv, env } = prependPath(
-    directLoopback(buildEnv(rules)),
-    located.pathDirectories,
-  );
+  const { direct, ...child } = directLoopback(buildEnv(rules));
+  const { clearEnv, env } = prependPath(child, located.pathDirectories);
   let forget: (() => void) | undefined;
   try {
     const transport = await openStdio({
@@ -85,6 +83,7 @@ async function open(options: CodexProcessOptions, signal?: AbortSignal): Promise
       },
       ...defined({ signal, onStderr: options.onStderr }),
       onGone: () => forget?.(),
+      direct,
     });
     if (pidFile !== undefined && transport.exit === null) {
       try {

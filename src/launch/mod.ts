@@ -5,4 +5,4 @@
  */
 export { codexTransport, commandTransport } from "./codex_process.ts";
 export { locateCodex } from "./locate_codex.ts";
-export { loopbackFlags } from "./settings.ts";
+export { dotenvIsDirect } from "./settings.ts";

@@ -278,20 +278,42 @@ function noProxy(child: ChildEnv, source: EnvSource): { name: string; value: str
 
 /**
  * Keeps what codex says to this process on this machine: a proxy in the environment would get the token with it (0.104 to
- * 0.169). Where this script may not look into the environment, it stays as it is, and {@linkcode loopbackFlags} says so.
+ * 0.169). Where this script may not look into the environment, it stays as it is, and is not `direct`.
  */
-export function directLoopback(child: ChildEnv, source: EnvSource = scriptEnv()): ChildEnv {
+export function directLoopback(
+  child: ChildEnv,
+  source: EnvSource = scriptEnv(),
+): ChildEnv & { direct: boolean } {
   const found = noProxy(child, source);
-  if (found === null) return child;
-  const hosts = found.value.split(",").map((host) => host.trim()).filter((host) => host !== "");
-  if (hosts.includes("*") || hosts.includes(LOOPBACK)) return child;
-  return { ...child, env: { ...child.env, [found.name]: [...hosts, LOOPBACK].join(",") } };
+  if (found === null) return { ...child, direct: false };
+  const hosts = hostsIn(found.value);
+  if (leavesLoopback(hosts)) return { ...child, direct: true };
+  const env = { ...child.env, [found.name]: [...hosts, LOOPBACK].join(",") };
+  return { ...child, env, direct: true };
 }
 
-/** The flags without which a proxy may stand between codex and this process. */
-export function loopbackFlags(rules: EnvRules = {}, source: EnvSource = scriptEnv()): string[] {
-  const child = { clearEnv: (rules.inherit ?? "all") !== "all", env: { ...rules.set } };
-  return noProxy(child, source) === null ? ["--allow-env=NO_PROXY,no_proxy"] : [];
+function hostsIn(noProxy: string): string[] {
+  return noProxy.split(",").map((host) => host.trim()).filter((host) => host !== "");
+}
+
+function leavesLoopback(hosts: readonly string[]): boolean {
+  return hosts.includes("*") || hosts.includes(LOOPBACK);
+}
+
+/**
+ * Whether the text of `$CODEX_HOME/.env` leaves what codex says to this process without a proxy. Codex puts it over the
+ * environment that it was started with (0.104 to 0.169). What is not plainly a list with this machine in it may be anything.
+ */
+export function dotenvIsDirect(text: string): boolean {
+  const lines = text.split(/[\r\n]+/).filter((line) =>
+    /no_proxy/i.test(line) && !/^\s*#/.test(line)
+  );
+  return lines.every((line) => {
+    const set = /^\s*(?:export\s+)?no_proxy\s*=\s*(["']?)([\w.,:*/[\] -]*)\1\s*(?:#.*)?$/i.exec(
+      line,
+    );
+    return set !== null && leavesLoopback(hostsIn(set[2]!));
+  });
 }
 
 function scriptEnv(): EnvSource {

@@ -160,6 +160,11 @@ export class RuntimeCore implements ConnectionHandler {
     return this.#connection?.transport.pid ?? null;
   }
 
+  /** Whether no proxy that its environment names is between the server and this process. */
+  get direct(): boolean {
+    return this.#connection?.transport.direct ?? false;
+  }
+
   /** Starts the first server. Leaves no process behind when that fails. */
   async start(signal?: AbortSignal): Promise<void> {
     this.#tell("starting");

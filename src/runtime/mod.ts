@@ -11,6 +11,6 @@ export { Runtime } from "./runtime.ts";
 export { coreOf, guardCall } from "./core_of.ts";
 export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
-export { codexHome, readRulesFiles } from "./diagnose/evidence.ts";
+export { codexHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";
 export { isAttached, isRemote, transportFactory } from "./connect.ts";
 export { DEFAULTS } from "./config_shape.ts";

@@ -105,8 +105,9 @@ export interface RunProfile {
    * Tools that run in this process when the model calls them, by name. A thread goes on offering those that it was begun
    * with. On a resumed thread or a copy, others are served to codex as the MCP server `session_tools`, on a loopback port and
    * under a token of the session's own: their calls are `mcpToolCall` items, and on Deno they need `--allow-net=127.0.0.1` and
-   * `--allow-env=NO_PROXY,no_proxy`, by which codex is told to come without a proxy. A codex that this process did not start is
-   * refused them. Default none.
+   * `--allow-env=NO_PROXY,no_proxy` from when codex is started, which is told to come without a proxy (an old codex also
+   * `--allow-read=$CODEX_HOME/.env`, where it could be told otherwise). A codex that this process did not start is refused
+   * them. Default none.
    */
   tools?: Record<string, DynamicTool>;
   /**

@@ -285,6 +285,7 @@ export class SessionSettings {
   ): Promise<JsonValue> {
     const core = this.#core;
     const { cwd, answerers, served } = this.#parts;
+    await served?.check();
     const profile = { ...this.profile, goals };
     const hooks = this.hooksOf(profile);
     const decided = withApprovals(

@@ -31,6 +31,8 @@ export interface StdioOptions {
   onStderr?: (text: string) => void;
   /** Called once, when the process is gone. */
   onGone?: () => void;
+  /** Whether no proxy of the process's environment is between it and this one. Default `false`. */
+  direct?: boolean;
 }
 
 /** How long each step of the close ladder waits by default, in milliseconds. */
@@ -56,6 +58,8 @@ export class StdioTransport implements Transport {
   readonly pid: number;
   /** Pipes carry messages of any size. */
   readonly maxOutboundBytes: null = null;
+  /** Whether no proxy of its environment is between it and this process. */
+  readonly direct: boolean;
   readonly #child: ChildProcess;
   readonly #stderr: StderrTail;
   readonly #ended: Promise<ProcessExit>;
@@ -66,9 +70,13 @@ export class StdioTransport implements Transport {
   #closing: Promise<TransportCloseReport> | undefined;
 
   /** Takes over a running process. */
-  constructor(child: ChildProcess, options: Pick<StdioOptions, "onStderr" | "onGone"> = {}) {
+  constructor(
+    child: ChildProcess,
+    options: Pick<StdioOptions, "onStderr" | "onGone" | "direct"> = {},
+  ) {
     this.#child = child;
     this.pid = child.pid;
+    this.direct = options.direct ?? false;
     this.#stderr = new StderrTail(options.onStderr);
     child.onStderr((chunk) => this.#stderr.push(chunk));
     const forget = endWithScript(child);

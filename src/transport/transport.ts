@@ -50,6 +50,11 @@ export interface Transport {
   readonly pid: number | null;
   /** The largest message that can be sent, in UTF-8 bytes; `null` when there is no limit. */
   readonly maxOutboundBytes: number | null;
+  /**
+   * Whether the server's environment keeps every proxy away from what it says to this process, `NO_PROXY` with `127.0.0.1` in
+   * it. Tools of this process are served to no other. Default: it is not known.
+   */
+  readonly direct?: boolean;
   /** Begins delivery to the sink. Call once; nothing read before is lost. */
   start(sink: TransportSink): void;
   /**

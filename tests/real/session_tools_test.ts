@@ -8,6 +8,7 @@ import process from "node:process";
 import {
   type Client,
   type Hooks,
+  InvalidArgumentError,
   type Session,
   tool,
   type ToolContext,
@@ -16,12 +17,13 @@ import {
 import type { ModelRequest, ModelTurn } from "../../src/testing/mod.ts";
 import { toolCall } from "../../src/testing/model/script.ts";
 import { compareVersions } from "../../src/version.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_BETWEEN, CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { callMcp } from "./_mcp_world.ts";
-import { inWorld, type World } from "./_session_world.ts";
+import { inWorld, rejection, type World } from "./_session_world.ts";
 
-const VERSIONS = process.env["TOOLS_CODEX"]?.split(",") ?? [...CODEX_VERSIONS, "0.125.0"];
+const BETWEEN = SLOW_BETWEEN.length > 0 ? CODEX_BETWEEN : [];
+const VERSIONS = [...CODEX_VERSIONS, ...BETWEEN];
 
 const inputSchema = {
   type: "object",
@@ -191,7 +193,7 @@ for (const version of CODEX_VERSIONS) {
       await mkdir(home);
       const own = '[mcp_servers.session_tools]\ncommand = "/bin/false"\nenabled = false\n';
       await writeFile(join(home, "config.toml"), own);
-      const client = await world.connect({}, {
+      const client = await world.connect({ restart: { type: "onCrash" } }, {
         home,
         env: {
           ...Object.fromEntries(names.map((name) => [name, url])),
@@ -205,6 +207,14 @@ for (const version of CODEX_VERSIONS) {
       const args = { a: 7, b: 2 };
       const answer = await called(world, copy, callMcp(version, "session_tools_2", "add", args));
       assert.match(answer.text, /sum 9/);
+      // Codex puts what is in this file over its environment: it would go to the proxy when it is started the next time.
+      await writeFile(join(home, ".env"), "NO_PROXY=other.example\n");
+      const led = await rejection(session.fork({ tools: { add: makeTools([]).add } }));
+      assert.ok(led instanceof InvalidArgumentError, String(led));
+      assert.match(led.message, /NO_PROXY in .*\.env/);
+      process.kill(client.runtime.pid!, "SIGKILL");
+      await restarted(client);
+      assert.ok(await rejection(copy.ask("Hello")) instanceof InvalidArgumentError);
       assert.deepEqual(heard, []);
       proxy.close();
     }));

@@ -219,13 +219,42 @@ function namesIn(result: JsonValue, list: string, name: string): string[] | null
 }
 
 async function textOf(call: Call, path: string): Promise<string | null> {
-  try {
-    const result = await call("fs/readFile", { path });
-    const data = isJsonObject(result) ? result["dataBase64"] : null;
-    return typeof data === "string"
-      ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
-      : null;
-  } catch {
-    return null;
+  return await textThere(call, path).catch(() => null) ?? null;
+}
+
+/** The text of a file, by the server; `undefined`: there is none. Rejects when it can't tell. */
+async function textThere(call: Call, path: string): Promise<string | null | undefined> {
+  const result = await call("fs/readFile", { path }).catch((error) => {
+    if (/no such file|os error 2\b/i.test(String(error))) return undefined;
+    throw error;
+  });
+  if (result === undefined) return undefined;
+  const data = isJsonObject(result) ? result["dataBase64"] : null;
+  return typeof data === "string"
+    ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
+    : null;
+}
+
+// A file of codex's own.
+
+/** A file in codex's home. */
+export interface HomeFile {
+  /** Where it is; `null` where codex's home is not known. */
+  path: string | null;
+  /** Its text, empty when there is no file; `null` when nobody can tell. */
+  text: string | null;
+}
+
+/** Reads a file in the home of a codex on this machine: by itself where this script may, else by codex, which reads it anyway. */
+export async function readHomeFile(core: RuntimeCore, name: string): Promise<HomeFile> {
+  const call: Call = (method, params) => core.callNow(method, params);
+  const home = codexHome(core) ?? await homeByServer(call);
+  if (home === null) return { path: null, text: null };
+  const path = `${home}/${name}`;
+  if (canRead(path)) {
+    const text = pathKind(path) === "missing" ? "" : readTextFile(path);
+    if (text !== null) return { path, text };
   }
+  const text = await textThere(call, path).catch(() => null);
+  return { path, text: text === undefined ? "" : text };
 }

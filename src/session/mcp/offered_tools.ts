@@ -5,10 +5,10 @@
 import { InvalidArgumentError, PermissionDeniedError, UnsupportedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
-import { loopbackFlags } from "../../launch/mod.ts";
+import { dotenvIsDirect } from "../../launch/mod.ts";
 import { canRead, fileSystem } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
-import { isAttached, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import { keyOf, rememberedTools, toolSpecs } from "./begun_with.ts";
 import { configuredMcpServers, mcpServerNames, TOOLS_SERVER } from "./servers.ts";
@@ -20,6 +20,8 @@ export { toolServerGone };
 export interface SessionTools extends ServedTools {
   /** The name of their MCP server. */
   readonly name: string;
+  /** Rejects when a proxy may stand between codex, which was started anew, and this process. */
+  check(): Promise<void>;
 }
 
 const LOOPBACK: PermissionNeed = { kind: "net", host: "127.0.0.1" };
@@ -40,20 +42,46 @@ export async function serveMissingTools(
   const offered = new Set(await begunWith(core, threadId));
   const missing = wanted.filter((spec) => !offered.has(keyOf(spec)));
   if (missing.length === 0) return null;
-  const away = outOfReach(core);
-  if (away !== null) {
-    throw new InvalidArgumentError("session", {
-      argument: "tools",
-      received: "tools that the thread was not begun with, as far as it can be told",
-      accepts: "those that it was begun with, by this client",
-      sentence: `${
-        missing.map(({ name }) => name).slice(0, 5).join(", ")
-      }: tools that a thread was not begun with are served to codex by this process, ${away}`,
-      hint: "Start a new session with them, or let this process start the codex.",
-    }, { data: { reason: "toolsOutOfReach" } });
+  const names = missing.map(({ name }) => name).slice(0, 5).join(", ");
+  const check = () => assertDirect(core, names);
+  await check();
+  const taken = new Set([
+    ...Object.keys(profile.mcpServers),
+    ...mcpServerNames(profile.config),
+    ...await configuredMcpServers(core, cwd),
+  ]);
+  return { ...await serveTools(core, missing), name: freeName(taken), check };
+}
+
+/** What codex puts over the environment that it is started with. */
+const DOTENV = ".env";
+
+/** Rejects unless codex certainly reaches this process, and no proxy comes to know of what it says. */
+async function assertDirect(core: RuntimeCore, names: string): Promise<void> {
+  const own = core.config.transport?.type ?? "stdio";
+  if (isRemote(core.config)) {
+    throw outOfReach(names, "and this one, on another machine, can't reach it");
   }
-  const denied = flagsFor(missingNeeds([LOOPBACK], hostProbe()), hostProbe().enforcedBy);
-  const flags = [...denied, ...loopbackFlags(core.config.env)];
+  // What its environment says of proxies can't be known, nor changed.
+  if (isAttached(core.config) || (own === "custom" && !core.direct)) {
+    throw outOfReach(
+      names,
+      "and this one, which another program started, may come by way of a proxy",
+    );
+  }
+  const env = await readHomeFile(core, DOTENV);
+  if (env.text !== null && !dotenvIsDirect(env.text)) {
+    throw outOfReach(
+      names,
+      `which NO_PROXY in ${env.path} leads it to by way of a proxy`,
+      `Add 127.0.0.1 to that NO_PROXY, and start codex anew.`,
+    );
+  }
+  const flags = [
+    ...flagsFor(missingNeeds([LOOPBACK], hostProbe()), hostProbe().enforcedBy),
+    ...(core.direct ? [] : ["--allow-env=NO_PROXY,no_proxy"]),
+    ...(env.text === null ? [`--allow-read=${env.path ?? `CODEX_HOME/${DOTENV}`}`] : []),
+  ];
   if (flags.length > 0) {
     throw new PermissionDeniedError(
       "Offering tools on a thread that was begun without them, which are served to codex on a loopback port " +
@@ -61,21 +89,21 @@ export async function serveMissingTools(
       flags,
     );
   }
-  const taken = new Set([
-    ...Object.keys(profile.mcpServers),
-    ...mcpServerNames(profile.config),
-    ...await configuredMcpServers(core, cwd),
-  ]);
-  return { ...await serveTools(core, missing), name: freeName(taken) };
 }
 
-/** Why this codex can't be served from here, or `null` when it can. */
-function outOfReach({ config }: RuntimeCore): string | null {
-  if (isRemote(config)) return "and this one, on another machine, can't reach it";
-  // What its environment says of proxies can't be known, nor changed.
-  return isAttached(config)
-    ? "and this one, which another program started, may come by way of a proxy"
-    : null;
+function outOfReach(
+  names: string,
+  why: string,
+  hint: string = "Start a new session with them, or let this process start the codex.",
+): InvalidArgumentError {
+  return new InvalidArgumentError("session", {
+    argument: "tools",
+    received: "tools that the thread was not begun with, as far as it can be told",
+    accepts: "those that it was begun with, by this client",
+    sentence:
+      `${names}: tools that a thread was not begun with are served to codex by this process, ${why}`,
+    hint,
+  }, { data: { reason: "toolsOutOfReach" } });
 }
 
 function freeName(taken: ReadonlySet<string>): string {

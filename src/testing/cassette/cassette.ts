@@ -201,6 +201,7 @@ export class CassetteRecorder {
       kind: transport.kind,
       pid: transport.pid,
       maxOutboundBytes: transport.maxOutboundBytes,
+      direct: transport.direct ?? false,
       start: (sink) =>
         transport.start(listening(sink, (line) => keep("<", line), (info) => {
           if (!closing) add("<", { closed: { exit: info.exit, stderrTail: "" } });

@@ -3,8 +3,8 @@ import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import {
   buildEnv,
   directLoopback,
+  dotenvIsDirect,
   type EnvSource,
-  loopbackFlags,
   minimalEnvNames,
   prependPath,
 } from "../../../src/launch/settings.ts";
@@ -130,8 +130,7 @@ test("directLoopback() keeps what is said on this machine from every proxy, and 
   for (const [what, values, set, env] of rows) {
     const from = source(values);
     const child = directLoopback(buildEnv({ set }, from), from);
-    assert.deepEqual(child, { clearEnv: false, env: { ...set, ...env } }, what);
-    assert.deepEqual(loopbackFlags({ set }, from), [], what);
+    assert.deepEqual(child, { clearEnv: false, env: { ...set, ...env }, direct: true }, what);
     assert.deepEqual(directLoopback(child, from), child, what);
   }
   const minimal = source({ NO_PROXY: "a", HTTP_PROXY: "http://p" });
@@ -145,9 +144,40 @@ test("directLoopback() keeps what is said on this machine from every proxy, and 
   for (const denied of [["NO_PROXY"], ["no_proxy"], ["NO_PROXY", "no_proxy"]]) {
     const dark = source({ HTTP_PROXY: "http://p" }, { denied });
     const inherited = { clearEnv: false, env: {} };
-    assert.equal(directLoopback(inherited, dark), inherited, "it would hide the user's own");
-    assert.deepEqual(loopbackFlags({}, dark), ["--allow-env=NO_PROXY,no_proxy"]);
-    assert.deepEqual(loopbackFlags({ set: { NO_PROXY: "" } }, dark), []);
-    assert.deepEqual(loopbackFlags({ inherit: [] }, dark), []);
+    const untouched = { ...inherited, direct: false };
+    assert.deepEqual(directLoopback(inherited, dark), untouched, "it would hide the user's own");
+    for (const rules of [{ set: { NO_PROXY: "" } }, { inherit: [] }]) {
+      assert.ok(directLoopback(buildEnv(rules, dark), dark).direct);
+    }
   }
+});
+
+test("dotenvIsDirect() tells whether codex's own .env leads it to this machine by way of a proxy", () => {
+  const direct = [
+    "",
+    "HTTP_PROXY=http://p:3128\nALL_PROXY=socks5://p\n",
+    "# NO_PROXY=a\n  #NO_PROXY=b",
+    "NO_PROXY=127.0.0.1",
+    "A=1\r\nexport no_proxy = 'a.example, 127.0.0.1' # ours\r\nB=2",
+    'NO_PROXY="*"\nno_proxy=10.0.0.0/8,[::1],127.0.0.1',
+    "NO_PROXY=a,127.0.0.1\nNO_PROXY=127.0.0.1,b",
+  ];
+  const led = [
+    "NO_PROXY=",
+    "NO_PROXY=a.example",
+    "NO_PROXY=localhost,127.0.0.10",
+    "#x\rNO_PROXY=a",
+    "\ufeffexport NO_PROXY='a'",
+    "NO_PROXY=127.0.0.1\nNO_PROXY=a",
+    "NO_PROXY=127.0.0.1\nno_proxy=a",
+    "No_Proxy=a",
+    "NO_PROXY=$HOSTS,127.0.0.1",
+    'NO_PROXY="a\n,127.0.0.1"',
+    "NO_PROXY=\"127.0.0.1'",
+    "NO_PROXY=a # 127.0.0.1",
+    "X=1 NO_PROXY=127.0.0.1",
+    "NO_PROXY: 127.0.0.1",
+  ];
+  for (const text of direct) assert.ok(dotenvIsDirect(text), text);
+  for (const text of led) assert.ok(!dotenvIsDirect(text), text);
 });

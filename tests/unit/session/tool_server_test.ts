@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError, PermissionDeniedError } from "../../../src/errors/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/mod.ts";
 import { resolveProfile } from "../../../src/session/policy/thread_params.ts";
 import { serveMissingTools, toolsInMeta } from "../../../src/session/mcp/offered_tools.ts";
@@ -16,6 +18,7 @@ import {
   type ToolSpec,
 } from "../../../src/session/mcp/tool_server.ts";
 import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
 
 const ADD: ToolSpec = { name: "add", description: "Adds", inputSchema: { type: "object" } };
 const TEXT = (text: string): JsonObject => ({
@@ -298,6 +301,7 @@ test("a codex that can't come here, or may come by way of a proxy, is served not
     [{ type: "command", command: ["ssh", "host"] }, /on another machine/],
     [{ type: "unix", path: "/s" }, /may come by way of a proxy/],
     [{ type: "daemon" }, /may come by way of a proxy/],
+    [{ type: "custom", open: () => Promise.reject() }, /may come by way of a proxy/],
   ] as const;
   for (const [transport, why] of cases) {
     const core = {
@@ -316,4 +320,42 @@ test("a codex that can't come here, or may come by way of a proxy, is served not
     });
     assert.equal(await serveMissingTools(core, "T", "/w", resolveProfile({})), null);
   }
+});
+
+test("a codex whose environment could not be looked into when it was started is served nothing", async () => {
+  await using dir = await tempDir("dotenv-");
+  const profile = resolveProfile({
+    tools: { add: { description: "Adds", inputSchema: {}, run: () => 1 } },
+  });
+  const asked: string[] = [];
+  const core = {
+    config: {},
+    direct: false,
+    server: { version: "0.169.0", codexHome: dir.path },
+    call: () => Promise.reject(new Error("no such thread")),
+    callNow: (method: string) => {
+      asked.push(method);
+      return Promise.resolve({});
+    },
+  };
+  const serve = (changes: object = {}) =>
+    serveMissingTools({ ...core, ...changes } as unknown as RuntimeCore, "T", "/w", profile);
+  // That this script may look now changes nothing about a codex that runs already.
+  await assert.rejects(serve(), (error) => {
+    assert.ok(error instanceof PermissionDeniedError, String(error));
+    assert.deepEqual(error.missing, ["--allow-env=NO_PROXY,no_proxy"]);
+    return true;
+  });
+  await assert.rejects(
+    serve({ server: { version: "0.104.0" }, config: { env: { inherit: [] } } }),
+    {
+      missing: ["--allow-env=NO_PROXY,no_proxy", "--allow-read=CODEX_HOME/.env"],
+    },
+  );
+  const served = await serve({ direct: true });
+  // Its own file goes before its environment, at each start.
+  await writeFile(join(dir.path, ".env"), "NO_PROXY=other.example\n");
+  await assert.rejects(served!.check(), /add: .*NO_PROXY in .*\.env/);
+  await served!.end();
+  await assert.rejects(serve({ direct: true }), InvalidArgumentError);
 });
