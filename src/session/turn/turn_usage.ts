@@ -249,8 +249,7 @@ export class TurnTally {
   readonly counts: RunCounts = { tokens: 0, modelCalls: 0, toolCalls: 0 };
   #more = true;
   #ended = false;
-  /** What the running model call has produced. */
-  #usedTool = false;
+  /** Whether the last that came from the model is words: a turn ends by them. */
   #said = false;
 
   /** Whether another model call follows, or has begun. */
@@ -265,16 +264,15 @@ export class TurnTally {
     this.#more = true;
     if (type === "agentMessage") this.#said = true;
     if (!TOOL_ITEMS.has(type)) return;
-    this.#usedTool = true;
+    this.#said = false;
     this.counts.toolCalls++;
   }
 
-  /** A model call has ended. */
+  /** A model call has ended. On 0.104 its tools may be told after that: what counts is what came last, not in which call. */
   called(tokens: number): void {
     this.counts.tokens += tokens;
     this.counts.modelCalls++;
-    this.#more = this.#usedTool || !this.#said;
-    this.#usedTool = false;
+    this.#more = !this.#said;
     this.#said = false;
   }
 

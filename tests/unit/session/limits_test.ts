@@ -71,6 +71,27 @@ test("TurnTally tells a turn that goes on from one that has answered", () => {
   assert.equal(tally.more, false);
 });
 
+test("TurnTally goes by what came last: in which call it is told differs between servers", () => {
+  const [call, tool, words] = ["call", "commandExecution", "agentMessage"];
+  const table: [happened: string[], more: boolean][] = [
+    [[tool, call], true],
+    [[words, tool, call], true],
+    [[call, tool], true],
+    // The tool is told after its call: the answer that follows is an answer.
+    [[call, tool, words, call], false],
+    [[words, call, tool], true],
+    [[words, call, tool, words, call], false],
+    // A search of the provider's own, and the answer, in one call.
+    [["webSearch", words, call], false],
+    [["webSearch", words, call, tool], true],
+  ];
+  for (const [happened, more] of table) {
+    const tally = new TurnTally();
+    for (const each of happened) each === call ? tally.called(1) : tally.item(each);
+    assert.equal(tally.more, more, happened.join(" "));
+  }
+});
+
 test("RunMeter adds up turns, stops the run once, and lets no turn begin without means", () => {
   const stops: ExceededLimit[] = [];
   const meter = new RunMeter({ modelCalls: 3 }, (exceeded) => stops.push(exceeded));
