@@ -124,14 +124,17 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
         assert.ok(told.length >= 8);
         await world.start();
         await page.getByText("connected", { exact: true }).waitFor();
-        assert.deepEqual(await turnsOver(page, 2), ["completed", "interrupted"]);
+        // A killed server takes the scripted model with it: codex may see that end before its own.
+        const [first, broken] = await turnsOver(page, 2);
+        assert.equal(first, "completed");
+        assert.ok(broken === "interrupted" || signal === "SIGKILL" && broken === "failed", broken);
         const kept = await page.locator(".agent").last().locator("p").allInnerTexts();
         assert.deepEqual(kept.slice(0, told.length), told, "what was told stays, once");
         assert.deepEqual(told, story(told.length));
         assert.equal((await agentTexts(page))[0], "You said: Hello there");
 
         await say(page, "Are you back?");
-        assert.deepEqual(await turnsOver(page, 3), ["completed", "interrupted", "completed"]);
+        assert.deepEqual(await turnsOver(page, 3), ["completed", broken, "completed"]);
         assert.equal((await agentTexts(page)).at(-1), "You said: Are you back?");
         assert.equal(await page.locator(".user").count(), 3);
         assert.deepEqual(errors, []);
