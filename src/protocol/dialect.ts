@@ -238,6 +238,17 @@ export function adviceFor(message: string): { reason: RpcRefusal; advice: string
   return known === undefined ? null : { reason: known[1], advice: known[2] };
 }
 
+/** How codex advises on an MCP server that was too slow, to its own users. 0.104 to 0.169. */
+const SLOW_MCP_SERVER = / Add or adjust `startup_timeout_sec` in your config\.toml:[^]*$/;
+
+/** Why an MCP server did not start, in words for a session's caller. */
+export function mcpFailure(reason: string): string {
+  return reason.replace(
+    SLOW_MCP_SERVER,
+    " Raise its `startupTimeoutMs`, or `startup_timeout_sec` where codex's configuration has it.",
+  );
+}
+
 /** Whether the error is the server's refusal of this kind. */
 export function isRefusal(error: unknown, kind: Refusal): error is RpcError {
   return error instanceof RpcError && REFUSALS[kind].test(error.rpcMessage);

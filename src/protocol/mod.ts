@@ -30,6 +30,7 @@ export {
   featureSince,
   isNoise,
   isRefusal,
+  mcpFailure,
   type Refusal,
   SCRIPTED_MODEL,
   servedMethods,

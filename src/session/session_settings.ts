@@ -28,6 +28,7 @@ import type { Checkpoints } from "./history/rewind/checkpoints.ts";
 import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
 import type { SessionTools } from "./mcp/offered_tools.ts";
+import { openLimit } from "./mcp/servers.ts";
 import type { PortableThread } from "./history/portable_thread.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import { assertSupported, type ThreadCopy, type ThreadHost } from "./thread/thread_host.ts";
@@ -296,7 +297,7 @@ export class SessionSettings {
     const params = method === "thread/start"
       ? threadStartParams(cwd, profile, decided)
       : threadAttachParams(threadId, cwd, profile, decided);
-    const result = await core.callNow(method, params);
+    const result = await core.callNow(method, params, openLimit(core, profile.mcpServers));
     this.policy = confirmDecided(core, decided, result);
     confirmProfile(profile, result);
     this.#decided = decided;

@@ -713,3 +713,26 @@ for (const dialect of DIALECTS) {
     }
   });
 }
+
+test("a thread is waited for as long as the MCP servers that it needs may take", async () => {
+  const methods: Record<string, () => unknown> = { "config/read": () => ({ config: {} }) };
+  await onFake({ server: { methods }, client: { requestTimeoutMs: 1_000 } }, async (world) => {
+    methods["thread/start"] = () => NO_ANSWER;
+    const slow = { url: "http://127.0.0.1:9/", startupTimeoutMs: 20 };
+    const open = (server: object) =>
+      rejection(world.client.startSession({
+        cwd: world.cwd,
+        mcpServers: { plain: slow, quick: { ...slow, ...server } },
+      }));
+    const errors = await Promise.all([
+      open({}),
+      open({ required: true, startupTimeoutMs: 7 }),
+      open({ required: true }),
+    ]);
+    assert.deepEqual(errors.map((error) => (error as RequestTimeoutError).timeoutMs), [
+      1_000,
+      1_007,
+      1_020,
+    ]);
+  });
+});

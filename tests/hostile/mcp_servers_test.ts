@@ -18,12 +18,16 @@ for (const version of CODEX_VERSIONS) {
         Object.fromEntries(hows.map((how) => [how, { command, args: [path, how] }]));
       const open = { cwd: world.cwd, allowPrivilegedEscalation: true };
       const client = await world.connect();
-      // With these 0.169 waits for 30 s.
-      const slow = ["flood", "odd"];
-      const failing = version === "0.104.0" ? ["gone", ...slow] : ["gone"];
+      // With these codex waits for 10 s or 30 s, unless it is told otherwise.
+      const slow = Object.fromEntries(
+        Object.entries(servers("flood", "odd", "silent")).map((
+          [name, server],
+        ) => [name, { ...server, startupTimeoutMs: 500 }]),
+      );
+      const failing = ["gone", ...Object.keys(slow)];
       const session = await client.startSession({
         ...open,
-        mcpServers: servers(...failing, "likeness", "mortal", "curious", "deaf"),
+        mcpServers: { ...servers("gone", "likeness", "mortal", "curious", "deaf"), ...slow },
       });
       const warned: string[] = [];
       let offered: string[] = [];
@@ -41,6 +45,8 @@ for (const version of CODEX_VERSIONS) {
         assert.equal(told.length, 1, warned.join("\n").slice(0, 2_000));
         assert.ok(told[0]!.length < 2_000, "what it poured out is not repeated");
       }
+      const silent = warned.find((text) => text.startsWith("The MCP server silent"));
+      assert.match(silent!, /timed out after 0 seconds\. Raise its `startupTimeoutMs`/);
       assert.ok(offered.includes("exec_command"), offered.join());
 
       const call = async (server: string, tool: string): Promise<string> => {
@@ -71,16 +77,16 @@ for (const version of CODEX_VERSIONS) {
       assert.match(String(await rejection(waiting.finish())), /interrupted/);
       assert.equal((await session.ask("Still there?")).assistantText, "You said: Still there?");
 
-      // One that never says hello: codex waits for it 10 s (0.104) or 30 s, but nobody else has to.
-      const silent = await client.startSession({ ...open, mcpServers: servers("silent", ...slow) });
+      // However long codex waits for one that never says hello, nobody else has to.
+      const patient = await client.startSession({ ...open, mcpServers: servers("silent") });
       const stop = new AbortController();
       const reason = new Error("enough");
-      const asked = silent.ask("Hello", {
+      const asked = patient.ask("Hello", {
         signal: stop.signal,
         onEvent: (event) => void (event.type === "turnStarted" && stop.abort(reason)),
       });
       assert.equal(await rejection(asked), reason);
-      await silent.close();
+      await patient.close();
       await session.close();
       await client.shutdown();
       assert.deepEqual(world.running(), []);

@@ -15,6 +15,7 @@ import type { PortableThread } from "../history/portable_thread.ts";
 import type { ThreadStore } from "../history/thread_store.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
+import { openLimit } from "../mcp/servers.ts";
 import { confirmDecided } from "../policy/confirm_policy.ts";
 import { decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import {
@@ -221,6 +222,7 @@ export class SessionOpener {
     const open = () =>
       core.call(opening.method, params, {
         ...defined({ signal }),
+        ...openLimit(core, profile.mcpServers),
         // At once, so that what the server says next about the thread finds its session.
         onResult: (result) => {
           try {

@@ -3,6 +3,7 @@
  * @module
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
+import { mcpFailure } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import { threadItem } from "../turn/turn_items.ts";
@@ -133,7 +134,7 @@ export function failedMcpServer(method: string, params: JsonObject): string | nu
   } else if (method !== "mcpServer/startupStatus/updated") return null;
   if (status !== "failed") return null;
   // What a server says of itself may repeat what it was given.
-  const reason = typeof error === "string" ? redactText(error) : "no reason was told";
+  const reason = typeof error === "string" ? mcpFailure(redactText(error)) : "no reason was told";
   return `The MCP server ${String(name)} did not start, so its tools are missing: ${reason}`;
 }
 

@@ -9,6 +9,7 @@ import {
   kind,
   list,
   memberPath,
+  milliseconds,
   object,
   record,
   required,
@@ -25,7 +26,7 @@ import {
   type PermissionNeed,
   type PermissionProbe,
 } from "../../permissions/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 
 /** An MCP server that codex starts as a program, without a sandbox. */
 export interface McpCommandServer {
@@ -39,6 +40,11 @@ export interface McpCommandServer {
   cwd?: string;
   /** Whether the session does not open without it. Default `false`: a `warning` says that it did not start. */
   required?: boolean;
+  /**
+   * How long codex waits until it is ready, in milliseconds; the session's first turn waits with it. `Infinity`: a year.
+   * Default: codex's own, 30 s (10 s before 0.125).
+   */
+  startupTimeoutMs?: number;
 }
 
 /** An MCP server that codex reaches over HTTP ("streamable HTTP"). */
@@ -51,6 +57,11 @@ export interface McpUrlServer {
   headers?: Record<string, string>;
   /** Whether the session does not open without it. Default `false`: a `warning` says that it did not start. */
   required?: boolean;
+  /**
+   * How long codex waits until it is ready, in milliseconds; the session's first turn waits with it. `Infinity`: a year.
+   * Default: codex's own, 30 s (10 s before 0.125).
+   */
+  startupTimeoutMs?: number;
 }
 
 /** An MCP server of a session. */
@@ -96,15 +107,22 @@ const COMMAND: Shape = shape<McpCommandServer>({
   env: named(record(words), /^[^=\0]+$/, "variables with names"),
   cwd: program,
   required: flag,
-}, { type: "Leave `type` out: `command` says it.", environment: "env" });
+  startupTimeoutMs: milliseconds,
+}, {
+  type: "Leave `type` out: `command` says it.",
+  environment: "env",
+  startup_timeout_sec: "startupTimeoutMs",
+});
 
 const URL_SERVER: Shape = shape<McpUrlServer>({
   url: required(address),
   bearerToken: token,
   headers: named(record(headerValue), /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "headers with valid names"),
   required: flag,
+  startupTimeoutMs: milliseconds,
 }, {
   type: "Leave `type` out: `url` says it.",
+  startup_timeout_sec: "startupTimeoutMs",
   bearer_token: "bearerToken",
   token: "bearerToken",
   http_headers: "headers",
@@ -234,11 +252,11 @@ export function gateMcpServers(
 /** A server in codex's words. Nothing of it is ever written to a file or a command line: it goes in a message. */
 export function mcpServerSettings(of: McpServer, cwd: string): JsonObject {
   if ("command" in of) {
-    const { command, args, env, required } = of;
+    const { command, args, env } = of;
     // Codex 0.104 would start it where codex itself was started.
-    return { command, cwd: of.cwd ?? cwd, ...defined({ args, env, required }) };
+    return { command, cwd: of.cwd ?? cwd, ...defined({ args, env }), ...startSettings(of) };
   }
-  const { url, bearerToken, headers = {}, required } = of;
+  const { url, bearerToken, headers = {} } = of;
   const sent = {
     ...headers,
     ...(bearerToken === undefined ? {} : { Authorization: `Bearer ${bearerToken}` }),
@@ -246,8 +264,30 @@ export function mcpServerSettings(of: McpServer, cwd: string): JsonObject {
   return {
     url,
     ...(Object.keys(sent).length === 0 ? {} : { http_headers: sent }),
-    ...defined({ required }),
+    ...startSettings(of),
   };
+}
+
+/** The limit of the call that opens a thread: codex answers it when the servers that are required are ready. */
+export function openLimit(
+  { config }: RuntimeCore,
+  servers: McpServers,
+): { timeoutMs?: number } {
+  const waits = Object.values(servers).map(({ required, startupTimeoutMs = 0 }) =>
+    required === true ? startupTimeoutMs : 0
+  );
+  const longest = Math.max(0, ...waits);
+  if (longest === 0) return {};
+  return { timeoutMs: longest + (config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs) };
+}
+
+const YEAR_SECONDS = 365 * 24 * 3600;
+
+function startSettings({ required, startupTimeoutMs }: McpServer): JsonObject {
+  const seconds = startupTimeoutMs === undefined
+    ? undefined
+    : Math.min(startupTimeoutMs / 1000, YEAR_SECONDS);
+  return { ...defined({ required, startup_timeout_sec: seconds }) };
 }
 
 /**

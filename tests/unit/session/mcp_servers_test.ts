@@ -53,6 +53,9 @@ test("a server is a program or an address, and every mistake is told", () => {
     [{ a: { command: "x", args: ["a\0"] } }, /args\[0\]/],
     [{ a: { command: "x", env: { "A=B": "c" } } }, /variables with names/],
     [{ a: { command: "x", env: { A: 1 } } }, /env\.A/],
+    [{ a: { command: "x", startupTimeoutMs: 0 } }, /startupTimeoutMs/],
+    [{ a: { url: URL, startupTimeoutMs: NaN } }, /startupTimeoutMs/],
+    [{ a: { url: URL, startup_timeout_sec: 5 } }, /mean `startupTimeoutMs`|startupTimeoutMs/],
     [{ a: { command: "x", bearerToken: "t" } }, /no option `mcpServers\.a\.bearerToken`/],
     [{ a: { url: "ftp://x" } }, /http: or https:/],
     [{ a: { url: "nonsense" } }, /http: or https:/],
@@ -120,6 +123,10 @@ test("codex is told a server in its own words", () => {
     url: URL,
     required: true,
   });
+  for (const [ms, seconds] of [[1, 0.001], [90_000, 90], [Infinity, 31_536_000]] as const) {
+    const slow = mcpServerSettings({ url: URL, startupTimeoutMs: ms }, "/w");
+    assert.deepEqual(slow, { url: URL, startup_timeout_sec: seconds });
+  }
   const program = { command: "x", args: ["y"], env: { A: "b" }, cwd: "/" };
   assert.deepEqual(mcpServerSettings(program, "/w"), program);
   assert.deepEqual(mcpServerSettings({ command: "x" }, "/w"), { command: "x", cwd: "/w" });
