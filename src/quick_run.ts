@@ -17,10 +17,10 @@ import {
 import { QuickRunError } from "./errors/mod.ts";
 import { type ClientConfig, isRemote, RUNTIME_CONFIG } from "./runtime/mod.ts";
 import {
-  Client,
   type PromptRunResult,
   RUN_PROFILE,
   type RunProfile,
+  SingleRun,
   type TurnEvent,
   workingDirectory,
 } from "./session/mod.ts";
@@ -90,17 +90,17 @@ export async function quickRunWithProfile(
   checkOptions("quickRun", profile, RUN_PROFILE, true);
   const { client: config = {}, signal, onEvent } = options;
   signal?.throwIfAborted();
-  let client: Client | null = null;
+  let codex: SingleRun | null = null;
   let result: PromptRunResult;
   try {
     // What is wrong with the call is told before a process is started for it.
     workingDirectory(cwd, isRemote(config));
-    client = await Client.connect({ ...config, ...defined({ signal }) });
-    result = await client.runWithProfile(cwd, prompt, profile, {
+    codex = await SingleRun.connect({ ...config, ...defined({ signal }) });
+    result = await codex.run(cwd, prompt, profile, {
       ...defined({ signal, onEvent }),
     });
   } catch (error) {
-    const shutdownError = await client?.shutdown().then(
+    const shutdownError = await codex?.shutdown().then(
       () => undefined,
       (reason: unknown) => reason,
     );
@@ -108,6 +108,6 @@ export async function quickRunWithProfile(
     throw new QuickRunError(error, shutdownError);
   }
   // A shutdown that fails must not cost the caller the answer.
-  await client.shutdown().catch(() => {});
+  await codex.shutdown().catch(() => {});
   return result;
 }

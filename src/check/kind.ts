@@ -1,5 +1,7 @@
 /**
  * Kinds of values that options may have, as data: what is accepted, in words, and how a value misses it.
+ *
+ * What makes them is marked as free of side effects, so that bundlers leave out the kinds that a program does not use.
  * @module
  */
 import { fitsJson, jsonMisfit, kindOf, memberPath } from "./json_fit.ts";
@@ -53,6 +55,7 @@ export interface Shape {
 export type OptionKinds<T> = { readonly [Name in keyof T]-?: Kind };
 
 /** Declares the options of an object; `meant` says what to write in place of names that other libraries use. */
+/* @__NO_SIDE_EFFECTS__ */
 export function shape<T>(
   options: OptionKinds<T>,
   meant: Readonly<Record<string, string>> = {},
@@ -61,6 +64,7 @@ export function shape<T>(
 }
 
 /** What to say of options that another shape has. */
+/* @__NO_SIDE_EFFECTS__ */
 export function elsewhere(other: Shape, sentence: string): Record<string, string> {
   return Object.fromEntries(Object.keys(other.options).map((name) => [name, sentence]));
 }
@@ -71,6 +75,7 @@ export function typeOf(value: unknown): ValueType {
 }
 
 /** A kind from a test; `fits` is asked for values of the given types only. */
+/* @__NO_SIDE_EFFECTS__ */
 export function kind(
   accepts: string,
   types: readonly ValueType[],
@@ -97,11 +102,13 @@ function receivedOf(value: unknown, types: readonly ValueType[]): string {
 }
 
 /** The same kind for an option that may not be left out. */
+/* @__NO_SIDE_EFFECTS__ */
 export function required(of: Kind): Kind {
   return { ...of, required: true };
 }
 
 /** The same kind, with a guess at what was meant by what does not fit; `undefined` where there is none. */
+/* @__NO_SIDE_EFFECTS__ */
 export function hinted(of: Kind, hint: (value: unknown) => string | undefined): Kind {
   return {
     ...of,
@@ -153,6 +160,7 @@ export const pauseMilliseconds: Kind = kind(
 );
 
 /** A number of things; at least `least`. */
+/* @__NO_SIDE_EFFECTS__ */
 export function count(least: number): Kind {
   return kind(
     `a whole number, ${least} or more`,
@@ -182,6 +190,7 @@ export const signal: Kind = kind(
 );
 
 /** One of some words. */
+/* @__NO_SIDE_EFFECTS__ */
 export function oneOf(
   words: readonly string[],
   hint?: (value: unknown) => string | undefined,
@@ -210,6 +219,7 @@ export const json: Kind = jsonKind("a value that JSON can carry", [
 /** An object that JSON can say. */
 export const jsonObject: Kind = jsonKind("an object that JSON can carry", ["object"]);
 
+/* @__NO_SIDE_EFFECTS__ */
 function jsonKind(accepts: string, types: readonly ValueType[]): Kind {
   return {
     accepts,
@@ -229,6 +239,7 @@ function jsonKind(accepts: string, types: readonly ValueType[]): Kind {
 const JSON_LEVELS = 120;
 
 /** A list of one kind. */
+/* @__NO_SIDE_EFFECTS__ */
 export function list(of: Kind, hint?: (value: unknown) => string | undefined): Kind {
   const accepts = `a list, each ${of.accepts}`;
   return {
@@ -248,6 +259,7 @@ export function list(of: Kind, hint?: (value: unknown) => string | undefined): K
 }
 
 /** An object whose values have one kind, under any names. */
+/* @__NO_SIDE_EFFECTS__ */
 export function record(of: Kind, hint?: (value: unknown) => string | undefined): Kind {
   const accepts = `an object, each value ${of.accepts}`;
   return {
@@ -265,6 +277,7 @@ export function record(of: Kind, hint?: (value: unknown) => string | undefined):
 }
 
 /** An object with these options. */
+/* @__NO_SIDE_EFFECTS__ */
 export function object(
   of: Shape,
   hint: (value: unknown) => string | undefined = () => undefined,
@@ -282,6 +295,7 @@ export function object(
 }
 
 /** An object of one of several shapes, told apart by its `type`; the shapes leave it out. */
+/* @__NO_SIDE_EFFECTS__ */
 export function variants<T extends { type: string }>(
   of: { readonly [Word in T["type"]]: Shape },
   hint: (value: unknown) => string | undefined = () => undefined,
@@ -302,6 +316,7 @@ export function variants<T extends { type: string }>(
 }
 
 /** An object of anybody's making that has these members; what else it has does not matter. */
+/* @__NO_SIDE_EFFECTS__ */
 export function having(accepts: string, members: Readonly<Record<string, Kind>>): Kind {
   return {
     accepts,
@@ -322,6 +337,7 @@ export function having(accepts: string, members: Readonly<Record<string, Kind>>)
 }
 
 /** One of several kinds. What does not fit is explained by the kind for its type, where only one is. */
+/* @__NO_SIDE_EFFECTS__ */
 export function either(...kinds: readonly Kind[]): Kind {
   const accepts = kinds.map((each) => each.accepts).join(", or ");
   return {

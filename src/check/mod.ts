@@ -14,15 +14,7 @@ import {
   type Shape,
   UNKNOWN_OPTION,
 } from "./kind.ts";
-export {
-  fitsJson,
-  followPointer,
-  jsonMisfit,
-  jsonPath,
-  kindOf,
-  memberPath,
-  validateAgainstSchema,
-} from "./json_fit.ts";
+export { fitsJson, jsonMisfit, jsonPath, kindOf, memberPath } from "./json_fit.ts";
 export type { Kind, OptionKinds, Shape } from "./kind.ts";
 export {
   callback,

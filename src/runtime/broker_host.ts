@@ -8,16 +8,16 @@ import { guardAcceptance, hostProbe, realPathOf } from "../permissions/mod.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { isRemote } from "./connect.ts";
-import type { StateProjection } from "./state/state.ts";
+import type { RuntimeState } from "./state/state_types.ts";
 
 /** The broker's view of its connection. */
 export function brokerHost(
   config: RuntimeConfig,
-  projection: () => StateProjection,
+  seen: () => RuntimeState,
 ): Pick<BrokerOptions, "gateFor" | "guard" | "realPath"> {
   return {
     realPath: config.transport?.type === "websocket" ? undefined : realPathOf,
-    gateFor: (threadId) => threadId === null ? undefined : clientGate(config, projection, threadId),
+    gateFor: (threadId) => threadId === null ? undefined : clientGate(config, seen, threadId),
     guard: (grant, _request, contained) => {
       // A remote server works on another machine: this script's permissions say nothing about it.
       if (isRemote(config)) return null;
@@ -29,12 +29,12 @@ export function brokerHost(
 /** For a thread without a session: the connection's own hooks, and what it has seen of the thread. */
 function clientGate(
   config: RuntimeConfig,
-  projection: () => StateProjection,
+  seen: () => RuntimeState,
   threadId: string,
 ): ThreadGate {
   // A throw refuses: hooks that can't work together must not be left out.
   const hooks = mergeHooks(config.hooks);
-  const item = (id: string) => seenItem(projection(), threadId, id);
+  const item = (id: string) => seenItem(seen(), threadId, id);
   if (!hasToolHooks(hooks)) return { item };
   return {
     item,
@@ -47,11 +47,11 @@ function clientGate(
 
 /** An item as the server last described it; one whose texts were cut is not known. */
 function seenItem(
-  projection: StateProjection,
+  { threads }: RuntimeState,
   threadId: string,
   itemId: string,
 ): JsonObject | undefined {
-  for (const turn of projection.snapshot().threads[threadId]?.turns ?? []) {
+  for (const turn of threads[threadId]?.turns ?? []) {
     const found = turn.items.find(({ id }) => id === itemId);
     if (found !== undefined && !found.truncated) return { ...found } as JsonObject;
   }

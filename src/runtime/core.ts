@@ -20,7 +20,8 @@ import {
 import { Telemetry } from "../telemetry.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { brokerHost } from "./broker_host.ts";
-import { ProjectedLog, type StateProjection } from "./state/state.ts";
+import { ProjectedLog } from "./state/projected_log.ts";
+import type { RuntimeState } from "./state/state_types.ts";
 import {
   closedBecause,
   KeepAlive,
@@ -122,7 +123,7 @@ export class RuntimeCore implements ConnectionHandler {
       onAudit: (audit) => this.#audit(audit),
       serverVersion: () => this.#server?.version ?? null,
       heardAll: () => this.#heardAll(),
-      ...brokerHost(config, () => this.projection()),
+      ...brokerHost(config, () => this.seen()),
     });
     const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
     this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));
@@ -165,12 +166,19 @@ export class RuntimeCore implements ConnectionHandler {
     return this.#connection?.transport.direct ?? false;
   }
 
-  /** Starts the first server. Leaves no process behind when that fails. */
-  async start(signal?: AbortSignal): Promise<void> {
+  /**
+   * Starts the first server. Leaves no process behind when that fails. `seen`: whether somebody may ask for what the server
+   * does.
+   */
+  async start(signal?: AbortSignal, seen = true): Promise<void> {
     this.#tell("starting");
     try {
       const { approvals, hooks } = this.config;
-      if (approvals !== undefined || hooks !== undefined) await this.approvals.ready();
+      const asked = approvals !== undefined || hooks !== undefined;
+      await Promise.all([
+        asked ? this.approvals.ready() : null,
+        asked || seen ? this.#recorded.project() : null,
+      ]);
       await this.alive.while(this.#connect(signal));
       this.#tell("running");
     } catch (error) {
@@ -211,8 +219,8 @@ export class RuntimeCore implements ConnectionHandler {
     await this.alive.while(this.#live().notify(method, params));
   }
 
-  /** Threads, turns and items, folded up to the newest message. */
-  projection(): StateProjection {
+  /** Threads, turns and items up to the newest message; nothing where {@linkcode start} was told that nobody asks. */
+  seen(): RuntimeState {
     return this.#recorded.state();
   }
 
@@ -286,9 +294,7 @@ export class RuntimeCore implements ConnectionHandler {
     try {
       this.#server = await handshake(connection, config, signal);
       this.#healthySince = performance.now();
-      const busy = () =>
-        Object.values(this.projection().snapshot().threads).some((it) => it.activeTurnId !== null);
-      watchLiveness(connection, { ...livenessOf(config), busy });
+      watchLiveness(connection, { ...livenessOf(config), busy: () => this.alive.turnRuns });
     } catch (error) {
       this.#connection = null;
       this.#ended = await connection.close("The handshake failed.", FAILED_START_GRACE_MS);

@@ -9,6 +9,7 @@ export type { RuntimeCore } from "./core.ts";
 export type { RequestOptions } from "./runtime.ts";
 export { Runtime } from "./runtime.ts";
 export { coreOf, guardCall } from "./core_of.ts";
+export { spawnCore } from "./spawn.ts";
 export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
 export { codexHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";

@@ -293,6 +293,11 @@ export class KeepAlive {
     }
   }
 
+  /** Whether a turn is at work, whoever began it. */
+  get turnRuns(): boolean {
+    return this.#turns.size > 0;
+  }
+
   /** A call was answered: after some of them a turn begins, of which the server tells a moment later. */
   answered(method: string | undefined): void {
     if (method !== undefined && BEGIN_TURNS.has(method)) {

@@ -16,10 +16,10 @@ import {
 import type { JsonValue } from "../json.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
-import { RuntimeCore } from "./core.ts";
+import type { RuntimeCore } from "./core.ts";
 import { coreOf, guardCall, setCore } from "./core_of.ts";
-import { transportFactory } from "./connect.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
+import { spawnCore } from "./spawn.ts";
 import type {
   ConnectionState,
   EventFilter,
@@ -72,34 +72,7 @@ export class Runtime implements AsyncDisposable {
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
     checkOptions("Runtime.spawn", config, RUNTIME_CONFIG);
-    config.signal?.throwIfAborted();
-    const { onStderr } = config;
-    const guarded = onStderr === undefined ? config : {
-      ...config,
-      onStderr: (text: string) => {
-        const failed = (): void => void core.metrics.sinkErrors++;
-        try {
-          const told: unknown = onStderr(text);
-          if (told instanceof Promise) told.catch(failed);
-        } catch {
-          failed();
-        }
-      },
-    };
-    const home = config.isolation === "hermetic"
-      ? await (await import("./hermetic/home.ts")).openHermeticHome(guarded)
-      : null;
-    const inside = home?.config ?? guarded;
-    let core: RuntimeCore;
-    try {
-      const factory = transportFactory({ ...inside, isolation: "user" });
-      core = new RuntimeCore(inside, factory, home?.remove);
-    } catch (error) {
-      await home?.remove();
-      throw error;
-    }
-    await core.start(config.signal);
-    return new Runtime(core);
+    return new Runtime(await spawnCore(config));
   }
 
   /** What the server said of itself. */
@@ -148,7 +121,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Threads, turns and items as far as this connection has seen them; bounded by `stateLimits`. */
   state(): RuntimeState {
-    return coreOf(this).projection().snapshot();
+    return coreOf(this).seen();
   }
 
   /** Counts, rates, depths and latencies. */

@@ -2,15 +2,8 @@
  * What a shell script is made of, and how its commands are gathered word by word.
  * @module
  */
+import type { ShellFinding, ShellWord } from "../shell_script.ts";
 import { runVariable } from "./programs.ts";
-
-/** One word of a command. */
-export interface ShellWord {
-  /** The word with its quotes removed; source text where the shell would put something else. */
-  text: string;
-  /** Whether `text` is exactly what the program would get. */
-  literal: boolean;
-}
 
 /** What a script is made of. */
 export interface ShellScript {
@@ -169,21 +162,13 @@ export interface CommandLine {
 }
 
 /** Everything that rules and hooks look at; wider than {@linkcode CommandLine}. */
-export interface CommandAnalysis {
+export interface CommandAnalysis extends ShellFinding {
   /** The words as sent, or `null`. */
   argv: string[] | null;
-  /** The script inside the outermost wrapper, or `null`. */
-  script: string | null;
-  /** The simple commands, wrappers taken off. */
-  commands: ShellWord[][];
   /** Wrappers, and texts that a command may run as a script; for those that ask what may be meant. */
   extras: ShellWord[][];
   /** Words of code in another language than the shell's; a command may stand anywhere in them. */
   texts: ShellWord[][];
   /** Whether a command may change the directory of the later ones. */
   moves: boolean;
-  /** Why it is not simple, or `null`. */
-  problem: string | null;
-  /** Why it could not be read, or `null`; then nothing is known about it. */
-  broken: string | null;
 }

@@ -2,24 +2,23 @@
  * Takes a command apart before it runs: its wrapper, its script, the simple commands in it.
  * @module
  */
-import type {
-  CommandAnalysis,
-  CommandLine,
-  ShellBudget,
-  ShellScript,
-  ShellWord,
-} from "./command_builder.ts";
+import {
+  programName,
+  shellKind,
+  type ShellWord,
+  unwrapShell,
+  unwrapWindows,
+} from "../shell_script.ts";
+import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
 import { lexShell, shellBudget } from "./lexer.ts";
 import {
   builtinTraits,
   isInterpreter,
-  programName,
   runsItsArguments,
   runsScripts,
   runVariable,
-  shellKind,
 } from "./programs.ts";
-import { gitScripts, unwrapEnv, unwrapShell, unwrapWindows } from "./wrappers.ts";
+import { gitScripts, unwrapEnv } from "./wrappers.ts";
 
 /** A command that is being taken apart. */
 interface Reading {

@@ -3,5 +3,6 @@
  *
  * @module
  */
-export type { CommandAnalysis, CommandLine, ShellWord } from "./command_builder.ts";
+export type { ShellWord } from "../shell_script.ts";
+export type { CommandAnalysis, CommandLine } from "./command_builder.ts";
 export { analyzeCommand, joinWords, mayBegin, mayRun, parseCommandLine } from "./command_line.ts";

@@ -24,15 +24,6 @@ const RUNNERS: ReadonlySet<string> = names(
 const INTERPRETER =
   /^(?:python|pypy|perl|ruby|irb|node|nodejs|deno|bun|php|lua|luajit|r|rscript|julia|tclsh|wish|guile|groovy|scala|swift|osascript|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|raku|crontab|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl)[-.\d]*$/;
 
-/** Shells that read POSIX scripts. */
-const POSIX_SHELL =
-  /^r?(?:sh|bash|dash|zsh|ksh|ash|mksh|lksh|pdksh|oksh|loksh|yash|posh|hush|bosh|osh)[-.\d]*$/;
-
-/** Shells with a grammar of their own. */
-const OTHER_SHELL = /^(?:fish|csh|tcsh|nu|nushell|xonsh|elvish|ion|rc|es|ysh|murex)[-.\d]*$/;
-
-const POWERSHELLS: ReadonlySet<string> = names("powershell pwsh");
-
 /** Builtins that run one of their arguments as a script, or change what a name runs. */
 const EVALUATORS: ReadonlySet<string> = names(
   "eval trap . source fc bind complete compgen mapfile readarray enable alias hash sched emulate autoload zmodload " +
@@ -67,12 +58,6 @@ const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
 const RUN_VARIABLE =
   /^(?:--?)?(?:PS[0-4]|BASH_ENV|ENV|PROMPT_COMMAND|LESSOPEN|LESSCLOSE|GIT_\w+|\w*(?:PAGER|EDITOR|VISUAL|BROWSER|SHELL|COMMAND|ASKPASS|OPT|OPTS|OPTIONS|FLAGS|PRELOAD))=/;
 
-/** The name of a program without its directory and `.exe`, in lower case. */
-export function programName(word: string): string {
-  return word.slice(Math.max(word.lastIndexOf("/"), word.lastIndexOf("\\")) + 1).toLowerCase()
-    .replace(/\.(?:exe|cmd|bat|com)$/, "");
-}
-
 /** Whether `name` is a program that runs its arguments, such as `sudo` or `xargs`. */
 export function runsItsArguments(name: string): boolean {
   return RUNNERS.has(name) || name.startsWith("ld-linux") || name.startsWith("ld.so") ||
@@ -87,14 +72,6 @@ export function runsScripts(name: string): boolean {
 /** Whether `name` reads code from its arguments or its input. */
 export function isInterpreter(name: string): boolean {
   return INTERPRETER.test(name);
-}
-
-/** Which kind of shell `name` is, or `null`. */
-export function shellKind(name: string): "posix" | "powershell" | "cmd" | "other" | null {
-  if (POSIX_SHELL.test(name)) return "posix";
-  if (OTHER_SHELL.test(name)) return "other";
-  if (POWERSHELLS.has(name)) return "powershell";
-  return name === "cmd" ? "cmd" : null;
 }
 
 /** What a builtin does besides running, as far as rules care. */

@@ -7,6 +7,7 @@ import { parseRequest } from "../../src/approvals/request/parse_request.ts";
 import { decide } from "../../src/approvals/rules/decide.ts";
 import { failClosedAnswer, wireAnswer } from "../../src/approvals/answers/answers.ts";
 import { parseCommandLine } from "../../src/shell/command_line.ts";
+import { scriptOf } from "../../src/shell_script.ts";
 import { methodsOfKind } from "../../src/protocol/inventory.ts";
 import { checkServerRequestResult } from "../../src/approvals/answers/answers.ts";
 import { coversPath } from "../../src/approvals/rules/match_path.ts";
@@ -214,4 +215,41 @@ test("any params and any decision give either a fitting answer or none", () => {
     ),
     { numRuns: 3000 },
   );
+});
+
+test("scriptOf() shows the script that rules judge", () => {
+  const shell = fc.constantFrom(
+    "bash",
+    "/bin/bash",
+    "/usr/bin/zsh",
+    "sh",
+    "fish",
+    "pwsh",
+    "ls",
+    "env",
+  );
+  const flags = fc.array(fc.constantFrom("-lc", "-c", "-l", "--norc", "-Command", "-x", "--"), {
+    maxLength: 3,
+  });
+  const words = fc.array(fc.oneof(script, fc.string(), fc.string({ unit: "binary" })), {
+    maxLength: 3,
+  });
+  const quote = fc.constantFrom(
+    (text: string) => `'${text.replaceAll("'", `'\\''`)}'`,
+    (text: string) => `"${text.replace(/["\\$`]/g, "\\$&")}"`,
+  );
+  // As codex joins them.
+  fc.assert(fc.property(shell, flags, words, quote, (shell, flags, words, quote) => {
+    const line = [shell, ...flags, ...words.map(quote)].join(" ");
+    const { argv, script } = parseCommandLine(line);
+    if (argv !== null) assert.equal(scriptOf(line), script, line);
+  }));
+  // Anything else: it may show less, and nothing other.
+  fc.assert(fc.property(script, fc.string(), (script, text) => {
+    for (const line of [script, text, `sh -c ${script}`]) {
+      const shown = scriptOf(line);
+      const { script, problem } = parseCommandLine(line);
+      if (shown !== null && problem === null) assert.equal(shown, script, line);
+    }
+  }));
 });

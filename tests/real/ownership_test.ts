@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { ClientConfig } from "../../src/runtime/config.ts";
+import { Runtime } from "../../src/runtime/mod.ts";
 import { coolDown, prewarm } from "../../src/session/client/prewarm.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
@@ -178,17 +179,17 @@ test("a codex that nobody takes is ended, and one that died is replaced", async 
   await using model = await ScriptedModel.start();
   const config = model.clientConfig({ codexPath: await codexPath() });
   const home = config.env.set["CODEX_HOME"]!;
-  await prewarm(config, 1);
+  await prewarm(config, Runtime.spawn, 1);
   const deadline = performance.now() + 10_000;
   while (usersOf(home).length > 0) {
     assert.ok(performance.now() < deadline, "nobody ended it");
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  await prewarm(config);
+  await prewarm(config, Runtime.spawn);
   const died = usersOf(home);
   for (const pid of died) process.kill(pid, "SIGKILL");
   while (usersOf(home).filter((pid) => !died.includes(pid)).length === 0) {
-    await prewarm(config);
+    await prewarm(config, Runtime.spawn);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   const client = await Client.connect(config);

@@ -2,7 +2,7 @@
  * From a decision to the result that the server wants, for each of its requests.
  * @module
  */
-import { validateAgainstSchema } from "../../check/mod.ts";
+import { validateAgainstSchema } from "../../json_schema.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { validateServerRequestResult } from "../../protocol/validator.ts";

@@ -60,6 +60,7 @@ import {
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
 import { makePortable, SessionOpener } from "./open_session.ts";
+import { runOnce } from "./run_once.ts";
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {
@@ -116,7 +117,7 @@ export class Client implements AsyncDisposable {
    */
   static async prewarm(config: ClientConfig = {}): Promise<void> {
     checkOptions("Client.prewarm", config, RUNTIME_CONFIG);
-    await prewarm(config);
+    await prewarm(config, Runtime.spawn);
   }
 
   /** What the server said of itself. */
@@ -196,25 +197,7 @@ export class Client implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkArgument("run", "prompt", prompt, promptKind);
     checkOptions("run", options, RUN_OPTIONS);
-    const { signal, onEvent, retry, repair, output, hooks, ...profile } = options;
-    signal?.throwIfAborted();
-    const config: SessionConfig = {
-      ephemeral: true,
-      ...profile,
-      ...defined({ hooks, signal }),
-      cwd,
-    };
-    const session = await this.#opener.open({ method: "thread/start" }, config, true);
-    try {
-      const result = await session.ask(prompt, {
-        ...defined({ signal, onEvent, retry, repair, output }),
-      });
-      return result as PromptRunResult<InferOutput<Schema>>;
-    } finally {
-      // The thread's end must not cost the caller the answer, nor hold up who gave up waiting.
-      const closed = session.close().catch(() => {});
-      if (signal?.aborted !== true) await closed;
-    }
+    return await runOnce(this.#opener, cwd, prompt, options);
   }
 
   /** Asks once with a profile; options win over it, attachments and hooks are added. */

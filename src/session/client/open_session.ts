@@ -31,8 +31,8 @@ import { Session } from "../session.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
 import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
+import { whenClosed } from "../thread/when_closed.ts";
 import type { UsageLedger } from "../turn/turn_usage.ts";
-import { whenClosed } from "./threads.ts";
 
 /** How a thread comes to be a session's. */
 export type Opening =

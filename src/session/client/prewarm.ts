@@ -1,5 +1,5 @@
 /** Initialised servers that wait for their client. */
-import { type ClientConfig, Runtime } from "../../runtime/mod.ts";
+import type { ClientConfig, Runtime } from "../../runtime/mod.ts";
 import { abortable } from "../../async.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 
@@ -15,10 +15,14 @@ interface Warm {
 const waiting: Map<string, Promise<Warm>> = new Map();
 
 /**
- * Starts a server ahead of time. One for each configuration; a second call while one waits does nothing. Rejects like
- * `Runtime.spawn`.
+ * Starts a server ahead of time, by `spawn`. One for each configuration; a second call while one waits does nothing. Rejects
+ * like `Runtime.spawn`.
  */
-export async function prewarm(config: ClientConfig, idleMs: number = IDLE_MS): Promise<void> {
+export async function prewarm(
+  config: ClientConfig,
+  spawn: typeof Runtime.spawn,
+  idleMs: number = IDLE_MS,
+): Promise<void> {
   const key = keyOf(config);
   const known = waiting.get(key);
   if (known !== undefined) {
@@ -26,7 +30,7 @@ export async function prewarm(config: ClientConfig, idleMs: number = IDLE_MS): P
     if (runtime.connection === "running") return;
     clearTimeout(timer);
   }
-  const warm = start(config, () => forget(key, warm), idleMs);
+  const warm = start(spawn(config), () => forget(key, warm), idleMs);
   waiting.set(key, warm);
   try {
     await warm;
@@ -75,8 +79,12 @@ export async function coolDown(): Promise<void> {
   }));
 }
 
-async function start(config: ClientConfig, onIdle: () => void, idleMs: number): Promise<Warm> {
-  const runtime = await Runtime.spawn(config);
+async function start(
+  started: Promise<Runtime>,
+  onIdle: () => void,
+  idleMs: number,
+): Promise<Warm> {
+  const runtime = await started;
   const timer = setTimeout(() => {
     onIdle();
     runtime.shutdown();

@@ -2,7 +2,6 @@
  * The threads that codex keeps, and the account it uses.
  * @module
  */
-import { delay } from "../../async.ts";
 import {
   defined,
   isJsonObject,
@@ -13,10 +12,11 @@ import {
   stringOf,
 } from "../../json.ts";
 import { RpcError } from "../../errors/mod.ts";
-import { isRefusal, type Refusal } from "../../protocol/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../../thread_item.ts";
+import { whenClosed } from "../thread/when_closed.ts";
 import { threadItem } from "../turn/turn_items.ts";
 
 /** Which threads to list. All given conditions must hold. */
@@ -177,31 +177,6 @@ export async function readThread(
   });
   const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
   return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
-}
-
-/** How long a server may take to release a thread. */
-const LIMIT_MS = 10_000;
-
-/**
- * Calls, and calls again for as long as the server says that the thread is closing. Codex 0.106 to 0.120 answer
- * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have. `refusal` is what else
- * the server may say meanwhile.
- */
-export async function whenClosed<T>(
-  call: () => Promise<T>,
-  signal: AbortSignal | undefined,
-  limitMs: number = LIMIT_MS,
-  refusal: Refusal = "threadClosing",
-): Promise<T> {
-  const end = performance.now() + limitMs;
-  for (let wait = 20;; wait = Math.min(wait * 2, 500)) {
-    try {
-      return await call();
-    } catch (error) {
-      if (!isRefusal(error, refusal) || performance.now() + wait > end) throw error;
-    }
-    await delay(wait, signal);
-  }
 }
 
 /** How long a thread that is there may be told as missing. */

@@ -2,7 +2,7 @@
  * Answers that are data: which schema is sent, and how an answer is parsed and checked.
  * @module
  */
-import { validateAgainstSchema } from "../../check/mod.ts";
+import { validateAgainstSchema } from "../../json_schema.ts";
 import { InvalidArgumentError, messageOf, type OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { convert, standardIssue } from "./convert_schema.ts";

@@ -2,7 +2,8 @@
  * One call of a tool of this process: its arguments are checked, it runs, and what it gave back is put into words.
  * @module
  */
-import { kindOf, validateAgainstSchema } from "../../check/mod.ts";
+import { kindOf } from "../../check/mod.ts";
+import { validateAgainstSchema } from "../../json_schema.ts";
 import { messageOf, type OutputIssue, shorten } from "../../errors/mod.ts";
 import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
 import { isStandardSchema, standardIssue } from "../output/convert_schema.ts";

@@ -12,7 +12,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
-import { whenClosed } from "../client/threads.ts";
+import { whenClosed } from "./when_closed.ts";
 import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionGate } from "../policy/session_gate.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject } from "../../json.ts";
-import { parseCommandLine } from "../../shell/mod.ts";
+import { scriptOf } from "../../shell_script.ts";
 import { readableChanges, type ThreadItem, unifiedDiff, useOf } from "../../thread_item.ts";
 import type { FileChange } from "./turn_result.ts";
 
@@ -196,7 +196,7 @@ export function threadItem(item: JsonObject): ThreadItem {
 function withScript(item: JsonObject): JsonObject {
   const { type, command } = item;
   if (type !== "commandExecution") return item;
-  return { ...item, script: typeof command === "string" ? parseCommandLine(command).script : null };
+  return { ...item, script: typeof command === "string" ? scriptOf(command) : null };
 }
 
 function idOf(item: JsonObject): string {

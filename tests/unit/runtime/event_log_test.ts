@@ -4,7 +4,7 @@ import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
 import { EventLog } from "../../../src/runtime/log/event_log.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
 import { deltaRun } from "../../_delta_run.ts";
-import { ProjectedLog } from "../../../src/runtime/state/state.ts";
+import { ProjectedLog } from "../../../src/runtime/state/projected_log.ts";
 import { test } from "../../_harness.ts";
 
 interface Ids {
@@ -279,15 +279,16 @@ test("a run longer than the log may keep is forgotten by parts, and folded once"
   assert.deepEqual(texts, run);
 });
 
-test("ProjectedLog: the state counts every message, those that left the log before anybody looked too", () => {
+test("ProjectedLog: the state counts every message, those that left the log before anybody looked too", async () => {
   const projected = new ProjectedLog(2, 1 << 20, undefined);
+  await projected.project();
   const tell = (id: string) => {
     const params = { thread: { id, turns: [] } };
     const body = { method: "thread/started", params };
     projected.log.append("inbound", "notification", { method: body.method, threadId: id }, body, 9);
   };
   for (const id of ["a", "b", "c"]) tell(id);
-  const ids = () => Object.keys(projected.state().snapshot().threads).sort();
+  const ids = () => Object.keys(projected.state().threads).sort();
   assert.deepEqual(ids(), ["a", "b", "c"]);
   for (const id of ["d", "e", "f"]) tell(id);
   assert.deepEqual(ids(), ["a", "b", "c", "d", "e", "f"]);

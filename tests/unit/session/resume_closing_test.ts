@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { RpcError } from "../../../src/errors/mod.ts";
-import { whenClosed } from "../../../src/session/client/threads.ts";
+import { whenClosed } from "../../../src/session/thread/when_closed.ts";
 import { test } from "../../_harness.ts";
 
 const closing = () =>

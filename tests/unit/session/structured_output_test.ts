@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { validateAgainstSchema } from "../../../src/check/mod.ts";
+import { validateAgainstSchema } from "../../../src/json_schema.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
 import { isStandardSchema } from "../../../src/session/output/convert_schema.ts";

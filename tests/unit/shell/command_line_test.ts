@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { analyzeCommand, parseCommandLine } from "../../../src/shell/command_line.ts";
 import { mayBegin } from "../../../src/shell/command_line.ts";
+import { scriptOf } from "../../../src/shell_script.ts";
 import { test } from "../../_harness.ts";
 
 const simple: [string, string[][]][] = [
@@ -408,4 +409,25 @@ test("mayBegin() takes letters of one option for another only when they are the 
     false,
     false,
   ]);
+});
+
+test("scriptOf() takes the shell off a command as codex tells it", () => {
+  const scripts: [string, string | null][] = [
+    ["/bin/bash -lc 'git status'", "git status"],
+    ["/bin/bash -lc ls", "ls"],
+    [`bash -c "echo 'a b' \\$HOME \\"x\\""`, `echo 'a b' $HOME "x"`],
+    [`/bin/zsh -lc 'it'"'"'s'`, "it's"],
+    [String.raw`"C:\\windows\\system32\\cmd.exe" /c 'git status'`, "git status"],
+    [
+      String.raw`'C:\Program Files\PowerShell\7\pwsh.exe' -NoProfile -Command 'Get-Item x'`,
+      "Get-Item x",
+    ],
+    ["git status", null],
+    ["bash script.sh", null],
+    ["bash -lc 'a' && b", null],
+    ['bash -c "$X"', null],
+    ["bash -c 'open", null],
+    ["", null],
+  ];
+  for (const [command, script] of scripts) assert.equal(scriptOf(command), script, command);
 });

@@ -23,7 +23,7 @@ export async function turnsFrom(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const options = signal === undefined ? {} : { signal };
-  const known = core.projection().snapshot().threads[threadId];
+  const known = core.seen().threads[threadId];
   if (known?.ephemeral === true) {
     // Codex writes nothing down of it; what was seen is all there is.
     const ids = known.turns.map(({ id }) => id);

@@ -1,0 +1,234 @@
+/**
+ * A small JSON Schema validator: for the answers that a plain `outputSchema` describes, arguments of tools, and forms.
+ * @module
+ */
+import type { OutputIssue } from "./errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { memberPath } from "./check/mod.ts";
+
+/** Nested references beyond this are a loop in the schema. */
+const MAX_DEPTH = 200;
+
+/**
+ * How a value differs from a schema, at most 20 ways; empty when it fits. Formats are not checked. Never repeats
+ * values.
+ */
+export function validateAgainstSchema(value: JsonValue, schema: JsonObject): OutputIssue[] {
+  const issues: OutputIssue[] = [];
+  check(value, schema, "$", schema, issues, 0);
+  return issues.slice(0, 20);
+}
+
+function check(
+  value: JsonValue,
+  schema: JsonValue | undefined,
+  path: string,
+  root: JsonObject,
+  issues: OutputIssue[],
+  depth: number,
+): void {
+  const report = (message: string) => issues.push({ path, message });
+  if (schema === false) report("expected nothing here");
+  if (!isJsonObject(schema)) return;
+  if (depth > MAX_DEPTH) return void report("the schema refers to itself without end");
+  const { $ref, type, anyOf, oneOf, allOf } = schema;
+  const below = (sub: JsonValue | undefined): OutputIssue[] => {
+    const found: OutputIssue[] = [];
+    check(value, sub, path, root, found, depth + 1);
+    return found;
+  };
+  if (typeof $ref === "string") {
+    issues.push(...below(followPointer(root, $ref) as JsonValue | undefined));
+  }
+  if (type !== undefined && !typeList(type).some((name) => isOfType(value, name))) {
+    return void report(`expected ${typeList(type).join(" or ")}, got ${typeName(value)}`);
+  }
+  if (Array.isArray(schema["enum"]) && !schema["enum"].some((entry) => isEqual(entry, value))) {
+    report(`expected one of ${schema["enum"].length} given values`);
+  }
+  if (schema["const"] !== undefined && !isEqual(schema["const"], value)) {
+    report("expected the one given value");
+  }
+  for (const sub of Array.isArray(allOf) ? allOf : []) issues.push(...below(sub));
+  if (Array.isArray(anyOf)) reportClosest(anyOf.map(below), issues, report);
+  if (Array.isArray(oneOf)) {
+    const outcomes = oneOf.map(below);
+    const fitting = outcomes.filter((found) => found.length === 0).length;
+    if (fitting > 1) report(`expected exactly one alternative to fit, ${fitting} do`);
+    else reportClosest(outcomes, issues, report);
+  }
+  if (schema["not"] !== undefined && below(schema["not"]).length === 0) {
+    report("expected the value not to fit the schema under `not`");
+  }
+  if (schema["if"] !== undefined) {
+    issues.push(...below(schema[below(schema["if"]).length === 0 ? "then" : "else"]));
+  }
+  if (typeof value === "string") checkString(value, schema, report);
+  else if (typeof value === "number") checkNumber(value, schema, report);
+  else if (Array.isArray(value)) {
+    checkCount("items", value.length, schema["minItems"], schema["maxItems"], report);
+    if (schema["uniqueItems"] === true && hasDoubles(value)) report("expected different items");
+    const tuple = Array.isArray(schema["prefixItems"]) ? schema["prefixItems"] : [];
+    value.forEach((item, at) =>
+      check(item, tuple[at] ?? schema["items"], memberPath(path, at), root, issues, depth + 1)
+    );
+    const { contains } = schema;
+    const fits = (item: JsonValue) => {
+      const found: OutputIssue[] = [];
+      check(item, contains, path, root, found, depth + 1);
+      return found.length === 0;
+    };
+    if (contains !== undefined && !value.some(fits)) {
+      report("expected an item that fits `contains`");
+    }
+  } else if (isJsonObject(value)) {
+    checkObject(
+      value,
+      schema,
+      path,
+      report,
+      (member, sub, at) => check(member, sub, at, root, issues, depth + 1),
+    );
+  }
+}
+
+type Report = (message: string) => void;
+
+/** Nobody wants to read how a value misses every alternative: the nearest one is enough. */
+function reportClosest(outcomes: OutputIssue[][], issues: OutputIssue[], report: Report): void {
+  if (outcomes.some((found) => found.length === 0)) return;
+  const [closest, next] = outcomes.toSorted((a, b) => depth(b) - depth(a));
+  if (closest !== undefined && (next === undefined || depth(closest) > depth(next))) {
+    issues.push(...closest);
+  } else report(`expected one of ${outcomes.length} alternatives to fit`);
+}
+
+/** The deeper the first difference, the nearer the alternative. */
+function depth(found: OutputIssue[]): number {
+  return Math.min(...found.map((issue) => issue.path.length));
+}
+
+function checkObject(
+  value: JsonObject,
+  schema: JsonObject,
+  path: string,
+  report: Report,
+  descend: (member: JsonValue, schema: JsonValue | undefined, path: string) => void,
+): void {
+  const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
+  for (const key of Array.isArray(schema["required"]) ? schema["required"] : []) {
+    if (!Object.hasOwn(value, String(key))) report(`expected the key ${JSON.stringify(key)}`);
+  }
+  const more = schema["additionalProperties"];
+  const patterns = isJsonObject(schema["patternProperties"])
+    ? Object.entries(schema["patternProperties"])
+    : [];
+  const together = schema["dependentRequired"];
+  for (const [key, member] of Object.entries(value)) {
+    if (member === undefined) continue;
+    const at = memberPath(path, key.slice(0, 80));
+    // The name is a value as well: what is wrong with it is told at its place.
+    descend(key, schema["propertyNames"], at);
+    const others = isJsonObject(together) && Object.hasOwn(together, key) ? together[key] : [];
+    for (const other of Array.isArray(others) ? others : []) {
+      if (Object.hasOwn(value, String(other))) continue;
+      report(
+        `expected the key ${JSON.stringify(other)} beside ${JSON.stringify(key.slice(0, 80))}`,
+      );
+    }
+    const matching = patterns.filter(([pattern]) => matches(pattern, key));
+    for (const [, sub] of matching) descend(member, sub, at);
+    if (Object.hasOwn(properties, key)) descend(member, properties[key], at);
+    else if (matching.length > 0) continue;
+    else if (more === false) report(`expected no key ${JSON.stringify(key.slice(0, 80))}`);
+    else descend(member, more, memberPath(path, key));
+  }
+  const count = Object.keys(value).length;
+  checkCount("keys", count, schema["minProperties"], schema["maxProperties"], report);
+}
+
+function checkString(value: string, schema: JsonObject, report: Report): void {
+  const { minLength, maxLength, pattern } = schema;
+  checkCount("characters", [...value].length, minLength, maxLength, report);
+  if (typeof pattern === "string" && !matches(pattern, value)) {
+    report(`expected to match ${pattern}`);
+  }
+}
+
+function matches(pattern: string, value: string): boolean {
+  try {
+    return new RegExp(pattern, "u").test(value);
+  } catch {
+    // Not an expression of this language; the provider has judged it already.
+    return true;
+  }
+}
+
+function checkNumber(value: number, schema: JsonObject, report: Report): void {
+  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf } = schema;
+  if (typeof minimum === "number" && value < minimum) report(`expected ${minimum} or more`);
+  if (typeof maximum === "number" && value > maximum) report(`expected ${maximum} or less`);
+  if (typeof exclusiveMinimum === "number" && value <= exclusiveMinimum) {
+    report(`expected more than ${exclusiveMinimum}`);
+  }
+  if (typeof exclusiveMaximum === "number" && value >= exclusiveMaximum) {
+    report(`expected less than ${exclusiveMaximum}`);
+  }
+  if (typeof multipleOf === "number" && multipleOf > 0) {
+    const times = value / multipleOf;
+    if (Math.abs(times - Math.round(times)) > 1e-9) report(`expected a multiple of ${multipleOf}`);
+  }
+}
+
+function checkCount(
+  what: string,
+  count: number,
+  least: JsonValue | undefined,
+  most: JsonValue | undefined,
+  report: Report,
+): void {
+  if (typeof least === "number" && count < least) report(`expected ${least} or more ${what}`);
+  if (typeof most === "number" && count > most) report(`expected ${most} or fewer ${what}`);
+}
+
+function typeList(type: JsonValue): string[] {
+  return (Array.isArray(type) ? type : [type]).map(String);
+}
+
+function isOfType(value: JsonValue, type: string): boolean {
+  if (type === "integer") return Number.isInteger(value);
+  return type === typeName(value);
+}
+
+function typeName(value: JsonValue): string {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+}
+
+function hasDoubles(values: JsonValue[]): boolean {
+  return values.some((value, at) => values.some((other, to) => to > at && isEqual(value, other)));
+}
+
+function isEqual(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+  if (a === b) return true;
+  if (Array.isArray(a) && Array.isArray(b)) {
+    return a.length === b.length && a.every((entry, at) => isEqual(entry, b[at]));
+  }
+  if (!isJsonObject(a) || !isJsonObject(b)) return false;
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length &&
+    keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key], b[key]));
+}
+
+/** What a JSON pointer fragment (`#/$defs/a`) leads to in `root`, or `undefined`. */
+export function followPointer(root: unknown, pointer: string): unknown {
+  if (pointer === "#") return root;
+  if (!pointer.startsWith("#/")) return undefined;
+  let here = root;
+  for (const part of pointer.slice(2).split("/")) {
+    const key = decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
+    if (typeof here !== "object" || here === null || !Object.hasOwn(here, key)) return undefined;
+    here = (here as Record<string, unknown>)[key];
+  }
+  return here;
+}

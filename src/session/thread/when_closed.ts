@@ -1,0 +1,31 @@
+/**
+ * Waiting for a server to have let go of a thread.
+ * @module
+ */
+import { delay } from "../../async.ts";
+import { isRefusal, type Refusal } from "../../protocol/mod.ts";
+
+/** How long a server may take to release a thread. */
+const LIMIT_MS = 10_000;
+
+/**
+ * Calls, and calls again for as long as the server says that the thread is closing. Codex 0.106 to 0.120 answer
+ * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have. `refusal` is what else
+ * the server may say meanwhile.
+ */
+export async function whenClosed<T>(
+  call: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  limitMs: number = LIMIT_MS,
+  refusal: Refusal = "threadClosing",
+): Promise<T> {
+  const end = performance.now() + limitMs;
+  for (let wait = 20;; wait = Math.min(wait * 2, 500)) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isRefusal(error, refusal) || performance.now() + wait > end) throw error;
+    }
+    await delay(wait, signal);
+  }
+}

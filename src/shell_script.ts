@@ -1,0 +1,184 @@
+/**
+ * Shells with a script among their arguments: which they are, and the script.
+ * @module
+ */
+
+/** One word of a command. */
+export interface ShellWord {
+  /** The word with its quotes removed; source text where the shell would put something else. */
+  text: string;
+  /** Whether `text` is exactly what the program would get. */
+  literal: boolean;
+}
+
+/** What a shell's arguments are found to be. */
+export interface ShellFinding {
+  /** The script inside the outermost wrapper, or `null`. */
+  script: string | null;
+  /** The simple commands, wrappers taken off. */
+  commands: ShellWord[][];
+  /** Why it is not simple, or `null`. */
+  problem: string | null;
+  /** Why it could not be read, or `null`; then nothing is known about it. */
+  broken: string | null;
+}
+
+/** Shells that read POSIX scripts. */
+const POSIX_SHELL =
+  /^r?(?:sh|bash|dash|zsh|ksh|ash|mksh|lksh|pdksh|oksh|loksh|yash|posh|hush|bosh|osh)[-.\d]*$/;
+
+/** Shells with a grammar of their own. */
+const OTHER_SHELL = /^(?:fish|csh|tcsh|nu|nushell|xonsh|elvish|ion|rc|es|ysh|murex)[-.\d]*$/;
+
+const POWERSHELLS: ReadonlySet<string> = new Set(["powershell", "pwsh"]);
+
+/** Where a shell is taken for what its name says. */
+const TRUSTED_PLACE = /^(?:|\/bin\/|\/usr\/bin\/|\/usr\/local\/bin\/|\/opt\/homebrew\/bin\/)$/;
+const TRUSTED_WINDOWS_PLACE = /^(?:|[a-z]:[\\/](?:windows[\\/]system32|program files)[\\/].*)$/i;
+const NO_CHANGE_OPTION = /^(?:-[lc]+|--login|--norc|--noprofile|--posix)$/;
+const FILE_OPTION = /^--(?:rcfile|init-file)$/;
+/** What reads the same in every shell's grammar. */
+const PLAIN_SCRIPT = /^[\w ./:=,+-]*$/;
+
+/** The name of a program without its directory and `.exe`, in lower case. */
+export function programName(word: string): string {
+  return word.slice(Math.max(word.lastIndexOf("/"), word.lastIndexOf("\\")) + 1).toLowerCase()
+    .replace(/\.(?:exe|cmd|bat|com)$/, "");
+}
+
+/** Which kind of shell `name` is, or `null`. */
+export function shellKind(name: string): "posix" | "powershell" | "cmd" | "other" | null {
+  if (POSIX_SHELL.test(name)) return "posix";
+  if (OTHER_SHELL.test(name)) return "other";
+  if (POWERSHELLS.has(name)) return "powershell";
+  return name === "cmd" ? "cmd" : null;
+}
+
+/** `bash -lc 'script'`: the script counts, the shell does not. `false` when there is no such script. */
+export function unwrapShell(
+  analysis: ShellFinding,
+  words: ShellWord[],
+  kind: "posix" | "other",
+  outermost: boolean,
+  run: (script: string) => void,
+): boolean {
+  let runsScript = false;
+  let index = 1;
+  for (; index < words.length; index++) {
+    const { text, literal } = words[index] as ShellWord;
+    if (!literal || !/^[-+]/.test(text)) break;
+    if (!NO_CHANGE_OPTION.test(text)) analysis.problem ??= "runs a shell with other options";
+    if (text === "-" || text === "--") {
+      index++;
+      break;
+    }
+    if (FILE_OPTION.test(text) || /^[-+][oO]$/.test(text)) index++;
+    else if (/^[-+][A-NP-Za-np-z]+$/.test(text)) runsScript ||= text.includes("c");
+    // An option that is not known may take the next word, or be the script.
+    else if (!NO_CHANGE_OPTION.test(text)) analysis.broken ??= "runs a shell with unknown options";
+  }
+  const script = words[index];
+  if (!runsScript) {
+    // It reads what it runs from its input, or from a place that can hold anything.
+    if (script === undefined || !script.literal || /^\/(?:dev|proc)\//.test(script.text)) {
+      analysis.broken ??= "runs a script that is not known";
+    }
+    return false;
+  }
+  if (script === undefined) return false;
+  if (!script.literal) {
+    analysis.problem ??= "runs a script that is not known";
+    analysis.broken ??= "runs a script that is not known";
+    return false;
+  }
+  const shell = (words[0] as ShellWord).text;
+  const place = shell.slice(0, shell.lastIndexOf("/") + 1);
+  // On a file system that tells letters apart, `BASH` is another program.
+  const named = shell.slice(place.length) === programName(shell);
+  if (!TRUSTED_PLACE.test(place) || shell.includes("\\") || !named) {
+    analysis.problem ??= "runs a shell from an unusual place";
+  }
+  if (index < words.length - 1) analysis.problem ??= "gives its script arguments";
+  if (outermost) analysis.script = script.text;
+  if (kind === "other") {
+    analysis.problem ??= "runs a shell with another grammar";
+    if (!PLAIN_SCRIPT.test(script.text)) analysis.broken ??= "is not a POSIX shell script";
+  }
+  run(script.text);
+  return true;
+}
+
+/** `powershell -Command …` and `cmd /c …` have their own grammar; only plain words are understood. */
+export function unwrapWindows(
+  analysis: ShellFinding,
+  words: ShellWord[],
+  kind: "powershell" | "cmd",
+  outermost: boolean,
+): boolean {
+  const option = kind === "cmd" ? /^\/[ck]$/i : /^-(?:c|command)$/i;
+  const index = words.findIndex((word, i) => i > 0 && word.literal && option.test(word.text));
+  if (index === -1) {
+    analysis.problem ??= "runs a shell with other options";
+    // Every option can be shortened; what is left runs a file, its input or an encoded script.
+    analysis.broken ??= "runs a script that is not known";
+    return false;
+  }
+  const shell = (words[0] as ShellWord).text;
+  const place = shell.slice(0, Math.max(shell.lastIndexOf("/"), shell.lastIndexOf("\\")) + 1);
+  if (!TRUSTED_WINDOWS_PLACE.test(place) && !TRUSTED_PLACE.test(place)) {
+    analysis.problem ??= "runs a shell from an unusual place";
+  }
+  // It looks for programs in the working directory first, which may belong to the agent.
+  if (kind === "cmd") analysis.problem ??= "looks for programs in the working directory";
+  const before = words.slice(1, index).map((word) => word.text.toLowerCase());
+  if (before.some((word) => word !== "-noprofile" && word !== "-nologo")) {
+    analysis.problem ??= "runs a shell with other options";
+  }
+  const script = words.slice(index + 1).map((word) => word.text).join(" ");
+  if (outermost) analysis.script = script;
+  if (!/^[\w ./\\:=,+-]*$/.test(script)) {
+    analysis.broken ??= "is not a POSIX shell script";
+    return true;
+  }
+  const plain = script.split(" ").filter((text) => text !== "");
+  if (plain.length > 0) analysis.commands.push(plain.map((text) => ({ text, literal: true })));
+  return true;
+}
+
+/**
+ * The script of a command as codex tells it, its words joined by quotes: `ls` of `bash -lc 'ls'`; `null` without a shell around
+ * it. For showing: nothing is judged by it.
+ */
+export function scriptOf(command: string): string | null {
+  const words = joinedWords(command);
+  const kind = shellKind(programName(words?.[0]?.text ?? ""));
+  if (words === null || kind === null) return null;
+  const analysis: ShellFinding = { script: null, commands: [], problem: null, broken: null };
+  if (kind === "posix" || kind === "other") unwrapShell(analysis, words, kind, true, () => {});
+  else unwrapWindows(analysis, words, kind, true);
+  return analysis.script;
+}
+
+/** A stretch of a word: in single quotes, in double quotes without expansions, behind a backslash, or bare. */
+const STRETCH = /'([^']*)'|"((?:[^"\\$`]|\\[^])*)"|\\([^\n])|([^\s'"\\$`;&|<>()*?[\]#~!{}]+)/y;
+
+/** The words of a command that were joined by quotes; `null` when it holds anything else. */
+function joinedWords(command: string): ShellWord[] | null {
+  const words: ShellWord[] = [];
+  let word: string | null = null;
+  for (let at = 0; at < command.length; at = STRETCH.lastIndex) {
+    STRETCH.lastIndex = at;
+    const [all, single, double, escaped, bare] = STRETCH.exec(command) ?? [];
+    if (all !== undefined) {
+      const text = double?.replace(/\\(?:([$`"\\])|\n)/g, "$1");
+      word = (word ?? "") + (single ?? text ?? escaped ?? bare);
+      continue;
+    }
+    if (command[at] !== " ") return null;
+    if (word !== null) words.push({ text: word, literal: true });
+    word = null;
+    STRETCH.lastIndex = at + 1;
+  }
+  if (word !== null) words.push({ text: word, literal: true });
+  return words;
+}
