@@ -345,7 +345,7 @@ export class RuntimeCore implements ConnectionHandler {
     if (message.method === "turn/completed" && head.turnId !== undefined) {
       this.approvals.turnEnded(threadId, head.turnId);
     }
-    this.routes.notify(threadId, message);
+    this.routes.notify(threadId, message, size);
   }
 
   request(message: RpcRequest, size: number): void {
@@ -408,6 +408,7 @@ export class RuntimeCore implements ConnectionHandler {
   closed(error: ConnectionClosedError): void {
     this.#ended = { gone: true, how: "alreadyExited", exit: error.exit, durationMs: 0 };
     this.#connection = null;
+    this.routes.forget();
     this.alive.attach(null);
     if (this.#final !== null || this.#state === "starting" || this.#state === "restarting") return;
     const plan = this.#restarts.plan(performance.now() - this.#healthySince);

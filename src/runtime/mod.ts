@@ -6,6 +6,7 @@
 export type { ClientConfig, CustomTransportConfig } from "./config.ts";
 export { RUNTIME_CONFIG, settingsKind } from "./config_shape.ts";
 export type { RuntimeCore } from "./core.ts";
+export type { ThreadRoute } from "./thread_routes.ts";
 export type { RequestOptions } from "./runtime.ts";
 export { Runtime } from "./runtime.ts";
 export { coreOf, guardCall } from "./core_of.ts";

@@ -26,31 +26,56 @@ const EARLY: ReadonlySet<string> = new Set([
   "mcpServer/startupStatus/updated",
   "codex/event/mcp_startup_update",
 ]);
-/** Early words that are kept; those of threads that nobody listens to go. */
+/** What an agent's thread says before the item that names it (0.125), or while nobody listens to the thread of that item. */
+const EARLY_WORK: ReadonlySet<string> = new Set([
+  "turn/started",
+  "turn/completed",
+  "item/started",
+  "item/completed",
+  "thread/tokenUsage/updated",
+  "error",
+]);
+/** How many of them are kept, of each kind, and how many bytes of work; the oldest go first. */
 const MAX_EARLY = 128;
+const MAX_EARLY_WORK = 512;
+const MAX_EARLY_BYTES = 4 * 1024 * 1024;
 
 /** One look-up a message, however many threads are open. */
 export class ThreadRoutes {
   readonly #routes: Map<string, ThreadRoute> = new Map();
-  #early: { threadId: string; message: RpcNotification }[] = [];
+  readonly #starts = new EarlyMessages(MAX_EARLY, MAX_EARLY_BYTES);
+  readonly #work = new EarlyMessages(MAX_EARLY_WORK, MAX_EARLY_BYTES);
 
-  /** Routes a thread's notifications; returns the end of it. */
-  add(threadId: string, route: ThreadRoute): () => void {
+  /** A moment, for `add()`. */
+  get now(): number {
+    return this.#work.count;
+  }
+
+  /**
+   * Routes a thread's notifications; returns the end of it. The thread's work since the moment `since` is told as well; without
+   * it, only how its start went.
+   */
+  add(threadId: string, route: ThreadRoute, since: number = Infinity): () => void {
     this.#routes.set(threadId, route);
-    const early = this.#early.filter((each) => each.threadId === threadId);
-    if (early.length > 0) this.#early = this.#early.filter((each) => !early.includes(each));
-    for (const { message } of early) route.notification(message);
+    const early = [...this.#starts.take(threadId, 0), ...this.#work.take(threadId, since)];
+    for (const message of early) route.notification(message);
     return () => {
       if (this.#routes.get(threadId) === route) this.#routes.delete(threadId);
     };
   }
 
-  /** Hands a notification to the thread's listener, or keeps what one that is about to come must know. */
-  notify(threadId: string, message: RpcNotification): void {
+  /** Hands a notification of so many bytes to the thread's listener, or keeps what one that is about to come must know. */
+  notify(threadId: string, message: RpcNotification, size: number): void {
     const route = this.#routes.get(threadId);
     if (route !== undefined) return route.notification(message);
-    if (!EARLY.has(message.method)) return;
-    if (this.#early.push({ threadId, message }) > MAX_EARLY) this.#early.shift();
+    if (EARLY.has(message.method)) this.#starts.keep(threadId, message, size);
+    else if (EARLY_WORK.has(message.method)) this.#work.keep(threadId, message, size);
+  }
+
+  /** The server is gone, and nothing of what it said goes on. */
+  forget(): void {
+    this.#starts.clear();
+    this.#work.clear();
   }
 
   /** The listener of a thread. */
@@ -61,6 +86,43 @@ export class ThreadRoutes {
   /** Every listener. */
   all(): ThreadRoute[] {
     return [...this.#routes.values()];
+  }
+}
+
+/** The newest messages of threads to which nobody listens. */
+class EarlyMessages {
+  /** How many there were. */
+  count = 0;
+  readonly #max: number;
+  readonly #maxBytes: number;
+  #bytes = 0;
+  #kept: { threadId: string; message: RpcNotification; size: number; at: number }[] = [];
+
+  constructor(max: number, maxBytes: number) {
+    this.#max = max;
+    this.#maxBytes = maxBytes;
+  }
+
+  keep(threadId: string, message: RpcNotification, size: number): void {
+    this.#kept.push({ threadId, message, size, at: this.count++ });
+    this.#bytes += size;
+    while (this.#kept.length > this.#max || this.#bytes > this.#maxBytes) {
+      this.#bytes -= this.#kept.shift()!.size;
+    }
+  }
+
+  clear(): void {
+    this.#kept = [];
+    this.#bytes = 0;
+  }
+
+  /** A thread's messages since some moment; none of its are kept any longer. */
+  take(threadId: string, since: number): RpcNotification[] {
+    const taken = this.#kept.filter((each) => each.threadId === threadId);
+    if (taken.length === 0) return [];
+    this.#kept = this.#kept.filter((each) => each.threadId !== threadId);
+    this.#bytes = this.#kept.reduce((sum, { size }) => sum + size, 0);
+    return taken.filter(({ at }) => at >= since).map(({ message }) => message);
   }
 }
 

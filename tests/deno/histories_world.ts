@@ -247,8 +247,7 @@ export class Player {
     await within(5_000, "events()", Promise.all(listening));
     await this.#assertQuiet(wire);
     await this.#assertEnded(first, 2_000);
-    const late = history.steps.some(({ type }) => type === "goal" || type === "reopen");
-    check(wire, joined, told, sessions, world.version, late);
+    check(wire, joined, told, sessions, world.version);
   }
 
   /** The model hears nothing more. */
@@ -414,7 +413,6 @@ function check(
   told: SessionEvent[],
   sessions: Session[],
   version: string,
-  late: boolean,
 ): void {
   const turns = told.map((event) => event.type === "subAgent" ? event.event : event);
   const ids = (type: string) =>
@@ -441,9 +439,7 @@ function check(
     if (method === "turn/started") seen.add(params.turn!.id);
     if (method !== "turn/completed") continue;
     const { id } = params.turn!;
-    // An agent that was started while its session took the thread up may be over before it is known.
-    const known = own.has(params.threadId) || seen.has(id) && !late;
-    if (known) onWire.push(id);
+    if (own.has(params.threadId) || seen.has(id)) onWire.push(id);
   }
   assert.deepEqual(onWire.filter((id) => !ended.includes(id)), [], "a turn was not told");
   // Old servers repeat counts, and one that was started again begins with what it had written down.
@@ -451,7 +447,7 @@ function check(
   const begun = new Set<string>();
   // A compaction begins with the count of the call before; of a new server it may be the first that is heard.
   const compactions = new Map<string, { total: number; last: number } | null>();
-  let [expected, agents, first] = [0, 0, true];
+  let [expected, first] = [0, true];
   for (const { method, params } of wire) {
     if (method === NEW_SERVER || method === JOINED) {
       totals.clear();
@@ -482,18 +478,14 @@ function check(
     if (held && held.total === total && held.last !== last.totalTokens) expected += held.last;
     // More than all that was used is an estimate, of what a compaction leaves.
     const own = Math.min(last.totalTokens, total);
-    const used = before === null || total < before ? own : total - before;
-    expected += used;
-    if (!sessions.some((session) => session.threadId === threadId)) agents += used;
+    expected += before === null || total < before ? own : total - before;
   }
   const counted = sessions.reduce((sum, { usage }) => sum + usage.totalTokens, 0);
   // Old servers do not say which count is the first of a thread that was taken up again.
   const joins = wire.filter(({ method }) => method === NEW_SERVER || method === JOINED).length;
   const repeated = supports(version, "repeatsTokenCounts") ? joins * CALL_TOKENS : 0;
-  // An agent that was started while its session took the thread up (after a release, for a goal) is known later.
-  const missed = repeated + (late ? agents : 0);
   assert.ok(
-    counted <= expected && counted >= expected - missed,
+    counted <= expected && counted >= expected - repeated,
     `${counted} of ${expected} tokens`,
   );
 }

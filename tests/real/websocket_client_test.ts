@@ -5,7 +5,7 @@ import { ConnectionClosedError, MessageTooLargeError } from "../../src/errors/mo
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { Client } from "../../src/session/client/client.ts";
-import { type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
+import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { listen, TOKEN, wireTo } from "./websocket_world.ts";
@@ -29,7 +29,7 @@ interface Stage {
 }
 
 async function onStage(
-  turns: ModelTurn[],
+  turns: Parameters<typeof ScriptedModel.start>[0],
   act: (stage: Stage) => Promise<void>,
 ): Promise<void> {
   await using directory = await tempDir();
@@ -161,7 +161,21 @@ test("two clients on one thread are both asked, and the first answer counts", {
 test("a dropped socket is replaced, its thread resumed, and the turn goes on with its question", {
   timeoutMs: 60_000,
 }, async () => {
-  await onStage(["ready", exec, "done", "after"], async ({ connect, dir, url }) => {
+  let commands = 0;
+  const namespace = { namespace: "multi_agent_v1" };
+  const model = ({ userTexts, toolOutputs }: ModelRequest): ModelTurn => {
+    const text = userTexts.at(-1) ?? "";
+    if (text === "run it") return commands++ === 0 ? exec : "done";
+    if (text === "work") return toolOutputs.length === 0 ? exec : "worked";
+    // Codex tells it of its agent's end.
+    if (text.startsWith("<subagent_notification>")) return "its agent is done";
+    if (text !== "let it work") return text === "hello" ? "ready" : "after";
+    const id = /"agent_id":"([^"]+)"/.exec(toolOutputs.at(-1)?.text ?? "")?.[1];
+    return id === undefined
+      ? script.toolCall("spawn_agent", { message: "work" }, namespace)
+      : script.toolCall("wait_agent", { targets: [id], timeout_ms: 60_000 }, namespace);
+  };
+  await onStage(model, async ({ connect, dir, url }) => {
     const wire = await wireTo(url);
     try {
       const { handler, question, asked } = answering();
@@ -197,6 +211,25 @@ test("a dropped socket is replaced, its thread resumed, and the turn goes on wit
         if (states.length === 4) break;
       }
       assert.deepEqual(states, ["starting", "running", "restarting", "running"]);
+      // So does the turn of an agent, which is told once, and counted.
+      const told: string[] = [];
+      const events = session.events({ subAgents: true });
+      const listening = (async () => {
+        for await (const each of events) {
+          if (each.type !== "subAgent" || !each.event.type.startsWith("turn")) continue;
+          told.push(each.event.type);
+        }
+      })();
+      const spawning = session.ask("let it work");
+      await question(2);
+      wire.cut();
+      (await question(3)).accept();
+      const { assistantText, usage } = await spawning;
+      assert.equal(assistantText, "its agent is done");
+      assert.equal(usage?.subAgents?.totalTokens, 26);
+      await session.close();
+      await listening;
+      assert.deepEqual(told, ["turnStarted", "turnCompleted"]);
     } finally {
       await wire.close();
     }

@@ -2,15 +2,18 @@
  * Threads that a session's agent starts by itself. They answer to the session: its hooks, its rules, its listeners. Their
  * turns are the session's: counted, told, and stopped with it.
  *
- * Measured on 0.104 and 0.169: the server announces such a thread only by the item of the call that made it, which comes
- * before the new agent's first request to its model.
+ * Measured from 0.104 to 0.169: the server announces such a thread only by the item of the call that made it, which comes
+ * before the new agent's first request to its model. The thread's first messages may come before that (0.125), and the item
+ * is not told at all while the session's own thread is being taken up again: they are kept until the thread is known.
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
+import type { ConnectionClosedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
+import { isLoaded } from "../turn/stop_turn.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -38,12 +41,16 @@ export interface SubAgentOwner {
 
 /** One agent's thread. */
 interface SubAgent {
-  turns: ThreadTurns;
+  readonly turns: ThreadTurns;
+  /** Takes what the thread says. */
+  readonly route: ThreadRoute;
   /** The session's turn that it works for. */
   parent: Turn | null;
   /** Whether what it works for was stopped: it does nothing more until it is asked again. */
   stopped: boolean;
   leave: () => void;
+  /** Why the connection to a server that goes on was lost. */
+  lostBy: ConnectionClosedError | null;
 }
 
 /** The threads of one session's agents, until the session ends. */
@@ -51,10 +58,13 @@ export class SubAgents {
   readonly #core: RuntimeCore;
   readonly #owner: SubAgentOwner;
   readonly #agents: Map<string, SubAgent> = new Map();
+  /** What came before is not the session's. */
+  readonly #since: number;
 
   constructor(core: RuntimeCore, owner: SubAgentOwner) {
     this.#core = core;
     this.#owner = owner;
+    this.#since = core.routes.now;
   }
 
   /** Whether the thread is one of them. */
@@ -67,11 +77,13 @@ export class SubAgents {
     for (const threadId of threadsOf(item)) {
       // A thread that somebody has opened as a session is that session's.
       if (!this.#agents.has(threadId) && this.#core.routes.get(threadId) !== undefined) continue;
-      const agent = this.#agents.get(threadId) ?? this.#adopt(threadId, item);
+      const known = this.#agents.get(threadId);
+      const agent = known ?? this.#make(threadId, item);
       this.#agents.set(threadId, agent);
       const parent = this.#owner.activeTurn();
       agent.parent = parent ?? agent.parent;
       agent.stopped = this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped;
+      if (known === undefined) this.#join(threadId, agent);
     }
   }
 
@@ -89,7 +101,7 @@ export class SubAgents {
     this.#agents.clear();
   }
 
-  #adopt(threadId: string, by: JsonObject): SubAgent {
+  #make(threadId: string, by: JsonObject): SubAgent {
     const core = this.#core;
     const owner = this.#owner;
     const parentItemId = typeof by["id"] === "string" ? by["id"] : null;
@@ -115,10 +127,10 @@ export class SubAgents {
       },
       isNew: supports(core.server.version, "repeatsTokenCounts"),
       stopSubAgents: () => Promise.resolve(),
-      missed: () => {},
+      missed: (item) => this.learn(item, threadId),
       resumeThread: () => Promise.resolve(),
     });
-    const unroute = core.routes.add(threadId, {
+    const route: ThreadRoute = {
       deltas: (run) => turns.deltas(run),
       notification: (message) => {
         turns.notification(message);
@@ -130,15 +142,19 @@ export class SubAgents {
         owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
       },
       oversize: (message) => turns.oversize(message),
-      connectionLost: (error) => {
-        turns.connectionLost(error, false);
+      connectionLost: (error, restarting) => {
+        // A server that was only attached to works on.
+        const goesOn = restarting && isAttached(core.config);
+        turns.connectionLost(error, goesOn);
+        if (goesOn) agent.lostBy = error;
+        else this.#drop(threadId);
+      },
+      connectionRestored: async () => {
+        if (await this.#takeUp(threadId)) return await turns.rest.resume(agent.lostBy!);
+        turns.connectionLost(agent.lostBy!, false);
         this.#drop(threadId);
       },
-      connectionRestored: () => Promise.resolve(),
-    });
-    const find = (itemId: string) =>
-      turns.active?.outcome.items.get(itemId) as unknown as JsonObject | undefined;
-    const unregister = core.approvals.registerThread(threadId, owner.gateOf(find));
+    };
     // Whoever stops it before its first turn has begun stops that turn.
     const begun = Promise.withResolvers<void>();
     const timer = setTimeout(begun.resolve, BEGIN_MS);
@@ -147,18 +163,34 @@ export class SubAgents {
       begun.resolve();
     };
     turns.rest.expect(begun.promise);
-    const agent: SubAgent = {
-      turns,
-      parent: null,
-      stopped: false,
-      leave: () => {
-        begin();
-        unroute();
-        unregister();
-        turns.close();
-      },
+    const leave = () => {
+      begin();
+      turns.close();
     };
+    const agent: SubAgent = { turns, route, parent: null, stopped: false, leave, lostBy: null };
     return agent;
+  }
+
+  /** Listens, to what was said before as well. */
+  #join(threadId: string, agent: SubAgent): void {
+    const { turns, route, leave } = agent;
+    const find = (itemId: string) =>
+      turns.active?.outcome.items.get(itemId) as unknown as JsonObject | undefined;
+    const unregister = this.#core.approvals.registerThread(threadId, this.#owner.gateOf(find));
+    const unroute = this.#core.routes.add(threadId, route, this.#since);
+    agent.leave = () => {
+      leave();
+      unroute();
+      unregister();
+    };
+  }
+
+  /** Hears of the thread on a new connection to the same server; `false` when the server has it no more. */
+  async #takeUp(threadId: string): Promise<boolean> {
+    const core = this.#core;
+    // One that is not loaded would be opened with whatever codex is configured for.
+    if (!await isLoaded(core, threadId)) return false;
+    return await core.callNow("thread/resume", { threadId }).then(() => true, () => false);
   }
 
   #drop(threadId: string): void {

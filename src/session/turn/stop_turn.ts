@@ -169,6 +169,16 @@ export async function threadStatus(
   return status["type"] === "active" ? "active" : "idle";
 }
 
+/** Whether the server has the thread in memory, as far as it says. Never rejects. */
+export async function isLoaded(core: RuntimeCore, threadId: string): Promise<boolean> {
+  const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS }).catch(
+    () => null,
+  );
+  const thread = isJsonObject(read) ? read["thread"] : undefined;
+  const status = isJsonObject(thread) ? thread["status"] : undefined;
+  return isJsonObject(status) && (status["type"] === "active" || status["type"] === "idle");
+}
+
 /** The turn that the server works on, by its own record; `null` when it names none. Never rejects. */
 export async function activeTurnId(core: RuntimeCore, threadId: string): Promise<string | null> {
   const turn = (await latestTurns(core, threadId)).find((each) => each["status"] === "inProgress");

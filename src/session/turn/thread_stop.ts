@@ -149,8 +149,19 @@ export class ThreadStop {
   /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
   async resume(error: ConnectionClosedError): Promise<void> {
     for (const turn of this.#turns.all()) {
-      if (!await this.#repair(turn)) turn.connectionLost(error);
+      if (await this.#repair(turn)) continue;
+      turn.connectionLost(error);
+      await this.#interrupt(turn);
     }
+  }
+
+  /** Before 0.169 it can't be told how a turn went on, and nobody would hear of what it still does. */
+  async #interrupt({ activeId: turnId }: Turn): Promise<void> {
+    const { core, threadId } = this.#host;
+    if (await threadStatus(core, threadId, STATUS_MS) !== "active") return;
+    await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS }).catch(
+      () => {},
+    );
   }
 
   /** The thread was taken up again in the middle of whatever it works on: what was missed is in the server's record. */

@@ -1,5 +1,6 @@
 /** Whose turns an agent's turns are: those of what it was asked for, stopped with it, and free when it is asked again. */
 import assert from "node:assert/strict";
+import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
@@ -14,13 +15,20 @@ class Stage {
   readonly counted: (Turn | null)[] = [];
   readonly routes = new ThreadRoutes();
   readonly agents: SubAgents;
+  readonly events = new SessionEvents();
+  readonly resumed: string[] = [];
   parent: Turn | null = null;
+  /** What the server says of every thread, and of the turns that it has recorded. */
+  status = "idle";
+  record: JsonObject[] = [];
 
-  constructor() {
+  constructor({ attached = false } = {}) {
     const call = (method: string, { threadId, turnId }: Record<string, string>) => {
       if (method === "thread/read") {
-        return Promise.resolve({ thread: { status: { type: "idle" } } });
+        return Promise.resolve({ thread: { status: { type: this.status } } });
       }
+      if (method === "thread/turns/list") return Promise.resolve({ data: this.record });
+      if (method === "thread/resume") this.resumed.push(threadId!);
       if (method !== "turn/interrupt") return Promise.resolve({});
       this.interrupted.push(turnId!);
       this.say(threadId!, "turn/completed", { turn: { id: turnId!, status: "interrupted" } });
@@ -31,7 +39,7 @@ class Stage {
       callNow: call,
       routes: this.routes,
       state: "running",
-      config: {},
+      config: attached ? { transport: { type: "websocket", url: "ws://127.0.0.1:1" } } : {},
       server: { version: "0.169.0" },
       approvals: { pending: () => [], registerThread: () => () => {} },
     } as unknown as RuntimeCore;
@@ -42,12 +50,25 @@ class Stage {
       activeTurn: () => this.parent,
       span: () => null,
       count: (_, turn) => void this.counted.push(turn),
-      events: new SessionEvents(),
+      events: this.events,
     });
   }
 
   say(threadId: string, method: string, params: JsonObject): void {
-    this.routes.notify(threadId, { kind: "notification", method, params, raw: {} } as never);
+    this.routes.notify(threadId, { kind: "notification", method, params, raw: {} } as never, 1);
+  }
+
+  /** What listeners hear of turns, from now on. */
+  listen(): string[] {
+    const told: string[] = [];
+    void (async () => {
+      for await (const event of this.events.listen("session", { subAgents: true })) {
+        if (event.type !== "subAgent" || !event.event.type.startsWith("turn")) continue;
+        const { type, turnId, status } = event.event as unknown as Record<string, string>;
+        told.push([type, turnId, status].filter(Boolean).join(" "));
+      }
+    })();
+    return told;
   }
 
   begins(threadId: string, turnId: string): void {
@@ -102,6 +123,77 @@ test("an agent of an agent that was stopped is stopped, one of another is not", 
   it.begins("D", "d1");
   await settle();
   assert.deepEqual(it.interrupted, ["a1", "c1"]);
+  it.agents.close();
+});
+
+test("what an agent did before it was named is told, counted and stopped as if it had been known", async () => {
+  const it = new Stage();
+  const told = it.listen();
+  const uses = (threadId: string, turnId: string) =>
+    it.say(threadId, "thread/tokenUsage/updated", {
+      turnId,
+      tokenUsage: { total: { totalTokens: 13 }, last: { totalTokens: 13 } },
+    });
+  it.begins("A", "a1");
+  uses("A", "a1");
+  it.say("A", "item/started", { turnId: "a1", item: naming("B") });
+  it.begins("B", "b1");
+  it.say("A", "turn/completed", { turn: { id: "a1", status: "completed" } });
+  it.parent = turn(true);
+  it.agents.learn(naming("A"), "session");
+  await settle();
+  assert.equal(it.agents.has("B"), true);
+  assert.deepEqual(it.counted, [it.parent]);
+  assert.deepEqual(it.interrupted, ["b1"]);
+  assert.deepEqual(told, [
+    "turnStarted a1",
+    "turnStarted b1",
+    "turnCompleted a1 completed",
+    "turnCompleted b1 interrupted",
+  ]);
+  it.agents.close();
+});
+
+test("an agent goes on with the connection to a server that went on, and is told once", async () => {
+  const it = new Stage({ attached: true });
+  const told = it.listen();
+  for (const [agent, turnId] of [["A", "a1"], ["B", "b1"]] as const) {
+    it.agents.learn(naming(agent), "session");
+    it.begins(agent, turnId);
+  }
+  const lost = new ConnectionClosedError("The socket was dropped.");
+  const [a, b] = [it.routes.get("A")!, it.routes.get("B")!];
+  a.connectionLost(lost, true);
+  b.connectionLost(lost, true);
+  assert.equal(it.agents.has("A"), true);
+  // It is told what happened meanwhile.
+  it.status = "active";
+  it.record = [{
+    id: "a1",
+    status: "inProgress",
+    items: [{ ...naming("C"), status: "completed" }],
+  }];
+  await a.connectionRestored();
+  assert.equal(it.agents.has("C"), true);
+  it.say("A", "turn/completed", { turn: { id: "a1", status: "completed" } });
+  // The server has no such thread any more.
+  it.status = "notLoaded";
+  await b.connectionRestored();
+  assert.equal(it.agents.has("B"), false);
+  assert.deepEqual(it.resumed, ["A"]);
+  // A server of our own ends with its connection.
+  it.begins("A", "a2");
+  a.connectionLost(lost, false);
+  assert.equal(it.agents.has("A"), false);
+  await settle();
+  assert.deepEqual(told, [
+    "turnStarted a1",
+    "turnStarted b1",
+    "turnCompleted a1 completed",
+    "turnCompleted b1 connectionClosed",
+    "turnStarted a2",
+    "turnCompleted a2 connectionClosed",
+  ]);
   it.agents.close();
 });
 

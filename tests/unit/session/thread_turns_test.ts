@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
+import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
@@ -512,4 +512,29 @@ test("a thread that is let go is asked about first: what works there unheard is 
   await leaving;
   assert.equal(calls.at(-1), "thread/unsubscribe");
   assert.deepEqual(it.adopted, ["unheard"]);
+});
+
+test("a turn that goes on untold after a dropped connection has ended for its prompt, and is stopped", async () => {
+  for (const status of ["active", "idle"]) {
+    const it = new Stage({ version: "0.145.0" });
+    const run = it.start();
+    it.answer("mine");
+    it.started("mine");
+    const error = new ConnectionClosedError("The socket was dropped.");
+    it.turns.connectionLost(error, true);
+    const resuming = it.turns.rest.resume(error);
+    const reply = async (method: string, result: JsonValue) => {
+      const call = await it.called(method) as typeof it.calls[0];
+      it.calls.splice(it.calls.indexOf(call), 1);
+      call.answer(result);
+    };
+    await reply("thread/turns/list", { data: [{ id: "mine", status: "inProgress", items: [] }] });
+    await reply("thread/read", { thread: { status: { type: status } } });
+    assert.equal((await run.settled).by, "error");
+    if (status === "active") await reply("turn/interrupt", {});
+    await resuming;
+    // Its end is told already.
+    it.ended("mine", "late");
+    assert.deepEqual(it.heard(it.all), ["turnStarted mine", "turnCompleted mine"]);
+  }
 });
