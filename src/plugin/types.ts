@@ -42,7 +42,10 @@ export interface HookToolFacts {
   readonly toolKind?: HookToolKind;
   /** The command as the server spells it, shell wrapper included. */
   readonly command?: string;
-  /** The command split into its arguments, without the shell wrapper where it is a single plain command. */
+  /**
+   * The command split into its arguments. Without the shell around it where that is a single plain command: no redirection,
+   * variable, pattern or the like, so that these words are all that happens. Else the shell and its script.
+   */
   readonly argv?: readonly string[];
   /** The text inside `bash -lc "…"` or its like, when the command is such a wrapper. */
   readonly script?: string;

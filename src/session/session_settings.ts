@@ -363,10 +363,13 @@ export class SessionSettings {
           "Give the session or the client `approvals`, or leave the hooks away.",
       );
     }
-    for (const message of sentences) {
-      if (this.#warned.has(message)) continue;
-      this.#warned.add(message);
-      emit?.({ type: "warning", threadId, turnId: "", message });
-    }
+    for (const message of sentences) this.warnOnce(message, threadId, emit);
+  }
+
+  /** Tells a turn something that is said once a session. */
+  warnOnce(message: string, threadId: string, emit: EmitTurnEvent): void {
+    if (this.#warned.has(message)) return;
+    this.#warned.add(message);
+    emit?.({ type: "warning", threadId, turnId: "", message });
   }
 }

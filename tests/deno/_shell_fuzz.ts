@@ -239,19 +239,11 @@ export async function fuzzShell(count: number, seed: number): Promise<FuzzReport
     const scripts = fc.sample(script, { numRuns: batch, seed: seed + report.tried });
     const ran = new Set<number>();
     for (const shell of ["/bin/bash", "/bin/dash"]) {
-      // Files get names, for `*` to find, and no content: what a file holds is not seen, as the documentation says.
-      const prelude =
-        'exec 9>&1; ulimit -f 0; FUZZ_N=0; for s in "$@"; do export FUZZ_N; ( eval "$s" ) </dev/null >/dev/null 2>&1; wait; FUZZ_N=$((FUZZ_N+1)); done';
-      const { stdout } = await new Deno.Command(shell, {
-        args: ["-c", prelude, "fuzz", ...scripts],
-        cwd,
-        env: { PATH: bin, HOME: cwd },
-        clearEnv: true,
-        stdin: "null",
-        stderr: "null",
-      }).output();
-      const told = new TextDecoder().decode(stdout);
-      for (const line of told.split("\n")) if (/^\d+$/.test(line)) ran.add(Number(line));
+      for (let first = 0; first < batch;) {
+        const told = await runAll(shell, scripts.slice(first), { bin, cwd });
+        for (const index of told.ran) ran.add(first + index);
+        first += told.tried;
+      }
     }
     report.tried += batch;
     report.ranBad += ran.size;
@@ -265,6 +257,37 @@ export async function fuzzShell(count: number, seed: number): Promise<FuzzReport
     }
   }
   return report;
+}
+
+/** Longer than any of them takes that ends by itself. */
+const BATCH_SECONDS = 60;
+
+/** Runs scripts one after the other, up to one that waits for itself, such as a shell that reads from its own pipe. */
+async function runAll(
+  shell: string,
+  scripts: string[],
+  { bin, cwd }: { bin: string; cwd: string },
+): Promise<{ ran: number[]; tried: number }> {
+  // Files get names, for `*` to find, and no content: what a file holds is not seen, as the documentation says.
+  const prelude =
+    'exec 9>&1; ulimit -f 0; FUZZ_N=0; for s in "$@"; do export FUZZ_N; echo "@$FUZZ_N" >&9; ' +
+    '( eval "$s" ) </dev/null >/dev/null 2>&1; wait; FUZZ_N=$((FUZZ_N+1)); done; echo end >&9';
+  const { stdout } = await new Deno.Command("/usr/bin/timeout", {
+    args: ["-s", "KILL", String(BATCH_SECONDS), shell, "-c", prelude, "fuzz", ...scripts],
+    cwd,
+    env: { PATH: bin, HOME: cwd },
+    clearEnv: true,
+    stdin: "null",
+    stderr: "null",
+  }).output();
+  const lines = new TextDecoder().decode(stdout).split("\n");
+  const numbers = (pattern: RegExp) =>
+    lines.flatMap((line) => pattern.test(line) ? [Number(line.replace("@", ""))] : []);
+  const ended = lines.includes("end");
+  return {
+    ran: numbers(/^\d+$/),
+    tried: ended ? scripts.length : (numbers(/^@\d+$/).at(-1) ?? 0) + 1,
+  };
 }
 
 /** Fails when anything got through, or when the scripts were too tame to tell. */

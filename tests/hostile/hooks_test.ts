@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { FilteredPreHook, HookMatcher, type plugin, testing } from "../../mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { warnings, world } from "../real/_safety_world.ts";
+import { addFile, warnings, world } from "../real/_safety_world.ts";
 
-const { exec } = testing.script;
+const { applyPatch, exec } = testing.script;
 const LIMIT = { timeoutMs: 90_000 };
 
 for (const version of CODEX_VERSIONS) {
@@ -70,6 +70,37 @@ for (const version of CODEX_VERSIONS) {
       assert.equal(seen.includes("ls"), version === "0.169.0");
     },
   );
+
+  test(`hooks see what was accepted for the session, codex ${version}`, LIMIT, async () => {
+    await using w = await world(version, { approvals: () => ({ decision: "acceptForSession" }) });
+    const seen: unknown[] = [];
+    const watch: plugin.PreHook = {
+      name: "watch",
+      phases: ["preToolUse"],
+      call: ({ argv, script, diff }) => (seen.push(diff ?? argv?.join(" ") ?? script), {
+        type: "continue",
+      }),
+    };
+    const change = (from: string, to: string) =>
+      applyPatch(`*** Begin Patch\n*** Update File: f\n@@\n-${from}\n+${to}\n*** End Patch`);
+    const place = await w.session({ hooks: { pre: [watch] } });
+    await place.act(exec("touch a"), exec("touch a"), addFile("f", "1"));
+    await place.act(exec("touch a"), change("1", "2"), exec("echo x > out"));
+    assert.deepEqual(seen.length, 6);
+    assert.match(String(seen[4]), /^-1\n\+2$/m);
+    // What these words leave out would happen as well.
+    assert.match(String(seen[5]), /-lc echo x > out$/);
+    // Those of a later prompt come too late for what codex remembers.
+    const late = await w.session();
+    await late.act(exec("touch b"));
+    seen.length = 0;
+    await late.session.ask(testing.script.inPrompt([exec("touch b"), "done"]), {
+      hooks: { pre: [watch] },
+      onEvent: (event) => late.events.push(event),
+    });
+    assert.deepEqual(seen, []);
+    assert.ok(warnings(late).some((text) => /accepted for the session before/.test(text)));
+  });
 
   test(`policy.toolHooks is true where hooks see commands, codex ${version}`, LIMIT, async () => {
     await using w = await world(version, { approvals: () => ({ decision: "accept" }) });

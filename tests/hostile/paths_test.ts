@@ -81,6 +81,46 @@ for (const version of CODEX_VERSIONS) {
         },
       );
 
+      await t.step(
+        "a directory that becomes a link after it was accepted for the session",
+        async () => {
+          const answers: string[] = [];
+          const person = await w.session({
+            approvals: () => {
+              answers.push("asked");
+              return answers.length === 1
+                ? { decision: "acceptForSession" }
+                : { decision: "decline" };
+            },
+          });
+          const { cwd } = await w.session();
+          const ruled = await w.session({
+            cwd,
+            approvals: {
+              rules: [{ effect: "allow", kind: "fileChange", paths: cwd, scope: "session" }],
+              default: "decline",
+            },
+          });
+          const both = [[person, person.cwd, "person"], [ruled, cwd, "rule"]] as const;
+          for (const [place, dir, owner] of both) {
+            const elsewhere = at(owner);
+            await mkdir(elsewhere);
+            await mkdir(join(dir, "d"));
+            await place.act(addFile("d/f", "1"));
+            await place.act(addFile("d/f", "2"));
+            assert.deepEqual(words(place).map((word) => word.split(" ")[0]), [
+              owner === "rule" ? "acceptForSession" : "accept",
+            ]);
+            await rename(join(dir, "d"), join(dir, "old"));
+            await symlink(elsewhere, join(dir, "d"));
+            await place.act(addFile("d/f", "pwned"));
+            assert.deepEqual(words(place).map((word) => word.split(" ")[0]), ["decline"]);
+            assert.ok(!existsSync(join(elsewhere, "f")));
+          }
+          assert.equal(answers.length, 2);
+        },
+      );
+
       await t.step("a link of the agent's own, dangling until the patch", async () => {
         const { cwd } = await w.session();
         const place = await w.session({

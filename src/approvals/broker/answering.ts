@@ -19,6 +19,7 @@ import type {
 import { placesOf } from "../request/facts.ts";
 import type { BrokerOptions } from "./gate.ts";
 import { grantOf, isToolUse, type PendingCall, permits, type Ruling, WHY } from "./pending.ts";
+import { isForEver, isForSession, KeptAnswers, onlyOnce } from "./kept_answers.ts";
 import type { OpenChanges } from "./open_changes.ts";
 
 const MAX_GRANTED = 1000;
@@ -30,6 +31,7 @@ export class Answering {
   readonly #waiting: Map<string, PendingCall>;
   /** What was granted and has not ended, by its subject. */
   readonly #granted: Map<string, PendingCall> = new Map();
+  readonly #kept: KeptAnswers = new KeptAnswers();
 
   /** `waiting`: the questions that wait, by id; what is answered leaves it. */
   constructor(
@@ -62,6 +64,30 @@ export class Answering {
       }
       this.failClosed(pending, "invalidAnswer");
     } else this.settle(pending, answer, ruling);
+  }
+
+  /** Whether hooks want to see each use: what codex does not ask about any more, they do not. */
+  #isWatched({ gate }: PendingCall): boolean {
+    return gate?.watches?.() ?? gate?.preToolUse !== undefined;
+  }
+
+  /** Whether the same was accepted for the session before. */
+  isKept({ request }: PendingCall): boolean {
+    try {
+      return this.#kept.covers(request, this.#options.realPath);
+    } catch {
+      return false;
+    }
+  }
+
+  /** What codex is told of an answer: rules and hooks judge each request anew, and of files it remembers the names only. */
+  #told(pending: PendingCall, answer: WireAnswer | null, { by }: Ruling): WireAnswer | null {
+    const { request } = pending;
+    if (answer?.type !== "result" || !isForSession(request, answer.result)) return answer;
+    const judged = by === "rule" && request.type !== "elicitation";
+    if (request.type !== "fileChange" && !judged && !this.#isWatched(pending)) return answer;
+    if (!judged) quietly(() => this.#kept.keep(request, this.#options.realPath));
+    return { ...answer, result: onlyOnce(request, answer.result) };
   }
 
   /**
@@ -121,7 +147,7 @@ export class Answering {
       }
       this.#note(pending);
     }
-    const audit = pending.settle(answer, ruling, this.now());
+    const audit = pending.settle(this.#told(pending, answer, ruling), ruling, this.now());
     this.#settled(pending, audit, abortReason);
   }
 
@@ -204,6 +230,9 @@ export class Answering {
     if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
     if (pending.places !== undefined && this.places(pending) !== pending.places) {
       return "A path in it leads elsewhere than when it was judged.";
+    }
+    if (isForEver(pending.request, result) && this.#isWatched(pending)) {
+      return "With an execPolicyAmendment codex would run such commands unseen by the session's hooks.";
     }
     const grant = grantOf(pending.request, result);
     if (guard === undefined || grant === null) return null;

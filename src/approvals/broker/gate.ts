@@ -38,6 +38,8 @@ export interface ThreadGate {
       signal: AbortSignal;
     },
   ): Promise<HookVerdict>;
+  /** Whether `preToolUse` is to see every use, also of what was accepted for the session. Default: where there is one. */
+  watches?(): boolean;
   /** Told about the answer to what `preToolUse` is asked about. */
   postToolUse?(request: ApprovalRequest, audit: ApprovalAudit): void;
   /** Whether the thread's commands have a sandbox that they could leave. Default: they have. */

@@ -51,6 +51,14 @@ export class Judging {
     if (ruled.effect === "deny" && named) return this.#denyByRule(pending, ruled.rule);
     const unacceptable = this.#answering.unacceptable(pending);
     if (unacceptable !== null) return this.#answering.decline(pending, unacceptable, ruled.rule);
+    if (ruled.effect !== "allow" && this.#answering.isKept(pending)) {
+      const ruling: Ruling = {
+        by: "handler",
+        rule: ruled.rule,
+        reason: "accepted for the session",
+      };
+      return this.#answering.send(pending, { decision: "accept" }, ruling);
+    }
     // Giving a session a tool is consent to its calls, unless a rule says otherwise.
     if (request.type === "toolCall" && !named && await this.#ranTool(pending)) return;
     if (reader !== null) return this.#giveToReader(pending, reader);

@@ -160,9 +160,11 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
         return host === "" ? null : { type: "command", network: { host }, plain: false };
       }
       if (!isAccepted(decision)) return null;
-      // A rule for later commands lets them run, whatever this question was about.
-      const only = typeof decision === "string" && request.additionalPermissions === null;
-      const { network } = request;
+      const { network, additionalPermissions, command } = request;
+      // A rule for later commands lets them run, whatever this question was about; one about a host that names a command may
+      // start that once more.
+      const only = typeof decision === "string" && additionalPermissions === null &&
+        (network === null || command === null);
       return {
         type: "command",
         network: only && network !== null ? { host: network.host } : null,

@@ -5,7 +5,7 @@
 import type * as protocol from "../../protocol/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { HookToolInput } from "../../plugin/mod.ts";
-import type { CommandLine } from "../../shell/mod.ts";
+import { analyzeCommand } from "../../shell/mod.ts";
 import type { ApprovalRequest } from "./types.ts";
 
 /** The facts before a tool use. */
@@ -18,7 +18,7 @@ export function toolFacts(request: ApprovalRequest, item: JsonObject | undefined
         toolKind: "command",
         toolName: programOf(request.parsed?.commands[0] ?? request.argv) ?? "command",
         ...(request.command === null ? {} : { command: request.command }),
-        ...(request.argv === null ? {} : { argv: plainArgv(request.parsed) ?? request.argv }),
+        ...(request.argv === null ? {} : { argv: plainArgv(request.command) ?? request.argv }),
         ...(request.script === null ? {} : { script: request.script }),
         ...(request.cwd === null ? {} : { cwd: request.cwd }),
       };
@@ -72,9 +72,16 @@ export function toolPlace(
   };
 }
 
-/** The words of a single plain command, without the shell around it. */
-function plainArgv(parsed: CommandLine | null): string[] | null {
-  return parsed !== null && parsed.commands.length === 1 ? parsed.commands[0]! : null;
+/**
+ * The words of a single command that does nothing beside and gets exactly these, without the shell around it: `echo x > y` and
+ * `cat {a,b}` are scripts.
+ */
+function plainArgv(command: string | null): string[] | null {
+  if (command === null) return null;
+  const { commands, problem, broken } = analyzeCommand(command);
+  const [words, more] = commands;
+  if (words === undefined || more !== undefined || problem !== null || broken !== null) return null;
+  return words.every((word) => word.literal) ? words.map((word) => word.text) : null;
 }
 
 /** The program's own name, without its directory. */

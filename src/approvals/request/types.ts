@@ -235,12 +235,14 @@ export type ApprovalWord = "accept" | "acceptForSession" | "decline" | "cancel";
 export interface ReviewAnswer {
   /**
    * `accept` once, `acceptForSession` for the same thing later in this thread too, `decline` and let the turn go on,
-   * `cancel` and interrupt the turn.
+   * `cancel` and interrupt the turn. Later changes of the same files are accepted here, as long as they lie where they did,
+   * hooks continue and no rule denies them. Later commands and calls of MCP tools are codex's to remember, so that nothing
+   * sees them; in a session with tool hooks they are asked about each time.
    */
   decision: ApprovalWord;
   /**
    * With `accept` of a command: codex never asks again for commands that start with these words. It writes the rule to
-   * `CODEX_HOME/rules`, so it outlives the session.
+   * `CODEX_HOME/rules`, so it outlives the session. Declined in a session with tool hooks, which would not see them.
    */
   execPolicyAmendment?: string[];
   /** For a command's question about a host: codex keeps this rule for the host; overrides `decision`. */

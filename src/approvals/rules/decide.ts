@@ -88,9 +88,10 @@ export function decide(
 
 /** Whether accepting it starts a command, which codex may do outside the sandbox. */
 function startsCommand(request: ApprovalRequest): boolean {
-  if (request.type !== "command" || request.action === "writeStdin") return false;
-  // A question about a host only lets a command reach it that runs already.
-  return request.network === null || request.additionalPermissions !== null;
+  if (request.type !== "command") return false;
+  // A question about a host only lets a command reach it that runs already; then it names no command (0.169).
+  return request.network === null || request.command !== null ||
+    request.additionalPermissions !== null;
 }
 
 function nameOf(rules: ApprovalRules, index: number): string {

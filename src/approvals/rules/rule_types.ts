@@ -65,7 +65,10 @@ export interface ApprovalRule {
    * writable roots, and not in `.git`, `.codex` or `.agents` there. Default `false`.
    */
   outsideSandbox?: boolean;
-  /** For `allow`: only this time, or for the rest of the session. Default `"once"`. */
+  /**
+   * For `allow` of permissions and MCP tools: only this time, or for the rest of the session. Commands and file changes are
+   * judged each time, whatever stands here. Default `"once"`.
+   */
   scope?: "once" | "session";
 }
 

@@ -65,6 +65,8 @@ export class SessionGate implements ThreadGate {
   readonly #subAgents: SubAgents;
   #hooks: HookRun | null = null;
   #sandboxed = true;
+  /** Something was accepted for the session that codex does not ask about again. */
+  #settledForSession = false;
   #posts: Promise<void> = Promise.resolve();
   /** What post-hooks have heard of, by thread and item; some servers complete an item twice. */
   #told: Map<string, Set<string | null>> = new Map();
@@ -110,9 +112,21 @@ export class SessionGate implements ThreadGate {
     this.#told = new Map();
   }
 
+  /** What the hooks of the turn do not see although they watch, or `null`. */
+  blindSpot(): string | null {
+    return this.#settledForSession && this.watches()
+      ? "Codex does not ask again about what was accepted for the session before these hooks came: they do not see it."
+      : null;
+  }
+
   /** Asks the hooks; they may refuse, and never grant. */
   preToolUse(request: ApprovalRequest, options: { signal: AbortSignal }): Promise<HookVerdict> {
     return this.#judge(request, this.item(request.itemId), options);
+  }
+
+  /** Whether hooks see each use. */
+  watches(): boolean {
+    return this.#hooks?.has("preToolUse") ?? this.#host.hooked();
   }
 
   /** Whether the turn's commands have a sandbox that they could leave. */
@@ -263,6 +277,8 @@ export class SessionGate implements ThreadGate {
   onResolved(audit: ApprovalAudit): void {
     const { threadId, turnId } = audit;
     if (threadId === null || audit.decidedBy === "tool" || audit.type === "currentTime") return;
+    this.#settledForSession ||= audit.decision === "acceptForSession" && !this.watches() &&
+      (audit.type === "elicitation" || (audit.type === "command" && audit.decidedBy !== "rule"));
     this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
     if (audit.decidedBy !== "library") return;
     const message = `A ${audit.type} request was declined by this library: ${audit.reason}`;
@@ -287,6 +303,7 @@ export class SessionGate implements ThreadGate {
     return {
       ...defined({ approvals }),
       item,
+      watches: () => this.watches(),
       sandboxed: () => this.#sandboxed,
       workspace: () => this.workspace(),
       preToolUse: (request, options) => {

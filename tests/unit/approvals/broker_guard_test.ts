@@ -207,7 +207,8 @@ test("answers that grant nothing on this machine are not held back", async () =>
 });
 
 test("a grant is read from the answer, and is never smaller than what the answer allows", () => {
-  const network: JsonObject = { networkApprovalContext: { host: "a.example", protocol: "https" } };
+  const host: JsonObject = { networkApprovalContext: { host: "a.example", protocol: "https" } };
+  const network: JsonObject = { ...host, command: null, cwd: null };
   const rule = { acceptWithExecpolicyAmendment: { execpolicy_amendment: ["git"] } };
   const hostRule = (action: string) => ({
     applyNetworkPolicyAmendment: {
@@ -230,6 +231,7 @@ test("a grant is read from the answer, and is never smaller than what the answer
     [COMMAND, {}, "somethingNew", null],
     [COMMAND, {}, { somethingNew: {} }, everything],
     [COMMAND, network, "accept", only("a.example", true)],
+    [COMMAND, host, "accept", everything],
     [COMMAND, network, rule, everything],
     [COMMAND, { ...network, additionalPermissions: { network: {} } }, "accept", everything],
     [COMMAND, network, hostRule("allow"), only("b.example", false)],

@@ -116,16 +116,6 @@ test("rules decide without the handler, and ask it when they say so", async () =
   assert.deepEqual(by(3), ["rule", null, "no rule matched"]);
 });
 
-test("an allow rule for the session accepts for the session", async () => {
-  const b = bench({
-    approvals: {
-      rules: [{ effect: "allow", kind: "command", scope: "session", outsideSandbox: true }],
-    },
-  });
-  assert.deepEqual(b.send(COMMAND), [{ result: { decision: "acceptForSession" } }]);
-  await b.audited();
-});
-
 const FAILURES: [string, ApprovalHandler, string][] = [
   ["a throw", () => {
     throw new Error("handler");

@@ -256,7 +256,12 @@ function grantRoot(path: string): ApprovalRequest {
   });
 }
 function net(host: string): ApprovalRequest {
-  return sh("curl x", { networkApprovalContext: { host, protocol: "https" } });
+  // As codex asks: nothing says which command it is.
+  return requestOf("item/commandExecution/requestApproval", {
+    command: null,
+    cwd: null,
+    networkApprovalContext: { host, protocol: "https" },
+  });
 }
 function special(): ApprovalRequest {
   const entry = { path: { type: "special", value: { kind: "root" } }, access: "write" };
@@ -357,6 +362,12 @@ test("decide() lets no command out of its sandbox unless the rule says so", () =
       "ask",
     ],
     ["a host for a command that runs", rules({ host: "a.b" }), net("a.b"), "allow"],
+    [
+      "a host for a command that may start once more",
+      rules({ host: "a.b" }),
+      sh("curl a.b", { networkApprovalContext: { host: "a.b", protocol: "https" } }),
+      "ask",
+    ],
     ["a command that wants more", rules({ kind: "command", paths: "/x" }), sh("ls", more), "ask"],
     [
       "an action from the future",
@@ -365,8 +376,14 @@ test("decide() lets no command out of its sandbox unless the rule says so", () =
       "ask",
     ],
     [
-      "typing into a command",
+      "typing into a command, which may run outside",
       rules({ kind: "command" }),
+      sh("ls", { kind: "writeStdin" }),
+      "ask",
+    ],
+    [
+      "typing into a command, said",
+      rules({ kind: "command", outsideSandbox: true }),
       sh("ls", { kind: "writeStdin" }),
       "allow",
     ],

@@ -1,0 +1,181 @@
+/** What is accepted for the session: by whom it is remembered, and what still sees later requests. */
+import assert from "node:assert/strict";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
+import type { ApprovalDecision } from "../../../src/approvals/mod.ts";
+import type { ThreadGate } from "../../../src/approvals/broker/gate.ts";
+import { KeptAnswers } from "../../../src/approvals/broker/kept_answers.ts";
+import { test } from "../../_harness.ts";
+import {
+  type Bench,
+  bench,
+  COMMAND,
+  ELICITATION,
+  MCP_APPROVAL,
+  PATCH,
+  patchOf,
+  requestOf,
+  THREAD,
+} from "./_requests.ts";
+
+const FOR_SESSION: ApprovalDecision = { decision: "acceptForSession" };
+const LEGACY = "applyPatchApproval";
+
+/** A broker that knows a patch as the server told of it, and counts who is asked. */
+function patches(gate: ThreadGate, realPath?: (path: string) => string | null) {
+  const asked: string[] = [];
+  const b = bench({
+    approvals: (request) => {
+      asked.push(request.type);
+      return FOR_SESSION;
+    },
+    ...(realPath === undefined ? {} : { realPath }),
+  });
+  b.register(THREAD, gate);
+  let count = 0;
+  const patch = async (...paths: string[]): Promise<JsonValue> => {
+    const id = `patch_${++count}`;
+    const changes = paths.map((path) => ({ path, kind: { type: "add" }, diff: "x\n" }));
+    b.broker.noticed(THREAD, "item/started", { item: { type: "fileChange", id, changes } });
+    const replies = b.send(PATCH, { itemId: id });
+    await b.audited(count);
+    return (replies[0] as { result: JsonObject }).result["decision"]!;
+  };
+  return { b, asked, patch };
+}
+
+test("a change that is accepted for the session is told to codex once, and remembered here", async () => {
+  const { b, asked, patch } = patches({});
+  assert.equal(await patch("/w/a"), "accept");
+  assert.equal(await patch("/w/a"), "accept");
+  assert.equal(await patch("/w/a", "/w/b"), "accept");
+  assert.equal(asked.length, 2);
+  assert.deepEqual(
+    b.audits.map(({ decision, decidedBy, reason }) => [decision, decidedBy, reason]),
+    [
+      ["acceptForSession", "handler", null],
+      ["accept", "handler", "accepted for the session"],
+      ["acceptForSession", "handler", null],
+    ],
+  );
+  // Both are kept now.
+  assert.equal(await patch("/w/b"), "accept");
+  assert.equal(asked.length, 2);
+});
+
+test("what was accepted for the session is asked about again when it leads elsewhere", async () => {
+  let place: string | null = "/w/d/f";
+  const { asked, patch } = patches({}, () => place);
+  await patch("/w/d/f");
+  await patch("/w/d/f");
+  assert.equal(asked.length, 1);
+  place = "/elsewhere/f";
+  await patch("/w/d/f");
+  assert.equal(asked.length, 2);
+  place = null;
+  await patch("/w/d/f");
+  assert.equal(asked.length, 3);
+});
+
+test("hooks and deny rules still see what was accepted for the session", async () => {
+  const seen: string[] = [];
+  let block = false;
+  const { asked, patch } = patches({
+    preToolUse: (request) => {
+      seen.push(request.type);
+      const verdict = { type: "block", hookName: "guard", reason: "no" } as const;
+      return Promise.resolve(block ? verdict : { type: "continue" });
+    },
+  });
+  await patch("/w/a");
+  await patch("/w/a");
+  block = true;
+  assert.equal(await patch("/w/a"), "decline");
+  assert.deepEqual([seen.length, asked.length], [3, 1]);
+});
+
+test("kept answers are those of one thread, and of files that are all known", () => {
+  const kept = new KeptAnswers();
+  const follow = (path: string) => path;
+  kept.keep(patchOf("/w/a"), follow);
+  assert.equal(kept.covers(patchOf("/w/a"), follow), true);
+  assert.equal(kept.covers(patchOf("/w/a", "/w/b"), follow), false);
+  assert.equal(kept.covers(patchOf("/w/a"), undefined), false);
+  assert.equal(kept.covers(requestOf(PATCH), follow), false);
+  assert.equal(
+    kept.covers(requestOf(PATCH, {}, { type: "fileChange", changes: [] }), follow),
+    false,
+  );
+  assert.equal(kept.covers({ ...patchOf("/w/a"), threadId: "another" }, follow), false);
+  assert.equal(kept.covers({ ...patchOf("/w/a"), threadId: null }, follow), false);
+  const root = requestOf(PATCH, { grantRoot: "/w" }, {
+    type: "fileChange",
+    changes: [{ path: "/w/a", kind: { type: "add" }, diff: "" }],
+  });
+  assert.equal(kept.covers(root, follow), false);
+  const move = requestOf(PATCH, {}, {
+    type: "fileChange",
+    changes: [{ path: "/w/a", kind: { type: "update", move_path: "/w/c" }, diff: "" }],
+  });
+  assert.equal(kept.covers(move, follow), false);
+  for (let n = 0; n < 1001; n++) kept.keep(patchOf(`/w/${n}`), follow);
+  assert.equal(kept.covers(patchOf("/w/a"), follow), false);
+  assert.equal(kept.covers(patchOf("/w/1000"), follow), true);
+  for (let n = 0; n < 1001; n++) kept.keep({ ...patchOf("/w/a"), threadId: `T${n}` }, follow);
+  assert.equal(kept.covers(patchOf("/w/1000"), follow), false);
+});
+
+/** What goes to the server for a decision, with these hooks and rules. */
+async function told(
+  method: string,
+  change: JsonObject,
+  decision: ApprovalDecision,
+  gate: ThreadGate,
+  options: Parameters<typeof bench>[0] = {},
+): Promise<JsonValue> {
+  const b: Bench = bench({ approvals: () => decision, ...options });
+  b.register(THREAD, gate);
+  const replies = b.send(method, change);
+  await b.audited();
+  return (replies[0] as { result: JsonValue }).result;
+}
+
+test("codex remembers only what hooks need not see", async () => {
+  const watched: ThreadGate = { preToolUse: () => Promise.resolve({ type: "continue" }) };
+  const unwatched: ThreadGate = { ...watched, watches: () => false };
+  const session = (persist: JsonValue) => ({ action: "accept", content: {}, _meta: persist });
+  const rows: [string, JsonObject, ThreadGate, JsonValue][] = [
+    [COMMAND, {}, {}, { decision: "acceptForSession" }],
+    [COMMAND, {}, unwatched, { decision: "acceptForSession" }],
+    [COMMAND, {}, watched, { decision: "accept" }],
+    ["execCommandApproval", {}, {}, { decision: "approved_for_session" }],
+    ["execCommandApproval", {}, watched, { decision: "approved" }],
+    [LEGACY, {}, {}, { decision: "approved" }],
+    [ELICITATION, MCP_APPROVAL, {}, session({ persist: "session" })],
+    [ELICITATION, MCP_APPROVAL, watched, session(null)],
+  ];
+  for (const [method, change, gate, expected] of rows) {
+    assert.deepEqual(await told(method, change, FOR_SESSION, gate), expected, method);
+  }
+});
+
+test("an amendment, by which codex would never ask again, is declined where hooks want to see each use", async () => {
+  const amendment: ApprovalDecision = { decision: "accept", execPolicyAmendment: ["git"] };
+  const watched: ThreadGate = { preToolUse: () => Promise.resolve({ type: "continue" }) };
+  for (const method of [COMMAND, "execCommandApproval"]) {
+    assert.equal(
+      typeof (await told(method, {}, amendment, {}) as JsonObject)["decision"],
+      "object",
+    );
+    const answer = JSON.stringify(await told(method, {}, amendment, watched));
+    assert.match(answer, /decline|denied/);
+  }
+});
+
+test("a rule for the session judges each command and change anew", async () => {
+  const rules = { rules: [{ effect: "allow", scope: "session", outsideSandbox: true }] } as const;
+  const by = { approvals: rules as never };
+  assert.deepEqual(await told(COMMAND, {}, FOR_SESSION, {}, by), { decision: "accept" });
+  assert.deepEqual(await told(LEGACY, {}, FOR_SESSION, {}, by), { decision: "approved" });
+  const mcp = await told(ELICITATION, MCP_APPROVAL, FOR_SESSION, {}, by) as JsonObject;
+  assert.deepEqual(mcp["_meta"], { persist: "session" });
+});
