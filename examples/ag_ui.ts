@@ -2,7 +2,7 @@
  * An agent for clients that speak AG-UI, such as CopilotKit: one route that streams a turn as their events, and their own
  * client that reads it. `web.createBridge` has such a route with tenants, approvals and limits; this is what is in it.
  *
- *     deno run -A examples/ag_ui.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-net=127.0.0.1 --allow-env examples/ag_ui.ts --live
  */
 import { HttpAgent } from "npm:@ag-ui/client@1.0.0";
 import { createServer } from "node:http";

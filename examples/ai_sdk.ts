@@ -2,7 +2,7 @@
  * Codex as a model of the AI SDK: a whole answer, one as it comes that goes on with the same conversation, and an object by a
  * schema. What the agent may do is decided by the model's profile, here: read.
  *
- *     deno run -A examples/ai_sdk.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-sys=hostname examples/ai_sdk.ts --live
  */
 import { generateText, jsonSchema, type ModelMessage, Output, streamText } from "npm:ai@7.0.173";
 import { aiSdk, Client, testing } from "../mod.ts";

@@ -1,7 +1,7 @@
 /**
  * Typed requests to everything that codex can do: models, past threads, and a turn whose questions are answered by hand.
  *
- *     deno run -A examples/app_server.ts --live
+ *     deno run --allow-run=codex --allow-read examples/app_server.ts --live
  */
 import { AppServer, rpcMethods, RpcValidationError, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";

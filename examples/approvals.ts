@@ -1,7 +1,7 @@
 /**
  * The agent asks, a person answers on the terminal; rules answer what needs no person.
  *
- *     deno run -A examples/approvals.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/approvals.ts --live
  */
 import process from "node:process";
 import { createInterface } from "node:readline/promises";

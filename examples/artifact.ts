@@ -1,10 +1,7 @@
 /**
  * A document that an agent writes and edits, while a colleague edits it too.
  *
- *     deno run -A examples/artifact.ts           # a scripted model: no account, no network
- *     deno run -A examples/artifact.ts --live    # your own account
- *
- * Needs `codex` on PATH, or CODEX_PATH.
+ *     deno run --allow-run=codex --allow-read=. --allow-write=artifacts examples/artifact.ts --live
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +10,7 @@ import process from "node:process";
 import { artifact, ArtifactConflictError, Client, testing } from "../mod.ts";
 
 const live = process.argv.includes("--live");
-const cwd = await mkdtemp(join(tmpdir(), "artifact-"));
+const cwd = live ? process.cwd() : await mkdtemp(join(tmpdir(), "artifact-"));
 const model = live ? null : await testing.ScriptedModel.start(play);
 const client = await Client.connect(model?.clientConfig() ?? {});
 const store = new artifact.FileArtifactStore(join(cwd, "artifacts"));
@@ -73,7 +70,7 @@ try {
   await documents.close();
   await client.shutdown();
   await model?.close();
-  await rm(cwd, { recursive: true, force: true });
+  if (!live) await rm(cwd, { recursive: true, force: true });
 }
 
 /** Prints what changed. */

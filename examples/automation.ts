@@ -1,7 +1,7 @@
 /**
  * A prompt that is asked again and again on one session; each answer is printed as it comes.
  *
- *     deno run -A examples/automation.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/automation.ts --live
  */
 import { automation, Client } from "../mod.ts";
 import { setup } from "./_setup.ts";

@@ -2,7 +2,7 @@
  * Why does codex not work here? Versions, paths, permissions, login and drift, for a person or, with `--json`, for a bug
  * report. It tells nothing secret. The exit code is 1 when something stands in the way.
  *
- *     deno run -A examples/doctor.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/doctor.ts --live
  */
 import process from "node:process";
 import { runtime } from "../mod.ts";

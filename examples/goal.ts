@@ -1,7 +1,7 @@
 /**
  * A goal: codex works turn after turn until it is reached or its limits are used up. Then a compaction, and a review.
  *
- *     deno run -A examples/goal.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/goal.ts --live
  */
 import { Client, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";

@@ -2,7 +2,7 @@
  * Images as bytes: a chart that the program has drawn goes along with the prompt, without a file. What the model could not
  * see is refused before anything is sent.
  *
- *     deno run -A examples/images.ts --live
+ *     deno run --allow-run=codex --allow-read=. examples/images.ts --live
  */
 import { Client, InvalidArgumentError } from "../mod.ts";
 import { setup } from "./_setup.ts";

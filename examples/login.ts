@@ -1,7 +1,7 @@
 /**
  * Who is logged in, and how to change that: a key for this program alone, or a login that codex keeps for its user.
  *
- *     deno run -A examples/login.ts --live
+ *     deno run --allow-run=codex --allow-read=$HOME/.codex --allow-write=$HOME/.codex --allow-net --allow-env=CI_OPENAI_KEY examples/login.ts --live
  */
 import process from "node:process";
 import { Client } from "../mod.ts";

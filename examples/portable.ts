@@ -1,9 +1,10 @@
 /**
  * A machine is lost in the middle of a conversation, and another one goes on with it: the thread is in a store of yours.
  *
- *     deno run -A examples/portable.ts
+ *     deno run --allow-run --allow-read --allow-write --allow-env=CODEX_HOME,HOME examples/portable.ts --live
  *
- * The other machine is played by a hermetic codex, whose home has the login and no threads.
+ * Without the crash, which is played, `--allow-run=codex` is enough. The other machine is played by a hermetic codex, whose
+ * home has the login and no threads.
  */
 import { join } from "node:path";
 import process from "node:process";

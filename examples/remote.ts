@@ -2,52 +2,42 @@
  * A codex that listens, perhaps on another machine, and a client that attaches to it by WebSocket. The server here is
  * started by the example itself; its address and token are all that the client needs.
  *
- *     deno run -A examples/remote.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-net=127.0.0.1 --allow-env examples/remote.ts --live
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomUUID } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join } from "node:path";
+import { createHash, randomUUID } from "node:crypto";
 import process from "node:process";
 import { Client, type ClientConfig } from "../mod.ts";
 import { setup } from "./_setup.ts";
 
-/** Starts `codex app-server` on a free port, behind a token that only the owner of this account can read. */
+/** Starts `codex app-server` on a free port, behind a token: it is told the token's digest, which anybody may read. */
 async function listen(
   config: ClientConfig,
 ): Promise<{ url: string; token: string; server: ChildProcess }> {
   const token = randomUUID();
-  const directory = await mkdtemp(join(homedir(), ".codex-runtime-token-"));
-  const tokenFile = join(directory, "token");
-  await writeFile(tokenFile, token, { mode: 0o600 });
+  const digest = createHash("sha256").update(token).digest("hex");
   const settings = Object.entries(config.configOverrides ?? {})
     .flatMap(([key, value]) => ["-c", `${key}=${JSON.stringify(value)}`]);
   const server = spawn(process.env["CODEX_PATH"] ?? "codex", [
     ...settings,
     "app-server",
     ...["--listen", "ws://127.0.0.1:0"],
-    ...["--ws-auth", "capability-token", "--ws-token-file", tokenFile],
+    ...["--ws-auth", "capability-token", "--ws-token-sha256", digest],
   ], {
     env: { ...process.env, ...config.env?.set },
     stdio: ["ignore", "ignore", "pipe"],
   });
-  try {
-    const url = await new Promise<string>((resolve, reject) => {
-      let said = "";
-      server.stderr.on("data", (piece) => {
-        said += piece;
-        const found = /listening on: (ws:\/\/\S+)/.exec(said)?.[1];
-        if (found !== undefined) resolve(found);
-      });
-      server.once("error", reject);
-      server.once("close", () => reject(new Error(`codex ended at once: ${said}`)));
+  const url = await new Promise<string>((resolve, reject) => {
+    let said = "";
+    server.stderr.on("data", (piece) => {
+      said += piece;
+      const found = /listening on: (ws:\/\/\S+)/.exec(said)?.[1];
+      if (found !== undefined) resolve(found);
     });
-    return { url, token, server };
-  } finally {
-    // The server has read it by now.
-    await rm(directory, { recursive: true });
-  }
+    server.once("error", reject);
+    server.once("close", () => reject(new Error(`codex ended at once: ${said}`)));
+  });
+  return { url, token, server };
 }
 
 await using env = await setup((request) => `Answer ${request.userTexts.length - 1}.`);

@@ -1,9 +1,9 @@
 /**
  * What an agent did is taken back: the files as they were before a turn, and what the model remembers of it.
  *
- *     deno run -A examples/rewind.ts
+ *     deno run --allow-run=codex,git --allow-read=.,$HOME/.codex/checkpoints --allow-write=.,$HOME/.codex/checkpoints examples/rewind.ts --live
  */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client, testing } from "../mod.ts";
 import { setup } from "./_setup.ts";
@@ -15,14 +15,15 @@ await using env = await setup(({ userTexts, toolOutputs }) => {
   }
   return `${userTexts.filter((text) => !text.startsWith("<")).length} prompts so far.`;
 });
-if (env.live) throw new Error("This example changes files of its own only: run it without --live.");
+const cwd = join(env.cwd, "rewound"); // it changes files of its own only
+await mkdir(cwd);
 for (const name of ["README.md", "notes.txt", "plan.txt"]) {
-  await writeFile(join(env.cwd, name), `${name} as it was\n`);
+  await writeFile(join(cwd, name), `${name} as it was\n`);
 }
 
 await using client = await Client.connect(env.client);
 const session = await client.startSession({
-  cwd: env.cwd,
+  cwd,
   sandbox: "workspace-write",
   allowPrivilegedEscalation: true,
   checkpoints: true, // records the workspace before each turn that may write
@@ -36,6 +37,7 @@ for (const { change, path } of plan.files) console.log(change.padEnd(8), path);
 for (const { path, why } of plan.skipped) console.log("left as it is:", path, why);
 await session.rewind({ before: turnId });
 
-console.log((await readFile(join(env.cwd, "README.md"), "utf8")).trim());
+console.log((await readFile(join(cwd, "README.md"), "utf8")).trim());
 console.log((await session.ask("What did I ask?")).assistantText); // the turn is not among them
 await session.close();
+await rm(cwd, { recursive: true });

@@ -1,7 +1,7 @@
 /**
  * The lowest layer: raw requests, every message as an event, a log on disk with secrets taken out, state and metrics.
  *
- *     deno run -A examples/runtime_log.ts --live
+ *     deno run --allow-run=codex --allow-read --allow-write=events.jsonl examples/runtime_log.ts --live
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

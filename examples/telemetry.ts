@@ -3,11 +3,11 @@
  * codex does inside. The library takes the API that the script has registered; codex has an exporter of its own. Here both
  * export to a collector in this script, which prints the trace; with OTEL_EXPORTER_OTLP_ENDPOINT to yours.
  *
- *     deno run -A examples/telemetry.ts --live
+ *     deno run --allow-run=codex --allow-read=. --allow-net=127.0.0.1 --allow-env=OTEL_* examples/telemetry.ts --live
  *
  * On Deno no SDK is needed: it has one, which OTEL_DENO turns on.
  *
- *     OTEL_DENO=true OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 deno run -A examples/telemetry.ts --live
+ *     OTEL_DENO=true OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 deno run --allow-run=codex --allow-read=. --allow-env=OTEL_* examples/telemetry.ts --live
  */
 import { context, trace } from "npm:@opentelemetry/api@1.10.0";
 import { AsyncLocalStorageContextManager } from "npm:@opentelemetry/context-async-hooks@3.1.1";
