@@ -9,7 +9,7 @@ import { onDeno, test } from "../_harness.ts";
 import { inWorld, whenGone } from "./_session_world.ts";
 
 const SCRIPT = fileURLToPath(new URL("./forgotten_script.ts", import.meta.url));
-const [NEWEST, OLDEST] = CODEX_VERSIONS;
+const [NEWEST, OLDEST = NEWEST] = CODEX_VERSIONS;
 
 /** The suite runs on Deno and on Bun, and starts Node with the first. */
 const runtimes: [name: string, command: () => Promise<string[]>][] = onDeno

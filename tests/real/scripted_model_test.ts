@@ -1,6 +1,7 @@
 /** Each step of a model script, seen through the real codex and without this library's own runtime. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
@@ -315,8 +316,16 @@ for (const version of CODEX_VERSIONS) {
   });
 
   test(`a list that is used up fails the turn with what was asked on codex ${version}`, async () => {
+    // Whoever asks for something on the network comes by here.
+    let asked = 0;
+    const proxy = createServer((socket) => (asked++, socket.destroy()));
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
     await using model = await ScriptedModel.start(["only one"]);
-    const config = model.clientConfig({ codexPath: await codexPath(version) });
+    const { port } = proxy.address() as { port: number };
+    const config = model.clientConfig({
+      codexPath: await codexPath(version),
+      env: { https_proxy: `http://127.0.0.1:${port}`, http_proxy: `http://127.0.0.1:${port}` },
+    });
     await using codex = new RawCodex({ codexPath: "", ...config });
     await codex.initialize();
     const { thread } = await codex.request("thread/start", { cwd: "/", sandbox: "read-only" });
@@ -324,6 +333,9 @@ for (const version of CODEX_VERSIONS) {
     const { turn } = await codex.turn(thread.id, "second");
     assert.equal(turn.status, "failed");
     assert.match(turn.error.message, /1 turn\(s\).*request 2.*second.*add a turn/s);
+    await codex[Symbol.asyncDispose]();
+    await new Promise((resolve) => proxy.close(resolve));
+    assert.equal(asked, 0, "codex asks nobody on the network");
   });
 }
 

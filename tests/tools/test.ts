@@ -35,6 +35,9 @@ const QUICK = ["tests/unit", "tests/contract"];
 const ON_BUN = [...QUICK, "tests/real", "tests/faults", "tests/hostile/web_http_test.ts"];
 /** Long, and about what codex says: the same on each runtime. They run on Bun when they are asked for by name. */
 const NOT_ON_BUN = [
+  // Both start a program on each runtime, whatever they run on themselves.
+  "artifact_crash_test.ts",
+  "forgotten_test.ts",
   "app_server_methods_test.ts",
   "approvals_decisions_test.ts",
   "approvals_kinds_test.ts",
@@ -154,12 +157,15 @@ function suites(): Suite[] {
     paths: string[],
     command: (found: string[]) => Promise<Outcome>,
     alone: (found: string[]) => Promise<Outcome> = command,
+    about = "",
   ): Suite[] => {
-    const found = (asked.length === 0 ? paths : asked.filter((path) => covers(paths, path)))
-      .filter(hasTests);
+    const found = (asked.length === 0 ? paths : [
+      ...asked.filter((path) => covers(paths, path)),
+      ...paths.filter((path) => covers(asked, path) && !asked.includes(path)),
+    ]).filter(hasTests);
     if (found.length === 0) return [];
     return [{
-      name: `${runtime}: ${found.join(" ")}`,
+      name: `${runtime}: ${asked.length === 0 && about !== "" ? about : found.join(" ")}`,
       run: () => command(found),
       runFile: (file) => alone([file]),
     }];
@@ -168,6 +174,13 @@ function suites(): Suite[] {
   const denoTest = (...options: string[]) => (found: string[]) =>
     // Types are the business of `deno task check`.
     run(deno, ["test", "-A", "--no-check", ...options, ...found], { prefix: "deno", ...watched });
+  /** A folder's files, dealt out to so many suites. */
+  const parts = (folder: string, count: number): Suite[] =>
+    Array.from({ length: count }, (_, part) => {
+      const files = testFiles(folder).filter((_, index) => index % count === part);
+      const about = `${folder}, part ${part + 1} of ${count}`;
+      return on("deno", files, denoTest(), denoTest(), about);
+    }).flat();
   const bunTest = (found: string[]) =>
     run(bun, ["test", "--timeout", BUN_TIMEOUT_MS, ...found.flatMap(bunFiles)], {
       prefix: "bun",
@@ -179,13 +192,13 @@ function suites(): Suite[] {
     ? [{ name: `node: ${NODE}`, run: nodeTest, runFile: nodeTest }]
     : [];
   const all = [
-    // The longest first.
-    ...on("deno", ["tests/real"], denoTest()),
-    ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
+    // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
-    ...on("deno", ["tests/deno"], denoTest()),
+    ...parts("tests/real", 2),
+    ...parts("tests/deno", 2),
     ...on("deno", ["tests/hostile"], denoTest()),
     ...on("deno", ["tests/package"], denoTest()),
+    ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], denoTest()),
     ...node,
   ];
@@ -218,11 +231,18 @@ function covers(paths: string[], path: string): boolean {
 
 function bunFiles(path: string): string[] {
   if (path !== "tests/real" && path !== "tests/faults") return [`./${path}`];
-  return [...Deno.readDirSync(new URL(`../../${path}`, import.meta.url))]
+  return testFiles(path)
+    .filter((file) => !NOT_ON_BUN.includes(file.split("/").at(-1)!))
+    .map((file) => `./${file}`);
+}
+
+/** The test files that lie in a folder, by name. */
+function testFiles(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(`../../${folder}`, import.meta.url))]
     .map(({ name }) => name)
-    .filter((name) => name.endsWith("_test.ts") && !NOT_ON_BUN.includes(name))
+    .filter((name) => name.endsWith("_test.ts"))
     .sort()
-    .map((name) => `./${path}/${name}`);
+    .map((name) => `${folder}/${name}`);
 }
 
 function hasTests(path: string): boolean {

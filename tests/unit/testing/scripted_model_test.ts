@@ -207,6 +207,8 @@ test("clientConfig() names the provider and private homes outside the temp direc
     "model_providers.scripted.request_max_retries": 0,
     "model_providers.scripted.stream_max_retries": 0,
     "features.unbounded_connection_retries": false,
+    "features.plugins": false,
+    "skills.bundled.enabled": false,
     "features.x": true,
   });
   assert.equal(model.clientConfig({ model: "b" }).configOverrides["model"], "b");
