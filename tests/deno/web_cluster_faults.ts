@@ -3,10 +3,11 @@
  *
  *     deno task cluster            every fault, several times; prints figures
  *     deno task cluster --rounds 5
- *     deno task cluster --only "a partition between nodes"
+ *     deno task cluster --only "a partition between nodes" --codex 0.145.0
  */
 import assert from "node:assert/strict";
 import { type ModelRequest, type ModelTurn, script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
 import { findRedis, freePort } from "../_redis.ts";
 import {
   type ClusterWorld,
@@ -24,6 +25,7 @@ const PATIENCE_MS = 3 * LEASE_MS;
 /** Long answers, a command to approve, or an echo. */
 export function play(request: ModelRequest): ModelTurn {
   if (/story/.test(request.text)) return script.say(WORDS, { delayMs: 20 });
+  if (/tale/.test(request.text)) return script.say(WORDS.slice(0, 60), { delayMs: 20 });
   if (/command/.test(request.text) && request.toolOutputs.length === 0) {
     return script.exec("touch made.txt");
   }
@@ -49,6 +51,11 @@ class Watched {
     const watched = new Watched(world, body.sessionId);
     await watched.turn("hello");
     return watched;
+  }
+
+  /** The thread that it was told about last. */
+  threadId(): string {
+    return this.pages[0]!.told.findLast(({ event }) => event.threadId)!.event.threadId;
   }
 
   get id(): string {
@@ -143,6 +150,27 @@ function midTurn(signal: Signal): Fault {
     return session;
   };
 }
+
+/** The turn of an owner that sleeps runs on in its codex, beside those of the next owner; whoever comes after both knows all. */
+const sleptOver: Fault = async (world) => {
+  const session = await Watched.start(world);
+  const before = session.threadId();
+  // Short enough for the pipe that its sleeping owner does not read.
+  const turnId = await session.begin("tale");
+  await session.pages[0]!.until(({ delta }) => delta?.includes("word9 "));
+  const heal = await strike(world, session, "SIGSTOP");
+  assert.equal(await session.ended(turnId), "interrupted");
+  await session.check();
+  await world.written(before, new RegExp(`"task_complete".*"turn_id":"${turnId}"`));
+  const next = await world.ownerOf(session.id);
+  await world.endNode(next);
+  await world.addNode();
+  await session.check();
+  const asked = world.model.requests.at(-1)!.userTexts.filter((text) => !text.startsWith("<"));
+  assert.deepEqual(asked.slice(-4), ["hello", "tale", "and now?", "and now?"]);
+  await heal();
+  return session;
+};
 
 function midApproval(signal: Signal): Fault {
   return async (world) => {
@@ -304,6 +332,7 @@ export const FAULTS: Record<string, Fault> = {
   "a rolling deploy": deploy,
   "SIGKILL in mid turn": midTurn("SIGKILL"),
   "SIGSTOP in mid turn": midTurn("SIGSTOP"),
+  "a turn that runs on behind its successor": sleptOver,
 };
 
 /** Tries faults on one cluster, one after the other. */
@@ -335,8 +364,9 @@ if (import.meta.main) {
   const argument = (name: string) => Deno.args[Deno.args.indexOf(name) + 1];
   const rounds = Deno.args.includes("--rounds") ? Number(argument("--rounds")) : 3;
   const names = Deno.args.includes("--only") ? [argument("--only")!] : Object.keys(FAULTS);
+  const codex = Deno.args.includes("--codex") ? argument("--codex")! : CODEX_VERSIONS[0];
   for (let round = 1; round <= rounds; round++) {
     console.log(`round ${round} of ${rounds}`);
-    await inCluster(redis, play, 3, (world) => tryFaults(world, names));
+    await inCluster(redis, play, 3, (world) => tryFaults(world, names), {}, codex);
   }
 }

@@ -1,9 +1,9 @@
 /** Several real bridge processes on one Redis, a round-robin proxy, the real codex, and browsers that come back. */
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type ModelRequest, type ModelTurn, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexPath } from "../_codex.ts";
+import { codexPath, type CodexVersion } from "../_codex.ts";
 import { freePort, RedisServer } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -171,19 +171,21 @@ export class ClusterWorld {
   readonly watch: OwnerWatch = new OwnerWatch(() => this.nodes);
   /** What all nodes share. */
   readonly data: string;
+  readonly home: string;
   readonly #env: Record<string, string>;
   readonly #balancer: Node;
 
   constructor(
     redis: RedisServer,
     model: ScriptedModel,
-    data: string,
+    { data, home }: { data: string; home: string },
     env: Record<string, string>,
     balancer: Node,
   ) {
     this.redis = redis;
     this.model = model;
     this.data = data;
+    this.home = home;
     this.#env = env;
     this.#balancer = balancer;
   }
@@ -266,6 +268,16 @@ export class ClusterWorld {
         // Nobody there, or somebody who sleeps: the next one.
       }
       if (performance.now() - began > 10 * LEASE_MS) throw new Error(`no answer to ${route}`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+
+  /** Settles when codex has written this into the rollout of a thread. */
+  async written(threadId: string, what: RegExp): Promise<void> {
+    for (;;) {
+      const found = await readdir(this.home, { recursive: true });
+      const path = found.find((each) => each.endsWith(`${threadId}.jsonl`));
+      if (path !== undefined && what.test(await readFile(join(this.home, path), "utf8"))) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
@@ -408,6 +420,7 @@ export async function inCluster(
   count: number,
   act: (world: ClusterWorld) => Promise<void>,
   env: Record<string, string> = {},
+  codex?: CodexVersion,
 ): Promise<void> {
   await using directory = await tempDir("cluster-");
   const data = join(directory.path, "data");
@@ -421,14 +434,14 @@ export async function inCluster(
   const nodes = join(data, "nodes.json");
   await writeFile(nodes, "[]");
   const balancer = await Node.start("proxy.ts", [nodes], { PROBE_MS: "200" });
-  const world = new ClusterWorld(redis, model, data, {
+  const world = new ClusterWorld(redis, model, { data, home }, {
     REDIS: `redis://127.0.0.1:${redis.port}`,
     DATA: data,
     SECRET: crypto.randomUUID() + crypto.randomUUID(),
     LEASE_MS: `${LEASE_MS}`,
     HEARTBEAT_MS: "300",
     DRAIN_MS: "3000",
-    CODEX_CLIENT: JSON.stringify(model.clientConfig({ codexPath: await codexPath(), home })),
+    CODEX_CLIENT: JSON.stringify(model.clientConfig({ codexPath: await codexPath(codex), home })),
     ...env,
   }, balancer);
   try {
