@@ -447,6 +447,10 @@ export async function inCluster(
   try {
     await world.addNodes(count);
     await act(world);
+  } catch (error) {
+    // Taking it all down may fail too, and must not hide why.
+    console.error(error);
+    throw error;
   } finally {
     await world.close();
     await redis.stop();

@@ -2,18 +2,56 @@
 import assert from "node:assert/strict";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { WebError } from "../../src/errors/mod.ts";
+import type { JsonValue } from "../../src/json.ts";
 import { Client } from "../../src/session/client/client.ts";
-import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
+import {
+  type ModelRequest,
+  type ModelStep,
+  type ModelTurn,
+  script,
+  ScriptedModel,
+} from "../../src/testing/mod.ts";
 import { type Bridge, createBridge } from "../../src/web/bridge.ts";
+import { connect } from "../../src/web/connect.ts";
+import type { BridgeAnswer } from "../../src/web/connect_types.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
 import { MemorySessionStore } from "../../src/web/store/session_store.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
 import { SseClient, textOf } from "../contract/web_sse_client.ts";
 import { serve, type Served } from "../contract/web_serve.ts";
-import { test } from "../_harness.ts";
+import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
 const LIMIT = { timeoutMs: 90_000 };
+
+const PROBE = fileURLToPath(new URL("../tools/_mcp_probe.mjs", import.meta.url));
+/** With what codex asks for more than consent. */
+const FLAGS: Record<string, JsonValue> = {
+  "features.default_mode_request_user_input": true,
+  "features.request_permissions_tool": true,
+  "mcp_servers.probe.command": process.execPath,
+  "mcp_servers.probe.args": [...(onDeno ? ["run", "--quiet", "--no-lock"] : ["run"]), PROBE],
+  "mcp_servers.probe.env": { DENO_NO_UPDATE_CHECK: "1" },
+};
+/** What the model does for a prompt, and says what it got. */
+const QUESTIONS: Record<string, ModelStep> = {
+  color: script.toolCall("request_user_input", {
+    questions: [{
+      id: "color",
+      header: "Color",
+      question: "Which color?",
+      options: [{ label: "Red", description: "r" }, { label: "Blue", description: "b" }],
+    }],
+  }),
+  form: script.toolCall("ask", {}, { namespace: "mcp__probe" }),
+  permissions: script.toolCall("request_permissions", {
+    reason: "need net",
+    permissions: { network: { enabled: true } },
+  }),
+};
 
 interface Stage {
   cwd: string;
@@ -35,13 +73,14 @@ async function onStage(
   play: (request: ModelRequest) => ModelTurn,
   options: Partial<BridgeOptions>,
   act: (stage: Stage) => Promise<void>,
+  configOverrides: Record<string, JsonValue> = {},
 ): Promise<void> {
   const directory = await tempDir("web-");
   const home = join(directory.path, "home");
   const cwd = join(directory.path, "work");
   await Promise.all([mkdir(home), mkdir(cwd)]);
   const model = await ScriptedModel.start(play);
-  const config = model.clientConfig({ codexPath: await codexPath(version), home });
+  const config = model.clientConfig({ codexPath: await codexPath(version), home, configOverrides });
   const store = new MemorySessionStore();
   let client: Client;
   let bridge: Bridge;
@@ -219,19 +258,99 @@ test(
 );
 
 test(
-  "an idle stream over HTTP lives longer than a server's patience, by its heartbeats",
+  "a page's client answers what is no plain consent; an idle stream outlives a server's patience meanwhile",
   LIMIT,
   () =>
-    onStage(CODEX_VERSIONS[0], () => "late", {}, async (stage) => {
-      const { body: { sessionId } } = await stage.call("ann", "POST /sessions", {});
-      const events = await stage.follow("ann", sessionId);
-      const pending = events.next();
-      // Bun ends a connection that is idle for 10 s.
-      await new Promise((resolve) => setTimeout(resolve, 12_000));
-      assert.ok(events.comments >= 15, `${events.comments} heartbeats`);
-      await stage.call("ann", `POST /sessions/${sessionId}/turns`, { text: "now" });
-      assert.ok(await pending !== null);
-      assert.equal(textOf(await events.untilTurnEnds()), "late");
-      await events.drop();
-    }),
+    onStage(
+      CODEX_VERSIONS[0],
+      (request) => {
+        const ask = QUESTIONS[request.text];
+        if (ask === undefined) return "late";
+        const [output] = request.toolOutputs;
+        return output === undefined ? ask : output.text;
+      },
+      {
+        // Enforced, what is wider than the workspace is declined unasked.
+        isolation: "trusting",
+        profile: {
+          approvalPolicy: "on-request",
+          sandbox: "workspace-write",
+          allowPrivilegedEscalation: true,
+        },
+      },
+      async (stage) => {
+        const { body: { sessionId } } = await stage.call("bob", "POST /sessions", {});
+        const idle = await stage.follow("bob", sessionId);
+        const since = Date.now();
+        const pending = idle.next();
+
+        const page = connect(`${stage.origin}/codex`, { headers: { "x-tenant": "ann" } });
+        const session = await page.createSession();
+        const events = session.events();
+        await events.next();
+        /** What the model was told after an answer. */
+        const told = async (text: string, type: string, ...answers: BridgeAnswer[]) => {
+          await session.ask(text);
+          let [said, asked] = ["", ""];
+          for (;;) {
+            const { value: event } = await events.next();
+            assert.ok(event !== undefined);
+            if (event.type === "assistantMessageDelta") said += event.delta;
+            if (event.type === "turnCompleted") {
+              assert.equal(event.status, "completed");
+              break;
+            }
+            if (event.type !== "approvalRequested") continue;
+            asked = event.request.type;
+            const [waiting] = await session.approvals();
+            assert.equal(waiting!.request.id, event.request.id);
+            // All but the last don't fit, and the question goes on waiting.
+            for (const wrong of answers.slice(0, -1)) {
+              await assert.rejects(
+                session.answer(event.request.id, wrong),
+                (error: WebError) => error.status === 400 && error.reason === "invalidAnswer",
+              );
+            }
+            await session.answer(event.request.id, answers.at(-1)!);
+          }
+          assert.equal(asked, type);
+          assert.deepEqual(await session.approvals(), []);
+          return said;
+        };
+        const net = { network: { enabled: true } };
+        assert.match(
+          await told("color", "userInput", { answers: { size: "L" } }, {
+            answers: { color: "Blue" },
+          }),
+          /"color":\{"answers":\["Blue"\]\}/,
+        );
+        assert.match(await told("color", "userInput", { decision: "decline" }), /"answers":\{\}/);
+        assert.match(
+          await told("form", "elicitation", { decision: "accept" }, {
+            action: "accept",
+            content: { name: 1 },
+          }, { action: "accept", content: { name: "Ann" } }),
+          /elicited:.*accept.*Ann/,
+        );
+        assert.match(
+          await told("permissions", "permissions", {
+            permissions: { fileSystem: { write: ["/"] } },
+          }, { permissions: net }),
+          /"enabled":true/,
+        );
+        const refused = await told("permissions", "permissions", { permissions: {} });
+        assert.ok(!/"enabled":true/.test(refused), refused);
+        await events.return();
+        await session.close();
+
+        // Bun ends a connection that is idle for 10 s.
+        await new Promise((resolve) => setTimeout(resolve, since + 12_000 - Date.now()));
+        assert.ok(idle.comments >= 15, `${idle.comments} heartbeats`);
+        await stage.call("bob", `POST /sessions/${sessionId}/turns`, { text: "now" });
+        assert.ok(await pending !== null);
+        assert.equal(textOf(await idle.untilTurnEnds()), "late");
+        await idle.drop();
+      },
+      FLAGS,
+    ),
 );
