@@ -7,6 +7,8 @@
  * `main.ts` starts three of them with all they need. Each serves the chat page of `examples/web_chat`, whose browsers are
  * known by a cookie; programs are known by `authorization: Bearer NAME.KEY`, of which DATA/keys.json lists the keys by name. SIGTERM drains it:
  * balancers are told by `/codex/health`, turns end, the sessions go on elsewhere.
+ *
+ * On Node leave out `npm:` and the versions, here and in `redis.ts`, after `npm install @hono/node-server@2.1.9 redis@6.3.1`.
  */
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -36,7 +38,7 @@ const client = await Client.connect({ approvalTimeoutMs: 60_000, ...config });
 const redis = await connectRedis(REDIS);
 let bridge: web.Bridge | null = null;
 
-const server = serve(async (request) =>
+const server = await serve(async (request) =>
   await page(request) ?? await bridge?.fetch(request) ??
     new Response(null, { status: 503 })
 );
@@ -90,17 +92,27 @@ declare const Bun: undefined | {
   }): { port: number; stop: () => Promise<void> };
 };
 
-/** A server on Deno or Bun. */
-function serve(
+/** A server on Deno, Bun or Node. */
+async function serve(
   handler: (request: Request) => Promise<Response>,
-): { port: number; end: () => Promise<void> } {
+): Promise<{ port: number; end: () => Promise<void> }> {
   const at = { hostname: HOST, port: Number(PORT) };
   if (typeof Bun !== "undefined") {
     const server = Bun.serve({ ...at, fetch: handler, idleTimeout: 120 });
     return { port: server.port, end: () => server.stop() };
   }
-  const server = Deno.serve({ ...at, onListen: () => {} }, handler);
-  return { port: server.addr.port, end: () => server.shutdown() };
+  if (typeof Deno !== "undefined") {
+    const server = Deno.serve({ ...at, onListen: () => {} }, handler);
+    return { port: server.addr.port, end: () => server.shutdown() };
+  }
+  const node = await import("npm:@hono/node-server@2.1.9");
+  return await new Promise((resolve) => {
+    const server = node.serve({ ...at, fetch: handler }, ({ port }) =>
+      resolve({
+        port,
+        end: () => new Promise<void>((ended) => void server.close(() => ended())),
+      }));
+  });
 }
 
 function tenantOf(header: string): string | null {

@@ -56,6 +56,23 @@ async function slept(redis: Program): Promise<void> {
   });
 }
 
+/** Redis ends in the middle of a job, and comes back when the worker's lock is over. */
+async function redisRestarted(redis: Program): Promise<void> {
+  await inFleet(redis, "deno", 2, async (world) => {
+    await world.addWorker();
+    const ids = ["long", "q0", "q1", "q2"];
+    for (const id of ids) await world.add(id, id === "long" ? "talk" : "plain");
+    await world.asked("long", 2);
+    await world.redis.stop();
+    await world.locksOver();
+    await world.redis.start();
+    for (const id of ids) await world.over(id);
+    assert.equal(await world.effects("long"), 1);
+    // Those that waited may have begun by then, and lost their locks too.
+    assert.ok(await world.check(ids) >= 1);
+  });
+}
+
 const LIMIT = { timeoutMs: 120_000 };
 const redis = await findRedis();
 if (redis !== null) {
@@ -66,11 +83,11 @@ if (redis !== null) {
   );
 
   test(
-    "fleet: what a dead worker did not tell is not asked again, and one that slept does nothing twice",
+    "fleet: what a dead worker did not tell is not asked again, one that slept and Redis that ended do nothing twice",
     LIMIT,
     async () => {
-      // Both wait for a lock to run out.
-      await Promise.all([died(redis), slept(redis)]);
+      // All wait for a lock to run out.
+      await Promise.all([died(redis), slept(redis), redisRestarted(redis)]);
     },
   );
 

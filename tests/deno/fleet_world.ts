@@ -116,6 +116,11 @@ export class FleetWorld {
     }
   }
 
+  /** Settles when a lock that nobody has renewed meanwhile has run out. */
+  locksOver(): Promise<void> {
+    return sleep(1.5 * LOCK_MS);
+  }
+
   /** The requests that a job made to the model. */
   requests(id: string): readonly ModelRequest[] {
     return this.model.requests.filter((request) => idOf(request) === id);

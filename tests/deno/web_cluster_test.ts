@@ -4,9 +4,25 @@ import { bunPath } from "../_codex.ts";
 import { findRedis } from "../_redis.ts";
 import { test } from "../_harness.ts";
 import { play, tryFaults } from "./web_cluster_faults.ts";
-import { inCluster, type Node } from "./web_cluster_world.ts";
+import { WebError } from "../../src/errors/mod.ts";
+import { connect } from "../../src/web/connect.ts";
+import type { BridgeEvent } from "../../src/web/connect_types.ts";
+import { inCluster, LEASE_MS, type Node, nodeExample } from "./web_cluster_world.ts";
 
 const LIMIT = { timeoutMs: 120_000 };
+
+/** The client sends nothing twice by itself that may have begun; this page knows that a turn can't begin twice. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof WebError && error.retryable)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
 const redis = await findRedis();
 if (redis !== null) {
   test(
@@ -27,42 +43,60 @@ if (redis !== null) {
   );
 
   test(
-    "cluster: bridges on Bun and Deno pass sessions on to each other",
+    "cluster: bridges on Bun, Deno and Node pass sessions on to each other, and a page's client comes along",
     LIMIT,
     () =>
       inCluster(redis, play, 1, async (world) => {
         const bun = await world.addNode({ RUNTIME: await bunPath() });
         const [deno] = world.nodes as [Node];
+        const client = connect(`${world.url}/codex`, {
+          headers: { authorization: "Bearer ann.key-of-ann" },
+          silenceMs: LEASE_MS,
+        });
         const { body: { sessionId } } = await world.call("POST /sessions", {}, bun);
+        const session = client.session(sessionId);
+        const told: BridgeEvent[] = [];
+        const closed = (async () => {
+          for await (const event of session.events()) told.push(event);
+        })();
         const page = world.follow(sessionId);
         const path = `/sessions/${sessionId}`;
-        const { body: { turnId } } = await world.call(
-          `POST ${path}/turns`,
-          { text: "story" },
-          deno,
-        );
+        const ended = (turnId: string) =>
+          page.until((event) => event.type === "turnCompleted" && event.turnId === turnId);
+        const { turnId } = (await world.call(`POST ${path}/turns`, { text: "story" }, deno)).body;
         await page.until(({ delta }) => delta?.includes("word9 "));
         assert.equal(await world.ownerOf(sessionId), bun);
         await world.endNode(bun);
-        const end = await page.until((event) =>
-          event.type === "turnCompleted" && event.turnId === turnId
-        );
-        assert.equal(end.event.status, "interrupted");
-        const back = await world.addNode({ RUNTIME: await bunPath() });
-        const next = await world.call(`POST ${path}/turns`, { text: "still there?" }, back);
-        await page.until((event) =>
-          event.type === "turnCompleted" && event.turnId === next.body.turnId
-        );
+        assert.equal((await ended(turnId)).event.status, "interrupted");
+        await using example = await nodeExample();
+        const node = await world.addNode({ RUNTIME: example.program }, example.script);
+        const next = await world.call(`POST ${path}/turns`, { text: "still there?" }, node);
+        await ended(next.body.turnId);
         assert.equal(await world.ownerOf(sessionId), deno);
-        // A deploy: the one that has it drains, the one on Bun goes on.
+        // A deploy: the one that has it drains, the one on Node goes on.
         assert.equal(await world.endNode(deno, "SIGTERM"), 0);
-        const last = await world.call(`POST ${path}/turns`, { text: "and now?" });
-        await page.until((event) =>
-          event.type === "turnCompleted" && event.turnId === last.body.turnId
-        );
-        assert.equal(await world.ownerOf(sessionId), back);
+        const last = await patiently(() => session.ask("and now?"));
+        await ended(last.turnId);
+        assert.equal(await world.ownerOf(sessionId), node);
         assert.deepEqual([page.holes(), page.lagged], [[], 0]);
         await page.close();
+
+        await patiently(() => session.close());
+        await closed;
+        // Each event came to it once and in order, over three owners.
+        assert.deepEqual(
+          told.filter(({ type }) => /snapshot|turn(Started|Completed)|Closed/.test(type)).map((
+            event,
+          ) => event.type === "turnCompleted" ? event.status : event.type),
+          [
+            "snapshot",
+            ...["turnStarted", "interrupted", "turnStarted", "completed"],
+            ...["turnStarted", "completed", "sessionClosed"],
+          ],
+        );
+        const cursors = told.map(({ cursor }) => Number(cursor.split("-")[1]));
+        assert.ok(cursors.every((each, i) => i === 0 || each > cursors[i - 1]!), `${cursors}`);
+        assert.equal(await world.endNode(node, "SIGTERM"), 0);
       }),
   );
 

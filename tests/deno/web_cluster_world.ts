@@ -1,11 +1,13 @@
 /** Several real bridge processes on one Redis, a round-robin proxy, the real codex, and browsers that come back. */
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import process from "node:process";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { type ModelRequest, type ModelTurn, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexPath, type CodexVersion } from "../_codex.ts";
+import { codexPath, type CodexVersion, install, nodePath, ROOT } from "../_codex.ts";
 import { freePort, RedisServer } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
+import { OwnerWatch } from "./web_cluster_watch.ts";
 
 const EXAMPLE = new URL("../../examples/web_cluster/", import.meta.url);
 /** Milliseconds of a lease in the tests. */
@@ -41,9 +43,9 @@ export class Node {
     const preload = inspector === null
       ? []
       : ["--preload", fileURLToPath(new URL("web_cluster_inspect.ts", import.meta.url))];
-    const { RUNTIME: bun } = env;
-    const child = new Deno.Command(bun ?? Deno.execPath(), {
-      args: bun === undefined
+    const { RUNTIME: other } = env;
+    const child = new Deno.Command(other ?? Deno.execPath(), {
+      args: other === undefined
         ? ["run", "-A", "--no-check", "--no-lock", ...preload, path, ...args]
         : [path, ...args],
       env: { ...env, ...(inspector === null ? {} : { INSPECT: `${inspector}` }) },
@@ -94,73 +96,6 @@ export interface Told {
   event: any;
 }
 
-/** Looks at the live sessions of every node all the time. */
-export class OwnerWatch {
-  /** Answers of nodes. */
-  looks = 0;
-  readonly #nodes: () => readonly Node[];
-  /** For each session and each owner the time between which it had it for certain: fences never come again. */
-  readonly #seen: Map<string, Map<string, { from: number; to: number }>> = new Map();
-  readonly #watching: Map<Node, Promise<void>> = new Map();
-  #closed = false;
-  readonly #over: Promise<void>;
-
-  constructor(nodes: () => readonly Node[]) {
-    this.#nodes = nodes;
-    this.#over = this.#run();
-  }
-
-  /** Sessions that two nodes, or one node twice, had at one time. */
-  doubles(): string[] {
-    return [...this.#seen].flatMap(([id, owners]) => {
-      const times = [...owners].sort(([, a], [, b]) => a.from - b.from);
-      return times.flatMap(([owner, { to }], i) => {
-        const next = times[i + 1];
-        return next !== undefined && next[1].from < to ? [`${id}: ${owner} and ${next[0]}`] : [];
-      });
-    });
-  }
-
-  /** How many owners all sessions had, one after the other. */
-  get owners(): number {
-    return [...this.#seen.values()].reduce((sum, { size }) => sum + size, 0);
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#over;
-    await Promise.all(this.#watching.values());
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#closed) {
-      for (const node of this.#nodes()) {
-        if (!this.#watching.has(node)) this.#watching.set(node, this.#watch(node));
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-
-  async #watch(node: Node): Promise<void> {
-    while (!this.#closed && this.#nodes().includes(node)) {
-      const asked = performance.now();
-      const held = await node.held();
-      const told = performance.now();
-      if (held !== null) this.looks++;
-      for (const [id, fence] of Object.entries(held ?? {})) {
-        const owners = this.#seen.get(id) ?? new Map();
-        this.#seen.set(id, owners);
-        const owner = `${node.url} ${fence}`;
-        const seen = owners.get(owner);
-        // It had it at some moment between the question and the answer.
-        if (seen === undefined) owners.set(owner, { from: told, to: asked });
-        else seen.to = asked;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  }
-}
-
 /** Everything of one test. */
 export class ClusterWorld {
   readonly redis: RedisServer;
@@ -191,11 +126,16 @@ export class ClusterWorld {
   }
 
   /** Starts one more node and tells the balancer. */
-  async addNode(env: Record<string, string> = {}): Promise<Node> {
-    const node = await Node.start("node.ts", [], { ...this.#env, ...env }, await freePort());
+  async addNode(env: Record<string, string> = {}, script = "node.ts"): Promise<Node> {
+    const node = await Node.start(script, [], { ...this.#env, ...env }, await freePort());
     this.nodes.push(node);
     await this.#announce();
     return node;
+  }
+
+  /** Where people come in. */
+  get url(): string {
+    return this.#balancer.url;
   }
 
   async addNodes(count: number): Promise<void> {
@@ -411,6 +351,27 @@ export class Follower {
     this.#news = Promise.withResolvers();
     resolve();
   }
+}
+
+/** The example's bridge as it is on Node: where it is until it is disposed of, and what runs it. */
+export async function nodeExample(): Promise<
+  AsyncDisposable & { program: string; script: string }
+> {
+  const [name, version, redis] = ["@hono/node-server", "2.1.9", "redis@6.3.1"];
+  const folder = await install(join("packages", "web_cluster"), name, version, [redis]);
+  const copy = join(folder, `${process.pid}`);
+  await mkdir(copy, { recursive: true });
+  for (const file of ["node.ts", "redis.ts"]) {
+    const text = await readFile(new URL(file, EXAMPLE), "utf8");
+    const moved = text.replaceAll(/"npm:((?:@[\w-]+\/)?[\w-]+)@[\d.]+"/g, `"$1"`)
+      .replaceAll(`"../../`, `"${ROOT}/`).replaceAll(`"../`, `"${ROOT}/examples/`);
+    await writeFile(join(copy, file), moved);
+  }
+  return {
+    program: await nodePath(),
+    script: pathToFileURL(join(copy, "node.ts")).href,
+    [Symbol.asyncDispose]: () => rm(copy, { recursive: true }),
+  };
 }
 
 /** Sets a cluster up, lets the test act, and takes everything down. */
