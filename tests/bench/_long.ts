@@ -1,9 +1,10 @@
 /** Long lives and long histories. Prints one line of JSON. */
 import { randomUUID } from "node:crypto";
-import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { appendFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import { type AutomationClock, Runner } from "../../src/automation/runner.ts";
+import { UnsupportedError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { percentile, residentMb, watchMemory } from "./_measure.ts";
 
@@ -150,24 +151,84 @@ async function history(): Promise<unknown> {
   return results;
 }
 
-/** A rollout of many megabytes: resumed and paged through. */
+/** Makes a rollout longer by copies of its last turn, each with ids and a long answer of its own; how many. */
+async function grow(path: string, mb: number): Promise<number> {
+  const lines = (await readFile(path, "utf8")).trimEnd().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  const turn = lines.slice(lines.findLastIndex(({ payload }) => payload.type === "task_started"));
+  const id: string = turn[0].payload.turn_id;
+  const words = "words ".repeat(8_000);
+  // The newest codex numbers its lines.
+  let { ordinal } = lines.at(-1);
+  let [count, size] = [0, 0];
+  while (size < mb * 2 ** 20) {
+    count++;
+    const mark = count.toString(16).padStart(6, "0");
+    const copy = turn.map((line) =>
+      JSON.stringify(ordinal === undefined ? line : { ...line, ordinal: ++ordinal })
+        .replaceAll(id, id.slice(0, -6) + mark)
+        .replaceAll(/msg_[\w-]*/g, (name) => name.slice(0, -6) + mark)
+        .replaceAll("You said: last", `You said: ${words}`) + "\n"
+    ).join("");
+    size += copy.length;
+    await appendFile(path, copy);
+  }
+  return count;
+}
+
+/** A rollout of many megabytes: resumed, forked, paged through, searched and taken back. */
 async function rollout(): Promise<unknown> {
-  const { threadId, rollout: path } = await firstThread();
-  const lines = (await readFile(path, "utf8")).trimEnd().split("\n");
-  const message = lines.findLast((line) => line.includes('"role":"user"'))!;
-  const long = message.replace("hello pears", "pears ".repeat(16_000));
-  const copies = Math.ceil(task.mb * 2 ** 20 / long.length);
-  for (let n = 0; n < copies; n++) await appendFile(path, long + "\n");
+  const first = await Client.connect(task.config);
+  const { threadId } = await (async () => {
+    const session = await first.startSession({ cwd });
+    await session.ask("hello pears");
+    await session.ask("last");
+    return session;
+  })();
+  await first.shutdown();
+  const path = await rolloutOf(task.home, threadId);
+  const turns = 2 + await grow(path, task.mb);
+  // What the server noted of the thread while it was short.
+  for (const name of await readdir(task.home)) {
+    if (name.includes(".sqlite")) await rm(join(task.home, name));
+  }
   const client = await Client.connect(task.config);
-  const before = residentMb();
-  const peak = watchMemory();
-  const begun = performance.now();
-  const session = await client.resumeSession(threadId, { cwd });
-  const ms = performance.now() - begun;
-  const grewMb = peak() - before;
+  const costs: Record<string, unknown> = {};
+  const timed = async <T>(name: string, work: () => Promise<T>): Promise<T> => {
+    heapMb();
+    const { bytesIn } = client.runtime.metrics();
+    const [before, peak, begun] = [residentMb(), watchMemory(), performance.now()];
+    try {
+      return await work();
+    } finally {
+      const ms = performance.now() - begun;
+      const received = (client.runtime.metrics().bytesIn - bytesIn) / 2 ** 20;
+      costs[name] = { ms, grewMb: peak() - before, receivedMb: received };
+    }
+  };
+  const count = async (list: AsyncIterable<unknown>): Promise<number> => {
+    let found = 0;
+    for await (const _ of list) found++;
+    return found;
+  };
+  const session = await timed("resume", () => client.resumeSession(threadId, { cwd }));
+  let paged: number | null = null;
+  try {
+    paged = await timed("page", () => count(client.turns(threadId)));
+    if (paged !== turns) throw new Error(`${paged} of ${turns} turns were told`);
+    const found = await timed("find", () => count(client.findInThread(threadId, "pears")));
+    if (found !== 2) throw new Error(`${found} places were found`);
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    delete costs["page"];
+  }
+  await timed("fork", async () => await (await session.fork()).release());
+  const { turnId } = await session.ask("taken back");
+  await timed("rewind", () => session.rewind({ before: turnId, files: false }));
   await session.release();
   await client.shutdown();
-  return { ms, grewMb, mb: copies * long.length / 2 ** 20, place: dirname(path) };
+  return { costs, turns, mb: (await stat(path)).size / 2 ** 20 };
 }
 
 const variants: Record<string, () => Promise<unknown>> = { turns, automation, history, rollout };
