@@ -346,7 +346,7 @@ export class PolicyError extends CodexError {
 
 /**
  * A workspace could not be recorded before a turn, which then was not started; or it can't be taken back. `data.reason` is
- * `tooLarge`, `unreadable`, `store`, `inUse`, `noCheckpoint`, `noBoundary` or `workspaceMoved`.
+ * `tooLarge`, `unreadable`, `store`, `inUse`, `noCheckpoint`, `noBoundary`, `legacyThread` or `workspaceMoved`.
  *
  * ```ts ignore
  * if (error instanceof CheckpointError) console.log(error.message, error.data?.["reason"]);

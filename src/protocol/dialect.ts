@@ -98,11 +98,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   threadSettings: { since: "0.145.0" },
   /** `thread/turns/list`, a page at a time. 0.104 sends all turns in one message. */
   listsTurns: { since: "0.125.0" },
-  /** `thread/items/list`; 0.145 has the method and says "not supported yet". */
+  /** `thread/items/list`; 0.145 has the method and says "not supported yet", as 0.169 does of a thread that is not paged. */
   listsItems: { since: "0.169.0" },
   /** `thread/search`. 0.125 does not. */
   search: { since: "0.145.0" },
-  /** `thread/searchOccurrences`; 0.145 has the method and says "not supported yet". */
+  /** `thread/searchOccurrences`; 0.145 has the method and says "not supported yet", 0.169 of a thread that is not paged. */
   searchesOccurrences: { since: "0.169.0" },
   /** `thread/delete`. 0.125 does not. */
   deleteThread: { since: "0.145.0" },
@@ -172,6 +172,7 @@ export type Refusal =
   | "threadClosing"
   | "threadLeaving"
   | "threadInUse"
+  | "notOfThisThread"
   | "noActiveTurn";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
@@ -193,6 +194,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
   threadLeaving: /\bthread not found\b|\bthread [0-9a-f-]{36} not found\b/i,
   /** Another process writes to the thread: `thread/resume`, `thread/fork`. Since 0.147; older ones let both write. */
   threadInUse: /already has an active writer/,
+  /** The method is not for threads that an older codex began: `thread/items/list`, `thread/searchOccurrences`. 0.169. */
+  notOfThisThread: /\bis not supported yet\b/,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
 };

@@ -4,6 +4,7 @@ import { appendFileSync, existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
+  CheckpointError,
   ConnectionClosedError,
   InvalidArgumentError,
   RpcError,
@@ -12,6 +13,7 @@ import {
 } from "../../src/errors/mod.ts";
 import { script } from "../../src/testing/mod.ts";
 import { signalProcess } from "../../src/platform/mod.ts";
+import { codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection } from "./_session_world.ts";
 
@@ -127,6 +129,58 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
       await reader.return!();
     }));
 }
+
+test("a thread that an older codex began is read by a newer one", () =>
+  inWorld("0.169.0", async (world) => {
+    const older = await world.connect({ codexPath: await codexPath("0.104.0") });
+    const first = await older.startSession({ cwd: world.cwd });
+    const id = first.threadId;
+    const asked = [(await first.ask("I like pears")).turnId, (await first.ask("two")).turnId];
+    await older.shutdown();
+
+    const client = await world.connect();
+    const turns = await all(client.turns(id, { pageSize: 1 }));
+    assert.deepEqual(turns.map(({ turnId }) => turnId), asked);
+    assert.deepEqual(turns, (await client.readThread(id, { includeTurns: true })).turns);
+    assert.deepEqual((await all(client.turns(id, { newestFirst: true }))).toReversed(), turns);
+    const items = await all(client.items(id));
+    assert.deepEqual(
+      items,
+      turns.flatMap(({ turnId, items }) => items.map((item) => ({ turnId, item }))),
+    );
+    assert.deepEqual(
+      await all(client.items(id, { turnId: asked[1]!, newestFirst: true })),
+      items.slice(2).toReversed(),
+    );
+    const hits = await all(client.findInThread(id, "PEARS"));
+    assert.deepEqual(hits.map(({ turnId }) => turnId), [asked[0], asked[0]]);
+    const [hit] = await all(client.searchThreads("pears"));
+    assert.equal(hit!.thread.threadId, id);
+
+    // Codex takes nothing back on such a thread; a copy may end before the turn, the files can be taken back.
+    const session = await client.resumeSession(id, {
+      cwd: world.cwd,
+      sandbox: "workspace-write",
+      allowPrivilegedEscalation: true,
+      checkpoints: true,
+    });
+    const write = [script.exec("printf 1 > a.txt")];
+    const { turnId: before } = await session.ask(world.prompt([write, "done"]));
+    for (const dryRun of [true, false]) {
+      const refused = await rejection(session.rewind({ before, dryRun }));
+      assert.ok(refused instanceof CheckpointError, String(refused));
+      assert.equal(refused.data?.["reason"], "legacyThread");
+    }
+    assert.ok(existsSync(join(world.cwd, "a.txt")), "nothing was changed");
+    await session.rewind({ before, conversation: false });
+    assert.ok(!existsSync(join(world.cwd, "a.txt")));
+    const fork = await session.fork({ before });
+    await fork.ask("in the copy");
+    assert.deepEqual(
+      world.model.requests.at(-1)!.userTexts.filter((text) => /^(?:I|two|Do|in)\b/.test(text)),
+      ["I like pears", "two", "in the copy"],
+    );
+  }));
 
 for (const version of ["0.169.0", "0.125.0", "0.104.0"]) {
   const whole = version === "0.104.0";

@@ -13,7 +13,7 @@ import {
   stringOf,
 } from "../../json.ts";
 import { fileSystem } from "../../platform/mod.ts";
-import { featureSince, supports } from "../../protocol/mod.ts";
+import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { toTurn, type TurnSnapshot } from "../client/threads.ts";
@@ -98,51 +98,106 @@ export async function* pagesOf(
 export async function* turnsOf(
   core: RuntimeCore,
   threadId: string,
-  { newestFirst = false, pageSize = 20 }: TurnsOptions,
+  options: TurnsOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<TurnSnapshot> {
   const { version } = core.server;
   if (!supports(version, "listsTurns")) {
     const turns = await wholeTurns(core, threadId, signal);
-    if (newestFirst) turns.reverse();
+    if (options.newestFirst === true) turns.reverse();
     return yield* turns.map(toTurn);
   }
-  const byItem = supports(version, "listsItems");
-  const params = {
-    threadId,
-    sortDirection: newestFirst ? "desc" : "asc",
-    itemsView: byItem ? "notLoaded" : "full",
-  };
+  if (!supports(version, "listsItems")) return yield* fullTurns(core, threadId, options, signal);
+  yield* orElse(
+    pagedTurns(core, threadId, options, signal),
+    () => fullTurns(core, threadId, options, signal),
+  );
+}
+
+/** Turn by turn; a turn can be as long as a day, so that its items are fetched page by page as well. */
+async function* pagedTurns(
+  core: RuntimeCore,
+  threadId: string,
+  { newestFirst = false, pageSize = 20 }: TurnsOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TurnSnapshot> {
+  const params = { threadId, sortDirection: direction(newestFirst), itemsView: "notLoaded" };
   for await (const turn of pagesOf(core, "thread/turns/list", params, pageSize, signal)) {
     const snapshot = toTurn(turn);
-    // A turn can be as long as a day: its items are fetched page by page as well.
-    if (byItem) {
-      const { turnId } = snapshot;
-      for await (const { item } of itemsOf(core, threadId, { turnId }, signal)) {
-        snapshot.items.push(item);
-      }
+    for await (const { item } of pagedItems(core, threadId, snapshot, signal)) {
+      snapshot.items.push(item);
     }
     yield snapshot;
   }
+}
+
+/** Turns with all that is in them. */
+async function* fullTurns(
+  core: RuntimeCore,
+  threadId: string,
+  { newestFirst = false, pageSize = 20 }: TurnsOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TurnSnapshot> {
+  const params = { threadId, sortDirection: direction(newestFirst), itemsView: "full" };
+  for await (const turn of pagesOf(core, "thread/turns/list", params, pageSize, signal)) {
+    yield toTurn(turn);
+  }
+}
+
+function direction(newestFirst: boolean): string {
+  return newestFirst ? "desc" : "asc";
+}
+
+/** The first list, or the other one when the server has the first for threads only that it pages itself. */
+export async function* orElse<T>(
+  list: AsyncIterable<T>,
+  other: () => AsyncIterable<T>,
+): AsyncGenerator<T> {
+  try {
+    return yield* list;
+  } catch (error) {
+    // The refusal is the answer to the first request: nothing was told yet.
+    if (!isRefusal(error, "notOfThisThread")) throw error;
+  }
+  yield* other();
 }
 
 /** Goes through the items of a thread, or of one of its turns. */
 export async function* itemsOf(
   core: RuntimeCore,
   threadId: string,
-  { turnId, newestFirst = false, pageSize = 50 }: ItemsOptions,
+  options: ItemsOptions,
   signal?: AbortSignal,
 ): AsyncGenerator<TurnItem> {
-  if (supports(core.server.version, "listsItems")) {
-    const params = { threadId, turnId, sortDirection: newestFirst ? "desc" : "asc" };
-    for await (const entry of pagesOf(core, "thread/items/list", params, pageSize, signal)) {
-      const item = objectOf(entry, "item");
-      if (item === null) continue;
-      yield { turnId: stringOf(entry, "turnId") ?? "", item: threadItem(item) };
-    }
-    return;
+  const byTurn = () => itemsByTurn(core, threadId, options, signal);
+  if (!supports(core.server.version, "listsItems")) return yield* byTurn();
+  yield* orElse(pagedItems(core, threadId, options, signal), byTurn);
+}
+
+async function* pagedItems(
+  core: RuntimeCore,
+  threadId: string,
+  { turnId, newestFirst = false, pageSize = 50 }: ItemsOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TurnItem> {
+  const params = { threadId, turnId, sortDirection: direction(newestFirst) };
+  for await (const entry of pagesOf(core, "thread/items/list", params, pageSize, signal)) {
+    const item = objectOf(entry, "item");
+    if (item === null) continue;
+    yield { turnId: stringOf(entry, "turnId") ?? "", item: threadItem(item) };
   }
-  for await (const turn of turnsOf(core, threadId, { newestFirst }, signal)) {
+}
+
+async function* itemsByTurn(
+  core: RuntimeCore,
+  threadId: string,
+  { turnId, newestFirst = false }: ItemsOptions,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<TurnItem> {
+  const turns = supports(core.server.version, "listsTurns")
+    ? fullTurns(core, threadId, { newestFirst }, signal)
+    : turnsOf(core, threadId, { newestFirst }, signal);
+  for await (const turn of turns) {
     if (turnId !== undefined && turn.turnId !== turnId) continue;
     const items = newestFirst ? turn.items.toReversed() : turn.items;
     for (const item of items) yield { turnId: turn.turnId, item };

@@ -9,7 +9,7 @@ import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import { listThreads, type ThreadSummary, toSummary } from "../client/threads.ts";
-import { itemsOf, pagesOf } from "./pages.ts";
+import { itemsOf, orElse, pagesOf } from "./pages.ts";
 
 /** Where to look for words, and how long. */
 export interface SearchOptions {
@@ -114,20 +114,36 @@ export async function* findInThread(
   text: string,
   signal: AbortSignal,
 ): AsyncGenerator<TextHit> {
-  if (supports(core.server.version, "searchesOccurrences")) {
-    const params = { threadId, searchTerm: text };
-    for await (const hit of pagesOf(core, "thread/searchOccurrences", params, PAGE, signal)) {
-      const range = objectOf(hit, "snippetMatchRange") ?? {};
-      yield {
-        turnId: stringOf(hit, "turnId") ?? "",
-        itemId: stringOf(hit, "itemId") ?? "",
-        snippet: stringOf(hit, "snippet") ?? "",
-        start: numberOf(range, "start") ?? 0,
-        end: numberOf(range, "end") ?? 0,
-      };
-    }
-    return;
+  const bySaid = () => occurrencesInItems(core, threadId, text, signal);
+  if (!supports(core.server.version, "searchesOccurrences")) return yield* bySaid();
+  yield* orElse(occurrencesOf(core, threadId, text, signal), bySaid);
+}
+
+async function* occurrencesOf(
+  core: RuntimeCore,
+  threadId: string,
+  text: string,
+  signal: AbortSignal,
+): AsyncGenerator<TextHit> {
+  const params = { threadId, searchTerm: text };
+  for await (const hit of pagesOf(core, "thread/searchOccurrences", params, PAGE, signal)) {
+    const range = objectOf(hit, "snippetMatchRange") ?? {};
+    yield {
+      turnId: stringOf(hit, "turnId") ?? "",
+      itemId: stringOf(hit, "itemId") ?? "",
+      snippet: stringOf(hit, "snippet") ?? "",
+      start: numberOf(range, "start") ?? 0,
+      end: numberOf(range, "end") ?? 0,
+    };
   }
+}
+
+async function* occurrencesInItems(
+  core: RuntimeCore,
+  threadId: string,
+  text: string,
+  signal: AbortSignal,
+): AsyncGenerator<TextHit> {
   for await (const { turnId, item } of itemsOf(core, threadId, {}, signal)) {
     for (const found of occurrences(saidIn(item), text)) {
       yield { turnId, itemId: item.id, ...found };

@@ -57,10 +57,16 @@ export async function turnsFrom(
   }
 }
 
-/** Throws `UnsupportedError` when this codex can't take turns off a thread. */
-export function assertRevertable({ server: { version } }: RuntimeCore): void {
-  if (supports(version, "revert") || supports(version, "rollback")) return;
-  throw new UnsupportedError("rewind of a conversation", featureSince("revert"), version);
+/** Throws when this codex can't take turns off the thread. */
+export async function assertRevertable(core: RuntimeCore, threadId: string): Promise<void> {
+  const { version } = core.server;
+  if (supports(version, "rollback")) return;
+  if (!supports(version, "revert")) {
+    throw new UnsupportedError("rewind of a conversation", featureSince("revert"), version);
+  }
+  const read = await core.call("thread/read", { threadId, includeTurns: false });
+  const thread = isJsonObject(read) && isJsonObject(read["thread"]) ? read["thread"] : {};
+  if (thread["historyMode"] === "legacy") throw legacyThread(version);
 }
 
 /** Takes these turns off, which are the last ones, and looks that no other was. */
@@ -80,9 +86,7 @@ export async function revertThread(
       if (!isOnlyPaginated(error)) throw error;
     }
   }
-  if (!supports(version, "rollback")) {
-    throw new UnsupportedError("rewind of a thread that an older codex began", null, version);
-  }
+  if (!supports(version, "rollback")) throw legacyThread(version);
   const result = await core.call("thread/rollback", { threadId, numTurns: dropped.length });
   const thread = isJsonObject(result) && isJsonObject(result["thread"]) ? result["thread"] : {};
   const left = new Set(idsOf(objectsOf(thread, "turns")));
@@ -101,6 +105,16 @@ function noBoundary(cause: unknown): CheckpointError {
     "Codex can't take a conversation back to the beginning of this turn, such as a review's. Nothing was changed. " +
       "Name the turn before it, or take back the files alone: `conversation: false`.",
     { cause, data: { reason: "noBoundary" } },
+  );
+}
+
+function legacyThread(version: string): CheckpointError {
+  return new CheckpointError(
+    `Codex ${version} takes nothing back on a thread that codex before ${
+      featureSince("pagedThreads")
+    } began. Nothing was changed. ` +
+      "Go on with a copy, `session.fork({ before })`, or take back the files alone: `conversation: false`.",
+    { data: { reason: "legacyThread" } },
   );
 }
 

@@ -28,9 +28,9 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
       accepts: "false there",
     });
   }
-  if (conversation) assertRevertable(core);
   refuseBusy(host.busy || files && checkpoints!.othersBusy);
   return await alone(host, signal, async (signal) => {
+    if (conversation) await assertRevertable(core, host.threadId);
     const dropped = await turnsFrom(core, host.threadId, before, signal);
     const turns = conversation ? dropped : [];
     const tree = files ? await checkpoints!.treeBefore(dropped) : null;
@@ -97,14 +97,16 @@ export async function recover(host: ThreadHost, warn: (message: string) => void)
       "A rewind of this workspace was cut off before it began, and the conversation went on: it is dropped, and nothing is taken back.",
     );
   }
+  let kept = 0;
   for (const { before, done } of conversations) {
     try {
       await revertThread(core, threadId, before, await turnsFrom(core, threadId, before));
       host.reverted();
     } catch (error) {
       // The turn is gone already, or the codex of today can't do it.
-      const known = error instanceof InvalidArgumentError || error instanceof UnsupportedError;
-      if (!known) throw error;
+      const cannot = error instanceof CheckpointError || error instanceof UnsupportedError;
+      if (!cannot && !(error instanceof InvalidArgumentError)) throw error;
+      if (cannot) kept++;
     }
     await done();
   }
@@ -114,5 +116,6 @@ export async function recover(host: ThreadHost, warn: (message: string) => void)
     : ` ${skipped.length} paths were left as they are: ${
       skipped.slice(0, 5).map(({ path, why }) => `${path} (${why})`).join(", ")
     }.`;
-  warn(`A rewind of this workspace was cut off before, and was finished now.${left}`);
+  const said = kept === 0 ? "" : " The conversation was not taken back: this codex can't.";
+  warn(`A rewind of this workspace was cut off before, and was finished now.${said}${left}`);
 }
