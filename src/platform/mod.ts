@@ -11,6 +11,7 @@ export {
   killEntries,
   killWindowsTree,
   processEntry,
+  withVariable,
 } from "./process_tree.ts";
 export type { PathRules, PlainPath } from "./paths.ts";
 export {

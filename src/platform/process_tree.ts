@@ -110,17 +110,24 @@ export function killEntries(entries: readonly ProcessEntry[]): void {
  * that some milliseconds after it was started; a parent that is killed before leaves a command that nobody knows.
  */
 export function endOrphans(root: number | null, variable: string): void {
-  if (platformName() !== "linux") return;
-  const all = allOnLinux();
-  const kept = new Set(root === null ? [] : below(root, all).map(({ pid }) => pid));
-  const words = (pid: number, file: string) =>
-    readTextFile(`/proc/${pid}/${file}`)?.split("\0") ?? [];
+  const found = withVariable(variable);
+  if (found.length === 0) return;
+  const kept = new Set(root === null ? [] : below(root, allOnLinux()).map(({ pid }) => pid));
   killEntries(
-    all.filter(({ pid }) =>
-      !kept.has(pid) && words(pid, "cmdline").includes("--die-with-parent") &&
-      words(pid, "environ").includes(variable)
+    found.filter(({ pid }) =>
+      !kept.has(pid) && words(pid, "cmdline").includes("--die-with-parent")
     ),
   );
+}
+
+/** The processes that have the variable, `NAME=value`, in their environment: on Linux, as far as this script may look. */
+export function withVariable(variable: string): ProcessEntry[] {
+  if (platformName() !== "linux") return [];
+  return allOnLinux().filter(({ pid }) => words(pid, "environ").includes(variable));
+}
+
+function words(pid: number, file: string): string[] {
+  return readTextFile(`/proc/${pid}/${file}`)?.split("\0") ?? [];
 }
 
 // Nothing that we started outlives the script.

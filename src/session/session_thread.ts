@@ -93,7 +93,10 @@ export class SessionThread {
     this.prompts = this.#makePrompts();
     this.host = this.#makeHost();
     const warn = (message: string) => this.turns.warn(message);
-    parts.checkpoints?.join({ isBusy: () => this.#isBusy, warn });
+    parts.checkpoints?.join({
+      isBusy: () => this.#isBusy || this.gate.agents.some(({ busy }) => busy),
+      warn,
+    });
     parts.served?.bind((call, signal) => this.gate.serve(call, signal));
     this.ended.signal.addEventListener("abort", () => void parts.served?.end(), { once: true });
     this.connection.route();
@@ -264,6 +267,7 @@ export class SessionThread {
     const [turns, foreign] = [this.turns, this.foreign];
     const now = {
       busy: () => this.#isBusy,
+      agents: () => this.gate.agents,
       threadId: () => this.threadId,
       profile: () => this.settings.profile,
       used: () => this.isUsed,
@@ -284,6 +288,9 @@ export class SessionThread {
       },
       get busy() {
         return now.busy();
+      },
+      get agents() {
+        return now.agents();
       },
       checkpoint: async (signal) => {
         const { settings } = this;

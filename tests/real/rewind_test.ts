@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts";
 import { script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
@@ -82,6 +83,22 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
       await again.ask("five");
       assert.deepEqual(heard(world), ["five"]);
 
+      // What a command that runs on writes meanwhile: it is ended, and dead, before anything is taken back.
+      writeFileSync(file("a.txt"), "a5");
+      const loop = script.exec("while true; do echo on >> a.txt; echo > b$RANDOM; rm b*; done", {
+        yield_time_ms: 250,
+      });
+      const left = await again.ask(world.prompt([[loop], "It runs on."], "six"));
+      await again.ask("seven");
+      assert.notDeepEqual(world.commands("while true"), [], "runs on");
+      const beside = await again.rewind({ before: left.turnId });
+      assert.deepEqual(world.commands("while true"), []);
+      assert.deepEqual([beside.turns.length, beside.skipped], [2, []]);
+      assert.equal(readFileSync(file("a.txt"), "utf8"), "a5");
+      // Codex leaves its sandbox's own place behind.
+      const stays = readdirSync(cwd).filter((name) => name !== ".git");
+      assert.deepEqual(stays.sort(), ["a.txt", "gone.txt"]);
+
       const unknown = await rejection(again.rewind({ before: crypto.randomUUID() }));
       assert.ok(unknown instanceof InvalidArgumentError, `${unknown}`);
     }));
@@ -106,6 +123,35 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
     }
     await session.rewind({ before: turnId });
     assert.deepEqual(readdirSync(cwd), []);
+
+    // So is it while an agent works that a turn has left behind, and it has no end of its own.
+    const message = world.prompt([[script.exec("sleep 1000")], "x"], "child");
+    const spawn = script.toolCall("spawn_agent", { message }, { namespace: "multi_agent_v1" });
+    const parent = await session.ask(world.prompt([[spawn], "started"]));
+    assert.equal(parent.assistantText, "started");
+    const agentBusy = await rejection(session.rewind({ before: parent.turnId }));
+    assert.equal((agentBusy as CheckpointError).data?.["reason"], "inUse", `${agentBusy}`);
+    await session.interrupt();
+    await session.rewind({ before: parent.turnId });
+
+    // A program that a command has detached from everything goes on to write: it is named.
+    const free = await client.startSession({
+      cwd,
+      ...PROFILE,
+      sandbox: "danger-full-access",
+      dangerouslyAllowUnattendedFullAccess: true,
+    });
+    const detach = script.exec(
+      "setsid sh -c 'echo $$ > ../pid; exec sleep 1000' > /dev/null 2>&1 &",
+    );
+    const { turnId: detached } = await free.ask(world.prompt([[detach], "done"]));
+    const runsOn = await rejection(free.rewind({ before: detached }));
+    assert.ok(runsOn instanceof CheckpointError, `${runsOn}`);
+    const pid = Number(readFileSync(join(cwd, "..", "pid"), "utf8"));
+    assert.deepEqual(runsOn.data?.["pids"], [pid]);
+    assert.match(runsOn.message, new RegExp(`pid ${pid}\\b`));
+    process.kill(pid, "SIGKILL");
+    await free.rewind({ before: detached });
 
     const plain = await client.startSession({ cwd });
     const said = await plain.ask("hello");
@@ -150,7 +196,8 @@ test("the turns of a goal and a review are recorded before they can write", () =
     const goal = await session.startGoal(objective);
     const { turns } = await goal.finish();
     assert.equal(readFileSync(join(cwd, "a.txt"), "utf8"), "2");
-    // The first one is known before it begins. A later one is recorded when it is heard of, or it is told that it was not.
+    // The first one is recorded before it begins. A later one may have written before it is heard of: what it was recorded as
+    // counts only when nothing has changed since, and here something has, within the same second.
     const later = turns[1]!.turnId;
     const plan = await session.rewind({ before: later, dryRun: true }).catch((error) => error);
     if (plan instanceof CheckpointError) assert.equal(plan.data?.["reason"], "noCheckpoint");

@@ -27,7 +27,7 @@ import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
-import { SubAgents } from "./sub_agents.ts";
+import { type AgentThread, SubAgents } from "./sub_agents.ts";
 
 /** What a gate knows of its session. */
 export interface SessionGateHost {
@@ -89,6 +89,11 @@ export class SessionGate implements ThreadGate {
   /** Stops what the session's agent started beside its own turns; `false` when that was not confirmed. Never rejects. */
   stopSubAgents(): Promise<boolean> {
     return this.#subAgents.stop();
+  }
+
+  /** The threads of the agents that the session's agent has started. */
+  get agents(): AgentThread[] {
+    return this.#subAgents.threads();
   }
 
   /** Whether the thread is the session's, or one of an agent that its agent started. */

@@ -39,11 +39,21 @@ export interface SubAgentOwner {
   readonly events: SessionEvents;
 }
 
+/** The thread of an agent that the session's agent has started. */
+export interface AgentThread {
+  /** The thread. */
+  readonly threadId: string;
+  /** Whether anything is at work on it, or is about to be. */
+  readonly busy: boolean;
+}
+
 /** One agent's thread. */
 interface SubAgent {
   readonly turns: ThreadTurns;
   /** Takes what the thread says. */
   readonly route: ThreadRoute;
+  /** Whether its first turn may begin any moment. */
+  starting: boolean;
   /** The session's turn that it works for. */
   parent: Turn | null;
   /** Whether what it works for was stopped: it does nothing more until it is asked again. */
@@ -70,6 +80,14 @@ export class SubAgents {
   /** Whether the thread is one of them. */
   has(threadId: string): boolean {
     return this.#agents.has(threadId);
+  }
+
+  /** Their threads, and whether anything is at work there. */
+  threads(): AgentThread[] {
+    return Array.from(this.#agents, ([threadId, { turns, starting }]) => ({
+      threadId,
+      busy: starting || turns.active !== null,
+    }));
   }
 
   /** Takes in the threads that an item of this thread names. */
@@ -157,9 +175,10 @@ export class SubAgents {
     };
     // Whoever stops it before its first turn has begun stops that turn.
     const begun = Promise.withResolvers<void>();
-    const timer = setTimeout(begun.resolve, BEGIN_MS);
+    const timer = setTimeout(() => begin(), BEGIN_MS);
     const begin = () => {
       clearTimeout(timer);
+      agent.starting = false;
       begun.resolve();
     };
     turns.rest.expect(begun.promise);
@@ -167,7 +186,15 @@ export class SubAgents {
       begin();
       turns.close();
     };
-    const agent: SubAgent = { turns, route, parent: null, stopped: false, leave, lostBy: null };
+    const agent: SubAgent = {
+      turns,
+      route,
+      starting: true,
+      parent: null,
+      stopped: false,
+      leave,
+      lostBy: null,
+    };
     return agent;
   }
 

@@ -8,6 +8,7 @@ import type { JsonObject } from "../../json.ts";
 import type { HookRun } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "../profile.ts";
+import type { AgentThread } from "../policy/sub_agents.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { assertStopped } from "../turn/stop_turn.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
@@ -70,6 +71,8 @@ export interface ThreadHost {
   readonly checkpoints: Checkpoints | null;
   /** Whether anything is at work on the thread, or waits for it. */
   readonly busy: boolean;
+  /** The threads of the agents that the session's agent has started. */
+  readonly agents: readonly AgentThread[];
   /** Records the workspace before a turn that is not a prompt, where the session does. */
   checkpoint(signal: AbortSignal): Promise<void>;
   /** Turns were taken back. */

@@ -7,7 +7,6 @@ import {
   InvalidArgumentError,
   messageOf,
   PermissionDeniedError,
-  RpcError,
 } from "../../../errors/mod.ts";
 import {
   type EffectivePolicy,
@@ -32,15 +31,6 @@ import { Workspace } from "./workspace.ts";
 
 /** Says which turn it was. */
 export type Mark = (turnId: string) => void;
-
-/** Items that change nothing in the workspace. */
-const WORDS: ReadonlySet<string> = new Set([
-  "userMessage",
-  "agentMessage",
-  "reasoning",
-  "plan",
-  "contextCompaction",
-]);
 
 /** Sessions of this process that have checkpoints. */
 const sessions: Set<Checkpoints> = new Set();
@@ -182,8 +172,9 @@ export class Checkpoints {
   }
 
   /**
-   * A turn has begun that nobody here asked for. It was recorded before, or is recorded now: that counts only when by then
-   * the server has told of nothing that could have changed a file.
+   * A turn has begun that nobody here asked for. It was recorded before, or is recorded now: that counts only when nothing
+   * in the workspace has changed since the turn began. What the server tells is no sign: 0.169 tells of a command a tenth
+   * of a second after it has begun.
    */
   adopted(turn: Turn, policy: EffectivePolicy): void {
     const next = this.#next;
@@ -192,14 +183,13 @@ export class Checkpoints {
     if (!mayWrite(policy)) return this.#began(turn.turnId, null);
     this.#do(async () => {
       const workspace = await this.workspace();
+      const { turnId, outcome } = turn;
       const tree = await workspace.record(undefined);
-      // What the server has said before it answers has been read when the answer is.
-      await this.#core.call("thread/loaded/list", {}, { timeoutMs: 10_000 }).catch((error) => {
-        if (!(error instanceof RpcError)) throw error;
-      });
-      const { items } = turn.outcome;
-      if (items.all().every(({ type }) => WORDS.has(type))) {
-        await workspace.began(turn.turnId, tree);
+      const thread = this.#core.seen().threads[outcome.threadId];
+      const startedAt = thread?.turns.find(({ id }) => id === turnId)?.startedAt ?? null;
+      // In seconds, rounded down: what changed in the same second may be the turn's. Codex before 0.145 does not tell.
+      if (startedAt !== null && await workspace.isOlder(tree, startedAt * 1000)) {
+        await workspace.began(turnId, tree);
       }
     });
   }

@@ -108,6 +108,7 @@ export function planRewind(
       continue;
     }
     if (after === undefined) {
+      if (isSandboxPlace(path, before, nodes)) continue;
       if (create(path, before, null)) told(path, before.kind, "create");
       else skip(notKept(before));
     } else if (before.kind !== after.kind) {
@@ -149,6 +150,20 @@ export function planRewind(
     skipped,
   };
 }
+
+/**
+ * Whether it is nothing but a place that codex's sandbox holds for itself while a command runs: an empty directory (0.145,
+ * 0.169) or file (0.125) at the top. It is recorded while a command of an earlier turn runs on.
+ */
+function isSandboxPlace(path: string, { kind, size }: TreeNode, nodes: Tree["nodes"]): boolean {
+  if (!SANDBOX_PLACES.has(path)) return false;
+  if (kind === "file") return size === 0;
+  if (kind !== "directory") return false;
+  for (const each of nodes.keys()) if (parentOf(each) === path) return false;
+  return true;
+}
+
+const SANDBOX_PLACES: ReadonlySet<string> = new Set([".agents", ".aws", ".codex"]);
 
 /** The directory above that can't be made again, because what is in its place stays. */
 function blockedBy(path: string, nodes: Tree["nodes"], now: Scan): string | null {

@@ -2,7 +2,15 @@
  * Takes back turns of a thread: the files as they were before, and what the model remembers.
  * @module
  */
-import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../../errors/mod.ts";
+import { delay } from "../../../async.ts";
+import {
+  CheckpointError,
+  InvalidArgumentError,
+  RequestTimeoutError,
+  RpcError,
+  UnsupportedError,
+} from "../../../errors/mod.ts";
+import { withVariable } from "../../../platform/mod.ts";
 import type { RewindOptions, RewindPlan } from "../../profile.ts";
 import { alone, type ThreadHost } from "../../thread/thread_host.ts";
 import type { Conversation } from "./workspace.ts";
@@ -28,20 +36,20 @@ export async function rewind(host: ThreadHost, options: RewindOptions): Promise<
       accepts: "false there",
     });
   }
-  refuseBusy(host.busy || files && checkpoints!.othersBusy);
+  const othersBusy = () => host.agents.some(({ busy }) => busy) || files && checkpoints!.othersBusy;
+  refuseBusy(host.busy || othersBusy());
   return await alone(host, signal, async (signal) => {
     if (conversation) await assertRevertable(core, host.threadId);
     const dropped = await turnsFrom(core, host.threadId, before, signal);
     const turns = conversation ? dropped : [];
     const tree = files ? await checkpoints!.treeBefore(dropped) : null;
-    if (tree !== null) refuseBusy(checkpoints!.othersBusy);
+    refuseBusy(othersBusy());
     if (dryRun) {
       if (tree === null) return { files: [], turns, skipped: [] };
       const { files, skipped } = await (await checkpoints!.workspace()).plan(tree, signal);
       return { files, turns, skipped: told(host, skipped) };
     }
-    // What the agent left running would go on to write.
-    if (files) await endCommands(host);
+    if (files) await endCommands(host, signal);
     const takeBack = async () => {
       await revertThread(core, host.threadId, before, dropped);
       host.reverted();
@@ -68,16 +76,46 @@ function told(host: ThreadHost, skipped: RewindPlan["skipped"]): RewindPlan["ski
 function refuseBusy(busy: boolean): void {
   if (!busy) return;
   throw new CheckpointError(
-    "Nothing is taken back while a turn is at work, in this session or another one in the same directory. " +
+    "Nothing is taken back while a turn is at work, in this session, of an agent that it started, or of another one in the same directory. " +
       "Wait until it has ended, or call `interrupt()`.",
     { retryable: true, data: { reason: "inUse" } },
   );
 }
 
-async function endCommands({ core, threadId }: ThreadHost): Promise<void> {
-  const call = core.call("thread/backgroundTerminals/clean", { threadId }, { timeoutMs: 5_000 });
-  // Old servers have none that go on after a turn.
-  await call.catch(() => {});
+/**
+ * Ends what the agent and its agents left running: it would go on to write. Codex answers before it is dead, and knows
+ * nothing of a program that a command has detached; both are known by the thread in their environment.
+ */
+async function endCommands(host: ThreadHost, signal: AbortSignal): Promise<void> {
+  const threads = [host.threadId, ...host.agents.map(({ threadId }) => threadId)];
+  await Promise.all(threads.map(async (threadId) => {
+    const clean = "thread/backgroundTerminals/clean";
+    await host.core.call(clean, { threadId }, { timeoutMs: END_MS, signal }).catch((error) => {
+      if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) throw error;
+    });
+  }));
+  const deadline = performance.now() + END_MS;
+  for (;;) {
+    const left = threads.flatMap((threadId) => withVariable(`CODEX_THREAD_ID=${threadId}`));
+    if (left.length === 0) return;
+    if (performance.now() > deadline) throw stillRuns(left.map(({ pid }) => pid));
+    await delay(LOOK_MS, signal);
+  }
+}
+
+/** How long commands may take to end. */
+const END_MS = 5_000;
+const LOOK_MS = 20;
+
+function stillRuns(pids: number[]): CheckpointError {
+  return new CheckpointError(
+    `Nothing is taken back while programs that the agent has started run on (${
+      pids.length === 1 ? "pid" : "pids"
+    } ${
+      pids.join(", ")
+    }): they could go on to write. End them, or take back the conversation alone: \`files: false\`.`,
+    { retryable: true, data: { reason: "inUse", pids } },
+  );
 }
 
 /** Finishes what a crash has cut off, before the session is used. */

@@ -84,6 +84,15 @@ export class Workspace {
     });
   }
 
+  /** Whether all of a tree, as it was recorded, is certainly from before a time, in milliseconds since 1970. */
+  async isOlder(name: string, than: number): Promise<boolean> {
+    const { files, root, store } = this.#recorder;
+    const [top, tree] = [await files.entry(root), await store.tree(name)];
+    if (top === null || tree === null) return false;
+    // No program can set this time back.
+    return [top, ...tree.nodes.values()].every(({ ctimeMs }) => ctimeMs > 0 && ctimeMs < than);
+  }
+
   async #newest(): Promise<Tree | null> {
     const { store } = this.#recorder;
     const name = (await store.turns()).findLast(({ tree }) => tree !== null)?.tree ?? null;
