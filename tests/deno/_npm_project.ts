@@ -19,6 +19,13 @@ const PACKAGES = {
   "zod": "4.6.7",
 };
 
+/** The Claude Agent SDK with the program that it starts, 400 MB: for the one example that runs on it. */
+export const CLAUDE: { name: string; version: string; beside: string[] } = {
+  name: "@anthropic-ai/claude-agent-sdk",
+  version: PACKAGES["@anthropic-ai/claude-agent-sdk"],
+  beside: [`zod@${PACKAGES.zod}`],
+};
+
 /** Where they are installed; without the programs, of several hundred megabytes, that they bring along. */
 export async function npmProject(): Promise<string> {
   const target = join(ROOT, ".cache", "npm", [...Object.values(PACKAGES)].join("-"));

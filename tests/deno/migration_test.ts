@@ -1,17 +1,18 @@
 /**
- * The programs of `examples/migration`: those on other SDKs type-check against the real packages, and those on this library
- * do the same job. The one on `@openai/codex-sdk` runs as well, on the same codex and the same model.
+ * The programs of `examples/migration`: those on other SDKs type-check against the real packages and run with them, and
+ * those on this library print the same. Both of the codex kind have the same codex and the same model.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Client, Session, testing } from "../../mod.ts";
-import { codexPath, ROOT } from "../_codex.ts";
+import { codexPath, install, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { machine } from "../package/_machine.ts";
 import { shellWords } from "../tools/_pick.ts";
-import { complaints, copyExample, npmProject } from "./_npm_project.ts";
+import { messagesModel } from "./_messages_model.ts";
+import { CLAUDE, complaints, copyExample, npmProject } from "./_npm_project.ts";
 import { commands, play } from "./example_runner.ts";
 
 const { script } = testing;
@@ -55,36 +56,73 @@ test("from @openai/codex-sdk: both programs print the same", { timeoutMs: 120_00
   }
 });
 
-test("from the Claude Agent SDK: the types of the one before, the work of the one after", {
-  timeoutMs: 120_000,
-}, async (t) => {
-  await using user = await machine(({ toolOutputs }) => {
-    switch (toolOutputs.length) {
-      case 0:
-        return [script.toolCall("lookup", { id: "T-1" })];
-      case 1:
-        return [script.exec("touch tidy.txt")];
-      case 2:
-        return [script.exec("curl http://127.0.0.1:1/")];
-      default:
-        return toolOutputs.map(({ text }) => text).join("\n");
-    }
-  });
-  await t.step("the one before is written for the real package", async () => {
-    const project = await npmProject();
-    const before = await copyExample(project, `${FOLDER}/claude_before.ts`);
-    assert.equal(await complaints(before, project, user.env), "");
-  });
-  const cwd = user.workspace;
-  // What the other runtimes import without its prefix.
-  const [deno] = commands(`${FOLDER}/claude_after.ts`);
-  const { code, output } = await play(shellWords(cwd, deno!), cwd, user.env);
-  assert.equal(code, 0, output);
-  assert.match(output, /T-1 is open/);
-  // Nobody was asked about what the hook had refused.
-  assert.equal(output.match(/^command\?$/gm)?.length, 1);
-  assert.equal(output.match(/rejected by user/g)?.length, 2);
-});
+test(
+  "from the Claude Agent SDK: both programs print the same",
+  { timeoutMs: 120_000 },
+  async (t) => {
+    await using user = await machine(({ toolOutputs }) => {
+      switch (toolOutputs.length) {
+        case 0:
+          return [script.toolCall("lookup", { id: "T-1" })];
+        case 1:
+          return [script.exec("touch tidy.txt")];
+        case 2:
+          return [script.exec("curl http://127.0.0.1:1/")];
+        default:
+          return toolOutputs.map(({ text }) => text).join("\n");
+      }
+    });
+    const cwd = user.workspace;
+    /** The tool answered; somebody was asked about one of the two commands, and the hook had refused the other. */
+    const prints = (output: string, refused: RegExp) => {
+      assert.match(output, /T-1 is open/);
+      assert.equal(output.match(/^(?:command|Bash)\?$/gm)?.length, 1, output);
+      assert.equal(output.match(refused)?.length, 2, output);
+      assert.equal(existsSync(join(cwd, "tidy.txt")), false);
+    };
+    await t.step("the one before is written for the real package", async () => {
+      const project = await npmProject();
+      const before = await copyExample(project, `${FOLDER}/claude_before.ts`);
+      assert.equal(await complaints(before, project, user.env), "");
+    });
+    await t.step("the one before, with the real package and its program", async () => {
+      await using model = await messagesModel((results) => {
+        switch (results.length) {
+          case 0:
+            return { tool: "mcp__tickets__lookup", input: { id: "T-1" } };
+          case 1:
+            return { tool: "Bash", input: { command: "touch tidy.txt", description: "Tidies" } };
+          case 2:
+            return {
+              tool: "Bash",
+              input: { command: "curl http://127.0.0.1:1/", description: "" },
+            };
+          default:
+            return results.join("\n");
+        }
+      });
+      const { name, version, beside } = CLAUDE;
+      const before = await copyExample(
+        await install("claude", name, version, beside),
+        `${FOLDER}/claude_before.ts`,
+      );
+      const env = {
+        ...user.env,
+        ANTHROPIC_BASE_URL: model.url,
+        ANTHROPIC_API_KEY: "sk-ant-only-a-test",
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+      };
+      const { code, output } = await play(["node", before], cwd, env);
+      assert.equal(code, 0, output);
+      prints(output, /Not here\.|No network\./g);
+    });
+    // What the other runtimes import without its prefix.
+    const [deno] = commands(`${FOLDER}/claude_after.ts`);
+    const { code, output } = await play(shellWords(cwd, deno!), cwd, user.env);
+    assert.equal(code, 0, output);
+    prints(output, /rejected by user/g);
+  },
+);
 
 test("the tables of the migration name what this library has", () => {
   const tables = readFileSync(join(ROOT, FOLDER, "README.md"), "utf8");
