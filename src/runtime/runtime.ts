@@ -13,7 +13,7 @@ import {
   shape,
   signal,
 } from "../check/mod.ts";
-import type { JsonValue } from "../json.ts";
+import { isJsonObject, type JsonValue } from "../json.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
 import type { RuntimeCore } from "./core.ts";
@@ -99,8 +99,13 @@ export class Runtime implements AsyncDisposable {
     const core = coreOf(this);
     checkArgument("request", "method", method, required(name));
     checkOptions("request", options, REQUEST_OPTIONS);
-    await guardCall(core, method, params, options);
-    return await core.call(method, params, options);
+    const answer = guardCall(core, method, params, options).then(() =>
+      core.call(method, params, options)
+    );
+    if (isJsonObject(params) && typeof params["threadId"] === "string") {
+      core.routes.get(params["threadId"])?.asked?.(method, params, answer);
+    }
+    return await answer;
   }
 
   /** Tells the server something that wants no answer. */

@@ -15,6 +15,8 @@ export interface ThreadRoute {
   notification(message: RpcNotification): void;
   /** A notification of the thread was too large to be read. */
   oversize(message: OversizeMessage): void;
+  /** A raw request about the thread was sent, which is no session's. */
+  asked?(method: string, params: JsonObject, answer: Promise<JsonValue>): void;
   /** The server is gone; `restarting` tells whether another one is about to be started. */
   connectionLost(error: ConnectionClosedError, restarting: boolean): void;
   /** Another server is there: resume the thread on it. Rejects when that fails. */

@@ -169,8 +169,6 @@ export class Player {
     this.#delayMs = history.delayMs;
     const first = this.#commands;
     const promises: Promise<unknown>[] = [];
-    // What somebody else asks for while a session lets go of its thread is in nobody's hands.
-    const foreign: Promise<unknown>[] = [];
     const keep = (promise: Promise<unknown>) => {
       promise.catch(() => {});
       promises.push(promise);
@@ -198,7 +196,6 @@ export class Player {
             input: [{ type: "text", text: this.#prompt(each.work) }],
           });
           keep(started);
-          foreign.push(started);
           break;
         }
         case "goal":
@@ -222,7 +219,6 @@ export class Player {
           kill(client.runtime.pid);
           break;
         case "reopen":
-          await Promise.allSettled(foreign);
           await within(25_000, "release()", it.release());
           // What the thread uses until it is taken up again is told to nobody.
           wire.push({ method: JOINED, params: { threadId: "" } });
@@ -241,7 +237,6 @@ export class Player {
       if (!mayLeaveAgents(history)) await this.#assertEnded(first, 15_000);
       await within(25_000, "interrupt()", session.interrupt());
     }
-    await Promise.allSettled(foreign);
     await within(25_000, "close()", session.close());
     await within(15_000, "every promise", Promise.allSettled(promises));
     await within(5_000, "events()", Promise.all(listening));

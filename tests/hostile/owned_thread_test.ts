@@ -150,18 +150,21 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
         const opening = rejection(client.startSession({ cwd: world.cwd, signal: stop.signal }));
         stop.abort(reason);
         assert.equal(await within(LIMIT_MS, "the abort", opening), reason);
-        // A foreign turn that has begun is stopped. One that was only promised is not known here yet.
+        // A foreign turn is stopped that was promised, or only asked for, and of which nothing was heard yet.
         const session: Session = await client.startSession({ cwd: world.cwd });
         await session.ask(world.prompt(["hello"]));
-        const { prompt, command } = busy(world);
         const { threadId } = session;
-        const input = [{ type: "text" as const, text: prompt }];
-        const asked = world.model.requests.length;
-        await client.runtime.request("turn/start", { threadId, input } as never);
-        await until("the foreign turn's beginning", () => world.model.requests.length > asked);
-        await within(LIMIT_MS, "release()", session.release());
-        await assertGone(world, command);
-        const resumed = await client.resumeSession(threadId, { cwd: world.cwd });
+        let resumed = session;
+        for (const answered of [true, false]) {
+          const { prompt, command } = busy(world);
+          const input = [{ type: "text" as const, text: prompt }];
+          const started = client.runtime.request("turn/start", { threadId, input } as never);
+          if (answered) await started;
+          await within(LIMIT_MS, "release()", resumed.release());
+          await started;
+          await assertGone(world, command);
+          resumed = await client.resumeSession(threadId, { cwd: world.cwd });
+        }
         assert.equal((await resumed.ask(world.prompt(["there"]))).assistantText, "there");
         const shut = settled("shutdown()", client.shutdown());
         await settled("a prompt meanwhile", resumed.ask("never"));

@@ -92,6 +92,8 @@ export class ThreadConnection {
         deltas: (run) => this.#session.turns.deltas(run),
         notification: (message: RpcNotification) => this.#notification(message),
         oversize: (message: OversizeMessage) => this.#session.turns.oversize(message),
+        asked: (method, params, answer) =>
+          void this.#session.turns.promised.asked(method, params, answer),
         connectionLost: (error, restarting) => this.#lost(error, restarting),
         connectionRestored: () => this.#restore(),
       }),

@@ -105,15 +105,19 @@ export class ThreadStop {
     const before = new Set(turns.all());
     const isMeant = (turn: Turn) => before.has(turn) || !turns.asked(turn);
     if (turns.goalActive()) await this.#pauseGoal();
-    if (this.#host.core.state === "running") await Promise.all(this.#expected);
     const deadline = performance.now() + STOP_ALL_MS;
     for (let last = false;;) {
       const stopped = await Promise.all(turns.all().filter(isMeant).map((turn) => turn.stop()));
       if (stopped.includes(false)) return false;
+      const { core } = this.#host;
+      if (this.#expected.size > 0 && core.state === "running" && performance.now() < deadline) {
+        await Promise.all(this.#expected);
+        continue;
+      }
       const active = turns.active();
       if (active !== null && !isMeant(active)) return true;
       // A server that starts turns by itself may have begun another one.
-      if (!turns.adopted() || this.#host.core.state !== "running") return true;
+      if (!turns.adopted() || core.state !== "running") return true;
       const status = await this.#findActive(last);
       if (turns.active() === null && (last || status !== "active")) return status !== "unanswered";
       // It has begun one of which nothing was heard yet.

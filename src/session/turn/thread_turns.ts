@@ -22,6 +22,7 @@ import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
+import { PromisedTurns } from "./promised_turns.ts";
 import { ThreadStop } from "./thread_stop.ts";
 import { type ThreadListeners, Turn, type TurnHost } from "./turn.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -65,6 +66,8 @@ export class ThreadTurns {
   readonly #turnHost: TurnHost;
   /** Waits for the end of all of them, and stops them. */
   readonly rest: ThreadStop;
+  /** Those that raw requests asked for. */
+  readonly promised: PromisedTurns;
   /** Active turns by id; one may have several. */
   readonly #turns: Map<string, Turn> = new Map();
   readonly #limits: Map<Turn, () => void> = new Map();
@@ -121,6 +124,10 @@ export class ThreadTurns {
       goalActive: () => this.#goalActive,
       begin: (turnId) => this.#begin(turnId),
     });
+    this.promised = new PromisedTurns(
+      (begins) => this.rest.expect(begins),
+      (turnId) => this.#turns.has(turnId) || this.#past.has(turnId),
+    );
   }
 
   /** The thread. */
@@ -226,12 +233,14 @@ export class ThreadTurns {
       this.#usage.forget();
     }
     this.#unanswered.length = 0;
+    this.promised.clear();
     this.rest.inDoubt = false;
   }
 
   /** Nobody listens any more: nothing is watched, and no timer holds the script. */
   close(): void {
     this.#closed = true;
+    this.promised.clear();
     for (const turn of this.#all()) turn.release();
   }
 
@@ -346,6 +355,7 @@ export class ThreadTurns {
     const atWork = this.active;
     if (atWork !== null && atWork.phase !== "identified" && method === "turn/started") {
       this.#know(turnId, atWork);
+      this.promised.began(turnId);
       atWork.activeId = turnId;
       return atWork;
     }
@@ -353,6 +363,7 @@ export class ThreadTurns {
     const asked = this.#asked;
     if (asked?.mayJoin && atWork !== null && atWork === asked.turn) this.#steered = asked;
     const provisional = this.#pending !== null;
+    this.promised.began(turnId);
     const turn = new Turn(this.#turnHost, turnId, this.#usage.total, provisional);
     this.#know(turnId, turn);
     if (!provisional) this.#adopt(turn);
@@ -416,7 +427,10 @@ export class ThreadTurns {
       this.#steered = null;
     }
     const item = method === "item/started" ? params["item"] : undefined;
-    if (isJsonObject(item)) this.#findPrompt(turn, item);
+    if (isJsonObject(item)) {
+      this.promised.item(item);
+      this.#findPrompt(turn, item);
+    }
     turn.notification(method, params);
     if (isJsonObject(item)) this.#findUnanswered(turn, item);
   }

@@ -351,7 +351,8 @@ export function showsPrompt(item: JsonObject, run: TurnRun): boolean {
   return textsOf(item["content"]) === textsOf(run.input);
 }
 
-function textsOf(input: JsonValue | undefined): string {
+/** The texts of a prompt. */
+export function textsOf(input: JsonValue | undefined): string {
   const parts = Array.isArray(input) ? input : [];
   return JSON.stringify(parts.map((part) => isJsonObject(part) ? part["text"] ?? null : null));
 }

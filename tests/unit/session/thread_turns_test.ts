@@ -538,3 +538,46 @@ test("a turn that goes on untold after a dropped connection has ended for its pr
     assert.deepEqual(it.heard(it.all), ["turnStarted mine", "turnCompleted mine"]);
   }
 });
+
+test("stopping everything waits for a turn that a raw request was promised, and stops it", async () => {
+  const it = new Stage();
+  const reply = async (method: string, result: JsonValue) => {
+    const call = await it.called(method) as typeof it.calls[0];
+    it.calls.splice(it.calls.indexOf(call), 1);
+    call.answer(result);
+  };
+  const answer = Promise.withResolvers<JsonValue>();
+  void it.turns.promised.asked("turn/start", { input: [] }, answer.promise);
+  let stopped: boolean | null = null;
+  const stopping = it.turns.rest.stopAll().then((value) => stopped = value);
+  answer.resolve({ turn: { id: "theirs" } });
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.deepEqual([stopped, it.calls.length], [null, 0]);
+  it.started("theirs");
+  await reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "theirs", status: "interrupted" } });
+  await reply("thread/read", { thread: { status: { type: "idle" } } });
+  await stopping;
+  assert.equal(stopped, true);
+});
+
+test("stopping everything stops what is at work before it waits for what was promised", async () => {
+  const it = new Stage();
+  const reply = async (method: string, result: JsonValue) => {
+    const call = await it.called(method) as typeof it.calls[0];
+    it.calls.splice(it.calls.indexOf(call), 1);
+    call.answer(result);
+  };
+  it.started("active");
+  void it.turns.promised.asked("thread/compact/start", {}, Promise.resolve({}));
+  const stopping = it.turns.rest.stopAll();
+  await reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "active", status: "interrupted" } });
+  it.started("compaction");
+  assert.equal(it.turns.promised.size, 0);
+  await reply("thread/read", { thread: { status: { type: "active" } } });
+  await reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "compaction", status: "interrupted" } });
+  await reply("thread/read", { thread: { status: { type: "idle" } } });
+  assert.equal(await stopping, true);
+});

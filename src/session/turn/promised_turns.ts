@@ -1,0 +1,101 @@
+/**
+ * Turns that somebody asked for by raw requests on this connection. Between the server's answer and the turn's beginning
+ * the server calls the thread idle (0.145, 0.169: some milliseconds): whoever brings the thread to rest waits for them.
+ * @module
+ */
+import { longTimeout } from "../../async.ts";
+import { CodexError, RequestTimeoutError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { textsOf } from "./turn_run.ts";
+
+/** How long after its answer a turn may begin. It may never: its prompt became part of another turn, or that one ended. */
+const BEGIN_MS = 5_000;
+
+/** Requests that make the server begin a turn; the answer of some names it. */
+const BEGINNING: ReadonlySet<string> = new Set([
+  "turn/start",
+  "review/start",
+  "thread/compact/start",
+  "thread/shellCommand",
+]);
+
+interface Promised {
+  /** Its id, once the server has told it. */
+  turnId: string | null;
+  /** Whether the answer tells no id: any turn that begins may be it. */
+  unnamed: boolean;
+  /** What was asked, to be found in the turn that it became part of. */
+  texts: string | null;
+  begun: () => void;
+}
+
+/** The turns of one thread that were asked for and have not begun. */
+export class PromisedTurns {
+  readonly #open: Set<Promised> = new Set();
+  readonly #expect: (begins: Promise<void>) => void;
+  readonly #isKnown: (turnId: string) => boolean;
+
+  /** `expect` is told of each; `isKnown` says whether a turn was heard of. */
+  constructor(expect: (begins: Promise<void>) => void, isKnown: (turnId: string) => boolean) {
+    this.#expect = expect;
+    this.#isKnown = isKnown;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** A raw request was sent. Never rejects. */
+  async asked(method: string, params: JsonObject, answer: Promise<JsonValue>): Promise<void> {
+    if (!BEGINNING.has(method)) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const input = params["input"];
+    const texts = input === undefined ? null : textsOf(input);
+    const promised: Promised = {
+      turnId: null,
+      unnamed: false,
+      texts,
+      begun: () => {
+        this.#open.delete(promised);
+        resolve();
+      },
+    };
+    this.#open.add(promised);
+    this.#expect(promise);
+    try {
+      const result = await answer;
+      const turn = isJsonObject(result) ? result["turn"] : undefined;
+      const id = isJsonObject(turn) ? turn["id"] : undefined;
+      if (typeof id === "string") promised.turnId = id;
+      else promised.unnamed = true;
+      if (promised.turnId !== null && this.#isKnown(promised.turnId)) promised.begun();
+    } catch (error) {
+      // Without an answer the server may do it all the same.
+      if (error instanceof CodexError && !(error instanceof RequestTimeoutError)) promised.begun();
+      promised.unnamed = true;
+    }
+    const cancel = longTimeout(promised.begun, BEGIN_MS);
+    await promise;
+    cancel();
+  }
+
+  /** A turn was heard of for the first time. */
+  began(turnId: string): void {
+    for (const promised of this.#open) {
+      if (promised.unnamed || promised.turnId === turnId) promised.begun();
+    }
+  }
+
+  /** An item of a turn begins: it may be a prompt that became part of it. */
+  item(item: JsonObject): void {
+    if (this.#open.size === 0 || item["type"] !== "userMessage") return;
+    const texts = textsOf(item["content"]);
+    for (const promised of this.#open) if (promised.texts === texts) promised.begun();
+  }
+
+  /** Nobody listens any more, or the server is gone. */
+  clear(): void {
+    for (const { begun } of this.#open) begun();
+  }
+}
