@@ -3,7 +3,6 @@
  *
  * @module
  */
-export { configRefusal } from "./config/config_needs.ts";
 export {
   sessionSettings,
   trustOf,
@@ -16,7 +15,7 @@ export {
   normalizeSandbox,
   privilegeRefusal,
 } from "./guard/approval_guard.ts";
-export { loadMethodGate } from "./guard/load_method_gate.ts";
+export { type ConfigJudge, loadConfigJudge, loadMethodGate } from "./load_judges.ts";
 export { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
 export {

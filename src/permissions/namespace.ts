@@ -4,6 +4,7 @@
  * @module
  */
 import { SECRET_VARIABLES as secretVariables } from "../redact.ts";
+import { configNeeds } from "./config/config_needs.ts";
 import { effectivePolicy as decide } from "./policy/effective_policy.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy/policy.ts";
 import * as probes from "./probe.ts";
@@ -40,7 +41,7 @@ export function effectivePolicy(
   facts: PolicyFacts,
   mode: "refuse" | "narrow" = "refuse",
 ): EffectivePolicy {
-  return decide(request, probe, facts, mode);
+  return decide(request, probe, facts, mode, configNeeds);
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Ask, then check: what the server says of a thread is compared with what was asked, whenever it says it. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { AppServer, PolicyMismatchError, testing } from "../../mod.ts";
 import type { JsonObject } from "../../src/json.ts";
@@ -152,6 +152,12 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
       if (kept) await assert.rejects(wider, PolicyMismatchError);
       else await wider;
       assert.deepEqual(await readdir(outside.path), ["theirs"]);
+      // A cwd by a link is no other root.
+      const link = join(outside.path, "link");
+      await symlink(cwd, link);
+      const linked = await client.startSession({ cwd: link, ...writes });
+      await linked.ask(inPrompt([exec("touch linked"), "done"]));
+      assert.equal(existsSync(join(cwd, "linked")), true);
     },
   );
 }

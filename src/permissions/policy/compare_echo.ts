@@ -147,19 +147,21 @@ function rootsOf(
 
 /**
  * The roots of a thread's workspace that were not asked for. A thread keeps those of whoever started it (0.169): commands
- * write there as soon as a turn may write, whatever writable roots it was sent.
+ * write there as soon as a turn may write, whatever writable roots it was sent. The cwd that the server tells is one that was
+ * asked for, as {@linkcode compareEcho} holds; it may be a link, or a short name, that leads there.
  */
 export function workspaceRootsBeyond(
   { policy, realPath, ownRoots = [] }: AskedPolicy,
-  echo: JsonValue | undefined,
+  echo: { cwd?: JsonValue | undefined; runtimeWorkspaceRoots?: JsonValue | undefined },
 ): string[] {
-  if (!Array.isArray(echo)) return [];
+  if (!Array.isArray(echo.runtimeWorkspaceRoots)) return [];
   const { cwd, sandbox } = policy;
   const writable = sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : [];
   const asked = [cwd, ...writable, ...ownRoots];
   const led = [...asked, ...asked.map((root) => realPath(root) ?? root)];
-  return echo.map((root) => typeof root === "string" ? root : show(root)).filter((root) => {
-    const spelled = led.some((one) => isInside(root, one));
+  const roots = echo.runtimeWorkspaceRoots;
+  return roots.map((root) => typeof root === "string" ? root : show(root)).filter((root) => {
+    const spelled = root === echo.cwd || led.some((one) => isInside(root, one));
     const real = realPath(root);
     return !spelled || (real !== null && !led.some((one) => isInside(real, one)));
   });

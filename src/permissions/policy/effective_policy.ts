@@ -6,7 +6,7 @@ import { checkArguments, oneOf } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isInside, parentPath } from "../../platform/mod.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
-import { configNeeds } from "../config/config_needs.ts";
+import type { configNeeds } from "../config/config_needs.ts";
 import {
   type EffectivePolicy,
   factsKind,
@@ -38,12 +38,15 @@ export interface PolicyDecision {
  * Codex settings of the caller's own that need more than is granted are refused in both modes.
  *
  * Temporary directories are no part of what is asked: without permission for them they are left out in both modes.
+ *
+ * `needsOf` tells what such settings need, and is loaded by who has some; without it they need everything.
  */
 export function effectivePolicy(
   request: PolicyRequest,
   probe: PermissionProbe,
   facts: PolicyFacts,
   mode: "refuse" | "narrow" = "refuse",
+  needsOf?: typeof configNeeds,
 ): EffectivePolicy {
   checkArguments("effectivePolicy", {
     request: [request, requestKind],
@@ -56,7 +59,12 @@ export function effectivePolicy(
       (facts.windows === true ? "codex on Windows can't limit reads." : null);
     if (refusal !== null) throw new PolicyError(`Reads can't be kept to the workspace: ${refusal}`);
   }
-  const { policy, denied, deniedConfig, deniedReads } = decidePolicy(request, probe, facts);
+  const { policy, denied, deniedConfig, deniedReads } = decidePolicy(
+    request,
+    probe,
+    facts,
+    needsOf,
+  );
   if (deniedReads.length > 0) {
     throw new PermissionDeniedError(
       "A session on Windows, where codex can't keep its commands from reading the whole disk,",
@@ -91,6 +99,7 @@ export function decidePolicy(
   request: PolicyRequest,
   probe: PermissionProbe,
   facts: PolicyFacts,
+  needsOf: typeof configNeeds = () => [...EVERYTHING],
 ): PolicyDecision {
   const scope = new Scope(probe, facts);
   const denied: PermissionNeed[] = [];
@@ -123,8 +132,14 @@ export function decidePolicy(
     },
     denied: dedupe(denied),
     deniedReads: facts.windows === true && readRoots !== "all" ? [{ kind: "read" }] : [],
-    deniedConfig: dedupe(missingNeeds(configNeeds(request.config ?? {}, cwd), probe)),
+    deniedConfig: hasSettings(request.config)
+      ? dedupe(missingNeeds(needsOf(request.config, cwd), probe))
+      : [],
   };
+}
+
+function hasSettings(config: PolicyRequest["config"]): config is NonNullable<typeof config> {
+  return config !== undefined && Object.keys(config).length > 0;
 }
 
 /** Whether a profile that denies the root can say the same as this sandbox does while everything may be read. */

@@ -34,7 +34,7 @@ import {
   wordsKind,
 } from "../profile_shape.ts";
 import { promptKind } from "../../prompt.ts";
-import type { Session } from "../session.ts";
+import { Session } from "../session.ts";
 import { endable } from "../history/endable.ts";
 import type { ItemsOptions, TurnItem, TurnsOptions } from "../history/pages.ts";
 import type { SearchOptions, TextHit, ThreadHit } from "../history/search.ts";
@@ -87,13 +87,18 @@ export class Client implements AsyncDisposable {
   /** The questions of the server that wait for an answer. */
   readonly approvals: PendingApprovals;
   readonly #core: RuntimeCore;
-  readonly #opener: SessionOpener;
+  readonly #opener: SessionOpener<Session>;
   readonly #ledger = new UsageLedger();
 
   private constructor(runtime: Runtime, config: ClientConfig) {
     this.runtime = runtime;
     this.#core = coreOf(runtime);
-    this.#opener = new SessionOpener(this.#core, config, this.#ledger);
+    this.#opener = new SessionOpener(
+      this.#core,
+      config,
+      this.#ledger,
+      (parts) => new Session(parts),
+    );
     const { approvals } = this.#core;
     this.approvals = {
       pending: () => approvals.pending(),

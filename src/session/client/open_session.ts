@@ -25,13 +25,13 @@ import {
   threadStartParams,
   workingDirectory,
 } from "../policy/thread_params.ts";
-import type { SessionConfig } from "../profile.ts";
+import type { AskOptions, SessionConfig } from "../profile.ts";
 import { SESSION_CONFIG, threadIdKind } from "../profile_shape.ts";
-import { Session } from "../session.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
 import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
 import { whenClosed } from "../thread/when_closed.ts";
+import type { PromptRunResult } from "../turn/turn_result.ts";
 import type { UsageLedger } from "../turn/turn_usage.ts";
 
 /** How a thread comes to be a session's. */
@@ -62,16 +62,35 @@ type Plan = Pick<
   | "portable"
 >;
 
+/** What is made of a thread: a `Session`, or what asks it once. */
+export interface OpenedThread {
+  /** The thread. */
+  readonly threadId: string;
+  /** Whether it takes no more prompts. */
+  readonly closed: boolean;
+  /** Asks it. */
+  ask(prompt: string, options: AskOptions): Promise<PromptRunResult>;
+  /** Ends it. */
+  close(): Promise<void>;
+}
+
 /** Opens the sessions of one client, and knows which threads they have. */
-export class SessionOpener {
+export class SessionOpener<Opened extends OpenedThread> {
   readonly #core: RuntimeCore;
   readonly #config: ClientConfig;
   readonly #ledger: UsageLedger;
-  readonly #sessions: Set<Session> = new Set();
+  readonly #make: (parts: SessionParts) => Opened;
+  readonly #sessions: Set<Opened> = new Set();
   #toolsGone = () => Promise.resolve();
 
-  constructor(core: RuntimeCore, config: ClientConfig, ledger: UsageLedger) {
+  constructor(
+    core: RuntimeCore,
+    config: ClientConfig,
+    ledger: UsageLedger,
+    make: (parts: SessionParts) => Opened,
+  ) {
     this.#core = core;
+    this.#make = make;
     this.#config = config;
     this.#ledger = ledger;
   }
@@ -82,7 +101,7 @@ export class SessionOpener {
     config: SessionConfig,
     single = false,
     ledger: UsageLedger = this.#ledger,
-  ): Promise<Session> {
+  ): Promise<Opened> {
     const core = this.#core;
     const where = DOORS[opening.method];
     if (opening.method !== "thread/start") {
@@ -195,7 +214,7 @@ export class SessionOpener {
     opening: Opening,
     plan: Plan,
     signal: AbortSignal | undefined,
-  ): Promise<Session> {
+  ): Promise<Opened> {
     const core = this.#core;
     const { cwd, profile, decided } = plan;
     const fork = opening.method === "thread/fork"
@@ -206,7 +225,7 @@ export class SessionOpener {
       ...fork?.params,
       ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
     };
-    let session: Session | null = null;
+    let session: Opened | null = null;
     let recover = () => Promise.resolve();
     let refused: unknown = null;
     const onOpened: SessionParts["onOpened"] = (host, warn) => {
@@ -235,7 +254,7 @@ export class SessionOpener {
     await whenClosed(open, signal).catch((error) => {
       throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
     });
-    const opened = session as Session | null;
+    const opened = session as Opened | null;
     if (opened === null) throw refused;
     try {
       await dropTurns(core, opened.threadId, fork?.drop ?? 0);
@@ -253,7 +272,7 @@ export class SessionOpener {
     result: JsonValue,
     plan: Plan,
     onOpened: SessionParts["onOpened"],
-  ): Session {
+  ): Opened {
     const thread = isJsonObject(result) ? result["thread"] : undefined;
     const threadId = isJsonObject(thread) ? thread["id"] : undefined;
     if (typeof threadId !== "string" || threadId === "") {
@@ -272,7 +291,7 @@ export class SessionOpener {
       this.#core.call("thread/unsubscribe", { threadId }, { timeoutMs: 5_000 }).catch(() => {});
       throw error;
     }
-    const session: Session = new Session({
+    const session: Opened = this.#make({
       ...plan,
       // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
       profile: { ...plan.profile, ephemeral: isEphemeral(thread) },

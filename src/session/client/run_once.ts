@@ -7,15 +7,18 @@ import { mergeHooks } from "../../plugin/mod.ts";
 import { type ClientConfig, coreOf, type RuntimeCore, spawnCore } from "../../runtime/mod.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import { layerProfile } from "../policy/thread_params.ts";
-import type { RunOptions, RunProfile, SessionConfig } from "../profile.ts";
+import type { AskOptions, RunOptions, RunProfile, SessionConfig } from "../profile.ts";
+import { PromptRun } from "../prompt/prompt_run.ts";
+import type { SessionParts } from "../session_settings.ts";
+import { SessionThread } from "../session_thread.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
-import { SessionOpener } from "./open_session.ts";
+import { type OpenedThread, SessionOpener } from "./open_session.ts";
 import { takePrewarmed } from "./prewarm.ts";
 
 /** Asks once, on a fresh thread that leaves nothing in the history. */
 export async function runOnce<Schema extends object = StandardSchemaV1>(
-  opener: SessionOpener,
+  opener: SessionOpener<OpenedThread>,
   cwd: string,
   prompt: string,
   options: RunOptions<Schema>,
@@ -30,9 +33,8 @@ export async function runOnce<Schema extends object = StandardSchemaV1>(
   };
   const session = await opener.open({ method: "thread/start" }, config, true);
   try {
-    const result = await session.ask(prompt, {
-      ...defined({ signal, onEvent, retry, repair, output }),
-    });
+    const asked = { ...defined({ signal, onEvent, retry, repair, output }) };
+    const result = await session.ask(prompt, asked as AskOptions);
     return result as PromptRunResult<InferOutput<Schema>>;
   } finally {
     // The thread's end must not cost the caller the answer, nor hold up who gave up waiting.
@@ -41,14 +43,30 @@ export async function runOnce<Schema extends object = StandardSchemaV1>(
   }
 }
 
+/** What a `Session` does to ask, and to end. */
+function askedOnce(parts: SessionParts): OpenedThread {
+  const thread = new SessionThread(parts);
+  return {
+    get threadId() {
+      return thread.threadId;
+    },
+    get closed() {
+      return thread.ended.signal.aborted;
+    },
+    ask: async (prompt, options) =>
+      await new PromptRun(thread.prompts, prompt, options, null).result,
+    close: () => thread.end(true),
+  };
+}
+
 /** A codex for one prompt: nobody sees its state, and it has no client, so that programs which only ask load neither. */
 export class SingleRun {
   readonly #core: RuntimeCore;
-  readonly #opener: SessionOpener;
+  readonly #opener: SessionOpener<OpenedThread>;
 
   private constructor(core: RuntimeCore, config: ClientConfig) {
     this.#core = core;
-    this.#opener = new SessionOpener(core, config, new UsageLedger());
+    this.#opener = new SessionOpener(core, config, new UsageLedger(), askedOnce);
   }
 
   /** Like `Client.connect`, with options that were checked. */

@@ -11,7 +11,8 @@ import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import { keyOf, rememberedTools, toolSpecs } from "./begun_with.ts";
-import { configuredMcpServers, mcpServerNames, TOOLS_SERVER } from "./servers.ts";
+import { configuredMcpServers, mcpServerNames } from "./server_settings.ts";
+import { TOOLS_SERVER } from "./servers.ts";
 import { type ServedTools, serveTools, toolServerGone, type ToolSpec } from "./tool_server.ts";
 
 export { toolServerGone };

@@ -1,5 +1,5 @@
 /**
- * The MCP servers that a session brings: what they may be, what they need, and how codex is told of them.
+ * The MCP servers that a session brings: what they may be.
  * @module
  */
 import {
@@ -17,15 +17,6 @@ import {
   shape,
   typeOf,
 } from "../../check/mod.ts";
-import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import {
-  EVERYTHING,
-  flagsFor,
-  missingNeeds,
-  type PermissionNeed,
-  type PermissionProbe,
-} from "../../permissions/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 
 /** An MCP server that codex starts as a program, without a sandbox. */
@@ -214,60 +205,6 @@ function isPlainUrl(value: string): boolean {
   return (protocol === "http:" || protocol === "https:") && username === "" && password === "";
 }
 
-/** What a server needs of this script: a program may do everything, an address is reached. */
-export function mcpServerNeeds(of: McpServer): PermissionNeed[] {
-  if ("command" in of) return [...EVERYTHING];
-  const { host, hostname, port, protocol } = new URL(of.url);
-  return [{
-    kind: "net",
-    host: port === "" ? `${hostname}:${protocol === "http:" ? 80 : 443}` : host,
-  }];
-}
-
-/**
- * Throws when a session may not have these servers: `PolicyError` for a program without the caller's consent,
- * `PermissionDeniedError` for what this script may not do itself.
- */
-export function gateMcpServers(
-  servers: McpServers,
-  consent: { allowPrivilegedEscalation: boolean },
-  probe: PermissionProbe,
-): void {
-  const programs = Object.keys(servers).filter((name) => "command" in servers[name]!);
-  if (programs.length > 0 && !consent.allowPrivilegedEscalation) {
-    throw new PolicyError(
-      `\`mcpServers.${programs[0]}\` is a program, which codex runs outside the sandbox. ` +
-        "Set `allowPrivilegedEscalation: true` to allow it.",
-      { data: { servers: programs } },
-    );
-  }
-  const missing = missingNeeds(Object.values(servers).flatMap(mcpServerNeeds), probe);
-  if (missing.length === 0) return;
-  throw new PermissionDeniedError(
-    "The session's `mcpServers`",
-    flagsFor(missing, probe.enforcedBy),
-  );
-}
-
-/** A server in codex's words. Nothing of it is ever written to a file or a command line: it goes in a message. */
-export function mcpServerSettings(of: McpServer, cwd: string): JsonObject {
-  if ("command" in of) {
-    const { command, args, env } = of;
-    // Codex 0.104 would start it where codex itself was started.
-    return { command, cwd: of.cwd ?? cwd, ...defined({ args, env }), ...startSettings(of) };
-  }
-  const { url, bearerToken, headers = {} } = of;
-  const sent = {
-    ...headers,
-    ...(bearerToken === undefined ? {} : { Authorization: `Bearer ${bearerToken}` }),
-  };
-  return {
-    url,
-    ...(Object.keys(sent).length === 0 ? {} : { http_headers: sent }),
-    ...startSettings(of),
-  };
-}
-
 /** The limit of the call that opens a thread: codex answers it when the servers that are required are ready. */
 export function openLimit(
   { config }: RuntimeCore,
@@ -279,89 +216,4 @@ export function openLimit(
   const longest = Math.max(0, ...waits);
   if (longest === 0) return {};
   return { timeoutMs: longest + (config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs) };
-}
-
-const YEAR_SECONDS = 365 * 24 * 3600;
-
-function startSettings({ required, startupTimeoutMs }: McpServer): JsonObject {
-  const seconds = startupTimeoutMs === undefined
-    ? undefined
-    : Math.min(startupTimeoutMs / 1000, YEAR_SECONDS);
-  return { ...defined({ required, startup_timeout_sec: seconds }) };
-}
-
-/**
- * Settings of a thread with more MCP servers. Of a dotted and a nested spelling, codex would take one in an order that is not
- * ours to know: the caller's own become nested.
- */
-export function withMcpServers(
-  settings: Readonly<Record<string, JsonValue>>,
-  servers: Readonly<Record<string, JsonObject>>,
-): Record<string, JsonValue> {
-  if (Object.keys(servers).length === 0) return { ...settings };
-  const [rest, own] = splitMcpServers(settings);
-  return { ...rest, mcp_servers: { ...own, ...servers } };
-}
-
-/** Settings without their MCP servers, and these, nested. */
-function splitMcpServers(
-  settings: Readonly<Record<string, JsonValue>>,
-): [rest: Record<string, JsonValue>, servers: JsonObject] {
-  const rest: Record<string, JsonValue> = {};
-  const nested: JsonObject = {};
-  for (const [key, value] of Object.entries(settings)) {
-    const [first, ...path] = key.split(".");
-    if (first !== "mcp_servers") rest[key] = value;
-    else if (path.length === 0) merge(nested, isJsonObject(value) ? value : {});
-    else merge(nested, path.reduceRight<JsonValue>((inner, word) => ({ [word]: inner }), value));
-  }
-  return [rest, nested];
-}
-
-function merge(into: JsonObject, value: JsonValue): void {
-  if (!isJsonObject(value)) return;
-  for (const [key, member] of Object.entries(value)) {
-    const there = Object.hasOwn(into, key) ? into[key] : undefined;
-    if (isJsonObject(there) && isJsonObject(member)) merge(there, member);
-    else {
-      // An assignment to `__proto__` would change what all objects have.
-      const own = { writable: true, enumerable: true, configurable: true };
-      Object.defineProperty(into, key, {
-        value: isJsonObject(member) ? structuredClone(member) : member,
-        ...own,
-      });
-    }
-  }
-}
-
-/** The names of the MCP servers in settings, dotted or nested. */
-export function mcpServerNames(settings: Readonly<Record<string, JsonValue>>): Set<string> {
-  return new Set(Object.keys(splitMcpServers(settings)[1]));
-}
-
-/** The names of the MCP servers that codex's own configuration has for a directory, of all its layers. */
-export async function configuredMcpServers(core: RuntimeCore, cwd: string): Promise<Set<string>> {
-  const result = await core.callNow("config/read", { cwd, includeLayers: false });
-  const config = isJsonObject(result) ? result["config"] : undefined;
-  const servers = isJsonObject(config) ? config["mcp_servers"] : undefined;
-  return new Set(isJsonObject(servers) ? Object.keys(servers) : []);
-}
-
-/**
- * Throws `InvalidArgumentError` for a name that is there already. Codex would merge the two, field by field: an `env` or an
- * `enabled = false` of the user's would hold for ours, and a `command` beside a `url` ends the start of every thread.
- */
-export function refuseTakenNames(
-  servers: McpServers,
-  taken: ReadonlySet<string>,
-  by: string,
-): void {
-  const name = Object.keys(servers).find((each) => taken.has(each));
-  if (name === undefined) return;
-  throw new InvalidArgumentError("session", {
-    argument: `mcpServers.${name}`,
-    received: `a name that ${by} has, too`,
-    accepts: "a name of its own: codex would mix the two servers' settings",
-    hint: "Choose another name.",
-  }, { data: { reason: "mcpServerName", name } });
 }

@@ -5,6 +5,7 @@
 import { PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import {
+  type ConfigJudge,
   confirmPolicy,
   type EffectivePolicy,
   realPathOf,
@@ -29,6 +30,8 @@ export interface DecidedPolicy {
   strayRoots?: string[];
   /** Where codex could keep accepted commands in the sandbox; `null` when this one can. */
   containment: string | null;
+  /** What judges the caller's codex settings; `null`: there are none. */
+  judge: ConfigJudge | null;
   /** Whether the agent can type into programs that run, which nobody is asked about. */
   terminals: boolean;
 }
@@ -79,7 +82,7 @@ function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject)
     profileId: thread.profileId,
     realPath: realPathOf,
     ownRoots: ownRoots(core, echo),
-  }, echo["runtimeWorkspaceRoots"]);
+  }, echo);
   if (echo["runtimeWorkspaceRoots"] !== undefined) decided.strayRoots = stray;
   if (effective.sandbox.type !== "readOnly" || effective.readRoots !== "all") refuseRoots(stray);
 }

@@ -12,12 +12,13 @@ import {
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
-  configRefusal,
+  type ConfigJudge,
   containmentAdvice,
   type EffectivePolicy,
   effectivePolicy,
   hostProbe,
   leavesWorkspace,
+  loadConfigJudge,
   privilegeRefusal,
   realPathOf,
   recheckPolicy,
@@ -35,14 +36,6 @@ import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
-import {
-  configuredMcpServers,
-  gateMcpServers,
-  mcpServerNames,
-  mcpServerSettings,
-  refuseTakenNames,
-  withMcpServers,
-} from "../mcp/servers.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import { type DecidedPolicy, refuseRoots } from "./confirm_policy.ts";
@@ -62,10 +55,11 @@ export async function decideSessionPolicy(
   served: SessionTools | null,
 ): Promise<DecidedPolicy> {
   const settings = settingsWithOptions(profile);
-  const refusal = configRefusal(settings, cwd, profile);
+  const judge = Object.keys(settings).length === 0 ? null : await loadConfigJudge();
+  const refusal = judge?.configRefusal(settings, cwd, profile) ?? null;
   if (refusal !== null) throw refusal;
   const mcpServers = await mcpServersOf(core, cwd, profile);
-  const [policy, files] = await contained(core, cwd, profile, hooks, approvals);
+  const [policy, files] = await contained(core, cwd, profile, hooks, approvals, judge);
   const decided = await withWindowsNote(core, policy);
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const trust = trustOf({
@@ -84,7 +78,7 @@ export async function decideSessionPolicy(
   const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;
   const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
-  thread.config = withMcpServers({
+  const config = {
     // A released thread is free for another process at once, not after a minute (0.145, 0.169). On a server that others
     // attach to, a lost connection must not unload what works on.
     ...(isRemote(core.config) ? {} : { thread_unload_delay_secs: 0 }),
@@ -102,7 +96,11 @@ export async function decideSessionPolicy(
     }),
     ...docs.config,
     ...thread.config,
-  }, served === null ? mcpServers : { ...mcpServers, [served.name]: served.settings });
+  };
+  const servers = served === null ? mcpServers : { ...mcpServers, [served.name]: served.settings };
+  thread.config = Object.keys(servers).length === 0
+    ? config
+    : (await import("../mcp/server_settings.ts")).withMcpServers(config, servers);
   const started = { policy: effective, params: thread };
   return {
     effective,
@@ -110,6 +108,7 @@ export async function decideSessionPolicy(
     turn: turnPolicyParams(effective, started, { files, turnProfiles }) ?? {},
     files,
     containment: advice(core, effective),
+    judge,
     terminals: !asks || withoutTerminals(core.server.version) === null,
   };
 }
@@ -139,6 +138,13 @@ async function mcpServersOf(
 ): Promise<Record<string, JsonObject>> {
   const { mcpServers } = profile;
   if (Object.keys(mcpServers).length === 0) return {};
+  const {
+    configuredMcpServers,
+    gateMcpServers,
+    mcpServerNames,
+    mcpServerSettings,
+    refuseTakenNames,
+  } = await import("../mcp/server_settings.ts");
   gateMcpServers(mcpServers, profile, isRemote(core.config) ? unrestrictedProbe : hostProbe());
   refuseTakenNames(mcpServers, mcpServerNames(profile.config), "`config.mcp_servers`");
   refuseTakenNames(mcpServers, await configuredMcpServers(core, cwd), "codex's configuration");
@@ -163,13 +169,14 @@ async function contained(
   profile: ResolvedProfile,
   hooks: Hooks,
   approvals: SessionAnswerers["all"],
+  judge: ConfigJudge | null,
 ): Promise<[EffectivePolicy, ServerFiles | null]> {
-  const plain = decide(core, cwd, profile, hooks);
+  const plain = decide(core, cwd, profile, hooks, judge);
   const { approvalPolicy } = plain;
   // What may not leave by anybody's word, or by that of no rule.
   const contain = approvalPolicy !== "never" && plain.approvalsNote !== null ||
     approvalPolicy === "untrusted" && wantsContainment(approvals);
-  const policy = contain ? decide(core, cwd, profile, hooks, contain) : plain;
+  const policy = contain ? decide(core, cwd, profile, hooks, judge, contain) : plain;
   if (!usesProfile(policy) || serverSystem(core) !== "linux") return [policy, null];
   const files = await filesOf(core);
   if (policy.readRoots !== "all") return [policy, files];
@@ -301,7 +308,14 @@ export function decideTurnPolicy(
   // What has been revoked since would still be granted by the thread.
   if (!isRemote(core.config)) recheckPolicy(session.effective, hostProbe(), policyFacts(core));
   const { thread, files, effective: { cwd, readRoots, acceptedCommands } } = session;
-  const decided = decide(core, cwd, profile, hooks, acceptedCommands === "sandboxed");
+  const decided = decide(
+    core,
+    cwd,
+    profile,
+    hooks,
+    session.judge,
+    acceptedCommands === "sandboxed",
+  );
   const effective = usesProfile(session.effective) ? { ...decided, readRoots } : decided;
   if (effective.sandbox.type === "workspaceWrite") refuseRoots(session.strayRoots ?? []);
   const started = { policy: session.effective, params: thread };
@@ -313,8 +327,9 @@ export function decideTurnPolicy(
         "Start another session for it.",
     );
   }
-  const { terminals } = session;
-  return { effective, thread, turn, files, containment: advice(core, effective), terminals };
+  const { judge, terminals } = session;
+  const containment = advice(core, effective);
+  return { effective, thread, turn, files, containment, judge, terminals };
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */
@@ -333,6 +348,7 @@ function decide(
   cwd: string,
   profile: ResolvedProfile,
   hooks: Hooks,
+  judge: ConfigJudge | null,
   contain = false,
 ): EffectivePolicy {
   const refusal = privilegeRefusal(profile.sandbox, profile.approvalPolicy, { ...profile, cwd });
@@ -356,5 +372,6 @@ function decide(
     probe,
     policyFacts(core),
     core.config.permissions ?? "refuse",
+    judge?.configNeeds,
   );
 }

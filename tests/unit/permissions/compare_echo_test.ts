@@ -8,6 +8,7 @@ import {
   compareEcho,
   confirmPolicy,
   type PolicyEcho,
+  workspaceRootsBeyond,
 } from "../../../src/permissions/policy/compare_echo.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
 import { normalizeSandbox } from "../../../src/permissions/guard/approval_guard.ts";
@@ -181,6 +182,18 @@ test("compareEcho() reports another cwd, however it is spelled", () => {
   assert.deepEqual(at("/ws", "/ws/sub"), ["cwd"]);
   assert.deepEqual(at("/ws", "/"), ["cwd"]);
   assert.deepEqual(at("/ws", null), ["cwd"]);
+});
+
+test("workspaceRootsBeyond() takes the confirmed cwd for no other root, however it is spelled", () => {
+  const a = asked({ type: "workspaceWrite", writableRoots: ["/more"] });
+  const beyond = (cwd: string, ...roots: JsonValue[]) =>
+    workspaceRootsBeyond(a, { cwd, runtimeWorkspaceRoots: roots });
+  assert.deepEqual(beyond("/ws", "/ws", "/ws/sub", "/more"), []);
+  assert.deepEqual(beyond("/link", "/link"), []);
+  // Today it leads there; the server keeps it for later turns.
+  assert.deepEqual(beyond("/ws", "/link"), ["/link"]);
+  assert.deepEqual(beyond("/ws", "/", "/other", 7), ["/", "/other", "7"]);
+  assert.deepEqual(workspaceRootsBeyond(a, { cwd: "/ws" }), []);
 });
 
 test("compareEcho() reports another permission profile than the one sent", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { configNeeds } from "../../../src/permissions/config/config_needs.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import {
   decidePolicy,
@@ -243,13 +244,16 @@ test("effectivePolicy() refuses settings that start programs in both modes", () 
   });
   for (const mode of ["refuse", "narrow"] as const) {
     const missing = missingOf(() =>
-      effectivePolicy(request, probeOf({ read: "all" }), factsOf(), mode)
+      effectivePolicy(request, probeOf({ read: "all" }), factsOf(), mode, configNeeds)
     );
     assert(missing.includes("--allow-run"), missing.join(" "));
   }
   effectivePolicy(request, probeOf(ALL), factsOf());
   const harmless = ask({ type: "readOnly" }, { config: { "model_reasoning_effort": "high" } });
-  effectivePolicy(harmless, probeOf({ read: "all" }), factsOf());
+  effectivePolicy(harmless, probeOf({ read: "all" }), factsOf(), "refuse", configNeeds);
+  // Who can't judge them takes them for the worst.
+  const unjudged = missingOf(() => effectivePolicy(harmless, probeOf({ read: "all" }), factsOf()));
+  assert(unjudged.includes("--allow-run"), unjudged.join(" "));
 });
 
 test("effectivePolicy() says that tool-use hooks turned never into untrusted", () => {

@@ -13,13 +13,11 @@ import {
   gateMcpServers,
   mcpServerNames,
   mcpServerNeeds,
-  type McpServers,
   mcpServerSettings,
-  mcpServersKind,
   refuseTakenNames,
-  TOOLS_SERVER,
   withMcpServers,
-} from "../../../src/session/mcp/servers.ts";
+} from "../../../src/session/mcp/server_settings.ts";
+import { type McpServers, mcpServersKind, TOOLS_SERVER } from "../../../src/session/mcp/servers.ts";
 import { test } from "../../_harness.ts";
 
 const URL = "https://example.org/mcp";

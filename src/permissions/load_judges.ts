@@ -1,0 +1,19 @@
+/**
+ * What few programs need is loaded when they do: the gate in front of raw requests, and what is known of codex's settings.
+ * @module
+ */
+import type * as config from "./config/config_needs.ts";
+import type { gateMethod } from "./guard/method_gate.ts";
+
+/** Loads the gate in front of raw requests: sessions make none. */
+export async function loadMethodGate(): Promise<typeof gateMethod> {
+  return (await import("./guard/method_gate.ts")).gateMethod;
+}
+
+/** What judges codex settings of the caller's. */
+export type ConfigJudge = Pick<typeof config, "configNeeds" | "configRefusal">;
+
+/** Loads what judges codex settings of the caller's: few sessions have some. */
+export async function loadConfigJudge(): Promise<ConfigJudge> {
+  return await import("./config/config_needs.ts");
+}
