@@ -6,9 +6,10 @@ import process from "node:process";
 import { collector, type OtlpSpan } from "../../examples/_otlp_collector.ts";
 import { codexPath, install, nodePath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
+import { MCP_SDK_VERSION } from "../real/_mcp_world.ts";
 import { run } from "../package/_run.ts";
 
-const PACKAGES = /"npm:((?:@[\w-]+\/)?[\w-]+)@([\d.]+)"/g;
+const PACKAGES = /"npm:((?:@[\w-]+\/)?[\w-]+)@([\d.]+)(\/[^"]*)?"/g;
 
 const example = (name: string) => join(ROOT, "examples", `${name}.ts`);
 
@@ -26,15 +27,31 @@ async function output(
   return output;
 }
 
-/** Runs an example on Node, beside the packages that it names. */
-async function onNode(name: string, env: Record<string, string> = {}): Promise<string> {
+/** Installs the packages that an example names. */
+async function packagesOf(name: string): Promise<string> {
   const text = await readFile(example(name), "utf8");
   const named = new Map([...text.matchAll(PACKAGES)].map(([, name, version]) => [name!, version!]));
   const [first, ...others] = [...named];
   const beside = others.map(([name, version]) => `${name}@${version}`);
-  const folder = await install(join("packages", first![0]), ...first!, beside);
+  return await install(join("packages", first![0]), ...first!, beside);
+}
+
+/** The SDK of MCP, which brings zod along, in the folder that other tests use. */
+function mcpPackages(): Promise<string> {
+  return install("mcp-sdk", "@modelcontextprotocol/sdk", MCP_SDK_VERSION);
+}
+
+/** Runs an example on Node, beside the packages that it names. */
+async function onNode(
+  name: string,
+  env: Record<string, string> = {},
+  packages: Promise<string> = packagesOf(name),
+): Promise<string> {
+  const text = await readFile(example(name), "utf8");
+  const folder = await packages;
   const path = join(folder, `${name}-${process.pid}.ts`);
-  const moved = text.replaceAll(PACKAGES, `"$1"`).replaceAll(` "./`, ` "${ROOT}/examples/`)
+  const moved = text.replaceAll(PACKAGES, (_, name, _version, path = "") => `"${name}${path}"`)
+    .replaceAll(` "./`, ` "${ROOT}/examples/`)
     .replaceAll(` "../`, ` "${ROOT}/`);
   // Node 22 has no `await using`.
   await writeFile(path, `${moved.replaceAll("await using", "const")}\nprocess.exit(0);\n`);
@@ -95,6 +112,22 @@ test("on Node the AI SDK has codex as a model", { timeoutMs: 180_000 }, async ()
 
 test("on Node AG-UI's client reads a turn", { timeoutMs: 180_000 }, async () => {
   assert.match(await onNode("ag_ui"), /^assistant: It says hello\.\nuser: Thanks\.$/m);
+});
+
+test("on Node a session has MCP servers of its own", { timeoutMs: 180_000 }, async () => {
+  assert.match(
+    await onNode("mcp", {}, mcpPackages()),
+    /^weather: forecast\nTake an umbrella\.\nRain$/m,
+  );
+});
+
+test("on Node tools are served to threads that were begun without them", {
+  timeoutMs: 180_000,
+}, async () => {
+  assert.match(
+    await onNode("sqlite_tools", {}, mcpPackages()),
+    /^SELECT .* → \[\{"n":2\}\]\nTwo orders are open\.$/m,
+  );
 });
 
 test("on Node an editor with the SDK of ACP converses", { timeoutMs: 180_000 }, async () => {

@@ -1,8 +1,9 @@
 /** What must hold on Node: a handful of behaviours of every layer, with the package from its tarball. */
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { Buffer } from "node:buffer";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -17,12 +18,16 @@ import {
   runtime,
   SpawnError,
   testing,
+  tool,
   TurnTimeoutError,
   Workflow,
 } from "@codex/runtime";
 
 const { script } = testing;
 const cwd = process.cwd();
+/** A PNG. */
+const PIXEL =
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /** Whether a process is still there. */
 function runs(pid: number): boolean {
@@ -159,6 +164,54 @@ test("FileArtifactStore keeps a document on disk", async () => {
     expectedRevision: artifact.EMPTY_REVISION,
   });
   assert.equal((await store.load("notes"))?.revision, saved.revision);
+});
+
+test("images and sounds go along as bytes, and tools of this process work on a copy", async () => {
+  const list = execFileSync("codex", ["debug", "models", "--bundled"], { maxBuffer: 64 << 20 });
+  const [known] = JSON.parse(String(list)).models;
+  const hearing = {
+    ...known,
+    slug: "scripted-model",
+    input_modalities: ["text", "image", "audio"],
+    use_responses_lite: false,
+  };
+  const catalog = join(cwd, "models.json");
+  await writeFile(catalog, JSON.stringify({ models: [hearing] }));
+  const model = await testing.ScriptedModel.start((request) =>
+    request.text !== "Add" || request.toolOutputs.length > 0
+      ? request.toolOutputs.at(-1)?.text ?? "I see."
+      : [script.toolCall("add", { a: 7, b: 2 }, { namespace: "mcp__session_tools" })]
+  );
+  const client = await Client.connect(
+    model.clientConfig({ configOverrides: { model_catalog_json: catalog } }),
+  );
+  const session = await client.startSession({ cwd });
+  const wave = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQIAAAAAAA==";
+  await session.ask({
+    text: "Look and listen",
+    attachments: [
+      { type: "image", data: Buffer.from(PIXEL, "base64") },
+      { type: "image", data: new Blob([Buffer.from(PIXEL, "base64")]) },
+      { type: "audio", data: Buffer.from(wave, "base64") },
+    ],
+  });
+  const input = JSON.stringify(model.requests.at(-1)!.body["input"]);
+  assert.equal(input.split(`data:image/png;base64,${PIXEL.slice(0, 20)}`).length, 3);
+  assert.match(input, /"input_audio","audio_url":"data:audio\/wav;base64,UklGR/);
+
+  const add = tool({
+    description: "Adds",
+    inputSchema: {
+      type: "object",
+      properties: { a: { type: "number" }, b: { type: "number" } },
+      required: ["a", "b"],
+    },
+    run: ({ a, b }) => `sum ${a + b}`,
+  });
+  const copy = await session.fork({ tools: { add } });
+  assert.match((await copy.ask("Add")).assistantText, /sum 9/);
+  await client.shutdown();
+  await model.close();
 });
 
 test("a client attaches to a codex behind a socket of the file system", async () => {

@@ -80,11 +80,7 @@ const EXAMPLES: Record<string, RegExp[]> = {
   ],
 };
 
-/** They serve HTTP by `Deno.serve`, as their headers say. */
-const DENO_ONLY = new Set(["mcp"]);
-
 for (const [name, expected] of Object.entries(EXAMPLES)) {
-  if (DENO_ONLY.has(name) && !onDeno) continue;
   test(`examples/${name}.ts runs and prints what it promises`, { timeoutMs: 60_000 }, async () => {
     const { code, output } = await run(name);
     assert.equal(code, 0, output);

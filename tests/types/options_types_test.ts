@@ -50,6 +50,8 @@ export async function schemas(session: Session, client: Client, cwd: string): Pr
   assertType<Equal<typeof output, { risks: string[] }>>();
   const plain = await session.ask("x");
   assertType<Equal<typeof plain.output, unknown>>();
+  const valid = await session.ask("x", { output: v.object({ a: v.optional(v.string()) }) });
+  assertType<Equal<typeof valid.output, { a?: string | undefined }>>();
   const ran = await client.run(cwd, "x", { output: zod, config, allowRulesFiles: true });
   assertType<Equal<typeof ran.output, { risks: string[] }>>();
   const stream = await session.askStream("x", { output: zod });
@@ -75,6 +77,23 @@ export async function tools(client: Client, cwd: string, rows: Map<string, Row>)
       return rows.get(id);
     },
   });
+  const byValibot = tool({
+    description: "d",
+    inputSchema: v.object({ n: v.number() }),
+    run: ({ n }, { threadId, signal }) => {
+      assertType<Equal<typeof n, number>>();
+      assertType<Equal<typeof threadId, string>>();
+      return signal.aborted ? null : new Map([[n, 1n]]);
+    },
+  });
+  const byConstant = tool({
+    description: "d",
+    inputSchema: schema,
+    run: ({ summary, status }) => {
+      assertType<Equal<typeof status, "ok" | "bad">>();
+      return [summary, new Date(), new Uint8Array()];
+    },
+  });
   const bySchema = tool({
     description: "d",
     inputSchema: z.toJSONSchema(z.object({})),
@@ -96,6 +115,8 @@ export async function tools(client: Client, cwd: string, rows: Map<string, Row>)
     cwd,
     tools: {
       byZod,
+      byValibot,
+      byConstant,
       bySchema,
       byLiteral,
       plain: { description: "d", inputSchema: schema, run: ({ id }: { id: string }) => id },
