@@ -5,7 +5,7 @@ import type { Session } from "../../src/session/session.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within, type World } from "../real/_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "../real/_session_world.ts";
 
 const LIMIT_MS = 40_000;
 let seconds = 6100;
@@ -105,7 +105,7 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
         const sampled = rejection(session.sample(hangs, { signal: stop.signal }));
         await until("the question", () => world.model.requests.length > before);
         stop.abort(reason);
-        assert.equal(await within(2_000, "the abort", sampled), reason);
+        assert.equal(await within(SOON_MS, "the abort", sampled), reason);
         assert.equal((await session.ask(world.prompt(["on"]))).assistantText, "on");
         assert.equal(world.model.requests.length, before + 2, "the question goes on");
         const late = await rejection(session.sample(hangs, { timeoutMs: 300 }));

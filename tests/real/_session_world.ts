@@ -162,6 +162,9 @@ export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   return error;
 }
 
+/** Milliseconds for what waits for nothing, on a busy machine: what goes wrong takes a minute, or for ever. */
+export const SOON_MS = 25_000;
+
 /** A promise that must settle within some milliseconds; the limit of a test is for hangs, this one for promises kept. */
 export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -8,7 +8,7 @@ import { InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts"
 import type { Attachment } from "../../src/prompt.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 const bytes = (base64: string) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 const PNG = bytes(
@@ -146,7 +146,7 @@ for (const version of CODEX_VERSIONS) {
           ) {
             if (path === "folder" && ["path", "mention"].includes(attachment.type)) continue;
             const asked = session.ask({ text: "Look", attachments: [attachment] });
-            const error = await within(2_000, path.slice(0, 20), rejection(asked));
+            const error = await within(SOON_MS, path.slice(0, 20), rejection(asked));
             assert.ok(
               error instanceof InvalidArgumentError,
               `${attachment.type} ${path} → ${error}`,

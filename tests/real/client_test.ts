@@ -12,7 +12,7 @@ import type { ThreadFilter } from "../../src/session/client/threads.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { inWorld, isRunning, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, isRunning, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 function versions(name: string, act: (world: World, version: CodexVersion) => Promise<void>): void {
   for (const version of CODEX_VERSIONS) {
@@ -221,7 +221,7 @@ versions("shutdown() settles running and waiting prompts at once", async (world)
   await world.model.nextRequest();
   const shutdown = client.shutdown();
   for (const ask of asks) {
-    const error = await within(1500, "the end of an ask", ask);
+    const error = await within(SOON_MS, "the end of an ask", ask);
     assert.ok(error instanceof ConnectionClosedError, `${error}`);
     assert.equal(error.retryable, false);
   }
@@ -241,14 +241,14 @@ test("a start, a run and a listing can be given up", () =>
     const stop = new AbortController();
     const starting = client.startSession({ cwd: world.cwd, signal: stop.signal });
     stop.abort(reason);
-    assert.equal(await within(1000, "the abort", rejection(starting)), reason);
+    assert.equal(await within(SOON_MS, "the abort", rejection(starting)), reason);
     assert.equal(await rejection(client.models({ signal: aborted })), reason);
     assert.equal(await rejection(ids(client, { signal: aborted })), reason);
     const during = new AbortController();
     const run = client.run(world.cwd, world.prompt([[script.hang()]]), { signal: during.signal });
     await world.model.nextRequest();
     during.abort(reason);
-    assert.equal(await within(1000, "the abort", rejection(run)), reason);
+    assert.equal(await within(SOON_MS, "the abort", rejection(run)), reason);
   }));
 
 test("prewarm() keeps a codex ready for the next connect with the same configuration", () =>

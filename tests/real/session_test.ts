@@ -15,7 +15,7 @@ import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 function versions(name: string, act: (world: World, version: CodexVersion) => Promise<void>): void {
   for (const version of CODEX_VERSIONS) {
@@ -68,7 +68,7 @@ versions("a prompt in line can be given up; the others keep their places", async
   await world.model.nextRequest();
   const given = rejection(second);
   stop.abort(reason);
-  assert.equal(await within(500, "the abort in line", given), reason);
+  assert.equal(await within(SOON_MS, "the abort in line", given), reason);
   gate.resolve();
   assert.equal((await first).assistantText, "one");
   assert.equal((await third).assistantText, "three");
@@ -86,8 +86,8 @@ versions(
     const waiting = rejection(session.ask("waits"));
     await world.model.nextRequest();
     const closing = session.close();
-    assert.ok(await within(500, "the waiting one", waiting) instanceof SessionClosedError);
-    const error = await within(2000, "the running one", running);
+    assert.ok(await within(SOON_MS, "the waiting one", waiting) instanceof SessionClosedError);
+    const error = await within(SOON_MS, "the running one", running);
     assert.ok(error instanceof TurnInterruptedError, `${error}`);
     await closing;
     const archived: string[] = [];
@@ -136,8 +136,8 @@ versions(
       );
       const failed = rejection(ask);
       await began.promise;
-      await within(2000, "the interrupt", session.interrupt());
-      const error = await within(1000, "the ask", failed);
+      await within(SOON_MS, "the interrupt", session.interrupt());
+      const error = await within(SOON_MS, "the ask", failed);
       assert.ok(error instanceof TurnInterruptedError, `${error}`);
       assert.equal(error.partialText, "Half of it");
       const next = await session.ask(world.prompt([`round ${i}`]));
@@ -152,13 +152,13 @@ versions("an interrupt right after the start reaches the turn", async (world) =>
   const session = await client.startSession({ cwd: world.cwd });
   for (let i = 0; i < 5; i++) {
     const stream = await session.askStream(world.prompt([[script.hang()]]));
-    await within(3000, "the interrupt", stream.interrupt());
+    await within(SOON_MS, "the interrupt", stream.interrupt());
     assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
   }
   // Without a turn yet, it is the prompt that is given up.
   const ask = rejection(session.ask(world.prompt([[script.hang()]])));
   await session.interrupt();
-  assert.ok(await within(3000, "the ask", ask) instanceof TurnInterruptedError);
+  assert.ok(await within(SOON_MS, "the ask", ask) instanceof TurnInterruptedError);
   assert.equal((await session.ask(world.prompt(["fine"]))).assistantText, "fine");
 });
 
@@ -344,7 +344,7 @@ versions("a tool is told when its turn is interrupted", async (world) => {
   const ask = rejection(session.ask(world.prompt([[script.toolCall("slow", {})]])));
   await called.promise;
   await session.interrupt();
-  await within(1000, "the tool's signal", told.promise);
+  await within(SOON_MS, "the tool's signal", told.promise);
   assert.ok(await ask instanceof TurnInterruptedError);
 });
 
@@ -428,14 +428,14 @@ versions(
     const [stop, reason] = [new AbortController(), new Error("enough")];
     const aborted = await waiting({ signal: stop.signal });
     stop.abort(reason);
-    assert.equal(await within(500, "the abort", aborted.failed), reason);
+    assert.equal(await within(SOON_MS, "the abort", aborted.failed), reason);
     const interrupted = await waiting();
     await session.interrupt();
-    const error = await within(500, "the interrupt", interrupted.failed);
+    const error = await within(SOON_MS, "the interrupt", interrupted.failed);
     assert.ok(error instanceof TurnInterruptedError, `${error}`);
     const closed = await waiting();
     const closing = session.close();
-    assert.ok(await within(500, "the close", closed.failed) instanceof SessionClosedError);
+    assert.ok(await within(SOON_MS, "the close", closed.failed) instanceof SessionClosedError);
     await closing;
   },
 );

@@ -6,7 +6,7 @@ import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 function versions(name: string, act: (world: World, version: CodexVersion) => Promise<void>): void {
   for (const version of CODEX_VERSIONS) {
@@ -146,7 +146,7 @@ versions("leaving the loop early interrupts the turn, and so does disposing", as
   const stream = await session.askStream(half());
   for await (const event of stream) if (event.type === "assistantMessageDelta") break;
   assert.ok(
-    await within(500, "the end", rejection(stream.finish())) instanceof TurnInterruptedError,
+    await within(SOON_MS, "the end", rejection(stream.finish())) instanceof TurnInterruptedError,
   );
   assert.ok(world.model.requests.at(-1)!.index >= 0);
   assert.equal(await stream.recv(), null);

@@ -11,7 +11,7 @@ import { script } from "../../src/testing/mod.ts";
 import { SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { slowLink } from "../_slow_link.ts";
-import { inWorld, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 const CALL = 13;
 let commands = 5100;
@@ -86,7 +86,7 @@ for (const version of ["0.169.0", ...SLOW_BETWEEN]) {
         const asked = rejection(session.ask(aborted.prompt, { signal: stop.signal }));
         await until("the command", () => world.commands(aborted.command).length > 0);
         stop.abort(reason);
-        assert.equal(await within(2_000, "the abort", asked), reason);
+        assert.equal(await within(SOON_MS, "the abort", asked), reason);
         await assertGone(world, aborted.command);
         await until("its end", () => told.ends.length === 1);
 

@@ -10,7 +10,7 @@ import { coreOf } from "../../src/runtime/mod.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 const VERSIONS = ["0.169.0", "0.145.0", "0.104.0"];
 
@@ -97,7 +97,7 @@ for (const version of VERSIONS) {
       const stop = new AbortController();
       const givenUp = rejection(session.sample("never?", { signal: stop.signal }));
       stop.abort(reason);
-      assert.equal(await within(2000, "the abort", givenUp), reason);
+      assert.equal(await within(SOON_MS, "the abort", givenUp), reason);
       gate.resolve();
       assert.equal((await slow).assistantText, "slow");
       assert.equal((await waiting).text, "You said: later?");
@@ -161,7 +161,7 @@ for (const version of VERSIONS) {
       await session.ask("one");
       const next = session.nextTurn();
       await start("by somebody else");
-      const stream = await within(5000, "the turn", next);
+      const stream = await within(SOON_MS, "the turn", next);
       const types: string[] = [];
       for await (const { type } of stream) types.push(type);
       const result = await stream.finish();
@@ -195,6 +195,6 @@ for (const version of VERSIONS) {
       assert.equal(await waiting, reason);
       const last = rejection(session.nextTurn());
       await session.close();
-      assert.ok(await within(2000, "the end", last) instanceof SessionClosedError);
+      assert.ok(await within(SOON_MS, "the end", last) instanceof SessionClosedError);
     }));
 }

@@ -181,7 +181,7 @@ test("the exit is the end although a grandchild holds the pipes, and no output i
   const pid = Number((await heard.until(/\d+\n/)).split("\n")[0]);
   const started = performance.now();
   assert.deepEqual((await heard.closed).exit, { code: 4, signal: null });
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(performance.now() - started < 25_000, "the grandchild sleeps for a minute");
   assert.match(heard.text(), /x{60000}end\n$/);
   if (isRunning(pid)) process.kill(pid, "SIGKILL");
   assert.equal((await transport.close()).exit?.code, 4);

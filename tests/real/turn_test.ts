@@ -19,7 +19,7 @@ import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { inWorld, rejection, whenGone, within, type World } from "./_session_world.ts";
+import { inWorld, rejection, SOON_MS, whenGone, within, type World } from "./_session_world.ts";
 
 function versions(
   name: string,
@@ -64,7 +64,7 @@ versions(
       ["abort", async (ask) => {
         const failed = rejection(ask);
         stop.abort(reason);
-        assert.equal(await within(500, "the abort", failed), reason);
+        assert.equal(await within(SOON_MS, "the abort", failed), reason);
       }, { signal: stop.signal }],
       ["interrupt", async (ask) => {
         const failed = rejection(ask);
@@ -107,7 +107,7 @@ versions(
     await started.seen;
     process.kill(first.runtime.pid!, "SIGKILL");
     for (const ask of asks) {
-      const error = await within(1500, "the end", ask);
+      const error = await within(SOON_MS, "the end", ask);
       assert.ok(error instanceof ConnectionClosedError, `${error}`);
       assert.equal(error.exit?.signal, "SIGKILL");
     }
@@ -479,7 +479,7 @@ versions(
     const second = await session.ask(world.prompt(["second"]));
     assert.equal(second.assistantText, "second");
     assert.ok(!second.items.some(({ type }) => type === "commandExecution"));
-    await within(5000, "the command's end", ended.promise);
+    await within(SOON_MS, "the command's end", ended.promise);
     assert.deepEqual(heard, ["sleep 1.2; echo end completed"]);
   },
 );
@@ -549,8 +549,8 @@ versions("a session in the middle of an approval can be aborted and asked again"
   );
   await pending.promise;
   stop.abort(reason);
-  assert.equal(await within(500, "the abort", ask), reason);
-  await within(2000, "the handler's signal", told.promise);
+  assert.equal(await within(SOON_MS, "the abort", ask), reason);
+  await within(SOON_MS, "the handler's signal", told.promise);
   assert.equal((await session.ask(world.prompt(["fine"]))).assistantText, "fine");
   assert.ok(!existsSync(target));
 });
@@ -568,7 +568,7 @@ versions("an automation runs on a session, and its stop interrupts and waits", a
   while (answers.length < 2) answers.push((await runs.next()).value?.result?.assistantText);
   assert.deepEqual(answers, ["round 1", "round 2"]);
   await until("the third run", () => round === 3);
-  const status = await within(3000, "the stop", handle.stop());
+  const status = await within(SOON_MS, "the stop", handle.stop());
   assert.equal(status.state, "stopped");
   assert.equal(status.runsCompleted, 2);
   assert.equal((await session.ask(world.prompt(["fine"]))).assistantText, "fine");
@@ -582,7 +582,7 @@ versions("an automation runs on a session, and its stop interrupts and waits", a
     startAt: new Date(Date.now() + 60_000),
   });
   await session.close();
-  assert.equal((await within(500, "the end", waiting.wait())).state, "failed");
+  assert.equal((await within(SOON_MS, "the end", waiting.wait())).state, "failed");
 });
 
 versions("the runtime's state shows what the turns were made of", async (world) => {
