@@ -181,21 +181,23 @@ for (const version of ["0.169.0", "0.145.0"]) {
             assert.equal(response.status, 201);
             const { sessionId } = await response.json();
             const events = new SseClient(await call(tenant, `GET /sessions/${sessionId}/events`));
-            /** One turn, in which she says yes to whatever she is asked. */
-            const ask = async (text: string) => {
-              const turn = await call(tenant, `POST /sessions/${sessionId}/turns`, { text });
-              assert.equal(turn.status, 202, text);
-              await events.until(({ data }) => {
+            /** She says yes to whatever she is asked until then. */
+            const accept = (end: (type: string) => boolean) =>
+              events.until(({ data }) => {
                 if (data.type === "approvalRequested") {
                   const path = `/sessions/${sessionId}/approvals/${data.request.id}`;
                   void call(tenant, `POST ${path}`, {
                     decision: "acceptForSession",
                   }).then((answer) => answer.body?.cancel());
                 }
-                return data.type === "turnCompleted";
+                return end(data.type);
               });
+            const ask = async (text: string) => {
+              const turn = await call(tenant, `POST /sessions/${sessionId}/turns`, { text });
+              assert.equal(turn.status, 202, text);
+              await accept((type) => type === "turnCompleted");
             };
-            return { ask, events };
+            return { ask, accept, events };
           };
           try {
             const bob = await session("bob");
@@ -225,6 +227,8 @@ for (const version of ["0.169.0", "0.145.0"]) {
             }
             outputs.length = 0;
             await ann.ask("let a sub-agent do it");
+            // Its question may come when the turn that began it has ended.
+            ann.accept(() => false).catch(() => {});
             await model.waitForRequest(({ text, toolOutputs }) =>
               /child/.test(text) && toolOutputs.length > 0
             );

@@ -46,7 +46,7 @@ for (const version of CODEX_VERSIONS) {
     assert.equal(await handshake(transport), version);
     const { durationMs, ...report } = await transport.close();
     assert.deepEqual(report, { gone: true, how: "eof", exit: { code: 0, signal: null } });
-    assert.ok(durationMs < 1000);
+    assert.ok(durationMs < 25_000);
   });
 
   test(`codexTransport() hops from npm's launcher to the native codex ${version}`, async () => {

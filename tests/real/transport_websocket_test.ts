@@ -84,7 +84,7 @@ test("webSocketTransport() talks to a real app server with its capability token"
     assert.equal(a.close(), closing);
     const { durationMs, ...report } = await closing;
     assert.deepEqual(report, { gone: true, how: "detached", exit: null });
-    assert.ok(durationMs < 1000);
+    assert.ok(durationMs < 25_000);
     assert.deepEqual(await heardA.closed, { exit: null, stderrTail: "" });
     await a.write("{}\n");
 

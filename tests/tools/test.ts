@@ -1,7 +1,7 @@
 /**
  * All tests, on Deno and on Bun, and a smoke suite on Node.
  *
- *     deno task test                    everything, three suites at a time
+ *     deno task test                    everything, as many suites at a time as there are cores, and two
  *     deno task test tests/unit         a part
  *     deno task test --on bun           on one runtime: deno, bun or node
  *     deno task test --repeat 10        ten times; a table of what did not always pass
@@ -65,8 +65,8 @@ const PROGRESS_MS = 10_000;
 /** Longer than any test may take: what is silent for so long hangs and is killed. */
 const SILENCE_MS = 400_000;
 
-/** Suites that run side by side: one more than a small machine has cores, because tests of the real codex wait a lot. */
-const AT_ONCE = 3;
+/** Suites that run side by side: two more than there are cores, because tests of the real codex wait a lot. */
+const AT_ONCE = navigator.hardwareConcurrency + 2;
 
 interface Suite {
   name: string;
@@ -194,9 +194,9 @@ function suites(): Suite[] {
   const all = [
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
-    ...parts("tests/real", 2),
-    ...parts("tests/deno", 2),
+    ...parts("tests/real", 3),
     ...on("deno", ["tests/hostile"], denoTest()),
+    ...parts("tests/deno", 2),
     ...on("deno", ["tests/package"], denoTest()),
     ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], denoTest()),
