@@ -68,12 +68,11 @@ for (const version of CODEX_VERSIONS) {
             const after = await up();
             try {
               const seen = await after.adapter.readSession("ann", sessionId);
-              if (seen.gone) {
-                await assert.rejects(
-                  after.adapter.createTurn("ann", sessionId, { text: "hi" }),
-                  (error) => error instanceof WebError && error.status === 404,
-                );
-              }
+              assert.equal(seen.gone, true);
+              await assert.rejects(
+                after.adapter.createTurn("ann", sessionId, { text: "hi" }),
+                (error) => error instanceof WebError && error.status === 404,
+              );
               const closed = await after.adapter.closeSession("ann", sessionId);
               assert.equal(typeof closed.archived, "boolean");
               assert.deepEqual(await after.adapter.sessions("ann"), []);

@@ -2,7 +2,7 @@
  * What a session looks like, from its events: a bounded reducer.
  * @module
  */
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import {
   type SessionEvent,
   type TokenUsage,
@@ -10,6 +10,7 @@ import {
   TurnItems,
   type TurnSnapshot,
 } from "../../session/mod.ts";
+import type { ThreadItem } from "../../thread_item.ts";
 import type { WebAgent, WebSessionEvent, WebThreadEvent, WebTurn } from "../types.ts";
 
 /** Turns kept at most. */
@@ -46,7 +47,7 @@ export class Transcript {
       turn.status = status === "inProgress" ? "interrupted" : status;
       for (const item of items) {
         turn.grown += JSON.stringify(item).length;
-        turn.items.complete(this.#short(turn, item as unknown as JsonObject));
+        turn.items.complete(this.#short(turn, itemForTenants(item) as unknown as JsonObject));
       }
       if (turn.grown > maxBytes) this.#cut(turn);
       this.#settle(turn);
@@ -259,9 +260,23 @@ export function forTenants(event: KnownTurnEvent): KnownTurnEvent {
         ...event,
         error: { kind: event.error.kind, message: failureMessage(event.status, event.error.kind) },
       };
+    case "itemStarted":
+    case "itemCompleted":
+      return { ...event, item: itemForTenants(event.item) };
     default:
       return event;
   }
+}
+
+/** Of the agents that a call is about, only what they said: why one failed is told in the provider's words. */
+function itemForTenants(item: ThreadItem): ThreadItem {
+  const { type, agentsStates: states } = item as unknown as JsonObject;
+  if (type !== "collabAgentToolCall" || !isJsonObject(states)) return item;
+  const told = Object.entries(states).map(([threadId, state]) => {
+    const { status = null, message = null } = isJsonObject(state) ? state : {};
+    return [threadId, { status, message: status === "completed" ? message : null }];
+  });
+  return { ...item, agentsStates: Object.fromEntries(told) } as ThreadItem;
 }
 
 function failureMessage(status: string, kind: string): string {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ThreadItem } from "../../../src/thread_item.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
-import { Transcript } from "../../../src/web/live/transcript.ts";
+import { forTenants, Transcript } from "../../../src/web/live/transcript.ts";
 import { test } from "../../_harness.ts";
 
 function item(value: Record<string, unknown>): ThreadItem {
@@ -185,4 +185,59 @@ test("a turn of the history has no more room either", () => {
   assert.ok(JSON.stringify(turn).length < 1.2 * ROOM);
   assert.equal(turn!.items.at(-1)!.id, "m59");
   assert.equal(turn!.items.length + turn!.omittedItems!, 60);
+});
+
+const INSIDE = "unexpected status 401: sk-proj-INSIDE, url: http://10.9.8.7/v1, stderr: INSIDE";
+
+test("forTenants() keeps the kind of a failure and what agents said, and none of the inside's words", () => {
+  const base = { threadId: "t", turnId: "u" };
+  const states = {
+    a: { status: "errored", message: INSIDE },
+    b: { status: "completed", message: "Done." },
+    c: { status: "notFound", message: INSIDE },
+    d: INSIDE,
+  };
+  const call = item({ type: "collabAgentToolCall", id: "c", agentsStates: states });
+  const told = {
+    a: { status: "errored", message: null },
+    b: { status: "completed", message: "Done." },
+    c: { status: "notFound", message: null },
+    d: { status: null, message: null },
+  };
+  for (const type of ["itemStarted", "itemCompleted"] as const) {
+    const event = forTenants({ type, ...base, item: call });
+    assert.deepEqual(event, { type, ...base, item: { ...call, agentsStates: told } });
+  }
+  const failures = [
+    ["failed", "auth"],
+    ["failed", "of a newer codex"],
+    ["failed", "constructor"],
+    ["connectionClosed", "other"],
+    ["timedOut", "other"],
+    ["interrupted", "other"],
+  ] as const;
+  for (const [status, kind] of failures) {
+    const error = { kind, message: INSIDE };
+    const event = forTenants(
+      { type: "turnCompleted", ...base, status, error } as TurnEvent & {
+        type: "turnCompleted";
+      },
+    );
+    assert.ok(event.type === "turnCompleted" && event.error?.kind === kind);
+    assert.match(event.error.message, /^[A-Z][\w', ]+(?:\.|;[\w ]+\.)(?: [\w ]+\.)?$/);
+    assert.ok(!event.error.message.includes("INSIDE"));
+  }
+  for (
+    const event of [
+      { type: "warning", ...base, message: INSIDE },
+      { type: "retrying", ...base, message: INSIDE },
+    ] as unknown as Parameters<typeof forTenants>[0][]
+  ) assert.ok(!JSON.stringify(forTenants(event)).includes("INSIDE"));
+  // What codex remembers is told the same way.
+  const history = [{ turnId: "u", status: "completed", items: [call] }];
+  const transcript = new Transcript(
+    history as unknown as ConstructorParameters<typeof Transcript>[0],
+    1e6,
+  );
+  assert.ok(!JSON.stringify(transcript.turns()).includes("INSIDE"));
 });
