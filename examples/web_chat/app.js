@@ -5,7 +5,7 @@
  * such as a restart of the server, it tells a new snapshot, which is merged into what is there.
  */
 import { connect } from "../../src/web/browser.ts";
-import { describe, h, showItem } from "./view.js";
+import { describe, h, showItem, visible } from "./view.js";
 
 const bridge = connect("/codex");
 const $ = (id) => document.getElementById(id);
@@ -282,7 +282,13 @@ function askFor(request) {
     const options = (question.options ?? []).map(({ label }) => h("option", { value: label }));
     const type = question.isSecret ? "password" : "text";
     const input = h("input", { name: question.id, type, list, autocomplete: "off" });
-    return h("label", {}, question.question, input, h("datalist", { id: list }, ...options));
+    return h(
+      "label",
+      {},
+      visible(question.question),
+      input,
+      h("datalist", { id: list }, ...options),
+    );
   });
   const answer = (body) => (event) => {
     event.preventDefault();

@@ -125,35 +125,51 @@ const BLANKS = { " ": "spaces", "\t": "tabs" };
 /** Control and format characters, blanks of other widths, and letters that look like none. */
 const UNSEEN = /(?![\n\t ])[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
-/** What a question asks: a title, and what a person needs to decide. */
+/** What a question asks: a title, and all that a consent would allow. */
 export function describe(request) {
-  const why = request.reason ? [h("p", {}, visible(request.reason))] : [];
+  const line = (...texts) => h("p", {}, texts.map((text) => visible(`${text}`)).join(" "));
+  const block = (value) =>
+    h("pre", {}, visible(typeof value === "string" ? value : JSON.stringify(value, null, 1)));
+  const why = request.reason ? [line(request.reason)] : [];
   switch (request.type) {
-    case "command":
+    case "command": {
+      const { action, network, additionalPermissions: more } = request;
       return [
-        request.network === null ? "Run this command?" : `Let it reach ${request.network.host}?`,
-        h("pre", {}, visible(request.script ?? request.command ?? "(unknown command)")),
+        network !== null
+          ? `Let it reach ${visible(network.host)}?`
+          : action === "writeStdin"
+          ? "Type this into a running command?"
+          : "Run this command?",
+        block(request.script ?? request.command ?? "(unknown command)"),
         ...why,
-        h("p", {}, "in ", visible(request.cwd ?? "an unknown directory")),
+        line("in", request.cwd ?? "an unknown directory"),
+        ...(more === null ? [] : [line("with these permissions:"), block(more)]),
       ];
+    }
     case "fileChange":
       return [
         "Change these files?",
         ...why,
         ...(request.changes ?? []).flatMap((change) => [
-          h("p", {}, visible(change.path)),
+          line(change.kind, change.path, ...(change.movePath ? ["→", change.movePath] : [])),
           showDiff({ ...change, diff: visible(change.diff) }),
         ]),
+        ...(request.changes === null ? [line("Codex does not tell which.")] : []),
+        ...(request.grantRoot ? [line("and write anywhere in", request.grantRoot)] : []),
       ];
     case "permissions":
-      return [
-        "Grant these permissions?",
-        h("pre", {}, visible(JSON.stringify(request.permissions, null, 1))),
-        ...why,
-      ];
+      return ["Grant these permissions?", block(request.permissions), ...why];
     case "userInput":
       return ["The agent has a question"];
-    default:
-      return [`${request.server ?? "The agent"} asks`, h("p", {}, request.message ?? request.type)];
+    default: {
+      const { server, message, url, mcpTool, toolArguments } = request;
+      return [
+        `${visible(server ?? "The agent")} asks`,
+        line(message ?? request.type),
+        ...(url ? [line(url)] : []),
+        ...(mcpTool ? [line("runs", mcpTool)] : []),
+        ...(toolArguments === null ? [] : [block(toolArguments)]),
+      ];
+    }
   }
 }

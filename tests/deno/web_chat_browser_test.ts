@@ -174,6 +174,27 @@ test("the page fits a phone", LIMIT, () =>
     const overflow = "document.scrollingElement.scrollWidth - innerWidth";
     assert.equal(await page.evaluate(overflow), 0);
     await picture(page, "phone_ask");
+    // Of a long command nothing is cut off: it wraps, and what does not fit is reached before the buttons.
+    const hidden = await page.evaluate(`import("/view.js").then(({ describe }) => {
+      const command = "ls" + " ".repeat(400) + "; echo " + "x".repeat(9_000) + "; touch pwned";
+      const request = { type: "command", script: command, action: "command", network: null };
+      const form = document.querySelector("dialog form");
+      const added = describe({ ...request, additionalPermissions: null }).slice(1);
+      form.querySelector("h2").after(...added);
+      const [text] = added;
+      const dialog = form.parentElement;
+      const { overflowY } = getComputedStyle(dialog);
+      const found = [
+        text.scrollWidth - text.clientWidth,
+        text.scrollHeight - text.clientHeight,
+        overflowY,
+        dialog.scrollHeight > dialog.clientHeight,
+        dialog.scrollWidth - dialog.clientWidth,
+      ];
+      for (const each of added) each.remove();
+      return found;
+    })`);
+    assert.deepEqual(hidden, [0, 0, "auto", true, 0]);
     await page.getByRole("button", { name: "Accept", exact: true }).click();
     await turnsOver(page, 1);
     assert.equal(await page.evaluate(overflow), 0);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { visible } from "../../../examples/web_chat/view.js";
+import { describe, visible } from "../../../examples/web_chat/view.js";
 import { test } from "../../_harness.ts";
 
 const CASES: [text: string, seen: string][] = [
@@ -30,5 +30,87 @@ test("visible() leaves no long run of blanks, mixed ones neither", () => {
     const shown = visible(`ls${blank.repeat(500)}; rm x`);
     assert.ok(shown.length < 120, `${JSON.stringify(blank)}: ${shown.length}`);
     assert.ok(shown.startsWith("ls") && shown.endsWith("; rm x"));
+  }
+});
+
+/** As much of a document as the questions need. */
+class Element {
+  text = "";
+  setAttribute(): void {}
+  append(...children: (Element | string)[]): void {
+    for (const child of children) this.text += typeof child === "string" ? child : child.text;
+  }
+}
+
+const TURN = "\u202E";
+const command = {
+  type: "command",
+  command: "bash -lc 'rm it'",
+  script: `rm it${TURN}`,
+  cwd: `/work${TURN}`,
+  reason: `because${TURN}`,
+  action: "command",
+  network: null,
+  additionalPermissions: null,
+};
+const elicitation = { type: "elicitation", server: `files${TURN}`, message: `Your name?${TURN}` };
+const QUESTIONS: [request: Record<string, unknown>, told: string[]][] = [
+  [command, ["Run this command?", "rm it", "in /work", "because"]],
+  [{ ...command, action: "writeStdin" }, ["Type this into a running command?", "rm it"]],
+  [{ ...command, network: { host: `evil.example${TURN}`, protocol: "https" } }, [
+    "Let it reach evil.example",
+  ]],
+  [{
+    ...command,
+    additionalPermissions: { network: null, fileSystem: { write: [`/etc${TURN}`] }, other: false },
+  }, ["rm it", "/etc"]],
+  [{
+    type: "fileChange",
+    reason: null,
+    grantRoot: `/srv${TURN}`,
+    changes: [
+      {
+        path: "/work/a.txt",
+        kind: "update",
+        movePath: `/work/.git/hooks/pre-commit${TURN}`,
+        diff: `@@\n+rm it${TURN}\n`,
+      },
+      { path: "/work/b.txt", kind: "delete", diff: "gone\n" },
+    ],
+  }, [
+    "update /work/a.txt → /work/.git/hooks/pre-commit",
+    "+rm it",
+    "delete /work/b.txt",
+    "write anywhere in /srv",
+  ]],
+  [{ type: "fileChange", reason: null, grantRoot: null, changes: null }, ["does not tell which"]],
+  [
+    { type: "permissions", permissions: { network: { enabled: true } }, reason: `need${TURN}` },
+    ["enabled", "need"],
+  ],
+  [{ ...elicitation, url: null, mcpTool: null, toolArguments: null }, ["files", "Your name?"]],
+  [{
+    ...elicitation,
+    url: `https://evil.example/${TURN}`,
+    mcpTool: `delete_all${TURN}`,
+    toolArguments: { path: `/home${TURN}` },
+  }, ["https://evil.example/", "delete_all", "/home"]],
+];
+
+test("describe() tells all that a consent would allow, and hides nothing in it", () => {
+  const page = globalThis as unknown as { document?: unknown };
+  const { document } = page;
+  page.document = { createElement: () => new Element() };
+  try {
+    for (const [request, told] of QUESTIONS) {
+      const shown = describe(request).map((each: Element | string) =>
+        typeof each === "string" ? each : each.text
+      ).join("\n");
+      for (const words of told) assert.ok(shown.includes(words), `${words} in ${shown}`);
+      assert.ok(!shown.includes(TURN), shown);
+    }
+  } finally {
+    if (document === undefined) delete page.document;
+    else page.document = document;
   }
 });
