@@ -15,12 +15,20 @@ await using env = await setup([
   "I listed the directory; the rest was for you to decide.",
 ]);
 
+/** A text as it is: whoever wrote it must not move the terminal's cursor, nor turn the direction of writing. */
+function visible(text: string | null): string {
+  return `${text}`.replace(
+    /(?![\n\t])[\p{Cc}\p{Cf}]/gu,
+    (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`,
+  );
+}
+
 function describe(request: ApprovalRequest): string {
   switch (request.type) {
     case "command":
-      return `run  ${request.script ?? request.command}\n  in ${request.cwd}`;
+      return `run  ${visible(request.script ?? request.command)}\n  in ${visible(request.cwd)}`;
     case "fileChange":
-      return `change files\n${request.diff ?? ""}`;
+      return `change files\n${visible(request.diff)}`;
     default:
       return request.type;
   }

@@ -32,13 +32,21 @@ async function question(text: string, signal?: AbortSignal): Promise<string | nu
   return line.done ? null : line.value;
 }
 
+/** A text as it is: whoever wrote it must not move the terminal's cursor, nor turn the direction of writing. */
+function visible(text: string | null): string {
+  return `${text}`.replace(
+    /(?![\n\t])[\p{Cc}\p{Cf}]/gu,
+    (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`,
+  );
+}
+
 /** What a person has to see before a decision. */
 function describe(request: ApprovalRequest): string {
   switch (request.type) {
     case "command":
-      return `$ ${request.script ?? request.command}`;
+      return `$ ${visible(request.script ?? request.command)}`;
     case "fileChange":
-      return coloredDiff(request.diff ?? "a change that can't be shown");
+      return coloredDiff(visible(request.diff ?? "a change that can't be shown"));
     default:
       return `The agent asks for: ${request.type}`;
   }
