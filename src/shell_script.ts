@@ -9,6 +9,8 @@ export interface ShellWord {
   text: string;
   /** Whether `text` is exactly what the program would get. */
   literal: boolean;
+  /** `text` as the name of a program, once somebody has asked for it. */
+  name?: string;
 }
 
 /** What a shell's arguments are found to be. */
@@ -42,6 +44,8 @@ const PLAIN_SCRIPT = /^[\w ./:=,+-]*$/;
 
 /** The name of a program without its directory and `.exe`, in lower case. */
 export function programName(word: string): string {
+  // Asked about each word of a command by each rule: most are plain.
+  if (/^[\w-]*$/.test(word)) return word.toLowerCase();
   return word.slice(Math.max(word.lastIndexOf("/"), word.lastIndexOf("\\")) + 1).toLowerCase()
     .replace(/\.(?:exe|cmd|bat|com)$/, "");
 }

@@ -25,6 +25,8 @@ export interface ShellScript {
 export interface ShellBudget {
   /** Simple commands, substitutions and documents. */
   commands: number;
+  /** Characters of all texts: an `eval` in an `eval` has the same text read twice as often. */
+  characters: number;
 }
 
 /** Longest command that is looked at, in words. */
@@ -118,7 +120,10 @@ export class CommandBuilder {
       this.#note("sets variables");
       if (open.text.slice(0, open.text.indexOf("=")).includes("[")) this.#script.computes = true;
       const value = runVariable(open.text);
-      if (value !== null) this.#script.documents.push(value);
+      if (value !== null) {
+        this.#spend();
+        this.#script.documents.push(value);
+      }
       return true;
     }
     if (open.plain !== null || !RESERVED.has(open.text)) return false;

@@ -12,6 +12,7 @@ import {
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
 import { lexShell, shellBudget } from "./lexer.ts";
 import {
+  type BuiltinTraits,
   builtinTraits,
   isInterpreter,
   runsItsArguments,
@@ -135,7 +136,8 @@ function addNested(reading: Reading, text: string, place: Place, certain = false
   analysis.extras.push(...nested.commands, ...nested.extras);
   analysis.texts.push(...nested.texts);
   analysis.moves ||= nested.moves;
-  if (certain || reading.budget.commands < 0) analysis.broken ??= nested.broken;
+  const { commands, characters } = reading.budget;
+  if (certain || commands < 0 || characters < 0) analysis.broken ??= nested.broken;
 }
 
 function expand(reading: Reading, words: ShellWord[], place: Place, script: ShellScript): void {
@@ -195,7 +197,7 @@ function addTraits(
     }
   }
   const runner = runsItsArguments(name);
-  const any = (test: (traits: ReturnType<typeof builtinTraits>) => boolean): boolean =>
+  const any = (test: (traits: BuiltinTraits) => boolean): boolean =>
     runner && words.some((word) => word.literal && test(builtinTraits(word.text)));
   if (computes || any((traits) => traits.computes)) {
     script.computes = true;
@@ -244,7 +246,7 @@ function scriptsIn(words: ShellWord[], name: string): string[] {
 /** Code in another language: its words, in order. */
 function addTokens(analysis: CommandAnalysis, words: ShellWord[], script: ShellScript): void {
   const texts = [...words.slice(1).map((word) => word.text), ...script.documents];
-  const tokens = texts.flatMap((text) => text.split(/[^\w./@%+=:~-]+/).filter((one) => one !== ""));
+  const tokens = texts.flatMap((text) => text.match(/[\w./@%+=:~-]+/g) ?? []);
   if (tokens.length > MAX_TOKENS) analysis.broken ??= "holds too many words";
   else analysis.texts.push(tokens.map((text) => ({ text, literal: true })));
 }
@@ -261,9 +263,16 @@ export function mayRun(line: CommandAnalysis, named: (name: string) => boolean):
   return mayStart(line, (words, start) => {
     const word = words[start] as ShellWord;
     // `/usr/lib/git-core/git-push` is a `git`.
-    return !word.literal || named(programName(word.text)) ||
-      named(programName(word.text).replace(/-.*$/, ""));
+    if (!word.literal) return true;
+    const name = nameOf(word);
+    const dash = name.indexOf("-");
+    return named(name) || (dash !== -1 && named(name.slice(0, dash)));
   });
+}
+
+/** Asked for every word by every rule, so it is found out once. */
+function nameOf(word: ShellWord): string {
+  return word.name ??= programName(word.text);
 }
 
 /** Whether a command may start at any place where the test says yes. */
@@ -277,7 +286,7 @@ function mayStart(
   const commandMay = (words: readonly ShellWord[]): boolean => {
     const head = words[0] as ShellWord;
     const anywhere = line.problem !== null || !head.literal ||
-      runsItsArguments(programName(head.text));
+      runsItsArguments(nameOf(head));
     return anywhere ? words.some((_, i) => test(words, i)) : test(words, 0);
   };
   return line.commands.some(commandMay) || line.extras.some(commandMay) ||
@@ -292,7 +301,7 @@ function prefixMayBegin(
   const head = words[start] as ShellWord;
   if (!head.literal) return true;
   const wanted = programName(prefix[0] as string);
-  const name = programName(head.text);
+  const name = nameOf(head);
   if (name === wanted) return restMayFollow(prefix, 1, words, start);
   if (!name.startsWith(`${wanted}-`)) return false;
   // `git-push` is a `git push`.

@@ -14,7 +14,7 @@ import {
 
 /** A fresh budget for one command. */
 export function shellBudget(): ShellBudget {
-  return { commands: 1000 };
+  return { commands: 1000, characters: 4 * MAX_LENGTH };
 }
 
 /** Longest script that is looked at, in characters. */
@@ -58,6 +58,8 @@ class ShellLexer {
   run(read: () => void = () => this.#list(null)): ShellScript {
     try {
       if (this.#text.length > MAX_LENGTH) throw new Broken("too long");
+      this.#budget.characters -= this.#text.length;
+      if (this.#budget.characters < 0) throw new Broken("holds too many scripts in scripts");
       if (this.#text.includes("\0")) throw new Broken("holds a NUL character");
       read();
       if (this.#hereDocuments.length > 0) throw new Broken("unfinished here-document");
@@ -192,6 +194,7 @@ class ShellLexer {
     if (char === "<" && next === "<") {
       if (this.#text[this.#pos + 2] === "<") {
         this.#pos += 3;
+        this.#spend();
         command.takeTarget("document");
         return;
       }

@@ -75,19 +75,35 @@ export function isInterpreter(name: string): boolean {
 }
 
 /** What a builtin does besides running, as far as rules care. */
-export function builtinTraits(
-  name: string,
-): { evaluates: boolean; computes: boolean; stateful: boolean; moves: boolean } {
-  return {
+export interface BuiltinTraits {
+  readonly evaluates: boolean;
+  readonly computes: boolean;
+  readonly stateful: boolean;
+  readonly moves: boolean;
+}
+
+const TRAITS: ReadonlyMap<string, BuiltinTraits> = new Map(
+  [...EVALUATORS, ...ARITHMETIC, ...STATEFUL, ...MOVERS].map((name) => [name, {
     evaluates: EVALUATORS.has(name),
     computes: ARITHMETIC.has(name),
     stateful: STATEFUL.has(name),
     moves: MOVERS.has(name),
-  };
+  }]),
+);
+const NO_TRAITS: BuiltinTraits = {
+  evaluates: false,
+  computes: false,
+  stateful: false,
+  moves: false,
+};
+
+/** The traits of a builtin; those of no builtin for any other name. */
+export function builtinTraits(name: string): BuiltinTraits {
+  return TRAITS.get(name) ?? NO_TRAITS;
 }
 
 /** The value of a variable that some program runs, as in `PAGER='rm x'`; `null` for any other word. */
 export function runVariable(word: string): string | null {
-  const found = RUN_VARIABLE.exec(word);
+  const found = word.includes("=") ? RUN_VARIABLE.exec(word) : null;
   return found === null ? null : word.slice(found[0].length);
 }

@@ -45,7 +45,7 @@ export interface Place {
   /** The events of the last prompt. */
   events: TurnEvent[];
   /** Has the model do the steps, one after the other, then say `done`. */
-  act(...steps: testing.ModelStep[]): Promise<PromptRunResult>;
+  act(...steps: testing.ModelTurn[]): Promise<PromptRunResult>;
   /** Whether the file is in the directory. */
   has(name: string): boolean;
   /** The audits of the last prompt. */

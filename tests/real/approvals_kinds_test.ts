@@ -160,6 +160,23 @@ test("an MCP server's form is filled as decided, in the server's own shape", LIM
   }
   const sent = await wireAnswers(w.client, "mcpServer/elicitation/request", cases.length);
   assert.deepEqual(sent, cases.map(([, , wire]) => wire));
+
+  await t.step("two forms at once, of one server: each gets its own answer", async () => {
+    let waiting = 0;
+    const both = latch();
+    const asked: ApprovalHandler = async () => {
+      const name = `Ann ${++waiting}`;
+      if (waiting === 2) both.resolve();
+      await both.promise;
+      return { action: "accept", content: { name } };
+    };
+    const place = await answering(w, [asked, asked]);
+    // The model calls both in one response.
+    await place.act([ask, ask]);
+    assert.deepEqual(words(place), ["accept handler", "accept handler"]);
+    assert.match(place.told(), /Ann 1/);
+    assert.match(place.told(), /Ann 2/);
+  });
 });
 
 for (const version of CODEX_VERSIONS) {

@@ -4,7 +4,8 @@ import process from "node:process";
 
 const say = (message) =>
   process.stdout.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n");
-let asking;
+/** Calls that wait for a form, by the id of its question: several may wait at once. */
+const asking = new Map();
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, method, params, result } = JSON.parse(line);
@@ -20,16 +21,21 @@ createInterface({ input: process.stdin }).on("line", (line) => {
       result: { tools: [{ name: "ask", description: "Asks", inputSchema, annotations }] },
     });
   } else if (method === "tools/call") {
-    asking = id;
+    const question = `q${id}`;
+    asking.set(question, id);
     const requestedSchema = {
       type: "object",
       properties: { name: { type: "string", title: "Name" } },
       required: ["name"],
     };
-    const question = { message: "Your name?", requestedSchema };
-    say({ id: "q1", method: "elicitation/create", params: question });
-  } else if (method === undefined && id === "q1") {
+    say({
+      id: question,
+      method: "elicitation/create",
+      params: { message: "Your name?", requestedSchema },
+    });
+  } else if (method === undefined && asking.has(id)) {
     const text = `elicited: ${JSON.stringify(result)}`;
-    say({ id: asking, result: { content: [{ type: "text", text }] } });
+    say({ id: asking.get(id), result: { content: [{ type: "text", text }] } });
+    asking.delete(id);
   } else if (id !== undefined) say({ id, result: {} });
 });

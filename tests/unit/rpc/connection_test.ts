@@ -115,6 +115,29 @@ test("malformed lines are told and do not stop the connection", async () => {
   await connection.close("done", 0);
 });
 
+test("what a server says in place of messages is told short and without secrets, until it has answered", async () => {
+  const secret = "hunter2-hunter2-hunter2";
+  const { connection, server } = connect();
+  const noise = async (pattern: RegExp) => {
+    while (!pattern.test(connection.noise)) await new Promise((resolve) => setTimeout(resolve));
+    assert.ok(!connection.noise.includes(secret) && connection.noise.length < 500);
+    return connection.noise;
+  };
+  assert.equal(connection.noise, "");
+  // Of a line that has not ended, too.
+  server.sendBytes(new TextEncoder().encode(`OPENAI_API_KEY=${secret}`));
+  assert.match(await noise(/begins with/), /OPENAI_API_KEY=\[redacted\]/);
+  server.sendBytes(new TextEncoder().encode(` \x1b[31mis wrong\x1b[0m ${"x".repeat(5000)}\n`));
+  assert.match(await noise(/^1 line of its output was no message/), /=\[redacted\] is wrong x+"$/);
+  server.send(`token: ${secret}`);
+  assert.match(await noise(/^2 lines of its output were/), /it begins with "OPENAI_API_KEY/);
+  const call = connection.call("x", {});
+  server.send('{"id":1,"result":7}');
+  await call;
+  assert.equal(connection.noise, "");
+  await connection.close("done", 0);
+});
+
 test("an answer beyond the limit rejects its call with MessageTooLargeError", async () => {
   for (const bytes of [true, false]) {
     const { connection, server, heard } = connect({ maxMessageBytes: 1000 });

@@ -10,6 +10,8 @@ import { test } from "../../_harness.ts";
 
 const LOGGED_IN = { account: { type: "chatgpt", email: "ann@example.org", planType: "plus" } };
 
+const SECRET = "hunter2-hunter2-hunter2";
+
 /** A server that knows two methods. */
 function server(account: JsonObject, version = "0.169.0") {
   const { transport, server } = memoryTransport({ version });
@@ -73,6 +75,24 @@ test("diagnose() takes secrets out of what a dying server says", async () => {
   const { problems } = await diagnose({ transport });
   assert.equal(problems[0]!.code, "connectionClosed");
   assert.match(problems[0]!.message, /OPENAI_API_KEY=\[redacted\] is wrong/);
+});
+
+test("diagnose() takes secrets out of what the server calls itself, and of why it tells no login", async () => {
+  const { transport, server } = memoryTransport({ handshake: false });
+  server.handle("initialize", () => ({
+    userAgent: `codex/0.169.0 (via proxy; api_key=${SECRET})`,
+    codexHome: "/home/ann/.codex",
+    platformFamily: "unix",
+    platformOs: "linux",
+  })).handle("account/read", (_params, { method }) => {
+    throw new RpcError(method, -32000, `refused: Authorization: Bearer ${SECRET}`);
+  }).handle("codex-runtime/diagnose", (_params, { method }) => {
+    throw new RpcError(method, -32600, "Invalid request");
+  });
+  const diagnosis = await diagnose({ transport });
+  assert.match(diagnosis.codex.userAgent!, /via proxy; api_key=\[redacted\]/);
+  assert.ok(diagnosis.problems.some(({ message }) => message.includes("[redacted]")));
+  assert.ok(!JSON.stringify(diagnosis).includes(SECRET));
 });
 
 test("diagnose() never shows the value of a variable", async () => {
