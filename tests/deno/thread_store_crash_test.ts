@@ -81,7 +81,7 @@ test("a file that is put in place is there whole or not at all, whenever that is
     const lines = (async function* () {
       yield* LINES;
     })();
-    const core = { server: { version: "0.169.0" } } as never;
+    const core = { server: { version: "0.169.0" }, callNow: () => Promise.resolve({}) } as never;
     const put = await materialise(core, fileSystem()!, { home, threadId: ID, lines });
     assert.deepEqual(content(), CONTENT);
     const bytes = CONTENT[1]!.length;

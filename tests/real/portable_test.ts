@@ -210,6 +210,38 @@ for (const version of ["0.169.0", "0.104.0"]) {
         told.join(),
       );
       await back.release();
+
+      // Another client takes the last turn back on this machine, beside the store: it is taken back elsewhere too.
+      const takeBack = async () => {
+        await using other = await a.connect();
+        const core = coreOf(other.runtime);
+        const { turns } = await other.readThread(threadId, { includeTurns: true });
+        await core.call("thread/resume", { threadId });
+        if (version === "0.104.0") await core.call("thread/rollback", { threadId, numTurns: 1 });
+        else {
+          const beforeTurnId = turns.at(-1)!.turnId;
+          await core.call("thread/revert", { threadId, beforeTurnId });
+        }
+      };
+      await takeBack();
+      await using anew = await resume(a);
+      await anew.ask("anew");
+      assert.deepEqual(heard(a), ["one", "theirs", "anew"]);
+      await anew.release();
+      await using known = await resume(b);
+      await known.ask("known");
+      assert.deepEqual(heard(b), ["one", "theirs", "anew", "known"]);
+      await known.release();
+
+      // When the thread went on elsewhere meanwhile, the store's turns are the thread's, and that is told.
+      await takeBack();
+      await using last = await resume(a);
+      await last.ask("last", {
+        onEvent: (event) => event.type === "warning" && told.push(event.message),
+      });
+      assert.deepEqual(heard(a), ["one", "theirs", "anew", "known", "last"]);
+      assert.match(told.at(-1)!, /went on elsewhere/);
+      await last.release();
     }));
 
   test(`forks, compacted threads and those taken back are whole elsewhere [${version}]`, () =>

@@ -51,10 +51,22 @@ export async function materialise(
   try {
     const { count, name } = await writeParts(core.server.version, files, stored, parts);
     const mine = parts.filter(({ file }) => isFileOf(file, threadId));
-    const { behind, stale, lost } = await compare(files, home, mine);
-    // A thread that was taken back here goes on in a file of its own, while the store went on with the old one.
-    const elsewhere = behind.length > 0 ? await fileElsewhere(core, threadId, parts) : null;
+    const found = await compare(files, home, mine);
+    const { behind, stale } = found;
+    // A thread that was taken back goes on in a file of its own: here while the store went on with the old one, or in the
+    // store while this codex knows only the old one.
+    const known = behind.length > 0 || mine.length > 1 ? await knownFile(core, threadId) : null;
+    const part = mine.find(({ file }) => file === known);
+    const elsewhere = behind.length > 0 && part === undefined ? known : null;
     if (elsewhere !== null) stale.push(...behind.splice(0));
+    if (part !== undefined && part !== mine.at(-1) && !stale.includes(part)) {
+      stale.push(part);
+      const size = await files.size(`${home}/${part.file}`) ?? 0;
+      if (size > part.bytes) {
+        found.lost += await linesFrom(part.bytes, size, files, `${home}/${part.file}`);
+      }
+    }
+    const { lost } = found;
     if (behind.length + stale.length > 0) await assertNotLoaded(core, threadId);
     // Codex 0.145 and later index what they read: more of it is seen, something else has to be forgotten first.
     if (stale.length > 0) await forget(core, threadId);
@@ -78,17 +90,12 @@ export async function materialise(
   }
 }
 
-/** Where codex goes on with the thread, if that is none of the stored files. */
-async function fileElsewhere(
-  core: RuntimeCore,
-  threadId: string,
-  parts: Part[],
-): Promise<string | null> {
+/** The file in which this codex goes on with the thread, if it knows it. */
+async function knownFile(core: RuntimeCore, threadId: string): Promise<string | null> {
   const read = await core.callNow("thread/read", { threadId, includeTurns: false })
     .catch(() => null);
   const path = stringOf((isJsonObject(read) ? objectOf(read, "thread") : null) ?? {}, "path");
-  const file = path === null ? null : rolloutFile(path);
-  return file === null || parts.some((part) => part.file === file) ? null : file;
+  return path === null ? null : rolloutFile(path);
 }
 
 /** Rejects a file that this codex reads, and would write to in a way that its writer reads no more. */
