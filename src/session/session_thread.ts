@@ -58,6 +58,8 @@ export class SessionThread {
   used = false;
   #state: Closing = "open";
   #closing: Promise<void> | null = null;
+  /** 1 while who had the thread last has done with it, and it is being stored. */
+  #leaving: 0 | 1 = 0;
   /** The trace of who has the thread for something else than a prompt. */
   #heldIn: OtelContext | null = null;
 
@@ -227,7 +229,14 @@ export class SessionThread {
       const loading = this.settings.readyToTrace();
       if (loading !== null) await loading;
       await begin?.();
-      return stores ? () => void this.store().catch(() => {}).then(release) : release;
+      if (!stores) return release;
+      return () => {
+        this.#leaving = 1;
+        void this.store().catch(() => {}).then(() => {
+          this.#leaving = 0;
+          release();
+        });
+      };
     } catch (error) {
       release();
       throw error;
@@ -296,6 +305,7 @@ export class SessionThread {
         const { settings } = this;
         await checkpoints?.beforeOwnTurn(settings.effective(settings.profile), signal);
       },
+      stored: () => this.store(),
       reverted: () => turns.reverted(),
       take: async (holder, signal) => {
         this.assertAskable();
@@ -376,7 +386,7 @@ export class SessionThread {
   }
 
   get #isBusy(): boolean {
-    return this.queue.length > 0 || this.turns.active !== null;
+    return this.queue.length > this.#leaving || this.turns.active !== null;
   }
 
   /** Whether the thread has had a turn, or anything else that makes it one to go on with. */

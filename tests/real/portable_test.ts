@@ -270,6 +270,9 @@ for (const version of ["0.169.0", "0.104.0"]) {
       if (version === "0.104.0") await core.call("thread/rollback", { threadId, numTurns: 1 });
       else await core.call("thread/revert", { threadId, beforeTurnId: back.turnId });
       await taken.ask("anew");
+      // What is taken back is so in the store at once: a machine that is lost now brings it back nowhere.
+      const { turnId: last } = await taken.ask("taken back as well");
+      await taken.rewind({ before: last, files: false });
 
       const there = await b.connect();
       const takenThere = await there.resumeSession(threadId, { cwd: b.cwd, store });

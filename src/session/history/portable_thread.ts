@@ -15,8 +15,7 @@ import { codexHome, type RuntimeCore } from "../../runtime/mod.ts";
 import { materialise, type MaterialisedThread } from "./materialise.ts";
 import {
   baseOf,
-  folderOf,
-  isFileOf,
+  isBase,
   marker,
   ordinalOf,
   type RolloutBase,
@@ -228,8 +227,9 @@ export class PortableThread {
   /** The files that a file is based on, the oldest first, each up to where it counts. */
   async #basesOf(path: string): Promise<{ path: string; file: string; endByte: number }[]> {
     const bases: { path: string; file: string; endByte: number }[] = [];
+    const home = path.slice(0, -rolloutFile(path)!.length);
     for (let base = baseOf(await this.#firstLine(path)); base !== null;) {
-      const found = await this.#find(base, [path, ...bases.map((each) => each.path)]);
+      const found = await this.#find(home, base, [path, ...bases.map((each) => each.path)]);
       if (found === null) {
         throw threadStoreError(
           "A thread that this one is a fork of can't be found any more.",
@@ -245,15 +245,15 @@ export class PortableThread {
     return known < 0 ? bases : bases.slice(known + 1);
   }
 
-  /** The file of which the base's last line is the last one before its end. */
-  async #find(base: RolloutBase, seen: string[]): Promise<{ path: string; file: string } | null> {
-    const { path } = await this.#read(base.threadId);
-    const directory = path === null ? null : folderOf(path);
-    if (directory === null) return null;
-    for (const name of await this.#files.list(directory) ?? []) {
-      const each = `${directory}/${name}`;
-      const file = rolloutFile(each);
-      if (file === null || !isFileOf(file, base.threadId) || seen.includes(each)) continue;
+  /** The file of which the base's last line is the last one before its end; it may be of any day. */
+  async #find(
+    home: string,
+    base: RolloutBase,
+    seen: string[],
+  ): Promise<{ path: string; file: string } | null> {
+    for await (const file of this.#rollouts(home)) {
+      const each = `${home}${file}`;
+      if (!isBase(file, base) || seen.includes(each)) continue;
       if ((await this.#files.size(each) ?? 0) < base.endByte) continue;
       for (let room = 1 << 16;; room *= 4) {
         const from = Math.max(0, base.endByte - room);
@@ -267,6 +267,24 @@ export class PortableThread {
       }
     }
     return null;
+  }
+
+  /** The files of all threads below codex's home, the newest days first. */
+  async *#rollouts(home: string): AsyncGenerator<string> {
+    const below = async (path: string, name = /^\d+$/) =>
+      (await this.#files.list(`${home}${path}`) ?? []).filter((each) => name.test(each)).sort()
+        .reverse();
+    for (const year of await below("sessions")) {
+      for (const month of await below(`sessions/${year}`)) {
+        for (const day of await below(`sessions/${year}/${month}`)) {
+          const folder = `sessions/${year}/${month}/${day}`;
+          for (const name of await below(folder, /^rollout-/)) {
+            const file = rolloutFile(`${home}${folder}/${name}`);
+            if (file !== null) yield file;
+          }
+        }
+      }
+    }
   }
 
   async #firstLine(path: string): Promise<string> {

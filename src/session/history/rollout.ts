@@ -75,9 +75,15 @@ export function isFileOf(file: string, threadId: string): boolean {
 
 /** What a file is based on: another one up to a byte. */
 export interface RolloutBase {
+  /** A thread, or one of the files in which a thread goes on after it was taken back. */
   threadId: string;
   endByte: number;
   endOrdinal: number;
+}
+
+/** Whether a file may be what another one is based on. */
+export function isBase(file: string, { threadId }: RolloutBase): boolean {
+  return isFileOf(file, threadId) || file.endsWith(`_${threadId}.jsonl`);
 }
 
 /** What a file's first line says it is based on; `null` when it is whole by itself. Codex 0.169; older ones copy. */

@@ -75,6 +75,8 @@ export interface ThreadHost {
   readonly agents: readonly AgentThread[];
   /** Records the workspace before a turn that is not a prompt, where the session does. */
   checkpoint(signal: AbortSignal): Promise<void>;
+  /** Puts what happened on the thread into its store, where it has one. */
+  stored(): Promise<void>;
   /** Turns were taken back. */
   reverted(): void;
   /** Tokens that no turn of the thread tells. */
@@ -115,7 +117,10 @@ export async function alone<T>(
     const release = await host.take(holder, given.signal);
     const held: Promise<unknown>[] = [];
     try {
-      return await act(given.signal, (until) => held.push(until));
+      const result = await act(given.signal, (until) => held.push(until));
+      // A machine that is lost now costs nothing of it.
+      await host.stored();
+      return result;
     } finally {
       Promise.allSettled(held).then(release);
     }

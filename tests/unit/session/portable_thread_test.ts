@@ -1,0 +1,65 @@
+/** A thread that was taken back goes on in files of its own, each based on another one: all of them are stored, in order. */
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
+import { MemoryThreadStore } from "../../../src/session/history/thread_store.ts";
+import { PortableThread } from "../../../src/session/history/portable_thread.ts";
+
+const [ID, SECOND, THIRD, OTHER] = ["1", "2", "3", "4"].map((digit) =>
+  `01a2218f-805c-75c2-8c15-34f10ff63d3${digit}`
+) as [string, string, string, string];
+
+/** A line as codex 0.169 writes it; the first one of a file may name what the file is based on. */
+function line(ordinal: number, base?: { id: string; text: string; lines: number }): string {
+  const history_base = base === undefined ? undefined : {
+    thread_id: base.id,
+    end_ordinal_exclusive: base.lines,
+    end_byte_offset: new TextEncoder().encode(base.text).length,
+  };
+  return JSON.stringify({ ordinal, type: "session_meta", payload: { history_base } });
+}
+
+const lines = (...all: string[]): string => all.map((each) => `${each}\n`).join("");
+
+test("a thread that was taken back twice, on other days, is stored with what it is based on", async () => {
+  await using directory = await tempDir("portable-");
+  const home = directory.path;
+  const put = (file: string, text: string) => {
+    mkdirSync(dirname(join(home, file)), { recursive: true });
+    writeFileSync(join(home, file), text);
+    return { file, text };
+  };
+  const shared = lines(line(0), line(1));
+  const first = put(`sessions/2025/12/31/rollout-a-${ID}.jsonl`, shared + lines(line(2)));
+  const based = lines(line(2, { id: ID, text: shared, lines: 2 }), line(3));
+  const second = put(`sessions/2026/01/01/rollout-b-${ID}_${SECOND}.jsonl`, based + lines(line(4)));
+  const third = put(
+    `sessions/2026/01/01/rollout-c-${ID}_${THIRD}.jsonl`,
+    lines(line(4, { id: SECOND, text: based, lines: 4 })),
+  );
+  // Threads of others, and what is no folder of a day.
+  put(`sessions/2026/01/01/rollout-d-${OTHER}.jsonl`, second.text);
+  put(`sessions/2026/01/01/rollout-e-${OTHER}_${ID}x.jsonl`, first.text);
+  put("sessions/notes.txt", "x");
+
+  const store = new MemoryThreadStore();
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: (_method: string, { threadId }: { threadId: string }) => {
+      // Codex knows the thread, and no file of it by itself.
+      if (threadId !== ID) return Promise.reject(new Error(`no thread ${threadId}`));
+      return Promise.resolve({ thread: { path: join(home, third.file), name: null } });
+    },
+  };
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  await thread.flush();
+  const stored: string[] = [];
+  for await (const each of (await store.load(ID))!) stored.push(each);
+  const wanted = [[first.file, shared], [second.file, based], [third.file, third.text]]
+    .flatMap(([file, text]) => [`#file ${JSON.stringify(file)}`, ...text!.trimEnd().split("\n")]);
+  assert.deepEqual(stored, ['#codex "0.169.0"', ...wanted]);
+});
