@@ -158,8 +158,9 @@ export function featureSince(feature: Feature): string {
 export const SCRIPTED_MODEL = "scripted-model";
 
 /**
- * Whether a warning tells nobody anything: that codex has no data about the model of tests. 0.104 to 0.169. It would take them
- * (`model_catalog_json`, 0.110 and later) only in the place of its own models, which `client.models()` then did not tell.
+ * Whether a warning tells nobody anything: that codex has no data about the model of tests. 0.104 to 0.169. There is no way to
+ * give it some: `model_catalog_json` (0.110 and later) replaces codex's own models, and of `models_cache.json` 0.104, 0.110 and
+ * 0.169 do not read it. A name that begins with a known one gets that model's data, and its tools: none for agents among them.
  */
 export function isNoise(warning: string): boolean {
   return warning.startsWith(`Model metadata for \`${SCRIPTED_MODEL}\` not found.`);

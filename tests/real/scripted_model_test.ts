@@ -279,7 +279,8 @@ for (const version of CODEX_VERSIONS) {
   });
 
   test(`a model without a script plays the prompt's turns or repeats it on codex ${version}`, async () => {
-    await using model = await ScriptedModel.start();
+    // Of a name that begins like one of its own codex has data, and warns of nothing.
+    await using model = await ScriptedModel.start(undefined, { model: "gpt-5.5-scripted" });
     const config = model.clientConfig({ codexPath: await codexPath(version) });
     await using codex = new RawCodex({ codexPath: "", ...config });
     await codex.initialize();
@@ -294,6 +295,7 @@ for (const version of CODEX_VERSIONS) {
     ]);
     assert.deepEqual([texts(one), texts(two)], [["one"], ["two"]]);
     assert.deepEqual(texts(echo), ["You said: hello"]);
+    assert.doesNotMatch(JSON.stringify(codex.wire), /Model metadata/);
     assert.match(codex.stderr, /^((?!WARNING: proceeding).)*$/s, "the homes are to codex's taste");
   });
 

@@ -38,7 +38,11 @@ import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
 /** How a {@linkcode ScriptedModel} starts. */
 export interface ScriptedModelOptions {
-  /** Model name that codex is configured with. Default `"scripted-model"`; a name from codex's own catalog changes the tools it offers. */
+  /**
+   * Model name that codex is configured with. Default `"scripted-model"`, of which codex warns that it has no data; sessions
+   * do not repeat that. A name that begins like one of codex's own (`"gpt-5.5-scripted"`) has that model's data and tools, and
+   * no warning.
+   */
   model?: string;
 }
 
