@@ -191,6 +191,9 @@ for (const version of ["0.169.0", "0.145.0", "0.125.0", "0.104.0"]) {
       assert.match(tooLarge.message, /must be at most \d+.*received 139\d+ bytes.*maxMessageBytes/);
       const half = { type: "image" as const, data: large.subarray(0, 400 << 10) };
       assert.match(String(await refused([half, half])), /all attachments of the prompt together/);
+      await writeFile(join(world.cwd, "half.png"), PNG.subarray(0, PNG.length / 2));
+      const cut = await refused([{ type: "localImage", path: "half.png" }]);
+      assert.match(String(cut), /received the beginning of an image\/png without its end/);
       const noImage = await refused([{ type: "localImage", path: "/etc/hostname" }]);
       assert.match(String(noImage), /received a file with other bytes/);
 

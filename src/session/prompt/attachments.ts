@@ -34,7 +34,7 @@ import {
   type Prompt,
 } from "../../prompt.ts";
 import { isAddress, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
-import { checkImageUrl, dataUrl, HEAD_BYTES, mediaType, unknownBytes } from "./media.ts";
+import { checkImageFile, checkImageUrl, dataUrl } from "./media.ts";
 
 /** Looks at files. */
 export interface FileProbe {
@@ -44,8 +44,8 @@ export interface FileProbe {
   realPath(path: string): string | null;
   /** Why the system can't look at a path, or `null` when it is not the system that keeps this script from it. */
   problem(path: string): string | null;
-  /** The first bytes of a file, or `null` when they can't be read. */
-  head(path: string): Promise<Uint8Array | null>;
+  /** At most so many bytes of a file; rejects when they can't be read. */
+  read(path: string, at: number, length: number): Promise<Uint8Array>;
 }
 
 /** Looks at this machine's files, as far as this script may. */
@@ -53,7 +53,11 @@ const hostFiles: FileProbe = {
   kind: pathKind,
   realPath,
   problem: pathProblem,
-  head: async (path) => await fileSystem()?.readAt(path, 0, HEAD_BYTES).catch(() => null) ?? null,
+  read: async (path, at, length) => {
+    const files = fileSystem();
+    if (files === null) throw new Error("There are no files here.");
+    return await files.readAt(path, at, length);
+  },
 };
 
 /** Who looks at the files of the session's machine; `null` when this script can't: whether they are there is for codex to find out. */
@@ -181,9 +185,14 @@ function denied(needs: readonly PermissionNeed[], probe: PermissionProbe): Permi
 
 /** The path of an image, when the file can be looked at and is one. */
 async function image(path: string, { files }: InputContext): Promise<string> {
-  const head = await files?.head(path) ?? null;
-  if (head === null || mediaType("image", head) !== null) return path;
-  throw unknownBytes("image", "path", "a file with other bytes");
+  if (files === null) return path;
+  try {
+    await checkImageFile({ read: (at, length) => files.read(path, at, length) });
+  } catch (error) {
+    // What this script can't read is for codex to look at.
+    if (error instanceof InvalidArgumentError) throw error;
+  }
+  return path;
 }
 
 /** The URL of an image, when the server takes it. */
@@ -194,7 +203,7 @@ async function imageUrl(
   if ("data" in attachment) return await dataUrl(attachment);
   const { url } = attachment;
   if (/^data:/i.test(url)) {
-    checkImageUrl(url);
+    await checkImageUrl(url);
     return url;
   }
   if (/^https?:/i.test(url) && supports(version, "remoteImages")) return url;

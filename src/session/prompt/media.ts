@@ -15,6 +15,7 @@ import {
 import { featureSince, supports } from "../../protocol/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import type { AudioDataAttachment, ImageDataAttachment } from "../../prompt.ts";
+import { bytesIn, bytesInBase64, type ByteSource, isWholeImage } from "./whole_image.ts";
 
 type Medium = "image" | "audio";
 
@@ -39,7 +40,7 @@ const WORDS: Readonly<Record<Medium, string>> = {
   audio: "a WAV, MP3, M4A, WebM or Ogg sound",
 };
 /** Enough bytes to tell. */
-export const HEAD_BYTES = 12;
+const HEAD_BYTES = 12;
 /** Codex leaves a larger sound out. 0.145 to 0.169. */
 const MAX_AUDIO_BYTES = 50 << 20;
 /** What stands around the input in a message. */
@@ -67,6 +68,7 @@ export async function dataUrl(
   const bytes = data instanceof Blob ? new Uint8Array(await data.arrayBuffer()) : data;
   const found = mediaType(type, bytes);
   if (found === null) throw unknownBytes(type, "data", size === 0 ? "no bytes" : "other bytes");
+  if (type === "image") await refuseCutOff(found, bytesIn(bytes), "data");
   if (mimeType !== undefined && canonical(mimeType) !== found) {
     throw new InvalidArgumentError("attachments", {
       argument: "mimeType",
@@ -86,24 +88,45 @@ function canonical(mimeType: string): string {
 }
 
 /** Throws `InvalidArgumentError` for an image's `data:` URL that codex would leave out. */
-export function checkImageUrl(url: string): void {
-  const payload = /^data:[^,]*;base64,([a-z0-9+/]{16})/i.exec(url)?.[1];
-  const head = Uint8Array.from(atob(payload ?? ""), (char) => char.charCodeAt(0));
-  if (mediaType("image", head) !== null) return;
-  throw unknownBytes("image", "url", payload === undefined ? "another data: URL" : "other bytes");
+export async function checkImageUrl(url: string): Promise<void> {
+  const start = /^data:[^,]*;base64,(?=[a-z0-9+/]{16})/i.exec(url)?.[0];
+  if (start === undefined) throw unknownBytes("image", "url", "another data: URL");
+  await checkImage(bytesInBase64(url.slice(start.length)), "url", "other bytes");
+}
+
+/** Throws `InvalidArgumentError` for a file that codex would leave out. */
+export async function checkImageFile(file: ByteSource): Promise<void> {
+  await checkImage(file, "path", "a file with other bytes");
+}
+
+async function checkImage(source: ByteSource, argument: string, received: string): Promise<void> {
+  const type = mediaType("image", await source.read(0, HEAD_BYTES));
+  if (type === null) throw unknownBytes("image", argument, received);
+  await refuseCutOff(type, source, argument);
+}
+
+async function refuseCutOff(type: string, source: ByteSource, argument: string): Promise<void> {
+  if (await isWholeImage(type, source)) return;
+  throw unknownBytes(
+    "image",
+    argument,
+    `the beginning of an ${type} without its end`,
+    "Get the whole of it: codex would leave it out.",
+  );
 }
 
 /** The error for what is no image, or no sound. */
-export function unknownBytes(
+function unknownBytes(
   medium: Medium,
   argument: string,
   received: string,
+  hint: string = "Convert it first: codex would leave it out.",
 ): InvalidArgumentError {
   return new InvalidArgumentError("attachments", {
     argument,
     received,
     accepts: argument === "url" ? `${WORDS[medium]}, in base64` : WORDS[medium],
-    hint: "Convert it first: codex would leave it out.",
+    hint,
   });
 }
 

@@ -10,12 +10,20 @@ import { attachmentPaths } from "../../../src/session/prompt/input_text.ts";
 import type { PathKind } from "../../../src/platform/mod.ts";
 import { asAttachment, type Attachment } from "../../../src/prompt.ts";
 import { test } from "../../_harness.ts";
+import { type Picture, PICTURES } from "../_pictures.ts";
 import { factsOf, probeOf } from "../permissions/_world.ts";
 
 const { realPath } = factsOf({ "/ws/link": "/real/place" });
 
-const PNG = "\x89PNG\r\n\x1a\n....";
 const bytesOf = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+const textOf = ({ bytes }: Picture) => String.fromCharCode(...bytes);
+const [PNG, JPEG, GIF, WEBP, LOSSY] = PICTURES.map(textOf) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+];
 
 /** What a path leads to, by a word in it. */
 const KINDS: [string, PathKind][] = [
@@ -34,7 +42,10 @@ function context(more: Partial<InputContext> = {}): InputContext {
       kind: (path) => KINDS.find(([word]) => path.includes(word))?.[1] ?? "file",
       realPath: (path) => path.includes("loop") || path.includes("gone") ? null : realPath(path),
       problem: (path) => path.includes("loop") ? "its links lead in a circle" : null,
-      head: (path) => Promise.resolve(path.endsWith(".png") ? bytesOf(PNG) : bytesOf("other")),
+      read: (path, at, length) =>
+        Promise.resolve(
+          (path.endsWith(".png") ? bytesOf(PNG) : bytesOf("other")).subarray(at, at + length),
+        ),
     },
     ...more,
   };
@@ -211,6 +222,8 @@ test("buildInput() sends images by URL as the server's version takes them", asyn
   for (
     const odd of [
       "data:image/png;base64,AAAA",
+      `data:image/png;base64,${btoa(PNG.slice(0, 50))}`,
+      `data:image/png;base64,${btoa(PNG).replace(/.{12}$/, "...........")}`,
       "data:image/svg+xml;base64,PHN2Zy8+PHN2Zy8+PHN2Zy8+",
       "data:image/svg+xml,<svg/>",
       `data:,${PNG}`,
@@ -245,10 +258,11 @@ test("buildInput() sends images and sounds in memory as data: URLs of their own 
     ]))[1]!["url"];
   const table: ["image" | "audio", string, string, string?][] = [
     ["image", PNG, "image/png"],
-    ["image", "\xff\xd8\xff\xe0", "image/jpeg", "image/jpg"],
-    ["image", "GIF89a", "image/gif"],
-    ["image", "GIF87a", "image/gif"],
-    ["image", "RIFF\x01\x02\x03\nWEBPVP8", "image/webp", "IMAGE/WEBP"],
+    ["image", JPEG, "image/jpeg", "image/jpg"],
+    ["image", GIF, "image/gif"],
+    ["image", GIF.replace("GIF89a", "GIF87a"), "image/gif"],
+    ["image", WEBP, "image/webp", "IMAGE/WEBP"],
+    ["image", LOSSY, "image/webp"],
     ["audio", "RIFF\x01\x02\x03\nWAVEfmt ", "audio/wav", "audio/x-wav"],
     ["audio", "ID3\x04", "audio/mpeg", "audio/mp3"],
     ["audio", "\xff\xfb\x90", "audio/mpeg"],
@@ -275,6 +289,11 @@ test("buildInput() sends images and sounds in memory as data: URLs of their own 
     ["image", bytesOf(""), /PNG, JPEG, GIF or WebP image; received no bytes/],
     ["image", bytesOf("<svg/>"), /PNG, JPEG, GIF or WebP image; received other bytes/],
     ["image", bytesOf("RIFF....WAVE"), /Convert it first/],
+    ...PICTURES.map(({ bytes, whole }): ["image", Uint8Array, RegExp] => [
+      "image",
+      bytes.subarray(0, whole - 1),
+      /received the beginning of an image\/\w+ without its end\. Get the whole of it/,
+    ]),
     ["image", new Blob(["x"], { type: "image/png" }), /Convert it first/],
     ["audio", bytesOf("fLaC"), /WAV, MP3, M4A, WebM or Ogg/],
     ["audio", bytesOf(PNG), /WAV, MP3, M4A, WebM or Ogg/],
@@ -301,7 +320,10 @@ test("buildInput() looks whether a file is an image, where it can", async () => 
   const local = (path: string, more = {}) => build("x", [{ type: "localImage", path }], more);
   await assert.rejects(local("a.svg"), /`path` must be a PNG.*received a file with other bytes/);
   const { files } = context();
-  const blind = { ...files!, head: () => Promise.resolve(null) };
+  const half = bytesOf(PNG).subarray(0, 50);
+  const cut = { ...files!, read: (_: string, at: number) => Promise.resolve(half.subarray(at)) };
+  await assert.rejects(local("a.png", { files: cut }), /`path` must be a PNG.*without its end/);
+  const blind = { ...files!, read: () => Promise.reject(new Error("no")) };
   for (const more of [{ files: null }, { files: blind }]) {
     assert.deepEqual((await local("a.svg", more))[1], { type: "localImage", path: "/ws/a.svg" });
   }
