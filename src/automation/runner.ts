@@ -129,8 +129,8 @@ export class Runner {
   #after(run: AutomationRun): AutomationStep {
     if (this.#stop.signal.aborted) return { type: "stop" };
     if ("error" in run) return { type: "fail", error: run.error };
-    const completed = this.#status.runsCompleted;
-    return nextStep(this.#spec, run.dueAt.getTime(), this.#clock.now(), completed);
+    // A goal that was not reached is a run all the same, and uses tokens.
+    return nextStep(this.#spec, run.dueAt.getTime(), this.#clock.now(), this.#started);
   }
 
   /** Runs one turn. */
@@ -316,14 +316,14 @@ export function stepAtDue(
   return now >= (spec.stopAt?.getTime() ?? Infinity) ? { type: "stop" } : null;
 }
 
-/** The step after a successful run that was due at `lastDue`. */
+/** The step after a run that did not fail and was due at `lastDue`; `runs` were made so far. */
 export function nextStep(
   spec: AutomationSpec,
   lastDue: number,
   now: number,
-  runsCompleted: number,
+  runs: number,
 ): AutomationStep {
-  if (runsCompleted >= (spec.maxRuns ?? Infinity)) return { type: "stop" };
+  if (runs >= (spec.maxRuns ?? Infinity)) return { type: "stop" };
   const dueAt = nextDue(lastDue, spec.every, now);
   if (dueAt >= (spec.stopAt?.getTime() ?? Infinity)) return { type: "stop" };
   if (dueAt <= LAST_MOMENT) return { type: "wait", dueAt };

@@ -42,7 +42,7 @@ export interface AutomationSpec {
   startAt?: Date;
   /** No run starts at or after this time; one that runs then is not cut off. Default: never. */
   stopAt?: Date;
-  /** Ends after this many successful runs. Default: no limit. */
+  /** Ends after this many runs, goals that were not reached included. Default: no limit. */
   maxRuns?: number;
   /**
    * Makes each run a goal instead of a turn: `prompt` is what is to be reached. A run whose goal ends in any other way than
@@ -88,7 +88,7 @@ export interface AutomationStatus {
   threadId: string;
   /** How far it is. */
   state: AutomationState;
-  /** Successful runs so far. */
+  /** Successful runs so far: prompts that were answered, goals that were reached. */
   runsCompleted: number;
   /** When the next run is due; `null` while one runs and when it is over. */
   nextDueAt: Date | null;

@@ -68,6 +68,22 @@ test("spawn() runs at once, then on the grid, one turn at a time, and delivers e
   assert.deepEqual(read, runs);
 });
 
+test("a goal that is not reached is one of maxRuns, and no completed run", async () => {
+  const session = Object.assign(new FakeSession(), {
+    startGoal: () =>
+      Promise.resolve({
+        async *[Symbol.asyncIterator]() {},
+        finish: () => Promise.resolve({ status: "budgetLimited", turns: [], usage: {} }),
+      } as never),
+  });
+  const { handle, clock, runs } = start({ maxRuns: 2, goal: true }, session);
+  for (let i = 0; i < 4; i++) await clock.advance(1_000);
+  const { state, runsCompleted } = await handle.wait();
+  assert.deepEqual([state, runsCompleted], ["stopped", 0]);
+  assert.deepEqual(runs.map(({ goal }) => goal?.status), ["budgetLimited", "budgetLimited"]);
+  assert.equal(clock.timers.size, 0);
+});
+
 test("a failed prompt ends the automation with its error, and the run is delivered with it", async () => {
   const { handle, clock, session, runs } = start();
   await clock.advance(0);
