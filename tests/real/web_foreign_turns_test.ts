@@ -46,7 +46,9 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
         version,
         (request) => {
           const goal = JSON.stringify(request.body).includes("codex_internal_context");
-          if (goal) return [script.say("At work", { open: true }), script.hang()];
+          if (goal && request.text !== "another") {
+            return [script.say("At work", { open: true }), script.hang()];
+          }
           if (request.text === "go on" && request.toolOutputs.length === 0) {
             return [script.toolCall("create_goal", { objective: "Reach it" })];
           }
@@ -66,7 +68,9 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
               const { value, done } = await events.next();
               assert.ok(!done, "the events end too early");
               told.push(value.event);
-              if (fits(value.event)) return value.event;
+              if (fits(value.event)) {
+                return value.event;
+              }
             }
           };
           const begun = await until((event) =>
@@ -96,6 +100,11 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
           assert.equal((end as { status: string }).status, "interrupted");
           const starts = told.filter(({ type }) => type === "turnStarted");
           assert.equal(starts.length, 2);
+          // Its goal does not go on, nor after the next prompt.
+          const paused = await adapter.readSession("ann", sessionId);
+          assert.equal(paused.goal?.["status"], "paused");
+          const next = await adapter.createTurn("ann", sessionId, { text: "another" });
+          await until((event) => event.type === "turnCompleted" && event.turnId === next.turnId);
           await events.return?.();
           assert.equal((await adapter.closeSession("ann", sessionId)).archived, true);
         },

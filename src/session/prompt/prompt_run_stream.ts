@@ -182,7 +182,7 @@ export function nextTurn(
 }
 
 function streamOf(
-  { core, threadId }: ThreadHost,
+  { core, threadId, turns }: ThreadHost,
   run: ForeignTurn,
   queue: EventQueue,
   prepare: (input: Prompt) => Promise<JsonObject[]>,
@@ -198,7 +198,7 @@ function streamOf(
     turnId,
     {
       result,
-      interrupt: async () => assertStopped(await run.turn.stop()),
+      interrupt: async () => assertStopped(await turns.rest.stopForeign(run.turn)),
       steer: async (input) => {
         const expectedTurnId = run.turn.activeId;
         const params = { threadId, expectedTurnId, input: await prepare(input) };

@@ -126,6 +126,15 @@ export class ThreadStop {
     }
   }
 
+  /**
+   * Stops a turn that no prompt asked for. The goal that made codex begin it is paused first: the next turn would begin at once, or
+   * after the next prompt (0.145, 0.169). `false` when the server would not stop it. Never rejects.
+   */
+  async stopForeign(turn: Turn): Promise<boolean> {
+    if (this.#turns.goalActive()) await this.#pauseGoal();
+    return await turn.stop();
+  }
+
   /** The server was asked for a turn; `begins` settles when it has begun or will not, and never rejects. */
   expect(begins: Promise<unknown>): void {
     this.#expected.add(begins);

@@ -378,7 +378,7 @@ export class ThreadTurns {
     if (turn.outcome.status !== null) return;
     const stop = () => {
       turn.endsAs = "timedOut";
-      turn.stop();
+      void this.rest.stopForeign(turn);
     };
     this.#limits.set(turn, longTimeout(stop, timeoutMs));
   }

@@ -289,23 +289,26 @@ test("a turn that nobody asked for is stopped after its time, and has timed out"
   assert.equal(end?.type === "turnCompleted" && end.status, "timedOut");
 });
 
-test("a goal that would start the next turn is paused before the one at work is stopped", async () => {
-  for (const status of ["active", "paused"]) {
-    const it = new Stage();
-    it.say("thread/goal/updated", { goal: { status } });
-    it.started("foreign");
-    void it.turns.rest.stopAll();
-    if (status === "active") {
-      const { params } = await it.called("thread/goal/set");
-      assert.equal(params["status"], "paused");
-      assert.deepEqual(it.calls.map(({ method }) => method), ["thread/goal/set"]);
-      it.calls[0]!.answer({});
+for (const by of ["everything", "this turn", "its time"]) {
+  test(`a goal that would start the next turn is paused before the one at work is stopped: ${by}`, async () => {
+    for (const status of ["active", "paused"]) {
+      const it = new Stage({ timeoutMs: by === "its time" ? 5 : Infinity });
+      it.say("thread/goal/updated", { goal: { status } });
+      it.started("foreign");
+      if (by === "everything") void it.turns.rest.stopAll();
+      if (by === "this turn") void it.turns.rest.stopForeign(it.turns.active!);
+      if (status === "active") {
+        const { params } = await it.called("thread/goal/set");
+        assert.equal(params["status"], "paused");
+        assert.deepEqual(it.calls.map(({ method }) => method), ["thread/goal/set"]);
+        it.calls[0]!.answer({});
+      }
+      await it.called("turn/interrupt");
+      assert.equal(it.calls.length, status === "active" ? 2 : 1);
+      it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
     }
-    await it.called("turn/interrupt");
-    assert.equal(it.calls.length, status === "active" ? 2 : 1);
-    it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
-  }
-});
+  });
+}
 
 test("nothing is told of a turn after its end", () => {
   const it = new Stage();
