@@ -243,7 +243,7 @@ test("a turn that ended while the socket was down still gives its whole answer",
   const turns = ["ready", [script.say("one"), script.exec("echo two")], [
     script.gate(gate.promise),
     script.say("three"),
-  ]];
+  ], [script.say("half", { open: true }), script.hang()]];
   await onStage(turns, async ({ connect, dir, url, model }) => {
     const wire = await wireTo(url);
     try {
@@ -276,6 +276,22 @@ test("a turn that ended while the socket was down still gives its whole answer",
       assert.equal(assistantText, "three");
       const types = items.map((item) => item.type).filter((type) => type !== "userMessage");
       assert.deepEqual(types, ["agentMessage", "commandExecution", "agentMessage"]);
+      // One that is given up while the socket is down is stopped when it is up again.
+      const stop = new AbortController();
+      const reason = new Error("enough");
+      const givenUp = session.ask("never", { signal: stop.signal });
+      await model.waitForRequest((request) => request.text === "never");
+      wire.target = null;
+      wire.cut();
+      while (client.runtime.connection !== "restarting") await new Promise((go) => setTimeout(go));
+      stop.abort(reason);
+      assert.equal(await givenUp.catch((error) => error), reason);
+      wire.target = url;
+      await event(
+        watcher,
+        (each) =>
+          each.method === "turn/completed" && body(each).params.turn.status === "interrupted",
+      );
     } finally {
       await wire.close();
     }
@@ -327,6 +343,12 @@ test("an ephemeral thread is lost with its socket, and says so at once", {
       wire.cut();
       await lost;
       assert.equal((await client.run(dir, "another")).assistantText, "fine");
+      // Nobody can go on with what it did: that was stopped.
+      const stopped = await event(
+        client,
+        (each) => each.kind === "response" && each.method === "turn/interrupt",
+      );
+      assert.equal(body(stopped).error, undefined);
     } finally {
       await wire.close();
     }

@@ -160,6 +160,7 @@ export class SubAgents {
         owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
       },
       oversize: (message) => turns.oversize(message),
+      asked: (method, params, answer) => void turns.promised.asked(method, params, answer),
       connectionLost: (error, restarting) => {
         // A server that was only attached to works on.
         const goesOn = restarting && isAttached(core.config);

@@ -17,6 +17,7 @@ import { failedMcpServer, lateCommand, type SessionEvents } from "../events/sess
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionGate } from "../policy/session_gate.ts";
 import type { SessionParts, SessionSettings } from "../session_settings.ts";
+import { STATUS_MS } from "../turn/stop_turn.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
@@ -64,6 +65,9 @@ export class ThreadConnection {
   readonly #routes: (() => void)[] = [];
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
+
+  /** The turn that such a server works on, and that can't be taken up again. */
+  #left: string | null = null;
 
   /** Begins with a thread that the server has opened. */
   constructor(session: ConnectedSession, threadId: string) {
@@ -153,8 +157,9 @@ export class ThreadConnection {
 
   #lost(error: ConnectionClosedError, restarting: boolean): void {
     // A server that was only attached to works on; ephemeral threads can't be taken up again.
-    const goesOn = restarting && isAttached(this.#session.parts.core.config) &&
-      !this.#session.settings.profile.ephemeral;
+    const worksOn = restarting && isAttached(this.#session.parts.core.config);
+    const goesOn = worksOn && !this.#session.settings.profile.ephemeral;
+    if (worksOn && !goesOn) this.#left ??= this.#session.turns.active?.activeId ?? null;
     this.#lostBy = error;
     this.#session.turns.connectionLost(error, goesOn);
     if (!goesOn) this.#session.foreign.connectionLost(error);
@@ -165,6 +170,7 @@ export class ThreadConnection {
   /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
     const lostBy = this.#lostBy!;
+    await this.#stopLeft();
     if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
     const { profile } = this.#session.settings;
     const unused = !this.#session.isUsed;
@@ -186,6 +192,17 @@ export class ThreadConnection {
       throw error;
     }
     this.ready.open();
+  }
+
+  async #stopLeft(): Promise<void> {
+    const { core } = this.#session.parts;
+    const { threadId } = this;
+    const turnId = this.#left;
+    this.#left = null;
+    if (turnId === null) return;
+    await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS }).catch(
+      () => {},
+    );
   }
 
   /** The goal is over for whoever started it: the new server must not go on with it, and would at once. */

@@ -3,7 +3,7 @@ import { within } from "../../async.ts";
 import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 
 /** What stopping needs to know of a turn. */
@@ -73,7 +73,7 @@ async function interrupt(
 ): Promise<boolean> {
   const { core, threadId } = options;
   let stopped = await clock.within(ended, 0, false);
-  const deadline = clock.now() + limits.patience;
+  let deadline = clock.now() + limits.patience;
   for (let tries = 1; !stopped && clock.now() < deadline; tries++) {
     // An old server does not answer at all when the turn ends meanwhile: then nobody waits for the answer.
     const unwanted = new AbortController();
@@ -85,8 +85,12 @@ async function interrupt(
       await Promise.race([call, ended]);
       stopped = await clock.within(ended, limits.end, false);
     } catch (error) {
-      // Anything else is the end of the connection, and of the turn with it.
-      if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) return true;
+      if (!(error instanceof RpcError || error instanceof RequestTimeoutError)) {
+        // The end of the connection, and of the turn with it where the server does not work on.
+        if (!await reconnected(core, threadId)) return true;
+        deadline = clock.now() + limits.patience;
+        continue;
+      }
       stopped = await clock.within(ended, Math.min(50 * tries, 500), false) ||
         begun && await isOver(core, threadId, error instanceof RequestTimeoutError && tries > 1);
     } finally {
@@ -94,6 +98,13 @@ async function interrupt(
     }
   }
   return stopped;
+}
+
+/** Waits for a new connection to a server that works on without one; `false` when there will be none. */
+async function reconnected(core: RuntimeCore, threadId: string): Promise<boolean> {
+  if (!isAttached(core.config) || core.state === "closed") return false;
+  const error = await core.call("thread/read", { threadId }).then(() => null, (error) => error);
+  return error === null || error instanceof RpcError;
 }
 
 /**

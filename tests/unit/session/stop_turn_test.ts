@@ -40,17 +40,21 @@ interface Stage {
 function stage(
   answer: (method: string, n: number, stage: Stage) => Promise<unknown> | unknown,
   version = "0.169.0",
+  attached = false,
 ): Stage {
   const begun = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
   const called: string[] = [];
+  const call = async (method: string) => {
+    called.push(method);
+    return await answer(method, called.length, it);
+  };
   const core = {
     state: "running",
     server: { version },
-    callNow: async (method: string) => {
-      called.push(method);
-      return await answer(method, called.length, it);
-    },
+    config: attached ? { transport: { type: "websocket", url: "ws://127.0.0.1:1" } } : {},
+    call,
+    callNow: call,
   } as unknown as RuntimeCore;
   const it: Stage = {
     called,
@@ -261,4 +265,30 @@ test("a turn goes on after a lost connection only if its server recorded it, and
   assert.equal(await recorded("completed", "0.104.0"), null);
   const silent = { server: { version: "0.169.0" }, callNow: () => Promise.reject(new Error("x")) };
   assert.equal(await recordedTurn(silent as unknown as RuntimeCore, "T", "U"), null);
+});
+
+test("a turn that is stopped while the connection is down is stopped on the next one, where the server works on", async () => {
+  const lost = () => Promise.reject(new ConnectionClosedError("The socket was dropped."));
+  const it = stage(
+    (method, n, it) => {
+      if (n === 1) return lost();
+      if (method === "turn/interrupt") it.end();
+      return {};
+    },
+    "0.169.0",
+    true,
+  );
+  it.begin();
+  assert.equal(await it.stop(), true);
+  assert.deepEqual(it.called, ["turn/interrupt", "thread/read", "turn/interrupt"]);
+  // There is no next connection.
+  const over = stage(lost, "0.169.0", true);
+  over.begin();
+  assert.equal(await over.stop(), true);
+  assert.deepEqual(over.called, ["turn/interrupt", "thread/read"]);
+  // The server has ended with its connection.
+  const own = stage(lost);
+  own.begin();
+  assert.equal(await own.stop(), true);
+  assert.deepEqual(own.called, ["turn/interrupt"]);
 });
