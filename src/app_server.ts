@@ -107,10 +107,10 @@ export class AppServer implements AsyncDisposable {
     const refusal = this.#check.checkNotification(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
     // What this library does not know may do anything that this script may do.
-    if (!this.#check.isKnown(method)) {
-      await guardCall(this.#core, method, params, { allowPrivilegedEscalation: true });
-    }
-    await this.runtime.notify(method, params);
+    const notify = () => this.runtime.notify(method, params);
+    if (this.#check.isKnown(method)) return await notify();
+    const consent = { allowPrivilegedEscalation: true };
+    await guardCall(this.#core, method, params, consent, notify);
   }
 
   /**

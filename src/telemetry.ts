@@ -235,7 +235,8 @@ export class Telemetry {
   activeTrace(): TraceContext | undefined {
     const context = this.active();
     if (context === null) return undefined;
-    return traceOf(quietly(() => context.getValue(SPAN) as OtelSpan | undefined, undefined));
+    const span = quietly(() => context.getValue(SPAN) as OtelSpan | undefined, undefined);
+    return span === undefined ? undefined : traceOf(span);
   }
 }
 

@@ -47,6 +47,8 @@ export interface Kind {
 export interface Shape {
   /** The kind of each option, by name. */
   readonly options: Readonly<Record<string, Kind>>;
+  /** Whether there is an option that can't be left out. */
+  readonly required: boolean;
   /** What to write in place of names that other libraries use. */
   readonly meant: Readonly<Record<string, string>>;
 }
@@ -60,7 +62,8 @@ export function shape<T>(
   options: OptionKinds<T>,
   meant: Readonly<Record<string, string>> = {},
 ): Shape {
-  return { options: options as Readonly<Record<string, Kind>>, meant };
+  const kinds: Readonly<Record<string, Kind>> = options;
+  return { options: kinds, required: Object.values(kinds).some((each) => each.required), meant };
 }
 
 /** What to say of options that another shape has. */
@@ -383,8 +386,9 @@ export function optionMisfit(
         : near,
     };
   }
-  for (const [key, kind] of Object.entries(options)) {
+  for (const key in options) {
     const member = value[key];
+    const kind = options[key]!;
     if (member === undefined && kind.required !== true) continue;
     const misfit = kind.misfit(member, at(key));
     if (misfit !== null) return misfit;

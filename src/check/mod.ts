@@ -51,8 +51,7 @@ export {
 
 /** Throws `InvalidArgumentError` unless `value` has the options that `shape` declares; `undefined` has none, unless they are `needed`. */
 export function checkOptions(where: string, value: unknown, shape: Shape, needed = false): void {
-  const isRequired = needed || Object.values(shape.options).some((kind) => kind.required === true);
-  if (value === undefined && !isRequired) return;
+  if (value === undefined && !needed && !shape.required) return;
   refuse(where, () =>
     isOptions(value) ? optionMisfit(value, shape, "") : {
       path: "options",

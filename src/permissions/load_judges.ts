@@ -5,9 +5,16 @@
 import type * as config from "./config/config_needs.ts";
 import type { gateMethod } from "./guard/method_gate.ts";
 
+let gate: typeof gateMethod | null = null;
+
+/** The gate, once it is loaded: then a request need not wait for it. */
+export function loadedMethodGate(): typeof gateMethod | null {
+  return gate;
+}
+
 /** Loads the gate in front of raw requests: sessions make none. */
 export async function loadMethodGate(): Promise<typeof gateMethod> {
-  return (await import("./guard/method_gate.ts")).gateMethod;
+  return gate ??= (await import("./guard/method_gate.ts")).gateMethod;
 }
 
 /** What judges codex settings of the caller's. */

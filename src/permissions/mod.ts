@@ -15,7 +15,12 @@ export {
   normalizeSandbox,
   privilegeRefusal,
 } from "./guard/approval_guard.ts";
-export { type ConfigJudge, loadConfigJudge, loadMethodGate } from "./load_judges.ts";
+export {
+  type ConfigJudge,
+  loadConfigJudge,
+  loadedMethodGate,
+  loadMethodGate,
+} from "./load_judges.ts";
 export { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
 export {

@@ -3,7 +3,7 @@
  * @module
  */
 import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
-import { defined, type JsonValue } from "../json.ts";
+import type { JsonValue } from "../json.ts";
 import { redactText } from "../redact.ts";
 import type { TraceContext } from "../telemetry.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
@@ -50,8 +50,13 @@ export interface ConnectionHandler {
   malformed(reason: string, size: number): void;
   /** A message beyond the limit, which was skipped. */
   oversize(message: OversizeMessage): void;
-  /** A message goes out. */
-  sent(kind: "request" | "notification" | "response", size: number, message: OutboundMessage): void;
+  /** A message goes out, at this time on the clock of `performance.now()`. */
+  sent(
+    kind: "request" | "notification" | "response",
+    size: number,
+    message: OutboundMessage,
+    at: number,
+  ): void;
   /** The connection ended; called once, before the pending calls reject. */
   closed(error: ConnectionClosedError): void;
 }
@@ -109,8 +114,12 @@ export class Connection {
     });
     this.#writer = new CoalescingWriter((text) => transport.write(text));
     this.#calls = new PendingCalls(
-      (id, method, params, trace) =>
-        this.#send("request", { id, method, params, ...defined({ trace }) }),
+      (id, method, params, trace, now) =>
+        this.#send(
+          "request",
+          trace === undefined ? { id, method, params } : { id, method, params, trace },
+          now,
+        ),
       options.maxInFlight,
     );
     transport.start({
@@ -182,12 +191,13 @@ export class Connection {
     params: JsonValue | undefined,
     options: CallOptions = {},
   ): Promise<JsonValue> {
-    const { trace = null } = this.#options;
+    const { trace, requestTimeoutMs } = this.#options;
     return this.#calls.call(
       method,
       params,
-      options.timeoutMs ?? this.#options.requestTimeoutMs,
-      trace === null || options.trace !== undefined ? options : { ...options, trace: trace() },
+      options.timeoutMs ?? requestTimeoutMs,
+      options,
+      options.trace ?? trace?.(),
     );
   }
 
@@ -232,7 +242,11 @@ export class Connection {
     return report;
   }
 
-  #send(kind: "request" | "notification" | "response", message: OutboundMessage): void {
+  #send(
+    kind: "request" | "notification" | "response",
+    message: OutboundMessage,
+    now: number = performance.now(),
+  ): void {
     const text = encode(message);
     const limit = this.transport.maxOutboundBytes;
     if (limit !== null && text.length * 3 > limit) {
@@ -241,7 +255,7 @@ export class Connection {
       if (bytes > limit) throw new MessageTooLargeError(`The message for ${method}`, bytes, limit);
     }
     this.bytesOut += text.length + 1;
-    this.#handler.sent(kind, text.length, message);
+    this.#handler.sent(kind, text.length, message, now);
     this.#writer.send(text);
   }
 

@@ -23,12 +23,13 @@ export interface CallOptions {
   onResult?: (result: JsonValue) => void;
 }
 
-/** Sends a call; the id is new for each try. */
+/** Sends a call, now on the clock of `performance.now()`; the id is new for each try. */
 export type SendCall = (
   id: number,
   method: string,
   params: JsonValue | undefined,
   trace: TraceContext | undefined,
+  now: number,
 ) => void;
 
 /** Code of a server that has too much to do; the call was not taken and may be sent again. */
@@ -68,6 +69,7 @@ class Call {
     params: JsonValue | undefined,
     timeoutMs: number,
     options: CallOptions,
+    trace: TraceContext | undefined,
     resolve: (result: JsonValue) => void,
     reject: (error: unknown) => void,
     now: number,
@@ -77,7 +79,7 @@ class Call {
     this.params = params;
     this.timeoutMs = timeoutMs;
     this.signal = options.signal;
-    this.trace = options.trace;
+    this.trace = trace;
     this.onResult = options.onResult;
     this.resolve = resolve;
     this.reject = reject;
@@ -136,12 +138,13 @@ export class PendingCalls {
     params: JsonValue | undefined,
     timeoutMs: number,
     options: CallOptions = {},
+    trace: TraceContext | undefined = options.trace,
   ): Promise<JsonValue> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (options.signal?.aborted) return Promise.reject(options.signal.reason);
     return new Promise((resolve, reject) => {
       const now = performance.now();
-      const call = new Call(this, method, params, timeoutMs, options, resolve, reject, now);
+      const call = new Call(this, method, params, timeoutMs, options, trace, resolve, reject, now);
       call.signal?.addEventListener("abort", call, { once: true });
       this.#deadlines.add(call.expiresAt);
       this.#enqueue(call, now);
@@ -218,7 +221,7 @@ export class PendingCalls {
     call.sentAt = now;
     this.#inFlight.set(call.id, call);
     try {
-      this.#send(call.id, call.method, call.params, call.trace);
+      this.#send(call.id, call.method, call.params, call.trace, now);
     } catch (error) {
       this.fail(call, error);
     }

@@ -398,8 +398,9 @@ export class RuntimeCore implements ConnectionHandler {
     kind: "request" | "notification" | "response",
     size: number,
     message: OutboundMessage,
+    at: number,
   ): void {
-    this.metrics.sent(size);
+    this.metrics.sent(size, at);
     const head = new MessageHead(message.method, message.id, message.params);
     const body = message as unknown as JsonObject;
     this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);

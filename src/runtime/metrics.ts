@@ -56,10 +56,10 @@ export class MetricsCounter {
     this.#in.add(this.#second(at), count);
   }
 
-  /** A message was sent. */
-  sent(size: number): void {
+  /** A message was sent, now or at a known time on the counter's clock. */
+  sent(size: number, at: number = this.#now()): void {
     this.#sizeOut += size;
-    this.#out.add(this.#second());
+    this.#out.add(this.#second(at));
   }
 
   /** A call was answered after `ms` milliseconds. */

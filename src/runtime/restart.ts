@@ -249,24 +249,19 @@ export class KeepAlive {
 
   /** Something is awaited, until the result is called. */
   hold(): () => void {
-    this.#held++;
-    this.#busy = true;
-    if (!this.#keeps) {
-      this.#keeps = true;
-      this.#transport?.ref?.();
-    }
+    this.#begin();
     let held = true;
     return () => {
       if (!held) return;
       held = false;
-      if (--this.#held === 0) this.#arm();
+      this.#end();
     };
   }
 
   /** Something is awaited until the promise settles. Gives the promise back. */
   while<T>(promise: Promise<T>): Promise<T> {
-    const release = this.hold();
-    promise.then(release, release);
+    this.#begin();
+    promise.then(this.#end, this.#end);
     return promise;
   }
 
@@ -311,6 +306,18 @@ export class KeepAlive {
     this.#timers.clear(this.#timer);
     this.#timer = undefined;
   }
+
+  #begin(): void {
+    this.#held++;
+    this.#busy = true;
+    if (this.#keeps) return;
+    this.#keeps = true;
+    this.#transport?.ref?.();
+  }
+
+  readonly #end = (): void => {
+    if (--this.#held === 0) this.#arm();
+  };
 
   #release(threadId: string): void {
     this.#turns.get(threadId)?.release();

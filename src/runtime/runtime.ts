@@ -41,6 +41,8 @@ export interface RequestOptions {
   dangerouslyAllowUnattendedFullAccess?: boolean;
 }
 
+const METHOD = required(name);
+
 /** Options of a raw request. */
 const REQUEST_OPTIONS: Shape = shape<RequestOptions>({
   signal,
@@ -91,26 +93,30 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** Calls any method of the server, unchecked. Rejects with `RpcError` when the server refuses. */
-  async request(
+  request(
     method: string,
     params?: JsonValue,
     options: RequestOptions = {},
   ): Promise<JsonValue> {
-    const core = coreOf(this);
-    checkArgument("request", "method", method, required(name));
-    checkOptions("request", options, REQUEST_OPTIONS);
-    const answer = guardCall(core, method, params, options).then(() =>
-      core.call(method, params, options)
-    );
-    if (isJsonObject(params) && typeof params["threadId"] === "string") {
-      core.routes.get(params["threadId"])?.asked?.(method, params, answer);
+    // Thousands of these may be under way: each is one promise, that of the call.
+    try {
+      const core = coreOf(this);
+      checkArgument("request", "method", method, METHOD);
+      checkOptions("request", options, REQUEST_OPTIONS);
+      const send = () => core.call(method, params, options);
+      const answer = guardCall(core, method, params, options, send);
+      if (isJsonObject(params) && typeof params["threadId"] === "string") {
+        core.routes.get(params["threadId"])?.asked?.(method, params, answer);
+      }
+      return answer;
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return await answer;
   }
 
   /** Tells the server something that wants no answer. */
   async notify(method: string, params?: JsonValue): Promise<void> {
-    checkArgument("notify", "method", method, required(name));
+    checkArgument("notify", "method", method, METHOD);
     await coreOf(this).notify(method, params);
   }
 

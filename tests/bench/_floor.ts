@@ -133,25 +133,40 @@ switch (task.variant) {
     break;
   }
   case "calls": {
-    // The least that calls take: one write for all of a tick, and a promise for each id.
-    const waiting = new Map<number, () => void>();
-    onMessage = ({ id }) => {
-      waiting.get(id)?.();
-      waiting.delete(id);
-    };
+    // The least that calls take: one write for all of a tick, a promise for each id, and a window: of 1,000 requests at
+    // once, codex 0.169 leaves 150 to 300 without any answer, and of 128 none.
+    type Settle = { resolve: (result: unknown) => void; reject: (error: unknown) => void };
+    const waiting = new Map<number, Settle>();
+    const queue: (Settle & { params: unknown })[] = [];
+    let head = 0;
     let nextId = 0;
     let lines = "";
-    const ask = () => {
+    const send = (call: Settle & { params: unknown }) => {
       const id = nextId++;
+      waiting.set(id, call);
       if (lines === "") {
         queueMicrotask(() => {
           codex.write(lines);
           lines = "";
         });
       }
-      lines += JSON.stringify({ id, method: "model/list", params: {} }) + "\n";
-      return new Promise<void>((resolve) => waiting.set(id, resolve));
+      lines += JSON.stringify({ id, method: "model/list", params: call.params }) + "\n";
     };
+    onMessage = ({ id, result, error }) => {
+      const call = waiting.get(id);
+      if (call === undefined) return;
+      waiting.delete(id);
+      if (error === undefined) call.resolve(result);
+      else call.reject(error);
+      if (head < queue.length) send(queue[head++]!);
+      else queue.length = head = 0;
+    };
+    const ask = () =>
+      new Promise<unknown>((resolve, reject) => {
+        const call = { params: {}, resolve, reject };
+        if (waiting.size < 128) send(call);
+        else queue.push(call);
+      });
     for (let i = 0; i < 300; i++) await ask();
     const times: number[] = [];
     for (let i = 0; i < task.sequential; i++) {

@@ -44,6 +44,7 @@ export type CodexModelOptions = Omit<SessionConfig, "signal" | "outputSchema"> &
 const { signal: _signal, outputSchema: _outputSchema, ...FIELDS } = SESSION_CONFIG.options;
 
 const OPTIONS: Shape = {
+  ...SESSION_CONFIG,
   options: { ...FIELDS, maxConversations: count(0) },
   meant: {
     ...SESSION_CONFIG.meant,

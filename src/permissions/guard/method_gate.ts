@@ -76,11 +76,12 @@ function methodNeeds(
   params: JsonObject,
   context: Pick<MethodGateContext, "codexHome" | "serverCwd">,
 ): PermissionNeed[] {
+  const reach = methodReach(method);
+  // Most calls: they need not know where the server works.
+  if (reach === "harmless") return [];
   const base = context.serverCwd;
   const path = (key: string): string | undefined => pathOf(params[key], base);
-  switch (methodReach(method)) {
-    case "harmless":
-      return [];
+  switch (reach) {
     case "thread":
       return threadNeeds(params, base);
     case "turn":
