@@ -1,25 +1,37 @@
-/** Deltas of one message, as a reader of lines hands them on. */
-import type { DeltaHead } from "../src/rpc/delta_reader.ts";
-import { DeltaRun } from "../src/rpc/delta_reader.ts";
+/** Deltas, as a reader of lines hands them on. */
+import { type DeltaHead, Deltas } from "../src/rpc/delta_reader.ts";
 
 const METHOD = "item/agentMessage/delta";
 
-/** A run of these texts, with lines as the server writes them. */
-export function deltaRun(
-  texts: readonly string[],
-  ids: { threadId?: string; turnId?: string; itemId?: string } = {},
-): DeltaRun {
+interface Ids {
+  threadId?: string;
+  turnId?: string;
+  itemId?: string;
+}
+
+/** Whose text a delta is. */
+export function deltaHead(ids: Ids = {}): DeltaHead {
   const { threadId = "T", turnId = "U", itemId = "I" } = ids;
   const text = `{"method":"${METHOD}","params":{"threadId":"${threadId}","turnId":"${turnId}",` +
     `"itemId":"${itemId}","delta":"`;
-  const head: DeltaHead = { method: METHOD, threadId, turnId, itemId, text };
+  return { method: METHOD, threadId, turnId, itemId, text };
+}
+
+/** Deltas of one item with these texts, with lines as the server writes them. */
+export function deltaRun(texts: readonly string[], ids: Ids = {}): Deltas {
+  const head = deltaHead(ids);
+  return deltaBatch(texts.map((text) => [head, text]));
+}
+
+/** Deltas of several items. */
+export function deltaBatch(deltas: readonly (readonly [head: DeltaHead, text: string])[]): Deltas {
   const ends: number[] = [];
   let block = "";
-  for (const each of texts) {
+  for (const [{ text }, each] of deltas) {
     const literal = JSON.stringify(each).slice(1, -1);
     const textEnd = block.length + text.length + literal.length;
     block += `${text}${literal}"}}\n`;
     ends.push(textEnd, block.length - 1);
   }
-  return new DeltaRun(head, block, 0, ends);
+  return new Deltas(block, 0, deltas.map(([head]) => head), ends);
 }

@@ -18,7 +18,7 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from "./codec.ts";
-import { DeltaReader, DeltaRun } from "./delta_reader.ts";
+import { DeltaReader, Deltas } from "./delta_reader.ts";
 import { LineFramer, utf8Length } from "./framing.ts";
 import { type CallOptions, PendingCalls } from "./pending_calls.ts";
 
@@ -38,8 +38,8 @@ export interface OversizeMessage {
 export interface ConnectionHandler {
   /** Bytes came, at this time on the clock of `performance.now()`; what is told until the next call was in them. */
   arrived(at: number): void;
-  /** The next texts of an item. */
-  deltas(run: DeltaRun): void;
+  /** The next texts of some items. */
+  deltas(batch: Deltas): void;
   /** A notification; `size` is the line's length. */
   notification(message: RpcNotification, size: number): void;
   /** A question. */
@@ -82,9 +82,9 @@ export class Connection {
   readonly #handler: ConnectionHandler;
   readonly #options: ConnectionOptions;
   readonly #framer: LineFramer;
-  readonly #deltas = new DeltaReader();
-  /** Deltas of one item that have been read and not been told yet. */
-  #run: DeltaRun | null = null;
+  readonly #reader = new DeltaReader();
+  /** Deltas that have been read and not been told yet. */
+  #batch: Deltas | null = null;
   readonly #calls: PendingCalls;
   readonly #writer: CoalescingWriter;
   #arrivedAt = 0;
@@ -126,7 +126,7 @@ export class Connection {
       bytes: (chunk) => {
         this.#arrived(chunk.length);
         this.#framer.push(chunk);
-        this.#endRun();
+        this.#endBatch();
       },
       text: (message) => this.#text(message),
       closed: (info) => this.#closed(info),
@@ -274,13 +274,13 @@ export class Connection {
       if (bytes > limit) return this.#tooLong(bytes, message.slice(0, 4096), message.slice(-2048));
     }
     if (message.trim() !== "") this.#line(message, 0, message.length);
-    this.#endRun();
+    this.#endBatch();
   }
 
   #line(block: string, start: number, end: number): void {
-    const textEnd = this.#deltas.read(block, start, end);
+    const textEnd = this.#reader.read(block, start, end);
     if (textEnd >= 0) return this.#delta(block, start, textEnd, end);
-    this.#endRun();
+    this.#endBatch();
     this.#message(block.slice(start, end));
   }
 
@@ -289,7 +289,7 @@ export class Connection {
     switch (message.kind) {
       case "notification":
         if (message.params["delta"] !== undefined) {
-          this.#deltas.learn(line, message.method, message.params);
+          this.#reader.learn(line, message.method, message.params);
         }
         return this.#handler.notification(message, line.length);
       case "response":
@@ -320,24 +320,23 @@ export class Connection {
     return message;
   }
 
-  /** In a flood hundreds of deltas of one item follow each other: they are handed on together. */
+  /** In a flood hundreds of deltas follow each other: they are handed on together. */
   #delta(block: string, start: number, textEnd: number, end: number): void {
-    const { head } = this.#deltas;
-    if (this.#run?.extend(head, block, start, textEnd, end) === true) return;
-    this.#endRun();
-    this.#run = new DeltaRun(head, block, start, [textEnd, end]);
+    const { head } = this.#reader;
+    if (this.#batch?.extend(head, block, start, textEnd, end) === true) return;
+    this.#endBatch();
+    this.#batch = new Deltas(block, start, [head], [textEnd, end]);
   }
 
-  #endRun(): void {
-    const run = this.#run;
-    if (run === null) return;
-    this.#run = null;
-    if (run.whole) return this.#handler.deltas(run);
-    for (let index = 0; index < run.length; index++) this.#message(run.line(index));
+  #endBatch(): void {
+    const batch = this.#batch;
+    if (batch === null) return;
+    this.#batch = null;
+    this.#handler.deltas(batch);
   }
 
   #tooLong(bytes: number, head: string, tail: string): void {
-    this.#endRun();
+    this.#endBatch();
     if (!this.#heard && !head.trimStart().startsWith("{")) {
       this.#noise.lines++;
       this.#noise.first ||= head.slice(0, NOISE_CHARACTERS);

@@ -7,40 +7,61 @@
  */
 import type { JsonObject } from "../json.ts";
 
-// Deltas of one item that came one after the other.
+// Deltas that came one after the other.
 
 /**
- * Deltas of one item that stand one below the other in a block of lines. Kept as that block and as places in it: most
- * lines are never looked at, and their texts only together.
+ * Deltas that stand one below the other in a block of lines, of one item or of several. Kept as that block and as places
+ * in it: most lines are never looked at, and the texts of an item only together.
  */
-export class DeltaRun {
-  /** Whose texts they are. */
-  readonly head: DeltaHead;
+export class Deltas {
   readonly #block: string;
+  /** Where the first line of all begins, which need not be one of these. */
   readonly #start: number;
+  readonly #heads: DeltaHead[];
   /** For each delta: where its text ends, and where its line does. */
   readonly #ends: number[];
+  readonly #from: number;
+  #to: number;
   #joined: string | null = null;
 
   /** Begins with places in `block`: of the first line, and of its end and the others' in pairs. */
-  constructor(head: DeltaHead, block: string, start: number, ends: number[]) {
-    this.head = head;
+  constructor(
+    block: string,
+    start: number,
+    heads: DeltaHead[],
+    ends: number[],
+    from = 0,
+    to: number = heads.length,
+  ) {
     this.#block = block;
     this.#start = start;
+    this.#heads = heads;
     this.#ends = ends;
+    this.#from = from;
+    this.#to = to;
   }
 
   /** How many deltas there are. */
   get length(): number {
-    return this.#ends.length >> 1;
+    return this.#to - this.#from;
   }
 
   /** Characters of their lines. */
   get size(): number {
-    return this.#lineEnd(this.length - 1) - this.#start;
+    return this.#lineEnd(this.#to - 1) - this.#lineStart(this.#from);
   }
 
-  /** Takes one more delta, if it is this item's and stands directly below the last one. */
+  /** Whose text the first one is; that of all where they are one item's. */
+  get head(): DeltaHead {
+    return this.#heads[this.#from]!;
+  }
+
+  /** Whose text one of them is. */
+  headOf(index: number): DeltaHead {
+    return this.#heads[this.#from + index]!;
+  }
+
+  /** Takes one more delta, if it stands directly below the last one. */
   extend(
     head: DeltaHead,
     block: string,
@@ -48,17 +69,38 @@ export class DeltaRun {
     textEnd: number,
     lineEnd: number,
   ): boolean {
-    const ends = this.#ends;
-    if (head !== this.head || block !== this.#block || start !== ends[ends.length - 1]! + 1) {
-      return false;
-    }
-    ends.push(textEnd, lineEnd);
+    if (start !== this.#lineEnd(this.#to - 1) + 1 || block !== this.#block) return false;
+    this.#heads.push(head);
+    this.#ends.push(textEnd, lineEnd);
+    this.#to++;
     return true;
+  }
+
+  /** Some of them, up to but not including `to`. */
+  part(from: number, to: number): Deltas {
+    const last = Math.min(this.#to, this.#from + to);
+    return new Deltas(
+      this.#block,
+      this.#start,
+      this.#heads,
+      this.#ends,
+      this.#from + from,
+      last,
+    );
+  }
+
+  /** Those of one item that begin at `from`. */
+  run(from: number): Deltas {
+    const head = this.headOf(from);
+    let to = from + 1;
+    while (to < this.length && this.headOf(to) === head) to++;
+    return from === 0 && to === this.length ? this : this.part(from, to);
   }
 
   /** The text of one of them. */
   text(index: number): string {
-    const text = this.#literal(index);
+    if (this.length === 1) return this.joined();
+    const text = this.#literal(this.#from + index);
     return unescaped(text) ?? text;
   }
 
@@ -71,47 +113,37 @@ export class DeltaRun {
 
   /** All their text. */
   joined(): string {
-    return this.#joined ??= this.#join() ?? this.texts().join("");
-  }
-
-  /** Whether their texts are what JSON allows. */
-  get whole(): boolean {
-    this.#joined ??= this.#join();
-    return this.#joined !== null;
+    return this.#joined ??= this.#join();
   }
 
   /** The line of one of them. */
   line(index: number): string {
-    return this.#block.slice(this.#lineStart(index), this.#lineEnd(index));
+    const at = this.#from + index;
+    return this.#block.slice(this.#lineStart(at), this.#lineEnd(at));
   }
 
-  /** Some of them, up to but not including `to`. */
-  part(from: number, to: number): DeltaRun {
-    const ends = this.#ends.slice(from * 2, to * 2);
-    return new DeltaRun(this.head, this.#block, this.#lineStart(from), ends);
-  }
-
-  #join(): string | null {
-    if (this.length === 1) return unescaped(this.#literal(0));
+  #join(): string {
     const literals: string[] = [];
-    for (let index = 0; index < this.length; index++) literals.push(this.#literal(index));
-    return unescaped(literals.join(""));
+    for (let at = this.#from; at < this.#to; at++) literals.push(this.#literal(at));
+    // The reader has taken whole texts only; joined, they are one.
+    const text = literals.length === 1 ? literals[0]! : literals.join("");
+    return unescaped(text) ?? text;
   }
 
   /** A text as it stands in its line. */
-  #literal(index: number): string {
+  #literal(at: number): string {
     return this.#block.slice(
-      this.#lineStart(index) + this.head.text.length,
-      this.#ends[index * 2]!,
+      this.#lineStart(at) + this.#heads[at]!.text.length,
+      this.#ends[at * 2]!,
     );
   }
 
-  #lineStart(index: number): number {
-    return index === 0 ? this.#start : this.#lineEnd(index - 1) + 1;
+  #lineStart(at: number): number {
+    return at === 0 ? this.#start : this.#lineEnd(at - 1) + 1;
   }
 
-  #lineEnd(index: number): number {
-    return this.#ends[index * 2 + 1]!;
+  #lineEnd(at: number): number {
+    return this.#ends[at * 2 + 1]!;
   }
 }
 
@@ -127,10 +159,18 @@ export interface DeltaHead {
   readonly itemId: string;
   /** The line up to the text; empty for deltas that can only be parsed. */
   readonly text: string;
+  /** Who took its last text, and the generation of routes then: kept here, so that the next one needs no look-up. */
+  taker?: DeltaTaker | null;
+  generation?: number;
+}
+
+/** Takes the texts of an item. */
+export interface DeltaTaker {
+  /** Takes the next texts; `false` when they are not its own any more. */
+  takes(run: Deltas): boolean;
 }
 
 const BRACE = 125;
-const BACKSLASH = 92;
 const COMMA = 44;
 const QUOTE = 34;
 const LETTER_E = 101;
@@ -139,19 +179,21 @@ const EMITTED = ',"emittedAtMs":';
 const COLON_AT = EMITTED.length - 1;
 /** With the digits of a time in milliseconds and the end of the message. */
 const LONGEST_EMITTED = EMITTED.length + 24;
-/** Threads whose heads are kept; a thousand sessions stream at once at most. */
-const MAX_THREADS = 2048;
-/** Items of one thread that stream at once, such as the outputs of several commands. */
-const MAX_ITEMS = 4;
+/** Items whose heads are kept; a thousand sessions stream at once at most. */
+const MAX_HEADS = 4096;
+/** Different lengths of heads that are tried. */
+const MAX_LENGTHS = 8;
 
 /** Learns the heads of delta lines, and recognises the lines that begin with one. */
 export class DeltaReader {
   /** Whose text it is; set by {@linkcode read}. */
   head: DeltaHead = { method: "", threadId: "", turnId: "", itemId: "", text: "" };
-  readonly #heads: Map<string, DeltaHead[]> = new Map();
-  /** Where the thread's id stands in lines of the newest head. */
-  #idStart = 0;
-  #idEnd = 0;
+  /** By the line up to the text: one look-up, however many threads are open. */
+  readonly #heads: Map<string, DeltaHead> = new Map();
+  #lengths: number[] = [];
+  #block = "";
+  /** Where the next backslash of the block is. */
+  #backslash = -1;
 
   /**
    * Recognises the line that stands in `block` from `start` to `end`: sets `head`, and returns where the text ends that
@@ -161,7 +203,10 @@ export class DeltaReader {
     const head = this.#find(block, start);
     if (head === null) return -1;
     this.head = head;
-    return endOfText(block, start + head.text.length, end);
+    const from = start + head.text.length;
+    const quote = block.indexOf('"', from);
+    const textEnd = this.#escapes(block, from, quote) ? endOfEscaped(block, from, end) : quote;
+    return endsLikeDelta(block, textEnd, end) ? textEnd : -1;
   }
 
   /** Remembers the head of a delta that was parsed, if its line is written the way the server writes them. */
@@ -171,30 +216,43 @@ export class DeltaReader {
       typeof delta !== "string" || typeof threadId !== "string" || typeof turnId !== "string" ||
       typeof itemId !== "string"
     ) return;
-    const before = `{"method":${JSON.stringify(method)},"params":{"threadId":"`;
     // Joined, not added up: comparing with a rope would flatten it again and again.
     const text = [
-      before,
-      JSON.stringify(threadId).slice(1),
+      `{"method":${JSON.stringify(method)},"params":{"threadId":${JSON.stringify(threadId)}`,
       `,"turnId":${JSON.stringify(turnId)},"itemId":${JSON.stringify(itemId)},"delta":"`,
     ].join("");
     if (!line.startsWith(text)) return;
-    const head = { method, threadId, turnId, itemId, text };
-    const others = this.#heads.get(threadId)?.filter((other) => other.text !== text) ?? [];
-    if (this.#heads.size >= MAX_THREADS) this.#heads.clear();
-    this.#heads.set(threadId, [head, ...others].slice(0, MAX_ITEMS));
-    this.head = head;
-    this.#idStart = before.length;
-    this.#idEnd = before.length + threadId.length;
+    const known = this.#lengths.includes(text.length);
+    if (this.#heads.size >= MAX_HEADS || (!known && this.#lengths.length >= MAX_LENGTHS)) {
+      this.#heads.clear();
+      this.#lengths = [];
+    }
+    if (!this.#lengths.includes(text.length)) this.#lengths.push(text.length);
+    this.head = { method, threadId, turnId, itemId, text, taker: null, generation: 0 };
+    this.#heads.set(text, this.head);
   }
 
   #find(block: string, start: number): DeltaHead | null {
-    if (standsAt(block, start, this.head.text)) return this.#idEnd === 0 ? null : this.head;
-    // Most likely another thread's, with its id in the same place.
-    const known = this.#heads.get(block.slice(start + this.#idStart, start + this.#idEnd));
-    if (known === undefined) return null;
-    for (const head of known) if (standsAt(block, start, head.text)) return head;
+    const { text } = this.head;
+    if (text !== "" && block.slice(start, start + text.length) === text) return this.head;
+    for (const length of this.#lengths) {
+      const head = this.#heads.get(block.slice(start, start + length));
+      if (head !== undefined) return head;
+    }
     return null;
+  }
+
+  /** Whether there is a backslash between these places, which are looked at from the first of a block to the last. */
+  #escapes(block: string, from: number, to: number): boolean {
+    if (block !== this.#block) {
+      this.#block = block;
+      this.#backslash = -1;
+    }
+    if (this.#backslash < from) {
+      const next = block.indexOf("\\", from);
+      this.#backslash = next < 0 ? Infinity : next;
+    }
+    return this.#backslash < to;
   }
 }
 
@@ -208,14 +266,10 @@ export function unescaped(literal: string): string | null {
   }
 }
 
-/** Where the text ends that begins at `from` in a line that ends at `end`; -1 when it goes on as no delta does. */
-function endOfText(block: string, from: number, end: number): number {
-  let quote = block.indexOf('"', from);
-  if (block.charCodeAt(quote - 1) === BACKSLASH) {
-    quote = block.lastIndexOf('"}', end);
-    if (quote < from || unescaped(block.slice(from, quote)) === null) return -1;
-  }
-  return endsLikeDelta(block, quote, end) ? quote : -1;
+/** Where a text ends that begins at `from` and has escapes; -1 when it is damaged, or the line goes on as no delta does. */
+function endOfEscaped(block: string, from: number, end: number): number {
+  const quote = block.lastIndexOf('"}', end);
+  return quote < from || unescaped(block.slice(from, quote)) === null ? -1 : quote;
 }
 
 /** After the text: the end of `params`, and nothing else but the time of emission. */
@@ -227,9 +281,4 @@ function endsLikeDelta(block: string, quote: number, end: number): boolean {
   return block.charCodeAt(rest) === COMMA && block.charCodeAt(rest + 1) === QUOTE &&
     block.charCodeAt(rest + 2) === LETTER_E && block.charCodeAt(rest + COLON_AT) === COLON &&
     block.charCodeAt(end - 1) === BRACE && end - rest < LONGEST_EMITTED;
-}
-
-/** Like `startsWith`, which compares long texts character by character on V8. */
-function standsAt(block: string, start: number, text: string): boolean {
-  return block.slice(start, start + text.length) === text;
 }

@@ -5,7 +5,7 @@
  */
 export { decode, encode } from "./codec.ts";
 export { Connection, type ConnectionHandler, type OversizeMessage } from "./connection.ts";
-export type { DeltaHead, DeltaRun } from "./delta_reader.ts";
+export type { DeltaHead, Deltas, DeltaTaker } from "./delta_reader.ts";
 export type {
   OutboundMessage,
   RpcMessage,

@@ -10,7 +10,7 @@ import {
   type CallOptions,
   Connection,
   type ConnectionHandler,
-  type DeltaRun,
+  type Deltas,
   type OutboundMessage,
   type OversizeMessage,
   type RpcNotification,
@@ -309,10 +309,14 @@ export class RuntimeCore implements ConnectionHandler {
     this.#arrivedDate = Date.now();
   }
 
-  deltas(run: DeltaRun): void {
-    this.metrics.received(run.size, this.#arrivedAt, run.length);
-    this.log.appendDeltas(run, this.#arrivedDate);
-    this.routes.get(run.head.threadId)?.deltas(run);
+  deltas(batch: Deltas): void {
+    this.metrics.received(batch.size, this.#arrivedAt, batch.length);
+    this.log.appendDeltas(batch, this.#arrivedDate);
+    for (let at = 0; at < batch.length;) {
+      const run = batch.run(at);
+      at += run.length;
+      this.routes.deltas(run);
+    }
   }
 
   notification(message: RpcNotification, size: number): void {

@@ -4,13 +4,19 @@
  */
 import type { ConnectionClosedError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import type { DeltaHead, DeltaRun, OversizeMessage, RpcNotification } from "../rpc/mod.ts";
+import type {
+  DeltaHead,
+  Deltas,
+  DeltaTaker,
+  OversizeMessage,
+  RpcNotification,
+} from "../rpc/mod.ts";
 import type { RecordHead } from "./log/event_log.ts";
 
 /** Listens to one thread. Methods run on the read loop: they must be quick, and must not throw. */
 export interface ThreadRoute {
-  /** The next texts of an item. */
-  deltas(run: DeltaRun): void;
+  /** Who takes the texts of an item, until {@linkcode ThreadRoutes.changed} says that it may be another one. */
+  taker(head: DeltaHead): DeltaTaker | null;
   /** Any other notification of the thread. */
   notification(message: RpcNotification): void;
   /** A notification of the thread was too large to be read. */
@@ -47,6 +53,7 @@ export class ThreadRoutes {
   readonly #routes: Map<string, ThreadRoute> = new Map();
   readonly #starts = new EarlyMessages(MAX_EARLY, MAX_EARLY_BYTES);
   readonly #work = new EarlyMessages(MAX_EARLY_WORK, MAX_EARLY_BYTES);
+  #generation = 1;
 
   /** A moment, for `add()`. */
   get now(): number {
@@ -59,11 +66,27 @@ export class ThreadRoutes {
    */
   add(threadId: string, route: ThreadRoute, since: number = Infinity): () => void {
     this.#routes.set(threadId, route);
+    this.changed();
     const early = [...this.#starts.take(threadId, 0), ...this.#work.take(threadId, since)];
     for (const message of early) route.notification(message);
     return () => {
       if (this.#routes.get(threadId) === route) this.#routes.delete(threadId);
+      this.changed();
     };
+  }
+
+  /** Hands the texts of an item to whoever takes them. */
+  deltas(run: Deltas): void {
+    const { head } = run;
+    if (head.generation === this.#generation && head.taker?.takes(run) === true) return;
+    head.taker = this.#routes.get(head.threadId)?.taker(head) ?? null;
+    head.generation = this.#generation;
+    head.taker?.takes(run);
+  }
+
+  /** Who took an item's texts may take them no longer: every item's taker is looked for anew. */
+  changed(): void {
+    this.#generation++;
   }
 
   /** Hands a notification of so many bytes to the thread's listener, or keeps what one that is about to come must know. */

@@ -49,7 +49,12 @@ export async function manualCore(): Promise<{ core: RuntimeCore; transport: Manu
 export function route(core: RuntimeCore, thread: string, emit: EmitTurnEvent): TurnOutcome {
   const outcome = new TurnOutcome(thread, TURN_ID, null);
   core.routes.add(thread, {
-    deltas: (run) => outcome.deltas(run, emit),
+    taker: () => ({
+      takes(run) {
+        outcome.deltas(run, emit);
+        return true;
+      },
+    }),
     notification: (message) => outcome.apply(message.method, message.params, emit),
     oversize() {},
     connectionLost() {},

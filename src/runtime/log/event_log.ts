@@ -3,7 +3,7 @@
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type { DeltaHead, DeltaRun } from "../../rpc/mod.ts";
+import type { DeltaHead, Deltas } from "../../rpc/mod.ts";
 import type { MetricsCounter } from "../metrics.ts";
 import type { EventFilter } from "../runtime_types.ts";
 import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
@@ -23,23 +23,24 @@ export interface RecordHead {
   readonly itemId?: string | undefined;
 }
 
-/** A kept message, or a run of deltas of one item. */
+/** A kept message, or deltas that came one after the other. */
 export interface LogRecord {
-  /** Its number; that of the first delta of a run. */
+  /** Its number; that of the first one of several deltas. */
   readonly seq: number;
   /** Messages in it. */
   readonly count: number;
   readonly at: number;
   readonly direction: EventDirection;
   readonly kind: EventKind;
+  /** That of the first one of several deltas. */
   readonly head: RecordHead;
-  /** The message; undefined for a run of deltas. */
+  /** The message; undefined for deltas that were not decoded. */
   readonly body: JsonValue | undefined;
   readonly size: number;
-  /** Set for text deltas: whose they are. */
+  /** Set for a text delta that was decoded: whose it is. */
   readonly delta: DeltaHead | null;
-  /** The deltas, as far as they were not decoded. */
-  readonly run: DeltaRun | null;
+  /** Deltas that were not decoded. */
+  readonly deltas: Deltas | null;
 }
 
 /** Records behind which a reader gets deltas merged. */
@@ -47,14 +48,14 @@ const BEHIND = 1024;
 /** Deltas merged into one envelope at most. */
 const MAX_MERGE = 4096;
 
-/** Longest run that is kept as one record: a part of the log, so that it forgets by parts. */
-const LONGEST_RUN = 1024;
+/** Most deltas that are kept as one record: a part of the log, so that it forgets by parts. */
+const MAX_DELTAS = 1024;
 
 /** A bounded, numbered log with any number of readers; none of them slows the writer or another one. */
 export class EventLog {
   readonly #capacity: number;
   readonly #maxBytes: number;
-  readonly #longestRun: number;
+  readonly #maxDeltas: number;
   readonly #onEvict: (record: LogRecord) => void;
   /** In order; those before `#first` are forgotten. */
   #records: (LogRecord | undefined)[] = [];
@@ -71,7 +72,7 @@ export class EventLog {
   constructor(maxMessages: number, maxBytes: number, onEvict: (record: LogRecord) => void) {
     this.#capacity = Math.max(1, Math.floor(maxMessages));
     this.#maxBytes = maxBytes;
-    this.#longestRun = Math.min(LONGEST_RUN, Math.max(1, this.#capacity >> 2));
+    this.#maxDeltas = Math.min(MAX_DELTAS, Math.max(1, this.#capacity >> 2));
     this.#onEvict = onEvict;
   }
 
@@ -101,16 +102,16 @@ export class EventLog {
     delta: DeltaHead | null = null,
   ): number {
     const seq = this.#next;
-    this.#add({ seq, count: 1, at, direction, kind, head, body, size, delta, run: null });
+    this.#add({ seq, count: 1, at, direction, kind, head, body, size, delta, deltas: null });
     return seq;
   }
 
-  /** Adds deltas of one item that came one after the other. */
-  appendDeltas(run: DeltaRun, at: number): void {
-    const longest = this.#longestRun;
-    if (run.length <= longest) return this.#addRun(run, at);
-    for (let from = 0; from < run.length; from += longest) {
-      this.#addRun(run.part(from, from + longest), at);
+  /** Adds deltas that came one after the other. */
+  appendDeltas(batch: Deltas, at: number): void {
+    const most = this.#maxDeltas;
+    if (batch.length <= most) return this.#addDeltas(batch, at);
+    for (let from = 0; from < batch.length; from += most) {
+      this.#addDeltas(batch.part(from, from + most), at);
     }
   }
 
@@ -148,8 +149,8 @@ export class EventLog {
     this.#waiting.push(wake);
   }
 
-  #addRun(run: DeltaRun, at: number): void {
-    const { head, length, size } = run;
+  #addDeltas(deltas: Deltas, at: number): void {
+    const { head, length, size } = deltas;
     this.#add({
       seq: this.#next,
       count: length,
@@ -159,8 +160,8 @@ export class EventLog {
       head,
       body: undefined,
       size,
-      delta: head,
-      run,
+      delta: null,
+      deltas,
     });
   }
 
@@ -246,12 +247,13 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
     }
     while (this.#cursor <= log.newest) {
       const record = log.at(this.#cursor)!;
-      if (!this.#wants(record)) {
-        this.#cursor = endOf(record);
-        continue;
+      const { deltas } = record;
+      if (this.#wants(headAt(record, this.#cursor))) {
+        const isDelta = deltas !== null || record.delta !== null;
+        if (isDelta && log.newest - this.#cursor > BEHIND) return this.#merged(record);
+        return new Envelope(record, this.#cursor++);
       }
-      if (record.delta !== null && log.newest - this.#cursor > BEHIND) return this.#merged(record);
-      return new Envelope(record, this.#cursor++);
+      this.#cursor += deltas === null ? 1 : deltas.run(this.#cursor - record.seq).length;
     }
     return null;
   }
@@ -260,24 +262,30 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
   #merged(first: LogRecord): EventEnvelope {
     const log = this.#log;
     const from = this.#cursor;
-    const texts = textsOf(first).slice(from - first.seq);
-    let last = endOf(first) - 1;
-    this.#cursor = last + 1;
-    while (this.#cursor <= log.newest && texts.length < MAX_MERGE) {
+    const head = deltaAt(first, from)!;
+    const texts: string[] = [];
+    let last = from;
+    let merged = 0;
+    while (this.#cursor <= log.newest && merged < MAX_MERGE) {
       const record = log.at(this.#cursor)!;
-      if (this.#wants(record)) {
-        if (record.delta === null || !sameItem(record.delta, first.delta!)) break;
-        texts.push(...textsOf(record));
-        last = endOf(record) - 1;
+      const run = record.deltas?.run(this.#cursor - record.seq) ?? null;
+      const count = run?.length ?? 1;
+      const next = this.#cursor + count;
+      if (this.#wants(headAt(record, this.#cursor))) {
+        const delta = deltaAt(record, this.#cursor);
+        if (delta === null || !sameItem(delta, head)) break;
+        texts.push(run === null ? decodedText(record) : run.joined());
+        merged += count;
+        last = next - 1;
       }
-      this.#cursor = endOf(record);
+      this.#cursor = next;
     }
     return last === from
       ? new Envelope(first, from)
       : new MergedEnvelope(first, from, last, texts.join(""));
   }
 
-  #wants({ head }: LogRecord): boolean {
+  #wants(head: RecordHead): boolean {
     const { threadId, turnId } = this.#filter;
     return (threadId === undefined || head.threadId === threadId) &&
       (turnId === undefined || head.turnId === turnId) &&
@@ -285,9 +293,14 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
   }
 }
 
-/** The number after the record's last one. */
-function endOf(record: LogRecord): number {
-  return record.seq + record.count;
+/** Where the message with this number belongs. */
+function headAt({ seq, head, deltas }: LogRecord, at: number): RecordHead {
+  return deltas?.headOf(at - seq) ?? head;
+}
+
+/** Whose text the message with this number is; `null` when it is no text. */
+function deltaAt({ seq, delta, deltas }: LogRecord, at: number): DeltaHead | null {
+  return deltas?.headOf(at - seq) ?? delta;
 }
 
 function sameItem(a: DeltaHead, b: DeltaHead): boolean {
@@ -327,7 +340,7 @@ class Envelope implements EventEnvelope {
     this.at = new Date(record.at);
     this.direction = record.direction;
     this.kind = record.kind;
-    const { method, rpcId, threadId, turnId, itemId } = record.head;
+    const { method, rpcId, threadId, turnId, itemId } = headAt(record, seq);
     if (method !== undefined) this.method = method;
     if (rpcId !== undefined) this.rpcId = rpcId;
     if (threadId !== undefined) this.threadId = threadId;
@@ -352,7 +365,7 @@ class MergedEnvelope extends Envelope {
   constructor(first: LogRecord, from: number, to: number, text: string) {
     super(first, from);
     this.mergedTo = to;
-    this.#delta = first.delta!;
+    this.#delta = deltaAt(first, from)!;
     this.#text = text;
   }
 
@@ -361,24 +374,18 @@ class MergedEnvelope extends Envelope {
   }
 }
 
-/** The texts of a record of deltas. */
-function textsOf(record: LogRecord): string[] {
-  return record.run === null ? [deltaText(record)] : record.run.texts();
-}
-
-/** All text of a record of deltas. */
-export function deltaText({ run, body }: LogRecord): string {
-  if (run !== null) return run.joined();
+/** The text of a delta that was decoded. */
+export function decodedText({ body }: LogRecord): string {
   return (body as { params: { delta: string } }).params.delta;
 }
 
 /** The message of a record; the parts of a delta's line that nobody looked at may be damaged. */
-function decode({ body, run }: LogRecord, index: number): JsonValue {
-  if (run === null) return body ?? null;
+function decode({ body, deltas }: LogRecord, index: number): JsonValue {
+  if (deltas === null) return body ?? null;
   try {
-    return JSON.parse(run.line(index));
+    return JSON.parse(deltas.line(index));
   } catch {
-    return deltaMessage(run.head, run.text(index));
+    return deltaMessage(deltas.headOf(index), deltas.text(index));
   }
 }
 

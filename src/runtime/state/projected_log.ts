@@ -4,7 +4,7 @@
  */
 import type { JsonObject } from "../../json.ts";
 import type { StateLimits } from "../config.ts";
-import { deltaText, EventLog, type LogRecord } from "../log/event_log.ts";
+import { decodedText, EventLog, type LogRecord } from "../log/event_log.ts";
 import type { StateProjection } from "./state.ts";
 import type { RuntimeState } from "./state_types.ts";
 
@@ -46,13 +46,22 @@ export class ProjectedLog {
 
   #fold(record: LogRecord): void {
     this.#folded = record.seq + record.count - 1;
-    if (record.delta !== null) {
-      return this.#projection?.applyDelta(record.delta, deltaText(record));
+    const projection = this.#projection;
+    if (projection === null) return;
+    const { delta, deltas } = record;
+    if (delta !== null) return projection.applyDelta(delta, decodedText(record));
+    if (deltas !== null) {
+      for (let at = 0; at < deltas.length;) {
+        const run = deltas.run(at);
+        at += run.length;
+        projection.applyDelta(run.head, run.joined());
+      }
+      return;
     }
     const counts = record.direction === "inbound" || record.kind === "connection" ||
       record.head.method === "thread/revert";
     if (!counts || typeof record.body !== "object" || record.body === null) return;
-    this.#projection?.apply({
+    projection.apply({
       kind: record.kind,
       method: record.head.method,
       message: record.body as JsonObject,

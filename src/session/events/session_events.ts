@@ -19,9 +19,7 @@ export class SessionEvents {
   #ended = false;
 
   /** Who takes events of turns; `null` when nobody listens. */
-  get emit(): EmitTurnEvent {
-    return this.#queues.size === 0 ? null : this.#emit;
-  }
+  emit: EmitTurnEvent = null;
 
   /** Whether somebody wants to know what the agent's agents do. */
   get wantsSubAgents(): boolean {
@@ -40,10 +38,12 @@ export class SessionEvents {
     });
     if (this.#ended) queue.end();
     else this.#queues.set(queue, { subAgents: options.subAgents ?? false });
+    this.#changed();
     return {
       next: () => queue.read(),
       return: () => {
         this.#queues.delete(queue);
+        this.#changed();
         queue.discard();
         return Promise.resolve({ done: true, value: undefined });
       },
@@ -72,6 +72,12 @@ export class SessionEvents {
     this.#ended = true;
     for (const queue of this.#queues.keys()) queue.end();
     this.#queues.clear();
+    this.#changed();
+  }
+
+  /** Looked at for every text: that nobody listens must be seen at a glance. */
+  #changed(): void {
+    this.emit = this.#queues.size === 0 ? null : this.#emit;
   }
 
   readonly #emit = (event: TurnEvent): void => this.push(event);
@@ -178,7 +184,9 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   #text = "";
   #pieces: string[] = [];
   #ended = false;
-  #waiting: ((result: Result<Event>) => void)[] = [];
+  /** Who waits for the next event, and those who asked after that one. */
+  #reader: ((result: Result<Event>) => void) | null = null;
+  #readers: ((result: Result<Event>) => void)[] = [];
 
   /** Keeps everything, or what the bounds allow. */
   constructor(bounds: QueueBounds<Event> | null = null) {
@@ -188,7 +196,11 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   /** Adds an event. */
   push(event: Event): void {
     if (this.#ended) return;
-    if (this.#waiting.length > 0) return this.#waiting.shift()!({ done: false, value: event });
+    const reader = this.#reader;
+    if (reader !== null) {
+      this.#reader = this.#readers.length === 0 ? null : this.#readers.shift()!;
+      return reader({ done: false, value: event });
+    }
     if (isDelta(event)) this.#characters += event.delta.length;
     if (this.#length > BEHIND && isDelta(event) && this.#merge(event)) return this.#bound();
     if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
@@ -199,7 +211,11 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   /** No more events will come. */
   end(): void {
     this.#ended = true;
-    for (const reader of this.#waiting.splice(0)) reader({ done: true, value: undefined });
+    const reader = this.#reader;
+    this.#reader = null;
+    for (const each of [reader, ...this.#readers.splice(0)]) {
+      each?.({ done: true, value: undefined });
+    }
   }
 
   /** Forgets what is queued, and ends. */
@@ -229,7 +245,10 @@ export class EventQueue<Event extends Queued = TurnEvent> {
       return Promise.resolve({ done: false, value: this.#take() });
     }
     if (this.#ended) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return new Promise((resolve) => {
+      if (this.#reader === null) this.#reader = resolve;
+      else this.#readers.push(resolve);
+    });
   }
 
   get #length(): number {

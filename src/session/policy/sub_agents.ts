@@ -149,7 +149,7 @@ export class SubAgents {
       resumeThread: () => Promise.resolve(),
     });
     const route: ThreadRoute = {
-      deltas: (run) => turns.deltas(run),
+      taker: (head) => turns.taker(head),
       notification: (message) => {
         turns.notification(message);
         const { method, params } = message;

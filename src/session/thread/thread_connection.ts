@@ -93,7 +93,7 @@ export class ThreadConnection {
     const threadId = this.threadId;
     this.#routes.push(
       core.routes.add(threadId, {
-        deltas: (run) => this.#session.turns.deltas(run),
+        taker: (head) => this.#session.turns.taker(head),
         notification: (message: RpcNotification) => this.#notification(message),
         oversize: (message: OversizeMessage) => this.#session.turns.oversize(message),
         asked: (method, params, answer) =>

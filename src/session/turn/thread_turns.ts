@@ -16,7 +16,7 @@
  */
 import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { DeltaHead, DeltaRun, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
@@ -93,8 +93,6 @@ export class ThreadTurns {
   #last: TurnOutcome | null = null;
   #staleError: JsonValue | undefined;
   #lastId = 0;
-  /** The item of the newest text, and its turn. */
-  #flow: { head: DeltaHead; turn: Turn } | null = null;
 
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
@@ -171,15 +169,9 @@ export class ThreadTurns {
     return run;
   }
 
-  /** Takes the next texts of an item. */
-  deltas(run: DeltaRun): void {
-    const { head } = run;
-    // The next text of an item is for the turn of the one before.
-    if (this.#flow?.head !== head || this.#flow.turn.outcome.status !== null) {
-      const turn = this.#find(head.turnId, head.method);
-      this.#flow = turn === null ? null : { head, turn };
-    }
-    this.#flow?.turn.deltas(run);
+  /** The turn that takes the texts of an item. */
+  taker({ turnId, method }: DeltaHead): Turn | null {
+    return this.#find(turnId, method);
   }
 
   /** Takes any other message of the thread. */
@@ -344,8 +336,8 @@ export class ThreadTurns {
   }
 
   #know(turnId: string, turn: Turn): void {
-    this.#flow = null;
     this.#turns.set(turnId, turn);
+    this.#host.core.routes.changed();
   }
 
   /** A turn that is heard of for the first time. */
@@ -397,7 +389,7 @@ export class ThreadTurns {
       this.#steered = null;
       this.#giveUp(steered);
     }
-    this.#flow = null;
+    this.#host.core.routes.changed();
     for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
     this.#past.add(turn.turnId);
     if (this.#past.size > PAST_TURNS) {

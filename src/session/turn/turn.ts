@@ -8,7 +8,7 @@ import {
   type PartialTurn,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import type { DeltaRun, OversizeMessage } from "../../rpc/mod.ts";
+import type { Deltas, DeltaTaker, OversizeMessage } from "../../rpc/mod.ts";
 import { endOrphans } from "../../platform/mod.ts";
 import { DEFAULTS, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
@@ -76,7 +76,7 @@ export interface TurnHost {
 }
 
 /** One turn on the server. */
-export class Turn {
+export class Turn implements DeltaTaker {
   /** What its messages mean. */
   readonly outcome: TurnOutcome;
   /** The prompt that it belongs to; `null` for a turn that something else began. */
@@ -192,11 +192,12 @@ export class Turn {
   }
 
   /** Takes the next texts of an item. */
-  deltas(run: DeltaRun): void {
+  takes(run: Deltas): boolean {
     this.#heard = true;
-    if (this.outcome.status !== null) return;
+    if (this.outcome.status !== null) return false;
     this.#start(run.head.method);
     this.outcome.deltas(run, this.#emit);
+    return true;
   }
 
   /** Takes any other message of the turn or its thread. */

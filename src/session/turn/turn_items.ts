@@ -8,7 +8,7 @@ import { readableChanges, type ThreadItem, unifiedDiff, useOf } from "../../thre
 import type { FileChange } from "./turn_result.ts";
 
 /** Pieces of text before they are joined: keeps memory at the size of the text, not of its pieces. */
-const JOIN_AT = 256;
+const JOIN_AT = 32;
 
 interface Entry {
   item: JsonObject;
@@ -29,6 +29,8 @@ const STREAMED_TYPES = ["agentMessage", "reasoning"];
 export class TurnItems {
   readonly #entries: Entry[] = [];
   readonly #byId: Map<string, Entry[]> = new Map();
+  /** The item that grew last; most often it is the next one too. */
+  #growing: { id: string; entry: Entry } | null = null;
   /** The message that the server itself calls the last one. */
   #last: JsonObject | null = null;
 
@@ -72,7 +74,10 @@ export class TurnItems {
   /** Takes more text of an item. */
   grow(id: string, type: string, delta: string): void {
     // Where the item's beginning got lost, its text is kept all the same.
-    const entry = this.#byId.get(id)?.at(-1) ?? this.#add({ type, id }, false);
+    const entry = this.#growing?.id === id
+      ? this.#growing.entry
+      : this.#byId.get(id)?.at(-1) ?? this.#add({ type, id }, false);
+    if (this.#growing?.entry !== entry) this.#growing = { id, entry };
     if (entry.completed) return;
     if (entry.pieces.push(delta) >= JOIN_AT) grown(entry);
   }
@@ -144,6 +149,7 @@ export class TurnItems {
   }
 
   #know(id: string, entry: Entry): void {
+    this.#growing = null;
     const known = this.#byId.get(id);
     if (known === undefined) this.#byId.set(id, [entry]);
     else known.push(entry);

@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { DELTAS, isNoise } from "../../protocol/mod.ts";
-import type { DeltaRun } from "../../rpc/mod.ts";
+import type { Deltas } from "../../rpc/mod.ts";
 import type { TurnEvent } from "./turn_event.ts";
 import { classifyFailure, type TurnFailure } from "./turn_failure.ts";
 import { fileChanges, TurnItems } from "./turn_items.ts";
@@ -67,7 +67,7 @@ export class TurnOutcome {
   }
 
   /** Takes the next texts of an item. */
-  deltas(run: DeltaRun, emit: EmitTurnEvent): void {
+  deltas(run: Deltas, emit: EmitTurnEvent): void {
     const { method, itemId } = run.head;
     this.#grow(method, itemId, run.joined());
     if (emit === null) return;

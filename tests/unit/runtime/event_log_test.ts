@@ -3,7 +3,7 @@ import type { JsonObject } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
 import { EventLog } from "../../../src/runtime/log/event_log.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
-import { deltaRun } from "../../_delta_run.ts";
+import { deltaBatch, deltaHead, deltaRun } from "../../_delta_run.ts";
 import { ProjectedLog } from "../../../src/runtime/state/projected_log.ts";
 import { test } from "../../_harness.ts";
 
@@ -266,14 +266,14 @@ test("a reader that is behind in the middle of a run gets the rest of it as one"
 
 test("a run longer than the log may keep is forgotten by parts, and folded once", () => {
   const texts: string[] = [];
-  const log = new EventLog(16, 1 << 20, ({ run }) => void texts.push(...run!.texts()));
+  const log = new EventLog(16, 1 << 20, ({ deltas }) => void texts.push(...deltas!.texts()));
   const run = Array.from({ length: 100 }, (_, i) => `${i},`);
   delta(log, "I", ...run);
   assert.equal(log.newest, 100);
   assert.ok(log.newest - log.oldest + 1 <= 16);
   for (let seq = log.oldest; seq <= log.newest;) {
     const record = log.at(seq)!;
-    texts.push(...record.run!.texts());
+    texts.push(...record.deltas!.texts());
     seq = record.seq + record.count;
   }
   assert.deepEqual(texts, run);
@@ -297,3 +297,43 @@ test("ProjectedLog: the state counts every message, those that left the log befo
   projected.log.append("outbound", "notification", { method: sent.method }, sent, 9);
   assert.equal(ids().includes("mine"), false);
 });
+
+test("deltas of several threads that came together are told one by one, to whom each concerns", async () => {
+  for (const count of [90, 3000]) {
+    const heads = [1, 2, 3].map((n) => deltaHead({ threadId: `T${n}`, itemId: `I${n}` }));
+    const deltas = Array.from(
+      { length: count },
+      // Runs of one to four, so that batches begin and end within them.
+      (_, i) => [heads[Math.floor(i / (1 + i % 4)) % 3]!, `${i} `] as const,
+    );
+    const together = new EventLog(count, 1 << 20, () => {});
+    const apart = new EventLog(count, 1 << 20, () => {});
+    for (let from = 0, size = 1; from < count; from += size++) {
+      together.appendDeltas(deltaBatch(deltas.slice(from, from + size)), 0);
+    }
+    for (const delta of deltas) apart.appendDeltas(deltaBatch([delta]), 0);
+    for (
+      const filter of [{ after: 0 }, { after: 7, threadId: "T2" }, { after: 0, methods: ["no"] }]
+    ) {
+      const told = async (log: EventLog) =>
+        (await all(log, filter)).map((each) => [
+          each.seq,
+          each.mergedTo,
+          each.threadId,
+          each.itemId,
+          textOf(each),
+        ]);
+      const expected = await told(apart);
+      assert.deepEqual(await told(together), expected, JSON.stringify(filter));
+      assert.equal(expected.length > 0, !("methods" in filter));
+    }
+    assert.equal(together.bytes, apart.bytes + (count - recordsOf(together)));
+  }
+});
+
+/** Newlines between lines that are kept together are counted. */
+function recordsOf(log: EventLog): number {
+  let records = 0;
+  for (let seq = log.oldest; seq <= log.newest; seq += log.at(seq)!.count) records++;
+  return records;
+}

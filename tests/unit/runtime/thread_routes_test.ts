@@ -1,12 +1,13 @@
 /** Who hears what of a thread. */
 import assert from "node:assert/strict";
 import { type ThreadRoute, ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
-import type { RpcNotification } from "../../../src/rpc/mod.ts";
+import type { DeltaTaker, RpcNotification } from "../../../src/rpc/mod.ts";
+import { deltaBatch, deltaHead } from "../../_delta_run.ts";
 import { test } from "../../_harness.ts";
 
 function hearing(heard: string[]): ThreadRoute {
   return {
-    deltas: () => {},
+    taker: () => null,
     notification: ({ method, params }) => void heard.push(`${method} ${params["name"]}`),
     oversize: () => {},
     connectionLost: () => {},
@@ -82,4 +83,48 @@ test("threads that nobody listens to cost little", () => {
   routes.notify("t2", message("item/completed", "x"), 9);
   routes.add("other", hearing(heard), 0);
   assert.equal(heard.at(-1), "item/completed larger");
+});
+
+test("texts go to the item's taker, which is looked for anew when it may be another one", () => {
+  const routes = new ThreadRoutes();
+  const asked: string[] = [];
+  const taken: string[] = [];
+  let over = false;
+  const taking = (name: string): ThreadRoute => ({
+    ...hearing([]),
+    taker: ({ itemId }): DeltaTaker => {
+      asked.push(`${name} ${itemId}`);
+      return {
+        takes(run) {
+          if (over) return false;
+          taken.push(`${name} ${run.joined()}`);
+          return true;
+        },
+      };
+    },
+  });
+  const [a, b] = [deltaHead({ itemId: "A" }), deltaHead({ itemId: "B" })];
+  const say = (head: typeof a, text: string) => routes.deltas(deltaBatch([[head, text]]));
+  say(a, "unheard");
+  const leave = routes.add("T", taking("one"));
+  for (const text of ["1", "2"]) say(a, text);
+  say(b, "3");
+  assert.deepEqual(asked.splice(0), ["one A", "one B"]);
+  assert.deepEqual(taken.splice(0), ["one 1", "one 2", "one 3"]);
+  routes.changed();
+  say(a, "4");
+  say(a, "5");
+  assert.deepEqual(asked.splice(0), ["one A"]);
+  // One that refuses is asked for again, and not for ever.
+  over = true;
+  say(a, "lost");
+  assert.deepEqual(asked.splice(0), ["one A"]);
+  over = false;
+  leave();
+  say(a, "unheard");
+  routes.add("T", taking("two"));
+  say(a, "6");
+  say(b, "7");
+  assert.deepEqual(asked, ["two A", "two B"]);
+  assert.deepEqual(taken, ["one 4", "one 5", "two 6", "two 7"]);
 });

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
+import { deltaBatch, deltaHead } from "../../_delta_run.ts";
 import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
 import { ThreadTurns } from "../../../src/session/turn/thread_turns.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
@@ -10,6 +12,7 @@ import { test } from "../../_harness.ts";
 
 /** One thread, its server played by the test. */
 class Stage {
+  readonly routes = new ThreadRoutes();
   /** Calls that wait for an answer. */
   readonly calls: {
     method: string;
@@ -45,6 +48,7 @@ class Stage {
     const core = {
       call,
       callNow: call,
+      routes: this.routes,
       state: "running",
       config: {},
       server: { version },
@@ -62,6 +66,13 @@ class Stage {
       stopSubAgents: () => Promise.resolve(),
       missed: () => {},
       resumeThread: () => Promise.resolve(),
+    });
+    this.routes.add("T", {
+      taker: (head) => this.turns.taker(head),
+      notification: (message) => this.turns.notification(message),
+      oversize: (message) => this.turns.oversize(message),
+      connectionLost: (error) => this.turns.connectionLost(error, false),
+      connectionRestored: () => Promise.resolve(),
     });
   }
 
@@ -230,6 +241,36 @@ test("turn/started in the middle of a turn names no other; late messages begin n
   it.say("item/completed", { turnId: "root", item: command });
   it.say("item/completed", { turnId: "long ago", item: command });
   it.say("thread/tokenUsage/updated", { turnId: "long ago", tokenUsage: {} });
+  assert.equal(it.turns.active, null);
+});
+
+test("the texts of an item go to the turn that has its name now", async () => {
+  const it = new Stage();
+  const texts = (turn: { outcome: { items: { partialAnswer(): string } } } | null | undefined) =>
+    turn?.outcome.items.partialAnswer();
+  // Kept by the reader of lines, with who took the last text.
+  const head = deltaHead({ turnId: "other" });
+  const say = (text: string) => it.routes.deltas(deltaBatch([[head, text]]));
+  it.started("first");
+  it.say("item/started", { turnId: "first", item: { type: "agentMessage", id: "m", text: "" } });
+  const first = it.turns.active;
+  const run = it.start();
+  // In the middle of a turn, another name is that turn's as well.
+  it.started("other");
+  say("a");
+  say("b");
+  assert.equal(texts(first), "ab");
+  // Until the answer gives the name to the prompt's own.
+  it.answer("other");
+  say("c");
+  say("d");
+  assert.equal(texts(first), "ab");
+  assert.equal(texts(run.turn), "cd");
+  it.say("turn/completed", { turn: { id: "other", status: "completed" } });
+  say("late");
+  assert.equal(texts(run.turn), "cd");
+  it.ended("first", "done");
+  await run.settled;
   assert.equal(it.turns.active, null);
 });
 
