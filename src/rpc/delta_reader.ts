@@ -22,6 +22,8 @@ export class Deltas {
   readonly #ends: number[];
   readonly #from: number;
   #to: number;
+  /** Whether all are one item's, as far as that is known. */
+  #isRun = false;
   #joined: string | null = null;
 
   /** Begins with places in `block`: of the first line, and of its end and the others' in pairs. */
@@ -73,6 +75,7 @@ export class Deltas {
     this.#heads.push(head);
     this.#ends.push(textEnd, lineEnd);
     this.#to++;
+    this.#isRun = false;
     return true;
   }
 
@@ -91,10 +94,14 @@ export class Deltas {
 
   /** Those of one item that begin at `from`. */
   run(from: number): Deltas {
+    if (this.#isRun) return from === 0 ? this : this.part(from, this.length);
     const head = this.headOf(from);
     let to = from + 1;
     while (to < this.length && this.headOf(to) === head) to++;
-    return from === 0 && to === this.length ? this : this.part(from, to);
+    const whole = from === 0 && to === this.length;
+    const run = whole ? this : this.part(from, to);
+    run.#isRun = true;
+    return run;
   }
 
   /** The text of one of them. */

@@ -88,8 +88,8 @@ switch (task.variant) {
     break;
   }
   case "readers": {
-    // The least that any client must do: find a message's session, and wake the one who reads it.
-    const { threadId } = await import("./_corpus.ts");
+    // The least that any client must do: find a message's session, and wake the one who reads it, from the beginning of
+    // its turn to the end. The same conversation as this library's: what begins and ends turns is read by both.
     // deno-lint-ignore no-explicit-any
     type Message = any;
     interface Reader {
@@ -97,37 +97,48 @@ switch (task.variant) {
       wake: (() => void) | null;
     }
     const readers = new Map<string, Reader>();
-    let characters = 0;
-    let over = false;
-    const read = async (reader: Reader): Promise<void> => {
-      for (;;) {
-        const { queue } = reader;
-        reader.queue = [];
-        for (const { params } of queue) characters += params.delta.length;
-        if (reader.queue.length > 0) continue;
-        if (over) return;
-        await new Promise<void>((resolve) => reader.wake = resolve);
-      }
+    const answers = new Map<number, (result: Message) => void>();
+    let nextId = 0;
+    const ask = (method: string, params: unknown) => {
+      const id = nextId++;
+      codex.write(JSON.stringify({ id, method, params }) + "\n");
+      return new Promise<Message>((resolve) => answers.set(id, resolve));
     };
-    const reading: Promise<void>[] = [];
-    for (let i = 0; i < task.sessions; i++) {
-      const reader: Reader = { queue: [], wake: null };
-      readers.set(threadId(i), reader);
-      reading.push(read(reader));
-    }
     onMessage = (message) => {
-      if (message.id === 7) return ended();
-      const reader = readers.get(message.params?.threadId);
+      const { id, method, params, result } = message;
+      if (method === undefined) return answers.get(id)?.(result);
+      const reader = readers.get(params?.threadId);
       if (reader === undefined) return;
       reader.queue.push(message);
       reader.wake?.();
       reader.wake = null;
     };
+    let characters = 0;
+    const read = async (reader: Reader): Promise<void> => {
+      for (;;) {
+        const { queue } = reader;
+        reader.queue = [];
+        for (const { method, params } of queue) {
+          if (method === "item/agentMessage/delta") characters += params.delta.length;
+          else if (method === "turn/completed") return;
+        }
+        if (reader.queue.length > 0) continue;
+        await new Promise<void>((resolve) => reader.wake = resolve);
+      }
+    };
+    await ask("initialize", { clientInfo: { name: "floor", title: null, version: "0" } });
+    const reading: Promise<void>[] = [];
+    for (let i = 0; i < task.sessions; i++) {
+      const { thread } = await ask("thread/start", { cwd: process.cwd() });
+      const reader: Reader = { queue: [], wake: null };
+      readers.set(thread.id, reader);
+      reading.push(read(reader));
+    }
+    const input = [{ type: "text", text: "flood" }];
+    await Promise.all(
+      [...readers.keys()].map((threadId) => ask("turn/start", { threadId, input })),
+    );
     const stop = measure();
-    await codex.write('{"id":7,"method":"bench/flood"}\n');
-    await done;
-    over = true;
-    for (const { wake } of readers.values()) wake?.();
     await Promise.all(reading);
     console.log(JSON.stringify({ ...stop(), characters }));
     break;

@@ -91,6 +91,7 @@ export class Turn implements DeltaTaker {
   meter: RunMeter | null = null;
   readonly #tally = new TurnTally();
   readonly #host: TurnHost;
+  readonly #listeners: ThreadListeners;
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
   #phase = 0;
   #stopping: Promise<boolean> | null = null;
@@ -110,6 +111,7 @@ export class Turn implements DeltaTaker {
   /** Begins with a turn that has an id. `provisional`: it may turn out to be a prompt's own. */
   constructor(host: TurnHost, turnId: string, threadTotal: TokenCount | null, provisional = false) {
     this.#host = host;
+    this.#listeners = host.listeners;
     this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal, host.staleError);
     this.activeId = turnId;
     if (provisional) this.#kept = [];
@@ -296,9 +298,8 @@ export class Turn implements DeltaTaker {
 
   /** Whom its events are for; `null` when nobody listens, so that none is made. */
   get #emit(): EmitTurnEvent {
-    const heard = this.#kept !== null || this.#host.listeners.emit !== null ||
-      this.#observer !== null ||
-      (this.owner?.emit ?? null) !== null;
+    const heard = (this.owner?.emit ?? null) !== null || this.#listeners.emit !== null ||
+      this.#kept !== null || this.#observer !== null;
     return heard ? this.#deliver : null;
   }
 
@@ -310,7 +311,7 @@ export class Turn implements DeltaTaker {
     this.#kept?.push(told);
     this.#observer?.(told);
     this.owner?.emit?.(told);
-    this.#host.listeners.emit?.(told);
+    this.#listeners.emit?.(told);
   };
 
   /** Not every turn is said to have started: 0.104 does not say so of compactions. */
@@ -337,7 +338,7 @@ export class Turn implements DeltaTaker {
     // The owner tells its own listeners; nobody else has heard of a turn that never started.
     this.owner?.failed(error);
     if (!this.outcome.started) return;
-    this.#host.listeners.emit?.({
+    this.#listeners.emit?.({
       type: "turnCompleted",
       threadId,
       turnId,
