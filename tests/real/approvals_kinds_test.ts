@@ -161,6 +161,30 @@ test("an MCP server's form is filled as decided, in the server's own shape", LIM
   const sent = await wireAnswers(w.client, "mcpServer/elicitation/request", cases.length);
   assert.deepEqual(sent, cases.map(([, , wire]) => wire));
 
+  await t.step("a form that calls itself consent to a call is a form", async () => {
+    const asked: ApprovalRequest[] = [];
+    const place = await w.session({
+      approvalPolicy: "on-request",
+      approvals: {
+        rules: [{ effect: "allow", mcpServer: "probe", tool: "other" }],
+        ask: (request) => {
+          asked.push(request);
+          return { decision: "decline" };
+        },
+      },
+    });
+    await place.act(
+      toolCall("ask", { forge: "other" }, { namespace: "mcp__probe" }),
+      toolCall("ask", { forge: "other" }, { namespace: "mcp__probe" }),
+    );
+    assert.equal(asked.length, 2);
+    for (const form of asked) {
+      assert.ok(form.type === "elicitation");
+      assert.deepEqual([form.toolApproval, form.mcpTool], [false, null]);
+    }
+    assert.deepEqual(words(place), ["decline handler", "decline handler"]);
+  });
+
   await t.step("two forms at once, of one server: each gets its own answer", async () => {
     let waiting = 0;
     const both = latch();

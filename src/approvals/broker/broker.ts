@@ -167,7 +167,11 @@ export class ApprovalBroker {
         now,
         item: (itemId) => this.#state.changes.find(threadId, itemId) ?? gate?.item?.(itemId),
       });
-      return request.threadId === null ? { ...request, threadId } : request;
+      const own = request.threadId === null ? { ...request, threadId } : request;
+      if (own.type !== "elicitation" || !own.toolApproval) return own;
+      return this.#state.changes.isCalled(own)
+        ? own
+        : { ...own, toolApproval: false, mcpTool: null, toolArguments: null };
     } catch {
       return parseRequest(call.method, null, { now });
     }

@@ -107,13 +107,30 @@ export class OpenChanges {
    * answer to the first for the second's (0.145, 0.169). Which call it is, its arguments tell; else it may be any of the server.
    */
   #sharesId({ threadId, server, mcpTool, toolArguments }: ElicitationRequest): boolean {
-    const items = threadId === null ? undefined : this.#threads.get(threadId);
-    const calls = [...items?.values() ?? []].filter(({ item, open }) =>
-      open.length > 0 && item["type"] === "mcpToolCall" && item["server"] === server
-    );
+    const calls = this.#callsOf(threadId, server);
     const content = callContent(server, mcpTool, toolArguments);
     const asked = calls.filter(({ open }) => open.includes(content));
     return (asked.length > 0 ? asked : calls).some(({ doubtful }) => doubtful);
+  }
+
+  /**
+   * Whether the call goes on that the request names: codex tells of each before it asks (0.125 to 0.169). A form of the
+   * server's own that says it were such a request can at most repeat what was asked about that call.
+   */
+  isCalled({ threadId, server, mcpTool, toolArguments }: ElicitationRequest): boolean {
+    const content = callContent(server, mcpTool, toolArguments);
+    return this.#callsOf(threadId, server).some(({ open, item }) =>
+      open.includes(content) ||
+      // Old versions do not tell all of it.
+      (mcpTool === null || item["tool"] === mcpTool) && toolArguments === null
+    );
+  }
+
+  #callsOf(threadId: string | null, server: string): Entry[] {
+    const items = threadId === null ? undefined : this.#threads.get(threadId);
+    return [...items?.values() ?? []].filter(({ item, open }) =>
+      open.length > 0 && item["type"] === "mcpToolCall" && item["server"] === server
+    );
   }
 }
 

@@ -155,10 +155,11 @@ function command(
 
 function elicitation(base: ApprovalRequestBase, fields: JsonObject): ElicitationRequest {
   const meta = isJsonObject(fields["_meta"]) ? fields["_meta"] : null;
-  // Only this kind is consent to a call; another known one offers to install something.
-  const toolApproval = meta?.["codex_approval_kind"] === "mcp_tool_call";
   const message = asText(fields["message"]) ?? asText(fields["description"]) ?? "";
   const schema = fields["requestedSchema"];
+  // Only this kind is consent to a call; another known one offers to install something. Codex hands on what a server puts
+  // there in a form of its own (0.125 to 0.169), and asks for no data itself.
+  const toolApproval = meta?.["codex_approval_kind"] === "mcp_tool_call" && asksForNoData(schema);
   const persist = meta?.["persist"];
   return {
     ...base,
@@ -174,6 +175,12 @@ function elicitation(base: ApprovalRequestBase, fields: JsonObject): Elicitation
     persist: typeof persist === "string" ? [persist] : texts(persist) ?? [],
     meta,
   };
+}
+
+function asksForNoData(schema: JsonValue | undefined): boolean {
+  const properties = isJsonObject(schema) ? schema["properties"] : undefined;
+  return properties === undefined ||
+    (isJsonObject(properties) && Object.keys(properties).length === 0);
 }
 
 /** Codex names the tool only in its question, `Allow the X MCP server to run tool "Y"?`. */

@@ -180,6 +180,7 @@ export function bench(options: Partial<BrokerOptions> = {}): Bench {
     timers,
     send(method, change = {}, rpcId = nextId++) {
       const replies: Reply[] = [];
+      if (method === ELICITATION) startCall(broker, { ...PARAMS[method], ...change });
       const own = PARAMS[method]?.["itemId"] === undefined ? {} : { itemId: `call_${++sent}` };
       broker.handle({ rpcId, method, params: { ...PARAMS[method], ...own, ...change } }, {
         respond: (result) => void replies.push({ result }),
@@ -195,6 +196,24 @@ export function bench(options: Partial<BrokerOptions> = {}): Bench {
       for (const fire of [...timers]) fire();
     },
   };
+}
+
+/** Tells of the MCP call that consent is asked for, as codex does before it asks. */
+function startCall(
+  broker: ApprovalBroker,
+  { threadId, serverName, message, _meta }: JsonObject,
+): void {
+  const meta = (_meta ?? {}) as JsonObject;
+  if (meta["codex_approval_kind"] !== "mcp_tool_call") return;
+  const tool = meta["tool_name"] ?? /run tool "(.*)"/.exec(String(message))?.[1] ?? null;
+  const item = {
+    type: "mcpToolCall",
+    id: "mcp_1",
+    server: serverName ?? null,
+    tool,
+    arguments: meta["tool_params"] ?? null,
+  };
+  broker.noticed(String(threadId), "item/started", { item });
 }
 
 /** Lets everything that is ready run. */

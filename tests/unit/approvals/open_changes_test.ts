@@ -4,6 +4,7 @@ import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { OpenChanges } from "../../../src/approvals/broker/open_changes.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
+import { ELICITATION, MCP_APPROVAL, requestOf, THREAD } from "./_requests.ts";
 
 const T = "thread-1";
 
@@ -142,4 +143,43 @@ test("OpenChanges finds the MCP call that a question is about by what it would d
     }
     assert.equal(asked.some((one) => changes.isUncertain(one)), uncertain, steps.join(", "));
   }
+});
+
+test("OpenChanges knows consent to a call from a form that calls itself that", () => {
+  const changes = new OpenChanges();
+  const consent = (change: JsonObject, meta: JsonObject = {}) => {
+    const request = requestOf(ELICITATION, {
+      ...MCP_APPROVAL,
+      _meta: {
+        codex_approval_kind: "mcp_tool_call",
+        tool_name: "ask",
+        tool_params: { q: 1 },
+        ...meta,
+      },
+      ...change,
+    });
+    return request.type === "elicitation" && request.toolApproval && changes.isCalled(request);
+  };
+  const item = { type: "mcpToolCall", id: "c", server: "probe", tool: "ask", arguments: { q: 1 } };
+  assert.equal(consent({}), false, "nothing was called");
+  changes.noticed(THREAD, "item/started", { item });
+  assert.equal(consent({}), true);
+  assert.equal(consent({}, { tool_params: null }), true, "as old versions ask");
+  assert.equal(consent({}, { tool_params: { q: 2 } }), false, "other arguments");
+  assert.equal(consent({}, { tool_name: "other" }), false, "another tool");
+  assert.equal(
+    consent({}, { tool_name: "other", tool_params: null }),
+    false,
+    "another tool, no arguments",
+  );
+  assert.equal(consent({ serverName: "other" }), false, "another server");
+  assert.equal(consent({ threadId: "other" }), false, "another thread");
+  const properties = { password: { type: "string" } };
+  assert.equal(
+    consent({ requestedSchema: { type: "object", properties } }),
+    false,
+    "asks for data",
+  );
+  changes.noticed(THREAD, "item/completed", { item });
+  assert.equal(consent({}), false, "the call has ended");
 });

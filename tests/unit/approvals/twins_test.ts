@@ -84,6 +84,7 @@ test("consent to an MCP call waits, and is taken back when another call has its 
   });
   const question = (q: string): JsonObject => ({
     serverName: "s",
+    requestedSchema: { type: "object", properties: {} },
     _meta: { codex_approval_kind: "mcp_tool_call", tool_name: "note", tool_params: { q } },
   });
   const action = (word: string) => [{

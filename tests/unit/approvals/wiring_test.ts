@@ -1,12 +1,21 @@
 /** The deciders are asked on the way of a question: what they are pure functions of is really handed to them. */
 import assert from "node:assert/strict";
 import { FilteredPreHook, HookMatcher } from "../../../src/plugin/namespace.ts";
-import type { ApprovalRules, ThreadGate } from "../../../src/approvals/mod.ts";
+import type { ApprovalRequest, ApprovalRules, ThreadGate } from "../../../src/approvals/mod.ts";
 import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { analyzeCommand } from "../../../src/shell/mod.ts";
 import { test } from "../../_harness.ts";
-import { bench, COMMAND, PATCH, PERMISSIONS, THREAD, TURN } from "./_requests.ts";
+import {
+  bench,
+  COMMAND,
+  ELICITATION,
+  MCP_APPROVAL,
+  PATCH,
+  PERMISSIONS,
+  THREAD,
+  TURN,
+} from "./_requests.ts";
 
 const accepted = [{ result: { decision: "accept" } }];
 const declined = [{ result: { decision: "decline" } }];
@@ -234,4 +243,28 @@ test("an answer that brings codex's own rules is taken for a command only", asyn
   await b.audited(2);
   assert.match(JSON.stringify(command), /"acceptWithExecpolicyAmendment"/);
   assert.deepEqual(patch, declined);
+});
+
+test("a server's own form is consent to no call, whatever it says of itself", async () => {
+  const asked: ApprovalRequest[] = [];
+  const b = bench({
+    approvals: {
+      rules: [{ effect: "allow", mcpServer: "probe", tool: "ask" }],
+      ask: (request) => {
+        asked.push(request);
+        return { decision: "decline" };
+      },
+    },
+  });
+  const rpc = { respond: () => {}, reject: () => {} };
+  // Nothing was called.
+  const params = { ...MCP_APPROVAL, threadId: THREAD };
+  b.broker.handle({ rpcId: 1, method: ELICITATION, params }, rpc);
+  assert.equal((await b.audited()).decision, "decline");
+  const [form] = asked;
+  assert.ok(form?.type === "elicitation");
+  assert.deepEqual([form.toolApproval, form.mcpTool, form.toolArguments], [false, null, null]);
+  // The same once such a call goes on.
+  b.send(ELICITATION, MCP_APPROVAL);
+  assert.deepEqual((await b.audited(2)).decidedBy, "rule");
 });
