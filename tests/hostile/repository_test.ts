@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import {
   Client,
@@ -215,6 +216,52 @@ for (const version of VERSIONS) {
 }
 
 for (const version of CODEX_VERSIONS) {
+  // Older codex has no such proxy.
+  if (version !== "0.104.0") {
+    test(`what the user's proxy keeps from the network is kept from it, ${version}`, {
+      timeoutMs: 120_000,
+    }, async (t) => {
+      let reached = 0;
+      const server = createServer((socket) => (reached++, socket.end("hello\n")));
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const { port } = server.address() as AddressInfo;
+      const world: Hostile = await Hostile.start(
+        version,
+        runs(() => `bash -c 'cat < /dev/tcp/127.0.0.1/${port}'; touch ran`),
+      );
+      await using _ = world;
+      await world.userConfig(
+        "[features.network_proxy]\nenabled = true\ndomains = { 'api.example' = 'allow' }\n" +
+          "[sandbox_workspace_write]\nnetwork_access = true\n",
+      );
+      const rules = { rules: [{ effect: "allow" as const, kind: "command" as const }] };
+      const sessions: [string, Partial<SessionConfig>][] = [
+        ["a sandbox", {}],
+        ["a profile", { approvalPolicy: "untrusted", approvals: rules }],
+      ];
+      for (const [name, config] of sessions) {
+        await t.step(`of ${name}`, async () => {
+          await world.ask({
+            ...WRITES,
+            ...config,
+            sandbox: { type: "workspaceWrite", networkAccess: true },
+          });
+          assert.equal(reached, 0);
+          assert.ok(existsSync(join(world.sub, "ran")));
+          await rm(join(world.sub, "ran"));
+        });
+      }
+      await t.step("or the session is refused", async () => {
+        const sandbox = { type: "readOnly", networkAccess: true } as const;
+        await assert.rejects(
+          world.ask({ ...WRITES, sandbox }),
+          (error) => error instanceof PolicyError && /network_proxy/.test(error.message),
+        );
+      });
+      await new Promise((resolve) => server.close(resolve));
+    });
+  }
+
   test(`what a repository's own git settings name is run by codex, as told, ${version}`, {
     timeoutMs: 120_000,
   }, async () => {

@@ -96,14 +96,24 @@ export interface Trust {
  *
  * Codex before 0.150 is told that the project is untrusted. From then on it would not read `AGENTS.md` any more, so that
  * there the thread starts read-only, which gives no trust, and its turns bring the sandbox. A permission profile can
- * be brought by turns since 0.160 only: one that writes is told the other way before.
+ * be brought by turns since 0.160 only: one that writes is told the other way before, and so is a thread whose network goes
+ * through codex's proxy (`features.network_proxy`): turns that bring the network go past it.
  */
 export function trustOf(
-  policy: { writes: boolean; profile: boolean; docsNeedTrust: boolean; turnProfiles: boolean },
+  policy: {
+    writes: boolean;
+    profile: boolean;
+    docsNeedTrust: boolean;
+    turnProfiles: boolean;
+    /** Whether codex starts a proxy for the network of a thread, which it does at its start or never. */
+    proxied: boolean;
+  },
 ): Trust {
-  const { writes, profile, docsNeedTrust, turnProfiles } = policy;
+  const { writes, profile, docsNeedTrust, turnProfiles, proxied } = policy;
   if (!docsNeedTrust) return { distrust: true, startReadOnly: false, notes: [] };
-  if (!profile || turnProfiles) return { distrust: false, startReadOnly: writes, notes: [] };
+  if (!proxied && (!profile || turnProfiles)) {
+    return { distrust: false, startReadOnly: writes, notes: [] };
+  }
   const notes = writes
     ? ["Codex does not read AGENTS.md; put what it says into developerInstructions."]
     : [];

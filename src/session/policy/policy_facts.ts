@@ -77,6 +77,18 @@ export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
   return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
 }
 
+/**
+ * Whether codex's configuration has commands reach the network through a proxy of its own, which keeps them to the hosts that
+ * the user named.
+ */
+export async function hasNetworkProxy(core: RuntimeCore, cwd: string): Promise<boolean> {
+  const result = await core.callNow("config/read", { cwd, includeLayers: false });
+  const config = isJsonObject(result) ? result["config"] : undefined;
+  const features = isJsonObject(config) ? config["features"] : undefined;
+  const proxy = isJsonObject(features) ? features["network_proxy"] : undefined;
+  return isJsonObject(proxy) ? proxy["enabled"] === true : proxy === true;
+}
+
 /** The server's files, asked for once a connection; `null` when it does not tell. */
 export function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
   let asked = serverFiles.get(core);

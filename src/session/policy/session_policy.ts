@@ -39,7 +39,7 @@ import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import { type DecidedPolicy, refuseRoots } from "./confirm_policy.ts";
-import { filesOf, isWindows, policyFacts, serverSystem } from "./policy_facts.ts";
+import { filesOf, hasNetworkProxy, isWindows, policyFacts, serverSystem } from "./policy_facts.ts";
 import type { ProjectDocs } from "./project_docs.ts";
 
 /** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
@@ -62,11 +62,14 @@ export async function decideSessionPolicy(
   const [policy, files] = await contained(core, cwd, profile, hooks, approvals, judge);
   const decided = await withWindowsNote(core, policy);
   const turnProfiles = supports(core.server.version, "turnProfiles");
+  const docsNeedTrust = supports(core.server.version, "docsNeedTrust");
+  const proxied = await isProxied(core, decided, docsNeedTrust);
   const trust = trustOf({
     writes: decided.sandbox.type !== "readOnly",
     profile: usesProfile(decided),
-    docsNeedTrust: supports(core.server.version, "docsNeedTrust"),
+    docsNeedTrust,
     turnProfiles,
+    proxied,
   });
   // Of a project that is not trusted, codex reads no rules.
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
@@ -111,6 +114,27 @@ export async function decideSessionPolicy(
     judge,
     terminals: !asks || withoutTerminals(core.server.version) === null,
   };
+}
+
+/**
+ * Whether the network of the session's commands goes through a proxy of codex's own, which codex starts with the thread: where
+ * that begins without the network, what a turn brings goes past it (0.145 to 0.169).
+ */
+async function isProxied(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  docsNeedTrust: boolean,
+): Promise<boolean> {
+  const { sandbox } = policy;
+  if (!("networkAccess" in sandbox) || sandbox.networkAccess !== true) return false;
+  const past = sandbox.type === "readOnly" && !usesProfile(policy);
+  if (!(past || docsNeedTrust) || !await hasNetworkProxy(core, policy.cwd)) return false;
+  if (!past) return true;
+  throw new PolicyError(
+    "Codex's configuration keeps the network to some hosts (`features.network_proxy`), which does not hold for a read-only sandbox " +
+      "with the network: leave the network out, or use workspace-write.",
+    { data: { reason: "networkProxy" } },
+  );
 }
 
 /** What keeps codex's own reading to what commands may read. */

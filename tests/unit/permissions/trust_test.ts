@@ -26,7 +26,15 @@ test("no thread makes codex trust a project, and what that costs is told", () =>
     [true, true, true, false, { distrust: true, startReadOnly: false, notes: NOTE }],
   ];
   for (const [writes, profile, docsNeedTrust, turnProfiles, expected] of rows) {
-    assert.deepEqual(trustOf({ writes, profile, docsNeedTrust, turnProfiles }), expected);
+    const facts = { writes, profile, docsNeedTrust, turnProfiles };
+    assert.deepEqual(trustOf({ ...facts, proxied: false }), expected);
+    // Where the thread has to begin with its network, whatever says the policy.
+    const own = !docsNeedTrust ? expected : {
+      distrust: writes,
+      startReadOnly: false,
+      notes: writes ? NOTE : [],
+    };
+    assert.deepEqual(trustOf({ ...facts, proxied: true }), own);
   }
 });
 
