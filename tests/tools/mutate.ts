@@ -290,7 +290,6 @@ async function listFiles(folder: string): Promise<string[]> {
 async function copyTree(target: string): Promise<void> {
   const { stdout } = await new Deno.Command("git", { args: ["ls-files"], cwd: root }).output();
   for (const file of new TextDecoder().decode(stdout).trim().split("\n")) {
-    if (!/^(src|tests|mod\.ts|deno\.json|README\.md|LICENSE|examples)/.test(file)) continue;
     await Deno.mkdir(dirname(join(target, file)), { recursive: true });
     await Deno.copyFile(join(root, file), join(target, file));
   }
