@@ -148,6 +148,11 @@ export const flag: Kind = kind("true or false", ["boolean"]);
 /** A function. */
 export const callback: Kind = kind("a function", ["function"]);
 
+/** What goes into a header as one word, such as a key. */
+export function token(accepts: string): Kind {
+  return kind(accepts, ["string"], (value: string) => /^[\x21-\x7e]+$/.test(value));
+}
+
 /** A time of waiting; `Infinity` for ever. */
 export const milliseconds: Kind = kind(
   "a positive number of milliseconds",

@@ -43,6 +43,7 @@ export {
   shape,
   signal,
   text,
+  token,
   typeOf,
   variants,
 } from "./kind.ts";

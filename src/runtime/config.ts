@@ -208,7 +208,7 @@ export interface ClientConfig {
    * ```
    */
   telemetry?: TelemetryConfig;
-  /** Where every message is recorded. Default nowhere. */
+  /** Where every message is recorded, but for the keys and tokens that are sent to codex. Default nowhere. */
   eventLog?: EventSink | EventSink[];
 }
 

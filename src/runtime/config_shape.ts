@@ -25,6 +25,7 @@ import {
   shape,
   signal,
   text,
+  token,
   variants,
 } from "../check/mod.ts";
 import { hooksKind } from "../plugin/mod.ts";
@@ -110,11 +111,7 @@ const telemetry: Kind = either(
 /** The options of a runtime, a client's included. */
 export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   codexPath: path,
-  apiKey: kind(
-    "an API key, without spaces",
-    ["string"],
-    (value: string) => /^[\x21-\x7e]+$/.test(value),
-  ),
+  apiKey: token("an API key, without spaces"),
   transport,
   isolation: oneOf(["user", "hermetic"]),
   env,

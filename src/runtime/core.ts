@@ -17,6 +17,7 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from "../rpc/mod.ts";
+import { redact } from "../redact.ts";
 import { Telemetry } from "../telemetry.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { brokerHost } from "./broker_host.ts";
@@ -41,6 +42,8 @@ import { MetricsCounter } from "./metrics.ts";
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
+/** Methods that keys, tokens and other people's variables go along with. */
+const TAKES_SECRETS = /^(?:account\/login|config|mcpServer)\/|^thread\/(?:start|resume|fork)$/;
 /** How long a question waits for what was said with it. */
 const ROUND_TRIP_MS = 2000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
@@ -406,7 +409,9 @@ export class RuntimeCore implements ConnectionHandler {
   ): void {
     this.metrics.sent(size, at);
     const head = new MessageHead(message.method, message.id, message.params);
-    const body = message as unknown as JsonObject;
+    const said = message as unknown as JsonObject;
+    // Keys and tokens are for codex alone: not for sinks, nor for readers of events.
+    const body = TAKES_SECRETS.test(message.method ?? "") ? redact(said) : said;
     this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
   }
 

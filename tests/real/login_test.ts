@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { inspect } from "node:util";
 import {
   ConnectionClosedError,
   InvalidArgumentError,
@@ -19,7 +20,22 @@ import { inWorld, rejection, type World } from "./_session_world.ts";
 const VERSIONS = ["0.169.0", "0.104.0"];
 // Put together, so that no program's text has the whole of it.
 const KEY = ["sk", "proj", "only", "for", "this", "process", "4711"].join("-");
-const STORED = { OPENAI_API_KEY: ["sk", "stored", "by", "the", "user", "0815"].join("-") };
+const encoded = (value: unknown) => btoa(JSON.stringify(value)).replace(/=+$/, "");
+/** A token as OpenAI's server makes them, but for the signature. */
+const token = (claims: object) => `${encoded({ alg: "none" })}.${encoded(claims)}.c2lnbmVk`;
+const CHATGPT = "https://api.openai.com/auth";
+/** A login by ChatGPT that is good for a long time. */
+const STORED = {
+  auth_mode: "chatgpt",
+  OPENAI_API_KEY: null,
+  tokens: {
+    id_token: token({ email: "a@b.c", exp: 4e9, [CHATGPT]: { chatgpt_account_id: "acc" } }),
+    access_token: token({ exp: 4e9 }),
+    refresh_token: "only-for-the-user",
+    account_id: "acc",
+  },
+  last_refresh: new Date().toISOString(),
+};
 const OWN_LOGIN = { configOverrides: { "model_providers.scripted.requires_openai_auth": true } };
 
 /** The files below a directory that hold a text. */
@@ -59,13 +75,20 @@ for (const version of VERSIONS) {
       await mkdir(out);
       const stderr: string[] = [];
       const recorder = Cassette.record({
-        ...world.config(OWN_LOGIN),
+        // Keys of other programs that lie about.
+        ...world.config({
+          ...OWN_LOGIN,
+          env: { OPENAI_API_KEY: "sk-of-others-1", CODEX_API_KEY: "sk-of-others-2" },
+        }),
         apiKey: KEY,
         onStderr: (text: string) => stderr.push(text),
       });
+      const written: string[] = [];
       const client = await world.connect({
         ...recorder.clientConfig(),
-        eventLog: new JsonlFileSink(join(out, "log.jsonl")),
+        eventLog: [new JsonlFileSink(join(out, "log.jsonl")), {
+          write: (envelope) => void written.push(JSON.stringify(envelope)),
+        }],
       });
       const session = await client.startSession({ cwd: world.cwd });
       const prompt = world.prompt([[script.exec("env; cat /proc/$PPID/cmdline")], "done"]);
@@ -87,7 +110,31 @@ for (const version of VERSIONS) {
       const error = await rejection(client.run(world.cwd, world.prompt(refuse)));
       assert.match(String(error), /refused/);
       assert.ok(!`${error} ${JSON.stringify(error)}`.includes(KEY), `${error}`);
+      assert.ok(!inspect(client, { depth: Infinity, showHidden: true }).includes(KEY));
+      const heard: string[] = [];
+      const listening = (async () => {
+        for await (const event of client.runtime.events({ after: 0 })) {
+          heard.push(JSON.stringify(event));
+        }
+      })();
+      await client.logout();
+      assert.equal(await client.account(), null);
       await client.shutdown();
+      await listening;
+      for (const texts of [heard, written]) {
+        assert.match(texts.join("\n"), /account\/login\/start.*"apiKey":"\[redacted\]"/);
+        // What the provider repeats is as it came here; the sink of this library takes it out.
+        const repeated = texts.filter((text) => text.includes(KEY));
+        assert.deepEqual(repeated.filter((text) => !text.includes("Bad key")), []);
+      }
+      // Whoever may not use keys at all is told so, and no codex is left.
+      const forced = { ...OWN_LOGIN.configOverrides, forced_login_method: "chatgpt" };
+      const refused = await rejection(
+        Client.connect({ ...world.config({ configOverrides: forced }), apiKey: KEY }),
+      );
+      assert.match(String(refused), /API key login is disabled/);
+      assert.ok(!inspect(refused, { depth: Infinity, showHidden: true }).includes(KEY));
+      assert.deepEqual(world.running(), []);
       await writeFile(join(out, "cassette.jsonl"), recorder.toString());
       await writeFile(join(out, "stderr"), stderr.join(""));
       assert.deepEqual(filesWith(join(world.cwd, ".."), KEY), []);
@@ -136,8 +183,12 @@ for (const version of VERSIONS) {
         const old = await rejection(client.login({ type: "deviceCode" }));
         assert.ok(old instanceof UnsupportedError, `${old}`);
       }
-      const wrong = await rejection(client.login({ type: "apiKey", apiKey: "" }));
-      assert.ok(wrong instanceof InvalidArgumentError, `${wrong}`);
+      // Codex takes them all, and sends no key then.
+      for (const apiKey of ["", "sk one", `${KEY}\n`, "\0", "sk-\u00fc"]) {
+        const wrong = await rejection(client.login({ type: "apiKey", apiKey }));
+        assert.ok(wrong instanceof InvalidArgumentError, `${wrong}`);
+        assert.ok(!wrong.message.includes(KEY), wrong.message);
+      }
 
       const pending = await client.login({ type: "chatgpt" });
       process.kill(client.runtime.pid!, "SIGKILL");

@@ -35,8 +35,11 @@ for (const version of CODEX_VERSIONS) {
         '[mcp_servers.mine]\ncommand = "/bin/false"\nenabled = false\n',
       );
       const log = join(home, "events.jsonl");
+      const written: string[] = [];
       const client = await world.connect({
-        eventLog: new runtime.JsonlFileSink(log),
+        eventLog: [new runtime.JsonlFileSink(log), {
+          write: (envelope) => void written.push(JSON.stringify(envelope)),
+        }],
       }, { home, configOverrides: { "mcp_servers.flagged.url": "http://127.0.0.1:9/" } });
       const { cwd } = world;
       const docs = {
@@ -167,6 +170,7 @@ for (const version of CODEX_VERSIONS) {
         ...world.model.requests.map(({ body }) => JSON.stringify(body)),
         error.message,
         warned,
+        ...written,
       ];
       // The servers' own answers go to the model and into the history; they were asked for it.
       const told = everywhere.map((text) =>

@@ -216,6 +216,19 @@ for (const version of CODEX_VERSIONS) {
       await restarted(client);
       assert.ok(await rejection(copy.ask("Hello")) instanceof InvalidArgumentError);
       assert.deepEqual(heard, []);
+      const events: string[] = [];
+      const listening = (async () => {
+        for await (const event of client.runtime.events({ after: 0 })) {
+          events.push(JSON.stringify(event));
+        }
+      })();
+      await client.shutdown();
+      await listening;
+      assert.match(
+        events.join("\n"),
+        /thread\/fork.*session_tools_2.*"Authorization":"\[redacted\]"/,
+      );
+      assert.doesNotMatch(events.join("\n"), /Bearer [0-9a-f]/);
       proxy.close();
     }));
 }

@@ -8,11 +8,11 @@ import {
   checkOptions,
   type Kind,
   milliseconds,
-  name,
   required,
   type Shape,
   shape,
   signal,
+  token,
   variants,
 } from "../../check/mod.ts";
 import { ConnectionClosedError, LoginError, PolicyError } from "../../errors/mod.ts";
@@ -57,7 +57,9 @@ export interface Login extends AsyncDisposable {
 /** How to log in. */
 const loginKind: Kind = required(variants<LoginRequest>(
   {
-    apiKey: shape<{ apiKey: string }>({ apiKey: required(name) }, { key: "apiKey" }),
+    apiKey: shape<{ apiKey: string }>({ apiKey: required(token("an API key, without spaces")) }, {
+      key: "apiKey",
+    }),
     chatgpt: shape<Record<never, never>>({}),
     deviceCode: shape<Record<never, never>>({}),
   },

@@ -15,6 +15,7 @@ import {
   required,
   type Shape,
   shape,
+  token,
   typeOf,
 } from "../../check/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
@@ -86,11 +87,6 @@ const headerValue = kind(
   ["string"],
   (value: string) => /^[\t\x20-\x7e]*$/.test(value),
 );
-const token = kind(
-  "a token: visible ASCII without spaces",
-  ["string"],
-  (value: string) => /^[\x21-\x7e]+$/.test(value),
-);
 
 const COMMAND: Shape = shape<McpCommandServer>({
   command: required(program),
@@ -107,7 +103,7 @@ const COMMAND: Shape = shape<McpCommandServer>({
 
 const URL_SERVER: Shape = shape<McpUrlServer>({
   url: required(address),
-  bearerToken: token,
+  bearerToken: token("a token: visible ASCII without spaces"),
   headers: named(record(headerValue), /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, "headers with valid names"),
   required: flag,
   startupTimeoutMs: milliseconds,
