@@ -11,26 +11,10 @@ import {
   required,
   type Shape,
 } from "../../check/mod.ts";
-import { OutputValidationError, SessionClosedError } from "../../errors/mod.ts";
-import {
-  type AskOptions,
-  type PromptRunResult,
-  SESSION_CONFIG,
-  type SessionConfig,
-} from "../../session/mod.ts";
-import { TurnParts } from "../turn_parts.ts";
-import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
-import { callError, unsupported } from "./call_error.ts";
-import { type Conversation, keyOf, promptOf, readPrompt } from "./conversation.ts";
-import { KeptSessions, letGo } from "./kept_sessions.ts";
-import type { ModelClient, ModelSession, ModelTurn } from "./model_client.ts";
-import type {
-  ModelAnswer,
-  ModelCall,
-  ModelStream,
-  ModelStreamPart,
-  ModelWarning,
-} from "./model_types.ts";
+import { SESSION_CONFIG, type SessionConfig } from "../../session/mod.ts";
+import type { Model } from "./model_calls.ts";
+import type { ModelClient } from "./model_client.ts";
+import type { ModelAnswer, ModelCall, ModelStream } from "./model_types.ts";
 
 /** How a {@linkcode codexModel} works: a session's settings, and how many conversations it remembers. */
 export type CodexModelOptions = Omit<SessionConfig, "signal" | "outputSchema"> & {
@@ -106,234 +90,23 @@ export function codexModel(client: ModelClient, options: CodexModelOptions): Cod
   checkArgument("codexModel", "client", client, CLIENT);
   checkOptions("codexModel", options, OPTIONS, true);
   const { maxConversations = 16, ...config } = options;
-  return new Model(client, config, new KeptSessions(maxConversations));
+  /** Loaded with the first call. */
+  let loading: Promise<Model> | undefined;
+  const model = () =>
+    loading ??= import("./model_calls.ts").then(({ Model }) =>
+      new Model(client, config, maxConversations)
+    );
+  const close = async () => await (await model()).close();
+  return {
+    specificationVersion: "v4",
+    provider: "codex",
+    modelId: config.model ?? "default",
+    supportedUrls: {},
+    doGenerate: async (call) => await (await model()).doGenerate(call),
+    doStream: async (call) => await (await model()).doStream(call),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }
 
 const CLIENT = required(having("a connected client", { startSession: required(callback) }));
-
-class Model implements CodexModel {
-  readonly specificationVersion = "v4" as const;
-  readonly provider = "codex";
-  readonly modelId: string;
-  readonly supportedUrls: Record<string, RegExp[]> = {};
-  readonly #client: ModelClient;
-  readonly #config: SessionConfig;
-  readonly #kept: KeptSessions;
-  // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
-  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
-
-  constructor(client: ModelClient, config: SessionConfig, kept: KeptSessions) {
-    this.#client = client;
-    this.#config = config;
-    this.#kept = kept;
-    this.modelId = config.model ?? "default";
-    this[Symbol.asyncDispose] = () => this.close();
-  }
-
-  async doGenerate(call: ModelCall): Promise<ModelAnswer> {
-    const { started, warnings, parts } = await this.#begin(call);
-    const content = new ContentBuilder();
-    for await (const part of parts) {
-      if (part.type === "error") throw part.error;
-      if (part.type !== "finish") content.take(part);
-      else {
-        const { finishReason, usage, providerMetadata } = part;
-        const response = { id: started.turnId, timestamp: started.at, modelId: this.modelId };
-        return {
-          content: content.parts,
-          finishReason,
-          usage,
-          warnings,
-          providerMetadata,
-          response,
-        };
-      }
-    }
-    throw new SessionClosedError();
-  }
-
-  async doStream(call: ModelCall): Promise<ModelStream> {
-    const { turn, parts, run } = await this.#begin(call);
-    return {
-      stream: new ReadableStream<ModelStreamPart>({
-        async pull(controller): Promise<void> {
-          const { done, value } = await parts.next();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        },
-        async cancel(): Promise<void> {
-          // Not by the generator, which would wait for the next event.
-          await turn[Symbol.asyncDispose]();
-          await parts.return();
-          if (!run.isKept) letGo(run.session);
-        },
-      }, { highWaterMark: 0 }),
-    };
-  }
-
-  async close(): Promise<void> {
-    await this.#kept.close();
-  }
-
-  async #begin(call: ModelCall): Promise<Begun> {
-    const { abortSignal: signal } = call;
-    let session: ModelSession | null = null;
-    try {
-      signal?.throwIfAborted();
-      if (this.#kept.closed) throw new SessionClosedError("The model was closed.");
-      const { warnings, options } = readCall(call);
-      const conversation = await readPrompt(call.prompt);
-      const { system, history, threadId } = conversation;
-      const known = history.length === 0
-        ? null
-        : this.#kept.take(await keyOf(system, history), threadId);
-      session = known ?? await this.#start(system, signal);
-      const prompt = promptOf(conversation, known !== null);
-      if (options.jsonOnly) prompt.text += "\n\nAnswer with one JSON value and nothing else.";
-      const turn = await session.askStream(prompt, options.ask);
-      const started = { turnId: turn.turnId, at: new Date() };
-      const run = { call, turn, session, conversation, warnings, started, isKept: false };
-      const parts = this.#parts(run);
-      return { started, warnings, turn, parts, run };
-    } catch (error) {
-      if (session !== null) letGo(session);
-      throw callError(error, signal);
-    }
-  }
-
-  #start(system: string, signal: AbortSignal | undefined): Promise<ModelSession> {
-    const own = this.#config.developerInstructions;
-    const developerInstructions = [own, system].filter((text) => text).join("\n\n");
-    return this.#client.startSession({
-      ephemeral: true,
-      ...this.#config,
-      ...(developerInstructions === "" ? {} : { developerInstructions }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-  }
-
-  async *#parts(run: Run): AsyncGenerator<ModelStreamPart, void, undefined> {
-    const { call, turn, session, conversation, warnings, started } = run;
-    const { threadId, turnId } = turn;
-    const reader = new TurnParts(threadId, turnId);
-    const told = new AnswerParts(threadId, turnId, call.responseFormat?.type === "json");
-    const isRaw = call.includeRawChunks === true;
-    yield { type: "stream-start", warnings };
-    yield { type: "response-metadata", id: turnId, timestamp: started.at, modelId: this.modelId };
-    try {
-      for await (const event of turn) {
-        if (isRaw) yield { type: "raw", rawValue: event };
-        for (const part of reader.take(event)) yield* told.take(part);
-      }
-      for (const part of reader.end()) yield* told.take(part);
-      const { result, error } = await settled(turn);
-      yield* told.end(error === null ? result?.assistantText ?? "" : "");
-      const usage = usageOf(result?.usage ?? reader.usage);
-      const finishReason = finishOf(error);
-      if (finishReason.unified === "stop") {
-        const { system, history, asked } = conversation;
-        const answer = { role: "assistant" as const, text: told.answer };
-        const said = [...history, asked, { ...answer, images: [], imageKeys: [], tools: [] }];
-        this.#kept.keep(await keyOf(system, said), session);
-        run.isKept = true;
-      }
-      if (call.abortSignal?.aborted && error === call.abortSignal.reason) throw error;
-      if (finishReason.unified === "error") {
-        yield { type: "error", error: callError(error, call.abortSignal, reader.usage !== null) };
-      }
-      yield { type: "finish", usage, finishReason, providerMetadata: told.metadata() };
-    } finally {
-      // What a stopped turn left behind in the thread is not in anybody's history.
-      if (!run.isKept) letGo(session);
-    }
-  }
-}
-
-interface Begun {
-  started: { turnId: string; at: Date };
-  warnings: ModelWarning[];
-  turn: ModelTurn;
-  parts: AsyncGenerator<ModelStreamPart, void, undefined>;
-  run: Run;
-}
-
-interface Run {
-  call: ModelCall;
-  turn: ModelTurn;
-  session: ModelSession;
-  conversation: Conversation;
-  warnings: ModelWarning[];
-  started: { at: Date };
-  /** Whether the session waits for the next message. */
-  isKept: boolean;
-}
-
-/** An answer that does not fit its schema is the SDK's to judge: it has the text. */
-async function settled(
-  turn: ModelTurn,
-): Promise<{ result: PromptRunResult | null; error: unknown }> {
-  try {
-    return { result: await turn.finish(), error: null };
-  } catch (error) {
-    return { result: null, error: error instanceof OutputValidationError ? null : error };
-  }
-}
-
-/** What is no setting of codex. */
-const NO_SETTINGS = [
-  "maxOutputTokens",
-  "temperature",
-  "stopSequences",
-  "topP",
-  "topK",
-  "presencePenalty",
-  "frequencyPenalty",
-  "seed",
-] as const;
-
-const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"];
-
-/** What a call asks for beside its prompt. Throws what can't be done. */
-function readCall(
-  call: ModelCall,
-): { warnings: ModelWarning[]; options: { ask: AskOptions; jsonOnly: boolean } } {
-  const warnings: ModelWarning[] = NO_SETTINGS.filter((name) => call[name] !== undefined)
-    .map((feature) => ({ type: "unsupported", feature, details: "Codex has no such setting." }));
-  const [tool] = call.tools ?? [];
-  if (tool !== undefined) {
-    throw unsupported(
-      `the tool ${JSON.stringify(tool.name)} of a call`,
-      "Give tools to codexModel(client, { tools }): they run in this process, within codex's turn.",
-    );
-  }
-  const choice = call.toolChoice?.type ?? "auto";
-  if (choice !== "auto" && choice !== "none") {
-    throw unsupported(`toolChoice ${choice}`, "Codex chooses by itself.");
-  }
-  if (Object.keys(call.providerOptions?.["codex"] ?? {}).length > 0) {
-    const details = "What codex may do is decided by codexModel's options.";
-    warnings.push({ type: "unsupported", feature: "providerOptions.codex", details });
-  }
-  const ask: AskOptions = {};
-  if (call.abortSignal !== undefined) ask.signal = call.abortSignal;
-  const { reasoning = "provider-default" } = call;
-  if (EFFORTS.includes(reasoning)) ask.effort = reasoning;
-  else if (reasoning === "max") {
-    ask.effort = "xhigh";
-    warnings.push({ type: "compatibility", feature: "reasoning", details: "max is xhigh here." });
-  } else if (reasoning !== "provider-default") {
-    warnings.push({ type: "unsupported", feature: "reasoning" });
-  }
-  const { type, schema, description } = call.responseFormat ?? { type: "text" };
-  if (schema !== undefined) {
-    ask.outputSchema = description === undefined || "description" in schema
-      ? schema
-      : { ...schema, description };
-  }
-  const jsonOnly = type === "json" && schema === undefined;
-  if (jsonOnly) {
-    const details = "Without a schema the model is only asked for JSON.";
-    warnings.push({ type: "compatibility", feature: "responseFormat", details });
-  }
-  return { warnings, options: { ask, jsonOnly } };
-}

@@ -3,7 +3,7 @@
  * @module
  */
 import { checkArgument, name, required } from "../../check/mod.ts";
-import { FileVersions } from "./file_versions.ts";
+import type { FileVersions } from "./file_versions.ts";
 import { checkLoad, checkSave, checkUpdate, metaChange, saveChange } from "./record.ts";
 import type {
   ArtifactMeta,
@@ -30,13 +30,12 @@ import type {
 export class FileArtifactStore implements ArtifactStore {
   /** The directory; created by the first save. */
   readonly root: string;
-  readonly #versions: FileVersions;
+  #versions: Promise<FileVersions> | undefined;
 
   /** Creates a store in `root`; nothing is read or written yet. */
   constructor(root: string) {
     checkArgument("FileArtifactStore", "root", root, required(name));
     this.root = root.length > 1 ? root.replace(/[/\\]+$/, "") : root;
-    this.#versions = new FileVersions(this.root);
   }
 
   /** The current version, or `null` when there is none. */
@@ -45,7 +44,7 @@ export class FileArtifactStore implements ArtifactStore {
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact | null> {
     checkLoad("load", artifactId, options);
-    return await this.#versions.load(artifactId, options);
+    return await (await this.#files()).load(artifactId, options);
   }
 
   /** Stores a new text; rejects with `ArtifactConflictError` when another one is stored. */
@@ -55,7 +54,7 @@ export class FileArtifactStore implements ArtifactStore {
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
     checkSave(artifactId, save, options);
-    return await this.#versions.commit(artifactId, saveChange(save), options);
+    return await (await this.#files()).commit(artifactId, saveChange(save), options);
   }
 
   /** Changes what is known about the artifact, never its text. */
@@ -65,6 +64,12 @@ export class FileArtifactStore implements ArtifactStore {
     options: ArtifactStoreOptions = {},
   ): Promise<StoredArtifact> {
     checkUpdate(artifactId, change, options);
-    return await this.#versions.commit(artifactId, metaChange(change), options);
+    return await (await this.#files()).commit(artifactId, metaChange(change), options);
+  }
+
+  /** Loaded with the first call. */
+  #files(): Promise<FileVersions> {
+    return this.#versions ??= import("./file_versions.ts")
+      .then(({ FileVersions }) => new FileVersions(this.root));
   }
 }

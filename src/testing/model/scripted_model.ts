@@ -32,7 +32,6 @@ import {
   sharedBuiltin,
 } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
-import { parseModelRequest } from "./model_request.ts";
 import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
@@ -256,6 +255,7 @@ export class ScriptedModel implements AsyncDisposable {
     // Codex may try a WebSocket first and falls back to POST on this answer.
     if (http.method !== "POST") return sendError(reply, 405, "only POST is served here");
 
+    const { parseModelRequest } = await import("./model_request.ts");
     const request = parseModelRequest(http, this.requests.length, new Date());
     this.requests.push(request);
     for (const look of [...this.#waiters]) look();

@@ -18,7 +18,7 @@ import {
 } from "../http/refusals.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
 import type { ClosedWebSession } from "../types.ts";
-import { LiveSession } from "./live_session.ts";
+import type { LiveSession } from "./live_session.ts";
 import type { SessionSetup } from "./session_setup.ts";
 import type { Restored } from "./session_log.ts";
 
@@ -48,6 +48,11 @@ export interface LiveSessionsParts {
 const WATCH_MS = 60_000;
 /** How exactly it is remembered when a session was used, at most. */
 const USED_AT_STEP_MS = 10 * 60_000;
+
+/** Loaded with the first session. */
+async function makeSession(): Promise<typeof LiveSession> {
+  return (await import("./live_session.ts")).LiveSession;
+}
 
 /** Sessions in use by their ids; each is on its way in or out only once at a time. */
 export class LiveSessions {
@@ -131,9 +136,10 @@ export class LiveSessions {
 
   /** Remembers a new session on this thread. */
   async add(record: StoredSession, thread: WebThread): Promise<LiveSession> {
+    const make = await makeSession();
     const fence = await this.#fence(record.sessionId);
     if (!await this.#parts.store.put(record)) throw changedElsewhere();
-    return this.#adopt(record, { thread, fence });
+    return this.#adopt(make, record, { thread, fence });
   }
 
   /** Closes one that is in use. */
@@ -209,31 +215,33 @@ export class LiveSessions {
   async #takeUp(known: StoredSession, toClose: boolean): Promise<LiveSession> {
     const { client, store } = this.#parts;
     const { sessionId } = known;
+    const make = await makeSession();
     const fence = await this.#fence(sessionId);
     // The owner before may have written since.
     const record = fence === null ? known : await store.get(sessionId);
     if (record === null) throw notFound("session");
     const restored = fence === null ? null : await this.#node!.restored(sessionId, fence);
-    if (!record.used) return this.#adopt(record, { fence, restored });
+    if (!record.used) return this.#adopt(make, record, { fence, restored });
     try {
       const { turns } = await client.readThread(record.threadId, { includeTurns: true });
-      return this.#adopt(record, { history: turns, fence, restored });
+      return this.#adopt(make, record, { history: turns, fence, restored });
     } catch (error) {
       if (!(error instanceof RpcError) || error.retryable) throw error;
       const gone = isRefusal(error, "threadGone");
       // Its history is lost, and it must still be possible to read what is known of it and to close it.
-      if (gone || toClose) return this.#adopt(record, { gone, fence, restored });
+      if (gone || toClose) return this.#adopt(make, record, { gone, fence, restored });
       throw error;
     }
   }
 
   #adopt(
+    make: typeof LiveSession,
     record: StoredSession,
     { thread = null, history = [], gone = false, fence = null, restored = null }: Adopted,
   ): LiveSession {
     const { sessionId } = record;
     const { client, store, setup, sessionTtlMs, maxLogEvents, maxLogBytes } = this.#parts;
-    const live = new LiveSession({
+    const live = new make({
       record,
       store,
       client,

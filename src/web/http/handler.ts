@@ -1,0 +1,328 @@
+/**
+ * The HTTP bridge's inside: routes, and who may take them.
+ * @module
+ */
+import { WebError } from "../../errors/mod.ts";
+import type { WebAdapter } from "../adapter.ts";
+import { ChatRoutes } from "../chat/chat_routes.ts";
+import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
+import { forward, FORWARD_HEADER, type Forwarder } from "../cluster/forward.ts";
+import type { BridgeOptions } from "../options.ts";
+import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
+import { type BodyLimits, readBytes, readJson, threadIdIn, withBody } from "./check_request.ts";
+import { badRequest, changedElsewhere, errorResponse, httpFailure, notFound } from "./refusals.ts";
+import {
+  type AccessFacts,
+  type AccessRules,
+  checkAccess,
+  corsHeaders,
+  matchRoute,
+  normalizeBasePath,
+  preflightHeaders,
+  type Route,
+  type RouteMiss,
+} from "./routes.ts";
+import { eventStream, isEventStream, type Recheck, whileAllowed } from "./sse.ts";
+
+const MAX_BODY_BYTES = 1024 * 1024;
+const BODY_MS = 30_000;
+const HEARTBEAT_MS = 5_000;
+const RETRY_MS = 1_000;
+const REAUTHORIZE_MS = 60_000;
+const LEASE_MS = 10_000;
+
+const COMMON_HEADERS = {
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "vary": "Origin",
+};
+
+/** Answers the requests of one bridge. */
+export class Handler {
+  readonly #adapter: WebAdapter;
+  readonly #options: BridgeOptions;
+  readonly #rules: AccessRules;
+  readonly #basePath: string;
+  readonly #forwarder: Forwarder | null;
+  /** Streams of other nodes' sessions on their way through this one. */
+  readonly #passing: Set<AbortController> = new Set();
+  readonly #chat: ChatRoutes;
+
+  /** `forwarder`: to the other nodes of a cluster. */
+  constructor(adapter: WebAdapter, options: BridgeOptions, forwarder: Forwarder | null) {
+    this.#adapter = adapter;
+    this.#options = options;
+    this.#rules = { origins: options.origins ?? [], hosts: options.hosts ?? [] };
+    this.#forwarder = forwarder;
+    this.#basePath = normalizeBasePath(options.basePath ?? "/codex");
+    this.#chat = new ChatRoutes(adapter, options.heartbeatMs ?? HEARTBEAT_MS);
+  }
+
+  /** Never rejects. */
+  async handle(request: Request): Promise<Response> {
+    const headers: Record<string, string> = { ...COMMON_HEADERS };
+    try {
+      const facts = factsOf(request);
+      Object.assign(headers, corsHeaders(facts, this.#rules));
+      const response = await this.#answer(request, facts);
+      for (const [name, value] of Object.entries(headers)) response.headers.set(name, value);
+      if (request.method !== "HEAD") return response;
+      await response.body?.cancel();
+      return new Response(null, { status: response.status, headers: response.headers });
+    } catch (error) {
+      const failure = httpFailure(error);
+      if (failure.status >= 500 && !isExpected(error)) this.#report(error);
+      const response = errorResponse(failure, headers);
+      return request.method === "HEAD" ? new Response(null, response) : response;
+    }
+  }
+
+  /** Ends the streams that come from other nodes: a server that is about to end waits for what it still tells. */
+  endPassed(): void {
+    for (const gone of this.#passing) gone.abort();
+  }
+
+  async #answer(request: Request, facts: AccessFacts): Promise<Response> {
+    const { method, url, headers } = facts;
+    const route = matchRoute(method, url.pathname, this.#basePath);
+    // Who balances the load asks by address, and is told no more than whether to send people here.
+    if (route.name === "health") return this.#health();
+    const forwarded = headers.get(FORWARD_HEADER);
+    if (forwarded !== null && this.#forwarder !== null) {
+      return await this.#fromNode(forwarded, route, request, facts);
+    }
+    checkAccess(facts, this.#rules);
+    if (method === "OPTIONS" && route.name === "otherMethod") {
+      return new Response(null, { status: 204, headers: preflightHeaders(headers) });
+    }
+    const tenant = await this.#authorize(request);
+    if (route.name === "none") throw notFound("route");
+    if (route.name === "otherMethod") {
+      const failure = { status: 405, code: "methodNotAllowed", message: "Use another method." };
+      return errorResponse(failure, { allow: route.allow.join(", ") });
+    }
+    const again = this.#reauthorizer(request, tenant);
+    if (this.#forwarder === null) return await this.#route({ tenant, route, request, url, again });
+    const body = await readBytes(request, this.#limits);
+    const sessionId = await this.#sessionOf(tenant, route, body);
+    const owner = sessionId === null ? null : await this.#adapter.locate(tenant, sessionId);
+    const call = { tenant, route, request: withBody(request, body), url, again };
+    if (owner === null) return await this.#route(call);
+    return await this.#toNode(owner, { ...call, sessionId: sessionId!, body });
+  }
+
+  /** A request that another node passed on: it knows whose it is. */
+  async #fromNode(
+    header: string,
+    route: Route | RouteMiss,
+    request: Request,
+    { method, url }: AccessFacts,
+  ): Promise<Response> {
+    if (route.name === "none" || route.name === "otherMethod") throw notFound("route");
+    const target = url.pathname + url.search;
+    const { tenant, body } = await this.#forwarder!.verify(
+      header,
+      { method, target },
+      () => readBytes(request, this.#limits),
+    );
+    const sessionId = await this.#sessionOf(tenant, route, body);
+    // One hop: an owner that is none any more does not pass it on again.
+    if (sessionId !== null && await this.#adapter.locate(tenant, sessionId) !== null) {
+      throw changedElsewhere();
+    }
+    return await this.#route({ tenant, route, request: withBody(request, body), url, again: null });
+  }
+
+  async #toNode(
+    owner: string,
+    { tenant, request, url, again, sessionId, body }: Call & {
+      sessionId: string;
+      body: Uint8Array;
+    },
+  ): Promise<Response> {
+    const { heartbeatMs = HEARTBEAT_MS, cluster } = this.#options;
+    const leaseMs = cluster?.leaseMs ?? LEASE_MS;
+    const passed = {
+      method: request.method,
+      target: url.pathname + url.search,
+      tenant,
+      body,
+    };
+    const gone = new AbortController();
+    const response = await forward(
+      owner,
+      passed,
+      request.headers,
+      await this.#forwarder!.sign(passed, owner),
+      {
+        patienceMs: leaseMs / 2,
+        silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
+        stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
+        health: `${this.#basePath}/health`,
+        gone,
+        onEnd: () => this.#passing.delete(gone),
+      },
+    );
+    if (response.body === null || !isEventStream(response)) return response;
+    this.#passing.add(gone);
+    // It may have begun to end meanwhile.
+    if (this.#adapter.state !== "open") gone.abort();
+    if (again === null) return response;
+    const isChat = response.headers.has("x-vercel-ai-ui-message-stream");
+    return new Response(whileAllowed(response.body, again, isChat), response);
+  }
+
+  /** The session that a request is about; `null` when it is about none. */
+  async #sessionOf(tenant: string, route: Route, body: Uint8Array): Promise<string | null> {
+    if ("sessionId" in route) return route.sessionId;
+    const chatId = "chatId" in route
+      ? route.chatId
+      : route.name === "chat" || route.name === "run"
+      ? chatIdIn(body)
+      : null;
+    if (chatId !== null) {
+      const sessionId = await sessionOfChat(tenant, chatId);
+      // One that is about to begin is begun where it was asked for.
+      return await this.#adapter.hasSession(tenant, sessionId) ? sessionId : null;
+    }
+    if (route.name !== "createSession" || body.length === 0) return null;
+    const threadId = threadIdIn(body);
+    return threadId === null ? null : await this.#adapter.sessionOfThread(tenant, threadId);
+  }
+
+  /** Asks `authorize` again, with what it was shown. */
+  #reauthorizer(request: Request, tenant: string): Recheck {
+    // A server may take back what belongs to the request once it is answered.
+    const { url, method } = request;
+    const headers = new Headers(request.headers);
+    return {
+      everyMs: this.#options.reauthorizeMs ?? REAUTHORIZE_MS,
+      allowed: async () => {
+        const copy = new Request(url, { method: method === "HEAD" ? "HEAD" : "GET", headers });
+        return await this.#options.authorize(copy) === tenant;
+      },
+    };
+  }
+
+  async #route({ tenant, route, request, url, again }: Call): Promise<Response> {
+    const adapter = this.#adapter;
+    const body = () => readJson(request, this.#limits);
+    switch (route.name) {
+      case "health":
+        return this.#health();
+      case "settings":
+        return Response.json(adapter.settings);
+      case "listSessions":
+        return Response.json({ sessions: await adapter.sessions(tenant) });
+      case "createSession": {
+        const session = await adapter.createSession(tenant, await body() as CreateSessionRequest);
+        return Response.json(session, { status: 201 });
+      }
+      case "readSession":
+        return Response.json(await adapter.readSession(tenant, route.sessionId));
+      case "closeSession":
+        return Response.json(await adapter.closeSession(tenant, route.sessionId));
+      case "resumeSession":
+        return Response.json(await adapter.resumeSession(tenant, route.sessionId));
+      case "createTurn": {
+        const turn = await body() as CreateTurnRequest;
+        return accepted(await adapter.createTurn(tenant, route.sessionId, turn));
+      }
+      case "steer": {
+        const input = await body() as SteerRequest;
+        return accepted(await adapter.steerTurn(tenant, route.sessionId, route.turnId, input));
+      }
+      case "interrupt":
+        return accepted(await adapter.interruptTurn(tenant, route.sessionId, route.turnId));
+      case "events":
+        return await this.#events(tenant, route.sessionId, request, url, again);
+      case "chat":
+      case "run":
+      case "chatMessages":
+      case "chatStream":
+      case "chatStop":
+      case "chatAnswer":
+        return await this.#chat.answer(tenant, route, body, again);
+      case "listApprovals":
+        return Response.json({ approvals: await adapter.approvals(tenant, route.sessionId) });
+      case "answer":
+        await adapter.postApproval(tenant, route.sessionId, route.approvalId, await body());
+        return Response.json({ approvalId: route.approvalId });
+    }
+  }
+
+  async #events(
+    tenant: string,
+    sessionId: string,
+    request: Request,
+    url: URL,
+    again: Recheck | null,
+  ): Promise<Response> {
+    // A browser that reconnects repeats the address and adds the header, which is newer.
+    const after = request.headers.get("last-event-id") || url.searchParams.get("after") || null;
+    if (after !== null && after.length > 100) throw badRequest("The cursor is too long.");
+    const subscription = await this.#adapter.openEvents(tenant, sessionId, after);
+    const { heartbeatMs = HEARTBEAT_MS, retryMs = RETRY_MS } = this.#options;
+    return new Response(eventStream(subscription, { heartbeatMs, retryMs, again }), {
+      headers: {
+        "content-type": "text/event-stream; charset=utf-8",
+        // Proxies that collect answers would hold the events back.
+        "x-accel-buffering": "no",
+      },
+    });
+  }
+
+  async #authorize(request: Request): Promise<string> {
+    const tenant: unknown = await this.#options.authorize(request);
+    if (typeof tenant === "string" && tenant !== "") return tenant;
+    throw new WebError(401, "unauthorized", "Sign in first.");
+  }
+
+  get #limits(): BodyLimits {
+    const { maxBodyBytes = MAX_BODY_BYTES, bodyTimeoutMs = BODY_MS } = this.#options;
+    return { maxBytes: maxBodyBytes, timeoutMs: bodyTimeoutMs };
+  }
+
+  #health(): Response {
+    const connection = this.#options.client.runtime?.connection ?? "running";
+    const { state } = this.#adapter;
+    const status = state !== "open" ? state : connection === "closed" ? "unavailable" : "ok";
+    return Response.json({ status, connection }, { status: status === "ok" ? 200 : 503 });
+  }
+
+  #report(error: unknown): void {
+    try {
+      (this.#options.onError ?? console.error)(error);
+    } catch {
+      // A listener that throws must not cost the caller the answer.
+    }
+  }
+}
+
+interface Call {
+  tenant: string;
+  route: Route;
+  request: Request;
+  url: URL;
+  again: Recheck | null;
+}
+
+/** What is known of a request. Throws `WebError` 400 for an address that is none, which some servers pass on. */
+function factsOf(request: Request): AccessFacts {
+  try {
+    return { method: request.method, url: new URL(request.url), headers: request.headers };
+  } catch (error) {
+    throw new WebError(400, "badRequest", "The request's address or Host header is malformed.", {
+      cause: error,
+    });
+  }
+}
+
+/** A bridge that is closing says so to everybody; that is no failure to report. */
+function isExpected(error: unknown): boolean {
+  return error instanceof WebError && ["closed", "draining", "sessionMoved"].includes(error.reason);
+}
+
+function accepted(body: unknown): Response {
+  return Response.json(body, { status: 202 });
+}
