@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KEPT_RUNS, Runs } from "../../../src/automation/runner.ts";
+import { KEPT_RUNS, Runs, systemClock } from "../../../src/automation/runner.ts";
 import { AutomationHandle } from "../../../src/automation/automation.ts";
 import { Runner } from "../../../src/automation/runner.ts";
 import { spawn } from "../../../src/automation/automation.ts";
@@ -82,6 +82,46 @@ test("a goal that is not reached is one of maxRuns, and no completed run", async
   assert.deepEqual([state, runsCompleted], ["stopped", 0]);
   assert.deepEqual(runs.map(({ goal }) => goal?.status), ["budgetLimited", "budgetLimited"]);
   assert.equal(clock.timers.size, 0);
+});
+
+test("a goal that runs is interrupted by stop()", async () => {
+  const ended = Promise.withResolvers<void>();
+  const session = Object.assign(new FakeSession(), {
+    startGoal: () =>
+      Promise.resolve({
+        async *[Symbol.asyncIterator]() {},
+        finish: async () => {
+          await ended.promise;
+          throw new Error("interrupted");
+        },
+      } as never),
+    onInterrupt: () => ended.resolve(),
+  });
+  const { handle, clock } = start({ goal: true }, session);
+  await clock.advance(0);
+  assert.equal(handle.status().state, "running");
+  const stopped = handle.stop();
+  await settle();
+  assert.equal(session.interrupts, 1);
+  assert.equal((await stopped).state, "stopped");
+  assert.equal(clock.timers.size, 0);
+});
+
+test("spawn() refuses a goal on a session that has none", () => {
+  const session = new FakeSession();
+  assert.throws(
+    () => spawn(session, { prompt: "go", every: 1_000, goal: true }),
+    (error) => error instanceof InvalidArgumentError && error.argument === "session",
+  );
+  assert.equal(session.asks.length, 0);
+});
+
+test("systemClock calls back, and not when it was told not to", async () => {
+  const told: string[] = [];
+  const cancel = systemClock.after(0, () => told.push("cancelled"));
+  cancel();
+  await new Promise<void>((resolve) => systemClock.after(0, resolve));
+  assert.deepEqual(told, []);
 });
 
 test("a failed prompt ends the automation with its error, and the run is delivered with it", async () => {

@@ -140,6 +140,38 @@ test("what a server says in place of messages is told short and without secrets,
   await connection.close("done", 0);
 });
 
+test("what a launcher says before the first message, on the same line, costs nothing", async () => {
+  for (const said of ["npm warn ", 'a {"log" and {"b": ', "[12:00] "]) {
+    const { connection, server, heard } = connect();
+    const call = connection.call("x", {});
+    server.send(`${said}{"id":1,"result":7}`);
+    assert.equal(await call, 7, said);
+    assert.deepEqual(heard.map(([what]) => what), ["sent", "response"], said);
+    await connection.close("done", 0);
+  }
+});
+
+test("what is too long for a message and begins like none is told as the server's noise", async () => {
+  const { connection, server } = connect({ maxMessageBytes: 1000 });
+  server.sendBytes(new TextEncoder().encode(`usage: codex ${"x".repeat(2000)}\n`));
+  server.sendBytes(new TextEncoder().encode(`{"method":"x","params":"${"x".repeat(2000)}"}\n`));
+  while (connection.noise === "") await new Promise((resolve) => setTimeout(resolve));
+  assert.match(connection.noise, /^1 line of its output was no message.*"usage: codex x/s);
+  await connection.close("done", 0);
+});
+
+test("a delta is told when it has come, though nothing follows it", async () => {
+  const { connection, server, heard } = connect();
+  const params = { threadId: "T", turnId: "U", itemId: "I", delta: "one" };
+  const line = `${JSON.stringify({ method: "item/agentMessage/delta", params })}\n`;
+  for (let told = 1; told <= 3; told++) {
+    server.sendBytes(new TextEncoder().encode(line));
+    while (heard.length < told) await new Promise((resolve) => setTimeout(resolve));
+  }
+  assert.deepEqual(heard.map(([what]) => what), ["notification", "delta", "delta"]);
+  await connection.close("done", 0);
+});
+
 test("an answer beyond the limit rejects its call with MessageTooLargeError", async () => {
   for (const bytes of [true, false]) {
     const { connection, server, heard } = connect({ maxMessageBytes: 1000 });
