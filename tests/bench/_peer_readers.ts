@@ -20,8 +20,29 @@ function percentile(values: number[], part: number): number {
   return values.sort((a, b) => a - b)[Math.floor(values.length * part)]!;
 }
 
+/**
+ * What a caller of codex has to write around a library that sends whatever it is given: of 1,000 requests at once codex 0.169
+ * leaves 150 to 300 without any answer, and of 128 none.
+ */
+function windowed(call: () => Promise<unknown>): () => Promise<unknown> {
+  const waiting: (() => void)[] = [];
+  let head = 0;
+  let free = 128;
+  return async () => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await call();
+    } finally {
+      if (head < waiting.length) waiting[head++]!();
+      else free++;
+    }
+  };
+}
+
 /** Round trips and a pipeline, for libraries that can call methods. */
-async function requests(ask: () => Promise<unknown>): Promise<unknown> {
+async function requests(call: () => Promise<unknown>): Promise<unknown> {
+  const ask = windowed(call);
   for (let i = 0; i < 300; i++) await ask();
   const times: number[] = [];
   for (let i = 0; i < task.sequential; i++) {
