@@ -8,6 +8,7 @@ import type { HookToolInput } from "../plugin/mod.ts";
 import type { ApprovalBroker } from "./broker/broker.ts";
 import {
   attachReader,
+  type BrokerHost,
   type BrokerOptions,
   type BrokerReply,
   type BrokerState,
@@ -17,6 +18,7 @@ import {
   type ServerCall,
   type ThreadGate,
 } from "./broker/gate.ts";
+import type * as facts from "./request/tool_facts.ts";
 import type * as outcome from "./request/tool_outcome.ts";
 import type { ApprovalDecision, PendingApproval } from "./request/types.ts";
 import { checkApprovals } from "./rules/check_rules.ts";
@@ -34,17 +36,22 @@ const INTERNAL_ERROR = -32603;
 
 /** The broker of a connection, which is loaded when there is something for it to do. */
 export class ApprovalDesk {
-  readonly #options: BrokerOptions;
+  readonly #options: Omit<BrokerOptions, keyof BrokerHost>;
+  readonly #host: () => Promise<BrokerHost>;
   readonly #state: BrokerState = brokerState();
   #broker: ApprovalBroker | null = null;
   #loading: Promise<ApprovalBroker> | null = null;
   /** In the order in which it was said. */
   #waiting: Waiting[] = [];
 
-  /** Throws `InvalidArgumentError` when the rules are not well-formed. */
-  constructor(options: BrokerOptions) {
+  /** Throws `InvalidArgumentError` when the rules are not well-formed. `host` is loaded with the broker. */
+  constructor(
+    options: Omit<BrokerOptions, keyof BrokerHost>,
+    host: () => Promise<BrokerHost> = () => Promise.resolve({}),
+  ) {
     checkApprovals(options.approvals);
     this.#options = options;
+    this.#host = host;
   }
 
   /** Settles when a question would be judged at once: for who expects one. */
@@ -121,8 +128,11 @@ export class ApprovalDesk {
   }
 
   #load(): Promise<ApprovalBroker> {
-    this.#loading ??= import("./broker/broker.ts").then(({ ApprovalBroker }) => {
-      const broker = this.#broker = new ApprovalBroker(this.#options, this.#state);
+    this.#loading ??= Promise.all([import("./broker/broker.ts"), this.#host()]).then((
+      [{ ApprovalBroker }, host],
+    ) => {
+      const options = { ...this.#options, ...host };
+      const broker = this.#broker = new ApprovalBroker(options, this.#state);
       for (const { run } of this.#waiting.splice(0)) run(broker);
       return broker;
     });
@@ -142,6 +152,13 @@ const TOOL_ITEMS: ReadonlySet<unknown> = new Set([
 /** Whether the item is the use of a tool. */
 export function isToolItem(item: JsonObject): boolean {
   return TOOL_ITEMS.has(item["type"]);
+}
+
+/** What hooks get to know before a tool use; loaded with the first. */
+export async function toolFacts(
+  ...args: Parameters<typeof facts.toolFacts>
+): Promise<HookToolInput> {
+  return (await import("./request/tool_facts.ts")).toolFacts(...args);
 }
 
 /** What hooks get to know of a tool use that has ended; loaded with the first. */

@@ -3,9 +3,8 @@
  *
  * @module
  */
-export { ApprovalDesk, isToolItem, toolOutcome } from "./desk.ts";
-export type { BrokerOptions, GateToolCall, ReaderRequest, ThreadGate } from "./broker/gate.ts";
-export { toolFacts } from "./request/tool_facts.ts";
+export { ApprovalDesk, isToolItem, toolFacts, toolOutcome } from "./desk.ts";
+export type { BrokerHost, GateToolCall, ReaderRequest, ThreadGate } from "./broker/gate.ts";
 export type {
   ApprovalAudit,
   ApprovalDecision,

@@ -1,7 +1,9 @@
 /**
- * What few programs need is loaded when they do: the gate in front of raw requests, and what is known of codex's settings.
+ * What few programs need is loaded when they do: the gate in front of raw requests, what is known of codex's settings, and
+ * what an accepted question would allow.
  * @module
  */
+import type * as acceptance from "./guard/approval_guard.ts";
 import type * as config from "./config/config_needs.ts";
 import type { gateMethod } from "./guard/method_gate.ts";
 
@@ -23,4 +25,11 @@ export type ConfigJudge = Pick<typeof config, "configNeeds" | "configRefusal">;
 /** Loads what judges codex settings of the caller's: few sessions have some. */
 export async function loadConfigJudge(): Promise<ConfigJudge> {
   return await import("./config/config_needs.ts");
+}
+
+/** Loads what judges the acceptance of a question: few programs are asked one. */
+export async function loadAcceptanceGuard(): Promise<
+  Pick<typeof acceptance, "guardAcceptance" | "leavesWorkspace">
+> {
+  return await import("./guard/approval_guard.ts");
 }

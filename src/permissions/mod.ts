@@ -9,14 +9,11 @@ export {
   withoutTerminals,
   withShellEnvironment,
 } from "./config/session_settings.ts";
-export {
-  guardAcceptance,
-  leavesWorkspace,
-  normalizeSandbox,
-  privilegeRefusal,
-} from "./guard/approval_guard.ts";
+export type { WorkspaceRequest } from "./guard/approval_guard.ts";
+export { normalizeSandbox, privilegeRefusal } from "./guard/privileges.ts";
 export {
   type ConfigJudge,
+  loadAcceptanceGuard,
   loadConfigJudge,
   loadedMethodGate,
   loadMethodGate,

@@ -2,19 +2,20 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
-import { type BrokerOptions, type ThreadGate, toolFacts } from "../approvals/mod.ts";
+import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
-import { guardAcceptance, hostProbe, realPathOf } from "../permissions/mod.ts";
+import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { isRemote } from "./connect.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
 /** The broker's view of its connection. */
-export function brokerHost(
+export async function brokerHost(
   config: RuntimeConfig,
   seen: () => RuntimeState,
-): Pick<BrokerOptions, "gateFor" | "guard" | "realPath"> {
+): Promise<BrokerHost> {
+  const { guardAcceptance } = await loadAcceptanceGuard();
   return {
     realPath: config.transport?.type === "websocket" ? undefined : realPathOf,
     gateFor: (threadId) => threadId === null ? undefined : clientGate(config, seen, threadId),
@@ -38,9 +39,9 @@ function clientGate(
   if (!hasToolHooks(hooks)) return { item };
   return {
     item,
-    preToolUse: (request, { signal }) => {
+    preToolUse: async (request, { signal }) => {
       const about = request.itemId === null ? undefined : item(request.itemId);
-      return new HookRun(hooks).toolPre(toolFacts(request, about), { signal });
+      return await new HookRun(hooks).toolPre(await toolFacts(request, about), { signal });
     },
   };
 }

@@ -20,7 +20,6 @@ import {
 import { redact } from "../redact.ts";
 import { Telemetry } from "../telemetry.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
-import { brokerHost } from "./broker_host.ts";
 import { ProjectedLog } from "./state/projected_log.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 import {
@@ -126,7 +125,9 @@ export class RuntimeCore implements ConnectionHandler {
       onAudit: (audit) => this.#audit(audit),
       serverVersion: () => this.#server?.version ?? null,
       heardAll: () => this.#heardAll(),
-      ...brokerHost(config, () => this.seen()),
+    }, async () => {
+      const { brokerHost } = await import("./broker_host.ts");
+      return await brokerHost(config, () => this.seen());
     });
     const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
     this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));

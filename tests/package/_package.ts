@@ -39,7 +39,7 @@ async function listFiles(): Promise<Map<string, string>> {
 export async function pack(directory: string): Promise<string> {
   const path = join(directory, "runtime.tgz");
   const args = ["pack", "--quiet", "--allow-dirty", "--output", path];
-  const { output } = await succeed(process.execPath, args, { cwd: ROOT });
+  const { output } = await succeed(process.execPath, args, { cwd: ROOT, timeoutMs: 180_000 });
   if (output.trim() !== "") throw new Error(`deno pack complains:\n${output}`);
   return path;
 }

@@ -153,6 +153,45 @@ await part("a denied file is denied under each of its names", async () => {
   }
 });
 
+await part("what a turn did to files is taken back, under any of their names", async () => {
+  const place = path.join(root, "rewound");
+  fs.mkdirSync(path.join(place, "Sub"), { recursive: true });
+  const at = (name) => path.join(place, ...name.split("/"));
+  const before = { "a.txt": "one\r\ntwo\r\n", "Sub/ü b.txt": "b", "gone.txt": "g" };
+  for (const [name, text] of Object.entries(before)) fs.writeFileSync(at(name), text);
+  const cmd = "C:\\windows\\system32\\cmd.exe";
+  const patch = "*** Begin Patch\n*** Add File: new/x.txt\n+x\n*** Delete File: gone.txt\n" +
+    "*** Update File: SUB/Ü B.txt\n@@\n-b\n+changed\n*** End Patch";
+  const turn = [
+    script.exec("echo changed> A.TXT & mkdir made & echo y> made\\y.txt", { shell: cmd }),
+    script.applyPatch(patch),
+    "done",
+  ];
+  const planned = await testing.ScriptedModel.start(turn);
+  const client = await Client.connect(planned.clientConfig({ codexPath }));
+  try {
+    const session = await client.startSession({
+      cwd: place,
+      sandbox: "danger-full-access",
+      allowPrivilegedEscalation: true,
+      dangerouslyAllowUnattendedFullAccess: true,
+      checkpoints: true,
+    });
+    const { turnId } = await session.ask("go");
+    assert.ok(fs.existsSync(at("made/y.txt")));
+    assert.ok(fs.existsSync(at("new/x.txt")));
+    const { skipped } = await session.rewind({ before: turnId, conversation: false });
+    assert.deepEqual(skipped, []);
+    for (const [name, text] of Object.entries(before)) {
+      assert.equal(fs.readFileSync(at(name), "utf8"), text, name);
+    }
+    assert.deepEqual(fs.readdirSync(place).sort(), ["Sub", "a.txt", "gone.txt"]);
+  } finally {
+    await client.shutdown();
+    await planned.close();
+  }
+});
+
 await part("the .cmd launcher, with a path and settings that need quoting", async () => {
   const override = 'a "quoted" & %PATH% ^x';
   const client = await Client.connect({

@@ -191,6 +191,9 @@ export interface BrokerOptions {
   timers?: Timers;
 }
 
+/** What the connection knows of those who are asked: loaded with the broker. */
+export type BrokerHost = Pick<BrokerOptions, "gateFor" | "guard" | "realPath">;
+
 /** What is known before there is a question. */
 export interface BrokerState {
   /** Who takes part, by thread. */

@@ -13,7 +13,7 @@ import {
   normalizeSandbox,
   type PrivilegeConsent,
   privilegeRefusal,
-} from "./approval_guard.ts";
+} from "./privileges.ts";
 import {
   EVERYTHING,
   flagsFor,

@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
-import { sandboxMode } from "../guard/approval_guard.ts";
+import { sandboxMode } from "../guard/privileges.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 import type { EffectivePolicy } from "./policy.ts";
 

@@ -50,7 +50,7 @@ export interface SessionGateHost {
   /** Whether the session has hooks that want a say in tool use. */
   hooked: () => boolean;
   /** Why a question is declined whatever anybody would answer, or `null`. */
-  refuses: (request: ApprovalRequest) => string | null;
+  refuses: (request: ApprovalRequest) => Promise<string | null>;
   /** Whether codex keeps accepted commands in the sandbox. */
   contained: () => boolean;
   /** The directories that the agent works in; `null` where no sandbox holds it. */
@@ -149,12 +149,12 @@ export class SessionGate implements ThreadGate {
     item: JsonObject | undefined,
     options: { signal: AbortSignal },
   ): Promise<HookVerdict> {
-    const why = this.#host.refuses(request);
-    if (why !== null) return { type: "block", hookName: "", reason: why };
     const hooks = this.#hooks;
+    const why = await this.#host.refuses(request);
+    if (why !== null) return { type: "block", hookName: "", reason: why };
     if (hooks !== null) {
       if (!hooks.has("preToolUse")) return { type: "continue" };
-      return await hooks.toolPre(toolFacts(request, item), options);
+      return await hooks.toolPre(await toolFacts(request, item), options);
     }
     if (!this.#host.hooked()) return { type: "continue" };
     // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.

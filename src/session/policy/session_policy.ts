@@ -17,7 +17,7 @@ import {
   type EffectivePolicy,
   effectivePolicy,
   hostProbe,
-  leavesWorkspace,
+  loadAcceptanceGuard,
   loadConfigJudge,
   privilegeRefusal,
   realPathOf,
@@ -30,6 +30,7 @@ import {
   unrestrictedProbe,
   usesProfile,
   withoutTerminals,
+  type WorkspaceRequest,
 } from "../../permissions/mod.ts";
 import { entryKind } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
@@ -357,11 +358,12 @@ export function decideTurnPolicy(
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */
-export function refusalByWorkspace(
+export async function refusalByWorkspace(
   core: RuntimeCore,
   policy: EffectivePolicy,
-  request: Parameters<typeof leavesWorkspace>[0],
-): string | null {
+  request: WorkspaceRequest,
+): Promise<string | null> {
+  const { leavesWorkspace } = await loadAcceptanceGuard();
   const os = serverSystem(core);
   const why = leavesWorkspace(request, policy, os, realPathOf);
   return why === null ? null : `The session is kept to its workspace: ${why}.`;

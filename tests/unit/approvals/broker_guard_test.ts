@@ -1,7 +1,8 @@
 /** Nothing that was accepted goes out when it is more than this script may do itself. */
 import assert from "node:assert/strict";
 import { grantOf } from "../../../src/approvals/broker/pending.ts";
-import type { ApprovalDecision, BrokerOptions } from "../../../src/approvals/mod.ts";
+import type { ApprovalDecision } from "../../../src/approvals/mod.ts";
+import type { BrokerOptions } from "../../../src/approvals/broker/gate.ts";
 import type { Grant } from "../../../src/approvals/broker/gate.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";

@@ -1,7 +1,8 @@
 /** The first question loads how questions are judged: what is said meanwhile counts in the order in which it was said. */
 import assert from "node:assert/strict";
 import { ApprovalDesk } from "../../../src/approvals/mod.ts";
-import type { ApprovalAudit, BrokerOptions } from "../../../src/approvals/mod.ts";
+import type { ApprovalAudit } from "../../../src/approvals/mod.ts";
+import type { BrokerOptions } from "../../../src/approvals/broker/gate.ts";
 import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";

@@ -5,7 +5,7 @@ import {
   type PrivilegeConsent,
   privilegeRefusal,
   sandboxMode,
-} from "../../../src/permissions/guard/approval_guard.ts";
+} from "../../../src/permissions/guard/privileges.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 

@@ -299,7 +299,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     tools,
     approvals: undefined,
     hooked: () => hooked,
-    refuses: () => null,
+    refuses: () => Promise.resolve(null),
     contained: () => false,
     workspace: () => [],
   });

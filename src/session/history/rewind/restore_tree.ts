@@ -16,7 +16,9 @@ import {
   fileSystem,
   isMissing,
   isPermissionError,
+  isWindowsPath,
   realPath,
+  resolvePath,
   type TreeEntry,
 } from "../../../platform/mod.ts";
 import type { Step } from "./plan_rewind.ts";
@@ -101,7 +103,7 @@ async function doStep(recorder: Recorder, step: Step, draft: string): Promise<st
       await files.setMode(temporary, step.mode);
     }
     // A directory that was swapped for a link meanwhile has taken the draft with it: nothing is put in place then.
-    if (realPath(`${root}/${parentOf(path)}`) !== withoutEnd(`${root}/${parentOf(path)}`)) {
+    if (!isWhereItSays(`${root}/${parentOf(path)}`)) {
       return "the directory that it lies in is a link now";
     }
     const still = await files.entry(at);
@@ -124,6 +126,13 @@ async function isNowhere({ files, root }: Recorder, directory: string): Promise<
 }
 
 const CHANGED = "it was changed while it was taken back";
+
+/** Whether nothing on the way to a directory is a link. Windows tells its way with backslashes. */
+function isWhereItSays(directory: string): boolean {
+  const real = realPath(directory);
+  return real !== null &&
+    real === (isWindowsPath(real) ? resolvePath(directory, ".") : withoutEnd(directory));
+}
 
 function withoutEnd(path: string): string {
   return path.length > 1 ? path.replace(/\/$/, "") : path;
