@@ -106,24 +106,26 @@ export function killEntries(entries: readonly ProcessEntry[]): void {
 
 /**
  * Ends the sandboxes that should have died with their parents and did not, on Linux, as far as this script may look: those
- * outside of `root`'s tree that have the variable, `NAME=value`, in their environment. `bwrap --die-with-parent` asks for
- * that some milliseconds after it was started; a parent that is killed before leaves a command that nobody knows.
+ * outside of `root`'s tree that have one of the variables, `NAME=value`, in their environment. `bwrap --die-with-parent` asks
+ * for that some milliseconds after it was started; a parent that is killed before leaves a command that nobody knows.
  */
-export function endOrphans(root: number | null, variable: string): void {
-  const found = withVariable(variable);
+export function endOrphans(root: number | null, variables: readonly string[]): void {
+  const found = withVariable(variables);
   if (found.length === 0) return;
   const kept = new Set(root === null ? [] : below(root, allOnLinux()).map(({ pid }) => pid));
-  killEntries(
-    found.filter(({ pid }) =>
-      !kept.has(pid) && words(pid, "cmdline").includes("--die-with-parent")
-    ),
-  );
+  killEntries(found.filter(({ pid }) => !kept.has(pid) && isSandbox(words(pid, "cmdline"))));
 }
 
-/** The processes that have the variable, `NAME=value`, in their environment: on Linux, as far as this script may look. */
-export function withVariable(variable: string): ProcessEntry[] {
-  if (platformName() !== "linux") return [];
-  return allOnLinux().filter(({ pid }) => words(pid, "environ").includes(variable));
+/** The first process of a sandbox, with which all others in it die: `bwrap`, and what it becomes before the command. */
+function isSandbox(line: readonly string[]): boolean {
+  return line.includes("--die-with-parent") || line.includes("--apply-seccomp-then-exec");
+}
+
+/** The processes that have one of the variables, `NAME=value`, in their environment: on Linux, as far as this script may look. */
+export function withVariable(variables: readonly string[]): ProcessEntry[] {
+  if (platformName() !== "linux" || variables.length === 0) return [];
+  const wanted = new Set(variables);
+  return allOnLinux().filter(({ pid }) => words(pid, "environ").some((word) => wanted.has(word)));
 }
 
 function words(pid: number, file: string): string[] {

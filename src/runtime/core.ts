@@ -19,6 +19,7 @@ import {
 } from "../rpc/mod.ts";
 import { redact } from "../redact.ts";
 import { Telemetry } from "../telemetry.ts";
+import { endOrphans } from "../platform/mod.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { ProjectedLog } from "./state/projected_log.ts";
 import type { RuntimeState } from "./state/state_types.ts";
@@ -34,7 +35,7 @@ import {
 import type { RuntimeConfig } from "./config.ts";
 import { DEFAULTS } from "./config_shape.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
-import { handshake } from "./connect.ts";
+import { handshake, isRemote } from "./connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";
@@ -47,6 +48,8 @@ const TAKES_SECRETS = /^(?:account\/login|config|mcpServer)\/|^thread\/(?:start|
 const ROUND_TRIP_MS = 2000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
 const TWIN_MS = 50;
+/** Threads whose leftovers are looked for, the newest. */
+const MAX_CUT_OFF = 256;
 const NEVER_STARTED: TransportCloseReport = {
   gone: true,
   how: "alreadyExited",
@@ -82,6 +85,8 @@ export class RuntimeCore implements ConnectionHandler {
   readonly #onGone: () => Promise<void>;
   readonly #recorded: ProjectedLog;
   readonly #sinks: SinkPump[];
+  /** Threads some of whose commands were cut off. */
+  readonly #cutOff: Set<string> = new Set();
   readonly #stop = new AbortController();
   readonly #restarts: RestartLoop;
   #connection: Connection | null = null;
@@ -237,6 +242,21 @@ export class RuntimeCore implements ConnectionHandler {
     return { bytesIn, bytesOut, queuedCharacters };
   }
 
+  /**
+   * A turn of the thread was cut off, and commands with it: one that was killed while it started its sandbox may have left
+   * it behind. What is dying still is in the server's tree, so all such threads are looked at again: when a session ends,
+   * without a thread, and when the server is gone.
+   */
+  endOrphans(threadId?: string): void {
+    if (isRemote(this.config)) return;
+    if (threadId !== undefined) {
+      this.#cutOff.add(threadId);
+      if (this.#cutOff.size > MAX_CUT_OFF) this.#cutOff.delete([...this.#cutOff][0]!);
+    }
+    // Codex names the thread to each command.
+    endOrphans(this.pid, [...this.#cutOff].map((id) => `CODEX_THREAD_ID=${id}`));
+  }
+
   /** Ends everything; says whether the process is certainly gone. */
   shutdown(): Promise<ShutdownReport> {
     this.#shutdown ??= this.alive.while(this.#shutDown());
@@ -269,6 +289,7 @@ export class RuntimeCore implements ConnectionHandler {
 
   async #finish(): Promise<void> {
     this.alive.close();
+    this.endOrphans();
     this.log.close();
     await this.#onGone();
     await Promise.all(this.#sinks.map((sink) => sink.finished));

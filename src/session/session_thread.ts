@@ -130,6 +130,7 @@ export class SessionThread {
     await this.turns.rest.leave(archive && !this.settings.profile.ephemeral);
     // Codex 0.125 ends an archived thread, and not the agent that a turn of it was just starting.
     await this.gate.stopSubAgents();
+    this.parts.core.endOrphans();
     this.#state = archive ? "archived" : "released";
     this.connection.unroute();
     this.turns.close();

@@ -41,10 +41,10 @@ onLinux("endOrphans() ends those of its thread that are in no tree of the server
     await Promise.all(
       [mine, ...others].map((each) => new Promise((resolve) => each.once("spawn", resolve))),
     );
-    endOrphans(process.pid, "CODEX_THREAD_ID=thread-1");
+    endOrphans(process.pid, ["CODEX_THREAD_ID=thread-0", "CODEX_THREAD_ID=thread-1"]);
     assert.deepEqual([mine, ...others].map((each) => each.signalCode), [null, null, null]);
     const ended = new Promise((resolve) => mine.once("exit", (_, signal) => resolve(signal)));
-    endOrphans(null, "CODEX_THREAD_ID=thread-1");
+    endOrphans(null, ["CODEX_THREAD_ID=thread-1"]);
     assert.equal(await ended, "SIGKILL");
     for (const each of others) process.kill(each.pid, 0);
   } finally {
@@ -59,6 +59,7 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
     const session = await client.startSession({ cwd: world.cwd });
     const left = orphan(session.threadId, "--die-with-parent");
     const other = orphan("another thread", "--die-with-parent");
+    const lates: ChildProcess[] = [];
     try {
       const exited = new Promise((resolve) => left.once("exit", resolve));
       // A turn that ends by itself has ended its commands.
@@ -70,9 +71,20 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
       }
       await exited;
       process.kill(other.pid, 0);
+      // What was dying still when the turn ended, as the first process of its sandbox.
+      const late = orphan(session.threadId, "--apply-seccomp-then-exec");
+      lates.push(late);
+      const lateExited = new Promise((resolve) => late.once("exit", resolve));
       await session.close();
+      await lateExited;
+      const last = orphan(session.threadId, "--die-with-parent");
+      lates.push(last);
+      const lastExited = new Promise((resolve) => last.once("exit", resolve));
+      await client.shutdown();
+      await lastExited;
+      process.kill(other.pid, 0);
     } finally {
-      await end(left, other);
+      await end(left, other, ...lates);
     }
     for (const pid of world.commands("sleep 2000")) await whenGone(pid);
   });

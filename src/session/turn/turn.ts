@@ -9,8 +9,7 @@ import {
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { Deltas, DeltaTaker, OversizeMessage } from "../../rpc/mod.ts";
-import { endOrphans } from "../../platform/mod.ts";
-import { DEFAULTS, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
@@ -291,9 +290,9 @@ export class Turn implements DeltaTaker {
   /** Codex names the thread to each command. One that was killed while it started its sandbox may have left it behind. */
   #endOrphans(): void {
     const { outcome } = this;
-    if (outcome.status === "completed" || isRemote(this.#host.core.config)) return;
+    if (outcome.status === "completed") return;
     if (!outcome.items.has("commandExecution")) return;
-    endOrphans(this.#host.core.pid, `CODEX_THREAD_ID=${outcome.threadId}`);
+    this.#host.core.endOrphans(outcome.threadId);
   }
 
   /** Whom its events are for; `null` when nobody listens, so that none is made. */

@@ -96,7 +96,7 @@ async function endCommands(host: ThreadHost, signal: AbortSignal): Promise<void>
   }));
   const deadline = performance.now() + END_MS;
   for (;;) {
-    const left = threads.flatMap((threadId) => withVariable(`CODEX_THREAD_ID=${threadId}`));
+    const left = withVariable(threads.map((threadId) => `CODEX_THREAD_ID=${threadId}`));
     if (left.length === 0) return;
     if (performance.now() > deadline) throw stillRuns(left.map(({ pid }) => pid));
     await delay(LOOK_MS, signal);
