@@ -6,13 +6,8 @@
 import type { ApprovalAudit, ApprovalRequest } from "../approvals/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { PlanStep, TokenUsage, TurnEvent, TurnStatus } from "../session/mod.ts";
-import {
-  outcomeOf,
-  type ThreadItem,
-  toolOf,
-  type ToolOutcome,
-  type ToolUse as Tool,
-} from "../thread_item.ts";
+import type { ThreadItem } from "../thread_item.ts";
+import { outcomeOf, toolOf, type ToolOutcome, type ToolUse as Tool } from "../tool_use.ts";
 
 /** Something that the agent did: a command, a patch, a call of a tool. */
 export interface ToolUse {

@@ -6,14 +6,8 @@ import { abortable, settlesWithin, within } from "../async.ts";
 import { HookBlockedError, messageOf } from "../errors/mod.ts";
 import { defined, type JsonObject } from "../json.ts";
 import type { Attachment } from "../prompt.ts";
-import {
-  applyPatch,
-  DEFAULT_TIMEOUT_MS,
-  ignoredMessage,
-  isFor,
-  parseAction,
-  type Patchable,
-} from "./validate.ts";
+import type { Patchable } from "./action.ts";
+import { DEFAULT_TIMEOUT_MS, isFor } from "./validate.ts";
 import type {
   HookAction,
   HookCallRecord,
@@ -233,6 +227,7 @@ export class HookRun {
     facts: HookToolInput & { at: Date },
     signal: AbortSignal | undefined,
   ): Promise<PreOutcome> {
+    const { applyPatch, ignoredMessage, parseAction } = await import("./action.ts");
     const context = this.#context(phase, facts, current);
     const started = performance.now();
     const ended = await this.#call(hook, context, signal);

@@ -31,7 +31,8 @@ import type {
   DiagnosedProblem,
   Diagnosis,
 } from "./diagnosis_types.ts";
-import { driftOf, loginOf, readRulesFiles } from "./evidence.ts";
+import { driftOf, loginOf } from "./answers.ts";
+import { readRulesFiles } from "./evidence.ts";
 
 /** No codex will ever have it; the refusal names all those it has. */
 const NO_METHOD = "codex-runtime/diagnose";

@@ -28,7 +28,7 @@ import {
 import type { AskOptions, SessionConfig } from "../profile.ts";
 import { SESSION_CONFIG, threadIdKind } from "../profile_shape.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
-import { dropTurns, type ForkPoint, planFork } from "../thread/fork_point.ts";
+import type { ForkPoint } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
 import { whenClosed } from "../thread/when_closed.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
@@ -217,8 +217,9 @@ export class SessionOpener<Opened extends OpenedThread> {
   ): Promise<Opened> {
     const core = this.#core;
     const { cwd, profile, decided } = plan;
+    const forks = opening.method === "thread/fork" ? await import("../thread/fork_point.ts") : null;
     const fork = opening.method === "thread/fork"
-      ? await planFork(core, opening.threadId, opening.at ?? {}, signal)
+      ? await forks!.planFork(core, opening.threadId, opening.at ?? {}, signal)
       : null;
     const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
       ...threadAttachParams(opening.threadId, cwd, profile, decided),
@@ -257,7 +258,7 @@ export class SessionOpener<Opened extends OpenedThread> {
     const opened = session as Opened | null;
     if (opened === null) throw refused;
     try {
-      await dropTurns(core, opened.threadId, fork?.drop ?? 0);
+      await forks?.dropTurns(core, opened.threadId, fork?.drop ?? 0);
       if (plan.checkpoints !== null) await recover();
       await plan.portable?.opened(opened.threadId);
     } catch (error) {

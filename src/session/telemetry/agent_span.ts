@@ -21,7 +21,8 @@ import {
   type TraceContext,
   traceOf,
 } from "../../telemetry.ts";
-import { outcomeOf, type ThreadItem, toolOf, type ToolOutcome } from "../../thread_item.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { Instruments } from "./instruments.ts";
 import {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { applyPatch, parseAction, type Patchable } from "../../../src/plugin/validate.ts";
+import { applyPatch, parseAction, type Patchable } from "../../../src/plugin/action.ts";
 import type { HookPatch, PreHookPhase } from "../../../src/plugin/types.ts";
 import { test } from "../../_harness.ts";
 
