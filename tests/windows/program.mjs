@@ -85,11 +85,18 @@ await part("a directory under each of its names", async () => {
     `${plain}\\sub\\..`,
     `\\\\?\\${plain}`,
     short,
+    // On the drive of this script.
+    plain.slice(2),
+    plain.slice(2).replaceAll("\\", "/"),
   ];
   const client = await Client.connect(config);
+  const before = process.cwd();
+  process.chdir(root);
   try {
     for (const name of names) {
-      const sandbox = { type: "workspaceWrite", writableRoots: [name] };
+      // A cwd may be seen from the script's drive, a root is told in full.
+      const whole = /^(?:[A-Za-z]:|[\\/]{2})/.test(name) ? name : plain;
+      const sandbox = { type: "workspaceWrite", writableRoots: [whole] };
       const write = { cwd: name, sandbox, allowPrivilegedEscalation: true };
       for (const more of [{ cwd: name }, write]) {
         const session = await client.startSession(more).catch((error) => {
@@ -101,6 +108,7 @@ await part("a directory under each of its names", async () => {
     }
     await assert.rejects(client.startSession({ cwd: `${plain}2` }), /does not exist/);
   } finally {
+    process.chdir(before);
     await client.shutdown();
   }
 });
