@@ -132,7 +132,7 @@ test("what is no limit is refused at the door", () => {
 
 test("a turn tells its meter of every call and item, those before it had one included", () => {
   const host: TurnHost = {
-    core: { config: {} } as TurnHost["core"],
+    core: { config: {}, endOrphans: () => {} } as unknown as TurnHost["core"],
     threadId: "T",
     listeners: { emit: null },
     count: () => {},
