@@ -17,7 +17,7 @@ import type { HookReport, HookRun } from "../../plugin/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
 import { toResult } from "../prompt/prompt_run.ts";
-import { assertStopped } from "../turn/stop_turn.ts";
+import { assertStopped, reconnected } from "../turn/stop_turn.ts";
 import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -218,7 +218,8 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     const { core, turns } = this.#host;
     this.#pausing = true;
     let stopped = true;
-    if (core.state === "running") {
+    // A server that was only attached to works on while the connection is down.
+    if (core.state === "running" || await reconnected(core, this.threadId)) {
       if (this.#atWork !== null) await this.#set("paused").catch(() => {});
       stopped = await turns.rest.stopAll();
       await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })

@@ -100,8 +100,8 @@ async function interrupt(
   return stopped;
 }
 
-/** Waits for a new connection to a server that works on without one; `false` when there will be none. */
-async function reconnected(core: RuntimeCore, threadId: string): Promise<boolean> {
+/** Waits for a new connection to a server that works on without one; `false` when there will be none. Never rejects. */
+export async function reconnected(core: RuntimeCore, threadId: string): Promise<boolean> {
   if (!isAttached(core.config) || core.state === "closed") return false;
   const error = await core.call("thread/read", { threadId }).then(() => null, (error) => error);
   return error === null || error instanceof RpcError;

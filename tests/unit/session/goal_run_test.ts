@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { goalEnd } from "../../../src/session/thread/goal_run.ts";
+import { goalEnd, GoalRun } from "../../../src/session/thread/goal_run.ts";
+import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
 import { test } from "../../_harness.ts";
 
 test("goalEnd() ends a goal by the server's word, and not for a pause of our own", () => {
@@ -23,5 +25,45 @@ test("goalEnd() ends a goal by the server's word, and not for a pause of our own
   ];
   for (const [goal, asked, expected] of table) {
     assert.equal(goalEnd(goal, asked), expected, JSON.stringify([goal, asked]));
+  }
+});
+
+test("a goal that is stopped while the connection is down ends on the next one, where the server works on", async () => {
+  for (const [attached, connects] of [[true, true], [true, false], [false, false]]) {
+    const called: string[] = [];
+    const core = {
+      state: "restarting",
+      config: attached ? { transport: { type: "websocket", url: "ws://127.0.0.1:1" } } : {},
+      call: (method: string) => {
+        if (!connects) return Promise.reject(new ConnectionClosedError("gone"));
+        core.state = "running";
+        called.push(method);
+        return Promise.resolve({});
+      },
+    };
+    const host = {
+      core,
+      threadId: "T",
+      profile: { limits: {} },
+      foreign: { claim: () => () => {}, watch: () => () => {} },
+      turns: { rest: { stopAll: () => Promise.resolve(called.push("stopAll") > 0) } },
+      goalLost: () => void called.push("lost"),
+    } as unknown as ThreadHost;
+    const hooks = { post: () => Promise.resolve(), report: {} } as never;
+    const release = () => void called.push("released");
+    const goal = new GoalRun(host, {
+      objective: "x",
+      options: {},
+      hooks,
+      reopened: false,
+      release,
+    });
+    assert.equal((await goal.stop()).status, "stopped");
+    assert.deepEqual(
+      called,
+      connects
+        ? ["thread/read", "stopAll", "thread/goal/clear", "stopAll", "released"]
+        : ["lost", "released"],
+    );
   }
 });
