@@ -16,6 +16,7 @@ const BEGINNING: ReadonlySet<string> = new Set([
   "turn/start",
   "review/start",
   "thread/compact/start",
+  "thread/queue/start",
   "thread/shellCommand",
 ]);
 
@@ -24,6 +25,8 @@ interface Promised {
   turnId: string | null;
   /** Whether the answer tells no id: any turn that begins may be it. */
   unnamed: boolean;
+  /** Whether a turn has begun since it was asked for. */
+  heard: boolean;
   /** What was asked, to be found in the turn that it became part of. */
   texts: string | null;
   begun: () => void;
@@ -55,6 +58,7 @@ export class PromisedTurns {
     const promised: Promised = {
       turnId: null,
       unnamed: false,
+      heard: false,
       texts,
       begun: () => {
         this.#open.delete(promised);
@@ -75,6 +79,7 @@ export class PromisedTurns {
       if (error instanceof CodexError && !(error instanceof RequestTimeoutError)) promised.begun();
       promised.unnamed = true;
     }
+    if (promised.unnamed && promised.heard) promised.begun();
     const cancel = longTimeout(promised.begun, BEGIN_MS);
     await promise;
     cancel();
@@ -83,6 +88,7 @@ export class PromisedTurns {
   /** A turn was heard of for the first time. */
   began(turnId: string): void {
     for (const promised of this.#open) {
+      promised.heard = true;
       if (promised.unnamed || promised.turnId === turnId) promised.begun();
     }
   }

@@ -46,6 +46,26 @@ const CASES: [
   ["another request", "turn/steer", NAMED, () => {}, false],
 ];
 
+test("a turn without an id that began before the answer came is waited for no longer", async () => {
+  for (
+    const [method, result, waits] of [["thread/compact/start", {}, false], [
+      "turn/start",
+      NAMED,
+      true,
+    ]] as const
+  ) {
+    const it = new PromisedTurns(() => {}, () => false);
+    const answer = Promise.withResolvers<JsonValue>();
+    void it.asked(method, {}, answer.promise);
+    it.began("any");
+    assert.equal(it.size, 1);
+    answer.resolve(result);
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.equal(it.size > 0, waits);
+    it.clear();
+  }
+});
+
 test("a promised turn is waited for until it has begun, or will not", async (t) => {
   for (const [what, method, answer, happens, waits] of CASES) {
     await t.step(what, async () => {
