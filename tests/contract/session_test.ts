@@ -117,6 +117,32 @@ dialects("what comes before the answer to turn/start is kept", async (dialect) =
 });
 
 dialects(
+  "a thread is let go when what a raw request was promised has begun and ended",
+  async (dialect) => {
+    let promised: FakeTurn;
+    const methods = {
+      "turn/start": (params: Message, server: FakeServer) => {
+        const { turn, answer } = startTurn(server, params);
+        promised = turn;
+        return answer;
+      },
+    };
+    await onFake({ server: { dialect, methods } }, async ({ client, session, server }) => {
+      const input = [{ type: "text" as const, text: "raw" }];
+      await client.runtime.request("turn/start", { threadId: session.threadId, input });
+      const released = session.release();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const sent = (method: string) => server().received.some((each) => each.method === method);
+      assert.deepEqual([sent("turn/interrupt"), sent("thread/unsubscribe")], [false, false]);
+      promised.started();
+      await released;
+      assert.deepEqual([sent("turn/interrupt"), sent("thread/unsubscribe")], [true, true]);
+      assert.ok(promised.signal.aborted);
+    });
+  },
+);
+
+dialects(
   "an abort while turn/start is unanswered stops the turn once it is there",
   async (dialect) => {
     const gate = Promise.withResolvers<void>();
@@ -604,6 +630,10 @@ test("a session that another server took over goes on there, or says why it can'
     const server = new FakeServer(end, {
       onTurn: (turn) => {
         if (turn.prompt === "hang") return;
+        if (turn.prompt === "y") {
+          const item = { type: "collabAgentToolCall", id: "c", receiverThreadIds: ["an agent"] };
+          server.notify("item/completed", { threadId: turn.threadId, turnId: turn.id, item });
+        }
         turn.say(`server ${servers.length}`);
         turn.complete();
       },
@@ -627,6 +657,13 @@ test("a session that another server took over goes on there, or says why it can'
     assert.equal((await used.ask("x")).assistantText, "server 1");
     await passing.ask("x");
     const { threadId } = used;
+    const agents: string[] = [];
+    void (async () => {
+      for await (const { type } of used.events({ subAgents: true })) {
+        if (type === "subAgent") agents.push(type);
+      }
+    })();
+    servers[0]!.notify("turn/started", { threadId: "an agent", turn: { id: "a1" } });
     const running = rejection(used.ask("hang"));
     await servers[0]!.waitFor((m) =>
       m.method === "turn/start" && m.params.input[0].text === "hang"
@@ -636,6 +673,8 @@ test("a session that another server took over goes on there, or says why it can'
     assert.ok(await running instanceof ConnectionClosedError);
     assert.equal((await waiting).assistantText, "server 2");
     assert.equal(used.threadId, threadId);
+    // What the agent did on the server that is gone is not told again.
+    assert.deepEqual(agents, []);
     assert.equal((await unused.ask("x")).assistantText, "server 2");
     assert.ok(await lost instanceof SessionClosedError);
     assert.ok(passing.closed && !used.closed);

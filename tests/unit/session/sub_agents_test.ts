@@ -14,7 +14,9 @@ class Stage {
   readonly interrupted: string[] = [];
   readonly counted: (Turn | null)[] = [];
   readonly routes = new ThreadRoutes();
-  readonly agents: SubAgents;
+  agents: SubAgents;
+  /** Makes those of another session on the same connection. */
+  readonly make: () => SubAgents;
   readonly events = new SessionEvents();
   readonly resumed: string[] = [];
   parent: Turn | null = null;
@@ -43,15 +45,17 @@ class Stage {
       server: { version: "0.169.0" },
       approvals: { pending: () => [], registerThread: () => () => {} },
     } as unknown as RuntimeCore;
-    this.agents = new SubAgents(core, {
-      gateOf: () => ({}) as never,
-      itemStarted: (item, threadId) => this.agents.learn(item, threadId),
-      itemCompleted: (item, threadId) => this.agents.learn(item, threadId),
-      activeTurn: () => this.parent,
-      span: () => null,
-      count: (_, turn) => void this.counted.push(turn),
-      events: this.events,
-    });
+    this.make = () =>
+      new SubAgents(core, {
+        gateOf: () => ({}) as never,
+        itemStarted: (item, threadId) => this.agents.learn(item, threadId),
+        itemCompleted: (item, threadId) => this.agents.learn(item, threadId),
+        activeTurn: () => this.parent,
+        span: () => null,
+        count: (_, turn) => void this.counted.push(turn),
+        events: this.events,
+      });
+    this.agents = this.make();
   }
 
   say(threadId: string, method: string, params: JsonObject): void {
@@ -151,6 +155,21 @@ test("what an agent did before it was named is told, counted and stopped as if i
     "turnCompleted a1 completed",
     "turnCompleted b1 interrupted",
   ]);
+  it.agents.close();
+});
+
+test("what an agent did before its session was there is not told, nor what one did on a server that has ended", async () => {
+  const it = new Stage();
+  const told = it.listen();
+  it.begins("A", "before");
+  it.agents = it.make();
+  it.begins("B", "b1");
+  it.agents.learn(naming("A", "B"), "session");
+  // A server of our own is started again, and its agents are not.
+  it.routes.get("B")!.connectionLost(new ConnectionClosedError("It died."), true);
+  assert.equal(it.agents.has("B"), false);
+  await settle();
+  assert.deepEqual(told, ["turnStarted b1", "turnCompleted b1 connectionClosed"]);
   it.agents.close();
 });
 

@@ -625,3 +625,24 @@ test("stopping everything stops what is at work before it waits for what was pro
   await reply("thread/read", { thread: { status: { type: "idle" } } });
   assert.equal(await stopping, true);
 });
+
+test("a promised turn is waited for no longer when its prompt shows up, the server is gone, or nobody listens", async () => {
+  const input = [{ type: "text", text: "more" }];
+  const cases: ((it: Stage) => void)[] = [
+    (it) => {
+      it.started("active");
+      it.prompt("active", { content: input });
+    },
+    (it) => it.turns.connectionLost(new ConnectionClosedError("gone"), false),
+    (it) => it.turns.close(),
+  ];
+  for (const happens of cases) {
+    const it = new Stage({ version: "0.145.0" });
+    void it.turns.promised.asked("turn/start", { input }, Promise.resolve({ turn: { id: "X" } }));
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.equal(it.turns.promised.size, 1);
+    happens(it);
+    assert.equal(it.turns.promised.size, 0);
+    it.turns.close();
+  }
+});
