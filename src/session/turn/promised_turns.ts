@@ -16,6 +16,7 @@ const BEGINNING: ReadonlySet<string> = new Set([
   "turn/start",
   "review/start",
   "thread/compact/start",
+  "thread/queue/add",
   "thread/queue/start",
   "thread/shellCommand",
 ]);
@@ -37,11 +38,17 @@ export class PromisedTurns {
   readonly #open: Set<Promised> = new Set();
   readonly #expect: (begins: Promise<void>) => void;
   readonly #isKnown: (turnId: string) => boolean;
+  readonly #isBusy: () => boolean;
 
-  /** `expect` is told of each; `isKnown` says whether a turn was heard of. */
-  constructor(expect: (begins: Promise<void>) => void, isKnown: (turnId: string) => boolean) {
+  /** `expect` is told of each; `isKnown` says whether a turn was heard of, `isBusy` whether one is at work. */
+  constructor(
+    expect: (begins: Promise<void>) => void,
+    isKnown: (turnId: string) => boolean,
+    isBusy: () => boolean,
+  ) {
     this.#expect = expect;
     this.#isKnown = isKnown;
+    this.#isBusy = isBusy;
   }
 
   /** How many there are. */
@@ -52,6 +59,8 @@ export class PromisedTurns {
   /** A raw request was sent. Never rejects. */
   async asked(method: string, params: JsonObject, answer: Promise<JsonValue>): Promise<void> {
     if (!BEGINNING.has(method)) return;
+    // What waits behind a turn that is stopped does not begin by itself (0.169).
+    if (method === "thread/queue/add" && this.#isBusy()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const input = params["input"];
     const texts = input === undefined ? null : textsOf(input);

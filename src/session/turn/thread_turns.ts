@@ -125,6 +125,7 @@ export class ThreadTurns {
     this.promised = new PromisedTurns(
       (begins) => this.rest.expect(begins),
       (turnId) => this.#turns.has(turnId) || this.#past.has(turnId),
+      () => this.active !== null,
     );
   }
 

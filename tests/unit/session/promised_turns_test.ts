@@ -49,6 +49,9 @@ const CASES: [
   ["the caller left", "turn/start", new DOMException("", "AbortError"), () => {}, true],
   ["the server is gone", "turn/start", new ConnectionClosedError("gone"), () => {}, false],
   ["nobody listens", "turn/start", NAMED, (it) => it.clear(), false],
+  ["a queued prompt has not begun", "thread/queue/add", {}, () => {}, true],
+  ["busy: it is behind another", "thread/queue/add", {}, () => {}, false],
+  ["busy: a prompt may join", "turn/start", NAMED, () => {}, true],
   ["another request", "turn/steer", NAMED, () => {}, false],
 ];
 
@@ -60,7 +63,7 @@ test("a turn without an id that began before the answer came is waited for no lo
       true,
     ]] as const
   ) {
-    const it = new PromisedTurns(() => {}, () => false);
+    const it = new PromisedTurns(() => {}, () => false, () => true);
     const answer = Promise.withResolvers<JsonValue>();
     void it.asked(method, {}, answer.promise);
     it.began("any");
@@ -79,6 +82,7 @@ test("a promised turn is waited for until it has begun, or will not", async (t) 
       const it = new PromisedTurns(
         (begins) => void expected.push(begins),
         (turnId) => turnId === "known",
+        () => what.startsWith("busy: "),
       );
       const answered = answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
       void it.asked(method, { input: [text("hello")] }, answered as Promise<JsonValue>);
