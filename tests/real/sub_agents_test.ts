@@ -130,7 +130,7 @@ test(
       const session = await client.startSession({ cwd: world.cwd });
       const told = listen(session);
       // Given up from the moment when the model was told of the agent, in steps over the time of the link.
-      for (const ms of [0, 60, 120, 180, 240, 320]) {
+      for (const ms of [0, 100, 200, 300]) {
         const { prompt, command } = spawning(world);
         const stop = new AbortController();
         const asked = rejection(session.ask(prompt, { signal: stop.signal }));
