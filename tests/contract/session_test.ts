@@ -142,6 +142,33 @@ dialects(
   },
 );
 
+test("a goal waits for what a raw request was promised, and leaves it on no other thread", async () => {
+  let promised: FakeTurn;
+  const methods = {
+    "turn/start": (params: Message, server: FakeServer) => {
+      const { turn, answer } = startTurn(server, params);
+      promised = turn;
+      return answer;
+    },
+    "thread/goal/clear": () => ({}),
+  };
+  await onFake({ server: { methods } }, async ({ client, session, server }) => {
+    const { threadId } = session;
+    const input = [{ type: "text" as const, text: "raw" }];
+    await client.runtime.request("turn/start", { threadId, input });
+    session.startGoal("x").catch(() => {});
+    await server().waitForMethod("thread/goal/clear");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const sent = () => server().received.map(({ method }) => method);
+    assert.equal(sent().includes("thread/unsubscribe"), false);
+    promised.started();
+    promised.complete();
+    // The thread has had a turn now, and is the same one.
+    assert.equal((await server().waitForMethod("thread/resume")).params.threadId, threadId);
+    assert.equal(sent().filter((method) => method === "thread/start").length, 1);
+  });
+});
+
 dialects(
   "an abort while turn/start is unanswered stops the turn once it is there",
   async (dialect) => {

@@ -304,6 +304,9 @@ export async function startGoal(
     await core.call("thread/goal/clear", { threadId: host.threadId }, { timeoutMs: CALL_MS });
     // On a thread without goals codex takes the goal and does nothing.
     if (!profile.goals) {
+      // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
+      await host.turns.rest.begun();
+      await host.turns.rest.idle(given.signal, profile.timeoutMs);
       await host.reopen(true);
       reopened = true;
     }

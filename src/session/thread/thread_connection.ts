@@ -78,13 +78,15 @@ export class ThreadConnection {
   /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
   async reopen(goals: boolean): Promise<void> {
     const { core } = this.#session.parts;
+    const { rest } = this.#session.turns;
+    await rest.begun();
     await core.call("thread/unsubscribe", { threadId: this.threadId });
     // A thread without a turn has no file to be resumed from.
     if (!this.#session.isUsed) await this.#attach("thread/start", goals);
     else await whenClosed(() => this.#attach("thread/resume", goals), this.#session.ended.signal);
     this.#session.settings.forget();
     // Somebody else may have started a turn meanwhile.
-    await this.#session.turns.rest.repair();
+    await rest.reopened();
   }
 
   /** Sends the thread's messages and questions to the session. */

@@ -251,8 +251,9 @@ export async function recordedTurn(
   return turns.find((each) => each["id"] === turnId) ?? null;
 }
 
-/** Whether the record says how the turn is: that it runs, or how it has ended by itself. */
-export function tellsState(core: RuntimeCore, record: JsonObject): boolean {
+/** Whether the record says how the turn is: that it runs, or how it has ended. */
+export function tellsState(core: RuntimeCore, record: JsonObject, sameServer: boolean): boolean {
+  if (!supports(core.server.version, "truthfulTurnRecord")) return false;
   // A server that was started anew calls the turns of the one before interrupted.
-  return supports(core.server.version, "truthfulTurnRecord") && record["status"] !== "interrupted";
+  return sameServer || record["status"] !== "interrupted";
 }

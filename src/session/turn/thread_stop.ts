@@ -162,7 +162,7 @@ export class ThreadStop {
   /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
   async resume(error: ConnectionClosedError): Promise<void> {
     for (const turn of this.#turns.all()) {
-      if (await this.#repair(turn)) continue;
+      if (await this.#repair(turn, false)) continue;
       turn.connectionLost(error);
       await this.#interrupt(turn);
     }
@@ -179,15 +179,32 @@ export class ThreadStop {
 
   /** The thread was taken up again in the middle of whatever it works on: what was missed is in the server's record. */
   async repair(): Promise<void> {
-    for (const turn of this.#turns.all()) await this.#repair(turn);
+    for (const turn of this.#turns.all()) await this.#repair(turn, true);
   }
 
-  /** Whether the server told how the turn is. */
-  async #repair(turn: Turn): Promise<boolean> {
+  /** Settles when all that the server was asked for has begun, or will not. */
+  async begun(): Promise<void> {
+    await Promise.all(this.#expected);
+  }
+
+  /**
+   * The thread was let go of and taken up again: what began meanwhile goes on, or has ended unheard. The turn that begins next
+   * would be taken for a turn that still counts as active.
+   */
+  async reopened(): Promise<void> {
+    await this.repair();
+    const { core, threadId } = this.#host;
+    const left = this.#turns.all();
+    if (left.length === 0 || await threadStatus(core, threadId, STATUS_MS) !== "idle") return;
+    await Promise.all(left.map((turn) => turn.stop()));
+  }
+
+  /** Whether the server told how the turn is; `sameServer`: it is the one that began it. */
+  async #repair(turn: Turn, sameServer: boolean): Promise<boolean> {
     const { core, threadId } = this.#host;
     const record = await recordedTurn(core, threadId, turn.turnId);
     if (record === null) return false;
-    const told = tellsState(core, record);
+    const told = tellsState(core, record, sameServer);
     if (told && turn.phase !== "released") turn.resumed(record);
     for (const item of itemsOf(record)) this.#host.missed(item);
     return told;

@@ -646,3 +646,33 @@ test("a promised turn is waited for no longer when its prompt shows up, the serv
     it.turns.close();
   }
 });
+
+test("a turn that has ended while the thread was let go of takes no name of the next one", async () => {
+  for (const version of ["0.169.0", "0.145.0"]) {
+    const it = new Stage({ version });
+    const reply = async (method: string, result: JsonValue) => {
+      const call = await it.called(method) as typeof it.calls[0];
+      it.calls.splice(it.calls.indexOf(call), 1);
+      call.answer(result);
+    };
+    it.started("before");
+    const reopened = it.turns.rest.reopened();
+    const record = { id: "before", status: "interrupted", items: [] };
+    await reply("thread/turns/list", { data: [record] });
+    if (version !== "0.169.0") {
+      await reply("thread/read", { thread: { status: { type: "idle" } } });
+      const call = await it.called("turn/interrupt") as typeof it.calls[0];
+      call.refuse(new RpcError("turn/interrupt", -32600, "no active turn"));
+      await reply("thread/read", { thread: { status: { type: "idle" } } });
+    }
+    await reopened;
+    it.started("next");
+    it.ended("next", "x");
+    assert.deepEqual(it.heard(it.all), [
+      "turnStarted before",
+      "turnCompleted before",
+      "turnStarted next",
+      "turnCompleted next",
+    ]);
+  }
+});
