@@ -167,7 +167,7 @@ const PATTERNS: readonly Replace[] = [
   ],
   // Settings, shell assignments, query strings and command-line options.
   [
-    /(?<![\w$])([A-Za-z_][\w.-]{0,60})(\s{0,3}[=:]\s{0,3})("[^"\n]{1,4096}"|'[^'\n]{1,4096}')/g,
+    /(?<![\w$])([A-Za-z_][\w.-]{0,60})(["']?\]?\s{0,3}(?:=>|[=:])\s{0,3})("[^"\n]{1,4096}"|'[^'\n]{1,4096}')/g,
     (match, name, sign, value) =>
       isSecretName(name!) && !refersTo(value!.slice(1, -1))
         ? `${name}${sign}${value![0]}${REDACTED}${value![0]}`
@@ -175,8 +175,20 @@ const PATTERNS: readonly Replace[] = [
   ],
   [
     /(?<![\w$])([A-Za-z_][\w-]{0,60})=(\([^)\s]{1,400}\)|[^\s"'`&;|<>()\\]{1,4096})/g,
+    (_match, name, value) => `${name}=${assigned(name!, value!)}`,
+  ],
+  // A header or setting that is one word of a command: `--header 'apikey: …'`.
+  [
+    /(["'])([A-Za-z_][\w-]{0,60})(:[ \t]{1,5})((?:(?!\1)[^\n]){1,4096})\1/g,
+    (match, quote, name, sign, value) =>
+      isSecretName(name!) && isPlainValue(value!)
+        ? `${quote}${name}${sign}${REDACTED}${quote}`
+        : match,
+  ],
+  [
+    /<([A-Za-z_][\w.-]{0,60})>([^<\n]{1,4096})<\/\1>/g,
     (match, name, value) =>
-      isSecretName(name!) && !refersTo(value!) ? `${name}=${REDACTED}` : match,
+      isSecretName(name!) && !refersTo(value!.trim()) ? `<${name}>${REDACTED}</${name}>` : match,
   ],
   // A line of YAML, of an ini file, of a header, in a diff or with its number too.
   [
@@ -271,6 +283,13 @@ function refersTo(value: string): boolean {
   return value === REDACTED || value === "$" ||
     /^\$(?:[A-Z_][A-Z0-9_]*|\{[^}]*\}|\([^)]*\)|env:\w+)$/.test(value) ||
     /^(?:\$\{\{.*\}\}|<[\w -]+>)$/.test(value);
+}
+
+/** The value of an assignment, which may be one itself: `--env=TOKEN=…`. */
+function assigned(name: string, value: string): string {
+  if (isSecretName(name)) return refersTo(value) ? value : REDACTED;
+  const inner = /^([A-Za-z_][\w-]{0,60})=(.+)$/s.exec(value);
+  return inner === null ? value : `${inner[1]}=${assigned(inner[1]!, inner[2]!)}`;
 }
 
 /** A value as settings have it, and not the rest of a line of code or of prose. */

@@ -83,6 +83,8 @@ for (const { name, value, clean } of VALUES) {
 }
 
 const KEPT: JsonValue[] = [
+  "--env=API_TOKEN=$CI_TOKEN <password>${env.PASSWORD}</password> --env=HOME=/root",
+  "'password: at least 8 letters' (password) => login(password)",
   null,
   7,
   "",
@@ -133,6 +135,12 @@ test("redactDiagnostic() takes out the values that codex refused, and keeps what
 });
 
 const TEXTS: [text: string, clean: string][] = [
+  [`docker run --env=API_TOKEN=${SECRET} x`, `docker run --env=API_TOKEN=${REDACTED} x`],
+  [`curl --header 'apikey: ${SECRET}' x`, `curl --header 'apikey: ${REDACTED}' x`],
+  [`config["api_key"] => "${SECRET}"`, `config["api_key"] => "${REDACTED}"`],
+  [`"API_TOKEN" => "${SECRET}"`, `"API_TOKEN" => "${REDACTED}"`],
+  [`API_TOKEN=>'${SECRET}'`, `API_TOKEN=>'${REDACTED}'`],
+  [`<password>${SECRET}</password>`, `<password>${REDACTED}</password>`],
   [`Authorization: Bearer ${SECRET}`, `Authorization: ${REDACTED}`],
   [`curl -H "authorization: Basic dXNlcjpwYXNz" x`, `curl -H "authorization: ${REDACTED}" x`],
   [`sent bearer ${SECRET}.`, `sent bearer ${REDACTED}`],
