@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { ApprovalDecision } from "../../../src/approvals/mod.ts";
 import type { ThreadGate } from "../../../src/approvals/broker/gate.ts";
-import { KeptAnswers } from "../../../src/approvals/broker/kept_answers.ts";
+import { isForSession, KeptAnswers } from "../../../src/approvals/broker/kept_answers.ts";
 import { test } from "../../_harness.ts";
 import {
   type Bench,
@@ -117,6 +117,13 @@ test("kept answers are those of one thread, and of files that are all known", ()
     changes: [{ path: "/w/a", kind: { type: "update", move_path: "/w/c" }, diff: "" }],
   });
   assert.equal(kept.covers(move, follow), false);
+  kept.keep(move, follow);
+  for (const request of [move, patchOf("/w/c"), patchOf("/w/a", "/w/c")]) {
+    assert.equal(kept.covers(request, follow), true);
+  }
+  for (const odd of [null, "acceptForSession", []]) {
+    assert.equal(isForSession(requestOf(COMMAND), odd), false);
+  }
   for (let n = 0; n < 1001; n++) kept.keep(patchOf(`/w/${n}`), follow);
   assert.equal(kept.covers(patchOf("/w/a"), follow), false);
   assert.equal(kept.covers(patchOf("/w/1000"), follow), true);
