@@ -10,6 +10,7 @@ import { compareVersions } from "../version.ts";
 /** A difference between versions of codex. */
 export type Feature =
   | "asksAboutReads"
+  | "asksAboutMcpTools"
   | "commandsOutliveTurns"
   | "readProfiles"
   | "remoteImages"
@@ -50,6 +51,8 @@ export type Feature =
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   /** Under `untrusted` it asks about every command; before, not about reads that it takes for safe. 0.145 does not. */
   asksAboutReads: { since: "0.169.0" },
+  /** Asks for consent to a call of an MCP tool; from 0.107 on it asked the user a question of no kind, 0.104 asks nobody. */
+  asksAboutMcpTools: { since: "0.117.0" },
   /** An interrupted turn leaves its command running. */
   commandsOutliveTurns: { since: "0.105.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */

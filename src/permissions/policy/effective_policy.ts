@@ -420,6 +420,11 @@ function hookedApproval(
       "This codex does not ask about reads that it takes for safe, so tool-use hooks do not see those.",
     );
   }
+  if (!supports(version, "asksAboutMcpTools")) {
+    notes.push(
+      "Nor does it ask for consent to calls of MCP tools: they run although a tool-use hook would block them.",
+    );
+  }
   return {
     approvalPolicy: "untrusted",
     note: notes.length === 0 ? null : notes.join(" "),

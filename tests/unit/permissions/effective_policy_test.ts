@@ -298,7 +298,11 @@ test("policy.toolHooks is true only where hooks are asked about everything that 
     for (const version of ["0.104.0", "0.145.0", null]) {
       const old = decide(true, version);
       assert.equal(old.toolHooks, sees);
-      if (sees) assert.match(old.toolHooksNote!, /does not ask about reads/);
+      if (sees) {
+        assert.match(old.toolHooksNote!, /does not ask about reads/);
+        const unseen = /Nor does it ask .* MCP tools/.test(old.toolHooksNote!);
+        assert.equal(unseen, version !== "0.145.0");
+      }
     }
     assert.deepEqual([decide(false, null).toolHooks, decide(false, null).toolHooksNote], [
       false,
