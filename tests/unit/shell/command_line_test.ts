@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { analyzeCommand, parseCommandLine } from "../../../src/shell/command_line.ts";
+import { analyzeCommand, joinWords, parseCommandLine } from "../../../src/shell/command_line.ts";
 import { mayBegin } from "../../../src/shell/command_line.ts";
 import { scriptOf } from "../../../src/shell_script.ts";
 import { test } from "../../_harness.ts";
@@ -417,4 +417,23 @@ test("scriptOf() takes the shell off a command as codex tells it", () => {
     ["", null],
   ];
   for (const [command, script] of scripts) assert.equal(scriptOf(command), script, command);
+});
+
+test("analyzeCommand() tells near misses of what it can't read apart", () => {
+  const broken = (line: string) => analyzeCommand(line).broken;
+  assert.equal(broken("cat <<\\E\n$(x)\nE\n"), null, "a quoted delimiter");
+  assert.match(broken("cat <<\\\nE\nx\nE\n")!, /odd delimiter/);
+  assert.equal(broken("(if true; then ls; fi)"), null, "only a case has closing parentheses");
+  assert.match(broken("echo $x[1] '$(rm x)'")!, /evaluates a text/);
+  assert.equal(broken("echo $x '$(rm x)'"), null, "no subscript");
+  assert.deepEqual(analyzeCommand("ls;").argv, ["ls"]);
+});
+
+test("joinWords() quotes what is literal and not plain, and leaves what the shell fills in", () => {
+  const words = [["git", true], ["*.ts", true], ["*.ts", false], ["$X", false], [
+    "=ls",
+    true,
+  ]] as const;
+  const line = joinWords(words.map(([text, literal]) => ({ text, literal })));
+  assert.equal(line, "git '*.ts' *.ts $X '=ls'");
 });
