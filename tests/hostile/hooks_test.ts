@@ -9,11 +9,10 @@ const { applyPatch, exec } = testing.script;
 const LIMIT = { timeoutMs: 90_000 };
 
 for (const version of CODEX_VERSIONS) {
-  test(
-    `a filtered hook is asked about every spelling of its command, codex ${version}`,
-    LIMIT,
-    async () => {
-      await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+  test(`hooks see what they claim, codex ${version}`, LIMIT, async (t) => {
+    await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+
+    await t.step("a filtered hook is asked about every spelling of its command", async () => {
       const guard: plugin.PreHook = {
         name: "guard",
         call: () => ({ type: "block", reason: "no" }),
@@ -43,14 +42,9 @@ for (const version of CODEX_VERSIONS) {
       assert.equal(place.has("pwned"), false);
       await place.act(exec("touch other"));
       assert.equal(place.has("other"), true);
-    },
-  );
+    });
 
-  test(
-    `hooks see reads that codex takes for safe as the note says, codex ${version}`,
-    LIMIT,
-    async () => {
-      await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+    await t.step("hooks see reads that codex takes for safe as the note says", async () => {
       const seen: (string | undefined)[] = [];
       const place = await w.session({
         hooks: {
@@ -68,65 +62,64 @@ for (const version of CODEX_VERSIONS) {
         /reads that it takes for safe/.test(told) ? ["touch made"] : ["ls", "touch made"],
       );
       assert.equal(seen.includes("ls"), version === "0.169.0");
-    },
-  );
-
-  test(`hooks see what was accepted for the session, codex ${version}`, LIMIT, async () => {
-    await using w = await world(version, { approvals: () => ({ decision: "acceptForSession" }) });
-    const seen: unknown[] = [];
-    const watch: plugin.PreHook = {
-      name: "watch",
-      phases: ["preToolUse"],
-      call: ({ argv, script, diff }) => (seen.push(diff ?? argv?.join(" ") ?? script), {
-        type: "continue",
-      }),
-    };
-    const change = (from: string, to: string) =>
-      applyPatch(`*** Begin Patch\n*** Update File: f\n@@\n-${from}\n+${to}\n*** End Patch`);
-    const place = await w.session({ hooks: { pre: [watch] } });
-    await place.act(exec("touch a"), exec("touch a"), addFile("f", "1"));
-    await place.act(exec("touch a"), change("1", "2"), exec("echo x > out"));
-    assert.deepEqual(seen.length, 6);
-    assert.match(String(seen[4]), /^-1\n\+2$/m);
-    // What these words leave out would happen as well.
-    assert.match(String(seen[5]), /-lc echo x > out$/);
-    // Those of a later prompt come too late for what codex remembers.
-    const late = await w.session();
-    await late.act(exec("touch b"));
-    seen.length = 0;
-    await late.session.ask(testing.script.inPrompt([exec("touch b"), "done"]), {
-      hooks: { pre: [watch] },
-      onEvent: (event) => late.events.push(event),
     });
-    assert.deepEqual(seen, []);
-    assert.ok(warnings(late).some((text) => /accepted for the session before/.test(text)));
-  });
 
-  test(`policy.toolHooks is true where hooks see commands, codex ${version}`, LIMIT, async () => {
-    await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
-    for (const approvalPolicy of ["untrusted", "never", "on-request"] as const) {
-      const seen: (string | undefined)[] = [];
-      const place = await w.session({
-        approvalPolicy,
-        hooks: {
-          pre: [{
-            name: "guard",
-            phases: ["preToolUse"],
-            call: ({ toolName }) => {
-              seen.push(toolName);
-              return { type: "block", reason: "no" };
-            },
-          }],
-        },
+    await t.step("hooks see what was accepted for the session", async () => {
+      const seen: unknown[] = [];
+      const watch: plugin.PreHook = {
+        name: "watch",
+        phases: ["preToolUse"],
+        call: ({ argv, script, diff }) => (seen.push(diff ?? argv?.join(" ") ?? script), {
+          type: "continue",
+        }),
+      };
+      const change = (from: string, to: string) =>
+        applyPatch(`*** Begin Patch\n*** Update File: f\n@@\n-${from}\n+${to}\n*** End Patch`);
+      const approvals = () => ({ decision: "acceptForSession" as const });
+      const place = await w.session({ approvals, hooks: { pre: [watch] } });
+      await place.act(exec("touch a"), exec("touch a"), addFile("f", "1"));
+      await place.act(exec("touch a"), change("1", "2"), exec("echo x > out"));
+      assert.deepEqual(seen.length, 6);
+      assert.match(String(seen[4]), /^-1\n\+2$/m);
+      // What these words leave out would happen as well.
+      assert.match(String(seen[5]), /-lc echo x > out$/);
+      // Those of a later prompt come too late for what codex remembers.
+      const late = await w.session({ approvals });
+      await late.act(exec("touch b"));
+      seen.length = 0;
+      await late.session.ask(testing.script.inPrompt([exec("touch b"), "done"]), {
+        hooks: { pre: [watch] },
+        onEvent: (event) => late.events.push(event),
       });
-      await place.act(exec("touch a"));
-      const { toolHooks, toolHooksNote } = place.session.policy;
-      assert.equal(seen.length > 0, toolHooks, approvalPolicy);
-      assert.equal(place.has("a"), !toolHooks, approvalPolicy);
-      if (!toolHooks) {
-        assert.match(toolHooksNote!, /do not see/);
-        assert.ok(warnings(place).includes(toolHooksNote!));
+      assert.deepEqual(seen, []);
+      assert.ok(warnings(late).some((text) => /accepted for the session before/.test(text)));
+    });
+
+    await t.step("policy.toolHooks is true where hooks see commands", async () => {
+      for (const approvalPolicy of ["untrusted", "never", "on-request"] as const) {
+        const seen: (string | undefined)[] = [];
+        const place = await w.session({
+          approvalPolicy,
+          hooks: {
+            pre: [{
+              name: "guard",
+              phases: ["preToolUse"],
+              call: ({ toolName }) => {
+                seen.push(toolName);
+                return { type: "block", reason: "no" };
+              },
+            }],
+          },
+        });
+        await place.act(exec("touch a"));
+        const { toolHooks, toolHooksNote } = place.session.policy;
+        assert.equal(seen.length > 0, toolHooks, approvalPolicy);
+        assert.equal(place.has("a"), !toolHooks, approvalPolicy);
+        if (!toolHooks) {
+          assert.match(toolHooksNote!, /do not see/);
+          assert.ok(warnings(place).includes(toolHooksNote!));
+        }
       }
-    }
+    });
   });
 }
