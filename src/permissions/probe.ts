@@ -5,6 +5,7 @@
 import {
   baseName,
   entryKind,
+  linkTarget,
   parentPath,
   platformName,
   realPath,
@@ -132,14 +133,47 @@ export function nodePermissionProbe(permission: NodePermission, version: string)
 
 /**
  * An absolute path with all links followed, the way the system does: `..` after a link goes up from where it leads.
- * Of a path that does not exist yet, the part that does is followed. `null` when it can't be told: a dangling link, or no
- * permission to look.
+ * Of a path that does not exist yet, the part that does is followed. `null` when it can't be told: a dangling link, no
+ * permission to look, or a place that is another one for another process.
  */
 export function realPathOf(path: string): string | null {
+  return isOwnPlace(path) ? null : follow(path);
+}
+
+/**
+ * Whether the path leads through `/proc/self` or its like: codex patches files by a process of its own, whose `/proc/self/cwd`
+ * is the directory that the model names (0.104 to 0.145).
+ */
+function isOwnPlace(path: string): boolean {
+  if (!path.startsWith("/")) return false;
+  const names = (text: string) => text.split("/").filter((name) => name !== "" && name !== ".");
+  let rest = names(path);
+  let at = "";
+  let links = 0;
+  for (let name = rest.shift(); name !== undefined; name = rest.shift()) {
+    if (name === "..") {
+      at = at.slice(0, Math.max(0, at.lastIndexOf("/")));
+      continue;
+    }
+    const here = `${at}/${name}`;
+    if (/^\/proc\/(?:self|thread-self|\d+)$/.test(here)) return true;
+    const target = linkTarget(here);
+    if (target === null) at = here;
+    else {
+      // No system follows more.
+      if (++links > 40) return true;
+      if (target.startsWith("/")) at = "";
+      rest = [...names(target), ...rest];
+    }
+  }
+  return false;
+}
+
+function follow(path: string): string | null {
   const up = /^(.+?)[\\/]\.\.(?:[\\/](.*))?$/s.exec(path);
   if (up !== null) {
-    const below = realPathOf(up[1]!);
-    return below === null ? null : realPathOf(joined(resolvePath(below, ".."), up[2] ?? ""));
+    const below = follow(up[1]!);
+    return below === null ? null : follow(joined(resolvePath(below, ".."), up[2] ?? ""));
   }
   const real = realPath(path);
   if (real !== null) return real;
@@ -147,7 +181,7 @@ export function realPathOf(path: string): string | null {
   if (entryKind(path) !== "missing") return null;
   const parent = parentPath(path);
   if (parent === null) return null;
-  const above = realPathOf(parent);
+  const above = follow(parent);
   return above === null ? null : joined(above, baseName(path));
 }
 

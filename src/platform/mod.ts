@@ -55,6 +55,7 @@ export {
   entryKind,
   isExecutable,
   isGranted,
+  linkTarget,
   listDirectory,
   mergeEnv,
   missingForLinks,

@@ -11,6 +11,7 @@ export type RuntimeName = "deno" | "bun" | "node" | "workerd" | "browser";
 export type PathKind = "file" | "directory" | "other" | "missing" | "unknown";
 
 interface NodeFs {
+  readlinkSync(path: string): string;
   statSync(path: string): { isFile(): boolean; isDirectory(): boolean; mode: number };
   lstatSync(path: string): { isSymbolicLink(): boolean };
   realpathSync: { native(path: string): string };
@@ -264,6 +265,12 @@ export function entryKind(path: string): "link" | "other" | "missing" | "unknown
   } catch (error) {
     return isMissing(error) ? "missing" : "unknown";
   }
+}
+
+/** Where a link leads, as it says; `null` for what is no link, or may not be looked at. */
+export function linkTarget(path: string): string | null {
+  if (entryKind(path) !== "link") return null;
+  return attempt(path, () => Deno.readLinkSync(path), (fs) => fs.readlinkSync(path));
 }
 
 /** The text of a small file, or `null` when it can't be read. */

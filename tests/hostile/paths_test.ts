@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdir, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import process from "node:process";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -120,6 +121,29 @@ for (const version of CODEX_VERSIONS) {
           assert.equal(answers.length, 2);
         },
       );
+
+      await t.step("a link to what each process takes for its own directory", async () => {
+        if (process.platform !== "linux") return;
+        const { cwd } = await w.session();
+        const place = await w.session({
+          cwd,
+          // Where the link leads for this process is allowed, too.
+          approvals: {
+            rules: [{ effect: "allow", kind: "fileChange", paths: [cwd, process.cwd()] }],
+            default: "decline",
+          },
+        });
+        await symlink("/proc/self/cwd", join(cwd, "own"));
+        const file = join(cwd, "own", "taken");
+        await place.act(
+          script.exec(
+            `apply_patch <<'EOF'\n*** Begin Patch\n*** Add File: ${file}\n+x\n*** End Patch\nEOF`,
+            { workdir: outside.path },
+          ),
+        );
+        assert.deepEqual(words(place), ["decline rule"]);
+        assert.ok(!existsSync(at("taken")));
+      });
 
       await t.step("a link of the agent's own, dangling until the patch", async () => {
         const { cwd } = await w.session();

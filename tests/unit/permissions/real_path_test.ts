@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join, sep } from "node:path";
+import process from "node:process";
 import { realPathOf } from "../../../src/permissions/probe.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
@@ -38,6 +39,23 @@ test("realPathOf() follows links as the system does, and says when it can't", as
     await t.step(path, () => {
       assert.equal(realPathOf(at(path)), real === null ? null : at(real), at(path));
     });
+  }
+  if (process.platform === "linux") {
+    await symlink("/proc/self/cwd", at("own"));
+    await symlink("own", at("own-by-another"));
+    await symlink(`/proc/${process.pid}/cwd`, at("numbered"));
+    const places = ["own", "own/x", "own-by-another/x", "numbered/x", "a/../own/x", "own/../x"];
+    for (
+      const path of [
+        ...places.map(at),
+        "/proc/self/root/etc",
+        "/proc/thread-self/cwd/x",
+        "/dev/fd/0/x",
+      ]
+    ) {
+      assert.equal(realPathOf(path), null, path);
+    }
+    assert.equal(realPathOf("/proc/version"), "/proc/version");
   }
   // "/" is one place on POSIX alone: on Windows it is the root of whichever drive is the current one.
   if (sep === "\\") return;
