@@ -2,7 +2,7 @@
  * Logging in and out.
  * @module
  */
-import { abortable } from "../../async.ts";
+import { abortable, longTimeout } from "../../async.ts";
 import {
   checkArgument,
   checkOptions,
@@ -103,8 +103,13 @@ export async function login(
     return handle({}, loggedIn(core), () => Promise.resolve());
   }
   const given = new AbortController();
-  const limit = AbortSignal.timeout(Math.min(timeoutMs, 2 ** 31 - 1));
-  const stop = AbortSignal.any([given.signal, limit, ...(signal === undefined ? [] : [signal])]);
+  const late = new AbortController();
+  const cancelLimit = longTimeout(() => late.abort(), timeoutMs);
+  const stop = AbortSignal.any([
+    given.signal,
+    late.signal,
+    ...(signal === undefined ? [] : [signal]),
+  ]);
   const cancelOnServer = async () => {
     await core.call("account/login/cancel", { loginId }, { timeoutMs: CANCEL_MS });
   };
@@ -118,7 +123,11 @@ export async function login(
     );
   });
   let over = false;
-  done.then(() => over = true, () => over = true);
+  const settled = () => {
+    over = true;
+    cancelLimit();
+  };
+  done.then(settled, settled);
   const url = stringOf(answer, "verificationUrl") ?? stringOf(answer, "authUrl");
   const userCode = stringOf(answer, "userCode");
   const told = {
