@@ -49,8 +49,9 @@ export function toIr(schema: Schema): Ir {
   }
   if (schema.enum !== undefined) {
     const values = schema.enum.filter((value) => typeof value === "string");
-    if (values.length !== schema.enum.length) throw new Error("enum of something but strings");
-    return { k: "enum", values };
+    if (values.length === schema.enum.length) return { k: "enum", values };
+    // Versions of a format are numbers, and the next codex has one more: the type is enough.
+    if (schema.type !== "integer") throw new Error("enum of something but strings and integers");
   }
   const members = schema.oneOf ?? schema.anyOf;
   if (members !== undefined) {

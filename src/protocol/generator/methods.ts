@@ -48,11 +48,12 @@ export function methodsOf(bundle: Bundle, stable: ReadonlySet<string> | null): M
         kind,
         experimental: stable !== null && !stable.has(`${kind} ${name}`),
         params,
-        result: kind.endsWith("Request") ? resultOf(bundle, name, params?.name) : null,
+        result: kind.endsWith("Request") ? resultOf(name, params?.name) : null,
         since: bundle.version,
       });
     }
   }
+  checkResults(bundle, methods);
   return methods.sort((a, b) => compare(a.kind, b.kind) || compare(a.name, b.name));
 }
 
@@ -64,12 +65,28 @@ function paramsOf(schema: SchemaObject | undefined): Method["params"] {
   return { name: ref, nullable: true };
 }
 
-function resultOf(bundle: Bundle, method: string, params: string | undefined): string {
-  const name = RESULTS[method] ?? params?.replace(/Params$/, "Response");
-  if (name === undefined || bundle.definitions[name] === undefined) {
-    throw new Error(`${bundle.version}: which result does ${method} have? Name it in RESULTS.`);
-  }
-  return name;
+function resultOf(method: string, params: string | undefined): string {
+  return RESULTS[method] ?? params?.replace(/Params$/, "Response") ?? "";
+}
+
+/** Throws when the schema lacks a result, and says what it has that no method names. */
+function checkResults(bundle: Bundle, methods: readonly Method[]): void {
+  const unknown = methods.filter(({ result }) =>
+    result !== null && bundle.definitions[result] === undefined
+  );
+  if (unknown.length === 0) return;
+  const used = new Set(methods.map(({ result }) => result));
+  const free = Object.keys(bundle.definitions)
+    .filter((name) => /(?<!^JSONRPC)Response$/.test(name) && !used.has(name));
+  throw new Error(
+    `${bundle.version}: which results do ${
+      unknown.map(({ name }) => name).join(", ")
+    } have? Name ` +
+      `them in RESULTS of src/protocol/generator/methods.ts. ` +
+      (free.length === 0
+        ? "Each result has a method: it is one of theirs."
+        : `Free: ${free.join(", ")}.`),
+  );
 }
 
 /** Orders by code units, so that the output does not depend on the machine's language. */
