@@ -191,3 +191,4 @@ export const experimentalRpcMethods = {
   USER_VERIFICATION_STATUS: "userVerification/status",
   USER_VERIFICATION_VERIFY: "userVerification/verify",
 } as const;
+

@@ -16,8 +16,7 @@ export const answerTypes: Readonly<Record<string, string>> = {
 };
 
 /** The definitions that answers are made of as one JSON object; `src/protocol/table.ts` says how to read it. */
-export const answerSchemaText: string =
-  `{"AdditionalFileSystemPermissions":["o",0,"entries?",["?",["a","FileSystemSandboxEntry"]],"globScanMaxDepth?",["?",6],"read?",["?",["a",1]],"write?",["?",["a",1]]],
+export const answerSchemaText: string = `{"AdditionalFileSystemPermissions":["o",0,"entries?",["?",["a","FileSystemSandboxEntry"]],"globScanMaxDepth?",["?",6],"read?",["?",["a",1]],"write?",["?",["a",1]]],
 "AdditionalNetworkPermissions":["o",0,"enabled?",["?",7]],
 "ApplyPatchApprovalResponse":["o",0,"decision","ReviewDecision"],
 "AttestationGenerateResponse":["o",0,"token",1],
@@ -46,8 +45,7 @@ export const answerSchemaText: string =
 "ToolRequestUserInputResponse":["o",0,"answers",["m","ToolRequestUserInputAnswer"]]}`;
 
 /** All other definitions. */
-export const schemaText: string =
-  `{"Account":["t","type",["o",0],"apiKey",["o",0,"type",1],"chatgpt",["o",0,"email",["?",1],"planType","PlanType","type",1,"workspaceName?",["?",1]],"amazonBedrock",["o",0,"type",1,"usesCodexManagedCredentials?",7],"gcp",["o",0,"type",1]],
+export const schemaText: string = `{"Account":["t","type",["o",0],"apiKey",["o",0,"type",1],"chatgpt",["o",0,"email",["?",1],"planType","PlanType","type",1,"workspaceName?",["?",1]],"amazonBedrock",["o",0,"type",1,"usesCodexManagedCredentials?",7],"gcp",["o",0,"type",1]],
 "AccountLoginCompletedNotification":["o",0,"error?",["?",1],"loginId?",["?",1],"onboardingEntrypoint?",["?","DesktopOnboardingEntrypoint"],"success",7],
 "AccountRateLimitsUpdatedNotification":["o",0,"rateLimits","RateLimitSnapshot"],
 "AccountRoutingOverride":["e","NO_CONSTRAINT","us","us_cr"],

@@ -277,10 +277,7 @@ export interface AppTemplateSummary {
   templateId: string;
 }
 
-export type AppTemplateUnavailableReason =
-  | "NOT_CONFIGURED_FOR_WORKSPACE"
-  | "NO_ACTIVE_WORKSPACE"
-  | (string & {});
+export type AppTemplateUnavailableReason = "NOT_CONFIGURED_FOR_WORKSPACE" | "NO_ACTIVE_WORKSPACE" | (string & {});
 
 export type AppToolApproval = "auto" | "prompt" | "writes" | "approve" | (string & {});
 
@@ -322,11 +319,7 @@ export interface ApplyPatchApprovalResponse {
 
 export type ApprovalsReviewer = "user" | "auto_review" | "guardian_subagent";
 
-export type ReceivedApprovalsReviewer =
-  | "user"
-  | "auto_review"
-  | "guardian_subagent"
-  | (string & {});
+export type ReceivedApprovalsReviewer = "user" | "auto_review" | "guardian_subagent" | (string & {});
 
 export interface AppsConfig {
   _default?: AppsDefaultConfig | null;
@@ -372,25 +365,21 @@ export interface AppsReadResponse {
   missingAppIds: string[];
 }
 
-export type AskForApproval = "untrusted" | "on-request" | "never" | {
-  granular: {
-    mcp_elicitations: boolean;
-    request_permissions?: boolean;
-    rules: boolean;
-    sandbox_approval: boolean;
-    skill_approval?: boolean;
-  };
-};
+export type AskForApproval = "untrusted" | "on-request" | "never" | { granular: {
+  mcp_elicitations: boolean;
+  request_permissions?: boolean;
+  rules: boolean;
+  sandbox_approval: boolean;
+  skill_approval?: boolean;
+} };
 
-export type ReceivedAskForApproval = "untrusted" | "on-request" | "never" | (string & {}) | {
-  granular: {
-    mcp_elicitations: boolean;
-    request_permissions?: boolean;
-    rules: boolean;
-    sandbox_approval: boolean;
-    skill_approval?: boolean;
-  };
-} | object;
+export type ReceivedAskForApproval = "untrusted" | "on-request" | "never" | (string & {}) | { granular: {
+  mcp_elicitations: boolean;
+  request_permissions?: boolean;
+  rules: boolean;
+  sandbox_approval: boolean;
+  skill_approval?: boolean;
+} } | object;
 
 export interface AsyncUserInputQuestion {
   options?: string[] | null;
@@ -403,16 +392,7 @@ export interface AttestationGenerateResponse {
   token: string;
 }
 
-export type AuthMode =
-  | "apikey"
-  | "chatgpt"
-  | "chatgptAuthTokens"
-  | "headers"
-  | "agentIdentity"
-  | "personalAccessToken"
-  | "bedrockApiKey"
-  | "bedrockAccessKeys"
-  | (string & {});
+export type AuthMode = "apikey" | "chatgpt" | "chatgptAuthTokens" | "headers" | "agentIdentity" | "personalAccessToken" | "bedrockApiKey" | "bedrockAccessKeys" | (string & {});
 
 export interface AuthRecoveryNotification {
   message: string;
@@ -525,11 +505,12 @@ export interface CancelLoginAccountResponse {
 
 export type CancelLoginAccountStatus = "canceled" | "notFound" | (string & {});
 
-export type CapabilityRootLocation = {
-  type: "environment";
-  environmentId: string;
-  path: string;
-};
+export type CapabilityRootLocation =
+  | {
+    type: "environment";
+    environmentId: string;
+    path: string;
+  };
 
 export interface ChatgptAuthTokensRefreshParams {
   previousAccountId?: string | null;
@@ -552,52 +533,17 @@ export interface ClientInfo {
   version: string;
 }
 
-export type CodexErrorInfo =
-  | "contextWindowExceeded"
-  | "sessionBudgetExceeded"
-  | "usageLimitExceeded"
-  | "rateLimitExceeded"
-  | "flexUnavailable"
-  | "serverOverloaded"
-  | "modelNotFound"
-  | "policyCapacityUnavailable"
-  | "cyberPolicy"
-  | "misalignmentPolicyViolation"
-  | "tooManyDenials"
-  | "internalServerError"
-  | "unauthorized"
-  | "badRequest"
-  | "threadRollbackFailed"
-  | "sandboxError"
-  | "other"
-  | "inferenceHookDenied"
-  | (string & {})
-  | {
-    httpConnectionFailed: {
-      httpStatusCode?: number | null;
-    };
-  }
-  | {
-    responseStreamConnectionFailed: {
-      httpStatusCode?: number | null;
-    };
-  }
-  | {
-    responseStreamDisconnected: {
-      httpStatusCode?: number | null;
-    };
-  }
-  | {
-    responseTooManyFailedAttempts: {
-      httpStatusCode?: number | null;
-    };
-  }
-  | {
-    activeTurnNotSteerable: {
-      turnKind: NonSteerableTurnKind;
-    };
-  }
-  | object;
+export type CodexErrorInfo = "contextWindowExceeded" | "sessionBudgetExceeded" | "usageLimitExceeded" | "rateLimitExceeded" | "flexUnavailable" | "serverOverloaded" | "modelNotFound" | "policyCapacityUnavailable" | "cyberPolicy" | "misalignmentPolicyViolation" | "tooManyDenials" | "internalServerError" | "unauthorized" | "badRequest" | "threadRollbackFailed" | "sandboxError" | "other" | "inferenceHookDenied" | (string & {}) | { httpConnectionFailed: {
+  httpStatusCode?: number | null;
+} } | { responseStreamConnectionFailed: {
+  httpStatusCode?: number | null;
+} } | { responseStreamDisconnected: {
+  httpStatusCode?: number | null;
+} } | { responseTooManyFailedAttempts: {
+  httpStatusCode?: number | null;
+} } | { activeTurnNotSteerable: {
+  turnKind: NonSteerableTurnKind;
+} } | object;
 
 export type CodexResponseHandoffMode = "thinking" | "commentary" | "bemTags";
 
@@ -606,34 +552,11 @@ export interface CollabAgentState {
   status: CollabAgentStatus;
 }
 
-export type CollabAgentStatus =
-  | "pendingInit"
-  | "running"
-  | "interrupted"
-  | "completed"
-  | "errored"
-  | "shutdown"
-  | "notFound"
-  | (string & {});
+export type CollabAgentStatus = "pendingInit" | "running" | "interrupted" | "completed" | "errored" | "shutdown" | "notFound" | (string & {});
 
-export type CollabAgentTool =
-  | "spawnAgent"
-  | "sendInput"
-  | "resumeAgent"
-  | "wait"
-  | "closeAgent"
-  | "sendMessage"
-  | "followupTask"
-  | "interruptAgent"
-  | "listAgents"
-  | (string & {});
+export type CollabAgentTool = "spawnAgent" | "sendInput" | "resumeAgent" | "wait" | "closeAgent" | "sendMessage" | "followupTask" | "interruptAgent" | "listAgents" | (string & {});
 
-export type CollabAgentToolCallStatus =
-  | "inProgress"
-  | "completed"
-  | "failed"
-  | "interrupted"
-  | (string & {});
+export type CollabAgentToolCallStatus = "inProgress" | "completed" | "failed" | "interrupted" | (string & {});
 
 export interface CollaborationMode {
   mode: ModeKind;
@@ -744,45 +667,19 @@ export interface CommandExecWriteParams {
 
 export type CommandExecWriteResponse = Record<string, unknown>;
 
-export type CommandExecutionApprovalDecision =
-  | "accept"
-  | "acceptForSession"
-  | "decline"
-  | "cancel"
-  | {
-    acceptWithExecpolicyAmendment: {
-      execpolicy_amendment: string[];
-    };
-  }
-  | {
-    applyNetworkPolicyAmendment: {
-      network_policy_amendment: NetworkPolicyAmendment;
-    };
-  };
+export type CommandExecutionApprovalDecision = "accept" | "acceptForSession" | "decline" | "cancel" | { acceptWithExecpolicyAmendment: {
+  execpolicy_amendment: string[];
+} } | { applyNetworkPolicyAmendment: {
+  network_policy_amendment: NetworkPolicyAmendment;
+} };
 
-export type ReceivedCommandExecutionApprovalDecision =
-  | "accept"
-  | "acceptForSession"
-  | "decline"
-  | "cancel"
-  | (string & {})
-  | {
-    acceptWithExecpolicyAmendment: {
-      execpolicy_amendment: string[];
-    };
-  }
-  | {
-    applyNetworkPolicyAmendment: {
-      network_policy_amendment: ReceivedNetworkPolicyAmendment;
-    };
-  }
-  | object;
+export type ReceivedCommandExecutionApprovalDecision = "accept" | "acceptForSession" | "decline" | "cancel" | (string & {}) | { acceptWithExecpolicyAmendment: {
+  execpolicy_amendment: string[];
+} } | { applyNetworkPolicyAmendment: {
+  network_policy_amendment: ReceivedNetworkPolicyAmendment;
+} } | object;
 
-export type CommandExecutionApprovalKind =
-  | "command"
-  | "writeStdin"
-  | "humanCommand"
-  | (string & {});
+export type CommandExecutionApprovalKind = "command" | "writeStdin" | "humanCommand" | (string & {});
 
 export interface CommandExecutionOutputDeltaNotification {
   delta: string;
@@ -816,19 +713,9 @@ export interface CommandExecutionRequestApprovalResponse {
   decision: CommandExecutionApprovalDecision;
 }
 
-export type CommandExecutionSource =
-  | "agent"
-  | "userShell"
-  | "unifiedExecStartup"
-  | "unifiedExecInteraction"
-  | (string & {});
+export type CommandExecutionSource = "agent" | "userShell" | "unifiedExecStartup" | "unifiedExecInteraction" | (string & {});
 
-export type CommandExecutionStatus =
-  | "inProgress"
-  | "completed"
-  | "failed"
-  | "declined"
-  | (string & {});
+export type CommandExecutionStatus = "inProgress" | "completed" | "failed" | "declined" | (string & {});
 
 export interface CommandMigration {
   name: string;
@@ -1109,12 +996,7 @@ export interface ConnectorMetadata {
   toolSummaries?: AppToolSummary[] | null;
 }
 
-export type ConsumeAccountRateLimitResetCreditOutcome =
-  | "reset"
-  | "nothingToReset"
-  | "noCredit"
-  | "alreadyRedeemed"
-  | (string & {});
+export type ConsumeAccountRateLimitResetCreditOutcome = "reset" | "nothingToReset" | "noCredit" | "alreadyRedeemed" | (string & {});
 
 export interface ConsumeAccountRateLimitResetCreditParams {
   creditId?: string | null;
@@ -1133,20 +1015,18 @@ export type ContentItem =
   | {
     type: "input_image";
     detail?: ImageDetail | null;
-  }
-    & ({
-      image_url: string;
-    } | {
-      file_id: string;
-    })
+  } & ({
+    image_url: string;
+  } | {
+    file_id: string;
+  })
   | {
     type: "input_audio";
-  }
-    & ({
-      audio_url: string;
-    } | {
-      file_id: string;
-    })
+  } & ({
+    audio_url: string;
+  } | {
+    file_id: string;
+  })
   | {
     type: "output_text";
     annotations?: JsonValue[] | null;
@@ -1177,11 +1057,7 @@ export interface CurrentTimeReadResponse {
 
 export type CyberAccessProgram = "standard" | "daybreakBlue" | "daybreakRed";
 
-export type ReceivedCyberAccessProgram =
-  | "standard"
-  | "daybreakBlue"
-  | "daybreakRed"
-  | (string & {});
+export type ReceivedCyberAccessProgram = "standard" | "daybreakBlue" | "daybreakRed" | (string & {});
 
 export interface DeprecationNoticeNotification {
   details?: string | null;
@@ -1238,13 +1114,14 @@ export interface DynamicToolCallResponse {
 
 export type DynamicToolCallStatus = "inProgress" | "completed" | "failed" | (string & {});
 
-export type DynamicToolNamespaceTool = {
-  type: "function";
-  deferLoading?: boolean;
-  description: string;
-  inputSchema: JsonValue;
-  name: string;
-};
+export type DynamicToolNamespaceTool =
+  | {
+    type: "function";
+    deferLoading?: boolean;
+    description: string;
+    inputSchema: JsonValue;
+    name: string;
+  };
 
 export type DynamicToolSpec =
   | {
@@ -1295,12 +1172,7 @@ export interface EnvironmentSkillsParams {
   required?: string[] | null;
 }
 
-export type EnvironmentStatusKind =
-  | "ready"
-  | "pending"
-  | "disconnected"
-  | "unknown"
-  | (string & {});
+export type EnvironmentStatusKind = "ready" | "pending" | "disconnected" | "unknown" | (string & {});
 
 export interface EnvironmentStatusParams {
   environmentId: string;
@@ -1361,13 +1233,7 @@ export interface ExperimentalFeatureListResponse {
   nextCursor?: string | null;
 }
 
-export type ExperimentalFeatureStage =
-  | "beta"
-  | "underDevelopment"
-  | "stable"
-  | "deprecated"
-  | "removed"
-  | (string & {});
+export type ExperimentalFeatureStage = "beta" | "underDevelopment" | "stable" | "deprecated" | "removed" | (string & {});
 
 export interface ExternalAgentConfigDetectParams {
   cwds?: string[] | null;
@@ -1488,30 +1354,9 @@ export interface ReceivedExternalAgentConfigMigrationItem {
   itemType: ReceivedExternalAgentConfigMigrationItemType;
 }
 
-export type ExternalAgentConfigMigrationItemType =
-  | "AGENTS_MD"
-  | "CONFIG"
-  | "SKILLS"
-  | "PLUGINS"
-  | "MCP_SERVER_CONFIG"
-  | "SUBAGENTS"
-  | "HOOKS"
-  | "COMMANDS"
-  | "MEMORY"
-  | "SESSIONS";
+export type ExternalAgentConfigMigrationItemType = "AGENTS_MD" | "CONFIG" | "SKILLS" | "PLUGINS" | "MCP_SERVER_CONFIG" | "SUBAGENTS" | "HOOKS" | "COMMANDS" | "MEMORY" | "SESSIONS";
 
-export type ReceivedExternalAgentConfigMigrationItemType =
-  | "AGENTS_MD"
-  | "CONFIG"
-  | "SKILLS"
-  | "PLUGINS"
-  | "MCP_SERVER_CONFIG"
-  | "SUBAGENTS"
-  | "HOOKS"
-  | "COMMANDS"
-  | "MEMORY"
-  | "SESSIONS"
-  | (string & {});
+export type ReceivedExternalAgentConfigMigrationItemType = "AGENTS_MD" | "CONFIG" | "SKILLS" | "PLUGINS" | "MCP_SERVER_CONFIG" | "SUBAGENTS" | "HOOKS" | "COMMANDS" | "MEMORY" | "SESSIONS" | (string & {});
 
 export interface ExternalAgentDetectedConnectorCandidate {
   name: string;
@@ -1519,10 +1364,7 @@ export interface ExternalAgentDetectedConnectorCandidate {
   source: ExternalAgentDetectedConnectorSource;
 }
 
-export type ExternalAgentDetectedConnectorSource =
-  | "remoteMcpServersConfig"
-  | "sessionToolUse"
-  | (string & {});
+export type ExternalAgentDetectedConnectorSource = "remoteMcpServersConfig" | "sessionToolUse" | (string & {});
 
 export interface ExternalAgentImportedConnectorCandidate {
   name: string;
@@ -1816,20 +1658,18 @@ export type FunctionCallOutputContentItem =
   | {
     type: "input_image";
     detail?: ImageDetail | null;
-  }
-    & ({
-      image_url: string;
-    } | {
-      file_id: string;
-    })
+  } & ({
+    image_url: string;
+  } | {
+    file_id: string;
+  })
   | {
     type: "input_audio";
-  }
-    & ({
-      audio_url: string;
-    } | {
-      file_id: string;
-    })
+  } & ({
+    audio_url: string;
+  } | {
+    file_id: string;
+  })
   | {
     type: "encrypted_content";
     encrypted_content: string;
@@ -1843,20 +1683,18 @@ export type ReceivedFunctionCallOutputContentItem =
   | {
     type: "input_image";
     detail?: ReceivedImageDetail | null;
-  }
-    & ({
-      image_url: string;
-    } | {
-      file_id: string;
-    })
+  } & ({
+    image_url: string;
+  } | {
+    file_id: string;
+  })
   | {
     type: "input_audio";
-  }
-    & ({
-      audio_url: string;
-    } | {
-      file_id: string;
-    })
+  } & ({
+    audio_url: string;
+  } | {
+    file_id: string;
+  })
   | {
     type: "encrypted_content";
     encrypted_content: string;
@@ -2098,13 +1936,7 @@ export type GuardianApprovalReviewAction =
     [key: string]: unknown;
   };
 
-export type GuardianApprovalReviewStatus =
-  | "inProgress"
-  | "approved"
-  | "denied"
-  | "timedOut"
-  | "aborted"
-  | (string & {});
+export type GuardianApprovalReviewStatus = "inProgress" | "approved" | "denied" | "timedOut" | "aborted" | (string & {});
 
 export type GuardianAssessmentOutcome = "allow" | "deny" | (string & {});
 
@@ -2130,22 +1962,7 @@ export interface HookErrorInfo {
   path: string;
 }
 
-export type HookEventName =
-  | "preModelRequest"
-  | "postModelRequest"
-  | "preToolUse"
-  | "permissionRequest"
-  | "postToolUse"
-  | "preCompact"
-  | "postCompact"
-  | "sessionStart"
-  | "sessionEnd"
-  | "userPromptSubmit"
-  | "subagentStart"
-  | "subagentStop"
-  | "stop"
-  | "interrupt"
-  | (string & {});
+export type HookEventName = "preModelRequest" | "postModelRequest" | "preToolUse" | "permissionRequest" | "postToolUse" | "preCompact" | "postCompact" | "sessionStart" | "sessionEnd" | "userPromptSubmit" | "subagentStart" | "subagentStop" | "stop" | "interrupt" | (string & {});
 
 export type HookExecutionMode = "sync" | "async" | (string & {});
 
@@ -2257,26 +2074,14 @@ export interface HookOutputEntry {
   text: string;
 }
 
-export type HookOutputEntryKind =
-  | "warning"
-  | "stop"
-  | "feedback"
-  | "context"
-  | "error"
-  | (string & {});
+export type HookOutputEntryKind = "warning" | "stop" | "feedback" | "context" | "error" | (string & {});
 
 export interface HookPromptFragment {
   hookRunId: string;
   text: string;
 }
 
-export type HookRunStatus =
-  | "running"
-  | "completed"
-  | "failed"
-  | "blocked"
-  | "stopped"
-  | (string & {});
+export type HookRunStatus = "running" | "completed" | "failed" | "blocked" | "stopped" | (string & {});
 
 export interface HookRunSummary {
   completedAt?: number | null;
@@ -2297,19 +2102,7 @@ export interface HookRunSummary {
 
 export type HookScope = "thread" | "turn" | (string & {});
 
-export type HookSource =
-  | "system"
-  | "user"
-  | "project"
-  | "mdm"
-  | "sessionFlags"
-  | "plugin"
-  | "cloudRequirements"
-  | "cloudManagedConfig"
-  | "legacyManagedConfigFile"
-  | "legacyManagedConfigMdm"
-  | "unknown"
-  | (string & {});
+export type HookSource = "system" | "user" | "project" | "mdm" | "sessionFlags" | "plugin" | "cloudRequirements" | "cloudManagedConfig" | "legacyManagedConfigFile" | "legacyManagedConfigMdm" | "unknown" | (string & {});
 
 export interface HookStartedNotification {
   run: HookRunSummary;
@@ -2446,14 +2239,15 @@ export interface ListMcpServerStatusResponse {
   nextCursor?: string | null;
 }
 
-export type LocalShellAction = {
-  type: "exec";
-  command: string[];
-  env?: { [key: string]: string } | null;
-  timeout_ms?: number | null;
-  user?: string | null;
-  working_directory?: string | null;
-};
+export type LocalShellAction =
+  | {
+    type: "exec";
+    command: string[];
+    env?: { [key: string]: string } | null;
+    timeout_ms?: number | null;
+    user?: string | null;
+    working_directory?: string | null;
+  };
 
 export type LocalShellStatus = "completed" | "in_progress" | "incomplete";
 
@@ -2591,13 +2385,7 @@ export interface McpAppUi {
   resourceUri: string;
 }
 
-export type McpAuthStatus =
-  | "unknown"
-  | "unsupported"
-  | "notLoggedIn"
-  | "bearerToken"
-  | "oAuth"
-  | (string & {});
+export type McpAuthStatus = "unknown" | "unsupported" | "notLoggedIn" | "bearerToken" | "oAuth" | (string & {});
 
 export type McpElicitationArrayType = "array" | (string & {});
 
@@ -2615,10 +2403,7 @@ export interface McpElicitationConstOption {
   title: string;
 }
 
-export type McpElicitationEnumSchema =
-  | McpElicitationSingleSelectEnumSchema
-  | McpElicitationMultiSelectEnumSchema
-  | McpElicitationLegacyTitledEnumSchema;
+export type McpElicitationEnumSchema = McpElicitationSingleSelectEnumSchema | McpElicitationMultiSelectEnumSchema | McpElicitationLegacyTitledEnumSchema;
 
 export interface McpElicitationLegacyTitledEnumSchema {
   default?: string | null;
@@ -2629,9 +2414,7 @@ export interface McpElicitationLegacyTitledEnumSchema {
   type: McpElicitationStringType;
 }
 
-export type McpElicitationMultiSelectEnumSchema =
-  | McpElicitationUntitledMultiSelectEnumSchema
-  | McpElicitationTitledMultiSelectEnumSchema;
+export type McpElicitationMultiSelectEnumSchema = McpElicitationUntitledMultiSelectEnumSchema | McpElicitationTitledMultiSelectEnumSchema;
 
 export interface McpElicitationNumberSchema {
   default?: number | null;
@@ -2646,11 +2429,7 @@ export type McpElicitationNumberType = "number" | "integer" | (string & {});
 
 export type McpElicitationObjectType = "object" | (string & {});
 
-export type McpElicitationPrimitiveSchema =
-  | McpElicitationEnumSchema
-  | McpElicitationStringSchema
-  | McpElicitationNumberSchema
-  | McpElicitationBooleanSchema;
+export type McpElicitationPrimitiveSchema = McpElicitationEnumSchema | McpElicitationStringSchema | McpElicitationNumberSchema | McpElicitationBooleanSchema;
 
 export interface McpElicitationSchema {
   $schema?: string | null;
@@ -2659,9 +2438,7 @@ export interface McpElicitationSchema {
   type: McpElicitationObjectType;
 }
 
-export type McpElicitationSingleSelectEnumSchema =
-  | McpElicitationUntitledSingleSelectEnumSchema
-  | McpElicitationTitledSingleSelectEnumSchema;
+export type McpElicitationSingleSelectEnumSchema = McpElicitationUntitledSingleSelectEnumSchema | McpElicitationTitledSingleSelectEnumSchema;
 
 export type McpElicitationStringFormat = "email" | "uri" | "date" | "date-time" | (string & {});
 
@@ -2742,15 +2519,7 @@ export interface McpResourceReadTarget {
   linkId: string | null;
 }
 
-export type McpServerConnectionStatus =
-  | "notStarted"
-  | "starting"
-  | "connected"
-  | "authenticationRequired"
-  | "failed"
-  | "cancelled"
-  | "disabled"
-  | (string & {});
+export type McpServerConnectionStatus = "notStarted" | "starting" | "connected" | "authenticationRequired" | "failed" | "cancelled" | "disabled" | (string & {});
 
 export type McpServerElicitationAction = "accept" | "decline" | "cancel";
 
@@ -3136,9 +2905,7 @@ export interface ModelsRequirements {
 
 export type MultiAgentMode = "explicitRequestOnly" | "proactive" | { custom: string };
 
-export type ReceivedMultiAgentMode = "explicitRequestOnly" | "proactive" | (string & {}) | {
-  custom: string;
-} | object;
+export type ReceivedMultiAgentMode = "explicitRequestOnly" | "proactive" | (string & {}) | { custom: string } | object;
 
 export type MultiAgentVersion = "disabled" | "v1" | "v2" | (string & {});
 
@@ -3196,20 +2963,16 @@ export interface NewThreadModelDefaults {
 
 export type NonSteerableTurnKind = "review" | "compact" | (string & {});
 
-export type OtelExporter = "none" | "statsig" | (string & {}) | {
-  "otlp-http": {
-    endpoint: string;
-    headers: { [key: string]: string };
-    protocol: OtelHttpProtocol;
-    tls?: OtelTlsConfig | null;
-  };
-} | {
-  "otlp-grpc": {
-    endpoint: string;
-    headers: { [key: string]: string };
-    tls?: OtelTlsConfig | null;
-  };
-} | object;
+export type OtelExporter = "none" | "statsig" | (string & {}) | { "otlp-http": {
+  endpoint: string;
+  headers: { [key: string]: string };
+  protocol: OtelHttpProtocol;
+  tls?: OtelTlsConfig | null;
+} } | { "otlp-grpc": {
+  endpoint: string;
+  headers: { [key: string]: string };
+  tls?: OtelTlsConfig | null;
+} } | object;
 
 export type OtelHttpProtocol = "binary" | "json" | (string & {});
 
@@ -3337,28 +3100,7 @@ export interface PlanDeltaNotification {
   turnId: string;
 }
 
-export type PlanType =
-  | "free"
-  | "go"
-  | "plus"
-  | "pro"
-  | "prolite"
-  | "promax"
-  | "team"
-  | "self_serve_business_prolite"
-  | "self_serve_business_usage_based"
-  | "business"
-  | "ent26"
-  | "enterprise_cbp_automation"
-  | "enterprise_cbp_usage_based"
-  | "enterprise"
-  | "edu"
-  | "edu_plus"
-  | "edu_pro"
-  | "sci"
-  | "sci_plus"
-  | "unknown"
-  | (string & {});
+export type PlanType = "free" | "go" | "plus" | "pro" | "prolite" | "promax" | "team" | "self_serve_business_prolite" | "self_serve_business_usage_based" | "business" | "ent26" | "enterprise_cbp_automation" | "enterprise_cbp_usage_based" | "enterprise" | "edu" | "edu_plus" | "edu_pro" | "sci" | "sci_plus" | "unknown" | (string & {});
 
 export type PluginAuthPolicy = "ON_INSTALL" | "ON_USE" | (string & {});
 
@@ -3379,12 +3121,7 @@ export interface PluginDetail {
   summary: PluginSummary;
 }
 
-export type PluginDisabledReason =
-  | "disabled_by_admin"
-  | "plan_not_eligible"
-  | "required_app_unavailable"
-  | "unknown"
-  | (string & {});
+export type PluginDisabledReason = "disabled_by_admin" | "plan_not_eligible" | "required_app_unavailable" | "unknown" | (string & {});
 
 export interface PluginHookSummary {
   eventName: HookEventName;
@@ -3398,16 +3135,9 @@ export interface PluginInstallParams {
   remoteMarketplaceName?: string | null;
 }
 
-export type PluginInstallPolicy =
-  | "NOT_AVAILABLE"
-  | "AVAILABLE"
-  | "INSTALLED_BY_DEFAULT"
-  | (string & {});
+export type PluginInstallPolicy = "NOT_AVAILABLE" | "AVAILABLE" | "INSTALLED_BY_DEFAULT" | (string & {});
 
-export type PluginInstallPolicySource =
-  | "WORKSPACE_SETTING"
-  | "IMPLICIT_CANONICAL_APP"
-  | (string & {});
+export type PluginInstallPolicySource = "WORKSPACE_SETTING" | "IMPLICIT_CANONICAL_APP" | (string & {});
 
 export interface PluginInstallResponse {
   appsNeedingAuth: AppSummary[];
@@ -3446,12 +3176,7 @@ export interface PluginInterface {
   websiteUrl?: string | null;
 }
 
-export type PluginListMarketplaceKind =
-  | "local"
-  | "vertical"
-  | "workspace-directory"
-  | "shared-with-me"
-  | "created-by-me-remote";
+export type PluginListMarketplaceKind = "local" | "vertical" | "workspace-directory" | "shared-with-me" | "created-by-me-remote";
 
 export interface PluginListParams {
   cwds?: AbsolutePathBuf[] | null;
@@ -3887,13 +3612,7 @@ export interface QueuedSubmission {
   responsesapiClientMetadata?: { [key: string]: string } | null;
 }
 
-export type RateLimitReachedType =
-  | "rate_limit_reached"
-  | "workspace_owner_credits_depleted"
-  | "workspace_member_credits_depleted"
-  | "workspace_owner_usage_limit_reached"
-  | "workspace_member_usage_limit_reached"
-  | (string & {});
+export type RateLimitReachedType = "rate_limit_reached" | "workspace_owner_credits_depleted" | "workspace_member_credits_depleted" | "workspace_owner_usage_limit_reached" | "workspace_member_usage_limit_reached" | (string & {});
 
 export interface RateLimitResetCredit {
   description?: string | null;
@@ -3905,12 +3624,7 @@ export interface RateLimitResetCredit {
   title?: string | null;
 }
 
-export type RateLimitResetCreditStatus =
-  | "available"
-  | "redeeming"
-  | "redeemed"
-  | "unknown"
-  | (string & {});
+export type RateLimitResetCreditStatus = "available" | "redeeming" | "redeemed" | "unknown" | (string & {});
 
 export interface RateLimitResetCreditsSummary {
   availableCount: number;
@@ -3944,80 +3658,9 @@ export type ReceivedRealtimeConversationVersion = "v1" | "v2" | "v3" | (string &
 
 export type RealtimeOutputModality = "text" | "audio";
 
-export type RealtimeVoice =
-  | "alloy"
-  | "arbor"
-  | "ash"
-  | "aube"
-  | "ballad"
-  | "breeze"
-  | "bubbie"
-  | "cedar"
-  | "coral"
-  | "cove"
-  | "echo"
-  | "ember"
-  | "haetsal"
-  | "hanul"
-  | "himari"
-  | "juniper"
-  | "leher"
-  | "maple"
-  | "marin"
-  | "miko"
-  | "neer"
-  | "porto"
-  | "rindo"
-  | "rio"
-  | "rivage"
-  | "sage"
-  | "selva"
-  | "shimmer"
-  | "sol"
-  | "sonna"
-  | "spruce"
-  | "tinta"
-  | "vale"
-  | "verse"
-  | "viola";
+export type RealtimeVoice = "alloy" | "arbor" | "ash" | "aube" | "ballad" | "breeze" | "bubbie" | "cedar" | "coral" | "cove" | "echo" | "ember" | "haetsal" | "hanul" | "himari" | "juniper" | "leher" | "maple" | "marin" | "miko" | "neer" | "porto" | "rindo" | "rio" | "rivage" | "sage" | "selva" | "shimmer" | "sol" | "sonna" | "spruce" | "tinta" | "vale" | "verse" | "viola";
 
-export type ReceivedRealtimeVoice =
-  | "alloy"
-  | "arbor"
-  | "ash"
-  | "aube"
-  | "ballad"
-  | "breeze"
-  | "bubbie"
-  | "cedar"
-  | "coral"
-  | "cove"
-  | "echo"
-  | "ember"
-  | "haetsal"
-  | "hanul"
-  | "himari"
-  | "juniper"
-  | "leher"
-  | "maple"
-  | "marin"
-  | "miko"
-  | "neer"
-  | "porto"
-  | "rindo"
-  | "rio"
-  | "rivage"
-  | "sage"
-  | "selva"
-  | "shimmer"
-  | "sol"
-  | "sonna"
-  | "spruce"
-  | "tinta"
-  | "vale"
-  | "verse"
-  | "viola"
-  | (string & {});
+export type ReceivedRealtimeVoice = "alloy" | "arbor" | "ash" | "aube" | "ballad" | "breeze" | "bubbie" | "cedar" | "coral" | "cove" | "echo" | "ember" | "haetsal" | "hanul" | "himari" | "juniper" | "leher" | "maple" | "marin" | "miko" | "neer" | "porto" | "rindo" | "rio" | "rivage" | "sage" | "selva" | "shimmer" | "sol" | "sonna" | "spruce" | "tinta" | "vale" | "verse" | "viola" | (string & {});
 
 export interface RealtimeVoicesList {
   defaultV1: ReceivedRealtimeVoice;
@@ -4044,10 +3687,11 @@ export type ReasoningItemContent =
     text: string;
   };
 
-export type ReasoningItemReasoningSummary = {
-  type: "summary_text";
-  text: string;
-};
+export type ReasoningItemReasoningSummary =
+  | {
+    type: "summary_text";
+    text: string;
+  };
 
 export type ReasoningSummary = "auto" | "concise" | "detailed" | "none";
 
@@ -4108,12 +3752,7 @@ export interface RemoteControlClientsRevokeParams {
 
 export type RemoteControlClientsRevokeResponse = Record<string, unknown>;
 
-export type RemoteControlConnectionStatus =
-  | "disabled"
-  | "connecting"
-  | "connected"
-  | "errored"
-  | (string & {});
+export type RemoteControlConnectionStatus = "disabled" | "connecting" | "connected" | "errored" | (string & {});
 
 export interface RemoteControlDisableParams {
   ephemeral?: boolean;
@@ -4378,27 +4017,13 @@ export type ResponsesApiWebSearchAction =
     type: "other";
   };
 
-export type ReviewDecision =
-  | "approved"
-  | "approved_for_session"
-  | "approved_mcp_policy_amendment"
-  | "timed_out"
-  | "abort"
-  | {
-    approved_execpolicy_amendment: {
-      proposed_execpolicy_amendment: string[];
-    };
-  }
-  | {
-    network_policy_amendment: {
-      network_policy_amendment: NetworkPolicyAmendment;
-    };
-  }
-  | {
-    denied: {
-      rejection: string;
-    };
-  };
+export type ReviewDecision = "approved" | "approved_for_session" | "approved_mcp_policy_amendment" | "timed_out" | "abort" | { approved_execpolicy_amendment: {
+  proposed_execpolicy_amendment: string[];
+} } | { network_policy_amendment: {
+  network_policy_amendment: NetworkPolicyAmendment;
+} } | { denied: {
+  rejection: string;
+} };
 
 export type ReviewDelivery = "inline";
 
@@ -4435,11 +4060,7 @@ export type RolloutCompressResponse = Record<string, unknown>;
 
 export type SandboxMode = "read-only" | "workspace-write" | "danger-full-access";
 
-export type ReceivedSandboxMode =
-  | "read-only"
-  | "workspace-write"
-  | "danger-full-access"
-  | (string & {});
+export type ReceivedSandboxMode = "read-only" | "workspace-write" | "danger-full-access" | (string & {});
 
 export type SandboxPolicy =
   | {
@@ -4567,16 +4188,7 @@ export interface SessionMigration {
   title?: string | null;
 }
 
-export type SessionSource =
-  | "cli"
-  | "vscode"
-  | "exec"
-  | "appServer"
-  | "unknown"
-  | (string & {})
-  | { custom: string }
-  | { subAgent: SubAgentSource }
-  | object;
+export type SessionSource = "cli" | "vscode" | "exec" | "appServer" | "unknown" | (string & {}) | { custom: string } | { subAgent: SubAgentSource } | object;
 
 export interface Settings {
   developer_instructions?: string | null;
@@ -4688,29 +4300,15 @@ export interface StrictReviewRequiredNotification {
   turnId: string;
 }
 
-export type SubAgentActivityKind =
-  | "started"
-  | "interacted"
-  | "interrupted"
-  | "completed"
-  | (string & {});
+export type SubAgentActivityKind = "started" | "interacted" | "interrupted" | "completed" | (string & {});
 
-export type SubAgentSource =
-  | "review"
-  | "compact"
-  | "memory_consolidation"
-  | (string & {})
-  | {
-    thread_spawn: {
-      agent_nickname?: string | null;
-      agent_path?: AgentPath | null;
-      agent_role?: string | null;
-      depth: number;
-      parent_thread_id: ThreadId;
-    };
-  }
-  | { other: string }
-  | object;
+export type SubAgentSource = "review" | "compact" | "memory_consolidation" | (string & {}) | { thread_spawn: {
+  agent_nickname?: string | null;
+  agent_path?: AgentPath | null;
+  agent_role?: string | null;
+  depth: number;
+  parent_thread_id: ThreadId;
+} } | { other: string } | object;
 
 export interface SubagentMigration {
   name: string;
@@ -5041,22 +4639,9 @@ export interface ThreadGoalSetResponse {
   goal: ThreadGoal;
 }
 
-export type ThreadGoalStatus =
-  | "active"
-  | "paused"
-  | "blocked"
-  | "usageLimited"
-  | "budgetLimited"
-  | "complete";
+export type ThreadGoalStatus = "active" | "paused" | "blocked" | "usageLimited" | "budgetLimited" | "complete";
 
-export type ReceivedThreadGoalStatus =
-  | "active"
-  | "paused"
-  | "blocked"
-  | "usageLimited"
-  | "budgetLimited"
-  | "complete"
-  | (string & {});
+export type ReceivedThreadGoalStatus = "active" | "paused" | "blocked" | "usageLimited" | "budgetLimited" | "complete" | (string & {});
 
 export interface ThreadGoalUpdatedNotification {
   goal: ThreadGoal;
@@ -5270,12 +4855,11 @@ export type ThreadItem =
     transparentBackground?: boolean | null;
     completedAtMs?: number | null;
     startedAtMs?: number | null;
-  }
-    & ({
-      fileId: string;
-    } | {
-      result: string;
-    })
+  } & ({
+    fileId: string;
+  } | {
+    result: string;
+  })
   | {
     type: "enteredReviewMode";
     id: string;
@@ -5320,10 +4904,11 @@ export interface ThreadItemOutputDeferral {
   mcpToolCall?: boolean;
 }
 
-export type ThreadItemsListAnchor = {
-  type: "item";
-  itemId: string;
-};
+export type ThreadItemsListAnchor =
+  | {
+    type: "item";
+    itemId: string;
+  };
 
 export type ThreadItemsListCursor = string | ThreadItemsListAnchor;
 
@@ -6054,17 +5639,7 @@ export type ThreadSortKey = "created_at" | "updated_at" | "recency_at" | "sectio
 
 export type ThreadSource = string;
 
-export type ThreadSourceKind =
-  | "cli"
-  | "vscode"
-  | "exec"
-  | "appServer"
-  | "subAgent"
-  | "subAgentReview"
-  | "subAgentCompact"
-  | "subAgentThreadSpawn"
-  | "subAgentOther"
-  | "unknown";
+export type ThreadSourceKind = "cli" | "vscode" | "exec" | "appServer" | "subAgent" | "subAgentReview" | "subAgentCompact" | "subAgentThreadSpawn" | "subAgentOther" | "unknown";
 
 export interface ThreadStartParams {
   /** Experimental. */
@@ -6262,11 +5837,7 @@ export interface ThreadUnsubscribeResponse {
   status: ThreadUnsubscribeStatus;
 }
 
-export type ThreadUnsubscribeStatus =
-  | "notLoaded"
-  | "notSubscribed"
-  | "unsubscribed"
-  | (string & {});
+export type ThreadUnsubscribeStatus = "notLoaded" | "notSubscribed" | "unsubscribed" | (string & {});
 
 export interface ThreadUsage {
   estimatedUsageCreditsMicros: number;
@@ -6517,12 +6088,11 @@ export type UserInput =
   | {
     type: "image";
     detail?: ImageDetail | null;
-  }
-    & ({
-      url: string;
-    } | {
-      fileId: string;
-    })
+  } & ({
+    url: string;
+  } | {
+    fileId: string;
+  })
   | {
     type: "localImage";
     detail?: ImageDetail | null;
@@ -6530,12 +6100,11 @@ export type UserInput =
   }
   | {
     type: "audio";
-  }
-    & ({
-      url: string;
-    } | {
-      fileId: string;
-    })
+  } & ({
+    url: string;
+  } | {
+    fileId: string;
+  })
   | {
     type: "localAudio";
     path: string;
@@ -6560,12 +6129,11 @@ export type ReceivedUserInput =
   | {
     type: "image";
     detail?: ReceivedImageDetail | null;
-  }
-    & ({
-      url: string;
-    } | {
-      fileId: string;
-    })
+  } & ({
+    url: string;
+  } | {
+    fileId: string;
+  })
   | {
     type: "localImage";
     detail?: ReceivedImageDetail | null;
@@ -6573,12 +6141,11 @@ export type ReceivedUserInput =
   }
   | {
     type: "audio";
-  }
-    & ({
-      url: string;
-    } | {
-      fileId: string;
-    })
+  } & ({
+    url: string;
+  } | {
+    fileId: string;
+  })
   | {
     type: "localAudio";
     path: string;
@@ -6629,11 +6196,7 @@ export interface UserVerificationStatusResponse {
   unavailableReason?: UserVerificationUnavailableReason | null;
 }
 
-export type UserVerificationUnavailableReason =
-  | "credentialMissing"
-  | "biometricsUnavailable"
-  | "providerUnavailable"
-  | (string & {});
+export type UserVerificationUnavailableReason = "credentialMissing" | "biometricsUnavailable" | "providerUnavailable" | (string & {});
 
 export interface UserVerificationVerifyParams {
   challenge: string;
@@ -6748,75 +6311,36 @@ export type WriteStatus = "ok" | "okOverridden" | (string & {});
 /** Types by method. */
 export interface StableClientRequests {
   "account/gatewayOAuth/cancel": { params: NoParams; result: GatewayOAuthCancelResponse };
-  "account/gatewayOAuth/login": {
-    params: GatewayOAuthLoginParams | null | undefined;
-    result: GatewayOAuthLoginResponse;
-  };
-  "account/gatewayOAuth/read": {
-    params: GatewayOAuthReadParams | null | undefined;
-    result: GatewayOAuthReadResponse;
-  };
+  "account/gatewayOAuth/login": { params: GatewayOAuthLoginParams | null | undefined; result: GatewayOAuthLoginResponse };
+  "account/gatewayOAuth/read": { params: GatewayOAuthReadParams | null | undefined; result: GatewayOAuthReadResponse };
   "account/login/cancel": { params: CancelLoginAccountParams; result: CancelLoginAccountResponse };
   "account/login/start": { params: LoginAccountParams; result: LoginAccountResponse };
   "account/logout": { params: NoParams; result: LogoutAccountResponse };
-  "account/rateLimitResetCredit/consume": {
-    params: ConsumeAccountRateLimitResetCreditParams;
-    result: ConsumeAccountRateLimitResetCreditResponse;
-  };
-  "account/rateLimits/read": {
-    params: GetAccountRateLimitsParams | null | undefined;
-    result: GetAccountRateLimitsResponse;
-  };
+  "account/rateLimitResetCredit/consume": { params: ConsumeAccountRateLimitResetCreditParams; result: ConsumeAccountRateLimitResetCreditResponse };
+  "account/rateLimits/read": { params: GetAccountRateLimitsParams | null | undefined; result: GetAccountRateLimitsResponse };
   "account/read": { params: GetAccountParams; result: GetAccountResponse };
   "account/securitySetup/read": { params: NoParams; result: GetAccountSecuritySetupResponse };
-  "account/sendAddCreditsNudgeEmail": {
-    params: SendAddCreditsNudgeEmailParams;
-    result: SendAddCreditsNudgeEmailResponse;
-  };
-  "account/usage/read": {
-    params: GetAccountTokenUsageParams | null | undefined;
-    result: GetAccountTokenUsageResponse;
-  };
+  "account/sendAddCreditsNudgeEmail": { params: SendAddCreditsNudgeEmailParams; result: SendAddCreditsNudgeEmailResponse };
+  "account/usage/read": { params: GetAccountTokenUsageParams | null | undefined; result: GetAccountTokenUsageResponse };
   "account/workspaceMessages/read": { params: NoParams; result: GetWorkspaceMessagesResponse };
   "app/installed": { params: AppsInstalledParams; result: AppsInstalledResponse };
   "app/list": { params: AppsListParams; result: AppsListResponse };
   "app/read": { params: AppsReadParams; result: AppsReadResponse };
   "command/exec": { params: CommandExecParams; result: CommandExecResponse };
   "command/exec/resize": { params: CommandExecResizeParams; result: CommandExecResizeResponse };
-  "command/exec/terminate": {
-    params: CommandExecTerminateParams;
-    result: CommandExecTerminateResponse;
-  };
+  "command/exec/terminate": { params: CommandExecTerminateParams; result: CommandExecTerminateResponse };
   "command/exec/write": { params: CommandExecWriteParams; result: CommandExecWriteResponse };
   "config/batchWrite": { params: ConfigBatchWriteParams; result: ConfigWriteResponse };
   "config/mcpServer/reload": { params: NoParams; result: McpServerRefreshResponse };
   "config/read": { params: ConfigReadParams; result: ConfigReadResponse };
   "config/value/write": { params: ConfigValueWriteParams; result: ConfigWriteResponse };
   "configRequirements/read": { params: NoParams; result: ConfigRequirementsReadResponse };
-  "experimentalFeature/enablement/set": {
-    params: ExperimentalFeatureEnablementSetParams;
-    result: ExperimentalFeatureEnablementSetResponse;
-  };
-  "experimentalFeature/list": {
-    params: ExperimentalFeatureListParams;
-    result: ExperimentalFeatureListResponse;
-  };
-  "externalAgentConfig/detect": {
-    params: ExternalAgentConfigDetectParams;
-    result: ExternalAgentConfigDetectResponse;
-  };
-  "externalAgentConfig/import": {
-    params: ExternalAgentConfigImportParams;
-    result: ExternalAgentConfigImportResponse;
-  };
-  "externalAgentConfig/import/readHistories": {
-    params: NoParams;
-    result: ExternalAgentConfigImportHistoriesReadResponse;
-  };
-  "externalAgentConfig/import/recordHistory": {
-    params: ExternalAgentConfigImportHistoryRecordParams;
-    result: ExternalAgentConfigImportHistoryRecordResponse;
-  };
+  "experimentalFeature/enablement/set": { params: ExperimentalFeatureEnablementSetParams; result: ExperimentalFeatureEnablementSetResponse };
+  "experimentalFeature/list": { params: ExperimentalFeatureListParams; result: ExperimentalFeatureListResponse };
+  "externalAgentConfig/detect": { params: ExternalAgentConfigDetectParams; result: ExternalAgentConfigDetectResponse };
+  "externalAgentConfig/import": { params: ExternalAgentConfigImportParams; result: ExternalAgentConfigImportResponse };
+  "externalAgentConfig/import/readHistories": { params: NoParams; result: ExternalAgentConfigImportHistoriesReadResponse };
+  "externalAgentConfig/import/recordHistory": { params: ExternalAgentConfigImportHistoryRecordParams; result: ExternalAgentConfigImportHistoryRecordResponse };
   "feedback/save": { params: FeedbackSaveParams; result: FeedbackSaveResponse };
   "feedback/upload": { params: FeedbackUploadParams; result: FeedbackUploadResponse };
   "fs/copy": { params: FsCopyParams; result: FsCopyResponse };
@@ -6834,76 +6358,37 @@ export interface StableClientRequests {
   "marketplace/add": { params: MarketplaceAddParams; result: MarketplaceAddResponse };
   "marketplace/remove": { params: MarketplaceRemoveParams; result: MarketplaceRemoveResponse };
   "marketplace/upgrade": { params: MarketplaceUpgradeParams; result: MarketplaceUpgradeResponse };
-  "mcpServer/oauth/login": {
-    params: McpServerOauthLoginParams;
-    result: McpServerOauthLoginResponse;
-  };
+  "mcpServer/oauth/login": { params: McpServerOauthLoginParams; result: McpServerOauthLoginResponse };
   "mcpServer/resource/read": { params: McpResourceReadParams; result: McpResourceReadResponse };
   "mcpServer/tool/call": { params: McpServerToolCallParams; result: McpServerToolCallResponse };
-  "mcpServerStatus/list": {
-    params: ListMcpServerStatusParams;
-    result: ListMcpServerStatusResponse;
-  };
+  "mcpServerStatus/list": { params: ListMcpServerStatusParams; result: ListMcpServerStatusResponse };
   "model/list": { params: ModelListParams; result: ModelListResponse };
-  "modelProvider/capabilities/read": {
-    params: ModelProviderCapabilitiesReadParams;
-    result: ModelProviderCapabilitiesReadResponse;
-  };
-  "modelProvider/config/write": {
-    params: ModelProviderConfigWriteParams;
-    result: ModelProviderConfigWriteResponse;
-  };
+  "modelProvider/capabilities/read": { params: ModelProviderCapabilitiesReadParams; result: ModelProviderCapabilitiesReadResponse };
+  "modelProvider/config/write": { params: ModelProviderConfigWriteParams; result: ModelProviderConfigWriteResponse };
   "modelProvider/list": { params: ModelProviderListParams; result: ModelProviderListResponse };
-  "permissionProfile/list": {
-    params: PermissionProfileListParams;
-    result: PermissionProfileListResponse;
-  };
+  "permissionProfile/list": { params: PermissionProfileListParams; result: PermissionProfileListResponse };
   "plugin/install": { params: PluginInstallParams; result: PluginInstallResponse };
   "plugin/installed": { params: PluginInstalledParams; result: PluginInstalledResponse };
   "plugin/list": { params: PluginListParams; result: PluginListResponse };
   "plugin/read": { params: PluginReadParams; result: PluginReadResponse };
   "plugin/reconcile": { params: PluginReconcileParams; result: PluginReconcileResponse };
-  "plugin/share/checkout": {
-    params: PluginShareCheckoutParams;
-    result: PluginShareCheckoutResponse;
-  };
+  "plugin/share/checkout": { params: PluginShareCheckoutParams; result: PluginShareCheckoutResponse };
   "plugin/share/delete": { params: PluginShareDeleteParams; result: PluginShareDeleteResponse };
   "plugin/share/list": { params: PluginShareListParams; result: PluginShareListResponse };
   "plugin/share/save": { params: PluginShareSaveParams; result: PluginShareSaveResponse };
-  "plugin/share/updateTargets": {
-    params: PluginShareUpdateTargetsParams;
-    result: PluginShareUpdateTargetsResponse;
-  };
+  "plugin/share/updateTargets": { params: PluginShareUpdateTargetsParams; result: PluginShareUpdateTargetsResponse };
   "plugin/skill/read": { params: PluginSkillReadParams; result: PluginSkillReadResponse };
   "plugin/uninstall": { params: PluginUninstallParams; result: PluginUninstallResponse };
   "review/start": { params: ReviewStartParams; result: ReviewStartResponse };
   "skills/config/write": { params: SkillsConfigWriteParams; result: SkillsConfigWriteResponse };
-  "skills/extraRoots/set": {
-    params: SkillsExtraRootsSetParams;
-    result: SkillsExtraRootsSetResponse;
-  };
+  "skills/extraRoots/set": { params: SkillsExtraRootsSetParams; result: SkillsExtraRootsSetResponse };
   "skills/list": { params: SkillsListParams; result: SkillsListResponse };
-  "thread/approveGuardianDeniedAction": {
-    params: ThreadApproveGuardianDeniedActionParams;
-    result: ThreadApproveGuardianDeniedActionResponse;
-  };
+  "thread/approveGuardianDeniedAction": { params: ThreadApproveGuardianDeniedActionParams; result: ThreadApproveGuardianDeniedActionResponse };
   "thread/archive": { params: ThreadArchiveParams; result: ThreadArchiveResponse };
-  "thread/attachment/add": {
-    params: ThreadAttachmentAddParams;
-    result: ThreadAttachmentAddResponse;
-  };
-  "thread/attachment/list": {
-    params: ThreadAttachmentListParams;
-    result: ThreadAttachmentListResponse;
-  };
-  "thread/attachment/remove": {
-    params: ThreadAttachmentRemoveParams;
-    result: ThreadAttachmentRemoveResponse;
-  };
-  "thread/attachmentOwner/list": {
-    params: ThreadAttachmentOwnerListParams;
-    result: ThreadAttachmentOwnerListResponse;
-  };
+  "thread/attachment/add": { params: ThreadAttachmentAddParams; result: ThreadAttachmentAddResponse };
+  "thread/attachment/list": { params: ThreadAttachmentListParams; result: ThreadAttachmentListResponse };
+  "thread/attachment/remove": { params: ThreadAttachmentRemoveParams; result: ThreadAttachmentRemoveResponse };
+  "thread/attachmentOwner/list": { params: ThreadAttachmentOwnerListParams; result: ThreadAttachmentOwnerListResponse };
   "thread/compact/start": { params: ThreadCompactStartParams; result: ThreadCompactStartResponse };
   "thread/delete": { params: ThreadDeleteParams; result: ThreadDeleteResponse };
   "thread/fork": { params: ThreadForkParams; result: ThreadForkResponse };
@@ -6914,10 +6399,7 @@ export interface StableClientRequests {
   "thread/items/list": { params: ThreadItemsListParams; result: ThreadItemsListResponse };
   "thread/list": { params: ThreadListParams; result: ThreadListResponse };
   "thread/loaded/list": { params: ThreadLoadedListParams; result: ThreadLoadedListResponse };
-  "thread/metadata/update": {
-    params: ThreadMetadataUpdateParams;
-    result: ThreadMetadataUpdateResponse;
-  };
+  "thread/metadata/update": { params: ThreadMetadataUpdateParams; result: ThreadMetadataUpdateResponse };
   "thread/name/set": { params: ThreadSetNameParams; result: ThreadSetNameResponse };
   "thread/read": { params: ThreadReadParams; result: ThreadReadResponse };
   "thread/resume": { params: ThreadResumeParams; result: ThreadResumeResponse };
@@ -6928,76 +6410,37 @@ export interface StableClientRequests {
   "thread/turns/list": { params: ThreadTurnsListParams; result: ThreadTurnsListResponse };
   "thread/unarchive": { params: ThreadUnarchiveParams; result: ThreadUnarchiveResponse };
   "thread/unsubscribe": { params: ThreadUnsubscribeParams; result: ThreadUnsubscribeResponse };
-  "threadSection/create": {
-    params: ThreadSectionCreateParams;
-    result: ThreadSectionCreateResponse;
-  };
-  "threadSection/delete": {
-    params: ThreadSectionDeleteParams;
-    result: ThreadSectionDeleteResponse;
-  };
+  "threadSection/create": { params: ThreadSectionCreateParams; result: ThreadSectionCreateResponse };
+  "threadSection/delete": { params: ThreadSectionDeleteParams; result: ThreadSectionDeleteResponse };
   "threadSection/list": { params: ThreadSectionListParams; result: ThreadSectionListResponse };
-  "threadSection/update": {
-    params: ThreadSectionUpdateParams;
-    result: ThreadSectionUpdateResponse;
-  };
+  "threadSection/update": { params: ThreadSectionUpdateParams; result: ThreadSectionUpdateResponse };
   "turn/interrupt": { params: TurnInterruptParams; result: TurnInterruptResponse };
   "turn/start": { params: TurnStartParams; result: TurnStartResponse };
   "turn/steer": { params: TurnSteerParams; result: TurnSteerResponse };
   "windowsSandbox/readiness": { params: NoParams; result: WindowsSandboxReadinessResponse };
-  "windowsSandbox/setupStart": {
-    params: WindowsSandboxSetupStartParams;
-    result: WindowsSandboxSetupStartResponse;
-  };
+  "windowsSandbox/setupStart": { params: WindowsSandboxSetupStartParams; result: WindowsSandboxSetupStartResponse };
 }
 
 /** Types by method. */
 export interface ExperimentalClientRequests {
-  "account/bedrock/checkGovCloudRequirements": {
-    params: BedrockCheckGovCloudRequirementsParams;
-    result: BedrockCheckGovCloudRequirementsResponse;
-  };
+  "account/bedrock/checkGovCloudRequirements": { params: BedrockCheckGovCloudRequirementsParams; result: BedrockCheckGovCloudRequirementsResponse };
   "account/bedrock/discover": { params: BedrockDiscoverParams; result: BedrockDiscoverResponse };
   "account/bedrock/setup": { params: BedrockSetupParams; result: BedrockSetupResponse };
   "account/gcp/setup": { params: GcpSetupParams; result: GcpSetupResponse };
   "accountSession/list": { params: AccountSessionsListParams; result: AccountSessionsResponse };
-  "accountSession/switch": {
-    params: AccountSessionsSwitchParams;
-    result: AccountSessionsSwitchResponse;
-  };
-  "collaborationMode/list": {
-    params: CollaborationModeListParams;
-    result: CollaborationModeListResponse;
-  };
+  "accountSession/switch": { params: AccountSessionsSwitchParams; result: AccountSessionsSwitchResponse };
+  "collaborationMode/list": { params: CollaborationModeListParams; result: CollaborationModeListResponse };
   "environment/add": { params: EnvironmentAddParams; result: EnvironmentAddResponse };
   "environment/info": { params: EnvironmentInfoParams; result: EnvironmentInfoResponse };
   "environment/status": { params: EnvironmentStatusParams; result: EnvironmentStatusResponse };
-  "fuzzyFileSearch/sessionStart": {
-    params: FuzzyFileSearchSessionStartParams;
-    result: FuzzyFileSearchSessionStartResponse;
-  };
-  "fuzzyFileSearch/sessionStop": {
-    params: FuzzyFileSearchSessionStopParams;
-    result: FuzzyFileSearchSessionStopResponse;
-  };
-  "fuzzyFileSearch/sessionUpdate": {
-    params: FuzzyFileSearchSessionUpdateParams;
-    result: FuzzyFileSearchSessionUpdateResponse;
-  };
-  "mcpServer/event/stream/start": {
-    params: McpServerEventStreamStartParams;
-    result: McpServerEventStreamStartResponse;
-  };
-  "mcpServer/event/stream/stop": {
-    params: McpServerEventStreamStopParams;
-    result: McpServerEventStreamStopResponse;
-  };
+  "fuzzyFileSearch/sessionStart": { params: FuzzyFileSearchSessionStartParams; result: FuzzyFileSearchSessionStartResponse };
+  "fuzzyFileSearch/sessionStop": { params: FuzzyFileSearchSessionStopParams; result: FuzzyFileSearchSessionStopResponse };
+  "fuzzyFileSearch/sessionUpdate": { params: FuzzyFileSearchSessionUpdateParams; result: FuzzyFileSearchSessionUpdateResponse };
+  "mcpServer/event/stream/start": { params: McpServerEventStreamStartParams; result: McpServerEventStreamStartResponse };
+  "mcpServer/event/stream/stop": { params: McpServerEventStreamStopParams; result: McpServerEventStreamStopResponse };
   "memory/reset": { params: NoParams; result: MemoryResetResponse };
   "memory/status": { params: MemoryStatusParams; result: MemoryStatusResponse };
-  "mock/experimentalMethod": {
-    params: MockExperimentalMethodParams;
-    result: MockExperimentalMethodResponse;
-  };
+  "mock/experimentalMethod": { params: MockExperimentalMethodParams; result: MockExperimentalMethodResponse };
   "plugin/search": { params: PluginSearchParams; result: PluginSearchResponse };
   "process/kill": { params: ProcessKillParams; result: ProcessKillResponse };
   "process/resizePty": { params: ProcessResizePtyParams; result: ProcessResizePtyResponse };
@@ -7010,135 +6453,51 @@ export interface ExperimentalClientRequests {
   "project/move": { params: ProjectMoveParams; result: ProjectMoveResponse };
   "project/read": { params: ProjectReadParams; result: ProjectReadResponse };
   "project/update": { params: ProjectUpdateParams; result: ProjectUpdateResponse };
-  "remoteControl/client/list": {
-    params: RemoteControlClientsListParams;
-    result: RemoteControlClientsListResponse;
-  };
-  "remoteControl/client/revoke": {
-    params: RemoteControlClientsRevokeParams;
-    result: RemoteControlClientsRevokeResponse;
-  };
-  "remoteControl/disable": {
-    params: RemoteControlDisableParams | null | undefined;
-    result: RemoteControlDisableResponse;
-  };
-  "remoteControl/enable": {
-    params: RemoteControlEnableParams | null | undefined;
-    result: RemoteControlEnableResponse;
-  };
-  "remoteControl/pairing/start": {
-    params: RemoteControlPairingStartParams;
-    result: RemoteControlPairingStartResponse;
-  };
-  "remoteControl/pairing/status": {
-    params: RemoteControlPairingStatusParams;
-    result: RemoteControlPairingStatusResponse;
-  };
+  "remoteControl/client/list": { params: RemoteControlClientsListParams; result: RemoteControlClientsListResponse };
+  "remoteControl/client/revoke": { params: RemoteControlClientsRevokeParams; result: RemoteControlClientsRevokeResponse };
+  "remoteControl/disable": { params: RemoteControlDisableParams | null | undefined; result: RemoteControlDisableResponse };
+  "remoteControl/enable": { params: RemoteControlEnableParams | null | undefined; result: RemoteControlEnableResponse };
+  "remoteControl/pairing/start": { params: RemoteControlPairingStartParams; result: RemoteControlPairingStartResponse };
+  "remoteControl/pairing/status": { params: RemoteControlPairingStatusParams; result: RemoteControlPairingStatusResponse };
   "remoteControl/status/read": { params: NoParams; result: RemoteControlStatusReadResponse };
   "rollout/compress": { params: NoParams; result: RolloutCompressResponse };
   "server/diagnostics": { params: ServerDiagnosticsParams; result: ServerDiagnosticsResponse };
-  "thread/backgroundTerminals/clean": {
-    params: ThreadBackgroundTerminalsCleanParams;
-    result: ThreadBackgroundTerminalsCleanResponse;
-  };
-  "thread/backgroundTerminals/list": {
-    params: ThreadBackgroundTerminalsListParams;
-    result: ThreadBackgroundTerminalsListResponse;
-  };
-  "thread/backgroundTerminals/terminate": {
-    params: ThreadBackgroundTerminalsTerminateParams;
-    result: ThreadBackgroundTerminalsTerminateResponse;
-  };
-  "thread/decrement_elicitation": {
-    params: ThreadDecrementElicitationParams;
-    result: ThreadDecrementElicitationResponse;
-  };
-  "thread/guardianReview": {
-    params: ThreadGuardianReviewParams;
-    result: ThreadGuardianReviewResponse;
-  };
-  "thread/increment_elicitation": {
-    params: ThreadIncrementElicitationParams;
-    result: ThreadIncrementElicitationResponse;
-  };
+  "thread/backgroundTerminals/clean": { params: ThreadBackgroundTerminalsCleanParams; result: ThreadBackgroundTerminalsCleanResponse };
+  "thread/backgroundTerminals/list": { params: ThreadBackgroundTerminalsListParams; result: ThreadBackgroundTerminalsListResponse };
+  "thread/backgroundTerminals/terminate": { params: ThreadBackgroundTerminalsTerminateParams; result: ThreadBackgroundTerminalsTerminateResponse };
+  "thread/decrement_elicitation": { params: ThreadDecrementElicitationParams; result: ThreadDecrementElicitationResponse };
+  "thread/guardianReview": { params: ThreadGuardianReviewParams; result: ThreadGuardianReviewResponse };
+  "thread/increment_elicitation": { params: ThreadIncrementElicitationParams; result: ThreadIncrementElicitationResponse };
   "thread/items/read": { params: ThreadItemsReadParams; result: ThreadItemsReadResponse };
   "thread/memory/read": { params: ThreadMemoryReadParams; result: ThreadMemoryReadResponse };
-  "thread/memoryMode/set": {
-    params: ThreadMemoryModeSetParams;
-    result: ThreadMemoryModeSetResponse;
-  };
-  "thread/prediction/request": {
-    params: ThreadPredictionRequestParams;
-    result: ThreadPredictionRequestResponse;
-  };
-  "thread/prepareApprovedPlan": {
-    params: ThreadPrepareApprovedPlanParams;
-    result: ThreadPrepareApprovedPlanResponse;
-  };
+  "thread/memoryMode/set": { params: ThreadMemoryModeSetParams; result: ThreadMemoryModeSetResponse };
+  "thread/prediction/request": { params: ThreadPredictionRequestParams; result: ThreadPredictionRequestResponse };
+  "thread/prepareApprovedPlan": { params: ThreadPrepareApprovedPlanParams; result: ThreadPrepareApprovedPlanResponse };
   "thread/queue/add": { params: ThreadQueueAddParams; result: ThreadQueueAddResponse };
   "thread/queue/delete": { params: ThreadQueueDeleteParams; result: ThreadQueueDeleteResponse };
   "thread/queue/list": { params: ThreadQueueListParams; result: ThreadQueueListResponse };
   "thread/queue/reorder": { params: ThreadQueueReorderParams; result: ThreadQueueReorderResponse };
   "thread/queue/start": { params: ThreadQueueStartParams; result: ThreadQueueStartResponse };
   "thread/queue/update": { params: ThreadQueueUpdateParams; result: ThreadQueueUpdateResponse };
-  "thread/readState/update": {
-    params: ThreadReadStateUpdateParams;
-    result: ThreadReadStateUpdateResponse;
-  };
-  "thread/realtime/appendAudio": {
-    params: ThreadRealtimeAppendAudioParams;
-    result: ThreadRealtimeAppendAudioResponse;
-  };
-  "thread/realtime/appendSpeech": {
-    params: ThreadRealtimeAppendSpeechParams;
-    result: ThreadRealtimeAppendSpeechResponse;
-  };
-  "thread/realtime/appendText": {
-    params: ThreadRealtimeAppendTextParams;
-    result: ThreadRealtimeAppendTextResponse;
-  };
-  "thread/realtime/listVoices": {
-    params: ThreadRealtimeListVoicesParams;
-    result: ThreadRealtimeListVoicesResponse;
-  };
-  "thread/realtime/start": {
-    params: ThreadRealtimeStartParams;
-    result: ThreadRealtimeStartResponse;
-  };
+  "thread/readState/update": { params: ThreadReadStateUpdateParams; result: ThreadReadStateUpdateResponse };
+  "thread/realtime/appendAudio": { params: ThreadRealtimeAppendAudioParams; result: ThreadRealtimeAppendAudioResponse };
+  "thread/realtime/appendSpeech": { params: ThreadRealtimeAppendSpeechParams; result: ThreadRealtimeAppendSpeechResponse };
+  "thread/realtime/appendText": { params: ThreadRealtimeAppendTextParams; result: ThreadRealtimeAppendTextResponse };
+  "thread/realtime/listVoices": { params: ThreadRealtimeListVoicesParams; result: ThreadRealtimeListVoicesResponse };
+  "thread/realtime/start": { params: ThreadRealtimeStartParams; result: ThreadRealtimeStartResponse };
   "thread/realtime/stop": { params: ThreadRealtimeStopParams; result: ThreadRealtimeStopResponse };
   "thread/sample": { params: ThreadSampleParams; result: ThreadSampleResponse };
   "thread/sample/cancel": { params: ThreadSampleCancelParams; result: ThreadSampleCancelResponse };
   "thread/search": { params: ThreadSearchParams; result: ThreadSearchResponse };
-  "thread/searchOccurrences": {
-    params: ThreadSearchOccurrencesParams;
-    result: ThreadSearchOccurrencesResponse;
-  };
-  "thread/settings/update": {
-    params: ThreadSettingsUpdateParams;
-    result: ThreadSettingsUpdateResponse;
-  };
+  "thread/searchOccurrences": { params: ThreadSearchOccurrencesParams; result: ThreadSearchOccurrencesResponse };
+  "thread/settings/update": { params: ThreadSettingsUpdateParams; result: ThreadSettingsUpdateResponse };
   "thread/timeline/list": { params: ThreadTimelineListParams; result: ThreadTimelineListResponse };
   "turn/settings/update": { params: TurnSettingsUpdateParams; result: TurnSettingsUpdateResponse };
-  "userVerification/cancel": {
-    params: UserVerificationCancelParams;
-    result: UserVerificationCancelResponse;
-  };
-  "userVerification/delete": {
-    params: UserVerificationDeleteParams;
-    result: UserVerificationDeleteResponse;
-  };
-  "userVerification/enroll": {
-    params: UserVerificationEnrollParams;
-    result: UserVerificationEnrollResponse;
-  };
-  "userVerification/status": {
-    params: UserVerificationStatusParams;
-    result: UserVerificationStatusResponse;
-  };
-  "userVerification/verify": {
-    params: UserVerificationVerifyParams;
-    result: UserVerificationVerifyResponse;
-  };
+  "userVerification/cancel": { params: UserVerificationCancelParams; result: UserVerificationCancelResponse };
+  "userVerification/delete": { params: UserVerificationDeleteParams; result: UserVerificationDeleteResponse };
+  "userVerification/enroll": { params: UserVerificationEnrollParams; result: UserVerificationEnrollResponse };
+  "userVerification/status": { params: UserVerificationStatusParams; result: UserVerificationStatusResponse };
+  "userVerification/verify": { params: UserVerificationVerifyParams; result: UserVerificationVerifyResponse };
 }
 
 /** Types by method. */
@@ -7148,37 +6507,16 @@ export interface ClientNotifications {
 
 /** Types by method. */
 export interface StableServerRequests {
-  "account/chatgptAuthTokens/refresh": {
-    params: ChatgptAuthTokensRefreshParams;
-    result: ChatgptAuthTokensRefreshResponse;
-  };
+  "account/chatgptAuthTokens/refresh": { params: ChatgptAuthTokensRefreshParams; result: ChatgptAuthTokensRefreshResponse };
   "applyPatchApproval": { params: ApplyPatchApprovalParams; result: ApplyPatchApprovalResponse };
-  "attestation/generate": {
-    params: AttestationGenerateParams;
-    result: AttestationGenerateResponse;
-  };
+  "attestation/generate": { params: AttestationGenerateParams; result: AttestationGenerateResponse };
   "execCommandApproval": { params: ExecCommandApprovalParams; result: ExecCommandApprovalResponse };
-  "item/commandExecution/requestApproval": {
-    params: CommandExecutionRequestApprovalParams;
-    result: CommandExecutionRequestApprovalResponse;
-  };
-  "item/fileChange/requestApproval": {
-    params: FileChangeRequestApprovalParams;
-    result: FileChangeRequestApprovalResponse;
-  };
-  "item/permissions/requestApproval": {
-    params: PermissionsRequestApprovalParams;
-    result: PermissionsRequestApprovalResponse;
-  };
+  "item/commandExecution/requestApproval": { params: CommandExecutionRequestApprovalParams; result: CommandExecutionRequestApprovalResponse };
+  "item/fileChange/requestApproval": { params: FileChangeRequestApprovalParams; result: FileChangeRequestApprovalResponse };
+  "item/permissions/requestApproval": { params: PermissionsRequestApprovalParams; result: PermissionsRequestApprovalResponse };
   "item/tool/call": { params: DynamicToolCallParams; result: DynamicToolCallResponse };
-  "item/tool/requestUserInput": {
-    params: ToolRequestUserInputParams;
-    result: ToolRequestUserInputResponse;
-  };
-  "mcpServer/elicitation/request": {
-    params: McpServerElicitationRequestParams;
-    result: McpServerElicitationRequestResponse;
-  };
+  "item/tool/requestUserInput": { params: ToolRequestUserInputParams; result: ToolRequestUserInputResponse };
+  "mcpServer/elicitation/request": { params: McpServerElicitationRequestParams; result: McpServerElicitationRequestResponse };
 }
 
 /** Types by method. */
@@ -7198,9 +6536,7 @@ export interface ServerNotifications {
   "configWarning": { params: ConfigWarningNotification };
   "deprecationNotice": { params: DeprecationNoticeNotification };
   "error": { params: ErrorNotification };
-  "externalAgentConfig/import/completed": {
-    params: ExternalAgentConfigImportCompletedNotification;
-  };
+  "externalAgentConfig/import/completed": { params: ExternalAgentConfigImportCompletedNotification };
   "externalAgentConfig/import/progress": { params: ExternalAgentConfigImportProgressNotification };
   "fs/changed": { params: FsChangedNotification };
   "fuzzyFileSearch/sessionCompleted": { params: FuzzyFileSearchSessionCompletedNotification };
@@ -7254,9 +6590,7 @@ export interface ServerNotifications {
   "thread/realtime/error": { params: ThreadRealtimeErrorNotification };
   "thread/realtime/item/completed": { params: ThreadRealtimeItemCompletedNotification };
   "thread/realtime/item/started": { params: ThreadRealtimeItemStartedNotification };
-  "thread/realtime/item/transcript/delta": {
-    params: ThreadRealtimeItemTranscriptDeltaNotification;
-  };
+  "thread/realtime/item/transcript/delta": { params: ThreadRealtimeItemTranscriptDeltaNotification };
   "thread/realtime/itemAdded": { params: ThreadRealtimeItemAddedNotification };
   "thread/realtime/outputAudio/delta": { params: ThreadRealtimeOutputAudioDeltaNotification };
   "thread/realtime/sdp": { params: ThreadRealtimeSdpNotification };
@@ -7305,8 +6639,7 @@ export type Result<M extends ClientMethod> = ClientRequests[M]["result"];
 export type ClientNotificationMethod = keyof ClientNotifications;
 
 /** Parameters of a client notification. */
-export type ClientNotificationParams<M extends ClientNotificationMethod> =
-  ClientNotifications[M]["params"];
+export type ClientNotificationParams<M extends ClientNotificationMethod> = ClientNotifications[M]["params"];
 
 /** Methods of server requests. */
 export type ServerRequestMethod = keyof ServerRequests;
@@ -7321,8 +6654,7 @@ export type ServerRequestResult<M extends ServerRequestMethod> = ServerRequests[
 export type ServerNotificationMethod = keyof ServerNotifications;
 
 /** Parameters of a server notification. */
-export type NotificationParams<M extends ServerNotificationMethod> =
-  ServerNotifications[M]["params"];
+export type NotificationParams<M extends ServerNotificationMethod> = ServerNotifications[M]["params"];
 
 /** A known server notification, told apart by its method. */
 export type ServerNotification = {
