@@ -3,7 +3,7 @@
  *
  *     deno task mutate                          300 mutants, seed 1
  *     deno task mutate --count 40 --seed 7      fewer, and others
- *     deno task mutate --only src/shell         of one room, file or line: src/shell/lexer.ts:185
+ *     deno task mutate --only src/rpc           of one room (any), file or line: src/shell/lexer.ts:185
  *     deno task mutate --part 2/10              the second tenth of them, for a machine that others use too
  *     deno task mutate --list                   shows them and runs nothing
  *
@@ -275,7 +275,7 @@ function generator(seed: number): () => number {
 }
 
 function wanted(file: string): boolean {
-  return ROOMS.includes(file.split("/")[1]!) && file.startsWith(onlyFile);
+  return onlyFile === "" ? ROOMS.includes(file.split("/")[1]!) : file.startsWith(onlyFile);
 }
 
 async function listFiles(folder: string): Promise<string[]> {

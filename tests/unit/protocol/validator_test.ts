@@ -153,6 +153,23 @@ test("validateParams() refuses fields that the server would silently ignore", ()
   ]);
 });
 
+test("validateParams() takes one of the keys of a choice, and no other beside it", () => {
+  const granular = {
+    sandbox_approval: true,
+    rules: true,
+    skill_approval: true,
+    request_permissions: true,
+    mcp_elicitations: true,
+  };
+  const asked = (approvalPolicy: unknown) => turn([], { approvalPolicy });
+  checkAll([
+    ["one", asked({ granular }), null],
+    ["none", asked({}), "$.approvalPolicy"],
+    ["another", asked({ other: granular }), "$.approvalPolicy"],
+    ["one and another", asked({ granular, other: 1 }), "$.approvalPolicy"],
+  ]);
+});
+
 test("validateParams() knows which methods exist and which take no parameters", () => {
   checkAll([
     [
