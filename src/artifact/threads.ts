@@ -86,7 +86,7 @@ export class ArtifactThreads {
     this.#closed = true;
     const slots = [...this.#slots.values()];
     this.#slots.clear();
-    await Promise.all(slots.map(letGo));
+    await Promise.all(slots.map(releaseSlot));
   }
 
   #enter(artifactId: string, signal: AbortSignal | undefined): Slot {
@@ -105,7 +105,7 @@ export class ArtifactThreads {
   async #leave(slot: Slot): Promise<void> {
     slot.users--;
     const idle = [...this.#slots.values()].filter((s) => s.users === 0 && s.thread !== null);
-    await Promise.all(idle.slice(0, Math.max(0, idle.length - this.#maxIdle)).map(letGo));
+    await Promise.all(idle.slice(0, Math.max(0, idle.length - this.#maxIdle)).map(releaseSlot));
     for (const [artifactId, { users, thread }] of this.#slots) {
       if (users === 0 && thread === null) this.#slots.delete(artifactId);
     }
@@ -128,14 +128,14 @@ export class ArtifactThreads {
       throw error;
     }
     if (this.#closed) {
-      await letGo(slot);
+      await releaseSlot(slot);
       throw new SessionClosedError("The artifact manager is closed.");
     }
     try {
       return await body(thread);
     } catch (error) {
       const dead = error instanceof ConnectionClosedError || error instanceof SessionClosedError;
-      if (dead && slot.thread === attempt) await letGo(slot);
+      if (dead && slot.thread === attempt) await releaseSlot(slot);
       throw error;
     }
   }
@@ -179,7 +179,7 @@ export class ArtifactThreads {
 }
 
 /** Empties the slot; its next user takes the thread up again. */
-function letGo(slot: Slot): Promise<void> {
+function releaseSlot(slot: Slot): Promise<void> {
   const { thread } = slot;
   if (thread === null) return slot.released;
   slot.thread = null;

@@ -42,12 +42,12 @@ export class KeptSessions {
 
   /** Keeps a session for the conversation that it has had now. */
   keep(key: string, session: ModelSession): void {
-    if (this.#closed || this.#max === 0) return letGo(session);
+    if (this.#closed || this.#max === 0) return releaseSession(session);
     this.#kept.set(session.threadId, { key, session });
     for (const [id, kept] of this.#kept) {
       if (this.#kept.size <= this.#max) break;
       this.#kept.delete(id);
-      letGo(kept.session);
+      releaseSession(kept.session);
     }
   }
 
@@ -61,6 +61,6 @@ export class KeptSessions {
 }
 
 /** Nobody waits for it, and one that can't be released goes with its client. */
-export function letGo(session: ModelSession): void {
+export function releaseSession(session: ModelSession): void {
   session.release().catch(() => {});
 }

@@ -8,7 +8,7 @@ import { TurnParts } from "../turn_parts.ts";
 import { AnswerParts, ContentBuilder, finishOf, usageOf } from "./answer_parts.ts";
 import { callError, unsupported } from "./call_error.ts";
 import { type Conversation, keyOf, promptOf, readPrompt } from "./conversation.ts";
-import { KeptSessions, letGo } from "./kept_sessions.ts";
+import { KeptSessions, releaseSession } from "./kept_sessions.ts";
 import type { ModelClient, ModelSession, ModelTurn } from "./model_client.ts";
 import type {
   ModelAnswer,
@@ -69,7 +69,7 @@ export class Model {
           // Not by the generator, which would wait for the next event.
           await turn[Symbol.asyncDispose]();
           await parts.return();
-          if (!run.isKept) letGo(run.session);
+          if (!run.isKept) releaseSession(run.session);
         },
       }, { highWaterMark: 0 }),
     };
@@ -101,7 +101,7 @@ export class Model {
       const parts = this.#parts(run);
       return { started, warnings, turn, parts, run };
     } catch (error) {
-      if (session !== null) letGo(session);
+      if (session !== null) releaseSession(session);
       throw callError(error, signal);
     }
   }
@@ -149,7 +149,7 @@ export class Model {
       yield { type: "finish", usage, finishReason, providerMetadata: told.metadata() };
     } finally {
       // What a stopped turn left behind in the thread is not in anybody's history.
-      if (!run.isKept) letGo(session);
+      if (!run.isKept) releaseSession(session);
     }
   }
 }

@@ -89,12 +89,12 @@ export class StateProjection {
     if (method === undefined) return;
     if (kind === "notification") {
       const params = paramsOf(message);
-      const news = threadOfNotification(method, params);
-      if (news === null) return;
+      const thread = threadOfNotification(method, params);
+      if (thread === null) return;
       this.#change(
-        news.id,
-        news.create,
-        (thread) => reduceThread(thread, method, params, this.#bounds),
+        thread.id,
+        thread.create,
+        (before) => reduceThread(before, method, params, this.#bounds),
       );
     } else if (kind === "request") {
       // The answer to a revert does not tell which turns are gone.

@@ -81,7 +81,7 @@ export function httpFailure(error: unknown): HttpFailure {
     return failure(403, "blocked", "A rule of this server does not allow that.");
   }
   if (error instanceof SessionClosedError) {
-    return failure(409, "sessionClosed", "The session was let go of. Try again.");
+    return failure(409, "sessionClosed", "The session was released. Try again.");
   }
   if (error instanceof RequestTimeoutError) {
     return failure(504, "timeout", "Codex did not answer in time. Try again.");

@@ -175,16 +175,16 @@ export class LiveSessions {
     const lives = [...this.#live.values()];
     await within(Promise.all(lives.map((live) => live.turnOver())), ms, undefined);
     await Promise.allSettled(lives.map((live) => live.stopTurn()));
-    await this.#letGo(begun);
+    await this.#releaseAll(begun);
   }
 
   async #end(begun: () => Iterable<Promise<unknown>>): Promise<void> {
     if (this.#watcher !== null) clearInterval(this.#watcher);
-    await this.#letGo(begun);
+    await this.#releaseAll(begun);
     await this.#node?.close();
   }
 
-  async #letGo(begun: () => Iterable<Promise<unknown>>): Promise<void> {
+  async #releaseAll(begun: () => Iterable<Promise<unknown>>): Promise<void> {
     await Promise.allSettled([...begun(), ...this.#moving.values()]);
     await Promise.allSettled([...this.#live.values()].map((live) => live.release()));
     this.#live.clear();

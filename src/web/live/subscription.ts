@@ -22,7 +22,7 @@ export class EventSubscription {
   #closed = false;
   /** Ends the listening to the log, which begins with the first wait. */
   #unlisten: (() => void) | null = null;
-  #settle: ((news: boolean) => void) | null = null;
+  #settle: ((arrived: boolean) => void) | null = null;
   #deadline = Infinity;
   #heartbeatMs = Infinity;
   #cancelTimer: (() => void) | undefined;
@@ -49,7 +49,7 @@ export class EventSubscription {
     return this.#closed || this.#reader.ended;
   }
 
-  /** Waits for news: `false` when `ms` milliseconds passed without. One caller at a time. */
+  /** Waits for the next event: `false` when `ms` milliseconds passed without. One caller at a time. */
   wait(ms: number = Infinity): Promise<boolean> {
     if (this.ended) return Promise.resolve(true);
     this.#unlisten ??= this.#log.changed(() => this.#settled(true));
@@ -59,13 +59,13 @@ export class EventSubscription {
     return new Promise((resolve) => this.#settle = resolve);
   }
 
-  #settled(news: boolean): void {
+  #settled(arrived: boolean): void {
     const settle = this.#settle;
     this.#settle = null;
-    settle?.(news);
+    settle?.(arrived);
   }
 
-  /** The timer goes on while news come, so that not each of them sets another. */
+  /** The timer goes on while events come, so that not each of them sets another. */
   #late(): void {
     this.#cancelTimer = undefined;
     if (this.#settle === null) return;
