@@ -36,6 +36,11 @@ test("memoryTransport() can leave the introduction to the test", async () => {
 test("nextRequest() gives each call once, by method or in order", async () => {
   await using on = await connected();
   const calls = ["a", "b", "a"].map((method) => on.runtime.request(method, { method }, CONSENT));
+  // Listened to before it can happen.
+  const refused = assert.rejects(
+    calls[2]!,
+    (error: unknown) => error instanceof RpcError && error.rpcMessage === "not now",
+  );
   const b = await on.server.nextRequest("b");
   assert.deepEqual(b.params, { method: "b" });
   b.respond("b!");
@@ -43,10 +48,7 @@ test("nextRequest() gives each call once, by method or in order", async () => {
   (await on.server.nextRequest()).reject(-32600, "not now", { why: 1 });
   assert.equal(await calls[1], "b!");
   assert.equal(await calls[0], "a1");
-  await assert.rejects(
-    calls[2]!,
-    (error: unknown) => error instanceof RpcError && error.rpcMessage === "not now",
-  );
+  await refused;
 });
 
 test("nextRequest() waits, and stops waiting when it is told to", async () => {
