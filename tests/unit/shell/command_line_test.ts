@@ -332,22 +332,25 @@ function processorTime(): number {
 test("a command of 64 KiB costs no more than reading that much JSON a hundred times", () => {
   const json = JSON.stringify(Array.from({ length: 9362 }, (_, i) => `w${i % 900 + 100}`));
   assert.ok(Math.abs(json.length - 65_536) < 10, `${json.length}`);
+  let hundred = Infinity;
+  for (let i = 0; i < 5; i++) {
+    const begin = processorTime();
+    // All at once: Windows counts the time of a processor by the sixtieth of a second, and one reading takes none.
+    for (let n = 0; n < 100; n++) JSON.parse(json);
+    hundred = Math.min(hundred, processorTime() - begin);
+  }
   for (const [name, command] of worstCommands()) {
-    let [cost, unit] = [Infinity, Infinity];
+    let cost = Infinity;
     // Other programs run beside this one: the best of some attempts is what it costs.
-    for (let i = 0; i < 40 && cost >= 100 * unit; i++) {
+    for (let i = 0; i < 40 && cost > hundred; i++) {
       const line = `${command} #${i}`.slice(0, 65_536);
       const begin = processorTime();
-      JSON.parse(json);
-      const read = processorTime();
       const analysis = analyzeCommand(line);
       mayBegin(analysis, ["git", "push"]);
       mayBegin(analysis, ["rm"]);
-      cost = Math.min(cost, processorTime() - read);
-      unit = Math.min(unit, read - begin);
+      cost = Math.min(cost, processorTime() - begin);
     }
-    const times = (cost / unit).toFixed(0);
-    assert.ok(cost < 100 * unit, `${name}: ${times} times as much`);
+    assert.ok(cost <= hundred, `${name}: ${cost}, and a hundred readings ${hundred}`);
   }
 });
 
