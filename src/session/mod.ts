@@ -3,7 +3,7 @@
  * @module
  */
 export { Client, type PendingApprovals } from "./client/client.ts";
-export { SingleRun } from "./client/run_once.ts";
+export { SingleRun } from "./client/single_run.ts";
 export { Session } from "./session.ts";
 export { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 export { readableOf } from "./prompt/web_streams.ts";
