@@ -96,7 +96,7 @@ export class Runtime implements AsyncDisposable {
   request(
     method: string,
     params?: JsonValue,
-    options: RequestOptions = {},
+    options?: RequestOptions,
   ): Promise<JsonValue> {
     // Thousands of these may be under way: each is one promise, that of the call.
     try {
@@ -104,7 +104,7 @@ export class Runtime implements AsyncDisposable {
       checkArgument("request", "method", method, METHOD);
       checkOptions("request", options, REQUEST_OPTIONS);
       const send = () => core.call(method, params, options);
-      const answer = guardCall(core, method, params, options, send);
+      const answer = guardCall(core, method, params, options ?? {}, send);
       if (isJsonObject(params) && typeof params["threadId"] === "string") {
         core.routes.get(params["threadId"])?.asked?.(method, params, answer);
       }

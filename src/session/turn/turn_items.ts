@@ -11,6 +11,8 @@ import type { FileChange } from "./turn_result.ts";
 const JOIN_AT = 32;
 
 interface Entry {
+  /** The id under which it grew last; some providers confirm an item under another one. */
+  id: string;
   item: JsonObject;
   completed: boolean;
   /** The text of the deltas, but for the newest ones. */
@@ -30,7 +32,7 @@ export class TurnItems {
   readonly #entries: Entry[] = [];
   readonly #byId: Map<string, Entry[]> = new Map();
   /** The item that grew last; most often it is the next one too. */
-  #growing: { id: string; entry: Entry } | null = null;
+  #growing: Entry | null = null;
   /** The message that the server itself calls the last one. */
   #last: JsonObject | null = null;
 
@@ -74,10 +76,12 @@ export class TurnItems {
   /** Takes more text of an item. */
   grow(id: string, type: string, delta: string): void {
     // Where the item's beginning got lost, its text is kept all the same.
-    const entry = this.#growing?.id === id
-      ? this.#growing.entry
-      : this.#byId.get(id)?.at(-1) ?? this.#add({ type, id }, false);
-    if (this.#growing?.entry !== entry) this.#growing = { id, entry };
+    let entry = this.#growing;
+    if (entry?.id !== id) {
+      entry = this.#byId.get(id)?.at(-1) ?? this.#add({ type, id }, false);
+      entry.id = id;
+      this.#growing = entry;
+    }
     if (entry.completed) return;
     if (entry.pieces.push(delta) >= JOIN_AT) grown(entry);
   }
@@ -142,7 +146,13 @@ export class TurnItems {
   }
 
   #add(item: JsonObject, completed: boolean): Entry {
-    const entry: Entry = { item: withScript(item), completed, text: "", pieces: [] };
+    const entry: Entry = {
+      id: idOf(item),
+      item: withScript(item),
+      completed,
+      text: "",
+      pieces: [],
+    };
     this.#entries.push(entry);
     this.#know(idOf(item), entry);
     return entry;
