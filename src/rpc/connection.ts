@@ -325,7 +325,7 @@ export class Connection {
     const { head } = this.#reader;
     if (this.#batch?.extend(head, block, start, textEnd, end) === true) return;
     this.#endBatch();
-    this.#batch = new Deltas(block, start, [head], [textEnd, end]);
+    this.#batch = new Deltas(block, start, head, [textEnd, end]);
   }
 
   #endBatch(): void {

@@ -17,23 +17,22 @@ export class Deltas {
   readonly #block: string;
   /** Where the first line of all begins, which need not be one of these. */
   readonly #start: number;
-  readonly #heads: DeltaHead[];
+  /** Whose texts they are; one for all of them where they are one item's. */
+  #heads: DeltaHead | DeltaHead[];
   /** For each delta: where its text ends, and where its line does. */
   readonly #ends: number[];
   readonly #from: number;
   #to: number;
-  /** Whether all are one item's, as far as that is known. */
-  #isRun = false;
   #joined: string | null = null;
 
   /** Begins with places in `block`: of the first line, and of its end and the others' in pairs. */
   constructor(
     block: string,
     start: number,
-    heads: DeltaHead[],
+    heads: DeltaHead | DeltaHead[],
     ends: number[],
     from = 0,
-    to: number = heads.length,
+    to: number = ends.length >> 1,
   ) {
     this.#block = block;
     this.#start = start;
@@ -55,12 +54,12 @@ export class Deltas {
 
   /** Whose text the first one is; that of all where they are one item's. */
   get head(): DeltaHead {
-    return this.#heads[this.#from]!;
+    return this.#headAt(this.#from);
   }
 
   /** Whose text one of them is. */
   headOf(index: number): DeltaHead {
-    return this.#heads[this.#from + index]!;
+    return this.#headAt(this.#from + index);
   }
 
   /** Takes one more delta, if it stands directly below the last one. */
@@ -72,10 +71,12 @@ export class Deltas {
     lineEnd: number,
   ): boolean {
     if (start !== this.#lineEnd(this.#to - 1) + 1 || block !== this.#block) return false;
-    this.#heads.push(head);
+    if (Array.isArray(this.#heads)) this.#heads.push(head);
+    else if (this.#heads !== head) {
+      this.#heads = [...new Array<DeltaHead>(this.#to).fill(this.#heads), head];
+    }
     this.#ends.push(textEnd, lineEnd);
     this.#to++;
-    this.#isRun = false;
     return true;
   }
 
@@ -94,14 +95,12 @@ export class Deltas {
 
   /** Those of one item that begin at `from`. */
   run(from: number): Deltas {
-    if (this.#isRun) return from === 0 ? this : this.part(from, this.length);
-    const head = this.headOf(from);
-    let to = from + 1;
-    while (to < this.length && this.headOf(to) === head) to++;
-    const whole = from === 0 && to === this.length;
-    const run = whole ? this : this.part(from, to);
-    run.#isRun = true;
-    return run;
+    let to = this.length;
+    if (Array.isArray(this.#heads)) {
+      const head = this.headOf(from);
+      for (to = from + 1; to < this.length && this.headOf(to) === head;) to++;
+    }
+    return from === 0 && to === this.length ? this : this.part(from, to);
   }
 
   /** The text of one of them. */
@@ -140,9 +139,14 @@ export class Deltas {
   /** A text as it stands in its line. */
   #literal(at: number): string {
     return this.#block.slice(
-      this.#lineStart(at) + this.#heads[at]!.text.length,
+      this.#lineStart(at) + this.#headAt(at).text.length,
       this.#ends[at * 2]!,
     );
+  }
+
+  #headAt(at: number): DeltaHead {
+    const heads = this.#heads;
+    return Array.isArray(heads) ? heads[at]! : heads;
   }
 
   #lineStart(at: number): number {
@@ -178,10 +182,14 @@ export interface DeltaTaker {
 }
 
 const BRACE = 125;
+const BACKSLASH = 92;
 const COMMA = 44;
 const QUOTE = 34;
 const LETTER_E = 101;
 const COLON = 58;
+/** What may follow a backslash, but for a character by its number. */
+const SIMPLE_ESCAPES = '"\\/bfnrt';
+const UNICODE_ESCAPE = /^u[0-9a-fA-F]{4}$/;
 const EMITTED = ',"emittedAtMs":';
 const COLON_AT = EMITTED.length - 1;
 /** With the digits of a time in milliseconds and the end of the message. */
@@ -212,7 +220,8 @@ export class DeltaReader {
     this.head = head;
     const from = start + head.text.length;
     const quote = block.indexOf('"', from);
-    const textEnd = this.#escapes(block, from, quote) ? endOfEscaped(block, from, end) : quote;
+    const escapes = this.#escapes(block, from, quote);
+    const textEnd = escapes ? endOfEscaped(block, this.#backslash, end) : quote;
     return endsLikeDelta(block, textEnd, end) ? textEnd : -1;
   }
 
@@ -273,10 +282,18 @@ export function unescaped(literal: string): string | null {
   }
 }
 
-/** Where a text ends that begins at `from` and has escapes; -1 when it is damaged, or the line goes on as no delta does. */
+/** Where a text ends whose first escape is at `from`; -1 when there is an escape that JSON does not know. */
 function endOfEscaped(block: string, from: number, end: number): number {
-  const quote = block.lastIndexOf('"}', end);
-  return quote < from || unescaped(block.slice(from, quote)) === null ? -1 : quote;
+  for (let at = from; at < end; at++) {
+    const code = block.charCodeAt(at);
+    if (code === QUOTE) return at;
+    if (code !== BACKSLASH) continue;
+    at++;
+    if (SIMPLE_ESCAPES.includes(block.charAt(at))) continue;
+    if (!UNICODE_ESCAPE.test(block.slice(at, at + 5))) return -1;
+    at += 4;
+  }
+  return -1;
 }
 
 /** After the text: the end of `params`, and nothing else but the time of emission. */
