@@ -259,9 +259,11 @@ export class PendingCalls {
   #finish(call: Call): void {
     call.settled = true;
     call.signal?.removeEventListener("abort", call);
-    if (call.backoff !== null) clearTimeout(call.backoff);
-    call.backoff = null;
-    this.#backingOff.delete(call);
+    if (call.backoff !== null) {
+      clearTimeout(call.backoff);
+      call.backoff = null;
+      this.#backingOff.delete(call);
+    }
     this.#leaveQueue(call);
     if (this.size === 0) this.#deadlines.clear();
   }
