@@ -472,7 +472,7 @@ function check(
     // Where no call was before, it was the compaction's own, and an estimate follows.
     if (held && held.total === total && held.last !== last.totalTokens) expected += held.last;
     // More than all that was used is an estimate, of what a compaction leaves.
-    const own = Math.min(last.totalTokens, total);
+    const own = last.totalTokens > total ? 0 : last.totalTokens;
     expected += before === null || total < before ? own : total - before;
   }
   const counted = sessions.reduce((sum, { usage }) => sum + usage.totalTokens, 0);

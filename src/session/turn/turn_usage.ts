@@ -42,7 +42,8 @@ export function subtractTokens(count: TokenCount | null, before: TokenCount | nu
 /**
  * Takes the next `tokenUsage`. What the thread's total has grown by is the turn's: old servers tell the same count several
  * times, and whoever joins in the middle of a turn hears one count for several calls of the model. `last`, one call's,
- * stands in where the total before is not known, or was higher: a server that died has not written all of it down.
+ * stands in where the total before is not known, or was higher: a server that died has not written all of it down. One that is
+ * more than the total is no call's: it is the estimate of what a compaction has left.
  */
 export function nextUsage(
   before: TokenUsage | null,
@@ -54,7 +55,8 @@ export function nextUsage(
   const last = readCount(tokenUsage["last"]);
   const window = tokenUsage["modelContextWindow"];
   const previous = before?.thread ?? threadTotal;
-  const grown = previous === null ? last : growth(previous, total) ?? last;
+  const own = last.totalTokens > total.totalTokens ? NO_TOKENS : last;
+  const grown = previous === null ? own : growth(previous, total) ?? own;
   return {
     ...addTokens(before ?? NO_TOKENS, grown),
     subAgents: NO_TOKENS,

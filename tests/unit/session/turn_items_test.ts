@@ -181,6 +181,14 @@ test("a total that is lower than before says nothing of the turn; its last call 
   assert.equal(nextUsage(null, null, report)!.totalTokens, 13);
 });
 
+test("an estimate of what a compaction has left is no call of the next turn", () => {
+  // 0.169, when the thread was taken up again and the turn's first call was interrupted.
+  const usage = nextUsage(null, null, { total: tokens(10, 3), last: tokens(5_650, 0) });
+  assert.deepEqual([usage!.totalTokens, usage!.thread.totalTokens], [0, 13]);
+  const next = nextUsage(usage, null, { total: tokens(20, 6), last: tokens(10, 3) });
+  assert.equal(next!.totalTokens, 13);
+});
+
 test("reports of odd shapes are read as far as they go", () => {
   assert.equal(nextUsage(null, null, undefined), null);
   assert.equal(nextUsage(null, null, 7), null);
