@@ -521,6 +521,34 @@ test("a workspace below the top of its repository goes by the ignore files above
   assert.deepEqual(files.map(({ path }) => path), ["keep.tmp", "src.ts"]);
 });
 
+test("ignore files that would take hours are refused, and one that takes a while holds nobody up", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  const w = await b.open();
+  const isTooLarge = (error: unknown) =>
+    error instanceof CheckpointError && error.data?.["reason"] === "tooLarge";
+  b.put(".gitignore", "*a*b*c?\n".repeat(100_000));
+  await assert.rejects(w.record(undefined), isTooLarge);
+  rmSync(join(b.root, ".gitignore"));
+  // Each of them is allowed; together they hold for one directory.
+  for (const folder of ["", "d/", "d/e/"]) b.put(`${folder}.gitignore`, "*a*b*c?\n".repeat(2_000));
+  b.put("d/e/f.txt", "f");
+  await assert.rejects(w.record(undefined), isTooLarge);
+  rmSync(join(b.root, "d/e/.gitignore"));
+  await w.record(undefined);
+
+  for (let n = 0; n < 5; n++) b.put(`c${n}/.gitignore`, "#".repeat(2 ** 20));
+  await assert.rejects(w.record(undefined), isTooLarge);
+  rmSync(join(b.root, "c4"), { recursive: true });
+  rmSync(join(b.root, "c3"), { recursive: true });
+
+  for (let n = 0; n < 400; n++) b.put(`d/${"ab".repeat(20)}${n}`, "");
+  const stop = new AbortController();
+  const reason = new Error("enough");
+  setTimeout(() => stop.abort(reason), 0);
+  await assert.rejects(w.record(stop.signal), (error) => error === reason);
+});
+
 test("a name that is no UTF-8 is told and left, with the directory that holds it", async () => {
   await using b = await box();
   b.put("a.txt", "a");

@@ -30,6 +30,12 @@ export interface IgnoreRules {
   readonly rules: readonly Rule[];
 }
 
+/** What looking at the rules has cost: comparisons, and steps of those with wildcards. */
+export interface IgnoreWork {
+  /** So far. */
+  units: number;
+}
+
 /** Reads one ignore file. `foldCase`: as on a disk that knows no letter case. */
 export function readIgnoreRules({ base, text }: IgnoreSource, foldCase = false): IgnoreRules {
   const rules: Rule[] = [];
@@ -76,6 +82,7 @@ export function isIgnored(
   path: string,
   isDirectory: boolean,
   foldCase = false,
+  work: IgnoreWork = { units: 0 },
 ): boolean | null {
   const whole = toBytes(foldCase ? fold(path) : path);
   const name = whole.slice(whole.lastIndexOf("/") + 1);
@@ -84,21 +91,22 @@ export function isIgnored(
     const below = toBytes(foldCase ? fold(base) : base);
     if (!whole.startsWith(below)) continue;
     const from = whole.slice(below.length);
+    work.units += rules.length;
     for (let at = rules.length - 1; at >= 0; at--) {
       const rule = rules[at]!;
       if (rule.directoryOnly && !isDirectory) continue;
-      if (ruleFits(rule, rule.anywhere ? name : from)) return !rule.negated;
+      if (ruleFits(rule, rule.anywhere ? name : from, work)) return !rule.negated;
     }
   }
   return null;
 }
 
 /** Git takes off what has no meaning of its own at the beginning: a `**` behind it stands at the beginning then. */
-function ruleFits({ pattern, plain, anywhere }: Rule, text: string): boolean {
+function ruleFits({ pattern, plain, anywhere }: Rule, text: string, work: IgnoreWork): boolean {
   if (plain === pattern.length) return pattern === text;
-  if (anywhere) return matches(pattern, text, false);
+  if (anywhere) return matches(pattern, text, false, work);
   return text.startsWith(pattern.slice(0, plain)) &&
-    matches(pattern.slice(plain), text.slice(plain), true);
+    matches(pattern.slice(plain), text.slice(plain), true, work);
 }
 
 /** Git compares bytes: one letter may be several of them. */
@@ -120,13 +128,20 @@ type Fit = "yes" | "no" | "notBeforeSlash" | "never";
  * Whether a pattern fits a whole text; `paths`: `*`, `?` and `[…]` stand for no `/`, and `**` between slashes for any number
  * of directories. What did not fit once is not tried again, so that no pattern takes long.
  */
-export function matches(pattern: string, text: string, paths: boolean): boolean {
+export function matches(
+  pattern: string,
+  text: string,
+  paths: boolean,
+  work: IgnoreWork = { units: 0 },
+): boolean {
   const known = new Map<number, Fit>();
   const width = text.length + 1;
   const isSlash = (at: number) =>
     pattern[at] === "/" || (pattern[at] === "\\" && pattern[at + 1] === "/");
   const fits = (p: number, t: number): Fit => {
     const key = p * width + t;
+    // A step costs some ten times what comparing a name does.
+    work.units += 10;
     const fit = known.get(key) ?? step(p, t);
     known.set(key, fit);
     return fit;

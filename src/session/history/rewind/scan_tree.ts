@@ -13,7 +13,13 @@ import {
   type TreeEntry,
   type TreeFiles,
 } from "../../../platform/mod.ts";
-import { type IgnoreRules, type IgnoreSource, isIgnored, readIgnoreRules } from "./ignore_rules.ts";
+import {
+  type IgnoreRules,
+  type IgnoreSource,
+  type IgnoreWork,
+  isIgnored,
+  readIgnoreRules,
+} from "./ignore_rules.ts";
 import { isGit, parentOf, type Skipped } from "./tree_record.ts";
 
 /** How much is recorded. */
@@ -57,6 +63,14 @@ export interface Scan {
 const AT_ONCE = 16;
 const IGNORE_FILE = ".gitignore";
 const IGNORE_BYTES = 2 ** 20;
+/** Characters of all ignore files together, which are kept with each record. */
+const IGNORE_TEXT = 4 * 2 ** 20;
+/** Rules that hold for one directory: a path that is compared with so many takes a tenth of a second at most. */
+const IGNORE_RULES = 5_000;
+/** What comparing all paths with all rules may cost: some ten seconds. */
+const IGNORE_WORK = 400_000_000;
+/** After so much of it others get their turn. */
+const PAUSE_WORK = 2_000_000;
 const IS_IGNORED = "it is ignored";
 
 /**
@@ -72,6 +86,16 @@ export async function scanTree(
   const { live, limits, signal } = options;
   const scan: Scan = { entries: new Map(), left: new Map(), unknown: [], kept: new Map() };
   const fold = foldsCase();
+  const work: IgnoreWork = { units: 0 };
+  let paused = 0;
+  let words = 0;
+  const pause = async () => {
+    if (work.units - paused < PAUSE_WORK) return;
+    paused = work.units;
+    if (work.units > IGNORE_WORK) throw tooManyRules();
+    await new Promise<void>((resolve) => setTimeout(resolve, 0));
+    signal?.throwIfAborted();
+  };
   const fixed = live ? [] : ignores.sources.map((source) => readIgnoreRules(source, fold));
   const above = live ? ignores.sources.map((source) => readIgnoreRules(source, fold)) : [];
   const leave = (path: string, why: string, unknown: boolean) => {
@@ -88,7 +112,11 @@ export async function scanTree(
     if (text === null) return rules;
     const source = { base: ignores.prefix + (path === "" ? "" : `${path}/`), text };
     ignores.sources.push(source);
-    return [...rules, readIgnoreRules(source, fold)];
+    words += text.length;
+    if (words > IGNORE_TEXT) throw tooManyRules();
+    const all = [...rules, readIgnoreRules(source, fold)];
+    if (all.reduce((sum, each) => sum + each.rules.length, 0) > IGNORE_RULES) throw tooManyRules();
+    return all;
   };
   const look = async (path: string, outer: IgnoreRules[]): Promise<[string, IgnoreRules[]][]> => {
     signal?.throwIfAborted();
@@ -126,7 +154,8 @@ export async function scanTree(
         continue;
       }
       const isDirectory = entry.kind === "directory";
-      if (isIgnored(rules, ignores.prefix + at, isDirectory, fold) === true) {
+      await pause();
+      if (isIgnored(rules, ignores.prefix + at, isDirectory, fold, work) === true) {
         leave(at, IS_IGNORED, false);
         continue;
       }
@@ -230,6 +259,14 @@ function unreadable(cause: unknown): CheckpointError {
     cause,
     data: { reason: "unreadable" },
   });
+}
+
+function tooManyRules(): CheckpointError {
+  return new CheckpointError(
+    "The workspace's ignore files hold more rules than its files can be compared with, so it can't be recorded. " +
+      `At most ${IGNORE_RULES} may hold for a directory; fewer where there are many files.`,
+    { data: { reason: "tooLarge" } },
+  );
 }
 
 function tooMany({ entries }: ScanLimits): CheckpointError {
