@@ -1,5 +1,6 @@
 /** An editor on codex by the Agent Client Protocol: the real client of its SDK, the real codex. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { script } from "../../src/testing/mod.ts";
@@ -194,6 +195,45 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
   await withdrawn.promise;
   assert.equal((await anew).stopReason, "end_turn");
   assert.equal(existsSync(join(cwd, "open.txt")), false);
+
+  // Stopped at whatever moment: each prompt ends once, as cancelled, and the next one is answered.
+  for (const moments of version === "0.104.0" ? [] : [0, 1, 3, 8, 20, 60]) {
+    const given = editor.ask(sessionId, world.prompt([[script.hang()]]));
+    await new Promise((resolve) => setTimeout(resolve, moments));
+    await editor.agent.notify("session/cancel", { sessionId });
+    assert.equal((await given).stopReason, "cancelled", `after ${moments} ms`);
+  }
+  assert.equal((await editor.ask(sessionId, "After that.")).stopReason, "end_turn");
+
+  // Several sessions at once, one of which is stopped: each has its own answer, whatever is in the prompt.
+  if (version !== "0.104.0") {
+    const large = Buffer.concat([Buffer.from(PNG, "base64"), Buffer.alloc(8 << 20, 7)]);
+    const image = { type: "image" as const, mimeType: "image/png", data: large.toString("base64") };
+    const ids = await Promise.all(
+      Array.from({ length: 8 }, async () => (await editor.start(cwd)).sessionId),
+    );
+    editor.updates.length = 0;
+    const answers = ids.map((each, n) =>
+      n === 0
+        ? editor.ask(each, world.prompt([[script.hang()]]))
+        : editor.ask(each, [{ type: "text", text: `This is ${n}.` }, ...(n === 1 ? [image] : [])])
+    );
+    await Promise.all(answers.slice(1));
+    await editor.agent.notify("session/cancel", { sessionId: ids[0]! });
+    const stops = (await Promise.all(answers)).map(({ stopReason }) => stopReason);
+    assert.deepEqual(stops, ["cancelled", ...Array(7).fill("end_turn")]);
+    const said = ids.map((each) =>
+      editor.updates.map(({ sessionId, update }) =>
+        sessionId === each && update.sessionUpdate === "agent_message_chunk" &&
+          update.content.type === "text"
+          ? update.content.text
+          : ""
+      ).join("").trimEnd()
+    );
+    assert.deepEqual(said, ids.map((_, n) => n === 0 ? "" : `You said: This is ${n}.`));
+    const seen = world.model.requests.find(({ text }) => text.includes("This is 1."))!;
+    assert.match(JSON.stringify(seen.body), /data:image\/png;base64,/);
+  }
 
   // The editor is closed in the middle of a turn: the agent lets everything go.
   const cut = editor.ask(sessionId, world.prompt([[script.exec("sleep 3172")]]));
