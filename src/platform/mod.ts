@@ -69,6 +69,7 @@ export {
   realPath,
   removeFile,
   removeTree,
+  runSync,
   runtimeName,
   scriptPath,
   sharedBuiltin,

@@ -48,6 +48,8 @@ export function parseStat(text: string): ProcessEntry | null {
 
 const PS = "/bin/ps";
 const PS_FIELDS = ["-o", "pid=,ppid=,lstart="];
+/** The start of a process is compared with what another script wrote down, whose time zone may be another one. */
+const IN_UTC = { TZ: "UTC", LC_ALL: "C" };
 
 /** Reads the lines of `ps` with the fields that matter; what is none of them is passed by. */
 export function parsePs(text: string): ProcessEntry[] {
@@ -61,7 +63,7 @@ export function parsePs(text: string): ProcessEntry[] {
 /** What is known about one process, or `null`. */
 export function processEntry(pid: number): ProcessEntry | null {
   if (platformName() === "darwin") {
-    return parsePs(runSync(PS, ["-p", String(pid), ...PS_FIELDS]) ?? "")[0] ?? null;
+    return parsePs(runSync(PS, ["-p", String(pid), ...PS_FIELDS], IN_UTC) ?? "")[0] ?? null;
   }
   const stat = readTextFile(`/proc/${pid}/stat`);
   return stat === null ? null : parseStat(stat);
@@ -70,7 +72,7 @@ export function processEntry(pid: number): ProcessEntry | null {
 /** All processes below `pid`; empty when the system does not tell. */
 export function descendants(pid: number): ProcessEntry[] {
   if (platformName() === "darwin") {
-    return below(pid, parsePs(runSync(PS, ["-ax", ...PS_FIELDS]) ?? ""));
+    return below(pid, parsePs(runSync(PS, ["-ax", ...PS_FIELDS], IN_UTC) ?? ""));
   }
   return below(pid, allOnLinux());
 }

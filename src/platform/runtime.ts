@@ -397,12 +397,17 @@ interface NodeSpawnSync {
 const LIMIT_MS = 2_000;
 
 /** What a program prints, or `null` when it may not be started, fails, or takes too long. Needs its full path. */
-export function runSync(command: string, args: string[]): string | null {
+export function runSync(
+  command: string,
+  args: string[],
+  env: Record<string, string> = {},
+): string | null {
   try {
     if (runtimeName() === "deno") {
       if (!canRun(command)) return null;
       const { code, stdout } = new Deno.Command(command, {
         args,
+        env,
         stdin: "null",
         stdout: "piped",
         stderr: "null",
@@ -411,6 +416,7 @@ export function runSync(command: string, args: string[]): string | null {
     }
     const { status, stdout } = builtin<NodeSpawnSync>("child_process")!.spawnSync(command, args, {
       encoding: "utf8",
+      env: { ...nodeProcess()?.env, ...env },
       stdio: ["ignore", "pipe", "ignore"],
       timeout: LIMIT_MS,
       windowsHide: true,

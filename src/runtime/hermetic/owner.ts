@@ -12,6 +12,7 @@ import {
   platformName,
   processEntry,
   readTextFile,
+  runSync,
   runtimeName,
   treeFiles,
 } from "../../platform/mod.ts";
@@ -22,7 +23,7 @@ export interface Owner {
   pid: number;
   /** When it started, in the system's own words. */
   start: string | null;
-  /** The boot that it started in; empty on macOS, which tells the start as a date. */
+  /** The boot that it started in. */
   boot: string | null;
   /** The namespace in which its pid means it. */
   space: string | null;
@@ -37,7 +38,12 @@ export type OwnerVerdict = "gone" | "perhapsAlive";
 export async function thisOwner(): Promise<Owner> {
   const pid = runtimeName() === "deno" ? Deno.pid : nodeProcess()?.pid ?? 0;
   const start = processEntry(pid)?.startTime ?? null;
-  if (platformName() === "darwin") return { pid, start, boot: "", space: "", machine: "" };
+  if (platformName() === "darwin") {
+    const boot = runSync("/usr/sbin/sysctl", ["-n", "kern.bootsessionuuid"]);
+    const machine = runSync("/usr/sbin/ioreg", ["-rd1", "-c", "IOPlatformExpertDevice"]);
+    // Its processes have no namespaces.
+    return { pid, start, space: "", ...macOwner(boot, machine) };
+  }
   const read = (path: string) => readTextFile(path)?.trim() || null;
   return {
     pid,
@@ -45,6 +51,18 @@ export async function thisOwner(): Promise<Owner> {
     boot: read("/proc/sys/kernel/random/boot_id"),
     space: await namespaceOf(pid),
     machine: read("/etc/machine-id"),
+  };
+}
+
+/** Which boot and which machine it is, by what the tools of macOS print; pure. */
+export function macOwner(
+  sysctl: string | null,
+  ioreg: string | null,
+): Pick<Owner, "boot" | "machine"> {
+  const uuid = "[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}";
+  return {
+    boot: new RegExp(`^${uuid}$`).exec(sysctl?.trim() ?? "")?.[0] ?? null,
+    machine: new RegExp(`"IOPlatformUUID" = "(${uuid})"`).exec(ioreg ?? "")?.[1] ?? null,
   };
 }
 

@@ -7,6 +7,7 @@ import { Homes } from "../../../src/runtime/hermetic/homes.ts";
 import { settingsIn } from "../../../src/runtime/hermetic/left_out.ts";
 import {
   judgeOwner,
+  macOwner,
   type Owner,
   readOwner,
   thisOwner,
@@ -38,6 +39,36 @@ const owners: [what: string, owner: Partial<Owner>, here: Partial<Owner>, gone: 
   ["can't be looked at from here", { pid: 30 }, { start: null }, false],
   ["can't be looked at any more", { pid: 30 }, { pid: 40, start: "400" }, false],
 ];
+/** On macOS: no namespaces, a start that `ps` tells in seconds, ids of the boot and of the machine from its own tools. */
+const mac = { start: "Sat Nov 28 08:00:00 2026", space: "" };
+const MAC = { ...mac, pid: 50, boot: "B1", machine: "M1" };
+owners.push(
+  ["is on this Mac", { ...MAC, pid: 60 }, MAC, false],
+  ["was on this Mac", { ...MAC, pid: 70 }, MAC, true],
+  ["left its pid on this Mac", { ...MAC, pid: 60, start: "Sat Nov 28 07:00:00 2026" }, MAC, true],
+  ["is of an earlier boot of this Mac", { ...MAC, pid: 60, boot: "B0" }, MAC, true],
+  ["is on another Mac with this disk", { ...MAC, pid: 70, boot: "B2", machine: "M2" }, MAC, false],
+  ["is on Linux, with a Mac's disk", { pid: 70 }, MAC, false],
+  ["is on a Mac, with Linux' disk", { ...MAC, pid: 70 }, {}, false],
+  ["is on a Mac that told no boot", { ...MAC, pid: 70, boot: null }, MAC, false],
+  ["is on a Mac that tells no boot", { ...MAC, pid: 70 }, { ...MAC, boot: null }, false],
+  ["is of a Mac that told no machine", { ...MAC, boot: "B0", machine: null }, MAC, false],
+);
+running.set(50, mac.start).set(60, mac.start);
+
+test("a Mac's boot and machine are read from what its tools print", () => {
+  const [boot, machine] = [
+    "0A1B2C3D-0000-4000-8000-00000000ABCD",
+    "11112222-3333-4444-5555-666677778888",
+  ];
+  const ioreg = `+-o J314sAP  <class IOPlatformExpertDevice, id 0x100000200>\n    {\n` +
+    `      "IOPlatformSerialNumber" = "X"\n      "IOPlatformUUID" = "${machine}"\n    }\n`;
+  assert.deepEqual(macOwner(`${boot}\n`, ioreg), { boot, machine });
+  for (const none of [null, "", "sysctl: unknown oid", `x${boot}`]) {
+    assert.deepEqual(macOwner(none, none), { boot: null, machine: null });
+  }
+});
+
 for (const [what, owner, there, gone] of owners) {
   test(`a home is ${gone ? "" : "not "}removed whose owner ${what}`, () => {
     const verdict = judgeOwner({ ...here, ...owner }, { ...here, ...there }, startOf);
