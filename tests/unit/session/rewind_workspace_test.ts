@@ -549,6 +549,34 @@ test("ignore files that would take hours are refused, and one that takes a while
   await assert.rejects(w.record(stop.signal), (error) => error === reason);
 });
 
+test("a working tree beside its repository goes by the repository's own ignore file", async () => {
+  await using b = await box();
+  const git = (at: string, ...args: string[]) =>
+    execFileSync("git", ["-C", at, "-c", "user.name=a", "-c", "user.email=a@b", ...args], {
+      stdio: "ignore",
+    });
+  git(b.root, "init", "-q");
+  git(b.root, "commit", "-q", "--allow-empty", "-m", "first");
+  b.put(".git/info/exclude", "private\n");
+  const beside = join(b.outside, "tree");
+  git(b.root, "worktree", "add", "-q", beside);
+  const write = (text: string) => {
+    for (const name of ["private", "src.ts"]) writeFileSync(join(beside, name), text);
+  };
+  write("1");
+  const w = await b.open({ root: beside });
+  const tree = await w.record(undefined);
+  write("22");
+  const { files, skipped } = await w.restore(tree, null, nothing, undefined);
+  assert.deepEqual([files, skipped], [[{ path: "src.ts", change: "restore" }], []]);
+  assert.equal(readFileSync(join(beside, "private"), "utf8"), "22");
+  // What leads nowhere, or to what is no repository, is no reason to fail.
+  for (const text of ["gitdir: /nowhere\n", "gitdir: ../..\n", "gitdir:", "\u0000"]) {
+    writeFileSync(join(beside, ".git"), text);
+    await w.record(undefined);
+  }
+});
+
 test("a name that is no UTF-8 is told and left, with the directory that holds it", async () => {
   await using b = await box();
   b.put("a.txt", "a");

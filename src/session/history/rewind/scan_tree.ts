@@ -10,6 +10,7 @@ import {
   parentPath,
   platformName,
   readEnv,
+  resolvePath,
   type TreeEntry,
   type TreeFiles,
 } from "../../../platform/mod.ts";
@@ -214,7 +215,7 @@ export async function outerIgnores(files: TreeFiles, root: string): Promise<Igno
   for (const path of await userIgnoreFiles(files)) await add("", path);
   // Without a repository only what lies in the workspace counts.
   if (top === null) return { prefix: "", sources };
-  await add("", `${top}/.git/info/exclude`);
+  await add("", `${await gitFolder(files, top)}/info/exclude`);
   let base = "";
   for (const name of names) {
     await add(base, `${top}/${base}${IGNORE_FILE}`);
@@ -226,6 +227,16 @@ export async function outerIgnores(files: TreeFiles, root: string): Promise<Igno
 async function isRepository(files: TreeFiles, path: string): Promise<boolean> {
   if (!canRead(`${path}/.git`)) return false;
   return await files.entry(`${path}/.git`).catch(() => null) !== null;
+}
+
+/** Where the repository keeps what all its working trees share: a file in the place of `.git` leads there. */
+async function gitFolder(files: TreeFiles, top: string): Promise<string> {
+  const read = async (path: string) => canRead(path) ? await readIgnoreFile(files, path) : null;
+  const own = /^gitdir: (.+?)\r?\n?$/.exec(await read(`${top}/.git`) ?? "")?.[1];
+  if (own === undefined) return `${top}/.git`;
+  const folder = resolvePath(top, own);
+  const shared = (await read(`${folder}/commondir`))?.trim();
+  return shared ? resolvePath(folder, shared) : folder;
 }
 
 /** The file that the user's git goes by in all repositories. */
