@@ -2,7 +2,7 @@
  * Looks at a workspace: what lies in it, and what of that is left alone. Links are not followed.
  * @module
  */
-import { settleAll } from "../../../async.ts";
+import { delay, settleAll } from "../../../async.ts";
 import { CheckpointError } from "../../../errors/mod.ts";
 import {
   baseName,
@@ -94,8 +94,7 @@ export async function scanTree(
     if (work.units - paused < PAUSE_WORK) return;
     paused = work.units;
     if (work.units > IGNORE_WORK) throw tooManyRules();
-    await new Promise<void>((resolve) => setTimeout(resolve, 0));
-    signal?.throwIfAborted();
+    await delay(0, signal);
   };
   const fixed = live ? [] : ignores.sources.map((source) => readIgnoreRules(source, fold));
   const above = live ? ignores.sources.map((source) => readIgnoreRules(source, fold)) : [];
