@@ -169,6 +169,14 @@ export function isNoise(warning: string): boolean {
   return warning.startsWith(`Model metadata for \`${SCRIPTED_MODEL}\` not found.`);
 }
 
+/**
+ * Whether that is why a server ended: of several that start at once on a new CODEX_HOME each makes its database, and some
+ * end over it. 0.136 to 0.150; not 0.125, not 0.169.
+ */
+export function lostStartRace(stderr: string): boolean {
+  return /failed to initialize (?:sqlite )?state runtime/.test(stderr);
+}
+
 /** What the server may refuse for. */
 export type Refusal =
   | "noRollout"

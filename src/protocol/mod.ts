@@ -30,6 +30,7 @@ export {
   featureSince,
   isNoise,
   isRefusal,
+  lostStartRace,
   mcpFailure,
   type Refusal,
   SCRIPTED_MODEL,

@@ -11,6 +11,8 @@ import {
   RequestTimeoutError,
 } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
+import { delay } from "../async.ts";
+import { lostStartRace } from "../protocol/mod.ts";
 import { codexTransport, commandTransport } from "../launch/mod.ts";
 import { withShellEnvironment } from "../permissions/mod.ts";
 import { codexHomeIn, pathRules, platformName, readEnv } from "../platform/mod.ts";
@@ -131,6 +133,26 @@ function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
     ...withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands),
     ...store,
   };
+}
+
+/** Servers that are started at most until one stays, and milliseconds before the second. */
+const STARTS = 5;
+const START_DELAY_MS = 100;
+
+/** Starts a server; another one when it lost a race with its like: it was asked nothing, so that nothing is done twice. */
+export async function startOne(
+  start: () => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  for (let tried = 1;; tried++) {
+    try {
+      return await start();
+    } catch (error) {
+      const lost = error instanceof ConnectionClosedError && lostStartRace(error.stderrTail);
+      if (!lost || tried === STARTS) throw error;
+    }
+    await delay(START_DELAY_MS * tried * (0.5 + Math.random()), signal);
+  }
 }
 
 // The first words with a server: who we are, who it is, and whether it is new enough.

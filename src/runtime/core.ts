@@ -35,7 +35,7 @@ import {
 import type { RuntimeConfig } from "./config.ts";
 import { DEFAULTS } from "./config_shape.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
-import { handshake, isRemote } from "./connect.ts";
+import { handshake, isRemote, startOne } from "./connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";
@@ -188,7 +188,7 @@ export class RuntimeCore implements ConnectionHandler {
         asked ? this.approvals.ready() : null,
         asked || seen ? this.#recorded.project() : null,
       ]);
-      await this.alive.while(this.#connect(signal));
+      await this.alive.while(startOne(() => this.#connect(signal), signal));
       this.#tell("running");
     } catch (error) {
       this.#end(error);

@@ -802,3 +802,35 @@ test("a thread is waited for as long as the MCP servers that it needs may take",
     ]);
   });
 });
+
+/** A client of servers of which the first ones end with these last words, before they have said anything. */
+async function startsOf(words: readonly string[]): Promise<{ starts: number; error: unknown }> {
+  let starts = 0;
+  const open = fakeTransport((end) => {
+    const stderrTail = words[starts++];
+    if (stderrTail === undefined) return void new FakeServer(end);
+    end.close({ exit: { code: 1, signal: null }, stderrTail });
+  });
+  try {
+    const client = await Client.connect({ transport: { type: "custom", open } });
+    await client.shutdown();
+    return { starts, error: null };
+  } catch (error) {
+    return { starts, error };
+  }
+}
+
+test("a server that lost a race for a new home is followed by another one, a few times", async () => {
+  // 0.150 and 0.136.
+  const races = [
+    "Error: failed to initialize sqlite state runtime under /h: failed to initialize state runtime at /h",
+    "Error: failed to initialize state runtime at /h while executing migration 15: duplicate column name",
+  ];
+  assert.deepEqual(await startsOf(races), { starts: 3, error: null });
+  const ever = await startsOf(Array.from({ length: 20 }, () => races[0]!));
+  assert.equal(ever.starts, 5);
+  assert.ok(ever.error instanceof ConnectionClosedError);
+  const other = await startsOf(["Error: invalid configuration"]);
+  assert.equal(other.starts, 1);
+  assert.ok(other.error instanceof ConnectionClosedError);
+});

@@ -10,7 +10,7 @@ import {
 import { Client } from "../../src/session/client/client.ts";
 import type { ThreadFilter } from "../../src/session/client/threads.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, type CodexVersion, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, isRunning, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
@@ -271,3 +271,11 @@ test("prewarm() keeps a codex ready for the next connect with the same configura
     }
     assert.deepEqual(world.running(), []);
   }));
+
+for (const version of SLOW_BETWEEN) {
+  test(`clients that start at once on a new home all start [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const clients = await Promise.all(Array.from({ length: 6 }, () => world.connect()));
+      assert.equal(new Set(clients.map(({ runtime }) => runtime.pid)).size, 6);
+    }));
+}
