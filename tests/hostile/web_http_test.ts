@@ -5,6 +5,7 @@ import type { WebClient } from "../../src/web/client.ts";
 import { MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
 import { raw, serve } from "../contract/web_serve.ts";
 import { inWorld, ORIGIN } from "../contract/web_world.ts";
+import { SseClient } from "../contract/web_sse_client.ts";
 import { test } from "../_harness.ts";
 
 /** Never used: no request here gets as far. */
@@ -168,6 +169,16 @@ test("cursors that nobody gave are told as gone or refused, and hold nothing up"
     for (const cursor of forged) {
       const events = await world.follow("ann", id, cursor);
       assert.equal((await events.next())!.name, "lagged", cursor);
+      await events.drop();
+    }
+    // An empty one is none: from the oldest event on, as far as there is any.
+    const turn = await world.call("ann", `POST /sessions/${id}/turns`, { text: "hi" });
+    assert.equal(turn.status, 202);
+    for (const [query, header] of [["?after=", undefined], ["", ""], ["?after=", ""]] as const) {
+      const headers = header === undefined ? {} : { "last-event-id": header };
+      const route = `GET /sessions/${id}/events${query}`;
+      const events = new SseClient(await world.raw("ann", route, undefined, headers));
+      assert.equal((await events.next())!.data.type, "turnStarted");
       await events.drop();
     }
     const long = await world.raw("ann", `GET /sessions/${id}/events`, undefined, {
