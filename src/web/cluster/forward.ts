@@ -149,6 +149,8 @@ export interface ForwardOptions {
   stillThere: () => Promise<boolean>;
   /** Path at which that node answers at once, whatever else it does. */
   health: string;
+  /** Nothing comes back from there. */
+  onSilent: () => void;
   /** Ends the request, or the stream that answers it. */
   gone: AbortController;
   /** The answer is all told, or nobody wants it any more. */
@@ -173,8 +175,12 @@ export async function forward(
   let answered = false;
   const leave = () => answered || gone.abort();
   // It may keep the session and be out of reach from here.
-  const isThere = async () =>
-    await options.stillThere() && await answers(new URL(options.health, url), options.patienceMs);
+  const isThere = async () => {
+    if (!await options.stillThere()) return false;
+    const reached = await answers(new URL(options.health, url), options.patienceMs);
+    if (!reached && !answered) options.onSilent();
+    return reached;
+  };
   const sent = new Headers({ [FORWARD_HEADER]: signature });
   for (const name of PASSED) {
     const value = headers.get(name);
@@ -204,15 +210,20 @@ export async function forward(
     return new Response(body, { status: response.status, headers: kept });
   } catch (error) {
     options.onEnd();
-    throw new WebError(
-      503,
-      "ownerUnreachable",
-      "The server that has this session does not answer. Try again in a moment.",
-      { cause: error },
-    );
+    throw unreachable(error);
   } finally {
     clearInterval(watch);
   }
+}
+
+/** The owner is somewhere else, and can't be asked. */
+export function unreachable(cause?: unknown): WebError {
+  return new WebError(
+    503,
+    "ownerUnreachable",
+    "The server that has this session does not answer. Try again in a moment.",
+    { cause },
+  );
 }
 
 /** Whether anything at all comes back from there. */

@@ -6,7 +6,7 @@ import { WebError } from "../../errors/mod.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
 import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
-import { forward, FORWARD_HEADER, type Forwarder } from "../cluster/forward.ts";
+import { forward, FORWARD_HEADER, type Forwarder, unreachable } from "../cluster/forward.ts";
 import type { BridgeOptions } from "../options.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
 import { type BodyLimits, readBytes, readJson, threadIdIn, withBody } from "./check_request.ts";
@@ -44,6 +44,8 @@ export class Handler {
   readonly #rules: AccessRules;
   readonly #basePath: string;
   readonly #forwarder: Forwarder | null;
+  /** Nodes that can't be reached from here, and until when that is believed: whoever comes is told so at once. */
+  readonly #silent: Map<string, number> = new Map();
   /** Streams of other nodes' sessions on their way through this one. */
   readonly #passing: Set<AbortController> = new Set();
   readonly #chat: ChatRoutes;
@@ -142,6 +144,8 @@ export class Handler {
   ): Promise<Response> {
     const { heartbeatMs = HEARTBEAT_MS, cluster } = this.#options;
     const leaseMs = cluster?.leaseMs ?? LEASE_MS;
+    for (const [node, until] of this.#silent) if (until < Date.now()) this.#silent.delete(node);
+    if (this.#silent.has(owner)) throw unreachable();
     const passed = {
       method: request.method,
       target: url.pathname + url.search,
@@ -159,6 +163,7 @@ export class Handler {
         silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
         stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
         health: `${this.#basePath}/health`,
+        onSilent: () => this.#silent.set(owner, Date.now() + leaseMs),
         gone,
         onEnd: () => this.#passing.delete(gone),
       },

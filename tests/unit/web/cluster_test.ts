@@ -204,6 +204,7 @@ test("the stream of a node that has gone silent ends, and its connection with it
     silenceMs: 300,
     stillThere: () => Promise.resolve(true),
     health: "/health",
+    onSilent: () => {},
     gone,
     onEnd: () => ends++,
   });
@@ -216,6 +217,7 @@ test("the stream of a node that has gone silent ends, and its connection with it
 test("an owner that can't be reached from here is 503, one that takes its time is waited for", async () => {
   const encoder = new TextEncoder();
   for (const reachable of [true, false]) {
+    let silent = 0;
     const enough = Promise.withResolvers<void>();
     const over = Promise.withResolvers<void>();
     const server = serve(async (request) => {
@@ -235,12 +237,55 @@ test("an owner that can't be reached from here is 503, one that takes its time i
       // By the leases it is well.
       stillThere: () => Promise.resolve(true),
       health: "/base/health",
+      onSilent: () => silent++,
       gone: new AbortController(),
       onEnd: () => {},
     });
     if (reachable) assert.equal(await (await answer).text(), "done");
     else await assert.rejects(answer, { status: 503, reason: "ownerUnreachable" });
+    assert.equal(silent > 0, !reachable);
     over.resolve();
     await server.close();
   }
+});
+
+test("what was told to be out of reach is not asked again at once", async () => {
+  const over = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const server = serve(async (request) => {
+    asked.push(new URL(request.url).pathname);
+    await over.promise;
+    return new Response(null);
+  });
+  const never = () => Promise.reject(new Error("not in this test"));
+  const [owners, store] = [new MemorySessionOwners(), new MemorySessionStore()];
+  const sessionId = `sess_${"a".repeat(32)}`;
+  const now = new Date();
+  await store.put({
+    ...{ sessionId, tenant: "ann", threadId: "t", title: null, createdAt: now, usedAt: now },
+    ...{ model: null, effort: null, used: true, revision: 1 },
+  });
+  await owners.claim(sessionId, `${server.origin}/#other`, 600_000);
+  const bridge = createBridge({
+    client: {
+      approvals: { pending: () => [], answer: () => false },
+      ...{ startSession: never, resumeSession: never, readThread: never, archiveThread: never },
+    },
+    isolation: "trusting",
+    cwd: "/",
+    authorize: () => "ann",
+    onError: () => {},
+    store,
+    cluster: { url: "http://127.0.0.1:9/", owners, secret: "x".repeat(32), leaseMs: 2_000 },
+  });
+  const path = `/codex/sessions/${sessionId}`;
+  for (let tried = 0; tried < 2; tried++) {
+    const response = await bridge.fetch(new Request(`http://localhost${path}`));
+    const told = [response.status, (await response.json()).code];
+    assert.deepEqual(told, [503, "ownerUnreachable"]);
+  }
+  assert.equal(asked.filter((each) => each === path).length, 1);
+  over.resolve();
+  await bridge.close();
+  await server.close();
 });
