@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
+import type { WebClient, WebTurnStream } from "../../src/web/client.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
 import type { WebEvent } from "../../src/web/types.ts";
 import { FakeRpcError } from "../_fake_server.ts";
@@ -293,3 +294,44 @@ test("settings say what tenants may choose", () =>
     await adapter.close();
     await assert.rejects(adapter.sessions("ann"), isWebError(503, "closed"));
   }));
+
+for (const how of ["ends", "breaks"]) {
+  test(`a turn whose events ${how === "ends" ? "end" : "break off"} without an end is told as failed and makes room`, async () => {
+    let turns = 0;
+    const nothing = () => Promise.resolve();
+    const client: WebClient = {
+      approvals: { pending: () => [], answer: () => false },
+      startSession: () =>
+        Promise.resolve({
+          threadId: "t",
+          askStream: (): Promise<WebTurnStream> => {
+            const recv = () =>
+              how === "ends" ? Promise.resolve(null) : Promise.reject(new Error("lost"));
+            return Promise.resolve({
+              turnId: `u${++turns}`,
+              recv,
+              steer: nothing,
+              interrupt: nothing,
+            });
+          },
+          close: nothing,
+          release: nothing,
+        }),
+      resumeSession: () => Promise.reject(new Error("not here")),
+      readThread: () => Promise.reject(new Error("not here")),
+      archiveThread: nothing,
+    };
+    const adapter = new WebAdapter({ client, cwd: "/", isolation: "trusting" });
+    const { sessionId } = await adapter.createSession("ann");
+    const events = adapter.subscribeEvents("ann", sessionId);
+    for (const turnId of ["u1", "u2"]) {
+      assert.deepEqual(await adapter.createTurn("ann", sessionId, { text: "go" }), { turnId });
+      const { event } = (await events.next()).value!;
+      assert.ok(event.type === "turnCompleted");
+      assert.deepEqual([event.turnId, event.status], [turnId, "failed"]);
+      assert.equal((await adapter.readSession("ann", sessionId)).runningTurnId, null);
+    }
+    await adapter.close();
+    assert.equal((await events.next()).done, true);
+  });
+}

@@ -7,7 +7,7 @@ import {
 } from "../../../src/web/cluster/session_owners.ts";
 import { forward, Forwarder } from "../../../src/web/cluster/forward.ts";
 import { serve } from "../../contract/web_serve.ts";
-import { ClusterNode, Leases } from "../../../src/web/cluster/node.ts";
+import { ClusterNode, Leases, sharedStore } from "../../../src/web/cluster/node.ts";
 import { MemorySessionStore, type SessionStore } from "../../../src/web/store/session_store.ts";
 import { createBridge } from "../../../src/web/bridge.ts";
 import type { WebError } from "../../../src/errors/mod.ts";
@@ -110,6 +110,11 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
     );
     assert.equal(status, 503, `${method} ${path}`);
   }
+  const shared = sharedStore(Object.assign(store, { unusedSince: silent }), 20);
+  const away = (error: WebError) => error.reason === "storeUnavailable";
+  await assert.rejects(shared.unusedSince!(new Date()), away);
+  const { unusedSince: _, ...plain } = shared;
+  assert.equal(sharedStore(plain).unusedSince, undefined);
   const tail = { append: silent, read: silent };
   const node = new ClusterNode({ ...cluster, tail }, () => {}, () => {});
   const unread = (error: WebError) => error.reason === "tailUnavailable";
