@@ -266,8 +266,8 @@ export class KeepAlive {
   }
 
   /** An iterator whose reader is waited for only while it waits itself. */
-  reading<T, R, I extends AsyncIterableIterator<T, R>>(iterator: I): AsyncIterableIterator<T, R> {
-    const reader: AsyncIterableIterator<T, R> = {
+  reading<T>(iterator: AsyncIterableIterator<T>): AsyncIterableIterator<T> {
+    const reader: AsyncIterableIterator<T> = {
       next: () => this.while(iterator.next()),
       return: () => iterator.return!(),
       [Symbol.asyncIterator]: () => reader,
