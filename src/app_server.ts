@@ -4,7 +4,16 @@
  */
 import type * as protocol from "./protocol/mod.ts";
 import type { ApprovalRequest, ReaderRequest } from "./approvals/mod.ts";
-import { checkArgument, checkOptions, name, required } from "./check/mod.ts";
+import {
+  checkArgument,
+  checkOptions,
+  having,
+  kind,
+  name,
+  readable,
+  required,
+  text,
+} from "./check/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import type * as checks from "./protocol/check_call.ts";
 import {
@@ -286,6 +295,11 @@ class Reader implements ServerRequests {
   }
 }
 
+const REJECTION = required(having("an error: { message, code? }", {
+  message: required(text),
+  code: kind("a whole number", ["number"], Number.isInteger),
+}));
+
 function serverRequest(from: ReaderRequest): ServerRequest {
   const request: ServerRequest = {
     id: from.id,
@@ -298,9 +312,13 @@ function serverRequest(from: ReaderRequest): ServerRequest {
     },
     // deno-lint-ignore require-await -- so that what it throws rejects
     respond: async (result: JsonValue) => {
-      return from.respond(completed(from.method, result));
+      return readable("respond", "result", () => from.respond(completed(from.method, result)));
     },
-    reject: (error) => Promise.resolve(from.reject(error)),
+    // deno-lint-ignore require-await -- so that what it throws rejects
+    reject: async (error) => {
+      checkArgument("reject", "error", error, REJECTION);
+      return from.reject(error);
+    },
   } as ServerRequest;
   return request;
 }

@@ -247,12 +247,12 @@ class Fields {
 
 function read<T>(answer: unknown, make: (fields: Fields) => T): ParsedOutput<T> {
   const value = typeof answer === "string" ? parseJson(answer) : answer;
-  if (!isJsonObject(value)) {
-    return { ok: false, issues: [{ path: "$", message: "expected a JSON object" }] };
-  }
   const issues: OutputIssue[] = [];
   let result: T;
   try {
+    if (!isJsonObject(value)) {
+      return { ok: false, issues: [{ path: "$", message: "expected a JSON object" }] };
+    }
     result = make(new Fields(value, "$", issues));
   } catch {
     // A getter or a proxy of the caller's threw.

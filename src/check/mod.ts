@@ -4,7 +4,7 @@
  * @module
  */
 import { defined } from "../json.ts";
-import { InvalidArgumentError } from "../errors/mod.ts";
+import { CodexError, InvalidArgumentError } from "../errors/mod.ts";
 import { kindOf } from "./json_fit.ts";
 import {
   isOptions,
@@ -83,15 +83,7 @@ function refuse(where: string, find: () => Misfit | null): void {
   try {
     misfit = find();
   } catch (cause) {
-    // A getter or a proxy of the caller's threw.
-    const received = "an object that can't be read";
-    throw new InvalidArgumentError(
-      where,
-      { argument: "options", received, accepts: "plain data" },
-      {
-        cause,
-      },
-    );
+    throw unreadable(where, "options", cause);
   }
   if (misfit === null) return;
   const { path, received, accepts, hint } = misfit;
@@ -102,4 +94,20 @@ function refuse(where: string, find: () => Misfit | null): void {
     ...defined({ hint }),
     unknown: received === UNKNOWN_OPTION,
   });
+}
+
+/** Reads what a caller gave. Throws `InvalidArgumentError` when it can't be read: a getter or a proxy of the caller's may throw. */
+export function readable<T>(where: string, argument: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw unreadable(where, argument, error);
+  }
+}
+
+/** The error for what can't be read; one that the library has made already stays what it is. */
+export function unreadable(where: string, argument: string, cause: unknown): CodexError {
+  if (cause instanceof CodexError) return cause;
+  const received = "an object that can't be read";
+  return new InvalidArgumentError(where, { argument, received, accepts: "plain data" }, { cause });
 }

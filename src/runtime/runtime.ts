@@ -8,6 +8,7 @@ import {
   flag,
   milliseconds,
   name,
+  readable,
   required,
   type Shape,
   shape,
@@ -103,11 +104,11 @@ export class Runtime implements AsyncDisposable {
       const core = coreOf(this);
       checkArgument("request", "method", method, METHOD);
       checkOptions("request", options, REQUEST_OPTIONS);
+      const asked = readable("request", "params", () => isJsonObject(params) ? params : {});
+      const threadId = readable("request", "params", () => asked["threadId"]);
       const send = () => core.call(method, params, options);
       const answer = guardCall(core, method, params, options ?? {}, send);
-      if (isJsonObject(params) && typeof params["threadId"] === "string") {
-        core.routes.get(params["threadId"])?.asked?.(method, params, answer);
-      }
+      if (typeof threadId === "string") core.routes.get(threadId)?.asked?.(method, asked, answer);
       return answer;
     } catch (error) {
       return Promise.reject(error);

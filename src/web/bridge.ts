@@ -2,7 +2,7 @@
  * The HTTP bridge: one function from a request to an answer.
  * @module
  */
-import { checkOptions } from "../check/mod.ts";
+import { callback, checkArgument, checkOptions, having, required, text } from "../check/mod.ts";
 import { WebAdapter } from "./adapter.ts";
 import { Forwarder } from "./cluster/forward.ts";
 import type { Handler } from "./http/handler.ts";
@@ -11,7 +11,7 @@ import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
 
 /** A bridge that can be mounted in any server of fetch handlers. */
 export interface Bridge extends AsyncDisposable {
-  /** Answers a request. Never rejects. Needs no `this`. */
+  /** Answers a request. Never rejects, but for what is no `Request`. Needs no `this`. */
   readonly fetch: (request: Request) => Promise<Response>;
   /** What the bridge stands on. */
   readonly adapter: WebAdapter;
@@ -59,7 +59,10 @@ export function createBridge(options: BridgeOptions): Bridge {
     return adapter.close();
   };
   return {
-    fetch: async (request) => await (handler ?? await load()).handle(request),
+    fetch: async (request) => {
+      checkArgument("bridge.fetch", "request", request, REQUEST);
+      return await (handler ?? await load()).handle(request);
+    },
     adapter,
     drain: (ms) => {
       const drained = adapter.drain(ms);
@@ -70,6 +73,12 @@ export function createBridge(options: BridgeOptions): Bridge {
     [Symbol.asyncDispose]: close,
   };
 }
+
+const REQUEST = required(having("a Request", {
+  method: required(text),
+  url: required(text),
+  headers: required(having("Headers", { get: required(callback) })),
+}));
 
 /** The adapter's part of the options. */
 function optionsOf(options: BridgeOptions): WebAdapterOptions {

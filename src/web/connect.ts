@@ -127,13 +127,15 @@ class Caller {
   async call<T>(
     method: string,
     path: string,
-    { signal = new AbortController().signal }: CallOptions = {},
+    options?: CallOptions,
     body?: unknown,
   ): Promise<T> {
+    const { signal } = optionsOf(options);
+    const sent = method === "POST" ? written(body) : null;
     const until = this.#clock.now() + this.#options.patienceMs;
     for (let tries = 0;; tries++) {
       try {
-        return await this.#once(method, path, body, signal, (response) => response.json());
+        return await this.#once(method, path, sent, signal, (response) => response.json());
       } catch (error) {
         const again = error instanceof WebError && error.retryable &&
           (method === "GET" || NOT_BEGUN.includes(error.reason));
@@ -145,8 +147,8 @@ class Caller {
   }
 
   async *follow(path: string, options: FollowOptions): AsyncGenerator<BridgeEvent, void, void> {
-    const { signal = new AbortController().signal, onLink } = options;
-    let cursor = options.after ?? null;
+    const { signal, onLink, after } = optionsOf(options, "after", "onLink");
+    let cursor = after ?? null;
     let retryMs = RETRY_MS;
     let tries = 0;
     while (!signal.aborted) {
@@ -199,7 +201,7 @@ class Caller {
   async #once<T>(
     method: string,
     path: string,
-    body: unknown,
+    body: string | null,
     signal: AbortSignal,
     read: (response: Response) => Promise<T>,
   ): Promise<T> {
@@ -217,7 +219,7 @@ class Caller {
         headers: { ...(isPost ? { "content-type": "application/json" } : {}), ...own },
         credentials,
         signal: AbortSignal.any([signal, late.signal]),
-        ...(isPost ? { body: JSON.stringify(body) } : {}),
+        ...(isPost ? { body } : {}),
       });
       if (response.ok) return await read(response);
       // What stands in between answers in its own words.
@@ -318,8 +320,45 @@ function inputOf<T extends object>(input: string | T): T | { text: string } {
 
 /** A part of a path: `.` and `..` would lead to another route. */
 function segment(id: string, name: string): string {
-  if (typeof id === "string" && !/^\.{0,2}$/.test(id)) return encodeURIComponent(id);
+  if (typeof id === "string" && !/^\.{0,2}$/.test(id) && id.isWellFormed()) {
+    return encodeURIComponent(id);
+  }
   throw wrong(name, typeof id, "an id");
+}
+
+/** A body, of what JSON can say. */
+function written(body: unknown): string {
+  const text = readable("input", () => JSON.stringify(body));
+  if (text === undefined) throw wrong("input", typeof body, "plain data");
+  return text;
+}
+
+/** What a call was given, with a signal in any case. */
+function optionsOf(given: FollowOptions = {}, ...more: string[]) {
+  const names = ["signal", ...more];
+  const options: FollowOptions = readable("options", () => ({ ...given }));
+  const odd = Object(given) === given
+    ? Object.keys(options).find((name) => !names.includes(name))
+    : "options";
+  if (odd !== undefined) throw wrong(odd, typeof given, `{ ${names.join(", ")} }`, true);
+  const { signal = new AbortController().signal, after, onLink } = options;
+  if (!(signal instanceof AbortSignal)) throw wrong("signal", typeof signal, "an AbortSignal");
+  if (after !== undefined && typeof after !== "string") {
+    throw wrong("after", typeof after, "a cursor");
+  }
+  if (onLink !== undefined && typeof onLink !== "function") {
+    throw wrong("onLink", typeof onLink, "a function");
+  }
+  return { signal, after, onLink };
+}
+
+/** What a getter, a proxy, a cycle of the caller's does not keep from being read. */
+function readable<T>(argument: string, read: () => T): T {
+  try {
+    return read();
+  } catch {
+    throw wrong(argument, "an object that can't be read", "plain data");
+  }
 }
 
 function wrong(argument: string, received: string, accepts: string, unknown = false): Error {

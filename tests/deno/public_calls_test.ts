@@ -104,6 +104,80 @@ async function objectsIn(world: FakeWorld, directory: string): Promise<Map<Class
   return objects;
 }
 
+/**
+ * Objects that functions give without a class that could be found, by the interface that they are documented with. Those
+ * that callers make, and those whose methods take nothing, are in {@linkcode NOT_GIVEN}; `deno doc` tells whether one is missing.
+ */
+async function givenIn(world: FakeWorld): Promise<Map<string, object> & AsyncDisposable> {
+  const { client, session, cwd } = world;
+  const { aiSdk, web, AppServer } = library;
+  const answer = () =>
+    Promise.resolve(Response.json({ sessionId: "s", sessions: [], approvals: [], cursor: "1" }));
+  const bridge = web.connect("http://127.0.0.1:9/", { fetch: answer });
+  let peer: FakeServer | undefined;
+  const app = await AppServer.connect({
+    transport: { type: "custom", open: fakeTransport((end) => void (peer = new FakeServer(end))) },
+  });
+  const requests = app.serverRequests();
+  const [asked] = await Promise.all([
+    requests.next(),
+    void peer!.ask("item/tool/call", { threadId: "t", turnId: "u", callId: "c", tool: "x" }),
+  ]);
+  const given = new Map<string, object>([
+    ["SessionMcp", session.mcp],
+    ["PendingApprovals", client.approvals],
+    ["ServerRequest", Object(asked.value)],
+    ["web.Bridge", web.createBridge({ client, cwd, authorize: () => null })],
+    ["web.BridgeClient", bridge],
+    ["web.BridgeSession", bridge.session("s")],
+    ["aiSdk.CodexModel", aiSdk.codexModel(client, { cwd })],
+  ]);
+  return Object.assign(given, { [Symbol.asyncDispose]: () => app.shutdown() });
+}
+
+/** Interfaces with methods of which the library gives nobody an object that takes something. */
+const NOT_GIVEN: readonly [names: RegExp, reason: string][] = [
+  [
+    /^(EventSink|ThreadStore|Transport|TransportSink|PostHook|PreHook|PermissionProbe|DynamicTool|ToolDefinition|StandardSchemaProps|Otel\w+)$/,
+    "callers make them",
+  ],
+  [
+    /^automation\.Automation(Session|Goal)$|^web\.(WebTurnStream|WebThread|WebClient|ConnectClock|SessionOwners|EventTail|SessionStore|FeedParts)$|^aiSdk\.(TurnStream|ModelTurn|ModelSession|ModelClient)$|^artifact\.Artifact(Thread|Client|Store)$/,
+    "parts of a client, a store or a clock, which callers may make; the library's own are classes",
+  ],
+  [/^(Login|ServerRequests)$/, "their methods take nothing"],
+  [/^testing\.MemoryRequest$/, "answers what it is given: it stands for a server"],
+];
+
+/** Interfaces that have methods, as the documentation lists them. */
+async function interfacesWithMethods(): Promise<string[]> {
+  interface Documented {
+    name: string;
+    declarations: {
+      kind: string;
+      def?: { elements?: Documented[]; methods?: unknown[] };
+    }[];
+  }
+  const root = new URL("../../", import.meta.url);
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", "mod.ts"],
+    cwd: root,
+    stderr: "null",
+  }).output();
+  const { nodes } = JSON.parse(new TextDecoder().decode(stdout));
+  const found: string[] = [];
+  const visit = (symbols: Documented[], prefix: string) => {
+    for (const { name, declarations } of symbols) {
+      for (const { kind, def } of declarations) {
+        if (kind === "namespace") visit(def?.elements ?? [], `${prefix}${name}.`);
+        if (kind === "interface" && (def?.methods?.length ?? 0) > 0) found.push(prefix + name);
+      }
+    }
+  };
+  visit(nodes[new URL("mod.ts", root).href].symbols, "");
+  return [...new Set(found)];
+}
+
 /** A database in which nothing is. */
 const NO_KV: KvDatabase = {
   get: (key) => Promise.resolve({ key, value: null, versionstamp: null }),
@@ -120,7 +194,10 @@ const NO_KV: KvDatabase = {
 };
 
 /** Everything that can be called, by name; and classes of which there is no object. */
-function callables(objects: ReadonlyMap<Class, () => object>): Map<string, Call> {
+function callables(
+  objects: ReadonlyMap<Class, () => object>,
+  given: ReadonlyMap<string, object>,
+): Map<string, Call> {
   const calls = new Map<string, Call>();
   const add = (name: string, call: Call) => {
     if (!EXCEPTIONS.some(([names]) => names.test(name))) calls.set(name, call);
@@ -155,6 +232,17 @@ function callables(objects: ReadonlyMap<Class, () => object>): Map<string, Call>
     }
   };
   visit(library as unknown as Record<string, unknown>, "");
+  for (const [name, object] of given) {
+    const own = object.constructor === Object ? object : Object.getPrototypeOf(object);
+    for (const key of Reflect.ownKeys(own)) {
+      const value = Reflect.get(object, key);
+      if (typeof value !== "function" || key === "constructor") continue;
+      add(`${name}#${String(key)}`, async (...args) => {
+        const result = await value.apply(object, args);
+        if (typeof result?.next === "function") await result.next();
+      });
+    }
+  }
   return calls;
 }
 
@@ -211,10 +299,11 @@ async function onAll(act: (world: FakeWorld, calls: Map<string, Call>) => Promis
   await onFake({}, async (world) => {
     await using directory = await tempDir("calls-");
     const objects = await objectsIn(world, directory.path);
+    await using given = await givenIn(world);
     try {
-      await act(world, callables(objects));
+      await act(world, callables(objects, given));
     } finally {
-      for (const object of [...objects.values()].map((make) => make())) {
+      for (const object of [...[...objects.values()].map((make) => make()), ...given.values()]) {
         if (object === world.client || object === world.session) continue;
         const { shutdown, close, stop } = object as Record<string, (() => unknown) | undefined>;
         await (shutdown ?? close ?? stop)?.call(object);
@@ -222,6 +311,22 @@ async function onAll(act: (world: FakeWorld, calls: Map<string, Call>) => Promis
     }
   });
 }
+
+test(
+  "no object with methods is left out",
+  { timeoutMs: 60_000 },
+  () =>
+    onFake({}, async (world) => {
+      await using given = await givenIn(world);
+      const all = await interfacesWithMethods();
+      assert.ok(all.length > 30, `${all.length}`);
+      const missing = all.filter((name) =>
+        !given.has(name) && !NOT_GIVEN.some(([names]) => names.test(name))
+      );
+      assert.deepEqual(missing, []);
+      assert.deepEqual([...given.keys()].filter((name) => !all.includes(name)), []);
+    }),
+);
 
 test("every public function answers every kind of value in every place", {
   timeoutMs: 180_000,

@@ -2,6 +2,7 @@
  * What a language model of the AI SDK does with its calls.
  * @module
  */
+import { checkArgument, having, required, unreadable } from "../../check/mod.ts";
 import { OutputValidationError, SessionClosedError } from "../../errors/mod.ts";
 import type { AskOptions, PromptRunResult, SessionConfig } from "../../session/mod.ts";
 import { TurnParts } from "../turn_parts.ts";
@@ -17,6 +18,17 @@ import type {
   ModelStreamPart,
   ModelWarning,
 } from "./model_types.ts";
+
+const CALL = required(having("the options of a call", {}));
+
+/** Reads what a caller gave. */
+async function readable<T>(read: () => T | Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    throw unreadable("codexModel", "options", error);
+  }
+}
 
 /** Calls of one model, and the sessions that it keeps. */
 export class Model {
@@ -80,14 +92,16 @@ export class Model {
     await this.#kept.close();
   }
 
-  async #begin(call: ModelCall): Promise<Begun> {
+  async #begin(given: ModelCall): Promise<Begun> {
+    checkArgument("codexModel", "options", given, CALL);
+    const call = await readable(() => ({ ...given }));
     const { abortSignal: signal } = call;
     let session: ModelSession | null = null;
     try {
       signal?.throwIfAborted();
       if (this.#kept.closed) throw new SessionClosedError("The model was closed.");
-      const { warnings, options } = readCall(call);
-      const conversation = await readPrompt(call.prompt);
+      const { warnings, options } = await readable(() => readCall(call));
+      const conversation = await readable(() => readPrompt(call.prompt));
       const { system, history, threadId } = conversation;
       const known = history.length === 0
         ? null
