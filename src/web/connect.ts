@@ -31,12 +31,18 @@ const clockOfSystem: ConnectClock = {
   now: Date.now,
   wait: (ms, signal) =>
     new Promise((resolve) => {
+      let timer: ReturnType<typeof setTimeout>;
       const done = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", done);
         resolve();
       };
-      const timer = setTimeout(done, Math.min(ms, LONGEST_TIMER_MS));
+      const arm = () => {
+        const step = Math.min(ms, LONGEST_TIMER_MS);
+        ms -= step;
+        timer = setTimeout(ms > 0 ? arm : done, step);
+      };
+      arm();
       signal.addEventListener("abort", done);
       if (signal.aborted) done();
     }),

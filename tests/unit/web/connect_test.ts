@@ -388,6 +388,32 @@ test("what can't be meant is refused before anything is sent", async () => {
   assert.deepEqual(seen, []);
 });
 
+test("a limit beyond the longest timer is waited for in pieces", async () => {
+  const longest = 2 ** 31 - 1;
+  const timers: { over: () => void; ms: number }[] = [];
+  const { setTimeout: real } = globalThis;
+  globalThis.setTimeout = ((over: () => void, ms = 0) => timers.push({ over, ms })) as never;
+  try {
+    const { session } = client([], {
+      clock: undefined as unknown as ConnectClock,
+      timeoutMs: 2 * longest + 7,
+      fetch: (_, { signal }) =>
+        new Promise((_, reject) => {
+          signal!.addEventListener("abort", () => reject(signal!.reason));
+        }),
+    });
+    const asked = failure(session.ask("hi"));
+    for (let due = 0; due < 3; due++) {
+      for (let tick = 0; timers.length === due && tick < 1_000; tick++) await Promise.resolve();
+      timers[due]!.over();
+    }
+    assert.equal((await asked).reason, "timeout");
+    assert.deepEqual(timers.slice(0, 3).map(({ ms }) => ms), [longest, longest, 7]);
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});
+
 test("a limit of infinity is none, on the system's clock too", async () => {
   const { session } = client([json({ turnId: "t" }, 202)], {
     clock: undefined as unknown as ConnectClock,
