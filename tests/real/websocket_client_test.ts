@@ -279,8 +279,12 @@ test("a turn that ended while the socket was down still gives its whole answer",
       // One that is given up while the socket is down is stopped when it is up again.
       const stop = new AbortController();
       const reason = new Error("enough");
-      const givenUp = session.ask("never", { signal: stop.signal });
-      await model.waitForRequest((request) => request.text === "never");
+      const begun = Promise.withResolvers<void>();
+      const givenUp = session.ask("never", {
+        signal: stop.signal,
+        onEvent: ({ type }) => type === "assistantMessageDelta" && begun.resolve(),
+      });
+      await begun.promise;
       wire.target = null;
       wire.cut();
       while (client.runtime.connection !== "restarting") await new Promise((go) => setTimeout(go));
