@@ -56,8 +56,13 @@ if (redis !== null) {
         const { body: { sessionId } } = await world.call("POST /sessions", {}, bun);
         const session = client.session(sessionId);
         const told: BridgeEvent[] = [];
+        let wake = Promise.withResolvers<void>();
         const closed = (async () => {
-          for await (const event of session.events()) told.push(event);
+          for await (const event of session.events()) {
+            told.push(event);
+            wake.resolve();
+            wake = Promise.withResolvers();
+          }
         })();
         const page = world.follow(sessionId);
         const path = `/sessions/${sessionId}`;
@@ -81,6 +86,10 @@ if (redis !== null) {
         assert.deepEqual([page.holes(), page.lagged], [[], 0]);
         await page.close();
 
+        // The client takes its time to come along; of a session that is closed meanwhile it would hear nothing.
+        const heard = () =>
+          told.some((event) => event.type === "turnCompleted" && event.turnId === last.turnId);
+        while (!heard()) await Promise.race([wake.promise, closed]);
         await patiently(() => session.close());
         await closed;
         // Each event came to it once and in order, over three owners.
