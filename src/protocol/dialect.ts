@@ -204,7 +204,10 @@ const REFUSALS: Record<Refusal, RegExp> = {
    * The thread has just been released: `thread/name/set`, `thread/archive`; the same words for one that never was. 0.169.
    */
   threadLeaving: /\bthread not found\b|\bthread [0-9a-f-]{36} not found\b/i,
-  /** Another process writes to the thread: `thread/resume`, `thread/fork`. Since 0.147; older ones let both write. */
+  /**
+   * Another process writes to the thread: `thread/resume`, `thread/fork`. Since 0.147; older ones let both write. For a
+   * moment the same process does: `thread/archive`. 0.169.
+   */
   threadInUse: /already has an active writer/,
   /** The method is not for threads that an older codex began: `thread/items/list`, `thread/searchOccurrences`. 0.169. */
   notOfThisThread: /\bis not supported yet\b/,

@@ -388,6 +388,21 @@ dialects("a failed archive can be tried again", async (dialect) => {
   });
 });
 
+dialects("a thread that is still written to is archived a moment later", async (dialect) => {
+  let writes = 2;
+  const methods = {
+    "thread/archive": () => {
+      if (writes-- > 0) throw new FakeRpcError("thread T already has an active writer");
+      return {};
+    },
+  };
+  await onFake({ server: { dialect, methods } }, async ({ session }) => {
+    await session.ask("x");
+    await session.close();
+    assert.equal(writes, -1);
+  });
+});
+
 dialects("junk, strangers and echoes between the lines change nothing", async (dialect) => {
   const onTurn = (turn: FakeTurn) => {
     const server = servers.at(-1)!;

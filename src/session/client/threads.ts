@@ -16,7 +16,7 @@ import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import type { ThreadItem } from "../../thread_item.ts";
-import { whenClosed } from "../thread/when_closed.ts";
+import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
 import { threadItem } from "../turn/turn_items.ts";
 
 /** Which threads to list. All given conditions must hold. */
@@ -179,12 +179,9 @@ export async function readThread(
   return { ...toSummary(thread), turns: objectsOf(thread, "turns").map(toTurn) };
 }
 
-/** How long a thread that is there may be told as missing. */
-const LEAVING_MS = 2_000;
-
 /**
  * Calls something about a thread in the history. Codex 0.169 answers some methods with "not found" for a moment after the
- * thread was released, though it is there: it is asked, and the call made again.
+ * thread was released, though it is there, and calls it written to: it is asked, and the call made again.
  */
 export async function callOnReleased(
   core: RuntimeCore,
@@ -196,6 +193,10 @@ export async function callOnReleased(
   try {
     await call();
   } catch (error) {
+    if (isRefusal(error, "threadInUse")) {
+      await whenClosed(call, options.signal, LEAVING_MS, "threadInUse");
+      return;
+    }
     if (!isRefusal(error, "threadLeaving")) throw error;
     await readThread(core, params.threadId, defined({ signal: options.signal })).catch(() => {
       throw error;

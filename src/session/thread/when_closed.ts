@@ -9,6 +9,12 @@ import { isRefusal, type Refusal } from "../../protocol/mod.ts";
 const LIMIT_MS = 10_000;
 
 /**
+ * How long a thread that this client has let go of may be told as missing, or as written to: 0.169 closes the file of one
+ * that it archives beside the call.
+ */
+export const LEAVING_MS = 2_000;
+
+/**
  * Calls, and calls again for as long as the server says that the thread is closing. Codex 0.106 to 0.120 answer
  * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have. `refusal` is what else
  * the server may say meanwhile.

@@ -18,6 +18,7 @@ import {
   type ThreadStatus,
   threadStatus,
 } from "./stop_turn.ts";
+import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
 import { itemsOf, type Turn } from "./turn.ts";
 
 /** How often a turn that could not be stopped is asked about while somebody waits for its end. */
@@ -229,7 +230,9 @@ export class ThreadStop {
     const { core } = this.#host;
     for (;;) {
       try {
-        await core.call("thread/archive", { threadId: this.#host.threadId });
+        const { threadId } = this.#host;
+        const archive = () => core.call("thread/archive", { threadId });
+        await whenClosed(archive, undefined, LEAVING_MS, "threadInUse");
         return true;
       } catch (error) {
         // What is archived, deleted or was never used is out of the history, as was wanted.
