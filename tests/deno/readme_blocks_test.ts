@@ -212,7 +212,7 @@ test("guide: each program runs", { timeoutMs: LIMIT_MS }, async (t) => {
   const bun = await bunPath();
   await using user = await machine(model);
   const { env, workspace } = user;
-  await succeed(bun, ["add", await pack(await user.directory("pack"))], { cwd: workspace, env });
+  await succeed(bun, ["add", await pack()], { cwd: workspace, env });
   await runAll(t, user, env, [bun, "run"], { blocks: guideBlocks, table: GUIDE_BLOCKS, flags: [] });
 });
 
@@ -241,7 +241,7 @@ test("README: each program runs on a machine with only Bun", {
   const bun = await bunPath();
   await using user = await machine(model);
   const { env, workspace } = user;
-  await succeed(bun, ["add", await pack(await user.directory("pack"))], { cwd: workspace, env });
+  await succeed(bun, ["add", await pack()], { cwd: workspace, env });
   await runAll(t, user, env, [bun, "run"]);
 });
 
@@ -252,7 +252,7 @@ test("README: each program runs on a machine with only Node 22", {
   await using user = await machine(model);
   const { env, workspace } = user;
   await writeFile(join(workspace, "package.json"), '{ "type": "module" }');
-  const tarball = await pack(await user.directory("pack"));
+  const tarball = await pack();
   await succeed("npm", ["install", "--no-audit", "--no-fund", tarball], { cwd: workspace });
   await runAll(t, user, env, [node]);
 });

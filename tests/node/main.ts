@@ -19,7 +19,7 @@ let code = 1;
   const project = user.workspace;
   await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
   await copyFile(fileURLToPath(new URL("smoke.ts", import.meta.url)), join(project, "smoke.ts"));
-  const npm = ["install", "--no-audit", "--no-fund", await pack(project)];
+  const npm = ["install", "--no-audit", "--no-fund", await pack()];
   await succeed("npm", npm, { cwd: project, timeoutMs: 120_000 });
   const args = ["--test", "--test-reporter=spec", "--test-timeout=60000", "smoke.ts"];
   const child = spawn(node, args, {

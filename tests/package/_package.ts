@@ -1,5 +1,6 @@
 /** The package as its users get it: what `deno publish` uploads, and the tarball that npm's registry of JSR serves. */
-import { readFile, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { access, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
@@ -31,22 +32,40 @@ async function listFiles(): Promise<Map<string, string>> {
   return new Map(files.map((url) => [decodeURI(url.slice(root.length)), decodeURI(url)]));
 }
 
+let packed: Promise<string> | undefined;
+
 /**
- * Packs the tarball into `directory`; returns its path. Quietly: Deno writes declarations for what the public types
- * refer to and warns of every other file that it "could not generate types" for them. That nothing refers to one of
- * those is tested.
+ * The path of the tarball. It is packed once for each state of the published files, whoever asks first, because its
+ * declarations take ten seconds of a processor.
  */
-export async function pack(directory: string): Promise<string> {
-  const path = join(directory, "runtime.tgz");
-  const args = ["pack", "--quiet", "--allow-dirty", "--output", path];
+export function pack(): Promise<string> {
+  return packed ??= packOnce();
+}
+
+async function packOnce(): Promise<string> {
+  const hash = createHash("sha256").update(process.execPath);
+  for (const [path, url] of await publishedFiles()) {
+    hash.update(path).update(await readFile(new URL(url)));
+  }
+  const folder = join(ROOT, ".cache", "package");
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, `${hash.digest("hex").slice(0, 16)}.tgz`);
+  using lock = await Deno.open(join(folder, "lock"), { create: true, write: true });
+  await lock.lock(true);
+  if (await access(path).then(() => true, () => false)) return path;
+  // Quietly: Deno writes declarations for what the public types refer to and warns of every other file that it "could
+  // not generate types" for them. That nothing refers to one of those is tested.
+  const draft = join(folder, "draft.tgz");
+  const args = ["pack", "--quiet", "--allow-dirty", "--output", draft];
   const { output } = await succeed(process.execPath, args, { cwd: ROOT, timeoutMs: 180_000 });
   if (output.trim() !== "") throw new Error(`deno pack complains:\n${output}`);
+  await rename(draft, path);
   return path;
 }
 
 /** Installs the tarball in an empty project of npm. */
 export async function installPackage(project: string): Promise<void> {
   await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
-  const npm = ["install", "--no-audit", "--no-fund", await pack(project)];
+  const npm = ["install", "--no-audit", "--no-fund", await pack()];
   await succeed("npm", npm, { cwd: project, timeoutMs: 120_000 });
 }

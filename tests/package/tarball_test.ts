@@ -98,7 +98,7 @@ test("the tarball in an empty Bun project does what its users expect", {
   await using user = await machine();
   const project = user.workspace;
   await writeFile(join(project, "package.json"), '{ "private": true, "type": "module" }');
-  await succeed(bun, ["add", await pack(project)], {
+  await succeed(bun, ["add", await pack()], {
     cwd: project,
     env: user.env,
     timeoutMs: LIMIT_MS,

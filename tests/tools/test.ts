@@ -194,9 +194,9 @@ function suites(): Suite[] {
   const all = [
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
+    ...parts("tests/deno", 3),
+    ...parts("tests/hostile", 2),
     ...parts("tests/real", 3),
-    ...on("deno", ["tests/hostile"], denoTest()),
-    ...parts("tests/deno", 2),
     ...on("deno", ["tests/package"], denoTest()),
     ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], denoTest()),

@@ -251,7 +251,7 @@ const asked = process.argv.slice(2);
 const rows: [name: string, verdict: string, seconds: string][] = [];
 {
   await using user = await machine(() => "from codex");
-  const tarball = await pack(user.workspace);
+  const tarball = await pack();
   for (const consumer of CONSUMERS) {
     if (asked.length > 0 && !asked.some((word) => consumer.name.includes(word))) continue;
     const begun = performance.now();
