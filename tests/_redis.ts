@@ -6,6 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { ROOT } from "./_codex.ts";
+import { limited } from "./_limit.ts";
 
 const PACKAGES = ["redis-server", "redis-tools", "libatomic1", "libjemalloc2", "liblzf1"];
 const run = promisify(execFile);
@@ -74,13 +75,14 @@ export class RedisServer {
       stdio: ["ignore", "pipe", "inherit"],
     });
     let told = "";
-    await new Promise<void>((resolve, reject) => {
+    const ready = new Promise<void>((resolve, reject) => {
       this.#child!.stdout!.on("data", (chunk) => {
         told += chunk;
         if (told.includes("Ready to accept connections")) resolve();
       });
       this.#child!.once("exit", () => reject(new Error(told)));
     });
+    await limited("Redis to be ready", ready);
   }
 
   /** Sends a signal, such as `SIGSTOP`. */
@@ -94,20 +96,24 @@ export class RedisServer {
     const { connect } = await import("node:net");
     const text = `*${words.length}\r\n` +
       words.map((word) => `$${new TextEncoder().encode(word).length}\r\n${word}\r\n`).join("");
-    return await new Promise((resolve, reject) => {
-      const socket = connect(this.port, "127.0.0.1", () => socket.write(text));
-      let told = "";
-      socket.setEncoding("utf8");
-      socket.on("data", (chunk: string) => {
-        told += chunk;
-        const [head = "", ...rest] = told.split("\r\n");
-        if (head.startsWith("$") && head !== "$-1" && rest.length < 2) return;
-        socket.destroy();
-        if (head.startsWith("-")) reject(new Error(head));
-        else resolve(head.startsWith("$") ? (head === "$-1" ? "" : rest[0]!) : head.slice(1));
-      });
-      socket.on("error", reject);
-    });
+    return await limited(
+      words.join(" "),
+      new Promise((resolve, reject) => {
+        const socket = connect(this.port, "127.0.0.1", () => socket.write(text));
+        let told = "";
+        socket.setEncoding("utf8");
+        socket.on("data", (chunk: string) => {
+          told += chunk;
+          const [head = "", ...rest] = told.split("\r\n");
+          if (head.startsWith("$") && head !== "$-1" && rest.length < 2) return;
+          socket.destroy();
+          if (head.startsWith("-")) reject(new Error(head));
+          else resolve(head.startsWith("$") ? (head === "$-1" ? "" : rest[0]!) : head.slice(1));
+        });
+        socket.on("error", reject);
+        socket.on("end", () => reject(new Error(`Redis left ${words[0]} unanswered`)));
+      }),
+    );
   }
 
   /** Ends it. */
@@ -117,7 +123,7 @@ export class RedisServer {
     if (child === null) return;
     const over = new Promise((resolve) => child.once("exit", resolve));
     process.kill(child.pid!, "SIGKILL");
-    await over;
+    await limited("the end of Redis", over);
     child.stdout!.destroy();
   }
 }

@@ -213,10 +213,17 @@ class Caller {
   ): Promise<T> {
     signal.throwIfAborted();
     const { headers, credentials = "same-origin", timeoutMs } = this.#options;
-    const own = typeof headers === "function" ? await headers() : headers;
     const [late, over] = [new AbortController(), new AbortController()];
     this.#clock.wait(timeoutMs, over.signal).then(() => over.signal.aborted || late.abort());
-    try {
+    const ends = AbortSignal.any([signal, late.signal]);
+    // The signal alone does not always end an answer that has begun: Deno 2.9 may forget it, a caller's own fetch too.
+    const gone = new Promise<never>((_, reject) =>
+      ends.addEventListener("abort", () => reject(ends.reason), { once: true })
+    );
+    let sent = false;
+    const answered = async () => {
+      const own = typeof headers === "function" ? await headers() : headers;
+      sent = true;
       // The global one must not be called as a method of something else.
       const send = this.#options.fetch ?? ((url, init) => globalThis.fetch(url, init));
       const isPost = method === "POST";
@@ -224,9 +231,10 @@ class Caller {
         method,
         headers: { ...(isPost ? { "content-type": "application/json" } : {}), ...own },
         credentials,
-        signal: AbortSignal.any([signal, late.signal]),
+        signal: ends,
         ...(isPost ? { body } : {}),
       });
+      if (ends.aborted) response.body?.cancel().catch(() => {});
       if (response.ok) return await read(response);
       // What stands in between answers in its own words.
       const told = await response.json().catch(() => null);
@@ -234,9 +242,14 @@ class Caller {
       const message = `${told?.message ?? `The bridge answered ${status}.`}`;
       const retryable = MAY_PASS.includes(status);
       throw new WebError(status, `${told?.code ?? "unknown"}`, message, { retryable });
+    };
+    try {
+      return await Promise.race([answered(), gone]);
     } catch (error) {
       if (error instanceof WebError) throw error;
       signal.throwIfAborted();
+      // The caller's own function threw it.
+      if (!sent && !late.signal.aborted) throw error;
       if (error instanceof SyntaxError) throw notABridge(error);
       const passing = { retryable: true, cause: error };
       throw late.signal.aborted

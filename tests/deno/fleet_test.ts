@@ -45,9 +45,7 @@ async function slept(redis: Program): Promise<void> {
     world.signal(sleeper, "SIGSTOP");
     await world.addWorker();
     // The other one finds the thread in use.
-    while (await (await world.job("nap")).getState() !== "delayed") {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    await world.jobThat("is put off", "nap", async (job) => await job.getState() === "delayed");
     assert.equal(world.requests("nap").length, 2);
     world.signal(sleeper, "SIGCONT");
     await world.over("nap");

@@ -12,6 +12,7 @@ import { FLEET, Fleet, type Job, QueueEvents } from "../../examples/fleet/queue.
 import { Client } from "../../mod.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { bunPath, codexPath, ROOT } from "../_codex.ts";
+import { limited, seen } from "../_limit.ts";
 import { findRedis, freePort, RedisServer } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -51,6 +52,7 @@ export class FleetWorld {
     this.#events = new QueueEvents(FLEET, { connection: this.fleet.redis });
     this.#events.on("completed", () => this.heard());
     this.#events.on("failed", () => this.heard());
+    this.#events.on("delayed", () => this.heard());
   }
 
   async addWorker(): Promise<number> {
@@ -64,7 +66,7 @@ export class FleetWorld {
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let told = "";
     while (!told.includes("ready")) {
-      const { done, value } = await reader.read();
+      const { done, value } = await limited("a worker to be ready", reader.read());
       if (done) throw new Error(`the worker ended before it was ready: ${told}`);
       told += value;
     }
@@ -103,16 +105,25 @@ export class FleetWorld {
     const child = this.#workers.get(pid)!;
     this.#workers.delete(pid);
     Deno.kill(pid, name);
-    return (await child.status).code;
+    return (await limited(`the end of worker ${pid} by ${name}`, child.status)).code;
   }
 
   /** Settles when a job has come to its end. */
-  async over(id: string): Promise<Job> {
+  over(id: string): Promise<Job> {
+    return this.jobThat(`is over`, id, (job) => job.finishedOn !== undefined);
+  }
+
+  /** Settles with a job when it fits, looked at after whatever happens to a job. */
+  async jobThat(
+    is: string,
+    id: string,
+    fits: (job: Job) => boolean | Promise<boolean>,
+  ): Promise<Job> {
     for (;;) {
       const next = this.#heard.promise;
       const job = await this.job(id);
-      if (job.finishedOn !== undefined) return job;
-      await next;
+      if (await fits(job)) return job;
+      await limited(`an event, until job ${id} ${is}`, next);
     }
   }
 
@@ -128,7 +139,9 @@ export class FleetWorld {
 
   /** Settles when the model was asked this. */
   async asked(id: string, times = 1): Promise<void> {
-    while (this.requests(id).length < times) await this.#heard.promise;
+    while (this.requests(id).length < times) {
+      await limited(`request ${times} of job ${id}`, this.#heard.promise);
+    }
   }
 
   /** To be told of each request that came, and of each job that ended. */
@@ -139,7 +152,7 @@ export class FleetWorld {
 
   /** Settles when the turn of a thread has its end on disk. */
   async ended(threadId: string): Promise<void> {
-    await seen(this.home, async () => {
+    await seen(`the end of a turn of ${threadId}`, this.home, async () => {
       const found = await readdir(this.home, { recursive: true });
       const path = found.find((each) => each.endsWith(`${threadId}.jsonl`));
       if (path === undefined) return false;
@@ -149,7 +162,8 @@ export class FleetWorld {
 
   /** Settles when something of what a job was to do was done. */
   async begun(id: string): Promise<void> {
-    await seen(join(this.cwd, "made"), async () => await this.effects(id) > 0);
+    const made = join(this.cwd, "made");
+    await seen(`what job ${id} does`, made, async () => await this.effects(id) > 0);
   }
 
   async threadOf(id: string): Promise<string> {
@@ -232,15 +246,6 @@ export class FleetWorld {
       if (found.length === 0 || tries === 100) return found;
       await sleep(100);
     }
-  }
-}
-
-/** Settles when it looks as it should below a directory; looked at whenever something changes there. */
-async function seen(directory: string, look: () => Promise<boolean>): Promise<void> {
-  using watcher = Deno.watchFs(directory);
-  if (await look()) return;
-  for await (const _ of watcher) {
-    if (await look()) return;
   }
 }
 

@@ -8,6 +8,7 @@
 import assert from "node:assert/strict";
 import { type ModelRequest, type ModelTurn, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
+import { limited } from "../_limit.ts";
 import { findRedis, freePort } from "../_redis.ts";
 import {
   type ClusterWorld,
@@ -341,7 +342,7 @@ export async function tryFaults(world: ClusterWorld, names: string[]): Promise<v
     const began = performance.now();
     world.slowest = 0;
     const [looks, owners] = [world.watch.looks, world.watch.owners];
-    const session = await FAULTS[name]!(world);
+    const session = await limited(name, FAULTS[name]!(world), 180_000);
     const { events } = session;
     await session.stop();
     assert.deepEqual(world.watch.doubles(), [], `${name}: a session with two owners`);

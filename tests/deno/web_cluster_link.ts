@@ -1,5 +1,6 @@
 /** A way to a port of this machine that can be cut, as a network may be: nothing comes through, and nobody is told. */
 import { fileURLToPath } from "node:url";
+import { limited } from "../_limit.ts";
 
 /** The link runs in a process of its own, which prints its port. */
 export class Link {
@@ -22,7 +23,7 @@ export class Link {
     const args = ["run", "-A", "--no-check", script, `${port}`];
     const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped" }).spawn();
     const told = child.stdout.getReader();
-    const { value } = await told.read();
+    const { value } = await limited("the port of a link", told.read());
     return new Link(child, told, Number(new TextDecoder().decode(value)));
   }
 
@@ -38,7 +39,7 @@ export class Link {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#told.cancel();
-    await this.#child.status;
+    await limited("the end of a link", this.#child.status);
   }
 }
 

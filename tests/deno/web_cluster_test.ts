@@ -1,6 +1,7 @@
 /** Bridges on several nodes: one owner, every request works everywhere, and no node is needed. */
 import assert from "node:assert/strict";
 import { bunPath } from "../_codex.ts";
+import { limited } from "../_limit.ts";
 import { findRedis } from "../_redis.ts";
 import { test } from "../_harness.ts";
 import { play, tryFaults } from "./web_cluster_faults.ts";
@@ -89,9 +90,11 @@ if (redis !== null) {
         // The client takes its time to come along; of a session that is closed meanwhile it would hear nothing.
         const heard = () =>
           told.some((event) => event.type === "turnCompleted" && event.turnId === last.turnId);
-        while (!heard()) await Promise.race([wake.promise, closed]);
+        while (!heard()) {
+          await limited("the end of the last turn", Promise.race([wake.promise, closed]));
+        }
         await patiently(() => session.close());
-        await closed;
+        await limited("the end of the client's events", closed);
         // Each event came to it once and in order, over three owners.
         assert.deepEqual(
           told.filter(({ type }) => /snapshot|turn(Started|Completed)|Closed/.test(type)).map((

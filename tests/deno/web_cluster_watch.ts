@@ -1,4 +1,5 @@
 /** Who has which session of a cluster, seen from beside: two owners at one time must never be. */
+import { limited } from "../_limit.ts";
 import type { Node } from "./web_cluster_world.ts";
 
 /** Looks at the live sessions of every node all the time. */
@@ -35,8 +36,8 @@ export class OwnerWatch {
 
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#over;
-    await Promise.all(this.#watching.values());
+    const watching = this.#over.then(() => Promise.all(this.#watching.values()));
+    await limited("the last looks at owners", watching);
   }
 
   async #run(): Promise<void> {

@@ -5,6 +5,7 @@ import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type ModelRequest, type ModelTurn, ScriptedModel } from "../../src/testing/mod.ts";
 import { codexPath, type CodexVersion, install, nodePath, ROOT } from "../_codex.ts";
+import { limited, seen } from "../_limit.ts";
 import { freePort, RedisServer } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
 import { OwnerWatch } from "./web_cluster_watch.ts";
@@ -54,12 +55,19 @@ export class Node {
     }).spawn();
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let told = "";
-    while (!told.includes("\n")) {
-      const { done, value } = await reader.read();
-      if (done) throw new Error(`${script} ended before it listened`);
-      told += value;
+    try {
+      while (!told.includes("\n")) {
+        const { done, value } = await limited(`the address of ${script}`, reader.read());
+        if (done) throw new Error(`${script} ended before it listened`);
+        told += value;
+      }
+    } catch (error) {
+      child.kill("SIGKILL");
+      await child.status;
+      throw error;
+    } finally {
+      await reader.cancel();
     }
-    await reader.cancel();
     const url = told.trim();
     return new Node(child, url, env["ADDRESS"] ?? url, inspector);
   }
@@ -85,7 +93,7 @@ export class Node {
     } catch {
       // It has ended already.
     }
-    return (await this.#child.status).code;
+    return (await limited(`the end of ${this.url} by ${name}`, this.#child.status)).code;
   }
 }
 
@@ -193,13 +201,14 @@ export class ClusterWorld {
     const [method] = route.split(" ");
     for (;;) {
       try {
-        const response = await this.ask(
-          route,
-          body,
-          node,
-          AbortSignal.timeout(method === "GET" ? LEASE_MS : 5 * LEASE_MS),
+        const ms = method === "GET" ? LEASE_MS : 5 * LEASE_MS;
+        const asked = this.ask(route, body, node, AbortSignal.timeout(ms));
+        // The signal alone may not end an answer that has begun (see Follower).
+        const [response, answer] = await limited(
+          `${route} at ${node?.url ?? "any node"}`,
+          asked.then(async (response) => [response, await response.json()] as const),
+          2 * ms,
         );
-        const answer = await response.json();
         if (response.status !== 503 && response.status !== 504) {
           this.slowest = Math.max(this.slowest, performance.now() - began);
           return { status: response.status, body: answer };
@@ -214,12 +223,11 @@ export class ClusterWorld {
 
   /** Settles when codex has written this into the rollout of a thread. */
   async written(threadId: string, what: RegExp): Promise<void> {
-    for (;;) {
+    await seen(`${what} in the rollout of ${threadId}`, join(this.home, "sessions"), async () => {
       const found = await readdir(this.home, { recursive: true });
       const path = found.find((each) => each.endsWith(`${threadId}.jsonl`));
-      if (path !== undefined && what.test(await readFile(join(this.home, path), "utf8"))) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+      return path !== undefined && what.test(await readFile(join(this.home, path), "utf8"));
+    });
   }
 
   follow(sessionId: string): Follower {
@@ -235,6 +243,7 @@ export class Follower {
   readonly #world: ClusterWorld;
   readonly #sessionId: string;
   #closed = false;
+  #doing = "new";
   #current = new AbortController();
   readonly #over: Promise<void>;
   /** Settles with the next event, for everybody who waits for one. */
@@ -257,7 +266,11 @@ export class Follower {
       for (let at = 0;; at++) {
         while (at >= this.told.length) {
           if (late) {
-            throw new Error(`not told: ${JSON.stringify(this.told.slice(-3)).slice(0, 1_000)}`);
+            throw new Error(
+              `${ms} ms without ${fits}, ${this.#doing}: ${
+                JSON.stringify(this.told.slice(-3)).slice(0, 1_000)
+              }`,
+            );
           }
           await this.#news.promise;
         }
@@ -296,7 +309,7 @@ export class Follower {
   async close(): Promise<void> {
     this.#closed = true;
     this.#current.abort();
-    await this.#over;
+    await limited(`the end of a page's stream (it is ${this.#doing})`, this.#over);
   }
 
   async #run(): Promise<void> {
@@ -306,20 +319,24 @@ export class Follower {
       const route = `GET /sessions/${this.#sessionId}/events${query}`;
       const silent = this.#current = new AbortController();
       let timer = setTimeout(() => silent.abort(), LEASE_MS);
+      let reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+      // The signal alone does not always end an answer that has begun: Deno 2.9 forgets it when memory is collected.
+      silent.signal.addEventListener("abort", () => void reader?.cancel().catch(() => {}));
       try {
-        const response = await this.#world.ask(
-          route,
-          undefined,
-          undefined,
-          silent.signal,
-        );
+        this.#doing = "asking";
+        const response = await this.#world.ask(route, undefined, undefined, silent.signal);
+        this.#doing = `reading what was answered with ${response.status}`;
         if (response.status !== 200) await response.body?.cancel();
         else {
+          reader = response.body!.getReader();
+          const decoder = new TextDecoder();
           let text = "";
-          for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
+          while (!silent.signal.aborted) {
+            const { done, value } = await reader.read();
+            if (done) break;
             clearTimeout(timer);
             timer = setTimeout(() => silent.abort(), LEASE_MS);
-            text += chunk;
+            text += decoder.decode(value, { stream: true });
             for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
               this.#block(text.slice(0, end));
               text = text.slice(end + 2);
@@ -330,6 +347,7 @@ export class Follower {
         // It comes back.
       }
       clearTimeout(timer);
+      this.#doing = "pausing";
       if (this.#closed) return;
       this.reconnects++;
       await new Promise((resolve) => setTimeout(resolve, 50));

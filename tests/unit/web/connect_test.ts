@@ -340,6 +340,51 @@ test("a request that is not answered is given up after its time", async () => {
   assert.deepEqual([(await asked).reason, (await asked).status], ["timeout", 504]);
 });
 
+/** What is on its way gets there. */
+const settle = () => new Promise((resolve) => setTimeout(resolve));
+
+test("nothing that does not heed the signal keeps a call waiting", async () => {
+  const never = new Promise<never>(() => {});
+  let cancelled = 0;
+  // Half of an answer, and then nothing, whatever the signal says.
+  const half = () =>
+    new ReadableStream<Uint8Array>({ pull: () => never, cancel: () => void cancelled++ });
+  const deaf: [Step, ConnectOptions][] = [
+    [() => never, {}],
+    [() => new Response(half()), {}],
+    [() => new Response(half(), { status: 503 }), {}],
+    [json([]), { headers: () => never }],
+  ];
+  for (const [step, options] of deaf) {
+    const { session, clock } = client([step], { ...options, patienceMs: 1 });
+    const late = session.ask("hello").catch((error) => error);
+    await settle();
+    clock.pass(60_000);
+    assert.equal((await late).reason, "timeout");
+
+    const gone = new AbortController();
+    const given = session.ask("hello", { signal: gone.signal }).catch((error) => error);
+    await settle();
+    gone.abort("enough");
+    assert.equal(await given, "enough");
+  }
+  // An answer that comes when it was given up is not left open.
+  const answer = Promise.withResolvers<Response>();
+  const { session, clock } = client([() => answer.promise], { patienceMs: 1 });
+  const late = session.read().catch((error) => error);
+  await settle();
+  clock.pass(60_000);
+  assert.equal((await late).reason, "timeout");
+  answer.resolve(new Response(half()));
+  await settle();
+  assert.equal(cancelled, 1);
+  // What the caller's own function throws is the caller's.
+  const own = new Error("no token");
+  const { session: other, seen } = client([json([])], { headers: () => Promise.reject(own) });
+  await assert.rejects(other.read(), (error) => error === own);
+  assert.equal(seen.length, 0);
+});
+
 test("each call is its route, with fresh headers, and cookies of the own origin", async () => {
   let token = 0;
   const { bridge, session, seen } = client(
