@@ -14,10 +14,10 @@ import {
 import { JsonlFileSink } from "../../src/runtime/namespace.ts";
 import { Client } from "../../src/session/mod.ts";
 import { Cassette, script } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, type World } from "./_session_world.ts";
 
-const VERSIONS = ["0.169.0", "0.104.0"];
 // Put together, so that no program's text has the whole of it.
 const KEY = ["sk", "proj", "only", "for", "this", "process", "4711"].join("-");
 const encoded = (value: unknown) => btoa(JSON.stringify(value)).replace(/=+$/, "");
@@ -62,7 +62,7 @@ function toldByProc(pids: number[]): string {
   return pids.map((pid) => read(pid, "cmdline") + read(pid, "environ")).join("\n");
 }
 
-for (const version of VERSIONS) {
+for (const version of CODEX_VERSIONS) {
   test(`apiKey reaches the model's provider and nothing else [${version}]`, {
     timeoutMs: 60_000,
   }, () =>

@@ -11,6 +11,7 @@ import {
 import { signalProcess } from "../../src/platform/mod.ts";
 import { coreOf } from "../../src/runtime/mod.ts";
 import { MemoryThreadStore, type ThreadStore } from "../../src/session/history/thread_store.ts";
+import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { rejection, World } from "./_session_world.ts";
 
@@ -41,7 +42,7 @@ async function linesOf(store: ThreadStore, threadId: string): Promise<string[]> 
 
 const home = (world: World) => world.config().env!.set!["CODEX_HOME"]!;
 
-for (const version of ["0.169.0", "0.104.0"]) {
+for (const version of CODEX_VERSIONS) {
   test(`a lost machine's conversation goes on on another one, and back [${version}]`, () =>
     onMachines(version, 2, async (a, b) => {
       const store = new MemoryThreadStore();

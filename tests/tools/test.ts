@@ -46,6 +46,8 @@ const NOT_ON_BUN = [
   "hooks_phases_test.ts",
   "limits_test.ts",
   "mcp_servers_test.ts",
+  "ownership_test.ts",
+  "permissions_reads_test.ts",
   "plan_mode_test.ts",
   "portable_crash_test.ts",
   "profile_fields_test.ts",
