@@ -128,6 +128,16 @@ for (const version of CODEX_VERSIONS) {
         sandboxPolicy: { type: "readOnly", networkAccess: true },
       }],
       ["a login", "account/login/start", { type: "apiKey", apiKey: "sk-of-somebody-else" }],
+      ["a review in a thread of its own", "review/start", {
+        threadId,
+        target: { type: "custom", instructions: "look" },
+        delivery: "detached",
+      }],
+      ["a command in a profile", "command/exec", {
+        command: ["true"],
+        sandboxPolicy: { type: "readOnly" },
+        permissionProfile: ":danger-full-access",
+      }],
       ["a logout", "account/logout", null],
       ["an email", "account/sendAddCreditsNudgeEmail", {}],
       ["another account", "accountSession/switch", { id: "x" }],

@@ -6,7 +6,7 @@ import { kindOf } from "../../check/mod.ts";
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
-import { fieldPasses, methodReach, UNSANDBOXED } from "./method_table.ts";
+import { fieldPasses, givesAway, methodReach, UNSANDBOXED } from "./method_table.ts";
 import { configNeeds } from "../config/config_needs.ts";
 import {
   asksNobody,
@@ -60,7 +60,7 @@ export function gateMethod(
   const call = params ?? {};
   const refusal = consentRefusal(method, call, context);
   if (refusal !== null) return refusal;
-  if (probe.enforcedBy === "none" || methodReach(method) === "harmless") return null;
+  if (probe.enforcedBy === "none") return null;
   // Answers everything at once where nothing is limited, which is most of the time.
   if (mayDoEverything(probe)) return null;
   const missing = missingNeeds(followLinks(methodNeeds(method, call, context), context), probe);
@@ -78,7 +78,11 @@ function methodNeeds(
 ): PermissionNeed[] {
   const reach = methodReach(method);
   // Most calls: they need not know where the server works.
-  if (reach === "harmless") return [];
+  if (reach === "harmless") {
+    return Object.entries(params).some(([field, value]) => givesAway(field, value))
+      ? [...EVERYTHING]
+      : [];
+  }
   const base = context.serverCwd;
   const path = (key: string): string | undefined => pathOf(params[key], base);
   switch (reach) {
@@ -88,6 +92,9 @@ function methodNeeds(
       return turnNeeds(params, base);
     case "exec":
       return execNeeds(params, base);
+    case "review":
+      // Elsewhere than in its thread it begins one with whatever codex is configured for (0.104 to 0.145).
+      return (params["delivery"] ?? "inline") === "inline" ? [] : [...EVERYTHING];
     case "fsRead":
       return [scoped("read", path("path"))];
     case "fsWrite":
@@ -104,6 +111,7 @@ function methodNeeds(
         ...[path("cwd"), ...listOf(params["cwds"]).map((cwd) => pathOf(cwd, base))]
           .filter((cwd) => cwd !== undefined)
           .map((cwd) => scoped("read", cwd)),
+        ...absolutePaths(params).map((found) => scoped("read", found)),
       ];
     case "account":
       return [scoped("write", context.codexHome), { kind: "net" }];
@@ -175,7 +183,8 @@ function sharedNeeds(params: JsonObject, base: string | undefined): PermissionNe
 function execNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
   const cwd = pathOf(params["cwd"], base) ?? base;
   const sandbox = params["sandboxPolicy"] ?? null;
-  return sandbox === null ? [...EVERYTHING] : sandboxNeeds(sandbox, cwd);
+  const passes = Object.entries(params).every(([field, value]) => fieldPasses(field, value));
+  return sandbox === null || !passes ? [...EVERYTHING] : sandboxNeeds(sandbox, cwd);
 }
 
 function sandboxNeeds(sandbox: JsonValue, cwd: string | undefined): PermissionNeed[] {
@@ -214,6 +223,8 @@ function privilegedWord(method: string, params: JsonObject): string {
       return "can run things without any sandbox, or change what later sessions may do";
     case "account":
       return "changes the login of every later session, or acts in its name";
+    case "review":
+      return "begins a thread with whatever codex is configured for";
     case "exec":
       return (params["sandboxPolicy"] ?? null) === null
         ? "without `sandboxPolicy` runs with whatever codex is configured for"
@@ -244,6 +255,9 @@ function consentRefusal(
     );
   }
   const reach = methodReach(method);
+  if (reach === "review" && needs.length > 0) {
+    return unattendedRefusal(method, "thread", null, {}, context);
+  }
   if (reach !== "thread" && reach !== "turn" && reach !== "exec") return null;
   const config = isJsonObject(params["config"]) ? params["config"] : {};
   const sandbox = params["sandboxPolicy"] ?? params["sandbox"] ?? config["sandbox_mode"] ?? null;
@@ -316,6 +330,13 @@ function pathOf(value: JsonValue | undefined, base: string | undefined): string 
   if (typeof value !== "string" || value === "") return undefined;
   if (isAbsolutePath(value)) return resolvePath(value, ".");
   return base === undefined ? undefined : resolvePath(base, value);
+}
+
+/** Every absolute path in it, wherever it stands: old and new servers read marketplaces and skills from more than a `cwd`. */
+function absolutePaths(value: JsonValue | undefined): string[] {
+  if (typeof value === "string") return isAbsolutePath(value) ? [resolvePath(value, ".")] : [];
+  if (value === null || typeof value !== "object") return [];
+  return Object.values(value).flatMap(absolutePaths);
 }
 
 function listOf(value: JsonValue | undefined): JsonValue[] {

@@ -6,7 +6,7 @@ import type { JsonValue } from "../../json.ts";
 
 /**
  * What a method does. `harmless`: talks about threads, models and accounts, or goes on with what another method was
- * checked for. `thread`, `turn`, `exec`: looked at with their params. `codexHome`: reads codex's own files. The fs words:
+ * checked for. `thread`, `turn`, `exec`, `review`: looked at with their params. `codexHome`: reads codex's own files. The fs words:
  * what they say. `account`: changes who pays and whom prompts are sent to, for every later session too. `everything`: runs
  * or installs things without a sandbox, or changes what later sessions may do.
  */
@@ -15,6 +15,7 @@ export type MethodReach =
   | "thread"
   | "turn"
   | "exec"
+  | "review"
   | "fsRead"
   | "fsWrite"
   | "fsCopy"
@@ -31,8 +32,8 @@ const ROWS: Readonly<Record<MethodReach, string>> = {
     collaborationMode/list command/exec/resize command/exec/terminate command/exec/write
     environment/info environment/status experimentalFeature/list fs/unwatch
     fuzzyFileSearch/sessionStop fuzzyFileSearch/sessionUpdate initialize mcpServerStatus/list
-    model/list modelProvider/capabilities/read modelProvider/list permissionProfile/list
-    process/kill process/resizePty process/writeStdin project/list project/read review/start
+    model/list modelProvider/capabilities/read modelProvider/list
+    process/kill process/resizePty process/writeStdin project/list project/read
     server/diagnostics thread/archive thread/attachment/list thread/attachment/remove
     thread/attachmentOwner/list thread/backgroundTerminals/clean
     thread/backgroundTerminals/list thread/backgroundTerminals/terminate thread/compact/start
@@ -59,6 +60,9 @@ const ROWS: Readonly<Record<MethodReach, string>> = {
   exec: `
     command/exec
   `,
+  review: `
+    review/start
+  `,
   fsRead: `
     fs/getMetadata fs/readDirectory fs/readFile fs/watch
   `,
@@ -72,7 +76,7 @@ const ROWS: Readonly<Record<MethodReach, string>> = {
     fuzzyFileSearch fuzzyFileSearch/sessionStart
   `,
   codexHome: `
-    config/read configRequirements/read hooks/list memory/status plugin/installed plugin/list
+    config/read configRequirements/read hooks/list memory/status permissionProfile/list plugin/installed plugin/list
     plugin/read plugin/search plugin/share/list plugin/skill/read skills/list
     thread/memory/read
   `,
@@ -122,10 +126,10 @@ export function knownMethods(): string[] {
 /** Methods that run a command of the caller's without any sandbox. */
 export const UNSANDBOXED: ReadonlySet<string> = new Set(["process/spawn", "thread/shellCommand"]);
 
-// Every field of the calls that start, resume and set threads and turns, and what is done about it.
+// Every field of the calls that start, resume and set threads and turns, or run a command, and what is done about it.
 //
-// The calls are those that `method_table.ts` calls `thread` and `turn`. A field without a row, such as a newer codex's, may
-// do everything.
+// The calls are those above that are `thread`, `turn` and `exec`. A field without a row, such as a newer codex's, may do
+// everything.
 
 /**
  * - `harmless`: who talks about what, in which words, at which price.
@@ -137,19 +141,19 @@ export type FieldHandling = "harmless" | "looked" | "unset";
 const PARAMS_ROWS: Readonly<Record<FieldHandling, string>> = {
   harmless: `
     additionalContext allowProviderModelFallback baseInstructions beforeTurnId clientUserMessageId collaborationMode
-    deferGoalContinuation developerInstructions disabledPluginIds dynamicTools effort ephemeral excludeTurns
+    command deferGoalContinuation developerInstructions disableOutputCap disableTimeout disabledPluginIds dynamicTools effort env ephemeral excludeTurns
     expectedTurnId experimentalDisablePredictionMcp experimentalPredictionMode experimentalRawEvents history historyMode
-    initialTurnsPage lastTurnId mockExperimentalField model modelProvider multiAgentMode outputSchema parentTurnId
-    persistExtendedHistory personality projectId queuedSubmissionId responsesapiClientMetadata
-    responsesapiClientMetadataPatch rootTurnId serviceName serviceTier serviceTierForTurn sessionStartSource summary
-    threadId threadSource toolOutput turnId turnTrigger
+    initialTurnsPage lastTurnId mockExperimentalField model modelProvider multiAgentMode outputBytesCap outputSchema parentTurnId
+    persistExtendedHistory personality processId projectId queuedSubmissionId responsesapiClientMetadata
+    responsesapiClientMetadataPatch rootTurnId serviceName serviceTier serviceTierForTurn sessionStartSource size
+    streamStdin streamStdoutStderr summary threadId threadSource timeoutMs toolOutput tty turnId turnTrigger
   `,
   looked: `
     approvalPolicy approvalsReviewer config cwd environments input path permissions runtimeWorkspaceRoots sandbox
     sandboxPolicy selectedCapabilityRoots
   `,
   unset: `
-    attachToSource cyberAccessProgram daybreakEnabled
+    attachToSource cyberAccessProgram daybreakEnabled permissionProfile
   `,
 };
 
@@ -169,8 +173,15 @@ export function fieldHandling(field: string): FieldHandling | undefined {
 /** Whether a field may be sent without every permission, as far as the field itself goes. */
 export function fieldPasses(field: string, value: JsonValue | undefined): boolean {
   const handling = HANDLING.get(field);
-  if (handling === "harmless" || handling === "looked") return true;
-  const unset = value === undefined || value === null || value === false ||
+  return handling === "harmless" || handling === "looked" || isUnset(value);
+}
+
+/** Whether it gives away, with any method, what nobody here sees. */
+export function givesAway(field: string, value: JsonValue | undefined): boolean {
+  return HANDLING.get(field) === "unset" && !isUnset(value);
+}
+
+function isUnset(value: JsonValue | undefined): boolean {
+  return value === undefined || value === null || value === false ||
     (Array.isArray(value) && value.length === 0);
-  return unset;
 }

@@ -67,6 +67,52 @@ const CASES: [string, string, JsonObject, Grants, string[] | null][] = [
     WS,
     ["--allow-read=/etc/shadow"],
   ],
+  ["a marketplace elsewhere", "plugin/read", { marketplacePath: "/etc/m.json", pluginName: "p" }, {
+    read: ["/ws", "/home/me/.codex"],
+  }, ["--allow-read=/etc/m.json"]],
+  [
+    "skills elsewhere, on old servers",
+    "skills/list",
+    { cwds: ["/ws"], perCwdExtraUserRoots: [{ cwd: "/ws", extraUserRoots: ["/etc/skills"] }] },
+    { read: ["/ws", "/home/me/.codex"] },
+    ["--allow-read=/etc/skills"],
+  ],
+  ["profiles of a directory", "permissionProfile/list", { cwd: "/etc" }, {
+    read: ["/home/me/.codex"],
+  }, ["--allow-read=/etc"]],
+  ["a review in its thread", "review/start", { threadId: "t", delivery: "inline" }, WS, null],
+  ["a review", "review/start", { threadId: "t", delivery: null }, WS, null],
+  [
+    "a review elsewhere",
+    "review/start",
+    { threadId: "t", delivery: "detached" },
+    WS,
+    EVERYTHING,
+  ],
+  [
+    "a command in a profile",
+    "command/exec",
+    { ...sandbox("readOnly"), permissionProfile: ":danger-full-access" },
+    { read: "all" },
+    EVERYTHING.slice(1),
+  ],
+  [
+    "a command with a field of the future",
+    "command/exec",
+    {
+      ...sandbox("readOnly"),
+      sandboxOverride: "none",
+    },
+    { read: "all" },
+    EVERYTHING.slice(1),
+  ],
+  [
+    "a thread that is given away later",
+    "thread/metadata/update",
+    { threadId: "t", daybreakEnabled: true },
+    WS,
+    EVERYTHING,
+  ],
   ["searching", "fuzzyFileSearch", { roots: ["/ws", "/etc"] }, WS, ["--allow-read=/etc"]],
   ["reading codex's config", "config/read", {}, WS, ["--allow-read=/home/me/.codex"]],
   ["writing codex's config", "config/value/write", { keyPath: "x" }, WS, EVERYTHING],
@@ -203,6 +249,9 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
     ["thread/start", { sandbox: "read-only", selectedCapabilityRoots: [{ path: "/p" }] }],
     ["thread/start", { sandbox: "read-only", daybreakEnabled: true }],
     ["thread/start", { sandbox: "read-only", config: { "mcp_servers.e.command": "sh" } }],
+    ["command/exec", { ...sandbox("readOnly"), permissionProfile: ":danger-full-access" }],
+    ["review/start", { threadId: "t", delivery: "detached" }],
+    ["thread/metadata/update", { threadId: "t", daybreakEnabled: true }],
     ["account/login/start", { type: "apiKey", apiKey: "k" }],
     ["account/logout", {}],
     ["account/newest", {}],
@@ -243,6 +292,8 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
       ["turn/start", { threadId: "t", approvalPolicy: "on-request" }, true],
       ["turn/start", { threadId: "t", permissions: "mine" }, true],
       ["thread/settings/update", { threadId: "t", approvalPolicy: "never" }, true],
+      ["review/start", { threadId: "t", delivery: "detached" }, true],
+      ["review/start", { threadId: "t", delivery: "inline" }, false],
     ];
     for (const [method, params, refuses] of rows) {
       const refusal = gate(method, params, yes);
