@@ -69,6 +69,11 @@ export class CommandBuilder {
     return this.#open !== null;
   }
 
+  /** In a word that is no assignment of a list. */
+  get isName(): boolean {
+    return this.#open !== null && !this.#open.text.endsWith("=");
+  }
+
   /** Between `[[` and `]]`. */
   get inTest(): boolean {
     return this.#tests;

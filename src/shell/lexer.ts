@@ -138,6 +138,10 @@ class ShellLexer {
         this.#pos += next === "|" || next === "&" ? 2 : 1;
         if (next === "&") this.#note("redirects");
       } else if (char === "(") {
+        // After a name of files zsh runs the code in it, as in `*(e:'rm x':)`; others take it for a pattern, or for nothing.
+        if (next !== ")" && command.isName && !this.#arithmetic && !command.inTest) {
+          throw new Broken("has a parenthesis in a word");
+        }
         command.end();
         this.#pos++;
         this.#note("has a compound statement");

@@ -16,7 +16,7 @@ const RUNNERS: ReadonlySet<string> = names(
     "npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba micromamba mise asdf direnv nix nix-shell guix " +
     "bundle cargo go make gdb lldb valgrind perf hyperfine setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec " +
     "runcon cgexec firejail bwrap eatmydata faketime entr tmux screen at batch expect trap alias hash coproc " +
-    "mapfile readarray complete compgen bind fc sched emulate autoload zmodload rlwrap chpst softlimit numactl " +
+    "mapfile readarray complete compgen bind fc jobs sched emulate autoload zmodload rlwrap chpst softlimit numactl " +
     "catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty wine dotnet java rsync tar zip",
 );
 

@@ -13,9 +13,9 @@ import { tempDir } from "../_temp.ts";
  */
 const ALLOWED =
   ("ok test [ printf echo read let declare typeset export readonly unset wait shift exit return true cd " +
-    "getopts mapfile set umask command type hash trap eval alias").split(" ");
+    "getopts mapfile set umask command type hash trap eval alias jobs").split(" ");
 /** Of those, what runs its arguments: allowing it allows everything, so it is not. */
-const RUNS = new Set(["command", "eval", "trap", "alias", "mapfile", "hash"]);
+const RUNS = new Set(["command", "eval", "trap", "alias", "mapfile", "hash", "jobs"]);
 
 const HIDDEN = [
   "bad",

@@ -248,7 +248,7 @@ function namesAll(
     touched.every((path) =>
       list(paths).some((one) =>
         coversPath(one, path, false) &&
-        (anywhere || !isBareName(one) || workspace.some((root) => liesIn(root, path, true)))
+        (anywhere || !isBareName(one) || workspace.some((root) => liesIn(root, path, one)))
       )
     );
 }
@@ -258,9 +258,7 @@ function staysInside({ outsideSandbox }: ApprovalRule, { facts, workspace }: Cas
   const { paths } = facts;
   if (outsideSandbox === true || workspace === null) return true;
   return paths !== undefined && !paths.unknown && paths.files.length + paths.trees.length > 0 &&
-    [...paths.files, ...paths.trees].every((path) =>
-      workspace.some((root) => liesIn(root, path, false))
-    );
+    [...paths.files, ...paths.trees].every((path) => workspace.some((root) => liesIn(root, path)));
 }
 
 function coveredBy(patterns: string | string[], paths: PlainPath[]): boolean {

@@ -21,12 +21,12 @@ export function coversPath(pattern: string, path: PlainPath, perhaps: boolean): 
 /** What codex keeps from commands that may write the directory above it: programs take orders from there. */
 const PROTECTED = [".git", ".codex", ".agents"];
 
-/** Whether the path certainly lies in the directory; `protectedToo`: also where codex lets no command write. */
-export function liesIn(directory: string, path: PlainPath, protectedToo: boolean): boolean {
+/** Whether the path certainly lies in the directory, where codex lets commands write, or in what is `named` there. */
+export function liesIn(directory: string, path: PlainPath, named?: string): boolean {
   const root = plainPath(directory);
   if (root === null || !coversPath(directory, path, false)) return false;
   const below = { ...path, parts: path.parts.slice(root.parts.length - 1) };
-  return protectedToo || !PROTECTED.some((name) => coversPath(name, below, true));
+  return !PROTECTED.some((name) => name !== named && coversPath(name, below, true));
 }
 
 /** Whether something that the pattern covers may lie below the path, a directory. */

@@ -422,6 +422,21 @@ test("decide() changes files outside of the workspace only where a rule says so"
     ["inside, by a name", { paths: ["src"] }, inside, true],
     ["git's own, by its name", { paths: [".git"] }, patchOf("/w/.git/config"), true],
     [
+      "codex's own, by another name",
+      { paths: ["*.toml"] },
+      patchOf("/w/.codex/config.toml"),
+      false,
+    ],
+    ["codex's own, by every name", { paths: ["*"] }, patchOf("/w/.CODEX/hooks.json"), false],
+    ["codex's own, below git's", { paths: [".git"] }, patchOf("/w/.agents/.git/config"), false],
+    ["a hook, by a name", { paths: ["post-commit"] }, patchOf("/w/.git/hooks/post-commit"), false],
+    [
+      "a file that begins like it, by a name",
+      { paths: ["*.toml"] },
+      patchOf("/w/.codexrc.toml"),
+      true,
+    ],
+    [
       "outside, by a name and said",
       { paths: ["passwd"], outsideSandbox: true },
       patchOf("/etc/passwd"),

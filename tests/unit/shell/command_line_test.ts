@@ -163,6 +163,8 @@ const hidden = [
   "env '-Srm keep'",
   "env -i rm keep",
   "setarch x86_64 rm keep",
+  "jobs -x rm keep",
+  "ls -d .(e:'rm keep':)",
   ...("prlimit --nproc=9|pkexec|fakeroot|tini --|dumb-init|unbuffer|torsocks|proxychains|start-stop-daemon -S -x|" +
     "/lib64/ld-linux-x86-64.so.2|docker run x|npm exec|uv run|poetry run|mise x --|direnv exec .|nix-shell --run|" +
     "gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root").split("|")
