@@ -350,6 +350,7 @@ export class Player {
     };
     return {
       cwd: this.#world.cwd,
+      config: { "features.multi_agent": true },
       timeoutMs: TURN_MS,
       ...(hook === "none" ? {} : {
         hooks: {

@@ -123,6 +123,7 @@ for (const version of platformName() === "linux" ? ["0.169.0", "0.145.0"] : []) 
         exec(`touch ${join(outside.path, `e${i}`)}`, ESCALATED),
       ]).flat();
       await using w = await world(version, {
+        flags: { "features.multi_agent": true },
         script({ text, toolOutputs }) {
           if (text === "child") return tries[toolOutputs.length] ?? "child is done";
           if (text.startsWith("<subagent_notification")) return "done";

@@ -163,6 +163,7 @@ for (const version of ["0.169.0", "0.145.0"]) {
               approvalPolicy,
               sandbox: "workspace-write",
               allowPrivilegedEscalation: true,
+              config: { "features.multi_agent": true },
               timeoutMs: 30_000,
             },
           });

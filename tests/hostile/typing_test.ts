@@ -51,7 +51,10 @@ const VERSIONS: CodexVersion[] = onDeno
 
 for (const version of VERSIONS) {
   test(`an accepted program gets no orders that nobody saw, codex ${version}`, LIMIT, async (t) => {
-    const w: World = await world(version, { script: typist });
+    const w: World = await world(version, {
+      script: typist,
+      flags: { "features.multi_agent": true },
+    });
     await using _ = w;
     const accept = () => ({ decision: "accept" as const });
 

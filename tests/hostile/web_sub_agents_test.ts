@@ -60,6 +60,7 @@ test(
         approvalPolicy: "untrusted",
         sandbox: "workspace-write",
         allowPrivilegedEscalation: true,
+        config: { "features.multi_agent": true },
       },
     };
     const adapter = new WebAdapter(options);

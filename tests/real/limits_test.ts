@@ -173,7 +173,10 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
 test("what the agents of an agent use is in the run's limits, and they stop with it", () =>
   inWorld("0.169.0", async (world) => {
     const client = await world.connect();
-    const session = await client.startSession({ cwd: world.cwd });
+    const session = await client.startSession({
+      cwd: world.cwd,
+      config: { "features.multi_agent": true },
+    });
     const namespace = "multi_agent_v1";
     const child = world.prompt(loop, "child");
     const parent = world.prompt(({ toolOutputs }) => {

@@ -108,7 +108,11 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
   inWorld("0.169.0", async (world) => {
     const { cwd } = world;
     const client = await world.connect();
-    const session = await client.startSession({ cwd, ...PROFILE });
+    const session = await client.startSession({
+      cwd,
+      ...PROFILE,
+      config: { "features.multi_agent": true },
+    });
     const other = await client.startSession({ cwd: join(cwd, ".."), ...PROFILE });
     const { turnId } = await session.ask(sh(world, "printf 1 > a.txt", "one"));
     for (const busy of [session, other]) {

@@ -323,6 +323,7 @@ test(
     const namespace = "multi_agent_v1";
     let child: testing.ModelStep = say("");
     await using w = await world(NEWEST, {
+      flags: { "features.multi_agent": true },
       script({ text, toolOutputs }) {
         if (text === "child") return toolOutputs.length === 0 ? child : "child is done";
         if (text.startsWith("<subagent_notification")) return "done";

@@ -14,6 +14,7 @@ import { slowLink } from "../_slow_link.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
 const CALL = 13;
+const AGENTS = { config: { "features.multi_agent": true } };
 let commands = 5100;
 
 /** A prompt whose agent starts another one, which runs a long command; the first one waits for it, or does not. */
@@ -77,7 +78,7 @@ for (const version of ["0.169.0", ...SLOW_BETWEEN]) {
     () =>
       inWorld(version, async (world) => {
         const client = await world.connect();
-        const session = await client.startSession({ cwd: world.cwd });
+        const session = await client.startSession({ cwd: world.cwd, ...AGENTS });
         const told = listen(session);
 
         const aborted = spawning(world);
@@ -127,7 +128,7 @@ test(
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await slow(world, () => 150);
-      const session = await client.startSession({ cwd: world.cwd });
+      const session = await client.startSession({ cwd: world.cwd, ...AGENTS });
       const told = listen(session);
       // Given up from the moment when the model was told of the agent, in steps over the time of the link.
       for (const ms of [0, 100, 200, 300]) {
@@ -156,7 +157,7 @@ test(
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd });
+      const session = await client.startSession({ cwd: world.cwd, ...AGENTS });
       const told = listen(session);
       const { prompt, command } = spawning(world);
       const asked = rejection(session.ask(prompt));

@@ -175,7 +175,10 @@ test("an agent that the agent starts has spans below it, and its tokens count on
     const otel = new MemoryOtel();
     const { tracer, meter } = otel;
     const client = await world.connect({ telemetry: { tracer, meter } });
-    const session = await client.startSession({ cwd: world.cwd });
+    const session = await client.startSession({
+      cwd: world.cwd,
+      config: { "features.multi_agent": true },
+    });
     const namespace = "multi_agent_v1";
     const child = world.prompt([script.exec("true"), "I am done."], "child");
     const parent = world.prompt(({ toolOutputs: [spawned, waited] }) => {

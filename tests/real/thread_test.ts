@@ -221,7 +221,10 @@ test(
   () =>
     inWorld(CODEX_VERSIONS[0], async (world) => {
       const client = await world.connect();
-      const session = await client.startSession({ cwd: world.cwd });
+      const session = await client.startSession({
+        cwd: world.cwd,
+        config: { "features.multi_agent": true },
+      });
       const events = listen(session, { subAgents: true });
       const plain = listen(session);
       const tokens = script.usage({ inputTokens: 10, outputTokens: 3 });

@@ -181,7 +181,11 @@ test("a dropped socket is replaced, its thread resumed, and the turn goes on wit
       const { handler, question, asked } = answering();
       const restart = { type: "onCrash", baseDelayMs: 10 } as const;
       const client = await connect({ approvals: handler, restart }, TOKEN, wire.url);
-      const session = await client.startSession({ cwd: dir, ...ASKING });
+      const session = await client.startSession({
+        cwd: dir,
+        ...ASKING,
+        config: { "features.multi_agent": true },
+      });
       await session.ask("hello");
       const result = session.ask("run it");
       const lost = await question(0);

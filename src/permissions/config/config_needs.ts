@@ -375,8 +375,8 @@ const FEATURES: readonly (readonly [FeatureHandling, string, string])[] = [
      unified_exec_tty app_server_websocket_compression local_thread_store_compression
      local_thread_store_shared_compression background_paginated_rollout_migration skip_host_skill_discovery
      api_key_model_discovery api_key_cyber_access_programs analytics_plan_history runtime_agent_instances
-     remote_models include_apply_patch_tool view_image_tool powershell_utf8 streamable_shell enable_fanout
-     search_tool runtime_metrics unified_image_budget view_image`,
+     remote_models include_apply_patch_tool view_image_tool powershell_utf8 streamable_shell search_tool
+      runtime_metrics unified_image_budget view_image`,
   ],
   [
     "safeOff",
@@ -387,7 +387,7 @@ const FEATURES: readonly (readonly [FeatureHandling, string, string])[] = [
      code_mode_host_output_truncation code_mode_interrupt code_mode_only code_mode_only_strict_3p_tools
      code_mode_prewarm code_mode_tool_description_first code_mode_tool_search codex_apps_mcp_2026_07_28
      codex_git_commit computer_use connectors daemon_auto_start daybreak_program_propagation deferred_executor
-     enable_mcp_apps executor_capability_discovery executor_capability_discovery_v2 external_agent_memory_import
+     enable_fanout enable_mcp_apps executor_capability_discovery executor_capability_discovery_v2 external_agent_memory_import
      external_migration gateway_setup_wizard gcp_setup_wizard guardian_approval guardian_conversation_history_tools
      guardian_denial_reconsideration guardian_enhanced_node_repl_transcripts guardian_ext
      guardian_include_additional_context guardian_native_multi_agent_history guardian_node_repl_transcript_images

@@ -31,7 +31,8 @@ export interface SessionSettingsFacts {
  * - `approvals_reviewer`: the server's questions come here, whatever the user configured;
  * - `notify`: the user's program would run without a sandbox at the end of each turn;
  * - `projects`, where codex would else trust the directory, and with it the programs that its `.codex` names;
- * - no terminals, where somebody is asked; see {@linkcode withoutTerminals}.
+ * - no terminals, where somebody is asked; see {@linkcode withoutTerminals};
+ * - no tools that act past the sandbox of the session, unless the caller's own settings switch them on; see `REACHING`.
  *
  * Throws `PolicyError` for a setting that would bring secrets back to the agent's commands, or terminals.
  */
@@ -65,7 +66,25 @@ export function sessionSettings(
     ...withShellEnvironment([inherited, own], facts.commands),
     approvals_reviewer: "user",
     ...noTerminals,
+    ...withoutReachingTools(own, facts.started),
   };
+}
+
+/**
+ * Features whose tools act past the sandbox of the session that has them, by their names of all versions:
+ *
+ * - `multi_agent`: `send_input` speaks to any thread that the same codex has loaded, by its id, and has it work in a sandbox of
+ *   its own: the agent of a read-only session had one with full access write (0.104 to 0.169). The tools of `multi_agent_v2`
+ *   know the session's own agents only.
+ * - `enable_fanout`: `spawn_agents_on_csv` reads and writes files wherever they lie, without a sandbox (0.110 to 0.125).
+ */
+const REACHING: readonly (readonly string[])[] = [["multi_agent", "collab"], ["enable_fanout"]];
+
+function withoutReachingTools(...chosen: readonly Settings[]): Record<string, JsonValue> {
+  const isChosen = (name: string) => chosen.some((one) => featureOf(one, name) !== undefined);
+  return Object.fromEntries(
+    REACHING.flatMap((names) => names.some(isChosen) ? [] : [[`features.${names[0]}`, false]]),
+  );
 }
 
 /**

@@ -35,10 +35,10 @@ test("each of the server's methods has a row of its own, and no other has one", 
   assert.equal(methodReach("account/somethingNew"), "everything");
 });
 
-test("each field of the calls that start, take up and set threads and turns has a row", () => {
+test("each field of the calls that start, take up and set threads and turns, or run a command, has a row", () => {
   const calls = methodsOfKind("clientRequest")
-    .filter(({ method }) => ["thread", "turn"].includes(methodReach(method)));
-  assert.equal(calls.length, 9);
+    .filter(({ method }) => ["thread", "turn", "exec"].includes(methodReach(method)));
+  assert.equal(calls.length, 10);
   const missing = calls.flatMap(({ method, params }) =>
     membersOf(params!).filter((field) => fieldHandling(field) === undefined)
       .map((field) => `${method} ${field}`)
@@ -73,6 +73,8 @@ const NEEDS: [JsonObject, "nothing" | "read" | "net" | "env" | "everything"][] =
   [{ tools: { future: true } }, "everything"],
   [{ features: { multi_agent: true, "goals": false } }, "nothing"],
   [{ "features.js_repl": true }, "everything"],
+  [{ "features.enable_fanout": true }, "everything"],
+  [{ features: { enable_fanout: false } }, "nothing"],
   [{ "features.js_repl": false }, "nothing"],
   [{ features: { hooks: false } }, "everything"],
   [{ features: { hooks: true } }, "nothing"],

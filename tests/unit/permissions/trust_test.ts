@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { PolicyError } from "../../../src/errors/mod.ts";
 import { sessionSettings, trustOf } from "../../../src/permissions/config/session_settings.ts";
+import type { JsonValue } from "../../../src/json.ts";
 import { SECRET_VARIABLES } from "../../../src/redact.ts";
 import { test } from "../../_harness.ts";
 
@@ -58,6 +59,28 @@ test("a session's settings say what it leaves to nobody, on top of its own", () 
       ["/a/b/c", "/a/b", "/a", "/"].map((folder) => [folder, { trust_level: "untrusted" }]),
     ),
   );
+});
+
+test("a session has no tools that act past its sandbox, unless the caller's own settings name them", () => {
+  const facts = { cwd: "/w", distrust: false, asks: false, serverVersion: "0.169.0" };
+  const off = { "features.multi_agent": false, "features.enable_fanout": false };
+  const rows: [own: Record<string, JsonValue>, started: Record<string, JsonValue>, JsonValue[]][] =
+    [
+      [{}, {}, [false, false]],
+      [{ "features.multi_agent": true }, {}, [true, false]],
+      [{ features: { multi_agent: false, goals: true } }, {}, [false, false]],
+      // The older name of the same: both would be read.
+      [{ features: { collab: true } }, {}, [null, false]],
+      [{}, { "features.multi_agent": true }, [null, false]],
+      [{}, { features: { collab: true } }, [null, false]],
+      [{}, { "features.enable_fanout": true }, [false, null]],
+      [{ "features.other": true }, { "features.other": true }, [false, false]],
+    ];
+  for (const [own, started, expected] of rows) {
+    const settings = sessionSettings(own, { ...facts, started });
+    const said = Object.keys(off).map((key) => settings[key] ?? null);
+    assert.deepEqual(said, expected, JSON.stringify([own, started]));
+  }
 });
 
 test("a session's settings keep what codex was started with, since a thread's replace them", () => {

@@ -1,0 +1,82 @@
+/** Tools of codex's own that act past the sandbox of the session that has them. */
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { testing } from "../../mod.ts";
+import { PolicyError } from "../../src/errors/mod.ts";
+import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { world } from "../real/_safety_world.ts";
+
+const { exec, toolCall } = testing.script;
+const LIMIT = { timeoutMs: 120_000 };
+const FREE = {
+  approvalPolicy: "never",
+  sandbox: "danger-full-access",
+  dangerouslyAllowUnattendedFullAccess: true,
+} as const;
+const READ_ONLY = { approvalPolicy: "never", sandbox: "read-only" } as const;
+
+for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
+  test(`an agent speaks to no thread of another session, codex ${version}`, LIMIT, async () => {
+    await using outside = await tempDir("outside-");
+    const mark = join(outside.path, "mark");
+    const rows = join(outside.path, "rows.csv");
+    await writeFile(rows, "a\n1\n");
+    let other = "";
+    // The tools of one kind are called by their names, those of later codex by those of their group as well.
+    const calls = ["", "multi_agent_v1", "collaboration"].flatMap((namespace) => {
+      const call = (name: string, args: Parameters<typeof toolCall>[1]) =>
+        toolCall(name, args, namespace === "" ? {} : { namespace });
+      return [
+        () => call("resume_agent", { id: other }),
+        () => call("send_input", { id: other, target: other, message: "intruder" }),
+        () => call("send_message", { target: other, message: "intruder" }),
+        () => call("followup_task", { target: other, message: "intruder" }),
+        () => call("close_agent", { id: other, target: other }),
+      ];
+    });
+    await using w = await world(version, {
+      script({ text, toolOutputs }) {
+        if (text.includes("intruder")) {
+          return toolOutputs.length > 0 ? "done" : exec(`touch ${mark}`);
+        }
+        if (text === "attack") return calls[toolOutputs.length]?.() ?? "done";
+        if (text !== "rows" || toolOutputs.length > 0) return "ready";
+        const args = { csv_path: rows, instruction: "x", output_csv_path: mark };
+        return toolCall("spawn_agents_on_csv", args);
+      },
+    });
+    // Whatever the user has switched on, under each of its names.
+    const home = w.model.clientConfig().env.set["CODEX_HOME"]!;
+    const features = ["multi_agent", "collab", "enable_fanout", "sqlite"];
+    await writeFile(
+      join(home, "config.toml"),
+      `[features]\n${features.map((name) => `${name} = true\n`).join("")}`,
+    );
+    const wide = await w.session(FREE);
+    await wide.session.ask("hello");
+    other = wide.session.threadId;
+    const heard: string[] = [];
+    const events = (async () => {
+      for await (const event of wide.session.events()) heard.push(event.type);
+    })();
+    const narrow = await w.session(READ_ONLY);
+    await narrow.session.ask("attack");
+    await narrow.session.ask("rows");
+    assert.equal((await wide.session.ask("are you there?")).assistantText, "ready");
+    const prompts = w.model.requests.flatMap(({ userTexts }) => userTexts);
+    assert.equal(prompts.filter((text) => text.includes("intruder")).length, 0);
+    assert.equal(existsSync(mark), false);
+    await wide.session.close();
+    await events;
+    assert.equal(heard.filter((type) => type === "turnStarted").length, 1);
+    // What writes files without a sandbox needs the word of the caller.
+    await assert.rejects(
+      w.client.startSession({ cwd: narrow.cwd, config: { "features.enable_fanout": true } }),
+      PolicyError,
+    );
+  });
+}
