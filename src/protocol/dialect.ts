@@ -185,6 +185,7 @@ export type Refusal =
   | "threadLeaving"
   | "threadInUse"
   | "notOfThisThread"
+  | "turnTakesNone"
   | "noActiveTurn";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
@@ -211,6 +212,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
   threadInUse: /already has an active writer/,
   /** The method is not for threads that an older codex began: `thread/items/list`, `thread/searchOccurrences`. 0.169. */
   notOfThisThread: /\bis not supported yet\b/,
+  /** The active turn is a compaction or a review, which a prompt can't become part of: `turn/start`. 0.169. */
+  turnTakesNone: /\bActiveTurnNotSteerable\b/,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
 };

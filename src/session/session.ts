@@ -402,8 +402,8 @@ export class Session implements AsyncDisposable {
 
   /**
    * Stops what is active on the thread, whoever began it, and the agents that its agent started; settles when it has
-   * stopped. Prompts in line go on. Rejects with `RequestTimeoutError` when the server did not confirm it: then it may
-   * still be at work.
+   * stopped. The prompt at the head of the line ends with it, also while it waits for a turn that something else began; those
+   * after it go on. Rejects with `RequestTimeoutError` when the server did not confirm it: then the turn may still be active.
    */
   async interrupt(): Promise<void> {
     const { queue, turns, gate } = this.#thread;

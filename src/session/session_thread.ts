@@ -227,6 +227,7 @@ export class SessionThread {
         await this.#claim(signal);
         this.assertOpen();
       }
+      await this.connection.takeUp(signal);
       const loading = this.settings.readyToTrace();
       if (loading !== null) await loading;
       await begin?.();

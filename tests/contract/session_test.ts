@@ -17,13 +17,16 @@ import {
   DIALECTS,
   FakeRpcError,
   FakeServer,
+  type FakeServerOptions,
   fakeTransport,
   type FakeTurn,
   type Message,
   NO_ANSWER,
   recorded,
+  RECORDED_CWD,
   recordedResult,
   ReplayServer,
+  rewrite,
 } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -167,6 +170,87 @@ test("a goal waits for what a raw request was promised, and leaves it on no othe
     assert.equal((await server().waitForMethod("thread/resume")).params.threadId, threadId);
     assert.equal(sent().filter((method) => method === "thread/start").length, 1);
   });
+});
+
+test("a goal on a thread that is asked for its first turn meanwhile stays on that thread", async () => {
+  const [reopens, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let opened = 0;
+  let asked: FakeTurn;
+  const methods = {
+    "thread/start": async (params: Message, server: FakeServer) => {
+      if (++opened === 2) {
+        reopens.resolve();
+        await gate.promise;
+      }
+      const was = recordedResult("0.169", "basic", "thread/start");
+      const thread = { id: server.id(), cwd: params.cwd, turn: null };
+      server.threads.set(thread.id, thread);
+      const result = rewrite(was, { [was.thread.id]: thread.id, [RECORDED_CWD]: params.cwd });
+      return { ...result, approvalPolicy: params.approvalPolicy };
+    },
+    "turn/start": (params: Message, server: FakeServer) => {
+      const { turn, answer } = startTurn(server, params);
+      asked = turn;
+      return answer;
+    },
+    "thread/goal/clear": () => ({}),
+  };
+  await onFake({ server: { methods } }, async ({ client, session, server }) => {
+    const { threadId } = session;
+    session.startGoal("x").catch(() => {});
+    await reopens.promise;
+    const input = [{ type: "text" as const, text: "raw" }];
+    await client.runtime.request("turn/start", { threadId, input });
+    gate.resolve();
+    // The other thread is not the session's.
+    const left = await server().waitForMethod("thread/unsubscribe");
+    assert.notEqual(left.params.threadId, threadId);
+    assert.equal(session.threadId, threadId);
+    asked.started();
+    asked.complete();
+    assert.equal((await server().waitForMethod("thread/resume")).params.threadId, threadId);
+  });
+});
+
+dialects("a thread that somebody had the server close is taken up again", async (dialect) => {
+  const methods: Required<FakeServerOptions>["methods"] = {};
+  await onFake({ server: { dialect, methods } }, async ({ client, session, server }) => {
+    const { threadId } = session;
+    const resumed = () => server().received.filter(({ method }) => method === "thread/resume");
+    await session.ask("one");
+    const closings = [
+      () => server().notify("thread/archived", { threadId }),
+      () => server().notify("thread/closed", { threadId }),
+      () => client.runtime.request("thread/unsubscribe", { threadId }),
+    ];
+    // 0.104 knows the first one only.
+    for (const close of dialect === "0.104" ? closings.slice(0, 1) : closings) {
+      const before = resumed().length;
+      await close();
+      assert.equal((await session.ask("on")).assistantText, "ok");
+      assert.equal((await session.ask("and on")).assistantText, "ok");
+      assert.deepEqual(resumed().slice(before).map(({ params }) => params.threadId), [threadId]);
+    }
+    // One that is not there any more is refused for what is asked of it, and closes.
+    server().threads.delete(threadId);
+    methods["thread/resume"] = () => {
+      throw new FakeRpcError(`no rollout found for thread id ${threadId}`);
+    };
+    server().notify("thread/archived", { threadId });
+    const gone = await rejection(session.ask("gone"));
+    assert.ok(gone instanceof RpcError, `${gone}`);
+    await session.close();
+  });
+  if (dialect === "0.104") return;
+  // An ephemeral one is over.
+  await onFake(
+    { server: { dialect }, session: { ephemeral: true } },
+    async ({ session, server }) => {
+      await session.ask("one");
+      server().notify("thread/archived", { threadId: session.threadId });
+      assert.ok(await rejection(session.ask("gone")) instanceof SessionClosedError);
+    },
+  );
 });
 
 dialects(

@@ -38,6 +38,12 @@ export class ForeignTurns {
   readonly #host: ForeignTurnsHost;
   readonly #claims: Set<Claim> = new Set();
   readonly #watchers: Set<ThreadWatcher> = new Set();
+  /** Whether the thread has a goal that makes codex start turns. */
+  #goalActive = false;
+  /** Counts what all turns use that begin while such a goal is active. */
+  #goalMeter: RunMeter | null = null;
+  /** The last of them. */
+  #goalTurn: Turn | null = null;
 
   /** Begins without anybody who waits. */
   constructor(host: ForeignTurnsHost) {
@@ -58,7 +64,7 @@ export class ForeignTurns {
       turn.give(owner);
       return owner.timeoutMs;
     }
-    turn.measure(this.#sessionMeter(turn, this.#host.limits));
+    turn.measure(this.#meterOf(turn));
     return this.#host.timeoutMs;
   }
 
@@ -70,9 +76,11 @@ export class ForeignTurns {
 
   /** A message of the thread itself. */
   notification(method: string, params: JsonObject): void {
-    if (this.#watchers.size === 0 || !method.startsWith("thread/goal/")) return;
-    const { goal } = params;
-    for (const { goal: told } of this.#watchers) told(isJsonObject(goal) ? goal : null);
+    if (!method.startsWith("thread/goal/")) return;
+    const goal = isJsonObject(params["goal"]) ? params["goal"] : null;
+    this.#goalActive = goal?.["status"] === "active";
+    if (!this.#goalActive) this.#goalMeter = null;
+    for (const { goal: told } of this.#watchers) told(goal);
   }
 
   /** The server is gone. */
@@ -82,14 +90,21 @@ export class ForeignTurns {
 
   /** Takes a turn for a caller who hears of it by `emit`. */
   take(turn: Turn, emit: EmitTurnEvent, options: ForeignTurnOptions = {}): ForeignTurn {
-    const { limits, timeoutMs, rateLimits } = this.#host;
-    const { meter = this.#sessionMeter(turn, limits) } = options;
+    const { timeoutMs, rateLimits } = this.#host;
+    const { meter = this.#meterOf(turn) } = options;
     return new ForeignTurn(turn, emit, meter, options.timeoutMs ?? timeoutMs, rateLimits);
   }
 
-  /** What nobody asked for has the session's limits. */
-  #sessionMeter(turn: Turn, limits: RunLimits): RunMeter {
-    return new RunMeter(limits, (exceeded) => {
+  /** What nobody asked for has the session's limits: a turn by itself, those of a goal together. */
+  #meterOf(turn: Turn): RunMeter {
+    if (!this.#goalActive) return this.#sessionMeter(() => turn);
+    this.#goalTurn = turn;
+    return this.#goalMeter ??= this.#sessionMeter(() => this.#goalTurn!);
+  }
+
+  #sessionMeter(last: () => Turn): RunMeter {
+    return new RunMeter(this.#host.limits, (exceeded) => {
+      const turn = last();
       const { threadId, turnId } = turn.outcome;
       const { limit, allowed } = exceeded;
       const message = `The turn has used up the session's limits.${limit} of ${allowed}.`;

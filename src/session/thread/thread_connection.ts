@@ -11,13 +11,14 @@ import {
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
 import { whenClosed } from "./when_closed.ts";
 import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionGate } from "../policy/session_gate.ts";
 import type { SessionParts, SessionSettings } from "../session_settings.ts";
-import { STATUS_MS } from "../turn/stop_turn.ts";
+import { stopUnheard } from "../turn/stop_turn.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
@@ -51,6 +52,13 @@ export interface ConnectedSession {
   fail(error: unknown): void;
 }
 
+/** What the server says when it has closed a thread. */
+const CLOSED: ReadonlySet<string> = new Set([
+  "thread/closed",
+  "thread/archived",
+  "thread/deleted",
+]);
+
 /** One session's thread on its server. */
 export class ThreadConnection {
   /** The thread; one that was never used is another one after its server was started again. */
@@ -63,6 +71,8 @@ export class ThreadConnection {
   goalLost = false;
   readonly #session: ConnectedSession;
   readonly #routes: (() => void)[] = [];
+  /** Whether the server has closed the thread, or tells nothing more of it. */
+  #isClosed = false;
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
 
@@ -79,14 +89,46 @@ export class ThreadConnection {
   async reopen(goals: boolean): Promise<void> {
     const { core } = this.#session.parts;
     const { rest } = this.#session.turns;
+    const { threadId } = this;
     await rest.begun();
-    await core.call("thread/unsubscribe", { threadId: this.threadId });
-    // A thread without a turn has no file to be resumed from.
-    if (!this.#session.isUsed) await this.#attach("thread/start", goals);
-    else await whenClosed(() => this.#attach("thread/resume", goals), this.#session.ended.signal);
+    while (!this.#session.isUsed && !await this.#startAnew(goals)) await rest.begun();
+    await core.call("thread/unsubscribe", { threadId });
+    if (threadId === this.threadId) {
+      await whenClosed(() => this.#attach("thread/resume", goals), this.#session.ended.signal);
+    }
     this.#session.settings.forget();
     // Somebody else may have started a turn meanwhile.
     await rest.reopened();
+  }
+
+  /** A thread without a turn has no file to be resumed from. `false` when somebody has asked it for a turn meanwhile. */
+  async #startAnew(goals: boolean): Promise<boolean> {
+    const opened = await this.#session.settings.open("thread/start", this.threadId, goals);
+    if (!this.#session.isUsed && this.#session.turns.promised.size === 0) {
+      this.#adopt(opened);
+      return true;
+    }
+    const threadId = threadIdOf(opened);
+    if (threadId !== null) await this.#session.parts.core.call("thread/unsubscribe", { threadId });
+    return false;
+  }
+
+  /**
+   * Takes the thread up again if somebody had the server close it, or tell nothing more of it. What is archived or deleted
+   * stays so: whatever is asked of it next is refused.
+   */
+  async takeUp(signal: AbortSignal): Promise<void> {
+    const { isUsed, settings, turns } = this.#session;
+    if (!this.#isClosed) return;
+    if (isUsed && settings.profile.ephemeral) throw lostEphemeral("The thread was closed");
+    const method = isUsed ? "thread/resume" : "thread/start";
+    try {
+      await whenClosed(() => this.#attach(method), signal);
+      await turns.rest.reopened();
+    } catch (error) {
+      if (error instanceof PolicyMismatchError) this.#session.fail(error);
+      if (!isRefusal(error, "threadGone")) throw error;
+    }
   }
 
   /** Sends the thread's messages and questions to the session. */
@@ -98,8 +140,10 @@ export class ThreadConnection {
         taker: (head) => this.#session.turns.taker(head),
         notification: (message: RpcNotification) => this.#notification(message),
         oversize: (message: OversizeMessage) => this.#session.turns.oversize(message),
-        asked: (method, params, answer) =>
-          void this.#session.turns.promised.asked(method, params, answer),
+        asked: (method, params, answer) => {
+          void this.#session.turns.promised.asked(method, params, answer);
+          if (method === "thread/unsubscribe") answer.then(() => this.#isClosed = true, () => {});
+        },
         connectionLost: (error, restarting) => this.#lost(error, restarting),
         connectionRestored: () => this.#restore(),
       }),
@@ -124,6 +168,7 @@ export class ThreadConnection {
     }
     if (method === "thread/name/updated") this.#session.parts.portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
+    if (CLOSED.has(method)) this.#isClosed = true;
     const failed = failedMcpServer(method, params);
     if (failed !== null) this.#session.turns.warn(failed);
     if (late !== null) this.#session.events.push(late);
@@ -178,9 +223,7 @@ export class ThreadConnection {
     const unused = !this.#session.isUsed;
     try {
       if (profile.ephemeral && !unused) {
-        throw new SessionClosedError(
-          "The connection was made anew, and no server takes an ephemeral thread up again.",
-        );
+        throw lostEphemeral("The connection was made anew");
       }
       if (this.goalLost && profile.goals && !unused) await this.#resumeWithoutGoal();
       else await this.#attach(unused ? "thread/start" : "thread/resume");
@@ -201,10 +244,7 @@ export class ThreadConnection {
     const { threadId } = this;
     const turnId = this.#left;
     this.#left = null;
-    if (turnId === null) return;
-    await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS }).catch(
-      () => {},
-    );
+    if (turnId !== null) await stopUnheard(core, threadId, turnId);
   }
 
   /** The goal is over for whoever started it: the new server must not go on with it, and would at once. */
@@ -225,6 +265,7 @@ export class ThreadConnection {
   ): Promise<void> {
     const result = await this.#session.settings.open(method, this.threadId, goals);
     if (method === "thread/start") this.#adopt(result);
+    this.#isClosed = false;
   }
 
   /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
@@ -243,10 +284,10 @@ export class ThreadConnection {
 
   /** A thread that was never used is simply started anew. */
   #adopt(result: JsonValue): void {
-    const thread = isJsonObject(result) ? result["thread"] : undefined;
-    if (!isJsonObject(thread) || typeof thread["id"] !== "string") return;
+    const threadId = threadIdOf(result);
+    if (threadId === null) return;
     this.unroute();
-    this.threadId = thread["id"];
+    this.threadId = threadId;
     rememberTools(this.#session.parts.core, this.threadId, this.#session.parts.profile);
     this.route();
     void this.#session.parts.portable?.opened(this.threadId);
@@ -256,4 +297,14 @@ export class ThreadConnection {
   unroute(): void {
     for (const leave of this.#routes.splice(0)) leave();
   }
+}
+
+/** The thread in the answer to `thread/start`. */
+function threadIdOf(result: JsonValue): string | null {
+  const thread = isJsonObject(result) ? result["thread"] : undefined;
+  return isJsonObject(thread) && typeof thread["id"] === "string" ? thread["id"] : null;
+}
+
+function lostEphemeral(what: string): SessionClosedError {
+  return new SessionClosedError(`${what}, and no server takes an ephemeral thread up again.`);
 }

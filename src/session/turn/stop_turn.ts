@@ -17,6 +17,8 @@ export interface StopTurnOptions {
   /** Settles when the turn has ended. */
   completed: Promise<void>;
   outcome: TurnOutcome;
+  /** Whether some of its messages were missed: it may have commands of which nothing is known. */
+  missed: boolean;
 }
 
 /** Throws when the server did not confirm that nothing runs any more. */
@@ -60,7 +62,10 @@ export async function stopTurn(
   const begun = Promise.race([options.started, ended]).then(() => true);
   const hasBegun = await clock.within(begun, limits.begin, false);
   const stopped = await interrupt(options, ended, hasBegun, limits, clock);
-  await endCommands(options, limits);
+  const { core, threadId, outcome } = options;
+  if (options.missed || outcome.items.open("commandExecution")) {
+    await endCommands(core, threadId, limits.call);
+  }
   return stopped;
 }
 
@@ -116,17 +121,22 @@ async function isOver(core: RuntimeCore, threadId: string, ignored: boolean): Pr
   return status === "idle" || status === "unknown" && ignored;
 }
 
-/** The turn has ended, its command may not have. */
-async function endCommands(
-  { core, threadId, outcome }: StopTurnOptions,
-  limits: StopLimits,
+/** The turn has ended, its commands may not have. */
+async function endCommands(core: RuntimeCore, threadId: string, timeoutMs: number): Promise<void> {
+  if (core.state === "closed" || !supports(core.server.version, "commandsOutliveTurns")) return;
+  await core.callNow("thread/backgroundTerminals/clean", { threadId }, { timeoutMs })
+    .catch(() => {});
+}
+
+/** Interrupts a turn of which nothing is heard any more, once, and ends its commands. Never rejects. */
+export async function stopUnheard(
+  core: RuntimeCore,
+  threadId: string,
+  turnId: string,
 ): Promise<void> {
-  if (core.state !== "running" || !outcome.items.open("commandExecution")) return;
-  if (!supports(core.server.version, "commandsOutliveTurns")) return;
-  const call = core.callNow("thread/backgroundTerminals/clean", { threadId }, {
-    timeoutMs: limits.call,
-  });
-  await call.catch(() => {});
+  await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS })
+    .catch(() => {});
+  await endCommands(core, threadId, STATUS_MS);
 }
 
 // When a turn falls silent: has its end been lost?

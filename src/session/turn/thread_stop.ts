@@ -14,6 +14,7 @@ import {
   activeTurnId,
   recordedTurn,
   STATUS_MS,
+  stopUnheard,
   tellsState,
   type ThreadStatus,
   threadStatus,
@@ -27,6 +28,8 @@ const STUCK_CHECK_MS = 1_000;
 const STOP_ALL_MS = 5_000;
 /** How long it waits to hear of a turn that the server is about to begin. */
 const STOP_ROUND_MS = 50;
+/** How long after an unanswered prompt the server may call the thread idle before it begins the turn. */
+const BEGIN_ROUND_MS = 300;
 /** How often a thread that is let go of is stopped again, because somebody starts turns meanwhile. */
 const LEAVE_ROUNDS = 3;
 const UNSUBSCRIBE_MS = 5_000;
@@ -63,6 +66,8 @@ export interface KnownTurns {
 export class ThreadStop {
   /** Whether the server has to be asked what it works on before another turn is started. */
   inDoubt = false;
+  /** Whether a turn may be about to begin that it does not tell of yet. */
+  #unanswered = false;
   readonly #host: RestingThread;
   readonly #turns: KnownTurns;
   /** Beginnings of turns that the server was asked for and has not named. */
@@ -92,8 +97,19 @@ export class ThreadStop {
         continue;
       }
       if (!this.inDoubt) return;
-      await abortable(this.#findActive(true), signal);
+      const again = this.#unanswered;
+      this.#unanswered = false;
+      const status = await abortable(this.#findActive(true), signal);
+      if (!again || status !== "idle") continue;
+      // The server calls the thread idle for a moment before it begins what it was asked for.
+      this.inDoubt = true;
+      await delay(BEGIN_ROUND_MS, signal);
     }
+  }
+
+  /** The server did not answer a prompt: it may begin it all the same. */
+  unanswered(): void {
+    this.inDoubt = this.#unanswered = true;
   }
 
   /**
@@ -172,10 +188,9 @@ export class ThreadStop {
   /** Before 0.169 it can't be told how a turn went on, and nobody would hear of what it still does. */
   async #interrupt({ activeId: turnId }: Turn): Promise<void> {
     const { core, threadId } = this.#host;
-    if (await threadStatus(core, threadId, STATUS_MS) !== "active") return;
-    await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS }).catch(
-      () => {},
-    );
+    const status = await threadStatus(core, threadId, STATUS_MS);
+    // Codex 0.104 does not say what it does.
+    if (status === "active" || status === "unknown") await stopUnheard(core, threadId, turnId);
   }
 
   /** The thread was taken up again in the middle of whatever it works on: what was missed is in the server's record. */

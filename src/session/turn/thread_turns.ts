@@ -17,7 +17,7 @@
 import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
-import { supports } from "../../protocol/mod.ts";
+import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
@@ -258,8 +258,22 @@ export class ThreadTurns {
         run.failed(error);
         run.stop();
       } else if (error instanceof RequestTimeoutError) this.#notAnswered(run, error);
-      else this.#refused(run, error);
+      else if (isRefusal(error, "turnTakesNone") && await this.#waitsFor(run)) {
+        await this.#send(run, method, params, trace);
+      } else this.#refused(run, error);
     }
+  }
+
+  /** Waits for a turn that takes no prompts, and has begun before this one's; `false` when nobody waits for it any more. */
+  async #waitsFor(run: TurnRun): Promise<boolean> {
+    this.#leavePending(run);
+    this.rest.inDoubt = true;
+    const over = new AbortController();
+    run.settled.then(() => over.abort());
+    await this.rest.idle(over.signal, Infinity).catch(() => {});
+    if (run.isEnding) return false;
+    this.#pending = run;
+    return true;
   }
 
   /** The answer to `turn/start` names the turn. */
@@ -291,9 +305,13 @@ export class ThreadTurns {
 
   /** The server did not start a turn. */
   #refused(run: TurnRun, error: unknown): void {
+    run.refused(error);
+    this.#leavePending(run);
+  }
+
+  #leavePending(run: TurnRun): void {
     if (this.#pending === run) this.#pending = null;
     this.#early = [];
-    run.refused(error);
     this.#settleProvisional();
   }
 
@@ -305,7 +323,7 @@ export class ThreadTurns {
   /** Unanswered, it may run all the same. */
   #notAnswered(run: TurnRun, error: RequestTimeoutError): void {
     this.#remember(run);
-    this.rest.inDoubt = true;
+    this.rest.unanswered();
     this.#refused(run, error);
     for (const turn of this.#all()) {
       for (const item of turn.outcome.items.all()) this.#findUnanswered(turn, item);
@@ -386,9 +404,13 @@ export class ThreadTurns {
     if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;
-    if (steered !== null && steered.turn !== turn && steered.isSettled) {
-      this.#steered = null;
-      this.#giveUp(steered);
+    if (steered !== null && steered.turn !== turn) {
+      // One that came too late for this turn begins now, or was dropped.
+      if (!steered.isSettled) steered.turn!.checkSoon();
+      else {
+        this.#steered = null;
+        this.#giveUp(steered);
+      }
     }
     this.#host.core.routes.changed();
     for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);

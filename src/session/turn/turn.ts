@@ -94,8 +94,12 @@ export class Turn implements DeltaTaker {
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
   #phase = 0;
   #stopping: Promise<boolean> | null = null;
+  /** Settles when an attempt to stop it has failed. */
+  #unstopped = Promise.withResolvers<void>();
   /** Whether the server did not tell its end, and had to be asked. */
   endFound = false;
+  /** Whether the server worked on it unheard: its record does not tell of commands that run (0.169). */
+  #missed = false;
   /** Whether its end was told although the server did not tell it. */
   #failed = false;
   readonly #watch: ReturnType<typeof setInterval>;
@@ -221,9 +225,7 @@ export class Turn implements DeltaTaker {
     if (outcome.status !== null) this.#tally.ended();
     this.meter?.check();
     if (outcome.status !== null) this.#completed();
-    else if (method === "error" && outcome.finalError !== undefined && this.phase !== "released") {
-      this.#failedCheck ??= setTimeout(() => this.findEnd(), FAILED_CHECK_MS);
-    }
+    else if (method === "error" && outcome.finalError !== undefined) this.checkSoon();
   }
 
   /** Part of it was too large to be read: its end, or its content, can't be known. */
@@ -244,6 +246,7 @@ export class Turn implements DeltaTaker {
   /** The server worked on without us; this is its record of the turn. What was told before is not told again. */
   resumed(record: JsonObject): void {
     const running = record["status"] === "inProgress";
+    this.#missed = true;
     for (const item of itemsOf(record)) {
       const open = running && item["completedAtMs"] === null;
       this.notification(open ? "item/started" : "item/completed", { turnId: this.turnId, item });
@@ -256,16 +259,20 @@ export class Turn implements DeltaTaker {
     if (this.phase === "released") return Promise.resolve(true);
     this.#stopping ??= this.#stop().then((stopped) => {
       if (stopped) this.release();
-      // Later attempts try anew.
-      else this.#stopping = null;
+      else {
+        // Later attempts try anew.
+        this.#stopping = null;
+        this.#unstopped.resolve();
+        this.#unstopped = Promise.withResolvers();
+      }
       return stopped;
     });
     return this.#stopping;
   }
 
-  /** Settles when it is released, or when stopping it, which has begun, has failed. */
+  /** Settles when it is released, or when an attempt to stop it has failed. */
   async over(): Promise<void> {
-    await Promise.race([this.reached("released"), this.#stopping ?? this.reached("released")]);
+    await Promise.race([this.reached("released"), this.#unstopped.promise]);
   }
 
   /** Nothing of it is left on the server. One whose end the server did not tell was interrupted. */
@@ -360,10 +367,20 @@ export class Turn implements DeltaTaker {
         started: this.reached("started"),
         completed: this.reached("completed"),
         outcome: this.outcome,
+        missed: this.#missed,
       }),
       this.#host.stopSubAgents(),
     ]);
     return stopped || await this.#host.isOver(this);
+  }
+
+  /** Asks the server about it in a moment: its end, or its beginning, is due. */
+  checkSoon(): void {
+    if (this.phase === "released") return;
+    this.#failedCheck ??= setTimeout(() => {
+      this.#failedCheck = undefined;
+      void this.findEnd();
+    }, FAILED_CHECK_MS);
   }
 
   async #checkIdle(): Promise<void> {
@@ -383,13 +400,13 @@ export class Turn implements DeltaTaker {
     const lost = await lostTurn(core, threadId, this.outcome, begun);
     if (lost === null || this.phase === "released") return;
     if (!this.#heard) {
+      // It was dropped: only its prompt has heard of it.
+      if (this.phase === "identified" && finalError === undefined) return this.release();
       this.endFound = true;
       return this.notification("turn/completed", lost);
     }
     // What came meanwhile may be news of the turn, or of the thread only.
-    if (finalError !== undefined) {
-      this.#failedCheck = setTimeout(() => this.findEnd(), FAILED_CHECK_MS);
-    }
+    if (finalError !== undefined || this.phase === "identified") this.checkSoon();
   }
 
   #advance(phase: TurnPhase): void {

@@ -155,6 +155,11 @@ export class TurnRun implements TurnOwner {
     return this.#isSettled;
   }
 
+  /** Whether its caller was told the end, or is about to be. */
+  get isEnding(): boolean {
+    return this.#isSettled || this.#pendingOutcome !== null;
+  }
+
   /** Who listens; nobody once the caller was told the end. */
   get emit(): EmitTurnEvent {
     return this.#isSettled ? null : this.#emit;
@@ -210,7 +215,7 @@ export class TurnRun implements TurnOwner {
     this.#identified.resolve(turn);
     turn.give(this);
     // Given up before it was known which turn the server has made it part of.
-    if (this.#isSettled || this.#pendingOutcome !== null) turn.stop();
+    if (this.isEnding) turn.stop();
   }
 
   /** There is no turn, as far as this client can tell. */

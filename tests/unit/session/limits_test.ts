@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
-import { type ExceededLimit, InvalidArgumentError } from "../../../src/errors/mod.ts";
+import {
+  BudgetExceededError,
+  type ExceededLimit,
+  InvalidArgumentError,
+} from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { checkAsk } from "../../../src/session/profile_shape.ts";
 import type { RunLimits } from "../../../src/session/profile.ts";
@@ -10,6 +14,7 @@ import {
   RunMeter,
   TurnTally,
 } from "../../../src/session/turn/turn_usage.ts";
+import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
 import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
 import { test } from "../../_harness.ts";
 
@@ -130,18 +135,76 @@ test("what is no limit is refused at the door", () => {
   checkAsk("ask", "x", { limits: { tokens: Infinity, modelCalls: 1, toolCalls: 0 } });
 });
 
-test("a turn tells its meter of every call and item, those before it had one included", () => {
-  const host: TurnHost = {
+function turnHost(emit: TurnHost["listeners"]["emit"] = null): TurnHost {
+  return {
     core: { config: {}, endOrphans: () => {} } as unknown as TurnHost["core"],
     threadId: "T",
-    listeners: { emit: null },
+    listeners: { emit },
     count: () => {},
     stopping: () => {},
     stopSubAgents: () => Promise.resolve(),
     isOver: () => Promise.resolve(true),
     released: () => {},
   };
-  const turn = new Turn(host, "U", null, true);
+}
+
+test("what nobody asked for has the session's limits: a turn by itself, those of a goal together", async () => {
+  const warned: string[] = [];
+  let stops = 0;
+  const foreign = new ForeignTurns({
+    limits: { modelCalls: 2 },
+    timeoutMs: 1_000,
+    rateLimits: undefined,
+    stopAll: () => Promise.resolve(stops++),
+  });
+  const goal = (status: string) =>
+    foreign.notification("thread/goal/updated", { goal: { status } });
+  let told = 0;
+  const host = turnHost(({ type, turnId }) => void (type === "warning" && warned.push(turnId)));
+  const begin = (id: string): Turn => {
+    const turn = new Turn(host, id, null);
+    turn.notification("turn/started", { turn: { id } });
+    assert.equal(foreign.adopt(turn), 1_000);
+    return turn;
+  };
+  /** A turn of one model call. */
+  const oneCall = (id: string): Turn => {
+    const turn = begin(id);
+    turn.notification("item/started", { turnId: id, item: { type: "agentMessage", id: "m" } });
+    const tokenUsage = { total: { totalTokens: told += 5 }, last: { totalTokens: 5 } };
+    turn.notification("thread/tokenUsage/updated", { turnId: id, tokenUsage });
+    turn.notification("turn/completed", { turn: { id, status: "completed" } });
+    return turn;
+  };
+  for (const id of ["a", "b", "c"]) oneCall(id);
+  assert.equal(stops, 0, "each has its own");
+  goal("active");
+  for (const id of ["d", "e"]) oneCall(id);
+  assert.equal(stops, 0);
+  goal("active");
+  const claimed = Promise.withResolvers<unknown>();
+  const unclaim = foreign.claim((turn) => {
+    const run = foreign.take(turn, null);
+    void run.ended.then(claimed.resolve);
+    return run;
+  });
+  const third = begin("f");
+  unclaim();
+  assert.deepEqual([stops, warned], [1, ["f"]], "the third is more than they may use together");
+  third.notification("turn/completed", { turn: { id: "f", status: "interrupted" } });
+  assert.ok(await claimed.promise instanceof BudgetExceededError);
+  // The next goal, or the same one when it was resumed, begins anew.
+  goal("paused");
+  goal("active");
+  for (const id of ["g", "h"]) oneCall(id);
+  assert.equal(stops, 1);
+  foreign.notification("thread/goal/cleared", {});
+  for (const id of ["i", "j", "k"]) oneCall(id);
+  assert.equal(stops, 1);
+});
+
+test("a turn tells its meter of every call and item, those before it had one included", () => {
+  const turn = new Turn(turnHost(), "U", null, true);
   const say = (method: string, params: JsonObject) =>
     turn.notification(method, { threadId: "T", turnId: "U", ...params });
   const tokens = (total: number) =>

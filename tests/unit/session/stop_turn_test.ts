@@ -70,6 +70,7 @@ function stage(
           started: begun.promise,
           completed: ended.promise,
           outcome: it.outcome,
+          missed: false,
         },
         LIMITS,
         stillClock(),

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
+import {
+  ConnectionClosedError,
+  RequestTimeoutError,
+  RpcError,
+  TurnTimeoutError,
+} from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
@@ -107,6 +112,20 @@ class Stage {
     }
   }
 
+  /** Answers the next call of this method. */
+  async reply(method: string, result: JsonValue): Promise<void> {
+    const call = await this.called(method) as typeof this.calls[0];
+    this.calls.splice(this.calls.indexOf(call), 1);
+    call.answer(result);
+  }
+
+  /** Refuses the last prompt. */
+  refuse(error: unknown): void {
+    const call = this.calls.findLast(({ method }) => method.endsWith("/start"))!;
+    this.calls.splice(this.calls.indexOf(call), 1);
+    call.refuse(error);
+  }
+
   say(method: string, params: JsonObject): void {
     this.turns.notification({ kind: "notification", method, params, raw: {} } as never);
   }
@@ -177,7 +196,7 @@ test("a guess is dropped when the server refuses: the turn is somebody else's, a
   const it = new Stage();
   const run = it.start();
   it.started("review");
-  it.calls[0]!.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable"));
+  it.calls[0]!.refuse(new RpcError("turn/start", -32603, "no"));
   assert.equal((await run.settled).by, "error");
   await Promise.resolve();
   assert.deepEqual(it.adopted, ["review"]);
@@ -559,37 +578,140 @@ test("a thread that is let go is asked about first: what works there unheard is 
 });
 
 test("a turn that goes on untold after a dropped connection has ended for its prompt, and is stopped", async () => {
-  for (const status of ["active", "idle"]) {
-    const it = new Stage({ version: "0.145.0" });
+  // 0.104 has no list of turns, and does not say what it does.
+  const table = [["0.145.0", "active", true], ["0.145.0", "idle", false], ["0.104.0", "", true]];
+  for (const [version, status, stops] of table as [string, string, boolean][]) {
+    const it = new Stage({ version });
     const run = it.start();
     it.answer("mine");
     it.started("mine");
     const error = new ConnectionClosedError("The socket was dropped.");
     it.turns.connectionLost(error, true);
     const resuming = it.turns.rest.resume(error);
-    const reply = async (method: string, result: JsonValue) => {
-      const call = await it.called(method) as typeof it.calls[0];
-      it.calls.splice(it.calls.indexOf(call), 1);
-      call.answer(result);
-    };
-    await reply("thread/turns/list", { data: [{ id: "mine", status: "inProgress", items: [] }] });
-    await reply("thread/read", { thread: { status: { type: status } } });
+    if (version !== "0.104.0") {
+      await it.reply("thread/turns/list", {
+        data: [{ id: "mine", status: "inProgress", items: [] }],
+      });
+    }
+    await it.reply("thread/read", { thread: status === "" ? {} : { status: { type: status } } });
     assert.equal((await run.settled).by, "error");
-    if (status === "active") await reply("turn/interrupt", {});
+    if (stops) await it.reply("turn/interrupt", {});
+    // Nothing is known of its commands.
+    if (stops && version !== "0.104.0") await it.reply("thread/backgroundTerminals/clean", {});
     await resuming;
+    assert.deepEqual(it.calls.map(({ method }) => method), ["turn/start"]);
     // Its end is told already.
     it.ended("mine", "late");
     assert.deepEqual(it.heard(it.all), ["turnStarted mine", "turnCompleted mine"]);
   }
 });
 
+test("a turn that goes on after a dropped connection is stopped with commands of which nothing is known", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.answer("mine");
+  it.started("mine");
+  const error = new ConnectionClosedError("The socket was dropped.");
+  it.turns.connectionLost(error, true);
+  const resuming = it.turns.rest.resume(error);
+  await it.reply("thread/turns/list", { data: [{ id: "mine", status: "inProgress", items: [] }] });
+  await resuming;
+  const stopping = run.stop();
+  await it.reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
+  await it.reply("thread/backgroundTerminals/clean", {});
+  assert.equal(await stopping, true);
+});
+
+test("a prompt that meets a turn that takes none waits for it, and is sent again", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.started("compaction");
+  const refuse = () =>
+    it.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable { … }"));
+  refuse();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(it.adopted, ["compaction"]);
+  assert.equal(it.calls.length, 0, "it waits");
+  it.ended("compaction", "");
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  const again = await it.called("turn/start");
+  assert.equal(again.params["clientUserMessageId"], run.clientId);
+  it.answer("mine");
+  it.started("mine");
+  it.ended("mine", "at last");
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.deepEqual(it.heard(it.own), ["turnStarted mine", "turnCompleted mine"]);
+
+  // Nobody waits for it any more: it is not sent.
+  it.calls.length = 0;
+  const stop = new AbortController();
+  const late = it.start("late", "turn/start", { signal: stop.signal });
+  it.started("review");
+  refuse();
+  await new Promise((resolve) => setTimeout(resolve));
+  stop.abort();
+  assert.equal((await late.settled).by, "abort");
+  await late.over();
+  it.ended("review", "");
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(it.calls, []);
+});
+
+test("a prompt that the turn before left out is told so when that one has ended", async () => {
+  const it = new Stage();
+  it.started("foreign");
+  const run = it.start();
+  it.answer("dropped");
+  it.ended("foreign", "done");
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.equal(run.turn!.outcome.status, "interrupted");
+  assert.deepEqual(it.heard(it.own), ["turnCompleted dropped"]);
+});
+
+test("a server that calls the thread idle after an unanswered prompt is asked once more", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.refuse(new RequestTimeoutError("turn/start", 30));
+  assert.equal((await run.settled).by, "error");
+  const idle = it.turns.rest.idle(new AbortController().signal, Infinity);
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  await idle;
+  assert.deepEqual(it.calls, []);
+  // What is in doubt for another reason is asked about once.
+  it.turns.rest.inDoubt = true;
+  const once = it.turns.rest.idle(new AbortController().signal, Infinity);
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  await once;
+});
+
+test("a turn that nobody asked for and that can't be stopped holds no prompt up for ever", async () => {
+  const it = new Stage();
+  it.started("foreign");
+  const now = performance.now;
+  try {
+    const idle = it.turns.rest.idle(new AbortController().signal, 60_000);
+    const failed = assert.rejects(idle, TurnTimeoutError);
+    const stopping = it.turns.active!.stop();
+    const call = await it.called("turn/interrupt") as typeof it.calls[0];
+    // The server refuses until nobody's patience is left.
+    performance.now = () => now.call(performance) + 100_000;
+    call.refuse(new RpcError("turn/interrupt", -1, "no"));
+    for (let asked = 0; asked < 3; asked++) {
+      await it.reply("thread/read", { thread: { status: { type: "active" } } });
+    }
+    assert.equal(await stopping, false);
+    await failed;
+  } finally {
+    performance.now = now;
+    it.turns.close();
+  }
+});
+
 test("stopping everything waits for a turn that a raw request was promised, and stops it", async () => {
   const it = new Stage();
-  const reply = async (method: string, result: JsonValue) => {
-    const call = await it.called(method) as typeof it.calls[0];
-    it.calls.splice(it.calls.indexOf(call), 1);
-    call.answer(result);
-  };
   const answer = Promise.withResolvers<JsonValue>();
   void it.turns.promised.asked("turn/start", { input: [] }, answer.promise);
   let stopped: boolean | null = null;
@@ -598,31 +720,26 @@ test("stopping everything waits for a turn that a raw request was promised, and 
   await new Promise((resolve) => setTimeout(resolve, 5));
   assert.deepEqual([stopped, it.calls.length], [null, 0]);
   it.started("theirs");
-  await reply("turn/interrupt", {});
+  await it.reply("turn/interrupt", {});
   it.say("turn/completed", { turn: { id: "theirs", status: "interrupted" } });
-  await reply("thread/read", { thread: { status: { type: "idle" } } });
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
   await stopping;
   assert.equal(stopped, true);
 });
 
 test("stopping everything stops what is at work before it waits for what was promised", async () => {
   const it = new Stage();
-  const reply = async (method: string, result: JsonValue) => {
-    const call = await it.called(method) as typeof it.calls[0];
-    it.calls.splice(it.calls.indexOf(call), 1);
-    call.answer(result);
-  };
   it.started("active");
   void it.turns.promised.asked("thread/compact/start", {}, Promise.resolve({}));
   const stopping = it.turns.rest.stopAll();
-  await reply("turn/interrupt", {});
+  await it.reply("turn/interrupt", {});
   it.say("turn/completed", { turn: { id: "active", status: "interrupted" } });
   it.started("compaction");
   assert.equal(it.turns.promised.size, 0);
-  await reply("thread/read", { thread: { status: { type: "active" } } });
-  await reply("turn/interrupt", {});
+  await it.reply("thread/read", { thread: { status: { type: "active" } } });
+  await it.reply("turn/interrupt", {});
   it.say("turn/completed", { turn: { id: "compaction", status: "interrupted" } });
-  await reply("thread/read", { thread: { status: { type: "idle" } } });
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
   assert.equal(await stopping, true);
 });
 
@@ -650,20 +767,15 @@ test("a promised turn is waited for no longer when its prompt shows up, the serv
 test("a turn that has ended while the thread was let go of takes no name of the next one", async () => {
   for (const version of ["0.169.0", "0.145.0"]) {
     const it = new Stage({ version });
-    const reply = async (method: string, result: JsonValue) => {
-      const call = await it.called(method) as typeof it.calls[0];
-      it.calls.splice(it.calls.indexOf(call), 1);
-      call.answer(result);
-    };
     it.started("before");
     const reopened = it.turns.rest.reopened();
     const record = { id: "before", status: "interrupted", items: [] };
-    await reply("thread/turns/list", { data: [record] });
+    await it.reply("thread/turns/list", { data: [record] });
     if (version !== "0.169.0") {
-      await reply("thread/read", { thread: { status: { type: "idle" } } });
+      await it.reply("thread/read", { thread: { status: { type: "idle" } } });
       const call = await it.called("turn/interrupt") as typeof it.calls[0];
       call.refuse(new RpcError("turn/interrupt", -32600, "no active turn"));
-      await reply("thread/read", { thread: { status: { type: "idle" } } });
+      await it.reply("thread/read", { thread: { status: { type: "idle" } } });
     }
     await reopened;
     it.started("next");
