@@ -2,7 +2,7 @@
  * Requests on their way to the node that has the session.
  * @module
  */
-import { longInterval, within } from "../../async.ts";
+import { abortable, longInterval, within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import { base64, isJsonObject } from "../../json.ts";
 import { randomId } from "../http/refusals.ts";
@@ -190,13 +190,16 @@ export async function forward(
     isThere().then((there) => there || leave(), leave);
   }, options.patienceMs);
   try {
-    const response = await fetch(new URL(request.target, url), {
+    const asked = fetch(new URL(request.target, url), {
       method: request.method,
       headers: sent,
       redirect: "manual",
       signal: gone.signal,
       ...(request.body.length === 0 ? {} : { body: request.body as Uint8Array<ArrayBuffer> }),
     });
+    // What comes when it was given up is not left open.
+    asked.then(({ body }) => gone.signal.aborted && body?.cancel()).catch(() => {});
+    const response = await abortable(asked, gone.signal);
     answered = true;
     const kept = new Headers();
     for (const name of ["content-type", "retry-after", "x-accel-buffering", "allow"]) {
@@ -242,22 +245,21 @@ function unlessSilent(
   { silenceMs, gone, onEnd }: ForwardOptions,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
-  const leave = () => {
-    // The signal alone does not always end an answer that has begun (Deno 2.9 may forget it).
-    reader.cancel().catch(() => {});
-    gone.abort();
-  };
+  // The signal alone does not always end an answer that has begun (Deno 2.9 may forget it).
+  const leave = () => void reader.cancel().catch(() => {});
+  if (gone.signal.aborted) leave();
+  else gone.signal.addEventListener("abort", leave, { once: true });
   return new ReadableStream<Uint8Array>({
     async pull(controller): Promise<void> {
       const next = await within(reader.read().catch(() => null), silenceMs, null);
       if (next !== null && !next.done) return controller.enqueue(next.value);
-      if (next === null) leave();
+      if (next === null) gone.abort();
       onEnd();
       controller.close();
     },
     cancel(): void {
       onEnd();
-      leave();
+      gone.abort();
     },
   });
 }

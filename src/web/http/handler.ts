@@ -153,6 +153,7 @@ export class Handler {
       body,
     };
     const gone = new AbortController();
+    let ended = false;
     const response = await forward(
       owner,
       passed,
@@ -165,11 +166,14 @@ export class Handler {
         health: `${this.#basePath}/health`,
         onSilent: () => this.#silent.set(owner, Date.now() + leaseMs),
         gone,
-        onEnd: () => this.#passing.delete(gone),
+        onEnd: () => {
+          ended = true;
+          this.#passing.delete(gone);
+        },
       },
     );
     if (response.body === null || !isEventStream(response)) return response;
-    this.#passing.add(gone);
+    if (!ended) this.#passing.add(gone);
     // It may have begun to end meanwhile.
     if (this.#adapter.state !== "open") gone.abort();
     if (again === null) return response;

@@ -219,6 +219,47 @@ test("the stream of a node that has gone silent ends, and its connection with it
   await server.close();
 });
 
+test("what passes through ends when it is given up, also where a request forgets its signal", async () => {
+  const { fetch } = globalThis;
+  const never = new Promise<never>(() => {});
+  const request = { method: "GET", target: "/", tenant: "ann", body: new Uint8Array() };
+  const options = {
+    patienceMs: 60_000,
+    silenceMs: Infinity,
+    stillThere: () => Promise.resolve(true),
+    health: "/health",
+    onSilent: () => {},
+  };
+  const passed = (gone: AbortController, onEnd: () => void) =>
+    forward("http://127.0.0.1:9", request, new Headers(), "signed", { ...options, gone, onEnd });
+  try {
+    let cancelled = 0;
+    globalThis.fetch = () =>
+      Promise.resolve(
+        new Response(new ReadableStream({ pull: () => never, cancel: () => void cancelled++ })),
+      );
+    for (const early of [false, true]) {
+      const gone = new AbortController();
+      let ends = 0;
+      const response = await passed(gone, () => ends++);
+      const reader = response.body!.getReader();
+      const read = early ? null : reader.read();
+      gone.abort();
+      assert.equal((await (read ?? reader.read())).done, true);
+      assert.equal(ends, 1);
+    }
+    assert.equal(cancelled, 2);
+    // Before an answer has begun.
+    globalThis.fetch = () => never;
+    const gone = new AbortController();
+    const answer = passed(gone, () => {});
+    gone.abort();
+    await assert.rejects(answer, { status: 503, reason: "ownerUnreachable" });
+  } finally {
+    globalThis.fetch = fetch;
+  }
+});
+
 test("an owner that can't be reached from here is 503, one that takes its time is waited for", async () => {
   const encoder = new TextEncoder();
   for (const reachable of [true, false]) {
