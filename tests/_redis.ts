@@ -91,29 +91,9 @@ export class RedisServer {
     process.kill(this.#child!.pid!, name);
   }
 
-  /** Runs one command whose answer is a text or nothing; `""` for nothing. */
-  async command(...words: string[]): Promise<string> {
-    const { connect } = await import("node:net");
-    const text = `*${words.length}\r\n` +
-      words.map((word) => `$${new TextEncoder().encode(word).length}\r\n${word}\r\n`).join("");
-    return await limited(
-      words.join(" "),
-      new Promise((resolve, reject) => {
-        const socket = connect(this.port, "127.0.0.1", () => socket.write(text));
-        let told = "";
-        socket.setEncoding("utf8");
-        socket.on("data", (chunk: string) => {
-          told += chunk;
-          const [head = "", ...rest] = told.split("\r\n");
-          if (head.startsWith("$") && head !== "$-1" && rest.length < 2) return;
-          socket.destroy();
-          if (head.startsWith("-")) reject(new Error(head));
-          else resolve(head.startsWith("$") ? (head === "$-1" ? "" : rest[0]!) : head.slice(1));
-        });
-        socket.on("error", reject);
-        socket.on("end", () => reject(new Error(`Redis left ${words[0]} unanswered`)));
-      }),
-    );
+  /** Runs one command; see {@linkcode redisCommand}. */
+  command(...words: string[]): Promise<string> {
+    return redisCommand(this.port, ...words);
   }
 
   /** Ends it. */
@@ -126,6 +106,31 @@ export class RedisServer {
     await limited("the end of Redis", over);
     child.stdout!.destroy();
   }
+}
+
+/** Runs one command on a Redis of this machine whose answer is a text or nothing; `""` for nothing. */
+export async function redisCommand(port: number, ...words: string[]): Promise<string> {
+  const { connect } = await import("node:net");
+  const text = `*${words.length}\r\n` +
+    words.map((word) => `$${new TextEncoder().encode(word).length}\r\n${word}\r\n`).join("");
+  return await limited(
+    words.join(" "),
+    new Promise((resolve, reject) => {
+      const socket = connect(port, "127.0.0.1", () => socket.write(text));
+      let told = "";
+      socket.setEncoding("utf8");
+      socket.on("data", (chunk: string) => {
+        told += chunk;
+        const [head = "", ...rest] = told.split("\r\n");
+        if (head.startsWith("$") && head !== "$-1" && rest.length < 2) return;
+        socket.destroy();
+        if (head.startsWith("-")) reject(new Error(head));
+        else resolve(head.startsWith("$") ? (head === "$-1" ? "" : rest[0]!) : head.slice(1));
+      });
+      socket.on("error", reject);
+      socket.on("end", () => reject(new Error(`Redis left ${words[0]} unanswered`)));
+    }),
+  );
 }
 
 /** A port that is free now. */

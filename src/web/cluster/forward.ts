@@ -198,7 +198,9 @@ export async function forward(
       ...(request.body.length === 0 ? {} : { body: request.body as Uint8Array<ArrayBuffer> }),
     });
     // What comes when it was given up is not left open.
-    asked.then(({ body }) => gone.signal.aborted && body?.cancel()).catch(() => {});
+    asked.then(async ({ body }) => {
+      if (gone.signal.aborted) await body?.cancel();
+    }).catch(() => {});
     const response = await abortable(asked, gone.signal);
     answered = true;
     const kept = new Headers();
