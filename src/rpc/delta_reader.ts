@@ -266,7 +266,8 @@ export class DeltaReader {
     }
     if (this.#backslash < from) {
       const next = block.indexOf("\\", from);
-      this.#backslash = next < 0 ? Infinity : next;
+      // Not Infinity, which is no integer: the places that are compared with it would be kept as floating-point numbers.
+      this.#backslash = next < 0 ? block.length : next;
     }
     return this.#backslash < to;
   }

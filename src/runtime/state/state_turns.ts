@@ -412,18 +412,9 @@ function cutValue(
   return kept;
 }
 
-/** Where a text must be cut to have at most `maxBytes` bytes of UTF-8. */
-function endWithin(text: string, maxBytes: number): number {
-  let bytes = 0;
-  for (let i = 0; i < text.length;) {
-    const width = text.codePointAt(i)! > 0xffff ? 2 : 1;
-    bytes += width === 2 ? 4 : widthOf(text.charCodeAt(i));
-    if (bytes > maxBytes) return i;
-    i += width;
-  }
-  return text.length;
-}
+const encoder = new TextEncoder();
 
-function widthOf(unit: number): number {
-  return unit < 0x80 ? 1 : unit < 0x800 ? 2 : 3;
+/** Where a text must be cut to have at most `maxBytes` bytes of UTF-8; never in the middle of a character. */
+function endWithin(text: string, maxBytes: number): number {
+  return encoder.encodeInto(text, new Uint8Array(Math.min(maxBytes, text.length * 3))).read;
 }
