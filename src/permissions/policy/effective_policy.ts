@@ -10,6 +10,7 @@ import type { configNeeds } from "../config/config_needs.ts";
 import {
   type EffectivePolicy,
   factsKind,
+  isPattern,
   type PolicyFacts,
   type PolicyRequest,
   probeKind,
@@ -146,7 +147,8 @@ function hasSettings(config: PolicyRequest["config"]): config is NonNullable<typ
 function holdsWithAllReads(cwd: string, sandbox: SandboxPolicy, version: string | null): boolean {
   if (sandbox.type === "readOnly") return true;
   if (sandbox.type !== "workspaceWrite") return false;
-  if ([cwd, ...sandbox.writableRoots ?? []].includes("/")) return false;
+  const roots = [cwd, ...sandbox.writableRoots ?? []];
+  if (roots.includes("/") || roots.some(isPattern)) return false;
   return (sandbox.excludeSlashTmp === true || supports(version, "slashTmpInProfiles")) &&
     // Such a thread would have to start with a profile that writes, and give up either AGENTS.md or the distrust.
     (!supports(version, "docsNeedTrust") || supports(version, "turnProfiles"));

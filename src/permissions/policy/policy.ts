@@ -74,6 +74,11 @@ export interface EffectivePolicy {
   readonly confirmed: boolean;
 }
 
+/** Whether a permission profile of codex takes the path for a pattern. */
+export function isPattern(path: string): boolean {
+  return /[*?[]/.test(path);
+}
+
 /** What a session asks for. */
 export interface PolicyRequest {
   /** The directory the agent works in, absolute. */

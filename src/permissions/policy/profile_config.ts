@@ -2,13 +2,14 @@
  * Codex's own permission profiles: the only way to keep its commands from reading the whole disk, and accepted ones inside.
  * @module
  */
+import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../guard/privileges.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
-import type { EffectivePolicy } from "./policy.ts";
+import { type EffectivePolicy, isPattern } from "./policy.ts";
 
 /** Whether a policy is sent as a permission profile instead of a sandbox. */
 export function usesProfile(policy: EffectivePolicy): boolean {
@@ -130,8 +131,10 @@ function profileOf(
   policy: EffectivePolicy,
   files: ServerFiles | null,
 ): { id: string; profile: JsonObject } {
+  const filesystem = fileEntries(policy, files);
+  refusePatterns(filesystem);
   const profile: JsonObject = {
-    filesystem: fileEntries(policy, files),
+    filesystem,
     network: { enabled: networkOf(policy.sandbox) },
   };
   return { id: `runtime-${hash(JSON.stringify(profile))}`, profile };
@@ -177,6 +180,19 @@ function fileEntries(policy: EffectivePolicy, files: ServerFiles | null): JsonOb
   if (sandbox.excludeTmpdirEnvVar !== true) entries[":tmpdir"] = "write";
   if (tmp) entries[":slash_tmp"] = "write";
   return entries;
+}
+
+/**
+ * Codex takes such names in a profile for patterns: of a directory called `**` it opened all that lies beside it, and it refuses
+ * the others (0.136 to 0.169).
+ */
+function refusePatterns(entries: JsonObject): void {
+  const pattern = Object.keys(entries).find(isPattern);
+  if (pattern === undefined) return;
+  throw new PolicyError(
+    `Codex can't keep commands to ${pattern}: it takes the name for a pattern. Use a path without \`*\`, \`?\` and \`[\`.`,
+    { data: { reason: "pattern" } },
+  );
 }
 
 /** The program, and of the npm package the directory with the tools that it brings, such as ripgrep. */

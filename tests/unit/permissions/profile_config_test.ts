@@ -58,6 +58,45 @@ test("threadPolicyParams() sends a sandbox with its details when everything may 
   });
 });
 
+test("threadPolicyParams() refuses directories that a profile would take for patterns", () => {
+  for (const name of ["**", "a*", "[x]", "q?"]) {
+    const cwd = `/ws/${name}`;
+    const scoped: EffectivePolicy = {
+      ...policy({ type: "workspaceWrite", writableRoots: ["/ws"] }, {
+        read: ["/ws"],
+        write: ["/ws"],
+      }),
+      readRoots: ["/ws"],
+    };
+    const refused = { name: "PolicyError", message: /takes the name for a pattern/ };
+    assert.throws(() => threadPolicyParams({ ...scoped, cwd }), refused);
+    assert.throws(() => threadPolicyParams({ ...scoped, readRoots: [cwd] }), refused);
+    assert.throws(
+      () =>
+        threadPolicyParams({
+          ...scoped,
+          sandbox: { type: "workspaceWrite", writableRoots: [cwd] },
+        }),
+      refused,
+    );
+    // Without a profile it is a name like any other, and nothing that is accepted can be held there.
+    const asked = {
+      cwd,
+      sandbox: { type: "workspaceWrite" },
+      approvalPolicy: "untrusted",
+      contain: true,
+    } as const;
+    const facts = factsOf({}, { serverVersion: "0.169.0", platform: "linux" });
+    const whole = effectivePolicy(asked, probeOf(ALL), facts);
+    assert.equal(whole.acceptedCommands, "mayLeave");
+    assert.deepEqual(threadPolicyParams(whole).profileId, null);
+    assert.equal(
+      effectivePolicy({ ...asked, cwd: "/ws" }, probeOf(ALL), facts).acceptedCommands,
+      "sandboxed",
+    );
+  }
+});
+
 test("threadPolicyParams() sends a profile and no sandbox when reads are limited", () => {
   const scoped = policy({ type: "readOnly" }, { read: ["/ws"] });
   const params = threadPolicyParams(scoped, { files: filesOf(EXE) });
