@@ -13,6 +13,7 @@ import {
   decideSessionPolicy,
   decideTurnPolicy,
   mayLeaveSandbox,
+  refusePastProxy,
   type SessionAnswerers,
   withApprovals,
 } from "./policy/session_policy.ts";
@@ -168,6 +169,14 @@ export class SessionSettings {
     return { ...this.#decide(profile).effective, rulesFiles };
   }
 
+  /** Rejects when a turn with this profile would get further than codex's configuration lets it. */
+  async admit(profile: ResolvedProfile): Promise<void> {
+    const { sandbox } = profile;
+    if (!("networkAccess" in sandbox) || sandbox.networkAccess !== true) return;
+    const { effective } = this.#decide(profile);
+    await refusePastProxy(this.#core, this.#decided.effective, effective);
+  }
+
   /** Gets ready to trace turns, where somebody listens; `null`: there is nothing to wait for. */
   readyToTrace(): Promise<void> | null {
     if (spans !== null || this.#core.telemetry?.listens !== true) return null;
@@ -262,6 +271,7 @@ export class SessionSettings {
     const sent = (own: ResolvedProfile, decided: DecidedPolicy) =>
       settingsOf(turnStartParams(threadId, [], own, decided, null, this.#sticky(own)));
     const decided = this.#decide(profile);
+    await this.admit(profile);
     const settings = sent(profile, decided);
     const same = (other: JsonObject) => withoutMode(other) === withoutMode(settings);
     const canUpdate = supports(core.server.version, "threadSettings");

@@ -200,6 +200,7 @@ export class SessionThread {
           signal,
         ),
       checkpoint: async (profile, signal) => {
+        await this.settings.admit(profile);
         const { checkpoints } = this.parts;
         if (checkpoints === null) return null;
         return await checkpoints.before(this.settings.effective(profile), signal);

@@ -251,6 +251,22 @@ for (const version of CODEX_VERSIONS) {
           await rm(join(world.sub, "ran"));
         });
       }
+      await t.step("or the turn is refused", async () => {
+        await using client = await Client.connect(world.config);
+        const network = { type: "workspaceWrite", networkAccess: true } as const;
+        const only = { type: "readOnly", networkAccess: true } as const;
+        for (const sandbox of ["read-only", "workspace-write"] as const) {
+          const session = await client.startSession({ cwd: world.sub, ...WRITES, sandbox });
+          for (const brought of [network, only]) {
+            await assert.rejects(
+              session.ask("go", { sandbox: brought }),
+              (error) => error instanceof PolicyError && /network_proxy/.test(error.message),
+            );
+          }
+          await session.ask("go");
+        }
+        assert.equal(reached, 0);
+      });
       await t.step("or the session is refused", async () => {
         const sandbox = { type: "readOnly", networkAccess: true } as const;
         await assert.rejects(

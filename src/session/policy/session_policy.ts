@@ -22,6 +22,7 @@ import {
   privilegeRefusal,
   realPathOf,
   recheckPolicy,
+  type SandboxPolicy,
   type ServerFiles,
   sessionSettings,
   threadPolicyParams,
@@ -127,13 +128,36 @@ async function isProxied(
   docsNeedTrust: boolean,
 ): Promise<boolean> {
   const { sandbox } = policy;
-  if (!("networkAccess" in sandbox) || sandbox.networkAccess !== true) return false;
+  if (!reachesNetwork(sandbox)) return false;
   const past = sandbox.type === "readOnly" && !usesProfile(policy);
   if (!(past || docsNeedTrust) || !await hasNetworkProxy(core, policy.cwd)) return false;
   if (!past) return true;
-  throw new PolicyError(
-    "Codex's configuration keeps the network to some hosts (`features.network_proxy`), which does not hold for a read-only sandbox " +
-      "with the network: leave the network out, or use workspace-write.",
+  throw pastProxy(
+    "for a read-only sandbox with the network: leave the network out, or use workspace-write",
+  );
+}
+
+/** Rejects when what one turn brings would go past that proxy: the thread has it from its start, or never. */
+export async function refusePastProxy(
+  core: RuntimeCore,
+  session: EffectivePolicy,
+  { sandbox, cwd }: EffectivePolicy,
+): Promise<void> {
+  if (!reachesNetwork(sandbox)) return;
+  const past = sandbox.type === "readOnly" && !usesProfile(session);
+  if (!past && reachesNetwork(session.sandbox) || !await hasNetworkProxy(core, cwd)) return;
+  throw pastProxy(
+    "for a turn that brings the network: start a workspace-write session that has it from the start",
+  );
+}
+
+function reachesNetwork(sandbox: SandboxPolicy): boolean {
+  return "networkAccess" in sandbox && sandbox.networkAccess === true;
+}
+
+function pastProxy(where: string): PolicyError {
+  return new PolicyError(
+    `Codex's configuration keeps the network to some hosts (\`features.network_proxy\`), which does not hold ${where}.`,
     { data: { reason: "networkProxy" } },
   );
 }

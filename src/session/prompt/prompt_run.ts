@@ -49,7 +49,10 @@ export interface PromptHost {
     model: string | null,
     signal: AbortSignal,
   ): Promise<JsonObject[]>;
-  /** Records the workspace, where the session does; settles with who has to be told which turn it was for. */
+  /**
+   * Rejects when the turn may not begin; records the workspace, where the session does, and settles with who has to be told
+   * which turn it was for.
+   */
   checkpoint(
     profile: ResolvedProfile,
     signal: AbortSignal,
