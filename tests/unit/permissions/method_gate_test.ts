@@ -6,7 +6,7 @@ import {
 } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { gateMethod, type MethodGateContext } from "../../../src/permissions/guard/method_gate.ts";
-import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
+import { type PermissionProbe, unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";
 
@@ -219,6 +219,24 @@ test("gateMethod() lets everything pass where nothing is limited", async (t) => 
       assert.equal(gateMethod(method, params, probeOf(ALL), context), null);
     });
   }
+});
+
+test("gateMethod() asks nothing of the runtime for a call that needs nothing", () => {
+  const asked = (): never => assert.fail("asked for a permission");
+  const probe: PermissionProbe = {
+    enforcedBy: "deno",
+    read: asked,
+    write: asked,
+    net: asked,
+    run: asked,
+    env: asked,
+    sys: asked,
+    ffi: asked,
+  };
+  for (const consent of [null, {}]) {
+    assert.equal(gateMethod("model/list", {}, probe, { ...context, consent }), null);
+  }
+  assert.throws(() => gateMethod("command/exec", { command: ["id"] }, probe, context), /asked for/);
 });
 
 test("gateMethod() asks for the caller's consent where it is told to", async (t) => {
