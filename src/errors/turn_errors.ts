@@ -191,7 +191,7 @@ export class TurnTimeoutError extends TurnError {
       `The turn took longer than ${timeoutMs} ms and was ` +
         (stopped
           ? "interrupted."
-          : "told to stop, which the server has not confirmed: it may still be at work.") +
+          : "told to stop, which the server has not confirmed: it may still be active.") +
         " Raise `timeoutMs` for longer turns.",
       partial,
       { ...options, data: { stopped, ...options.data } },
@@ -251,7 +251,7 @@ export class BudgetExceededError extends TurnError {
       `The run needs more than the ${allowed} ${LIMIT_WORDS[limit]} that it may use, and was ` +
         (stopped
           ? "stopped."
-          : "told to stop, which the server has not confirmed: it may still be at work.") +
+          : "told to stop, which the server has not confirmed: it may still be active.") +
         ` Used: ${used}. Raise \`limits.${limit}\` for longer runs.`,
       partial,
       { ...options, data: { limit, allowed, used, stopped, ...options.data } },
@@ -360,7 +360,7 @@ export class SessionClosedError extends CodexError {
  *
  * ```ts ignore
  * if (error instanceof ThreadInUseError) {
- *   console.log(`${error.threadId} is at work elsewhere`);
+ *   console.log(`${error.threadId} is in use elsewhere`);
  * }
  * ```
  */

@@ -210,7 +210,7 @@ export class Session implements AsyncDisposable {
    *
    * ```ts ignore
    * for await (const event of session.events({ subAgents: true })) {
-   *   if (event.type === "turnStarted") console.log("at work:", event.turnId);
+   *   if (event.type === "turnStarted") console.log("started:", event.turnId);
    * }
    * ```
    */
@@ -328,7 +328,7 @@ export class Session implements AsyncDisposable {
    * Takes back a turn and all after it: the files of the workspace as they were before it, what commands wrote included, and
    * what the model remembers. Needs `checkpoints` for the files. Changes that somebody else has made there since are taken
    * back as well: look at the plan first. Ends the agent's background commands; refused with `CheckpointError` while a turn
-   * is at work, or when the workspace was not recorded then. Cut off by a crash, it is finished when the next session with
+   * is active, or when the workspace was not recorded then. Cut off by a crash, it is finished when the next session with
    * `checkpoints` starts there.
    *
    * Not taken back: ignored files, repositories' own (`.git`: commits stay), what lies outside of `cwd`, links under a Deno that

@@ -105,20 +105,20 @@ export class SessionThread {
     parts.onOpened(this.host, warn);
   }
 
-  /** Ends the session: archives the thread, or lets it go to be resumed later. Idempotent; retryable when it fails. */
+  /** Ends the session: archives the thread, or releases it to be resumed later. Idempotent; retryable when it fails. */
   end(archive: boolean): Promise<void> {
     if (this.#state === "archived" || this.#state === "released") return Promise.resolve();
-    this.#closing ??= this.#letGo(archive).finally(() => this.#closing = null);
+    this.#closing ??= this.#end(archive).finally(() => this.#closing = null);
     return this.#closing;
   }
 
-  async #letGo(archive: boolean): Promise<void> {
+  async #end(archive: boolean): Promise<void> {
     this.#state = "closing";
     const closed = new SessionClosedError();
     this.ended.abort(closed);
-    const atWork = this.queue.holder;
+    const holder = this.queue.holder;
     this.queue.close(closed);
-    atWork?.cancel(closed);
+    holder?.cancel(closed);
     const stopped = await this.turns.rest.stopAll() && await this.gate.stopSubAgents();
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
@@ -436,7 +436,7 @@ export class SessionThread {
     return run;
   }
 
-  /** The thread can't be used any more; everyone is told why, and how what was at work has ended. */
+  /** The thread can't be used any more; everyone is told why, and how what was active has ended. */
   fail(error: unknown): void {
     this.connection.ready.fail(error);
     this.parts.checkpoints?.leave();

@@ -160,7 +160,7 @@ test(
       const tries = [session.interrupt(), stream.interrupt()];
       for (const error of await Promise.all(tries.map(rejection))) {
         assert.ok(error instanceof RequestTimeoutError, `${error}`);
-        assert.match(error.message, /may still be at work/);
+        assert.match(error.message, /may still be active/);
       }
       process.kill(client.runtime.pid!, "SIGCONT");
       await session.interrupt();

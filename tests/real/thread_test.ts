@@ -188,7 +188,7 @@ versions(
     await stream.interrupt();
     assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
     assert.equal((await session.ask(world.prompt(["again"]))).assistantText, "again");
-    // Steered, adopted, and let go of with a command at work.
+    // Steered, adopted, and released with a command that runs.
     const gate = Promise.withResolvers<void>();
     const steered = await session.askStream(
       world.prompt([[script.gate(gate.promise), script.say("first")]]),

@@ -158,7 +158,7 @@ export class SessionGate implements ThreadGate {
     }
     if (!this.#host.hooked()) return { type: "continue" };
     // Somebody else's turn on this thread: the hooks of no run of ours can be asked about it.
-    return { type: "block", hookName: "", reason: "no turn of this session is at work" };
+    return { type: "block", hookName: "", reason: "no turn of this session is active" };
   }
 
   /** An item begins: under the id of one that has ended it is another use. */

@@ -43,7 +43,7 @@ export interface SubAgentOwner {
 export interface AgentThread {
   /** The thread. */
   readonly threadId: string;
-  /** Whether anything is at work on it, or is about to be. */
+  /** Whether a turn is active on it, or about to start. */
   readonly busy: boolean;
 }
 
@@ -82,7 +82,7 @@ export class SubAgents {
     return this.#agents.has(threadId);
   }
 
-  /** Their threads, and whether anything is at work there. */
+  /** Their threads, and whether a turn is active there. */
   threads(): AgentThread[] {
     return Array.from(this.#agents, ([threadId, { turns, starting }]) => ({
       threadId,

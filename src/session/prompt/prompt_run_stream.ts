@@ -82,7 +82,7 @@ export class PromptRunStream<Output = unknown>
 
   /**
    * Stops the turn; settles when it has stopped. {@linkcode finish} then rejects with `TurnInterruptedError`. Rejects with
-   * `RequestTimeoutError` when the server did not confirm it: then it may still be at work.
+   * `RequestTimeoutError` when the server did not confirm it: then it may still be active.
    */
   async interrupt(): Promise<void> {
     await this.#run.interrupt();

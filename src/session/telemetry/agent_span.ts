@@ -318,7 +318,7 @@ export class AgentSpan {
   #end(status: TurnStatus, error: unknown): void {
     const failed: OtelAttributes = error === null ? {} : { "error.type": errorType(error, status) };
     for (const open of [...this.#tools]) this.#toolEnded(open, "unfinished", null);
-    // The model was at work when the turn broke off.
+    // The model was answering when the turn broke off.
     const waited = this.#waitsSince !== null && this.#tally.more && status !== "completed";
     if (this.#chat === null && waited) this.#beginChat(this.#waitsSince!);
     this.#endChat(null, status === "completed" ? {} : failed);

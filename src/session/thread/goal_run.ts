@@ -72,7 +72,7 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
   readonly #release: () => void;
   readonly #reopened: boolean;
   readonly #leave: (() => void)[] = [];
-  #atWork: ForeignTurn | null = null;
+  #active: ForeignTurn | null = null;
   #pausing = false;
   /** Whether the server has told of this goal: what is cleared before was another one. */
   #known = false;
@@ -177,13 +177,13 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     const emit = (event: TurnEvent) => this.#queue.push(event);
     const run = foreign.take(turn, emit, { meter: this.#meter, timeoutMs: Infinity });
     this.#runs.push(run);
-    this.#atWork = run;
+    this.#active = run;
     run.ended.then(() => this.#turnEnded(run));
     return run;
   }
 
   #turnEnded(run: ForeignTurn): void {
-    if (this.#atWork === run) this.#atWork = null;
+    if (this.#active === run) this.#active = null;
     const { status } = run.outcome;
     // Codex calls a goal blocked when a turn of it has failed; the failure says more.
     if (status === "failed" || status === null) run.ended.then((error) => this.#close({ error }));
@@ -196,12 +196,12 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     const status = goalEnd(goal, this.#pausing);
     if (status === null || this.#end !== null) return;
     // The turn that reached it says its last words.
-    if (this.#atWork === null) this.#close({ status });
+    if (this.#active === null) this.#close({ status });
     else this.#end = { status };
   }
 
   #exceeded({ limit, allowed }: ExceededLimit): void {
-    const turnId = this.#atWork?.turn.turnId ?? "";
+    const turnId = this.#active?.turn.turnId ?? "";
     const message = `The goal has used up its limits.${limit} of ${allowed} and is being stopped.`;
     this.#queue.push({ type: "warning", threadId: this.threadId, turnId, message });
     this.#close({ status: "budgetLimited" });
@@ -211,16 +211,16 @@ export class GoalRun implements AsyncIterable<TurnEvent>, AsyncDisposable {
     if (this.#closing) return;
     this.#closing = true;
     this.#end = end;
-    void this.#letGo(end);
+    void this.#endGoal(end);
   }
 
-  async #letGo(end: { status: Status } | { error: unknown }): Promise<void> {
+  async #endGoal(end: { status: Status } | { error: unknown }): Promise<void> {
     const { core, turns } = this.#host;
     this.#pausing = true;
     let stopped = true;
     // A server that was only attached to works on while the connection is down.
     if (core.state === "running" || await reconnected(core, this.threadId)) {
-      if (this.#atWork !== null) await this.#set("paused").catch(() => {});
+      if (this.#active !== null) await this.#set("paused").catch(() => {});
       stopped = await turns.rest.stopAll();
       await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })
         .catch(() => this.#host.goalLost());

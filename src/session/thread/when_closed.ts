@@ -1,5 +1,5 @@
 /**
- * Waiting for a server to have let go of a thread.
+ * Waiting for a server to have released a thread.
  * @module
  */
 import { delay } from "../../async.ts";
@@ -9,7 +9,7 @@ import { isRefusal, type Refusal } from "../../protocol/mod.ts";
 const LIMIT_MS = 10_000;
 
 /**
- * How long a thread that this client has let go of may be told as missing, or as written to: 0.169 closes the file of one
+ * How long a thread that this client has released may be told as missing, or as written to: 0.169 closes the file of one
  * that it archives beside the call.
  */
 export const LEAVING_MS = 2_000;

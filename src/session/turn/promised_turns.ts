@@ -1,12 +1,14 @@
 /**
- * Turns that somebody asked for by raw requests on this connection. Between the server's answer and the turn's beginning
+ * Turns that were asked for and may begin yet: by raw requests on this connection, and by prompts that got no answer. Between the server's answer and the turn's beginning
  * the server calls the thread idle (0.145, 0.169: some milliseconds): whoever brings the thread to rest waits for them.
  * @module
  */
 import { longTimeout } from "../../async.ts";
 import { CodexError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { textsOf } from "./turn_run.ts";
+import type { ThreadItem } from "../../thread_item.ts";
+import type { Turn } from "./turn.ts";
+import { showsPrompt, textsOf, type TurnRun } from "./turn_run.ts";
 
 /** How long after its answer a turn may begin. It may never: its prompt became part of another turn, or that one ended. */
 const BEGIN_MS = 5_000;
@@ -40,7 +42,7 @@ export class PromisedTurns {
   readonly #isKnown: (turnId: string) => boolean;
   readonly #isBusy: () => boolean;
 
-  /** `expect` is told of each; `isKnown` says whether a turn was heard of, `isBusy` whether one is at work. */
+  /** `expect` is told of each; `isKnown` says whether a turn was heard of, `isBusy` whether one is active. */
   constructor(
     expect: (begins: Promise<void>) => void,
     isKnown: (turnId: string) => boolean,
@@ -112,5 +114,33 @@ export class PromisedTurns {
   /** Nobody listens any more, or the server is gone. */
   clear(): void {
     for (const { begun } of this.#open) begun();
+  }
+}
+
+/** How many prompts without an answer are remembered. */
+const UNANSWERED = 16;
+
+/** Prompts whose `turn/start` was never answered: a turn of theirs may begin late, and nobody waits for it. */
+export class UnansweredPrompts {
+  readonly #prompts: TurnRun[] = [];
+
+  /** Another one, whose caller was told that it has failed. */
+  add(run: TurnRun): void {
+    this.#prompts.push(run);
+    if (this.#prompts.length > UNANSWERED) this.#prompts.shift();
+  }
+
+  /** Stops the turn if the item shows that it is one of theirs. */
+  stop(turn: Turn, item: JsonObject | ThreadItem): void {
+    if (this.#prompts.length === 0 || turn.owner !== null) return;
+    const at = this.#prompts.findIndex((run) => showsPrompt(item as JsonObject, run));
+    if (at < 0) return;
+    this.#prompts.splice(at, 1);
+    void turn.stop();
+  }
+
+  /** The server is gone. */
+  clear(): void {
+    this.#prompts.length = 0;
   }
 }

@@ -24,7 +24,7 @@ export interface StopTurnOptions {
 /** Throws when the server did not confirm that nothing runs any more. */
 export function assertStopped(stopped: boolean): void {
   if (stopped) return;
-  const note = "What runs was told to stop and may still be at work";
+  const note = "What runs was told to stop and may still be active";
   throw new RequestTimeoutError("turn/interrupt", LIMITS.patience, { note });
 }
 

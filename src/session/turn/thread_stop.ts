@@ -1,5 +1,5 @@
 /**
- * Bringing a thread to rest: waiting until the server works on nothing of it, stopping all that does, and letting it go.
+ * Bringing a thread to rest: waiting until the server works on nothing of it, stopping all that does, and releasing it.
  *
  * What the server works on is known from what it told; where that is in doubt, it is asked, and where it can't say, the
  * thread is taken up again.
@@ -30,7 +30,7 @@ const STOP_ALL_MS = 5_000;
 const STOP_ROUND_MS = 50;
 /** How long after an unanswered prompt the server may call the thread idle before it begins the turn. */
 const BEGIN_ROUND_MS = 300;
-/** How often a thread that is let go of is stopped again, because somebody starts turns meanwhile. */
+/** How often a thread that is released is stopped again, because somebody starts turns meanwhile. */
 const LEAVE_ROUNDS = 3;
 const UNSUBSCRIBE_MS = 5_000;
 
@@ -204,7 +204,7 @@ export class ThreadStop {
   }
 
   /**
-   * The thread was let go of and taken up again: what began meanwhile goes on, or has ended unheard. The turn that begins next
+   * The thread was released and taken up again: what began meanwhile goes on, or has ended unheard. The turn that begins next
    * would be taken for a turn that still counts as active.
    */
   async reopened(): Promise<void> {
@@ -236,7 +236,7 @@ export class ThreadStop {
     }
     if (turn.phase === "released") return true;
     // Servers without a status leave interrupts unanswered that find nothing to interrupt; a thread that can't be read
-    // is not at work.
+    // works on nothing.
     return status !== "active" && status !== "unanswered";
   }
 

@@ -18,46 +18,29 @@ import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mo
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
 import { longTimeout } from "../../async.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { PromisedTurns } from "./promised_turns.ts";
-import { ThreadStop } from "./thread_stop.ts";
-import { type ThreadListeners, Turn, type TurnHost } from "./turn.ts";
+import { PromisedTurns, UnansweredPrompts } from "./promised_turns.ts";
+import { type RestingThread, ThreadStop } from "./thread_stop.ts";
+import { Turn, type TurnHost } from "./turn.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
-import type { ThreadItem } from "../../thread_item.ts";
-import type { ContextUsage, TokenCount } from "./turn_result.ts";
+import type { ContextUsage } from "./turn_result.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 
 /** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
 const PAST_TURNS = 256;
-/** Prompts without an answer that are remembered. */
-const UNANSWERED_PROMPTS = 16;
 
 /** What the turns of a thread need of whoever owns the thread. */
-export interface ThreadTurnsHost {
-  /** The connection. */
-  readonly core: RuntimeCore;
-  /** The thread. */
-  readonly threadId: string;
+export interface ThreadTurnsHost
+  extends RestingThread, Pick<TurnHost, "listeners" | "count" | "stopSubAgents"> {
   /** Whether the thread has no past. Default `false`. */
   readonly isNew?: boolean;
-  /** Who listens to everything on the thread. */
-  readonly listeners: ThreadListeners;
-  /** More tokens were used. */
-  count(tokens: TokenCount, turn: Turn): void;
   /** A turn that nobody here asked for is active; returns the milliseconds that it may take. */
   adopted(turn: Turn): number;
   /** Begins the span of a turn that is asked for with these parameters, or that something else began. Default none. */
   span?(params: JsonObject, parent: OtelContext | null): AgentSpan | null;
-  /** Stops what the thread's agent started beside it. */
-  stopSubAgents(): Promise<unknown>;
-  /** An item of which only the server's record tells. */
-  missed(item: JsonObject): void;
-  /** Takes the thread up again on the same server, as if it had just been resumed. */
-  resumeThread(): Promise<void>;
 }
 
 /** Every turn of one thread. */
@@ -78,8 +61,7 @@ export class ThreadTurns {
   #asked: TurnRun | null = null;
   /** A prompt whose answer names a turn that has not started, while another one is active. */
   #steered: TurnRun | null = null;
-  /** Prompts whose `turn/start` was never answered: a turn of theirs may begin late, and nobody waits for it. */
-  readonly #unanswered: TurnRun[] = [];
+  readonly #unanswered = new UnansweredPrompts();
   /** Messages of the thread that came while the first turn had no id. */
   #early: { method: string; params: JsonObject }[] = [];
   /** What the next prompt's listeners are warned of. */
@@ -186,10 +168,10 @@ export class ThreadTurns {
       if (before !== null) turn.outcome.threadTotal = before;
       this.#apply(turn, turnId, method, params);
     }
-    if (method === "thread/goal/updated") {
+    if (method.startsWith("thread/goal/")) {
       const { goal } = params;
       this.#goalActive = isJsonObject(goal) && goal["status"] === "active";
-    } else if (method === "thread/goal/cleared") this.#goalActive = false;
+    }
   }
 
   #count(turn: Turn | null, { tokenUsage }: JsonObject): ReturnType<ThreadUsage["take"]> {
@@ -225,7 +207,7 @@ export class ThreadTurns {
       // The next server begins with what this one has written down.
       this.#usage.forget();
     }
-    this.#unanswered.length = 0;
+    this.#unanswered.clear();
     this.promised.clear();
     this.rest.inDoubt = false;
   }
@@ -279,13 +261,13 @@ export class ThreadTurns {
   /** The answer to `turn/start` names the turn. */
   #identify(run: TurnRun, turnId: string): void {
     if (run.turn !== null) return;
-    const atWork = this.active;
+    const active = this.active;
     let turn = this.#turns.get(turnId);
     if (turn === undefined || turn.turnId !== turnId) {
       turn = new Turn(this.#turnHost, turnId, this.#usage.total);
       this.#know(turnId, turn);
     }
-    if (run.mayJoin && atWork !== null && atWork !== turn) this.#steered = run;
+    if (run.mayJoin && active !== null && active !== turn) this.#steered = run;
     const early = this.#early.splice(0);
     this.#pending = null;
     this.#asked = run;
@@ -315,18 +297,13 @@ export class ThreadTurns {
     this.#settleProvisional();
   }
 
-  #remember(run: TurnRun): void {
-    this.#unanswered.push(run);
-    if (this.#unanswered.length > UNANSWERED_PROMPTS) this.#unanswered.shift();
-  }
-
   /** Unanswered, it may run all the same. */
   #notAnswered(run: TurnRun, error: RequestTimeoutError): void {
-    this.#remember(run);
+    this.#unanswered.add(run);
     this.rest.unanswered();
     this.#refused(run, error);
     for (const turn of this.#all()) {
-      for (const item of turn.outcome.items.all()) this.#findUnanswered(turn, item);
+      for (const item of turn.outcome.items.all()) this.#unanswered.stop(turn, item);
     }
   }
 
@@ -363,16 +340,16 @@ export class ThreadTurns {
   #begin(turnId: string, method = ""): Turn | null {
     // Nothing ends what begins after the end of the connection: its last messages may be read after that.
     if (this.#past.has(turnId) || this.#closed || this.#host.core.state === "closed") return null;
-    const atWork = this.active;
-    if (atWork !== null && atWork.phase !== "identified" && method === "turn/started") {
-      this.#know(turnId, atWork);
+    const active = this.active;
+    if (active !== null && active.phase !== "identified" && method === "turn/started") {
+      this.#know(turnId, active);
       this.promised.began(turnId);
-      atWork.activeId = turnId;
-      return atWork;
+      active.activeId = turnId;
+      return active;
     }
     // Another turn begins before the prompt's own: the prompt may have become part of it.
     const asked = this.#asked;
-    if (asked?.mayJoin && atWork !== null && atWork === asked.turn) this.#steered = asked;
+    if (asked?.mayJoin && active !== null && active === asked.turn) this.#steered = asked;
     const provisional = this.#pending !== null;
     this.promised.began(turnId);
     const turn = new Turn(this.#turnHost, turnId, this.#usage.total, provisional);
@@ -415,12 +392,7 @@ export class ThreadTurns {
     this.#host.core.routes.changed();
     for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
     this.#past.add(turn.turnId);
-    if (this.#past.size > PAST_TURNS) {
-      for (const oldest of this.#past) {
-        this.#past.delete(oldest);
-        break;
-      }
-    }
+    if (this.#past.size > PAST_TURNS) this.#past.delete(this.#past.values().next().value!);
   }
 
   /** Nobody waits for a prompt that may have become part of the turn before; if it did not, its own turn is to be stopped. */
@@ -429,7 +401,7 @@ export class ThreadTurns {
     turn.release();
     if (supports(this.#host.core.server.version, "startsJoinedTurns")) return;
     this.#past.delete(turn.turnId);
-    this.#remember(run);
+    this.#unanswered.add(run);
   }
 
   #apply(turn: Turn, turnId: string | null, method: string, params: JsonObject): void {
@@ -447,7 +419,7 @@ export class ThreadTurns {
       this.#findPrompt(turn, item);
     }
     turn.notification(method, params);
-    if (isJsonObject(item)) this.#findUnanswered(turn, item);
+    if (isJsonObject(item)) this.#unanswered.stop(turn, item);
   }
 
   /** A turn that shows the mark of this client's prompt is the prompt's, with or without an answer. */
@@ -470,15 +442,6 @@ export class ThreadTurns {
     }
   }
 
-  /** Nobody waits for a turn whose prompt was told to have failed. */
-  #findUnanswered(turn: Turn, item: JsonObject | ThreadItem): void {
-    if (this.#unanswered.length === 0 || turn.owner !== null) return;
-    const at = this.#unanswered.findIndex((run) => showsPrompt(item as JsonObject, run));
-    if (at < 0) return;
-    this.#unanswered.splice(at, 1);
-    turn.stop();
-  }
-
   #all(): Turn[] {
     return [...new Set(this.#turns.values())];
   }
@@ -486,8 +449,7 @@ export class ThreadTurns {
 
 /** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
 function works(method: string): boolean {
-  return method === "item/started" || method === "item/agentMessage/delta" ||
-    method.startsWith("item/reasoning/");
+  return /^item\/(?:started$|agentMessage\/delta$|reasoning\/)/.test(method);
 }
 
 /** Messages by which a turn may be heard of first. */

@@ -47,7 +47,7 @@ export class Checkpoints {
   /** What was recorded for the next turn that begins by itself. */
   #next: { tree: string | null } | null = null;
   #pending: Promise<unknown> = Promise.resolve();
-  /** Whether the session is at work. */
+  /** Whether a turn of the session is active. */
   isBusy: () => boolean = () => false;
   /** Tells the session's listeners. */
   warn: (message: string) => void = () => {};
@@ -143,7 +143,7 @@ export class Checkpoints {
     sessions.delete(this);
   }
 
-  /** Whether another session of this process is at work in the same files. */
+  /** Whether a turn of another session of this process is active in the same files. */
   get othersBusy(): boolean {
     const overlaps = (other: string) =>
       isSamePath(other, this.root) || isInside(other, this.root) || isInside(this.root, other);

@@ -76,7 +76,7 @@ function told(host: ThreadHost, skipped: RewindPlan["skipped"]): RewindPlan["ski
 function refuseBusy(busy: boolean): void {
   if (!busy) return;
   throw new CheckpointError(
-    "Nothing is taken back while a turn is at work, in this session, of an agent that it started, or of another one in the same directory. " +
+    "Nothing is taken back while a turn is active, in this session, of an agent that it started, or of another one in the same directory. " +
       "Wait until it has ended, or call `interrupt()`.",
     { retryable: true, data: { reason: "inUse" } },
   );
