@@ -97,6 +97,11 @@ export class ThreadRoutes {
     else if (EARLY_WORK.has(message.method)) this.#work.keep(threadId, message, size);
   }
 
+  /** Threads that have worked since the moment `since`, and to which nobody listens. */
+  unheard(since: number): string[] {
+    return this.#work.threads(since);
+  }
+
   /** The server is gone, and nothing of what it said goes on. */
   forget(): void {
     this.#starts.clear();
@@ -139,6 +144,12 @@ class EarlyMessages {
   clear(): void {
     this.#kept = [];
     this.#bytes = 0;
+  }
+
+  /** Whose messages there are since some moment. */
+  threads(since: number): string[] {
+    const kept = this.#kept.filter(({ at }) => at >= since);
+    return [...new Set(kept.map(({ threadId }) => threadId))];
   }
 
   /** A thread's messages since some moment; none of its are kept any longer. */

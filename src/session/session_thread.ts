@@ -383,6 +383,7 @@ export class SessionThread {
       },
       span: (params, parent) => this.settings.span(this.threadId, params, parent ?? this.#heldIn),
       stopSubAgents: () => this.gate.stopSubAgents(),
+      stopStarting: (item) => this.gate.stopStarting(item),
       missed: (item) => this.gate.learn(item),
       resumeThread: () => this.connection.resumeThread(),
     });

@@ -91,6 +91,11 @@ export class SessionGate implements ThreadGate {
     return this.#subAgents.stop();
   }
 
+  /** The same for an agent that was being started by a call of which this is the item. */
+  stopStarting(item: JsonObject): Promise<boolean> {
+    return this.#subAgents.stopStarting(item, this.#host.turns().threadId);
+  }
+
   /** The threads of the agents that the session's agent has started. */
   get agents(): AgentThread[] {
     return this.#subAgents.threads();

@@ -4,22 +4,26 @@
  *
  * Measured from 0.104 to 0.169: the server announces such a thread only by the item of the call that made it, which comes
  * before the new agent's first request to its model. The thread's first messages may come before that (0.125), and the item
- * is not told at all while the session's own thread is being taken up again: they are kept until the thread is known.
+ * is not told at all while the session's own thread is being taken up again: they are kept until the thread is known. The item
+ * names the thread at its end, which is not told of a call that was interrupted: then the agent's own record is looked at.
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
+import { delay } from "../../async.ts";
 import type { ConnectionClosedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { isLoaded } from "../turn/stop_turn.ts";
+import { isLoaded, STATUS_MS } from "../turn/stop_turn.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
 
 /** How long after an agent was named its first turn may begin. */
 const BEGIN_MS = 1_000;
+/** How often it is looked for meanwhile. */
+const BEGIN_ROUND_MS = 50;
 
 /** What the session does for a thread of its agent's. */
 export interface SubAgentOwner {
@@ -90,8 +94,8 @@ export class SubAgents {
     }));
   }
 
-  /** Takes in the threads that an item of this thread names. */
-  learn(item: JsonObject, by: string): void {
+  /** Takes in the threads that an item of this thread names; `stopped`: they do nothing more. */
+  learn(item: JsonObject, by: string, stopped = false): void {
     for (const threadId of threadsOf(item)) {
       // A thread that somebody has opened as a session is that session's.
       if (!this.#agents.has(threadId) && this.#core.routes.get(threadId) !== undefined) continue;
@@ -100,7 +104,8 @@ export class SubAgents {
       this.#agents.set(threadId, agent);
       const parent = this.#owner.activeTurn();
       agent.parent = parent ?? agent.parent;
-      agent.stopped = this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped;
+      agent.stopped = stopped ||
+        (this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped);
       if (known === undefined) this.#join(threadId, agent);
     }
   }
@@ -111,6 +116,36 @@ export class SubAgents {
     for (const agent of agents) agent.stopped = true;
     const stopped = agents.map(({ turns }) => turns.rest.stopAll());
     return !(await Promise.all(stopped)).includes(false);
+  }
+
+  /**
+   * Stops the agent that a call was starting when its turn was interrupted: the item, which names it at its end, has none. The
+   * agent may begin a moment later, or never.
+   */
+  async stopStarting(item: JsonObject, by: string): Promise<boolean> {
+    const core = this.#core;
+    const deadline = performance.now() + BEGIN_MS;
+    while (core.state === "running") {
+      const found = await this.#unnamed(by);
+      if (found.length > 0) {
+        this.learn({ ...item, receiverThreadIds: found }, by, true);
+        return await this.stop();
+      }
+      if (performance.now() > deadline) break;
+      await delay(BEGIN_ROUND_MS);
+    }
+    return true;
+  }
+
+  /** Threads that this one has started, of which no item tells. */
+  async #unnamed(by: string): Promise<string[]> {
+    const found: string[] = [];
+    for (const threadId of this.#core.routes.unheard(this.#since)) {
+      const read = await this.#core.callNow("thread/read", { threadId }, { timeoutMs: STATUS_MS })
+        .catch(() => null);
+      if (starterOf(read) === by) found.push(threadId);
+    }
+    return found;
   }
 
   /** Lets all of them go. */
@@ -145,6 +180,7 @@ export class SubAgents {
       },
       isNew: supports(core.server.version, "repeatsTokenCounts"),
       stopSubAgents: () => Promise.resolve(),
+      stopStarting: (item) => this.stopStarting(item, threadId),
       missed: (item) => this.learn(item, threadId),
       resumeThread: () => Promise.resolve(),
     });
@@ -237,4 +273,13 @@ function threadsOf(item: JsonObject): string[] {
   return Array.isArray(named)
     ? named.filter((id): id is string => typeof id === "string" && id !== "")
     : [];
+}
+
+/** The thread whose agent has started this one, by its own record, or `null`. */
+function starterOf(read: JsonValue): string | null {
+  let at: JsonValue | undefined = read;
+  for (const name of ["thread", "source", "subAgent", "thread_spawn", "parent_thread_id"]) {
+    at = isJsonObject(at) ? at[name] : undefined;
+  }
+  return typeof at === "string" ? at : null;
 }

@@ -34,7 +34,7 @@ const PAST_TURNS = 256;
 
 /** What the turns of a thread need of whoever owns the thread. */
 export interface ThreadTurnsHost
-  extends RestingThread, Pick<TurnHost, "listeners" | "count" | "stopSubAgents"> {
+  extends RestingThread, Pick<TurnHost, "listeners" | "count" | "stopSubAgents" | "stopStarting"> {
   /** Whether the thread has no past. Default `false`. */
   readonly isNew?: boolean;
   /** A turn that nobody here asked for is active; returns the milliseconds that it may take. */
@@ -93,6 +93,7 @@ export class ThreadTurns {
       count: (tokens, turn) => host.count(tokens, turn),
       stopping: (turn) => this.#stopping(turn),
       stopSubAgents: () => host.stopSubAgents(),
+      stopStarting: (item) => host.stopStarting(item),
       isOver: (turn) => this.rest.isOver(turn),
       released: (turn) => this.#released(turn),
     };
@@ -161,11 +162,13 @@ export class ThreadTurns {
   notification({ method, params }: RpcNotification): void {
     const turnId = turnIdOf(params);
     const turn = turnId === null ? this.active : this.#find(turnId, method);
-    const before = method === "thread/tokenUsage/updated" ? this.#count(turn, params) : null;
+    const counts = method === "thread/tokenUsage/updated";
+    const known = counts ? this.#usage.total : null;
+    const before = counts ? this.#count(turn, params) ?? known : null;
     if (turn === null) {
       if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
     } else if (before !== "before") {
-      if (before !== null) turn.outcome.threadTotal = before;
+      if (before !== null) turn.outcome.countFrom(before);
       this.#apply(turn, turnId, method, params);
     }
     if (method.startsWith("thread/goal/")) {

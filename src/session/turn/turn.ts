@@ -68,6 +68,8 @@ export interface TurnHost {
   stopping(turn: Turn): void;
   /** Stops what the turn's agent started beside it. */
   stopSubAgents(): Promise<unknown>;
+  /** The same for an agent that was being started: this is the item of the call, which does not name it any more. */
+  stopStarting(item: JsonObject): Promise<boolean>;
   /** Asks the server about a turn that could not be stopped: whether it is over all the same. */
   isOver(turn: Turn): Promise<boolean>;
   /** The turn is released. */
@@ -371,7 +373,10 @@ export class Turn implements DeltaTaker {
       }),
       this.#host.stopSubAgents(),
     ]);
-    return stopped || await this.#host.isOver(this);
+    if (!stopped && !await this.#host.isOver(this)) return false;
+    const starting = this.outcome.items.starting();
+    const ended = starting.map((item) => this.#host.stopStarting(item));
+    return !(await Promise.all(ended)).includes(false);
   }
 
   /** Asks the server about it in a moment: its end, or its beginning, is due. */

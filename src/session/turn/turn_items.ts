@@ -107,6 +107,13 @@ export class TurnItems {
     return this.#entries.some((entry) => !entry.completed && entry.item["type"] === type);
   }
 
+  /** Calls that start an agent, and have not ended. */
+  starting(): JsonObject[] {
+    return this.#entries.filter(({ item, completed }) =>
+      !completed && item["type"] === "collabAgentToolCall" && item["tool"] === "spawnAgent"
+    ).map(({ item }) => item);
+  }
+
   /**
    * The answer: the last message that the model calls final, else the last one that it does not call commentary, else
    * the last one. Completed messages win over cut ones, since a retry says everything again. Where the server repeats

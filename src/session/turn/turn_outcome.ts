@@ -126,6 +126,12 @@ export class TurnOutcome {
     }
   }
 
+  /** What the thread has used before the next count, also by a turn that was active meanwhile. */
+  countFrom(total: TokenCount): void {
+    this.threadTotal = total;
+    if (this.ownTokens !== null) this.ownTokens = { ...this.ownTokens, thread: total };
+  }
+
   /** Tokens so far, or `null` when the model told none. */
   get usage(): TokenUsage | null {
     const { ownTokens, subAgentTokens } = this;

@@ -143,6 +143,7 @@ function turnHost(emit: TurnHost["listeners"]["emit"] = null): TurnHost {
     count: () => {},
     stopping: () => {},
     stopSubAgents: () => Promise.resolve(),
+    stopStarting: () => Promise.resolve(true),
     isOver: () => Promise.resolve(true),
     released: () => {},
   };

@@ -23,11 +23,15 @@ class Stage {
   /** What the server says of every thread, and of the turns that it has recorded. */
   status = "idle";
   record: JsonObject[] = [];
+  /** Which thread has started which, by the server's record. */
+  starters: Record<string, string> = {};
 
   constructor({ attached = false } = {}) {
     const call = (method: string, { threadId, turnId }: Record<string, string>) => {
       if (method === "thread/read") {
-        return Promise.resolve({ thread: { status: { type: this.status } } });
+        const parent_thread_id = this.starters[threadId!] ?? null;
+        const source = { subAgent: { thread_spawn: { parent_thread_id } } };
+        return Promise.resolve({ thread: { status: { type: this.status }, source } });
       }
       if (method === "thread/turns/list") return Promise.resolve({ data: this.record });
       if (method === "thread/resume") this.resumed.push(threadId!);
@@ -108,6 +112,26 @@ test("an agent that is named while its parent is being stopped is stopped with i
   it.begins("A", "a2");
   await settle();
   assert.deepEqual(it.interrupted, ["a1"]);
+  it.agents.close();
+});
+
+test("an agent that was being started by an interrupted call is found by its own record, and stopped", async () => {
+  const it = new Stage();
+  const told = it.listen();
+  it.starters = { A: "session", B: "another", C: "A" };
+  for (const threadId of ["A", "B"]) it.begins(threadId, threadId.toLowerCase() + 1);
+  assert.equal(await it.agents.stopStarting(naming(), "session"), true);
+  assert.deepEqual(it.interrupted, ["a1"]);
+  assert.deepEqual(it.agents.threads().map(({ threadId }) => threadId), ["A"]);
+  assert.deepEqual(told, ["turnStarted a1", "turnCompleted a1 interrupted"]);
+  // One that begins a moment later, and one that never does.
+  const starting = it.agents.stopStarting(naming(), "A");
+  await settle();
+  it.begins("C", "c1");
+  assert.equal(await starting, true);
+  assert.deepEqual(it.interrupted, ["a1", "c1"]);
+  assert.equal(await it.agents.stopStarting(naming(), "session"), true);
+  assert.deepEqual(it.interrupted, ["a1", "c1"]);
   it.agents.close();
 });
 

@@ -30,10 +30,12 @@ class Stage {
   /** What the prompt's own listener heard. */
   readonly own: TurnEvent[] = [];
   readonly adopted: string[] = [];
+  /** Items of calls whose agents were asked to be stopped. */
+  readonly starting: unknown[] = [];
   readonly turns: ThreadTurns;
   tokens = 0;
 
-  constructor({ timeoutMs = Infinity, version = "0.169.0" } = {}) {
+  constructor({ timeoutMs = Infinity, version = "0.169.0", isNew = false } = {}) {
     const call = (
       method: string,
       params: JsonObject,
@@ -62,6 +64,7 @@ class Stage {
     this.turns = new ThreadTurns({
       core,
       threadId: "T",
+      isNew,
       listeners: { emit: (event) => this.all.push(event) },
       count: ({ totalTokens }) => this.tokens += totalTokens,
       adopted: ({ turnId }) => {
@@ -69,6 +72,10 @@ class Stage {
         return timeoutMs;
       },
       stopSubAgents: () => Promise.resolve(),
+      stopStarting: (item) => {
+        this.starting.push(item["id"]);
+        return Promise.resolve(true);
+      },
       missed: () => {},
       resumeThread: () => Promise.resolve(),
     });
@@ -621,6 +628,49 @@ test("a turn that goes on after a dropped connection is stopped with commands of
   it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
   await it.reply("thread/backgroundTerminals/clean", {});
   assert.equal(await stopping, true);
+});
+
+test("a turn that is named before the one before it has counted counts only its own tokens", async () => {
+  const it = new Stage({ version: "0.104.0", isNew: true });
+  const uses = (turnId: string, total: number) =>
+    it.say("thread/tokenUsage/updated", {
+      turnId,
+      tokenUsage: { total: { totalTokens: total }, last: { totalTokens: 13 } },
+    });
+  it.say("item/started", { turnId: "compaction", item: { type: "contextCompaction", id: "c" } });
+  const run = it.start();
+  it.answer("mine");
+  it.started("mine");
+  uses("compaction", 13);
+  it.say("turn/completed", { turn: { id: "compaction", status: "completed" } });
+  it.prompt("mine", { content: [{ type: "text", text: "hello" }] });
+  uses("mine", 13);
+  uses("mine", 26);
+  it.say("turn/completed", { turn: { id: "mine", status: "completed" } });
+  await run.settled;
+  assert.equal(it.tokens, 26);
+  assert.equal(run.turn!.outcome.usage!.totalTokens, 13);
+});
+
+test("an agent that a turn was starting is stopped with it", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.answer("mine");
+  it.started("mine");
+  const call = (id: string, tool: string, end = false) =>
+    it.say(end ? "item/completed" : "item/started", {
+      turnId: "mine",
+      item: { type: "collabAgentToolCall", id, tool, receiverThreadIds: [] },
+    });
+  call("started", "spawnAgent");
+  call("started", "spawnAgent", true);
+  call("waits", "wait");
+  call("starts", "spawnAgent");
+  const stopping = run.stop();
+  await it.reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
+  assert.equal(await stopping, true);
+  assert.deepEqual(it.starting, ["starts"]);
 });
 
 test("a prompt that meets a turn that takes none waits for it, and is sent again", async () => {
