@@ -235,6 +235,45 @@ test("whoever hears the end of a turn can start the next one at once", () =>
     await events.drop();
   }));
 
+test("a turn that begins as another one ends is told after that end", () => {
+  const end = Promise.withResolvers<void>();
+  const server = {
+    onTurn: async (turn: FakeTurn) => {
+      turn.say("working", { open: true });
+      await end.promise;
+    },
+  };
+  return inWorld({ server }, async (world) => {
+    const id = await world.session("ann");
+    const events = await world.follow("ann", id);
+    const { body } = await world.call("ann", `POST /sessions/${id}/turns`, { text: "x" });
+    const { threadId } = world.server.turns[0]!;
+    // Others begin and end before anybody has looked.
+    const turns = ["other", "third"];
+    const about = (method: string, turnId: string, status: string) =>
+      JSON.stringify({ method, params: { threadId, turn: { id: turnId, status, items: [] } } });
+    const lines = [about("turn/completed", body.turnId, "completed")];
+    for (const turnId of turns) {
+      lines.push(about("turn/started", turnId, "inProgress"));
+      lines.push(about("turn/completed", turnId, "completed"));
+    }
+    for (const line of lines) world.server.sendLine(line);
+    const seen = await events.until(({ data }) =>
+      data.type === "turnCompleted" && data.turnId === turns.at(-1)
+    );
+    assert.deepEqual(
+      seen.filter(({ data }) => /^turn(Started|Completed)$/.test(data.type))
+        .map(({ data }) => `${data.type} ${data.turnId}`),
+      [body.turnId, ...turns].flatMap((turnId) => [
+        `turnStarted ${turnId}`,
+        `turnCompleted ${turnId}`,
+      ]),
+    );
+    end.resolve();
+    await events.drop();
+  });
+});
+
 test("the events of one session never show up in another", () =>
   inWorld({
     server: {

@@ -3,7 +3,7 @@
  * @module
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
-import { within } from "../../async.ts";
+import { delay, within } from "../../async.ts";
 import type { JsonObject } from "../../json.ts";
 import { SessionClosedError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -281,6 +281,8 @@ export class LiveSession {
   async #follow(stream: WebTurnStream): Promise<void> {
     let ended = false;
     try {
+      // The end of the turn before may be there, and not told yet.
+      if (this.#running.size > 1) await delay(0);
       for (let event = await stream.recv(); event !== null; event = await stream.recv()) {
         if (event.type === "turnCompleted") {
           ended = true;
