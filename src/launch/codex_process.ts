@@ -9,6 +9,7 @@ import { defined, type JsonValue } from "../json.ts";
 import {
   canSpawn,
   descendants,
+  endLeftSandboxes,
   isGranted,
   killEntries,
   nodeProcess,
@@ -212,6 +213,7 @@ function reapLeftovers(path: string): number {
   let reaped = 0;
   const kept = readRecords(path).filter((record) => {
     const verdict = judgeRecord(record, processIdentity);
+    if (verdict === "forget") endSandboxesOf(record);
     if (verdict !== "reap") return verdict === "keep";
     const below = descendants(record.pid);
     if (!signalProcess(record.pid, "SIGKILL")) return true;
@@ -221,6 +223,14 @@ function reapLeftovers(path: string): number {
   });
   writeRecords(path, kept);
   return reaped;
+}
+
+/** A codex that ended with its script may have left a sandbox that it was just starting. */
+function endSandboxesOf({ pid, identity, ownerPid, ownerIdentity }: PidRecord): void {
+  if (ownerIdentity === null || processIdentity(ownerPid) === ownerIdentity) return;
+  const [boot, startTime] = identity?.split("/") ?? [];
+  if (startTime === undefined || boot !== bootId()) return;
+  endLeftSandboxes({ pid, parent: ownerPid, session: pid, startTime });
 }
 
 /** Remembers a process of this script. The result forgets it again. */
@@ -246,8 +256,12 @@ export function processIdentity(pid: number): string | null {
   const start = processEntry(pid)?.startTime;
   // A date, which no later boot repeats.
   if (platformName() === "darwin") return start ?? null;
-  const boot = readTextFile("/proc/sys/kernel/random/boot_id")?.trim();
+  const boot = bootId();
   return boot === undefined || start === undefined ? null : `${boot}/${start}`;
+}
+
+function bootId(): string | undefined {
+  return readTextFile("/proc/sys/kernel/random/boot_id")?.trim();
 }
 
 function requireAccess(path: string): void {

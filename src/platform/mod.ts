@@ -6,11 +6,15 @@
 export {
   atScriptEnd,
   descendants,
+  endLeftSandboxes,
   endOrphans,
   endWithScript,
   killEntries,
   killWindowsTree,
+  leftInSession,
+  type ProcessEntry,
   processEntry,
+  sessionLeader,
   withVariable,
 } from "./process_tree.ts";
 export type { PathRules, PlainPath } from "./paths.ts";

@@ -28,22 +28,24 @@ export interface ProcessEntry {
   pid: number;
   /** Its parent. */
   parent: number;
+  /** The process that leads, or led, its session; `null` where the system does not tell. */
+  session: number | null;
   /** When it started, in the system's own words: with the pid it names one process for certain. */
   startTime: string;
 }
 
-/** Reads the fields that matter from a line of `/proc/<pid>/stat`, or `null` when it is none. */
+/** Reads the fields that matter from a line of `/proc/<pid>/stat`; `null` when it is none, or of a process that has ended. */
 export function parseStat(text: string): ProcessEntry | null {
   // The name may hold spaces and parentheses; what follows the last one is plain.
   const end = text.lastIndexOf(")");
   const pid = Number.parseInt(text, 10);
   const fields = text.slice(end + 2).split(" ");
-  const parent = Number(fields[1]);
+  const [state, parent, session] = [fields[0], Number(fields[1]), Number(fields[3])];
   const startTime = fields[19];
   if (end < 0 || !Number.isInteger(pid) || !Number.isInteger(parent) || startTime === undefined) {
     return null;
   }
-  return { pid, parent, startTime };
+  return state === "Z" || state === "X" ? null : { pid, parent, session, startTime };
 }
 
 const PS = "/bin/ps";
@@ -56,7 +58,8 @@ export function parsePs(text: string): ProcessEntry[] {
   return text.split("\n").flatMap((line) => {
     const fields = /^\s*(\d+)\s+(\d+)\s+(\S.*?)\s*$/.exec(line);
     if (fields === null) return [];
-    return [{ pid: Number(fields[1]), parent: Number(fields[2]), startTime: fields[3]! }];
+    const [pid, parent] = [Number(fields[1]), Number(fields[2])];
+    return [{ pid, parent, session: null, startTime: fields[3]! }];
   });
 }
 
@@ -100,10 +103,43 @@ export function below(pid: number, all: readonly ProcessEntry[]): ProcessEntry[]
 }
 
 /** Ends those that are still the same processes. */
-export function killEntries(entries: readonly ProcessEntry[]): void {
+export function killEntries(
+  entries: readonly ProcessEntry[],
+  signal: "SIGTERM" | "SIGKILL" = "SIGKILL",
+): void {
   for (const { pid, startTime } of entries) {
-    if (processEntry(pid)?.startTime === startTime) signalProcess(pid, "SIGKILL");
+    if (processEntry(pid)?.startTime === startTime) signalProcess(pid, signal);
   }
+}
+
+/** A process that was started with a session of its own, for {@linkcode leftInSession}; `null` where that tells nothing. */
+export function sessionLeader(pid: number): ProcessEntry | null {
+  return platformName() === "linux" ? processEntry(pid) : null;
+}
+
+/**
+ * The other processes in the session that a process of ours has led, on Linux, as far as this script may look. Codex puts
+ * MCP servers, and the helper that applies patches, into groups of their own, where no signal to its own group reaches them.
+ */
+export function leftInSession(leader: ProcessEntry | null): ProcessEntry[] {
+  return leader === null ? [] : membersOf(leader, allOnLinux());
+}
+
+/** The entries in the session that `leader` leads or, when it has ended, has led. */
+export function membersOf(leader: ProcessEntry, all: readonly ProcessEntry[]): ProcessEntry[] {
+  // The system gives a number away again when nobody is left in the session that has it.
+  if (all.some(({ pid, startTime }) => pid === leader.pid && startTime !== leader.startTime)) {
+    return [];
+  }
+  return all.filter(({ pid, session, startTime }) =>
+    session === leader.pid && pid !== leader.pid && Number(startTime) >= Number(leader.startTime)
+  );
+}
+
+/** Ends the sandboxes in the session of a process that has ended long ago: {@linkcode endOrphans} says how they come to be. */
+export function endLeftSandboxes(leader: ProcessEntry): void {
+  if (processEntry(leader.pid) !== null) return;
+  killEntries(leftInSession(leader).filter(({ pid }) => isSandbox(words(pid, "cmdline"))));
 }
 
 /**
@@ -141,15 +177,15 @@ function words(pid: number, file: string): string[] {
 // the script ends by itself. Signals are left alone on purpose: a listener would change how the user's own
 // script dies.
 
-const living = new Set<ChildProcess>();
+const living = new Map<ChildProcess, ProcessEntry | null>();
 let removeHook: (() => void) | undefined;
 
 /** Pauses between the looks at what still runs, in milliseconds: 200 in all. */
 const PAUSES = [5, 5, 10, 20, 40, 60, 60];
 
-/** Ends the process when the script ends. The result forgets it again. */
+/** Ends the process, and what is in the session that it leads, when the script ends. The result forgets it again. */
 export function endWithScript(child: ChildProcess): () => void {
-  living.add(child);
+  living.set(child, sessionLeader(child.pid));
   removeHook ??= onScriptEnd(endAll);
   return () => {
     living.delete(child);
@@ -183,31 +219,24 @@ function onScriptEnd(act: () => void): () => void {
 /** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */
 function endAll(): void {
   const windows = platformName() === "win32";
-  for (const child of living) {
+  for (const child of living.keys()) {
     child.closeStdin();
     // Windows knows no signal that asks; the end of stdin is what asks there.
     if (!windows && !child.kill("SIGTERM", { tree: true })) child.kill("SIGTERM");
   }
   for (const pause of PAUSES) {
-    if (![...living].some((child) => mayRun(child) || groupRuns(child.pid))) break;
+    // What takes no SIGTERM, such as a sandbox that was being started, is left when codex is gone.
+    if (![...living].some(([child, led]) => mayRun(child) || leftInSession(led).length > 0)) break;
     blockFor(pause);
   }
-  for (const child of living) {
+  for (const [child, leader] of living) {
     const runs = mayRun(child);
     if (windows && runs) killWindowsTreeNow(child.pid);
-    if (!runs && !groupRuns(child.pid)) continue;
+    const below = runs && !windows ? descendants(child.pid) : [];
     const group = !windows && child.kill("SIGKILL", { tree: true });
     if (runs && !group) child.kill("SIGKILL");
+    killEntries([...below, ...leftInSession(leader)]);
   }
-}
-
-/** Whether its group has another process, as far as Linux tells: one that takes no SIGTERM, such as a sandbox that was being started. */
-function groupRuns(leader: number): boolean {
-  if (platformName() !== "linux") return false;
-  const member = new RegExp(`\\) [^ZX] \\d+ ${leader} `);
-  return listDirectory("/proc").some((name) =>
-    /^\d+$/.test(name) && member.test(readTextFile(`/proc/${name}/stat`) ?? "")
-  );
 }
 
 /** False only for a process that certainly ended; it can't be reaped in an exit handler. */

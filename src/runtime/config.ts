@@ -23,7 +23,8 @@ export interface StdioTransportConfig {
   /** Discriminator. */
   type: "stdio";
   /**
-   * A file that remembers the process, so that the next start reaps what a killed machine left behind.
+   * A file that remembers the process, so that the next start reaps what a killed script left behind: a codex that was
+   * stuck, or the sandbox that codex was just starting (`bwrap`, which then waits for ever).
    * Needs read and write permission on it, on macOS also `--allow-run=/bin/ps`. Without effect on Windows, where what
    * was left behind can't be told for certain. Default none.
    */

@@ -247,9 +247,9 @@ export class RuntimeCore implements ConnectionHandler {
    * it behind. What is dying still is in the server's tree, so all such threads are looked at again: when a session ends,
    * without a thread, and when the server is gone.
    */
-  endOrphans(threadId?: string): void {
+  endOrphans(...threadIds: string[]): void {
     if (isRemote(this.config)) return;
-    if (threadId !== undefined) {
+    for (const threadId of threadIds) {
       this.#cutOff.add(threadId);
       if (this.#cutOff.size > MAX_CUT_OFF) this.#cutOff.delete([...this.#cutOff][0]!);
     }
@@ -439,10 +439,13 @@ export class RuntimeCore implements ConnectionHandler {
 
   closed(error: ConnectionClosedError): void {
     this.#ended = { gone: true, how: "alreadyExited", exit: error.exit, durationMs: 0 };
+    // It may not have told of the commands that it started last.
+    const cutOff = this.alive.turnRuns ? this.routes.threadIds() : [];
     this.#connection = null;
     this.routes.forget();
     this.alive.attach(null);
     if (this.#final !== null || this.#state === "starting" || this.#state === "restarting") return;
+    this.endOrphans(...cutOff);
     const plan = this.#restarts.plan(performance.now() - this.#healthySince);
     if (plan === null) return this.#giveUp(error);
     this.#tell("restarting", { error, plan });

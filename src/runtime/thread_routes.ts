@@ -113,6 +113,11 @@ export class ThreadRoutes {
     return this.#routes.get(threadId);
   }
 
+  /** The threads that somebody listens to. */
+  threadIds(): string[] {
+    return [...this.#routes.keys()];
+  }
+
   /** Every listener. */
   all(): ThreadRoute[] {
     return [...this.#routes.values()];

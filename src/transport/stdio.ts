@@ -10,8 +10,11 @@ import {
   endWithScript,
   killEntries,
   killWindowsTree,
+  leftInSession,
   platformName,
+  type ProcessEntry,
   type ProcessSpec,
+  sessionLeader,
   spawnProcess,
 } from "../platform/mod.ts";
 import type {
@@ -29,7 +32,7 @@ export interface StdioOptions {
   signal?: AbortSignal;
   /** Receives stderr as it comes, as text. */
   onStderr?: (text: string) => void;
-  /** Called once, when the process is gone. */
+  /** Called once, when the process is gone and what it left behind was ended. */
   onGone?: () => void;
   /** Whether no proxy of the process's environment is between it and this one. Default `false`. */
   direct?: boolean;
@@ -61,6 +64,8 @@ export class StdioTransport implements Transport {
   /** Whether no proxy of its environment is between it and this process. */
   readonly direct: boolean;
   readonly #child: ChildProcess;
+  /** It leads a session of its own when it was started `detached`. */
+  readonly #leader: ProcessEntry | null;
   readonly #stderr: StderrTail;
   readonly #ended: Promise<ProcessExit>;
   #sink: TransportSink | undefined;
@@ -76,6 +81,7 @@ export class StdioTransport implements Transport {
   ) {
     this.#child = child;
     this.pid = child.pid;
+    this.#leader = sessionLeader(child.pid);
     this.direct = options.direct ?? false;
     this.#stderr = new StderrTail(options.onStderr);
     child.onStderr((chunk) => this.#stderr.push(chunk));
@@ -153,14 +159,27 @@ export class StdioTransport implements Transport {
         else this.#sink.bytes(chunk);
       });
     }
-    // What the process left in its own group has lost its owner.
-    const left = this.#closing === undefined && this.#child.kill("SIGTERM", { tree: true });
+    await Promise.all([this.#endRest(), this.#child.release()]);
     onGone();
-    await this.#child.release();
-    if (left) this.#child.kill("SIGKILL", { tree: true });
     this.#over = exit;
     if (this.#sink !== undefined) this.#deliverClosed(this.#sink, exit);
     return exit;
+  }
+
+  /** What the process left in its group and its session has lost its owner: before anybody is told, it is ended. */
+  async #endRest(): Promise<void> {
+    const group = this.#child.kill("SIGTERM", { tree: true });
+    const isLeft = () => this.#leader === null ? group : leftInSession(this.#leader).length > 0;
+    killEntries(leftInSession(this.#leader), "SIGTERM");
+    for (let waited = 0; isLeft(); waited += REST_LOOK_MS) {
+      if (waited < REST_GRACE_MS) {
+        await delay(REST_LOOK_MS);
+        continue;
+      }
+      this.#child.kill("SIGKILL", { tree: true });
+      killEntries(leftInSession(this.#leader));
+      return;
+    }
   }
 
   #deliverClosed(sink: TransportSink, exit: ProcessExit): void {
@@ -190,13 +209,7 @@ export class StdioTransport implements Transport {
     const grouped = !windows;
     if (this.#exit !== null) return { how: "alreadyExited", complete: grouped };
     child.closeStdin();
-    if (await settlesWithin(child.exited, graceMs)) {
-      if (child.kill("SIGTERM", { tree: true })) {
-        await delay(GROUP_GRACE_MS);
-        child.kill("SIGKILL", { tree: true });
-      }
-      return { how: "eof", complete: grouped };
-    }
+    if (await settlesWithin(child.exited, graceMs)) return { how: "eof", complete: grouped };
     if (windows) {
       const tree = await killWindowsTree(this.pid);
       child.kill("SIGKILL");
@@ -218,11 +231,12 @@ export class StdioTransport implements Transport {
 }
 
 /**
- * Milliseconds that programs in the process's group have to end by themselves once it is gone, before they are killed. Codex
- * that ends while it starts a sandbox (`bwrap`) leaves the first process of a PID namespace, which takes no SIGTERM and waits
- * for ever (0.169).
+ * Milliseconds that what a process left behind has to end by itself, before it is killed, and between the looks at it. MCP
+ * servers may ignore both the end of stdin and SIGTERM; so does a sandbox (`bwrap`) whose starter was killed: the first
+ * process of its PID namespace waits for ever to be told that it may go on (codex 0.169).
  */
-const GROUP_GRACE_MS = 250;
+const REST_GRACE_MS = 250;
+const REST_LOOK_MS = 25;
 
 // The end of a byte stream as text.
 

@@ -181,6 +181,40 @@ test("a pid file reaps what a script without owner left, keeps what is in use, a
   await assert.rejects(readFile(pidFile), /ENOENT|No such file/);
 });
 
+test("a pid file ends the sandbox that a codex of a dead script was starting, and nothing else", async () => {
+  if (process.platform !== "linux") return;
+  await using dir = await tempDir();
+  const pidFile = join(dir.path, "codex.pid");
+  const program = (flags: string) => `sh -c 'echo $$; sleep 60; :' bwrap ${flags} & sleep 0.2;`;
+  const codex = spawn(
+    "sh",
+    ["-c", program("--die-with-parent") + program("--version") + "echo up; exec sleep 60"],
+    { stdio: ["ignore", "pipe", "ignore"], detached: true },
+  );
+  let text = "";
+  for await (const chunk of codex.stdout) {
+    if ((text += chunk).endsWith("up\n")) break;
+  }
+  const [sandbox, other] = text.split("\n").map(Number) as [number, number];
+  const record = { pid: codex.pid!, identity: processIdentity(codex.pid!), ownerPid: 1 };
+  process.kill(codex.pid!, "SIGKILL");
+  await whenGone(codex.pid!);
+  const start = async (ownerIdentity: string | null) => {
+    await writeFile(pidFile, JSON.stringify([{ ...record, ownerIdentity }]));
+    await (await codexTransport({ codexPath: "cat", args: [], pidFile })({})).close();
+  };
+  try {
+    await start(null);
+    await start(processIdentity(1));
+    assert.ok(isRunning(sandbox));
+    await start("an earlier boot/1");
+    await whenGone(sandbox);
+    assert.ok(isRunning(other));
+  } finally {
+    process.kill(-codex.pid!, "SIGKILL");
+  }
+});
+
 test("a pid file that can't be written leaves no process behind", async () => {
   await assert.rejects(
     codexTransport({ codexPath: "cat", args: [], pidFile: "/no/such/dir/codex.pid" })({}),

@@ -229,6 +229,47 @@ test("what is left in the group and takes no SIGTERM is killed, after close() an
   });
 });
 
+test("what is left in groups of its own and takes no SIGTERM is killed, however the process ended", async (t) => {
+  if (process.platform !== "linux") return;
+  // As codex starts MCP servers and its helper for files; what has left the session is nobody's.
+  const left = "set -m; (trap '' TERM; echo $BASHPID; while :; do sleep 0.05; done) & sleep 0.1; " +
+    "setsid bash -c 'echo $$; exec sleep 60' & sleep 0.1;";
+  const start = async (end: string) => {
+    const transport = await openStdio({ process: { command: "bash", args: ["-c", left + end] } });
+    const heard = listen(transport);
+    const [pid, away] = (await heard.until(/\d+\n\d+\n/)).split("\n").map(Number);
+    return { transport, heard, pid: pid!, away: away! };
+  };
+  const check = async ({ transport, pid, away }: Awaited<ReturnType<typeof start>>) => {
+    assert.equal((await transport.close({ graceMs: 100 })).gone, true);
+    await whenGone(pid);
+    assert.ok(isRunning(away));
+    process.kill(away, "SIGKILL");
+  };
+  for (const end of ["exec cat", "trap 'exit 1' TERM; while :; do sleep 0.05; done"]) {
+    await t.step(end, async () => await check(await start(end)));
+  }
+  await t.step("a crash", async () => {
+    const started = await start("exit 3");
+    assert.deepEqual((await started.heard.closed).exit, { code: 3, signal: null });
+    await check(started);
+  });
+  await t.step("a kill from outside", async () => {
+    const started = await start("exec cat");
+    process.kill(started.transport.pid, "SIGKILL");
+    await started.heard.closed;
+    await check(started);
+  });
+  await t.step("kill()", async () => {
+    const started = await start("exec cat");
+    // What was started by a process that has ended is below nobody.
+    started.transport.kill();
+    await started.heard.closed;
+    await check(started).catch(() => {});
+    await whenGone(started.pid);
+  });
+});
+
 test("write() waits while nobody reads, and close() does not", async () => {
   const transport = await sh("echo up; exec sleep 60");
   const heard = listen(transport);

@@ -144,8 +144,8 @@ test("parsePs() reads what macOS tells of processes, and the system's own ps can
   const text =
     "    1     0 Mon Nov  2 10:00:00 2026\n  42     1 Tue Nov  3 11:00:01 2026  \nnoise\n\n";
   assert.deepEqual(parsePs(text), [
-    { pid: 1, parent: 0, startTime: "Mon Nov  2 10:00:00 2026" },
-    { pid: 42, parent: 1, startTime: "Tue Nov  3 11:00:01 2026" },
+    { pid: 1, parent: 0, session: null, startTime: "Mon Nov  2 10:00:00 2026" },
+    { pid: 42, parent: 1, session: null, startTime: "Tue Nov  3 11:00:01 2026" },
   ]);
   const own = runSync("/bin/ps", ["-p", String(process.pid), "-o", "pid=,ppid=,lstart="]);
   // Not every machine has one.

@@ -3,7 +3,7 @@ import { type JsonValue, splitMessages } from "../../../src/json.ts";
 import { drain } from "../../../src/platform/child_process.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
 import { fileUrlToPath } from "../../../src/platform/runtime.ts";
-import { below, parseStat } from "../../../src/platform/process_tree.ts";
+import { below, membersOf, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
@@ -106,8 +106,12 @@ test("parseStat() reads names with spaces and parentheses", () => {
   assert.deepEqual(parseStat(`42 (a ) (b) c) ${fields}`), {
     pid: 42,
     parent: 7,
+    session: 9,
     startTime: "12345",
   });
+  for (const ended of ["Z", "X"]) {
+    assert.equal(parseStat(`42 (a) ${ended}${fields.slice(1)}`), null);
+  }
   assert.equal(parseStat(""), null);
   assert.equal(parseStat("42 (x) S"), null);
 });
@@ -116,10 +120,30 @@ test("below() finds all descendants, whatever their order, and no others", () =>
   const all = [[5, 4], [4, 2], [2, 1], [3, 1], [9, 8]].map(([pid, parent]) => ({
     pid: pid!,
     parent: parent!,
+    session: null,
     startTime: "0",
   }));
   assert.deepEqual(below(2, all).map((entry) => entry.pid).sort(), [4, 5]);
   assert.deepEqual(below(5, all), []);
+});
+
+test("membersOf() finds what a process led, alive or not, and nothing of one that has got its number since", () => {
+  const entry = (pid: number, session: number | null, startTime: string) => ({
+    pid,
+    parent: 1,
+    session,
+    startTime,
+  });
+  const leader = entry(20, 20, "900");
+  const members = [entry(21, 20, "900"), entry(22, 20, "1000")];
+  const others = [entry(7, 7, "1"), entry(23, 23, "1000"), entry(24, null, "1000")];
+  const pids = (all: Parameters<typeof membersOf>[1]) => membersOf(leader, all).map((e) => e.pid);
+  assert.deepEqual(pids([...others, ...members]), [21, 22]);
+  assert.deepEqual(pids([leader, ...others, ...members]), [21, 22]);
+  // "1000" is later than "900", and "80" is not.
+  assert.deepEqual(pids([...members, entry(25, 20, "80")]), [21, 22]);
+  assert.deepEqual(pids([entry(20, 20, "950"), ...members]), []);
+  assert.deepEqual(pids([entry(20, 3, "950"), ...members]), []);
 });
 
 test("judgeRecord() reaps only what is certainly ours and has no owner", () => {
