@@ -48,7 +48,12 @@ if (import.meta.main) {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   console.log((listener.addr as Deno.NetAddr).port);
   for await (const near of listener) {
-    const far = await Deno.connect({ hostname: "127.0.0.1", port: target });
+    const far = await Deno.connect({ hostname: "127.0.0.1", port: target }).catch(() => null);
+    // Whoever was there has ended.
+    if (far === null) {
+      near.close();
+      continue;
+    }
     near.readable.pipeTo(far.writable).catch(() => {});
     far.readable.pipeTo(near.writable).catch(() => {});
   }
