@@ -22,6 +22,7 @@ export type Feature =
   | "workspaceReads"
   | "docsNeedTrust"
   | "docsInReads"
+  | "skillsInReads"
   | "deniedRootHolds"
   | "slashTmpInProfiles"
   | "turnProfiles"
@@ -81,6 +82,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   docsNeedTrust: { since: "0.150.0" },
   /** Reads an `AGENTS.md` only where its permission profile lets commands read. 0.145 reads any, also through links. */
   docsInReads: { since: "0.150.0" },
+  /** Follows no link among a project's skills to where commands may not read; 0.163 does, between not tried. */
+  skillsInReads: { since: "0.169.0" },
   /**
    * On Linux a permission profile that denies the root holds a command whatever was accepted: it is not repeated outside,
    * not even when it asked to be, and it gets no network. Tried on 0.136, 0.145, 0.150, 0.169. Without that, every codex

@@ -65,9 +65,20 @@ class Watched {
 
   /** Begins a turn; also when its first answer was lost with a node. */
   async begin(text: string): Promise<string> {
-    const { status, body } = await this.#world.call(`POST ${this.path}/turns`, { text });
-    assert.equal(status, 202, JSON.stringify(body));
-    return body.turnId;
+    const { status, body, tries } = await this.#world.call(`POST ${this.path}/turns`, { text });
+    if (status === 202) return body.turnId;
+    const told = this.pages[0]!.told.slice(-12).map(({ id, event: { type, turnId } }) =>
+      `${id} ${type} ${turnId}`
+    );
+    const { body: now } = await this.#world.call(`GET ${this.path}`);
+    const turns = now.turns.map((turn: { turnId: string; status: string }) =>
+      `${turn.turnId} ${turn.status}`
+    );
+    throw new Error(
+      `"${text}" was not begun: ${status} ${body.code} after ${tries.join(", ")}; told: ${
+        told.join("; ")
+      }; turns: ${turns.join("; ")}, running: ${now.runningTurnId}`,
+    );
   }
 
   async ended(turnId: string): Promise<string> {

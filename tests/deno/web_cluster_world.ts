@@ -196,8 +196,9 @@ export class ClusterWorld {
     body?: unknown,
     node?: Node,
     // deno-lint-ignore no-explicit-any
-  ): Promise<{ status: number; body: any }> {
+  ): Promise<{ status: number; body: any; tries: string[] }> {
     const began = performance.now();
+    const tries: string[] = [];
     const [method] = route.split(" ");
     for (;;) {
       try {
@@ -211,12 +212,16 @@ export class ClusterWorld {
         );
         if (response.status !== 503 && response.status !== 504) {
           this.slowest = Math.max(this.slowest, performance.now() - began);
-          return { status: response.status, body: answer };
+          return { status: response.status, body: answer, tries };
         }
-      } catch {
+        tries.push(`${response.status} ${answer.code}`);
+      } catch (error) {
         // Nobody there, or somebody who sleeps: the next one.
+        tries.push(`${error}`);
       }
-      if (performance.now() - began > 10 * LEASE_MS) throw new Error(`no answer to ${route}`);
+      if (performance.now() - began > 10 * LEASE_MS) {
+        throw new Error(`no answer to ${route}: ${tries.join(", ")}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }

@@ -33,10 +33,10 @@ import {
   withoutTerminals,
   type WorkspaceRequest,
 } from "../../permissions/mod.ts";
-import { entryKind } from "../../platform/mod.ts";
+import { entryKind, listDirectory } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
-import { supports } from "../../protocol/mod.ts";
+import { featureSince, supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -76,6 +76,7 @@ export async function decideSessionPolicy(
   // Of a project that is not trusted, codex reads no rules.
   const rulesFiles = await readRulesFiles(core, trust.distrust ? null : decided.cwd);
   const docs = await docsOf(core, decided, settings);
+  await refuseStraySkills(core, decided);
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
   const effective = { ...decided, rulesFiles, narrowed };
   const answered = approvals !== undefined || core.config.approvals !== undefined;
@@ -177,6 +178,25 @@ async function docsOf(
     realPath: realPathOf,
     isMissing: (path) => entryKind(path) === "missing",
   });
+}
+
+/** Rejects where codex itself would read as a skill what commands may not read. */
+async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Promise<void> {
+  if (
+    policy.readRoots === "all" || isRemote(core.config) ||
+    supports(core.server.version, "skillsInReads")
+  ) return;
+  const { straySkill } = await import("./project_skills.ts");
+  const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
+  const stray = straySkill(policy, look);
+  if (stray === null) return;
+  throw new PolicyError(
+    `Reads can't be limited here: ${stray} is a link, or can't be looked at, and codex ${core.server.version} reads skills ` +
+      `through links wherever they lead. Put the skills themselves there, or use codex ${
+        featureSince("skillsInReads")
+      } or newer.`,
+    { data: { reason: "straySkill" } },
+  );
 }
 
 /** The session's MCP servers in codex's words. Rejects when it may not have them, or when their names are taken. */
