@@ -63,6 +63,16 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
           assert.ok(await asked !== null, "the prompt was answered");
           await assertGone(world, command);
           await settled("the next prompt", session.ask("next"));
+          if (method === "thread/archive") {
+            // Brought back, the session goes on with it; and so when somebody had the server say no more of it.
+            await client.unarchiveThread(session.threadId);
+            assert.equal((await session.ask("back")).assistantText, "You said: back");
+            if (version !== "0.104.0") {
+              const { threadId } = session;
+              await client.runtime.request("thread/unsubscribe", { threadId });
+              assert.equal((await session.ask("still")).assistantText, "You said: still");
+            }
+          }
           await within(LIMIT_MS, "close()", session.close());
           await within(LIMIT_MS, "close() again", session.close());
           // Nobody else was touched.

@@ -137,6 +137,20 @@ for (const version of WITH_GOALS) {
         const halted = await within(LIMIT_MS, "the automation's stop", endless.stop());
         assert.equal(halted.runsCompleted, 0);
         assert.ok(await isQuiet(world), "the automation is stopped");
+
+        // One that the model has made: all its turns have the session's limits together.
+        const own = await client.startSession({
+          cwd: world.cwd,
+          goals: true,
+          limits: { modelCalls: 4 },
+        });
+        const from = world.model.requests.length;
+        const makes = [script.toolCall("create_goal", { objective: "Go on." })];
+        await own.ask(world.prompt((_, round) => round === 0 ? makes : "more"));
+        assert.ok(await isQuiet(world), "the model's goal goes on");
+        const made = world.model.requests.length - from;
+        assert.ok(made >= 2 + 4 && made <= 2 + 5, `${made} calls`);
+        await own.close();
       }),
   );
 

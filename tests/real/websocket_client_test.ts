@@ -1,13 +1,20 @@
 /** Clients of a real app server that listens for WebSockets. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { ApprovalHandler, ApprovalRequest } from "../../src/approvals/request/types.ts";
-import { ConnectionClosedError, MessageTooLargeError } from "../../src/errors/mod.ts";
+import {
+  ConnectionClosedError,
+  MessageTooLargeError,
+  TurnInterruptedError,
+} from "../../src/errors/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { whenGone } from "./_transport_world.ts";
 import { listen, TOKEN, wireTo } from "./websocket_world.ts";
 
 const exec = script.exec(`python3 -c "print(2)"`);
@@ -244,10 +251,18 @@ test("a turn that ended while the socket was down still gives its whole answer",
   timeoutMs: 60_000,
 }, async () => {
   const gate = Promise.withResolvers<void>();
-  const turns = ["ready", [script.say("one"), script.exec("echo two")], [
-    script.gate(gate.promise),
-    script.say("three"),
-  ], [script.say("half", { open: true }), script.hang()]];
+  const turns = [
+    "ready",
+    [script.say("one"), script.exec("echo two")],
+    [
+      script.gate(gate.promise),
+      script.say("three"),
+    ],
+    [script.say("half", { open: true }), script.hang()],
+    [
+      script.exec(`sh -c 'echo $$ > pid; exec sleep 300'`),
+    ],
+  ];
   await onStage(turns, async ({ connect, dir, url, model }) => {
     const wire = await wireTo(url);
     try {
@@ -300,6 +315,16 @@ test("a turn that ended while the socket was down still gives its whole answer",
         (each) =>
           each.method === "turn/completed" && body(each).params.turn.status === "interrupted",
       );
+      // The server's record does not tell of a command that runs: it ends with its turn all the same.
+      const runs = session.ask("run").catch((error) => error);
+      const file = join(dir, "pid");
+      while (!existsSync(file) || readFileSync(file, "utf8") === "") {
+        await new Promise((go) => setTimeout(go, 10));
+      }
+      wire.cut();
+      await session.interrupt();
+      assert.ok(await runs instanceof TurnInterruptedError);
+      await whenGone(Number(readFileSync(file, "utf8")));
     } finally {
       await wire.close();
     }

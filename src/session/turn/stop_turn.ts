@@ -17,8 +17,8 @@ export interface StopTurnOptions {
   /** Settles when the turn has ended. */
   completed: Promise<void>;
   outcome: TurnOutcome;
-  /** Whether some of its messages were missed: it may have commands of which nothing is known. */
-  missed: boolean;
+  /** Whether some of its messages were missed meanwhile: it may have commands of which nothing is known. */
+  missed: () => boolean;
 }
 
 /** Throws when the server did not confirm that nothing runs any more. */
@@ -63,7 +63,7 @@ export async function stopTurn(
   const hasBegun = await clock.within(begun, limits.begin, false);
   const stopped = await interrupt(options, ended, hasBegun, limits, clock);
   const { core, threadId, outcome } = options;
-  if (options.missed || outcome.items.open("commandExecution")) {
+  if (options.missed() || outcome.items.open("commandExecution")) {
     await endCommands(core, threadId, limits.call);
   }
   return stopped;

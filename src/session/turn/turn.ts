@@ -369,7 +369,7 @@ export class Turn implements DeltaTaker {
         started: this.reached("started"),
         completed: this.reached("completed"),
         outcome: this.outcome,
-        missed: this.#missed,
+        missed: () => this.#missed,
       }),
       this.#host.stopSubAgents(),
     ]);

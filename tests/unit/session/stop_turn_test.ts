@@ -70,7 +70,7 @@ function stage(
           started: begun.promise,
           completed: ended.promise,
           outcome: it.outcome,
-          missed: false,
+          missed: () => false,
         },
         LIMITS,
         stillClock(),
