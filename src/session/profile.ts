@@ -153,7 +153,8 @@ export interface RunProfile {
   ephemeral?: boolean;
   /**
    * Offers the model goals: codex then starts turns by itself until the goal is reached. Default `false`: no turn that
-   * nobody asked for. Codex before 0.145 has no goals.
+   * nobody asked for. Each of those turns has `timeoutMs`, all of a goal together have `limits`. Codex before 0.145 has no
+   * goals.
    */
   goals?: boolean;
   /**

@@ -384,22 +384,18 @@ export class ThreadTurns {
     if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;
-    if (steered !== null && steered.turn !== turn) {
-      // One that came too late for this turn begins now, or was dropped.
-      if (!steered.isSettled) steered.turn!.checkSoon();
-      else {
-        this.#steered = null;
-        this.#giveUp(steered);
-      }
-    }
+    // One that came too late for this turn begins now, or was dropped.
+    if (steered?.isSettled === false && steered.turn !== turn) steered.turn!.checkSoon();
     this.#host.core.routes.changed();
     for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
     this.#past.add(turn.turnId);
+    if (steered?.isSettled) this.#giveUp(steered);
     if (this.#past.size > PAST_TURNS) this.#past.delete(this.#past.values().next().value!);
   }
 
   /** Nobody waits for a prompt that may have become part of the turn before; if it did not, its own turn is to be stopped. */
   #giveUp(run: TurnRun): void {
+    this.#steered = null;
     const turn = run.turn!;
     turn.release();
     if (supports(this.#host.core.server.version, "startsJoinedTurns")) return;
@@ -422,7 +418,9 @@ export class ThreadTurns {
       this.#findPrompt(turn, item);
     }
     turn.notification(method, params);
-    if (isJsonObject(item)) this.#unanswered.stop(turn, item);
+    // Servers before 0.145 repeat the text only, which may be the same as that of one that was not answered.
+    const own = isJsonObject(item) && this.#pending !== null && showsPrompt(item, this.#pending);
+    if (isJsonObject(item) && !own) this.#unanswered.stop(turn, item);
   }
 
   /** A turn that shows the mark of this client's prompt is the prompt's, with or without an answer. */

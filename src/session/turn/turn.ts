@@ -100,6 +100,8 @@ export class Turn implements DeltaTaker {
   #unstopped = Promise.withResolvers<void>();
   /** Whether the server did not tell its end, and had to be asked. */
   endFound = false;
+  /** Whether a server that works on nothing may begin it yet. */
+  #mayBegin = true;
   /** Whether the server worked on it unheard: its record does not tell of commands that run (0.169). */
   #missed = false;
   /** Whether its end was told although the server did not tell it. */
@@ -405,8 +407,13 @@ export class Turn implements DeltaTaker {
     const lost = await lostTurn(core, threadId, this.outcome, begun);
     if (lost === null || this.phase === "released") return;
     if (!this.#heard) {
-      // It was dropped: only its prompt has heard of it.
-      if (this.phase === "identified" && finalError === undefined) return this.release();
+      if (this.phase === "identified" && finalError === undefined) {
+        // It was dropped, or begins just now. Only its prompt has heard of it.
+        if (this.#mayBegin) this.checkSoon();
+        else this.release();
+        this.#mayBegin = false;
+        return;
+      }
       this.endFound = true;
       return this.notification("turn/completed", lost);
     }

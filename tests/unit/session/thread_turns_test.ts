@@ -714,10 +714,19 @@ test("a prompt that the turn before left out is told so when that one has ended"
   const run = it.start();
   it.answer("dropped");
   it.ended("foreign", "done");
+  // It may begin just now.
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  assert.equal(run.isSettled, false);
   await it.reply("thread/read", { thread: { status: { type: "idle" } } });
   assert.deepEqual(await run.settled, { by: "server" });
   assert.equal(run.turn!.outcome.status, "interrupted");
   assert.deepEqual(it.heard(it.own), ["turnCompleted dropped"]);
+  // One that begins all the same is nobody's, and is stopped.
+  it.started("dropped");
+  it.prompt("dropped", clientId(run));
+  assert.equal((await it.called("turn/interrupt")).params["turnId"], "dropped");
+  it.say("turn/completed", { turn: { id: "dropped", status: "interrupted" } });
+  assert.deepEqual(it.heard(it.all).slice(2), ["turnStarted dropped", "turnCompleted dropped"]);
 });
 
 test("a server that calls the thread idle after an unanswered prompt is asked once more", async () => {
@@ -735,6 +744,20 @@ test("a server that calls the thread idle after an unanswered prompt is asked on
   const once = it.turns.rest.idle(new AbortController().signal, Infinity);
   await it.reply("thread/read", { thread: { status: { type: "idle" } } });
   await once;
+});
+
+test("a prompt with the words of one that was not answered is not stopped for it", async () => {
+  const it = new Stage({ version: "0.104.0" });
+  const lost = it.start("hello");
+  it.refuse(new RequestTimeoutError("turn/start", 30));
+  await lost.settled;
+  const run = it.start("hello");
+  it.started("mine");
+  it.prompt("mine", { content: [{ type: "text", text: "hello" }] });
+  it.answer("mine");
+  it.ended("mine", "hello");
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.deepEqual(it.calls.map(({ method }) => method), ["turn/start"]);
 });
 
 test("a turn that nobody asked for and that can't be stopped holds no prompt up for ever", async () => {
