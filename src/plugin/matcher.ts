@@ -144,8 +144,8 @@ function mayLieBelow(cwd: string, prefix: string): boolean {
   // Where there are no files to look at, or those of another system, the spelling is all there is.
   if (!canSpawn() || isWindowsPath(cwd) !== (platformName() === "win32")) return false;
   const [real, outer] = [realPathOf(cwd), realPathOf(prefix)];
-  return real === null || relation(real, prefix) !== "outside" ||
-    (outer !== null && (relation(cwd, outer) !== "outside" || relation(real, outer) !== "outside"));
+  return real === null || outer === null ||
+    relation(cwd, outer) !== "outside" || relation(real, outer) !== "outside";
 }
 
 function isNamed(toolName: string, name: string): boolean {

@@ -205,7 +205,6 @@ function certainlyMatches(rule: ApprovalRule, subject: Case): boolean {
   const { request, facts, line, mayLeave } = subject;
   if (!isKind(rule, request)) return false;
   if (mayLeave && rule.outsideSandbox !== true) return false;
-  if (rule.command !== undefined && request.type !== "command") return false;
   if (facts.widensFiles && rule.paths === undefined) return false;
   if (facts.widensNetwork && rule.host === undefined) return false;
   if (rule.cwd !== undefined) {
@@ -214,7 +213,7 @@ function certainlyMatches(rule: ApprovalRule, subject: Case): boolean {
   if (rule.paths !== undefined) {
     const { paths } = facts;
     if (paths === undefined || paths.unknown) return false;
-    if (!namesAll(rule, [...paths.files, ...paths.trees], subject)) return false;
+    if (!namesAll(rule.paths, rule, [...paths.files, ...paths.trees], subject)) return false;
   } else if (request.type === "fileChange" && !staysInside(rule, subject)) return false;
   if (rule.host !== undefined) {
     const { hosts } = facts;
@@ -239,7 +238,8 @@ function certainlyMatches(rule: ApprovalRule, subject: Case): boolean {
 
 /** Whether the rule's paths cover all of these; a name says nothing of the place, so it means the workspace. */
 function namesAll(
-  { paths = [], outsideSandbox }: ApprovalRule,
+  paths: string | string[],
+  { outsideSandbox }: ApprovalRule,
   touched: PlainPath[],
   { workspace }: Case,
 ): boolean {

@@ -72,6 +72,8 @@ const NEEDS: [JsonObject, "nothing" | "read" | "net" | "env" | "everything"][] =
   [{ tools: { web_search: false, view_image: true } }, "nothing"],
   [{ tools: { future: true } }, "everything"],
   [{ features: { multi_agent: true, "goals": false } }, "nothing"],
+  [{ agents: { max_threads: 2, x: { description: "d", nickname_candidates: ["n"] } } }, "nothing"],
+  [{ agents: { x: { description: "d", config_file: "/x.toml" } } }, "everything"],
   [{ "features.js_repl": true }, "everything"],
   [{ "features.enable_fanout": true }, "everything"],
   [{ features: { enable_fanout: false } }, "nothing"],

@@ -109,6 +109,7 @@ test("HookMatcher follows the links of both directories, and counts what it can'
   await mkdir(at("other"));
   await symlink(at("real"), at("link"));
   await symlink(at("loop"), at("loop"));
+  await symlink(at("real", "sub"), at("below"));
   const rows: [prefix: string, cwd: string, boolean][] = [
     [at("real"), at("link"), true],
     [at("real"), at("link", "sub"), true],
@@ -118,6 +119,9 @@ test("HookMatcher follows the links of both directories, and counts what it can'
     [at("real"), at("other"), false],
     [at("link"), at("other"), false],
     [at("real"), at("loop"), true],
+    [at("loop"), at("real"), true],
+    [at("link"), at("below"), true],
+    [at("missing"), at("real"), false],
   ];
   for (const [cwdPrefix, cwd, expected] of rows) {
     const found = new HookMatcher({ cwdPrefix }).matches(context({ cwd }));
