@@ -26,6 +26,7 @@ const CONTRACTS: Record<string, string[]> = {
   session: ["session", "hooks", "doors"],
   approvals: ["session", "web_approvals", "app_server"],
   permissions: ["session_policy", "session_once", "app_server"],
+  plugin: ["plugin", "hooks"],
   runtime: ["app_server", "session_once", "state", "protocol"],
   web: ["web"],
   artifact: ["artifact"],

@@ -178,6 +178,37 @@ test("gateFor() takes part for threads that no session registered, and refuses w
   assert.deepEqual(replies, [declined, declined, accepted]);
 });
 
+test("a tool of the session runs when a rule allows it, with nobody asked, and not after its turn", async () => {
+  let ran = 0;
+  const allowed = bench({
+    approvals: {
+      rules: [{ effect: "allow", tool: "lookup_ticket" }],
+      ask: () => assert.fail("somebody was asked"),
+    },
+  });
+  const runTool = () => {
+    ran++;
+    return Promise.resolve(output);
+  };
+  allowed.register(THREAD, { runTool });
+  const replies = allowed.send(TOOL);
+  await allowed.audited();
+  assert.deepEqual([replies, ran], [[{ result: output }], 1]);
+  assert.equal(allowed.audits[0]?.decidedBy, "tool");
+
+  // A hook that takes its time lets nothing begin that is over.
+  const verdict = Promise.withResolvers<{ type: "continue" }>();
+  const late = bench({ approvals: { rules: [], default: "decline" } });
+  late.register(THREAD, { runTool, preToolUse: () => verdict.promise });
+  late.send(TOOL);
+  await settle();
+  late.broker.turnEnded(THREAD, TURN);
+  verdict.resolve({ type: "continue" });
+  await settle();
+  assert.equal(ran, 1);
+  assert.equal(late.audits[0]?.reason, "turnEnded");
+});
+
 test("a tool of the session runs and answers, without the approval limit", async () => {
   let finish: () => void = () => {};
   const b = bench({ approvals: { rules: [], default: "decline" } });
