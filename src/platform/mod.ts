@@ -21,6 +21,7 @@ export type { PathRules, PlainPath } from "./paths.ts";
 export {
   baseName,
   codexHomeIn,
+  homeVariables,
   isAbsolutePath,
   isInside,
   isSamePath,

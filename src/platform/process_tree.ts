@@ -242,19 +242,21 @@ function endAll(): void {
 /** False only for a process that certainly ended; it can't be reaped in an exit handler. */
 function mayRun(child: ChildProcess): boolean {
   switch (platformName()) {
-    case "linux": {
-      const stat = readTextFile(`/proc/${child.pid}/stat`);
-      return stat === null || !/\) [ZX] /.test(stat);
-    }
-    case "darwin": {
-      const state = runSync("/bin/ps", ["-p", String(child.pid), "-o", "state="]);
-      return state === null || !state.trimStart().startsWith("Z");
-    }
+    case "linux":
+      return !tellsEnd("linux", readTextFile(`/proc/${child.pid}/stat`));
+    case "darwin":
+      return !tellsEnd("darwin", runSync(PS, ["-p", String(child.pid), "-o", "state="]));
     case "win32":
       return runtimeName() === "deno" || processExists(child.pid);
     default:
       return true;
   }
+}
+
+/** Whether the system's words about a process say that it has ended; `null`, when it has none, does not. */
+export function tellsEnd(platform: "linux" | "darwin", text: string | null): boolean {
+  if (text === null) return false;
+  return platform === "linux" ? /\) [ZX] /.test(text) : /^\s*Z/.test(text);
 }
 
 /** Bun and Node: signal 0 asks whether there is such a process. */

@@ -24,6 +24,7 @@ import { CodexError, messageOf } from "../../errors/mod.ts";
 import { defined, type JsonValue } from "../../json.ts";
 import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
 import {
+  homeVariables,
   type HttpReply,
   type HttpRequest,
   type HttpServer,
@@ -166,9 +167,7 @@ export class ScriptedModel implements AsyncDisposable {
         inherit: "minimal",
         set: {
           CODEX_HOME: options.home ?? this.#homes.codexHome,
-          HOME: this.#homes.home,
-          TMPDIR: this.#homes.tmp,
-          ...(platformName() === "win32" ? windowsHomes(this.#homes) : {}),
+          ...homeVariables(platformName(), this.#homes),
           NO_PROXY: "127.0.0.1",
           ...options.env,
         },
@@ -314,11 +313,6 @@ function sendJson(reply: HttpReply, status: number, body: JsonValue): void {
 
 function sendError(reply: HttpReply, status: number, message: string): void {
   sendJson(reply, status, { error: { message, type: "scripted_model", code: null } });
-}
-
-/** Windows has names of its own for the user's directory and the temporary one. */
-function windowsHomes({ home, tmp }: Homes): Record<string, string> {
-  return { USERPROFILE: home, APPDATA: home, LOCALAPPDATA: home, TEMP: tmp, TMP: tmp };
 }
 
 // Private directories for a codex under test.

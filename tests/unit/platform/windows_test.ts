@@ -1,12 +1,12 @@
 /** What Windows and macOS do differently, as far as it can be shown anywhere. */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { buildEnv, prependPath } from "../../../src/launch/settings.ts";
+import { buildEnv, minimalEnvNames, prependPath } from "../../../src/launch/settings.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
-import { codexHomeIn } from "../../../src/platform/paths.ts";
+import { codexHomeIn, homeVariables } from "../../../src/platform/paths.ts";
 import { mergeEnv, nameInEnv } from "../../../src/platform/runtime.ts";
-import { parsePs } from "../../../src/platform/process_tree.ts";
+import { parsePs, tellsEnd } from "../../../src/platform/process_tree.ts";
 import { runSync } from "../../../src/platform/runtime.ts";
 import { startFailure } from "../../../src/platform/child_process.ts";
 import {
@@ -150,6 +150,63 @@ test("parsePs() reads what macOS tells of processes, and the system's own ps can
   const own = runSync("/bin/ps", ["-p", String(process.pid), "-o", "pid=,ppid=,lstart="]);
   // Not every machine has one.
   if (own !== null) assert.equal(parsePs(own)[0]?.pid, process.pid);
+});
+
+test("tellsEnd() knows a process that has ended and waits to be reaped, so that no script's end waits for it", () => {
+  for (
+    const [platform, text, ended] of [
+      ["linux", "42 (codex) Z 1 42 42 0", true],
+      ["linux", "42 (codex) X 1 42 42 0", true],
+      ["linux", "42 (codex) S 1 42 42 0", false],
+      // A name is no state.
+      ["linux", "42 (a Z b) S 1 42 42 0", false],
+      ["linux", null, false],
+      ["darwin", "Z+  \n", true],
+      ["darwin", "  Zs\n", true],
+      ["darwin", "Ss+ \n", false],
+      ["darwin", "R+  \n", false],
+      // Nothing is certain of one that is not listed, or where `ps` may not be started.
+      ["darwin", "", false],
+      ["darwin", null, false],
+    ] as const
+  ) assert.equal(tellsEnd(platform, text), ended, `${platform}: ${text}`);
+});
+
+test("homeVariables() hides the user's own directories from a codex under test, by every name of the system", () => {
+  const posix = { HOME: "/p/home", TMPDIR: "/p/tmp" };
+  for (const platform of ["linux", "darwin"]) {
+    assert.deepEqual(homeVariables(platform, { home: "/p/home", tmp: "/p/tmp" }), posix);
+  }
+  const [home, tmp] = ["C:\\p\\home", "C:\\p\\tmp"];
+  const set = homeVariables("win32", { home, tmp });
+  assert.equal(`${set["HOMEDRIVE"]}${set["HOMEPATH"]}`, home);
+  assert.equal(set["HOMEDRIVE"], "C:");
+  const unc = homeVariables("win32", { home: "\\\\server\\share\\p", tmp });
+  assert.deepEqual([unc["HOMEDRIVE"], unc["HOMEPATH"]], ["", "\\\\server\\share\\p"]);
+  // Of what a codex under test inherits, no place of the user's is left.
+  const values: Record<string, string> = Object.fromEntries(
+    minimalEnvNames("win32").map((name) => [name, `C:\\Users\\me\\${name}`]),
+  );
+  const source = { platform: "win32", get: (name: string) => values[name], mayRead: () => true };
+  const { env } = buildEnv({ inherit: "minimal", set: { ...set, CODEX_HOME: home } }, source);
+  const child = mergeEnv("win32", {}, env);
+  const places =
+    /^(?:HOME|USERPROFILE|HOMEDRIVE|HOMEPATH|APPDATA|LOCALAPPDATA|TEMP|TMP|CODEX_HOME)$/i;
+  for (const [name, value] of Object.entries(child).filter(([name]) => places.test(name))) {
+    assert.ok(!value!.includes("Users"), `${name}=${value}`);
+  }
+});
+
+test("minimalEnvNames() passes what programs on Windows are found and started by", () => {
+  const names = new Set(minimalEnvNames("win32"));
+  for (
+    const name of [
+      ...["PROGRAMFILES", "PROGRAMFILES(X86)", "PROGRAMW6432", "PROGRAMDATA", "PSMODULEPATH"],
+      ...["USERDOMAIN", "USERPROFILE", "SYSTEMROOT", "COMSPEC", "PATHEXT", "TEMP", "TMP"],
+    ]
+  ) assert.ok(names.has(name), name);
+  // Names of Windows are the same in any case; the list has each once.
+  assert.equal(new Set([...names].map((name) => name.toUpperCase())).size, names.size);
 });
 
 test("startFailure() tells what is missing", () => {
