@@ -129,11 +129,15 @@ export class Deltas {
   }
 
   #join(): string {
+    // The reader has taken whole texts only; joined, they are one.
+    const text = this.length === 1 ? this.#literal(this.#from) : this.#literals().join("");
+    return unescaped(text) ?? text;
+  }
+
+  #literals(): string[] {
     const literals: string[] = [];
     for (let at = this.#from; at < this.#to; at++) literals.push(this.#literal(at));
-    // The reader has taken whole texts only; joined, they are one.
-    const text = literals.length === 1 ? literals[0]! : literals.join("");
-    return unescaped(text) ?? text;
+    return literals;
   }
 
   /** A text as it stands in its line. */

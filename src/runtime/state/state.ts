@@ -97,22 +97,27 @@ export class StateProjection {
         (before) => reduceThread(before, method, params, this.#bounds),
       );
     } else if (kind === "request") {
+      if (method !== "thread/revert") return;
       // The answer to a revert does not tell which turns are gone.
       const before = stringOf(paramsOf(message), "beforeTurnId");
       if (before !== null) this.#reverts.set(message["id"], before);
     } else if (kind === "response") {
-      const before = this.#reverts.get(message["id"]) ?? null;
-      this.#reverts.delete(message["id"]);
+      const before = method === "thread/revert" ? this.#reverted(message["id"]) : null;
       const result = objectOf(message, "result");
       const id = result === null ? null : threadOfResult(method, result);
       if (id === null) return;
       this.#change(id, true, (thread) => {
-        const left = method === "thread/revert" && before !== null
-          ? withoutTurns(thread, before)
-          : thread;
+        const left = before === null ? thread : withoutTurns(thread, before);
         return reduceResult(left, method, result!, this.#bounds);
       });
     }
+  }
+
+  /** Where the revert began that this answers, which is over. */
+  #reverted(id: JsonValue | undefined): string | null {
+    const before = this.#reverts.get(id) ?? null;
+    this.#reverts.delete(id);
+    return before;
   }
 
   /** Folds in the next text of an item. */
