@@ -91,6 +91,15 @@ for (const [name, create] of STORES) {
   });
 }
 
+test("KvSessionStore finds no old sessions but its own", async () => {
+  const kv = new FakeKv();
+  const [own, other] = [["a"], ["b"]].map((prefix) => new KvSessionStore(kv, { prefix }));
+  await own!.put(record("mine", "ann", 1));
+  await other!.put(record("theirs", "ann", 1));
+  const found = await own!.unusedSince(new Date(Date.UTC(2026, 0, 3)));
+  assert.deepEqual(found.map(({ sessionId }) => sessionId), ["mine"]);
+});
+
 test("KvSessionStore takes tenants of any spelling apart, and broken records for none", async () => {
   const kv = new FakeKv();
   const store = new KvSessionStore(kv, { prefix: ["app", "web"] });

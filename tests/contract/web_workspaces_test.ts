@@ -52,6 +52,8 @@ test("cwd(tenant) must return a directory that exists and is no other tenant's",
     const shape = ["missing", "relative", "number"].includes(tenant);
     await assert.rejects(spaces.of(tenant), shape ? InvalidArgumentError : PolicyError, tenant);
   }
+  await assert.rejects(spaces.of("number"), /received a? ?number/);
+  await assert.rejects(spaces.of("relative"), /received another path/);
   // A name that only begins the same, and the same tenant again.
   assert.equal(await spaces.of("anna"), at("anna"));
   assert.equal(await spaces.of("bob"), at("bob"));

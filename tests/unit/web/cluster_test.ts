@@ -10,7 +10,7 @@ import { serve } from "../../contract/web_serve.ts";
 import { ClusterNode, Leases, sharedStore } from "../../../src/web/cluster/node.ts";
 import { MemorySessionStore, type SessionStore } from "../../../src/web/store/session_store.ts";
 import { createBridge } from "../../../src/web/bridge.ts";
-import type { WebError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError, type WebError } from "../../../src/errors/mod.ts";
 import { FakeKv } from "../../contract/artifact_fake_kv.ts";
 import { test } from "../../_harness.ts";
 
@@ -69,6 +69,11 @@ test("a tail takes nothing from an owner before the one that has read it", async
   assert.equal(await tail.read("s", 1), null);
   assert.equal(await tail.append("s", 2, [{ seq: 2, text: "b" }, { seq: 3, text: "c" }]), true);
   assert.deepEqual((await tail.read("s", 2))!.map(({ seq }) => seq), [2, 3]);
+  for (const fence of [-1, NaN, "2"]) {
+    const wrong = fence as number;
+    await assert.rejects(tail.append("s", wrong, []), InvalidArgumentError, `${fence}`);
+    await assert.rejects(tail.read("s", wrong), InvalidArgumentError, `${fence}`);
+  }
 });
 
 test("an engine that says nothing keeps nobody waiting longer than a lease", async () => {

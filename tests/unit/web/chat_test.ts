@@ -1,0 +1,55 @@
+/** What clients of other protocols ask, and streams that end before their time. */
+import assert from "node:assert/strict";
+import { WebError } from "../../../src/errors/mod.ts";
+import { checkChat, checkRun } from "../../../src/web/chat/check_chat.ts";
+import { whileAllowed } from "../../../src/web/http/sse.ts";
+import { test } from "../../_harness.ts";
+
+const URL = "data:image/png;base64,AAAA";
+
+test("a chat's message is its texts and images, and nothing is taken for another", () => {
+  const rows: [name: string, parts: unknown, turn: object | null][] = [
+    ["a text", [{ type: "text", text: "hi" }], { text: "hi", attachments: [] }],
+    ["two", [{ type: "text", text: "a" }, { type: "text", text: "b" }], {
+      text: "a\n\nb",
+      attachments: [],
+    }],
+    ["an image", [{ type: "file", url: URL }], {
+      text: "See the image.",
+      attachments: [{ type: "image", url: URL }],
+    }],
+    ["a source", [{
+      type: "image",
+      source: { type: "data", mimeType: "image/png", value: "AAAA" },
+    }], {
+      text: "See the image.",
+      attachments: [{ type: "image", url: URL }],
+    }],
+    ["a kind that has a text too", [{ type: "reasoning", text: "hi" }], null],
+    ["a text that is none", [{ type: "text", text: 7 }], null],
+    ["no object", ["hi"], null],
+    ["nothing", [null], null],
+    ["an image elsewhere", [{ type: "image", source: { type: "url", value: "http://a" } }], null],
+    ["no list", { type: "text", text: "hi" }, null],
+  ];
+  for (const [name, parts, turn] of rows) {
+    const chat = { id: "c", messages: [{ role: "user", parts }] };
+    const run = { threadId: "c", runId: "r", messages: [{ role: "user", content: parts }] };
+    for (const check of [() => checkChat(chat), () => checkRun(run)]) {
+      if (turn === null) assert.throws(check, WebError, name);
+      else assert.deepEqual(check().turn, turn, name);
+    }
+  }
+});
+
+test("a stream that breaks ends for its reader as it may be taken", async () => {
+  const again = { everyMs: Infinity, allowed: () => Promise.resolve(true) };
+  for (const breaks of [true, false]) {
+    const broken = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.error(new Error("reset")),
+    });
+    const read = new Response(whileAllowed(broken, again, breaks)).text();
+    if (breaks) await assert.rejects(read, /reset/);
+    else assert.equal(await read, "");
+  }
+});

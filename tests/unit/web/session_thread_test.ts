@@ -1,0 +1,54 @@
+/** The thread behind a session of the bridge. */
+import assert from "node:assert/strict";
+import { ConnectionClosedError, ThreadInUseError } from "../../../src/errors/mod.ts";
+import type { WebClient, WebThread } from "../../../src/web/client.ts";
+import { SessionThread } from "../../../src/web/live/session_thread.ts";
+import { MemorySessionStore } from "../../../src/web/store/session_store.ts";
+import { test } from "../../_harness.ts";
+
+test("a thread that another codex keeps is tried again, and goes on as a copy; nothing else is", async () => {
+  const now = new Date();
+  const inUse = new ThreadInUseError("t");
+  const rows: [name: string, failures: Error[], canFork: boolean, outcome: string][] = [
+    ["free", [], true, "t"],
+    ["kept for a moment", [inUse, inUse], true, "t"],
+    ["kept for long", Array(9).fill(inUse), true, "copy"],
+    ["kept, and no copies", [inUse], false, "threadInUse"],
+    ["another failure", [new ConnectionClosedError("gone")], true, "connectionClosed"],
+  ];
+  await Promise.all(rows.map(async ([name, failures, canFork, outcome]) => {
+    const record = {
+      ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: now, usedAt: now },
+      ...{ model: null, effort: null, used: true, revision: 1 },
+    };
+    const store = new MemorySessionStore();
+    await store.put(record);
+    let left = [...failures];
+    let closed = 0;
+    const threadOf = (threadId: string) =>
+      ({ threadId, close: () => Promise.resolve(void closed++) }) as unknown as WebThread;
+    const never = () => Promise.reject(new Error("not in this test"));
+    const client: WebClient = {
+      approvals: { pending: () => [], answer: () => false },
+      ...{ startSession: never, readThread: never, archiveThread: never },
+      resumeSession: (threadId) => {
+        const error = left.shift();
+        return error === undefined ? Promise.resolve(threadOf(threadId)) : Promise.reject(error);
+      },
+      ...(canFork ? { forkSession: () => Promise.resolve(threadOf("copy")) } : {}),
+    };
+    const config = () => Promise.resolve({ cwd: "/" });
+    const parts = { record, store, client, config, thread: null, gone: false, usedAtStepMs: 1 };
+    const thread = new SessionThread(parts);
+    const got = await thread.open().then((opened) => opened.threadId, (error) => error.code);
+    assert.equal(got, outcome, name);
+    const stored = (await store.get("s"))!.threadId;
+    assert.equal(stored, outcome === "copy" ? "copy" : "t", name);
+    if (outcome !== "copy") return;
+    // One whose session was changed elsewhere meanwhile leaves no copy behind.
+    left = [...failures];
+    const late = new SessionThread(parts);
+    await assert.rejects(late.open(), { reason: "sessionMoved" });
+    assert.equal(closed, 1, name);
+  }));
+});
