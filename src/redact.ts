@@ -207,7 +207,7 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
     return redactArray(
       words,
       (element, before) =>
-        isSecretOption(before) || isHeader(words, element, before)
+        isSecretOption(before) || isHeader(words, element, before) || isVariable(words, before)
           ? withoutText("", element, depth)
           : redactValue(element, depth + 1),
     );
@@ -358,6 +358,12 @@ function isSecretOption(word: JsonValue | undefined): boolean {
   return typeof word === "string" && OPTION.test(word) && isSecretName(word.replace(/^-+/, ""));
 }
 
+/** Whether these two are a variable, whose value comes second. */
+function isVariable({ length }: readonly JsonValue[], name: JsonValue | undefined): boolean {
+  return length === 2 && typeof name === "string" && VARIABLE.test(name) && isSecretName(name);
+}
+
+const VARIABLE = /^[A-Z_][A-Z0-9_]{1,60}$/;
 const OPTION = /^--?[A-Za-z][\w-]{1,60}$/;
 
 /** Whether it is the value of a header that is told as a pair: `["Cookie", "sid=…"]`. */

@@ -66,6 +66,11 @@ const VALUES: { name: string; value: JsonValue; clean: JsonValue }[] = [
     clean: { "set-cookie": [REDACTED, ""], credentials: [{ user: "u", password: REDACTED }] },
   },
   {
+    name: "variables in pairs",
+    value: { env: [["API_KEY", SECRET], ["HOME", "/root"], ["DB_PASS", ""]] },
+    clean: { env: [["API_KEY", REDACTED], ["HOME", "/root"], ["DB_PASS", ""]] },
+  },
+  {
     name: "secrets deep in texts",
     value: [{ a: [{ text: `use ${KEY} now` }] }, "plain"],
     clean: [{ a: [{ text: `use ${REDACTED} now` }] }, "plain"],
@@ -111,6 +116,7 @@ const KEPT: JsonValue[] = [
   ["docker", "login", "example.org"],
   ["redis-cli", "-a"],
   ["password", "token"],
+  ["API_KEY", "HOME", "PATH"],
   { required: ["cookie", "authorization"] },
   "summary: |\n  a password\nsteps: >\n  b",
 ];
