@@ -140,7 +140,7 @@ export {
   type UsageCount,
   type WaitOptions,
   type WarningEvent,
-} from "./src/session/mod.ts";
+} from "./src/session/namespace.ts";
 export {
   type ClientConfig,
   type ClientInfo,

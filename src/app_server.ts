@@ -16,16 +16,10 @@ import {
 } from "./check/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import type * as checks from "./protocol/check_call.ts";
-import {
-  type ClientConfig,
-  coreOf,
-  guardCall,
-  type RequestOptions,
-  type Runtime,
-  RUNTIME_CONFIG,
-  type RuntimeCore,
-} from "./runtime/mod.ts";
-import { Client } from "./session/mod.ts";
+import { RUNTIME_CONFIG } from "./runtime/config_shape.ts";
+import { coreOf } from "./runtime/core_of.ts";
+import type { ClientConfig, RequestOptions, Runtime, RuntimeCore } from "./runtime/mod.ts";
+import { Client } from "./session/namespace.ts";
 
 /**
  * Everything the server can be asked, by the wire's own names: parameters and results are inferred from the method and
@@ -119,6 +113,7 @@ export class AppServer implements AsyncDisposable {
     const notify = () => this.runtime.notify(method, params);
     if (this.#check.isKnown(method)) return await notify();
     const consent = { allowPrivilegedEscalation: true };
+    const { guardCall } = await import("./runtime/guard_call.ts");
     await guardCall(this.#core, method, params, consent, notify);
   }
 

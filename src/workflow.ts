@@ -3,21 +3,19 @@
  * @module
  */
 import { checkOptions, elsewhere, name, object, required, type Shape, shape } from "./check/mod.ts";
-import { type ClientConfig, isRemote, RUNTIME_CONFIG } from "./runtime/mod.ts";
-import {
-  Client,
-  type InferOutput,
-  layerProfile,
-  type PromptRunResult,
-  RUN_OPTIONS,
-  RUN_PROFILE,
-  RUN_PROFILE_FIELDS,
-  type RunOptions,
-  type RunProfile,
-  type Session,
-  type StandardSchemaV1,
-  workingDirectory,
+import { isRemote, RUNTIME_CONFIG } from "./runtime/config_shape.ts";
+import type { ClientConfig } from "./runtime/mod.ts";
+import type * as session from "./session/mod.ts";
+import type {
+  InferOutput,
+  PromptRunResult,
+  RunOptions,
+  RunProfile,
+  Session,
+  StandardSchemaV1,
 } from "./session/mod.ts";
+import { Client } from "./session/namespace.ts";
+import { RUN_OPTIONS, RUN_PROFILE, RUN_PROFILE_FIELDS } from "./session/profile_shape.ts";
 
 /** Where a workflow works, and how. */
 export interface WorkflowConfig extends RunProfile {
@@ -52,12 +50,19 @@ export class Workflow implements AsyncDisposable {
   /** The directory the agent works in. */
   readonly cwd: string;
   readonly #profile: RunProfile;
+  readonly #layer: typeof session.layerProfile;
 
   /** Like {@linkcode shutdown}. */
   // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
-  private constructor(client: Client, cwd: string, profile: RunProfile) {
+  private constructor(
+    client: Client,
+    cwd: string,
+    profile: RunProfile,
+    layer: typeof session.layerProfile,
+  ) {
+    this.#layer = layer;
     this.client = client;
     this.cwd = cwd;
     this.#profile = profile;
@@ -68,9 +73,10 @@ export class Workflow implements AsyncDisposable {
   static async connect(config: WorkflowConfig): Promise<Workflow> {
     checkOptions("Workflow.connect", config, WORKFLOW_CONFIG);
     const { cwd, client, ...profile } = config;
+    const { layerProfile, workingDirectory } = await import("./session/mod.ts");
     // What is wrong with the call is told before a process is started for it.
     workingDirectory(cwd, isRemote(client));
-    return new Workflow(await Client.connect(client), cwd, profile);
+    return new Workflow(await Client.connect(client), cwd, profile, layerProfile);
   }
 
   /**
@@ -82,7 +88,7 @@ export class Workflow implements AsyncDisposable {
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkOptions("run", options, RUN_OPTIONS);
-    return await this.client.run<Schema>(this.cwd, prompt, layerProfile(this.#profile, options));
+    return await this.client.run<Schema>(this.cwd, prompt, this.#layer(this.#profile, options));
   }
 
   /** Asks on a fresh thread, with a profile laid over the workflow's own. */
@@ -93,14 +99,14 @@ export class Workflow implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkOptions("runWithProfile", profile, RUN_PROFILE, true);
     checkOptions("runWithProfile", options, RUN_OPTIONS);
-    return await this.run<Schema>(prompt, layerProfile(profile, options));
+    return await this.run<Schema>(prompt, this.#layer(profile, options));
   }
 
   /** Starts a session, for turns that must remember each other; a profile is laid over the workflow's own. */
   async startSession(profile: RunProfile = {}): Promise<Session> {
     checkOptions("startSession", profile, RUN_PROFILE);
     return await this.client.startSession({
-      ...layerProfile(this.#profile, profile),
+      ...this.#layer(this.#profile, profile),
       cwd: this.cwd,
     });
   }

@@ -5,7 +5,7 @@
 import { callback, having, type Kind, required, text } from "../check/mod.ts";
 import { messageOf } from "../errors/mod.ts";
 import type { TurnEvent } from "../session/mod.ts";
-import { type TurnPart, TurnParts } from "./turn_parts.ts";
+import type { TurnPart, TurnParts } from "./turn_parts.ts";
 import type { TurnStream } from "./turn_stream.ts";
 
 /** What {@linkcode ToldTurn} takes. */
@@ -25,39 +25,46 @@ export interface Teller<T> {
   take(part: TurnPart): T[];
 }
 
+/** What tells a turn; it is loaded when the first word of the turn is read. */
+export interface Telling<T> {
+  /** The turn in parts. */
+  parts: TurnParts;
+  /** What is said of each. */
+  teller: Teller<T>;
+}
+
 /** What is told of a running prompt, at the reader's pace. Returning early stops the turn, also while `next()` waits. */
 export class ToldTurn<T> implements AsyncIterableIterator<T> {
   readonly #turn: TurnStream;
   readonly #events: AsyncIterator<TurnEvent>;
-  readonly #parts: TurnParts;
-  readonly #teller: Teller<T>;
-  #ready: T[];
+  readonly #load: () => Promise<Telling<T>>;
+  #telling: Promise<Telling<T>> | undefined;
+  #ready: T[] = [];
   #next = 0;
   #done = false;
   /** Whether the reader has left: what still comes is nobody's. */
   #left = false;
 
   /** Nothing is read yet. */
-  constructor(turn: TurnStream, teller: Teller<T>) {
+  constructor(turn: TurnStream, load: () => Promise<Telling<T>>) {
     this.#turn = turn;
     this.#events = turn[Symbol.asyncIterator]();
-    this.#parts = new TurnParts(turn.threadId, turn.turnId);
-    this.#teller = teller;
-    this.#ready = teller.start();
+    this.#load = load;
   }
 
   /** The next one. */
   async next(): Promise<IteratorResult<T>> {
+    const { parts, teller } = await (this.#telling ??= this.#begin());
     for (;;) {
       if (this.#next < this.#ready.length) {
         return { done: false, value: this.#ready[this.#next++]! };
       }
       if (this.#done) return { done: true, value: undefined };
       const { done, value } = await this.#events.next();
-      const parts = done ? await this.#end() : this.#parts.take(value);
+      const more = done ? await this.#end(parts) : parts.take(value);
       if (this.#left) return { done: true, value: undefined };
       this.#next = 0;
-      this.#ready = parts.flatMap((part) => this.#teller.take(part));
+      this.#ready = more.flatMap((part) => teller.take(part));
     }
   }
 
@@ -74,11 +81,17 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
+  async #begin(): Promise<Telling<T>> {
+    const telling = await this.#load();
+    if (!this.#left) this.#ready = telling.teller.start();
+    return telling;
+  }
+
   /** The error says more than the last event. */
-  async #end(): Promise<TurnPart[]> {
+  async #end(turn: TurnParts): Promise<TurnPart[]> {
     this.#done = true;
     const error = await this.#turn.finish().then(() => null, (reason: unknown) => reason);
-    const parts = this.#parts.end();
+    const parts = turn.end();
     const last = parts.at(-1);
     if (last?.type !== "end") return parts;
     if (error === null) last.status = "completed";

@@ -12,7 +12,7 @@ export type {
   ApprovalRequest,
   PendingApproval,
 } from "./request/types.ts";
-export { approvalsKind, checkApprovals } from "./rules/check_rules.ts";
+export { checkApprovals } from "./rules/check_rules.ts";
 export {
   heldInside,
   sessionApprovals,

@@ -6,7 +6,7 @@ import { checkArgument, checkOptions } from "../check/mod.ts";
 import { ArtifactConflictError, OutputValidationError } from "../errors/mod.ts";
 import { defined, type JsonSchema } from "../json.ts";
 import type { AskOptions, PromptRunResult } from "../session/mod.ts";
-import { ArtifactThreads } from "./threads.ts";
+import type { ArtifactThreads } from "./threads.ts";
 import type { ArtifactClient, ArtifactThread } from "./client.ts";
 import { applyEdits, checkEdits, countLines, revisionOf } from "./edits.ts";
 import { FileArtifactStore } from "./store/file_store.ts";
@@ -57,7 +57,8 @@ export interface OpenArtifact extends StoredArtifact {
 export class ArtifactSessionManager implements AsyncDisposable {
   /** Where artifacts are kept. */
   readonly store: ArtifactStore;
-  readonly #threads: ArtifactThreads;
+  readonly #makeThreads: () => Promise<ArtifactThreads>;
+  #threads: Promise<ArtifactThreads> | undefined;
 
   /** Like {@linkcode close}. */
   // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
@@ -70,19 +71,19 @@ export class ArtifactSessionManager implements AsyncDisposable {
     this[Symbol.asyncDispose] = () => this.close();
     const { cwd, store, maxIdleThreads = 16, ...profile } = options;
     this.store = store ?? new FileArtifactStore(`${cwd}/.codex-artifacts`);
-    this.#threads = new ArtifactThreads(
-      client,
-      this.store,
-      { ...profile, cwd, sandbox: "read-only", approvalPolicy: "never" },
-      maxIdleThreads,
-    );
+    const config = { ...profile, cwd, sandbox: "read-only", approvalPolicy: "never" } as const;
+    this.#makeThreads = async () => {
+      const { ArtifactThreads } = await import("./threads.ts");
+      return new ArtifactThreads(client, this.store, config, maxIdleThreads);
+    };
   }
 
   /** Resumes or starts the artifact's thread, and gives the current version; an unknown artifact is empty. */
   async open(artifactId: string, options: ArtifactCallOptions = {}): Promise<OpenArtifact> {
     checkOpen(artifactId, options);
     const { signal } = options;
-    return await this.#threads.use(artifactId, signal, async ({ threadId }) => ({
+    const threads = await this.#loaded();
+    return await threads.use(artifactId, signal, async ({ threadId }) => ({
       ...await this.#load(artifactId, signalOf(signal)),
       threadId,
     }));
@@ -101,7 +102,7 @@ export class ArtifactSessionManager implements AsyncDisposable {
   ): Promise<ArtifactTaskResults[Spec["type"]]> {
     checkTask(spec, options);
     const { signal } = options;
-    const result: ArtifactTaskResult = await this.#threads.useInTurn(
+    const result: ArtifactTaskResult = await (await this.#loaded()).useInTurn(
       spec.artifactId,
       signal,
       (thread) => this.#run(thread, spec, signal),
@@ -110,8 +111,13 @@ export class ArtifactSessionManager implements AsyncDisposable {
   }
 
   /** Lets go of all threads, which can be resumed later. Running turns are interrupted. Idempotent. */
-  close(): Promise<void> {
-    return this.#threads.close();
+  async close(): Promise<void> {
+    await (await this.#loaded()).close();
+  }
+
+  /** Loaded with the first call. */
+  #loaded(): Promise<ArtifactThreads> {
+    return this.#threads ??= this.#makeThreads();
   }
 
   async #run(

@@ -19,7 +19,7 @@ import {
   text,
   variants,
 } from "../check/mod.ts";
-import { RUN_PROFILE_FIELDS } from "../session/mod.ts";
+import { RUN_PROFILE_FIELDS } from "../session/profile_shape.ts";
 import type { ArtifactCallOptions, ArtifactManagerOptions } from "./options.ts";
 import type { ArtifactTaskBase, ArtifactTaskSpec, PassthroughTask } from "./task.ts";
 

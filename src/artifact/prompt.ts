@@ -5,7 +5,7 @@
 import { checkArguments } from "../check/mod.ts";
 import type { OutputIssue } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
-import { parseJson } from "../session/mod.ts";
+import { parseJson } from "../session/output/parse_json.ts";
 import { type ArtifactEdit, countLines } from "./edits.ts";
 import { taskKind } from "./options_shape.ts";
 import { storedKind } from "./store/record.ts";

@@ -2,16 +2,8 @@
  * What this script itself may do. Asking never prompts and never widens anything.
  * @module
  */
-import {
-  baseName,
-  entryKind,
-  linkTarget,
-  parentPath,
-  platformName,
-  realPath,
-  resolvePath,
-  runtimeName,
-} from "../platform/mod.ts";
+import { baseName, parentPath, resolvePath } from "../platform/paths.ts";
+import { entryKind, linkTarget, platformName, realPath, runtimeName } from "../platform/runtime.ts";
 
 /** Answers what this script may do. A grant with holes in it (`--allow-read --deny-read=x`) counts as none. */
 export interface PermissionProbe {

@@ -30,7 +30,6 @@ export {
   parentPath,
   pathRules,
   plainPath,
-  relation,
   resolvePath,
   strictFold,
 } from "./paths.ts";
@@ -60,7 +59,6 @@ export {
   entryKind,
   isExecutable,
   isGranted,
-  linkTarget,
   listDirectory,
   mergeEnv,
   missingForLinks,

@@ -11,8 +11,9 @@ import {
   shape,
   text as textKind,
 } from "../check/mod.ts";
-import { realPathOf } from "../permissions/mod.ts";
-import { canSpawn, isWindowsPath, plainPath, platformName, relation } from "../platform/mod.ts";
+import { realPathOf } from "../permissions/probe.ts";
+import { isWindowsPath, plainPath, relation } from "../platform/paths.ts";
+import { canSpawn, platformName } from "../platform/runtime.ts";
 import { analyzeCommand, type CommandAnalysis, mayBegin, mayRun } from "../shell/mod.ts";
 import type {
   HookAction,

@@ -2,7 +2,6 @@
  * A hook that is a program of any language: what goes into it, and what its end means.
  * @module
  */
-import { longTimeout } from "../async.ts";
 import {
   checkArgument,
   checkArguments,
@@ -20,17 +19,6 @@ import {
   signal,
   text,
 } from "../check/mod.ts";
-import { CodexError } from "../errors/mod.ts";
-import {
-  type ChildProcess,
-  descendants,
-  endWithScript,
-  killEntries,
-  killWindowsTree,
-  platformName,
-  spawnProcess,
-} from "../platform/mod.ts";
-import type { Invocation, ProgramEnd } from "./shell_protocol.ts";
 import type {
   HookAction,
   HookCallOptions,
@@ -62,12 +50,6 @@ const SHELL_HOOK = shape<ShellCommandHookOptions>({
   env: record(text),
   cwd: path,
 });
-
-/** A program that prints more than this is not printing an action. */
-const MAX_STDOUT_BYTES = 1024 * 1024;
-
-/** How much of the end of stderr is kept for the report. */
-const STDERR_TAIL_BYTES = 4096;
 
 /**
  * Runs a program as a pre-hook, a post-hook or both. It gets the {@linkcode HookContext} as one line of JSON on stdin.
@@ -131,111 +113,13 @@ export class ShellCommandHook implements PreHook, PostHook {
       context: [context, contextKind],
       options: [options, required(having("{ signal }", { signal: required(signal) }))],
     });
-    const { checkExit, contextJson, invocation, preAnswer } = await import("./shell_protocol.ts");
-    const program = invocation(this.#command, platformName() === "win32");
-    const end = await this.#run(program, contextJson(context), options.signal);
-    if (context.phase.startsWith("post")) {
-      checkExit(end);
-      return { type: "continue" };
-    }
-    // Whether it really is an action is for the runner to judge, as with any hook.
-    return preAnswer(end) as HookAction;
-  }
-
-  async #run(
-    { command, args, verbatim }: Invocation,
-    input: string,
-    outer: AbortSignal,
-  ): Promise<ProgramEnd> {
-    outer.throwIfAborted();
-    const windows = platformName() === "win32";
-    const child = await spawnProcess({
-      command,
-      args,
-      env: { ...this.#env },
-      verbatim,
-      ...(this.#cwd === undefined ? {} : { cwd: this.#cwd }),
-      // A group of its own is what lets a timeout reach everything the program started.
-      detached: true,
-    });
-    const forget = endWithScript(child);
-    const limit = new AbortController();
-    // The runner keeps the limit as well; this one holds when the hook is called by hand.
-    const cancel = longTimeout(
-      () => limit.abort(new DOMException(`took longer than ${this.timeoutMs} ms`, "TimeoutError")),
-      this.timeoutMs,
-    );
-    const signal = AbortSignal.any([outer, limit.signal]);
-    let killed: Promise<void> | undefined;
-    const kill = (): void => void (killed ??= killTree(child, windows));
-    signal.addEventListener("abort", kill, { once: true });
-    if (signal.aborted) kill();
-    const stdout = new Kept("start", MAX_STDOUT_BYTES, kill);
-    const stderr = new Kept("end", STDERR_TAIL_BYTES);
-    child.onStdout((chunk) => stdout.add(chunk));
-    child.onStderr((chunk) => stderr.add(chunk));
-    try {
-      // A program that does not read its stdin is as good as one that does: its exit is what counts.
-      void child.write(input);
-      child.closeStdin();
-      const exit = await child.exited;
-      cancel();
-      await killed;
-      await child.release();
-      signal.throwIfAborted();
-      if (stdout.overflown) {
-        throw new CodexError("hookProgram", `printed more than ${MAX_STDOUT_BYTES} bytes`);
-      }
-      return { ...exit, stdout: stdout.text(), stderr: stderr.text() };
-    } finally {
-      cancel();
-      signal.removeEventListener("abort", kill);
-      forget();
-    }
-  }
-}
-
-/** Ends the program and what it started, as far as this script may. */
-async function killTree(child: ChildProcess, windows: boolean): Promise<void> {
-  if (windows) {
-    // Without permission for it, the program alone is ended.
-    await killWindowsTree(child.pid);
-  } else {
-    // Those that made groups of their own are found by their parents, before these are gone.
-    const all = descendants(child.pid);
-    child.kill("SIGKILL", { tree: true });
-    killEntries(all);
-  }
-  child.kill("SIGKILL");
-}
-
-/** Output up to a limit: its start, with a note when there is more, or its end. */
-class Kept {
-  overflown = false;
-  #bytes: Uint8Array = new Uint8Array(0);
-  readonly #part: "start" | "end";
-  readonly #limit: number;
-  readonly #onOverflow: (() => void) | undefined;
-
-  constructor(part: "start" | "end", limit: number, onOverflow?: () => void) {
-    this.#part = part;
-    this.#limit = limit;
-    this.#onOverflow = onOverflow;
-  }
-
-  add(chunk: Uint8Array): void {
-    if (this.overflown && this.#part === "start") return;
-    const joined = new Uint8Array(this.#bytes.length + chunk.length);
-    joined.set(this.#bytes);
-    joined.set(chunk, this.#bytes.length);
-    this.overflown ||= joined.length > this.#limit;
-    this.#bytes = this.#part === "start"
-      ? joined.slice(0, this.#limit)
-      : joined.slice(-this.#limit);
-    if (this.overflown) this.#onOverflow?.();
-  }
-
-  text(): string {
-    return new TextDecoder().decode(this.#bytes);
+    const { runProgram } = await import("./hook_program.ts");
+    const program = {
+      command: this.#command,
+      env: this.#env,
+      cwd: this.#cwd,
+      timeoutMs: this.timeoutMs,
+    };
+    return await runProgram(program, context, options.signal);
   }
 }

@@ -2,12 +2,12 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
+import { isRemote } from "./config_shape.ts";
 import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
 import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { isRemote } from "./connect.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
 /** The broker's view of its connection. */

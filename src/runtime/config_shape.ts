@@ -2,7 +2,7 @@
  * What the options of a connection may be.
  * @module
  */
-import { approvalsKind } from "../approvals/mod.ts";
+import { approvalsKind } from "../approvals/rules/check_rules.ts";
 import {
   callback,
   count,
@@ -28,7 +28,7 @@ import {
   token,
   variants,
 } from "../check/mod.ts";
-import { hooksKind } from "../plugin/mod.ts";
+import { hooksKind } from "../plugin/validate.ts";
 import type { TelemetryOptions } from "../telemetry.ts";
 import type {
   ClientInfo,
@@ -188,3 +188,15 @@ export const DEFAULTS: {
   maxPendingApprovals: 128,
   closeGraceMs: 1000,
 };
+
+/** Whether the server runs on another machine, with files of its own and without this script's permissions. */
+export function isRemote(config: RuntimeConfig | undefined): boolean {
+  const type = config?.transport?.type;
+  return type === "websocket" || type === "command";
+}
+
+/** Whether the server runs by itself, and goes on when the connection to it is lost. */
+export function isAttached(config: RuntimeConfig | undefined): boolean {
+  const type = config?.transport?.type;
+  return type === "websocket" || type === "unix" || type === "daemon";
+}

@@ -27,18 +27,6 @@ import {
 import type { ClientInfo, RuntimeConfig, TransportConfig } from "./config.ts";
 import type { ServerInfo } from "./runtime_types.ts";
 
-/** Whether the server runs on another machine, with files of its own and without this script's permissions. */
-export function isRemote(config: RuntimeConfig | undefined): boolean {
-  const type = config?.transport?.type;
-  return type === "websocket" || type === "command";
-}
-
-/** Whether the server runs by itself, and goes on when the connection to it is lost. */
-export function isAttached(config: RuntimeConfig | undefined): boolean {
-  const type = config?.transport?.type;
-  return type === "websocket" || type === "unix" || type === "daemon";
-}
-
 /** Opens the configured connection; called again for each restart. */
 export function transportFactory(config: RuntimeConfig): TransportFactory {
   const transport = config.transport ?? { type: "stdio" };

@@ -33,9 +33,9 @@ import {
   watchLiveness,
 } from "./restart.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { DEFAULTS } from "./config_shape.ts";
+import { DEFAULTS, isRemote } from "./config_shape.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
-import { handshake, isRemote, startOne } from "./connect.ts";
+import { handshake, startOne } from "./connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";

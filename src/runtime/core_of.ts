@@ -1,20 +1,10 @@
 /**
- * The ways to the core inside a runtime: whole, for sessions; by guarded calls, for raw requests.
+ * The way to the core inside a runtime.
  * @module
  */
 import { kindOf } from "../check/mod.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
-import type { JsonValue } from "../json.ts";
-import {
-  hostProbe,
-  loadedMethodGate,
-  loadMethodGate,
-  realPathOf,
-  unrestrictedProbe,
-} from "../permissions/mod.ts";
-import { currentDirectory } from "../platform/mod.ts";
 import type { RuntimeCore } from "./core.ts";
-import { isRemote } from "./connect.ts";
 
 const cores: WeakMap<object, RuntimeCore> = new WeakMap();
 
@@ -34,67 +24,4 @@ export function coreOf(runtime: object): RuntimeCore {
 /** Remembers the core of a runtime. */
 export function setCore(runtime: object, core: RuntimeCore): void {
   cores.set(runtime, core);
-}
-
-/** What the caller of a raw request agreed to. */
-export interface CallConsent {
-  /** Consent to methods that can write or run things. Default `false`. */
-  allowPrivilegedEscalation?: boolean | undefined;
-  /** Consent to full access with nobody asked. Default `false`. */
-  dangerouslyAllowUnattendedFullAccess?: boolean | undefined;
-}
-
-/**
- * Judges a call, and sends it in the same breath, so that what was judged is what is sent. Throws or rejects with
- * `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself.
- */
-export function guardCall<T>(
-  core: RuntimeCore,
-  method: string,
-  params: JsonValue | undefined,
-  consent: CallConsent,
-  send: () => Promise<T>,
-): Promise<T> {
-  const gateMethod = loadedMethodGate();
-  if (gateMethod === null) {
-    return loadMethodGate().then((loaded) => {
-      judgeCall(loaded, core, method, params, consent);
-      return send();
-    });
-  }
-  judgeCall(gateMethod, core, method, params, consent);
-  return send();
-}
-
-function judgeCall(
-  gateMethod: Awaited<ReturnType<typeof loadMethodGate>>,
-  core: RuntimeCore,
-  method: string,
-  params: JsonValue | undefined,
-  consent: CallConsent,
-): void {
-  // A remote server works on another machine: this script's permissions say nothing about it.
-  const probe = isRemote(core.config) ? unrestrictedProbe : hostProbe();
-  const refusal = gateMethod(method, params, probe, new CallContext(core, consent));
-  if (refusal !== null) throw refusal;
-}
-
-/** What the gate may ask of a call's surroundings; most calls need none of it. */
-class CallContext {
-  readonly consent: CallConsent;
-  readonly realPath: typeof realPathOf = realPathOf;
-  readonly #core: RuntimeCore;
-
-  constructor(core: RuntimeCore, consent: CallConsent) {
-    this.#core = core;
-    this.consent = consent;
-  }
-
-  get codexHome(): string | undefined {
-    return this.#core.server.codexHome;
-  }
-
-  get serverCwd(): string | undefined {
-    return this.#core.config.processCwd ?? currentDirectory() ?? undefined;
-  }
 }

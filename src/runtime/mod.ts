@@ -4,15 +4,14 @@
  * @module
  */
 export type { ClientConfig, CustomTransportConfig } from "./config.ts";
-export { RUNTIME_CONFIG, settingsKind } from "./config_shape.ts";
 export type { RuntimeCore } from "./core.ts";
 export type { ThreadRoute } from "./thread_routes.ts";
-export type { RequestOptions } from "./runtime.ts";
-export { Runtime } from "./runtime.ts";
-export { coreOf, guardCall } from "./core_of.ts";
+export type { RequestOptions, Runtime } from "./runtime.ts";
+
+export { coreOf } from "./core_of.ts";
 export { spawnCore } from "./spawn.ts";
 export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
 export { codexHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";
-export { isAttached, isRemote, transportFactory } from "./connect.ts";
-export { DEFAULTS } from "./config_shape.ts";
+export { transportFactory } from "./connect.ts";
+export { DEFAULTS, isAttached, isRemote } from "./config_shape.ts";

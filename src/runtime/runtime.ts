@@ -18,9 +18,9 @@ import { isJsonObject, type JsonValue } from "../json.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
 import type { RuntimeCore } from "./core.ts";
-import { coreOf, guardCall, setCore } from "./core_of.ts";
+import { coreOf, setCore } from "./core_of.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
-import { spawnCore } from "./spawn.ts";
+import type { guardCall } from "./guard_call.ts";
 import type {
   ConnectionState,
   EventFilter,
@@ -63,8 +63,12 @@ const REQUEST_OPTIONS: Shape = shape<RequestOptions>({
  * ```
  */
 export class Runtime implements AsyncDisposable {
-  private constructor(core: RuntimeCore) {
+  /** Loaded with the first connection, as all that speaks with codex. */
+  readonly #guardCall: typeof guardCall;
+
+  private constructor(core: RuntimeCore, guard: typeof guardCall) {
     setCore(this, core);
+    this.#guardCall = guard;
   }
 
   /**
@@ -75,7 +79,11 @@ export class Runtime implements AsyncDisposable {
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
     checkOptions("Runtime.spawn", config, RUNTIME_CONFIG);
-    return new Runtime(await spawnCore(config));
+    const [{ spawnCore }, { guardCall }] = await Promise.all([
+      import("./spawn.ts"),
+      import("./guard_call.ts"),
+    ]);
+    return new Runtime(await spawnCore(config), guardCall);
   }
 
   /** What the server said of itself. */
@@ -107,7 +115,7 @@ export class Runtime implements AsyncDisposable {
       const asked = readable("request", "params", () => isJsonObject(params) ? params : {});
       const threadId = readable("request", "params", () => asked["threadId"]);
       const send = () => core.call(method, params, options);
-      const answer = guardCall(core, method, params, options ?? {}, send);
+      const answer = this.#guardCall(core, method, params, options ?? {}, send);
       if (typeof threadId === "string") core.routes.get(threadId)?.asked?.(method, asked, answer);
       return answer;
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * Starts codex, or attaches to one, for a runtime or a single run.
+ * Starts codex, or attaches to one, for a runtime or a single run. A runtime loads it when it is asked to.
  * @module
  */
 import type { RuntimeConfig } from "./config.ts";

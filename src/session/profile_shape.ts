@@ -2,7 +2,7 @@
  * What the options of sessions, turns and runs may be.
  * @module
  */
-import { approvalsKind } from "../approvals/mod.ts";
+import { approvalsKind } from "../approvals/rules/check_rules.ts";
 import {
   callback,
   checkArgument,
@@ -29,8 +29,8 @@ import {
   typeOf,
   variants,
 } from "../check/mod.ts";
-import { hooksKind } from "../plugin/mod.ts";
-import { settingsKind } from "../runtime/mod.ts";
+import { hooksKind } from "../plugin/validate.ts";
+import { settingsKind } from "../runtime/config_shape.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
 import type { ReadThreadOptions, ThreadFilter } from "./client/threads.ts";
@@ -62,6 +62,9 @@ import type {
   SandboxPolicy,
   WorkspaceWritePolicy,
 } from "../permissions/mod.ts";
+
+/** Milliseconds for a whole turn by default. */
+export const DEFAULT_TIMEOUT_MS: number = 120_000;
 
 const MODES = ["read-only", "workspace-write", "danger-full-access"] as const;
 

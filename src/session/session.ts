@@ -16,7 +16,7 @@ import type { JsonObject } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import type { HookReport } from "../plugin/mod.ts";
 import type { SessionParts } from "./session_settings.ts";
-import { EventQueue } from "./events/session_events.ts";
+import type * as internals from "./internals.ts";
 import type {
   AskOptions,
   CompactResult,
@@ -44,20 +44,15 @@ import {
   SETTINGS,
   WAIT_OPTIONS,
 } from "./profile_shape.ts";
-import { compact, review } from "./thread/server_turns.ts";
-import { type GoalRun, startGoal } from "./thread/goal_run.ts";
-import { layerProfile, toldProfile, turnOptionsOf } from "./policy/thread_params.ts";
-import { sample, type SampleOptions, type SampleResult } from "./thread/sample.ts";
-import { alone, assertSupported } from "./thread/thread_host.ts";
+import { GoalRun } from "./thread/goal_run.ts";
+import type { SampleOptions, SampleResult } from "./thread/sample.ts";
 import type { Prompt } from "../prompt.ts";
-import { PromptRun } from "./prompt/prompt_run.ts";
-import { nextTurn, PromptRunStream } from "./prompt/prompt_run_stream.ts";
+import { PromptRunStream } from "./prompt/prompt_run_stream.ts";
 import type { InferOutput, StandardSchemaV1 } from "./output/standard_schema.ts";
 import type { SessionEvent } from "./events/session_event.ts";
-import { assertStopped } from "./turn/stop_turn.ts";
 import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_result.ts";
-import { McpCalls, type SessionMcp } from "./mcp/session_mcp.ts";
-import { SessionThread } from "./session_thread.ts";
+import type { SessionMcp } from "./mcp/session_mcp.ts";
+import type { SessionThread } from "./session_thread.ts";
 
 /**
  * A conversation with the agent: turns that remember each other. One turn runs at a time; further calls wait in line.
@@ -75,15 +70,17 @@ export class Session implements AsyncDisposable {
   readonly startHooks: HookReport;
   /** Its MCP servers: how they are, their tools and resources. */
   readonly mcp: SessionMcp;
+  readonly #internals: typeof internals;
   readonly #thread: SessionThread;
 
   /** Made by {@linkcode Client}. */
-  constructor(parts: SessionParts) {
+  constructor(parts: SessionParts, loaded: typeof internals) {
+    this.#internals = loaded;
     this.cwd = parts.cwd;
     this.startHooks = parts.startHooks.report;
-    const thread = new SessionThread(parts);
+    const thread = new loaded.SessionThread(parts);
     this.#thread = thread;
-    this.mcp = new McpCalls({
+    this.mcp = new loaded.McpCalls({
       core: parts.core,
       threadId: () => thread.threadId,
       profile: () => thread.settings.profile,
@@ -102,7 +99,7 @@ export class Session implements AsyncDisposable {
    * are `"[redacted]"`, and so are secrets in `config`.
    */
   get profile(): ResolvedProfile {
-    return toldProfile(this.#thread.settings.profile);
+    return this.#internals.toldProfile(this.#thread.settings.profile);
   }
 
   /** What the agent may do: what the server confirmed, not what was asked. */
@@ -150,7 +147,12 @@ export class Session implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkAsk("ask", prompt, options);
     this.#thread.assertAskable();
-    const run = new PromptRun(this.#thread.prompts, prompt, options as AskOptions, null);
+    const run = new this.#internals.PromptRun(
+      this.#thread.prompts,
+      prompt,
+      options as AskOptions,
+      null,
+    );
     return await run.result as PromptRunResult<InferOutput<Schema>>;
   }
 
@@ -165,6 +167,7 @@ export class Session implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkOptions("askWithProfile", profile, RUN_PROFILE, true);
     checkAsk("askWithProfile", prompt, options);
+    const { layerProfile, turnOptionsOf } = this.#internals;
     return await this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
   }
 
@@ -175,8 +178,8 @@ export class Session implements AsyncDisposable {
   ): Promise<PromptRunStream<InferOutput<Schema>>> {
     checkAsk("askStream", prompt, options);
     this.#thread.assertAskable();
-    const queue = new EventQueue();
-    const run = new PromptRun(
+    const queue = new this.#internals.EventQueue();
+    const run = new this.#internals.PromptRun(
       this.#thread.prompts,
       prompt,
       options as AskOptions,
@@ -237,7 +240,7 @@ export class Session implements AsyncDisposable {
   async startGoal(objective: string, options: GoalOptions = {}): Promise<GoalRun> {
     checkArgument("startGoal", "objective", objective, required(nonEmpty));
     checkOptions("startGoal", options, GOAL_OPTIONS);
-    return await startGoal(this.#thread.host, objective, options);
+    return new GoalRun(await this.#internals.startGoal(this.#thread.host, objective, options));
   }
 
   /**
@@ -249,7 +252,7 @@ export class Session implements AsyncDisposable {
    */
   async compact(options: WaitOptions = {}): Promise<CompactResult> {
     checkOptions("compact", options, WAIT_OPTIONS);
-    return await compact(this.#thread.host, options);
+    return await this.#internals.compact(this.#thread.host, options);
   }
 
   /**
@@ -267,7 +270,12 @@ export class Session implements AsyncDisposable {
     checkArgument("review", "target", target, reviewTargetKind);
     checkOptions("review", options, REVIEW_OPTIONS);
     const ask = (prompt: string, more: AskOptions) => this.ask(prompt, more);
-    return await review(this.#thread.host, target, options as ReviewOptions, ask) as ReviewResult<
+    return await this.#internals.review(
+      this.#thread.host,
+      target,
+      options as ReviewOptions,
+      ask,
+    ) as ReviewResult<
       InferOutput<Schema>
     >;
   }
@@ -285,8 +293,14 @@ export class Session implements AsyncDisposable {
     checkOptions("nextTurn", options, WAIT_OPTIONS);
     this.#thread.assertOpen();
     const prepare = (input: Prompt) => this.#thread.prepareSteer(input);
-    const turn = nextTurn(this.#thread.host, this.closeSignal, prepare, options.signal);
-    return await this.#thread.parts.core.alive.while(turn);
+    const begun = this.#internals.nextTurn(
+      this.#thread.host,
+      this.closeSignal,
+      prepare,
+      options.signal,
+    );
+    const { turnId, run, queue } = await this.#thread.parts.core.alive.while(begun);
+    return new PromptRunStream(this.threadId, turnId, run, queue);
   }
 
   /**
@@ -301,7 +315,7 @@ export class Session implements AsyncDisposable {
   async sample(prompt: string, options: SampleOptions = {}): Promise<SampleResult> {
     checkArgument("sample", "prompt", prompt, required(text));
     checkOptions("sample", options, SAMPLE_OPTIONS);
-    return await sample(this.#thread.host, prompt, options);
+    return await this.#internals.sample(this.#thread.host, prompt, options);
   }
 
   /**
@@ -321,7 +335,7 @@ export class Session implements AsyncDisposable {
       ...(before === undefined ? {} : { before }),
     };
     const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
-    return await alone(this.#thread.host, config.signal, open) as Session;
+    return await this.#internals.alone(this.#thread.host, config.signal, open) as Session;
   }
 
   /**
@@ -358,8 +372,8 @@ export class Session implements AsyncDisposable {
     checkArgument("inject", "items", items, required(list(jsonObject)));
     checkOptions("inject", options, WAIT_OPTIONS);
     const { core } = this.#thread.parts;
-    assertSupported(core, "inject", "injectItems");
-    await alone(this.#thread.host, options.signal, async (signal) => {
+    this.#internals.assertSupported(core, "inject", "injectItems");
+    await this.#internals.alone(this.#thread.host, options.signal, async (signal) => {
       await core.call("thread/inject_items", { threadId: this.threadId, items }, { signal });
       this.#thread.used = true;
     });
@@ -375,7 +389,7 @@ export class Session implements AsyncDisposable {
   async update(settings: Pick<RunProfile, "model" | "effort" | "mode">): Promise<void> {
     checkOptions("update", settings, SETTINGS);
     checkArgument("update", "settings", settings, required(object(SETTINGS)));
-    await alone(this.#thread.host, undefined, () => {
+    await this.#internals.alone(this.#thread.host, undefined, () => {
       const now = this.#thread.settings;
       const { model = now.profile.model, effort = now.profile.effort, mode = now.profile.mode } =
         settings;
@@ -408,7 +422,7 @@ export class Session implements AsyncDisposable {
   async interrupt(): Promise<void> {
     const { queue, turns, gate } = this.#thread;
     const [, stopped] = await Promise.all([queue.holder?.interrupt(), turns.rest.stopAll()]);
-    assertStopped(stopped && await gate.stopSubAgents());
+    this.#internals.assertStopped(stopped && await gate.stopSubAgents());
   }
 
   /**

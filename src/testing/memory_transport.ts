@@ -17,9 +17,15 @@ import {
 } from "../check/mod.ts";
 import { ConnectionClosedError, messageOf, type ProcessExit, RpcError } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
-import { decode, type RpcMessage } from "../rpc/mod.ts";
+import type { RpcMessage } from "../rpc/mod.ts";
 import type { CustomTransportConfig } from "../runtime/mod.ts";
-import { type MemoryEnd, memoryPair } from "../transport/mod.ts";
+import type { MemoryEnd } from "../transport/mod.ts";
+import type * as connection from "./connection.ts";
+
+type Decode = typeof connection.decode;
+
+/** Takes the server's end of a connection that a client has opened. */
+type Accept = (end: MemoryEnd, decode: Decode) => void;
 
 /** Options of {@linkcode memoryTransport}. */
 export interface MemoryTransportOptions {
@@ -57,17 +63,19 @@ export interface MemoryTransport {
  */
 export function memoryTransport(options: MemoryTransportOptions = {}): MemoryTransport {
   checkOptions("memoryTransport", options, MEMORY_OPTIONS);
-  const accept: ((end: MemoryEnd) => void)[] = [];
+  const accept: Accept[] = [];
   const server = new MemoryServer(options, accept);
   return {
     server,
     transport: {
       type: "custom",
-      open: ({ signal }) => {
-        if (signal?.aborted) return Promise.reject(signal.reason);
+      open: async ({ signal }) => {
+        signal?.throwIfAborted();
+        const { decode, memoryPair } = await import("./connection.ts");
+        signal?.throwIfAborted();
         const { client, server: end } = memoryPair();
-        accept[0]!(end);
-        return Promise.resolve(client);
+        accept[0]!(end, decode);
+        return client;
       },
     },
   };
@@ -185,9 +193,9 @@ export class MemoryServer {
   #connections = 0;
 
   /** Made by {@linkcode memoryTransport}. */
-  constructor(options: MemoryTransportOptions, accept: ((end: MemoryEnd) => void)[]) {
+  constructor(options: MemoryTransportOptions, accept: Accept[]) {
     this.#options = options;
-    accept.push((end) => this.#attach(end));
+    accept.push((end, decode) => this.#attach(end, decode));
   }
 
   /** How often a client has connected. */
@@ -252,10 +260,10 @@ export class MemoryServer {
     this.#end?.close({ exit, stderrTail });
   }
 
-  #attach(end: MemoryEnd): void {
+  #attach(end: MemoryEnd, decode: Decode): void {
     this.#end = end;
     this.#connections++;
-    end.onLine((line) => this.#take(end, line));
+    end.onLine((line) => this.#take(end, decode(line)));
     void end.closed.then(() => this.#detach(end));
   }
 
@@ -269,8 +277,7 @@ export class MemoryServer {
     this.#asked.clear();
   }
 
-  #take(end: MemoryEnd, line: string): void {
-    const message = decode(line);
+  #take(end: MemoryEnd, message: RpcMessage): void {
     if (message.kind === "malformed") return;
     this.received.push(message.raw);
     switch (message.kind) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { type MemoryEnd, memoryPair } from "./memory.ts";
+export type { MemoryEnd } from "./memory.ts";
 export { openStdio } from "./stdio.ts";
 export type {
   Transport,

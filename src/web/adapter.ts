@@ -14,27 +14,14 @@ import {
   text,
 } from "../check/mod.ts";
 import { WebError } from "../errors/mod.ts";
-import { ClusterNode, sharedStore } from "./cluster/node.ts";
-import {
-  checkAnswer,
-  checkSession,
-  checkSteer,
-  checkTurn,
-  isForPeople,
-} from "./http/check_request.ts";
-import {
-  closedError,
-  isSessionId,
-  notFound,
-  sessionId as newSessionId,
-  tooMany,
-} from "./http/refusals.ts";
+import type { RequestPolicy } from "./http/check_request.ts";
 import type { LiveSession } from "./live/live_session.ts";
-import { LiveSessions } from "./live/live_sessions.ts";
-import { SessionSetup } from "./live/session_setup.ts";
+import type { LiveSessions } from "./live/live_sessions.ts";
+import type * as serving from "./live/serving.ts";
+import type { SessionSetup } from "./live/session_setup.ts";
 import { EventSubscription, Feed } from "./live/subscription.ts";
 import type { WebAdapterOptions } from "./options.ts";
-import { WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
+import { isEnforced, policyOf, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
 import {
   MemorySessionStore,
   type SessionStore,
@@ -72,6 +59,14 @@ const MAX_TENANT_LENGTH = 256;
 const DRAIN_MS = 30_000;
 const IDLE_MS = 30 * 60_000;
 
+/** What an adapter works with once it is loaded. */
+interface Work {
+  does: typeof serving;
+  store: SessionStore;
+  setup: SessionSetup;
+  sessions: LiveSessions;
+}
+
 /**
  * Sessions of many tenants on one client: who owns what, what a turn may ask for, events that can be followed from any
  * cursor, questions that people answer. {@linkcode createBridge} puts it behind HTTP.
@@ -91,9 +86,11 @@ const IDLE_MS = 30 * 60_000;
  */
 export class WebAdapter implements AsyncDisposable {
   readonly #options: WebAdapterOptions;
-  readonly #store: SessionStore;
-  readonly #setup: SessionSetup;
-  readonly #sessions: LiveSessions;
+  readonly #policy: RequestPolicy;
+  readonly #loading: Promise<Work>;
+  #work: Work | null = null;
+  /** What was asked for while that was loaded. */
+  #asked: "open" | "draining" | "closed" = "open";
   /** The last creation of each tenant, so that its limit is counted one by one. */
   readonly #creating: Map<string, Promise<unknown>> = new Map();
   readonly #streams: Map<string, number> = new Map();
@@ -106,54 +103,67 @@ export class WebAdapter implements AsyncDisposable {
   constructor(options: WebAdapterOptions) {
     checkOptions("WebAdapter", options, WEB_ADAPTER_OPTIONS);
     this[Symbol.asyncDispose] = () => this.close();
-    const { client, cluster, sessionTtlMs = Infinity } = options;
     this.#options = options;
-    this.#setup = new SessionSetup(options);
+    const enforced = isEnforced(options);
+    this.#policy = policyOf(options);
     const store = options.store ?? new MemorySessionStore();
-    this.#store = cluster === undefined ? store : sharedStore(store, cluster.leaseMs);
-    if (sessionTtlMs !== Infinity && this.#store.unusedSince === undefined) {
+    if ((options.sessionTtlMs ?? Infinity) !== Infinity && store.unusedSince === undefined) {
       throw new WebError(500, "badStore", "sessionTtlMs needs a store with unusedSince().");
     }
+    this.#loading = this.#load(store, enforced);
+    this.#loading.catch(() => {});
+  }
+
+  async #load(given: SessionStore, enforced: boolean): Promise<Work> {
+    const { client, cluster, sessionTtlMs = Infinity, ...options } = this.#options;
+    const does = await import("./live/serving.ts");
+    const store = cluster === undefined ? given : does.sharedStore(given, cluster.leaseMs);
+    const setup = new does.SessionSetup(this.#options, this.#policy, enforced);
     const onError = (error: unknown) => this.#report(error);
-    this.#sessions = new LiveSessions({
+    const sessions = new does.LiveSessions({
       client,
-      store: this.#store,
-      setup: this.#setup,
-      node: (onLost) => cluster === undefined ? null : new ClusterNode(cluster, onLost, onError),
+      store,
+      setup,
+      node: (onLost) =>
+        cluster === undefined ? null : new does.ClusterNode(cluster, onLost, onError),
       idleMs: options.idleMs ?? IDLE_MS,
       sessionTtlMs,
       maxLogEvents: options.maxLogEvents ?? 4096,
       maxLogBytes: options.maxLogBytes ?? 4 * 1024 * 1024,
       onError,
     });
+    return this.#work = { does, store, setup, sessions };
   }
 
   /** What tenants may choose. */
   get settings(): WebSettings {
-    return this.#setup.settings;
+    const { models, efforts, maxTimeoutMs, attachments } = this.#policy;
+    const timeoutMs = maxTimeoutMs === Infinity ? null : maxTimeoutMs;
+    return { models: [...models], efforts: [...efforts], timeoutMs, attachments };
   }
 
   /** What this adapter is up to. */
   get state(): "open" | "draining" | "closed" {
-    return this.#sessions.state;
+    const told = this.#work?.sessions.state ?? "open";
+    return told === "open" ? this.#asked : told;
   }
 
   /** The address of the node that has the session, or `null` when it is this one; without a cluster it always is. */
   async locate(tenant: string, sessionId: string): Promise<string | null> {
-    this.#enter(tenant);
-    return await this.#sessions.locate(tenant, sessionId);
+    const { sessions } = await this.#enter(tenant);
+    return await sessions.locate(tenant, sessionId);
   }
 
   /** The tenant's session on this thread, or `null`. */
   async sessionOfThread(tenant: string, threadId: string): Promise<string | null> {
-    this.#enter(tenant);
-    return (await this.#store.findThread(tenant, threadId))?.sessionId ?? null;
+    const { store } = await this.#enter(tenant);
+    return (await store.findThread(tenant, threadId))?.sessionId ?? null;
   }
 
   /** Whether the tenant has this session. */
   async hasSession(tenant: string, sessionId: string): Promise<boolean> {
-    this.#enter(tenant);
-    return (await this.#store.get(sessionId))?.tenant === tenant;
+    const { store } = await this.#enter(tenant);
+    return (await store.get(sessionId))?.tenant === tenant;
   }
 
   /**
@@ -165,16 +175,16 @@ export class WebAdapter implements AsyncDisposable {
     request: CreateSessionRequest = {},
     sessionId?: string,
   ): Promise<WebSession> {
-    this.#enter(tenant);
-    this.#sessions.assertNew();
-    const { model, effort, threadId } = checkSession(request, this.#setup.policy);
+    const work = await this.#enter(tenant);
+    work.sessions.assertNew();
+    const { model, effort, threadId } = work.does.checkSession(request, this.#policy);
     if (threadId !== null) {
-      const known = await this.#store.findThread(tenant, threadId);
-      if (known === null) throw notFound("thread");
+      const known = await work.store.findThread(tenant, threadId);
+      if (known === null) throw work.does.notFound("thread");
       return this.resumeSession(tenant, known.sessionId);
     }
     const before = this.#creating.get(tenant) ?? Promise.resolve();
-    const mine = before.then(() => this.#create(tenant, model, effort, sessionId));
+    const mine = before.then(() => this.#create(work, tenant, model, effort, sessionId));
     const settled = mine.catch(() => {});
     this.#creating.set(tenant, settled);
     settled.then(() => {
@@ -185,27 +195,27 @@ export class WebAdapter implements AsyncDisposable {
 
   /** The tenant's sessions, newest first. */
   async sessions(tenant: string): Promise<WebSession[]> {
-    this.#enter(tenant);
-    const stored = await this.#store.list(tenant);
-    return stored.map((record) => this.#sessions.get(record.sessionId)?.view() ?? viewOf(record));
+    const { sessions, store } = await this.#enter(tenant);
+    const stored = await store.list(tenant);
+    return stored.map((record) => sessions.get(record.sessionId)?.view() ?? viewOf(record));
   }
 
   /** A session as it stands; follow its events after the snapshot's `cursor`. */
   async readSession(tenant: string, sessionId: string): Promise<WebSnapshot> {
-    return (await this.#load(tenant, sessionId)).snapshot();
+    return (await this.#session(tenant, sessionId)).snapshot();
   }
 
   /** Takes a session up again, such as after a restart. Other calls do that by themselves when they need to. */
   async resumeSession(tenant: string, sessionId: string): Promise<WebSession> {
-    const live = await this.#load(tenant, sessionId);
+    const live = await this.#session(tenant, sessionId);
     await live.open();
     return live.view();
   }
 
   /** Stops the session's turn, archives its thread and forgets it. When that fails, call it again. */
   async closeSession(tenant: string, sessionId: string): Promise<ClosedWebSession> {
-    const live = await this.#load(tenant, sessionId, true);
-    return await this.#sessions.close(sessionId, live);
+    const live = await this.#session(tenant, sessionId, true);
+    return await this.#work!.sessions.close(sessionId, live);
   }
 
   /** Starts a turn; settles when the server has begun it. What happens is in the events. */
@@ -214,20 +224,21 @@ export class WebAdapter implements AsyncDisposable {
     sessionId: string,
     request: CreateTurnRequest,
   ): Promise<WebTurnRef> {
-    const live = await this.#load(tenant, sessionId);
-    const turn = checkTurn(request, this.#setup.policy);
-    this.#sessions.assertNew();
-    await this.#setup.checkFiles(tenant, turn.prompt);
+    const live = await this.#session(tenant, sessionId);
+    const { does, sessions, setup } = this.#work!;
+    const turn = does.checkTurn(request, this.#policy);
+    sessions.assertNew();
+    await setup.checkFiles(tenant, turn.prompt);
     const { maxTurns = Infinity } = this.#options;
-    if (!live.busy && this.#sessions.running >= maxTurns) {
-      throw tooMany("tooManyTurns", "Too many turns run on this server. Try again later.");
+    if (!live.busy && sessions.running >= maxTurns) {
+      throw does.tooMany("tooManyTurns", "Too many turns run on this server. Try again later.");
     }
     try {
       return { turnId: await live.startTurn(turn) };
     } catch (error) {
       // What is known here is old: the next call reads it anew.
       if (error instanceof WebError && error.reason === "sessionMoved") {
-        this.#sessions.lost(sessionId);
+        sessions.lost(sessionId);
       }
       throw error;
     }
@@ -240,16 +251,17 @@ export class WebAdapter implements AsyncDisposable {
     turnId: string,
     request: SteerRequest,
   ): Promise<WebTurnRef> {
-    const live = await this.#load(tenant, sessionId);
-    const input = checkSteer(request, this.#setup.policy);
-    await this.#setup.checkFiles(tenant, input);
+    const live = await this.#session(tenant, sessionId);
+    const { does, setup } = this.#work!;
+    const input = does.checkSteer(request, this.#policy);
+    await setup.checkFiles(tenant, input);
     await live.steer(turnId, input);
     return { turnId };
   }
 
   /** Stops the running turn; settles when it has stopped. */
   async interruptTurn(tenant: string, sessionId: string, turnId: string): Promise<WebTurnRef> {
-    await (await this.#load(tenant, sessionId)).interrupt(turnId);
+    await (await this.#session(tenant, sessionId)).interrupt(turnId);
     return { turnId };
   }
 
@@ -286,7 +298,7 @@ export class WebAdapter implements AsyncDisposable {
     const told = new Set<string>();
     return new Feed<WebApprovalEvent>({
       open: async () => {
-        const live = await this.#load(tenant, sessionId);
+        const live = await this.#session(tenant, sessionId);
         const { threadId } = live;
         const waiting = options.after === undefined ? live.approvals() : [];
         const after = options.after ?? live.log.cursor;
@@ -299,7 +311,7 @@ export class WebAdapter implements AsyncDisposable {
       pick: ({ event }) => {
         if (event.type === "approvalResolved") return event;
         if (event.type !== "approvalRequested" || told.has(event.request.id)) return null;
-        return isForPeople(event.request) ? event : null;
+        return this.#work!.does.isForPeople(event.request) ? event : null;
       },
       signal: options.signal,
     });
@@ -311,11 +323,14 @@ export class WebAdapter implements AsyncDisposable {
     sessionId: string,
     after: string | null,
   ): Promise<EventSubscription> {
-    const live = await this.#load(tenant, sessionId);
+    const live = await this.#session(tenant, sessionId);
     const open = this.#streams.get(tenant) ?? 0;
     const limit = this.#options.maxStreamsPerTenant ?? 32;
     if (open >= limit) {
-      throw tooMany("tooManyStreams", `No more than ${limit} streams at once. Close one first.`);
+      throw this.#work!.does.tooMany(
+        "tooManyStreams",
+        `No more than ${limit} streams at once. Close one first.`,
+      );
     }
     this.#streams.set(tenant, open + 1);
     live.subscribers++;
@@ -330,7 +345,7 @@ export class WebAdapter implements AsyncDisposable {
 
   /** The questions of a session that wait for an answer. */
   async approvals(tenant: string, sessionId: string): Promise<WebApproval[]> {
-    return (await this.#load(tenant, sessionId)).approvals();
+    return (await this.#session(tenant, sessionId)).approvals();
   }
 
   /** Answers a question. The answer can't reach beyond the session. */
@@ -340,8 +355,8 @@ export class WebAdapter implements AsyncDisposable {
     approvalId: string,
     answer: unknown,
   ): Promise<void> {
-    const live = await this.#load(tenant, sessionId);
-    live.answer(approvalId, checkAnswer(answer));
+    const live = await this.#session(tenant, sessionId);
+    live.answer(approvalId, this.#work!.does.checkAnswer(answer));
   }
 
   /**
@@ -350,12 +365,16 @@ export class WebAdapter implements AsyncDisposable {
    */
   async drain(ms: number = this.#options.cluster?.drainMs ?? DRAIN_MS): Promise<void> {
     checkArgument("drain", "ms", ms, pauseMilliseconds);
-    return await this.#sessions.drain(ms, () => this.#creating.values());
+    if (this.#asked === "open") this.#asked = "draining";
+    const { sessions } = await this.#loading;
+    return await sessions.drain(ms, () => this.#creating.values());
   }
 
   /** Stops every turn and releases every session; another adapter on the same store can take them up. Idempotent. */
-  close(): Promise<void> {
-    return this.#sessions.end(() => this.#creating.values());
+  async close(): Promise<void> {
+    this.#asked = "closed";
+    const { sessions } = await this.#loading;
+    await sessions.end(() => this.#creating.values());
   }
 
   #report(error: unknown): void {
@@ -366,9 +385,12 @@ export class WebAdapter implements AsyncDisposable {
     }
   }
 
-  #enter(tenant: string): void {
-    this.#sessions.enter();
-    if (typeof tenant === "string" && tenant !== "" && tenant.length <= MAX_TENANT_LENGTH) return;
+  async #enter(tenant: string): Promise<Work> {
+    const work = this.#work ?? await this.#loading;
+    work.sessions.enter();
+    if (typeof tenant === "string" && tenant !== "" && tenant.length <= MAX_TENANT_LENGTH) {
+      return work;
+    }
     throw new WebError(
       401,
       "unauthorized",
@@ -376,30 +398,31 @@ export class WebAdapter implements AsyncDisposable {
     );
   }
 
-  async #load(tenant: string, sessionId: string, toClose = false): Promise<LiveSession> {
-    this.#enter(tenant);
-    if (typeof sessionId !== "string") throw notFound("session");
-    return await this.#sessions.load(tenant, sessionId, toClose);
+  async #session(tenant: string, sessionId: string, toClose = false): Promise<LiveSession> {
+    const { does, sessions } = await this.#enter(tenant);
+    if (typeof sessionId !== "string") throw does.notFound("session");
+    return await sessions.load(tenant, sessionId, toClose);
   }
 
   async #create(
+    { does, sessions, setup, store }: Work,
     tenant: string,
     model: string | null,
     effort: string | null,
-    sessionId: string = newSessionId(),
+    sessionId: string = does.sessionId(),
   ): Promise<WebSession> {
-    if (!isSessionId(sessionId)) throw notFound("session");
-    const known = await this.#store.get(sessionId);
+    if (!does.isSessionId(sessionId)) throw does.notFound("session");
+    const known = await store.get(sessionId);
     if (known !== null) {
-      if (known.tenant !== tenant) throw notFound("session");
+      if (known.tenant !== tenant) throw does.notFound("session");
       return viewOf(known);
     }
     const limit = this.#options.maxSessionsPerTenant ?? 16;
-    if ((await this.#store.list(tenant)).length >= limit) {
-      throw tooMany("tooManySessions", `No more than ${limit} sessions. Close one first.`);
+    if ((await store.list(tenant)).length >= limit) {
+      throw does.tooMany("tooManySessions", `No more than ${limit} sessions. Close one first.`);
     }
-    if (this.state === "closed") throw closedError();
-    const config = await this.#setup.config({ tenant, model, effort });
+    if (this.state === "closed") throw does.closedError();
+    const config = await setup.config({ tenant, model, effort });
     const thread = await this.#options.client.startSession(config);
     const record: StoredSession = {
       sessionId,
@@ -414,7 +437,7 @@ export class WebAdapter implements AsyncDisposable {
       revision: 1,
     };
     try {
-      return (await this.#sessions.add(record, thread)).view();
+      return (await sessions.add(record, thread)).view();
     } catch (error) {
       // A thread that nobody owns must not stay behind.
       thread.close().catch(() => {});

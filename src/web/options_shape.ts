@@ -21,7 +21,11 @@ import {
   shape,
   text,
 } from "../check/mod.ts";
-import { RUN_PROFILE } from "../session/mod.ts";
+import { PolicyError } from "../errors/mod.ts";
+import { normalizeSandbox } from "../permissions/guard/privileges.ts";
+import { workspaceReadsRefusal } from "../permissions/policy/effective_policy.ts";
+import { DEFAULT_TIMEOUT_MS, RUN_PROFILE } from "../session/profile_shape.ts";
+import type { RequestPolicy } from "./http/check_request.ts";
 import type { BridgeOptions, ClusterOptions, WebAdapterOptions } from "./options.ts";
 
 const client: Kind = having("a connected client", {
@@ -85,3 +89,38 @@ export const BRIDGE_OPTIONS: Shape = shape<BridgeOptions>({
   retryMs: milliseconds,
   reauthorizeMs: milliseconds,
 }, { auth: "authorize", authenticate: "authorize", tenant: "authorize", path: "basePath" });
+
+// What is decided before the first tenant comes.
+
+const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"];
+
+/** What requests may ask for. */
+export function policyOf(options: WebAdapterOptions): RequestPolicy {
+  const { model, effort, timeoutMs = DEFAULT_TIMEOUT_MS } = options.profile ?? {};
+  return {
+    models: unique([...(model === undefined ? [] : [model]), ...(options.models ?? [])]),
+    efforts: unique([...(options.efforts ?? EFFORTS), ...(effort === undefined ? [] : [effort])]),
+    maxTimeoutMs: timeoutMs,
+    attachments: options.attachments ?? "images",
+  };
+}
+
+function unique(values: string[]): string[] {
+  return [...new Set(values)];
+}
+
+/** Whether tenants are kept apart. Throws `PolicyError` when they should be and can't. */
+export function isEnforced(
+  { isolation = "enforced", client, profile = {} }: WebAdapterOptions,
+): boolean {
+  if (isolation === "trusting") return false;
+  const refusal = workspaceReadsRefusal(
+    normalizeSandbox(profile.sandbox ?? "read-only"),
+    client.server?.version ?? null,
+    client.server !== undefined,
+  );
+  if (refusal === null) return true;
+  throw new PolicyError(
+    `The bridge can't keep its tenants apart: ${refusal} Or set isolation: "trusting", when all tenants may see each other's files and conversations.`,
+  );
+}

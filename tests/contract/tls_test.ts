@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createServer as createPlain, type Server } from "node:net";
 import { createServer as createSecure } from "node:https";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
-import { Client } from "../../src/session/mod.ts";
+import { Client } from "../../src/session/namespace.ts";
 import { selfSigned } from "../_certificate.ts";
 import { onDeno, test } from "../_harness.ts";
 

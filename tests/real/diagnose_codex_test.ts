@@ -1,6 +1,6 @@
 /** What is found out about the real codex. */
 import assert from "node:assert/strict";
-import { diagnose } from "../../src/runtime/diagnose/diagnose.ts";
+import { diagnose } from "../../src/runtime/namespace.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";

@@ -12,7 +12,7 @@ import {
   UnsupportedError,
 } from "../../src/errors/mod.ts";
 import { JsonlFileSink } from "../../src/runtime/namespace.ts";
-import { Client } from "../../src/session/mod.ts";
+import { Client } from "../../src/session/namespace.ts";
 import { Cassette, script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import { Runtime } from "../../src/runtime/mod.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
 import { coolDown, prewarm } from "../../src/session/client/prewarm.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";

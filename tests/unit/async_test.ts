@@ -142,7 +142,7 @@ const OWN_TIMERS: Record<string, string> = {
   "src/session/policy/sub_agents.ts": "BEGIN_MS",
   "src/session/turn/turn.ts": "IDLE_CHECK_MS and FAILED_CHECK_MS",
   "src/session/client/prewarm.ts": "IDLE_MS",
-  "src/testing/model/scripted_model.ts": "250 ms at most",
+  "src/testing/model/homes.ts": "250 ms at most",
   "src/adapters/acp/session.ts": "a turn of the event loop",
   "src/web/connect.ts": "cut at the longest timer",
   "src/web/live/live_sessions.ts": "WATCH_MS at most",

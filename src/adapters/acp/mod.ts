@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { approvalsKind } from "../../approvals/mod.ts";
+import { approvalsKind } from "../../approvals/rules/check_rules.ts";
 import {
   callback,
   checkArgument,
@@ -15,7 +15,8 @@ import {
   shape,
   signal,
 } from "../../check/mod.ts";
-import { type Client, RUN_PROFILE_FIELDS } from "../../session/mod.ts";
+import type { Client } from "../../session/mod.ts";
+import { RUN_PROFILE_FIELDS } from "../../session/profile_shape.ts";
 import type { ByteStreams, ServeProfile } from "./wire.ts";
 
 export type { ByteStreams, ServeProfile } from "./wire.ts";

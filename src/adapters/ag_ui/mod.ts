@@ -6,6 +6,8 @@ import type { JsonObject } from "../../json.ts";
 import type { TurnPart } from "../turn_parts.ts";
 import type { AgUiEvent } from "./types.ts";
 
+export { TurnParts } from "../turn_parts.ts";
+
 /** Tells the parts of a turn as the events of a run. */
 export class AgUiEvents {
   readonly #run: { threadId: string; runId: string };

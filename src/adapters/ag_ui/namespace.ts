@@ -5,7 +5,6 @@
 import { checkArgument, checkOptions, shape, text } from "../../check/mod.ts";
 import { ToldTurn, turnStreamKind } from "../read_turn.ts";
 import type { TurnStream } from "../turn_stream.ts";
-import { AgUiEvents } from "./mod.ts";
 import type { AgUiEvent, AgUiOptions } from "./types.ts";
 
 export type * from "../turn_stream.ts";
@@ -33,5 +32,9 @@ export function toEvents(
   checkArgument("agUi.toEvents", "stream", stream, turnStreamKind);
   checkOptions("agUi.toEvents", options, OPTIONS);
   const { threadId = stream.threadId, runId = stream.turnId } = options;
-  return new ToldTurn(stream, new AgUiEvents(threadId, runId));
+  return new ToldTurn(stream, async () => {
+    const { AgUiEvents, TurnParts } = await import("./mod.ts");
+    const parts = new TurnParts(stream.threadId, stream.turnId);
+    return { parts, teller: new AgUiEvents(threadId, runId) };
+  });
 }

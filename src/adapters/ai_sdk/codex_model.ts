@@ -11,7 +11,8 @@ import {
   required,
   type Shape,
 } from "../../check/mod.ts";
-import { SESSION_CONFIG, type SessionConfig } from "../../session/mod.ts";
+import type { SessionConfig } from "../../session/mod.ts";
+import { SESSION_CONFIG } from "../../session/profile_shape.ts";
 import type { Model } from "./model_calls.ts";
 import type { ModelClient } from "./model_client.ts";
 import type { ModelAnswer, ModelCall, ModelStream } from "./model_types.ts";

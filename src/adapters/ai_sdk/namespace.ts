@@ -3,11 +3,10 @@
  * @module
  */
 import { checkArgument } from "../../check/mod.ts";
-import { readableOf } from "../../session/mod.ts";
+import { readableOf } from "../../session/prompt/web_streams.ts";
 import { ToldTurn, turnStreamKind } from "../read_turn.ts";
 import type { TurnStream } from "../turn_stream.ts";
 import type { UIChunk } from "./ui_chunk.ts";
-import { UIChunks } from "./ui_message.ts";
 
 export * from "./codex_model.ts";
 export * from "./model_call_error.ts";
@@ -35,5 +34,11 @@ export type * from "./ui_chunk.ts";
 export function toUIMessageStream(stream: TurnStream): ReadableStream<UIChunk> {
   checkArgument("aiSdk.toUIMessageStream", "stream", stream, turnStreamKind);
   const { threadId, turnId } = stream;
-  return readableOf(new ToldTurn(stream, new UIChunks(turnId, { threadId, turnId })));
+  return readableOf(
+    new ToldTurn(stream, async () => {
+      const { TurnParts, UIChunks } = await import("./mod.ts");
+      const teller = new UIChunks(turnId, { threadId, turnId });
+      return { parts: new TurnParts(threadId, turnId), teller };
+    }),
+  );
 }

@@ -19,7 +19,7 @@ import {
   shape,
   text,
 } from "../../check/mod.ts";
-import { plainPath } from "../../platform/mod.ts";
+import { plainPath } from "../../platform/paths.ts";
 import type { ApprovalHandler } from "../request/types.ts";
 import type { ApprovalRule, ApprovalRules } from "./rule_types.ts";
 

@@ -4,7 +4,7 @@
  */
 import { kindOf } from "../../check/mod.ts";
 import { InvalidArgumentError, PolicyError } from "../../errors/mod.ts";
-import { isAbsolutePath } from "../../platform/mod.ts";
+import { isAbsolutePath } from "../../platform/paths.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
 
 /** What the caller agreed to. */

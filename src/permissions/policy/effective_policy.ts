@@ -4,7 +4,7 @@
  */
 import { checkArguments, oneOf } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isInside, parentPath } from "../../platform/mod.ts";
+import { isInside, parentPath } from "../../platform/paths.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import type { configNeeds } from "../config/config_needs.ts";
 import {
@@ -17,7 +17,7 @@ import {
   requestKind,
 } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
-import { featureSince, supports } from "../../protocol/mod.ts";
+import { featureSince, supports } from "../../protocol/dialect.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 
 /** What was decided: the widest policy that both sides allow, and what it lacks of what was asked. */

@@ -18,8 +18,8 @@ import { redactText } from "../../redact.ts";
 import { compareVersions, LIBRARY_VERSION, MIN_CODEX_VERSION } from "../../version.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { RUNTIME_CONFIG } from "../config_shape.ts";
-import { coreOf } from "../core_of.ts";
-import { Runtime } from "../runtime.ts";
+import type { RuntimeCore } from "../core.ts";
+import { spawnCore } from "../spawn.ts";
 import type {
   DiagnosedCodex,
   DiagnosedDrift,
@@ -40,16 +40,8 @@ const VARIABLES =
   "CODEX_PATH CODEX_HOME PATH HOME OPENAI_API_KEY CODEX_API_KEY HTTPS_PROXY HTTP_PROXY NO_PROXY"
     .split(" ");
 
-/**
- * Starts codex, asks it what it is, ends it again and tells what was found. Rejects only with the reason of
- * `config.signal`: whatever else goes wrong is a problem in the result.
- *
- * ```ts ignore
- * const { ok, problems, codex } = await runtime.diagnose();
- * console.log(ok ? `codex ${codex.version} works` : problems.map((p) => p.message).join("\n"));
- * ```
- */
-export async function diagnose(config: RuntimeConfig = {}): Promise<Diagnosis> {
+/** What `runtime.diagnose` does. */
+export async function diagnose(config: RuntimeConfig): Promise<Diagnosis> {
   checkOptions("diagnose", config, RUNTIME_CONFIG);
   config.signal?.throwIfAborted();
   const problems: DiagnosedProblem[] = [];
@@ -127,23 +119,22 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
   };
   const { eventLog: _log, hooks: _hooks, approvals: _approvals, ...rest } = config;
   const begun = performance.now();
-  let runtime: Runtime;
+  let core: RuntimeCore;
   try {
     // An old codex is to be told about, not refused.
-    runtime = await Runtime.spawn({ ...rest, minVersion: null, restart: { type: "never" } });
+    core = await spawnCore({ ...rest, minVersion: null, restart: { type: "never" } }, false);
   } catch (error) {
     config.signal?.throwIfAborted();
     problems.push(problemOf(error));
     return found;
   }
   try {
-    const { version, userAgent, codexHome } = runtime.server;
+    const { version, userAgent, codexHome } = core.server;
     found.startMs = Math.round(performance.now() - begun);
     found.version = version === "unknown" ? null : version;
     found.userAgent = redactText(userAgent);
     found.home = codexHome ?? null;
     const call = config.signal === undefined ? {} : { signal: config.signal };
-    const core = coreOf(runtime);
     found.rulesFiles = await readRulesFiles(core, null);
     try {
       found.login = loginOf(await core.call("account/read", { refreshToken: false }, call));
@@ -159,7 +150,7 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
       else problems.push(problemOf(error));
     }
   } finally {
-    const { gone } = await runtime.shutdown();
+    const { gone } = await core.shutdown();
     if (!gone) {
       problems.push({
         code: "processLeft",

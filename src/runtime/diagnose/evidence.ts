@@ -2,6 +2,7 @@
  * What the server's answers say about it, and which of codex's own rules files hold for a directory.
  * @module
  */
+import { isRemote } from "../config_shape.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import {
@@ -15,7 +16,6 @@ import {
   readTextFile,
 } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
-import { isRemote } from "../connect.ts";
 import type { RuntimeCore } from "../core.ts";
 
 // Which of codex's own rules files hold for a directory.

@@ -2,7 +2,7 @@
  * One message of a connection, numbered.
  * @module
  */
-import type { JsonValue } from "../../json.ts";
+import type { JsonObject, JsonValue } from "../../json.ts";
 
 /** Which way a message went: to the server, from it, or neither (`"local"`: told by this library). */
 export type EventDirection = "inbound" | "outbound" | "local";
@@ -52,4 +52,22 @@ export interface EventEnvelope {
   readonly mergedTo?: number;
   /** The message itself; decoded when first read. */
   readonly message: JsonValue;
+}
+
+/** An envelope as plain data, for logs and the wire. */
+export function envelopeToJson(envelope: EventEnvelope): JsonObject {
+  const { seq, at, direction, kind, method, rpcId, threadId, turnId, itemId, mergedTo } = envelope;
+  return {
+    seq,
+    at: at.toISOString(),
+    direction,
+    kind,
+    method,
+    rpcId,
+    threadId,
+    turnId,
+    itemId,
+    mergedTo,
+    message: envelope.message,
+  };
 }

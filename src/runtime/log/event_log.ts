@@ -6,7 +6,12 @@ import type { JsonObject, JsonValue } from "../../json.ts";
 import type { DeltaHead, Deltas } from "../../rpc/mod.ts";
 import type { MetricsCounter } from "../metrics.ts";
 import type { EventFilter } from "../runtime_types.ts";
-import type { EventDirection, EventEnvelope, EventKind } from "./event_envelope.ts";
+import {
+  envelopeToJson,
+  type EventDirection,
+  type EventEnvelope,
+  type EventKind,
+} from "./event_envelope.ts";
 import type { EventSink } from "./event_sink.ts";
 
 /** Names a message's place: what filters and routes look at. */
@@ -392,24 +397,6 @@ function decode({ body, deltas }: LogRecord, index: number): JsonValue {
 function deltaMessage(head: DeltaHead, delta: string): JsonValue {
   const { method, threadId, turnId, itemId } = head;
   return { method, params: { threadId, turnId, itemId, delta } };
-}
-
-/** An envelope as plain data, for logs and the wire. */
-export function envelopeToJson(envelope: EventEnvelope): JsonObject {
-  const { seq, at, direction, kind, method, rpcId, threadId, turnId, itemId, mergedTo } = envelope;
-  return {
-    seq,
-    at: at.toISOString(),
-    direction,
-    kind,
-    method,
-    rpcId,
-    threadId,
-    turnId,
-    itemId,
-    mergedTo,
-    message: envelope.message,
-  };
 }
 
 // From the event log to a sink, at the sink's own pace.

@@ -16,21 +16,12 @@ import {
   type Shape,
   shape,
 } from "../../check/mod.ts";
-import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import {
-  type AppendFile,
-  canRead,
-  type FileSystem,
-  fileSystem,
-  isGranted,
-  isMissing,
-  isTaken,
-} from "../../platform/mod.ts";
+import type { AppendFile, FileSystem } from "../../platform/mod.ts";
 import { Redactor } from "../../redact.ts";
-import type { EventEnvelope } from "./event_envelope.ts";
-import { envelopeToJson } from "./event_log.ts";
+import { envelopeToJson, type EventEnvelope } from "./event_envelope.ts";
 import type { EventSink } from "./event_sink.ts";
+import type * as logFile from "./log_file.ts";
 
 const envelopeKind: Kind = required(
   having("an event of a runtime", { seq: required(count(0)) }),
@@ -83,6 +74,7 @@ export class JsonlFileSink implements EventSink {
   readonly #flushEvery: number;
   readonly #flushAfterMs: number;
   readonly #redactor: Redactor | null;
+  #io: typeof logFile | null = null;
   #files: FileSystem | null = null;
   #file: { handle: AppendFile; size: number } | null = null;
   /** The file in use when full ones can't be renamed. */
@@ -207,8 +199,9 @@ export class JsonlFileSink implements EventSink {
   }
 
   async #open(): Promise<{ handle: AppendFile; size: number }> {
-    this.#files ??= logFiles();
-    const { handle, size, torn } = (await openLog(this.#files, this.#current))!;
+    const io = this.#io ??= await import("./log_file.ts");
+    this.#files ??= io.logFiles();
+    const { handle, size, torn } = (await io.openLog(this.#files, this.#current))!;
     if (!torn) return { handle, size };
     // A line that was cut, by a crash or a full disk, stays the only one that can't be read.
     try {
@@ -229,6 +222,7 @@ export class JsonlFileSink implements EventSink {
   async #rotate(): Promise<void> {
     await this.#closeFile();
     const files = this.#files!;
+    const { canRename, unlessMissing } = this.#io!;
     if (!canRename(this.path)) return await this.#moveOn(files);
     if (this.#keep === 0) return await unlessMissing(files.removeFile(this.path));
     await unlessMissing(files.removeFile(`${this.path}.${this.#keep}`));
@@ -240,8 +234,9 @@ export class JsonlFileSink implements EventSink {
 
   /** Goes on in the next file that does not exist. */
   async #moveOn(files: FileSystem): Promise<void> {
+    const { openLog, unlessMissing } = this.#io!;
     this.#aside.push(this.#current);
-    let log: OpenLog | null = null;
+    let log: logFile.OpenLog | null = null;
     while (log === null) {
       this.#current = `${this.path}.${this.#next++}`;
       log = await openLog(files, this.#current, true);
@@ -258,64 +253,4 @@ function linesWithin(bytes: Uint8Array, length: number): number {
   let lines = 0;
   for (let at = 0; at < Math.min(length, bytes.length); at++) if (bytes[at] === NEWLINE) lines++;
   return lines;
-}
-
-/** A log open for appending. */
-interface OpenLog {
-  handle: AppendFile;
-  /** How many bytes it holds. */
-  size: number;
-  /** Whether it ends in the middle of a line, or that can't be told. */
-  torn: boolean;
-}
-
-function logFiles(): FileSystem {
-  const files = fileSystem();
-  if (files !== null) return files;
-  throw new CodexError(
-    "unsupported",
-    "JsonlFileSink needs a file system, and this runtime offers none. Pass an EventSink of your own.",
-  );
-}
-
-/** Opens a log, which is created with its directories; with `fresh`, `null` when it is there already. */
-async function openLog(files: FileSystem, path: string, fresh = false): Promise<OpenLog | null> {
-  // Asked first, because opening would prompt on a terminal.
-  if (!isGranted({ name: "write", path })) {
-    throw new PermissionDeniedError("Recording the event log", [`--allow-write=${path}`]);
-  }
-  const handle = await openOrCreate(files, path, fresh);
-  if (handle === null) return null;
-  const size = await handle.size();
-  return { handle, size, torn: size > 0 && await files.lastByte(path, size) !== NEWLINE };
-}
-
-async function openOrCreate(
-  files: FileSystem,
-  path: string,
-  fresh: boolean,
-): Promise<AppendFile | null> {
-  try {
-    return await files.append(path, fresh);
-  } catch (error) {
-    if (isTaken(error)) return null;
-    const parent = /^(.+)[/\\][^/\\]+$/.exec(path)?.[1];
-    if (!isMissing(error) || parent === undefined) throw error;
-    // Logs hold conversations.
-    await files.makeDirectory(parent, true);
-    return await files.append(path, fresh);
-  }
-}
-
-/** On Deno a rename needs more than writing does. */
-function canRename(path: string): boolean {
-  return canRead(path) && isGranted({ name: "write", path });
-}
-
-async function unlessMissing(work: Promise<void>): Promise<void> {
-  try {
-    await work;
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
 }

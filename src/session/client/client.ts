@@ -6,18 +6,12 @@ import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
 import { RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
-import { mergeHooks } from "../../plugin/mod.ts";
-import {
-  type ClientConfig,
-  coreOf,
-  Runtime,
-  RUNTIME_CONFIG,
-  type RuntimeCore,
-  type ServerInfo,
-} from "../../runtime/mod.ts";
+import { mergeHooks } from "../../plugin/validate.ts";
+import { RUNTIME_CONFIG } from "../../runtime/config_shape.ts";
+import type { ClientConfig, RuntimeCore, ServerInfo } from "../../runtime/mod.ts";
+import { Runtime } from "../../runtime/runtime.ts";
 import type { Login, LoginOptions, LoginRequest } from "./login.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
-import { layerProfile } from "../policy/thread_params.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import {
   FORK_SESSION_CONFIG,
@@ -35,32 +29,24 @@ import {
 } from "../profile_shape.ts";
 import { promptKind } from "../../prompt.ts";
 import { Session } from "../session.ts";
-import { endable } from "../history/endable.ts";
 import type { ItemsOptions, TurnItem, TurnsOptions } from "../history/pages.ts";
 import type { SearchOptions, TextHit, ThreadHit } from "../history/search.ts";
-import { assertSupported } from "../thread/thread_host.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
-import {
-  type Account,
-  callOnReleased,
-  listModels,
-  listThreads,
-  type Model,
-  type RateLimits,
-  readAccount,
-  readRateLimits,
-  readThread,
-  type ReadThreadOptions,
-  type ThreadFilter,
-  type ThreadSnapshot,
-  type ThreadSummary,
-  type TurnSnapshot,
+import type {
+  Account,
+  Model,
+  RateLimits,
+  ReadThreadOptions,
+  ThreadFilter,
+  ThreadSnapshot,
+  ThreadSummary,
+  TurnSnapshot,
 } from "./threads.ts";
 import type { PromptRunResult, UsageCount } from "../turn/turn_result.ts";
-import { UsageLedger } from "../turn/turn_usage.ts";
-import { makePortable, SessionOpener } from "./open_session.ts";
-import { runOnce } from "./run_once.ts";
+import type { UsageLedger } from "../turn/turn_usage.ts";
+import type * as internals from "../internals.ts";
+import type { SessionOpener } from "./open_session.ts";
 
 /** The questions of the server that wait for an answer. */
 export interface PendingApprovals {
@@ -88,16 +74,19 @@ export class Client implements AsyncDisposable {
   readonly approvals: PendingApprovals;
   readonly #core: RuntimeCore;
   readonly #opener: SessionOpener<Session>;
-  readonly #ledger = new UsageLedger();
+  readonly #ledger: UsageLedger;
+  readonly #internals: typeof internals;
 
-  private constructor(runtime: Runtime, config: ClientConfig) {
+  private constructor(runtime: Runtime, config: ClientConfig, loaded: typeof internals) {
     this.runtime = runtime;
-    this.#core = coreOf(runtime);
-    this.#opener = new SessionOpener(
+    this.#internals = loaded;
+    this.#core = loaded.coreOf(runtime);
+    this.#ledger = new loaded.UsageLedger();
+    this.#opener = new loaded.SessionOpener(
       this.#core,
       config,
       this.#ledger,
-      (parts) => new Session(parts),
+      (parts) => new Session(parts, loaded),
     );
     const { approvals } = this.#core;
     this.approvals = {
@@ -112,8 +101,10 @@ export class Client implements AsyncDisposable {
     config.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
     mergeHooks(config.hooks);
-    const runtime = await takePrewarmed(config) ?? await Runtime.spawn(config);
-    return new Client(runtime, config);
+    const starting = takePrewarmed(config).then((warm) => warm ?? Runtime.spawn(config));
+    // While codex starts.
+    const loading = import("../internals.ts");
+    return new Client(await starting, config, await loading);
   }
 
   /**
@@ -122,7 +113,7 @@ export class Client implements AsyncDisposable {
    */
   static async prewarm(config: ClientConfig = {}): Promise<void> {
     checkOptions("Client.prewarm", config, RUNTIME_CONFIG);
-    await prewarm(config, Runtime.spawn);
+    await Promise.all([prewarm(config, Runtime.spawn), import("../internals.ts")]);
   }
 
   /** What the server said of itself. */
@@ -158,10 +149,11 @@ export class Client implements AsyncDisposable {
     const { store, signal } = config;
     const portable = store === undefined
       ? undefined
-      : await makePortable(this.#core, store, "resumeSession", threadId);
+      : await this.#internals.makePortable(this.#core, store, "resumeSession", threadId);
     await portable?.materialise(threadId, signal);
     if (store === undefined) await this.#assertKept("resumeSession", threadId, signal);
-    const cwd = config.cwd ?? (await readThread(this.#core, threadId, defined({ signal }))).cwd;
+    const cwd = config.cwd ??
+      (await this.#internals.readThread(this.#core, threadId, defined({ signal }))).cwd;
     const opening = { method: "thread/resume", threadId, ...defined({ portable }) } as const;
     return await this.#opener.open(opening, { ...config, cwd });
   }
@@ -170,7 +162,7 @@ export class Client implements AsyncDisposable {
   async #assertKept(feature: string, threadId: string, signal?: AbortSignal): Promise<void> {
     if (this.#core.config.isolation !== "hermetic") return;
     try {
-      await readThread(this.#core, threadId, defined({ signal }));
+      await this.#internals.readThread(this.#core, threadId, defined({ signal }));
     } catch (cause) {
       if (!(cause instanceof RpcError)) throw cause;
       const what = `${feature} of a thread that an earlier run or another client had, with ` +
@@ -202,7 +194,7 @@ export class Client implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkArgument("run", "prompt", prompt, promptKind);
     checkOptions("run", options, RUN_OPTIONS);
-    return await runOnce(this.#opener, cwd, prompt, options);
+    return await this.#internals.runOnce(this.#opener, cwd, prompt, options);
   }
 
   /** Asks once with a profile; options win over it, attachments and hooks are added. */
@@ -214,13 +206,16 @@ export class Client implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkOptions("runWithProfile", profile, RUN_PROFILE, true);
     checkOptions("runWithProfile", options, RUN_OPTIONS);
-    return await this.run<Schema>(cwd, prompt, layerProfile(profile, options));
+    return await this.run<Schema>(cwd, prompt, this.#internals.layerProfile(profile, options));
   }
 
   /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
   threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
     checkOptions("threads", filter, THREAD_FILTER);
-    return endable((signal) => listThreads(this.#core, { ...filter, signal }), filter.signal);
+    return this.#internals.endable(
+      (signal) => this.#internals.listThreads(this.#core, { ...filter, signal }),
+      filter.signal,
+    );
   }
 
   /**
@@ -235,7 +230,7 @@ export class Client implements AsyncDisposable {
   searchThreads(text: string, options: SearchOptions = {}): AsyncIterable<ThreadHit> {
     checkArgument("searchThreads", "text", text, required(wordsKind));
     checkOptions("searchThreads", options, SEARCH_OPTIONS);
-    return endable(async (signal) => {
+    return this.#internals.endable(async (signal) => {
       const { searchThreads } = await import("../history/search.ts");
       return searchThreads(this.#core, text, options, signal);
     }, options.signal);
@@ -252,7 +247,7 @@ export class Client implements AsyncDisposable {
     checkArgument("findInThread", "threadId", threadId, threadIdKind);
     checkArgument("findInThread", "text", text, required(wordsKind));
     checkOptions("findInThread", options, WAIT_OPTIONS);
-    return endable(async (signal) => {
+    return this.#internals.endable(async (signal) => {
       const { findInThread } = await import("../history/search.ts");
       return findInThread(this.#core, threadId, text, signal);
     }, options.signal);
@@ -269,7 +264,7 @@ export class Client implements AsyncDisposable {
   turns(threadId: string, options: TurnsOptions = {}): AsyncIterable<TurnSnapshot> {
     checkArgument("turns", "threadId", threadId, threadIdKind);
     checkOptions("turns", options, TURNS_OPTIONS);
-    return endable(async (signal) => {
+    return this.#internals.endable(async (signal) => {
       const { turnsOf } = await import("../history/pages.ts");
       return turnsOf(this.#core, threadId, options, signal);
     }, options.signal);
@@ -279,7 +274,7 @@ export class Client implements AsyncDisposable {
   items(threadId: string, options: ItemsOptions = {}): AsyncIterable<TurnItem> {
     checkArgument("items", "threadId", threadId, threadIdKind);
     checkOptions("items", options, ITEMS_OPTIONS);
-    return endable(async (signal) => {
+    return this.#internals.endable(async (signal) => {
       const { itemsOf } = await import("../history/pages.ts");
       return itemsOf(this.#core, threadId, options, signal);
     }, options.signal);
@@ -292,14 +287,14 @@ export class Client implements AsyncDisposable {
   ): Promise<ThreadSnapshot> {
     checkArgument("readThread", "threadId", threadId, threadIdKind);
     checkOptions("readThread", options, READ_THREAD_OPTIONS);
-    return await readThread(this.#core, threadId, options);
+    return await this.#internals.readThread(this.#core, threadId, options);
   }
 
   /** Takes a thread out of the history. */
   async archiveThread(threadId: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("archiveThread", "threadId", threadId, threadIdKind);
     checkOptions("archiveThread", options, WAIT_OPTIONS);
-    await callOnReleased(this.#core, "thread/archive", { threadId }, options);
+    await this.#internals.callOnReleased(this.#core, "thread/archive", { threadId }, options);
   }
 
   /** Puts a thread back into the history. */
@@ -314,7 +309,12 @@ export class Client implements AsyncDisposable {
     checkArgument("renameThread", "threadId", threadId, threadIdKind);
     checkArgument("renameThread", "name", name, required(nonEmpty));
     checkOptions("renameThread", options, WAIT_OPTIONS);
-    await callOnReleased(this.#core, "thread/name/set", { threadId, name }, options);
+    await this.#internals.callOnReleased(
+      this.#core,
+      "thread/name/set",
+      { threadId, name },
+      options,
+    );
   }
 
   /**
@@ -324,7 +324,7 @@ export class Client implements AsyncDisposable {
   async deleteThread(threadId: string, options: WaitOptions = {}): Promise<void> {
     checkArgument("deleteThread", "threadId", threadId, threadIdKind);
     checkOptions("deleteThread", options, WAIT_OPTIONS);
-    assertSupported(this.#core, "deleteThread", "deleteThread");
+    this.#internals.assertSupported(this.#core, "deleteThread", "deleteThread");
     this.#opener.assertNotOpen(threadId);
     await this.#core.call("thread/delete", { threadId }, options);
   }
@@ -332,13 +332,13 @@ export class Client implements AsyncDisposable {
   /** The models that codex can use. */
   async models(options: WaitOptions = {}): Promise<Model[]> {
     checkOptions("models", options, WAIT_OPTIONS);
-    return await listModels(this.#core, options);
+    return await this.#internals.listModels(this.#core, options);
   }
 
   /** The account that codex uses, or `null` when nobody is logged in. */
   async account(options: WaitOptions = {}): Promise<Account | null> {
     checkOptions("account", options, WAIT_OPTIONS);
-    return await readAccount(this.#core, options);
+    return await this.#internals.readAccount(this.#core, options);
   }
 
   /**
@@ -367,7 +367,7 @@ export class Client implements AsyncDisposable {
   /** The account's rate limits. Rejects with `RpcError` when nobody is logged in. */
   async rateLimits(options: WaitOptions = {}): Promise<RateLimits> {
     checkOptions("rateLimits", options, WAIT_OPTIONS);
-    return await readRateLimits(this.#core, options);
+    return await this.#internals.readRateLimits(this.#core, options);
   }
 
   /**

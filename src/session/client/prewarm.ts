@@ -1,7 +1,7 @@
 /** Initialised servers that wait for their client. */
 import type { ClientConfig, Runtime } from "../../runtime/mod.ts";
 import { abortable } from "../../async.ts";
-import { unrefTimer } from "../../platform/mod.ts";
+import { unrefTimer } from "../../platform/runtime.ts";
 
 /** How long a server waits before it is ended. */
 const IDLE_MS = 60_000;

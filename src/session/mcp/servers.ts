@@ -18,7 +18,8 @@ import {
   token,
   typeOf,
 } from "../../check/mod.ts";
-import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
+import { DEFAULTS } from "../../runtime/config_shape.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /** An MCP server that codex starts as a program, without a sandbox. */
 export interface McpCommandServer {

@@ -25,7 +25,7 @@ import { mergeHooks } from "../../plugin/mod.ts";
 import { asAttachment } from "../../prompt.ts";
 import { redact, REDACTED } from "../../redact.ts";
 import type { ResolvedProfile, RunProfile, SessionMode, TurnOptions } from "../profile.ts";
-import { ASK_OPTIONS } from "../profile_shape.ts";
+import { ASK_OPTIONS, DEFAULT_TIMEOUT_MS } from "../profile_shape.ts";
 import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
 import type { DecidedPolicy } from "./confirm_policy.ts";
 
@@ -195,9 +195,6 @@ export function workingDirectory(cwd: string, remote: boolean): string {
 }
 
 // Profiles with their defaults filled in, and one laid over another.
-
-/** Milliseconds for a whole turn by default. */
-export const DEFAULT_TIMEOUT_MS: number = 120_000;
 
 /** A profile with every default filled in: the safe ones. */
 export function resolveProfile(profile: RunProfile): ResolvedProfile {

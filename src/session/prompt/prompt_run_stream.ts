@@ -3,17 +3,11 @@
  * @module
  */
 import { SessionClosedError } from "../../errors/mod.ts";
-import { EventQueue } from "../events/session_events.ts";
+import type { EventQueue } from "../events/session_events.ts";
 import type { Prompt } from "../../prompt.ts";
-import { assertStopped } from "../turn/stop_turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
-import type { HookReport } from "../../plugin/mod.ts";
-import { toResult } from "./prompt_run.ts";
 import { AnswerText, readableOf, textResponse } from "./web_streams.ts";
-import type { JsonObject } from "../../json.ts";
-import type { ForeignTurn } from "../thread/foreign_turns.ts";
-import type { ThreadHost } from "../thread/thread_host.ts";
 
 /** What a stream shows and controls. */
 export interface StreamedRun {
@@ -147,64 +141,4 @@ export class PromptRunStream<Output = unknown>
     // One that would not stop is told by `finish()`; whoever leaves with an error of their own keeps it.
     await this.#run.interrupt().catch(() => {});
   }
-}
-
-const NO_HOOKS: HookReport = { issues: [], ran: [] };
-
-/** Waits for a turn that no prompt of this session begins. */
-export function nextTurn(
-  host: ThreadHost,
-  closed: AbortSignal,
-  prepare: (input: Prompt) => Promise<JsonObject[]>,
-  signal: AbortSignal | undefined,
-): Promise<PromptRunStream> {
-  return new Promise((resolve, reject) => {
-    const settle = () => {
-      unclaim();
-      signal?.removeEventListener("abort", settle);
-      closed.removeEventListener("abort", settle);
-      if (signal?.aborted) reject(signal.reason);
-      else if (closed.aborted) {
-        reject(closed.reason ?? new SessionClosedError());
-      }
-    };
-    const unclaim = host.foreign.claim((turn) => {
-      settle();
-      const queue = new EventQueue();
-      const run = host.foreign.take(turn, (event) => queue.push(event));
-      resolve(streamOf(host, run, queue, prepare));
-      return run;
-    });
-    if (signal?.aborted || closed.aborted) return settle();
-    signal?.addEventListener("abort", settle);
-    closed.addEventListener("abort", settle);
-  });
-}
-
-function streamOf(
-  { core, threadId, turns }: ThreadHost,
-  run: ForeignTurn,
-  queue: EventQueue,
-  prepare: (input: Prompt) => Promise<JsonObject[]>,
-): PromptRunStream {
-  const { turnId } = run.turn;
-  const result = run.ended.then((error) => {
-    if (error !== null) throw error;
-    return toResult(run.outcome, NO_HOOKS);
-  });
-  result.catch(() => {});
-  return new PromptRunStream(
-    threadId,
-    turnId,
-    {
-      result,
-      interrupt: async () => assertStopped(await turns.rest.stopForeign(run.turn)),
-      steer: async (input) => {
-        const expectedTurnId = run.turn.activeId;
-        const params = { threadId, expectedTurnId, input: await prepare(input) };
-        await core.call("turn/steer", params);
-      },
-    },
-    queue,
-  );
 }

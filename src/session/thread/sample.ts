@@ -8,7 +8,8 @@ import { supports } from "../../protocol/mod.ts";
 import { abortable } from "../../async.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
 import { NO_TOKENS } from "../turn/turn_usage.ts";
-import { alone, type ThreadHost } from "./thread_host.ts";
+import { alone } from "./alone.ts";
+import type { ThreadHost } from "./thread_host.ts";
 
 /** Options of {@linkcode Session.sample}. */
 export interface SampleOptions {

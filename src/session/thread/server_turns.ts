@@ -19,7 +19,8 @@ import { guardEmit } from "../prompt/prompt_run.ts";
 import { RunMeter, unheldLimits } from "../turn/turn_usage.ts";
 import { turnError, type TurnRun } from "../turn/turn_run.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
-import { alone, type ThreadHost } from "./thread_host.ts";
+import { alone } from "./alone.ts";
+import type { ThreadHost } from "./thread_host.ts";
 import { abortable, longTimeout } from "../../async.ts";
 import type { ForeignTurn } from "./foreign_turns.ts";
 

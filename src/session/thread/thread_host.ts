@@ -10,7 +10,6 @@ import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile, SessionConfig } from "../profile.ts";
 import type { AgentThread } from "../policy/sub_agents.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { assertStopped } from "../turn/stop_turn.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
@@ -93,40 +92,6 @@ export interface ThreadHost {
 export function assertSupported(core: RuntimeCore, what: string, feature: Feature): void {
   const { version } = core.server;
   if (!supports(version, feature)) throw new UnsupportedError(what, featureSince(feature), version);
-}
-
-/**
- * Has the thread for itself while `act` works, and what it holds. `signal` is aborted by the caller, and by the session's
- * end.
- */
-export async function alone<T>(
-  host: ThreadHost,
-  signal: AbortSignal | undefined,
-  act: (signal: AbortSignal, hold: (until: Promise<unknown>) => void) => Promise<T>,
-): Promise<T> {
-  const given = new AbortController();
-  const forward = () => given.abort(signal!.reason);
-  if (signal?.aborted) forward();
-  else signal?.addEventListener("abort", forward, { once: true });
-  const holder = {
-    interrupt: async () => assertStopped(await host.turns.rest.stopAll()),
-    cancel: (reason: unknown) => given.abort(reason),
-  };
-  try {
-    given.signal.throwIfAborted();
-    const release = await host.take(holder, given.signal);
-    const held: Promise<unknown>[] = [];
-    try {
-      const result = await act(given.signal, (until) => held.push(until));
-      // A machine that is lost now costs nothing of it.
-      await host.stored();
-      return result;
-    } finally {
-      Promise.allSettled(held).then(release);
-    }
-  } finally {
-    signal?.removeEventListener("abort", forward);
-  }
 }
 
 // One at a time has the thread; the others wait in line.

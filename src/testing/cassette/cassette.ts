@@ -19,19 +19,9 @@ import {
 import { messageOf } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, splitMessages } from "../../json.ts";
 import { Redactor } from "../../redact.ts";
-import { LineFramer } from "../../rpc/mod.ts";
-import {
-  type ClientConfig,
-  type CustomTransportConfig,
-  transportFactory,
-} from "../../runtime/mod.ts";
-import {
-  type MemoryEnd,
-  memoryPair,
-  type Transport,
-  type TransportFactory,
-  type TransportSink,
-} from "../../transport/mod.ts";
+import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
+import type { MemoryEnd, Transport, TransportFactory, TransportSink } from "../../transport/mod.ts";
+import type * as connection from "../connection.ts";
 import {
   type CassetteMessage,
   formatCassette,
@@ -150,16 +140,15 @@ export interface CassetteRecordOptions {
  */
 export class CassetteRecorder {
   readonly #config: ClientConfig;
-  readonly #factory: TransportFactory;
   readonly #options: CassetteRecordOptions;
   readonly #messages: CassetteMessage[] = [];
+  #factory: TransportFactory | undefined;
   #began: number | null = null;
   #connections = 0;
 
   /** Records connections that are made with `config`. */
   constructor(config: ClientConfig, options: CassetteRecordOptions) {
     this.#config = config;
-    this.#factory = transportFactory(config);
     this.#options = options;
   }
 
@@ -167,7 +156,11 @@ export class CassetteRecorder {
   transport(): CustomTransportConfig {
     return {
       type: "custom",
-      open: async (options) => this.#wrap(await this.#factory(options), this.#connections++),
+      open: async (options) => {
+        const { LineFramer, transportFactory } = await import("../connection.ts");
+        this.#factory ??= transportFactory(this.#config);
+        return this.#wrap(await this.#factory(options), this.#connections++, LineFramer);
+      },
     };
   }
 
@@ -181,14 +174,14 @@ export class CassetteRecorder {
     return formatCassette(normalize(this.#messages, this.#options.replace));
   }
 
-  #wrap(transport: Transport, connection: number): Transport {
+  #wrap(transport: Transport, number: number, Framer: typeof connection.LineFramer): Transport {
     const redactor = this.#options.redact === false ? null : new Redactor();
     let closing = false;
     const add = (dir: ">" | "<", entry: Omit<CassetteMessage, "t" | "dir" | "c">) => {
       const now = performance.now();
       this.#began ??= now;
       const t = Math.round(now - this.#began);
-      this.#messages.push({ t, dir, ...entry, ...(connection === 0 ? {} : { c: connection }) });
+      this.#messages.push({ t, dir, ...entry, ...(number === 0 ? {} : { c: number }) });
     };
     const keep = (dir: ">" | "<", line: string) => {
       const message = parsed(line);
@@ -203,7 +196,7 @@ export class CassetteRecorder {
       maxOutboundBytes: transport.maxOutboundBytes,
       direct: transport.direct ?? false,
       start: (sink) =>
-        transport.start(listening(sink, (line) => keep("<", line), (info) => {
+        transport.start(listening(Framer, sink, (line) => keep("<", line), (info) => {
           if (!closing) add("<", { closed: { exit: info.exit, stderrTail: "" } });
         })),
       write: (text) => {
@@ -225,11 +218,12 @@ export class CassetteRecorder {
 
 /** A sink that also hears every line, and the end. */
 function listening(
+  Framer: typeof connection.LineFramer,
   sink: TransportSink,
   onLine: (line: string) => void,
   onClosed: (info: Parameters<TransportSink["closed"]>[0]) => void,
 ): TransportSink {
-  const framer = new LineFramer(Number.MAX_SAFE_INTEGER, {
+  const framer = new Framer(Number.MAX_SAFE_INTEGER, {
     line: (text, start, end) => onLine(text.slice(start, end)),
     tooLong: () => {},
   });
@@ -296,7 +290,7 @@ export class CassetteReplay {
       open: ({ signal }) =>
         signal?.aborted
           ? Promise.reject(signal.reason)
-          : Promise.resolve().then(() => this.#open()),
+          : import("../connection.ts").then(({ memoryPair }) => this.#open(memoryPair)),
     };
   }
 
@@ -328,7 +322,7 @@ export class CassetteReplay {
     return [...this.#tapes, ...rest].flatMap((tape) => tape.unused());
   }
 
-  #open(): Transport {
+  #open(memoryPair: typeof connection.memoryPair): Transport {
     const entries = this.#connections[this.#tapes.length];
     if (entries === undefined) {
       throw this.#diverged(

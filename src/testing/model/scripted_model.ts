@@ -22,17 +22,9 @@ import {
 } from "../../check/mod.ts";
 import { CodexError, messageOf } from "../../errors/mod.ts";
 import { defined, type JsonValue } from "../../json.ts";
-import { SCRIPTED_MODEL } from "../../protocol/mod.ts";
-import {
-  homeVariables,
-  type HttpReply,
-  type HttpRequest,
-  type HttpServer,
-  platformName,
-  serveLoopback,
-  sharedBuiltin,
-} from "../../platform/mod.ts";
+import type { HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
+import type { Homes } from "./homes.ts";
 import type { ModelRequest, RecordedRequest } from "./model_request_types.ts";
 import { fromPrompt, type ModelTurn, type Script } from "./script.ts";
 
@@ -145,6 +137,7 @@ export class ScriptedModel implements AsyncDisposable {
   static async start(script?: Script, options: ScriptedModelOptions = {}): Promise<ScriptedModel> {
     checkArgument("ScriptedModel.start", "script", script, SCRIPT);
     checkOptions("ScriptedModel.start", options, MODEL_OPTIONS);
+    const { createHomes, SCRIPTED_MODEL, serveLoopback } = await import("./homes.ts");
     const homes = await createHomes();
     // The port is bound before the model exists; nobody knows it until this returns.
     const late: { model?: ScriptedModel } = {};
@@ -167,7 +160,7 @@ export class ScriptedModel implements AsyncDisposable {
         inherit: "minimal",
         set: {
           CODEX_HOME: options.home ?? this.#homes.codexHome,
-          ...homeVariables(platformName(), this.#homes),
+          ...this.#homes.variables,
           NO_PROXY: "127.0.0.1",
           ...options.env,
         },
@@ -313,96 +306,4 @@ function sendJson(reply: HttpReply, status: number, body: JsonValue): void {
 
 function sendError(reply: HttpReply, status: number, message: string): void {
   sendJson(reply, status, { error: { message, type: "scripted_model", code: null } });
-}
-
-// Private directories for a codex under test.
-
-/** Directories that exist, and their removal. */
-interface Homes {
-  /** For CODEX_HOME. */
-  readonly codexHome: string;
-  /** For HOME; empty, so that no shell profile runs. */
-  readonly home: string;
-  /** For TMPDIR. */
-  readonly tmp: string;
-  remove(): Promise<void>;
-}
-
-/** Makes the directories below the user's cache: codex warns about a home below the system's temp directory. */
-async function createHomes(): Promise<Homes> {
-  // deno-lint-ignore no-explicit-any
-  const builtin = (name: string): any => {
-    const module = sharedBuiltin(name);
-    if (module !== null) return module;
-    throw new CodexError(
-      "unsupported",
-      `node:${name} is not available here: ScriptedModel needs Deno, Bun or Node`,
-    );
-  };
-  const fs = builtin("fs/promises");
-  const path = builtin("path");
-  const { process } = globalThis as unknown as {
-    process: { env: Record<string, string>; pid: number };
-  };
-  const cache = process.env["XDG_CACHE_HOME"] || path.join(builtin("os").homedir(), ".cache");
-  const base = path.join(cache, "codex-runtime-testing");
-  await fs.mkdir(base, { recursive: true });
-  await removeAbandoned(fs, path, base);
-  const root = await fs.realpath(await fs.mkdtemp(path.join(base, `model-${process.pid}-`)));
-  const make = async (name: string): Promise<string> => {
-    const directory: string = path.join(root, name);
-    await fs.mkdir(directory);
-    return directory;
-  };
-  return {
-    codexHome: await make("codex"),
-    home: await make("home"),
-    tmp: await make("tmp"),
-    remove: () => remove(fs, root),
-  };
-}
-
-/** A process of another container can't be told from one that has ended; a day is longer than any test. */
-const ABANDONED_MS = 24 * 3_600_000;
-
-/** Removes what processes that ended without `close()` have left behind. */
-// deno-lint-ignore no-explicit-any
-async function removeAbandoned(fs: any, path: any, base: string): Promise<void> {
-  try {
-    for (const name of await fs.readdir(base) as string[]) {
-      const pid = /^model-(\d+)-/.exec(name)?.[1];
-      const root = path.join(base, name);
-      if (!name.startsWith("model-") || (pid !== undefined && isAlive(Number(pid)))) continue;
-      const { mtimeMs } = await fs.lstat(root);
-      if (Date.now() - mtimeMs > ABANDONED_MS) await fs.rm(root, { recursive: true, force: true });
-    }
-  } catch {
-    // Tidying up must not keep a test from running.
-  }
-}
-
-/** In doubt it is. */
-function isAlive(pid: number): boolean {
-  const { process } = globalThis as unknown as {
-    process: { kill(pid: number, signal: number): void };
-  };
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as { code?: string }).code !== "ESRCH";
-  }
-}
-
-// A codex that is just exiting may still write into its home.
-// deno-lint-ignore no-explicit-any
-async function remove(fs: any, root: string): Promise<void> {
-  for (let attempt = 1;; attempt++) {
-    try {
-      return await fs.rm(root, { recursive: true, force: true });
-    } catch (error) {
-      if (attempt === 5) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50 * attempt));
-    }
-  }
 }

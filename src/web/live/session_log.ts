@@ -103,6 +103,11 @@ export class SessionLog {
     return this.#closed;
   }
 
+  /** A reader that begins behind a cursor, or with the oldest event kept. */
+  reader(after: string | null): LogReader {
+    return new LogReader(this, after);
+  }
+
   /** The cursor behind the newest event. */
   get cursor(): string {
     return this.idOf(this.written);

@@ -5,17 +5,14 @@
 import type { ApprovalHandler } from "../../approvals/mod.ts";
 import { kindOf } from "../../check/mod.ts";
 import { InvalidArgumentError, PolicyError, WebError } from "../../errors/mod.ts";
-import { normalizeSandbox, realPathOf, workspaceReadsRefusal } from "../../permissions/mod.ts";
+import { realPathOf } from "../../permissions/mod.ts";
 import { isAbsolutePath, isInside, pathKind, resolvePath } from "../../platform/mod.ts";
 import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
-import { DEFAULT_TIMEOUT_MS, type SessionConfig } from "../../session/mod.ts";
+import type { SessionConfig } from "../../session/mod.ts";
 import { isForPeople, type RequestPolicy } from "../http/check_request.ts";
 import { badRequest } from "../http/refusals.ts";
 import type { WebAdapterOptions } from "../options.ts";
 import type { StoredSession } from "../store/session_store.ts";
-import type { WebSettings } from "../types.ts";
-
-const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"];
 
 /** Puts the questions of a session to its people; what is not for people is declined. */
 const askPeople: ApprovalHandler = (request) => ({
@@ -30,25 +27,12 @@ export class SessionSetup {
   readonly #enforced: boolean;
   readonly #workspaces: Workspaces;
 
-  /** Throws `PolicyError` when the tenants can't be kept apart: before the first tenant comes. */
-  constructor(options: WebAdapterOptions) {
+  /** `enforced`: the tenants are kept apart. */
+  constructor(options: WebAdapterOptions, policy: RequestPolicy, enforced: boolean) {
     this.#options = options;
-    this.#enforced = isEnforced(options);
-    this.#workspaces = new Workspaces(options.cwd, this.#enforced);
-    const { model, effort, timeoutMs = DEFAULT_TIMEOUT_MS } = options.profile ?? {};
-    this.policy = {
-      models: unique([...(model === undefined ? [] : [model]), ...(options.models ?? [])]),
-      efforts: unique([...(options.efforts ?? EFFORTS), ...(effort === undefined ? [] : [effort])]),
-      maxTimeoutMs: timeoutMs,
-      attachments: options.attachments ?? "images",
-    };
-  }
-
-  /** What tenants may choose. */
-  get settings(): WebSettings {
-    const { models, efforts, maxTimeoutMs, attachments } = this.policy;
-    const timeoutMs = maxTimeoutMs === Infinity ? null : maxTimeoutMs;
-    return { models: [...models], efforts: [...efforts], timeoutMs, attachments };
+    this.policy = policy;
+    this.#enforced = enforced;
+    this.#workspaces = new Workspaces(options.cwd, enforced);
   }
 
   /** How a session of the tenant is opened. */
@@ -93,24 +77,6 @@ export class SessionSetup {
 
 function isLocalImage(attachment: string | Attachment): boolean {
   return typeof attachment !== "string" && attachment.type === "localImage";
-}
-
-/** Whether tenants are kept apart. */
-function isEnforced({ isolation = "enforced", client, profile = {} }: WebAdapterOptions): boolean {
-  if (isolation === "trusting") return false;
-  const refusal = workspaceReadsRefusal(
-    normalizeSandbox(profile.sandbox ?? "read-only"),
-    client.server?.version ?? null,
-    client.server !== undefined,
-  );
-  if (refusal === null) return true;
-  throw new PolicyError(
-    `The bridge can't keep its tenants apart: ${refusal} Or set isolation: "trusting", when all tenants may see each other's files and conversations.`,
-  );
-}
-
-function unique(values: string[]): string[] {
-  return [...new Set(values)];
 }
 
 // Which directory is whose.

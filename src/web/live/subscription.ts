@@ -3,7 +3,7 @@
  * @module
  */
 import { longTimeout, roundNow } from "../../async.ts";
-import { LogReader, type SessionLog } from "./session_log.ts";
+import type { LogReader, SessionLog } from "./session_log.ts";
 import type { WebEvent } from "../types.ts";
 
 /**
@@ -30,7 +30,7 @@ export class EventSubscription {
   /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
   constructor(log: SessionLog, after: string | null, onClose: () => void) {
     this.#log = log;
-    this.#reader = new LogReader(log, after);
+    this.#reader = log.reader(after);
     this.#onClose = onClose;
   }
 

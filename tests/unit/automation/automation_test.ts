@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { KEPT_RUNS, Runs, systemClock } from "../../../src/automation/runner.ts";
-import { AutomationHandle } from "../../../src/automation/automation.ts";
+import { AutomationHandle } from "../../../src/automation/mod.ts";
 import { Runner } from "../../../src/automation/runner.ts";
-import { spawn } from "../../../src/automation/automation.ts";
+import { spawn } from "../../../src/automation/mod.ts";
 import type { AutomationRun, AutomationSpec } from "../../../src/automation/types.ts";
 import { InvalidArgumentError, SessionClosedError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";

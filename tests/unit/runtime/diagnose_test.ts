@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { diagnose } from "../../../src/runtime/diagnose/diagnose.ts";
+import { diagnose } from "../../../src/runtime/namespace.ts";
 import { driftOf, loginOf } from "../../../src/runtime/diagnose/answers.ts";
 import { memoryTransport } from "../../../src/testing/memory_transport.ts";
 import { test } from "../../_harness.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { goalEnd, GoalRun } from "../../../src/session/thread/goal_run.ts";
+import { Goal, goalEnd } from "../../../src/session/thread/goal.ts";
 import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
 import { test } from "../../_harness.ts";
 
@@ -51,7 +51,7 @@ test("a goal that is stopped while the connection is down ends on the next one, 
     } as unknown as ThreadHost;
     const hooks = { post: () => Promise.resolve(), report: {} } as never;
     const release = () => void called.push("released");
-    const goal = new GoalRun(host, {
+    const goal = new Goal(host, {
       objective: "x",
       options: {},
       hooks,

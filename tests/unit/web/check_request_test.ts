@@ -6,7 +6,7 @@ import {
   checkTurn,
   type RequestPolicy,
 } from "../../../src/web/http/check_request.ts";
-import { RUNTIME_CONFIG } from "../../../src/runtime/mod.ts";
+import { RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
 import { ASK_OPTIONS, SESSION_CONFIG } from "../../../src/session/profile_shape.ts";
 import { test } from "../../_harness.ts";
 

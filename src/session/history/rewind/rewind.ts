@@ -12,7 +12,8 @@ import {
 } from "../../../errors/mod.ts";
 import { withVariable } from "../../../platform/mod.ts";
 import type { RewindOptions, RewindPlan } from "../../profile.ts";
-import { alone, type ThreadHost } from "../../thread/thread_host.ts";
+import { alone } from "../../thread/alone.ts";
+import type { ThreadHost } from "../../thread/thread_host.ts";
 import type { Conversation } from "./workspace.ts";
 import { assertRevertable, revertThread, turnsFrom } from "./revert_thread.ts";
 

@@ -1,0 +1,155 @@
+/**
+ * The program of a hook, from its start to its end. It is loaded when the first one runs.
+ * @module
+ */
+import { longTimeout } from "../async.ts";
+import { CodexError } from "../errors/mod.ts";
+import {
+  type ChildProcess,
+  descendants,
+  endWithScript,
+  killEntries,
+  killWindowsTree,
+  platformName,
+  spawnProcess,
+} from "../platform/mod.ts";
+import {
+  checkExit,
+  contextJson,
+  type Invocation,
+  invocation,
+  preAnswer,
+  type ProgramEnd,
+} from "./shell_protocol.ts";
+import type { HookAction, HookContext } from "./types.ts";
+
+/** A program that prints more than this is not printing an action. */
+const MAX_STDOUT_BYTES = 1024 * 1024;
+/** How much of the end of stderr is kept for the report. */
+const STDERR_TAIL_BYTES = 4096;
+
+/** What is run, and how. */
+export interface HookProgram {
+  /** A line for the shell, or a program and its arguments. */
+  command: string | readonly string[];
+  /** Variables beside the script's own. */
+  env: Readonly<Record<string, string>>;
+  /** Where it runs; `undefined`: where the script does. */
+  cwd: string | undefined;
+  /** Milliseconds until it is killed. */
+  timeoutMs: number;
+}
+
+/** Runs the program. Rejects when it fails, or with the signal's reason after it was killed. */
+export async function runProgram(
+  program: HookProgram,
+  context: HookContext,
+  signal: AbortSignal,
+): Promise<HookAction> {
+  const how = invocation(program.command, platformName() === "win32");
+  const end = await run(how, program, contextJson(context), signal);
+  if (context.phase.startsWith("post")) {
+    checkExit(end);
+    return { type: "continue" };
+  }
+  // Whether it really is an action is for the runner to judge, as with any hook.
+  return preAnswer(end) as HookAction;
+}
+
+async function run(
+  { command, args, verbatim }: Invocation,
+  { cwd, env, timeoutMs }: HookProgram,
+  input: string,
+  outer: AbortSignal,
+): Promise<ProgramEnd> {
+  outer.throwIfAborted();
+  const windows = platformName() === "win32";
+  const child = await spawnProcess({
+    command,
+    args,
+    env: { ...env },
+    verbatim,
+    ...(cwd === undefined ? {} : { cwd }),
+    // A group of its own is what lets a timeout reach everything the program started.
+    detached: true,
+  });
+  const forget = endWithScript(child);
+  const limit = new AbortController();
+  // The runner keeps the limit as well; this one holds when the hook is called by hand.
+  const cancel = longTimeout(
+    () => limit.abort(new DOMException(`took longer than ${timeoutMs} ms`, "TimeoutError")),
+    timeoutMs,
+  );
+  const signal = AbortSignal.any([outer, limit.signal]);
+  let killed: Promise<void> | undefined;
+  const kill = (): void => void (killed ??= killTree(child, windows));
+  signal.addEventListener("abort", kill, { once: true });
+  if (signal.aborted) kill();
+  const stdout = new Kept("start", MAX_STDOUT_BYTES, kill);
+  const stderr = new Kept("end", STDERR_TAIL_BYTES);
+  child.onStdout((chunk) => stdout.add(chunk));
+  child.onStderr((chunk) => stderr.add(chunk));
+  try {
+    // A program that does not read its stdin is as good as one that does: its exit is what counts.
+    void child.write(input);
+    child.closeStdin();
+    const exit = await child.exited;
+    cancel();
+    await killed;
+    await child.release();
+    signal.throwIfAborted();
+    if (stdout.overflown) {
+      throw new CodexError("hookProgram", `printed more than ${MAX_STDOUT_BYTES} bytes`);
+    }
+    return { ...exit, stdout: stdout.text(), stderr: stderr.text() };
+  } finally {
+    cancel();
+    signal.removeEventListener("abort", kill);
+    forget();
+  }
+}
+
+/** Ends the program and what it started, as far as this script may. */
+async function killTree(child: ChildProcess, windows: boolean): Promise<void> {
+  if (windows) {
+    // Without permission for it, the program alone is ended.
+    await killWindowsTree(child.pid);
+  } else {
+    // Those that made groups of their own are found by their parents, before these are gone.
+    const all = descendants(child.pid);
+    child.kill("SIGKILL", { tree: true });
+    killEntries(all);
+  }
+  child.kill("SIGKILL");
+}
+
+/** Output up to a limit: its start, with a note when there is more, or its end. */
+class Kept {
+  overflown = false;
+  #bytes: Uint8Array = new Uint8Array(0);
+  readonly #part: "start" | "end";
+  readonly #limit: number;
+  readonly #onOverflow: (() => void) | undefined;
+
+  constructor(part: "start" | "end", limit: number, onOverflow?: () => void) {
+    this.#part = part;
+    this.#limit = limit;
+    this.#onOverflow = onOverflow;
+  }
+
+  add(chunk: Uint8Array): void {
+    if (this.overflown && this.#part === "start") return;
+    const joined = new Uint8Array(this.#bytes.length + chunk.length);
+    joined.set(this.#bytes);
+    joined.set(chunk, this.#bytes.length);
+    this.overflown ||= joined.length > this.#limit;
+    this.#bytes = this.#part === "start"
+      ? joined.slice(0, this.#limit)
+      : joined.slice(-this.#limit);
+    if (this.overflown) this.#onOverflow?.();
+  }
+
+  text(): string {
+    return new TextDecoder().decode(this.#bytes);
+  }
+}

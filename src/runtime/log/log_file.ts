@@ -1,0 +1,83 @@
+/**
+ * The files of a log: opened, and put aside. Loaded when the first message is written.
+ * @module
+ */
+import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
+import {
+  type AppendFile,
+  canRead,
+  type FileSystem,
+  fileSystem,
+  isGranted,
+  isMissing,
+  isTaken,
+} from "../../platform/mod.ts";
+
+export const NEWLINE = 10;
+
+/** A log open for appending. */
+export interface OpenLog {
+  /** The file. */
+  handle: AppendFile;
+  /** How many bytes it holds. */
+  size: number;
+  /** Whether it ends in the middle of a line, or that can't be told. */
+  torn: boolean;
+}
+
+/** The files of this runtime. Throws where it has none. */
+export function logFiles(): FileSystem {
+  const files = fileSystem();
+  if (files !== null) return files;
+  throw new CodexError(
+    "unsupported",
+    "JsonlFileSink needs a file system, and this runtime offers none. Pass an EventSink of your own.",
+  );
+}
+
+/** Opens a log, which is created with its directories; with `fresh`, `null` when it is there already. */
+export async function openLog(
+  files: FileSystem,
+  path: string,
+  fresh = false,
+): Promise<OpenLog | null> {
+  // Asked first, because opening would prompt on a terminal.
+  if (!isGranted({ name: "write", path })) {
+    throw new PermissionDeniedError("Recording the event log", [`--allow-write=${path}`]);
+  }
+  const handle = await openOrCreate(files, path, fresh);
+  if (handle === null) return null;
+  const size = await handle.size();
+  return { handle, size, torn: size > 0 && await files.lastByte(path, size) !== NEWLINE };
+}
+
+async function openOrCreate(
+  files: FileSystem,
+  path: string,
+  fresh: boolean,
+): Promise<AppendFile | null> {
+  try {
+    return await files.append(path, fresh);
+  } catch (error) {
+    if (isTaken(error)) return null;
+    const parent = /^(.+)[/\\][^/\\]+$/.exec(path)?.[1];
+    if (!isMissing(error) || parent === undefined) throw error;
+    // Logs hold conversations.
+    await files.makeDirectory(parent, true);
+    return await files.append(path, fresh);
+  }
+}
+
+/** On Deno a rename needs more than writing does. */
+export function canRename(path: string): boolean {
+  return canRead(path) && isGranted({ name: "write", path });
+}
+
+/** Does something with a file that may not be there. */
+export async function unlessMissing(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
