@@ -15,10 +15,14 @@ import { markdown, number, type Row } from "./_report.ts";
 
 /** M4: decode and route, against `JSON.parse` of the same lines in the same process. */
 export async function decode({ quick }: Effort): Promise<Row[]> {
-  const { floorNs, subscribed, unsubscribed } = await measureDecode(quick ? 5 : 40, quick ? 3 : 40);
+  const { floorNs, subscribed, unsubscribed } = await measureDecode(
+    quick ? 20 : 40,
+    quick ? 15 : 40,
+  );
   console.log(
     `JSON.parse ${number(floorNs)} ns a line; framing, decoding, log, routing and text ` +
-      `${number(subscribed)} × that with a listener, ${number(unsubscribed)} × without`,
+      `${number(subscribed.middle)} × that with a listener, ` +
+      `${number(unsubscribed.middle)} × without`,
   );
   const bun = RUNTIME === "bun";
   return [
