@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
 import { checkChat, checkRun } from "../../../src/web/chat/check_chat.ts";
+import { chatTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
+import { SessionLog } from "../../../src/web/live/session_log.ts";
+import { EventSubscription } from "../../../src/web/live/subscription.ts";
 import { whileAllowed } from "../../../src/web/http/sse.ts";
 import { test } from "../../_harness.ts";
 
@@ -52,4 +55,29 @@ test("a stream that breaks ends for its reader as it may be taken", async () => 
     if (breaks) await assert.rejects(read, /reset/);
     else assert.equal(await read, "");
   }
+});
+
+test("a chat's stream tells what its agent's agents ask, and nothing else of theirs", async () => {
+  const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
+  const child = { threadId: "child", turnId: "child-turn" };
+  const request = {
+    ...{ id: "q1", type: "command", threadId: "child", turnId: "child-turn", itemId: "c" },
+    ...{ command: "ls", cwd: "/", reason: null },
+  };
+  const delta = { type: "assistantMessageDelta", itemId: "m", delta: "THEIRS", ...child };
+  const events = [
+    delta,
+    { type: "approvalRequested", ...child, request },
+    { type: "turnCompleted", ...child, status: "completed", error: null },
+    { type: "turnCompleted", threadId: "t", turnId: "turn", status: "completed", error: null },
+  ];
+  for (const event of events) log.append(event as never);
+  const told = await new Response(toldTurn({
+    ...{ threadId: "t", turnId: "turn", seed: null, end: "", heartbeatMs: 60_000 },
+    subscription: new EventSubscription(log, null, () => {}),
+    teller: chatTeller("s", "t", "turn"),
+    onLeave: () => {},
+  })).text();
+  assert.match(told, /q1/);
+  assert.doesNotMatch(told, /THEIRS/);
 });
