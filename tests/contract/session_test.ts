@@ -239,6 +239,7 @@ dialects("a thread that somebody had the server close is taken up again", async 
     server().notify("thread/archived", { threadId });
     const gone = await rejection(session.ask("gone"));
     assert.ok(gone instanceof RpcError, `${gone}`);
+    assert.match(gone.message, /turn\/start failed/);
     await session.close();
   });
   if (dialect === "0.104") return;

@@ -199,9 +199,12 @@ test("what nobody asked for has the session's limits: a turn by itself, those of
   goal("active");
   for (const id of ["g", "h"]) oneCall(id);
   assert.equal(stops, 1);
+  const last = begin("too many");
+  assert.equal(stops, 2);
+  last.notification("turn/completed", { turn: { id: "too many", status: "interrupted" } });
   foreign.notification("thread/goal/cleared", {});
   for (const id of ["i", "j", "k"]) oneCall(id);
-  assert.equal(stops, 1);
+  assert.equal(stops, 2);
 });
 
 test("a turn tells its meter of every call and item, those before it had one included", () => {

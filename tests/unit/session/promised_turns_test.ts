@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { PromisedTurns } from "../../../src/session/turn/promised_turns.ts";
+import { PromisedTurns, UnansweredPrompts } from "../../../src/session/turn/promised_turns.ts";
+import type { Turn } from "../../../src/session/turn/turn.ts";
+import type { TurnRun } from "../../../src/session/turn/turn_run.ts";
 import { test } from "../../_harness.ts";
 
 const NAMED = { turn: { id: "mine" } };
@@ -95,4 +97,21 @@ test("a promised turn is waited for until it has begun, or will not", async (t) 
       await Promise.all(expected);
     });
   }
+});
+
+test("UnansweredPrompts stops the turn of each prompt once, and remembers the latest", () => {
+  const it = new UnansweredPrompts();
+  for (let n = 0; n < 17; n++) it.add({ clientId: `${n}` } as TurnRun);
+  const stopped: string[] = [];
+  const show = (clientId: string, owner: unknown = null) => {
+    const turn = { owner, stop: () => void stopped.push(clientId) } as unknown as Turn;
+    it.stop(turn, { type: "userMessage", clientId });
+  };
+  for (const clientId of ["0", "1", "16", "16", "other"]) show(clientId);
+  assert.deepEqual(stopped, ["1", "16"]);
+  show("2", {});
+  assert.deepEqual(stopped, ["1", "16"], "one that somebody waits for is not");
+  it.clear();
+  show("3");
+  assert.deepEqual(stopped, ["1", "16"]);
 });

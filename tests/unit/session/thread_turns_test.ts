@@ -74,7 +74,7 @@ class Stage {
       stopSubAgents: () => Promise.resolve(),
       stopStarting: (item) => {
         this.starting.push(item["id"]);
-        return Promise.resolve(true);
+        return Promise.resolve(item["id"] !== "goes on");
       },
       missed: () => {},
       resumeThread: () => Promise.resolve(),
@@ -671,6 +671,16 @@ test("an agent that a turn was starting is stopped with it", async () => {
   it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
   assert.equal(await stopping, true);
   assert.deepEqual(it.starting, ["starts"]);
+
+  // One that does not stop is told.
+  it.started("other");
+  const item = { type: "collabAgentToolCall", id: "goes on", tool: "spawnAgent" };
+  it.say("item/started", { turnId: "other", item });
+  const all = it.turns.active!.stop();
+  await it.reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "other", status: "interrupted" } });
+  assert.equal(await all, false);
+  it.turns.close();
 });
 
 test("a prompt that meets a turn that takes none waits for it, and is sent again", async () => {
@@ -754,6 +764,7 @@ test("a prompt with the words of one that was not answered is not stopped for it
   const run = it.start("hello");
   it.started("mine");
   it.prompt("mine", { content: [{ type: "text", text: "hello" }] });
+  await new Promise((resolve) => setTimeout(resolve));
   it.answer("mine");
   it.ended("mine", "hello");
   assert.deepEqual(await run.settled, { by: "server" });
