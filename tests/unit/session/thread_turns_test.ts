@@ -764,8 +764,8 @@ test("a prompt with the words of one that was not answered is not stopped for it
   const run = it.start("hello");
   it.started("mine");
   it.prompt("mine", { content: [{ type: "text", text: "hello" }] });
-  await new Promise((resolve) => setTimeout(resolve));
   it.answer("mine");
+  assert.equal(run.turn!.isStopping, false);
   it.ended("mine", "hello");
   assert.deepEqual(await run.settled, { by: "server" });
   assert.deepEqual(it.calls.map(({ method }) => method), ["turn/start"]);
