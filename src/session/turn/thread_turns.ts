@@ -103,7 +103,7 @@ export class ThreadTurns {
       asked: (turn) => turn.owner instanceof TurnRun || turn.provisional,
       adopted: () => this.#adopted,
       goalActive: () => this.#goalActive,
-      begin: (turnId) => this.#begin(turnId),
+      begin: (turnId) => this.#turns.get(turnId) ?? this.#begin(turnId),
     });
     this.promised = new PromisedTurns(
       (begins) => this.rest.expect(begins),

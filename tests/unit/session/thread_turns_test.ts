@@ -652,6 +652,20 @@ test("a turn that is named before the one before it has counted counts only its 
   assert.equal(run.turn!.outcome.usage!.totalTokens, 13);
 });
 
+test("a turn that begins while the server is asked what it works on is told once", async () => {
+  const it = new Stage();
+  it.turns.rest.inDoubt = true;
+  const idle = it.turns.rest.idle(new AbortController().signal, Infinity);
+  await it.reply("thread/read", { thread: { status: { type: "active" } } });
+  await it.called("thread/turns/list");
+  it.started("foreign");
+  await it.reply("thread/turns/list", { data: [{ id: "foreign", status: "inProgress" }] });
+  await it.reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  await idle;
+  assert.deepEqual(it.heard(it.all), ["turnStarted foreign", "turnCompleted foreign"]);
+});
+
 test("an agent that a turn was starting is stopped with it", async () => {
   const it = new Stage();
   const run = it.start();
