@@ -94,3 +94,118 @@ export function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<
     Object.entries(value).filter(([, member]) => member !== undefined),
   ) as { [K in keyof T]?: Exclude<T[K], undefined> };
 }
+
+/** A name with its sign, in quotes or without. */
+const JSON_HEAD =
+  /(?:(\\{0,8}["'])([A-Za-z_][\w.-]{0,60})\1\s{0,5}(?::|=>)\s{0,5}|(?<![\w$.])([A-Za-z_][\w.-]{0,60})[ \t]{0,5}[:=][ \t]{0,5}(?=[{[]))/g;
+/** The types of a JSON schema, and of the schemas of code: a member of one of these is no secret. */
+const SCHEMA_TYPE =
+  /^(?:string|number|integer|boolean|object|array|null|any|text|password|int|bool|uuid|email)$/;
+
+/** Which texts in JSON are to go, by the names that they stand under. */
+export interface HiddenNames {
+  /** Whether a text under this name goes. */
+  hides(name: string): boolean;
+  /** Whether each text below this name goes. */
+  covers(name: string): boolean;
+  /** What stands under a name instead of a text: the text itself when it is none. */
+  hide(name: string, text: string): string;
+}
+
+/**
+ * A text without some texts of the JSON that it holds, however deep they stand and however often it is escaped, also where it
+ * ends too early; the very text when there are none. One pass, whatever it holds.
+ */
+export function hideInJson(text: string, names: HiddenNames): string {
+  let clean = "";
+  let kept = 0;
+  JSON_HEAD.lastIndex = 0;
+  for (let head = JSON_HEAD.exec(text); head !== null; head = JSON_HEAD.exec(text)) {
+    const [whole, quote, quoted, bare] = head;
+    const name = quoted ?? bare!;
+    const begin = head.index + whole.length;
+    const isNested = text[begin] === "{" || text[begin] === "[";
+    if (!(isNested ? names.covers(name) : names.hides(name))) {
+      // The value may be the name of the next.
+      JSON_HEAD.lastIndex = Math.max(head.index + 1, begin - (quoted === undefined ? 0 : 1));
+      continue;
+    }
+    const end = isNested
+      ? eachValue(text, begin, quote, (from, to) => {
+        clean += text.slice(kept, from) + names.hide(name, text.slice(from, to));
+        kept = to;
+      })
+      : scalar(text, begin, (from, to) => {
+        clean += text.slice(kept, from) + names.hide(name, text.slice(from, to));
+        kept = to;
+      });
+    JSON_HEAD.lastIndex = Math.max(end, head.index + 1);
+  }
+  return kept === 0 ? text : clean + text.slice(kept);
+}
+
+/** Where the content of a text that begins with a quote lies. */
+function scalar(text: string, at: number, found: (from: number, to: number) => void): number {
+  const open = quoteAt(text, at);
+  if (open === null) return at;
+  const { end, next } = contentEnd(text, at + open.length, open);
+  if (end > at + open.length) found(at + open.length, end);
+  return next;
+}
+
+/** Tells the texts within a list or an object that are values; the place where it ends. */
+function eachValue(
+  text: string,
+  begin: number,
+  quote: string | undefined,
+  found: (from: number, to: number) => void,
+): number {
+  let depth = 0;
+  for (let at = begin; at < text.length;) {
+    const char = text[at]!;
+    if (char === "{" || char === "[") depth++;
+    else if (char === "}" || char === "]") {
+      if (--depth === 0) return at + 1;
+    } else if (char === '"' || char === "'" || char === "\\") {
+      const open = quoteAt(text, at);
+      if (open !== null) {
+        // The quote that encloses all of it.
+        if (quote !== undefined && open.length < quote.length) return at;
+        const from = at + open.length;
+        const { end, next } = contentEnd(text, from, open);
+        if (next === from) return at;
+        const isName = /^\s{0,5}(?::|=>)/.test(text.slice(next, next + 8));
+        if (!isName && end > from && !SCHEMA_TYPE.test(text.slice(from, end))) found(from, end);
+        at = next;
+        continue;
+      }
+    }
+    at++;
+  }
+  return text.length;
+}
+
+/** The quote at a place, with the backslashes before it. */
+function quoteAt(text: string, at: number): string | null {
+  let end = at;
+  while (text[end] === "\\" && end - at < 8) end++;
+  const char = text[end];
+  return char === '"' || char === "'" ? text.slice(at, end + 1) : null;
+}
+
+/** Where a text ends: its quotes have more backslashes, in steps that tell them from its end. */
+function contentEnd(text: string, from: number, open: string): { end: number; next: number } {
+  const mark = open.at(-1)!;
+  const level = open.length - 1;
+  for (let at = from; at < text.length; at++) {
+    const char = text[at];
+    // No text in JSON has an end of a line that is not escaped.
+    if (char === "\n") return { end: from, next: from };
+    if (char !== mark) continue;
+    let run = 0;
+    while (at - 1 - run >= from && text[at - 1 - run] === "\\") run++;
+    if (run < level) return { end: at - run, next: at - run };
+    if (run % (2 * (level + 1)) === level) return { end: at - level, next: at + 1 };
+  }
+  return { end: text.length, next: text.length };
+}

@@ -8,6 +8,8 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import {
+  coversTexts,
+  hidden,
   isSecretName,
   isSuspicious,
   redactDiagnostic,
@@ -214,7 +216,7 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   }
   const pair = pairValueKey(value);
   return mapMembers(value, (key, member) => {
-    if (key === pair || isSecretName(key)) return withoutText(key, member, depth);
+    if (key === pair || coversTexts(key)) return withoutText(key, member, depth);
     if (key === "mcp_servers" && isJsonObject(member)) {
       return redactValue(withoutPrivateTables(member), depth + 1);
     }
@@ -275,30 +277,38 @@ function pairValueKey(value: JsonObject): string | null {
   return named && value["value"] !== undefined ? "value" : null;
 }
 
-/** Members by which an object says the content of what it stands for. */
-const CONTENT_KEYS: ReadonlySet<string> = new Set(
-  "value values v val data content contents text raw plain plaintext secret current default".split(
-    " ",
-  ),
+/** Members that tell what a value is like, in a JSON schema. */
+const SCHEMA_WORDS: ReadonlySet<string> = new Set(
+  "type format title description pattern required $ref".split(" "),
 );
+const SCHEMA_TYPE = /^(?:string|number|integer|boolean|object|array|null)$/;
+
+/** Whether it says what a secret is like, and is none. */
+function isSchema({ type, $ref }: JsonObject): boolean {
+  const types = Array.isArray(type) ? type : [type];
+  return types.every((one) => typeof one === "string" && SCHEMA_TYPE.test(one)) ||
+    (type === undefined && typeof $ref === "string" && $ref.startsWith("#"));
+}
+
 /** Under these a number is a secret as well; `token: 5` is a count. */
 const NUMERIC_NAME = /passw|passphrase|secret|pin$/i;
 
-/** A member with a secret's name: its text goes. What is within an object has names of its own. */
+/** A member with a secret's name: all texts below it go. */
 function withoutText(name: string, value: JsonValue, depth: number): JsonValue {
-  if (typeof value === "string") return value === "" ? value : REDACTED;
+  if (typeof value === "string") return hidden(name, value);
   if (typeof value === "number") return NUMERIC_NAME.test(name) ? REDACTED : value;
   if (depth >= MAX_DEPTH) return REDACTED;
   if (Array.isArray(value)) {
     return redactArray(value, (element) => withoutText(name, element, depth + 1));
   }
   if (!isJsonObject(value)) return value;
+  const schema = isSchema(value);
   return mapMembers(
     value,
     (key, member) =>
-      CONTENT_KEYS.has(key) || isSecretName(key)
-        ? withoutText(name, member, depth + 1)
-        : redactValue(member, depth + 1),
+      schema && SCHEMA_WORDS.has(key)
+        ? redactValue(member, depth + 1)
+        : withoutText(coversTexts(key) ? key : name, member, depth + 1),
   );
 }
 

@@ -2,13 +2,14 @@
  * What a secret looks like in a text, and under which names secrets stand.
  * @module
  */
+import { hideInJson } from "./json.ts";
 
 /** What stands in the place of a secret. */
 export const REDACTED: string = "[redacted]";
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|\bpat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|mariadb|sshpass|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
+  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|mariadb|sshpass|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -146,12 +147,6 @@ const PATTERNS: readonly Replace[] = [
     /^((?:#HttpOnly_)?[\w.-]{1,200}\t(?:TRUE|FALSE)\t[^\t\n]{1,400}\t(?:TRUE|FALSE)\t\d{1,12}\t[^\t\n]{1,200}\t)[^\r\n]{1,4096}/gm,
     `$1${REDACTED}`,
   ],
-  // JSON within text, however often it is escaped.
-  [
-    /(\\{0,8}["'])([A-Za-z_][\w.-]{0,60})\1(\s{0,5}:\s{0,5})(\\{0,8}["'])((?:(?!\4)[\s\S]){1,8192})\4/g,
-    (match, quote, name, colon, open) =>
-      isSecretName(name!) ? `${quote}${name}${quote}${colon}${open}${REDACTED}${open}` : match,
-  ],
   [
     /(\\{0,8}["'])(?:name|key|header|variable)\1\s{0,5}:\s{0,5}\1([A-Za-z_][\w.-]{0,60})\1\s{0,5},\s{0,20}\1value\1\s{0,5}:\s{0,5}\1((?:(?!\1)[\s\S]){1,8192})\1/g,
     (match, quote, name, value) =>
@@ -214,6 +209,12 @@ const PATTERNS: readonly Replace[] = [
         ? `${option}${REDACTED}`
         : match,
   ],
+  // A row with a name and a value.
+  [
+    /((?:(?<![\w$\\./-])|(?<=\\[nt]))([A-Za-z_][\w.-]{0,60})(?:\t{1,8}|\\{1,8}t))([^\t\r\n"'\\]{1,4096})/g,
+    (match, start, name, value) =>
+      isSecretName(name!) && isPlainValue(value!) ? `${start}${REDACTED}` : match,
+  ],
   [
     /\b((?:set|setx|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3}([A-Za-z_]\w{0,60})\s{1,5})([^\s;|&]{1,4096})/g,
     (match, start, name, value) =>
@@ -225,6 +226,12 @@ const PATTERNS: readonly Replace[] = [
 const REFUSED_VALUE =
   /(invalid (?:type|value|length|character)[^"`\n]{0,60}|unknown variant |did not match[^"`\n]{0,60}|could not parse[^"`\n]{0,60}|failed to parse[^"`\n]{0,60})("(?:[^"\\]|\\.){1,4096}"|`[^`\n]{1,4096}`)/gi;
 
+const JSON_NAMES = {
+  hides: isSecretName,
+  covers: coversTexts,
+  hide: (name: string, text: string) => refersTo(text) ? text : hidden(name, text),
+};
+
 /** Whether the text may hold a secret: a cheap look. */
 export function isSuspicious(text: string): boolean {
   return SUSPICIOUS.test(text) || (text.includes("@") && text.includes("://"));
@@ -233,7 +240,7 @@ export function isSuspicious(text: string): boolean {
 /** A text without secrets; the very text that was given when it holds none. */
 export function redactText(text: string): string {
   if (text.length < 6 || !isSuspicious(text)) return text;
-  let clean = redactBlocks(text);
+  let clean = hideInJson(redactBlocks(text), JSON_NAMES);
   for (const [pattern, by] of PATTERNS) {
     clean = typeof by === "string" ? clean.replace(pattern, by) : clean.replace(pattern, by);
   }
@@ -373,4 +380,22 @@ export function isSecretName(name: string): boolean {
   if (words.length > 1 && ABOUT.has(last)) return false;
   if (words.some((word) => WORDS.has(word))) return true;
   return LAST_WORDS.has(last) || (last === "key" && KEY_KINDS.has(words.at(-2) ?? ""));
+}
+
+/** Under a name of several a number is a count. */
+const COUNT = /^[\d.,_ ]+[kKmM%]?$/;
+
+/** Whether every text below this name is a secret. */
+export function coversTexts(name: string): boolean {
+  return isSecretName(name) || isOfSeveral(name);
+}
+
+/** What stands in the place of a text below such a name. */
+export function hidden(name: string, text: string): string {
+  return text === "" || (COUNT.test(text) && isOfSeveral(name)) ? text : REDACTED;
+}
+
+/** Whether it names several secrets, by a name of one. */
+function isOfSeveral(name: string): boolean {
+  return /s$/i.test(name) && isSecretName(name.slice(0, -1)) && !isSecretName(name);
 }

@@ -32,6 +32,11 @@ const TEXTS: ((name: string, value: string) => string)[] = [
   (n, v) => `${n} = ${v}`,
   (n, v) => `{"${n}": "${v}"}`,
   (n, v) => JSON.stringify(JSON.stringify({ [n]: v })),
+  (n, v) => JSON.stringify({ [n]: { a: [{ b: v }, v] }, c: "d" }),
+  (n, v) => JSON.stringify(JSON.stringify({ x: [{ [n]: [[v]] }] })),
+  (n, v) => JSON.stringify({ [n]: `a"b\\${v}` }),
+  (n, v) => `${n}\t${v}`,
+  (n, v) => JSON.stringify(`a\tb\n${n}\t${v}\nc`),
   (n, v) => `{"name":"${n}","value":"${v}"}`,
   (n, v) => `${n}=$a${v}`,
   (n, v) => `${n}=[redacted]${v}`,
@@ -75,6 +80,9 @@ test("a value under a secret's name is taken out of every text and object", () =
         const object of [
           { [named]: value },
           { [named]: { value } },
+          { [named]: { a: [{ b: { c: value } }] } },
+          { [named + (/[A-Z]$/.test(named) ? "S" : "s")]: [value, { a: [value] }] },
+          { text: JSON.stringify({ a: { [named]: { b: [{ c: value }] } } }) },
           { a: [{ [named]: [value] }] },
           { name: named, value },
         ]
@@ -106,6 +114,14 @@ test("a long line costs no more than it should", () => {
       ...["a:", "password ", '="', "://x:", "curl -u ", '\\"key', "sk-", "x-y-", "name: "],
       ...["redis-cli ", "docker login ", "curl -b ", "curl ", "vault token ", "mongo -p "],
       ...["token: |\n ", "token: |\\n ", "x\tTRUE\t", "mysql -p", "\\n"],
+      ...[
+        '"token":{',
+        '{"token":["',
+        "token = [",
+        '"secret":{"a":"',
+        "token\t",
+        '\\\\\\"token\\\\\\":',
+      ],
     ]
   ) {
     const text = part.repeat(Math.ceil(100_000 / part.length));
