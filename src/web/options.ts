@@ -112,6 +112,9 @@ export interface BridgeOptions extends WebAdapterOptions {
   heartbeatMs?: number;
   /** Milliseconds after which a browser reconnects, as told by the stream. Default 1,000. */
   retryMs?: number;
-  /** Milliseconds after which `authorize` is asked again about an open stream, which ends when it says no. Default 60,000. */
+  /**
+   * Milliseconds after which `authorize` is asked again about an open stream, which ends when it says no, and when it
+   * does not answer within 30 seconds. Default 60,000.
+   */
   reauthorizeMs?: number;
 }

@@ -29,6 +29,8 @@ const BODY_MS = 30_000;
 const HEARTBEAT_MS = 5_000;
 const RETRY_MS = 1_000;
 const REAUTHORIZE_MS = 60_000;
+/** Longer than somebody else's login service should take to say yes. */
+const AUTHORIZE_PATIENCE_MS = 30_000;
 const LEASE_MS = 10_000;
 
 const COMMON_HEADERS = {
@@ -206,6 +208,7 @@ export class Handler {
     const headers = new Headers(request.headers);
     return {
       everyMs: this.#options.reauthorizeMs ?? REAUTHORIZE_MS,
+      patienceMs: AUTHORIZE_PATIENCE_MS,
       allowed: async () => {
         const copy = new Request(url, { method: method === "HEAD" ? "HEAD" : "GET", headers });
         return await this.#options.authorize(copy) === tenant;

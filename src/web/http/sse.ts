@@ -2,7 +2,7 @@
  * Events as a server-sent event stream.
  * @module
  */
-import { roundNow } from "../../async.ts";
+import { roundNow, within } from "../../async.ts";
 import type { EventSubscription } from "../live/subscription.ts";
 import type { WebEvent } from "../types.ts";
 
@@ -103,14 +103,16 @@ export interface Recheck {
   everyMs: number;
   /** Asks. A failure is a no. */
   allowed(): Promise<boolean>;
+  /** Milliseconds that the answer may take: none in time is a no. */
+  patienceMs: number;
 }
 
 /** The question whether the reader may still be told; `true` at once when it was asked less than `everyMs` ago. */
-function asking({ everyMs, allowed }: Recheck): () => true | Promise<boolean> {
+function asking({ everyMs, allowed, patienceMs }: Recheck): () => true | Promise<boolean> {
   let askedAt = Date.now();
   return () => {
     if (roundNow() - askedAt < everyMs) return true;
-    return allowed().catch(() => false).then((yes) => {
+    return within(allowed().catch(() => false), patienceMs, false).then((yes) => {
       askedAt = Date.now();
       return yes;
     });

@@ -46,7 +46,7 @@ test("a chat's message is its texts and images, and nothing is taken for another
 });
 
 test("a stream that breaks ends for its reader as it may be taken", async () => {
-  const again = { everyMs: Infinity, allowed: () => Promise.resolve(true) };
+  const again = { everyMs: Infinity, patienceMs: 1, allowed: () => Promise.resolve(true) };
   for (const breaks of [true, false]) {
     const broken = new ReadableStream<Uint8Array>({
       pull: (controller) => controller.error(new Error("reset")),
@@ -55,6 +55,17 @@ test("a stream that breaks ends for its reader as it may be taken", async () => 
     if (breaks) await assert.rejects(read, /reset/);
     else assert.equal(await read, "");
   }
+});
+
+test("a stream ends when nobody answers whether its reader is still allowed", async () => {
+  let left = false;
+  const stream = new ReadableStream<Uint8Array>({
+    pull: (controller) => controller.enqueue(new Uint8Array([65])),
+    cancel: () => void (left = true),
+  });
+  const again = { everyMs: 0, patienceMs: 1, allowed: () => new Promise<boolean>(() => {}) };
+  assert.equal(await new Response(whileAllowed(stream, again)).text(), "");
+  assert.ok(left);
 });
 
 test("a chat's stream tells what its agent's agents ask, and nothing else of theirs", async () => {
