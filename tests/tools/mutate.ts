@@ -3,8 +3,10 @@
  *
  *     deno task mutate                          300 mutants, seed 1
  *     deno task mutate --count 40 --seed 7      fewer, and others
+ *     deno task mutate --jobs 1                 one at a time (two)
  *     deno task mutate --only src/rpc           of one room (any), file or line: src/shell/lexer.ts:185
  *     deno task mutate --part 2/10              the second tenth of them, for a machine that others use too
+ *     deno task mutate --again run.log          what survived in an earlier run, wherever its lines are now
  *     deno task mutate --list                   shows them and runs nothing
  *
  * The mutants come from Stryker's generator; each is tried in a copy of the checkout, first with the unit tests that are
@@ -33,7 +35,6 @@ const CONTRACTS: Record<string, string[]> = {
   shell: ["session_policy"],
 };
 const TIMEOUT_MS = 180_000;
-const JOBS = 2;
 
 interface Mutant {
   file: string;
@@ -54,7 +55,9 @@ const graph = await importGraph([...sources, ...await listFiles("tests"), "mod.t
 const [onlyFile, onlyLine] = options.only.split(":") as [string, string?];
 const found = (await generate(sources.filter(wanted)))
   .filter(({ line }) => onlyLine === undefined || line === Number(onlyLine));
-const all = sample(found, options.count, options.seed);
+const all = options.again === ""
+  ? sample(found, options.count, options.seed)
+  : await survivorsOf(options.again, found);
 const mutants = all.filter((_, index) => index % options.parts === options.part - 1);
 
 if (options.list) {
@@ -69,7 +72,7 @@ let untypable = 0;
 let sound: Promise<string | null> | undefined;
 const byRoom = new Map<string, { killed: number; survived: number }>();
 const queue = mutants.values();
-await Promise.all(Array.from({ length: JOBS }, (_, index) => work(index)));
+await Promise.all(Array.from({ length: options.jobs }, (_, index) => work(index)));
 report();
 
 async function work(index: number): Promise<void> {
@@ -264,6 +267,23 @@ function sample(all: Mutant[], count: number, seed: number): Mutant[] {
   return drawn;
 }
 
+/** The mutants that a run printed as survivors: of several alike, the one that is nearest to the line of then. */
+async function survivorsOf(log: string, found: Mutant[]): Promise<Mutant[]> {
+  const named = new Map<string, Mutant | undefined>();
+  for (
+    const [, what] of (await Deno.readTextFile(log)).matchAll(/^SURVIVED +(.+?)(?: {2}.*)?$/gm)
+  ) {
+    const [, file, line, change] = /^(.+?):(\d+) (.+)$/.exec(what!)!;
+    const alike = found.filter((mutant) =>
+      describe(mutant).replace(/:\d+ /, " ") === `${file} ${change}`
+    );
+    const far = (mutant: Mutant) => Math.abs(mutant.line - Number(line));
+    named.set(what!, alike.sort((a, b) => far(a) - far(b))[0]);
+    if (alike.length === 0) console.log(`gone      ${what}`);
+  }
+  return [...named.values()].filter((mutant) => mutant !== undefined);
+}
+
 /** Mulberry32. */
 function generator(seed: number): () => number {
   let state = seed >>> 0;
@@ -328,6 +348,8 @@ interface Options {
   list: boolean;
   part: number;
   parts: number;
+  again: string;
+  jobs: number;
 }
 
 function parse(args: string[]): Options {
@@ -342,6 +364,8 @@ function parse(args: string[]): Options {
     count: Number(value("--count") ?? 300),
     seed: Number(value("--seed") ?? 1),
     only: value("--only") ?? "",
+    again: value("--again") ?? "",
+    jobs: Number(value("--jobs") ?? 2),
     list: args.includes("--list"),
   };
 }

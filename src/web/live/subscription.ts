@@ -55,7 +55,7 @@ export class EventSubscription {
     this.#unlisten ??= this.#log.changed(() => this.#settled(true));
     this.#deadline = roundNow() + ms;
     this.#heartbeatMs = ms;
-    if (ms !== Infinity) this.#cancelTimer ??= longTimeout(() => this.#late(), ms);
+    this.#cancelTimer ??= longTimeout(() => this.#late(), ms);
     return new Promise((resolve) => this.#settle = resolve);
   }
 

@@ -145,6 +145,16 @@ test("narrowGrant() grants the network only when it was asked for", () => {
   assert.equal(grant([], { enabled: true }), null);
 });
 
+test("narrowGrant() lets be read what may be read or written, and be written what may be written", () => {
+  const grant = (asked: JsonObject, granted: JsonObject) =>
+    narrowGrant({ fileSystem: granted }, { network: null, fileSystem: asked, other: false });
+  for (const asked of [{ read: ["/w"] }, { write: ["/w"] }]) {
+    assert.deepEqual(grant(asked, { read: ["/w/a"] }), { fileSystem: { read: ["/w/a"] } });
+    assert.equal(grant(asked, { read: ["/x"] }), null);
+  }
+  assert.equal(grant({ read: ["/w"] }, { write: ["/w/a"] }), null);
+});
+
 test("narrowGrant() grants nothing that a link leads out of what was asked", () => {
   const grant = (asked: string, granted: string) => {
     const fileSystem: JsonObject = { write: [granted] };

@@ -62,7 +62,8 @@ class FakeClient implements ArtifactClient {
         this.stored.add(threadId);
         const answer = await this.answer(prompt, options);
         const text = typeof answer === "string" ? answer : JSON.stringify(answer);
-        return result(threadId, `${threadId}-${++turns}`, text);
+        const told = result(threadId, `${threadId}-${++turns}`, text);
+        return options.outputSchema === undefined ? told : { ...told, output: answer };
       },
       close: () => Promise.resolve(void this.log.push(`close ${threadId}`)),
       release: () => Promise.resolve(void this.log.push(`release ${threadId}`)),
@@ -196,6 +197,12 @@ test("passthrough answers about the text and stores nothing", async () => {
   const done = await manager.runTask(ASK);
   assert.deepEqual([done.output, done.text, done.revision], ["one", "one\n", before!.revision]);
   assert.deepEqual(await store.load("a"), { ...before, meta: { ...before!.meta, threadId: "t1" } });
+});
+
+test("passthrough answers with a value where it was asked for one", async () => {
+  const { manager } = await setUp("one\n", () => ({ lines: 1 }));
+  const done = await manager.runTask({ ...ASK, outputSchema: { type: "object" } });
+  assert.deepEqual(done.output, { lines: 1 });
 });
 
 test("text and revision shown are one version, while others write all the time", async () => {

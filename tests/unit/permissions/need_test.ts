@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { configNeeds } from "../../../src/permissions/config/config_needs.ts";
 import { EVERYTHING, flagsFor, missingNeeds } from "../../../src/permissions/need.ts";
 import { test } from "../../_harness.ts";
 import { ALL, probeOf } from "./_world.ts";
@@ -23,4 +24,9 @@ test("missingNeeds() does not ask for a write flag that is there", () => {
     writesInPart: () => false,
   };
   assert.ok(flagsFor(missingNeeds(EVERYTHING, none), "deno").includes("--allow-write"));
+});
+
+test("a sandbox of the configuration needs what it lets be done", () => {
+  assert.deepEqual(configNeeds({ sandbox_mode: "read-only" }, "/w"), [{ kind: "read" }]);
+  assert.deepEqual(configNeeds({ sandbox_mode: "workspace-write" }, "/w"), EVERYTHING);
 });

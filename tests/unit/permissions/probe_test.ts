@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { nodePermissionProbe } from "../../../src/permissions/probe.ts";
+import { hostProbe, nodePermissionProbe } from "../../../src/permissions/probe.ts";
 import { test } from "../../_harness.ts";
 
 test("nodePermissionProbe() asks Node's permission model", () => {
@@ -32,4 +32,8 @@ test("nodePermissionProbe() counts a question that Node refuses as not granted",
     },
   };
   assert.equal(nodePermissionProbe(broken, "25.0.0").read("/ws"), false);
+});
+
+test("hostProbe() asks Deno on Deno, and nobody where nobody guards", () => {
+  assert.equal(hostProbe().enforcedBy, "Deno" in globalThis ? "deno" : "none");
 });

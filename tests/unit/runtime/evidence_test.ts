@@ -7,6 +7,7 @@ import { test } from "../../_harness.ts";
 
 /** A codex on another machine, with these files in its home. */
 function far(files: Record<string, string>, more: { home?: string; layers?: JsonValue } = {}) {
+  const asked: unknown[] = [];
   const answers: Record<string, (params: JsonObject) => JsonValue> = {
     "config/read": () => ({ layers: more.layers ?? null }),
     "fs/readDirectory": ({ path }) => {
@@ -17,11 +18,14 @@ function far(files: Record<string, string>, more: { home?: string; layers?: Json
     "fs/readFile": ({ path }) => ({ dataBase64: btoa(files[path as string]!) }),
   };
   return {
+    asked,
     config: { transport: { type: "websocket", url: "wss://far.example" } },
     server: { codexHome: more.home ?? null },
-    callNow: (method: string, params: JsonObject) =>
-      Promise.resolve().then(() => answers[method]!(params)),
-  } as unknown as RuntimeCore;
+    callNow: (method: string, params: JsonObject) => {
+      if (method === "fs/readDirectory") asked.push(params["path"]);
+      return Promise.resolve().then(() => answers[method]!(params));
+    },
+  } as unknown as RuntimeCore & { asked: unknown[] };
 }
 
 test("a rule ends where the next one begins: it is not taken for one that forbids", async () => {
@@ -49,5 +53,17 @@ test("the home of an old codex is that of its user's configuration, and of no ot
 test("a home that nobody knows is told, with no patterns", async () => {
   assert.deepEqual(await readRulesFiles(far({}), null), [
     { path: "the rules in codex's home, which is not known", allows: [] },
+  ]);
+});
+
+test("rules are looked for in the home, and in each folder above the directory", async () => {
+  const asked = async (cwd: string | null) => {
+    const core = far({}, { home: "/far" });
+    await readRulesFiles(core, cwd);
+    return core.asked.sort();
+  };
+  assert.deepEqual(await asked(null), ["/far/rules"]);
+  assert.deepEqual(await asked("/a/b"), [
+    ...["/.codex/rules", "/a/.codex/rules", "/a/b/.codex/rules", "/far/rules"],
   ]);
 });

@@ -442,3 +442,36 @@ test("joinWords() quotes what is literal and not plain, and leaves what the shel
   const line = joinWords(words.map(([text, literal]) => ({ text, literal })));
   assert.equal(line, "git '*.ts' *.ts $X '=ls'");
 });
+
+test("a here-document needs its lines, a here-string none", () => {
+  assert.equal(analyzeCommand("cat <<E").broken, "unfinished here-document");
+  const line = analyzeCommand("cat <<<x; rm y");
+  assert.equal(line.broken, null);
+  assert.deepEqual(line.commands.map((words) => words.map(({ text }) => text)), [
+    ["cat"],
+    ["rm", "y"],
+  ]);
+});
+
+test("no quote of any kind is read inside arithmetic", () => {
+  for (const text of ["'2'", '"2"', "\\2"]) {
+    assert.equal(analyzeCommand(`echo $((1 + ${text}))`).broken, "quotes inside arithmetic", text);
+  }
+});
+
+test("= begins a word that is filled in, but not behind empty quotes", () => {
+  for (const [word, literal] of [["=ls", false], ["''=ls", true]] as const) {
+    assert.equal(analyzeCommand(`cat ${word}`).commands[0]![1]!.literal, literal, word);
+  }
+});
+
+test("what an alias stands for is a command, and its name is none", () => {
+  const found = analyzeCommand("alias abc='rm x'").extras.filter((words) => words.length > 1);
+  assert.deepEqual(found, [[{ text: "rm", literal: true }, { text: "x", literal: true }]]);
+});
+
+test("git's own ways to run a script are git's alone", () => {
+  const line = "-c alias.p='!rm x' p";
+  assert.equal(mayBegin(analyzeCommand(`git ${line}`), ["rm"]), true);
+  assert.equal(mayBegin(analyzeCommand(`foo ${line}`), ["rm"]), false);
+});

@@ -21,6 +21,10 @@ test("a chat's message is its texts and images, and nothing is taken for another
       text: "See the image.",
       attachments: [{ type: "image", url: URL }],
     }],
+    ["an image with a text", [{ type: "text", text: "What is it?" }, { type: "file", url: URL }], {
+      text: "What is it?",
+      attachments: [{ type: "image", url: URL }],
+    }],
     ["a source", [{
       type: "image",
       source: { type: "data", mimeType: "image/png", value: "AAAA" },
@@ -43,6 +47,12 @@ test("a chat's message is its texts and images, and nothing is taken for another
       else assert.deepEqual(check().turn, turn, name);
     }
   }
+});
+
+test("a chat does not change what was asked before", () => {
+  const chat = { id: "c", messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
+  assert.throws(() => checkChat({ ...chat, messageId: "m" }), { reason: "notAllowed" });
+  assert.equal(checkChat({ ...chat, messageId: null }).turn.text, "hi");
 });
 
 test("a stream that breaks ends for its reader as it may be taken", async () => {

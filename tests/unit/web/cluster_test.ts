@@ -61,6 +61,66 @@ test("a lease is given up here before anybody else can have it, asked or not", a
   await leases.close();
 });
 
+test("a lease that is renewed goes on from then", async () => {
+  let now = 0;
+  const owners = new MemorySessionOwners(() => now);
+  const renewed = Promise.withResolvers<void>();
+  // The leases' own timer keeps no process alive.
+  const alive = setInterval(() => {}, 60_000);
+  let renewals = 0;
+  const leases = new Leases({
+    owners: {
+      claim: (id, url, ms) => owners.claim(id, url, ms),
+      release: (id, fence) => owners.release(id, fence),
+      renew: async (id, fence, ms) => {
+        if (++renewals > 1) return await new Promise(() => {});
+        // What counts is when it was asked for, not when it was granted.
+        now = 90;
+        const kept = await owners.renew(id, fence, ms);
+        setTimeout(renewed.resolve);
+        return kept;
+      },
+    },
+    ...{ url: "a", ttlMs: 100, onLost: () => {}, onError: () => {}, now: () => now },
+  });
+  const { fence } = await leases.claim("s") as { fence: number };
+  now = 50;
+  await renewed.promise;
+  now = 129;
+  assert.equal(leases.fenceOf("s"), fence);
+  now = 130;
+  assert.equal(leases.fenceOf("s"), null);
+  clearInterval(alive);
+  await leases.close();
+});
+
+test("a lease ends by the clock that went on, whichever stood still or was set back", async () => {
+  const { now: steady } = performance;
+  const { now: wall } = Date;
+  const [startedAt, wallAt] = [steady.call(performance), wall()];
+  try {
+    for (const [steadyBy, wallBy] of [[800_000, -50_000], [0, 800_000]] as const) {
+      performance.now = () => startedAt;
+      Date.now = () => wallAt;
+      const owners = new MemorySessionOwners(() => 0);
+      const leases = new Leases({
+        ...{ owners, url: "a", ttlMs: 1_000_000, onLost: () => {}, onError: () => {} },
+      });
+      const { fence } = await leases.claim("s") as { fence: number };
+      performance.now = () => startedAt + steadyBy - Math.sign(steadyBy);
+      Date.now = () => wallAt + wallBy - Math.sign(wallBy);
+      assert.equal(leases.fenceOf("s"), fence);
+      performance.now = () => startedAt + steadyBy;
+      Date.now = () => wallAt + wallBy;
+      assert.equal(leases.fenceOf("s"), null);
+      await leases.close();
+    }
+  } finally {
+    performance.now = steady;
+    Date.now = wall;
+  }
+});
+
 test("a tail takes nothing from an owner before the one that has read it", async () => {
   const tail = new MemoryEventTail(2);
   assert.equal(await tail.append("s", 1, [{ seq: 1, text: "a" }]), true);

@@ -22,6 +22,7 @@ const CASES: [string, unknown][] = [
   ["GET /codex/", { name: "none" }],
   ["GET /codexes/health", { name: "none" }],
   ["GET /health", { name: "none" }],
+  ["GET /other/health", { name: "none" }],
   ["GET /codex/sessions/", { name: "none" }],
   ["GET /codex/sessions//events", { name: "none" }],
   ["GET /codex/sessions/%E0%A4%A/events", { name: "none" }],

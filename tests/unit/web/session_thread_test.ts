@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, ThreadInUseError } from "../../../src/errors/mod.ts";
 import type { WebClient, WebThread } from "../../../src/web/client.ts";
-import { SessionThread } from "../../../src/web/live/session_thread.ts";
+import {
+  SessionQuestions,
+  SessionThread,
+  ThreadListener,
+} from "../../../src/web/live/session_thread.ts";
 import { MemorySessionStore } from "../../../src/web/store/session_store.ts";
 import { test } from "../../_harness.ts";
 
@@ -51,4 +55,57 @@ test("a thread that another codex keeps is tried again, and goes on as a copy; n
     await assert.rejects(late.open(), { reason: "sessionMoved" });
     assert.equal(closed, 1, name);
   }));
+});
+
+test("a session is called by the first line that says something", async () => {
+  const store = new MemorySessionStore();
+  const at = new Date(0);
+  const record = {
+    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
+    ...{ model: null, effort: null, used: false, revision: 1 },
+  };
+  await store.put(record);
+  const thread = new SessionThread(
+    {
+      ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
+      ...{ gone: false, usedAtStepMs: 1 },
+    } as unknown as ConstructorParameters<typeof SessionThread>[0],
+  );
+  await thread.remember({ threadId: "t" } as WebThread, "\n  The title\nand more");
+  assert.equal((await store.get("s"))!.title, "The title");
+});
+
+test("a question is answered once, also while its answer is still being sent", () => {
+  const request = { id: "q", threadId: "t" };
+  const given: unknown[] = [];
+  const questions = new SessionQuestions(
+    {
+      pending: () => [{ request, waitingFor: "handler", deadline: null }] as never,
+      answer: (_id, decision) => given.push(decision) > 0,
+    },
+    () => "t",
+  );
+  questions.answer("q", { decision: "accept" });
+  assert.throws(() => questions.answer("q", { decision: "decline" }), {
+    reason: "alreadyAnswered",
+  });
+  assert.deepEqual(given, [{ decision: "accept" }]);
+});
+
+test("a thread is listened to once, however often it is opened", () => {
+  const heard: string[] = [];
+  const thread = (name: string) =>
+    ({
+      events: () => {
+        heard.push(name);
+        return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) };
+      },
+    }) as unknown as WebThread;
+  const listener = new ThreadListener({ turn() {}, event() {}, question() {} });
+  const [one, other] = [thread("one"), thread("other")];
+  for (const each of [one, one, other, other]) listener.listen(each);
+  listener.stop();
+  listener.listen(other);
+  listener.stop();
+  assert.deepEqual(heard, ["one", "other", "other"]);
 });
