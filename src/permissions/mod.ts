@@ -6,6 +6,7 @@
 export {
   sessionSettings,
   trustOf,
+  withoutReachingTools,
   withoutTerminals,
   withShellEnvironment,
 } from "./config/session_settings.ts";

@@ -14,7 +14,7 @@ import { defined, isJsonObject, type JsonObject, type JsonValue, plainSettings }
 import { delay } from "../async.ts";
 import { lostStartRace } from "../protocol/mod.ts";
 import { codexTransport, commandTransport } from "../launch/mod.ts";
-import { withShellEnvironment } from "../permissions/mod.ts";
+import { withoutReachingTools, withShellEnvironment } from "../permissions/mod.ts";
 import { codexHomeIn, pathRules, platformName, readEnv } from "../platform/mod.ts";
 import type { Connection } from "../rpc/mod.ts";
 import { type TransportFactory, unixTransport, webSocketTransport } from "../transport/mod.ts";
@@ -117,8 +117,10 @@ function configOverrides(config: RuntimeConfig): Record<string, JsonValue> {
   const store: Record<string, JsonValue> = config.apiKey === undefined
     ? {}
     : { [STORE]: "ephemeral" };
+  const own = plainSettings(config.configOverrides);
   return {
-    ...withShellEnvironment(plainSettings(config.configOverrides), config.env?.commands),
+    ...withShellEnvironment(own, config.env?.commands),
+    ...withoutReachingTools(own),
     ...store,
   };
 }

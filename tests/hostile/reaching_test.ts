@@ -66,6 +66,19 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
     const narrow = await w.session(READ_ONLY);
     await narrow.session.ask("attack");
     await narrow.session.ask("rows");
+    // A thread that was begun by a raw call without consent gets no further than a session.
+    const { runtime } = w.client;
+    const raw = await runtime.request("thread/start", {
+      cwd: narrow.cwd,
+      sandbox: "read-only",
+      approvalPolicy: "untrusted",
+    }) as { thread: { id: string } };
+    const told = runtime.events({ threadId: raw.thread.id, after: 0 });
+    await runtime.request("turn/start", {
+      threadId: raw.thread.id,
+      input: [{ type: "text", text: "attack" }],
+    });
+    for await (const { method } of told) if (method === "turn/completed") break;
     assert.equal((await wide.session.ask("are you there?")).assistantText, "ready");
     const prompts = w.model.requests.flatMap(({ userTexts }) => userTexts);
     assert.equal(prompts.filter((text) => text.includes("intruder")).length, 0);

@@ -80,7 +80,11 @@ export function sessionSettings(
  */
 const REACHING: readonly (readonly string[])[] = [["multi_agent", "collab"], ["enable_fanout"]];
 
-function withoutReachingTools(...chosen: readonly Settings[]): Record<string, JsonValue> {
+/**
+ * The settings that leave those tools out, but for features that are chosen already. Codex is started with them as well, since
+ * a thread that a raw call begins brings none: the agent of a read-only one closed the threads of sessions (0.104 to 0.169).
+ */
+export function withoutReachingTools(...chosen: readonly Settings[]): Record<string, JsonValue> {
   const isChosen = (name: string) => chosen.some((one) => featureOf(one, name) !== undefined);
   return Object.fromEntries(
     REACHING.flatMap((names) => names.some(isChosen) ? [] : [[`features.${names[0]}`, false]]),
