@@ -4,7 +4,6 @@
  */
 import { callback, checkArgument, checkOptions, having, required, text } from "../check/mod.ts";
 import { WebAdapter } from "./adapter.ts";
-import { Forwarder } from "./cluster/forward.ts";
 import type { Handler } from "./http/handler.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
 import { BRIDGE_OPTIONS, WEB_ADAPTER_OPTIONS } from "./options_shape.ts";
@@ -45,14 +44,12 @@ export interface Bridge extends AsyncDisposable {
 export function createBridge(options: BridgeOptions): Bridge {
   checkOptions("createBridge", options, BRIDGE_OPTIONS);
   const adapter = new WebAdapter(optionsOf(options));
-  const { cluster } = options;
-  const forwarder = cluster === undefined ? null : new Forwarder(cluster.secret, cluster.url);
   let handler: Handler | undefined;
   /** Loaded with the first request. */
   let loading: Promise<Handler> | undefined;
   const load = () =>
     loading ??= import("./http/handler.ts").then(({ Handler }) =>
-      handler = new Handler(adapter, options, forwarder)
+      handler = new Handler(adapter, options)
     );
   const close = () => {
     handler?.endPassed();

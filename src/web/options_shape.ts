@@ -64,10 +64,12 @@ const ADAPTER_OPTIONS: OptionKinds<WebAdapterOptions> = {
   maxTurns: count(0),
   onError: callback,
   cluster: object(shape<ClusterOptions>({
-    url: required(name),
+    url: required(kind("an absolute URL", ["string"], (value: string) => URL.canParse(value))),
     owners: required(kind("session owners", ["object"])),
     tail: kind("an event tail", ["object"]),
-    secret: required(name),
+    secret: required(
+      kind("a secret of at least 32 characters", ["string"], (value: string) => value.length >= 32),
+    ),
     drainMs: pauseMilliseconds,
     leaseMs: milliseconds,
   })),

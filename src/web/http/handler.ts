@@ -6,7 +6,7 @@ import { WebError } from "../../errors/mod.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
 import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
-import { forward, FORWARD_HEADER, type Forwarder, unreachable } from "../cluster/forward.ts";
+import { forward, FORWARD_HEADER, Forwarder, unreachable } from "../cluster/forward.ts";
 import type { BridgeOptions } from "../options.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
 import { type BodyLimits, readBytes, readJson, threadIdIn, withBody } from "./check_request.ts";
@@ -52,12 +52,12 @@ export class Handler {
   readonly #passing: Set<AbortController> = new Set();
   readonly #chat: ChatRoutes;
 
-  /** `forwarder`: to the other nodes of a cluster. */
-  constructor(adapter: WebAdapter, options: BridgeOptions, forwarder: Forwarder | null) {
+  constructor(adapter: WebAdapter, options: BridgeOptions) {
     this.#adapter = adapter;
     this.#options = options;
     this.#rules = { origins: options.origins ?? [], hosts: options.hosts ?? [] };
-    this.#forwarder = forwarder;
+    const { cluster } = options;
+    this.#forwarder = cluster === undefined ? null : new Forwarder(cluster.secret, cluster.url);
     this.#basePath = normalizeBasePath(options.basePath ?? "/codex");
     this.#chat = new ChatRoutes(adapter, options.heartbeatMs ?? HEARTBEAT_MS);
   }

@@ -136,8 +136,32 @@ test("a tail takes nothing from an owner before the one that has read it", async
   }
 });
 
+const never = () => new Promise<never>(() => {});
+
+/** A client whose server says nothing. */
+const SILENT_CLIENT = {
+  approvals: { pending: () => [], answer: () => false },
+  startSession: never,
+  resumeSession: never,
+  readThread: never,
+  archiveThread: never,
+};
+
+test("a node's address and the nodes' secret are looked at when the bridge is created", () => {
+  const good = { url: "http://a", owners: new MemorySessionOwners(), secret: "x".repeat(32) };
+  for (const bad of [{ url: "/a" }, { url: "" }, { secret: "x".repeat(31) }, { secret: 7 }]) {
+    const cluster = { ...good, ...bad } as typeof good;
+    const options = { client: SILENT_CLIENT, cwd: "/", authorize: () => "ann", cluster };
+    assert.throws(() => createBridge(options), (error) => {
+      assert.ok(error instanceof InvalidArgumentError);
+      return error.message.includes(`cluster.${Object.keys(bad)[0]}`) &&
+        !error.message.includes("xxx");
+    });
+  }
+});
+
 test("an engine that says nothing keeps nobody waiting longer than a lease", async () => {
-  const silent = () => new Promise<never>(() => {});
+  const silent = never;
   const engine = { claim: silent, renew: silent, release: silent };
   const store: SessionStore = Object.assign(new MemorySessionStore(), {
     get: silent,
@@ -147,15 +171,8 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
     findThread: silent,
   });
   const cluster = { url: "http://a", owners: engine, secret: "x".repeat(32), leaseMs: 20 };
-  const never = silent;
   const bridge = createBridge({
-    client: {
-      approvals: { pending: () => [], answer: () => false },
-      startSession: never,
-      resumeSession: never,
-      readThread: never,
-      archiveThread: never,
-    },
+    client: SILENT_CLIENT,
     isolation: "trusting",
     cwd: "/",
     authorize: () => "ann",
@@ -251,7 +268,6 @@ test("a forwarded request is somebody's only as it was signed", async () => {
   }
   // Nothing is read for whoever can't sign: of all these only the body that is another one was.
   assert.equal(reads, 3);
-  assert.throws(() => new Forwarder("short", here), { status: 500 });
 });
 
 test("the stream of a node that has gone silent ends, and its connection with it", async () => {
