@@ -124,11 +124,18 @@ export const hooksKind: Kind = object(
  * and a post-hook at once.
  */
 export function mergeHooks(...layers: readonly (Hooks | undefined)[]): Required<Hooks> {
-  const pre = layers.flatMap((layer) => layer?.pre ?? []);
-  const post = layers.flatMap((layer) => layer?.post ?? []);
-  checkAll("pre", pre);
-  checkAll("post", post);
-  return { pre, post };
+  const hooks = joinHooks(...layers);
+  checkAll("pre", hooks.pre);
+  checkAll("post", hooks.post);
+  return hooks;
+}
+
+/** Joins hooks without a look at them: whoever runs them merges them with all others, once. */
+export function joinHooks(...layers: readonly (Hooks | undefined)[]): Required<Hooks> {
+  return {
+    pre: layers.flatMap((layer) => layer?.pre ?? []),
+    post: layers.flatMap((layer) => layer?.post ?? []),
+  };
 }
 
 function checkAll(kind: "pre" | "post", hooks: readonly (PreHook | PostHook)[]): void {

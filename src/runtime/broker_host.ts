@@ -6,7 +6,7 @@ import { isRemote } from "./config_shape.ts";
 import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
 import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";
-import { hasToolHooks, HookRun, mergeHooks } from "../plugin/mod.ts";
+import { hasToolHooks, HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
@@ -16,9 +16,15 @@ export async function brokerHost(
   seen: () => RuntimeState,
 ): Promise<BrokerHost> {
   const { guardAcceptance } = await loadAcceptanceGuard();
+  let hooks: Required<Hooks> | undefined;
   return {
     realPath: config.transport?.type === "websocket" ? undefined : realPathOf,
-    gateFor: (threadId) => threadId === null ? undefined : clientGate(config, seen, threadId),
+    gateFor: (threadId) => {
+      if (threadId === null) return undefined;
+      // A throw refuses: hooks that can't work together must not be left out.
+      hooks ??= mergeHooks(config.hooks);
+      return clientGate(hooks, seen, threadId);
+    },
     guard: (grant, _request, contained) => {
       // A remote server works on another machine: this script's permissions say nothing about it.
       if (isRemote(config)) return null;
@@ -29,12 +35,10 @@ export async function brokerHost(
 
 /** For a thread without a session: the connection's own hooks, and what it has seen of the thread. */
 function clientGate(
-  config: RuntimeConfig,
+  hooks: Required<Hooks>,
   seen: () => RuntimeState,
   threadId: string,
 ): ThreadGate {
-  // A throw refuses: hooks that can't work together must not be left out.
-  const hooks = mergeHooks(config.hooks);
   const item = (id: string) => seenItem(seen(), threadId, id);
   if (!hasToolHooks(hooks)) return { item };
   return {

@@ -83,6 +83,8 @@ export interface SessionParts {
   profile: ResolvedProfile;
   /** The client's own hooks. */
   clientHooks: Hooks | undefined;
+  /** Those and its own, merged. */
+  hooks: Required<Hooks>;
   /** Who answers its questions. */
   answerers: SessionAnswerers;
   /** Its tools that codex does not offer by itself; `null`: there are none. */
@@ -144,6 +146,8 @@ export class SessionSettings {
   #told: ToldSettings;
   /** Whether a turn brought a model, which the thread keeps. */
   #broughtModel = false;
+  /** The client's hooks with those of a profile, by these: all turns without hooks of their own have the same. */
+  readonly #hooks: WeakMap<Hooks, Required<Hooks>>;
   /** What turns have been warned of: once a session is enough. */
   readonly #warned: Set<string> = new Set();
 
@@ -156,6 +160,7 @@ export class SessionSettings {
     this.#decided = parts.decided;
     this.#sent = parts.decided;
     this.#told = parts.told;
+    this.#hooks = new WeakMap([[parts.profile.hooks, parts.hooks]]);
   }
 
   /** What the last turn may do. */
@@ -206,7 +211,12 @@ export class SessionSettings {
 
   /** The hooks of a profile, and the client's. */
   hooksOf(profile: ResolvedProfile): Required<Hooks> {
-    return mergeHooks(this.#parts.clientHooks, profile.hooks);
+    let hooks = this.#hooks.get(profile.hooks);
+    if (hooks === undefined) {
+      hooks = mergeHooks(this.#parts.clientHooks, profile.hooks);
+      this.#hooks.set(profile.hooks, hooks);
+    }
+    return hooks;
   }
 
   /**

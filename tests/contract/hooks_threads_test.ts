@@ -239,3 +239,30 @@ test("rules hold for an agent's thread as for its session's, and who fails at it
     await events.return?.();
   });
 });
+
+test("the hooks of client and session are looked at when the session opens, and not at each prompt", async () => {
+  let looks = 0;
+  const hook = (name: string): plugin.PreHook => ({
+    get name() {
+      looks++;
+      return name;
+    },
+    phases: ["preSessionStart"],
+    call: () => ({ type: "continue" }),
+  });
+  await onFake({ hooks: { pre: [hook("client")] } }, async ({ open, server }) => {
+    const session = await open({ hooks: { pre: [hook("session")] } });
+    assert.notEqual(looks, 0);
+    looks = 0;
+    const sent = () => server.received.filter(({ method }) => method === "turn/start").length;
+    await session.ask("hello");
+    assert.equal(looks, 0);
+    // With hooks of its own all are looked at: names must differ among them.
+    for (const name of ["client", "session"]) {
+      await assert.rejects(session.ask("hello", { hooks: { pre: [hook(name)] } }), /Two pre-hooks/);
+    }
+    assert.equal(sent(), 1);
+    await session.ask("hello", { hooks: { pre: [hook("own")] } });
+    assert.equal(sent(), 2);
+  });
+});

@@ -56,6 +56,7 @@ type Plan = Pick<
   | "decided"
   | "answerers"
   | "checkpoints"
+  | "hooks"
   | "startHooks"
   | "single"
   | "ledger"
@@ -161,6 +162,7 @@ export class SessionOpener<Opened extends OpenedThread> {
         decided,
         answerers,
         checkpoints,
+        hooks,
         startHooks: hookRun,
         single,
         ledger,

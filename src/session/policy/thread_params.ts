@@ -21,7 +21,7 @@ import {
   platformName,
   resolvePath,
 } from "../../platform/mod.ts";
-import { mergeHooks } from "../../plugin/mod.ts";
+import { joinHooks } from "../../plugin/mod.ts";
 import { asAttachment } from "../../prompt.ts";
 import { redact, REDACTED } from "../../redact.ts";
 import type { ResolvedProfile, RunProfile, SessionMode, TurnOptions } from "../profile.ts";
@@ -216,7 +216,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     limits: profile.limits ?? {},
     attachments: (profile.attachments ?? []).map(asAttachment),
     outputSchema: (profile.outputSchema as JsonObject | undefined) ?? null,
-    hooks: mergeHooks(profile.hooks),
+    hooks: joinHooks(profile.hooks),
     tools: profile.tools ?? {},
     mcpServers: profile.mcpServers ?? {},
     developerInstructions: profile.developerInstructions ?? null,
@@ -331,7 +331,7 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
     ...defined({ limits: over.limits }),
     ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema as JsonObject }),
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
-    hooks: over.hooks === undefined ? base.hooks : mergeHooks(base.hooks, over.hooks),
+    hooks: over.hooks === undefined ? base.hooks : joinHooks(base.hooks, over.hooks),
   };
 }
 
@@ -366,6 +366,6 @@ export function layerProfile<Base extends TurnOptions, Over extends TurnOptions>
     ...(attachments.length === 0 ? {} : { attachments }),
     ...(base.hooks === undefined && over.hooks === undefined
       ? {}
-      : { hooks: mergeHooks(base.hooks, over.hooks) }),
+      : { hooks: joinHooks(base.hooks, over.hooks) }),
   } as Base & Over;
 }
