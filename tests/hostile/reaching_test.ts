@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { testing } from "../../mod.ts";
 import { PolicyError } from "../../src/errors/mod.ts";
+import { toolReach } from "../../src/permissions/config/session_settings.ts";
 import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -79,10 +80,18 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
       input: [{ type: "text", text: "attack" }],
     });
     for await (const { method } of told) if (method === "turn/completed") break;
+    // Models of another kind are offered patches as a tool.
+    const model = version === "0.104.0" ? "gpt-5-codex-scripted" : "gpt-5.5-scripted";
+    const another = await w.session({ ...READ_ONLY, model });
+    await another.session.ask("hello");
     assert.equal((await wide.session.ask("are you there?")).assistantText, "ready");
     const prompts = w.model.requests.flatMap(({ userTexts }) => userTexts);
     assert.equal(prompts.filter((text) => text.includes("intruder")).length, 0);
     assert.equal(existsSync(mark), false);
+    // What codex offers has a row in the table of its tools, and none that gets past the sandbox is offered.
+    const tools = [...new Set(w.model.requests.flatMap((request) => request.tools))];
+    assert.ok(tools.includes("exec_command") && tools.includes("apply_patch"), tools.join(" "));
+    assert.deepEqual(tools.filter((tool) => (toolReach(tool) ?? "past") === "past"), []);
     await wide.session.close();
     await events;
     assert.equal(heard.filter((type) => type === "turnStarted").length, 1);
