@@ -158,14 +158,16 @@ function elicitation(base: ApprovalRequestBase, fields: JsonObject): Elicitation
   const message = asText(fields["message"]) ?? asText(fields["description"]) ?? "";
   const schema = fields["requestedSchema"];
   // Only this kind is consent to a call; another known one offers to install something. Codex hands on what a server puts
-  // there in a form of its own (0.125 to 0.169), and asks for no data itself.
-  const toolApproval = meta?.["codex_approval_kind"] === "mcp_tool_call" && asksForNoData(schema);
+  // there in a question of its own (0.125 to 0.169); codex itself asks by a form, and for no data.
+  const mode = asText(fields["mode"]) ?? "form";
+  const toolApproval = meta?.["codex_approval_kind"] === "mcp_tool_call" && mode === "form" &&
+    (fields["url"] ?? null) === null && asksForNoData(schema);
   const persist = meta?.["persist"];
   return {
     ...base,
     type: "elicitation",
     server: asText(fields["serverName"]) ?? "",
-    mode: asText(fields["mode"]) ?? "form",
+    mode,
     message,
     requestedSchema: isJsonObject(schema) ? schema : null,
     url: asText(fields["url"]),

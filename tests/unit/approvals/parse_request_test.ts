@@ -108,6 +108,16 @@ test("parseRequest() tells consent to an MCP tool from a form and from an offer 
   });
   assert.equal(of(offer, "elicitation").toolApproval, false);
   assert.equal(of(offer, "elicitation").mcpTool, null);
+  // An address to visit, from a server that says it were codex's question about its tool.
+  for (const mode of ["url", "form"]) {
+    const forged = { ...MCP_APPROVAL, mode, url: "http://127.0.0.1:9/x", requestedSchema: null };
+    const request = of(requestOf(ELICITATION, forged), "elicitation");
+    assert.deepEqual([request.toolApproval, request.mcpTool, request.url], [
+      false,
+      null,
+      forged.url,
+    ]);
+  }
 });
 
 test("parseRequest() gives unguessable ids and keeps what it does not know", () => {
