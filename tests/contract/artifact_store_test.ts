@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  symlink,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { FileVersions } from "../../src/artifact/store/file_versions.ts";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
@@ -104,6 +113,18 @@ test("FileArtifactStore passes by what a killed writer left, and removes it when
     assert.equal((await store.load("a"))?.text, "version 0");
     await saveTimes(store, 1);
     assert.deepEqual((await readdir(directory)).sort(), ["c1", "tmp-new"]);
+  }));
+
+test("FileArtifactStore frees no text that a link leads to", () =>
+  withRoot(async (root) => {
+    const store = new FileArtifactStore(join(root, "store"));
+    await saveTimes(store, 3);
+    const pages = join(await onlyDirectory(join(root, "store")), "c1/p");
+    await rename(join(pages, "2"), join(root, "elsewhere"));
+    await symlink(join(root, "elsewhere"), join(pages, "2"), "junction");
+    await saveTimes(store, 2);
+    assert.equal(await readFile(join(root, "elsewhere/text.txt"), "utf8"), "version 1");
+    assert.equal(await readFile(join(pages, "3/text.txt"), "utf8"), "");
   }));
 
 test("FileArtifactStore refuses to load a text that is not the one its revision names", () =>

@@ -15,8 +15,16 @@ test("turnsBehind() counts the turns that a copy must not have", () => {
   for (const [after, before, expected] of table) {
     assert.equal(turnsBehind(turns, { after, before }), expected, `${after} ${before}`);
   }
-  for (const at of [{ after: "x", before: undefined }, { after: undefined, before: "" }]) {
-    assert.throws(() => turnsBehind(turns, at), InvalidArgumentError);
+  for (
+    const [argument, at] of [
+      ["after", { after: "x", before: undefined }],
+      ["before", { after: undefined, before: "" }],
+    ] as const
+  ) {
+    assert.throws(
+      () => turnsBehind(turns, at),
+      (error) => error instanceof InvalidArgumentError && error.argument === argument,
+    );
   }
 });
 

@@ -138,6 +138,11 @@ const FINE: [string, JsonObject, JsonObject][] = [
     object({ a: { description: "d", type: "string" } }),
   ],
   [
+    "a single allOf beside definitions",
+    { $defs: { n: STRING }, allOf: [object({ a: { $ref: "#/$defs/n" } })] },
+    object({ a: { $ref: "#/$defs/n" } }, { $defs: { n: STRING } }),
+  ],
+  [
     "definitions are walked",
     object({ a: { $ref: "#/$defs/n" } }, {
       $defs: {

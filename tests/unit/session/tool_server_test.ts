@@ -203,6 +203,9 @@ test("what is too large, or is no message, is answered and forgotten", async () 
     const answer = await send(tools, key, text);
     assert.deepEqual([answer.status, answer.body], [202, ""], text);
   }
+  // What is told of a name is no longer than names are.
+  const unknown = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "x".repeat(10_000) });
+  assert.match((await send(tools, key, unknown)).body, /no method x{80} here/);
   // One that says nothing at all keeps nobody from closing.
   const socket = connect(Number(new URL(String(tools.settings["url"])).port), "127.0.0.1");
   await once(socket, "connect");
