@@ -4,6 +4,7 @@
  */
 
 import { delay } from "./async.ts";
+import { callback, having, type Kind, kind, list, required } from "./check/mod.ts";
 import { CodexError, messageOf } from "./errors/mod.ts";
 
 /** A key. */
@@ -122,3 +123,15 @@ async function patiently<T>(step: () => Promise<T>): Promise<T> {
     }
   }
 }
+
+/** A database. */
+export const kvKind: Kind = required(
+  having("a key-value database { get, list, atomic }, such as Deno.openKv() gives", {
+    get: required(callback),
+    list: required(callback),
+    atomic: required(callback),
+  }),
+);
+
+/** The first parts of keys. */
+export const kvPrefixKind: Kind = list(kind("a string or a number", ["string", "number"]));

@@ -414,21 +414,7 @@ function shortName(key: string): string {
   return key.length > 40 ? `${key.slice(0, 40)}…` : key;
 }
 
-/** A database. */
-export const kvKind: Kind = required(
-  having("a key-value database { get, list, atomic }, such as Deno.openKv() gives", {
-    get: required(callback),
-    list: required(callback),
-    atomic: required(callback),
-  }),
-);
-
-/** The first parts of keys. */
-export const kvPrefixKind: Kind = list(kind("a string or a number", ["string", "number"]));
-
-// What was probably meant by a word that is not known.
-
-/** The word that was most likely meant, or `undefined`. */
+/** The word that was most likely meant by one that is not known, or `undefined`. */
 function nearest(word: string, words: readonly string[]): string | undefined {
   const plain = (each: string) => each.toLowerCase().replaceAll(/[-_ ]/g, "");
   const wanted = plain(word);

@@ -28,8 +28,6 @@ export {
   json,
   jsonObject,
   kind,
-  kvKind,
-  kvPrefixKind,
   list,
   milliseconds,
   name,

@@ -67,41 +67,6 @@ export function messageOf(error: unknown): string {
 
 // Requests that were not answered as hoped.
 
-/** Options of {@linkcode RequestTimeoutError}. */
-export interface RequestTimeoutErrorOptions extends CodexErrorOptions {
-  /** A sentence that says more, without its period. */
-  note?: string;
-}
-
-/**
- * The server did not answer a request in time.
- *
- * ```ts ignore
- * if (error instanceof RequestTimeoutError) {
- *   console.log(`${error.method}: no answer in ${error.timeoutMs} ms`);
- * }
- * ```
- */
-export class RequestTimeoutError extends CodexError {
-  /** The method that was called. */
-  readonly method: string;
-  /** How long the call waited, in milliseconds. */
-  readonly timeoutMs: number;
-
-  /** Creates the error. */
-  constructor(method: string, timeoutMs: number, options: RequestTimeoutErrorOptions = {}) {
-    const { note } = options;
-    const text = `No answer to ${method} within ${timeoutMs} ms.`;
-    super("requestTimeout", note === undefined ? text : `${text} ${note}.`, {
-      retryable: true,
-      ...options,
-      data: { method, timeoutMs, ...options.data },
-    });
-    this.method = method;
-    this.timeoutMs = timeoutMs;
-  }
-}
-
 /** Why the server refused, where its words tell: it has no codes for these. */
 export type RpcRefusal =
   | "noThread"

@@ -1,5 +1,5 @@
 /**
- * Starting codex, and losing it.
+ * Starting codex, waiting for it, and losing it.
  * @module
  */
 import { redactDiagnostic } from "../redact.ts";
@@ -180,4 +180,56 @@ export function explainStderr(tail: string): string {
   const text = told.map((line) => line.trim()).join(" | ");
   // A complaint begins with what matters; of mere last lines the last words do.
   return complaint < 0 ? text.slice(-CHARACTERS) : text.slice(0, CHARACTERS);
+}
+
+/** Options of {@linkcode RequestTimeoutError}. */
+export interface RequestTimeoutErrorOptions extends CodexErrorOptions {
+  /** A sentence that says more, without its period. */
+  note?: string;
+}
+
+/**
+ * The server did not answer a request in time.
+ *
+ * ```ts ignore
+ * if (error instanceof RequestTimeoutError) {
+ *   console.log(`${error.method}: no answer in ${error.timeoutMs} ms`);
+ * }
+ * ```
+ */
+export class RequestTimeoutError extends CodexError {
+  /** The method that was called. */
+  readonly method: string;
+  /** How long the call waited, in milliseconds. */
+  readonly timeoutMs: number;
+
+  /** Creates the error. */
+  constructor(method: string, timeoutMs: number, options: RequestTimeoutErrorOptions = {}) {
+    const { note } = options;
+    const text = `No answer to ${method} within ${timeoutMs} ms.`;
+    super("requestTimeout", note === undefined ? text : `${text} ${note}.`, {
+      retryable: true,
+      ...options,
+      data: { method, timeoutMs, ...options.data },
+    });
+    this.method = method;
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/**
+ * The session, stream or client was closed before the call.
+ *
+ * ```ts ignore
+ * if (error instanceof SessionClosedError) console.log(error.message);
+ * ```
+ */
+export class SessionClosedError extends CodexError {
+  /** Creates the error. */
+  constructor(
+    message = "The session is closed. Start or resume another one.",
+    options: CodexErrorOptions = {},
+  ) {
+    super("sessionClosed", message, options);
+  }
 }

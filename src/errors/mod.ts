@@ -17,8 +17,6 @@ export {
   PolicyError,
   type PolicyMismatch,
   PolicyMismatchError,
-  RequestTimeoutError,
-  type RequestTimeoutErrorOptions,
   RpcError,
   type RpcErrorOptions,
   type RpcRefusal,
@@ -32,6 +30,9 @@ export {
   IncompatibleVersionError,
   LoginError,
   type ProcessExit,
+  RequestTimeoutError,
+  type RequestTimeoutErrorOptions,
+  SessionClosedError,
   SpawnError,
 } from "./connection_errors.ts";
 export * from "./turn_errors.ts";

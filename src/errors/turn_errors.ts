@@ -339,23 +339,6 @@ export class AttachmentNotFoundError extends CodexError {
 }
 
 /**
- * The session, stream or client was closed before the call.
- *
- * ```ts ignore
- * if (error instanceof SessionClosedError) console.log(error.message);
- * ```
- */
-export class SessionClosedError extends CodexError {
-  /** Creates the error. */
-  constructor(
-    message = "The session is closed. Start or resume another one.",
-    options: CodexErrorOptions = {},
-  ) {
-    super("sessionClosed", message, options);
-  }
-}
-
-/**
  * Another process, or another session of this client, works with the thread: only one may write to it.
  *
  * ```ts ignore

@@ -4,7 +4,12 @@
  * @module
  */
 export { decode, encode } from "./codec.ts";
-export { Connection, type ConnectionHandler, type OversizeMessage } from "./connection.ts";
+export {
+  Connection,
+  type ConnectionHandler,
+  type ConnectionOptions,
+  type OversizeMessage,
+} from "./connection.ts";
 export type { DeltaHead, Deltas, DeltaTaker } from "./delta_reader.ts";
 export type {
   OutboundMessage,

@@ -16,7 +16,8 @@ import { lostStartRace } from "../protocol/mod.ts";
 import { codexTransport, commandTransport } from "../launch/mod.ts";
 import { withoutReachingTools, withShellEnvironment } from "../permissions/mod.ts";
 import { codexHomeIn, pathRules, platformName, readEnv } from "../platform/mod.ts";
-import type { Connection } from "../rpc/mod.ts";
+import type { Connection, ConnectionOptions } from "../rpc/mod.ts";
+import type { Telemetry } from "../telemetry.ts";
 import { type TransportFactory, unixTransport, webSocketTransport } from "../transport/mod.ts";
 import {
   compareVersions,
@@ -25,6 +26,7 @@ import {
   versionInUserAgent,
 } from "../version.ts";
 import type { ClientInfo, RuntimeConfig, TransportConfig } from "./config.ts";
+import { DEFAULTS } from "./config_shape.ts";
 import type { ServerInfo } from "./runtime_types.ts";
 
 /** Opens the configured connection; called again for each restart. */
@@ -199,6 +201,19 @@ export function readServerInfo(result: JsonValue, config: RuntimeConfig): Server
     if (typeof value === "string") info[field] = value;
   }
   return info;
+}
+
+/** How much a connection holds and waits for, by its configuration. */
+export function connectionOptions(
+  config: RuntimeConfig,
+  telemetry: Telemetry | null,
+): ConnectionOptions {
+  return {
+    maxMessageBytes: config.maxMessageBytes ?? DEFAULTS.maxMessageBytes,
+    maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
+    requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
+    trace: telemetry === null ? null : () => telemetry.activeTrace(),
+  };
 }
 
 /** Introduces this client to the server. */

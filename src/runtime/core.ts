@@ -2,7 +2,7 @@
  * The machine inside {@linkcode Runtime}: one server at a time, its messages routed, numbered and answered.
  * Sessions use it directly; users see the runtime.
  */
-import { type ApprovalAudit, ApprovalDesk } from "../approvals/mod.ts";
+import { ApprovalDesk } from "../approvals/mod.ts";
 import { abortable, delay } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -17,17 +17,15 @@ import {
   type RpcRequest,
   type RpcResponse,
 } from "../rpc/mod.ts";
-import { redact } from "../redact.ts";
 import { Telemetry } from "../telemetry.ts";
-import { endOrphans } from "../platform/mod.ts";
 import type { TransportCloseReport, TransportFactory } from "../transport/mod.ts";
 import { ProjectedLog } from "./state/projected_log.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 import {
   closedBecause,
+  CutOffThreads,
   KeepAlive,
   livenessOf,
-  type PlannedRestart,
   PROBE,
   RestartLoop,
   watchLiveness,
@@ -35,38 +33,22 @@ import {
 import type { RuntimeConfig } from "./config.ts";
 import { DEFAULTS, isRemote } from "./config_shape.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
-import { handshake, startOne } from "./connect.ts";
+import { logAudit, logOversize, logSent, logState, type StateChange } from "./log/local_records.ts";
+import { connectionOptions, handshake, startOne } from "./connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
-/** Methods that keys, tokens and other people's variables go along with. */
-const TAKES_SECRETS = /^(?:account\/login|config|mcpServer)\/|^thread\/(?:start|resume|fork)$/;
 /** How long a question waits for what was said with it. */
 const ROUND_TRIP_MS = 2000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
 const TWIN_MS = 50;
-/** Threads whose leftovers are looked for, the newest. */
-const MAX_CUT_OFF = 256;
-const NEVER_STARTED: TransportCloseReport = {
-  gone: true,
-  how: "alreadyExited",
-  exit: null,
-  durationMs: 0,
-};
 
-/** What is told with a change of the connection's state. */
-interface StateChange {
-  /** Why the last server ended. */
-  error?: unknown;
-  /** When the next one is started. */
-  plan?: PlannedRestart;
-  /** Threads that were taken up again. */
-  resumed?: number;
-  /** Threads that could not be. */
-  lost?: number;
+/** Nothing had to be done for the end. */
+function alreadyExited(exit: TransportCloseReport["exit"]): TransportCloseReport {
+  return { gone: true, how: "alreadyExited", exit, durationMs: 0 };
 }
 
 /** One server at a time, its messages routed, numbered and answered. */
@@ -85,8 +67,7 @@ export class RuntimeCore implements ConnectionHandler {
   readonly #onGone: () => Promise<void>;
   readonly #recorded: ProjectedLog;
   readonly #sinks: SinkPump[];
-  /** Threads some of whose commands were cut off. */
-  readonly #cutOff: Set<string> = new Set();
+  readonly #cutOff = new CutOffThreads();
   readonly #stop = new AbortController();
   readonly #restarts: RestartLoop;
   #connection: Connection | null = null;
@@ -97,7 +78,7 @@ export class RuntimeCore implements ConnectionHandler {
   /** Why the connection is closed for good. */
   #final: unknown = null;
   /** How the last server ended. */
-  #ended: TransportCloseReport = NEVER_STARTED;
+  #ended: TransportCloseReport = alreadyExited(null);
   #restoring: Promise<void> = Promise.resolve();
   #shutdown: Promise<ShutdownReport> | null = null;
   /** When the bytes came that are being read. */
@@ -127,7 +108,7 @@ export class RuntimeCore implements ConnectionHandler {
       ...defined({ approvals: config.approvals }),
       timeoutMs: config.approvalTimeoutMs ?? DEFAULTS.approvalTimeoutMs,
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
-      onAudit: (audit) => this.#audit(audit),
+      onAudit: (audit) => logAudit(this.log, audit),
       serverVersion: () => this.#server?.version ?? null,
       heardAll: () => this.#heardAll(),
     }, async () => {
@@ -248,13 +229,7 @@ export class RuntimeCore implements ConnectionHandler {
    * without a thread, and when the server is gone.
    */
   endOrphans(...threadIds: string[]): void {
-    if (isRemote(this.config)) return;
-    for (const threadId of threadIds) {
-      this.#cutOff.add(threadId);
-      if (this.#cutOff.size > MAX_CUT_OFF) this.#cutOff.delete([...this.#cutOff][0]!);
-    }
-    // Codex names the thread to each command.
-    endOrphans(this.pid, [...this.#cutOff].map((id) => `CODEX_THREAD_ID=${id}`));
+    if (!isRemote(this.config)) this.#cutOff.end(this.pid, threadIds);
   }
 
   /** Ends everything; says whether the process is certainly gone. */
@@ -304,15 +279,10 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   async #connect(signal?: AbortSignal): Promise<void> {
-    const { config, telemetry } = this;
+    const { config } = this;
     const transport = await this.#factory(signal === undefined ? {} : { signal });
     this.#generation++;
-    const connection = new Connection(transport, this, {
-      maxMessageBytes: config.maxMessageBytes ?? DEFAULTS.maxMessageBytes,
-      maxInFlight: config.maxInFlight ?? DEFAULTS.maxInFlight,
-      requestTimeoutMs: config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs,
-      trace: telemetry === null ? null : () => telemetry.activeTrace(),
-    });
+    const connection = new Connection(transport, this, connectionOptions(config, this.telemetry));
     this.alive.attach(transport);
     connection.onLatency = (ms) => this.metrics.latency(ms);
     this.#connection = connection;
@@ -408,16 +378,8 @@ export class RuntimeCore implements ConnectionHandler {
 
   oversize(message: OversizeMessage): void {
     this.metrics.oversize++;
-    const { bytes, method, rpcId, threadId } = message;
-    const head = {
-      method: method ?? undefined,
-      rpcId: rpcId ?? undefined,
-      threadId: threadId ?? undefined,
-    };
-    this.log.append("inbound", "malformed", head, {
-      reason: "larger than maxMessageBytes",
-      size: bytes,
-    }, 0);
+    const { method, rpcId, threadId } = message;
+    logOversize(this.log, message);
     if (method !== null && rpcId === null && threadId !== null) {
       this.routes.get(threadId)?.oversize(message);
     }
@@ -430,15 +392,11 @@ export class RuntimeCore implements ConnectionHandler {
     at: number,
   ): void {
     this.metrics.sent(size, at);
-    const head = new MessageHead(message.method, message.id, message.params);
-    const said = message as unknown as JsonObject;
-    // Keys and tokens are for codex alone: not for sinks, nor for readers of events.
-    const body = TAKES_SECRETS.test(message.method ?? "") ? redact(said) : said;
-    this.log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
+    logSent(this.log, kind, size, message);
   }
 
   closed(error: ConnectionClosedError): void {
-    this.#ended = { gone: true, how: "alreadyExited", exit: error.exit, durationMs: 0 };
+    this.#ended = alreadyExited(error.exit);
     // It may not have told of the commands that it started last.
     const cutOff = this.alive.turnRuns ? this.routes.threadIds() : [];
     this.#connection = null;
@@ -487,24 +445,6 @@ export class RuntimeCore implements ConnectionHandler {
   #tell(state: ConnectionState, more: StateChange = {}): void {
     this.#state = state;
     if (state === "restarting") this.metrics.restarts++;
-    const { error, plan, resumed, lost } = more;
-    this.log.append("local", "connection", {}, {
-      state,
-      generation: this.#generation,
-      reason: error instanceof Error ? error.message : undefined,
-      attempt: plan?.attempt,
-      delayMs: plan?.delayMs,
-      resumed,
-      lost,
-    }, 0);
-  }
-
-  #audit(audit: ApprovalAudit): void {
-    const head = new MessageHead(audit.method, undefined, {
-      threadId: audit.threadId ?? undefined,
-      turnId: audit.turnId ?? undefined,
-      itemId: audit.itemId ?? undefined,
-    });
-    this.log.append("local", "approval", head, JSON.parse(JSON.stringify(audit)), 0);
+    logState(this.log, state, this.#generation, more);
   }
 }

@@ -5,7 +5,7 @@
  */
 import { delay, hostTimers, longInterval, type Timers } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
-import { unrefTimer } from "../platform/mod.ts";
+import { endOrphans, unrefTimer } from "../platform/mod.ts";
 import type { Connection } from "../rpc/mod.ts";
 import type { Transport } from "../transport/mod.ts";
 import type { RestartPolicy, RuntimeConfig } from "./config.ts";
@@ -335,5 +335,25 @@ export class KeepAlive {
       this.#keeps = false;
       this.#transport?.unref?.();
     }, LINGER_MS);
+  }
+}
+
+// What a server leaves behind.
+
+/** How many threads' leftovers are looked for, the newest. */
+const MAX_CUT_OFF = 256;
+
+/** Threads some of whose commands were cut off. */
+export class CutOffThreads {
+  readonly #ids: Set<string> = new Set();
+
+  /** Adds threads, and ends what is left of the commands of all, in the server's tree or without a parent. */
+  end(pid: number | null, threadIds: readonly string[]): void {
+    for (const threadId of threadIds) {
+      this.#ids.add(threadId);
+      if (this.#ids.size > MAX_CUT_OFF) this.#ids.delete([...this.#ids][0]!);
+    }
+    // Codex names the thread to each command.
+    endOrphans(pid, [...this.#ids].map((id) => `CODEX_THREAD_ID=${id}`));
   }
 }

@@ -195,9 +195,9 @@ export class WebAdapter implements AsyncDisposable {
 
   /** The tenant's sessions, newest first. */
   async sessions(tenant: string): Promise<WebSession[]> {
-    const { sessions, store } = await this.#enter(tenant);
+    const { does, sessions, store } = await this.#enter(tenant);
     const stored = await store.list(tenant);
-    return stored.map((record) => sessions.get(record.sessionId)?.view() ?? viewOf(record));
+    return stored.map((record) => sessions.get(record.sessionId)?.view() ?? does.viewOf(record));
   }
 
   /** A session as it stands; follow its events after the snapshot's `cursor`. */
@@ -415,7 +415,7 @@ export class WebAdapter implements AsyncDisposable {
     const known = await store.get(sessionId);
     if (known !== null) {
       if (known.tenant !== tenant) throw does.notFound("session");
-      return viewOf(known);
+      return does.viewOf(known);
     }
     const limit = this.#options.maxSessionsPerTenant ?? 16;
     if ((await store.list(tenant)).length >= limit) {
@@ -444,9 +444,4 @@ export class WebAdapter implements AsyncDisposable {
       throw error;
     }
   }
-}
-
-function viewOf(record: StoredSession): WebSession {
-  const { sessionId, threadId, title, createdAt, model, effort } = record;
-  return { sessionId, threadId, title, createdAt, model, effort, runningTurnId: null };
 }

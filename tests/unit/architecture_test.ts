@@ -98,6 +98,8 @@ const WIRE_TYPES = "src/protocol/generated/types.ts";
 
 /** At most so many files lie flat in one room. */
 const FLAT = 16;
+/** At most so many lines stand in one file. */
+const LINES = 450;
 
 const source = readSource();
 const files = [...source.values()];
@@ -277,4 +279,12 @@ const MODULES = 97;
 test("importing the library loads no more modules than allowed", () => {
   const loaded = loadedModules(source);
   assert.ok(loaded.size <= MODULES, `${loaded.size} modules are loaded, more than ${MODULES}`);
+});
+
+test(`no file that was written by hand is longer than ${LINES} lines`, () => {
+  const lines = (path: string) => readFileSync(join(ROOT, path), "utf8").split("\n").length - 1;
+  const long = list("src").filter((path) =>
+    path.endsWith(".ts") && !path.includes("/generated/") && lines(path) > LINES
+  );
+  assert.deepEqual(long, []);
 });

@@ -13,8 +13,8 @@
  * @module
  */
 import { isJsonObject } from "../../json.ts";
-import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../check/mod.ts";
-import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
+import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
+import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
 import {
   type ArtifactChange,
   checkLoad,

@@ -8,10 +8,10 @@
  * ```
  * @module
  */
-import { checkArgument, checkOptions, kvKind, kvPrefixKind, shape } from "../../check/mod.ts";
+import { checkArgument, checkOptions, shape } from "../../check/mod.ts";
 import { messageOf, ThreadInUseError } from "../../errors/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
+import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
 import {
   checkAppend,
   checkThreadName,

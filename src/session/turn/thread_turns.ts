@@ -23,7 +23,7 @@ import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { PromisedTurns, UnansweredPrompts } from "./promised_turns.ts";
 import { type RestingThread, ThreadStop } from "./thread_stop.ts";
-import { Turn, type TurnHost } from "./turn.ts";
+import { begins, Turn, type TurnHost, works } from "./turn.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 import type { ContextUsage } from "./turn_result.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
@@ -446,14 +446,4 @@ export class ThreadTurns {
   #all(): Turn[] {
     return [...new Set(this.#turns.values())];
   }
-}
-
-/** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
-function works(method: string): boolean {
-  return /^item\/(?:started$|agentMessage\/delta$|reasoning\/)/.test(method);
-}
-
-/** Messages by which a turn may be heard of first. */
-function begins(method: string): boolean {
-  return method.startsWith("turn/") || works(method);
 }

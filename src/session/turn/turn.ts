@@ -432,3 +432,13 @@ export function itemsOf(record: JsonObject): JsonObject[] {
   const items = record["items"];
   return Array.isArray(items) ? items.filter(isJsonObject) : [];
 }
+
+/** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
+export function works(method: string): boolean {
+  return /^item\/(?:started$|agentMessage\/delta$|reasoning\/)/.test(method);
+}
+
+/** Messages by which a turn may be heard of first. */
+export function begins(method: string): boolean {
+  return method.startsWith("turn/") || works(method);
+}

@@ -7,8 +7,6 @@ import {
   checkArguments,
   checkOptions,
   count,
-  kvKind,
-  kvPrefixKind,
   list,
   milliseconds,
   name,
@@ -19,7 +17,7 @@ import {
   text,
 } from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
+import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
 
 /** Who has a session. */
 export interface SessionClaim {

@@ -11,5 +11,5 @@ export {
   isForPeople,
 } from "../http/check_request.ts";
 export { closedError, isSessionId, notFound, sessionId, tooMany } from "../http/refusals.ts";
-export { LiveSessions } from "./live_sessions.ts";
+export { LiveSessions, viewOf } from "./live_sessions.ts";
 export { SessionSetup } from "./session_setup.ts";

@@ -10,8 +10,6 @@ import {
   either,
   flag,
   type Kind,
-  kvKind,
-  kvPrefixKind,
   nothing,
   object,
   required,
@@ -19,7 +17,7 @@ import {
   text,
 } from "../../check/mod.ts";
 import { isJsonObject } from "../../json.ts";
-import { type KvDatabase, type KvKey, patientKv } from "../../kv.ts";
+import { type KvDatabase, type KvKey, kvKind, kvPrefixKind, patientKv } from "../../kv.ts";
 
 /** What is remembered of a session. */
 export interface StoredSession {
