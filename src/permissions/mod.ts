@@ -30,6 +30,7 @@ export {
   containmentAdvice,
   findServerFiles,
   ownRootIn,
+  rootAroundHome,
   threadPolicyParams,
   turnPolicyParams,
   usesProfile,

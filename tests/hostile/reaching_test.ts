@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { testing } from "../../mod.ts";
 import { PolicyError } from "../../src/errors/mod.ts";
 import { toolReach } from "../../src/permissions/config/session_settings.ts";
@@ -95,6 +95,15 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
     await wide.session.close();
     await events;
     assert.equal(heard.filter((type) => type === "turnStarted").length, 1);
+    // What is written in codex's home starts programs outside the sandbox with the next thread.
+    await assert.rejects(
+      w.client.startSession({
+        cwd: dirname(home),
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+      }),
+      (error) => error instanceof PolicyError && error.data?.["reason"] === "ownHome",
+    );
     // What writes files without a sandbox needs the word of the caller.
     await assert.rejects(
       w.client.startSession({ cwd: narrow.cwd, config: { "features.enable_fanout": true } }),

@@ -4,12 +4,12 @@
  */
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { isAbsolutePath } from "../../platform/mod.ts";
+import { isAbsolutePath, isInside, isSamePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../guard/privileges.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
-import { type EffectivePolicy, isPattern } from "./policy.ts";
+import { type EffectivePolicy, isPattern, type PolicyFacts } from "./policy.ts";
 
 /** Whether a policy is sent as a permission profile instead of a sandbox. */
 export function usesProfile(policy: EffectivePolicy): boolean {
@@ -306,4 +306,39 @@ export function ownRootIn(codexHome: string): string {
 /** Codex's home as the place of a thread's file tells it, or `null`. */
 export function codexHomeOfThread(threadPath: string): string | null {
   return /^(.+)[\\/](?:archived_)?sessions[\\/]/.exec(threadPath)?.[1] ?? null;
+}
+
+/** The first codex that keeps commands out of the `.codex` of a writable directory: 0.110 does not; between not tried. */
+const KEEPS_DOT_CODEX_SINCE = "0.125.0";
+
+/**
+ * The directory that the agent may write and codex's home lies in, or `null`. Whoever writes codex's home has it start programs
+ * without a sandbox with the next thread: `config.toml`, `.env`, `rules` (0.104 to 0.169).
+ */
+export function rootAroundHome(
+  { cwd, sandbox }: Pick<EffectivePolicy, "cwd" | "sandbox">,
+  codexHome: string,
+  facts: Pick<PolicyFacts, "realPath" | "tmpdir" | "moreTmpdirs" | "serverVersion">,
+): string | null {
+  if (sandbox.type !== "workspaceWrite") return null;
+  const spellings = (path: string) => [path, facts.realPath(path) ?? path];
+  const keepsDotCodex = facts.serverVersion !== null &&
+    compareVersions(facts.serverVersion, KEEPS_DOT_CODEX_SINCE) >= 0;
+  const homes = spellings(codexHome);
+  const holds = (root: string, kept: boolean) =>
+    spellings(root).some((outer) =>
+      homes.some((home) =>
+        isInside(home, outer) && !(kept && homes.every((one) => isDotCodexOf(one, spellings(root))))
+      )
+    );
+  const temporary = [
+    ...(sandbox.excludeSlashTmp === true ? [] : ["/tmp"]),
+    ...(sandbox.excludeTmpdirEnvVar === true ? [] : [facts.tmpdir, ...facts.moreTmpdirs ?? []]),
+  ].filter((root) => root !== null && root !== "") as string[];
+  return [cwd, ...sandbox.writableRoots ?? []].find((root) => holds(root, keepsDotCodex)) ??
+    temporary.find((root) => holds(root, false)) ?? null;
+}
+
+function isDotCodexOf(home: string, roots: readonly string[]): boolean {
+  return roots.some((root) => isSamePath(home, `${root.replace(/[\\/]+$/, "")}/.codex`));
 }

@@ -2,19 +2,20 @@
  * Ask, then check: what the server says of a thread against what was decided for it.
  * @module
  */
-import { PolicyMismatchError } from "../../errors/mod.ts";
+import { PolicyError, PolicyMismatchError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import {
   type ConfigJudge,
   confirmPolicy,
   type EffectivePolicy,
   realPathOf,
+  rootAroundHome,
   type ServerFiles,
   type ThreadPolicyParams,
   workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
-import { ownRoots } from "./policy_facts.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
+import { codexHomeOf, ownRoots, policyFacts } from "./policy_facts.ts";
 
 /** A policy, and how it is said to the server. */
 export interface DecidedPolicy {
@@ -95,6 +96,26 @@ export function refuseRoots(stray: string[]): void {
     asked: "none beside the cwd and the writable roots",
     confirmed: stray.join(", "),
   }]);
+}
+
+/** Throws `PolicyError` when the agent may write codex's home, and with it what later threads are allowed. */
+export function refuseOwnHome(
+  core: RuntimeCore,
+  policy: EffectivePolicy,
+  consent: { dangerouslyAllowUnattendedFullAccess?: boolean | undefined },
+): void {
+  const home = codexHomeOf(core);
+  if (home === undefined || consent.dangerouslyAllowUnattendedFullAccess === true) return;
+  const facts = policyFacts(core);
+  const realPath = isRemote(core.config) ? (path: string) => path : facts.realPath;
+  const root = rootAroundHome(policy, home, { ...facts, realPath });
+  if (root === null) return;
+  throw new PolicyError(
+    `The agent may write ${root}, where codex's own home lies: what is written there starts programs outside the sandbox. ` +
+      "Choose another directory to work in, `excludeSlashTmp` and `excludeTmpdirEnvVar` for a home among temporary files, " +
+      "or say `dangerouslyAllowUnattendedFullAccess: true`.",
+    { data: { reason: "ownHome" } },
+  );
 }
 
 /** Compares what the server says of a thread with what was asked of it. Throws `PolicyMismatchError` when it is wider. */

@@ -61,12 +61,17 @@ export function serverSystem(core: RuntimeCore): string | null {
 
 /** Where codex makes a directory of its own writable, as far as it is known before a thread is. */
 function ownRoot(core: RuntimeCore): string | null {
+  const home = codexHomeOf(core);
+  return home === undefined ? null : ownRootIn(home);
+}
+
+/** Codex's home, as far as it is known before a thread is. */
+export function codexHomeOf(core: RuntimeCore): string | undefined {
   const { set = {}, inherit = "all" } = core.config.env ?? {};
   const value = (name: string): string | undefined =>
     set[name] ??
       (typeof inherit === "string" || inherit.includes(name) ? readEnv(name) : undefined);
-  const home = core.server.codexHome ?? codexHomeIn(platformName(), value);
-  return home === undefined ? null : ownRootIn(home);
+  return core.server.codexHome ?? codexHomeIn(platformName(), value);
 }
 
 /** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */

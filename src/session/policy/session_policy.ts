@@ -40,7 +40,7 @@ import { featureSince, supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
-import { type DecidedPolicy, refuseRoots } from "./confirm_policy.ts";
+import { type DecidedPolicy, refuseOwnHome, refuseRoots } from "./confirm_policy.ts";
 import { filesOf, hasNetworkProxy, isWindows, policyFacts, serverSystem } from "./policy_facts.ts";
 import type { ProjectDocs } from "./project_docs.ts";
 
@@ -62,6 +62,7 @@ export async function decideSessionPolicy(
   if (refusal !== null) throw refusal;
   const mcpServers = await mcpServersOf(core, cwd, profile);
   const [policy, files] = await contained(core, cwd, profile, hooks, approvals, judge);
+  refuseOwnHome(core, policy, profile);
   const decided = await withWindowsNote(core, policy);
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const docsNeedTrust = supports(core.server.version, "docsNeedTrust");

@@ -4,6 +4,7 @@ import { effectivePolicy } from "../../../src/permissions/policy/effective_polic
 import type { EffectivePolicy } from "../../../src/permissions/policy/policy.ts";
 import {
   containmentAdvice,
+  rootAroundHome,
   threadPolicyParams,
   turnPolicyParams,
 } from "../../../src/permissions/policy/profile_config.ts";
@@ -256,5 +257,47 @@ test("containmentAdvice() names the codex that could keep accepted commands in",
     const advice = containmentAdvice(sandbox, { version, platform });
     if (wanted === null) assert.equal(advice, null, `${version} ${platform}`);
     else assert.match(advice!, wanted);
+  }
+});
+
+test("rootAroundHome() finds codex's home in what the agent may write", () => {
+  const write = {
+    type: "workspaceWrite",
+    excludeSlashTmp: true,
+    excludeTmpdirEnvVar: true,
+  } as const;
+  const links: Record<string, string> = { "/link": "/w", "/u/.codex": "/w/dot" };
+  const facts = {
+    realPath: (path: string) => links[path] ?? path,
+    tmpdir: "/t",
+    serverVersion: "0.169.0",
+  };
+  const rows: [
+    home: string,
+    cwd: string,
+    sandbox: SandboxPolicy,
+    version: string,
+    string | null,
+  ][] = [
+    ["/h/codex", "/h", write, "0.169.0", "/h"],
+    ["/h/codex", "/h/codex", write, "0.169.0", "/h/codex"],
+    ["/h/codex", "/h/codex/worktrees/a", write, "0.169.0", null],
+    ["/h/codex", "/home", write, "0.169.0", null],
+    ["/h/codex", "/h", { type: "readOnly" }, "0.169.0", null],
+    ["/h/codex", "/w", { ...write, writableRoots: ["/a", "/h/"] }, "0.169.0", "/h/"],
+    // Codex keeps commands out of this one, and did not before.
+    ["/h/.codex", "/h", write, "0.169.0", null],
+    ["/h/.codex", "/h", write, "0.110.0", "/h"],
+    ["/h/.codex", "/", write, "0.169.0", "/"],
+    ["/w/codex", "/link", write, "0.169.0", "/link"],
+    ["/u/.codex", "/u", write, "0.169.0", "/u"],
+    ["/u/.codex", "/w", write, "0.169.0", "/w"],
+    ["/tmp/.codex", "/w", { ...write, excludeSlashTmp: false }, "0.169.0", "/tmp"],
+    ["/tmp/.codex", "/w", write, "0.169.0", null],
+    ["/t/x", "/w", { ...write, excludeTmpdirEnvVar: false }, "0.169.0", "/t"],
+  ];
+  for (const [home, cwd, sandbox, serverVersion, expected] of rows) {
+    const found = rootAroundHome({ cwd, sandbox }, home, { ...facts, serverVersion });
+    assert.equal(found, expected, `${home} ${cwd} ${serverVersion}`);
   }
 });
