@@ -4,6 +4,7 @@ import {
   readdir,
   readFile,
   rename,
+  rm,
   symlink,
   truncate,
   utimes,
@@ -141,6 +142,19 @@ test("FileArtifactStore refuses to load a text that is not the one its revision 
           error.message.includes("damaged"),
       );
     }
+  }));
+
+test("FileArtifactStore tells a text that is gone from one that can't be read", () =>
+  withRoot(async (root) => {
+    const store = new FileArtifactStore(root);
+    await saveTimes(store, 1);
+    const text = join(await onlyDirectory(root), "c1/p/1/text.txt");
+    const told = () => store.load("a").then(() => "", (error) => String(error));
+    await rm(text);
+    assert.match(await told(), /damaged/);
+    await mkdir(text);
+    assert.match(await told(), /Error/);
+    assert.doesNotMatch(await told(), /damaged/);
   }));
 
 test("FileArtifactStore says which directory could not be used", () =>

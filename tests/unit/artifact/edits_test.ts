@@ -56,6 +56,7 @@ const APPLIED: [string, string, ArtifactEdit[], string][] = [
     [edit(3, 4, "x")],
     "a\r\nb\nx\r\n",
   ],
+  ["… the last one too", "a\r\na\r\nb\n", [edit(1, 2, "x")], "x\r\na\r\nb\n"],
   ["a lone CR is no line break", "a\rb\nc\n", [edit(2, 3, "x")], "a\rb\nx\n"],
   ["an empty text takes the replacement as it is", "", [edit(1, 1, "a\nb")], "a\nb"],
   ["… with its newline", "", [edit(1, 1, "a\nb\n")], "a\nb\n"],

@@ -6,6 +6,7 @@ import {
   parseDocGenerate,
 } from "../../../src/artifact/prompt.ts";
 import { isJsonObject, type JsonObject } from "../../../src/json.ts";
+import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import { test } from "../../_harness.ts";
 
 function objectsIn(value: unknown): JsonObject[] {
@@ -31,6 +32,7 @@ test("the output schemas are fit for strict mode: every object closed, every key
       assert.equal(object["additionalProperties"], false);
       assert.deepEqual(object["required"], Object.keys(object["properties"] as JsonObject));
     }
+    assert.deepEqual(strictSchema(schema), { schema, issues: [] });
   }
 });
 
