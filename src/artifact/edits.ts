@@ -140,8 +140,6 @@ export function applyEdits(text: string, edits: readonly ArtifactEdit[]): string
       { data: { issues: issues.map((i) => ({ path: i.path, message: i.message })) } },
     );
   }
-  if (edits.length === 0) return text;
-
   const eol = dominantEol(lines);
   const out: Line[] = [];
   let next = 0;

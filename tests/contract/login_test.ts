@@ -1,6 +1,6 @@
 /** What a login that fails tells. */
 import assert from "node:assert/strict";
-import { Client, LoginError, testing } from "../../mod.ts";
+import { Client, LoginError, testing, UnsupportedError } from "../../mod.ts";
 import { test } from "../_harness.ts";
 
 const SECRET = "hunter2-hunter2-hunter2";
@@ -26,4 +26,38 @@ test("why a login failed is told without secrets", async () => {
     await failed;
   }
   await client.shutdown();
+});
+
+test("a device code is asked for only where codex knows them, an API key everywhere", async () => {
+  for (const [version, knows] of [["0.104.0", false], ["0.169.0", true]] as const) {
+    const { transport, server } = testing.memoryTransport({ version });
+    const asked: unknown[] = [];
+    server.handle("account/login/start", (params) => {
+      asked.push((params as { type: string }).type);
+      return asked.at(-1) === "apiKey" ? { type: "apiKey" } : {
+        type: "chatgptDeviceCode",
+        loginId: "login-1",
+        verificationUrl: "https://auth.example/device",
+        userCode: "ABCD",
+      };
+    });
+    server.handle("account/read", () => ({
+      account: { type: "apiKey" },
+      requiresOpenaiAuth: true,
+    }));
+    const client = await Client.connect({ transport });
+    const device = client.login({ type: "deviceCode" });
+    if (knows) {
+      const login = await device;
+      server.notify("account/login/completed", {
+        loginId: "login-1",
+        success: false,
+        error: "no",
+      });
+      await assert.rejects(login.done, LoginError);
+    } else await assert.rejects(device, UnsupportedError);
+    await (await client.login({ type: "apiKey", apiKey: "sk-test" })).done;
+    assert.deepEqual(asked, knows ? ["chatgptDeviceCode", "apiKey"] : ["apiKey"]);
+    await client.shutdown();
+  }
 });
