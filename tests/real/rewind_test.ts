@@ -179,7 +179,13 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
 
     // What could not take effect is told at the door: codex's home where the agent could change what is kept.
     const { codexHome } = client.server;
-    const reach = await rejection(client.startSession({ cwd: codexHome!, ...PROFILE }));
+    const reach = await rejection(
+      client.startSession({
+        cwd: codexHome!,
+        ...PROFILE,
+        dangerouslyAllowUnattendedFullAccess: true,
+      }),
+    );
     assert.ok(reach instanceof InvalidArgumentError, `${reach}`);
     assert.equal(reach.argument, "checkpoints");
   }));
