@@ -111,11 +111,6 @@ export interface MentionAttachment {
   path: string;
 }
 
-/** An attachment's object form; a plain string is a path. */
-export function asAttachment(attachment: string | Attachment): Attachment {
-  return typeof attachment === "string" ? { type: "path", path: attachment } : attachment;
-}
-
 // What they may be.
 
 /** Names of other SDKs for kinds of attachments. */

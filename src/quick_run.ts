@@ -18,12 +18,13 @@ export type { QuickRunOptions } from "./session/client/single_run.ts";
  * console.log(assistantText);
  * ```
  */
-export function quickRun(
+export async function quickRun(
   cwd: string,
   prompt: string,
-  options: QuickRunOptions = {},
+  options?: QuickRunOptions,
 ): Promise<PromptRunResult> {
-  return quickRunWithProfile(cwd, prompt, {}, options);
+  const { runAlone } = await import("./session/client/single_run.ts");
+  return await runAlone(cwd, prompt, options);
 }
 
 /**
@@ -44,8 +45,8 @@ export async function quickRunWithProfile(
   cwd: string,
   prompt: string,
   profile: RunProfile,
-  options: QuickRunOptions = {},
+  options?: QuickRunOptions,
 ): Promise<PromptRunResult> {
   const { runAlone } = await import("./session/client/single_run.ts");
-  return await runAlone(cwd, prompt, profile, options);
+  return await runAlone(cwd, prompt, options, { profile });
 }

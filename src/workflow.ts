@@ -3,7 +3,7 @@
  * @module
  */
 import { checkOptions, elsewhere, name, object, required, type Shape, shape } from "./check/mod.ts";
-import { isRemote, RUNTIME_CONFIG } from "./runtime/config_shape.ts";
+import { RUNTIME_CONFIG } from "./runtime/config_shape.ts";
 import type { ClientConfig } from "./runtime/mod.ts";
 import type * as session from "./session/mod.ts";
 import type {
@@ -73,7 +73,10 @@ export class Workflow implements AsyncDisposable {
   static async connect(config: WorkflowConfig): Promise<Workflow> {
     checkOptions("Workflow.connect", config, WORKFLOW_CONFIG);
     const { cwd, client, ...profile } = config;
-    const { layerProfile, workingDirectory } = await import("./session/mod.ts");
+    const [{ layerProfile, workingDirectory }, { isRemote }] = await Promise.all([
+      import("./session/mod.ts"),
+      import("./runtime/mod.ts"),
+    ]);
     // What is wrong with the call is told before a process is started for it.
     workingDirectory(cwd, isRemote(client));
     return new Workflow(await Client.connect(client), cwd, profile, layerProfile);

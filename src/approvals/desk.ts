@@ -21,7 +21,7 @@ import {
 import type * as facts from "./request/tool_facts.ts";
 import type * as outcome from "./request/tool_outcome.ts";
 import type { ApprovalDecision, PendingApproval } from "./request/types.ts";
-import { checkApprovals } from "./rules/check_rules.ts";
+import type * as sessionRules from "./rules/session_rules.ts";
 
 /** What waits until the broker is there. */
 interface Waiting {
@@ -44,12 +44,11 @@ export class ApprovalDesk {
   /** In the order in which it was said. */
   #waiting: Waiting[] = [];
 
-  /** Throws `InvalidArgumentError` when the rules are not well-formed. `host` is loaded with the broker. */
+  /** `host` is loaded with the broker, which takes well-formed rules only. */
   constructor(
     options: Omit<BrokerOptions, keyof BrokerHost>,
     host: () => Promise<BrokerHost> = () => Promise.resolve({}),
   ) {
-    checkApprovals(options.approvals);
     this.#options = options;
     this.#host = host;
   }
@@ -166,4 +165,12 @@ export async function toolOutcome(
   ...args: Parameters<typeof outcome.toolOutcome>
 ): Promise<HookToolInput> {
   return (await import("./request/tool_outcome.ts")).toolOutcome(...args);
+}
+
+/** What a session's handlers and rules can do under its policy. */
+export type SessionRules = typeof sessionRules;
+
+/** Loaded by sessions that have any. */
+export async function loadSessionRules(): Promise<SessionRules> {
+  return await import("./rules/session_rules.ts");
 }

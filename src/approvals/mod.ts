@@ -3,7 +3,14 @@
  *
  * @module
  */
-export { ApprovalDesk, isToolItem, toolFacts, toolOutcome } from "./desk.ts";
+export {
+  ApprovalDesk,
+  isToolItem,
+  loadSessionRules,
+  type SessionRules,
+  toolFacts,
+  toolOutcome,
+} from "./desk.ts";
 export type { BrokerHost, GateToolCall, ReaderRequest, ThreadGate } from "./broker/gate.ts";
 export type {
   ApprovalAudit,
@@ -12,13 +19,6 @@ export type {
   ApprovalRequest,
   PendingApproval,
 } from "./request/types.ts";
-export { checkApprovals } from "./rules/check_rules.ts";
-export {
-  heldInside,
-  sessionApprovals,
-  unheardApprovals,
-  wantsContainment,
-} from "./rules/check_rules.ts";
 export type {
   ApprovalDecider,
   ApprovalHandlerContext,

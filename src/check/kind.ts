@@ -4,7 +4,7 @@
  * What makes them is marked as free of side effects, so that bundlers leave out the kinds that a program does not use.
  * @module
  */
-import { fitsJson, jsonMisfit, kindOf, memberPath } from "./json_fit.ts";
+import { fitsJson, jsonMisfit, kindOf, memberPath } from "../json.ts";
 
 /** How a value misses its kind. Says kinds and names, never values. */
 export interface Misfit {

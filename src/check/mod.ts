@@ -5,7 +5,7 @@
  */
 import { defined } from "../json.ts";
 import { CodexError, InvalidArgumentError } from "../errors/mod.ts";
-import { kindOf } from "./json_fit.ts";
+import { kindOf } from "../json.ts";
 import {
   isOptions,
   type Kind,
@@ -14,7 +14,7 @@ import {
   type Shape,
   UNKNOWN_OPTION,
 } from "./kind.ts";
-export { fitsJson, jsonMisfit, jsonPath, kindOf, memberPath } from "./json_fit.ts";
+export { kindOf, memberPath } from "../json.ts";
 export type { Kind, OptionKinds, Shape } from "./kind.ts";
 export {
   callback,

@@ -3,7 +3,7 @@
  * reaches it, such as `ssh`, `docker exec`, `podman exec`, `wsl`.
  * @module
  */
-import { kindOf } from "../check/mod.ts";
+import { kindOf } from "../json.ts";
 import { InvalidArgumentError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
 import { defined, type JsonValue } from "../json.ts";
 import {

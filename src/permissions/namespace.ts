@@ -3,6 +3,24 @@
  *
  * @module
  */
+import {
+  callback,
+  checkArguments,
+  either,
+  flag,
+  having,
+  jsonObject,
+  type Kind,
+  list,
+  name,
+  nothing,
+  object,
+  oneOf,
+  path,
+  required,
+  shape,
+  text,
+} from "../check/mod.ts";
 import { SECRET_VARIABLES as secretVariables } from "../redact.ts";
 import { configNeeds } from "./config/config_needs.ts";
 import { effectivePolicy as decide } from "./policy/effective_policy.ts";
@@ -13,6 +31,48 @@ export type { NamedNeed, NetNeed, PathNeed, PermissionNeed } from "./need.ts";
 export type { EffectivePolicy, PolicyFacts, PolicyRequest, RulesFile } from "./policy/policy.ts";
 export type { PermissionProbe } from "./probe.ts";
 export type * from "./types.ts";
+
+// What a decision about a policy is made from.
+
+const requestKind: Kind = required(object(shape<PolicyRequest>({
+  cwd: required(path),
+  // One that this library does not know is treated as the widest.
+  sandbox: required(having("a sandbox policy { type, … }", { type: required(name) })),
+  approvalPolicy: required(
+    either(
+      name,
+      having("a granular policy { granular }", { granular: required(having("switches", {})) }),
+    ),
+  ),
+  reads: oneOf(["all", "workspace"]),
+  attachments: list(path),
+  config: jsonObject,
+  contain: flag,
+  toolHooks: flag,
+})));
+
+/** Who tells what this script may do. */
+const probeKind: Kind = required(having("a probe, such as `permissions.hostProbe()`", {
+  enforcedBy: required(oneOf(["deno", "node", "probe", "none"])),
+  read: required(callback),
+  write: required(callback),
+  net: required(callback),
+  run: required(callback),
+  env: required(callback),
+  sys: required(callback),
+  ffi: required(callback),
+}));
+
+/** What is known of this machine and the server. */
+const factsKind: Kind = required(object(shape<PolicyFacts>({
+  realPath: required(callback),
+  tmpdir: required(either(text, nothing)),
+  moreTmpdirs: list(text),
+  windows: flag,
+  serverVersion: required(either(text, nothing)),
+  platform: either(text, nothing),
+  ownRoot: either(text, nothing),
+})));
 
 // Declared here, since documentation follows a namespace to declarations and not to names that it re-exports.
 
@@ -41,6 +101,12 @@ export function effectivePolicy(
   facts: PolicyFacts,
   mode: "refuse" | "narrow" = "refuse",
 ): EffectivePolicy {
+  checkArguments("effectivePolicy", {
+    request: [request, requestKind],
+    probe: [probe, probeKind],
+    facts: [facts, factsKind],
+    mode: [mode, oneOf(["refuse", "narrow"])],
+  });
   return decide(request, probe, facts, mode, configNeeds);
 }
 

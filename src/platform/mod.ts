@@ -33,15 +33,7 @@ export {
   resolvePath,
   strictFold,
 } from "./paths.ts";
-export {
-  type AppendFile,
-  type FileSystem,
-  fileSystem,
-  isMissing,
-  isPermissionError,
-  isTaken,
-  treeFiles,
-} from "./fs.ts";
+export type { AppendFile, ByteSocket, FileSystem } from "./fs.ts";
 export type { TreeEntry, TreeFiles } from "./tree.ts";
 export { spawnProcess } from "./process_tree.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
@@ -80,5 +72,4 @@ export {
   unrefTimer,
   writeTextFile,
 } from "./runtime.ts";
-export { type ByteSocket, connectUnix, ownUid, serveLoopback, socketOwner } from "./fs.ts";
 export { windowsSystemProgram } from "./windows.ts";

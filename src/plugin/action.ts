@@ -1,5 +1,5 @@
 /**
- * What a pre-hook's answer means, whatever it returned. Loaded with the first hook that is called.
+ * What a pre-hook's answer means, whatever it returned.
  * @module
  */
 import { isJsonObject, type JsonObject } from "../json.ts";

@@ -23,7 +23,8 @@ import type {
   PostHook,
   PreHook,
 } from "./types.ts";
-import { ALL_PHASES, contextKind, hookKind, invalidHook } from "./validate.ts";
+import { contextKind, hookKind } from "./hook_kind.ts";
+import { ALL_PHASES, invalidHook } from "./validate.ts";
 
 /** What must hold for a hook to be called: all the fields that are given. */
 export interface HookMatcherOptions {

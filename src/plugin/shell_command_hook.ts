@@ -27,7 +27,8 @@ import type {
   PostHook,
   PreHook,
 } from "./types.ts";
-import { checkTimeout, contextKind, DEFAULT_TIMEOUT_MS, invalidHook } from "./validate.ts";
+import { contextKind } from "./hook_kind.ts";
+import { checkTimeout, DEFAULT_TIMEOUT_MS, invalidHook } from "./validate.ts";
 
 /** Options of {@linkcode ShellCommandHook}. */
 export interface ShellCommandHookOptions {

@@ -1,18 +1,7 @@
 /**
- * What a hook must look like to be registered, hooks as a kind of option, and all the hooks of a run in one list.
+ * What a hook must look like to be registered, and all the hooks of a run in one list.
  * @module
  */
-import {
-  callback,
-  having,
-  type Kind,
-  list,
-  name,
-  object,
-  oneOf,
-  required,
-  shape,
-} from "../check/mod.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
 import type { HookPhase, Hooks, PostHook, PostHookPhase, PreHook, PreHookPhase } from "./types.ts";
 
@@ -34,11 +23,6 @@ const POST_PHASES: readonly PostHookPhase[] = [
 
 /** All phases. */
 export const ALL_PHASES: readonly HookPhase[] = [...PRE_PHASES, ...POST_PHASES];
-
-/** What a hook is called with. */
-export const contextKind: Kind = required(
-  having("a hook's context { phase, … }", { phase: required(oneOf(ALL_PHASES)) }),
-);
 
 /** Milliseconds a hook may take when it does not say. */
 export const DEFAULT_TIMEOUT_MS = 5_000;
@@ -87,32 +71,6 @@ export function checkTimeout(label: string, timeoutMs: number | undefined): void
     throw invalidHook(`${label}: timeoutMs must be a positive number of milliseconds`);
   }
 }
-
-// What the hooks of options may be.
-
-/** A hook. */
-export const hookKind: Kind = having("a hook { name, call, phases, timeoutMs, onError }", {
-  name: required(name),
-  call: required(callback),
-});
-
-/** Other libraries name the phase where this one has lists. */
-const byPhase: Record<string, string> = Object.fromEntries(
-  ALL_PHASES.flatMap((phase) => {
-    const list = phase.startsWith("post") ? "post" : "pre";
-    const written = `Write \`hooks: { ${list}: [{ name, phases: ["${phase}"], call }] }\`.`;
-    return [phase, phase[0]!.toUpperCase() + phase.slice(1)].map((key) => [key, written]);
-  }),
-);
-
-/** The hooks of a client, a session or a call. */
-export const hooksKind: Kind = object(
-  shape<Hooks>({ pre: list(hookKind), post: list(hookKind) }, byPhase),
-  (value) =>
-    typeof value === "function" || Array.isArray(value)
-      ? "Write `hooks: { pre: [{ name, call }] }`."
-      : undefined,
-);
 
 // All the hooks of a run in one list.
 

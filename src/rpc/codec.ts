@@ -2,7 +2,7 @@
  * JSON-RPC messages as codex writes them (without a `jsonrpc` member), to lines and back.
  * @module
  */
-import { fitsJson, jsonMisfit } from "../check/mod.ts";
+import { fitsJson, jsonMisfit } from "../json.ts";
 import { RpcValidationError } from "../errors/mod.ts";
 import type { TraceContext } from "../telemetry.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";

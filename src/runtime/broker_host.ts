@@ -2,7 +2,7 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
-import { isRemote } from "./config_shape.ts";
+import { isRemote } from "./defaults.ts";
 import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject } from "../json.ts";
 import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";

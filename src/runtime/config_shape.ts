@@ -28,7 +28,7 @@ import {
   token,
   variants,
 } from "../check/mod.ts";
-import { hooksKind } from "../plugin/validate.ts";
+import { hooksKind } from "../plugin/hook_kind.ts";
 import type { TelemetryOptions } from "../telemetry.ts";
 import type {
   ClientInfo,
@@ -167,36 +167,3 @@ export const EVENT_FILTER: Shape = shape<EventFilter>({
   methods: list(text),
   after: count(0),
 });
-
-/** What the options are that are left out; in milliseconds, bytes and numbers of things. */
-export const DEFAULTS: {
-  readonly requestTimeoutMs: number;
-  readonly approvalTimeoutMs: number;
-  readonly maxMessageBytes: number;
-  readonly eventLogMessages: number;
-  readonly eventLogBytes: number;
-  readonly maxInFlight: number;
-  readonly maxPendingApprovals: number;
-  readonly closeGraceMs: number;
-} = {
-  requestTimeoutMs: 30_000,
-  approvalTimeoutMs: 30_000,
-  maxMessageBytes: 64 * 1024 * 1024,
-  eventLogMessages: 4096,
-  eventLogBytes: 32 * 1024 * 1024,
-  maxInFlight: 128,
-  maxPendingApprovals: 128,
-  closeGraceMs: 1000,
-};
-
-/** Whether the server runs on another machine, with files of its own and without this script's permissions. */
-export function isRemote(config: RuntimeConfig | undefined): boolean {
-  const type = config?.transport?.type;
-  return type === "websocket" || type === "command";
-}
-
-/** Whether the server runs by itself, and goes on when the connection to it is lost. */
-export function isAttached(config: RuntimeConfig | undefined): boolean {
-  const type = config?.transport?.type;
-  return type === "websocket" || type === "unix" || type === "daemon";
-}

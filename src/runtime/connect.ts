@@ -26,7 +26,7 @@ import {
   versionInUserAgent,
 } from "../version.ts";
 import type { ClientInfo, RuntimeConfig, TransportConfig } from "./config.ts";
-import { DEFAULTS } from "./config_shape.ts";
+import { DEFAULTS } from "./defaults.ts";
 import type { ServerInfo } from "./runtime_types.ts";
 
 /** Opens the configured connection; called again for each restart. */

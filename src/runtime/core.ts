@@ -31,7 +31,7 @@ import {
   watchLiveness,
 } from "./restart.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { DEFAULTS, isRemote } from "./config_shape.ts";
+import { DEFAULTS, isRemote } from "./defaults.ts";
 import { type EventLog, SinkPump } from "./log/event_log.ts";
 import { logAudit, logOversize, logSent, logState, type StateChange } from "./log/local_records.ts";
 import { connectionOptions, handshake, startOne } from "./connect.ts";

@@ -2,7 +2,7 @@
  * The way to the core inside a runtime.
  * @module
  */
-import { kindOf } from "../check/mod.ts";
+import { kindOf } from "../json.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 

@@ -2,7 +2,7 @@
  * Raw requests, each judged before it is sent.
  * @module
  */
-import { isRemote } from "./config_shape.ts";
+import { isRemote } from "./defaults.ts";
 import type { JsonValue } from "../json.ts";
 import {
   hostProbe,

@@ -14,4 +14,4 @@ export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
 export { codexHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";
 export { transportFactory } from "./connect.ts";
-export { DEFAULTS, isAttached, isRemote } from "./config_shape.ts";
+export { DEFAULTS, isAttached, isRemote } from "./defaults.ts";

@@ -16,6 +16,9 @@ import type { ThreadStore } from "./history/thread_store.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { StandardSchemaV1 } from "./output/standard_schema.ts";
 
+/** Milliseconds for a whole turn by default. */
+export const DEFAULT_TIMEOUT_MS: number = 120_000;
+
 /** How much the model thinks; newer models may know more words. */
 export type ReasoningEffort =
   | "none"

@@ -29,7 +29,7 @@ import {
   typeOf,
   variants,
 } from "../check/mod.ts";
-import { hooksKind } from "../plugin/validate.ts";
+import { hooksKind } from "../plugin/hook_kind.ts";
 import { settingsKind } from "../runtime/config_shape.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import type { SampleOptions } from "./thread/sample.ts";
@@ -50,10 +50,11 @@ import type {
   RunOptions,
   RunProfile,
   SessionConfig,
+  TurnOptions,
   WaitOptions,
 } from "./profile.ts";
 import { mcpServersKind } from "./mcp/servers.ts";
-import { attachmentsKind, promptKind } from "../prompt.ts";
+import { attachmentsKind, type Prompt, promptKind } from "../prompt.ts";
 import { toolsKind } from "./prompt/tools.ts";
 import type {
   ExternalSandboxPolicy,
@@ -62,9 +63,6 @@ import type {
   SandboxPolicy,
   WorkspaceWritePolicy,
 } from "../permissions/mod.ts";
-
-/** Milliseconds for a whole turn by default. */
-export const DEFAULT_TIMEOUT_MS: number = 120_000;
 
 const MODES = ["read-only", "workspace-write", "danger-full-access"] as const;
 
@@ -401,6 +399,24 @@ export function checkAsk(where: string, prompt: unknown, options: unknown): void
   checkOptions(where, options, ASK_OPTIONS);
 }
 
+/** What a running turn is asked in addition. Throws `InvalidArgumentError` when it is no prompt. */
+export function steering(input: Prompt): Prompt {
+  checkArgument("steer", "input", input, promptKind);
+  return input;
+}
+
+/** Throws `InvalidArgumentError` when a thread can't be opened as that, or as such a session. */
+export function checkOpening(
+  where: string,
+  opening: { method: string; threadId?: unknown },
+  config: unknown,
+): void {
+  if (opening.method !== "thread/start") {
+    checkArgument(where, "threadId", opening.threadId, threadIdKind);
+  }
+  checkOptions(where, config, SESSION_CONFIG);
+}
+
 /** An id that the server gave. */
 export const threadIdKind: Kind = required(name);
 
@@ -413,4 +429,11 @@ export const wordsKind: Kind = kind(
 
 function notHere(where: string, names: readonly string[]): Record<string, string> {
   return Object.fromEntries(names.map((each) => [each, `It belongs to ${where}.`]));
+}
+
+/** What one turn can have of a profile; the rest belongs to the thread. */
+export function turnOptionsOf(profile: RunProfile): TurnOptions {
+  return Object.fromEntries(
+    Object.entries(profile).filter(([name]) => Object.hasOwn(ASK_OPTIONS.options, name)),
+  );
 }

@@ -42,6 +42,8 @@ import {
   SAMPLE_OPTIONS,
   SESSION_EVENTS,
   SETTINGS,
+  steering,
+  turnOptionsOf,
   WAIT_OPTIONS,
 } from "./profile_shape.ts";
 import { GoalRun } from "./thread/goal_run.ts";
@@ -167,7 +169,7 @@ export class Session implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkOptions("askWithProfile", profile, RUN_PROFILE, true);
     checkAsk("askWithProfile", prompt, options);
-    const { layerProfile, turnOptionsOf } = this.#internals;
+    const { layerProfile } = this.#internals;
     return await this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
   }
 
@@ -192,7 +194,8 @@ export class Session implements AsyncDisposable {
       {
         result: run.result,
         interrupt: () => run.interrupt(),
-        steer: async (input) => await run.current!.steer(await this.#thread.prepareSteer(input)),
+        steer: async (input) =>
+          await run.current!.steer(await this.#thread.prepareSteer(steering(input))),
       },
       queue,
     );
@@ -292,11 +295,10 @@ export class Session implements AsyncDisposable {
   async nextTurn(options: WaitOptions = {}): Promise<PromptRunStream> {
     checkOptions("nextTurn", options, WAIT_OPTIONS);
     this.#thread.assertOpen();
-    const prepare = (input: Prompt) => this.#thread.prepareSteer(input);
     const begun = this.#internals.nextTurn(
       this.#thread.host,
       this.closeSignal,
-      prepare,
+      (input) => this.#thread.prepareSteer(steering(input)),
       options.signal,
     );
     const { turnId, run, queue } = await this.#thread.parts.core.alive.while(begun);

@@ -14,11 +14,11 @@ import {
   decideTurnPolicy,
   mayLeaveSandbox,
   refusePastProxy,
-  type SessionAnswerers,
   withApprovals,
 } from "./policy/session_policy.ts";
 import {
   confirmProfile,
+  openLimit,
   settingsOf,
   type StickySettings,
   threadAttachParams,
@@ -28,8 +28,9 @@ import {
 import type { Checkpoints } from "./history/rewind/checkpoints.ts";
 import type { ResolvedProfile, SessionConfig, SessionMode } from "./profile.ts";
 import type { TurnRequest } from "./prompt/prompt_run.ts";
+import type { SessionAnswerers } from "./policy/answerers.ts";
 import type { SessionTools } from "./mcp/offered_tools.ts";
-import { openLimit } from "./mcp/servers.ts";
+import type { ToolSpec } from "./mcp/tool_server.ts";
 import type { PortableThread } from "./history/portable_thread.ts";
 import type { ForkPoint } from "./thread/fork_point.ts";
 import { assertSupported, type ThreadCopy, type ThreadHost } from "./thread/thread_host.ts";
@@ -89,6 +90,8 @@ export interface SessionParts {
   answerers: SessionAnswerers;
   /** Its tools that codex does not offer by itself; `null`: there are none. */
   served: SessionTools | null;
+  /** Its tools as the model is told of them. */
+  toolSpecs: readonly ToolSpec[];
   /** What was asked of the server. */
   decided: DecidedPolicy;
   /** What the server confirmed. */
@@ -305,17 +308,17 @@ export class SessionSettings {
     goals: boolean,
   ): Promise<JsonValue> {
     const core = this.#core;
-    const { cwd, answerers, served } = this.#parts;
+    const { cwd, answerers, served, toolSpecs } = this.#parts;
     await served?.check();
     const profile = { ...this.profile, goals };
     const hooks = this.hooksOf(profile);
     const decided = withApprovals(
-      await decideSessionPolicy(core, cwd, profile, hooks, answerers.all, served),
+      await decideSessionPolicy(core, cwd, profile, hooks, answerers, served),
       answerers,
       profile.mode === "plan",
     );
     const params = method === "thread/start"
-      ? threadStartParams(cwd, profile, decided)
+      ? threadStartParams(cwd, profile, decided, toolSpecs)
       : threadAttachParams(threadId, cwd, profile, decided);
     const result = await core.callNow(method, params, openLimit(core, profile.mcpServers));
     this.policy = confirmDecided(core, decided, result);

@@ -3,7 +3,6 @@
  * to is in `ThreadTurns`, how it is lost and taken up again in `ThreadConnection`, what it runs with in `SessionSettings`.
  * @module
  */
-import { checkArgument } from "../check/mod.ts";
 import { messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
 import type { JsonObject } from "../json.ts";
 import { hasToolHooks, HookRun } from "../plugin/mod.ts";
@@ -14,7 +13,7 @@ import { overlayProfile, profileOf } from "./policy/thread_params.ts";
 import { ForeignTurns } from "./thread/foreign_turns.ts";
 import { ThreadConnection } from "./thread/thread_connection.ts";
 import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_host.ts";
-import { type Prompt, promptKind } from "../prompt.ts";
+import type { Prompt } from "../prompt.ts";
 import type { PromptHost, TurnRequest } from "./prompt/prompt_run.ts";
 import { assertNotWaitedFor } from "./prompt/waiting.ts";
 import { mayLeaveSandbox, refusalByWorkspace, workspaceOf } from "./policy/session_policy.ts";
@@ -164,7 +163,6 @@ export class SessionThread {
 
   /** The input items of what a running turn is asked in addition. */
   async prepareSteer(input: Prompt): Promise<JsonObject[]> {
-    checkArgument("steer", "input", input, promptKind);
     const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
     const { attachments: all } = overlayProfile({ ...this.settings.profile, attachments: [] }, {
       attachments,

@@ -8,16 +8,8 @@ import {
   PermissionDeniedError,
   SpawnError,
 } from "../errors/mod.ts";
-import {
-  type ByteSocket,
-  canRead,
-  canSpawn,
-  connectUnix,
-  isGranted,
-  ownUid,
-  platformName,
-  socketOwner,
-} from "../platform/mod.ts";
+import { connectUnix, ownUid, socketOwner } from "../platform/fs.ts";
+import { type ByteSocket, canRead, canSpawn, isGranted, platformName } from "../platform/mod.ts";
 import type { Transport, TransportFactory } from "./transport.ts";
 import { type SocketEvent, type SocketLike, WebSocketTransport } from "./websocket.ts";
 

@@ -24,7 +24,8 @@ import {
 import { PolicyError } from "../errors/mod.ts";
 import { normalizeSandbox } from "../permissions/guard/privileges.ts";
 import { workspaceReadsRefusal } from "../permissions/policy/effective_policy.ts";
-import { DEFAULT_TIMEOUT_MS, RUN_PROFILE } from "../session/profile_shape.ts";
+import { DEFAULT_TIMEOUT_MS } from "../session/profile.ts";
+import { RUN_PROFILE } from "../session/profile_shape.ts";
 import type { RequestPolicy } from "./http/check_request.ts";
 import type { BridgeOptions, ClusterOptions, WebAdapterOptions } from "./options.ts";
 

@@ -16,7 +16,7 @@ import {
 } from "../../mod.ts";
 import { MANAGER_OPTIONS, TASK } from "../../src/artifact/options_shape.ts";
 import { type Shape, shape } from "../../src/check/mod.ts";
-import { QUICK_RUN_OPTIONS } from "../../src/session/client/single_run.ts";
+import { QUICK_RUN_OPTIONS } from "../../src/session/client/quick_options.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "../../src/runtime/config_shape.ts";
 import {
   ASK_OPTIONS,

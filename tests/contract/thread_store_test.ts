@@ -10,9 +10,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";
+import { FileThreadStore, MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
 import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
-import { MemoryThreadStore } from "../../src/session/history/thread_store.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { rejection } from "../real/_session_world.ts";

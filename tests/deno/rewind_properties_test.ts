@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import fc from "npm:fast-check@4.10.2";
 import "./_seed.ts";
 import { tempDir } from "../_temp.ts";
-import { treeFiles } from "../../src/platform/mod.ts";
+import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
 
 const name = fc.constantFrom(

@@ -20,7 +20,7 @@ import { join } from "node:path";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { CheckpointError } from "../../src/errors/mod.ts";
-import { treeFiles } from "../../src/platform/mod.ts";
+import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
 
 type Act = (...args: unknown[]) => Promise<unknown>;

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";
 import { materialise } from "../../src/session/history/materialise.ts";
-import { fileSystem } from "../../src/platform/mod.ts";
+import { fileSystem } from "../../src/platform/fs.ts";
 
 const [what, root, threadId, at, lines] = Deno.args as [string, string, string, string, string];
 let left = Number(at);

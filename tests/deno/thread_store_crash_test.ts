@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";
 import { materialise } from "../../src/session/history/materialise.ts";
 import { marker } from "../../src/session/history/rollout.ts";
-import { fileSystem } from "../../src/platform/mod.ts";
+import { fileSystem } from "../../src/platform/fs.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 

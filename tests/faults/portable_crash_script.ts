@@ -3,7 +3,7 @@
  * with a file of codex's. Arguments: which steps count, the number, settings.
  */
 import process from "node:process";
-import { fileSystem } from "../../src/platform/mod.ts";
+import { fileSystem } from "../../src/platform/fs.ts";
 import { coreOf } from "../../src/runtime/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";

@@ -1,6 +1,7 @@
 /** Takes a workspace back, and dies before the step of that number: the disk is left as a killed process leaves it. */
 import process from "node:process";
-import { type TreeFiles, treeFiles } from "../../src/platform/mod.ts";
+import { treeFiles } from "../../src/platform/fs.ts";
+import type { TreeFiles } from "../../src/platform/mod.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
 
 const [root, home, tree, last] = process.argv.slice(2) as [string, string, string, string];

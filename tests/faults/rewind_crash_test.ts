@@ -21,7 +21,7 @@ import process from "node:process";
 import { ROOT } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { treeFiles } from "../../src/platform/mod.ts";
+import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
 
 function listing(root: string): string[] {

@@ -10,7 +10,8 @@ import {
 } from "../../src/errors/mod.ts";
 import { signalProcess } from "../../src/platform/mod.ts";
 import { coreOf } from "../../src/runtime/mod.ts";
-import { MemoryThreadStore, type ThreadStore } from "../../src/session/history/thread_store.ts";
+import { MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
+import type { ThreadStore } from "../../src/session/history/thread_store.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { rejection, World } from "./_session_world.ts";

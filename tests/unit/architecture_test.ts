@@ -64,6 +64,7 @@ const FACE = "namespace.ts";
 
 /** What few programs need lies behind a door of its own: whoever imports `mod.ts` loads all that it exports. */
 const RARE_DOORS: readonly string[] = [
+  "src/platform/fs.ts",
   "src/protocol/check_call.ts",
   "src/protocol/inventory.ts",
   "src/protocol/validator.ts",
@@ -82,6 +83,7 @@ const EARLY_DOORS: readonly string[] = [
   "src/permissions/probe.ts",
   "src/platform/paths.ts",
   "src/platform/runtime.ts",
+  "src/plugin/hook_kind.ts",
   "src/plugin/validate.ts",
   "src/protocol/dialect.ts",
   "src/runtime/config_shape.ts",
@@ -89,6 +91,7 @@ const EARLY_DOORS: readonly string[] = [
   "src/runtime/runtime.ts",
   "src/session/client/single_run.ts",
   "src/session/output/parse_json.ts",
+  "src/session/profile.ts",
   "src/session/profile_shape.ts",
   "src/session/prompt/web_streams.ts",
 ];

@@ -32,6 +32,7 @@ export class ApprovalBroker {
 
   /** Creates a broker for rules that are well-formed, and whoever takes part. */
   constructor(options: BrokerOptions, state: BrokerState) {
+    checkApprovals(options.approvals);
     this.#options = options;
     this.#state = state;
     this.#answering = new Answering(options, state.changes, this.#pending);
@@ -154,10 +155,9 @@ export class ApprovalBroker {
 
   #gateOf(threadId: string | null): ThreadGate | undefined {
     const own = threadId === null ? undefined : this.#state.gates.get(threadId);
-    if (own !== undefined) return own;
-    const other = this.#options.gateFor?.(threadId);
-    checkApprovals(other?.approvals);
-    return other;
+    const gate = own ?? this.#options.gateFor?.(threadId);
+    checkApprovals(gate?.approvals);
+    return gate;
   }
 
   #parse(call: ServerCall, threadId: string | null, gate: ThreadGate | undefined): ApprovalRequest {

@@ -23,13 +23,8 @@
  * @module
  */
 import { CodexError, messageOf, PermissionDeniedError } from "../../errors/mod.ts";
-import {
-  type FileSystem,
-  fileSystem,
-  isMissing,
-  isPermissionError,
-  realPath,
-} from "../../platform/mod.ts";
+import { fileSystem, isMissing, isPermissionError } from "../../platform/fs.ts";
+import { type FileSystem, realPath } from "../../platform/mod.ts";
 import { type ArtifactChange, decodeArtifact, encodeMeta, safeName, storeError } from "./record.ts";
 import { type ArtifactStoreOptions, emptyArtifact, type StoredArtifact } from "./store.ts";
 

@@ -2,7 +2,7 @@
  * The gate in front of raw requests: a low-level call gets no further than a session would.
  * @module
  */
-import { kindOf } from "../../check/mod.ts";
+import { kindOf } from "../../json.ts";
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";

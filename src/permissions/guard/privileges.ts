@@ -2,7 +2,7 @@
  * Consent: anything but read-only is run only for callers who said so.
  * @module
  */
-import { kindOf } from "../../check/mod.ts";
+import { kindOf } from "../../json.ts";
 import { InvalidArgumentError, PolicyError } from "../../errors/mod.ts";
 import { isAbsolutePath } from "../../platform/paths.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";

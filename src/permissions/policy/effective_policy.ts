@@ -2,20 +2,11 @@
  * The strictest wins: what was asked for, cut down to what this script may do itself.
  * @module
  */
-import { checkArguments, oneOf } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isInside, parentPath } from "../../platform/paths.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import type { configNeeds } from "../config/config_needs.ts";
-import {
-  type EffectivePolicy,
-  factsKind,
-  isPattern,
-  type PolicyFacts,
-  type PolicyRequest,
-  probeKind,
-  requestKind,
-} from "./policy.ts";
+import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
 import { featureSince, supports } from "../../protocol/dialect.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
@@ -49,12 +40,6 @@ export function effectivePolicy(
   mode: "refuse" | "narrow" = "refuse",
   needsOf?: typeof configNeeds,
 ): EffectivePolicy {
-  checkArguments("effectivePolicy", {
-    request: [request, requestKind],
-    probe: [probe, probeKind],
-    facts: [facts, factsKind],
-    mode: [mode, oneOf(["refuse", "narrow"])],
-  });
   if (request.reads === "workspace") {
     const refusal = workspaceReadsRefusal(request.sandbox, facts.serverVersion) ??
       (facts.windows === true ? "codex on Windows can't limit reads." : null);
@@ -443,4 +428,9 @@ function dedupe(needs: readonly PermissionNeed[]): PermissionNeed[] {
 
 function isWhole(need: PermissionNeed): boolean {
   return Object.keys(need).length === 1;
+}
+
+/** Whether a permission profile of codex takes the path for a pattern. */
+export function isPattern(path: string): boolean {
+  return /[*?[]/.test(path);
 }

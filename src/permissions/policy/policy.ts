@@ -2,23 +2,6 @@
  * What a session may do after everyone had a say.
  * @module
  */
-import {
-  callback,
-  either,
-  flag,
-  having,
-  jsonObject,
-  type Kind,
-  list,
-  name,
-  nothing,
-  object,
-  oneOf,
-  path,
-  required,
-  shape,
-  text,
-} from "../../check/mod.ts";
 import type { JsonValue } from "../../json.ts";
 import type { PermissionProbe } from "../probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../types.ts";
@@ -74,11 +57,6 @@ export interface EffectivePolicy {
   readonly confirmed: boolean;
 }
 
-/** Whether a permission profile of codex takes the path for a pattern. */
-export function isPattern(path: string): boolean {
-  return /[*?[]/.test(path);
-}
-
 /** What a session asks for. */
 export interface PolicyRequest {
   /** The directory the agent works in, absolute. */
@@ -119,46 +97,3 @@ export interface PolicyFacts {
   /** A directory that this codex makes writable by itself; `null`: one that is not known. Default: it has none. */
   ownRoot?: string | null;
 }
-
-// What a decision about a policy is made from.
-
-/** What a session asks for. */
-export const requestKind: Kind = required(object(shape<PolicyRequest>({
-  cwd: required(path),
-  // One that this library does not know is treated as the widest.
-  sandbox: required(having("a sandbox policy { type, … }", { type: required(name) })),
-  approvalPolicy: required(
-    either(
-      name,
-      having("a granular policy { granular }", { granular: required(having("switches", {})) }),
-    ),
-  ),
-  reads: oneOf(["all", "workspace"]),
-  attachments: list(path),
-  config: jsonObject,
-  contain: flag,
-  toolHooks: flag,
-})));
-
-/** Who tells what this script may do. */
-export const probeKind: Kind = required(having("a probe, such as `permissions.hostProbe()`", {
-  enforcedBy: required(oneOf(["deno", "node", "probe", "none"])),
-  read: required(callback),
-  write: required(callback),
-  net: required(callback),
-  run: required(callback),
-  env: required(callback),
-  sys: required(callback),
-  ffi: required(callback),
-}));
-
-/** What is known of this machine and the server. */
-export const factsKind: Kind = required(object(shape<PolicyFacts>({
-  realPath: required(callback),
-  tmpdir: required(either(text, nothing)),
-  moreTmpdirs: list(text),
-  windows: flag,
-  serverVersion: required(either(text, nothing)),
-  platform: either(text, nothing),
-  ownRoot: either(text, nothing),
-})));

@@ -9,7 +9,8 @@ import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../guard/privileges.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
-import { type EffectivePolicy, isPattern, type PolicyFacts } from "./policy.ts";
+import { isPattern } from "./effective_policy.ts";
+import type { EffectivePolicy, PolicyFacts } from "./policy.ts";
 
 /** Whether a policy is sent as a permission profile instead of a sandbox. */
 export function usesProfile(policy: EffectivePolicy): boolean {

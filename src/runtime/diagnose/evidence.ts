@@ -2,7 +2,7 @@
  * What the server's answers say about it, and which of codex's own rules files hold for a directory.
  * @module
  */
-import { isRemote } from "../config_shape.ts";
+import { isRemote } from "../defaults.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import {

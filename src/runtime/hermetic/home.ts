@@ -7,6 +7,7 @@
  */
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { defined, type JsonValue, plainSettings } from "../../json.ts";
+import { treeFiles } from "../../platform/fs.ts";
 import {
   atScriptEnd,
   isGranted,
@@ -17,7 +18,6 @@ import {
   readEnv,
   readTextFile,
   removeTree,
-  treeFiles,
 } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import { configuredHome } from "../diagnose/evidence.ts";

@@ -4,15 +4,13 @@
  * @module
  */
 import { PolicyError, SpawnError } from "../../errors/mod.ts";
+import { fileSystem, isTaken, treeFiles } from "../../platform/fs.ts";
 import {
   type FileSystem,
-  fileSystem,
-  isTaken,
   pathRules,
   platformName,
   processEntry,
   type TreeFiles,
-  treeFiles,
 } from "../../platform/mod.ts";
 import { judgeOwner, type Owner, readOwner, thisOwner } from "./owner.ts";
 

@@ -7,6 +7,7 @@
  * @module
  */
 import { isJsonObject, type JsonValue } from "../../json.ts";
+import { treeFiles } from "../../platform/fs.ts";
 import {
   nodeProcess,
   platformName,
@@ -14,7 +15,6 @@ import {
   readTextFile,
   runSync,
   runtimeName,
-  treeFiles,
 } from "../../platform/mod.ts";
 
 /** The process that made a home. What is not known is `null`. */

@@ -3,15 +3,8 @@
  * @module
  */
 import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
-import {
-  type AppendFile,
-  canRead,
-  type FileSystem,
-  fileSystem,
-  isGranted,
-  isMissing,
-  isTaken,
-} from "../../platform/mod.ts";
+import { fileSystem, isMissing, isTaken } from "../../platform/fs.ts";
+import { type AppendFile, canRead, type FileSystem, isGranted } from "../../platform/mod.ts";
 
 export const NEWLINE = 10;
 

@@ -14,6 +14,7 @@ import type { Login, LoginOptions, LoginRequest } from "./login.ts";
 import { prewarm, takePrewarmed } from "./prewarm.ts";
 import type { RunOptions, RunProfile, SessionConfig, WaitOptions } from "../profile.ts";
 import {
+  checkOpening,
   FORK_SESSION_CONFIG,
   ITEMS_OPTIONS,
   READ_THREAD_OPTIONS,
@@ -87,6 +88,7 @@ export class Client implements AsyncDisposable {
       config,
       this.#ledger,
       (parts) => new Session(parts, loaded),
+      checkOpening,
     );
     const { approvals } = this.#core;
     this.approvals = {

@@ -2,9 +2,7 @@
  * How a thread becomes a session: what it may is decided, asked for, and compared with what the server confirms.
  * @module
  */
-import { checkApprovals, sessionApprovals } from "../../approvals/mod.ts";
 import { abortable } from "../../async.ts";
-import { checkArgument, checkOptions } from "../../check/mod.ts";
 import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
 import { defined, isJsonObject, type JsonValue } from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
@@ -13,20 +11,20 @@ import { type ClientConfig, isRemote, type RuntimeCore } from "../../runtime/mod
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";
 import type { PortableThread } from "../history/portable_thread.ts";
 import type { ThreadStore } from "../history/thread_store.ts";
-import { rememberTools } from "../mcp/begun_with.ts";
+import { rememberTools, toolSpecsOf } from "../mcp/begun_with.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
-import { openLimit } from "../mcp/servers.ts";
+import { answerersOf } from "../policy/answerers.ts";
 import { confirmDecided } from "../policy/confirm_policy.ts";
 import { decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
 import {
   confirmProfile,
+  openLimit,
   resolveProfile,
   threadAttachParams,
   threadStartParams,
   workingDirectory,
 } from "../policy/thread_params.ts";
 import type { AskOptions, SessionConfig } from "../profile.ts";
-import { SESSION_CONFIG, threadIdKind } from "../profile_shape.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
@@ -39,6 +37,9 @@ export type Opening =
   | { method: "thread/start" }
   | { method: "thread/resume"; threadId: string; portable?: PortableThread }
   | { method: "thread/fork"; threadId: string; at?: ForkPoint };
+
+/** Looks at what is asked before it is used. `where`: what the caller knows the opening by. */
+export type OpeningCheck = (where: string, opening: Opening, config: SessionConfig) => void;
 
 /** What the caller knows each opening by. */
 const DOORS: Record<Opening["method"], string> = {
@@ -53,6 +54,7 @@ type Plan = Pick<
   | "cwd"
   | "profile"
   | "served"
+  | "toolSpecs"
   | "decided"
   | "answerers"
   | "checkpoints"
@@ -81,17 +83,21 @@ export class SessionOpener<Opened extends OpenedThread> {
   readonly #config: ClientConfig;
   readonly #ledger: UsageLedger;
   readonly #make: (parts: SessionParts) => Opened;
+  readonly #check: OpeningCheck;
   readonly #sessions: Set<Opened> = new Set();
   #toolsGone = () => Promise.resolve();
 
+  /** `check` throws `InvalidArgumentError` for what no session can be; nothing else looks at the form of what is asked. */
   constructor(
     core: RuntimeCore,
     config: ClientConfig,
     ledger: UsageLedger,
     make: (parts: SessionParts) => Opened,
+    check: OpeningCheck,
   ) {
     this.#core = core;
     this.#make = make;
+    this.#check = check;
     this.#config = config;
     this.#ledger = ledger;
   }
@@ -105,10 +111,7 @@ export class SessionOpener<Opened extends OpenedThread> {
   ): Promise<Opened> {
     const core = this.#core;
     const where = DOORS[opening.method];
-    if (opening.method !== "thread/start") {
-      checkArgument(where, "threadId", opening.threadId, threadIdKind);
-    }
-    checkOptions(where, config, SESSION_CONFIG);
+    this.#check(where, opening, config);
     const { cwd: asked, approvals: own, signal, store, ...profileFields } = config;
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.assertNotOpen(opening.threadId);
@@ -120,9 +123,7 @@ export class SessionOpener<Opened extends OpenedThread> {
         accepts: "left out there: snapshots lie in codex's home, and a hermetic one does not last",
       });
     }
-    checkApprovals(own);
-    const all = sessionApprovals(this.#config.approvals, own) ?? this.#config.approvals;
-    const answerers = { own, all };
+    const answerers = await answerersOf(this.#config.approvals, own);
     const cwd = workingDirectory(asked, isRemote(core.config));
     const portable = await this.#portable(opening, store, profileFields.ephemeral);
     const profile = resolveProfile(profileFields);
@@ -134,11 +135,12 @@ export class SessionOpener<Opened extends OpenedThread> {
       profile.model === null ? {} : { model: profile.model },
     );
     const patched = input.model === undefined ? profile : { ...profile, model: input.model };
-    const expectsQuestions = all !== undefined || patched.approvalPolicy !== "never" ||
+    const expectsQuestions = answerers.all !== undefined || patched.approvalPolicy !== "never" ||
       hasToolHooks(hooks) || Object.keys(patched.tools).length > 0;
     if (expectsQuestions) await abortable(core.approvals.ready(), signal);
     let served: SessionTools | null = null;
     try {
+      const toolSpecs = await toolSpecsOf(patched.tools);
       if (opening.method !== "thread/start" && Object.keys(patched.tools).length > 0) {
         const { serveMissingTools, toolServerGone } = await import("../mcp/offered_tools.ts");
         this.#toolsGone = () => toolServerGone(core);
@@ -146,7 +148,7 @@ export class SessionOpener<Opened extends OpenedThread> {
       }
       const decided = withApprovals(
         await abortable(
-          decideSessionPolicy(core, cwd, patched, hooks, answerers.all, served),
+          decideSessionPolicy(core, cwd, patched, hooks, answerers, served),
           signal,
         ),
         answerers,
@@ -159,6 +161,7 @@ export class SessionOpener<Opened extends OpenedThread> {
         cwd,
         profile: patched,
         served,
+        toolSpecs,
         decided,
         answerers,
         checkpoints,
@@ -223,11 +226,13 @@ export class SessionOpener<Opened extends OpenedThread> {
     const fork = opening.method === "thread/fork"
       ? await forks!.planFork(core, opening.threadId, opening.at ?? {}, signal)
       : null;
-    const params = opening.method === "thread/start" ? threadStartParams(cwd, profile, decided) : {
-      ...threadAttachParams(opening.threadId, cwd, profile, decided),
-      ...fork?.params,
-      ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
-    };
+    const params = opening.method === "thread/start"
+      ? threadStartParams(cwd, profile, decided, plan.toolSpecs)
+      : {
+        ...threadAttachParams(opening.threadId, cwd, profile, decided),
+        ...fork?.params,
+        ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
+      };
     let session: Opened | null = null;
     let recover = () => Promise.resolve();
     let refused: unknown = null;
@@ -308,7 +313,7 @@ export class SessionOpener<Opened extends OpenedThread> {
       onOpened,
       onClosed: () => this.#sessions.delete(session),
     });
-    if (opening.method === "thread/start") rememberTools(this.#core, threadId, plan.profile);
+    if (opening.method === "thread/start") rememberTools(this.#core, threadId, plan.toolSpecs);
     if (opening.method === "thread/fork") {
       rememberTools(this.#core, threadId, { copyOf: opening.threadId });
     }

@@ -2,21 +2,9 @@
  * One prompt on a codex of its own: all of `quickRun`, which loads it when it is called.
  * @module
  */
-import {
-  callback,
-  checkArgument,
-  checkOptions,
-  elsewhere,
-  object,
-  type Shape,
-  shape,
-  signal as signalKind,
-} from "../../check/mod.ts";
 import { QuickRunError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
 import { mergeHooks } from "../../plugin/validate.ts";
-import { promptKind } from "../../prompt.ts";
-import { RUNTIME_CONFIG } from "../../runtime/config_shape.ts";
 import {
   type ClientConfig,
   coreOf,
@@ -26,37 +14,17 @@ import {
 } from "../../runtime/mod.ts";
 import { layerProfile, workingDirectory } from "../policy/thread_params.ts";
 import type { RunProfile } from "../profile.ts";
-import { RUN_PROFILE } from "../profile_shape.ts";
 import { PromptRun } from "../prompt/prompt_run.ts";
 import type { SessionParts } from "../session_settings.ts";
 import { SessionThread } from "../session_thread.ts";
-import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import { UsageLedger } from "../turn/turn_usage.ts";
-import { type OpenedThread, SessionOpener } from "./open_session.ts";
+import { type OpenedThread, type OpeningCheck, SessionOpener } from "./open_session.ts";
 import { takePrewarmed } from "./prewarm.ts";
+import type { QuickRunOptions } from "./quick_options.ts";
 import { runOnce } from "./run_once.ts";
 
-/** Options of {@linkcode quickRun}. */
-export interface QuickRunOptions {
-  /** How codex is started and answered. Default: the safe defaults of {@linkcode Client.connect}. */
-  client?: ClientConfig;
-  /** Stops the run; it rejects with the signal's reason. */
-  signal?: AbortSignal;
-  /** Called with every event of the turn, in order. */
-  onEvent?: (event: TurnEvent) => void;
-}
-
-/** What the options may be. */
-export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
-  client: object(RUNTIME_CONFIG),
-  signal: signalKind,
-  onEvent: callback,
-}, {
-  ...RUN_PROFILE.meant,
-  ...elsewhere(RUN_PROFILE, "The profile: call `quickRunWithProfile(cwd, prompt, { … })`."),
-  ...elsewhere(RUNTIME_CONFIG, "It belongs to the client: write `client: { … }`."),
-});
+export type { QuickRunOptions } from "./quick_options.ts";
 
 /** What a `Session` does to ask, and to end. */
 function askedOnce(parts: SessionParts): OpenedThread {
@@ -79,19 +47,22 @@ class SingleRun {
   readonly #core: RuntimeCore;
   readonly #opener: SessionOpener<OpenedThread>;
 
-  private constructor(core: RuntimeCore, config: ClientConfig) {
+  private constructor(core: RuntimeCore, config: ClientConfig, check: OpeningCheck) {
     this.#core = core;
-    this.#opener = new SessionOpener(core, config, new UsageLedger(), askedOnce);
+    this.#opener = new SessionOpener(core, config, new UsageLedger(), askedOnce, check);
   }
 
   /** Like `Client.connect`, with options that were checked. */
-  static async connect(config: ClientConfig & { signal?: AbortSignal }): Promise<SingleRun> {
+  static async connect(
+    config: ClientConfig & { signal?: AbortSignal },
+    check: OpeningCheck,
+  ): Promise<SingleRun> {
     config.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
     mergeHooks(config.hooks);
     const warm = await takePrewarmed(config);
     const core = warm === null ? await spawnCore(config, false) : coreOf(warm);
-    return new SingleRun(core, config);
+    return new SingleRun(core, config, check);
   }
 
   /** Like `Client.runWithProfile`. */
@@ -113,25 +84,30 @@ class SingleRun {
   }
 }
 
-/** What `quickRunWithProfile` does. */
+/** What `quickRun` does, and `quickRunWithProfile` when a profile is `given`. */
 export async function runAlone(
   cwd: string,
   prompt: string,
-  profile: RunProfile,
-  options: QuickRunOptions,
+  options: QuickRunOptions | undefined,
+  given?: { profile: RunProfile },
 ): Promise<PromptRunResult> {
-  checkOptions("quickRun", options, QUICK_RUN_OPTIONS);
-  checkArgument("quickRun", "prompt", prompt, promptKind);
-  checkOptions("quickRun", profile, RUN_PROFILE, true);
-  const { client: config = {}, signal } = options;
+  // In a text alone there is nothing to be checked.
+  const plain = typeof prompt === "string" && given === undefined && options === undefined;
+  const checks = plain ? null : await import("./quick_options.ts");
+  checks?.checkQuickRun(prompt, options, given);
+  const { profile = {} } = given ?? {};
+  const { client: config = {}, signal } = options ?? {};
   signal?.throwIfAborted();
   let codex: SingleRun | null = null;
   let result: PromptRunResult;
   try {
     // What is wrong with the call is told before a process is started for it.
     workingDirectory(cwd, isRemote(config));
-    codex = await SingleRun.connect({ ...config, ...defined({ signal }) });
-    result = await codex.run(cwd, prompt, profile, options);
+    codex = await SingleRun.connect(
+      { ...config, ...defined({ signal }) },
+      (...asked) => checks?.checkOpening(...asked),
+    );
+    result = await codex.run(cwd, prompt, profile, options ?? {});
   } catch (error) {
     const shutdownError = await codex?.shutdown().then(
       () => undefined,

@@ -1,5 +1,5 @@
 /**
- * Threads as files.
+ * Threads as files, and in memory.
  *
  * ```text
  * <root>/<threadId>/000000000000/lines   what was added after no lines
@@ -12,6 +12,7 @@
  * @module
  */
 import { checkArgument, name, required } from "../../check/mod.ts";
+import { ThreadInUseError } from "../../errors/mod.ts";
 import { builtin, runtimeName } from "../../platform/runtime.ts";
 import type { ThreadFiles } from "./thread_files.ts";
 import {
@@ -63,4 +64,41 @@ export class FileThreadStore implements ThreadStore {
       new ThreadFiles(this.root)
     );
   }
+}
+
+/**
+ * Keeps threads in memory, for tests and for one process.
+ *
+ * ```ts
+ * import { MemoryThreadStore } from "@codex/runtime";
+ * const store = new MemoryThreadStore();
+ * await store.append("t1", ["first"], 0);
+ * ```
+ */
+export class MemoryThreadStore implements ThreadStore {
+  readonly #threads: Map<string, string[]> = new Map();
+
+  /** The lines of a thread, or `null` when none are stored. */
+  load(threadId: string): Promise<AsyncIterable<string> | null> {
+    return Promise.resolve().then(() => {
+      checkThreadName("load", threadId);
+      const lines = this.#threads.get(threadId);
+      return lines === undefined ? null : eachLine(lines.slice());
+    });
+  }
+
+  /** Adds lines; rejects with `ThreadInUseError` when not exactly `at` are stored. */
+  append(threadId: string, lines: string[], at: number): Promise<void> {
+    return Promise.resolve().then(() => {
+      checkAppend(threadId, lines, at);
+      const stored = this.#threads.get(threadId) ?? [];
+      if (stored.length !== at) throw new ThreadInUseError(threadId);
+      if (lines.length > 0) this.#threads.set(threadId, [...stored, ...lines]);
+    });
+  }
+}
+
+/** Yields one line after the other. */
+async function* eachLine(lines: Iterable<string>): AsyncGenerator<string> {
+  yield* lines;
 }

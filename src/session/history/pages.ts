@@ -12,7 +12,7 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
-import { fileSystem } from "../../platform/mod.ts";
+import { fileSystem } from "../../platform/fs.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ThreadItem } from "../../thread_item.ts";

@@ -10,7 +10,8 @@ import {
   PermissionDeniedError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
-import { type FileSystem, fileSystem, isPermissionError } from "../../platform/mod.ts";
+import { fileSystem, isPermissionError } from "../../platform/fs.ts";
+import type { FileSystem } from "../../platform/mod.ts";
 import { codexHome, type RuntimeCore } from "../../runtime/mod.ts";
 import { materialise, type MaterialisedThread } from "./materialise.ts";
 import {

@@ -3,7 +3,8 @@
  * @module
  */
 import { messageOf, PermissionDeniedError, ThreadInUseError } from "../../errors/mod.ts";
-import { type FileSystem, fileSystem, isPermissionError, realPath } from "../../platform/mod.ts";
+import { fileSystem, isPermissionError } from "../../platform/fs.ts";
+import { type FileSystem, realPath } from "../../platform/mod.ts";
 import { threadStoreError } from "./thread_store.ts";
 
 /** A writer needs milliseconds; what is this old was left behind by one that was killed. */

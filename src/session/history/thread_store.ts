@@ -12,7 +12,7 @@ import {
   list,
   required,
 } from "../../check/mod.ts";
-import { CodexError, ThreadInUseError } from "../../errors/mod.ts";
+import { CodexError } from "../../errors/mod.ts";
 
 /**
  * Keeps the history of threads as lines of text, in order. Lines are only ever added, all of an append or none.
@@ -74,41 +74,4 @@ export function threadStoreError(message: string, cause?: unknown, retryable = t
     retryable,
     ...(cause === undefined ? {} : { cause }),
   });
-}
-
-/** Yields one line after the other. */
-async function* eachLine(lines: Iterable<string>): AsyncGenerator<string> {
-  yield* lines;
-}
-
-/**
- * Keeps threads in memory, for tests and for one process.
- *
- * ```ts
- * import { MemoryThreadStore } from "@codex/runtime";
- * const store = new MemoryThreadStore();
- * await store.append("t1", ["first"], 0);
- * ```
- */
-export class MemoryThreadStore implements ThreadStore {
-  readonly #threads: Map<string, string[]> = new Map();
-
-  /** The lines of a thread, or `null` when none are stored. */
-  load(threadId: string): Promise<AsyncIterable<string> | null> {
-    return Promise.resolve().then(() => {
-      checkThreadName("load", threadId);
-      const lines = this.#threads.get(threadId);
-      return lines === undefined ? null : eachLine(lines.slice());
-    });
-  }
-
-  /** Adds lines; rejects with `ThreadInUseError` when not exactly `at` are stored. */
-  append(threadId: string, lines: string[], at: number): Promise<void> {
-    return Promise.resolve().then(() => {
-      checkAppend(threadId, lines, at);
-      const stored = this.#threads.get(threadId) ?? [];
-      if (stored.length !== at) throw new ThreadInUseError(threadId);
-      if (lines.length > 0) this.#threads.set(threadId, [...stored, ...lines]);
-    });
-  }
 }

@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
+import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
 
 /** By connection and thread. */
@@ -20,27 +20,26 @@ export function rememberedTools(
   return begun.get(core)?.get(threadId);
 }
 
-/** Remembers what a thread was begun with; `from`: the thread it is a copy of. */
+/** A session's tools as the model is told of them; how they are told is loaded with the first. */
+export async function toolSpecsOf(
+  tools: Readonly<Record<string, DynamicTool>>,
+): Promise<readonly ToolSpec[]> {
+  if (Object.keys(tools).length === 0) return [];
+  return (await import("./tool_specs.ts")).toolSpecs(tools);
+}
+
+/** Remembers what a thread was begun with: these tools, or those of the thread that it is a copy of. */
 export function rememberTools(
   core: RuntimeCore,
   threadId: string,
-  from: { tools: Readonly<Record<string, DynamicTool>> } | { copyOf: string },
+  from: readonly ToolSpec[] | { copyOf: string },
 ): void {
   let threads = begun.get(core);
   if (threads === undefined) begun.set(core, threads = new Map());
-  const keys = "tools" in from ? toolSpecs(from.tools).map(keyOf) : threads.get(from.copyOf);
+  const keys = "copyOf" in from ? threads.get(from.copyOf) : from.map(keyOf);
   if (keys === undefined) return;
   if (threads.size >= MAX_REMEMBERED) threads.delete(threads.keys().next().value!);
   threads.set(threadId, keys);
-}
-
-/** A session's tools as the model is told of them. */
-export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpec[] {
-  return Object.entries(tools).map(([name, tool]) => ({
-    name,
-    description: tool.description,
-    inputSchema: toolSchema(name, tool),
-  }));
 }
 
 /** The same for two tools that are the same to the model. */

@@ -6,13 +6,15 @@ import { InvalidArgumentError, PermissionDeniedError, UnsupportedError } from ".
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
 import { dotenvIsDirect } from "../../launch/mod.ts";
-import { canRead, fileSystem } from "../../platform/mod.ts";
+import { fileSystem } from "../../platform/fs.ts";
+import { canRead } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile } from "../profile.ts";
-import { keyOf, rememberedTools, toolSpecs } from "./begun_with.ts";
+import { keyOf, rememberedTools } from "./begun_with.ts";
 import { configuredMcpServers, mcpServerNames } from "./server_settings.ts";
 import { TOOLS_SERVER } from "./servers.ts";
+import { toolSpecs } from "./tool_specs.ts";
 import { type ServedTools, serveTools, toolServerGone, type ToolSpec } from "./tool_server.ts";
 
 export { toolServerGone };

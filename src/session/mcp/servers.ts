@@ -18,8 +18,6 @@ import {
   token,
   typeOf,
 } from "../../check/mod.ts";
-import { DEFAULTS } from "../../runtime/config_shape.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /** An MCP server that codex starts as a program, without a sandbox. */
 export interface McpCommandServer {
@@ -200,17 +198,4 @@ function isPlainUrl(value: string): boolean {
   if (!URL.canParse(value)) return false;
   const { protocol, username, password } = new URL(value);
   return (protocol === "http:" || protocol === "https:") && username === "" && password === "";
-}
-
-/** The limit of the call that opens a thread: codex answers it when the servers that are required are ready. */
-export function openLimit(
-  { config }: RuntimeCore,
-  servers: McpServers,
-): { timeoutMs?: number } {
-  const waits = Object.values(servers).map(({ required, startupTimeoutMs = 0 }) =>
-    required === true ? startupTimeoutMs : 0
-  );
-  const longest = Math.max(0, ...waits);
-  if (longest === 0) return {};
-  return { timeoutMs: longest + (config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs) };
 }

@@ -7,13 +7,8 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import {
-  type HttpHead,
-  type HttpReply,
-  type HttpRequest,
-  type HttpServer,
-  serveLoopback,
-} from "../../platform/mod.ts";
+import { serveLoopback } from "../../platform/fs.ts";
+import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 

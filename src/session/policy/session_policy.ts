@@ -2,13 +2,6 @@
  * What a session may do: asked by its profile, cut by this script's permissions, confirmed by the server.
  * @module
  */
-import {
-  type ApprovalHandler,
-  type ApprovalRules,
-  heldInside,
-  unheardApprovals,
-  wantsContainment,
-} from "../../approvals/mod.ts";
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
@@ -40,6 +33,7 @@ import { featureSince, supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
+import type { SessionAnswerers } from "./answerers.ts";
 import { type DecidedPolicy, refuseOwnHome, refuseRoots } from "./confirm_policy.ts";
 import { filesOf, hasNetworkProxy, isWindows, policyFacts, serverSystem } from "./policy_facts.ts";
 import type { ProjectDocs } from "./project_docs.ts";
@@ -53,7 +47,7 @@ export async function decideSessionPolicy(
   cwd: string,
   profile: ResolvedProfile,
   hooks: Hooks,
-  approvals: SessionAnswerers["all"],
+  answerers: SessionAnswerers,
   served: SessionTools | null,
 ): Promise<DecidedPolicy> {
   const settings = settingsWithOptions(profile);
@@ -61,7 +55,7 @@ export async function decideSessionPolicy(
   const refusal = judge?.configRefusal(settings, cwd, profile) ?? null;
   if (refusal !== null) throw refusal;
   const mcpServers = await mcpServersOf(core, cwd, profile);
-  const [policy, files] = await contained(core, cwd, profile, hooks, approvals, judge);
+  const [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
   refuseOwnHome(core, policy, profile);
   const decided = await withWindowsNote(core, policy);
   const turnProfiles = supports(core.server.version, "turnProfiles");
@@ -80,7 +74,7 @@ export async function decideSessionPolicy(
   await refuseStraySkills(core, decided);
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
   const effective = { ...decided, rulesFiles, narrowed };
-  const answered = approvals !== undefined || core.config.approvals !== undefined;
+  const answered = answerers.all !== undefined || core.config.approvals !== undefined;
   refuseRulesFiles(effective, profile, answered || hasToolHooks(hooks));
   const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;
@@ -238,14 +232,14 @@ async function contained(
   cwd: string,
   profile: ResolvedProfile,
   hooks: Hooks,
-  approvals: SessionAnswerers["all"],
+  answerers: SessionAnswerers,
   judge: ConfigJudge | null,
 ): Promise<[EffectivePolicy, ServerFiles | null]> {
   const plain = decide(core, cwd, profile, hooks, judge);
   const { approvalPolicy } = plain;
   // What may not leave by anybody's word, or by that of no rule.
   const contain = approvalPolicy !== "never" && plain.approvalsNote !== null ||
-    approvalPolicy === "untrusted" && wantsContainment(approvals);
+    approvalPolicy === "untrusted" && answerers.rules?.wantsContainment(answerers.all) === true;
   const policy = contain ? decide(core, cwd, profile, hooks, judge, contain) : plain;
   if (!usesProfile(policy) || serverSystem(core) !== "linux") return [policy, null];
   const files = await filesOf(core);
@@ -259,14 +253,6 @@ async function contained(
   return [{ ...policy, narrowed: [...policy.narrowed, note] }, files];
 }
 
-/** Who answers a session's questions. */
-export interface SessionAnswerers {
-  /** The session's own; `undefined`: none. */
-  own: ApprovalHandler | ApprovalRules | undefined;
-  /** Its own and the client's, together. */
-  all: ApprovalHandler | ApprovalRules | undefined;
-}
-
 /**
  * Says in the policy what its approvals can't do under it. Throws `PolicyError` when those that the session itself brought
  * would never be asked: whoever writes a rule for a session takes it for a guard. `planning`: whether the agent asks about
@@ -274,7 +260,7 @@ export interface SessionAnswerers {
  */
 export function withApprovals(
   decided: DecidedPolicy,
-  { own, all }: SessionAnswerers,
+  { own, all, rules }: SessionAnswerers,
   planning: boolean,
 ): DecidedPolicy {
   const { effective, containment, terminals } = decided;
@@ -283,7 +269,7 @@ export function withApprovals(
     sandboxed: mayLeaveSandbox(effective),
     planning,
   };
-  const refusal = unheardApprovals(own, place);
+  const refusal = rules?.unheardApprovals(own, place) ?? null;
   if (refusal !== null) {
     throw new PolicyError(`${refusal} Nothing was started.`, {
       data: { reason: "unheardApprovals" },
@@ -292,8 +278,8 @@ export function withApprovals(
   const asked = effective.approvalPolicy !== "never" && (all !== undefined || effective.toolHooks);
   const notes = [
     effective.approvalsNote,
-    unheardApprovals(all, place),
-    heldInside(all, { ...place, containment }),
+    rules?.unheardApprovals(all, place) ?? null,
+    rules?.heldInside(all, { ...place, containment }) ?? null,
     terminals && asked ? TYPED : null,
   ].filter((note) => note !== null);
   const approvalsNote = notes.length === 0 ? null : notes.join(" ");

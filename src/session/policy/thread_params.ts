@@ -2,7 +2,7 @@
  * From a profile to the parameters of a thread: what is resolved, where it works, what is sent, and when it can be resumed.
  * @module
  */
-import { kindOf } from "../../check/mod.ts";
+import { kindOf } from "../../json.ts";
 import { InvalidArgumentError, PolicyMismatchError } from "../../errors/mod.ts";
 import {
   defined,
@@ -22,11 +22,18 @@ import {
   resolvePath,
 } from "../../platform/mod.ts";
 import { joinHooks } from "../../plugin/mod.ts";
-import { asAttachment } from "../../prompt.ts";
+import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
+import type { McpServers } from "../mcp/servers.ts";
 import { redact, REDACTED } from "../../redact.ts";
-import type { ResolvedProfile, RunProfile, SessionMode, TurnOptions } from "../profile.ts";
-import { ASK_OPTIONS, DEFAULT_TIMEOUT_MS } from "../profile_shape.ts";
-import { type DynamicTool, toolSchema } from "../prompt/tools.ts";
+import {
+  DEFAULT_TIMEOUT_MS,
+  type ResolvedProfile,
+  type RunProfile,
+  type SessionMode,
+  type TurnOptions,
+} from "../profile.ts";
+import { asAttachment } from "../prompt/input_text.ts";
+import type { ToolSpec } from "../mcp/tool_server.ts";
 import type { DecidedPolicy } from "./confirm_policy.ts";
 
 /** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
@@ -78,14 +85,14 @@ export function threadStartParams(
   cwd: string,
   profile: ResolvedProfile,
   decided: DecidedPolicy,
+  tools: readonly ToolSpec[],
 ): JsonObject {
-  const tools = Object.entries(profile.tools);
   return {
     ...threadParams(cwd, profile, decided),
     ...(profile.ephemeral ? { ephemeral: true } : {}),
     ...(tools.length === 0
       ? {}
-      : { dynamicTools: tools.map(([name, tool]) => toolSpec(name, tool)) }),
+      : { dynamicTools: tools.map((tool) => ({ type: "function", ...tool })) }),
   };
 }
 
@@ -145,13 +152,17 @@ export function settingsOf(params: JsonObject): JsonObject {
   return settings;
 }
 
-function toolSpec(name: string, tool: DynamicTool): JsonObject {
-  return {
-    type: "function",
-    name,
-    description: tool.description,
-    inputSchema: toolSchema(name, tool),
-  };
+/** The limit of the call that opens a thread: codex answers it when the servers that are required are ready. */
+export function openLimit(
+  { config }: RuntimeCore,
+  servers: McpServers,
+): { timeoutMs?: number } {
+  const waits = Object.values(servers).map(({ required, startupTimeoutMs = 0 }) =>
+    required === true ? startupTimeoutMs : 0
+  );
+  const longest = Math.max(0, ...waits);
+  if (longest === 0) return {};
+  return { timeoutMs: longest + (config.requestTimeoutMs ?? DEFAULTS.requestTimeoutMs) };
 }
 
 // The directory that an agent works in: absolute, and there.
@@ -342,13 +353,6 @@ function checkTimeout(timeoutMs: number): number {
     received: kindOf(timeoutMs),
     accepts: "a positive number of milliseconds",
   });
-}
-
-/** What one turn can have of a profile; the rest belongs to the thread. */
-export function turnOptionsOf(profile: RunProfile): TurnOptions {
-  return Object.fromEntries(
-    Object.entries(profile).filter(([name]) => Object.hasOwn(ASK_OPTIONS.options, name)),
-  );
 }
 
 /** One layer of settings over another. Attachments and hooks are added, the rest replaced. */

@@ -16,9 +16,9 @@ import {
   type PermissionNeed,
   type PermissionProbe,
 } from "../../permissions/mod.ts";
+import { fileSystem } from "../../platform/fs.ts";
 import {
   canSpawn,
-  fileSystem,
   type PathKind,
   pathKind,
   pathProblem,
@@ -26,14 +26,8 @@ import {
   realPath,
   resolvePath,
 } from "../../platform/mod.ts";
-import {
-  asAttachment,
-  type Attachment,
-  type ImageAttachment,
-  type ImageDataAttachment,
-  type Prompt,
-} from "../../prompt.ts";
-import { isAddress, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
+import type { Attachment, ImageAttachment, ImageDataAttachment, Prompt } from "../../prompt.ts";
+import { asAttachment, isAddress, refuseNothing, textItem, type ToldPath } from "./input_text.ts";
 import { checkImageFile, checkImageUrl, dataUrl } from "./media.ts";
 
 /** Looks at files. */

@@ -5,7 +5,7 @@
 import { InvalidArgumentError } from "../../errors/mod.ts";
 import { defined, type JsonObject } from "../../json.ts";
 import { resolvePath } from "../../platform/mod.ts";
-import { asAttachment, type Attachment } from "../../prompt.ts";
+import type { Attachment } from "../../prompt.ts";
 import { utf8Length } from "../../rpc/mod.ts";
 
 /** Throws `InvalidArgumentError` for a prompt that says nothing. */
@@ -56,4 +56,9 @@ export function attachmentPaths(
 /** A mention may stand for anything that has an address, such as `app://…`. */
 export function isAddress(path: string): boolean {
   return /^[a-z][a-z0-9+.-]+:\/\//i.test(path);
+}
+
+/** An attachment's object form; a plain string is a path. */
+export function asAttachment(attachment: string | Attachment): Attachment {
+  return typeof attachment === "string" ? { type: "path", path: attachment } : attachment;
 }

@@ -4,7 +4,6 @@
  */
 import {
   callback,
-  checkOptions,
   either,
   jsonObject,
   type Kind,
@@ -17,11 +16,10 @@ import {
   shape,
   text,
 } from "../../check/mod.ts";
-import { InvalidArgumentError } from "../../errors/mod.ts";
-import type { JsonObject, JsonSchema } from "../../json.ts";
+import type { JsonSchema } from "../../json.ts";
 import type { FromJsonSchema } from "../output/from_json_schema.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
-import { convert, isStandardSchema } from "../output/convert_schema.ts";
+import { isStandardSchema } from "../output/convert_schema.ts";
 
 /** A tool that runs in this process. */
 export interface DynamicTool {
@@ -160,34 +158,4 @@ function nameProblem(name: string): string | null {
   if (TAKEN.has(name)) return "the name of a tool that codex has itself";
   if (name.startsWith("mcp__")) return "a name that begins like those of MCP servers";
   return /^[A-Za-z0-9_-]{1,128}$/.test(name) ? null : "another name";
-}
-
-/**
- * Makes a tool whose `run` gets arguments of the schema's own type, checked before it runs.
- *
- * ```ts ignore
- * const add = tool({
- *   description: "Adds two numbers",
- *   inputSchema: z.object({ a: z.number(), b: z.number() }),
- *   run: ({ a, b }) => a + b,
- * });
- * const session = await client.startSession({ cwd, tools: { add } });
- * ```
- */
-export function tool<const Schema extends object>(definition: ToolDefinition<Schema>): DynamicTool {
-  checkOptions("tool", definition, TOOL);
-  return definition;
-}
-
-/** The JSON Schema of a tool's arguments, for the model. Throws `InvalidArgumentError` where there is none. */
-export function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
-  if (!isStandardSchema(inputSchema)) return inputSchema as JsonObject;
-  const { schema, problem } = convert(inputSchema);
-  if (schema !== null) return schema;
-  throw new InvalidArgumentError("tools", {
-    argument: `${name}.inputSchema`,
-    received: "a schema without a JSON Schema",
-    accepts: "a schema that can be converted to JSON Schema",
-    hint: `${problem}. Give a JSON Schema instead.`,
-  });
 }

@@ -288,7 +288,8 @@ export class ThreadConnection {
     if (threadId === null) return;
     this.unroute();
     this.threadId = threadId;
-    rememberTools(this.#session.parts.core, this.threadId, this.#session.parts.profile);
+    const { core, toolSpecs } = this.#session.parts;
+    rememberTools(core, this.threadId, toolSpecs);
     this.route();
     void this.#session.parts.portable?.opened(this.threadId);
   }

@@ -5,7 +5,7 @@
 import { CodexError } from "../../errors/mod.ts";
 import { homeVariables, platformName, sharedBuiltin } from "../../platform/mod.ts";
 
-export { serveLoopback } from "../../platform/mod.ts";
+export { serveLoopback } from "../../platform/fs.ts";
 export { SCRIPTED_MODEL } from "../../protocol/mod.ts";
 
 /** Directories that exist, and their removal. */

@@ -1,9 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  type ApprovalRequest,
-  type ApprovalRule,
-  checkApprovals,
-} from "../../../src/approvals/mod.ts";
+import type { ApprovalRequest, ApprovalRule } from "../../../src/approvals/mod.ts";
+import { checkApprovals } from "../../../src/approvals/rules/check_rules.ts";
 import { decide } from "../../../src/approvals/rules/decide.ts";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import { test } from "../../_harness.ts";

@@ -131,12 +131,13 @@ test("a gate and a reader that came before the first question take part in it", 
   assert.deepEqual(await read.ask(COMMAND, { itemId: "other" }), declined);
 });
 
-test("rules that could not mean what they say are told at once", () => {
-  const rules = [{ effect: "maybe" }] as never;
-  assert.throws(() => desk({ approvals: { rules } }), InvalidArgumentError);
-  const { desk: made } = desk();
-  assert.throws(
-    () => made.registerThread(THREAD, { approvals: { rules } }),
-    InvalidArgumentError,
-  );
+test("nothing is granted by rules that could not mean what they say", async () => {
+  const rules = [{ effect: "allow", kinds: "command" }, { effect: "maybe" }] as never;
+  const unclear = desk({ approvals: { rules } });
+  await assert.rejects(unclear.desk.ready(), InvalidArgumentError);
+  assert.equal((await unclear.ask(COMMAND) as { code: number }).code, -32603);
+
+  const { desk: made, ask } = desk({ approvals: accept });
+  made.registerThread(THREAD, { approvals: { rules } });
+  assert.deepEqual(await ask(COMMAND), declined);
 });

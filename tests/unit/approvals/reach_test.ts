@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import type { ApprovalRule } from "../../../src/approvals/mod.ts";
-import { heldInside, unheardApprovals, wantsContainment } from "../../../src/approvals/mod.ts";
+import {
+  heldInside,
+  unheardApprovals,
+  wantsContainment,
+} from "../../../src/approvals/rules/session_rules.ts";
 import { test } from "../../_harness.ts";
 
 const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "deny", ...rule });

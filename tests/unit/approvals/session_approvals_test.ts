@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { sessionApprovals } from "../../../src/approvals/rules/check_rules.ts";
+import { sessionApprovals } from "../../../src/approvals/rules/session_rules.ts";
+import { answerersOf } from "../../../src/session/policy/answerers.ts";
 import type { ApprovalHandler, ApprovalRule, ApprovalRules } from "../../../src/approvals/mod.ts";
 import { test } from "../../_harness.ts";
 
@@ -43,3 +44,14 @@ for (const [name, client, session, expected] of cases) {
     assert.deepEqual(sessionApprovals(client, session), expected);
   });
 }
+
+test("whoever may answer is put together, with what judges them; nobody needs no judge", async () => {
+  for (const [name, client, session, expected] of cases) {
+    const { own, all, rules } = await answerersOf(client, session);
+    assert.equal(own, session, name);
+    assert.deepEqual(all, expected ?? client, name);
+    assert.equal(rules === null, (expected ?? client) === undefined, name);
+  }
+  const nobody = await answerersOf(undefined, undefined);
+  assert.deepEqual(nobody, { own: undefined, all: undefined, rules: null });
+});

@@ -6,9 +6,9 @@ import {
 } from "../../../src/errors/mod.ts";
 import { unrestrictedProbe } from "../../../src/permissions/probe.ts";
 import { buildInput, type InputContext } from "../../../src/session/prompt/attachments.ts";
-import { attachmentPaths } from "../../../src/session/prompt/input_text.ts";
+import { asAttachment, attachmentPaths } from "../../../src/session/prompt/input_text.ts";
 import type { PathKind } from "../../../src/platform/mod.ts";
-import { asAttachment, type Attachment } from "../../../src/prompt.ts";
+import type { Attachment } from "../../../src/prompt.ts";
 import { test } from "../../_harness.ts";
 import { type Picture, PICTURES } from "../_pictures.ts";
 import { factsOf, probeOf } from "../permissions/_world.ts";

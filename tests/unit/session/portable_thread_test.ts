@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
-import { MemoryThreadStore } from "../../../src/session/history/thread_store.ts";
+import { MemoryThreadStore } from "../../../src/session/history/file_thread_store.ts";
 import { PortableThread } from "../../../src/session/history/portable_thread.ts";
 
 const [ID, SECOND, THIRD, OTHER] = ["1", "2", "3", "4"].map((digit) =>

@@ -11,10 +11,11 @@ import {
   overlayProfile,
   resolveProfile,
   toldProfile,
-  turnOptionsOf,
 } from "../../../src/session/policy/thread_params.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import type { RunProfile } from "../../../src/session/profile.ts";
+import { turnOptionsOf } from "../../../src/session/profile_shape.ts";
+import { toolSpecsOf } from "../../../src/session/mcp/begun_with.ts";
 import { retryDelayMs } from "../../../src/session/prompt/prompt_run.ts";
 import type { DecidedPolicy } from "../../../src/session/policy/confirm_policy.ts";
 import {
@@ -106,7 +107,7 @@ const DECIDED = {
   turn: { sandboxPolicy: { type: "readOnly" } },
 } as unknown as DecidedPolicy;
 
-test("thread/start carries the sandbox as a mode, and what belongs to the thread", () => {
+test("thread/start carries the sandbox as a mode, and what belongs to the thread", async () => {
   const tool = { description: "d", inputSchema: { type: "object" }, run: () => "x" };
   const profile = resolveProfile({
     model: "m",
@@ -114,7 +115,7 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
     ephemeral: true,
     tools: { look: tool },
   });
-  assert.deepEqual(threadStartParams("/w", profile, DECIDED), {
+  assert.deepEqual(threadStartParams("/w", profile, DECIDED, await toolSpecsOf(profile.tools)), {
     cwd: "/w",
     approvalPolicy: "never",
     approvalsReviewer: "user",
@@ -130,7 +131,7 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
       inputSchema: { type: "object" },
     }],
   });
-  assert.deepEqual(threadStartParams("/w", resolveProfile({}), DECIDED), {
+  assert.deepEqual(threadStartParams("/w", resolveProfile({}), DECIDED, []), {
     cwd: "/w",
     approvalPolicy: "never",
     approvalsReviewer: "user",
@@ -141,7 +142,7 @@ test("thread/start carries the sandbox as a mode, and what belongs to the thread
 
 test("goals are offered only when the profile or the thread's config asks for them", () => {
   const sent = (profile: RunProfile) =>
-    (threadStartParams("/w", resolveProfile(profile), DECIDED)["config"] as JsonObject)[
+    (threadStartParams("/w", resolveProfile(profile), DECIDED, [])["config"] as JsonObject)[
       "features.goals"
     ];
   assert.equal(sent({}), false);

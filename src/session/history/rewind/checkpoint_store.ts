@@ -6,15 +6,12 @@
 import { delay } from "../../../async.ts";
 import { CheckpointError, messageOf } from "../../../errors/mod.ts";
 import { isJsonObject, type JsonObject, numberOf, stringOf } from "../../../json.ts";
+import { fileSystem, isMissing, isTaken, treeFiles } from "../../../platform/fs.ts";
 import {
   type FileSystem,
-  fileSystem,
-  isMissing,
-  isTaken,
   pathRules,
   platformName,
   type TreeFiles,
-  treeFiles,
   unrefTimer,
 } from "../../../platform/mod.ts";
 import { readTree, type Tree, writeTree } from "./tree_record.ts";

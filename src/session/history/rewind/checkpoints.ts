@@ -15,6 +15,7 @@ import {
   missingNeeds,
   type PermissionNeed,
 } from "../../../permissions/mod.ts";
+import { treeFiles } from "../../../platform/fs.ts";
 import {
   codexHomeIn,
   isInside,
@@ -22,7 +23,6 @@ import {
   platformName,
   readEnv,
   realPath,
-  treeFiles,
 } from "../../../platform/mod.ts";
 import { isRemote, type RuntimeCore } from "../../../runtime/mod.ts";
 import type { Turn } from "../../turn/turn.ts";

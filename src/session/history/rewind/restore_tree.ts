@@ -12,15 +12,8 @@ import {
   numberOf,
   stringOf,
 } from "../../../json.ts";
-import {
-  fileSystem,
-  isMissing,
-  isPermissionError,
-  isWindowsPath,
-  realPath,
-  resolvePath,
-  type TreeEntry,
-} from "../../../platform/mod.ts";
+import { fileSystem, isMissing, isPermissionError } from "../../../platform/fs.ts";
+import { isWindowsPath, realPath, resolvePath, type TreeEntry } from "../../../platform/mod.ts";
 import type { Step } from "./plan_rewind.ts";
 import { isReal, isThere, type Recorder } from "./record_tree.ts";
 import { isInner, isSameEntry, parentOf, type Skipped } from "./tree_record.ts";

@@ -1,0 +1,53 @@
+/**
+ * What `quickRun` may be given beside a text: loaded when something is.
+ * @module
+ */
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  elsewhere,
+  object,
+  type Shape,
+  shape,
+  signal,
+} from "../../check/mod.ts";
+import { promptKind } from "../../prompt.ts";
+import { RUNTIME_CONFIG } from "../../runtime/config_shape.ts";
+import type { ClientConfig } from "../../runtime/mod.ts";
+import { RUN_PROFILE } from "../profile_shape.ts";
+import type { TurnEvent } from "../turn/turn_event.ts";
+
+export { checkOpening } from "../profile_shape.ts";
+
+/** Options of {@linkcode quickRun}. */
+export interface QuickRunOptions {
+  /** How codex is started and answered. Default: the safe defaults of {@linkcode Client.connect}. */
+  client?: ClientConfig;
+  /** Stops the run; it rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Called with every event of the turn, in order. */
+  onEvent?: (event: TurnEvent) => void;
+}
+
+/** What the options may be. */
+export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
+  client: object(RUNTIME_CONFIG),
+  signal,
+  onEvent: callback,
+}, {
+  ...RUN_PROFILE.meant,
+  ...elsewhere(RUN_PROFILE, "The profile: call `quickRunWithProfile(cwd, prompt, { … })`."),
+  ...elsewhere(RUNTIME_CONFIG, "It belongs to the client: write `client: { … }`."),
+});
+
+/** Throws `InvalidArgumentError` for what can't be meant. */
+export function checkQuickRun(
+  prompt: unknown,
+  options: unknown,
+  given: { profile: unknown } | undefined,
+): void {
+  checkOptions("quickRun", options, QUICK_RUN_OPTIONS);
+  checkArgument("quickRun", "prompt", prompt, promptKind);
+  if (given !== undefined) checkOptions("quickRun", given.profile, RUN_PROFILE, true);
+}

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import { quickRun, quickRunWithProfile } from "../../../src/quick_run.ts";
+import { test } from "../../_harness.ts";
+
+/** Nothing is checked of a call that brings a text alone: whatever else it brings has to be. */
+const CALLS: Record<string, () => Promise<unknown>> = {
+  "a prompt that is no text": () => quickRun("/", 5 as never),
+  "no prompt": () => quickRun("/", undefined as never),
+  "a prompt with what no prompt has": () => quickRun("/", { text: "x", nope: 1 } as never),
+  "options that are null": () => quickRun("/", "x", null as never),
+  "an option that there is not": () => quickRun("/", "x", { nope: 1 } as never),
+  "a client's option that there is not": () => quickRun("/", "x", { client: { nope: 1 } as never }),
+  "rules that can't be meant": () =>
+    quickRun("/", "x", { client: { approvals: { rules: [{ effect: "maybe" as never }] } } }),
+  "a profile that is left out": () => quickRunWithProfile("/", "x", undefined as never),
+  "a profile that is null": () => quickRunWithProfile("/", "x", null as never),
+  "a profile with what none has": () => quickRunWithProfile("/", "x", { nope: 1 } as never),
+  "a sandbox that there is not": () => quickRunWithProfile("/", "x", { sandbox: "none" as never }),
+};
+
+for (const [name, call] of Object.entries(CALLS)) {
+  test(`quickRun() refuses ${name} before it starts anything`, async () => {
+    await assert.rejects(call(), InvalidArgumentError);
+  });
+}
