@@ -32,7 +32,6 @@ import type { ServerInfo } from "./runtime_types.ts";
 /** Opens the configured connection; called again for each restart. */
 export function transportFactory(config: RuntimeConfig): TransportFactory {
   const transport = config.transport ?? { type: "stdio" };
-  if (config.isolation === "hermetic") throw needsRuntime();
   refuseIgnored(config, transport.type);
   switch (transport.type) {
     case "custom":
@@ -60,15 +59,6 @@ export function transportFactory(config: RuntimeConfig): TransportFactory {
         configOverrides: configOverrides(config),
       });
   }
-}
-
-/** A connection alone has nobody who removes the home at its end. */
-function needsRuntime(): InvalidArgumentError {
-  return new InvalidArgumentError("transportFactory", {
-    argument: "isolation",
-    received: '"hermetic"',
-    accepts: 'left out, or "user", where only a connection is made, as a cassette does',
-  });
 }
 
 /** Where codex's own daemon listens. */

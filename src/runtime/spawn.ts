@@ -28,7 +28,7 @@ export async function spawnCore(config: RuntimeConfig, seen = true): Promise<Run
   const inside = home?.config ?? guarded;
   let core: RuntimeCore;
   try {
-    const factory = transportFactory({ ...inside, isolation: "user" });
+    const factory = transportFactory(inside);
     core = new RuntimeCore(inside, factory, home?.remove);
   } catch (error) {
     await home?.remove();

@@ -16,7 +16,7 @@ import {
   shape,
   text as textKind,
 } from "../../check/mod.ts";
-import { messageOf } from "../../errors/mod.ts";
+import { InvalidArgumentError, messageOf } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, splitMessages } from "../../json.ts";
 import { Redactor } from "../../redact.ts";
 import type { ClientConfig, CustomTransportConfig } from "../../runtime/mod.ts";
@@ -148,6 +148,14 @@ export class CassetteRecorder {
 
   /** Records connections that are made with `config`. */
   constructor(config: ClientConfig, options: CassetteRecordOptions) {
+    // A connection alone has nobody who removes the home at its end.
+    if (config.isolation === "hermetic") {
+      throw new InvalidArgumentError("Cassette.record", {
+        argument: "source.isolation",
+        received: '"hermetic"',
+        accepts: 'left out, or "user": a connection alone is recorded',
+      });
+    }
     this.#config = config;
     this.#options = options;
   }
