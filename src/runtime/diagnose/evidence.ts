@@ -3,7 +3,6 @@
  * @module
  */
 import { isRemote } from "../defaults.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import {
   canRead,
@@ -17,14 +16,13 @@ import {
 } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import type { RuntimeCore } from "../core.ts";
+import type * as askedFiles from "./asked_files.ts";
+import type { Call } from "./asked_files.ts";
 
 // Which of codex's own rules files hold for a directory.
 //
 // They let commands run outside the sandbox in any session, whatever its policy, and no setting switches them off (measured
 // on 0.104 to 0.169).
-
-/** How a server is asked. */
-type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
 
 /** What the search needs to know. */
 interface Place {
@@ -54,7 +52,7 @@ export function readRulesFiles(core: RuntimeCore, cwd: string | null): Promise<R
 
 async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
   const remote = isRemote(place.config);
-  const home = codexHomeOf(place) ?? await homeByServer(place.call);
+  const home = codexHomeOf(place) ?? await (await reading()).homeByServer(place.call);
   if (home === null) return [{ path: "the rules in codex's home, which is not known", allows: [] }];
   const own = [`${home}/rules`, ...(remote ? [] : ["/etc/codex/rules"])];
   const project = await Promise.all(
@@ -62,7 +60,10 @@ async function rulesFilesAt(place: Place): Promise<RulesFile[]> {
   );
   const found = await Promise.all(own.map((folder) => filesIn(place.call, folder, remote)));
   const there = project.flat().filter(({ path }) => !path.startsWith(`${home}/rules`));
-  return [...found.flat(), ...(there.length === 0 ? [] : await inForce(place, there))];
+  return [
+    ...found.flat(),
+    ...(there.length === 0 ? [] : await (await reading()).inForce(place, there)),
+  ];
 }
 
 /** The home of a codex on this machine; `null` where that is not known. */
@@ -94,52 +95,22 @@ function foldersAbove(cwd: string | null): string[] {
   return folders;
 }
 
-/** Of files below `.codex` folders those whose repository codex trusts; all, when it does not say so. */
-async function inForce({ call, cwd }: Place, files: RulesFile[]): Promise<RulesFile[]> {
-  const layers = await layersOf(call, { cwd });
-  if (layers === null) return files;
-  const off = layers.flatMap((layer) => {
-    const { dotCodexFolder } = layer.name;
-    return layer.disabled && typeof dotCodexFolder === "string" ? [dotCodexFolder] : [];
-  });
-  return files.filter(({ path }) => !off.some((folder) => path.startsWith(`${folder}/`)));
-}
-
-/** Where the user's configuration lies: old servers do not tell their home by itself. */
-async function homeByServer(call: Call): Promise<string | null> {
-  const layers = await layersOf(call, {});
-  const user = layers?.find(({ name }) => name["type"] === "user")?.name["file"];
-  return typeof user === "string" ? user.replace(/[\\/][^\\/]*$/, "") : null;
-}
-
-/** The layers of codex's configuration; `null` when it does not tell them. */
-async function layersOf(
-  call: Call,
-  params: { cwd?: string | null },
-): Promise<{ name: JsonObject; disabled: boolean }[] | null> {
-  try {
-    const result = await call("config/read", { ...params, includeLayers: true });
-    const layers = isJsonObject(result) ? result["layers"] : null;
-    if (!Array.isArray(layers)) return null;
-    return layers.flatMap((layer) =>
-      isJsonObject(layer) && isJsonObject(layer["name"])
-        ? [{ name: layer["name"], disabled: (layer["disabledReason"] ?? null) !== null }]
-        : []
-    );
-  } catch {
-    return null;
-  }
+function reading(): Promise<typeof askedFiles> {
+  return import("./asked_files.ts");
 }
 
 async function filesIn(call: Call, folder: string, remote: boolean): Promise<RulesFile[]> {
   const own = !remote && canRead(folder);
-  const names = own ? listDirectory(folder) : await namesOf(call, folder);
+  const names = own ? listDirectory(folder) : await (await reading()).namesOf(call, folder);
   if (names === null) return [{ path: folder, allows: [] }];
   if (own && names.length === 0 && pathKind(folder) === "unknown") {
     return [{ path: folder, allows: [] }];
   }
+  const rules = names.filter((name) => name.endsWith(".rules"));
+  if (rules.length === 0) return [];
+  const { allowedByRules, textOf } = await reading();
   const files = await Promise.all(
-    names.filter((name) => name.endsWith(".rules")).map(async (name): Promise<RulesFile> => {
+    rules.map(async (name): Promise<RulesFile> => {
       const path = `${folder}/${name}`;
       const text = own ? readTextFile(path) : await textOf(call, path);
       return {
@@ -149,67 +120,6 @@ async function filesIn(call: Call, folder: string, remote: boolean): Promise<Rul
     }),
   );
   return files.filter(({ allows }) => allows.length > 0);
-}
-
-/**
- * What a rules file may allow, a pattern each; empty when it certainly allows nothing. The files are programs (Starlark):
- * what is not plainly a rule that asks or forbids counts as one that allows.
- */
-function allowedByRules(text: string): string[] {
-  const code = text.replace(/^\s*#.*$/gm, "");
-  const calls = [...code.matchAll(/\b\w*rule\s*\(/g)];
-  const allows: string[] = [];
-  for (const [at, call] of calls.entries()) {
-    const body = code.slice(call.index, calls[at + 1]?.index ?? code.length);
-    // A rule that says nothing allows.
-    if (/\bdecision\s*=\s*["'](?:prompt|forbidden|deny)["']/.test(body)) continue;
-    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]*\]|"[^"]*")/.exec(body)?.[1];
-    allows.push(pattern ?? "a rule that could not be read");
-  }
-  if (calls.length === 0 && code.trim() !== "") allows.push("a rule that could not be read");
-  return allows;
-}
-
-/** The names of rules files in a directory, by the server; `null` when it can't tell. */
-async function namesOf(call: Call, path: string): Promise<string[] | null> {
-  try {
-    return namesIn(await call("fs/readDirectory", { path }), "entries", "fileName");
-  } catch (error) {
-    if (/no such file|os error 2\b/i.test(String(error))) return [];
-  }
-  try {
-    // Codex 0.104 can look for names only.
-    const found = await call("fuzzyFileSearch", { query: ".rules", roots: [path] });
-    return namesIn(found, "files", "path");
-  } catch {
-    return null;
-  }
-}
-
-function namesIn(result: JsonValue, list: string, name: string): string[] | null {
-  const entries = isJsonObject(result) ? result[list] : null;
-  if (!Array.isArray(entries)) return null;
-  return entries.flatMap((entry) => {
-    const value = isJsonObject(entry) ? entry[name] : null;
-    return typeof value === "string" ? [value] : [];
-  });
-}
-
-async function textOf(call: Call, path: string): Promise<string | null> {
-  return await textThere(call, path).catch(() => null) ?? null;
-}
-
-/** The text of a file, by the server; `undefined`: there is none. Rejects when it can't tell. */
-async function textThere(call: Call, path: string): Promise<string | null | undefined> {
-  const result = await call("fs/readFile", { path }).catch((error) => {
-    if (/no such file|os error 2\b/i.test(String(error))) return undefined;
-    throw error;
-  });
-  if (result === undefined) return undefined;
-  const data = isJsonObject(result) ? result["dataBase64"] : null;
-  return typeof data === "string"
-    ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
-    : null;
 }
 
 // A file of codex's own.
@@ -225,6 +135,7 @@ export interface HomeFile {
 /** Reads a file in the home of a codex on this machine: by itself where this script may, else by codex, which reads it anyway. */
 export async function readHomeFile(core: RuntimeCore, name: string): Promise<HomeFile> {
   const call: Call = (method, params) => core.callNow(method, params);
+  const { homeByServer, textThere } = await reading();
   const home = codexHome(core) ?? await homeByServer(call);
   if (home === null) return { path: null, text: null };
   const path = `${home}/${name}`;

@@ -1,0 +1,111 @@
+/**
+ * Codex's own files where this script can't tell by itself: what the server says of them, and what rules in them allow. Loaded
+ * when there is something to be read.
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import type { RulesFile } from "../../permissions/mod.ts";
+
+/** How a server is asked. */
+export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
+
+/** Of files below `.codex` folders those whose repository codex trusts; all, when it does not say so. */
+export async function inForce(
+  { call, cwd }: { call: Call; cwd: string | null },
+  files: RulesFile[],
+): Promise<RulesFile[]> {
+  const layers = await layersOf(call, { cwd });
+  if (layers === null) return files;
+  const off = layers.flatMap((layer) => {
+    const { dotCodexFolder } = layer.name;
+    return layer.disabled && typeof dotCodexFolder === "string" ? [dotCodexFolder] : [];
+  });
+  return files.filter(({ path }) => !off.some((folder) => path.startsWith(`${folder}/`)));
+}
+
+/** Where the user's configuration lies: old servers do not tell their home by itself. */
+export async function homeByServer(call: Call): Promise<string | null> {
+  const layers = await layersOf(call, {});
+  const user = layers?.find(({ name }) => name["type"] === "user")?.name["file"];
+  return typeof user === "string" ? user.replace(/[\\/][^\\/]*$/, "") : null;
+}
+
+/** The layers of codex's configuration; `null` when it does not tell them. */
+async function layersOf(
+  call: Call,
+  params: { cwd?: string | null },
+): Promise<{ name: JsonObject; disabled: boolean }[] | null> {
+  try {
+    const result = await call("config/read", { ...params, includeLayers: true });
+    const layers = isJsonObject(result) ? result["layers"] : null;
+    if (!Array.isArray(layers)) return null;
+    return layers.flatMap((layer) =>
+      isJsonObject(layer) && isJsonObject(layer["name"])
+        ? [{ name: layer["name"], disabled: (layer["disabledReason"] ?? null) !== null }]
+        : []
+    );
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * What a rules file may allow, a pattern each; empty when it certainly allows nothing. The files are programs (Starlark):
+ * what is not plainly a rule that asks or forbids counts as one that allows.
+ */
+export function allowedByRules(text: string): string[] {
+  const code = text.replace(/^\s*#.*$/gm, "");
+  const calls = [...code.matchAll(/\b\w*rule\s*\(/g)];
+  const allows: string[] = [];
+  for (const [at, call] of calls.entries()) {
+    const body = code.slice(call.index, calls[at + 1]?.index ?? code.length);
+    // A rule that says nothing allows.
+    if (/\bdecision\s*=\s*["'](?:prompt|forbidden|deny)["']/.test(body)) continue;
+    const pattern = /\b(?:pattern|host)\s*=\s*(\[[^\]]*\]|"[^"]*")/.exec(body)?.[1];
+    allows.push(pattern ?? "a rule that could not be read");
+  }
+  if (calls.length === 0 && code.trim() !== "") allows.push("a rule that could not be read");
+  return allows;
+}
+
+/** The names of rules files in a directory, by the server; `null` when it can't tell. */
+export async function namesOf(call: Call, path: string): Promise<string[] | null> {
+  try {
+    return namesIn(await call("fs/readDirectory", { path }), "entries", "fileName");
+  } catch (error) {
+    if (/no such file|os error 2\b/i.test(String(error))) return [];
+  }
+  try {
+    // Codex 0.104 can look for names only.
+    const found = await call("fuzzyFileSearch", { query: ".rules", roots: [path] });
+    return namesIn(found, "files", "path");
+  } catch {
+    return null;
+  }
+}
+
+function namesIn(result: JsonValue, list: string, name: string): string[] | null {
+  const entries = isJsonObject(result) ? result[list] : null;
+  if (!Array.isArray(entries)) return null;
+  return entries.flatMap((entry) => {
+    const value = isJsonObject(entry) ? entry[name] : null;
+    return typeof value === "string" ? [value] : [];
+  });
+}
+
+export async function textOf(call: Call, path: string): Promise<string | null> {
+  return await textThere(call, path).catch(() => null) ?? null;
+}
+
+/** The text of a file, by the server; `undefined`: there is none. Rejects when it can't tell. */
+export async function textThere(call: Call, path: string): Promise<string | null | undefined> {
+  const result = await call("fs/readFile", { path }).catch((error) => {
+    if (/no such file|os error 2\b/i.test(String(error))) return undefined;
+    throw error;
+  });
+  if (result === undefined) return undefined;
+  const data = isJsonObject(result) ? result["dataBase64"] : null;
+  return typeof data === "string"
+    ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
+    : null;
+}
