@@ -340,6 +340,7 @@ test("checkApprovals() refuses rules that would mean something else than they sa
   }
   checkApprovals(undefined);
   checkApprovals(() => ({ decision: "decline" }));
+  for (const what of ["ask", "decline"] as const) checkApprovals({ rules: [], default: what });
   checkApprovals({ rules: [allow({ command: /x/, paths: ["/w", "*.md"], kind: ["command"] })] });
 });
 
