@@ -25,7 +25,7 @@ const EXCLUDED = ["StringLiteral", "Regex"];
 const NEAREST = 4;
 /** The contract tests of a room, by the beginnings of their names. */
 const CONTRACTS: Record<string, string[]> = {
-  session: ["session", "hooks", "doors"],
+  session: ["session", "hooks", "doors", "login"],
   approvals: ["session", "web_approvals", "app_server"],
   permissions: ["session_policy", "session_once", "app_server"],
   plugin: ["plugin", "hooks"],
