@@ -11,6 +11,7 @@ import { compareVersions } from "../version.ts";
 export type Feature =
   | "asksAboutReads"
   | "asksAboutMcpTools"
+  | "asksAboutReadingTools"
   | "commandsOutliveTurns"
   | "readProfiles"
   | "remoteImages"
@@ -54,6 +55,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   asksAboutReads: { since: "0.169.0" },
   /** Asks for consent to a call of an MCP tool; from 0.107 on it asked the user a question of no kind, 0.104 asks nobody. */
   asksAboutMcpTools: { since: "0.117.0" },
+  /** Asks about tools that their server says only read, when it is told to: `default_tools_approval_mode`. 0.117 does not. */
+  asksAboutReadingTools: { since: "0.125.0" },
   /** An interrupted turn leaves its command running. */
   commandsOutliveTurns: { since: "0.105.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */

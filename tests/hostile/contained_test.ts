@@ -29,6 +29,28 @@ async function ended(place: Place, ...commands: string[]): Promise<boolean[]> {
   return items.flatMap((item) => item.type === "commandExecution" ? [item.exitCode === 0] : []);
 }
 
+/** What codex keeps from the agent in its workspace can't be made, replaced, moved, nor reached by a link. */
+async function triesProtected(place: Place): Promise<void> {
+  const commands = [".git", ".codex", ".agents"].map((name) => {
+    const other = name.slice(1);
+    return [
+      `mkdir -p ${name}; echo x > ${name}/x`,
+      `mkdir new-${other}; echo x > new-${other}/x; mv -T new-${other} ${name}`,
+      `mv ${name} old-${other}`,
+      `rm -rf ${name}`,
+      `ln -sT sub ${name}`,
+      `ln -s ${name} link-${other}; echo x > link-${other}/x`,
+    ].map((attempt) => `{ ${attempt}; } && exit 1; `).join("") + "exit 0";
+  });
+  assert.deepEqual(await ended(place, ...commands), commands.map(() => true));
+  for (const name of [".git", ".codex", ".agents"]) {
+    assert.deepEqual([place.has(join(name, "x")), place.has(`old-${name.slice(1)}`)], [
+      false,
+      false,
+    ]);
+  }
+}
+
 for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
   test(
     `what a rule accepts can't leave the sandbox, and works in it, codex ${version}`,
@@ -101,6 +123,7 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
               commands.map(([, works]) => works),
             );
             assert.equal(place.has("made"), can);
+            if (can) await triesProtected(place);
             assert.equal(place.session.policy.confirmed, true);
           });
         }

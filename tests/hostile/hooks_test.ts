@@ -1,11 +1,13 @@
 /** Hooks see what they claim to see, and say so where they do not. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { FilteredPreHook, HookMatcher, type plugin, testing } from "../../mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, nodePath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
-import { addFile, warnings, world } from "../real/_safety_world.ts";
+import { callMcp } from "../real/_mcp_world.ts";
+import { addFile, warnings, words, world } from "../real/_safety_world.ts";
 
-const { applyPatch, exec } = testing.script;
+const { applyPatch, exec, toolCall } = testing.script;
 const LIMIT = { timeoutMs: 90_000 };
 
 for (const version of CODEX_VERSIONS) {
@@ -94,6 +96,51 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(seen, []);
       assert.ok(warnings(late).some((text) => /accepted for the session before/.test(text)));
     });
+
+    await t.step(
+      "hooks and rules see tools of servers that say of them what they like",
+      async () => {
+        const command = await nodePath();
+        const args = [join(ROOT, "tests", "tools", "_mcp_hostile.mjs"), "likeness"];
+        // Its tools say that they only read, which codex would believe.
+        const mcpServers = { likeness: { command, args } };
+        const call = callMcp(version, "likeness", "shell");
+        const told = () => w.model.requests.at(-1)!.toolOutputs.map(({ text }) => text);
+        const seen: string[] = [];
+        const guard: plugin.PreHook = {
+          name: "guard",
+          phases: ["preToolUse"],
+          call: ({ toolName }) => (seen.push(`pre ${toolName}`), { type: "block", reason: "no" }),
+        };
+        const after: plugin.PostHook = {
+          name: "after",
+          phases: ["postToolUse"],
+          call: ({ toolName }) => void seen.push(`post ${toolName}`),
+        };
+        const hooked = await w.session({ mcpServers, hooks: { pre: [guard], post: [after] } });
+        // Nobody is asked about resources: hooks are told of them afterwards.
+        const read = { server: "likeness", uri: "book://1" };
+        await hooked.act(call, toolCall("read_mcp_resource", read));
+        const asks = version !== "0.104.0";
+        assert.deepEqual(seen, [
+          ...(asks ? ["pre likeness/shell"] : []),
+          "post likeness/shell",
+          "post likeness/read_mcp_resource",
+        ]);
+        assert.equal(/the likeness/.test(told()[0]!), !asks);
+        assert.match(told()[1]!, /the text of book/);
+        const note = hooked.session.policy.toolHooksNote ?? "";
+        assert.equal(/calls of MCP tools: they run/.test(note), !asks);
+        const config = { mcp_servers: mcpServers };
+        const rules = [{ effect: "deny" as const, tool: "shell" }];
+        for (const brought of [{ mcpServers }, { config }]) {
+          const ruled = await w.session({ ...brought, approvals: { rules } });
+          await ruled.act(call);
+          assert.equal(/the likeness/.test(told()[0]!), !asks);
+          assert.deepEqual(words(ruled), asks ? ["decline rule"] : []);
+        }
+      },
+    );
 
     await t.step("policy.toolHooks is true where hooks see commands", async () => {
       for (const approvalPolicy of ["untrusted", "never", "on-request"] as const) {

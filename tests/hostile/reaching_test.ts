@@ -3,13 +3,14 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { testing } from "../../mod.ts";
+import { Client, testing } from "../../mod.ts";
 import { PolicyError } from "../../src/errors/mod.ts";
 import { toolReach } from "../../src/permissions/config/session_settings.ts";
 import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { world } from "../real/_safety_world.ts";
+import { listen } from "../real/websocket_world.ts";
 
 const { exec, toolCall } = testing.script;
 const LIMIT = { timeoutMs: 120_000 };
@@ -110,4 +111,50 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
       PolicyError,
     );
   });
+}
+
+for (const version of CODEX_VERSIONS) {
+  test(
+    `nor on a server that has such tools switched on itself, codex ${version}`,
+    LIMIT,
+    async () => {
+      await using dir = await tempDir("attached-");
+      await using model = await testing.ScriptedModel.start(() => "done");
+      const { env } = model.clientConfig();
+      await writeFile(
+        join(env.set["CODEX_HOME"]!, "config.toml"),
+        "[features]\nmulti_agent = true\ncollab = true\n",
+      );
+      const server = await listen(model, dir.path, { open: true, version });
+      const client = await Client.connect({ transport: { type: "websocket", url: server.url } });
+      try {
+        const reaching = () => model.requests.at(-1)!.tools.some((tool) => /send_input/.test(tool));
+        const session = await client.startSession({ cwd: dir.path });
+        await session.ask("hello");
+        assert.equal(reaching(), false);
+        await session.release();
+        const again = await client.resumeSession(session.threadId, { cwd: dir.path });
+        await again.ask("hello");
+        assert.equal(reaching(), false);
+        const forked = await client.forkSession(session.threadId, { cwd: dir.path });
+        await forked.ask("hello");
+        assert.equal(reaching(), false);
+        // A raw thread has what that server says.
+        const { runtime } = client;
+        const raw = await runtime.request("thread/start", {
+          cwd: dir.path,
+          sandbox: "read-only",
+          approvalPolicy: "untrusted",
+        }) as { thread: { id: string } };
+        const told = runtime.events({ threadId: raw.thread.id, after: 0 });
+        const input = [{ type: "text", text: "hello" }];
+        await runtime.request("turn/start", { threadId: raw.thread.id, input });
+        for await (const { method } of told) if (method === "turn/completed") break;
+        assert.equal(reaching(), true);
+      } finally {
+        await client.shutdown();
+        await server.close();
+      }
+    },
+  );
 }

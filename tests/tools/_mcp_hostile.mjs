@@ -17,6 +17,7 @@ const tools = {
   curious: [{ name: "ask", ...readOnly }],
   odd: [{ name: 5 }, "no tool", { name: "a b\u0000\ud800", inputSchema: "none" }, null],
   deaf: [{ name: "wait", ...readOnly }],
+  library: [],
 };
 
 if (how === "flood") {
@@ -36,13 +37,22 @@ createInterface({ input: process.stdin }).on("line", (line) => {
   const { id, method, params, result } = JSON.parse(line);
   if (method === "initialize") {
     const { protocolVersion } = params;
-    const capabilities = { tools: {} };
+    const capabilities = { tools: {}, resources: {} };
     send({
       id,
       result: { protocolVersion, capabilities, serverInfo: { name: how, version: "1" } },
     });
   } else if (method === "tools/list") {
     send({ id, result: { tools: tools[how] } });
+  } else if (method === "resources/list") {
+    send({
+      id,
+      result: { resources: how === "library" ? [{ uri: "book://1", name: "one" }] : [] },
+    });
+  } else if (method === "resources/templates/list") {
+    send({ id, result: { resourceTemplates: [] } });
+  } else if (method === "resources/read") {
+    send({ id, result: { contents: [{ uri: params.uri, text: `the text of ${params.uri}` }] } });
   } else if (method === "tools/call" && how === "mortal") {
     process.exit(3);
   } else if (method === "tools/call" && how === "curious") {

@@ -88,6 +88,15 @@ function allowsCommands(rule: ApprovalRule): boolean {
     kindsOf(rule).includes("command");
 }
 
+/** Whether some rules guard MCP tools, so that codex has to ask about each call. */
+export function guardsTools(approvals: ApprovalHandler | ApprovalRules | undefined): boolean {
+  return typeof approvals === "object" && approvals.rules.some((rule) =>
+    rule.effect !== "allow" &&
+    (rule.tool !== undefined || rule.mcpServer !== undefined ||
+      (rule.kind !== undefined && kindsOf(rule).includes("elicitation")))
+  );
+}
+
 function isUnheard(rule: ApprovalRule, policy: unknown): boolean {
   if (policy === "never") return kindsOf(rule).some((kind) => !ALWAYS_ASKED.has(kind));
   return rule.effect !== "allow" && isAboutWork(rule);

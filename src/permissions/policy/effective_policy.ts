@@ -411,6 +411,10 @@ function hookedApproval(
     notes.push(
       "Nor does it ask for consent to calls of MCP tools: they run although a tool-use hook would block them.",
     );
+  } else if (!supports(version, "asksAboutReadingTools")) {
+    notes.push(
+      "Nor does it ask about MCP tools of which their server says that they only read.",
+    );
   }
   return {
     approvalPolicy: "untrusted",

@@ -90,6 +90,39 @@ export function withMcpServers(
   return { ...rest, mcp_servers: { ...own, ...servers } };
 }
 
+/**
+ * The settings of a thread with the servers of its session, and with the one that serves the session's own tools.
+ *
+ * `guarded`: tool hooks or rules are to see each call of a server's tool. Codex takes a server's word that a tool only reads,
+ * and asks nobody, unless it is told to (0.125 to 0.169; before, there is no such setting). What the caller's own settings
+ * say of it stays.
+ */
+export function threadWithServers(
+  settings: Readonly<Record<string, JsonValue>>,
+  servers: Readonly<Record<string, JsonObject>>,
+  { served, guarded }: {
+    served: { readonly name: string; readonly settings: JsonObject } | null;
+    guarded: boolean;
+  },
+): Record<string, JsonValue> {
+  const whole = withMcpServers(settings, servers);
+  return withMcpServers(
+    guarded ? askingAboutTools(whole) : whole,
+    served === null ? {} : { [served.name]: served.settings },
+  );
+}
+
+function askingAboutTools(
+  settings: Readonly<Record<string, JsonValue>>,
+): Record<string, JsonValue> {
+  const [rest, own] = splitMcpServers(settings);
+  const servers = Object.entries(own).map(([name, server]) => [
+    name,
+    isJsonObject(server) ? { default_tools_approval_mode: "prompt", ...server } : server,
+  ]);
+  return servers.length === 0 ? rest : { ...rest, mcp_servers: Object.fromEntries(servers) };
+}
+
 /** Settings without their MCP servers, and these, nested. */
 function splitMcpServers(
   settings: Readonly<Record<string, JsonValue>>,

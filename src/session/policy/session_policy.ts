@@ -98,10 +98,13 @@ export async function decideSessionPolicy(
     ...docs.config,
     ...thread.config,
   };
-  const servers = served === null ? mcpServers : { ...mcpServers, [served.name]: served.settings };
-  thread.config = Object.keys(servers).length === 0
-    ? config
-    : (await import("../mcp/server_settings.ts")).withMcpServers(config, servers);
+  const guarded = asks &&
+    (hasToolHooks(hooks) || answerers.rules?.guardsTools(answerers.all) === true);
+  const brings = served !== null || Object.keys(mcpServers).length > 0 || namesMcpServers(settings);
+  thread.config = brings
+    ? (await import("../mcp/server_settings.ts"))
+      .threadWithServers(config, mcpServers, { served, guarded })
+    : config;
   const started = { policy: effective, params: thread };
   return {
     effective,
@@ -215,6 +218,10 @@ async function mcpServersOf(
   return Object.fromEntries(
     Object.entries(mcpServers).map(([name, server]) => [name, mcpServerSettings(server, cwd)]),
   );
+}
+
+function namesMcpServers(settings: Readonly<Record<string, JsonValue>>): boolean {
+  return Object.keys(settings).some((key) => key.split(".")[0] === "mcp_servers");
 }
 
 const WEB_SEARCH = { off: "disabled", cached: "cached", live: "live" } as const;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ApprovalRule } from "../../../src/approvals/mod.ts";
 import {
+  guardsTools,
   heldInside,
   unheardApprovals,
   wantsContainment,
@@ -110,4 +111,18 @@ test("wantsContainment() is for rules that allow commands inside, where none let
   }
   assert.equal(wantsContainment(() => ({ decision: "accept" })), false);
   assert.equal(wantsContainment(undefined), false);
+});
+
+test("guardsTools() is for rules that stop or ask about tools of MCP servers", () => {
+  const rows: [ApprovalRule, boolean][] = [
+    [{ effect: "deny", tool: "shell" }, true],
+    [{ effect: "ask", mcpServer: "docs" }, true],
+    [{ effect: "deny", kind: ["command", "elicitation"] }, true],
+    [{ effect: "allow", tool: "shell" }, false],
+    [{ effect: "deny", command: ["rm"] }, false],
+    [{ effect: "deny" }, false],
+  ];
+  for (const [rule, guards] of rows) assert.equal(guardsTools({ rules: [rule] }), guards);
+  assert.equal(guardsTools(() => ({ decision: "accept" })), false);
+  assert.equal(guardsTools(undefined), false);
 });

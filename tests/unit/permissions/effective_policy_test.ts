@@ -295,7 +295,7 @@ test("policy.toolHooks is true only where hooks are asked about everything that 
     assert.equal(toolHooks, sees);
     if (note === null) assert.equal(toolHooksNote, null);
     else assert.match(toolHooksNote!, note);
-    for (const version of ["0.104.0", "0.145.0", null]) {
+    for (const version of ["0.104.0", "0.117.0", "0.145.0", null]) {
       const old = decide(true, version);
       assert.equal(old.toolHooks, sees);
       if (sees) {

@@ -15,6 +15,7 @@ import {
   mcpServerNeeds,
   mcpServerSettings,
   refuseTakenNames,
+  threadWithServers,
   withMcpServers,
 } from "../../../src/session/mcp/server_settings.ts";
 import { type McpServers, mcpServersKind, TOOLS_SERVER } from "../../../src/session/mcp/servers.ts";
@@ -152,6 +153,30 @@ test("servers join those of the caller's own settings, however these are spelled
   }
   const untouched = { "mcp_servers.a.command": "x" };
   assert.deepEqual(withMcpServers(untouched, {}), untouched);
+});
+
+test("codex is told to ask about each tool where hooks or rules guard them", () => {
+  const docs = { url: URL };
+  const served = { name: "own", settings: { url: URL } };
+  const settings = {
+    "mcp_servers.a.command": "x",
+    "mcp_servers.b": { command: "y", default_tools_approval_mode: "approve" },
+  };
+  const prompt = { default_tools_approval_mode: "prompt" };
+  const whole = threadWithServers(settings, { docs }, { served, guarded: true });
+  assert.deepEqual(whole, {
+    mcp_servers: {
+      a: { command: "x", ...prompt },
+      b: settings["mcp_servers.b"],
+      docs: { ...docs, ...prompt },
+      // What runs in this process is not asked about twice.
+      own: { url: URL },
+    },
+  });
+  const unguarded = { served: null, guarded: false };
+  assert.deepEqual(threadWithServers({}, { docs }, unguarded), { mcp_servers: { docs } });
+  assert.deepEqual(threadWithServers(settings, {}, unguarded), settings);
+  assert.deepEqual(threadWithServers({ a: 1 }, {}, { served: null, guarded: true }), { a: 1 });
 });
 
 test("a name that is there already is refused", () => {
