@@ -17,7 +17,18 @@ export async function tempDir(
   const path = await realpath(await mkdtemp(join(ROOT, prefix)));
   return {
     path,
-    [Symbol.asyncDispose]: () =>
-      rm(path, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 }),
+    [Symbol.asyncDispose]: () => removed(path),
   };
+}
+
+/** What a process writes in its last moments comes back into a directory that is being removed. */
+async function removed(path: string): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await rm(path, { recursive: true, force: true });
+    } catch (error) {
+      if (tries === 100) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
 }

@@ -17,4 +17,4 @@ test("notes are the lines of the list", async () => {
   } finally {
     await model.close();
   }
-});
+}, 30_000); // vitest's own 5 seconds are short for a first start of codex on a busy machine

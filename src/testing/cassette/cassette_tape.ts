@@ -8,12 +8,8 @@
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import {
-  type CassetteClosed,
-  CassetteDivergenceError,
-  type CassetteMessage,
-  inJson,
-} from "./cassette_format.ts";
+import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
+import { type CassetteClosed, type CassetteMessage, inJson } from "./cassette_format.ts";
 
 /**
  * What this library asks the server for by itself, where it can't look or is not told: it depends on the machine and on
