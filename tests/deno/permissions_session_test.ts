@@ -214,13 +214,31 @@ for (const version of ["0.169.0", "0.145.0"]) {
       const flags = [`--allow-read=${ws}`, `--allow-write=${ws}`];
       // More than once: whether codex repeats an accepted command outside is a race in it.
       const outside = Array.from({ length: 5 }, (_, at) => `touch ${secret}/made-${at}`);
+      // What a later session, or git, would start programs from.
+      const names = [".git", ".codex", ".agents"];
+      const planted = names.flatMap((name) => [
+        `mkdir -p ${name}; echo x > ${name}/x`,
+        `mkdir new${name}; echo x > new${name}/x; mv -T new${name} ${name}`,
+        `mv ${name} old${name}; mkdir ${name}; echo x > ${name}/x`,
+        `ln -sT . ${name}`,
+      ]);
       const answer = await run(
         flags,
         session,
-        ["touch made", ...outside, escalated(`touch ${secret}/escalated`)],
+        [
+          ...["touch made", ...outside, planted.join("; ")],
+          ...[`echo x > .codex/y`, escalated(`touch ${secret}/escalated`)],
+        ],
         version,
         "accept",
       );
+      for (const name of names) {
+        for (const file of ["x", "y", "made"]) {
+          assert.equal(existsSync(join(ws, name, file)), false, `${name}/${file}`);
+        }
+        assert.equal(existsSync(join(ws, `old${name}`)), false, name);
+      }
+      assert.equal(existsSync(join(ws, "new.git", "x")), true);
       assert.equal(answer.policy.acceptedCommands, "sandboxed");
       // 0.145 refuses by itself what asks to leave.
       assert.ok(answer.asked.length >= 6);

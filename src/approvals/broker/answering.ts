@@ -232,7 +232,7 @@ export class Answering {
       return "A path in it leads elsewhere than when it was judged.";
     }
     if (isForEver(pending.request, result) && this.#isWatched(pending)) {
-      return "With an execPolicyAmendment codex would run such commands unseen by the session's hooks.";
+      return "With an amendment of its rules codex would not ask again, so that the session's hooks see nothing of it.";
     }
     const grant = grantOf(pending.request, result);
     if (guard === undefined || grant === null) return null;

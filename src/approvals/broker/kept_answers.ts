@@ -11,6 +11,14 @@ import type { ApprovalRequest } from "../request/types.ts";
 const MAX_THREADS = 1000;
 const MAX_FILES = 1000;
 
+/** Decisions that codex writes down in its rules, in their newer and their older names. */
+const AMENDMENTS: readonly string[] = [
+  "acceptWithExecpolicyAmendment",
+  "approved_execpolicy_amendment",
+  "applyNetworkPolicyAmendment",
+  "network_policy_amendment",
+];
+
 /** Whether the result accepts later requests as well. */
 export function isForSession(request: ApprovalRequest, result: JsonValue): boolean {
   if (!isJsonObject(result)) return false;
@@ -22,11 +30,11 @@ export function isForSession(request: ApprovalRequest, result: JsonValue): boole
     result["_meta"]["persist"] !== undefined;
 }
 
-/** Whether the result has codex never ask again about such commands, in any session. */
+/** Whether the result has codex never ask again about such commands, or about a host, in any session. */
 export function isForEver(request: ApprovalRequest, result: JsonValue): boolean {
   const decision = isJsonObject(result) ? result["decision"] : undefined;
   return request.type === "command" && isJsonObject(decision) &&
-    ("acceptWithExecpolicyAmendment" in decision || "approved_execpolicy_amendment" in decision);
+    AMENDMENTS.some((name) => name in decision);
 }
 
 /** The same result for this request alone. */

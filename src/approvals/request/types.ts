@@ -245,7 +245,13 @@ export interface ReviewAnswer {
    * `CODEX_HOME/rules`, so it outlives the session. Declined in a session with tool hooks, which would not see them.
    */
   execPolicyAmendment?: string[];
-  /** For a command's question about a host: codex keeps this rule for the host; overrides `decision`. */
+  /**
+   * For a command's question about a host: codex keeps this rule for the host, on every port, and does not ask about it
+   * again. It writes the rule to `CODEX_HOME/rules`, so it outlives the session, and sessions with approvals are refused
+   * from then on unless `allowRulesFiles` says so. The word and the rule have to say the same. To allow is declined in a
+   * session with tool hooks, which would not see what follows. Where `acceptForSession` is enough (0.169: this host,
+   * protocol and port, for this thread), prefer it.
+   */
   networkPolicyAmendment?: NetworkPolicyAmendment;
   /** Why; kept in the audit, and told to the model where the protocol can. */
   reason?: string;

@@ -346,7 +346,7 @@ function refuseRulesFiles(
       : `${path} (${allows.slice(0, 3).join(", ")})`
   );
   throw new PolicyError(
-    `Codex's own rules let commands run outside the sandbox, unseen by hooks, approvals and permissions: ${
+    `Codex's own rules let commands run outside the sandbox or reach hosts, unseen by hooks, approvals and permissions: ${
       told.join("; ")
     }. ` +
       "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",

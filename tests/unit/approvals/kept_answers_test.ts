@@ -176,6 +176,18 @@ test("an amendment, by which codex would never ask again, is declined where hook
     const answer = JSON.stringify(await told(method, {}, amendment, watched));
     assert.match(answer, /decline|denied/);
   }
+  // Codex writes rules about hosts to the same file.
+  const asked = { command: null, networkApprovalContext: { host: "a.example", protocol: "http" } };
+  const rule = (decision: "accept" | "decline", action: "allow" | "deny"): ApprovalDecision => ({
+    decision,
+    networkPolicyAmendment: { host: "a.example", action },
+  });
+  const kept = (answer: JsonValue) => JSON.stringify(answer).includes("network_policy_amendment");
+  assert.equal(kept(await told(COMMAND, asked, rule("accept", "allow"), {})), true);
+  assert.deepEqual(await told(COMMAND, asked, rule("accept", "allow"), watched), {
+    decision: "decline",
+  });
+  assert.equal(kept(await told(COMMAND, asked, rule("decline", "deny"), watched)), true);
 });
 
 test("a rule for the session judges each command and change anew", async () => {
