@@ -2,8 +2,8 @@
  * Taking secrets out of messages before they are written anywhere.
  *
  * Secrets are recognised by the name they stand under (`authorization`, `apiKey`, `OPENAI_API_KEY`, `refresh_token` …) and
- * by their looks (`sk-…`, `Bearer …`, JSON web tokens, private keys …), in base64 too. What has neither is not recognised. Of a
- * secret that is split over several deltas, what came before it could be told for one stays.
+ * by their looks (`sk-…`, `Bearer …`, JSON web tokens, private keys …), in base64 too. What has neither is not recognised, nor
+ * what stands in a table below the name of a column. Of a secret that is split over several deltas, what came before it could be told for one stays.
  * @module
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";

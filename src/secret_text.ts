@@ -247,33 +247,62 @@ export function redactText(text: string): string {
   return clean === text ? text : clean;
 }
 
-/** The head of a block of YAML: `password: |`. */
+/** The head of what YAML has on the lines below a name: `password: |`, `password:`. */
 const BLOCK =
-  /^(?:.{0,4096}\\{0,8}["'])?([ \t+-]{0,200}?)(["']?)([A-Za-z_][\w.-]{0,60})\2[ \t]{0,5}:[ \t]{1,5}[|>][-+\d]{0,2}[ \t]{0,20}(?:#.*)?$/;
+  /^(?:.{0,4096}\\{0,8}["'])?([ \t+-]{0,200}?)(["']?)([A-Za-z_][\w.-]{0,60})\2[ \t]{0,5}:(?:[ \t]{1,5}([|>])[-+\d]{0,2})?[ \t]{0,20}(?:#.*)?$/;
+const MAYBE_BLOCK = /:[ \t]{0,20}(?:[|>#]|\r?\n|\\{1,8}[nr])/;
 const LINE_END = /(\r?\n|\\{1,8}n)/;
+/** A line of a mapping or a list: what comes before its value, and the value, or what is between its quotes. */
+const LEAF =
+  /^([+-]?[ \t]{0,200}(?:-[ \t]{1,5}){0,5}(?:\\{0,8}["']?[\w./-]{1,100}\\{0,8}["']?[ \t]{0,5}:[ \t]{1,5})?)(?:(\\{0,8}["'])(.{1,4096}?)\2|([^\s"'\\#|>{}[\]][^"'\\]{0,4096}))/;
 
-/** The text without the blocks of YAML that stand under a secret's name, also where the ends of lines are escaped. */
+/** The text without what YAML has below a secret's name, also where the ends of lines are escaped. */
 function redactBlocks(text: string): string {
-  if (!/:[ \t]{1,5}[|>]/.test(text)) return text;
+  if (!MAYBE_BLOCK.test(text)) return text;
   // Lines and their ends, in turns.
   const parts = text.split(LINE_END);
   const kept: string[] = [];
   for (let i = 0; i < parts.length; i += 2) {
     kept.push(parts[i]!, parts[i + 1] ?? "");
-    const head = BLOCK.exec(parts[i]!);
-    if (head === null || !isSecretName(head[3]!)) continue;
-    const below = (line: string) => line.replace(/^[+-]/, " ").search(/\S/) > head[1]!.length;
-    let last = i;
-    for (let j = i + 2; j < parts.length; j += 2) {
-      if (below(parts[j]!)) last = j;
-      else if (parts[j]!.trim() !== "") break;
-    }
+    const head = parts[i]!.includes(":") ? BLOCK.exec(parts[i]!) : null;
+    if (head === null || !coversTexts(head[3]!)) continue;
+    const last = endOfBlock(parts, i, head[1]!);
     if (last === i) continue;
-    const indent = /^[+-]?[ \t]*/.exec(parts[i + 2]!)?.[0] ?? "";
-    kept.push(`${indent}${REDACTED}`, parts[last + 1] ?? "");
+    if (head[4] === undefined) {
+      for (let j = i + 2; j <= last; j += 2) {
+        kept.push(withoutLeaf(head[3]!, parts[j]!), parts[j + 1] ?? "");
+      }
+    } else {
+      const indent = /^[+-]?[ \t]*/.exec(parts[i + 2]!)?.[0] ?? "";
+      kept.push(`${indent}${REDACTED}`, parts[last + 1] ?? "");
+    }
     i = last;
   }
   return kept.join("");
+}
+
+/** The last line below a head that has this indent. */
+function endOfBlock(parts: readonly string[], at: number, indent: string): number {
+  const below = (line: string) =>
+    line.replace(/^[+-]/, " ").search(/\S/) > indent.length ||
+    (line.startsWith(indent) && line.startsWith("- ", indent.length));
+  let last = at;
+  for (let j = at + 2; j < parts.length; j += 2) {
+    if (below(parts[j]!)) last = j;
+    else if (parts[j]!.trim() !== "") break;
+  }
+  return last;
+}
+
+/** A line with its value hidden; a name alone, code and prose stay. */
+function withoutLeaf(name: string, line: string): string {
+  return line.replace(LEAF, (match, start: string, quote = "", quoted = "", plain = "") => {
+    if (quote !== "") {
+      return refersTo(quoted) ? match : `${start}${quote}${hidden(name, quoted)}${quote}`;
+    }
+    const isName = /^[\w./-]{1,100}:\s*$/.test(plain);
+    return isName || !isPlainValue(plain) ? match : `${start}${hidden(name, plain)}`;
+  });
 }
 
 /** What codex said of itself, without secrets and without the values that it refused. */

@@ -132,6 +132,7 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
     `curl -H 'Cookie: sid=${secret}' -H 'Authorization: Bearer ${secret}' https://example.org`,
     `echo 'SharedAccessSignature=${secret}'`,
     `cat <<E\na: 1\npassword: |\n  ${secret}\n  ${secret}\nuser: me\nE`,
+    `cat <<E\na: 1\npassword:\n  first: ${secret}\n  more:\n    - ${secret}\nuser: me\nE`,
     `export DB_PASSWORD=${secret}`,
   ];
   await using dir = await tempDir("secrets-");
@@ -141,6 +142,11 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
       return testing.script.httpError(401, `Incorrect API key: api_key=${secret}`);
     }
     // Printed, so that codex tells the output as well; every program is an echo.
+    if (count === told.length) {
+      return testing.script.applyPatch(
+        `*** Begin Patch\n*** Add File: .env\n+DB_PASSWORD=${secret}\n*** End Patch`,
+      );
+    }
     return count < told.length
       ? exec(`cat <<'END'\n${told[count]}\nEND`)
       : { type: "message", text: `Done: ${told.join("\n")}`, chunkSize: 5 };
@@ -158,6 +164,18 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
     const session = await client.startSession({
       cwd: dir.path,
       approvalPolicy: "untrusted",
+      sandbox: "workspace-write",
+      allowPrivilegedEscalation: true,
+      config: { "shell_environment_policy.set": { DEPLOY_TOKEN: secret } },
+      // Nobody is there.
+      mcpServers: {
+        docs: {
+          url: "http://127.0.0.1:9/mcp",
+          bearerToken: secret,
+          headers: { "X-Any": secret },
+        },
+        local: { command: join(dir.path, "missing"), env: { ANY: secret } },
+      },
       approvals: (request) => {
         if (request.type === "command" && request.command?.includes("redis")) {
           throw new Error(`no: redis-cli -a ${secret}`);
@@ -172,6 +190,7 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
     });
     caught = await session.ask("fail").then(() => null, (error) => error);
   }
+  assert.match(readFileSync(join(dir.path, ".env"), "utf8"), /hunter2/);
   const log = readFileSync(file, "utf8");
   const cassette = recorder.toString();
   assert.ok(warned.some((text) => /handler threw: no: redis-cli/.test(text)), warned.join());
@@ -196,7 +215,7 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
     assert.equal(at, -1, `${name}: ${text.slice(Math.max(0, at - 200), at + 60)}`);
   }
   for (const text of [log, cassette]) {
-    for (const word of ["redis-cli -a", "docker login", "vault token", "password: |"]) {
+    for (const word of ["redis-cli -a", "docker login", "vault token", "password: |", "first: ["]) {
       assert.ok(text.includes(word), word);
     }
   }

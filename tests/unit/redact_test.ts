@@ -196,6 +196,16 @@ const TEXTS: [text: string, clean: string][] = [
   [`vault login ${SECRET}`, `vault login ${REDACTED}`],
   [`SharedAccessSignature=${SECRET}`, `SharedAccessSignature=${REDACTED}`],
   [`SharedAccessSignature sr=a&sig=${SECRET}`, `SharedAccessSignature sr=a&sig=${REDACTED}`],
+  [
+    `password:\n  a: ${SECRET}\n  b:\n    - "${SECRET} x"\nuser: me`,
+    `password:\n  a: ${REDACTED}\n  b:\n    - "${REDACTED}"\nuser: me`,
+  ],
+  [`+ tokens: # all\n+ - ${SECRET}\n+ user: me`, `+ tokens: # all\n+ - ${REDACTED}\n+ user: me`],
+  [`  api_keys:\n  - ${SECRET}\n  user: me`, `  api_keys:\n  - ${REDACTED}\n  user: me`],
+  [
+    `{"t":"password:\\n  a: ${SECRET}\\n  b: \\"${SECRET}\\""}`,
+    `{"t":"password:\\n  a: ${REDACTED}\\n  b: \\"${REDACTED}\\""}`,
+  ],
   [`password: |\n  ${SECRET}\n\n  b\nuser: me`, `password: |\n  ${REDACTED}\nuser: me`],
   [`- token: >-\n    ${SECRET}\n  user: me`, `- token: >-\n    ${REDACTED}\n  user: me`],
   [`+  token: |\n+    ${SECRET}\n+  user: me`, `+  token: |\n+    ${REDACTED}\n+  user: me`],
@@ -288,6 +298,9 @@ test("redact() finds nothing in the recorded conversations but the login", () =>
 
 test("redact() is linear: large odd texts are quick", () => {
   const texts = [
+    "password:\n".repeat(40_000),
+    "password:\n" + '  a: "'.repeat(60_000),
+    `secret:\n${"\n".repeat(100_000)}secret:\n${"- ".repeat(100_000)}`,
     "a".repeat(2_000_000) + " key",
     `"token": "`.repeat(100_000),
     "key ".repeat(500_000),
