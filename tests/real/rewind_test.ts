@@ -175,7 +175,9 @@ test("rewind() is refused while a turn runs, and where there is nothing to go by
     const refused = await rejection(short.rewind({ before: once.turnId }));
     assert.ok(refused instanceof InvalidArgumentError || refused instanceof UnsupportedError);
     await short.rewind({ before: once.turnId, conversation: false });
-    assert.deepEqual(readdirSync(cwd), []);
+    // What codex mounts over for a sandboxed command stays there, empty, when that is ended in the middle.
+    const left = readdirSync(cwd).filter((name) => !/^\.(?:agents|aws|codex|git)$/.test(name));
+    assert.deepEqual(left, []);
 
     // What could not take effect is told at the door: codex's home where the agent could change what is kept.
     const { codexHome } = client.server;
