@@ -46,7 +46,9 @@ export function unheardApprovals(
   );
   if (unheard.length === 0) return null;
   return `With the approval policy ${shown} codex does not ask about ${
-    approvalPolicy === "never" ? "commands and file changes" : "what stays in the sandbox"
+    approvalPolicy === "never"
+      ? "commands, file changes and tools of MCP servers"
+      : "what stays in the sandbox"
   }, so ${unheard.length === 1 ? "the rule" : "the rules"} ${
     unheard.join(", ")
   } can't hold. Choose approvalPolicy "untrusted".`;
@@ -98,6 +100,8 @@ export function guardsTools(approvals: ApprovalHandler | ApprovalRules | undefin
 }
 
 function isUnheard(rule: ApprovalRule, policy: unknown): boolean {
+  // Tools of which a server says that they only read run unasked then.
+  if (policy === "never" && rule.mcpServer !== undefined && rule.effect !== "allow") return true;
   if (policy === "never") return kindsOf(rule).some((kind) => !ALWAYS_ASKED.has(kind));
   return rule.effect !== "allow" && isAboutWork(rule);
 }

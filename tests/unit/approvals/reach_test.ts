@@ -32,6 +32,8 @@ test("unheardApprovals() names every rule that the policy keeps from being asked
     ["never", [{ effect: "allow", command: ["ls"] }], '"rule 1"'],
     ["never", [deny({ command: ["rm"] }), deny({ tool: "drop" })], '"rule 1"'],
     ["never", [deny({ host: "evil.com" })], '"rule 1"'],
+    ["never", [deny({ tool: "drop" }), deny({ mcpServer: "x" })], '"rule 2"'],
+    ["never", [{ effect: "allow", mcpServer: "x" }], null],
     ["never", [deny({ tool: "drop" }), deny({ kind: ["toolCall", "userInput"] })], null],
   ];
   for (const [approvalPolicy, rules, named] of rows) {
