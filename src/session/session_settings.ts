@@ -380,6 +380,12 @@ export class SessionSettings {
         "This codex can't limit what commands read: they may read more than this script may.",
       );
     }
+    if (policy.toolHooks && this.#decided.believesServers) {
+      sentences.push(
+        "Hooks of a single prompt do not see calls of MCP tools that say that they only read: codex was told at the start of " +
+          "the session what to ask about. Give the hooks to the session.",
+      );
+    }
     if (policy.toolHooks && this.#parts.answerers.all === undefined) {
       sentences.push(
         "Tool-use hooks make codex ask about everything it does, and nobody is there to accept it: all of it is declined. " +

@@ -131,6 +131,17 @@ for (const version of CODEX_VERSIONS) {
         assert.match(told()[1]!, /the text of book/);
         const note = hooked.session.policy.toolHooksNote ?? "";
         assert.equal(/calls of MCP tools: they run/.test(note), !asks);
+        // Those of a single prompt come too late to have codex ask.
+        const late = await w.session({ mcpServers });
+        seen.length = 0;
+        await late.session.ask(testing.script.inPrompt([call, "done"]), {
+          hooks: { pre: [guard], post: [after] },
+          onEvent: (event) => late.events.push(event),
+        });
+        assert.deepEqual(seen, ["post likeness/shell"]);
+        const warned = (place: typeof late) =>
+          warnings(place).some((text) => /^Hooks of a single prompt do not see/.test(text));
+        assert.deepEqual([warned(late), warned(hooked)], [asks, false]);
         const config = { mcp_servers: mcpServers };
         const rules = [{ effect: "deny" as const, tool: "shell" }];
         for (const brought of [{ mcpServers }, { config }]) {

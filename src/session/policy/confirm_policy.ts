@@ -35,6 +35,8 @@ export interface DecidedPolicy {
   judge: ConfigJudge | null;
   /** Whether the agent can type into programs that run, which nobody is asked about. */
   terminals: boolean;
+  /** Whether codex, which could ask, takes MCP servers that the session brings at their word that a tool only reads. */
+  believesServers: boolean;
 }
 
 /**

@@ -100,8 +100,8 @@ export async function decideSessionPolicy(
   };
   const guarded = asks &&
     (hasToolHooks(hooks) || answerers.rules?.guardsTools(answerers.all) === true);
-  const brings = served !== null || Object.keys(mcpServers).length > 0 || namesMcpServers(settings);
-  thread.config = brings
+  const brings = Object.keys(mcpServers).length > 0 || namesMcpServers(settings);
+  thread.config = brings || served !== null
     ? (await import("../mcp/server_settings.ts"))
       .threadWithServers(config, mcpServers, { served, guarded })
     : config;
@@ -114,6 +114,7 @@ export async function decideSessionPolicy(
     containment: advice(core, effective),
     judge,
     terminals: !asks || withoutTerminals(core.server.version) === null,
+    believesServers: brings && !guarded && supports(core.server.version, "asksAboutReadingTools"),
   };
 }
 
@@ -390,9 +391,8 @@ export function decideTurnPolicy(
         "Start another session for it.",
     );
   }
-  const { judge, terminals } = session;
   const containment = advice(core, effective);
-  return { effective, thread, turn, files, containment, judge, terminals };
+  return { ...session, effective, turn, containment };
 }
 
 /** Why a question is declined at once in a session that is kept to its workspace, or `null`. */
