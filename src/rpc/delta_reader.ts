@@ -174,9 +174,8 @@ export interface DeltaHead {
   readonly itemId: string;
   /** The line up to the text; empty for deltas that can only be parsed. */
   readonly text: string;
-  /** Who took its last text, and the generation of routes then: kept here, so that the next one needs no look-up. */
+  /** Who takes its texts: kept here by the routes, so that the next one needs no look-up. */
   taker?: DeltaTaker | null;
-  generation?: number;
 }
 
 /** Takes the texts of an item. */
@@ -248,7 +247,7 @@ export class DeltaReader {
       this.#lengths = [];
     }
     if (!this.#lengths.includes(text.length)) this.#lengths.push(text.length);
-    this.head = { method, threadId, turnId, itemId, text, taker: null, generation: 0 };
+    this.head = { method, threadId, turnId, itemId, text, taker: null };
     this.#heads.set(text, this.head);
   }
 

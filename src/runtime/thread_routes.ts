@@ -53,7 +53,8 @@ export class ThreadRoutes {
   readonly #routes: Map<string, ThreadRoute> = new Map();
   readonly #starts = new EarlyMessages(MAX_EARLY, MAX_EARLY_BYTES);
   readonly #work = new EarlyMessages(MAX_EARLY_WORK, MAX_EARLY_BYTES);
-  #generation = 1;
+  /** Items whose taker is known. */
+  readonly #taken: Set<DeltaHead> = new Set();
 
   /** A moment, for `add()`. */
   get now(): number {
@@ -78,15 +79,21 @@ export class ThreadRoutes {
   /** Hands the texts of an item to whoever takes them. */
   deltas(run: Deltas): void {
     const { head } = run;
-    if (head.generation === this.#generation && head.taker?.takes(run) === true) return;
-    head.taker = this.#routes.get(head.threadId)?.taker(head) ?? null;
-    head.generation = this.#generation;
-    head.taker?.takes(run);
+    if (head.taker?.takes(run) === true) return;
+    const taker = this.#routes.get(head.threadId)?.taker(head) ?? null;
+    head.taker = taker;
+    if (taker === null) return;
+    this.#taken.add(head);
+    taker.takes(run);
   }
 
-  /** Who took an item's texts may take them no longer: every item's taker is looked for anew. */
+  /**
+   * Who took an item's texts may take them no longer: every item's taker is looked for anew. The heads outlive the turns that
+   * took them by thousands, and must hold none of them.
+   */
   changed(): void {
-    this.#generation++;
+    for (const head of this.#taken) head.taker = null;
+    this.#taken.clear();
   }
 
   /** Hands a notification of so many bytes to the thread's listener, or keeps what one that is about to come must know. */

@@ -128,3 +128,17 @@ test("texts go to the item's taker, which is looked for anew when it may be anot
   assert.deepEqual(asked, ["two A", "two B"]);
   assert.deepEqual(taken, ["one 4", "one 5", "two 6", "two 7"]);
 });
+
+test("an item's head holds its taker no longer than the routes do", () => {
+  const routes = new ThreadRoutes();
+  const taker: DeltaTaker = { takes: () => true };
+  const leave = routes.add("T", { ...hearing([]), taker: () => taker });
+  const heads = ["A", "B"].map((itemId) => deltaHead({ itemId }));
+  const say = () => heads.forEach((head) => routes.deltas(deltaBatch([[head, "x"]])));
+  for (const ends of [() => routes.changed(), leave]) {
+    say();
+    assert.deepEqual(heads.map((head) => head.taker), [taker, taker]);
+    ends();
+    assert.deepEqual(heads.map((head) => head.taker), [null, null]);
+  }
+});

@@ -300,6 +300,18 @@ test("the texts of an item go to the turn that has its name now", async () => {
   assert.equal(it.turns.active, null);
 });
 
+test("nothing holds a turn that has ended for the texts that it has had", () => {
+  const it = new Stage();
+  const head = deltaHead({ turnId: "one" });
+  it.start();
+  it.answer("one");
+  it.started("one");
+  it.routes.deltas(deltaBatch([[head, "text"]]));
+  assert.equal(head.taker, it.turns.get("one"));
+  it.ended("one", "text");
+  assert.equal(head.taker, null);
+});
+
 test("the turn of a prompt without an answer is stopped when it shows itself", async () => {
   const it = new Stage();
   const run = it.start();
