@@ -158,14 +158,25 @@ versions(
       if (part.type === "text-delta") stop.abort();
     }
     assert.equal(kinds.at(-1), "abort");
-    // Leaving the stream of the model itself stops the turn as well.
+    // Leaving the stream of the model itself stops the turn as well, and waits for its end.
     const held = await model.doStream({ prompt: [{ role: "user", content: half }] });
     const reader = held.stream.getReader();
+    let turnId: string | undefined;
     for (let part = await reader.read(); part.value?.type !== "text-delta";) {
+      if (part.value?.type === "response-metadata") turnId = part.value.id;
       part = await reader.read();
     }
     await reader.cancel();
-    assert.doesNotMatch(JSON.stringify(client.runtime.state().threads), /"inProgress"/);
+    const turns = Object.values(client.runtime.state().threads).flatMap((each) => each.turns);
+    assert.equal(turns.find(({ id }) => id === turnId)?.status, "interrupted");
+    // Whoever aborted was told at once; that turn has ended by now, or does so in a moment.
+    const ends: unknown[] = [];
+    const ended = client.runtime.events({ after: 0, methods: ["turn/completed"] });
+    for await (const { message } of ended) {
+      ends.push((message as { params: { turn: { status: string } } }).params.turn.status);
+      if (ends.length === 3) break;
+    }
+    assert.deepEqual(ends, ["completed", "interrupted", "interrupted"]);
     await model.close();
     await model.close();
     await assert.rejects(
