@@ -30,7 +30,7 @@ import {
 } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
+import { dialects, heldTurns, onFake, rejection, startTurn } from "./session_world.ts";
 
 /** A turn that goes on until it is told. */
 const hangs = (turn: FakeTurn) => turn.say("Half", { open: true });
@@ -122,14 +122,8 @@ dialects("what comes before the answer to turn/start is kept", async (dialect) =
 dialects(
   "a thread is let go when what a raw request was promised has begun and ended",
   async (dialect) => {
-    let promised: FakeTurn;
-    const methods = {
-      "turn/start": (params: Message, server: FakeServer) => {
-        const { turn, answer } = startTurn(server, params);
-        promised = turn;
-        return answer;
-      },
-    };
+    const { answer, turns } = heldTurns();
+    const methods = { "turn/start": answer };
     await onFake({ server: { dialect, methods } }, async ({ client, session, server }) => {
       const input = [{ type: "text" as const, text: "raw" }];
       await client.runtime.request("turn/start", { threadId: session.threadId, input });
@@ -137,24 +131,17 @@ dialects(
       await new Promise((resolve) => setTimeout(resolve, 5));
       const sent = (method: string) => server().received.some((each) => each.method === method);
       assert.deepEqual([sent("turn/interrupt"), sent("thread/unsubscribe")], [false, false]);
-      promised.started();
+      turns[0]!.started();
       await released;
       assert.deepEqual([sent("turn/interrupt"), sent("thread/unsubscribe")], [true, true]);
-      assert.ok(promised.signal.aborted);
+      assert.ok(turns[0]!.signal.aborted);
     });
   },
 );
 
 test("a goal waits for what a raw request was promised, and leaves it on no other thread", async () => {
-  let promised: FakeTurn;
-  const methods = {
-    "turn/start": (params: Message, server: FakeServer) => {
-      const { turn, answer } = startTurn(server, params);
-      promised = turn;
-      return answer;
-    },
-    "thread/goal/clear": () => ({}),
-  };
+  const { answer, turns } = heldTurns();
+  const methods = { "turn/start": answer, "thread/goal/clear": () => ({}) };
   await onFake({ server: { methods } }, async ({ client, session, server }) => {
     const { threadId } = session;
     const input = [{ type: "text" as const, text: "raw" }];
@@ -164,8 +151,8 @@ test("a goal waits for what a raw request was promised, and leaves it on no othe
     await new Promise((resolve) => setTimeout(resolve, 5));
     const sent = () => server().received.map(({ method }) => method);
     assert.equal(sent().includes("thread/unsubscribe"), false);
-    promised.started();
-    promised.complete();
+    turns[0]!.started();
+    turns[0]!.complete();
     // The thread has had a turn now, and is the same one.
     assert.equal((await server().waitForMethod("thread/resume")).params.threadId, threadId);
     assert.equal(sent().filter((method) => method === "thread/start").length, 1);
@@ -175,7 +162,7 @@ test("a goal waits for what a raw request was promised, and leaves it on no othe
 test("a goal on a thread that is asked for its first turn meanwhile stays on that thread", async () => {
   const [reopens, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let opened = 0;
-  let asked: FakeTurn;
+  const { answer, turns } = heldTurns();
   const methods = {
     "thread/start": async (params: Message, server: FakeServer) => {
       if (++opened === 2) {
@@ -188,11 +175,7 @@ test("a goal on a thread that is asked for its first turn meanwhile stays on tha
       const result = rewrite(was, { [was.thread.id]: thread.id, [RECORDED_CWD]: params.cwd });
       return { ...result, approvalPolicy: params.approvalPolicy };
     },
-    "turn/start": (params: Message, server: FakeServer) => {
-      const { turn, answer } = startTurn(server, params);
-      asked = turn;
-      return answer;
-    },
+    "turn/start": answer,
     "thread/goal/clear": () => ({}),
   };
   await onFake({ server: { methods } }, async ({ client, session, server }) => {
@@ -206,8 +189,8 @@ test("a goal on a thread that is asked for its first turn meanwhile stays on tha
     const left = await server().waitForMethod("thread/unsubscribe");
     assert.notEqual(left.params.threadId, threadId);
     assert.equal(session.threadId, threadId);
-    asked.started();
-    asked.complete();
+    turns[0]!.started();
+    turns[0]!.complete();
     assert.equal((await server().waitForMethod("thread/resume")).params.threadId, threadId);
   });
 });
@@ -295,14 +278,8 @@ dialects(
 );
 
 dialects("steer() and interrupt() wait until the server has begun the turn", async (dialect) => {
-  const turns: FakeTurn[] = [];
-  const methods = {
-    "turn/start": (params: Message, server: FakeServer) => {
-      const { turn, answer } = startTurn(server, params);
-      turns.push(turn);
-      return answer;
-    },
-  };
+  const { answer, turns } = heldTurns();
+  const methods = { "turn/start": answer };
   await onFake({ server: { dialect, methods } }, async ({ session, server }) => {
     const said = (method: string) => server().received.some((m) => m.method === method);
     const steered = await session.askStream("x");

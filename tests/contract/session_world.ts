@@ -69,6 +69,20 @@ export function startTurn(
   return { turn, answer: { turn: { id: turn.id, items: [], status: "inProgress", error: null } } };
 }
 
+/** Turns of which the server names the ids, and the test tells the rest. */
+export function heldTurns(): {
+  answer: (params: Message, server: FakeServer) => Message;
+  turns: FakeTurn[];
+} {
+  const turns: FakeTurn[] = [];
+  const answer = (params: Message, server: FakeServer): Message => {
+    const { turn, answer } = startTurn(server, params);
+    turns.push(turn);
+    return answer;
+  };
+  return { answer, turns };
+}
+
 /** What a promise rejects with; fails when it does not. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   const nothing = Symbol();

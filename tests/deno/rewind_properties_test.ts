@@ -5,9 +5,6 @@ import {
   chmodSync,
   lstatSync,
   mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -16,6 +13,7 @@ import {
 import { dirname, join } from "node:path";
 import fc from "npm:fast-check@4.10.2";
 import "./_seed.ts";
+import { listing } from "../_listing.ts";
 import { tempDir } from "../_temp.ts";
 import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
@@ -88,23 +86,7 @@ function act(root: string, step: Action): void {
   }
 }
 
-function listing(root: string): Map<string, string> {
-  const all = new Map<string, string>();
-  const look = (at: string) => {
-    for (const each of readdirSync(join(root, at))) {
-      const inner = at === "" ? each : `${at}/${each}`;
-      const stat = lstatSync(join(root, inner));
-      const mode = (stat.mode & 0o777).toString(8);
-      if (stat.isSymbolicLink()) all.set(inner, `→ ${readlinkSync(join(root, inner))}`);
-      else if (stat.isDirectory()) {
-        all.set(inner, `/ ${mode}`);
-        look(inner);
-      } else all.set(inner, `${mode} ${readFileSync(join(root, inner), "latin1")}`);
-    }
-  };
-  look("");
-  return all;
-}
+const listed = (root: string) => new Map(Object.entries(listing(root)));
 
 Deno.test("what a turn does is taken back byte for byte, and nothing else", async () => {
   await using directory = await tempDir("rewind-property-");
@@ -123,7 +105,7 @@ Deno.test("what a turn does is taken back byte for byte, and nothing else", asyn
         execFileSync("git", ["init", "-q", root]);
         for (const step of first) act(root, step);
         // What is ignored is known: files that end with .log, wherever they are.
-        for (const [each] of listing(root)) {
+        for (const [each] of listed(root)) {
           if (each.endsWith(".gitignore")) {
             rmSync(join(root, each), { recursive: true, force: true });
           }
@@ -131,14 +113,14 @@ Deno.test("what a turn does is taken back byte for byte, and nothing else", asyn
         writeFileSync(join(root, ".gitignore"), "*.log\n");
         const isLeft = (each: string) =>
           each.split("/").some((part) => part.endsWith(".log") || part === ".git");
-        const before = listing(root);
+        const before = listed(root);
         const workspace = await Workspace.open(files, { root, home: join(box, "home") });
         const tree = await workspace.record(undefined);
         for (const step of turn) act(root, step);
-        const between = listing(root);
+        const between = listed(root);
         const planned = await workspace.plan(tree, undefined);
         const done = await workspace.restore(tree, null, () => Promise.resolve(), undefined);
-        const after = listing(root);
+        const after = listed(root);
         assert.deepEqual(done, { files: planned.files, skipped: planned.skipped });
         const skipped = new Set(done.skipped.map(({ path }) => path.replace(/\/$/, "")));
         const isTold = (each: string) =>
@@ -151,7 +133,7 @@ Deno.test("what a turn does is taken back byte for byte, and nothing else", asyn
         for (const each of new Set([...between.keys(), ...after.keys()])) {
           if (isLeft(each)) assert.equal(after.get(each), between.get(each), each);
         }
-        assert.deepEqual([...listing(join(box, "outside"))], [["theirs", "644 theirs"]]);
+        assert.deepEqual([...listed(join(box, "outside"))], [["theirs", "644 theirs"]]);
         // What is told as left has a reason that can be seen: it holds, or is in the place of, what is left alone.
         if (![...between.keys()].some((each) => isLeft(each) && !each.startsWith(".git"))) {
           assert.deepEqual(done.skipped, []);

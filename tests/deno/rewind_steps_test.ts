@@ -6,11 +6,8 @@
 import assert from "node:assert/strict";
 import {
   chmodSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -18,6 +15,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { test } from "../_harness.ts";
+import { listing } from "../_listing.ts";
 import { tempDir } from "../_temp.ts";
 import { CheckpointError } from "../../src/errors/mod.ts";
 import { treeFiles } from "../../src/platform/fs.ts";
@@ -147,17 +145,7 @@ class Box {
   }
 
   all(): Record<string, string> {
-    const all: Record<string, string> = {};
-    for (const path of (readdirSync(this.root, { recursive: true }) as string[]).sort()) {
-      const stat = lstatSync(join(this.root, path));
-      const what = stat.isSymbolicLink()
-        ? readlinkSync(join(this.root, path))
-        : stat.isDirectory()
-        ? "/"
-        : readFileSync(join(this.root, path), "utf8");
-      all[path] = `${stat.isSymbolicLink() ? "" : (stat.mode & 0o777).toString(8)} ${what}`;
-    }
-    return all;
+    return listing(this.root);
   }
 }
 

@@ -6,11 +6,8 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
-  lstatSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -20,21 +17,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { ROOT } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
+import { listing } from "../_listing.ts";
 import { tempDir } from "../_temp.ts";
 import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
-
-function listing(root: string): string[] {
-  return (readdirSync(root, { recursive: true }) as string[]).sort().map((path) => {
-    const stat = lstatSync(join(root, path));
-    const what = stat.isSymbolicLink()
-      ? readlinkSync(join(root, path))
-      : stat.isDirectory()
-      ? "/"
-      : readFileSync(join(root, path), "utf8");
-    return `${path} ${stat.isSymbolicLink() ? "" : (stat.mode & 0o777).toString(8)} ${what}`;
-  });
-}
 
 test("a rewind that is killed is finished by the next start", {
   timeoutMs: 120_000,

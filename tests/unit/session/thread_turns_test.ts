@@ -104,6 +104,14 @@ class Stage {
     });
   }
 
+  /** A prompt whose turn has begun. */
+  begun(turnId: string): TurnRun {
+    const run = this.start();
+    this.answer(turnId);
+    this.started(turnId);
+    return run;
+  }
+
   answer(turnId: string): void {
     this.calls.findLast(({ method }) => method.endsWith("/start"))!.answer({
       turn: { id: turnId },
@@ -329,9 +337,7 @@ test("the turn of a prompt without an answer is stopped when it shows itself", a
 
 test("a turn that is over without an end was interrupted, and its prompt hears so", async () => {
   const it = new Stage();
-  const run = it.start();
-  it.answer("mine");
-  it.started("mine");
+  const run = it.begun("mine");
   it.turns.close();
   assert.deepEqual(await run.settled, { by: "server" });
   assert.equal(run.turn!.outcome.status, "interrupted");
@@ -416,9 +422,7 @@ test("a turn that is heard of while the server is asked about it goes on", () =>
   withChecks(async (check) => {
     for (const heard of [true, false]) {
       const it = new Stage();
-      const run = it.start();
-      it.answer("mine");
-      it.started("mine");
+      const run = it.begun("mine");
       // Once to forget what was heard, once to ask.
       check();
       assert.equal(it.calls.length, 1);
@@ -566,9 +570,7 @@ test("stopping everything leaves the prompt that begins meanwhile, and stops wha
   while (interrupted().length < 2) await new Promise((resolve) => setTimeout(resolve));
   it.say("turn/completed", { turn: { id: "another", status: "interrupted" } });
   // The next prompt in line has waited for that.
-  const run = it.start();
-  it.answer("mine");
-  it.started("mine");
+  const run = it.begun("mine");
   assert.equal(await stopping, true);
   assert.deepEqual(interrupted(), ["foreign", "another"]);
   it.ended("mine", "mine");
@@ -601,9 +603,7 @@ test("a turn that goes on untold after a dropped connection has ended for its pr
   const table = [["0.145.0", "active", true], ["0.145.0", "idle", false], ["0.104.0", "", true]];
   for (const [version, status, stops] of table as [string, string, boolean][]) {
     const it = new Stage({ version });
-    const run = it.start();
-    it.answer("mine");
-    it.started("mine");
+    const run = it.begun("mine");
     const error = new ConnectionClosedError("The socket was dropped.");
     it.turns.connectionLost(error, true);
     const resuming = it.turns.rest.resume(error);
@@ -627,9 +627,7 @@ test("a turn that goes on untold after a dropped connection has ended for its pr
 
 test("a turn that goes on after a dropped connection is stopped with commands of which nothing is known", async () => {
   const it = new Stage();
-  const run = it.start();
-  it.answer("mine");
-  it.started("mine");
+  const run = it.begun("mine");
   const error = new ConnectionClosedError("The socket was dropped.");
   it.turns.connectionLost(error, true);
   const resuming = it.turns.rest.resume(error);
@@ -650,9 +648,7 @@ test("a turn that is named before the one before it has counted counts only its 
       tokenUsage: { total: { totalTokens: total }, last: { totalTokens: 13 } },
     });
   it.say("item/started", { turnId: "compaction", item: { type: "contextCompaction", id: "c" } });
-  const run = it.start();
-  it.answer("mine");
-  it.started("mine");
+  const run = it.begun("mine");
   uses("compaction", 13);
   it.say("turn/completed", { turn: { id: "compaction", status: "completed" } });
   it.prompt("mine", { content: [{ type: "text", text: "hello" }] });
@@ -680,9 +676,7 @@ test("a turn that begins while the server is asked what it works on is told once
 
 test("an agent that a turn was starting is stopped with it", async () => {
   const it = new Stage();
-  const run = it.start();
-  it.answer("mine");
-  it.started("mine");
+  const run = it.begun("mine");
   const call = (id: string, tool: string, end = false) =>
     it.say(end ? "item/completed" : "item/started", {
       turnId: "mine",
