@@ -380,10 +380,10 @@ export class SessionSettings {
         "This codex can't limit what commands read: they may read more than this script may.",
       );
     }
-    if (policy.toolHooks && this.#decided.believesServers) {
+    if (this.#isLate(policy)) {
       sentences.push(
-        "Hooks of a single prompt do not see calls of MCP tools that say that they only read: codex was told at the start of " +
-          "the session what to ask about. Give the hooks to the session.",
+        "Hooks and rules of a single prompt do not see calls of MCP tools that say that they only read: codex was told at the " +
+          "start of the session not to ask about those. Give the session the hooks, or the approval policy, from its start.",
       );
     }
     if (policy.toolHooks && this.#parts.answerers.all === undefined) {
@@ -393,6 +393,14 @@ export class SessionSettings {
       );
     }
     for (const message of sentences) this.warnOnce(message, threadId, emit);
+  }
+
+  /** Whether a guard came too late to have codex ask about each call of the session's MCP tools. */
+  #isLate({ approvalPolicy, toolHooks }: EffectivePolicy): boolean {
+    if (approvalPolicy === "never" || !this.#decided.believesServers) return false;
+    const { all, rules } = this.#parts.answerers;
+    return supports(this.#core.server.version, "asksAboutReadingTools") &&
+      (toolHooks || rules?.guardsTools(all) === true);
   }
 
   /** Tells a turn something that is said once a session. */

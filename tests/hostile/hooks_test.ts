@@ -1,7 +1,7 @@
 /** Hooks see what they claim to see, and say so where they do not. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { FilteredPreHook, HookMatcher, type plugin, testing } from "../../mod.ts";
+import { FilteredPreHook, HookMatcher, type plugin, PolicyError, testing } from "../../mod.ts";
 import { CODEX_VERSIONS, nodePath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { callMcp } from "../real/_mcp_world.ts";
@@ -133,17 +133,39 @@ for (const version of CODEX_VERSIONS) {
         assert.equal(/calls of MCP tools: they run/.test(note), !asks);
         // Those of a single prompt come too late to have codex ask.
         const late = await w.session({ mcpServers });
+        const tooLate = (place: typeof late) =>
+          warnings(place).some((text) => /^Hooks and rules of a single prompt do not/.test(text));
         seen.length = 0;
         await late.session.ask(testing.script.inPrompt([call, "done"]), {
           hooks: { pre: [guard], post: [after] },
           onEvent: (event) => late.events.push(event),
         });
         assert.deepEqual(seen, ["post likeness/shell"]);
-        const warned = (place: typeof late) =>
-          warnings(place).some((text) => /^Hooks of a single prompt do not see/.test(text));
-        assert.deepEqual([warned(late), warned(hooked)], [asks, false]);
+        assert.deepEqual([tooLate(late), tooLate(hooked)], [asks, false]);
         const config = { mcp_servers: mcpServers };
         const rules = [{ effect: "deny" as const, tool: "shell" }];
+        for (const brought of [{ mcpServers }, { config }]) {
+          await assert.rejects(
+            w.session({ ...brought, approvalPolicy: "never", approvals: { rules } }),
+            PolicyError,
+          );
+        }
+        // The client's rules hold for other sessions as well, so that they are told.
+        await using other = await world(version, { approvals: { rules } });
+        const unasked = await other.session({ mcpServers, approvalPolicy: "never" });
+        const run = async (approvalPolicy: "never" | "untrusted") => {
+          await unasked.session.ask(testing.script.inPrompt([call, "done"]), {
+            approvalPolicy,
+            onEvent: (event) => unasked.events.push(event),
+          });
+          const { toolOutputs } = other.model.requests.at(-1)!;
+          assert.match(toolOutputs[0]!.text, /the likeness/);
+        };
+        await run("never");
+        assert.ok(warnings(unasked).some((text) => /the rule "rule 1" can't hold/.test(text)));
+        assert.equal(tooLate(unasked), false);
+        await run("untrusted");
+        assert.equal(tooLate(unasked), asks);
         for (const brought of [{ mcpServers }, { config }]) {
           const ruled = await w.session({ ...brought, approvals: { rules } });
           await ruled.act(call);

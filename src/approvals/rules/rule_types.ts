@@ -51,7 +51,7 @@ export interface ApprovalRule {
   paths?: string | string[];
   /** Network hosts: a name, `*.example.com` for all below it, or `*` for any. */
   host?: string | string[];
-  /** Tool names, of MCP servers or of this process. */
+  /** Tool names, of MCP servers or of this process; with the kind `"toolCall"`, of this process alone. */
   tool?: string | string[];
   /** MCP server names. */
   mcpServer?: string | string[];

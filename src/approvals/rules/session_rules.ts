@@ -16,6 +16,8 @@ export interface ApprovalPlace {
   planning?: boolean;
   /** Where codex could keep accepted commands in the sandbox, as a sentence. Default: here. */
   containment?: string | null;
+  /** Whether codex takes MCP servers of the session at their word that a tool only reads. Default `false`. */
+  believesServers?: boolean;
 }
 
 /** What codex asks about under every policy. */
@@ -30,7 +32,7 @@ const ALWAYS_ASKED: ReadonlySet<string> = new Set([
 /** Why some of the approvals can't take effect, and which policy they need; `null` when all can. */
 export function unheardApprovals(
   approvals: ApprovalHandler | ApprovalRules | undefined,
-  { approvalPolicy, planning = false }: ApprovalPlace,
+  { approvalPolicy, planning = false, believesServers = false }: ApprovalPlace,
 ): string | null {
   if (approvals === undefined || approvalPolicy === "untrusted") return null;
   const shown = JSON.stringify(approvalPolicy);
@@ -42,7 +44,7 @@ export function unheardApprovals(
       : null;
   }
   const unheard = approvals.rules.flatMap((rule, i) =>
-    isUnheard(rule, approvalPolicy) ? [`"${rule.name ?? `rule ${i + 1}`}"`] : []
+    isUnheard(rule, approvalPolicy, believesServers) ? [`"${rule.name ?? `rule ${i + 1}`}"`] : []
   );
   if (unheard.length === 0) return null;
   return `With the approval policy ${shown} codex does not ask about ${
@@ -92,16 +94,21 @@ function allowsCommands(rule: ApprovalRule): boolean {
 
 /** Whether some rules guard MCP tools, so that codex has to ask about each call. */
 export function guardsTools(approvals: ApprovalHandler | ApprovalRules | undefined): boolean {
-  return typeof approvals === "object" && approvals.rules.some((rule) =>
-    rule.effect !== "allow" &&
-    (rule.tool !== undefined || rule.mcpServer !== undefined ||
-      (rule.kind !== undefined && kindsOf(rule).includes("elicitation")))
-  );
+  return typeof approvals === "object" && approvals.rules.some(guardsTool);
 }
 
-function isUnheard(rule: ApprovalRule, policy: unknown): boolean {
-  // Tools of which a server says that they only read run unasked then.
-  if (policy === "never" && rule.mcpServer !== undefined && rule.effect !== "allow") return true;
+function guardsTool(rule: ApprovalRule): boolean {
+  return rule.effect !== "allow" &&
+    (rule.kind === undefined
+      ? rule.tool !== undefined || rule.mcpServer !== undefined
+      : kindsOf(rule).includes("elicitation"));
+}
+
+function isUnheard(rule: ApprovalRule, policy: unknown, believesServers: boolean): boolean {
+  // Tools of which a server says that they only read run unasked then. A name may be that of a tool of this process, too.
+  if (policy === "never" && guardsTool(rule) && (believesServers || rule.mcpServer !== undefined)) {
+    return true;
+  }
   if (policy === "never") return kindsOf(rule).some((kind) => !ALWAYS_ASKED.has(kind));
   return rule.effect !== "allow" && isAboutWork(rule);
 }

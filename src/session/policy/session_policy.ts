@@ -114,7 +114,7 @@ export async function decideSessionPolicy(
     containment: advice(core, effective),
     judge,
     terminals: !asks || withoutTerminals(core.server.version) === null,
-    believesServers: brings && !guarded && supports(core.server.version, "asksAboutReadingTools"),
+    believesServers: brings && !guarded,
   };
 }
 
@@ -271,11 +271,12 @@ export function withApprovals(
   { own, all, rules }: SessionAnswerers,
   planning: boolean,
 ): DecidedPolicy {
-  const { effective, containment, terminals } = decided;
+  const { effective, containment, terminals, believesServers } = decided;
   const place = {
     approvalPolicy: effective.approvalPolicy,
     sandboxed: mayLeaveSandbox(effective),
     planning,
+    believesServers,
   };
   const refusal = rules?.unheardApprovals(own, place) ?? null;
   if (refusal !== null) {

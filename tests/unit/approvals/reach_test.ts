@@ -47,6 +47,26 @@ test("unheardApprovals() names every rule that the policy keeps from being asked
   }
 });
 
+test("unheardApprovals() counts a rule about tools that codex runs at a server's word", () => {
+  const rows: [policy: string, ApprovalRule, unheard: boolean][] = [
+    ["never", deny({ tool: "drop" }), true],
+    ["never", { effect: "ask", tool: "drop" }, true],
+    ["never", deny({ kind: ["toolCall", "elicitation"] }), true],
+    // About tools of this process, of which codex always asks.
+    ["never", deny({ kind: "toolCall", tool: "drop" }), false],
+    ["never", { effect: "allow", tool: "drop" }, false],
+    ["on-request", deny({ tool: "drop" }), false],
+  ];
+  for (const [approvalPolicy, rule, unheard] of rows) {
+    const place = { approvalPolicy, sandboxed: true, believesServers: true };
+    assert.equal(
+      unheardApprovals({ rules: [rule] }, place) !== null,
+      unheard,
+      JSON.stringify([approvalPolicy, rule]),
+    );
+  }
+});
+
 test("unheardApprovals() says that nobody asks a handler under never", () => {
   const handler = () => ({ decision: "decline" }) as const;
   for (const approvalPolicy of ["untrusted", "on-request", "on-failure", GRANULAR]) {
@@ -120,6 +140,7 @@ test("guardsTools() is for rules that stop or ask about tools of MCP servers", (
     [{ effect: "deny", tool: "shell" }, true],
     [{ effect: "ask", mcpServer: "docs" }, true],
     [{ effect: "deny", kind: ["command", "elicitation"] }, true],
+    [{ effect: "deny", kind: "toolCall", tool: "shell" }, false],
     [{ effect: "allow", tool: "shell" }, false],
     [{ effect: "deny", command: ["rm"] }, false],
     [{ effect: "deny" }, false],
