@@ -281,3 +281,29 @@ test("an agent that a turn is just starting while its session ends is stopped", 
     });
   }
 });
+
+test("whoever asks for the next turn again at once misses none, and gets none of before", () =>
+  onFake({ server: { onTurn: answers } }, async ({ session, server }) => {
+    await session.ask("first");
+    const pass = (count: number) =>
+      Array.from({ length: count }, () => {
+        const { turn } = startTurn(server(), { threadId: session.threadId, input: [] });
+        turn.started();
+        turn.say(turn.id);
+        turn.complete();
+        return turn.id;
+      });
+    let next = session.nextTurn();
+    for (const id of pass(3)) {
+      const turn = await next;
+      next = session.nextTurn();
+      assert.deepEqual([turn.turnId, (await turn.finish()).assistantText], [id, id]);
+    }
+    const [first] = pass(2);
+    assert.equal((await next).turnId, first);
+    // Timers of the same length come in their order.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    next = session.nextTurn();
+    const [last] = pass(1);
+    assert.equal((await next).turnId, last);
+  }));

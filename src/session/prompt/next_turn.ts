@@ -6,8 +6,8 @@ import { SessionClosedError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import type { HookReport } from "../../plugin/mod.ts";
 import type { Prompt } from "../../prompt.ts";
-import { EventQueue } from "../events/session_events.ts";
-import type { ForeignTurn } from "../thread/foreign_turns.ts";
+import type { EventQueue } from "../events/session_events.ts";
+import type { HeldTurn } from "../thread/foreign_turns.ts";
 import type { ThreadHost } from "../thread/thread_host.ts";
 import { assertStopped } from "../turn/stop_turn.ts";
 import { toResult } from "./prompt_run.ts";
@@ -25,13 +25,15 @@ export interface NextTurn {
   queue: EventQueue;
 }
 
-/** Waits for a turn that no prompt of this session begins. */
+/** Waits for a turn that no prompt of this session begins. Whoever asks again at once misses none. */
 export function nextTurn(
   host: ThreadHost,
   closed: AbortSignal,
   prepare: (input: Prompt) => Promise<JsonObject[]>,
   signal: AbortSignal | undefined,
 ): Promise<NextTurn> {
+  const waiting = !signal?.aborted && !closed.aborted ? host.foreign.next() : undefined;
+  if (waiting !== undefined) return Promise.resolve(partsOf(host, waiting, prepare));
   return new Promise((resolve, reject) => {
     const settle = () => {
       unclaim();
@@ -44,10 +46,9 @@ export function nextTurn(
     };
     const unclaim = host.foreign.claim((turn) => {
       settle();
-      const queue = new EventQueue();
-      const run = host.foreign.take(turn, (event) => queue.push(event));
-      resolve(partsOf(host, run, queue, prepare));
-      return run;
+      const held = host.foreign.hold(turn);
+      resolve(partsOf(host, held, prepare));
+      return held.run;
     });
     if (signal?.aborted || closed.aborted) return settle();
     signal?.addEventListener("abort", settle);
@@ -57,8 +58,7 @@ export function nextTurn(
 
 function partsOf(
   { core, threadId, turns }: ThreadHost,
-  run: ForeignTurn,
-  queue: EventQueue,
+  { run, queue }: HeldTurn,
   prepare: (input: Prompt) => Promise<JsonObject[]>,
 ): NextTurn {
   const { turnId } = run.turn;

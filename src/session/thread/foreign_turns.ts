@@ -2,8 +2,10 @@
  * Turns that no prompt of ours began, and those who wait for them: a goal, a compaction, a caller of `nextTurn`.
  * @module
  */
+import { longTimeout } from "../../async.ts";
 import type { ExceededLimit } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
+import { EventQueue } from "../events/session_events.ts";
 import type { RunLimits } from "../profile.ts";
 import { RunMeter } from "../turn/turn_usage.ts";
 import type { Turn, TurnOwner } from "../turn/turn.ts";
@@ -38,6 +40,8 @@ export class ForeignTurns {
   readonly #host: ForeignTurnsHost;
   readonly #claims: Set<Claim> = new Set();
   readonly #watchers: Set<ThreadWatcher> = new Set();
+  /** Turns for whoever takes one after the other, and asks for the next in a moment; `null`: nobody does. */
+  #following: HeldTurn[] | null = null;
   /** Whether the thread has a goal that makes codex start turns. */
   #goalActive = false;
   /** Counts what all turns use that begin while such a goal is active. */
@@ -64,8 +68,29 @@ export class ForeignTurns {
       turn.give(owner);
       return owner.timeoutMs;
     }
+    if (this.#following !== null) {
+      const held = this.hold(turn);
+      this.#following.push(held);
+      turn.give(held.run);
+      return held.run.timeoutMs;
+    }
     turn.measure(this.#meterOf(turn));
     return this.#host.timeoutMs;
+  }
+
+  /** Takes a turn for a caller who reads its events at leisure, and keeps those that begin before the caller can ask for the next. */
+  hold(turn: Turn): HeldTurn {
+    if (this.#following === null) {
+      this.#following = [];
+      longTimeout(() => this.#following = null, 0);
+    }
+    const queue = new EventQueue();
+    return { queue, run: this.take(turn, (event) => queue.push(event)) };
+  }
+
+  /** The first of those that were kept. */
+  next(): HeldTurn | undefined {
+    return this.#following?.shift();
   }
 
   /** Tells what happens to the thread's goal, and that the turns to come are lost, until the returned function is called. */
@@ -113,6 +138,14 @@ export class ForeignTurns {
       void this.#host.stopAll();
     });
   }
+}
+
+/** A foreign turn, and its events from its beginning. */
+export interface HeldTurn {
+  /** The turn. */
+  run: ForeignTurn;
+  /** Its events. */
+  queue: EventQueue;
 }
 
 /** How a foreign turn is taken. */

@@ -272,9 +272,6 @@ export interface ThreadListenerParts {
 /** About a question. */
 export type Question = Extract<TurnEvent, { type: "approvalRequested" | "approvalResolved" }>;
 
-/** How many turns may begin before the bridge has heard of the first of them. */
-const EXPECTED_TURNS = 16;
-
 /** Listens to a session's thread until the session leaves it. */
 export class ThreadListener {
   readonly #parts: ThreadListenerParts;
@@ -297,7 +294,7 @@ export class ThreadListener {
       left.abort();
       events?.return?.().catch(() => {});
     };
-    for (let i = 0; i < EXPECTED_TURNS; i++) void this.#turns(thread, left.signal);
+    void this.#turns(thread, left.signal);
     if (events !== undefined) void this.#events(events, left.signal);
   }
 

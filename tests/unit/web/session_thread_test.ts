@@ -94,8 +94,13 @@ test("a question is answered once, also while its answer is still being sent", (
 
 test("a thread is listened to once, however often it is opened", () => {
   const heard: string[] = [];
+  let asked = 0;
   const thread = (name: string) =>
     ({
+      nextTurn: () => {
+        asked++;
+        return new Promise(() => {});
+      },
       events: () => {
         heard.push(name);
         return { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) };
@@ -108,4 +113,6 @@ test("a thread is listened to once, however often it is opened", () => {
   listener.listen(other);
   listener.stop();
   assert.deepEqual(heard, ["one", "other", "other"]);
+  // Each wait for a turn is memory of every idle session.
+  assert.equal(asked, heard.length);
 });
