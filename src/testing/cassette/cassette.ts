@@ -88,13 +88,6 @@ export class Cassette {
     const config: ClientConfig = typeof source === "function"
       ? { transport: { type: "custom", open: source } }
       : source;
-    if (config.isolation === "hermetic") {
-      throw new InvalidArgumentError("Cassette.record", {
-        argument: "isolation",
-        received: '"hermetic"',
-        accepts: 'left out, or "user": only a connection is made, without a home',
-      });
-    }
     return new CassetteRecorder(config, options);
   }
 
