@@ -2,6 +2,7 @@
  * A bridge's client for browsers, and for every other place that has `fetch`: small, without anything of the server.
  * @module
  */
+import { delay } from "../async.ts";
 import { InvalidArgumentError, WebError } from "../errors/mod.ts";
 import type {
   BridgeClient,
@@ -20,8 +21,6 @@ const NUMBERS = {
   maxRetryMs: 10_000,
 };
 const RETRY_MS = 1_000;
-/** A longer one would be over at once. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Refusals of a bridge that has not begun to do what was asked: it may be asked again. */
 const NOT_BEGUN = ["draining", "closed", "sessionMoved"];
@@ -29,23 +28,7 @@ const MAY_PASS = [408, 425, 429, 500, 502, 503, 504];
 
 const clockOfSystem: ConnectClock = {
   now: Date.now,
-  wait: (ms, signal) =>
-    new Promise((resolve) => {
-      let timer: ReturnType<typeof setTimeout>;
-      const done = () => {
-        clearTimeout(timer);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      const arm = () => {
-        const step = Math.min(ms, LONGEST_TIMER_MS);
-        ms -= step;
-        timer = setTimeout(ms > 0 ? arm : done, step);
-      };
-      arm();
-      signal.addEventListener("abort", done);
-      if (signal.aborted) done();
-    }),
+  wait: (ms, signal) => delay(ms, signal).catch(() => {}),
 };
 
 /**

@@ -12,7 +12,7 @@ import { esbuildPath } from "./_tools.ts";
 /** Bytes, minified and compressed. */
 const MOST = 6_000;
 /** What the client is made of; each is a file without a host. */
-const PARTS = /^src\/(?:web\/(?:browser|connect)|errors\/\w+|redact|secret_text|json)\.ts$/;
+const PARTS = /^src\/(?:web\/(?:browser|connect)|errors\/\w+|async|redact|secret_text|json)\.ts$/;
 
 test("a page's client is less than 6 kB, and nothing of the server", {
   timeoutMs: 60_000,

@@ -144,7 +144,6 @@ const OWN_TIMERS: Record<string, string> = {
   "src/session/client/prewarm.ts": "IDLE_MS",
   "src/testing/model/homes.ts": "250 ms at most",
   "src/adapters/acp/session.ts": "a turn of the event loop",
-  "src/web/connect.ts": "cut at the longest timer",
   "src/web/live/live_sessions.ts": "WATCH_MS at most",
 };
 
