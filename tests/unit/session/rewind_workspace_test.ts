@@ -525,11 +525,20 @@ test("ignore files that would take hours are refused, and one that takes a while
   rmSync(join(b.root, "c4"), { recursive: true });
   rmSync(join(b.root, "c3"), { recursive: true });
 
-  for (let n = 0; n < 400; n++) b.put(`d/${"ab".repeat(20)}${n}`, "");
+  // On a disk that never makes anybody wait, only the scan itself can let others have their turn.
+  const entry = (await (await treeFiles())!.entry(join(b.root, "a.txt")))!;
+  const files = {
+    list: () => Promise.resolve(Array.from({ length: 400 }, (_, n) => `${"ab".repeat(20)}${n}`)),
+    entry: () => Promise.resolve(entry),
+  } as unknown as TreeFiles;
+  const sources = [{ base: "", text: "*a*b*c?\n".repeat(2_000) }];
   const stop = new AbortController();
   const reason = new Error("enough");
   setTimeout(() => stop.abort(reason), 0);
-  await assert.rejects(w.record(stop.signal), (error) => error === reason);
+  const limits = { entries: 1_000, fileBytes: Infinity, treeBytes: Infinity };
+  const looking = { live: false, limits, signal: stop.signal };
+  const scan = scanTree(files, "/w", { prefix: "", sources }, looking);
+  await assert.rejects(scan, (error) => error === reason);
 });
 
 test("a working tree beside its repository goes by the repository's own ignore file", async () => {
