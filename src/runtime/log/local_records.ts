@@ -3,7 +3,7 @@
  * how the connection is.
  */
 import type { ApprovalAudit } from "../../approvals/mod.ts";
-import type { JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import { redact } from "../../redact.ts";
 import type { OutboundMessage, OversizeMessage } from "../../rpc/mod.ts";
 import type { PlannedRestart } from "../restart.ts";
@@ -36,8 +36,13 @@ export function logSent(
   const head = new MessageHead(message.method, message.id, message.params);
   const said = message as unknown as JsonObject;
   // Keys and tokens are for codex alone: not for sinks, nor for readers of events.
-  const body = TAKES_SECRETS.test(message.method ?? "") ? redact(said) : said;
+  const body = TAKES_SECRETS.test(message.method ?? "") || isToken(message) ? redact(said) : said;
   log.append("outbound", kind === "response" ? "serverResponse" : kind, head, body, size);
+}
+
+/** Whether it is the answer to `account/chatgptAuthTokens/refresh`: answers name no method. */
+function isToken({ result }: OutboundMessage): boolean {
+  return isJsonObject(result) && Object.hasOwn(result, "accessToken");
 }
 
 /** A message was passed over. */

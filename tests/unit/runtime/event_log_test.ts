@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
 import { EventLog } from "../../../src/runtime/log/event_log.ts";
+import { logSent } from "../../../src/runtime/log/local_records.ts";
+import type { OutboundMessage } from "../../../src/rpc/mod.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
 import { deltaBatch, deltaHead, deltaRun } from "../../_delta_run.ts";
 import { ProjectedLog } from "../../../src/runtime/state/projected_log.ts";
@@ -337,3 +339,27 @@ function recordsOf(log: EventLog): number {
   for (let seq = log.oldest; seq <= log.newest; seq += log.at(seq)!.count) records++;
   return records;
 }
+
+test("keys and tokens that codex is sent are in no event, and nothing else is missing", async () => {
+  const KEY = "a-word-that-only-codex-knows";
+  const input = [{ type: "text", text: `api_key=${KEY}` }];
+  const headers = { mcp_servers: { a: { http_headers: { Authorization: `Bearer ${KEY}` } } } };
+  const table: [kind: "request" | "response", message: OutboundMessage, told: boolean][] = [
+    ["request", { method: "account/login/start", params: { type: "apiKey", apiKey: KEY } }, false],
+    ["request", { method: "thread/start", params: { config: headers } }, false],
+    ["request", { method: "config/value/write", params: { value: { api_key: KEY } } }, false],
+    ["response", { result: { accessToken: KEY, chatgptAccountId: "a" } }, false],
+    // What the model is told is the conversation.
+    ["request", { method: "turn/start", params: { input } }, true],
+    ["response", { result: { contentItems: input, success: true } }, true],
+    ["response", { error: { code: 1, message: "no" } }, true],
+  ];
+  const log = new EventLog(100, 1 << 20, () => {});
+  for (const [kind, message] of table) logSent(log, kind, 1, { id: 1, ...message });
+  const said = (await all(log)).map(({ message }) => message as JsonObject);
+  for (const [index, [, message, told]] of table.entries()) {
+    const what = JSON.stringify(message);
+    if (told) assert.deepEqual(said[index], { id: 1, ...message });
+    else assert.ok(!JSON.stringify(said[index]).includes(KEY), what);
+  }
+});
