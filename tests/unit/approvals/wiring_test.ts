@@ -4,11 +4,12 @@ import { FilteredPreHook, HookMatcher } from "../../../src/plugin/namespace.ts";
 import type { ApprovalRequest, ApprovalRules, ThreadGate } from "../../../src/approvals/mod.ts";
 import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { analyzeCommand } from "../../../src/shell/mod.ts";
+import { analyzeCommand, joinWords } from "../../../src/shell/mod.ts";
 import { test } from "../../_harness.ts";
 import {
   bench,
   COMMAND,
+  commandOf,
   ELICITATION,
   MCP_APPROVAL,
   PATCH,
@@ -158,6 +159,30 @@ test("a change that became another one while it was judged is not accepted", asy
   const audit = await b.audited();
   assert.deepEqual(replies, declined);
   assert.equal(audit.decidedBy, "library");
+});
+
+test("toolFacts() tells words without their shell only where these are all that happens", () => {
+  const rows: [script: string, argv: string[] | null][] = [
+    ["git status", ["git", "status"]],
+    ["'git' \"status\"", ["git", "status"]],
+    ["git status > out", null],
+    ["git status; ls", null],
+    ["git status &", null],
+    ["GIT_DIR=x git status", null],
+    ["git $x", null],
+    ["cat {a,b}", null],
+    ["cat *", null],
+    ["cat ~", null],
+    ["git 'status", null],
+  ];
+  for (const [script, argv] of rows) {
+    const words = ["/bin/bash", "-lc", script];
+    const command = joinWords(words.map((text) => ({ text, literal: true })));
+    const facts = toolFacts(commandOf(command), undefined);
+    assert.deepEqual([facts.argv, facts.script], [argv ?? words, script]);
+  }
+  const { argv } = toolFacts(commandOf("git status"), undefined);
+  assert.deepEqual(argv, ["git", "status"]);
 });
 
 test("a command is read once: its parser, the hooks and the rules see the same reading", async () => {
