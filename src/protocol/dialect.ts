@@ -192,7 +192,8 @@ export type Refusal =
   | "threadInUse"
   | "notOfThisThread"
   | "turnTakesNone"
-  | "noActiveTurn";
+  | "noActiveTurn"
+  | "worksOnNothing";
 
 /** The server's refusals by their wording; it has no codes for them. Each with the codex it was seen on. */
 const REFUSALS: Record<Refusal, RegExp> = {
@@ -222,6 +223,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
   turnTakesNone: /\bActiveTurnNotSteerable\b/,
   /** The turn to steer or to interrupt is not running: `turn/steer`, `turn/interrupt`. 0.104, 0.169. */
   noActiveTurn: /no active turn|expected active turn/i,
+  /** No turn of the thread is running: `turn/steer`. 0.104 to 0.169. */
+  worksOnNothing: /\bno active turn to steer\b/,
 };
 
 /** What to do about refusals that users meet, by their wording. 0.104, 0.169; the first match counts. */

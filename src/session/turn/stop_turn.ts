@@ -1,8 +1,8 @@
 /** Stopping a turn on the server, so that it has really stopped. */
-import { within } from "../../async.ts";
+import { delay, within } from "../../async.ts";
 import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
-import { supports } from "../../protocol/mod.ts";
+import { isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 
@@ -215,20 +215,47 @@ export async function lostTurn(
   threadId: string,
   outcome: TurnOutcome,
   started = true,
+  pause: () => Promise<void> = () => delay(FAILED_CHECK_MS),
 ): Promise<JsonObject | null> {
   if (core.state !== "running") return null;
   if (SILENT_WORKERS.some((type) => outcome.items.open(type))) return null;
   if (core.approvals.pending().some(({ request }) => request.threadId === threadId)) return null;
-  if (started && !supports(core.server.version, "truthfulTurnRecord")) return null;
-  const status = await threadStatus(core, threadId);
-  if (status === "active" || status === "unanswered") return null;
+  const recorded = supports(core.server.version, "truthfulTurnRecord");
+  if (recorded || !started) {
+    const status = await threadStatus(core, threadId);
+    if (status === "active" || status === "unanswered") return null;
+  }
   // A turn that has an id and never started: the server dropped it.
   if (!started) {
     const ended = outcome.finalError === undefined ? "interrupted" : "failed";
     return { threadId, turn: { id: outcome.turnId, status: ended } };
   }
-  const turn = (await latestTurns(core, threadId)).find((each) => each["id"] === outcome.turnId);
-  return turn !== undefined && turn["status"] !== "inProgress" ? { threadId, turn } : null;
+  const turns = recorded ? await latestTurns(core, threadId) : [];
+  const turn = turns.find((each) => each["id"] === outcome.turnId);
+  if (turn !== undefined) return turn["status"] !== "inProgress" ? { threadId, turn } : null;
+  if (!await worksOnNothing(core, threadId)) return null;
+  // An end that is on its way comes first.
+  await pause();
+  return endOf(outcome);
+}
+
+/**
+ * Whether the server works on no turn of the thread, asked by steering one that is none: a server that works on one names
+ * it, and takes nothing in. So it is with 0.104, which may say nothing of the end of a long answer and tells no status, up
+ * to 0.169. Never rejects.
+ */
+async function worksOnNothing(core: RuntimeCore, threadId: string): Promise<boolean> {
+  const input = [{ type: "text", text: "", text_elements: [] }];
+  const params = { threadId, expectedTurnId: "none", input };
+  return await core.callNow("turn/steer", params, { timeoutMs: CALL_MS })
+    .then(() => false, (error) => isRefusal(error, "worksOnNothing"));
+}
+
+/** The end of a turn that nobody recorded, by what was heard of it: a failure is told before it, and an answer is whole. */
+function endOf({ threadId, turnId, finalError, answer, items }: TurnOutcome): JsonObject {
+  const answered = answer !== "" && !items.open("agentMessage");
+  const status = finalError !== undefined ? "failed" : answered ? "completed" : "interrupted";
+  return { threadId, turn: { id: turnId, status } };
 }
 
 /** The last turns in the server's record; none of an ephemeral thread, which has no record, or of a busy server. */

@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../src/errors/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
-import { type StopClock, type StopLimits, stopTurn } from "../../../src/session/turn/stop_turn.ts";
+import type { JsonObject } from "../../../src/json.ts";
+import {
+  lostTurn,
+  recordedTurn,
+  type StopClock,
+  type StopLimits,
+  stopTurn,
+  tellsState,
+} from "../../../src/session/turn/stop_turn.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
-import { recordedTurn, tellsState } from "../../../src/session/turn/stop_turn.ts";
-import { lostTurn } from "../../../src/session/turn/stop_turn.ts";
 import { test } from "../../_harness.ts";
 
 const LIMITS: StopLimits = { call: 2_000, begin: 5_000, end: 4_000, patience: 10_000 };
@@ -194,7 +200,9 @@ function watched(
     approvals: { pending: () => pending },
     callNow: (method: string) => {
       called.push(method);
-      return method in answers
+      return answers[method] instanceof Error
+        ? Promise.reject(answers[method])
+        : method in answers
         ? Promise.resolve(answers[method])
         : Promise.reject(new RpcError(method, -32600, "no"));
     },
@@ -232,7 +240,42 @@ test("a silent turn goes on while the server is at it, or can't tell", async () 
   }
 });
 
-test("nobody asks about a turn at work on a command or an approval, nor an old server", async () => {
+const NONE = new RpcError("turn/steer", -32600, "no active turn to steer");
+const OTHER = new RpcError("turn/steer", -32600, "expected active turn id `none` but found `U`");
+
+test("a server without a record of the turn is asked by steering one that is none", async () => {
+  const message = { type: "agentMessage", id: "m", text: "All of it." };
+  const answered = [["item/started", { item: message }], ["item/completed", { item: message }]];
+  const failed = [["error", { error: { message: "no" }, willRetry: false }]];
+  const table: [heard: unknown[], answer: unknown, status: string | null][] = [
+    [answered, NONE, "completed"],
+    [answered.slice(0, 1), NONE, "interrupted"],
+    [[], NONE, "interrupted"],
+    [[...answered, ...failed], NONE, "failed"],
+    [answered, OTHER, null],
+    [answered, new RpcError("turn/steer", -32600, "thread not found"), null],
+    [answered, { turnId: "U" }, null],
+    [answered, new RequestTimeoutError("turn/steer", 1), null],
+  ];
+  const asked = ["thread/read", "thread/turns/list"];
+  for (const [version, before] of [["0.104.0", []], ["0.145.0", []], ["0.169.0", asked]] as const) {
+    for (const [heard, answer, status] of table) {
+      const outcome = new TurnOutcome("T", "U", null);
+      for (const [method, params] of heard as [string, JsonObject][]) {
+        outcome.apply(method, params, null);
+      }
+      // As of an ephemeral thread, which has no record.
+      const { core, called } = watched({ "thread/read": IDLE, "turn/steer": answer }, version);
+      let paused = 0;
+      const lost = await lostTurn(core, "T", outcome, true, () => Promise.resolve(void paused++));
+      const expected = status === null ? null : { threadId: "T", turn: { id: "U", status } };
+      assert.deepEqual([lost, called], [expected, [...before, "turn/steer"]]);
+      assert.equal(paused, status === null ? 0 : 1);
+    }
+  }
+});
+
+test("nobody asks about a turn at work on a command or an approval", async () => {
   const answers = { "thread/read": IDLE, "thread/turns/list": ENDED };
   const busy = new TurnOutcome("T", "U", null);
   busy.apply("item/started", { item: { type: "commandExecution", id: "c" } }, null);
@@ -242,7 +285,8 @@ test("nobody asks about a turn at work on a command or an approval, nor an old s
     const [{ core, called }, outcome] of [
       [watched(answers), busy],
       [watched(answers, "0.169.0", asked), idle],
-      [watched(answers, "0.145.0"), idle],
+      [watched(answers, "0.104.0"), busy],
+      [watched(answers, "0.104.0", asked), idle],
     ] as const
   ) {
     assert.equal(await lostTurn(core, "T", outcome), null);

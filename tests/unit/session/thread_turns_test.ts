@@ -439,6 +439,23 @@ test("a turn that is heard of while the server is asked about it goes on", () =>
     }
   }));
 
+test("an old server that sends no end of an answer is asked, and the turn ends by what was heard", () =>
+  withChecks(async (check) => {
+    const it = new Stage({ version: "0.104.0" });
+    const run = it.start();
+    it.answer("mine");
+    it.started("mine");
+    const item = { type: "agentMessage", id: "m", text: "whole" };
+    it.say("item/completed", { turnId: "mine", item });
+    check();
+    check();
+    const { params } = await it.called("turn/steer");
+    assert.notEqual(params["expectedTurnId"], "mine");
+    it.calls.at(-1)!.refuse(new RpcError("turn/steer", -32600, "no active turn to steer"));
+    assert.deepEqual(await run.settled, { by: "server" });
+    assert.equal(run.turn!.outcome.status, "completed");
+  }));
+
 test("where the past is not known, an old server's first count is the past's, a new one's is not", () => {
   for (const version of ["0.104.0", "0.125.0", "0.145.0", "0.169.0"]) {
     const it = new Stage({ version });
