@@ -9,7 +9,7 @@ const FILES: Record<string, [file: string, type: string]> = {
   "/view.js": ["view.js", SCRIPT],
 };
 /** The bridge's client and what it imports; a program with a build step bundles `@codex/runtime/connect` instead. */
-const CLIENT = /^\/src\/(?:web\/\w+|errors\/\w+|redact|secret_text|json)\.ts$/;
+const CLIENT = /^\/src\/(?:web\/\w+|errors\/\w+|async|redact|secret_text|json)\.ts$/;
 const PAGE_HEADERS = {
   "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; " +
     "connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'",
