@@ -125,7 +125,7 @@ export interface TraceContext {
 /** Where `@opentelemetry/api` of version 1 and Deno register what the program chose. */
 const API = Symbol.for("opentelemetry.js.api.1");
 /** Where a context has its span. */
-const SPAN = Symbol.for("OpenTelemetry Context Key SPAN");
+export const SPAN: symbol = Symbol.for("OpenTelemetry Context Key SPAN");
 /** Longer ones would make the header of the model's request too large. */
 const MAX_TRACESTATE = 512;
 
@@ -137,27 +137,6 @@ interface GlobalApi {
     active(): OtelContext;
     with?<T>(context: OtelContext, act: () => T): T;
   };
-}
-
-/** A context of nobody's. */
-class PlainContext implements OtelContext {
-  readonly #values: ReadonlyMap<symbol, unknown>;
-
-  constructor(values: ReadonlyMap<symbol, unknown> = new Map()) {
-    this.#values = values;
-  }
-
-  getValue(key: symbol): unknown {
-    return this.#values.get(key);
-  }
-
-  setValue(key: symbol, value: unknown): OtelContext {
-    return new PlainContext(new Map([...this.#values, [key, value]]));
-  }
-
-  deleteValue(key: symbol): OtelContext {
-    return new PlainContext(new Map([...this.#values].filter(([each]) => each !== key)));
-  }
 }
 
 /** What `act` returns; `fallback` when it throws. A promise that comes in place of it may reject: nobody waits for it. */
@@ -242,14 +221,6 @@ export class Telemetry {
 
 function globalApi(): GlobalApi | undefined {
   return (globalThis as { [API]?: GlobalApi })[API];
-}
-
-/** The context of what belongs to no trace: without one, a tracer takes the one that is active, such as the reader's. */
-export const NO_CONTEXT: OtelContext = new PlainContext();
-
-/** The context in which a span's children begin. */
-export function contextOf(span: OtelSpan, parent: OtelContext): OtelContext {
-  return quietly(() => parent.setValue(SPAN, span), NO_CONTEXT.setValue(SPAN, span));
 }
 
 /** How the server is told of a span; `undefined` for one that names no trace. */

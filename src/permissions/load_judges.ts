@@ -1,11 +1,12 @@
 /**
- * What few programs need is loaded when they do: the gate in front of raw requests, what is known of codex's settings, and
- * what an accepted question would allow.
+ * What few programs need is loaded when they do: the gate in front of raw requests, what is known of codex's settings,
+ * what an accepted question would allow, and what asks codex for the files of its machine.
  * @module
  */
 import type * as acceptance from "./guard/approval_guard.ts";
 import type * as config from "./config/config_needs.ts";
 import type { gateMethod } from "./guard/method_gate.ts";
+import type { ServerFilesQuestion } from "./policy/server_files.ts";
 
 let gate: typeof gateMethod | null = null;
 
@@ -32,4 +33,9 @@ export async function loadAcceptanceGuard(): Promise<
   Pick<typeof acceptance, "guardAcceptance" | "leavesWorkspace">
 > {
   return await import("./guard/approval_guard.ts");
+}
+
+/** Loads the question for the files of codex's machine: few sessions are kept by a profile. */
+export async function loadServerFiles(): Promise<ServerFilesQuestion> {
+  return (await import("./policy/server_files.ts")).findServerFiles;
 }

@@ -18,6 +18,7 @@ export {
   loadConfigJudge,
   loadedMethodGate,
   loadMethodGate,
+  loadServerFiles,
 } from "./load_judges.ts";
 export { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
 export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
@@ -28,7 +29,6 @@ export {
   addsOwnRoot,
   codexHomeOfThread,
   containmentAdvice,
-  findServerFiles,
   ownRootIn,
   rootAroundHome,
   threadPolicyParams,

@@ -416,3 +416,26 @@ export async function serveLoopback(
 ): Promise<HttpServer> {
   return await (await import("./http_server.ts")).serveLoopback(...args);
 }
+
+/** Why the system can't look at a path, in words; `null` when it can, or when it is the runtime that does not let it. */
+export function pathProblem(path: string): string | null {
+  try {
+    if (runtimeName() === "deno") Deno.statSync(path);
+    else builtin<{ statSync(path: string): unknown }>("fs")?.statSync(path);
+    return null;
+  } catch (error) {
+    const { name, code } = error as { name?: string; code?: string };
+    if (name === "NotCapable" || code === "ERR_ACCESS_DENIED") return null;
+    switch (code) {
+      case "ELOOP":
+        return "its links lead in a circle";
+      case "ENAMETOOLONG":
+        return "it is too long";
+      case "EACCES":
+      case "EPERM":
+        return "the system does not let this user read it";
+      default:
+        return code ?? "the system gives no reason";
+    }
+  }
+}

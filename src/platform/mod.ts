@@ -21,7 +21,6 @@ export type { PathRules, PlainPath } from "./paths.ts";
 export {
   baseName,
   codexHomeIn,
-  homeVariables,
   isAbsolutePath,
   isInside,
   isSamePath,
@@ -57,7 +56,6 @@ export {
   nameInEnv,
   nodeProcess,
   pathKind,
-  pathProblem,
   platformName,
   readEnv,
   readTextFile,

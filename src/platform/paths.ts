@@ -286,15 +286,3 @@ export function codexHomeIn(
   const user = value(platform === "win32" ? "USERPROFILE" : "HOME");
   return user ? pathRules(platform).join(user, ".codex") : undefined;
 }
-
-/** Where programs look for the user's directory and the temporary one; Windows has names of its own. Pure. */
-export function homeVariables(
-  platform: string,
-  { home, tmp }: { home: string; tmp: string },
-): Record<string, string> {
-  const everywhere = { HOME: home, TMPDIR: tmp };
-  if (platform !== "win32") return everywhere;
-  const [, HOMEDRIVE = "", HOMEPATH = home] = /^([A-Za-z]:)(.*)$/s.exec(home) ?? [];
-  const profile = { USERPROFILE: home, HOMEDRIVE, HOMEPATH, APPDATA: home, LOCALAPPDATA: home };
-  return { ...everywhere, ...profile, TEMP: tmp, TMP: tmp };
-}

@@ -208,29 +208,6 @@ export function pathKind(path: string): PathKind {
   }
 }
 
-/** Why the system can't look at a path, in words; `null` when it can, or when it is the runtime that does not let it. */
-export function pathProblem(path: string): string | null {
-  try {
-    if (runtimeName() === "deno") Deno.statSync(path);
-    else builtin<NodeFs>("fs")?.statSync(path);
-    return null;
-  } catch (error) {
-    const { name, code } = error as { name?: string; code?: string };
-    if (name === "NotCapable" || code === "ERR_ACCESS_DENIED") return null;
-    switch (code) {
-      case "ELOOP":
-        return "its links lead in a circle";
-      case "ENAMETOOLONG":
-        return "it is too long";
-      case "EACCES":
-      case "EPERM":
-        return "the system does not let this user read it";
-      default:
-        return code ?? "the system gives no reason";
-    }
-  }
-}
-
 /** Whether anybody may execute a file. `true` when that can't be told, or means nothing, as on Windows. */
 export function isExecutable(path: string): boolean {
   const mode = attempt(path, () => Deno.statSync(path).mode, (fs) => fs.statSync(path).mode);

@@ -16,7 +16,8 @@ export {
 export { EventQueue } from "./events/session_events.ts";
 export { endable } from "./history/endable.ts";
 export { McpCalls } from "./mcp/session_mcp.ts";
-export { layerProfile, toldProfile } from "./policy/thread_params.ts";
+export { layerProfile } from "./policy/thread_params.ts";
+export { toldProfile } from "./policy/told_profile.ts";
 export { nextTurn } from "./prompt/next_turn.ts";
 export { PromptRun } from "./prompt/prompt_run.ts";
 export { SessionThread } from "./session_thread.ts";

@@ -13,7 +13,8 @@ import {
   threadPolicyParams,
   turnPolicyParams,
 } from "../../src/permissions/policy/profile_config.ts";
-import { findServerFiles, type ServerFiles } from "../../src/permissions/policy/profile_config.ts";
+import type { ServerFiles } from "../../src/permissions/policy/profile_config.ts";
+import { findServerFiles } from "../../src/permissions/policy/server_files.ts";
 import { realPathOf } from "../../src/permissions/probe.ts";
 import type { ApprovalPolicy, SandboxPolicy } from "../../src/permissions/types.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";

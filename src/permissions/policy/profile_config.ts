@@ -3,8 +3,8 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
-import { isAbsolutePath, isInside, isSamePath } from "../../platform/mod.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isInside, isSamePath } from "../../platform/mod.ts";
 import { type Feature, featureSince, supports } from "../../protocol/mod.ts";
 import { compareVersions } from "../../version.ts";
 import { sandboxMode } from "../guard/privileges.ts";
@@ -231,62 +231,6 @@ export interface ServerFiles {
   /** Links in the root directory to other places than the system's own: a profile shows where they lead, not them. */
   rootLinks: readonly string[];
 }
-
-/** A question to codex itself about the machine that it runs on: a request, and how to read its result. */
-export interface ServerFilesQuestion {
-  /** The method to call. */
-  method: "command/exec";
-  /** Its params. */
-  params: JsonObject;
-  /** What the result says. */
-  read(result: JsonValue): ServerFiles;
-}
-
-/**
- * Asks codex where its program is and what lies in its root directory, which a script with scoped permissions could not look
- * up, and a client of a remote server even less: in a read-only sandbox, where links lead that codex puts on its own PATH.
- * For Linux.
- */
-export const findServerFiles: ServerFilesQuestion = {
-  method: "command/exec",
-  params: {
-    command: [
-      "/bin/sh",
-      "-c",
-      `for n in codex-linux-sandbox apply_patch; do
-  p=$(command -v "$n") && p=$(readlink -f "$p") && printf 'codex %s\\n' "$p" && break
-done
-for n in /* /.[!.]*; do
-  [ -e "$n" ] || continue
-  case "$(readlink "$n")" in
-    "" | usr/* | /usr/*) printf 'root %s\\n' "$n" ;;
-    *) printf 'root %s\\nlink %s\\n' "$n" "$n" ;;
-  esac
-done`,
-    ],
-    cwd: "/",
-    timeoutMs: 10_000,
-    sandboxPolicy: { type: "readOnly" },
-  },
-  read(result) {
-    const nothing: ServerFiles = { executable: null, root: null, rootLinks: [] };
-    if (typeof result !== "object" || result === null || Array.isArray(result)) return nothing;
-    const { exitCode, stdout } = result;
-    if (exitCode !== 0 || typeof stdout !== "string") return nothing;
-    const told = (word: string) =>
-      stdout.split("\n").flatMap((line) =>
-        line.startsWith(`${word} `) ? [line.slice(word.length + 1)] : []
-      );
-    const executable = told("codex")[0]?.trim();
-    // A name with a line break in it would be told in pieces, of which the first may be another's.
-    const root = told("root").filter((path) => /^\/[\w.+@ -]+$/.test(path));
-    return {
-      executable: executable !== undefined && isAbsolutePath(executable) ? executable : null,
-      root: root.length === 0 ? null : root,
-      rootLinks: told("link").filter((path) => root.includes(path)),
-    };
-  },
-};
 
 /** The versions that make a directory of their own writable: from the first to before the second. Measured on each minor version from 0.104 to 0.169. */
 const OWN_ROOT_SINCE = "0.108.0";

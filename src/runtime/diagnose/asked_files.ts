@@ -5,6 +5,8 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
+import { canRead, pathKind, readTextFile } from "../../platform/mod.ts";
+import type { RuntimeCore } from "../core.ts";
 
 /** How a server is asked. */
 export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
@@ -108,4 +110,30 @@ export async function textThere(call: Call, path: string): Promise<string | null
   return typeof data === "string"
     ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
     : null;
+}
+
+/** A file in codex's home. */
+export interface HomeFile {
+  /** Where it is; `null` where codex's home is not known. */
+  path: string | null;
+  /** Its text, empty when there is no file; `null` when nobody can tell. */
+  text: string | null;
+}
+
+/** A file in codex's home, which is `known` or told by codex: read by this script where it may, else by codex. */
+export async function homeFile(
+  core: RuntimeCore,
+  known: string | null,
+  name: string,
+): Promise<HomeFile> {
+  const call: Call = (method, params) => core.callNow(method, params);
+  const home = known ?? await homeByServer(call);
+  if (home === null) return { path: null, text: null };
+  const path = `${home}/${name}`;
+  if (canRead(path)) {
+    const text = pathKind(path) === "missing" ? "" : readTextFile(path);
+    if (text !== null) return { path, text };
+  }
+  const text = await textThere(call, path).catch(() => null);
+  return { path, text: text === undefined ? "" : text };
 }

@@ -17,7 +17,7 @@ import {
 import type { RuntimeConfig } from "../config.ts";
 import type { RuntimeCore } from "../core.ts";
 import type * as askedFiles from "./asked_files.ts";
-import type { Call } from "./asked_files.ts";
+import type { Call, HomeFile } from "./asked_files.ts";
 
 // Which of codex's own rules files hold for a directory.
 //
@@ -122,27 +122,7 @@ async function filesIn(call: Call, folder: string, remote: boolean): Promise<Rul
   return files.filter(({ allows }) => allows.length > 0);
 }
 
-// A file of codex's own.
-
-/** A file in codex's home. */
-export interface HomeFile {
-  /** Where it is; `null` where codex's home is not known. */
-  path: string | null;
-  /** Its text, empty when there is no file; `null` when nobody can tell. */
-  text: string | null;
-}
-
 /** Reads a file in the home of a codex on this machine: by itself where this script may, else by codex, which reads it anyway. */
 export async function readHomeFile(core: RuntimeCore, name: string): Promise<HomeFile> {
-  const call: Call = (method, params) => core.callNow(method, params);
-  const { homeByServer, textThere } = await reading();
-  const home = codexHome(core) ?? await homeByServer(call);
-  if (home === null) return { path: null, text: null };
-  const path = `${home}/${name}`;
-  if (canRead(path)) {
-    const text = pathKind(path) === "missing" ? "" : readTextFile(path);
-    if (text !== null) return { path, text };
-  }
-  const text = await textThere(call, path).catch(() => null);
-  return { path, text: text === undefined ? "" : text };
+  return (await reading()).homeFile(core, codexHome(core), name);
 }

@@ -6,7 +6,7 @@ import { isJsonObject, type JsonObject } from "../../json.ts";
 import {
   addsOwnRoot,
   codexHomeOfThread,
-  findServerFiles,
+  loadServerFiles,
   ownRootIn,
   type PolicyFacts,
   realPathOf,
@@ -98,8 +98,9 @@ export async function hasNetworkProxy(core: RuntimeCore, cwd: string): Promise<b
 export function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
   let asked = serverFiles.get(core);
   if (asked === undefined) {
-    const { method, params, read } = findServerFiles;
-    asked = core.callNow(method, params).then(read, () => null);
+    asked = loadServerFiles().then(({ method, params, read }) =>
+      core.callNow(method, params).then(read, () => null)
+    );
     serverFiles.set(core, asked);
   }
   return asked;

@@ -16,12 +16,11 @@ import {
   type PermissionNeed,
   type PermissionProbe,
 } from "../../permissions/mod.ts";
-import { fileSystem } from "../../platform/fs.ts";
+import { fileSystem, pathProblem } from "../../platform/fs.ts";
 import {
   canSpawn,
   type PathKind,
   pathKind,
-  pathProblem,
   readTextFile,
   realPath,
   resolvePath,

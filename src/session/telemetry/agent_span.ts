@@ -9,8 +9,6 @@
 import type { JsonObject, JsonValue } from "../../json.ts";
 import { redactText } from "../../redact.ts";
 import {
-  contextOf,
-  NO_CONTEXT,
   type OtelAttributes,
   type OtelContext,
   type OtelMeter,
@@ -25,6 +23,7 @@ import type { ThreadItem } from "../../thread_item.ts";
 import { outcomeOf, toolOf, type ToolOutcome } from "../../tool_use.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 import { Instruments } from "./instruments.ts";
+import { contextOf, NO_CONTEXT } from "./span_context.ts";
 import {
   content,
   errorType,

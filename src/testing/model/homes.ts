@@ -3,7 +3,7 @@
  * @module
  */
 import { CodexError } from "../../errors/mod.ts";
-import { homeVariables, platformName, sharedBuiltin } from "../../platform/mod.ts";
+import { platformName, sharedBuiltin } from "../../platform/mod.ts";
 
 export { serveLoopback } from "../../platform/fs.ts";
 export { SCRIPTED_MODEL } from "../../protocol/mod.ts";
@@ -51,6 +51,18 @@ export async function createHomes(): Promise<Homes> {
     variables: homeVariables(platformName(), { home, tmp }),
     remove: () => remove(fs, root),
   };
+}
+
+/** Where programs look for the user's directory and the temporary one; Windows has names of its own. Pure. */
+export function homeVariables(
+  platform: string,
+  { home, tmp }: { home: string; tmp: string },
+): Record<string, string> {
+  const everywhere = { HOME: home, TMPDIR: tmp };
+  if (platform !== "win32") return everywhere;
+  const [, HOMEDRIVE = "", HOMEPATH = home] = /^([A-Za-z]:)(.*)$/s.exec(home) ?? [];
+  const profile = { USERPROFILE: home, HOMEDRIVE, HOMEPATH, APPDATA: home, LOCALAPPDATA: home };
+  return { ...everywhere, ...profile, TEMP: tmp, TMP: tmp };
 }
 
 /** A process of another container can't be told from one that has ended; a day is longer than any test. */

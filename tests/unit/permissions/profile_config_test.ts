@@ -8,10 +8,8 @@ import {
   threadPolicyParams,
   turnPolicyParams,
 } from "../../../src/permissions/policy/profile_config.ts";
-import {
-  findServerFiles,
-  type ServerFiles,
-} from "../../../src/permissions/policy/profile_config.ts";
+import { findServerFiles } from "../../../src/permissions/policy/server_files.ts";
+import type { ServerFiles } from "../../../src/permissions/policy/profile_config.ts";
 import type { SandboxPolicy } from "../../../src/permissions/types.ts";
 import { test } from "../../_harness.ts";
 import { ALL, factsOf, type Grants, probeOf } from "./_world.ts";

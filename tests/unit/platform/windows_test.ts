@@ -4,7 +4,7 @@ import process from "node:process";
 import { buildEnv, minimalEnvNames, prependPath } from "../../../src/launch/settings.ts";
 import { PermissionDeniedError } from "../../../src/errors/mod.ts";
 import { effectivePolicy } from "../../../src/permissions/policy/effective_policy.ts";
-import { codexHomeIn, homeVariables } from "../../../src/platform/paths.ts";
+import { codexHomeIn } from "../../../src/platform/paths.ts";
 import { mergeEnv, nameInEnv } from "../../../src/platform/runtime.ts";
 import { parsePs, tellsEnd } from "../../../src/platform/process_tree.ts";
 import { runSync } from "../../../src/platform/runtime.ts";
@@ -14,6 +14,7 @@ import {
   windowsCommand,
   windowsSystemProgram,
 } from "../../../src/platform/windows.ts";
+import { homeVariables } from "../../../src/testing/model/homes.ts";
 import { shellStep } from "../../../src/testing/model/player.ts";
 import { exec } from "../../../src/testing/model/script.ts";
 import { test } from "../../_harness.ts";

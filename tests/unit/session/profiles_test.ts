@@ -10,8 +10,8 @@ import {
   layerProfile,
   overlayProfile,
   resolveProfile,
-  toldProfile,
 } from "../../../src/session/policy/thread_params.ts";
+import { toldProfile } from "../../../src/session/policy/told_profile.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import type { RunProfile } from "../../../src/session/profile.ts";
 import { turnOptionsOf } from "../../../src/session/profile_shape.ts";
