@@ -14,6 +14,7 @@ import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../
 import { bunPath, codexPath, ROOT } from "../_codex.ts";
 import { limited, seen } from "../_limit.ts";
 import { findRedis, freePort, RedisServer } from "../_redis.ts";
+import { whenGone } from "../real/_transport_world.ts";
 import { tempDir } from "../_temp.ts";
 
 /** Milliseconds after which a silent worker is taken for dead. */
@@ -237,15 +238,21 @@ export class FleetWorld {
 
   /** Processes of this world's codexes and their commands, after the time that a killed one needs. */
   async #left(): Promise<string[]> {
-    for (let tries = 0;; tries++) {
-      const pids = (await readdir("/proc")).filter((each) => /^\d+$/.test(each));
-      const found = (await Promise.all(pids.map(async (pid) => {
-        const told = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-        return told.includes(this.model.url) || told.includes(this.cwd) ? [told] : [];
-      }))).flat();
-      if (found.length === 0 || tries === 100) return found;
-      await sleep(100);
-    }
+    const running = await this.#running();
+    await Promise.allSettled([...running.keys()].map((pid) => whenGone(pid, 10_000)));
+    return [...(await this.#running()).values()];
+  }
+
+  /** What runs for this world, by its id: no children of this process. */
+  async #running(): Promise<Map<number, string>> {
+    const pids = (await readdir("/proc")).filter((each) => /^\d+$/.test(each));
+    const told = await Promise.all(pids.map(async (pid) => {
+      const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+      return [Number(pid), line] as const;
+    }));
+    return new Map(
+      told.filter(([, line]) => line.includes(this.model.url) || line.includes(this.cwd)),
+    );
   }
 }
 

@@ -7,19 +7,22 @@ import { test } from "../_harness.ts";
 import { play, tryFaults } from "./web_cluster_faults.ts";
 import { WebError } from "../../src/errors/mod.ts";
 import { connect } from "../../src/web/connect.ts";
-import type { BridgeEvent } from "../../src/web/connect_types.ts";
+import type { BridgeEvent, BridgeSession } from "../../src/web/connect_types.ts";
 import { inCluster, LEASE_MS, type Node, nodeExample } from "./web_cluster_world.ts";
 
 const LIMIT = { timeoutMs: 120_000 };
 
-/** The client sends nothing twice by itself that may have begun; this page knows that a turn can't begin twice. */
-async function patiently<T>(call: () => Promise<T>): Promise<T> {
+/**
+ * The client sends nothing twice by itself that may have begun; this page knows that a turn can't begin twice. Reading is
+ * tried by the client until a node answers: then is the time to ask again.
+ */
+async function patiently<T>(session: BridgeSession, call: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await call();
     } catch (error) {
       if (!(error instanceof WebError && error.retryable)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await session.read();
     }
   }
 }
@@ -81,7 +84,7 @@ if (redis !== null) {
         assert.equal(await world.ownerOf(sessionId), deno);
         // A deploy: the one that has it drains, the one on Node goes on.
         assert.equal(await world.endNode(deno, "SIGTERM"), 0);
-        const last = await patiently(() => session.ask("and now?"));
+        const last = await patiently(session, () => session.ask("and now?"));
         await ended(last.turnId);
         assert.equal(await world.ownerOf(sessionId), node);
         assert.deepEqual([page.holes(), page.lagged], [[], 0]);
@@ -93,7 +96,7 @@ if (redis !== null) {
         while (!heard()) {
           await limited("the end of the last turn", Promise.race([wake.promise, closed]));
         }
-        await patiently(() => session.close());
+        await patiently(session, () => session.close());
         await limited("the end of the client's events", closed);
         // Each event came to it once and in order, over three owners.
         assert.deepEqual(

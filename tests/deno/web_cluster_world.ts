@@ -222,6 +222,7 @@ export class ClusterWorld {
       if (performance.now() - began > 10 * LEASE_MS) {
         throw new Error(`no answer to ${route}: ${tries.join(", ")}`);
       }
+      // A lease that runs out tells nobody, nor does a balancer that has found a node: only asking again shows it.
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
