@@ -11,6 +11,7 @@ import {
   listDirectory,
   nodeProcess,
   platformName,
+  readerBelow,
   readTextFile,
   runSync,
   runtimeName,
@@ -39,7 +40,7 @@ export function parseStat(text: string): ProcessEntry | null {
   // The name may hold spaces and parentheses; what follows the last one is plain.
   const end = text.lastIndexOf(")");
   const pid = Number.parseInt(text, 10);
-  const fields = text.slice(end + 2).split(" ");
+  const fields = text.slice(end + 2).split(" ", 20);
   const [state, parent, session] = [fields[0], Number(fields[1]), Number(fields[3])];
   const startTime = fields[19];
   if (end < 0 || !Number.isInteger(pid) || !Number.isInteger(parent) || startTime === undefined) {
@@ -81,8 +82,9 @@ export function descendants(pid: number): ProcessEntry[] {
 }
 
 function allOnLinux(): ProcessEntry[] {
+  const read = readerBelow("/proc");
   return listDirectory("/proc").filter((name) => /^\d+$/.test(name))
-    .map((name) => processEntry(Number(name))).filter((entry) => entry !== null);
+    .map((name) => parseStat(read(`/proc/${name}/stat`) ?? "")).filter((entry) => entry !== null);
 }
 
 /** The entries whose chain of parents leads to `pid`. */
@@ -163,11 +165,14 @@ function isSandbox(line: readonly string[]): boolean {
 export function withVariable(variables: readonly string[]): ProcessEntry[] {
   if (platformName() !== "linux" || variables.length === 0) return [];
   const wanted = new Set(variables);
-  return allOnLinux().filter(({ pid }) => words(pid, "environ").some((word) => wanted.has(word)));
+  const read = readerBelow("/proc");
+  return allOnLinux().filter(({ pid }) =>
+    words(pid, "environ", read).some((word) => wanted.has(word))
+  );
 }
 
-function words(pid: number, file: string): string[] {
-  return readTextFile(`/proc/${pid}/${file}`)?.split("\0") ?? [];
+function words(pid: number, file: string, read = readTextFile): string[] {
+  return read(`/proc/${pid}/${file}`)?.split("\0") ?? [];
 }
 
 // Nothing that we started outlives the script.
@@ -184,8 +189,11 @@ let removeHook: (() => void) | undefined;
 const PAUSES = [5, 5, 10, 20, 40, 60, 60];
 
 /** Ends the process, and what is in the session that it leads, when the script ends. The result forgets it again. */
-export function endWithScript(child: ChildProcess): () => void {
-  living.set(child, sessionLeader(child.pid));
+export function endWithScript(
+  child: ChildProcess,
+  leader: ProcessEntry | null = sessionLeader(child.pid),
+): () => void {
+  living.set(child, leader);
   removeHook ??= onScriptEnd(endAll);
   return () => {
     living.delete(child);

@@ -85,7 +85,7 @@ export class StdioTransport implements Transport {
     this.direct = options.direct ?? false;
     this.#stderr = new StderrTail(options.onStderr);
     child.onStderr((chunk) => this.#stderr.push(chunk));
-    const forget = endWithScript(child);
+    const forget = endWithScript(child, this.#leader);
     this.#ended = this.#watch(() => {
       forget();
       options.onGone?.();
@@ -168,17 +168,18 @@ export class StdioTransport implements Transport {
 
   /** What the process left in its group and its session has lost its owner: before anybody is told, it is ended. */
   async #endRest(): Promise<void> {
+    const leader = this.#leader;
     const group = this.#child.kill("SIGTERM", { tree: true });
-    const isLeft = () => this.#leader === null ? group : leftInSession(this.#leader).length > 0;
-    killEntries(leftInSession(this.#leader), "SIGTERM");
-    for (let waited = 0; isLeft(); waited += REST_LOOK_MS) {
-      if (waited < REST_GRACE_MS) {
-        await delay(REST_LOOK_MS);
-        continue;
+    for (let waited = 0;; waited += REST_LOOK_MS) {
+      const left = leftInSession(leader);
+      if (leader === null ? !group : left.length === 0) return;
+      if (waited >= REST_GRACE_MS) {
+        this.#child.kill("SIGKILL", { tree: true });
+        killEntries(left);
+        return;
       }
-      this.#child.kill("SIGKILL", { tree: true });
-      killEntries(leftInSession(this.#leader));
-      return;
+      if (waited === 0) killEntries(left, "SIGTERM");
+      await delay(REST_LOOK_MS);
     }
   }
 

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type JsonValue, splitMessages } from "../../../src/json.ts";
 import { drain } from "../../../src/platform/child_process.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
-import { fileUrlToPath } from "../../../src/platform/runtime.ts";
+import { fileUrlToPath, readerBelow } from "../../../src/platform/runtime.ts";
 import { below, membersOf, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
@@ -12,6 +15,7 @@ import { loaderVariables } from "../../../src/platform/deno_process.ts";
 import { judgeRecord, type PidRecord } from "../../../src/launch/codex_process.ts";
 import { connectMethod } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
+import { tempDir } from "../../_temp.ts";
 
 test("toToml() writes each JSON value as TOML", () => {
   const table: [JsonValue, string][] = [
@@ -236,4 +240,22 @@ test("drain() waits while chunks come, and no longer than the limit", async () =
   assert.equal((await run(5)).asked, 9);
   assert.equal((await run(5, { ends: true })).asked, 6);
   assert.ok((await run(Infinity, { limitMs: 40 })).ms < 2000);
+});
+
+test("readerBelow() reads below its directory, and tells nothing of what is not there", async () => {
+  await using dir = await tempDir("reader-");
+  const [there, missing] = [join(dir.path, "there"), join(dir.path, "missing")];
+  await writeFile(there, "text");
+  const read = readerBelow(dir.path);
+  assert.deepEqual([read(there), read(missing), read(dir.path)], ["text", null, null]);
+});
+
+const GRANTED = fileURLToPath(import.meta.url);
+
+test("readerBelow() reads no more than what is granted of its directory", {
+  permissions: { read: [GRANTED] },
+}, () => {
+  const read = readerBelow(join(GRANTED, ".."));
+  assert.equal(read(join(GRANTED, "..", "memory_test.ts")), null);
+  assert.match(read(GRANTED) ?? "", /^import assert/);
 });
