@@ -70,6 +70,8 @@ export class EventLog {
   #bytes = 0;
   #waiting: (() => void)[] = [];
   #closed = false;
+  /** Whether messages are kept: until {@linkcode keepNothing}. */
+  keeps = true;
   /** Told how many messages a reader missed that fell out of the log. */
   onMissed: ((count: number) => void) | null = null;
 
@@ -89,6 +91,15 @@ export class EventLog {
   /** The sequence number of the oldest message kept. */
   get oldest(): number {
     return this.#oldest;
+  }
+
+  /** Nobody is going to read: messages are numbered, and not kept. */
+  keepNothing(): void {
+    this.keeps = false;
+    this.#records = [];
+    this.#first = 0;
+    this.#oldest = this.#next;
+    this.#bytes = 0;
   }
 
   /** Bytes kept, as far as they are known. */
@@ -171,8 +182,9 @@ export class EventLog {
   }
 
   #add(record: LogRecord): void {
-    this.#records.push(record);
     this.#next += record.count;
+    if (!this.keeps) return void (this.#oldest = this.#next);
+    this.#records.push(record);
     this.#bytes += record.size;
     while (
       (this.#next - this.#oldest > this.#capacity || this.#bytes > this.#maxBytes) &&

@@ -33,6 +33,7 @@ export function logSent(
   size: number,
   message: OutboundMessage,
 ): void {
+  if (!log.keeps) return;
   const head = new MessageHead(message.method, message.id, message.params);
   const said = message as unknown as JsonObject;
   // Keys and tokens are for codex alone: not for sinks, nor for readers of events.

@@ -62,6 +62,9 @@ class SingleRun {
     mergeHooks(config.hooks);
     const warm = await takePrewarmed(config);
     const core = warm === null ? await spawnCore(config, false) : coreOf(warm);
+    // The caller has no way to read what the server says; only what the configuration names does.
+    const { approvals, hooks, eventLog } = config;
+    if ((approvals ?? hooks ?? eventLog) === undefined) core.log.keepNothing();
     return new SingleRun(core, config, check);
   }
 

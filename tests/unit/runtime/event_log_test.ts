@@ -49,6 +49,21 @@ test("messages are numbered from 1 without gaps and kept in order", async () => 
   ]);
 });
 
+test("a log that nobody reads numbers messages, keeps none of them, and forgets those that it had", async () => {
+  const evicted: number[] = [];
+  const log = new EventLog(3, 1 << 20, ({ seq }) => evicted.push(seq));
+  for (let i = 1; i <= 2; i++) news(log, `m${i}`);
+  log.keepNothing();
+  assert.deepEqual([log.newest, log.oldest, log.bytes, log.at(2)], [2, 3, 0, undefined]);
+  for (let i = 3; i <= 9; i++) assert.equal(news(log, `m${i}`), i);
+  delta(log, "i", "a", "b");
+  const secrets = { method: "thread/start", id: 1, params: { config: { apiKey: "sk-1" } } };
+  logSent(log, "request", 10, secrets);
+  assert.deepEqual([log.newest, log.oldest, log.bytes, log.at(9)], [11, 12, 0, undefined]);
+  assert.deepEqual(evicted, []);
+  assert.deepEqual(await all(log), []);
+});
+
 test("the oldest go first, by number and by bytes, and are seen once on their way out", () => {
   for (const [messages, bytes] of [[3, 1 << 20], [1000, 35]] as const) {
     const evicted: number[] = [];

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import { InvalidArgumentError, QuickRunError } from "../../../src/errors/mod.ts";
 import { quickRun, quickRunWithProfile } from "../../../src/quick_run.ts";
+import { EventLog } from "../../../src/runtime/log/event_log.ts";
+import type { EventEnvelope } from "../../../src/runtime/mod.ts";
+import { memoryTransport } from "../../../src/testing/memory_transport.ts";
 import { test } from "../../_harness.ts";
 
 /** Nothing is checked of a call that brings a text alone: whatever else it brings has to be. */
@@ -24,3 +27,32 @@ for (const [name, call] of Object.entries(CALLS)) {
     await assert.rejects(call(), InvalidArgumentError);
   });
 }
+
+test("quickRun() keeps what the server says for whom the configuration names, and for nobody else", async () => {
+  const { keepNothing } = EventLog.prototype;
+  const told: (string | undefined)[] = [];
+  const eventLog = { write: ({ method }: EventEnvelope) => void told.push(method) };
+  const approvals = { rules: [] };
+  let kept = true;
+  EventLog.prototype.keepNothing = function () {
+    kept = false;
+    keepNothing.call(this);
+  };
+  try {
+    for (const config of [{}, { eventLog }, { approvals }, { hooks: {} }]) {
+      const { transport, server } = memoryTransport();
+      server.handle("thread/start", () => {
+        throw new Error("no thread");
+      });
+      kept = true;
+      await assert.rejects(quickRun("/", "x", { client: { ...config, transport } }), QuickRunError);
+      assert.equal(kept, Object.keys(config).length > 0, Object.keys(config).join());
+    }
+  } finally {
+    EventLog.prototype.keepNothing = keepNothing;
+  }
+  assert.deepEqual(told.filter((method) => method?.includes("/")), [
+    "thread/start",
+    "thread/start",
+  ]);
+});
