@@ -323,7 +323,8 @@ test("a turn that ended while the socket was down still gives its whole answer",
       }
       wire.cut();
       await session.interrupt();
-      assert.ok(await runs instanceof TurnInterruptedError);
+      const end = await runs;
+      assert.ok(end instanceof TurnInterruptedError, String(end));
       await whenGone(Number(readFileSync(file, "utf8")));
     } finally {
       await wire.close();
