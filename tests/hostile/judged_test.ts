@@ -250,11 +250,12 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
       });
       const before: string[] = [];
       const after: string[] = [];
+      let asked = Promise.resolve();
       const place = await w.session({
         // A person takes longer than codex does to ask about the other.
         approvals: async (request) => {
           if (request.type !== "elicitation") return { decision: "decline" };
-          await w.client.models();
+          await asked;
           const text = JSON.stringify(request.toolArguments);
           return { decision: text.includes("good") ? "accept" : "decline" };
         },
@@ -283,9 +284,18 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
       assert.deepEqual(calls(), ["good 1"]);
       for (const [first, second] of [["good 2", "bad 2"], ["bad 3", "good 3"]] as const) {
         place.events = [];
+        const both = Promise.withResolvers<void>();
+        asked = both.promise;
         await place.session.ask(
           inPrompt([[note(first, "call_again"), note(second, "call_again")], "done"]),
-          { timeoutMs: 60_000, onEvent: (event) => place.events.push(event) },
+          {
+            timeoutMs: 60_000,
+            onEvent: (event) => {
+              place.events.push(event);
+              const questions = place.events.filter(({ type }) => type === "approvalRequested");
+              if (questions.length === 2) both.resolve();
+            },
+          },
         );
         assert.ok(!calls().some((text) => text.startsWith("bad")), calls().join());
         assert.ok(words(place).includes("decline failClosed"), words(place).join());
