@@ -35,3 +35,18 @@ export function deltaBatch(deltas: readonly (readonly [head: DeltaHead, text: st
   }
   return new Deltas(block, 0, deltas.map(([head]) => head), ends);
 }
+
+/** The text of each of them. */
+export function textsOf(deltas: Deltas): string[] {
+  return deltas.texts(0, deltas.length);
+}
+
+/** Those of one item that stand together, one after the other. */
+export function runsOf(deltas: Deltas): Deltas[] {
+  const runs: Deltas[] = [];
+  for (let from = 0, to = 0; from < deltas.length; from = to) {
+    to = deltas.runEnd(from);
+    runs.push(deltas.part(from, to));
+  }
+  return runs;
+}

@@ -41,6 +41,7 @@ export type { PathKind, RuntimeName } from "./runtime.ts";
 export {
   archName,
   builtin,
+  byteString,
   canConnect,
   canRead,
   canReadEnv,

@@ -110,6 +110,7 @@ export class Connection {
     this.#ended = new Promise((resolve) => this.#markEnded = resolve);
     this.#framer = new LineFramer(options.maxMessageBytes, {
       line: (text, start, end) => this.#line(text, start, end),
+      undecoded: (bytes, start, end) => this.#tookDelta(bytes, start, end, true),
       tooLong: (bytes, head, tail) => this.#tooLong(bytes, head, tail),
     });
     this.#writer = new CoalescingWriter((text) => transport.write(text));
@@ -278,8 +279,7 @@ export class Connection {
   }
 
   #line(block: string, start: number, end: number): void {
-    const textEnd = this.#reader.read(block, start, end);
-    if (textEnd >= 0) return this.#delta(block, start, textEnd, end);
+    if (this.#tookDelta(block, start, end, false)) return;
     this.#endBatch();
     this.#message(block.slice(start, end));
   }
@@ -321,11 +321,14 @@ export class Connection {
   }
 
   /** In a flood hundreds of deltas follow each other: they are handed on together. */
-  #delta(block: string, start: number, textEnd: number, end: number): void {
+  #tookDelta(block: string, start: number, end: number, undecoded: boolean): boolean {
+    const textEnd = this.#reader.read(block, start, end);
+    if (textEnd < 0) return false;
     const { head } = this.#reader;
-    if (this.#batch?.extend(head, block, start, textEnd, end) === true) return;
+    if (this.#batch?.extend(head, block, start, textEnd, end) === true) return true;
     this.#endBatch();
-    this.#batch = new Deltas(block, start, head, [textEnd, end]);
+    this.#batch = new Deltas(block, start, head, [textEnd, end], undecoded);
+    return true;
   }
 
   #endBatch(): void {

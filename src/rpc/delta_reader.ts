@@ -21,8 +21,11 @@ export class Deltas {
   #heads: DeltaHead | DeltaHead[];
   /** For each delta: where its text ends, and where its line does. */
   readonly #ends: number[];
+  /** Whether a character of the block stands for a byte of it. */
+  readonly #undecoded: boolean;
   readonly #from: number;
   #to: number;
+  /** All their text, once somebody has asked for it. */
   #joined: string | null = null;
 
   /** Begins with places in `block`: of the first line, and of its end and the others' in pairs. */
@@ -31,6 +34,7 @@ export class Deltas {
     start: number,
     heads: DeltaHead | DeltaHead[],
     ends: number[],
+    undecoded = false,
     from = 0,
     to: number = ends.length >> 1,
   ) {
@@ -38,6 +42,7 @@ export class Deltas {
     this.#start = start;
     this.#heads = heads;
     this.#ends = ends;
+    this.#undecoded = undecoded;
     this.#from = from;
     this.#to = to;
   }
@@ -47,19 +52,24 @@ export class Deltas {
     return this.#to - this.#from;
   }
 
-  /** Characters of their lines. */
+  /** Characters of their lines, or bytes. */
   get size(): number {
     return this.#lineEnd(this.#to - 1) - this.#lineStart(this.#from);
   }
 
-  /** Whose text the first one is; that of all where they are one item's. */
-  get head(): DeltaHead {
-    return this.#headAt(this.#from);
+  /** Whose text one of them is. */
+  head(index: number): DeltaHead {
+    return this.#headAt(this.#from + index);
   }
 
-  /** Whose text one of them is. */
-  headOf(index: number): DeltaHead {
-    return this.#headAt(this.#from + index);
+  /** Where those end that begin at `from` and are of one item. */
+  runEnd(from: number): number {
+    const { length } = this;
+    if (!Array.isArray(this.#heads)) return length;
+    const head = this.head(from);
+    let to = from + 1;
+    while (to < length && this.head(to) === head) to++;
+    return to;
   }
 
   /** Takes one more delta, if it stands directly below the last one. */
@@ -88,64 +98,51 @@ export class Deltas {
       this.#start,
       this.#heads,
       this.#ends,
+      this.#undecoded,
       this.#from + from,
       last,
     );
   }
 
-  /** Those of one item that begin at `from`. */
-  run(from: number): Deltas {
-    let to = this.length;
-    if (Array.isArray(this.#heads)) {
-      const head = this.headOf(from);
-      for (to = from + 1; to < this.length && this.headOf(to) === head;) to++;
-    }
-    return from === 0 && to === this.length ? this : this.part(from, to);
-  }
-
   /** The text of one of them. */
   text(index: number): string {
-    if (this.length === 1) return this.joined();
-    const text = this.#literal(this.#from + index);
-    return unescaped(text) ?? text;
+    return plain(this.#literal(this.#from + index));
   }
 
-  /** The texts of all of them. */
-  texts(): string[] {
+  /** The texts of some of them. */
+  texts(from: number, to: number): string[] {
     const texts: string[] = [];
-    for (let index = 0; index < this.length; index++) texts.push(this.text(index));
+    for (let index = from; index < to; index++) texts.push(this.text(index));
+    if (to - from === this.length) this.#joined ??= texts.join("");
     return texts;
   }
 
-  /** All their text. */
-  joined(): string {
-    return this.#joined ??= this.#join();
+  /** The text of some of them, together. */
+  joined(from = 0, to: number = this.length): string {
+    if (to - from === 1) return this.text(from);
+    if (to - from < this.length) return this.#join(from, to);
+    return this.#joined ??= this.#join(from, to);
   }
 
   /** The line of one of them. */
   line(index: number): string {
     const at = this.#from + index;
-    return this.#block.slice(this.#lineStart(at), this.#lineEnd(at));
+    const line = this.#block.slice(this.#lineStart(at), this.#lineEnd(at));
+    return this.#undecoded ? decoded(line) : line;
   }
 
-  #join(): string {
-    // The reader has taken whole texts only; joined, they are one.
-    const text = this.length === 1 ? this.#literal(this.#from) : this.#literals().join("");
-    return unescaped(text) ?? text;
-  }
-
-  #literals(): string[] {
+  #join(from: number, to: number): string {
     const literals: string[] = [];
-    for (let at = this.#from; at < this.#to; at++) literals.push(this.#literal(at));
-    return literals;
+    for (let index = from; index < to; index++) literals.push(this.#literal(this.#from + index));
+    // The reader has taken whole texts only; joined, they are one.
+    return plain(literals.join(""));
   }
 
   /** A text as it stands in its line. */
   #literal(at: number): string {
-    return this.#block.slice(
-      this.#lineStart(at) + this.#headAt(at).text.length,
-      this.#ends[at * 2]!,
-    );
+    const from = this.#lineStart(at) + this.#headAt(at).text.length;
+    const literal = this.#block.slice(from, this.#ends[at * 2]!);
+    return this.#undecoded ? decoded(literal) : literal;
   }
 
   #headAt(at: number): DeltaHead {
@@ -160,6 +157,30 @@ export class Deltas {
   #lineEnd(at: number): number {
     return this.#ends[at * 2 + 1]!;
   }
+}
+
+/** Characters that are looked at faster one by one than by a pattern. */
+const FEW = 64;
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+function isAscii(text: string): boolean {
+  // deno-lint-ignore no-control-regex
+  if (text.length > FEW) return !/[^\x00-\x7f]/.test(text);
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
+}
+
+/** What UTF-8 means of which `text` has a character for each byte. */
+function decoded(text: string): string {
+  if (isAscii(text)) return text;
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = text.charCodeAt(at);
+  return decoder.decode(bytes);
+}
+
+/** A text without its escapes; with them where they are damaged. */
+function plain(literal: string): string {
+  return unescaped(literal) ?? literal;
 }
 
 /** What all deltas of one item have in common. */
@@ -180,8 +201,8 @@ export interface DeltaHead {
 
 /** Takes the texts of an item. */
 export interface DeltaTaker {
-  /** Takes the next texts; `false` when they are not its own any more. */
-  takes(run: Deltas): boolean;
+  /** Takes the texts of some of the deltas, all of the item; `false` when they are not its own any more. */
+  takes(deltas: Deltas, from: number, to: number): boolean;
 }
 
 const BRACE = 125;
@@ -240,7 +261,8 @@ export class DeltaReader {
       `{"method":${JSON.stringify(method)},"params":{"threadId":${JSON.stringify(threadId)}`,
       `,"turnId":${JSON.stringify(turnId)},"itemId":${JSON.stringify(itemId)},"delta":"`,
     ].join("");
-    if (!line.startsWith(text)) return;
+    // Lines are recognised before they are decoded, so the head must look the same as its bytes.
+    if (!line.startsWith(text) || !isAscii(text)) return;
     const known = this.#lengths.includes(text.length);
     if (this.#heads.size >= MAX_HEADS || (!known && this.#lengths.length >= MAX_LENGTHS)) {
       this.#heads.clear();

@@ -3,17 +3,24 @@
  * @module
  */
 
+import { byteString } from "../platform/mod.ts";
+
 /** Receives whole lines. */
 export interface LineSink {
   /** A line without its newline, never blank: what stands in `text` from `start` to `end`. */
   line(text: string, start: number, end: number): void;
+  /**
+   * Looks at a line of a large chunk before it is decoded: in `bytes` a character stands for each byte. Returns whether that
+   * was enough; otherwise the line is told. Default: every line is told.
+   */
+  undecoded?(bytes: string, start: number, end: number): boolean;
   /** A line longer than the limit was skipped; `head` and `tail` are its first and last bytes as text. */
   tooLong(bytes: number, head: string, tail: string): void;
 }
 
 const NEWLINE = 10;
-/** Bytes of ASCII that are worth a decoding of their own: fewer cost more than they save. */
-const SHORTEST_RUN = 4096;
+/** Bytes of a chunk that holds so many lines that most of them should not be decoded. */
+const LARGE_CHUNK = 16_384;
 /** Set in a byte that is not ASCII, for four bytes at once. */
 const HIGH_BITS = 0x80808080 | 0;
 const HEAD_BYTES = 4096;
@@ -22,8 +29,8 @@ const TAIL_BYTES = 2048;
 /**
  * Splits a byte stream at newlines and decodes it, in time linear to its length.
  *
- * A string that holds one character beyond Latin-1 takes two bytes for every character, and slices of it are slower to
- * parse. So a large chunk is decoded in parts: long runs of ASCII lines, and what is between them.
+ * In a flood most lines are known by their beginnings, and of little else is anything needed soon. Decoding is a fifth of what
+ * such a line costs: so the lines of a large chunk are looked at as they are, and decoded one by one where that is not enough.
  */
 export class LineFramer {
   readonly #maxBytes: number;
@@ -114,22 +121,41 @@ export class LineFramer {
 
   /** Whole lines: `block` ends with a newline. */
   #lines(block: Uint8Array): void {
-    if (block.length < SHORTEST_RUN) return this.#split(this.#decoder.decode(block), block.length);
-    const decode = (from: number, to: number): void => {
-      if (to > from) this.#split(this.#decoder.decode(block.subarray(from, to)), to - from);
-    };
-    let start = 0;
-    let odd = firstNonAscii(block, 0);
-    while (odd < block.length) {
-      const oddStart = block.lastIndexOf(NEWLINE, odd) + 1;
-      decode(start, oddStart);
-      do {
-        start = block.indexOf(NEWLINE, odd) + 1;
-        odd = firstNonAscii(block, start);
-      } while (odd < block.length && odd - start < SHORTEST_RUN);
-      decode(oddStart, start);
+    const look = this.#sink.undecoded !== undefined && block.length >= LARGE_CHUNK;
+    const bytes = look ? byteString(block) : null;
+    if (bytes === null) this.#split(this.#decoder.decode(block), block.length);
+    else this.#splitUndecoded(bytes, block);
+  }
+
+  /** The lines of `block`, which is `bytes` as a string. */
+  #splitUndecoded(bytes: string, block: Uint8Array): void {
+    const sink = this.#sink;
+    // Where the next byte is that is not ASCII; up to there the string is what decoding would give.
+    let odd = 0;
+    let newline = 0;
+    for (let start = 0; start < bytes.length; start = newline + 1) {
+      newline = bytes.indexOf("\n", start);
+      if (newline === start) continue;
+      if (newline - start > this.#maxBytes) this.#skip(block.subarray(start, newline));
+      else if (!sink.undecoded!(bytes, start, newline)) {
+        if (odd <= start) odd = firstNonAscii(block, start);
+        if (odd >= newline) this.#emit(bytes, start, newline);
+        else {
+          const line = this.#decoder.decode(block.subarray(start, newline));
+          this.#emit(line, 0, line.length);
+        }
+      }
     }
-    decode(start, block.length);
+  }
+
+  #skip(line: Uint8Array): void {
+    const decode = (part: Uint8Array) => this.#decoder.decode(part);
+    const { length } = line;
+    this.#sink.tooLong(
+      length,
+      decode(line.subarray(0, HEAD_BYTES)),
+      decode(line.subarray(-TAIL_BYTES)),
+    );
   }
 
   #split(text: string, bytes: number): void {

@@ -307,10 +307,9 @@ export class RuntimeCore implements ConnectionHandler {
   deltas(batch: Deltas): void {
     this.metrics.received(batch.size, this.#arrivedAt, batch.length);
     this.log.appendDeltas(batch, this.#arrivedDate);
-    for (let at = 0; at < batch.length;) {
-      const run = batch.run(at);
-      at += run.length;
-      this.routes.deltas(run);
+    for (let from = 0, to = 0; from < batch.length; from = to) {
+      to = batch.runEnd(from);
+      this.routes.deltas(batch, from, to);
     }
   }
 

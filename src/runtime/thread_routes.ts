@@ -76,15 +76,15 @@ export class ThreadRoutes {
     };
   }
 
-  /** Hands the texts of an item to whoever takes them. */
-  deltas(run: Deltas): void {
-    const { head } = run;
-    if (head.taker?.takes(run) === true) return;
+  /** Hands the texts of an item, which are some of these deltas, to whoever takes them. */
+  deltas(deltas: Deltas, from: number, to: number): void {
+    const head = deltas.head(from);
+    if (head.taker?.takes(deltas, from, to) === true) return;
     const taker = this.#routes.get(head.threadId)?.taker(head) ?? null;
     head.taker = taker;
     if (taker === null) return;
     this.#taken.add(head);
-    taker.takes(run);
+    taker.takes(deltas, from, to);
   }
 
   /**

@@ -50,8 +50,8 @@ export function route(core: RuntimeCore, thread: string, emit: EmitTurnEvent): T
   const outcome = new TurnOutcome(thread, TURN_ID, null);
   core.routes.add(thread, {
     taker: () => ({
-      takes(run) {
-        outcome.deltas(run, emit);
+      takes(deltas, from, to) {
+        outcome.deltas(deltas, from, to, emit);
         return true;
       },
     }),

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "npm:fast-check@4.10.2";
 import { Connection, type ConnectionHandler } from "../../src/rpc/mod.ts";
 import type { Transport, TransportSink } from "../../src/transport/mod.ts";
+import { textsOf } from "../_delta_run.ts";
 import { test } from "../_harness.ts";
 import "./_seed.ts";
 
@@ -36,14 +37,18 @@ const delta = fc.record({
   damage: fc.option(fc.tuple(fc.oneof(fc.nat(300), inText), fc.constantFrom("\\", '"', "x", "}")), {
     freq: 3,
   }),
+  // A byte that becomes another one, which leaves no UTF-8 most of the time.
+  byte: fc.option(fc.tuple(fc.nat(12), fc.constantFrom(0x80, 0xac, 0xc3, 0xe2, 0xff)), { freq: 5 }),
 });
 type Delta = typeof delta extends fc.Arbitrary<infer D> ? D : never;
+
+const EMITTED = ',"emittedAtMs":1795367082387}';
 
 function lineOf({ item, thread, text, emitted, damage }: Delta): string {
   const params = { threadId: thread, turnId: "V", itemId: item, delta: text };
   const line = JSON.stringify({ method: "item/agentMessage/delta", params });
   // The time of emission is known by some of its characters, since nobody is told it: damage there costs no text.
-  const whole = line.slice(0, -1) + (emitted ? ',"emittedAtMs":1795367082387}' : "}");
+  const whole = line.slice(0, -1) + (emitted ? EMITTED : "}");
   if (damage === null) return whole;
   const at = damage[0] < 0 ? line.length + damage[0] : damage[0] % (line.length - 1);
   // As UTF-8 carries it.
@@ -61,7 +66,23 @@ function parsed(line: string): Told {
   }
 }
 
-function told(lines: readonly string[], sizes: readonly number[]): Told[] {
+/** Its line in UTF-8, of which a byte may be damaged: counted from the end, most often in the text. */
+function bytesOf(each: Delta): Uint8Array {
+  const line = lineOf(each);
+  const bytes = new TextEncoder().encode(`${line}\n`);
+  if (each.byte === null) return bytes;
+  const tail = each.emitted ? EMITTED.length : 1;
+  const at = bytes.length - 1 - tail - 4 - each.byte[0];
+  bytes[Math.max(0, at)] = each.byte[1];
+  return bytes;
+}
+
+/** A line as a decoder of it alone sees it. */
+function decoded(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes.subarray(0, -1));
+}
+
+function told(lines: readonly Uint8Array[], sizes: readonly number[]): Told[] {
   const all: Told[] = [];
   let sink!: TransportSink;
   // Delivers at once.
@@ -78,14 +99,14 @@ function told(lines: readonly string[], sizes: readonly number[]): Told[] {
   const handler: ConnectionHandler = {
     arrived: () => {},
     deltas: (batch) => {
-      for (let at = 0; at < batch.length;) {
-        const run = batch.run(at);
-        at += run.length;
-        assert.equal(run.joined(), run.texts().join(""));
-        for (let i = 0; i < run.length; i++) {
-          const { method, threadId, itemId } = run.headOf(i);
-          all.push([`${method} ${threadId} ${itemId}`, run.text(i)]);
-          assert.deepEqual(parsed(run.line(i)), all.at(-1));
+      for (let from = 0, to = 0; from < batch.length; from = to) {
+        to = batch.runEnd(from);
+        const joined = batch.joined(from, to);
+        assert.equal(joined, textsOf(batch).slice(from, to).join(""));
+        for (let i = from; i < to; i++) {
+          const { method, threadId, itemId } = batch.head(i);
+          all.push([`${method} ${threadId} ${itemId}`, batch.text(i)]);
+          assert.deepEqual(parsed(batch.line(i)), all.at(-1));
         }
       }
     },
@@ -106,7 +127,7 @@ function told(lines: readonly string[], sizes: readonly number[]): Told[] {
     maxInFlight: 1,
     requestTimeoutMs: 1000,
   });
-  const bytes = new TextEncoder().encode(lines.map((line) => `${line}\n`).join(""));
+  const bytes = Uint8Array.from(lines.flatMap((line) => [...line]));
   for (let from = 0, i = 0; from < bytes.length; i++) {
     const size = sizes[i % sizes.length]!;
     sink.bytes(bytes.slice(from, from + size));
@@ -124,9 +145,12 @@ test("deltas are told as every line's parser tells them, in any chunks", () => {
         minLength: 1,
         maxLength: 4,
       }),
-      (deltas, sizes) => {
-        const lines = deltas.map(lineOf);
-        assert.deepEqual(told(lines, sizes), lines.map(parsed));
+      // Enough of them for chunks whose lines are looked at before they are decoded.
+      fc.constantFrom(1, 1, 10),
+      (deltas, sizes, times) => {
+        const once = deltas.map(bytesOf);
+        const lines = Array.from({ length: times }, () => once).flat();
+        assert.deepEqual(told(lines, sizes), lines.map((line) => parsed(decoded(line))));
         cut += lines.length;
       },
     ),

@@ -166,14 +166,14 @@ export class EventLog {
   }
 
   #addDeltas(deltas: Deltas, at: number): void {
-    const { head, length, size } = deltas;
+    const { length, size } = deltas;
     this.#add({
       seq: this.#next,
       count: length,
       at,
       direction: "inbound",
       kind: "notification",
-      head,
+      head: deltas.head(0),
       body: undefined,
       size,
       delta: null,
@@ -270,7 +270,7 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
         if (isDelta && log.newest - this.#cursor > BEHIND) return this.#merged(record);
         return new Envelope(record, this.#cursor++);
       }
-      this.#cursor += deltas === null ? 1 : deltas.run(this.#cursor - record.seq).length;
+      this.#cursor = runEnd(record, this.#cursor);
     }
     return null;
   }
@@ -285,14 +285,13 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
     let merged = 0;
     while (this.#cursor <= log.newest && merged < MAX_MERGE) {
       const record = log.at(this.#cursor)!;
-      const run = record.deltas?.run(this.#cursor - record.seq) ?? null;
-      const count = run?.length ?? 1;
-      const next = this.#cursor + count;
+      const next = runEnd(record, this.#cursor);
       if (this.#wants(headAt(record, this.#cursor))) {
         const delta = deltaAt(record, this.#cursor);
         if (delta === null || !sameItem(delta, head)) break;
-        texts.push(run === null ? decodedText(record) : run.joined());
-        merged += count;
+        const { seq, deltas } = record;
+        texts.push(deltas?.joined(this.#cursor - seq, next - seq) ?? decodedText(record));
+        merged += next - this.#cursor;
         last = next - 1;
       }
       this.#cursor = next;
@@ -312,12 +311,17 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
 
 /** Where the message with this number belongs. */
 function headAt({ seq, head, deltas }: LogRecord, at: number): RecordHead {
-  return deltas?.headOf(at - seq) ?? head;
+  return deltas?.head(at - seq) ?? head;
+}
+
+/** The number after the last of the deltas of one item that begin with this one; the next number where it is none. */
+function runEnd({ seq, deltas }: LogRecord, at: number): number {
+  return deltas === null ? at + 1 : seq + deltas.runEnd(at - seq);
 }
 
 /** Whose text the message with this number is; `null` when it is no text. */
 function deltaAt({ seq, delta, deltas }: LogRecord, at: number): DeltaHead | null {
-  return deltas?.headOf(at - seq) ?? delta;
+  return deltas?.head(at - seq) ?? delta;
 }
 
 function sameItem(a: DeltaHead, b: DeltaHead): boolean {
@@ -402,7 +406,7 @@ function decode({ body, deltas }: LogRecord, index: number): JsonValue {
   try {
     return JSON.parse(deltas.line(index));
   } catch {
-    return deltaMessage(deltas.headOf(index), deltas.text(index));
+    return deltaMessage(deltas.head(index), deltas.text(index));
   }
 }
 

@@ -51,10 +51,9 @@ export class ProjectedLog {
     const { delta, deltas } = record;
     if (delta !== null) return projection.applyDelta(delta, decodedText(record));
     if (deltas !== null) {
-      for (let at = 0; at < deltas.length;) {
-        const run = deltas.run(at);
-        at += run.length;
-        projection.applyDelta(run.head, run.joined());
+      for (let from = 0, to = 0; from < deltas.length; from = to) {
+        to = deltas.runEnd(from);
+        projection.applyDelta(deltas.head(from), deltas.joined(from, to));
       }
       return;
     }

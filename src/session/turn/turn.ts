@@ -201,11 +201,11 @@ export class Turn implements DeltaTaker {
   }
 
   /** Takes the next texts of an item. */
-  takes(run: Deltas): boolean {
+  takes(deltas: Deltas, from: number, to: number): boolean {
     this.#heard = true;
     if (this.outcome.status !== null) return false;
-    this.#start(run.head.method);
-    this.outcome.deltas(run, this.#emit);
+    this.#start(deltas.head(from).method);
+    this.outcome.deltas(deltas, from, to, this.#emit);
     return true;
   }
 

@@ -66,12 +66,17 @@ export class TurnOutcome {
     this.threadTotal = threadTotal;
   }
 
-  /** Takes the next texts of an item. */
-  deltas(run: Deltas, emit: EmitTurnEvent): void {
-    const { method, itemId } = run.head;
-    this.#grow(method, itemId, run.joined());
-    if (emit === null) return;
-    for (let i = 0; i < run.length; i++) emit(this.#deltaEvent(method, itemId, run.text(i)));
+  /** Takes the next texts of an item: some of these deltas. */
+  deltas(deltas: Deltas, from: number, to: number, emit: EmitTurnEvent): void {
+    const { method, itemId } = deltas.head(from);
+    if (emit === null || to - from === 1) {
+      const text = deltas.joined(from, to);
+      this.#grow(method, itemId, text);
+      return emit?.(this.#deltaEvent(method, itemId, text));
+    }
+    const texts = deltas.texts(from, to);
+    this.#grow(method, itemId, deltas.joined(from, to));
+    for (const text of texts) emit(this.#deltaEvent(method, itemId, text));
   }
 
   /** Takes any other message of the turn or its thread. */

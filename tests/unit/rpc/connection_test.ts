@@ -29,8 +29,8 @@ function connect(
   const handler: ConnectionHandler = {
     arrived: () => {},
     deltas: (batch) => {
-      for (const [index, text] of batch.texts().entries()) {
-        heard.push(["delta", batch.headOf(index).itemId, text]);
+      for (let index = 0; index < batch.length; index++) {
+        heard.push(["delta", batch.head(index).itemId, batch.text(index)]);
       }
     },
     notification: ({ method }) => void heard.push(["notification", method]),

@@ -155,3 +155,51 @@ test("utf8Length() counts like an encoder, lone surrogates included", () => {
     assert.equal(utf8Length(text), encoder.encode(text).length, JSON.stringify(text));
   }
 });
+
+test("lines of a large chunk are offered as bytes first, and told as text where that is not enough", () => {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const odd = Uint8Array.of(0x22, 0xff, 0xe2, 0x82, 0x22);
+  const all = Array.from(
+    { length: 3000 },
+    (_, i) =>
+      i % 50 === 7 ? odd : encoder.encode(i % 7 === 0 ? `line ${i} é😀\u2028` : `a line ${i}`),
+  );
+  const blank = encoder.encode("\r\n\n  \n");
+  const bytes = Uint8Array.from(all.flatMap((line) => [...blank, ...line, 10]));
+  for (const chunkSize of [bytes.length, 20_000, 16_384, 5000]) {
+    for (const every of [0, 1, 3]) {
+      const told: string[] = [];
+      let offered = 0;
+      const it = new LineFramer(LIMIT, {
+        line: (text, start, end) => void told.push(text.slice(start, end)),
+        undecoded: (text, start, end) => {
+          const line = Uint8Array.from(text.slice(start, end), (char) => char.charCodeAt(0));
+          const takes = every > 0 && decoder.decode(line).trim() !== "" && ++offered % every === 0;
+          if (takes) told.push(decoder.decode(line));
+          return takes;
+        },
+        tooLong: () => assert.fail(),
+      });
+      for (let at = 0; at < bytes.length; at += chunkSize) {
+        it.push(bytes.slice(at, at + chunkSize));
+      }
+      assert.deepEqual(told, all.map((line) => decoder.decode(line)));
+      if (every > 0) assert.equal(offered > 100, chunkSize > 16_384);
+    }
+  }
+});
+
+test("in a large chunk the limit counts bytes as well", () => {
+  for (const [text, passes] of [["é".repeat(500), true], [`${"é".repeat(500)}a`, false]] as const) {
+    const tooLong: TooLong[] = [];
+    const told: string[] = [];
+    const it = new LineFramer(1000, {
+      line: (block, start, end) => void told.push(block.slice(start, end)),
+      undecoded: () => false,
+      tooLong: (bytes, head, tail) => void tooLong.push({ bytes, head, tail }),
+    });
+    it.push(encoder.encode(`${text}\n${"{}\n".repeat(6000)}`));
+    assert.equal(told.length, passes ? 6001 : 6000);
+    assert.deepEqual(tooLong, passes ? [] : [{ bytes: 1001, head: text, tail: text }]);
+  }
+});

@@ -5,7 +5,7 @@ import { EventLog } from "../../../src/runtime/log/event_log.ts";
 import { logSent } from "../../../src/runtime/log/local_records.ts";
 import type { OutboundMessage } from "../../../src/rpc/mod.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
-import { deltaBatch, deltaHead, deltaRun } from "../../_delta_run.ts";
+import { deltaBatch, deltaHead, deltaRun, textsOf } from "../../_delta_run.ts";
 import { ProjectedLog } from "../../../src/runtime/state/projected_log.ts";
 import { test } from "../../_harness.ts";
 
@@ -283,14 +283,14 @@ test("a reader that is behind in the middle of a run gets the rest of it as one"
 
 test("a run longer than the log may keep is forgotten by parts, and folded once", () => {
   const texts: string[] = [];
-  const log = new EventLog(16, 1 << 20, ({ deltas }) => void texts.push(...deltas!.texts()));
+  const log = new EventLog(16, 1 << 20, ({ deltas }) => void texts.push(...textsOf(deltas!)));
   const run = Array.from({ length: 100 }, (_, i) => `${i},`);
   delta(log, "I", ...run);
   assert.equal(log.newest, 100);
   assert.ok(log.newest - log.oldest + 1 <= 16);
   for (let seq = log.oldest; seq <= log.newest;) {
     const record = log.at(seq)!;
-    texts.push(...record.deltas!.texts());
+    texts.push(...textsOf(record.deltas!));
     seq = record.seq + record.count;
   }
   assert.deepEqual(texts, run);

@@ -95,16 +95,16 @@ test("texts go to the item's taker, which is looked for anew when it may be anot
     taker: ({ itemId }): DeltaTaker => {
       asked.push(`${name} ${itemId}`);
       return {
-        takes(run) {
+        takes(deltas, from, to) {
           if (over) return false;
-          taken.push(`${name} ${run.joined()}`);
+          taken.push(`${name} ${deltas.joined(from, to)}`);
           return true;
         },
       };
     },
   });
   const [a, b] = [deltaHead({ itemId: "A" }), deltaHead({ itemId: "B" })];
-  const say = (head: typeof a, text: string) => routes.deltas(deltaBatch([[head, text]]));
+  const say = (head: typeof a, text: string) => routes.deltas(deltaBatch([[head, text]]), 0, 1);
   say(a, "unheard");
   const leave = routes.add("T", taking("one"));
   for (const text of ["1", "2"]) say(a, text);
@@ -134,7 +134,7 @@ test("an item's head holds its taker no longer than the routes do", () => {
   const taker: DeltaTaker = { takes: () => true };
   const leave = routes.add("T", { ...hearing([]), taker: () => taker });
   const heads = ["A", "B"].map((itemId) => deltaHead({ itemId }));
-  const say = () => heads.forEach((head) => routes.deltas(deltaBatch([[head, "x"]])));
+  const say = () => heads.forEach((head) => routes.deltas(deltaBatch([[head, "x"]]), 0, 1));
   for (const ends of [() => routes.changed(), leave]) {
     say();
     assert.deepEqual(heads.map((head) => head.taker), [taker, taker]);

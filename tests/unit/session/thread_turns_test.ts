@@ -284,7 +284,7 @@ test("the texts of an item go to the turn that has its name now", async () => {
     turn?.outcome.items.partialAnswer();
   // Kept by the reader of lines, with who took the last text.
   const head = deltaHead({ turnId: "other" });
-  const say = (text: string) => it.routes.deltas(deltaBatch([[head, text]]));
+  const say = (text: string) => it.routes.deltas(deltaBatch([[head, text]]), 0, 1);
   it.started("first");
   it.say("item/started", { turnId: "first", item: { type: "agentMessage", id: "m", text: "" } });
   const first = it.turns.active;
@@ -314,7 +314,7 @@ test("nothing holds a turn that has ended for the texts that it has had", () => 
   it.start();
   it.answer("one");
   it.started("one");
-  it.routes.deltas(deltaBatch([[head, "text"]]));
+  it.routes.deltas(deltaBatch([[head, "text"]]), 0, 1);
   assert.equal(head.taker, it.turns.get("one"));
   it.ended("one", "text");
   assert.equal(head.taker, null);

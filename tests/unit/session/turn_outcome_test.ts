@@ -144,17 +144,17 @@ test("a failed turn without an error takes the last one that was not retried", (
 test("text comes from the completed item, whatever deltas were lost", () => {
   const { it, apply, events } = outcome();
   apply("item/started", message("m", ""));
-  it.deltas(deltaRun(["H", "el"], { itemId: "m" }), (e) => void events.push(e));
+  it.deltas(deltaRun(["H", "el"], { itemId: "m" }), 0, 2, (e) => void events.push(e));
   assert.equal(it.items.partialAnswer(), "Hel");
   apply("item/completed", message("m", "Hello world"));
-  it.deltas(deltaRun([" late"], { itemId: "m" }), (e) => void events.push(e));
+  it.deltas(deltaRun([" late"], { itemId: "m" }), 0, 1, (e) => void events.push(e));
   assert.equal(it.answer, "Hello world");
 });
 
 test("a message whose completion was lost is repaired from turn/completed", () => {
   const { it, apply, events } = outcome();
   apply("item/started", message("m", ""));
-  it.deltas(deltaRun(["par"], { itemId: "m" }), null);
+  it.deltas(deltaRun(["par"], { itemId: "m" }), 0, 1, null);
   apply("turn/completed", {
     turn: { id: "U", status: "completed", items: [message("m", "partly lost")["item"]!] },
   });
@@ -237,7 +237,7 @@ test("a message id that comes again in a turn is another message, and the last o
   const { it, apply, events } = outcome();
   const say = (id: string, text: string) => {
     apply("item/started", message(id, ""));
-    it.deltas(deltaRun([text], { itemId: id }), (event) => events.push(event));
+    it.deltas(deltaRun([text], { itemId: id }), 0, 1, (event) => events.push(event));
     apply("item/completed", message(id, text));
   };
   say("msg_0", "I look first.");
@@ -269,7 +269,7 @@ test("the message that the server repeats at the end is the answer", () => {
 test("a message that is confirmed under another id than it was announced under stays one item", () => {
   const { it, apply, events } = outcome();
   apply("item/started", message("added", ""));
-  it.deltas(deltaRun(["par"], { itemId: "added" }), null);
+  it.deltas(deltaRun(["par"], { itemId: "added" }), 0, 1, null);
   apply("item/completed", message("done", "partly"));
   assert.deepEqual(
     it.items.all().map((item) => [item.id, (item as unknown as JsonObject)["text"]]),
