@@ -14,6 +14,9 @@ const DOCUMENTS = ["README.md", ".github/guide.md", "mod.ts", "src"];
 /** Says what is wrong; empty when nothing is. */
 type Step = () => Promise<string>;
 
+const PACKAGE = ["publish", "--dry-run", "--allow-dirty"];
+const packageProblems = complaints(PACKAGE);
+
 const steps: [name: string, command: string[], step?: Step][] = [
   ["format", ["fmt", "--check"]],
   ["lint", ["lint"]],
@@ -25,7 +28,7 @@ const steps: [name: string, command: string[], step?: Step][] = [
   ],
   ["documentation", ["doc", "--lint", "mod.ts"], lintDocumentation],
   // Fails on slow types, a missing licence and whatever else JSR would refuse.
-  ["package", ["publish", "--dry-run", "--allow-dirty"], checkPackage],
+  ["package", PACKAGE, () => packageProblems],
   ["score on JSR", ["doc", "--json", "mod.ts"], checkScore],
   ["protocol drift", ["run", "-A", "src/protocol/generator/main.ts", "--check"]],
 ];
@@ -67,31 +70,25 @@ async function lintDocumentation(): Promise<string> {
   ).join("");
 }
 
-let fastTypes = false;
-
-async function checkPackage(): Promise<string> {
-  const problems = await complaints(["publish", "--dry-run", "--allow-dirty"]);
-  fastTypes = problems === "";
-  return problems;
-}
-
 /** Uses what the step of the package found. */
 async function checkScore(): Promise<string> {
+  const fastTypes = await packageProblems === "";
   const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
   const { lines, broken } = report(jsrScore({ readme, json: await documentation(), fastTypes }));
   return broken.length === 0 ? "" : lines.join("\n");
 }
 
 const failed: string[] = [];
-for (const [name, command, step = () => complaints(command)] of steps) {
-  const started = performance.now();
+const started = performance.now();
+// Each step works on one core.
+await Promise.all(steps.map(async ([name, command, step = () => complaints(command)]) => {
   const problems = await step();
   if (problems === "") console.log(`ok       ${name} (${seconds(started)})`);
   else {
     failed.push(name);
     console.log(`FAILED   ${name}: deno ${command.join(" ")}\n\n${problems}\n`);
   }
-}
+}));
 if (failed.length > 0) console.log(`failed: ${failed.join(", ")}`);
 console.log(`${steps.length - failed.length} passed, ${failed.length} failed`);
 Deno.exit(failed.length === 0 ? 0 : 1);
