@@ -45,18 +45,14 @@ test("docGaps() finds what is missing, in namespaces and classes too", () => {
   });
 });
 
-/** The first two cells of each row: what there is, and its default or its fields. Wording may lag behind. */
-function facts(markdown: string): string[] {
-  return [...markdown.matchAll(/^\| ([^|]+) \| ((?:\\\||[^|])*) \|/gm)]
-    .filter(([, first]) => !first!.startsWith("-"))
-    .map(([, first, second]) => `${first!.trim()}: ${second!.trim()}`);
-}
-
-test("the reference has all options, events, items and routes, and no others", async () => {
-  const written = facts(await readFile(REFERENCE, "utf8"));
-  const said = facts(await reference(await read()));
-  assert.ok(said.length > 150, `${said.length} rows`);
-  assert.deepEqual(written, said, "deno run -A tests/tools/reference.ts writes it");
+test("the reference is what the documentation of the code says", async () => {
+  const said = await reference(await read());
+  assert.ok(said.split("\n").length > 200, `${said.length} characters`);
+  assert.equal(
+    await readFile(REFERENCE, "utf8"),
+    said,
+    "deno run -A tests/tools/reference.ts writes it",
+  );
 });
 
 test("the table of routes is the bridge's own", async () => {
