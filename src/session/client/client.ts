@@ -182,9 +182,7 @@ export class Client implements AsyncDisposable {
     checkOptions("forkSession", config, FORK_SESSION_CONFIG);
     await this.#assertKept("forkSession", threadId, config.signal);
     const { after, before, ...rest } = config;
-    const at = {
-      ...defined({ after, before }),
-    };
+    const at = defined({ after, before });
     return await this.#opener.open({ method: "thread/fork", threadId, at }, rest);
   }
 

@@ -25,7 +25,7 @@ export async function runOnce<Schema extends object = StandardSchemaV1>(
   };
   const session = await opener.open({ method: "thread/start" }, config, true);
   try {
-    const asked = { ...defined({ signal, onEvent, retry, repair, output }) };
+    const asked = defined({ signal, onEvent, retry, repair, output });
     const result = await session.ask(prompt, asked as AskOptions);
     return result as PromptRunResult<InferOutput<Schema>>;
   } finally {
