@@ -48,7 +48,7 @@ export function settlesWithin(promise: Promise<unknown>, ms: number): Promise<bo
   return within(promise.then(() => true, () => true), ms, false);
 }
 
-/** All outcomes, or the first error in their order; settles only when every promise has, so that none is still at work. */
+/** All outcomes, or the first error in their order; settles only when every promise has, so that none still runs. */
 export async function settleAll<T>(promises: readonly Promise<T>[]): Promise<T[]> {
   const outcomes = await Promise.allSettled(promises);
   return outcomes.map((outcome) => {

@@ -178,7 +178,7 @@ export class ArtifactThreads {
   }
 }
 
-/** Empties the slot; its next user takes the thread up again. */
+/** Empties the slot; its next user resumes the thread. */
 function releaseSlot(slot: Slot): Promise<void> {
   const { thread } = slot;
   if (thread === null) return slot.released;

@@ -417,7 +417,7 @@ export class RuntimeCore implements ConnectionHandler {
     }));
   }
 
-  /** Takes every thread up again. A thread that can't be is told so; it is no reason to start yet another server. */
+  /** Resumes every thread. A thread that can't be is told so; it is no reason to start yet another server. */
   async #restore(): Promise<void> {
     const connection = this.#connection;
     const outcomes = await Promise.allSettled(

@@ -61,7 +61,7 @@ export interface RestartSteps {
   connect(): Promise<void>;
   /** Takes up what was open; rejects when the server ends meanwhile. */
   restore(): Promise<void>;
-  /** A server ended before everything was taken up; another one follows. */
+  /** A server ended before everything was resumed; another one follows. */
   failed(error: unknown, next: PlannedRestart): void;
   /** Too many servers ended. */
   gaveUp(error: unknown): void;
@@ -230,7 +230,7 @@ export class KeepAlive {
   #busy = false;
   #timer: unknown;
   #closed = false;
-  /** The turn at work on each thread, whoever began it, and what lets go of the script at its end. */
+  /** The active turn of each thread, whoever began it, and what releases the script at its end. */
   readonly #turns: Map<string, { turnId: string; release: () => void }> = new Map();
   /** For how much longer a turn may begin that was asked for. */
   #begins = 0;
@@ -275,7 +275,7 @@ export class KeepAlive {
     return reader;
   }
 
-  /** What a notification says of turns: one that is at work, whoever began it, is awaited. */
+  /** What a notification says of turns: one that is active, whoever began it, is awaited. */
   noticed(method: string, threadId: string, turnId: string | undefined): void {
     if (method === "turn/started" && turnId !== undefined) {
       this.#begins = 0;
@@ -288,7 +288,7 @@ export class KeepAlive {
     }
   }
 
-  /** Whether a turn is at work, whoever began it. */
+  /** Whether a turn is active, whoever began it. */
   get turnRuns(): boolean {
     return this.#turns.size > 0;
   }

@@ -12,7 +12,7 @@ import {
   required,
   text,
 } from "../check/mod.ts";
-import type { JsonObject } from "../json.ts";
+import { defined, type JsonObject } from "../json.ts";
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import type { HookReport } from "../plugin/mod.ts";
 import type { SessionParts } from "./session_settings.ts";
@@ -232,7 +232,7 @@ export class Session implements AsyncDisposable {
 
   /**
    * Lets codex work on a goal, turn after turn, until it is reached, its limits are used up or it is stopped. Works on a
-   * session with `goals: false` too: the thread is taken up again with goals, and without them when the goal is over. Needs
+   * session with `goals: false` too: the thread is resumed with goals, and without them when the goal is over. Needs
    * codex 0.145 and a thread that is kept (`ephemeral: false`). Prompts wait until the goal is over.
    *
    * ```ts ignore
@@ -332,10 +332,7 @@ export class Session implements AsyncDisposable {
   async fork(config: ForkConfig = {}): Promise<Session> {
     checkOptions("fork", config, FORK_CONFIG);
     const { after, before, ...rest } = config;
-    const at = {
-      ...(after === undefined ? {} : { after }),
-      ...(before === undefined ? {} : { before }),
-    };
+    const at = defined({ after, before });
     const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
     return await this.#internals.alone(this.#thread.host, config.signal, open) as Session;
   }

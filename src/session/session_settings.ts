@@ -330,7 +330,7 @@ export class SessionSettings {
     return result;
   }
 
-  /** The thread was taken up again: what was sent with its turns counts no more. */
+  /** The thread was resumed: what was sent with its turns counts no more. */
   forget(): void {
     this.#settings = null;
   }
@@ -373,7 +373,7 @@ export class SessionSettings {
   #warn(threadId: string, policy: EffectivePolicy, emit: EmitTurnEvent): void {
     const sentences = [...this.policy.narrowed, ...policy.narrowed];
     if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
-    // A guard that is not asked; where it is asked, the note is news for the curious only.
+    // A guard that is not asked; where it is asked, the note tells nothing that has to be known.
     if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);
     if (!this.policy.readsEnforced) {
       sentences.push(

@@ -1,6 +1,6 @@
 /**
  * The thread of one session: who has it, what is asked of it, and its end. What its messages mean and which turn they belong
- * to is in `ThreadTurns`, how it is lost and taken up again in `ThreadConnection`, what it runs with in `SessionSettings`.
+ * to is in `ThreadTurns`, how it is lost and resumed in `ThreadConnection`, what it runs with in `SessionSettings`.
  * @module
  */
 import { messageOf, SessionClosedError, ThreadInUseError } from "../errors/mod.ts";
@@ -226,7 +226,7 @@ export class SessionThread {
         await this.#claim(signal);
         this.assertOpen();
       }
-      await this.connection.takeUp(signal);
+      await this.connection.resumeIfClosed(signal);
       const loading = this.settings.readyToTrace();
       if (loading !== null) await loading;
       await begin?.();

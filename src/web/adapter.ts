@@ -205,7 +205,7 @@ export class WebAdapter implements AsyncDisposable {
     return (await this.#session(tenant, sessionId)).snapshot();
   }
 
-  /** Takes a session up again, such as after a restart. Other calls do that by themselves when they need to. */
+  /** Resumes a session, such as after a restart. Other calls do that by themselves when they need to. */
   async resumeSession(tenant: string, sessionId: string): Promise<WebSession> {
     const live = await this.#session(tenant, sessionId);
     await live.open();
@@ -361,7 +361,7 @@ export class WebAdapter implements AsyncDisposable {
 
   /**
    * Takes no new sessions and turns, waits so long for the running ones and stops those that are left; then releases
-   * every session. Idempotent; another adapter on the same store can take them up.
+   * every session. Idempotent; another adapter on the same store can resume them.
    */
   async drain(ms: number = this.#options.cluster?.drainMs ?? DRAIN_MS): Promise<void> {
     checkArgument("drain", "ms", ms, pauseMilliseconds);
@@ -370,7 +370,7 @@ export class WebAdapter implements AsyncDisposable {
     return await sessions.drain(ms, () => this.#creating.values());
   }
 
-  /** Stops every turn and releases every session; another adapter on the same store can take them up. Idempotent. */
+  /** Stops every turn and releases every session; another adapter on the same store can resume them. Idempotent. */
   async close(): Promise<void> {
     this.#asked = "closed";
     const { sessions } = await this.#loading;

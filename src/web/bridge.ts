@@ -20,7 +20,7 @@ export interface Bridge extends AsyncDisposable {
    * come back elsewhere. End codex after it, then {@linkcode Bridge.close}, which gives the sessions to the other nodes.
    */
   drain(ms?: number): Promise<void>;
-  /** Ends every stream, stops every turn and releases every session; they can be taken up again. Idempotent. */
+  /** Ends every stream, stops every turn and releases every session; they can be resumed. Idempotent. */
   close(): Promise<void>;
 }
 

@@ -120,7 +120,7 @@ export interface BridgeSession {
   read(options?: CallOptions): Promise<Wire<WebSnapshot>>;
   /**
    * What happens, until the session is closed: first a `snapshot`, then each event once and in order. A stream that breaks
-   * off, falls silent or is refused for the moment is taken up where it was; after a gap a new `snapshot` comes. Throws
+   * off, falls silent or is refused for the moment resumes where it was; after a gap a new `snapshot` comes. Throws
    * `WebError` for what won't pass, such as 401 and 404.
    */
   events(options?: FollowOptions): AsyncGenerator<BridgeEvent, void, void>;

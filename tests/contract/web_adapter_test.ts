@@ -158,7 +158,7 @@ test("a session whose archive fails can be closed again", () => {
   });
 });
 
-test("a session that nobody uses is let go of, and taken up again when it is needed", () =>
+test("a session that nobody uses is released, and resumed when it is needed", () =>
   inWorld({}, async ({ client, server }) => {
     const adapter = new WebAdapter({ client, isolation, cwd: CWD, idleMs: 0 });
     const { sessionId } = await adapter.createSession("ann");

@@ -83,7 +83,7 @@ class Agent {
   async run(): Promise<void> {
     const peer = this.#peer;
     await peer.run(this.#profile.signal);
-    // Those that are being opened are let go by whoever opens them.
+    // Those that are being opened are released by whoever opens them.
     const released = await Promise.allSettled(
       [...this.#sessions.values()].map((session) => session.release()),
     );

@@ -54,7 +54,7 @@ const DECLINED: ApprovalDecision = {
 /** Turns whose events are not told a second time. */
 const KEPT_TURNS = 256;
 
-/** A prompt that is at work. */
+/** A prompt that runs. */
 interface Running {
   /** Aborted when it is given up. */
   stop: AbortController;
@@ -135,7 +135,7 @@ export class AgentSession {
     }
   }
 
-  /** Stops the prompt that is at work; it is answered when codex has stopped. */
+  /** Stops the prompt that runs; it is answered when codex has stopped. */
   cancel(): void {
     const running = this.#running;
     if (running === null || running.cancelled) return;

@@ -53,7 +53,7 @@ export class Updates {
     return `${this.#prefix}-${++this.#count}`;
   }
 
-  /** The client's name for an item that is at work, or `null`. */
+  /** The client's name for an item that is active, or `null`. */
   nameOf(turnId: string | null, itemId: string | null): string | null {
     const open = this.#open.get(keyOf(turnId, itemId));
     return open?.told === true ? open.id : null;
@@ -280,9 +280,9 @@ export class Updates {
     const updates: SessionUpdate[] = [];
     for (const [key, open] of this.#open) {
       if (open.turnId !== turnId) continue;
-      const goesOn = status === "completed" && open.type === "commandExecution";
-      if (!goesOn) this.#open.delete(key);
-      if (goesOn || !open.told) continue;
+      const runsOn = status === "completed" && open.type === "commandExecution";
+      if (!runsOn) this.#open.delete(key);
+      if (runsOn || !open.told) continue;
       if (open.type === "contextCompaction") {
         updates.push(...this.#compaction(open.id, "cancelled"));
         continue;
@@ -311,7 +311,7 @@ export class Updates {
   }
 }
 
-/** Item ids are unique within what is at work in one turn at most. */
+/** Item ids are unique within what is active in one turn at most. */
 function keyOf(turnId: string | null, itemId: string | null): string {
   return JSON.stringify([turnId, itemId]);
 }

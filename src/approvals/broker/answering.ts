@@ -139,7 +139,7 @@ export class Answering {
     ruling: Ruling,
     abortReason?: string,
   ): void {
-    const refused = answer?.type === "result" ? this.#heldBack(pending, answer.result) : null;
+    const refused = answer?.type === "result" ? this.#refusal(pending, answer.result) : null;
     if (refused !== null) return this.decline(pending, refused, ruling.rule ?? null, abortReason);
     if (this.#grants(pending, answer)) {
       if (pending.heard !== undefined) {
@@ -218,11 +218,11 @@ export class Answering {
     const { type } = pending.request;
     if (type !== "command" && type !== "fileChange") return null;
     const answer = wireAnswer(pending.request, { decision: "accept" }, this.context());
-    return answer.type === "result" ? this.#heldBack(pending, answer.result) : null;
+    return answer.type === "result" ? this.#refusal(pending, answer.result) : null;
   }
 
   /** Why an answer may not be sent although it was given, or `null`. */
-  #heldBack(pending: PendingCall, result: JsonValue): string | null {
+  #refusal(pending: PendingCall, result: JsonValue): string | null {
     const { guard } = this.#options;
     if (pending.settled) return null;
     if (!permits(pending.request, result)) return null;

@@ -124,7 +124,7 @@ export class Homes {
     return removed;
   }
 
-  /** What lets go of the record of an owner that is gone; `null` for any other. */
+  /** What releases the record of an owner that is gone; `null` for any other. */
   async #claim(record: string): Promise<(() => void) | null> {
     const entry = await this.#tree.entry(record);
     if (entry?.kind !== "file" || entry.size > MAX_RECORD) return null;

@@ -20,7 +20,7 @@ export interface StateChange {
   error?: unknown;
   /** When the next one is started. */
   plan?: PlannedRestart;
-  /** Threads that were taken up again. */
+  /** Threads that were resumed. */
   resumed?: number;
   /** Threads that could not be. */
   lost?: number;

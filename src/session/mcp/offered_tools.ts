@@ -193,7 +193,7 @@ export async function unloadThread(
   try {
     await core.call("thread/archive", { threadId }, options);
   } catch (error) {
-    // One that was never used has no file, and can't be taken up again anyway.
+    // One that was never used has no file, and can't be resumed anyway.
     if (isRefusal(error, "threadGone")) return;
     throw error;
   }

@@ -61,7 +61,7 @@ interface Service {
   readonly token: string;
   readonly tools: readonly ToolSpec[];
   run: ServedRun | null;
-  /** The calls at work, by the client that made them and its id for them. */
+  /** The calls that run, by the client that made them and its id for them. */
   readonly calls: Map<string, AbortController>;
 }
 

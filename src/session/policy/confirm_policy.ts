@@ -54,7 +54,7 @@ export function confirmDecided(
   checkRoots(core, decided, echo);
   const active = echo["activePermissionProfile"];
   const said = isJsonObject(echo["sandbox"]) ? echo["sandbox"] : {};
-  // A thread that runs already, on a shared server or taken up again, tells what its last turn brought.
+  // A thread that runs already, on a shared server or resumed, tells what its last turn brought.
   const startedReadOnly = thread.profileId === null
     ? thread.sandbox === "read-only" && said["type"] === "readOnly" &&
       said["networkAccess"] !== true

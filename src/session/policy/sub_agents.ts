@@ -4,7 +4,7 @@
  *
  * Measured from 0.104 to 0.169: the server announces such a thread only by the item of the call that made it, which comes
  * before the new agent's first request to its model. The thread's first messages may come before that (0.125), and the item
- * is not told at all while the session's own thread is being taken up again: they are kept until the thread is known. The item
+ * is not told at all while the session's own thread is being resumed: they are kept until the thread is known. The item
  * names the thread at its end, which is not told of a call that was interrupted: then the agent's own record is looked at.
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
@@ -199,13 +199,13 @@ export class SubAgents {
       asked: (method, params, answer) => void turns.promised.asked(method, params, answer),
       connectionLost: (error, restarting) => {
         // A server that was only attached to works on.
-        const goesOn = restarting && isAttached(core.config);
-        turns.connectionLost(error, goesOn);
-        if (goesOn) agent.lostBy = error;
+        const willResume = restarting && isAttached(core.config);
+        turns.connectionLost(error, willResume);
+        if (willResume) agent.lostBy = error;
         else this.#drop(threadId);
       },
       connectionRestored: async () => {
-        if (await this.#takeUp(threadId)) return await turns.rest.resume(agent.lostBy!);
+        if (await this.#resume(threadId)) return await turns.rest.resume(agent.lostBy!);
         turns.connectionLost(agent.lostBy!, false);
         this.#drop(threadId);
       },
@@ -250,7 +250,7 @@ export class SubAgents {
   }
 
   /** Hears of the thread on a new connection to the same server; `false` when the server has it no more. */
-  async #takeUp(threadId: string): Promise<boolean> {
+  async #resume(threadId: string): Promise<boolean> {
     const core = this.#core;
     // One that is not loaded would be opened with whatever codex is configured for.
     if (!await isLoaded(core, threadId)) return false;
@@ -263,7 +263,7 @@ export class SubAgents {
   }
 }
 
-/** The threads that an item started or took up. */
+/** The threads that an item started or resumed. */
 function threadsOf(item: JsonObject): string[] {
   const named = item["type"] === "collabAgentToolCall"
     ? item["receiverThreadIds"]

@@ -194,7 +194,7 @@ export class PromptRun {
     place: Promise<() => void>,
   ): Promise<PromptRunResult> {
     try {
-      // What can be wrong with the input is told before the caller stands in line.
+      // What can be wrong with the input is told before the prompt waits for its turn.
       await this.#host.prepareInput(text, profile.attachments, profile.model, this.#signal);
       await place;
       await this.#host.idle(this.#signal, profile.timeoutMs);

@@ -3,7 +3,7 @@
  * of the GenAI semantic conventions 0.1.0.
  *
  * When the model is called is not told by codex. A call begins with the turn, or when the one before has ended and no tool is
- * at work any more, and ends when its tokens are told: it is as long as the waiting for the model, to what its events tell.
+ * running any more, and ends when its tokens are told: it is as long as the waiting for the model, to what its events tell.
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";

@@ -1,5 +1,5 @@
 /**
- * The thread of a session on its server: where its messages go, and how it is lost and taken up again.
+ * The thread of a session on its server: where its messages go, and how it is lost and resumed.
  * @module
  */
 import { Latch } from "../../async.ts";
@@ -76,7 +76,7 @@ export class ThreadConnection {
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
 
-  /** The turn that such a server works on, and that can't be taken up again. */
+  /** The turn that such a server works on, and that can't be resumed. */
   #left: string | null = null;
 
   /** Begins with a thread that the server has opened. */
@@ -85,7 +85,7 @@ export class ThreadConnection {
     this.threadId = threadId;
   }
 
-  /** Takes the thread up again on the same server, which then offers goals to the model or does not. */
+  /** Resumes the thread on the same server, which then offers goals to the model or does not. */
   async reopen(goals: boolean): Promise<void> {
     const { core } = this.#session.parts;
     const { rest } = this.#session.turns;
@@ -114,10 +114,10 @@ export class ThreadConnection {
   }
 
   /**
-   * Takes the thread up again if somebody had the server close it, or tell nothing more of it. What is archived or deleted
+   * Resumes the thread if somebody had the server close it, or tell nothing more of it. What is archived or deleted
    * stays so: whatever is asked of it next is refused.
    */
-  async takeUp(signal: AbortSignal): Promise<void> {
+  async resumeIfClosed(signal: AbortSignal): Promise<void> {
     const { isUsed, settings, turns } = this.#session;
     if (!this.#isClosed) return;
     if (isUsed && settings.profile.ephemeral) throw lostEphemeral("The thread was closed");
@@ -203,18 +203,18 @@ export class ThreadConnection {
   }
 
   #lost(error: ConnectionClosedError, restarting: boolean): void {
-    // A server that was only attached to works on; ephemeral threads can't be taken up again.
+    // A server that was only attached to works on; ephemeral threads can't be resumed.
     const worksOn = restarting && isAttached(this.#session.parts.core.config);
-    const goesOn = worksOn && !this.#session.settings.profile.ephemeral;
-    if (worksOn && !goesOn) this.#left ??= this.#session.turns.active?.activeId ?? null;
+    const willResume = worksOn && !this.#session.settings.profile.ephemeral;
+    if (worksOn && !willResume) this.#left ??= this.#session.turns.active?.activeId ?? null;
     this.#lostBy = error;
-    this.#session.turns.connectionLost(error, goesOn);
-    if (!goesOn) this.#session.foreign.connectionLost(error);
+    this.#session.turns.connectionLost(error, willResume);
+    if (!willResume) this.#session.foreign.connectionLost(error);
     if (restarting) this.ready.close();
     else this.#session.fail(error);
   }
 
-  /** Takes the thread up again on a new server, with its settings, and checks what that server confirms. */
+  /** Resumes the thread on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
     const lostBy = this.#lostBy!;
     await this.#stopLeft();
@@ -268,7 +268,7 @@ export class ThreadConnection {
     this.#isClosed = false;
   }
 
-  /** Takes the thread up again on a server that does not say what it does with it, or does not end it. */
+  /** Resumes the thread on a server that does not say what it does with it, or does not end it. */
   async resumeThread(): Promise<void> {
     const { core } = this.#session.parts;
     if (this.#session.settings.profile.ephemeral || core.state !== "running") return;
@@ -307,5 +307,5 @@ function threadIdOf(result: JsonValue): string | null {
 }
 
 function lostEphemeral(what: string): SessionClosedError {
-  return new SessionClosedError(`${what}, and no server takes an ephemeral thread up again.`);
+  return new SessionClosedError(`${what}, and no server resumes an ephemeral thread.`);
 }

@@ -62,7 +62,7 @@ export interface ThreadHost {
   begin(hooks: HookRun): void;
   /** Gives the thread the settings of this profile: those of a turn stick to it. Throws when this codex can't. */
   settle(what: string, profile: ResolvedProfile): Promise<void>;
-  /** Takes the thread up again, with goals or without. */
+  /** Resumes the thread, with goals or without. */
   reopen(goals: boolean): Promise<void>;
   /** A goal is over whose server was lost: the next server does not go on with it. */
   goalLost(): void;

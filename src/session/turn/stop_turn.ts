@@ -210,7 +210,7 @@ export async function activeTurnId(core: RuntimeCore, threadId: string): Promise
  * Asks the server about a silent turn. Returns the parameters that `turn/completed` should have had when the server
  * says that the turn is over, else `null`.
  */
-export async function lostTurn(
+export async function findLostEnd(
   core: RuntimeCore,
   threadId: string,
   outcome: TurnOutcome,

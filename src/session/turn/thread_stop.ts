@@ -2,7 +2,7 @@
  * Bringing a thread to rest: waiting until the server works on nothing of it, stopping all that does, and releasing it.
  *
  * What the server works on is known from what it told; where that is in doubt, it is asked, and where it can't say, the
- * thread is taken up again.
+ * thread is resumed.
  * @module
  */
 import { abortable, delay } from "../../async.ts";
@@ -42,7 +42,7 @@ export interface RestingThread {
   readonly threadId: string;
   /** An item of which only the server's record tells. */
   missed(item: JsonObject): void;
-  /** Takes the thread up again on the same server, as if it had just been resumed. */
+  /** Resumes the thread on the same server, as after a restart. */
   resumeThread(): Promise<void>;
 }
 
@@ -193,7 +193,7 @@ export class ThreadStop {
     if (status === "active" || status === "unknown") await stopUnheard(core, threadId, turnId);
   }
 
-  /** The thread was taken up again in the middle of whatever it works on: what was missed is in the server's record. */
+  /** The thread was resumed in the middle of whatever it works on: what was missed is in the server's record. */
   async repair(): Promise<void> {
     for (const turn of this.#turns.all()) await this.#repair(turn, true);
   }
@@ -204,7 +204,7 @@ export class ThreadStop {
   }
 
   /**
-   * The thread was released and taken up again: what began meanwhile goes on, or has ended unheard. The turn that begins next
+   * The thread was released and resumed: what began meanwhile goes on, or has ended unheard. The turn that begins next
    * would be taken for a turn that still counts as active.
    */
   async reopened(): Promise<void> {
@@ -272,8 +272,8 @@ export class ThreadStop {
     await core.call("thread/goal/set", params, { timeoutMs: 5_000 }).catch(() => {});
   }
 
-  /** What the server works on, when that has to be asked; `takeUp`: takes the thread up again when it can't be told. */
-  async #findActive(takeUp: boolean): Promise<ThreadStatus> {
+  /** What the server works on, when that has to be asked; `resumes`: resumes the thread when it can't be told. */
+  async #findActive(resumes: boolean): Promise<ThreadStatus> {
     const { core, threadId } = this.#host;
     const turns = this.#turns;
     const status = await threadStatus(core, threadId);
@@ -282,7 +282,7 @@ export class ThreadStop {
       const turn = turnId === null ? null : turns.begin(turnId);
       // It is in the record, so it has started.
       turn?.notification("turn/started", {});
-      if (turn === null && takeUp) await this.#takeUp();
+      if (turn === null && resumes) await this.#resumeThread();
       if (turn !== null && !turns.asked(turn)) turn.stop();
     }
     // An old server can't say. A prompt that it adds to another turn is found there.
@@ -290,8 +290,8 @@ export class ThreadStop {
     return status;
   }
 
-  /** Takes the thread up again; what ended meanwhile was not told. */
-  async #takeUp(): Promise<void> {
+  /** Resumes the thread; what ended meanwhile was not told. */
+  async #resumeThread(): Promise<void> {
     await this.#host.resumeThread();
     await Promise.all(this.#turns.all().map((turn) => turn.findEnd()));
   }

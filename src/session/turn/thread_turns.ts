@@ -203,9 +203,9 @@ export class ThreadTurns {
     this.active?.oversize(message);
   }
 
-  /** The server is gone; `goesOn`: it works on without us, and its turns are taken up again. */
-  connectionLost(error: ConnectionClosedError, goesOn: boolean): void {
-    if (!goesOn) {
+  /** The server is gone; `willResume`: it works on without us, and its turns are resumed. */
+  connectionLost(error: ConnectionClosedError, willResume: boolean): void {
+    if (!willResume) {
       for (const turn of this.#all()) turn.connectionLost(error);
       // The next server begins with what this one has written down.
       this.#usage.forget();

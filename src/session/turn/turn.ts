@@ -10,7 +10,7 @@ import {
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { Deltas, DeltaTaker, OversizeMessage } from "../../rpc/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
-import { FAILED_CHECK_MS, IDLE_CHECK_MS, lostTurn, stopTurn } from "./stop_turn.ts";
+import { FAILED_CHECK_MS, findLostEnd, IDLE_CHECK_MS, stopTurn } from "./stop_turn.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { addTokens, type RunMeter, subtractTokens, TurnTally } from "./turn_usage.ts";
 import type { TurnEvent } from "./turn_event.ts";
@@ -404,7 +404,7 @@ export class Turn implements DeltaTaker {
     const { core, threadId } = this.#host;
     const { finalError, items } = this.outcome;
     const begun = this.phase !== "identified" && !(finalError !== undefined && items.count === 0);
-    const lost = await lostTurn(core, threadId, this.outcome, begun);
+    const lost = await findLostEnd(core, threadId, this.outcome, begun);
     if (lost === null || this.phase === "released") return;
     if (!this.#heard) {
       if (this.phase === "identified" && finalError === undefined) {
@@ -417,7 +417,7 @@ export class Turn implements DeltaTaker {
       this.endFound = true;
       return this.notification("turn/completed", lost);
     }
-    // What came meanwhile may be news of the turn, or of the thread only.
+    // What came meanwhile may be about the turn, or about the thread only.
     if (finalError !== undefined || this.phase === "identified") this.checkSoon();
   }
 

@@ -201,7 +201,7 @@ export class TurnRun implements TurnOwner {
     return await this.turn!.stop();
   }
 
-  /** The caller's signal fired: the caller is told at once, the turn is stopped behind its back. */
+  /** The caller's signal fired: the caller is told at once, and does not wait until the turn is stopped. */
   handleEvent(): void {
     this.#finish({ by: "abort", reason: this.#options.signal!.reason });
     this.stop();

@@ -73,7 +73,7 @@ function growth(previous: TokenCount, total: TokenCount): TokenCount | null {
 
 /** What a thread has used, and which of its counts are its turns'. */
 export class ThreadUsage {
-  /** What it has used; `null` while that is not known: nothing was told since it was taken up. */
+  /** What it has used; `null` while that is not known: nothing was told since it was resumed. */
   total: TokenCount | null;
   /** How full the model's context is. */
   context: ContextUsage | null = null;

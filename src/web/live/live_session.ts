@@ -217,7 +217,7 @@ export class LiveSession {
     return closing;
   }
 
-  /** Stops the turn and releases the thread; the session can be taken up again. */
+  /** Stops the turn and releases the thread; the session can be resumed. */
   async release(): Promise<void> {
     await (this.#leaving ?? this.#leave(async () => {
       try {

@@ -131,7 +131,7 @@ export class LiveSessions {
     if (this.#live.has(sessionId) || this.#moving.has(sessionId)) {
       return this.load(tenant, sessionId, toClose);
     }
-    return await this.#move(sessionId, this.#takeUp(record, toClose));
+    return await this.#move(sessionId, this.#restore(record, toClose));
   }
 
   /** Remembers a new session on this thread. */
@@ -212,7 +212,7 @@ export class LiveSessions {
     throw changedElsewhere();
   }
 
-  async #takeUp(known: StoredSession, toClose: boolean): Promise<LiveSession> {
+  async #restore(known: StoredSession, toClose: boolean): Promise<LiveSession> {
     const { client, store } = this.#parts;
     const { sessionId } = known;
     const make = await makeSession();

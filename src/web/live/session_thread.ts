@@ -133,7 +133,7 @@ export class SessionThread {
         return await client.resumeSession(threadId, config);
       } catch (error) {
         if (!(error instanceof ThreadInUseError) || client.forkSession === undefined) throw error;
-        // A codex that is just ending lets go in a moment.
+        // A codex that is just ending releases it in a moment.
         if (tried < IN_USE_TRIES) await delay(IN_USE_DELAY_MS);
         else break;
       }

@@ -3,7 +3,7 @@ import { ConnectionClosedError, RequestTimeoutError, RpcError } from "../../../s
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import {
-  lostTurn,
+  findLostEnd,
   recordedTurn,
   type StopClock,
   type StopLimits,
@@ -216,7 +216,7 @@ const ENDED = { data: [{ id: "other", status: "inProgress" }, { id: "U", status:
 test("a silent turn that the server calls over is given its end", async () => {
   const outcome = new TurnOutcome("T", "U", null);
   const { core } = watched({ "thread/read": IDLE, "thread/turns/list": ENDED });
-  const lost = await lostTurn(core, "T", outcome);
+  const lost = await findLostEnd(core, "T", outcome);
   assert.deepEqual(lost, { threadId: "T", turn: { id: "U", status: "failed" } });
 });
 
@@ -233,7 +233,7 @@ test("a silent turn goes on while the server is at it, or can't tell", async () 
   ];
   for (const answers of table) {
     assert.equal(
-      await lostTurn(watched(answers).core, "T", outcome),
+      await findLostEnd(watched(answers).core, "T", outcome),
       null,
       JSON.stringify(answers),
     );
@@ -267,7 +267,13 @@ test("a server without a record of the turn is asked by steering one that is non
       // As of an ephemeral thread, which has no record.
       const { core, called } = watched({ "thread/read": IDLE, "turn/steer": answer }, version);
       let paused = 0;
-      const lost = await lostTurn(core, "T", outcome, true, () => Promise.resolve(void paused++));
+      const lost = await findLostEnd(
+        core,
+        "T",
+        outcome,
+        true,
+        () => Promise.resolve(void paused++),
+      );
       const expected = status === null ? null : { threadId: "T", turn: { id: "U", status } };
       assert.deepEqual([lost, called], [expected, [...before, "turn/steer"]]);
       assert.equal(paused, status === null ? 0 : 1);
@@ -289,7 +295,7 @@ test("nobody asks about a turn at work on a command or an approval", async () =>
       [watched(answers, "0.104.0", asked), idle],
     ] as const
   ) {
-    assert.equal(await lostTurn(core, "T", outcome), null);
+    assert.equal(await findLostEnd(core, "T", outcome), null);
     assert.deepEqual(called, []);
   }
 });
