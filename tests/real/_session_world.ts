@@ -58,11 +58,12 @@ export class World implements AsyncDisposable {
     const rounds: Map<string, number> = new Map();
     const world = (): World => made;
     const model = await ScriptedModel.start((request) => {
-      // The old server adds a message of its own after a patch.
-      const text = request.userTexts.findLast((each) => !each.startsWith("Warning: ")) ?? "";
+      // Codex's own: the old server's after a patch, and what is told of agents (`multi_agent`).
+      const text = request.userTexts.findLast((each) => !/^(Warning: |<subagent_)/.test(each)) ??
+        "";
       // What codex says by itself for a goal does not repeat the objective.
       const where = text.includes("codex_internal_context") ? JSON.stringify(request.body) : text;
-      const name = [...where.matchAll(/\[(play-\d+)\]/g)].at(-1)?.[1];
+      const name = playIn(where) ?? playIn(taskOf(request));
       const play = name === undefined ? undefined : plays.get(name);
       if (play === undefined) {
         const { hold, answer } = world();
@@ -139,6 +140,18 @@ export class World implements AsyncDisposable {
     for (const pid of pids) if (pid !== null) await whenGone(pid);
     await this.#directory[Symbol.asyncDispose]();
   }
+}
+
+/** The last play that a text names. */
+function playIn(text: string): string | undefined {
+  return [...text.matchAll(/\[(play-\d+)\]/g)].at(-1)?.[1];
+}
+
+/** What another agent has asked this one for (`multi_agent_v2`): no prompt of a user's says it. */
+function taskOf({ body }: ModelRequest): string {
+  const { input } = body as { input?: { type: string }[] };
+  const messages = input?.filter(({ type }) => type === "agent_message").map((each) => JSON.stringify(each));
+  return messages?.findLast((each) => !each.includes("Message Type: FINAL_ANSWER")) ?? "";
 }
 
 /** Codex on a model for one test. */

@@ -56,6 +56,8 @@ interface SubAgent {
   readonly turns: ThreadTurns;
   /** Takes what the thread says. */
   readonly route: ThreadRoute;
+  /** The thread whose agent has started it. */
+  readonly by: string;
   /** Whether its first turn may begin any moment. */
   starting: boolean;
   /** The session's turn that it works for. */
@@ -100,7 +102,7 @@ export class SubAgents {
       // A thread that somebody has opened as a session is that session's.
       if (!this.#agents.has(threadId) && this.#core.routes.get(threadId) !== undefined) continue;
       const known = this.#agents.get(threadId);
-      const agent = known ?? this.#make(threadId, item);
+      const agent = known ?? this.#make(threadId, item, by);
       this.#agents.set(threadId, agent);
       const parent = this.#owner.activeTurn();
       agent.parent = parent ?? agent.parent;
@@ -111,8 +113,11 @@ export class SubAgents {
   }
 
   /** Stops all that they work on; `false` when the server did not confirm it. Never rejects. */
-  async stop(): Promise<boolean> {
-    const agents = [...this.#agents.values()];
+  stop(): Promise<boolean> {
+    return this.#stop([...this.#agents.values()]);
+  }
+
+  async #stop(agents: readonly SubAgent[]): Promise<boolean> {
     for (const agent of agents) agent.stopped = true;
     const stopped = agents.map(({ turns }) => turns.rest.stopAll());
     return !(await Promise.all(stopped)).includes(false);
@@ -120,7 +125,7 @@ export class SubAgents {
 
   /**
    * Stops the agent that a call was starting when its turn was interrupted: the item, which names it at its end, has none. The
-   * agent may begin a moment later, or never.
+   * agent may begin a moment later, or never. Stops with it what it has started, and no others: their stop may wait for this.
    */
   async stopStarting(item: JsonObject, by: string): Promise<boolean> {
     const core = this.#core;
@@ -129,12 +134,20 @@ export class SubAgents {
       const found = await this.#unnamed(by);
       if (found.length > 0) {
         this.learn({ ...item, receiverThreadIds: found }, by, true);
-        return await this.stop();
+        return await this.#stop(this.#familyOf(found));
       }
       if (performance.now() > deadline) break;
       await delay(BEGIN_ROUND_MS);
     }
     return true;
+  }
+
+  /** These agents, and those that they have started. */
+  #familyOf(threadIds: readonly string[]): SubAgent[] {
+    const family = new Set(threadIds);
+    // Who starts another one was known before it.
+    for (const [threadId, { by }] of this.#agents) if (family.has(by)) family.add(threadId);
+    return [...family].flatMap((threadId) => this.#agents.get(threadId) ?? []);
   }
 
   /** Threads that this one has started, of which no item tells. */
@@ -154,10 +167,10 @@ export class SubAgents {
     this.#agents.clear();
   }
 
-  #make(threadId: string, by: JsonObject): SubAgent {
+  #make(threadId: string, item: JsonObject, by: string): SubAgent {
     const core = this.#core;
     const owner = this.#owner;
-    const parentItemId = typeof by["id"] === "string" ? by["id"] : null;
+    const parentItemId = typeof item["id"] === "string" ? item["id"] : null;
     const emit = (event: Parameters<SessionEvents["push"]>[0] & { turnId: string }) =>
       owner.events.push({ type: "subAgent", threadId, parentItemId, event } as never);
     const turns = new ThreadTurns({
@@ -226,6 +239,7 @@ export class SubAgents {
     const agent: SubAgent = {
       turns,
       route,
+      by,
       starting: true,
       parent: null,
       stopped: false,

@@ -135,6 +135,28 @@ test("an agent that was being started by an interrupted call is found by its own
   it.agents.close();
 });
 
+test("agents that were starting others when all were stopped are stopped with those, and what those have started", {
+  timeoutMs: 20_000,
+}, async () => {
+  const it = new Stage();
+  const starts = (by: string) =>
+    it.say(by, "item/started", {
+      turnId: by.toLowerCase() + 1,
+      item: { type: "collabAgentToolCall", id: "call", tool: "spawnAgent", receiverThreadIds: [] },
+    });
+  it.agents.learn(naming("A", "B"), "session");
+  for (const agent of ["A", "B"]) it.begins(agent, agent.toLowerCase() + 1);
+  it.starters = { C: "A", D: "B", E: "C", F: "E" };
+  for (const by of ["A", "B"]) starts(by);
+  // Nobody has named these: one starts another that it has named, and that one another that it has not.
+  for (const agent of ["C", "D", "E", "F"]) it.begins(agent, agent.toLowerCase() + 1);
+  it.say("C", "item/completed", { turnId: "c1", item: naming("E") });
+  starts("E");
+  assert.equal(await it.agents.stop(), true);
+  assert.deepEqual(it.interrupted.toSorted(), ["a1", "b1", "c1", "d1", "e1", "f1"]);
+  it.agents.close();
+});
+
 test("an agent of an agent that was stopped is stopped, one of another is not", async () => {
   const it = new Stage();
   it.parent = turn(false);
