@@ -72,6 +72,13 @@ for (const version of ["0.169.0", "0.145.0"] as const) {
       }
       await exited;
       process.kill(other.pid, 0);
+      // Of a turn that is stopped before it tells of its command.
+      const untold = orphan(session.threadId, "--die-with-parent");
+      lates.push(untold);
+      const untoldExited = new Promise((resolve) => untold.once("exit", resolve));
+      const silent = await session.askStream(world.prompt([[script.hang()]]));
+      await silent.interrupt();
+      await untoldExited;
       // What was dying still when the turn ended, as the first process of its sandbox.
       const late = orphan(session.threadId, "--apply-seccomp-then-exec");
       lates.push(late);

@@ -282,6 +282,7 @@ export class Turn implements DeltaTaker {
   /** Nothing of it is left on the server. One whose end the server did not tell was interrupted. */
   release(): void {
     if (this.phase === "released") return;
+    this.#tally.ended();
     clearInterval(this.#watch);
     clearTimeout(this.#failedCheck);
     const { outcome } = this;
@@ -290,7 +291,6 @@ export class Turn implements DeltaTaker {
       // Only its prompt has heard of a turn that never started.
       const emit = outcome.started ? this.#emit : this.owner?.emit ?? null;
       outcome.apply("turn/completed", { turn }, emit);
-      this.#tally.ended();
       this.owner?.completed();
     }
     this.#advance("released");
@@ -298,11 +298,13 @@ export class Turn implements DeltaTaker {
     this.#host.released(this);
   }
 
-  /** Codex names the thread to each command. One that was killed while it started its sandbox may have left it behind. */
+  /**
+   * Codex names the thread to each command. One that was killed while it started its sandbox may have left it behind, and a
+   * turn that is interrupted just then tells of no command.
+   */
   #endOrphans(): void {
     const { outcome } = this;
-    if (outcome.status === "completed") return;
-    if (!outcome.items.has("commandExecution")) return;
+    if (outcome.status === "completed" || !outcome.started) return;
     this.#host.core.endOrphans(outcome.threadId);
   }
 

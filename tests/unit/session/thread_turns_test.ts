@@ -55,6 +55,7 @@ class Stage {
     const core = {
       call,
       callNow: call,
+      endOrphans: () => {},
       routes: this.routes,
       state: "running",
       config: {},
@@ -609,6 +610,7 @@ test("a thread that is let go is asked about first: what works there unheard is 
   await answer("turn/interrupt", {});
   it.say("turn/completed", { turn: { id: "unheard", status: "interrupted" } });
   await answer("thread/read", { thread: { status: { type: "idle" } } });
+  await answer("thread/backgroundTerminals/clean", {});
   await answer("thread/unsubscribe", {});
   await leaving;
   assert.equal(calls.at(-1), "thread/unsubscribe");
