@@ -75,6 +75,7 @@ export class SessionThread {
     this.gate = new SessionGate({
       core: parts.core,
       turns: () => this.turns,
+      timeoutMs: () => settings.profile.timeoutMs,
       // An agent's agent may have another model, which is not told.
       subAgentSpan: (threadId, turn) =>
         settings.span(threadId, {}, turn?.span?.context ?? null, null),

@@ -150,7 +150,9 @@ function playIn(text: string): string | undefined {
 /** What another agent has asked this one for (`multi_agent_v2`): no prompt of a user's says it. */
 function taskOf({ body }: ModelRequest): string {
   const { input } = body as { input?: { type: string }[] };
-  const messages = input?.filter(({ type }) => type === "agent_message").map((each) => JSON.stringify(each));
+  const messages = input?.filter(({ type }) => type === "agent_message").map((each) =>
+    JSON.stringify(each)
+  );
   return messages?.findLast((each) => !each.includes("Message Type: FINAL_ANSWER")) ?? "";
 }
 

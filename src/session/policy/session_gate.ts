@@ -37,6 +37,8 @@ export interface SessionGateHost {
   turns: () => ThreadTurns;
   /** More tokens of an agent that the session's agent started; `turn`: the session's turn that it works for. */
   countSubAgent: (tokens: TokenCount, turn: Turn | null) => void;
+  /** Milliseconds that a turn may take which nobody waits for. */
+  timeoutMs: () => number;
   /** Begins the span of a turn of such an agent, below that of the session's turn; `null` where nobody traces. */
   subAgentSpan?: (threadId: string, turn: Turn | null) => AgentSpan | null;
   /** Who listens to all of the session. */
@@ -81,6 +83,12 @@ export class SessionGate implements ThreadGate {
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
       activeTurn: () => host.turns().active,
       span: (threadId, turn) => host.subAgentSpan?.(threadId, turn) ?? null,
+      get timeoutMs() {
+        return host.timeoutMs();
+      },
+      get goalActive() {
+        return host.turns().goalActive;
+      },
       count: host.countSubAgent,
       events: host.events,
     });

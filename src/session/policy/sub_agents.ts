@@ -8,14 +8,14 @@
  * names the thread at its end, which is not told of a call that was interrupted: then the agent's own record is looked at.
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
-import { delay } from "../../async.ts";
+import { delay, longTimeout } from "../../async.ts";
 import type { ConnectionClosedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { isLoaded, STATUS_MS } from "../turn/stop_turn.ts";
+import { endCommands, isLoaded, STATUS_MS } from "../turn/stop_turn.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -37,6 +37,10 @@ export interface SubAgentOwner {
   activeTurn(): Turn | null;
   /** Begins the span of a turn of an agent; `turn`: the session's turn that it works for, or `null`. */
   span(threadId: string, turn: Turn | null): AgentSpan | null;
+  /** Milliseconds that an agent may work on when what it works for has ended. */
+  readonly timeoutMs: number;
+  /** Whether codex goes on with a goal, whose next turn may wait for what the one before began. */
+  readonly goalActive: boolean;
   /** An agent used tokens; `turn`: the session's turn that it works for, or `null`. */
   count(tokens: TokenCount, turn: Turn | null): void;
   /** Who listens to the session. */
@@ -60,6 +64,8 @@ interface SubAgent {
   readonly by: string;
   /** Whether its first turn may begin any moment. */
   starting: boolean;
+  /** Whether it has run commands, which outlive the turns that they were begun in. */
+  ran: boolean;
   /** The session's turn that it works for. */
   parent: Turn | null;
   /** Whether what it works for was stopped: it does nothing more until it is asked again. */
@@ -119,7 +125,15 @@ export class SubAgents {
 
   async #stop(agents: readonly SubAgent[]): Promise<boolean> {
     for (const agent of agents) agent.stopped = true;
-    const stopped = agents.map(({ turns }) => turns.rest.stopAll());
+    const stopped = agents.map(async (agent) => {
+      const { rest, threadId } = agent.turns;
+      const done = await rest.stopAll();
+      if (agent.ran && done) {
+        agent.ran = false;
+        await endCommands(this.#core, threadId, STATUS_MS);
+      }
+      return done;
+    });
     return !(await Promise.all(stopped)).includes(false);
   }
 
@@ -185,10 +199,14 @@ export class SubAgents {
       span: () => owner.span(threadId, agent.parent),
       adopted: (turn) => {
         const meter = agent.parent?.meter ?? null;
-        if (meter !== null) turn.measure(meter);
+        if (meter !== null) {
+          turn.measure(meter);
+          void meter.over.then(() => this.#end(turn, "needs more than its prompt may use"));
+        }
         begin();
         // It was started while its parent was being stopped.
         if (agent.stopped) turn.stop();
+        void this.#limitTime(agent, turn);
         return Infinity;
       },
       isNew: supports(core.server.version, "repeatsTokenCounts"),
@@ -204,6 +222,7 @@ export class SubAgents {
         const { method, params } = message;
         const { item, turnId } = params;
         if (!isJsonObject(item)) return;
+        agent.ran ||= item["type"] === "commandExecution";
         if (method === "item/started") owner.itemStarted(item, threadId);
         if (method !== "item/completed") return;
         owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
@@ -241,12 +260,39 @@ export class SubAgents {
       route,
       by,
       starting: true,
+      ran: false,
       parent: null,
       stopped: false,
       leave,
       lostBy: null,
     };
     return agent;
+  }
+
+  /** Nobody waits any more for an agent that works on when what it works for has ended: it has the session's time from then on. */
+  async #limitTime(agent: SubAgent, turn: Turn): Promise<void> {
+    const owner = this.#owner;
+    const released = turn.reached("released");
+    while (turn.phase !== "released") {
+      const { parent } = agent;
+      if (parent !== null) await Promise.race([parent.reached("released"), released]);
+      const late = Promise.withResolvers<void>();
+      const cancel = longTimeout(late.resolve, owner.timeoutMs);
+      await Promise.race([late.promise, released]);
+      cancel();
+      // Somebody has asked for it again, or may.
+      if (agent.parent === parent && !owner.goalActive) break;
+    }
+    turn.endsAs = "timedOut";
+    this.#end(turn, `works on ${owner.timeoutMs} ms after the turn that asked for it`);
+  }
+
+  #end(turn: Turn, why: string): void {
+    if (turn.isStopping || turn.phase === "released") return;
+    const { threadId, turnId } = turn.outcome;
+    const message = `An agent of the agent ${why}, and is being interrupted.`;
+    this.#owner.events.push({ type: "warning", threadId, turnId, message });
+    void turn.stop();
   }
 
   /** Listens, to what was said before as well. */

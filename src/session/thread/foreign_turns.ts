@@ -132,7 +132,7 @@ export class ForeignTurns {
       const turn = last();
       const { threadId, turnId } = turn.outcome;
       const { limit, allowed } = exceeded;
-      const message = `The turn has used up the session's limits.${limit} of ${allowed}.`;
+      const message = `The turn needs more than the session's limits.${limit} of ${allowed}.`;
       turn.tell({ type: "warning", threadId, turnId, message });
       if (turn.owner instanceof ForeignTurn) turn.owner.exceed(exceeded);
       void this.#host.stopAll();

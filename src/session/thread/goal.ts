@@ -164,7 +164,8 @@ export class Goal implements StartedGoal {
 
   #exceeded({ limit, allowed }: ExceededLimit): void {
     const turnId = this.#active?.turn.turnId ?? "";
-    const message = `The goal has used up its limits.${limit} of ${allowed} and is being stopped.`;
+    const message =
+      `The goal needs more than its limits.${limit} of ${allowed} and is being stopped.`;
     this.queue.push({ type: "warning", threadId: this.threadId, turnId, message });
     this.#close({ status: "budgetLimited" });
   }

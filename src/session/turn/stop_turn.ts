@@ -121,8 +121,12 @@ async function isOver(core: RuntimeCore, threadId: string, ignored: boolean): Pr
   return status === "idle" || status === "unknown" && ignored;
 }
 
-/** The turn has ended, its commands may not have. */
-async function endCommands(core: RuntimeCore, threadId: string, timeoutMs: number): Promise<void> {
+/** Ends the commands of a thread whose turns have ended. Never rejects. */
+export async function endCommands(
+  core: RuntimeCore,
+  threadId: string,
+  timeoutMs: number,
+): Promise<void> {
   if (core.state === "closed" || !supports(core.server.version, "commandsOutliveTurns")) return;
   await core.callNow("thread/backgroundTerminals/clean", { threadId }, { timeoutMs })
     .catch(() => {});

@@ -12,6 +12,7 @@ import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import {
   activeTurnId,
+  endCommands,
   recordedTurn,
   STATUS_MS,
   stopUnheard,
@@ -167,6 +168,8 @@ export class ThreadStop {
         // One that the server works on, and of which nothing was heard yet, would go on unseen.
         if (core.state === "running") await this.#findActive(false);
         if (this.#turns.active() !== null) await this.stopAll();
+        // Codex before 0.169 goes on with what completed turns have left running.
+        if (core.state === "running") await endCommands(core, this.#host.threadId, STATUS_MS);
         await this.#unsubscribe();
       }
       // Somebody may have started a turn since all were stopped.

@@ -70,7 +70,7 @@ export class ThreadTurns {
   /** Whether a turn that nobody asked for was seen. */
   #adopted = false;
   /** Whether the thread has a goal that makes codex start turns. */
-  #goalActive = false;
+  goalActive = false;
   readonly #usage: ThreadUsage;
   #last: TurnOutcome | null = null;
   #staleError: JsonValue | undefined;
@@ -102,7 +102,7 @@ export class ThreadTurns {
       active: () => this.active,
       asked: (turn) => turn.owner instanceof TurnRun || turn.provisional,
       adopted: () => this.#adopted,
-      goalActive: () => this.#goalActive,
+      goalActive: () => this.goalActive,
       begin: (turnId) => this.#turns.get(turnId) ?? this.#begin(turnId),
     });
     this.promised = new PromisedTurns(
@@ -173,7 +173,7 @@ export class ThreadTurns {
     }
     if (method.startsWith("thread/goal/")) {
       const { goal } = params;
-      this.#goalActive = isJsonObject(goal) && goal["status"] === "active";
+      this.goalActive = isJsonObject(goal) && goal["status"] === "active";
     }
   }
 

@@ -238,7 +238,7 @@ export class TurnRun implements TurnOwner {
   async exceed(exceeded: ExceededLimit): Promise<void> {
     const { limit, allowed } = exceeded;
     const message =
-      `The run has used up its limits.${limit} of ${allowed} and is being interrupted.`;
+      `The run needs more than its limits.${limit} of ${allowed} and is being interrupted.`;
     await this.#stopAs({ by: "limit", exceeded, stopped: false }, message);
   }
 

@@ -193,7 +193,8 @@ export class UsageLedger {
 //
 // A model call is counted when the server tells its tokens, which is at its end. What it asks for (a tool) or the lack of
 // an answer says that another call follows; without either, the next item does. So a run is stopped before the call that
-// goes beyond its limits, or within it.
+// goes beyond its limits, or within it. Codex tells the tokens of a call when its tools have ended (0.145, 0.169), which is
+// late where agents work side by side: what each of them needs at least is set aside for it.
 
 /** What a run has used. */
 export interface RunCounts {
@@ -221,19 +222,19 @@ const TOOL_ITEMS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The limit that ends the run now, or `null`. `more`: another model call follows, or has begun. What was used up by a run
- * that has ended by itself ends nothing.
+ * The limit that ends the run now, or `null`. `more`: how many model calls follow for certain, or have begun: one for each of
+ * its turns that is not done. What was used up by a run that has ended by itself ends nothing.
  */
 export function crossedLimit(
   limits: RunLimits,
   counts: RunCounts,
-  more: boolean,
+  more: number,
 ): ExceededLimit | null {
   for (const name of NAMES) {
     const allowed = limits[name];
     if (allowed === undefined) continue;
     const used = counts[name];
-    const needed = name !== "toolCalls" && more ? 1 : 0;
+    const needed = name === "toolCalls" ? 0 : more;
     if (used + needed > allowed) return { limit: name, allowed, used };
   }
   return null;
@@ -291,11 +292,17 @@ export class RunMeter {
   readonly #limits: RunLimits;
   readonly #tallies: Set<TurnTally> = new Set();
   readonly #stop: (exceeded: ExceededLimit) => void;
+  readonly #over = Promise.withResolvers<void>();
 
   /** `stop` is called once, when the run has to end. */
   constructor(limits: RunLimits, stop: (exceeded: ExceededLimit) => void) {
     this.#limits = limits;
     this.#stop = stop;
+  }
+
+  /** Settles when the run has to end, if it ever has to. */
+  get over(): Promise<void> {
+    return this.#over.promise;
   }
 
   /** What the run has used. */
@@ -316,13 +323,16 @@ export class RunMeter {
   /** One of the turns has used more. */
   check(): void {
     if (this.exceeded !== null) return;
-    const more = [...this.#tallies].some((tally) => tally.more);
+    let more = 0;
+    for (const tally of this.#tallies) if (tally.more) more++;
     this.exceeded = crossedLimit(this.#limits, this.counts, more);
-    if (this.exceeded !== null) this.#stop(this.exceeded);
+    if (this.exceeded === null) return;
+    this.#over.resolve();
+    this.#stop(this.exceeded);
   }
 
   /** Why no further turn may begin, or `null`. */
   get spent(): ExceededLimit | null {
-    return this.exceeded ?? crossedLimit(this.#limits, this.counts, true);
+    return this.exceeded ?? crossedLimit(this.#limits, this.counts, 1);
   }
 }

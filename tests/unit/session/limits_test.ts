@@ -24,24 +24,29 @@ test("crossedLimit() ends a run that needs more than it may use, and no other", 
     modelCalls,
     toolCalls,
   });
-  const table: [RunLimits, RunCounts, boolean, ExceededLimit["limit"] | null][] = [
-    [{}, counts(1e9, 1e6, 1e6), true, null],
+  const table: [RunLimits, RunCounts, number, ExceededLimit["limit"] | null][] = [
+    [{}, counts(1e9, 1e6, 1e6), 1, null],
     // Another call follows: what is used up does not last for it.
-    [{ tokens: 100 }, counts(99, 1, 0), true, null],
-    [{ tokens: 100 }, counts(100, 1, 0), true, "tokens"],
-    [{ modelCalls: 2 }, counts(9, 1, 0), true, null],
-    [{ modelCalls: 2 }, counts(9, 2, 0), true, "modelCalls"],
+    [{ tokens: 100 }, counts(99, 1, 0), 1, null],
+    [{ tokens: 100 }, counts(100, 1, 0), 1, "tokens"],
+    [{ modelCalls: 2 }, counts(9, 1, 0), 1, null],
+    [{ modelCalls: 2 }, counts(9, 2, 0), 1, "modelCalls"],
     // None follows: only what is more than allowed ends it.
-    [{ tokens: 100 }, counts(100, 1, 0), false, null],
-    [{ tokens: 100 }, counts(101, 1, 0), false, "tokens"],
-    [{ modelCalls: 2 }, counts(9, 2, 0), false, null],
-    [{ modelCalls: 2 }, counts(9, 3, 0), false, "modelCalls"],
+    [{ tokens: 100 }, counts(100, 1, 0), 0, null],
+    [{ tokens: 100 }, counts(101, 1, 0), 0, "tokens"],
+    [{ modelCalls: 2 }, counts(9, 2, 0), 0, null],
+    [{ modelCalls: 2 }, counts(9, 3, 0), 0, "modelCalls"],
     // Tools are counted when they begin.
-    [{ toolCalls: 2 }, counts(9, 9, 2), true, null],
-    [{ toolCalls: 2 }, counts(9, 9, 3), false, "toolCalls"],
-    [{ toolCalls: 0 }, counts(9, 9, 1), true, "toolCalls"],
-    [{ tokens: Infinity }, counts(1e15, 1, 1), true, null],
-    [{ tokens: 10, modelCalls: 1 }, counts(10, 1, 0), true, "tokens"],
+    [{ toolCalls: 2 }, counts(9, 9, 2), 1, null],
+    [{ toolCalls: 2 }, counts(9, 9, 3), 0, "toolCalls"],
+    [{ toolCalls: 0 }, counts(9, 9, 1), 1, "toolCalls"],
+    [{ tokens: Infinity }, counts(1e15, 1, 1), 1, null],
+    [{ tokens: 10, modelCalls: 1 }, counts(10, 1, 0), 1, "tokens"],
+    // Each of several turns needs another call.
+    [{ modelCalls: 6 }, counts(9, 3, 0), 3, null],
+    [{ modelCalls: 6 }, counts(9, 3, 0), 4, "modelCalls"],
+    [{ tokens: 100 }, counts(97, 9, 0), 3, null],
+    [{ toolCalls: 2 }, counts(9, 9, 2), 9, null],
   ];
   for (const [limits, used, more, expected] of table) {
     const crossed = crossedLimit(limits, used, more);

@@ -7,11 +7,14 @@ import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import { SubAgents } from "../../../src/session/policy/sub_agents.ts";
 import type { Turn } from "../../../src/session/turn/turn.ts";
+import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
 
 /** A session's agents, their server played by the test: an interrupt ends the turn that it names. */
 class Stage {
   readonly interrupted: string[] = [];
+  /** Threads whose commands were ended. */
+  readonly cleaned: string[] = [];
   readonly counted: (Turn | null)[] = [];
   readonly routes = new ThreadRoutes();
   agents: SubAgents;
@@ -20,6 +23,7 @@ class Stage {
   readonly events = new SessionEvents();
   readonly resumed: string[] = [];
   parent: Turn | null = null;
+  timeoutMs = 60_000;
   /** What the server says of every thread, and of the turns that it has recorded. */
   status = "idle";
   record: JsonObject[] = [];
@@ -35,6 +39,7 @@ class Stage {
       }
       if (method === "thread/turns/list") return Promise.resolve({ data: this.record });
       if (method === "thread/resume") this.resumed.push(threadId!);
+      if (method === "thread/backgroundTerminals/clean") this.cleaned.push(threadId!);
       if (method !== "turn/interrupt") return Promise.resolve({});
       this.interrupted.push(turnId!);
       this.say(threadId!, "turn/completed", { turn: { id: turnId!, status: "interrupted" } });
@@ -48,7 +53,9 @@ class Stage {
       config: attached ? { transport: { type: "websocket", url: "ws://127.0.0.1:1" } } : {},
       server: { version: "0.169.0" },
       approvals: { pending: () => [], registerThread: () => () => {} },
+      endOrphans: () => {},
     } as unknown as RuntimeCore;
+    const timeoutMs = () => this.timeoutMs;
     this.make = () =>
       new SubAgents(core, {
         gateOf: () => ({}) as never,
@@ -57,6 +64,10 @@ class Stage {
         activeTurn: () => this.parent,
         span: () => null,
         count: (_, turn) => void this.counted.push(turn),
+        get timeoutMs() {
+          return timeoutMs();
+        },
+        goalActive: false,
         events: this.events,
       });
     this.agents = this.make();
@@ -89,13 +100,20 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setTimeout(resolve));
 }
 
+async function until(look: () => boolean): Promise<void> {
+  while (!look()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
 const naming = (...receiverThreadIds: string[]): JsonObject => ({
   type: "collabAgentToolCall",
   id: "call",
   receiverThreadIds,
 });
 
-const turn = (isStopping: boolean) => ({ isStopping, meter: null }) as unknown as Turn;
+/** A turn of the session's, until it is `over`. */
+function turn(isStopping: boolean, meter: RunMeter | null = null, over = new Promise(() => {})) {
+  return { isStopping, meter, reached: () => over } as unknown as Turn;
+}
 
 test("an agent that is named while its parent is being stopped is stopped with its first turn", async () => {
   const it = new Stage();
@@ -135,27 +153,36 @@ test("an agent that was being started by an interrupted call is found by its own
   it.agents.close();
 });
 
-test("agents that were starting others when all were stopped are stopped with those, and what those have started", {
-  timeoutMs: 20_000,
-}, async () => {
-  const it = new Stage();
-  const starts = (by: string) =>
-    it.say(by, "item/started", {
-      turnId: by.toLowerCase() + 1,
-      item: { type: "collabAgentToolCall", id: "call", tool: "spawnAgent", receiverThreadIds: [] },
-    });
-  it.agents.learn(naming("A", "B"), "session");
-  for (const agent of ["A", "B"]) it.begins(agent, agent.toLowerCase() + 1);
-  it.starters = { C: "A", D: "B", E: "C", F: "E" };
-  for (const by of ["A", "B"]) starts(by);
-  // Nobody has named these: one starts another that it has named, and that one another that it has not.
-  for (const agent of ["C", "D", "E", "F"]) it.begins(agent, agent.toLowerCase() + 1);
-  it.say("C", "item/completed", { turnId: "c1", item: naming("E") });
-  starts("E");
-  assert.equal(await it.agents.stop(), true);
-  assert.deepEqual(it.interrupted.toSorted(), ["a1", "b1", "c1", "d1", "e1", "f1"]);
-  it.agents.close();
-});
+test(
+  "agents that were starting others when all were stopped are stopped with those, and what those have started",
+  {
+    timeoutMs: 20_000,
+  },
+  async () => {
+    const it = new Stage();
+    const starts = (by: string) =>
+      it.say(by, "item/started", {
+        turnId: by.toLowerCase() + 1,
+        item: {
+          type: "collabAgentToolCall",
+          id: "call",
+          tool: "spawnAgent",
+          receiverThreadIds: [],
+        },
+      });
+    it.agents.learn(naming("A", "B"), "session");
+    for (const agent of ["A", "B"]) it.begins(agent, agent.toLowerCase() + 1);
+    it.starters = { C: "A", D: "B", E: "C", F: "E" };
+    for (const by of ["A", "B"]) starts(by);
+    // Nobody has named these: one starts another that it has named, and that one another that it has not.
+    for (const agent of ["C", "D", "E", "F"]) it.begins(agent, agent.toLowerCase() + 1);
+    it.say("C", "item/completed", { turnId: "c1", item: naming("E") });
+    starts("E");
+    assert.equal(await it.agents.stop(), true);
+    assert.deepEqual(it.interrupted.toSorted(), ["a1", "b1", "c1", "d1", "e1", "f1"]);
+    it.agents.close();
+  },
+);
 
 test("an agent of an agent that was stopped is stopped, one of another is not", async () => {
   const it = new Stage();
@@ -259,6 +286,76 @@ test("an agent goes on with the connection to a server that went on, and is told
     "turnStarted a2",
     "turnCompleted a2 connectionClosed",
   ]);
+  it.agents.close();
+});
+
+test("an agent that works on when what it works for has ended has the session's time from then on", async () => {
+  const it = new Stage();
+  const told = it.listen();
+  const warned: string[] = [];
+  void (async () => {
+    for await (const event of it.events.listen("session", {})) {
+      if (event.type === "warning") warned.push(event.turnId);
+    }
+  })();
+  it.timeoutMs = 1;
+  const [first, second] = [Promise.withResolvers(), Promise.withResolvers()];
+  it.parent = turn(false, null, first.promise);
+  it.agents.learn(naming("A", "B"), "session");
+  it.begins("A", "a1");
+  it.begins("B", "b1");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(it.interrupted, [], "somebody waits for them");
+  // Another prompt asks for one of them again.
+  it.parent = turn(false, null, second.promise);
+  it.agents.learn(naming("B"), "session");
+  first.resolve(null);
+  await until(() => told.length === 3);
+  assert.deepEqual([it.interrupted, warned], [["a1"], ["a1"]]);
+  second.resolve(null);
+  await until(() => told.length === 4);
+  assert.deepEqual([it.interrupted, warned], [["a1", "b1"], ["a1", "b1"]]);
+  assert.deepEqual(told.slice(2), ["turnCompleted a1 timedOut", "turnCompleted b1 timedOut"]);
+  it.agents.close();
+});
+
+test("an agent that works on when its prompt has been answered has what is left of the prompt's limits", async () => {
+  const it = new Stage();
+  const told = it.listen();
+  const exceeded: number[] = [];
+  const meter = new RunMeter({ modelCalls: 2 }, ({ used }) => exceeded.push(used));
+  it.parent = turn(false, meter, Promise.resolve());
+  it.agents.learn(naming("A"), "session");
+  it.parent = null;
+  it.begins("A", "a1");
+  for (const totalTokens of [13, 26]) {
+    await settle();
+    assert.deepEqual(it.interrupted, []);
+    it.say("A", "item/started", { turnId: "a1", item: { type: "commandExecution", id: "x" } });
+    it.say("A", "thread/tokenUsage/updated", {
+      turnId: "a1",
+      tokenUsage: { total: { totalTokens }, last: { totalTokens: 13 } },
+    });
+  }
+  await settle();
+  assert.deepEqual([it.interrupted, exceeded], [["a1"], [2]]);
+  assert.deepEqual(told, ["turnStarted a1", "turnCompleted a1 interrupted"]);
+  it.agents.close();
+});
+
+test("the commands of agents that are stopped are ended, those of turns before as well", async () => {
+  const it = new Stage();
+  it.agents.learn(naming("A", "B"), "session");
+  for (const agent of ["A", "B"]) {
+    const turnId = agent.toLowerCase() + 1;
+    it.begins(agent, turnId);
+    if (agent === "A") {
+      it.say(agent, "item/started", { turnId, item: { type: "commandExecution", id: "x" } });
+    }
+    it.say(agent, "turn/completed", { turn: { id: turnId, status: "completed" } });
+  }
+  assert.equal(await it.agents.stop(), true);
+  assert.deepEqual([it.interrupted, it.cleaned], [[], ["A"]]);
   it.agents.close();
 });
 

@@ -294,6 +294,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     core: { approvals: {}, routes: {} } as unknown as RuntimeCore,
     turns: () => ({ threadId: "T", active: null, last: null, get: () => undefined }) as never,
     countSubAgent: () => {},
+    timeoutMs: () => 60_000,
     events: new SessionEvents(),
     toolsServer: null,
     tools,

@@ -1,0 +1,280 @@
+/**
+ * Agents that start agents that start agents, several at once: whatever ends the prompt that they work for ends all of them, and
+ * what goes on when the prompt is over is bounded, told and counted.
+ */
+import assert from "node:assert/strict";
+import { BudgetExceededError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
+import type { SessionEvent } from "../../src/session/events/session_event.ts";
+import type { RunProfile } from "../../src/session/profile.ts";
+import type { Session } from "../../src/session/session.ts";
+import { type ModelRequest, type ModelStep, script } from "../../src/testing/mod.ts";
+import { test } from "../_harness.ts";
+import { inWorld, rejection, within, type World } from "../real/_session_world.ts";
+
+const LIMIT_MS = 40_000;
+const USAGE = script.usage({ inputTokens: 10, outputTokens: 3 });
+
+/** The agents of codex up to 0.169 (`multi_agent`), and those of newer models, which are named (`multi_agent_v2`). */
+type Kind = "v1" | "v2";
+
+const CONFIG: Record<Kind, NonNullable<RunProfile["config"]>> = {
+  v1: { "features.multi_agent": true, "agents.max_depth": 5, "agents.max_threads": 20 },
+  v2: { "features.multi_agent_v2": { enabled: true, max_concurrent_threads_per_session: 20 } },
+};
+
+let commands = 17_000;
+
+async function until(what: string, look: () => boolean): Promise<void> {
+  const deadline = performance.now() + LIMIT_MS;
+  while (!look()) {
+    if (performance.now() > deadline) throw new Error(`${what} did not happen`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** The ids of the agents that an agent of the old kind has started, as its model was told. */
+function started({ body }: ModelRequest): string[] {
+  const ids = JSON.stringify(body).matchAll(/agent_id\\*":\\*"([0-9a-f-]{36})/g);
+  return [...new Set(Array.from(ids, ([, id]) => id!))];
+}
+
+/** A prompt whose agent starts so many agents, which each start so many, and so on; the last ones do `work`. All wait. */
+function tree(world: World, kind: Kind, shape: number[], work: () => string): string {
+  const [width, ...rest] = shape;
+  if (width === undefined) return work();
+  const tasks = Array.from({ length: width }, () => tree(world, kind, rest, work));
+  const namespace = { namespace: kind === "v1" ? "multi_agent_v1" : "collaboration" };
+  return world.prompt((request, round): ModelStep[] => {
+    if (round === 0) {
+      return [
+        ...tasks.map((message, n) => {
+          const args = kind === "v1"
+            ? { message }
+            : { task_name: `t${n}`, message, fork_turns: "none" };
+          return script.toolCall("spawn_agent", args, namespace);
+        }),
+        USAGE,
+      ];
+    }
+    const wait = kind === "v1"
+      ? { targets: started(request).slice(round - 1, round), timeout_ms: 60_000 }
+      : { timeout_ms: 60_000 };
+    const answers = JSON.stringify(request.body).split("Message Type: FINAL_ANSWER").length - 1;
+    if (round > width || answers >= width || wait.targets?.length === 0) {
+      return [script.say("all done"), USAGE];
+    }
+    return [script.toolCall("wait_agent", wait, namespace), USAGE];
+  }, `Start ${width}.`);
+}
+
+/** Work that does not end by itself. */
+function sleeps(world: World, names: string[]): () => string {
+  return () => {
+    const command = `sleep ${++commands}`;
+    names.push(command);
+    return world.prompt((
+      _,
+      round,
+    ) => [round === 0 ? script.exec(command) : script.say("x"), USAGE]);
+  };
+}
+
+/** What is on the wire, and what the session tells of it. */
+class Watch {
+  readonly wire: { method: string; params: Record<string, unknown> }[] = [];
+  readonly told: SessionEvent[] = [];
+
+  log(event: EventEnvelope): void {
+    if (event.kind === "notification") this.wire.push(event.message as never);
+  }
+
+  listen(session: Session): void {
+    const events = session.events({ subAgents: true });
+    void (async () => {
+      for await (const event of events) this.told.push(event);
+    })();
+  }
+
+  /** Every turn on the wire is told once, as begun and as ended, and every token is counted once. */
+  assertWhole(session: Session): void {
+    const told = (type: string) => turnsTold(this.told, type);
+    const begun = this.wire.filter(({ method }) => method === "turn/started")
+      .map(({ params }) => (params["turn"] as { id: string }).id);
+    assert.deepEqual(told("turnStarted").toSorted(), begun.toSorted());
+    assert.deepEqual(told("turnCompleted").toSorted(), begun.toSorted());
+    const totals = new Map<string, number>();
+    for (const { method, params } of this.wire) {
+      if (method !== "thread/tokenUsage/updated") continue;
+      const { total } = params["tokenUsage"] as { total: { totalTokens: number } };
+      totals.set(String(params["threadId"]), total.totalTokens);
+    }
+    const sum = [...totals.values()].reduce((all, each) => all + each, 0);
+    assert.equal(session.usage.totalTokens, sum);
+  }
+}
+
+/** The turns of which the session has told this. */
+function turnsTold(events: readonly SessionEvent[], type: string): string[] {
+  return events.flatMap((each) => each.type === "subAgent" ? [each.event] : [each])
+    .filter((each) => each.type === type).map((each) => (each as { turnId: string }).turnId);
+}
+
+/** None of the commands runs, and the model hears nothing more. */
+async function assertGone(world: World, names: string[]): Promise<void> {
+  await until(
+    "the end of the commands",
+    () => names.every((name) => world.commands(name).length === 0),
+  );
+  const heard = world.model.requests.length;
+  // As long as a model call of an agent that went on would take.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(world.model.requests.length, heard, "the model hears more");
+}
+
+async function watched(
+  world: World,
+  profile: RunProfile,
+): Promise<{ session: Session; watch: Watch }> {
+  const watch = new Watch();
+  const client = await world.connect({ eventLog: { write: (event) => watch.log(event) } });
+  const session = await client.startSession({ cwd: world.cwd, ...profile });
+  watch.listen(session);
+  return { session, watch };
+}
+
+for (const [version, kind] of [["0.169.0", "v1"], ["0.145.0", "v2"]] as const) {
+  test(
+    `three generations of agents end with their prompt, in the middle of their starts as well [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        // When the first, or the last, of them is at work; and when the model has been asked so many times.
+        for (const moment of ["first", "last", "release", 2, 4, 6, 8] as const) {
+          const watch = new Watch();
+          await using client = await world.connect({
+            eventLog: { write: (event) => watch.log(event) },
+          });
+          const session = await client.startSession({ cwd: world.cwd, config: CONFIG[kind] });
+          watch.listen(session);
+          const names: string[] = [];
+          const asked = world.model.requests.length;
+          const stream = await session.askStream(
+            tree(world, kind, [2, 1, 1], sleeps(world, names)),
+          );
+          const runs = (name: string) => world.commands(name).length > 0;
+          await until(`the moment ${moment}`, () =>
+            moment === "first"
+              ? names.some(runs)
+              : typeof moment === "string"
+              ? names.every(runs)
+              : world.model.requests.length >= asked + moment);
+          const stopped = moment === "release"
+            ? session.release()
+            : moment === "first"
+            ? stream.interrupt()
+            : session.interrupt();
+          await within(LIMIT_MS, `the end at ${moment}`, stopped);
+          assert.ok(await rejection(stream.finish()) instanceof TurnInterruptedError);
+          await assertGone(world, names);
+          if (moment !== "release") {
+            const next = session.ask(world.prompt(() => [script.say("next"), USAGE]));
+            assert.equal((await within(LIMIT_MS, "the next prompt", next)).assistantText, "next");
+          }
+          await within(LIMIT_MS, "close()", session.close());
+          watch.assertWhole(session);
+        }
+        // All go on to their ends.
+        const { session, watch } = await watched(world, { config: CONFIG[kind] });
+        const quick = () =>
+          world.prompt(() => [script.say("leaf"), USAGE]);
+        const whole = session.ask(tree(world, kind, [2, 1, 1], quick));
+        assert.equal((await within(LIMIT_MS, "the prompt", whole)).assistantText, "all done");
+        await session.close();
+        watch.assertWhole(session);
+      }),
+  );
+}
+
+test(
+  "agents side by side stay within the limits of their prompt, and so does one that outlives it",
+  { timeoutMs: 120_000 },
+  () =>
+    inWorld("0.169.0", async (world) => {
+      const { session, watch } = await watched(world, {
+        config: CONFIG.v1,
+        limits: { modelCalls: 6 },
+      });
+      const names: string[] = [];
+      // Codex tells of the calls that these make only when the commands have ended.
+      const asked = rejection(session.ask(tree(world, "v1", [2, 1, 1], sleeps(world, names))));
+      const error = await within(LIMIT_MS, "the limit", asked);
+      assert.ok(error instanceof BudgetExceededError, `${error}`);
+      assert.ok(error.used <= 6, `${error.used}`);
+      assert.equal(names.filter((name) => world.commands(name).length > 0).length, 0);
+      await assertGone(world, names);
+
+      const loop = world.prompt(() => [script.exec("true"), USAGE]);
+      const outlived = world.prompt((_, round) =>
+        round === 0
+          ? [
+            script.toolCall("spawn_agent", { message: loop }, { namespace: "multi_agent_v1" }),
+            USAGE,
+          ]
+          : [script.say("went"), USAGE]
+      );
+      const before = world.model.requests.length;
+      assert.equal((await session.ask(outlived)).assistantText, "went");
+      const warned = () =>
+        watch.told.some((each) =>
+          each.type === "warning" && /more than its prompt/.test(each.message)
+        );
+      await until("the warning", warned);
+      await until("the end of its turn", () =>
+        turnsTold(watch.told, "turnCompleted").length ===
+          turnsTold(watch.told, "turnStarted").length);
+      await assertGone(world, []);
+      assert.ok(world.model.requests.length - before <= 7);
+      await session.close();
+      watch.assertWhole(session);
+    }),
+);
+
+test(
+  "an agent that outlives its prompt has the session's time, and what it has left running ends with the session",
+  { timeoutMs: 120_000 },
+  () =>
+    inWorld("0.169.0", async (world) => {
+      const { session, watch } = await watched(world, { config: CONFIG.v1, timeoutMs: 4_000 });
+      const spawns = (message: string) =>
+        world.prompt((_, round) => {
+          if (round === 0) {
+            const to = { namespace: "multi_agent_v1" };
+            return [script.toolCall("spawn_agent", { message }, to), USAGE];
+          }
+          return [script.say("went"), USAGE];
+        });
+      const names: string[] = [];
+      await session.ask(spawns(sleeps(world, names)()));
+      const ends = () =>
+        watch.told.flatMap((each) =>
+          each.type === "subAgent" && each.event.type === "turnCompleted" ? [each.event.status] : []
+        );
+      await until("the end of its turn", () => ends().length === 1);
+      assert.deepEqual(ends(), ["timedOut"]);
+      await assertGone(world, names);
+      // Its turn has ended, and its command goes on behind it.
+      const left = `sleep ${++commands}`;
+      const leaves = world.prompt((_, round) => [
+        round === 0 ? script.exec(left, { yield_time_ms: 250 }) : script.say("left"),
+        USAGE,
+      ]);
+      await session.ask(spawns(leaves));
+      await until("the end of its turn", () => ends().length === 2);
+      assert.equal(ends()[1], "completed");
+      assert.notDeepEqual(world.commands(left), []);
+      await session.release();
+      await assertGone(world, [left]);
+      watch.assertWhole(session);
+    }),
+);
