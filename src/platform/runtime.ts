@@ -135,14 +135,16 @@ export function canRun(command?: string): boolean {
   return isGranted(command === undefined ? { name: "run" } : { name: "run", command });
 }
 
+// Deno keeps each answer for as long as the script runs: where all paths or variables are granted, one is enough.
+
 /** Whether this script may read a path. */
 export function canRead(path: string): boolean {
-  return path !== "" && isGranted({ name: "read", path });
+  return path !== "" && (isGranted({ name: "read" }) || isGranted({ name: "read", path }));
 }
 
 /** Whether this script may read an environment variable. */
 export function canReadEnv(name: string): boolean {
-  return isGranted({ name: "env", variable: name });
+  return isGranted({ name: "env" }) || isGranted({ name: "env", variable: name });
 }
 
 /** Whether this script may connect to a host (`host:port`). */

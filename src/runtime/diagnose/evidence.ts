@@ -101,6 +101,8 @@ function reading(): Promise<typeof askedFiles> {
 
 async function filesIn(call: Call, folder: string, remote: boolean): Promise<RulesFile[]> {
   const own = !remote && canRead(folder);
+  // Nearly always: a list of what is not there costs an error.
+  if (own && pathKind(folder) === "missing") return [];
   const names = own ? listDirectory(folder) : await (await reading()).namesOf(call, folder);
   if (names === null) return [{ path: folder, allows: [] }];
   if (own && names.length === 0 && pathKind(folder) === "unknown") {

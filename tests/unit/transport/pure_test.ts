@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { type JsonValue, splitMessages } from "../../../src/json.ts";
 import { drain } from "../../../src/platform/child_process.ts";
 import { pathRules } from "../../../src/platform/paths.ts";
-import { fileUrlToPath, readerBelow } from "../../../src/platform/runtime.ts";
+import { canRead, canReadEnv, fileUrlToPath, readerBelow } from "../../../src/platform/runtime.ts";
 import { below, membersOf, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
@@ -258,4 +258,37 @@ test("readerBelow() reads no more than what is granted of its directory", {
   const read = readerBelow(join(GRANTED, ".."));
   assert.equal(read(join(GRANTED, "..", "memory_test.ts")), null);
   assert.match(read(GRANTED) ?? "", /^import assert/);
+});
+
+/** What Deno is asked for by `act`: it keeps each answer for as long as it runs. */
+function asked(act: () => void): string[] {
+  const { querySync } = Deno.permissions;
+  const all: string[] = [];
+  Deno.permissions.querySync = (descriptor) => {
+    all.push(Object.values(descriptor).join(" "));
+    return querySync.call(Deno.permissions, descriptor);
+  };
+  try {
+    act();
+  } finally {
+    Deno.permissions.querySync = querySync;
+  }
+  return [...new Set(all)];
+}
+
+test("canRead() and canReadEnv() ask once for all where all is granted", {
+  permissions: { read: true, env: true },
+}, () => {
+  const questions = asked(() => {
+    for (const name of ["a", "b", "c"]) assert.ok(canRead(`/${name}`) && canReadEnv(name));
+    assert.equal(canRead(""), false);
+  });
+  assert.deepEqual(questions, ["read", "env"]);
+});
+
+test("canRead() and canReadEnv() ask for one where only some are granted", {
+  permissions: { read: [GRANTED], env: ["HOME"] },
+}, () => {
+  assert.deepEqual([canRead(GRANTED), canRead("/elsewhere")], [true, false]);
+  assert.deepEqual([canReadEnv("HOME"), canReadEnv("PATH")], [true, false]);
 });
