@@ -165,7 +165,7 @@ test("FileArtifactStore says which directory could not be used", () =>
       store.save("a", { text: "x", expectedRevision: EMPTY_REVISION }),
       (error) =>
         error instanceof CodexError && error.code === "artifactStore" &&
-        error.message.includes(store.root),
+        error.message.includes(store.root) && error.cause instanceof Error,
     );
   }));
 

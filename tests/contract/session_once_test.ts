@@ -9,7 +9,8 @@ import {
 } from "../../src/errors/mod.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
-import { FakeRpcError, type FakeServer, type FakeTurn } from "../_fake_server.ts";
+import type { TransportFactory } from "../../src/transport/transport.ts";
+import { FakeRpcError, FakeServer, fakeTransport, type FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
 
@@ -307,3 +308,86 @@ test("whoever asks for the next turn again at once misses none, and gets none of
     const [last] = pass(1);
     assert.equal((await next).turnId, last);
   }));
+
+test("nothing is asked of a session that is closed, and nothing is sent for it", async () => {
+  await onFake({}, async ({ session, server }) => {
+    await session.ask("one");
+    await session.close();
+    const before = server().received.length;
+    const asked: Record<string, () => Promise<unknown>> = {
+      ask: () => session.ask("x"),
+      askWithProfile: () => session.askWithProfile("x", {}),
+      askStream: () => session.askStream("x"),
+      nextTurn: () => session.nextTurn(),
+      startGoal: () => session.startGoal("x"),
+      compact: () => session.compact(),
+      review: () => session.review({ type: "uncommitted" }),
+      sample: () => session.sample("x"),
+      fork: () => session.fork(),
+      rewind: () => session.rewind({ before: "t" }),
+      inject: () => session.inject([]),
+      update: () => session.update({ effort: "high" }),
+      rename: () => session.rename("x"),
+    };
+    for (const [name, ask] of Object.entries(asked)) {
+      const error = await rejection(ask());
+      assert.ok(error instanceof SessionClosedError, `${name}: ${error}`);
+    }
+    assert.deepEqual(server().received.slice(before).map(({ method }) => method), []);
+    await session.interrupt();
+    await session.release();
+  });
+});
+
+test("a session whose server is gone serves its tools to nobody any more", async () => {
+  let server: FakeServer | undefined;
+  const methods = { "config/read": () => ({ config: {}, layers: [] }) };
+  const fake = fakeTransport((end) => void (server = new FakeServer(end, { methods })));
+  const open: TransportFactory = async (options) =>
+    Object.assign(await fake(options), { direct: true });
+  await onFake({ client: { transport: { type: "custom", open } } }, async ({ client, cwd }) => {
+    const tools = {
+      look: { description: "Looks", inputSchema: { type: "object" }, run: () => "seen" },
+    };
+    const threadId = "01b20000-0000-7000-8000-000000000777";
+    const session = await client.resumeSession(threadId, { cwd, tools });
+    const { config } = (await server!.waitForMethod("thread/resume")).params;
+    const { url, http_headers } = config.mcp_servers.session_tools;
+    const headers = { ...http_headers, "content-type": "application/json" };
+    const ping = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "ping" });
+    const status = () =>
+      fetch(url, { method: "POST", headers, body: ping }).then(
+        async (response) => (await response.text(), response.status),
+        () => "refused",
+      );
+    assert.equal(await status(), 200);
+    const ended = new Promise((resolve) => session.closeSignal.addEventListener("abort", resolve));
+    server!.crash();
+    await ended;
+    assert.equal(await status(), "refused");
+  });
+});
+
+test("a notification that is sent while there is no server goes to the next one", async () => {
+  const servers: FakeServer[] = [];
+  const gate = Promise.withResolvers<void>();
+  const fake = fakeTransport((end) => void servers.push(new FakeServer(end)));
+  const open: TransportFactory = async (options) => {
+    if (servers.length === 1) await gate.promise;
+    return await fake(options);
+  };
+  const client = {
+    transport: { type: "custom" as const, open },
+    restart: { type: "onCrash" as const, baseDelayMs: 1 },
+  };
+  await onFake({ client }, async ({ client: { runtime } }) => {
+    servers[0]!.crash();
+    for await (const { message } of runtime.events()) {
+      if ((message as { state?: string } | undefined)?.state === "restarting") break;
+    }
+    const told = runtime.notify("some/notification", { any: 1 });
+    gate.resolve();
+    await told;
+    assert.equal((await servers[1]!.waitForMethod("some/notification")).params.any, 1);
+  });
+});

@@ -64,6 +64,20 @@ test("FileThreadStore is for its owner only, follows no link, and tells of damag
   );
 });
 
+test("KvThreadStore tells of damage: a piece that is gone, and lines that are not there", async () => {
+  for (const part of ["piece", "batch"]) {
+    const kv = new FakeKv();
+    const store = new KvThreadStore(kv);
+    await store.append("t", ["one", "two"], 0);
+    for (const [id, { key, value, ...entry }] of kv.entries) {
+      if (!key.includes(part)) continue;
+      if (part === "piece") kv.entries.delete(id);
+      else kv.entries.set(id, { ...entry, key, value: { ...value as object, lines: 3 } });
+    }
+    await assert.rejects(async () => await linesOf(store, "t"), /is damaged/, part);
+  }
+});
+
 test("KvThreadStore leaves nothing of an append that lost or failed", async () => {
   const kv = new FakeKv();
   const [a, b] = [new KvThreadStore(kv), new KvThreadStore(kv)];

@@ -72,7 +72,7 @@ export class EventSubscription {
     const left = this.#deadline - Date.now();
     // More than all of it is left when the clock was set back.
     if (left <= 1 || left > this.#heartbeatMs) this.#settled(false);
-    else if (left !== Infinity) this.#cancelTimer = longTimeout(() => this.#late(), left);
+    else this.#cancelTimer = longTimeout(() => this.#late(), left);
   }
 
   /** Ends it. Idempotent. */

@@ -44,6 +44,16 @@ test("buildArtifactPrompt() labels its blocks and shows text and revision of one
   ));
 });
 
+test("buildArtifactPrompt() tells a line by at most 32 characters, and half an emoji is none", () => {
+  const lines = ["x".repeat(32), "y".repeat(33), `${"z".repeat(31)}😀`];
+  const prompt = buildArtifactPrompt(
+    { type: "docEdit", artifactId: "guide", userGoal: "Fix" },
+    stored(lines.join("\n")),
+  );
+  const told = /LINE_NUMBERS:\n([^]*?)\n\n/.exec(prompt)?.[1];
+  assert.equal(told, `1: ${"x".repeat(32)}\n2: ${"y".repeat(32)}…\n3: ${"z".repeat(31)}…`);
+});
+
 test("buildArtifactPrompt() leaves out what there is not", () => {
   const prompt = buildArtifactPrompt(
     { type: "docGenerate", artifactId: "guide", userGoal: "Write" },

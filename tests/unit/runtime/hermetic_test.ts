@@ -36,6 +36,7 @@ const owners: [what: string, owner: Partial<Owner>, here: Partial<Owner>, gone: 
   ["told no start", { pid: 30, start: null }, {}, false],
   ["told no boot", { pid: 30, boot: null }, {}, false],
   ["told no namespace", { pid: 30, space: null }, {}, false],
+  ["told no namespace before this boot", { pid: 20, boot: "b0", space: null }, {}, false],
   ["can't be looked at from here", { pid: 30 }, { start: null }, false],
   ["can't be looked at any more", { pid: 30 }, { pid: 40, start: "400" }, false],
 ];

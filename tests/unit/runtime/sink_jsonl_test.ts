@@ -176,6 +176,13 @@ test("JsonlFileSink begins a new line behind one that was cut", async () => {
   assert.deepEqual(told.slice(2, 4).map((line) => JSON.parse(line).seq), [3, 4]);
   assert.equal(told.length, 5);
   assert.equal(sink.lost, 0);
+  // The new line counts: with room for what was cut and one line, as they are reckoned, that line has no room.
+  const torn = join(dir.path, "torn.jsonl");
+  await writeFile(torn, "{");
+  const line = `${JSON.stringify(envelope(1))}\n`.length;
+  await using full = new JsonlFileSink(torn, { flushEvery: 1, maxBytes: 1 + 3 * line });
+  await full.write(envelope(1));
+  assert.equal(await readFile(`${torn}.1`, "utf8"), "{\n");
   // A whole file gets no blank line.
   await using again = new JsonlFileSink(path, { flushEvery: 1 });
   await again.write(envelope(5));

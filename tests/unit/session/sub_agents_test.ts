@@ -133,6 +133,23 @@ test("an agent that is named while its parent is being stopped is stopped with i
   it.agents.close();
 });
 
+test("what an agent does is told under the call that began it", async () => {
+  const it = new Stage();
+  const told: unknown[] = [];
+  void (async () => {
+    for await (const event of it.events.listen("session", { subAgents: true })) {
+      if (event.type === "subAgent") told.push([event.threadId, event.parentItemId]);
+    }
+  })();
+  it.agents.learn(naming("A"), "session");
+  it.agents.learn({ ...naming("B"), id: 7 }, "session");
+  it.begins("A", "a1");
+  it.begins("B", "b1");
+  await settle();
+  assert.deepEqual(told, [["A", "call"], ["B", null]]);
+  it.agents.close();
+});
+
 test("an agent that was being started by an interrupted call is found by its own record, and stopped", async () => {
   const it = new Stage();
   const told = it.listen();

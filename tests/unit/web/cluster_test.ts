@@ -38,6 +38,24 @@ for (
   });
 }
 
+test("KvSessionOwners: a fence grows within one millisecond, and when the clock was set back", async () => {
+  const clock = Date.now;
+  try {
+    const owners = new KvSessionOwners(new FakeKv());
+    const fences: number[] = [];
+    for (const now of [5_000, 5_000, 1_000]) {
+      Date.now = () => now;
+      const { mine, fence } = await owners.claim("s", "a", 60_000);
+      assert.ok(mine);
+      await owners.release("s", fence);
+      fences.push(fence);
+    }
+    assert.deepEqual(fences, [5_000, 5_001, 5_002]);
+  } finally {
+    Date.now = clock;
+  }
+});
+
 test("a lease is given up here before anybody else can have it, asked or not", async () => {
   let now = 0;
   const owners = new MemorySessionOwners(() => now);
@@ -194,7 +212,15 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
   }
   const shared = sharedStore(Object.assign(store, { unusedSince: silent }), 20);
   const away = (error: WebError) => error.reason === "storeUnavailable";
-  await assert.rejects(shared.unusedSince!(new Date()), away);
+  const each: [name: string, ask: () => Promise<unknown>][] = [
+    ["get", () => shared.get("s")],
+    ["findThread", () => shared.findThread("ann", "t")],
+    ["list", () => shared.list("ann")],
+    ["put", () => shared.put({} as never)],
+    ["delete", () => shared.delete("s")],
+    ["unusedSince", () => shared.unusedSince!(new Date())],
+  ];
+  for (const [name, ask] of each) await assert.rejects(ask(), away, name);
   const { unusedSince: _, ...plain } = shared;
   assert.equal(sharedStore(plain).unusedSince, undefined);
   const tail = { append: silent, read: silent };

@@ -92,6 +92,24 @@ test("a question is answered once, also while its answer is still being sent", (
   assert.deepEqual(given, [{ decision: "accept" }]);
 });
 
+test("a question of another thread is the session's once it was told of it", () => {
+  const request = { id: "q", threadId: "an agent's" };
+  const given: unknown[] = [];
+  const questions = new SessionQuestions(
+    {
+      pending: () => [{ request, waitingFor: "handler", deadline: null }] as never,
+      answer: (_id, decision) => given.push(decision) > 0,
+    },
+    () => "t",
+  );
+  assert.deepEqual(questions.waiting(), []);
+  assert.throws(() => questions.answer("q", { decision: "accept" }), { status: 404 });
+  assert.equal(questions.ask("q"), true);
+  assert.deepEqual(questions.waiting().map(({ request }) => request.id), ["q"]);
+  questions.answer("q", { decision: "decline" });
+  assert.deepEqual(given, [{ decision: "decline" }]);
+});
+
 test("a thread is listened to once, however often it is opened", () => {
   const heard: string[] = [];
   let asked = 0;
