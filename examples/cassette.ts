@@ -15,8 +15,8 @@ async function nameRelease(cwd: string, config: ClientConfig): Promise<string> {
   const client = await Client.connect(config);
   try {
     const { assistantText, items } = await client.run(cwd, "Look at the tags and name the release");
-    const commands = items.filter((item) => item.type === "commandExecution").length;
-    return `${assistantText} (${commands} command)`;
+    const ran = items.filter((item) => item.type === "commandExecution").length;
+    return `${assistantText} (${ran === 1 ? "1 command" : `${ran} commands`})`;
   } finally {
     await client.shutdown();
   }

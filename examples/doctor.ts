@@ -49,7 +49,7 @@ function print(
   row("library", library);
   row("runtime", `${host.runtime} ${host.runtimeVersion ?? ""} on ${host.os}-${host.arch}`);
   const set = Object.keys(environment).filter((name) => environment[name] === "set");
-  row("variables", set.join(" "));
+  row("variables", set.join(" ") || "none");
 
   console.log(paint(1, `permissions (held to by: ${permissions.enforcedBy})`));
   for (const { flag, purpose, granted } of permissions.flags) {

@@ -65,5 +65,11 @@ try {
 const { items, usage, durationMs } = await stream.finish();
 const commands = items.filter((item) => item.type === "commandExecution").length;
 console.log(
-  `\n\n${dim(`${commands} command, ${usage?.totalTokens ?? 0} tokens, ${durationMs ?? "?"} ms`)}`,
+  `\n\n${
+    dim(
+      `${commands} ${commands === 1 ? "command" : "commands"}, ${usage?.totalTokens ?? 0} tokens, ${
+        durationMs ?? "?"
+      } ms`,
+    )
+  }`,
 );

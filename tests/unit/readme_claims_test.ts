@@ -58,6 +58,13 @@ test("the tests that hold the README's claims are there", () => {
   assert.deepEqual(lost.map(([file, name]) => `${file}: ${name}`), []);
 });
 
+test("tests/README.md says what each task does, and of no other", () => {
+  const table = readFileSync(join(ROOT, "tests", "README.md"), "utf8");
+  const told = [...table.matchAll(/^\| .*?`deno task ([\w:-]+)[^`]*`/gm)].map(([, name]) => name!);
+  const { tasks } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+  assert.deepEqual(told.sort(), Object.keys(tasks).sort());
+});
+
 for (const path of ["README.md", ".github/guide.md", "examples/migration/README.md"]) {
   test(`the links of ${path} lead somewhere`, () => assert.deepEqual(lostLinks(path), []));
 }
