@@ -12,6 +12,8 @@ import { addFile, type Place, placeOf, warnings, words, world } from "../real/_s
 
 const { exec } = testing.script;
 const LIMIT = { timeoutMs: 180_000 };
+/** How often the same is tried: what codex asks about changes with what was accepted before. */
+const TRIES = 3;
 const ESCALATED = { sandbox_permissions: "require_escalated", justification: "please" };
 const RULES: ApprovalRules = { rules: [{ effect: "allow", kind: "command" }], default: "decline" };
 
@@ -82,17 +84,17 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
             assert.equal(policy.approvalsNote === null, holds && version !== "0.150.0");
             const target = (name: string) => join(outside.path, `${sandbox}-${name}`);
             const net = `bash -c 'echo > /dev/tcp/127.0.0.1/${port}'`;
-            const attempts = Array.from({ length: 8 }, (_, i) => [
+            const attempts = Array.from({ length: TRIES }, (_, i) => [
               exec(`touch ${target(`${i}`)}`),
               exec(`touch ${target(`e${i}`)}`, ESCALATED),
-              ...(i % 4 === 0 ? [exec(net), exec(net, ESCALATED)] : []),
+              ...(i === 0 ? [exec(net), exec(net, ESCALATED)] : []),
             ]).flat();
             await place.act(...attempts);
             assert.deepEqual(await readdir(outside.path), []);
             assert.equal(connections, 0);
             const seen = words(place);
             if (!holds) {
-              assert.ok(seen.length >= 8 && seen.every((word) => word === "decline rule"));
+              assert.ok(seen.length >= TRIES && seen.every((word) => word === "decline rule"));
               assert.equal(warnings(place).filter((text) => /outsideSandbox/.test(text)).length, 1);
               // What to do about it.
               assert.match(policy.approvalsNote!, /Codex 0\.160\.0 or newer|excludeSlashTmp/);
@@ -100,7 +102,7 @@ for (const [version, writes] of platformName() === "linux" ? VERSIONS : []) {
             }
             // 0.145 refuses some of what asks to leave by itself.
             assert.ok(
-              seen.length >= 8 && seen.every((word) => word === "accept rule"),
+              seen.length >= TRIES && seen.every((word) => word === "accept rule"),
               seen.join(),
             );
             const told = JSON.stringify(w.model.requests.at(-1)!.body);
@@ -141,7 +143,7 @@ for (const version of platformName() === "linux" ? ["0.169.0", "0.145.0"] : []) 
     async () => {
       await using outside = await tempDir("outside-");
       const namespace = "multi_agent_v1";
-      const tries = Array.from({ length: 8 }, (_, i) => [
+      const tries = Array.from({ length: TRIES }, (_, i) => [
         exec(`touch ${join(outside.path, `${i}`)}`),
         exec(`touch ${join(outside.path, `e${i}`)}`, ESCALATED),
       ]).flat();
@@ -170,7 +172,7 @@ for (const version of platformName() === "linux" ? ["0.169.0", "0.145.0"] : []) 
           },
         });
         assert.ok(
-          accepted.length >= 8 && accepted.every((word) => word === "accept"),
+          accepted.length >= TRIES && accepted.every((word) => word === "accept"),
           accepted.join(),
         );
         assert.deepEqual(await readdir(outside.path), []);
@@ -189,7 +191,7 @@ for (const version of platformName() === "linux" ? ["0.169.0", "0.145.0"] : []) 
           if (event.type === "approvalResolved") seen.push(event.audit.decision);
         },
       });
-      assert.ok(seen.length >= 8 && seen.every((word) => word === "decline"), seen.join());
+      assert.ok(seen.length >= TRIES && seen.every((word) => word === "decline"), seen.join());
       assert.deepEqual(await readdir(outside.path), []);
     },
   );
@@ -232,7 +234,7 @@ test(
     await using outside = await tempDir("outside-");
     const out = (name: string) => join(outside.path, name);
     const attempts = (name: string) =>
-      Array.from({ length: 5 }, () => [
+      Array.from({ length: TRIES }, () => [
         exec(`touch ${out(name)}`),
         exec(`touch ${out(name)}`, ESCALATED),
       ]).flat();
