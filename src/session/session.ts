@@ -56,6 +56,9 @@ import type { ContextUsage, PromptRunResult, UsageCount } from "./turn/turn_resu
 import type { SessionMcp } from "./mcp/session_mcp.ts";
 import type { SessionThread } from "./session_thread.ts";
 
+/** Makes a session; for {@linkcode Client}. */
+export let makeSession: (parts: SessionParts, loaded: typeof internals) => Session;
+
 /**
  * A conversation with the agent: turns that remember each other. One turn runs at a time; further calls wait in line.
  *
@@ -75,8 +78,12 @@ export class Session implements AsyncDisposable {
   readonly #internals: typeof internals;
   readonly #thread: SessionThread;
 
-  /** Made by {@linkcode Client}. */
-  constructor(parts: SessionParts, loaded: typeof internals) {
+  static {
+    makeSession = (parts, loaded) => new Session(parts, loaded);
+  }
+
+  // Public, it would draw all that a session is made of into the types that every user's check reads.
+  private constructor(parts: SessionParts, loaded: typeof internals) {
     this.#internals = loaded;
     this.cwd = parts.cwd;
     this.startHooks = parts.startHooks.report;
@@ -273,14 +280,9 @@ export class Session implements AsyncDisposable {
     checkArgument("review", "target", target, reviewTargetKind);
     checkOptions("review", options, REVIEW_OPTIONS);
     const ask = (prompt: string, more: AskOptions) => this.ask(prompt, more);
-    return await this.#internals.review(
-      this.#thread.host,
-      target,
-      options as ReviewOptions,
-      ask,
-    ) as ReviewResult<
-      InferOutput<Schema>
-    >;
+    const { host } = this.#thread;
+    const result = await this.#internals.review(host, target, options as ReviewOptions, ask);
+    return result as ReviewResult<InferOutput<Schema>>;
   }
 
   /**

@@ -29,7 +29,7 @@ import {
   wordsKind,
 } from "../profile_shape.ts";
 import { promptKind } from "../../prompt.ts";
-import { Session } from "../session.ts";
+import { makeSession, type Session } from "../session.ts";
 import type { ItemsOptions, TurnItem, TurnsOptions } from "../history/pages.ts";
 import type { SearchOptions, TextHit, ThreadHit } from "../history/search.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
@@ -87,7 +87,7 @@ export class Client implements AsyncDisposable {
       this.#core,
       config,
       this.#ledger,
-      (parts) => new Session(parts, loaded),
+      (parts) => makeSession(parts, loaded),
       checkOpening,
     );
     const { approvals } = this.#core;

@@ -3,11 +3,22 @@
  * @module
  */
 import { SessionClosedError } from "../../errors/mod.ts";
-import type { EventQueue } from "../events/session_events.ts";
 import type { Prompt } from "../../prompt.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
 import { AnswerText, readableOf, textResponse } from "./web_streams.ts";
+
+/** The events of a run, for one reader at a time. */
+export interface StreamedEvents {
+  /** The next event; `null` after the last. */
+  next(): Promise<TurnEvent | null>;
+  /** The next event, for iterators. */
+  read(): Promise<IteratorResult<TurnEvent>>;
+  /** No more events will come. */
+  end(): void;
+  /** Forgets what nobody has read, and ends. */
+  discard(): void;
+}
 
 /** What a stream shows and controls. */
 export interface StreamedRun {
@@ -38,11 +49,11 @@ export class PromptRunStream<Output = unknown>
   /** The first turn; a retried prompt goes on in another one. */
   readonly turnId: string;
   readonly #run: StreamedRun;
-  readonly #queue: EventQueue;
+  readonly #queue: StreamedEvents;
   #over = false;
 
   /** Made by {@linkcode Session.askStream}. */
-  constructor(threadId: string, turnId: string, run: StreamedRun, queue: EventQueue) {
+  constructor(threadId: string, turnId: string, run: StreamedRun, queue: StreamedEvents) {
     this.threadId = threadId;
     this.turnId = turnId;
     this.#run = run;

@@ -2,8 +2,8 @@
  * A goal in the hands of who set it.
  * @module
  */
-import type { EventQueue } from "../events/session_events.ts";
 import type { GoalResult } from "../profile.ts";
+import type { StreamedEvents } from "../prompt/prompt_run_stream.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 
 /** What a {@linkcode GoalRun} needs of its goal. */
@@ -13,7 +13,7 @@ export interface StartedGoal {
   /** What is to be reached. */
   readonly objective: string;
   /** The events of its turns. */
-  readonly queue: EventQueue;
+  readonly queue: StreamedEvents;
   /** Lets no further turn begin, and interrupts the active one. */
   pause(): Promise<void>;
   /** Lets turns begin again. */
