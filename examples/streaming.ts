@@ -63,13 +63,7 @@ try {
   clearInterval(tick);
 }
 const { items, usage, durationMs } = await stream.finish();
-const commands = items.filter((item) => item.type === "commandExecution").length;
-console.log(
-  `\n\n${
-    dim(
-      `${commands} ${commands === 1 ? "command" : "commands"}, ${usage?.totalTokens ?? 0} tokens, ${
-        durationMs ?? "?"
-      } ms`,
-    )
-  }`,
-);
+const ran = items.filter((item) => item.type === "commandExecution").length;
+const commands = ran === 1 ? "1 command" : `${ran} commands`;
+const totals = `${commands}, ${usage?.totalTokens ?? 0} tokens, ${durationMs ?? "?"} ms`;
+console.log(`\n\n${dim(totals)}`);
