@@ -87,15 +87,8 @@ export class Session implements AsyncDisposable {
     this.#internals = loaded;
     this.cwd = parts.cwd;
     this.startHooks = parts.startHooks.report;
-    const thread = new loaded.SessionThread(parts);
-    this.#thread = thread;
-    this.mcp = new loaded.McpCalls({
-      core: parts.core,
-      threadId: () => thread.threadId,
-      profile: () => thread.settings.profile,
-      toolsServer: parts.served?.name ?? null,
-      assertOpen: () => thread.assertOpen(),
-    });
+    this.#thread = new loaded.SessionThread(parts);
+    this.mcp = new loaded.McpCalls(this.#thread);
   }
 
   /** The thread. */

@@ -126,6 +126,12 @@ export interface SessionParts {
   onClosed: () => void;
 }
 
+/** What of it stays as it is. The rest is what the session began with: `SessionSettings` and the connection know what it is now. */
+export type LastingParts = Omit<
+  SessionParts,
+  "threadId" | "profile" | "hooks" | "decided" | "policy" | "told"
+>;
+
 /** Spans of turns; loaded when somebody listens to them. */
 let spans: typeof import("./telemetry/agent_span.ts") | null = null;
 
@@ -139,7 +145,7 @@ export class SessionSettings {
   /** What the server confirmed. */
   policy: EffectivePolicy;
   readonly #core: RuntimeCore;
-  readonly #parts: SessionParts;
+  readonly #parts: LastingParts;
   #decided: DecidedPolicy;
   /** What the last turn was sent. */
   #sent: DecidedPolicy;

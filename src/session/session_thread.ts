@@ -23,14 +23,14 @@ import { assertStopped } from "./turn/stop_turn.ts";
 import type { OtelContext } from "../telemetry.ts";
 import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/turn_usage.ts";
-import { type SessionParts, SessionSettings } from "./session_settings.ts";
+import { type LastingParts, type SessionParts, SessionSettings } from "./session_settings.ts";
 
 type Closing = "open" | "closing" | "archived" | "released";
 
 /** The thread of one session. */
 export class SessionThread {
   /** What the session is made of. */
-  readonly parts: SessionParts;
+  readonly parts: LastingParts;
   /** The thread on its server. */
   readonly connection: ThreadConnection;
   /** What it runs with. */

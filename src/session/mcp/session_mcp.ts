@@ -19,8 +19,9 @@ import {
   unrestrictedProbe,
 } from "../../permissions/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
-import type { ResolvedProfile, WaitOptions } from "../profile.ts";
+import type { WaitOptions } from "../profile.ts";
 import { WAIT_OPTIONS } from "../profile_shape.ts";
+import type { SessionThread } from "../session_thread.ts";
 import { assertSupported } from "../thread/thread_host.ts";
 
 /** A tool of an MCP server. */
@@ -59,20 +60,6 @@ export interface McpCallResult {
   isError: boolean;
 }
 
-/** What {@linkcode SessionMcp} works with. */
-export interface McpHost {
-  /** The connection. */
-  core: RuntimeCore;
-  /** The thread. */
-  threadId: () => string;
-  /** How the session runs. */
-  profile: () => ResolvedProfile;
-  /** The server of the session's own tools, or `null`. */
-  toolsServer: string | null;
-  /** Throws when the session is over. */
-  assertOpen: () => void;
-}
-
 /** Pages of servers that are read; codex sends a hundred a page. */
 const MAX_PAGES = 100;
 
@@ -108,19 +95,19 @@ export interface SessionMcp {
 
 /** The calls behind {@linkcode SessionMcp}. */
 export class McpCalls implements SessionMcp {
-  readonly #host: McpHost;
+  readonly #thread: SessionThread;
 
-  constructor(host: McpHost) {
-    this.#host = host;
+  constructor(thread: SessionThread) {
+    this.#thread = thread;
   }
 
   async status(options: WaitOptions = {}): Promise<McpServerStatus[]> {
     checkOptions("mcp.status", options, WAIT_OPTIONS);
-    const { core } = this.#enter("mcp.status", "mcpThreadStatus");
+    const core = this.#enter("mcp.status", "mcpThreadStatus");
     const all: McpServerStatus[] = [];
     let cursor: string | null = null;
     for (let page = 0; page < MAX_PAGES; page++) {
-      const params: JsonObject = { threadId: this.#host.threadId(), detail: "full", cursor };
+      const params: JsonObject = { threadId: this.#thread.threadId, detail: "full", cursor };
       const result = await core.call("mcpServerStatus/list", params, options);
       if (!isJsonObject(result)) break;
       all.push(...objectsOf(result, "data").map(statusOf));
@@ -140,9 +127,9 @@ export class McpCalls implements SessionMcp {
     checkArgument("mcp.call", "tool", tool, required(nonEmpty));
     checkArgument("mcp.call", "args", args, jsonObject);
     checkOptions("mcp.call", options, WAIT_OPTIONS);
-    const { core } = this.#enter("mcp.call", "mcpToolCalls");
+    const core = this.#enter("mcp.call", "mcpToolCalls");
     this.#gate(server);
-    const params = { threadId: this.#host.threadId(), server, tool, arguments: args };
+    const params = { threadId: this.#thread.threadId, server, tool, arguments: args };
     // A tool takes the time that it takes.
     const call = core.call("mcpServer/tool/call", params, { timeoutMs: Infinity, ...options });
     const result = await call;
@@ -158,30 +145,31 @@ export class McpCalls implements SessionMcp {
     checkArgument("mcp.read", "server", server, required(nonEmpty));
     checkArgument("mcp.read", "uri", uri, required(nonEmpty));
     checkOptions("mcp.read", options, WAIT_OPTIONS);
-    const { core } = this.#enter("mcp.read", "mcpToolCalls");
+    const core = this.#enter("mcp.read", "mcpToolCalls");
     this.#gate(server);
-    const params = { threadId: this.#host.threadId(), server, uri };
+    const params = { threadId: this.#thread.threadId, server, uri };
     const result = await core.call("mcpServer/resource/read", params, options);
     return isJsonObject(result) ? objectsOf(result, "contents") : [];
   }
 
   async reload(options: WaitOptions = {}): Promise<void> {
     checkOptions("mcp.reload", options, WAIT_OPTIONS);
-    const { core } = this.#enter("mcp.reload", "mcpReload");
+    const core = this.#enter("mcp.reload", "mcpReload");
     await core.call("config/mcpServer/reload", undefined, options);
   }
 
-  #enter(what: string, feature: Parameters<typeof assertSupported>[2]): McpHost {
-    this.#host.assertOpen();
-    assertSupported(this.#host.core, what, feature);
-    return this.#host;
+  #enter(what: string, feature: Parameters<typeof assertSupported>[2]): RuntimeCore {
+    const { core } = this.#thread.parts;
+    this.#thread.assertOpen();
+    assertSupported(core, what, feature);
+    return core;
   }
 
   /** A session's own servers were consented to; those of the user's configuration may do anything. */
   #gate(server: string): void {
-    const { core, toolsServer } = this.#host;
-    const { mcpServers, allowPrivilegedEscalation } = this.#host.profile();
-    if (Object.hasOwn(mcpServers, server) || server === toolsServer) return;
+    const { core, served } = this.#thread.parts;
+    const { mcpServers, allowPrivilegedEscalation } = this.#thread.settings.profile;
+    if (Object.hasOwn(mcpServers, server) || server === served?.name) return;
     if (!allowPrivilegedEscalation) {
       throw new PolicyError(
         "That MCP server is none of the session's `mcpServers`, and runs outside the sandbox. " +

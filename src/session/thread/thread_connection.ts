@@ -17,7 +17,7 @@ import { whenClosed } from "./when_closed.ts";
 import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionGate } from "../policy/session_gate.ts";
-import type { SessionParts, SessionSettings } from "../session_settings.ts";
+import type { LastingParts, SessionSettings } from "../session_settings.ts";
 import { stopUnheard } from "../turn/stop_turn.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
@@ -27,7 +27,7 @@ import type { ThreadHolder, TurnQueue } from "./thread_host.ts";
 /** Whose thread it is: `SessionThread`. */
 export interface ConnectedSession {
   /** What the session is made of. */
-  readonly parts: SessionParts;
+  readonly parts: LastingParts;
   /** What it runs with. */
   readonly settings: SessionSettings;
   /** Who has the thread. */
