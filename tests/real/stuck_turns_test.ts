@@ -143,6 +143,60 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
   );
 }
 
+for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
+  test(`steering a turn that is none tells whether the server works on one, and adds nothing [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      const { threadId } = session;
+      const steer = async () => {
+        const params = {
+          threadId,
+          expectedTurnId: "none",
+          input: [{ type: "text" as const, text: "", text_elements: [] }],
+        };
+        const error = await rejection(client.runtime.request("turn/steer", params));
+        return /no active turn to steer/.test(`${error}`)
+          ? "none"
+          : /but found/.exec(`${error}`)?.[0];
+      };
+      assert.equal(await steer(), "none");
+      const gate = Promise.withResolvers<void>();
+      const command = world.prompt([[script.exec("sleep 1")], [script.gate(gate.promise), "done"]]);
+      const running = await session.askStream(command);
+      for (;;) {
+        const event = await running.recv();
+        if (event?.type === "itemStarted" && event.item.type === "commandExecution") break;
+        assert.equal(await steer(), "but found", event?.type);
+      }
+      assert.equal(await steer(), "but found", "in a command");
+      await running.interrupt();
+      await running.finish().catch(() => {});
+      assert.equal(await steer(), "none");
+      gate.resolve();
+      await session.ask("one");
+      world.hold = true;
+      for (
+        const begin of [
+          () => session.compact(),
+          () => session.review({ type: "custom", instructions: "Look." }),
+        ]
+      ) {
+        const heard = world.model.requests.length;
+        const own = begin().catch(() => {});
+        await world.model.waitForRequest(({ index }) => index >= heard, { timeoutMs: 30_000 });
+        assert.equal(await steer(), "but found", begin.toString());
+        await session.interrupt();
+        await own;
+        assert.equal(await steer(), "none");
+      }
+      world.hold = false;
+      assert.equal((await session.ask("two")).assistantText, "You said: two");
+      const { userTexts } = world.model.requests.at(-1)!;
+      assert.ok(!userTexts.includes(""), "it was added to the thread");
+    }));
+}
+
 test(
   "what a stopped codex has not confirmed is not told as done, and what it does later is",
   { timeoutMs: 120_000 },

@@ -255,9 +255,13 @@ async function worksOnNothing(core: RuntimeCore, threadId: string): Promise<bool
     .then(() => false, (error) => isRefusal(error, "worksOnNothing"));
 }
 
-/** The end of a turn that nobody recorded, by what was heard of it: a failure is told before it, and an answer is whole. */
+/**
+ * The end of a turn that nobody recorded, by what was heard of it: a failure is told before it, and an answer is whole and
+ * comes last. What the model says before it uses its tools is none.
+ */
 function endOf({ threadId, turnId, finalError, answer, items }: TurnOutcome): JsonObject {
-  const answered = answer !== "" && !items.open("agentMessage");
+  const answered = answer !== "" && !items.open("agentMessage") &&
+    items.all().at(-1)?.type === "agentMessage";
   const status = finalError !== undefined ? "failed" : answered ? "completed" : "interrupted";
   return { threadId, turn: { id: turnId, status } };
 }

@@ -246,11 +246,16 @@ const OTHER = new RpcError("turn/steer", -32600, "expected active turn id `none`
 test("a server without a record of the turn is asked by steering one that is none", async () => {
   const message = { type: "agentMessage", id: "m", text: "All of it." };
   const answered = [["item/started", { item: message }], ["item/completed", { item: message }]];
+  const command = { type: "commandExecution", id: "c", command: "true" };
+  const works = [["item/started", { item: command }], ["item/completed", { item: command }]];
   const failed = [["error", { error: { message: "no" }, willRetry: false }]];
   const table: [heard: unknown[], answer: unknown, status: string | null][] = [
     [answered, NONE, "completed"],
     [answered.slice(0, 1), NONE, "interrupted"],
     [[], NONE, "interrupted"],
+    // "I look first", and the call that would have given the answer was cut off.
+    [[...answered, ...works], NONE, "interrupted"],
+    [[...works, ...answered], NONE, "completed"],
     [[...answered, ...failed], NONE, "failed"],
     [answered, OTHER, null],
     [answered, new RpcError("turn/steer", -32600, "thread not found"), null],
