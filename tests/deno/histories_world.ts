@@ -15,13 +15,15 @@ import { within, type World } from "../real/_session_world.ts";
 import { slowLink } from "../_slow_link.ts";
 
 /** What the model does with a prompt. */
-const WORKS = ["say", "slow", "command", "long", "loop", "hang", "agent"] as const;
+const WORKS = ["say", "slow", "command", "long", "loop", "hang", "agent", "agents"] as const;
 type Work = typeof WORKS[number];
 
 /** What somebody does at some moment, without waiting for what was done before. */
 export type Step =
   | { type: "ask"; work: Work; abortAfter: number | null; steer: boolean; limited: boolean }
   | { type: "foreign"; work: Work }
+  /** A prompt that waits in codex's own queue (0.169); behind whom it waits decides when it begins. */
+  | { type: "queue"; work: Work }
   /** A turn that codex begins for us; `stopAfter`: given up after so many milliseconds. */
   | { type: "goal" | "compact" | "review"; stopAfter: number | null }
   | { type: "interrupt" }
@@ -59,7 +61,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       limited: fc.boolean(),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ type: fc.constant("foreign" as const), work }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ type: fc.constantFrom("foreign" as const, "queue" as const), work }),
+  },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -198,6 +203,13 @@ export class Player {
           keep(started);
           break;
         }
+        case "queue":
+          keep(client.runtime.request("thread/queue/add", {
+            threadId: it.threadId,
+            clientUserMessageId: crypto.randomUUID(),
+            input: [{ type: "text", text: this.#prompt(each.work) }],
+          }));
+          break;
         case "goal":
         case "compact":
         case "review": {
@@ -233,8 +245,8 @@ export class Player {
     }
     if (!history.closeEarly) {
       await within(40_000, "every promise", Promise.allSettled(promises));
-      // What was given up or took too long ends without another word; an agent that its parent was led away from works on.
-      if (!mayLeaveAgents(history)) await this.#assertEnded(first, 15_000);
+      // What was given up or took too long ends without another word, and so does an agent that nobody waits for.
+      await this.#assertEnded(first, 15_000);
       await within(25_000, "interrupt()", session.interrupt());
     }
     await within(25_000, "close()", session.close());
@@ -350,7 +362,11 @@ export class Player {
     };
     return {
       cwd: this.#world.cwd,
-      config: { "features.multi_agent": true },
+      // Codex 0.104 takes no depth, and none is deeper than one there.
+      config: {
+        "features.multi_agent": true,
+        ...(this.#world.version === "0.104.0" ? {} : { "agents.max_depth": 4 }),
+      },
       timeoutMs: TURN_MS,
       ...(hook === "none" ? {} : {
         hooks: {
@@ -378,28 +394,35 @@ export class Player {
         return this.#world.prompt(() => command("true"));
       case "hang":
         return this.#world.prompt(() => [script.say("Half", { open: true }), script.hang()]);
-      case "agent": {
-        const child = this.#world.prompt((_, round) => round === 0 ? command(long) : says, "child");
-        return this.#world.prompt(({ toolOutputs, tools }, round) => {
-          // 0.125 offers them without a namespace, and 0.104 does not.
-          const namespace = tools.includes("spawn_agent") ? {} : { namespace: "multi_agent_v1" };
-          if (round === 0) {
-            return [script.toolCall("spawn_agent", { message: child }, namespace), USAGE];
-          }
-          const id = /"agent_id":"([^"]+)"/.exec(toolOutputs.at(-1)?.text ?? "")?.[1];
-          if (round > 1 || id === undefined) return says;
-          const wait = { targets: [id], timeout_ms: 20_000 };
-          return [script.toolCall("wait_agent", wait, namespace), USAGE];
-        });
-      }
+      case "agent":
+        return this.#starts(this.#works(long, "child"));
+      case "agents":
+        return this.#starts(this.#starts(this.#works(long, "grandchild")));
     }
   }
-}
 
-/** Whether an agent may be told something else in the middle of its work, and end before the one that it has started. */
-function mayLeaveAgents({ steps }: History): boolean {
-  const ledAway = ({ type, ...step }: Step) => type === "foreign" || "steer" in step && step.steer;
-  return steps.some((step) => "work" in step && step.work === "agent") && steps.some(ledAway);
+  /** A prompt that runs a command. */
+  #works(command: string, text: string): string {
+    const says = [script.say("x"), USAGE];
+    return this.#world.prompt(
+      (_, round) => round === 0 ? [script.exec(command), USAGE] : says,
+      text,
+    );
+  }
+
+  /** A prompt whose agent starts another one for this task, and waits for it. */
+  #starts(message: string): string {
+    const says = [script.say("x"), USAGE];
+    return this.#world.prompt(({ toolOutputs, tools }, round) => {
+      // 0.125 offers them without a namespace, and 0.104 does not.
+      const namespace = tools.includes("spawn_agent") ? {} : { namespace: "multi_agent_v1" };
+      if (round === 0) return [script.toolCall("spawn_agent", { message }, namespace), USAGE];
+      const id = /"agent_id":"([^"]+)"/.exec(toolOutputs.at(-1)?.text ?? "")?.[1];
+      if (round > 1 || id === undefined) return says;
+      const wait = { targets: [id], timeout_ms: 20_000 };
+      return [script.toolCall("wait_agent", wait, namespace), USAGE];
+    });
+  }
 }
 
 /** Every turn on the wire is told once, with one end, and counted once. */

@@ -3,10 +3,15 @@
  * what goes on when the prompt is over is bounded, told and counted.
  */
 import assert from "node:assert/strict";
-import { BudgetExceededError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import process from "node:process";
+import {
+  BudgetExceededError,
+  ConnectionClosedError,
+  TurnInterruptedError,
+} from "../../src/errors/mod.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
-import type { RunProfile } from "../../src/session/profile.ts";
+import type { RunProfile, SessionConfig } from "../../src/session/profile.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type ModelRequest, type ModelStep, script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
@@ -276,5 +281,57 @@ test(
       await session.release();
       await assertGone(world, [left]);
       watch.assertWhole(session);
+    }),
+);
+
+test(
+  "what agents of agents ask is the session's to answer, and all of them end when codex dies",
+  { timeoutMs: 120_000 },
+  () =>
+    inWorld("0.169.0", async (world) => {
+      const watch = new Watch();
+      const client = await world.connect({ eventLog: { write: (event) => watch.log(event) } });
+      const asked: string[] = [];
+      const dies = Promise.withResolvers<void>();
+      const config: SessionConfig = {
+        cwd: world.cwd,
+        config: CONFIG.v1,
+        approvalPolicy: "untrusted",
+        approvals: (request) => {
+          asked.push(request.threadId!);
+          if (asked.length <= 2) return { decision: "decline" };
+          // As long as this one is not answered, all of them wait.
+          if (asked.length === 4) dies.resolve();
+          return new Promise<never>(() => {});
+        },
+      };
+      const session = await client.startSession(config);
+      watch.listen(session);
+      const touches = () =>
+        world.prompt((
+          _,
+          round,
+        ) => [round === 0 ? script.exec("touch x") : script.say("leaf"), USAGE]);
+      const whole = session.ask(tree(world, "v1", [1, 2], touches));
+      assert.equal((await within(LIMIT_MS, "the prompt", whole)).assistantText, "all done");
+      const agents = new Set(asked);
+      assert.equal(agents.size, 2);
+      const named = new Set(
+        watch.told.flatMap((each) => each.type === "subAgent" ? [each.threadId] : []),
+      );
+      assert.equal(named.size, 3);
+      assert.ok([...agents].every((threadId) => named.has(threadId)));
+      const other = await client.startSession(config);
+      watch.listen(other);
+      const stuck = rejection(other.ask(tree(world, "v1", [1, 2], touches)));
+      await within(LIMIT_MS, "the questions", dies.promise);
+      process.kill(client.runtime.pid!, "SIGKILL");
+      const error = await within(LIMIT_MS, "the prompt", stuck);
+      assert.ok(error instanceof ConnectionClosedError, `${error}`);
+      await until("the ends", () =>
+        turnsTold(watch.told, "turnCompleted").length ===
+          turnsTold(watch.told, "turnStarted").length);
+      assert.equal(turnsTold(watch.told, "turnStarted").length, 8);
+      assert.deepEqual(client.approvals.pending(), []);
     }),
 );
