@@ -271,14 +271,15 @@ export function readTextFile(path: string): string | null {
 }
 
 /**
- * Reads files below a directory as {@linkcode readTextFile} does. Deno is asked once where it grants all of the directory:
- * for hundreds of files its answers cost more than the files.
+ * Reads files below a directory as {@linkcode readTextFile} does, and looks once for how: for hundreds of small files of the
+ * system that costs more than the files.
  */
 export function readerBelow(directory: string): (path: string) => string | null {
-  if (runtimeName() !== "deno" || !canRead(directory)) return readTextFile;
+  const fs = builtin<NodeFs>("fs");
+  if (fs === null && !(runtimeName() === "deno" && canRead(directory))) return readTextFile;
   return (path) => {
     try {
-      return Deno.readTextFileSync(path);
+      return fs === null ? Deno.readTextFileSync(path) : fs.readFileSync(path, "utf8");
     } catch {
       return null;
     }
