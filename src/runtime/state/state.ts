@@ -62,6 +62,8 @@ export class StateProjection {
   readonly #bounds: StateBounds;
   /** In order of use, least recent first. */
   readonly #threads: Map<string, ThreadState> = new Map();
+  /** Those without a running turn, in the same order: they are forgotten first. */
+  readonly #idle: Set<string> = new Set();
   /** The newest run of deltas of each thread. */
   readonly #held: Map<string, HeldText> = new Map();
   /** The one that grew last; in a flood it is the next one too. */
@@ -158,7 +160,11 @@ export class StateProjection {
     this.#reverts.clear();
     this.#foldAll();
     this.#snapshot = null;
-    for (const [id, thread] of this.#threads) this.#threads.set(id, interruptThread(thread));
+    this.#idle.clear();
+    for (const [id, thread] of this.#threads) {
+      this.#threads.set(id, interruptThread(thread));
+      this.#idle.add(id);
+    }
   }
 
   #grow(held: HeldText, delta: string): void {
@@ -196,26 +202,29 @@ export class StateProjection {
     if (before === undefined && !create) return;
     const after = reduce(before ?? newThread(threadId));
     this.#snapshot = null;
-    if (after === null) this.#threads.delete(threadId);
+    if (after === null) this.#forget(threadId);
     else this.#put(threadId, after);
   }
 
   #put(threadId: string, thread: ThreadState): void {
-    this.#threads.delete(threadId);
+    this.#forget(threadId);
     this.#threads.set(threadId, thread);
+    if (thread.activeTurnId === null) this.#idle.add(threadId);
     if (this.#threads.size <= this.#bounds.threads) return;
-    this.#threads.delete(this.#leastUseful(threadId));
+    this.#forget(this.#leastUseful(threadId));
     this.#dropped++;
   }
 
-  /** The least recently used thread, rather one without a running turn. */
+  #forget(threadId: string): void {
+    this.#threads.delete(threadId);
+    this.#idle.delete(threadId);
+  }
+
+  /** The least recently used thread, rather one without a running turn, and never the newest. */
   #leastUseful(newest: string): string {
-    let oldest: string | undefined;
-    for (const [id, thread] of this.#threads) {
-      if (id === newest) break;
-      oldest ??= id;
-      if (thread.activeTurnId === null) return id;
-    }
+    const [idle] = this.#idle;
+    if (idle !== undefined && idle !== newest) return idle;
+    const [oldest] = this.#threads.keys();
     return oldest ?? newest;
   }
 }

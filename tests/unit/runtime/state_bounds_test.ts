@@ -27,6 +27,31 @@ test("state: the least recently used thread is forgotten, one with a running tur
   assert.deepEqual(Object.keys(state.snapshot().threads).sort(), ["busy", "newer"]);
 });
 
+test("state: of threads that all work, or all rest, the least recently used is forgotten", () => {
+  const state = new StateProjection({ threads: 3 });
+  const kept = () => Object.keys(state.snapshot().threads);
+  for (const id of ["a", "b", "c"]) startTurn(state, id, "u");
+  const key = { method: "item/agentMessage/delta", turnId: "u", itemId: "m" };
+  state.applyDelta({ ...key, threadId: "a" }, "text");
+  assert.deepEqual(kept(), ["b", "c", "a"]);
+  startTurn(state, "d", "u");
+  assert.deepEqual(kept(), ["c", "a", "d"]);
+  // One that rests goes before those that work, and the newest not even then.
+  endTurn(state, "a", "u");
+  startTurn(state, "e", "u");
+  assert.deepEqual(kept(), ["c", "d", "e"]);
+  tell(state, "thread/started", { thread: { id: "new", turns: [] } });
+  assert.deepEqual(kept(), ["d", "e", "new"]);
+  // Once the connection is lost, none works.
+  state.apply({ kind: "connection", method: undefined, message: { state: "restarting" } });
+  startTurn(state, "f", "u");
+  assert.deepEqual(kept(), ["e", "new", "f"]);
+  tell(state, "thread/deleted", { threadId: "e" });
+  for (const id of ["g", "h"]) startTurn(state, id, "u");
+  assert.deepEqual(kept(), ["f", "g", "h"]);
+  assert.equal(state.snapshot().threadsDropped, 5);
+});
+
 test("state: the oldest turns are forgotten, the running one stays", () => {
   const state = new StateProjection({ turns: 2 });
   startTurn(state, "t", "running");
