@@ -110,11 +110,16 @@ export class AppServer implements AsyncDisposable {
     const refusal = this.#check.checkNotification(method, params, this.#experimentalApi);
     if (refusal !== null) throw refusal;
     // What this library does not know may do anything that this script may do.
-    const notify = () => this.runtime.notify(method, params);
-    if (this.#check.isKnown(method)) return await notify();
+    if (this.#check.isKnown(method)) return await this.runtime.notify(method, params);
     const consent = { allowPrivilegedEscalation: true };
     const { guardCall } = await import("./runtime/guard_call.ts");
-    await guardCall(this.#core, method, params, consent, notify);
+    await guardCall(
+      this.#core,
+      method,
+      params,
+      consent,
+      (core, ...notification) => core.notify(notification[0], notification[1]),
+    );
   }
 
   /**

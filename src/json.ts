@@ -224,7 +224,7 @@ export interface JsonMisfit {
  * Levels of objects and arrays that the server reads in one line. Its parser (serde_json) gives up at the 128th and drops
  * the line without an answer; measured on codex 0.104.0 and 0.169.0.
  */
-const MAX_JSON_DEPTH = 127;
+export const MAX_JSON_DEPTH = 127;
 
 /**
  * Whether a value arrives as it is: no numbers that JSON lacks, no functions, symbols, BigInt, cycles, nor objects whose

@@ -2,7 +2,7 @@
  * JSON-RPC messages as codex writes them (without a `jsonrpc` member), to lines and back.
  * @module
  */
-import { fitsJson, jsonMisfit } from "../json.ts";
+import { fitsJson, jsonMisfit, MAX_JSON_DEPTH } from "../json.ts";
 import { RpcValidationError } from "../errors/mod.ts";
 import type { TraceContext } from "../telemetry.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
@@ -72,6 +72,18 @@ export interface RpcMalformed {
 
 /** One decoded line. */
 export type RpcMessage = RpcResponse | RpcRequest | RpcNotification | RpcMalformed;
+
+/** What the server's side of a skipped message told before its size was known. */
+export interface OversizeMessage {
+  /** Bytes of the message. */
+  bytes: number;
+  /** The call it answers, if it is an answer. */
+  rpcId: RpcId | null;
+  /** Its method, if it is a notification or a request. */
+  method: string | null;
+  /** Its thread, as far as it can be seen. */
+  threadId: string | null;
+}
 
 /** A message of this side. */
 export interface OutboundMessage {
@@ -143,6 +155,19 @@ export function decode(line: string): RpcMessage {
   return classify(value);
 }
 
+/** Reads what can be known of a message from its first and last bytes. */
+export function describeOversize(bytes: number, head: string, tail: string): OversizeMessage {
+  const id = /^\s*\{\s*"id"\s*:\s*(\d+|"[^"\\]*")/.exec(head)?.[1];
+  const method = /^\s*\{\s*"method"\s*:\s*"([^"\\]+)"/.exec(head)?.[1] ?? null;
+  const thread = /"threadId"\s*:\s*"([^"\\]+)"/;
+  return {
+    bytes,
+    rpcId: id === undefined ? null : id.startsWith('"') ? id.slice(1, -1) : Number(id),
+    method,
+    threadId: method === null ? null : thread.exec(head)?.[1] ?? thread.exec(tail)?.[1] ?? null,
+  };
+}
+
 /**
  * Encodes a message of this side; what is undefined in it is left out, as the server wants it. The server drops a line
  * that it can't read and answers nothing, so whatever it could not read is refused here, with its path; half an emoji is
@@ -152,13 +177,19 @@ export function encode(message: OutboundMessage): string {
   let text: string | undefined;
   let cause: unknown;
   try {
-    if (fitsJson(message)) text = JSON.stringify(message);
+    // Whatever else is in a message is this library's own.
+    const { params, trace, result, error } = message;
+    if (fits(params) && fits(trace) && fits(result) && fits(error)) text = JSON.stringify(message);
   } catch (error) {
     cause = error;
   }
   if (text === undefined) throw unsendable(message, cause);
   // JSON.stringify escapes half of a surrogate pair, and only that.
   return text.includes("\\ud") ? wellFormed(text) : text;
+}
+
+function fits(value: unknown): boolean {
+  return value === undefined || fitsJson(value, MAX_JSON_DEPTH - 1);
 }
 
 /** Escapes are read from left to right: `\\ud83c` is a backslash and four letters. */

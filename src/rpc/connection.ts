@@ -9,8 +9,10 @@ import type { TraceContext } from "../telemetry.ts";
 import type { Transport, TransportClosed, TransportCloseReport } from "../transport/mod.ts";
 import {
   decode,
+  describeOversize,
   encode,
   type OutboundMessage,
+  type OversizeMessage,
   type RpcErrorObject,
   type RpcId,
   type RpcMessage,
@@ -21,18 +23,6 @@ import {
 import { DeltaReader, Deltas } from "./delta_reader.ts";
 import { LineFramer, utf8Length } from "./framing.ts";
 import { type CallOptions, PendingCalls } from "./pending_calls.ts";
-
-/** What the server's side of a skipped message told before its size was known. */
-export interface OversizeMessage {
-  /** Bytes of the message. */
-  bytes: number;
-  /** The call it answers, if it is an answer. */
-  rpcId: RpcId | null;
-  /** Its method, if it is a notification or a request. */
-  method: string | null;
-  /** Its thread, as far as it can be seen. */
-  threadId: string | null;
-}
 
 /** Receives what the server says. No method may throw; each runs before the next line is read. */
 export interface ConnectionHandler {
@@ -75,6 +65,7 @@ export interface ConnectionOptions {
 
 const encoder = new TextEncoder();
 const NOISE_CHARACTERS = 80;
+const NO_OPTIONS: CallOptions = Object.freeze({});
 
 /** One conversation over one transport. */
 export class Connection {
@@ -186,11 +177,17 @@ export class Connection {
     this.#calls.onLatency = listener;
   }
 
-  /** Sends a call and waits for its answer. */
+  /** Told when calls begin to be awaited, and when the last of them has settled. */
+  set onAwaited(listener: (some: boolean) => void) {
+    this.#calls.onAwaited = listener;
+  }
+
+  /** Sends a call and waits for its answer. `awaited`: see {@linkcode onAwaited}. */
   call(
     method: string,
     params: JsonValue | undefined,
-    options: CallOptions = {},
+    options: CallOptions = NO_OPTIONS,
+    awaited = false,
   ): Promise<JsonValue> {
     const { trace, requestTimeoutMs } = this.#options;
     return this.#calls.call(
@@ -199,6 +196,7 @@ export class Connection {
       options.timeoutMs ?? requestTimeoutMs,
       options,
       options.trace ?? trace?.(),
+      awaited,
     );
   }
 
@@ -378,25 +376,14 @@ export class Connection {
   }
 }
 
-/** Reads what can be known of a message from its first and last bytes. */
-export function describeOversize(bytes: number, head: string, tail: string): OversizeMessage {
-  const id = /^\s*\{\s*"id"\s*:\s*(\d+|"[^"\\]*")/.exec(head)?.[1];
-  const method = /^\s*\{\s*"method"\s*:\s*"([^"\\]+)"/.exec(head)?.[1] ?? null;
-  const thread = /"threadId"\s*:\s*"([^"\\]+)"/;
-  return {
-    bytes,
-    rpcId: id === undefined ? null : id.startsWith('"') ? id.slice(1, -1) : Number(id),
-    method,
-    threadId: method === null ? null : thread.exec(head)?.[1] ?? thread.exec(tail)?.[1] ?? null,
-  };
-}
-
 // Outgoing messages, joined: one write for everything that was said while the last one was under way.
 
 /** Joins the messages of one tick, and those that come while a write is under way, into one write. */
 export class CoalescingWriter {
   readonly #write: (text: string) => Promise<void>;
-  #buffer = "";
+  #messages: string[] = [];
+  /** Characters of the messages, with their newlines. */
+  #waiting = 0;
   /** Characters that are being written. */
   #writing = 0;
   #busy = false;
@@ -409,12 +396,13 @@ export class CoalescingWriter {
 
   /** Characters that have not been taken yet. */
   get queued(): number {
-    return this.#writing + this.#buffer.length;
+    return this.#writing + this.#waiting;
   }
 
   /** Queues one message. */
   send(message: string): void {
-    this.#buffer += message + "\n";
+    this.#messages.push(message);
+    this.#waiting += message.length + 1;
     if (this.#busy) return;
     this.#busy = true;
     // A microtask: the messages of this tick share a write, and a single one is not delayed by a timer.
@@ -427,10 +415,12 @@ export class CoalescingWriter {
   }
 
   async #flush(): Promise<void> {
-    while (this.#buffer !== "") {
-      const text = this.#buffer;
-      this.#buffer = "";
-      this.#writing = text.length;
+    while (this.#messages.length > 0) {
+      this.#messages.push("");
+      const text = this.#messages.join("\n");
+      this.#messages = [];
+      this.#writing = this.#waiting;
+      this.#waiting = 0;
       await this.#write(text);
     }
     this.#writing = 0;

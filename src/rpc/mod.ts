@@ -4,15 +4,11 @@
  * @module
  */
 export { decode, encode } from "./codec.ts";
-export {
-  Connection,
-  type ConnectionHandler,
-  type ConnectionOptions,
-  type OversizeMessage,
-} from "./connection.ts";
+export { Connection, type ConnectionHandler, type ConnectionOptions } from "./connection.ts";
 export type { DeltaHead, Deltas, DeltaTaker } from "./delta_reader.ts";
 export type {
   OutboundMessage,
+  OversizeMessage,
   RpcMessage,
   RpcNotification,
   RpcRequest,

@@ -44,56 +44,75 @@ export function overloadBackoffMs(tries: number, random: number): number {
   return ceiling / 2 + (ceiling / 2) * random;
 }
 
+/** Where a call is. */
+type CallPlace = "new" | "inLine" | "inFlight" | "backingOff" | "settled";
+
+/** Thousands may wait: what few calls have is in an object of its own. */
 class Call {
-  readonly expiresAt: number;
-  id = -1;
-  tries = 0;
-  sentAt = 0;
-  settled = false;
-  queued = false;
-  backoff: ReturnType<typeof setTimeout> | null = null;
-  readonly #owner: PendingCalls;
   readonly method: string;
   readonly params: JsonValue | undefined;
   readonly timeoutMs: number;
-  // Taken out of the options, which are the caller's own and may change.
-  readonly signal: AbortSignal | undefined;
-  readonly trace: TraceContext | undefined;
-  readonly onResult: ((result: JsonValue) => void) | undefined;
+  readonly expiresAt: number;
+  readonly promise: Promise<JsonValue>;
   readonly resolve: (result: JsonValue) => void;
   readonly reject: (error: unknown) => void;
+  readonly more: MoreOfCall | null;
+  /** Whether it is counted among those that are awaited. */
+  readonly awaited: boolean;
+  place: CallPlace = "new";
+  id = -1;
+  tries = 0;
+  sentAt = 0;
 
   constructor(
-    owner: PendingCalls,
     method: string,
     params: JsonValue | undefined,
     timeoutMs: number,
-    options: CallOptions,
-    trace: TraceContext | undefined,
-    resolve: (result: JsonValue) => void,
-    reject: (error: unknown) => void,
+    more: MoreOfCall | null,
+    awaited: boolean,
     now: number,
   ) {
-    this.#owner = owner;
+    const { promise, resolve, reject } = Promise.withResolvers<JsonValue>();
     this.method = method;
     this.params = params;
     this.timeoutMs = timeoutMs;
-    this.signal = options.signal;
-    this.trace = trace;
-    this.onResult = options.onResult;
+    this.promise = promise;
     this.resolve = resolve;
     this.reject = reject;
+    this.more = more;
+    this.awaited = awaited;
     this.expiresAt = now + timeoutMs;
   }
+}
 
-  /** Listener of the caller's signal. */
-  handleEvent(): void {
-    this.#owner.fail(this, this.signal!.reason);
-  }
+function refuse(call: Call, error: unknown): void {
+  // Here, so that the many that succeed need no second promise.
+  if (call.awaited) call.promise.catch(() => {});
+  call.reject(error);
+}
 
-  expire(): void {
-    this.#owner.fail(this, new RequestTimeoutError(this.method, this.timeoutMs));
-  }
+function rejected(error: unknown, awaited: boolean): Promise<never> {
+  const promise = Promise.reject(error);
+  if (awaited) promise.catch(() => {});
+  return promise;
+}
+
+/** Taken out of the options, which are the caller's own and may change. */
+interface MoreOfCall {
+  readonly signal: AbortSignal | undefined;
+  readonly trace: TraceContext | undefined;
+  readonly onResult: ((result: JsonValue) => void) | undefined;
+  /** Listens to the signal. */
+  onAbort: (() => void) | null;
+}
+
+function moreOf(
+  { signal, onResult }: CallOptions,
+  trace: TraceContext | undefined,
+): MoreOfCall | null {
+  return signal === undefined && onResult === undefined && trace === undefined
+    ? null
+    : { signal, trace, onResult, onAbort: null };
 }
 
 /**
@@ -110,9 +129,12 @@ export class PendingCalls {
   #queueHead = 0;
   /** Calls in the queue that are still wanted. */
   #queued = 0;
-  readonly #backingOff: Set<Call> = new Set();
+  readonly #backingOff: Map<Call, ReturnType<typeof setTimeout>> = new Map();
   #nextId = 1;
   #closed: unknown = null;
+  #awaited = 0;
+  /** Told when calls begin to be awaited, and when the last of them has settled. */
+  onAwaited: ((some: boolean) => void) | null = null;
   /** Told how long each answered call took. */
   onLatency: ((ms: number) => void) | null = null;
 
@@ -132,23 +154,32 @@ export class PendingCalls {
     return typeof id === "number" ? this.#inFlight.get(id)?.method : undefined;
   }
 
-  /** Sends a call and waits for its answer. */
+  /**
+   * Sends a call and waits for its answer. `awaited`: {@linkcode onAwaited} is told of it, and a rejection that nobody takes
+   * is none of the program's.
+   */
   call(
     method: string,
     params: JsonValue | undefined,
     timeoutMs: number,
     options: CallOptions = {},
     trace: TraceContext | undefined = options.trace,
+    awaited = false,
   ): Promise<JsonValue> {
-    if (this.#closed !== null) return Promise.reject(this.#closed);
-    if (options.signal?.aborted) return Promise.reject(options.signal.reason);
-    return new Promise((resolve, reject) => {
-      const now = performance.now();
-      const call = new Call(this, method, params, timeoutMs, options, trace, resolve, reject, now);
-      call.signal?.addEventListener("abort", call, { once: true });
-      this.#deadlines.add(call.expiresAt);
-      this.#enqueue(call, now);
-    });
+    if (this.#closed !== null) return rejected(this.#closed, awaited);
+    if (options.signal?.aborted) return rejected(options.signal.reason, awaited);
+    const now = performance.now();
+    const more = moreOf(options, trace);
+    const call = new Call(method, params, timeoutMs, more, awaited, now);
+    if (awaited && this.#awaited++ === 0) this.onAwaited?.(true);
+    if (more?.signal !== undefined) {
+      const { signal } = more;
+      more.onAbort = () => this.#fail(call, signal.reason);
+      signal.addEventListener("abort", more.onAbort, { once: true });
+    }
+    this.#deadlines.add(call.expiresAt);
+    this.#enqueue(call, now);
+    return call.promise;
   }
 
   /** Takes an answer that came now, or at a known time; `false` when nothing waits for it. */
@@ -160,13 +191,14 @@ export class PendingCalls {
     if (error === null) {
       this.#finish(call);
       this.onLatency?.(now - call.sentAt);
-      call.onResult?.(response.result);
+      call.more?.onResult?.(response.result);
       call.resolve(response.result);
     } else if (error.code === OVERLOADED && call.tries < MAX_TRIES) {
       this.#retryLater(call);
     } else {
       this.#finish(call);
-      call.reject(
+      refuse(
+        call,
         new RpcError(call.method, error.code, error.message, error.data, {
           refusal: adviceFor(error.message),
         }),
@@ -180,16 +212,15 @@ export class PendingCalls {
   rejectId(id: number | string, error: unknown): boolean {
     const call = typeof id === "number" ? this.#inFlight.get(id) : undefined;
     if (call === undefined) return false;
-    this.fail(call, error);
+    this.#fail(call, error);
     return true;
   }
 
-  /** Rejects one call; for its own timer and signal. */
-  fail(call: Call, error: unknown): void {
-    if (call.settled) return;
+  #fail(call: Call, error: unknown): void {
+    if (call.place === "settled") return;
     this.#inFlight.delete(call.id);
     this.#finish(call);
-    call.reject(error);
+    refuse(call, error);
     this.#pump();
   }
 
@@ -202,15 +233,15 @@ export class PendingCalls {
     this.#queue = [];
     this.#queueHead = 0;
     for (const call of calls) {
-      if (call.settled) continue;
+      if (call.place === "settled") continue;
       this.#finish(call);
-      call.reject(error);
+      refuse(call, error);
     }
   }
 
   #enqueue(call: Call, now: number): void {
     if (this.#inFlight.size < this.#window) return this.#start(call, now);
-    call.queued = true;
+    call.place = "inLine";
     this.#queued++;
     this.#queue.push(call);
   }
@@ -219,19 +250,20 @@ export class PendingCalls {
     call.id = this.#nextId++;
     call.tries++;
     call.sentAt = now;
+    call.place = "inFlight";
     this.#inFlight.set(call.id, call);
     try {
-      this.#send(call.id, call.method, call.params, call.trace, now);
+      this.#send(call.id, call.method, call.params, call.more?.trace, now);
     } catch (error) {
-      this.fail(call, error);
+      this.#fail(call, error);
     }
   }
 
   #pump(now: number = performance.now()): void {
     while (this.#queueHead < this.#queue.length && this.#inFlight.size < this.#window) {
       const call = this.#queue[this.#queueHead++]!;
-      if (call.settled) continue;
-      this.#leaveQueue(call);
+      if (call.place !== "inLine") continue;
+      this.#queued--;
       this.#start(call, now);
     }
     // A queue that never runs empty must not keep what it has released.
@@ -241,45 +273,45 @@ export class PendingCalls {
     }
   }
 
-  #leaveQueue(call: Call): void {
-    if (!call.queued) return;
-    call.queued = false;
-    this.#queued--;
-  }
-
   #retryLater(call: Call): void {
-    this.#backingOff.add(call);
-    call.backoff = setTimeout(() => {
-      call.backoff = null;
+    call.place = "backingOff";
+    const again = () => {
       this.#backingOff.delete(call);
       this.#enqueue(call, performance.now());
-    }, overloadBackoffMs(call.tries, Math.random()));
+    };
+    const waitMs = overloadBackoffMs(call.tries, Math.random());
+    this.#backingOff.set(call, setTimeout(again, waitMs));
   }
 
   #finish(call: Call): void {
-    call.settled = true;
-    call.signal?.removeEventListener("abort", call);
-    if (call.backoff !== null) {
-      clearTimeout(call.backoff);
-      call.backoff = null;
+    if (call.place === "inLine") this.#queued--;
+    else if (call.place === "backingOff") {
+      clearTimeout(this.#backingOff.get(call));
       this.#backingOff.delete(call);
     }
-    this.#leaveQueue(call);
+    call.place = "settled";
+    const { more } = call;
+    if (more !== null && more.onAbort !== null) {
+      more.signal!.removeEventListener("abort", more.onAbort);
+    }
     if (this.size === 0) this.#deadlines.clear();
+    if (call.awaited && --this.#awaited === 0) this.onAwaited?.(false);
   }
 
   /** Rejects the calls whose time is over; returns when the next one's will be. */
   #expire(now: number): number {
     const due = this.#waiting().filter(({ expiresAt }) => expiresAt <= now);
     due.sort((a, b) => a.expiresAt - b.expiresAt);
-    for (const call of due) call.expire();
+    for (const call of due) {
+      this.#fail(call, new RequestTimeoutError(call.method, call.timeoutMs));
+    }
     return this.#waiting().reduce((next, { expiresAt }) => Math.min(next, expiresAt), Infinity);
   }
 
   /** Every call that is not settled. */
   #waiting(): Call[] {
-    const queued = this.#queue.slice(this.#queueHead).filter(({ queued }) => queued);
-    return [...this.#inFlight.values(), ...queued, ...this.#backingOff];
+    const queued = this.#queue.slice(this.#queueHead).filter(({ place }) => place === "inLine");
+    return [...this.#inFlight.values(), ...queued, ...this.#backingOff.keys()];
   }
 }
 

@@ -182,10 +182,10 @@ export class RuntimeCore implements ConnectionHandler {
   call(
     method: string,
     params: JsonValue | undefined,
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<JsonValue> {
     if (this.#state !== "restarting") return this.callNow(method, params, options);
-    return abortable(this.#restoring, options.signal).then(() =>
+    return abortable(this.#restoring, options?.signal).then(() =>
       this.callNow(method, params, options)
     );
   }
@@ -194,10 +194,10 @@ export class RuntimeCore implements ConnectionHandler {
   callNow(
     method: string,
     params: JsonValue | undefined,
-    options: CallOptions = {},
+    options?: CallOptions,
   ): Promise<JsonValue> {
     try {
-      return this.alive.while(this.#live().call(method, params, options));
+      return this.#live().call(method, params, options, true);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -285,6 +285,7 @@ export class RuntimeCore implements ConnectionHandler {
     const connection = new Connection(transport, this, connectionOptions(config, this.telemetry));
     this.alive.attach(transport);
     connection.onLatency = (ms) => this.metrics.latency(ms);
+    connection.onAwaited = (some) => this.alive.awaited(some);
     this.#connection = connection;
     try {
       this.#server = await handshake(connection, config, signal);

@@ -26,30 +26,37 @@ export interface CallConsent {
  * Judges a call, and sends it in the same breath, so that what was judged is what is sent. Throws or rejects with
  * `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself.
  */
-export function guardCall<T>(
+export function guardCall<T, Consent extends CallConsent>(
   core: RuntimeCore,
   method: string,
   params: JsonValue | undefined,
-  consent: CallConsent,
-  send: () => Promise<T>,
+  consent: Consent | undefined,
+  send: (
+    core: RuntimeCore,
+    method: string,
+    params: JsonValue | undefined,
+    consent: Consent | undefined,
+  ) => Promise<T>,
 ): Promise<T> {
   const gateMethod = loadedMethodGate();
   if (gateMethod === null) {
     return loadMethodGate().then((loaded) => {
       judgeCall(loaded, core, method, params, consent);
-      return send();
+      return send(core, method, params, consent);
     });
   }
   judgeCall(gateMethod, core, method, params, consent);
-  return send();
+  return send(core, method, params, consent);
 }
+
+const NO_CONSENT: CallConsent = Object.freeze({});
 
 function judgeCall(
   gateMethod: Awaited<ReturnType<typeof loadMethodGate>>,
   core: RuntimeCore,
   method: string,
   params: JsonValue | undefined,
-  consent: CallConsent,
+  consent: CallConsent = NO_CONSENT,
 ): void {
   // A remote server works on another machine: this script's permissions say nothing about it.
   const probe = isRemote(core.config) ? unrestrictedProbe : hostProbe();

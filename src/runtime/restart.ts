@@ -258,6 +258,12 @@ export class KeepAlive {
     };
   }
 
+  /** Something begins to be awaited, or is not any more; told in turn. */
+  awaited(some: boolean): void {
+    if (some) this.#begin();
+    else this.#end();
+  }
+
   /** Something is awaited until the promise settles. Gives the promise back. */
   while<T>(promise: Promise<T>): Promise<T> {
     this.#begin();

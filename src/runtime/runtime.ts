@@ -8,13 +8,13 @@ import {
   flag,
   milliseconds,
   name,
-  readable,
   required,
   type Shape,
   shape,
   signal,
+  unreadable,
 } from "../check/mod.ts";
-import { isJsonObject, type JsonValue } from "../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
 import type { RuntimeCore } from "./core.ts";
@@ -112,11 +112,11 @@ export class Runtime implements AsyncDisposable {
       const core = coreOf(this);
       checkArgument("request", "method", method, METHOD);
       checkOptions("request", options, REQUEST_OPTIONS);
-      const asked = readable("request", "params", () => isJsonObject(params) ? params : {});
-      const threadId = readable("request", "params", () => asked["threadId"]);
-      const send = () => core.call(method, params, options);
-      const answer = this.#guardCall(core, method, params, options ?? {}, send);
-      if (typeof threadId === "string") core.routes.get(threadId)?.asked?.(method, asked, answer);
+      const threadId = threadIdIn(params);
+      const answer = this.#guardCall(core, method, params, options, send);
+      if (typeof threadId === "string") {
+        core.routes.get(threadId)?.asked?.(method, params as JsonObject, answer);
+      }
       return answer;
     } catch (error) {
       return Promise.reject(error);
@@ -164,5 +164,22 @@ export class Runtime implements AsyncDisposable {
   /** Like {@linkcode shutdown}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
+  }
+}
+
+function send(
+  core: RuntimeCore,
+  method: string,
+  params: JsonValue | undefined,
+  options: RequestOptions | undefined,
+): Promise<JsonValue> {
+  return core.call(method, params, options);
+}
+
+function threadIdIn(params: JsonValue | undefined): JsonValue | undefined {
+  try {
+    return isJsonObject(params) ? params["threadId"] : undefined;
+  } catch (error) {
+    throw unreadable("request", "params", error);
   }
 }

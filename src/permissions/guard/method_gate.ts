@@ -6,7 +6,13 @@ import { kindOf } from "../../json.ts";
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
-import { fieldPasses, givesAway, methodReach, UNSANDBOXED } from "./method_table.ts";
+import {
+  fieldPasses,
+  givesAway,
+  type MethodReach,
+  methodReach,
+  UNSANDBOXED,
+} from "./method_table.ts";
 import { configNeeds } from "../config/config_needs.ts";
 import {
   asksNobody,
@@ -58,7 +64,10 @@ export function gateMethod(
     }, { data: { method } });
   }
   const call = params ?? {};
-  const needs = methodNeeds(method, call, context);
+  const reach = methodReach(method);
+  // Most calls, of which nothing else is asked.
+  if (reach === "harmless" && !givesSomethingAway(call)) return null;
+  const needs = methodNeeds(reach, call, context);
   const refusal = consentRefusal(method, call, needs, context);
   if (refusal !== null) return refusal;
   // Most calls need nothing, and asking Deno costs as much as all the rest of a call.
@@ -72,22 +81,23 @@ export function gateMethod(
   });
 }
 
+function givesSomethingAway(params: JsonObject): boolean {
+  for (const field of Object.keys(params)) if (givesAway(field, params[field])) return true;
+  return false;
+}
+
 /** What a raw request needs from this script. */
 function methodNeeds(
-  method: string,
+  reach: MethodReach,
   params: JsonObject,
   context: Pick<MethodGateContext, "codexHome" | "serverCwd">,
 ): PermissionNeed[] {
-  const reach = methodReach(method);
-  // Most calls: they need not know where the server works.
-  if (reach === "harmless") {
-    return Object.entries(params).some(([field, value]) => givesAway(field, value))
-      ? [...EVERYTHING]
-      : [];
-  }
   const base = context.serverCwd;
   const path = (key: string): string | undefined => pathOf(params[key], base);
   switch (reach) {
+    case "harmless":
+      // A field of it gives something away.
+      return [...EVERYTHING];
     case "thread":
       return threadNeeds(params, base);
     case "turn":

@@ -13,6 +13,7 @@ import {
   type EventKind,
 } from "./event_envelope.ts";
 import type { EventSink } from "./event_sink.ts";
+import { Ring } from "./ring.ts";
 
 /** Names a message's place: what filters and routes look at. */
 export interface RecordHead {
@@ -62,9 +63,7 @@ export class EventLog {
   readonly #maxBytes: number;
   readonly #maxDeltas: number;
   readonly #onEvict: (record: LogRecord) => void;
-  /** In order; those before `#first` are forgotten. */
-  #records: (LogRecord | undefined)[] = [];
-  #first = 0;
+  #records: Ring<LogRecord> = new Ring();
   #oldest = 1;
   #next = 1;
   #bytes = 0;
@@ -96,8 +95,7 @@ export class EventLog {
   /** Nobody is going to read: messages are numbered, and not kept. */
   keepNothing(): void {
     this.keeps = false;
-    this.#records = [];
-    this.#first = 0;
+    this.#records = new Ring();
     this.#oldest = this.#next;
     this.#bytes = 0;
   }
@@ -134,14 +132,14 @@ export class EventLog {
   /** The record that holds the message with this number, while it is kept. */
   at(seq: number): LogRecord | undefined {
     if (seq < this.#oldest || seq >= this.#next) return undefined;
-    let low = this.#first;
+    let low = 0;
     let high = this.#records.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.#records[middle]!.seq <= seq) low = middle;
+      if (this.#records.at(middle).seq <= seq) low = middle;
       else high = middle - 1;
     }
-    return this.#records[low];
+    return this.#records.at(low);
   }
 
   /** Reads the log. Ends when the log is closed and everything in it has been read. */
@@ -200,14 +198,9 @@ export class EventLog {
   }
 
   #evict(): void {
-    const record = this.#records[this.#first]!;
-    this.#records[this.#first++] = undefined;
+    const record = this.#records.shift();
     this.#oldest += record.count;
     this.#bytes -= record.size;
-    if (this.#first > 64 && this.#first * 2 > this.#records.length) {
-      this.#records = this.#records.slice(this.#first);
-      this.#first = 0;
-    }
     this.#onEvict(record);
   }
 }

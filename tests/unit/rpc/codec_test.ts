@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { RpcValidationError } from "../../../src/errors/mod.ts";
 import type { JsonValue } from "../../../src/json.ts";
-import { decode, encode } from "../../../src/rpc/codec.ts";
-import { describeOversize } from "../../../src/rpc/connection.ts";
+import { decode, describeOversize, encode } from "../../../src/rpc/codec.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, scenarios, transcript } from "../../_transcripts.ts";
 

@@ -288,3 +288,48 @@ test("what is sent in one tick is one write; what comes during it is the next", 
   await drained;
   assert.equal(writer.queued, 0);
 });
+
+test("awaited calls are told of when the first begins and when the last has settled", async () => {
+  const { calls: it, sent } = calls(2);
+  const told: boolean[] = [];
+  it.onAwaited = (some) => void told.push(some);
+  const ask = (awaited: boolean, options = {}) =>
+    it.call("a", {}, 1000, options, undefined, awaited);
+  const beside = ask(false);
+  const first = ask(true);
+  const inLine = ask(true, { signal: AbortSignal.abort("before") });
+  const aborted = new AbortController();
+  const third = ask(true, { signal: aborted.signal });
+  assert.deepEqual(told, [true]);
+  it.settle(ok(sent[1]!.id));
+  aborted.abort("in flight");
+  assert.deepEqual(told, [true, false]);
+  it.settle(ok(sent[0]!.id));
+  assert.deepEqual(told, [true, false]);
+  await Promise.all([beside, first]);
+  await assert.rejects(inLine, (reason) => reason === "before");
+  await assert.rejects(third, (reason) => reason === "in flight");
+  const last = ask(true);
+  it.close("over");
+  assert.deepEqual(told, [true, false, true, false]);
+  await assert.rejects(last, (reason) => reason === "over");
+});
+
+test("an awaited call that nobody looks at rejects without a word", async () => {
+  const { calls: it, sent } = calls(1);
+  const ask = (options = {}) => void it.call("a", {}, 1, options, undefined, true);
+  const aborted = new AbortController();
+  // Each would end the test as an unhandled rejection.
+  ask();
+  ask({ signal: AbortSignal.abort() });
+  ask({ signal: aborted.signal });
+  aborted.abort();
+  it.settle(refused(sent[0]!.id, -32600));
+  ask();
+  it.rejectId(sent[1]!.id, "too long");
+  ask();
+  it.close("over");
+  ask();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(it.size, 0);
+});

@@ -7,6 +7,7 @@ import type { OutboundMessage } from "../../../src/rpc/mod.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
 import { deltaBatch, deltaHead, deltaRun, textsOf } from "../../_delta_run.ts";
 import { ProjectedLog } from "../../../src/runtime/state/projected_log.ts";
+import { Ring } from "../../../src/runtime/log/ring.ts";
 import { test } from "../../_harness.ts";
 
 interface Ids {
@@ -376,5 +377,19 @@ test("keys and tokens that codex is sent are in no event, and nothing else is mi
     const what = JSON.stringify(message);
     if (told) assert.deepEqual(said[index], { id: 1, ...message });
     else assert.ok(!JSON.stringify(said[index]).includes(KEY), what);
+  }
+});
+
+test("a ring gives what was put in, in order, however it has grown and gone round", () => {
+  const ring = new Ring<number>();
+  const expected: number[] = [];
+  for (let i = 0; i < 3000; i++) {
+    ring.push(i);
+    expected.push(i);
+    // Round and round at one size, then at a greater one, then down to nothing.
+    const most = i < 1000 ? 10 : i < 2000 ? 100 : 3000 - i;
+    while (expected.length > most) assert.equal(ring.shift(), expected.shift());
+    assert.equal(ring.length, expected.length);
+    if (i % 50 === 0) assert.deepEqual(expected.map((_, index) => ring.at(index)), expected);
   }
 });

@@ -138,3 +138,15 @@ test("the end leaves no timer", () => {
   alive.hold()();
   assert.equal(timers.size, 0);
 });
+
+test("what is told of in turn is awaited in between", () => {
+  const { alive, pass, told } = bench();
+  alive.awaited(true);
+  pass();
+  assert.deepEqual(told, []);
+  alive.awaited(false);
+  pass();
+  assert.deepEqual(told, ["unref"]);
+  alive.awaited(true);
+  assert.deepEqual(told, ["unref", "ref"]);
+});
