@@ -10,9 +10,9 @@ export interface ArtifactThread {
   readonly threadId: string;
   /** Asks, and waits for the answer. */
   ask(prompt: string, options?: AskOptions): Promise<PromptRunResult>;
-  /** Lets go of the thread and archives it. */
+  /** Releases the thread and archives it. */
   close(): Promise<void>;
-  /** Lets go of the thread, which can be resumed later. */
+  /** Releases the thread, which can be resumed later. */
   release(): Promise<void>;
 }
 

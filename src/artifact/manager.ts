@@ -110,7 +110,7 @@ export class ArtifactSessionManager implements AsyncDisposable {
     return result as ArtifactTaskResults[Spec["type"]];
   }
 
-  /** Lets go of all threads, which can be resumed later. Running turns are interrupted. Idempotent. */
+  /** Releases all threads, which can be resumed later. Running turns are interrupted. Idempotent. */
   async close(): Promise<void> {
     await (await this.#loaded()).close();
   }

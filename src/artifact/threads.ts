@@ -81,7 +81,7 @@ export class ArtifactThreads {
     }
   }
 
-  /** Lets go of all threads. Their turns are interrupted. */
+  /** Releases all threads. Their turns are interrupted. */
   async close(): Promise<void> {
     this.#closed = true;
     const slots = [...this.#slots.values()];

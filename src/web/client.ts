@@ -37,9 +37,9 @@ export interface WebThread {
   nextTurn?(options: { signal: AbortSignal }): Promise<WebTurnStream>;
   /** What happens on the thread. Default: what its agents do and what becomes of its goal is not told. */
   events?(options: { subAgents: boolean }): AsyncIterableIterator<SessionEvent>;
-  /** Lets go of the thread and archives it. */
+  /** Releases the thread and archives it. */
   close(): Promise<void>;
-  /** Lets go of the thread, which can be resumed later. */
+  /** Releases the thread, which can be resumed later. */
   release(): Promise<void>;
 }
 

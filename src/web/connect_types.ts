@@ -134,6 +134,6 @@ export interface BridgeSession {
   approvals(options?: CallOptions): Promise<Wire<WebApproval>[]>;
   /** Answers a question by its id. */
   answer(approvalId: string, answer: BridgeAnswer, options?: CallOptions): Promise<void>;
-  /** Lets go of the session and archives its thread. */
+  /** Releases the session and archives its thread. */
   close(options?: CallOptions): Promise<ClosedWebSession>;
 }

@@ -113,7 +113,7 @@ export class AgentSession {
     // A client that has cancelled may ask anew before it has heard of the end.
     while (this.#running?.cancelled) await this.#running.over;
     if (this.#running !== null) {
-      const message = "The session is at work on another prompt. Cancel it, or wait for its end.";
+      const message = "The session runs another prompt. Cancel it, or wait for its end.";
       throw new Fault(FAULTS.invalidRequest, message);
     }
     const { promise, resolve } = Promise.withResolvers<void>();

@@ -52,7 +52,7 @@ export interface CodexModel extends AsyncDisposable {
   doGenerate(call: ModelCall): Promise<ModelAnswer>;
   /** An answer as it comes: `streamText` calls it. */
   doStream(call: ModelCall): Promise<ModelStream>;
-  /** Lets go of the threads that are kept; calls are refused from then on. Idempotent. Ending the client does it too. */
+  /** Releases the threads that are kept; calls are refused from then on. Idempotent. Ending the client does it too. */
   close(): Promise<void>;
 }
 

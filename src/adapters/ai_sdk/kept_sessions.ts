@@ -51,7 +51,7 @@ export class KeptSessions {
     }
   }
 
-  /** Lets go of all; those in use follow when their turns end. */
+  /** Releases all; those in use follow when their turns end. */
   async close(): Promise<void> {
     this.#closed = true;
     const sessions = [...this.#kept.values()].map(({ session }) => session);

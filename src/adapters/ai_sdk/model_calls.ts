@@ -87,7 +87,7 @@ export class Model {
     };
   }
 
-  /** Lets go of the sessions that are kept; calls are refused from then on. Idempotent. */
+  /** Releases the sessions that are kept; calls are refused from then on. Idempotent. */
   async close(): Promise<void> {
     await this.#kept.close();
   }

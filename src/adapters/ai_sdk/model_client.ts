@@ -23,7 +23,7 @@ export interface ModelSession {
   readonly closed: boolean;
   /** Starts a turn. */
   askStream(prompt: Prompt, options?: AskOptions): Promise<ModelTurn>;
-  /** Lets go of the thread. */
+  /** Releases the thread. */
   release(): Promise<void>;
 }
 

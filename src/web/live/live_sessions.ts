@@ -260,7 +260,7 @@ export class LiveSessions {
     return live;
   }
 
-  /** Lets go of what nobody uses, whether or not somebody calls. */
+  /** Releases what nobody uses, whether or not somebody calls. */
   #watch(): void {
     if (this.#watcher !== null) return;
     const { idleMs, sessionTtlMs, onError } = this.#parts;

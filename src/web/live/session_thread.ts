@@ -80,7 +80,7 @@ export class SessionThread {
     this.#opening = this.#opened = null;
   }
 
-  /** Lets go of the thread, if it is open. */
+  /** Releases the thread, if it is open. */
   async release(): Promise<void> {
     await (await this.#opening)?.release();
   }
