@@ -313,7 +313,7 @@ export class SessionThread {
         this.assertAskable();
         const caller = core.telemetry?.active() ?? null;
         const release = await this.#acquire(holder, signal, async () => {
-          await turns.rest.idle(signal, this.settings.profile.timeoutMs);
+          await turns.rest.free(signal, this.settings.profile.timeoutMs);
           this.#beginTurns();
         });
         this.#heldIn = caller;

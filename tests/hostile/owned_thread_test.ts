@@ -86,6 +86,51 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
   );
 
   test(
+    `a compaction is told as one, whatever somebody else begins at the same time [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask(world.prompt(["hello"]));
+        const { threadId } = session;
+        const told: TurnEvent[] = [];
+        void (async () => {
+          for await (const event of session.events()) told.push(event as TurnEvent);
+        })();
+        const compactions = () =>
+          told.filter((each) =>
+            each.type === "itemCompleted" && String(each.item.type) === "contextCompaction"
+          ).length;
+        const begin = () => {
+          const text = world.prompt([[script.delay(100), "foreign"]]);
+          return client.runtime.request("turn/start", {
+            threadId,
+            input: [{ type: "text", text }],
+          });
+        };
+        // What was promised before has its end first, and who waits for any turn does not get the compaction.
+        const next = session.nextTurn();
+        const promised = begin();
+        await within(LIMIT_MS, "compact()", session.compact());
+        assert.equal(compactions(), 1);
+        await promised;
+        const foreign = await within(LIMIT_MS, "nextTurn()", next);
+        assert.equal((await foreign.finish()).assistantText, "foreign");
+        // One that comes between may be ended by it, which is not the compaction's end.
+        const later = session.nextTurn();
+        const compacting = session.compact();
+        const late = begin().catch(() => {});
+        await within(LIMIT_MS, "compact()", compacting);
+        assert.equal(compactions(), 2);
+        await late;
+        assert.equal((await session.ask(world.prompt(["on"]))).assistantText, "on");
+        await within(LIMIT_MS, "close()", session.close());
+        await later.catch(() => {});
+      }),
+  );
+
+  test(
     `what is asked of a session in the middle of a turn waits, or works beside it [${version}]`,
     { timeoutMs: 240_000 },
     () =>

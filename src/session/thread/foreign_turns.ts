@@ -38,7 +38,7 @@ export interface ForeignTurnsHost {
 /** The foreign turns of one thread. */
 export class ForeignTurns {
   readonly #host: ForeignTurnsHost;
-  readonly #claims: Set<Claim> = new Set();
+  #claims: Claim[] = [];
   readonly #watchers: Set<ThreadWatcher> = new Set();
   /** Turns for whoever takes one after the other, and asks for the next in a moment; `null`: nobody does. */
   #following: HeldTurn[] | null = null;
@@ -54,10 +54,13 @@ export class ForeignTurns {
     this.#host = host;
   }
 
-  /** Asked about every foreign turn, the longest waiting one first, until the returned function is called. */
-  claim(claim: Claim): () => void {
-    this.#claims.add(claim);
-    return () => this.#claims.delete(claim);
+  /**
+   * Asked about every foreign turn, the longest waiting one first, until the returned function is called. `asked`: the server
+   * was asked for it, which goes before those who wait for any.
+   */
+  claim(claim: Claim, asked = false): () => void {
+    this.#claims = asked ? [claim, ...this.#claims] : [...this.#claims, claim];
+    return () => this.#claims = this.#claims.filter((each) => each !== claim);
   }
 
   /** A turn begins: gives it to who wants it, and says how many milliseconds it may take. */

@@ -95,7 +95,7 @@ export class Goal implements StartedGoal {
     const aborted = () => this.#close({ error: signal!.reason });
     signal?.addEventListener("abort", aborted);
     this.#leave.push(
-      host.foreign.claim((turn) => this.#take(turn)),
+      host.foreign.claim((turn) => this.#take(turn), true),
       host.foreign.watch({
         goal: (goal) => this.#goal(goal),
         lost: (error) => this.#close({ error }),

@@ -154,34 +154,45 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     await host.settle("compact", profile);
     await host.checkpoint(signal);
     signal.throwIfAborted();
-    const begun = Promise.withResolvers<ForeignTurn>();
+    // A turn that somebody else began at the same time may come first; what it does tells it from the compaction.
+    const arrivals: PromiseWithResolvers<ForeignTurn>[] = [];
+    const nth = (n: number) => arrivals[n] ??= Promise.withResolvers<ForeignTurn>();
+    const begun: ForeignTurn[] = [];
     const unclaim = foreign.claim((turn) => {
-      unclaim();
+      if (begun.some(({ outcome }) => outcome.items.has("contextCompaction"))) return null;
       const run = foreign.take(turn, null);
-      begun.resolve(run);
+      nth(begun.push(run) - 1).resolve(run);
       return run;
-    });
-    const cancelLimit = longTimeout(() => {
-      const partial = { threadId, turnId: null, assistantText: "", items: [] };
-      begun.reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
-    }, profile.timeoutMs);
+    }, true);
+    /** The end of the compaction, or why it gave none. */
+    const compaction = async (): Promise<unknown> => {
+      for (let n = 0;; n++) {
+        const { promise, reject } = nth(n);
+        const cancelLimit = longTimeout(() => {
+          const partial = { threadId, turnId: null, assistantText: "", items: [] };
+          reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
+        }, profile.timeoutMs);
+        const run = await abortable(promise, signal).finally(cancelLimit);
+        const error = await abortable(run.ended, signal);
+        const { items } = run.outcome;
+        if (items.count === 0 || items.has("contextCompaction")) return error;
+      }
+    };
     let over = false;
     const call = core.call("thread/compact/start", { threadId });
     // Whoever stops the thread meanwhile has to wait for its beginning.
-    const begins = call.then(() => begun.promise);
+    const begins = call.then(() => nth(0).promise);
     turns.rest.expect(begins.catch(() => {}));
     try {
       await abortable(call, signal);
-      const run = await abortable(begun.promise, signal);
-      cancelLimit();
-      const error = await abortable(run.ended, signal);
+      const error = await compaction();
       over = true;
       // The summary is no message.
       if (error !== null && !(error instanceof EmptyAnswerError)) throw error;
     } catch (error) {
       if (over || !signal.aborted) throw error;
-      const late = longTimeout(() => begun.reject(error), BEGIN_MS);
-      const stopped = begins.then((run) => run.turn.stop()).catch(() => {})
+      const late = longTimeout(() => nth(0).reject(error), BEGIN_MS);
+      const stopped = begins.then(() => begun.at(-1)!.turn.stop()).catch(() => {})
         .finally(() => {
           late();
           unclaim();
@@ -189,7 +200,6 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       hold(stopped);
       throw error;
     } finally {
-      cancelLimit();
       if (over || !signal.aborted) unclaim();
     }
     return { tokensBefore, tokensAfter: turns.context?.usedTokens ?? null };

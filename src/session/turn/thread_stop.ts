@@ -108,6 +108,12 @@ export class ThreadStop {
     }
   }
 
+  /** The same for what is no prompt: a turn that was promised goes first, which a compaction would end. */
+  async free(signal: AbortSignal, timeoutMs: number): Promise<void> {
+    await abortable(this.begun(), signal);
+    await this.idle(signal, timeoutMs);
+  }
+
   /** The server did not answer a prompt: it may begin it all the same. */
   unanswered(): void {
     this.inDoubt = this.#unanswered = true;

@@ -97,6 +97,11 @@ export class TurnItems {
     return this.#entries.map(view);
   }
 
+  /** Whether there is an item of this type. */
+  has(type: string): boolean {
+    return this.#entries.some((entry) => entry.item["type"] === type);
+  }
+
   /** True while an item of this type has begun and not completed. */
   open(type: string): boolean {
     return this.#entries.some((entry) => !entry.completed && entry.item["type"] === type);
