@@ -1,6 +1,9 @@
-/** What type-checking costs: a script that imports something, or nothing, in a fresh cache. Prints one line of JSON. */
+/**
+ * What type-checking costs: a script that imports something, or nothing, with an empty cache or with one that lacks only
+ * what checks have found. Prints one line of JSON.
+ */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { treeCpuMs } from "./_tree.ts";
@@ -10,14 +13,23 @@ const directory = await mkdtemp(join(process.env["ROOT"]!, ".cache", "bench", "c
 try {
   const script = join(directory, "script.ts");
   await writeFile(script, task.text);
-  const before = treeCpuMs();
-  await new Promise<void>((resolve, reject) => {
-    const env = { ...process.env, JSR_URL: task.registry, DENO_DIR: join(directory, "deno") };
-    execFile(process.execPath, ["check", "--no-config", script], { env }, (error, _, stderr) => {
-      if (error === null) resolve();
-      else reject(new Error(stderr));
+  const cache = join(directory, "deno");
+  const check = () =>
+    new Promise<void>((resolve, reject) => {
+      const env = { ...process.env, JSR_URL: task.registry, DENO_DIR: cache };
+      execFile(process.execPath, ["check", "--no-config", script], { env }, (error, _, stderr) => {
+        if (error === null) resolve();
+        else reject(new Error(stderr));
+      });
     });
-  });
+  if (task.installed) {
+    await check();
+    const found = (await readdir(cache)).filter((name) => name.startsWith("check_cache"));
+    if (found.length === 0) throw new Error(`no check cache in ${cache}`);
+    for (const name of found) await rm(join(cache, name));
+  }
+  const before = treeCpuMs();
+  await check();
   console.log(JSON.stringify({ cpuMs: treeCpuMs() - before }));
 } finally {
   await rm(directory, { recursive: true });
