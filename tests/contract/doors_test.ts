@@ -296,3 +296,43 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
     assert.equal(server().received.length, sent, "nothing was sent");
   });
 });
+
+test("every id and text that is none is refused by its name, and nothing is sent", async () => {
+  await onFake({}, async ({ client, session, server, cwd }) => {
+    const doors: [name: string, argument: string, call: (value: never) => unknown][] = [
+      ["resumeSession", "threadId", (id) => client.resumeSession(id)],
+      ["forkSession", "threadId", (id) => client.forkSession(id, { cwd })],
+      ["turns", "threadId", (id) => client.turns(id)],
+      ["items", "threadId", (id) => client.items(id)],
+      ["findInThread", "threadId", (id) => client.findInThread(id, "x")],
+      ["findInThread", "text", (text) => client.findInThread("t", text)],
+      ["searchThreads", "text", (text) => client.searchThreads(text)],
+      ["readThread", "threadId", (id) => client.readThread(id)],
+      ["archiveThread", "threadId", (id) => client.archiveThread(id)],
+      ["unarchiveThread", "threadId", (id) => client.unarchiveThread(id)],
+      ["deleteThread", "threadId", (id) => client.deleteThread(id)],
+      ["renameThread", "threadId", (id) => client.renameThread(id, "n")],
+      ["renameThread", "name", (name) => client.renameThread("t", name)],
+      ["run", "prompt", (prompt) => client.run(cwd, prompt)],
+      ["rename", "name", (name) => session.rename(name)],
+      ["startGoal", "objective", (goal) => session.startGoal(goal)],
+      ["inject", "items", (items) => session.inject(items)],
+      ["review", "target", (target) => session.review(target)],
+      ["mcp.call", "server", (name) => session.mcp.call(name, "t")],
+      ["mcp.call", "tool", (name) => session.mcp.call("s", name)],
+      ["mcp.read", "server", (name) => session.mcp.read(name, "u")],
+      ["mcp.read", "uri", (uri) => session.mcp.read("s", uri)],
+    ];
+    const sent = server().received.length;
+    for (const [name, argument, call] of doors) {
+      for (const value of [undefined, null, 7, {}, "", [7]]) {
+        // Of a run's prompt the server says what it makes of nothing.
+        if (name === "run" && value === "") continue;
+        const error = await refusalOf(() => call(value as never));
+        assert.ok(error instanceof InvalidArgumentError, `${name} ${argument} ${value} ← ${error}`);
+        assert.match(error.message, new RegExp(`${name}: \`${argument}\\b`), `${name} ${value}`);
+      }
+    }
+    assert.equal(server().received.length, sent, "nothing was sent");
+  });
+});

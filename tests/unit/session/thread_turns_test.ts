@@ -911,3 +911,15 @@ test("a turn that has ended while the thread was let go of takes no name of the 
     ]);
   }
 });
+
+test("a turn that has ended takes no texts, so that another one is looked for", () => {
+  const it = new Stage();
+  it.begun("T1");
+  const turn = it.turns.get("T1")!;
+  const late = deltaBatch([[deltaHead({ turnId: "T1" }), "late"]]);
+  assert.equal(turn.takes(late, 0, 1), true);
+  it.say("turn/completed", { turn: { id: "T1", status: "completed" } });
+  assert.equal(turn.takes(late, 0, 1), false);
+  assert.equal(it.own.filter(({ type }) => type === "assistantMessageDelta").length, 1);
+  it.turns.close();
+});
