@@ -118,6 +118,21 @@ test("RunMeter adds up turns, stops the run once, and lets no turn begin without
   assert.deepEqual(meter.spent, stops[0]);
   assert.deepEqual(meter.counts, { tokens: 3, modelCalls: 3, toolCalls: 0 });
 
+  // Turns side by side, each of which needs another call.
+  const beside = new RunMeter({ modelCalls: 4 }, (exceeded) => stops.push(exceeded));
+  const turns = Array.from({ length: 4 }, () => new TurnTally());
+  turns[0]!.called(1);
+  for (const turn of turns.slice(0, 3)) beside.add(turn);
+  assert.equal(beside.exceeded, null);
+  beside.add(turns[3]!);
+  assert.deepEqual(stops[1], { limit: "modelCalls", allowed: 4, used: 1 });
+  // One that was let go of needs none.
+  const left = new Turn(turnHost(), "left", null);
+  const free = new RunMeter({ modelCalls: 1 }, () => assert.fail("one call is left"));
+  left.measure(free);
+  left.release();
+  free.add(new TurnTally());
+
   const used = new RunMeter({ tokens: 2 }, () => assert.fail("nothing is at work"));
   used.add(first);
   assert.deepEqual(used.spent, { limit: "tokens", allowed: 2, used: 2 });

@@ -1,0 +1,103 @@
+/** Which of the turns that begin after a session asked for a compaction is the compaction. */
+import assert from "node:assert/strict";
+import { TurnInterruptedError } from "../../../src/errors/mod.ts";
+import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
+import { compact } from "../../../src/session/thread/server_turns.ts";
+import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
+import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
+import { test } from "../../_harness.ts";
+
+/** A thread whose turns are played by the test. */
+class Stage {
+  readonly foreign = new ForeignTurns({
+    limits: {},
+    timeoutMs: 60_000,
+    rateLimits: undefined,
+    stopAll: () => Promise.resolve(),
+  });
+  readonly #sent = Promise.withResolvers<void>();
+  /** Settles when the compaction was asked for. */
+  readonly sent = this.#sent.promise;
+  readonly #host: ThreadHost;
+
+  constructor() {
+    const { foreign } = this;
+    const call = () => {
+      this.#sent.resolve();
+      return Promise.resolve({});
+    };
+    this.#host = {
+      core: { call },
+      threadId: "T",
+      foreign,
+      turns: { context: null, rest: { expect: () => {} } },
+      profile: { timeoutMs: 60_000 },
+      settle: () => Promise.resolve(),
+      checkpoint: () => Promise.resolve(),
+      stored: () => Promise.resolve(),
+      take: () => Promise.resolve(() => {}),
+    } as unknown as ThreadHost;
+  }
+
+  compact(): Promise<unknown> {
+    return compact(this.#host, {}).then(() => "compacted", (error) => error);
+  }
+
+  /** A turn with one item of this type, if any, that ends so. */
+  turn(id: string, type: string | null, status: string): Turn {
+    const host: TurnHost = {
+      core: { config: {}, endOrphans: () => {} } as unknown as TurnHost["core"],
+      threadId: "T",
+      listeners: { emit: null },
+      count: () => {},
+      stopping: () => {},
+      stopSubAgents: () => Promise.resolve(),
+      stopStarting: () => Promise.resolve(true),
+      isOver: () => Promise.resolve(true),
+      released: () => {},
+    };
+    const turn = new Turn(host, id, null);
+    turn.notification("turn/started", { turn: { id } });
+    this.foreign.adopt(turn);
+    if (type !== null) turn.notification("item/started", { item: { type, id: `${id}-item` } });
+    turn.notification("turn/completed", { turn: { id, status } });
+    return turn;
+  }
+}
+
+const TABLE: [what: string, turns: [type: string | null, status: string][], end: unknown][] = [
+  ["one", [["contextCompaction", "completed"]], "compacted"],
+  ["one that is stopped", [["contextCompaction", "interrupted"]], TurnInterruptedError],
+  ["one that is stopped before it tells of itself", [[null, "interrupted"]], TurnInterruptedError],
+  ["one after another's", [["userMessage", "interrupted"], [
+    "contextCompaction",
+    "completed",
+  ]], "compacted"],
+  ["one after two of others", [["userMessage", "completed"], ["commandExecution", "completed"], [
+    "contextCompaction",
+    "interrupted",
+  ]], TurnInterruptedError],
+];
+
+for (const [what, turns, end] of TABLE) {
+  test(`compact() tells the end of the compaction: ${what}`, async () => {
+    const it = new Stage();
+    const others: string[] = [];
+    // Who waits for any turn gets none that was asked for.
+    const unclaim = it.foreign.claim((turn) => {
+      others.push(turn.turnId);
+      return null;
+    });
+    const told = it.compact();
+    await it.sent;
+    for (const [n, [type, status]] of turns.entries()) it.turn(String(n), type, status);
+    it.turn("later", "userMessage", "completed");
+    const result = await told;
+    if (typeof end === "string") assert.equal(result, end);
+    else assert.ok(result instanceof (end as typeof TurnInterruptedError), `${result}`);
+    if (what !== "one that is stopped before it tells of itself") {
+      assert.deepEqual(others, ["later"]);
+    }
+    unclaim();
+  });
+}
