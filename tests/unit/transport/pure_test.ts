@@ -12,7 +12,7 @@ import { windowsShellArgs } from "../../../src/platform/windows.ts";
 import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/launch/settings.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";
-import { judgeRecord, type PidRecord } from "../../../src/launch/codex_process.ts";
+import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";
 import { connectMethod } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";

@@ -1,0 +1,145 @@
+/**
+ * A file that remembers the processes we own, so that the next start can end what an earlier script left behind when it
+ * had no chance to: one whose codex was stuck while the script was killed.
+ *
+ * Only what is certainly ours is ended: the pid must still belong to the process with the recorded start time, and the
+ * script that owned it must be gone. Windows tells no start times, so that nothing is ended there.
+ *
+ * Loaded for a configuration that names one.
+ * @module
+ */
+import { PermissionDeniedError, SpawnError } from "../errors/mod.ts";
+import {
+  descendants,
+  endLeftSandboxes,
+  isGranted,
+  killEntries,
+  nodeProcess,
+  platformName,
+  processEntry,
+  readTextFile,
+  removeFile,
+  runtimeName,
+  signalProcess,
+  writeTextFile,
+} from "../platform/mod.ts";
+
+/** One process of one script. */
+export interface PidRecord {
+  /** The process. */
+  pid: number;
+  /** Names the process for certain, together with the pid; `null` where the system does not tell. */
+  identity: string | null;
+  /** The script that started it. */
+  ownerPid: number;
+  /** Names the script for certain. */
+  ownerIdentity: string | null;
+}
+
+/** What to do with a record. */
+export type PidVerdict = "reap" | "keep" | "forget";
+
+/** Decides about a record from who lives now; pure. */
+export function judgeRecord(
+  record: PidRecord,
+  identityOf: (pid: number) => string | null,
+): PidVerdict {
+  const identity = identityOf(record.pid);
+  if (identity === null || record.identity === null || identity !== record.identity) {
+    return "forget";
+  }
+  const owner = identityOf(record.ownerPid);
+  // Another script's codex, in use.
+  if (record.ownerIdentity === null || owner === record.ownerIdentity) return "keep";
+  return "reap";
+}
+
+/** Ends what earlier scripts left behind; the number of processes ended. */
+export function reapLeftovers(path: string): number {
+  requireAccess(path);
+  let reaped = 0;
+  const kept = readRecords(path).filter((record) => {
+    const verdict = judgeRecord(record, processIdentity);
+    if (verdict === "forget") endSandboxesOf(record);
+    if (verdict !== "reap") return verdict === "keep";
+    const below = descendants(record.pid);
+    if (!signalProcess(record.pid, "SIGKILL")) return true;
+    killEntries(below);
+    reaped++;
+    return false;
+  });
+  writeRecords(path, kept);
+  return reaped;
+}
+
+/** A codex that ended with its script may have left a sandbox that it was just starting. */
+function endSandboxesOf({ pid, identity, ownerPid, ownerIdentity }: PidRecord): void {
+  if (ownerIdentity === null || processIdentity(ownerPid) === ownerIdentity) return;
+  const [boot, startTime] = identity?.split("/") ?? [];
+  if (startTime === undefined || boot !== bootId()) return;
+  endLeftSandboxes({ pid, parent: ownerPid, session: pid, startTime });
+}
+
+/** Remembers a process of this script. The result forgets it again. */
+export function rememberProcess(path: string, pid: number): () => void {
+  const ownerPid = runtimeName() === "deno" ? Deno.pid : nodeProcess()?.pid ?? 0;
+  const identity = processIdentity(pid);
+  const ownerIdentity = processIdentity(ownerPid);
+  writeRecords(path, [...readRecords(path), { pid, identity, ownerPid, ownerIdentity }]);
+  return () => {
+    try {
+      const rest = readRecords(path).filter((record) =>
+        record.pid !== pid || record.identity !== identity
+      );
+      writeRecords(path, rest);
+    } catch {
+      // A record that stays behind does no harm: its process is gone.
+    }
+  };
+}
+
+/** Names a process beyond its pid: the boot and the moment that it started in. `null` when unknown. */
+export function processIdentity(pid: number): string | null {
+  const start = processEntry(pid)?.startTime;
+  // A date, which no later boot repeats.
+  if (platformName() === "darwin") return start ?? null;
+  const boot = bootId();
+  return boot === undefined || start === undefined ? null : `${boot}/${start}`;
+}
+
+function bootId(): string | undefined {
+  return readTextFile("/proc/sys/kernel/random/boot_id")?.trim();
+}
+
+function requireAccess(path: string): void {
+  const missing: string[] = [];
+  if (!isGranted({ name: "read", path })) missing.push(`--allow-read=${path}`);
+  if (!isGranted({ name: "write", path })) missing.push(`--allow-write=${path}`);
+  if (missing.length > 0) throw new PermissionDeniedError(`The pid file ${path}`, missing);
+}
+
+function readRecords(path: string): PidRecord[] {
+  try {
+    const parsed: unknown = JSON.parse(readTextFile(path) ?? "[]");
+    return Array.isArray(parsed) ? parsed.filter(isRecord) : [];
+  } catch {
+    return [];
+  }
+}
+
+function isRecord(value: unknown): value is PidRecord {
+  const record = value as Partial<PidRecord> | null;
+  return typeof record?.pid === "number" && record.pid > 1 && typeof record.ownerPid === "number";
+}
+
+function writeRecords(path: string, records: PidRecord[]): void {
+  if (records.length === 0) {
+    removeFile(path);
+    return;
+  }
+  try {
+    writeTextFile(path, JSON.stringify(records) + "\n");
+  } catch (cause) {
+    throw new SpawnError(`The pid file ${path} can't be written.`, { cause });
+  }
+}
