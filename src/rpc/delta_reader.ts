@@ -120,8 +120,9 @@ export class Deltas {
   /** The text of some of them, together. */
   joined(from = 0, to: number = this.length): string {
     if (to - from === 1) return this.text(from);
-    if (to - from < this.length) return this.#join(from, to);
-    return this.#joined ??= this.#join(from, to);
+    if (to - from < this.length) return this.texts(from, to).join("");
+    if (this.#joined === null) this.texts(from, to);
+    return this.#joined ?? "";
   }
 
   /** The line of one of them. */
@@ -129,13 +130,6 @@ export class Deltas {
     const at = this.#from + index;
     const line = this.#block.slice(this.#lineStart(at), this.#lineEnd(at));
     return this.#undecoded ? decoded(line) : line;
-  }
-
-  #join(from: number, to: number): string {
-    const literals: string[] = [];
-    for (let index = from; index < to; index++) literals.push(this.#literal(this.#from + index));
-    // The reader has taken whole texts only; joined, they are one.
-    return plain(literals.join(""));
   }
 
   /** A text as it stands in its line. */
@@ -159,13 +153,10 @@ export class Deltas {
   }
 }
 
-/** Characters that are looked at faster one by one than by a pattern. */
-const FEW = 64;
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Most texts are a few characters, for which a pattern takes longer. */
 function isAscii(text: string): boolean {
-  // deno-lint-ignore no-control-regex
-  if (text.length > FEW) return !/[^\x00-\x7f]/.test(text);
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
   return true;
 }
