@@ -77,6 +77,16 @@ for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
       const calls = world.model.requests.length;
       assert.ok(session.usage.totalTokens >= (calls - cases.length) * CALL);
       assert.ok(session.usage.totalTokens <= calls * CALL);
+
+      // So is it for a summary of the thread, which is no answer.
+      const exact = await client.startSession({
+        cwd: world.cwd,
+        limits: { tokens: CALL, modelCalls: 1, toolCalls: 0 },
+      });
+      for (let n = 0; n < 2; n++) {
+        assert.equal((await exact.ask(world.prompt(["one"]))).assistantText, "one");
+        await exact.compact();
+      }
     }));
 
   test(`a turn that nobody here asked for has the session's limits [${version}]`, () =>

@@ -252,7 +252,7 @@ export class TurnTally {
   readonly counts: RunCounts = { tokens: 0, modelCalls: 0, toolCalls: 0 };
   #more = true;
   #ended = false;
-  /** Whether the last that came from the model is words: a turn ends by them. */
+  /** Whether the last that came from the model is words, or a summary: a turn may end by them. */
   #said = false;
 
   /** Whether another model call follows, or has begun. */
@@ -265,7 +265,7 @@ export class TurnTally {
     // The prompt, and what steers the turn, are no work of the model.
     if (type === "userMessage") return;
     this.#more = true;
-    if (type === "agentMessage") this.#said = true;
+    if (type === "agentMessage" || type === "contextCompaction") this.#said = true;
     if (!TOOL_ITEMS.has(type)) return;
     this.#said = false;
     this.counts.toolCalls++;
