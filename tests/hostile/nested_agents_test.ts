@@ -11,6 +11,7 @@ import {
 } from "../../src/errors/mod.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
+import type { Client } from "../../src/session/client/client.ts";
 import type { RunProfile, SessionConfig } from "../../src/session/profile.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type ModelRequest, type ModelStep, script } from "../../src/testing/mod.ts";
@@ -140,12 +141,12 @@ async function assertGone(world: World, names: string[]): Promise<void> {
 async function watched(
   world: World,
   profile: RunProfile,
-): Promise<{ session: Session; watch: Watch }> {
+): Promise<{ client: Client; session: Session; watch: Watch }> {
   const watch = new Watch();
   const client = await world.connect({ eventLog: { write: (event) => watch.log(event) } });
   const session = await client.startSession({ cwd: world.cwd, ...profile });
   watch.listen(session);
-  return { session, watch };
+  return { client, session, watch };
 }
 
 for (const [version, kind] of [["0.169.0", "v1"], ["0.145.0", "v2"]] as const) {
@@ -206,7 +207,7 @@ test(
   { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
-      const { session, watch } = await watched(world, {
+      const { client, session, watch } = await watched(world, {
         config: CONFIG.v1,
         limits: { modelCalls: 6 },
       });
@@ -220,16 +221,14 @@ test(
       await assertGone(world, names);
 
       const loop = world.prompt(() => [script.exec("true"), USAGE]);
-      const outlived = world.prompt((_, round) =>
-        round === 0
-          ? [
-            script.toolCall("spawn_agent", { message: loop }, { namespace: "multi_agent_v1" }),
-            USAGE,
-          ]
-          : [script.say("went"), USAGE]
-      );
+      const spawns = (message: string) =>
+        world.prompt((_, round) => {
+          if (round > 0) return [script.say("went"), USAGE];
+          const to = { namespace: "multi_agent_v1" };
+          return [script.toolCall("spawn_agent", { message }, to), USAGE];
+        });
       const before = world.model.requests.length;
-      assert.equal((await session.ask(outlived)).assistantText, "went");
+      assert.equal((await session.ask(spawns(loop))).assistantText, "went");
       const warned = () =>
         watch.told.some((each) =>
           each.type === "warning" && /more than its prompt/.test(each.message)
@@ -240,6 +239,25 @@ test(
           turnsTold(watch.told, "turnStarted").length);
       await assertGone(world, []);
       assert.ok(world.model.requests.length - before <= 7);
+
+      // One that a turn of somebody else's has started: a prompt of ours is not stopped for what that turn may use.
+      const ours = Promise.withResolvers<void>();
+      const agentEnds = Promise.withResolvers<void>();
+      const gated = world.prompt(() => [script.gate(ours.promise), script.exec("true"), USAGE]);
+      const ended = () => turnsTold(watch.told, "turnCompleted").length;
+      const sofar = ended();
+      await client.runtime.request("turn/start", {
+        threadId: session.threadId,
+        input: [{ type: "text", text: spawns(gated), text_elements: [] }],
+      });
+      await until("the end of that turn", () => ended() === sofar + 1);
+      const asks = session.ask(world.prompt(() => {
+        ours.resolve();
+        return [script.gate(agentEnds.promise), script.say("ours"), USAGE];
+      }));
+      await until("the end of the agent", () => ended() === sofar + 2);
+      agentEnds.resolve();
+      assert.equal((await within(LIMIT_MS, "the prompt", asks)).assistantText, "ours");
       await session.close();
       watch.assertWhole(session);
     }),

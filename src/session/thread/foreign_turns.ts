@@ -131,8 +131,10 @@ export class ForeignTurns {
   }
 
   #sessionMeter(last: () => Turn): RunMeter {
-    return new RunMeter(this.#host.limits, (exceeded) => {
+    const meter: RunMeter = new RunMeter(this.#host.limits, (exceeded) => {
       const turn = last();
+      // An agent that outlived it: what is active on the thread by now is somebody else's.
+      if (turn.phase === "released" && meter !== this.#goalMeter) return;
       const { threadId, turnId } = turn.outcome;
       const { limit, allowed } = exceeded;
       const message = `The turn needs more than the session's limits.${limit} of ${allowed}.`;
@@ -140,6 +142,7 @@ export class ForeignTurns {
       if (turn.owner instanceof ForeignTurn) turn.owner.exceed(exceeded);
       void this.#host.stopAll();
     });
+    return meter;
   }
 }
 

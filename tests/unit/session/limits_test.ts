@@ -94,6 +94,9 @@ test("TurnTally goes by what came last: in which call it is told differs between
     // A search of the provider's own, and the answer, in one call.
     [["webSearch", words, call], false],
     [["webSearch", words, call, tool], true],
+    // A summary of the thread ends the turn that was begun for it; another one goes on.
+    [["contextCompaction", call], false],
+    [[tool, call, "contextCompaction", call, "reasoning"], true],
   ];
   for (const [happened, more] of table) {
     const tally = new TurnTally();
@@ -225,6 +228,19 @@ test("what nobody asked for has the session's limits: a turn by itself, those of
   foreign.notification("thread/goal/cleared", {});
   for (const id of ["i", "j", "k"]) oneCall(id);
   assert.equal(stops, 2);
+
+  // An agent outlives a turn, and needs more than that may use: what is active by now is not stopped for it.
+  const ended = oneCall("l");
+  assert.equal(ended.phase, "released");
+  for (let agents = 0; agents < 2; agents++) ended.meter!.add(new TurnTally());
+  await ended.meter!.over;
+  assert.equal(stops, 2);
+  // That of a goal's turn stops the goal, which is between two of its turns.
+  goal("active");
+  const ofGoal = oneCall("m");
+  for (let agents = 0; agents < 2; agents++) ofGoal.meter!.add(new TurnTally());
+  await ofGoal.meter!.over;
+  assert.equal(stops, 3);
 });
 
 test("a turn tells its meter of every call and item, those before it had one included", () => {
