@@ -29,7 +29,7 @@ const text = fc.oneof(
 /** Counted from the end of the line: most of these are in the text. */
 const inText = fc.integer({ min: -12, max: -4 });
 const delta = fc.record({
-  item: fc.constantFrom("a", "b", "a longer name"),
+  item: fc.constantFrom("a", "b", "a longer name", "é😀"),
   thread: fc.constantFrom("T", "U"),
   text,
   emitted: fc.boolean(),

@@ -203,3 +203,23 @@ test("in a large chunk the limit counts bytes as well", () => {
     assert.deepEqual(tooLong, passes ? [] : [{ bytes: 1001, head: text, tail: text }]);
   }
 });
+
+test("a Buffer that makes no string of bytes, as bundlers for browsers bring one, leaves lines to be decoded", () => {
+  const globals = globalThis as unknown as { Buffer: unknown };
+  const own = globals.Buffer;
+  const line = `{"text":"é😀"}`;
+  const told: string[] = [];
+  const it = new LineFramer(LIMIT, {
+    line: (block, start, end) => void told.push(block.slice(start, end)),
+    undecoded: () => assert.fail("there are no bytes to look at"),
+    tooLong: () => assert.fail(),
+  });
+  const chunk = encoder.encode(`${line}\n`.repeat(2000));
+  globals.Buffer = class extends Uint8Array {};
+  try {
+    it.push(chunk);
+  } finally {
+    globals.Buffer = own;
+  }
+  assert.deepEqual(told, new Array(2000).fill(line));
+});
