@@ -111,6 +111,8 @@ interface Notification {
 const NEW_SERVER = "(died)";
 /** Stands among them where a session let go of its thread. */
 const JOINED = "(released)";
+/** Stands among them where a session was closed. */
+const CLOSES = "(closed)";
 
 /** Milliseconds that a turn of a history may take. */
 const TURN_MS = 2_500;
@@ -249,6 +251,7 @@ export class Player {
       await this.#assertEnded(first, 15_000);
       await within(25_000, "interrupt()", session.interrupt());
     }
+    wire.push({ method: CLOSES, params: { threadId: "" } });
     await within(25_000, "close()", session.close());
     await within(15_000, "every promise", Promise.allSettled(promises));
     await within(5_000, "events()", Promise.all(listening));
@@ -450,12 +453,14 @@ function check(
   const sudden = ended.filter((id) => !started.includes(id) && !under.has(id));
   assert.deepEqual(sudden, [], "a turn has no beginning");
   // Codex 0.104 says of turns that they have started which never work: their end is told all the same. What an agent of
-  // the history before does at its end is not of this one.
+  // the history before does at its end is not of this one. One that begins while the session is closed may be found to be
+  // the session's when nobody listens any more.
   const own = new Set(sessions.map(({ threadId }) => threadId));
   const seen = new Set<string>();
   const onWire: string[] = [];
-  for (const { method, params } of wire) {
-    if (method === "turn/started") seen.add(params.turn!.id);
+  const closes = wire.findIndex(({ method }) => method === CLOSES);
+  for (const [at, { method, params }] of wire.entries()) {
+    if (method === "turn/started" && at < closes) seen.add(params.turn!.id);
     if (method !== "turn/completed") continue;
     const { id } = params.turn!;
     if (own.has(params.threadId) || seen.has(id)) onWire.push(id);
