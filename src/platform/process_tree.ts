@@ -146,14 +146,23 @@ export function endLeftSandboxes(leader: ProcessEntry): void {
 
 /**
  * Ends the sandboxes that should have died with their parents and did not, on Linux, as far as this script may look: those
- * outside of `root`'s tree that have one of the variables, `NAME=value`, in their environment. `bwrap --die-with-parent` asks
- * for that some milliseconds after it was started; a parent that is killed before leaves a command that nobody knows.
+ * that have one of the variables, `NAME=value`, in their environment, and neither `root` nor another codex above them, which
+ * may have the thread by now. `bwrap --die-with-parent` asks for that some milliseconds after it was started; a parent that is
+ * killed before leaves a command that nobody knows.
  */
 export function endOrphans(root: number | null, variables: readonly string[]): void {
-  const found = withVariable(variables);
+  const found = withVariable(variables).filter(({ pid }) => isSandbox(words(pid, "cmdline")));
   if (found.length === 0) return;
-  const kept = new Set(root === null ? [] : below(root, allOnLinux()).map(({ pid }) => pid));
-  killEntries(found.filter(({ pid }) => !kept.has(pid) && isSandbox(words(pid, "cmdline"))));
+  const parents = new Map(allOnLinux().map(({ pid, parent }) => [pid, parent]));
+  const isOwned = (parent: number): boolean =>
+    parent > 1 &&
+    (parent === root || isCodex(words(parent, "cmdline")) || isOwned(parents.get(parent) ?? 0));
+  killEntries(found.filter(({ parent }) => !isOwned(parent)));
+}
+
+/** A codex that starts sandboxes, whoever has started it. */
+function isCodex([program, ...rest]: readonly string[]): boolean {
+  return rest.includes("app-server") || /(^|\/)codex$/.test(program ?? "");
 }
 
 /** The first process of a sandbox, with which all others in it die: `bwrap`, and what it becomes before the command. */

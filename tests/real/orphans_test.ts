@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { endOrphans } from "../../src/platform/mod.ts";
 import { script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
-import { whenGone, World } from "./_session_world.ts";
+import { isRunning, whenGone, World } from "./_session_world.ts";
 
 function onLinux(name: string, run: () => Promise<void>): void {
   if (process.platform === "linux") test(name, run);
@@ -25,12 +25,15 @@ function orphan(threadId: string, ...flags: string[]): ChildProcess & { pid: num
   };
 }
 
-/** Ends what a test has left, with what it started. */
+/** Ends what a test has left, with what it started, which may have outlived it. */
 async function end(...all: ChildProcess[]): Promise<void> {
   for (const each of all) {
-    if (each.exitCode !== null || each.signalCode !== null) continue;
-    const gone = once(each, "exit");
-    process.kill(-each.pid!, "SIGKILL");
+    const gone = each.exitCode === null && each.signalCode === null ? once(each, "exit") : null;
+    try {
+      process.kill(-each.pid!, "SIGKILL");
+    } catch {
+      // Nothing was left.
+    }
     await gone;
   }
 }
@@ -52,6 +55,38 @@ onLinux("endOrphans() ends those of its thread that are in no tree of the server
     await end(mine, ...others);
   }
 });
+
+onLinux(
+  "a thread's sandbox below another codex is that one's, until it is left behind",
+  async () => {
+    const env = { PATH: process.env["PATH"]!, CODEX_THREAD_ID: "thread-3" };
+    const sandbox = `sh -c 'sleep 1000; :' bwrap --die-with-parent`;
+    for (const [name, ...args] of [["sh", "app-server"], ["/usr/bin/codex", "resume"]]) {
+      // Between them, as where a helper starts the sandbox.
+      const play = `sh -c "${sandbox} & echo \\$!; wait" codex-linux-sandbox; :`;
+      const codex = spawn("sh", ["-c", play, ...args], {
+        argv0: name,
+        env,
+        stdio: ["ignore", "pipe", "ignore"],
+        detached: true,
+      }) as unknown as ReturnType<typeof orphan>;
+      const [told] = await once(codex.stdout!, "data");
+      const pid = Number(told);
+      try {
+        endOrphans(null, ["CODEX_THREAD_ID=thread-3"]);
+        await delay(50);
+        assert.ok(isRunning(pid));
+        const gone = once(codex, "exit");
+        process.kill(codex.pid, "SIGKILL");
+        await gone;
+        endOrphans(null, ["CODEX_THREAD_ID=thread-3"]);
+        await whenGone(pid);
+      } finally {
+        await end(codex);
+      }
+    }
+  },
+);
 
 for (const version of ["0.169.0", "0.145.0"] as const) {
   onLinux(`a command that outlived its stopped turn is ended on codex ${version}`, async () => {
