@@ -89,6 +89,18 @@ export function spawn(session: AutomationSession, spec: AutomationSpec): Automat
 
 // The caller's end of an automation.
 
+/** What an {@linkcode AutomationHandle} shows and controls. */
+interface RunningAutomation {
+  /** What was run. */
+  readonly runs: { next(): Promise<AutomationRun | null> };
+  /** Settles, with the last status, when the automation is over. Never rejects. */
+  readonly finished: Promise<AutomationStatus>;
+  /** How far it is. */
+  status(): AutomationStatus;
+  /** Ends it. */
+  stop(): Promise<AutomationStatus>;
+}
+
 /**
  * A running automation; {@linkcode spawn} makes one.
  *
@@ -110,7 +122,7 @@ export function spawn(session: AutomationSession, spec: AutomationSpec): Automat
  * ```
  */
 export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisposable {
-  readonly #runner: Runner;
+  readonly #runner: RunningAutomation;
 
   /** The runs, as they end. */
   // Set by the constructor: as a method, a key that is computed would keep the class in every bundle.
@@ -119,7 +131,7 @@ export class AutomationHandle implements AsyncIterable<AutomationRun>, AsyncDisp
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
 
   /** Made by {@linkcode spawn}. */
-  constructor(runner: Runner) {
+  constructor(runner: RunningAutomation) {
     this.#runner = runner;
     this[Symbol.asyncIterator] = () => this.#runs();
     this[Symbol.asyncDispose] = async () => void await runner.stop();

@@ -20,9 +20,8 @@ import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.
 import type { RpcMessage } from "../rpc/mod.ts";
 import type { CustomTransportConfig } from "../runtime/mod.ts";
 import type { MemoryEnd } from "../transport/mod.ts";
-import type * as connection from "./connection.ts";
 
-type Decode = typeof connection.decode;
+type Decode = (line: string) => RpcMessage;
 
 /** Takes the server's end of a connection that a client has opened. */
 type Accept = (end: MemoryEnd, decode: Decode) => void;

@@ -3,8 +3,25 @@
  * @module
  */
 import { longTimeout, roundNow } from "../../async.ts";
-import type { LogReader, SessionLog } from "./session_log.ts";
 import type { WebEvent } from "../types.ts";
+
+/** One reader's way through a session's events. */
+interface SubscribedReader {
+  /** Whether everything was read and no more will come. */
+  readonly ended: boolean;
+  /** The next event, or `null` when there is none yet. */
+  take(): WebEvent | null;
+  /** What comes next, made by `make` of the events that it takes; made once for all readers who stand at one place. */
+  batch(make: (take: () => WebEvent | null) => Uint8Array | null): Uint8Array | null;
+}
+
+/** What an {@linkcode EventSubscription} reads. */
+interface SubscribedLog {
+  /** A reader that begins behind a cursor, or with the oldest event kept. */
+  reader(after: string | null): SubscribedReader;
+  /** Calls back soon after the next change, until the returned function is called. */
+  changed(wake: () => void): () => void;
+}
 
 /**
  * One reader of a session's events.
@@ -16,8 +33,8 @@ import type { WebEvent } from "../types.ts";
  * ```
  */
 export class EventSubscription {
-  readonly #log: SessionLog;
-  readonly #reader: LogReader;
+  readonly #log: SubscribedLog;
+  readonly #reader: SubscribedReader;
   readonly #onClose: () => void;
   #closed = false;
   /** Ends the listening to the log, which begins with the first wait. */
@@ -28,7 +45,7 @@ export class EventSubscription {
   #cancelTimer: (() => void) | undefined;
 
   /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
-  constructor(log: SessionLog, after: string | null, onClose: () => void) {
+  constructor(log: SubscribedLog, after: string | null, onClose: () => void) {
     this.#log = log;
     this.#reader = log.reader(after);
     this.#onClose = onClose;
@@ -39,7 +56,7 @@ export class EventSubscription {
     return this.#closed ? null : this.#reader.take();
   }
 
-  /** What comes next as it is sent, shared with whoever is told the same; see {@linkcode LogReader.batch}. */
+  /** What comes next as it is sent, made by `make` of the events that it takes; shared with whoever is told the same. */
   batch(make: (take: () => WebEvent | null) => Uint8Array | null): Uint8Array | null {
     return this.#closed ? null : this.#reader.batch(make);
   }
