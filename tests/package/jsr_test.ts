@@ -62,3 +62,43 @@ test("jsr:@codex/runtime does on Deno what its users expect", {
     });
   });
 });
+
+test("Deno learns the module graph from the version's metadata, as it does from JSR's", {
+  timeoutMs: LIMIT_MS,
+}, async () => {
+  const { name, version } = PACKAGE;
+  const entry = `/${name}/${version}/mod.ts`;
+  const imported = `/${name}/${version}/src/quick_run.ts`;
+  let arrived = () => {};
+  const importedIsAskedFor = new Promise<void>((resolve) => arrived = resolve);
+  await using jsr = await registry({
+    beforeAnswer: async (path) => {
+      if (path === imported) arrived();
+      // Without the graph, only the text of the entry point tells what it imports.
+      if (path === entry) await importedIsAskedFor;
+    },
+  });
+  await using user = await machine();
+  const env = { JSR_URL: jsr.url, DENO_DIR: await user.directory("deno") };
+  await succeed(process.execPath, ["cache", `jsr:${name}@${version}`], {
+    cwd: user.workspace,
+    env: { ...user.env, ...env },
+    timeoutMs: LIMIT_MS,
+  });
+
+  const meta = await (await fetch(`${jsr.url}${name}/${version}_meta.json`)).json();
+  const graph: Record<string, { dependencies?: { type: string; specifier?: string }[] }> =
+    meta.moduleGraph2;
+  const reached = new Set(
+    Object.values(meta.exports as Record<string, string>)
+      .map((path) => path.slice(1)),
+  );
+  // The loop goes on to what it adds.
+  for (const path of reached) {
+    assert.ok(path in graph, `the graph lacks ${path}`);
+    for (const { specifier } of graph[path]!.dependencies ?? []) {
+      if (specifier !== undefined) reached.add(new URL(specifier, `file://${path}`).pathname);
+    }
+  }
+  assert.ok(reached.size > 300, `${reached.size} modules are reached`);
+});
