@@ -11,6 +11,7 @@ import {
 import { plainSettings } from "../../src/json.ts";
 import { codexTransport } from "../../src/launch/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
+import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
@@ -144,6 +145,58 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
 }
 
 for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
+  test(
+    `a turn whose end is lost ends before the next one on the thread begins [${version}]`,
+    { timeoutMs: 90_000 },
+    () =>
+      inWorld(version, async (world) => {
+        let lost: (() => void) | null = null;
+        const client = await behindLossyLink(world, () => ({ method }, direction) => {
+          if (lost === null || direction !== "in" || method !== "turn/completed") return false;
+          lost();
+          lost = null;
+          return true;
+        });
+        const session = await client.startSession({ cwd: world.cwd });
+        const told: string[] = [];
+        const rests = Promise.withResolvers<void>();
+        void (async () => {
+          for await (const event of session.events() as AsyncIterable<SessionEvent>) {
+            if (event.type === "turnStarted") told.push("started");
+            if (event.type === "itemCompleted" && event.item.type === "agentMessage") {
+              told.push(event.item.text);
+            }
+            if (event.type === "turnCompleted") told.push(event.status);
+            if (told.length === 12) rests.resolve();
+          }
+        })();
+        const input = (text: string) => [{ type: "text", text, text_elements: [] }];
+        const raw = (text: string) =>
+          client.runtime.request("turn/start", {
+            threadId: session.threadId,
+            input: input(text),
+          } as never);
+        const end = () => new Promise<void>((resolve) => lost = resolve);
+
+        // A prompt's own, and one that nobody here asked for.
+        const first = end();
+        const asked = session.ask("one");
+        await first;
+        const second = end();
+        await raw("two");
+        const { assistantText, usage } = await asked;
+        assert.equal(assistantText, "You said: one");
+        assert.equal(usage?.totalTokens, 13);
+        await second;
+        await raw("three");
+        assert.equal((await session.ask("four")).assistantText, "You said: four");
+        await rests.promise;
+        const each = (text: string) => ["started", `You said: ${text}`, "completed"];
+        assert.deepEqual(told, ["one", "two", "three", "four"].flatMap(each));
+        assert.equal(session.usage.totalTokens, 4 * 13);
+      }),
+  );
+
   test(`steering a turn that is none tells whether the server works on one, and adds nothing [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();

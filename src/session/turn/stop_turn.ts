@@ -259,7 +259,7 @@ async function worksOnNothing(core: RuntimeCore, threadId: string): Promise<bool
  * The end of a turn that nobody recorded, by what was heard of it: a failure is told before it, and an answer is whole and
  * comes last. What the model says before it uses its tools is none.
  */
-function endOf({ threadId, turnId, finalError, answer, items }: TurnOutcome): JsonObject {
+export function endOf({ threadId, turnId, finalError, answer, items }: TurnOutcome): JsonObject {
   const answered = answer !== "" && !items.open("agentMessage") &&
     items.all().at(-1)?.type === "agentMessage";
   const status = finalError !== undefined ? "failed" : answered ? "completed" : "interrupted";
@@ -277,6 +277,15 @@ async function latestTurns(core: RuntimeCore, threadId: string): Promise<JsonObj
   } catch {
     return [];
   }
+}
+
+/** What `turn/completed` of a turn that is over should have said: by the record where that is right, else by what was heard. Never rejects. */
+export async function unheardEnd(core: RuntimeCore, outcome: TurnOutcome): Promise<JsonObject> {
+  const { threadId, turnId } = outcome;
+  const turn = (await latestTurns(core, threadId)).find(({ id }) => id === turnId);
+  return turn === undefined || turn["status"] === "inProgress"
+    ? endOf(outcome)
+    : { threadId, turn };
 }
 
 // Going on with a turn whose server worked on while the connection to it was down.

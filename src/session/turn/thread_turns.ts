@@ -10,7 +10,7 @@
  *   with an id of which nothing is heard again (0.104 says `turn/started` for it); the prompt shows up as an item of
  *   the active turn.
  * - A review joins no other turn: 0.104 ends the active one for it.
- * - A thread works on one turn at a time: `turn/started` in the middle of one names no other (reviews do that).
+ * - A thread works on one turn at a time: `turn/started` in the middle of one names no other in a review, else its end was lost.
  * - 0.104 starts compactions without `turn/started`.
  * @module
  */
@@ -26,6 +26,7 @@ import { type RestingThread, ThreadStop } from "./thread_stop.ts";
 import { begins, Turn, type TurnHost, works } from "./turn.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 import type { ContextUsage } from "./turn_result.ts";
+import { UnheardEnds } from "./unheard_ends.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 
@@ -64,6 +65,7 @@ export class ThreadTurns {
   readonly #unanswered = new UnansweredPrompts();
   /** Messages of the thread that came while the first turn had no id. */
   #early: { method: string; params: JsonObject }[] = [];
+  readonly #unheard: UnheardEnds;
   /** What the next prompt's listeners are warned of. */
   readonly #warnings: string[] = [];
   #closed = false;
@@ -80,16 +82,13 @@ export class ThreadTurns {
   constructor(host: ThreadTurnsHost) {
     this.#host = host;
     this.#usage = new ThreadUsage(host.isNew === true ? NO_TOKENS : null);
-    const staleError = () => this.#staleError;
     this.#turnHost = {
       core: host.core,
       get threadId() {
         return host.threadId;
       },
       listeners: host.listeners,
-      get staleError() {
-        return staleError();
-      },
+      staleError: () => this.#staleError,
       count: (tokens, turn) => host.count(tokens, turn),
       stopping: (turn) => this.#stopping(turn),
       stopSubAgents: () => host.stopSubAgents(),
@@ -105,6 +104,7 @@ export class ThreadTurns {
       goalActive: () => this.goalActive,
       begin: (turnId) => this.#turns.get(turnId) ?? this.#begin(turnId),
     });
+    this.#unheard = new UnheardEnds(host.core, () => this.#all(), (m) => this.notification(m));
     this.promised = new PromisedTurns(
       (begins) => this.rest.expect(begins),
       (turnId) => this.#turns.has(turnId) || this.#past.has(turnId),
@@ -155,12 +155,15 @@ export class ThreadTurns {
 
   /** The turn that takes the texts of an item. */
   taker({ turnId, method }: DeltaHead): Turn | null {
+    this.#unheard.flush();
     return this.#find(turnId, method);
   }
 
   /** Takes any other message of the thread. */
-  notification({ method, params }: RpcNotification): void {
+  notification(message: RpcNotification): void {
+    const { method, params } = message;
     const turnId = turnIdOf(params);
+    if (this.#unheard.keeps(message, this.#past.has(turnId ?? "") ? null : turnId)) return;
     const turn = turnId === null ? this.active : this.#find(turnId, method);
     const counts = method === "thread/tokenUsage/updated";
     const known = counts ? this.#usage.total : null;
@@ -200,11 +203,13 @@ export class ThreadTurns {
 
   /** A notification of the thread was too large to be read. */
   oversize(message: OversizeMessage): void {
+    this.#unheard.flush();
     this.active?.oversize(message);
   }
 
   /** The server is gone; `willResume`: it works on without us, and its turns are resumed. */
   connectionLost(error: ConnectionClosedError, willResume: boolean): void {
+    this.#unheard.flush();
     if (!willResume) {
       for (const turn of this.#all()) turn.connectionLost(error);
       // The next server begins with what this one has written down.
@@ -218,6 +223,7 @@ export class ThreadTurns {
   /** Nobody listens any more: nothing is watched, and no timer holds the script. */
   close(): void {
     this.#closed = true;
+    this.#unheard.flush();
     this.promised.clear();
     for (const turn of this.#all()) turn.release();
   }
@@ -423,24 +429,19 @@ export class ThreadTurns {
     if (isJsonObject(item) && !own) this.#unanswered.stop(turn, item);
   }
 
-  /** A turn that shows the mark of this client's prompt is the prompt's, with or without an answer. */
+  /** A turn that shows the mark of this client's prompt is the prompt's, with or without an answer; or one that it was added to. */
   #findPrompt(turn: Turn, item: JsonObject): void {
     const run = this.#pending;
-    if (run !== null && item["clientId"] === run.clientId) this.#identify(run, turn.turnId);
-    else this.#findSteered(turn, item);
-  }
-
-  /** The server has added the prompt to a turn that was active already. */
-  #findSteered(turn: Turn, item: JsonObject): void {
-    const run = this.#steered;
-    if (run === null) return;
-    const empty = run.turn!;
-    if (showsPrompt(item, run)) {
-      this.#steered = null;
-      empty.owner = null;
-      empty.release();
-      this.#own(run, turn);
+    if (run !== null && item["clientId"] === run.clientId) {
+      return this.#identify(run, turn.turnId);
     }
+    const steered = this.#steered;
+    if (steered === null || !showsPrompt(item, steered)) return;
+    this.#steered = null;
+    const empty = steered.turn!;
+    empty.owner = null;
+    empty.release();
+    this.#own(steered, turn);
   }
 
   #all(): Turn[] {

@@ -61,7 +61,7 @@ export interface TurnHost {
   /** Who listens to everything on the thread. */
   readonly listeners: ThreadListeners;
   /** The error of the turn before when the server has not told its end. */
-  readonly staleError?: JsonValue | undefined;
+  staleError?(): JsonValue | undefined;
   /** More tokens were used. */
   count(tokens: TokenCount, turn: Turn): void;
   /** The turn is being stopped. */
@@ -119,7 +119,7 @@ export class Turn implements DeltaTaker {
   constructor(host: TurnHost, turnId: string, threadTotal: TokenCount | null, provisional = false) {
     this.#host = host;
     this.#listeners = host.listeners;
-    this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal, host.staleError);
+    this.outcome = new TurnOutcome(host.threadId, turnId, threadTotal, host.staleError?.());
     this.activeId = turnId;
     if (provisional) this.#kept = [];
     this.#watch = setInterval(() => this.#checkIdle(), IDLE_CHECK_MS);

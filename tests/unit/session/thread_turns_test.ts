@@ -234,7 +234,7 @@ test("the mark on the prompt names its turn, with or without an answer", async (
 
 for (const mark of [true, false]) {
   test(`a prompt follows the turn that it became part of, by its ${mark ? "mark" : "text"}`, async () => {
-    const it = new Stage();
+    const it = new Stage({ version: "0.104.0" });
     it.started("foreign");
     const run = it.start();
     it.answer("empty");
@@ -279,8 +279,39 @@ test("turn/started in the middle of a turn names no other; late messages begin n
   assert.equal(it.turns.active, null);
 });
 
-test("the texts of an item go to the turn that has its name now", async () => {
+test("turn/started of another turn ends the one before, whose end was not heard", async () => {
   const it = new Stage();
+  it.started("first");
+  it.say("item/completed", { turnId: "first", item: { type: "agentMessage", id: "m", text: "x" } });
+  it.started("second");
+  assert.deepEqual(it.heard(it.all), ["turnStarted first"]);
+  const record = { id: "first", status: "interrupted" };
+  await it.reply("thread/turns/list", { data: [record] });
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(it.heard(it.all).slice(1), ["turnCompleted first", "turnStarted second"]);
+  // Texts do not wait for the record.
+  it.started("third");
+  it.routes.deltas(deltaBatch([[deltaHead({ turnId: "third" }), "text"]]), 0, 1);
+  assert.equal(it.turns.active?.turnId, "third");
+  assert.equal(it.turns.active.outcome.items.partialAnswer(), "text");
+  // Nor does the end of the connection, with which they are gone.
+  it.started("fourth");
+  it.turns.connectionLost(new ConnectionClosedError("gone"), false);
+  assert.equal(it.turns.active, null);
+  const ends = it.all.flatMap((event) =>
+    event.type === "turnCompleted" ? [`${event.turnId} ${event.status}`] : []
+  );
+  assert.deepEqual(ends, [
+    "first interrupted",
+    "second interrupted",
+    "third interrupted",
+    "fourth connectionClosed",
+  ]);
+  assert.deepEqual(it.adopted, ["first", "second", "third", "fourth"]);
+});
+
+test("the texts of an item go to the turn that has its name now", async () => {
+  const it = new Stage({ version: "0.104.0" });
   const texts = (turn: { outcome: { items: { partialAnswer(): string } } } | null | undefined) =>
     turn?.outcome.items.partialAnswer();
   // Kept by the reader of lines, with who took the last text.
@@ -347,7 +378,7 @@ test("a turn that is over without an end was interrupted, and its prompt hears s
 });
 
 test("what was named in the middle of a turn works by itself once that turn has ended", () => {
-  const it = new Stage();
+  const it = new Stage({ version: "0.104.0" });
   it.started("first");
   it.started("second");
   // As long as it is being stopped, the first one is not released.
