@@ -154,44 +154,52 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     await host.settle("compact", profile);
     await host.checkpoint(signal);
     signal.throwIfAborted();
-    // A turn that somebody else began at the same time may come first; what it does tells it from the compaction.
-    const arrivals: PromiseWithResolvers<ForeignTurn>[] = [];
-    const nth = (n: number) => arrivals[n] ??= Promise.withResolvers<ForeignTurn>();
+    // Turns that somebody else began at the same time may come first; what they do tells them from the compaction.
     const begun: ForeignTurn[] = [];
+    const first = Promise.withResolvers<ForeignTurn>();
+    const end = Promise.withResolvers<unknown>();
+    end.promise.catch(() => {});
+    let cancelLimit = () => {};
+    const isCompaction = ({ outcome }: ForeignTurn) => outcome.items.has("contextCompaction");
     const unclaim = foreign.claim((turn) => {
-      if (begun.some(({ outcome }) => outcome.items.has("contextCompaction"))) return null;
+      if (begun.some(isCompaction)) return null;
+      cancelLimit();
       const run = foreign.take(turn, null);
-      nth(begun.push(run) - 1).resolve(run);
+      begun.push(run);
+      first.resolve(run);
+      void run.ended.then((error) => {
+        if (!isCompaction(run) && run.outcome.items.count > 0) {
+          if (begun.at(-1) === run) limit();
+          return;
+        }
+        end.resolve(error);
+        // Codex 0.104 takes a prompt in that comes meanwhile, and tells no end of the turn that it named for it.
+        for (const { turn, outcome } of begun) if (outcome.items.count === 0) turn.checkSoon();
+      });
       return run;
     }, true);
-    /** The end of the compaction, or why it gave none. */
-    const compaction = async (): Promise<unknown> => {
-      for (let n = 0;; n++) {
-        const { promise, reject } = nth(n);
-        const cancelLimit = longTimeout(() => {
-          const partial = { threadId, turnId: null, assistantText: "", items: [] };
-          reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
-        }, profile.timeoutMs);
-        const run = await abortable(promise, signal).finally(cancelLimit);
-        const error = await abortable(run.ended, signal);
-        const { items } = run.outcome;
-        if (items.count === 0 || items.has("contextCompaction")) return error;
-      }
+    /** It may take so long to begin. */
+    const limit = () => {
+      cancelLimit = longTimeout(() => {
+        const partial = { threadId, turnId: null, assistantText: "", items: [] };
+        end.reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
+      }, profile.timeoutMs);
     };
+    limit();
     let over = false;
     const call = core.call("thread/compact/start", { threadId });
     // Whoever stops the thread meanwhile has to wait for its beginning.
-    const begins = call.then(() => nth(0).promise);
+    const begins = call.then(() => first.promise);
     turns.rest.expect(begins.catch(() => {}));
     try {
       await abortable(call, signal);
-      const error = await compaction();
+      const error = await abortable(end.promise, signal);
       over = true;
       // The summary is no message.
       if (error !== null && !(error instanceof EmptyAnswerError)) throw error;
     } catch (error) {
       if (over || !signal.aborted) throw error;
-      const late = longTimeout(() => nth(0).reject(error), BEGIN_MS);
+      const late = longTimeout(() => first.reject(error), BEGIN_MS);
       const stopped = begins.then(() => begun.at(-1)!.turn.stop()).catch(() => {})
         .finally(() => {
           late();
@@ -200,6 +208,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       hold(stopped);
       throw error;
     } finally {
+      cancelLimit();
       if (over || !signal.aborted) unclaim();
     }
     return { tokensBefore, tokensAfter: turns.context?.usedTokens ?? null };

@@ -43,8 +43,8 @@ class Stage {
     return compact(this.#host, {}).then(() => "compacted", (error) => error);
   }
 
-  /** A turn with one item of this type, if any, that ends so. */
-  turn(id: string, type: string | null, status: string): Turn {
+  /** A turn with one item of this type, if any, that ends so, or not at all. */
+  turn(id: string, type: string | null, status: string | null): Turn {
     const host: TurnHost = {
       core: { config: {}, endOrphans: () => {} } as unknown as TurnHost["core"],
       threadId: "T",
@@ -60,24 +60,34 @@ class Stage {
     turn.notification("turn/started", { turn: { id } });
     this.foreign.adopt(turn);
     if (type !== null) turn.notification("item/started", { item: { type, id: `${id}-item` } });
-    turn.notification("turn/completed", { turn: { id, status } });
+    if (status !== null) turn.notification("turn/completed", { turn: { id, status } });
     return turn;
   }
 }
 
-const TABLE: [what: string, turns: [type: string | null, status: string][], end: unknown][] = [
-  ["one", [["contextCompaction", "completed"]], "compacted"],
-  ["one that is stopped", [["contextCompaction", "interrupted"]], TurnInterruptedError],
-  ["one that is stopped before it tells of itself", [[null, "interrupted"]], TurnInterruptedError],
-  ["one after another's", [["userMessage", "interrupted"], [
-    "contextCompaction",
-    "completed",
-  ]], "compacted"],
-  ["one after two of others", [["userMessage", "completed"], ["commandExecution", "completed"], [
-    "contextCompaction",
-    "interrupted",
-  ]], TurnInterruptedError],
-];
+const TABLE: [what: string, turns: [type: string | null, status: string | null][], end: unknown][] =
+  [
+    ["one", [["contextCompaction", "completed"]], "compacted"],
+    ["one that is stopped", [["contextCompaction", "interrupted"]], TurnInterruptedError],
+    [
+      "one that is stopped before it tells of itself",
+      [[null, "interrupted"]],
+      TurnInterruptedError,
+    ],
+    ["one after another's", [["userMessage", "interrupted"], [
+      "contextCompaction",
+      "completed",
+    ]], "compacted"],
+    // Codex 0.104 says of a prompt that it takes into a compaction that its turn has begun, and nothing of an end.
+    ["one beside another's that does not end", [[null, null], [
+      "contextCompaction",
+      "completed",
+    ]], "compacted"],
+    ["one after two of others", [["userMessage", "completed"], ["commandExecution", "completed"], [
+      "contextCompaction",
+      "interrupted",
+    ]], TurnInterruptedError],
+  ];
 
 for (const [what, turns, end] of TABLE) {
   test(`compact() tells the end of the compaction: ${what}`, async () => {
@@ -90,9 +100,10 @@ for (const [what, turns, end] of TABLE) {
     });
     const told = it.compact();
     await it.sent;
-    for (const [n, [type, status]] of turns.entries()) it.turn(String(n), type, status);
+    const all = turns.map(([type, status], n) => it.turn(String(n), type, status));
     it.turn("later", "userMessage", "completed");
     const result = await told;
+    for (const turn of all) turn.release();
     if (typeof end === "string") assert.equal(result, end);
     else assert.ok(result instanceof (end as typeof TurnInterruptedError), `${result}`);
     if (what !== "one that is stopped before it tells of itself") {
