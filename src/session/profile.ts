@@ -266,7 +266,7 @@ export interface GoalResult {
    * `usageLimited`: the account's are; `stopped`: somebody stopped, paused or cleared it; `timedOut`: its time was over.
    */
   status: "complete" | "blocked" | "budgetLimited" | "usageLimited" | "stopped" | "timedOut";
-  /** Its turns in order, one that was interrupted included. */
+  /** Its turns in order, one that was interrupted included; not those that somebody else began meanwhile. */
   turns: PromptRunResult[];
   /** The tokens of all its turns, and of the agents that its agent started. */
   usage: TokenCount;

@@ -60,6 +60,14 @@ function offersGoals({ body }: ModelRequest): boolean {
   return JSON.stringify(body["tools"] ?? []).includes("create_goal");
 }
 
+async function until(what: string, look: () => boolean): Promise<void> {
+  const deadline = Date.now() + LIMIT_MS;
+  while (!look()) {
+    if (Date.now() > deadline) throw new Error(`${what} did not happen`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 /** An objective for which the model plays this. */
 function objective(
   world: World,
@@ -225,6 +233,84 @@ for (const version of WITH_GOALS) {
 }
 
 for (const version of WITH_GOALS) {
+  test(
+    `turns that others begin while a goal is active are told as theirs, and end no goal [${version}]`,
+    LONG,
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({
+          cwd: world.cwd,
+          goals: true,
+          limits: { tokens: 50 * CALL },
+        });
+        const { threadId } = session;
+        const told: string[] = [];
+        void (async () => {
+          for await (const event of session.events()) {
+            if (event.type === "turnCompleted") told.push(`${event.turnId} ${event.status}`);
+          }
+        })();
+        const heard = Promise.withResolvers<void>();
+        const opens = Promise.withResolvers<void>();
+        let done = false;
+        const goal = await session.startGoal(
+          world.prompt((_, round) => {
+            heard.resolve();
+            if (round === 0) return [script.gate(opens.promise), script.say("step")];
+            if (!done) return [script.delay(20), script.say("step")];
+            done = false;
+            return reached();
+          }, "Reach it."),
+        );
+        const own: string[] = [];
+        const events = (async () => {
+          for await (const event of goal) {
+            if (event.type === "turnStarted") own.push(event.turnId);
+          }
+        })();
+        const begin = async (text: string) => {
+          const input = [{ type: "text" as const, text, text_elements: [] }];
+          const answer = await client.runtime.request("turn/start", { threadId, input });
+          return answer as { turn: { id: string } };
+        };
+        await heard.promise;
+        if (version === "0.169.0") {
+          // The queue begins its prompt between two turns of the goal.
+          const queued = world.prompt(() => "queued", "queued");
+          await client.runtime.request("thread/queue/add", {
+            threadId,
+            clientUserMessageId: crypto.randomUUID(),
+            input: [{ type: "text", text: queued }],
+          });
+          opens.resolve();
+          await world.model.waitForRequest(({ userTexts }) => userTexts.includes(queued), {
+            timeoutMs: LIMIT_MS,
+          });
+        } else opens.resolve();
+        await within(LIMIT_MS, "the pause", goal.pause());
+
+        // While it is paused, somebody's prompt answers, and another one fails.
+        const before = told.length;
+        await begin(world.prompt(() => "raw", "raw"));
+        await until("its end", () => told.length > before);
+        const { turn } = await begin(world.prompt(() => [script.httpError(401)], "bad"));
+        await until("its failure", () => told.includes(`${turn.id} failed`));
+        done = true;
+        await goal.resume();
+        const { status, turns, usage } = await within(LIMIT_MS, "the goal", goal.finish());
+        await events;
+        assert.equal(status, "complete");
+        assert.deepEqual(own, turns.map(({ turnId }) => turnId));
+        const texts = turns.map(({ assistantText }) => assistantText);
+        assert.ok(!texts.includes("queued") && !texts.includes("raw"), `${texts}`);
+        assert.ok(!own.includes(turn.id), "the one that failed");
+        // Everything is counted, what is the goal's as the goal's only.
+        const foreign = version === "0.169.0" ? 2 : 1;
+        assert.equal(session.usage.totalTokens - usage.totalTokens, foreign * CALL);
+      }),
+  );
+
   test(
     `a goal whose codex dies has an end, and does not begin again on the next one [${version}]`,
     LONG,

@@ -63,8 +63,11 @@ export class ForeignTurns {
     return () => this.#claims = this.#claims.filter((each) => each !== claim);
   }
 
-  /** A turn begins: gives it to who wants it, and says how many milliseconds it may take. */
-  adopt(turn: Turn): number {
+  /**
+   * A turn begins: gives it to who wants it, and says how many milliseconds it may take. `alone`: the active goal is not what began
+   * it.
+   */
+  adopt(turn: Turn, alone = false): number {
     for (const claim of this.#claims) {
       const owner = claim(turn);
       if (owner === null) continue;
@@ -77,7 +80,7 @@ export class ForeignTurns {
       turn.give(held.run);
       return held.run.timeoutMs;
     }
-    turn.measure(this.#meterOf(turn));
+    turn.measure(this.#meterOf(turn, alone));
     return this.#host.timeoutMs;
   }
 
@@ -124,8 +127,8 @@ export class ForeignTurns {
   }
 
   /** What nobody asked for has the session's limits: a turn by itself, those of a goal together. */
-  #meterOf(turn: Turn): RunMeter {
-    if (!this.#goalActive) return this.#sessionMeter(() => turn);
+  #meterOf(turn: Turn, alone = false): RunMeter {
+    if (!this.#goalActive || alone) return this.#sessionMeter(() => turn);
     this.#goalTurn = turn;
     return this.#goalMeter ??= this.#sessionMeter(() => this.#goalTurn!);
   }
@@ -174,6 +177,8 @@ export class ForeignTurn implements TurnOwner {
   readonly meter: RunMeter;
   /** Milliseconds that it may take. */
   readonly timeoutMs: number;
+  /** Hears of each item before it is told. */
+  shows?: (item: JsonObject) => void;
   readonly #rateLimits: JsonObject | undefined;
   readonly #ended = Promise.withResolvers<unknown>();
   #exceeded: ExceededLimit | null = null;

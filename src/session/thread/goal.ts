@@ -49,6 +49,16 @@ export function goalEnd(goal: JsonObject | null, asked: boolean): Status | null 
   return typeof status === "string" && Object.hasOwn(ENDS, status) ? ENDS[status]! : null;
 }
 
+/**
+ * Whether the first item of a turn shows that codex did not begin it for a goal: a prompt, somebody's command, a review. What codex says to
+ * itself for a goal is no item. A prompt that becomes part of a goal's turn before its first item looks the same; what that turn
+ * says answers the prompt (0.169).
+ */
+export function beganOtherwise({ type, source }: JsonObject): boolean {
+  return type === "userMessage" || type === "enteredReviewMode" ||
+    type === "commandExecution" && source === "userShell";
+}
+
 /** A goal that codex works on; what its {@linkcode GoalRun} does. */
 export class Goal implements StartedGoal {
   readonly threadId: string;
@@ -58,6 +68,8 @@ export class Goal implements StartedGoal {
   readonly #meter: RunMeter;
   readonly queue: EventQueue = new EventQueue();
   readonly #runs: ForeignTurn[] = [];
+  /** Turns that others began meanwhile. */
+  readonly #others: WeakSet<Turn> = new WeakSet();
   readonly #result = Promise.withResolvers<GoalResult>();
   readonly #release: () => void;
   readonly #reopened: boolean;
@@ -135,13 +147,41 @@ export class Goal implements StartedGoal {
   }
 
   #take(turn: Turn): ForeignTurn | null {
-    const { foreign } = this.#host;
-    const emit = (event: TurnEvent) => this.queue.push(event);
+    if (this.#others.has(turn)) return null;
+    const { foreign, turns } = this.#host;
+    /** What was told before it is known whose the turn is. */
+    let early: TurnEvent[] | null = [];
+    const own = () => {
+      if (early === null) return;
+      this.#runs.push(run);
+      for (const event of early) this.queue.push(event);
+      early = null;
+    };
+    const emit = (event: TurnEvent) => {
+      if (event.type !== "turnStarted" && event.type !== "warning") own();
+      if (early === null) this.queue.push(event);
+      else early.push(event);
+    };
     const run = foreign.take(turn, emit, { meter: this.#meter, timeoutMs: Infinity });
-    this.#runs.push(run);
+    run.shows = (item: JsonObject) => {
+      if (early === null || !beganOtherwise(item)) return own();
+      this.#others.add(turn);
+      turn.owner = null;
+      turns.limit(turn, foreign.adopt(turn, true));
+      if (this.#active === run) this.#active = null;
+      this.#endIfTold();
+    };
     this.#active = run;
-    run.ended.then(() => this.#turnEnded(run));
+    run.ended.then(() => {
+      own();
+      this.#turnEnded(run);
+    });
     return run;
+  }
+
+  /** A turn is over, or not the goal's: ends the goal where the server said so meanwhile. */
+  #endIfTold(): void {
+    if (this.#end !== null) this.#close(this.#end);
   }
 
   #turnEnded(run: ForeignTurn): void {
@@ -149,7 +189,7 @@ export class Goal implements StartedGoal {
     const { status } = run.outcome;
     // Codex calls a goal blocked when a turn of it has failed; the failure says more.
     if (status === "failed" || status === null) run.ended.then((error) => this.#close({ error }));
-    else if (this.#end !== null) this.#close(this.#end);
+    else this.#endIfTold();
   }
 
   #goal(goal: JsonObject | null): void {

@@ -23,10 +23,10 @@ import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { PromisedTurns, UnansweredPrompts } from "./promised_turns.ts";
 import { type RestingThread, ThreadStop } from "./thread_stop.ts";
-import { begins, Turn, type TurnHost, works } from "./turn.ts";
+import { Turn, type TurnHost } from "./turn.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
 import type { ContextUsage } from "./turn_result.ts";
-import { UnheardEnds } from "./unheard_ends.ts";
+import { begins, UnheardEnds, works } from "./unheard_ends.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 
@@ -165,9 +165,7 @@ export class ThreadTurns {
     const turnId = turnIdOf(params);
     if (this.#unheard.keeps(message, this.#past.has(turnId ?? "") ? null : turnId)) return;
     const turn = turnId === null ? this.active : this.#find(turnId, method);
-    const counts = method === "thread/tokenUsage/updated";
-    const known = counts ? this.#usage.total : null;
-    const before = counts ? this.#count(turn, params) ?? known : null;
+    const before = method === "thread/tokenUsage/updated" ? this.#count(turn, params) : null;
     if (turn === null) {
       if (turnId === null && this.#pending !== null) this.#early.push({ method, params });
     } else if (before !== "before") {
@@ -181,10 +179,11 @@ export class ThreadTurns {
   }
 
   #count(turn: Turn | null, { tokenUsage }: JsonObject): ReturnType<ThreadUsage["take"]> {
-    if (!isJsonObject(tokenUsage)) return null;
+    const known = this.#usage.total;
+    if (!isJsonObject(tokenUsage)) return known;
     const repeats = supports(this.#host.core.server.version, "repeatsTokenCounts");
     const about = turn === null ? null : { id: turn, items: turn.outcome.items.all() };
-    return this.#usage.take(tokenUsage, about, repeats);
+    return this.#usage.take(tokenUsage, about, repeats) ?? known;
   }
 
   /** Warns the listeners of the active turn; of the next one where there is none. */
@@ -290,7 +289,7 @@ export class ThreadTurns {
   }
 
   #own(run: TurnRun, turn: Turn): void {
-    this.#cancelLimit(turn);
+    this.limit(turn, Infinity);
     run.identify(turn);
   }
 
@@ -371,8 +370,14 @@ export class ThreadTurns {
     this.#adopted = true;
     if (turn.phase === "released") return;
     this.#host.span?.({}, null)?.watch(turn);
-    const timeoutMs = this.#host.adopted(turn);
-    if (turn.outcome.status !== null) return;
+    this.limit(turn, this.#host.adopted(turn));
+  }
+
+  /** Stops the turn after so many milliseconds, and no sooner; `Infinity`: never. */
+  limit(turn: Turn, timeoutMs: number): void {
+    this.#limits.get(turn)?.();
+    this.#limits.delete(turn);
+    if (turn.outcome.status !== null || timeoutMs === Infinity) return;
     const stop = () => {
       turn.endsAs = "timedOut";
       void this.rest.stopForeign(turn);
@@ -380,13 +385,8 @@ export class ThreadTurns {
     this.#limits.set(turn, longTimeout(stop, timeoutMs));
   }
 
-  #cancelLimit(turn: Turn): void {
-    this.#limits.get(turn)?.();
-    this.#limits.delete(turn);
-  }
-
   #released(turn: Turn): void {
-    this.#cancelLimit(turn);
+    this.limit(turn, Infinity);
     if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;

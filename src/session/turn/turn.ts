@@ -40,6 +40,8 @@ export interface TurnOwner {
   readonly emit: EmitTurnEvent;
   /** Counts what it uses. */
   readonly meter: RunMeter;
+  /** Hears of an item before it is told: it may show that the turn is not its own. */
+  shows?(item: JsonObject): void;
   /** The server told the end. */
   completed(): void;
   /** The end can't be known. */
@@ -178,8 +180,9 @@ export class Turn implements DeltaTaker {
     if (this.outcome.status !== null) this.#completed();
   }
 
-  /** This run pays for it, from its beginning. */
+  /** This run pays for it, from its beginning, and no other one. */
   measure(meter: RunMeter): void {
+    this.meter?.remove(this.#tally);
     this.meter = meter;
     meter.add(this.#tally);
   }
@@ -216,6 +219,8 @@ export class Turn implements DeltaTaker {
     // What has ended is handed out, and does not change any more.
     if (outcome.status !== null) return;
     this.#start(method);
+    const { item } = params;
+    if (isJsonObject(item)) this.owner?.shows?.(item);
     const before = outcome.ownTokens;
     const items = outcome.items.count;
     outcome.apply(method, params, this.#emit);
@@ -224,7 +229,6 @@ export class Turn implements DeltaTaker {
       this.#host.count(tokens, this);
       this.#tally.called(tokens.totalTokens);
     }
-    const { item } = params;
     if (isJsonObject(item) && outcome.items.count > items) this.#tally.item(String(item["type"]));
     if (outcome.status !== null) this.#tally.ended();
     this.meter?.check();
@@ -433,14 +437,4 @@ export class Turn implements DeltaTaker {
 export function itemsOf(record: JsonObject): JsonObject[] {
   const items = record["items"];
   return Array.isArray(items) ? items.filter(isJsonObject) : [];
-}
-
-/** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
-export function works(method: string): boolean {
-  return /^item\/(?:started$|agentMessage\/delta$|reasoning\/)/.test(method);
-}
-
-/** Messages by which a turn may be heard of first. */
-export function begins(method: string): boolean {
-  return method.startsWith("turn/") || works(method);
 }

@@ -320,6 +320,11 @@ export class RunMeter {
     this.check();
   }
 
+  /** Another run pays for it. */
+  remove(tally: TurnTally): void {
+    this.#tallies.delete(tally);
+  }
+
   /** One of the turns has used more. */
   check(): void {
     if (this.exceeded !== null) return;

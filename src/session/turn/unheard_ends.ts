@@ -8,7 +8,17 @@ import { supports } from "../../protocol/mod.ts";
 import type { RpcNotification } from "../../rpc/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { endOf, unheardEnd } from "./stop_turn.ts";
-import { type Turn, works } from "./turn.ts";
+import type { Turn } from "./turn.ts";
+
+/** Messages that only an active turn sends. Commands and token counts are told of after its end as well. */
+export function works(method: string): boolean {
+  return /^item\/(?:started$|agentMessage\/delta$|reasoning\/)/.test(method);
+}
+
+/** Messages by which a turn may be heard of first. */
+export function begins(method: string): boolean {
+  return method.startsWith("turn/") || works(method);
+}
 
 /**
  * Whether a message that names this turn proves that those before it are over. Codex before 0.125 says `turn/started` of turns
@@ -50,10 +60,10 @@ export class UnheardEnds {
   keeps(message: RpcNotification, turnId: string | null): boolean {
     if (this.#waiting !== null) return this.#waiting.messages.push(message) > 0;
     const { version } = this.#core.server;
-    if (turnId === null || !provesOver(message.method, supports(version, "startsJoinedTurns"))) {
-      return false;
-    }
-    const turn = this.#turns().find((each) => isOverBy(each, turnId));
+    const joins = supports(version, "startsJoinedTurns");
+    const turn = turnId !== null && provesOver(message.method, joins)
+      ? this.#turns().find((each) => isOverBy(each, turnId))
+      : undefined;
     if (turn === undefined) return false;
     const waiting = this.#waiting = { turn, messages: [message] };
     if (!supports(version, "truthfulTurnRecord")) this.flush();

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { Goal, goalEnd } from "../../../src/session/thread/goal.ts";
+import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
+import { beganOtherwise, Goal, goalEnd } from "../../../src/session/thread/goal.ts";
 import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
+import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
+import { NO_TOKENS } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
 
 test("goalEnd() ends a goal by the server's word, and not for a pause of our own", () => {
@@ -66,4 +69,113 @@ test("a goal that is stopped while the connection is down ends on the next one, 
         : ["lost", "released"],
     );
   }
+});
+
+test("beganOtherwise() tells turns of others by their first item", () => {
+  const table: [JsonObject, boolean][] = [
+    [{ type: "userMessage", clientId: "queued" }, true],
+    [{ type: "userMessage", clientId: null }, true],
+    [{ type: "enteredReviewMode" }, true],
+    [{ type: "commandExecution", source: "userShell" }, true],
+    [{ type: "commandExecution", source: "agent" }, false],
+    [{ type: "commandExecution" }, false],
+    [{ type: "agentMessage" }, false],
+    [{ type: "reasoning" }, false],
+    // Codex makes the history shorter within turns of a goal as well.
+    [{ type: "contextCompaction" }, false],
+    [{}, false],
+  ];
+  for (const [item, expected] of table) {
+    assert.equal(beganOtherwise(item), expected, JSON.stringify(item));
+  }
+});
+
+test("a goal's turns are those that no prompt began; the others have the session's limits and time", async () => {
+  const adopted: string[] = [];
+  const foreign: ForeignTurns = new ForeignTurns({
+    limits: { tokens: 10 },
+    timeoutMs: 7,
+    rateLimits: undefined,
+    stopAll: () => Promise.resolve(adopted.push("stopAll")),
+  });
+  const limits: [string, number][] = [];
+  const host = {
+    core: { state: "closed" },
+    threadId: "T",
+    profile: { limits: {} },
+    foreign,
+    turns: {
+      rest: { stopAll: () => Promise.resolve(true) },
+      limit: ({ turnId }: Turn, ms: number) => void limits.push([turnId, ms]),
+    },
+    goalLost: () => {},
+  } as unknown as ThreadHost;
+  const goal = new Goal(host, {
+    objective: "x",
+    options: { limits: {} },
+    hooks: { post: () => Promise.resolve(), report: {} } as never,
+    reopened: false,
+    release: () => {},
+  });
+  foreign.notification("thread/goal/updated", { goal: { status: "active" } });
+  const turnHost = {
+    core: { endOrphans: () => {}, rateLimits: undefined },
+    threadId: "T",
+    listeners: { emit: null },
+    count: () => {},
+    released: () => {},
+  } as unknown as TurnHost;
+  const begin = (turnId: string, first: JsonObject) => {
+    const turn = new Turn(turnHost, turnId, NO_TOKENS);
+    const timeoutMs = foreign.adopt(turn);
+    turn.notification("turn/started", { turn: { id: turnId } });
+    turn.notification("item/started", { turnId, item: { id: "first", ...first } });
+    return { turn, timeoutMs };
+  };
+  const end = (turn: Turn, status: string) => {
+    const { turnId } = turn;
+    const item = { type: "agentMessage", id: "m", text: turnId };
+    const last = { totalTokens: 13, inputTokens: 10, outputTokens: 3 };
+    turn.notification("item/completed", { turnId, item });
+    turn.notification("thread/tokenUsage/updated", { turnId, tokenUsage: { total: last, last } });
+    turn.notification("turn/completed", { turn: { id: turnId, status } });
+  };
+  const own = begin("own", { type: "agentMessage", text: "" });
+  assert.equal(own.timeoutMs, Infinity);
+  end(own.turn, "completed");
+  assert.deepEqual(limits, []);
+  // One that waits for any turn gets those that are not the goal's.
+  const taken: string[] = [];
+  const unclaim = foreign.claim((turn) => {
+    taken.push(turn.turnId);
+    return null;
+  });
+  const { turn } = begin("queued", { type: "userMessage", content: [] });
+  unclaim();
+  assert.deepEqual(taken, ["queued"]);
+  assert.deepEqual(limits, [["queued", 7]]);
+  assert.deepEqual(adopted, []);
+  end(turn, "failed");
+  assert.deepEqual(adopted, ["stopAll"], "the session's limit");
+  const last = begin("last", { type: "agentMessage", text: "" });
+  // Its end is told while the goal's last turn is active.
+  foreign.notification("thread/goal/updated", { goal: { status: "complete" } });
+  end(last.turn, "completed");
+  const { status, turns, usage } = await goal.finish();
+  assert.equal(status, "complete");
+  assert.deepEqual(turns.map(({ turnId }) => turnId), ["own", "last"]);
+  assert.equal(usage.totalTokens, 26);
+  const told: string[] = [];
+  for (;;) {
+    const { done, value } = await goal.queue.read();
+    if (done) break;
+    told.push(`${value.turnId} ${value.type}`);
+  }
+  assert.deepEqual(told.filter((each) => /turn[SC]/.test(each)), [
+    "own turnStarted",
+    "own turnCompleted",
+    "last turnStarted",
+    "last turnCompleted",
+  ]);
+  assert.ok(!told.some((each) => each.startsWith("queued")));
 });
