@@ -260,8 +260,7 @@ async function worksOnNothing(core: RuntimeCore, threadId: string): Promise<bool
  * comes last. What the model says before it uses its tools is none.
  */
 export function endOf({ threadId, turnId, finalError, answer, items }: TurnOutcome): JsonObject {
-  const answered = answer !== "" && !items.open("agentMessage") &&
-    items.all().at(-1)?.type === "agentMessage";
+  const answered = answer !== "" && items.saidLast;
   const status = finalError !== undefined ? "failed" : answered ? "completed" : "interrupted";
   return { threadId, turn: { id: turnId, status } };
 }

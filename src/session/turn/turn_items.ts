@@ -107,6 +107,13 @@ export class TurnItems {
     return this.#entries.some((entry) => !entry.completed && entry.item["type"] === type);
   }
 
+  /** Whether words came last, and all of them: an answer, or the plan that it proposes. */
+  get saidLast(): boolean {
+    const isOther = ({ item }: Entry) => !/^(agentMessage|plan)$/.test(`${item["type"]}`);
+    const words = this.#entries.slice(this.#entries.findLastIndex(isOther) + 1);
+    return words.length > 0 && words.every(({ completed }) => completed);
+  }
+
   /** Calls that start an agent, and have not ended. */
   starting(): JsonObject[] {
     return this.#entries.filter(({ item, completed }) =>

@@ -248,6 +248,9 @@ test("a server without a record of the turn is asked by steering one that is non
   const answered = [["item/started", { item: message }], ["item/completed", { item: message }]];
   const command = { type: "commandExecution", id: "c", command: "true" };
   const works = [["item/started", { item: command }], ["item/completed", { item: command }]];
+  const told = (item: JsonObject) => [["item/started", { item }], ["item/completed", { item }]];
+  const plan = told({ type: "plan", id: "p", text: "- a" });
+  const review = told({ type: "exitedReviewMode", id: "r", review: "fine" });
   const failed = [["error", { error: { message: "no" }, willRetry: false }]];
   const table: [heard: unknown[], answer: unknown, status: string | null][] = [
     [answered, NONE, "completed"],
@@ -256,6 +259,18 @@ test("a server without a record of the turn is asked by steering one that is non
     // "I look first", and the call that would have given the answer was cut off.
     [[...answered, ...works], NONE, "interrupted"],
     [[...works, ...answered], NONE, "completed"],
+    // A plan is told within the message that proposes it.
+    [[answered[0], ...plan, answered[1]], NONE, "completed"],
+    [plan, NONE, "completed"],
+    [[answered[0], ...plan], NONE, "interrupted"],
+    [[...answered, plan[0]], NONE, "interrupted"],
+    [[...answered, ...plan, ...works], NONE, "interrupted"],
+    // Of a review's own message no end is told; what it has found follows.
+    [
+      [["item/started", { item: { ...message, id: "own" } }], ...review, ...answered],
+      NONE,
+      "completed",
+    ],
     [[...answered, ...failed], NONE, "failed"],
     [answered, OTHER, null],
     [answered, new RpcError("turn/steer", -32600, "thread not found"), null],

@@ -57,7 +57,7 @@ function stage(version: string, answer: Promise<JsonValue>) {
     turnId: "a",
     status: null as unknown,
     answer: "said",
-    items: { has: () => false, open: () => false, all: () => [{ type: "agentMessage" }] },
+    items: { has: () => false, saidLast: true },
   };
   const turn = {
     phase: "started",
