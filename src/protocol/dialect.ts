@@ -189,6 +189,7 @@ export type Refusal =
   | "threadGone"
   | "threadClosing"
   | "threadLeaving"
+  | "threadReopening"
   | "threadInUse"
   | "notOfThisThread"
   | "turnTakesNone"
@@ -212,6 +213,8 @@ const REFUSALS: Record<Refusal, RegExp> = {
    * The thread has just been released: `thread/name/set`, `thread/archive`; the same words for one that never was. 0.169.
    */
   threadLeaving: /\bthread not found\b|\bthread [0-9a-f-]{36} not found\b/i,
+  /** The thread was released to be resumed at once, as for a goal, and is in no list meanwhile: `thread/archive`. 0.169. */
+  threadReopening: /\bthread [0-9a-f-]{36} not found\b/,
   /**
    * Another process writes to the thread: `thread/resume`, `thread/fork`. Since 0.147; older ones let both write. For a
    * moment the same process does: `thread/archive`. 0.169.

@@ -450,11 +450,15 @@ dialects("a failed archive can be tried again", async (dialect) => {
   });
 });
 
-dialects("a thread that is still written to is archived a moment later", async (dialect) => {
+dialects("a thread that is written to or resumed is archived a moment later", async (dialect) => {
   let writes = 2;
+  const refusals = [
+    `failed to archive session: thread ${crypto.randomUUID()} not found`,
+    "thread T already has an active writer",
+  ];
   const methods = {
     "thread/archive": () => {
-      if (writes-- > 0) throw new FakeRpcError("thread T already has an active writer");
+      if (writes-- > 0) throw new FakeRpcError(refusals[writes]!);
       return {};
     },
   };
@@ -463,6 +467,7 @@ dialects("a thread that is still written to is archived a moment later", async (
     await session.close();
     assert.equal(writes, -1);
     // Nor does it matter where the thread is archived from.
+    refusals[0] = refusals[1]!;
     writes = 2;
     await client.archiveThread(session.threadId);
     assert.equal(writes, -1);

@@ -16,21 +16,23 @@ export const LEAVING_MS = 2_000;
 
 /**
  * Calls, and calls again for as long as the server says that the thread is closing. Codex 0.106 to 0.120 answer
- * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have. `refusal` is what else
- * the server may say meanwhile.
+ * `thread/unsubscribe` before they have closed the thread, and refuse to resume it until they have. `refusals` are what
+ * else the server may say meanwhile.
  */
 export async function whenClosed<T>(
   call: () => Promise<T>,
   signal: AbortSignal | undefined,
   limitMs: number = LIMIT_MS,
-  refusal: Refusal = "threadClosing",
+  ...refusals: Refusal[]
 ): Promise<T> {
+  const passing = refusals.length === 0 ? ["threadClosing" as const] : refusals;
   const end = performance.now() + limitMs;
   for (let wait = 20;; wait = Math.min(wait * 2, 500)) {
     try {
       return await call();
     } catch (error) {
-      if (!isRefusal(error, refusal) || performance.now() + wait > end) throw error;
+      const passes = passing.some((refusal) => isRefusal(error, refusal));
+      if (!passes || performance.now() + wait > end) throw error;
     }
     await delay(wait, signal);
   }

@@ -256,11 +256,12 @@ export class ThreadStop {
       try {
         const { threadId } = this.#host;
         const archive = () => core.call("thread/archive", { threadId });
-        await whenClosed(archive, undefined, LEAVING_MS, "threadInUse");
+        await whenClosed(archive, undefined, LEAVING_MS, "threadInUse", "threadReopening");
         return true;
       } catch (error) {
         // What is archived, deleted or was never used is out of the history, as was wanted.
-        if (isRefusal(error, "threadGone") || core.state === "closed") return false;
+        const gone = isRefusal(error, "threadGone") || isRefusal(error, "threadReopening");
+        if (gone || core.state === "closed") return false;
         // Where codex is started again, the next one archives it.
         if (!isConnectionLoss(error)) throw error;
       }
