@@ -158,7 +158,7 @@ export class Goal implements StartedGoal {
       early = null;
     };
     const emit = (event: TurnEvent) => {
-      if (event.type !== "turnStarted" && event.type !== "warning") own();
+      if (event.type === "turnCompleted") own();
       if (early === null) this.queue.push(event);
       else early.push(event);
     };

@@ -129,6 +129,9 @@ test("a goal's turns are those that no prompt began; the others have the session
     const turn = new Turn(turnHost, turnId, NO_TOKENS);
     const timeoutMs = foreign.adopt(turn);
     turn.notification("turn/started", { turn: { id: turnId } });
+    // What is no item shows nothing.
+    turn.notification("turn/somethingNew", { turnId });
+    turn.notification("turn/diff/updated", { turnId, diff: "x" });
     turn.notification("item/started", { turnId, item: { id: "first", ...first } });
     return { turn, timeoutMs };
   };
