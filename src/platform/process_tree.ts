@@ -151,18 +151,21 @@ export function endLeftSandboxes(leader: ProcessEntry): void {
  * killed before leaves a command that nobody knows.
  */
 export function endOrphans(root: number | null, variables: readonly string[]): void {
-  const found = withVariable(variables).filter(({ pid }) => isSandbox(words(pid, "cmdline")));
+  const found = withVariable(variables);
   if (found.length === 0) return;
-  const parents = new Map(allOnLinux().map(({ pid, parent }) => [pid, parent]));
-  const isOwned = (parent: number): boolean =>
-    parent > 1 &&
-    (parent === root || isCodex(words(parent, "cmdline")) || isOwned(parents.get(parent) ?? 0));
-  killEntries(found.filter(({ parent }) => !isOwned(parent)));
+  const all = allOnLinux();
+  const kept = all.filter(({ pid }) => pid === root || pid > 1 && isCodex(words(pid, "cmdline")))
+    .flatMap(({ pid }) => below(pid, all));
+  killEntries(
+    found.filter(({ pid }) =>
+      !kept.some((each) => each.pid === pid) && isSandbox(words(pid, "cmdline"))
+    ),
+  );
 }
 
-/** A codex that starts sandboxes, whoever has started it. */
-function isCodex([program, ...rest]: readonly string[]): boolean {
-  return rest.includes("app-server") || /(^|\/)codex$/.test(program ?? "");
+/** A codex that starts sandboxes, whoever has started it, or a script that was told where it is. */
+function isCodex(line: readonly string[]): boolean {
+  return line.some((word) => /(^|\/)codex$|^app-server$/.test(word));
 }
 
 /** The first process of a sandbox, with which all others in it die: `bwrap`, and what it becomes before the command. */

@@ -8,7 +8,7 @@
  * names the thread at its end, which is not told of a call that was interrupted: then the agent's own record is looked at.
  */
 import type { ThreadGate } from "../../approvals/mod.ts";
-import { delay, longTimeout } from "../../async.ts";
+import { delay, within } from "../../async.ts";
 import type { ConnectionClosedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
@@ -201,7 +201,7 @@ export class SubAgents {
         const meter = agent.parent?.meter ?? null;
         if (meter !== null) {
           turn.measure(meter);
-          void meter.over.then(() => this.#end(turn, "needs more than its prompt may use"));
+          void meter.over.promise.then(() => this.#end(turn, "needs more than its prompt may use"));
         }
         begin();
         // It was started while its parent was being stopped.
@@ -275,22 +275,19 @@ export class SubAgents {
     const released = turn.reached("released");
     while (turn.phase !== "released") {
       const { parent } = agent;
-      if (parent !== null) await Promise.race([parent.reached("released"), released]);
-      const late = Promise.withResolvers<void>();
-      const cancel = longTimeout(late.resolve, owner.timeoutMs);
-      await Promise.race([late.promise, released]);
-      cancel();
+      await Promise.race([parent?.reached("released"), released]);
+      await within(released, owner.timeoutMs, null);
       // Somebody has asked for it again, or may.
       if (agent.parent === parent && !owner.goalActive) break;
     }
     turn.endsAs = "timedOut";
-    this.#end(turn, `works on ${owner.timeoutMs} ms after the turn that asked for it`);
+    this.#end(turn, `works on ${owner.timeoutMs} ms after its prompt`);
   }
 
   #end(turn: Turn, why: string): void {
     if (turn.isStopping || turn.phase === "released") return;
     const { threadId, turnId } = turn.outcome;
-    const message = `An agent of the agent ${why}, and is being interrupted.`;
+    const message = `An agent ${why}: interrupted.`;
     this.#owner.events.push({ type: "warning", threadId, turnId, message });
     void turn.stop();
   }

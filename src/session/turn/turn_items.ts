@@ -107,11 +107,10 @@ export class TurnItems {
     return this.#entries.some((entry) => !entry.completed && entry.item["type"] === type);
   }
 
-  /** Whether words came last, and all of them: an answer, or the plan that it proposes. */
+  /** Whether words came last, and all of them. A plan stands in the message that proposes it. */
   get saidLast(): boolean {
-    const isOther = ({ item }: Entry) => !/^(agentMessage|plan)$/.test(`${item["type"]}`);
-    const words = this.#entries.slice(this.#entries.findLastIndex(isOther) + 1);
-    return words.length > 0 && words.every(({ completed }) => completed);
+    const last = this.#entries.findLast(({ item }) => item["type"] !== "plan");
+    return last?.item["type"] === "agentMessage" && last.completed;
   }
 
   /** Calls that start an agent, and have not ended. */

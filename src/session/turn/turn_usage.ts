@@ -265,7 +265,7 @@ export class TurnTally {
     // The prompt, and what steers the turn, are no work of the model.
     if (type === "userMessage") return;
     this.#more = true;
-    if (type === "agentMessage" || type === "contextCompaction") this.#said = true;
+    if (/^(agentMessage|contextCompaction)$/.test(type)) this.#said = true;
     if (!TOOL_ITEMS.has(type)) return;
     this.#said = false;
     this.counts.toolCalls++;
@@ -292,17 +292,13 @@ export class RunMeter {
   readonly #limits: RunLimits;
   readonly #tallies: Set<TurnTally> = new Set();
   readonly #stop: (exceeded: ExceededLimit) => void;
-  readonly #over = Promise.withResolvers<void>();
+  /** Settles when the run has to end, if it ever has to. */
+  readonly over: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** `stop` is called once, when the run has to end. */
   constructor(limits: RunLimits, stop: (exceeded: ExceededLimit) => void) {
     this.#limits = limits;
     this.#stop = stop;
-  }
-
-  /** Settles when the run has to end, if it ever has to. */
-  get over(): Promise<void> {
-    return this.#over.promise;
   }
 
   /** What the run has used. */
@@ -332,7 +328,7 @@ export class RunMeter {
     for (const tally of this.#tallies) if (tally.more) more++;
     this.exceeded = crossedLimit(this.#limits, this.counts, more);
     if (this.exceeded === null) return;
-    this.#over.resolve();
+    this.over.resolve();
     this.#stop(this.exceeded);
   }
 

@@ -233,13 +233,13 @@ test("what nobody asked for has the session's limits: a turn by itself, those of
   const ended = oneCall("l");
   assert.equal(ended.phase, "released");
   for (let agents = 0; agents < 2; agents++) ended.meter!.add(new TurnTally());
-  await ended.meter!.over;
+  await ended.meter!.over.promise;
   assert.equal(stops, 2);
   // That of a goal's turn stops the goal, which is between two of its turns.
   goal("active");
   const ofGoal = oneCall("m");
   for (let agents = 0; agents < 2; agents++) ofGoal.meter!.add(new TurnTally());
-  await ofGoal.meter!.over;
+  await ofGoal.meter!.over.promise;
   assert.equal(stops, 3);
 });
 

@@ -261,9 +261,7 @@ test("a server without a record of the turn is asked by steering one that is non
     [[...works, ...answered], NONE, "completed"],
     // A plan is told within the message that proposes it.
     [[answered[0], ...plan, answered[1]], NONE, "completed"],
-    [plan, NONE, "completed"],
     [[answered[0], ...plan], NONE, "interrupted"],
-    [[...answered, plan[0]], NONE, "interrupted"],
     [[...answered, ...plan, ...works], NONE, "interrupted"],
     // Of a review's own message no end is told; what it has found follows.
     [
