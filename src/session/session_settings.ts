@@ -136,7 +136,7 @@ export type LastingParts = Omit<
 let spans: typeof import("./telemetry/agent_span.ts") | null = null;
 
 const UNCONFIRMED =
-  "The server has run a turn and not said what its commands may do: `policy.sandbox` is what was asked for, and not confirmed.";
+  "The server has not said what a turn's commands may do: `policy.sandbox` is what was asked for, not confirmed.";
 
 /** What a session's thread runs with. */
 export class SessionSettings {
@@ -388,8 +388,8 @@ export class SessionSettings {
     }
     if (this.#isLate(policy)) {
       sentences.push(
-        "Hooks and rules of a single prompt do not see calls of MCP tools that say that they only read: codex was told at the " +
-          "start of the session not to ask about those. Give the session the hooks, or the approval policy, from its start.",
+        "Hooks and rules of a single prompt do not see calls of MCP tools that say they only read: codex was told at the " +
+          "session's start not to ask about those. Give the session the hooks, or the approval policy, from its start.",
       );
     }
     if (policy.toolHooks && this.#parts.answerers.all === undefined) {

@@ -399,7 +399,7 @@ function hookedApproval(
   if (approvalPolicy === "never") {
     notes.push(
       `The approval policy "never" was sent as "untrusted", so that tool-use hooks see what the agent wants to do. ` +
-        `Each request goes to the hooks first and then to the approval rules or handler; without those it is declined. Codex may run what they accept outside the sandbox.`,
+        `Each request goes to the hooks, then to the approval rules or handler; without those it is declined. Codex may run what they accept outside the sandbox.`,
     );
   }
   if (!supports(version, "asksAboutReads")) {

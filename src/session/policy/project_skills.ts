@@ -4,8 +4,10 @@
  * profile says, and no setting keeps it from that. What the agent runs can't write into the two folders.
  * @module
  */
+import { PolicyError } from "../../errors/mod.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { isInside, parentPath } from "../../platform/mod.ts";
+import { featureSince } from "../../protocol/mod.ts";
 
 /** How this machine's files are looked at. */
 export interface SkillsLook {
@@ -20,6 +22,23 @@ export interface SkillsLook {
 const FOLDERS = [".agents", ".codex"];
 /** Entries that are looked at; what has more is not looked through. */
 const MOST = 10_000;
+
+/** Throws `PolicyError` where this codex would read as a skill what commands may not read. */
+export function refuseStray(
+  policy: EffectivePolicy,
+  look: SkillsLook,
+  serverVersion: string | null,
+): void {
+  const stray = straySkill(policy, look);
+  if (stray === null) return;
+  throw new PolicyError(
+    `Reads can't be limited here: ${stray} is a link, or can't be looked at, and codex ${serverVersion} reads skills ` +
+      `through links wherever they lead. Put the skills themselves there, or use codex ${
+        featureSince("skillsInReads")
+      } or newer.`,
+    { data: { reason: "straySkill" } },
+  );
+}
 
 /**
  * The first path by which a skill may lead to where commands may not read, `null` when there is none. A link that stays in

@@ -29,7 +29,7 @@ import {
 import { entryKind, listDirectory } from "../../platform/mod.ts";
 import { hasToolHooks, type Hooks } from "../../plugin/mod.ts";
 import { isRemote, readRulesFiles, type RuntimeCore } from "../../runtime/mod.ts";
-import { featureSince, supports } from "../../protocol/mod.ts";
+import { supports } from "../../protocol/mod.ts";
 import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
@@ -185,17 +185,9 @@ async function refuseStraySkills(core: RuntimeCore, policy: EffectivePolicy): Pr
     policy.readRoots === "all" || isRemote(core.config) ||
     supports(core.server.version, "skillsInReads")
   ) return;
-  const { straySkill } = await import("./project_skills.ts");
+  const { refuseStray } = await import("./project_skills.ts");
   const look = { kind: entryKind, realPath: realPathOf, names: listDirectory };
-  const stray = straySkill(policy, look);
-  if (stray === null) return;
-  throw new PolicyError(
-    `Reads can't be limited here: ${stray} is a link, or can't be looked at, and codex ${core.server.version} reads skills ` +
-      `through links wherever they lead. Put the skills themselves there, or use codex ${
-        featureSince("skillsInReads")
-      } or newer.`,
-    { data: { reason: "straySkill" } },
-  );
+  refuseStray(policy, look, core.server.version);
 }
 
 /** The session's MCP servers in codex's words. Rejects when it may not have them, or when their names are taken. */
