@@ -303,6 +303,33 @@ test(
 );
 
 test(
+  "an agent of an earlier prompt that a later one waits for has the time of that one",
+  { timeoutMs: 120_000 },
+  () =>
+    inWorld("0.145.0", async (world) => {
+      const { session, watch } = await watched(world, { config: CONFIG.v2, timeoutMs: 2_000 });
+      const gate = Promise.withResolvers<void>();
+      const message = world.prompt(() => [script.gate(gate.promise), script.say("leaf"), USAGE]);
+      const to = { namespace: "collaboration" };
+      const args = { task_name: "t", message, fork_turns: "none" };
+      const calls = (name: string, given: typeof args | { timeout_ms: number }) =>
+        world.prompt((_, round) => [
+          round === 0 ? script.toolCall(name, given, to) : script.say("went"),
+          USAGE,
+        ]);
+      await session.ask(calls("spawn_agent", args));
+      const waits = calls("wait_agent", { timeout_ms: 30_000 });
+      const asked = session.ask(waits, { timeoutMs: LIMIT_MS });
+      // Longer than the session's time.
+      setTimeout(() => gate.resolve(), 3_000);
+      assert.equal((await within(LIMIT_MS, "the prompt", asked)).assistantText, "went");
+      assert.ok(!watch.told.some(({ type }) => type === "warning"));
+      await session.close();
+      watch.assertWhole(session);
+    }),
+);
+
+test(
   "what agents of agents ask is the session's to answer, and all of them end when codex dies",
   { timeoutMs: 120_000 },
   () =>

@@ -104,13 +104,18 @@ export class SubAgents {
 
   /** Takes in the threads that an item of this thread names; `stopped`: they do nothing more. */
   learn(item: JsonObject, by: string, stopped = false): void {
+    const parent = this.#owner.activeTurn();
+    // A prompt that waits for its agents: the newer ones are not named there, nor are those that work for them.
+    const { type, tool } = item;
+    if (parent !== null && type === "collabAgentToolCall" && tool === "wait" && !this.has(by)) {
+      for (const agent of this.#agents.values()) agent.parent = parent;
+    }
     for (const threadId of threadsOf(item)) {
       // A thread that somebody has opened as a session is that session's.
       if (!this.#agents.has(threadId) && this.#core.routes.get(threadId) !== undefined) continue;
       const known = this.#agents.get(threadId);
       const agent = known ?? this.#make(threadId, item, by);
       this.#agents.set(threadId, agent);
-      const parent = this.#owner.activeTurn();
       agent.parent = parent ?? agent.parent;
       agent.stopped = stopped ||
         (this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped);
@@ -324,12 +329,8 @@ export class SubAgents {
 function threadsOf(item: JsonObject): string[] {
   const named = item["type"] === "collabAgentToolCall"
     ? item["receiverThreadIds"]
-    : item["type"] === "subAgentActivity"
-    ? [item["agentThreadId"] ?? null]
-    : [];
-  return Array.isArray(named)
-    ? named.filter((id): id is string => typeof id === "string" && id !== "")
-    : [];
+    : item["type"] === "subAgentActivity" && item["agentThreadId"];
+  return [named].flat().filter((id): id is string => typeof id === "string" && id !== "");
 }
 
 /** The thread whose agent has started this one, by its own record, or `null`. */
