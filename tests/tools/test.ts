@@ -1,7 +1,7 @@
 /**
  * All tests, on Deno and on Bun, and a smoke suite on Node.
  *
- *     deno task test                    everything, as many suites at a time as there are cores, and two
+ *     deno task test                    everything, as many suites at a time as there are cores, and three
  *     deno task test tests/unit         a part
  *     deno task test --on bun           on one runtime: deno, bun or node
  *     deno task test --repeat 10        ten times; a table of what did not always pass
@@ -67,8 +67,8 @@ const PROGRESS_MS = 10_000;
 /** Longer than any test may take: what is silent for so long hangs and is killed. */
 const SILENCE_MS = 400_000;
 
-/** Suites that run side by side: two more than there are cores, because tests of the real codex wait a lot. */
-const AT_ONCE = navigator.hardwareConcurrency + 2;
+/** Suites that run side by side: three more than there are cores, because tests of the real codex wait a lot. */
+const AT_ONCE = navigator.hardwareConcurrency + 3;
 
 interface Suite {
   name: string;
