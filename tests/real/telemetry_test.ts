@@ -181,12 +181,10 @@ test("an agent that the agent starts has spans below it, and its tokens count on
     });
     const namespace = "multi_agent_v1";
     const child = world.prompt([script.exec("true"), "I am done."], "child");
-    const parent = world.prompt(({ toolOutputs: [spawned, waited] }) => {
-      if (spawned === undefined) {
-        return [script.toolCall("spawn_agent", { message: child }, { namespace })];
-      }
-      if (waited !== undefined) return "It is done.";
-      const wait = { targets: [JSON.parse(spawned.text).agent_id], timeout_ms: 20_000 };
+    const parent = world.prompt(({ toolOutputs: [spawned] }, round) => {
+      if (round === 0) return [script.toolCall("spawn_agent", { message: child }, { namespace })];
+      if (round > 1) return "It is done.";
+      const wait = { targets: [JSON.parse(spawned!.text).agent_id], timeout_ms: 20_000 };
       return [script.toolCall("wait_agent", wait, { namespace })];
     });
     await session.ask(parent);
