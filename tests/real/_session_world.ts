@@ -88,6 +88,24 @@ export class World implements AsyncDisposable {
     return `${text} [${name}]`;
   }
 
+  /**
+   * Whether the model hears nothing more than what was on its way: a turn that went on would have asked again by the time that
+   * another codex has twice run a command.
+   */
+  async isQuiet(): Promise<boolean> {
+    const client = await this.connect();
+    const other = await client.startSession({ cwd: this.cwd });
+    const heard = () =>
+      this.model.requests.filter(({ threadId }) => threadId !== other.threadId).length;
+    const run = () => other.ask(this.prompt([[script.exec("true")], "ran"]));
+    await run();
+    const before = heard();
+    await run();
+    const quiet = heard() === before;
+    await client.shutdown();
+    return quiet;
+  }
+
   /** A configuration for codex on this model. */
   config(options: ScriptedClientOptions = {}): ClientConfig {
     return this.model.clientConfig({ codexPath: this.#codex, ...options });

@@ -25,34 +25,25 @@ const CALL = 13;
 const LIMIT_MS = 60_000;
 const LONG = { timeoutMs: 300_000 };
 
-/** Whether the model hears nothing more; what codex sent before it stopped may still be on its way. */
-async function isQuiet(world: World): Promise<boolean> {
-  const deadline = Date.now() + LIMIT_MS;
-  for (let before = -1; before < world.model.requests.length;) {
-    if (Date.now() > deadline) return false;
-    before = world.model.requests.length;
-    await new Promise((resolve) => setTimeout(resolve, 400));
-  }
-  return true;
-}
-
 /** Waits for a request that comes after this call. */
 function asked(world: World): Promise<unknown> {
   const from = world.model.requests.length;
   return world.model.waitForRequest(({ index }) => index >= from, { timeoutMs: LIMIT_MS });
 }
 
-/** Connects, and counts the turns that begin. */
-async function counting(world: World): Promise<{ client: Client; turns: () => number }> {
-  let turns = 0;
+/** Connects, and counts the turns that begin on a thread. */
+async function counting(
+  world: World,
+): Promise<{ client: Client; turns: (threadId: string) => number }> {
+  const begun: (string | undefined)[] = [];
   const client = await world.connect({
     eventLog: {
-      write: ({ kind, method }) => {
-        if (kind === "notification" && method === "turn/started") turns++;
+      write: ({ kind, method, threadId }) => {
+        if (kind === "notification" && method === "turn/started") begun.push(threadId);
       },
     },
   });
-  return { client, turns: () => turns };
+  return { client, turns: (threadId) => begun.filter((each) => each === threadId).length };
 }
 
 /** Whether codex offers goals in this request. */
@@ -108,7 +99,7 @@ for (const version of WITH_GOALS) {
         // Goals were there for the goal only.
         assert.equal(offersGoals(world.model.requests.at(-1)!), false);
         assert.ok(world.model.requests.some(offersGoals));
-        assert.ok(await isQuiet(world));
+        assert.ok(await world.isQuiet());
 
         // A second one on the same thread, given up by its limits, and one that the model can't go on with.
         const before = world.model.requests.length;
@@ -119,7 +110,7 @@ for (const version of WITH_GOALS) {
         assert.equal(limited.status, "budgetLimited");
         const heard = world.model.requests.length - before;
         assert.ok(heard >= 4 && heard <= 5, `${heard} calls`);
-        assert.ok(await isQuiet(world));
+        assert.ok(await world.isQuiet());
         assert.equal((await session.ask("and on")).assistantText, "You said: and on");
 
         // An automation works on goals: one that is reached, one that is stopped with it.
@@ -144,7 +135,7 @@ for (const version of WITH_GOALS) {
         await begun;
         const halted = await within(LIMIT_MS, "the automation's stop", endless.stop());
         assert.equal(halted.runsCompleted, 0);
-        assert.ok(await isQuiet(world), "the automation is stopped");
+        assert.ok(await world.isQuiet(), "the automation is stopped");
 
         // One that the model has made: all its turns have the session's limits together.
         const own = await client.startSession({
@@ -152,12 +143,13 @@ for (const version of WITH_GOALS) {
           goals: true,
           limits: { modelCalls: 4 },
         });
-        const from = world.model.requests.length;
+        const made = () =>
+          world.model.requests.filter(({ threadId }) => threadId === own.threadId).length;
         const makes = [script.toolCall("create_goal", { objective: "Go on." })];
         await own.ask(world.prompt((_, round) => round === 0 ? makes : "more"));
-        assert.ok(await isQuiet(world), "the model's goal goes on");
-        const made = world.model.requests.length - from;
-        assert.ok(made >= 2 + 4 && made <= 2 + 5, `${made} calls`);
+        await world.model.waitForRequest(() => made() >= 2 + 4, { timeoutMs: LIMIT_MS });
+        assert.ok(await world.isQuiet(), "the model's goal goes on");
+        assert.ok(made() <= 2 + 5, `${made()} calls`);
         await own.close();
       }),
   );
@@ -168,12 +160,12 @@ for (const version of WITH_GOALS) {
     () =>
       inWorld(version, async (world) => {
         const { client, turns } = await counting(world);
+        const session = await client.startSession({ cwd: world.cwd, goals: true });
         // Whoever was told that it has stopped sees no turn begin after that.
         const isStopped = async () => {
-          const before = turns();
-          return await isQuiet(world) && turns() === before;
+          const before = turns(session.threadId);
+          return await world.isQuiet() && turns(session.threadId) === before;
         };
-        const session = await client.startSession({ cwd: world.cwd, goals: true });
         const endless = (name: string) =>
           objective(world, (_, round) => [script.delay(20), script.say(`${name} ${round}`)]);
 
@@ -341,7 +333,7 @@ for (const version of WITH_GOALS) {
             await goal[Symbol.asyncDispose]();
             if (restart) {
               assert.equal((await session.ask("next")).assistantText, "You said: next");
-              assert.ok(await isQuiet(world), "it goes on");
+              assert.ok(await world.isQuiet(), "it goes on");
               const again = await session.startGoal(
                 objective(world, (_, n) => n === 0 ? reached() : "Done."),
               );

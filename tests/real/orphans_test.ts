@@ -73,8 +73,12 @@ onLinux(
       const [told] = await once(codex.stdout!, "data");
       const pid = Number(told);
       try {
+        // One that is ended in the same go shows when this one would have been.
+        const left = orphan("thread-3", "--die-with-parent");
+        await once(left, "spawn");
+        const ended = once(left, "exit");
         endOrphans(null, ["CODEX_THREAD_ID=thread-3"]);
-        await delay(50);
+        await ended;
         assert.ok(isRunning(pid));
         const gone = once(codex, "exit");
         process.kill(codex.pid, "SIGKILL");
