@@ -4,8 +4,9 @@ import { TurnInterruptedError } from "../../../src/errors/mod.ts";
 import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
 import { compact } from "../../../src/session/thread/server_turns.ts";
 import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
-import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
+import { Turn } from "../../../src/session/turn/turn.ts";
 import { test } from "../../_harness.ts";
+import { turnHost } from "./_turn_host.ts";
 
 /** A thread whose turns are played by the test. */
 class Stage {
@@ -45,18 +46,7 @@ class Stage {
 
   /** A turn with one item of this type, if any, that ends so, or not at all. */
   turn(id: string, type: string | null, status: string | null): Turn {
-    const host: TurnHost = {
-      core: { config: {}, endOrphans: () => {} } as unknown as TurnHost["core"],
-      threadId: "T",
-      listeners: { emit: null },
-      count: () => {},
-      stopping: () => {},
-      stopSubAgents: () => Promise.resolve(),
-      stopStarting: () => Promise.resolve(true),
-      isOver: () => Promise.resolve(true),
-      released: () => {},
-    };
-    const turn = new Turn(host, id, null);
+    const turn = new Turn(turnHost(), id, null);
     turn.notification("turn/started", { turn: { id } });
     this.foreign.adopt(turn);
     if (type !== null) turn.notification("item/started", { item: { type, id: `${id}-item` } });

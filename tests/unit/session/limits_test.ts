@@ -15,8 +15,9 @@ import {
   TurnTally,
 } from "../../../src/session/turn/turn_usage.ts";
 import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
-import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
+import { Turn } from "../../../src/session/turn/turn.ts";
 import { test } from "../../_harness.ts";
+import { turnHost } from "./_turn_host.ts";
 
 test("crossedLimit() ends a run that needs more than it may use, and no other", () => {
   const counts = (tokens: number, modelCalls: number, toolCalls: number): RunCounts => ({
@@ -157,20 +158,6 @@ test("what is no limit is refused at the door", () => {
   }
   checkAsk("ask", "x", { limits: { tokens: Infinity, modelCalls: 1, toolCalls: 0 } });
 });
-
-function turnHost(emit: TurnHost["listeners"]["emit"] = null): TurnHost {
-  return {
-    core: { config: {}, endOrphans: () => {} } as unknown as TurnHost["core"],
-    threadId: "T",
-    listeners: { emit },
-    count: () => {},
-    stopping: () => {},
-    stopSubAgents: () => Promise.resolve(),
-    stopStarting: () => Promise.resolve(true),
-    isOver: () => Promise.resolve(true),
-    released: () => {},
-  };
-}
 
 test("what nobody asked for has the session's limits: a turn by itself, those of a goal together", async () => {
   const warned: string[] = [];
