@@ -1,14 +1,30 @@
 /**
- * This library's own processor time for one answer of the real codex, whose time is not counted; and that of the same
- * messages by hand: what the runtime takes to start a process and to read its pipe is no library's. Prints one line of JSON.
+ * This library's own processor time for one answer of the real codex, whose time is not counted: until the first byte is
+ * sent, from the byte that ends the turn to the result, and all of it. And that of the same messages by hand: what the
+ * runtime takes to start a process and to read its pipe is no library's. Prints one line of JSON.
  */
 import process from "node:process";
 import { configFlags } from "../../src/launch/settings.ts";
 import { spawnProcess } from "../../src/platform/process_tree.ts";
 import { measure } from "./_measure.ts";
+import { watchPipes } from "./_pipe_watch.ts";
 
 const { variant, byHand, config, cwd } = JSON.parse(process.argv[2]!);
-let stop: ReturnType<typeof measure>;
+let stop: ReturnType<typeof measure> | undefined;
+let untilSent: number | undefined;
+let untilReceived: number | undefined;
+
+const END_OF_TURN = '"turn/completed"';
+const decoder = new TextDecoder();
+watchPipes({
+  sent() {
+    untilSent ??= stop?.().cpuMs;
+  },
+  received(chunk) {
+    if (stop === undefined || !decoder.decode(chunk).includes(END_OF_TURN)) return;
+    untilReceived = stop().cpuMs;
+  },
+});
 
 /** As little as gets an answer: nothing is checked, and nobody is told of errors. */
 async function handwritten(): Promise<void> {
@@ -82,5 +98,7 @@ async function withLibrary(): Promise<void> {
 
 await (byHand ? handwritten() : withLibrary());
 const { cpuMs, wallMs } = stop!();
-console.log(JSON.stringify({ cpuMs, wallMs }));
+if (untilSent === undefined || untilReceived === undefined) throw new Error("a pipe was not seen");
+const halves = { sentMs: untilSent, resultMs: cpuMs - untilReceived };
+console.log(JSON.stringify({ cpuMs, wallMs, ...halves }));
 process.exit(0);

@@ -9,6 +9,9 @@ import { configFlags } from "../../src/launch/settings.ts";
 
 const { variant, config, cwd, sessions, threadIds } = JSON.parse(process.argv[2]!);
 
+/** Calls at once; of more codex refuses some. */
+const WINDOW = 128;
+
 /** Opens them, ends codex, and waits until the last one is there again. */
 async function ours(): Promise<unknown> {
   const restart = { type: "onCrash" as const, baseDelayMs: 1 };
@@ -46,19 +49,26 @@ async function byHand(): Promise<unknown> {
   let ms = 0;
   let resumed = 0;
   let rest = "";
+  const waiting: Iterator<[number, string]> = threadIds.entries();
+  const resumeNext = () => {
+    const { done, value } = waiting.next();
+    if (done) return;
+    const [index, threadId] = value;
+    const policy = { approvalPolicy: "never", sandbox: "read-only" };
+    say({ id: index + 1, method: "thread/resume", params: { threadId, cwd, ...policy } });
+  };
   codex.stdout.on("data", (chunk) => {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop()!;
     for (const line of lines) {
       const { id, error } = JSON.parse(line);
-      if (error !== undefined) throw new Error("a thread was not resumed");
+      if (error !== undefined) throw new Error(`a thread was not resumed: ${error.code}`);
       if (id === 0) {
         say({ method: "initialized" });
-        threadIds.forEach((threadId: string, index: number) => {
-          const policy = { approvalPolicy: "never", sandbox: "read-only" };
-          say({ id: index + 1, method: "thread/resume", params: { threadId, cwd, ...policy } });
-        });
-      } else if (typeof id === "number" && ++resumed === threadIds.length) {
+        for (let i = 0; i < WINDOW; i++) resumeNext();
+      } else if (typeof id === "number") {
+        resumeNext();
+        if (++resumed < threadIds.length) continue;
         ms = performance.now() - begun;
         codex.stdin.end();
       }

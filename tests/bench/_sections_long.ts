@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { mkdir } from "node:fs/promises";
 import { ScriptedModel } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 import { child } from "./_child.ts";
 import type { Effort } from "./main.ts";
@@ -47,7 +47,7 @@ export async function lives({ quick }: Effort): Promise<Row[]> {
 export async function histories({ quick }: Effort): Promise<Row[]> {
   const threads = quick ? 500 : 5000;
   const mb = quick ? 10 : 50;
-  const list = await onHistory("history", CODEX_VERSIONS[0], { threads });
+  const list = await onHistory("history", NEWEST_CODEX, { threads });
   const { byHand, listed, searched } = list;
   if (listed.found !== byHand.found || listed.found < threads) {
     throw new Error(`${listed.found} of ${byHand.found} threads were listed`);
@@ -83,7 +83,7 @@ export async function histories({ quick }: Effort): Promise<Row[]> {
           `${number(receivedMb)} MB received`,
       );
     }
-    if (version !== CODEX_VERSIONS[0]) continue;
+    if (version !== NEWEST_CODEX) continue;
     rows.push({
       id: "M13",
       what: `memory that resuming, forking, paging, searching or rewinding ${mb} MB needs`,
