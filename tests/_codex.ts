@@ -8,29 +8,64 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-/** The newest codex that this library is tested with, and the oldest that it accepts. */
-const ENDS = ["0.169.0", "0.104.0"] as const;
+/** The newest codex that this library is tested with. */
+export const NEWEST_CODEX = "0.169.0";
+/** The oldest that it accepts. */
+export const OLDEST_CODEX = "0.104.0";
 
-/** Set by `deno task real`: every version on every runtime. */
+/** A version of codex; those that the suite names, and any other that npm has. */
+export type CodexVersion =
+  | typeof NEWEST_CODEX
+  | typeof OLDEST_CODEX
+  | (typeof CODEX_BETWEEN)[number]
+  | (string & Record<never, never>);
+
+/** Set by `deno task real`: also what is slow on versions between. */
 const EVERY = process.env["EVERY_CODEX"] === "1";
+/** Set by the runner of all tests: each test on an end, and on no version between that it can do without. */
+const SHORT = process.env["SHORT_RUN"] === "1";
+/**
+ * Set by the same runner for what runs on two runtimes: how codex differs from version to version is the same on each of
+ * them, so that each end on one of the runtimes is enough.
+ */
+const ONLY = process.env["ONLY_CODEX"];
+
+/** Of these versions, the first one of which is the most telling, those that a test runs on; all, unless the run is short. */
+export function codexes<Version extends CodexVersion>(
+  ...versions: readonly Version[]
+): readonly Version[] {
+  if (!SHORT) return versions;
+  const isEnd = (version: CodexVersion) => version === NEWEST_CODEX || version === OLDEST_CODEX;
+  const ends = versions.filter(isEnd);
+  const wanted = ends.filter((version) => version === (ONLY ?? version));
+  return wanted.length > 0 ? wanted : (ends.length > 0 ? ends : versions).slice(0, 1);
+}
 
 /**
- * What a test of the real codex runs on. Bun has the newest alone: how codex differs from version to version is the
- * same on each runtime, and on Deno the tests run on both.
+ * Whether this is the place for one of many cases that are alike and run in two places, by its name: in a short run each
+ * place has about half of them.
  */
-export const CODEX_VERSIONS: readonly ["0.169.0", ..."0.104.0"[]] =
-  process.versions["bun"] !== undefined && !EVERY ? ["0.169.0"] : ENDS;
+export function isPlaceFor(name: string, place: 0 | 1): boolean {
+  const letters = [...name].reduce((sum, letter) => sum + letter.codePointAt(0)!, 0);
+  return !SHORT || letters % 2 === place;
+}
+
+/** How often something is tried, or what: less in a short run. */
+export function tries<Tries>(whole: Tries, short: Tries): Tries {
+  return SHORT ? short : whole;
+}
+
+/** What a test of the real codex runs on: both ends. */
+export const CODEX_VERSIONS: readonly (typeof NEWEST_CODEX | typeof OLDEST_CODEX)[] = codexes(
+  NEWEST_CODEX,
+  OLDEST_CODEX,
+);
 
 /** Versions between them, each the first or last that does something in its own way. */
 export const CODEX_BETWEEN = ["0.110.0", "0.125.0", "0.145.0"] as const;
 
-/** Two of them for what is slow and differs little, with `EVERY_CODEX=1`, as `deno task real` sets it; else none. */
+/** Two of them for what is slow and differs little, in `deno task real`; else none. */
 export const SLOW_BETWEEN: readonly CodexVersion[] = EVERY ? ["0.145.0", "0.125.0"] : [];
-
-/** A version of codex; those that the suite names, and any other that npm has. */
-export type CodexVersion =
-  | (typeof ENDS | typeof CODEX_BETWEEN)[number]
-  | (string & Record<never, never>);
 
 /** The Bun that runs the suite. */
 export const BUN_VERSION = "1.4.5";
@@ -49,7 +84,7 @@ export const installing: Map<string, string> = new Map();
 
 /** Path of the native codex, without npm's launcher in front of it. */
 export async function codexPath(
-  version: CodexVersion | (string & Record<never, never>) = CODEX_VERSIONS[0],
+  version: CodexVersion | (string & Record<never, never>) = NEWEST_CODEX,
 ): Promise<string> {
   const vendor = join(
     await install("codex", "@openai/codex", version),
@@ -69,7 +104,7 @@ export async function codexPath(
 
 /** Path of npm's launcher script for codex (`.bin/codex`), as most users have it on PATH. */
 export async function codexLauncherPath(
-  version: CodexVersion | (string & Record<never, never>) = CODEX_VERSIONS[0],
+  version: CodexVersion | (string & Record<never, never>) = NEWEST_CODEX,
 ): Promise<string> {
   return join(await install("codex", "@openai/codex", version), "node_modules", ".bin", "codex");
 }

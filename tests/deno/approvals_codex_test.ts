@@ -13,7 +13,7 @@ import {
 } from "../../mod.ts";
 import type { ApprovalDecision, ApprovalRules } from "../../src/approvals/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
-import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -149,7 +149,7 @@ test(
       say("done"),
     ]);
     const outcomes = await run(
-      CODEX_VERSIONS[0],
+      NEWEST_CODEX,
       dir.path,
       turns,
       () => decisions.shift() ?? { decision: "decline" },
@@ -189,7 +189,7 @@ test("permissions are granted as asked, or not", { timeoutMs: 120_000 }, async (
   });
   const decisions: ApprovalDecision[] = [{ decision: "decline" }, { decision: "accept" }];
   const outcomes = await run(
-    CODEX_VERSIONS[0],
+    NEWEST_CODEX,
     dir.path,
     [[[ask], say("done")], [[ask], say("done")]],
     () => decisions.shift() ?? { decision: "decline" },

@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "../../src/json.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexPath } from "../_codex.ts";
+import { codexes, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -113,7 +113,7 @@ test(
   },
 );
 
-for (const version of ["0.169.0", "0.145.0", "0.125.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.125.0")) {
   test(`codex itself reads no further into the prompt either, ${version}`, {
     timeoutMs: 60_000,
   }, async () => {
@@ -196,7 +196,7 @@ test(
   },
 );
 
-for (const version of ["0.169.0", "0.145.0"]) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   test(`a command can be approved under scoped flags, and stays in the sandbox: ${version}`, {
     timeoutMs: 60_000,
   }, async () => {

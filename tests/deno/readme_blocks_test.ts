@@ -7,7 +7,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { testing } from "../../mod.ts";
-import { bunPath, nodePath, ROOT } from "../_codex.ts";
+import { bunPath, isPlaceFor, nodePath, ROOT } from "../_codex.ts";
 import { test, type TestContext } from "../_harness.ts";
 import { registry } from "../package/_jsr.ts";
 import { type Machine, machine } from "../package/_machine.ts";
@@ -134,6 +134,16 @@ interface Block {
   text: string;
 }
 
+/** Programs to run. */
+interface Text {
+  blocks: Block[];
+  table: Table;
+  /** Deno's, where a block names none. */
+  flags: string[];
+  /** Which ones run elsewhere. */
+  skip?: (block: Block) => boolean;
+}
+
 /** The programs of a Markdown text, in order. */
 function programs(markdown: string): Block[] {
   const blocks: Block[] = [];
@@ -159,7 +169,7 @@ async function runAll(
   user: Machine,
   env: Record<string, string>,
   runtime: [program: string, ...args: string[]],
-  text: { blocks: Block[]; table: Table; flags: string[] } = README,
+  text: Text = README,
 ): Promise<void> {
   const folder = user.workspace;
   const [program, ...first] = runtime;
@@ -169,7 +179,7 @@ async function runAll(
   await writeFile(join(folder, "docs", "API.md"), "# API\n");
   for (const block of text.blocks) {
     const { prints, replace = [], denoOnly = false } = text.table[block.name]!;
-    if (denoOnly && !isDeno) continue;
+    if (denoOnly && !isDeno || text.skip?.(block)) continue;
     await t.step(block.name, async () => {
       const here = (text: string) => text.replaceAll("/srv/app", folder);
       let code = block.text;
@@ -196,7 +206,15 @@ async function runAll(
 /** "Programs below that name no flags need these", says the quick start; `.` is the directory that they name. */
 const FLAGS = ["--allow-run=codex", "--allow-read=/srv/app"];
 
-const README = { blocks, table: BLOCKS, flags: FLAGS };
+const README: Text = { blocks, table: BLOCKS, flags: FLAGS };
+const ON_BUN: Text = { ...README, skip: ({ name }) => !isPlaceFor(name, 0) };
+const ON_NODE: Text = { ...README, skip: ({ name }) => !isPlaceFor(name, 1) };
+const GUIDE: Text = {
+  blocks: guideBlocks,
+  table: GUIDE_BLOCKS,
+  flags: [],
+  skip: ({ text }) => blocks.some((block) => block.text === text),
+};
 
 /** The flags that a block says it is run with. */
 function denoFlags(text: string): string[] | undefined {
@@ -213,7 +231,7 @@ test("guide: each program runs", { timeoutMs: LIMIT_MS }, async (t) => {
   await using user = await machine(model);
   const { env, workspace } = user;
   await succeed(bun, ["add", await pack()], { cwd: workspace, env });
-  await runAll(t, user, env, [bun, "run"], { blocks: guideBlocks, table: GUIDE_BLOCKS, flags: [] });
+  await runAll(t, user, env, [bun, "run"], GUIDE);
 });
 
 test("README: each program runs on a machine with only Deno", {
@@ -242,7 +260,7 @@ test("README: each program runs on a machine with only Bun", {
   await using user = await machine(model);
   const { env, workspace } = user;
   await succeed(bun, ["add", await pack()], { cwd: workspace, env });
-  await runAll(t, user, env, [bun, "run"]);
+  await runAll(t, user, env, [bun, "run"], ON_BUN);
 });
 
 test("README: each program runs on a machine with only Node 22", {
@@ -254,5 +272,5 @@ test("README: each program runs on a machine with only Node 22", {
   await writeFile(join(workspace, "package.json"), '{ "type": "module" }');
   const tarball = await pack();
   await succeed("npm", ["install", "--no-audit", "--no-fund", tarball], { cwd: workspace });
-  await runAll(t, user, env, [node]);
+  await runAll(t, user, env, [node], ON_NODE);
 });

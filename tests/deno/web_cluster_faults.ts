@@ -7,7 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { type ModelRequest, type ModelTurn, script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { NEWEST_CODEX } from "../_codex.ts";
 import { limited } from "../_limit.ts";
 import { findRedis, freePort } from "../_redis.ts";
 import {
@@ -376,7 +376,7 @@ if (import.meta.main) {
   const argument = (name: string) => Deno.args[Deno.args.indexOf(name) + 1];
   const rounds = Deno.args.includes("--rounds") ? Number(argument("--rounds")) : 3;
   const names = Deno.args.includes("--only") ? [argument("--only")!] : Object.keys(FAULTS);
-  const codex = Deno.args.includes("--codex") ? argument("--codex")! : CODEX_VERSIONS[0];
+  const codex = Deno.args.includes("--codex") ? argument("--codex")! : NEWEST_CODEX;
   for (let round = 1; round <= rounds; round++) {
     console.log(`round ${round} of ${rounds}`);
     await inCluster(redis, play, 3, (world) => tryFaults(world, names), {}, codex);

@@ -1,6 +1,6 @@
 /** Bridges on several nodes: one owner, every request works everywhere, and no node is needed. */
 import assert from "node:assert/strict";
-import { bunPath } from "../_codex.ts";
+import { bunPath, tries } from "../_codex.ts";
 import { limited } from "../_limit.ts";
 import { findRedis } from "../_redis.ts";
 import { test } from "../_harness.ts";
@@ -84,7 +84,12 @@ if (redis !== null) {
         assert.equal(await world.ownerOf(sessionId), deno);
         // A deploy: the one that has it drains, the one on Node goes on.
         assert.equal(await world.endNode(deno, "SIGTERM"), 0);
-        const last = await patiently(session, () => session.ask("and now?"));
+        const known = (await patiently(session, () => session.read())).turns.length;
+        const last = await patiently(session, async () => {
+          // A try whose answer got lost may have begun a turn: then that is the one.
+          const { turns } = await session.read();
+          return turns[known] ?? await session.ask("and now?");
+        });
         await ended(last.turnId);
         assert.equal(await world.ownerOf(sessionId), node);
         assert.deepEqual([page.holes(), page.lagged], [[], 0]);
@@ -182,8 +187,7 @@ if (redis !== null) {
         tryFaults(world, [
           "SIGKILL in mid turn",
           "SIGSTOP in mid approval",
-          "SIGKILL in mid close",
-          "Redis paused",
+          ...tries<string[]>(["SIGKILL in mid close", "Redis paused"], []),
           "Redis restarted",
           "a partition from Redis",
           "a rolling deploy",

@@ -4,13 +4,13 @@ import { once } from "node:events";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { FileArtifactStore } from "../../src/artifact/store/file_store.ts";
-import { bunPath } from "../_codex.ts";
+import { bunPath, tries } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { numberOf } from "./artifact_crash_text.ts";
 
 const WRITER = fileURLToPath(new URL("./artifact_crash_writer.ts", import.meta.url));
-const KILLS = 200;
+const KILLS = tries(200, 60);
 const AT_ONCE = 2;
 
 /** Runs a writer, kills it at a random point of its work, and gives the numbers that it stored. */

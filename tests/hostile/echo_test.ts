@@ -5,7 +5,7 @@ import { readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { AppServer, PolicyMismatchError, testing } from "../../mod.ts";
 import type { JsonObject } from "../../src/json.ts";
-import { codexPath } from "../_codex.ts";
+import { codexes, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { latch, warnings, world } from "../real/_safety_world.ts";
@@ -14,7 +14,7 @@ const { exec, inPrompt } = testing.script;
 const LIMIT = { timeoutMs: 120_000 };
 const CONSENT = { allowPrivilegedEscalation: true, dangerouslyAllowUnattendedFullAccess: true };
 
-for (const version of ["0.169.0", "0.150.0", "0.104.0"] as const) {
+for (const version of codexes("0.169.0", "0.150.0", "0.104.0")) {
   test(
     `a sandbox is confirmed by the server's word and by nothing else, codex ${version}`,
     LIMIT,
@@ -94,7 +94,7 @@ test(
   },
 );
 
-for (const version of ["0.169.0", "0.145.0"] as const) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `roots that another client gave a thread are no place to write for a session, codex ${version}`,
     LIMIT,

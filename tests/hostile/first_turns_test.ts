@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { testing } from "../../mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { world } from "../real/_safety_world.ts";
@@ -13,7 +14,7 @@ import { world } from "../real/_safety_world.ts";
 const { exec, toolCall } = testing.script;
 
 // Since 0.150 the thread starts read-only; before, codex is told that the project is not trusted.
-for (const version of ["0.169.0", "0.150.0"] as const) {
+for (const version of codexes("0.169.0", "0.150.0")) {
   test(
     `a goal, a review and a prompt after a compaction write where the session may, codex ${version}`,
     { timeoutMs: 180_000 },

@@ -20,13 +20,12 @@ import {
   UnsupportedError,
   Workflow,
 } from "../../mod.ts";
-import { bunPath, CODEX_VERSIONS, nodePath } from "../_codex.ts";
+import { bunPath, CODEX_VERSIONS, codexes, NEWEST_CODEX, nodePath } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { inWorld, rejection, type World } from "../real/_session_world.ts";
 
 const { exec } = testing.script;
 const SCRIPT = fileURLToPath(new URL("../real/_hermetic_script.ts", import.meta.url));
-const [NEWEST] = CODEX_VERSIONS;
 const KEY = "sk-users-own-key-of-the-test-0123456789";
 
 const homes = (world: World): { codex: string; home: string } => {
@@ -94,7 +93,7 @@ function reached(world: World): string[] {
   return [...new Set(told.match(/MARK[A-Z]+/g) ?? []), ...readdirSync(marks(world))].sort();
 }
 
-for (const version of [...CODEX_VERSIONS, "0.145.0"]) {
+for (const version of codexes(...CODEX_VERSIONS, "0.145.0")) {
   test(`a hermetic codex has the user's login and nothing else of the user's [${version}]`, {
     timeoutMs: 120_000,
   }, () =>
@@ -202,7 +201,7 @@ for (const version of [...CODEX_VERSIONS, "0.145.0"]) {
       assert.equal(JSON.parse(readFileSync(join(codex, "auth.json"), "utf8")).OPENAI_API_KEY, KEY);
 
       // The same user without isolation, which shows that the marks can be left.
-      if (version !== NEWEST) return;
+      if (version !== NEWEST_CODEX) return;
       const open = await world.connect();
       await (await open.startSession({ cwd: world.cwd, allowRulesFiles: true })).ask("open");
       const seen = reached(world);
@@ -219,7 +218,7 @@ const token = (name: string, exp = 4e9): string => {
   return `${text({ alg: "none" })}.${text(claims)}.${text("signature")}`;
 };
 
-for (const version of [...CODEX_VERSIONS, "0.145.0"]) {
+for (const version of codexes(...CODEX_VERSIONS, "0.145.0")) {
   test(`tokens that a hermetic codex refreshed are the user's [${version}]`, () =>
     inWorld(version, async (world) => {
       const refreshed = {
@@ -288,7 +287,7 @@ for (const [name, command] of runtimes) {
   test(`what a killed ${name} script left goes at the next start, what a living one has stays`, {
     timeoutMs: 120_000,
   }, () =>
-    inWorld(NEWEST, async (world) => {
+    inWorld(NEWEST_CODEX, async (world) => {
       const [killed, living] = [
         await start(world, await command(), "waits"),
         await start(world, await command(), "waits"),
@@ -329,7 +328,7 @@ for (const [name, command] of runtimes) {
 }
 
 test("what a hermetic codex can't have is told at the door", () =>
-  inWorld(NEWEST, async (world) => {
+  inWorld(NEWEST_CODEX, async (world) => {
     const { codex } = homes(world);
     const spawnIt = (config: ClientConfig) =>
       rejection(runtime.Runtime.spawn({ ...world.config(), ...config, isolation: "hermetic" }));
@@ -373,7 +372,7 @@ test("the flags that are told are enough, under Deno", {
   timeoutMs: 120_000,
   denoOnly: "they are Deno's",
 }, () =>
-  inWorld(NEWEST, async (world) => {
+  inWorld(NEWEST_CODEX, async (world) => {
     const { codex } = homes(world);
     const { codexPath = "" } = world.config();
     const started = async (...flags: string[]) => {

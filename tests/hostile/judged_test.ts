@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { type plugin, testing, TurnInterruptedError } from "../../mod.ts";
 import type { ApprovalRules } from "../../src/approvals/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { words, world } from "../real/_safety_world.ts";
@@ -20,7 +20,7 @@ const add = (file: string) =>
 const run = (command: string) => exec(command, {}, { callId: "call_again" });
 
 // 0.125 tells of one of two changes late.
-for (const version of [...CODEX_VERSIONS, "0.125.0"] as const) {
+for (const version of codexes(...CODEX_VERSIONS, "0.125.0")) {
   test(
     `a call id that comes again stands for the change that it is about, codex ${version}`,
     LIMIT,
@@ -230,7 +230,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
   } else if (id !== undefined) say({ id, result: {} });
 });`;
 
-for (const version of ["0.169.0", "0.145.0"] as const) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `of MCP calls under one id, what was accepted is all that is made, codex ${version}`,
     LIMIT,

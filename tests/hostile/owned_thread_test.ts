@@ -4,6 +4,7 @@ import { CodexError, SessionClosedError } from "../../src/errors/mod.ts";
 import type { Session } from "../../src/session/session.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "../real/_session_world.ts";
 
@@ -38,7 +39,7 @@ async function settled(what: string, promise: Promise<unknown>): Promise<unknown
   return outcome;
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
   test(
     `a thread that somebody archives or deletes in the middle of a turn leaves nothing at work [${version}]`,
     { timeoutMs: 240_000 },

@@ -13,12 +13,12 @@ import {
   type SessionConfig,
   testing,
 } from "../../mod.ts";
-import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
 const { exec } = testing.script;
-const VERSIONS: readonly CodexVersion[] = [...CODEX_VERSIONS, "0.125.0", "0.145.0"];
+const VERSIONS: readonly CodexVersion[] = codexes(...CODEX_VERSIONS, "0.125.0", "0.145.0");
 
 /** A directory for marks, a repository that leaves some, and a codex with a home of its own. */
 class Hostile implements AsyncDisposable {
@@ -186,7 +186,7 @@ for (const version of VERSIONS) {
       assert.deepEqual(await world.left(), []);
     });
     await t.step("after another client made somebody else the reviewer, too", async () => {
-      if (version !== CODEX_VERSIONS[0]) return;
+      if (version !== NEWEST_CODEX) return;
       const asked: string[] = [];
       await using client = await Client.connect({
         ...world.config,

@@ -11,7 +11,7 @@ import {
   runtime,
   testing,
 } from "../../mod.ts";
-import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -153,7 +153,7 @@ test("what a conversation says of secrets is in no log, no cassette, no warning 
   });
   const file = join(dir.path, "log.jsonl");
   const config = {
-    ...model.clientConfig({ codexPath: await codexPath(CODEX_VERSIONS[0]) }),
+    ...model.clientConfig({ codexPath: await codexPath(NEWEST_CODEX) }),
     eventLog: new runtime.JsonlFileSink(file),
   };
   const recorder = testing.Cassette.record(config);

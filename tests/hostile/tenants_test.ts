@@ -13,7 +13,7 @@ import { PolicyError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { type ModelStep, script, ScriptedModel } from "../../src/testing/mod.ts";
 import { createBridge } from "../../src/web/bridge.ts";
-import { codexPath } from "../_codex.ts";
+import { codexes, codexPath } from "../_codex.ts";
 import { SseClient } from "../contract/web_sse_client.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -168,7 +168,7 @@ async function plant({ ann, bob }: Places): Promise<void> {
 
 const WORKSPACES = (root: string) => (tenant: string) => join(root, "..", tenant);
 
-for (const version of ["0.169.0", "0.145.0"]) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   for (const approvalPolicy of ["untrusted", "on-request"] as const) {
     test(
       `codex ${version}: a tenant's agent sees and changes nothing of others', though she accepts everything (${approvalPolicy})`,
@@ -319,7 +319,7 @@ for (const version of ["0.169.0", "0.145.0"]) {
   }
 }
 
-for (const version of ["0.125.0", "0.104.0"]) {
+for (const version of codexes("0.125.0", "0.104.0")) {
   test(
     `codex ${version}: can't keep tenants apart, and is refused before anybody comes`,
     LIMIT,

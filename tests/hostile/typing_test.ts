@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { testing } from "../../mod.ts";
-import type { CodexVersion } from "../_codex.ts";
-import { onDeno, test } from "../_harness.ts";
+import { codexes } from "../_codex.ts";
+import { test } from "../_harness.ts";
 import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
 
 const { exec, toolCall } = testing.script;
@@ -44,12 +44,7 @@ async function typed(place: Place, prompt: string): Promise<boolean> {
   return place.has("typed");
 }
 
-/** Codex's part is the same wherever the script runs. */
-const VERSIONS: CodexVersion[] = onDeno
-  ? ["0.169.0", "0.145.0", "0.125.0", "0.104.0"]
-  : ["0.169.0"];
-
-for (const version of VERSIONS) {
+for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
   test(`an accepted program gets no orders that nobody saw, codex ${version}`, LIMIT, async (t) => {
     const w: World = await world(version, {
       script: typist,

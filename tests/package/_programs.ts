@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { NEWEST_CODEX } from "../_codex.ts";
 import type { Machine } from "./_machine.ts";
 import { run } from "./_run.ts";
 
@@ -21,7 +21,7 @@ export const PROGRAMS: Record<string, RegExp[]> = {
   ],
   automation: [/^0 item 1\n1 item 2\n2 item 3\nstopped$/m],
   websocket: [
-    new RegExp(`^${CODEX_VERSIONS[0]}\nYou said: Remember the word\nYou said: Say it$`, "m"),
+    new RegExp(`^${NEWEST_CODEX}\nYou said: Remember the word\nYou said: Say it$`, "m"),
   ],
 };
 

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { testing } from "../../mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { bundle } from "./_bundle.ts";
 import { machine } from "./_machine.ts";
@@ -73,7 +73,7 @@ test("the bundle runs in workerd and drives a codex that listens", {
   assert.equal(response.status, 200, text);
   const { withoutServer, wrongToken, ...result } = JSON.parse(text);
   assert.deepEqual(result, {
-    version: CODEX_VERSIONS[0],
+    version: NEWEST_CODEX,
     seen: ["0: from the shell\n", "Hel", "lo."],
     assistantText: "Hello.",
   });

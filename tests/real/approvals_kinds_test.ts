@@ -6,12 +6,11 @@ import type { ApprovalRequest } from "../../mod.ts";
 import type { ApprovalDecision, ApprovalHandler } from "../../src/approvals/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { inPrompt, toolCall } from "../../src/testing/model/script.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { latch, type Place, wireAnswers, words, type World, world } from "./_safety_world.ts";
 
 const LIMIT = { timeoutMs: 60_000 };
-const NEWEST = CODEX_VERSIONS[0];
 const PROBE = fileURLToPath(new URL("../tools/_mcp_probe.mjs", import.meta.url));
 const MCP_FLAGS: Record<string, JsonValue> = {
   "mcp_servers.probe.command": process.execPath,
@@ -45,7 +44,7 @@ test(
   "permissions are granted as decided, in the server's own shape, and never more",
   LIMIT,
   async (t) => {
-    await using w = await world(NEWEST, {
+    await using w = await world(NEWEST_CODEX, {
       approvalTimeoutMs: 1_000,
       flags: { "features.request_permissions_tool": true },
     });
@@ -108,7 +107,7 @@ test(
 );
 
 test("an MCP server's form is filled as decided, in the server's own shape", LIMIT, async (t) => {
-  await using w = await world(NEWEST, { approvalTimeoutMs: 1_000, flags: MCP_FLAGS });
+  await using w = await world(NEWEST_CODEX, { approvalTimeoutMs: 1_000, flags: MCP_FLAGS });
   const ask = toolCall("ask", {}, { namespace: "mcp__probe" });
   const declined = { action: "decline", content: null, _meta: null };
   const ann = { name: "Ann" };

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts";
 import type { Attachment } from "../../src/prompt.ts";
-import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
@@ -161,7 +161,7 @@ for (const version of CODEX_VERSIONS) {
   );
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.125.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
   test(`what a model can't see or hear is refused, and a sound is heard [${version}]`, {
     timeoutMs: 60_000,
   }, () =>

@@ -4,12 +4,11 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { script } from "../../src/testing/mod.ts";
-import { bunPath, CODEX_VERSIONS, type CodexVersion, nodePath } from "../_codex.ts";
+import { bunPath, type CodexVersion, NEWEST_CODEX, nodePath, OLDEST_CODEX } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { inWorld, whenGone } from "./_session_world.ts";
 
 const SCRIPT = fileURLToPath(new URL("./forgotten_script.ts", import.meta.url));
-const [NEWEST, OLDEST = NEWEST] = CODEX_VERSIONS;
 
 /** The suite runs on Deno and on Bun, and starts Node with the first. */
 const runtimes: [name: string, command: () => Promise<string[]>][] = onDeno
@@ -72,13 +71,13 @@ for (const [name, command] of runtimes) {
     test(`a ${name} script that forgets its client ends by itself: ${how}`, {
       timeoutMs: 120_000,
     }, async () => {
-      const versions = how === "approval" ? [NEWEST, OLDEST] : [NEWEST];
+      const versions = how === "approval" ? [NEWEST_CODEX, OLDEST_CODEX] : [NEWEST_CODEX];
       for (const version of versions) assert.match(await run(version, await command(), how), said);
     });
   }
   test(`a ${name} script goes on for whoever reads or waits`, { timeoutMs: 120_000 }, async () => {
     for (const how of waits) {
-      const said = await run(NEWEST, await command(), how);
+      const said = await run(NEWEST_CODEX, await command(), how);
       assert.match(said, /alive 4\n/, how);
       assert.doesNotMatch(said, /last line/, how);
     }

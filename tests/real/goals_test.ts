@@ -14,11 +14,11 @@ import {
 } from "../../src/errors/mod.ts";
 import type { ModelRequest } from "../../src/testing/mod.ts";
 import { type ModelTurn, script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, within, type World } from "./_session_world.ts";
 
-const WITH_GOALS = ["0.169.0", "0.145.0"];
+const WITH_GOALS = codexes("0.169.0", "0.145.0");
 const CALL = 13;
 
 /** For what must happen at all; when, is no matter of these tests. */
@@ -374,7 +374,7 @@ test(
   },
 );
 
-for (const version of ["0.145.0", "0.125.0", ...CODEX_VERSIONS]) {
+for (const version of codexes("0.145.0", "0.125.0", ...CODEX_VERSIONS)) {
   test(
     `compact() sums the conversation up, and can be given up [${version}]`,
     LONG,

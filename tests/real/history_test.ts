@@ -13,7 +13,7 @@ import {
 } from "../../src/errors/mod.ts";
 import { script } from "../../src/testing/mod.ts";
 import { signalProcess } from "../../src/platform/mod.ts";
-import { codexPath } from "../_codex.ts";
+import { codexes, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection } from "./_session_world.ts";
 
@@ -23,7 +23,7 @@ async function all<T>(list: AsyncIterable<T>): Promise<T[]> {
   return found;
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
   const whole = version === "0.104.0";
 
   test(`threads are paged, searched, named, deleted and resumed where they were [${version}]`, () =>
@@ -182,7 +182,7 @@ test("a thread that an older codex began is read by a newer one", () =>
     );
   }));
 
-for (const version of ["0.169.0", "0.125.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.125.0", "0.104.0")) {
   const whole = version === "0.104.0";
 
   test(`no message holds a long history [${version}]`, () =>

@@ -12,7 +12,7 @@ import {
   Workflow,
 } from "../../mod.ts";
 import { exec, inPrompt } from "../../src/testing/model/script.ts";
-import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type World, world } from "./_safety_world.ts";
 
@@ -129,8 +129,6 @@ for (const version of CODEX_VERSIONS) {
   });
 }
 
-const [NEWEST] = CODEX_VERSIONS;
-
 test("what pre-hooks change arrives at the model, in order", LIMIT, async (t) => {
   const order: string[] = [];
   const tag = (name: string, phase: plugin.HookPhase): plugin.PreHook => ({
@@ -155,7 +153,7 @@ test("what pre-hooks change arrives at the model, in order", LIMIT, async (t) =>
       call: () => ({ type: "mutate", patch: { model: "model-of-the-start" } }),
     }],
   };
-  await using w = await world(NEWEST, { hooks, script: () => "answer" });
+  await using w = await world(NEWEST_CODEX, { hooks, script: () => "answer" });
   const { session, cwd } = await w.session({ hooks: { pre: [tag("session-turn", "preTurn")] } });
 
   await t.step("prompt, metadata and the model of the session's start", async () => {
@@ -212,7 +210,7 @@ test("what pre-hooks change arrives at the model, in order", LIMIT, async (t) =>
 });
 
 test("a block in any pre phase keeps what follows from happening", LIMIT, async (t) => {
-  await using w = await recorded(NEWEST);
+  await using w = await recorded(NEWEST_CODEX);
   const { client, log, model } = w;
   const { session, cwd } = await w.session({ approvalPolicy: "never" });
   const block = (phase: plugin.HookPhase): plugin.Hooks => ({
@@ -249,7 +247,7 @@ test("a block in any pre phase keeps what follows from happening", LIMIT, async 
       await assert.rejects(session.ask("x", { hooks }), blocked(phase));
       await assert.rejects(session.askStream("x", { hooks }), blocked(phase));
       await assert.rejects(client.run(cwd, "x", { hooks }), blocked(phase));
-      const config = model.clientConfig({ codexPath: await codexPath(NEWEST) });
+      const config = model.clientConfig({ codexPath: await codexPath(NEWEST_CODEX) });
       await assert.rejects(
         quickRun(cwd, "x", { client: { ...config, hooks } }),
         (error) => error instanceof QuickRunError && blocked(phase)(error.cause),
@@ -278,7 +276,7 @@ test("a block in any pre phase keeps what follows from happening", LIMIT, async 
 
 test("two hooks of one name are refused before anything is sent", LIMIT, async () => {
   const { hooks } = recorder();
-  await using w = await world(NEWEST, { hooks });
+  await using w = await world(NEWEST_CODEX, { hooks });
   const { session } = await w.session();
   const requests = w.model.requests.length;
   for (const layer of [{ pre: hooks.pre! }, { post: hooks.post! }]) {

@@ -5,6 +5,7 @@ import { BudgetExceededError } from "../../src/errors/mod.ts";
 import type { RunLimits } from "../../src/session/profile.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, within } from "./_session_world.ts";
 
@@ -20,7 +21,7 @@ async function exceeded(promise: Promise<unknown>): Promise<BudgetExceededError>
   return error;
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
   test(`a run stops within one model call of its limits, and no sooner [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();

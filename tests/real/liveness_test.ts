@@ -5,7 +5,7 @@ import { ConnectionClosedError, TurnTimeoutError } from "../../src/errors/mod.ts
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { World } from "./_session_world.ts";
@@ -96,7 +96,7 @@ test(
 test("a stopped codex that is waited for is ended, and an idle one is left alone", {
   timeoutMs: 60_000,
 }, async () => {
-  await using world = await World.start(CODEX_VERSIONS[0]);
+  await using world = await World.start(NEWEST_CODEX);
   const client = await world.connect({ unresponsiveAfterMs: 800 });
   const session = await client.startSession({ cwd: world.cwd });
   const pid = client.runtime.pid!;
@@ -122,7 +122,7 @@ test("a stopped codex that is waited for is ended, and an idle one is left alone
 test("a codex that is stopped in the middle of a turn is noticed, though nothing is asked of it", {
   timeoutMs: 60_000,
 }, async () => {
-  await using world = await World.start(CODEX_VERSIONS[0]);
+  await using world = await World.start(NEWEST_CODEX);
   const client = await world.connect({ unresponsiveAfterMs: 800 });
   const session = await client.startSession({ cwd: world.cwd });
   const stream = await session.askStream(

@@ -10,7 +10,7 @@ import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import { diagnose, Runtime } from "../../src/runtime/namespace.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, codexLauncherPath, codexPath } from "../_codex.ts";
+import { CODEX_VERSIONS, codexLauncherPath, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { listen } from "./websocket_world.ts";
@@ -270,7 +270,7 @@ await runtime.shutdown();
     cwd: dir.path,
     env: { ...env, PATH: "bin", CODEX_HOME: dir.path },
   });
-  assert.equal(stdout.trim(), CODEX_VERSIONS[0]);
+  assert.equal(stdout.trim(), NEWEST_CODEX);
 });
 
 test("options that a running server can't take are refused, and those for threads are not", {

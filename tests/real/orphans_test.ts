@@ -9,6 +9,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { endOrphans } from "../../src/platform/mod.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { isRunning, whenGone, World } from "./_session_world.ts";
 
@@ -92,7 +93,7 @@ onLinux(
   },
 );
 
-for (const version of ["0.169.0", "0.145.0"] as const) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   onLinux(`a command that outlived its stopped turn is ended on codex ${version}`, async () => {
     await using world = await World.start(version);
     const client = await world.connect();

@@ -11,6 +11,7 @@ import {
 } from "../../src/errors/mod.ts";
 import type { RunProfile } from "../../src/session/mod.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection } from "./_session_world.ts";
 
@@ -19,7 +20,7 @@ interface Tool {
   external_web_access?: boolean;
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.125.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
   test(`the fields of a profile reach the model, or are refused [${version}]`, {
     timeoutMs: 60_000,
   }, () =>

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { CheckpointError, InvalidArgumentError, UnsupportedError } from "../../src/errors/mod.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, type World } from "./_session_world.ts";
 
@@ -24,7 +25,7 @@ function sh(world: World, command: string, words: string): string {
   return world.prompt([[script.exec(command)], "done"], words);
 }
 
-for (const version of ["0.169.0", "0.145.0", "0.104.0"]) {
+for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
   test(`rewind() takes back files and conversation of the last turns [${version}]`, () =>
     inWorld(version, async (world) => {
       const { cwd } = world;

@@ -11,14 +11,13 @@ import {
   type testing,
 } from "../../mod.ts";
 import { exec, inPrompt, say, toolCall } from "../../src/testing/model/script.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { addFile, latch, statuses, within, words, type World, world } from "./_safety_world.ts";
 
 const LIMIT = { timeoutMs: 90_000 };
 const ACCEPT = () => ({ decision: "accept" }) as const;
 const CONTINUE = { type: "continue" } as const;
-const [NEWEST] = CODEX_VERSIONS;
 
 /** Hooks around tool uses; `call` decides. */
 function onTools(call: plugin.PreHook["call"], rest: Partial<plugin.PreHook> = {}): plugin.Hooks {
@@ -322,7 +321,7 @@ test(
   async (t) => {
     const namespace = "multi_agent_v1";
     let child: testing.ModelStep = say("");
-    await using w = await world(NEWEST, {
+    await using w = await world(NEWEST_CODEX, {
       flags: { "features.multi_agent": true },
       script({ text, toolOutputs }) {
         if (text === "child") return toolOutputs.length === 0 ? child : "child is done";
@@ -381,7 +380,7 @@ test(
 
 test("threads without a session answer to the client's hooks", LIMIT, async () => {
   const seen: plugin.HookContext[] = [];
-  await using w = await world(NEWEST, {
+  await using w = await world(NEWEST_CODEX, {
     approvals: ACCEPT,
     hooks: onTools((context) => {
       seen.push(context);
@@ -416,7 +415,7 @@ test(
   "no prompt, session or raw call gets a wider sandbox than was consented to",
   LIMIT,
   async () => {
-    await using w = await world(NEWEST);
+    await using w = await world(NEWEST_CODEX);
     const { session, cwd } = await w.session();
     const { client, model } = w;
     const full = { sandbox: "danger-full-access", approvalPolicy: "never" } as const;

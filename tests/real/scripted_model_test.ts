@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { type Message, RawCodex, type TurnLog } from "./_raw_codex.ts";
@@ -63,7 +63,7 @@ const params = (log: TurnLog, method: string) =>
   log.messages.filter((m) => m.method === method).map((m) => m.params);
 
 for (const version of CODEX_VERSIONS) {
-  const newest = version === CODEX_VERSIONS[0];
+  const newest = version === NEWEST_CODEX;
 
   test(
     `script steps become the items of a turn on codex ${version}`,

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { inWorld, whenGone } from "./_session_world.ts";
 
@@ -37,7 +37,7 @@ for (const version of CODEX_VERSIONS) {
 
 for (const how of ["close", "terminate"]) {
   test(`codex and its command do not outlive a worker that ends by ${how}`, () =>
-    inWorld(CODEX_VERSIONS[0], async (world) => {
+    inWorld(NEWEST_CODEX, async (world) => {
       const worker = new Worker(new URL("./_dropped_worker.ts", import.meta.url), {
         type: "module",
       });

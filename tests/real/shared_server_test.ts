@@ -10,6 +10,7 @@ import { Client } from "../../src/session/client/client.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 import { listen } from "./websocket_world.ts";
@@ -57,7 +58,7 @@ const turns = (events: SessionEvent[], type: "turnStarted" | "turnCompleted") =>
     (event as { turnId: string }).turnId
   );
 
-for (const version of ["0.169.0", "0.145.0"]) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `two clients share a thread: turns are told, counted, waited for, stopped, and left [${version}]`,
     { timeoutMs: 120_000 },

@@ -14,7 +14,7 @@ import type { Client } from "../../src/session/client/client.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, SLOW_BETWEEN } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type LinkMessage, lossyLink } from "../_lossy_link.ts";
 import { inWorld, rejection, type World } from "./_session_world.ts";
@@ -254,7 +254,7 @@ test(
   "what a stopped codex has not confirmed is not told as done, and what it does later is",
   { timeoutMs: 120_000 },
   () =>
-    inWorld(CODEX_VERSIONS[0], async (world) => {
+    inWorld(NEWEST_CODEX, async (world) => {
       const client = await world.connect({ unresponsiveAfterMs: Infinity });
       const session = await client.startSession({ cwd: world.cwd });
       const stream = await session.askStream(

@@ -9,10 +9,11 @@ import {
 import { coreOf } from "../../src/runtime/mod.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import { script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
 
-const VERSIONS = ["0.169.0", "0.145.0", "0.104.0"];
+const VERSIONS = codexes("0.169.0", "0.145.0", "0.104.0");
 
 /** The prompts that the model was shown last. */
 function heard(world: World): string[] {

@@ -7,13 +7,19 @@ import { InvalidArgumentError, TurnInterruptedError } from "../../src/errors/mod
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, type CodexVersion, SLOW_BETWEEN } from "../_codex.ts";
+import {
+  CODEX_VERSIONS,
+  codexes,
+  type CodexVersion,
+  NEWEST_CODEX,
+  SLOW_BETWEEN,
+} from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { slowLink } from "../_slow_link.ts";
 import { inWorld, rejection, within, type World } from "./_session_world.ts";
 
 // Versions between the newest and the oldest that answer a prompt on a busy thread in a way of their own.
-const VERSIONS = [...CODEX_VERSIONS, "0.145.0", "0.125.0"] as CodexVersion[];
+const VERSIONS: readonly CodexVersion[] = codexes("0.169.0", "0.104.0", "0.145.0", "0.125.0");
 
 function versions(
   name: string,
@@ -219,7 +225,7 @@ test(
   "agents of the agent are told, counted and stopped with the session",
   { timeoutMs: 60_000 },
   () =>
-    inWorld(CODEX_VERSIONS[0], async (world) => {
+    inWorld(NEWEST_CODEX, async (world) => {
       const client = await world.connect();
       const session = await client.startSession({
         cwd: world.cwd,

@@ -1,10 +1,10 @@
 /** The quick form of `deno task sweep`: what has to work with every codex, on five that differ. */
 import assert from "node:assert/strict";
-import { CODEX_BETWEEN, CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_BETWEEN, CODEX_VERSIONS, codexes } from "../_codex.ts";
 import { sweep } from "../sweep/scenarios.ts";
 import { test } from "../_harness.ts";
 
-for (const version of [...CODEX_VERSIONS, ...CODEX_BETWEEN].toSorted()) {
+for (const version of codexes(...CODEX_VERSIONS, ...CODEX_BETWEEN).toSorted()) {
   test(`codex ${version} does what users do with it`, { timeoutMs: 120_000 }, async () => {
     const { outcomes, manners } = await sweep(version);
     assert.deepEqual(outcomes.filter(({ problem }) => problem !== null), []);

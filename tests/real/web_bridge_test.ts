@@ -19,7 +19,7 @@ import { connect } from "../../src/web/connect.ts";
 import type { BridgeAnswer } from "../../src/web/connect_types.ts";
 import type { BridgeOptions } from "../../src/web/options.ts";
 import { MemorySessionStore } from "../../src/web/store/session_store.ts";
-import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
+import { CODEX_VERSIONS, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { SseClient, textOf } from "../contract/web_sse_client.ts";
 import { serve, type Served } from "../contract/web_serve.ts";
 import { onDeno, test } from "../_harness.ts";
@@ -237,7 +237,7 @@ test(
   LIMIT,
   () =>
     onStage(
-      CODEX_VERSIONS[0],
+      NEWEST_CODEX,
       (request) => request.toolOutputs.length === 0 ? script.exec("touch owned.txt") : "tried",
       {},
       async (stage) => {
@@ -262,7 +262,7 @@ test(
   LIMIT,
   () =>
     onStage(
-      CODEX_VERSIONS[0],
+      NEWEST_CODEX,
       (request) => {
         const ask = QUESTIONS[request.text];
         if (ask === undefined) return "late";

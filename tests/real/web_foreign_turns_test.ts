@@ -7,7 +7,7 @@ import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebAdapterOptions } from "../../src/web/options.ts";
 import type { WebSessionEvent } from "../../src/web/types.ts";
-import { codexPath, type CodexVersion } from "../_codex.ts";
+import { codexes, codexPath, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -37,7 +37,7 @@ async function withAdapter(
   }
 }
 
-for (const version of ["0.169.0", "0.145.0"] as const) {
+for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `a goal's turns are told, shown, counted and stopped like those that were asked for [${version}]`,
     LIMIT,

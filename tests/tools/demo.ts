@@ -19,13 +19,13 @@ import {
   tool,
   type TurnEvent,
 } from "../../mod.ts";
-import { CODEX_VERSIONS, codexPath, installing, ROOT } from "../_codex.ts";
+import { codexPath, installing, NEWEST_CODEX, ROOT } from "../_codex.ts";
 import { listExamples, runExample } from "./_pick.ts";
 import { withBar } from "./_progress.ts";
 
 const { script } = testing;
 const PACKAGE_MB = 410;
-const [version] = CODEX_VERSIONS;
+const version = NEWEST_CODEX;
 const args = process.argv.slice(2).filter((arg) => arg !== "--");
 
 // A recording of this program keeps its colours.

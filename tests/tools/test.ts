@@ -1,5 +1,6 @@
 /**
- * All tests, on Deno and on Bun, and a smoke suite on Node.
+ * All tests, on Deno and on Bun, and a smoke suite on Node; codex at both ends of its versions. `deno task real` has those
+ * between.
  *
  *     deno task test                    everything, as many suites at a time as there are cores, and three
  *     deno task test tests/unit         a part
@@ -12,11 +13,12 @@
 import {
   BUN_VERSION,
   bunPath,
-  CODEX_VERSIONS,
   codexPath,
   installing,
+  NEWEST_CODEX,
   NODE_VERSION,
   nodePath,
+  OLDEST_CODEX,
 } from "../_codex.ts";
 import {
   failureNames,
@@ -33,7 +35,7 @@ import { exists, type Outcome, run, seconds } from "./_run.ts";
 const QUICK = ["tests/unit", "tests/contract"];
 // What an attacker gets past is decided by codex and by code that is the same everywhere; servers are not.
 const ON_BUN = [...QUICK, "tests/real", "tests/faults", "tests/hostile/web_http_test.ts"];
-/** Long, and about what codex says: the same on each runtime. They run on Bun when they are asked for by name. */
+/** Long, and about what codex says: the same on each runtime, on both codexes. They run on Bun when they are asked for by name. */
 const NOT_ON_BUN = [
   // Both start a program on each runtime, whatever they run on themselves.
   "artifact_crash_test.ts",
@@ -173,21 +175,28 @@ function suites(): Suite[] {
     }];
   };
   const watched = { silenceMs: SILENCE_MS };
-  const denoTest = (...options: string[]) => (found: string[]) =>
+  const denoTest = (codex?: string, ...options: string[]) => (found: string[]) =>
     // Types are the business of `deno task check`.
-    run(deno, ["test", "-A", "--no-check", ...options, ...found], { prefix: "deno", ...watched });
-  /** A folder's files, dealt out to so many suites. */
-  const parts = (folder: string, count: number): Suite[] =>
+    run(deno, ["test", "-A", "--no-check", ...options, ...found], {
+      prefix: "deno",
+      env: shortRun(codex),
+      ...watched,
+    });
+  /** Files of a folder, dealt out to so many suites. */
+  const parts = (about: string, all: string[], count: number, codex?: string): Suite[] =>
     Array.from({ length: count }, (_, part) => {
-      const files = testFiles(folder).filter((_, index) => index % count === part);
-      const about = `${folder}, part ${part + 1} of ${count}`;
-      return on("deno", files, denoTest(), denoTest(), about);
+      const files = all.filter((_, index) => index % count === part);
+      const test = denoTest(codex);
+      return on("deno", files, test, test, `${about}, part ${part + 1} of ${count}`);
     }).flat();
   const bunTest = (found: string[]) =>
     run(bun, ["test", "--timeout", BUN_TIMEOUT_MS, ...found.flatMap(bunFiles)], {
       prefix: "bun",
+      env: shortRun(OLDEST_CODEX),
       ...watched,
     });
+  const real = testFiles("tests/real");
+  const alsoOnBun = real.filter(isForBun);
   const nodeTest = () =>
     run(deno, ["run", "-A", `${NODE}/main.ts`], { prefix: "node", ...watched });
   const node: Suite[] = asked.length === 0 || asked.includes(NODE)
@@ -196,21 +205,28 @@ function suites(): Suite[] {
   const all = [
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
-    ...parts("tests/deno", 3),
-    ...parts("tests/hostile", 2),
-    ...parts("tests/real", 3),
+    ...parts("tests/deno", testFiles("tests/deno"), 3),
+    ...parts("tests/hostile", testFiles("tests/hostile"), 2),
+    ...parts("tests/real on Deno", real.filter((file) => !isForBun(file)), 2),
+    ...parts("tests/real on both", alsoOnBun, 2, NEWEST_CODEX),
     ...on("deno", ["tests/package"], denoTest()),
-    ...on("deno", QUICK, denoTest("--parallel"), denoTest()),
+    ...on("deno", QUICK, denoTest(undefined, "--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], denoTest()),
     ...node,
   ];
   return all.filter(({ name }) => runtime === undefined || name.startsWith(`${runtime}:`));
 }
 
+/** What runs on two runtimes runs on the newest codex on one, and on the oldest on the other. */
+function shortRun(codex: string | undefined): Record<string, string> {
+  return { SHORT_RUN: "1", ...(codex === undefined ? {} : { ONLY_CODEX: codex }) };
+}
+
 /** Installs what is missing and shows how far it is; returns the path of Bun. */
 async function installPrograms(): Promise<string> {
+  const versions = [NEWEST_CODEX, OLDEST_CODEX];
   const programs = [`bun ${BUN_VERSION}`, `node ${NODE_VERSION}`]
-    .concat(CODEX_VERSIONS.map((version) => `codex ${version}`));
+    .concat(versions.map((version) => `codex ${version}`));
   console.log(`installing ${programs.join(", ")} (once)`);
   const timer = setInterval(() => {
     const lines = [...installing].map(([name, folder]) =>
@@ -219,7 +235,7 @@ async function installPrograms(): Promise<string> {
     if (lines.length > 0) console.log(`  ${seconds(started)}: ${lines.join(", ")}`);
   }, PROGRESS_MS);
   try {
-    const [bun] = await Promise.all([bunPath(), nodePath(), ...CODEX_VERSIONS.map(codexPath)]);
+    const [bun] = await Promise.all([bunPath(), nodePath(), ...versions.map(codexPath)]);
     console.log(`ready after ${seconds(started)}`);
     return bun!;
   } finally {
@@ -234,8 +250,12 @@ function covers(paths: string[], path: string): boolean {
 function bunFiles(path: string): string[] {
   if (path !== "tests/real" && path !== "tests/faults") return [`./${path}`];
   return testFiles(path)
-    .filter((file) => !NOT_ON_BUN.includes(file.split("/").at(-1)!))
+    .filter(isForBun)
     .map((file) => `./${file}`);
+}
+
+function isForBun(file: string): boolean {
+  return !NOT_ON_BUN.includes(file.split("/").at(-1)!);
 }
 
 /** The test files that lie in a folder, by name. */
