@@ -10,7 +10,7 @@ export interface TestContext {
 
 /** How a test runs. */
 export interface TestOptions {
-  /** Milliseconds until the test fails; default 30,000. */
+  /** Milliseconds until the test fails; default 60,000: an end of a turn that codex 0.104 does not tell is found after 20 s. */
   timeoutMs?: number;
   /** Deno permissions of the test; the test is registered on Deno only. */
   // deno-lint-ignore no-explicit-any
@@ -34,7 +34,7 @@ export function test(name: string, options: TestOptions, fn: Body): void;
 export function test(name: string, a: TestOptions | Body, b?: Body): void {
   const options: TestOptions = typeof a === "function" ? {} : a;
   const fn = typeof a === "function" ? a : b!;
-  const timeout = options.timeoutMs ?? 30_000;
+  const timeout = options.timeoutMs ?? 60_000;
   if (onDeno) {
     host.Deno.test({
       name,
