@@ -12,6 +12,7 @@ import {
   unrestrictedProbe,
 } from "../permissions/mod.ts";
 import { currentDirectory } from "../platform/mod.ts";
+import { encode } from "../rpc/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 
 /** What the caller of a raw request agreed to. */
@@ -23,13 +24,15 @@ export interface CallConsent {
 }
 
 /**
- * Judges a call, and sends it in the same breath, so that what was judged is what is sent. Throws or rejects with
- * `PolicyError` when consent is missing, `PermissionDeniedError` when this script may not do it itself.
+ * Judges a call and sends it. Both are done with a copy of its parameters: a call may have to wait for its turn, for another
+ * server or for a busy one, and the caller's object may say something else by then. Throws or rejects with `PolicyError` when
+ * consent is missing, `PermissionDeniedError` when this script may not do it itself, `RpcValidationError` for what JSON can't
+ * carry.
  */
 export function guardCall<T, Consent extends CallConsent>(
   core: RuntimeCore,
   method: string,
-  params: JsonValue | undefined,
+  given: JsonValue | undefined,
   consent: Consent | undefined,
   send: (
     core: RuntimeCore,
@@ -38,6 +41,7 @@ export function guardCall<T, Consent extends CallConsent>(
     consent: Consent | undefined,
   ) => Promise<T>,
 ): Promise<T> {
+  const params = given === undefined ? undefined : copyOf(method, given);
   const gateMethod = loadedMethodGate();
   if (gateMethod === null) {
     return loadMethodGate().then((loaded) => {
@@ -47,6 +51,11 @@ export function guardCall<T, Consent extends CallConsent>(
   }
   judgeCall(gateMethod, core, method, params, consent);
   return send(core, method, params, consent);
+}
+
+function copyOf(method: string, params: JsonValue): JsonValue {
+  const { params: copy } = JSON.parse(encode({ method, params }));
+  return copy;
 }
 
 const NO_CONSENT: CallConsent = Object.freeze({});

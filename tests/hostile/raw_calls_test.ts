@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AppServer, InvalidArgumentError, PolicyError, testing } from "../../mod.ts";
+import { AppServer, InvalidArgumentError, PolicyError, runtime, testing } from "../../mod.ts";
 import type { JsonValue } from "../../src/json.ts";
-import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
+import { memoryPair } from "../../src/transport/memory.ts";
+import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
@@ -198,3 +199,45 @@ for (const version of CODEX_VERSIONS) {
     });
   });
 }
+
+test("a raw call says what its parameters said when it was judged, whenever it is sent", async () => {
+  const { client, server } = memoryPair();
+  const sent: JsonValue[] = [];
+  server.onLine((line) => {
+    const { id, method, params } = JSON.parse(line);
+    if (id === undefined) return;
+    if (method !== "initialize") sent.push(params);
+    const userAgent = `t/${NEWEST_CODEX}`;
+    server.send(JSON.stringify({ id, result: { userAgent } }));
+  });
+  await using raw = await runtime.Runtime.spawn({
+    transport: { type: "custom", open: () => Promise.resolve(client) },
+    clientInfo: { name: "t", version: "1" },
+    maxInFlight: 1,
+  });
+  // Of these calls one is sent at once; the others wait for its answer.
+  const reused = { threadId: "" };
+  const ids = ["a", "b", "c"];
+  await Promise.all(ids.map((id) => {
+    reused.threadId = id;
+    return raw.request("thread/read", reused);
+  }));
+  assert.deepEqual(sent.splice(0), ids.map((threadId) => ({ threadId })));
+
+  // What says something else each time that it is asked runs as it was judged, or not at all.
+  let asked = 0;
+  const turning = Object.defineProperty({}, "sandbox", {
+    enumerable: true,
+    get: () => ++asked % 2 === 0 ? "read-only" : "danger-full-access",
+  });
+  const shown = {
+    sandbox: "read-only",
+    toJSON: () => ({ sandbox: "danger-full-access" }),
+  };
+  for (const params of [turning, turning, shown]) {
+    await raw.request("thread/start", params as unknown as JsonValue).catch((error) =>
+      assert.ok(error instanceof PolicyError)
+    );
+  }
+  assert.deepEqual(sent.filter((params) => JSON.stringify(params).includes("full")), []);
+});
