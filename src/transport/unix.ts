@@ -203,7 +203,7 @@ export function encodeFrame(opcode: Opcode, payload: Uint8Array, mask: Uint8Arra
 
 /** Receives what a {@linkcode FrameReader} reads. */
 export interface FrameSink {
-  /** A whole text message. */
+  /** A whole message; what a proxy made a binary one of is text all the same. */
   text(message: string): void;
   /** The other side asks for a sign of life; to be answered with the same payload. */
   ping(payload: Uint8Array): void;
@@ -221,7 +221,6 @@ export class FrameReader {
   #needed = 2;
   #parts: Uint8Array[] = [];
   #partBytes = 0;
-  #isText = false;
 
   /** Messages of more than `maxBytes` are an error. */
   constructor(sink: FrameSink, maxBytes: number) {
@@ -273,11 +272,10 @@ export class FrameReader {
       case 0x0:
       case 0x1:
       case 0x2:
-        if (opcode !== 0) this.#isText = opcode === 0x1;
         this.#parts.push(payload);
         this.#partBytes += payload.length;
         if (!last) return;
-        if (this.#isText) this.#sink.text(new TextDecoder().decode(join(this.#parts)));
+        this.#sink.text(new TextDecoder().decode(join(this.#parts)));
         this.#parts = [];
         this.#partBytes = 0;
         return;

@@ -39,6 +39,8 @@ export interface WebSocketOptions {
 export interface SocketLike {
   /** Bytes that were sent but are not yet on the wire. */
   readonly bufferedAmount?: number;
+  /** How binary frames are told. */
+  binaryType?: string;
   /** Sends one text frame. */
   send(text: string): void;
   /** Begins the closing handshake. */
@@ -262,15 +264,12 @@ export class WebSocketTransport implements Transport {
   constructor(socket: SocketLike, origin: string) {
     this.#socket = socket;
     this.#over = new Promise((resolve) => this.#settle = resolve);
+    // The server sends text only; a proxy in between may not keep it so, and runtimes tell other frames as they like.
+    socket.binaryType = "arraybuffer";
     const decoder = new TextDecoder();
     socket.addEventListener("message", ({ data }) => {
-      // The server sends text only; a proxy in between may not keep it so.
-      const text = typeof data === "string"
-        ? data
-        : data instanceof ArrayBuffer
-        ? decoder.decode(data)
-        : null;
-      if (text === null || this.#closed !== null) return;
+      const text = typeof data === "string" ? data : decoder.decode(data as ArrayBuffer);
+      if (this.#closed !== null) return;
       if (this.#sink === undefined) this.#early.push(text);
       else this.#sink.text(text);
     });
