@@ -10,6 +10,7 @@ import type {
   BridgeSession,
   CallOptions,
   ConnectClock,
+  ConnectHeaders,
   ConnectOptions,
   FollowOptions,
 } from "./connect_types.ts";
@@ -26,6 +27,29 @@ const RETRY_MS = 1_000;
 const NOT_BEGUN = ["draining", "closed", "sessionMoved"];
 const MAY_PASS = [408, 425, 429, 500, 502, 503, 504];
 
+/** What an option may be, in words, and whether it is. */
+type OptionKind = readonly [accepts: string, fits: (value: never) => boolean];
+const positive: OptionKind = [
+  "a positive number",
+  (value: unknown) => typeof value === "number" && value > 0,
+];
+const OPTIONS: Readonly<Record<keyof ConnectOptions, OptionKind>> = {
+  timeoutMs: positive,
+  patienceMs: positive,
+  silenceMs: positive,
+  maxRetryMs: positive,
+  fetch: ["a function", isFunction],
+  headers: ["a function, or the headers", (value) => isFunction(value) || Object(value) === value],
+  credentials: [
+    '"omit", "same-origin" or "include"',
+    (value) => ["omit", "same-origin", "include"].includes(value),
+  ],
+  clock: [
+    "a clock { now, wait }",
+    (value: ConnectClock | null) => isFunction(value?.now) && isFunction(value?.wait),
+  ],
+};
+
 const clockOfSystem: ConnectClock = {
   now: Date.now,
   wait: (ms, signal) => delay(ms, signal).catch(() => {}),
@@ -37,7 +61,8 @@ const clockOfSystem: ConnectClock = {
  *
  * Calls reject with a `WebError`: the bridge's refusal by `status` and `reason`, or `unreachable`, `timeout` and
  * `notABridge`. What only reads is tried again for `patienceMs`; anything else only where the bridge has said that it has
- * not begun.
+ * not begun. `retryable` says that the reason may pass, not that nothing was done: what changes something may have been done
+ * all the same when its answer was lost, so look before you send it again.
  *
  * ```ts ignore
  * import { connect } from "@codex/runtime/connect";
@@ -99,16 +124,22 @@ class Caller {
     if (!/^https?:$/.test(base?.protocol ?? "") || base!.search + base!.hash !== "") {
       throw wrong("url", "something else", "an http address without a query");
     }
-    const names = [...Object.keys(NUMBERS), "fetch", "headers", "credentials", "clock"];
-    for (const [name, value] of Object.entries(options)) {
-      if (!names.includes(name)) throw wrong(name, typeof value, names.join(", "), true);
-      if (name in NUMBERS && value !== undefined && !(typeof value === "number" && value > 0)) {
-        throw wrong(name, typeof value, "a positive number");
-      }
+    if (Object(options) !== options) {
+      throw wrong("options", options === null ? "null" : typeof options, "an object");
     }
-    const given = Object.entries(options).filter(([, value]) => value !== undefined);
+    const given = readable("options", () => Object.entries(options))
+      .filter(([, value]) => value !== undefined);
+    for (const [name, value] of given) {
+      if (!Object.hasOwn(OPTIONS, name)) {
+        throw wrong(name, typeof value, Object.keys(OPTIONS).join(", "), true);
+      }
+      const [accepts, fits] = OPTIONS[name as keyof ConnectOptions];
+      if (!readable(name, () => fits(value as never))) throw wrong(name, typeof value, accepts);
+    }
     this.#base = base!.href.replace(/\/+$/, "");
     this.#options = { ...NUMBERS, ...Object.fromEntries(given) };
+    const { headers } = this.#options;
+    if (typeof headers !== "function") headersOf(headers);
     this.#clock = options.clock ?? clockOfSystem;
   }
 
@@ -205,7 +236,7 @@ class Caller {
     );
     let sent = false;
     const answered = async () => {
-      const own = typeof headers === "function" ? await headers() : headers;
+      const own = headersOf(typeof headers === "function" ? await headers() : headers);
       sent = true;
       // The global one must not be called as a method of something else.
       const send = this.#options.fetch ?? ((url, init) => globalThis.fetch(url, init));
@@ -317,7 +348,9 @@ function notABridge(cause?: unknown): WebError {
 }
 
 function inputOf<T extends object>(input: string | T): T | { text: string } {
-  return typeof input === "string" ? { text: input } : input;
+  if (typeof input === "string") return { text: input };
+  if (Object(input) === input) return input;
+  throw wrong("input", input === null ? "null" : typeof input, "a text, or an object { text, … }");
 }
 
 /** A part of a path: `.` and `..` would lead to another route. */
@@ -326,6 +359,19 @@ function segment(id: string, name: string): string {
     return encodeURIComponent(id);
   }
   throw wrong(name, typeof id, "an id");
+}
+
+/** Headers as a record, in small letters; what HTTP can't carry must not look like a bridge that is away. */
+function headersOf(given: ConnectHeaders = {}): Record<string, string> {
+  const accepts = "names and values that HTTP can carry";
+  const all = readable("headers", () => [...new Headers(given)], accepts);
+  // They would be sent as that word.
+  if (Object.values(given).includes(undefined!)) throw wrong("headers", "undefined", accepts);
+  return Object.fromEntries(all);
+}
+
+function isFunction(value: unknown): boolean {
+  return typeof value === "function";
 }
 
 /** A body, of what JSON can say. */
@@ -355,11 +401,11 @@ function optionsOf(given: FollowOptions = {}, ...more: string[]) {
 }
 
 /** What a getter, a proxy, a cycle of the caller's does not keep from being read. */
-function readable<T>(argument: string, read: () => T): T {
+function readable<T>(argument: string, read: () => T, accepts = "plain data"): T {
   try {
     return read();
   } catch {
-    throw wrong(argument, "an object that can't be read", "plain data");
+    throw wrong(argument, "something that can't be read", accepts);
   }
 }
 

@@ -62,14 +62,15 @@ export interface ConnectClock {
   wait(ms: number, signal: AbortSignal): Promise<void>;
 }
 
+/** Headers of a request. */
+export type ConnectHeaders = Record<string, string> | Headers;
+
 /** Settings of {@linkcode connect}. */
 export interface ConnectOptions {
   /** Sends requests. Default: the global `fetch`. */
   fetch?: (url: string, init: RequestInit) => Promise<Response>;
   /** Headers of every request, such as `authorization`; a function is asked before each, retries included. Default none. */
-  headers?:
-    | Record<string, string>
-    | (() => Record<string, string> | Promise<Record<string, string>>);
+  headers?: ConnectHeaders | (() => ConnectHeaders | Promise<ConnectHeaders>);
   /** Whether cookies go along, as `fetch` takes it. Default `"same-origin"`. */
   credentials?: RequestCredentials;
   /** Milliseconds that one request may take. Default 60,000. */
@@ -124,7 +125,10 @@ export interface BridgeSession {
    * `WebError` for what won't pass, such as 401 and 404.
    */
   events(options?: FollowOptions): AsyncGenerator<BridgeEvent, void, void>;
-  /** Starts a turn; settles when it has an id. After `unreachable` or `timeout` the events tell whether it has begun. */
+  /**
+   * Starts a turn; settles when it has an id. After a failure that is `retryable` the events tell whether it has begun all
+   * the same: sent again at once, the prompt might be asked twice.
+   */
   ask(turn: string | CreateTurnRequest, options?: CallOptions): Promise<WebTurnRef>;
   /** Adds to what the running turn has been asked. */
   steer(turnId: string, input: string | SteerRequest, options?: CallOptions): Promise<WebTurnRef>;

@@ -413,17 +413,55 @@ test("each call is its route, with fresh headers, and cookies of the own origin"
   assert.equal(seen[2]!.headers["content-type"], "application/json");
 });
 
+test("headers arrive in every form that fetch knows", async () => {
+  const given = { Authorization: "Bearer x" };
+  for (const headers of [given, new Headers(given), () => given, () => new Headers(given)]) {
+    const { bridge, seen } = client([json({ sessionId: "sess_2" })], { headers });
+    await bridge.createSession();
+    assert.deepEqual(seen[0]!.headers, {
+      "content-type": "application/json",
+      authorization: "Bearer x",
+    });
+  }
+});
+
 test("what can't be meant is refused before anything is sent", async () => {
   for (
     const url of ["", "/codex", "ftp://a/b", "javascript:alert(1)", "https://a/b?c", "https://a/#b"]
   ) {
     assert.throws(() => connect(url), InvalidArgumentError, url);
   }
-  const bad = [{ timeoutMs: 0 }, { silenceMs: NaN }, { patienceMs: "1" }, { retries: 3 }];
+  const bad = [
+    null,
+    5,
+    "https://b",
+    { timeoutMs: 0 },
+    { silenceMs: NaN },
+    { patienceMs: "1" },
+    { retries: 3 },
+    { fetch: 5 },
+    { clock: {} },
+    { clock: null },
+    { credentials: "always" },
+    { headers: "Bearer x" },
+    { headers: { authorization: "a\nb" } },
+    { headers: { authorization: "\u{1f511}" } },
+    { headers: { authorization: undefined } },
+    new Proxy({}, { ownKeys: () => assert.fail() }),
+  ];
   for (const options of bad) {
     assert.throws(() => connect("https://a", options as ConnectOptions), InvalidArgumentError);
   }
   const { bridge, session, seen } = client([json({})]);
+  for (const input of [null, 5, undefined, true]) {
+    await assert.rejects(session.ask(input as unknown as string), InvalidArgumentError);
+    await assert.rejects(session.steer("t", input as unknown as string), InvalidArgumentError);
+  }
+  for (const headers of [{ authorization: "a\nb" }, { authorization: undefined }, "Bearer x"]) {
+    const odd = client([json({})], { headers: (() => headers) as () => Record<string, string> });
+    await assert.rejects(odd.bridge.settings(), InvalidArgumentError);
+    assert.deepEqual([odd.seen, odd.clock.pauses], [[], []]);
+  }
   for (const id of ["", ".", "..", 7 as unknown as string]) {
     assert.throws(() => bridge.session(id), InvalidArgumentError);
     await assert.rejects(session.steer(id, "x"), InvalidArgumentError);
