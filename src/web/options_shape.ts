@@ -2,6 +2,7 @@
  * What the options of adapters and bridges may be.
  * @module
  */
+import { rulesKind } from "../approvals/rules/check_rules.ts";
 import {
   callback,
   count,
@@ -19,10 +20,9 @@ import {
   required,
   type Shape,
   shape,
-  text,
 } from "../check/mod.ts";
 import { PolicyError } from "../errors/mod.ts";
-import { normalizeSandbox } from "../permissions/guard/privileges.ts";
+import { normalizeSandbox, privilegeRefusal } from "../permissions/guard/privileges.ts";
 import { workspaceReadsRefusal } from "../permissions/policy/effective_policy.ts";
 import { DEFAULT_TIMEOUT_MS } from "../session/profile.ts";
 import { RUN_PROFILE } from "../session/profile_shape.ts";
@@ -40,6 +40,20 @@ const store: Kind = having("a session store { get, findThread, list, put, delete
   get: required(callback),
   findThread: required(callback),
   list: required(callback),
+  put: required(callback),
+  delete: required(callback),
+  unusedSince: callback,
+});
+
+const owners: Kind = having("session owners { claim, renew, release }", {
+  claim: required(callback),
+  renew: required(callback),
+  release: required(callback),
+});
+
+const tail: Kind = having("an event tail { append, read }", {
+  append: required(callback),
+  read: required(callback),
 });
 
 const ADAPTER_OPTIONS: OptionKinds<WebAdapterOptions> = {
@@ -50,7 +64,7 @@ const ADAPTER_OPTIONS: OptionKinds<WebAdapterOptions> = {
   models: list(name),
   efforts: list(name),
   attachments: oneOf(["none", "images", "files"]),
-  rules: list(kind("a rule { effect, … }", ["object"])),
+  rules: rulesKind,
   store,
   maxSessionsPerTenant: count(0),
   maxStreamsPerTenant: count(0),
@@ -65,9 +79,11 @@ const ADAPTER_OPTIONS: OptionKinds<WebAdapterOptions> = {
   maxTurns: count(0),
   onError: callback,
   cluster: object(shape<ClusterOptions>({
-    url: required(kind("an absolute URL", ["string"], (value: string) => URL.canParse(value))),
-    owners: required(kind("session owners", ["object"])),
-    tail: kind("an event tail", ["object"]),
+    url: required(kind("an http address", ["string"], (value: string) => {
+      return /^https?:$/.test(URL.parse(value)?.protocol ?? "");
+    })),
+    owners: required(owners),
+    tail,
     secret: required(
       kind("a secret of at least 32 characters", ["string"], (value: string) => value.length >= 32),
     ),
@@ -76,6 +92,37 @@ const ADAPTER_OPTIONS: OptionKinds<WebAdapterOptions> = {
   })),
 };
 
+// What a browser never sends in that form would be compared with it in vain.
+
+const origin: Kind = kind(
+  "an origin as browsers send it, such as https://app.example: a scheme and a host, no slash at the end",
+  ["string"],
+  (value: string) => {
+    const { protocol, origin } = URL.parse(value) ?? {};
+    return /^https?:$/.test(protocol ?? "")
+      ? origin === value
+      : /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@*]+$/.test(value);
+  },
+);
+
+const host: Kind = kind(
+  'a host name in small letters, with its port or without, or "*"',
+  ["string"],
+  (value: string) => {
+    const { host, hostname } = URL.parse(`http://${value}`) ?? {};
+    return value === "*" || value === host || value === hostname;
+  },
+);
+
+const basePath: Kind = kind(
+  "a path as it stands in addresses",
+  ["string"],
+  (value: string) => {
+    const path = `/${value.replace(/^\/+|\/+$/g, "")}`;
+    return URL.parse(`http://a${path}`)?.pathname === path;
+  },
+);
+
 /** The options of an adapter. */
 export const WEB_ADAPTER_OPTIONS: Shape = shape<WebAdapterOptions>(ADAPTER_OPTIONS);
 
@@ -83,9 +130,9 @@ export const WEB_ADAPTER_OPTIONS: Shape = shape<WebAdapterOptions>(ADAPTER_OPTIO
 export const BRIDGE_OPTIONS: Shape = shape<BridgeOptions>({
   ...ADAPTER_OPTIONS,
   authorize: required(callback),
-  basePath: text,
-  origins: list(name),
-  hosts: list(name),
+  basePath,
+  origins: list(origin),
+  hosts: list(host),
   maxBodyBytes: count(1),
   bodyTimeoutMs: milliseconds,
   heartbeatMs: milliseconds,
@@ -112,13 +159,21 @@ function unique(values: string[]): string[] {
   return [...new Set(values)];
 }
 
-/** Whether tenants are kept apart. Throws `PolicyError` when they should be and can't. */
+/**
+ * Whether tenants are kept apart. Throws `PolicyError` when they should be and can't, and for a profile whose sessions would
+ * be refused one by one.
+ */
 export function isEnforced(
   { isolation = "enforced", client, profile = {} }: WebAdapterOptions,
 ): boolean {
+  const sandbox = normalizeSandbox(profile.sandbox ?? "read-only");
+  // Each session has a directory.
+  const consent = { ...profile, cwd: "." };
+  const missing = privilegeRefusal(sandbox, profile.approvalPolicy ?? "never", consent);
+  if (missing !== null) throw missing;
   if (isolation === "trusting") return false;
   const refusal = workspaceReadsRefusal(
-    normalizeSandbox(profile.sandbox ?? "read-only"),
+    sandbox,
     client.server?.version ?? null,
     client.server !== undefined,
   );

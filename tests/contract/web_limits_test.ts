@@ -1,7 +1,11 @@
 /** What a bridge grants only for a time or only so much of, and what it keeps to itself. */
 import assert from "node:assert/strict";
 import process from "node:process";
+import { InvalidArgumentError, PolicyError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
+import { createBridge } from "../../src/web/bridge.ts";
+import { MemoryEventTail, MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
+import type { BridgeOptions } from "../../src/web/options.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
 import type { FakeTurn } from "../_fake_turn.ts";
 import { test } from "../_harness.ts";
@@ -115,6 +119,55 @@ test("sessionTtlMs with a store that can't find old sessions is an error at the 
       /unusedSince/,
     );
     return Promise.resolve();
+  }));
+
+test("options of a bridge that could take no effect are an error at the door", () =>
+  inWorld({}, async ({ client }) => {
+    const given = { client, isolation, cwd: CWD, authorize: () => "ann" };
+    const make = (odd: object) => createBridge({ ...given, ...odd } as BridgeOptions);
+    const cluster = {
+      url: "http://10.0.0.7:8080",
+      owners: new MemorySessionOwners(),
+      secret: "x".repeat(32),
+    };
+    const { claim, renew, release } = cluster.owners;
+    const fine = [
+      { origins: ["https://app.example", "http://localhost:3000", "capacitor://localhost"] },
+      { hosts: ["*", "app.example", "app.example:8080", "[::1]", "localhost"] },
+      ...["", "/", "codex", "/a/b/"].map((basePath) => ({ basePath })),
+      { rules: [{ effect: "deny", kind: "command", command: ["rm"] }] },
+      { cluster: { ...cluster, tail: new MemoryEventTail() } },
+      { profile: { sandbox: "workspace-write", allowPrivilegedEscalation: true } },
+    ];
+    for (const options of fine) await make(options).close();
+    const misshapen = [
+      // Compared with what browsers send, these are never the same.
+      ...[
+        "*",
+        "app.example",
+        "https://app.example/",
+        "https://App.example",
+        "https://a.example:443",
+      ]
+        .map((origin) => ({ origins: [origin] })),
+      ...["https://app.example", "App.example", "app.example/", "a b", ""]
+        .map((host) => ({ hosts: [host] })),
+      ...["/a b", "/a?b", "/a#b", "/a/../b", "/\u00e9"].map((basePath) => ({ basePath })),
+      { rules: [{ effect: "maybe" }] },
+      { rules: [{ effect: "deny", comand: ["rm"] }] },
+      { cluster: { ...cluster, url: "10.0.0.7:8080" } },
+      { cluster: { ...cluster, owners: { claim, renew } } },
+      { cluster: { ...cluster, owners: { claim, renew, release }, tail: {} } },
+      { store: { get: claim, findThread: claim, list: claim, put: claim } },
+    ];
+    for (const options of misshapen) {
+      assert.throws(() => make(options), InvalidArgumentError, JSON.stringify(options));
+    }
+    const unconsented = [
+      { sandbox: "workspace-write" },
+      { sandbox: "danger-full-access", allowPrivilegedEscalation: true },
+    ];
+    for (const profile of unconsented) assert.throws(() => make({ profile }), PolicyError);
   }));
 
 test("maxTurns counts the turns of all tenants, also of those who come at once", () =>

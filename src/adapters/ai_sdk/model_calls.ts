@@ -2,7 +2,7 @@
  * What a language model of the AI SDK does with its calls.
  * @module
  */
-import { checkArgument, having, required, unreadable } from "../../check/mod.ts";
+import { checkArgument, having, required, signal, unreadable } from "../../check/mod.ts";
 import { OutputValidationError, SessionClosedError } from "../../errors/mod.ts";
 import type { AskOptions, PromptRunResult, SessionConfig } from "../../session/mod.ts";
 import { TurnParts } from "../turn_parts.ts";
@@ -19,7 +19,7 @@ import type {
   ModelWarning,
 } from "./model_types.ts";
 
-const CALL = required(having("the options of a call", {}));
+const CALL = required(having("the options of a call", { abortSignal: signal }));
 
 /** Reads what a caller gave. */
 async function readable<T>(read: () => T | Promise<T>): Promise<T> {

@@ -114,12 +114,15 @@ const rule: Kind = {
   },
 };
 
+/** Rules by themselves. */
+export const rulesKind: Kind = list(rule);
+
 /** A handler, or rules. A misspelt field of an `allow` rule would make it wider, and an unknown effect would make a `deny` vanish. */
 export const approvalsKind: Kind = either(
   callback,
   object(
     shape<ApprovalRules>({
-      rules: required(list(rule)),
+      rules: required(rulesKind),
       ask: callback,
       default: oneOf(["ask", "decline"]),
     }, { allow: AS_RULES, deny: AS_RULES, handler: "ask" }),
