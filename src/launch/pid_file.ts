@@ -58,17 +58,18 @@ export function judgeRecord(
 export function reapLeftovers(path: string): number {
   requireAccess(path);
   let reaped = 0;
-  const kept = readRecords(path).filter((record) => {
+  const text = readTextFile(path);
+  const done = recordsIn(text).filter((record) => {
     const verdict = judgeRecord(record, processIdentity);
     if (verdict === "forget") endSandboxesOf(record);
-    if (verdict !== "reap") return verdict === "keep";
+    if (verdict !== "reap") return verdict === "forget";
     const below = descendants(record.pid);
-    if (!signalProcess(record.pid, "SIGKILL")) return true;
+    if (!signalProcess(record.pid, "SIGKILL")) return false;
     killEntries(below);
     reaped++;
-    return false;
+    return true;
   });
-  writeRecords(path, kept);
+  if (text !== null) strike(path, text, done);
   return reaped;
 }
 
@@ -85,13 +86,14 @@ export function rememberProcess(path: string, pid: number): () => void {
   const ownerPid = runtimeName() === "deno" ? Deno.pid : nodeProcess()?.pid ?? 0;
   const identity = processIdentity(pid);
   const ownerIdentity = processIdentity(ownerPid);
-  writeRecords(path, [...readRecords(path), { pid, identity, ownerPid, ownerIdentity }]);
+  const own: PidRecord = { pid, identity, ownerPid, ownerIdentity };
+  const isThere = () => recordsIn(readTextFile(path)).some((record) => isSame(record, own));
+  // Again when another script has just removed the file, which it took for one that nobody needs.
+  for (let tries = 0; tries < 3 && !isThere(); tries++) write(path, [own], true);
   return () => {
     try {
-      const rest = readRecords(path).filter((record) =>
-        record.pid !== pid || record.identity !== identity
-      );
-      writeRecords(path, rest);
+      const text = readTextFile(path);
+      if (text !== null) strike(path, text, [own]);
     } catch {
       // A record that stays behind does no harm: its process is gone.
     }
@@ -118,12 +120,42 @@ function requireAccess(path: string): void {
   if (missing.length > 0) throw new PermissionDeniedError(`The pid file ${path}`, missing);
 }
 
-function readRecords(path: string): PidRecord[] {
-  try {
-    const parsed: unknown = JSON.parse(readTextFile(path) ?? "[]");
-    return Array.isArray(parsed) ? parsed.filter(isRecord) : [];
-  } catch {
-    return [];
+/** In a file that several scripts use, each only adds lines: whoever rewrote it would lose what another one has just added. */
+interface PidLine extends PidRecord {
+  /** The record of the same process is done with. */
+  gone?: boolean;
+}
+
+/** Characters of a file from which on it is rewritten all the same. */
+const MAX_CHARACTERS = 65_536;
+
+/** The records that are not done with; what can't be read is passed over. */
+function recordsIn(text: string | null): PidRecord[] {
+  const lines = (text ?? "").split("\n").flatMap((line): PidLine[] => {
+    try {
+      const parsed: unknown = JSON.parse(line);
+      return Array.isArray(parsed) ? parsed.filter(isRecord) : [];
+    } catch {
+      return [];
+    }
+  });
+  const gone = lines.filter((line) => line.gone === true);
+  return lines.filter((line) => !gone.some((each) => isSame(each, line)));
+}
+
+function isSame(a: PidRecord, b: PidRecord): boolean {
+  return a.pid === b.pid && a.identity === b.identity;
+}
+
+/** Notes that records are done with, in a file that held `text`; removes it when it holds no others. */
+function strike(path: string, text: string, done: readonly PidRecord[]): void {
+  const rest = recordsIn(text).filter((record) => !done.some((each) => isSame(each, record)));
+  const small = text.length < MAX_CHARACTERS;
+  if (rest.length > 0 && small) {
+    if (done.length > 0) write(path, done.map((record) => ({ ...record, gone: true })), true);
+  } else if (readTextFile(path) === text) {
+    if (rest.length === 0) removeFile(path);
+    else write(path, rest, false);
   }
 }
 
@@ -132,13 +164,10 @@ function isRecord(value: unknown): value is PidRecord {
   return typeof record?.pid === "number" && record.pid > 1 && typeof record.ownerPid === "number";
 }
 
-function writeRecords(path: string, records: PidRecord[]): void {
-  if (records.length === 0) {
-    removeFile(path);
-    return;
-  }
+function write(path: string, records: readonly PidLine[], append: boolean): void {
   try {
-    writeTextFile(path, JSON.stringify(records) + "\n");
+    // A line that was cut, by a full disk, stays the only one that can't be read.
+    writeTextFile(path, `\n${JSON.stringify(records)}\n`, append);
   } catch (cause) {
     throw new SpawnError(`The pid file ${path} can't be written.`, { cause });
   }

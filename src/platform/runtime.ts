@@ -16,7 +16,7 @@ interface NodeFs {
   lstatSync(path: string): { isSymbolicLink(): boolean };
   realpathSync: { native(path: string): string };
   readFileSync(path: string, encoding: "utf8"): string;
-  writeFileSync(path: string, text: string): void;
+  writeFileSync(path: string, text: string, options: { flag: string }): void;
   rmSync(path: string, options: { force: boolean; recursive?: boolean }): void;
   readdirSync(path: string): string[];
 }
@@ -305,10 +305,13 @@ function attempt<T>(path: string, onDeno: () => T, onNode: (fs: NodeFs) => T): T
   }
 }
 
-/** Writes a small file. Throws the runtime's own error when that is not possible. */
-export function writeTextFile(path: string, text: string): void {
-  if (runtimeName() === "deno") Deno.writeTextFileSync(path, text);
-  else builtin<NodeFs>("fs")?.writeFileSync(path, text);
+/**
+ * Writes a small file, or adds to its end in one step, whoever else does at the same time. Throws the runtime's own error when
+ * that is not possible.
+ */
+export function writeTextFile(path: string, text: string, append: boolean): void {
+  if (runtimeName() === "deno") Deno.writeTextFileSync(path, text, { append });
+  else builtin<NodeFs>("fs")?.writeFileSync(path, text, { flag: append ? "a" : "w" });
 }
 
 /** Removes a file; says nothing when it is not there or can't be removed. */

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { SpawnError } from "../../src/errors/mod.ts";
 import { codexTransport } from "../../src/launch/codex_process.ts";
-import { processIdentity } from "../../src/launch/pid_file.ts";
+import { processIdentity, reapLeftovers, rememberProcess } from "../../src/launch/pid_file.ts";
 import type { Transport, TransportClosed } from "../../src/transport/transport.ts";
 import { CODEX_VERSIONS, codexLauncherPath, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -159,27 +159,65 @@ test("a pid file reaps what a script without owner left, keeps what is in use, a
     ownerIdentity,
   });
   const kept = record(used.pid!, process.pid, processIdentity(process.pid));
-  await writeFile(
-    pidFile,
-    JSON.stringify([
-      record(left.pid!, process.pid, "an earlier boot/1"),
-      kept,
-      { ...record(process.pid, 1, "x/1"), identity: "someone else/1" },
-      "nonsense",
-    ]),
-  );
+  const before = JSON.stringify([
+    record(left.pid!, process.pid, "an earlier boot/1"),
+    kept,
+    { ...record(process.pid, 1, "x/1"), identity: "someone else/1" },
+    "nonsense",
+  ]);
+  await writeFile(pidFile, before);
   const transport = await codexTransport({ codexPath: "cat", args: [], pidFile })({});
   assert.equal(await leftEnd, "SIGKILL");
   assert.equal(isRunning(used.pid!), true);
   const own = record(transport.pid!, process.pid, processIdentity(process.pid));
-  assert.deepEqual(JSON.parse(await readFile(pidFile, "utf8")), [kept, own]);
+  const remembered = await readFile(pidFile, "utf8");
+  // Added, not rewritten: another script may add its own in the same moment.
+  assert.ok(remembered.startsWith(before));
+  assert.ok(remembered.endsWith(`\n${JSON.stringify([own])}\n`));
   await transport.close();
-  assert.deepEqual(JSON.parse(await readFile(pidFile, "utf8")), [kept]);
+  const forgotten = await readFile(pidFile, "utf8");
+  assert.ok(forgotten.startsWith(remembered));
+  assert.deepEqual(JSON.parse(forgotten.slice(remembered.length)), [{ ...own, gone: true }]);
   used.kill("SIGKILL");
   await usedEnd;
   const last = await codexTransport({ codexPath: "cat", args: [], pidFile })({});
   await last.close();
   await assert.rejects(readFile(pidFile), /ENOENT|No such file/);
+});
+
+test("scripts that start and end in one moment lose nothing of each other's in their pid file", async () => {
+  if (process.platform !== "linux") return;
+  await using dir = await tempDir();
+  const pidFile = join(dir.path, "codex.pid");
+  const programs = Array.from({ length: 8 }, () => spawn("sleep", ["60"], { stdio: "ignore" }));
+  const ends = programs.map((each) => new Promise((resolve) => each.once("exit", resolve)));
+  const textOf = () => readFile(pidFile, "utf8");
+  try {
+    // Whoever reads, changes and writes back loses what others add in between: lines are only added.
+    const forget = programs.map(({ pid }) => rememberProcess(pidFile, pid!));
+    for (let at = 0; at < 7; at++) {
+      const before = await textOf();
+      forget[at]!();
+      const after = await textOf();
+      assert.ok(after.startsWith(before), "the file was rewritten");
+      assert.equal(reapLeftovers(pidFile), 0);
+      assert.ok((await textOf()).startsWith(after), "the file was rewritten");
+    }
+    assert.ok((await textOf()).includes(`"pid":${programs[7]!.pid}`));
+    forget[7]!();
+    await assert.rejects(readFile(pidFile), /ENOENT|No such file/);
+
+    // One that only grows is put in order.
+    const own = rememberProcess(pidFile, programs[0]!.pid!);
+    await writeFile(pidFile, "[]\n".repeat(30_000) + await textOf());
+    assert.equal(reapLeftovers(pidFile), 0);
+    assert.equal(JSON.parse(await textOf())[0].pid, programs[0]!.pid);
+    own();
+    await assert.rejects(readFile(pidFile), /ENOENT|No such file/);
+  } finally {
+    for (const each of programs) each.kill("SIGKILL");
+    await Promise.all(ends);
+  }
 });
 
 test("a pid file ends the sandbox that a codex of a dead script was starting, and nothing else", async () => {
