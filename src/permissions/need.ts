@@ -2,6 +2,8 @@
  * What a call needs from this script's own permissions.
  * @module
  */
+import { supports } from "../protocol/dialect.ts";
+import type { PolicyFacts } from "./policy/policy.ts";
 import type { PermissionProbe } from "./probe.ts";
 
 /** One permission that something needs; without a path, host or name it is the whole kind. */
@@ -121,4 +123,70 @@ function scopeOf(need: PermissionNeed): string | undefined {
 /** Quoted for a shell, where it needs to be. */
 function quote(flag: string): string {
   return /^[\w@%+=:,./\\*-]+$/.test(flag) ? flag : `'${flag.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Each need once. */
+export function dedupe(needs: readonly PermissionNeed[]): PermissionNeed[] {
+  const seen = new Map(needs.map((need) => [JSON.stringify(need), need]));
+  // A flag for everything makes the scoped ones of its kind superfluous.
+  const whole = new Set(needs.filter((need) => isWhole(need)).map((need) => need.kind));
+  return [...seen.values()].filter((need) => isWhole(need) || !whole.has(need.kind));
+}
+
+function isWhole(need: PermissionNeed): boolean {
+  return Object.keys(need).length === 1;
+}
+
+/** Permission for paths: both the spelling and where it leads must be granted, since runtimes check the spelling only. */
+export class Scope {
+  readonly probe: PermissionProbe;
+  readonly readsAll: boolean;
+  readonly #facts: PolicyFacts;
+
+  constructor(probe: PermissionProbe, facts: PolicyFacts) {
+    this.probe = probe;
+    this.readsAll = probe.read();
+    this.#facts = facts;
+  }
+
+  /** Whether no command gets to where a link leads that the agent put in the place of a root. */
+  get keepsRoots(): boolean {
+    return supports(this.#facts.serverVersion, "keepsRoots");
+  }
+
+  get tmpdirs(): (string | null)[] {
+    return [this.#facts.tmpdir, ...this.#facts.moreTmpdirs ?? []];
+  }
+
+  /** Windows has no such directory, and codex opens none there. */
+  get slashTmp(): boolean {
+    return this.#facts.windows !== true;
+  }
+
+  missing(kind: "read" | "write", path: string): PermissionNeed[] {
+    if (kind === "read" ? this.readsAll : this.probe.write()) return [];
+    const real = this.real(path);
+    const needs: PermissionNeed[] = [{ kind, path }];
+    if (real !== null && real !== path) needs.push({ kind, path: real });
+    const missing = missingNeeds(needs, this.probe);
+    // Where it leads can't be seen without reading it, and unseen is not granted.
+    return missing.length === 0 && real === null ? [{ kind: "read", path }] : missing;
+  }
+
+  real(path: string): string | null {
+    return this.#facts.realPath(path);
+  }
+
+  /** What the directory needs that codex makes writable by itself. */
+  missingForOwnRoot(): PermissionNeed[] {
+    const { ownRoot } = this.#facts;
+    if (ownRoot === undefined) return [];
+    if (ownRoot !== null) return this.missingForWrites(ownRoot);
+    return missingNeeds([{ kind: "write" }, { kind: "read" }], this.probe);
+  }
+
+  /** What commands that write to `path` need: they read it, too. */
+  missingForWrites(path: string): PermissionNeed[] {
+    return [...this.missing("write", path), ...this.missing("read", path)];
+  }
 }

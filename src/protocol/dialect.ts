@@ -25,6 +25,7 @@ export type Feature =
   | "docsInReads"
   | "skillsInReads"
   | "deniedRootHolds"
+  | "keepsRoots"
   | "slashTmpInProfiles"
   | "turnProfiles"
   | "ttySwitch"
@@ -93,6 +94,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
    * from 0.104 to 0.169 may repeat an accepted command outside of its sandbox; whether it does is a race in codex.
    */
   deniedRootHolds: { since: "0.136.0" },
+  /**
+   * Runs no command where a link has taken the place of a writable root, or of a directory above it, since the turn began.
+   * 0.104 to 0.130 follow it: the cwd on most of them, other roots on all.
+   */
+  keepsRoots: { since: "0.136.0" },
   /** Works on a goal by itself: `thread/goal/set`. 0.125 does not. */
   goals: { since: "0.145.0" },
   /** `serviceTier` of threads, which it repeats in its answer; 0.104 ignores it. */

@@ -13,6 +13,7 @@ import {
   decideSessionPolicy,
   decideTurnPolicy,
   mayLeaveSandbox,
+  recheck,
   refusePastProxy,
   withApprovals,
 } from "./policy/session_policy.ts";
@@ -314,7 +315,10 @@ export class SessionSettings {
     goals: boolean,
   ): Promise<JsonValue> {
     const core = this.#core;
-    const { cwd, answerers, served, toolSpecs } = this.#parts;
+    const { answerers, served, toolSpecs } = this.#parts;
+    const { effective } = this.#decided;
+    const { cwd } = effective;
+    recheck(core, effective);
     await served?.check();
     const profile = { ...this.profile, goals };
     const hooks = this.hooksOf(profile);

@@ -169,11 +169,11 @@ export function workspaceRootsBeyond(
 
 function compareCwd(asked: AskedPolicy, echo: JsonValue | undefined): PolicyMismatch[] {
   const { cwd } = asked.policy;
-  if (typeof echo === "string") {
-    if (isSamePath(cwd, echo)) return [];
-    const real = asked.realPath(cwd);
-    if (real !== null && (isSamePath(real, echo) || asked.realPath(echo) === real)) return [];
-  }
+  // What was asked is not followed anew: it was real, and a link that is there by now leads elsewhere.
+  if (
+    typeof echo === "string" &&
+    (isSamePath(cwd, echo) || isSamePath(cwd, asked.realPath(echo) ?? ""))
+  ) return [];
   return [{ field: "cwd", asked: cwd, confirmed: show(echo) }];
 }
 

@@ -3,8 +3,8 @@
  * @module
  */
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isInside, parentPath } from "../../platform/paths.ts";
-import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
+import { isInside, isSamePath, parentPath } from "../../platform/paths.ts";
+import { dedupe, EVERYTHING, flagsFor, missingNeeds, type PermissionNeed, Scope } from "../need.ts";
 import type { configNeeds } from "../config/config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
@@ -51,6 +51,16 @@ export function effectivePolicy(
     facts,
     needsOf,
   );
+  const roots = [policy.cwd, ...writableRoots(policy.sandbox)];
+  for (const outer of supports(facts.serverVersion, "keepsRoots") ? [] : roots) {
+    const root = rootIn(outer, roots);
+    if (root === undefined) continue;
+    throw new PolicyError(
+      `${root} lies in ${outer}: codex before ${
+        featureSince("keepsRoots")
+      } lets the agent put a link in its place. Leave one of them out.`,
+    );
+  }
   if (deniedReads.length > 0) {
     throw new PermissionDeniedError(
       "A session on Windows, where codex can't keep its commands from reading the whole disk,",
@@ -150,7 +160,9 @@ function acceptanceNote(approvalPolicy: ApprovalPolicy, probe: PermissionProbe):
 
 /**
  * Checks anew what a session was given, since permissions can be revoked while it runs. Throws a
- * `PermissionDeniedError` when this script no longer has what the policy grants.
+ * `PermissionDeniedError` when this script no longer has what the policy grants, and a `PolicyError` when one of its
+ * directories leads elsewhere by now: the agent can put a link in the place of one that lies where it may write, and codex
+ * follows it with the next turn (0.104 to 0.169).
  */
 export function recheckPolicy(
   policy: EffectivePolicy,
@@ -159,10 +171,29 @@ export function recheckPolicy(
 ): void {
   const scope = new Scope(probe, facts);
   const denied: PermissionNeed[] = [];
+  for (const root of rootsOf(policy)) {
+    const real = scope.real(root) ?? root;
+    if (real === root || isSamePath(real, root)) continue;
+    throw new PolicyError(`${root} leads elsewhere than when the session began.`);
+  }
   fitSandbox(policy, scope, denied, [], true);
   if (policy.readRoots === "all") denied.push(...missingNeeds([{ kind: "read" }], probe));
   else for (const root of policy.readRoots) denied.push(...scope.missing("read", root));
   if (denied.length > 0) throw denial(policy.sandbox, dedupe(denied), probe);
+}
+
+/** Where the agent works, and what it reads where that is limited. */
+function rootsOf({ cwd, sandbox, readRoots }: EffectivePolicy): string[] {
+  return [cwd, ...writableRoots(sandbox), ...(readRoots === "all" ? [] : readRoots)];
+}
+
+/** The root that lies below the directory. */
+function rootIn(directory: string, roots: readonly string[]): string | undefined {
+  return roots.find((root) => isInside(root, directory) && !isInside(directory, root));
+}
+
+function writableRoots(sandbox: SandboxPolicy): string[] {
+  return sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : [];
 }
 
 function denial(
@@ -175,55 +206,6 @@ function denial(
     flagsFor(denied, probe.enforcedBy),
     { data: { sandbox: sandbox.type, enforcedBy: probe.enforcedBy } },
   );
-}
-
-/** Permission for paths: both the spelling and where it leads must be granted, since runtimes check the spelling only. */
-class Scope {
-  readonly probe: PermissionProbe;
-  readonly readsAll: boolean;
-  readonly #facts: PolicyFacts;
-
-  constructor(probe: PermissionProbe, facts: PolicyFacts) {
-    this.probe = probe;
-    this.readsAll = probe.read();
-    this.#facts = facts;
-  }
-
-  get tmpdirs(): (string | null)[] {
-    return [this.#facts.tmpdir, ...this.#facts.moreTmpdirs ?? []];
-  }
-
-  /** Windows has no such directory, and codex opens none there. */
-  get slashTmp(): boolean {
-    return this.#facts.windows !== true;
-  }
-
-  missing(kind: "read" | "write", path: string): PermissionNeed[] {
-    if (kind === "read" ? this.readsAll : this.probe.write()) return [];
-    const real = this.real(path);
-    const needs: PermissionNeed[] = [{ kind, path }];
-    if (real !== null && real !== path) needs.push({ kind, path: real });
-    const missing = missingNeeds(needs, this.probe);
-    // Where it leads can't be seen without reading it, and unseen is not granted.
-    return missing.length === 0 && real === null ? [{ kind: "read", path }] : missing;
-  }
-
-  real(path: string): string | null {
-    return this.#facts.realPath(path);
-  }
-
-  /** What the directory needs that codex makes writable by itself. */
-  missingForOwnRoot(): PermissionNeed[] {
-    const { ownRoot } = this.#facts;
-    if (ownRoot === undefined) return [];
-    if (ownRoot !== null) return this.missingForWrites(ownRoot);
-    return missingNeeds([{ kind: "write" }, { kind: "read" }], this.probe);
-  }
-
-  /** What commands that write to `path` need: they read it, too. */
-  missingForWrites(path: string): PermissionNeed[] {
-    return [...this.missing("write", path), ...this.missing("read", path)];
-  }
 }
 
 function fitSandbox(
@@ -273,20 +255,16 @@ function fitWorkspace(
   });
   const forCwd = scope.missingForWrites(cwd);
   if (forCwd.length > 0) {
-    denied.push(...forCwd);
-    narrowed.push(`workspaceWrite became readOnly, since ${cwd} is not writable.`);
-    const readOnly = { type: "readOnly" as const, networkAccess: asked.networkAccess === true };
-    return fitNetwork(readOnly, scope, denied, narrowed);
+    return readOnly(forCwd, `${cwd} is not writable.`);
   }
   const forOwn = scope.missingForOwnRoot();
   if (forOwn.length > 0) {
-    denied.push(...forOwn);
-    narrowed.push(
-      "workspaceWrite became readOnly, since this codex adds a directory of its own that this script may not write.",
+    return readOnly(
+      forOwn,
+      "this codex adds a directory of its own that this script may not write.",
     );
-    const readOnly = { type: "readOnly" as const, networkAccess: asked.networkAccess === true };
-    return fitNetwork(readOnly, scope, denied, narrowed);
   }
+  const roots = [scope.real(cwd) ?? cwd, ...writableRoots];
   const tmp = scope.slashTmp ? temporary("/tmp", asked.excludeSlashTmp) : true;
   // One of them that may not be written leaves all of them out: codex has one switch for them.
   const own = scope.tmpdirs.map((path) =>
@@ -299,6 +277,13 @@ function fitWorkspace(
     narrowed,
   );
 
+  function readOnly(missing: PermissionNeed[], why: string): SandboxPolicy {
+    denied.push(...missing);
+    narrowed.push(`workspaceWrite became readOnly, since ${why}`);
+    const { networkAccess = false } = asked;
+    return fitNetwork({ type: "readOnly" as const, networkAccess }, scope, denied, narrowed);
+  }
+
   /** Whether a temporary directory has to be left out. */
   function temporary(path: string | null, exclude = false, name = path): boolean {
     if (exclude) return true;
@@ -307,9 +292,12 @@ function fitWorkspace(
       return !scope.probe.write() || !scope.readsAll;
     }
     const missing = scope.missingForWrites(path);
-    if (missing.length === 0) return false;
+    const replaceable = !scope.keepsRoots && rootIn(scope.real(path) ?? path, roots) !== undefined;
+    if (missing.length === 0 && !replaceable) return false;
     if (temporaryToo) denied.push(...missing);
-    else narrowed.push(`${name} is not writable.`);
+    else {narrowed.push(
+        `${name} is not writable${replaceable ? ": the session works below it" : ""}.`,
+      );}
     return true;
   }
 }
@@ -349,7 +337,7 @@ function fitReads(
   } else if (workspace) roots.push(scope.real(request.cwd) ?? request.cwd);
   else roots.push(highestGranted(request.cwd, scope));
   const more = [
-    ...(sandbox.type === "workspaceWrite" ? sandbox.writableRoots ?? [] : []),
+    ...writableRoots(sandbox),
     ...(request.attachments ?? []),
   ];
   for (const path of more) {
@@ -421,17 +409,6 @@ function hookedApproval(
     note: notes.length === 0 ? null : notes.join(" "),
     sees: true,
   };
-}
-
-function dedupe(needs: readonly PermissionNeed[]): PermissionNeed[] {
-  const seen = new Map(needs.map((need) => [JSON.stringify(need), need]));
-  // A flag for everything makes the scoped ones of its kind superfluous.
-  const whole = new Set(needs.filter((need) => isWhole(need)).map((need) => need.kind));
-  return [...seen.values()].filter((need) => isWhole(need) || !whole.has(need.kind));
-}
-
-function isWhole(need: PermissionNeed): boolean {
-  return Object.keys(need).length === 1;
 }
 
 /** Whether a permission profile of codex takes the path for a pattern. */

@@ -159,7 +159,8 @@ export class SessionOpener<Opened extends OpenedThread> {
         : null;
       const plan = {
         cwd,
-        profile: patched,
+        // With real paths, which later turns do not follow anew.
+        profile: { ...patched, sandbox: decided.effective.sandbox },
         served,
         toolSpecs,
         decided,

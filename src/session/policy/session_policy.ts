@@ -3,7 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
+import { type JsonObject, type JsonValue, plainSettings } from "../../json.ts";
 import {
   type ConfigJudge,
   containmentAdvice,
@@ -57,7 +57,9 @@ export async function decideSessionPolicy(
   const mcpServers = await mcpServersOf(core, cwd, profile);
   const [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
   refuseOwnHome(core, policy, profile);
-  const decided = await withWindowsNote(core, policy);
+  const decided = isWindows(core)
+    ? await (await import("./windows_note.ts")).withWindowsNote(core, policy)
+    : policy;
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const docsNeedTrust = supports(core.server.version, "docsNeedTrust");
   const proxied = await isProxied(core, decided, docsNeedTrust);
@@ -75,7 +77,10 @@ export async function decideSessionPolicy(
   const narrowed = [...decided.narrowed, ...trust.notes, ...docs.note === null ? [] : [docs.note]];
   const effective = { ...decided, rulesFiles, narrowed };
   const answered = answerers.all !== undefined || core.config.approvals !== undefined;
-  refuseRulesFiles(effective, profile, answered || hasToolHooks(hooks));
+  const watched = answered || hasToolHooks(hooks) || effective.readRoots !== "all";
+  if (watched && rulesFiles.length > 0 && !profile.allowRulesFiles) {
+    throw (await import("./rules_files.ts")).rulesFilesRefusal(rulesFiles);
+  }
   const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;
   const thread = threadPolicyParams(effective, { files, turnProfiles, startReadOnly });
@@ -304,55 +309,16 @@ export function workspaceOf({ cwd, sandbox }: EffectivePolicy): readonly string[
   return sandbox.type === "workspaceWrite" ? [cwd, ...sandbox.writableRoots ?? []] : null;
 }
 
-/** On Windows codex has a sandbox only where it was set up; until then it lets no command run, or none inside. */
-async function withWindowsNote(
-  core: RuntimeCore,
-  policy: EffectivePolicy,
-): Promise<EffectivePolicy> {
-  const { type } = policy.sandbox;
-  if (!isWindows(core) || type === "dangerFullAccess") return policy;
-  const status = await core.callNow("windowsSandbox/readiness", {}).then(
-    (result) => isJsonObject(result) ? result["status"] : undefined,
-    () => undefined,
-  );
-  if (status === undefined || status === "ready") return policy;
-  const note = `Codex's sandbox for Windows is not ready (${JSON.stringify(status)}): ` +
-    "commands are refused, or run without it once accepted. Set `windows.sandbox` in codex's configuration.";
-  return { ...policy, narrowed: [...policy.narrowed, note] };
-}
-
-/**
- * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
- * meant to hold, that is an error.
- */
-function refuseRulesFiles(
-  policy: EffectivePolicy,
-  profile: ResolvedProfile,
-  watched: boolean,
-): void {
-  const { rulesFiles, readRoots } = policy;
-  if (rulesFiles.length === 0 || profile.allowRulesFiles || !(watched || readRoots !== "all")) {
-    return;
-  }
-  const told = rulesFiles.slice(0, 3).map(({ path, allows }) =>
-    allows.length === 0
-      ? `${path} (not readable for this script)`
-      : `${path} (${allows.slice(0, 3).join(", ")})`
-  );
-  throw new PolicyError(
-    `Codex's own rules let commands run outside the sandbox or reach hosts, unseen by hooks, approvals and permissions: ${
-      told.join("; ")
-    }. ` +
-      "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",
-    { data: { rulesFiles: rulesFiles.map(({ path }) => path) } },
-  );
-}
-
 function advice(core: RuntimeCore, { sandbox }: EffectivePolicy): string | null {
   return containmentAdvice(sandbox, {
     version: core.server.version,
     platform: serverSystem(core),
   });
+}
+
+/** Rejects what a session was given when this script may no longer give it, or when its directories lead elsewhere. */
+export function recheck(core: RuntimeCore, policy: EffectivePolicy): void {
+  if (!isRemote(core.config)) recheckPolicy(policy, hostProbe(), policyFacts(core));
 }
 
 /** Decides what one turn may do; permissions may have changed since the session began. */
@@ -363,7 +329,7 @@ export function decideTurnPolicy(
   hooks: Hooks,
 ): DecidedPolicy {
   // What has been revoked since would still be granted by the thread.
-  if (!isRemote(core.config)) recheckPolicy(session.effective, hostProbe(), policyFacts(core));
+  recheck(core, session.effective);
   const { thread, files, effective: { cwd, readRoots, acceptedCommands } } = session;
   const decided = decide(
     core,

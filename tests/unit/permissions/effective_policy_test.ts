@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { configNeeds } from "../../../src/permissions/config/config_needs.ts";
-import { PermissionDeniedError } from "../../../src/errors/mod.ts";
+import { PermissionDeniedError, PolicyError } from "../../../src/errors/mod.ts";
 import {
   decidePolicy,
   effectivePolicy,
@@ -426,4 +426,70 @@ test("effectivePolicy() asks nothing about a path that can't be followed where e
   const { sandbox } = write(ALL);
   assert.deepEqual("writableRoots" in sandbox && sandbox.writableRoots, ["/gone/w"]);
   assert.throws(() => write({ ...ALL, write: ["/ws", "/gone"] }), PermissionDeniedError);
+});
+
+test("recheckPolicy() refuses when a directory leads elsewhere by now", () => {
+  const sandbox: SandboxPolicy = { type: "workspaceWrite", writableRoots: ["/data"] };
+  const elsewhere = (link: string) => factsOf({ [link]: "/home" });
+  const { policy } = decidePolicy(ask(sandbox), unrestrictedProbe, factsOf());
+  recheckPolicy(policy, unrestrictedProbe, elsewhere("/other"));
+  for (const moved of ["/ws", "/data"]) {
+    assert.throws(
+      () => recheckPolicy(policy, unrestrictedProbe, elsewhere(moved)),
+      (error) => error instanceof PolicyError && error.message.startsWith(`${moved} leads`),
+    );
+  }
+  // What was a link from the start is known by where it led.
+  const linked = factsOf({ "/ws": "/home" });
+  recheckPolicy(
+    decidePolicy(ask(sandbox), unrestrictedProbe, linked).policy,
+    unrestrictedProbe,
+    linked,
+  );
+  // A session that is kept to its workspace reads what lies there.
+  const { policy: reads } = decidePolicy(
+    ask({ type: "readOnly" }, { reads: "workspace", attachments: ["/pictures/a.png"] }),
+    unrestrictedProbe,
+    factsOf(),
+  );
+  assert.throws(
+    () => recheckPolicy(reads, unrestrictedProbe, elsewhere("/pictures")),
+    (error) => error instanceof PolicyError && /a\.png leads/.test(error.message),
+  );
+});
+
+test("effectivePolicy() lets the agent replace no root where codex follows a link in its place", async (t) => {
+  const decide = (cwd: string, writableRoots: string[], version: string | null) =>
+    effectivePolicy(
+      ask({ type: "workspaceWrite", writableRoots }, { cwd }),
+      unrestrictedProbe,
+      factsOf({ "/shortcut": "/tmp" }, { serverVersion: version }),
+    );
+  for (const [version, holds] of [["0.130.0", false], [null, false], ["0.136.0", true]] as const) {
+    await t.step(String(version), () => {
+      const temporary = (cwd: string, ...roots: string[]) => {
+        const { sandbox, narrowed } = decide(cwd, roots, version);
+        assert(sandbox.type === "workspaceWrite");
+        const { excludeSlashTmp, excludeTmpdirEnvVar } = sandbox;
+        assert.equal(narrowed.length, Number(excludeSlashTmp) + Number(excludeTmpdirEnvVar));
+        return [excludeSlashTmp, excludeTmpdirEnvVar];
+      };
+      assert.deepEqual(temporary("/ws"), [false, false]);
+      assert.deepEqual(temporary("/tmp"), [false, false]);
+      assert.deepEqual(temporary("/tmp/ws"), [!holds, false]);
+      assert.deepEqual(temporary("/shortcut/ws"), [!holds, false]);
+      assert.deepEqual(temporary("/ws", "/var/tmp/me/a/b"), [false, !holds]);
+      for (const [cwd, root] of [["/ws/sub", "/ws"], ["/ws", "/ws/sub"]] as const) {
+        if (holds) decide(cwd, [root], version);
+        else {
+          assert.throws(
+            () => decide(cwd, [root], version),
+            (error) =>
+              error instanceof PolicyError && error.message.startsWith("/ws/sub lies in /ws:"),
+          );
+        }
+      }
+      decide("/ws", ["/ws", "/data"], version);
+    });
+  }
 });
