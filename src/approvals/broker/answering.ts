@@ -72,9 +72,9 @@ export class Answering {
   }
 
   /** Whether the same was accepted for the session before. */
-  isKept({ request }: PendingCall): boolean {
+  isKept({ request, session }: PendingCall): boolean {
     try {
-      return this.#kept.covers(request, this.#options.realPath);
+      return this.#kept.covers(request, this.#options.realPath, session);
     } catch {
       return false;
     }
@@ -82,11 +82,11 @@ export class Answering {
 
   /** What codex is told of an answer: rules and hooks judge each request anew, and of files it remembers the names only. */
   #told(pending: PendingCall, answer: WireAnswer | null, { by }: Ruling): WireAnswer | null {
-    const { request } = pending;
+    const { request, session } = pending;
     if (answer?.type !== "result" || !isForSession(request, answer.result)) return answer;
     const judged = by === "rule" && request.type !== "elicitation";
     if (request.type !== "fileChange" && !judged && !this.#isWatched(pending)) return answer;
-    if (!judged) quietly(() => this.#kept.keep(request, this.#options.realPath));
+    if (!judged) quietly(() => this.#kept.keep(request, this.#options.realPath, session));
     return { ...answer, result: onlyOnce(request, answer.result) };
   }
 

@@ -57,6 +57,7 @@ export class ApprovalBroker {
       reply,
       this.#options.timers,
     );
+    pending.session = this.#state.gates.get(threadId ?? "");
     if (request.type === "currentTime" && this.#state.reader === null) {
       return this.#answering.settle(pending, this.#answering.closedAnswer(request, ""), {
         by: "library",

@@ -8,7 +8,6 @@ import { isJsonObject, type JsonValue } from "../../json.ts";
 import type { RealPath } from "../request/facts.ts";
 import type { ApprovalRequest } from "../request/types.ts";
 
-const MAX_THREADS = 1000;
 const MAX_FILES = 1000;
 
 /** Decisions that codex writes down in its rules, in their newer and their older names. */
@@ -44,44 +43,38 @@ export function onlyOnce(request: ApprovalRequest, result: JsonValue): JsonValue
   return { ...result, decision: result["decision"] === "acceptForSession" ? "accept" : "approved" };
 }
 
-/** The files whose changes were accepted for the session, by thread. */
+/** The files whose changes were accepted for the session, and where each leads, by session. */
 export class KeptAnswers {
-  readonly #files: Map<string, Map<string, string | null>> = new Map();
+  readonly #files: WeakMap<object, Map<string, string | null>> = new WeakMap();
 
-  /** Keeps that the request was accepted for the session. */
-  keep(request: ApprovalRequest, realPath: RealPath | undefined): void {
-    const { threadId } = request;
-    const places = placesOf(request, realPath);
-    if (threadId === null || places === null) return;
-    const files = this.#files.get(threadId) ?? new Map<string, string | null>();
-    this.#files.delete(threadId);
-    this.#files.set(threadId, files);
-    for (const [path, place] of places) files.set(path, place);
+  /** Keeps that the request was accepted for the session. Another session on its thread asks anew. */
+  keep(request: ApprovalRequest, realPath: RealPath | undefined, session: object = this): void {
+    const files = this.#files.get(session) ?? new Map<string, string | null>();
+    this.#files.set(session, files);
+    for (const [path, place] of placesOf(request, realPath)) files.set(path, place);
     while (files.size > MAX_FILES) files.delete(files.keys().next().value!);
-    if (this.#files.size > MAX_THREADS) this.#files.delete(this.#files.keys().next().value!);
   }
 
   /** Whether all that the request changes was accepted before, and still lies where it did. */
-  covers(request: ApprovalRequest, realPath: RealPath | undefined): boolean {
-    const files = request.threadId === null ? undefined : this.#files.get(request.threadId);
-    const places = files === undefined ? null : placesOf(request, realPath);
-    return places !== null && places.length > 0 &&
-      places.every(([path, place]) => files!.has(path) && files!.get(path) === place);
+  covers(
+    request: ApprovalRequest,
+    realPath: RealPath | undefined,
+    session: object = this,
+  ): boolean {
+    const files = this.#files.get(session);
+    const places = placesOf(request, realPath);
+    return places.length > 0 && places.every(([path, place]) => files?.get(path) === place);
   }
 }
 
-/** Each file and where it leads, `null` where no links are followed; `null` when that is not known of all. */
+/** Each file, with its thread, and where it leads, `null` where no links are followed; none when that is not known of all. */
 function placesOf(
   request: ApprovalRequest,
   realPath: RealPath | undefined,
-): [string, string | null][] | null {
-  if (request.type !== "fileChange" || request.changes === null || request.grantRoot !== null) {
-    return null;
-  }
-  const paths = request.changes.flatMap(({ path, movePath }) =>
-    movePath === undefined ? [path] : [path, movePath]
-  );
-  if (realPath === undefined) return paths.map((path) => [path, null]);
-  const places = paths.map((path): [string, string | null] => [path, realPath(path)]);
-  return places.every(([, place]) => place !== null) ? places : null;
+): [string, string | null][] {
+  const { type, threadId } = request;
+  if (type !== "fileChange" || threadId === null || request.grantRoot !== null) return [];
+  const places = (request.changes ?? []).flatMap(({ path, movePath }) => [path, movePath ?? path])
+    .map((path): [string, string | null] => [`${threadId} ${path}`, realPath?.(path) ?? null]);
+  return realPath === undefined || places.every(([, place]) => place !== null) ? places : [];
 }

@@ -39,6 +39,8 @@ export class PendingCall {
   heard: Promise<void> | undefined = undefined;
   /** Where its places led when it came; `undefined` where no links are followed. */
   places: string | undefined = undefined;
+  /** The session that it belongs to; `undefined` for a thread without one. */
+  session: ThreadGate | undefined = undefined;
   /** It was granted, and waits to be sent until all was heard. */
   held = false;
   /** Its session was told that it is asked. */

@@ -243,9 +243,11 @@ export class SessionOpener<Opened extends OpenedThread> {
       recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
     };
     const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
-    if (opening.method === "thread/resume" && bringsServers) {
+    // Old codex remembers what was accepted for the session before this one.
+    const asks = decided.effective.approvalPolicy !== "never";
+    if (opening.method === "thread/resume" && (bringsServers || asks)) {
       const { unloadThread } = await import("../mcp/offered_tools.ts");
-      await whenClosed(() => unloadThread(core, opening.threadId, signal), signal);
+      await whenClosed(() => unloadThread(core, opening.threadId, signal, bringsServers), signal);
     }
     const open = () =>
       core.call(opening.method, params, {

@@ -170,13 +170,15 @@ export function toolsInMeta(line: string): ToolSpec[] {
 // A thread that is still loaded.
 
 /**
- * Makes codex forget a thread that it has loaded: before 0.145 it takes no settings for such a one. Nothing but archiving
- * does that, and the thread is brought back at once. Rejects with `UnsupportedError` on a codex that others use as well.
+ * Makes codex forget a thread that it has loaded: before 0.145 it takes no settings for such a one, and before 0.136 it goes
+ * on with what was accepted for the session before. Nothing but archiving does that, and the thread is brought back at once.
+ * On a codex that others use as well, rejects with `UnsupportedError` when it is `needed`, and else leaves it.
  */
 export async function unloadThread(
   core: RuntimeCore,
   threadId: string,
   signal: AbortSignal | undefined,
+  needed: boolean,
 ): Promise<void> {
   if (supports(core.server.version, "settingsOfLoaded")) return;
   const options = signal === undefined ? {} : { signal };
@@ -184,6 +186,7 @@ export async function unloadThread(
   const loaded = isJsonObject(list) ? list["data"] : undefined;
   if (!Array.isArray(loaded) || !loaded.includes(threadId)) return;
   if (isAttached(core.config)) {
+    if (!needed) return;
     throw new UnsupportedError(
       "MCP servers and tools for a thread that is loaded in a shared codex",
       featureSince("settingsOfLoaded"),

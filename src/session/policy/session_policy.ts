@@ -58,7 +58,7 @@ export async function decideSessionPolicy(
   const [policy, files] = await contained(core, cwd, profile, hooks, answerers, judge);
   refuseOwnHome(core, policy, profile);
   const decided = isWindows(core)
-    ? await (await import("./windows_note.ts")).withWindowsNote(core, policy)
+    ? await (await import("./codex_setup.ts")).withWindowsNote(core, policy)
     : policy;
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const docsNeedTrust = supports(core.server.version, "docsNeedTrust");
@@ -79,7 +79,7 @@ export async function decideSessionPolicy(
   const answered = answerers.all !== undefined || core.config.approvals !== undefined;
   const watched = answered || hasToolHooks(hooks) || effective.readRoots !== "all";
   if (watched && rulesFiles.length > 0 && !profile.allowRulesFiles) {
-    throw (await import("./rules_files.ts")).rulesFilesRefusal(rulesFiles);
+    throw (await import("./codex_setup.ts")).rulesFilesRefusal(rulesFiles);
   }
   const asks = effective.approvalPolicy !== "never";
   const { startReadOnly } = trust;

@@ -93,9 +93,14 @@ test("hooks and deny rules still see what was accepted for the session", async (
   assert.deepEqual([seen.length, asked.length], [3, 1]);
 });
 
-test("kept answers are those of one thread, and of files that are all known", () => {
+test("kept answers are those of one session and thread, and of files that are all known", () => {
   const kept = new KeptAnswers();
   const follow = (path: string) => path;
+  const [session, next] = [{}, {}];
+  kept.keep(patchOf("/w/a"), follow, session);
+  assert.equal(kept.covers(patchOf("/w/a"), follow, session), true);
+  assert.equal(kept.covers(patchOf("/w/a"), follow, next), false);
+  assert.equal(kept.covers(patchOf("/w/a"), follow), false);
   kept.keep(patchOf("/w/a"), follow);
   assert.equal(kept.covers(patchOf("/w/a"), follow), true);
   assert.equal(kept.covers(patchOf("/w/a", "/w/b"), follow), false);
