@@ -351,11 +351,13 @@ export class ThreadInUseError extends CodexError {
   /** The thread. */
   readonly threadId: string;
 
-  /** Creates the error; `here` tells that a session of the same client has the thread. */
-  constructor(threadId: string, options: CodexErrorOptions = {}, here = false) {
+  /** Creates the error; `here` tells that a session of the same client has the thread, or is the message. */
+  constructor(threadId: string, options: CodexErrorOptions = {}, here: boolean | string = false) {
     super(
       "threadInUse",
-      here
+      typeof here === "string"
+        ? here
+        : here
         ? `The thread ${threadId} is open in another session of this client. Use that one, or close or release it first.`
         : `The thread ${threadId} is in use by another codex process, which keeps it until it ends, also after a session ` +
           "there was released. Resume it on that client, shut that client down and try again, or fork the thread.",

@@ -88,7 +88,10 @@ for (const version of CODEX_VERSIONS) {
       const there = await clientB.resumeSession(here.threadId, { cwd: b.cwd, store });
       await there.ask("two");
       const asked = a.model.requests.length;
-      assert.ok(await rejection(here.ask("mine")) instanceof ThreadInUseError);
+      // Asked again, this session could not do it either.
+      const lost = await rejection(here.ask("mine"));
+      assert.ok(lost instanceof ThreadInUseError && !lost.retryable, String(lost));
+      assert.match(lost.message, /went on elsewhere\. Nothing was asked/);
       assert.equal(a.model.requests.length, asked, "nothing was asked");
       assert.ok(await rejection(here.ask("again")) instanceof ThreadInUseError);
       await there.ask("three");
@@ -102,7 +105,10 @@ for (const version of CODEX_VERSIONS) {
           return "late";
         }),
       );
-      assert.ok(await rejection(running) instanceof ThreadInUseError);
+      // It ran: whoever takes it for one that did not asks twice.
+      const late = await rejection(running);
+      assert.ok(late instanceof ThreadInUseError && !late.retryable, String(late));
+      assert.match(late.message, /went on elsewhere\. What the last turn here said/);
       assert.equal((await linesOf(store, here.threadId)).length, before + 2);
 
       // They go on; on the machine that lost, what it has instead is given up.

@@ -8,6 +8,7 @@ import {
   InvalidArgumentError,
   messageOf,
   PermissionDeniedError,
+  ThreadInUseError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
 import { fileSystem, isPermissionError } from "../../platform/fs.ts";
@@ -123,13 +124,17 @@ export class PortableThread {
 
   /**
    * A turn is about to begin: what is not stored yet is, and whoever else has the thread has lost it. Rejects with
-   * `ThreadInUseError` when somebody else wrote meanwhile, and when the store fails: then no turn begins.
+   * `ThreadInUseError` when somebody else wrote meanwhile, and with the store's error when it fails: then no turn begins.
    */
   claim(signal: AbortSignal): Promise<void> {
     return abortable(
       this.#alone(async () => {
-        await this.#flush();
-        await this.#append([marker("turn", crypto.randomUUID())]);
+        try {
+          await this.#flush();
+          await this.#append([marker("turn", crypto.randomUUID())]);
+        } catch (error) {
+          throw this.#lost(error, false);
+        }
         this.#dirty = true;
       }),
       signal,
@@ -138,7 +143,26 @@ export class PortableThread {
 
   /** Stores what codex wrote since the last time. */
   flush(): Promise<void> {
-    return this.#alone(() => this.#flush());
+    return this.#alone(() =>
+      this.#flush().catch((error) => {
+        throw this.#lost(error, true);
+      })
+    );
+  }
+
+  /** Somebody else went on with the thread: asked again, this session could not do it either. */
+  #lost(error: unknown, ran: boolean): unknown {
+    if (!(error instanceof ThreadInUseError)) return error;
+    const { threadId } = error;
+    return new ThreadInUseError(
+      threadId,
+      { cause: error, retryable: false, data: { reason: "wentOnElsewhere", ran } },
+      `The thread ${threadId} went on elsewhere. ${
+        ran
+          ? "What the last turn here said and did is not in its store: look before you ask for it again."
+          : "Nothing was asked."
+      } Resume it from its store.`,
+    );
   }
 
   /** There may be something to store. */
