@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   chmodSync,
   existsSync,
+  linkSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -302,6 +303,49 @@ test("what grew over a bound since is told, and a workspace that did is not touc
   const all = b.all();
   await assert.rejects(w.restore(tree, null, nothing, undefined), CheckpointError);
   assert.deepEqual(b.all(), all);
+});
+
+test("the names of one file are all taken back: none is somebody else's change of another", async () => {
+  await using b = await box();
+  const link = (from: string, to: string) => linkSync(join(b.root, from), join(b.root, to));
+  b.put("a", "a");
+  link("a", "a2");
+  b.put("b", "b");
+  b.put("c", "c");
+  link("c", "c2");
+  link("c", "c3");
+  const before = b.all();
+  const tree = await (await b.open()).record(undefined);
+  b.put("a", "agent");
+  link("b", "b0");
+  b.put("b", "agent");
+  rmSync(join(b.root, "c2"));
+  b.put("c", "agent");
+  const changed = new Set(["a", "a2", "b", "b0", "c", "c2", "c3"]);
+  /** The disk tells of changes in the same moment that they are one. */
+  const later = () => {
+    const changedAt = () => {
+      chmodSync(b.outside, 0o700);
+      return statSync(b.outside).ctimeMs;
+    };
+    const from = Math.trunc(changedAt()) + 1;
+    while (changedAt() < from);
+  };
+  const at = await b.open({ beforeStep: later });
+  const done = await at.restore(tree, null, nothing, undefined);
+  assert.deepEqual(done.skipped, []);
+  assert.deepEqual(new Set(done.files.map(({ path }) => path)), changed);
+  assert.deepEqual(b.all(), before);
+  // Whoever writes to one of them meanwhile is still seen.
+  b.put("a", "agent");
+  link("a", "a3");
+  const w = await b.open({
+    beforeStep: ({ path }) => {
+      if (path === "a") b.put("a", "somebody");
+    },
+  });
+  assert.deepEqual((await w.restore(tree, null, nothing, undefined)).skipped.length, 1);
+  assert.equal(readFileSync(join(b.root, "a"), "utf8"), "somebody");
 });
 
 test("what somebody changes while it is taken back is theirs", async () => {

@@ -31,6 +31,8 @@ export async function restoreTree(
   beforeStep: BeforeStep = () => {},
 ): Promise<Skipped[]> {
   const skipped: Skipped[] = [];
+  /** Files one of whose names was taken away: what the disk tells of the others has changed with it. */
+  const unlinked: Set<string> = new Set();
   const made = new Set(
     steps.filter((step) => !step.do.startsWith("remove")).map(({ path }) => path),
   );
@@ -38,7 +40,8 @@ export async function restoreTree(
     await beforeStep(step, index);
     let why: string | null;
     try {
-      why = await doStep(recorder, step, draftOf(step.path, name, index));
+      why = await doStep(recorder, step, draftOf(step.path, name, index), unlinked);
+      if (why === null && step.do !== "setMode" && step.was?.id) unlinked.add(step.was.id);
       // What had to go before something else took its place: the later step tells.
       if (why === CHANGED && step.do.startsWith("remove") && made.has(step.path)) why = null;
     } catch (error) {
@@ -55,7 +58,12 @@ function draftOf(path: string, name: string, index: number): string {
 }
 
 /** Does one step; settles with why it is not done, or `null`. */
-async function doStep(recorder: Recorder, step: Step, draft: string): Promise<string | null> {
+async function doStep(
+  recorder: Recorder,
+  step: Step,
+  draft: string,
+  unlinked: ReadonlySet<string>,
+): Promise<string | null> {
   const { files, root, store } = recorder;
   const fs = fileSystem()!;
   const { path, was } = step;
@@ -71,7 +79,7 @@ async function doStep(recorder: Recorder, step: Step, draft: string): Promise<st
   await fs.removeFile(temporary).catch(() => {});
   const now = await files.entry(at);
   if (await isDone(recorder, step, now)) return null;
-  if (!isAsSeen(step, now, was)) return CHANGED;
+  if (!isAsSeen(step, now, was, unlinked)) return CHANGED;
   switch (step.do) {
     case "remove":
       await fs.removeFile(at);
@@ -100,7 +108,7 @@ async function doStep(recorder: Recorder, step: Step, draft: string): Promise<st
       return "the directory that it lies in is a link now";
     }
     const still = await files.entry(at);
-    if (!isAsSeen(step, still, was)) return CHANGED;
+    if (!isAsSeen(step, still, was, unlinked)) return CHANGED;
     await fs.rename(temporary, at);
     return null;
   } finally {
@@ -132,11 +140,18 @@ function withoutEnd(path: string): string {
 }
 
 /** Whether what lies there is what was seen when this was planned. */
-function isAsSeen(step: Step, now: TreeEntry | null, was: TreeEntry | null): boolean {
+function isAsSeen(
+  step: Step,
+  now: TreeEntry | null,
+  was: TreeEntry | null,
+  unlinked: ReadonlySet<string>,
+): boolean {
   if (step.do === "setMode" && was === null) return now?.kind === "directory";
   if (was === null || now === null) return was === now;
   // A directory changes with all that is done in it.
-  return was.kind === "directory" ? now.kind === "directory" : isSameEntry(was, now);
+  if (was.kind === "directory") return now.kind === "directory";
+  const { ctimeMs } = unlinked.has(was.id) ? now : was;
+  return isSameEntry({ ...was, ctimeMs }, now);
 }
 
 /** Whether the step was done before the restore was cut off, or by somebody else. */
