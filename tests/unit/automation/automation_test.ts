@@ -29,6 +29,18 @@ function start(spec: Partial<AutomationSpec> = {}, session = new FakeSession()):
   return { handle, clock, session, runs };
 }
 
+test("what becomes of the caller's spec later changes no plan", async () => {
+  const stopAt = new Date(NOW + 2_500);
+  const { clock, session, handle } = start({ stopAt });
+  stopAt.setTime(0);
+  for (let run = 1; run <= 3; run++) {
+    await clock.advance(run === 1 ? 0 : 1_000);
+    assert.equal(session.asks.length, run);
+    await session.last.succeed("done");
+  }
+  assert.equal((await handle.wait()).state, "stopped");
+});
+
 test("spawn() runs at once, then on the grid, one turn at a time, and delivers each answer", async () => {
   const { handle, clock, session, runs } = start({ maxRuns: 3 });
   assert.equal(handle.status().state, "waiting");
