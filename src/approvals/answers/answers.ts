@@ -3,7 +3,14 @@
  * @module
  */
 import { validateAgainstSchema } from "../../json_schema.ts";
-import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import {
+  defined,
+  fitsJson,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  MAX_JSON_DEPTH,
+} from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { validateServerRequestResult } from "../../protocol/validator.ts";
 import type { RealPath } from "../request/facts.ts";
@@ -104,6 +111,10 @@ export function wireAnswer(
     return invalid(`does not fit a ${request.type} request`);
   }
   if (answer.type !== "result") return answer;
+  // What can't be sent would be taken for an answer, and be none.
+  if (!fitsJson(answer.result, MAX_JSON_DEPTH - 1)) {
+    return invalid(`holds what JSON can't carry, or more than ${MAX_JSON_DEPTH} levels`);
+  }
   const problem = checkServerRequestResult(request.method, answer.result);
   return problem === null ? answer : invalid(problem);
 }

@@ -325,6 +325,24 @@ test("wireAnswer() never gives a wrong shape, nor more than was asked", async (t
   }
 });
 
+test("wireAnswer() refuses what could not be sent: whoever gave it would be told that it was", () => {
+  const nested = (levels: number) => {
+    let value: JsonValue = 1;
+    for (let level = 0; level < levels; level++) value = [value];
+    return value;
+  };
+  const cycle: JsonValue[] = [];
+  cycle.push(cycle);
+  const answer = (extra: unknown) => {
+    const content = { name: "x", extra: extra as JsonValue };
+    return wireAnswer(requestOf(ELICITATION), { action: "accept", content }, NEWEST).type;
+  };
+  assert.equal(answer(nested(120)), "result");
+  for (const extra of [nested(130), nested(100_000), cycle, 1n, NaN]) {
+    assert.equal(answer(extra), "invalid");
+  }
+});
+
 test("wireAnswer() keeps what a permission request itself excludes", () => {
   const answer = wireAnswer(withEntries, { permissions: { fileSystem: { entries: [entry] } } });
   assert.ok(answer.type === "result");
