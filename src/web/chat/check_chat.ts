@@ -48,12 +48,20 @@ export function checkRun(body: unknown): ChatRequest {
   if (last["role"] !== "user") throw badRequest("The last message must be the user's.");
   const { content } = last;
   const parts = typeof content === "string" ? [{ type: "text", text: content }] : content;
-  const about = Array.isArray(context) ? context.filter(isJsonObject) : [];
-  const notes = about.map(({ description, value }) => ({
-    type: "text",
-    text: `${description}: ${value}`,
-  }));
+  const notes = notesOf(context ?? []);
   return request(choices, threadId, runId, Array.isArray(parts) ? [...notes, ...parts] : parts);
+}
+
+/** What the page tells beside the message. */
+function notesOf(context: unknown): JsonObject[] {
+  if (!Array.isArray(context)) throw badRequest("context must be a list.");
+  return context.map((each) => {
+    const { description, value } = isJsonObject(each) ? each : {};
+    if (typeof description !== "string" || typeof value !== "string") {
+      throw badRequest("Each context must have a description and a value, both of them texts.");
+    }
+    return { type: "text", text: `${description}: ${value}` };
+  });
 }
 
 /** What the bridge would have to ignore. */
@@ -97,7 +105,10 @@ function imageOf(part: unknown): JsonObject {
     const { type, url, source } = part;
     if (type === "file" && typeof url === "string") return { type: "image", url };
     if (type === "image" && isJsonObject(source) && source["type"] === "data") {
-      return { type: "image", url: `data:${source["mimeType"]};base64,${source["value"]}` };
+      const { mimeType, value } = source;
+      if (typeof mimeType === "string" && typeof value === "string") {
+        return { type: "image", url: `data:${mimeType};base64,${value}` };
+      }
     }
   }
   throw badRequest("A message has texts and images, and nothing else.", "notAllowed");

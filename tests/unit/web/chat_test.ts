@@ -49,6 +49,24 @@ test("a chat's message is its texts and images, and nothing is taken for another
   }
 });
 
+test("what a run's page tells beside the message is text, or refused: nothing is left out of it", () => {
+  const run = (more: object) =>
+    checkRun({ threadId: "c", runId: "r", messages: [{ role: "user", content: "hi" }], ...more });
+  const context = [{ description: "The page", value: "Orders" }];
+  assert.equal(run({ context }).turn.text, "The page: Orders\n\nhi");
+  for (const context of [undefined, null, []]) assert.equal(run({ context }).turn.text, "hi");
+  let deep: unknown = 1;
+  for (let depth = 0; depth < 20_000; depth++) deep = [deep];
+  const odd = ["Orders", {}, ["Orders"], [null], [{ value: "Orders" }], [{
+    description: "The page",
+    value: { open: "Orders" },
+  }], [{ description: deep, value: deep }]];
+  for (const context of odd) assert.throws(() => run({ context }), { reason: "badRequest" });
+  const image = { type: "image", source: { type: "data", mimeType: "image/png", value: deep } };
+  const messages = [{ role: "user", content: [image] }];
+  assert.throws(() => run({ messages }), { reason: "notAllowed" });
+});
+
 test("a chat does not change what was asked before", () => {
   const chat = { id: "c", messages: [{ role: "user", parts: [{ type: "text", text: "hi" }] }] };
   assert.throws(() => checkChat({ ...chat, messageId: "m" }), { reason: "notAllowed" });
