@@ -308,6 +308,13 @@ export class SessionSettings {
     this.#told = { ...this.#told, mode: "default" };
   }
 
+  /** Where the agent works, without links. Throws when that leads elsewhere by now. */
+  get cwd(): string {
+    const { effective } = this.#decided;
+    recheck(this.#core, effective);
+    return effective.cwd;
+  }
+
   /** Starts or resumes the thread with these settings, and checks what the server confirms; settles with its answer. */
   async open(
     method: "thread/start" | "thread/resume",
@@ -316,9 +323,7 @@ export class SessionSettings {
   ): Promise<JsonValue> {
     const core = this.#core;
     const { answerers, served, toolSpecs } = this.#parts;
-    const { effective } = this.#decided;
-    const { cwd } = effective;
-    recheck(core, effective);
+    const { cwd } = this;
     await served?.check();
     const profile = { ...this.profile, goals };
     const hooks = this.hooksOf(profile);

@@ -335,7 +335,7 @@ export class SessionThread {
           {
             ...profileOf(this.settings.profile),
             ...(answerers.own === undefined ? {} : { approvals: answerers.own }),
-            cwd: this.parts.cwd,
+            cwd: this.settings.cwd,
             ...config,
           },
           counted ? this.ledger : undefined,

@@ -53,6 +53,9 @@ for (
         );
         const told = warnings(place);
         const next = await place.act(target("c"), addFile("d")).then(() => null, (error) => error);
+        // Nor does a copy of the session work there.
+        const copied = await session.fork().then((fork) => fork.close(), (error) => error);
+        assert.equal(copied instanceof PolicyError, next !== null, String(copied));
         assert.deepEqual(await readdir(outside.path), []);
         await session.close();
         return { told, next };
