@@ -243,9 +243,8 @@ export class SessionOpener<Opened extends OpenedThread> {
       recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
     };
     const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
-    // Old codex remembers what was accepted for the session before this one.
-    const asks = decided.effective.approvalPolicy !== "never";
-    if (opening.method === "thread/resume" && (bringsServers || asks)) {
+    // Old codex goes on with what the session before this one was given for itself.
+    if (opening.method === "thread/resume") {
       const { unloadThread } = await import("../mcp/offered_tools.ts");
       await whenClosed(() => unloadThread(core, opening.threadId, signal, bringsServers), signal);
     }
