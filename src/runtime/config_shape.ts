@@ -116,7 +116,10 @@ export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
   isolation: oneOf(["user", "hermetic"]),
   env,
   configOverrides: settingsKind,
-  minVersion: either(name, kind("null", ["null"])),
+  minVersion: either(
+    kind("a version such as 0.104.0", ["string"], (value: string) => /^\d+\.\d/.test(value)),
+    kind("null", ["null"]),
+  ),
   clientInfo: object(
     shape<ClientInfo>({ name: required(name), title: text, version: required(text) }),
   ),

@@ -14,6 +14,7 @@ import {
   signal,
   unreadable,
 } from "../check/mod.ts";
+import { InvalidArgumentError } from "../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { EVENT_FILTER, RUNTIME_CONFIG } from "./config_shape.ts";
@@ -131,11 +132,20 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Every message from now on, or from a cursor on. Ends when the connection is closed for good. A reader that falls
-   * behind gets adjacent text deltas merged; one that falls out of the log gets a `lagged` event with what it missed.
+   * behind gets adjacent text deltas merged; one that falls out of the log gets a `lagged` event with what it missed. Throws
+   * `InvalidArgumentError` for a cursor that no message has had yet, such as one of another connection.
    */
   events(filter: EventFilter = {}): AsyncIterable<EventEnvelope> {
     checkOptions("events", filter, EVENT_FILTER);
     const { alive, log } = coreOf(this);
+    if (filter.after !== undefined && filter.after > log.newest) {
+      throw new InvalidArgumentError("events", {
+        argument: "after",
+        received: "a greater one",
+        accepts: `a number up to ${log.newest}, that of the newest message`,
+        hint: "The numbers are those of one connection; another one begins anew, at 1.",
+      });
+    }
     return alive.reading(log.read(filter));
   }
 

@@ -4,7 +4,10 @@ import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import { RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
 import { transportFactory } from "../../../src/runtime/connect.ts";
+import { Runtime } from "../../../src/runtime/runtime.ts";
 import { RUN_PROFILE } from "../../../src/session/profile_shape.ts";
+import { memoryPair } from "../../../src/transport/memory.ts";
+import { NEWEST_CODEX } from "../../_codex.ts";
 import { test } from "../../_harness.ts";
 
 function refusal(config: unknown): string {
@@ -38,6 +41,15 @@ test("a configuration of the wrong shape is refused with what was probably meant
     assert.equal(refusal({ approvals: rules }), "");
   }
   assert.notEqual(refusal({ approvals: { rules: [], default: "allow" } }), "");
+});
+
+test("a minVersion that names no version is refused, as it would accept every server", () => {
+  for (const minVersion of ["latest", "v1.0.0", "", "1"]) {
+    assert.match(refusal({ minVersion }), /`minVersion` must be a version such as/);
+  }
+  for (const minVersion of ["0.104.0", "0.170", "0.170.0-alpha.1", null]) {
+    assert.equal(refusal({ minVersion }), "");
+  }
 });
 
 test("limits and approvals of a session are refused with what was probably meant", () => {
@@ -77,4 +89,31 @@ test("options about starting codex are refused where nothing is started, by thei
   for (const config of [{}, { configOverrides: {} }, { env: { set: {} } }]) {
     transportFactory({ ...config, transport: { type: "websocket", url } });
   }
+});
+
+test("a cursor of another connection is refused, and none of this one's messages is passed over", async () => {
+  const { client, server } = memoryPair();
+  server.onLine((line) => {
+    const { id } = JSON.parse(line);
+    if (id === undefined) return;
+    server.send(JSON.stringify({ id, result: { userAgent: `t/${NEWEST_CODEX}` } }));
+  });
+  await using runtime = await Runtime.spawn({
+    transport: { type: "custom", open: () => Promise.resolve(client) },
+    clientInfo: { name: "t", version: "1" },
+  });
+  let newest = 0;
+  for await (const { seq, kind, message } of runtime.events({ after: 0 })) {
+    newest = seq;
+    if (kind === "connection" && JSON.stringify(message).includes("running")) break;
+  }
+  assert.throws(
+    () => runtime.events({ after: newest + 1 }),
+    (error) =>
+      error instanceof InvalidArgumentError && error.argument === "after" &&
+      error.message.includes(`up to ${newest}`),
+  );
+  const reader = runtime.events({ after: newest })[Symbol.asyncIterator]();
+  server.send(JSON.stringify({ method: "x", params: {} }));
+  assert.equal((await reader.next()).value?.seq, newest + 1);
 });
