@@ -1,11 +1,22 @@
 /** A session owns its thread: whatever is done to it behind its back or in the middle of its turns, every call settles and nothing goes on. */
 import assert from "node:assert/strict";
-import { CodexError, SessionClosedError } from "../../src/errors/mod.ts";
+import process from "node:process";
+import {
+  CodexError,
+  ConnectionClosedError,
+  SessionClosedError,
+  TurnTimeoutError,
+} from "../../src/errors/mod.ts";
+import { plainSettings } from "../../src/json.ts";
+import { codexTransport } from "../../src/launch/mod.ts";
+import type { StandardSchemaV1 } from "../../src/session/output/standard_schema.ts";
 import type { Session } from "../../src/session/session.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
+import type { TransportFactory } from "../../src/transport/transport.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
+import { type LinkMessage, lossyLink } from "../_lossy_link.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "../real/_session_world.ts";
 
 const LIMIT_MS = 40_000;
@@ -37,6 +48,17 @@ async function settled(what: string, promise: Promise<unknown>): Promise<unknown
   const outcome = await within(LIMIT_MS, what, promise.then(() => null, (error) => error));
   assert.ok(outcome === null || outcome instanceof CodexError, `${what}: ${outcome}`);
   return outcome;
+}
+
+/** What tells of turns. */
+const TELLS = /^(?:turn|item|thread\/(?:compacted|status|tokenUsage))\b/;
+
+/** The world's codex behind a link that loses what is named. */
+function lossy(world: World, loses: (message: LinkMessage) => boolean): TransportFactory {
+  const { codexPath, env, configOverrides } = world.config();
+  const settings = { codexPath: codexPath!, env: env! };
+  const open = codexTransport({ ...settings, configOverrides: plainSettings(configOverrides) });
+  return lossyLink(open, loses);
 }
 
 for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
@@ -251,3 +273,96 @@ test(
       await session.close();
     }),
 );
+
+for (const version of codexes("0.169.0", "0.104.0")) {
+  test(
+    `a compaction ends with a codex that dies before it begins, and the next one goes on [${version}]`,
+    { timeoutMs: 120_000 },
+    () =>
+      inWorld(version, async (world) => {
+        let [loses, dies] = [false, false];
+        const link = lossy(world, ({ method = "" }) => {
+          if (method === "thread/compact/start") loses = true;
+          if (method === "initialize") loses = false;
+          return loses && TELLS.test(method);
+        });
+        const client = await world.connect({
+          transport: { type: "custom", open: link },
+          restart: { type: "onCrash", baseDelayMs: 10, maxDelayMs: 50 },
+          eventLog: {
+            write: ({ kind, method }) => {
+              if (kind !== "response" || method !== "thread/compact/start") return;
+              process.kill(client.runtime.pid!, "SIGKILL");
+              dies = true;
+            },
+          },
+        });
+        const session = await client.startSession({ cwd: world.cwd });
+        await session.ask(world.prompt(["hello"]));
+        const compacting = rejection(session.compact());
+        const next = session.ask(world.prompt(["on"]));
+        const error = await within(SOON_MS, "compact()", compacting);
+        assert.ok(dies);
+        assert.ok(error instanceof ConnectionClosedError, `${error}`);
+        assert.equal((await within(SOON_MS, "the next prompt", next)).assistantText, "on");
+        await within(SOON_MS, "interrupt()", session.interrupt());
+        await within(SOON_MS, "close()", session.close());
+      }),
+  );
+
+  test(
+    `a compaction that is never told of, and a schema that never answers, hold nobody up [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        let loses = false;
+        const link = lossy(world, ({ method = "" }) => loses && TELLS.test(method));
+        const client = await world.connect({ transport: { type: "custom", open: link } });
+        const session = await client.startSession({ cwd: world.cwd, timeoutMs: 1_000 });
+        await session.ask(world.prompt(["hello"]), { timeoutMs: SOON_MS });
+        loses = true;
+        const error = await within(SOON_MS, "compact()", rejection(session.compact()));
+        assert.ok(error instanceof TurnTimeoutError, `${error}`);
+        loses = false;
+        await within(SOON_MS, "interrupt()", session.interrupt());
+
+        // Whoever gives the answer up is told at once, and the next prompt has the thread.
+        const outputSchema = {
+          type: "object",
+          properties: { n: { type: "number" } },
+          required: ["n"],
+          additionalProperties: false,
+        };
+        let asked = Promise.withResolvers<void>();
+        const output = {
+          "~standard": {
+            version: 1,
+            vendor: "none",
+            validate: () => {
+              asked.resolve();
+              return new Promise<never>(() => {});
+            },
+            jsonSchema: { input: () => outputSchema, output: () => outputSchema },
+          },
+        } as StandardSchemaV1<unknown, unknown>;
+        for (const how of ["abort", "interrupt", "close"]) {
+          asked = Promise.withResolvers();
+          const stop = new AbortController();
+          const prompt = world.prompt(['{"n":1}']);
+          const { signal } = stop;
+          const options = { signal, output, timeoutMs: SOON_MS };
+          const hangs = rejection(session.ask(prompt, options));
+          await within(SOON_MS, "the schema", asked.promise);
+          const reason = new Error("enough");
+          if (how === "abort") stop.abort(reason);
+          else if (how === "interrupt") await within(SOON_MS, how, session.interrupt());
+          else await within(SOON_MS, how, session.close());
+          const why = await within(SOON_MS, `the prompt after ${how}`, hangs);
+          assert.ok(how === "abort" ? why === reason : why instanceof CodexError, `${why}`);
+          if (how === "close") continue;
+          const next = session.ask(world.prompt(["on"]), { timeoutMs: SOON_MS });
+          assert.equal((await within(SOON_MS, "the next prompt", next)).assistantText, "on");
+        }
+      }),
+  );
+}

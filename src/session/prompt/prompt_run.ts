@@ -2,7 +2,7 @@
  * One prompt, from the caller's words to the result: hooks, a place in line, a turn, perhaps another try.
  * @module
  */
-import { delay } from "../../async.ts";
+import { abortable, delay } from "../../async.ts";
 import {
   BudgetExceededError,
   type CodexError,
@@ -276,7 +276,7 @@ export class PromptRun {
     const told = settled.by === "abort" ? () => {} : (ended: Promise<void>) => ended;
     await told(this.#host.toolHooksDone());
     if (settled.by === "abort") this.#host.stored().catch(() => {});
-    else await this.#host.stored();
+    else await abortable(this.#host.stored(), this.#signal);
     const facts = {
       prompt,
       ...modelOf(turnProfile.model),
@@ -318,7 +318,7 @@ export class PromptRun {
     hooks: HookRun,
   ): Promise<PromptRunResult> {
     if (output === null) return result;
-    const parsed = await output.parse(result.assistantText);
+    const parsed = await abortable(output.parse(result.assistantText), this.#signal);
     if (parsed.ok) return { ...result, output: parsed.value };
     const error = new OutputValidationError(parsed.issues, run.partial());
     if (this.#options.repair !== true) throw error;
@@ -330,7 +330,7 @@ export class PromptRun {
         throw cause instanceof EmptyAnswerError ? error : cause;
       },
     );
-    const repaired = await output.parse(again.result.assistantText);
+    const repaired = await abortable(output.parse(again.result.assistantText), this.#signal);
     if (!repaired.ok) throw new OutputValidationError(repaired.issues, again.run.partial());
     return { ...again.result, output: repaired.value };
   }

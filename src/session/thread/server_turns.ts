@@ -158,7 +158,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     const begun: ForeignTurn[] = [];
     const first = Promise.withResolvers<ForeignTurn>();
     const end = Promise.withResolvers<unknown>();
-    end.promise.catch(() => {});
+    for (const { promise } of [first, end]) promise.catch(() => {});
     let cancelLimit = () => {};
     const isCompaction = ({ outcome }: ForeignTurn) => outcome.items.has("contextCompaction");
     const unclaim = foreign.claim((turn) => {
@@ -186,6 +186,18 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       }, profile.timeoutMs);
     };
     limit();
+    // A server that is gone begins nothing.
+    const unwatch = foreign.watch({
+      goal: () => {},
+      lost: (error) => {
+        first.reject(error);
+        end.reject(error);
+      },
+    });
+    const leave = () => {
+      unclaim();
+      unwatch();
+    };
     let over = false;
     const call = core.call("thread/compact/start", { threadId });
     // Whoever stops the thread meanwhile has to wait for its beginning.
@@ -198,18 +210,18 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       // The summary is no message.
       if (error !== null && !(error instanceof EmptyAnswerError)) throw error;
     } catch (error) {
-      if (over || !signal.aborted) throw error;
+      if (over) throw error;
       const late = longTimeout(() => first.reject(error), BEGIN_MS);
       const stopped = begins.then(() => begun.at(-1)!.turn.stop()).catch(() => {})
         .finally(() => {
           late();
-          unclaim();
+          leave();
         });
       hold(stopped);
       throw error;
     } finally {
       cancelLimit();
-      if (over || !signal.aborted) unclaim();
+      if (over) leave();
     }
     return { tokensBefore, tokensAfter: turns.context?.usedTokens ?? null };
   });

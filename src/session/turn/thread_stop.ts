@@ -5,7 +5,7 @@
  * thread is resumed.
  * @module
  */
-import { abortable, delay } from "../../async.ts";
+import { abortable, delay, within } from "../../async.ts";
 import { ConnectionClosedError, TurnTimeoutError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -134,8 +134,9 @@ export class ThreadStop {
       const stopped = await Promise.all(turns.all().filter(isMeant).map((turn) => turn.stop()));
       if (stopped.includes(false)) return false;
       const { core } = this.#host;
-      if (this.#expected.size > 0 && core.state === "running" && performance.now() < deadline) {
-        await Promise.all(this.#expected);
+      const left = deadline - performance.now();
+      if (this.#expected.size > 0 && core.state === "running" && left > 0) {
+        await within(this.begun(), left, null);
         continue;
       }
       const active = turns.active();
