@@ -327,6 +327,7 @@ export class SessionThread {
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
       reopen: (goals) => this.connection.reopen(goals),
+      stopAgents: () => this.gate.stopSubAgents(),
       goalLost: () => void (this.connection.goalLost = true),
       count: (tokens) => this.ledger.add(tokens),
       openCopy: (opening, config, counted) =>

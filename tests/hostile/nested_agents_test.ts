@@ -15,6 +15,7 @@ import type { Client } from "../../src/session/client/client.ts";
 import type { RunProfile, SessionConfig } from "../../src/session/profile.ts";
 import type { Session } from "../../src/session/session.ts";
 import { type ModelRequest, type ModelStep, script } from "../../src/testing/mod.ts";
+import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld, rejection, within, type World } from "../real/_session_world.ts";
 
@@ -378,3 +379,45 @@ test(
       assert.deepEqual(client.approvals.pending(), []);
     }),
 );
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(
+    `a goal that ends between its turns without being reached leaves no agent at work [${version}]`,
+    { timeoutMs: 240_000 },
+    () =>
+      inWorld(version, async (world) => {
+        const client = await world.connect();
+        const session = await client.startSession({ cwd: world.cwd, config: CONFIG.v1 });
+        const [turnEnds, agentEnds] = [
+          Promise.withResolvers<void>(),
+          Promise.withResolvers<void>(),
+        ];
+        let main: string | null | undefined;
+        let [calls, rounds] = [0, 0];
+        let name = "";
+        const objective = world.prompt((request): ModelStep[] => {
+          main ??= request.threadId;
+          if (request.threadId !== main) {
+            calls++;
+            return [script.gate(agentEnds.promise), script.exec("true"), USAGE];
+          }
+          if (rounds++ > 0) return [script.gate(turnEnds.promise), script.say("on"), USAGE];
+          const to = { namespace: "multi_agent_v1" };
+          return [script.toolCall("spawn_agent", { message: `Work for ${name}` }, to), USAGE];
+        }, "Reach it.");
+        name = objective.slice(objective.indexOf("["));
+        const goal = await session.startGoal(objective);
+        await until("the agent", () => calls === 1 && rounds === 2);
+        // Somebody else lets the goal rest: it is over for its caller when the turn has ended.
+        const { threadId } = session;
+        await client.runtime.request("thread/goal/set", { threadId, status: "paused" });
+        turnEnds.resolve();
+        const { status } = await within(LIMIT_MS, "the goal", goal.finish());
+        assert.equal(status, "stopped");
+        agentEnds.resolve();
+        assert.ok(await world.isQuiet(), "the agent goes on");
+        assert.equal(calls, 1);
+        await within(LIMIT_MS, "close()", session.close());
+      }),
+  );
+}

@@ -122,7 +122,7 @@ export class Goal implements StartedGoal {
     if (this.#end !== null) return;
     this.#pausing = true;
     await this.#set("paused");
-    assertStopped(await this.#host.turns.rest.stopAll());
+    assertStopped(await this.#stopAll());
   }
 
   async resume(): Promise<void> {
@@ -224,7 +224,8 @@ export class Goal implements StartedGoal {
     // A server that was only attached to works on while the connection is down.
     if (core.state === "running" || await reconnected(core, this.threadId)) {
       if (this.#active !== null) await this.#set("paused").catch(() => {});
-      stopped = await turns.rest.stopAll();
+      const reached = "status" in end && end.status === "complete";
+      stopped = reached ? await turns.rest.stopAll() : await this.#stopAll();
       await core.call("thread/goal/clear", { threadId: this.threadId }, { timeoutMs: CALL_MS })
         .catch(() => this.#host.goalLost());
       // A turn that began before the goal was gone.
@@ -245,6 +246,12 @@ export class Goal implements StartedGoal {
     } catch (error) {
       this.#result.reject(error);
     }
+  }
+
+  /** Between its turns nothing but its agents may be at work. */
+  async #stopAll(): Promise<boolean> {
+    const stopped = await this.#host.turns.rest.stopAll();
+    return await this.#host.stopAgents() && stopped;
   }
 
   #resultAs(status: Status): GoalResult {

@@ -72,6 +72,8 @@ export interface ThreadHost {
   readonly busy: boolean;
   /** The threads of the agents that the session's agent has started. */
   readonly agents: readonly AgentThread[];
+  /** Stops them; `false` when that was not confirmed. Never rejects. */
+  stopAgents(): Promise<boolean>;
   /** Records the workspace before a turn that is not a prompt, where the session does. */
   checkpoint(signal: AbortSignal): Promise<void>;
   /** Puts what happened on the thread into its store, where it has one. */

@@ -50,6 +50,7 @@ test("a goal that is stopped while the connection is down ends on the next one, 
       profile: { limits: {} },
       foreign: { claim: () => () => {}, watch: () => () => {} },
       turns: { rest: { stopAll: () => Promise.resolve(called.push("stopAll") > 0) } },
+      stopAgents: () => Promise.resolve(called.push("stopAgents") > 0),
       goalLost: () => void called.push("lost"),
     } as unknown as ThreadHost;
     const hooks = { post: () => Promise.resolve(), report: {} } as never;
@@ -65,7 +66,7 @@ test("a goal that is stopped while the connection is down ends on the next one, 
     assert.deepEqual(
       called,
       connects
-        ? ["thread/read", "stopAll", "thread/goal/clear", "stopAll", "released"]
+        ? ["thread/read", "stopAll", "stopAgents", "thread/goal/clear", "stopAll", "released"]
         : ["lost", "released"],
     );
   }
@@ -108,6 +109,7 @@ test("a goal's turns are those that no prompt began; the others have the session
       rest: { stopAll: () => Promise.resolve(true) },
       limit: ({ turnId }: Turn, ms: number) => void limits.push([turnId, ms]),
     },
+    stopAgents: () => Promise.resolve(true),
     goalLost: () => {},
   } as unknown as ThreadHost;
   const goal = new Goal(host, {
