@@ -334,6 +334,10 @@ for (const version of WITH_GOALS) {
             if (restart) {
               assert.equal((await session.ask("next")).assistantText, "You said: next");
               assert.ok(await world.isQuiet(), "it goes on");
+              // Nor does it for whoever takes the thread up later.
+              const { threadId } = session;
+              const left = await client.runtime.request("thread/goal/get", { threadId });
+              assert.deepEqual(left, { goal: null });
               const again = await session.startGoal(
                 objective(world, (_, n) => n === 0 ? reached() : "Done."),
               );

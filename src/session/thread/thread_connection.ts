@@ -225,7 +225,7 @@ export class ThreadConnection {
       if (profile.ephemeral && !unused) {
         throw lostEphemeral("The connection was made anew");
       }
-      if (this.goalLost && profile.goals && !unused) await this.#resumeWithoutGoal();
+      if (this.goalLost && !unused) await this.#resumeWithoutGoal();
       else await this.#attach(unused ? "thread/start" : "thread/resume");
       await this.#session.turns.rest.resume(lostBy);
     } catch (error) {
@@ -247,7 +247,7 @@ export class ThreadConnection {
     if (turnId !== null) await stopUnheard(core, threadId, turnId);
   }
 
-  /** The goal is over for whoever started it: the new server must not go on with it, and would at once. */
+  /** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */
   async #resumeWithoutGoal(): Promise<void> {
     const { core } = this.#session.parts;
     const { threadId } = this;
