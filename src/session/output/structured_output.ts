@@ -2,6 +2,7 @@
  * Answers that are data: which schema is sent, and how an answer is parsed and checked.
  * @module
  */
+import { abortable, within } from "../../async.ts";
 import { validateAgainstSchema } from "../../json_schema.ts";
 import { InvalidArgumentError, messageOf, type OutputIssue } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
@@ -16,13 +17,17 @@ export interface OutputRequest {
   outputSchema?: JsonObject | null | undefined;
   /** The Standard Schema. Default none: the answer is checked against `outputSchema`. */
   output?: StandardSchemaV1 | undefined;
+  /** Gives up the check of an answer. */
+  signal?: AbortSignal;
+  /** Milliseconds that the Standard Schema may take for it. Default: no limit. */
+  timeoutMs?: number;
 }
 
 /** How one turn's answer is asked for and checked. */
 export interface ResolvedOutput {
   /** The schema to send as `turn/start`'s `outputSchema`. */
   readonly schema: JsonObject;
-  /** Parses and checks an answer. Rejects only when the schema's own code throws. */
+  /** Parses and checks an answer. Rejects only with the signal's reason. */
   parse(text: string): Promise<ParsedOutput>;
 }
 
@@ -65,7 +70,7 @@ export function resolveOutputSchema(request: OutputRequest): ResolvedOutput | nu
     const more = issues.length === 1 ? "" : ` (and ${issues.length - 1} more)`;
     throw refusal(`outputSchema${first.path.slice(1)}`, first.message + more);
   }
-  return { schema, parse: (text) => parseOutput(text, original, output) };
+  return { schema, parse: (text) => parseOutput(text, original, request) };
 }
 
 /** What to ask when an answer did not fit, once. */
@@ -78,7 +83,7 @@ export function repairPrompt(issues: readonly OutputIssue[]): string {
 async function parseOutput(
   text: string,
   schema: JsonObject,
-  output: StandardSchemaV1 | undefined,
+  { output, signal, timeoutMs = Infinity }: OutputRequest,
 ): Promise<ParsedOutput> {
   const value = parseJson(text);
   if (value === undefined) {
@@ -89,14 +94,22 @@ async function parseOutput(
     const issues = validateAgainstSchema(value as JsonValue, schema);
     return issues.length === 0 ? { ok: true, value } : { ok: false, issues };
   }
-  let result: StandardResult<unknown>;
-  try {
-    result = await output["~standard"].validate(value);
-  } catch (cause) {
-    return { ok: false, issues: [{ path: "$", message: `its schema threw: ${messageOf(cause)}` }] };
-  }
-  if (result.issues === undefined) return { ok: true, value: result.value };
-  return { ok: false, issues: result.issues.map(standardIssue) };
+  const misfit = (message: string): InvalidOutput => ({
+    ok: false,
+    issues: [{ path: "$", message }],
+  });
+  // The caller's own code: it may throw, give back anything, and never end.
+  const checked = (async (): Promise<ParsedOutput> => {
+    try {
+      const result: StandardResult<unknown> = await output["~standard"].validate(value);
+      if (result.issues === undefined) return { ok: true, value: result.value };
+      return { ok: false, issues: result.issues.map(standardIssue) };
+    } catch (cause) {
+      return misfit(`its schema threw: ${messageOf(cause)}`);
+    }
+  })();
+  const late = misfit(`its schema gave no answer within ${timeoutMs} ms`);
+  return await within(abortable(checked, signal), timeoutMs, late);
 }
 
 function schemaOf(output: StandardSchemaV1): JsonObject {

@@ -166,6 +166,8 @@ export class PromptRun {
       output = await outputOf({
         outputSchema: profile.outputSchema,
         ...defined({ output: options.output }),
+        signal: this.#signal,
+        timeoutMs: profile.timeoutMs,
       });
       asked = await hooks.pre("preRun", { prompt: text, attachments: profile.attachments });
     } catch (error) {

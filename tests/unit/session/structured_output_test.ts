@@ -348,3 +348,26 @@ test("isStandardSchema() takes a converted document for a JSON Schema, and a lib
   assert.equal(isStandardSchema(with_({ type: "object", def: {} }, false)), true);
   assert.equal(isStandardSchema(with_({}, false)), true);
 });
+
+test("a Standard Schema that never answers, or anything, keeps no prompt waiting", async () => {
+  const parse = (
+    validate: () => unknown,
+    more: { signal?: AbortSignal; timeoutMs?: number } = {},
+  ) =>
+    resolveOutputSchema({
+      outputSchema: object({ a: STRING }),
+      output: { "~standard": { version: 1, vendor: "x", validate } } as StandardSchemaV1,
+      ...more,
+    })!.parse('{"a":"x"}');
+  const never = () => new Promise(() => {});
+  const late = await parse(never, { timeoutMs: 1 });
+  assert.ok(!late.ok && /within 1 ms/.test(late.issues[0]!.message));
+  const gone = new AbortController();
+  const given = parse(never, { signal: gone.signal, timeoutMs: 600_000 });
+  gone.abort(new Error("enough"));
+  await assert.rejects(given, /enough/);
+  for (const result of [null, undefined, { issues: "bad" }, { issues: [null] }]) {
+    const parsed = await parse(() => result);
+    assert.ok(!parsed.ok && parsed.issues.length === 1, JSON.stringify(result));
+  }
+});
