@@ -113,7 +113,7 @@ export function wireAnswer(
   if (answer.type !== "result") return answer;
   // What can't be sent would be taken for an answer, and be none.
   if (!fitsJson(answer.result, MAX_JSON_DEPTH - 1)) {
-    return invalid(`holds what JSON can't carry, or more than ${MAX_JSON_DEPTH} levels`);
+    return invalid("can't be sent");
   }
   const problem = checkServerRequestResult(request.method, answer.result);
   return problem === null ? answer : invalid(problem);

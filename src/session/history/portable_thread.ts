@@ -156,10 +156,10 @@ export class PortableThread {
     const { threadId } = error;
     return new ThreadInUseError(
       threadId,
-      { cause: error, retryable: false, data: { reason: "wentOnElsewhere", ran } },
+      { cause: error, retryable: false, data: { ran } },
       `The thread ${threadId} went on elsewhere. ${
         ran
-          ? "What the last turn here said and did is not in its store: look before you ask for it again."
+          ? "What the last turn here said and did is not stored: look before you ask again."
           : "Nothing was asked."
       } Resume it from its store.`,
     );

@@ -108,7 +108,7 @@ async function parseOutput(
       return misfit(`its schema threw: ${messageOf(cause)}`);
     }
   })();
-  const late = misfit(`its schema gave no answer within ${timeoutMs} ms`);
+  const late = misfit("its schema gave no answer in time");
   return await within(abortable(checked, signal), timeoutMs, late);
 }
 

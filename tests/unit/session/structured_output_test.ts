@@ -361,7 +361,7 @@ test("a Standard Schema that never answers, or anything, keeps no prompt waiting
     })!.parse('{"a":"x"}');
   const never = () => new Promise(() => {});
   const late = await parse(never, { timeoutMs: 1 });
-  assert.ok(!late.ok && /within 1 ms/.test(late.issues[0]!.message));
+  assert.ok(!late.ok && /no answer in time/.test(late.issues[0]!.message));
   const gone = new AbortController();
   const given = parse(never, { signal: gone.signal, timeoutMs: 600_000 });
   gone.abort(new Error("enough"));
