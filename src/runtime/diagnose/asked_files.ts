@@ -5,7 +5,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
-import { canRead, pathKind, readTextFile } from "../../platform/mod.ts";
+import { canRead, listDirectory, pathKind, readTextFile } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../core.ts";
 
 /** How a server is asked. */
@@ -55,7 +55,7 @@ async function layersOf(
  * What a rules file may allow, a pattern each; empty when it certainly allows nothing. The files are programs (Starlark):
  * what is not plainly a rule that asks or forbids counts as one that allows.
  */
-export function allowedByRules(text: string): string[] {
+function allowedByRules(text: string): string[] {
   const code = text.replace(/^\s*#.*$/gm, "");
   const calls = [...code.matchAll(/\b\w*rule\s*\(/g)];
   const allows: string[] = [];
@@ -70,8 +70,26 @@ export function allowedByRules(text: string): string[] {
   return allows;
 }
 
+/** The files of a directory that allow something, read by this script or by the server. */
+export async function rulesIn(call: Call, folder: string, own: boolean): Promise<RulesFile[]> {
+  const names = own ? listDirectory(folder) : await namesOf(call, folder);
+  const unknown = names === null ||
+    (own && names.length === 0 && pathKind(folder) === "unknown");
+  if (unknown) return [{ path: folder, allows: [] }];
+  const rules = names.filter((name) => name.endsWith(".rules"));
+  const files = await Promise.all(rules.map(async (name): Promise<RulesFile> => {
+    const path = `${folder}/${name}`;
+    const text = own ? readTextFile(path) : await textOf(call, path);
+    return {
+      path,
+      allows: text === null ? ["a file that could not be read"] : allowedByRules(text),
+    };
+  }));
+  return files.filter(({ allows }) => allows.length > 0);
+}
+
 /** The names of rules files in a directory, by the server; `null` when it can't tell. */
-export async function namesOf(call: Call, path: string): Promise<string[] | null> {
+async function namesOf(call: Call, path: string): Promise<string[] | null> {
   try {
     return namesIn(await call("fs/readDirectory", { path }), "entries", "fileName");
   } catch (error) {
@@ -95,7 +113,7 @@ function namesIn(result: JsonValue, list: string, name: string): string[] | null
   });
 }
 
-export async function textOf(call: Call, path: string): Promise<string | null> {
+async function textOf(call: Call, path: string): Promise<string | null> {
   return await textThere(call, path).catch(() => null) ?? null;
 }
 

@@ -7,12 +7,10 @@ import type { RulesFile } from "../../permissions/mod.ts";
 import {
   canRead,
   codexHomeIn,
-  listDirectory,
   parentPath,
   pathKind,
   platformName,
   readEnv,
-  readTextFile,
 } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import type { RuntimeCore } from "../core.ts";
@@ -103,25 +101,7 @@ async function filesIn(call: Call, folder: string, remote: boolean): Promise<Rul
   const own = !remote && canRead(folder);
   // Nearly always: a list of what is not there costs an error.
   if (own && pathKind(folder) === "missing") return [];
-  const names = own ? listDirectory(folder) : await (await reading()).namesOf(call, folder);
-  if (names === null) return [{ path: folder, allows: [] }];
-  if (own && names.length === 0 && pathKind(folder) === "unknown") {
-    return [{ path: folder, allows: [] }];
-  }
-  const rules = names.filter((name) => name.endsWith(".rules"));
-  if (rules.length === 0) return [];
-  const { allowedByRules, textOf } = await reading();
-  const files = await Promise.all(
-    rules.map(async (name): Promise<RulesFile> => {
-      const path = `${folder}/${name}`;
-      const text = own ? readTextFile(path) : await textOf(call, path);
-      return {
-        path,
-        allows: text === null ? ["a file that could not be read"] : allowedByRules(text),
-      };
-    }),
-  );
-  return files.filter(({ allows }) => allows.length > 0);
+  return await (await reading()).rulesIn(call, folder, own);
 }
 
 /** Reads a file in the home of a codex on this machine: by itself where this script may, else by codex, which reads it anyway. */
