@@ -109,6 +109,16 @@ test("a thread whose first turn was killed goes on all the same", async () => {
   });
 });
 
+test("a thread whose first turn was sent to a dead codex is started anew", async () => {
+  await inWorld({ script: actor }, async (world) => {
+    const session = await world.client.startSession({ cwd: world.cwd });
+    world.servers[0]!.kill();
+    // Nobody has told of the end yet.
+    await assert.rejects(session.ask("lost"), ConnectionClosedError);
+    assert.equal((await session.ask("go on")).assistantText, "answer to go on");
+  });
+});
+
 test("a question that waits when codex dies is withdrawn, and the next one is asked anew", async () => {
   const asked: AbortSignal[] = [];
   await inWorld({

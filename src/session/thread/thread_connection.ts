@@ -73,6 +73,8 @@ export class ThreadConnection {
   readonly #routes: (() => void)[] = [];
   /** Whether the server has closed the thread, or tells nothing more of it. */
   #isClosed = false;
+  /** Whether a server has told of a turn. */
+  #hadTurn = false;
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
 
@@ -169,6 +171,7 @@ export class ThreadConnection {
     if (method === "thread/name/updated") this.#session.parts.portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
     if (CLOSED.has(method)) this.#isClosed = true;
+    if (method === "turn/started") this.#hadTurn = true;
     const failed = failedMcpServer(method, params);
     if (failed !== null) this.#session.turns.warn(failed);
     if (late !== null) this.#session.events.push(late);
@@ -219,14 +222,20 @@ export class ThreadConnection {
     const lostBy = this.#lostBy!;
     await this.#stopLeft();
     if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
-    const { profile } = this.#session.settings;
+    const { parts, settings: { profile } } = this.#session;
     const unused = !this.#session.isUsed;
     try {
       if (profile.ephemeral && !unused) {
         throw lostEphemeral("The connection was made anew");
       }
       if (this.goalLost && !unused) await this.#resumeWithoutGoal();
-      else await this.#attach(unused ? "thread/start" : "thread/resume");
+      else {
+        await this.#attach(unused ? "thread/start" : "thread/resume").catch((error) => {
+          // Its only turns were sent to a server that was dead: nothing of them is in the history.
+          if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
+          return this.#attach("thread/start");
+        });
+      }
       await this.#session.turns.rest.resume(lostBy);
     } catch (error) {
       // When this server ended as well, the next one is tried, or the end is told to everyone.
