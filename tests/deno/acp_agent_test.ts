@@ -14,9 +14,7 @@ import { isRunning, rejection, whenGone } from "../real/_session_world.ts";
 const added = (name: string) => `*** Begin Patch\n*** Add File: ${name}\n+hello\n*** End Patch`;
 
 for (const version of CODEX_VERSIONS) {
-  test(`the agent runs with few flags, and leaves nothing behind, codex ${version}`, {
-    timeoutMs: 120_000,
-  }, async () => {
+  test(`the agent runs with few flags, and leaves nothing behind, codex ${version}`, async () => {
     await using dir = await tempDir("acp-");
     const cwd = join(dir.path, "project");
     const bin = join(dir.path, "bin");

@@ -94,7 +94,6 @@ const status = (outcome: Outcome | undefined, type: string): string[] =>
 for (const version of CODEX_VERSIONS) {
   test(
     `rules decide commands and patches on codex ${version}`,
-    { timeoutMs: 120_000 },
     async () => {
       await using dir = await tempDir();
       const cwd = dir.path;
@@ -134,7 +133,6 @@ for (const version of CODEX_VERSIONS) {
 
 test(
   "consent to an MCP tool works once, for the session, or not at all",
-  { timeoutMs: 120_000 },
   async () => {
     await using dir = await tempDir();
     const server = join(dir.path, "mcp.mjs");
@@ -181,7 +179,7 @@ test(
   },
 );
 
-test("permissions are granted as asked, or not", { timeoutMs: 120_000 }, async () => {
+test("permissions are granted as asked, or not", async () => {
   await using dir = await tempDir();
   const ask = toolCall("request_permissions", {
     reason: "need net",

@@ -4,7 +4,6 @@ import { test } from "../_harness.ts";
 
 test(
   "KvArtifactStore and KvThreadStore keep their contracts on the real Deno KV",
-  { timeoutMs: 120_000 },
   async () => {
     const suite = fileURLToPath(new URL("./artifact_kv_suite.ts", import.meta.url));
     // Deno.openKv exists only under its flag, which this process was not started with.

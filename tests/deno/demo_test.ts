@@ -11,9 +11,7 @@ import { play } from "./example_runner.ts";
 
 const DEMO = ["deno", "run", "-A", "--no-check", "tests/tools/demo.ts"];
 
-test("the demo shows a tool, a question and a diff, and no warning, in less than a minute", {
-  timeoutMs: 60_000,
-}, async () => {
+test("the demo shows a tool, a question and a diff, and no warning, in less than a minute", async () => {
   await codexPath();
   const { code, output } = await play(DEMO, ROOT, {});
   assert.equal(code, 0, output);
@@ -54,9 +52,7 @@ test("terminalSvg() draws lines and colours at their time, and breaks long lines
   ]);
 });
 
-test("--pick lists the examples, and runs the one that is named", {
-  timeoutMs: 60_000,
-}, async () => {
+test("--pick lists the examples, and runs the one that is named", async () => {
   const listed = await play([...DEMO, "--pick"], ROOT, {});
   assert.equal(listed.code, 0, listed.output);
   const examples = listExamples();

@@ -10,9 +10,7 @@ import { inWorld } from "../real/_session_world.ts";
 const SCRIPT = fileURLToPath(new URL("./_doors_permissions_script.ts", import.meta.url));
 const consent = { allowPrivilegedEscalation: true };
 
-test("each option says the flags that it needs, and each of the others works without", {
-  timeoutMs: 120_000,
-}, () =>
+test("each option says the flags that it needs, and each of the others works without", () =>
   inWorld("0.169.0", async (world) => {
     const bin = join(dirname(world.cwd), "bin");
     const other = join(dirname(world.cwd), "other");

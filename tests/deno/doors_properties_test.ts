@@ -29,9 +29,7 @@ function show(error: unknown): string {
   return error instanceof Error ? `${error.stack}` : typeof error;
 }
 
-test("no options make a public function throw anything but a CodexError, or send anything", {
-  timeoutMs: 120_000,
-}, () =>
+test("no options make a public function throw anything but a CodexError, or send anything", () =>
   onFake({}, async (world) => {
     const all = doors(world);
     await fc.assert(
@@ -67,19 +65,18 @@ test("no options make a public function throw anything but a CodexError, or send
     );
   }));
 
-test("no argument makes a public function throw anything but a CodexError, or send anything", {
-  timeoutMs: 120_000,
-}, () =>
+test("no argument makes a public function throw anything but a CodexError, or send anything", () =>
   onFake({}, async (world) => {
     const { client, session, cwd } = world;
     const reason = new Error("given up");
     const options = { signal: AbortSignal.abort(reason) };
     const calls: [string, (value: never) => unknown][] = [
       ["ask", (value) => session.ask(value, options)],
-      ["ask with an attachment", (value) =>
-        session.ask({ text: "x", attachments: [value] }, options)],
-      ["askStream", (value) =>
-        session.askStream(value, options)],
+      [
+        "ask with an attachment",
+        (value) => session.ask({ text: "x", attachments: [value] }, options),
+      ],
+      ["askStream", (value) => session.askStream(value, options)],
       ["askWait", (value) => session.askWait(value, options)],
       ["sample", (value) => session.sample(value, options)],
       ["resumeSession", (value) => client.resumeSession(value, { cwd, ...options })],

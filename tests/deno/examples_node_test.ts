@@ -87,7 +87,6 @@ async function traced(act: (env: Record<string, string>) => Promise<string>): Pr
 
 test(
   "Deno's own exporter tells the turn below the caller's span",
-  { timeoutMs: 90_000 },
   () =>
     traced((env) =>
       output(Deno.execPath(), ["run", "-A", "--no-check", example("telemetry")], {

@@ -14,7 +14,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.record({
 
 const chunk = fc.oneof(fc.integer({ min: 1, max: 64 }), fc.constantFrom(4096, 65_536));
 
-test("a turn survives any damage to what the server says", { timeoutMs: 60_000 }, async () => {
+test("a turn survives any damage to what the server says", async () => {
   await counting("fuzzed turns", async (figures) => {
     await fc.assert(
       fc.asyncProperty(
@@ -29,7 +29,7 @@ test("a turn survives any damage to what the server says", { timeoutMs: 60_000 }
   });
 });
 
-test("damage to one line loses no other line", { timeoutMs: 60_000 }, async () => {
+test("damage to one line loses no other line", async () => {
   const lines = PLAYABLE.flatMap(([dialect, scenario]) =>
     transcript(dialect, scenario).filter(({ dir, m }) =>
       dir === "<" && m.method !== undefined && m.id === undefined

@@ -71,25 +71,22 @@ async function redisRestarted(redis: Program): Promise<void> {
   });
 }
 
-const LIMIT = { timeoutMs: 120_000 };
 const redis = await findRedis();
 if (redis !== null) {
   test(
     "fleet: each job comes out once, with a killed worker, a cancelled job, a limit and a refusal",
-    LIMIT,
     () => inFleet(redis, "deno", 2, (world) => manyJobs(world, 24, 2, ["j8"])),
   );
 
   test(
     "fleet: what a dead worker did not tell is not asked again, one that slept and Redis that ended do nothing twice",
-    LIMIT,
     async () => {
       // All wait for a lock to run out.
       await Promise.all([died(redis), slept(redis), redisRestarted(redis)]);
     },
   );
 
-  test("examples/fleet/main.ts runs and prints what it promises", LIMIT, async () => {
+  test("examples/fleet/main.ts runs and prints what it promises", async () => {
     await using directory = await tempDir("fleet-");
     const main = join(ROOT, "examples", "fleet", "main.ts");
     const redisAt = ["--redis", `${await freePort()}`, "--data", directory.path];

@@ -10,8 +10,6 @@ import { codexLauncherPath, codexPath, type CodexVersion, ROOT } from "../_codex
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
-const LIMIT = { timeoutMs: 60_000 };
-
 interface Outcome {
   code: number;
   output: string;
@@ -60,7 +58,6 @@ async function run(
 for (const version of ["0.169.0", "0.104.0"] satisfies CodexVersion[]) {
   test(
     `a script that may not write gets an agent that can't, and is told the flag, codex ${version}`,
-    LIMIT,
     async () => {
       await run(await codexPath(version), [], ({ code, output, cwd, made }) => {
         assert.equal(code, 0, output);
@@ -78,7 +75,6 @@ for (const version of ["0.169.0", "0.104.0"] satisfies CodexVersion[]) {
 
 test(
   "a script that may write here gets an agent that writes here and nowhere else",
-  LIMIT,
   async () => {
     await run(await codexPath(), ["--allow-write=."], async ({ code, output, made }) => {
       assert.equal(code, 0, output);
@@ -90,7 +86,7 @@ test(
   },
 );
 
-test("it works with npm's launcher as codex, too", LIMIT, async () => {
+test("it works with npm's launcher as codex, too", async () => {
   await run(await codexLauncherPath(), [], ({ code, output, made }) => {
     assert.equal(code, 0, output);
     assert.match(output, /^Refused: .*--allow-write=/m);

@@ -25,7 +25,7 @@ function codexAnswer({ text, toolOutputs }: testing.ModelRequest): testing.Model
   return text.startsWith("Name the biggest risk") ? '{"risk":"no tests"}' : "A page.";
 }
 
-test("from @openai/codex-sdk: both programs print the same", { timeoutMs: 120_000 }, async (t) => {
+test("from @openai/codex-sdk: both programs print the same", async (t) => {
   await using user = await machine(codexAnswer);
   const cwd = user.workspace;
   await copyFile(join(ROOT, ".assets", "web_chat.png"), join(cwd, "picture.png"));
@@ -58,7 +58,6 @@ test("from @openai/codex-sdk: both programs print the same", { timeoutMs: 120_00
 
 test(
   "from the Claude Agent SDK: both programs print the same",
-  { timeoutMs: 120_000 },
   async (t) => {
     await using user = await machine(({ toolOutputs }) => {
       switch (toolOutputs.length) {

@@ -361,7 +361,6 @@ function short({ sandbox }: EffectivePolicy): string {
 
 test(
   "under each set of flags a session gets no more than the script",
-  { timeoutMs: 120_000 },
   async (t) => {
     assert(ROWS.length >= 20);
     await using dir = await tempDir("flags-");

@@ -9,7 +9,6 @@ const SCRIPT = fileURLToPath(new URL("_permissions_node_script.ts", import.meta.
 
 test(
   "under Node's permission model a session gets no more than the script",
-  { timeoutMs: 120_000 },
   async (t) => {
     await using dir = await tempDir("node-");
     const node = await nodePath();

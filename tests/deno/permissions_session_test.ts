@@ -97,7 +97,6 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
 
 test(
   "a script with scoped reads gets an agent that reads no further",
-  { timeoutMs: 60_000 },
   async () => {
     await inWorld(async ({ ws, secret, run }) => {
       const { policy, items } = await run([`--allow-read=${ws}`], {}, [
@@ -114,9 +113,7 @@ test(
 );
 
 for (const version of codexes("0.169.0", "0.145.0", "0.125.0")) {
-  test(`codex itself reads no further into the prompt either, ${version}`, {
-    timeoutMs: 60_000,
-  }, async () => {
+  test(`codex itself reads no further into the prompt either, ${version}`, async () => {
     await inWorld(async ({ ws, secret, run }) => {
       const above = dirname(ws);
       await mkdir(join(above, ".git"));
@@ -137,9 +134,7 @@ for (const version of codexes("0.169.0", "0.145.0", "0.125.0")) {
   });
 }
 
-test("codex's own rules are refused to a script with scoped reads, seen or not", {
-  timeoutMs: 60_000,
-}, async () => {
+test("codex's own rules are refused to a script with scoped reads, seen or not", async () => {
   await inWorld(async ({ ws, secret, home, run }) => {
     await mkdir(join(home, "rules"), { recursive: true });
     await writeFile(
@@ -158,9 +153,7 @@ test("codex's own rules are refused to a script with scoped reads, seen or not",
   });
 });
 
-test("a script without write permission is refused a writable session, with the flag", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a script without write permission is refused a writable session, with the flag", async () => {
   await inWorld(async ({ ws, run }) => {
     const session = { sandbox: "workspace-write", allowPrivilegedEscalation: true };
     const { code, missing, message } = await run([`--allow-read=${ws}`], session, []);
@@ -170,9 +163,7 @@ test("a script without write permission is refused a writable session, with the 
   });
 });
 
-test("a script with write permission gets an agent that writes there and nowhere else", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a script with write permission gets an agent that writes there and nowhere else", async () => {
   await inWorld(async ({ ws, secret, run }) => {
     const session = { sandbox: "workspace-write", allowPrivilegedEscalation: true };
     const { policy } = await run([`--allow-read=${ws}`, `--allow-write=${ws}`], session, [
@@ -187,7 +178,6 @@ test("a script with write permission gets an agent that writes there and nowhere
 
 test(
   "with codex 0.104 the policy says that reads are not enforced",
-  { timeoutMs: 60_000 },
   async () => {
     await inWorld(async ({ ws, run }) => {
       const { policy } = await run([`--allow-read=${ws}`], {}, ["true"], "0.104.0");
@@ -197,9 +187,7 @@ test(
 );
 
 for (const version of codexes("0.169.0", "0.145.0")) {
-  test(`a command can be approved under scoped flags, and stays in the sandbox: ${version}`, {
-    timeoutMs: 60_000,
-  }, async () => {
+  test(`a command can be approved under scoped flags, and stays in the sandbox: ${version}`, async () => {
     await inWorld(async ({ ws, secret, run }) => {
       const session = {
         sandbox: "workspace-write",
@@ -249,9 +237,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
   });
 }
 
-test("where an accepted command may leave the sandbox, a limited script says so and asks nobody", {
-  timeoutMs: 60_000,
-}, async () => {
+test("where an accepted command may leave the sandbox, a limited script says so and asks nobody", async () => {
   await inWorld(async ({ ws, run }) => {
     const session = { approvalPolicy: "untrusted" };
     const cases: [flags: string[], version: string][] = [
@@ -271,7 +257,6 @@ test("where an accepted command may leave the sandbox, a limited script says so 
 
 test(
   "what is revoked under a live session stops its next turn",
-  { timeoutMs: 60_000 },
   async (t) => {
     await inWorld(async ({ ws, secret, run }) => {
       const writes = {

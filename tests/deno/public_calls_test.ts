@@ -314,7 +314,6 @@ async function onAll(act: (world: FakeWorld, calls: Map<string, Call>) => Promis
 
 test(
   "no object with methods is left out",
-  { timeoutMs: 60_000 },
   () =>
     onFake({}, async (world) => {
       await using given = await givenIn(world);

@@ -156,7 +156,6 @@ for (const [name, expected] of Object.entries(EXPECTED)) {
   for (const command of commands(`examples/recipes/${name}.ts`)) {
     test(
       `examples/recipes/${name}.ts does what its header says: ${command.split(" ")[0]}`,
-      { timeoutMs: 90_000 },
       () => tryOut(name, command, expected),
     );
   }
@@ -193,9 +192,7 @@ const UNTIL: Record<string, Step[]> = {
   "examples/goal.ts": [[/^OK/m, (running) => running.signal("SIGINT")]],
 };
 
-test("the flags in the headers of examples are enough for a real account", {
-  timeoutMs: 120_000,
-}, async () => {
+test("the flags in the headers of examples are enough for a real account", async () => {
   assert.ok(SCOPED.length >= 25, `${SCOPED.length} examples`);
   await using user = await machine(() => "OK");
   const cwd = user.workspace;
@@ -216,9 +213,7 @@ test("the flags in the headers of examples are enough for a real account", {
 
 const TESTING = "examples/recipes/testing/release_notes";
 
-test("tests of a program that uses codex run on each runner, from a cassette without codex", {
-  timeoutMs: 120_000,
-}, async (t) => {
+test("tests of a program that uses codex run on each runner, from a cassette without codex", async (t) => {
   await using user = await machine();
   const cwd = user.workspace;
   for (const command of commands(`${TESTING}.test.ts`)) {

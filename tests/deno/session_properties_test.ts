@@ -252,7 +252,7 @@ for (const dialect of DIALECTS) {
     const name = `any mix of ask, abort, steer, interrupt, close and crash settles${
       restart ? ", with restarts" : ""
     } [${dialect}]`;
-    test(name, { timeoutMs: 60_000 }, async () => {
+    test(name, async () => {
       await using directory = await tempDir("properties-");
       await fc.assert(
         fc.asyncProperty(
@@ -293,9 +293,7 @@ for (const dialect of DIALECTS) {
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`any mix settles with the real codex as well, and leaves no process [${version}]`, {
-    timeoutMs: 90_000,
-  }, async () => {
+  test(`any mix settles with the real codex as well, and leaves no process [${version}]`, async () => {
     await inWorld(version, async (world) => {
       const exec = script.exec("sleep 0.2; echo out");
       const turns: Record<Turn, ReturnType<typeof world.prompt>> = {

@@ -42,9 +42,7 @@ async function everyStep(act: (step: number) => Promise<boolean>): Promise<numbe
   }
 }
 
-test("a writer that is killed at any step has stored all of its lines or none", {
-  timeoutMs: 120_000,
-}, async () => {
+test("a writer that is killed at any step has stored all of its lines or none", async () => {
   const steps = await everyStep(async (step) => {
     await using directory = await tempDir("crash-");
     const root = join(directory.path, "s");
@@ -61,9 +59,7 @@ test("a writer that is killed at any step has stored all of its lines or none", 
   assert.ok(steps >= 6, `${steps} steps`);
 });
 
-test("a file that is put in place is there whole or not at all, whenever that is killed", {
-  timeoutMs: 120_000,
-}, async () => {
+test("a file that is put in place is there whole or not at all, whenever that is killed", async () => {
   const steps = await everyStep(async (step) => {
     await using directory = await tempDir("crash-");
     const home = directory.path;

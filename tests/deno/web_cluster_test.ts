@@ -10,8 +10,6 @@ import { connect } from "../../src/web/connect.ts";
 import type { BridgeEvent, BridgeSession } from "../../src/web/connect_types.ts";
 import { inCluster, LEASE_MS, type Node, nodeExample } from "./web_cluster_world.ts";
 
-const LIMIT = { timeoutMs: 120_000 };
-
 /**
  * The client sends nothing twice by itself that may have begun; this page knows that a turn can't begin twice. Reading is
  * tried by the client until a node answers: then is the time to ask again.
@@ -31,7 +29,6 @@ const redis = await findRedis();
 if (redis !== null) {
   test(
     "cluster: a session that nobody uses is closed, wherever it is",
-    LIMIT,
     () =>
       inCluster(redis, play, 2, async (world) => {
         const [a, b] = world.nodes as [Node, Node];
@@ -48,7 +45,6 @@ if (redis !== null) {
 
   test(
     "cluster: bridges on Bun, Deno and Node pass sessions on to each other, and a page's client comes along",
-    LIMIT,
     () =>
       inCluster(redis, play, 1, async (world) => {
         const bun = await world.addNode({ RUNTIME: await bunPath() });
@@ -122,7 +118,6 @@ if (redis !== null) {
 
   test(
     "cluster: every request works at every node, and a session has one owner",
-    LIMIT,
     () =>
       inCluster(redis, play, 3, async (world) => {
         const [a, b, c] = world.nodes as [Node, Node, Node];

@@ -40,9 +40,7 @@ async function killedWriter(command: string[]): Promise<number[]> {
   return output.split("\n").slice(1, -1).map(Number);
 }
 
-test(`a store whose writers are killed ${KILLS} times holds one whole version, and none is lost`, {
-  timeoutMs: 120_000,
-}, async () => {
+test(`a store whose writers are killed ${KILLS} times holds one whole version, and none is lost`, async () => {
   const dir = await tempDir("artifact-");
   try {
     const root = dir.path;

@@ -22,9 +22,7 @@ import { tempDir } from "../_temp.ts";
 import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
 
-test("a rewind that is killed is finished by the next start", {
-  timeoutMs: 120_000,
-}, async () => {
+test("a rewind that is killed is finished by the next start", async () => {
   await using directory = await tempDir("rewind-crash-");
   const root = join(directory.path, "w");
   const home = join(directory.path, "home");

@@ -53,9 +53,6 @@ async function killed(world: World, when: string, threadId: string, before: stri
 for (const version of CODEX_VERSIONS) {
   test(
     `a rewind that is killed around the server's part of it is finished or dropped as a whole [${version}]`,
-    {
-      timeoutMs: 120_000,
-    },
     () =>
       inWorld(version, async (world) => {
         const { cwd } = world;

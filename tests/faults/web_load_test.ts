@@ -28,9 +28,6 @@ interface Seen {
 
 test(
   "100 clients over 20 sessions drop and return at random, and each ends with the exact text once",
-  {
-    timeoutMs: 60_000,
-  },
   () =>
     inWorld({
       server: {
@@ -119,9 +116,7 @@ test(
     }),
 );
 
-test("a client that never reads costs the others nothing, and is told what it missed", {
-  timeoutMs: 60_000,
-}, () =>
+test("a client that never reads costs the others nothing, and is told what it missed", () =>
   inWorld({
     server: {
       onTurn: async (turn) => {

@@ -92,7 +92,6 @@ const say = (text: string) => [{ type: "text", text }];
 
 test(
   "an editor that breaks the protocol is refused, and goes on",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await world.connect({ approvalTimeoutMs: 60_000 });

@@ -11,13 +11,11 @@ import { tempDir } from "../_temp.ts";
 import { latch, warnings, world } from "../real/_safety_world.ts";
 
 const { exec, inPrompt } = testing.script;
-const LIMIT = { timeoutMs: 120_000 };
 const CONSENT = { allowPrivilegedEscalation: true, dangerouslyAllowUnattendedFullAccess: true };
 
 for (const version of codexes("0.169.0", "0.150.0", "0.104.0")) {
   test(
     `a sandbox is confirmed by the server's word and by nothing else, codex ${version}`,
-    LIMIT,
     async () => {
       await using w = await world(version);
       const readOnly = await w.session({ sandbox: "read-only" });
@@ -40,7 +38,6 @@ for (const version of codexes("0.169.0", "0.150.0", "0.104.0")) {
 
 test(
   "a thread that may do more than asked in the middle of a turn ends the turn and the session",
-  LIMIT,
   async (t) => {
     await using w = await world("0.169.0");
     await using outside = await tempDir("outside-");
@@ -97,7 +94,6 @@ test(
 for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `roots that another client gave a thread are no place to write for a session, codex ${version}`,
-    LIMIT,
     async () => {
       await using outside = await tempDir("outside-");
       await using w = await world(version);

@@ -94,9 +94,7 @@ function reached(world: World): string[] {
 }
 
 for (const version of codexes(...CODEX_VERSIONS, "0.145.0")) {
-  test(`a hermetic codex has the user's login and nothing else of the user's [${version}]`, {
-    timeoutMs: 120_000,
-  }, () =>
+  test(`a hermetic codex has the user's login and nothing else of the user's [${version}]`, () =>
     inWorld(version, async (world) => {
       await hostileUser(world);
       const { codex, home } = homes(world);
@@ -284,9 +282,7 @@ async function start(world: World, command: string[], how: string) {
 }
 
 for (const [name, command] of runtimes) {
-  test(`what a killed ${name} script left goes at the next start, what a living one has stays`, {
-    timeoutMs: 120_000,
-  }, () =>
+  test(`what a killed ${name} script left goes at the next start, what a living one has stays`, () =>
     inWorld(NEWEST_CODEX, async (world) => {
       const [killed, living] = [
         await start(world, await command(), "waits"),

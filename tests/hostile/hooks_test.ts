@@ -8,10 +8,9 @@ import { callMcp } from "../real/_mcp_world.ts";
 import { addFile, warnings, words, world } from "../real/_safety_world.ts";
 
 const { applyPatch, exec, toolCall } = testing.script;
-const LIMIT = { timeoutMs: 90_000 };
 
 for (const version of CODEX_VERSIONS) {
-  test(`hooks see what they claim, codex ${version}`, LIMIT, async (t) => {
+  test(`hooks see what they claim, codex ${version}`, async (t) => {
     await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
 
     await t.step("a filtered hook is asked about every spelling of its command", async () => {

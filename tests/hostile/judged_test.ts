@@ -12,7 +12,6 @@ import { tempDir } from "../_temp.ts";
 import { words, world } from "../real/_safety_world.ts";
 
 const { applyPatch, exec, inPrompt, toolCall } = testing.script;
-const LIMIT = { timeoutMs: 90_000 };
 
 const add = (file: string) =>
   applyPatch(`*** Begin Patch\n*** Add File: ${file}\n+x\n*** End Patch`, { callId: "call_again" });
@@ -23,7 +22,6 @@ const run = (command: string) => exec(command, {}, { callId: "call_again" });
 for (const version of codexes(...CODEX_VERSIONS, "0.125.0")) {
   test(
     `a call id that comes again stands for the change that it is about, codex ${version}`,
-    LIMIT,
     async (t) => {
       await using w = await world(version);
 
@@ -233,7 +231,6 @@ createInterface({ input: process.stdin }).on("line", (line) => {
 for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `of MCP calls under one id, what was accepted is all that is made, codex ${version}`,
-    LIMIT,
     async () => {
       await using dir = await tempDir("mcp-");
       const [server, made] = [join(dir.path, "server.mjs"), join(dir.path, "made")];

@@ -12,7 +12,6 @@ const { applyPatch, exec } = testing.script;
 for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX, "0.125.0", "0.145.0")) {
   test(
     `what was accepted for a session is asked anew by the next, codex ${version}`,
-    { timeoutMs: 120_000 },
     async () => {
       await using w = await world(version);
       const first = await w.session({ approvals: () => ({ decision: "acceptForSession" }) });

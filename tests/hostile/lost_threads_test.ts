@@ -29,9 +29,6 @@ const DAMAGE: Record<string, (home: string, rollouts: string[]) => Promise<unkno
 for (const version of CODEX_VERSIONS) {
   test(
     `codex ${version}: a session whose conversation is lost can be read and closed, and takes no place`,
-    {
-      timeoutMs: 120_000,
-    },
     async (t) => {
       for (const [name, damage] of Object.entries(DAMAGE)) {
         await t.step(name, async () => {

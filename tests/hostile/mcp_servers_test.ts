@@ -8,9 +8,7 @@ import { callMcp } from "../real/_mcp_world.ts";
 import { inWorld, rejection } from "../real/_session_world.ts";
 
 for (const version of CODEX_VERSIONS) {
-  test(`whatever an MCP server does, turns settle and tell of it, ${version}`, {
-    timeoutMs: 120_000,
-  }, () =>
+  test(`whatever an MCP server does, turns settle and tell of it, ${version}`, () =>
     inWorld(version, async (world) => {
       const command = await nodePath();
       const path = join(ROOT, "tests", "tools", "_mcp_hostile.mjs");

@@ -202,7 +202,6 @@ for (const [version, kind] of [["0.169.0", "v1"], ["0.145.0", "v2"]] as const) {
 
 test(
   "agents side by side stay within the limits of their prompt, and so does one that outlives it",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const { client, session, watch } = await watched(world, {
@@ -264,7 +263,6 @@ test(
 
 test(
   "an agent that outlives its prompt has the session's time, and what it has left running ends with the session",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const { session, watch } = await watched(world, { config: CONFIG.v1, timeoutMs: 4_000 });
@@ -303,7 +301,6 @@ test(
 
 test(
   "an agent of an earlier prompt that a later one waits for has the time of that one",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.145.0", async (world) => {
       const { session, watch } = await watched(world, { config: CONFIG.v2, timeoutMs: 2_000 });
@@ -330,7 +327,6 @@ test(
 
 test(
   "what agents of agents ask is the session's to answer, and all of them end when codex dies",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const watch = new Watch();

@@ -248,7 +248,6 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
 
 test(
   "an MCP server that ends as it starts is a warning within the turn",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await world.connect();
@@ -277,7 +276,6 @@ test(
 for (const version of codexes("0.169.0", "0.104.0")) {
   test(
     `a compaction ends with a codex that dies before it begins, and the next one goes on [${version}]`,
-    { timeoutMs: 120_000 },
     () =>
       inWorld(version, async (world) => {
         let [loses, dies] = [false, false];

@@ -15,7 +15,6 @@ import { addFile, words, world } from "../real/_safety_world.ts";
 for (const version of CODEX_VERSIONS) {
   test(
     `links lead no patch past the rules on codex ${version}`,
-    { timeoutMs: 120_000 },
     async (t) => {
       await using w = await world(version);
       await using outside = await tempDir("outside-");

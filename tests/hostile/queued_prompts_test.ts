@@ -58,7 +58,6 @@ function held(world: World): { prompt: string; open: () => void } {
 
 test(
   "prompts of the queue are turns of the session: told, counted, waited for, and left alone by an interrupt",
-  { timeoutMs: 120_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await world.connect();

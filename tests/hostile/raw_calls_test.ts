@@ -14,9 +14,7 @@ const { exec } = testing.script;
 const ESCALATION = { allowPrivilegedEscalation: true };
 
 for (const version of CODEX_VERSIONS) {
-  test(`raw calls without consent write nothing, start nothing and log nobody in, ${version}`, {
-    timeoutMs: 120_000,
-  }, async (t) => {
+  test(`raw calls without consent write nothing, start nothing and log nobody in, ${version}`, async (t) => {
     await using dir = await tempDir("raw-");
     const cwd = join(dir.path, "w");
     const mark = join(dir.path, "mark");

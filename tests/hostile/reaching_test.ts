@@ -13,7 +13,6 @@ import { world } from "../real/_safety_world.ts";
 import { listen } from "../real/websocket_world.ts";
 
 const { exec, toolCall } = testing.script;
-const LIMIT = { timeoutMs: 120_000 };
 const FREE = {
   approvalPolicy: "never",
   sandbox: "danger-full-access",
@@ -22,7 +21,7 @@ const FREE = {
 const READ_ONLY = { approvalPolicy: "never", sandbox: "read-only" } as const;
 
 for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
-  test(`an agent speaks to no thread of another session, codex ${version}`, LIMIT, async () => {
+  test(`an agent speaks to no thread of another session, codex ${version}`, async () => {
     await using outside = await tempDir("outside-");
     const mark = join(outside.path, "mark");
     const rows = join(outside.path, "rows.csv");
@@ -116,7 +115,6 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
 for (const version of CODEX_VERSIONS) {
   test(
     `nor on a server that has such tools switched on itself, codex ${version}`,
-    LIMIT,
     async () => {
       await using dir = await tempDir("attached-");
       await using model = await testing.ScriptedModel.start(() => "done");

@@ -123,9 +123,7 @@ function runs(command: () => string): testing.Script {
 }
 
 for (const version of VERSIONS) {
-  test(`nothing of a repository's .codex runs, and no trust is given, ${version}`, {
-    timeoutMs: 120_000,
-  }, async (t) => {
+  test(`nothing of a repository's .codex runs, and no trust is given, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, runs(() => world.touch("rule")));
     await using _ = world;
     await world.armRepository();
@@ -155,9 +153,7 @@ for (const version of VERSIONS) {
     });
   });
 
-  test(`the user's notify program stays off, and the reviewer is this client, ${version}`, {
-    timeoutMs: 120_000,
-  }, async (t) => {
+  test(`the user's notify program stays off, and the reviewer is this client, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(
       version,
       (request) =>
@@ -218,9 +214,7 @@ for (const version of VERSIONS) {
 for (const version of CODEX_VERSIONS) {
   // Older codex has no such proxy.
   if (version !== "0.104.0") {
-    test(`what the user's proxy keeps from the network is kept from it, ${version}`, {
-      timeoutMs: 120_000,
-    }, async (t) => {
+    test(`what the user's proxy keeps from the network is kept from it, ${version}`, async (t) => {
       let reached = 0;
       const server = createServer((socket) => (reached++, socket.end("hello\n")));
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -278,9 +272,7 @@ for (const version of CODEX_VERSIONS) {
     });
   }
 
-  test(`what a repository's own git settings name is run by codex, as told, ${version}`, {
-    timeoutMs: 120_000,
-  }, async () => {
+  test(`what a repository's own git settings name is run by codex, as told, ${version}`, async () => {
     // Not a promise of ours: the README says that codex does so, outside the sandbox of a session that only reads.
     const world: Hostile = await Hostile.start(version, () => "done");
     await using _ = world;
@@ -301,9 +293,7 @@ for (const version of CODEX_VERSIONS) {
     assert.ok(existsSync(world.mark("filter")), "it does not any more: the README can say so");
   });
 
-  test(`codex's own rules are told, and refused where somebody watches, ${version}`, {
-    timeoutMs: 120_000,
-  }, async (t) => {
+  test(`codex's own rules are told, and refused where somebody watches, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, runs(() => world.touch("rule")));
     await using _ = world;
     await mkdir(join(world.home, "rules"));
@@ -349,9 +339,7 @@ for (const version of CODEX_VERSIONS) {
     });
   });
 
-  test(`a session's config starts nothing, and moves nothing, without consent, ${version}`, {
-    timeoutMs: 120_000,
-  }, async (t) => {
+  test(`a session's config starts nothing, and moves nothing, without consent, ${version}`, async (t) => {
     const world: Hostile = await Hostile.start(version, () => "done");
     await using _ = world;
     const mcp = { command: "/bin/sh", args: ["-c", world.touch("config-mcp")] };

@@ -21,9 +21,7 @@ const NAMES =
 const SECRETS = Object.fromEntries(NAMES.split(" ").map((name) => [name, `leak-${name}`]));
 
 for (const version of CODEX_VERSIONS) {
-  test(`no secret reaches the agent's commands, a command line or an error, ${version}`, {
-    timeoutMs: 120_000,
-  }, async (t) => {
+  test(`no secret reaches the agent's commands, a command line or an error, ${version}`, async (t) => {
     await using dir = await tempDir("secrets-");
     await using model = await testing.ScriptedModel.start((request) =>
       request.toolOutputs.length === 0
@@ -119,9 +117,7 @@ for (const version of CODEX_VERSIONS) {
   });
 }
 
-test("what a conversation says of secrets is in no log, no cassette, no warning and no error", {
-  timeoutMs: 120_000,
-}, async () => {
+test("what a conversation says of secrets is in no log, no cassette, no warning and no error", async () => {
   const secret = "hunter2Hunter2hunter2";
   const told = [
     `redis-cli -a ${secret} ping`,

@@ -18,7 +18,6 @@ import { SseClient } from "../contract/web_sse_client.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
-const LIMIT = { timeoutMs: 120_000 };
 const SECRET = "BOBS-SECRET";
 const LOGIN = "sk-OPERATORS-KEY";
 const PNG =
@@ -172,7 +171,6 @@ for (const version of codexes("0.169.0", "0.145.0")) {
   for (const approvalPolicy of ["untrusted", "on-request"] as const) {
     test(
       `codex ${version}: a tenant's agent sees and changes nothing of others', though she accepts everything (${approvalPolicy})`,
-      LIMIT,
       () =>
         inPlaces(async (places) => {
           const tries = attacks(places);
@@ -322,7 +320,6 @@ for (const version of codexes("0.169.0", "0.145.0")) {
 for (const version of codexes("0.125.0", "0.104.0")) {
   test(
     `codex ${version}: can't keep tenants apart, and is refused before anybody comes`,
-    LIMIT,
     () =>
       inPlaces(async (places) => {
         const model = await ScriptedModel.start(() => "Hello.");

@@ -9,7 +9,6 @@ import { test } from "../_harness.ts";
 import { type Place, warnings, words, type World, world } from "../real/_safety_world.ts";
 
 const { exec, toolCall } = testing.script;
-const LIMIT = { timeoutMs: 120_000 };
 const NAMESPACE = "multi_agent_v1";
 
 /** A model that starts a shell at a terminal and types into it, itself or by an agent of its own. */
@@ -45,7 +44,7 @@ async function typed(place: Place, prompt: string): Promise<boolean> {
 }
 
 for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
-  test(`an accepted program gets no orders that nobody saw, codex ${version}`, LIMIT, async (t) => {
+  test(`an accepted program gets no orders that nobody saw, codex ${version}`, async (t) => {
     const w: World = await world(version, {
       script: typist,
       flags: { "features.multi_agent": true },

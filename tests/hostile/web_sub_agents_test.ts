@@ -13,9 +13,6 @@ import { tempDir } from "../_temp.ts";
 
 test(
   "a sub-agent's question is listed and answered, it leaves no turn behind, and why one failed is not told",
-  {
-    timeoutMs: 60_000,
-  },
   async () => {
     await using directory = await tempDir("sub-");
     const home = join(directory.path, "home");

@@ -22,7 +22,6 @@ const QUESTION = {
 for (const version of CODEX_VERSIONS) {
   test(
     `plans, forms, MCP servers, reviews and terminals [${version}]`,
-    { timeoutMs: 120_000 },
     () =>
       inWorld(version, async (world) => {
         await using http = await httpServer();

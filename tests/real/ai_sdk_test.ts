@@ -16,7 +16,6 @@ function versions(name: string, act: (world: World, version: CodexVersion) => Pr
   for (const version of CODEX_VERSIONS) {
     test(
       `${name} [${version}]`,
-      { timeoutMs: 120_000 },
       () => inWorld(version, (world) => act(world, version)),
     );
   }

@@ -56,9 +56,7 @@ async function onStage(
   }
 }
 
-test("the real codex understands every method, and its answers hold what their types promise", {
-  timeoutMs: 60_000,
-}, async () => {
+test("the real codex understands every method, and its answers hold what their types promise", async () => {
   await onStage("0.169.0", true, async ({ app, dir }) => {
     const answered: string[] = [];
     for (const { method } of methodsOfKind("clientRequest")) {
@@ -167,16 +165,14 @@ async function workThrough({ app, dir, turn }: Stage): Promise<string[]> {
   return done;
 }
 
-test("files, commands, configuration and the life of a thread round-trip with their results", {
-  timeoutMs: 60_000,
-}, async () => {
+test("files, commands, configuration and the life of a thread round-trip with their results", async () => {
   await onStage("0.169.0", false, async (stage) => {
     const done = await workThrough(stage);
     assert.ok(new Set(done).size >= 38, `${new Set(done).size} methods`);
   });
 });
 
-test("experimental methods round-trip with experimentalApi", { timeoutMs: 60_000 }, async () => {
+test("experimental methods round-trip with experimentalApi", async () => {
   await onStage("0.169.0", true, async ({ app, dir, turn }) => {
     const settings = { cwd: dir, sandbox: FULL, approvalPolicy: "never" } as const;
     const { thread } = await app.request("thread/start", {
@@ -207,9 +203,7 @@ test("experimental methods round-trip with experimentalApi", { timeoutMs: 60_000
   });
 });
 
-test("the oldest supported codex answers the methods it knows, and names those it does not", {
-  timeoutMs: 60_000,
-}, async () => {
+test("the oldest supported codex answers the methods it knows, and names those it does not", async () => {
   await onStage("0.104.0", true, async ({ app, dir, turn }) => {
     const settings = { cwd: dir, sandbox: FULL, approvalPolicy: "never" } as const;
     const { thread } = await app.request("thread/start", settings, CONSENT);
@@ -274,9 +268,7 @@ function valueFor(type: string, key: string, dir: string): unknown {
   }
 }
 
-test("the local gate and the server agree on which fields are experimental", {
-  timeoutMs: 60_000,
-}, async () => {
+test("the local gate and the server agree on which fields are experimental", async () => {
   await using directory = await tempDir();
   await using model = await ScriptedModel.start(() => "an answer");
   const config = model.clientConfig({ codexPath: await codexPath() });

@@ -71,7 +71,6 @@ async function first(requests: AsyncIterator<ServerRequest>): Promise<ServerRequ
 for (const version of CODEX_VERSIONS) {
   test(
     `a reader's answers decide on commands of codex ${version}`,
-    { timeoutMs: 60_000 },
     async () => {
       await onStage(version, {}, async ({ app, start, ended }) => {
         const requests = app.serverRequests();
@@ -92,9 +91,7 @@ for (const version of CODEX_VERSIONS) {
     },
   );
 
-  test(`what a reader leaves unanswered is declined on codex ${version}`, {
-    timeoutMs: 60_000,
-  }, async () => {
+  test(`what a reader leaves unanswered is declined on codex ${version}`, async () => {
     await onStage(version, { approvalTimeoutMs: 150 }, async ({ app, start, ended }) => {
       const requests = app.serverRequests();
       const turnId = await start();

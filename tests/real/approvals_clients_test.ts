@@ -47,9 +47,7 @@ async function enter(url: string): Promise<Party> {
   return party;
 }
 
-test("when two clients race for an answer, the first counts and each question is answered once", {
-  timeoutMs: 60_000,
-}, async (t) => {
+test("when two clients race for an answer, the first counts and each question is answered once", async (t) => {
   await using dir = await tempDir("race-");
   await using model = await testing.ScriptedModel.start();
   const server = await listen(model, dir.path);

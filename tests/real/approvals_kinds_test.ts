@@ -10,7 +10,6 @@ import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { latch, type Place, wireAnswers, words, type World, world } from "./_safety_world.ts";
 
-const LIMIT = { timeoutMs: 60_000 };
 const PROBE = fileURLToPath(new URL("../tools/_mcp_probe.mjs", import.meta.url));
 const MCP_FLAGS: Record<string, JsonValue> = {
   "mcp_servers.probe.command": process.execPath,
@@ -42,7 +41,6 @@ async function answering(
 
 test(
   "permissions are granted as decided, in the server's own shape, and never more",
-  LIMIT,
   async (t) => {
     await using w = await world(NEWEST_CODEX, {
       approvalTimeoutMs: 1_000,
@@ -106,7 +104,7 @@ test(
   },
 );
 
-test("an MCP server's form is filled as decided, in the server's own shape", LIMIT, async (t) => {
+test("an MCP server's form is filled as decided, in the server's own shape", async (t) => {
   await using w = await world(NEWEST_CODEX, { approvalTimeoutMs: 1_000, flags: MCP_FLAGS });
   const ask = toolCall("ask", {}, { namespace: "mcp__probe" });
   const declined = { action: "decline", content: null, _meta: null };
@@ -203,7 +201,7 @@ test("an MCP server's form is filled as decided, in the server's own shape", LIM
 });
 
 for (const version of CODEX_VERSIONS) {
-  test(`questions to the user are answered on codex ${version}`, LIMIT, async (t) => {
+  test(`questions to the user are answered on codex ${version}`, async (t) => {
     await using w = await world(version, { approvalTimeoutMs: 1_000, experimentalApi: true });
     const question = toolCall("request_user_input", {
       questions: [{
@@ -258,7 +256,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `tools of this process are run, declined and stopped on codex ${version}`,
-    LIMIT,
     async (t) => {
       await using w = await world(version, { experimentalApi: true });
       const schema = { type: "object", properties: { id: { type: "string" } } };

@@ -83,9 +83,7 @@ const EDIT = { type: "docEdit", artifactId: "guide", userGoal: "Add a line" } as
 const ASK = { type: "passthrough", artifactId: "guide", userGoal: "How long is it?" } as const;
 
 for (const version of CODEX_VERSIONS) {
-  test(`codex ${version} writes a document, edits it, and goes on after a restart`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`codex ${version} writes a document, edits it, and goes on after a restart`, () =>
     onStage(version, async (stage) => {
       const first = await stage.connect();
       let threadId: string;
@@ -134,9 +132,7 @@ for (const version of CODEX_VERSIONS) {
       assert.ok(JSON.stringify(formats[1]).includes("expectedRevision"));
     }));
 
-  test(`codex ${version}: a document that changed during the turn is kept, or asked about again`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`codex ${version}: a document that changed during the turn is kept, or asked about again`, () =>
     onStage(version, async (stage) => {
       const client = await stage.connect();
       try {
@@ -171,9 +167,7 @@ for (const version of CODEX_VERSIONS) {
       }
     }));
 
-  test(`codex ${version}: what is no fit answer stores nothing, and the agent can't write files`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`codex ${version}: what is no fit answer stores nothing, and the agent can't write files`, () =>
     onStage(version, async (stage) => {
       const client = await stage.connect();
       try {
@@ -205,9 +199,7 @@ for (const version of CODEX_VERSIONS) {
       }
     }));
 
-  test(`codex ${version}: an aborted task interrupts the turn and stores nothing`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`codex ${version}: an aborted task interrupts the turn and stores nothing`, () =>
     onStage(version, async (stage) => {
       const client = await stage.connect();
       try {
@@ -230,9 +222,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `codex ${version}: two programs work on a document at once, and after its thread was damaged`,
-    {
-      timeoutMs: 90_000,
-    },
     () =>
       onStage(version, async (stage) => {
         const clients = await Promise.all([stage.connect(), stage.connect()]);

@@ -34,9 +34,7 @@ async function listening(model: ScriptedModel, home: string, listen: string, soc
   return host;
 }
 
-test("a client attaches to a codex behind a socket, and leaves it alone", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a client attaches to a codex behind a socket, and leaves it alone", async () => {
   await using dir = await tempDir();
   await using model = await ScriptedModel.start(() => "x".repeat(300_000));
   const socket = join(dir.path, "s");
@@ -62,7 +60,7 @@ test("a client attaches to a codex behind a socket, and leaves it alone", {
   }
 });
 
-test("codex's own daemon is found in its home", { timeoutMs: 60_000 }, async () => {
+test("codex's own daemon is found in its home", async () => {
   await using dir = await tempDir();
   await using model = await ScriptedModel.start(() => "done");
   const socket = join(dir.path, "app-server-control", "app-server-control.sock");
@@ -79,9 +77,7 @@ test("codex's own daemon is found in its home", { timeoutMs: 60_000 }, async () 
   }
 });
 
-test("a daemon that codex itself started is attached to, and left running", {
-  timeoutMs: 120_000,
-}, async () => {
+test("a daemon that codex itself started is attached to, and left running", async () => {
   // It copies the whole program into its home.
   await using dir = await tempDir();
   await using model = await ScriptedModel.start(() => "done");
@@ -131,9 +127,7 @@ async function processesBelow(directory: string): Promise<number[]> {
   return found;
 }
 
-test("a socket of another user, a file, and a server of another kind are refused", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a socket of another user, a file, and a server of another kind are refused", async () => {
   await using dir = await tempDir();
   const connect = (path: string) => Client.connect({ transport: { type: "unix", path } });
   const file = join(dir.path, "file");
@@ -159,9 +153,7 @@ test("a socket of another user, a file, and a server of another kind are refused
 });
 
 for (const version of CODEX_VERSIONS) {
-  test(`a command leads to a codex ${version} elsewhere, by the rules of another machine`, {
-    timeoutMs: 60_000,
-  }, async () => {
+  test(`a command leads to a codex ${version} elsewhere, by the rules of another machine`, async () => {
     await using dir = await tempDir();
     await using model = await ScriptedModel.start(() => "done");
     const { env, configOverrides } = model.clientConfig({ home: dir.path });

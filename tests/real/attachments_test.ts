@@ -71,7 +71,6 @@ async function skill(root: string, name: string): Promise<string> {
 for (const version of CODEX_VERSIONS) {
   test(
     `what is attached reaches the model [${version}]`,
-    { timeoutMs: 40_000 },
     () =>
       inWorld(version, async (world) => {
         await writeFile(join(world.cwd, "note.txt"), "x");
@@ -116,7 +115,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `what can't be read to its end is refused at once [${version}]`,
-    { timeoutMs: 40_000 },
     () =>
       inWorld(version, async (world) => {
         const at = (name: string) => join(world.cwd, name);
@@ -162,9 +160,7 @@ for (const version of CODEX_VERSIONS) {
 }
 
 for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
-  test(`what a model can't see or hear is refused, and a sound is heard [${version}]`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`what a model can't see or hear is refused, and a sound is heard [${version}]`, () =>
     inWorld(version, async (world) => {
       const hears = version === "0.169.0" || version === "0.145.0";
       const image: Attachment = { type: "image", data: PNG };

@@ -83,7 +83,7 @@ const EXAMPLES: Record<string, RegExp[]> = {
 for (const [name, expected] of Object.entries(EXAMPLES)) {
   const path = `examples/${name}.ts`;
   if (!isPlaceFor(path, onDeno ? 0 : 1)) continue;
-  test(`${path} runs and prints what it promises`, { timeoutMs: 60_000 }, async () => {
+  test(`${path} runs and prints what it promises`, async () => {
     const { code, output } = await run(name);
     assert.equal(code, 0, output);
     for (const pattern of expected) assert.match(output, pattern);

@@ -68,14 +68,12 @@ async function run(
 
 for (const [name, command] of runtimes) {
   for (const [how, said] of ends) {
-    test(`a ${name} script that forgets its client ends by itself: ${how}`, {
-      timeoutMs: 120_000,
-    }, async () => {
+    test(`a ${name} script that forgets its client ends by itself: ${how}`, async () => {
       const versions = how === "approval" ? [NEWEST_CODEX, OLDEST_CODEX] : [NEWEST_CODEX];
       for (const version of versions) assert.match(await run(version, await command(), how), said);
     });
   }
-  test(`a ${name} script goes on for whoever reads or waits`, { timeoutMs: 120_000 }, async () => {
+  test(`a ${name} script goes on for whoever reads or waits`, async () => {
     for (const how of waits) {
       const said = await run(NEWEST_CODEX, await command(), how);
       assert.match(said, /alive 4\n/, how);

@@ -16,7 +16,6 @@ import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type World, world } from "./_safety_world.ts";
 
-const LIMIT = { timeoutMs: 90_000 };
 const START = ["preSessionStart", "postSessionStart"];
 const ASK = ["preRun", "preTurn", "preToolUse", "postToolUse", "postTurn", "postRun"];
 /** A prompt in which the model uses a tool. */
@@ -66,7 +65,7 @@ async function recorded(
 const reported = (result: PromptRunResult): string[] => result.hooks.ran.map(({ phase }) => phase);
 
 for (const version of CODEX_VERSIONS) {
-  test(`all eight phases fire on every way to ask, codex ${version}`, LIMIT, async (t) => {
+  test(`all eight phases fire on every way to ask, codex ${version}`, async (t) => {
     await using w = await recorded(version);
     const { client, log, model } = w;
 
@@ -129,7 +128,7 @@ for (const version of CODEX_VERSIONS) {
   });
 }
 
-test("what pre-hooks change arrives at the model, in order", LIMIT, async (t) => {
+test("what pre-hooks change arrives at the model, in order", async (t) => {
   const order: string[] = [];
   const tag = (name: string, phase: plugin.HookPhase): plugin.PreHook => ({
     name,
@@ -209,7 +208,7 @@ test("what pre-hooks change arrives at the model, in order", LIMIT, async (t) =>
   });
 });
 
-test("a block in any pre phase keeps what follows from happening", LIMIT, async (t) => {
+test("a block in any pre phase keeps what follows from happening", async (t) => {
   await using w = await recorded(NEWEST_CODEX);
   const { client, log, model } = w;
   const { session, cwd } = await w.session({ approvalPolicy: "never" });
@@ -274,7 +273,7 @@ test("a block in any pre phase keeps what follows from happening", LIMIT, async 
   });
 });
 
-test("two hooks of one name are refused before anything is sent", LIMIT, async () => {
+test("two hooks of one name are refused before anything is sent", async () => {
   const { hooks } = recorder();
   await using w = await world(NEWEST_CODEX, { hooks });
   const { session } = await w.session();

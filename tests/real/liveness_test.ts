@@ -58,9 +58,6 @@ for (const version of CODEX_VERSIONS) {
 
 test(
   "a turn on a half-open socket rejects at once when nothing is started again, and lies about nothing",
-  {
-    timeoutMs: 60_000,
-  },
   async () => {
     await using directory = await tempDir();
     await using model = await ScriptedModel.start(() => [script.hang()]);
@@ -93,9 +90,7 @@ test(
   },
 );
 
-test("a stopped codex that is waited for is ended, and an idle one is left alone", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a stopped codex that is waited for is ended, and an idle one is left alone", async () => {
   await using world = await World.start(NEWEST_CODEX);
   const client = await world.connect({ unresponsiveAfterMs: 800 });
   const session = await client.startSession({ cwd: world.cwd });
@@ -119,9 +114,7 @@ test("a stopped codex that is waited for is ended, and an idle one is left alone
   });
 });
 
-test("a codex that is stopped in the middle of a turn is noticed, though nothing is asked of it", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a codex that is stopped in the middle of a turn is noticed, though nothing is asked of it", async () => {
   await using world = await World.start(NEWEST_CODEX);
   const client = await world.connect({ unresponsiveAfterMs: 800 });
   const session = await client.startSession({ cwd: world.cwd });

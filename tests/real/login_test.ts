@@ -63,9 +63,7 @@ function toldByProc(pids: number[]): string {
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`apiKey reaches the model's provider and nothing else [${version}]`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`apiKey reaches the model's provider and nothing else [${version}]`, () =>
     inWorld(version, async (world) => {
       const home = homeOf(world);
       const auth = join(home, "auth.json");
@@ -141,9 +139,7 @@ for (const version of CODEX_VERSIONS) {
       assert.deepEqual(JSON.parse(await readFile(auth, "utf8")), STORED);
     }));
 
-  test(`login() and logout() change the user's login, cancel() and others end one [${version}]`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`login() and logout() change the user's login, cancel() and others end one [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect({}, OWN_LOGIN);
       assert.equal(await client.account(), null);

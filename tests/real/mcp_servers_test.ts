@@ -22,9 +22,7 @@ import { inWorld, rejection } from "./_session_world.ts";
 const [VARIABLE, HEADER] = ["plain-variable-of-ours", "plain-header-of-ours"];
 
 for (const version of CODEX_VERSIONS) {
-  test(`a session's MCP servers work, are nobody else's, and keep their secrets, ${version}`, {
-    timeoutMs: 120_000,
-  }, () =>
+  test(`a session's MCP servers work, are nobody else's, and keep their secrets, ${version}`, () =>
     inWorld(version, async (world) => {
       await using http = await httpServer();
       await using dir = await tempDir("mcp-");

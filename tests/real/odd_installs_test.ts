@@ -32,9 +32,7 @@ async function fails(config: RuntimeConfig): Promise<Error> {
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`words of a launcher before the first message swallow no answer of codex ${version}`, {
-    timeoutMs: 60_000,
-  }, async (t) => {
+  test(`words of a launcher before the first message swallow no answer of codex ${version}`, async (t) => {
     const codex = await codexPath(version);
     const noises: [string, string][] = [
       ["an escape sequence", "\\033[?2004h"],
@@ -62,7 +60,7 @@ for (const version of CODEX_VERSIONS) {
   });
 }
 
-test("a program that is not codex is told by its own words", { timeoutMs: 60_000 }, async (t) => {
+test("a program that is not codex is told by its own words", async (t) => {
   await using dir = await tempDir();
   await t.step("it says something and waits", async () => {
     const path = await program(
@@ -105,9 +103,7 @@ test("a program that is not codex is told by its own words", { timeoutMs: 60_000
   });
 });
 
-test("npm's launcher without its native package says which one, here and in diagnose()", {
-  timeoutMs: 60_000,
-}, async () => {
+test("npm's launcher without its native package says which one, here and in diagnose()", async () => {
   await using dir = await tempDir();
   const root = join(dir.path, "node_modules", "@openai", "codex");
   const from = join(await codexLauncherPath(), "..", "..", "@openai", "codex");
@@ -132,7 +128,6 @@ test("npm's launcher without its native package says which one, here and in diag
 
 test(
   "a start that fails as it will always fail is not retryable",
-  { timeoutMs: 60_000 },
   async () => {
     await using dir = await tempDir();
     const file = join(dir.path, "file");
@@ -179,9 +174,6 @@ test("a codex in PATH that can't be executed does not hide the next one", async 
 
 test(
   "a script whose working directory was removed still starts codex, and says so of relative paths",
-  {
-    timeoutMs: 60_000,
-  },
   async () => {
     await using dir = await tempDir();
     await using model = await ScriptedModel.start(["first", "second"]);
@@ -273,9 +265,7 @@ await runtime.shutdown();
   assert.equal(stdout.trim(), NEWEST_CODEX);
 });
 
-test("options that a running server can't take are refused, and those for threads are not", {
-  timeoutMs: 60_000,
-}, async () => {
+test("options that a running server can't take are refused, and those for threads are not", async () => {
   const transport = { type: "websocket", url: "ws://127.0.0.1:9" } as const;
   const refused: [RuntimeConfig, string][] = [
     [{ codexPath: "/x/codex" }, "codexPath"],
@@ -306,7 +296,6 @@ test("options that a running server can't take are refused, and those for thread
 
 test(
   "a thread that another codex process writes to is told as that",
-  { timeoutMs: 60_000 },
   async () => {
     await using dir = await tempDir();
     await using model = await ScriptedModel.start(() => "done");

@@ -32,9 +32,7 @@ const PLAN = "# Plan\n- one\n- two";
 const proposed = (before: string) => `${before}<proposed_plan>\n${PLAN}\n</proposed_plan>\n`;
 
 for (const version of ["0.169.0", "0.104.0"]) {
-  test(`mode "plan" asks, proposes, and ends with its prompt [${version}]`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`mode "plan" asks, proposes, and ends with its prompt [${version}]`, () =>
     inWorld(version, async (world) => {
       const asked: ApprovalRequest[] = [];
       const client = await world.connect({

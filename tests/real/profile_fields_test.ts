@@ -21,9 +21,7 @@ interface Tool {
 }
 
 for (const version of codexes("0.169.0", "0.145.0", "0.125.0", "0.104.0")) {
-  test(`the fields of a profile reach the model, or are refused [${version}]`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`the fields of a profile reach the model, or are refused [${version}]`, () =>
     inWorld(version, async (world) => {
       const provider = "model_providers.other";
       const client = await world.connect({}, {

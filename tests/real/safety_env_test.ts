@@ -42,9 +42,7 @@ async function seen(
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`a client keeps secrets from the agent's commands and leaves them to codex, ${version}`, {
-    timeoutMs: 60_000,
-  }, async (t) => {
+  test(`a client keeps secrets from the agent's commands and leaves them to codex, ${version}`, async (t) => {
     await t.step("those of this process, by default", async () => {
       Object.assign(process.env, SECRETS, FREE);
       try {

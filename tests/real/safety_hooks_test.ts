@@ -15,7 +15,6 @@ import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { addFile, latch, statuses, within, words, type World, world } from "./_safety_world.ts";
 
-const LIMIT = { timeoutMs: 90_000 };
 const ACCEPT = () => ({ decision: "accept" }) as const;
 const CONTINUE = { type: "continue" } as const;
 
@@ -40,7 +39,6 @@ async function policiesSent(w: World, threadId: string, count: number): Promise<
 for (const version of CODEX_VERSIONS) {
   test(
     `a tool hook sees every command of a session that asks nobody, codex ${version}`,
-    LIMIT,
     async (t) => {
       await using w = await world(version);
 
@@ -118,7 +116,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `a tool hook gets the tool's real name, words, place and diff, codex ${version}`,
-    LIMIT,
     async () => {
       await using w = await world(version, { approvals: ACCEPT, experimentalApi: true });
       const seen: plugin.HookContext[] = [];
@@ -166,7 +163,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `a tool hook that fails refuses, and the result tells, codex ${version}`,
-    LIMIT,
     async (t) => {
       await using w = await world(version, { approvals: ACCEPT });
       const shell = (code: string) =>
@@ -227,7 +223,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `one session's tool hook neither answers for another session nor sees it, codex ${version}`,
-    LIMIT,
     async () => {
       await using w = await world(version);
       const seenByA: string[] = [];
@@ -270,7 +265,7 @@ for (const version of CODEX_VERSIONS) {
     },
   );
 
-  test(`a slow tool hook delays its own turn only, codex ${version}`, LIMIT, async (t) => {
+  test(`a slow tool hook delays its own turn only, codex ${version}`, async (t) => {
     await using w = await world(version, { approvals: ACCEPT });
     const asked = latch();
     const open = latch();
@@ -317,7 +312,6 @@ for (const version of CODEX_VERSIONS) {
 
 test(
   "agents that an agent starts answer to its session: its hooks, its handler, its diffs",
-  LIMIT,
   async (t) => {
     const namespace = "multi_agent_v1";
     let child: testing.ModelStep = say("");
@@ -378,7 +372,7 @@ test(
   },
 );
 
-test("threads without a session answer to the client's hooks", LIMIT, async () => {
+test("threads without a session answer to the client's hooks", async () => {
   const seen: plugin.HookContext[] = [];
   await using w = await world(NEWEST_CODEX, {
     approvals: ACCEPT,
@@ -413,7 +407,6 @@ test("threads without a session answer to the client's hooks", LIMIT, async () =
 
 test(
   "no prompt, session or raw call gets a wider sandbox than was consented to",
-  LIMIT,
   async () => {
     await using w = await world(NEWEST_CODEX);
     const { session, cwd } = await w.session();

@@ -67,7 +67,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `script steps become the items of a turn on codex ${version}`,
-    { timeoutMs: 60_000 },
     async (t) => {
       await onStage(version, async ({ play, model, codex, threadId, cwd }) => {
         await t.step("say() streams its chunks and completes with the whole text", async () => {
@@ -167,7 +166,6 @@ for (const version of CODEX_VERSIONS) {
 
   test(
     `failing script steps fail the turn on codex ${version}`,
-    { timeoutMs: 60_000 },
     async (t) => {
       await onStage(version, async ({ play, next, model, codex, threadId }) => {
         const cases: [string, ModelTurn, RegExp, unknown][] = [

@@ -64,9 +64,7 @@ async function called(
 }
 
 for (const version of VERSIONS) {
-  test(`tools work on copies and on resumed threads, warm and cold, ${version}`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`tools work on copies and on resumed threads, warm and cold, ${version}`, () =>
     inWorld(version, async (world) => {
       const { cwd } = world;
       const seen: ToolContext[] = [];
@@ -175,9 +173,7 @@ for (const version of VERSIONS) {
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`a proxy in the environment hears nothing of served tools, ${version}`, {
-    timeoutMs: 60_000,
-  }, () =>
+  test(`a proxy in the environment hears nothing of served tools, ${version}`, () =>
     inWorld(version, async (world) => {
       const heard: string[] = [];
       const proxy = createServer((request, answer) => {

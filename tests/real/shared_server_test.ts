@@ -61,7 +61,6 @@ const turns = (events: SessionEvent[], type: "turnStarted" | "turnCompleted") =>
 for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `two clients share a thread: turns are told, counted, waited for, stopped, and left [${version}]`,
-    { timeoutMs: 120_000 },
     () =>
       onServer(version, async (world, connect, end) => {
         const [first, second] = [await connect(), await connect()];

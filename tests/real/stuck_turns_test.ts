@@ -40,7 +40,6 @@ async function behindLossyLink(
 for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
   test(
     `a turn whose end or interrupt is lost ends all the same, and the session goes on [${version}]`,
-    { timeoutMs: 90_000 },
     () =>
       inWorld(version, async (world) => {
         let loses: Loses | null = null;
@@ -78,7 +77,6 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
 
   test(
     `a prompt whose answer is lost fails, nothing of it goes on, and the session does [${version}]`,
-    { timeoutMs: 90_000 },
     () =>
       inWorld(version, async (world) => {
         let loses: Loses | null = null;
@@ -147,7 +145,6 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
 for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
   test(
     `a turn whose end is lost ends before the next one on the thread begins [${version}]`,
-    { timeoutMs: 90_000 },
     () =>
       inWorld(version, async (world) => {
         let lost: (() => void) | null = null;
@@ -252,7 +249,6 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN]) {
 
 test(
   "what a stopped codex has not confirmed is not told as done, and what it does later is",
-  { timeoutMs: 120_000 },
   () =>
     inWorld(NEWEST_CODEX, async (world) => {
       const client = await world.connect({ unresponsiveAfterMs: Infinity });

@@ -74,7 +74,6 @@ async function slow(world: World, delayMs: () => number): Promise<Client> {
 for (const version of ["0.169.0", ...SLOW_BETWEEN]) {
   test(
     `agents of the agent end with an abort, a time-out, an interrupt and a release [${version}]`,
-    { timeoutMs: 120_000 },
     () =>
       inWorld(version, async (world) => {
         const client = await world.connect();
@@ -124,7 +123,6 @@ for (const version of ["0.169.0", ...SLOW_BETWEEN]) {
 
 test(
   "an agent that is being started when its prompt is given up does not go on",
-  { timeoutMs: 90_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await slow(world, () => 150);
@@ -153,7 +151,6 @@ test(
 
 test(
   "the turn of an agent has an end when codex dies",
-  { timeoutMs: 60_000 },
   () =>
     inWorld("0.169.0", async (world) => {
       const client = await world.connect();

@@ -20,9 +20,7 @@ const NO_CONTEXT: OtelContext = {
 
 for (const version of CODEX_VERSIONS) {
   const isOld = version === "0.104.0";
-  test(`one trace from the turn's span to the model's request [${version}]`, {
-    timeoutMs: 120_000,
-  }, () =>
+  test(`one trace from the turn's span to the model's request [${version}]`, () =>
     inWorld(version, async (world) => {
       await using otlp = await collector();
       await using home = await tempDir("otel-home-");
@@ -82,9 +80,7 @@ for (const version of CODEX_VERSIONS) {
 }
 
 for (const version of CODEX_VERSIONS) {
-  test(`what codex does by itself is below the trace of who asked for it [${version}]`, {
-    timeoutMs: 120_000,
-  }, () =>
+  test(`what codex does by itself is below the trace of who asked for it [${version}]`, () =>
     inWorld(version, async (world) => {
       const otel = new MemoryOtel();
       const caller = new AsyncLocalStorage<OtelContext>();
@@ -168,9 +164,7 @@ for (const version of CODEX_VERSIONS) {
     }));
 }
 
-test("an agent that the agent starts has spans below it, and its tokens count once", {
-  timeoutMs: 120_000,
-}, () =>
+test("an agent that the agent starts has spans below it, and its tokens count once", () =>
   inWorld("0.169.0", async (world) => {
     const otel = new MemoryOtel();
     const { tracer, meter } = otel;

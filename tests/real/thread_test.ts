@@ -223,7 +223,6 @@ versions(
 
 test(
   "agents of the agent are told, counted and stopped with the session",
-  { timeoutMs: 60_000 },
   () =>
     inWorld(NEWEST_CODEX, async (world) => {
       const client = await world.connect();

@@ -5,7 +5,7 @@ import { sweep } from "../sweep/scenarios.ts";
 import { test } from "../_harness.ts";
 
 for (const version of codexes(...CODEX_VERSIONS, ...CODEX_BETWEEN).toSorted()) {
-  test(`codex ${version} does what users do with it`, { timeoutMs: 120_000 }, async () => {
+  test(`codex ${version} does what users do with it`, async () => {
     const { outcomes, manners } = await sweep(version);
     assert.deepEqual(outcomes.filter(({ problem }) => problem !== null), []);
     const minor = Number(version.split(".")[1]);

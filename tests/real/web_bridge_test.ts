@@ -25,8 +25,6 @@ import { serve, type Served } from "../contract/web_serve.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
-const LIMIT = { timeoutMs: 90_000 };
-
 const PROBE = fileURLToPath(new URL("../tools/_mcp_probe.mjs", import.meta.url));
 /** With what codex asks for more than consent. */
 const FLAGS: Record<string, JsonValue> = {
@@ -144,7 +142,6 @@ async function onStage(
 for (const version of CODEX_VERSIONS) {
   test(
     `codex ${version}: accepted commands run, declined ones do not, and a session survives a restart`,
-    LIMIT,
     () =>
       onStage(
         version,
@@ -234,7 +231,6 @@ for (const version of CODEX_VERSIONS) {
 
 test(
   "a tenant can't make the real codex write outside the bridge's sandbox",
-  LIMIT,
   () =>
     onStage(
       NEWEST_CODEX,
@@ -259,7 +255,6 @@ test(
 
 test(
   "a page's client answers what is no plain consent; an idle stream outlives a server's patience meanwhile",
-  LIMIT,
   () =>
     onStage(
       NEWEST_CODEX,

@@ -11,7 +11,6 @@ import { test } from "../_harness.ts";
 import { agUiPackage, agUiSchemas, aiPackage } from "../_packages.ts";
 import { tempDir } from "../_temp.ts";
 
-const LIMIT = { timeoutMs: 120_000 };
 const tenant = (name: string) => ({ "x-tenant": name });
 
 async function onBridge(
@@ -86,7 +85,6 @@ const user = (text: string) => ({
 for (const version of CODEX_VERSIONS) {
   test(
     `useChat's transport: a question answered, a page that comes back [${version}]`,
-    LIMIT,
     async () => {
       const { DefaultChatTransport, readUIMessageStream } = await aiPackage();
       const more = Promise.withResolvers<void>();
@@ -233,7 +231,6 @@ for (const version of CODEX_VERSIONS) {
 
 test(
   "AG-UI's HttpAgent: a conversation in events that fit their schemas; leaving stops",
-  LIMIT,
   async () => {
     const { HttpAgent } = await agUiPackage();
     const { EventSchema } = await agUiSchemas();

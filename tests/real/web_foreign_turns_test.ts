@@ -11,8 +11,6 @@ import { codexes, codexPath, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
-const LIMIT = { timeoutMs: 90_000 };
-
 async function withAdapter(
   version: CodexVersion,
   play: (request: ModelRequest) => ModelTurn,
@@ -40,7 +38,6 @@ async function withAdapter(
 for (const version of codexes("0.169.0", "0.145.0")) {
   test(
     `a goal's turns are told, shown, counted and stopped like those that were asked for [${version}]`,
-    LIMIT,
     () =>
       withAdapter(
         version,

@@ -98,9 +98,7 @@ function answering(): {
   };
 }
 
-test("a client attached by WebSocket runs turns and leaves the server alone", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a client attached by WebSocket runs turns and leaves the server alone", async () => {
   await onStage(["first", "second"], async ({ connect, dir }) => {
     const client = await connect();
     assert.equal(client.server.version, "0.169.0");
@@ -117,9 +115,7 @@ test("a client attached by WebSocket runs turns and leaves the server alone", {
   });
 });
 
-test("a wrong and a missing token reject with what to do, and without the token", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a wrong and a missing token reject with what to do, and without the token", async () => {
   await onStage([], async ({ connect }) => {
     for (const token of ["a-wrong-token", null]) {
       // A refusal is not a crash: nothing is tried again.
@@ -135,9 +131,7 @@ test("a wrong and a missing token reject with what to do, and without the token"
   });
 });
 
-test("two clients on one thread are both asked, and the first answer counts", {
-  timeoutMs: 60_000,
-}, async () => {
+test("two clients on one thread are both asked, and the first answer counts", async () => {
   await onStage(["ready", exec, "done"], async ({ connect, dir }) => {
     const [mine, theirs] = [answering(), answering()];
     const first = await connect({ approvals: mine.handler });
@@ -165,9 +159,7 @@ test("two clients on one thread are both asked, and the first answer counts", {
   });
 });
 
-test("a dropped socket is replaced, its thread resumed, and the turn goes on with its question", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a dropped socket is replaced, its thread resumed, and the turn goes on with its question", async () => {
   let commands = 0;
   const namespace = { namespace: "multi_agent_v1" };
   const model = ({ userTexts, toolOutputs }: ModelRequest): ModelTurn => {
@@ -247,9 +239,7 @@ test("a dropped socket is replaced, its thread resumed, and the turn goes on wit
   });
 });
 
-test("a turn that ended while the socket was down still gives its whole answer", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a turn that ended while the socket was down still gives its whole answer", async () => {
   const gate = Promise.withResolvers<void>();
   const turns = [
     "ready",
@@ -332,9 +322,7 @@ test("a turn that ended while the socket was down still gives its whole answer",
   });
 });
 
-test("a turn whose server was started anew rejects, and the thread goes on", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a turn whose server was started anew rejects, and the thread goes on", async () => {
   await onStage(["ready", [script.say("half", { open: true }), script.hang()], "after"], async (
     { connect, dir, url, model, kill },
   ) => {
@@ -363,9 +351,7 @@ test("a turn whose server was started anew rejects, and the thread goes on", {
   });
 });
 
-test("an ephemeral thread is lost with its socket, and says so at once", {
-  timeoutMs: 60_000,
-}, async () => {
+test("an ephemeral thread is lost with its socket, and says so at once", async () => {
   await onStage([exec, "fine"], async ({ connect, dir, url }) => {
     const wire = await wireTo(url);
     try {
@@ -389,9 +375,7 @@ test("an ephemeral thread is lost with its socket, and says so at once", {
   });
 });
 
-test("a frame over 16 MiB is refused before it is sent, and costs nothing else", {
-  timeoutMs: 60_000,
-}, async () => {
+test("a frame over 16 MiB is refused before it is sent, and costs nothing else", async () => {
   await onStage(["fine"], async ({ connect, dir }) => {
     const client = await connect();
     const session = await client.startSession({ cwd: dir });

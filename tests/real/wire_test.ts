@@ -9,7 +9,7 @@ import { inWorld, rejection, within } from "./_session_world.ts";
 const HALF = "half \ud83c";
 
 for (const version of ["0.169.0", "0.104.0"] as const) {
-  test(`codex ${version} answers every line that is sent`, { timeoutMs: 60_000 }, async (t) => {
+  test(`codex ${version} answers every line that is sent`, async (t) => {
     await inWorld(version, async (world) => {
       const client = await world.connect({ requestTimeoutMs: 10_000 });
       await t.step(

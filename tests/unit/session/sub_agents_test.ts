@@ -172,9 +172,6 @@ test("an agent that was being started by an interrupted call is found by its own
 
 test(
   "agents that were starting others when all were stopped are stopped with those, and what those have started",
-  {
-    timeoutMs: 20_000,
-  },
   async () => {
     const it = new Stage();
     const starts = (by: string) =>
