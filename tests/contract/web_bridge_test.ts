@@ -223,6 +223,29 @@ test("a second turn is refused while one runs; steering and interrupting name th
     await events.drop();
   }));
 
+test("whoever stops a turn can start the next one at once", async () => {
+  const ended = Promise.withResolvers<void>();
+  const slowToEnd = (turn: FakeTurn) => {
+    const interrupted = turn.interrupted.bind(turn);
+    turn.interrupted = () => void ended.promise.then(interrupted);
+    return endless(turn);
+  };
+  await inWorld({ server: { onTurn: slowToEnd } }, async (world) => {
+    const id = await world.session("ann");
+    const turns = `POST /sessions/${id}/turns`;
+    const { body: { turnId } } = await world.call("ann", turns, { text: "1" });
+    const stop = world.call("ann", `${turns}/${turnId}/interrupt`);
+    await world.server.waitForMethod("turn/interrupt");
+    const next = world.call("ann", turns, { text: "2" });
+    const refused = await Promise.race([next, world.call("ann", `GET /sessions/${id}`)]);
+    assert.equal(refused.body.runningTurnId, turnId);
+    ended.resolve();
+    assert.deepEqual([(await stop).status, (await next).status], [202, 202]);
+    const { body } = await world.call("ann", `GET /sessions/${id}`);
+    assert.equal(body.runningTurnId, (await next).body.turnId);
+  });
+});
+
 test("whoever hears the end of a turn can start the next one at once", () =>
   inWorld({}, async (world) => {
     const id = await world.session("ann");

@@ -67,6 +67,8 @@ export class LiveSession {
   #starting = false;
   /** The turns that run, with what settles when they are over; one, unless something else begins one meanwhile. */
   readonly #running: Map<WebTurnStream, Promise<void>> = new Map();
+  /** Settles when the turn that somebody stopped is over. */
+  #stopping: Promise<void> | null = null;
   #leaving: Promise<unknown> | null = null;
   #closing: Promise<ClosedWebSession> | null = null;
 
@@ -152,11 +154,13 @@ export class LiveSession {
   /** Starts a turn. One at a time: a second one is refused, since it would wait for who knows how long. */
   async startTurn(turn: CheckedTurn): Promise<string> {
     this.#assertStays();
-    if (this.busy) {
-      throw conflict("turnRunning", "A turn is running. Steer it, or wait for its end.");
-    }
+    if (this.#starting || (this.#running.size > 0 && this.#stopping === null)) throw running();
     this.#starting = true;
     try {
+      // Whoever has stopped a turn may go on at once: a page is ready before the end is told.
+      await this.#stopping;
+      this.#assertStays();
+      if (this.#running.size > 0) throw running();
       const thread = await this.open();
       await this.#thread.remember(thread, turn.prompt.text);
       const { model, effort, timeoutMs } = turn;
@@ -191,7 +195,13 @@ export class LiveSession {
 
   /** Stops the running turn. */
   async interrupt(turnId: string): Promise<void> {
-    await this.#turn(turnId).interrupt();
+    const stream = this.#turn(turnId);
+    const stopped = stream.interrupt();
+    const over = stopped.then(() => this.#running.get(stream), () => {}).finally(() => {
+      if (this.#stopping === over) this.#stopping = null;
+    });
+    this.#stopping = over;
+    await stopped;
   }
 
   /** Answers a question of this session. Throws `WebError` when it does not wait, or the answer does not fit. */
@@ -359,6 +369,10 @@ export class LiveSession {
       this.#take({ type: "turnCompleted", threadId, turnId, status: "interrupted", error });
     }
   }
+}
+
+function running(): Error {
+  return conflict("turnRunning", "A turn is running. Steer it, or wait for its end.");
 }
 
 function notRunning(): Error {
