@@ -6,8 +6,8 @@ import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
-import { setTimeout as delay } from "node:timers/promises";
 import { endOrphans } from "../../src/platform/mod.ts";
+import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
 import { codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -128,10 +128,13 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       // A server that is killed may not have told of its last command.
       const crashes = version === "0.169.0";
       const then = crashes ? await client.startSession({ cwd: world.cwd }) : session;
-      const asked = world.model.requests.length;
       world.hold = true;
-      const cutOff = crashes ? assert.rejects(then.ask("Wait."), /ended/) : null;
-      while (crashes && world.model.requests.length === asked) await delay(10);
+      const begun = Promise.withResolvers<void>();
+      const onEvent = ({ type }: TurnEvent) => {
+        if (type === "turnStarted") begun.resolve();
+      };
+      const cutOff = crashes ? assert.rejects(then.ask("Wait.", { onEvent }), /ended/) : null;
+      if (crashes) await begun.promise;
       const last = orphan(then.threadId, "--die-with-parent");
       lates.push(last);
       const lastExited = new Promise((resolve) => last.once("exit", resolve));

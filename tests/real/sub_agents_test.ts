@@ -56,9 +56,7 @@ function listen(session: Session): { starts: string[]; ends: string[] } {
 
 async function assertGone(world: World, command: string): Promise<void> {
   await until(`the end of ${command}`, () => world.commands(command).length === 0);
-  const heard = world.model.requests.length;
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  assert.equal(world.model.requests.length, heard, "the model hears more");
+  assert.ok(await world.isQuiet(), "the model hears more");
 }
 
 async function slow(world: World, delayMs: () => number): Promise<Client> {

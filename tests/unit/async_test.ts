@@ -46,7 +46,7 @@ test("abortable() and delay() reject with the reason, and leave no listener", as
   };
   assert.equal(await abortable(Promise.resolve(7), signal), 7);
   await assert.rejects(abortable(Promise.reject(new Error("own")), signal), /own/);
-  await delay(1, signal);
+  await delay(0, signal);
   assert.equal(listeners, 0);
   const waits = [abortable(new Promise(() => {}), signal), delay(60_000, signal)];
   stop.abort(new Error("enough"));
