@@ -197,7 +197,7 @@ export class LiveSession {
   async interrupt(turnId: string): Promise<void> {
     const stream = this.#turn(turnId);
     const stopped = stream.interrupt();
-    const over = stopped.then(() => this.#running.get(stream), () => {}).finally(() => {
+    const over = stopped.then(() => this.#running.get(stream)).catch(() => {}).finally(() => {
       if (this.#stopping === over) this.#stopping = null;
     });
     this.#stopping = over;
