@@ -1,13 +1,14 @@
 /** "For the session" ends with it: what a person accepted there answers no question of the next session on the thread. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { testing } from "../../mod.ts";
 import { codexes, NEWEST_CODEX, OLDEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
 import { addFile, placeOf, words, world } from "../real/_safety_world.ts";
 
-const { applyPatch, exec } = testing.script;
+const { applyPatch, exec, toolCall } = testing.script;
 
 for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX, "0.125.0", "0.145.0")) {
   test(
@@ -39,6 +40,40 @@ for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX, "0.125.0", "0.145.0"))
       assert.deepEqual(asked, ["fileChange", "command"]);
       assert.deepEqual(words(second), ["decline handler", "decline handler"]);
       assert.equal(await readFile(join(first.cwd, "a"), "utf8"), "y\n");
+    },
+  );
+}
+
+for (const version of codexes("0.125.0", "0.130.0")) {
+  test(
+    `what a session was granted for itself is not what the next one has, codex ${version}`,
+    async () => {
+      const flags = { "features.request_permissions_tool": true };
+      await using w = await world(version, { flags });
+      await using outside = await tempDir("outside-");
+      const first = await w.session({
+        approvalPolicy: "on-request",
+        approvals: () => ({ decision: "acceptForSession" }),
+      });
+      const ask = toolCall("request_permissions", {
+        reason: "to write there",
+        permissions: { file_system: { write: [outside.path] } },
+      });
+      const touch = (name: string) => exec(`touch ${join(outside.path, name)}`);
+      await first.act(ask, touch("granted"));
+      assert.deepEqual(await readdir(outside.path), ["granted"]);
+      await first.session.release();
+
+      const next = await w.client.resumeSession(first.session.threadId, {
+        cwd: first.cwd,
+        approvalPolicy: "never",
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+      });
+      const second = placeOf(next, first.cwd);
+      await second.act(exec("touch inside"), touch("kept"));
+      assert.ok(second.has("inside"));
+      assert.deepEqual(await readdir(outside.path), ["granted"]);
     },
   );
 }
