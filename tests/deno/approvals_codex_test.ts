@@ -16,6 +16,7 @@ import type { JsonValue } from "../../src/json.ts";
 import { CODEX_VERSIONS, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const { exec, say, toolCall, applyPatch } = testing.script;
 
@@ -58,6 +59,7 @@ async function run(
     codexPath: await codexPath(version),
     configOverrides: options.config ?? {},
   });
+  await makeUsed(config.env.set["CODEX_HOME"]!, version);
   await using client = await Client.connect({
     ...config,
     approvals: typeof approvals === "function"

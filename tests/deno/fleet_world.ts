@@ -11,11 +11,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { FLEET, Fleet, type Job, QueueEvents } from "../../examples/fleet/queue.ts";
 import { Client } from "../../mod.ts";
 import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../src/testing/mod.ts";
-import { bunPath, codexPath, ROOT } from "../_codex.ts";
+import { bunPath, codexPath, NEWEST_CODEX, ROOT } from "../_codex.ts";
 import { limited, seen } from "../_limit.ts";
 import { findRedis, freePort, RedisServer } from "../_redis.ts";
 import { whenGone } from "../real/_transport_world.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 /** Milliseconds after which a silent worker is taken for dead. */
 const LOCK_MS = 3_000;
@@ -288,7 +289,8 @@ export async function inFleet(
   const [home, cwd, redisAt, copy] = ["home", "work", "redis", "fleet"].map((name) =>
     join(directory.path, name)
   ) as [string, string, string, string];
-  for (const path of [home, join(cwd, "made"), redisAt, copy]) {
+  await makeUsed(home, NEWEST_CODEX);
+  for (const path of [join(cwd, "made"), redisAt, copy]) {
     await mkdir(path, { recursive: true });
   }
   const example = join(ROOT, "examples", "fleet");

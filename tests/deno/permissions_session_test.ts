@@ -6,9 +6,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "../../src/json.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexes, codexPath } from "../_codex.ts";
+import { codexes, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const SCRIPT = fileURLToPath(new URL("_permissions_session_script.ts", import.meta.url));
 
@@ -50,12 +51,14 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
   await Promise.all([mkdir(ws), mkdir(secret)]);
   await writeFile(join(ws, "inside.txt"), "INSIDE");
   await writeFile(join(secret, "outside.txt"), "OUTSIDE");
+  const home = model.clientConfig().env.set["CODEX_HOME"]!;
   await body({
     ws,
     secret,
-    home: model.clientConfig().env.set["CODEX_HOME"]!,
+    home,
     async run(flags, session, commands, version, decision, revoke) {
       const codex = await codexPath(version);
+      await makeUsed(home, version ?? NEWEST_CODEX);
       const client = model.clientConfig({ codexPath: codex });
       const job = {
         // Inheriting everything needs no permission to read it.

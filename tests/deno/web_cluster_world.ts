@@ -4,10 +4,11 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type ModelRequest, type ModelTurn, ScriptedModel } from "../../src/testing/mod.ts";
-import { codexPath, type CodexVersion, install, nodePath, ROOT } from "../_codex.ts";
+import { codexPath, type CodexVersion, install, NEWEST_CODEX, nodePath, ROOT } from "../_codex.ts";
 import { limited, seen } from "../_limit.ts";
 import { freePort, RedisServer } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 import { OwnerWatch } from "./web_cluster_watch.ts";
 
 const EXAMPLE = new URL("../../examples/web_cluster/", import.meta.url);
@@ -411,7 +412,7 @@ export async function inCluster(
   const data = join(directory.path, "data");
   const home = join(directory.path, "home");
   const redisAt = join(directory.path, "redis");
-  for (const path of [data, home, redisAt]) await mkdir(path);
+  await Promise.all([makeUsed(home, codex ?? NEWEST_CODEX), mkdir(data), mkdir(redisAt)]);
   await writeFile(join(data, "keys.json"), JSON.stringify({ ann: "key-of-ann" }));
   const model = await ScriptedModel.start(play);
   const redis = new RedisServer(program, redisAt, await freePort());

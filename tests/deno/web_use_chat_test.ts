@@ -4,11 +4,12 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium, type Page } from "npm:playwright-core@1.65.1";
 import { Client, testing, web } from "../../mod.ts";
-import { codexPath, install } from "../_codex.ts";
+import { codexPath, install, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { succeed } from "../package/_run.ts";
 import { esbuildPath } from "../package/_tools.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 import { CHROMIUM_FLAGS, chromiumPath } from "./web_chromium.ts";
 import { shows, WAIT_MS } from "./web_chat_world.ts";
 
@@ -120,7 +121,7 @@ test(
   async (t) => {
     await using directory = await tempDir("use-chat-");
     const [home, cwd] = [join(directory.path, "home"), join(directory.path, "work")];
-    await Promise.all([mkdir(home), mkdir(cwd)]);
+    await Promise.all([makeUsed(home, NEWEST_CODEX), mkdir(cwd)]);
     const code = await bundle(directory.path);
     const model = await ScriptedModel.start(play);
     const client = await Client.connect({

@@ -10,6 +10,7 @@ import { MemorySessionStore } from "../../src/web/store/session_store.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const DAMAGE: Record<string, (home: string, rollouts: string[]) => Promise<unknown>> = {
   "codex's home wiped": async (home) => {
@@ -35,7 +36,7 @@ for (const version of CODEX_VERSIONS) {
           await using directory = await tempDir("lost-");
           const home = join(directory.path, "home");
           const cwd = join(directory.path, "work");
-          await Promise.all([mkdir(home), mkdir(cwd)]);
+          await Promise.all([makeUsed(home, version), mkdir(cwd)]);
           const model = await ScriptedModel.start(() => "Noted.");
           const config = model.clientConfig({ codexPath: await codexPath(version), home });
           const store = new MemorySessionStore();

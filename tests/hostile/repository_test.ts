@@ -16,6 +16,7 @@ import {
 import { CODEX_VERSIONS, codexes, codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const { exec } = testing.script;
 const VERSIONS: readonly CodexVersion[] = codexes(...CODEX_VERSIONS, "0.125.0", "0.145.0");
@@ -52,6 +53,7 @@ class Hostile implements AsyncDisposable {
     const dir = await tempDir("hostile-");
     const model = await testing.ScriptedModel.start(script);
     const world = new Hostile(version, dir, model, await codexPath(version));
+    await makeUsed(world.home, version);
     for (const path of [world.marks, join(world.repo, ".codex", "rules"), world.sub, world.home]) {
       await mkdir(path, { recursive: true });
     }

@@ -14,6 +14,7 @@ import {
 import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const { exec } = testing.script;
 const NAMES =
@@ -29,6 +30,7 @@ for (const version of CODEX_VERSIONS) {
         : "done"
     );
     const base = model.clientConfig({ codexPath: await codexPath(version) });
+    await makeUsed(base.env.set["CODEX_HOME"]!, version);
     const env = { ...base.env, set: { ...base.env.set, ...SECRETS, PLAIN: "plain" } };
     const printed = () => model.requests.at(-1)!.toolOutputs.map(({ text }) => text).join("\n");
 

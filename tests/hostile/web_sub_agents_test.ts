@@ -7,9 +7,10 @@ import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebAdapterOptions } from "../../src/web/options.ts";
 import { MemorySessionStore } from "../../src/web/store/session_store.ts";
-import { codexPath } from "../_codex.ts";
+import { codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 test(
   "a sub-agent's question is listed and answered, it leaves no turn behind, and why one failed is not told",
@@ -17,7 +18,7 @@ test(
     await using directory = await tempDir("sub-");
     const home = join(directory.path, "home");
     const cwd = join(directory.path, "work");
-    await Promise.all([mkdir(home), mkdir(cwd)]);
+    await Promise.all([makeUsed(home, NEWEST_CODEX), mkdir(cwd)]);
     const namespace = "multi_agent_v1";
     let round = 0;
     const model = await ScriptedModel.start((request) => {

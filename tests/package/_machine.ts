@@ -7,8 +7,10 @@ import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { testing } from "../../mod.ts";
-import { codexPath } from "../_codex.ts";
+import { endOrphans } from "../../src/platform/mod.ts";
+import { codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 /** What programs find on it. */
 export interface Machine extends AsyncDisposable {
@@ -36,6 +38,8 @@ export async function machine(script?: testing.Script): Promise<Machine> {
   const dispose = async () => {
     await Promise.all(servers.map((end) => end()));
     await model.close();
+    // Of scripts that may not look for them: their codex was asked for a file when it ended.
+    endOrphans(null, [`TMPDIR=${join(root.path, "tmp")}`]);
     await root[Symbol.asyncDispose]();
   };
   try {
@@ -44,6 +48,7 @@ export async function machine(script?: testing.Script): Promise<Machine> {
       ["bin", "home", "codex", "tmp", "workspace"].map(directory),
     );
     await symlink(codex, join(bin!, "codex"));
+    await makeUsed(codexHome!, NEWEST_CODEX);
     const settings = Object.entries(model.clientConfig().configOverrides)
       .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
     await writeFile(join(codexHome!, "config.toml"), settings.join(""));

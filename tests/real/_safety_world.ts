@@ -16,6 +16,7 @@ import type { ApprovalAudit } from "../../src/approvals/mod.ts";
 import type { JsonValue } from "../../src/json.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const { inPrompt } = testing.script;
 
@@ -60,6 +61,7 @@ export async function world(version: CodexVersion, options: WorldOptions = {}): 
     script,
     name === undefined ? {} : { model: name },
   );
+  await makeUsed(model.clientConfig().env.set["CODEX_HOME"]!, version);
   const client = await Client.connect({
     ...model.clientConfig({
       codexPath: await codexPath(version),

@@ -14,6 +14,7 @@ import {
 } from "../../src/testing/mod.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 import { isRunning, whenGone } from "./_transport_world.ts";
 
 export { isRunning, whenGone };
@@ -77,6 +78,7 @@ export class World implements AsyncDisposable {
       if (turn === undefined) throw new RangeError(`${name} has no turn ${round}`);
       return turn;
     });
+    await makeUsed(model.clientConfig().env.set["CODEX_HOME"]!, version);
     const made = new World(version, model, await codexPath(version), directory, plays);
     return made;
   }

@@ -12,6 +12,7 @@ import { codexPath, type CodexVersion } from "../_codex.ts";
 import { callableParams, misunderstood, NOT_CALLED } from "../contract/protocol_method_table.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 import { Random, sample } from "../unit/protocol/_sample.ts";
 import { RawCodex } from "./_raw_codex.ts";
 
@@ -32,6 +33,7 @@ async function onStage(
 ): Promise<void> {
   await using directory = await tempDir();
   await using model = await ScriptedModel.start(() => "an answer");
+  await makeUsed(model.clientConfig().env.set["CODEX_HOME"]!, version);
   const app = await AppServer.connect({
     ...model.clientConfig({ codexPath: await codexPath(version) }),
     experimentalApi,

@@ -16,6 +16,7 @@ import { type ModelRequest, type ModelTurn, script, ScriptedModel } from "../../
 import { CODEX_VERSIONS, codexPath, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 /** A codex with a model that answers by a function. */
 interface Stage {
@@ -36,7 +37,7 @@ async function onStage(version: CodexVersion, act: (stage: Stage) => Promise<voi
   try {
     const home = join(directory.path, "home");
     const cwd = join(directory.path, "work");
-    await Promise.all([mkdir(home), mkdir(cwd)]);
+    await Promise.all([makeUsed(home, version), mkdir(cwd)]);
     const config = model.clientConfig({ codexPath: await codexPath(version), home });
     const store = new FileArtifactStore(join(cwd, "store"));
     await act(Object.assign(stage, {

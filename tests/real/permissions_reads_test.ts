@@ -21,6 +21,7 @@ import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { codexPath, type CodexVersion } from "../_codex.ts";
 import { test, type TestOptions } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 import { probeOf } from "../unit/permissions/_world.ts";
 import { type Message, RawCodex } from "./_raw_codex.ts";
 
@@ -56,6 +57,7 @@ async function world(version: CodexVersion = "0.169.0"): Promise<World> {
     symlink(secret, join(ws, "way-out")),
   ]);
   const model = await ScriptedModel.start();
+  await makeUsed(model.clientConfig().env.set["CODEX_HOME"]!, version);
   const codex = await launch(model, version);
   const files = onLinux && version !== "0.104.0"
     ? findServerFiles.read(

@@ -6,8 +6,9 @@ import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { type Script, ScriptedModel } from "../../src/testing/mod.ts";
 import { codexTransport } from "../../src/launch/codex_process.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import { codexPath, type CodexVersion } from "../_codex.ts";
+import { codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 // deno-lint-ignore no-explicit-any
 type Message = any;
@@ -54,6 +55,7 @@ export async function inWorld(
   await using directory = await tempDir();
   await using model = await ScriptedModel.start(options.script);
   const { env, configOverrides } = model.clientConfig();
+  await makeUsed(env.set["CODEX_HOME"]!, options.version ?? NEWEST_CODEX);
   const factory = codexTransport({
     codexPath: await codexPath(options.version),
     env,

@@ -5,6 +5,7 @@ import { Client, type ClientConfig, testing } from "../../mod.ts";
 import { CODEX_VERSIONS, codexPath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const SECRETS = {
   PROBE_API_KEY: "leak-key",
@@ -32,6 +33,7 @@ async function seen(
     codexPath: await codexPath(version),
     configOverrides: { "model_providers.scripted.env_key": "PROBE_API_KEY" },
   });
+  await makeUsed(config.env.set["CODEX_HOME"]!, version);
   await using client = await Client.connect({ ...config, env: env(config.env.set)! });
   await client.run(dir.path, "print");
   const last = model.requests.at(-1)!;

@@ -24,6 +24,7 @@ import { SseClient, textOf } from "../contract/web_sse_client.ts";
 import { serve, type Served } from "../contract/web_serve.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const PROBE = fileURLToPath(new URL("../tools/_mcp_probe.mjs", import.meta.url));
 /** With what codex asks for more than consent. */
@@ -76,7 +77,7 @@ async function onStage(
   const directory = await tempDir("web-");
   const home = join(directory.path, "home");
   const cwd = join(directory.path, "work");
-  await Promise.all([mkdir(home), mkdir(cwd)]);
+  await Promise.all([makeUsed(home, version), mkdir(cwd)]);
   const model = await ScriptedModel.start(play);
   const config = model.clientConfig({ codexPath: await codexPath(version), home, configOverrides });
   const store = new MemorySessionStore();

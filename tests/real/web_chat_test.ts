@@ -10,6 +10,7 @@ import { serve } from "../contract/web_serve.ts";
 import { test } from "../_harness.ts";
 import { agUiPackage, agUiSchemas, aiPackage } from "../_packages.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 const tenant = (name: string) => ({ "x-tenant": name });
 
@@ -20,7 +21,7 @@ async function onBridge(
 ): Promise<void> {
   const directory = await tempDir("chat-");
   const [home, cwd] = [join(directory.path, "home"), join(directory.path, "work")];
-  await Promise.all([mkdir(home), mkdir(cwd)]);
+  await Promise.all([makeUsed(home, version), mkdir(cwd)]);
   const model = await ScriptedModel.start(play);
   const config = model.clientConfig({ codexPath: await codexPath(version), home });
   const client = await Client.connect({ ...config, approvalTimeoutMs: 60_000 });

@@ -10,6 +10,7 @@ import type { WebSessionEvent } from "../../src/web/types.ts";
 import { codexes, codexPath, type CodexVersion } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
+import { makeUsed } from "../_used_home.ts";
 
 async function withAdapter(
   version: CodexVersion,
@@ -20,7 +21,7 @@ async function withAdapter(
   await using directory = await tempDir("foreign-");
   const home = join(directory.path, "home");
   const of = (tenant: string) => join(directory.path, tenant);
-  await Promise.all([home, of("ann"), of("bob")].map((path) => mkdir(path)));
+  await Promise.all([makeUsed(home, version), mkdir(of("ann")), mkdir(of("bob"))]);
   const model = await ScriptedModel.start(play);
   const client = await Client.connect(
     model.clientConfig({ codexPath: await codexPath(version), home }),

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import type { ScriptedModel } from "../../src/testing/mod.ts";
 import { type CodexProcessOptions, codexTransport } from "../../src/launch/codex_process.ts";
 import type { Transport } from "../../src/transport/transport.ts";
-import { codexPath, type CodexVersion } from "../_codex.ts";
+import { codexPath, type CodexVersion, NEWEST_CODEX } from "../_codex.ts";
+import { makeUsed } from "../_used_home.ts";
 
 /** The capability token that the server wants. */
 export const TOKEN = "a-capability-token";
@@ -55,6 +56,7 @@ export async function listen(
   const { env, configOverrides } = model.clientConfig();
   const wanted = open ? [] : ["--ws-auth", "capability-token", "--ws-token-file", file];
   const program = await codexPath(version);
+  await makeUsed(env.set["CODEX_HOME"]!, version ?? NEWEST_CODEX);
   const { url, host } = await startListening({ env, configOverrides }, wanted, program);
   return { url, close: async () => void await host.close({ graceMs: 300 }) };
 }
