@@ -39,7 +39,10 @@ export interface WebAdapterOptions {
   efforts?: string[];
   /** Which attachments tenants may send. Default `"images"`. */
   attachments?: AttachmentPolicy;
-  /** Rules that answer questions before a person is asked; the client's own rules hold as well. Default none. */
+  /**
+   * Rules that answer questions before a person is asked; the client's own rules hold as well. Those that codex would not ask
+   * about under the profile are a `PolicyError`: `approvalPolicy: "untrusted"` asks about everything. Default none.
+   */
   rules?: ApprovalRule[];
   /** Who owns which thread. Default: in memory, forgotten with the process. */
   store?: SessionStore;

@@ -3,6 +3,7 @@
  * @module
  */
 import { rulesKind } from "../approvals/rules/check_rules.ts";
+import { unheardApprovals } from "../approvals/rules/session_rules.ts";
 import {
   callback,
   count,
@@ -22,11 +23,16 @@ import {
   shape,
 } from "../check/mod.ts";
 import { PolicyError } from "../errors/mod.ts";
+import { defined } from "../json.ts";
+import type { SandboxPolicy } from "../permissions/mod.ts";
 import { normalizeSandbox, privilegeRefusal } from "../permissions/guard/privileges.ts";
 import { workspaceReadsRefusal } from "../permissions/policy/effective_policy.ts";
+import { hasToolHooks, joinHooks } from "../plugin/validate.ts";
+import { coreOf } from "../runtime/core_of.ts";
 import { DEFAULT_TIMEOUT_MS } from "../session/profile.ts";
 import { RUN_PROFILE } from "../session/profile_shape.ts";
 import type { RequestPolicy } from "./http/check_request.ts";
+import type { WebClient } from "./client.ts";
 import type { BridgeOptions, ClusterOptions, WebAdapterOptions } from "./options.ts";
 
 const client: Kind = having("a connected client", {
@@ -160,13 +166,17 @@ function unique(values: string[]): string[] {
 }
 
 /**
- * Whether tenants are kept apart. Throws `PolicyError` when they should be and can't, and for a profile whose sessions would
- * be refused one by one.
+ * Whether tenants are kept apart. Throws `PolicyError` when they should be and can't, and for a profile or rules whose sessions
+ * would be refused one by one.
  */
-export function isEnforced(
-  { isolation = "enforced", client, profile = {} }: WebAdapterOptions,
-): boolean {
-  const sandbox = normalizeSandbox(profile.sandbox ?? "read-only");
+export function isEnforced(options: WebAdapterOptions): boolean {
+  const { isolation = "enforced", client, profile = {} } = options;
+  refuseUnheardRules(options);
+  const { networkAccess } = profile;
+  const sandbox = {
+    ...normalizeSandbox(profile.sandbox ?? "read-only"),
+    ...defined({ networkAccess }),
+  } as SandboxPolicy;
   // Each session has a directory.
   const consent = { ...profile, cwd: "." };
   const missing = privilegeRefusal(sandbox, profile.approvalPolicy ?? "never", consent);
@@ -181,4 +191,30 @@ export function isEnforced(
   throw new PolicyError(
     `The bridge can't keep its tenants apart: ${refusal} Or set isolation: "trusting", when all tenants may see each other's files and conversations.`,
   );
+}
+
+/** Rules that codex would never ask about protect nobody, and each session with them is refused. */
+function refuseUnheardRules({ client, rules = [], profile = {} }: WebAdapterOptions): void {
+  const { approvalPolicy = "never", hooks, mcpServers = {}, config = {} } = profile;
+  const hooked = hasToolHooks(joinHooks(hooks)) || mayHaveToolHooks(client);
+  const brought = Object.keys(config).some((key) => key.split(".")[0] === "mcp_servers");
+  const refusal = unheardApprovals({ rules }, {
+    approvalPolicy: approvalPolicy === "never" && hooked ? "untrusted" : approvalPolicy,
+    sandboxed: true,
+    believesServers: brought || Object.keys(mcpServers).length > 0,
+  });
+  if (refusal === null) return;
+  throw new PolicyError(`${refusal} Say so in the bridge's \`profile\`.`, {
+    data: { reason: "unheardApprovals" },
+  });
+}
+
+/** Whether the client has hooks that make codex ask. One that is not of this library does not tell. */
+function mayHaveToolHooks({ runtime }: WebClient): boolean {
+  if (runtime === undefined) return true;
+  try {
+    return hasToolHooks(joinHooks(coreOf(runtime).config.hooks));
+  } catch {
+    return true;
+  }
 }

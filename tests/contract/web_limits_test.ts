@@ -1,6 +1,7 @@
 /** What a bridge grants only for a time or only so much of, and what it keeps to itself. */
 import assert from "node:assert/strict";
 import process from "node:process";
+import type { ApprovalRule } from "../../src/approvals/mod.ts";
 import { InvalidArgumentError, PolicyError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import { createBridge } from "../../src/web/bridge.ts";
@@ -135,7 +136,7 @@ test("options of a bridge that could take no effect are an error at the door", (
       { origins: ["https://app.example", "http://localhost:3000", "capacitor://localhost"] },
       { hosts: ["*", "app.example", "app.example:8080", "[::1]", "localhost"] },
       ...["", "/", "codex", "/a/b/"].map((basePath) => ({ basePath })),
-      { rules: [{ effect: "deny", kind: "command", command: ["rm"] }] },
+      { rules: [RULE], profile: { approvalPolicy: "untrusted" } },
       { cluster: { ...cluster, tail: new MemoryEventTail() } },
       { profile: { sandbox: "workspace-write", allowPrivilegedEscalation: true } },
     ];
@@ -168,6 +169,44 @@ test("options of a bridge that could take no effect are an error at the door", (
       { sandbox: "danger-full-access", allowPrivilegedEscalation: true },
     ];
     for (const profile of unconsented) assert.throws(() => make({ profile }), PolicyError);
+  }));
+
+const RULE: ApprovalRule = { effect: "deny", kind: "command", command: ["rm"] };
+const TOOLS = { effect: "deny", tool: "rm" } as const;
+const GUARD = {
+  pre: [{ name: "guard", phases: ["preToolUse"], call: () => ({ type: "continue" }) }],
+};
+
+test("rules that no session would ask about are an error at the door of a bridge", () =>
+  inWorld({}, async ({ client }) => {
+    const make = (odd: object) =>
+      createBridge({ client, isolation, cwd: CWD, authorize: () => "ann", ...odd } as never);
+    const mcpServers = { files: { command: "files" } };
+    const rows: [unheard: boolean, rule: object, profile: object][] = [
+      [true, RULE, {}],
+      [true, RULE, { approvalPolicy: "never" }],
+      [true, RULE, { approvalPolicy: "on-request" }],
+      [true, { effect: "allow" }, {}],
+      [true, { effect: "deny", mcpServer: "files" }, {}],
+      [true, TOOLS, { mcpServers }],
+      [true, TOOLS, { config: { "mcp_servers.files.command": "files" } }],
+      [false, TOOLS, {}],
+      [false, RULE, { approvalPolicy: "untrusted" }],
+      [false, RULE, { hooks: GUARD }],
+      [false, { effect: "allow" }, { approvalPolicy: "on-request" }],
+    ];
+    for (const [unheard, rule, profile] of rows) {
+      const options = { rules: [rule], profile: { allowPrivilegedEscalation: true, ...profile } };
+      const told = JSON.stringify(options);
+      if (unheard) assert.throws(() => make(options), /can't hold.*"untrusted"/, told);
+      else await make(options).close();
+    }
+    assert.throws(() => make({ profile: { networkAccess: true } }), PolicyError);
+  }));
+
+test("rules of a bridge hold under never where the client's own hooks have codex ask", () =>
+  inWorld({ client: { hooks: GUARD as never }, bridge: { rules: [RULE] } }, async (world) => {
+    assert.equal((await world.call("ann", "POST /sessions", {})).status, 201);
   }));
 
 test("maxTurns counts the turns of all tenants, also of those who come at once", () =>
