@@ -272,8 +272,10 @@ export class Session implements AsyncDisposable {
   ): Promise<ReviewResult<InferOutput<Schema>>> {
     checkArgument("review", "target", target, reviewTargetKind);
     checkOptions("review", options, REVIEW_OPTIONS);
-    const ask = (prompt: string, more: AskOptions) => this.ask(prompt, more);
-    const { host } = this.#thread;
+    const { host, prompts } = this.#thread;
+    const { PromptRun } = this.#internals;
+    const ask = (prompt: string, more: AskOptions) =>
+      new PromptRun(prompts, prompt, more, null, true).result;
     const result = await this.#internals.review(host, target, options as ReviewOptions, ask);
     return result as ReviewResult<InferOutput<Schema>>;
   }

@@ -218,7 +218,7 @@ export class SessionThread {
     signal: AbortSignal,
     begin?: () => Promise<void>,
   ): Promise<() => void> {
-    const release = await this.queue.acquire(owner, signal);
+    const release = await this.queue.acquire(owner, signal, owner.first);
     try {
       await this.connection.ready.wait(signal);
       this.assertOpen();

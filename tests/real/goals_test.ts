@@ -481,15 +481,22 @@ for (const version of codexes("0.145.0", "0.125.0", ...CODEX_VERSIONS)) {
           outputSchema,
         });
         assert.deepEqual(typed.output, { said: "fine" });
+        // After another review, the model would give what that one has found.
+        const before = world.model.requests.length;
+        const look = (name: string) =>
+          session.review({ type: "custom", instructions: name }, { outputSchema });
+        await Promise.all([look("A"), session.ask("x", { outputSchema }), look("B")]);
+        const heard = world.model.requests.slice(before).map(({ text }) => /\w+/.exec(text)![0]);
+        assert.deepEqual(heard, ["A", "Give", "x", "B", "Give"]);
         delete world.answer;
 
         const [stop, reason] = [new AbortController(), new Error("enough")];
         const hanging = world.prompt([[script.hang()]]);
-        const heard = asked(world);
+        const hangs = asked(world);
         const given = rejection(
           session.review({ type: "custom", instructions: hanging }, { signal: stop.signal }),
         );
-        await heard;
+        await hangs;
         stop.abort(reason);
         assert.equal(await within(LIMIT_MS, "the abort", given), reason);
         const timed = rejection(

@@ -95,6 +95,8 @@ export class PromptRun {
   readonly identified: Promise<Turn>;
   /** The turn that is running, or was last. */
   current: TurnRun | null = null;
+  /** Whether it goes before the prompts that wait. */
+  readonly first: boolean;
   readonly #host: PromptHost;
   readonly #options: AskOptions;
   readonly #emit: EmitTurnEvent;
@@ -107,8 +109,15 @@ export class PromptRun {
   readonly #parent: OtelContext | null;
   #meter = new RunMeter({}, () => {});
 
-  /** Begins. `emit` is `null` when nobody listens. */
-  constructor(host: PromptHost, prompt: Prompt, options: AskOptions, emit: EmitTurnEvent) {
+  /** Begins. `emit` is `null` when nobody listens. `first`: who has the thread now asks. */
+  constructor(
+    host: PromptHost,
+    prompt: Prompt,
+    options: AskOptions,
+    emit: EmitTurnEvent,
+    first = false,
+  ) {
+    this.first = first;
     this.#host = host;
     this.#options = options;
     this.#parent = host.callerContext();

@@ -24,7 +24,7 @@ import type { ThreadHost } from "./thread_host.ts";
 import { abortable, longTimeout } from "../../async.ts";
 import type { ForeignTurn } from "./foreign_turns.ts";
 
-/** Asks the session, after the review. */
+/** Asks the session, after the review and before all who wait. */
 export type AskForOutput = (prompt: string, options: AskOptions) => Promise<PromptRunResult>;
 
 const OUTPUT_PROMPT =
@@ -39,17 +39,19 @@ export async function review(
 ): Promise<ReviewResult> {
   const profile = overlayProfile(host.profile, options);
   const { output, outputSchema = profile.outputSchema } = options;
-  const done = await alone(
-    host,
-    options.signal,
-    (signal) => reviewTurn(host, target, profile, options, signal),
-  );
-  if (output === undefined && outputSchema === null) return done.result;
-  const limits = left(profile.limits, done.meter);
-  const { spent } = done.meter;
-  if (spent !== null) throw new BudgetExceededError(spent, done.run.partial(), { stopped: true });
-  const answer = await ask(OUTPUT_PROMPT, { ...options, limits });
-  return { ...done.result, output: answer.output };
+  let answer: Promise<PromptRunResult> | null = null;
+  const { result } = await alone(host, options.signal, async (signal) => {
+    const done = await reviewTurn(host, target, profile, options, signal);
+    if (output === undefined && outputSchema === null) return done;
+    const limits = left(profile.limits, done.meter);
+    const { spent } = done.meter;
+    if (spent !== null) throw new BudgetExceededError(spent, done.run.partial(), { stopped: true });
+    // While the thread is the review's: after another turn, the model would give what that one has found.
+    answer = ask(OUTPUT_PROMPT, { ...options, limits });
+    answer.catch(() => {});
+    return done;
+  });
+  return answer === null ? result : { ...result, output: (await answer as PromptRunResult).output };
 }
 
 async function reviewTurn(

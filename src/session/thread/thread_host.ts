@@ -18,6 +18,8 @@ import type { ForkPoint } from "./fork_point.ts";
 
 /** Who has the thread for itself. */
 export interface ThreadHolder {
+  /** Whether it goes before all who wait: it goes on with what who has the thread now has begun. */
+  readonly first?: boolean;
   /** Stops what is active in it; settles when that has stopped. */
   interrupt(): Promise<void>;
   /** Gives up, with a reason. */
@@ -129,9 +131,9 @@ export class TurnQueue<Owner = unknown> {
 
   /**
    * Takes a place, at once, and waits for the turn; settles with the function that gives it back. Rejects with the
-   * signal's reason.
+   * signal's reason. `first`: before all who wait.
    */
-  acquire(owner: Owner, signal?: AbortSignal): Promise<() => void> {
+  acquire(owner: Owner, signal?: AbortSignal, first = false): Promise<() => void> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     if (signal?.aborted) return Promise.reject(signal.reason);
     const left = this.#hold();
@@ -154,7 +156,7 @@ export class TurnQueue<Owner = unknown> {
         },
       };
       signal?.addEventListener("abort", abort, { once: true });
-      this.#line.push(place);
+      this.#line[first ? "unshift" : "push"](place);
     });
   }
 

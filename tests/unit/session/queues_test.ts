@@ -116,6 +116,16 @@ test("a place in line is taken at once, and can be given up", async () => {
   await assert.rejects(queue.acquire("late", AbortSignal.abort(new Error("too late"))), /too late/);
 });
 
+test("who goes on with what was begun comes before all who wait", async () => {
+  const queue = new TurnQueue<string>();
+  const release = await queue.acquire("a");
+  const [, first] = [queue.acquire("b"), queue.acquire("a again", undefined, true)];
+  release();
+  assert.equal(queue.holder, "a again");
+  (await first)();
+  assert.equal(queue.holder, "b");
+});
+
 test("dismiss() sends away who waits; close() everyone to come as well", async () => {
   const queue = new TurnQueue<string>();
   const release = await queue.acquire("a");
