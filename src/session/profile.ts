@@ -100,7 +100,7 @@ export interface RunProfile {
   limits?: RunLimits;
   /** Sent along with every prompt. Default none. */
   attachments?: (string | Attachment)[];
-  /** JSON Schema of the answer. Default none. */
+  /** JSON Schema of the answer, without back references in its patterns. Default none. */
   outputSchema?: JsonSchema;
   /** Hooks, after the client's own. Default none. */
   hooks?: Hooks;

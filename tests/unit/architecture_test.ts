@@ -115,7 +115,7 @@ function roomOf(path: string): string {
     const name = parts[1]!.replace(/\.ts$/, "");
     return ["quick_run", "workflow", "app_server"].includes(name) ? name : BASE;
   }
-  return ["errors", "check"].includes(parts[1]!) ? BASE : parts[1]!;
+  return ["errors", "check", "schema"].includes(parts[1]!) ? BASE : parts[1]!;
 }
 
 test("every import of the source leads to a file of the source", () => {

@@ -2,7 +2,7 @@
  * From a decision to the result that the server wants, for each of its requests.
  * @module
  */
-import { validateAgainstSchema } from "../../json_schema.ts";
+import { validateAgainstSchema } from "../../schema/mod.ts";
 import {
   defined,
   fitsJson,

@@ -4,6 +4,7 @@
  */
 import { InvalidArgumentError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
+import { unboundedPattern } from "../../schema/mod.ts";
 import { convert, isStandardSchema } from "../output/convert_schema.ts";
 import type { DynamicTool } from "../prompt/tools.ts";
 import type { ToolSpec } from "./tool_server.ts";
@@ -19,7 +20,16 @@ export function toolSpecs(tools: Readonly<Record<string, DynamicTool>>): ToolSpe
 
 /** The JSON Schema of a tool's arguments, for the model. Throws `InvalidArgumentError` where there is none. */
 function toolSchema(name: string, { inputSchema }: DynamicTool): JsonObject {
-  if (!isStandardSchema(inputSchema)) return inputSchema as JsonObject;
+  if (!isStandardSchema(inputSchema)) {
+    const unbounded = unboundedPattern(inputSchema as JsonObject, `${name}.inputSchema`);
+    if (unbounded === null) return inputSchema as JsonObject;
+    throw new InvalidArgumentError("tools", {
+      argument: unbounded.path,
+      received: "an expression that",
+      accepts: "a pattern without back references and flags, and of at most 10,000 steps",
+      sentence: `${unbounded.path}: ${unbounded.message}`,
+    });
+  }
   const { schema, problem } = convert(inputSchema);
   if (schema !== null) return schema;
   throw new InvalidArgumentError("tools", {

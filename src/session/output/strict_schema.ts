@@ -5,7 +5,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { OutputIssue } from "../../errors/mod.ts";
 import { memberPath } from "../../check/mod.ts";
-import { followPointer } from "../../json_schema.ts";
+import { followPointer } from "../../schema/mod.ts";
 
 /** A schema as the provider takes it, or what stands in the way. */
 export interface StrictSchema {

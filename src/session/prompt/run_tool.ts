@@ -3,7 +3,7 @@
  * @module
  */
 import { kindOf } from "../../check/mod.ts";
-import { validateAgainstSchema } from "../../json_schema.ts";
+import { validateAgainstSchema } from "../../schema/mod.ts";
 import { messageOf, type OutputIssue, shorten } from "../../errors/mod.ts";
 import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
 import { isStandardSchema, standardIssue } from "../output/convert_schema.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
-import { validateAgainstSchema } from "../../../src/json_schema.ts";
+import { validateAgainstSchema } from "../../../src/schema/json_schema.ts";
 import { strictSchema } from "../../../src/session/output/strict_schema.ts";
 import type { StandardSchemaV1 } from "../../../src/session/output/standard_schema.ts";
 import { isStandardSchema } from "../../../src/session/output/convert_schema.ts";
@@ -254,6 +254,11 @@ const VALUES: [JsonObject, JsonValue, string[]][] = [
   [{ oneOf: [STRING, { type: "string" }] }, "x", ["$"]],
   [{ allOf: [STRING, { type: "string", minLength: 2 }] }, "x", ["$"]],
   [{ $ref: "#" }, 1, ["$"]],
+  [{ anyOf: [{ $ref: "#" }, { $ref: "#" }] }, { a: 1 }, ["$"]],
+  [{ contains: { const: 1 } }, [2, 3], ["$"]],
+  [{ uniqueItems: true }, [{ a: 1, b: [2] }, { b: [2], a: 1 }], ["$"]],
+  [{ uniqueItems: true }, [{ a: 1 }, { a: "1" }, [1], 1, "1", null], []],
+  [{ patternProperties: { "^(a+)+$": STRING } }, { aa: 1, ["a".repeat(99) + "!"]: 1 }, ["$.aa"]],
   [object({ toString: STRING }), {}, ["$"]],
 ];
 
@@ -263,6 +268,46 @@ test("validateAgainstSchema() says where a value does not fit", async (t) => {
       assert.deepEqual(validateAgainstSchema(value, schema).map((issue) => issue.path), paths);
     });
   }
+});
+
+test("validateAgainstSchema() takes no longer than the value is long", async (t) => {
+  const long = "a".repeat(50_000) + "!";
+  await t.step("for an expression", () => {
+    const pattern = "^(?:[a-z]+)*$";
+    const [issue, ...more] = validateAgainstSchema(long, { type: "string", pattern });
+    assert.deepEqual([issue, more], [{ path: "$", message: `expected to match ${pattern}` }, []]);
+  });
+  await t.step("for alternatives that refer to each other", () => {
+    // A tree of expressions, as every language has one: each kind of node holds nodes of any kind.
+    const kind = (name: string): JsonObject =>
+      object({ kind: { const: name }, of: { anyOf: [{ $ref: "#" }, { type: "number" }] } });
+    const schema: JsonObject = { anyOf: [kind("not"), kind("minus"), kind("deref")] };
+    const nest = (depth: number, inner: JsonValue): JsonValue =>
+      depth === 0 ? inner : { kind: "deref", of: nest(depth - 1, inner) };
+    assert.deepEqual(validateAgainstSchema(nest(60, 1), schema), []);
+    assert.equal(validateAgainstSchema(nest(60, "x"), schema).length, 1);
+  });
+  await t.step("for items that are to differ", () => {
+    const items = Array.from({ length: 50_000 }, (_, n) => n);
+    assert.deepEqual(validateAgainstSchema(items, { uniqueItems: true }), []);
+  });
+  await t.step("and gives up what would take too long", () => {
+    const issues = validateAgainstSchema(long, { type: "string", pattern: "^(?:a?){4000}b" });
+    assert.deepEqual(issues, [
+      { path: "$", message: "expected a value that can be checked in bounded time" },
+    ]);
+  });
+});
+
+test("resolveOutputSchema() refuses an expression that no answer can be held against in bounded time", () => {
+  const outputSchema = object({ a: { type: "string", pattern: "^(a|b)\\1$" } });
+  assert.throws(() => resolveOutputSchema({ outputSchema }), (error) => {
+    assert(error instanceof InvalidArgumentError, String(error));
+    assert.match(error.message, /outputSchema\.properties\.a\.pattern: a back reference/);
+    return true;
+  });
+  // A schema of a library is checked by the library.
+  assert.ok(resolveOutputSchema({ outputSchema, output: standard({}) }));
 });
 
 function standard(more: Record<string, unknown>, json?: Record<string, unknown>): StandardSchemaV1 {

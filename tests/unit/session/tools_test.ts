@@ -8,6 +8,7 @@ import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { MAX_TOOL_TEXT, runTool } from "../../../src/session/prompt/run_tool.ts";
+import { toolSpecsOf } from "../../../src/session/mcp/begun_with.ts";
 import type { DynamicTool } from "../../../src/session/prompt/tools.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
 import { isToolItem } from "../../../src/approvals/mod.ts";
@@ -369,4 +370,24 @@ test("an image that is too large is told to the model in the place of the result
   const text = { content: [{ type: "text" as const, text: "x".repeat(64 * 1024 * 1024) }] };
   const cut = await runTool({ t: tool(() => text) }, "t", {}, CONTEXT);
   assert.equal(cut.response["success"], true);
+});
+
+test("toolSpecsOf() refuses a pattern that no call can be held against in bounded time", async () => {
+  const inputSchema = {
+    type: "object",
+    properties: {
+      pattern: { type: "string", pattern: "(a)\\1" },
+      default: { enum: [{ pattern: "(a)\\1" }] },
+    },
+  };
+  const run = () => "x";
+  await assert.rejects(toolSpecsOf({ look: { description: "d", inputSchema, run } }), {
+    name: "InvalidArgumentError",
+    message: /look\.inputSchema\.properties\.pattern\.pattern: a back reference/,
+  });
+  inputSchema.properties.pattern.pattern = "^(a+)+$";
+  const tools = { look: { description: "d", inputSchema, run } };
+  assert.equal((await toolSpecsOf(tools)).length, 1);
+  const { response } = await runTool(tools, "look", { pattern: "a".repeat(9999) + "!" }, CONTEXT);
+  assert.equal(response["success"], false);
 });

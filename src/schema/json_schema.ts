@@ -2,43 +2,133 @@
  * A small JSON Schema validator: for the answers that a plain `outputSchema` describes, arguments of tools, and forms.
  * @module
  */
-import type { OutputIssue } from "./errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
-import { memberPath } from "./check/mod.ts";
+import { messageOf, type OutputIssue } from "../errors/mod.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import { memberPath } from "../check/mod.ts";
+import { Pattern } from "./pattern.ts";
 
-/** Nested references beyond this are a loop in the schema. */
+/** References beyond this, for one value, are a loop in the schema. */
 const MAX_DEPTH = 200;
+/** Differences that are told at most. */
+const MOST = 20;
+/** Steps of a check at most: about a second. */
+const MAX_STEPS = 10_000_000;
+
+/** What all parts of one check share. */
+class Check {
+  readonly root: JsonObject;
+  /** What was found of a value that several alternatives look at, by its schema: without it the work doubles at each level. */
+  readonly known = new Map<JsonObject, Map<JsonValue, OutputIssue[]>>();
+  readonly #patterns = new Map<string, Pattern | null>();
+  #left = MAX_STEPS;
+
+  constructor(root: JsonObject) {
+    this.root = root;
+  }
+
+  /** Throws when all of it takes too long. */
+  readonly spend = (steps: number): void => {
+    this.#left -= steps;
+    if (this.#left < 0) throw new RangeError("too many steps");
+  };
+
+  /** What is no expression of this language fits: the provider has judged it already. */
+  matches(source: string, value: string): boolean {
+    let pattern = this.#patterns.get(source);
+    if (pattern === undefined) {
+      pattern = Pattern.read(source);
+      this.#patterns.set(source, pattern);
+    }
+    return pattern === null || pattern.test(value, this.spend);
+  }
+}
 
 /**
- * How a value differs from a schema, at most 20 ways; empty when it fits. Formats are not checked. Never repeats
- * values.
+ * How a value differs from a schema, at most 20 ways; empty when it fits. Formats are not checked. Never repeats values,
+ * and never takes longer than about a second: what can't be judged in that time does not fit.
  */
 export function validateAgainstSchema(value: JsonValue, schema: JsonObject): OutputIssue[] {
   const issues: OutputIssue[] = [];
-  check(value, schema, "$", schema, issues, 0);
-  return issues.slice(0, 20);
+  try {
+    check(value, schema, "$", new Check(schema), issues, 0);
+    return issues.slice(0, MOST);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return [{ path: "$", message: "expected a value that can be checked in bounded time" }];
+  }
+}
+
+/** Values, not schemas. */
+const NO_SCHEMAS: ReadonlySet<string> = new Set(["const", "default", "enum", "examples"]);
+
+/** The first expression of a schema that no value can be held against in bounded time, and why; `null`: there is none. */
+export function unboundedPattern(schema: JsonValue | undefined, path = "$"): OutputIssue | null {
+  if (typeof schema !== "object" || schema === null) return null;
+  for (const [key, sub] of Object.entries(schema)) {
+    const at = memberPath(path, Array.isArray(schema) ? Number(key) : key);
+    const sources = key === "pattern"
+      ? [sub]
+      : key === "patternProperties"
+      ? Object.keys(sub ?? {})
+      : [];
+    for (const source of sources) {
+      if (typeof source !== "string") continue;
+      try {
+        Pattern.read(source);
+      } catch (error) {
+        return { path: at, message: `${messageOf(error)} can't be checked in bounded time` };
+      }
+    }
+    const below = NO_SCHEMAS.has(key) ? null : unboundedPattern(sub, at);
+    if (below !== null) return below;
+  }
+  return null;
 }
 
 function check(
   value: JsonValue,
   schema: JsonValue | undefined,
   path: string,
-  root: JsonObject,
+  all: Check,
+  issues: OutputIssue[],
+  depth: number,
+): void {
+  all.spend(1);
+  if (schema === false) issues.push({ path, message: "expected nothing here" });
+  if (!isJsonObject(schema)) return;
+  if (depth > MAX_DEPTH) {
+    return void issues.push({ path, message: "the schema refers to itself without end" });
+  }
+  if (typeof value !== "object" || value === null) {
+    return checkAll(value, schema, path, all, issues, depth);
+  }
+  let known = all.known.get(schema);
+  if (known === undefined) all.known.set(schema, known = new Map());
+  let found = known.get(value);
+  if (found === undefined) {
+    checkAll(value, schema, path, all, found = [], depth);
+    known.set(value, found = found.slice(0, MOST));
+  }
+  issues.push(...found);
+}
+
+function checkAll(
+  value: JsonValue,
+  schema: JsonObject,
+  path: string,
+  all: Check,
   issues: OutputIssue[],
   depth: number,
 ): void {
   const report = (message: string) => issues.push({ path, message });
-  if (schema === false) report("expected nothing here");
-  if (!isJsonObject(schema)) return;
-  if (depth > MAX_DEPTH) return void report("the schema refers to itself without end");
   const { $ref, type, anyOf, oneOf, allOf } = schema;
   const below = (sub: JsonValue | undefined): OutputIssue[] => {
     const found: OutputIssue[] = [];
-    check(value, sub, path, root, found, depth + 1);
+    check(value, sub, path, all, found, depth + 1);
     return found;
   };
   if (typeof $ref === "string") {
-    issues.push(...below(followPointer(root, $ref) as JsonValue | undefined));
+    issues.push(...below(followPointer(all.root, $ref) as JsonValue | undefined));
   }
   if (type !== undefined && !typeList(type).some((name) => isOfType(value, name))) {
     return void report(`expected ${typeList(type).join(" or ")}, got ${typeName(value)}`);
@@ -63,19 +153,19 @@ function check(
   if (schema["if"] !== undefined) {
     issues.push(...below(schema[below(schema["if"]).length === 0 ? "then" : "else"]));
   }
-  if (typeof value === "string") checkString(value, schema, report);
+  if (typeof value === "string") checkString(value, schema, report, all);
   else if (typeof value === "number") checkNumber(value, schema, report);
   else if (Array.isArray(value)) {
     checkCount("items", value.length, schema["minItems"], schema["maxItems"], report);
     if (schema["uniqueItems"] === true && hasDoubles(value)) report("expected different items");
     const tuple = Array.isArray(schema["prefixItems"]) ? schema["prefixItems"] : [];
     value.forEach((item, at) =>
-      check(item, tuple[at] ?? schema["items"], memberPath(path, at), root, issues, depth + 1)
+      check(item, tuple[at] ?? schema["items"], memberPath(path, at), all, issues, 0)
     );
     const { contains } = schema;
-    const fits = (item: JsonValue) => {
+    const fits = (item: JsonValue, at: number) => {
       const found: OutputIssue[] = [];
-      check(item, contains, path, root, found, depth + 1);
+      check(item, contains, memberPath(path, at), all, found, 0);
       return found.length === 0;
     };
     if (contains !== undefined && !value.some(fits)) {
@@ -87,7 +177,8 @@ function check(
       schema,
       path,
       report,
-      (member, sub, at) => check(member, sub, at, root, issues, depth + 1),
+      all,
+      (member, sub, at) => check(member, sub, at, all, issues, 0),
     );
   }
 }
@@ -113,6 +204,7 @@ function checkObject(
   schema: JsonObject,
   path: string,
   report: Report,
+  all: Check,
   descend: (member: JsonValue, schema: JsonValue | undefined, path: string) => void,
 ): void {
   const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
@@ -136,7 +228,7 @@ function checkObject(
         `expected the key ${JSON.stringify(other)} beside ${JSON.stringify(key.slice(0, 80))}`,
       );
     }
-    const matching = patterns.filter(([pattern]) => matches(pattern, key));
+    const matching = patterns.filter(([pattern]) => all.matches(pattern, key));
     for (const [, sub] of matching) descend(member, sub, at);
     if (Object.hasOwn(properties, key)) descend(member, properties[key], at);
     else if (matching.length > 0) continue;
@@ -147,20 +239,11 @@ function checkObject(
   checkCount("keys", count, schema["minProperties"], schema["maxProperties"], report);
 }
 
-function checkString(value: string, schema: JsonObject, report: Report): void {
+function checkString(value: string, schema: JsonObject, report: Report, all: Check): void {
   const { minLength, maxLength, pattern } = schema;
   checkCount("characters", [...value].length, minLength, maxLength, report);
-  if (typeof pattern === "string" && !matches(pattern, value)) {
+  if (typeof pattern === "string" && !all.matches(pattern, value)) {
     report(`expected to match ${pattern}`);
-  }
-}
-
-function matches(pattern: string, value: string): boolean {
-  try {
-    return new RegExp(pattern, "u").test(value);
-  } catch {
-    // Not an expression of this language; the provider has judged it already.
-    return true;
   }
 }
 
@@ -206,7 +289,13 @@ function typeName(value: JsonValue): string {
 }
 
 function hasDoubles(values: JsonValue[]): boolean {
-  return values.some((value, at) => values.some((other, to) => to > at && isEqual(value, other)));
+  return new Set(values.map((value) => JSON.stringify(value, sorted))).size < values.length;
+}
+
+/** Equal objects may have their keys in any order. */
+function sorted(_key: string, value: JsonValue): JsonValue {
+  if (!isJsonObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
 }
 
 function isEqual(a: JsonValue | undefined, b: JsonValue | undefined): boolean {

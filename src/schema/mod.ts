@@ -1,0 +1,5 @@
+/**
+ * JSON Schemas: what fits them.
+ * @module
+ */
+export { followPointer, unboundedPattern, validateAgainstSchema } from "./json_schema.ts";
