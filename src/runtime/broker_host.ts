@@ -18,7 +18,7 @@ export async function brokerHost(
   const { guardAcceptance } = await loadAcceptanceGuard();
   let hooks: Required<Hooks> | undefined;
   return {
-    realPath: config.transport?.type === "websocket" ? undefined : realPathOf,
+    realPath: isRemote(config) ? undefined : realPathOf,
     gateFor: (threadId) => {
       if (threadId === null) return undefined;
       // A throw refuses: hooks that can't work together must not be left out.

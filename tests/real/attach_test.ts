@@ -1,7 +1,7 @@
 /** Attaching to what runs: sockets of the file system, codex's own daemon, commands that lead elsewhere. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chown, mkdir, readdir, readlink, writeFile } from "node:fs/promises";
+import { chown, mkdir, readdir, readlink, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -175,7 +175,10 @@ for (const version of CODEX_VERSIONS) {
       assert.equal(client.runtime.pid, null);
       // The path is the other machine's: nobody looks for it here.
       await client.startSession({ cwd: "/no/such/directory/here" });
-      const session = await client.startSession({ cwd: join(dir.path, "w") });
+      // A link of that name here may be none there: codex is told the path as it was given.
+      await symlink(join(dir.path, "w"), join(dir.path, "link"));
+      const session = await client.startSession({ cwd: join(dir.path, "link") });
+      assert.equal(session.policy.cwd, join(dir.path, "link"));
       assert.equal((await session.ask("hello")).assistantText, "done");
     } finally {
       await client.shutdown();

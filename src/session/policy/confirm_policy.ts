@@ -8,14 +8,13 @@ import {
   type ConfigJudge,
   confirmPolicy,
   type EffectivePolicy,
-  realPathOf,
   rootAroundHome,
   type ServerFiles,
   type ThreadPolicyParams,
   workspaceRootsBeyond,
 } from "../../permissions/mod.ts";
-import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
-import { codexHomeOf, ownRoots, policyFacts } from "./policy_facts.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import { codexHomeOf, ownRoots, policyFacts, realPathFor } from "./policy_facts.ts";
 
 /** A policy, and how it is said to the server. */
 export interface DecidedPolicy {
@@ -65,7 +64,7 @@ export function confirmDecided(
     {
       policy: { ...effective, sandbox: { type: "readOnly" } },
       profileId: thread.profileId,
-      realPath: realPathOf,
+      realPath: realPathFor(core),
       ownRoots: ownRoots(core, echo),
     },
     echo,
@@ -83,7 +82,7 @@ function checkRoots(core: RuntimeCore, decided: DecidedPolicy, echo: JsonObject)
   const stray = workspaceRootsBeyond({
     policy: effective,
     profileId: thread.profileId,
-    realPath: realPathOf,
+    realPath: realPathFor(core),
     ownRoots: ownRoots(core, echo),
   }, echo);
   if (echo["runtimeWorkspaceRoots"] !== undefined) decided.strayRoots = stray;
@@ -108,9 +107,7 @@ export function refuseOwnHome(
 ): void {
   const home = codexHomeOf(core);
   if (home === undefined || consent.dangerouslyAllowUnattendedFullAccess === true) return;
-  const facts = policyFacts(core);
-  const realPath = isRemote(core.config) ? (path: string) => path : facts.realPath;
-  const root = rootAroundHome(policy, home, { ...facts, realPath });
+  const root = rootAroundHome(policy, home, policyFacts(core));
   if (root === null) return;
   throw new PolicyError(
     `The agent may write ${root}, where codex's own home lies: what is written there starts programs outside the sandbox. ` +
@@ -135,7 +132,7 @@ function confirmTurn(
         : turn["sandboxPolicy"] === undefined
         ? thread.profileId
         : null,
-      realPath: realPathOf,
+      realPath: realPathFor(core),
       ownRoots: ownRoots(core, echo),
     },
     echo,

@@ -18,10 +18,15 @@ import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 /** The server's files, asked for once a connection. */
 const serverFiles: WeakMap<RuntimeCore, Promise<ServerFiles | null>> = new WeakMap();
 
+/** Follows links where the server's files are this machine's; those of a remote one are taken as spelled. */
+export function realPathFor({ config }: RuntimeCore): typeof realPathOf {
+  return isRemote(config) ? (path) => path : realPathOf;
+}
+
 /** What is known before a thread is. */
 export function policyFacts(core: RuntimeCore): PolicyFacts {
   return {
-    realPath: realPathOf,
+    realPath: realPathFor(core),
     ...temporaries(isWindows(core)),
     serverVersion: core.server.version,
     platform: serverSystem(core),

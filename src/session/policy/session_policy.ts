@@ -35,7 +35,14 @@ import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import type { SessionAnswerers } from "./answerers.ts";
 import { type DecidedPolicy, refuseOwnHome, refuseRoots } from "./confirm_policy.ts";
-import { filesOf, hasNetworkProxy, isWindows, policyFacts, serverSystem } from "./policy_facts.ts";
+import {
+  filesOf,
+  hasNetworkProxy,
+  isWindows,
+  policyFacts,
+  realPathFor,
+  serverSystem,
+} from "./policy_facts.ts";
 import type { ProjectDocs } from "./project_docs.ts";
 
 /** How long the first turn waits for the session's MCP servers: codex gives each 10 s to start, 30 s in later versions. */
@@ -362,7 +369,7 @@ export async function refusalByWorkspace(
 ): Promise<string | null> {
   const { leavesWorkspace } = await loadAcceptanceGuard();
   const os = serverSystem(core);
-  const why = leavesWorkspace(request, policy, os, realPathOf);
+  const why = leavesWorkspace(request, policy, os, realPathFor(core));
   return why === null ? null : `The session is kept to its workspace: ${why}.`;
 }
 
