@@ -121,6 +121,7 @@ export class LiveSessions {
         live.usedAt = Date.now();
         return live;
       }
+      if (live !== undefined) this.lost(sessionId);
       const moving = this.#moving.get(sessionId);
       if (moving === undefined) break;
       await moving.catch(() => {});
@@ -139,7 +140,13 @@ export class LiveSessions {
     const make = await makeSession();
     const fence = await this.#fence(record.sessionId);
     if (!await this.#parts.store.put(record)) throw changedElsewhere();
-    return this.#adopt(make, record, { thread, fence });
+    try {
+      return this.#adopt(make, record, { thread, fence });
+    } catch (error) {
+      // Nobody was told its name.
+      await this.#parts.store.delete(record.sessionId).catch(() => {});
+      throw error;
+    }
   }
 
   /** Closes one that is in use. */
@@ -240,6 +247,8 @@ export class LiveSessions {
     { thread = null, history = [], gone = false, fence = null, restored = null }: Adopted,
   ): LiveSession {
     const { sessionId } = record;
+    // Another node may have taken it meanwhile: nobody would be told so any more.
+    if (fence !== (this.#node?.fenceOf(sessionId) ?? null)) throw changedElsewhere();
     const { client, store, setup, sessionTtlMs, maxLogEvents, maxLogBytes } = this.#parts;
     const live = new make({
       record,

@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { createBridge } from "../../../src/web/bridge.ts";
+import { MemorySessionOwners } from "../../../src/web/cluster/session_owners.ts";
+import { MemorySessionStore } from "../../../src/web/store/session_store.ts";
+import { test } from "../../_harness.ts";
+
+const sessionId = `sess_${"a".repeat(32)}`;
+
+/** A bridge in a cluster of which nobody else is there. */
+function node(client: object, store = new MemorySessionStore()) {
+  const owners = new MemorySessionOwners();
+  const thread = { threadId: "t", askStream: never, close: done, release: done };
+  const bridge = createBridge({
+    client: {
+      approvals: { pending: () => [], answer: () => false },
+      startSession: () => Promise.resolve(thread),
+      resumeSession: () => Promise.resolve(thread),
+      readThread: never,
+      archiveThread: done,
+      ...client,
+    },
+    isolation: "trusting",
+    cwd: "/",
+    authorize: () => "ann",
+    onError: () => {},
+    store,
+    cluster: { url: "http://127.0.0.1:9/", owners, secret: "x".repeat(32), leaseMs: 1_000 },
+  });
+  return { bridge, owners, store };
+}
+
+const never = () => new Promise<never>(() => {});
+const done = () => Promise.resolve();
+
+async function stored(store: MemorySessionStore): Promise<void> {
+  const now = new Date();
+  await store.put({
+    ...{ sessionId, tenant: "ann", threadId: "t", title: null, createdAt: now, usedAt: now },
+    ...{ model: null, effort: null, used: true, revision: 1 },
+  });
+}
+
+/** Settles when another node has the session, and this one has heard of it. */
+async function taken(owners: MemorySessionOwners): Promise<void> {
+  const { fence } = await owners.claim(sessionId, "http://other", 600_000);
+  await owners.release(sessionId, fence);
+  assert.ok((await owners.claim(sessionId, "http://other", 600_000)).mine);
+  const heard = Promise.withResolvers<void>();
+  const renew = owners.renew.bind(owners);
+  owners.renew = async (...args) => {
+    const kept = await renew(...args);
+    setTimeout(heard.resolve);
+    return kept;
+  };
+  await heard.promise;
+}
+
+test("a session that another node took while it was read is not served here, and keeps nobody", async () => {
+  // What the timers of a lease would not keep alive.
+  const alive = setInterval(() => {}, 60_000);
+  let reads = 0;
+  const readThread = async () => {
+    if (reads++ === 0) await taken(owners);
+    return { turns: [] };
+  };
+  const { bridge, owners, store } = node({ readThread });
+  await stored(store);
+  const { adapter } = bridge;
+  const moved = { status: 503, reason: "sessionMoved" };
+  await assert.rejects(adapter.readSession("ann", sessionId), moved);
+  // Nor does anybody wait for what was never begun.
+  await assert.rejects(adapter.readSession("ann", sessionId), moved);
+  assert.equal(reads, 1);
+  await bridge.close();
+  clearInterval(alive);
+});
+
+test("a session that another node took while it was remembered is not begun here", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const store = new MemorySessionStore();
+  const put = store.put.bind(store);
+  store.put = async (record) => {
+    const kept = await put(record);
+    await taken(owners);
+    return kept;
+  };
+  let closed = 0;
+  const startSession = () =>
+    Promise.resolve({
+      ...{ threadId: "t", askStream: never, release: done },
+      close: () => Promise.resolve(void closed++),
+    });
+  const { bridge, owners } = node({ startSession }, store);
+  const moved = { status: 503, reason: "sessionMoved" };
+  await assert.rejects(bridge.adapter.createSession("ann", {}, sessionId), moved);
+  // Nobody was told its name.
+  assert.deepEqual([closed, await store.list("ann")], [1, []]);
+  await bridge.close();
+  clearInterval(alive);
+});
