@@ -277,7 +277,7 @@ export async function readBytes(
 /** The request with a body that was read already. */
 export function withBody(request: Request, body: Uint8Array): Request {
   const { method, url, headers } = request;
-  if (body.length === 0) return request;
+  if (request.body === null) return request;
   return new Request(url, { method, headers, body: body as Uint8Array<ArrayBuffer> });
 }
 

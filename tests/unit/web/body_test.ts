@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
-import { readJson } from "../../../src/web/http/check_request.ts";
+import { readBytes, readJson, withBody } from "../../../src/web/http/check_request.ts";
 import { test } from "../../_harness.ts";
 
 const LIMITS = { maxBytes: 1000, timeoutMs: 60_000 };
@@ -91,4 +91,15 @@ test("readJson() refuses a body that breaks off", async () => {
     pull: () => Promise.reject(new Error("reset")),
   });
   assert.deepEqual(await refusal(post(body)), [400, "invalidJson"]);
+});
+
+test("a body that was read is there to be read again, also one of no bytes", async () => {
+  const nothing = () => new ReadableStream<Uint8Array>({ start: (body) => body.close() });
+  for (
+    const [body, told] of [['{"a":1}', { a: 1 }], ["", {}], [nothing(), {}], [null, {}]] as const
+  ) {
+    const request = post(body);
+    const bytes = await readBytes(request, LIMITS);
+    assert.deepEqual(await readJson(withBody(request, bytes), LIMITS), told);
+  }
 });
