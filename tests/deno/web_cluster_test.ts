@@ -110,7 +110,7 @@ if (redis !== null) {
             ...["turnStarted", "completed", "sessionClosed"],
           ],
         );
-        const cursors = told.map(({ cursor }) => Number(cursor.split("-")[1]));
+        const cursors = told.map(({ cursor }) => Number(cursor.split("-").at(-1)));
         assert.ok(cursors.every((each, i) => i === 0 || each > cursors[i - 1]!), `${cursors}`);
         assert.equal(await world.endNode(node, "SIGTERM"), 0);
       }),

@@ -6,7 +6,7 @@ import { longInterval, within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 import { changedElsewhere, randomId } from "../http/refusals.ts";
-import { type Restored, restoredFrom, type TailParts } from "../live/session_log.ts";
+import { type RestoredEvent, restoredFrom, type TailParts } from "../live/session_log.ts";
 import type { ClusterOptions } from "../options.ts";
 import type { SessionStore } from "../store/session_store.ts";
 import type { SessionOwners } from "./session_owners.ts";
@@ -79,10 +79,10 @@ export class ClusterNode {
     return { tail, sessionId, fence, onFenced, onError: this.#onError };
   }
 
-  /** What the owners before told, or `null` without a tail. */
-  async restored(sessionId: string, fence: number): Promise<Restored | null> {
+  /** What the owners before told; nothing without a tail. */
+  async restored(sessionId: string, fence: number): Promise<RestoredEvent[]> {
     const { tail } = this.#options;
-    if (tail === undefined) return null;
+    if (tail === undefined) return [];
     const entries = await intime(tail.read(sessionId, fence), this.leaseMs).catch((error) => {
       throw new WebError(503, "tailUnavailable", "The events can't be read. Try again soon.", {
         cause: error,

@@ -13,7 +13,7 @@ import type { WebThread, WebTurnStream } from "../client.ts";
 import type { CheckedTurn } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
 import { forTenants, ThreadState, Transcript } from "./transcript.ts";
-import { type Restored, SessionLog, type TailParts, TailPump } from "./session_log.ts";
+import { type RestoredEvent, SessionLog, type TailParts, TailPump } from "./session_log.ts";
 import {
   type Question,
   SessionQuestions,
@@ -37,12 +37,10 @@ export interface LiveSessionParts extends SessionThreadParts {
   maxLogEvents: number;
   /** Characters of events kept, and of turns. */
   maxLogBytes: number;
-  /** Who this owner is in a cluster; `null` without one. */
-  fence: number | null;
   /** Where the events are kept for the next owner; `null` for nowhere. */
   tail: TailParts | null;
   /** The events of earlier owners. */
-  restored: Restored | null;
+  restored: readonly RestoredEvent[];
 }
 
 /** Milliseconds that the last events may take to the tail. */
@@ -77,9 +75,8 @@ export class LiveSession {
     this.#gone = parts.gone;
     this.#thread = new SessionThread(parts);
     this.#questions = new SessionQuestions(parts.client.approvals, () => this.threadId);
-    const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, fence, tail, restored } = parts;
-    const fenced = fence === null ? {} : { fence };
-    this.log = new SessionLog({ maxEvents, maxBytes, ...fenced, held: tail !== null });
+    const { maxLogEvents: maxEvents, maxLogBytes: maxBytes, tail, restored } = parts;
+    this.log = new SessionLog({ maxEvents, maxBytes, held: tail !== null });
     this.#tail = tail === null ? null : new TailPump(this.log, tail);
     this.#transcript = new Transcript(parts.history, maxBytes);
     this.#state = new ThreadState(maxBytes);
@@ -94,7 +91,7 @@ export class LiveSession {
       question: (event) => this.#question(event),
     });
     if (parts.thread !== null) this.#listener.listen(parts.thread);
-    if (restored !== null) this.#restore(restored);
+    this.#restore(restored);
   }
 
   /** Who owns it. */
@@ -358,8 +355,8 @@ export class LiveSession {
   }
 
   /** What the owner before told goes on from there; its turn does not. */
-  #restore({ events, base }: Restored): void {
-    this.log.restore(events, base);
+  #restore(events: readonly RestoredEvent[]): void {
+    this.log.restore(events);
     const open = this.#transcript.replay(events.map(({ event }) => event), this.threadId);
     for (const { event } of events) this.#state.apply(event);
     const error = { kind: "other", message: "The server that ran it has ended." };

@@ -20,7 +20,7 @@ import type { SessionStore, StoredSession } from "../store/session_store.ts";
 import type { ClosedWebSession, WebSession } from "../types.ts";
 import type { LiveSession } from "./live_session.ts";
 import type { SessionSetup } from "./session_setup.ts";
-import type { Restored } from "./session_log.ts";
+import type { RestoredEvent } from "./session_log.ts";
 
 /** What {@linkcode LiveSessions} are made of. */
 export interface LiveSessionsParts {
@@ -227,7 +227,7 @@ export class LiveSessions {
     // The owner before may have written since.
     const record = fence === null ? known : await store.get(sessionId);
     if (record === null) throw notFound("session");
-    const restored = fence === null ? null : await this.#node!.restored(sessionId, fence);
+    const restored = fence === null ? [] : await this.#node!.restored(sessionId, fence);
     if (!record.used) return this.#adopt(make, record, { fence, restored });
     try {
       const { turns } = await client.readThread(record.threadId, { includeTurns: true });
@@ -244,7 +244,7 @@ export class LiveSessions {
   #adopt(
     make: typeof LiveSession,
     record: StoredSession,
-    { thread = null, history = [], gone = false, fence = null, restored = null }: Adopted,
+    { thread = null, history = [], gone = false, fence = null, restored = [] }: Adopted,
   ): LiveSession {
     const { sessionId } = record;
     // Another node may have taken it meanwhile: nobody would be told so any more.
@@ -258,7 +258,6 @@ export class LiveSessions {
       thread,
       history,
       gone,
-      fence,
       restored,
       tail: fence === null ? null : this.#node!.tailOf(sessionId, fence),
       usedAtStepMs: Math.min(USED_AT_STEP_MS, sessionTtlMs / 8),
@@ -326,7 +325,7 @@ interface Adopted {
   history?: readonly TurnSnapshot[];
   gone?: boolean;
   fence?: number | null;
-  restored?: Restored | null;
+  restored?: readonly RestoredEvent[];
 }
 
 /** What its tenant sees of a session that is not open. */

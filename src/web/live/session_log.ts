@@ -28,8 +28,6 @@ export interface LogParts {
   maxEvents: number;
   /** Characters of events kept at most; the newest event is always kept. */
   maxBytes: number;
-  /** Who writes it, when that is told by a fence. Default: a random name. */
-  fence?: number;
   /** Whether events are kept elsewhere as well: they are told when {@linkcode SessionLog.publish} says that they are. */
   held?: boolean;
 }
@@ -46,21 +44,21 @@ interface Batch {
 }
 
 /**
- * A bounded log with any number of readers, none of which slows the writer. Cursors name the log too: those of an earlier
- * one, before a restart, are known to be gone.
+ * A bounded log with any number of readers, none of which slows the writer. Cursors name the log that wrote the event too:
+ * those of an earlier one are known to be gone, unless this one goes on from it and has the event.
  */
 export class SessionLog {
   /** What was made last for a reader: a crowd that follows along is told the same. */
   batch: Batch | null = null;
-  readonly #epoch: string;
-  readonly #fence: number | null;
+  /** Names it in cursors and in the tail; no other log has this name, not even one of the same owner. */
+  readonly name: string = randomId("", 6);
   readonly #maxEvents: number;
   readonly #maxBytes: number;
   readonly #held: boolean;
   readonly #entries: Map<number, Entry> = new Map();
   readonly #waiting: Set<() => void> = new Set();
-  /** The first fence of this numbering. */
-  #base: number;
+  /** The logs before this one, and the last event that is known of each; oldest first. */
+  readonly #before: { name: string; last: number }[] = [];
   #oldest = 1;
   #next = 1;
   #told = 0;
@@ -69,12 +67,9 @@ export class SessionLog {
   #waking = false;
 
   /** Creates an empty log. */
-  constructor({ maxEvents, maxBytes, fence, held = false }: LogParts) {
+  constructor({ maxEvents, maxBytes, held = false }: LogParts) {
     this.#maxEvents = Math.max(1, maxEvents);
     this.#maxBytes = maxBytes;
-    this.#fence = fence ?? null;
-    this.#base = fence ?? 0;
-    this.#epoch = fence === undefined ? randomId("", 6) : `f${fence}`;
     this.#held = held;
   }
 
@@ -91,11 +86,6 @@ export class SessionLog {
   /** The number of the oldest event kept. */
   get oldest(): number {
     return this.#oldest;
-  }
-
-  /** The first fence of this numbering; 0 without fences. */
-  get base(): number {
-    return this.#base;
   }
 
   /** Whether no more events will come. */
@@ -115,14 +105,19 @@ export class SessionLog {
 
   /** The cursor of an event. */
   idOf(seq: number): string {
-    return `${this.#epoch}-${seq}`;
+    const writer = this.#before.find(({ last }) => seq <= last)?.name ?? this.name;
+    return `${writer}-${seq}`;
   }
 
   /** The number of a cursor's event, or `null` when it is not one of this log. */
   seqOf(id: string): number | null {
-    const [, epoch, digits] = /^([\w-]*)-(\d{1,15})$/.exec(id) ?? [];
+    const [, writer, digits] = /^([\w-]*)-(\d{1,15})$/.exec(id) ?? [];
     const seq = Number(digits);
-    return epoch !== undefined && this.#isOurs(epoch) && seq < this.#next ? seq : null;
+    // What an earlier owner told behind that is not what stands there now.
+    const last = writer === this.name
+      ? this.written
+      : this.#before.find(({ name }) => name === writer)?.last ?? -1;
+    return seq <= last ? seq : null;
   }
 
   /** The event with this number, while it is kept. */
@@ -147,19 +142,15 @@ export class SessionLog {
     this.#wake();
   }
 
-  /** Goes on from an earlier owner's events. Before the first event. */
-  restore(events: readonly { seq: number; event: WebSessionEvent }[], base: number): void {
+  /** Goes on from earlier owners' events, which have no hole. Before the first event. */
+  restore(events: readonly RestoredEvent[]): void {
     const [first] = events;
     if (first === undefined) return;
-    this.#base = base;
     this.#oldest = this.#next = first.seq;
-    for (const { seq, event } of events) {
-      // A hole can't be told apart from nothing: what is before it is gone.
-      if (seq !== this.#next) {
-        this.#entries.clear();
-        this.#bytes = 0;
-        this.#oldest = this.#next = seq;
-      }
+    for (const { seq, by, event } of events) {
+      const writer = this.#before.at(-1);
+      if (writer?.name === by) writer.last = seq;
+      else this.#before.push({ name: by, last: seq });
       this.#add(event);
     }
     this.#told = this.#next - 1;
@@ -186,13 +177,6 @@ export class SessionLog {
   changed(wake: () => void): () => void {
     this.#waiting.add(wake);
     return () => this.#waiting.delete(wake);
-  }
-
-  #isOurs(epoch: string): boolean {
-    if (this.#fence === null) return epoch === this.#epoch;
-    const [, digits] = /^f(\d{1,15})$/.exec(epoch) ?? [];
-    const fence = Number(digits);
-    return fence >= this.#base && fence <= this.#fence;
   }
 
   #add(event: WebSessionEvent): void {
@@ -363,7 +347,7 @@ export class TailPump {
       if (last === undefined) return;
       const entries = events.map(({ seq, event }): TailEntry => ({
         seq,
-        text: JSON.stringify({ base: this.#log.base, event }),
+        text: JSON.stringify({ by: this.#log.name, event }),
       }));
       try {
         if (!await tail.append(sessionId, fence, entries)) {
@@ -381,37 +365,41 @@ export class TailPump {
   }
 }
 
-/** Events of an earlier owner, and the first fence of their numbering. */
-export interface Restored {
-  /** The events, oldest first. */
-  events: { seq: number; event: WebSessionEvent }[];
-  /** The first fence of the numbering. */
-  base: number;
+/** An event of an earlier owner. */
+export interface RestoredEvent {
+  /** Its number. */
+  seq: number;
+  /** The name of the log that wrote it. */
+  by: string;
+  /** The event. */
+  event: WebSessionEvent;
 }
 
-/** What a tail's entries say. What can't be read is where the numbering begins anew. */
-export function restoredFrom(entries: readonly TailEntry[]): Restored {
-  let found: Restored = { events: [], base: 0 };
+/**
+ * What a tail's entries say, oldest first. Behind what can't be read and behind a hole it begins anew, since nobody can tell
+ * what is missing. What an owner appended twice, because it was not told of the first time, is there once.
+ */
+export function restoredFrom(entries: readonly TailEntry[]): RestoredEvent[] {
+  let found: RestoredEvent[] = [];
   for (const { seq, text } of entries) {
-    const told = parse(text);
-    if (told === null) found = { events: [], base: 0 };
-    else {
-      if (told.base !== found.base) found = { events: [], base: told.base };
-      found.events.push({ seq, event: told.event });
-    }
+    const told = Number.isSafeInteger(seq) ? parse(text) : null;
+    const last = found.at(-1);
+    if (told === null) found = [];
+    else if (last === undefined || seq === last.seq + 1) found.push({ seq, ...told });
+    else if (told.by !== last.by || seq > last.seq) found = [{ seq, ...told }];
   }
   return found;
 }
 
-function parse(text: string): { base: number; event: WebSessionEvent } | null {
+function parse(text: string): Pick<RestoredEvent, "by" | "event"> | null {
   try {
     const told: unknown = JSON.parse(text);
     if (!isJsonObject(told)) return null;
-    const { base, event } = told;
-    if (typeof base !== "number" || !isJsonObject(event) || typeof event["type"] !== "string") {
+    const { by, event } = told;
+    if (typeof by !== "string" || !isJsonObject(event) || typeof event["type"] !== "string") {
       return null;
     }
-    return { base, event: event as unknown as WebSessionEvent };
+    return { by, event: event as unknown as WebSessionEvent };
   } catch {
     return null;
   }

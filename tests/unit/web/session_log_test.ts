@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 
-import { LogReader, SessionLog } from "../../../src/web/live/session_log.ts";
+import {
+  LogReader,
+  restoredFrom,
+  SessionLog,
+  TailPump,
+} from "../../../src/web/live/session_log.ts";
+import type { TailEntry } from "../../../src/web/cluster/session_owners.ts";
 import type { WebEvent, WebSessionEvent } from "../../../src/web/types.ts";
 import { test } from "../../_harness.ts";
 
@@ -153,14 +159,64 @@ test("a reader that is far behind gets the deltas of one item joined, and nothin
 });
 
 test("a log that is restored keeps its bounds, and drops what lies before a hole", () => {
-  const entries = (...seqs: number[]) => seqs.map((seq) => ({ seq, event: delta(`${seq}`) }));
+  const entries = (...seqs: number[]) =>
+    seqs.map((seq) => ({ seq, text: JSON.stringify({ by: "old", event: delta(`${seq} `) }) }));
+  const restored = (...seqs: number[]) => restoredFrom(entries(...seqs));
   const bounded = new SessionLog({ maxEvents: 2, maxBytes: 1e6 });
-  bounded.restore(entries(5, 6, 7, 8), 3);
+  bounded.restore(restored(5, 6, 7, 8));
   assert.deepEqual([bounded.oldest, bounded.newest], [7, 8]);
   const holed = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
-  holed.restore(entries(5, 6, 8, 9), 3);
+  holed.restore(restored(5, 6, 8, 9));
   assert.deepEqual([holed.oldest, holed.newest], [8, 9]);
-  assert.equal(textOf(all(new LogReader(holed, holed.idOf(8)))), "9");
+  assert.equal(textOf(all(new LogReader(holed, holed.idOf(8)))), "9 ");
+  // An engine that did what it was asked, and could not say so, was asked once more.
+  const twice = restored(5, 6, 7, 6, 7, 8);
+  assert.deepEqual(twice.map(({ event }) => textOf([{ id: "", event }])).join(""), "5 6 7 8 ");
+  for (const broken of ["{", "null", "{}", '{"by":"old"}', '{"by":1,"event":{"type":"x"}}']) {
+    const read = restoredFrom([...entries(5), { seq: 6, text: broken }, ...entries(7)]);
+    assert.deepEqual(read.map(({ seq }) => seq), [7], broken);
+  }
+  assert.deepEqual(restoredFrom([...entries(5, NaN), ...entries(6)]).map(({ seq }) => seq), [6]);
+});
+
+test("a cursor goes on at the next owner only as far as that one knows what was told", async () => {
+  const owner = async (kept: TailEntry[], texts: string, told = texts.length) => {
+    const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6, held: true });
+    log.restore(restoredFrom(kept));
+    const from = log.written;
+    for (const text of texts) log.append(delta(text));
+    const pump = new TailPump(log, {
+      tail: {
+        append: (_id, _fence, entries) => {
+          kept.push(...entries.filter(({ seq }) => seq <= from + told));
+          return Promise.resolve(true);
+        },
+        read: () => Promise.resolve(null),
+      },
+      ...{ sessionId: "s", fence: 1, onFenced: () => {}, onError: () => {} },
+    });
+    pump.kick();
+    await pump.flushed();
+    return log;
+  };
+  const kept: TailEntry[] = [];
+  const first = await owner(kept, "abc");
+  const inTheTail = first.cursor;
+  assert.equal(textOf(all(new LogReader(await owner([...kept], "xy"), inTheTail))), "xy");
+  assert.equal((await owner([...kept], "")).cursor, inTheTail);
+  // A snapshot that was ahead of the tail, or an engine that lost its newest writes; also when it is the same owner again.
+  const ahead = (await owner(kept, "defg", 2)).cursor;
+  const second = await owner(kept, "xyz");
+  for (const log of [second, await owner(kept, "!")]) {
+    const [lagged] = all(new LogReader(log, ahead));
+    assert.deepEqual(lagged!.event, { type: "lagged", after: ahead });
+    const shown = log === second ? "xyz" : "xyz!";
+    assert.equal(textOf(all(new LogReader(log, inTheTail))), `de${shown}`);
+    assert.equal(textOf(all(new LogReader(log, second.idOf(6)))), shown.slice(1));
+  }
+  // What was lost altogether begins anew, and is no part of what was told before.
+  const anew = await owner([], "0123456789");
+  for (const cursor of [inTheTail, ahead, second.cursor]) assert.equal(anew.seqOf(cursor), null);
 });
 
 test("readers at one place share a batch, and each is told what it would be told alone", () => {
