@@ -109,6 +109,8 @@ export interface SessionParts {
   startHooks: HookRun;
   /** Whether it is there for one prompt only, whose hooks go on where those of the start ended. */
   single: boolean;
+  /** Whether codex is ended with it: then it says nothing more of the thread to codex. */
+  last?: boolean;
   /** Counts tokens for the client. */
   ledger: UsageLedger;
   /** Opens another session of the client; `ledger`: counts for this session. */

@@ -123,11 +123,12 @@ export class SessionThread {
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
     // While the thread is where it was; what the store says of it is told when all else is done.
-    const { portable } = this.parts;
+    const { portable, last } = this.parts;
     const unstored = portable !== null && this.isUsed && this.parts.core.state !== "closed"
       ? await portable.flush().then(() => null, (error: unknown) => error)
       : null;
-    await this.turns.rest.leave(archive && !this.settings.profile.ephemeral);
+    const { rest } = this.turns;
+    await (last ? rest.endCommands() : rest.leave(archive && !this.settings.profile.ephemeral));
     // Codex 0.125 ends an archived thread, and not the agent that a turn of it was just starting.
     await this.gate.stopSubAgents();
     this.parts.core.endOrphans();

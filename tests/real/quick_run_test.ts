@@ -19,6 +19,7 @@ import {
 } from "../../src/errors/mod.ts";
 import { quickRun, quickRunWithProfile } from "../../src/quick_run.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import type { RunProfile } from "../../src/session/profile.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { type ModelTurn, script } from "../../src/testing/mod.ts";
@@ -87,6 +88,21 @@ versions("quickRunWithProfile() passes its profile on", async (world) => {
   assert.equal(request!.model, "another-model");
   assert.match(request!.instructions, /Be brief and blue/);
 });
+
+versions(
+  "quickRun() has its commands ended and says nothing more to a codex that it ends",
+  async (world, version) => {
+    const said: string[] = [];
+    const write = ({ direction, kind, method }: EventEnvelope) => {
+      if (method === "turn/completed") said.length = 0;
+      if (direction === "outbound" && kind === "request") said.push(method ?? "");
+    };
+    const client = { ...world.config(), eventLog: { write } };
+    await quickRun(world.cwd, world.prompt([["done"]]), { client });
+    const clean = "thread/backgroundTerminals/clean";
+    assert.deepEqual(said, version === "0.104.0" ? [] : [clean]);
+  },
+);
 
 test("a codex that is missing is a SpawnError that says where it was looked for", () =>
   inWorld("0.169.0", async (world) => {

@@ -28,7 +28,7 @@ export type { QuickRunOptions } from "./quick_options.ts";
 
 /** What a `Session` does to ask, and to end. */
 function askedOnce(parts: SessionParts): OpenedThread {
-  const thread = new SessionThread(parts);
+  const thread = new SessionThread({ ...parts, last: true });
   return {
     get threadId() {
       return thread.threadId;

@@ -175,8 +175,7 @@ export class ThreadStop {
         // One that the server works on, and of which nothing was heard yet, would go on unseen.
         if (core.state === "running") await this.#findActive(false);
         if (this.#turns.active() !== null) await this.stopAll();
-        // Codex before 0.169 goes on with what completed turns have left running.
-        if (core.state === "running") await endCommands(core, this.#host.threadId, STATUS_MS);
+        await this.endCommands();
         await this.#unsubscribe();
       }
       // Somebody may have started a turn since all were stopped.
@@ -184,6 +183,12 @@ export class ThreadStop {
       if (!archive) await this.#host.resumeThread();
       await this.stopAll();
     }
+  }
+
+  /** Ends what completed turns have left running: codex before 0.169 goes on with it. */
+  async endCommands(): Promise<void> {
+    const { core, threadId } = this.#host;
+    if (core.state === "running") await endCommands(core, threadId, STATUS_MS);
   }
 
   /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
