@@ -276,9 +276,13 @@ for (const version of WITH_GOALS) {
             input: [{ type: "text", text: queued }],
           });
           opens.resolve();
-          await world.model.waitForRequest(({ userTexts }) => userTexts.includes(queued), {
-            timeoutMs: LIMIT_MS,
-          });
+          const wait = { timeoutMs: LIMIT_MS };
+          const asked = await world.model.waitForRequest(
+            ({ userTexts }) => userTexts.includes(queued),
+            wait,
+          );
+          // The goal goes on when that prompt is answered; a pause before would stop it as well.
+          await world.model.waitForRequest(({ index }) => index > asked.index, wait);
         } else opens.resolve();
         await within(LIMIT_MS, "the pause", goal.pause());
 
