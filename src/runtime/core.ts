@@ -32,7 +32,7 @@ import {
 } from "./restart.ts";
 import type { RuntimeConfig } from "./config.ts";
 import { DEFAULTS, isRemote } from "./defaults.ts";
-import { type EventLog, SinkPump } from "./log/event_log.ts";
+import type { EventLog } from "./log/event_log.ts";
 import { logAudit, logOversize, logSent, logState, type StateChange } from "./log/local_records.ts";
 import { connectionOptions, handshake, startOne } from "./connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
@@ -66,7 +66,7 @@ export class RuntimeCore implements ConnectionHandler {
   /** Called when the last server is gone for good. */
   readonly #onGone: () => Promise<void>;
   readonly #recorded: ProjectedLog;
-  readonly #sinks: SinkPump[];
+  #endSinks: (graceMs: number) => Promise<number> = () => Promise.resolve(0);
   readonly #cutOff = new CutOffThreads();
   readonly #stop = new AbortController();
   readonly #restarts: RestartLoop;
@@ -115,8 +115,6 @@ export class RuntimeCore implements ConnectionHandler {
       const { brokerHost } = await import("./broker_host.ts");
       return await brokerHost(config, () => this.seen());
     });
-    const sinks = config.eventLog === undefined ? [] : [config.eventLog].flat();
-    this.#sinks = sinks.map((sink) => new SinkPump(sink, this.log, this.metrics));
   }
 
   /** The server answers after what it had to say; one that does not answer says nothing more either. */
@@ -163,7 +161,11 @@ export class RuntimeCore implements ConnectionHandler {
   async start(signal?: AbortSignal, seen = true): Promise<void> {
     this.#tell("starting");
     try {
-      const { approvals, hooks } = this.config;
+      const { approvals, hooks, eventLog } = this.config;
+      if (eventLog !== undefined) {
+        const { feedSinks } = await import("./log/sink_pump.ts");
+        this.#endSinks = feedSinks(eventLog, this.log, this.metrics);
+      }
       const asked = approvals !== undefined || hooks !== undefined;
       await Promise.all([
         asked ? this.approvals.ready() : null,
@@ -246,9 +248,8 @@ export class RuntimeCore implements ConnectionHandler {
       this.config.closeGraceMs ?? DEFAULTS.closeGraceMs,
     );
     await this.#restoring;
-    await this.#finish();
     if (report !== undefined) this.#ended = report;
-    return this.#report();
+    return await this.#finish();
   }
 
   /** Settles every turn and question, and takes nothing more. */
@@ -262,12 +263,13 @@ export class RuntimeCore implements ConnectionHandler {
     this.#tell("closed", { error });
   }
 
-  async #finish(): Promise<void> {
+  async #finish(): Promise<ShutdownReport> {
     this.alive.close();
     this.endOrphans();
     this.log.close();
     await this.#onGone();
-    await Promise.all(this.#sinks.map((sink) => sink.finished));
+    const sinksGivenUp = await this.#endSinks(this.config.closeGraceMs ?? DEFAULTS.closeGraceMs);
+    return { ...this.#ended, generations: this.#generation, sinksGivenUp };
   }
 
   #live(): Connection {
@@ -435,11 +437,7 @@ export class RuntimeCore implements ConnectionHandler {
   /** The connection is closed for good, and not because anybody wanted that. */
   #giveUp(error: unknown): void {
     this.#end(error);
-    this.#shutdown ??= this.#finish().then(() => this.#report());
-  }
-
-  #report(): ShutdownReport {
-    return { ...this.#ended, generations: this.#generation };
+    this.#shutdown ??= this.#finish();
   }
 
   #tell(state: ConnectionState, more: StateChange = {}): void {

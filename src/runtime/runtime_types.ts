@@ -11,6 +11,11 @@ export type ConnectionState = "starting" | "running" | "restarting" | "closed";
 export interface ShutdownReport extends TransportCloseReport {
   /** Servers started in the life of this runtime. */
   generations: number;
+  /**
+   * Sinks of the event log that were given up, because one call of theirs took longer than ten times `closeGraceMs`. What
+   * they had not taken is in {@linkcode RuntimeMetrics.dropped}.
+   */
+  sinksGivenUp: number;
 }
 
 /** What the server said of itself. */

@@ -1,10 +1,9 @@
 /**
- * Every message of a connection, numbered: for readers that come late or fall behind, and for a sink at its own pace.
+ * Every message of a connection, numbered: for readers that come late or fall behind.
  * @module
  */
 import type { JsonObject, JsonValue } from "../../json.ts";
 import type { DeltaHead, Deltas } from "../../rpc/mod.ts";
-import type { MetricsCounter } from "../metrics.ts";
 import type { EventFilter } from "../runtime_types.ts";
 import {
   envelopeToJson,
@@ -12,7 +11,6 @@ import {
   type EventEnvelope,
   type EventKind,
 } from "./event_envelope.ts";
-import type { EventSink } from "./event_sink.ts";
 import { Ring } from "./ring.ts";
 
 /** Names a message's place: what filters and routes look at. */
@@ -406,36 +404,4 @@ function decode({ body, deltas }: LogRecord, index: number): JsonValue {
 function deltaMessage(head: DeltaHead, delta: string): JsonValue {
   const { method, threadId, turnId, itemId } = head;
   return { method, params: { threadId, turnId, itemId, delta } };
-}
-
-// From the event log to a sink, at the sink's own pace.
-
-/** Feeds one sink. A sink that throws is counted; a slow one falls behind the log and is told so. */
-export class SinkPump {
-  /** Settles when the log has ended and the sink is flushed and closed. Never rejects. */
-  readonly finished: Promise<void>;
-
-  /** Begins to feed. */
-  constructor(sink: EventSink, log: EventLog, metrics: MetricsCounter) {
-    this.finished = this.#run(sink, log, metrics);
-  }
-
-  async #run(sink: EventSink, log: EventLog, metrics: MetricsCounter): Promise<void> {
-    for await (const envelope of log.read({ after: 0 })) {
-      await guard(() => sink.write(envelope), metrics);
-    }
-    await guard(() => sink.flush?.(), metrics);
-    await guard(() => sink.close?.(), metrics);
-  }
-}
-
-async function guard(
-  step: () => void | Promise<void> | undefined,
-  metrics: MetricsCounter,
-): Promise<void> {
-  try {
-    await step();
-  } catch {
-    metrics.sinkErrors++;
-  }
 }
