@@ -2,7 +2,7 @@
  * One session's thread in a host's store: put where codex looks for it, and carried back after each turn.
  * @module
  */
-import { abortable } from "../../async.ts";
+import { abortable, within } from "../../async.ts";
 import {
   CodexError,
   InvalidArgumentError,
@@ -13,7 +13,7 @@ import {
 import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
 import { fileSystem, isPermissionError } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
-import { codexHome, type RuntimeCore } from "../../runtime/mod.ts";
+import { codexHome, DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import { materialise, type MaterialisedThread } from "./materialise.ts";
 import {
   baseOf,
@@ -50,6 +50,8 @@ export class PortableThread {
   /** Lines of an append of which nobody knows whether it happened. */
   #unsure: string[] | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** When the store has answered the last question. */
+  #answered: Promise<void> = Promise.resolve();
 
   /** Throws where the codex's files can't be reached. `threadId`: that of a thread that is resumed. */
   constructor(core: RuntimeCore, store: ThreadStore, where: string, threadId: string | null) {
@@ -78,7 +80,7 @@ export class PortableThread {
   async materialise(threadId: string, signal: AbortSignal | undefined): Promise<void> {
     await abortable(
       this.#alone(async () => {
-        const lines = await this.#stored("load", () => this.#store.load(threadId));
+        const lines = await this.#load(threadId);
         if (lines === null) return;
         const home = codexHome(this.#core);
         if (home === null) {
@@ -339,7 +341,7 @@ export class PortableThread {
   }
 
   async #hasLanded(lines: string[]): Promise<boolean> {
-    const stored = await this.#stored("load", () => this.#store.load(this.#threadId!));
+    const stored = await this.#load(this.#threadId!);
     if (stored === null) return false;
     let at = 0;
     for await (const line of stored) {
@@ -351,10 +353,44 @@ export class PortableThread {
     return false;
   }
 
+  /** The lines that the store holds; it may keep nobody waiting for any of them. */
+  async #load(threadId: string): Promise<AsyncIterable<string> | null> {
+    const stored = await this.#stored("load", () => this.#store.load(threadId));
+    if (stored === null) return null;
+    const next = (lines: AsyncIterator<string>) => this.#stored("load", () => lines.next());
+    return {
+      [Symbol.asyncIterator]: () => {
+        const lines = stored[Symbol.asyncIterator]();
+        return {
+          next: () => next(lines),
+          return: async () => {
+            void Promise.resolve(lines.return?.()).catch(() => {});
+            return { done: true, value: undefined };
+          },
+        };
+      },
+    };
+  }
+
+  /** Asks the store. One that does not answer is asked nothing else until it does: what it was asked may still happen. */
   async #stored<T>(what: string, work: () => Promise<T>): Promise<T> {
+    const { requestTimeoutMs = DEFAULTS.requestTimeoutMs } = this.#core.config;
+    const late = threadStoreError(
+      `The store's \`${what}\` has given no answer within ${requestTimeoutMs} ms.`,
+    );
+    let waits = true;
+    const asked = this.#answered.then(() => {
+      if (!waits) throw late;
+      return work();
+    });
+    this.#answered = asked.then(() => {}, () => {});
+    const gaveUp = Symbol();
     try {
-      return await work();
+      const answer = await within(asked, requestTimeoutMs, gaveUp);
+      if (answer === gaveUp) throw late;
+      return answer as T;
     } catch (error) {
+      waits = false;
       if (error instanceof CodexError) throw error;
       throw threadStoreError(`The store's \`${what}\` failed: ${messageOf(error)}`, error);
     }

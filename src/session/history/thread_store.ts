@@ -17,6 +17,9 @@ import { CodexError } from "../../errors/mod.ts";
 /**
  * Keeps the history of threads as lines of text, in order. Lines are only ever added, all of an append or none.
  *
+ * A store that gives no answer within the client's `requestTimeoutMs` has failed: turns end with a `warning`, and closing
+ * the session rejects.
+ *
  * What is stored is what was said: prompts, answers, what commands printed, images. Keep it as you keep the conversation.
  *
  * ```ts ignore

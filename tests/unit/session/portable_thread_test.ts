@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 import { MemoryThreadStore } from "../../../src/session/history/file_thread_store.ts";
+import type { ThreadStore } from "../../../src/session/history/thread_store.ts";
 import { PortableThread } from "../../../src/session/history/portable_thread.ts";
 
 const [ID, SECOND, THIRD, OTHER] = ["1", "2", "3", "4"].map((digit) =>
@@ -62,4 +63,47 @@ test("a thread that was taken back twice, on other days, is stored with what it 
   const wanted = [[first.file, shared], [second.file, based], [third.file, third.text]]
     .flatMap(([file, text]) => [`#file ${JSON.stringify(file)}`, ...text!.trimEnd().split("\n")]);
   assert.deepEqual(stored, ['#codex "0.169.0"', ...wanted]);
+});
+
+test("a store that does not answer keeps nobody waiting, and is asked one thing at a time", async () => {
+  await using directory = await tempDir("portable-");
+  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
+  mkdirSync(join(directory.path, dirname(file)), { recursive: true });
+  writeFileSync(join(directory.path, file), lines(line(0)));
+  const core = {
+    config: { requestTimeoutMs: 20 },
+    server: { version: "0.169.0" },
+    callNow: () => Promise.resolve({ thread: { path: join(directory.path, file), name: null } }),
+  };
+  const memory = new MemoryThreadStore();
+  const answer = Promise.withResolvers<void>();
+  let asked = 0;
+  const slow: ThreadStore = {
+    load: (id) => memory.load(id),
+    append: async (...what) => {
+      asked++;
+      await answer.promise;
+      await memory.append(...what);
+    },
+  };
+  const thread = new PortableThread(core as never, slow, "startSession", null);
+  await thread.opened(ID);
+  const late = { code: "threadStore", message: /given no answer within 20 ms/ };
+  await assert.rejects(thread.flush(), late);
+  await assert.rejects(thread.flush(), late);
+  await assert.rejects(thread.claim(new AbortController().signal), late);
+  assert.equal(asked, 1);
+  answer.resolve();
+  await thread.flush();
+  const stored: string[] = [];
+  for await (const each of (await memory.load(ID))!) stored.push(each);
+  assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, line(0)]);
+
+  const stuck: ThreadStore = {
+    ...slow,
+    load: () =>
+      Promise.resolve({ [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }) }),
+  };
+  const reading = new PortableThread(core as never, stuck, "resumeSession", ID);
+  await assert.rejects(reading.materialise(ID, undefined), late);
 });
