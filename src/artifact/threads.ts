@@ -33,7 +33,8 @@ export class ArtifactThreads {
   readonly #maxIdle: number;
   /** Least recently used first. */
   readonly #slots = new Map<string, Slot>();
-  #closed = false;
+  /** Aborted by {@linkcode close}: a store that never answers keeps nobody waiting for it. */
+  readonly #ended = new AbortController();
 
   constructor(
     client: ArtifactClient,
@@ -83,14 +84,14 @@ export class ArtifactThreads {
 
   /** Releases all threads. Their turns are interrupted. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#ended.abort(new SessionClosedError("The artifact manager is closed."));
     const slots = [...this.#slots.values()];
     this.#slots.clear();
     await Promise.all(slots.map(releaseSlot));
   }
 
   #enter(artifactId: string, signal: AbortSignal | undefined): Slot {
-    if (this.#closed) {
+    if (this.#ended.signal.aborted) {
       throw new SessionClosedError("The artifact manager is closed. Create another one.");
     }
     signal?.throwIfAborted();
@@ -117,7 +118,7 @@ export class ArtifactThreads {
     signal: AbortSignal | undefined,
     body: (thread: ArtifactThread) => Promise<T>,
   ): Promise<T> {
-    if (this.#closed) throw new SessionClosedError("The artifact manager is closed.");
+    this.#ended.signal.throwIfAborted();
     const attempt = slot.thread ??= slot.released.then(() => this.#connect(artifactId));
     let thread: ArtifactThread;
     try {
@@ -127,9 +128,9 @@ export class ArtifactThreads {
       if (slot.thread === attempt) slot.thread = null;
       throw error;
     }
-    if (this.#closed) {
+    if (this.#ended.signal.aborted) {
       await releaseSlot(slot);
-      throw new SessionClosedError("The artifact manager is closed.");
+      throw this.#ended.signal.reason;
     }
     try {
       return await body(thread);
@@ -141,7 +142,9 @@ export class ArtifactThreads {
   }
 
   async #connect(artifactId: string): Promise<ArtifactThread> {
-    let known = (await this.#store.load(artifactId))?.meta.threadId ?? null;
+    const { signal } = this.#ended;
+    const stored = await abortable(this.#store.load(artifactId), signal);
+    let known = stored?.meta.threadId ?? null;
     let fresh: ArtifactThread | null = null;
     try {
       while (true) {
@@ -152,10 +155,11 @@ export class ArtifactThreads {
         }
         fresh ??= await this.#client.startSession(this.#config);
         const [seen, mine]: [string | null, string] = [known, fresh.threadId];
-        const { meta } = await this.#store.updateMeta(
+        const telling = this.#store.updateMeta(
           artifactId,
           ({ threadId }) => threadId === seen ? { threadId: mine } : {},
         );
+        const { meta } = await abortable(telling, signal);
         if (meta.threadId === mine) return fresh;
         // Another process was faster: one thread per artifact, so theirs.
         known = meta.threadId;

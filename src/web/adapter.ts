@@ -117,7 +117,7 @@ export class WebAdapter implements AsyncDisposable {
   async #load(given: SessionStore, enforced: boolean): Promise<Work> {
     const { client, cluster, sessionTtlMs = Infinity, ...options } = this.#options;
     const does = await import("./live/serving.ts");
-    const store = cluster === undefined ? given : does.sharedStore(given, cluster.leaseMs);
+    const store = does.sharedStore(given, cluster?.leaseMs);
     const setup = new does.SessionSetup(this.#options, this.#policy, enforced);
     const onError = (error: unknown) => this.#report(error);
     const sessions = new does.LiveSessions({

@@ -126,11 +126,33 @@ test("a session that can't be remembered leaves no thread behind", () =>
       }
     }
     const adapter = new WebAdapter({ client, isolation, cwd: CWD, store: new Broken() });
-    await assert.rejects(adapter.createSession("ann"), /disk full/);
+    await assert.rejects(adapter.createSession("ann"), isWebError(503, "storeUnavailable"));
     const archived = await server.waitForMethod("thread/archive");
     assert.equal(server.threads.has(archived.params.threadId), false);
     assert.deepEqual(await adapter.sessions("ann"), []);
     await adapter.close();
+  }));
+
+test("a store that never answers holds neither a request nor close()", () =>
+  inWorld({}, async ({ client }) => {
+    const { setTimeout } = globalThis;
+    // Ten seconds are short here.
+    globalThis.setTimeout = ((call: () => void, ms?: number) =>
+      setTimeout(call, ms === 10_000 ? 10 : ms)) as typeof setTimeout;
+    try {
+      const store = new MemorySessionStore();
+      store.put = () =>
+        new Promise(() => {});
+      const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
+      const created = adapter.createSession("ann");
+      await Promise.all([
+        // Which of both it hears of is a matter of moments.
+        assert.rejects(created, (error) => error instanceof WebError && error.status === 503),
+        adapter.close(),
+      ]);
+    } finally {
+      globalThis.setTimeout = setTimeout;
+    }
   }));
 
 test("a session whose archive fails can be closed again", () => {

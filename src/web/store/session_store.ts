@@ -43,7 +43,10 @@ export interface StoredSession {
   revision: number;
 }
 
-/** Keeps the sessions, so that a restarted bridge still knows who owns which thread. */
+/**
+ * Keeps the sessions, so that a restarted bridge still knows who owns which thread. One that throws, or gives no answer
+ * within ten seconds (a cluster's `leaseMs`), costs the request a 503.
+ */
 export interface SessionStore {
   /** The session with this id, or `null`. */
   get(sessionId: string): Promise<StoredSession | null>;

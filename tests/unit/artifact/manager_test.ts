@@ -454,3 +454,21 @@ test("threads that no task uses are let go, least recently used first", async ()
   await assert.rejects(manager.runTask(ASK), SessionClosedError);
   await manager.close();
 });
+
+test("a store that never answers does not hold close()", async () => {
+  for (const method of ["load", "updateMeta"] as const) {
+    const client = new FakeClient();
+    const store = new MemoryArtifactStore();
+    const asked = Promise.withResolvers<void>();
+    store[method] = () => {
+      asked.resolve();
+      return new Promise(() => {});
+    };
+    const manager = new ArtifactSessionManager(client, { cwd: "/w", store });
+    const running = manager.open("a");
+    await asked.promise;
+    await Promise.all([assert.rejects(running, SessionClosedError), manager.close()]);
+    const began = client.log.filter((line) => line.startsWith("start")).length;
+    assert.equal(client.log.filter((line) => line.startsWith("close")).length, began, method);
+  }
+});
