@@ -57,7 +57,8 @@ const NEWLINE = 10;
 /**
  * Writes every message of a connection to a file: one object a line, with the fields of an {@linkcode EventEnvelope}.
  *
- * The file is appended to. When it is full it becomes `path.1`, the one before `path.2` and so on. Under Deno the sink
+ * The file is appended to; several sinks may write to one, of several programs too, though two that put it aside in the
+ * same moment may forget the oldest early. When it is full it becomes `path.1`, the one before `path.2` and so on. Under Deno the sink
  * needs `--allow-write` for the file's directory; renaming needs `--allow-read` too, and without that a full file stays
  * as it is and the log goes on in `path.1`, then `path.2`.
  *
@@ -131,7 +132,7 @@ export class JsonlFileSink implements EventSink {
   async flush(): Promise<void> {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    const write = this.#work.then(() => this.#drain());
+    const write = this.#work.then(() => this.#alone());
     this.#work = write.catch(() => {});
     await write;
     const failure = this.#failure;
@@ -156,14 +157,21 @@ export class JsonlFileSink implements EventSink {
     return json;
   }
 
+  /** While no other sink of this process writes to the same file. */
+  async #alone(): Promise<void> {
+    if (this.#lines.length === 0) return;
+    const { alone } = this.#io ??= await import("./log_file.ts");
+    await alone(this.path, () => this.#drain());
+  }
+
   async #drain(): Promise<void> {
     const lines = this.#lines;
-    if (lines.length === 0) return;
     this.#lines = [];
     this.#characters = 0;
     let written = 0;
     try {
       const encoder = new TextEncoder();
+      await this.#look();
       while (written < lines.length) {
         const file = this.#file ??= await this.#open();
         let part = "";
@@ -198,8 +206,17 @@ export class JsonlFileSink implements EventSink {
     }
   }
 
+  /** Another writer may have added to the file, or put it aside: then it is another one that is written. */
+  async #look(): Promise<void> {
+    if (this.#file === null) return;
+    const size = await this.#file.handle.size();
+    this.#file.size = size;
+    if (!this.#io!.canRename(this.path)) return;
+    if (await this.#files!.size(this.path) !== size) await this.#closeFile();
+  }
+
   async #open(): Promise<{ handle: AppendFile; size: number }> {
-    const io = this.#io ??= await import("./log_file.ts");
+    const io = this.#io!;
     this.#files ??= io.logFiles();
     const { handle, size, torn } = (await io.openLog(this.#files, this.#current))!;
     if (!torn) return { handle, size };

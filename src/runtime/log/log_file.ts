@@ -5,6 +5,7 @@
 import { CodexError, PermissionDeniedError } from "../../errors/mod.ts";
 import { fileSystem, isMissing, isTaken } from "../../platform/fs.ts";
 import { type AppendFile, canRead, type FileSystem, isGranted } from "../../platform/mod.ts";
+import { resolvePath } from "../../platform/paths.ts";
 
 export const NEWLINE = 10;
 
@@ -72,5 +73,21 @@ export async function unlessMissing(work: Promise<void>): Promise<void> {
     await work;
   } catch (error) {
     if (!isMissing(error)) throw error;
+  }
+}
+
+/** When the last work on a path ends. */
+const working = new Map<string, Promise<unknown>>();
+
+/** Does something when all that this process did with the path before is over. */
+export async function alone<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const place = resolvePath("/", path);
+  const done = (working.get(place) ?? Promise.resolve()).then(work);
+  const over = done.catch(() => {});
+  working.set(place, over);
+  try {
+    return await done;
+  } finally {
+    if (working.get(place) === over) working.delete(place);
   }
 }

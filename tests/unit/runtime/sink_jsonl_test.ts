@@ -1,6 +1,6 @@
 /** The event log in a file. */
 import assert from "node:assert/strict";
-import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { JsonValue } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
@@ -187,4 +187,38 @@ test("JsonlFileSink begins a new line behind one that was cut", async () => {
   await using again = new JsonlFileSink(path, { flushEvery: 1 });
   await again.write(envelope(5));
   assert.equal((await readFile(path, "utf8")).includes("\n\n"), false);
+});
+
+test("two JsonlFileSinks on one path lose nothing, whoever puts the full file aside", async () => {
+  await using dir = await tempDir();
+  const path = join(dir.path, "log.jsonl");
+  const sinks = [path, join(dir.path, ".", "log.jsonl")].map((each) =>
+    new JsonlFileSink(each, { maxBytes: 600, keep: 99, flushEvery: 1 })
+  );
+  const written: unknown[] = [];
+  for (let seq = 1; seq <= 60; seq++) written.push(sinks[seq % 2]!.write(envelope(seq)));
+  await Promise.all(written);
+  for (let seq = 61; seq <= 80; seq++) await sinks[seq % 3 === 0 ? 0 : 1]!.write(envelope(seq));
+  await Promise.all(sinks.map((sink) => sink.close()));
+  const names = await readdir(dir.path);
+  const all = await Promise.all(names.map((name) => seqs(join(dir.path, name))));
+  assert.deepEqual(
+    all.flat().sort((a, b) => a - b),
+    Array.from({ length: 80 }, (_, at) => at + 1),
+  );
+  for (const name of names) assert.ok((await stat(join(dir.path, name))).size <= 600, name);
+});
+
+test("a JsonlFileSink goes on in the file that is there, when another program has put its own aside", async () => {
+  await using dir = await tempDir();
+  const path = join(dir.path, "log.jsonl");
+  const sink = new JsonlFileSink(path, { flushEvery: 1 });
+  await sink.write(envelope(1));
+  await rename(path, `${path}.1`);
+  await sink.write(envelope(2));
+  await writeFile(path, '{"seq":3}\n{"seq":4}\n{"seq":5}\n');
+  await sink.write(envelope(6));
+  await sink.close();
+  assert.deepEqual(await seqs(path), [3, 4, 5, 6]);
+  assert.deepEqual(await seqs(`${path}.1`), [1]);
 });
