@@ -363,9 +363,9 @@ export class PortableThread {
         const lines = stored[Symbol.asyncIterator]();
         return {
           next: () => next(lines),
-          return: async () => {
-            void Promise.resolve(lines.return?.()).catch(() => {});
-            return { done: true, value: undefined };
+          return: () => {
+            lines.return?.().catch(() => {});
+            return Promise.resolve({ done: true, value: undefined });
           },
         };
       },
