@@ -10,7 +10,7 @@ import {
   type OutboundMessage,
   type RpcRequest,
 } from "../../rpc/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { fitsJson, type JsonObject, type JsonValue, MAX_JSON_DEPTH } from "../../json.ts";
 import { type ByteStreams, Fault, FAULTS, type SessionNotification } from "./wire.ts";
 
 /** Who answers the client. */
@@ -37,6 +37,8 @@ const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const MAX_REQUESTS = 256;
 /** Messages that may wait to be written before no more is read. */
 const MAX_QUEUED = 1_000;
+/** What a message's `params` or `result` may be nested. */
+const MAX_LEVELS = MAX_JSON_DEPTH - 1;
 /** How long a client that is going may take to read what is left, in milliseconds. */
 const LAST_WORDS_MS = 2_000;
 
@@ -111,8 +113,14 @@ export class Peer {
     await this.#outbox.close();
   }
 
-  /** Asks the client. Rejects when it refuses, is gone, or `signal` aborts: then the client is told that nobody waits. */
+  /**
+   * Asks the client. Rejects when it refuses, is gone, or `signal` aborts: then the client is told that nobody waits. A
+   * question that no message can hold whole is not put.
+   */
   call(method: string, params: object, signal: AbortSignal): Promise<JsonValue> {
+    if (!fitsJson(params, MAX_LEVELS)) {
+      return Promise.reject(new Error("The question is nested too deep for a message."));
+    }
     if (this.closed.aborted || signal.aborted) return Promise.reject(new Error("Nobody waits."));
     const id = ++this.#lastCall;
     const pending = Promise.withResolvers<JsonValue>();
@@ -286,7 +294,28 @@ class Outbox {
 }
 
 function line(message: Message): string {
-  return `{"jsonrpc":"2.0",${encode(message as OutboundMessage).slice(1)}\n`;
+  return `{"jsonrpc":"2.0",${encoded(message as OutboundMessage).slice(1)}\n`;
+}
+
+/** What codex tells may be nested as deep as a message can be, and is told inside of one. */
+function encoded(message: OutboundMessage): string {
+  try {
+    return encode(message);
+  } catch {
+    const parts = Object.entries(message).map(([name, part]) => [name, cut(part, MAX_LEVELS)]);
+    return encode(Object.fromEntries(parts));
+  }
+}
+
+/** The same with what is nested deeper left out. */
+function cut(value: JsonValue | undefined, levels: number): JsonValue | undefined {
+  if (typeof value === "number") return Number.isFinite(value) ? value : null;
+  if (typeof value !== "object" || value === null) return value;
+  if (levels === 0) return "…";
+  if (Array.isArray(value)) return value.map((each) => cut(each, levels - 1)!);
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, cut(each, levels - 1)]),
+  );
 }
 
 function isUpdate(

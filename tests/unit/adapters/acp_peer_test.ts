@@ -1,0 +1,58 @@
+/** What leaves for an editor, whatever codex said. */
+import assert from "node:assert/strict";
+import { Peer } from "../../../src/adapters/acp/peer.ts";
+import { Fault, type SessionNotification } from "../../../src/adapters/acp/wire.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
+import { test } from "../../_harness.ts";
+
+/** An object in an object, so many levels deep. */
+function nested(levels: number): JsonObject {
+  let value: JsonObject = { end: "here" };
+  for (let level = 1; level < levels; level++) value = { in: value };
+  return value;
+}
+
+test("what is nested too deep for a message is cut there, and holds nothing else up", async () => {
+  const toAgent = new TransformStream<Uint8Array, Uint8Array>();
+  const toClient = new TransformStream<Uint8Array, Uint8Array>();
+  const peer = new Peer({ readable: toAgent.readable, writable: toClient.writable }, {
+    request: () => Promise.resolve(nested(200)),
+    notification: () => {},
+    fault: () => new Fault(-32603, "no"),
+  });
+  const running = peer.run(undefined);
+  const update = (rawInput: JsonValue): SessionNotification => ({
+    sessionId: "s",
+    update: { sessionUpdate: "tool_call", toolCallId: "t", title: "t", rawInput } as never,
+  });
+  peer.update(update(nested(120)));
+  peer.update(update(nested(126)));
+  peer.update(update([1, Infinity, "last"]));
+  // A question is put whole or not at all.
+  const never = new AbortController().signal;
+  await assert.rejects(peer.call("ask", nested(127), never), /nested/);
+  const lines = toClient.readable.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  const next = async (): Promise<JsonObject> => {
+    while (!text.includes("\n")) text += decoder.decode((await lines.read()).value);
+    const at = text.indexOf("\n");
+    const line = text.slice(0, at);
+    text = text.slice(at + 1);
+    return JSON.parse(line);
+  };
+  // deno-lint-ignore no-explicit-any
+  const input = async () => (await next() as any).params.update.rawInput;
+  assert.deepEqual(await input(), nested(120));
+  const cut = JSON.stringify(await input());
+  assert.match(cut, /^(\{"in":)+"…"\}+$/);
+  assert.deepEqual(await input(), [1, null, "last"]);
+  const writer = toAgent.writable.getWriter();
+  await writer.write(new TextEncoder().encode('{"jsonrpc":"2.0","id":7,"method":"x"}\n'));
+  const { id, result } = await next();
+  assert.equal(id, 7);
+  assert.match(JSON.stringify(result), /^(\{"in":)+"…"\}+$/);
+  await writer.close();
+  await running;
+  await peer.finish();
+});
