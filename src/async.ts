@@ -126,12 +126,34 @@ export class Latch {
   }
 }
 
-let round: number | null = null;
+/** Milliseconds by which two clocks may differ before one of them was set, or stood still. */
+const SLACK_MS = 50;
 
-/** The time in milliseconds, read once for all of a crowd's readers that are told something in one go. */
+/**
+ * Tells how many milliseconds have passed. It goes on while the machine sleeps, as the wall's clock does, and neither goes
+ * back nor stands still when that one is set: what was set forward and back again does not count for longer than it took.
+ */
+export function stopwatch(): () => number {
+  let [wall, steady] = [Date.now(), performance.now()];
+  let before = 0;
+  let latest = 0;
+  return () => {
+    const [now, passed] = [Date.now(), performance.now()];
+    latest = Math.max(latest, before + Math.max(now - wall, passed - steady));
+    if (Math.abs(now - wall - passed + steady) > SLACK_MS) {
+      [wall, steady, before] = [now, passed, latest];
+    }
+    return latest;
+  };
+}
+
+let round: number | null = null;
+let passed: (() => number) | null = null;
+
+/** Milliseconds that have passed in this process, read once for all of a crowd's readers that are told something in one go. */
 export function roundNow(): number {
   if (round === null) {
-    round = Date.now();
+    round = (passed ??= stopwatch())();
     queueMicrotask(() => round = null);
   }
   return round;

@@ -2,7 +2,7 @@
  * A bridge's client for browsers, and for every other place that has `fetch`: small, without anything of the server.
  * @module
  */
-import { delay } from "../async.ts";
+import { delay, stopwatch } from "../async.ts";
 import { InvalidArgumentError, WebError } from "../errors/mod.ts";
 import type {
   BridgeClient,
@@ -50,10 +50,10 @@ const OPTIONS: Readonly<Record<keyof ConnectOptions, OptionKind>> = {
   ],
 };
 
-const clockOfSystem: ConnectClock = {
-  now: Date.now,
+const clockOfSystem = (): ConnectClock => ({
+  now: stopwatch(),
   wait: (ms, signal) => delay(ms, signal).catch(() => {}),
-};
+});
 
 /**
  * A client of a bridge at this address, its `basePath` included; in a page it may be relative. Sends nothing yet. Throws
@@ -140,7 +140,7 @@ class Caller {
     this.#options = { ...NUMBERS, ...Object.fromEntries(given) };
     const { headers } = this.#options;
     if (typeof headers !== "function") headersOf(headers);
-    this.#clock = options.clock ?? clockOfSystem;
+    this.#clock = options.clock ?? clockOfSystem();
   }
 
   /** The JSON that answers a request. */

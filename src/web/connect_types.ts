@@ -56,7 +56,7 @@ export type BridgeEvent =
 
 /** The time, for programs that have their own. */
 export interface ConnectClock {
-  /** Milliseconds; must go on while a machine sleeps, as `Date.now` does. */
+  /** Milliseconds; must go on while a machine sleeps. A date that is set back keeps whoever waits. */
   now(): number;
   /** Settles after `ms` milliseconds, or as soon as the signal is aborted. */
   wait(ms: number, signal: AbortSignal): Promise<void>;

@@ -8,6 +8,7 @@ import {
   longTimeout,
   settleAll,
   settlesWithin,
+  stopwatch,
   type Timers,
   within,
 } from "../../src/async.ts";
@@ -167,4 +168,56 @@ test("longInterval() waits no less than asked, as far as a timer can count", () 
     globalThis.setInterval = real;
   }
   assert.deepEqual(asked, [5, ...Array(4).fill(2 ** 31 - 1)]);
+});
+
+/** Acts with clocks that the test turns, by so many milliseconds each. */
+async function turning(
+  act: (turn: (wallBy: number, steadyBy: number) => void) => Promise<void> | void,
+): Promise<void> {
+  const { now: realWall } = Date;
+  const { now: realSteady } = performance;
+  let [wall, steady] = [realWall(), Math.round(realSteady.call(performance))];
+  Date.now = () => wall;
+  performance.now = () => steady;
+  try {
+    await act((wallBy, steadyBy) => [wall, steady] = [wall + wallBy, steady + steadyBy]);
+  } finally {
+    Date.now = realWall;
+    performance.now = realSteady;
+  }
+}
+
+test("stopwatch() goes on by the clock that does, whatever the other one was set to", () =>
+  turning((turn) => {
+    const passed = stopwatch();
+    const after = (wallBy: number, steadyBy: number) => {
+      const before = passed();
+      turn(wallBy, steadyBy);
+      return passed() - before;
+    };
+    assert.equal(after(1_000, 1_000), 1_000);
+    // Asleep, set back by a day, set forward by a day and back again.
+    assert.equal(after(8_000, 0), 8_000);
+    assert.equal(after(-86_400_000, 500), 500);
+    assert.equal(after(86_400_000, 500), 86_400_000);
+    assert.equal(after(-86_400_000, 500), 500);
+    assert.equal(after(500, 500), 500);
+    // One that counts whole milliseconds is no clock that was set.
+    let sum = 0;
+    for (let i = 0; i < 1_000; i++) sum += after(i % 10 === 0 ? 1 : 0, 0.1);
+    assert.ok(Math.abs(sum - 100) < 2, `${sum}`);
+  }));
+
+/** Files of the bridge that ask for the date: it is written down, or another machine compares it. */
+const DATES = [
+  "src/web/cluster/session_owners.ts",
+  "src/web/live/live_sessions.ts",
+  "src/web/live/session_thread.ts",
+];
+
+test("how long something took is not told by the date, which may be set", () => {
+  const found = [...readSource().values()]
+    .filter(({ path, code }) => path.startsWith("src/web/") && /\bDate\.now\(/.test(code))
+    .map(({ path }) => path);
+  assert.deepEqual(found.sort(), DATES);
 });

@@ -2,7 +2,7 @@
  * This bridge's part in a cluster.
  * @module
  */
-import { longInterval, within } from "../../async.ts";
+import { longInterval, stopwatch, within } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 import { changedElsewhere, randomId } from "../http/refusals.ts";
@@ -152,7 +152,7 @@ export interface LeasesParts {
   onLost: (sessionId: string) => void;
   /** Told about failures of the engine. */
   onError: (error: unknown) => void;
-  /** The time in milliseconds, also while the process is stopped. Default: the later of two clocks. */
+  /** The time in milliseconds, also while the process is stopped. Default: that of two clocks, whichever went on. */
   now?: () => number;
 }
 
@@ -181,7 +181,7 @@ export class Leases {
   /** Nothing is claimed yet. */
   constructor(parts: LeasesParts) {
     this.#parts = parts;
-    this.#now = parts.now ?? clock();
+    this.#now = parts.now ?? stopwatch();
   }
 
   /** The fence of a session that is certainly ours now, or `null`. One whose time is over is given up at once. */
@@ -272,11 +272,4 @@ export class Leases {
   #lose(sessionId: string): void {
     if (this.#held.delete(sessionId)) this.#parts.onLost(sessionId);
   }
-}
-
-/** Goes on while the process is stopped (one clock) and while the machine sleeps (the other), and never back. */
-function clock(): () => number {
-  const [wall, steady] = [Date.now(), performance.now()];
-  let latest = 0;
-  return () => latest = Math.max(latest, Date.now() - wall, performance.now() - steady);
 }

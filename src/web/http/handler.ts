@@ -2,6 +2,7 @@
  * The HTTP bridge's inside: routes, and who may take them.
  * @module
  */
+import { roundNow } from "../../async.ts";
 import { WebError } from "../../errors/mod.ts";
 import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
@@ -146,7 +147,7 @@ export class Handler {
   ): Promise<Response> {
     const { heartbeatMs = HEARTBEAT_MS, cluster } = this.#options;
     const leaseMs = cluster?.leaseMs ?? LEASE_MS;
-    for (const [node, until] of this.#silent) if (until < Date.now()) this.#silent.delete(node);
+    for (const [node, until] of this.#silent) if (until < roundNow()) this.#silent.delete(node);
     if (this.#silent.has(owner)) throw unreachable();
     const passed = {
       method: request.method,
@@ -166,7 +167,7 @@ export class Handler {
         silenceMs: Math.max(leaseMs, 2 * heartbeatMs),
         stillThere: async () => await this.#adapter.locate(tenant, sessionId) === owner,
         health: `${this.#basePath}/health`,
-        onSilent: () => this.#silent.set(owner, Date.now() + leaseMs),
+        onSilent: () => this.#silent.set(owner, roundNow() + leaseMs),
         gone,
         onEnd: () => {
           ended = true;

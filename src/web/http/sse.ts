@@ -109,11 +109,11 @@ export interface Recheck {
 
 /** The question whether the reader may still be told; `true` at once when it was asked less than `everyMs` ago. */
 function asking({ everyMs, allowed, patienceMs }: Recheck): () => true | Promise<boolean> {
-  let askedAt = Date.now();
+  let askedAt = roundNow();
   return () => {
     if (roundNow() - askedAt < everyMs) return true;
     return within(allowed().catch(() => false), patienceMs, false).then((yes) => {
-      askedAt = Date.now();
+      askedAt = roundNow();
       return yes;
     });
   };

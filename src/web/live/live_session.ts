@@ -3,7 +3,7 @@
  * @module
  */
 import type { ApprovalDecision } from "../../approvals/mod.ts";
-import { delay, within } from "../../async.ts";
+import { delay, roundNow, within } from "../../async.ts";
 import type { JsonObject } from "../../json.ts";
 import { SessionClosedError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -52,8 +52,8 @@ export class LiveSession {
   readonly log: SessionLog;
   /** Subscriptions that are open. */
   subscribers = 0;
-  /** When it was last used. */
-  usedAt: number = Date.now();
+  /** When it was last used, in milliseconds of `roundNow`. */
+  usedAt: number = roundNow();
   readonly #gone: boolean;
   readonly #thread: SessionThread;
   readonly #questions: SessionQuestions;
@@ -279,7 +279,7 @@ export class LiveSession {
 
   /** A turn runs, whoever began it. */
   #begin(stream: WebTurnStream): void {
-    this.usedAt = Date.now();
+    this.usedAt = roundNow();
     this.#running.set(stream, Promise.resolve());
     const followed = this.#follow(stream);
     if (this.#running.has(stream)) this.#running.set(stream, followed);
@@ -315,7 +315,7 @@ export class LiveSession {
 
   /** Before its last event is told: who hears it may start the next turn at once. */
   #free(stream: WebTurnStream): void {
-    this.usedAt = Date.now();
+    this.usedAt = roundNow();
     this.#running.delete(stream);
   }
 

@@ -2,7 +2,7 @@
  * The sessions that are in use here: resumed when they are needed, released when nobody needs them.
  * @module
  */
-import { within } from "../../async.ts";
+import { roundNow, within } from "../../async.ts";
 import { RpcError } from "../../errors/mod.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -62,7 +62,7 @@ export class LiveSessions {
   /** Sessions on their way in or out; the next caller waits. */
   readonly #moving: Map<string, Promise<unknown>> = new Map();
   #watcher: ReturnType<typeof setInterval> | null = null;
-  #expiredAt = 0;
+  #expiredAt = -Infinity;
   #draining: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
@@ -118,7 +118,7 @@ export class LiveSessions {
       const ours = this.#node === null || this.#node.fenceOf(sessionId) !== null;
       if (live !== undefined && ours) {
         if (live.tenant !== tenant) throw notFound("session");
-        live.usedAt = Date.now();
+        live.usedAt = roundNow();
         return live;
       }
       if (live !== undefined) this.lost(sessionId);
@@ -281,7 +281,7 @@ export class LiveSessions {
   }
 
   #sweep(): void {
-    const now = Date.now();
+    const now = roundNow();
     for (const [id, live] of this.#live) {
       if (!live.idle || now - live.usedAt < this.#parts.idleMs) continue;
       this.#live.delete(id);
@@ -291,13 +291,13 @@ export class LiveSessions {
 
   /** Closes the sessions that nobody used for so long. */
   async #expire(ttlMs: number): Promise<void> {
-    if (this.state !== "open" || Date.now() - this.#expiredAt < Math.min(ttlMs, WATCH_MS)) return;
-    this.#expiredAt = Date.now();
+    if (this.state !== "open" || roundNow() - this.#expiredAt < Math.min(ttlMs, WATCH_MS)) return;
+    this.#expiredAt = roundNow();
     const unused = await this.#parts.store.unusedSince!(new Date(Date.now() - ttlMs));
     for (const { tenant, sessionId } of unused) {
       if (this.state !== "open") return;
       // Reading is use as well, and is not written down.
-      if (Date.now() - (this.#live.get(sessionId)?.usedAt ?? 0) < ttlMs) continue;
+      if (roundNow() - (this.#live.get(sessionId)?.usedAt ?? -Infinity) < ttlMs) continue;
       try {
         if (await this.locate(tenant, sessionId) !== null) continue;
         const live = await this.load(tenant, sessionId, true);

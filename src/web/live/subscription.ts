@@ -41,7 +41,6 @@ export class EventSubscription {
   #unlisten: (() => void) | null = null;
   #settle: ((arrived: boolean) => void) | null = null;
   #deadline = Infinity;
-  #heartbeatMs = Infinity;
   #cancelTimer: (() => void) | undefined;
 
   /** Begins behind a cursor, or with the oldest event kept. `onClose` is called once. */
@@ -71,7 +70,6 @@ export class EventSubscription {
     if (this.ended) return Promise.resolve(true);
     this.#unlisten ??= this.#log.changed(() => this.#settled(true));
     this.#deadline = roundNow() + ms;
-    this.#heartbeatMs = ms;
     this.#cancelTimer ??= longTimeout(() => this.#late(), ms);
     return new Promise((resolve) => this.#settle = resolve);
   }
@@ -86,9 +84,8 @@ export class EventSubscription {
   #late(): void {
     this.#cancelTimer = undefined;
     if (this.#settle === null) return;
-    const left = this.#deadline - Date.now();
-    // More than all of it is left when the clock was set back.
-    if (left <= 1 || left > this.#heartbeatMs) this.#settled(false);
+    const left = this.#deadline - roundNow();
+    if (left <= 1) this.#settled(false);
     else this.#cancelTimer = longTimeout(() => this.#late(), left);
   }
 

@@ -139,6 +139,33 @@ test("a lease ends by the clock that went on, whichever stood still or was set b
   }
 });
 
+test("a lease that is not renewed ends in time after the date was set forward and back", async () => {
+  const { now: steady } = performance;
+  const { now: wall } = Date;
+  let [at, date] = [steady.call(performance), wall()];
+  try {
+    performance.now = () => at;
+    Date.now = () => date;
+    const owners = new MemorySessionOwners(() => 0);
+    const leases = new Leases({
+      ...{ owners, url: "a", ttlMs: 1_000_000, onLost: () => {}, onError: () => {} },
+    });
+    await leases.claim("s");
+    date += 86_400_000;
+    assert.equal(leases.fenceOf("s"), null);
+    const { fence } = await leases.claim("s") as { fence: number };
+    date -= 86_400_000;
+    at += 799_999;
+    assert.equal(leases.fenceOf("s"), fence);
+    at += 1;
+    assert.equal(leases.fenceOf("s"), null);
+    await leases.close();
+  } finally {
+    performance.now = steady;
+    Date.now = wall;
+  }
+});
+
 test("a tail takes nothing from an owner before the one that has read it", async () => {
   const tail = new MemoryEventTail(2);
   assert.equal(await tail.append("s", 1, [{ seq: 1, text: "a" }]), true);

@@ -81,3 +81,30 @@ test("eventStream() reads ahead no more than a batch for a client that does not 
   assert.ok(first.length < 200_000, `${first.length} characters at once`);
   await reader.cancel();
 });
+
+test("eventStream() asks again whether its reader is allowed, also when the date was set back", async () => {
+  const { now } = Date;
+  const { now: steady } = performance;
+  let at = steady.call(performance);
+  const day = now();
+  try {
+    performance.now = () => at;
+    Date.now = () => day;
+    const log = new SessionLog({ maxEvents: 10, maxBytes: 1e6 });
+    const subscription = new EventSubscription(log, null, () => {});
+    let asked = 0;
+    const allowed = () => Promise.resolve(asked++ < 0);
+    const again = { everyMs: 60_000, allowed, patienceMs: 60_000 };
+    const reader = eventStream(subscription, { heartbeatMs: 60_000, retryMs: 7, again })
+      .getReader();
+    assert.equal(await text(reader), "retry: 7\n\n");
+    Date.now = () => day - 86_400_000;
+    at += 60_000;
+    log.append(delta("a"));
+    assert.equal(await text(reader), "(end)");
+    assert.equal(asked, 1);
+  } finally {
+    Date.now = now;
+    performance.now = steady;
+  }
+});
