@@ -112,9 +112,7 @@ export class SessionThread {
     const { threadId, used } = this.#record;
     if (!used) {
       // Codex forgets a thread without turns.
-      this.#opened = await client.startSession(await config());
-      await this.#store({ threadId: this.#opened.threadId });
-      return this.#opened;
+      return await this.#instead(await client.startSession(await config()));
     }
     if (this.#parts.gone) throw notFound("thread any more");
     try {
@@ -138,14 +136,18 @@ export class SessionThread {
         else break;
       }
     }
-    const copy = await client.forkSession(threadId, config);
+    return await this.#instead(await client.forkSession(threadId, config));
+  }
+
+  /** From now on this is the session's thread. One that can't be remembered is nobody's. */
+  async #instead(thread: WebThread): Promise<WebThread> {
     try {
-      await this.#store({ threadId: copy.threadId });
+      await this.#store({ threadId: thread.threadId });
     } catch (error) {
-      copy.close().catch(() => {});
+      thread.close().catch(() => {});
       throw error;
     }
-    return copy;
+    return this.#opened = thread;
   }
 
   /** `false` when codex can't archive it: what is lost is forgotten all the same. */

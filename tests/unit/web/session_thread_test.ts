@@ -57,6 +57,36 @@ test("a thread that another codex keeps is tried again, and goes on as a copy; n
   }));
 });
 
+test("a thread that could not be remembered is not left behind, however often it is tried", async () => {
+  const at = new Date(0);
+  const record = {
+    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
+    ...{ model: null, effort: null, used: false, revision: 1 },
+  };
+  const store = new MemorySessionStore();
+  await store.put(record);
+  const put = store.put.bind(store);
+  const open = new Set<string>();
+  let started = 0;
+  const startSession = () => {
+    const threadId = `new ${++started}`;
+    open.add(threadId);
+    return Promise.resolve({ threadId, close: () => Promise.resolve(void open.delete(threadId)) });
+  };
+  const thread = new SessionThread(
+    {
+      ...{ record, store, client: { startSession }, thread: null, gone: false, usedAtStepMs: 1 },
+      config: () => Promise.resolve({ cwd: "/" }),
+    } as unknown as ConstructorParameters<typeof SessionThread>[0],
+  );
+  store.put = () => Promise.reject(new Error("away"));
+  for (let tried = 0; tried < 3; tried++) await assert.rejects(thread.open(), /away/);
+  assert.deepEqual([[...open], thread.threadId], [[], "t"]);
+  store.put = put;
+  await thread.open();
+  assert.deepEqual([[...open], thread.threadId], [["new 4"], "new 4"]);
+});
+
 test("a session is called by the first line that says something", async () => {
   const store = new MemorySessionStore();
   const at = new Date(0);
