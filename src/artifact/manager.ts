@@ -160,8 +160,9 @@ export class ArtifactSessionManager implements AsyncDisposable {
     }
     const answer = turn.output ?? turn.assistantText;
     if (spec.type === "docGenerate") {
-      const { title, format, text } = valid(parseDocGenerate(answer), turn);
-      const { revision } = await this.#save(spec, shown, turn, text, { title, format });
+      const { title, format, text: written } = valid(parseDocGenerate(answer), turn);
+      // A store keeps what UTF-8 can hold.
+      const { revision, text } = await this.#save(spec, shown, turn, written, { title, format });
       return { ...base, type: spec.type, revision, text, title, format };
     }
     const { expectedRevision, edits, notes } = valid(parseDocEdit(answer), turn);
@@ -170,8 +171,8 @@ export class ArtifactSessionManager implements AsyncDisposable {
     }
     const issues = checkEdits(edits, countLines(shown.text));
     if (issues.length > 0) throw new OutputValidationError(issues, turn);
-    const text = applyEdits(shown.text, edits);
-    const { revision } = await this.#save(spec, shown, turn, text, {});
+    const edited = applyEdits(shown.text, edits);
+    const { revision, text } = await this.#save(spec, shown, turn, edited, {});
     return { ...base, type: spec.type, revision, text, edits, notes };
   }
 

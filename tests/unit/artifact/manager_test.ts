@@ -472,3 +472,19 @@ test("a store that never answers does not hold close()", async () => {
     assert.equal(client.log.filter((line) => line.startsWith("close")).length, began, method);
   }
 });
+
+test("runTask() gives back what is stored, also of a text that no file can hold", async () => {
+  let answer: object = { title: "t", format: "markdown", text: "a \ud83c half" };
+  const client = new FakeClient(() => answer);
+  const store = new MemoryArtifactStore();
+  const documents = new ArtifactSessionManager(client, { cwd: "/", store });
+  const goal = { artifactId: "a", userGoal: "x" };
+  const { text, revision } = await documents.runTask({ ...goal, type: "docGenerate" });
+  assert.equal(text, "a \ufffd half");
+  assert.equal(revision, await revisionOf(text));
+  const edits = [{ startLine: 1, endLine: 2, replacement: "an\udf4a other" }];
+  answer = { format: "markdown", expectedRevision: revision, edits, notes: null };
+  const edited = await documents.runTask({ ...goal, type: "docEdit", currentText: text });
+  assert.equal(edited.text, (await store.load("a"))!.text);
+  await documents.close();
+});
