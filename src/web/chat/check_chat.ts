@@ -134,11 +134,12 @@ function known(body: unknown, names: readonly string[]): JsonObject {
   );
 }
 
-/** The conversation's name in a body that is not checked yet, or `null`. */
-export function chatIdIn(body: Uint8Array): string | null {
+/** The conversation's name in a body that is not checked yet, as the route's clients call it, or `null`. */
+export function chatIdIn(route: "chat" | "run", body: Uint8Array): string | null {
   try {
     const { id, threadId } = JSON.parse(new TextDecoder().decode(body)) ?? {};
-    return [id, threadId].find(isName) ?? null;
+    const name = route === "chat" ? id : threadId;
+    return isName(name) ? name : null;
   } catch {
     return null;
   }

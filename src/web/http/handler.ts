@@ -190,7 +190,7 @@ export class Handler {
     const chatId = "chatId" in route
       ? route.chatId
       : route.name === "chat" || route.name === "run"
-      ? chatIdIn(body)
+      ? chatIdIn(route.name, body)
       : null;
     if (chatId !== null) {
       const sessionId = await sessionOfChat(tenant, chatId);

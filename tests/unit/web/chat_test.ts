@@ -1,7 +1,7 @@
 /** What clients of other protocols ask, and streams that end before their time. */
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
-import { checkChat, checkRun } from "../../../src/web/chat/check_chat.ts";
+import { chatIdIn, checkChat, checkRun } from "../../../src/web/chat/check_chat.ts";
 import { chatTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
 import { SessionLog } from "../../../src/web/live/session_log.ts";
 import { EventSubscription } from "../../../src/web/live/subscription.ts";
@@ -119,4 +119,15 @@ test("a chat's stream tells what its agent's agents ask, and nothing else of the
   })).text();
   assert.match(told, /q1/);
   assert.doesNotMatch(told, /THEIRS/);
+});
+
+test("a node finds the owner of the conversation that its own route would go on with", () => {
+  const body = (fields: object) => new TextEncoder().encode(JSON.stringify(fields));
+  const both = body({ id: "a", threadId: "b" });
+  assert.deepEqual([chatIdIn("chat", both), chatIdIn("run", both)], ["a", "b"]);
+  const messages = [{ role: "user", content: "hi" }];
+  assert.equal(checkRun({ id: "a", threadId: "b", runId: "r", messages }).chatId, "b");
+  for (const none of [{}, { id: "" }, { id: 7 }, { id: "x".repeat(257) }, [], null]) {
+    assert.equal(chatIdIn("chat", body(none as object)), null);
+  }
 });
