@@ -3,7 +3,7 @@
  * @module
  */
 import { checkOptions, elsewhere, name, object, required, type Shape, shape } from "./check/mod.ts";
-import { RUNTIME_CONFIG } from "./runtime/config_shape.ts";
+import { CLIENT_CONFIG } from "./runtime/config_shape.ts";
 import type { ClientConfig } from "./runtime/mod.ts";
 import type * as session from "./session/mod.ts";
 import type {
@@ -29,9 +29,9 @@ export interface WorkflowConfig extends RunProfile {
 export const WORKFLOW_CONFIG: Shape = shape<WorkflowConfig>({
   ...RUN_PROFILE_FIELDS,
   cwd: required(name),
-  client: object(RUNTIME_CONFIG),
+  client: object(CLIENT_CONFIG),
 }, {
-  ...elsewhere(RUNTIME_CONFIG, "It belongs to the client: write `client: { … }`."),
+  ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
   ...RUN_PROFILE.meant,
 });
 

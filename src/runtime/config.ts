@@ -227,7 +227,10 @@ export interface RuntimeConfig extends ClientConfig {
   stateLimits?: StateLimits;
   /** Milliseconds for each step of the close ladder. Default 1,000. */
   closeGraceMs?: number;
-  /** Notifications the server should not send, by exact method name. Default none. */
+  /**
+   * Notifications the server should not send, by exact method name. A client is refused those that its sessions live on,
+   * such as `turn/completed`. Default none.
+   */
   optOutNotifications?: string[];
   /** Aborts starting the runtime. */
   signal?: AbortSignal;

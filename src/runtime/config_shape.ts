@@ -108,60 +108,78 @@ const telemetry: Kind = either(
   ),
 );
 
-/** The options of a runtime, a client's included. */
-export const RUNTIME_CONFIG: Shape = shape<RuntimeConfig>({
-  codexPath: path,
-  apiKey: token("an API key, without spaces"),
-  transport,
-  isolation: oneOf(["user", "hermetic"]),
-  env,
-  configOverrides: settingsKind,
-  minVersion: either(
-    kind("a version such as 0.104.0", ["string"], (value: string) => /^\d+\.\d/.test(value)),
-    kind("null", ["null"]),
-  ),
-  clientInfo: object(
-    shape<ClientInfo>({ name: required(name), title: text, version: required(text) }),
-  ),
-  experimentalApi: flag,
-  hooks: hooksKind,
-  approvals: approvalsKind,
-  permissions: oneOf(["refuse", "narrow"]),
-  requestTimeoutMs: milliseconds,
-  approvalTimeoutMs: milliseconds,
-  unresponsiveAfterMs: milliseconds,
-  onStderr: callback,
-  restart,
-  maxMessageBytes: count(1),
-  telemetry,
-  eventLog: either(sink, list(sink)),
-  eventLogMessages: count(1),
-  eventLogBytes: count(1),
-  maxInFlight: count(1),
-  maxPendingApprovals: count(1),
-  stateLimits: object(
-    shape<StateLimits>({
-      threads: count(0),
-      turns: count(0),
-      items: count(0),
-      textBytes: count(0),
-    }),
-  ),
-  closeGraceMs: pauseMilliseconds,
-  optOutNotifications: list(name),
-  processCwd: path,
-  signal,
-}, {
-  codexPathOverride: "codexPath",
-  codex: "codexPath",
-  baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
-  config: "configOverrides",
-  canUseTool: "approvals",
-  model: "The model belongs to a session: `client.startSession({ cwd, model })`.",
-  cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
-  timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",
-  mcpServers: "MCP servers belong to a session: `client.startSession({ cwd, mcpServers: { … } })`.",
-});
+/** What turns, their limits and the questions about them are known by. */
+const NEEDED =
+  /^(?:error|warning|guardianWarning|serverRequest\/resolved|(?:turn|item)\/(?:started|completed)|thread\/(?!realtime\/).*|account\/(?:login\/completed|rateLimits\/updated)|mcpServer\/startupStatus\/updated|codex\/event\/(?:warning|apply_patch_approval_request|mcp_startup_update))$/;
+
+const needless: Kind = kind(
+  "the name of a notification that sessions can do without, such as item/agentMessage/delta",
+  ["string"],
+  (value: string) => value !== "" && !NEEDED.test(value),
+);
+
+/* @__NO_SIDE_EFFECTS__ */
+const configShape = (optOut: Kind): Shape =>
+  shape<RuntimeConfig>({
+    codexPath: path,
+    apiKey: token("an API key, without spaces"),
+    transport,
+    isolation: oneOf(["user", "hermetic"]),
+    env,
+    configOverrides: settingsKind,
+    minVersion: either(
+      kind("a version such as 0.104.0", ["string"], (value: string) => /^\d+\.\d/.test(value)),
+      kind("null", ["null"]),
+    ),
+    clientInfo: object(
+      shape<ClientInfo>({ name: required(name), title: text, version: required(text) }),
+    ),
+    experimentalApi: flag,
+    hooks: hooksKind,
+    approvals: approvalsKind,
+    permissions: oneOf(["refuse", "narrow"]),
+    requestTimeoutMs: milliseconds,
+    approvalTimeoutMs: milliseconds,
+    unresponsiveAfterMs: milliseconds,
+    onStderr: callback,
+    restart,
+    maxMessageBytes: count(1),
+    telemetry,
+    eventLog: either(sink, list(sink)),
+    eventLogMessages: count(1),
+    eventLogBytes: count(1),
+    maxInFlight: count(1),
+    maxPendingApprovals: count(1),
+    stateLimits: object(
+      shape<StateLimits>({
+        threads: count(0),
+        turns: count(0),
+        items: count(0),
+        textBytes: count(0),
+      }),
+    ),
+    closeGraceMs: pauseMilliseconds,
+    optOutNotifications: list(optOut),
+    processCwd: path,
+    signal,
+  }, {
+    codexPathOverride: "codexPath",
+    codex: "codexPath",
+    baseUrl: 'Write `configOverrides: { "model_providers.<name>.base_url": … }`.',
+    config: "configOverrides",
+    canUseTool: "approvals",
+    model: "The model belongs to a session: `client.startSession({ cwd, model })`.",
+    cwd: "The directory belongs to a session: `client.startSession({ cwd })`.",
+    timeoutMs: "For requests it is `requestTimeoutMs`; a turn's own limit belongs to the session.",
+    mcpServers:
+      "MCP servers belong to a session: `client.startSession({ cwd, mcpServers: { … } })`.",
+  });
+
+/** The options of a runtime. */
+export const RUNTIME_CONFIG: Shape = configShape(name);
+
+/** The options of a client, whose sessions live on what the server says. */
+export const CLIENT_CONFIG: Shape = configShape(needless);
 
 /** Which events to read. */
 export const EVENT_FILTER: Shape = shape<EventFilter>({

@@ -7,7 +7,7 @@ import { checkArgument, checkOptions, name as nonEmpty, required } from "../../c
 import { RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
 import { mergeHooks } from "../../plugin/validate.ts";
-import { RUNTIME_CONFIG } from "../../runtime/config_shape.ts";
+import { CLIENT_CONFIG } from "../../runtime/config_shape.ts";
 import type { ClientConfig, RuntimeCore, ServerInfo } from "../../runtime/mod.ts";
 import { Runtime } from "../../runtime/runtime.ts";
 import type { Login, LoginOptions, LoginRequest } from "./login.ts";
@@ -99,7 +99,7 @@ export class Client implements AsyncDisposable {
 
   /** Starts codex, or takes one that was prewarmed with the same configuration. Rejects like `Runtime.spawn`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<Client> {
-    checkOptions("Client.connect", config, RUNTIME_CONFIG);
+    checkOptions("Client.connect", config, CLIENT_CONFIG);
     config.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
     mergeHooks(config.hooks);
@@ -114,7 +114,7 @@ export class Client implements AsyncDisposable {
    * ended when nobody takes it for a minute, and does not keep the script alive.
    */
   static async prewarm(config: ClientConfig = {}): Promise<void> {
-    checkOptions("Client.prewarm", config, RUNTIME_CONFIG);
+    checkOptions("Client.prewarm", config, CLIENT_CONFIG);
     await Promise.all([prewarm(config, Runtime.spawn), import("../internals.ts")]);
   }
 

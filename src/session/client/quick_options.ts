@@ -13,7 +13,7 @@ import {
   signal,
 } from "../../check/mod.ts";
 import { promptKind } from "../../prompt.ts";
-import { RUNTIME_CONFIG } from "../../runtime/config_shape.ts";
+import { CLIENT_CONFIG } from "../../runtime/config_shape.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
 import { RUN_PROFILE } from "../profile_shape.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -32,13 +32,13 @@ export interface QuickRunOptions {
 
 /** What the options may be. */
 export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
-  client: object(RUNTIME_CONFIG),
+  client: object(CLIENT_CONFIG),
   signal,
   onEvent: callback,
 }, {
   ...RUN_PROFILE.meant,
   ...elsewhere(RUN_PROFILE, "The profile: call `quickRunWithProfile(cwd, prompt, { … })`."),
-  ...elsewhere(RUNTIME_CONFIG, "It belongs to the client: write `client: { … }`."),
+  ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
 });
 
 /** Throws `InvalidArgumentError` for what can't be meant. */

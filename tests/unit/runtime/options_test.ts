@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkOptions } from "../../../src/check/mod.ts";
 import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
-import { RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
+import { CLIENT_CONFIG, RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
 import { transportFactory } from "../../../src/runtime/connect.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { RUN_PROFILE } from "../../../src/session/profile_shape.ts";
@@ -116,4 +116,19 @@ test("a cursor of another connection is refused, and none of this one's messages
   const reader = runtime.events({ after: newest })[Symbol.asyncIterator]();
   server.send(JSON.stringify({ method: "x", params: {} }));
   assert.equal((await reader.next()).value?.seq, newest + 1);
+});
+
+test("a client is refused to silence what its turns end by, and a runtime is not", () => {
+  const needed = ["turn/completed", "item/started", "thread/tokenUsage/updated", "error", ""];
+  for (const name of needed) {
+    const config = { optOutNotifications: ["item/agentMessage/delta", "new/thing", name] };
+    assert.throws(() => checkOptions("connect", config, CLIENT_CONFIG), {
+      name: "InvalidArgumentError",
+      message: /`optOutNotifications\[2\]` must be the name of a notification/,
+    });
+    assert.equal(refusal(config) === "", name !== "");
+  }
+  for (const name of ["item/agentMessage/delta", "turn/diff/updated", "thread/realtime/x", "x/y"]) {
+    checkOptions("connect", { optOutNotifications: [name] }, CLIENT_CONFIG);
+  }
 });
