@@ -15,6 +15,7 @@ import {
 } from "../check/mod.ts";
 import { roundNow } from "../async.ts";
 import { WebError } from "../errors/mod.ts";
+import { quietly } from "../telemetry.ts";
 import type { RequestPolicy } from "./http/check_request.ts";
 import type { LiveSession } from "./live/live_session.ts";
 import type { LiveSessions } from "./live/live_sessions.ts";
@@ -379,11 +380,8 @@ export class WebAdapter implements AsyncDisposable {
   }
 
   #report(error: unknown): void {
-    try {
-      (this.#options.onError ?? console.error)(error);
-    } catch {
-      // A listener that throws must not cost anybody an answer.
-    }
+    // A listener that throws, or rejects, must not cost anybody an answer, nor end the script.
+    quietly(() => (this.#options.onError ?? console.error)(error), undefined);
   }
 
   async #enter(tenant: string): Promise<Work> {

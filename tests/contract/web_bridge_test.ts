@@ -109,6 +109,18 @@ for (const [name, authorize, status] of AUTHORIZE) {
   });
 }
 
+test("an onError that throws, or rejects, costs neither the answer nor the script", async () => {
+  const fail = () => {
+    throw new Error("not told");
+  };
+  for (const onError of [fail, () => Promise.reject(new Error("not told"))]) {
+    const bridge = { authorize: fail, onError: onError as () => void };
+    await inWorld({ bridge }, async (world) => {
+      assert.equal((await world.call("ann", "GET /sessions")).status, 500);
+    });
+  }
+});
+
 test("createBridge() throws without authorize", () => {
   // deno-lint-ignore no-explicit-any
   assert.throws(() => createBridge({ cwd: "/" } as any), InvalidArgumentError);

@@ -8,6 +8,7 @@ import type { WebAdapter } from "../adapter.ts";
 import { ChatRoutes } from "../chat/chat_routes.ts";
 import { chatIdIn, sessionOfChat } from "../chat/check_chat.ts";
 import { forward, FORWARD_HEADER, Forwarder, unreachable } from "../cluster/forward.ts";
+import { quietly } from "../../telemetry.ts";
 import type { BridgeOptions } from "../options.ts";
 import type { CreateSessionRequest, CreateTurnRequest, SteerRequest } from "../types.ts";
 import { type BodyLimits, readBytes, readJson, threadIdIn, withBody } from "./check_request.ts";
@@ -304,11 +305,8 @@ export class Handler {
   }
 
   #report(error: unknown): void {
-    try {
-      (this.#options.onError ?? console.error)(error);
-    } catch {
-      // A listener that throws must not cost the caller the answer.
-    }
+    // A listener that throws, or rejects, must not cost the caller the answer, nor end the script.
+    quietly(() => (this.#options.onError ?? console.error)(error), undefined);
   }
 }
 
