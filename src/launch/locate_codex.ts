@@ -78,7 +78,8 @@ const TRIPLES: Record<string, string> = {
 /** Finds codex, or throws `SpawnError` with every place looked at and the command that installs it. */
 export function locateCodex(codexPath?: string, probe: LocateProbe = scriptProbe()): LocatedCodex {
   const found = new Search(probe).run(codexPath);
-  return { ...found, command: fromHere(found.command, probe) };
+  const pathDirectories = found.pathDirectories.map((path) => fromHere(path, probe));
+  return { ...found, command: fromHere(found.command, probe), pathDirectories };
 }
 
 /** A path that was looked at from this script's directory, for a process that may be started in another one. */

@@ -80,11 +80,12 @@ export function startFailure(
   message: string,
   cause: unknown,
 ): SpawnError {
-  if (missing === "directory") {
+  const isFile = cwd !== undefined && pathKind(cwd) === "file";
+  if (missing === "directory" || isFile) {
     return new SpawnError(
       cwd === undefined
         ? "This script's own working directory does not exist any more, and no other one was given."
-        : `The working directory ${cwd} does not exist.`,
+        : `The working directory ${cwd} ${isFile ? "is a file" : "does not exist"}.`,
       { cause, data: { reason: "cwd" } },
     );
   }

@@ -13,6 +13,7 @@ import {
   type Kind,
   kind,
   list,
+  memberPath,
   milliseconds,
   name,
   object,
@@ -70,10 +71,45 @@ const transport: Kind = variants<TransportConfig>(
       : undefined,
 );
 
+/** What has a `=` the system would take for another name and value; Windows itself has some that begin with one. */
+const variableName: Kind = kind(
+  "the name of a variable, which has no `=`",
+  ["string"],
+  (value: string) => /^=?[^=\0]+$/.test(value),
+);
+
+/** What codex would take for another key and value: its command line has `key=value`. */
+const keyPath: Kind = kind(
+  "a dotted path of keys without `=`",
+  ["string"],
+  (value: string) => /^[^=\0]+$/.test(value),
+);
+
+/** A record whose names are of a kind as well. */
+/* @__NO_SIDE_EFFECTS__ */
+function named(of: Kind, names: Kind): Kind {
+  return {
+    ...of,
+    misfit: (value, path) => {
+      const misfit = of.misfit(value, path);
+      if (misfit !== null) return misfit;
+      for (const name of Object.keys(value as object)) {
+        if (names.misfit(name, path) === null) continue;
+        return {
+          path: memberPath(path, name),
+          received: "a value",
+          accepts: `below ${names.accepts}`,
+        };
+      }
+      return null;
+    },
+  };
+}
+
 const env: Kind = object(
   shape<EnvPolicy>({
-    inherit: either(oneOf(["all", "minimal"]), list(text)),
-    set: record(text),
+    inherit: either(oneOf(["all", "minimal"]), list(variableName)),
+    set: named(record(text), variableName),
     commands: oneOf(["withoutSecrets", "codexDefault"]),
   }),
   (value) =>
@@ -126,7 +162,7 @@ const configShape = (optOut: Kind): Shape =>
     transport,
     isolation: oneOf(["user", "hermetic"]),
     env,
-    configOverrides: settingsKind,
+    configOverrides: named(settingsKind, keyPath),
     minVersion: either(
       kind("a version such as 0.104.0", ["string"], (value: string) => /^\d+\.\d/.test(value)),
       kind("null", ["null"]),

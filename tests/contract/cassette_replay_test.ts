@@ -117,6 +117,20 @@ test("cassette: a client that does something else is told where, and loses the c
   await runtime.shutdown();
 });
 
+test("cassette: a recorded connection keeps the script running no longer than another one", async () => {
+  const { transport } = memoryTransport({ version: "0.169.0" });
+  const told: string[] = [];
+  const { open } = Cassette.record(async (options) => {
+    const inner = await transport.open(options);
+    return Object.assign(inner, { ref: () => told.push("ref"), unref: () => told.push("unref") });
+  }).transport();
+  const recorded = await open({});
+  recorded.unref!();
+  recorded.ref!();
+  assert.deepEqual(told, ["unref", "ref"]);
+  await recorded.close();
+});
+
 test("cassette: what was not asked for is told", async () => {
   const replay = cassette("0.169", "basic").replay();
   const runtime = await Runtime.spawn(replay.clientConfig());

@@ -220,6 +220,9 @@ export class CassetteRecorder {
         closing = true;
         transport.kill();
       },
+      // Whoever records a script does not keep it running either.
+      ref: () => transport.ref?.(),
+      unref: () => transport.unref?.(),
     };
   }
 }

@@ -352,6 +352,23 @@ const FOUND: [
       native: true,
     },
   ],
+  [
+    "an old codex behind a relative PATH, with its helpers",
+    {
+      cwd: "/work",
+      env: { PATH: "node_modules/.bin" },
+      files: [
+        "node_modules/.bin/codex",
+        "node_modules/@openai/codex/package.json",
+        "node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/codex/codex",
+      ],
+    },
+    "/work/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/codex/codex",
+    {
+      native: true,
+      path: ["/work/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/path"],
+    },
+  ],
   ["Windows: a named path without its extension", {
     platform: "win32",
     codexPath: "C:\\tools\\codex",

@@ -224,6 +224,12 @@ test("startFailure() tells what is missing", () => {
     told("/no/such", undefined, null),
   ].map((error) => error.data?.["reason"]);
   assert.deepEqual(reasons, ["cwd", "cwd", "notFound", "interpreter", "failed"]);
+  // Systems say of a file what they say of nothing, or anything else.
+  for (const missing of ["directory", "program", null] as const) {
+    const { message, data } = told("/no/such", process.execPath, missing);
+    assert.match(message, /^The working directory .* is a file\.$/);
+    assert.equal(data?.["reason"], "cwd");
+  }
 });
 
 test("a scripted command takes the shell tool that codex offers", () => {

@@ -132,3 +132,22 @@ test("a client is refused to silence what its turns end by, and a runtime is not
     checkOptions("connect", { optOutNotifications: [name] }, CLIENT_CONFIG);
   }
 });
+
+test("names that the system or codex would take for others are refused", () => {
+  const table: [unknown, RegExp | ""][] = [
+    [{ env: { set: { "A=B": "x" } } }, /`env\.set\["A=B"\]` must be below the name of a variable/],
+    [{ env: { set: { "": "x" } } }, /`env\.set/],
+    [{ env: { inherit: ["PATH", "A=B"] } }, /`env\.inherit\[1\]` must be the name of a variable/],
+    [{ env: { set: { "=C:": "C:\\" } } }, ""],
+    [
+      { configOverrides: { "model=x": "y" } },
+      /`configOverrides\["model=x"\]` must be below a dotted/,
+    ],
+    [{ configOverrides: { "": "y" } }, /`configOverrides/],
+    [{ configOverrides: { a: { "b=c": 1 }, "d.e": 2 } }, ""],
+  ];
+  for (const [config, expected] of table) {
+    if (expected === "") assert.equal(refusal(config), "");
+    else assert.match(refusal(config), expected);
+  }
+});
