@@ -15,7 +15,6 @@ import {
 } from "../check/mod.ts";
 import { roundNow } from "../async.ts";
 import { WebError } from "../errors/mod.ts";
-import { quietly } from "../telemetry.ts";
 import type { RequestPolicy } from "./http/check_request.ts";
 import type { LiveSession } from "./live/live_session.ts";
 import type { LiveSessions } from "./live/live_sessions.ts";
@@ -380,8 +379,12 @@ export class WebAdapter implements AsyncDisposable {
   }
 
   #report(error: unknown): void {
-    // A listener that throws, or rejects, must not cost anybody an answer, nor end the script.
-    quietly(() => (this.#options.onError ?? console.error)(error), undefined);
+    try {
+      const told: unknown = (this.#options.onError ?? console.error)(error);
+      if (told instanceof Promise) told.catch(() => {});
+    } catch {
+      // A listener that throws, or rejects, must not cost anybody an answer, nor end the script.
+    }
   }
 
   async #enter(tenant: string): Promise<Work> {
