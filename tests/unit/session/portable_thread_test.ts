@@ -7,6 +7,7 @@ import { tempDir } from "../../_temp.ts";
 import { MemoryThreadStore } from "../../../src/session/history/file_thread_store.ts";
 import type { ThreadStore } from "../../../src/session/history/thread_store.ts";
 import { PortableThread } from "../../../src/session/history/portable_thread.ts";
+import { marker, readStored } from "../../../src/session/history/rollout.ts";
 
 const [ID, SECOND, THIRD, OTHER] = ["1", "2", "3", "4"].map((digit) =>
   `01a2218f-805c-75c2-8c15-34f10ff63d3${digit}`
@@ -106,4 +107,14 @@ test("a store that does not answer keeps nobody waiting, and is asked one thing 
   };
   const reading = new PortableThread(core as never, stuck, "resumeSession", ID);
   await assert.rejects(reading.materialise(ID, undefined), late);
+});
+
+test("whatever a thread is called, its store can be read again", () => {
+  const every = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).join("");
+  const names = ["", "Fix it", every, "\u2028", "a\u2029b", "\u{10FFFF}", '"}', "\r\n", "\ud83c"];
+  for (const name of names) {
+    const line = marker("name", name);
+    assert.ok(!line.includes("\n"));
+    assert.deepEqual(readStored(line), { type: "name", name: name.toWellFormed() });
+  }
 });
