@@ -201,7 +201,11 @@ export class PortableThread {
 
   /** Stores the lines of a file that are not, with those that it is based on before it. */
   async #carry(path: string, file: string): Promise<void> {
-    if (await this.#files.size(path) === null) return this.#assertReadable(path);
+    const size = await this.#files.size(path);
+    if (size === null) return this.#assertReadable(path);
+    if (file === this.#file && size < this.#offset) {
+      throw damaged(`is shorter than what is stored of it: ${path}`);
+    }
     if (file !== this.#file) {
       for (const base of await this.#basesOf(path)) {
         await this.#begin(base.file);
@@ -231,7 +235,7 @@ export class PortableThread {
     for (let room = CHUNK_BYTES; this.#offset < end;) {
       const asked = Math.min(room, end - this.#offset);
       const bytes = await this.#files.readAt(path, this.#offset, asked);
-      const { lines, length } = wholeLines(bytes);
+      const { lines, length } = textOf(bytes);
       if (length === 0) {
         // The last line is being written, or longer than what was read.
         if (bytes.length < asked || asked < room) return;
@@ -239,11 +243,7 @@ export class PortableThread {
         continue;
       }
       if (lines.some((line) => !line.startsWith("{"))) {
-        throw threadStoreError(
-          "The thread's file holds what is no line of codex's.",
-          undefined,
-          false,
-        );
+        throw damaged("holds what is no line of codex's.");
       }
       await this.#append(lines);
       this.#offset += length;
@@ -414,4 +414,16 @@ export class PortableThread {
     const thread: JsonObject = (isJsonObject(result) ? objectOf(result, "thread") : null) ?? {};
     return { path: stringOf(thread, "path"), name: stringOf(thread, "name") };
   }
+}
+
+function textOf(bytes: Uint8Array): ReturnType<typeof wholeLines> {
+  try {
+    return wholeLines(bytes);
+  } catch (error) {
+    throw damaged("holds what is no text.", error);
+  }
+}
+
+function damaged(how: string, cause?: unknown): CodexError {
+  return threadStoreError(`The thread's file ${how}`, cause, false);
 }

@@ -109,6 +109,36 @@ test("a store that does not answer keeps nobody waiting, and is asked one thing 
   await assert.rejects(reading.materialise(ID, undefined), late);
 });
 
+test("a file that lost what is stored of it, or holds what codex does not write, is told of", async () => {
+  await using directory = await tempDir("portable-");
+  const path = join(directory.path, `sessions/2026/01/01/rollout-a-${ID}.jsonl`);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, lines(line(0), line(1)));
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: () => Promise.resolve({ thread: { path, name: null } }),
+  };
+  const store = new MemoryThreadStore();
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  await thread.flush();
+  const kept = async () => (await Array.fromAsync((await store.load(ID))!)).length;
+  assert.equal(await kept(), 4);
+  const after = [lines(line(0)), lines(line(0), line(1), "", line(2)), [0x7B, 0xFF, 0x0A]];
+  for (const [n, now] of after.entries()) {
+    const before = n === 2 ? new TextEncoder().encode(lines(line(0), line(1))) : [];
+    writeFileSync(path, typeof now === "string" ? now : Uint8Array.from([...before, ...now]));
+    thread.touch();
+    const refused = { code: "threadStore", retryable: false, message: /^The thread's file / };
+    await assert.rejects(thread.flush(), refused);
+    assert.equal(await kept(), 4);
+  }
+  writeFileSync(path, lines(line(0), line(1), line(2)));
+  await thread.flush();
+  assert.equal(await kept(), 5);
+});
+
 test("whatever a thread is called, its store can be read again", () => {
   const every = Array.from({ length: 0x3000 }, (_, code) => String.fromCharCode(code)).join("");
   const names = ["", "Fix it", every, "\u2028", "a\u2029b", "\u{10FFFF}", '"}', "\r\n", "\ud83c"];
