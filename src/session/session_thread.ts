@@ -116,9 +116,8 @@ export class SessionThread {
     this.#state = "closing";
     const closed = new SessionClosedError();
     this.ended.abort(closed);
-    const holder = this.queue.holder;
     this.queue.close(closed);
-    holder?.cancel(closed);
+    this.queue.holder?.cancel(closed);
     const stopped = await this.turns.rest.stopAll() && await this.gate.stopSubAgents();
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
@@ -443,6 +442,7 @@ export class SessionThread {
     this.connection.ready.fail(error);
     this.parts.checkpoints?.leave();
     this.queue.close(error);
+    this.queue.holder?.cancel(error);
     this.ended.abort(error);
     void Promise.all([this.turns.rest.stopAll(), this.gate.stopSubAgents()])
       .then(() => this.events.end());

@@ -11,6 +11,8 @@ import {
   TurnInterruptedError,
 } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
+import type { AskOptions } from "../../src/session/profile.ts";
+import type { StandardSchemaV1 } from "../../src/session/output/standard_schema.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import {
   type Dialect,
@@ -572,6 +574,33 @@ dialects(
     });
   },
 );
+
+test("a prompt whose answer or hook waits for the caller's own code ends with the connection", async () => {
+  const asked: PromiseWithResolvers<void>[] = [];
+  const never = () => {
+    asked.at(-1)!.resolve();
+    return new Promise<never>(() => {});
+  };
+  const schema = { type: "object", properties: {}, required: [], additionalProperties: false };
+  const jsonSchema = { input: () => schema, output: () => schema };
+  const output: StandardSchemaV1 = {
+    "~standard": { version: 1, vendor: "handmade", validate: never, jsonSchema } as never,
+  };
+  const hook = { name: "never", phases: ["preRun" as const], call: never };
+  for (const options of [{ output }, { hooks: { pre: [hook] } }]) {
+    const onTurn = (turn: FakeTurn) => {
+      turn.say("{}");
+      turn.complete();
+    };
+    await onFake({ server: { onTurn } }, async ({ client, session }) => {
+      asked.push(Promise.withResolvers());
+      const failed = rejection(session.ask("hi", options as AskOptions));
+      await asked.at(-1)!.promise;
+      await client.shutdown();
+      assert.ok(await failed instanceof ConnectionClosedError);
+    });
+  }
+});
 
 test("an end beyond maxMessageBytes settles the turn all the same", async () => {
   const onTurn = (turn: FakeTurn) => {
