@@ -302,11 +302,13 @@ test("whoever asks for the next turn again at once misses none, and gets none of
     }
     const [first] = pass(2);
     assert.equal((await next).turnId, first);
-    // Timers of the same length come in their order.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    // Timers of the same length come in their order: those of the session come first.
+    const later = () => new Promise((resolve) => setTimeout(resolve, 0));
+    await later();
     next = session.nextTurn();
     const [last] = pass(1);
     assert.equal((await next).turnId, last);
+    await later();
   }));
 
 test("nothing is asked of a session that is closed, and nothing is sent for it", async () => {
