@@ -12,14 +12,16 @@ import { inCluster, LEASE_MS, type Node, nodeExample } from "./web_cluster_world
 
 /**
  * The client sends nothing twice by itself that may have begun; this page knows that a turn can't begin twice. Reading is
- * tried by the client until a node answers: then is the time to ask again.
+ * tried by the client until a node answers: then is the time to ask again. 409 is a try whose answer got lost, and which has
+ * begun its turn after that.
  */
 async function patiently<T>(session: BridgeSession, call: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof WebError && error.retryable)) throw error;
+      const again = error instanceof WebError && (error.retryable || error.status === 409);
+      if (!again) throw error;
       await session.read();
     }
   }
