@@ -239,6 +239,8 @@ function onScriptEnd(act: () => void): () => void {
 /** SIGTERM, a short wait, SIGKILL. Synchronous: nothing can be awaited while a script ends. */
 function endAll(): void {
   const windows = platformName() === "win32";
+  // A sandbox that codex is starting is known by its parents alone, while those live.
+  const sandboxes = platformName() === "linux" ? startingSandboxes() : [];
   for (const child of living.keys()) {
     child.closeStdin();
     // Windows knows no signal that asks; the end of stdin is what asks there.
@@ -257,6 +259,13 @@ function endAll(): void {
     if (runs && !group) child.kill("SIGKILL");
     killEntries([...below, ...leftInSession(leader)]);
   }
+  killEntries(sandboxes);
+}
+
+function startingSandboxes(): ProcessEntry[] {
+  const all = allOnLinux();
+  return [...living.keys()].flatMap(({ pid }) => below(pid, all))
+    .filter(({ pid }) => isSandbox(words(pid, "cmdline")));
 }
 
 /** False only for a process that certainly ended; it can't be reaped in an exit handler. */

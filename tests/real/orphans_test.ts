@@ -9,7 +9,7 @@ import process from "node:process";
 import { endOrphans } from "../../src/platform/mod.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
 import { script } from "../../src/testing/mod.ts";
-import { codexes } from "../_codex.ts";
+import { codexes, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { isRunning, whenGone, World } from "./_session_world.ts";
 
@@ -89,6 +89,32 @@ onLinux(
       } finally {
         await end(codex);
       }
+    }
+  },
+);
+
+onLinux(
+  "a sandbox that codex starts while its client is shut down in mid turn is ended",
+  async () => {
+    await using world = await World.start(NEWEST_CODEX);
+    world.hold = true;
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd });
+    const begun = Promise.withResolvers<void>();
+    const onEvent = ({ type }: TurnEvent) => {
+      if (type === "turnStarted") begun.resolve();
+    };
+    const asked = assert.rejects(session.ask("Wait.", { onEvent }), /shut down/);
+    await begun.promise;
+    const left = orphan(session.threadId, "--die-with-parent");
+    try {
+      await once(left, "spawn");
+      const exited = once(left, "exit");
+      await client.shutdown();
+      await exited;
+      await asked;
+    } finally {
+      await end(left);
     }
   },
 );

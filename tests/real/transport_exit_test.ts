@@ -66,6 +66,25 @@ for (const how of ["exit", "end"]) {
   });
 }
 
+// Ends with its stdin, and leaves the first process of a sandbox in a session of its own, which nobody tells to go on.
+const STARTS = [
+  "sh",
+  "-c",
+  `setsid sh -c 'trap "" TERM; echo $$ > "$LEFT"; echo up; while :; do sleep 0.05; done' bwrap --die-with-parent & ` +
+  "cat > /dev/null",
+];
+
+for (const how of ["exit", "end"]) {
+  if (process.platform !== "linux") continue;
+  test(`a script that ends by ${how} takes a sandbox along that its process was starting`, async () => {
+    await using dir = await tempDir();
+    const left = join(dir.path, "left");
+    const { pid } = await run([how, ...STARTS], { LEFT: left });
+    await whenGone(pid);
+    await whenGone(Number(await readFile(left, "utf8")));
+  });
+}
+
 for (const how of ["exit", "end", "throw", "reject"]) {
   test(`codex does not outlive a script that ends by ${how}`, async () => {
     await using home = await tempDir();
