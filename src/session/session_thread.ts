@@ -395,7 +395,7 @@ export class SessionThread {
 
   /** Whether the thread has had a turn, or anything else that makes it one to go on with. */
   get isUsed(): boolean {
-    return this.used || this.parts.attached;
+    return this.used || this.turns.asked > 0 || this.parts.attached;
   }
 
   /** Turns begin that are no prompt's. */
@@ -419,7 +419,6 @@ export class SessionThread {
     const { profile } = turn;
     this.assertOpen();
     const { params, leaves, accepted } = this.settings.turn(this.threadId, turn);
-    this.used = true;
     this.gate.begin(turn.hooks, leaves);
     const blind = this.gate.blindSpot();
     if (blind !== null) this.settings.warnOnce(blind, this.threadId, turn.emit);

@@ -66,6 +66,8 @@ export interface Wire {
   url: string;
   /** Drops every connection, without a word. */
   cut(): void;
+  /** From now on what the server says on open connections is lost, and what it is told is not. */
+  mute(): void;
   /** From now on open connections carry nothing, and stay open: half-open, as after a lost route. */
   freeze(): void;
   /** Where new connections lead; `null` drops them at once. */
@@ -79,12 +81,14 @@ export interface Wire {
 export async function wireTo(url: string): Promise<Wire> {
   let target: string | null = url;
   const open = new Set<Socket>();
+  const servers = new Set<Socket>();
   let connections = 0;
   const server = createServer((near) => {
     if (target === null) return void near.destroy();
     connections++;
     const { hostname, port } = new URL(target);
     const far = connect(Number(port), hostname);
+    servers.add(far);
     for (const [socket, other] of [[near, far], [far, near]] as const) {
       open.add(socket);
       socket.on("error", () => {});
@@ -102,6 +106,9 @@ export async function wireTo(url: string): Promise<Wire> {
   return {
     url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}`,
     cut,
+    mute() {
+      for (const socket of servers) socket.unpipe().resume();
+    },
     freeze() {
       for (const socket of open) socket.unpipe().pause();
     },

@@ -10,12 +10,12 @@
 import type { ThreadGate } from "../../approvals/mod.ts";
 import { delay, within } from "../../async.ts";
 import type { ConnectionClosedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { endCommands, isLoaded, STATUS_MS } from "../turn/stop_turn.ts";
+import { endCommands, isLoaded, starterOf, STATUS_MS } from "../turn/stop_turn.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -242,9 +242,10 @@ export class SubAgents {
         else this.#drop(threadId);
       },
       connectionRestored: async () => {
-        if (await this.#resume(threadId)) return await turns.rest.resume(agent.lostBy!);
-        turns.connectionLost(agent.lostBy!, false);
-        this.#drop(threadId);
+        const heard = await this.#resume(threadId);
+        // What can't be told of any more is stopped there.
+        await turns.rest.resume(agent.lostBy!);
+        if (!heard) this.#drop(threadId);
       },
     };
     // Whoever stops it before its first turn has begun stops that turn.
@@ -331,13 +332,4 @@ function threadsOf(item: JsonObject): string[] {
     ? item["receiverThreadIds"]
     : item["type"] === "subAgentActivity" && item["agentThreadId"];
   return [named].flat().filter((id): id is string => typeof id === "string" && id !== "");
-}
-
-/** The thread whose agent has started this one, by its own record, or `null`. */
-function starterOf(read: JsonValue): string | null {
-  let at: JsonValue | undefined = read;
-  for (const name of ["thread", "source", "subAgent", "thread_spawn", "parent_thread_id"]) {
-    at = isJsonObject(at) ? at[name] : undefined;
-  }
-  return typeof at === "string" ? at : null;
 }

@@ -213,6 +213,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       if (error !== null && !(error instanceof EmptyAnswerError)) throw error;
     } catch (error) {
       if (over) throw error;
+      turns.rest.refused(error);
       const late = longTimeout(() => first.reject(error), BEGIN_MS);
       const stopped = begins.then(() => begun.at(-1)!.turn.stop()).catch(() => {})
         .finally(() => {

@@ -230,10 +230,11 @@ export class ThreadConnection {
       }
       if (this.goalLost && !unused) await this.#resumeWithoutGoal();
       else {
-        await this.#attach(unused ? "thread/start" : "thread/resume").catch((error) => {
-          // Its only turns were sent to a server that was dead: nothing of them is in the history.
+        await this.#attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
+          // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
-          return this.#attach("thread/start");
+          if (this.#session.turns.rest.inDoubt) await stopUnheard(parts.core, this.threadId, "");
+          return await this.#attach("thread/start");
         });
       }
       await this.#session.turns.rest.resume(lostBy);

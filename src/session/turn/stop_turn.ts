@@ -1,7 +1,7 @@
 /** Stopping a turn on the server, so that it has really stopped. */
 import { delay, within } from "../../async.ts";
 import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -143,6 +143,15 @@ export async function stopUnheard(
   await endCommands(core, threadId, STATUS_MS);
 }
 
+/** The thread whose agent has started this one, by its own record, or `null`. */
+export function starterOf(read: JsonValue): string | null {
+  let at: JsonValue | undefined = read;
+  for (const name of ["thread", "source", "subAgent", "thread_spawn", "parent_thread_id"]) {
+    at = isJsonObject(at) ? at[name] : undefined;
+  }
+  return typeof at === "string" ? at : null;
+}
+
 // When a turn falls silent: has its end been lost?
 
 /** How often a turn is looked at; it counts as silent after one interval without any message. */
@@ -151,7 +160,8 @@ export const IDLE_CHECK_MS: number = 20_000;
 /** How long after an error that ends a turn its end may be told; a review that can't begin has an error and no end. */
 export const FAILED_CHECK_MS: number = 500;
 
-const CALL_MS = 10_000;
+/** How long an answer may take that nobody waits for. */
+export const CALL_MS: number = 10_000;
 
 /** How long somebody who stops a turn waits to hear what the server does. */
 export const STATUS_MS: number = 3_000;
@@ -285,28 +295,4 @@ export async function unheardEnd(core: RuntimeCore, outcome: TurnOutcome): Promi
   return turn === undefined || turn["status"] === "inProgress"
     ? endOf(outcome)
     : { threadId, turn };
-}
-
-// Going on with a turn whose server worked on while the connection to it was down.
-
-/** What the server recorded of a turn, whatever it says of its end; `null` when it does not tell. Never rejects. */
-export async function recordedTurn(
-  core: RuntimeCore,
-  threadId: string,
-  turnId: string,
-): Promise<JsonObject | null> {
-  if (!supports(core.server.version, "listsTurns")) return null;
-  const params = { threadId, limit: 5, itemsView: "full" };
-  const list = await core.callNow("thread/turns/list", params, { timeoutMs: CALL_MS }).catch(
-    () => null,
-  );
-  const turns = isJsonObject(list) ? objectsOf(list, "data") : [];
-  return turns.find((each) => each["id"] === turnId) ?? null;
-}
-
-/** Whether the record says how the turn is: that it runs, or how it has ended. */
-export function tellsState(core: RuntimeCore, record: JsonObject, sameServer: boolean): boolean {
-  if (!supports(core.server.version, "truthfulTurnRecord")) return false;
-  // A server that was started anew calls the turns of the one before interrupted.
-  return sameServer || record["status"] !== "interrupted";
 }

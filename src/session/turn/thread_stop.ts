@@ -9,19 +9,16 @@ import { abortable, delay, within } from "../../async.ts";
 import { ConnectionClosedError, TurnTimeoutError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import {
   activeTurnId,
   endCommands,
-  recordedTurn,
   STATUS_MS,
-  stopUnheard,
-  tellsState,
   type ThreadStatus,
   threadStatus,
 } from "./stop_turn.ts";
 import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
-import { itemsOf, type Turn } from "./turn.ts";
+import type { Turn } from "./turn.ts";
 
 /** How often a turn that could not be stopped is asked about while somebody waits for its end. */
 const STUCK_CHECK_MS = 1_000;
@@ -119,6 +116,11 @@ export class ThreadStop {
     this.inDoubt = this.#unanswered = true;
   }
 
+  /** So may one that works on while the connection to it is down. */
+  refused(error: unknown): void {
+    if (isConnectionLoss(error) && isAttached(this.#host.core.config)) this.inDoubt = true;
+  }
+
   /**
    * Stops every turn of the thread, and what makes the server start more; `false` when the server did not confirm that
    * nothing runs any more. Never rejects.
@@ -193,24 +195,23 @@ export class ThreadStop {
 
   /** The thread is there again: goes on with what the server recorded of its turns, or ends them. */
   async resume(error: ConnectionClosedError): Promise<void> {
-    for (const turn of this.#turns.all()) {
-      if (await this.#repair(turn, false)) continue;
-      turn.connectionLost(error);
-      await this.#interrupt(turn);
-    }
-  }
-
-  /** Before 0.169 it can't be told how a turn went on, and nobody would hear of what it still does. */
-  async #interrupt({ activeId: turnId }: Turn): Promise<void> {
-    const { core, threadId } = this.#host;
-    const status = await threadStatus(core, threadId, STATUS_MS);
-    // Codex 0.104 does not say what it does.
-    if (status === "active" || status === "unknown") await stopUnheard(core, threadId, turnId);
+    const { inDoubt } = this;
+    if (this.#turns.all().length === 0 && !inDoubt) return;
+    const { resumeTurns } = await import("./resume_turns.ts");
+    await resumeTurns({
+      host: this.#host,
+      all: () => this.#turns.all(),
+      inDoubt,
+      findActive: () => this.#findActive(false),
+    }, error);
   }
 
   /** The thread was resumed in the middle of whatever it works on: what was missed is in the server's record. */
   async repair(): Promise<void> {
-    for (const turn of this.#turns.all()) await this.#repair(turn, true);
+    const turns = this.#turns.all();
+    if (turns.length === 0) return;
+    const { repairTurn } = await import("./resume_turns.ts");
+    for (const turn of turns) await repairTurn(this.#host, turn, true);
   }
 
   /** Settles when all that the server was asked for has begun, or will not. */
@@ -228,17 +229,6 @@ export class ThreadStop {
     const left = this.#turns.all();
     if (left.length === 0 || await threadStatus(core, threadId, STATUS_MS) !== "idle") return;
     await Promise.all(left.map((turn) => turn.stop()));
-  }
-
-  /** Whether the server told how the turn is; `sameServer`: it is the one that began it. */
-  async #repair(turn: Turn, sameServer: boolean): Promise<boolean> {
-    const { core, threadId } = this.#host;
-    const record = await recordedTurn(core, threadId, turn.turnId);
-    if (record === null) return false;
-    const told = tellsState(core, record, sameServer);
-    if (told && turn.phase !== "released") turn.resumed(record);
-    for (const item of itemsOf(record)) this.#host.missed(item);
-    return told;
   }
 
   /** Whether a turn that could not be stopped is over all the same. */
@@ -297,6 +287,7 @@ export class ThreadStop {
       const turnId = await activeTurnId(core, threadId);
       const turn = turnId === null ? null : turns.begin(turnId);
       // It is in the record, so it has started.
+      if (turn?.phase === "identified") turn.resumed({ status: "inProgress" });
       turn?.notification("turn/started", {});
       if (turn === null && resumes) await this.#resumeThread();
       if (turn !== null && !turns.asked(turn)) turn.stop();

@@ -7,11 +7,9 @@
  *
  * Measured on 0.104, 0.125, 0.145 and 0.169:
  * - A prompt that finds another active turn becomes part of it. 0.169 answers with that turn's id. The others answer
- *   with an id of which nothing is heard again (0.104 says `turn/started` for it); the prompt shows up as an item of
- *   the active turn.
- * - A review joins no other turn: 0.104 ends the active one for it.
+ *   with an id of which nothing is heard again (0.104 says `turn/started` for it); the prompt is an item of the active turn.
  * - A thread works on one turn at a time: `turn/started` in the middle of one names no other in a review, else its end was lost.
- * - 0.104 starts compactions without `turn/started`.
+ * - A review joins no other turn: 0.104 ends the active one for it. It starts compactions without `turn/started`.
  * @module
  */
 import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
@@ -76,7 +74,8 @@ export class ThreadTurns {
   readonly #usage: ThreadUsage;
   #last: TurnOutcome | null = null;
   #staleError: JsonValue | undefined;
-  #lastId = 0;
+  /** How many turns this client has asked for. */
+  asked = 0;
 
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
@@ -143,7 +142,7 @@ export class ThreadTurns {
   start(options: TurnRunOptions): TurnRun {
     options.signal?.throwIfAborted();
     const { core, threadId } = this.#host;
-    const clientId = `${crypto.randomUUID()}:${++this.#lastId}`;
+    const clientId = `${crypto.randomUUID()}:${++this.asked}`;
     const span = this.#host.span?.(options.params, options.parent ?? null) ?? null;
     const run = new TurnRun(core, threadId, clientId, options, span);
     this.#pending = run;
@@ -213,10 +212,10 @@ export class ThreadTurns {
       for (const turn of this.#all()) turn.connectionLost(error);
       // The next server begins with what this one has written down.
       this.#usage.forget();
+      this.rest.inDoubt = false;
     }
     this.#unanswered.clear();
     this.promised.clear();
-    this.rest.inDoubt = false;
   }
 
   /** Nobody listens any more: nothing is watched, and no timer holds the script. */
@@ -295,6 +294,7 @@ export class ThreadTurns {
 
   /** The server did not start a turn. */
   #refused(run: TurnRun, error: unknown): void {
+    this.rest.refused(error);
     run.refused(error);
     this.#leavePending(run);
   }

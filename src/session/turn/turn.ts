@@ -333,6 +333,7 @@ export class Turn implements DeltaTaker {
   /** Not every turn is said to have started: 0.104 does not say so of compactions. */
   #start(method: string): void {
     if (this.#phase > 0 || !(method.startsWith("item/") || method.startsWith("turn/"))) return;
+    this.#missed ||= method !== "turn/started";
     this.outcome.apply("turn/started", {}, this.#emit);
     this.#advance("started");
   }

@@ -4,12 +4,11 @@ import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import {
   findLostEnd,
-  recordedTurn,
   type StopClock,
   type StopLimits,
   stopTurn,
-  tellsState,
 } from "../../../src/session/turn/stop_turn.ts";
+import { recordedTurn, tellsState } from "../../../src/session/turn/resume_turns.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
 import { test } from "../../_harness.ts";
 

@@ -640,6 +640,8 @@ test("a thread that is let go is asked about first: what works there unheard is 
   await answer("thread/turns/list", { data: [{ id: "unheard", status: "inProgress", items: [] }] });
   await answer("turn/interrupt", {});
   it.say("turn/completed", { turn: { id: "unheard", status: "interrupted" } });
+  // It may have commands of which nothing is known.
+  await answer("thread/backgroundTerminals/clean", {});
   await answer("thread/read", { thread: { status: { type: "idle" } } });
   await answer("thread/backgroundTerminals/clean", {});
   await answer("thread/unsubscribe", {});
@@ -667,6 +669,13 @@ test("a turn that goes on untold after a dropped connection has ended for its pr
     if (stops) await it.reply("turn/interrupt", {});
     // Nothing is known of its commands.
     if (stops && version !== "0.104.0") await it.reply("thread/backgroundTerminals/clean", {});
+    // Nor of the agents that it has started meanwhile.
+    if (version === "0.104.0") {
+      await it.reply("thread/loaded/list", { data: ["child"] });
+      const thread_spawn = { parent_thread_id: it.turns.threadId };
+      await it.reply("thread/read", { thread: { source: { subAgent: { thread_spawn } } } });
+      await it.reply("turn/interrupt", {});
+    }
     await resuming;
     assert.deepEqual(it.calls.map(({ method }) => method), ["turn/start"]);
     // Its end is told already.

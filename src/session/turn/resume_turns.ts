@@ -1,0 +1,114 @@
+/**
+ * What becomes of a thread's turns when the connection to a server that works on was lost and made anew. What the server can't
+ * tell of is over for its caller, so it is stopped there. Loaded when a connection is lost.
+ * @module
+ */
+import type { ConnectionClosedError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import {
+  CALL_MS,
+  starterOf,
+  STATUS_MS,
+  stopUnheard,
+  type ThreadStatus,
+  threadStatus,
+} from "./stop_turn.ts";
+import { itemsOf, type Turn } from "./turn.ts";
+
+/** The thread, and what has to be done with it. */
+export interface ThreadOfTurns {
+  /** The connection. */
+  readonly core: RuntimeCore;
+  /** The thread. */
+  readonly threadId: string;
+  /** An item of which only the server's record tells. */
+  missed(item: JsonObject): void;
+}
+
+/** The thread that is there again. */
+export interface ResumedThread {
+  readonly host: ThreadOfTurns;
+  /** Whether it was asked for a turn, and the connection was lost before the answer. */
+  readonly inDoubt: boolean;
+  /** Its turns that are not released. */
+  all(): Turn[];
+  /** Looks for a turn of which nothing was heard, and stops it. */
+  findActive(): Promise<ThreadStatus>;
+}
+
+/** Goes on with what the server recorded of the turns, or ends them. */
+export async function resumeTurns(
+  { host, inDoubt, all, findActive }: ResumedThread,
+  error: ConnectionClosedError,
+): Promise<void> {
+  const { core, threadId } = host;
+  const known = all();
+  for (const turn of known) {
+    if (await repairTurn(host, turn, false)) continue;
+    turn.connectionLost(error);
+    await interrupt(core, threadId, turn.activeId);
+  }
+  if (!inDoubt) return;
+  // Whoever asked was told that it failed. Codex 0.104 does not say what it does, and interrupts it by any id.
+  if (await findActive() === "unknown") await interrupt(core, threadId, "");
+  for (const turn of all()) if (!known.includes(turn)) void turn.stop();
+}
+
+/** Whether the server told how the turn is; `sameServer`: it is the one that began it. */
+export async function repairTurn(
+  { core, threadId, missed }: ThreadOfTurns,
+  turn: Turn,
+  sameServer: boolean,
+): Promise<boolean> {
+  const record = await recordedTurn(core, threadId, turn.turnId);
+  if (record === null) return false;
+  const told = tellsState(core, record, sameServer);
+  if (told && turn.phase !== "released") turn.resumed(record);
+  for (const item of itemsOf(record)) missed(item);
+  return told;
+}
+
+/** Before 0.169 it can't be told how a turn went on, and nobody would hear of what it still does. */
+async function interrupt(core: RuntimeCore, threadId: string, turnId: string): Promise<void> {
+  const status = await threadStatus(core, threadId, STATUS_MS);
+  if (status === "active" || status === "unknown") await stopUnheard(core, threadId, turnId);
+  if (!supports(core.server.version, "listsTurns")) await stopAgents(core, threadId);
+}
+
+/** Interrupts the agents that the thread's agent has started: one that was started unheard is in no record (0.104). */
+async function stopAgents(core: RuntimeCore, threadId: string): Promise<void> {
+  const list = await core.callNow("thread/loaded/list", {}, { timeoutMs: STATUS_MS })
+    .catch(() => null);
+  const loaded = isJsonObject(list) && Array.isArray(list["data"]) ? list["data"] : [];
+  await Promise.all(
+    loaded.filter((each) => typeof each === "string").map(async (agent) => {
+      const read = await core.callNow("thread/read", { threadId: agent }, { timeoutMs: STATUS_MS })
+        .catch(() => null);
+      if (starterOf(read) === threadId) await stopUnheard(core, agent, "");
+    }),
+  );
+}
+
+/** What the server recorded of a turn, whatever it says of its end; `null` when it does not tell. Never rejects. */
+export async function recordedTurn(
+  core: RuntimeCore,
+  threadId: string,
+  turnId: string,
+): Promise<JsonObject | null> {
+  if (!supports(core.server.version, "listsTurns")) return null;
+  const params = { threadId, limit: 5, itemsView: "full" };
+  const list = await core.callNow("thread/turns/list", params, { timeoutMs: CALL_MS }).catch(
+    () => null,
+  );
+  const turns = isJsonObject(list) ? objectsOf(list, "data") : [];
+  return turns.find((each) => each["id"] === turnId) ?? null;
+}
+
+/** Whether the record says how the turn is: that it runs, or how it has ended. */
+export function tellsState(core: RuntimeCore, record: JsonObject, sameServer: boolean): boolean {
+  if (!supports(core.server.version, "truthfulTurnRecord")) return false;
+  // A server that was started anew calls the turns of the one before interrupted.
+  return sameServer || record["status"] !== "interrupted";
+}
