@@ -84,7 +84,10 @@ export function connect(url: string | URL, options: ConnectOptions = {}): Bridge
       caller.call<{ sessions: [] }>("GET", "sessions", options).then((told) => told.sessions),
     createSession: (request = {}, options) =>
       caller.call<{ sessionId: string }>("POST", "sessions", options, request)
-        .then((told) => session(told.sessionId)),
+        .then(({ sessionId }) => {
+          if (typeof sessionId !== "string") throw notABridge();
+          return session(sessionId);
+        }),
     session,
   };
 }
@@ -155,7 +158,7 @@ class Caller {
     const until = this.#clock.now() + this.#options.patienceMs;
     for (let tries = 0;; tries++) {
       try {
-        return await this.#once(method, path, sent, signal, (response) => response.json());
+        return await this.#once(method, path, sent, signal, objectOf);
       } catch (error) {
         const again = error instanceof WebError && error.retryable &&
           (method === "GET" || NOT_BEGUN.includes(error.reason));
@@ -177,7 +180,8 @@ class Caller {
       let reason: unknown = null;
       try {
         if (cursor === null) {
-          const snapshot = await this.#once("GET", path, null, ends, (told) => told.json());
+          const snapshot = await this.#once("GET", path, null, ends, objectOf);
+          if (typeof snapshot.cursor !== "string") throw notABridge();
           cursor = snapshot.cursor as string;
           yield { type: "snapshot", snapshot, cursor };
         }
@@ -191,7 +195,7 @@ class Caller {
           retryMs = retry ?? retryMs;
           if (cursor === null) break;
           if (data === undefined) continue;
-          const event = JSON.parse(data);
+          const event = objectIn(JSON.parse(data));
           cursor = id ?? cursor;
           yield { ...event, cursor };
           if (event.type === "sessionClosed" || signal.aborted) return;
@@ -339,6 +343,17 @@ async function eventsOf({ body, headers }: Response): Promise<ReadableStream<Uin
   if (body !== null && headers.get("content-type")?.startsWith("text/event-stream")) return body;
   await body?.cancel();
   throw notABridge();
+}
+
+/** Everything that a bridge says is an object. */
+async function objectOf(response: Response) {
+  return objectIn(await response.json());
+}
+
+// deno-lint-ignore no-explicit-any
+function objectIn(told: any): any {
+  if (Object(told) !== told) throw new SyntaxError("no object");
+  return told;
 }
 
 /** It may be a proxy's page that passes. */

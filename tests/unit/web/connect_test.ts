@@ -510,3 +510,31 @@ test("a limit of infinity is none, on the system's clock too", async () => {
   });
   assert.deepEqual(await session.ask("hi"), { turnId: "t" });
 });
+
+test("an answer that is JSON and no bridge's is told as such, and not as a mistake of the reader", async () => {
+  const notABridge = { reason: "notABridge", retryable: true };
+  for (const odd of [null, "ok", 7, true]) {
+    const { bridge, session } = client([json(odd)], { patienceMs: 1 });
+    const asked: [name: string, ask: () => Promise<unknown>][] = [
+      ["settings", () => bridge.settings()],
+      ["sessions", () => bridge.sessions()],
+      ["createSession", () => bridge.createSession()],
+      ["read", () => session.read()],
+      ["approvals", () => session.approvals()],
+      ["ask", () => session.ask("hi")],
+      ["close", () => session.close()],
+    ];
+    for (const [name, ask] of asked) await assert.rejects(ask(), notABridge, `${name} ${odd}`);
+  }
+  await assert.rejects(client([json({})]).bridge.createSession(), notABridge);
+  // What follows comes back to it.
+  for (const odd of [null, {}, { cursor: 7 }]) {
+    const { session } = client([json(odd), snapshot("c-1")]);
+    const { value } = await session.events().next();
+    assert.equal(value!.type, "snapshot");
+  }
+  const { session } = client([snapshot("c-1"), stream(["id: c-2\ndata: null\n\n"])]);
+  const events = session.events();
+  await events.next();
+  await assert.rejects(events.next(), /notABridge|no bridge/);
+});
