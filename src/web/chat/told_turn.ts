@@ -32,7 +32,7 @@ export interface ToldTurnParts {
   end: string;
   /** Milliseconds between heartbeats. */
   heartbeatMs: number;
-  /** Called when the reader goes before the end. */
+  /** Called when the reader goes before the end, or is cut off. */
   onLeave: () => void;
 }
 
@@ -73,6 +73,7 @@ export function toldTurn(parts: ToldTurnParts): ReadableStream<Uint8Array> {
         }
         if (event.type === "lagged") {
           subscription.close();
+          parts.onLeave();
           throw new Error("The reader was too slow. Come back to go on.");
         }
         if (!isOf(event, turnId)) continue;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { WebError } from "../../../src/errors/mod.ts";
 import { chatIdIn, checkChat, checkRun } from "../../../src/web/chat/check_chat.ts";
-import { chatTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
+import { chatTeller, runTeller, toldTurn } from "../../../src/web/chat/told_turn.ts";
 import { SessionLog } from "../../../src/web/live/session_log.ts";
 import { EventSubscription } from "../../../src/web/live/subscription.ts";
 import { whileAllowed } from "../../../src/web/http/sse.ts";
@@ -130,4 +130,23 @@ test("a node finds the owner of the conversation that its own route would go on 
   for (const none of [{}, { id: "" }, { id: 7 }, { id: "x".repeat(257) }, [], null]) {
     assert.equal(chatIdIn("chat", body(none as object)), null);
   }
+});
+
+test("a reader that is cut off has left: whoever can't come back has stopped the run", async () => {
+  const log = new SessionLog({ maxEvents: 2, maxBytes: 1e6 });
+  const base = { threadId: "t", turnId: "turn" };
+  let left = 0;
+  const reader = toldTurn({
+    ...{ ...base, seed: null, end: "", heartbeatMs: 60_000 },
+    subscription: new EventSubscription(log, null, () => {}),
+    teller: runTeller("c", "r"),
+    onLeave: () => left++,
+  }).getReader();
+  const say = (delta: string) =>
+    log.append({ type: "assistantMessageDelta", ...base, itemId: "m", delta });
+  say("a");
+  await reader.read();
+  for (const text of "bcd") say(text);
+  await assert.rejects(reader.read(), /too slow/);
+  assert.equal(left, 1);
 });
