@@ -150,12 +150,22 @@ export interface ForwardOptions {
   onSilent: () => void;
   /** Ends the request, or the stream that answers it. */
   gone: AbortController;
+  /** Whether an answer that ends before its time is broken off, since its reader would take a part for the whole. */
+  breaks: boolean;
   /** The answer is all told, or nobody wants it any more. */
   onEnd: () => void;
 }
 
 /** Headers that go along with a request. */
 const PASSED = ["content-type", "last-event-id", "accept"];
+/** Those of its answer. */
+const GIVEN_BACK = [
+  "content-type",
+  "retry-after",
+  "x-accel-buffering",
+  "allow",
+  "x-vercel-ai-ui-message-stream",
+];
 
 /**
  * Passes a request on and gives the answer back, byte by byte. Throws `WebError` 503 when the owner does not answer:
@@ -201,7 +211,7 @@ export async function forward(
     const response = await abortable(asked, gone.signal);
     answered = true;
     const kept = new Headers();
-    for (const name of ["content-type", "retry-after", "x-accel-buffering", "allow"]) {
+    for (const name of GIVEN_BACK) {
       const value = response.headers.get(name);
       if (value !== null) kept.set(name, value);
     }
@@ -238,10 +248,10 @@ async function answers(url: URL, ms: number): Promise<boolean> {
   return answered;
 }
 
-/** The stream, ended when nothing comes for long: a node that was stopped closes no connection. */
+/** The answer, ended when nothing comes for long: a node that was stopped closes no connection. */
 function unlessSilent(
   body: ReadableStream<Uint8Array>,
-  { silenceMs, gone, onEnd }: ForwardOptions,
+  { silenceMs, gone, breaks, onEnd }: ForwardOptions,
 ): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   // The signal alone does not always end an answer that has begun (Deno 2.9 may forget it).
@@ -254,6 +264,8 @@ function unlessSilent(
       if (next !== null && !next.done) return controller.enqueue(next.value);
       if (next === null) gone.abort();
       onEnd();
+      // What was given up ends as if it were over.
+      if (breaks && gone.signal.aborted) throw unreachable();
       controller.close();
     },
     cancel(): void {

@@ -141,7 +141,7 @@ export class Handler {
 
   async #toNode(
     owner: string,
-    { tenant, request, url, again, sessionId, body }: Call & {
+    { tenant, route, request, url, again, sessionId, body }: Call & {
       sessionId: string;
       body: Uint8Array;
     },
@@ -157,6 +157,8 @@ export class Handler {
       body,
     };
     const gone = new AbortController();
+    // Who follows a session's events comes back and loses nothing.
+    const breaks = route.name !== "events";
     let ended = false;
     const response = await forward(
       owner,
@@ -170,6 +172,7 @@ export class Handler {
         health: `${this.#basePath}/health`,
         onSilent: () => this.#silent.set(owner, roundNow() + leaseMs),
         gone,
+        breaks,
         onEnd: () => {
           ended = true;
           this.#passing.delete(gone);
@@ -181,8 +184,7 @@ export class Handler {
     // It may have begun to end meanwhile.
     if (this.#adapter.state !== "open") gone.abort();
     if (again === null) return response;
-    const isChat = response.headers.has("x-vercel-ai-ui-message-stream");
-    return new Response(whileAllowed(response.body, again, isChat), response);
+    return new Response(whileAllowed(response.body, again, breaks), response);
   }
 
   /** The session that a request is about; `null` when it is about none. */

@@ -345,6 +345,7 @@ test("the stream of a node that has gone silent ends, and its connection with it
     health: "/health",
     onSilent: () => {},
     gone,
+    breaks: false,
     onEnd: () => ends++,
   });
   await response.text();
@@ -363,6 +364,7 @@ test("what passes through ends when it is given up, also where a request forgets
     stillThere: () => Promise.resolve(true),
     health: "/health",
     onSilent: () => {},
+    breaks: false,
   };
   const passed = (gone: AbortController, onEnd: () => void) =>
     forward("http://127.0.0.1:9", request, new Headers(), "signed", { ...options, gone, onEnd });
@@ -394,6 +396,50 @@ test("what passes through ends when it is given up, also where a request forgets
   }
 });
 
+test("what ends before its time on its way is broken off, unless its reader comes back to go on", async () => {
+  const { fetch } = globalThis;
+  const never = () => new Promise<never>(() => {});
+  const request = { method: "POST", target: "/", tenant: "ann", body: new Uint8Array() };
+  const ends: [
+    name: string,
+    end: (body: ReadableStreamDefaultController) => void,
+    whole: boolean,
+  ][] = [
+    ["all told", (body) => body.close(), true],
+    ["the connection broke", (body) => body.error(new Error("reset")), false],
+    ["silence", () => {}, false],
+    ["given up", () => {}, false],
+  ];
+  try {
+    for (const [name, end, whole] of ends) {
+      for (const breaks of [true, false]) {
+        let told = 0;
+        const body = () =>
+          new ReadableStream({
+            pull: (body) => told++ === 0 ? body.enqueue(new Uint8Array([65])) : end(body),
+          }, { highWaterMark: 0 });
+        const headers = { "x-vercel-ai-ui-message-stream": "v1", "set-cookie": "a=b" };
+        globalThis.fetch = () => Promise.resolve(new Response(body(), { headers }));
+        const gone = new AbortController();
+        const response = await forward("http://127.0.0.1:9", request, new Headers(), "signed", {
+          ...{ patienceMs: 60_000, health: "/health", onSilent: () => {}, onEnd: () => {} },
+          ...{ silenceMs: name === "silence" ? 10 : 60_000, stillThere: never, gone, breaks },
+        });
+        assert.deepEqual([...response.headers], [["x-vercel-ai-ui-message-stream", "v1"]]);
+        const reader = response.body!.getReader();
+        assert.deepEqual((await reader.read()).value, new Uint8Array([65]));
+        const rest = reader.read();
+        if (name === "given up") gone.abort();
+        const what = `${name}, ${breaks}`;
+        if (whole || !breaks) assert.equal((await rest).done, true, what);
+        else await assert.rejects(rest, { reason: "ownerUnreachable" }, what);
+      }
+    }
+  } finally {
+    globalThis.fetch = fetch;
+  }
+});
+
 test("an owner that can't be reached from here is 503, one that takes its time is waited for", async () => {
   const encoder = new TextEncoder();
   for (const reachable of [true, false]) {
@@ -419,6 +465,7 @@ test("an owner that can't be reached from here is 503, one that takes its time i
       health: "/base/health",
       onSilent: () => silent++,
       gone: new AbortController(),
+      breaks: true,
       onEnd: () => {},
     });
     if (reachable) assert.equal(await (await answer).text(), "done");
