@@ -315,7 +315,8 @@ export interface TailParts {
 export class TailPump {
   readonly #parts: TailParts;
   readonly #log: SessionLog;
-  #running: Promise<void> | null = null;
+  #busy = false;
+  #running: Promise<void> = Promise.resolve();
   #stopped = false;
 
   /** Nothing is appended yet. */
@@ -326,7 +327,9 @@ export class TailPump {
 
   /** There is something to append. */
   kick(): void {
-    this.#running ??= this.#run().finally(() => this.#running = null);
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#running = this.#run();
   }
 
   /** Settles when all is appended, or nothing can be. */
@@ -344,7 +347,11 @@ export class TailPump {
     while (!this.#stopped) {
       const events = this.#log.unpublished(BATCH);
       const last = events.at(-1);
-      if (last === undefined) return;
+      if (last === undefined) {
+        // At once: who has something in the next moment must not wait for who has just looked.
+        this.#busy = false;
+        return;
+      }
       const entries = events.map(({ seq, event }): TailEntry => ({
         seq,
         text: JSON.stringify({ by: this.#log.name, event }),

@@ -219,6 +219,25 @@ test("a cursor goes on at the next owner only as far as that one knows what was 
   for (const cursor of [inTheTail, ahead, second.cursor]) assert.equal(anew.seqOf(cursor), null);
 });
 
+test("an event is told whenever it comes, also when the tail has just taken the one before", async () => {
+  for (let later = 0; later < 20; later++) {
+    const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6, held: true });
+    const pump = new TailPump(log, {
+      tail: { append: () => Promise.resolve(true), read: () => Promise.resolve(null) },
+      ...{ sessionId: "s", fence: 1, onFenced: () => {}, onError: () => {} },
+    });
+    const say = (text: string) => {
+      log.append(delta(text));
+      pump.kick();
+    };
+    say("a");
+    for (let i = 0; i < later; i++) await null;
+    say("b");
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.equal(textOf(all(new LogReader(log, null))), "ab", `${later}`);
+  }
+});
+
 test("readers at one place share a batch, and each is told what it would be told alone", () => {
   const log = new SessionLog({ maxEvents: 200, maxBytes: 1e6 });
   let made = 0;
