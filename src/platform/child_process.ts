@@ -80,12 +80,12 @@ export function startFailure(
   message: string,
   cause: unknown,
 ): SpawnError {
-  const isFile = cwd !== undefined && pathKind(cwd) === "file";
-  if (missing === "directory" || isFile) {
+  const there = cwd === undefined ? "" : pathKind(cwd);
+  if (missing === "directory" || there === "missing" || there === "file") {
     return new SpawnError(
       cwd === undefined
-        ? "This script's own working directory does not exist any more, and no other one was given."
-        : `The working directory ${cwd} ${isFile ? "is a file" : "does not exist"}.`,
+        ? "This script's own working directory does not exist, and no other one was given."
+        : `The working directory ${cwd} does not exist, or is a file.`,
       { cause, data: { reason: "cwd" } },
     );
   }

@@ -16,7 +16,6 @@ import {
   builtin,
   mergeEnv,
   nodeProcess,
-  pathKind,
   platformName,
   signalProcess,
 } from "./runtime.ts";
@@ -106,9 +105,7 @@ export function spawnNodeProcess(spec: ProcessSpec): Promise<ChildProcess> {
 
 function spawnFailure(error: unknown, spec: ProcessSpec): SpawnError {
   const { code, message = "" } = error as { code?: string; message?: string };
-  const noDirectory = spec.cwd !== undefined && pathKind(spec.cwd) !== "directory";
-  const missing = noDirectory ? "directory" : code === "ENOENT" ? "program" : null;
-  return startFailure(spec, missing, message, error);
+  return startFailure(spec, code === "ENOENT" ? "program" : null, message, error);
 }
 
 class NodeProcessChild implements ChildProcess {

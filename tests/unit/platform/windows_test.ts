@@ -227,7 +227,7 @@ test("startFailure() tells what is missing", () => {
   // Systems say of a file what they say of nothing, or anything else.
   for (const missing of ["directory", "program", null] as const) {
     const { message, data } = told("/no/such", process.execPath, missing);
-    assert.match(message, /^The working directory .* is a file\.$/);
+    assert.match(message, /^The working directory .* does not exist, or is a file\.$/);
     assert.equal(data?.["reason"], "cwd");
   }
 });
