@@ -12,13 +12,7 @@ import {
   type ReleaseOptions,
   startFailure,
 } from "./child_process.ts";
-import {
-  builtin,
-  mergeEnv,
-  nodeProcess,
-  platformName,
-  signalProcess,
-} from "./runtime.ts";
+import { builtin, mergeEnv, nodeProcess, platformName, signalProcess } from "./runtime.ts";
 import { windowsCommand, windowsShellArgs, windowsSystemProgram } from "./windows.ts";
 
 interface Emitter {

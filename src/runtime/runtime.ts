@@ -22,6 +22,7 @@ import type { RuntimeCore } from "./core.ts";
 import { coreOf, setCore } from "./core_of.ts";
 import type { EventEnvelope } from "./log/event_envelope.ts";
 import type { guardCall } from "./guard_call.ts";
+import type { readLog } from "./log/log_reader.ts";
 import type {
   ConnectionState,
   EventFilter,
@@ -66,10 +67,12 @@ const REQUEST_OPTIONS: Shape = shape<RequestOptions>({
 export class Runtime implements AsyncDisposable {
   /** Loaded with the first connection, as all that speaks with codex. */
   readonly #guardCall: typeof guardCall;
+  readonly #readLog: typeof readLog;
 
-  private constructor(core: RuntimeCore, guard: typeof guardCall) {
+  private constructor(core: RuntimeCore, guard: typeof guardCall, read: typeof readLog) {
     setCore(this, core);
     this.#guardCall = guard;
+    this.#readLog = read;
   }
 
   /**
@@ -80,11 +83,12 @@ export class Runtime implements AsyncDisposable {
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
     checkOptions("Runtime.spawn", config, RUNTIME_CONFIG);
-    const [{ spawnCore }, { guardCall }] = await Promise.all([
+    const [{ spawnCore }, { guardCall }, { readLog }] = await Promise.all([
       import("./spawn.ts"),
       import("./guard_call.ts"),
+      import("./log/log_reader.ts"),
     ]);
-    return new Runtime(await spawnCore(config), guardCall);
+    return new Runtime(await spawnCore(config), guardCall, readLog);
   }
 
   /** What the server said of itself. */
@@ -146,7 +150,7 @@ export class Runtime implements AsyncDisposable {
         hint: "The numbers are those of one connection; another one begins anew, at 1.",
       });
     }
-    return alive.reading(log.read(filter));
+    return alive.reading(this.#readLog(log, filter));
   }
 
   /** Threads, turns and items as far as this connection has seen them; bounded by `stateLimits`. */

@@ -69,6 +69,7 @@ const RARE_DOORS: readonly string[] = [
   "src/protocol/inventory.ts",
   "src/protocol/validator.ts",
   "src/runtime/guard_call.ts",
+  "src/runtime/log/log_reader.ts",
   "src/transport/memory.ts",
 ];
 

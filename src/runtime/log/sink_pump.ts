@@ -6,6 +6,7 @@ import { settlesWithin } from "../../async.ts";
 import type { MetricsCounter } from "../metrics.ts";
 import type { EventLog } from "./event_log.ts";
 import type { EventSink } from "./event_sink.ts";
+import { readLog } from "./log_reader.ts";
 
 /** How much longer than a step of codex's end one call of a sink may take. */
 const GRACES = 10;
@@ -57,7 +58,7 @@ class SinkPump {
   }
 
   async #run(sink: EventSink): Promise<void> {
-    for await (const envelope of this.#log.read({ after: 0 })) {
+    for await (const envelope of readLog(this.#log, { after: 0 })) {
       await this.#step(() => sink.write(envelope));
       if (this.#givenUp) return;
       this.#taken = envelope.mergedTo ?? envelope.seq;

@@ -18,6 +18,7 @@ import {
 import { ConnectionClosedError, LoginError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
 import { redactText } from "../../redact.ts";
+import { readLog } from "../../runtime/log/log_reader.ts";
 import type { EventEnvelope, Runtime, RuntimeCore } from "../../runtime/mod.ts";
 import type { WaitOptions } from "../profile.ts";
 import { WAIT_OPTIONS } from "../profile_shape.ts";
@@ -185,7 +186,9 @@ async function ended(
   after: number,
   stop: AbortSignal,
 ): Promise<Account> {
-  const events: AsyncIterableIterator<EventEnvelope> = core.alive.reading(core.log.read({ after }));
+  const events: AsyncIterableIterator<EventEnvelope> = core.alive.reading(
+    readLog(core.log, { after }),
+  );
   try {
     for (;;) {
       const next = await abortable(events.next(), stop);

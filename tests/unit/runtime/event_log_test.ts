@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { JsonObject } from "../../../src/json.ts";
 import type { EventEnvelope } from "../../../src/runtime/log/event_envelope.ts";
 import { EventLog } from "../../../src/runtime/log/event_log.ts";
+import { readLog } from "../../../src/runtime/log/log_reader.ts";
 import { logSent } from "../../../src/runtime/log/local_records.ts";
 import type { OutboundMessage } from "../../../src/rpc/mod.ts";
 import type { EventFilter } from "../../../src/runtime/runtime_types.ts";
@@ -27,7 +28,7 @@ function delta(log: EventLog, itemId: string, ...texts: string[]): void {
 async function all(log: EventLog, filter: EventFilter = { after: 0 }): Promise<EventEnvelope[]> {
   log.close();
   const envelopes: EventEnvelope[] = [];
-  for await (const envelope of log.read(filter)) envelopes.push(envelope);
+  for await (const envelope of readLog(log, filter)) envelopes.push(envelope);
   return envelopes;
 }
 
@@ -108,7 +109,7 @@ test("filters hold together", async () => {
 test("a reader without a cursor begins with the next message", async () => {
   const log = new EventLog(100, 1 << 20, () => {});
   news(log, "before");
-  const reader = log.read();
+  const reader = readLog(log);
   const first = reader.next();
   news(log, "after");
   assert.equal((await first).value?.method, "after");
@@ -118,7 +119,7 @@ test("a reader without a cursor begins with the next message", async () => {
 
 test("a waiting reader is woken by a message, by the end, and by leaving", async () => {
   const log = new EventLog(100, 1 << 20, () => {});
-  const [woken, ended, left] = [log.read(), log.read(), log.read()];
+  const [woken, ended, left] = [readLog(log), readLog(log), readLog(log)];
   const waiting = woken.next();
   const leaving = left.next();
   await left.return!();
@@ -152,7 +153,7 @@ test("a slow reader gets adjacent deltas merged and loses no text", async () => 
 
 test("a reader that keeps up gets every delta as it came", async () => {
   const log = new EventLog(1000, 1 << 20, () => {});
-  const reader = log.read();
+  const reader = readLog(log);
   for (let i = 0; i < 10; i++) {
     const next = reader.next();
     delta(log, "I", `x${i}`);
@@ -193,7 +194,7 @@ test("a filtered reader merges across what it does not see", async () => {
 
 test("a reader that falls out of the log is told what it missed, once", async () => {
   const log = new EventLog(10, 1 << 20, () => {});
-  const reader = log.read();
+  const reader = readLog(log);
   for (let i = 0; i < 25; i++) news(log, "m");
   log.close();
   const envelopes: EventEnvelope[] = [];
@@ -212,13 +213,13 @@ test("a cursor into the forgotten is a gap; the beginning is none", async () => 
   const log = new EventLog(5, 1 << 20, () => {});
   for (let i = 0; i < 20; i++) news(log, "m");
   log.close();
-  assert.equal((await log.read({ after: 3 }).next()).value?.kind, "lagged");
-  assert.equal((await log.read({ after: 0 }).next()).value?.kind, "notification");
+  assert.equal((await readLog(log, { after: 3 }).next()).value?.kind, "lagged");
+  assert.equal((await readLog(log, { after: 0 }).next()).value?.kind, "notification");
 });
 
 test("readers do not influence each other", async () => {
   const log = new EventLog(50, 1 << 20, () => {});
-  const [fast, slow] = [log.read(), log.read()];
+  const [fast, slow] = [readLog(log), readLog(log)];
   const seen: number[] = [];
   for (let i = 0; i < 200; i++) {
     news(log, "m");
@@ -228,7 +229,7 @@ test("readers do not influence each other", async () => {
   }
   assert.equal(seen.length, 200);
   assert.equal((await slow.next()).value?.kind, "lagged");
-  const left = log.read();
+  const left = readLog(log);
   await left.return!();
   news(log, "m");
   assert.equal((await fast.next()).value?.seq, 201);
@@ -251,7 +252,7 @@ test("what a reader misses is counted", async () => {
   let missed = 0;
   log.onMissed = (count) => missed += count;
   for (let i = 0; i < 2; i++) news(log, "m");
-  const late = log.read({ after: 1 });
+  const late = readLog(log, { after: 1 });
   for (let i = 0; i < 8; i++) news(log, "m");
   assert.equal((await late.next()).value?.kind, "lagged");
   assert.equal(missed, 5);
@@ -264,7 +265,7 @@ test("deltas that came together are messages like any other", async () => {
   news(log, "after");
   assert.equal(log.newest, 5);
   for (const seq of [2, 3, 4]) assert.equal(log.at(seq)?.seq, 2);
-  const middle = await log.read({ after: 2 }).next();
+  const middle = await readLog(log, { after: 2 }).next();
   assert.deepEqual([middle.value?.seq, textOf(middle.value!)], [3, "b"]);
   const envelopes = await all(log);
   assert.deepEqual(envelopes.map(({ seq }) => seq), [1, 2, 3, 4, 5]);
@@ -274,7 +275,7 @@ test("deltas that came together are messages like any other", async () => {
 test("a reader that is behind in the middle of a run gets the rest of it as one", async () => {
   const log = new EventLog(8192, 1 << 24, () => {});
   delta(log, "I", "a", "b", "c");
-  const reader = log.read({ after: 0 });
+  const reader = readLog(log, { after: 0 });
   assert.equal(textOf((await reader.next()).value!), "a");
   delta(log, "I", "d");
   for (let i = 0; i < 2000; i++) news(log, "m");
