@@ -21,7 +21,7 @@ export {
   loadServerFiles,
 } from "./load_judges.ts";
 export { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "./need.ts";
-export { confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
+export { compareEcho, confirmPolicy, workspaceRootsBeyond } from "./policy/compare_echo.ts";
 export { effectivePolicy, recheckPolicy } from "./policy/effective_policy.ts";
 export type { EffectivePolicy, PolicyFacts, RulesFile } from "./policy/policy.ts";
 export type { ServerFiles, ThreadPolicyParams } from "./policy/profile_config.ts";

@@ -147,6 +147,8 @@ export class SessionSettings {
   profile: ResolvedProfile;
   /** What the server confirmed. */
   policy: EffectivePolicy;
+  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps. */
+  readonly kept: Set<string> = new Set();
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
   #decided: DecidedPolicy;
@@ -186,8 +188,12 @@ export class SessionSettings {
     return { ...this.#decide(profile).effective, rulesFiles };
   }
 
-  /** Rejects when a turn with this profile would get further than codex's configuration lets it. */
+  /** Rejects when a turn with this profile would get further than it says, by codex's configuration or by what it was given. */
   async admit(profile: ResolvedProfile): Promise<void> {
+    if (this.kept.size > 0) {
+      const { refuseNarrower } = await import("./policy/codex_setup.ts");
+      refuseNarrower(this.#decide(profile).effective, this.kept);
+    }
     const { sandbox } = profile;
     if (!("networkAccess" in sandbox) || sandbox.networkAccess !== true) return;
     const { effective } = this.#decide(profile);
@@ -399,14 +405,14 @@ export class SessionSettings {
     }
     if (this.#isLate(policy)) {
       sentences.push(
-        "Hooks and rules of a single prompt do not see calls of MCP tools that say they only read: codex was told at the " +
-          "session's start not to ask about those. Give the session the hooks, or the approval policy, from its start.",
+        "Hooks and rules of a single prompt do not see MCP tools that say they only read: codex was told at the " +
+          "session's start not to ask about them. Give the session the hooks or the approval policy from its start.",
       );
     }
     if (policy.toolHooks && this.#parts.answerers.all === undefined) {
       sentences.push(
-        "Tool-use hooks make codex ask about everything it does, and nobody is there to accept it: all of it is declined. " +
-          "Give the session or the client `approvals`, or leave the hooks away.",
+        "Tool-use hooks make codex ask about everything it does, and nobody is there to accept it: all is declined. " +
+          "Give the session or client `approvals`, or leave out the hooks.",
       );
     }
     for (const message of sentences) this.warnOnce(message, threadId, emit);

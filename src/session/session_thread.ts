@@ -16,7 +16,7 @@ import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_h
 import type { Prompt } from "../prompt.ts";
 import type { PromptHost, TurnRequest } from "./prompt/prompt_run.ts";
 import { assertNotWaitedFor } from "./prompt/waiting.ts";
-import { mayLeaveSandbox, refusalByWorkspace, workspaceOf } from "./policy/session_policy.ts";
+import { mayLeaveSandbox, refusalByWorkspace } from "./policy/session_policy.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
@@ -90,7 +90,7 @@ export class SessionThread {
       hooked: () => hasToolHooks(settings.hooksOf(settings.profile)),
       refuses: (request) => refusalByWorkspace(parts.core, settings.policy, request),
       contained: () => settings.policy.acceptedCommands === "sandboxed",
-      workspace: () => workspaceOf(settings.sent),
+      settings,
     });
     this.prompts = this.#makePrompts();
     this.host = this.#makeHost();

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { testing } from "../../mod.ts";
+import { PolicyError, testing } from "../../mod.ts";
 import { codexes, NEWEST_CODEX, OLDEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { addFile, placeOf, words, world } from "../real/_safety_world.ts";
 
-const { applyPatch, exec, toolCall } = testing.script;
+const { applyPatch, exec, inPrompt, toolCall } = testing.script;
 
 for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX, "0.125.0", "0.145.0")) {
   test(
@@ -76,6 +76,65 @@ for (const version of codexes("0.125.0", "0.130.0")) {
       assert.deepEqual(await readdir(outside.path), ["granted"]);
     },
   );
+}
+
+for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX, "0.145.0")) {
+  test(
+    `a turn with less of a sandbox has nothing of what was accepted for the session, codex ${version}`,
+    async () => {
+      await using w = await world(version, {
+        flags: { "features.request_permissions_tool": true },
+      });
+      await using outside = await tempDir("outside-");
+      const place = await w.session({
+        approvalPolicy: "on-request",
+        approvals: () => ({ decision: "acceptForSession" }),
+      });
+      const touch = (name: string) => exec(`touch ${join(outside.path, name)}`);
+      const grant = toolCall("request_permissions", {
+        reason: "to write there",
+        permissions: { file_system: { write: [outside.path] } },
+      });
+      const out = { sandbox_permissions: "require_escalated", justification: "to leave" };
+      // Codex 0.104 can ask for no permissions, only to leave the sandbox.
+      const ask = version === OLDEST_CODEX
+        ? exec(`touch ${join(outside.path, "granted")}`, out)
+        : grant;
+      await place.act(ask, touch("granted"));
+      assert.deepEqual(await readdir(outside.path), ["granted"]);
+
+      const less = (steps: testing.ModelTurn[], sandbox: "read-only" | "workspace-write") =>
+        place.session.ask(inPrompt([...steps, "done"]), { sandbox });
+      await assert.rejects(less([touch("later")], "read-only"), (error) => {
+        assert.ok(error instanceof PolicyError);
+        assert.match(error.message, /readOnly.*accepted for the session/);
+        return true;
+      });
+      assert.deepEqual(await readdir(outside.path), ["granted"]);
+      // In a turn that may do as much, it holds.
+      await less([ask, touch("again")], "workspace-write");
+      assert.equal((await readdir(outside.path)).includes("again"), version !== OLDEST_CODEX);
+    },
+  );
+}
+
+for (const version of codexes(NEWEST_CODEX, OLDEST_CODEX)) {
+  test(`a file is accepted for the session in the sandbox of the turn, codex ${version}`, async () => {
+    await using w = await world(version);
+    const asked: string[] = [];
+    const place = await w.session({
+      approvals: (request) => {
+        asked.push(request.type);
+        return { decision: asked.length === 1 ? "acceptForSession" : "decline" };
+      },
+    });
+    await place.act(addFile("a"));
+    await place.act(change("x", "y"));
+    assert.equal(asked.length, 1);
+    await place.session.ask(inPrompt([change("y", "z"), "done"]), { sandbox: "read-only" });
+    assert.equal(asked.length, 2);
+    assert.equal(await readFile(join(place.cwd, "a"), "utf8"), "y\n");
+  });
 }
 
 function change(from: string, to: string): testing.ModelStep {

@@ -19,7 +19,7 @@ import type {
 import { placesOf } from "../request/facts.ts";
 import type { BrokerOptions } from "./gate.ts";
 import { grantOf, isToolUse, type PendingCall, permits, type Ruling, WHY } from "./pending.ts";
-import { isForEver, isForSession, KeptAnswers, onlyOnce } from "./kept_answers.ts";
+import { isForEver, isForSession, isKeptByCodex, KeptAnswers, onlyOnce } from "./kept_answers.ts";
 import type { OpenChanges } from "./open_changes.ts";
 
 const MAX_GRANTED = 1000;
@@ -72,9 +72,9 @@ export class Answering {
   }
 
   /** Whether the same was accepted for the session before. */
-  isKept({ request, session }: PendingCall): boolean {
+  isKept({ request, session, gate }: PendingCall): boolean {
     try {
-      return this.#kept.covers(request, this.#options.realPath, session);
+      return this.#kept.covers(request, this.#options.realPath, session, gate?.reach?.());
     } catch {
       return false;
     }
@@ -82,11 +82,19 @@ export class Answering {
 
   /** What codex is told of an answer: rules and hooks judge each request anew, and of files it remembers the names only. */
   #told(pending: PendingCall, answer: WireAnswer | null, { by }: Ruling): WireAnswer | null {
-    const { request, session } = pending;
-    if (answer?.type !== "result" || !isForSession(request, answer.result)) return answer;
+    const { request, session, gate } = pending;
+    if (answer?.type !== "result") return answer;
     const judged = by === "rule" && request.type !== "elicitation";
-    if (request.type !== "fileChange" && !judged && !this.#isWatched(pending)) return answer;
-    if (!judged) quietly(() => this.#kept.keep(request, this.#options.realPath, session));
+    if (
+      !isForSession(request, answer.result) ||
+      request.type !== "fileChange" && !judged && !this.#isWatched(pending)
+    ) {
+      if (isKeptByCodex(request, answer.result)) quietly(() => gate?.onKept?.(request));
+      return answer;
+    }
+    if (!judged) {
+      quietly(() => this.#kept.keep(request, this.#options.realPath, session, gate?.reach?.()));
+    }
     return { ...answer, result: onlyOnce(request, answer.result) };
   }
 

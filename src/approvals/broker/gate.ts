@@ -45,6 +45,8 @@ export interface ThreadGate {
   sandboxed?(): boolean;
   /** The directories that the agent works in; `null` where no sandbox holds it. Default: none is known. */
   workspace?(): readonly string[] | null;
+  /** What the agent may do by itself now: files accepted for the session under something else are asked about again. */
+  reach?(): string;
   /** The session's own handler or rules. Default: the client's. */
   approvals?: ApprovalHandler | ApprovalRules;
   /** Runs a handler that the session waits for. */
@@ -68,6 +70,8 @@ export interface ThreadGate {
   onProblem?(request: ApprovalRequest, sentence: string): void;
   /** Told about each question of the thread: when somebody is asked, else with its answer. */
   onRequested?(request: ApprovalRequest): void;
+  /** Told before codex is answered so that it does not ask again, be it for the session or for ever. */
+  onKept?(request: ApprovalRequest): void;
   /** Told about each answer. */
   onResolved?(audit: ApprovalAudit): void;
 }

@@ -29,6 +29,13 @@ export function isForSession(request: ApprovalRequest, result: JsonValue): boole
     result["_meta"]["persist"] !== undefined;
 }
 
+/** Whether codex itself goes on with what the result grants, beyond the turn. */
+export function isKeptByCodex(request: ApprovalRequest, result: JsonValue): boolean {
+  if (isForSession(request, result) || isForEver(request, result)) return true;
+  return request.type === "permissions" && isJsonObject(result) && result["scope"] === "session" &&
+    isJsonObject(result["permissions"]) && Object.keys(result["permissions"]).length > 0;
+}
+
 /** Whether the result has codex never ask again about such commands, or about a host, in any session. */
 export function isForEver(request: ApprovalRequest, result: JsonValue): boolean {
   const decision = isJsonObject(result) ? result["decision"] : undefined;
@@ -47,11 +54,19 @@ export function onlyOnce(request: ApprovalRequest, result: JsonValue): JsonValue
 export class KeptAnswers {
   readonly #files: WeakMap<object, Map<string, string | null>> = new WeakMap();
 
-  /** Keeps that the request was accepted for the session. Another session on its thread asks anew. */
-  keep(request: ApprovalRequest, realPath: RealPath | undefined, session: object = this): void {
+  /**
+   * Keeps that the request was accepted for the session. Another session on its thread asks anew, and so does a turn with
+   * another `reach`.
+   */
+  keep(
+    request: ApprovalRequest,
+    realPath: RealPath | undefined,
+    session: object = this,
+    reach = "",
+  ): void {
     const files = this.#files.get(session) ?? new Map<string, string | null>();
     this.#files.set(session, files);
-    for (const [path, place] of placesOf(request, realPath)) files.set(path, place);
+    for (const [path, place] of placesOf(request, realPath)) files.set(reach + path, place);
     while (files.size > MAX_FILES) files.delete(files.keys().next().value!);
   }
 
@@ -60,10 +75,11 @@ export class KeptAnswers {
     request: ApprovalRequest,
     realPath: RealPath | undefined,
     session: object = this,
+    reach = "",
   ): boolean {
     const files = this.#files.get(session);
     const places = placesOf(request, realPath);
-    return places.length > 0 && places.every(([path, place]) => files?.get(path) === place);
+    return places.length > 0 && places.every(([path, place]) => files?.get(reach + path) === place);
   }
 }
 

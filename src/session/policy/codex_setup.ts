@@ -3,8 +3,8 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject } from "../../json.ts";
-import type { EffectivePolicy } from "../../permissions/mod.ts";
+import { isJsonObject, type JsonValue } from "../../json.ts";
+import { compareEcho, type EffectivePolicy } from "../../permissions/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /**
@@ -24,6 +24,25 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
       "Remove them, use another CODEX_HOME, let the script read them, or set `allowRulesFiles: true`.",
     { data: { rulesFiles: rulesFiles.map(({ path }) => path) } },
   );
+}
+
+/**
+ * What was accepted for the session codex keeps, also in turns with less of a sandbox: the agent of a read-only turn wrote where
+ * one that could write had been granted more, and ran what had been accepted there (0.104 to 0.169). Throws `PolicyError` for a
+ * turn that may do less than one in which something was `kept`.
+ */
+export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>): void {
+  const { cwd, approvalPolicy } = policy;
+  const asked = { policy, profileId: null, realPath: (path: string) => path };
+  for (const reach of kept) {
+    const echo = { cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox: JSON.parse(reach) };
+    if (compareEcho(asked, echo).length === 0) continue;
+    throw new PolicyError(
+      `A turn can't have the sandbox ${policy.sandbox.type} once something was accepted for the session in a turn that could do ` +
+        "more: codex does not ask about that again. Release the session and resume it, or accept only once.",
+      { data: { reason: "keptAnswers" } },
+    );
+  }
 }
 
 /** On Windows codex has a sandbox only where it was set up; until then it lets no command run, or none inside. */

@@ -15,6 +15,7 @@ import {
 } from "../../approvals/mod.ts";
 import { messageOf } from "../../errors/mod.ts";
 import { defined, type JsonObject, type JsonValue } from "../../json.ts";
+import type { EffectivePolicy } from "../../permissions/mod.ts";
 import type { HookRun, HookToolInput, HookVerdict } from "../../plugin/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { useOf } from "../../thread_item.ts";
@@ -27,6 +28,7 @@ import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
+import { workspaceOf } from "./session_policy.ts";
 import { type AgentThread, SubAgents } from "./sub_agents.ts";
 
 /** What a gate knows of its session. */
@@ -55,8 +57,13 @@ export interface SessionGateHost {
   refuses: (request: ApprovalRequest) => Promise<string | null>;
   /** Whether codex keeps accepted commands in the sandbox. */
   contained: () => boolean;
-  /** The directories that the agent works in; `null` where no sandbox holds it. */
-  workspace: () => readonly string[] | null;
+  /** What its turns run with. */
+  settings: {
+    /** What the last turn may do. */
+    readonly sent: EffectivePolicy;
+    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps. */
+    readonly kept: Set<string>;
+  };
 }
 
 /** One session's part in approvals. It answers for its own thread, and for those that its agent starts. */
@@ -133,7 +140,7 @@ export class SessionGate implements ThreadGate {
   /** What the hooks of the turn do not see although they watch, or `null`. */
   blindSpot(): string | null {
     return this.#settledForSession && this.watches()
-      ? "Codex does not ask again about what was accepted for the session before these hooks came: they do not see it."
+      ? "Codex does not ask again about what was accepted for the session before these hooks came: they miss it."
       : null;
   }
 
@@ -154,7 +161,12 @@ export class SessionGate implements ThreadGate {
 
   /** Where files may change without leaving the sandbox. */
   workspace(): readonly string[] | null {
-    return this.#host.workspace();
+    return workspaceOf(this.#host.settings.sent);
+  }
+
+  /** The sandbox of the last turn, as JSON. */
+  reach(): string {
+    return JSON.stringify(this.#host.settings.sent.sandbox);
   }
 
   async #judge(
@@ -291,12 +303,16 @@ export class SessionGate implements ThreadGate {
     this.#emit({ type: "approvalRequested", threadId, turnId: turnId ?? "", request });
   }
 
+  /** Codex will not ask again. What MCP servers do no sandbox holds, whatever a turn has. */
+  onKept({ type }: ApprovalRequest): void {
+    this.#settledForSession ||= type !== "permissions";
+    if (type !== "elicitation") this.#host.settings.kept.add(this.reach());
+  }
+
   /** A question was answered. */
   onResolved(audit: ApprovalAudit): void {
     const { threadId, turnId } = audit;
     if (threadId === null || audit.decidedBy === "tool" || audit.type === "currentTime") return;
-    this.#settledForSession ||= audit.decision === "acceptForSession" && !this.watches() &&
-      (audit.type === "elicitation" || (audit.type === "command" && audit.decidedBy !== "rule"));
     this.#emit({ type: "approvalResolved", threadId, turnId: turnId ?? "", audit });
     if (audit.decidedBy !== "library") return;
     const message = `A ${audit.type} request was declined by this library: ${audit.reason}`;
@@ -324,6 +340,8 @@ export class SessionGate implements ThreadGate {
       watches: () => this.watches(),
       sandboxed: () => this.#sandboxed,
       workspace: () => this.workspace(),
+      reach: () => this.reach(),
+      onKept: (request) => this.onKept(request),
       preToolUse: (request, options) => {
         const about = request.itemId === null ? undefined : item(request.itemId);
         return this.#judge(request, about, options);

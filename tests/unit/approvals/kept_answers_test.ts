@@ -170,6 +170,46 @@ test("codex remembers only what hooks need not see", async () => {
   }
 });
 
+test("a session is told of each answer that codex goes on with", async () => {
+  const asks = { permissions: { network: { enabled: true } } };
+  const kept = async (
+    method: string,
+    change: JsonObject,
+    decision: ApprovalDecision,
+    more = {},
+  ) => {
+    const heard: string[] = [];
+    await told(method, change, decision, { ...more, onKept: ({ type }) => void heard.push(type) });
+    return heard.join();
+  };
+  const PERMISSIONS = "item/permissions/requestApproval";
+  const once: ApprovalDecision = { decision: "accept" };
+  const amendment: ApprovalDecision = { decision: "accept", execPolicyAmendment: ["git"] };
+  const watched = { preToolUse: () => Promise.resolve({ type: "continue" } as const) };
+  assert.equal(await kept(COMMAND, {}, FOR_SESSION), "command");
+  assert.equal(await kept("execCommandApproval", {}, FOR_SESSION), "command");
+  assert.equal(await kept(COMMAND, {}, amendment), "command");
+  assert.equal(await kept(PERMISSIONS, asks, FOR_SESSION), "permissions");
+  assert.equal(await kept(PERMISSIONS, asks, FOR_SESSION, watched), "permissions");
+  assert.equal(await kept(ELICITATION, MCP_APPROVAL, FOR_SESSION), "elicitation");
+  assert.equal(await kept(COMMAND, {}, FOR_SESSION, watched), "");
+  assert.equal(await kept(COMMAND, {}, once), "");
+  assert.equal(await kept(PERMISSIONS, asks, once), "");
+  assert.equal(await kept(PERMISSIONS, asks, { permissions: {}, scope: "session" }), "");
+  assert.equal(await kept(PATCH, {}, FOR_SESSION), "");
+});
+
+test("a file that was accepted for the session is asked about again under another sandbox", async () => {
+  let reach = "workspaceWrite";
+  const { asked, patch } = patches({ reach: () => reach });
+  await patch("/w/a");
+  await patch("/w/a");
+  assert.equal(asked.length, 1);
+  reach = "readOnly";
+  await patch("/w/a");
+  assert.equal(asked.length, 2);
+});
+
 test("an amendment, by which codex would never ask again, is declined where hooks want to see each use", async () => {
   const amendment: ApprovalDecision = { decision: "accept", execPolicyAmendment: ["git"] };
   const watched: ThreadGate = { preToolUse: () => Promise.resolve({ type: "continue" }) };

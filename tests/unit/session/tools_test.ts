@@ -6,6 +6,7 @@ import { HookRun } from "../../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../../src/plugin/validate.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
 import type { HookContext } from "../../../src/plugin/types.ts";
+import type { EffectivePolicy } from "../../../src/permissions/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { MAX_TOOL_TEXT, runTool } from "../../../src/session/prompt/run_tool.ts";
 import { toolSpecsOf } from "../../../src/session/mcp/begun_with.ts";
@@ -303,7 +304,7 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     hooked: () => hooked,
     refuses: () => Promise.resolve(null),
     contained: () => false,
-    workspace: () => [],
+    settings: { sent: { sandbox: { type: "readOnly" } } as EffectivePolicy, kept: new Set() },
   });
 }
 
