@@ -24,9 +24,14 @@ export type JsonSchema = object;
  */
 export type CodexSettings = Readonly<Record<string, string | number | boolean | null | object>>;
 
-/** Settings as codex will read them: a copy, in which only plain data is left. */
-export function plainSettings(settings: CodexSettings | undefined): Record<string, JsonValue> {
-  return settings === undefined ? {} : JSON.parse(JSON.stringify(settings));
+/** A copy in which only plain data is left: what it says does not change after it was judged. */
+export function plain<T>(value: T): T {
+  return JSON.parse(JSON.stringify(value));
+}
+
+/** Settings as codex will read them. */
+export function plainSettings(settings: CodexSettings = {}): Record<string, JsonValue> {
+  return plain(settings) as Record<string, JsonValue>;
 }
 
 /** Bytes in base64, as JSON usually carries them. */

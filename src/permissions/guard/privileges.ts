@@ -2,7 +2,7 @@
  * Consent: anything but read-only is run only for callers who said so.
  * @module
  */
-import { kindOf } from "../../json.ts";
+import { kindOf, plain } from "../../json.ts";
 import { InvalidArgumentError, PolicyError } from "../../errors/mod.ts";
 import { isAbsolutePath } from "../../platform/paths.ts";
 import type { ApprovalPolicy, SandboxMode, SandboxPolicy } from "../types.ts";
@@ -17,7 +17,7 @@ export interface PrivilegeConsent {
   cwd?: string | undefined;
 }
 
-/** A sandbox as a policy object; a mode's word stands for the policy with all defaults. Throws `InvalidArgumentError` for anything else. */
+/** A sandbox as a policy object of its own; a mode's word stands for the policy with all defaults. Throws `InvalidArgumentError` for anything else. */
 export function normalizeSandbox(sandbox: SandboxMode | SandboxPolicy): SandboxPolicy {
   if (typeof sandbox === "string") {
     if (sandbox === "read-only") return { type: "readOnly" };
@@ -25,11 +25,10 @@ export function normalizeSandbox(sandbox: SandboxMode | SandboxPolicy): SandboxP
     if (sandbox === "danger-full-access") return { type: "dangerFullAccess" };
     throw notASandbox("another string");
   }
-  if (typeof sandbox !== "object" || sandbox === null || typeof sandbox.type !== "string") {
-    throw notASandbox(kindOf(sandbox));
-  }
-  if (sandbox.type === "workspaceWrite") {
-    const roots: unknown = sandbox.writableRoots ?? [];
+  const policy = typeof sandbox === "object" && sandbox !== null ? plain(sandbox) : undefined;
+  if (typeof policy?.type !== "string") throw notASandbox(kindOf(sandbox));
+  if (policy.type === "workspaceWrite") {
+    const roots: unknown = policy.writableRoots ?? [];
     if (
       !Array.isArray(roots) ||
       roots.some((root) => typeof root !== "string" || !isAbsolutePath(root))
@@ -41,7 +40,7 @@ export function normalizeSandbox(sandbox: SandboxMode | SandboxPolicy): SandboxP
       });
     }
   }
-  return sandbox;
+  return policy;
 }
 
 function notASandbox(received: string): InvalidArgumentError {

@@ -9,6 +9,7 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  plain,
   plainSettings,
 } from "../../json.ts";
 import { normalizeSandbox, type SandboxPolicy } from "../../permissions/mod.ts";
@@ -216,7 +217,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     model: profile.model ?? null,
     effort: profile.effort ?? "medium",
     mode: profile.mode ?? "default",
-    approvalPolicy: profile.approvalPolicy ?? "never",
+    approvalPolicy: plain(profile.approvalPolicy ?? "never"),
     sandbox: sandboxOf(profile),
     reads: profile.reads ?? "all",
     allowPrivilegedEscalation: profile.allowPrivilegedEscalation ?? false,
@@ -235,7 +236,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     serviceTier: profile.serviceTier ?? null,
     personality: profile.personality ?? null,
     modelProvider: profile.modelProvider ?? null,
-    additionalDirectories: profile.additionalDirectories ?? [],
+    additionalDirectories: [...profile.additionalDirectories ?? []],
     webSearch: profile.webSearch ?? null,
     config,
     ephemeral: profile.ephemeral ?? false,
@@ -301,7 +302,7 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
   return {
     ...base,
     ...defined({ model: over.model, effort: over.effort, mode: over.mode }),
-    ...defined({ approvalPolicy: over.approvalPolicy }),
+    ...(over.approvalPolicy === undefined ? {} : { approvalPolicy: plain(over.approvalPolicy) }),
     ...(over.sandbox === undefined ? {} : { sandbox: normalizeSandbox(over.sandbox) }),
     ...defined({
       allowPrivilegedEscalation: over.allowPrivilegedEscalation,

@@ -72,9 +72,23 @@ test("normalizeSandbox() takes modes and policies and refuses the rest", async (
     assert.deepEqual(normalizeSandbox("danger-full-access"), FULL);
   });
   await t.step("policies, unknown types included", () => {
-    assert.equal(normalizeSandbox(UNKNOWN), UNKNOWN);
+    assert.deepEqual(normalizeSandbox(UNKNOWN), UNKNOWN);
     const roots: SandboxPolicy = { type: "workspaceWrite", writableRoots: ["/a", "C:\\b"] };
-    assert.equal(normalizeSandbox(roots), roots);
+    assert.deepEqual(normalizeSandbox(roots), roots);
+  });
+  await t.step("as it was when it was given", () => {
+    const writableRoots = ["/a"];
+    const policy = normalizeSandbox({ type: "workspaceWrite", writableRoots });
+    writableRoots.push("/b");
+    assert.deepEqual(policy, { type: "workspaceWrite", writableRoots: ["/a"] });
+    let reads = 0;
+    const odd = {
+      get type() {
+        return reads++ === 0 ? "readOnly" : "dangerFullAccess";
+      },
+    };
+    const judged = normalizeSandbox(odd as SandboxPolicy);
+    assert.deepEqual([judged.type, judged.type], ["readOnly", "readOnly"]);
   });
   for (
     const wrong of ["workspaceWrite", "", null, {}, { type: 1 }, {
