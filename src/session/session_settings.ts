@@ -14,9 +14,9 @@ import {
   decideTurnPolicy,
   mayLeaveSandbox,
   recheck,
-  refusePastProxy,
   withApprovals,
 } from "./policy/session_policy.ts";
+import { reachesNetwork } from "./policy/policy_facts.ts";
 import {
   confirmProfile,
   openLimit,
@@ -147,7 +147,7 @@ export class SessionSettings {
   profile: ResolvedProfile;
   /** What the server confirmed. */
   policy: EffectivePolicy;
-  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps. */
+  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
   readonly kept: Set<string> = new Set();
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
@@ -194,9 +194,9 @@ export class SessionSettings {
       const { refuseNarrower } = await import("./policy/codex_setup.ts");
       refuseNarrower(this.#decide(profile).effective, this.kept);
     }
-    const { sandbox } = profile;
-    if (!("networkAccess" in sandbox) || sandbox.networkAccess !== true) return;
+    if (!reachesNetwork(profile.sandbox)) return;
     const { effective } = this.#decide(profile);
+    const { refusePastProxy } = await import("./policy/network_proxy.ts");
     await refusePastProxy(this.#core, this.#decided.effective, effective);
   }
 
@@ -398,6 +398,11 @@ export class SessionSettings {
     if (policy.approvalsNote !== null) sentences.push(policy.approvalsNote);
     // A guard that is not asked; where it is asked, the note tells nothing that has to be known.
     if (policy.toolHooksNote !== null && !policy.toolHooks) sentences.push(policy.toolHooksNote);
+    if (this.kept.size > 0 && (policy.toolHooks || policy.toolHooksNote !== null)) {
+      sentences.push(
+        "Codex does not ask again about what was accepted for the session: these hooks do not see it.",
+      );
+    }
     if (!this.policy.readsEnforced) {
       sentences.push(
         "This codex can't limit what commands read: they may read more than this script may.",

@@ -420,8 +420,6 @@ export class SessionThread {
     this.assertOpen();
     const { params, leaves, accepted } = this.settings.turn(this.threadId, turn);
     this.gate.begin(turn.hooks, leaves);
-    const blind = this.gate.blindSpot();
-    if (blind !== null) this.settings.warnOnce(blind, this.threadId, turn.emit);
     const run = this.turns.start({
       params,
       timeoutMs: profile.timeoutMs,

@@ -1,10 +1,12 @@
 /** Hooks see what they claim to see, and say so where they do not. */
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FilteredPreHook, HookMatcher, type plugin, PolicyError, testing } from "../../mod.ts";
-import { CODEX_VERSIONS, nodePath, ROOT } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes, NEWEST_CODEX, nodePath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { callMcp } from "../real/_mcp_world.ts";
+import { tempDir } from "../_temp.ts";
 import { addFile, warnings, words, world } from "../real/_safety_world.ts";
 
 const { applyPatch, exec, toolCall } = testing.script;
@@ -93,7 +95,7 @@ for (const version of CODEX_VERSIONS) {
         onEvent: (event) => late.events.push(event),
       });
       assert.deepEqual(seen, []);
-      assert.ok(warnings(late).some((text) => /accepted for the session before/.test(text)));
+      assert.ok(warnings(late).some((text) => /accepted for the session: these hooks/.test(text)));
     });
 
     await t.step(
@@ -200,5 +202,47 @@ for (const version of CODEX_VERSIONS) {
         }
       }
     });
+  });
+}
+
+for (const version of codexes(NEWEST_CODEX, "0.145.0", "0.125.0")) {
+  test(`no permission takes changes of files from hooks and rules, codex ${version}`, async () => {
+    const flags = { "features.request_permissions_tool": true };
+    await using w = await world(version, { flags });
+    await using outside = await tempDir("outside-");
+    const ask = toolCall("request_permissions", {
+      reason: "to write there",
+      permissions: { file_system: { write: [outside.path] } },
+    });
+    const patch = addFile(join(outside.path, ".env"));
+    const approvals = ({ type }: { type: string }) => ({
+      decision: type === "permissions" ? "acceptForSession" as const : "decline" as const,
+    });
+
+    const seen: (string | undefined)[] = [];
+    const watch: plugin.PreHook = {
+      name: "watch",
+      phases: ["preToolUse"],
+      call: ({ toolKind }) => (seen.push(toolKind), { type: "continue" }),
+    };
+    const hooked = await w.session({ approvals, hooks: { pre: [watch] } });
+    await hooked.act(ask, patch);
+    assert.deepEqual(words(hooked), ["decline library", "decline handler"]);
+    assert.equal(seen.at(-1), "fileChange");
+
+    const rules = [{ effect: "deny" as const, kind: "fileChange" as const, paths: ".env" }];
+    const ruled = await w.session({ approvals: { rules, ask: approvals } });
+    await ruled.act(ask, patch);
+    assert.deepEqual(words(ruled), ["decline rule", "decline rule"]);
+    assert.deepEqual(await readdir(outside.path), []);
+
+    // Hooks that come later are told to be blind.
+    const late = await w.session({ approvals });
+    await late.act(ask);
+    await late.session.ask(testing.script.inPrompt(["done"]), {
+      hooks: { pre: [watch] },
+      onEvent: (event) => late.events.push(event),
+    });
+    assert.ok(warnings(late).some((text) => /accepted for the session: these hooks/.test(text)));
   });
 }

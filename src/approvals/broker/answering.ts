@@ -16,7 +16,7 @@ import type {
   ApprovalRequest,
   FailClosedReason,
 } from "../request/types.ts";
-import { placesOf } from "../request/facts.ts";
+import { mayWrite, placesOf } from "../request/facts.ts";
 import type { BrokerOptions } from "./gate.ts";
 import { grantOf, isToolUse, type PendingCall, permits, type Ruling, WHY } from "./pending.ts";
 import { isForEver, isForSession, isKeptByCodex, KeptAnswers, onlyOnce } from "./kept_answers.ts";
@@ -243,6 +243,12 @@ export class Answering {
       return "With an amendment of its rules codex would not ask again, so that the session's hooks see nothing of it.";
     }
     const grant = grantOf(pending.request, result);
+    if (
+      grant?.type === "permissions" && mayWrite(grant.permissions.fileSystem ?? {}) &&
+      this.#isWatched(pending)
+    ) {
+      return "Codex would not ask about patches where it may write then, so that the session's hooks see nothing of them.";
+    }
     if (guard === undefined || grant === null) return null;
     try {
       return guard(grant, pending.request, pending.gate?.contained?.() ?? false);

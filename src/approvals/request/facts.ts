@@ -21,6 +21,8 @@ export interface Facts {
   mcpServer?: string;
   /** Whether accepting makes more files accessible than this one change. */
   widensFiles: boolean;
+  /** Whether codex would not ask about changes of files any more, where accepting lets the agent make them. */
+  opensWrites: boolean;
   /** Whether accepting gives access to the network. */
   widensNetwork: boolean;
   /** Whether a rule alone can accept it; the others need data. */
@@ -45,7 +47,12 @@ export interface TouchedPaths {
  * machine.
  */
 export function factsOf(request: ApprovalRequest, realPath?: RealPath): Facts {
-  const facts: Facts = { widensFiles: false, widensNetwork: false, consentable: false };
+  const facts: Facts = {
+    widensFiles: false,
+    opensWrites: false,
+    widensNetwork: false,
+    consentable: false,
+  };
   switch (request.type) {
     case "command":
       facts.consentable = true;
@@ -76,6 +83,8 @@ export function factsOf(request: ApprovalRequest, realPath?: RealPath): Facts {
       facts.consentable = true;
       facts.cwd = request.cwd === null ? null : spellings(request.cwd, realPath);
       addPermissions(facts, request.permissions, realPath);
+      facts.opensWrites = request.permissions.other ||
+        mayWrite(request.permissions.fileSystem ?? {});
       break;
     case "elicitation":
       facts.consentable = request.toolApproval;
@@ -167,6 +176,18 @@ function touchedBy(fileSystem: JsonObject, realPath: RealPath | undefined): Touc
     for (const entry of value) addEntry(touched, entry, realPath);
   }
   return touched;
+}
+
+/** Whether permissions, asked for or granted, let files be changed. What is not known may. */
+export function mayWrite(fileSystem: JsonObject): boolean {
+  return Object.entries(fileSystem).some(([key, value]) => {
+    if (value === null || key === "read" || key === "globScanMaxDepth") return false;
+    if (!Array.isArray(value)) return true;
+    return value.some((entry) =>
+      key !== "entries" || !isJsonObject(entry) ||
+      (entry["access"] !== "read" && entry["access"] !== "deny")
+    );
+  });
 }
 
 function addEntry(

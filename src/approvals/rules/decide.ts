@@ -106,9 +106,20 @@ function isKind(rule: ApprovalRule, request: ApprovalRequest): boolean {
   return rule.kind === undefined || (list(rule.kind) as string[]).includes(request.type);
 }
 
+/**
+ * Whether permissions would have codex no longer ask about what the rule is about: changes of files where they let the agent
+ * write, hosts where they open the network (0.125 to 0.169).
+ */
+function isUnaskedBy({ kind = [], host }: ApprovalRule, { request, facts }: Case): boolean {
+  if (request.type !== "permissions") return false;
+  return (facts.opensWrites && list(kind).includes("fileChange")) ||
+    (facts.widensNetwork && host !== undefined && list(kind).includes("command"));
+}
+
 /** For `deny` and `ask`: nothing that the rule names is certainly absent. */
-function mayMatch(rule: ApprovalRule, { request, facts, line, realPath }: Case): boolean {
-  if (!isKind(rule, request)) return false;
+function mayMatch(rule: ApprovalRule, subject: Case): boolean {
+  const { request, facts, line, realPath } = subject;
+  if (!isKind(rule, request) && !isUnaskedBy(rule, subject)) return false;
   if (rule.command !== undefined) {
     if (request.type !== "command") return false;
     // A question about typing into a command, or one that is not told, may be about anything.

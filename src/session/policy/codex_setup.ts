@@ -35,6 +35,7 @@ export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>):
   const { cwd, approvalPolicy } = policy;
   const asked = { policy, profileId: null, realPath: (path: string) => path };
   for (const reach of kept) {
+    if (reach === "") continue;
     const echo = { cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox: JSON.parse(reach) };
     if (compareEcho(asked, echo).length === 0) continue;
     throw new PolicyError(

@@ -10,6 +10,7 @@ import {
   ownRootIn,
   type PolicyFacts,
   realPathOf,
+  type SandboxPolicy,
   type ServerFiles,
 } from "../../permissions/mod.ts";
 import { canReadEnv, codexHomeIn, platformName, readEnv } from "../../platform/mod.ts";
@@ -87,16 +88,9 @@ export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
   return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
 }
 
-/**
- * Whether codex's configuration has commands reach the network through a proxy of its own, which keeps them to the hosts that
- * the user named.
- */
-export async function hasNetworkProxy(core: RuntimeCore, cwd: string): Promise<boolean> {
-  const result = await core.callNow("config/read", { cwd, includeLayers: false });
-  const config = isJsonObject(result) ? result["config"] : undefined;
-  const features = isJsonObject(config) ? config["features"] : undefined;
-  const proxy = isJsonObject(features) ? features["network_proxy"] : undefined;
-  return isJsonObject(proxy) ? proxy["enabled"] === true : proxy === true;
+/** Whether commands have the network. */
+export function reachesNetwork(sandbox: SandboxPolicy): boolean {
+  return "networkAccess" in sandbox && sandbox.networkAccess === true;
 }
 
 /** The server's files, asked for once a connection; `null` when it does not tell. */

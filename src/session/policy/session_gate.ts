@@ -61,7 +61,7 @@ export interface SessionGateHost {
   settings: {
     /** What the last turn may do. */
     readonly sent: EffectivePolicy;
-    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps. */
+    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
     readonly kept: Set<string>;
   };
 }
@@ -74,8 +74,6 @@ export class SessionGate implements ThreadGate {
   readonly #subAgents: SubAgents;
   #hooks: HookRun | null = null;
   #sandboxed = true;
-  /** Something was accepted for the session that codex does not ask about again. */
-  #settledForSession = false;
   #posts: Promise<void> = Promise.resolve();
   /** What post-hooks have heard of, by thread and item; some servers complete an item twice. */
   #told: Map<string, Set<string | null>> = new Map();
@@ -135,13 +133,6 @@ export class SessionGate implements ThreadGate {
     this.#hooks = hooks;
     this.#sandboxed = sandboxed;
     this.#told = new Map();
-  }
-
-  /** What the hooks of the turn do not see although they watch, or `null`. */
-  blindSpot(): string | null {
-    return this.#settledForSession && this.watches()
-      ? "Codex does not ask again about what was accepted for the session before these hooks came: they miss it."
-      : null;
   }
 
   /** Asks the hooks; they may refuse, and never grant. */
@@ -305,8 +296,7 @@ export class SessionGate implements ThreadGate {
 
   /** Codex will not ask again. What MCP servers do no sandbox holds, whatever a turn has. */
   onKept({ type }: ApprovalRequest): void {
-    this.#settledForSession ||= type !== "permissions";
-    if (type !== "elicitation") this.#host.settings.kept.add(this.reach());
+    this.#host.settings.kept.add(type === "elicitation" ? "" : this.reach());
   }
 
   /** A question was answered. */

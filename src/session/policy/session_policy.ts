@@ -15,7 +15,6 @@ import {
   privilegeRefusal,
   realPathOf,
   recheckPolicy,
-  type SandboxPolicy,
   type ServerFiles,
   sessionSettings,
   threadPolicyParams,
@@ -37,9 +36,9 @@ import type { SessionAnswerers } from "./answerers.ts";
 import { type DecidedPolicy, refuseOwnHome, refuseRoots } from "./confirm_policy.ts";
 import {
   filesOf,
-  hasNetworkProxy,
   isWindows,
   policyFacts,
+  reachesNetwork,
   realPathFor,
   serverSystem,
 } from "./policy_facts.ts";
@@ -69,7 +68,8 @@ export async function decideSessionPolicy(
     : policy;
   const turnProfiles = supports(core.server.version, "turnProfiles");
   const docsNeedTrust = supports(core.server.version, "docsNeedTrust");
-  const proxied = await isProxied(core, decided, docsNeedTrust);
+  const proxied = reachesNetwork(decided.sandbox) &&
+    await (await import("./network_proxy.ts")).isProxied(core, decided, docsNeedTrust);
   const trust = trustOf({
     writes: decided.sandbox.type !== "readOnly",
     profile: usesProfile(decided),
@@ -128,50 +128,6 @@ export async function decideSessionPolicy(
     terminals: !asks || withoutTerminals(core.server.version) === null,
     believesServers: brings && !guarded,
   };
-}
-
-/**
- * Whether the network of the session's commands goes through a proxy of codex's own, which codex starts with the thread: where
- * that begins without the network, what a turn brings goes past it (0.145 to 0.169).
- */
-async function isProxied(
-  core: RuntimeCore,
-  policy: EffectivePolicy,
-  docsNeedTrust: boolean,
-): Promise<boolean> {
-  const { sandbox } = policy;
-  if (!reachesNetwork(sandbox)) return false;
-  const past = sandbox.type === "readOnly" && !usesProfile(policy);
-  if (!(past || docsNeedTrust) || !await hasNetworkProxy(core, policy.cwd)) return false;
-  if (!past) return true;
-  throw pastProxy(
-    "for a read-only sandbox with the network: leave the network out, or use workspace-write",
-  );
-}
-
-/** Rejects when what one turn brings would go past that proxy: the thread has it from its start, or never. */
-export async function refusePastProxy(
-  core: RuntimeCore,
-  session: EffectivePolicy,
-  { sandbox, cwd }: EffectivePolicy,
-): Promise<void> {
-  if (!reachesNetwork(sandbox)) return;
-  const past = sandbox.type === "readOnly" && !usesProfile(session);
-  if (!past && reachesNetwork(session.sandbox) || !await hasNetworkProxy(core, cwd)) return;
-  throw pastProxy(
-    "for a turn that brings the network: start a workspace-write session that has it from the start",
-  );
-}
-
-function reachesNetwork(sandbox: SandboxPolicy): boolean {
-  return "networkAccess" in sandbox && sandbox.networkAccess === true;
-}
-
-function pastProxy(where: string): PolicyError {
-  return new PolicyError(
-    `Codex's configuration keeps the network to some hosts (\`features.network_proxy\`), which does not hold ${where}.`,
-    { data: { reason: "networkProxy" } },
-  );
 }
 
 /** What keeps codex's own reading to what commands may read. */

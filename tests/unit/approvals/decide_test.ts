@@ -200,6 +200,25 @@ const ROWS: Row[] = [
   ],
   ["a kind is not enough", [allow({ kind: "permissions" })], requestOf(PERMISSIONS), "ask"],
   ["below what is asked for", [deny({ paths: "/extra/secret" })], requestOf(PERMISSIONS), "deny"],
+  // Codex would not ask about these any more.
+  [
+    "changes of what may be written",
+    [deny({ kind: "fileChange", paths: "/extra/secret" }), allow({ paths: "/extra", host: "*" })],
+    requestOf(PERMISSIONS),
+    "deny",
+  ],
+  ["changes, by name", [deny({ kind: ["fileChange"], paths: ".env" })], special(), "deny"],
+  ["all changes", [deny({ kind: "fileChange" })], requestOf(PERMISSIONS), "deny"],
+  ["all changes, and something new", [deny({ kind: "fileChange" })], newer(), "deny"],
+  [
+    "changes of other files",
+    [deny({ kind: "fileChange", paths: "/other" })],
+    requestOf(PERMISSIONS),
+    "ask",
+  ],
+  ["reading changes nothing", [deny({ kind: "fileChange" })], reading(), "ask"],
+  ["a host", [deny({ kind: "command", host: "evil.com" })], requestOf(PERMISSIONS), "deny"],
+  ["a host without the network", [deny({ kind: "command", host: "*" })], reading(), "ask"],
   ["a special place", [allow({ paths: "/", host: "*" })], special(), "ask"],
   ["something new", [allow({ kind: "permissions" })], newer(), "ask"],
   ["something new, all named", [allow({ paths: "/", host: "*" })], newer(), "ask"],
@@ -265,6 +284,11 @@ function special(): ApprovalRequest {
   return requestOf(PERMISSIONS, {
     permissions: { network: null, fileSystem: { entries: [entry] } },
   });
+}
+function reading(): ApprovalRequest {
+  const entry = { path: { type: "path", path: "/b" }, access: "read" };
+  const fileSystem = { read: ["/a"], write: null, entries: [entry] };
+  return requestOf(PERMISSIONS, { permissions: { network: null, fileSystem } });
 }
 function newer(): ApprovalRequest {
   return requestOf(PERMISSIONS, { permissions: { network: null, fileSystem: null, gpu: true } });

@@ -235,6 +235,31 @@ test("an amendment, by which codex would never ask again, is declined where hook
   assert.equal(kept(await told(COMMAND, asked, rule("decline", "deny"), watched)), true);
 });
 
+test("no permission to write is granted where hooks want to see each change", async () => {
+  const watched: ThreadGate = { preToolUse: () => Promise.resolve({ type: "continue" }) };
+  const permissions = "item/permissions/requestApproval";
+  const network = { enabled: true };
+  const path = { type: "path", path: "/a" };
+  const rows: [asked: JsonObject, watched: boolean][] = [
+    [{ network, fileSystem: { read: null, write: ["/a"] } }, false],
+    [{ network: null, fileSystem: { entries: [{ path, access: "write" }] } }, false],
+    [{ network, fileSystem: null }, true],
+    [{ network: null, fileSystem: { read: ["/a"], write: null } }, true],
+    [{ network: null, fileSystem: { entries: [{ path, access: "read" }] } }, true],
+  ];
+  for (const [asked, passes] of rows) {
+    for (const decision of ["accept", "acceptForSession"] as const) {
+      const granted = async (gate: ThreadGate) => {
+        const result = await told(permissions, { permissions: asked }, { decision }, gate);
+        return Object.keys((result as JsonObject)["permissions"] as JsonObject).length > 0;
+      };
+      assert.equal(await granted({}), true);
+      assert.equal(await granted({ ...watched, watches: () => false }), true);
+      assert.equal(await granted(watched), passes, JSON.stringify(asked));
+    }
+  }
+});
+
 test("a rule for the session judges each command and change anew", async () => {
   const rules = { rules: [{ effect: "allow", scope: "session", outsideSandbox: true }] } as const;
   const by = { approvals: rules as never };

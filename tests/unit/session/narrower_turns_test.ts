@@ -33,7 +33,7 @@ for (const [kept, turn, refused] of ROWS) {
       approvalPolicy: "untrusted",
       sandbox: turn,
     } as unknown as EffectivePolicy;
-    const judge = () => refuseNarrower(policy, [JSON.stringify(kept)]);
+    const judge = () => refuseNarrower(policy, ["", JSON.stringify(kept)]);
     if (refused) assert.throws(judge, PolicyError);
     else judge();
   });
