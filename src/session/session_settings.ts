@@ -147,7 +147,7 @@ export class SessionSettings {
   profile: ResolvedProfile;
   /** What the server confirmed. */
   policy: EffectivePolicy;
-  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
+  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
   readonly kept: Set<string> = new Set();
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;

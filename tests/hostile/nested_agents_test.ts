@@ -3,10 +3,12 @@
  * what goes on when the prompt is over is bounded, told and counted.
  */
 import assert from "node:assert/strict";
+import { readdir } from "node:fs/promises";
 import process from "node:process";
 import {
   BudgetExceededError,
   ConnectionClosedError,
+  PolicyError,
   TurnInterruptedError,
 } from "../../src/errors/mod.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
@@ -416,4 +418,33 @@ for (const version of codexes("0.169.0", "0.145.0")) {
         await within(LIMIT_MS, "close()", session.close());
       }),
   );
+}
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(`no agent writes for a turn that may only read, codex ${version}`, () =>
+    inWorld(version, async (world) => {
+      const { session } = await watched(world, {
+        config: CONFIG.v2,
+        sandbox: "workspace-write",
+        allowPrivilegedEscalation: true,
+      });
+      const to = { namespace: "collaboration" };
+      const call = (tool: string, args: Record<string, string | number>) =>
+        script.toolCall(tool, args, to);
+      const idle = world.prompt(["idle"]);
+      const spawn = { task_name: "kid", message: idle, fork_turns: "none" };
+      const wait = call("wait_agent", { timeout_ms: 60_000 });
+      await session.ask(world.prompt([[call("spawn_agent", spawn)], [wait], "started"]));
+
+      const write = (name: string) => world.prompt([[script.exec(`touch ${name}`)], "wrote"]);
+      const work = (name: string) => {
+        const message = write(name);
+        const again = call("followup_task", { target: "kid", message });
+        return world.prompt([[again], [wait], "worked"]);
+      };
+      // It keeps the sandbox of the turn that started it.
+      await assert.rejects(session.ask(work("less"), { sandbox: "read-only" }), PolicyError);
+      await session.ask(work("same"));
+      assert.deepEqual(await readdir(world.cwd), ["same"]);
+    }));
 }

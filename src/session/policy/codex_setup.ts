@@ -27,7 +27,8 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
 }
 
 /**
- * What was accepted for the session codex keeps, also in turns with less of a sandbox: the agent of a read-only turn wrote where
+ * An agent that was started keeps the sandbox of the turn that started it, whatever the turn has that makes it work again (0.145
+ * to 0.169). And what was accepted for the session codex keeps, also in turns with less of a sandbox: the agent of a read-only turn wrote where
  * one that could write had been granted more, and ran what had been accepted there (0.104 to 0.169). Throws `PolicyError` for a
  * turn that may do less than one in which something was `kept`.
  */
@@ -39,8 +40,8 @@ export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>):
     const echo = { cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox: JSON.parse(reach) };
     if (compareEcho(asked, echo).length === 0) continue;
     throw new PolicyError(
-      `A turn can't have the sandbox ${policy.sandbox.type} once something was accepted for the session in a turn that could do ` +
-        "more: codex does not ask about that again. Release the session and resume it, or accept only once.",
+      `A turn can't have the sandbox ${policy.sandbox.type} once something was accepted for the session, or an agent started, ` +
+        "in a turn that could do more: codex lets both go on as they were. Use another session for it.",
       { data: { reason: "keptAnswers" } },
     );
   }

@@ -61,7 +61,7 @@ export interface SessionGateHost {
   settings: {
     /** What the last turn may do. */
     readonly sent: EffectivePolicy;
-    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
+    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
     readonly kept: Set<string>;
   };
 }
@@ -84,6 +84,7 @@ export class SessionGate implements ThreadGate {
     this.#host = host;
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (item) => this.#gateWith(item),
+      made: () => host.settings.kept.add(this.reach()),
       itemStarted: (item, threadId) => this.itemStarted(item, threadId),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
       activeTurn: () => host.turns().active,

@@ -29,6 +29,8 @@ const BEGIN_ROUND_MS = 50;
 export interface SubAgentOwner {
   /** Makes the thread's part in approvals; `item` finds its items. */
   gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
+  /** An agent was started, which keeps the sandbox of the turn that started it. */
+  made(): void;
   /** An item of the thread begins. */
   itemStarted(item: JsonObject, threadId: string): void;
   /** An item of the thread ended. */
@@ -119,7 +121,9 @@ export class SubAgents {
       agent.parent = parent ?? agent.parent;
       agent.stopped = stopped ||
         (this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped);
-      if (known === undefined) this.#join(threadId, agent);
+      if (known !== undefined) continue;
+      this.#owner.made();
+      this.#join(threadId, agent);
     }
   }
 
