@@ -14,7 +14,7 @@ const LIMIT_MS = 120_000;
 const TYPESCRIPTS = ["typescript@7.0.2", "typescript-5@npm:typescript@5.9.3"];
 
 test("the tarball in an empty Node project does what its users expect", {
-  timeoutMs: 2 * LIMIT_MS,
+  timeoutMs: 3 * LIMIT_MS,
 }, async (t) => {
   const node = await nodePath();
   await using user = await machine();
