@@ -115,7 +115,7 @@ test("a lease that is renewed goes on from then", async () => {
 test("a lease ends by the clock that went on, whichever stood still or was set back", async () => {
   const { now: steady } = performance;
   const { now: wall } = Date;
-  const [startedAt, wallAt] = [steady.call(performance), wall()];
+  const [startedAt, wallAt] = [Math.round(steady.call(performance)), wall()];
   try {
     for (const [steadyBy, wallBy] of [[800_000, -50_000], [0, 800_000]] as const) {
       performance.now = () => startedAt;
@@ -142,7 +142,7 @@ test("a lease ends by the clock that went on, whichever stood still or was set b
 test("a lease that is not renewed ends in time after the date was set forward and back", async () => {
   const { now: steady } = performance;
   const { now: wall } = Date;
-  let [at, date] = [steady.call(performance), wall()];
+  let [at, date] = [Math.round(steady.call(performance)), wall()];
   try {
     performance.now = () => at;
     Date.now = () => date;
