@@ -236,6 +236,13 @@ const REFUSALS: Record<Refusal, RegExp> = {
   worksOnNothing: /\bno active turn to steer\b/,
 };
 
+/** The turn that the server works on instead of the one that was to be interrupted, by its refusal; or `null`. 0.145, 0.169. */
+export function activeInstead(error: unknown): string | null {
+  return error instanceof RpcError
+    ? /d \S+ but found (\S+)$/.exec(error.rpcMessage)?.[1] ?? null
+    : null;
+}
+
 /** What to do about refusals that users meet, by their wording. 0.104, 0.169; the first match counts. */
 const ADVICE: readonly (readonly [RegExp, RpcRefusal, string])[] = [
   [

@@ -24,6 +24,7 @@ export type ThreadTokenUsage = wire.ThreadTokenUsage;
 
 export type { DeltaTarget } from "./dialect.ts";
 export {
+  activeInstead,
   adviceFor,
   DELTAS,
   type Feature,

@@ -165,3 +165,32 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       }),
   );
 }
+
+for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
+  test(
+    `whoever joins in the middle of a review can end it [${version}]`,
+    { timeoutMs: 60_000 },
+    () =>
+      onServer(version, async (world, connect) => {
+        const [first, second] = [await connect(), await connect()];
+        const session = await first.startSession({ cwd: world.cwd });
+        await session.ask("hello");
+        const begun = Promise.withResolvers<void>();
+        const instructions = world.prompt((_, round) => {
+          if (round === 1) begun.resolve();
+          return [script.delay(20), script.exec("true")];
+        });
+        const review = rejection(session.review({ type: "custom", instructions }));
+        await within(SOON_MS, "the review", begun.promise);
+        const joined = await second.resumeSession(session.threadId, { cwd: world.cwd });
+        const events = hear(joined);
+        // It is heard of by its next command.
+        await until("the review", () => turns(events, "turnStarted").length > 0);
+        await within(SOON_MS, "interrupt()", joined.interrupt());
+        assert.ok(
+          await within(SOON_MS, "the review's end", review) instanceof TurnInterruptedError,
+        );
+        assert.equal((await joined.ask("next")).assistantText, "You said: next");
+      }),
+  );
+}

@@ -15,7 +15,7 @@ import { supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
-import { endCommands, isLoaded, starterOf, STATUS_MS } from "../turn/stop_turn.ts";
+import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -152,9 +152,10 @@ export class SubAgents {
    */
   async stopStarting(item: JsonObject, by: string): Promise<boolean> {
     const core = this.#core;
+    const { unnamedAgents } = await import("../turn/resume_turns.ts");
     const deadline = performance.now() + BEGIN_MS;
     while (core.state === "running") {
-      const found = await this.#unnamed(by);
+      const found = await unnamedAgents(core, this.#since, by);
       if (found.length > 0) {
         this.learn({ ...item, receiverThreadIds: found }, by, true);
         return await this.#stop(this.#familyOf(found));
@@ -171,17 +172,6 @@ export class SubAgents {
     // Who starts another one was known before it.
     for (const [threadId, { by }] of this.#agents) if (family.has(by)) family.add(threadId);
     return [...family].flatMap((threadId) => this.#agents.get(threadId) ?? []);
-  }
-
-  /** Threads that this one has started, of which no item tells. */
-  async #unnamed(by: string): Promise<string[]> {
-    const found: string[] = [];
-    for (const threadId of this.#core.routes.unheard(this.#since)) {
-      const read = await this.#core.callNow("thread/read", { threadId }, { timeoutMs: STATUS_MS })
-        .catch(() => null);
-      if (starterOf(read) === by) found.push(threadId);
-    }
-    return found;
   }
 
   /** Lets all of them go. */
@@ -319,6 +309,7 @@ export class SubAgents {
   /** Hears of the thread on a new connection to the same server; `false` when the server has it no more. */
   async #resume(threadId: string): Promise<boolean> {
     const core = this.#core;
+    const { isLoaded } = await import("../turn/resume_turns.ts");
     // One that is not loaded would be opened with whatever codex is configured for.
     if (!await isLoaded(core, threadId)) return false;
     return await core.callNow("thread/resume", { threadId }).then(() => true, () => false);

@@ -18,7 +18,6 @@ import { failedMcpServer, lateCommand, type SessionEvents } from "../events/sess
 import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionGate } from "../policy/session_gate.ts";
 import type { LastingParts, SessionSettings } from "../session_settings.ts";
-import { stopUnheard } from "../turn/stop_turn.ts";
 import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
@@ -233,7 +232,7 @@ export class ThreadConnection {
         await this.#attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
           // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
-          if (this.#session.turns.rest.inDoubt) await stopUnheard(parts.core, this.threadId, "");
+          if (this.#session.turns.rest.inDoubt) await this.#stopUnheard("");
           return await this.#attach("thread/start");
         });
       }
@@ -249,12 +248,15 @@ export class ThreadConnection {
     this.ready.open();
   }
 
+  async #stopUnheard(turnId: string): Promise<void> {
+    const { stopUnheard } = await import("../turn/resume_turns.ts");
+    await stopUnheard(this.#session.parts.core, this.threadId, turnId);
+  }
+
   async #stopLeft(): Promise<void> {
-    const { core } = this.#session.parts;
-    const { threadId } = this;
     const turnId = this.#left;
     this.#left = null;
-    if (turnId !== null) await stopUnheard(core, threadId, turnId);
+    if (turnId !== null) await this.#stopUnheard(turnId);
   }
 
   /** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */

@@ -4,17 +4,10 @@
  * @module
  */
 import type { ConnectionClosedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
-import {
-  CALL_MS,
-  starterOf,
-  STATUS_MS,
-  stopUnheard,
-  type ThreadStatus,
-  threadStatus,
-} from "./stop_turn.ts";
+import { CALL_MS, endCommands, STATUS_MS, type ThreadStatus, threadStatus } from "./stop_turn.ts";
 import { itemsOf, type Turn } from "./turn.ts";
 
 /** The thread, and what has to be done with it. */
@@ -111,4 +104,49 @@ export function tellsState(core: RuntimeCore, record: JsonObject, sameServer: bo
   if (!supports(core.server.version, "truthfulTurnRecord")) return false;
   // A server that was started anew calls the turns of the one before interrupted.
   return sameServer || record["status"] !== "interrupted";
+}
+
+/** Interrupts a turn of which nothing is heard any more, once, and ends its commands. Never rejects. */
+export async function stopUnheard(
+  core: RuntimeCore,
+  threadId: string,
+  turnId: string,
+): Promise<void> {
+  await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS })
+    .catch(() => {});
+  await endCommands(core, threadId, STATUS_MS);
+}
+
+/** Whether the server has the thread in memory, as far as it says. Never rejects. */
+export async function isLoaded(core: RuntimeCore, threadId: string): Promise<boolean> {
+  const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS }).catch(
+    () => null,
+  );
+  const thread = isJsonObject(read) ? read["thread"] : undefined;
+  const status = isJsonObject(thread) ? thread["status"] : undefined;
+  return isJsonObject(status) && (status["type"] === "active" || status["type"] === "idle");
+}
+
+/** Threads that this one's agent has started since, of which no item tells. */
+export async function unnamedAgents(
+  core: RuntimeCore,
+  since: number,
+  by: string,
+): Promise<string[]> {
+  const found: string[] = [];
+  for (const threadId of core.routes.unheard(since)) {
+    const read = await core.callNow("thread/read", { threadId }, { timeoutMs: STATUS_MS })
+      .catch(() => null);
+    if (starterOf(read) === by) found.push(threadId);
+  }
+  return found;
+}
+
+/** The thread whose agent has started this one, by its own record, or `null`. */
+function starterOf(read: JsonValue): string | null {
+  let at: JsonValue | undefined = read;
+  for (const name of ["thread", "source", "subAgent", "thread_spawn", "parent_thread_id"]) {
+    at = isJsonObject(at) ? at[name] : undefined;
+  }
+  return typeof at === "string" ? at : null;
 }

@@ -1,7 +1,7 @@
 /** Stopping a turn on the server, so that it has really stopped. */
 import { delay, within } from "../../async.ts";
 import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject } from "../../json.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -17,6 +17,8 @@ export interface StopTurnOptions {
   /** Settles when the turn has ended. */
   completed: Promise<void>;
   outcome: TurnOutcome;
+  /** The server would not interrupt it, and does not end it. */
+  refused: (error: unknown) => void;
   /** Whether some of its messages were missed meanwhile: it may have commands of which nothing is known. */
   missed: () => boolean;
 }
@@ -98,6 +100,7 @@ async function interrupt(
       }
       stopped = await clock.within(ended, Math.min(50 * tries, 500), false) ||
         begun && await isOver(core, threadId, error instanceof RequestTimeoutError && tries > 1);
+      if (!stopped) options.refused(error);
     } finally {
       unwanted.abort();
     }
@@ -130,26 +133,6 @@ export async function endCommands(
   if (core.state === "closed" || !supports(core.server.version, "commandsOutliveTurns")) return;
   await core.callNow("thread/backgroundTerminals/clean", { threadId }, { timeoutMs })
     .catch(() => {});
-}
-
-/** Interrupts a turn of which nothing is heard any more, once, and ends its commands. Never rejects. */
-export async function stopUnheard(
-  core: RuntimeCore,
-  threadId: string,
-  turnId: string,
-): Promise<void> {
-  await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS })
-    .catch(() => {});
-  await endCommands(core, threadId, STATUS_MS);
-}
-
-/** The thread whose agent has started this one, by its own record, or `null`. */
-export function starterOf(read: JsonValue): string | null {
-  let at: JsonValue | undefined = read;
-  for (const name of ["thread", "source", "subAgent", "thread_spawn", "parent_thread_id"]) {
-    at = isJsonObject(at) ? at[name] : undefined;
-  }
-  return typeof at === "string" ? at : null;
 }
 
 // When a turn falls silent: has its end been lost?
@@ -202,16 +185,6 @@ export async function threadStatus(
   const status = isJsonObject(thread) ? thread["status"] : undefined;
   if (!isJsonObject(status)) return "unknown";
   return status["type"] === "active" ? "active" : "idle";
-}
-
-/** Whether the server has the thread in memory, as far as it says. Never rejects. */
-export async function isLoaded(core: RuntimeCore, threadId: string): Promise<boolean> {
-  const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS }).catch(
-    () => null,
-  );
-  const thread = isJsonObject(read) ? read["thread"] : undefined;
-  const status = isJsonObject(thread) ? thread["status"] : undefined;
-  return isJsonObject(status) && (status["type"] === "active" || status["type"] === "idle");
 }
 
 /** The turn that the server works on, by its own record; `null` when it names none. Never rejects. */

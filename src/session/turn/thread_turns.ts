@@ -80,6 +80,7 @@ export class ThreadTurns {
   /** Begins with a thread on which nothing is known to work. */
   constructor(host: ThreadTurnsHost) {
     this.#host = host;
+    const isKnown = (turnId: string) => this.#turns.has(turnId) || this.#past.has(turnId);
     this.#usage = new ThreadUsage(host.isNew === true ? NO_TOKENS : null);
     this.#turnHost = {
       core: host.core,
@@ -93,6 +94,7 @@ export class ThreadTurns {
       stopSubAgents: () => host.stopSubAgents(),
       stopStarting: (item) => host.stopStarting(item),
       isOver: (turn) => this.rest.isOver(turn),
+      isKnown,
       released: (turn) => this.#released(turn),
     };
     this.rest = new ThreadStop(host, {
@@ -104,11 +106,8 @@ export class ThreadTurns {
       begin: (turnId) => this.#turns.get(turnId) ?? this.#begin(turnId),
     });
     this.#unheard = new UnheardEnds(host.core, () => this.#all(), (m) => this.notification(m));
-    this.promised = new PromisedTurns(
-      (begins) => this.rest.expect(begins),
-      (turnId) => this.#turns.has(turnId) || this.#past.has(turnId),
-      () => this.active !== null,
-    );
+    const isBusy = () => this.active !== null;
+    this.promised = new PromisedTurns((begins) => this.rest.expect(begins), isKnown, isBusy);
   }
 
   /** The thread. */

@@ -9,6 +9,7 @@ import {
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { Deltas, DeltaTaker, OversizeMessage } from "../../rpc/mod.ts";
+import { activeInstead } from "../../protocol/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import { FAILED_CHECK_MS, findLostEnd, IDLE_CHECK_MS, stopTurn } from "./stop_turn.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
@@ -74,6 +75,8 @@ export interface TurnHost {
   stopStarting(item: JsonObject): Promise<boolean>;
   /** Asks the server about a turn that could not be stopped: whether it is over all the same. */
   isOver(turn: Turn): Promise<boolean>;
+  /** Whether a turn of this id was heard of. */
+  isKnown(turnId: string): boolean;
   /** The turn is released. */
   released(turn: Turn): void;
 }
@@ -378,6 +381,11 @@ export class Turn implements DeltaTaker {
         started: this.reached("started"),
         completed: this.reached("completed"),
         outcome: this.outcome,
+        // Who joins in the middle of a review knows it by another id than it is stopped by (0.145, 0.169).
+        refused: (error) => {
+          const id = activeInstead(error);
+          if (id !== null && !this.#host.isKnown(id)) this.activeId = id;
+        },
         missed: () => this.#missed,
       }),
       this.#host.stopSubAgents(),

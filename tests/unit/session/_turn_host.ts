@@ -11,6 +11,7 @@ export function turnHost(emit: TurnHost["listeners"]["emit"] = null): TurnHost {
     stopSubAgents: () => Promise.resolve(),
     stopStarting: () => Promise.resolve(true),
     isOver: () => Promise.resolve(true),
+    isKnown: () => false,
     released: () => {},
   };
 }

@@ -80,6 +80,7 @@ function stage(
           started: begun.promise,
           completed: ended.promise,
           outcome: it.outcome,
+          refused: () => {},
           missed: () => false,
         },
         LIMITS,
