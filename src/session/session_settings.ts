@@ -17,6 +17,7 @@ import {
   withApprovals,
 } from "./policy/session_policy.ts";
 import { reachesNetwork } from "./policy/policy_facts.ts";
+import { agentsStarted } from "./policy/sub_agents.ts";
 import {
   confirmProfile,
   openLimit,
@@ -148,7 +149,7 @@ export class SessionSettings {
   /** What the server confirmed. */
   policy: EffectivePolicy;
   /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
-  readonly kept: Set<string> = new Set();
+  readonly kept: Set<string>;
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
   #decided: DecidedPolicy;
@@ -174,6 +175,7 @@ export class SessionSettings {
     this.#decided = parts.decided;
     this.#sent = parts.decided;
     this.#told = parts.told;
+    this.kept = new Set(agentsStarted(parts.core, parts.threadId));
     this.#hooks = new WeakMap([[parts.profile.hooks, parts.hooks]]);
   }
 

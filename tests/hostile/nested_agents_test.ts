@@ -423,7 +423,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
 for (const version of codexes("0.169.0", "0.145.0")) {
   test(`no agent writes for a turn that may only read, codex ${version}`, () =>
     inWorld(version, async (world) => {
-      const { session } = await watched(world, {
+      const { client, session } = await watched(world, {
         config: CONFIG.v2,
         sandbox: "workspace-write",
         allowPrivilegedEscalation: true,
@@ -445,6 +445,14 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       // It keeps the sandbox of the turn that started it.
       await assert.rejects(session.ask(work("less"), { sandbox: "read-only" }), PolicyError);
       await session.ask(work("same"));
+      await session.release();
+      // Nor for the thread's next session, as long as the agent is there.
+      const less = { cwd: world.cwd, config: CONFIG.v2 };
+      await assert.rejects(client.resumeSession(session.threadId, less), PolicyError);
+      await client.shutdown();
+      const other = await world.connect();
+      const next = await other.resumeSession(session.threadId, less);
+      await next.ask(work("next"));
       assert.deepEqual(await readdir(world.cwd), ["same"]);
     }));
 }

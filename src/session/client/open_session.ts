@@ -6,6 +6,7 @@ import { abortable } from "../../async.ts";
 import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
 import { defined, isJsonObject, type JsonValue } from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
+import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import { type ClientConfig, isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";
@@ -16,6 +17,7 @@ import type { SessionTools } from "../mcp/offered_tools.ts";
 import { answerersOf } from "../policy/answerers.ts";
 import { confirmDecided } from "../policy/confirm_policy.ts";
 import { decideSessionPolicy, withApprovals } from "../policy/session_policy.ts";
+import { agentsStarted } from "../policy/sub_agents.ts";
 import {
   confirmProfile,
   openLimit,
@@ -154,6 +156,9 @@ export class SessionOpener<Opened extends OpenedThread> {
         answerers,
         patched.mode === "plan",
       );
+      if (opening.method === "thread/resume") {
+        await refuseBesideAgents(core, opening.threadId, decided.effective);
+      }
       const checkpoints = patched.checkpoints
         ? await abortable(openCheckpoints(where, core, cwd, decided.effective), signal)
         : null;
@@ -322,6 +327,18 @@ export class SessionOpener<Opened extends OpenedThread> {
     this.#sessions.add(session);
     return session;
   }
+}
+
+/** Agents of the thread's session before, which this one could set to work, keep what that one gave them. */
+async function refuseBesideAgents(
+  core: RuntimeCore,
+  threadId: string,
+  policy: EffectivePolicy,
+): Promise<void> {
+  const started = agentsStarted(core, threadId);
+  if (started.size === 0) return;
+  const { refuseNarrower } = await import("../policy/codex_setup.ts");
+  refuseNarrower(policy, started);
 }
 
 /** Loaded when it is asked for: few threads are kept by the host. */

@@ -41,7 +41,7 @@ export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>):
     if (compareEcho(asked, echo).length === 0) continue;
     throw new PolicyError(
       `A turn can't have the sandbox ${policy.sandbox.type} once something was accepted for the session, or an agent started, ` +
-        "in a turn that could do more: codex lets both go on as they were. Use another session for it.",
+        "in a turn that could do more: codex lets both go on as they were. Use another thread for it.",
       { data: { reason: "keptAnswers" } },
     );
   }

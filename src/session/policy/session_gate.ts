@@ -84,7 +84,10 @@ export class SessionGate implements ThreadGate {
     this.#host = host;
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (item) => this.#gateWith(item),
-      made: () => host.settings.kept.add(this.reach()),
+      made: () => {
+        host.settings.kept.add(this.reach());
+        return this.reach();
+      },
       itemStarted: (item, threadId) => this.itemStarted(item, threadId),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
       activeTurn: () => host.turns().active,

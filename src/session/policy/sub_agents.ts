@@ -25,12 +25,29 @@ const BEGIN_MS = 1_000;
 /** How often it is looked for meanwhile. */
 const BEGIN_ROUND_MS = 50;
 
+/** By thread and server, the sandboxes, as JSON, of turns that have started agents. */
+const STARTED: WeakMap<RuntimeCore, Map<string, Set<string>>> = new WeakMap();
+
+/**
+ * The sandboxes, as JSON, of turns of a thread that have started agents on the server that runs now. The thread's next session
+ * finds them as they were; another server gives them the sandbox of the session (0.145, 0.169).
+ */
+export function agentsStarted(core: RuntimeCore, threadId: string): ReadonlySet<string> {
+  return STARTED.get(core)?.get(`${core.generation} ${threadId}`) ?? new Set();
+}
+
+function agentStarted(core: RuntimeCore, threadId: string, reach: string): void {
+  const all = STARTED.get(core) ?? new Map<string, Set<string>>();
+  STARTED.set(core, all);
+  all.set(`${core.generation} ${threadId}`, new Set(agentsStarted(core, threadId)).add(reach));
+}
+
 /** What the session does for a thread of its agent's. */
 export interface SubAgentOwner {
   /** Makes the thread's part in approvals; `item` finds its items. */
   gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
-  /** An agent was started, which keeps the sandbox of the turn that started it. */
-  made(): void;
+  /** An agent was started, which keeps the sandbox of the turn that started it: as JSON. */
+  made(): string;
   /** An item of the thread begins. */
   itemStarted(item: JsonObject, threadId: string): void;
   /** An item of the thread ended. */
@@ -122,7 +139,7 @@ export class SubAgents {
       agent.stopped = stopped ||
         (this.#agents.get(by)?.stopped ?? parent?.isStopping ?? agent.stopped);
       if (known !== undefined) continue;
-      this.#owner.made();
+      agentStarted(this.#core, by, this.#owner.made());
       this.#join(threadId, agent);
     }
   }

@@ -59,7 +59,7 @@ class Stage {
     this.make = () =>
       new SubAgents(core, {
         gateOf: () => ({}) as never,
-        made: () => {},
+        made: () => "",
         itemStarted: (item, threadId) => this.agents.learn(item, threadId),
         itemCompleted: (item, threadId) => this.agents.learn(item, threadId),
         activeTurn: () => this.parent,
