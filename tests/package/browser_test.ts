@@ -1,7 +1,7 @@
 /** The package in a page: bundled, run by Chromium, talking to the real codex through the bridge. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { Client, quickRun, testing, web } from "../../mod.ts";
+import { Client, testing, web } from "../../mod.ts";
 import { codexPath } from "../_codex.ts";
 import { CHROMIUM_FLAGS, chromiumPath } from "../deno/web_chromium.ts";
 import { test } from "../_harness.ts";
@@ -33,7 +33,9 @@ test("the bundle runs in Chromium, through the bridge and on a cassette", {
   const cwd = await user.directory("project");
   const config = user.model.clientConfig({ codexPath: await codexPath() });
   const recorder = testing.Cassette.record(config);
-  await quickRun(cwd, "Say hello", { client: recorder.clientConfig() });
+  const recorded = await Client.connect(recorder.clientConfig());
+  await recorded.run(cwd, "Say hello");
+  await recorded.shutdown();
 
   const client = await Client.connect({ ...config, approvalTimeoutMs: 60_000 });
   const bridge = web.createBridge({
