@@ -27,10 +27,10 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
 }
 
 /**
- * An agent that was started keeps the sandbox of the turn that started it, whatever the turn has that makes it work again (0.145
- * to 0.169). And what was accepted for the session codex keeps, also in turns with less of a sandbox: the agent of a read-only turn wrote where
- * one that could write had been granted more, and ran what had been accepted there (0.104 to 0.169). Throws `PolicyError` for a
- * turn that may do less than one in which something was `kept`.
+ * Throws `PolicyError` for a turn that may do less than one in which something was `kept`, a sandbox each, as JSON. An agent keeps
+ * the sandbox of the turn that started it, whatever the turn has that sets it to work again (0.145 to 0.169). And codex keeps what
+ * was accepted for the session: the agent of a read-only turn wrote where one that could write had been granted more, and ran what
+ * had been accepted there (0.104 to 0.169).
  */
 export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>): void {
   const { cwd, approvalPolicy } = policy;
