@@ -33,13 +33,18 @@ const STARTED: WeakMap<RuntimeCore, Map<string, Set<string>>> = new WeakMap();
  * finds them as they were; another server gives them the sandbox of the session (0.145, 0.169).
  */
 export function agentsStarted(core: RuntimeCore, threadId: string): ReadonlySet<string> {
-  return STARTED.get(core)?.get(`${core.generation} ${threadId}`) ?? new Set();
+  return STARTED.get(core)?.get(onServer(core, threadId)) ?? new Set();
+}
+
+/** A thread on the server that has it now: one that is attached to goes on when the connection to it is made anew. */
+function onServer({ config, generation }: RuntimeCore, threadId: string): string {
+  return `${isAttached(config) ? "" : generation} ${threadId}`;
 }
 
 function agentStarted(core: RuntimeCore, threadId: string, reach: string): void {
   const all = STARTED.get(core) ?? new Map<string, Set<string>>();
   STARTED.set(core, all);
-  all.set(`${core.generation} ${threadId}`, new Set(agentsStarted(core, threadId)).add(reach));
+  all.set(onServer(core, threadId), new Set(agentsStarted(core, threadId)).add(reach));
 }
 
 /** What the session does for a thread of its agent's. */

@@ -5,7 +5,7 @@ import type { JsonObject } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { ThreadRoutes } from "../../../src/runtime/thread_routes.ts";
 import { SessionEvents } from "../../../src/session/events/session_events.ts";
-import { SubAgents } from "../../../src/session/policy/sub_agents.ts";
+import { agentsStarted, SubAgents } from "../../../src/session/policy/sub_agents.ts";
 import type { Turn } from "../../../src/session/turn/turn.ts";
 import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
@@ -18,6 +18,8 @@ class Stage {
   readonly counted: (Turn | null)[] = [];
   readonly routes = new ThreadRoutes();
   agents: SubAgents;
+  /** The connection; each new one to a server has another number. */
+  readonly core: RuntimeCore & { generation: number };
   /** Makes those of another session on the same connection. */
   readonly make: () => SubAgents;
   readonly events = new SessionEvents();
@@ -45,7 +47,8 @@ class Stage {
       this.say(threadId!, "turn/completed", { turn: { id: turnId!, status: "interrupted" } });
       return Promise.resolve({});
     };
-    const core = {
+    const core = this.core = {
+      generation: 1,
       call,
       callNow: call,
       routes: this.routes,
@@ -54,12 +57,12 @@ class Stage {
       server: { version: "0.169.0" },
       approvals: { pending: () => [], registerThread: () => () => {} },
       endOrphans: () => {},
-    } as unknown as RuntimeCore;
+    } as unknown as RuntimeCore & { generation: number };
     const timeoutMs = () => this.timeoutMs;
     this.make = () =>
       new SubAgents(core, {
         gateOf: () => ({}) as never,
-        made: () => "",
+        made: () => "its sandbox",
         itemStarted: (item, threadId) => this.agents.learn(item, threadId),
         itemCompleted: (item, threadId) => this.agents.learn(item, threadId),
         activeTurn: () => this.parent,
@@ -115,6 +118,19 @@ const naming = (...receiverThreadIds: string[]): JsonObject => ({
 function turn(isStopping: boolean, meter: RunMeter | null = null, over = new Promise(() => {})) {
   return { isStopping, meter, reached: () => over } as unknown as Turn;
 }
+
+test("the sandboxes of a thread's agents are known as long as their server runs", () => {
+  for (const attached of [true, false]) {
+    const it = new Stage({ attached });
+    const known = (threadId: string) => [...agentsStarted(it.core, threadId)];
+    it.agents.learn(naming("A"), "session");
+    assert.deepEqual([known("session"), known("another")], [["its sandbox"], []]);
+    // Another connection: to the same server where that is not ours, else to another one.
+    it.core.generation++;
+    assert.deepEqual(known("session"), attached ? ["its sandbox"] : []);
+    it.agents.close();
+  }
+});
 
 test("an agent that is named while its parent is being stopped is stopped with its first turn", async () => {
   const it = new Stage();
