@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { endOrphans } from "../../src/platform/mod.ts";
 import type { TurnEvent } from "../../src/session/turn/turn_event.ts";
@@ -18,12 +19,21 @@ function onLinux(name: string, run: () => Promise<void>): void {
 }
 
 /** A process that should have died with its parent, of this thread. */
-function orphan(threadId: string, ...flags: string[]): ChildProcess & { pid: number } {
+async function orphan(
+  threadId: string,
+  ...flags: string[]
+): Promise<ChildProcess & { pid: number }> {
   const args = ["-c", "sleep 1000; :", "bwrap", ...flags];
   const env = { PATH: process.env["PATH"]!, CODEX_THREAD_ID: threadId };
-  return spawn("sh", args, { env, stdio: "ignore", detached: true }) as ChildProcess & {
+  const child = spawn("sh", args, { env, stdio: "ignore", detached: true }) as ChildProcess & {
     pid: number;
   };
+  await once(child, "spawn");
+  // Who has started it may go on some moments before it has its arguments and variables, which nobody tells.
+  while (!readFileSync(`/proc/${child.pid}/environ`, "utf8").includes(threadId)) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  return child;
 }
 
 /** Ends what a test has left, with what it started, which may have outlived it. */
@@ -40,12 +50,9 @@ async function end(...all: ChildProcess[]): Promise<void> {
 }
 
 onLinux("endOrphans() ends those of its thread that are in no tree of the server's", async () => {
-  const mine = orphan("thread-1", "--die-with-parent");
-  const others = [orphan("thread-2", "--die-with-parent"), orphan("thread-1")];
+  const mine = await orphan("thread-1", "--die-with-parent");
+  const others = [await orphan("thread-2", "--die-with-parent"), await orphan("thread-1")];
   try {
-    await Promise.all(
-      [mine, ...others].map((each) => new Promise((resolve) => each.once("spawn", resolve))),
-    );
     endOrphans(process.pid, ["CODEX_THREAD_ID=thread-0", "CODEX_THREAD_ID=thread-1"]);
     assert.deepEqual([mine, ...others].map((each) => each.signalCode), [null, null, null]);
     const ended = new Promise((resolve) => mine.once("exit", (_, signal) => resolve(signal)));
@@ -70,13 +77,12 @@ onLinux(
         env,
         stdio: ["ignore", "pipe", "ignore"],
         detached: true,
-      }) as unknown as ReturnType<typeof orphan>;
+      }) as unknown as Awaited<ReturnType<typeof orphan>>;
       const [told] = await once(codex.stdout!, "data");
       const pid = Number(told);
       try {
         // One that is ended in the same go shows when this one would have been.
-        const left = orphan("thread-3", "--die-with-parent");
-        await once(left, "spawn");
+        const left = await orphan("thread-3", "--die-with-parent");
         const ended = once(left, "exit");
         endOrphans(null, ["CODEX_THREAD_ID=thread-3"]);
         await ended;
@@ -106,9 +112,8 @@ onLinux(
     };
     const asked = assert.rejects(session.ask("Wait.", { onEvent }), /shut down/);
     await begun.promise;
-    const left = orphan(session.threadId, "--die-with-parent");
+    const left = await orphan(session.threadId, "--die-with-parent");
     try {
-      await once(left, "spawn");
       const exited = once(left, "exit");
       await client.shutdown();
       await exited;
@@ -124,8 +129,8 @@ for (const version of codexes("0.169.0", "0.145.0")) {
     await using world = await World.start(version);
     const client = await world.connect();
     const session = await client.startSession({ cwd: world.cwd });
-    const left = orphan(session.threadId, "--die-with-parent");
-    const other = orphan("another thread", "--die-with-parent");
+    const left = await orphan(session.threadId, "--die-with-parent");
+    const other = await orphan("another thread", "--die-with-parent");
     const lates: ChildProcess[] = [];
     try {
       const exited = new Promise((resolve) => left.once("exit", resolve));
@@ -139,14 +144,14 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       await exited;
       process.kill(other.pid, 0);
       // Of a turn that is stopped before it tells of its command.
-      const untold = orphan(session.threadId, "--die-with-parent");
+      const untold = await orphan(session.threadId, "--die-with-parent");
       lates.push(untold);
       const untoldExited = new Promise((resolve) => untold.once("exit", resolve));
       const silent = await session.askStream(world.prompt([[script.hang()]]));
       await silent.interrupt();
       await untoldExited;
       // What was dying still when the turn ended, as the first process of its sandbox.
-      const late = orphan(session.threadId, "--apply-seccomp-then-exec");
+      const late = await orphan(session.threadId, "--apply-seccomp-then-exec");
       lates.push(late);
       const lateExited = new Promise((resolve) => late.once("exit", resolve));
       await session.close();
@@ -161,7 +166,7 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       };
       const cutOff = crashes ? assert.rejects(then.ask("Wait.", { onEvent }), /ended/) : null;
       if (crashes) await begun.promise;
-      const last = orphan(then.threadId, "--die-with-parent");
+      const last = await orphan(then.threadId, "--die-with-parent");
       lates.push(last);
       const lastExited = new Promise((resolve) => last.once("exit", resolve));
       if (crashes) process.kill(client.runtime.pid!, "SIGKILL");

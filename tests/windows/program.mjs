@@ -300,9 +300,9 @@ await part("a stuck server behind a launcher is ended with it, or not claimed to
   fs.writeFileSync(cmd, `@"${node}" "${stuck}"\r\n`);
   const transport = await openStdio({ process: { command: cmd, args: [] } });
   transport.start({ bytes() {}, text() {}, closed() {} });
-  while (!fs.existsSync(mark)) await new Promise((resolve) => setTimeout(resolve, 50));
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  const pid = Number(fs.readFileSync(mark, "utf8"));
+  const told = () => fs.existsSync(mark) ? fs.readFileSync(mark, "utf8") : "";
+  while (told() === "") await new Promise((resolve) => setTimeout(resolve, 50));
+  const pid = Number(told());
   const { gone } = await transport.close({ graceMs: 500 });
   let lives = true;
   try {
