@@ -15,9 +15,9 @@ import {
 import { codexPath, type CodexVersion } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 import { makeUsed } from "../_used_home.ts";
-import { isRunning, whenGone } from "./_transport_world.ts";
+import { halt, isRunning, whenGone } from "./_transport_world.ts";
 
-export { isRunning, whenGone };
+export { halt, isRunning, whenGone };
 
 /** What the model does for one prompt: its turns in order, or a function of the request and its number. */
 export type Play = readonly ModelTurn[] | ((request: ModelRequest, round: number) => ModelTurn);

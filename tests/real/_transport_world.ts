@@ -1,5 +1,5 @@
 /** What the transport tests ask the operating system. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 
 /** Whether a process runs; one that waits to be reaped does not. */
@@ -13,6 +13,17 @@ export function isRunning(pid: number): boolean {
     return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
   } catch {
     return process.platform !== "linux";
+  }
+}
+
+/** Stops a process; returns when none of its threads works any more: the others go on until one has taken the signal. */
+export async function halt(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  if (process.platform !== "linux") return;
+  const works = (thread: string) =>
+    !/\) [TZX] /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8"));
+  while (readdirSync(`/proc/${pid}/task`).some(works)) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
 

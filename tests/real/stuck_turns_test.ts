@@ -17,7 +17,7 @@ import { script } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, NEWEST_CODEX, SLOW_BETWEEN } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type LinkMessage, lossyLink } from "../_lossy_link.ts";
-import { inWorld, rejection, type World } from "./_session_world.ts";
+import { halt, inWorld, rejection, type World } from "./_session_world.ts";
 
 type Loses = (message: LinkMessage, direction: "in" | "out") => boolean;
 
@@ -259,7 +259,7 @@ test(
       for (let event = await stream.recv(); event?.type !== "assistantMessageDelta";) {
         event = await stream.recv();
       }
-      process.kill(client.runtime.pid!, "SIGSTOP");
+      await halt(client.runtime.pid!);
       const tries = [session.interrupt(), stream.interrupt()];
       for (const error of await Promise.all(tries.map(rejection))) {
         assert.ok(error instanceof RequestTimeoutError, `${error}`);
@@ -271,7 +271,7 @@ test(
       assert.equal((await session.ask("on")).assistantText, "You said: on");
 
       const running = await session.askStream(world.prompt([[script.hang()]]));
-      process.kill(client.runtime.pid!, "SIGSTOP");
+      await halt(client.runtime.pid!);
       assert.ok(await rejection(session.release()) instanceof RequestTimeoutError);
       process.kill(client.runtime.pid!, "SIGCONT");
       await session.release();
