@@ -232,13 +232,14 @@ test("what is left in the group and takes no SIGTERM is killed, after close() an
 test("what is left in groups of its own and takes no SIGTERM is killed, however the process ended", async (t) => {
   if (process.platform !== "linux") return;
   // As codex starts MCP servers and its helper for files; what has left the session is nobody's.
-  const left = "set -m; (trap '' TERM; echo $BASHPID; while :; do sleep 0.05; done) & sleep 0.1; " +
-    "setsid bash -c 'echo $$; exec sleep 60' & sleep 0.1;";
+  const left = "set -m; (trap '' TERM; echo left $BASHPID; while :; do sleep 0.05; done) & " +
+    "setsid bash -c 'echo away $$; exec sleep 60' & ";
   const start = async (end: string) => {
     const transport = await openStdio({ process: { command: "bash", args: ["-c", left + end] } });
     const heard = listen(transport);
-    const [pid, away] = (await heard.until(/\d+\n\d+\n/)).split("\n").map(Number);
-    return { transport, heard, pid: pid!, away: away! };
+    const pid = async (name: string) =>
+      Number((await heard.until(new RegExp(`${name} \\d+\n`))).match(`${name} (\\d+)`)![1]);
+    return { transport, heard, pid: await pid("left"), away: await pid("away") };
   };
   const check = async ({ transport, pid, away }: Awaited<ReturnType<typeof start>>) => {
     assert.equal((await transport.close({ graceMs: 100 })).gone, true);
@@ -250,7 +251,8 @@ test("what is left in groups of its own and takes no SIGTERM is killed, however 
     await t.step(end, async () => await check(await start(end)));
   }
   await t.step("a crash", async () => {
-    const started = await start("exit 3");
+    const started = await start("read; exit 3");
+    await started.transport.write("\n");
     assert.deepEqual((await started.heard.closed).exit, { code: 3, signal: null });
     await check(started);
   });
