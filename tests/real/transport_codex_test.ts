@@ -224,17 +224,22 @@ test("a pid file ends the sandbox that a codex of a dead script was starting, an
   if (process.platform !== "linux") return;
   await using dir = await tempDir();
   const pidFile = join(dir.path, "codex.pid");
-  const program = (flags: string) => `sh -c 'echo $$; sleep 60; :' bwrap ${flags} & sleep 0.2;`;
+  const program = (name: string, flags: string) =>
+    `sh -c 'echo ${name} $$; sleep 60; :' bwrap ${flags} & `;
   const codex = spawn(
     "sh",
-    ["-c", program("--die-with-parent") + program("--version") + "echo up; exec sleep 60"],
+    [
+      "-c",
+      program("sandbox", "--die-with-parent") + program("other", "--version") + "exec sleep 60",
+    ],
     { stdio: ["ignore", "pipe", "ignore"], detached: true },
   );
   let text = "";
   for await (const chunk of codex.stdout) {
-    if ((text += chunk).endsWith("up\n")) break;
+    if ((text += chunk).split("\n").length > 2) break;
   }
-  const [sandbox, other] = text.split("\n").map(Number) as [number, number];
+  const [sandbox, other] = ["sandbox", "other"]
+    .map((name) => Number(text.match(`${name} (\\d+)\n`)![1])) as [number, number];
   const record = { pid: codex.pid!, identity: processIdentity(codex.pid!), ownerPid: 1 };
   process.kill(codex.pid!, "SIGKILL");
   await whenGone(codex.pid!);

@@ -175,10 +175,11 @@ test("kill() ends the process at once", async () => {
 test("the exit is the end although a grandchild holds the pipes, and no output is lost", async () => {
   // 60,000 bytes fit into the pipe: they are still in it when the process is gone.
   const transport = await sh(
-    "setsid sh -c 'echo $$; exec sleep 60' & sleep 0.1; head -c 60000 /dev/zero | tr '\\0' x; echo end; exit 4",
+    "setsid sh -c 'echo $$; exec sleep 60' & read _; head -c 60000 /dev/zero | tr '\\0' x; echo end; exit 4",
   );
   const heard = listen(transport);
   const pid = Number((await heard.until(/\d+\n/)).split("\n")[0]);
+  await transport.write("\n");
   const started = performance.now();
   assert.deepEqual((await heard.closed).exit, { code: 4, signal: null });
   assert.ok(performance.now() - started < 25_000, "the grandchild sleeps for a minute");
@@ -210,7 +211,7 @@ test("close() sweeps a grandchild in the process's own group", async () => {
 });
 
 test("what is left in the group and takes no SIGTERM is killed, after close() and after a crash", async (t) => {
-  const left = "(trap '' TERM; echo $BASHPID; while :; do sleep 0.05; done) & sleep 0.1;";
+  const left = "(trap '' TERM; echo $BASHPID; while :; do sleep 0.05; done) & ";
   const start = async (end: string) => {
     const transport = await openStdio({ process: { command: "bash", args: ["-c", left + end] } });
     const heard = listen(transport);
@@ -222,7 +223,8 @@ test("what is left in the group and takes no SIGTERM is killed, after close() an
     await whenGone(pid);
   });
   await t.step("a crash", async () => {
-    const { transport, heard, pid } = await start("exit 3");
+    const { transport, heard, pid } = await start("read; exit 3");
+    await transport.write("\n");
     assert.deepEqual((await heard.closed).exit, { code: 3, signal: null });
     await transport.close();
     await whenGone(pid);
