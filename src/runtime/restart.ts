@@ -219,6 +219,13 @@ const BEGIN_TURNS: ReadonlySet<string> = new Set([
 /** For how many times {@linkcode LINGER_MS} the turn of such a call is waited for, at most. */
 const BEGIN_ROUNDS = 25;
 
+interface HeldTurn {
+  readonly turnId: string;
+  /** The turn before it, whose end may be told late. */
+  readonly before: string | undefined;
+  readonly release: () => void;
+}
+
 /**
  * Counts what is awaited. While there is something, the process of the server keeps the script running; without, the script
  * may end, and its exit ends the process. Whoever forgets `shutdown()` neither hangs nor leaves anything behind.
@@ -231,7 +238,7 @@ export class KeepAlive {
   #timer: unknown;
   #closed = false;
   /** The active turn of each thread, whoever began it, and what releases the script at its end. */
-  readonly #turns: Map<string, { turnId: string; release: () => void }> = new Map();
+  readonly #turns: Map<string, HeldTurn> = new Map();
   /** For how much longer a turn may begin that was asked for. */
   #begins = 0;
   readonly #timers: Timers;
@@ -285,13 +292,21 @@ export class KeepAlive {
   noticed(method: string, threadId: string, turnId: string | undefined): void {
     if (method === "turn/started" && turnId !== undefined) {
       this.#begins = 0;
+      const before = this.#turns.get(threadId)?.turnId;
       this.#release(threadId);
-      this.#turns.set(threadId, { turnId, release: this.hold() });
+      this.#turns.set(threadId, { turnId, before, release: this.hold() });
     } else if (method === "turn/completed") {
-      if (this.#turns.get(threadId)?.turnId === turnId) this.#release(threadId);
+      // A review ends under another id than it began under (0.125 to 0.169).
+      if (this.#turns.get(threadId)?.before !== turnId) this.#release(threadId);
     } else if (method === "thread/closed" || method === "thread/archived") {
       this.#release(threadId);
     }
+  }
+
+  /** A turn is over whose end the server may never tell. */
+  over(threadId: string, { turnId, activeId }: { turnId: string; activeId: string }): void {
+    const held = this.#turns.get(threadId)?.turnId;
+    if (held === turnId || held === activeId) this.#release(threadId);
   }
 
   /** Whether a turn is active, whoever began it. */

@@ -42,6 +42,12 @@ switch (how) {
     console.log((await session.ask(prompt)).assistantText);
     break;
   }
+  case "reviewed": {
+    const client = await start();
+    const session = await client.startSession({ cwd });
+    await session.review({ type: "custom", instructions: prompt });
+    break;
+  }
   case "asking": {
     const client = await start();
     const session = await client.startSession({ cwd });

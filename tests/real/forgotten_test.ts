@@ -22,6 +22,7 @@ const runtimes: [name: string, command: () => Promise<string[]>][] = onDeno
 const ends: [how: string, said: RegExp][] = [
   ["connected", /^pid \d+\nlast line\n$/],
   ["asked", /^pid \d+\nYou said: .*\nlast line\n$/],
+  ["reviewed", /^pid \d+\nlast line\n$/],
   ["asking", /^pid \d+\nlast line\nlate\nthen late\n$/],
   ["approval", /^pid \d+\nanswered\nover\nlast line\n$/],
   ["raw", /^pid \d+\nlast line\nanswered\nover\n$/],

@@ -10,6 +10,7 @@ import {
 } from "../../src/errors/mod.ts";
 import { plainSettings } from "../../src/json.ts";
 import { codexTransport } from "../../src/launch/mod.ts";
+import { coreOf } from "../../src/runtime/mod.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import type { SessionEvent } from "../../src/session/events/session_event.ts";
 import type { Session } from "../../src/session/session.ts";
@@ -51,6 +52,7 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
         const first = await session.askStream(hanging());
         loses = ({ method }, direction) => direction === "in" && method === "turn/completed";
         await first.interrupt();
+        assert.equal(coreOf(client.runtime).alive.turnRuns, false);
         loses = null;
         assert.ok(await rejection(first.finish()) instanceof TurnInterruptedError);
         assert.equal((await session.ask("one")).assistantText, "You said: one");
@@ -136,6 +138,8 @@ for (const version of [...CODEX_VERSIONS, ...SLOW_BETWEEN.slice(0, 1)]) {
         assert.ok(error instanceof TurnFailedError, `${error}`);
         assert.match(error.message, /not a git repository/);
         assert.deepEqual(ends, ["failed"]);
+        // 0.104 says that it has begun, and no more: nothing keeps the script running for it.
+        assert.equal(coreOf(client.runtime).alive.turnRuns, false);
         assert.equal((await session.ask("on")).assistantText, "You said: on");
         await session.release();
       }),

@@ -386,6 +386,7 @@ export class ThreadTurns {
 
   #released(turn: Turn): void {
     this.limit(turn, Infinity);
+    this.#host.core.alive.over(this.threadId, turn);
     if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;
     const steered = this.#steered;

@@ -83,6 +83,29 @@ test("every turn is awaited, whoever began it, until its end, its thread's or it
   }
 });
 
+test("a turn whose end is told under another id, or never, is awaited no longer than it takes", () => {
+  for (
+    const end of [
+      // A review of 0.125 to 0.169 begins under an id of its own, and ends under the one that it was answered with.
+      (alive: KeepAlive) => alive.noticed("turn/completed", "t", "outer"),
+      (alive: KeepAlive) => alive.over("t", { turnId: "outer", activeId: "1" }),
+      (alive: KeepAlive) => alive.over("t", { turnId: "1", activeId: "1" }),
+    ]
+  ) {
+    const { alive, told, pass } = bench();
+    alive.noticed("turn/started", "t", "0");
+    alive.noticed("turn/started", "t", "1");
+    alive.over("t", { turnId: "0", activeId: "0" });
+    alive.over("other", { turnId: "1", activeId: "1" });
+    assert.equal(alive.turnRuns, true);
+    end(alive);
+    assert.equal(alive.turnRuns, false);
+    pass();
+    pass();
+    assert.deepEqual(told, ["unref"]);
+  }
+});
+
 test("the turn of a call that begins one is awaited before the server tells of it, but not for ever", () => {
   const { alive, told, pass } = bench();
   alive.answered("turn/start");

@@ -57,6 +57,7 @@ class Stage {
       server: { version: "0.169.0" },
       approvals: { pending: () => [], registerThread: () => () => {} },
       endOrphans: () => {},
+      alive: { over: () => {} },
     } as unknown as RuntimeCore & { generation: number };
     const timeoutMs = () => this.timeoutMs;
     this.make = () =>

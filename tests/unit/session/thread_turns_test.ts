@@ -56,6 +56,7 @@ class Stage {
       call,
       callNow: call,
       endOrphans: () => {},
+      alive: { over: () => {} },
       routes: this.routes,
       state: "running",
       config: {},
