@@ -232,7 +232,8 @@ function onScriptEnd(act: () => void): () => void {
     return () => globalThis.removeEventListener("unload", act);
   }
   const process = nodeProcess();
-  process?.on("exit", act);
+  // An older listener of the script's may throw, or exit anew, and none comes after it.
+  process?.prependListener("exit", act);
   return () => process?.off("exit", act);
 }
 

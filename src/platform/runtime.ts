@@ -39,8 +39,8 @@ export interface NodeProcess {
   cwd(): string;
   /** Sends a signal; a negative pid names a process group, signal 0 only asks. */
   kill(pid: number, signal: string | number): boolean;
-  /** Adds a listener. */
-  on(event: string, listener: () => void): void;
+  /** Adds a listener, before those that are there. */
+  prependListener(event: string, listener: () => void): void;
   /** Removes a listener. */
   off(event: string, listener: () => void): void;
   /** A built-in module without an import. */

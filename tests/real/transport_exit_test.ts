@@ -4,7 +4,7 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { codexPath } from "../_codex.ts";
+import { codexPath, nodePath } from "../_codex.ts";
 import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { isRunning, whenGone } from "./_transport_world.ts";
@@ -16,9 +16,11 @@ async function run(
   args: string[],
   env: Record<string, string>,
   signal?: NodeJS.Signals,
+  program: string = process.execPath,
 ): Promise<{ pid: number; code: number | null; signal: string | null }> {
-  const command = onDeno ? ["run", "-A", "--no-prompt", SCRIPT] : [SCRIPT];
-  const script = spawn(process.execPath, [...command, ...args], {
+  const isDeno = onDeno && program === process.execPath;
+  const command = isDeno ? ["run", "-A", "--no-prompt", SCRIPT] : [SCRIPT];
+  const script = spawn(program, [...command, ...args], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -43,6 +45,17 @@ for (const how of ["exit", "end"]) {
   test(`a script that ends by ${how} takes even a stuck process along`, async () => {
     const { pid } = await run([how, ...STUCK], {});
     await whenGone(pid);
+  });
+}
+
+// Deno has one order for all listeners of "unload".
+for (const how of ["throw", "exit"]) {
+  const runtime = onDeno ? "Node" : "Bun";
+  test(`an older exit listener on ${runtime} that ${how}s leaves no stuck process`, async () => {
+    const program = onDeno ? await nodePath() : process.execPath;
+    const { pid, code } = await run([`${how} in listener`, ...STUCK], {}, undefined, program);
+    await whenGone(pid);
+    assert.equal(code, how === "exit" ? 9 : 1);
   });
 }
 
