@@ -73,7 +73,9 @@ export class Runner {
   }
 
   status(): AutomationStatus {
-    return { ...this.#status, runsDropped: this.runs.dropped };
+    // A thread that was never used is another one when it was opened anew.
+    const { threadId } = this.#session;
+    return { ...this.#status, threadId, runsDropped: this.runs.dropped };
   }
 
   /** Starts no more runs, interrupts the running turn and waits for it. */
@@ -94,7 +96,7 @@ export class Runner {
     try {
       let step = first;
       while (step.type === "wait") {
-        await sleepUntil(step.dueAt, this.#clock, wake.signal);
+        await sleepUntil(step.dueAt, this.#longest, this.#clock, wake.signal);
         step = await this.#due(step.dueAt);
       }
     } finally {
@@ -102,6 +104,11 @@ export class Runner {
       this.runs.end();
     }
     return this.status();
+  }
+
+  /** How far away the next run can be: the first one begins when its date says, the others are never further than their pace. */
+  get #longest(): number {
+    return this.#started === 0 ? Infinity : this.#spec.every * 1.5;
   }
 
   /** Aborted by a stop and by the session's end; neither has happened yet where there is something to wait for. */
@@ -121,7 +128,7 @@ export class Runner {
   async #due(dueAt: number): Promise<AutomationStep> {
     const instead: AutomationStep | null = this.#stop.signal.aborted
       ? { type: "stop" }
-      : stepAtDue(this.#spec, this.#clock.now(), this.#closed);
+      : stepAtDue(this.#spec, dueAt, this.#clock.now(), this.#closed);
     if (instead !== null) {
       this.#enter(instead);
       return instead;
@@ -314,14 +321,17 @@ export function firstStep(spec: AutomationSpec, now: number, closed: boolean): A
   return dueAt >= stopAt ? { type: "stop" } : { type: "wait", dueAt };
 }
 
-/** Whether a run that is due may start now: `null`, or what happens instead. */
+/** Whether the run that is due at `dueAt` may start now: `null`, or what happens instead. */
 export function stepAtDue(
   spec: AutomationSpec,
+  dueAt: number,
   now: number,
   closed: boolean,
 ): AutomationStep | null {
   if (closed) return { type: "fail", error: closedError() };
-  return now >= (spec.stopAt?.getTime() ?? Infinity) ? { type: "stop" } : null;
+  if (now >= (spec.stopAt?.getTime() ?? Infinity)) return { type: "stop" };
+  // The clock was set back while it waited.
+  return dueAt > now ? { type: "wait", dueAt: nextDue(dueAt, spec.every, now) } : null;
 }
 
 /** The step after a run that did not fail and was due at `lastDue`; `runs` were made so far. */
@@ -351,15 +361,15 @@ function closedError(): SessionClosedError {
 
 /**
  * The first tick after `now` on the grid that `lastDue` is on: ticks that passed meanwhile collapse into the one run
- * that just ended, and the grid never shifts.
+ * that just ended, and the grid never shifts. A clock that was set back goes over ticks once more: the next one is between half
+ * a period and one and a half away, so that none comes twice for a clock that was corrected by a little.
  */
 export function nextDue(lastDue: number, every: number, now: number): number {
-  const next = lastDue + every;
-  if (next > now) return next;
   const passed = Math.floor((now - lastDue) / every);
   const later = lastDue + every * (passed + 1);
+  const twice = later <= lastDue && later - now < every / 2;
   // Fractions of milliseconds round; the promise is a tick after now.
-  return later > now ? later : lastDue + every * (passed + 2);
+  return later > now && !twice ? later : lastDue + every * (passed + 2);
 }
 
 // Time, as an automation sees it. Tests bring their own.
@@ -387,16 +397,16 @@ export const systemClock: AutomationClock = {
  */
 const LONGEST_TIMER_MS = 60_000;
 
-/** Waits until the time has come, `true`, or the signal aborts, `false`. */
+/** Waits until the time has come, the clock was set so far back that it is further away than `longest`, or the signal aborts. */
 async function sleepUntil(
   time: number,
+  longest: number,
   clock: AutomationClock,
   signal: AbortSignal,
-): Promise<boolean> {
-  for (;;) {
-    if (signal.aborted) return false;
+): Promise<void> {
+  while (!signal.aborted) {
     const left = time - clock.now();
-    if (left <= 0) return true;
+    if (left <= 0 || left > longest) return;
     const woken = Promise.withResolvers<void>();
     const cancel = clock.after(Math.min(Math.ceil(left), LONGEST_TIMER_MS), woken.resolve);
     await abortable(woken.promise, signal).catch(() => {});

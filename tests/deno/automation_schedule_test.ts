@@ -23,6 +23,20 @@ test("nextDue() is the first tick of the original grid after now, for whole mill
   ));
 });
 
+test("nextDue() is between half a period and one and a half away when the clock was set back, and on the grid", () => {
+  fc.assert(fc.property(
+    fc.integer({ min: 0, max: 4e12 }),
+    fc.integer({ min: 1, max: 1e10 }),
+    fc.integer({ min: 1, max: 1e12 }),
+    (due, every, back) => {
+      const now = due - back;
+      const next = nextDue(due, every, now);
+      assert.equal(Math.abs(next - due) % every, 0);
+      assert.ok(next - now >= every / 2 && next - now <= every * 1.5);
+    },
+  ));
+});
+
 test("nextDue() is after now and at most two periods away, for fractions too", () => {
   fc.assert(fc.property(
     fc.double({ min: 0, max: 4e12, noNaN: true }),
@@ -61,7 +75,7 @@ test("a simulated automation starts on its grid, before stopAt, at most maxRuns 
       while (step.type === "wait") {
         const { dueAt } = step;
         now = Math.max(now, dueAt);
-        const instead = stepAtDue(spec, now, false);
+        const instead = stepAtDue(spec, dueAt, now, false);
         if (instead !== null) {
           step = instead;
           break;

@@ -315,6 +315,52 @@ test("after the machine slept, the missed ticks are one run, and the grid is the
   await handle.stop();
 });
 
+test("a clock that is set back, or forward and back again, keeps nobody waiting for longer than the pace", async () => {
+  const day = 86_400_000;
+  for (const away of [day, 400 * day]) {
+    const { handle, clock, session } = start({ every: 3_600_000 });
+    await clock.advance(0);
+    await session.last.succeed();
+    // Nothing may look at the clock before it was set.
+    await clock.suspend(-away);
+    await clock.advance(3_600_000 * 1.5 + 60_000);
+    assert.equal(session.asks.length, 2, "set back while it waits");
+    await clock.suspend(away);
+    await session.last.succeed();
+    await clock.suspend(-away);
+    await clock.advance(3_600_000 * 1.5 + 60_000);
+    assert.equal(session.asks.length, 3, "set forward while a run was at work, and back");
+    const due = handle.status();
+    assert.equal(due.state, "running");
+    await session.last.succeed();
+    const next = handle.status().nextDueAt!.getTime();
+    assert.equal(Math.abs(next - NOW) % 3_600_000, 0, "on the grid");
+    assert.ok(next - clock.time <= 3_600_000 * 1.5);
+    await handle.stop();
+    assert.equal(clock.timers.size, 0);
+  }
+});
+
+test("a first run waits for its date, whatever becomes of the clock meanwhile", async () => {
+  const { handle, clock, session } = start({ startAt: new Date(NOW + 5_000) });
+  await clock.suspend(-10_000);
+  await clock.advance(14_999);
+  assert.equal(session.asks.length, 0);
+  await clock.advance(60_001);
+  assert.equal(session.asks.length, 1);
+  await session.last.succeed();
+  await handle.stop();
+});
+
+test("the status names the thread as it is now: one that was never used is another one when it is opened anew", async () => {
+  const session = new FakeSession();
+  const { handle } = start({}, session);
+  assert.equal(handle.status().threadId, "t1");
+  (session as { threadId: string }).threadId = "t2";
+  assert.equal(handle.status().threadId, "t2");
+  await handle.stop();
+});
+
 test("what onRun throws ends nothing and is told", async () => {
   for (
     const onRun of [

@@ -44,16 +44,20 @@ test("the first step checks the session, then maxRuns, then stopAt", () => {
   }
 });
 
-test("a run that is due starts unless the session closed or stopAt was reached", () => {
-  const rows: [Partial<AutomationSpec>, closed: boolean, string][] = [
-    [{}, false, "run"],
-    [{}, true, "fail sessionClosed"],
-    [{ stopAt: date(NOW) }, false, "stop"],
-    [{ stopAt: date(NOW - 1) }, false, "stop"],
-    [{ stopAt: date(NOW + 1) }, false, "run"],
+test("a run that is due starts unless the session closed, stopAt was reached or the clock was set back", () => {
+  const rows: [Partial<AutomationSpec>, closed: boolean, dueIn: number, string][] = [
+    [{}, false, 0, "run"],
+    [{}, true, 0, "fail sessionClosed"],
+    [{ stopAt: date(NOW) }, false, 0, "stop"],
+    [{ stopAt: date(NOW - 1) }, false, -9, "stop"],
+    [{ stopAt: date(NOW + 1) }, false, 0, "run"],
+    [{}, false, 1e9 + 70, "wait 70"],
+    [{}, true, 1e9, "fail sessionClosed"],
+    [{ stopAt: date(NOW) }, false, 1e9, "stop"],
   ];
-  for (const [more, closed, expected] of rows) {
-    assert.equal(shape(stepAtDue(spec(more), NOW, closed)), expected, JSON.stringify(more));
+  for (const [more, closed, dueIn, expected] of rows) {
+    const step = stepAtDue(spec(more), NOW + dueIn, NOW, closed);
+    assert.equal(shape(step), expected, JSON.stringify(more));
   }
 });
 
@@ -67,8 +71,13 @@ test("the next run is on the original grid, and missed ticks collapse into one",
     [199, 200],
     [200, 300],
     [1_050, 1_100],
-    // The clock was set back while the turn ran.
-    [-500, 100],
+    // The clock was set back while the turn ran: a little, which brings no tick twice, and by far.
+    [-1, 100],
+    [-49, 100],
+    [-50, 0],
+    [-500, -400],
+    [-549, -400],
+    [-1e12 - 1, -1e12 + 100],
   ];
   for (const [took, next] of rows) {
     assert.equal(nextDue(NOW, 100, NOW + took) - NOW, next, `after ${took} ms`);
