@@ -20,6 +20,7 @@ export type Feature =
   | "startsJoinedTurns"
   | "truthfulTurnRecord"
   | "denialWithReason"
+  | "tellsWholePatches"
   | "workspaceReads"
   | "docsNeedTrust"
   | "docsInReads"
@@ -75,6 +76,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   startsJoinedTurns: { until: "0.125.0" },
   /** Its own record of turns is right; before, running and failed ones were recorded as completed. */
   truthfulTurnRecord: { since: "0.169.0" },
+  /** Takes one change of a file in a patch; 0.145 takes several, tells the last of them only, and makes them all. */
+  tellsWholePatches: { since: "0.150.0" },
   /** The old approvals are declined with an object that has room for a reason; before, with one word. */
   denialWithReason: { since: "0.169.0" },
   /**

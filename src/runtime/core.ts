@@ -113,7 +113,7 @@ export class RuntimeCore implements ConnectionHandler {
       heardAll: () => this.#heardAll(),
     }, async () => {
       const { brokerHost } = await import("./broker_host.ts");
-      return await brokerHost(config, () => this.seen());
+      return await brokerHost(config, () => this.seen(), this);
     });
   }
 

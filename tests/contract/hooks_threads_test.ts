@@ -1,6 +1,6 @@
 /** Whose hooks are asked about which thread: what the real codex shows too rarely to be tested with it. */
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import {
   Client,
@@ -209,8 +209,14 @@ test("rules hold for an agent's thread as for its session's, and who fails at it
     item(ruled.threadId, spawned("ruled"));
     // What is accepted may leave the sandbox, and lies outside of the workspace.
     assert.deepEqual(await ask("ruled"), DECLINED);
-    const patch = async (path: string) => {
+    // 0.104 tells the last of several changes of one file: what the model wrote stands in the thread's file.
+    const file = join(ruled.cwd, "..", "rollout.jsonl");
+    server.notify("thread/started", { thread: { id: "ruled", path: file } });
+    const patch = async (path: string, more = "") => {
       const changes = [{ path, kind: { type: "add" }, diff: "x" }];
+      const input = `*** Begin Patch\n${more}*** Add File: ${path}\n+x\n*** End Patch`;
+      const payload = { type: "custom_tool_call", name: "apply_patch", call_id: path, input };
+      await appendFile(file, `${JSON.stringify({ type: "response_item", payload })}\n`);
       item(
         "ruled",
         { type: "fileChange", id: path, changes, status: "inProgress" },
@@ -221,6 +227,10 @@ test("rules hold for an agent's thread as for its session's, and who fails at it
     };
     assert.deepEqual(await patch("/elsewhere/x"), DECLINED);
     assert.deepEqual(await patch(join(ruled.cwd, "x")), ACCEPTED);
+    if (server.dialect === "0.104") {
+      const more = `*** Add File: ${join(ruled.cwd, "y")}\n+bad\n`;
+      assert.deepEqual(await patch(join(ruled.cwd, "y"), more), DECLINED);
+    }
 
     const broken = await open({
       approvalPolicy: "untrusted",

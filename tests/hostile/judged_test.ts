@@ -208,6 +208,61 @@ for (const version of codexes(...CODEX_VERSIONS, "0.125.0")) {
   );
 }
 
+// Codex 0.145 and older tell the last of several changes of one file, and make them all; newer ones refuse such patches.
+for (const version of codexes("0.145.0", "0.104.0")) {
+  test(`a patch that does more than codex tells of is declined, codex ${version}`, async () => {
+    await using w = await world(version);
+    await using outside = await tempDir("outside-");
+    const seen: string[] = [];
+    const place = await w.session({
+      approvals: {
+        rules: [
+          { effect: "deny", kind: "fileChange", paths: [".env"] },
+          { effect: "allow", kind: "fileChange", paths: ["*.txt"] },
+        ],
+        default: "decline",
+      },
+      hooks: {
+        pre: [{
+          name: "watch",
+          phases: ["preToolUse"],
+          call: ({ changes }) => {
+            seen.push(changes?.[0]?.path.split("/").pop() ?? "");
+            return { type: "continue" };
+          },
+        }],
+      },
+    });
+    await writeFile(join(place.cwd, "a.txt"), "1\n2\n");
+    const file = "*** Add File: a.txt\n+1\n+2";
+    const moved = (to: string) => `*** Update File: a.txt\n*** Move to: ${to}\n@@\n-1\n+x`;
+    const seemly = "*** Update File: a.txt\n@@\n-2\n+y";
+    const patch = (...sections: string[]) =>
+      `*** Begin Patch\n${sections.join("\n")}\n*** End Patch`;
+    const hidden = [
+      patch(moved(join(outside.path, "p")), file, seemly),
+      patch(moved(".env"), file, seemly),
+      patch("*** Add File: a.txt\n+bad\n+2", seemly),
+    ];
+    for (const text of hidden) {
+      // The id comes again: each question is about the call that has no answer yet.
+      await place.act(applyPatch(text, { callId: "call_again" }));
+      assert.deepEqual(words(place), ["decline library"]);
+      assert.match(place.audits()[0]!.reason!, /more changes than this codex tells/);
+    }
+    await place.act(exec(`apply_patch <<'EOF'\n${hidden[1]}\nEOF`));
+    assert.deepEqual(words(place), ["decline library"]);
+    assert.deepEqual(seen, []);
+    assert.deepEqual([place.has(".env"), existsSync(join(outside.path, "p"))], [false, false]);
+    assert.equal(readFileSync(join(place.cwd, "a.txt"), "utf8"), "1\n2\n");
+    await place.act(
+      applyPatch(patch(seemly, "*** Add File: b.txt\n+*** Add File: c"), { callId: "call_again" }),
+    );
+    assert.deepEqual(words(place), ["accept rule"]);
+    assert.equal(readFileSync(join(place.cwd, "a.txt"), "utf8"), "1\ny\n");
+  });
+}
+
 /** An MCP server that writes down which of its calls were made. */
 const MCP_SERVER = `
 import { appendFileSync } from "node:fs";

@@ -7,7 +7,12 @@ import { CodexError } from "../../errors/mod.ts";
 import type { HookVerdict } from "../../plugin/mod.ts";
 import type { ProposedChange } from "../../thread_item.ts";
 import type { JsonObject, JsonValue } from "../../json.ts";
-import type { ApprovalAudit, ApprovalHandler, ApprovalRequest } from "../request/types.ts";
+import type {
+  ApprovalAudit,
+  ApprovalHandler,
+  ApprovalRequest,
+  FileChangeApprovalRequest,
+} from "../request/types.ts";
 import type { ApprovalRules } from "../rules/rule_types.ts";
 import { OpenChanges } from "./open_changes.ts";
 
@@ -186,6 +191,11 @@ export interface BrokerOptions {
    * subject has an id of the model's; nothing is granted before. Default: that is so already.
    */
   heardAll?(): Promise<void>;
+  /**
+   * Asked about every change of files before anybody else: why it may do more than the server tells of it, or `null`. A reason
+   * declines, and so does a throw. Default: the server tells all of it.
+   */
+  conceals?(request: FileChangeApprovalRequest, signal: AbortSignal): Promise<string | null>;
   /** The server's version, once it is known. Default: the newest. */
   serverVersion?(): string | null;
   /** The time in milliseconds. Default `Date.now`. */
@@ -195,7 +205,7 @@ export interface BrokerOptions {
 }
 
 /** What the connection knows of those who are asked: loaded with the broker. */
-export type BrokerHost = Pick<BrokerOptions, "gateFor" | "guard" | "realPath">;
+export type BrokerHost = Pick<BrokerOptions, "conceals" | "gateFor" | "guard" | "realPath">;
 
 /** What is known before there is a question. */
 export interface BrokerState {

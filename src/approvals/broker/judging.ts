@@ -39,7 +39,12 @@ export class Judging {
   }
 
   async judge(pending: PendingCall): Promise<void> {
-    const { request, gate } = pending;
+    const { request, gate, signal } = pending;
+    if (request.type === "fileChange") {
+      const concealed = await this.#options.conceals?.(request, signal) ?? null;
+      if (concealed !== null) return this.#answering.decline(pending, concealed, null);
+      if (pending.settled) return;
+    }
     if (gate?.preToolUse !== undefined && isToolUse(request)) {
       if (await this.#hooked(pending, gate)) return;
     }

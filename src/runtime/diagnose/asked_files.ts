@@ -7,9 +7,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import { canRead, listDirectory, pathKind, readTextFile } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../core.ts";
-
-/** How a server is asked. */
-export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
+import { type Call, textThere } from "./server_text.ts";
 
 /** Of files below `.codex` folders those whose repository codex trusts; all, when it does not say so. */
 export async function inForce(
@@ -115,19 +113,6 @@ function namesIn(result: JsonValue, list: string, name: string): string[] | null
 
 async function textOf(call: Call, path: string): Promise<string | null> {
   return await textThere(call, path).catch(() => null) ?? null;
-}
-
-/** The text of a file, by the server; `undefined`: there is none. Rejects when it can't tell. */
-export async function textThere(call: Call, path: string): Promise<string | null | undefined> {
-  const result = await call("fs/readFile", { path }).catch((error) => {
-    if (/no such file|os error 2\b/i.test(String(error))) return undefined;
-    throw error;
-  });
-  if (result === undefined) return undefined;
-  const data = isJsonObject(result) ? result["dataBase64"] : null;
-  return typeof data === "string"
-    ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
-    : null;
 }
 
 /** A file in codex's home. */

@@ -15,7 +15,8 @@ import {
 import type { RuntimeConfig } from "../config.ts";
 import type { RuntimeCore } from "../core.ts";
 import type * as askedFiles from "./asked_files.ts";
-import type { Call, HomeFile } from "./asked_files.ts";
+import type { HomeFile } from "./asked_files.ts";
+import type { Call } from "./server_text.ts";
 
 // Which of codex's own rules files hold for a directory.
 //

@@ -1,0 +1,21 @@
+/**
+ * Files that the server reads.
+ * @module
+ */
+import { isJsonObject, type JsonValue } from "../../json.ts";
+
+/** How a server is asked. */
+export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
+
+/** The text of a file, by the server; `undefined`: there is none. Rejects when it can't tell. */
+export async function textThere(call: Call, path: string): Promise<string | null | undefined> {
+  const result = await call("fs/readFile", { path }).catch((error) => {
+    if (/no such file|os error 2\b/i.test(String(error))) return undefined;
+    throw error;
+  });
+  if (result === undefined) return undefined;
+  const data = isJsonObject(result) ? result["dataBase64"] : null;
+  return typeof data === "string"
+    ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
+    : null;
+}
