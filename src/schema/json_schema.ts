@@ -20,6 +20,7 @@ class Check {
   /** What was found of a value that several alternatives look at, by its schema: without it the work doubles at each level. */
   readonly known = new Map<JsonObject, Map<JsonValue, OutputIssue[]>>();
   readonly #patterns = new Map<string, Pattern | null>();
+  readonly #choices = new Map<readonly JsonValue[], Set<JsonValue>>();
   #left = MAX_STEPS;
 
   constructor(root: JsonObject) {
@@ -34,12 +35,26 @@ class Check {
 
   /** What is no expression of this language fits: the provider has judged it already. */
   matches(source: string, value: string): boolean {
+    this.spend(1);
     let pattern = this.#patterns.get(source);
     if (pattern === undefined) {
       pattern = Pattern.read(source);
       this.#patterns.set(source, pattern);
     }
     return pattern === null || pattern.test(value, this.spend);
+  }
+
+  /** Whether a value is one of these. */
+  isOneOf(choices: readonly JsonValue[], value: JsonValue): boolean {
+    if (typeof value === "object" && value !== null) {
+      return choices.some((choice) => isEqual(choice, value, this));
+    }
+    let known = this.#choices.get(choices);
+    if (known === undefined) {
+      this.spend(choices.length);
+      this.#choices.set(choices, known = new Set(choices));
+    }
+    return known.has(value);
   }
 }
 
@@ -128,15 +143,16 @@ function checkAll(
     return found;
   };
   if (typeof $ref === "string") {
+    all.spend($ref.length >> 4);
     issues.push(...below(followPointer(all.root, $ref) as JsonValue | undefined));
   }
   if (type !== undefined && !typeList(type).some((name) => isOfType(value, name))) {
     return void report(`expected ${typeList(type).join(" or ")}, got ${typeName(value)}`);
   }
-  if (Array.isArray(schema["enum"]) && !schema["enum"].some((entry) => isEqual(entry, value))) {
+  if (Array.isArray(schema["enum"]) && !all.isOneOf(schema["enum"], value)) {
     report(`expected one of ${schema["enum"].length} given values`);
   }
-  if (schema["const"] !== undefined && !isEqual(schema["const"], value)) {
+  if (schema["const"] !== undefined && !isEqual(schema["const"], value, all)) {
     report("expected the one given value");
   }
   for (const sub of Array.isArray(allOf) ? allOf : []) issues.push(...below(sub));
@@ -157,7 +173,9 @@ function checkAll(
   else if (typeof value === "number") checkNumber(value, schema, report);
   else if (Array.isArray(value)) {
     checkCount("items", value.length, schema["minItems"], schema["maxItems"], report);
-    if (schema["uniqueItems"] === true && hasDoubles(value)) report("expected different items");
+    if (schema["uniqueItems"] === true && hasDoubles(value, all)) {
+      report("expected different items");
+    }
     const tuple = Array.isArray(schema["prefixItems"]) ? schema["prefixItems"] : [];
     value.forEach((item, at) =>
       check(item, tuple[at] ?? schema["items"], memberPath(path, at), all, issues, 0)
@@ -209,12 +227,14 @@ function checkObject(
 ): void {
   const properties = isJsonObject(schema["properties"]) ? schema["properties"] : {};
   for (const key of Array.isArray(schema["required"]) ? schema["required"] : []) {
+    all.spend(1);
     if (!Object.hasOwn(value, String(key))) report(`expected the key ${JSON.stringify(key)}`);
   }
   const more = schema["additionalProperties"];
   const patterns = isJsonObject(schema["patternProperties"])
     ? Object.entries(schema["patternProperties"])
     : [];
+  all.spend(patterns.length);
   const together = schema["dependentRequired"];
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined) continue;
@@ -223,6 +243,7 @@ function checkObject(
     descend(key, schema["propertyNames"], at);
     const others = isJsonObject(together) && Object.hasOwn(together, key) ? together[key] : [];
     for (const other of Array.isArray(others) ? others : []) {
+      all.spend(1);
       if (Object.hasOwn(value, String(other))) continue;
       report(
         `expected the key ${JSON.stringify(other)} beside ${JSON.stringify(key.slice(0, 80))}`,
@@ -241,7 +262,10 @@ function checkObject(
 
 function checkString(value: string, schema: JsonObject, report: Report, all: Check): void {
   const { minLength, maxLength, pattern } = schema;
-  checkCount("characters", [...value].length, minLength, maxLength, report);
+  if (minLength !== undefined || maxLength !== undefined) {
+    all.spend(value.length >> 4);
+    checkCount("characters", [...value].length, minLength, maxLength, report);
+  }
   if (typeof pattern === "string" && !all.matches(pattern, value)) {
     report(`expected to match ${pattern}`);
   }
@@ -288,25 +312,33 @@ function typeName(value: JsonValue): string {
   return Array.isArray(value) ? "array" : typeof value;
 }
 
-function hasDoubles(values: JsonValue[]): boolean {
-  return new Set(values.map((value) => JSON.stringify(value, sorted))).size < values.length;
+function hasDoubles(values: JsonValue[], all: Check): boolean {
+  // Equal objects may have their keys in any order.
+  const sorted = (_key: string, value: JsonValue): JsonValue => {
+    all.spend(typeof value === "string" ? 4 + (value.length >> 4) : 4);
+    if (!isJsonObject(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
+  };
+  const [alone, nested] = [new Set<JsonValue>(), new Set<string>()];
+  for (const value of values) {
+    all.spend(1);
+    if (typeof value !== "object" || value === null) alone.add(value);
+    else nested.add(JSON.stringify(value, sorted));
+  }
+  return alone.size + nested.size < values.length;
 }
 
-/** Equal objects may have their keys in any order. */
-function sorted(_key: string, value: JsonValue): JsonValue {
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
-}
-
-function isEqual(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+function isEqual(a: JsonValue | undefined, b: JsonValue | undefined, all: Check): boolean {
+  all.spend(1);
   if (a === b) return true;
   if (Array.isArray(a) && Array.isArray(b)) {
-    return a.length === b.length && a.every((entry, at) => isEqual(entry, b[at]));
+    return a.length === b.length && a.every((entry, at) => isEqual(entry, b[at], all));
   }
   if (!isJsonObject(a) || !isJsonObject(b)) return false;
+  all.spend(9);
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length &&
-    keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key], b[key]));
+    keys.every((key) => Object.hasOwn(b, key) && isEqual(a[key], b[key], all));
 }
 
 /** What a JSON pointer fragment (`#/$defs/a`) leads to in `root`, or `undefined`. */

@@ -7,20 +7,34 @@
  * @module
  */
 
-/** A step: a character, a choice, a place in the text, or the end. */
+/** A step: a character, a choice, a place in the text (`null`: there is none), or the end. */
 type Step =
   | { readonly char: (char: string) => boolean }
   | { readonly or: number; to: number }
-  | { readonly at: (position: number) => boolean }
+  | { readonly at: Place | null }
   | null;
+
+/** An edge of a line or word, or what is before or behind. */
+type Place =
+  | { readonly edge: string }
+  | { readonly look: Program; readonly not: boolean };
 
 type Node =
   | { readonly all: readonly Node[] }
   | { readonly any: readonly Node[] }
   | { readonly node: Node; readonly min: number; readonly max: number }
   | { readonly char: (char: string) => boolean }
-  | { readonly edge: string }
-  | { readonly look: Node; readonly back: boolean; readonly not: boolean };
+  | Place;
+
+/** The steps of an expression, the last of them its end. */
+interface Program {
+  readonly steps: readonly Step[];
+  /** Whether it is read from the text's end to its beginning. */
+  readonly backwards: boolean;
+  /** The round in which each step was taken last. */
+  readonly seen: Int32Array;
+  round: number;
+}
 
 /** Steps of one expression at most; `a{500}{500}` would have more. */
 const MAX_STEPS = 10_000;
@@ -33,10 +47,10 @@ const GROUP = /\((?:\?(?::|<[^>]*>))?/y;
 
 /** A regular expression. */
 export class Pattern {
-  readonly #node: Node;
+  readonly #program: Program;
 
-  private constructor(node: Node) {
-    this.#node = node;
+  private constructor(program: Program) {
+    this.#program = program;
   }
 
   /** Reads an expression; `null`: not one of this language. Throws a `RangeError` that says what can't be matched in bounded time. */
@@ -46,31 +60,40 @@ export class Pattern {
     } catch {
       return null;
     }
-    const node = new Reader(source).alternatives();
-    compile(node, false, ANYWHERE);
-    return new Pattern(node);
+    return new Pattern(new Reader(source).program(false));
   }
 
   /** Whether some part of the text matches. `spend` is told of the work, and may throw. */
   test(text: string, spend: (steps: number) => void): boolean {
-    return ends(this.#node, [...text], false, spend, true).length > 0;
+    // A text that is found to match at once has to be taken apart all the same.
+    spend(text.length >> 4);
+    const given = { text: [...text], spend, looks: new Map<Program, Set<number>>() };
+    return ends(this.#program, given, true).length > 0;
   }
 }
-
-/** For an expression that is only looked at. */
-const ANYWHERE = () => () => true;
 
 /** Reads what the runtime has found to be an expression. */
 class Reader {
   readonly #source: string;
   readonly #chars = new Map<string, (char: string) => boolean>();
   #at = 0;
+  /** Steps that there may still be. */
+  #left = MAX_STEPS;
 
   constructor(source: string) {
     this.#source = source;
   }
 
-  alternatives(): Node {
+  /** What is read up to the end, or the end of the group. */
+  program(backwards: boolean): Program {
+    const node = this.#alternatives();
+    const steps = compile(node, backwards, () => {
+      if (--this.#left < 0) throw new RangeError("so many repetitions");
+    });
+    return { steps, backwards, seen: new Int32Array(steps.length), round: 0 };
+  }
+
+  #alternatives(): Node {
     const any = [this.#sequence()];
     while (this.#take("|")) any.push(this.#sequence());
     return any.length === 1 ? any[0]! : { any };
@@ -98,26 +121,22 @@ class Reader {
   #atom(): Node {
     const look = this.#match(LOOK);
     if (look !== null) {
-      const node = { look: this.#rest(), back: look[1] === "<", not: look[2] === "!" };
-      compile(node.look, !node.back, ANYWHERE);
+      // An expression that looks ahead is read from behind: where it ends then is where it begins.
+      const node = { look: this.program(look[1] !== "<"), not: look[2] === "!" };
+      this.#at++;
       return node;
     }
     if (this.#source[this.#at] === "(") {
       this.#match(GROUP);
       if (this.#source[this.#at] === "?") throw new RangeError("flags inside of a group");
-      return this.#rest();
+      const node = this.#alternatives();
+      this.#at++;
+      return node;
     }
     const [atom] = this.#match(ATOM)!;
     if (/^\\[1-9k]/.test(atom)) throw new RangeError("a back reference");
     if (/^(?:[$^]|\\[bB])$/.test(atom)) return { edge: atom };
     return { char: this.#char(atom) };
-  }
-
-  /** What a group holds, up to its end. */
-  #rest(): Node {
-    const node = this.alternatives();
-    this.#at++;
-    return node;
   }
 
   /** The runtime's own engine says which single characters are meant. */
@@ -145,15 +164,12 @@ class Reader {
   }
 }
 
-/** The steps of an expression, the last of them its end; `backwards`: those from its end to its beginning. */
-function compile(
-  root: Node,
-  backwards: boolean,
-  place: (node: Node) => (position: number) => boolean,
-): Step[] {
+/** The steps of an expression; `backwards`: those from its end to its beginning. `count` is told of each, and may throw. */
+function compile(root: Node, backwards: boolean, count: () => void): Step[] {
   const steps: Step[] = [];
   const add = (step: Step) => {
-    if (steps.push(step) > MAX_STEPS) throw new RangeError("so many repetitions");
+    count();
+    steps.push(step);
   };
   const choice = () => {
     const step = { or: steps.length + 1, to: 0 };
@@ -174,7 +190,7 @@ function compile(
         next.to = steps.length;
       }
       // Whoever comes here has found no alternative.
-      add({ at: () => false });
+      add({ at: null });
       for (const over of out) over.to = over.or = steps.length;
     } else if ("node" in node) {
       const before = steps.length;
@@ -194,62 +210,66 @@ function compile(
         again.or = again.to = first;
       }
       for (const skip of skips) skip.to = steps.length;
-    } else add({ at: place(node) });
+    } else add({ at: node });
   };
   emit(root);
   add(null);
   return steps;
 }
 
-/**
- * Where parts of the text that match end, when they are read in this direction; with `any`, one of them is enough.
- */
-function ends(
-  root: Node,
-  text: readonly string[],
-  backwards: boolean,
-  spend: (steps: number) => void,
-  any: boolean,
-): number[] {
-  const word = (at: number) => /^\w$/.test(text[at] ?? "");
-  const looks = new Map<Node, Set<number>>();
-  const steps = compile(root, backwards, (node) => {
-    if ("look" in node) {
-      // An expression that looks ahead is read from behind: where it ends then is where it begins.
-      const found = looks.get(node) ?? new Set(ends(node.look, text, !node.back, spend, false));
-      looks.set(node, found);
-      return (position) => found.has(position) !== node.not;
-    }
-    const { edge } = node as { edge: string };
-    if (edge === "^") return (position) => position === 0;
-    if (edge === "$") return (position) => position === text.length;
-    return (position) => (word(position - 1) !== word(position)) === (edge === "\\b");
-  });
+/** What an expression is held against. */
+interface Given {
+  readonly text: readonly string[];
+  readonly spend: (steps: number) => void;
+  /** Where what is looked for was found. */
+  readonly looks: Map<Program, Set<number>>;
+}
+
+/** Where parts of the text that match end, when they are read in this direction; with `any`, one of them is enough. */
+function ends(program: Program, given: Given, any: boolean): number[] {
+  const { steps, backwards, seen } = program;
+  const { text, spend } = given;
   const found: number[] = [];
-  const seen = new Int32Array(steps.length).fill(-1);
   let now: number[] = [];
   for (let count = 0; count <= text.length; count++) {
     const position = backwards ? text.length - count : count;
+    const round = ++program.round;
     // A part may begin everywhere.
     now.push(0);
     const next: number[] = [];
     let work = 0;
     for (let open = now.pop(); open !== undefined; open = now.pop(), work++) {
-      if (seen[open] === count) continue;
-      seen[open] = count;
+      if (seen[open] === round) continue;
+      seen[open] = round;
       const step = steps[open]!;
       if (step === null) {
         found.push(position);
-        if (any) return found;
+        if (any) break;
       } else if ("char" in step) {
         const char = text[backwards ? position - 1 : position];
         if (char !== undefined && step.char(char)) next.push(open + 1);
       } else if ("at" in step) {
-        if (step.at(position)) now.push(open + 1);
+        if (step.at !== null && isAt(step.at, position, given)) now.push(open + 1);
       } else now.push(step.to, step.or);
     }
     spend(work);
+    if (any && found.length > 0) break;
     now = next;
   }
   return found;
+}
+
+function isAt(place: Place, position: number, given: Given): boolean {
+  const { text, looks } = given;
+  if ("look" in place) {
+    let found = looks.get(place.look);
+    if (found === undefined) {
+      looks.set(place.look, found = new Set(ends(place.look, given, false)));
+    }
+    return found.has(position) !== place.not;
+  }
+  if (place.edge === "^") return position === 0;
+  if (place.edge === "$") return position === text.length;
+  const isWord = (at: number) => /^\w$/.test(text[at] ?? "");
+  return (isWord(position - 1) !== isWord(position)) === (place.edge === "\\b");
 }
