@@ -12,8 +12,8 @@ export interface ShutdownReport extends TransportCloseReport {
   /** Servers started in the life of this runtime. */
   generations: number;
   /**
-   * Sinks of the event log that were given up, because one call of theirs took longer than ten times `closeGraceMs`. What
-   * they had not taken is in {@linkcode RuntimeMetrics.dropped}.
+   * Sinks of the event log that were given up, because one call of theirs took longer than ten times `closeGraceMs`, and
+   * than a second. What they had not taken is in {@linkcode RuntimeMetrics.dropped}.
    */
   sinksGivenUp: number;
 }

@@ -10,6 +10,8 @@ import { readLog } from "./log_reader.ts";
 
 /** How much longer than a step of codex's end one call of a sink may take. */
 const GRACES = 10;
+/** Milliseconds that it may take however short that step is: a disk has its own pace. */
+const LEAST_MS = 1_000;
 
 /** Feeds sinks; the result waits for their end, once the log is closed, and says how many were given up. */
 export function feedSinks(
@@ -19,7 +21,8 @@ export function feedSinks(
 ): (graceMs: number) => Promise<number> {
   const pumps = [sinks].flat().map((sink) => new SinkPump(sink, log, metrics));
   return async (graceMs) => {
-    const ended = await Promise.all(pumps.map((pump) => pump.end(graceMs * GRACES)));
+    const ms = Math.max(LEAST_MS, graceMs * GRACES);
+    const ended = await Promise.all(pumps.map((pump) => pump.end(ms)));
     return ended.filter((end) => !end).length;
   };
 }

@@ -9,13 +9,9 @@ import { test } from "../../_harness.ts";
 const never = new Promise<never>(() => {});
 
 /** A connection that tells these sinks what happens. */
-async function told(eventLog: EventSink[]): Promise<Runtime> {
+async function told(eventLog: EventSink[], closeGraceMs = 5): Promise<Runtime> {
   const { transport } = memoryTransport({ version: "0.169.0" });
-  return await Runtime.spawn({
-    transport,
-    eventLog,
-    closeGraceMs: 5,
-  });
+  return await Runtime.spawn({ transport, eventLog, closeGraceMs });
 }
 
 test("a sink that never answers is given up at shutdown, and the report and the metrics say so", async (t) => {
@@ -60,6 +56,21 @@ test("a sink that is slow, or throws, gets all at shutdown", async () => {
   assert.equal(seen.length, seen.at(-1));
   assert.deepEqual(runtime.metrics().sinkErrors, seen.length);
   assert.equal(runtime.metrics().dropped, 0);
+});
+
+test("a sink that has to wait for a disk gets all, however little time codex has to end", async () => {
+  const seen: number[] = [];
+  const sink: EventSink = {
+    write: ({ seq }) => void seen.push(seq),
+    flush: async () => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      seen.push(Infinity);
+    },
+  };
+  const runtime = await told([sink], 0);
+  const report = await runtime.shutdown();
+  assert.equal(seen.at(-1), Infinity);
+  assert.equal(report.sinksGivenUp, 0);
 });
 
 test("a sink that is given up is not called again", async () => {
