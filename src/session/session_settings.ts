@@ -110,7 +110,7 @@ export interface SessionParts {
   startHooks: HookRun;
   /** Whether it is there for one prompt only, whose hooks go on where those of the start ended. */
   single: boolean;
-  /** Whether codex is ended with it: then it says nothing more of the thread to codex. */
+  /** Whether a codex of one's own is ended with it, which then needs not hear that its thread is left. */
   last?: boolean;
   /** Counts tokens for the client. */
   ledger: UsageLedger;

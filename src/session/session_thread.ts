@@ -126,8 +126,7 @@ export class SessionThread {
     const unstored = portable !== null && this.isUsed && this.parts.core.state !== "closed"
       ? await portable.flush().then(() => null, (error: unknown) => error)
       : null;
-    const { rest } = this.turns;
-    await (last ? rest.endCommands() : rest.leave(archive && !this.settings.profile.ephemeral));
+    await this.turns.rest.leave(archive && !this.settings.profile.ephemeral, last);
     // Codex 0.125 ends an archived thread, and not the agent that a turn of it was just starting.
     await this.gate.stopSubAgents();
     this.parts.core.endOrphans();

@@ -6,8 +6,10 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
+import { quickRun } from "../../src/quick_run.ts";
 import { codexTransport } from "../../src/launch/codex_process.ts";
 import type { RuntimeConfig } from "../../src/runtime/config.ts";
+import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
@@ -55,6 +57,29 @@ test("a client attaches to a codex behind a socket, and leaves it alone", async 
     await host.close({ graceMs: 300 });
     await assert.rejects(client.models(), ConnectionClosedError);
     await client.shutdown();
+  } finally {
+    await host.close({ graceMs: 300 });
+  }
+});
+
+test("quickRun() leaves the thread of a codex that it is attached to", async () => {
+  await using dir = await tempDir();
+  await using model = await ScriptedModel.start(() => "done");
+  const socket = join(dir.path, "s");
+  const host = await listening(model, dir.path, socket, socket);
+  try {
+    const said: string[] = [];
+    const write = ({ direction, kind, method }: EventEnvelope) => {
+      if (direction === "outbound" && kind === "request") said.push(method ?? "");
+    };
+    const transport = { type: "unix", path: socket } as const;
+    await quickRun(dir.path, "hello", { client: { transport, eventLog: { write } } });
+    // Whatever it may still work on would go on without anybody.
+    assert.deepEqual(said.slice(-3), [
+      "thread/read",
+      "thread/backgroundTerminals/clean",
+      "thread/unsubscribe",
+    ]);
   } finally {
     await host.close({ graceMs: 300 });
   }

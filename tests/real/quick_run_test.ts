@@ -101,6 +101,10 @@ versions(
     await quickRun(world.cwd, world.prompt([["done"]]), { client });
     const clean = "thread/backgroundTerminals/clean";
     assert.deepEqual(said, version === "0.104.0" ? [] : [clean]);
+    // What would stay in the history is taken out of it.
+    const kept = { ephemeral: false };
+    await quickRunWithProfile(world.cwd, world.prompt([["done"]]), kept, { client });
+    assert.deepEqual(said, ["thread/archive"]);
   },
 );
 

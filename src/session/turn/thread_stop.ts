@@ -168,16 +168,17 @@ export class ThreadStop {
     void begins.finally(() => this.#expected.delete(begins));
   }
 
-  /** Archives the thread, or says that nobody here listens to it any more. */
-  async leave(archive: boolean): Promise<void> {
+  /** Archives the thread, or says that nobody here listens to it any more; not to a codex that is ended next (`last`). */
+  async leave(archive: boolean, last = false): Promise<void> {
     const { core } = this.#host;
+    if (last && !archive && !isAttached(core.config)) return await this.#endCommands();
     for (let round = 0; round < LEAVE_ROUNDS && core.state !== "closed"; round++) {
       if (archive && await this.#archive()) return;
       if (!archive) {
         // One that the server works on, and of which nothing was heard yet, would go on unseen.
         if (core.state === "running") await this.#findActive(false);
         if (this.#turns.active() !== null) await this.stopAll();
-        await this.endCommands();
+        await this.#endCommands();
         await this.#unsubscribe();
       }
       // Somebody may have started a turn since all were stopped.
@@ -188,7 +189,7 @@ export class ThreadStop {
   }
 
   /** Ends what completed turns have left running: codex before 0.169 goes on with it. */
-  async endCommands(): Promise<void> {
+  async #endCommands(): Promise<void> {
     const { core, threadId } = this.#host;
     if (core.state === "running") await endCommands(core, threadId, STATUS_MS);
   }
