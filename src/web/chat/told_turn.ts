@@ -67,7 +67,11 @@ export function toldTurn(parts: ToldTurnParts): ReadableStream<Uint8Array> {
         const event = subscription.take()?.event ?? null;
         if (event === null) {
           if (text !== "") break;
-          if (subscription.ended) throw new Error("The session was released.");
+          if (subscription.ended) {
+            // The log has ended; the reader's place is given back all the same.
+            subscription.close();
+            throw new Error("The session was released.");
+          }
           if (!await subscription.wait(heartbeatMs)) text += ": heartbeat\n\n";
           continue;
         }

@@ -150,3 +150,19 @@ test("a reader that is cut off has left: whoever can't come back has stopped the
   await assert.rejects(reader.read(), /too slow/);
   assert.equal(left, 1);
 });
+
+test("a stream whose session is let go of breaks off and gives its place back", async () => {
+  const log = new SessionLog({ maxEvents: 100, maxBytes: 1e6 });
+  let closed = 0;
+  const reader = toldTurn({
+    ...{ threadId: "t", turnId: "turn", seed: null, end: "", heartbeatMs: 60_000 },
+    subscription: new EventSubscription(log, null, () => closed++),
+    teller: chatTeller("s", "t", "turn"),
+    onLeave: () => {},
+  }).getReader();
+  await reader.read();
+  const broken = assert.rejects(reader.read(), /released/);
+  log.close();
+  await broken;
+  assert.equal(closed, 1);
+});
