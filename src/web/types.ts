@@ -130,7 +130,8 @@ export type WebThreadEvent =
 
 /**
  * What happens in a session: the events of its turns, of its thread and of its agents, and two of its own. Those of a newer
- * codex that this library has no name for are left out: what they tell may not be for tenants.
+ * codex that this library has no name for are left out, and so are questions that are not put to people: what they tell may
+ * not be for tenants.
  */
 export type WebSessionEvent =
   | Exclude<TurnEvent, { type: "unknown" }>

@@ -208,3 +208,33 @@ test("two questions at once are answered in any order", () =>
     assert.ok(rest.some(({ data }) => data.delta === "accept decline"));
     await events.drop();
   }));
+
+test("what codex asks of this process, and what nobody has a name for, is not told to tenants", () => {
+  const asking = Promise.withResolvers<FakeTurn>();
+  return inWorld({ server: { onTurn: asking.resolve } }, async (world) => {
+    const id = await world.session("ann");
+    const events = await world.follow("ann", id);
+    await world.call("ann", `POST /sessions/${id}/turns`, { text: "go" });
+    const turn = await asking.promise;
+    const params = {
+      threadId: turn.threadId,
+      turnId: turn.id,
+      itemId: "i",
+      callId: "c",
+      tool: "t",
+    };
+    const inside = { arguments: "INSIDE", previousAccountId: "INSIDE", reason: "unauthorized" };
+    for (
+      const method of [
+        "item/newer/requestThing",
+        "item/tool/call",
+        "account/chatgptAuthTokens/refresh",
+        "attestation/generate",
+      ]
+    ) await world.server.ask(method, { ...params, ...inside });
+    turn.complete();
+    const told = JSON.stringify(await events.untilTurnEnds());
+    assert.doesNotMatch(told, /INSIDE|approval(Requested|Resolved)/);
+    await events.drop();
+  });
+});

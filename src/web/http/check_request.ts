@@ -159,7 +159,7 @@ const FOR_PEOPLE: ReadonlySet<ApprovalRequest["type"]> = new Set([
 const WORDS: ReadonlySet<unknown> = new Set(["accept", "acceptForSession", "decline", "cancel"]);
 
 /** Whether a person is asked. */
-export function isForPeople(request: ApprovalRequest): boolean {
+export function isForPeople(request: Pick<ApprovalRequest, "type">): boolean {
   return FOR_PEOPLE.has(request.type);
 }
 

@@ -10,7 +10,7 @@ import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
 import type { WebThread, WebTurnStream } from "../client.ts";
-import type { CheckedTurn } from "../http/check_request.ts";
+import { type CheckedTurn, isForPeople } from "../http/check_request.ts";
 import { conflict } from "../http/refusals.ts";
 import { forTenants, ThreadState, Transcript } from "./transcript.ts";
 import { type RestoredEvent, SessionLog, type TailParts, TailPump } from "./session_log.ts";
@@ -334,6 +334,8 @@ export class LiveSession {
 
   /** Heard of by the turn and by the thread: told once. */
   #question(event: Question): void {
+    // What a newer codex asks, and what it asks of this process, is not for tenants either.
+    if (!isForPeople(event.type === "approvalRequested" ? event.request : event.audit)) return;
     const isNew = event.type === "approvalRequested"
       ? this.#questions.ask(event.request.id)
       : this.#questions.settle(event.audit.id);
