@@ -257,6 +257,9 @@ async function closeChat(sessionId) {
 
 // Questions.
 
+/** Milliseconds before what a question asks can be accepted. */
+const READING_MS = 700;
+
 function showApprovals() {
   const [request] = store.approvals.values();
   const waiting = store.approvals.size;
@@ -290,21 +293,35 @@ function askFor(request) {
       h("datalist", { id: list }, ...options),
     );
   });
+  const answered = () => {
+    store.approvals.delete(request.id);
+    showApprovals();
+    $("text").focus();
+  };
   const answer = (body) => (event) => {
     event.preventDefault();
-    attempt(() => store.session.answer(request.id, body()))
-      .then(() => {
-        store.approvals.delete(request.id);
-        showApprovals();
-        $("text").focus();
-      });
+    attempt(async () => {
+      try {
+        await store.session.answer(request.id, body());
+      } catch (error) {
+        // One that still waits stays to be answered.
+        if (["alreadyAnswered", "notFound"].includes(error.reason)) answered();
+        throw error;
+      }
+      answered();
+    });
   };
-  const say = (label, decision, style = "") =>
-    h("button", { type: "button", class: style, onclick: answer(() => ({ decision })) }, label);
+  const say = (label, decision, props = {}) =>
+    h("button", { type: "button", ...props, onclick: answer(() => ({ decision })) }, label);
   const values = () => ({ answers: Object.fromEntries(new FormData(form)) });
   const yes = fields.length > 0
     ? [h("button", { type: "button", class: "primary", onclick: answer(values) }, "Answer")]
-    : [say("Accept for this session", "acceptForSession"), say("Accept", "accept", "primary")];
+    : [
+      say("Accept for this session", "acceptForSession", { disabled: true }),
+      say("Accept", "accept", { class: "primary", disabled: true }),
+    ];
+  // The second click of two was meant for what stood here before, and consents to nothing.
+  setTimeout(() => yes.forEach((button) => button.disabled = false), READING_MS);
   // Enter in a field answers; without this it would close the dialog, and the answer be gone.
   form.onsubmit = (event) => fields.length > 0 ? answer(values)(event) : event.preventDefault();
   form.replaceChildren(

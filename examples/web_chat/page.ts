@@ -23,13 +23,14 @@ export async function page(request: Request): Promise<Response | null> {
   const { pathname } = URL.parse(request.url) ?? { pathname: "" };
   const file = CLIENT.test(pathname) ? [`../..${pathname}`, SCRIPT] as const : FILES[pathname];
   if (file === undefined) return null;
+  const text = await readFile(new URL(file[0], import.meta.url), "utf8").catch(() => null);
+  if (text === null) return null;
   const headers = new Headers({ ...PAGE_HEADERS, "content-type": file[1] });
   if (browserOf(request) === null) {
     // The cookie is the key to everything of this browser; a real program asks for a login instead.
     const key = crypto.randomUUID() + crypto.randomUUID();
     headers.set("set-cookie", `chat=${key}; Path=/; HttpOnly; SameSite=Strict; Max-Age=31536000`);
   }
-  const text = await readFile(new URL(file[0], import.meta.url), "utf8");
   return new Response(pathname.endsWith(".ts") ? withoutTypes(text) : text, { headers });
 }
 

@@ -46,6 +46,8 @@ test(
       const focused = () => page.evaluate("document.activeElement.textContent");
       assert.equal(await focused(), "Decline");
       await picture(page, "ask");
+      // What is not read yet can't be accepted.
+      await page.locator("#ask .primary:enabled").waitFor();
       await page.keyboard.press("Tab");
       await page.keyboard.press("Tab");
       assert.equal(await focused(), "Accept");
@@ -165,6 +167,40 @@ test("two tenants at once see nothing of each other", LIMIT, () =>
     assert.deepEqual(await agentTexts(second), await agentTexts(ann.page));
     assert.deepEqual([...ann.errors, ...bob.errors], []);
   }));
+
+test(
+  "a question gets the answer of who has seen it, and stays until it has one",
+  LIMIT,
+  () =>
+    inChat(async (world) => {
+      const { page, context, errors } = await world.visit();
+      // A click that was meant for what stood there before, such as the second one of two.
+      await page.evaluate(`new MutationObserver((_, observer) => {
+      const accept = [...document.querySelectorAll("#ask button")]
+        .find(({ textContent }) => textContent === "Accept");
+      if (accept === undefined) return;
+      observer.disconnect();
+      accept.click();
+    }).observe(document.querySelector("#ask"), { childList: true, subtree: true })`);
+      let answers = 0;
+      page.on("request", (request) => answers += request.url().includes("/approvals/") ? 1 : 0);
+      await say(page, "Make the greeting friendlier");
+      const dialog = page.getByRole("dialog", { name: "Change these files?" });
+      await dialog.waitFor();
+      const accept = dialog.getByRole("button", { name: "Accept", exact: true });
+      await context.setOffline(true);
+      await accept.click();
+      await page.getByText("The bridge can't be reached.").waitFor();
+      assert.equal(answers, 1);
+      assert.ok(await dialog.isVisible());
+      await context.setOffline(false);
+      await accept.click();
+      assert.deepEqual(await turnsOver(page, 1), ["completed"]);
+      assert.match((await agentTexts(page)).at(-1)!, /^Done\./);
+      await shownNoMore(dialog);
+      assert.deepEqual(errors, []);
+    }),
+);
 
 test("the page fits a phone", LIMIT, () =>
   inChat(async (world) => {

@@ -20,3 +20,9 @@ test("the chat page serves every module that its script imports", async () => {
   assert.ok(seen.has("http://localhost/src/web/connect.ts"), [...seen].join("\n"));
   assert.ok(seen.size > 5, [...seen].join("\n"));
 });
+
+test("what the chat page does not have is nobody's error", async () => {
+  for (const path of ["/src/web/none.ts", "/src/errors/none.ts", "/none.js"]) {
+    assert.equal(await page(new Request(`http://localhost${path}`)), null, path);
+  }
+});
