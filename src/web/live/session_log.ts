@@ -384,14 +384,16 @@ export interface RestoredEvent {
 
 /**
  * What a tail's entries say, oldest first. Behind what can't be read and behind a hole it begins anew, since nobody can tell
- * what is missing. What an owner appended twice, because it was not told of the first time, is there once.
+ * what is missing, and behind the end of a session. What an owner appended twice, because it was not told of the first time,
+ * is there once.
  */
 export function restoredFrom(entries: readonly TailEntry[]): RestoredEvent[] {
   let found: RestoredEvent[] = [];
   for (const { seq, text } of entries) {
     const told = Number.isSafeInteger(seq) ? parse(text) : null;
     const last = found.at(-1);
-    if (told === null) found = [];
+    // A chat that was closed may have begun anew under its name.
+    if (told === null || told.event.type === "sessionClosed") found = [];
     else if (last === undefined || seq === last.seq + 1) found.push({ seq, ...told });
     else if (told.by !== last.by || seq > last.seq) found = [{ seq, ...told }];
   }

@@ -177,6 +177,10 @@ test("a log that is restored keeps its bounds, and drops what lies before a hole
     assert.deepEqual(read.map(({ seq }) => seq), [7], broken);
   }
   assert.deepEqual(restoredFrom([...entries(5, NaN), ...entries(6)]).map(({ seq }) => seq), [6]);
+  // A chat that is closed and begun anew has the same session's id: what was told before is not told again.
+  const closed = { by: "old", event: { type: "sessionClosed", sessionId: "s" } };
+  const ended = [...entries(5), { seq: 6, text: JSON.stringify(closed) }];
+  assert.deepEqual(restoredFrom(ended), []);
 });
 
 test("a cursor goes on at the next owner only as far as that one knows what was told", async () => {
