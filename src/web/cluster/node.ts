@@ -173,6 +173,8 @@ export class Leases {
   readonly #parts: LeasesParts;
   readonly #held: Map<string, Lease> = new Map();
   readonly #claiming: Map<string, Promise<Place>> = new Map();
+  /** What is being given up: whoever claims it meanwhile would have it given up behind his back. */
+  readonly #releasing: Map<string, Promise<void>> = new Map();
   readonly #now: () => number;
   #timer: ReturnType<typeof setInterval> | null = null;
   #renewing = false;
@@ -211,7 +213,10 @@ export class Leases {
     if (lease === undefined) return;
     this.#held.delete(sessionId);
     const { owners, ttlMs, onError } = this.#parts;
-    await intime(owners.release(sessionId, lease.fence), ttlMs).catch(onError);
+    const releasing = intime(owners.release(sessionId, lease.fence), ttlMs).catch(onError);
+    this.#releasing.set(sessionId, releasing);
+    await releasing;
+    if (this.#releasing.get(sessionId) === releasing) this.#releasing.delete(sessionId);
   }
 
   /** Gives all of them up. */
@@ -229,6 +234,7 @@ export class Leases {
 
   async #claim(sessionId: string): Promise<Place> {
     const { owners, url, ttlMs } = this.#parts;
+    await this.#releasing.get(sessionId);
     const asked = this.#now();
     const claim = await intime(owners.claim(sessionId, url, ttlMs), ttlMs);
     if (!claim.mine) return { here: false, url: claim.url };

@@ -152,8 +152,11 @@ export class LiveSessions {
   /** Closes one that is in use. */
   async close(sessionId: string, live: LiveSession): Promise<ClosedWebSession> {
     const closed = await live.close();
-    if (this.#live.get(sessionId) === live) this.#live.delete(sessionId);
-    await this.#node?.release(sessionId);
+    // A chat may have begun anew under its name meanwhile, on the same lease.
+    if (this.#live.get(sessionId) === live) {
+      this.#live.delete(sessionId);
+      await this.#node?.release(sessionId);
+    }
     return closed;
   }
 

@@ -79,6 +79,30 @@ test("a lease is given up here before anybody else can have it, asked or not", a
   await leases.close();
 });
 
+test("what is claimed while it is given up is not given up with it", async () => {
+  const owners = new MemorySessionOwners();
+  const arrives = Promise.withResolvers<void>();
+  const slow: SessionOwners = {
+    claim: (...args) => owners.claim(...args),
+    renew: (...args) => owners.renew(...args),
+    release: async (...args) => {
+      await arrives.promise;
+      await owners.release(...args);
+    },
+  };
+  const quiet = { onLost: () => {}, onError: () => {} };
+  const leases = new Leases({ owners: slow, url: "a", ttlMs: 60_000, ...quiet });
+  const before = await leases.claim("s") as { fence: number };
+  const releasing = leases.release("s");
+  const claiming = leases.claim("s") as Promise<{ fence: number }>;
+  arrives.resolve();
+  await releasing;
+  const { fence } = await claiming;
+  assert.ok(fence > before.fence);
+  assert.ok(await owners.renew("s", fence, 60_000));
+  await leases.close();
+});
+
 test("a lease that is renewed goes on from then", async () => {
   let now = 0;
   const owners = new MemorySessionOwners(() => now);

@@ -1,13 +1,17 @@
 import assert from "node:assert/strict";
 import { createBridge } from "../../../src/web/bridge.ts";
-import { MemorySessionOwners } from "../../../src/web/cluster/session_owners.ts";
+import {
+  type EventTail,
+  MemoryEventTail,
+  MemorySessionOwners,
+} from "../../../src/web/cluster/session_owners.ts";
 import { MemorySessionStore } from "../../../src/web/store/session_store.ts";
 import { test } from "../../_harness.ts";
 
 const sessionId = `sess_${"a".repeat(32)}`;
 
 /** A bridge in a cluster of which nobody else is there. */
-function node(client: object, store = new MemorySessionStore()) {
+function node(client: object, store = new MemorySessionStore(), tail?: EventTail) {
   const owners = new MemorySessionOwners();
   const thread = { threadId: "t", askStream: never, close: done, release: done };
   const bridge = createBridge({
@@ -24,7 +28,10 @@ function node(client: object, store = new MemorySessionStore()) {
     authorize: () => "ann",
     onError: () => {},
     store,
-    cluster: { url: "http://127.0.0.1:9/", owners, secret: "x".repeat(32), leaseMs: 1_000 },
+    cluster: {
+      ...{ url: "http://127.0.0.1:9/", owners, secret: "x".repeat(32) },
+      ...(tail === undefined ? { leaseMs: 1_000 } : { tail, leaseMs: 60_000 }),
+    },
   });
   return { bridge, owners, store };
 }
@@ -95,6 +102,49 @@ test("a session that another node took while it was remembered is not begun here
   await assert.rejects(bridge.adapter.createSession("ann", {}, sessionId), moved);
   // Nobody was told its name.
   assert.deepEqual([closed, await store.list("ann")], [1, []]);
+  await bridge.close();
+  clearInterval(alive);
+});
+
+test("a chat that begins anew while it is closed keeps the lease, and its turn", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const store = new MemorySessionStore();
+  const tail = new MemoryEventTail();
+  const kept = Promise.withResolvers<void>();
+  const append = tail.append.bind(tail);
+  tail.append = async (id, fence, entries) => {
+    if (entries.some(({ text }) => text.includes("sessionClosed"))) await kept.promise;
+    return await append(id, fence, entries);
+  };
+  const over = Promise.withResolvers<null>();
+  const turn = { turnId: "turn", recv: () => over.promise, interrupt: done, steer: done };
+  const thread = { threadId: "t", askStream: () => Promise.resolve(turn), close: done };
+  let released = 0;
+  const release = () => {
+    released++;
+    over.resolve(null);
+    return done();
+  };
+  const startSession = () => Promise.resolve({ ...thread, release });
+  const readThread = () => Promise.resolve({ turns: [] });
+  const { bridge } = node({ startSession, readThread }, store, tail);
+  const { adapter } = bridge;
+  await adapter.createSession("ann", {}, sessionId);
+  // The record goes first, and the last event follows.
+  const forgotten = Promise.withResolvers<void>();
+  const forget = store.delete.bind(store);
+  store.delete = async (id) => {
+    await forget(id);
+    forgotten.resolve();
+  };
+  const closing = adapter.closeSession("ann", sessionId);
+  await forgotten.promise;
+  await adapter.createSession("ann", {}, sessionId);
+  await adapter.createTurn("ann", sessionId, { text: "go on" });
+  kept.resolve();
+  await closing;
+  const { runningTurnId } = await adapter.readSession("ann", sessionId);
+  assert.deepEqual([runningTurnId, released], ["turn", 0]);
   await bridge.close();
   clearInterval(alive);
 });
