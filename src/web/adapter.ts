@@ -239,7 +239,7 @@ export class WebAdapter implements AsyncDisposable {
     } catch (error) {
       // What is known here is old: the next call reads it anew.
       if (error instanceof WebError && error.reason === "sessionMoved") {
-        sessions.lost(sessionId);
+        if (sessions.get(sessionId) === live) sessions.lost(sessionId);
       }
       throw error;
     }

@@ -143,10 +143,15 @@ export class LiveSessions {
     try {
       return this.#adopt(make, record, { thread, fence });
     } catch (error) {
-      // Nobody was told its name.
-      await this.#parts.store.delete(record.sessionId).catch(() => {});
+      await this.#forget(record).catch(() => {});
       throw error;
     }
+  }
+
+  /** Nobody uses it, unless it is a chat, whose name is known, and another node has gone on with it. */
+  async #forget({ sessionId, revision }: StoredSession): Promise<void> {
+    const { store } = this.#parts;
+    if ((await store.get(sessionId))?.revision === revision) await store.delete(sessionId);
   }
 
   /** Closes one that is in use. */

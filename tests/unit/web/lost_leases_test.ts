@@ -100,8 +100,18 @@ test("a session that another node took while it was remembered is not begun here
   const { bridge, owners } = node({ startSession }, store);
   const moved = { status: 503, reason: "sessionMoved" };
   await assert.rejects(bridge.adapter.createSession("ann", {}, sessionId), moved);
-  // Nobody was told its name.
   assert.deepEqual([closed, await store.list("ann")], [1, []]);
+  // Unless the other node has gone on with it: a chat's name is known.
+  store.put = async (record) => {
+    const kept = await put(record) && await put({ ...record, threadId: "theirs", revision: 2 });
+    await taken(owners);
+    return kept;
+  };
+  const { fence } = await owners.claim(sessionId, "http://other", 1);
+  await owners.release(sessionId, fence);
+  await assert.rejects(bridge.adapter.createSession("ann", {}, sessionId), moved);
+  const [left] = await store.list("ann");
+  assert.deepEqual([closed, left?.threadId], [2, "theirs"]);
   await bridge.close();
   clearInterval(alive);
 });
