@@ -385,14 +385,19 @@ export class Session implements AsyncDisposable {
   async update(settings: Pick<RunProfile, "model" | "effort" | "mode">): Promise<void> {
     checkOptions("update", settings, SETTINGS);
     checkArgument("update", "settings", settings, required(object(SETTINGS)));
-    await this.#internals.alone(this.#thread.host, undefined, () => {
-      const now = this.#thread.settings;
-      const { model = now.profile.model, effort = now.profile.effort, mode = now.profile.mode } =
-        settings;
-      // Every turn says what it runs with; the turns that codex begins are told before they begin.
-      now.profile = { ...now.profile, model, effort, mode };
-      return Promise.resolve();
-    });
+    this.#thread.assertAskable();
+    const now = this.#thread.settings;
+    // Every turn says what it runs with; the turns that codex begins are told before they begin.
+    const change: Partial<ResolvedProfile> = defined(settings);
+    now.changes.add(change);
+    try {
+      await this.#internals.alone(this.#thread.host, undefined, () => {
+        now.profile = { ...now.profile, ...change };
+        return Promise.resolve();
+      });
+    } finally {
+      now.changes.delete(change);
+    }
   }
 
   /**

@@ -146,6 +146,8 @@ const UNCONFIRMED =
 export class SessionSettings {
   /** How the session runs. */
   profile: ResolvedProfile;
+  /** Changes of it that wait for their turn. */
+  readonly changes: Set<Partial<ResolvedProfile>> = new Set();
   /** What the server confirmed. */
   policy: EffectivePolicy;
   /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
@@ -177,6 +179,12 @@ export class SessionSettings {
     this.#told = parts.told;
     this.kept = new Set(agentsStarted(parts.core, parts.threadId));
     this.#hooks = new WeakMap([[parts.profile.hooks, parts.hooks]]);
+  }
+
+  /** How what is asked now runs when its turn comes. */
+  get next(): ResolvedProfile {
+    if (this.changes.size === 0) return this.profile;
+    return Object.assign({}, this.profile, ...this.changes);
   }
 
   /** What the last turn may do. */

@@ -178,7 +178,7 @@ export class SessionThread {
 
   #makePrompts(): PromptHost {
     const { core } = this.parts;
-    const profile = () => this.settings.profile;
+    const profile = () => this.settings.next;
     return {
       threadId: () => this.threadId,
       get profile() {
@@ -187,7 +187,8 @@ export class SessionThread {
       callerContext: () => core.telemetry?.active() ?? null,
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: (owner, signal) => this.#acquire(owner, signal),
-      idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
+      idle: (signal, timeoutMs) =>
+        this.turns.rest.idle(signal, timeoutMs).then(() => this.connection.resumeIfClosed(signal)),
       prepareInput: (text, attachments, model, signal) =>
         prepareInput(
           core,
@@ -313,6 +314,7 @@ export class SessionThread {
         const caller = core.telemetry?.active() ?? null;
         const release = await this.#acquire(holder, signal, async () => {
           await turns.rest.free(signal, this.settings.profile.timeoutMs);
+          await this.connection.resumeIfClosed(signal);
           this.#beginTurns();
         });
         this.#heldIn = caller;

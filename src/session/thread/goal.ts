@@ -12,7 +12,7 @@ import {
   SessionClosedError,
 } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import { longTimeout } from "../../async.ts";
+import { abortable, longTimeout } from "../../async.ts";
 import type { HookReport, HookRun } from "../../plugin/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
@@ -276,9 +276,9 @@ export async function startGoal(
   objective: string,
   options: GoalOptions,
 ): Promise<Goal> {
-  const { core, profile } = host;
+  const { core } = host;
   assertSupported(core, "startGoal", "goals");
-  if (profile.ephemeral) {
+  if (host.profile.ephemeral) {
     throw new InvalidArgumentError("startGoal", {
       argument: "ephemeral",
       received: "true",
@@ -302,41 +302,49 @@ export async function startGoal(
     },
     cancel: (reason: unknown) => run === null ? given.abort(reason) : run.cancel(reason),
   };
-  const release = await host.take(holder, given.signal).finally(() =>
-    signal?.removeEventListener("abort", forward)
-  );
-  const hooks = host.hookRun(profile, given.signal);
-  let reopened = false;
   try {
-    const asked = await hooks.pre("preRun", { prompt: objective });
-    const final = asked.prompt ?? objective;
-    // A goal that was left on the thread would go on.
-    await core.call("thread/goal/clear", { threadId: host.threadId }, { timeoutMs: CALL_MS });
-    // On a thread without goals codex takes the goal and does nothing.
-    if (!profile.goals) {
-      // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
-      await host.turns.rest.begun();
-      await host.turns.rest.idle(given.signal, profile.timeoutMs);
-      await host.reopen(true);
-      reopened = true;
+    const release = await host.take(holder, given.signal);
+    // Whoever gives it up does not wait until it is undone; whoever has the thread next does.
+    return await abortable(begin(release), given.signal);
+  } finally {
+    signal?.removeEventListener("abort", forward);
+  }
+
+  async function begin(release: () => void): Promise<Goal> {
+    const { profile } = host;
+    const hooks = host.hookRun(profile, given.signal);
+    let reopened = false;
+    try {
+      const asked = await hooks.pre("preRun", { prompt: objective });
+      const final = asked.prompt ?? objective;
+      // A goal that was left on the thread would go on.
+      await core.call("thread/goal/clear", { threadId: host.threadId }, { timeoutMs: CALL_MS });
+      // On a thread without goals codex takes the goal and does nothing.
+      if (!profile.goals) {
+        // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
+        await host.turns.rest.begun();
+        await host.turns.rest.idle(given.signal, profile.timeoutMs);
+        await host.reopen(true);
+        reopened = true;
+      }
+      await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
+      host.begin(hooks);
+      await host.checkpoint(given.signal);
+      given.signal.throwIfAborted();
+      run = new Goal(host, { objective: final, options, hooks, reopened, release });
+      const { threadId } = host;
+      await core.call("thread/goal/set", { threadId, objective: final, status: "active" });
+      return run;
+    } catch (error) {
+      if (run !== null) {
+        run.cancel(error);
+        await run.finish().catch(() => {});
+      } else {
+        if (reopened) await host.reopen(false).catch(() => {});
+        await hooks.post("postRun", { prompt: objective, status: "error", error });
+        release();
+      }
+      throw error;
     }
-    await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
-    host.begin(hooks);
-    await host.checkpoint(given.signal);
-    given.signal.throwIfAborted();
-    run = new Goal(host, { objective: final, options, hooks, reopened, release });
-    const { threadId } = host;
-    await core.call("thread/goal/set", { threadId, objective: final, status: "active" });
-    return run;
-  } catch (error) {
-    if (run !== null) {
-      run.cancel(error);
-      await run.finish().catch(() => {});
-    } else {
-      if (reopened) await host.reopen(false).catch(() => {});
-      await hooks.post("postRun", { prompt: objective, status: "error", error });
-      release();
-    }
-    throw error;
   }
 }

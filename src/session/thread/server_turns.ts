@@ -37,10 +37,10 @@ export async function review(
   options: ReviewOptions,
   ask: AskForOutput,
 ): Promise<ReviewResult> {
-  const profile = overlayProfile(host.profile, options);
-  const { output, outputSchema = profile.outputSchema } = options;
   let answer: Promise<PromptRunResult> | null = null;
   const { result } = await alone(host, options.signal, async (signal) => {
+    const profile = overlayProfile(host.profile, options);
+    const { output, outputSchema = profile.outputSchema } = options;
     const done = await reviewTurn(host, target, profile, options, signal);
     if (output === undefined && outputSchema === null) return done;
     const limits = left(profile.limits, done.meter);

@@ -7,6 +7,7 @@ import {
   type ConnectionClosedError,
   messageOf,
   PolicyMismatchError,
+  RpcError,
   SessionClosedError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
@@ -93,6 +94,8 @@ export class ThreadConnection {
     const { threadId } = this;
     await rest.begun();
     while (!this.#session.isUsed && !await this.#startAnew(goals)) await rest.begun();
+    // Where it can't be resumed, whoever has it next does that: nothing more is told of it.
+    if (threadId === this.threadId) this.#isClosed = true;
     await core.call("thread/unsubscribe", { threadId });
     if (threadId === this.threadId) {
       await whenClosed(() => this.#attach("thread/resume", goals), this.#session.ended.signal);
@@ -285,7 +288,8 @@ export class ThreadConnection {
     const { core } = this.#session.parts;
     if (this.#session.settings.profile.ephemeral || core.state !== "running") return;
     // Old servers do not know the first call; that they refuse the second one changes nothing.
-    await core.callNow("thread/unsubscribe", { threadId: this.threadId }).catch(() => {});
+    const left = core.callNow("thread/unsubscribe", { threadId: this.threadId });
+    this.#isClosed ||= await left.then(() => true, (error) => !(error instanceof RpcError));
     try {
       await this.#attach("thread/resume");
       await this.#session.turns.rest.repair();

@@ -1,0 +1,159 @@
+/** Calls on a session that overlap: what was called first holds for what was called after it, and who gives up waits for nothing. */
+import assert from "node:assert/strict";
+import type { FakeServer, Message } from "../_fake_server.ts";
+import { FakeRpcError, NO_ANSWER } from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import { heldTurns, onFake, rejection, startTurn } from "./session_world.ts";
+
+/** What codex answers to whoever sets a goal that is reached at once; `silent` is left without an answer, from its `nth` time on. */
+function goalMethods(silent: string | null = null, nth = 1) {
+  const goalOf = ({ threadId, status }: Message, server: FakeServer) => {
+    const end = status === "active" ? "complete" : status;
+    server.notify("thread/goal/updated", { threadId, goal: { objective: "x", status: end } });
+    return {};
+  };
+  const methods: Record<string, (params: Message, server: FakeServer) => unknown> = {
+    "thread/goal/clear": () => ({}),
+    "thread/goal/set": goalOf,
+    "thread/settings/update": () => ({}),
+    "thread/read": ({ threadId }) => ({ thread: { id: threadId, status: { type: "idle" } } }),
+    "thread/turns/list": () => ({ data: [], nextCursor: null }),
+  };
+  let times = 0;
+  return new Proxy(methods, {
+    get: (all, method: string) =>
+      method === silent && ++times >= nth ? () => NO_ANSWER : all[method],
+  });
+}
+
+/** Every request of these methods, in order. */
+function sent(server: FakeServer, ...methods: string[]): Message[] {
+  return server.received.filter(({ method }) => methods.includes(method));
+}
+
+test("what is asked after a change of the settings runs with it, also while both wait in line", async () => {
+  await onFake({}, async ({ session, server }) => {
+    const calls = [
+      session.ask("first"),
+      session.update({ effort: "high", mode: "plan" }),
+      session.ask("second"),
+      session.update({ effort: "low", mode: "default" }),
+      session.ask("third"),
+    ];
+    await Promise.all(calls);
+    const told = sent(server(), "turn/start").map(({ params }) => [
+      params.effort,
+      params.collaborationMode?.mode ?? "default",
+    ]);
+    assert.deepEqual(told, [["medium", "default"], ["high", "plan"], ["low", "default"]]);
+    assert.equal(session.profile.effort, "low");
+  });
+});
+
+test("a review and a goal that are asked for after a change of the settings run with it", async () => {
+  const review = (params: Message, server: FakeServer) => {
+    const { turn, answer } = startTurn(server, params);
+    setTimeout(() => {
+      turn.emit("basic", "turn/started");
+      turn.say("nothing found");
+      turn.complete();
+    });
+    return answer;
+  };
+  const methods = Object.assign(goalMethods(), { "review/start": review });
+  await onFake({ server: { methods } }, async ({ session, server }) => {
+    const [, , , goal] = await Promise.all([
+      session.ask("first"),
+      session.update({ effort: "high" }),
+      session.review({ type: "uncommitted" }),
+      session.startGoal("x"),
+    ]);
+    assert.equal((await goal.finish()).status, "complete");
+    const updates = sent(server(), "thread/settings/update").map(({ params }) => params.effort);
+    assert.deepEqual(updates, ["high", "high"]);
+  });
+});
+
+for (
+  const [method, nth] of [
+    ["thread/goal/clear", 1],
+    ["thread/unsubscribe", 1],
+    ["thread/resume", 1],
+    ["thread/settings/update", 1],
+    ["thread/goal/set", 1],
+  ] as const
+) {
+  test(`whoever gives up a goal that is being started does not wait for ${method}`, async () => {
+    const server = { methods: goalMethods(method, nth) };
+    await onFake({ server }, async ({ session, server }) => {
+      await session.ask("first");
+      const stop = new AbortController();
+      const started = session.startGoal("x", { signal: stop.signal });
+      await server().waitForMethod(method);
+      const enough = new Error("enough");
+      stop.abort(enough);
+      // Without an answer to what was sent, a limit of 5 s or 30 s would pass before it.
+      const first = await Promise.race([rejection(started), server().waitForMethod("never")]);
+      assert.equal(first, enough);
+    });
+  });
+}
+
+test("whoever gives up a goal that is being started does not wait for a hook, or a turn of somebody else", async () => {
+  const { answer, turns } = heldTurns();
+  const methods = Object.assign(goalMethods(), { "turn/start": answer });
+  const called = Promise.withResolvers<AbortSignal>();
+  const call = (_: unknown, { signal }: { signal: AbortSignal }) => {
+    called.resolve(signal);
+    return new Promise<never>(() => {});
+  };
+  const hooks = { pre: [{ name: "slow", phases: ["preRun" as const], call }] };
+  await onFake({ server: { methods }, session: { hooks } }, async ({ session }) => {
+    const stop = new AbortController();
+    const started = session.startGoal("x", { signal: stop.signal });
+    const signal = await called.promise;
+    stop.abort(new Error("enough"));
+    assert.match(`${await rejection(started)}`, /enough/);
+    assert.ok(signal.aborted);
+  });
+  await onFake({ server: { methods } }, async ({ client, session }) => {
+    const input = [{ type: "text" as const, text: "raw" }];
+    await client.runtime.request("turn/start", { threadId: session.threadId, input });
+    turns[0]!.started();
+    const stop = new AbortController();
+    const started = session.startGoal("x", { signal: stop.signal });
+    await new Promise((resolve) => setTimeout(resolve));
+    stop.abort(new Error("enough"));
+    assert.match(`${await rejection(started)}`, /enough/);
+  });
+});
+
+test("a thread that codex did not take up again after a goal is resumed before it is asked anything", async () => {
+  let refuses = false;
+  const methods: Record<string, (params: Message, server: FakeServer) => unknown> = goalMethods();
+  const resume = () => {
+    throw new FakeRpcError("the disk is full", -32603);
+  };
+  const server = {
+    methods: new Proxy(methods, {
+      get: (all, method: string) => method === "thread/resume" && refuses ? resume : all[method],
+    }),
+  };
+  await onFake({ server }, async ({ session, server }) => {
+    await session.ask("first");
+    const goal = await session.startGoal("x");
+    refuses = true;
+    await goal.finish();
+    const before = server().received.length;
+    // Of a turn on a thread that is not subscribed to, codex tells nothing (0.125 to 0.169).
+    assert.match(`${await rejection(session.ask("second"))}`, /the disk is full/);
+    refuses = false;
+    await session.ask("third");
+    const after = server().received.slice(before).map(({ method }) => method);
+    assert.deepEqual(after.filter((each) => /resume|turn\/start/.test(each)), [
+      "thread/resume",
+      "thread/resume",
+      "turn/start",
+    ]);
+  });
+});
