@@ -845,13 +845,25 @@ const REPLAYS: [string, string | RegExp][] = [
   ["user-input", "done"],
 ];
 
+/** The end of the thread's file, where a patch that is asked about stands as the model wrote it. */
+const WRITTEN = {
+  exitCode: 0,
+  stderr: "",
+  stdout: JSON.stringify({
+    type: "response_item",
+    payload: { type: "custom_tool_call", call_id: "call_2", input: "*** Add File: new.txt\n+hi\n" },
+  }),
+};
+
 async function replay(dialect: Dialect, scenario: string): Promise<string> {
   await using directory = await tempDir("replay-");
   let server: ReplayServer | undefined;
   const client = await Client.connect({
     transport: {
       type: "custom",
-      open: fakeTransport((end) => void (server = new ReplayServer(end, dialect, scenario))),
+      open: fakeTransport((end) =>
+        void (server = new ReplayServer(end, dialect, scenario, { "command/exec": () => WRITTEN }))
+      ),
     },
     approvals: (request) =>
       request.type === "userInput"
@@ -878,7 +890,9 @@ async function replay(dialect: Dialect, scenario: string): Promise<string> {
       (error: unknown) => String(error),
     );
     await server!.done;
-    assert.deepEqual(server!.surprises, [], `${dialect} ${scenario}`);
+    // Codex 0.104 reads no file for a client, which runs a program then.
+    const surprises = server!.surprises.filter((method) => method !== "fs/readFile");
+    assert.deepEqual(surprises, [], `${dialect} ${scenario}`);
     return answer;
   } finally {
     await client.shutdown();
