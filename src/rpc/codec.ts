@@ -155,16 +155,23 @@ export function decode(line: string): RpcMessage {
   return classify(value);
 }
 
+// The thread that a message names itself, among the first or the last of its params: what a model made may stand in them.
+const THREAD_FIRST =
+  /^[^{]*\{[^{]*"params":\{(?:"\w+":[^{["]*(?:"[^"\\]*")?,)*"threadId":"([^"\\]+)"/;
+const THREAD_LAST =
+  /"threadId":"([^"\\]+)"(?:,"\w+":[^{}[\]"]*(?:"[^"\\]*")?)*\}[^{}"]*(?:"\w+":\d+)?\}\s*$/;
+
 /** Reads what can be known of a message from its first and last bytes. */
 export function describeOversize(bytes: number, head: string, tail: string): OversizeMessage {
   const id = /^\s*\{\s*"id"\s*:\s*(\d+|"[^"\\]*")/.exec(head)?.[1];
   const method = /^\s*\{\s*"method"\s*:\s*"([^"\\]+)"/.exec(head)?.[1] ?? null;
-  const thread = /"threadId"\s*:\s*"([^"\\]+)"/;
   return {
     bytes,
     rpcId: id === undefined ? null : id.startsWith('"') ? id.slice(1, -1) : Number(id),
     method,
-    threadId: method === null ? null : thread.exec(head)?.[1] ?? thread.exec(tail)?.[1] ?? null,
+    threadId: method === null
+      ? null
+      : THREAD_FIRST.exec(head)?.[1] ?? THREAD_LAST.exec(tail)?.[1] ?? null,
   };
 }
 

@@ -214,6 +214,27 @@ test("describeOversize() finds the call or the thread of a skipped message", () 
       '","threadId":"T"}}',
       { rpcId: null, method: "m", threadId: "T" },
     ],
+    // What a model has made names nothing, wherever it stands.
+    [
+      '{"method":"item/started","params":{"item":{"arguments":{"threadId":"X","a":"…',
+      '…","threadId":"X","b":{"threadId":"X","c":1}},"n":null},"threadId":"T","turnId":"U","at":5}}',
+      { rpcId: null, method: "item/started", threadId: "T" },
+    ],
+    [
+      '{"method":"item/tool/call","id":3,"params":{"threadId":"T","arguments":{"threadId":"X","a":"…',
+      '…","threadId":"X"}}}',
+      { rpcId: null, method: "item/tool/call", threadId: "T" },
+    ],
+    [
+      '{"method":"m","params":{"item":{"threadId":"X","a":"…',
+      '…","threadId":"X","b":1}}}',
+      { rpcId: null, method: "m", threadId: null },
+    ],
+    [
+      '{"method":"error","params":{"error":{"message":"…',
+      '…","threadId":"X"},"willRetry":false,"threadId":"T","turnId":"U"},"emittedAtMs":5}',
+      { rpcId: null, method: "error", threadId: "T" },
+    ],
     ["junk", "junk", { rpcId: null, method: null, threadId: null }],
   ];
   for (const [head, tail, expected] of table) {
