@@ -221,7 +221,10 @@ export interface RuntimeConfig extends ClientConfig {
   eventLogBytes?: number;
   /** Requests in flight at once; more are queued here, since the server loses them. Default 128. */
   maxInFlight?: number;
-  /** Questions of the server that may wait for an answer at once; more are answered fail-closed. Default 128. */
+  /**
+   * Questions of the server that may wait for an answer at once; more are answered fail-closed. Those of one tenant of a web
+   * bridge may be a quarter of them. Default 128.
+   */
   maxPendingApprovals?: number;
   /** Bounds of {@linkcode Runtime.state}. Default 256 threads, turns and items, 256 KiB of text an item. */
   stateLimits?: StateLimits;

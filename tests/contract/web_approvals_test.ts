@@ -1,5 +1,6 @@
 /** Questions that the tenants' browsers answer. */
 import assert from "node:assert/strict";
+import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import type { FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { inWorld, type World } from "./web_world.ts";
@@ -238,3 +239,35 @@ test("what codex asks of this process, and what nobody has a name for, is not to
     await events.drop();
   });
 });
+
+test("the questions of one tenant leave places for those of the others", () =>
+  inWorld({
+    client: { maxPendingApprovals: 8 } as RuntimeConfig,
+    server: {
+      onTurn: async (turn) => {
+        const words = await Promise.all(
+          ["a", "b", "c"].map((name) => turn.command(name, "", { ask: true, id: `call_${name}` })),
+        );
+        turn.say(words.join(" "));
+        turn.complete();
+      },
+    },
+    bridge: ASKING,
+  }, async (world) => {
+    for (const tenant of ["ann", "bob"]) {
+      const id = await world.session(tenant);
+      const events = await world.follow(tenant, id);
+      await world.call(tenant, `POST /sessions/${id}/turns`, { text: "go" });
+      const seen = await events.until(({ data }) => data.type === "approvalResolved");
+      const { decision, decidedBy, reason } = seen.at(-1)!.data.audit;
+      assert.deepEqual([decision, decidedBy], ["decline", "handler"]);
+      assert.match(reason, /^Too many questions/);
+      const { approvals } = (await world.call(tenant, `GET /sessions/${id}/approvals`)).body;
+      assert.equal(approvals.length, 2, tenant);
+      // What is answered makes room.
+      await world.call(tenant, `POST /sessions/${id}/approvals/${approvals[0].request.id}`, {
+        decision: "accept",
+      });
+      await events.drop();
+    }
+  }));

@@ -8,16 +8,55 @@ import { InvalidArgumentError, PolicyError, WebError } from "../../errors/mod.ts
 import { realPathOf } from "../../permissions/mod.ts";
 import { isAbsolutePath, isInside, pathKind, resolvePath } from "../../platform/mod.ts";
 import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
+import { coreOf, DEFAULTS } from "../../runtime/mod.ts";
 import type { SessionConfig } from "../../session/mod.ts";
 import { isForPeople, type RequestPolicy } from "../http/check_request.ts";
+import type { WebClient } from "../client.ts";
 import { badRequest } from "../http/refusals.ts";
 import type { WebAdapterOptions } from "../options.ts";
 import type { StoredSession } from "../store/session_store.ts";
 
-/** Puts the questions of a session to its people; what is not for people is declined. */
-const askPeople: ApprovalHandler = (request) => ({
-  decision: isForPeople(request) ? "defer" : "decline",
-});
+/** The part of the client's places for questions that one tenant's may take. */
+const SHARE = 1 / 4;
+
+/** Puts questions to people, and keeps places for those of the other tenants. */
+class TenantQuestions {
+  readonly #client: WebClient;
+  readonly #share: number;
+  /** Whose the questions are that were put to people; those that wait no more are forgotten with the next one. */
+  readonly #asked: Map<string, string> = new Map();
+
+  constructor(client: WebClient) {
+    this.#client = client;
+    this.#share = Math.max(1, Math.floor(placesOf(client) * SHARE));
+  }
+
+  /** Answers what is not for people, and what would be one too many; the rest waits for the tenant. */
+  handlerOf(tenant: string): ApprovalHandler {
+    return (request) => {
+      if (!isForPeople(request)) return { decision: "decline" };
+      const waiting = new Set(this.#client.approvals.pending().map(({ request: { id } }) => id));
+      for (const id of this.#asked.keys()) if (!waiting.has(id)) this.#asked.delete(id);
+      const own = [...this.#asked.values()].filter((whose) => whose === tenant).length;
+      if (own >= this.#share) {
+        return { decision: "decline", reason: "Too many questions wait for an answer already." };
+      }
+      this.#asked.set(request.id, tenant);
+      return { decision: "defer" };
+    };
+  }
+}
+
+/** Questions that may wait at once. */
+function placesOf({ runtime }: WebClient): number {
+  try {
+    const { maxPendingApprovals } = coreOf(runtime!).config;
+    return maxPendingApprovals ?? DEFAULTS.maxPendingApprovals;
+  } catch {
+    // A client that is not of this library does not tell.
+    return DEFAULTS.maxPendingApprovals;
+  }
+}
 
 /** Decides from the bridge's options what its sessions may do. */
 export class SessionSetup {
@@ -26,6 +65,7 @@ export class SessionSetup {
   readonly #options: WebAdapterOptions;
   readonly #enforced: boolean;
   readonly #workspaces: Workspaces;
+  readonly #questions: TenantQuestions;
 
   /** `enforced`: the tenants are kept apart. */
   constructor(options: WebAdapterOptions, policy: RequestPolicy, enforced: boolean) {
@@ -33,6 +73,7 @@ export class SessionSetup {
     this.policy = policy;
     this.#enforced = enforced;
     this.#workspaces = new Workspaces(options.cwd, enforced);
+    this.#questions = new TenantQuestions(options.client);
   }
 
   /** How a session of the tenant is opened. */
@@ -50,7 +91,7 @@ export class SessionSetup {
       ...allowed,
       cwd: await this.#workspaces.of(tenant),
       ...(this.#enforced ? { reads: "workspace" as const } : {}),
-      approvals: { rules: rules ?? [], ask: askPeople },
+      approvals: { rules: rules ?? [], ask: this.#questions.handlerOf(tenant) },
     };
   }
 
