@@ -29,7 +29,7 @@ export interface WebSession {
   model: string | null;
   /** The effort chosen for it, or `null` for the bridge's own. */
   effort: string | null;
-  /** The turn that runs now, or `null`. */
+  /** The turn that runs now, or `null`; in a list also `null` where another node of the cluster has the session. */
   runningTurnId: string | null;
 }
 
