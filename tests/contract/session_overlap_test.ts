@@ -1,9 +1,9 @@
 /** Calls on a session that overlap: what was called first holds for what was called after it, and who gives up waits for nothing. */
 import assert from "node:assert/strict";
 import type { FakeServer, Message } from "../_fake_server.ts";
-import { FakeRpcError, NO_ANSWER } from "../_fake_server.ts";
+import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import { heldTurns, onFake, rejection, startTurn } from "./session_world.ts";
+import { dialects, heldTurns, onFake, rejection, startTurn } from "./session_world.ts";
 
 /** What codex answers to whoever sets a goal that is reached at once; `silent` is left without an answer, from its `nth` time on. */
 function goalMethods(silent: string | null = null, nth = 1) {
@@ -157,3 +157,54 @@ test("a thread that codex did not take up again after a goal is resumed before i
     ]);
   });
 });
+
+dialects(
+  "a thread whose opening was given up is left when codex has opened it",
+  async (dialect) => {
+    const held = Promise.withResolvers<void>();
+    let holds = false;
+    const opened = (method: string) => async (params: Message, server: FakeServer) => {
+      const scenario = method === "thread/start" ? "basic" : "threads";
+      const was = recordedResult(dialect, scenario, method);
+      const id = method === "thread/resume" ? params.threadId : server.id();
+      server.threads.set(id, { id, cwd: params.cwd, turn: null });
+      if (holds) await held.promise;
+      const result = rewrite(was, { [was.thread.id]: id, [RECORDED_CWD]: params.cwd });
+      return { ...result, approvalPolicy: params.approvalPolicy };
+    };
+    const methods = Object.fromEntries(
+      ["thread/start", "thread/resume", "thread/fork"].map((method) => [method, opened(method)]),
+    );
+    await onFake({ server: { dialect, methods } }, async ({ client, cwd, server }) => {
+      holds = true;
+      const stop = new AbortController();
+      const { signal } = stop;
+      const opening = [
+        client.startSession({ cwd, signal }),
+        client.resumeSession("T", { cwd, signal }),
+        client.forkSession("F", { cwd, signal }),
+      ].map(rejection);
+      // The first start was the session's that every world has.
+      for (const [method, nth] of [["thread/start", 1], ["thread/resume", 0], ["thread/fork", 0]]) {
+        await server().waitFor((each) => sent(server(), `${method}`).indexOf(each) === nth);
+      }
+      const enough = new Error("enough");
+      stop.abort(enough);
+      assert.deepEqual(await Promise.all(opening), [enough, enough, enough]);
+      const before = server().received.length;
+      held.resolve();
+      const left = await Promise.all([
+        server().waitFor((each) => /unsubscribe/.test(each.method) && each.params.threadId === "T"),
+        ...[0, 1].map((n) =>
+          server().waitFor((each) =>
+            each.method === "thread/archive" && sent(server(), "thread/archive").indexOf(each) === n
+          )
+        ),
+      ]);
+      assert.ok(left.every((each) => server().received.indexOf(each) >= before));
+      const archived = sent(server(), "thread/archive").map(({ params }) => params.threadId);
+      assert.equal(new Set(archived).size, 2);
+      assert.ok(!archived.includes("T"), "what was there before stays in the history");
+    });
+  },
+);

@@ -251,6 +251,51 @@ test("a start, a run and a listing can be given up", () =>
     assert.equal(await within(SOON_MS, "the abort", rejection(run)), reason);
   }));
 
+test("what codex has opened for somebody who gave it up does not stay", () =>
+  inWorld("0.169.0", async (world) => {
+    const first = await world.connect();
+    const session = await first.startSession({ cwd: world.cwd });
+    await session.ask("hello");
+    const { threadId } = session;
+    await first.shutdown();
+    let stop = new AbortController();
+    const reason = new Error("enough");
+    // As soon as codex is asked, and before it has answered.
+    const client = await world.connect({
+      eventLog: {
+        write: ({ direction, method = "" }) => {
+          const asked = direction === "outbound" && /^thread\/(start|resume|fork)$/.test(method);
+          if (asked) stop.abort(reason);
+        },
+      },
+    });
+    const server = { command: "sh", args: ["-c", "cat > /dev/null; sleep 4711"] };
+    const config = { cwd: world.cwd, allowPrivilegedEscalation: true };
+    const openings = [
+      (signal: AbortSignal) =>
+        client.startSession({ ...config, signal, mcpServers: { slow: server } }),
+      (signal: AbortSignal) => client.forkSession(threadId, { ...config, signal }),
+      (signal: AbortSignal) => client.resumeSession(threadId, { ...config, signal }),
+    ];
+    for (const open of openings) {
+      stop = new AbortController();
+      assert.equal(await within(SOON_MS, "the abort", rejection(open(stop.signal))), reason);
+    }
+    const other = await world.connect();
+    const taken = () => other.resumeSession(threadId, { cwd: world.cwd }).catch(() => null);
+    const loaded = async () =>
+      (await client.runtime.request("thread/loaded/list", {}) as { data: string[] }).data.length;
+    let resumed = await taken();
+    for (let left = SOON_MS / 50;; left--) {
+      if (resumed !== null && await loaded() + world.commands("sleep 4711").length === 0) break;
+      assert.ok(left > 0, `${await loaded()} threads are loaded`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      resumed ??= await taken();
+    }
+    assert.deepEqual(await ids(other), [threadId], "a copy that nobody wanted is kept");
+    assert.equal((await resumed.ask("there?")).assistantText, "You said: there?");
+  }));
+
 test("prewarm() keeps a codex ready for the next connect with the same configuration", () =>
   inWorld("0.169.0", async (world) => {
     const config = world.config();

@@ -77,6 +77,8 @@ export interface OpenedThread {
   ask(prompt: string, options: AskOptions): Promise<PromptRunResult>;
   /** Ends it. */
   close(): Promise<void>;
+  /** Ends it, and leaves it in the history. Default: none was there before. */
+  release?(): Promise<void>;
 }
 
 /** Opens the sessions of one client, and knows which threads they have. */
@@ -253,9 +255,15 @@ export class SessionOpener<Opened extends OpenedThread> {
       const { unloadThread } = await import("../mcp/offered_tools.ts");
       await whenClosed(() => unloadThread(core, opening.threadId, signal, bringsServers), signal);
     }
+    let wanted = true;
+    // The server opens what was given up all the same: the thread, its MCP servers, and what it begins by itself.
+    const leave = () => {
+      const left = session as Opened | null;
+      const resumed = opening.method === "thread/resume";
+      if (!wanted) void (resumed ? left?.release?.() : left?.close())?.catch(() => {});
+    };
     const open = () =>
       core.call(opening.method, params, {
-        ...defined({ signal }),
         ...openLimit(core, profile.mcpServers),
         // At once, so that what the server says next about the thread finds its session.
         onResult: (result) => {
@@ -264,9 +272,12 @@ export class SessionOpener<Opened extends OpenedThread> {
           } catch (error) {
             refused = error;
           }
+          leave();
         },
       });
-    await whenClosed(open, signal).catch((error) => {
+    await abortable(whenClosed(open, signal), signal).catch((error) => {
+      wanted = false;
+      leave();
       throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
     });
     const opened = session as Opened | null;
