@@ -389,14 +389,15 @@ export class Session implements AsyncDisposable {
     const now = this.#thread.settings;
     // Every turn says what it runs with; the turns that codex begins are told before they begin.
     const change: Partial<ResolvedProfile> = defined(settings);
-    now.changes.add(change);
+    now.next = { ...now.next, ...change };
+    now.changes++;
     try {
       await this.#internals.alone(this.#thread.host, undefined, () => {
         now.profile = { ...now.profile, ...change };
         return Promise.resolve();
       });
     } finally {
-      now.changes.delete(change);
+      if (--now.changes === 0) now.next = now.profile;
     }
   }
 

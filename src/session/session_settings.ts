@@ -146,8 +146,10 @@ const UNCONFIRMED =
 export class SessionSettings {
   /** How the session runs. */
   profile: ResolvedProfile;
-  /** Changes of it that wait for their turn. */
-  readonly changes: Set<Partial<ResolvedProfile>> = new Set();
+  /** How what is asked now runs when its turn comes. */
+  next: ResolvedProfile;
+  /** How many changes of it wait in line. */
+  changes = 0;
   /** What the server confirmed. */
   policy: EffectivePolicy;
   /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
@@ -172,19 +174,13 @@ export class SessionSettings {
   constructor(parts: SessionParts) {
     this.#core = parts.core;
     this.#parts = parts;
-    this.profile = parts.profile;
+    this.profile = this.next = parts.profile;
     this.policy = parts.policy;
     this.#decided = parts.decided;
     this.#sent = parts.decided;
     this.#told = parts.told;
     this.kept = new Set(agentsStarted(parts.core, parts.threadId));
     this.#hooks = new WeakMap([[parts.profile.hooks, parts.hooks]]);
-  }
-
-  /** How what is asked now runs when its turn comes. */
-  get next(): ResolvedProfile {
-    if (this.changes.size === 0) return this.profile;
-    return Object.assign({}, this.profile, ...this.changes);
   }
 
   /** What the last turn may do. */

@@ -327,7 +327,8 @@ export class SessionThread {
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
-      reopen: (goals) => this.connection.reopen(goals),
+      reopen: async (goals) =>
+        (await import("./thread/reopen.ts")).reopen(this.connection, this, goals),
       stopAgents: () => this.gate.stopSubAgents(),
       goalLost: () => void (this.connection.goalLost = true),
       count: (tokens) => this.ledger.add(tokens),

@@ -257,10 +257,9 @@ export class SessionOpener<Opened extends OpenedThread> {
     }
     let wanted = true;
     // The server opens what was given up all the same: the thread, its MCP servers, and what it begins by itself.
+    const end = opening.method === "thread/resume" ? "release" : "close";
     const leave = () => {
-      const left = session as Opened | null;
-      const resumed = opening.method === "thread/resume";
-      if (!wanted) void (resumed ? left?.release?.() : left?.close())?.catch(() => {});
+      if (!wanted) void (session as Opened | null)?.[end]?.().catch(() => {});
     };
     const open = () =>
       core.call(opening.method, params, {

@@ -7,7 +7,6 @@ import {
   type ConnectionClosedError,
   messageOf,
   PolicyMismatchError,
-  RpcError,
   SessionClosedError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
@@ -72,7 +71,7 @@ export class ThreadConnection {
   readonly #session: ConnectedSession;
   readonly #routes: (() => void)[] = [];
   /** Whether the server has closed the thread, or tells nothing more of it. */
-  #isClosed = false;
+  isClosed = false;
   /** Whether a server has told of a turn. */
   #hadTurn = false;
   /** Why the connection to a server that goes on was lost. */
@@ -87,47 +86,17 @@ export class ThreadConnection {
     this.threadId = threadId;
   }
 
-  /** Resumes the thread on the same server, which then offers goals to the model or does not. */
-  async reopen(goals: boolean): Promise<void> {
-    const { core } = this.#session.parts;
-    const { rest } = this.#session.turns;
-    const { threadId } = this;
-    await rest.begun();
-    while (!this.#session.isUsed && !await this.#startAnew(goals)) await rest.begun();
-    // Where it can't be resumed, whoever has it next does that: nothing more is told of it.
-    if (threadId === this.threadId) this.#isClosed = true;
-    await core.call("thread/unsubscribe", { threadId });
-    if (threadId === this.threadId) {
-      await whenClosed(() => this.#attach("thread/resume", goals), this.#session.ended.signal);
-    }
-    this.#session.settings.forget();
-    // Somebody else may have started a turn meanwhile.
-    await rest.reopened();
-  }
-
-  /** A thread without a turn has no file to be resumed from. `false` when somebody has asked it for a turn meanwhile. */
-  async #startAnew(goals: boolean): Promise<boolean> {
-    const opened = await this.#session.settings.open("thread/start", this.threadId, goals);
-    if (!this.#session.isUsed && this.#session.turns.promised.size === 0) {
-      this.#adopt(opened);
-      return true;
-    }
-    const threadId = threadIdOf(opened);
-    if (threadId !== null) await this.#session.parts.core.call("thread/unsubscribe", { threadId });
-    return false;
-  }
-
   /**
    * Resumes the thread if somebody had the server close it, or tell nothing more of it. What is archived or deleted
    * stays so: whatever is asked of it next is refused.
    */
   async resumeIfClosed(signal: AbortSignal): Promise<void> {
     const { isUsed, settings, turns } = this.#session;
-    if (!this.#isClosed) return;
+    if (!this.isClosed) return;
     if (isUsed && settings.profile.ephemeral) throw lostEphemeral("The thread was closed");
     const method = isUsed ? "thread/resume" : "thread/start";
     try {
-      await whenClosed(() => this.#attach(method), signal);
+      await whenClosed(() => this.attach(method), signal);
       await turns.rest.reopened();
     } catch (error) {
       if (error instanceof PolicyMismatchError) this.#session.fail(error);
@@ -146,7 +115,7 @@ export class ThreadConnection {
         oversize: (message: OversizeMessage) => this.#session.turns.oversize(message),
         asked: (method, params, answer) => {
           void this.#session.turns.promised.asked(method, params, answer);
-          if (method === "thread/unsubscribe") answer.then(() => this.#isClosed = true, () => {});
+          if (method === "thread/unsubscribe") answer.then(() => this.isClosed = true, () => {});
         },
         connectionLost: (error, restarting) => this.#lost(error, restarting),
         connectionRestored: () => this.#restore(),
@@ -172,7 +141,7 @@ export class ThreadConnection {
     }
     if (method === "thread/name/updated") this.#session.parts.portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
-    if (CLOSED.has(method)) this.#isClosed = true;
+    if (CLOSED.has(method)) this.isClosed = true;
     if (method === "turn/started") this.#hadTurn = true;
     const failed = failedMcpServer(method, params);
     if (failed !== null) this.#session.turns.warn(failed);
@@ -232,11 +201,11 @@ export class ThreadConnection {
       }
       if (this.goalLost && !unused) await this.#resumeWithoutGoal();
       else {
-        await this.#attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
+        await this.attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
           // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
           if (this.#session.turns.rest.inDoubt) await this.#stopUnheard("");
-          return await this.#attach("thread/start");
+          return await this.attach("thread/start");
         });
       }
       await this.#session.turns.rest.resume(lostBy);
@@ -266,21 +235,21 @@ export class ThreadConnection {
   async #resumeWithoutGoal(): Promise<void> {
     const { core } = this.#session.parts;
     const { threadId } = this;
-    await this.#attach("thread/resume", false);
+    await this.attach("thread/resume", false);
     await core.callNow("thread/goal/clear", { threadId });
     this.goalLost = false;
     await core.callNow("thread/unsubscribe", { threadId });
-    await whenClosed(() => this.#attach("thread/resume"), this.#session.ended.signal);
+    await whenClosed(() => this.attach("thread/resume"), this.#session.ended.signal);
   }
 
   /** Starts or resumes the thread with the session's settings. */
-  async #attach(
+  async attach(
     method: "thread/start" | "thread/resume",
     goals: boolean = this.#session.settings.profile.goals,
   ): Promise<void> {
     const result = await this.#session.settings.open(method, this.threadId, goals);
-    if (method === "thread/start") this.#adopt(result);
-    this.#isClosed = false;
+    if (method === "thread/start") this.adopt(result);
+    this.isClosed = false;
   }
 
   /** Resumes the thread on a server that does not say what it does with it, or does not end it. */
@@ -288,10 +257,10 @@ export class ThreadConnection {
     const { core } = this.#session.parts;
     if (this.#session.settings.profile.ephemeral || core.state !== "running") return;
     // Old servers do not know the first call; that they refuse the second one changes nothing.
-    const left = core.callNow("thread/unsubscribe", { threadId: this.threadId });
-    this.#isClosed ||= await left.then(() => true, (error) => !(error instanceof RpcError));
+    await core.callNow("thread/unsubscribe", { threadId: this.threadId })
+      .then(() => this.isClosed = true, () => {});
     try {
-      await this.#attach("thread/resume");
+      await this.attach("thread/resume");
       await this.#session.turns.rest.repair();
     } catch (error) {
       if (error instanceof PolicyMismatchError) this.#session.fail(error);
@@ -299,7 +268,7 @@ export class ThreadConnection {
   }
 
   /** A thread that was never used is simply started anew. */
-  #adopt(result: JsonValue): void {
+  adopt(result: JsonValue): void {
     const threadId = threadIdOf(result);
     if (threadId === null) return;
     this.unroute();
@@ -317,7 +286,7 @@ export class ThreadConnection {
 }
 
 /** The thread in the answer to `thread/start`. */
-function threadIdOf(result: JsonValue): string | null {
+export function threadIdOf(result: JsonValue): string | null {
   const thread = isJsonObject(result) ? result["thread"] : undefined;
   return isJsonObject(thread) && typeof thread["id"] === "string" ? thread["id"] : null;
 }
