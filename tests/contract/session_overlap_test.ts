@@ -103,9 +103,10 @@ test("whoever gives up a goal that is being started does not wait for a hook, or
   const { answer, turns } = heldTurns();
   const methods = Object.assign(goalMethods(), { "turn/start": answer });
   const called = Promise.withResolvers<AbortSignal>();
+  const told = Promise.withResolvers<never>();
   const call = (_: unknown, { signal }: { signal: AbortSignal }) => {
     called.resolve(signal);
-    return new Promise<never>(() => {});
+    return told.promise;
   };
   const hooks = { pre: [{ name: "slow", phases: ["preRun" as const], call }] };
   await onFake({ server: { methods }, session: { hooks } }, async ({ session }) => {
@@ -115,6 +116,7 @@ test("whoever gives up a goal that is being started does not wait for a hook, or
     stop.abort(new Error("enough"));
     assert.match(`${await rejection(started)}`, /enough/);
     assert.ok(signal.aborted);
+    told.reject(signal.reason);
   });
   await onFake({ server: { methods } }, async ({ client, session }) => {
     const input = [{ type: "text" as const, text: "raw" }];
