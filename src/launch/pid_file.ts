@@ -92,6 +92,8 @@ export function rememberProcess(path: string, pid: number): () => void {
   for (let tries = 0; tries < 3 && !isThere(); tries++) write(path, [own], true);
   return () => {
     try {
+      // What was revoked since would be asked for, on a terminal.
+      requireAccess(path);
       const text = readTextFile(path);
       if (text !== null) strike(path, text, [own]);
     } catch {

@@ -14,17 +14,14 @@ import {
   startFailure,
 } from "./child_process.ts";
 import { canRun, signalProcess } from "./runtime.ts";
+import { wouldPrompt } from "./unasked.ts";
 
 /** Starts a process on Deno. */
 // deno-lint-ignore require-await -- what is thrown here must reject, as on the other runtimes
 export async function spawnDenoProcess(spec: ProcessSpec): Promise<ChildProcess> {
+  // Elsewhere a try costs nothing, and tells "missing" from "not allowed".
   if (!canRun(spec.command) && wouldPrompt()) throw notPermitted(spec.command);
   return new DenoProcess(spawn(spec), spec.detached === true && Deno.build.os !== "windows");
-}
-
-/** Deno asks the user only on a terminal; elsewhere a try costs nothing and tells "missing" from "not allowed". */
-function wouldPrompt(): boolean {
-  return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 
 function spawn(spec: ProcessSpec): Deno.ChildProcess {

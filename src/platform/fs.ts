@@ -7,6 +7,7 @@ import type { HttpServer } from "./http_server.ts";
 import { delay } from "../async.ts";
 import { builtin, canRead, isGranted, nodeProcess, platformName, runtimeName } from "./runtime.ts";
 import type { TreeFiles } from "./tree.ts";
+import { openUnasked, unasked } from "./unasked.ts";
 
 /** File operations; each rejects with the platform's own error. On Deno none of them asks the user for a permission. */
 export interface FileSystem {
@@ -75,7 +76,13 @@ const DIRECTORY_MODE = 0o700;
 
 /** The file system of the runtime this runs on, or `null` where there is none. */
 export function fileSystem(): FileSystem | null {
-  if (runtimeName() === "deno") return onDeno();
+  if (runtimeName() === "deno") {
+    return unasked(onDeno(), {
+      read: ["read", "readAt", "list", "modifiedMs", "rename"],
+      write: ["create", "append", "makeDirectory", "rename", "empty", "removeFile", "removeAll"],
+      to: ["rename"],
+    });
+  }
   const node = builtin<NodeFs>("fs/promises");
   return node === null ? null : onNode(node);
 }
@@ -209,7 +216,7 @@ function onDeno(): FileSystem {
       };
     },
     syncDirectory: async (path) => {
-      const file = await elseNull(Deno.open(path));
+      const file = await elseNull(openUnasked(path));
       if (file === null) return; // A pruned one needs no sync.
       await withFile(Promise.resolve(file), (file) => syncHandle(() => file.sync()));
     },

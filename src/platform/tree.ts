@@ -3,6 +3,7 @@
  * @module
  */
 import { builtin, runtimeName } from "./runtime.ts";
+import { unasked } from "./unasked.ts";
 
 /** What lies at a path itself. */
 export interface TreeEntry {
@@ -51,7 +52,13 @@ export interface TreeFiles {
 
 /** The files of the runtime this runs on, or `null` where there are none. */
 export function treeFilesHere(): TreeFiles | null {
-  if (runtimeName() === "deno") return onDeno();
+  if (runtimeName() === "deno") {
+    return unasked(onDeno(), {
+      read: ["list", "entry", "readLink", "readExpected", "removeDirectory", "hold"],
+      write: ["writeNew", "makeDirectory", "setMode", "touch", "removeDirectory", "hold"],
+      all: ["makeLink"],
+    });
+  }
   const node = builtin<NodeFs>("fs/promises");
   const constants = builtin<{ constants: Record<string, number> }>("fs")?.constants;
   return node === null || constants === undefined ? null : onNode(node, constants);
