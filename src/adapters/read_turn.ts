@@ -90,14 +90,15 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
   /** The error says more than the last event. */
   async #end(turn: TurnParts): Promise<TurnPart[]> {
     this.#done = true;
-    const error = await this.#turn.finish().then(() => null, (reason: unknown) => reason);
+    // Whoever gives it up may do so for `null`.
+    const failed = await this.#turn.finish().then(() => null, (error: unknown) => ({ error }));
     const parts = turn.end();
     const last = parts.at(-1);
     if (last?.type !== "end") return parts;
-    if (error === null) last.status = "completed";
+    if (failed === null) last.status = "completed";
     else {
       if (last.status === "completed") last.status = "failed";
-      last.error = { kind: last.error?.kind ?? "other", message: messageOf(error) };
+      last.error = { kind: last.error?.kind ?? "other", message: messageOf(failed.error) };
     }
     return parts;
   }

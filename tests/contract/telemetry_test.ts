@@ -368,6 +368,35 @@ test("aborts, closes and a dead server leave no span open", async () => {
   }
 });
 
+test("a reason for which a turn is given up is an error, whatever it is, and told to nobody", async () => {
+  for (const reason of ["given up for patient Doe", null, { toString: () => "Doe" }, 4711]) {
+    const otel = new MemoryOtel();
+    const { tracer, meter } = otel;
+    const begun = Promise.withResolvers<void>();
+    await onFake({
+      server: {
+        onTurn: (turn) => {
+          turn.say("Half", { open: true });
+          begun.resolve();
+        },
+      },
+      client: { telemetry: { tracer, meter } },
+    }, async ({ session }) => {
+      const stop = new AbortController();
+      const asked = session.ask("x", { signal: stop.signal });
+      await begun.promise;
+      stop.abort(reason);
+      assert.equal(await rejection(asked), reason);
+    });
+    const [agent] = otel.spans;
+    assert.equal(agent!.attributes["error.type"], "interrupted", String(reason));
+    assert.equal(agent!.status.code, 2, String(reason));
+    assert.doesNotMatch(JSON.stringify([otel.spans, otel.points]), /Doe/);
+    const { attributes } = otel.points.find(({ name }) => name.endsWith("invoke_agent.duration"))!;
+    assert.equal(attributes["error.type"], "interrupted");
+  }
+});
+
 test("what telemetry may be is told", async () => {
   for (const telemetry of ["on", {}, { tracer: {} }, { exporter: 1 }, { captureContent: "yes" }]) {
     const connected = onFake(

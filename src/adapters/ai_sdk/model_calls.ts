@@ -147,6 +147,7 @@ export class Model {
       for (const part of reader.end()) yield* told.take(part);
       const { result, error } = await settled(turn);
       yield* told.end(error === null ? result?.assistantText ?? "" : "");
+      if (call.abortSignal?.aborted && error === call.abortSignal.reason) throw error;
       const usage = usageOf(result?.usage ?? reader.usage);
       const finishReason = finishOf(error);
       if (finishReason.unified === "stop") {
@@ -156,7 +157,6 @@ export class Model {
         this.#kept.keep(await keyOf(system, said), session);
         run.isKept = true;
       }
-      if (call.abortSignal?.aborted && error === call.abortSignal.reason) throw error;
       if (finishReason.unified === "error") {
         yield { type: "error", error: callError(error, call.abortSignal, reader.usage !== null) };
       }

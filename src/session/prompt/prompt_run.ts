@@ -293,7 +293,8 @@ export class PromptRun {
       ...modelOf(turnProfile.model),
       ...(run.turnId === null ? {} : { turnId: run.turnId }),
     };
-    if (error !== null) {
+    // Whoever gives it up may do so for `null`.
+    if (error !== null || settled.by === "abort") {
       await told(hooks.post("postTurn", { ...facts, status: "error", error }));
       throw error;
     }

@@ -168,7 +168,7 @@ export class AgentSpan {
     const { outcome } = turn;
     const end = () => {
       const status = turn.endsAs ?? outcome.status ?? "connectionClosed";
-      this.end(status, status === "completed" ? null : outcome.failure?.kind ?? status);
+      this.end(status, null, outcome.failure?.kind);
     };
     turn.span = this;
     turn.observe((event) => {
@@ -178,11 +178,11 @@ export class AgentSpan {
     turn.reached("released").then(end);
   }
 
-  /** The turn is over; `error` is what its caller gets, or of what kind it is; `null` for an answer. Idempotent. */
-  end(status: TurnStatus, error: unknown): void {
+  /** The turn is over; `error` is what its caller gets, `null` for an answer; `kind` how it failed without a caller. Idempotent. */
+  end(status: TurnStatus, error: unknown, kind?: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    quietly(() => this.#end(status, error), undefined);
+    quietly(() => this.#end(status, error, kind), undefined);
   }
 
   #take(event: TurnEvent): void {
@@ -314,15 +314,19 @@ export class AgentSpan {
     });
   }
 
-  #end(status: TurnStatus, error: unknown): void {
-    const failed: OtelAttributes = error === null ? {} : { "error.type": errorType(error, status) };
+  #end(status: TurnStatus, error: unknown, kind?: string): void {
+    // Who gives a turn up may do so for any reason, `null` among them.
+    const isError = error !== null || status !== "completed";
+    const failed: OtelAttributes = isError
+      ? { "error.type": kind ?? errorType(error, status) }
+      : {};
     for (const open of [...this.#tools]) this.#toolEnded(open, "unfinished", null);
     // The model was answering when the turn broke off.
     const waited = this.#waitsSince !== null && this.#tally.more && status !== "completed";
     if (this.#chat === null && waited) this.#beginChat(this.#waitsSince!);
     this.#endChat(null, status === "completed" ? {} : failed);
     const { model } = this.#facts;
-    this.#finish(this.#span, failed, error !== null, {
+    this.#finish(this.#span, failed, isError, {
       ...(this.#usage === null ? {} : usageOf(this.#usage)),
       ...(this.#turnId === "" ? {} : { "codex.turn.id": this.#turnId }),
       ...(this.#capture && this.#answer !== ""

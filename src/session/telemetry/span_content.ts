@@ -21,9 +21,8 @@ export function usageOf(tokens: TokenCount): OtelAttributes {
   };
 }
 
-/** One of few words: the kind of a turn's failure, the name of another error. */
+/** One of few words: the kind of a turn's failure, the name of another error; what is no error, such as a text, is not told. */
 export function errorType(error: unknown, status: TurnStatus): string {
-  if (typeof error === "string") return error;
   if (error instanceof TurnFailedError) return error.kind;
   if (error instanceof CodexError) return error.name;
   if (!(error instanceof Error)) return status;

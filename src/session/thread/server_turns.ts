@@ -91,7 +91,7 @@ async function reviewTurn(
       if (message !== null) emit?.({ type: "warning", threadId, turnId, message });
     }
     const error = turnError(settled, outcome, run.partial(), core.rateLimits);
-    if (error !== null) throw error;
+    if (error !== null || settled.by === "abort") throw error;
     const result: ReviewResult = {
       threadId,
       turnId: outcome!.turnId,
