@@ -152,8 +152,10 @@ export class SessionSettings {
   changes = 0;
   /** What the server confirmed. */
   policy: EffectivePolicy;
-  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
-  readonly kept: Set<string>;
+  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
+  readonly kept: Set<string> = new Set();
+  /** What agents keep of the turns that have started them, as JSON. */
+  readonly agents: Set<string>;
   readonly #core: RuntimeCore;
   readonly #parts: LastingParts;
   #decided: DecidedPolicy;
@@ -179,7 +181,7 @@ export class SessionSettings {
     this.#decided = parts.decided;
     this.#sent = parts.decided;
     this.#told = parts.told;
-    this.kept = new Set(agentsStarted(parts.core, parts.threadId));
+    this.agents = new Set(agentsStarted(parts.core, parts.threadId));
     this.#hooks = new WeakMap([[parts.profile.hooks, parts.hooks]]);
   }
 
@@ -196,9 +198,9 @@ export class SessionSettings {
 
   /** Rejects when a turn with this profile would get further than it says, by codex's configuration or by what it was given. */
   async admit(profile: ResolvedProfile): Promise<void> {
-    if (this.kept.size > 0) {
+    if (this.kept.size + this.agents.size > 0) {
       const { refuseNarrower } = await import("./policy/codex_setup.ts");
-      refuseNarrower(this.#decide(profile).effective, this.kept);
+      refuseNarrower(this.#decide(profile).effective, [...this.kept, ...this.agents]);
     }
     if (!reachesNetwork(profile.sandbox)) return;
     const { effective } = this.#decide(profile);

@@ -128,7 +128,7 @@ export class SessionThread {
       : null;
     await this.turns.rest.leave(archive && !this.settings.profile.ephemeral, last);
     // Codex 0.125 ends an archived thread, and not the agent that a turn of it was just starting.
-    await this.gate.stopSubAgents();
+    await this.gate.leaveSubAgents(last);
     this.parts.core.endOrphans();
     this.#state = archive ? "archived" : "released";
     this.connection.unroute();

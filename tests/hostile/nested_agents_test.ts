@@ -3,7 +3,8 @@
  * what goes on when the prompt is over is bounded, told and counted.
  */
 import assert from "node:assert/strict";
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
 import process from "node:process";
 import {
   BudgetExceededError,
@@ -31,6 +32,8 @@ const CONFIG: Record<Kind, NonNullable<RunProfile["config"]>> = {
   v1: { "features.multi_agent": true, "agents.max_depth": 5, "agents.max_threads": 20 },
   v2: { "features.multi_agent_v2": { enabled: true, max_concurrent_threads_per_session: 20 } },
 };
+
+const BLOCK = { type: "block", reason: "no" } as const;
 
 let commands = 17_000;
 
@@ -444,6 +447,12 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       };
       // It keeps the sandbox of the turn that started it.
       await assert.rejects(session.ask(work("less"), { sandbox: "read-only" }), PolicyError);
+      // And its approval policy: nobody would be asked, nor a hook.
+      const phases = ["preToolUse" as const];
+      const hooks = { pre: [{ name: "no", phases, call: () => BLOCK }] };
+      for (const more of [{ approvalPolicy: "untrusted" as const }, { hooks }]) {
+        await assert.rejects(session.ask(work("unasked"), more), PolicyError);
+      }
       await session.ask(work("same"));
       await session.release();
       // Nor for the thread's next session, as long as the agent is there.
@@ -454,5 +463,43 @@ for (const version of codexes("0.169.0", "0.145.0")) {
       const next = await other.resumeSession(session.threadId, less);
       await next.ask(work("next"));
       assert.deepEqual(await readdir(world.cwd), ["same"]);
+    }));
+}
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(`an agent has nothing of what the session before had accepted, codex ${version}`, () =>
+    inWorld(version, async (world) => {
+      await using client = await world.connect();
+      const asked: string[] = [];
+      const answering = (decision: "acceptForSession" | "decline"): SessionConfig => ({
+        cwd: world.cwd,
+        config: CONFIG.v2,
+        sandbox: "workspace-write",
+        approvalPolicy: "untrusted",
+        allowPrivilegedEscalation: true,
+        approvals: ({ type }) => {
+          asked.push(`${type} ${decision}`);
+          return { decision };
+        },
+      });
+      const to = { namespace: "collaboration" };
+      const message = () => world.prompt([[script.exec("touch there")], "tried"]);
+      const has = async (session: Session, tool: string, args: Record<string, string>) => {
+        const call = script.toolCall(tool, { message: message(), ...args }, to);
+        const wait = script.toolCall("wait_agent", { timeout_ms: 60_000 }, to);
+        await session.ask(world.prompt([[call], [wait], "done"]));
+      };
+      const session = await client.startSession(answering("acceptForSession"));
+      await has(session, "spawn_agent", { task_name: "kid", fork_turns: "none" });
+      // For this session codex asks no more.
+      await has(session, "followup_task", { target: "kid" });
+      assert.deepEqual(asked, ["command acceptForSession"]);
+      await rm(join(world.cwd, "there"));
+      await session.release();
+
+      const next = await client.resumeSession(session.threadId, answering("decline"));
+      await has(next, "followup_task", { target: "kid" });
+      assert.deepEqual(asked, ["command acceptForSession", "command decline"]);
+      assert.deepEqual(await readdir(world.cwd), []);
     }));
 }

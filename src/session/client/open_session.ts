@@ -250,10 +250,12 @@ export class SessionOpener<Opened extends OpenedThread> {
       recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
     };
     const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
-    // Old codex goes on with what the session before this one was given for itself.
+    // Old codex goes on with what the session before this one was given for itself, 0.145 where it has agents.
     if (opening.method === "thread/resume") {
       const { unloadThread } = await import("../mcp/offered_tools.ts");
-      await whenClosed(() => unloadThread(core, opening.threadId, signal, bringsServers), signal);
+      const { threadId } = opening;
+      const agents = agentsStarted(core, threadId).size > 0;
+      await whenClosed(() => unloadThread(core, threadId, signal, bringsServers, agents), signal);
     }
     let wanted = true;
     // The server opens what was given up all the same: the thread, its MCP servers, and what it begins by itself.

@@ -171,22 +171,25 @@ export function toolsInMeta(line: string): ToolSpec[] {
 
 /**
  * Makes codex forget a thread that it has loaded: before 0.145 it takes no settings for such a one, and before 0.136 it goes
- * on with what was accepted for the session before. Nothing but archiving does that, and the thread is brought back at once.
- * On a codex that others use as well, rejects with `UnsupportedError` when it is `needed`, and else leaves it.
+ * on with what was accepted for the session before. Where the thread has `agents`, it stays with them and with what was
+ * accepted when it is released (0.145). Nothing but archiving drops them, and the thread is brought back at once. On a codex
+ * that others use as well, rejects with `UnsupportedError` when it is `needed` for settings, and else leaves it.
  */
 export async function unloadThread(
   core: RuntimeCore,
   threadId: string,
   signal: AbortSignal | undefined,
   needed: boolean,
+  agents: boolean,
 ): Promise<void> {
-  if (supports(core.server.version, "settingsOfLoaded")) return;
+  const takesSettings = supports(core.server.version, "settingsOfLoaded");
+  if (takesSettings && !agents) return;
   const options = signal === undefined ? {} : { signal };
   const list = await core.call("thread/loaded/list", {}, options);
   const loaded = isJsonObject(list) ? list["data"] : undefined;
   if (!Array.isArray(loaded) || !loaded.includes(threadId)) return;
   if (isAttached(core.config)) {
-    if (!needed) return;
+    if (!needed || takesSettings) return;
     throw new UnsupportedError(
       "MCP servers and tools for a thread that is loaded in a shared codex",
       featureSince("settingsOfLoaded"),

@@ -5,6 +5,7 @@
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 import { compareEcho, type EffectivePolicy } from "../../permissions/mod.ts";
+import { isInside } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
 /**
@@ -27,24 +28,36 @@ export function rulesFilesRefusal(rulesFiles: EffectivePolicy["rulesFiles"]): Po
 }
 
 /**
- * Throws `PolicyError` for a turn that may do less than one in which something was `kept`, a sandbox each, as JSON. An agent keeps
- * the sandbox of the turn that started it, whatever the turn has that sets it to work again (0.145 to 0.169). And codex keeps what
- * was accepted for the session: the agent of a read-only turn wrote where one that could write had been granted more, and ran what
- * had been accepted there (0.104 to 0.169).
+ * Throws `PolicyError` for a turn that may do less than what was `kept`, or asks about more, as JSON. An agent keeps the sandbox
+ * and the approval policy of the turn that started it, whatever the turn has that sets it to work again (0.145 to 0.169). And
+ * codex keeps what was accepted for the session, in a sandbox: the agent of a read-only turn wrote where one that could write had
+ * been granted more, and ran what had been accepted there (0.104 to 0.169).
  */
 export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>): void {
-  const { cwd, approvalPolicy } = policy;
+  const { cwd } = policy;
   const asked = { policy, profileId: null, realPath: (path: string) => path };
   for (const reach of kept) {
     if (reach === "") continue;
-    const echo = { cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox: JSON.parse(reach) };
-    if (compareEcho(asked, echo).length === 0) continue;
+    const told = JSON.parse(reach);
+    const { sandbox = told, approvalPolicy = policy.approvalPolicy, readRoots = [] } = told;
+    const echo = { cwd, approvalPolicy: approvalPolicy as JsonValue, sandbox };
+    if (compareEcho(asked, echo).length === 0 && !readsMore(readRoots, policy.readRoots)) continue;
+    const asks = typeof policy.approvalPolicy === "string" ? policy.approvalPolicy : "granular";
     throw new PolicyError(
-      `A turn can't have the sandbox ${policy.sandbox.type} once something was accepted for the session, or an agent started, ` +
-        "in a turn that could do more: codex lets both go on as they were. Use another thread for it.",
+      `A turn can't have the sandbox ${policy.sandbox.type} and the approval policy ${asks} once something was accepted for the ` +
+        "session, or an agent started, in a turn that could do more or asked less: codex lets both go on as they were. Use " +
+        "another thread for it.",
       { data: { reason: "keptAnswers" } },
     );
   }
+}
+
+function readsMore(
+  kept: EffectivePolicy["readRoots"],
+  now: EffectivePolicy["readRoots"],
+): boolean {
+  if (now === "all") return false;
+  return kept === "all" || kept.some((root) => !now.some((one) => isInside(root, one)));
 }
 
 /** On Windows codex has a sandbox only where it was set up; until then it lets no command run, or none inside. */

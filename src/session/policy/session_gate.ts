@@ -61,8 +61,10 @@ export interface SessionGateHost {
   settings: {
     /** What the last turn may do. */
     readonly sent: EffectivePolicy;
-    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps, or an agent started; `""` for what none holds. */
+    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
     readonly kept: Set<string>;
+    /** What agents keep of the turns that have started them, as JSON. */
+    readonly agents: Set<string>;
   };
 }
 
@@ -85,8 +87,10 @@ export class SessionGate implements ThreadGate {
     this.#subAgents = new SubAgents(host.core, {
       gateOf: (item) => this.#gateWith(item),
       made: () => {
-        host.settings.kept.add(this.reach());
-        return this.reach();
+        const { sandbox, approvalPolicy, readRoots } = host.settings.sent;
+        const made = JSON.stringify({ sandbox, approvalPolicy, readRoots });
+        host.settings.agents.add(made);
+        return made;
       },
       itemStarted: (item, threadId) => this.itemStarted(item, threadId),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
@@ -108,7 +112,13 @@ export class SessionGate implements ThreadGate {
     return this.#subAgents.stop();
   }
 
-  /** The same for an agent that was being started by a call of which this is the item. */
+  /** The same, and leaves their threads to a codex that goes on (not `last`). Never rejects. */
+  async leaveSubAgents(last = false): Promise<void> {
+    await this.#subAgents.stop();
+    if (!last) await this.#subAgents.leave();
+  }
+
+  /** Stops an agent that was being started by a call of which this is the item. */
   stopStarting(item: JsonObject): Promise<boolean> {
     return this.#subAgents.stopStarting(item, this.#host.turns().threadId);
   }

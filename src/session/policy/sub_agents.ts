@@ -25,12 +25,12 @@ const BEGIN_MS = 1_000;
 /** How often it is looked for meanwhile. */
 const BEGIN_ROUND_MS = 50;
 
-/** By thread and server, the sandboxes, as JSON, of turns that have started agents. */
+/** By thread and server, what agents keep of the turns that have started them, as JSON. */
 const STARTED: WeakMap<RuntimeCore, Map<string, Set<string>>> = new WeakMap();
 
 /**
- * The sandboxes, as JSON, of turns of a thread that have started agents on the server that runs now. The thread's next session
- * finds them as they were; another server gives them the sandbox of the session (0.145, 0.169).
+ * What agents of a thread keep of the turns that have started them, on the server that runs now. The thread's next session may
+ * find them as they were; another server gives them what the session has (0.145, 0.169).
  */
 export function agentsStarted(core: RuntimeCore, threadId: string): ReadonlySet<string> {
   return STARTED.get(core)?.get(onServer(core, threadId)) ?? new Set();
@@ -51,7 +51,7 @@ function agentStarted(core: RuntimeCore, threadId: string, reach: string): void 
 export interface SubAgentOwner {
   /** Makes the thread's part in approvals; `item` finds its items. */
   gateOf(item: (itemId: string) => JsonObject | undefined): ThreadGate;
-  /** An agent was started, which keeps the sandbox of the turn that started it: as JSON. */
+  /** An agent was started: what it keeps of the turn that started it, as JSON. */
   made(): string;
   /** An item of the thread begins. */
   itemStarted(item: JsonObject, threadId: string): void;
@@ -194,6 +194,12 @@ export class SubAgents {
     // Who starts another one was known before it.
     for (const [threadId, { by }] of this.#agents) if (family.has(by)) family.add(threadId);
     return [...family].flatMap((threadId) => this.#agents.get(threadId) ?? []);
+  }
+
+  /** Nobody here listens to their threads any more: codex drops them, and what was accepted for them (0.169). Never rejects. */
+  async leave(): Promise<void> {
+    const all = [...this.#agents.values()];
+    await Promise.all(all.map(({ turns }) => turns.rest.leave(false).catch(() => {})));
   }
 
   /** Lets all of them go. */

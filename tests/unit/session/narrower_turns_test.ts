@@ -1,4 +1,4 @@
-/** A turn with less than one in which something was accepted for the session: codex would not ask about that again. */
+/** A turn with less than one in which something was accepted for the session, or an agent started: codex lets both go on. */
 import assert from "node:assert/strict";
 import { PolicyError } from "../../../src/errors/mod.ts";
 import type { EffectivePolicy, SandboxPolicy } from "../../../src/permissions/mod.ts";
@@ -34,6 +34,31 @@ for (const [kept, turn, refused] of ROWS) {
       sandbox: turn,
     } as unknown as EffectivePolicy;
     const judge = () => refuseNarrower(policy, ["", JSON.stringify(kept)]);
+    if (refused) assert.throws(judge, PolicyError);
+    else judge();
+  });
+}
+
+const AGENTS: [kept: Partial<EffectivePolicy>, turn: Partial<EffectivePolicy>, refused: boolean][] =
+  [
+    [{}, {}, false],
+    [{ sandbox: WRITE }, { sandbox: READ }, true],
+    [{ approvalPolicy: "never" }, {}, true],
+    [{ approvalPolicy: "on-request" }, {}, true],
+    [{}, { approvalPolicy: "never" }, false],
+    [{ approvalPolicy: "never" }, { approvalPolicy: "never" }, false],
+    [{}, { readRoots: ["/w"] }, true],
+    [{ readRoots: ["/w", "/x"] }, { readRoots: ["/w"] }, true],
+    [{ readRoots: ["/w/a"] }, { readRoots: ["/w"] }, false],
+    [{ readRoots: ["/w"] }, {}, false],
+  ];
+
+for (const [kept, turn, refused] of AGENTS) {
+  const told = `${JSON.stringify(turn)} after an agent with ${JSON.stringify(kept)}`;
+  test(`a turn with ${told} is ${refused ? "refused" : "let through"}`, () => {
+    const common = { cwd: "/w", approvalPolicy: "untrusted", sandbox: READ, readRoots: "all" };
+    const policy = { ...common, ...turn } as unknown as EffectivePolicy;
+    const judge = () => refuseNarrower(policy, [JSON.stringify({ ...common, ...kept })]);
     if (refused) assert.throws(judge, PolicyError);
     else judge();
   });

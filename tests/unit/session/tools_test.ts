@@ -304,7 +304,11 @@ function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionG
     hooked: () => hooked,
     refuses: () => Promise.resolve(null),
     contained: () => false,
-    settings: { sent: { sandbox: { type: "readOnly" } } as EffectivePolicy, kept: new Set() },
+    settings: {
+      sent: { sandbox: { type: "readOnly" } } as EffectivePolicy,
+      kept: new Set(),
+      agents: new Set(),
+    },
   });
 }
 
