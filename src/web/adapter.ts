@@ -13,7 +13,6 @@ import {
   signal,
   text,
 } from "../check/mod.ts";
-import { roundNow } from "../async.ts";
 import { WebError } from "../errors/mod.ts";
 import type { RequestPolicy } from "./http/check_request.ts";
 import type { LiveSession } from "./live/live_session.ts";
@@ -337,7 +336,7 @@ export class WebAdapter implements AsyncDisposable {
     live.subscribers++;
     return new EventSubscription(live.log, after, () => {
       live.subscribers--;
-      live.usedAt = roundNow();
+      live.touch();
       const left = (this.#streams.get(tenant) ?? 1) - 1;
       if (left > 0) this.#streams.set(tenant, left);
       else this.#streams.delete(tenant);

@@ -95,7 +95,7 @@ export interface ClusterOptions {
 export interface BridgeOptions extends WebAdapterOptions {
   /**
    * Names the tenant of a request, from a cookie or a header; `null` refuses it with 401. A throw refuses it with 500, a
-   * `WebError` with its own status. Must not read the body.
+   * `WebError` with its own status (400 to 599). Must not read the body.
    */
   authorize: (request: Request) => string | null | Promise<string | null>;
   /** Path before every route. Default `"/codex"`; `""` for none. */

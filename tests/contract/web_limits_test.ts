@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import type { ApprovalRule } from "../../src/approvals/mod.ts";
-import { InvalidArgumentError, PolicyError } from "../../src/errors/mod.ts";
+import { InvalidArgumentError, PolicyError, WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import { createBridge } from "../../src/web/bridge.ts";
 import { MemoryEventTail, MemorySessionOwners } from "../../src/web/cluster/session_owners.ts";
@@ -110,6 +110,85 @@ test("a turn is remembered as use more exactly than sessionTtlMs", () =>
     await end(second);
     await second.close();
   }));
+
+for (const how of ["reads", "follows"] as const) {
+  test(`who only ${how} a session uses it, also when it is not open here any more`, () =>
+    inWorld({}, async ({ client }) => {
+      const store = new MemorySessionStore();
+      const options = { client, isolation, cwd: CWD, store };
+      const first = new WebAdapter(options);
+      const { sessionId } = await first.createSession("ann");
+      await first.close();
+      const known = await store.get(sessionId) as StoredSession;
+      const usedAt = new Date(Date.now() - 60_000);
+      await store.put({ ...known, usedAt, revision: known.revision + 1 });
+      const isFresh = async () =>
+        (await store.get(sessionId))!.usedAt.getTime() > Date.now() - 30_000;
+      const second = new WebAdapter({ ...options, sessionTtlMs: 120_000, idleMs: 10 });
+      if (how === "reads") {
+        await second.readSession("ann", sessionId);
+        await second.close();
+        assert.ok(await isFresh());
+      } else {
+        const stream = await second.openEvents("ann", sessionId, null);
+        await until(isFresh, "the use is written down while somebody reads");
+        stream.close();
+        await second.close();
+      }
+    }));
+}
+
+test("a session is forgotten behind what was being written of it, not in front of it", () =>
+  inWorld({}, async ({ client, server }) => {
+    const store = new MemorySessionStore();
+    const order: string[] = [];
+    const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const slow = {
+      get: (id: string) => store.get(id),
+      list: (tenant: string) => store.list(tenant),
+      findThread: (tenant: string, id: string) => store.findThread(tenant, id),
+      put: async (session: StoredSession) => {
+        if (session.revision > 1) {
+          begun.resolve();
+          await gate.promise;
+        }
+        order.push(`put ${session.revision}`);
+        return await store.put(session);
+      },
+      delete: async (id: string) => {
+        order.push("delete");
+        await store.delete(id);
+      },
+    };
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store: slow });
+    const { sessionId } = await adapter.createSession("ann");
+    const turn = adapter.createTurn("ann", sessionId, { text: "one" }).catch(() => {});
+    await begun.promise;
+    const closed = adapter.closeSession("ann", sessionId);
+    const isArchived = () => server.received.some(({ method }) => method === "thread/archive");
+    await until(isArchived, "its thread is archived");
+    for (let turns = 0; turns < 20; turns++) await new Promise((next) => setTimeout(next, 0));
+    gate.resolve();
+    await Promise.all([turn, closed]);
+    assert.deepEqual(order, ["put 1", "put 2", "delete"]);
+    assert.equal(await store.get(sessionId), null);
+    await adapter.close();
+  }));
+
+test("a status that is no refusal, or none at all, is this server's own failure", async () => {
+  for (const status of [0, 99, 200, 204, 304, 600, NaN]) {
+    const errors: unknown[] = [];
+    await inWorld({
+      bridge: {
+        authorize: () => Promise.reject(new WebError(status, "odd", "odd")),
+        onError: (error) => errors.push(error),
+      },
+    }, async (world) => {
+      const { status, body } = await world.call("ann", "GET /sessions");
+      assert.deepEqual([status, body.code, errors.length], [500, "internal", 1]);
+    });
+  }
+});
 
 test("sessionTtlMs with a store that can't find old sessions is an error at the door", () =>
   inWorld({}, ({ client }) => {

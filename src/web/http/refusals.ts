@@ -64,7 +64,8 @@ export interface HttpFailure {
 
 /** The failure's face to the outside. */
 export function httpFailure(error: unknown): HttpFailure {
-  if (error instanceof WebError) {
+  // The application's own may have a status that is no refusal, or none at all.
+  if (error instanceof WebError && error.status >= 400 && error.status <= 599) {
     return { status: error.status, code: error.reason, message: error.message };
   }
   if (error instanceof AttachmentNotFoundError) {

@@ -54,6 +54,8 @@ export class LiveSession {
   subscribers = 0;
   /** When it was last used, in milliseconds of `roundNow`. */
   usedAt: number = roundNow();
+  /** When somebody read or asked last, by the clock; 0 before that. */
+  #touchedAt = 0;
   readonly #gone: boolean;
   readonly #thread: SessionThread;
   readonly #questions: SessionQuestions;
@@ -140,6 +142,18 @@ export class LiveSession {
     return this.#questions.waiting();
   }
 
+  /** Somebody uses it. */
+  touch(): void {
+    this.usedAt = roundNow();
+    this.#touchedAt = Date.now();
+  }
+
+  /** Writes down when it was last used: what only reads is use as well. */
+  async remember(): Promise<void> {
+    if (this.subscribers > 0) this.touch();
+    if (this.#leaving === null) await this.#thread.used(this.#touchedAt);
+  }
+
   /** Opens the thread, if it is not. */
   async open(): Promise<WebThread> {
     this.#assertStays();
@@ -224,9 +238,11 @@ export class LiveSession {
     return closing;
   }
 
-  /** Stops the turn and releases the thread; the session can be resumed. */
-  async release(): Promise<void> {
+  /** Stops the turn and releases the thread; the session can be resumed. `isOurs`: no other node has it. */
+  async release(isOurs = true): Promise<void> {
     await (this.#leaving ?? this.#leave(async () => {
+      // A store that is away keeps no thread open.
+      if (isOurs) await this.#thread.used(this.#touchedAt).catch(() => {});
       try {
         await this.#thread.release();
         await this.turnOver();
@@ -240,7 +256,7 @@ export class LiveSession {
   async fenced(): Promise<void> {
     this.#tail?.stop();
     this.log.close();
-    await this.release();
+    await this.release(false);
   }
 
   /** Stops the running turn, if there is one; settles when it has ended. */

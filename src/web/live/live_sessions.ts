@@ -118,7 +118,7 @@ export class LiveSessions {
       const ours = this.#node === null || this.#node.fenceOf(sessionId) !== null;
       if (live !== undefined && ours) {
         if (live.tenant !== tenant) throw notFound("session");
-        live.usedAt = roundNow();
+        if (!toClose) live.touch();
         return live;
       }
       if (live !== undefined) this.lost(sessionId);
@@ -132,7 +132,9 @@ export class LiveSessions {
     if (this.#live.has(sessionId) || this.#moving.has(sessionId)) {
       return this.load(tenant, sessionId, toClose);
     }
-    return await this.#move(sessionId, this.#restore(record, toClose));
+    const restored = await this.#move(sessionId, this.#restore(record, toClose));
+    if (!toClose) restored.touch();
+    return restored;
   }
 
   /** Remembers a new session on this thread. */
@@ -282,6 +284,7 @@ export class LiveSessions {
     const { idleMs, sessionTtlMs, onError } = this.#parts;
     const every = Math.max(10, Math.min(idleMs, sessionTtlMs, WATCH_MS));
     this.#watcher = setInterval(() => {
+      for (const live of this.#live.values()) live.remember().catch(onError);
       this.#sweep();
       if (sessionTtlMs !== Infinity) this.#expire(sessionTtlMs).catch(onError);
     }, every);
@@ -304,7 +307,7 @@ export class LiveSessions {
     const unused = await this.#parts.store.unusedSince!(new Date(Date.now() - ttlMs));
     for (const { tenant, sessionId } of unused) {
       if (this.state !== "open") return;
-      // Reading is use as well, and is not written down.
+      // Reading is use as well, and is written down later.
       if (roundNow() - (this.#live.get(sessionId)?.usedAt ?? -Infinity) < ttlMs) continue;
       try {
         if (await this.locate(tenant, sessionId) !== null) continue;

@@ -47,6 +47,8 @@ export class SessionThread {
   #opened: WebThread | null;
   #opening: Promise<WebThread> | null;
   #closeFailed = false;
+  /** What is being written down: one change after the other. */
+  #storing: Promise<unknown> = Promise.resolve();
 
   /** Nothing is opened yet. */
   constructor(parts: SessionThreadParts) {
@@ -90,8 +92,16 @@ export class SessionThread {
     const archived = this.#opening === null
       ? await this.#archive()
       : await this.#close(await this.#opening);
+    // What came later would be written into a chat that begins anew under the name.
+    await this.#storing;
     await this.#parts.store.delete(this.#record.sessionId);
     return archived;
+  }
+
+  /** It was used then, in milliseconds of the clock. */
+  async used(at: number): Promise<void> {
+    if (at - this.#record.usedAt.getTime() < this.#parts.usedAtStepMs) return;
+    await this.#store({ usedAt: new Date(at) });
   }
 
   /** Before the first turn: a thread that has one must be resumed later, not started anew. */
@@ -177,6 +187,12 @@ export class SessionThread {
   }
 
   async #store(change: Partial<StoredSession>): Promise<void> {
+    const storing = this.#storing.then(() => this.#put(change));
+    this.#storing = storing.catch(() => {});
+    await storing;
+  }
+
+  async #put(change: Partial<StoredSession>): Promise<void> {
     const record = { ...this.#record, ...change, revision: this.#record.revision + 1 };
     if (!await this.#parts.store.put(record)) throw changedElsewhere();
     this.#record = record;
