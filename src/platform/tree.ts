@@ -101,6 +101,22 @@ async function withOpen<F extends { close(): unknown }, T>(
   }
 }
 
+/** Fills a file that was just made; one that is not whole, as on a full disk, is removed. */
+async function fillNew<F extends { close(): unknown }>(
+  opened: Promise<F>,
+  fill: (file: F) => Promise<void>,
+  remove: () => Promise<void>,
+): Promise<void> {
+  // What can't be opened is not ours.
+  const file = await opened;
+  try {
+    await withOpen(Promise.resolve(file), fill);
+  } catch (error) {
+    await remove().catch(() => {});
+    throw error;
+  }
+}
+
 function isSame(a: TreeEntry, b: TreeEntry): boolean {
   return a.kind === b.kind && a.size === b.size && a.id === b.id && a.mtimeMs === b.mtimeMs &&
     a.ctimeMs === b.ctimeMs;
@@ -137,12 +153,13 @@ function onDeno(): TreeFiles {
         return await readWhole(expected.size, async (into) => await file.read(into) ?? 0);
       }),
     writeNew: (path, bytes, sync) =>
-      withOpen(
+      fillNew(
         Deno.open(path, { write: true, createNew: true, mode: OWNER_ONLY }),
         async (file) => {
           for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
           if (sync) await file.syncData();
         },
+        () => Deno.remove(path),
       ),
     makeDirectory: (path) => Deno.mkdir(path),
     setMode: async (path, mode) => {
@@ -203,6 +220,7 @@ interface NodeFs {
   chmod(path: string, mode: number): Promise<void>;
   utimes(path: string, accessed: Date, changed: Date): Promise<void>;
   rmdir(path: string): Promise<void>;
+  rm(path: string): Promise<void>;
 }
 
 function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
@@ -243,10 +261,14 @@ function onNode(fs: NodeFs, constants: Record<string, number>): TreeFiles {
         );
       }),
     writeNew: (path, bytes, sync) =>
-      withOpen(fs.open(path, "wx", OWNER_ONLY), async (file) => {
-        await file.writeFile(bytes);
-        if (sync) await file.datasync();
-      }),
+      fillNew(
+        fs.open(path, "wx", OWNER_ONLY),
+        async (file) => {
+          await file.writeFile(bytes);
+          if (sync) await file.datasync();
+        },
+        () => fs.rm(path),
+      ),
     makeDirectory: async (path) => {
       await fs.mkdir(path);
     },

@@ -2,7 +2,7 @@
  * One session's thread in a host's store: put where codex looks for it, and carried back after each turn.
  * @module
  */
-import { abortable, within } from "../../async.ts";
+import { abortable, delay, within } from "../../async.ts";
 import {
   CodexError,
   InvalidArgumentError,
@@ -17,6 +17,7 @@ import { codexHome, DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import { materialise, type MaterialisedThread } from "./materialise.ts";
 import {
   baseOf,
+  endedTurn,
   isBase,
   marker,
   ordinalOf,
@@ -24,10 +25,14 @@ import {
   rolloutFile,
   wholeLines,
 } from "./rollout.ts";
+import { firstLine, rolloutsBelow } from "./rollout_files.ts";
 import { type ThreadStore, threadStoreError } from "./thread_store.ts";
 
 /** What is read at once of a file; a longer line is read whole. */
 const CHUNK_BYTES = 1 << 20;
+/** How often it is looked whether codex has written that a turn has ended, which takes it milliseconds. */
+const END_TRIES = 40;
+const END_ROUND_MS = 25;
 
 /** A thread that a store keeps. One thing is done with it at a time. */
 export class PortableThread {
@@ -47,6 +52,10 @@ export class PortableThread {
   #givenUp: string | null = null;
   /** Whether there may be lines that are not stored. */
   #dirty = true;
+  /** The last turn that has ended, until the line with its end is stored. */
+  #ended: string | null = null;
+  /** Ends of turns that were stored before they were told. */
+  readonly #ends: Set<string> = new Set();
   /** Lines of an append of which nobody knows whether it happened. */
   #unsure: string[] | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -117,6 +126,8 @@ export class PortableThread {
   async opened(threadId: string): Promise<void> {
     const known = this.#threadId;
     this.#threadId = threadId;
+    // What codex had not written when it went away is not written any more; that was told after the turn.
+    this.#ended = null;
     if (known !== null && known !== threadId) {
       this.#take({ count: 0, file: null, bytes: 0, name: null });
     }
@@ -167,9 +178,10 @@ export class PortableThread {
     );
   }
 
-  /** There may be something to store. */
-  touch(): void {
+  /** There may be something to store. `turnId`: a turn that was told to have completed, whose end codex writes down. */
+  touch(turnId: string | null = null): void {
     this.#dirty = true;
+    if (turnId !== null) this.#ended = this.#ends.delete(turnId) ? null : turnId;
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {
@@ -180,7 +192,23 @@ export class PortableThread {
 
   async #flush(): Promise<void> {
     if (!this.#dirty && this.#unsure === null) return;
-    const { path, name } = await this.#read(this.#threadId!);
+    const name = await this.#keep();
+    // Codex writes on its own, and tells of the turn meanwhile.
+    for (let tries = 0; this.#ended !== null; tries++) {
+      if (tries === END_TRIES) throw unwritten();
+      await delay(END_ROUND_MS);
+      await this.#keep(tries === 0);
+    }
+    if (name !== null && name !== this.#name) {
+      await this.#append([marker("name", name)]);
+      this.#name = name;
+    }
+    this.#dirty = false;
+  }
+
+  /** Stores what codex's file has; settles with what the thread is called. */
+  async #keep(whole = false): Promise<string | null> {
+    const { path, name } = await this.#read(this.#threadId!, whole);
     if (path !== null) {
       const file = rolloutFile(path);
       if (file === null) {
@@ -191,12 +219,8 @@ export class PortableThread {
         );
       }
       await this.#permitted(path.slice(0, -file.length), () => this.#carry(path, file));
-    }
-    if (name !== null && name !== this.#name) {
-      await this.#append([marker("name", name)]);
-      this.#name = name;
-    }
-    this.#dirty = false;
+    } else this.#ended = null;
+    return name;
   }
 
   /** Stores the lines of a file that are not, with those that it is based on before it. */
@@ -247,6 +271,11 @@ export class PortableThread {
       }
       await this.#append(lines);
       this.#offset += length;
+      for (const ended of lines.map(endedTurn)) {
+        if (ended === null) continue;
+        if (ended === this.#ended) this.#ended = null;
+        else this.#ends.add(ended);
+      }
       room = CHUNK_BYTES;
     }
   }
@@ -255,7 +284,7 @@ export class PortableThread {
   async #basesOf(path: string): Promise<{ path: string; file: string; endByte: number }[]> {
     const bases: { path: string; file: string; endByte: number }[] = [];
     const home = path.slice(0, -rolloutFile(path)!.length);
-    for (let base = baseOf(await this.#firstLine(path)); base !== null;) {
+    for (let base = baseOf(await firstLine(this.#files, path)); base !== null;) {
       const found = await this.#find(home, base, [path, ...bases.map((each) => each.path)]);
       if (found === null) {
         throw threadStoreError(
@@ -265,7 +294,7 @@ export class PortableThread {
         );
       }
       bases.unshift({ ...found, endByte: base.endByte });
-      base = baseOf(await this.#firstLine(found.path));
+      base = baseOf(await firstLine(this.#files, found.path));
     }
     // What is stored already need not be again.
     const known = bases.findIndex(({ file }) => file === this.#file);
@@ -278,7 +307,7 @@ export class PortableThread {
     base: RolloutBase,
     seen: string[],
   ): Promise<{ path: string; file: string } | null> {
-    for await (const file of this.#rollouts(home)) {
+    for await (const file of rolloutsBelow(this.#files, home)) {
       const each = `${home}${file}`;
       if (!isBase(file, base) || seen.includes(each)) continue;
       if ((await this.#files.size(each) ?? 0) < base.endByte) continue;
@@ -294,33 +323,6 @@ export class PortableThread {
       }
     }
     return null;
-  }
-
-  /** The files of all threads below codex's home, the newest days first. */
-  async *#rollouts(home: string): AsyncGenerator<string> {
-    const below = async (path: string, name = /^\d+$/) =>
-      (await this.#files.list(`${home}${path}`) ?? []).filter((each) => name.test(each)).sort()
-        .reverse();
-    for (const year of await below("sessions")) {
-      for (const month of await below(`sessions/${year}`)) {
-        for (const day of await below(`sessions/${year}/${month}`)) {
-          const folder = `sessions/${year}/${month}/${day}`;
-          for (const name of await below(folder, /^rollout-/)) {
-            const file = rolloutFile(`${home}${folder}/${name}`);
-            if (file !== null) yield file;
-          }
-        }
-      }
-    }
-  }
-
-  async #firstLine(path: string): Promise<string> {
-    for (let room = 1 << 16;; room *= 4) {
-      const bytes = await this.#files.readAt(path, 0, room);
-      const end = bytes.indexOf(0x0A);
-      if (end >= 0) return new TextDecoder().decode(bytes.subarray(0, end));
-      if (bytes.length < room) return "";
-    }
   }
 
   /** Adds lines; one whose fate nobody knows is looked for first. */
@@ -409,8 +411,12 @@ export class PortableThread {
     }
   }
 
-  async #read(threadId: string): Promise<{ path: string | null; name: string | null }> {
-    const result = await this.#core.callNow("thread/read", { threadId, includeTurns: false });
+  /** `whole`: 0.169 then writes what it could not write before. */
+  async #read(
+    threadId: string,
+    whole: boolean,
+  ): Promise<{ path: string | null; name: string | null }> {
+    const result = await this.#core.callNow("thread/read", { threadId, includeTurns: whole });
     const thread: JsonObject = (isJsonObject(result) ? objectOf(result, "thread") : null) ?? {};
     return { path: stringOf(thread, "path"), name: stringOf(thread, "name") };
   }
@@ -422,6 +428,13 @@ function textOf(bytes: Uint8Array): ReturnType<typeof wholeLines> {
   } catch (error) {
     throw damaged("holds what is no text.", error);
   }
+}
+
+function unwritten(): CodexError {
+  return threadStoreError(
+    "Codex has not written the last turn to the thread's file, as on a full disk, so that the store does not have all of it. " +
+      "Make room and try again; if that does not help, release the session and resume it, without what was not written.",
+  );
 }
 
 function damaged(how: string, cause?: unknown): CodexError {

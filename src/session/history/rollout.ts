@@ -112,6 +112,13 @@ export function ordinalOf(line: string): number | null {
   return numberOf(parsed(line), "ordinal");
 }
 
+/** The turn whose end a line says, or `null`. */
+export function endedTurn(line: string): string | null {
+  if (!line.includes('"task_complete"')) return null;
+  const payload = objectOf(parsed(line), "payload") ?? {};
+  return stringOf(payload, "type") === "task_complete" ? stringOf(payload, "turn_id") : null;
+}
+
 function parsed(line: string): JsonObject {
   try {
     const value: unknown = JSON.parse(line);

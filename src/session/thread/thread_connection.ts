@@ -9,7 +9,7 @@ import {
   PolicyMismatchError,
   SessionClosedError,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectOf, stringOf } from "../../json.ts";
 import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
@@ -135,7 +135,7 @@ export class ThreadConnection {
     if (doubt !== null) this.#session.turns.warn(doubt);
     this.#session.turns.notification(message);
     if (method === "turn/completed") {
-      this.#session.parts.portable?.touch();
+      this.#session.parts.portable?.touch(completedTurn(params));
       // Whoever has the thread stores it when that is over.
       if (this.#session.queue.holder === null) this.#session.store().catch(() => {});
     }
@@ -289,6 +289,12 @@ export class ThreadConnection {
 export function threadIdOf(result: JsonValue): string | null {
   const thread = isJsonObject(result) ? result["thread"] : undefined;
   return isJsonObject(thread) && typeof thread["id"] === "string" ? thread["id"] : null;
+}
+
+/** The turn that has come to its own end. */
+function completedTurn(params: JsonObject): string | null {
+  const turn = objectOf(params, "turn") ?? {};
+  return turn["status"] === "completed" ? stringOf(turn, "id") : null;
 }
 
 function lostEphemeral(what: string): SessionClosedError {

@@ -1,6 +1,6 @@
 /** A thread that was taken back goes on in files of its own, each based on another one: all of them are stored, in order. */
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
@@ -137,6 +137,46 @@ test("a file that lost what is stored of it, or holds what codex does not write,
   writeFileSync(path, lines(line(0), line(1), line(2)));
   await thread.flush();
   assert.equal(await kept(), 5);
+});
+
+test("a turn of which codex could not write the end is not taken for stored", async () => {
+  await using directory = await tempDir("portable-");
+  const path = join(directory.path, `sessions/2026/01/01/rollout-a-${ID}.jsonl`);
+  mkdirSync(dirname(path), { recursive: true });
+  const ends = (turn_id: string) =>
+    JSON.stringify({ type: "event_msg", payload: { type: "task_complete", turn_id } });
+  let late: string | null = null;
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: (_method: string, { includeTurns }: { includeTurns: boolean }) => {
+      if (includeTurns && late !== null) writeFileSync(path, late);
+      return Promise.resolve({ thread: { path, name: null } });
+    },
+  };
+  const store = new MemoryThreadStore();
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  const kept = async () => (await Array.fromAsync((await store.load(ID))!)).length;
+  // Ends that are read before they are told, in any order.
+  writeFileSync(path, lines(line(0), ends("one"), ends("two")));
+  await thread.flush();
+  for (const told of ["two", "one"]) {
+    thread.touch(told);
+    await thread.flush();
+  }
+  assert.equal(await kept(), 5);
+  // The disk is full: the line of the answer is cut.
+  const before = readFileSync(path, "utf8");
+  writeFileSync(path, `${before}{"type":`);
+  thread.touch("three");
+  const refused = { code: "threadStore", message: /Make room/ };
+  await assert.rejects(thread.claim(new AbortController().signal), refused);
+  assert.equal(await kept(), 5);
+  // Codex writes when it is asked for what it could not write.
+  late = before + lines(line(3), ends("three"));
+  await thread.claim(new AbortController().signal);
+  assert.equal(await kept(), 8);
 });
 
 test("whatever a thread is called, its store can be read again", () => {

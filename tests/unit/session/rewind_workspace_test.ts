@@ -23,7 +23,10 @@ import { tempDir } from "../../_temp.ts";
 import { treeFiles } from "../../../src/platform/fs.ts";
 import type { TreeFiles } from "../../../src/platform/mod.ts";
 import { CheckpointError } from "../../../src/errors/mod.ts";
-import { CheckpointStore } from "../../../src/session/history/rewind/checkpoint_store.ts";
+import {
+  CheckpointStore,
+  STORE_LIMITS,
+} from "../../../src/session/history/rewind/checkpoint_store.ts";
 import { recordTree } from "../../../src/session/history/rewind/record_tree.ts";
 import { excludesFile, scanTree } from "../../../src/session/history/rewind/scan_tree.ts";
 import { Workspace, type WorkspacePlace } from "../../../src/session/history/rewind/workspace.ts";
@@ -528,6 +531,36 @@ test("one at a time uses a workspace's checkpoints, and one that died is put out
   utimesSync(lock, long, long);
   await Promise.all([one, two, await b.open()].map((each) => each.record(undefined)));
   assert.deepEqual(readdirSync(join(lock, "..")).filter((name) => name.startsWith("lock")), []);
+});
+
+test("one that died before the clock was set back is put out as well", async () => {
+  await using b = await box();
+  b.put("a.txt", "a");
+  const w = await b.open({ limits: { ...STORE_LIMITS, silentMs: 60 } });
+  await w.record(undefined);
+  const home = join(b.outside, "../home");
+  const lock = join(home, readdirSync(home)[0]!, "lock");
+  writeFileSync(lock, "somebody");
+  utimesSync(lock, new Date("2100-01-01"), new Date("2100-01-01"));
+  await w.record(AbortSignal.timeout(20_000));
+  assert.equal(existsSync(lock), false);
+});
+
+test("a new file that could not be written whole, as a lock on a full disk, is not left", async () => {
+  await using b = await box();
+  const full = {
+    length: 1,
+    subarray: () => {
+      throw new Error("No space left on device");
+    },
+  };
+  const path = join(b.root, "lock");
+  await assert.rejects((await treeFiles())!.writeNew(path, full as never, false));
+  assert.equal(existsSync(path), false);
+  // One that was there is somebody's.
+  writeFileSync(path, "somebody");
+  await assert.rejects((await treeFiles())!.writeNew(path, new Uint8Array(1), false));
+  assert.equal(readFileSync(path, "utf8"), "somebody");
 });
 
 test("a workspace below the top of its repository goes by the ignore files above it", async () => {

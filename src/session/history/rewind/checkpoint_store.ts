@@ -3,7 +3,7 @@
  * It lies in codex's home, for its owner only, one folder a workspace. One process at a time uses a folder.
  * @module
  */
-import { delay } from "../../../async.ts";
+import { delay, stopwatch } from "../../../async.ts";
 import { CheckpointError, messageOf } from "../../../errors/mod.ts";
 import { isJsonObject, type JsonObject, numberOf, stringOf } from "../../../json.ts";
 import { fileSystem, isMissing, isTaken, treeFiles } from "../../../platform/fs.ts";
@@ -24,6 +24,8 @@ export interface StoreLimits {
   bytes: number;
   /** Milliseconds since the turn. */
   ageMs: number;
+  /** Milliseconds after which who has the lock and does not tell of itself is taken for dead. */
+  silentMs?: number;
 }
 
 /** What is kept by default. */
@@ -89,6 +91,7 @@ export class CheckpointStore {
   async lock(signal: AbortSignal | undefined): Promise<() => Promise<void>> {
     const path = `${this.path}/lock`;
     const token = crypto.randomUUID();
+    const silence = this.#silence(path);
     for (;;) {
       signal?.throwIfAborted();
       try {
@@ -97,7 +100,7 @@ export class CheckpointStore {
       } catch (error) {
         if (!isTaken(error)) throw storeError("it can't be locked", error);
       }
-      if (!await this.#endSilent(path)) await delay(LOCK_ROUND_MS, signal);
+      if (!await this.#endSilent(path, silence)) await delay(LOCK_ROUND_MS, signal);
     }
     const beat = setInterval(() => {
       this.#tree.touch(path).catch(() => {});
@@ -111,16 +114,16 @@ export class CheckpointStore {
   }
 
   /** Whether the lock's holder was silent for too long, and is out now. Of those who see it, one may put it out. */
-  async #endSilent(path: string): Promise<boolean> {
-    const [held, silent] = [await this.#text(path), await this.#silentMs(path)];
-    if (held === null || silent === null || silent < SILENT_MS) return false;
+  async #endSilent(path: string, silence: Silence): Promise<boolean> {
+    const [held, silent] = [await this.#text(path), await silence()];
+    if (held === null || silent === null || silent < this.#silentMs) return false;
     const mark = `${path}-${held}`;
     try {
       await this.#tree.writeNew(mark, new Uint8Array(), false);
     } catch (error) {
       if (!isTaken(error)) throw storeError("it can't be locked", error);
       // Whoever wanted to put it out has died as well.
-      if ((await this.#silentMs(mark) ?? 0) >= SILENT_MS) await this.#remove(mark);
+      if ((await this.#silence(mark)() ?? 0) >= this.#silentMs) await this.#remove(mark);
       return false;
     }
     if (await this.#text(path) === held) await this.#remove(path);
@@ -128,9 +131,23 @@ export class CheckpointStore {
     return true;
   }
 
-  async #silentMs(path: string): Promise<number | null> {
-    const entry = await this.#tree.entry(path);
-    return entry === null ? null : Date.now() - entry.mtimeMs;
+  /**
+   * For how many milliseconds nothing was done to a file: by its time, or as long as its time was seen to stand still, since
+   * one that is ahead of a clock that was set back says nothing.
+   */
+  #silence(path: string): Silence {
+    const watch = stopwatch();
+    let last: { mtimeMs: number; since: number } | null = null;
+    return async () => {
+      const mtimeMs = (await this.#tree.entry(path))?.mtimeMs;
+      if (mtimeMs === undefined) return null;
+      if (last?.mtimeMs !== mtimeMs) last = { mtimeMs, since: watch() };
+      return Math.max(Date.now() - mtimeMs, watch() - last.since);
+    };
+  }
+
+  get #silentMs(): number {
+    return this.#limits.silentMs ?? SILENT_MS;
   }
 
   /** Keeps the content of a file; returns its hash, and how many bytes that has added. */
@@ -251,7 +268,7 @@ export class CheckpointStore {
     const trees = new Set(records.map(({ tree }) => tree).filter((tree) => tree !== null));
     for (const name of await this.#fs.list(`${this.path}/trees`) ?? []) {
       // The turn that a new tree belongs to may not be known yet.
-      const silent = await this.#silentMs(`${this.path}/trees/${name}`);
+      const silent = await this.#silence(`${this.path}/trees/${name}`)();
       if (silent !== null && silent < NEW_MS && !gone.has(name)) trees.add(name);
     }
     const contents = new Set<string>();
@@ -359,6 +376,9 @@ export class CheckpointStore {
     await this.#fs.removeFile(path).catch(() => {});
   }
 }
+
+/** For how long nothing was done to a file; `null`: it is not there. */
+type Silence = () => Promise<number | null>;
 
 const NEW_MS = 600_000;
 const LOCK_ROUND_MS = 25;
