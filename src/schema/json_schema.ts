@@ -35,7 +35,6 @@ class Check {
 
   /** What is no expression of this language fits: the provider has judged it already. */
   matches(source: string, value: string): boolean {
-    this.spend(1);
     let pattern = this.#patterns.get(source);
     if (pattern === undefined) {
       pattern = Pattern.read(source);

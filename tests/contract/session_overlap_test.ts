@@ -160,6 +160,83 @@ test("a thread that codex did not take up again after a goal is resumed before i
   });
 });
 
+for (const first of ["turn/start", "review/start"]) {
+  test(`a thread that is closed while a turn of somebody else is waited for is resumed before ${first}`, async () => {
+    const { answer, turns } = heldTurns();
+    const review = (params: Message, server: FakeServer) => {
+      setTimeout(() => {
+        turns.at(-1)!.started();
+        turns.at(-1)!.say("nothing found");
+        turns.at(-1)!.complete();
+      });
+      return answer(params, server);
+    };
+    const methods = Object.assign(goalMethods(), {
+      "turn/start": answer,
+      "review/start": review,
+      "thread/loaded/list": () => ({ data: [] }),
+    });
+    await onFake({ server: { methods } }, async ({ client, session, server }) => {
+      const { threadId } = session;
+      const input = [{ type: "text" as const, text: "raw" }];
+      await client.runtime.request("turn/start", { threadId, input });
+      turns[0]!.started();
+      const before = server().received.length;
+      const asked = first === "turn/start"
+        ? session.ask("mine")
+        : session.review({ type: "uncommitted" });
+      // By then both are in line, and have seen a thread that is open.
+      await client.runtime.request("thread/loaded/list", {});
+      server().notify("thread/closed", { threadId });
+      turns[0]!.complete();
+      await server().waitFor((each) =>
+        each.method === first && server().received.indexOf(each) > before
+      );
+      if (first === "turn/start") {
+        turns[1]!.started();
+        turns[1]!.say("done");
+        turns[1]!.complete();
+      }
+      await asked;
+      const after = server().received.slice(before).map(({ method }) => method);
+      assert.deepEqual(after.filter((each) => each === "thread/resume" || each === first), [
+        "thread/resume",
+        first,
+      ]);
+    });
+  });
+}
+
+test("a change of the settings that failed does not hold for what is asked after it", async () => {
+  let refused = 0;
+  const resume = () => {
+    refused++;
+    throw new FakeRpcError("the disk is full", -32603);
+  };
+  const methods: Record<string, (params: Message, server: FakeServer) => unknown> = {};
+  const server = {
+    methods: new Proxy(methods, {
+      get: (all, method: string) =>
+        method === "thread/resume" && refused === 0 ? resume : all[method],
+    }),
+  };
+  await onFake({ server }, async ({ session, server }) => {
+    await session.ask("first");
+    server().notify("thread/closed", { threadId: session.threadId });
+    const [error] = await Promise.all([
+      rejection(session.update({ effort: "high" })),
+      server().waitForMethod("thread/resume"),
+    ]);
+    assert.match(`${error}`, /the disk is full/);
+    await session.ask("second");
+    assert.deepEqual(sent(server(), "turn/start").map(({ params }) => params.effort), [
+      "medium",
+      "medium",
+    ]);
+    assert.equal(session.profile.effort, "medium");
+  });
+});
+
 dialects(
   "a thread whose opening was given up is left when codex has opened it",
   async (dialect) => {

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import type { OtelContext, OtelSpan, OtelTracer } from "../../src/telemetry.ts";
 import { InvalidArgumentError, type TurnFailedError } from "../../src/errors/mod.ts";
-import type { FakeServer, Message } from "../_fake_server.ts";
+import type { FakeServer, FakeTurn, Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { MemoryOtel, registered, withSpan } from "../_otel.ts";
-import { dialects, onFake, rejection, startTurn } from "./session_world.ts";
+import { dialects, type FakeWorld, onFake, rejection, startTurn } from "./session_world.ts";
 
 function traceOf(message: Message): string | undefined {
   return message.trace?.traceparent;
@@ -333,10 +333,29 @@ test("huge names and thousands of uses of tools leave no span open", async () =>
   });
 });
 
+/** Acts in the middle of an answer that never comes to its end by itself. */
+async function halfAnswered(
+  { tracer, meter }: MemoryOtel,
+  act: (world: FakeWorld, stop: AbortController, asked: Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  const begun = Promise.withResolvers<void>();
+  const onTurn = (turn: FakeTurn) => {
+    turn.say("Half", { open: true });
+    begun.resolve();
+  };
+  const options = { server: { onTurn }, client: { telemetry: { tracer, meter } } };
+  await onFake(options, async (world) => {
+    const stop = new AbortController();
+    const asked = world.session.ask("x", { signal: stop.signal });
+    await begun.promise;
+    await act(world, stop, asked);
+  });
+}
+
 test("aborts, closes and a dead server leave no span open", async () => {
   const ends: Record<
     string,
-    (world: Parameters<Parameters<typeof onFake>[1]>[0], stop: AbortController) => unknown
+    (world: FakeWorld, stop: AbortController) => unknown
   > = {
     abort: (_, stop) => stop.abort(new Error("mine")),
     close: ({ session }) => session.close(),
@@ -345,19 +364,8 @@ test("aborts, closes and a dead server leave no span open", async () => {
   };
   for (const [name, end] of Object.entries(ends)) {
     const otel = new MemoryOtel();
-    const begun = Promise.withResolvers<void>();
-    await onFake({
-      server: {
-        onTurn: (turn) => {
-          turn.say("Half", { open: true });
-          begun.resolve();
-        },
-      },
-      client: { telemetry: { tracer: otel.tracer } },
-    }, async (world) => {
-      const stop = new AbortController();
-      const asked = rejection(world.session.ask("x", { signal: stop.signal }));
-      await begun.promise;
+    await halfAnswered(otel, async (world, stop, asking) => {
+      const asked = rejection(asking);
       const ended = end(world, stop);
       const error = await asked;
       assert.deepEqual(otel.open.map((span) => span.name), [], name);
@@ -371,20 +379,7 @@ test("aborts, closes and a dead server leave no span open", async () => {
 test("a reason for which a turn is given up is an error, whatever it is, and told to nobody", async () => {
   for (const reason of ["given up for patient Doe", null, { toString: () => "Doe" }, 4711]) {
     const otel = new MemoryOtel();
-    const { tracer, meter } = otel;
-    const begun = Promise.withResolvers<void>();
-    await onFake({
-      server: {
-        onTurn: (turn) => {
-          turn.say("Half", { open: true });
-          begun.resolve();
-        },
-      },
-      client: { telemetry: { tracer, meter } },
-    }, async ({ session }) => {
-      const stop = new AbortController();
-      const asked = session.ask("x", { signal: stop.signal });
-      await begun.promise;
+    await halfAnswered(otel, async (_, stop, asked) => {
       stop.abort(reason);
       assert.equal(await rejection(asked), reason);
     });

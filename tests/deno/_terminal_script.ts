@@ -1,17 +1,25 @@
-/** Tries what needs permissions that this script does not have, or no longer; its argument is what it gives back before. */
+/** Tries what needs permissions that this script does not have, or no longer; its arguments are a place and what it gives back before. */
 import assert from "node:assert/strict";
 import { FileArtifactStore } from "../../src/artifact/mod.ts";
 import { PermissionDeniedError } from "../../src/errors/mod.ts";
+import { rememberProcess } from "../../src/launch/pid_file.ts";
 import { type FileSystem, fileSystem, treeFiles } from "../../src/platform/fs.ts";
 import type { TreeFiles } from "../../src/platform/mod.ts";
 import { thisOwner } from "../../src/runtime/hermetic/owner.ts";
 import { FileThreadStore } from "../../src/session/history/file_thread_store.ts";
 
 console.log(`on a terminal: ${Deno.stdin.isTerminal() && Deno.stderr.isTerminal()}`);
-const revoked = (Deno.args[0] ?? "").split(",").filter((name) => name !== "");
+const [place, given = ""] = Deno.args;
+const revoked = given.split(",").filter((name) => name !== "");
+if (revoked.includes("write")) {
+  // With a second record the file is written to when the first one is struck out.
+  const [forget] = [Deno.pid, Deno.ppid].map((pid) => rememberProcess(`${place}/pids`, pid));
+  Deno.permissions.revokeSync({ name: "write" });
+  forget!();
+}
 for (const name of revoked as ("read" | "write" | "sys")[]) Deno.permissions.revokeSync({ name });
 
-const path = "/var/tmp/codex-runtime-terminal";
+const path = `${place}/none`;
 const bytes = new Uint8Array();
 const refuses = (call: Promise<unknown>) => assert.rejects(call, { name: "NotCapable" });
 const files: FileSystem = fileSystem()!;

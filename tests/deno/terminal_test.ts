@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
 
 const SCRIPT = fileURLToPath(new URL("./_terminal_script.ts", import.meta.url));
 
@@ -9,8 +10,10 @@ if (Deno.build.os === "linux") {
   for (const revoked of ["", "read,write,sys"]) {
     const when = revoked === "" ? "were never given" : "were revoked";
     test(`no terminal is asked for permissions that ${when}`, async () => {
+      await using place = await tempDir("terminal-");
       const flags = revoked === "" ? "--allow-read=/nowhere" : "-A";
-      const command = `'${Deno.execPath()}' run --no-check ${flags} '${SCRIPT}' ${revoked}`;
+      const command =
+        `'${Deno.execPath()}' run --no-check ${flags} '${SCRIPT}' '${place.path}' ${revoked}`;
       const { stdout } = await new Deno.Command("script", {
         args: ["-qec", command, "/dev/null"],
         env: { NO_COLOR: "1" },

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { UnsupportedError } from "../../../src/errors/mod.ts";
+import type { RuntimeCore } from "../../../src/runtime/mod.ts";
+import { unloadThread } from "../../../src/session/mcp/offered_tools.ts";
+import { test } from "../../_harness.ts";
+
+const LIST = "thread/loaded/list";
+const UNLOADED = [LIST, "thread/archive", "thread/unarchive"];
+
+// version, attached, loaded, needed, agents, what is asked of codex, or none of it can be
+const ROWS: [string, boolean, boolean, boolean, boolean, string[] | "refused"][] = [
+  ["0.144.0", false, true, false, false, UNLOADED],
+  ["0.144.0", false, true, true, true, UNLOADED],
+  ["0.144.0", false, false, true, true, [LIST]],
+  ["0.145.0", false, true, true, false, []],
+  ["0.145.0", false, true, false, true, UNLOADED],
+  // Others are at work there: what they have loaded stays.
+  ["0.144.0", true, true, false, false, [LIST]],
+  ["0.144.0", true, true, false, true, [LIST]],
+  ["0.144.0", true, true, true, false, "refused"],
+  ["0.144.0", true, false, true, false, [LIST]],
+  // What is asked for takes effect all the same.
+  ["0.145.0", true, true, true, true, [LIST]],
+  ["0.145.0", true, true, true, false, []],
+];
+
+test("unloadThread() makes codex forget a thread where its settings or agents call for it", async (t) => {
+  for (const [version, attached, loaded, needed, agents, expected] of ROWS) {
+    const what = { version, attached, loaded, needed, agents };
+    await t.step(JSON.stringify(what), async () => {
+      const calls: string[] = [];
+      const core = {
+        server: { version },
+        config: attached ? { transport: { type: "unix", path: "/a" } } : {},
+        call: (method: string) => {
+          calls.push(method);
+          return Promise.resolve(method === LIST ? { data: loaded ? ["other", "t"] : [] } : {});
+        },
+      } as unknown as RuntimeCore;
+      const unloading = unloadThread(core, "t", undefined, needed, agents);
+      if (expected === "refused") await assert.rejects(unloading, UnsupportedError);
+      else {
+        await unloading;
+        assert.deepEqual(calls, expected);
+      }
+    });
+  }
+});
