@@ -175,6 +175,35 @@ test("a session is forgotten behind what was being written of it, not in front o
     await adapter.close();
   }));
 
+test("who names the chat of somebody else hides no turn of it from its own reader", () => {
+  const store = new MemorySessionStore();
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const put = store.put.bind(store);
+  store.put = async (session) => {
+    if (session.revision > 1) {
+      begun.resolve();
+      await gate.promise;
+    }
+    return await put(session);
+  };
+  const ask = (id: string) => ({
+    id,
+    messages: [{ role: "user", parts: [{ type: "text", text: "go" }] }],
+  });
+  return inWorld({ server: { onTurn: endless }, bridge: { store } }, async (world) => {
+    const asked = world.raw("ann", "POST /chat", ask("c"));
+    await begun.promise;
+    const [{ sessionId }] = await store.list("ann") as [StoredSession];
+    const { status } = await world.call("bob", "POST /chat", ask(sessionId));
+    assert.equal(status, 404);
+    const again = world.raw("ann", "GET /chat/c/stream");
+    gate.resolve();
+    const answers = await Promise.all([asked, again]);
+    assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+    for (const { body } of answers) await body?.cancel();
+  });
+});
+
 test("a status that is no refusal, or none at all, is this server's own failure", async () => {
   for (const status of [0, 99, 200, 204, 304, 600, NaN]) {
     const errors: unknown[] = [];

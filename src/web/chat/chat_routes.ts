@@ -23,7 +23,7 @@ const DONE = "data: [DONE]\n\n";
 export class ChatRoutes {
   readonly #adapter: WebAdapter;
   readonly #heartbeatMs: number;
-  /** Turns that are on their way to begin, by their session. */
+  /** Turns that are on their way to begin, by who asks and the session. */
   readonly #beginning: Map<string, Promise<unknown>> = new Map();
 
   /** On this adapter. */
@@ -46,7 +46,7 @@ export class ChatRoutes {
     }
     const sessionId = await sessionOfChat(tenant, route.chatId);
     // A page that comes back while its question is on its way.
-    await this.#beginning.get(sessionId)?.catch(() => {});
+    await this.#beginning.get(placeOf(tenant, sessionId))?.catch(() => {});
     const isKnown = await adapter.hasSession(tenant, sessionId);
     switch (route.name) {
       case "chatMessages": {
@@ -74,9 +74,10 @@ export class ChatRoutes {
     const adapter = this.#adapter;
     const sessionId = await sessionOfChat(tenant, request.chatId);
     const begun = this.#begin(tenant, sessionId, request);
-    this.#beginning.set(sessionId, begun);
+    const place = placeOf(tenant, sessionId);
+    this.#beginning.set(place, begun);
     const { subscription, threadId, turnId } = await begun.finally(() => {
-      if (this.#beginning.get(sessionId) === begun) this.#beginning.delete(sessionId);
+      if (this.#beginning.get(place) === begun) this.#beginning.delete(place);
     });
     const isRun = request.runId !== null;
     const stream = toldTurn({
@@ -132,6 +133,11 @@ export class ChatRoutes {
     });
     return response(stream, again, UI_MESSAGE_STREAM);
   }
+}
+
+/** Who names the session of somebody else begins nothing in it. */
+function placeOf(tenant: string, sessionId: string): string {
+  return JSON.stringify([tenant, sessionId]);
 }
 
 function nothing(): Response {

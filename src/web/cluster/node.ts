@@ -9,7 +9,7 @@ import { changedElsewhere, randomId } from "../http/refusals.ts";
 import { type RestoredEvent, restoredFrom, type TailParts } from "../live/session_log.ts";
 import type { ClusterOptions } from "../options.ts";
 import type { SessionStore } from "../store/session_store.ts";
-import type { SessionOwners } from "./session_owners.ts";
+import type { EventTail, SessionOwners } from "./session_owners.ts";
 
 /** Milliseconds that a lease lasts by default. */
 const LEASE_MS = 10_000;
@@ -70,11 +70,18 @@ export class ClusterNode {
 
   /** Where a session's events go, or `null`. */
   tailOf(sessionId: string, fence: number): TailParts | null {
-    const { tail } = this.#options;
-    if (tail === undefined) return null;
+    const { tail: engine } = this.#options;
+    if (engine === undefined) return null;
     const onFenced = () => {
+      // Told late of a lease before, such as that of a chat which has begun anew since: this one goes on.
+      const now = this.fenceOf(sessionId);
+      if (now !== null && now !== fence) return;
       void this.release(sessionId);
       this.#onLost(sessionId);
+    };
+    const tail: EventTail = {
+      append: (...entries) => intime(engine.append(...entries), this.leaseMs),
+      read: (...fence) => intime(engine.read(...fence), this.leaseMs),
     };
     return { tail, sessionId, fence, onFenced, onError: this.#onError };
   }

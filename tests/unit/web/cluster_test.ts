@@ -278,6 +278,8 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
   const node = new ClusterNode({ ...cluster, tail }, () => {}, () => {});
   const unread = (error: WebError) => error.reason === "tailUnavailable";
   await assert.rejects(node.restored("s", 1), unread);
+  // An append whose answer is lost is sent again.
+  await assert.rejects(node.tailOf("s", 1)!.tail.append("s", 1, []), /in time/);
   // What is given up, and never confirmed.
   const owners = new MemorySessionOwners();
   const leases = new Leases({
@@ -295,6 +297,29 @@ test("an engine that says nothing keeps nobody waiting longer than a lease", asy
   await leases.release("s");
   await leases.close();
   await bridge.close();
+});
+
+test("what is told late of a lease before does not end the one of now", async () => {
+  const lost: string[] = [];
+  const owners = new MemorySessionOwners();
+  const tail = new MemoryEventTail();
+  const cluster = { url: "http://a", secret: "x".repeat(32), leaseMs: 600_000, owners, tail };
+  const node = new ClusterNode(cluster, (id) => lost.push(id), () => {});
+  const fenceOf = async () => {
+    const place = await node.locate("s");
+    assert.ok("fence" in place);
+    return place.fence;
+  };
+  const first = await fenceOf();
+  const before = node.tailOf("s", first)!;
+  await node.release("s");
+  const second = await fenceOf();
+  assert.notEqual(second, first);
+  before.onFenced();
+  assert.deepEqual([node.fenceOf("s"), lost], [second, []]);
+  node.tailOf("s", second)!.onFenced();
+  assert.deepEqual([node.fenceOf("s"), lost], [null, ["s"]]);
+  await node.close();
 });
 
 test("a forwarded request is somebody's only as it was signed", async () => {
