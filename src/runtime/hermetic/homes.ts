@@ -92,6 +92,8 @@ export class Homes {
       return await this.#tree.hold(record);
     } catch (error) {
       if (isTaken(error)) return "held";
+      // One that is cut, as on a full disk, tells nobody whose it is, and would stay.
+      await this.#files.removeFile(record).catch(() => {});
       throw new SpawnError(`A private home can't be made in ${this.#base}.`, { cause: error });
     }
   }

@@ -173,3 +173,22 @@ test("codex lives in its home, its commands in the user's, and what the script s
     },
   });
 });
+
+test("a record that a full disk cuts is not left", async () => {
+  await using directory = await tempDir("hermetic-");
+  const homes = await Homes.open(directory.path);
+  const full = {
+    length: 1,
+    subarray: () => {
+      throw new Error("No space left on device");
+    },
+  };
+  const { encode } = TextEncoder.prototype;
+  TextEncoder.prototype.encode = () => full as never;
+  try {
+    await assert.rejects(homes.make(), { code: "spawn" });
+  } finally {
+    TextEncoder.prototype.encode = encode;
+  }
+  assert.deepEqual(await readdir(directory.path), []);
+});
