@@ -280,10 +280,16 @@ test(
         }, { name: "write", path: "/tmp" }],
         ["all reads", ["--allow-read"], {}, { name: "read" }],
       ];
+      const kept = new Set<string>();
       for (const [name, flags, session, revoke] of rows) {
         await t.step(name, async () => {
-          const kept = await run(flags, session, ["true"]);
-          assert.ok(kept.policy, kept.message);
+          // What works while nothing is revoked is shown once for rows with the same flags and session.
+          const same = JSON.stringify([flags, session]);
+          if (!kept.has(same)) {
+            const { policy, message } = await run(flags, session, ["true"]);
+            assert.ok(policy, message);
+            kept.add(same);
+          }
           const answer = await run(flags, session, ["true"], undefined, undefined, revoke);
           assert.equal(answer.code, "permissionDenied", JSON.stringify(answer));
         });
