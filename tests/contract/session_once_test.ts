@@ -255,7 +255,9 @@ test("an agent that a turn is just starting while its session ends is stopped", 
   const child = "01b20000-0000-7000-8000-000000000888";
   for (const end of ["close", "release"] as const) {
     const interrupted: string[] = [];
+    const begun = Promise.withResolvers<void>();
     const named = ({ threadId }: { threadId: string }, server: FakeServer) => {
+      if (threadId === child) return {};
       const item = {
         type: "collabAgentToolCall",
         id: "call",
@@ -264,7 +266,10 @@ test("an agent that a turn is just starting while its session ends is stopped", 
       };
       server.notify("item/completed", { threadId, turnId: "foreign", item });
       // Its turn begins when the session has been let go of.
-      setTimeout(() => server.notify("turn/started", { threadId: child, turn: { id: "C" } }), 20);
+      setTimeout(() => {
+        server.notify("turn/started", { threadId: child, turn: { id: "C" } });
+        begun.resolve();
+      }, 20);
       return {};
     };
     const methods = {
@@ -277,7 +282,7 @@ test("an agent that a turn is just starting while its session ends is stopped", 
     };
     await onFake({ server: { onTurn: answers, methods: methods as never } }, async (world) => {
       await world.session.ask("x");
-      await world.session[end]();
+      await Promise.all([world.session[end](), begun.promise]);
       assert.deepEqual(interrupted, [child], end);
     });
   }

@@ -211,6 +211,7 @@ test("stopwatch() goes on by the clock that does, whatever the other one was set
 /** Files of the bridge that ask for the date: it is written down, or another machine compares it. */
 const DATES = [
   "src/web/cluster/session_owners.ts",
+  "src/web/live/live_session.ts",
   "src/web/live/live_sessions.ts",
   "src/web/live/session_thread.ts",
 ];
