@@ -21,7 +21,7 @@ export { toldProfile } from "./policy/told_profile.ts";
 export { nextTurn } from "./prompt/next_turn.ts";
 export { PromptRun } from "./prompt/prompt_run.ts";
 export { SessionThread } from "./session_thread.ts";
-export { startGoal } from "./thread/goal.ts";
+export { startGoal } from "./thread/start_goal.ts";
 export { sample } from "./thread/sample.ts";
 export { compact, review } from "./thread/server_turns.ts";
 export { alone } from "./thread/alone.ts";

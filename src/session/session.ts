@@ -231,9 +231,9 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Lets codex work on a goal, turn after turn, until it is reached, its limits are used up or it is stopped. Works on a
-   * session with `goals: false` too: the thread is resumed with goals, and without them when the goal is over. Needs
-   * codex 0.145 and a thread that is kept (`ephemeral: false`). Prompts wait until the goal is over.
+   * Lets codex work on a goal until it is reached, its limits are used up, it is stopped, or another one is set in its place;
+   * prompts wait. Needs codex 0.145 and a thread that is kept. Rejects with `PolicyError` where codex's requirements turn
+   * goals off, and with `ThreadInUseError` where another client has the thread open on the server without them.
    *
    * ```ts ignore
    * const goal = await session.startGoal("All tests pass", { limits: { tokens: 500_000 } });

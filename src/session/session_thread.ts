@@ -121,6 +121,7 @@ export class SessionThread {
     const stopped = await this.turns.rest.stopAll() && await this.gate.stopSubAgents();
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
+    await this.connection.reopened;
     // While the thread is where it was; what the store says of it is told when all else is done.
     const { portable, last } = this.parts;
     const unstored = portable !== null && this.isUsed && this.parts.core.state !== "closed"
@@ -347,18 +348,18 @@ export class SessionThread {
   }
 
   #makeForeign(): ForeignTurns {
-    const { core } = this.parts;
-    const profile = () => this.settings.profile;
+    const { parts: { core }, settings } = this;
     return new ForeignTurns({
       get limits() {
-        return profile().limits;
+        return settings.profile.limits;
       },
       get timeoutMs() {
-        return profile().timeoutMs;
+        return settings.profile.timeoutMs;
       },
       get rateLimits() {
         return core.rateLimits;
       },
+      count: (tokens) => this.ledger.add(tokens),
       stopAll: () => this.turns.rest.stopAll(),
     });
   }
@@ -372,7 +373,7 @@ export class SessionThread {
       },
       listeners: this.events,
       isNew: !this.parts.attached,
-      count: (tokens) => this.ledger.add(tokens),
+      count: (tokens, turn) => this.foreign.count(tokens, turn),
       adopted: (turn) => {
         this.used = true;
         this.parts.checkpoints?.adopted(

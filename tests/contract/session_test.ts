@@ -4,6 +4,7 @@ import {
   ConnectionClosedError,
   HookBlockedError,
   MessageTooLargeError,
+  PolicyError,
   PolicyMismatchError,
   RequestTimeoutError,
   RpcError,
@@ -194,6 +195,118 @@ test("a goal on a thread that is asked for its first turn meanwhile stays on tha
     turns[0]!.started();
     turns[0]!.complete();
     assert.equal((await server().waitForMethod("thread/resume")).params.threadId, threadId);
+  });
+});
+
+/** What codex answers about goals: it takes them, and `works` on them or not. */
+const goalMethods = (works: boolean) => ({
+  "thread/goal/clear": () => ({}),
+  "thread/goal/set": () => ({}),
+  "thread/settings/update": () => ({}),
+  "experimentalFeature/list": () => ({
+    data: [{ name: "goals", stage: "stable", enabled: works, defaultEnabled: true }],
+    nextCursor: null,
+  }),
+});
+
+for (const end of ["release", "close"] as const) {
+  test(`${end}() in the middle of a goal leaves the thread, which nobody resumes after it`, async () => {
+    await onFake(
+      { server: { methods: goalMethods(true) } },
+      async ({ client, session, server }) => {
+        await session.ask("one");
+        const goal = await session.startGoal("x");
+        const ended = rejection(goal.finish());
+        await session[end]();
+        assert.ok(await ended instanceof SessionClosedError);
+        // What comes late comes before this is answered.
+        for (let trips = 0; trips < 5; trips++) await client.runtime.request("model/list", {});
+        const sent = server().received.map(({ method }) => method);
+        const leaves = sent.filter((method) => /unsubscribe|resume|archive/.test(method));
+        assert.deepEqual(leaves, [
+          "thread/unsubscribe",
+          "thread/resume",
+          end === "release" ? "thread/unsubscribe" : "thread/archive",
+        ]);
+      },
+    );
+  });
+}
+
+test("release() while a thread is being resumed for a goal leaves it when that is done", async () => {
+  const [resumes, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const methods = {
+    ...goalMethods(true),
+    "thread/resume": async (params: Message) => {
+      resumes.resolve();
+      await gate.promise;
+      const was = recordedResult("0.169", "basic", "thread/start");
+      const result = rewrite(was, { [was.thread.id]: params.threadId, [RECORDED_CWD]: params.cwd });
+      return { ...result, approvalPolicy: params.approvalPolicy };
+    },
+  };
+  await onFake({ server: { methods } }, async ({ client, session, server }) => {
+    await session.ask("one");
+    const goal = rejection(session.startGoal("x"));
+    await resumes.promise;
+    const released = session.release();
+    for (let trips = 0; trips < 5; trips++) await client.runtime.request("model/list", {});
+    gate.resolve();
+    const before = server().received.length;
+    await released;
+    assert.ok(await goal instanceof SessionClosedError);
+    const sent = server().received.map(({ method }) => method);
+    assert.ok(sent.lastIndexOf("thread/unsubscribe") >= before, `${sent}`);
+    assert.equal(sent.filter((method) => method === "thread/resume").length, 1);
+    // Nothing more is set on a thread that is somebody else's now.
+    assert.ok(!sent.includes("thread/settings/update"), `${sent}`);
+    assert.ok(!sent.includes("experimentalFeature/list"), `${sent}`);
+  });
+});
+
+test("release() while a thread is being left for a goal has nobody resume it", async () => {
+  const [leaves, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const methods = {
+    ...goalMethods(true),
+    "thread/unsubscribe": async () => {
+      leaves.resolve();
+      await gate.promise;
+      return {};
+    },
+  };
+  await onFake({ server: { methods } }, async ({ client, session, server }) => {
+    await session.ask("one");
+    const goal = rejection(session.startGoal("x"));
+    await leaves.promise;
+    const released = session.release();
+    for (let trips = 0; trips < 5; trips++) await client.runtime.request("model/list", {});
+    gate.resolve();
+    await released;
+    assert.ok(await goal instanceof SessionClosedError);
+    assert.ok(!server().received.some(({ method }) => method === "thread/resume"));
+  });
+});
+
+test("a goal that a thread may have brought with it is paused when the thread is left", async () => {
+  const methods = goalMethods(true);
+  await onFake({ server: { methods } }, async ({ client, session, server, cwd }) => {
+    await session.ask("one");
+    await session.release();
+    const goals = () => server().received.filter(({ method }) => method === "thread/goal/set");
+    assert.equal(goals().length, 0);
+    const again = await client.resumeSession(session.threadId, { cwd, goals: true });
+    // What codex has told of no goal is not known yet.
+    await again.release();
+    assert.deepEqual(goals().map(({ params }) => params.status), ["paused"]);
+  });
+});
+
+test("a goal that codex would not work on is refused, and the thread is as it was", async () => {
+  await onFake({ server: { methods: goalMethods(false) } }, async ({ session, server }) => {
+    await session.ask("one");
+    assert.ok(await rejection(session.startGoal("x")) instanceof PolicyError);
+    assert.ok(!server().received.some(({ method }) => method === "thread/goal/set"));
+    assert.equal((await session.ask("two")).assistantText, "ok");
   });
 });
 

@@ -197,3 +197,22 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
       }),
   );
 }
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(`a goal on a thread that another client has open without goals is refused, and begins when it is left [${version}]`, () =>
+    onServer(version, async (world, connect) => {
+      const [first, second] = [await connect(), await connect()];
+      const theirs = await first.startSession({ cwd: world.cwd });
+      await theirs.ask(world.prompt([[script.say("hello"), tokens]]));
+      const mine = await second.resumeSession(theirs.threadId, { cwd: world.cwd });
+      assert(await rejection(mine.startGoal("x")) instanceof ThreadInUseError);
+      // Both are as they were.
+      assert.equal((await theirs.ask(world.prompt(() => "theirs"))).assistantText, "theirs");
+      assert.equal((await mine.ask(world.prompt(() => "mine"))).assistantText, "mine");
+      await theirs.release();
+      const goal = await mine.startGoal(world.prompt(() => "at work"), {
+        limits: { modelCalls: 1 },
+      });
+      assert.equal((await goal.finish()).status, "budgetLimited");
+    }));
+}

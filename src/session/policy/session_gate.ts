@@ -100,7 +100,7 @@ export class SessionGate implements ThreadGate {
         return host.timeoutMs();
       },
       get goalActive() {
-        return host.turns().goalActive;
+        return host.turns().goalActive === true;
       },
       count: host.countSubAgent,
       events: host.events,

@@ -10,6 +10,7 @@ import type { RunLimits } from "../profile.ts";
 import { RunMeter } from "../turn/turn_usage.ts";
 import type { Turn, TurnOwner } from "../turn/turn.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
+import type { TokenCount } from "../turn/turn_result.ts";
 import { type SettledTurn, turnError } from "../turn/turn_run.ts";
 
 /** Takes a turn, or leaves it to the next who may want it. */
@@ -21,6 +22,8 @@ export interface ThreadWatcher {
   goal(goal: JsonObject | null): void;
   /** The server is gone. */
   lost(error: unknown): void;
+  /** Turns of which nothing was heard have used tokens. */
+  unheard?(tokens: TokenCount): void;
 }
 
 /** What the foreign turns of a thread need. */
@@ -31,6 +34,8 @@ export interface ForeignTurnsHost {
   readonly timeoutMs: number;
   /** The account's limits as last told, for reset times. */
   readonly rateLimits: JsonObject | undefined;
+  /** Counts tokens that were used on the thread. */
+  count(tokens: TokenCount): void;
   /** Stops everything on the thread, and what makes the server start more. */
   stopAll(): Promise<unknown>;
 }
@@ -109,9 +114,20 @@ export class ForeignTurns {
   notification(method: string, params: JsonObject): void {
     if (!method.startsWith("thread/goal/")) return;
     const goal = isJsonObject(params["goal"]) ? params["goal"] : null;
-    this.#goalActive = goal?.["status"] === "active";
-    if (!this.#goalActive) this.#goalMeter = null;
+    const active = goal?.["status"] === "active";
+    // Another goal that a turn of the last one has made is paid for with it.
+    const goesOn = this.#goalTurn !== null && this.#goalTurn.phase !== "released";
+    if (active !== this.#goalActive && !goesOn) this.#goalMeter = null;
+    this.#goalActive = active;
     for (const { goal: told } of this.#watchers) told(goal);
+  }
+
+  /** A turn has used tokens; `null`: one that began and ended unheard, which is the goal's where there is one. */
+  count(tokens: TokenCount, turn: Turn | null): void {
+    this.#host.count(tokens);
+    if (turn !== null) return;
+    this.#goalMeter?.spend(tokens.totalTokens);
+    for (const { unheard } of this.#watchers) unheard?.(tokens);
   }
 
   /** The server is gone. */

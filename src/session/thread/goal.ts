@@ -7,16 +7,17 @@
  */
 import {
   type ExceededLimit,
-  InvalidArgumentError,
-  RequestTimeoutError,
+  PolicyError,
   SessionClosedError,
+  ThreadInUseError,
 } from "../../errors/mod.ts";
-import type { JsonObject } from "../../json.ts";
-import { abortable, longTimeout } from "../../async.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../json.ts";
+import { longTimeout } from "../../async.ts";
 import type { HookReport, HookRun } from "../../plugin/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
 import { toResult } from "../prompt/prompt_run.ts";
+import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import { assertStopped, reconnected } from "../turn/stop_turn.ts";
 import { addTokens, NO_TOKENS, RunMeter } from "../turn/turn_usage.ts";
 import type { Turn } from "../turn/turn.ts";
@@ -24,12 +25,12 @@ import type { TurnEvent } from "../turn/turn_event.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import type { ForeignTurn } from "./foreign_turns.ts";
 import type { StartedGoal } from "./goal_run.ts";
-import { assertSupported, type ThreadHost } from "./thread_host.ts";
+import type { ThreadHost } from "./thread_host.ts";
 
 /** Milliseconds that a goal may take by default. */
 const DEFAULT_TIMEOUT_MS = 3_600_000;
 /** Milliseconds for a word to the server about the goal. */
-const CALL_MS = 5_000;
+export const CALL_MS = 5_000;
 
 type Status = GoalResult["status"];
 
@@ -76,8 +77,10 @@ export class Goal implements StartedGoal {
   readonly #leave: (() => void)[] = [];
   #active: ForeignTurn | null = null;
   #pausing = false;
-  /** Whether the server has told of this goal: what is cleared before was another one. */
-  #known = false;
+  /** The objective, as the server has told it first; `null` before: what is cleared then was another goal. */
+  #told: JsonValue | undefined = null;
+  /** Tokens of turns of which nothing was heard. */
+  #unheard = NO_TOKENS;
   #end: { status: Status } | { error: unknown } | null = null;
   #closing = false;
 
@@ -111,6 +114,10 @@ export class Goal implements StartedGoal {
       host.foreign.watch({
         goal: (goal) => this.#goal(goal),
         lost: (error) => this.#close({ error }),
+        unheard: (tokens) => {
+          this.#unheard = addTokens(this.#unheard, tokens);
+          this.#meter.spend(tokens.totalTokens);
+        },
       }),
       longTimeout(() => this.#close({ status: "timedOut" }), timeoutMs),
       () => signal?.removeEventListener("abort", aborted),
@@ -193,12 +200,14 @@ export class Goal implements StartedGoal {
   }
 
   #goal(goal: JsonObject | null): void {
-    this.#known ||= goal !== null;
-    if (!this.#known) return;
-    const status = goalEnd(goal, this.#pausing);
+    if (this.#told === null && goal !== null) this.#told = goal["objective"];
+    if (this.#told === null) return;
+    // Somebody has set another one in its place.
+    const replaced = goal !== null && goal["objective"] !== this.#told;
+    const status = replaced ? "stopped" : goalEnd(goal, this.#pausing);
     if (status === null || this.#end !== null) return;
     // The turn that reached it says its last words.
-    if (this.#active === null) this.#close({ status });
+    if (this.#active === null || replaced) this.#close({ status });
     else this.#end = { status };
   }
 
@@ -259,7 +268,7 @@ export class Goal implements StartedGoal {
     const turns: PromptRunResult[] = this.#runs.map(({ outcome }) => toResult(outcome, report));
     const usage = turns.reduce<TokenCount>(
       (sum, turn) => turn.usage === null ? sum : addTokens(sum, turn.usage),
-      NO_TOKENS,
+      this.#unheard,
     );
     return { status, turns, usage };
   }
@@ -270,81 +279,36 @@ export class Goal implements StartedGoal {
   }
 }
 
-/** Starts a goal on a thread that has none. */
-export async function startGoal(
-  host: ThreadHost,
-  objective: string,
-  options: GoalOptions,
-): Promise<Goal> {
-  const { core } = host;
-  assertSupported(core, "startGoal", "goals");
-  if (host.profile.ephemeral) {
-    throw new InvalidArgumentError("startGoal", {
-      argument: "ephemeral",
-      received: "true",
-      accepts: "false for a session with goals: codex works on them only on threads that it keeps",
-    });
+/**
+ * Throws when codex takes a goal of this thread and does nothing: an administrator has turned goals off, or somebody else has
+ * the thread open on the same server, which then stays as it was opened.
+ */
+export async function assertWorksOnGoals({ core, threadId }: ThreadHost): Promise<void> {
+  if (await offersGoals(core, threadId) !== false) return;
+  if (!isAttached(core.config)) {
+    throw new PolicyError(
+      "Codex works on no goals here: `features.goals` is turned off by its requirements.",
+    );
   }
-  const { signal } = options;
-  signal?.throwIfAborted();
-  const given = new AbortController();
-  const forward = () => given.abort(signal!.reason);
-  signal?.addEventListener("abort", forward, { once: true });
-  let run: Goal | null = null;
-  const holder = {
-    interrupt: async () => {
-      if (run === null) given.abort(new SessionClosedError("The goal was stopped."));
-      else {
-        await run.stop().catch((error) => {
-          if (error instanceof RequestTimeoutError) throw error;
-        });
-      }
-    },
-    cancel: (reason: unknown) => run === null ? given.abort(reason) : run.cancel(reason),
-  };
-  try {
-    const release = await host.take(holder, given.signal);
-    // Whoever gives it up does not wait until it is undone; whoever has the thread next does.
-    return await abortable(begin(release), given.signal);
-  } finally {
-    signal?.removeEventListener("abort", forward);
-  }
+  throw new ThreadInUseError(
+    threadId,
+    {},
+    "Another client has the thread open on this server, without goals: they can't be turned on for it. Ask again when that " +
+      "client has released it, or start the session with `goals: true`.",
+  );
+}
 
-  async function begin(release: () => void): Promise<Goal> {
-    const { profile } = host;
-    const hooks = host.hookRun(profile, given.signal);
-    let reopened = false;
-    try {
-      const asked = await hooks.pre("preRun", { prompt: objective });
-      const final = asked.prompt ?? objective;
-      // A goal that was left on the thread would go on.
-      await core.call("thread/goal/clear", { threadId: host.threadId }, { timeoutMs: CALL_MS });
-      // On a thread without goals codex takes the goal and does nothing.
-      if (!profile.goals) {
-        // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
-        await host.turns.rest.begun();
-        await host.turns.rest.idle(given.signal, profile.timeoutMs);
-        await host.reopen(true);
-        reopened = true;
-      }
-      await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
-      host.begin(hooks);
-      await host.checkpoint(given.signal);
-      given.signal.throwIfAborted();
-      run = new Goal(host, { objective: final, options, hooks, reopened, release });
-      const { threadId } = host;
-      await core.call("thread/goal/set", { threadId, objective: final, status: "active" });
-      return run;
-    } catch (error) {
-      if (run !== null) {
-        run.cancel(error);
-        await run.finish().catch(() => {});
-      } else {
-        if (reopened) await host.reopen(false).catch(() => {});
-        await hooks.post("postRun", { prompt: objective, status: "error", error });
-        release();
-      }
-      throw error;
-    }
+/** Whether codex offers goals on this thread; `null`: it does not say. */
+async function offersGoals(core: RuntimeCore, threadId: string): Promise<boolean | null> {
+  for (let cursor: JsonValue | undefined = null;;) {
+    const params: JsonObject = { threadId, limit: 1_000, cursor };
+    const list: JsonValue = await core.call("experimentalFeature/list", params, {
+      timeoutMs: CALL_MS,
+    }).catch(() => null);
+    if (!isJsonObject(list)) return null;
+    const goals = objectsOf(list, "data").find(({ name }) => name === "goals");
+    if (goals !== undefined) return goals["enabled"] === true;
+    cursor = list["nextCursor"];
+    if (typeof cursor !== "string") return null;
   }
 }

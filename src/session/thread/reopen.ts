@@ -7,7 +7,17 @@ import { threadIdOf } from "./thread_connection.ts";
 import { whenClosed } from "./when_closed.ts";
 
 /** Resumes the thread with goals, or without. */
-export async function reopen(
+export function reopen(
+  connection: ThreadConnection,
+  session: ConnectedSession,
+  goals: boolean,
+): Promise<void> {
+  const reopened = leaveAndResume(connection, session, goals);
+  connection.reopened = reopened.catch(() => {});
+  return reopened;
+}
+
+async function leaveAndResume(
   connection: ThreadConnection,
   session: ConnectedSession,
   goals: boolean,
@@ -16,11 +26,13 @@ export async function reopen(
   const { rest } = session.turns;
   const { threadId } = connection;
   await rest.begun();
+  // Whoever ends the session leaves the thread to others.
+  if (!session.isOpen) return;
   while (!session.isUsed && !await startAnew(connection, session, goals)) await rest.begun();
   // Where it can't be resumed, whoever has it next does that: nothing more is told of it.
   if (threadId === connection.threadId) connection.isClosed = true;
   await core.call("thread/unsubscribe", { threadId });
-  if (threadId === connection.threadId) {
+  if (threadId === connection.threadId && session.isOpen) {
     await whenClosed(() => connection.attach("thread/resume", goals), session.ended.signal);
   }
   session.settings.forget();

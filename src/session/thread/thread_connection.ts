@@ -66,6 +66,8 @@ export class ThreadConnection {
   readonly ready: Latch = new Latch();
   /** Aborted when the server lets a turn do more than it was asked to. */
   readonly refused: AbortController = new AbortController();
+  /** Settles when it is not being resumed with goals, or without, any more. Never rejects. */
+  reopened: Promise<void> = Promise.resolve();
   /** Whether the server was lost in the middle of a goal that is over for its caller. */
   goalLost = false;
   readonly #session: ConnectedSession;
@@ -106,8 +108,9 @@ export class ThreadConnection {
 
   /** Sends the thread's messages and questions to the session. */
   route(): void {
-    const { core } = this.#session.parts;
+    const { core, attached } = this.#session.parts;
     const threadId = this.threadId;
+    if (attached && this.#session.settings.profile.goals) this.#session.turns.goalActive = null;
     this.#routes.push(
       core.routes.add(threadId, {
         taker: (head) => this.#session.turns.taker(head),

@@ -6,7 +6,7 @@
  * @module
  */
 import { abortable, delay, within } from "../../async.ts";
-import { ConnectionClosedError, TurnTimeoutError } from "../../errors/mod.ts";
+import { ConnectionClosedError, RpcError, TurnTimeoutError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
@@ -31,6 +31,7 @@ const BEGIN_ROUND_MS = 300;
 /** How often a thread that is released is stopped again, because somebody starts turns meanwhile. */
 const LEAVE_ROUNDS = 3;
 const UNSUBSCRIBE_MS = 5_000;
+const PAUSE_MS = 5_000;
 
 /** The thread, and what has to be done with it. */
 export interface RestingThread {
@@ -130,11 +131,15 @@ export class ThreadStop {
     // The next prompt in line may begin meanwhile, and is not meant.
     const before = new Set(turns.all());
     const isMeant = (turn: Turn) => before.has(turn) || !turns.asked(turn);
-    if (turns.goalActive()) await this.#pauseGoal();
+    /** Whether the goal rests; `null`: there is none. */
+    let rests: boolean | null = null;
     const deadline = performance.now() + STOP_ALL_MS;
     for (let last = false;;) {
+      if (turns.goalActive()) rests ??= await this.#pauseGoal();
       const stopped = await Promise.all(turns.all().filter(isMeant).map((turn) => turn.stop()));
-      if (stopped.includes(false)) return false;
+      if (stopped.includes(false) || rests === false) return false;
+      // Made by a turn that was just being stopped.
+      if (rests === null && turns.goalActive()) continue;
       const { core } = this.#host;
       const left = deadline - performance.now();
       if (this.#expected.size > 0 && core.state === "running" && left > 0) {
@@ -144,7 +149,7 @@ export class ThreadStop {
       const active = turns.active();
       if (active !== null && !isMeant(active)) return true;
       // A server that starts turns by itself may have begun another one.
-      if (!turns.adopted() || core.state !== "running") return true;
+      if (!turns.adopted() && rests === null || core.state !== "running") return true;
       const status = await this.#findActive(last);
       if (turns.active() === null && (last || status !== "active")) return status !== "unanswered";
       // It has begun one of which nothing was heard yet.
@@ -158,8 +163,8 @@ export class ThreadStop {
    * after the next prompt (0.145, 0.169). `false` when the server would not stop it. Never rejects.
    */
   async stopForeign(turn: Turn): Promise<boolean> {
-    if (this.#turns.goalActive()) await this.#pauseGoal();
-    return await turn.stop();
+    const rests = !this.#turns.goalActive() || await this.#pauseGoal();
+    return await turn.stop() && rests;
   }
 
   /** The server was asked for a turn; `begins` settles when it has begun or will not, and never rejects. */
@@ -273,10 +278,17 @@ export class ThreadStop {
     );
   }
 
-  async #pauseGoal(): Promise<void> {
-    const { core, threadId } = this.#host;
-    const params = { threadId, status: "paused" };
-    await core.call("thread/goal/set", params, { timeoutMs: 5_000 }).catch(() => {});
+  /** `false` when the server did not confirm it. One that is started anew goes on with the goal, and is told then. */
+  async #pauseGoal(): Promise<boolean> {
+    const { core } = this.#host;
+    for (;;) {
+      const params = { threadId: this.#host.threadId, status: "paused" };
+      const error = await core.call("thread/goal/set", params, { timeoutMs: PAUSE_MS })
+        .then(() => null, (error) => error);
+      if (isConnectionLoss(error)) continue;
+      // What is refused is no goal.
+      return error === null || error instanceof RpcError || core.state === "closed";
+    }
   }
 
   /** What the server works on, when that has to be asked; `resumes`: resumes the thread when it can't be told. */

@@ -69,8 +69,8 @@ export class ThreadTurns {
   #closed = false;
   /** Whether a turn that nobody asked for was seen. */
   #adopted = false;
-  /** Whether the thread has a goal that makes codex start turns. */
-  goalActive = false;
+  /** Whether the thread has a goal that makes codex start turns; `null`: it may, and the server will tell. */
+  goalActive: boolean | null = false;
   readonly #usage: ThreadUsage;
   #last: TurnOutcome | null = null;
   #staleError: JsonValue | undefined;
@@ -81,7 +81,7 @@ export class ThreadTurns {
   constructor(host: ThreadTurnsHost) {
     this.#host = host;
     const isKnown = (turnId: string) => this.#turns.has(turnId) || this.#past.has(turnId);
-    this.#usage = new ThreadUsage(host.isNew === true ? NO_TOKENS : null);
+    this.#usage = new ThreadUsage(host.isNew ? NO_TOKENS : null, (some) => host.count(some, null));
     this.#turnHost = {
       core: host.core,
       get threadId() {
@@ -102,7 +102,7 @@ export class ThreadTurns {
       active: () => this.active,
       asked: (turn) => turn.owner instanceof TurnRun || turn.provisional,
       adopted: () => this.#adopted,
-      goalActive: () => this.goalActive,
+      goalActive: () => this.goalActive !== false,
       begin: (turnId) => this.#turns.get(turnId) ?? this.#begin(turnId),
     });
     this.#unheard = new UnheardEnds(host.core, () => this.#all(), (m) => this.notification(m));

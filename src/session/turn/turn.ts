@@ -65,8 +65,8 @@ export interface TurnHost {
   readonly listeners: ThreadListeners;
   /** The error of the turn before when the server has not told its end. */
   staleError?(): JsonValue | undefined;
-  /** More tokens were used. */
-  count(tokens: TokenCount, turn: Turn): void;
+  /** More tokens were used; `null`: by turns of which nothing was heard. */
+  count(tokens: TokenCount, turn: Turn | null): void;
   /** The turn is being stopped. */
   stopping(turn: Turn): void;
   /** Stops what the turn's agent started beside it. */

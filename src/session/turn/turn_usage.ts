@@ -79,10 +79,12 @@ export class ThreadUsage {
   context: ContextUsage | null = null;
   /** A count that may be that of the call before a compaction; the next one tells. */
   #held: { turn: unknown; total: TokenCount; last: TokenCount } | null = null;
+  readonly #unheard: (tokens: TokenCount) => void;
 
-  /** Begins with what is known. */
-  constructor(total: TokenCount | null) {
+  /** Begins with what is known. `unheard` is told what turns have used that began and ended while the connection was down. */
+  constructor(total: TokenCount | null, unheard: (tokens: TokenCount) => void = () => {}) {
     this.total = total;
+    this.#unheard = unheard;
   }
 
   /** The server was started anew, and counts on from what it has written down. */
@@ -115,6 +117,8 @@ export class ThreadUsage {
     const total = readCount(tokenUsage["total"]);
     const last = readCount(tokenUsage["last"]);
     const known = this.total !== null;
+    const grown = turn === null && known ? growth(this.total!, total) : null;
+    if (grown !== null && grown.totalTokens > 0) this.#unheard(grown);
     this.total = total;
     this.context = readContext(tokenUsage);
     const held = this.#held;
@@ -314,6 +318,14 @@ export class RunMeter {
   add(tally: TurnTally): void {
     this.#tallies.add(tally);
     this.check();
+  }
+
+  /** Counts a call of the model of which only the tokens are known. */
+  spend(tokens: number): void {
+    const tally = new TurnTally();
+    tally.called(tokens);
+    tally.ended();
+    this.add(tally);
   }
 
   /** Another run pays for it. */

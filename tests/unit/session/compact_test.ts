@@ -14,6 +14,7 @@ class Stage {
     limits: {},
     timeoutMs: 60_000,
     rateLimits: undefined,
+    count: () => {},
     stopAll: () => Promise.resolve(),
   });
   readonly #sent = Promise.withResolvers<void>();

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
-import { ConnectionClosedError } from "../../../src/errors/mod.ts";
-import type { JsonObject } from "../../../src/json.ts";
+import { ConnectionClosedError, PolicyError, ThreadInUseError } from "../../../src/errors/mod.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
-import { beganOtherwise, Goal, goalEnd } from "../../../src/session/thread/goal.ts";
+import {
+  assertWorksOnGoals,
+  beganOtherwise,
+  Goal,
+  goalEnd,
+} from "../../../src/session/thread/goal.ts";
+import type { GoalOptions } from "../../../src/session/profile.ts";
 import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
 import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
 import { NO_TOKENS } from "../../../src/session/turn/turn_usage.ts";
@@ -72,6 +78,80 @@ test("a goal that is stopped while the connection is down ends on the next one, 
   }
 });
 
+/** A goal, and what codex tells of its thread. */
+function goalOn(options: GoalOptions = {}): { goal: Goal; foreign: ForeignTurns } {
+  const foreign: ForeignTurns = new ForeignTurns({
+    limits: {},
+    timeoutMs: 1_000,
+    rateLimits: undefined,
+    count: () => {},
+    stopAll: () => Promise.resolve(),
+  });
+  const host = {
+    core: { state: "closed" },
+    threadId: "T",
+    profile: { limits: {} },
+    foreign,
+    turns: { rest: { stopAll: () => Promise.resolve(true) } },
+    stopAgents: () => Promise.resolve(true),
+    goalLost: () => {},
+  } as unknown as ThreadHost;
+  const goal = new Goal(host, {
+    objective: "mine",
+    options,
+    hooks: { post: () => Promise.resolve(), report: {} } as never,
+    reopened: false,
+    release: () => {},
+  });
+  return { goal, foreign };
+}
+
+test("a goal in whose place somebody has set another one was stopped, not reached", async () => {
+  const { goal, foreign } = goalOn();
+  const tell = (objective: string, status: string) =>
+    foreign.notification("thread/goal/updated", { goal: { objective, status } });
+  tell("mine", "active");
+  tell("theirs", "active");
+  tell("theirs", "complete");
+  assert.equal((await goal.finish()).status, "stopped");
+});
+
+test("a goal has its own limit for what turns have used of which nothing was heard", async () => {
+  const { goal, foreign } = goalOn({ limits: { tokens: 20 } });
+  foreign.count({ ...NO_TOKENS, totalTokens: 19 }, null);
+  foreign.notification("thread/goal/updated", { goal: { objective: "mine", status: "active" } });
+  foreign.count({ ...NO_TOKENS, totalTokens: 2 }, null);
+  foreign.notification("thread/goal/updated", { goal: { objective: "mine", status: "complete" } });
+  const { status, usage } = await goal.finish();
+  assert.deepEqual([status, usage.totalTokens], ["budgetLimited", 21]);
+});
+
+test("assertWorksOnGoals() tells a codex that takes a goal and does nothing", async () => {
+  const goals = (enabled: boolean) => ({ data: [{ name: "goals", enabled }], nextCursor: null });
+  const others = { data: [{ name: "apps", enabled: false }], nextCursor: "more" };
+  const websocket = { transport: { type: "websocket", url: "ws://127.0.0.1:1" } };
+  const table: [pages: JsonValue[], config: object, expected: unknown][] = [
+    [[goals(true)], {}, null],
+    [[others, goals(true)], websocket, null],
+    [[others, goals(false)], {}, PolicyError],
+    [[goals(false)], websocket, ThreadInUseError],
+    // What does not say is believed.
+    [[{ data: [], nextCursor: null }], websocket, null],
+    [[null], {}, null],
+  ];
+  for (const [pages, config, expected] of table) {
+    const left = [...pages];
+    const host = {
+      core: { config, call: () => Promise.resolve(left.shift()) },
+      threadId: "T",
+    } as unknown as ThreadHost;
+    const error = await assertWorksOnGoals(host).then(() => null, (error) => error);
+    if (expected === null) assert.equal(error, null);
+    else assert.ok(error instanceof (expected as typeof PolicyError), `${error}`);
+    assert.deepEqual(left, []);
+  }
+});
+
 test("beganOtherwise() tells turns of others by their first item", () => {
   const table: [JsonObject, boolean][] = [
     [{ type: "userMessage", clientId: "queued" }, true],
@@ -97,6 +177,7 @@ test("a goal's turns are those that no prompt began; the others have the session
     limits: { tokens: 10 },
     timeoutMs: 7,
     rateLimits: undefined,
+    count: () => {},
     stopAll: () => Promise.resolve(adopted.push("stopAll")),
   });
   const limits: [string, number][] = [];
@@ -162,6 +243,8 @@ test("a goal's turns are those that no prompt began; the others have the session
   assert.deepEqual(adopted, []);
   end(turn, "failed");
   assert.deepEqual(adopted, ["stopAll"], "the session's limit");
+  // What went unheard while the connection was down is the goal's.
+  foreign.count({ ...NO_TOKENS, totalTokens: 4 }, null);
   const last = begin("last", { type: "agentMessage", text: "" });
   // Its end is told while the goal's last turn is active.
   foreign.notification("thread/goal/updated", { goal: { status: "complete" } });
@@ -169,7 +252,7 @@ test("a goal's turns are those that no prompt began; the others have the session
   const { status, turns, usage } = await goal.finish();
   assert.equal(status, "complete");
   assert.deepEqual(turns.map(({ turnId }) => turnId), ["own", "last"]);
-  assert.equal(usage.totalTokens, 26);
+  assert.equal(usage.totalTokens, 30);
   const told: string[] = [];
   for (;;) {
     const { done, value } = await goal.queue.read();

@@ -9,6 +9,7 @@ import { checkAsk } from "../../../src/session/profile_shape.ts";
 import type { RunLimits } from "../../../src/session/profile.ts";
 import {
   crossedLimit,
+  NO_TOKENS,
   readContext,
   type RunCounts,
   RunMeter,
@@ -166,6 +167,7 @@ test("what nobody asked for has the session's limits: a turn by itself, those of
     limits: { modelCalls: 2 },
     timeoutMs: 1_000,
     rateLimits: undefined,
+    count: () => {},
     stopAll: () => Promise.resolve(stops++),
   });
   const goal = (status: string) =>
@@ -228,6 +230,55 @@ test("what nobody asked for has the session's limits: a turn by itself, those of
   for (let agents = 0; agents < 2; agents++) ofGoal.meter!.add(new TurnTally());
   await ofGoal.meter!.over.promise;
   assert.equal(stops, 3);
+});
+
+test("goals that a goal's own turns make, one after the other, have its limits together; so has what went unheard", () => {
+  let stops = 0;
+  const counted: number[] = [];
+  const foreign: ForeignTurns = new ForeignTurns({
+    limits: { tokens: 20 },
+    timeoutMs: 1_000,
+    rateLimits: undefined,
+    count: ({ totalTokens }) => counted.push(totalTokens),
+    stopAll: () => Promise.resolve(stops++),
+  });
+  const goal = (status: string) =>
+    foreign.notification("thread/goal/updated", { goal: { status } });
+  const tokens = (totalTokens: number) => ({ ...NO_TOKENS, totalTokens });
+  const begin = (id: string): Turn => {
+    const turn = new Turn(turnHost(), id, NO_TOKENS);
+    turn.notification("turn/started", { turn: { id } });
+    foreign.adopt(turn);
+    return turn;
+  };
+  const end = (turn: Turn, id: string) => {
+    const tokenUsage = { total: { totalTokens: 9 }, last: { totalTokens: 9 } };
+    turn.notification("item/started", { turnId: id, item: { type: "agentMessage", id: "m" } });
+    turn.notification("thread/tokenUsage/updated", { turnId: id, tokenUsage });
+    turn.notification("turn/completed", { turn: { id, status: "completed" } });
+  };
+  goal("active");
+  for (const id of ["a", "b"]) {
+    const turn = begin(id);
+    goal("complete");
+    goal("active");
+    end(turn, id);
+  }
+  assert.equal(stops, 0);
+  const third = begin("c");
+  goal("complete");
+  goal("active");
+  end(third, "c");
+  assert.equal(stops, 1, "the third of 9 tokens is more than 20");
+  // Whoever asks for another one meanwhile has limits of its own for it.
+  goal("paused");
+  goal("active");
+  end(begin("d"), "d");
+  foreign.count(tokens(5), null);
+  assert.equal(stops, 1);
+  foreign.count(tokens(7), null);
+  assert.equal(stops, 2);
+  assert.deepEqual(counted, [5, 7]);
 });
 
 test("a turn tells its meter of every call and item, those before it had one included", () => {

@@ -428,6 +428,97 @@ for (const by of ["everything", "this turn", "its time"]) {
   });
 }
 
+/** What stopping everything comes to, once the goal's pause was answered in these ways, one after the other. */
+async function pausedWith(it: Stage, ...answers: (JsonValue | Error)[]): Promise<boolean> {
+  const stopped = it.turns.rest.stopAll();
+  for (const answer of answers) {
+    const call = await it.called("thread/goal/set") as typeof it.calls[0];
+    it.calls.splice(it.calls.indexOf(call), 1);
+    if (answer instanceof Error) call.refuse(answer);
+    else call.answer(answer);
+  }
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  return await stopped;
+}
+
+test("a goal is paused on the next server where the connection was lost before it was", async () => {
+  const it = new Stage();
+  it.say("thread/goal/updated", { goal: { status: "active" } });
+  assert.equal(await pausedWith(it, new ConnectionClosedError("gone"), {}), true);
+});
+
+test("a goal that may be there is paused; that there is none is no failure", async () => {
+  const it = new Stage();
+  it.turns.goalActive = null;
+  assert.equal(
+    await pausedWith(it, new RpcError("thread/goal/set", -32600, "no goal exists")),
+    true,
+  );
+  it.say("thread/goal/cleared", {});
+  assert.equal(await it.turns.rest.stopAll(), true);
+  assert.deepEqual(it.calls, []);
+});
+
+test("whoever stops everything is not told that it has stopped when the goal's pause was not answered", async () => {
+  const it = new Stage();
+  it.say("thread/goal/updated", { goal: { status: "active" } });
+  const stopped = it.turns.rest.stopAll();
+  await it.called("thread/goal/set");
+  it.calls[0]!.refuse(new RequestTimeoutError("thread/goal/set", 5_000));
+  assert.equal(await stopped, false);
+});
+
+test("whoever stops one turn is not told that it has stopped when the goal may begin the next one", async () => {
+  const it = new Stage();
+  it.say("thread/goal/updated", { goal: { status: "active" } });
+  it.started("foreign");
+  const stopped = it.turns.rest.stopForeign(it.turns.active!);
+  await it.called("thread/goal/set");
+  it.calls[0]!.refuse(new RequestTimeoutError("thread/goal/set", 5_000));
+  await it.called("turn/interrupt");
+  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  assert.equal(await stopped, false);
+});
+
+test("a goal that the turn makes which is just being stopped is paused as well", async () => {
+  const it = new Stage();
+  it.started("foreign");
+  const stopped = it.turns.rest.stopAll();
+  await it.called("turn/interrupt");
+  it.say("thread/goal/updated", { goal: { status: "active" } });
+  it.say("turn/completed", { turn: { id: "foreign", status: "interrupted" } });
+  await it.reply("thread/goal/set", {});
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  assert.equal(await stopped, true);
+});
+
+test("tokens of turns that began and ended unheard are counted, once", () => {
+  const it = new Stage({ isNew: true });
+  const tell = (turnId: string, total: number) =>
+    it.say("thread/tokenUsage/updated", {
+      turnId,
+      tokenUsage: { total: { totalTokens: total }, last: { totalTokens: 10 } },
+    });
+  it.started("heard");
+  tell("heard", 10);
+  it.say("turn/completed", { turn: { id: "heard", status: "completed" } });
+  // The connection was down meanwhile; what is told when it is there again names the last turn.
+  tell("unheard", 40);
+  tell("unheard", 40);
+  assert.equal(it.tokens, 40);
+  it.started("next");
+  tell("next", 50);
+  assert.equal(it.tokens, 50);
+  it.say("turn/completed", { turn: { id: "next", status: "completed" } });
+  // What a thread has used before this session is no turn's of it.
+  const resumed = new Stage();
+  resumed.say("thread/tokenUsage/updated", {
+    turnId: "past",
+    tokenUsage: { total: { totalTokens: 900 }, last: { totalTokens: 10 } },
+  });
+  assert.equal(resumed.tokens, 0);
+});
+
 test("nothing is told of a turn after its end", () => {
   const it = new Stage();
   it.started("foreign");

@@ -1,0 +1,94 @@
+/**
+ * Setting a goal: who asks for one has a place in line at once, and the thread when its turn has come.
+ * @module
+ */
+import { abortable } from "../../async.ts";
+import { InvalidArgumentError, RequestTimeoutError, SessionClosedError } from "../../errors/mod.ts";
+import type { GoalOptions } from "../profile.ts";
+import type { Goal } from "./goal.ts";
+import { assertSupported, type ThreadHost } from "./thread_host.ts";
+
+/** Starts a goal on a thread that has none. */
+export async function startGoal(
+  host: ThreadHost,
+  objective: string,
+  options: GoalOptions,
+): Promise<Goal> {
+  const { core } = host;
+  assertSupported(core, "startGoal", "goals");
+  if (host.profile.ephemeral) {
+    throw new InvalidArgumentError("startGoal", {
+      argument: "ephemeral",
+      received: "true",
+      accepts: "false for a session with goals: codex works on them only on threads that it keeps",
+    });
+  }
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const given = new AbortController();
+  const forward = () => given.abort(signal!.reason);
+  signal?.addEventListener("abort", forward, { once: true });
+  let run: Goal | null = null;
+  const holder = {
+    interrupt: async () => {
+      if (run === null) given.abort(new SessionClosedError("The goal was stopped."));
+      else {
+        await run.stop().catch((error) => {
+          if (error instanceof RequestTimeoutError) throw error;
+        });
+      }
+    },
+    cancel: (reason: unknown) => run === null ? given.abort(reason) : run.cancel(reason),
+  };
+  try {
+    const release = await host.take(holder, given.signal);
+    // Whoever gives it up does not wait until it is undone; whoever has the thread next does.
+    return await abortable(begin(release), given.signal);
+  } finally {
+    signal?.removeEventListener("abort", forward);
+  }
+
+  async function begin(release: () => void): Promise<Goal> {
+    const { profile } = host;
+    const hooks = host.hookRun(profile, given.signal);
+    let reopened = false;
+    try {
+      // Loaded with the first goal, which has its place by now.
+      const loaded = await import("./goal.ts");
+      const asked = await hooks.pre("preRun", { prompt: objective });
+      const final = asked.prompt ?? objective;
+      // A goal that was left on the thread would go on.
+      await core.call("thread/goal/clear", { threadId: host.threadId }, {
+        timeoutMs: loaded.CALL_MS,
+      });
+      // On a thread without goals codex takes the goal and does nothing.
+      if (!profile.goals) {
+        // What somebody was promised meanwhile goes first: it would be left on a thread that is started anew.
+        await host.turns.rest.begun();
+        await host.turns.rest.idle(given.signal, profile.timeoutMs);
+        await host.reopen(true);
+        reopened = true;
+        given.signal.throwIfAborted();
+      }
+      await loaded.assertWorksOnGoals(host);
+      await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
+      host.begin(hooks);
+      await host.checkpoint(given.signal);
+      given.signal.throwIfAborted();
+      run = new loaded.Goal(host, { objective: final, options, hooks, reopened, release });
+      const { threadId } = host;
+      await core.call("thread/goal/set", { threadId, objective: final, status: "active" });
+      return run;
+    } catch (error) {
+      if (run !== null) {
+        run.cancel(error);
+        await run.finish().catch(() => {});
+      } else {
+        if (reopened) await host.reopen(false).catch(() => {});
+        await hooks.post("postRun", { prompt: objective, status: "error", error });
+        release();
+      }
+      throw error;
+    }
+  }
+}
