@@ -212,14 +212,16 @@ function contextOf(
   facts: CallFacts,
   current: Patchable,
 ): HookContext {
-  const { metadata, ...patched } = current;
+  const { attachments, error, ...data } = { ...facts, ...current };
   return {
-    ...facts,
-    ...patched,
+    // Deep: what a hook does to a list in it must not reach the hooks, rules and tools after it.
+    ...structuredClone(data),
+    ...defined({
+      error,
+      attachments: attachments?.map((one) => typeof one === "string" ? one : { ...one }),
+    }),
     phase,
     correlationId: run.correlationId,
-    at: new Date(facts.at),
-    metadata: structuredClone(metadata),
   };
 }
 

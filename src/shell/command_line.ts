@@ -44,7 +44,8 @@ export function parseCommandLine(command: string | readonly string[]): CommandLi
   const analysis = analyzeCommand(command);
   const problem = analysis.broken ?? analysis.problem;
   return {
-    argv: analysis.argv,
+    // The analysis is shared by all questions about the same command; this is handed out.
+    argv: analysis.argv?.slice() ?? null,
     script: analysis.script,
     commands: analysis.commands.map((words) => words.map((word) => word.text)),
     simple: problem === null && analysis.commands.length > 0,

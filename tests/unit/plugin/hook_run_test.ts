@@ -90,6 +90,45 @@ test("metadata of one phase reaches the later phases, and a hook cannot change i
   assert.deepEqual(seen, [{ note: { list: [1] } }]);
 });
 
+test("what a hook does to its context reaches no other hook and nothing that is judged or run", async () => {
+  const seen: unknown[] = [];
+  // Sets each value in it to another one and empties each list.
+  const spoil = (value: unknown): void => {
+    if (typeof value !== "object" || value === null || value instanceof Error) return;
+    for (const key of Object.keys(value)) {
+      spoil(Reflect.get(value, key));
+      if (!Array.isArray(value)) Reflect.set(value, key, "spoiled");
+    }
+    if (Array.isArray(value)) value.length = 0;
+  };
+  const look = (context: HookContext) => {
+    const { at: _, phase: __, metadata: ___, ...facts } = context;
+    seen.push(structuredClone(facts));
+    spoil(context);
+  };
+  const twice = ["one", "two"].map((name) => pre(name, (context) => (look(context), go)));
+  const changes = [{ path: "/w/.env", kind: "add" as const, diff: "x" }];
+  const input = {
+    toolKind: "fileChange",
+    argv: ["git", "push"],
+    changes,
+    toolInput: { amount: [1] },
+    item: { type: "fileChange", id: "i", changes, status: "inProgress" } as never,
+  };
+  const before = structuredClone(input);
+  const hooks = run(twice, ["three", "four"].map((name) => ({ name, call: look })));
+  assert.deepEqual(await hooks.toolPre(input), { type: "continue" });
+  await hooks.toolPost({ ...input, status: "ok" });
+  assert.deepEqual(input, before);
+  assert.equal(seen.length, 4);
+  assert.deepEqual(seen[1], seen[0]);
+  assert.deepEqual(seen[3], seen[2]);
+  const attachments = [{ type: "path" as const, path: "a.md" }, "b.md"];
+  const patched = await run(twice).pre("preTurn", { prompt: "x", attachments });
+  assert.deepEqual(patched.attachments, [{ type: "path", path: "a.md" }, "b.md"]);
+  assert.deepEqual(attachments, [{ type: "path", path: "a.md" }, "b.md"]);
+});
+
 test("pre() stops at the first block with the hook's name, phase and reason", async () => {
   let later = 0;
   const hooks = run([

@@ -274,6 +274,17 @@ test("parseCommandLine() tells the words as sent and the script inside the wrapp
   assert.equal(parseCommandLine("a | b").argv, null);
 });
 
+test("parseCommandLine() gives lists of one's own: the same command is read again as it is", () => {
+  const line = "/bin/bash -lc 'git push; ls'";
+  for (const _ of ["first", "second"]) {
+    const { argv, commands } = parseCommandLine(line);
+    assert.deepEqual(argv, ["/bin/bash", "-lc", "git push; ls"]);
+    assert.deepEqual(commands, [["git", "push"], ["ls"]]);
+    argv?.splice(0);
+    commands[0]?.splice(0);
+  }
+});
+
 test("parseCommandLine() takes the words of a process as they are", () => {
   assert.deepEqual(parseCommandLine(["git", "a;b"]).commands, [["git", "a;b"]]);
   assert.deepEqual(parseCommandLine(["bash", "-lc", "a; b"]).commands, [["a"], ["b"]]);
