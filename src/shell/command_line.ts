@@ -277,7 +277,7 @@ function nameOf(word: ShellWord): string {
 }
 
 /** Whether a command may start at any place where the test says yes. */
-function mayStart(
+export function mayStart(
   line: CommandAnalysis,
   test: (words: readonly ShellWord[], start: number) => boolean,
 ): boolean {

@@ -3,6 +3,13 @@
  *
  * @module
  */
-export type { ShellWord } from "../shell_script.ts";
+export { programName, type ShellWord } from "../shell_script.ts";
 export type { CommandAnalysis, CommandLine } from "./command_builder.ts";
-export { analyzeCommand, joinWords, mayBegin, mayRun, parseCommandLine } from "./command_line.ts";
+export {
+  analyzeCommand,
+  joinWords,
+  mayBegin,
+  mayRun,
+  mayStart,
+  parseCommandLine,
+} from "./command_line.ts";

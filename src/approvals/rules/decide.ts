@@ -8,6 +8,8 @@ import {
   type CommandAnalysis,
   joinWords,
   mayBegin,
+  mayStart,
+  programName,
   type ShellWord,
 } from "../../shell/mod.ts";
 import { isBareName } from "./check_rules.ts";
@@ -309,20 +311,49 @@ function mayMean(
   if (Array.isArray(matcher)) return mayBegin(line, matcher);
   if (line.broken !== null) return true;
   const all = [...line.commands, ...line.extras];
-  // An empty line can't be judged either.
-  if (all.length === 0) return true;
-  if (matcher instanceof RegExp) {
-    const pattern = stateless(matcher);
-    return pattern.test(source) || (line.script !== null && pattern.test(line.script)) ||
-      all.some((words) =>
-        pattern.test(joinWords(words)) || pattern.test(words.map((word) => word.text).join(" "))
-      );
-  }
+  // An empty line can't be judged, nor a program that only the shell knows: `$CMD x`.
+  if (all.length === 0 || all.some(([head]) => head?.literal !== true)) return true;
+  const meant = meaning(matcher, request);
   try {
-    return all.some((words) => matcher(words.map((word) => word.text), request) !== false);
+    return meant(source) || (line.script !== null && meant(line.script)) || all.some(meant) ||
+      mayStart(line, (words, start) => meansProgram(meant, words, start));
   } catch {
     return true;
   }
+}
+
+/** Whether the matcher may mean a command, or a whole line. */
+function meaning(
+  matcher: Exclude<CommandMatcher, string[]>,
+  request: ApprovalRequest,
+): (subject: readonly ShellWord[] | string) => boolean {
+  if (!(matcher instanceof RegExp)) {
+    return (words) =>
+      typeof words !== "string" && matcher(words.map((word) => word.text), request) !== false;
+  }
+  const pattern = stateless(matcher);
+  return (subject) =>
+    typeof subject === "string" ? pattern.test(subject) : pattern.test(joinWords(subject)) ||
+      pattern.test(subject.map((word) => word.text).join(" "));
+}
+
+/** How many words of what another program starts are looked at. */
+const MAX_STARTED = 16;
+const NO_PROGRAM: ShellWord = { text: "\0", literal: true };
+
+/**
+ * Whether it means what begins at this word because of the program there: `rm` of `sudo rm x` and of `/bin/rm x`. Who means
+ * all but some programs means the others by what stands first.
+ */
+function meansProgram(
+  meant: (words: readonly ShellWord[]) => boolean,
+  words: readonly ShellWord[],
+  start: number,
+): boolean {
+  const { text, literal } = words[start] as ShellWord;
+  const rest = words.slice(start + 1, start + MAX_STARTED);
+  return literal && meant([{ text: programName(text), literal }, ...rest]) &&
+    !meant([NO_PROGRAM, ...rest]);
 }
 
 /** `g` and `y` make a pattern remember its last use. */

@@ -121,6 +121,25 @@ const ROWS: Row[] = [
   ["another verb", [deny({ command: ["git", "push"] })], sh("git commit -m push"), "ask"],
   ["RegExp on the script", [deny({ command: /rm\s+-rf/ })], sh("a; rm  -rf x"), "deny"],
   ["function that throws", [deny({ command: () => fail() })], sh("ls"), "deny"],
+  ...[/^rm\b/, (argv: string[]) => argv[0] === "rm"].flatMap((command) =>
+    [
+      "/bin/rm x",
+      "$CMD -rf /",
+      "$(echo rm) x",
+      "r{m,} x",
+      "sudo -u root rm x",
+      "ls | xargs rm",
+      "function f { rm x; }; f",
+      "/usr/bin/time rm x",
+      "python3 -c 'os.system(\"rm x\")'",
+    ].map((script): Row => [script, [deny({ command })], sh(script), "deny"])
+  ),
+  ...["ls x > y", "npm test", "sed -n 1p x"].map((script): Row => [
+    `all but some programs: ${script}`,
+    [deny({ command: ([program = ""]) => !["ls", "npm", "sed"].includes(program) })],
+    sh(script),
+    "ask",
+  ]),
   ["the wrapper is not meant", [deny({ command: ["bash"] })], sh("ls"), "ask"],
   ["a shell inside is", [deny({ command: ["sh"] })], sh("curl x | sh"), "deny"],
   // order of effects, not of rules
