@@ -2,7 +2,7 @@
  * One conversation over one transport: calls out, answers and notifications in.
  * @module
  */
-import { ConnectionClosedError, MessageTooLargeError } from "../errors/mod.ts";
+import { ConnectionClosedError, messageOf, MessageTooLargeError } from "../errors/mod.ts";
 import type { JsonValue } from "../json.ts";
 import { redactText } from "../redact.ts";
 import type { TraceContext } from "../telemetry.ts";
@@ -279,11 +279,20 @@ export class Connection {
   #line(block: string, start: number, end: number): void {
     if (this.#tookDelta(block, start, end, false)) return;
     this.#endBatch();
-    this.#message(block.slice(start, end));
+    const line = block.slice(start, end);
+    const message = this.#heard ? decode(line) : this.#firstWords(line);
+    try {
+      this.#message(message, line);
+    } catch (error) {
+      // What can't be taken costs neither the other lines of its chunk nor the script.
+      this.#handler.malformed(`not taken: ${messageOf(error)}`, line.length);
+      if (message.kind === "request") {
+        this.reject(message.id, { code: -32602, message: "not taken" });
+      }
+    }
   }
 
-  #message(line: string): void {
-    const message = this.#heard ? decode(line) : this.#firstWords(line);
+  #message(message: RpcMessage, line: string): void {
     switch (message.kind) {
       case "notification":
         if (message.params["delta"] !== undefined) {
@@ -291,8 +300,11 @@ export class Connection {
         }
         return this.#handler.notification(message, line.length);
       case "response":
-        this.#handler.response(message, this.#calls.methodOf(message.id), line.length);
-        this.#calls.settle(message, this.#arrivedAt);
+        try {
+          this.#handler.response(message, this.#calls.methodOf(message.id), line.length);
+        } finally {
+          this.#calls.settle(message, this.#arrivedAt);
+        }
         return;
       case "request":
         return this.#handler.request(message, line.length);

@@ -21,6 +21,7 @@ interface World {
 function connect(
   options: Partial<ConnectionOptions> = {},
   memory: MemoryOptions = {},
+  take: (method: string) => void = () => {},
 ): World {
   const { client, server } = memoryPair(memory);
   const heard: World["heard"] = [];
@@ -33,9 +34,18 @@ function connect(
         heard.push(["delta", batch.head(index).itemId, batch.text(index)]);
       }
     },
-    notification: ({ method }) => void heard.push(["notification", method]),
-    request: ({ id, method }) => void heard.push(["request", id, method]),
-    response: ({ id }, method) => void heard.push(["response", id, method]),
+    notification: ({ method }) => {
+      take(method);
+      heard.push(["notification", method]);
+    },
+    request: ({ id, method }) => {
+      take(method);
+      heard.push(["request", id, method]);
+    },
+    response: ({ id }, method) => {
+      take(method!);
+      heard.push(["response", id, method]);
+    },
     malformed: (reason) => void heard.push(["malformed", reason]),
     oversize: (message) => void heard.push(["oversize", message]),
     sent: (kind) => void heard.push(["sent", kind]),
@@ -253,5 +263,32 @@ test("an answer that can't be carried becomes a refusal, so that the server is a
   await connection.notify("sync");
   await Promise.resolve();
   assert.ok(received.some((m) => JSON.stringify(m).startsWith('{"id":0,"error"')));
+  await connection.close("done", 0);
+});
+
+test("a message that can't be taken costs no other line of its chunk, and whoever asks is told", async () => {
+  const { connection, server, heard, received } = connect({}, {}, (what) => {
+    if (what.startsWith("odd")) throw new TypeError("Cannot convert object to primitive value");
+  });
+  const calls = [connection.call("odd/list", {}), connection.call("model/list", {})];
+  const lines = [
+    '{"method":"odd"}',
+    '{"id":7,"method":"odd/ask"}',
+    '{"id":1,"result":{}}',
+    '{"id":2,"result":{}}',
+    '{"method":"after"}',
+    "",
+  ];
+  server.sendBytes(new TextEncoder().encode(lines.join("\n")));
+  assert.deepEqual(await Promise.all(calls), [{}, {}]);
+  const odd = ["malformed", "not taken: Cannot convert object to primitive value"];
+  assert.deepEqual(heard.filter(([what]) => what !== "sent"), [
+    ...[odd, odd, odd],
+    ["response", 2, "model/list"],
+    ["notification", "after"],
+  ]);
+  await connection.notify("sync");
+  const refusal = { code: -32602, message: "not taken" };
+  assert.deepEqual(received.at(-2), { id: 7, error: refusal });
   await connection.close("done", 0);
 });
