@@ -5,6 +5,7 @@
 import { longTimeout } from "../async.ts";
 import { CodexError } from "../errors/mod.ts";
 import {
+  canRun,
   type ChildProcess,
   descendants,
   endWithScript,
@@ -74,6 +75,7 @@ async function run(
     detached: true,
   });
   const forget = endWithScript(child);
+  const guard = windows ? null : guardOf(child.pid);
   const limit = new AbortController();
   // The runner keeps the limit as well; this one holds when the hook is called by hand.
   const cancel = longTimeout(
@@ -106,6 +108,35 @@ async function run(
     cancel();
     signal.removeEventListener("abort", kill);
     forget();
+    await (await guard)?.();
+  }
+}
+
+/** Waits for the end of its stdin; then ends a group, and by their parents those that left it, where the system tells. */
+const GUARD =
+  `read -r _; end() { for child in $(cat "/proc/$1"/task/*/children); do end "$child"; done; ` +
+  `kill -KILL "$1"; }; end "$1"; kill -KILL "-$1"`;
+
+/**
+ * Ends the program when a signal or an uncaught error ends the script, which runs nothing then: another process sees its own
+ * stdin end. The result forgets the program again. `null` without permission to run a shell.
+ */
+async function guardOf(pid: number): Promise<(() => Promise<void>) | null> {
+  if (!canRun("sh")) return null;
+  try {
+    const guard = await spawnProcess({
+      command: "sh",
+      args: ["-c", GUARD, "sh", String(pid)],
+      // What a terminal tells the script's own group must not end it.
+      detached: true,
+    });
+    return async () => {
+      guard.kill("SIGKILL");
+      await guard.exited;
+      await guard.release({ drainMs: 0 });
+    };
+  } catch {
+    return null;
   }
 }
 

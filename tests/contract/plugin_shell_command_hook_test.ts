@@ -1,9 +1,11 @@
 /** Real programs as hooks: what they are told, what their end means, and that nothing of them stays. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync, watch } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { HookBlockedError, InvalidArgumentError } from "../../src/errors/mod.ts";
 import { HookRun } from "../../src/plugin/hook_run.ts";
 import { mergeHooks } from "../../src/plugin/validate.ts";
@@ -11,7 +13,7 @@ import {
   ShellCommandHook,
   type ShellCommandHookOptions,
 } from "../../src/plugin/shell_command_hook.ts";
-import { test } from "../_harness.ts";
+import { onDeno, test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
 function runOf(hook: ShellCommandHook): HookRun {
@@ -144,6 +146,30 @@ test("aborting the call ends the hook's program", async () => {
   }
   await gone(Number(readFileSync(pidFile, "utf8")));
 });
+
+// Both leave no time to end anything: Deno tells nobody of the first, and no runtime of the second.
+for (const how of ["throw", "SIGKILL"]) {
+  if (process.platform === "win32") continue;
+  test(`a shell hook's program does not outlive a script that ends by ${how}`, async () => {
+    await using dir = await tempDir("hook-");
+    const script = fileURLToPath(new URL("./_hook_script.ts", import.meta.url));
+    const command = `sh -c 'trap "" TERM HUP; echo $$ > "${dir.path}/pid.new"; ` +
+      `mv "${dir.path}/pid.new" "${dir.path}/pid"; while :; do sleep 1; done' & wait`;
+    const args = [...(onDeno ? ["run", "-A", "--no-check"] : []), script, how, command];
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "ignore"] });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const pidFile = join(dir.path, "pid");
+    const runs = Promise.withResolvers<void>();
+    const watcher = watch(dir.path, () => {
+      if (existsSync(pidFile)) runs.resolve();
+    });
+    await runs.promise;
+    watcher.close();
+    child.stdin.end("now");
+    await ended;
+    await gone(Number(readFileSync(pidFile, "utf8")));
+  });
+}
 
 test("ShellCommandHook keeps its own limit when called by hand", async () => {
   const hook = new ShellCommandHook("s", ["sleep", "60"], { timeoutMs: 50 });
