@@ -89,8 +89,7 @@ export function unwrapShell(
     }
     return false;
   }
-  if (script === undefined) return false;
-  if (!script.literal) {
+  if (!script?.literal) {
     analysis.problem ??= "runs a script that is not known";
     analysis.broken ??= "runs a script that is not known";
     return false;

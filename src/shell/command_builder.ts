@@ -128,6 +128,8 @@ export class CommandBuilder {
       if (value !== null) {
         this.#spend();
         this.#script.documents.push(value);
+        if (open.text.startsWith("GIT_CONFIG_VALUE")) this.#script.documents.push(`git ${value}`);
+        if (open.text.startsWith("GIT_CONFIG_PARAM")) throw new Broken("hands settings to git");
       }
       return true;
     }

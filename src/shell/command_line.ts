@@ -12,9 +12,11 @@ import {
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
 import { lexShell, shellBudget } from "./lexer.ts";
 import {
+  addsWords,
   type BuiltinTraits,
   builtinTraits,
   isInterpreter,
+  readsCode,
   runsItsArguments,
   runsScripts,
   runVariable,
@@ -178,6 +180,39 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
     analysis.extras.push(...commands);
   }
   if (isInterpreter(name)) addTokens(analysis, words, script);
+  if (runsItsArguments(name)) addStarted(reading, words, name, place);
+  const [, second, ...more] = words;
+  const unnamed = second === undefined || (second.text === "-" && more.length === 0);
+  const fed = name === "at" || name === "batch" || (readsCode(name) && unnamed);
+  if (fed && script.documents.length === 0) addUnknown(analysis, name);
+}
+
+/** Something that may be any command, for those who ask what may be meant. */
+function addUnknown(analysis: CommandAnalysis, text: string): void {
+  analysis.extras.push([{ text, literal: false }]);
+}
+
+/** What another program starts: the script of a shell there, and what comes from its input. */
+function addStarted(reading: Reading, words: ShellWord[], name: string, place: Place): void {
+  const { analysis } = reading;
+  for (const [i, word] of words.entries()) {
+    const kind = i > 0 && word.literal ? shellKind(programName(word.text)) : null;
+    if (kind === null) continue;
+    const found = nothing();
+    const run = (text: string): void => addNested(reading, text, place);
+    if (kind === "posix" || kind === "other") unwrapShell(found, words.slice(i), kind, false, run);
+    else unwrapWindows(found, words.slice(i), kind, false);
+    analysis.extras.push(...found.commands);
+    if (found.broken !== null) addUnknown(analysis, word.text);
+  }
+  if (!addsWords(name)) return;
+  const last = words.findLast(({ text }) => !text.startsWith("-")) as ShellWord;
+  const program = programName(last.text);
+  const fillsIn = words.some(({ text }) => /^(?:-[IJi]|--replace)/.test(text));
+  if (fillsIn || program === "parallel" || program === "git" || runsItsArguments(program)) {
+    // `xargs` alone shows what it reads.
+    if (words.length > 1 || program === "parallel") addUnknown(analysis, last.text);
+  }
 }
 
 /** What a builtin does to the words around it. */
@@ -236,9 +271,11 @@ function scriptsIn(words: ShellWord[], name: string): string[] {
   const { evaluates } = builtinTraits(name);
   if (!evaluates && !runsItsArguments(name)) return texts;
   for (const { text, literal } of args) {
-    if (literal && (evaluates || /[\s;&|]/.test(text))) {
-      texts.push(name === "alias" ? text.slice(text.indexOf("=") + 1) : text);
-    }
+    if (!literal) continue;
+    const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
+    if (evaluates || /[\s;&|]/.test(text)) texts.push(name === "alias" ? value ?? text : text);
+    // `ssh -o ProxyCommand='rm x'`
+    if (!evaluates && value !== null) texts.push(value);
   }
   if (name === "eval") texts.push(args.map((word) => word.text).join(" "));
   return texts;

@@ -17,12 +17,22 @@ const RUNNERS: ReadonlySet<string> = names(
     "bundle cargo go make gdb lldb valgrind perf hyperfine setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec " +
     "runcon cgexec firejail bwrap eatmydata faketime entr tmux screen at batch expect trap alias hash coproc " +
     "mapfile readarray complete compgen bind fc jobs sched emulate autoload zmodload rlwrap chpst softlimit numactl " +
-    "catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty wine dotnet java rsync tar zip",
+    "catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty wine dotnet java rsync tar zip setpriv sg " +
+    "newgrp capsh run0 cpulimit proot schroot socat nc ncat netcat sshpass autossh mosh pssh clush scp sftp lftp " +
+    "chronic ifne envdir setuidgid setlock dbus-launch aa-exec genv gnice gnohup gtimeout gxargs gfind gstdbuf " +
+    "cross-env dotenv dotenvx nodemon concurrently lerna nx turbo rbenv pyenv volta corepack pdm tox nox just cmake",
 );
 
 /** Programs that read code of their own language from an argument or their input. */
 const INTERPRETER =
   /^(?:python|pypy|perl|ruby|irb|node|nodejs|deno|bun|php|lua|luajit|r|rscript|julia|tclsh|wish|guile|groovy|scala|swift|osascript|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|raku|crontab|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl)[-.\d]*$/;
+
+/** Those whose code comes from their input when nothing else is named. */
+const READS_CODE =
+  /^(?:python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|guile|osascript|raku|crontab)[-.\d]*$/;
+
+/** Programs that add words of their input to their arguments. */
+const ADDS_WORDS: ReadonlySet<string> = names("xargs gxargs parallel");
 
 /** Builtins that run one of their arguments as a script, or change what a name runs. */
 const EVALUATORS: ReadonlySet<string> = names(
@@ -74,6 +84,16 @@ export function isInterpreter(name: string): boolean {
   return INTERPRETER.test(name);
 }
 
+/** Whether `name` without arguments runs the code that it reads from its input. */
+export function readsCode(name: string): boolean {
+  return READS_CODE.test(name);
+}
+
+/** Whether `name` adds to its arguments what it reads. */
+export function addsWords(name: string): boolean {
+  return ADDS_WORDS.has(name);
+}
+
 /** What a builtin does besides running, as far as rules care. */
 export interface BuiltinTraits {
   readonly evaluates: boolean;
@@ -105,5 +125,6 @@ export function builtinTraits(name: string): BuiltinTraits {
 /** The value of a variable that some program runs, as in `PAGER='rm x'`; `null` for any other word. */
 export function runVariable(word: string): string | null {
   const found = word.includes("=") ? RUN_VARIABLE.exec(word) : null;
-  return found === null ? null : word.slice(found[0].length);
+  // An alias of git that begins with `!` is a script.
+  return found === null ? null : word.slice(found[0].length).replace(/^!/, "");
 }

@@ -38,6 +38,8 @@ export function unwrapEnv(
 
 // What `git` runs because its arguments say so.
 
+/** Options whose value git runs; it knows them by their beginnings too. */
+const RUN_OPTION = /^--(?:exe|ext|up|rec|open|send|[a-z]+-(?:f|cm))/;
 const RUN_AFTER: ReadonlySet<string> = new Set(["foreach", "run", "-x", "--exec", "difftool"]);
 
 /** Scripts in the arguments of a `git`, and commands that an alias in them stands for. */
@@ -47,23 +49,32 @@ export function gitScripts(words: readonly ShellWord[]): {
 } {
   const scripts: string[] = [];
   const commands: ShellWord[][] = [];
+  /** A setting may be a program, or what an alias stands for. */
+  const set = (value: string): void => {
+    scripts.push(value.replace(/^!/, ""));
+    commands.push(["git", ...value.split(/\s+/)].map((text) => ({ text, literal: true })));
+  };
   for (const [i, word] of words.entries()) {
     const next = words[i + 1];
     if (!word.literal) continue;
-    if (word.text === "-c" && next !== undefined) {
+    const { text } = word;
+    if (text === "-c" && next !== undefined) {
       // What a variable holds may be any setting.
       if (!next.literal) commands.push([{ text: next.text, literal: false }]);
-      const value = next.text.slice(next.text.indexOf("=") + 1);
-      scripts.push(value.replace(/^!/, ""));
-      commands.push(["git", ...value.split(/\s+/)].map((text) => ({ text, literal: true })));
-    } else if (RUN_AFTER.has(word.text) && next !== undefined) {
+      set(next.text.slice(next.text.indexOf("=") + 1));
+    } else if (text === "config") {
+      for (const value of words.slice(i + 1)) set(value.text);
+    } else if (text.startsWith("--config-env")) {
+      commands.push([{ text, literal: false }]);
+    } else if (RUN_AFTER.has(text) && next !== undefined) {
       commands.push(words.slice(i + 1));
       if (next.literal) scripts.push(next.text);
-    } else if (/^--(?:exec|[a-z]+-filter|upload-pack|receive-pack)\b/.test(word.text)) {
-      const value = word.text.includes("=") ? word.text.slice(word.text.indexOf("=") + 1) : null;
+    } else if (RUN_OPTION.test(text)) {
+      const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
       if (value !== null) scripts.push(value);
       else if (next?.literal) scripts.push(next.text);
-    }
+    } else if (text === "-u" && next?.literal) scripts.push(next.text);
+    else if (/^(?:-O|ext::)/.test(text)) scripts.push(text.replace(/^(?:-O|ext::)/, ""));
   }
   return { scripts, commands };
 }

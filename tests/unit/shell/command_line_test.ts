@@ -200,6 +200,27 @@ const hidden = [
   "coproc rm keep",
   "{echo,rm} keep",
   "r{m,} keep",
+  // a shell that another program starts, and what is read by what starts programs
+  ...("nice sh|sudo bash -s|busybox sh|timeout 5 bash|exec sh|(exec bash)|xargs env|xargs sh -c|xargs -0 git|" +
+    "xargs -I% sh -c %|xargs -J % sh -c %|xargs --replace=@ sh -c @|parallel|at now|crontab -|python3|node -")
+    .split("|").map((program) => `base64 -d x | ${program}`),
+  "nice sh -c 'r\"\"m$IFS-rf${IFS}x'",
+  "nice bash -c '{r\"\"m,keep}'",
+  "env -i powershell -EncodedCommand abcd",
+  "setpriv rm keep",
+  "gtimeout 5 rm keep",
+  "ssh -o ProxyCommand='rm keep' x",
+  "npm run x --script-shell=rm",
+  "GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=alias.x GIT_CONFIG_VALUE_0='!rm keep' git x",
+  "GIT_CONFIG_PARAMETERS=\"'alias.x'='!rm keep'\" git x",
+  "X='!rm keep' git --config-env=alias.x=X x",
+  "git config alias.x '!rm keep' && git x",
+  "git difftool --extcmd='rm keep'",
+  "git rebase --exe 'rm keep' x",
+  "git clone -u 'rm keep' a b",
+  "git grep -Orm x",
+  "git ls-remote 'ext::rm keep'",
+  "git send-email --sendmail-cmd='rm keep' x",
 ];
 
 /** None of them runs it. */
@@ -212,6 +233,13 @@ const harmless = [
   "sh test.sh rm",
   "printf '%s\\n' x",
   "test -f x",
+  "ls | xargs",
+  "ls | xargs -n 1 -P 4 grep -l x",
+  "python3 x.py",
+  "find . -name x",
+  "git log --format=%h rm",
+  "git push -u origin rm-it",
+  "npm run build --workspace=rm-it",
 ];
 
 const words: [line: string, prefix: string[], may: boolean][] = [
@@ -226,6 +254,9 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["git-pushy origin", ["git", "push"], false],
   ["git -c alias.p=push p", ["git", "push"], true],
   ["git -c alias.p='push -f' p", ["git", "push"], true],
+  ["git config alias.p push; git p", ["git", "push"], true],
+  ["GIT_CONFIG_KEY_0=alias.p GIT_CONFIG_VALUE_0=push git p", ["git", "push"], true],
+  ["echo push | xargs git", ["git", "push"], true],
   ["git pu?h", ["git", "push"], true],
   ["a=push; git $a", ["git", "push"], true],
   ["{git,push}", ["git", "push"], true],
