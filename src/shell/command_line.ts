@@ -17,6 +17,7 @@ import {
   builtinTraits,
   isInterpreter,
   readsCode,
+  runsBuiltins,
   runsItsArguments,
   runsScripts,
   runVariable,
@@ -234,7 +235,10 @@ function addTraits(
   }
   const runner = runsItsArguments(name);
   const any = (test: (traits: BuiltinTraits) => boolean): boolean =>
-    runner && words.some((word) => word.literal && test(builtinTraits(word.text)));
+    runner &&
+    words.some((word) =>
+      word.literal && (word.text !== "." || runsBuiltins(name)) && test(builtinTraits(word.text))
+    );
   if (computes || any((traits) => traits.computes)) {
     script.computes = true;
     // A file may be called `a[$(rm x)]`, and `*` hands its name on.

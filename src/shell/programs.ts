@@ -79,6 +79,16 @@ export function runsScripts(name: string): boolean {
   return EVALUATORS.has(name) || SCRIPT_RUNNERS.has(name);
 }
 
+/** What starts builtins of the shell; to other programs `.` is a directory: `find . -name x`. */
+const BUILTIN_RUNNERS: ReadonlySet<string> = names(
+  "command builtin noglob nocorrect - repeat time eval emulate coproc trap",
+);
+
+/** Whether `name` starts builtins of the shell, too. */
+export function runsBuiltins(name: string): boolean {
+  return BUILTIN_RUNNERS.has(name);
+}
+
 /** Whether `name` reads code from its arguments or its input. */
 export function isInterpreter(name: string): boolean {
   return INTERPRETER.test(name);

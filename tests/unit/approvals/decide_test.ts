@@ -86,6 +86,8 @@ const ROWS: Row[] = [
   ["a test", [allow({ command: ["test"] })], sh("test -v 'a[1]'"), "allow"],
   ["a name that the shell fills in", [allow({ command: ["declare"] })], sh("declare *"), "ask"],
   ["a trap", [allow({ command: ["trap"] })], sh("trap x EXIT"), "ask"],
+  ["a script by another builtin", [allow({ command: ["command"] })], sh("command . x"), "ask"],
+  ["a directory called .", [allow({ command: ["find"] })], sh("find . -name x"), "allow"],
   [
     "a variable that changes the next command",
     [...gitStatus, allow({ command: ["export"] })],
