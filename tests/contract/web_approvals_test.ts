@@ -1,8 +1,10 @@
 /** Questions that the tenants' browsers answer. */
 import assert from "node:assert/strict";
+import { mkdir, symlink, unlink } from "node:fs/promises";
 import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import type { FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
 import { inWorld, type World } from "./web_world.ts";
 
 const ASKING = { profile: { approvalPolicy: "untrusted" } } as const;
@@ -121,6 +123,36 @@ test("a question that nobody answers in time is declined", () =>
     assert.deepEqual([late.status, late.body.code], [409, "alreadyAnswered"]);
     await events.drop();
   }));
+
+test("what this process lacks for an answer is told to no tenant", async () => {
+  await using place = await tempDir("web-approvals-");
+  const link = `${place.path}/link`;
+  const patch = async (turn: FakeTurn) => {
+    await turn.addFile(`${link}/a.txt`, "a", { ask: true });
+    turn.say("done");
+    turn.complete();
+  };
+  for (const name of ["here", "there"]) await mkdir(`${place.path}/${name}`);
+  await symlink(`${place.path}/here`, link);
+  await inWorld({ server: { onTurn: patch }, bridge: ASKING }, async (world) => {
+    const id = await world.session("ann");
+    const events = await world.follow("ann", id);
+    await world.call("ann", `POST /sessions/${id}/turns`, { text: "write" });
+    const seen = await events.until(({ data }) => data.type === "approvalRequested");
+    await unlink(link);
+    await symlink(`${place.path}/there`, link);
+    const path = `/sessions/${id}/approvals/${seen.at(-1)!.data.request.id}`;
+    await world.call("ann", `POST ${path}`, { decision: "accept" });
+    const { audit } = (await events.untilTurnEnds())
+      .find(({ data }) => data.type === "approvalResolved")!.data;
+    assert.deepEqual([audit.decision, audit.decidedBy, audit.reason], [
+      "decline",
+      "library",
+      "This server does not allow it.",
+    ]);
+    await events.drop();
+  });
+});
 
 test("an interrupted turn takes its question with it", () =>
   inWorld({ server: { onTurn: ask }, bridge: ASKING }, async (world) => {

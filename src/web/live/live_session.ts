@@ -356,8 +356,9 @@ export class LiveSession {
       ? this.#questions.ask(event.request.id)
       : this.#questions.settle(event.audit.id);
     if (!isNew) return;
-    if (event.threadId === this.threadId) this.#transcript.apply(event);
-    this.#append(event);
+    const told = forTenants(event) as Question;
+    if (told.threadId === this.threadId) this.#transcript.apply(told);
+    this.#append(told);
   }
 
   #append(event: WebSessionEvent): void {

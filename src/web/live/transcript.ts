@@ -263,6 +263,12 @@ export function forTenants(event: KnownTurnEvent): KnownTurnEvent {
     case "itemStarted":
     case "itemCompleted":
       return { ...event, item: itemForTenants(event.item) };
+    case "approvalResolved":
+      // What this script lacks names places of its machine.
+      return event.audit.decidedBy !== "library" ? event : {
+        ...event,
+        audit: { ...event.audit, reason: "This server does not allow it." },
+      };
     default:
       return event;
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ApprovalAudit } from "../../../src/approvals/mod.ts";
 import type { ThreadItem } from "../../../src/thread_item.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import { forTenants, Transcript } from "../../../src/web/live/transcript.ts";
@@ -226,6 +227,13 @@ test("forTenants() keeps the kind of a failure and what agents said, and none of
     assert.ok(event.type === "turnCompleted" && event.error?.kind === kind);
     assert.match(event.error.message, /^[A-Z][\w', ]+(?:\.|;[\w ]+\.)(?: [\w ]+\.)?$/);
     assert.ok(!event.error.message.includes("INSIDE"));
+  }
+  for (const decidedBy of ["library", "rule", "handler"] as const) {
+    const audit = { id: "a", decidedBy, reason: INSIDE } as ApprovalAudit;
+    const event = forTenants({ type: "approvalResolved", ...base, audit });
+    assert(event.type === "approvalResolved");
+    const reason = decidedBy === "library" ? "This server does not allow it." : INSIDE;
+    assert.deepEqual(event.audit, { ...audit, reason });
   }
   for (
     const event of [
