@@ -62,7 +62,6 @@ function some(of: Kind): Kind {
 /** One, or a list. */
 const oneOrMore = (of: Kind): Kind => either(of, some(of));
 
-const names: Kind = oneOrMore(name);
 const places: Kind = oneOrMore(
   kind(
     "an absolute path or a bare name",
@@ -70,9 +69,31 @@ const places: Kind = oneOrMore(
     (text: string) => text !== "" && isPathPattern(text),
   ),
 );
+/** Questions hold names of hosts, not addresses of pages; a port is no part of what is asked. */
+const hosts: Kind = oneOrMore(
+  kind(
+    "a host's name, `*.name` or `*`",
+    ["string"],
+    (text: string) =>
+      /^(?:\*|\*\.[^\s*/:@]+|[^\s*/:@]+|\[?[\da-f:.]*:[\da-f:.]*:[\da-f:.]*\]?)$/i.test(text),
+  ),
+);
+const called: Kind = oneOrMore(
+  kind("a whole name, without stars", ["string"], (text: string) => /^[^*]+$/.test(text)),
+);
+const program: Kind = kind(
+  "one program, the other words of the command by themselves",
+  ["string"],
+  (text: string) => !/[*?]/.test(text) && (/[\\/]/.test(text) || !/\s/.test(text)),
+);
+const words: Kind = some(name);
 const command: Kind = hinted(
   either(
-    some(name),
+    {
+      ...words,
+      misfit: (value, path) =>
+        words.misfit(value, path) ?? program.misfit((value as string[])[0], `${path}[0]`),
+    },
     callback,
     kind("a RegExp", ["object"], (value: object) => value instanceof RegExp),
   ),
@@ -87,13 +108,46 @@ const RULE: Kind = object(
     command,
     cwd: places,
     paths: places,
-    host: names,
-    tool: names,
-    mcpServer: names,
+    host: hosts,
+    tool: called,
+    mcpServer: called,
     outsideSandbox: flag,
     scope: oneOf(["once", "session"]),
   }, { action: "effect", decision: "effect", path: "paths", commands: "command", tools: "tool" }),
 );
+
+/** What a question of each kind has that a rule can name, of `command cwd paths host tool mcpServer`. */
+const NAMED: Readonly<Record<(typeof KINDS)[number], string>> = {
+  command: "command cwd paths host",
+  fileChange: "paths",
+  permissions: "cwd paths host",
+  elicitation: "host tool mcpServer",
+  toolCall: "tool",
+  userInput: "",
+  authTokenRefresh: "",
+  attestation: "",
+};
+
+/** Why no question can match the rule, or `null`: nobody would be guarded by it, nor anything accepted. */
+function unmatched(
+  given: Readonly<Record<string, unknown>>,
+  path: string,
+): ReturnType<Kind["misfit"]> {
+  const { kind = KINDS, effect } = given as { kind?: string | string[]; effect: unknown };
+  const kinds = (typeof kind === "string" ? [kind] : kind) as (typeof KINDS)[number][];
+  const fields = ["command", "cwd", "paths", "host", "tool", "mcpServer"]
+    .filter((field) => given[field] !== undefined);
+  const fits = kinds.some((one) =>
+    // The last ones need an answer, not a yes.
+    (effect !== "allow" || NAMED[one] !== "") &&
+    fields.every((field) => NAMED[one].split(" ").includes(field))
+  );
+  if (fits) return null;
+  const received = `a rule with ${
+    ["kind", ...fields].filter((field) => field in given).join(", ")
+  }`;
+  return { path, received, accepts: "what one kind of question can have together" };
+}
 
 const rule: Kind = {
   ...RULE,
@@ -106,8 +160,9 @@ const rule: Kind = {
       return { path: `${path}.${key}`, received: "undefined", accepts };
     }
     const misfit = RULE.misfit(value, path);
-    if (misfit !== null || given["outsideSandbox"] !== true || given["effect"] === "allow") {
-      return misfit;
+    if (misfit !== null) return misfit;
+    if (given["outsideSandbox"] !== true || given["effect"] === "allow") {
+      return unmatched(given, path);
     }
     const accepts = "left out of rules that do not allow";
     return { path: `${path}.outsideSandbox`, received: "true", accepts };

@@ -27,7 +27,8 @@ export type CommandMatcher =
   | ((argv: string[], request: ApprovalRequest) => boolean);
 
 /**
- * One rule. It matches when everything it names matches; what it leaves out does not matter.
+ * One rule. It matches when everything it names matches; what it leaves out does not matter. One that no question could match,
+ * such as `kind: "fileChange"` with a `command`, is an `InvalidArgumentError`.
  *
  * Matching leans to the safe side. `deny` and `ask` match when any part of the request may be meant: a command anywhere
  * in a script, one of many paths, text that can't be parsed. `allow` matches only when every part is certainly meant:
@@ -51,9 +52,9 @@ export interface ApprovalRule {
    * Commands are not searched for paths.
    */
   paths?: string | string[];
-  /** Network hosts: a name, `*.example.com` for all below it, or `*` for any. */
+  /** Network hosts, without scheme and port: a name, `*.example.com` for all below it, or `*` for any. */
   host?: string | string[];
-  /** Tool names, of MCP servers or of this process; with the kind `"toolCall"`, of this process alone. */
+  /** Whole tool names, of MCP servers or of this process; with the kind `"toolCall"`, of this process alone. */
   tool?: string | string[];
   /** MCP server names. */
   mcpServer?: string | string[];

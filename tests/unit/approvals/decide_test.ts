@@ -375,6 +375,28 @@ test("checkApprovals() refuses rules that would mean something else than they sa
     { rules: [{ effect: "allow", name: 1 }] },
     { rules: [{ effect: "allow", outsideSandbox: "yes" }] },
     { rules: [{ effect: "deny", outsideSandbox: true }] },
+    // no question could ever match these
+    ...[
+      ...[
+        "https://evil.com",
+        "evil.com/x",
+        "*evil.com",
+        "*.evil.com:443",
+        "evil.com:443",
+        "e.*",
+        " ",
+      ]
+        .map((host) => ({ host })),
+      ...["*", "github*"].flatMap((tool) => [{ tool }, { mcpServer: [tool] }]),
+      ...["git push", "*", "rm*", " rm"].map((word) => ({ command: [word, "x"] })),
+      { kind: "fileChange", command: ["rm"] },
+      { kind: "fileChange", cwd: "/w" },
+      { kind: ["command", "fileChange"], tool: "x" },
+      { command: ["rm"], tool: "x" },
+      { kind: "toolCall", paths: "/x" },
+      { kind: "toolCall", mcpServer: "x" },
+    ].map((more) => ({ rules: [{ effect: "deny", ...more }] })),
+    { rules: [{ effect: "allow", kind: ["userInput", "attestation"] }] },
   ];
   for (const value of bad) {
     assert.throws(
@@ -386,6 +408,19 @@ test("checkApprovals() refuses rules that would mean something else than they sa
   checkApprovals(undefined);
   checkApprovals(() => ({ decision: "decline" }));
   for (const what of ["ask", "decline"] as const) checkApprovals({ rules: [], default: what });
+  for (
+    const more of [
+      ...["a.b", "*.a.b", "*", "::1", "[2001:db8::1]", "a.b."].map((host) => ({ host })),
+      { command: ["C:\\Program Files\\x.exe", "a b", "*"] },
+      { kind: "fileChange", paths: ".env" },
+      { kind: "command", host: "a.b" },
+      { kind: ["command", "elicitation"], tool: "x" },
+      { tool: "x", mcpServer: "y" },
+      { kind: "userInput" },
+    ] as const
+  ) {
+    checkApprovals({ rules: [{ effect: "deny", ...more } as ApprovalRule] });
+  }
   checkApprovals({ rules: [allow({ command: /x/, paths: ["/w", "*.md"], kind: ["command"] })] });
 });
 
