@@ -97,6 +97,14 @@ export class HookMatcher {
     if (this.#prefixes.some((words) => words.length === 0)) {
       throw invalidHook("HookMatcher: commandPrefix is empty");
     }
+    // What can't match anything would leave its author unguarded.
+    if (this.toolNames.some((name) => name.slice(0, -1).includes("*"))) {
+      throw invalidHook("HookMatcher: an asterisk stands only at the end of toolName");
+    }
+    if (this.#prefixes.some(([program = ""]) => /[*?]/.test(program))) {
+      throw invalidHook("HookMatcher: commandPrefix holds whole words, no patterns");
+    }
+    checkTools(this, this.phases.length > 0 ? this.phases : undefined);
   }
 
   /** Whether all the constraints hold. A constraint on something that the context lacks does not hold. */
@@ -195,7 +203,7 @@ export class FilteredPreHook implements PreHook {
     if (hook.onError !== undefined) this.onError = hook.onError;
     if (hook.timeoutMs !== undefined) this.timeoutMs = hook.timeoutMs;
     this.matcher = matcher instanceof HookMatcher ? matcher : new HookMatcher(matcher);
-    const phases = commonPhases(hook.phases, this.matcher.phases);
+    const phases = commonPhases(hook.phases, this.matcher);
     if (phases !== undefined) this.phases = phases;
     this.#hook = hook;
   }
@@ -238,7 +246,7 @@ export class FilteredPostHook implements PostHook {
     this.name = hook.name;
     if (hook.timeoutMs !== undefined) this.timeoutMs = hook.timeoutMs;
     this.matcher = matcher instanceof HookMatcher ? matcher : new HookMatcher(matcher);
-    const phases = commonPhases(hook.phases, this.matcher.phases);
+    const phases = commonPhases(hook.phases, this.matcher);
     if (phases !== undefined) this.phases = phases;
     this.#hook = hook;
   }
@@ -252,8 +260,20 @@ export class FilteredPostHook implements PostHook {
 /** Told up front, so that a hook that never sees tool use does not make the server ask about it. */
 function commonPhases(
   own: readonly HookPhase[] | undefined,
-  matched: readonly HookPhase[],
+  matcher: HookMatcher,
 ): readonly HookPhase[] | undefined {
-  if (own === undefined || matched.length === 0) return matched.length === 0 ? own : matched;
-  return own.filter((phase) => matched.includes(phase));
+  const matched = matcher.phases.length > 0 ? matcher.phases : undefined;
+  const common = own === undefined || matched === undefined
+    ? own ?? matched
+    : own.filter((phase) => matched.includes(phase));
+  checkTools(matcher, common);
+  return common;
+}
+
+/** Throws where a tool or a command is asked for in phases that have none. */
+function checkTools(matcher: HookMatcher, phases: readonly HookPhase[] | undefined): void {
+  if (matcher.toolNames.length + matcher.commandPrefixes.length === 0) return;
+  if (phases !== undefined && !phases.some((phase) => phase.endsWith("ToolUse"))) {
+    throw invalidHook("HookMatcher: only preToolUse and postToolUse have a tool or a command");
+  }
 }

@@ -177,8 +177,17 @@ test("HookMatcher refuses constraints that could only be mistakes", () => {
     { cwdPrefix: "" },
     { cwdPrefix: "srv/app" },
     { cwdPrefix: "//srv/app" },
+    // nothing would match these
+    { toolName: ["git", "*push"] },
+    { commandPrefix: "rm* x" },
+    { phases: ["preTurn"], toolName: "git" },
+    { phases: ["preRun", "postTurn"], commandPrefix: "git push" },
   ];
   for (const options of wrong) assert.throws(() => new HookMatcher(options), InvalidArgumentError);
+  const preTurn: PreHook = { name: "a", phases: ["preTurn"], call: () => ({ type: "continue" }) };
+  assert.throws(() => new FilteredPreHook(preTurn, { toolName: "git" }), InvalidArgumentError);
+  new FilteredPreHook(preTurn, { cwdPrefix: "/srv" });
+  new HookMatcher({ phases: ["preTurn", "preToolUse"], toolName: "git*", commandPrefix: "git *" });
 });
 
 test("a filtered hook keeps the inner hook's name, limits and error rule, and is asked only on a match", async () => {
