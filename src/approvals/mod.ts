@@ -11,7 +11,7 @@ export {
   toolFacts,
   toolOutcome,
 } from "./desk.ts";
-export type { BrokerHost, GateToolCall, ReaderRequest, ThreadGate } from "./broker/gate.ts";
+export type { BrokerHost, GateToolCall, Grant, ReaderRequest, ThreadGate } from "./broker/gate.ts";
 export type {
   ApprovalAudit,
   ApprovalDecision,

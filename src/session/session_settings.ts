@@ -152,7 +152,7 @@ export class SessionSettings {
   changes = 0;
   /** What the server confirmed. */
   policy: EffectivePolicy;
-  /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
+  /** What codex was given and keeps, with the sandbox of the turn, as JSON; `""` for what none holds. */
   readonly kept: Set<string> = new Set();
   /** What agents keep of the turns that have started them, as JSON. */
   readonly agents: Set<string>;
@@ -198,12 +198,13 @@ export class SessionSettings {
 
   /** Rejects when a turn with this profile would get further than it says, by codex's configuration or by what it was given. */
   async admit(profile: ResolvedProfile): Promise<void> {
+    const { effective } = this.#decide(profile);
     if (this.kept.size + this.agents.size > 0) {
-      const { refuseNarrower } = await import("./policy/codex_setup.ts");
-      refuseNarrower(this.#decide(profile).effective, [...this.kept, ...this.agents]);
+      const setup = await import("./policy/codex_setup.ts");
+      setup.refuseNarrower(effective, [...this.kept, ...this.agents]);
+      await setup.refuseRevoked(this.#core, this);
     }
     if (!reachesNetwork(profile.sandbox)) return;
-    const { effective } = this.#decide(profile);
     const { refusePastProxy } = await import("./policy/network_proxy.ts");
     await refusePastProxy(this.#core, this.#decided.effective, effective);
   }

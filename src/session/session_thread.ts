@@ -16,7 +16,7 @@ import { type ThreadHolder, type ThreadHost, TurnQueue } from "./thread/thread_h
 import type { Prompt } from "../prompt.ts";
 import type { PromptHost, TurnRequest } from "./prompt/prompt_run.ts";
 import { assertNotWaitedFor } from "./prompt/waiting.ts";
-import { mayLeaveSandbox, refusalByWorkspace } from "./policy/session_policy.ts";
+import { mayLeaveSandbox, recheckForeign, refusalByWorkspace } from "./policy/session_policy.ts";
 import { SessionGate } from "./policy/session_gate.ts";
 import { ThreadTurns } from "./turn/thread_turns.ts";
 import { assertStopped } from "./turn/stop_turn.ts";
@@ -360,6 +360,7 @@ export class SessionThread {
         return core.rateLimits;
       },
       count: (tokens) => this.ledger.add(tokens),
+      recheck: () => recheckForeign(core, settings),
       stopAll: () => this.turns.rest.stopAll(),
     });
   }
@@ -419,13 +420,12 @@ export class SessionThread {
   }
 
   #startTurn(turn: TurnRequest): TurnRun {
-    const { profile } = turn;
     this.assertOpen();
     const { params, leaves, accepted } = this.settings.turn(this.threadId, turn);
     this.gate.begin(turn.hooks, leaves);
     const run = this.turns.start({
       params,
-      timeoutMs: profile.timeoutMs,
+      timeoutMs: turn.profile.timeoutMs,
       emit: turn.emit,
       signal: turn.signal === undefined
         ? this.connection.refused.signal

@@ -2,7 +2,8 @@
 import { CodexError } from "../../src/errors/mod.ts";
 import { Client } from "../../src/session/client/client.ts";
 
-const { client, session, prompt, decision, revoke } = JSON.parse(Deno.args[0]!);
+/** `early`: it is revoked while somebody is asked. */
+const { client, session, prompt, decision, revoke, early } = JSON.parse(Deno.args[0]!);
 const print = (value: unknown) => console.log(JSON.stringify(value));
 try {
   const connected = await Client.connect(client);
@@ -13,7 +14,11 @@ try {
     const started = await connected.startSession({
       ...session,
       ...(decision === undefined ? {} : {
-        approvals: (request: { type: string }) => (asked.push(request.type), { decision }),
+        approvals: (request: { type: string }) => {
+          asked.push(request.type);
+          if (early) Deno.permissions.revokeSync(revoke);
+          return { decision };
+        },
       }),
     });
     await started.ask(prompt, {
@@ -24,7 +29,7 @@ try {
         }
       },
     });
-    if (revoke !== undefined) {
+    if (revoke !== undefined && !early) {
       Deno.permissions.revokeSync(revoke);
       await started.ask(prompt);
     }

@@ -1,7 +1,7 @@
 /** The whole way: a script under Deno's flags, its session, the real codex, and what a model's commands can reach. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "../../src/json.ts";
@@ -40,6 +40,8 @@ interface World {
     version?: string,
     decision?: string,
     revoke?: Deno.PermissionDescriptor,
+    /** It is revoked while somebody is asked. */
+    early?: boolean,
   ): Promise<Answer>;
 }
 
@@ -56,7 +58,7 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
     ws,
     secret,
     home,
-    async run(flags, session, commands, version, decision, revoke) {
+    async run(flags, session, commands, version, decision, revoke, early) {
       const codex = await codexPath(version);
       await makeUsed(home, version ?? NEWEST_CODEX);
       const client = model.clientConfig({ codexPath: codex });
@@ -71,6 +73,7 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
         session: { cwd: ws, ...session },
         decision,
         revoke,
+        early,
         prompt: script.inPrompt([
           ...commands.map((command) =>
             typeof command === "string"
@@ -82,8 +85,8 @@ async function inWorld(body: (world: World) => Promise<void>): Promise<void> {
       };
       const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
         args: [
-          ...["run", "--no-prompt", "--no-check", "--quiet", `--allow-run=${codex}`],
-          ...flags,
+          ...["run", "--no-prompt", "--no-check", "--quiet"],
+          ...(flags.includes("--allow-run") ? flags : [`--allow-run=${codex}`, ...flags]),
           ...[SCRIPT, JSON.stringify(job)],
         ],
       }).output();
@@ -297,3 +300,54 @@ test(
     });
   },
 );
+
+test("what was accepted for the session ends with the permission to accept it", async () => {
+  await inWorld(async ({ secret, run }) => {
+    const session = {
+      approvalPolicy: "on-request",
+      sandbox: "workspace-write",
+      allowPrivilegedEscalation: true,
+    };
+    const names = ["read", "write", "net", "env", "sys", "ffi", "run"];
+    const touch: JsonObject = {
+      cmd: `echo x >> ${secret}/made`,
+      sandbox_permissions: "require_escalated",
+      justification: "please",
+    };
+    const { code, missing } = await run(
+      names.map((name) => `--allow-${name}`),
+      session,
+      [touch],
+      undefined,
+      "acceptForSession",
+      { name: "net" },
+    );
+    assert.deepEqual([code, missing], ["permissionDenied", ["--allow-net"]]);
+    assert.equal(await readFile(join(secret, "made"), "utf8"), "x\n");
+  });
+});
+
+test("what is revoked while somebody is asked can't be accepted any more", async () => {
+  await inWorld(async ({ ws, run }) => {
+    const session = {
+      approvalPolicy: "untrusted",
+      sandbox: "workspace-write",
+      allowPrivilegedEscalation: true,
+    };
+    const flags = [`--allow-read=${ws}`, `--allow-write=${ws}`];
+    const write = { name: "write", path: ws } as const;
+    const touch = ["touch made"];
+    const { policy, asked, audits } = await run(
+      flags,
+      session,
+      touch,
+      undefined,
+      "accept",
+      write,
+      true,
+    );
+    assert.equal(policy.acceptedCommands, "sandboxed");
+    assert.deepEqual([asked, audits], [["command"], ["decline library"]]);
+    assert.equal(existsSync(join(ws, "made")), false);
+  });
+});

@@ -89,7 +89,9 @@ export class Answering {
       !isForSession(request, answer.result) ||
       request.type !== "fileChange" && !judged && !this.#isWatched(pending)
     ) {
-      if (isKeptByCodex(request, answer.result)) quietly(() => gate?.onKept?.(request));
+      if (isKeptByCodex(request, answer.result)) {
+        quietly(() => gate?.onKept?.(request, grantOf(request, answer.result)));
+      }
       return answer;
     }
     if (!judged) {

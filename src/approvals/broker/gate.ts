@@ -75,8 +75,11 @@ export interface ThreadGate {
   onProblem?(request: ApprovalRequest, sentence: string): void;
   /** Told about each question of the thread: when somebody is asked, else with its answer. */
   onRequested?(request: ApprovalRequest): void;
-  /** Told before codex is answered so that it does not ask again, be it for the session or for ever. */
-  onKept?(request: ApprovalRequest): void;
+  /**
+   * Told before codex is answered so that it does not ask again, be it for the session or for ever. `grant`: what it goes on
+   * with on its machine, or `null`.
+   */
+  onKept?(request: ApprovalRequest, grant: Grant | null): void;
   /** Told about each answer. */
   onResolved?(audit: ApprovalAudit): void;
 }

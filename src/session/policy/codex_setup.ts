@@ -2,11 +2,18 @@
  * What of codex's own setup a session is refused for, or told of: rules files, and the sandbox on Windows.
  * @module
  */
-import { PolicyError } from "../../errors/mod.ts";
+import type { Grant } from "../../approvals/mod.ts";
+import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
-import { compareEcho, type EffectivePolicy } from "../../permissions/mod.ts";
+import {
+  compareEcho,
+  type EffectivePolicy,
+  hostProbe,
+  loadAcceptanceGuard,
+  realPathOf,
+} from "../../permissions/mod.ts";
 import { isInside } from "../../platform/mod.ts";
-import type { RuntimeCore } from "../../runtime/mod.ts";
+import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";
 
 /**
  * Rules files let commands run that no hook, no approval and no permission of this script has seen. Where one of these was
@@ -49,6 +56,34 @@ export function refuseNarrower(policy: EffectivePolicy, kept: Iterable<string>):
         "another thread for it.",
       { data: { reason: "keptAnswers" } },
     );
+  }
+}
+
+/** What codex keeps of the answers that it got on a thread. */
+export interface KeptGrants {
+  /** What the session may do. */
+  readonly policy: EffectivePolicy;
+  /** What codex was given and keeps, with the sandbox of the turn, as JSON; `""` for what none holds. */
+  readonly kept: ReadonlySet<string>;
+}
+
+/**
+ * Rejects with `PermissionDeniedError` when this script may no longer do itself what codex keeps of its answers: codex asks
+ * about that no more.
+ */
+export async function refuseRevoked(
+  core: RuntimeCore,
+  { policy, kept }: KeptGrants,
+): Promise<void> {
+  if (isRemote(core.config)) return;
+  const { guardAcceptance } = await loadAcceptanceGuard();
+  const contained = policy.acceptedCommands === "sandboxed";
+  for (const one of kept) {
+    const { grant = null }: { grant?: Grant | null } = one === "" ? {} : JSON.parse(one);
+    if (grant === null) continue;
+    const denied = guardAcceptance(grant, hostProbe(), realPathOf, contained);
+    if (denied === null) continue;
+    throw new PermissionDeniedError("What was accepted for the session", denied.missing);
   }
 }
 

@@ -8,6 +8,7 @@ import {
   type ApprovalRequest,
   type ApprovalRules,
   type GateToolCall,
+  type Grant,
   isToolItem,
   type ThreadGate,
   toolFacts,
@@ -28,7 +29,7 @@ import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
-import { workspaceOf } from "./session_policy.ts";
+import { recheck, workspaceOf } from "./session_policy.ts";
 import { type AgentThread, SubAgents } from "./sub_agents.ts";
 
 /** What a gate knows of its session. */
@@ -61,7 +62,7 @@ export interface SessionGateHost {
   settings: {
     /** What the last turn may do. */
     readonly sent: EffectivePolicy;
-    /** The sandboxes, as JSON, of turns in which codex was given something that it keeps; `""` for what none holds. */
+    /** What codex was given and keeps, with the sandbox of the turn, as JSON; `""` for what none holds. */
     readonly kept: Set<string>;
     /** What agents keep of the turns that have started them, as JSON. */
     readonly agents: Set<string>;
@@ -309,8 +310,9 @@ export class SessionGate implements ThreadGate {
   }
 
   /** Codex will not ask again. What MCP servers do no sandbox holds, whatever a turn has. */
-  onKept({ type }: ApprovalRequest): void {
-    this.#host.settings.kept.add(type === "elicitation" ? "" : this.reach());
+  onKept({ type }: ApprovalRequest, grant: Grant | null): void {
+    const { kept, sent: { sandbox } } = this.#host.settings;
+    kept.add(type === "elicitation" ? "" : JSON.stringify({ sandbox, grant }));
   }
 
   /** A question was answered. */
@@ -332,7 +334,15 @@ export class SessionGate implements ThreadGate {
 
   /** Whether accepted commands of the session's own thread stay in its sandbox. */
   contained(): boolean {
-    return this.#host.contained();
+    const { core, settings } = this.#host;
+    if (!this.#host.contained()) return false;
+    try {
+      // What this script may no longer do itself, the sandbox would let them do.
+      recheck(core, settings.sent);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** The same for another thread, whose items are found by `item`. */
@@ -345,7 +355,7 @@ export class SessionGate implements ThreadGate {
       sandboxed: () => this.#sandboxed,
       workspace: () => this.workspace(),
       reach: () => this.reach(),
-      onKept: (request) => this.onKept(request),
+      onKept: (request, grant) => this.onKept(request, grant),
       preToolUse: (request, options) => {
         const about = request.itemId === null ? undefined : item(request.itemId);
         return this.#judge(request, about, options);

@@ -33,6 +33,7 @@ import { attachmentPaths } from "../prompt/input_text.ts";
 import type { SessionTools } from "../mcp/offered_tools.ts";
 import type { ResolvedProfile } from "../profile.ts";
 import type { SessionAnswerers } from "./answerers.ts";
+import type { KeptGrants } from "./codex_setup.ts";
 import { type DecidedPolicy, refuseOwnHome, refuseRoots } from "./confirm_policy.ts";
 import {
   filesOf,
@@ -282,6 +283,16 @@ function advice(core: RuntimeCore, { sandbox }: EffectivePolicy): string | null 
 /** Rejects what a session was given when this script may no longer give it, or when its directories lead elsewhere. */
 export function recheck(core: RuntimeCore, policy: EffectivePolicy): void {
   if (!isRemote(core.config)) recheckPolicy(policy, hostProbe(), policyFacts(core));
+}
+
+/** The same for a turn that codex has begun by itself, with the settings of the last one. */
+export async function recheckForeign(
+  core: RuntimeCore,
+  settings: KeptGrants & { sent: EffectivePolicy },
+): Promise<void> {
+  recheck(core, settings.sent);
+  const { refuseRevoked } = await import("./codex_setup.ts");
+  await refuseRevoked(core, settings);
 }
 
 /** Decides what one turn may do; permissions may have changed since the session began. */

@@ -3,7 +3,7 @@
  * @module
  */
 import { longTimeout } from "../../async.ts";
-import type { ExceededLimit } from "../../errors/mod.ts";
+import { type ExceededLimit, messageOf } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { RunLimits } from "../profile.ts";
@@ -36,6 +36,8 @@ export interface ForeignTurnsHost {
   readonly rateLimits: JsonObject | undefined;
   /** Counts tokens that were used on the thread. */
   count(tokens: TokenCount): void;
+  /** Rejects when this script may no longer do itself what a turn has that begins now. */
+  recheck(): Promise<void>;
   /** Stops everything on the thread, and what makes the server start more. */
   stopAll(): Promise<unknown>;
 }
@@ -73,6 +75,20 @@ export class ForeignTurns {
    * it.
    */
   adopt(turn: Turn, alone = false): number {
+    this.#host.recheck().catch((error) => this.#refuse(turn, error));
+    return this.#give(turn, alone);
+  }
+
+  #refuse(turn: Turn, error: unknown): void {
+    if (turn.phase === "released") return;
+    const { threadId, turnId } = turn.outcome;
+    const message = `The turn is stopped: ${messageOf(error)}`;
+    turn.tell({ type: "warning", threadId, turnId, message });
+    if (turn.owner instanceof ForeignTurn) turn.owner.refusal = error;
+    void this.#host.stopAll();
+  }
+
+  #give(turn: Turn, alone: boolean): number {
     for (const claim of this.#claims) {
       const owner = claim(turn);
       if (owner === null) continue;
@@ -197,6 +213,8 @@ export class ForeignTurn implements TurnOwner {
   shows?: (item: JsonObject) => void;
   readonly #rateLimits: JsonObject | undefined;
   readonly #ended = Promise.withResolvers<unknown>();
+  /** Why it may not go on, and is being stopped, or `null`. */
+  refusal: unknown = null;
   #exceeded: ExceededLimit | null = null;
 
   /** Made by {@linkcode ForeignTurns}. */
@@ -228,7 +246,8 @@ export class ForeignTurn implements TurnOwner {
   /** The server told the end. */
   completed(): void {
     this.#ended.resolve(
-      turnError(this.#settled(), this.outcome, this.turn.partial(), this.#rateLimits),
+      this.refusal ??
+        turnError(this.#settled(), this.outcome, this.turn.partial(), this.#rateLimits),
     );
   }
 

@@ -195,8 +195,9 @@ export class Goal implements StartedGoal {
     if (this.#active === run) this.#active = null;
     const { status } = run.outcome;
     // Codex calls a goal blocked when a turn of it has failed; the failure says more.
-    if (status === "failed" || status === null) run.ended.then((error) => this.#close({ error }));
-    else this.#endIfTold();
+    if (status === "failed" || status === null || run.refusal !== null) {
+      run.ended.then((error) => this.#close({ error }));
+    } else this.#endIfTold();
   }
 
   #goal(goal: JsonObject | null): void {

@@ -179,7 +179,11 @@ test("a session is told of each answer that codex goes on with", async () => {
     more = {},
   ) => {
     const heard: string[] = [];
-    await told(method, change, decision, { ...more, onKept: ({ type }) => void heard.push(type) });
+    const onKept: ThreadGate["onKept"] = ({ type }, grant) => {
+      // Without the grant nobody could tell that this script may no longer give it.
+      heard.push(grant?.type ?? (type === "elicitation" ? type : "nothing"));
+    };
+    await told(method, change, decision, { ...more, onKept });
     return heard.join();
   };
   const PERMISSIONS = "item/permissions/requestApproval";

@@ -15,6 +15,7 @@ class Stage {
     timeoutMs: 60_000,
     rateLimits: undefined,
     count: () => {},
+    recheck: () => Promise.resolve(),
     stopAll: () => Promise.resolve(),
   });
   readonly #sent = Promise.withResolvers<void>();

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { ConnectionClosedError, PolicyError, ThreadInUseError } from "../../../src/errors/mod.ts";
+import {
+  ConnectionClosedError,
+  PermissionDeniedError,
+  PolicyError,
+  ThreadInUseError,
+} from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
 import {
@@ -13,6 +18,7 @@ import type { ThreadHost } from "../../../src/session/thread/thread_host.ts";
 import { Turn, type TurnHost } from "../../../src/session/turn/turn.ts";
 import { NO_TOKENS } from "../../../src/session/turn/turn_usage.ts";
 import { test } from "../../_harness.ts";
+import { turnHost } from "./_turn_host.ts";
 
 test("goalEnd() ends a goal by the server's word, and not for a pause of our own", () => {
   const table: [JsonObject | null, boolean, string | null][] = [
@@ -85,6 +91,7 @@ function goalOn(options: GoalOptions = {}): { goal: Goal; foreign: ForeignTurns 
     timeoutMs: 1_000,
     rateLimits: undefined,
     count: () => {},
+    recheck: () => Promise.resolve(),
     stopAll: () => Promise.resolve(),
   });
   const host = {
@@ -178,6 +185,7 @@ test("a goal's turns are those that no prompt began; the others have the session
     timeoutMs: 7,
     rateLimits: undefined,
     count: () => {},
+    recheck: () => Promise.resolve(),
     stopAll: () => Promise.resolve(adopted.push("stopAll")),
   });
   const limits: [string, number][] = [];
@@ -266,4 +274,37 @@ test("a goal's turns are those that no prompt began; the others have the session
     "last turnCompleted",
   ]);
   assert.ok(!told.some((each) => each.startsWith("queued")));
+});
+
+test("a goal ends with what this script may no longer do itself", async () => {
+  const revoked = new PermissionDeniedError("It", ["--allow-write=/w"]);
+  const turn = new Turn(turnHost(), "t", NO_TOKENS);
+  const foreign: ForeignTurns = new ForeignTurns({
+    limits: {},
+    timeoutMs: 7,
+    rateLimits: undefined,
+    count: () => {},
+    recheck: () => Promise.reject(revoked),
+    stopAll: async () => {
+      // Codex tells of the pause before the turn has ended.
+      foreign.notification("thread/goal/updated", { goal: { status: "paused" } });
+      await Promise.resolve();
+      turn.notification("turn/completed", { turn: { id: "t", status: "interrupted" } });
+    },
+  });
+  const host = {
+    core: { state: "closed" },
+    threadId: "T",
+    profile: { limits: {} },
+    foreign,
+    turns: { rest: { stopAll: () => Promise.resolve(true) } },
+    goalLost: () => {},
+  } as unknown as ThreadHost;
+  const hooks = { post: () => Promise.resolve(), report: {} } as never;
+  const parts = { objective: "x", options: { limits: {} }, hooks, reopened: false };
+  const goal = new Goal(host, { ...parts, release: () => {} });
+  foreign.notification("thread/goal/updated", { goal: { status: "active" } });
+  turn.notification("turn/started", { turn: { id: "t" } });
+  foreign.adopt(turn);
+  await assert.rejects(goal.finish(), revoked);
 });

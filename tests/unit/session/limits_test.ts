@@ -3,6 +3,7 @@ import {
   BudgetExceededError,
   type ExceededLimit,
   InvalidArgumentError,
+  PermissionDeniedError,
 } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { checkAsk } from "../../../src/session/profile_shape.ts";
@@ -15,7 +16,7 @@ import {
   RunMeter,
   TurnTally,
 } from "../../../src/session/turn/turn_usage.ts";
-import { ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
+import { type ForeignTurn, ForeignTurns } from "../../../src/session/thread/foreign_turns.ts";
 import { Turn } from "../../../src/session/turn/turn.ts";
 import { test } from "../../_harness.ts";
 import { turnHost } from "./_turn_host.ts";
@@ -168,6 +169,7 @@ test("what nobody asked for has the session's limits: a turn by itself, those of
     timeoutMs: 1_000,
     rateLimits: undefined,
     count: () => {},
+    recheck: () => Promise.resolve(),
     stopAll: () => Promise.resolve(stops++),
   });
   const goal = (status: string) =>
@@ -240,6 +242,7 @@ test("goals that a goal's own turns make, one after the other, have its limits t
     timeoutMs: 1_000,
     rateLimits: undefined,
     count: ({ totalTokens }) => counted.push(totalTokens),
+    recheck: () => Promise.resolve(),
     stopAll: () => Promise.resolve(stops++),
   });
   const goal = (status: string) =>
@@ -324,4 +327,31 @@ test("readContext() reads how full the model's context is", () => {
     percent: null,
   });
   assert.equal(readContext({}).usedTokens, 0);
+});
+
+test("what this script may no longer do itself is stopped when codex begins it, and whoever waits for it is told", async () => {
+  const warned: string[] = [];
+  let stops = 0;
+  const revoked = new PermissionDeniedError("It", ["--allow-write=/w"]);
+  const foreign = new ForeignTurns({
+    limits: {},
+    timeoutMs: 1_000,
+    rateLimits: undefined,
+    count: () => {},
+    recheck: () => Promise.reject(revoked),
+    stopAll: () => Promise.resolve(stops++),
+  });
+  const host = turnHost((event) => void (event.type === "warning" && warned.push(event.message)));
+  let run: ForeignTurn | undefined;
+  for (const waits of [false, true]) {
+    if (waits) foreign.claim((turn) => run = foreign.take(turn, () => {}));
+    const turn = new Turn(host, `${waits}`, null);
+    turn.notification("turn/started", { turn: { id: `${waits}` } });
+    foreign.adopt(turn);
+    await Promise.resolve();
+    turn.notification("turn/completed", { turn: { id: `${waits}`, status: "interrupted" } });
+  }
+  assert.equal(stops, 2);
+  assert.match(warned[0]!, /stopped: .*--allow-write=\/w/);
+  assert.equal(await run!.ended, revoked);
 });
