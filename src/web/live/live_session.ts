@@ -64,7 +64,8 @@ export class LiveSession {
   readonly #listener: ThreadListener;
   readonly #state: ThreadState;
   /** A prompt is on its way. */
-  #starting = false;
+  /** Settles when the turn that is being started has begun, or will not. */
+  #starting: Promise<void> | null = null;
   /** The turns that run, with what settles when they are over; one, unless something else begins one meanwhile. */
   readonly #running: Map<WebTurnStream, Promise<void>> = new Map();
   /** Settles when the turn that somebody stopped is over. */
@@ -108,7 +109,7 @@ export class LiveSession {
 
   /** Whether a turn runs or begins. */
   get busy(): boolean {
-    return this.#starting || this.#running.size > 0;
+    return this.#starting !== null || this.#running.size > 0;
   }
 
   /** Whether nobody would miss it. */
@@ -165,8 +166,11 @@ export class LiveSession {
   /** Starts a turn. One at a time: a second one is refused, since it would wait for who knows how long. */
   async startTurn(turn: CheckedTurn): Promise<string> {
     this.#assertStays();
-    if (this.#starting || (this.#running.size > 0 && this.#stopping === null)) throw running();
-    this.#starting = true;
+    if (this.#starting !== null || (this.#running.size > 0 && this.#stopping === null)) {
+      throw running();
+    }
+    const begun = Promise.withResolvers<void>();
+    this.#starting = begun.promise;
     try {
       // Whoever has stopped a turn may go on at once: a page is ready before the end is told.
       await this.#stopping;
@@ -189,7 +193,8 @@ export class LiveSession {
       }
       throw error;
     } finally {
-      this.#starting = false;
+      this.#starting = null;
+      begun.resolve();
     }
   }
 
@@ -262,6 +267,12 @@ export class LiveSession {
   /** Stops the running turn, if there is one; settles when it has ended. */
   async stopTurn(): Promise<void> {
     await Promise.allSettled([...this.#running.keys()].map((stream) => stream.interrupt()));
+    await this.turnOver();
+  }
+
+  /** Settles when no turn runs, nor begins. */
+  async rest(): Promise<void> {
+    await this.#starting;
     await this.turnOver();
   }
 

@@ -190,7 +190,7 @@ export class LiveSessions {
   async #drain(ms: number, begun: () => Iterable<Promise<unknown>>): Promise<void> {
     await Promise.allSettled([...begun(), ...this.#moving.values()]);
     const lives = [...this.#live.values()];
-    await within(Promise.all(lives.map((live) => live.turnOver())), ms, undefined);
+    await within(Promise.all(lives.map((live) => live.rest())), ms, undefined);
     await Promise.allSettled(lives.map((live) => live.stopTurn()));
     await this.#releaseAll(begun);
   }

@@ -158,3 +158,38 @@ test("a chat that begins anew while it is closed keeps the lease, and its turn",
   await bridge.close();
   clearInterval(alive);
 });
+
+test("a turn that begins while the bridge is drained has its time as well", async () => {
+  const alive = setInterval(() => {}, 60_000);
+  const store = new MemorySessionStore();
+  const [over, kept, begins] = [0, 0, 0].map(() => Promise.withResolvers<null>());
+  let released = false;
+  const turn = { turnId: "turn", recv: () => over!.promise, interrupt: done, steer: done };
+  const thread = {
+    threadId: "t",
+    askStream: () => released ? Promise.reject(new Error("released")) : Promise.resolve(turn),
+    close: done,
+    release: () => Promise.resolve(void (released = true)),
+  };
+  const { bridge } = node({ startSession: () => Promise.resolve(thread) }, store);
+  const { adapter } = bridge;
+  await adapter.createSession("ann", {}, sessionId);
+  const put = store.put.bind(store);
+  store.put = async (record) => {
+    begins!.resolve(null);
+    await kept!.promise;
+    return await put(record);
+  };
+  const started = adapter.createTurn("ann", sessionId, { text: "go on" });
+  await begins!.promise;
+  const drained = bridge.drain(60_000);
+  await new Promise((resolve) => setTimeout(resolve));
+  kept!.resolve(null);
+  assert.deepEqual(await started, { turnId: "turn" });
+  assert.equal(released, false);
+  over!.resolve(null);
+  await drained;
+  assert.equal(released, true);
+  await bridge.close();
+  clearInterval(alive);
+});
