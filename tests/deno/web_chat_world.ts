@@ -1,10 +1,17 @@
 /** The chat example as a process of its own, and browsers that visit it. */
 import assert from "node:assert/strict";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
-import { type BrowserContext, chromium, type Locator, type Page } from "npm:playwright-core@1.65.1";
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Locator,
+  type Page,
+} from "npm:playwright-core@1.65.1";
+import { directoryName } from "../../examples/web_chat/page.ts";
 import { codexPath } from "../_codex.ts";
 import { tempDir } from "../_temp.ts";
 import { CHROMIUM_FLAGS, chromiumPath } from "./web_chromium.ts";
@@ -77,9 +84,8 @@ export class ChatWorld {
   readonly port: number;
   readonly #env: Record<string, string>;
   readonly #chromium: string;
-  readonly #contexts: BrowserContext[] = [];
+  #browser: Promise<Browser> | null = null;
   #server: Deno.ChildProcess | null = null;
-  #visits = 0;
 
   constructor(data: string, port: number, env: Record<string, string>, chromiumAt: string) {
     this.data = data;
@@ -126,7 +132,7 @@ export class ChatWorld {
     await server.status;
   }
 
-  /** A browser with a profile of its own. */
+  /** A visitor whom nobody knows yet: all share one browser, and no cookies. */
   async visit(options: {
     width?: number;
     height?: number;
@@ -134,17 +140,14 @@ export class ChatWorld {
     url?: string;
   } = {}): Promise<Visitor> {
     const { width = 1200, height = 860, colorScheme = "light", url = this.url } = options;
-    const profile = join(this.data, `profile-${++this.#visits}`);
-    const context = await chromium.launchPersistentContext(profile, {
-      executablePath: this.#chromium,
-      args: CHROMIUM_FLAGS,
+    this.#browser ??= chromium.launch({ executablePath: this.#chromium, args: CHROMIUM_FLAGS });
+    const context = await (await this.#browser).newContext({
       viewport: { width, height },
       colorScheme,
       reducedMotion: "reduce",
     });
-    this.#contexts.push(context);
     context.setDefaultTimeout(WAIT_MS);
-    const [page = await context.newPage()] = context.pages();
+    const page = await context.newPage();
     const errors: string[] = [];
     page.on("pageerror", (error) => errors.push(String(error)));
     page.on("console", (message) => {
@@ -157,31 +160,22 @@ export class ChatWorld {
     return { page, context, errors };
   }
 
-  /** The text of a file in the only workspace, or `null`. */
-  async file(name: string): Promise<string | null> {
-    const root = join(this.data, "chat", "workspaces");
-    const [workspace] = await readdir(root);
-    return await readFile(join(root, workspace!, name), "utf8").catch(() => null);
+  /** The text of a file in a visitor's workspace, or `null`. */
+  async file({ context }: Visitor, name: string): Promise<string | null> {
+    const key = (await context.cookies()).find((cookie) => cookie.name === "chat")!.value;
+    const workspace = join(this.data, "chat", "workspaces", await directoryName(key));
+    return await readFile(join(workspace, name), "utf8").catch(() => null);
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#contexts.map((context) => context.close()));
+    await (await this.#browser)?.close();
     await this.stop("SIGTERM");
-    for (let tries = 0;; tries++) {
-      try {
-        return await rm(this.data, { recursive: true, force: true });
-      } catch (error) {
-        // The browser's last children write on after it has ended.
-        if (tries === 50) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
   }
 }
 
 /** Sets everything up, lets the test act, and takes everything down. */
 export async function inChat(act: (world: ChatWorld) => Promise<void>): Promise<void> {
-  const directory = await tempDir("web-");
+  await using directory = await tempDir("web-");
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr as Deno.NetAddr;
   listener.close();
@@ -192,7 +186,6 @@ export async function inChat(act: (world: ChatWorld) => Promise<void>): Promise<
     await act(world);
   } finally {
     await world.close();
-    await directory[Symbol.asyncDispose]();
   }
 }
 
@@ -204,11 +197,15 @@ export async function say(page: Page, text: string): Promise<void> {
 
 /** Waits until this many turns are over; gives their statuses. */
 export async function turnsOver(page: Page, count: number): Promise<string[]> {
-  await page.waitForFunction((wanted) => {
-    // deno-lint-ignore no-explicit-any
-    const turns = [...(globalThis as any).document.querySelectorAll(".turn")];
-    return turns.length >= wanted && turns.every((turn) => turn.dataset.status !== "inProgress");
-  }, count);
+  await page.waitForFunction(
+    (wanted) => {
+      // deno-lint-ignore no-explicit-any
+      const turns = [...(globalThis as any).document.querySelectorAll(".turn")];
+      return turns.length >= wanted && turns.every((turn) => turn.dataset.status !== "inProgress");
+    },
+    count,
+    { polling: 100 },
+  );
   return await page.locator(".turn").evaluateAll((turns) =>
     // deno-lint-ignore no-explicit-any
     turns.map((turn) => (turn as any).dataset.status)
