@@ -112,7 +112,7 @@ export class ClusterWorld {
   nodes: Node[] = [];
   /** Longest time that a call needed until it was answered, in milliseconds. */
   slowest = 0;
-  readonly watch: OwnerWatch = new OwnerWatch(() => this.nodes);
+  #watch: OwnerWatch | null = null;
   /** What all nodes share. */
   readonly data: string;
   readonly home: string;
@@ -132,6 +132,11 @@ export class ClusterWorld {
     this.home = home;
     this.#env = env;
     this.#balancer = balancer;
+  }
+
+  /** Looks at the owners of sessions, from the first time that it is asked for. */
+  get watch(): OwnerWatch {
+    return this.#watch ??= new OwnerWatch(() => this.nodes);
   }
 
   /** Starts one more node and tells the balancer. */
@@ -179,7 +184,7 @@ export class ClusterWorld {
   }
 
   async close(): Promise<void> {
-    await this.watch.close();
+    await this.#watch?.close();
     await Promise.all(this.nodes.map((node) => this.endNode(node)));
     await this.#balancer.end();
   }
