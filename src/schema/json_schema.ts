@@ -75,12 +75,23 @@ export function validateAgainstSchema(value: JsonValue, schema: JsonObject): Out
 /** Values, not schemas. */
 const NO_SCHEMAS: ReadonlySet<string> = new Set(["const", "default", "enum", "examples"]);
 
+/** What is in them has names of its own, each with a schema. */
+const NAMED: ReadonlySet<string> = new Set(
+  ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"],
+);
+
 /** The first expression of a schema that no value can be held against in bounded time, and why; `null`: there is none. */
-export function unboundedPattern(schema: JsonValue | undefined, path = "$"): OutputIssue | null {
+export function unboundedPattern(
+  schema: JsonValue | undefined,
+  path = "$",
+  named = false,
+): OutputIssue | null {
   if (typeof schema !== "object" || schema === null) return null;
   for (const [key, sub] of Object.entries(schema)) {
     const at = memberPath(path, Array.isArray(schema) ? Number(key) : key);
-    const sources = key === "pattern"
+    const sources = named
+      ? []
+      : key === "pattern"
       ? [sub]
       : key === "patternProperties"
       ? Object.keys(sub ?? {})
@@ -93,7 +104,8 @@ export function unboundedPattern(schema: JsonValue | undefined, path = "$"): Out
         return { path: at, message: `${messageOf(error)} can't be checked in bounded time` };
       }
     }
-    const below = NO_SCHEMAS.has(key) ? null : unboundedPattern(sub, at);
+    if (!named && NO_SCHEMAS.has(key)) continue;
+    const below = unboundedPattern(sub, at, !named && NAMED.has(key));
     if (below !== null) return below;
   }
   return null;

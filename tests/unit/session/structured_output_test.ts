@@ -344,6 +344,15 @@ test("resolveOutputSchema() refuses an expression that no answer can be held aga
   });
   // A schema of a library is checked by the library.
   assert.ok(resolveOutputSchema({ outputSchema, output: standard({}) }));
+  const unsafe: JsonObject = { type: "string", pattern: "^(a|b)\\1$" };
+  for (const name of ["enum", "const", "default", "examples", "pattern", "properties"]) {
+    // A name that is a word of schemas as well.
+    assert.throws(() => resolveOutputSchema({ outputSchema: object({ [name]: unsafe }) }), {
+      message: new RegExp(`properties\\.${name}\\.pattern: a back reference`),
+    });
+    const values = { ...object({ a: STRING }), default: { [name]: unsafe } };
+    assert.ok(resolveOutputSchema({ outputSchema: values }), name);
+  }
 });
 
 function standard(more: Record<string, unknown>, json?: Record<string, unknown>): StandardSchemaV1 {
