@@ -66,9 +66,9 @@ function npm(cwd: string, args: string[]): Promise<void> {
   });
 }
 
-/** What is wrong with an example of another package, which `deno task check` can't look at: form and types. */
+/** What is wrong with examples of other packages, which `deno task check` can't look at: form and types. */
 export async function complaints(
-  path: string,
+  paths: string[],
   cwd: string,
   env: Record<string, string>,
 ): Promise<string> {
@@ -76,7 +76,7 @@ export async function complaints(
   for (
     const words of [["fmt", "--check", "--no-config", "--line-width=100"], ["lint"], ["check"]]
   ) {
-    const { code, output } = await play(["deno", ...words, path], cwd, env);
+    const { code, output } = await play(["deno", ...words, ...paths], cwd, env);
     if (code !== 0) told.push(output);
   }
   return told.join("\n");
