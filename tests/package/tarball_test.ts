@@ -41,10 +41,6 @@ test("the tarball in an empty Node project does what its users expect", {
     await t.step(name, () => runProgram(name, [node], project, user));
   }
   await t.step("its declarations type-check with tsc", async () => {
-    await succeed("npm", ["install", "--no-audit", "--no-fund", ...TYPESCRIPTS], {
-      cwd: project,
-      timeoutMs: LIMIT_MS,
-    });
     const base = {
       strict: true,
       exactOptionalPropertyTypes: true,
@@ -73,7 +69,7 @@ test("the tarball in an empty Node project does what its users expect", {
         .replace('"../../mod.ts"', '"@codex/runtime"'),
     );
     const libraries = [...source.matchAll(/"npm:([^"]+)"/g)].map((match) => match[1]!);
-    await succeed("npm", ["install", "--no-audit", "--no-fund", ...libraries], {
+    await succeed("npm", ["install", "--no-audit", "--no-fund", ...TYPESCRIPTS, ...libraries], {
       cwd: project,
       timeoutMs: LIMIT_MS,
     });
@@ -82,7 +78,8 @@ test("the tarball in an empty Node project does what its users expect", {
     const small = ["es2022", "dom", "esnext.disposable"];
     const projects: [string[], string[], object?, string?][] = [
       [modern, [...files, typed]],
-      [modern, [typed], bundler],
+      // Resolution is what differs; what it finds are the same declarations.
+      [modern, [own], bundler],
       [small, [own]],
       [small, [own], {}, "typescript-5"],
       // As Vite's templates have it, whose projects look into no declarations.
