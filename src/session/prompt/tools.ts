@@ -118,13 +118,20 @@ export const TOOL: Shape = shape<DynamicTool>({
   name: "The key in `tools` is the tool's name: `tools: { name: { … } }`.",
 });
 
-/** Names that the model knows as codex's own tools: codex 0.169 runs its own, 0.104 offers both. */
+/**
+ * Names that the model knows as codex's own tools: codex 0.169 runs its own, 0.104 offers both. Those of goals are there as long
+ * as one is worked on.
+ */
 const TAKEN: ReadonlySet<string> = new Set([
   "apply_patch",
+  "create_goal",
   "exec_command",
+  "get_goal",
   "local_shell",
+  "request_user_input",
   "shell",
   "shell_command",
+  "update_goal",
   "update_plan",
   "view_image",
   "write_stdin",

@@ -10,7 +10,7 @@ import type { EffectivePolicy } from "../../../src/permissions/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { MAX_TOOL_TEXT, runTool } from "../../../src/session/prompt/run_tool.ts";
 import { toolSpecsOf } from "../../../src/session/mcp/begun_with.ts";
-import type { DynamicTool } from "../../../src/session/prompt/tools.ts";
+import { type DynamicTool, toolsKind } from "../../../src/session/prompt/tools.ts";
 import { SessionGate } from "../../../src/session/policy/session_gate.ts";
 import { isToolItem } from "../../../src/approvals/mod.ts";
 import { toolOutcome } from "../../../src/approvals/request/tool_outcome.ts";
@@ -395,4 +395,12 @@ test("toolSpecsOf() refuses a pattern that no call can be held against in bounde
   assert.equal((await toolSpecsOf(tools)).length, 1);
   const { response } = await runTool(tools, "look", { pattern: "a".repeat(9999) + "!" }, CONTEXT);
   assert.equal(response["success"], false);
+});
+
+test("a tool that codex would run as its own is refused by its name", () => {
+  const tool: DynamicTool = { description: "x", inputSchema: {}, run: () => "" };
+  for (const name of ["shell", "request_user_input", "create_goal", "get_goal", "update_goal"]) {
+    assert.match(toolsKind.misfit({ [name]: tool }, "tools")!.received!, /that codex has itself/);
+  }
+  assert.equal(toolsKind.misfit({ request_input: tool }, "tools"), null);
 });
