@@ -10,6 +10,7 @@ import { compareVersions } from "../version.ts";
 /** A difference between versions of codex. */
 export type Feature =
   | "asksAboutReads"
+  | "asksBeforeLeaving"
   | "asksAboutMcpTools"
   | "asksAboutReadingTools"
   | "commandsOutliveTurns"
@@ -55,6 +56,11 @@ export type Feature =
 const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   /** Under `untrusted` it asks about every command; before, not about reads that it takes for safe. 0.145 does not. */
   asksAboutReads: { since: "0.169.0" },
+  /**
+   * Asks about each command that asks to leave the sandbox. Under `on-request` 0.104 to 0.130 ask nobody about programs that
+   * they take for safe by their name, such as a `./git status` of the agent's own making.
+   */
+  asksBeforeLeaving: { since: "0.136.0" },
   /** Asks for consent to a call of an MCP tool; from 0.107 on it asked the user a question of no kind, 0.104 asks nobody. */
   asksAboutMcpTools: { since: "0.117.0" },
   /** Asks about tools that their server says only read, when it is told to: `default_tools_approval_mode`. 0.117 does not. */

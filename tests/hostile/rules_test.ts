@@ -1,10 +1,11 @@
 /** A rule means what it says: what it allows is all that runs, where it may run, and what can't take effect is told. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PolicyError, testing } from "../../mod.ts";
 import type { ApprovalRules } from "../../src/approvals/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { warnings, words, world } from "../real/_safety_world.ts";
@@ -114,6 +115,24 @@ for (const version of CODEX_VERSIONS) {
     },
   );
 
+  test(`nothing that looks safe leaves the sandbox unasked, codex ${version}`, async () => {
+    await using w = await world(version);
+    await using outside = await tempDir("outside-");
+    const place = await w.session({
+      approvalPolicy: "on-request",
+      sandbox: "read-only",
+      approvals: () => ({ decision: "decline" }),
+    });
+    // A repository can bring it; codex before 0.136 knows it by its name.
+    const file = join(outside.path, "pwned");
+    await writeFile(join(place.cwd, "git"), `#!/bin/sh\ntouch ${file}\n`, { mode: 0o755 });
+    const out = { sandbox_permissions: "require_escalated", justification: "to look" };
+    await place.act(exec("./git status", out));
+    assert.equal(existsSync(file), false);
+    const became = warnings(place).some((text) => /became "untrusted"/.test(text));
+    assert.equal(became, version !== NEWEST_CODEX);
+  });
+
   test(
     `approvals that nobody would ask are told at the door, codex ${version}`,
     async (t) => {
@@ -122,7 +141,12 @@ for (const version of CODEX_VERSIONS) {
         rules: [{ effect: "deny", paths: [".env"], name: "secrets" }],
       };
       await t.step("a session's own reject, with the policy to choose", async () => {
-        for (const approvalPolicy of ["never", "on-request"] as const) {
+        // What is asked under `on-request` is asked under `untrusted` on an old codex.
+        const unasked = [
+          "never",
+          ...version === NEWEST_CODEX ? ["on-request" as const] : [],
+        ] as const;
+        for (const approvalPolicy of unasked) {
           await assert.rejects(
             w.session({ approvalPolicy, approvals: rules }),
             (error) =>

@@ -59,7 +59,12 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
     ]),
   );
   assert.equal(looked.stopReason, "end_turn");
-  assert.equal(editor.text("agent_thought_chunk"), "I look first.");
+  // Before it a warning: an old codex would let some programs leave its sandbox unasked.
+  const thought = editor.text("agent_thought_chunk");
+  assert.match(
+    thought,
+    version === "0.104.0" ? /"untrusted".*I look first\.$/s : /^I look first\.$/,
+  );
   assert.equal(editor.text("agent_message_chunk"), "All **done**.");
   assert.equal(editor.text("user_message_chunk"), "");
   const [call] = editor.told("tool_call");
@@ -100,7 +105,11 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
 
   // What is accepted happens.
   editor.answer = choose("allow_once");
-  const escalated = script.exec("echo 1 > /tmp/../tmp/acp-$$ && echo outside", ESCALATED);
+  const escalated = script.exec(
+    "echo 1 > /tmp/../tmp/acp-$$ && echo outside",
+    // It may not even ask to under "untrusted".
+    version === "0.104.0" ? {} : ESCALATED,
+  );
   await editor.ask(
     sessionId,
     world.prompt([escalated, script.applyPatch(added("yes.txt")), "Yes."]),
@@ -108,14 +117,17 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
   assert.equal(existsSync(join(cwd, "yes.txt")), true);
   const command = editor.asked.find(({ toolCall }) => toolCall.kind === "execute");
   assert.match(command?.toolCall.title ?? "", /&& echo outside$/);
-  assert.match(JSON.stringify(command?.toolCall.content), /please/);
+  if (version !== "0.104.0") {
+    assert.match(JSON.stringify(command?.toolCall.content), /please/);
+  }
 
-  // In the workspace nobody is asked; an edit is told by its hunks.
+  // In the workspace nobody is asked, but by an old codex; an edit is told by its hunks.
   editor.asked.length = editor.updates.length = 0;
   await editor.agent.request("session/set_mode", { sessionId, modeId: "workspace-write" });
   const edit = "*** Begin Patch\n*** Update File: yes.txt\n@@\n one\n-two\n+three\n*** End Patch";
   await editor.ask(sessionId, world.prompt([script.applyPatch(edit), "Edited."]));
-  assert.equal(editor.asked.length, 0);
+  assert.equal(editor.asked.length, version === "0.104.0" ? 1 : 0);
+  editor.asked.length = 0;
   assert.deepEqual(editor.told("tool_call_update").at(-1)?.content, [{
     type: "diff",
     path: join(cwd, "yes.txt"),
@@ -236,6 +248,7 @@ versions("an editor converses, chooses, stops, and comes back", async (world, ve
   }
 
   // The editor is closed in the middle of a turn: the agent lets everything go.
+  editor.answer = choose("allow_once");
   const cut = editor.ask(sessionId, world.prompt([[script.exec("sleep 3172")]]));
   cut.catch(() => {});
   await poll(() => world.commands("sleep 3172").length > 0);

@@ -108,7 +108,8 @@ export function decidePolicy(
   const scoped = readRoots !== "all" && readsEnforced;
   const holds = facts.platform === "linux" && supports(facts.serverVersion, "deniedRootHolds") &&
     (scoped || request.contain === true && holdsWithAllReads(cwd, sandbox, facts.serverVersion));
-  const hooked = hookedApproval(request, facts.serverVersion);
+  const approvalPolicy = fitApproval(request.approvalPolicy, sandbox, facts, narrowed);
+  const hooked = hookedApproval({ ...request, approvalPolicy }, facts.serverVersion);
   return {
     policy: {
       cwd,
@@ -365,6 +366,23 @@ function highestGranted(cwd: string, scope: Scope): string {
   return highest;
 }
 
+/** Who is to be asked about what leaves the sandbox has to be asked about more, where codex lets some of it leave unasked. */
+function fitApproval(
+  asked: ApprovalPolicy,
+  { type }: SandboxPolicy,
+  { serverVersion }: PolicyFacts,
+  narrowed: string[],
+): ApprovalPolicy {
+  if (
+    /^(?:never|untrusted|on-failure)$/.test(String(asked)) ||
+    !/^(?:readOnly|workspaceWrite)$/.test(type) || supports(serverVersion, "asksBeforeLeaving")
+  ) return asked;
+  narrowed.push(
+    'The approval policy became "untrusted": this codex lets what looks safe leave the sandbox unasked.',
+  );
+  return "untrusted";
+}
+
 /** What tool-use hooks do to the approval policy, and whether they see everything under it. */
 function hookedApproval(
   request: PolicyRequest,
@@ -387,7 +405,7 @@ function hookedApproval(
   if (approvalPolicy === "never") {
     notes.push(
       `The approval policy "never" was sent as "untrusted", so that tool-use hooks see what the agent wants to do. ` +
-        `Each request goes to the hooks, then to the approval rules or handler; without those it is declined. Codex may run what they accept outside the sandbox.`,
+        `Codex may run what is accepted outside the sandbox.`,
     );
   }
   if (!supports(version, "asksAboutReads")) {

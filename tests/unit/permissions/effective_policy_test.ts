@@ -297,12 +297,24 @@ test("policy.toolHooks is true only where hooks are asked about everything that 
     else assert.match(toolHooksNote!, note);
     for (const version of ["0.104.0", "0.117.0", "0.145.0", null]) {
       const old = decide(true, version);
-      assert.equal(old.toolHooks, sees);
-      if (sees) {
+      // Only those of 0.136 and later are sent as they are, and may not be seen.
+      const unlike = typeof approvalPolicy === "string" && approvalPolicy !== "on-request";
+      assert.equal(old.toolHooks, sees || (!unlike && version !== "0.145.0"));
+      if (old.toolHooks) {
         assert.match(old.toolHooksNote!, /does not ask about reads/);
         const unseen = /Nor does it ask .* MCP tools/.test(old.toolHooksNote!);
         assert.equal(unseen, version !== "0.145.0");
       }
+    }
+    for (const version of ["0.104.0", "0.130.0", "0.136.0", null]) {
+      const { approvalPolicy: sent, narrowed } = decide(false, version);
+      const widens = approvalPolicy === "on-request" || typeof approvalPolicy === "object";
+      const becomes = widens && version !== "0.136.0";
+      assert.deepEqual(sent, becomes ? "untrusted" : approvalPolicy);
+      assert.equal(
+        narrowed.some((text) => /leave the sandbox unasked/.test(text)),
+        becomes,
+      );
     }
     assert.deepEqual([decide(false, null).toolHooks, decide(false, null).toolHooksNote], [
       false,
