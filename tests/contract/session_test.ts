@@ -216,6 +216,7 @@ for (const end of ["release", "close"] as const) {
       async ({ client, session, server }) => {
         await session.ask("one");
         const goal = await session.startGoal("x");
+        startTurn(server(), { threadId: session.threadId, input: [] }).turn.started();
         const ended = rejection(goal.finish());
         await session[end]();
         assert.ok(await ended instanceof SessionClosedError);
@@ -228,6 +229,32 @@ for (const end of ["release", "close"] as const) {
           "thread/resume",
           end === "release" ? "thread/unsubscribe" : "thread/archive",
         ]);
+      },
+    );
+  });
+}
+
+for (const end of ["stop", "pause"] as const) {
+  test(`${end}() of a goal whose turn codex is about to begin stops that turn first`, async () => {
+    await onFake(
+      { server: { methods: goalMethods(true) } },
+      async ({ client, session, server }) => {
+        const { runtime } = client;
+        await session.ask("one");
+        const goal = await session.startGoal("x");
+        // Its first turn, and the one after a turn of its own.
+        for (const turns of end === "stop" ? [1] : [1, 2]) {
+          if (turns > 1) await goal.resume();
+          const before = server().received.length;
+          const ended = goal[end]();
+          for (let trips = 0; trips < 5; trips++) await runtime.request("model/list", {});
+          startTurn(server(), { threadId: session.threadId, input: [] }).turn.started();
+          await ended;
+          const sent = server().received.slice(before).map(({ method }) => method);
+          const told = sent.filter((method) => /interrupt|goal\/clear|unsubscribe/.test(method));
+          const wanted = ["turn/interrupt", "thread/goal/clear", "thread/unsubscribe"];
+          assert.deepEqual(told, end === "stop" ? wanted : wanted.slice(0, 1));
+        }
       },
     );
   });

@@ -2,6 +2,7 @@
  * A goal: codex works on it in turns of its own until it is reached. Measured on 0.145 and 0.169:
  * - A goal that is set starts turns by itself, one after the other, only where the thread was opened with goals.
  * - A turn that is interrupted is followed by another one unless the goal was paused before.
+ * - A turn that codex is about to begin begins although the goal is paused or cleared meanwhile.
  * - A goal that has ended keeps its status when a new objective is set: it has to be cleared first.
  * @module
  */
@@ -12,7 +13,7 @@ import {
   ThreadInUseError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../json.ts";
-import { longTimeout } from "../../async.ts";
+import { longTimeout, within } from "../../async.ts";
 import type { HookReport, HookRun } from "../../plugin/mod.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { GoalOptions, GoalResult } from "../profile.ts";
@@ -31,6 +32,8 @@ import type { ThreadHost } from "./thread_host.ts";
 const DEFAULT_TIMEOUT_MS = 3_600_000;
 /** Milliseconds for a word to the server about the goal. */
 export const CALL_MS = 5_000;
+/** Milliseconds that codex may take to begin the next turn of a goal that is being stopped. */
+const BEGIN_MS = 2_000;
 
 type Status = GoalResult["status"];
 
@@ -77,6 +80,8 @@ export class Goal implements StartedGoal {
   readonly #leave: (() => void)[] = [];
   #active: ForeignTurn | null = null;
   #pausing = false;
+  /** Settles when codex begins the turn that it is about to begin, or is refused; `null`: it is about to begin none. */
+  #next: PromiseWithResolvers<void> | null = null;
   /** The objective, as the server has told it first; `null` before: what is cleared then was another goal. */
   #told: JsonValue | undefined = null;
   /** Tokens of turns of which nothing was heard. */
@@ -125,9 +130,17 @@ export class Goal implements StartedGoal {
     if (signal?.aborted) aborted();
   }
 
+  /** Gives the thread the goal. */
+  begin(): Promise<void> {
+    const { threadId, objective } = this;
+    const params = { threadId, objective, status: "active" };
+    return this.#activate(this.#host.core.call("thread/goal/set", params));
+  }
+
   async pause(): Promise<void> {
     if (this.#end !== null) return;
     this.#pausing = true;
+    await this.#nextTurn();
     await this.#set("paused");
     assertStopped(await this.#stopAll());
   }
@@ -135,7 +148,7 @@ export class Goal implements StartedGoal {
   async resume(): Promise<void> {
     if (this.#end !== null) throw new SessionClosedError("The goal is over; start another one.");
     if (!this.#pausing) return;
-    await this.#set("active");
+    await this.#activate(this.#set("active"));
     this.#pausing = false;
   }
 
@@ -155,6 +168,7 @@ export class Goal implements StartedGoal {
 
   #take(turn: Turn): ForeignTurn | null {
     if (this.#others.has(turn)) return null;
+    this.#settleNext();
     const { foreign, turns } = this.#host;
     /** What was told before it is known whose the turn is. */
     let early: TurnEvent[] | null = [];
@@ -197,7 +211,10 @@ export class Goal implements StartedGoal {
     // Codex calls a goal blocked when a turn of it has failed; the failure says more.
     if (status === "failed" || status === null || run.refusal !== null) {
       run.ended.then((error) => this.#close({ error }));
-    } else this.#endIfTold();
+    } else {
+      this.#endIfTold();
+      if (this.#end === null && !this.#pausing) this.#next = Promise.withResolvers();
+    }
   }
 
   #goal(goal: JsonObject | null): void {
@@ -206,7 +223,9 @@ export class Goal implements StartedGoal {
     // Somebody has set another one in its place.
     const replaced = goal !== null && goal["objective"] !== this.#told;
     const status = replaced ? "stopped" : goalEnd(goal, this.#pausing);
-    if (status === null || this.#end !== null) return;
+    if (status === null) return;
+    if (status !== "stopped") this.#settleNext();
+    if (this.#end !== null) return;
     // The turn that reached it says its last words.
     if (this.#active === null || replaced) this.#close({ status });
     else this.#end = { status };
@@ -233,6 +252,7 @@ export class Goal implements StartedGoal {
     let stopped = true;
     // A server that was only attached to works on while the connection is down.
     if (core.state === "running" || await reconnected(core, this.threadId)) {
+      await this.#nextTurn();
       if (this.#active !== null) await this.#set("paused").catch(() => {});
       const reached = "status" in end && end.status === "complete";
       stopped = reached ? await turns.rest.stopAll() : await this.#stopAll();
@@ -241,6 +261,7 @@ export class Goal implements StartedGoal {
       // A turn that began before the goal was gone.
       stopped &&= await turns.rest.stopAll();
       if (this.#reopened) await this.#host.reopen(false).catch(() => {});
+      if (this.#active !== null) stopped &&= await turns.rest.stopAll();
     } else this.#host.goalLost();
     for (const leave of this.#leave.splice(0)) leave();
     this.queue.end();
@@ -277,6 +298,28 @@ export class Goal implements StartedGoal {
   async #set(status: "paused" | "active"): Promise<void> {
     const params = { threadId: this.threadId, status };
     await this.#host.core.call("thread/goal/set", params, { timeoutMs: CALL_MS });
+  }
+
+  /** Codex begins a turn a moment after it has answered this. */
+  async #activate(answer: Promise<unknown>): Promise<void> {
+    this.#next = Promise.withResolvers();
+    try {
+      await answer;
+    } catch (error) {
+      this.#settleNext();
+      throw error;
+    }
+  }
+
+  /** Waits for the turn that codex is about to begin: before that it can't be stopped. */
+  async #nextTurn(): Promise<void> {
+    if (this.#next !== null) await within(this.#next.promise, BEGIN_MS, undefined);
+    this.#next = null;
+  }
+
+  #settleNext(): void {
+    this.#next?.resolve();
+    this.#next = null;
   }
 }
 

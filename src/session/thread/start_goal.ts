@@ -76,8 +76,7 @@ export async function startGoal(
       await host.checkpoint(given.signal);
       given.signal.throwIfAborted();
       run = new loaded.Goal(host, { objective: final, options, hooks, reopened, release });
-      const { threadId } = host;
-      await core.call("thread/goal/set", { threadId, objective: final, status: "active" });
+      await run.begin();
       return run;
     } catch (error) {
       if (run !== null) {
