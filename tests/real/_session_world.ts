@@ -36,6 +36,8 @@ export class World implements AsyncDisposable {
   readonly #directory: { path: string } & AsyncDisposable;
   readonly #plays: Map<string, Play>;
   readonly #clients: Client[] = [];
+  /** The codex that is asked meanwhile. */
+  #beside: Promise<Client> | null = null;
 
   private constructor(
     version: CodexVersion,
@@ -95,17 +97,15 @@ export class World implements AsyncDisposable {
    * another codex has twice run a command.
    */
   async isQuiet(): Promise<boolean> {
-    const client = await this.connect();
-    const other = await client.startSession({ cwd: this.cwd });
+    const client = await (this.#beside ??= this.connect());
+    await using other = await client.startSession({ cwd: this.cwd });
     const heard = () =>
       this.model.requests.filter(({ threadId }) => threadId !== other.threadId).length;
     const run = () => other.ask(this.prompt([[script.exec("true")], "ran"]));
     await run();
     const before = heard();
     await run();
-    const quiet = heard() === before;
-    await client.shutdown();
-    return quiet;
+    return heard() === before;
   }
 
   /** A configuration for codex on this model. */
