@@ -1,7 +1,7 @@
 /** Jobs of a fleet come out once, whatever happens to the workers. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { codexPath, ROOT } from "../_codex.ts";
+import { codexPath, ROOT, tries } from "../_codex.ts";
 import { findRedis, freePort } from "../_redis.ts";
 import { tempDir } from "../_temp.ts";
 import { test } from "../_harness.ts";
@@ -75,7 +75,7 @@ const redis = await findRedis();
 if (redis !== null) {
   test(
     "fleet: each job comes out once, with a killed worker, a cancelled job, a limit and a refusal",
-    () => inFleet(redis, "deno", 2, (world) => manyJobs(world, 24, 2, ["j8"])),
+    () => inFleet(redis, "deno", 2, (world) => manyJobs(world, tries(24, 14), 2, ["j8"])),
   );
 
   test(
