@@ -50,7 +50,9 @@ for (const version of CODEX_VERSIONS) {
     assert.equal(await readFile(join(cwd, "asked.txt"), "utf8"), "hello\n");
     await editor.agent.request("session/set_mode", { sessionId, modeId: "workspace-write" });
     await ask([script.exec("echo 1 > in.txt; echo 2 > ../out.txt"), "Done."]);
-    assert.ok(existsSync(join(cwd, "in.txt")));
+    // An old codex asks about it, since it might leave its sandbox: a script with few flags may not accept it.
+    const asksFirst = version === "0.104.0";
+    assert.equal(existsSync(join(cwd, "in.txt")), !asksFirst);
     assert.ok(!existsSync(join(dir.path, "out.txt")));
     await editor.agent.request("session/set_mode", { sessionId, modeId: "read-only" });
     await ask([script.exec("echo 1 > no.txt"), "No."]);
@@ -62,9 +64,10 @@ for (const version of CODEX_VERSIONS) {
     assert.match(outside.message, /--allow-read/);
 
     // The editor is closed in the middle of a turn.
-    const last = ask([script.exec("sleep 3173")]);
+    const sleeps = asksFirst ? "tail -f asked.txt" : "sleep 3173";
+    const last = ask([script.exec(sleeps)]);
     last.catch(() => {});
-    await editor.until(() => editor.told("tool_call").at(-1)?.title === "sleep 3173");
+    await editor.until(() => editor.told("tool_call").at(-1)?.title === sleeps);
     const codex = codexOf(child.pid);
     assert.ok(codex.length > 0);
     await editor[Symbol.asyncDispose]();
