@@ -32,6 +32,8 @@ import type { ThreadHost } from "./thread_host.ts";
 const DEFAULT_TIMEOUT_MS = 3_600_000;
 /** Milliseconds for a word to the server about the goal. */
 export const CALL_MS = 5_000;
+/** Pages of codex's features that are asked for. */
+const MAX_PAGES = 8;
 /** Milliseconds that codex may take to begin the next turn of a goal that is being stopped. */
 const BEGIN_MS = 2_000;
 
@@ -344,7 +346,8 @@ export async function assertWorksOnGoals({ core, threadId }: ThreadHost): Promis
 
 /** Whether codex offers goals on this thread; `null`: it does not say. */
 async function offersGoals(core: RuntimeCore, threadId: string): Promise<boolean | null> {
-  for (let cursor: JsonValue | undefined = null;;) {
+  let cursor: JsonValue | undefined = null;
+  for (let page = 0; page < MAX_PAGES; page++) {
     const params: JsonObject = { threadId, limit: 1_000, cursor };
     const list: JsonValue = await core.call("experimentalFeature/list", params, {
       timeoutMs: CALL_MS,
@@ -353,6 +356,7 @@ async function offersGoals(core: RuntimeCore, threadId: string): Promise<boolean
     const goals = objectsOf(list, "data").find(({ name }) => name === "goals");
     if (goals !== undefined) return goals["enabled"] === true;
     cursor = list["nextCursor"];
-    if (typeof cursor !== "string") return null;
+    if (typeof cursor !== "string") break;
   }
+  return null;
 }

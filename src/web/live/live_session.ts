@@ -63,7 +63,6 @@ export class LiveSession {
   readonly #tail: TailPump | null;
   readonly #listener: ThreadListener;
   readonly #state: ThreadState;
-  /** A prompt is on its way. */
   /** Settles when the turn that is being started has begun, or will not. */
   #starting: Promise<void> | null = null;
   /** The turns that run, with what settles when they are over; one, unless something else begins one meanwhile. */
