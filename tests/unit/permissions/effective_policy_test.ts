@@ -111,6 +111,11 @@ test("effectivePolicy() grants what the script has", async (t) => {
 test("effectivePolicy() without permissions of the runtime's own grants everything and says so", () => {
   const policy = effectivePolicy(ask({ type: "dangerFullAccess" }), unrestrictedProbe, factsOf());
   assert.deepEqual(policy.sandbox, { type: "dangerFullAccess" });
+  // Where there is no sandbox nothing leaves it.
+  const old = { ...factsOf(), serverVersion: "0.104.0" };
+  const asked = { ...ask({ type: "dangerFullAccess" }), approvalPolicy: "on-request" as const };
+  const { approvalPolicy, narrowed } = effectivePolicy(asked, unrestrictedProbe, old);
+  assert.deepEqual([approvalPolicy, narrowed], ["on-request", []]);
   assert.equal(policy.enforcedBy, "none");
 });
 
