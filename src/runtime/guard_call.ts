@@ -12,6 +12,7 @@ import {
   unrestrictedProbe,
 } from "../permissions/mod.ts";
 import { currentDirectory } from "../platform/mod.ts";
+import { supports } from "../protocol/mod.ts";
 import { encode } from "../rpc/mod.ts";
 import type { RuntimeCore } from "./core.ts";
 
@@ -86,6 +87,10 @@ class CallContext {
 
   get codexHome(): string | undefined {
     return this.#core.server.codexHome;
+  }
+
+  get asksBeforeLeaving(): boolean {
+    return supports(this.#core.server.version, "asksBeforeLeaving");
   }
 
   get serverCwd(): string | undefined {

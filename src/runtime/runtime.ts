@@ -40,7 +40,10 @@ export interface RequestOptions {
   timeoutMs?: number;
   /** Consent to methods that can write or run things, such as `command/exec`. Default `false`. */
   allowPrivilegedEscalation?: boolean;
-  /** Consent to full access with nobody asked. Default `false`. */
+  /**
+   * Consent to full access with nobody asked; before codex 0.136 also to an approval policy under which some programs leave
+   * the sandbox unasked. Default `false`.
+   */
   dangerouslyAllowUnattendedFullAccess?: boolean;
 }
 

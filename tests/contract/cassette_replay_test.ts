@@ -87,6 +87,7 @@ test("cassette: a runtime runs on it as on a server", async () => {
     const { thread } = await runtime.request("thread/start", {
       cwd: "/elsewhere",
       sandbox: "read-only",
+      approvalPolicy: "untrusted",
     }) as Message;
     assert.equal(thread.cwd, "/elsewhere");
     await runtime.request("turn/start", { threadId: thread.id, input: [] });
@@ -181,6 +182,7 @@ test("cassette: what is recorded plays back, crash and restart included, and hol
     return await runtime.request("thread/start", {
       cwd: "/project",
       sandbox: "read-only",
+      approvalPolicy: "untrusted",
     }) as Message;
   };
 

@@ -187,6 +187,7 @@ test("a raw thread gets no further than a session", () => {
       const params = { cwd: asked.cwd, sandboxPolicy: { ...asked.sandbox } };
       const refusal = gateMethod("turn/start", params as never, probe, {
         consent: null,
+        asksBeforeLeaving: true,
         realPath: machine.realPath,
       });
       if (refusal === null) {

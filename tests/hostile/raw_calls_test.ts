@@ -5,6 +5,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppServer, InvalidArgumentError, PolicyError, runtime, testing } from "../../mod.ts";
 import type { JsonValue } from "../../src/json.ts";
+import { supports } from "../../src/protocol/mod.ts";
 import { memoryPair } from "../../src/transport/memory.ts";
 import { CODEX_VERSIONS, codexPath, NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
@@ -175,6 +176,24 @@ for (const version of CODEX_VERSIONS) {
         );
       }
     });
+    await t.step(
+      "who lets codex choose what it asks about is told where it lets it leave",
+      async () => {
+        const reads = { cwd, sandbox: "read-only" };
+        const calls: [string, Record<string, JsonValue>][] = [
+          ["thread/start", { ...reads, approvalPolicy: "on-request" }],
+          ["thread/start", reads],
+          ["thread/fork", { ...reads, threadId: "of-nobody" }],
+        ];
+        const refusals = await Promise.all(
+          calls.map(([method, params]) =>
+            app.requestUnchecked(method, params).then(() => null, (error) => error)
+          ),
+        );
+        const expected = calls.map(() => !supports(version, "asksBeforeLeaving"));
+        assert.deepEqual(refusals.map((refusal) => refusal instanceof PolicyError), expected);
+      },
+    );
     await t.step("nothing was written, and nobody logged in", () => {
       assert.equal(existsSync(mark), false);
       assert.equal(existsSync(join(home, "auth.json")), false);

@@ -16,6 +16,7 @@ import {
 import { configNeeds } from "../config/config_needs.ts";
 import {
   asksNobody,
+  letsCodexAsk,
   normalizeSandbox,
   type PrivilegeConsent,
   privilegeRefusal,
@@ -38,6 +39,8 @@ export interface MethodGateContext {
   codexHome?: string | undefined;
   /** The server's working directory, for calls without a `cwd`; unknown: they need everything. */
   readonly serverCwd?: string | undefined;
+  /** Whether codex asks about each command that would leave the sandbox, where its approval policy is to ask. */
+  readonly asksBeforeLeaving: boolean;
   /** A path with all links followed, or `null`; see {@linkcode realPathOf}. */
   realPath(path: string): string | null;
 }
@@ -295,7 +298,33 @@ function consentRefusal(
   return privilegeRefusal(policy, (asked ?? "never") as unknown as ApprovalPolicy, {
     ...consent,
     cwd,
-  });
+  }) ?? leavingRefusal(method, reach, asked, context);
+}
+
+/** A sandbox that some programs leave unasked holds no more than full access that asks about the others. */
+function leavingRefusal(
+  method: string,
+  reach: "thread" | "turn" | "exec",
+  asked: JsonValue,
+  { consent, asksBeforeLeaving }: MethodGateContext,
+): PolicyError | null {
+  if (
+    asksBeforeLeaving || reach === "exec" ||
+    consent?.dangerouslyAllowUnattendedFullAccess === true
+  ) return null;
+  // A thread has the user's own policy where it names none, a turn its thread's.
+  const leaves = asked === null
+    ? reach === "thread"
+    : letsCodexAsk(asked as unknown as ApprovalPolicy);
+  if (!leaves) return null;
+  return new PolicyError(
+    `${method} ${
+      asked === null ? "names no `approvalPolicy`" : "lets codex choose what it asks about"
+    }` +
+      ", and this codex lets what looks safe leave the sandbox unasked. " +
+      'Name an `approvalPolicy` of "untrusted" or "never", or set `dangerouslyAllowUnattendedFullAccess`.',
+    { data: { method } },
+  );
 }
 
 /**
@@ -307,8 +336,9 @@ function unattendedRefusal(
   reach: "thread" | "turn",
   asked: JsonValue,
   params: JsonObject,
-  { consent }: MethodGateContext,
+  context: MethodGateContext,
 ): PolicyError | null {
+  const { consent } = context;
   if (
     consent?.allowPrivilegedEscalation === true &&
     consent.dangerouslyAllowUnattendedFullAccess === true
@@ -324,7 +354,7 @@ function unattendedRefusal(
       permissions: config["permissions"],
     }, undefined)
       .some(({ kind }) => kind === "ffi");
-  if (spelled) return null;
+  if (spelled) return leavingRefusal(method, reach, asked, context);
   const named = (params["permissions"] ?? null) !== null;
   const unattended = asked === null
     ? reach === "thread" || named

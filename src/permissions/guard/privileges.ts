@@ -113,3 +113,11 @@ export function asksNobody(policy: ApprovalPolicy, sandbox: SandboxPolicy["type"
   if (sandbox === "readOnly" || sandbox === "workspaceWrite") return policy === "never";
   return policy !== "untrusted";
 }
+
+/**
+ * Whether the policy leaves to codex which commands it asks about before they leave the sandbox. One before 0.136 lets some of
+ * them leave unasked.
+ */
+export function letsCodexAsk(policy: ApprovalPolicy): boolean {
+  return !/^(?:never|untrusted|on-failure)$/.test(String(policy));
+}

@@ -8,6 +8,7 @@ import { dedupe, EVERYTHING, flagsFor, missingNeeds, type PermissionNeed, Scope 
 import type { configNeeds } from "../config/config_needs.ts";
 import type { EffectivePolicy, PolicyFacts, PolicyRequest } from "./policy.ts";
 import type { PermissionProbe } from "../probe.ts";
+import { letsCodexAsk } from "../guard/privileges.ts";
 import { featureSince, supports } from "../../protocol/dialect.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
 
@@ -374,7 +375,7 @@ function fitApproval(
   narrowed: string[],
 ): ApprovalPolicy {
   if (
-    /^(?:never|untrusted|on-failure)$/.test(String(asked)) ||
+    !letsCodexAsk(asked) ||
     !/^(?:readOnly|workspaceWrite)$/.test(type) || supports(serverVersion, "asksBeforeLeaving")
   ) return asked;
   narrowed.push(

@@ -14,6 +14,7 @@ const context: MethodGateContext = {
   consent: null,
   codexHome: "/home/me/.codex",
   serverCwd: "/ws",
+  asksBeforeLeaving: true,
   realPath: factsOf({ "/ws/link": "/secret" }).realPath,
 };
 
@@ -240,8 +241,12 @@ test("gateMethod() asks nothing of the runtime for a call that needs nothing", (
 });
 
 test("gateMethod() asks for the caller's consent where it is told to", async (t) => {
-  const gate = (method: string, params: JsonObject, consent: MethodGateContext["consent"]) =>
-    gateMethod(method, params, unrestrictedProbe, { ...context, consent });
+  const gate = (
+    method: string,
+    params: JsonObject,
+    consent: MethodGateContext["consent"],
+    more: Partial<MethodGateContext> = {},
+  ) => gateMethod(method, params, unrestrictedProbe, { ...context, ...more, consent });
   const refused: [string, JsonObject][] = [
     ["thread/start", { sandbox: "workspace-write", cwd: "/ws" }],
     ["thread/start", { config: { sandbox_mode: "danger-full-access" } }],
@@ -331,6 +336,48 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
     assert.equal(gate("turn/start", { ...free, approvalPolicy: "untrusted" }, yes), null);
     const both = { ...yes, dangerouslyAllowUnattendedFullAccess: true };
     assert.equal(gate("turn/start", free, both), null);
+  });
+  await t.step("where codex lets some programs leave the sandbox, its choice needs consent", () => {
+    const context = { asksBeforeLeaving: false };
+    const reads = { sandbox: "read-only" };
+    const spelled = profile({ "/ws": "read" });
+    const rows: [string, JsonObject, boolean][] = [
+      ["thread/start", reads, true],
+      ["thread/resume", { ...reads, threadId: "t" }, true],
+      ["thread/start", { ...reads, approvalPolicy: "on-request" }, true],
+      ["thread/start", { ...reads, approvalPolicy: { granular: { rules: true } } }, true],
+      ["thread/start", { ...reads, config: { approval_policy: "on-request" } }, true],
+      ["thread/start", spelled, true],
+      ["thread/start", { ...reads, approvalPolicy: "never" }, false],
+      ["thread/start", { ...reads, approvalPolicy: "untrusted" }, false],
+      ["thread/start", { ...reads, approvalPolicy: "on-failure" }, false],
+      ["thread/start", { ...spelled, approvalPolicy: "untrusted" }, false],
+      ["turn/start", { threadId: "t", approvalPolicy: "on-request" }, true],
+      ["turn/start", { threadId: "t", ...sandbox("readOnly"), approvalPolicy: "on-request" }, true],
+      ["turn/start", { threadId: "t", ...sandbox("readOnly") }, false],
+      ["turn/start", { threadId: "t" }, false],
+      ["command/exec", sandbox("readOnly"), false],
+    ];
+    const unattended = { dangerouslyAllowUnattendedFullAccess: true };
+    const both = { ...unattended, allowPrivilegedEscalation: true };
+    for (const [method, params, refuses] of rows) {
+      const label = `${method} ${JSON.stringify(params)}`;
+      for (const consent of [{}, { allowPrivilegedEscalation: true }]) {
+        const refusal = gate(method, params, consent, context);
+        assert.equal(refusal instanceof PolicyError, refuses, label);
+      }
+      assert.equal(gate(method, params, both, context), null, label);
+    }
+    const given = gate("thread/start", reads, unattended, context);
+    assert.equal(given, null, "a read-only sandbox needs no other consent");
+    const writes = { sandbox: "workspace-write", cwd: "/ws", approvalPolicy: "on-request" };
+    const yes = { allowPrivilegedEscalation: true };
+    assert(gate("thread/start", writes, yes, context) instanceof PolicyError);
+    assert.equal(gate("thread/start", writes, yes), null);
+    assert.equal(
+      gate("thread/start", { ...writes, approvalPolicy: "untrusted" }, yes, context),
+      null,
+    );
   });
   await t.step("read-only needs none", () => {
     assert.equal(gate("thread/start", { sandbox: "read-only" }, {}), null);
