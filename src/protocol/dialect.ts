@@ -13,6 +13,7 @@ export type Feature =
   | "asksBeforeLeaving"
   | "asksAboutMcpTools"
   | "asksAboutReadingTools"
+  | "formsAreTheirOwn"
   | "commandsOutliveTurns"
   | "readProfiles"
   | "remoteImages"
@@ -65,6 +66,11 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
   asksAboutMcpTools: { since: "0.117.0" },
   /** Asks about tools that their server says only read, when it is told to: `default_tools_approval_mode`. 0.117 does not. */
   asksAboutReadingTools: { since: "0.125.0" },
+  /**
+   * Takes the answer to an MCP server's form for nothing else. Up to 0.136 codex looks it up by the id that the server has given
+   * the form, which may be that of codex's own question about a call of that server.
+   */
+  formsAreTheirOwn: { since: "0.137.0" },
   /** An interrupted turn leaves its command running. */
   commandsOutliveTurns: { since: "0.105.0" },
   /** Takes a permission profile in `thread/start`'s `config`: commands can be kept from reading the whole disk. */

@@ -3,6 +3,7 @@
  * @module
  */
 import type { JsonValue } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import {
   type AnswerContext,
@@ -18,7 +19,15 @@ import type {
 } from "../request/types.ts";
 import { mayWrite, placesOf } from "../request/facts.ts";
 import type { BrokerOptions } from "./gate.ts";
-import { grantOf, isToolUse, type PendingCall, permits, type Ruling, WHY } from "./pending.ts";
+import {
+  grantOf,
+  isToolUse,
+  type PendingCall,
+  permits,
+  type Ruling,
+  sharesServer,
+  WHY,
+} from "./pending.ts";
 import { isForEver, isForSession, isKeptByCodex, KeptAnswers, onlyOnce } from "./kept_answers.ts";
 import type { OpenChanges } from "./open_changes.ts";
 
@@ -238,6 +247,9 @@ export class Answering {
     if (!permits(pending.request, result)) return null;
     // It may have become another one since it was judged.
     if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
+    if (this.#answersCall(pending)) {
+      return "A call of the same MCP server waits for consent, and this codex may take the answer for that.";
+    }
     if (pending.places !== undefined && this.places(pending) !== pending.places) {
       return "A path in it leads elsewhere than when it was judged.";
     }
@@ -257,6 +269,13 @@ export class Answering {
     } catch {
       return "What this script may do itself could not be checked.";
     }
+  }
+
+  /** Whether codex may take the answer to a form for consent to a call. */
+  #answersCall(pending: PendingCall): boolean {
+    const { serverVersion } = this.context();
+    return serverVersion !== null && !supports(serverVersion, "formsAreTheirOwn") &&
+      [...this.#waiting.values()].some((other) => sharesServer(pending, other));
   }
 
   /** Where the places of a question lead now; `undefined` where no links are followed. */

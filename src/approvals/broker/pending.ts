@@ -65,10 +65,9 @@ export class PendingCall {
     this.request = request;
     this.subject = subjectOf(call, request);
     this.content = contentOf(request);
-    // The answer to the others grants nothing; the id of an MCP call is not in its question.
-    this.mayHaveTwins = request.type === "elicitation"
-      ? request.toolApproval
-      : this.subject !== null && request.type !== "toolCall" && request.type !== "userInput";
+    // The answer to the others grants nothing; the id of an MCP call is not in its question, nor that of a form.
+    this.mayHaveTwins = request.type === "elicitation" ||
+      this.subject !== null && request.type !== "toolCall" && request.type !== "userInput";
     this.gate = gate;
     this.#reply = reply;
     this.#timers = timers;
@@ -198,7 +197,17 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
 /** Whether the result lets something be done, here or by an MCP server. */
 export function permits(request: ApprovalRequest, result: JsonValue): boolean {
   if (request.type !== "elicitation") return grantOf(request, result) !== null;
-  return request.toolApproval && isJsonObject(result) && result["action"] === "accept";
+  return isJsonObject(result) && result["action"] === "accept";
+}
+
+/** Whether the first is an MCP server's own form, and the other is codex's question about a call of that server. */
+export function sharesServer(
+  { request: form }: PendingCall,
+  { request: call }: PendingCall,
+): boolean {
+  return form.type === "elicitation" && !form.toolApproval && call.type === "elicitation" &&
+    call.meta?.["codex_approval_kind"] === "mcp_tool_call" && form !== call &&
+    form.threadId === call.threadId && form.server === call.server;
 }
 
 function isAccepted(decision: JsonValue | undefined): boolean {

@@ -7,6 +7,7 @@ import {
   bench,
   COMMAND,
   ELICITATION,
+  MCP_APPROVAL,
   PATCH,
   PERMISSIONS,
   settle,
@@ -104,6 +105,43 @@ test("consent to an MCP call waits, and is taken back when another call has its 
     if (!twin) continue;
     assert.deepEqual(b.send(ELICITATION, question("bad")), action("decline"));
     assert.equal(b.audits.at(-1)?.reason, "uncertainSubject");
+  }
+});
+
+test("a form is not accepted while a call of its server waits for consent, where codex may take one for the other", async () => {
+  const accepted = [{ result: { action: "accept", content: {}, _meta: null } }];
+  const declined = [{ result: { action: "decline", content: null, _meta: null } }];
+  const rows: [string, JsonObject, boolean][] = [
+    ["0.136.0", {}, false],
+    ["0.137.0", {}, true],
+    ["0.136.0", { serverName: "other" }, true],
+    ["0.136.0", { threadId: "other" }, true],
+  ];
+  for (const [version, change, accepts] of rows) {
+    for (const callFirst of [true, false]) {
+      const heard = Promise.withResolvers<void>();
+      const b = bench({
+        serverVersion: () => version,
+        heardAll: () => heard.promise,
+        approvals: (request) =>
+          request.type === "elicitation" && request.toolApproval
+            ? { decision: "defer" }
+            : { action: "accept", content: {} },
+      });
+      const call = () => b.send(ELICITATION, MCP_APPROVAL);
+      const asked = callFirst ? call() : null;
+      const form = b.send(ELICITATION, {
+        requestedSchema: { type: "object", properties: {} },
+        ...change,
+      });
+      await settle();
+      const waits = asked ?? call();
+      heard.resolve();
+      await settle();
+      assert.deepEqual([form, waits], [accepts ? accepted : declined, []], version);
+      assert.equal(b.audits[0]?.decidedBy, accepts ? "handler" : "library");
+      b.broker.close();
+    }
   }
 });
 
