@@ -22,7 +22,7 @@ import {
   runsScripts,
   runVariable,
 } from "./programs.ts";
-import { gitScripts, unwrapEnv } from "./wrappers.ts";
+import { gitScripts, readsProgram, unwrapEnv } from "./wrappers.ts";
 
 /** A command that is being taken apart. */
 interface Reading {
@@ -131,17 +131,35 @@ function addScript(reading: Reading, text: string, place: Place): void {
   for (const document of script.documents) addNested(reading, document, inner);
 }
 
-/** A text that something may run as a script; `certain` when it does. */
-function addNested(reading: Reading, text: string, place: Place, certain = false): void {
+/** A text that something may run as a script; `certain` when it does. `plain`: when it begins with a pattern, it is none. */
+function addNested(
+  reading: Reading,
+  text: string,
+  place: Place,
+  certain = false,
+  plain = false,
+): void {
   const { analysis } = reading;
   const nested = nothing();
   const inner = { depth: place.depth + 1, codeAround: place.codeAround, outermost: false };
   addScript({ analysis: nested, budget: reading.budget }, text, inner);
-  analysis.extras.push(...nested.commands, ...nested.extras);
+  analysis.extras.push(
+    ...(plain ? nested.commands.map(withPlainHead) : nested.commands),
+    ...nested.extras,
+  );
   analysis.texts.push(...nested.texts);
   analysis.moves ||= nested.moves;
   const { commands, characters } = reading.budget;
   if (certain || commands < 0 || characters < 0) analysis.broken ??= nested.broken;
+}
+
+/** What only may be a script is none where it begins with a pattern: `--exclude='*.log'`, `--format='{{.Names}}'`. */
+function withPlainHead(words: ShellWord[]): ShellWord[] {
+  const [head, ...rest] = words as [ShellWord, ...ShellWord[]];
+  const { text, literal } = head;
+  return literal || !/[*?[{]/.test(text) || /`|\$[^/\\|)]/.test(text)
+    ? words
+    : [{ text, literal: true }, ...rest];
 }
 
 function expand(reading: Reading, words: ShellWord[], place: Place, script: ShellScript): void {
@@ -174,10 +192,13 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   analysis.commands.push(words);
   addTraits(analysis, words, name, script);
   const certain = runsScripts(name);
-  for (const text of scriptsIn(words, name)) addNested(reading, text, place, certain);
+  for (const text of scriptsIn(words, name)) addNested(reading, text, place, certain, !certain);
   if (name === "git") {
     const { scripts, commands } = gitScripts(words);
-    for (const text of scripts) addNested(reading, text, place);
+    for (const text of scripts) {
+      const isShell = text.startsWith("!");
+      addNested(reading, isShell ? text.slice(1) : text, place, false, !isShell);
+    }
     analysis.extras.push(...commands);
   }
   if (isInterpreter(name)) addTokens(analysis, words, script);
@@ -207,13 +228,7 @@ function addStarted(reading: Reading, words: ShellWord[], name: string, place: P
     if (found.broken !== null) addUnknown(analysis, word.text);
   }
   if (!addsWords(name)) return;
-  const last = words.findLast(({ text }) => !text.startsWith("-")) as ShellWord;
-  const program = programName(last.text);
-  const fillsIn = words.some(({ text }) => /^(?:-[IJi]|--replace)/.test(text));
-  if (fillsIn || program === "parallel" || program === "git" || runsItsArguments(program)) {
-    // `xargs` alone shows what it reads.
-    if (words.length > 1 || program === "parallel") addUnknown(analysis, last.text);
-  }
+  if (readsProgram(words)) addUnknown(analysis, name);
 }
 
 /** What a builtin does to the words around it. */

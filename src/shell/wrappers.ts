@@ -1,9 +1,10 @@
 /**
- * Programs that run the command in their arguments, shells apart: `env` and `git`.
+ * Programs that run the command in their arguments, shells apart: `env`, `xargs` and `git`.
  * @module
  */
-import type { ShellWord } from "../shell_script.ts";
+import { programName, shellKind, type ShellWord } from "../shell_script.ts";
 import type { CommandAnalysis } from "./command_builder.ts";
+import { runsItsArguments } from "./programs.ts";
 
 /** `env X=1 program`: the program counts; variables and options may change what it does. */
 export function unwrapEnv(
@@ -36,13 +37,55 @@ export function unwrapEnv(
   return true;
 }
 
+/** Options of `xargs` whose value is the next word. */
+const TAKES_VALUE =
+  /^-(?:[0oprtx]*[EIJLPRSadns]|-(?:arg-file|delimiter|max-(?:args|procs|chars)))$/;
+/** Those that say where what is read takes its place; the value may be attached. */
+const FILLS_IN = /^(?:-[0oprtx]*(?:[IJ]|i)|--replace=?)(.*)$/s;
+
+/** Whether what `xargs` or `parallel` reads may be a program, or what another one is to run. */
+export function readsProgram(words: readonly ShellWord[]): boolean {
+  const last = programName((words.findLast(({ text }) => !text.startsWith("-")) as ShellWord).text);
+  const adds = last === "git" || runsItsArguments(last);
+  if (programName((words[0] as ShellWord).text) === "parallel") {
+    return last === "parallel" || words.some(({ text }) => FILLS_IN.test(text)) ||
+      (words.length > 1 && adds);
+  }
+  let mark: string | null = null;
+  let index = 1;
+  for (; words[index]?.text.startsWith("-"); index++) {
+    const { text } = words[index] as ShellWord;
+    const fills = FILLS_IN.exec(text);
+    const next = TAKES_VALUE.test(text) ? words[++index]?.text : undefined;
+    if (fills !== null) mark = next ?? (fills[1] || "{}");
+  }
+  const started = words.slice(index);
+  const [program] = started;
+  // Alone it shows what it reads.
+  if (program === undefined) return false;
+  if (mark === null) return !program.literal || adds;
+  const holds = started.map(({ text }) => text.includes(mark));
+  if (!program.literal || holds[0]) return true;
+  const name = programName(program.text);
+  if (name === "git") return holds.includes(true) && holds.indexOf(true) <= subcommandOf(started);
+  const isCode = (_: boolean, i: number) => /^-\w*[Eecr]$/.test(started[i - 1]?.text ?? "");
+  return runsItsArguments(name) || shellKind(name) !== null
+    ? holds.includes(true)
+    : holds.filter(isCode).includes(true);
+}
+
+/** Where the first word stands that is no option. */
+function subcommandOf(words: readonly ShellWord[]): number {
+  return words.findIndex(({ text }, i) => i > 0 && !text.startsWith("-"));
+}
+
 // What `git` runs because its arguments say so.
 
 /** Options whose value git runs; it knows them by their beginnings too. */
-const RUN_OPTION = /^--(?:exe|ext|up|rec|open|send|[a-z]+-(?:f|cm))/;
+const RUN_OPTION = /^--(?:exe|ext(?!ended)|up(?!date)|rec(?!urs)|open|send|(?!no-)[a-z]+-(?:f|cm))/;
 const RUN_AFTER: ReadonlySet<string> = new Set(["foreach", "run", "-x", "--exec", "difftool"]);
 
-/** Scripts in the arguments of a `git`, and commands that an alias in them stands for. */
+/** Scripts in the arguments of a `git`, those for the shell behind a `!`, and commands that an alias in them stands for. */
 export function gitScripts(words: readonly ShellWord[]): {
   scripts: string[];
   commands: ShellWord[][];
@@ -51,9 +94,11 @@ export function gitScripts(words: readonly ShellWord[]): {
   const commands: ShellWord[][] = [];
   /** A setting may be a program, or what an alias stands for. */
   const set = (value: string): void => {
-    scripts.push(value.replace(/^!/, ""));
+    scripts.push(value);
     commands.push(["git", ...value.split(/\s+/)].map((text) => ({ text, literal: true })));
   };
+  /** To others `-u` is no program: `git add -u src`. */
+  const fetches = words.some(({ text }) => /^(?:clone|ls-remote|fetch-pack)$/.test(text));
   for (const [i, word] of words.entries()) {
     const next = words[i + 1];
     if (!word.literal) continue;
@@ -63,7 +108,10 @@ export function gitScripts(words: readonly ShellWord[]): {
       if (!next.literal) commands.push([{ text: next.text, literal: false }]);
       set(next.text.slice(next.text.indexOf("=") + 1));
     } else if (text === "config") {
-      for (const value of words.slice(i + 1)) set(value.text);
+      const rest = words.slice(i + 1).filter(({ text }) => !text.startsWith("-"));
+      // A setting alone is read, as is what is told to be.
+      const reads = words.some(({ text }) => /^(?:--)?(?:get|list|unset)/.test(text));
+      if (!reads) { for (const value of rest.slice(1)) set(value.text); }
     } else if (text.startsWith("--config-env")) {
       commands.push([{ text, literal: false }]);
     } else if (RUN_AFTER.has(text) && next !== undefined) {
@@ -73,7 +121,7 @@ export function gitScripts(words: readonly ShellWord[]): {
       const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
       if (value !== null) scripts.push(value);
       else if (next?.literal) scripts.push(next.text);
-    } else if (text === "-u" && next?.literal) scripts.push(next.text);
+    } else if (text === "-u" && next?.literal && fetches) scripts.push(next.text);
     else if (/^(?:-O|ext::)/.test(text)) scripts.push(text.replace(/^(?:-O|ext::)/, ""));
   }
   return { scripts, commands };

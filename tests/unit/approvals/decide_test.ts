@@ -136,9 +136,26 @@ const ROWS: Row[] = [
       "python3 -c 'os.system(\"rm x\")'",
     ].map((script): Row => [script, [deny({ command })], sh(script), "deny"])
   ),
-  ...["ls x > y", "npm test", "sed -n 1p x"].map((script): Row => [
+  ...[/^rm\b/, (argv: string[]) => argv[0] === "rm"].flatMap((command) =>
+    [
+      "ls *.ts | xargs -I{} wc -l {}",
+      "docker ps --format='{{.Names}}'",
+      "tar --exclude='*.o' -cf x y",
+    ]
+      .map((script): Row => [script, [deny({ command })], sh(script), "ask"])
+  ),
+  ...[
+    "ls x > y",
+    "npm test",
+    "sed -n 1p x",
+    "git add -u src",
+    "git config user.name",
+    "git config --list",
+    "git merge --no-ff topic",
+    "git clone --recurse-submodules https://example.com/x",
+  ].map((script): Row => [
     `all but some programs: ${script}`,
-    [deny({ command: ([program = ""]) => !["ls", "npm", "sed"].includes(program) })],
+    [deny({ command: ([program = ""]) => !["ls", "npm", "sed", "git"].includes(program) })],
     sh(script),
     "ask",
   ]),
