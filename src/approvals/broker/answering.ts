@@ -246,9 +246,8 @@ export class Answering {
     if (pending.settled) return null;
     if (!permits(pending.request, result)) return null;
     // It may have become another one since it was judged.
-    if (this.#changes.isUncertain(pending.request)) return `${WHY.uncertainSubject}.`;
-    if (this.#answersCall(pending)) {
-      return "A call of the same MCP server waits for consent, and this codex may take the answer for that.";
+    if (this.#changes.isUncertain(pending.request) || this.#answersCall(pending)) {
+      return `${WHY.uncertainSubject}.`;
     }
     if (pending.places !== undefined && this.places(pending) !== pending.places) {
       return "A path in it leads elsewhere than when it was judged.";
