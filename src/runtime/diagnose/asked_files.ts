@@ -7,7 +7,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import { canRead, listDirectory, pathKind, readTextFile } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../core.ts";
-import { type Call, textThere } from "./server_text.ts";
+import { type Call, refusedBy, textThere } from "./server_text.ts";
 
 /** Of files below `.codex` folders those whose repository codex trusts; all, when it does not say so. */
 export async function inForce(
@@ -44,7 +44,8 @@ async function layersOf(
         ? [{ name: layer["name"], disabled: (layer["disabledReason"] ?? null) !== null }]
         : []
     );
-  } catch {
+  } catch (error) {
+    refusedBy(error);
     return null;
   }
 }
@@ -91,13 +92,15 @@ async function namesOf(call: Call, path: string): Promise<string[] | null> {
   try {
     return namesIn(await call("fs/readDirectory", { path }), "entries", "fileName");
   } catch (error) {
+    refusedBy(error);
     if (/no such file|os error 2\b/i.test(String(error))) return [];
   }
   try {
     // Codex 0.104 can look for names only.
     const found = await call("fuzzyFileSearch", { query: ".rules", roots: [path] });
     return namesIn(found, "files", "path");
-  } catch {
+  } catch (error) {
+    refusedBy(error);
     return null;
   }
 }
@@ -112,7 +115,17 @@ function namesIn(result: JsonValue, list: string, name: string): string[] | null
 }
 
 async function textOf(call: Call, path: string): Promise<string | null> {
-  return await textThere(call, path).catch(() => null) ?? null;
+  return await toldText(call, path) ?? null;
+}
+
+/** `null` where the server can't tell. */
+async function toldText(call: Call, path: string): Promise<string | null | undefined> {
+  try {
+    return await textThere(call, path);
+  } catch (error) {
+    refusedBy(error);
+    return null;
+  }
 }
 
 /** A file in codex's home. */
@@ -137,6 +150,6 @@ export async function homeFile(
     const text = pathKind(path) === "missing" ? "" : readTextFile(path);
     if (text !== null) return { path, text };
   }
-  const text = await textThere(call, path).catch(() => null);
+  const text = await toldText(call, path);
   return { path, text: text === undefined ? "" : text };
 }

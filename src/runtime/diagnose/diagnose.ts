@@ -135,7 +135,11 @@ async function ask(config: RuntimeConfig, problems: DiagnosedProblem[]): Promise
     found.userAgent = redactText(userAgent);
     found.home = codexHome ?? null;
     const call = config.signal === undefined ? {} : { signal: config.signal };
-    found.rulesFiles = await readRulesFiles(core, null);
+    try {
+      found.rulesFiles = await readRulesFiles(core, null);
+    } catch (error) {
+      problems.push(problemOf(error));
+    }
     try {
       found.login = loginOf(await core.call("account/read", { refreshToken: false }, call));
     } catch (error) {

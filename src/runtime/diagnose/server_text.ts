@@ -2,10 +2,16 @@
  * Files that the server reads.
  * @module
  */
+import { ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
 
 /** How a server is asked. */
 export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
+
+/** Throws what is no answer: a lost connection says nothing of files, and must not be told as what they allow. */
+export function refusedBy(error: unknown): void {
+  if (error instanceof ConnectionClosedError || error instanceof RequestTimeoutError) throw error;
+}
 
 /** The text of a file, by the server; `undefined`: there is none. Rejects when it can't tell. */
 export async function textThere(call: Call, path: string): Promise<string | null | undefined> {

@@ -2,6 +2,7 @@
  * What the decisions about a policy depend on: this machine, codex's own, and what the server tells of itself.
  * @module
  */
+import { RpcError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import {
   addsOwnRoot,
@@ -98,7 +99,12 @@ export function filesOf(core: RuntimeCore): Promise<ServerFiles | null> {
   let asked = serverFiles.get(core);
   if (asked === undefined) {
     asked = loadServerFiles().then(({ method, params, read }) =>
-      core.callNow(method, params).then(read, () => null)
+      core.callNow(method, params).then(read, (error) => {
+        if (error instanceof RpcError) return null;
+        // What was not answered is asked again.
+        serverFiles.delete(core);
+        throw error;
+      })
     );
     serverFiles.set(core, asked);
   }

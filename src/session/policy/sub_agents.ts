@@ -16,6 +16,7 @@ import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mo
 import type { SessionEvents } from "../events/session_events.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { endCommands, STATUS_MS } from "../turn/stop_turn.ts";
+import { isConnectionLoss } from "../turn/thread_stop.ts";
 import { ThreadTurns } from "../turn/thread_turns.ts";
 import type { Turn } from "../turn/turn.ts";
 import type { TokenCount } from "../turn/turn_result.ts";
@@ -340,7 +341,10 @@ export class SubAgents {
     const { isLoaded } = await import("../turn/resume_turns.ts");
     // One that is not loaded would be opened with whatever codex is configured for.
     if (!await isLoaded(core, threadId)) return false;
-    return await core.callNow("thread/resume", { threadId }).then(() => true, () => false);
+    return await core.callNow("thread/resume", { threadId }).then(() => true, (error) => {
+      if (isConnectionLoss(error)) throw error;
+      return false;
+    });
   }
 
   #drop(threadId: string): void {

@@ -229,9 +229,8 @@ export class ThreadConnection {
   }
 
   async #stopLeft(): Promise<void> {
-    const turnId = this.#left;
+    if (this.#left !== null) await this.#stopUnheard(this.#left);
     this.#left = null;
-    if (turnId !== null) await this.#stopUnheard(turnId);
   }
 
   /** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */

@@ -3,7 +3,7 @@
  * tell of is over for its caller, so it is stopped there. Loaded when a connection is lost.
  * @module
  */
-import type { ConnectionClosedError } from "../../errors/mod.ts";
+import { ConnectionClosedError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -27,29 +27,52 @@ export interface ResumedThread {
   readonly inDoubt: boolean;
   /** Its turns that are not released. */
   all(): Turn[];
+  /** The connection was lost again before it was certain that nothing runs: the next one is asked. */
+  doubt(): void;
   /** Looks for a turn of which nothing was heard, and stops it. */
   findActive(): Promise<ThreadStatus>;
 }
 
-/** Goes on with what the server recorded of the turns, or ends them. */
+/**
+ * Goes on with what the server recorded of the turns, or ends them. Rejects when the connection is lost again, and the turns wait
+ * for the next one.
+ */
 export async function resumeTurns(
-  { host, inDoubt, all, findActive }: ResumedThread,
+  { host, inDoubt, all, doubt, findActive }: ResumedThread,
   error: ConnectionClosedError,
 ): Promise<void> {
   const { core, threadId } = host;
   const known = all();
+  const stop = (turnId: string) =>
+    interrupt(core, threadId, turnId).catch((again) => {
+      doubt();
+      throw again;
+    });
   for (const turn of known) {
     if (await repairTurn(host, turn, false)) continue;
     turn.connectionLost(error);
-    await interrupt(core, threadId, turn.activeId);
+    await stop(turn.activeId);
   }
   if (!inDoubt) return;
   // Whoever asked was told that it failed. Codex 0.104 does not say what it does, and interrupts it by any id.
-  if (await findActive() === "unknown") await interrupt(core, threadId, "");
+  const status = await findActive();
+  if (
+    status === "unknown" || status === "unanswered" || (status === "active" && all().length === 0)
+  ) {
+    await stop("");
+  }
   for (const turn of all()) if (!known.includes(turn)) void turn.stop();
 }
 
-/** Whether the server told how the turn is; `sameServer`: it is the one that began it. */
+/** What a refusal stands for. A lost connection is none: whatever was asked, the next connection is asked again. */
+function unlessLost<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof ConnectionClosedError) throw error;
+    return instead;
+  };
+}
+
+/** Whether the server told how the turn is; `sameServer`: it is the one that began it. Rejects when the connection is lost. */
 export async function repairTurn(
   { core, threadId, missed }: ThreadOfTurns,
   turn: Turn,
@@ -66,25 +89,25 @@ export async function repairTurn(
 /** Before 0.169 it can't be told how a turn went on, and nobody would hear of what it still does. */
 async function interrupt(core: RuntimeCore, threadId: string, turnId: string): Promise<void> {
   const status = await threadStatus(core, threadId, STATUS_MS);
-  if (status === "active" || status === "unknown") await stopUnheard(core, threadId, turnId);
+  if (status !== "idle" && status !== "refused") await stopUnheard(core, threadId, turnId);
   if (!supports(core.server.version, "listsTurns")) await stopAgents(core, threadId);
 }
 
 /** Interrupts the agents that the thread's agent has started: one that was started unheard is in no record (0.104). */
 async function stopAgents(core: RuntimeCore, threadId: string): Promise<void> {
   const list = await core.callNow("thread/loaded/list", {}, { timeoutMs: STATUS_MS })
-    .catch(() => null);
+    .catch(unlessLost(null));
   const loaded = isJsonObject(list) && Array.isArray(list["data"]) ? list["data"] : [];
   await Promise.all(
     loaded.filter((each) => typeof each === "string").map(async (agent) => {
       const read = await core.callNow("thread/read", { threadId: agent }, { timeoutMs: STATUS_MS })
-        .catch(() => null);
+        .catch(unlessLost(null));
       if (starterOf(read) === threadId) await stopUnheard(core, agent, "");
     }),
   );
 }
 
-/** What the server recorded of a turn, whatever it says of its end; `null` when it does not tell. Never rejects. */
+/** What the server recorded of a turn, whatever it says of its end; `null` when it does not tell. Rejects when the connection is lost. */
 export async function recordedTurn(
   core: RuntimeCore,
   threadId: string,
@@ -93,7 +116,7 @@ export async function recordedTurn(
   if (!supports(core.server.version, "listsTurns")) return null;
   const params = { threadId, limit: 5, itemsView: "full" };
   const list = await core.callNow("thread/turns/list", params, { timeoutMs: CALL_MS }).catch(
-    () => null,
+    unlessLost(null),
   );
   const turns = isJsonObject(list) ? objectsOf(list, "data") : [];
   return turns.find((each) => each["id"] === turnId) ?? null;
@@ -106,21 +129,21 @@ export function tellsState(core: RuntimeCore, record: JsonObject, sameServer: bo
   return sameServer || record["status"] !== "interrupted";
 }
 
-/** Interrupts a turn of which nothing is heard any more, once, and ends its commands. Never rejects. */
+/** Interrupts a turn of which nothing is heard any more, once, and ends its commands. Rejects when the connection is lost. */
 export async function stopUnheard(
   core: RuntimeCore,
   threadId: string,
   turnId: string,
 ): Promise<void> {
   await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS })
-    .catch(() => {});
+    .catch(unlessLost(null));
   await endCommands(core, threadId, STATUS_MS);
 }
 
-/** Whether the server has the thread in memory, as far as it says. Never rejects. */
+/** Whether the server has the thread in memory, as far as it says. Rejects when the connection is lost. */
 export async function isLoaded(core: RuntimeCore, threadId: string): Promise<boolean> {
   const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS }).catch(
-    () => null,
+    unlessLost(null),
   );
   const thread = isJsonObject(read) ? read["thread"] : undefined;
   const status = isJsonObject(thread) ? thread["status"] : undefined;

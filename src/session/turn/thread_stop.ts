@@ -208,6 +208,7 @@ export class ThreadStop {
       host: this.#host,
       all: () => this.#turns.all(),
       inDoubt,
+      doubt: () => this.inDoubt = true,
       findActive: () => this.#findActive(false),
     }, error);
   }
@@ -217,7 +218,8 @@ export class ThreadStop {
     const turns = this.#turns.all();
     if (turns.length === 0) return;
     const { repairTurn } = await import("./resume_turns.ts");
-    for (const turn of turns) await repairTurn(this.#host, turn, true);
+    // What is lost with the connection is resumed with the next one.
+    for (const turn of turns) await repairTurn(this.#host, turn, true).catch(() => {});
   }
 
   /** Settles when all that the server was asked for has begun, or will not. */

@@ -1,8 +1,10 @@
 /** What is found out about the rules in codex's home, when only codex can look there. */
 import assert from "node:assert/strict";
+import { ConnectionClosedError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import type { RuntimeCore } from "../../../src/runtime/core.ts";
 import { readRulesFiles } from "../../../src/runtime/diagnose/evidence.ts";
+import { filesOf } from "../../../src/session/policy/policy_facts.ts";
 import { test } from "../../_harness.ts";
 
 /** A codex on another machine, with these files in its home. */
@@ -66,4 +68,45 @@ test("rules are looked for in the home, and in each folder above the directory",
   assert.deepEqual(await asked("/a/b"), [
     ...["/.codex/rules", "/a/.codex/rules", "/a/b/.codex/rules", "/far/rules"],
   ]);
+});
+
+test("a lost connection tells nothing of rules: it is told as what it is", async () => {
+  const files = {
+    "/far/rules/a.rules": `prefix_rule(pattern = ["rm"])`,
+    "/a/.codex/rules/b.rules": "x",
+  };
+  const lost = new ConnectionClosedError("lost", { retryable: true });
+  for (
+    const [method, home] of [
+      ["config/read", undefined],
+      ["config/read", "/far"],
+      ["fs/readDirectory", "/far"],
+      ["fs/readFile", "/far"],
+      ["fuzzyFileSearch", "/far"],
+    ] as const
+  ) {
+    const core = far(files, home === undefined ? {} : { home });
+    const { callNow } = core;
+    core.callNow = (asked, params) => {
+      if (asked === method) return Promise.reject(lost);
+      return method === "fuzzyFileSearch"
+        ? Promise.reject(new Error("unknown method"))
+        : callNow(asked, params);
+    };
+    await assert.rejects(readRulesFiles(core, "/a"), (error) => error === lost, method);
+  }
+});
+
+test("where the server's files lie is asked again after the connection was lost", async () => {
+  const answers = [
+    () => Promise.reject(new ConnectionClosedError("lost", { retryable: true })),
+    () => Promise.resolve({ exitCode: 0, stdout: "codex /opt/codex\nroot /usr\n" }),
+  ];
+  const core = { callNow: () => answers.shift()!() } as unknown as RuntimeCore;
+  await assert.rejects(filesOf(core), ConnectionClosedError);
+  assert.equal((await filesOf(core))?.executable, "/opt/codex");
+  const refusing = {
+    callNow: () => Promise.reject(new RpcError("command/exec", -32601, "no")),
+  } as unknown as RuntimeCore;
+  assert.equal(await filesOf(refusing), null);
 });
