@@ -270,11 +270,15 @@ export class Answering {
     }
   }
 
-  /** Whether codex may take the answer to a form for consent to a call. */
-  #answersCall(pending: PendingCall): boolean {
+  /** Whether codex may take the answer to an MCP server's form for consent to a call of it. */
+  mixesForms(): boolean {
     const { serverVersion } = this.context();
-    return serverVersion !== null && !supports(serverVersion, "formsAreTheirOwn") &&
-      [...this.#waiting.values()].some((other) => sharesServer(pending, other));
+    return serverVersion !== null && !supports(serverVersion, "formsAreTheirOwn");
+  }
+
+  #answersCall(form: PendingCall): boolean {
+    return this.mixesForms() &&
+      [...this.#waiting.values()].some((call) => sharesServer(form, call));
   }
 
   /** Where the places of a question lead now; `undefined` where no links are followed. */

@@ -56,6 +56,7 @@ export class ApprovalBroker {
       gate,
       reply,
       this.#options.timers,
+      this.#answering.mixesForms(),
     );
     pending.session = this.#state.gates.get(threadId ?? "");
     if (request.type === "currentTime" && this.#state.reader === null) {

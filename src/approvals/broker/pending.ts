@@ -60,14 +60,17 @@ export class PendingCall {
     gate: ThreadGate | undefined,
     reply: BrokerReply,
     timers: Timers | undefined,
+    /** Whether codex may take the answer to an MCP server's form for consent to a call of it. */
+    mixesForms = false,
   ) {
     this.call = call;
     this.request = request;
     this.subject = subjectOf(call, request);
     this.content = contentOf(request);
     // The answer to the others grants nothing; the id of an MCP call is not in its question, nor that of a form.
-    this.mayHaveTwins = request.type === "elicitation" ||
-      this.subject !== null && request.type !== "toolCall" && request.type !== "userInput";
+    this.mayHaveTwins = request.type === "elicitation"
+      ? request.toolApproval || mixesForms
+      : this.subject !== null && request.type !== "toolCall" && request.type !== "userInput";
     this.gate = gate;
     this.#reply = reply;
     this.#timers = timers;
@@ -206,8 +209,7 @@ export function sharesServer(
   { request: call }: PendingCall,
 ): boolean {
   return form.type === "elicitation" && !form.toolApproval && call.type === "elicitation" &&
-    call.meta?.["codex_approval_kind"] === "mcp_tool_call" && form !== call &&
-    form.threadId === call.threadId && form.server === call.server;
+    call.toolApproval && form.threadId === call.threadId && form.server === call.server;
 }
 
 function isAccepted(decision: JsonValue | undefined): boolean {
