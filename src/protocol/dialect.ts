@@ -33,6 +33,7 @@ export type Feature =
   | "turnProfiles"
   | "ttySwitch"
   | "unifiedExecSwitch"
+  | "untoldTools"
   | "goals"
   | "deviceLogin"
   | "serviceTiers"
@@ -114,6 +115,8 @@ const FEATURES: Record<Feature, { since: string } | { until: string }> = {
    * 0.104 to 0.130 follow it: the cwd on most of them, other roots on all.
    */
   keepsRoots: { since: "0.136.0" },
+  /** Tells the call of a session's own tool as a question only, not as an item of the turn. 0.107 tells both. */
+  untoldTools: { until: "0.107.0" },
   /** Works on a goal by itself: `thread/goal/set`. 0.125 does not. */
   goals: { since: "0.145.0" },
   /** `serviceTier` of threads, which it repeats in its answer; 0.104 ignores it. */

@@ -83,6 +83,25 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
         assert.equal((await exact.ask(world.prompt(["one"]))).assistantText, "one");
         await exact.compact();
       }
+
+      // A tool of this process is a tool, whether codex tells an item of its call (not 0.104) or not.
+      let ran = 0;
+      const look = {
+        description: "Looks.",
+        inputSchema: { type: "object" },
+        run: () => `${++ran}`,
+      } as const;
+      const own = await client.startSession({
+        cwd: world.cwd,
+        tools: { look },
+        limits: { toolCalls: 2 },
+      });
+      const call = script.toolCall("look", {});
+      assert.equal((await own.ask(world.prompt([call, call, "Done."]))).assistantText, "Done.");
+      ran = 0;
+      const looked = await exceeded(own.ask(world.prompt(() => call)));
+      assert.equal(looked.limit, "toolCalls");
+      assert.ok(ran >= 2 && ran <= 3, `${ran} calls`);
     }));
 
   test(`a turn that nobody here asked for has the session's limits [${version}]`, () =>

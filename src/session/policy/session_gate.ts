@@ -305,6 +305,12 @@ export class SessionGate implements ThreadGate {
   /** A question arrived. */
   onRequested(request: ApprovalRequest): void {
     const { threadId, turnId } = request;
+    if (request.type === "toolCall") {
+      const { active } = this.#host.turns();
+      void import("../prompt/run_tool.ts").then((tools) =>
+        tools.countUntold(request, active, this.#host.core)
+      );
+    }
     if (threadId === null || this.#isOwnCall(request)) return;
     this.#emit({ type: "approvalRequested", threadId, turnId: turnId ?? "", request });
   }

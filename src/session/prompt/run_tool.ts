@@ -6,6 +6,9 @@ import { kindOf } from "../../check/mod.ts";
 import { validateAgainstSchema } from "../../schema/mod.ts";
 import { messageOf, type OutputIssue, shorten } from "../../errors/mod.ts";
 import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
+import { supports } from "../../protocol/mod.ts";
+import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { Turn } from "../turn/turn.ts";
 import { isStandardSchema, standardIssue } from "../output/convert_schema.ts";
 import type { DynamicTool, ToolContent, ToolContext, ToolResult } from "./tools.ts";
 
@@ -61,6 +64,18 @@ function misfit(issues: readonly OutputIssue[]): string {
 function failed(text: string, error: unknown): ToolCallOutcome {
   const response = { contentItems: [{ type: "inputText", text }], success: false };
   return { response, error, notice: null };
+}
+
+/** Counts a call of which the server tells no item, so that the turn's limits hold. */
+export function countUntold(
+  { namespace }: { namespace: string | null },
+  turn: Turn | null,
+  { server }: RuntimeCore,
+): void {
+  // Those that are served over MCP have a namespace, and an item on every version.
+  if (namespace !== null || !supports(server.version, "untoldTools")) return;
+  turn?.tally.item("dynamicToolCall");
+  turn?.meter?.check();
 }
 
 // What a tool's result is to the model.

@@ -95,7 +95,8 @@ export class Turn implements DeltaTaker {
   span: AgentSpan | null = null;
   /** The run that pays for it, once that is known. */
   meter: RunMeter | null = null;
-  readonly #tally = new TurnTally();
+  /** What it has used. */
+  readonly tally: TurnTally = new TurnTally();
   readonly #host: TurnHost;
   readonly #listeners: ThreadListeners;
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
@@ -185,9 +186,9 @@ export class Turn implements DeltaTaker {
 
   /** This run pays for it, from its beginning, and no other one. */
   measure(meter: RunMeter): void {
-    this.meter?.remove(this.#tally);
+    this.meter?.remove(this.tally);
     this.meter = meter;
-    meter.add(this.#tally);
+    meter.add(this.tally);
   }
 
   /** What it has produced so far. */
@@ -230,10 +231,10 @@ export class Turn implements DeltaTaker {
     const tokens = subtractTokens(outcome.ownTokens, before);
     if (tokens.totalTokens !== 0) {
       this.#host.count(tokens, this);
-      this.#tally.called(tokens.totalTokens);
+      this.tally.called(tokens.totalTokens);
     }
-    if (isJsonObject(item) && outcome.items.count > items) this.#tally.item(String(item["type"]));
-    if (outcome.status !== null) this.#tally.ended();
+    if (isJsonObject(item) && outcome.items.count > items) this.tally.item(String(item["type"]));
+    if (outcome.status !== null) this.tally.ended();
     this.meter?.check();
     if (outcome.status !== null) this.#completed();
     else if (method === "error" && outcome.finalError !== undefined) this.checkSoon();
@@ -289,7 +290,7 @@ export class Turn implements DeltaTaker {
   /** Nothing of it is left on the server. One whose end the server did not tell was interrupted. */
   release(): void {
     if (this.phase === "released") return;
-    this.#tally.ended();
+    this.tally.ended();
     clearInterval(this.#watch);
     clearTimeout(this.#failedCheck);
     const { outcome } = this;
