@@ -135,6 +135,7 @@ test("a form is not accepted while a call of its server waits for consent, where
         ...change,
       });
       await settle();
+      assert.equal(form.length, version === "0.137.0" || callFirst && !accepts ? 1 : 0);
       const waits = asked ?? call();
       heard.resolve();
       await settle();
