@@ -10,6 +10,7 @@ import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { serveLoopback } from "../../platform/fs.ts";
 import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
+import type { ThreadTurns } from "../turn/thread_turns.ts";
 import { LIBRARY_VERSION } from "../../version.ts";
 
 /** A tool as the model is told of it. */
@@ -279,6 +280,46 @@ function placeOf(meta: JsonValue | undefined): Omit<ServedCall, "tool" | "argume
     turnId: text(turn["turn_id"]),
     callId: text(said["callId"]),
   };
+}
+
+/** Has a call judged as `item/tool/call` is, and run; settles with the answer, at the latest when it is given up. */
+export function serveCall(
+  host: { core: RuntimeCore; turns: () => ThreadTurns; toolsServer: string | null },
+  call: ServedCall,
+  signal: AbortSignal,
+): Promise<JsonValue> {
+  const { core, toolsServer } = host;
+  const { threadId, active } = host.turns();
+  const rpcId = `served-${crypto.randomUUID()}`;
+  const params = {
+    threadId: call.threadId ?? threadId,
+    turnId: call.turnId ?? active?.turnId ?? "",
+    callId: call.callId ?? rpcId,
+    namespace: toolsServer,
+    tool: call.tool,
+    arguments: call.arguments,
+  };
+  return new Promise((resolve) => {
+    const fail = (text: string) =>
+      resolve({ success: false, contentItems: [{ type: "inputText", text }] });
+    const stop = () => {
+      core.approvals.resolvedElsewhere(rpcId, null);
+      fail("The call was given up.");
+    };
+    if (signal.aborted) return stop();
+    signal.addEventListener("abort", stop, { once: true });
+    // By the session's own thread: the token says whose call it is, whatever agent of its made it.
+    core.approvals.handle({ rpcId, method: "item/tool/call", params, threadId }, {
+      respond: (result) => {
+        signal.removeEventListener("abort", stop);
+        resolve(result);
+      },
+      reject: (_code, text) => {
+        signal.removeEventListener("abort", stop);
+        fail(text);
+      },
+    });
+  });
 }
 
 /** The answer to `item/tool/call` as MCP has it. */

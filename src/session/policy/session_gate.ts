@@ -259,39 +259,9 @@ export class SessionGate implements ThreadGate {
    * Runs a tool for a call that came over MCP, judged as `item/tool/call` is. Settles with the answer to that, at the latest
    * when nobody waits for it any more.
    */
-  serve(call: ServedCall, signal: AbortSignal): Promise<JsonValue> {
-    const { core, toolsServer } = this.#host;
-    const { threadId, active } = this.#host.turns();
-    const rpcId = `served-${crypto.randomUUID()}`;
-    const params = {
-      threadId: call.threadId ?? threadId,
-      turnId: call.turnId ?? active?.turnId ?? "",
-      callId: call.callId ?? rpcId,
-      namespace: toolsServer,
-      tool: call.tool,
-      arguments: call.arguments,
-    };
-    return new Promise((resolve) => {
-      const fail = (text: string) =>
-        resolve({ success: false, contentItems: [{ type: "inputText", text }] });
-      const stop = () => {
-        core.approvals.resolvedElsewhere(rpcId, null);
-        fail("The call was given up.");
-      };
-      if (signal.aborted) return stop();
-      signal.addEventListener("abort", stop, { once: true });
-      // By the session's own thread: the token says whose call it is, whatever agent of its made it.
-      core.approvals.handle({ rpcId, method: "item/tool/call", params, threadId }, {
-        respond: (result) => {
-          signal.removeEventListener("abort", stop);
-          resolve(result);
-        },
-        reject: (_code, text) => {
-          signal.removeEventListener("abort", stop);
-          fail(text);
-        },
-      });
-    });
+  async serve(call: ServedCall, signal: AbortSignal): Promise<JsonValue> {
+    const { serveCall } = await import("../mcp/tool_server.ts");
+    return await serveCall(this.#host, call, signal);
   }
 
   /** The item a question is about. */
