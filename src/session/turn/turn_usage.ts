@@ -301,7 +301,8 @@ export class RunMeter {
 
   /** `stop` is called once, when the run has to end. */
   constructor(limits: RunLimits, stop: (exceeded: ExceededLimit) => void) {
-    this.#limits = limits;
+    // The caller's object may be changed for the next run.
+    this.#limits = { ...limits };
     this.#stop = stop;
   }
 

@@ -23,6 +23,7 @@ import {
   threadStartParams,
   turnStartParams,
 } from "../../../src/session/policy/thread_params.ts";
+import { RunMeter } from "../../../src/session/turn/turn_usage.ts";
 import { turnError } from "../../../src/session/turn/turn_run.ts";
 import { TurnOutcome } from "../../../src/session/turn/turn_outcome.ts";
 import { workingDirectory } from "../../../src/session/policy/thread_params.ts";
@@ -73,6 +74,18 @@ test("a turn's options replace the session's; attachments and hooks are added", 
   assert.deepEqual(over.attachments.map(({ type }) => type), ["path", "image"]);
   assert.deepEqual(over.hooks.pre!.map(({ name }) => name), ["a", "b"]);
   assert.deepEqual(overlayProfile(base, {}), base);
+});
+
+test("limits are those of when they were given, whatever becomes of the caller's object", () => {
+  const limits = { modelCalls: 1 };
+  const profile = resolveProfile({ limits });
+  const over = overlayProfile(profile, { limits });
+  const exceeded: string[] = [];
+  const meter = new RunMeter(limits, ({ limit }) => exceeded.push(limit));
+  limits.modelCalls = NaN;
+  assert.deepEqual([profile.limits, over.limits], [{ modelCalls: 1 }, { modelCalls: 1 }]);
+  for (const tokens of [1, 1]) meter.spend(tokens);
+  assert.deepEqual(exceeded, ["modelCalls"]);
 });
 
 test("layers of profiles: undefined hides nothing, attachments and hooks are added", () => {
