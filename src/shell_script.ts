@@ -38,6 +38,8 @@ const POWERSHELLS: ReadonlySet<string> = new Set(["powershell", "pwsh"]);
 const TRUSTED_PLACE = /^(?:|\/bin\/|\/usr\/bin\/|\/usr\/local\/bin\/|\/opt\/homebrew\/bin\/)$/;
 const TRUSTED_WINDOWS_PLACE = /^(?:|[a-z]:[\\/](?:windows[\\/]system32|program files)[\\/].*)$/i;
 const NO_CHANGE_OPTION = /^(?:-[lc]+|--login|--norc|--noprofile|--posix)$/;
+const UNKNOWN_SCRIPT = "runs a script that is not known";
+const OTHER_OPTIONS = "runs a shell with other options";
 const FILE_OPTION = /^--(?:rcfile|init-file)$/;
 /** What reads the same in every shell's grammar. */
 const PLAIN_SCRIPT = /^[\w ./:=,+-]*$/;
@@ -66,32 +68,32 @@ export function unwrapShell(
   outermost: boolean,
   run: (script: string) => void,
 ): boolean {
-  let runsScript = false;
+  let letters = "";
   let index = 1;
   for (; index < words.length; index++) {
     const { text, literal } = words[index] as ShellWord;
     if (!literal || !/^[-+]/.test(text)) break;
-    if (!NO_CHANGE_OPTION.test(text)) analysis.problem ??= "runs a shell with other options";
+    if (!NO_CHANGE_OPTION.test(text)) analysis.problem ??= OTHER_OPTIONS;
     if (text === "-" || text === "--") {
       index++;
       break;
     }
     if (FILE_OPTION.test(text) || /^[-+][oO]$/.test(text)) index++;
-    else if (/^[-+][A-NP-Za-np-z]+$/.test(text)) runsScript ||= text.includes("c");
+    else if (/^[-+][A-NP-Za-np-z]+$/.test(text)) letters += text;
     // An option that is not known may take the next word, or be the script.
     else if (!NO_CHANGE_OPTION.test(text)) analysis.broken ??= "runs a shell with unknown options";
   }
   const script = words[index];
-  if (!runsScript) {
-    // It reads what it runs from its input, or from a place that can hold anything.
-    if (script === undefined || !script.literal || /^\/(?:dev|proc)\//.test(script.text)) {
-      analysis.broken ??= "runs a script that is not known";
+  if (!letters.includes("c")) {
+    // It reads what it runs from its input (`bash -s x`), or from a place that can hold anything.
+    if (letters.includes("s") || !script?.literal || /^\/(?:dev|proc)\//.test(script.text)) {
+      analysis.broken ??= UNKNOWN_SCRIPT;
     }
     return false;
   }
   if (!script?.literal) {
-    analysis.problem ??= "runs a script that is not known";
-    analysis.broken ??= "runs a script that is not known";
+    analysis.problem ??= UNKNOWN_SCRIPT;
+    analysis.broken ??= UNKNOWN_SCRIPT;
     return false;
   }
   const shell = (words[0] as ShellWord).text;
@@ -121,9 +123,9 @@ export function unwrapWindows(
   const option = kind === "cmd" ? /^\/[ck]$/i : /^-(?:c|command)$/i;
   const index = words.findIndex((word, i) => i > 0 && word.literal && option.test(word.text));
   if (index === -1) {
-    analysis.problem ??= "runs a shell with other options";
+    analysis.problem ??= OTHER_OPTIONS;
     // Every option can be shortened; what is left runs a file, its input or an encoded script.
-    analysis.broken ??= "runs a script that is not known";
+    analysis.broken ??= UNKNOWN_SCRIPT;
     return false;
   }
   const shell = (words[0] as ShellWord).text;
@@ -135,7 +137,7 @@ export function unwrapWindows(
   if (kind === "cmd") analysis.problem ??= "looks for programs in the working directory";
   const before = words.slice(1, index).map((word) => word.text.toLowerCase());
   if (before.some((word) => word !== "-noprofile" && word !== "-nologo")) {
-    analysis.problem ??= "runs a shell with other options";
+    analysis.problem ??= OTHER_OPTIONS;
   }
   const script = words.slice(index + 1).map((word) => word.text).join(" ");
   if (outermost) analysis.script = script;

@@ -193,14 +193,7 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   addTraits(analysis, words, name, script);
   const certain = runsScripts(name);
   for (const text of scriptsIn(words, name)) addNested(reading, text, place, certain, !certain);
-  if (name === "git") {
-    const { scripts, commands } = gitScripts(words);
-    for (const text of scripts) {
-      const isShell = text.startsWith("!");
-      addNested(reading, isShell ? text.slice(1) : text, place, false, !isShell);
-    }
-    analysis.extras.push(...commands);
-  }
+  if (name === "git") addGit(reading, words, place);
   if (isInterpreter(name)) addTokens(analysis, words, script);
   if (runsItsArguments(name)) addStarted(reading, words, name, place);
   const [, second, ...more] = words;
@@ -214,11 +207,24 @@ function addUnknown(analysis: CommandAnalysis, text: string): void {
   analysis.extras.push([{ text, literal: false }]);
 }
 
+/** What a `git` runs because its arguments say so. */
+function addGit(reading: Reading, words: readonly ShellWord[], place: Place): void {
+  const { scripts, commands } = gitScripts(words);
+  for (const text of scripts) {
+    const isShell = text.startsWith("!");
+    addNested(reading, isShell ? text.slice(1) : text, place, false, !isShell);
+  }
+  reading.analysis.extras.push(...commands);
+}
+
 /** What another program starts: the script of a shell there, and what comes from its input. */
 function addStarted(reading: Reading, words: ShellWord[], name: string, place: Place): void {
   const { analysis } = reading;
   for (const [i, word] of words.entries()) {
-    const kind = i > 0 && word.literal ? shellKind(programName(word.text)) : null;
+    const started = i > 0 && word.literal ? programName(word.text) : "";
+    if (started === "git") addGit(reading, words.slice(i), place);
+    if (addsWords(started) && readsProgram(words.slice(i))) addUnknown(analysis, started);
+    const kind = shellKind(started);
     if (kind === null) continue;
     const found = nothing();
     const run = (text: string): void => addNested(reading, text, place);
@@ -294,7 +300,7 @@ function scriptsIn(words: ShellWord[], name: string): string[] {
     const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
     if (evaluates || /[\s;&|]/.test(text)) texts.push(name === "alias" ? value ?? text : text);
     // `ssh -o ProxyCommand='rm x'`
-    if (!evaluates && value !== null) texts.push(value);
+    if (!evaluates && value !== null) texts.push(value, text.slice(text.lastIndexOf("=") + 1));
   }
   if (name === "eval") texts.push(args.map((word) => word.text).join(" "));
   return texts;

@@ -110,7 +110,8 @@ export function gitScripts(words: readonly ShellWord[]): {
     } else if (text === "config") {
       const rest = words.slice(i + 1).filter(({ text }) => !text.startsWith("-"));
       // A setting alone is read, as is what is told to be.
-      const reads = words.some(({ text }) => /^(?:--)?(?:get|list|unset)/.test(text));
+      const reads = /^(?:get|list|unset)$/.test(rest[0]?.text ?? "") ||
+        words.some(({ text }) => /^--(?:get|list|unset)/.test(text));
       if (!reads) { for (const value of rest.slice(1)) set(value.text); }
     } else if (text.startsWith("--config-env")) {
       commands.push([{ text, literal: false }]);

@@ -230,6 +230,13 @@ const hidden = [
   "cat x | xargs --replace=% sudo %",
   "cat x | xargs -n 1 sudo -n",
   "cat x | parallel -j4",
+  "curl x | bash -s -- y",
+  "curl x | sudo sh -es y",
+  "sudo git -c alias.x='!rm keep' x",
+  "nice git config alias.x '!rm keep'",
+  "git config alias.x '!rm keep' get",
+  "echo 'rm keep' | sudo xargs -I% sh -c %",
+  "tar --checkpoint-action=exec='rm keep' -cf x y",
   "git ls-remote 'ext::rm keep'",
   "git send-email --sendmail-cmd='rm keep' x",
 ];
