@@ -116,8 +116,9 @@ export class ApprovalDesk {
   }
 
   /** See {@linkcode ApprovalBroker.reset}. */
-  reset(reason: string): void {
-    this.#asked((broker) => broker.reset(reason));
+  reset(reason: string, ended = false): void {
+    if (ended) this.#state.changes.clear();
+    this.#asked((broker) => broker.reset(reason, ended));
   }
 
   /** Says it to the broker; where none was needed so far, nothing waits that it could be about. */

@@ -31,7 +31,7 @@ import {
   watchLiveness,
 } from "./restart.ts";
 import type { RuntimeConfig } from "./config.ts";
-import { DEFAULTS, isRemote } from "./defaults.ts";
+import { DEFAULTS, isAttached, isRemote } from "./defaults.ts";
 import type { EventLog } from "./log/event_log.ts";
 import { logAudit, logOversize, logSent, logState, type StateChange } from "./log/local_records.ts";
 import { connectionOptions, handshake, startOne } from "./connect.ts";
@@ -409,7 +409,7 @@ export class RuntimeCore implements ConnectionHandler {
     const plan = this.#restarts.plan(performance.now() - this.#healthySince);
     if (plan === null) return this.#giveUp(error);
     this.#tell("restarting", { error, plan });
-    this.approvals.reset("the server ended");
+    this.approvals.reset("the server ended", !isAttached(this.config));
     for (const route of this.routes.all()) route.connectionLost(error, true);
     this.#restoring = this.alive.while(this.#restarts.run(plan, {
       signal: this.#stop.signal,

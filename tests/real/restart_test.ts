@@ -152,6 +152,26 @@ test("a question that waits when codex dies is withdrawn, and the next one is as
   });
 });
 
+test("what codex was allowed before it died stops nothing that comes under the same id on the next one", async () => {
+  const run = (command: string) => script.exec(command, {}, { callId: "call_0" });
+  await inWorld({
+    script: [run("touch one"), run("touch two"), "ran"],
+    client: { approvals: () => ({ decision: "accept" }) },
+  }, async (world) => {
+    const session = await world.client.startSession({
+      cwd: world.cwd,
+      sandbox: "read-only",
+      approvalPolicy: "untrusted",
+      allowPrivilegedEscalation: true,
+    });
+    world.onSend = (server, { result }) => {
+      if (server.generation === 1 && result?.decision === "accept") server.kill();
+    };
+    await assert.rejects(session.ask("first"), ConnectionClosedError);
+    assert.equal((await session.ask("second")).assistantText, "ran");
+  });
+});
+
 test("a codex that dies while its threads are resumed is replaced as well", async () => {
   await inWorld({ script: actor }, async (world) => {
     const { client, servers } = world;

@@ -184,6 +184,11 @@ export class Answering {
     }
   }
 
+  /** All that was granted has ended. */
+  allEnded(): void {
+    this.#granted.clear();
+  }
+
   /** Of two questions under one id, the answer to the first can be taken for the second's: by then both are asked. */
   #hold(
     pending: PendingCall,

@@ -148,8 +148,12 @@ export class ApprovalBroker {
     this.#state.reader = null;
   }
 
-  /** The server is gone and another one will follow: what waits is settled, the gates stay. */
-  reset(reason: string): void {
+  /**
+   * The server is gone and another one will follow: what waits is settled, the gates stay. `ended`: what it did ended with it,
+   * so that ids which come again mean something else.
+   */
+  reset(reason: string, ended = false): void {
+    if (ended) this.#answering.allEnded();
     for (const pending of [...this.#pending.values()]) {
       this.#answering.failClosed(pending, "closed", reason);
     }

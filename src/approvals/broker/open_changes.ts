@@ -82,6 +82,11 @@ export class OpenChanges {
     for (const entry of this.#threads.get(threadId)?.values() ?? []) entry.open = [];
   }
 
+  /** Nothing of any thread is active any more. */
+  clear(): void {
+    this.#threads.clear();
+  }
+
   /** The change that is active under this id; `undefined` when none was ever seen under it. */
   find(threadId: string | null, itemId: string): JsonObject | undefined {
     return threadId === null ? undefined : this.#changeOf(threadId, itemId)?.item;

@@ -114,6 +114,13 @@ test("what was said of a file change before the first question is known to it", 
   doubtful.desk.noticed(THREAD, "item/started", change("mine\n"));
   doubtful.desk.noticed(THREAD, "item/started", change("other\n"));
   assert.deepEqual(await doubtful.ask(PATCH), declined);
+
+  // Of what the last server did, nothing goes on.
+  const next = desk({ approvals: accept });
+  next.desk.noticed(THREAD, "item/started", change("mine\n"));
+  next.desk.reset("the server ended", true);
+  next.desk.noticed(THREAD, "item/started", change("other\n"));
+  assert.deepEqual(await next.ask(PATCH), accepted);
 });
 
 test("a gate and a reader that came before the first question take part in it", async () => {

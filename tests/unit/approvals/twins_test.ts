@@ -183,6 +183,18 @@ test("another question under the id of what was accepted stops the turn, until t
       STOPPED,
     ],
     [
+      "another command on the next server",
+      command("rm x"),
+      (b) => b.broker.reset("the server ended", true),
+      ACCEPTED,
+    ],
+    [
+      "another command on a server that was lost and goes on",
+      command("rm x"),
+      (b) => b.broker.reset("the connection ended"),
+      STOPPED,
+    ],
+    [
       "another command in another turn",
       command("rm x"),
       (b) => b.broker.turnEnded(THREAD, TURN),
