@@ -7,6 +7,7 @@ import { validateAgainstSchema } from "../../schema/mod.ts";
 import { messageOf, type OutputIssue, shorten } from "../../errors/mod.ts";
 import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
+import { redactText } from "../../redact.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { Turn } from "../turn/turn.ts";
 import { isStandardSchema, standardIssue } from "../output/convert_schema.ts";
@@ -16,7 +17,7 @@ import type { DynamicTool, ToolContent, ToolContext, ToolResult } from "./tools.
 export interface ToolCallOutcome {
   /** The answer to the server. */
   response: JsonObject;
-  /** What the tool threw, or `null`. */
+  /** What the tool threw, without what looks like a secret, or `null`. */
   error: unknown;
   /** What was changed about its result, or `null`. */
   notice: string | null;
@@ -37,7 +38,9 @@ export async function runTool(
     if (!checked.ok) return failed(misfit(checked.issues), null);
     return { ...shapeResult(await tool.run(checked.value, context)), error: null };
   } catch (error) {
-    return failed(`The tool failed: ${messageOf(error).slice(0, MAX_TOOL_TEXT)}`, error);
+    const why = messageOf(error).slice(0, MAX_TOOL_TEXT);
+    // A warning tells the script of it, and whoever the script lets listen.
+    return failed(`The tool failed: ${why}`, new Error(redactText(why)));
   }
 }
 

@@ -136,6 +136,15 @@ test("a failing or missing tool tells the model so and never rejects", async () 
   }
 });
 
+test("what a tool threw is told to its script without what looks like a secret", async () => {
+  const t = tool(() => {
+    throw new Error("GET https://me:hunter2hunter2@example.org?api_key=hunter2hunter2: refused");
+  });
+  const { error } = await runTool({ t }, "t", {}, CONTEXT);
+  assert.match(String(error), /example\.org/);
+  assert.doesNotMatch(String(error), /hunter2/);
+});
+
 test("what a model or a tool said wrong does not fill its context", async () => {
   const long = "x".repeat(1_000_000);
   const standard = {
