@@ -220,10 +220,16 @@ function addGit(reading: Reading, words: readonly ShellWord[], place: Place): vo
 /** What another program starts: the script of a shell there, and what comes from its input. */
 function addStarted(reading: Reading, words: ShellWord[], name: string, place: Place): void {
   const { analysis } = reading;
+  const met: Set<string> = new Set();
   for (const [i, word] of words.entries()) {
     const started = i > 0 && word.literal ? programName(word.text) : "";
-    if (started === "git") addGit(reading, words.slice(i), place);
-    if (addsWords(started) && readsProgram(words.slice(i))) addUnknown(analysis, started);
+    // The first one: reading each word of many again and again would take long.
+    if ((started === "git" || addsWords(started)) && !met.has(started)) {
+      met.add(started);
+      const rest = words.slice(i);
+      if (started === "git") addGit(reading, rest, place);
+      else if (readsProgram(rest)) addUnknown(analysis, started);
+    }
     const kind = shellKind(started);
     if (kind === null) continue;
     const found = nothing();

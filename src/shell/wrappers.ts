@@ -99,6 +99,8 @@ export function gitScripts(words: readonly ShellWord[]): {
   };
   /** To others `-u` is no program: `git add -u src`. */
   const fetches = words.some(({ text }) => /^(?:clone|ls-remote|fetch-pack)$/.test(text));
+  // What stands after the first one is looked at once, however many follow.
+  const config = words.findIndex(({ text }) => text === "config");
   for (const [i, word] of words.entries()) {
     const next = words[i + 1];
     if (!word.literal) continue;
@@ -107,7 +109,7 @@ export function gitScripts(words: readonly ShellWord[]): {
       // What a variable holds may be any setting.
       if (!next.literal) commands.push([{ text: next.text, literal: false }]);
       set(next.text.slice(next.text.indexOf("=") + 1));
-    } else if (text === "config") {
+    } else if (i === config) {
       const rest = words.slice(i + 1).filter(({ text }) => !text.startsWith("-"));
       // A setting alone is read, as is what is told to be.
       const reads = /^(?:get|list|unset)$/.test(rest[0]?.text ?? "") ||
