@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { FileThreadStore, MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
+import { threadStoreError } from "../../src/session/history/thread_store.ts";
 import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -76,6 +77,13 @@ test("KvThreadStore tells of damage: a piece that is gone, and lines that are no
     }
     await assert.rejects(async () => await linesOf(store, "t"), /is damaged/, part);
   }
+});
+
+test("a store's failure is told without the password in its database's address", () => {
+  const why = "no answer from redis://me:hunter2hunter2@db.example.org";
+  const { message } = threadStoreError(`Storing a thread failed: ${why}`, new Error(why));
+  assert.match(message, /^Storing a thread failed: no answer from redis:/);
+  assert.doesNotMatch(message, /hunter2/);
 });
 
 test("KvThreadStore leaves nothing of an append that lost or failed", async () => {

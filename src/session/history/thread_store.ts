@@ -13,6 +13,7 @@ import {
   required,
 } from "../../check/mod.ts";
 import { CodexError } from "../../errors/mod.ts";
+import { redactText } from "../../redact.ts";
 
 /**
  * Keeps the history of threads as lines of text, in order. Lines are only ever added, all of an append or none.
@@ -71,9 +72,9 @@ export function checkAppend(threadId: string, lines: string[], at: number): void
   checkArgument("append", "at", at, required(count(0)));
 }
 
-/** The error for a store that fails, or whose content is not what was put there. */
+/** The error for a store that fails, or whose content is not what was put there. A database names its password with its address. */
 export function threadStoreError(message: string, cause?: unknown, retryable = true): CodexError {
-  return new CodexError("threadStore", message, {
+  return new CodexError("threadStore", redactText(message), {
     retryable,
     ...(cause === undefined ? {} : { cause }),
   });
