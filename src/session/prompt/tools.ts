@@ -45,13 +45,17 @@ export interface DynamicTool {
 
 /** What a running tool knows. */
 export interface ToolContext {
-  /** Aborted when the turn ends before the tool does. */
+  /** Aborted when the turn ends before the tool does, or the connection does. */
   signal: AbortSignal;
   /** The thread whose model called. */
   threadId: string;
   /** The turn whose model called. */
   turnId: string;
-  /** The call. */
+  /**
+   * The call, by a name that the model may use again in another turn. On a server that was attached to, a call whose answer was
+   * lost with the connection is made again on the next one, with the same `turnId` and `callId`: a tool that must not act twice
+   * keeps them.
+   */
   callId: string;
 }
 
