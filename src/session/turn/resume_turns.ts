@@ -43,11 +43,11 @@ export async function resumeTurns(
 ): Promise<void> {
   const { core, threadId } = host;
   const known = all();
-  const stop = (turnId: string) =>
-    interrupt(core, threadId, turnId).catch((again) => {
-      doubt();
-      throw again;
-    });
+  const doubtful = (again: unknown) => {
+    doubt();
+    throw again;
+  };
+  const stop = (turnId: string) => interrupt(core, threadId, turnId).catch(doubtful);
   for (const turn of known) {
     if (await repairTurn(host, turn, false)) continue;
     turn.connectionLost(error);
@@ -60,6 +60,9 @@ export async function resumeTurns(
     status === "unknown" || status === "unanswered" || (status === "active" && all().length === 0)
   ) {
     await stop("");
+  } else if (status === "idle") {
+    // It may have been stopped when the connection was lost, and its commands work on.
+    await endCommands(core, threadId, STATUS_MS, unlessLost(null)).catch(doubtful);
   }
   for (const turn of all()) if (!known.includes(turn)) void turn.stop();
 }
@@ -137,7 +140,7 @@ export async function stopUnheard(
 ): Promise<void> {
   await core.callNow("turn/interrupt", { threadId, turnId }, { timeoutMs: STATUS_MS })
     .catch(unlessLost(null));
-  await endCommands(core, threadId, STATUS_MS);
+  await endCommands(core, threadId, STATUS_MS, unlessLost(null));
 }
 
 /** Whether the server has the thread in memory, as far as it says. Rejects when the connection is lost. */

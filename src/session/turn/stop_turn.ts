@@ -124,15 +124,16 @@ async function isOver(core: RuntimeCore, threadId: string, ignored: boolean): Pr
   return status === "idle" || status === "unknown" && ignored;
 }
 
-/** Ends the commands of a thread whose turns have ended. Never rejects. */
+/** Ends the commands of a thread whose turns have ended. Rejects as `failed` does, by default never. */
 export async function endCommands(
   core: RuntimeCore,
   threadId: string,
   timeoutMs: number,
+  failed: (error: unknown) => unknown = () => {},
 ): Promise<void> {
   if (core.state === "closed" || !supports(core.server.version, "commandsOutliveTurns")) return;
   await core.callNow("thread/backgroundTerminals/clean", { threadId }, { timeoutMs })
-    .catch(() => {});
+    .catch(failed);
 }
 
 // When a turn falls silent: has its end been lost?

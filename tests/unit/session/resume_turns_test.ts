@@ -87,3 +87,23 @@ test("a server that refuses to tell has answered: the turn is over, and stopped 
     "turn/interrupt",
   ]);
 });
+
+test("commands of a turn that was stopped are ended by the next connection, if need be", async () => {
+  const stopped = {
+    "thread/turns/list": "refused",
+    "thread/read": { thread: { status: { type: "active" } } },
+    "turn/interrupt": {},
+  };
+  const { resumed, told } = thread("0.145.0", stopped);
+  await assert.rejects(resumeTurns(resumed, first), (error) => error === again);
+  assert.deepEqual(told.slice(-2), ["thread/backgroundTerminals/clean", "doubt"]);
+
+  const lost = thread("0.145.0", {}, { inDoubt: true, turns: 0 });
+  await assert.rejects(resumeTurns(lost.resumed, again), (error) => error === again);
+  assert.deepEqual(lost.told, ["thread/backgroundTerminals/clean", "doubt"]);
+
+  const cleaned = { "thread/backgroundTerminals/clean": {} };
+  const next = thread("0.145.0", cleaned, { inDoubt: true, turns: 0 });
+  await resumeTurns(next.resumed, again);
+  assert.deepEqual(next.told, ["thread/backgroundTerminals/clean"]);
+});
