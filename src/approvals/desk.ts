@@ -75,6 +75,14 @@ export class ApprovalDesk {
     });
   }
 
+  /** A thread is being opened by a call: what its MCP servers ask before the answer is asked of whoever will answer for it. */
+  opening(gate: ThreadGate, answered: Promise<unknown>): void {
+    const { openings } = this.#state;
+    openings.add(gate);
+    const over = () => void openings.delete(gate);
+    answered.then(over, over);
+  }
+
   /** See {@linkcode ApprovalBroker.noticed}. */
   noticed(threadId: string, method: string, params: JsonObject): boolean {
     // Before there is a broker, nothing was granted that could end.

@@ -1,6 +1,6 @@
 /** What a session says of its policy when the server, the machine or the hooks make it another one than was asked for. */
 import assert from "node:assert/strict";
-import { type Message, recordedResult } from "../_fake_server.ts";
+import { type Message, recorded, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import type { Session, TurnEvent } from "../../mod.ts";
 import { onFake } from "./session_world.ts";
@@ -120,4 +120,29 @@ test("a sandbox that the server does not confirm is warned of at the end of the 
       assert.equal(session.policy.confirmed, count === 0);
     });
   }
+});
+
+test("what a server asks while its thread is opened is asked of the session's approvals", async () => {
+  const dialect = "0.169";
+  const answers: Message[] = [];
+  const yes = () => ({ action: "accept" as const, content: { name: "x" } });
+  await onFake({
+    server: {
+      dialect,
+      methods: {
+        "thread/start": async (params: Message, server) => {
+          const method = "mcpServer/elicitation/request";
+          const asked = recorded(dialect, "mcp-elicitation", method).params;
+          answers.push(
+            await server.ask(method, { ...asked, threadId: server.id(), turnId: null }),
+          );
+          const result = structuredClone(recordedResult(dialect, "basic", "thread/start"));
+          return { ...result, cwd: params.cwd, approvalPolicy: params.approvalPolicy };
+        },
+      },
+    },
+    client: { approvals: yes },
+    session: { approvals: () => ({ decision: "decline" as const }), approvalPolicy: "untrusted" },
+  }, () => Promise.resolve());
+  assert.deepEqual(answers.map(({ result }) => result?.action), ["decline"]);
 });

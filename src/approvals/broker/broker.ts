@@ -45,7 +45,7 @@ export class ApprovalBroker {
     let gate: ThreadGate | undefined;
     let lost = false;
     try {
-      gate = this.#gateOf(threadId);
+      gate = this.#gateOf(threadId, call);
     } catch {
       lost = true;
     }
@@ -159,11 +159,19 @@ export class ApprovalBroker {
     }
   }
 
-  #gateOf(threadId: string | null): ThreadGate | undefined {
+  #gateOf(threadId: string | null, call: ServerCall): ThreadGate | undefined {
     const own = threadId === null ? undefined : this.#state.gates.get(threadId);
-    const gate = own ?? this.#options.gateFor?.(threadId);
+    const gate = own ?? this.#openingOf(call) ?? this.#options.gateFor?.(threadId);
     checkApprovals(gate?.approvals);
     return gate;
+  }
+
+  /** MCP servers that must be there ask before codex tells of their thread: for no turn. Of several that are opened it may be any. */
+  #openingOf({ method, params }: ServerCall): ThreadGate | undefined {
+    const { openings } = this.#state;
+    if (openings.size === 0 || method !== "mcpServer/elicitation/request") return undefined;
+    if (isJsonObject(params) && typeof params["turnId"] === "string") return undefined;
+    return openings.size === 1 ? [...openings][0] : { approvals: () => ({ decision: "decline" }) };
   }
 
   #parse(call: ServerCall, threadId: string | null, gate: ThreadGate | undefined): ApprovalRequest {

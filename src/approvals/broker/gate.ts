@@ -214,6 +214,8 @@ export type BrokerHost = Pick<BrokerOptions, "conceals" | "gateFor" | "guard" | 
 export interface BrokerState {
   /** Who takes part, by thread. */
   readonly gates: Map<string, ThreadGate>;
+  /** Who will take part for threads that are being opened. */
+  readonly openings: Set<ThreadGate>;
   /** What later questions are about. */
   readonly changes: OpenChanges;
   /** Who answers by hand, or `null`. */
@@ -222,7 +224,7 @@ export interface BrokerState {
 
 /** Nothing is known. */
 export function brokerState(): BrokerState {
-  return { gates: new Map(), changes: new OpenChanges(), reader: null };
+  return { gates: new Map(), openings: new Set(), changes: new OpenChanges(), reader: null };
 }
 
 /**

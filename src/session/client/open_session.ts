@@ -263,8 +263,9 @@ export class SessionOpener<Opened extends OpenedThread> {
     const leave = () => {
       if (!wanted) void (session as Opened | null)?.[end]?.().catch(() => {});
     };
-    const open = () =>
-      core.call(opening.method, params, {
+    const { all: approvals } = plan.answerers;
+    const open = () => {
+      const answered = core.call(opening.method, params, {
         ...openLimit(core, profile.mcpServers),
         // At once, so that what the server says next about the thread finds its session.
         onResult: (result) => {
@@ -276,6 +277,9 @@ export class SessionOpener<Opened extends OpenedThread> {
           leave();
         },
       });
+      core.approvals.opening(defined({ approvals }), answered);
+      return answered;
+    };
     await abortable(whenClosed(open, signal), signal).catch((error) => {
       wanted = false;
       leave();

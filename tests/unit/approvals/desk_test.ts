@@ -6,7 +6,7 @@ import type { BrokerOptions } from "../../../src/approvals/broker/gate.ts";
 import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
-import { COMMAND, PARAMS, PATCH, type Reply, THREAD, TURN } from "./_requests.ts";
+import { COMMAND, ELICITATION, PARAMS, PATCH, type Reply, THREAD, TURN } from "./_requests.ts";
 
 /** A desk whose broker is not there yet, its audits, and a way to ask it. */
 function desk(options: Partial<BrokerOptions> = {}) {
@@ -136,6 +136,35 @@ test("a gate and a reader that came before the first question take part in it", 
   assert.deepEqual(await read.ask(COMMAND), accepted);
   detach();
   assert.deepEqual(await read.ask(COMMAND, { itemId: "other" }), declined);
+});
+
+test("what is asked for a thread while it is opened is asked of its session, not of the client", async () => {
+  const yes = () => ({ action: "accept", content: { name: "x" } }) as const;
+  const no = () => ({ decision: "decline" }) as const;
+  const form = { turnId: null };
+  const filled = { result: { action: "accept", content: { name: "x" }, _meta: null } };
+  const refused = { result: { action: "decline", content: null, _meta: null } };
+  const { desk: made, ask } = desk({ approvals: yes });
+  const answered = Promise.withResolvers<void>();
+  made.opening({ approvals: no }, answered.promise);
+  assert.deepEqual(await ask(ELICITATION, form), refused);
+  // Of a turn, or of a thread that somebody has: another's.
+  assert.deepEqual(await ask(ELICITATION), filled);
+  made.registerThread("other", { approvals: yes });
+  assert.deepEqual(await ask(ELICITATION, { ...form, threadId: "other" }), filled);
+  answered.resolve();
+  await answered.promise;
+  // Its session's own approvals are the client's.
+  const [one, two] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  made.opening({}, one.promise);
+  assert.deepEqual(await ask(ELICITATION, form), filled);
+  // Of two it may be either's.
+  made.opening({ approvals: yes }, two.promise);
+  assert.deepEqual(await ask(ELICITATION, form), refused);
+  one.resolve();
+  two.reject(new Error("refused"));
+  await Promise.allSettled([one.promise, two.promise]);
+  assert.deepEqual(await ask(ELICITATION, form), filled);
 });
 
 test("nothing is granted by rules that could not mean what they say", async () => {
