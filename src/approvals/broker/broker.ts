@@ -166,12 +166,18 @@ export class ApprovalBroker {
     return gate;
   }
 
-  /** MCP servers that must be there ask before codex tells of their thread: for no turn. Of several that are opened it may be any. */
+  /**
+   * MCP servers that must be there ask before codex tells of their thread: for no turn. Of several that are opened it may be any,
+   * and where these would be answered differently nobody is asked.
+   */
   #openingOf({ method, params }: ServerCall): ThreadGate | undefined {
     const { openings } = this.#state;
     if (openings.size === 0 || method !== "mcpServer/elicitation/request") return undefined;
     if (isJsonObject(params) && typeof params["turnId"] === "string") return undefined;
-    return openings.size === 1 ? [...openings][0] : { approvals: () => ({ decision: "decline" }) };
+    const [first, ...others] = openings;
+    return others.every(({ approvals }) => approvals === first!.approvals)
+      ? first
+      : { approvals: () => ({ decision: "decline" }) };
   }
 
   #parse(call: ServerCall, threadId: string | null, gate: ThreadGate | undefined): ApprovalRequest {

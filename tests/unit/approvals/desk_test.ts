@@ -158,12 +158,16 @@ test("what is asked for a thread while it is opened is asked of its session, not
   const [one, two] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   made.opening({}, one.promise);
   assert.deepEqual(await ask(ELICITATION, form), filled);
+  const same = Promise.withResolvers<void>();
+  made.opening({}, same.promise);
+  assert.deepEqual(await ask(ELICITATION, form), filled);
   // Of two it may be either's.
   made.opening({ approvals: yes }, two.promise);
   assert.deepEqual(await ask(ELICITATION, form), refused);
   one.resolve();
+  same.resolve();
   two.reject(new Error("refused"));
-  await Promise.allSettled([one.promise, two.promise]);
+  await Promise.allSettled([one.promise, same.promise, two.promise]);
   assert.deepEqual(await ask(ELICITATION, form), filled);
 });
 
