@@ -419,6 +419,37 @@ dialects(
   },
 );
 
+dialects(
+  "steer() is repeated where the server tells of the turn before it takes anything for it",
+  async (dialect) => {
+    let refusals = 2;
+    const held = heldTurns();
+    await onFake({
+      server: {
+        dialect,
+        methods: {
+          "turn/start": held.answer,
+          "turn/steer": ({ expectedTurnId }: Message) => {
+            if (refusals-- > 0) throw new FakeRpcError("no active turn to steer");
+            return { turnId: expectedTurnId };
+          },
+        },
+      },
+    }, async ({ session }) => {
+      const steered = await session.askStream("x");
+      held.turns[0]!.started();
+      await steered.steer("more");
+      assert.equal(refusals, -1);
+      refusals = 100;
+      await assert.rejects(steered.steer("more"), RpcError);
+      assert.equal(refusals, 95);
+      held.turns[0]!.say("both");
+      held.turns[0]!.complete();
+      assert.equal((await steered.finish()).assistantText, "both");
+    });
+  },
+);
+
 dialects("steer() and interrupt() wait until the server has begun the turn", async (dialect) => {
   const { answer, turns } = heldTurns();
   const methods = { "turn/start": answer };

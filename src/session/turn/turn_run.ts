@@ -11,7 +11,7 @@
  * | `limits` are used up               | `{ by: "limit" }`, once it stopped   | the turn is stopped             |
  * @module
  */
-import { longTimeout, within } from "../../async.ts";
+import { delay, longTimeout, within } from "../../async.ts";
 import {
   BudgetExceededError,
   ConnectionClosedError,
@@ -23,6 +23,7 @@ import {
   TurnTimeoutError,
 } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { OtelContext } from "../../telemetry.ts";
 import type { RunMeter } from "./turn_usage.ts";
@@ -191,8 +192,18 @@ export class TurnRun implements TurnOwner {
   async steer(input: JsonObject[]): Promise<void> {
     const turn = await this.identified;
     await turn.reached("started");
-    const params = { threadId: this.#threadId, expectedTurnId: this.turn!.activeId, input };
-    await this.#core.call("turn/steer", params);
+    for (let tries = 1;; tries++) {
+      const params = { threadId: this.#threadId, expectedTurnId: this.turn!.activeId, input };
+      try {
+        await this.#core.call("turn/steer", params);
+        return;
+      } catch (error) {
+        // Codex 0.104 may tell of a turn a moment before it takes anything for it.
+        const early = turn.phase === "started" && isRefusal(error, "worksOnNothing");
+        if (!early || tries === 5) throw error;
+        await delay(20 * tries);
+      }
+    }
   }
 
   /** Stops the turn on the server; `false` when the server would not, or never named it. Never rejects. */
