@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS, nodePath, ROOT } from "../_codex.ts";
+import type { ApprovalRequest } from "../../mod.ts";
+import { CODEX_VERSIONS, codexes, nodePath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { callMcp } from "../real/_mcp_world.ts";
 import { inWorld, rejection } from "../real/_session_world.ts";
@@ -88,5 +89,35 @@ for (const version of CODEX_VERSIONS) {
       await session.close();
       await client.shutdown();
       assert.deepEqual(world.running(), []);
+    }));
+}
+
+for (const version of codexes("0.169.0")) {
+  test(`what a server asks while its thread is opened is asked of that session, ${version}`, () =>
+    inWorld(version, async (world) => {
+      const command = await nodePath();
+      const args = [join(ROOT, "tests", "tools", "_mcp_hostile.mjs"), "eager"];
+      const told: string[] = [];
+      let heard = Promise.withResolvers<void>();
+      const telling = (who: string) => (request: ApprovalRequest) => {
+        told.push(`${who}: ${request.type}`);
+        heard.resolve();
+        return { decision: "decline" as const };
+      };
+      const client = await world.connect({ approvals: telling("client") });
+      // Before codex tells of the thread, or after: about as often.
+      for (let round = 0; round < 4; round++) {
+        heard = Promise.withResolvers();
+        const session = await client.startSession({
+          cwd: world.cwd,
+          allowPrivilegedEscalation: true,
+          approvalPolicy: "untrusted",
+          approvals: telling("session"),
+          mcpServers: { eager: { command, args, required: true } },
+        });
+        await heard.promise;
+        await session.close();
+      }
+      assert.deepEqual([...new Set(told)], ["session: elicitation"]);
     }));
 }

@@ -18,6 +18,7 @@ const tools = {
   odd: [{ name: 5 }, "no tool", { name: "a b\u0000\ud800", inputSchema: "none" }, null],
   deaf: [{ name: "wait", ...readOnly }],
   library: [],
+  eager: [],
 };
 
 if (how === "flood") {
@@ -41,6 +42,13 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     send({
       id,
       result: { protocolVersion, capabilities, serverInfo: { name: how, version: "1" } },
+    });
+  } else if (method === "notifications/initialized" && how === "eager") {
+    const requestedSchema = { type: "object", properties: {} };
+    send({
+      id: "question",
+      method: "elicitation/create",
+      params: { message: "May I?", requestedSchema },
     });
   } else if (method === "tools/list") {
     send({ id, result: { tools: tools[how] } });
@@ -67,7 +75,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
       method: "elicitation/create",
       params: { message: "Your password, please", requestedSchema },
     });
-  } else if (id === "question") {
+  } else if (id === "question" && asked !== null) {
     send({ id: asked, result: text(`answered: ${JSON.stringify(result ?? "an error")}`) });
   } else if (method === "tools/call" && how === "likeness") {
     send({ id, result: text(`the likeness of ${params.name}`) });

@@ -309,7 +309,7 @@ function leavingRefusal(
   { consent, asksBeforeLeaving }: MethodGateContext,
 ): PolicyError | null {
   if (
-    asksBeforeLeaving || reach === "exec" ||
+    asksBeforeLeaving ||
     consent?.dangerouslyAllowUnattendedFullAccess === true
   ) return null;
   // A thread has the user's own policy where it names none, a turn its thread's.

@@ -4,6 +4,11 @@ import { ConnectionClosedError, RpcError } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { type ResumedThread, resumeTurns } from "../../../src/session/turn/resume_turns.ts";
 import type { ThreadStatus } from "../../../src/session/turn/stop_turn.ts";
+import {
+  type KnownTurns,
+  type RestingThread,
+  ThreadStop,
+} from "../../../src/session/turn/thread_stop.ts";
 import type { Turn } from "../../../src/session/turn/turn.ts";
 import { test } from "../../_harness.ts";
 
@@ -106,4 +111,11 @@ test("commands of a turn that was stopped are ended by the next connection, if n
   const next = thread("0.145.0", cleaned, { inDoubt: true, turns: 0 });
   await resumeTurns(next.resumed, again);
   assert.deepEqual(next.told, ["thread/backgroundTerminals/clean"]);
+});
+
+test("a thread whose turn could not be stopped is asked about before it is asked for another", async () => {
+  const { resumed: { host, all } } = thread("0.104.0", {});
+  const stop = new ThreadStop(host as RestingThread, { all } as KnownTurns);
+  await assert.rejects(stop.resume(first), (error) => error === again);
+  assert.equal(stop.inDoubt, true);
 });
