@@ -6,6 +6,7 @@ import { abortable, settlesWithin, within } from "../async.ts";
 import { HookBlockedError, messageOf } from "../errors/mod.ts";
 import { defined, type JsonObject } from "../json.ts";
 import type { Attachment } from "../prompt.ts";
+import { redactText } from "../redact.ts";
 import { applyPatch, ignoredMessage, parseAction, type Patchable } from "./action.ts";
 import { DEFAULT_TIMEOUT_MS } from "./validate.ts";
 import type {
@@ -116,7 +117,7 @@ export async function askToolHooks(
     try {
       outcome = await callPre(run, hook, "preToolUse", unchanged, facts, signal);
     } catch (error) {
-      tellIssue(run, hook, "preToolUse", "internal", messageOf(error));
+      tellIssue(run, hook, "preToolUse", "internal", told(messageOf(error)));
       return { type: "block", hookName, reason: "the hook could not be asked" };
     }
     if (outcome.type === "aborted") {
@@ -179,7 +180,7 @@ async function callPre(
     }
     return { type: "action", action, next };
   }
-  const message = parsed?.message ?? (ended.type === "failed" ? ended.message : "");
+  const message = ended.type === "failed" ? ended.message : told(parsed?.message ?? "");
   tellIssue(run, hook, phase, ended.type === "failed" ? ended.class : "validation", message);
   tellRan(run, hook, phase, "error", started);
   if (hook.onError === "continue") {
@@ -307,7 +308,13 @@ function isTimeout(error: unknown): boolean {
 
 function failure(error: unknown): LimitedOutcome {
   const timedOut = isTimeout(error);
-  const text = messageOf(error);
-  const message = text.length <= 600 ? text : `${text.slice(0, 600)}…`;
+  const message = told(messageOf(error));
   return { type: "failed", class: timedOut ? "timeout" : "execution", message, cause: error };
+}
+
+/** As it may be repeated to the model and to whoever sees the result: short, and without what looks like a secret. */
+function told(message: string): string {
+  // First the secrets: one that is cut off looks like none.
+  const text = redactText(message.slice(0, 4_000));
+  return text.length <= 600 ? text : `${text.slice(0, 600)}…`;
 }

@@ -167,6 +167,36 @@ test("a pre-hook that throws, hangs or answers nonsense blocks by default", asyn
   }
 });
 
+test("what a hook threw is told without secrets: in issues, in the error and to the model", async () => {
+  const secret = "hunter2-of-the-database";
+  const fails = (): never => {
+    throw new Error(`${"no ".repeat(185)}postgres://app:${secret}@db.example/x refused`);
+  };
+  const hooks = run(
+    [
+      pre("start", fails, { phases: ["preTurn"] }),
+      pre("use", fails, { phases: ["preToolUse"] }),
+      pre("odd", () => ({ type: `postgres://app:${secret}@db` }) as unknown as HookAction, {
+        phases: ["preRun"],
+      }),
+    ],
+    [{ name: "end", call: fails }],
+  );
+  const told: string[] = [];
+  for (const phase of ["preTurn", "preRun"] as const) {
+    await assert.rejects(hooks.pre(phase, { prompt: "A" }), (error: Error) => {
+      told.push(error.message);
+      return error instanceof HookBlockedError;
+    });
+  }
+  told.push(JSON.stringify(await hooks.toolPre({ toolName: "shell" })));
+  await hooks.post("postTurn", { status: "ok" });
+  assert.equal(hooks.report.issues.length, 4);
+  told.push(JSON.stringify(hooks.report.issues));
+  for (const text of told) assert.ok(!text.includes("hunter2"), text);
+  assert.match(told[0]!, /the hook failed: no no/);
+});
+
 test("a failing pre-hook with onError continue is only an issue", async () => {
   const hooks = run([
     pre("bad", () => {
