@@ -42,6 +42,8 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
   #ready: T[] = [];
   #next = 0;
   #done = false;
+  /** What was asked for last. */
+  #last: Promise<unknown> = Promise.resolve();
   /** Whether the reader has left: what still comes is nobody's. */
   #left = false;
 
@@ -52,8 +54,14 @@ export class ToldTurn<T> implements AsyncIterableIterator<T> {
     this.#load = load;
   }
 
-  /** The next one. */
-  async next(): Promise<IteratorResult<T>> {
+  /** The next one; several that are asked for at once come in order. */
+  next(): Promise<IteratorResult<T>> {
+    const next = this.#last.then(() => this.#read());
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async #read(): Promise<IteratorResult<T>> {
     const { parts, teller } = await (this.#telling ??= this.#begin());
     for (;;) {
       if (this.#next < this.#ready.length) {

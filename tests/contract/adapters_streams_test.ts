@@ -125,6 +125,19 @@ test("leaving either stream stops the turn, also while nothing comes", async () 
   });
 });
 
+test("events that are asked for at once come in order, and none is lost", async () => {
+  await world("0.169", everything, async ({ session }) => {
+    const events = toEvents(await session.askStream("x"));
+    const all = await Promise.all(Array.from({ length: 40 }, () => events.next()));
+    const told = all.map(({ value }) => value as AgUiEvent | undefined);
+    const text = told.map((each) => each?.type === "TEXT_MESSAGE_CONTENT" ? each.delta : "");
+    assert.equal(text.join(""), "Let me look. It says alpha.");
+    assert.equal(told.filter((each) => each?.type === "TEXT_MESSAGE_END").length, 2);
+    assert.equal(told.findLast((each) => each !== undefined)?.type, "RUN_FINISHED");
+    assert.equal(all.at(-1)!.done, true);
+  });
+});
+
 test("what is no running prompt is refused", () => {
   for (
     const stream of [null, undefined, {}, { threadId: "x" }, "text", (async function* () {})()]

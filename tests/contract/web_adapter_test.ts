@@ -83,9 +83,12 @@ test("a subscription ends by its signal and by return(), also while it waits, an
     assert.equal((await also).done, true);
 
     const third = adapter.subscribeEvents("ann", sessionId);
-    const last = third.next();
-    await adapter.close();
+    const [told, later, last] = [third.next(), third.next(), third.next()];
+    await adapter.closeSession("ann", sessionId);
+    assert.equal((await told).value?.event.type, "sessionClosed");
+    assert.equal((await later).done, true);
     assert.equal((await last).done, true);
+    await adapter.close();
   }));
 
 test("subscribeApprovals() tells what waits first, then what comes, each once", () =>

@@ -6,6 +6,7 @@ import { InvalidArgumentError } from "../../src/errors/mod.ts";
 import type { JsonObject } from "../../src/json.ts";
 import { serve } from "../../src/adapters/acp/mod.ts";
 import { script } from "../../src/testing/mod.ts";
+import { onFake } from "../contract/session_world.ts";
 import { test } from "../_harness.ts";
 import { type Served, serveHere } from "../real/_acp_world.ts";
 import { inWorld, rejection, whenGone } from "../real/_session_world.ts";
@@ -249,6 +250,40 @@ test(
       for (const pid of pids) await whenGone(pid);
     }),
 );
+
+test("a prompt that waits for the end of another one is cancelled with it", () =>
+  onFake({
+    server: {
+      onTurn: (turn) => turn.prompt === "one" ? undefined : turn.complete(),
+      methods: {
+        "account/read": () => ({ account: null, requiresOpenaiAuth: false }),
+        "model/list": () => ({ data: [], nextCursor: null }),
+      },
+    },
+  }, async ({ client, cwd, server }) => {
+    const here = serveHere(client);
+    const wire = new Wire(here);
+    await wire.call("initialize", { protocolVersion: 1 });
+    const { result } = await wire.call("session/new", { cwd, mcpServers: [] });
+    const sessionId = (result as JsonObject)["sessionId"];
+    const ask = (id: string) =>
+      wire.send({ id, method: "session/prompt", params: { sessionId, prompt: say(id) } });
+    const cancel = () => wire.send({ method: "session/cancel", params: { sessionId } });
+    await ask("one");
+    await server().waitFor(({ method }) => method === "turn/start");
+    await cancel();
+    await ask("two");
+    await cancel();
+    for (const each of ["one", "two"]) {
+      const { result } = await wire.hear(({ id }) => id === each);
+      assert.equal((result as JsonObject)["stopReason"], "cancelled", each);
+    }
+    await ask("three");
+    await wire.hear(({ id }) => id === "three");
+    assert.deepEqual(server().turns.map(({ prompt }) => prompt), ["one", "three"]);
+    await wire.end();
+    await here.served;
+  }));
 
 test("what can't be served is told at once", async () => {
   const streams = { readable: new ReadableStream(), writable: new WritableStream() };

@@ -79,6 +79,8 @@ export class AgentSession {
   readonly #can: ClientAbilities;
   readonly #updates: Updates;
   #running: Running | null = null;
+  /** How often the client has cancelled. */
+  #cancels = 0;
   /** Turns of prompts, whose events come by the prompt. */
   readonly #own: Set<string> = new Set();
 
@@ -111,7 +113,9 @@ export class AgentSession {
   async prompt(blocks: JsonValue | undefined, signal: AbortSignal): Promise<PromptResult> {
     const read = readPrompt(blocks);
     // A client that has cancelled may ask anew before it has heard of the end.
+    const cancels = this.#cancels;
     while (this.#running?.cancelled) await this.#running.over;
+    if (this.#cancels !== cancels) return { stopReason: "cancelled" };
     if (this.#running !== null) {
       const message = "The session runs another prompt. Cancel it, or wait for its end.";
       throw new Fault(FAULTS.invalidRequest, message);
@@ -135,8 +139,9 @@ export class AgentSession {
     }
   }
 
-  /** Stops the prompt that runs; it is answered when codex has stopped. */
+  /** Stops the prompt that runs, which is answered when codex has stopped, and the one that waits for its end. */
   cancel(): void {
+    this.#cancels++;
     const running = this.#running;
     if (running === null || running.cancelled) return;
     running.cancelled = true;

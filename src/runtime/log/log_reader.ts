@@ -32,7 +32,7 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
   readonly #methods: ReadonlySet<string> | null;
   #cursor: number;
   #done = false;
-  #wake: (() => void) | null = null;
+  readonly #wakes: Set<() => void> = new Set();
 
   constructor(log: EventLog, filter: EventFilter) {
     this.#log = log;
@@ -52,11 +52,11 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
       const envelope = this.#take();
       if (envelope !== null) return { done: false, value: envelope };
       if (this.#log.closed) break;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        this.#log.changed(resolve);
-      });
-      this.#wake = null;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wakes.add(resolve);
+      this.#log.changed(resolve);
+      await promise;
+      this.#wakes.delete(resolve);
     }
     this.#done = true;
     return { done: true, value: undefined };
@@ -64,7 +64,7 @@ class LogReader implements AsyncIterableIterator<EventEnvelope> {
 
   return(): Promise<IteratorResult<EventEnvelope>> {
     this.#done = true;
-    this.#wake?.();
+    for (const wake of this.#wakes) wake();
     return Promise.resolve({ done: true, value: undefined });
   }
 

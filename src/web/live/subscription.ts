@@ -123,6 +123,8 @@ export class Feed<T> implements AsyncIterableIterator<T> {
   readonly #parts: FeedParts<T>;
   #opened: Promise<{ subscription: EventSubscription; first: T[] }> | null = null;
   #done = false;
+  /** What was asked for last. */
+  #last: Promise<unknown> = Promise.resolve();
   #unlisten: () => void = () => {};
 
   /** Itself. */
@@ -135,8 +137,14 @@ export class Feed<T> implements AsyncIterableIterator<T> {
     this[Symbol.asyncIterator] = () => this;
   }
 
-  /** The next value. */
-  async next(): Promise<IteratorResult<T>> {
+  /** The next value; several that are asked for at once come in order. */
+  next(): Promise<IteratorResult<T>> {
+    const next = this.#last.then(() => this.#read());
+    this.#last = next.catch(() => {});
+    return next;
+  }
+
+  async #read(): Promise<IteratorResult<T>> {
     const { signal, pick } = this.#parts;
     signal?.throwIfAborted();
     if (this.#done) return { done: true, value: undefined };
