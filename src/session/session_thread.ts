@@ -191,14 +191,7 @@ export class SessionThread {
       idle: (signal, timeoutMs) =>
         this.turns.rest.idle(signal, timeoutMs).then(() => this.connection.resumeIfClosed(signal)),
       prepareInput: (text, attachments, model, signal) =>
-        prepareInput(
-          core,
-          this.parts.cwd,
-          text,
-          attachments,
-          this.settings.modelOf(model),
-          signal,
-        ),
+        prepareInput(core, this.parts.cwd, text, attachments, this.settings.modelOf(model), signal),
       checkpoint: async (profile, signal) => {
         await this.settings.admit(profile);
         const { checkpoints } = this.parts;
@@ -206,6 +199,7 @@ export class SessionThread {
         return await checkpoints.before(this.settings.effective(profile), signal);
       },
       startTurn: (turn) => this.#startTurn(turn),
+      listeners: this.events,
       get rateLimits() {
         return core.rateLimits;
       },
@@ -289,6 +283,7 @@ export class SessionThread {
       turns,
       foreign,
       checkpoints,
+      listeners: this.events,
       get threadId() {
         return now.threadId();
       },

@@ -16,11 +16,12 @@ import {
 import { defined, type JsonObject } from "../../json.ts";
 import type { HookReport, HookRun, PatchedInput } from "../../plugin/mod.ts";
 import type { Attachment, Prompt } from "../../prompt.ts";
+import { redactText } from "../../redact.ts";
 import type { OutputRequest, ResolvedOutput } from "../output/structured_output.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type { AskOptions, ResolvedProfile, RetryOptions } from "../profile.ts";
 import { addTokens, NO_TOKENS, RunMeter, unheldLimits } from "../turn/turn_usage.ts";
-import type { Turn } from "../turn/turn.ts";
+import type { ThreadListeners, Turn } from "../turn/turn.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 import type { EmitTurnEvent, TurnOutcome } from "../turn/turn_outcome.ts";
 import type { PromptRunResult, TokenCount, TokenUsage } from "../turn/turn_result.ts";
@@ -57,6 +58,8 @@ export interface PromptHost {
     profile: ResolvedProfile,
     signal: AbortSignal,
   ): Promise<((turnId: string) => void) | null>;
+  /** Who listens to the session. */
+  readonly listeners: ThreadListeners;
   /** Starts a turn. */
   startTurn(turn: TurnRequest): TurnRun;
   /** The account's limits as last told, for reset times. */
@@ -121,7 +124,7 @@ export class PromptRun {
     this.#host = host;
     this.#options = options;
     this.#parent = host.callerContext();
-    this.#emit = guardEmit(emit, options.onEvent);
+    this.#emit = guardEmit(emit, options.onEvent, host.listeners);
     const { signal } = options;
     const forward = () => this.cancel(signal!.reason);
     if (signal?.aborted) forward();
@@ -313,7 +316,7 @@ export class PromptRun {
   /** Tokens of all turns of the prompt; the thread's total is the last turn's. */
   #usage(last: TurnOutcome): TokenUsage | null {
     if (last.usage === null) return null;
-    const all = [...this.#outcomes].map(({ usage }) => usage).filter((usage) => usage !== null);
+    const all = [...this.#outcomes].flatMap(({ usage }) => usage ?? []);
     return {
       ...last.usage,
       ...all.reduce<TokenCount>(addTokens, NO_TOKENS),
@@ -378,9 +381,9 @@ function patched(
 ): ResolvedProfile {
   return {
     ...profile,
-    ...defined({ model: patch.model }),
-    ...(patch.attachments === undefined ? {} : {
-      attachments: patch.attachments.map((each) =>
+    ...defined({
+      model: patch.model,
+      attachments: patch.attachments?.map((each): Attachment =>
         typeof each === "string" ? { type: "path", path: each } : each
       ),
     }),
@@ -391,18 +394,21 @@ function modelOf(model: string | null): { model?: string } {
   return model === null ? {} : { model };
 }
 
-/** A caller's listener that throws must not disturb the turn: its error becomes an event for the others. */
+/** A caller's listener that throws must not disturb the turn: its error becomes an event for all the others. */
 export function guardEmit(
   emit: EmitTurnEvent,
   onEvent: ((event: TurnEvent) => void) | undefined,
+  listeners: ThreadListeners,
 ): EmitTurnEvent {
   if (onEvent === undefined) return emit;
   return (event) => {
     emit?.(event);
     const failed = (error: unknown): void => {
       const { threadId, turnId } = event;
-      const message = `onEvent threw: ${messageOf(error)}`;
-      emit?.({ type: "warning", threadId, turnId, message });
+      const message = `onEvent threw: ${redactText(messageOf(error))}`;
+      for (const tell of [emit, listeners.emit]) {
+        tell?.({ type: "warning", threadId, turnId, message });
+      }
     };
     try {
       const told: unknown = onEvent(event);
@@ -414,8 +420,6 @@ export function guardEmit(
 }
 
 // When a failed turn is tried again.
-
-const DEFAULTS = { attempts: 2, baseDelayMs: 1_000, maxDelayMs: 60_000 } as const;
 
 /**
  * Milliseconds to wait before the next try, or `null` for none. Only failures of the model's provider that may pass are
@@ -429,7 +433,7 @@ export function retryDelayMs(
   random: number,
 ): number | null {
   if (options === undefined) return null;
-  const { attempts, baseDelayMs, maxDelayMs } = { ...DEFAULTS, ...options };
+  const { attempts = 2, baseDelayMs = 1_000, maxDelayMs = 60_000 } = options;
   if (tries > attempts || !(error instanceof TurnFailedError) || !error.retryable) return null;
   if (error.resetsAt !== null) {
     const wait = error.resetsAt.getTime() - now.getTime();

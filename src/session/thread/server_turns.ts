@@ -73,7 +73,7 @@ async function reviewTurn(
     host.begin(hooks);
     await host.checkpoint(signal);
     const meter = new RunMeter(profile.limits, (exceeded) => void run.exceed(exceeded));
-    const emit = guardEmit(null, onEvent);
+    const emit = guardEmit(null, onEvent, host.listeners);
     const run = turns.start({
       method: "review/start",
       params: { threadId, delivery: "inline", target: wireTarget(target, final) },

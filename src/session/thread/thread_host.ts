@@ -11,6 +11,7 @@ import type { ResolvedProfile, SessionConfig } from "../profile.ts";
 import type { AgentThread } from "../policy/sub_agents.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
+import type { ThreadListeners } from "../turn/turn.ts";
 import type { PromptRunResult, TokenCount } from "../turn/turn_result.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
 import type { Checkpoints } from "../history/rewind/checkpoints.ts";
@@ -52,6 +53,8 @@ export interface ThreadHost {
   readonly turns: ThreadTurns;
   /** Who takes the turns that something else begins. */
   readonly foreign: ForeignTurns;
+  /** Who listens to the session. */
+  readonly listeners: ThreadListeners;
   /** Whether the thread has had a turn. */
   readonly used: boolean;
   /** Takes the thread when the prompts before are over and nothing is active on it; settles with what gives it back. */
