@@ -160,6 +160,7 @@ export class TurnParts {
   #phase(item: ThreadItem): void {
     const { phase } = item as { phase?: unknown };
     if (typeof phase === "string") this.#phases.set(item.id, phase);
+    else this.#phases.delete(item.id);
   }
 
   #completed(item: ThreadItem): TurnPart[] {
@@ -231,16 +232,21 @@ export class TurnParts {
       : [...this.#texts].find(([, open]) => open.kind === kind && text.startsWith(open.told))
         ?.[0] ?? key;
     const told = this.#texts.get(begun)?.told ?? "";
-    const missing = text.startsWith(told) ? text.slice(told.length) : "";
-    const parts = this.#grow(kind, begun, itemId, missing);
-    const open = this.#texts.get(begun);
-    if (open === undefined) return parts;
-    this.#texts.delete(begun);
-    return [...parts, {
-      type: kind === "text" ? "textEnd" : "reasoningEnd",
-      id: open.id,
-      itemId,
-    }];
+    const parts: TurnPart[] = [];
+    if (text.startsWith(told)) {
+      parts.push(...this.#grow(kind, begun, itemId, text.slice(told.length)));
+    } else if (!told.includes(text)) {
+      // Deltas were lost in the middle. What was told can't be taken back: the whole is another text.
+      parts.push(...this.#close(kind, begun, itemId), ...this.#grow(kind, begun, itemId, text));
+    }
+    return [...parts, ...this.#close(kind, begun, itemId)];
+  }
+
+  #close(kind: OpenText["kind"], key: string, itemId: string): TurnPart[] {
+    const open = this.#texts.get(key);
+    if (open === undefined) return [];
+    this.#texts.delete(key);
+    return [{ type: kind === "text" ? "textEnd" : "reasoningEnd", id: open.id, itemId }];
   }
 
   #closeAll(): TurnPart[] {

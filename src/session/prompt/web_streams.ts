@@ -95,7 +95,10 @@ export class AnswerText implements AsyncIterableIterator<string> {
       ? itemId
       : [...this.#open].find(([, told]) => text.startsWith(told))?.[0] ?? itemId;
     const told = this.#open.get(begun) ?? "";
-    const more = text.startsWith(told) ? this.#more(begun, text.slice(told.length)) : "";
+    const fits = text.startsWith(told);
+    // Deltas were lost in the middle. What was told can't be taken back: the whole is another message.
+    if (!fits) this.#open.delete(begun);
+    const more = told.includes(text) ? "" : this.#more(begun, text.slice(fits ? told.length : 0));
     this.#open.delete(begun);
     return more;
   }

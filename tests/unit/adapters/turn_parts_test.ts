@@ -88,6 +88,25 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     completed({ type: "agentMessage", id: "a", text: "Hey" }),
     over(),
   ], "text 1|+1 He|+1 y|end 1|completed"],
+  ["text whose deltas were lost in the middle", [
+    said("a", "He"),
+    said("a", "o"),
+    completed({ type: "agentMessage", id: "a", text: "Hello" }),
+    over(),
+  ], "text 1|+1 He|+1 o|end 1|text 2|+2 Hello|end 2|completed"],
+  ["text that was told to be less", [
+    said("a", "Hello"),
+    completed({ type: "agentMessage", id: "a", text: "ell" }),
+    over(),
+  ], "text 1|+1 Hello|end 1|completed"],
+  ["an id that recurs without its phase", [
+    started({ type: "agentMessage", id: "a", text: "", phase: "commentary" }),
+    said("a", "x"),
+    completed({ type: "agentMessage", id: "a", text: "x", phase: "commentary" }),
+    started({ type: "agentMessage", id: "a", text: "" }),
+    said("a", "y"),
+    over(),
+  ], "aside 1|+1 x|end 1|text 2|+2 y|end 2|completed"],
   ["phases", [
     started({ type: "agentMessage", id: "a", text: "", phase: "commentary" }),
     said("a", "x"),

@@ -68,6 +68,18 @@ const CASES: [name: string, events: TurnEvent[], answer: string, text: string[]]
     "Hello",
     ["He", "llo"],
   ],
+  [
+    "deltas that were lost in the middle: the whole is told as another message",
+    [delta("a", "He"), delta("a", "o"), completed({ id: "a", text: "Hello" })],
+    "Hello",
+    ["He", "o", "\n\nHello"],
+  ],
+  [
+    "a completion that says less than was told tells nothing",
+    [delta("a", "Hello"), completed({ id: "a", text: "ell" })],
+    "ell",
+    ["Hello"],
+  ],
   ["no deltas at all", [completed({ id: "a", text: "Hello" })], "Hello", ["Hello"]],
   [
     "a completion under another id",
