@@ -1,5 +1,6 @@
 /** Calls on a session that overlap: what was called first holds for what was called after it, and who gives up waits for nothing. */
 import assert from "node:assert/strict";
+import { CodexError, TurnInterruptedError } from "../../src/errors/mod.ts";
 import type { FakeServer, Message } from "../_fake_server.ts";
 import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
@@ -287,3 +288,71 @@ dialects(
     });
   },
 );
+
+for (const what of ["an answer that does not fit", "a failure that may pass", "a review"]) {
+  test(`an interrupt that meets the end of a turn has no other turn follow: ${what}`, async () => {
+    const { answer, turns } = heldTurns();
+    const begin = (params: Message, server: FakeServer) => {
+      const answered = answer(params, server);
+      const turn = turns.at(-1)!;
+      setTimeout(() => {
+        turn.started();
+        if (turns.length === 1) return;
+        turn.say("{}");
+        turn.complete();
+      });
+      return answered;
+    };
+    const methods = {
+      "turn/start": begin,
+      "thread/settings/update": () => ({}),
+      "review/start": (params: Message, server: FakeServer) => ({
+        ...begin({ ...params, input: [] }, server),
+        reviewThreadId: params.threadId,
+      }),
+      // The turn ends by itself while it is being interrupted.
+      "turn/interrupt": () => {
+        const [turn] = turns;
+        if (what === "a failure that may pass") {
+          turn!.fail("busy", { httpConnectionFailed: { httpStatusCode: 503 } });
+        } else {
+          turn!.say("no JSON");
+          turn!.complete();
+        }
+        return {};
+      },
+    };
+    await onFake({ server: { methods } }, async ({ session, server }) => {
+      const outputSchema = { type: "object", additionalProperties: false } as const;
+      const asked = rejection(
+        what === "a review"
+          ? session.review({ type: "uncommitted" }, { outputSchema })
+          : session.ask("now", { outputSchema, repair: true, retry: { baseDelayMs: 0 } }),
+      );
+      await server().waitFor(({ method }) => method === "turn/start" || method === "review/start");
+      await session.interrupt();
+      assert.ok(await asked instanceof CodexError);
+      assert.equal(turns.length, 1);
+    });
+  });
+}
+
+for (const what of ["review", "compaction"]) {
+  test(`a ${what} that is interrupted while it is prepared is not begun`, async () => {
+    const held = Promise.withResolvers<Message>();
+    const methods = { "thread/settings/update": () => held.promise };
+    await onFake({ server: { methods } }, async ({ session, server }) => {
+      const asked = rejection(
+        what === "review"
+          ? session.review({ type: "uncommitted" }, { effort: "high" })
+          : session.compact(),
+      );
+      await server().waitForMethod("thread/settings/update");
+      await session.interrupt();
+      held.resolve({});
+      assert.ok(await asked instanceof TurnInterruptedError);
+      assert.equal((await session.ask("next")).assistantText, "ok");
+      assert.deepEqual(sent(server(), "review/start", "thread/compact/start"), []);
+    });
+  });
+}

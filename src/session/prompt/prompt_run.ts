@@ -101,7 +101,7 @@ export class PromptRun {
   /** Whether it goes before the prompts that wait. */
   readonly first: boolean;
   readonly #host: PromptHost;
-  readonly #options: AskOptions;
+  #options: AskOptions;
   readonly #emit: EmitTurnEvent;
   readonly #stopped = new AbortController();
   #isSettled = false;
@@ -147,6 +147,8 @@ export class PromptRun {
   async interrupt(): Promise<void> {
     const { current } = this;
     if (current !== null && !current.isSettled) {
+      // However it ends, no other try and no repair follows it.
+      this.#options = {};
       assertStopped(await current.stop() || current.isSettled);
     } else if (!this.#isSettled) this.cancel(new TurnInterruptedError(this.#partial()));
   }

@@ -2,7 +2,13 @@
  * Turns of codex's own that a session asks for: a review of changes by its reviewer, and making the history shorter.
  * @module
  */
-import { BudgetExceededError, EmptyAnswerError, TurnTimeoutError } from "../../errors/mod.ts";
+import {
+  BudgetExceededError,
+  EmptyAnswerError,
+  type PartialTurn,
+  TurnInterruptedError,
+  TurnTimeoutError,
+} from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { overlayProfile } from "../policy/thread_params.ts";
 import type {
@@ -38,11 +44,21 @@ export async function review(
   ask: AskForOutput,
 ): Promise<ReviewResult> {
   let answer: Promise<PromptRunResult> | null = null;
-  const { result } = await alone(host, options.signal, async (signal) => {
+  const { result } = await alone(host, options.signal, async (signal, _, onInterrupt) => {
+    let run: TurnRun | null = null;
+    let interrupted: TurnInterruptedError | null = null;
+    onInterrupt(async (giveUp) => {
+      interrupted = new TurnInterruptedError(run?.partial() ?? nothing(host));
+      if (run !== null && !run.isSettled) return await run.stop() || run.isSettled;
+      giveUp(interrupted);
+      return true;
+    });
     const profile = overlayProfile(host.profile, options);
     const { output, outputSchema = profile.outputSchema } = options;
-    const done = await reviewTurn(host, target, profile, options, signal);
+    const started = (it: TurnRun) => void (run = it);
+    const done = await reviewTurn(host, target, profile, options, signal, started);
     if (output === undefined && outputSchema === null) return done;
+    if (interrupted !== null) throw interrupted;
     const limits = left(profile.limits, done.meter);
     const { spent } = done.meter;
     if (spent !== null) throw new BudgetExceededError(spent, done.run.partial(), { stopped: true });
@@ -60,6 +76,7 @@ async function reviewTurn(
   profile: ResolvedProfile,
   { onEvent }: ReviewOptions,
   signal: AbortSignal,
+  started: (run: TurnRun) => void,
 ): Promise<{ result: ReviewResult; meter: RunMeter; run: TurnRun }> {
   const { core, threadId, turns } = host;
   const hooks = host.hookRun(profile, signal);
@@ -82,6 +99,7 @@ async function reviewTurn(
       signal,
       meter,
     });
+    started(run);
     run.identified.then(({ turnId }) => host.checkpoints?.began(turnId), () => {});
     const settled = await run.settled;
     const outcome = run.turn?.outcome ?? null;
@@ -111,6 +129,11 @@ async function reviewTurn(
     if (!signal.aborted) await told;
     throw error;
   }
+}
+
+/** What there is of a turn that has not begun. */
+function nothing({ threadId }: ThreadHost): PartialTurn {
+  return { threadId, turnId: null, assistantText: "", items: [] };
 }
 
 /** What the review has left of the run's limits. */
@@ -150,8 +173,14 @@ const BEGIN_MS = 5_000;
 
 /** Lets the model sum up the thread. The server does it in a turn whose id it does not tell before. */
 export function compact(host: ThreadHost, options: WaitOptions): Promise<CompactResult> {
-  return alone(host, options.signal, async (signal, hold) => {
+  return alone(host, options.signal, async (signal, hold, onInterrupt) => {
     const { core, threadId, turns, foreign, profile } = host;
+    let called = false;
+    onInterrupt((giveUp) => {
+      if (called) return turns.rest.stopAll();
+      giveUp(new TurnInterruptedError(nothing(host)));
+      return Promise.resolve(true);
+    });
     const tokensBefore = turns.context?.usedTokens ?? null;
     await host.settle("compact", profile);
     await host.checkpoint(signal);
@@ -183,8 +212,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
     /** It may take so long to begin. */
     const limit = () => {
       cancelLimit = longTimeout(() => {
-        const partial = { threadId, turnId: null, assistantText: "", items: [] };
-        end.reject(new TurnTimeoutError(profile.timeoutMs, partial, { stopped: false }));
+        end.reject(new TurnTimeoutError(profile.timeoutMs, nothing(host), { stopped: false }));
       }, profile.timeoutMs);
     };
     limit();
@@ -201,6 +229,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       unwatch();
     };
     let over = false;
+    called = true;
     const call = core.call("thread/compact/start", { threadId });
     // Whoever stops the thread meanwhile has to wait for its beginning.
     const begins = call.then(() => first.promise);
