@@ -90,7 +90,7 @@ export function normalize(
     .map(([was, is]) => [inJson(was), inJson(is)] as const);
   return messages.map((message) => {
     let line = JSON.stringify({ ...message, m: shifted(message.m ?? null, "", offset) });
-    for (const [was, is] of texts) line = line.replaceAll(was, is);
+    for (const [was, is] of texts) line = line.replaceAll(was, () => is);
     line = line.replace(UUID, (id, version) => {
       const stable = ids.get(id) ??
         `01a20000-0000-${version}000-8000-${String(ids.size + 1).padStart(12, "0")}`;

@@ -216,7 +216,7 @@ export class Tape {
         ? { ...message, id: this.#ids.get(message["id"] ?? null) ?? message["id"] }
         : message,
     );
-    for (const [was, is] of this.#texts) line = line.replaceAll(was, is);
+    for (const [was, is] of this.#texts) line = line.replaceAll(was, () => is);
     return line;
   }
 

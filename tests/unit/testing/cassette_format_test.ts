@@ -67,9 +67,9 @@ test("normalize() begins the time at a fixed moment and keeps all differences", 
 test("normalize() replaces texts, the longer one first, whatever they hold", () => {
   const [message] = normalize(
     [{ t: 0, dir: "<", m: { a: 'C:\\home "x"\\y', b: "C:\\home" } }],
-    { "C:\\home": "/h", 'C:\\home "x"': "/x" },
+    { "C:\\home": "/h$&", 'C:\\home "x"': "/$$x" },
   );
-  assert.deepEqual(message!.m, { a: "/x\\y", b: "/h" });
+  assert.deepEqual(message!.m, { a: "/$$x\\y", b: "/h$&" });
 });
 
 test("normalize() keeps ends of connections as they are", () => {

@@ -204,7 +204,7 @@ test("tape: a thread may go by another id, and a directory by another path", () 
     ["<", { id: 2, result: { turn: { id: "u" } } }],
     ["<", news("turn/started", { threadId: A, turn: { id: "u" } })],
   ]);
-  const params = { threadId: "my-thread", cwd: 'C:\\a "dir"' };
+  const params = { threadId: "my-thread", cwd: 'C:\\a "dir" $$ $&' };
   const [output] = tape.take(call(1, "thread/resume", params));
   assert.ok(output !== undefined && "line" in output);
   assert.deepEqual(JSON.parse(output.line).result.thread, {

@@ -246,7 +246,7 @@ async function userIgnoreFiles(files: TreeFiles): Promise<string[]> {
   for (const path of [`${home}/.gitconfig`, `${config}/git/config`]) {
     const text = canRead(path) ? await readIgnoreFile(files, path) : null;
     const named = text === null ? null : excludesFile(text);
-    if (named !== null) return [named.replace(/^~(?=\/)/, home)];
+    if (named !== null) return [named.replace(/^~(?=\/)/, () => home)];
   }
   return [`${config}/git/ignore`];
 }
