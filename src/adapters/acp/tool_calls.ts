@@ -272,13 +272,16 @@ function hunksOf(diff: string): Hunk[] {
 }
 
 /**
- * A text in which nothing is hidden: characters that control a terminal or the direction of writing are spelled out, so that
- * what a person is shown is what there is.
+ * A text in which nothing is hidden: characters that control a terminal or the direction of writing or that no font draws are
+ * spelled out, and long blanks are counted, so that what a person is shown is what there is.
  */
 export function visible(text: string): string {
-  return text.replace(
-    // deno-lint-ignore no-control-regex
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
-    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
-  );
+  return text
+    .replace(/[ \t]{40,}/g, (run) => `⟨${run.length} blanks⟩`)
+    // What is left of blanks is short: the search takes no longer than the text is.
+    .replace(/(?:[ \t]*\n){10,}/g, (run) => `\n⟨${run.split("\n").length - 1} line breaks⟩\n`)
+    .replace(
+      /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,
+      (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+    );
 }
