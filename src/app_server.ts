@@ -7,6 +7,7 @@ import type { ApprovalRequest, ReaderRequest } from "./approvals/mod.ts";
 import {
   checkArgument,
   checkOptions,
+  copied,
   having,
   kind,
   name,
@@ -62,8 +63,9 @@ export class AppServer implements AsyncDisposable {
   /** Starts codex, or attaches to one. Rejects like `Client.connect`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<AppServer> {
     checkOptions("AppServer.connect", config, RUNTIME_CONFIG);
+    const given = copied(config);
     const check = await import("./protocol/check_call.ts");
-    return new AppServer(await Client.connect(config), config, check);
+    return new AppServer(await Client.connect(given), given, check);
   }
 
   /**

@@ -2,7 +2,16 @@
  * Repeated runs in one directory.
  * @module
  */
-import { checkOptions, elsewhere, name, object, required, type Shape, shape } from "./check/mod.ts";
+import {
+  checkOptions,
+  copied,
+  elsewhere,
+  name,
+  object,
+  required,
+  type Shape,
+  shape,
+} from "./check/mod.ts";
 import { CLIENT_CONFIG } from "./runtime/config_shape.ts";
 import type { ClientConfig } from "./runtime/mod.ts";
 import type * as session from "./session/mod.ts";
@@ -72,7 +81,7 @@ export class Workflow implements AsyncDisposable {
   /** Starts codex for a directory, which must exist. Rejects like {@linkcode Client.connect}. */
   static async connect(config: WorkflowConfig): Promise<Workflow> {
     checkOptions("Workflow.connect", config, WORKFLOW_CONFIG);
-    const { cwd, client, ...profile } = config;
+    const { cwd, client, ...profile } = copied(config);
     const [{ layerProfile, workingDirectory }, { isRemote }] = await Promise.all([
       import("./session/mod.ts"),
       import("./runtime/mod.ts"),

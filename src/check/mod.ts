@@ -87,6 +87,39 @@ export function checkArguments(
   for (const argument of Object.keys(given)) checkArgument(where, argument, ...given[argument]!);
 }
 
+/**
+ * What a caller gave, as it is now: what becomes of it later was not checked. Lists and plain data are copied; what can be
+ * called, or was made by a class, is the caller's own.
+ */
+export function copied<T>(given: T): T {
+  return copyOf(given, new Map(), true) as T;
+}
+
+function copyOf(value: unknown, known: Map<unknown, unknown>, isOptions = false): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (known.has(value)) return known.get(value);
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isList = Array.isArray(value);
+  if (!isList && prototype !== Object.prototype && prototype !== null) return value;
+  const members = Object.entries(Object.getOwnPropertyDescriptors(value));
+  const isData = isList || isOptions ||
+    members.every(([, member]) => "value" in member && typeof member.value !== "function");
+  if (!isData) return value;
+  const copy: object = isList ? [] : Object.create(prototype as object | null);
+  known.set(value, copy);
+  for (const [name, { enumerable, get, value: member }] of members) {
+    if (enumerable !== true) continue;
+    const data = copyOf(get === undefined ? member : get.call(value), known);
+    Object.defineProperty(copy, name, {
+      value: data,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
+  }
+  return copy;
+}
+
 function refuse(where: string, { path, received, accepts, hint }: Misfit): never {
   throw new InvalidArgumentError(where, {
     argument: path,

@@ -5,6 +5,7 @@
 import {
   checkArgument,
   checkOptions,
+  copied,
   flag,
   milliseconds,
   name,
@@ -86,12 +87,13 @@ export class Runtime implements AsyncDisposable {
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
     checkOptions("Runtime.spawn", config, RUNTIME_CONFIG);
+    const given = copied(config);
     const [{ spawnCore }, { guardCall }, { readLog }] = await Promise.all([
       import("./spawn.ts"),
       import("./guard_call.ts"),
       import("./log/log_reader.ts"),
     ]);
-    return new Runtime(await spawnCore(config), guardCall, readLog);
+    return new Runtime(await spawnCore(given), guardCall, readLog);
   }
 
   /** What the server said of itself. */

@@ -7,6 +7,7 @@ import {
   callback,
   checkArgument,
   checkOptions,
+  copied,
   count,
   either,
   flag,
@@ -405,16 +406,17 @@ export function steering(input: Prompt): Prompt {
   return input;
 }
 
-/** Throws `InvalidArgumentError` when a thread can't be opened as that, or as such a session. */
+/** Throws `InvalidArgumentError` when a thread can't be opened as that, or as such a session; the settings as they are now. */
 export function checkOpening(
   where: string,
   opening: { method: string; threadId?: unknown },
-  config: unknown,
-): void {
+  config: SessionConfig,
+): SessionConfig {
   if (opening.method !== "thread/start") {
     checkArgument(where, "threadId", opening.threadId, threadIdKind);
   }
   checkOptions(where, config, SESSION_CONFIG);
+  return copied(config);
 }
 
 /** An id that the server gave. */

@@ -5,6 +5,7 @@
 import {
   checkArgument,
   checkOptions,
+  copied,
   jsonObject,
   list,
   name as nonEmpty,
@@ -273,9 +274,8 @@ export class Session implements AsyncDisposable {
     checkArgument("review", "target", target, reviewTargetKind);
     checkOptions("review", options, REVIEW_OPTIONS);
     const { host, prompts } = this.#thread;
-    const { PromptRun } = this.#internals;
     const ask = (prompt: string, more: AskOptions) =>
-      new PromptRun(prompts, prompt, more, null, true).result;
+      new this.#internals.PromptRun(prompts, prompt, more, null, true).result;
     const result = await this.#internals.review(host, target, options as ReviewOptions, ask);
     return result as ReviewResult<InferOutput<Schema>>;
   }
@@ -328,10 +328,10 @@ export class Session implements AsyncDisposable {
    */
   async fork(config: ForkConfig = {}): Promise<Session> {
     checkOptions("fork", config, FORK_CONFIG);
-    const { after, before, ...rest } = config;
+    const { after, before, ...rest } = copied(config);
     const at = defined({ after, before });
     const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
-    return await this.#internals.alone(this.#thread.host, config.signal, open) as Session;
+    return await this.#internals.alone(this.#thread.host, rest.signal, open) as Session;
   }
 
   /**

@@ -5,6 +5,7 @@
 import {
   checkArgument,
   checkOptions,
+  copied,
   either,
   nothing,
   pauseMilliseconds,
@@ -103,7 +104,7 @@ export class WebAdapter implements AsyncDisposable {
   constructor(options: WebAdapterOptions) {
     checkOptions("WebAdapter", options, WEB_ADAPTER_OPTIONS);
     this[Symbol.asyncDispose] = () => this.close();
-    this.#options = options;
+    this.#options = copied(options);
     const enforced = isEnforced(options);
     this.#policy = policyOf(options);
     const store = options.store ?? new MemorySessionStore();

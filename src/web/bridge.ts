@@ -2,7 +2,15 @@
  * The HTTP bridge: one function from a request to an answer.
  * @module
  */
-import { callback, checkArgument, checkOptions, having, required, text } from "../check/mod.ts";
+import {
+  callback,
+  checkArgument,
+  checkOptions,
+  copied,
+  having,
+  required,
+  text,
+} from "../check/mod.ts";
 import { WebAdapter } from "./adapter.ts";
 import type { Handler } from "./http/handler.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
@@ -43,13 +51,14 @@ export interface Bridge extends AsyncDisposable {
  */
 export function createBridge(options: BridgeOptions): Bridge {
   checkOptions("createBridge", options, BRIDGE_OPTIONS);
-  const adapter = new WebAdapter(optionsOf(options));
+  const given = copied(options);
+  const adapter = new WebAdapter(optionsOf(given));
   let handler: Handler | undefined;
   /** Loaded with the first request. */
   let loading: Promise<Handler> | undefined;
   const load = () =>
     loading ??= import("./http/handler.ts").then(({ Handler }) =>
-      handler = new Handler(adapter, options)
+      handler = new Handler(adapter, given)
     );
   const close = () => {
     handler?.endPassed();

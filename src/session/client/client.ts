@@ -3,7 +3,13 @@
  * @module
  */
 import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
-import { checkArgument, checkOptions, name as nonEmpty, required } from "../../check/mod.ts";
+import {
+  checkArgument,
+  checkOptions,
+  copied,
+  name as nonEmpty,
+  required,
+} from "../../check/mod.ts";
 import { RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
 import { mergeHooks } from "../../plugin/validate.ts";
@@ -100,13 +106,14 @@ export class Client implements AsyncDisposable {
   /** Starts codex, or takes one that was prewarmed with the same configuration. Rejects like `Runtime.spawn`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<Client> {
     checkOptions("Client.connect", config, CLIENT_CONFIG);
-    config.signal?.throwIfAborted();
+    const given = copied(config);
+    given.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
-    mergeHooks(config.hooks);
-    const starting = takePrewarmed(config).then((warm) => warm ?? Runtime.spawn(config));
+    mergeHooks(given.hooks);
+    const starting = takePrewarmed(given).then((warm) => warm ?? Runtime.spawn(given));
     // While codex starts.
     const loading = import("../internals.ts");
-    return new Client(await starting, config, await loading);
+    return new Client(await starting, given, await loading);
   }
 
   /**
@@ -115,7 +122,7 @@ export class Client implements AsyncDisposable {
    */
   static async prewarm(config: ClientConfig = {}): Promise<void> {
     checkOptions("Client.prewarm", config, CLIENT_CONFIG);
-    await Promise.all([prewarm(config, Runtime.spawn), import("../internals.ts")]);
+    await Promise.all([prewarm(copied(config), Runtime.spawn), import("../internals.ts")]);
   }
 
   /** What the server said of itself. */
@@ -146,18 +153,19 @@ export class Client implements AsyncDisposable {
   async resumeSession(threadId: string, config: Partial<SessionConfig> = {}): Promise<Session> {
     checkArgument("resumeSession", "threadId", threadId, threadIdKind);
     checkOptions("resumeSession", config, RESUME_CONFIG);
-    config.signal?.throwIfAborted();
+    const given = copied(config);
+    const { store, signal } = given;
+    signal?.throwIfAborted();
     this.#opener.assertNotOpen(threadId);
-    const { store, signal } = config;
     const portable = store === undefined
       ? undefined
       : await this.#internals.makePortable(this.#core, store, "resumeSession", threadId);
     await portable?.materialise(threadId, signal);
     if (store === undefined) await this.#assertKept("resumeSession", threadId, signal);
-    const cwd = config.cwd ??
+    const cwd = given.cwd ??
       (await this.#internals.readThread(this.#core, threadId, defined({ signal }))).cwd;
     const opening = { method: "thread/resume", threadId, ...defined({ portable }) } as const;
-    return await this.#opener.open(opening, { ...config, cwd });
+    return await this.#opener.open(opening, { ...given, cwd });
   }
 
   /** A hermetic codex has the threads of its own run only. */
@@ -180,8 +188,8 @@ export class Client implements AsyncDisposable {
   async forkSession(threadId: string, config: SessionConfig & ForkPoint): Promise<Session> {
     checkArgument("forkSession", "threadId", threadId, threadIdKind);
     checkOptions("forkSession", config, FORK_SESSION_CONFIG);
-    await this.#assertKept("forkSession", threadId, config.signal);
-    const { after, before, ...rest } = config;
+    const { after, before, ...rest } = copied(config);
+    await this.#assertKept("forkSession", threadId, rest.signal);
     const at = defined({ after, before });
     return await this.#opener.open({ method: "thread/fork", threadId, at }, rest);
   }
@@ -194,7 +202,7 @@ export class Client implements AsyncDisposable {
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
     checkArgument("run", "prompt", prompt, promptKind);
     checkOptions("run", options, RUN_OPTIONS);
-    return await this.#internals.runOnce(this.#opener, cwd, prompt, options);
+    return await this.#internals.runOnce(this.#opener, cwd, prompt, copied(options));
   }
 
   /** Asks once with a profile; options win over it, attachments and hooks are added. */

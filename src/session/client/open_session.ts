@@ -40,8 +40,12 @@ export type Opening =
   | { method: "thread/resume"; threadId: string; portable?: PortableThread }
   | { method: "thread/fork"; threadId: string; at?: ForkPoint };
 
-/** Looks at what is asked before it is used. `where`: what the caller knows the opening by. */
-export type OpeningCheck = (where: string, opening: Opening, config: SessionConfig) => void;
+/** Looks at what is asked before it is used, and may copy it. `where`: what the caller knows the opening by. */
+export type OpeningCheck = (
+  where: string,
+  opening: Opening,
+  config: SessionConfig,
+) => SessionConfig | undefined;
 
 /** What the caller knows each opening by. */
 const DOORS: Record<Opening["method"], string> = {
@@ -115,8 +119,8 @@ export class SessionOpener<Opened extends OpenedThread> {
   ): Promise<Opened> {
     const core = this.#core;
     const where = DOORS[opening.method];
-    this.#check(where, opening, config);
-    const { cwd: asked, approvals: own, signal, store, ...profileFields } = config;
+    const given = this.#check(where, opening, config) ?? config;
+    const { cwd: asked, approvals: own, signal, store, ...profileFields } = given;
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.assertNotOpen(opening.threadId);
     if (profileFields.checkpoints === true && core.config.isolation === "hermetic") {

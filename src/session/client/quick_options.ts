@@ -6,6 +6,7 @@ import {
   callback,
   checkArgument,
   checkOptions,
+  copied,
   elsewhere,
   object,
   type Shape,
@@ -15,6 +16,7 @@ import {
 import { promptKind } from "../../prompt.ts";
 import { CLIENT_CONFIG } from "../../runtime/config_shape.ts";
 import type { ClientConfig } from "../../runtime/mod.ts";
+import type { RunProfile } from "../profile.ts";
 import { RUN_PROFILE } from "../profile_shape.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
 
@@ -41,13 +43,20 @@ export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
   ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
 });
 
-/** Throws `InvalidArgumentError` for what can't be meant. */
+/** All that a run is given beside its text. */
+interface QuickRunSettings extends QuickRunOptions {
+  /** How it runs. */
+  profile?: RunProfile;
+}
+
+/** What the run was given, as it is now. Throws `InvalidArgumentError` for what can't be meant. */
 export function checkQuickRun(
   prompt: unknown,
-  options: unknown,
-  given: { profile: unknown } | undefined,
-): void {
+  options: QuickRunOptions | undefined,
+  given: { profile: RunProfile } | undefined,
+): QuickRunSettings {
   checkOptions("quickRun", options, QUICK_RUN_OPTIONS);
   checkArgument("quickRun", "prompt", prompt, promptKind);
   if (given !== undefined) checkOptions("quickRun", given.profile, RUN_PROFILE, true);
+  return { ...copied(options), ...copied(given) };
 }

@@ -13,7 +13,7 @@ import {
   spawnCore,
 } from "../../runtime/mod.ts";
 import { layerProfile, workingDirectory } from "../policy/thread_params.ts";
-import type { RunProfile } from "../profile.ts";
+import type { RunOptions, RunProfile } from "../profile.ts";
 import { PromptRun } from "../prompt/prompt_run.ts";
 import type { SessionParts } from "../session_settings.ts";
 import { SessionThread } from "../session_thread.ts";
@@ -72,12 +72,9 @@ class SingleRun {
   async run(
     cwd: string,
     prompt: string,
-    profile: RunProfile,
-    options: QuickRunOptions,
+    options: RunOptions,
   ): Promise<PromptRunResult> {
-    const { signal, onEvent } = options;
-    const told = layerProfile(profile, defined({ signal, onEvent }));
-    return await runOnce(this.#opener, cwd, prompt, told);
+    return await runOnce(this.#opener, cwd, prompt, options);
   }
 
   /** Like `Client.shutdown`. */
@@ -97,9 +94,8 @@ export async function runAlone(
   // In a text alone there is nothing to be checked.
   const plain = typeof prompt === "string" && given === undefined && options === undefined;
   const checks = plain ? null : await import("./quick_options.ts");
-  checks?.checkQuickRun(prompt, options, given);
-  const { profile = {} } = given ?? {};
-  const { client: config = {}, signal } = options ?? {};
+  const { profile = {}, client: config = {}, signal, onEvent } =
+    checks?.checkQuickRun(prompt, options, given) ?? {};
   signal?.throwIfAborted();
   let codex: SingleRun | null = null;
   let result: PromptRunResult;
@@ -110,7 +106,7 @@ export async function runAlone(
       { ...config, ...defined({ signal }) },
       (...asked) => checks?.checkOpening(...asked),
     );
-    result = await codex.run(cwd, prompt, profile, options ?? {});
+    result = await codex.run(cwd, prompt, layerProfile(profile, defined({ signal, onEvent })));
   } catch (error) {
     const shutdownError = await codex?.shutdown().then(
       () => undefined,

@@ -122,7 +122,7 @@ export class PromptRun {
   ) {
     this.first = first;
     this.#host = host;
-    this.#options = options;
+    this.#options = { ...options };
     this.#parent = host.callerContext();
     this.#emit = guardEmit(emit, options.onEvent, host.listeners);
     const { signal } = options;

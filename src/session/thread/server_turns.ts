@@ -2,6 +2,7 @@
  * Turns of codex's own that a session asks for: a review of changes by its reviewer, and making the history shorter.
  * @module
  */
+import { copied } from "../../check/mod.ts";
 import {
   BudgetExceededError,
   EmptyAnswerError,
@@ -39,10 +40,11 @@ const OUTPUT_PROMPT =
 /** Reviews; with a schema the findings are asked for in a turn after it. */
 export async function review(
   host: ThreadHost,
-  target: ReviewTarget,
-  options: ReviewOptions,
+  given: ReviewTarget,
+  asked: ReviewOptions,
   ask: AskForOutput,
 ): Promise<ReviewResult> {
+  const [target, options] = copied([given, asked] as const);
   let answer: Promise<PromptRunResult> | null = null;
   const { result } = await alone(host, options.signal, async (signal, _, onInterrupt) => {
     let run: TurnRun | null = null;

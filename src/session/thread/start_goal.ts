@@ -3,6 +3,7 @@
  * @module
  */
 import { abortable } from "../../async.ts";
+import { copied } from "../../check/mod.ts";
 import { InvalidArgumentError, RequestTimeoutError, SessionClosedError } from "../../errors/mod.ts";
 import type { GoalOptions } from "../profile.ts";
 import type { Goal } from "./goal.ts";
@@ -12,8 +13,9 @@ import { assertSupported, type ThreadHost } from "./thread_host.ts";
 export async function startGoal(
   host: ThreadHost,
   objective: string,
-  options: GoalOptions,
+  asked: GoalOptions,
 ): Promise<Goal> {
+  const options = copied(asked);
   const { core } = host;
   assertSupported(core, "startGoal", "goals");
   if (host.profile.ephemeral) {
@@ -55,8 +57,8 @@ export async function startGoal(
     try {
       // Loaded with the first goal, which has its place by now.
       const loaded = await import("./goal.ts");
-      const asked = await hooks.pre("preRun", { prompt: objective });
-      const final = asked.prompt ?? objective;
+      const patched = await hooks.pre("preRun", { prompt: objective });
+      const final = patched.prompt ?? objective;
       // A goal that was left on the thread would go on.
       await core.call("thread/goal/clear", { threadId: host.threadId }, {
         timeoutMs: loaded.CALL_MS,
@@ -71,7 +73,7 @@ export async function startGoal(
         given.signal.throwIfAborted();
       }
       await loaded.assertWorksOnGoals(host);
-      await host.settle("startGoal", { ...profile, model: asked.model ?? profile.model });
+      await host.settle("startGoal", { ...profile, model: patched.model ?? profile.model });
       host.begin(hooks);
       await host.checkpoint(given.signal);
       given.signal.throwIfAborted();

@@ -1,0 +1,112 @@
+/** What callers give is what it was when they called: what becomes of their objects later was not checked. */
+import assert from "node:assert/strict";
+import { AppServer, Client, quickRun, quickRunWithProfile, runtime, Workflow } from "../../mod.ts";
+import { copied } from "../../src/check/mod.ts";
+import type { ClientConfig } from "../../src/runtime/config.ts";
+import { FakeServer, fakeTransport, type Message } from "../_fake_server.ts";
+import { test } from "../_harness.ts";
+import { tempDir } from "../_temp.ts";
+import { onFake } from "./session_world.ts";
+
+test("copied() keeps lists and data as they are, and hands on what can be called or was made by a class", () => {
+  const tool = { run: () => {}, names: ["a"] };
+  const signal = new AbortController().signal;
+  const given = {
+    list: [{ deep: [1] }],
+    record: Object.assign(Object.create(null), { __proto__: "text" }),
+    named: JSON.parse('{ "__proto__": { "x": 1 } }'),
+    tools: { tool },
+    accessor: {
+      get now() {
+        return this;
+      },
+    },
+    signal,
+    onStderr: () => {},
+  };
+  const copy = copied(given);
+  assert.deepEqual(copy, given);
+  assert.notEqual(copy.list[0], given.list[0]);
+  assert.equal(Object.getPrototypeOf(copy.record), null);
+  assert.deepEqual(Object.keys(copy.named), ["__proto__"]);
+  assert.ok(copy.tools !== given.tools && copy.tools.tool === tool);
+  assert.ok(copy.accessor === given.accessor && copy.signal === signal);
+  given.list[0]!.deep.push(2);
+  assert.deepEqual(copy.list, [{ deep: [1] }]);
+  const round: { self?: unknown } = {};
+  round.self = round;
+  const copyOfRound = copied(round);
+  assert.ok(copyOfRound !== round && copyOfRound.self === copyOfRound);
+  assert.equal(copied(undefined), undefined);
+});
+
+test("a configuration that is changed after the call is the one that was given", async () => {
+  await using directory = await tempDir("given-");
+  const cwd = directory.path;
+  /** What the server is told first when `connect` is called and the configuration is changed after that. */
+  const introduced = async (
+    connect: (client: ClientConfig) => Promise<{ shutdown(): Promise<unknown> }>,
+  ): Promise<Message> => {
+    let server: FakeServer | undefined;
+    const open = fakeTransport((end) => void (server = new FakeServer(end)));
+    const client: ClientConfig = {
+      transport: { type: "custom", open },
+      clientInfo: { name: "given", version: "1" },
+    };
+    const connecting = connect(client);
+    client.clientInfo!.name = "changed";
+    delete client.transport;
+    await (await connecting).shutdown();
+    return server!.received.find(({ method }) => method === "initialize")!.params;
+  };
+  const doors: Record<string, Parameters<typeof introduced>[0]> = {
+    "Client.connect": (client) => Client.connect(client),
+    "Runtime.spawn": (client) => runtime.Runtime.spawn(client),
+    "AppServer.connect": (client) => AppServer.connect(client),
+    "Workflow.connect": (client) => Workflow.connect({ cwd, client }),
+  };
+  for (const [name, connect] of Object.entries(doors)) {
+    assert.equal((await introduced(connect)).clientInfo.name, "given", name);
+  }
+});
+
+test("a session's settings that are changed while it is opened are those that were given", async () => {
+  await onFake({}, async ({ client, cwd, server }) => {
+    const config = { cwd, model: "", config: { model_reasoning_summary: "" } };
+    const calls = {
+      "thread/start": () => client.startSession(config),
+      "thread/fork": () => client.forkSession("t", config),
+      "thread/resume": () => client.resumeSession("t", config),
+    };
+    for (const [opening, call] of Object.entries(calls)) {
+      config.model = "given";
+      config.config.model_reasoning_summary = "concise";
+      const opened = call();
+      config.model = "changed";
+      config.config.model_reasoning_summary = "detailed";
+      await opened;
+      const { params } = server().received.findLast(({ method }) => method === opening)!;
+      assert.equal(params.model, "given", opening);
+      assert.doesNotMatch(JSON.stringify(params), /detailed/, opening);
+    }
+  });
+});
+
+test("a run of its own is what was checked, whatever becomes of its objects meanwhile", async () => {
+  await using directory = await tempDir("given-");
+  const cwd = directory.path;
+  let server: FakeServer | undefined;
+  const profile = { model: "given" };
+  const client: ClientConfig = {};
+  const open = fakeTransport((end) => {
+    server = new FakeServer(end);
+    // Codex starts: what was given has been looked at.
+    profile.model = "changed";
+  });
+  client.transport = { type: "custom", open };
+  const { assistantText } = await quickRunWithProfile(cwd, "x", profile, { client });
+  assert.equal(assistantText, "ok");
+  const { params } = server!.received.find(({ method }) => method === "thread/start")!;
+  assert.equal(params.model, "given");
+  assert.equal((await quickRun(cwd, "x", { client })).assistantText, "ok");
+});
