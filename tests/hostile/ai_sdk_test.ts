@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { codexModel } from "../../src/adapters/ai_sdk/namespace.ts";
 import type { ModelCall, ModelStreamPart } from "../../src/adapters/ai_sdk/namespace.ts";
 import { CodexError } from "../../src/errors/mod.ts";
-import { type FakeServerOptions, NO_ANSWER } from "../_fake_server.ts";
+import { type FakeServerOptions, type FakeTurn, NO_ANSWER } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { providerPackage } from "../_packages.ts";
 import { onFake, rejection } from "../contract/session_world.ts";
@@ -238,6 +238,24 @@ test("a caller that gives up gets its own reason at every step, and nothing is l
       await model.close();
     });
   }
+});
+
+test("a stream that nobody reads to its end leaves no thread behind when it is given up", async () => {
+  const onTurn = (turn: FakeTurn) => turn.say("Half", { open: true });
+  await onFake({ server: { onTurn } }, async ({ client, cwd, server }) => {
+    const model = codexModel(client, { cwd });
+    const stop = new AbortController();
+    const call = { prompt: [user("x")], abortSignal: stop.signal };
+    const { stream } = await model.doStream(call);
+    stop.abort(new Error("enough"));
+    await server().waitFor(({ method }) => method === "thread/unsubscribe");
+    const told: string[] = [];
+    await assert.rejects(async () => {
+      for await (const part of stream) told.push(part.type);
+    }, /enough/);
+    assert.ok(told.includes("text-delta"));
+    await model.close();
+  });
 });
 
 test("a turn that fails in the middle of a stream is told there, and the stream ends", async () => {

@@ -113,6 +113,11 @@ export class Model {
       const started = { turnId: turn.turnId, at: new Date() };
       const run = { call, turn, session, conversation, warnings, started, isKept: false };
       const parts = this.#parts(run);
+      // What has failed is kept for nobody, also where nobody reads to the end.
+      const opened = session;
+      turn.finish().catch((error) => {
+        if (!(error instanceof OutputValidationError)) releaseSession(opened);
+      });
       return { started, warnings, turn, parts, run };
     } catch (error) {
       if (session !== null) releaseSession(session);
