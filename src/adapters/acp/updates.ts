@@ -61,6 +61,10 @@ export class Updates {
 
   /** What an event is to the client. */
   of(event: SessionEvent): SessionUpdate[] {
+    return this.#readable(() => this.#of(event));
+  }
+
+  #of(event: SessionEvent): SessionUpdate[] {
     switch (event.type) {
       case "assistantMessageDelta":
         return this.#delta(event, "agentMessage");
@@ -96,22 +100,31 @@ export class Updates {
 
   /** A turn of the history. */
   replay(turnId: string, items: readonly ThreadItem[]): SessionUpdate[] {
-    const updates: SessionUpdate[] = [];
-    for (const item of items) {
-      const start = this.#started(turnId, item);
-      const end = this.#completed(turnId, item);
-      const [first, rest] = [start[0], end[0]];
-      // Nobody watches it: one message tells the whole of a call.
-      if (first?.sessionUpdate === "tool_call" && rest?.sessionUpdate === "tool_call_update") {
-        updates.push({
-          ...first,
-          ...rest,
-          sessionUpdate: "tool_call",
-          _meta: { ...first._meta, ...rest._meta },
-        });
-      } else updates.push(...start, ...end);
+    return items.flatMap((item) => this.#readable(() => this.#replayed(turnId, item)));
+  }
+
+  #replayed(turnId: string, item: ThreadItem): SessionUpdate[] {
+    const start = this.#started(turnId, item);
+    const end = this.#completed(turnId, item);
+    const [first, rest] = [start[0], end[0]];
+    // Nobody watches it: one message tells the whole of a call.
+    return first?.sessionUpdate === "tool_call" && rest?.sessionUpdate === "tool_call_update"
+      ? [{
+        ...first,
+        ...rest,
+        sessionUpdate: "tool_call",
+        _meta: { ...first._meta, ...rest._meta },
+      }]
+      : [...start, ...end];
+  }
+
+  /** What a newer codex tells in another shape must not keep the rest from being shown. */
+  #readable(read: () => SessionUpdate[]): SessionUpdate[] {
+    try {
+      return read();
+    } catch {
+      return this.notice("warning", "Something that codex did can't be shown here.");
     }
-    return updates;
   }
 
   /** How full the context is, when it is known. */

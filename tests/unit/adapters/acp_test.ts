@@ -7,8 +7,9 @@ import { readServers, withServers } from "../../../src/adapters/acp/mcp.ts";
 import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";
 import { modesOf, Settings } from "../../../src/adapters/acp/settings.ts";
 import { diffs, visible } from "../../../src/adapters/acp/tool_calls.ts";
+import { Updates } from "../../../src/adapters/acp/updates.ts";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
-import type { RunProfile } from "../../../src/session/mod.ts";
+import type { RunProfile, TurnEvent } from "../../../src/session/mod.ts";
 import { test } from "../../_harness.ts";
 
 test("modes are never wider than the profile", () => {
@@ -163,4 +164,23 @@ test("an editor's MCP servers keep their settings and get names of their own", a
     return Promise.reject(new InvalidArgumentError("session", problem, { data }));
   });
   assert.deepEqual(opened, ["my_docs", "editor_my_docs", "editor_git"]);
+});
+
+test("an item of another shape is told of, and the others are shown", () => {
+  const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
+  const updates = new Updates({ cwd: "/w", can, context: () => null });
+  const odd = [
+    { type: "agentMessage", id: "a" },
+    { type: "reasoning", id: "b", summary: null, content: null },
+    { type: "commandExecution", id: "c", command: null, cwd: "/w" },
+    { type: "fileChange", id: "d", changes: [null] },
+    { type: "hologram", id: "e" },
+  ];
+  const message = { type: "agentMessage", id: "z", text: "Hello" };
+  const told = (items: object[]) => updates.replay("u", items as never);
+  const kinds = told([...odd, message]).map(({ sessionUpdate }) => sessionUpdate);
+  assert.deepEqual(kinds, ["notice", "notice", "notice", "notice", "agent_message_chunk"]);
+  const event = { type: "planUpdated", threadId: "t", turnId: "u", plan: null };
+  const [notice] = updates.of(event as unknown as TurnEvent);
+  assert.equal(notice?.sessionUpdate, "notice");
 });
