@@ -169,8 +169,25 @@ class Caller {
     }
   }
 
-  async *follow(path: string, options: FollowOptions): AsyncGenerator<BridgeEvent, void, void> {
-    const { signal, onLink, after } = optionsOf(options, "after", "onLink");
+  /** Events until their reader leaves, also while that waits for one: a generator alone would end with the next. */
+  follow(path: string, options: FollowOptions): AsyncGenerator<BridgeEvent, void, void> {
+    const left = new AbortController();
+    const events = this.#follow(path, options, left.signal);
+    const end = events.return.bind(events);
+    events.return = (value) => {
+      left.abort();
+      return end(value);
+    };
+    return events;
+  }
+
+  async *#follow(
+    path: string,
+    options: FollowOptions,
+    left: AbortSignal,
+  ): AsyncGenerator<BridgeEvent, void, void> {
+    const { signal: given, onLink, after } = optionsOf(options, "after", "onLink");
+    const signal = AbortSignal.any([given, left]);
     let cursor = after ?? null;
     let retryMs = RETRY_MS;
     let tries = 0;

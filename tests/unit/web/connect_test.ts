@@ -275,6 +275,17 @@ test("an abort and a reader that leaves end the stream and its request", async (
     assert.equal(seen[1]!.signal.aborted, true, how);
     assert.equal((await events.next()).done, true);
   }
+  // While it waits for the next event.
+  const idle = client([snapshot("e.0"), stream([block("e.1", delta("one"))])]);
+  const events = idle.session.events();
+  await events.next();
+  await events.next();
+  const waiting = events.next();
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal((await events.return()).done, true);
+  assert.equal((await waiting).done, true);
+  assert.equal(idle.seen[1]!.signal.aborted, true);
+
   // In a pause, and before it has begun.
   const stop = new AbortController();
   const { session, seen } = client([away], {}, false);
