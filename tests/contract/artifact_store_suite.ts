@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { EMPTY_REVISION, revisionOf } from "../../src/artifact/edits.ts";
 import type { ArtifactStore } from "../../src/artifact/store/store.ts";
 import { ArtifactConflictError } from "../../src/errors/mod.ts";
+import { tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 
 /** A fresh place for artifacts; `open` gives independent handles on it, as other processes have. */
@@ -176,15 +177,16 @@ export function storeContract(name: string, place: () => Promise<StorePlace>): v
     }
   });
 
-  check("hundreds of saves in a row keep only what the last one left", async (at) => {
+  check("very many saves in a row keep only what the last one left", async (at) => {
     const store = at.open();
     let revision = EMPTY_REVISION;
-    for (let i = 0; i < 200; i++) {
+    const saves = tries(200, 140);
+    for (let i = 0; i < saves; i++) {
       const saved = await store.save("a", { text: `version ${i}`, expectedRevision: revision });
       revision = saved.revision;
       if (i % 20 === 0) assert.equal((await at.open().load("a"))?.text, `version ${i}`);
     }
-    assert.equal((await at.open().load("a"))?.text, "version 199");
+    assert.equal((await at.open().load("a"))?.text, `version ${saves - 1}`);
   });
 
   check("of writers that race for one version exactly one wins", async (at) => {

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { CODEX_VERSIONS, ROOT } from "../_codex.ts";
+import { CODEX_VERSIONS, ROOT, tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { RpcError } from "../../src/errors/mod.ts";
@@ -88,8 +88,10 @@ for (const version of CODEX_VERSIONS) {
       const was = readFileSync(target, "utf8");
       assert.ok(whole.startsWith(was) && whole !== was);
       await there.shutdown();
+      // The steps are ours: once is enough of them in a short run.
+      const ends = tries(true, version === CODEX_VERSIONS[0]);
       let killed = 0;
-      for (;; killed++) {
+      for (; ends; killed++) {
         const { signal, stdout, stderr } = await run("files", killed, {
           config: b.config(),
           threadId,
@@ -102,7 +104,7 @@ for (const version of CODEX_VERSIONS) {
         const now = existsSync(target) ? readFileSync(target, "utf8") : null;
         assert.ok(now === was || now === whole, `killed at ${killed}`);
       }
-      assert.ok(killed > 5, String(killed));
+      assert.ok(killed > 5 || !ends, String(killed));
       const last = await (await b.connect()).resumeSession(threadId, { cwd: b.cwd, store });
       await last.ask("there 99");
       assert.deepEqual(heard(b), [...all, "there 99"]);

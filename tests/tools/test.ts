@@ -208,11 +208,11 @@ function suites(): Suite[] {
   const all = [
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
-    ...parts("tests/deno", testFiles("tests/deno"), 3),
-    ...on("deno", ["tests/package"], denoTest()),
-    ...parts("tests/hostile", testFiles("tests/hostile"), 2),
     ...parts("tests/real on Deno", real.filter((file) => !isForBun(file)), 2),
-    ...parts("tests/real on both", alsoOnBun, 2, NEWEST_CODEX),
+    ...parts("tests/deno", testFiles("tests/deno"), 4),
+    ...parts("tests/hostile", testFiles("tests/hostile"), 3),
+    ...on("deno", ["tests/package"], denoTest()),
+    ...parts("tests/real on both", alsoOnBun, 4, NEWEST_CODEX),
     ...on("deno", QUICK, denoTest(undefined, "--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], denoTest()),
     ...node,

@@ -325,6 +325,7 @@ test("the names of one file are all taken back: none is somebody else's change o
   rmSync(join(b.root, "c2"));
   b.put("c", "agent");
   const changed = new Set(["a", "a2", "b", "b0", "c", "c2", "c3"]);
+  const asleep = new Int32Array(new SharedArrayBuffer(4));
   /** The disk tells of changes in the same moment that they are one. */
   const later = () => {
     const changedAt = () => {
@@ -332,7 +333,8 @@ test("the names of one file are all taken back: none is somebody else's change o
       return statSync(b.outside).ctimeMs;
     };
     const from = Math.trunc(changedAt()) + 1;
-    while (changedAt() < from);
+    // Deno tells whole seconds of it.
+    while (changedAt() < from) Atomics.wait(asleep, 0, 0, 5);
   };
   const at = await b.open({ beforeStep: later });
   const done = await at.restore(tree, null, nothing, undefined);
