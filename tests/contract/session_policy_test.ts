@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type Message, recorded, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import type { Session, TurnEvent } from "../../mod.ts";
+import type { ApprovalHandler, Session, TurnEvent } from "../../mod.ts";
 import { onFake } from "./session_world.ts";
 
 /** The warnings of a prompt. */
@@ -145,4 +145,42 @@ test("what a server asks while its thread is opened is asked of the session's ap
     session: { approvals: () => ({ decision: "decline" as const }), approvalPolicy: "untrusted" },
   }, () => Promise.resolve());
   assert.deepEqual(answers.map(({ result }) => result?.action), ["decline"]);
+});
+
+test("what is asked for no turn is over with its session, whoever was asked", async () => {
+  const dialect = "0.169";
+  const asked = recorded(dialect, "mcp-elicitation", "mcpServer/elicitation/request").params;
+  for (const end of ["release", "close"] as const) {
+    for (const whose of ["session", "client"] as const) {
+      const begun = Promise.withResolvers<AbortSignal>();
+      const approvals: ApprovalHandler = (_, { signal }) => {
+        begun.resolve(signal);
+        return new Promise(() => {});
+      };
+      await onFake({
+        server: { dialect },
+        client: { approvals: whose === "client" ? approvals : () => ({ decision: "defer" }) },
+        session: { approvalPolicy: "untrusted", ...(whose === "session" ? { approvals } : {}) },
+      }, async ({ client, session, server }) => {
+        const { threadId } = session;
+        const ask = (thread: string) =>
+          server().ask("mcpServer/elicitation/request", {
+            ...asked,
+            threadId: thread,
+            turnId: null,
+          });
+        const answer = ask(threadId);
+        const signal = await begun.promise;
+        const other = await client.startSession({ cwd: "/", approvalPolicy: "untrusted" });
+        void ask(other.threadId);
+        await session[end]();
+        assert.equal((await answer).result.action, "decline");
+        assert.equal(signal.aborted, true);
+        assert.deepEqual(
+          client.approvals.pending().map(({ request }) => request.threadId),
+          [other.threadId],
+        );
+      });
+    }
+  }
 });

@@ -37,6 +37,7 @@ export class ApprovalBroker {
     this.#state = state;
     this.#answering = new Answering(options, state.changes, this.#pending);
     this.#judging = new Judging(options, this.#answering, () => state.reader);
+    state.left = (threadId) => this.#left(threadId);
   }
 
   /** Takes a request of the server. Returns at once, never throws, and sees to it that one answer is given. */
@@ -156,6 +157,14 @@ export class ApprovalBroker {
     if (ended) this.#answering.allEnded();
     for (const pending of [...this.#pending.values()]) {
       this.#answering.failClosed(pending, "closed", reason);
+    }
+  }
+
+  /** Its session has ended: nobody is there for what is asked of it, also where no turn asks. */
+  #left(threadId: string): void {
+    for (const pending of [...this.#pending.values()]) {
+      if (pending.request.threadId !== threadId) continue;
+      this.#answering.failClosed(pending, "closed", "the session ended");
     }
   }
 

@@ -220,6 +220,8 @@ export interface BrokerState {
   readonly changes: OpenChanges;
   /** Who answers by hand, or `null`. */
   reader: ((request: ReaderRequest) => void) | null;
+  /** Hears of a thread whose session has left it; set by the broker. */
+  left?: (threadId: string) => void;
 }
 
 /** Nothing is known. */
@@ -228,17 +230,20 @@ export function brokerState(): BrokerState {
 }
 
 /**
- * Lets an open session take part for its thread, until the returned function is called. The last one registered for a
- * thread counts.
+ * Lets an open session take part for its thread, until the returned function is called; what is still asked of it then gets
+ * the fail-closed answer. The last one registered for a thread counts.
  */
 export function registerThread(
-  { gates }: BrokerState,
+  state: BrokerState,
   threadId: string,
   gate: ThreadGate,
 ): () => void {
+  const { gates } = state;
   gates.set(threadId, gate);
   return () => {
-    if (gates.get(threadId) === gate) gates.delete(threadId);
+    if (gates.get(threadId) !== gate) return;
+    gates.delete(threadId);
+    state.left?.(threadId);
   };
 }
 
