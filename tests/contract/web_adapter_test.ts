@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { WebError } from "../../src/errors/mod.ts";
+import { MessageTooLargeError, WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebClient, WebTurnStream } from "../../src/web/client.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
@@ -237,6 +237,41 @@ test("another adapter on the same store knows the sessions of the first", () =>
     await narrow.close();
   }));
 
+/** A session of an earlier process. */
+const usedSession = (threadId: string) => ({
+  sessionId: `sess_${"a".repeat(32)}`,
+  tenant: "ann",
+  threadId,
+  title: "old",
+  createdAt: new Date(),
+  model: null,
+  effort: null,
+  used: true,
+  usedAt: new Date(),
+  revision: 1,
+});
+
+test("a session whose history is too large for a message can still be closed", () =>
+  inWorld({
+    client: { maxMessageBytes: 100_000 },
+    server: {
+      methods: {
+        "thread/read": () => ({ thread: { id: "long", preview: "x".repeat(200_000) } }),
+        "thread/archive": () => ({}),
+      },
+    },
+  }, async ({ client, server }) => {
+    const store = new MemorySessionStore();
+    const { sessionId } = usedSession("long");
+    await store.put(usedSession("long"));
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
+    await assert.rejects(adapter.readSession("ann", sessionId), MessageTooLargeError);
+    assert.equal((await adapter.closeSession("ann", sessionId)).archived, true);
+    assert.equal((await server.waitForMethod("thread/archive")).params.threadId, "long");
+    assert.deepEqual(await adapter.sessions("ann"), []);
+    await adapter.close();
+  }));
+
 test("a thread that codex has lost is 404, and its session can still be closed", () =>
   inWorld({
     server: {
@@ -254,18 +289,7 @@ test("a thread that codex has lost is 404, and its session can still be closed",
     },
   }, async ({ client }) => {
     const store = new MemorySessionStore();
-    const record = {
-      sessionId: `sess_${"a".repeat(32)}`,
-      tenant: "ann",
-      threadId: "lost",
-      title: "old",
-      createdAt: new Date(),
-      model: null,
-      effort: null,
-      used: true,
-      usedAt: new Date(),
-      revision: 1,
-    };
+    const record = usedSession("lost");
     await store.put(record);
     const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
     await assert.rejects(

@@ -3,7 +3,7 @@
  * @module
  */
 import { roundNow, within } from "../../async.ts";
-import { RpcError } from "../../errors/mod.ts";
+import { MessageTooLargeError, RpcError } from "../../errors/mod.ts";
 import { unrefTimer } from "../../platform/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnSnapshot } from "../../session/mod.ts";
@@ -243,7 +243,10 @@ export class LiveSessions {
       const { turns } = await client.readThread(record.threadId, { includeTurns: true });
       return this.#adopt(make, record, { history: turns, fence, restored });
     } catch (error) {
-      if (!(error instanceof RpcError) || error.retryable) throw error;
+      const passes = error instanceof RpcError
+        ? error.retryable
+        : !(error instanceof MessageTooLargeError);
+      if (passes) throw error;
       const gone = isRefusal(error, "threadGone");
       // Its history is lost, and it must still be possible to read what is known of it and to close it.
       if (gone || toClose) return this.#adopt(make, record, { gone, fence, restored });
