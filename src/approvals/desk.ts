@@ -101,6 +101,11 @@ export class ApprovalDesk {
     this.#asked((broker) => broker.turnEnded(threadId, turnId));
   }
 
+  /** See {@linkcode ApprovalBroker.toolsEnd}. */
+  toolsEnd(...about: Parameters<ApprovalBroker["toolsEnd"]>): void {
+    this.#asked((broker) => broker.toolsEnd(...about));
+  }
+
   /** See {@linkcode attachReader}. */
   attachReader(reader: (request: ReaderRequest) => void): () => void {
     return attachReader(this.#state, reader);

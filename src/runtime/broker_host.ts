@@ -2,7 +2,7 @@
  * What the connection itself knows about the server's questions: the threads that no session has, and what this script
  * may do.
  */
-import { isRemote } from "./defaults.ts";
+import { isAttached, isRemote } from "./defaults.ts";
 import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject, JsonValue } from "../json.ts";
 import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";
@@ -30,6 +30,7 @@ export async function brokerHost(
   const { guardAcceptance } = await loadAcceptanceGuard();
   let hooks: Required<Hooks> | undefined;
   return {
+    repeats: isAttached(config),
     realPath: isRemote(config) ? undefined : realPathOf,
     gateFor: (threadId) => {
       if (threadId === null) return undefined;

@@ -136,3 +136,69 @@ for (const version of codexes("0.169.0", "0.104.0")) {
     );
   }
 }
+
+for (const version of codexes("0.169.0", "0.145.0")) {
+  test(
+    `a tool runs once for a call, whenever the connection is lost, and its turn goes on with what it gives [${version}]`,
+    { timeoutMs: 90_000 },
+    () =>
+      attached(version, async ({ world, client, wire }) => {
+        const runs: { signal: AbortSignal; end: (text: string) => void }[] = [];
+        const heard: string[] = [];
+        const hook = (name: string, phase: "preToolUse" | "postToolUse") => ({
+          name,
+          phases: [phase],
+          call: () => {
+            heard.push(name);
+            return { type: "continue" } as const;
+          },
+        });
+        const session = await client.startSession({
+          cwd: world.cwd,
+          tools: {
+            charge: {
+              description: "Charges the customer.",
+              inputSchema: { type: "object" },
+              run: (_args, { signal }) => {
+                const { promise, resolve: end } = Promise.withResolvers<string>();
+                runs.push({ signal, end });
+                return promise;
+              },
+            },
+          },
+          hooks: { pre: [hook("before", "preToolUse")], post: [hook("after", "postToolUse")] },
+        });
+        await session.ask("hello");
+        const asked = session.ask(world.prompt(({ toolOutputs }) => {
+          // The model gives both calls one id.
+          if (toolOutputs.length < 2) return [script.toolCall("charge", {}, { callId: "again" })];
+          return toolOutputs.map(({ text }) => text).join();
+        }));
+        const settled = asked.then(({ assistantText }) => assistantText, (error) => error);
+        await until("the tool", () => runs.length === 1);
+        for (let connections = 2; connections <= 3; connections++) {
+          wire.cut();
+          const isBack = () => client.runtime.connection === "running";
+          await until("the connection", () => wire.connections === connections && isBack());
+        }
+        if (version === "0.145.0") {
+          // What such a server goes on with can't be known: the turn is stopped, and its tool.
+          assert.ok(await within(SOON_MS, "the loss", settled) instanceof ConnectionClosedError);
+          await until("the end of the tool", () => runs[0]!.signal.aborted);
+          return assert.equal(runs.length, 1);
+        }
+        assert.equal(runs[0]!.signal.aborted, false);
+        runs[0]!.end("one");
+        await until("the other call", () => runs.length === 2);
+        // Its answer is written, and does not arrive.
+        wire.freeze();
+        const sent = client.runtime.metrics().messagesOut;
+        runs[1]!.end("two");
+        await until("the answer", () => client.runtime.metrics().messagesOut > sent);
+        wire.cut();
+        assert.equal(await within(SOON_MS, "the end", settled), "one,two");
+        assert.deepEqual(heard, ["before", "after", "before", "after"]);
+        assert.equal(runs.length, 2);
+      }),
+  );
+}

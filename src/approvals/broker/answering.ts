@@ -18,13 +18,14 @@ import type {
   FailClosedReason,
 } from "../request/types.ts";
 import { mayWrite, placesOf } from "../request/facts.ts";
-import type { BrokerOptions } from "./gate.ts";
+import type { BrokerOptions, BrokerReply } from "./gate.ts";
 import {
   grantOf,
   isToolUse,
   type PendingCall,
   permits,
   type Ruling,
+  send,
   sharesServer,
   WHY,
 } from "./pending.ts";
@@ -158,6 +159,14 @@ export class Answering {
     ruling: Ruling,
     abortReason?: string,
   ): void {
+    if (pending.away !== null && answer !== null) {
+      // The first answer counts, and goes out when it is asked for again.
+      if (pending.held) return;
+      pending.held = true;
+      pending.stopTimer();
+      pending.later = () => this.settle(pending, answer, ruling, abortReason);
+      return;
+    }
     const refused = answer?.type === "result" ? this.#refusal(pending, answer.result) : null;
     if (refused !== null) return this.decline(pending, refused, ruling.rule ?? null, abortReason);
     if (this.#grants(pending, answer)) {
@@ -168,6 +177,22 @@ export class Answering {
     }
     const audit = pending.settle(this.#told(pending, answer, ruling), ruling, this.now());
     this.#settled(pending, audit, abortReason);
+  }
+
+  /** A call is made again: what became of it, or will, answers that as well. */
+  again(known: PendingCall, reply: BrokerReply): void {
+    if (known.settled) {
+      const why = `Not run: ${WHY.closed}.`;
+      return void send(reply, known.answered ?? this.closedAnswer(known.request, why));
+    }
+    known.comeBack(reply);
+    known.later?.();
+  }
+
+  /** Nobody will ask for it again. */
+  giveUp(pending: PendingCall, reason: FailClosedReason, abortReason?: string): void {
+    pending.comeBack();
+    this.failClosed(pending, reason, abortReason);
   }
 
   /** Whether something else was granted under the same subject, and goes on. */

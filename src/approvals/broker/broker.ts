@@ -6,6 +6,7 @@
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { Answering } from "./answering.ts";
 import { Judging } from "./judging.ts";
+import { KeptCalls } from "./kept_calls.ts";
 import { belongsToThread, isDeferred, isToolUse, PendingCall, reasonOf, WHY } from "./pending.ts";
 import { wireAnswer } from "../answers/answers.ts";
 import { checkApprovals } from "../rules/check_rules.ts";
@@ -28,6 +29,7 @@ export class ApprovalBroker {
   #pending: Map<string, PendingCall> = new Map();
   readonly #answering: Answering;
   readonly #judging: Judging;
+  readonly #calls: KeptCalls = new KeptCalls();
   #closed = false;
 
   /** Creates a broker for rules that are well-formed, and whoever takes part. */
@@ -65,6 +67,8 @@ export class ApprovalBroker {
         by: "library",
       });
     }
+    const known = this.#options.repeats === true ? this.#calls.known(pending) : null;
+    if (known !== null) return this.#answering.again(known, reply);
     this.#dropSuperseded(call);
     const twins = this.#twinsOf(pending);
     const refusal = lost ? "hookThrew" : this.#refusal(request, twins.length > 0);
@@ -100,6 +104,7 @@ export class ApprovalBroker {
     const { item } = params;
     if (method === "item/completed" && isJsonObject(item) && typeof item["id"] === "string") {
       this.#answering.ended(threadId, item["id"]);
+      this.#calls.answered(threadId, item);
     }
     return this.#state.changes.noticed(threadId, method, params);
   }
@@ -108,12 +113,24 @@ export class ApprovalBroker {
   turnEnded(threadId: string, turnId: string): void {
     this.#state.changes.turnEnded(threadId);
     this.#answering.ended(threadId);
+    this.toolsEnd(threadId, turnId, "over");
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
       if (request.threadId === threadId && request.turnId === turnId) {
         this.#answering.failClosed(pending, "turnEnded");
       }
     }
+  }
+
+  /**
+   * What becomes of calls of tools, whose turn may end while its server is not heard: it is being stopped (`turnId`: `null`), which
+   * ends those that wait for the next connection; it is lost, and what the server still asks about it is refused; or it is over.
+   */
+  toolsEnd(threadId: string, turnId: string | null, how: "stopped" | "lost" | "over"): void {
+    for (const pending of this.#calls.of(threadId, turnId)) {
+      if (how !== "stopped" || pending.away !== null) this.#answering.giveUp(pending, "turnEnded");
+    }
+    if (how === "over" && turnId !== null) this.#calls.drop(threadId, turnId);
   }
 
   /** The questions that wait, oldest first. */
@@ -151,12 +168,14 @@ export class ApprovalBroker {
 
   /**
    * The server is gone and another one will follow: what waits is settled, the gates stay. `ended`: what it did ended with it,
-   * so that ids which come again mean something else.
+   * so that ids which come again mean something else. Else calls of tools go on, which it will make again.
    */
   reset(reason: string, ended = false): void {
     if (ended) this.#answering.allEnded();
+    if (ended || this.#closed) this.#calls.clear();
     for (const pending of [...this.#pending.values()]) {
-      this.#answering.failClosed(pending, "closed", reason);
+      if (this.#calls.has(pending) && pending.waitingFor !== "reader") pending.leave();
+      else this.#answering.giveUp(pending, "closed", reason);
     }
   }
 

@@ -199,6 +199,11 @@ export interface BrokerOptions {
    * declines, and so does a throw. Default: the server tells all of it.
    */
   conceals?(request: FileChangeApprovalRequest, signal: AbortSignal): Promise<string | null>;
+  /**
+   * Whether the server goes on when the connection to it is lost, and makes calls of tools again on the next one. Default
+   * `false`.
+   */
+  repeats?: boolean;
   /** The server's version, once it is known. Default: the newest. */
   serverVersion?(): string | null;
   /** The time in milliseconds. Default `Date.now`. */
@@ -208,7 +213,10 @@ export interface BrokerOptions {
 }
 
 /** What the connection knows of those who are asked: loaded with the broker. */
-export type BrokerHost = Pick<BrokerOptions, "conceals" | "gateFor" | "guard" | "realPath">;
+export type BrokerHost = Pick<
+  BrokerOptions,
+  "conceals" | "gateFor" | "guard" | "realPath" | "repeats"
+>;
 
 /** What is known before there is a question. */
 export interface BrokerState {

@@ -124,6 +124,9 @@ export class Judging {
       return false;
     }
     const { tool, namespace, arguments: args, callId } = request;
+    // Whether its turn still runs is not known while the connection is lost: nothing begins then.
+    while (pending.away !== null) await pending.away;
+    if (pending.settled) return true;
     pending.waitingFor = "tool";
     this.#answering.announce(pending);
     // The turn's own limit bounds a tool; the approval limit is about people.

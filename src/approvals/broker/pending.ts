@@ -47,7 +47,12 @@ export class PendingCall {
   announced = false;
   /** What it waits for. */
   waitingFor: PendingApproval["waitingFor"] = "hook";
+  /** The answer that it got; `null` while there is none, or where nobody here gave it. */
+  answered: WireAnswer | null = null;
+  /** Gives the answer that was found while the connection was lost. */
+  later: (() => void) | null = null;
   #reply: BrokerReply;
+  #away: PromiseWithResolvers<void> | null = null;
   #controller: AbortController = new AbortController();
   #timers: Timers | undefined;
   #cancelTimer: (() => void) | null = null;
@@ -84,6 +89,23 @@ export class PendingCall {
     return this.#settled;
   }
 
+  /** While the connection is lost on which it was asked, and it will be asked again: settles when that is over. */
+  get away(): Promise<void> | null {
+    return this.#away?.promise ?? null;
+  }
+
+  /** The connection is lost, and the server asks again on the next one. */
+  leave(): void {
+    this.#away ??= Promise.withResolvers();
+  }
+
+  /** It is asked again, and the answer goes this way; without one, it will not be. */
+  comeBack(reply: BrokerReply = this.#reply): void {
+    this.#reply = reply;
+    this.#away?.resolve();
+    this.#away = null;
+  }
+
   startTimer(now: number, ms: number, fire: () => void): void {
     if (this.#settled || !Number.isFinite(ms)) return;
     this.#deadline = now + ms;
@@ -109,7 +131,8 @@ export class PendingCall {
     if (this.#settled) return null;
     this.#settled = true;
     this.stopTimer();
-    const sent = answer === null || this.#send(answer);
+    this.answered = answer;
+    const sent = answer === null || send(this.#reply, answer);
     const { request } = this;
     return {
       id: request.id,
@@ -131,16 +154,16 @@ export class PendingCall {
   abort(reason: string): void {
     this.#controller.abort(new DOMException(reason, "AbortError"));
   }
+}
 
-  #send(answer: WireAnswer): boolean {
-    try {
-      if (answer.type === "result") this.#reply.respond(answer.result);
-      else this.#reply.reject(answer.code, answer.message);
-      return true;
-    } catch {
-      // The connection is gone; nobody waits for this answer any more.
-      return false;
-    }
+/** Gives an answer; `false` when the connection is gone, and nobody waits for it any more. */
+export function send(reply: BrokerReply, answer: WireAnswer): boolean {
+  try {
+    if (answer.type === "result") reply.respond(answer.result);
+    else reply.reject(answer.code, answer.message);
+    return true;
+  } catch {
+    return false;
   }
 }
 

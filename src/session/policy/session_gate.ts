@@ -14,7 +14,6 @@ import {
   toolFacts,
   toolOutcome,
 } from "../../approvals/mod.ts";
-import { messageOf } from "../../errors/mod.ts";
 import { defined, type JsonObject, type JsonValue } from "../../json.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import type { HookRun, HookToolInput, HookVerdict } from "../../plugin/mod.ts";
@@ -236,23 +235,17 @@ export class SessionGate implements ThreadGate {
     const { tools } = this.#host;
     if (!Object.hasOwn(tools, call.tool)) return undefined;
     const { threadId, turnId, callId } = call;
-    const context = { signal, threadId, turnId, callId };
-    const { runTool } = await import("../prompt/run_tool.ts");
-    const run = () => runTool(tools, call.tool, call.arguments, context);
-    const { response, error, notice } = await this.within(run);
-    if (error !== null || notice !== null) {
-      const message = error === null
-        ? `The tool ${call.tool} ${notice}.`
-        : `The tool ${call.tool} failed: ${messageOf(error)}`;
-      this.#emit({ type: "warning", threadId, turnId, message });
-    }
-    // Of those that are served, the item tells, whose id old versions do not say here.
-    const served = call.namespace !== null && call.namespace === this.#host.toolsServer;
-    if (this.#hooks?.has("postToolUse") && !served && this.item(callId) === undefined) {
-      const facts = callOutcome(call, response["success"] === true);
-      this.#tell(keyOf(threadId, callId), null, () => facts);
-    }
-    return response;
+    const { runCall } = await import("../prompt/run_tool.ts");
+    return await runCall(tools, call, signal, {
+      within: (run) => this.within(run),
+      warn: (message) => this.#emit({ type: "warning", threadId, turnId, message }),
+      ran: (facts) => {
+        // Of those that are served, the item tells, whose id old versions do not say here.
+        const served = call.namespace !== null && call.namespace === this.#host.toolsServer;
+        if (!this.#hooks?.has("postToolUse") || served || this.item(callId) !== undefined) return;
+        this.#tell(keyOf(threadId, callId), null, () => facts);
+      },
+    });
   }
 
   /**
@@ -375,19 +368,4 @@ export class SessionGate implements ThreadGate {
 /** Models make the ids of items: those of an agent's agent are those of another model. */
 function keyOf(threadId: string, itemId: unknown): string {
   return JSON.stringify([threadId, itemId]);
-}
-
-/** The facts after a call to a tool of this process, for servers that make no item of it. */
-function callOutcome(
-  call: { tool: string; arguments: JsonValue; threadId: string; turnId: string },
-  success: boolean,
-): HookToolInput {
-  return {
-    threadId: call.threadId,
-    turnId: call.turnId,
-    toolKind: "dynamicTool",
-    toolName: call.tool,
-    toolInput: call.arguments,
-    toolStatus: success ? "completed" : "failed",
-  };
 }

@@ -2,10 +2,12 @@
  * One call of a tool of this process: its arguments are checked, it runs, and what it gave back is put into words.
  * @module
  */
+import type { GateToolCall } from "../../approvals/mod.ts";
 import { kindOf } from "../../check/mod.ts";
 import { validateAgainstSchema } from "../../schema/mod.ts";
 import { messageOf, type OutputIssue, shorten } from "../../errors/mod.ts";
 import { base64, defined, type JsonObject, type JsonValue } from "../../json.ts";
+import type { HookToolInput } from "../../plugin/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -21,6 +23,38 @@ export interface ToolCallOutcome {
   error: unknown;
   /** What was changed about its result, or `null`. */
   notice: string | null;
+}
+
+/** What a session does for a call of one of its tools. */
+export interface CallingSession {
+  /** Runs what the session waits for. */
+  within<T>(run: () => T | Promise<T>): Promise<T>;
+  /** Tells whoever listens to the session. */
+  warn(message: string): void;
+  /** The tool has run: what post-hooks get to know of it where the server makes no item of the call. */
+  ran(facts: HookToolInput): void;
+}
+
+/** Runs a tool for a call of the server. */
+export async function runCall(
+  tools: Readonly<Record<string, DynamicTool>>,
+  { tool, arguments: args, threadId, turnId, callId }: GateToolCall,
+  signal: AbortSignal,
+  session: CallingSession,
+): Promise<JsonObject> {
+  const run = () => runTool(tools, tool, args, { signal, threadId, turnId, callId });
+  const { response, error, notice } = await session.within(run);
+  if (error !== null) session.warn(`The tool ${tool} failed: ${messageOf(error)}`);
+  else if (notice !== null) session.warn(`The tool ${tool} ${notice}.`);
+  session.ran({
+    threadId,
+    turnId,
+    toolKind: "dynamicTool",
+    toolName: tool,
+    toolInput: args,
+    toolStatus: response["success"] === true ? "completed" : "failed",
+  });
+  return response;
 }
 
 /** Runs a tool and shapes its answer as the server wants it. Never rejects: a failing tool tells the model so. */

@@ -45,16 +45,18 @@ export interface DynamicTool {
 
 /** What a running tool knows. */
 export interface ToolContext {
-  /** Aborted when the turn ends before the tool does, or the connection does. */
+  /**
+   * Aborted when the turn ends before the tool does, or the connection does. A server that was attached to goes on when the
+   * connection to it is lost, and so does the tool while the turn may be resumed (see `restart`).
+   */
   signal: AbortSignal;
   /** The thread whose model called. */
   threadId: string;
   /** The turn whose model called. */
   turnId: string;
   /**
-   * The call, by a name that the model may use again in another turn. On a server that was attached to, a call whose answer was
-   * lost with the connection is made again on the next one, with the same `turnId` and `callId`: a tool that must not act twice
-   * keeps them.
+   * The call, by a name that the model may use again, in the same turn too. A tool runs once for each call: one that a server
+   * which was attached to makes again, because the answer was lost with the connection, is answered by the run that there was.
    */
   callId: string;
 }

@@ -222,6 +222,13 @@ export class ThreadStop {
     for (const turn of turns) await repairTurn(this.#host, turn, true).catch(() => {});
   }
 
+  /** Calls of tools end with the turn of this id; those that wait for the next connection, when it is being stopped. */
+  toolsEnd(turn: Turn, turnId: string | null = null): void {
+    const { core, threadId } = this.#host;
+    const how = turnId === null ? "stopped" : turn.outcome.status === null ? "lost" : "over";
+    core.approvals.toolsEnd(threadId, turnId, how);
+  }
+
   /** Settles when all that the server was asked for has begun, or will not. */
   async begun(): Promise<void> {
     await Promise.all(this.#expected);

@@ -117,9 +117,7 @@ export class ThreadTurns {
 
   /** The active turn, or `null`. */
   get active(): Turn | null {
-    let active: Turn | null = null;
-    for (const turn of this.#turns.values()) if (turn.outcome.status === null) active = turn;
-    return active;
+    return [...this.#turns.values()].findLast((turn) => turn.outcome.status === null) ?? null;
   }
 
   /** How full the model's context is. */
@@ -212,7 +210,7 @@ export class ThreadTurns {
       // The next server begins with what this one has written down.
       this.#usage.forget();
       this.rest.inDoubt = false;
-    }
+    } else for (const turn of this.#all()) if (turn.isStopping) this.#stopping(turn);
     this.#unanswered.clear();
     this.promised.clear();
   }
@@ -316,13 +314,13 @@ export class ThreadTurns {
 
   /** A prompt that became part of another turn is stopped with it. */
   #stopping(turn: Turn): void {
+    this.rest.toolsEnd(turn);
     if (this.#steered?.turn !== turn) return;
     for (const other of this.#all()) if (other !== turn) other.stop();
   }
 
   #settleProvisional(): void {
-    for (const turn of this.#all()) {
-      if (!turn.provisional) continue;
+    for (const turn of this.#all().filter((each) => each.provisional)) {
       this.#adopt(turn);
       if (turn.provisional) turn.disown();
     }
@@ -393,7 +391,9 @@ export class ThreadTurns {
     // One that came too late for this turn begins now, or was dropped.
     if (steered?.isSettled === false && steered.turn !== turn) steered.turn!.checkSoon();
     this.#host.core.routes.changed();
-    for (const [id, each] of this.#turns) if (each === turn) this.#turns.delete(id);
+    for (const [id, each] of this.#turns) {
+      if (each === turn && this.#turns.delete(id)) this.rest.toolsEnd(turn, id);
+    }
     this.#past.add(turn.turnId);
     if (steered?.isSettled) this.#giveUp(steered);
     if (this.#past.size > PAST_TURNS) this.#past.delete(this.#past.values().next().value!);

@@ -55,7 +55,7 @@ class Stage {
       state: "running",
       config: attached ? { transport: { type: "websocket", url: "ws://127.0.0.1:1" } } : {},
       server: { version: "0.169.0" },
-      approvals: { pending: () => [], registerThread: () => () => {} },
+      approvals: { pending: () => [], registerThread: () => () => {}, toolsEnd: () => {} },
       endOrphans: () => {},
       alive: { over: () => {} },
     } as unknown as RuntimeCore & { generation: number };

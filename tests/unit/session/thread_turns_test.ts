@@ -30,6 +30,8 @@ class Stage {
   /** What the prompt's own listener heard. */
   readonly own: TurnEvent[] = [];
   readonly adopted: string[] = [];
+  /** What was said of calls of tools. */
+  readonly tools: unknown[][] = [];
   /** Items of calls whose agents were asked to be stopped. */
   readonly starting: unknown[] = [];
   readonly turns: ThreadTurns;
@@ -61,7 +63,7 @@ class Stage {
       state: "running",
       config: {},
       server: { version },
-      approvals: { pending: () => [] },
+      approvals: { pending: () => [], toolsEnd: (...about: unknown[]) => this.tools.push(about) },
     } as unknown as RuntimeCore;
     this.turns = new ThreadTurns({
       core,
@@ -789,6 +791,45 @@ test("a turn that goes on after a dropped connection is stopped with commands of
   it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
   await it.reply("thread/backgroundTerminals/clean", {});
   assert.equal(await stopping, true);
+});
+
+test("the calls of tools of a turn end with it, whatever is heard of its end, and no others", async () => {
+  const lost = new ConnectionClosedError("The socket was dropped.");
+  const ended = new Stage();
+  ended.begun("mine");
+  ended.turns.connectionLost(lost, true);
+  assert.deepEqual(ended.tools, []);
+  ended.ended("mine", "said");
+  assert.deepEqual(ended.tools, [["T", "mine", "over"]]);
+
+  const gone = new Stage();
+  gone.begun("mine");
+  gone.turns.connectionLost(lost, false);
+  assert.deepEqual(gone.tools, [["T", "mine", "lost"]]);
+
+  // It is stopped before the connection is lost, and while it is.
+  const stopped = new Stage();
+  const run = stopped.begun("mine");
+  const stopping = run.stop();
+  await stopped.called("turn/interrupt");
+  stopped.turns.connectionLost(lost, true);
+  assert.deepEqual(stopped.tools, Array(2).fill(["T", null, "stopped"]));
+  stopped.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
+  await stopped.reply("turn/interrupt", {});
+  await stopping;
+  assert.deepEqual(stopped.tools.at(-1), ["T", "mine", "over"]);
+
+  const closed = new Stage();
+  closed.begun("mine");
+  closed.turns.close();
+  assert.deepEqual(closed.tools, [["T", "mine", "over"]]);
+
+  // A review goes under two names.
+  const review = new Stage();
+  review.say("item/started", { turnId: "outer", item: { type: "enteredReviewMode", id: "r" } });
+  review.started("inner");
+  review.turns.close();
+  assert.deepEqual(review.tools.map(([, turnId]) => turnId), ["outer", "inner"]);
 });
 
 test("a turn that is named before the one before it has counted counts only its own tokens", async () => {

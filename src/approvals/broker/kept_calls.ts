@@ -1,0 +1,71 @@
+/**
+ * Calls of tools of this process, on a server that goes on when the connection to it is lost. A call that it has no answer to it
+ * makes again on the next connection (0.145 to 0.169). The tool has run by then, or runs: what becomes of that is the answer.
+ *
+ * A call is known by what the server made: its id for the request, and that of the turn. Models make the ids of calls, and
+ * under the same ids another tool or other arguments are another call.
+ * @module
+ */
+import { isJsonObject, type JsonObject } from "../../json.ts";
+import type { PendingCall } from "./pending.ts";
+
+/** More than codex has open at once. */
+const MAX_CALLS = 256;
+
+/** The calls of turns that are not over, whether they were answered or not. */
+export class KeptCalls {
+  readonly #calls: Map<string, PendingCall> = new Map();
+
+  /** The same call, as it was made before; `null` for another one, which is kept from now on. */
+  known(pending: PendingCall): PendingCall | null {
+    const key = keyOf(pending);
+    if (key === null) return null;
+    const known = this.#calls.get(key);
+    // A reader answers each request of the server by itself.
+    if (known !== undefined && known.waitingFor !== "reader") return known;
+    this.#calls.set(key, pending);
+    if (this.#calls.size > MAX_CALLS) this.#calls.delete(this.#calls.keys().next().value!);
+    return null;
+  }
+
+  /** Whether it is kept. */
+  has(pending: PendingCall): boolean {
+    return [...this.#calls.values()].includes(pending);
+  }
+
+  /** Those of a turn, or of the one that a thread works on. */
+  of(threadId: string, turnId: string | null): PendingCall[] {
+    return [...this.#calls.values()].filter(({ request }) =>
+      request.threadId === threadId && (turnId === null || request.turnId === turnId)
+    );
+  }
+
+  /** The turn is over. */
+  drop(threadId: string, turnId: string): void {
+    for (const [key, { request }] of this.#calls) {
+      if (request.threadId === threadId && request.turnId === turnId) this.#calls.delete(key);
+    }
+  }
+
+  /** The server has the answer to a call. */
+  answered(threadId: string, { type, id, tool }: JsonObject): void {
+    if (type !== "dynamicToolCall") return;
+    for (const [key, { settled, request }] of this.#calls) {
+      if (!settled || request.threadId !== threadId || request.type !== "toolCall") continue;
+      if (request.callId === id && request.tool === tool) this.#calls.delete(key);
+    }
+  }
+
+  /** No call will be made again. */
+  clear(): void {
+    this.#calls.clear();
+  }
+}
+
+/** By what a call is known; `null` for what is no call of a session's turn. */
+function keyOf({ call: { rpcId, params }, request, session }: PendingCall): string | null {
+  if (request.type !== "toolCall" || session === undefined || !isJsonObject(params)) return null;
+  const { threadId, turnId, callId, tool, namespace, arguments: args } = request;
+  if (threadId === null || turnId === null) return null;
+  return JSON.stringify([threadId, turnId, rpcId, callId, tool, namespace, args]);
+}
