@@ -1,6 +1,7 @@
 /** Calls on a session that overlap: what was called first holds for what was called after it, and who gives up waits for nothing. */
 import assert from "node:assert/strict";
 import { CodexError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import type { Hooks } from "../../src/plugin/mod.ts";
 import type { FakeServer, Message } from "../_fake_server.ts";
 import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
@@ -356,3 +357,46 @@ for (const what of ["review", "compaction"]) {
     });
   });
 }
+
+test("what a hook changes of a review or a goal that takes no such thing is told", async () => {
+  const told: string[] = [];
+  const methods = Object.assign(goalMethods(), {
+    "review/start": (params: Message, server: FakeServer) => {
+      const { turn, answer } = startTurn(server, { ...params, input: [] });
+      setTimeout(() => {
+        turn.started();
+        turn.say("nothing found");
+        turn.complete();
+      });
+      return { ...answer, reviewThreadId: params.threadId };
+    },
+  });
+  const seen: (string | undefined)[] = [];
+  const hooks: Hooks = {
+    pre: [{
+      name: "more",
+      phases: ["preRun"],
+      call: () => ({ type: "mutate", patch: { prompt: "else", attachments: ["/nowhere"] } }),
+    }],
+    post: [{ name: "after", phases: ["postRun"], call: ({ prompt }) => void seen.push(prompt) }],
+  };
+  await onFake({ server: { methods }, session: { hooks } }, async ({ session, server }) => {
+    const events = session.events();
+    const all = (async () => {
+      for await (const event of events) if (event.type === "warning") told.push(event.message);
+    })();
+    await session.review({ type: "uncommitted" });
+    await (await session.startGoal("x")).finish();
+    assert.deepEqual(sent(server(), "review/start")[0]!.params.target, {
+      type: "uncommittedChanges",
+    });
+    await session.release();
+    await all;
+  });
+  assert.deepEqual(told.filter((text) => /hook/.test(text)).map((text) => text.slice(0, 36)), [
+    "A review of changes takes no prompt:",
+    "A review takes no attachments: what ",
+    "A goal takes no attachments: what a ",
+  ]);
+  assert.equal(seen[0], "Review: the uncommitted changes");
+});

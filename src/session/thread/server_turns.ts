@@ -85,7 +85,13 @@ async function reviewTurn(
   const prompt = target.type === "custom" ? target.instructions : `Review: ${describe(target)}`;
   const asked = await hooks.pre("preRun", { prompt });
   const turn = await hooks.pre("preTurn", { prompt: asked.prompt ?? prompt });
-  const final = turn.prompt ?? asked.prompt ?? prompt;
+  const takesPrompt = target.type === "custom";
+  const wanted = turn.prompt ?? asked.prompt ?? prompt;
+  const final = takesPrompt ? wanted : prompt;
+  if (wanted !== final) warnIgnored(host, "review of changes", "prompt");
+  if ((turn.attachments ?? asked.attachments) !== undefined) {
+    warnIgnored(host, "review", "attachments");
+  }
   const model = turn.model ?? asked.model ?? profile.model;
   try {
     await host.settle("review with settings of its own", { ...profile, model });
@@ -136,6 +142,15 @@ async function reviewTurn(
 /** What there is of a turn that has not begun. */
 function nothing({ threadId }: ThreadHost): PartialTurn {
   return { threadId, turnId: null, assistantText: "", items: [] };
+}
+
+/** What a hook has changed that nothing of codex's takes. */
+export function warnIgnored(
+  { turns }: ThreadHost,
+  what: string,
+  field: "prompt" | "attachments",
+): void {
+  turns.warn(`A ${what} takes no ${field}: what a hook gave for it was ignored.`);
 }
 
 /** What the review has left of the run's limits. */

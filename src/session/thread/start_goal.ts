@@ -7,6 +7,7 @@ import { copied } from "../../check/mod.ts";
 import { InvalidArgumentError, RequestTimeoutError, SessionClosedError } from "../../errors/mod.ts";
 import type { GoalOptions } from "../profile.ts";
 import type { Goal } from "./goal.ts";
+import { warnIgnored } from "./server_turns.ts";
 import { assertSupported, type ThreadHost } from "./thread_host.ts";
 
 /** Starts a goal on a thread that has none. */
@@ -59,6 +60,7 @@ export async function startGoal(
       const loaded = await import("./goal.ts");
       const patched = await hooks.pre("preRun", { prompt: objective });
       const final = patched.prompt ?? objective;
+      if (patched.attachments !== undefined) warnIgnored(host, "goal", "attachments");
       // A goal that was left on the thread would go on.
       await core.call("thread/goal/clear", { threadId: host.threadId }, {
         timeoutMs: loaded.CALL_MS,
