@@ -181,15 +181,14 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   /** Calls the server. While another server is being started, the call waits for it. */
-  call(
-    method: string,
-    params: JsonValue | undefined,
-    options?: CallOptions,
-  ): Promise<JsonValue> {
+  call(method: string, params: JsonValue | undefined, options?: CallOptions): Promise<JsonValue> {
     if (this.#state !== "restarting") return this.callNow(method, params, options);
-    return abortable(this.#restoring, options?.signal).then(() =>
-      this.callNow(method, params, options)
-    );
+    return this.ready(options?.signal).then(() => this.callNow(method, params, options));
+  }
+
+  /** Settles when there is a server whose threads have been resumed, or will be none any more. */
+  ready(signal?: AbortSignal): Promise<void> {
+    return abortable(this.#restoring, signal);
   }
 
   /** Calls the server that is there now, also before its threads have been resumed. */

@@ -398,3 +398,42 @@ test("a notification that is sent while there is no server goes to the next one"
     assert.equal((await servers[1]!.waitForMethod("some/notification")).params.any, 1);
   });
 });
+
+test("a session that is asked for while there is no server is opened on the next one", async () => {
+  const servers: FakeServer[] = [];
+  let gate = Promise.withResolvers<void>();
+  const methods = { "config/read": () => ({ config: {} }) };
+  const fake = fakeTransport((end) => void servers.push(new FakeServer(end, { methods })));
+  const open: TransportFactory = async (options) => {
+    if (servers.length > 0) await gate.promise;
+    return await fake(options);
+  };
+  const config = {
+    transport: { type: "custom" as const, open },
+    restart: { type: "onCrash" as const, baseDelayMs: 1 },
+  };
+  // Whether it may have a server of that name is asked of codex before the thread is started.
+  const own = { mcpServers: { own: { command: "x" } }, allowPrivilegedEscalation: true };
+  await onFake({ client: config }, async ({ client, cwd }) => {
+    const calls: Record<string, (more: { signal?: AbortSignal }) => Promise<unknown>> = {
+      startSession: (more) => client.startSession({ cwd, ...own, ...more }),
+      resumeSession: (more) => client.resumeSession("t", { cwd, ...own, ...more }),
+      forkSession: (more) => client.forkSession("t", { cwd, ...own, ...more }),
+      run: (more) => client.run(cwd, "x", { ...own, ...more }),
+    };
+    for (const [name, call] of Object.entries(calls)) {
+      gate = Promise.withResolvers();
+      servers.at(-1)!.crash();
+      for await (const { message } of client.runtime.events()) {
+        if ((message as { state?: string } | undefined)?.state === "restarting") break;
+      }
+      const given = new AbortController();
+      const givenUp = call({ signal: given.signal }).then(() => "opened", (error) => error);
+      const opened = call({}).then(() => "opened", (error) => error);
+      given.abort(name);
+      assert.equal(await givenUp, name);
+      gate.resolve();
+      assert.equal(await opened, "opened", name);
+    }
+  });
+});

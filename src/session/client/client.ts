@@ -156,6 +156,7 @@ export class Client implements AsyncDisposable {
     const given = copied(config);
     const { store, signal } = given;
     signal?.throwIfAborted();
+    await this.#core.ready(signal);
     this.#opener.assertNotOpen(threadId);
     const portable = store === undefined
       ? undefined

@@ -123,12 +123,12 @@ export class SessionOpener<Opened extends OpenedThread> {
     const { cwd: asked, approvals: own, signal, store, ...profileFields } = given;
     signal?.throwIfAborted();
     if (opening.method === "thread/resume") this.assertNotOpen(opening.threadId);
-    if (profileFields.checkpoints === true && core.config.isolation === "hermetic") {
+    if (profileFields.checkpoints && core.config.isolation === "hermetic") {
       // A restore that a crash interrupts is finished from the home, which would be gone.
       throw new InvalidArgumentError(where, {
         argument: "checkpoints",
         received: 'true, with a client of `isolation: "hermetic"`',
-        accepts: "left out there: snapshots lie in codex's home, and a hermetic one does not last",
+        accepts: "left out there: snapshots lie in codex's home, which does not last",
       });
     }
     const answerers = await answerersOf(this.#config.approvals, own);
@@ -148,6 +148,8 @@ export class SessionOpener<Opened extends OpenedThread> {
     if (expectsQuestions) await abortable(core.approvals.ready(), signal);
     let served: SessionTools | null = null;
     try {
+      // What decides about the policy is asked of the server that is there, also while its threads are resumed.
+      await core.ready(signal);
       const toolSpecs = await toolSpecsOf(patched.tools);
       if (opening.method !== "thread/start" && Object.keys(patched.tools).length > 0) {
         const { serveMissingTools, toolServerGone } = await import("../mcp/offered_tools.ts");
@@ -201,17 +203,18 @@ export class SessionOpener<Opened extends OpenedThread> {
     ephemeral: boolean | undefined,
   ): Promise<PortableThread | null> {
     if (store === undefined) return null;
+    const where = DOORS[opening.method];
     if (ephemeral === true) {
-      throw new InvalidArgumentError(DOORS[opening.method], {
+      throw new InvalidArgumentError(where, {
         argument: "store",
         received: "a store, with `ephemeral`",
-        accepts: "left out for a thread that leaves nothing behind",
+        accepts: "left out where nothing is left behind",
       });
     }
     if (opening.method === "thread/resume" && opening.portable !== undefined) {
       return opening.portable;
     }
-    return await makePortable(this.#core, store, DOORS[opening.method], null);
+    return await makePortable(this.#core, store, where, null);
   }
 
   /** Settles when nothing serves tools to codex any more. */
@@ -267,7 +270,6 @@ export class SessionOpener<Opened extends OpenedThread> {
     const leave = () => {
       if (!wanted) void (session as Opened | null)?.[end]?.().catch(() => {});
     };
-    const { all: approvals } = plan.answerers;
     const open = () => {
       const answered = core.call(opening.method, params, {
         ...openLimit(core, profile.mcpServers),
@@ -281,7 +283,7 @@ export class SessionOpener<Opened extends OpenedThread> {
           leave();
         },
       });
-      core.approvals.opening(defined({ approvals }), answered);
+      core.approvals.opening(defined({ approvals: plan.answerers.all }), answered);
       return answered;
     };
     await abortable(whenClosed(open, signal), signal).catch((error) => {
@@ -340,9 +342,11 @@ export class SessionOpener<Opened extends OpenedThread> {
       onOpened,
       onClosed: () => this.#sessions.delete(session),
     });
-    if (opening.method === "thread/start") rememberTools(this.#core, threadId, plan.toolSpecs);
-    if (opening.method === "thread/fork") {
-      rememberTools(this.#core, threadId, { copyOf: opening.threadId });
+    if (opening.method !== "thread/resume") {
+      const tools = opening.method === "thread/fork"
+        ? { copyOf: opening.threadId }
+        : plan.toolSpecs;
+      rememberTools(this.#core, threadId, tools);
     }
     this.#sessions.add(session);
     return session;
