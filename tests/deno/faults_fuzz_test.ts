@@ -2,6 +2,7 @@
 import fc from "npm:fast-check@4.10.2";
 import { counting } from "../faults/faults_world.ts";
 import { countLost, type Mutation, PLAYABLE, survive } from "../faults/fuzz_world.ts";
+import { tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { transcript } from "../_transcripts.ts";
 
@@ -24,7 +25,7 @@ test("a turn survives any damage to what the server says", async () => {
         ([dialect, scenario], mutations, size) =>
           survive(dialect, scenario, mutations, size, figures),
       ),
-      { numRuns: 300 },
+      { numRuns: tries(300, 120) },
     );
   });
 });
@@ -56,7 +57,7 @@ test("damage to one line loses no other line", async () => {
           figures.lost += await countLost(part, damage, size);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: tries(200, 100) },
     );
   });
 });

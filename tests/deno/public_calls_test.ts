@@ -12,6 +12,7 @@ import { anything } from "./_anything.ts";
 import { type FakeWorld, onFake } from "../contract/session_world.ts";
 import { FakeServer, fakeTransport } from "../_fake_server.ts";
 import { tempDir } from "../_temp.ts";
+import { tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 
 type Class = abstract new (...args: never[]) => object;
@@ -354,7 +355,7 @@ test(
           (index, makes) =>
             holds(world, names[index]!, calls.get(names[index]!)!, makes.map((make) => make())),
         ),
-        { numRuns: 2_000 },
+        { numRuns: tries(2_000, 800) },
       );
     }),
 );

@@ -6,7 +6,7 @@ import { Client } from "../../src/session/client/client.ts";
 import type { PromptRunStream } from "../../src/session/prompt/prompt_run_stream.ts";
 import type { Session } from "../../src/session/session.ts";
 import { script } from "../../src/testing/mod.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, tries } from "../_codex.ts";
 import { DIALECTS, FakeServer, fakeTransport, type FakeTurn } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
@@ -286,7 +286,7 @@ for (const dialect of DIALECTS) {
             });
           },
         ),
-        { seed: 20261122, numRuns: 120, endOnFailure: true },
+        { seed: 20261122, numRuns: tries(120, 60), endOnFailure: true },
       );
     });
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { testing } from "../../mod.ts";
 import type { ApprovalRules } from "../../src/approvals/mod.ts";
 import { platformName } from "../../src/platform/mod.ts";
-import { codexes } from "../_codex.ts";
+import { codexes, tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { addFile, type Place, placeOf, warnings, words, world } from "../real/_safety_world.ts";
@@ -14,7 +14,7 @@ import { addFile, type Place, placeOf, warnings, words, world } from "../real/_s
 const { exec } = testing.script;
 const LIMIT = { timeoutMs: 180_000 };
 /** How often the same is tried: what codex asks about changes with what was accepted before. */
-const TRIES = 3;
+const TRIES = tries(3, 2);
 const ESCALATED = { sandbox_permissions: "require_escalated", justification: "please" };
 const RULES: ApprovalRules = { rules: [{ effect: "allow", kind: "command" }], default: "decline" };
 
@@ -147,14 +147,14 @@ for (const version of linux ? codexes("0.169.0", "0.145.0") : []) {
     async () => {
       await using outside = await tempDir("outside-");
       const namespace = "multi_agent_v1";
-      const tries = Array.from({ length: TRIES }, (_, i) => [
+      const attempts = Array.from({ length: TRIES }, (_, i) => [
         exec(`touch ${join(outside.path, `${i}`)}`),
         exec(`touch ${join(outside.path, `e${i}`)}`, ESCALATED),
       ]).flat();
       await using w = await world(version, {
         flags: { "features.multi_agent": true },
         script({ text, toolOutputs }) {
-          if (text === "child") return tries[toolOutputs.length] ?? "child is done";
+          if (text === "child") return attempts[toolOutputs.length] ?? "child is done";
           if (text.startsWith("<subagent_notification")) return "done";
           const [spawned] = toolOutputs;
           if (spawned === undefined) {
