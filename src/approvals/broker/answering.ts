@@ -179,14 +179,18 @@ export class Answering {
     this.#settled(pending, audit, abortReason);
   }
 
-  /** A call is made again: what became of it, or will, answers that as well. */
+  /** A call is made again: what became of it, or will, answers that as well. Where nothing was answered, nothing is. */
   again(known: PendingCall, reply: BrokerReply): void {
-    if (known.settled) {
-      const why = `Not run: ${WHY.closed}.`;
-      return void send(reply, known.answered ?? this.closedAnswer(known.request, why));
-    }
-    known.comeBack(reply);
-    known.later?.();
+    if (!known.settled) {
+      known.comeBack(reply);
+      known.later?.();
+    } else if (known.answered !== null) send(reply, known.answered);
+  }
+
+  /** Its turn is about to be interrupted: an answer would have the model go on, and call again, before that. */
+  drop(pending: PendingCall): void {
+    const ruling: Ruling = { by: "failClosed", reason: "turnEnded" };
+    this.settle(pending, null, ruling, WHY.turnEnded);
   }
 
   /** Nobody will ask for it again. */

@@ -124,11 +124,12 @@ export class ApprovalBroker {
 
   /**
    * What becomes of calls of tools, whose turn may end while its server is not heard: it is being stopped (`turnId`: `null`), which
-   * ends those that wait for the next connection; it is lost, and what the server still asks about it is refused; or it is over.
+   * ends those that wait for the next connection; it is lost, and interrupted next; or it is over.
    */
   toolsEnd(threadId: string, turnId: string | null, how: "stopped" | "lost" | "over"): void {
     for (const pending of this.#calls.of(threadId, turnId)) {
-      if (how !== "stopped" || pending.away !== null) this.#answering.giveUp(pending, "turnEnded");
+      if (how === "over") this.#answering.giveUp(pending, "turnEnded");
+      else if (how === "lost" || pending.away !== null) this.#answering.drop(pending);
     }
     if (how === "over" && turnId !== null) this.#calls.drop(threadId, turnId);
   }

@@ -132,6 +132,7 @@ export class PendingCall {
     this.#settled = true;
     this.stopTimer();
     this.answered = answer;
+    this.comeBack();
     const sent = answer === null || send(this.#reply, answer);
     const { request } = this;
     return {

@@ -10,13 +10,6 @@ const LOST = "the server ended";
 
 const output = (text: string) => ({ success: true, contentItems: [{ type: "inputText", text }] });
 const answered = (text: string): Reply[] => [{ result: output(text) }];
-const NOT_RUN: Reply[] = [{
-  result: {
-    success: false,
-    contentItems: [{ type: "inputText", text: "Not approved: the turn ended first." }],
-  },
-}];
-
 interface Run {
   args: unknown;
   signal: AbortSignal;
@@ -235,18 +228,25 @@ for (const [what, end] of ENDS) {
 
 test("a turn that is being stopped, or is lost, runs nothing when its call is made again", async () => {
   for (const how of ["stopped", "lost"] as const) {
-    const { send, broker, runs } = stage();
+    const { send, broker, runs, audits } = stage();
     send(TOOL, {}, 7);
     await settle();
     broker.reset(LOST);
     // On 0.145 the call may come before the turn is told as lost.
     const again = how === "lost" ? send(TOOL, {}, 7) : null;
     broker.toolsEnd(THREAD, how === "lost" ? TURN : null, how);
-    assert.deepEqual(again ?? NOT_RUN, NOT_RUN);
     assert.equal(runs[0]!.signal.aborted, true);
-    assert.deepEqual(send(TOOL, {}, 7), NOT_RUN);
-    await settle();
+    // An answer would have the model go on, and call again, before the turn is interrupted.
+    assert.deepEqual([again ?? [], send(TOOL, {}, 7)], [[], []]);
+    await runs[0]!.end("late");
+    assert.deepEqual([again ?? [], send(TOOL, {}, 7)], [[], []]);
     assert.equal(runs.length, 1);
+    assert.deepEqual(
+      audits.map(({ decidedBy, decision, reason }) => [decidedBy, decision, reason]),
+      [
+        ["failClosed", "none", "turnEnded"],
+      ],
+    );
   }
 });
 
@@ -260,6 +260,11 @@ test("stopping a turn that is connected leaves its end, and that of its tool, to
   assert.equal(runs[0]!.signal.aborted, false);
   await runs[0]!.end("done");
   assert.deepEqual(replies, answered("done"));
+  // One that is over without a word of the server's has nothing left that runs.
+  const open = send(TOOL, { callId: "call_2" }, 8);
+  await settle();
+  broker.toolsEnd(THREAD, TURN, "over");
+  assert.deepEqual([runs[1]!.signal.aborted, open.length], [true, 1]);
 });
 
 test("what is kept of a call goes when the server has its answer, and with its turn", async () => {
@@ -343,7 +348,7 @@ test("a call whose answer nobody here gave is not run again", async () => {
   broker.reset(LOST);
   broker.resolvedElsewhere(7, THREAD);
   assert.equal(runs[0]!.signal.aborted, true);
-  assert.equal(send(TOOL, {}, 7).length, 1);
+  assert.deepEqual(send(TOOL, {}, 7), []);
   await settle();
   assert.equal(runs.length, 1);
 });
