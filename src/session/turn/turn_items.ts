@@ -41,31 +41,25 @@ export class TurnItems {
     return this.#entries.length;
   }
 
-  /** Takes `item/started`; `false` when the item has begun already. */
-  begin(item: JsonObject): boolean {
+  /** Takes `item/started`; gives the item, or `null` when it has begun already. */
+  begin(item: JsonObject): ThreadItem | null {
     const known = this.#open(item);
-    if (known !== undefined) {
-      if (Object.keys(known.item).length <= 2) known.item = withScript(item);
-      return false;
-    }
-    this.#add(item, false);
-    return true;
+    if (known === undefined) return view(this.#add(item, false));
+    if (Object.keys(known.item).length <= 2) known.item = withScript(item);
+    return null;
   }
 
-  /** Takes `item/completed`, which is the truth; `false` when it came before. */
-  complete(item: JsonObject): boolean {
+  /** Takes `item/completed`, which is the truth; gives the item, or `null` when it came before. */
+  complete(item: JsonObject): ThreadItem | null {
     const known = this.#open(item) ?? this.#repeated(item) ?? this.#renamed(item);
-    if (known === undefined) {
-      this.#add(item, true);
-      return true;
-    }
+    if (known === undefined) return view(this.#add(item, true));
     const first = !known.completed;
     // The id under which it was announced is the one that listeners know.
     known.item = { ...withScript(item), id: known.item["id"] ?? idOf(item) };
     known.completed = true;
     known.text = "";
     known.pieces = [];
-    return first;
+    return first ? view(known) : null;
   }
 
   /** Takes the message that the server repeats at the turn's end: it is the answer. */
@@ -77,8 +71,9 @@ export class TurnItems {
   grow(id: string, type: string, delta: string): void {
     // Where the item's beginning got lost, its text is kept all the same.
     let entry = this.#growing;
-    if (entry?.id !== id) {
-      entry = this.#byId.get(id)?.at(-1) ?? this.#add({ type, id }, false);
+    if (entry?.id !== id || entry.item["type"] !== type) {
+      entry = this.#byId.get(id)?.findLast(({ item }) => item["type"] === type) ??
+        this.#add({ type, id }, false);
       entry.id = id;
       this.#growing = entry;
     }

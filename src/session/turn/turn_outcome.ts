@@ -177,11 +177,10 @@ export class TurnOutcome {
     const item = params["item"];
     if (!isJsonObject(item)) return;
     // Some servers complete an item twice, or begin it after its approval: each is told once.
-    const fresh = completed ? this.items.complete(item) : this.items.begin(item);
-    if (!fresh || emit === null) return;
+    const known = completed ? this.items.complete(item) : this.items.begin(item);
+    if (known === null || emit === null) return;
     const { threadId, turnId } = this;
     const itemId = String(item["id"] ?? "");
-    const known = this.items.get(itemId)!;
     emit({ type: completed ? "itemCompleted" : "itemStarted", threadId, turnId, item: known });
     if (item["type"] === "fileChange") {
       emit({

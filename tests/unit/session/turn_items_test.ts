@@ -52,10 +52,10 @@ test("text grows by deltas, with or without a beginning, and is replaced by the 
   for (let i = 0; i < 1000; i++) it.grow("a", "agentMessage", `${i},`);
   const expected = Array.from({ length: 1000 }, (_, i) => `${i},`).join("");
   assert.equal((it.get("a") as unknown as JsonObject)["text"], expected);
-  assert.equal(it.begin(message("a", "")), false);
+  assert.equal(it.begin(message("a", "")), null);
   assert.equal(it.partialAnswer(), expected);
-  assert.equal(it.complete(message("a", "truth")), true);
-  assert.equal(it.complete(message("a", "truth")), false);
+  assert.ok(it.complete(message("a", "truth")));
+  assert.equal(it.complete(message("a", "truth")), null);
   it.grow("a", "agentMessage", "late");
   assert.equal(it.answer(), "truth");
 });
@@ -218,16 +218,16 @@ test("items that share an id at once are each completed once", () => {
   const command = (command: string) => ({ type: "commandExecution", id: "c", command });
   const patch = (path: string) => ({ type: "fileChange", id: "c", changes: [{ path }] });
   const it = new TurnItems();
-  assert.equal(it.begin(command("ls")), true);
-  assert.equal(it.begin(patch("/a")), true);
-  assert.equal(it.begin(patch("/a")), false);
-  assert.equal(it.complete(command("ls")), true);
-  assert.equal(it.complete(patch("/a")), true);
+  assert.ok(it.begin(command("ls")));
+  assert.ok(it.begin(patch("/a")));
+  assert.equal(it.begin(patch("/a")), null);
+  assert.ok(it.complete(command("ls")));
+  assert.ok(it.complete(patch("/a")));
   // told of only when it has ended
-  assert.equal(it.complete(command("rm x")), true);
+  assert.ok(it.complete(command("rm x")));
   // told twice
-  assert.equal(it.complete(command("ls")), false);
-  assert.equal(it.complete(patch("/a")), false);
+  assert.equal(it.complete(command("ls")), null);
+  assert.equal(it.complete(patch("/a")), null);
   assert.deepEqual(it.all().map(({ type }) => type), [
     "commandExecution",
     "fileChange",

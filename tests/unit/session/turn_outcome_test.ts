@@ -257,6 +257,22 @@ test("a message id that comes again in a turn is another message, and the last o
   assert.equal(it.items.all().length, 3);
 });
 
+test("a message and a command that share an id are each told by their own ends", () => {
+  const { it, events, apply } = outcome();
+  const command = { type: "commandExecution", id: "a", command: "ls" };
+  apply("item/started", message("a", ""));
+  apply("item/agentMessage/delta", { itemId: "a", delta: "to" });
+  apply("item/started", { item: command });
+  apply("item/agentMessage/delta", { itemId: "a", delta: "gether" });
+  apply("item/commandExecution/outputDelta", { itemId: "a", delta: "out" });
+  const texts = it.items.all().map((item) => "text" in item ? item.text : item.type);
+  assert.deepEqual(texts, ["together", "commandExecution"]);
+  apply("item/completed", { item: { ...command, aggregatedOutput: "out" } });
+  apply("item/completed", message("a", "together"));
+  const ends = events.flatMap((event) => event.type === "itemCompleted" ? [event.item.type] : []);
+  assert.deepEqual(ends, ["commandExecution", "agentMessage"]);
+});
+
 test("the message that the server repeats at the end is the answer", () => {
   const { it, apply } = outcome();
   apply("item/completed", message("a", "first"));
