@@ -127,11 +127,10 @@ export class ApprovalBroker {
    * ends those that wait for the next connection; it is lost, and interrupted next; or it is over.
    */
   toolsEnd(threadId: string, turnId: string | null, how: "stopped" | "lost" | "over"): void {
-    for (const pending of this.#calls.of(threadId, turnId)) {
+    for (const pending of this.#calls.of(threadId, turnId, how === "over")) {
       if (how === "over") this.#answering.giveUp(pending, "turnEnded");
       else if (how === "lost" || pending.away !== null) this.#answering.drop(pending);
     }
-    if (how === "over" && turnId !== null) this.#calls.drop(threadId, turnId);
   }
 
   /** The questions that wait, oldest first. */

@@ -6,7 +6,7 @@
  * under the same ids another tool or other arguments are another call.
  * @module
  */
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import type { JsonObject } from "../../json.ts";
 import type { PendingCall } from "./pending.ts";
 
 /** More than codex has open at once. */
@@ -33,18 +33,13 @@ export class KeptCalls {
     return [...this.#calls.values()].includes(pending);
   }
 
-  /** Those of a turn, or of the one that a thread works on. */
-  of(threadId: string, turnId: string | null): PendingCall[] {
-    return [...this.#calls.values()].filter(({ request }) =>
-      request.threadId === threadId && (turnId === null || request.turnId === turnId)
+  /** Those of a turn, or of the one that a thread works on; `over`: they are kept no longer. */
+  of(threadId: string, turnId: string | null, over: boolean): PendingCall[] {
+    const found = [...this.#calls].filter(([, { request }]) =>
+      request.threadId === threadId && (turnId ?? request.turnId) === request.turnId
     );
-  }
-
-  /** The turn is over. */
-  drop(threadId: string, turnId: string): void {
-    for (const [key, { request }] of this.#calls) {
-      if (request.threadId === threadId && request.turnId === turnId) this.#calls.delete(key);
-    }
+    if (over) { for (const [key] of found) this.#calls.delete(key); }
+    return found.map(([, call]) => call);
   }
 
   /** The server has the answer to a call. */
@@ -63,8 +58,8 @@ export class KeptCalls {
 }
 
 /** By what a call is known; `null` for what is no call of a session's turn. */
-function keyOf({ call: { rpcId, params }, request, session }: PendingCall): string | null {
-  if (request.type !== "toolCall" || session === undefined || !isJsonObject(params)) return null;
+function keyOf({ call: { rpcId }, request, session }: PendingCall): string | null {
+  if (request.type !== "toolCall" || session === undefined) return null;
   const { threadId, turnId, callId, tool, namespace, arguments: args } = request;
   if (threadId === null || turnId === null) return null;
   return JSON.stringify([threadId, turnId, rpcId, callId, tool, namespace, args]);
