@@ -97,7 +97,7 @@ export class TurnParts {
       case "itemCompleted":
         return this.#completed(event.item);
       case "assistantMessageDelta":
-        return this.#grow("text", event.itemId, event.itemId, event.delta);
+        return this.#grow("text", textKey(event.itemId), event.itemId, event.delta);
       case "reasoningDelta":
         return this.#grow(
           "reasoning",
@@ -138,11 +138,10 @@ export class TurnParts {
 
   /** Takes an item as a snapshot shows it: with its text so far, which may still grow. */
   seed(item: ThreadItem): TurnPart[] {
-    if (item.type === "agentMessage") {
-      this.#phase(item);
-      return this.#grow("text", item.id, item.id, textOf(item));
-    }
     const parts = this.#started(item);
+    if (item.type === "agentMessage") {
+      return [...parts, ...this.#grow("text", textKey(item.id), item.id, textOf(item))];
+    }
     const { status } = item as { status?: unknown };
     return status === "inProgress" ? parts : [...parts, ...this.#completed(item)];
   }
@@ -150,7 +149,8 @@ export class TurnParts {
   #started(item: ThreadItem): TurnPart[] {
     if (item.type === "agentMessage") {
       this.#phase(item);
-      return [];
+      // Of a snapshot nobody tells the ends: a message of the same id begins behind that of the one before.
+      return this.#close("text", textKey(item.id), item.id);
     }
     const tool = toolOf(item);
     if (tool === null || this.#find(item) !== undefined) return [];
@@ -167,7 +167,7 @@ export class TurnParts {
     switch (item.type) {
       case "agentMessage":
         this.#phase(item);
-        return this.#textDone("text", item.id, item.id, textOf(item));
+        return this.#textDone("text", textKey(item.id), item.id, textOf(item));
       case "reasoning":
         return this.#reasoned(item);
       case "userMessage":
@@ -263,7 +263,7 @@ export class TurnParts {
     const parts = [...this.#texts].map(([key, { id, kind }]): TurnPart => ({
       type: kind === "text" ? "textEnd" : "reasoningEnd",
       id,
-      itemId: kind === "text" ? key : key.slice(key.indexOf(" ") + 1),
+      itemId: key.slice(key.indexOf(" ") + 1),
     }));
     this.#texts.clear();
     return parts;
@@ -322,6 +322,11 @@ export class TurnParts {
   #id(): string {
     return `${this.#prefix}-${++this.#made}`;
   }
+}
+
+/** Keys of reasoning have its part in front. */
+function textKey(itemId: string): string {
+  return `text ${itemId}`;
 }
 
 /** The type of the item that a question is about. */

@@ -107,6 +107,13 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     said("a", "y"),
     over(),
   ], "aside 1|+1 x|end 1|text 2|+2 y|end 2|completed"],
+  ["a message whose id is like the name of a piece of reasoning", [
+    event("reasoningDelta", { itemId: "r", delta: "s", part: "summary" }),
+    said("summary r", "x"),
+    completed({ type: "reasoning", id: "r", summary: ["s"], content: [] }),
+    completed({ type: "agentMessage", id: "summary r", text: "xy" }),
+    over(),
+  ], "think 1|~1 s|text 2|+2 x|end 1|+2 y|end 2|completed"],
   ["phases", [
     started({ type: "agentMessage", id: "a", text: "", phase: "commentary" }),
     said("a", "x"),
@@ -240,5 +247,27 @@ test("TurnParts: what a snapshot shows goes on from there", () => {
   assert.equal(
     told.map(short).join("|"),
     "said|shell 1|ok 1|shell 2|text 3|+3 He|+3 y|+3 !|end 3|ok 2|completed",
+  );
+});
+
+test("TurnParts: messages of a snapshot that share an id stay apart, and the last one goes on", () => {
+  const reader = new TurnParts("t", "u");
+  const items = [
+    { type: "agentMessage", id: "a", text: "Hm", phase: "commentary" },
+    { type: "agentMessage", id: "a", text: "One" },
+    { type: "agentMessage", id: "a", text: "Tw" },
+  ] as unknown as ThreadItem[];
+  const told = [
+    ...items.flatMap((item) => reader.seed(item)),
+    ...reader.take(said("a", "o")),
+    ...reader.take(completed({ type: "agentMessage", id: "a", text: "Two" })),
+    ...reader.take(started({ type: "agentMessage", id: "a", text: "" })),
+    ...reader.take(said("a", "Three")),
+    ...reader.take(over()),
+    ...reader.end(),
+  ];
+  assert.equal(
+    told.map(short).join("|"),
+    "aside 1|+1 Hm|end 1|text 2|+2 One|end 2|text 3|+3 Tw|+3 o|end 3|text 4|+4 Three|end 4|completed",
   );
 });
