@@ -26,7 +26,11 @@ export interface UpdatesHost {
 interface Open {
   /** The client's name for it: ours, since models make the ids of items, and those recur. */
   id: string;
+  /** The server's name for it. */
+  itemId: string;
   type: string;
+  /** What it does, where several share a name. */
+  does: string;
   turnId: string;
   /** The text that the client has, or the end of a command's output. */
   text: string;
@@ -37,7 +41,7 @@ interface Open {
 /** Tells one client of one session. Pure but for its memory of what has begun. */
 export class Updates {
   readonly #host: UpdatesHost;
-  readonly #open: Map<string, Open> = new Map();
+  #open: Open[] = [];
   /** Keeps names apart from those of the agent's earlier lives, which a client may still show. */
   readonly #prefix = crypto.randomUUID().slice(0, 8);
   #count = 0;
@@ -55,8 +59,10 @@ export class Updates {
 
   /** The client's name for an item that is active, or `null`. */
   nameOf(turnId: string | null, itemId: string | null): string | null {
-    const open = this.#open.get(keyOf(turnId, itemId));
-    return open?.told === true ? open.id : null;
+    const open = this.#open.findLast((each) =>
+      each.turnId === turnId && each.itemId === itemId && each.told
+    );
+    return open?.id ?? null;
   }
 
   /** What an event is to the client. */
@@ -152,12 +158,11 @@ export class Updates {
   }
 
   #started(turnId: string, item: ThreadItem): SessionUpdate[] {
-    const key = keyOf(turnId, item.id);
-    const open: Open = { id: this.name(), type: item.type, turnId, text: "", told: false };
     // Deltas may come before the item's beginning where that got lost.
-    const known = this.#open.get(key);
-    if (known?.type === item.type && !known.told) open.id = known.id;
-    this.#open.set(key, open);
+    const known = this.#find(turnId, item.id, item.type, (each) => !each.told);
+    if (known !== null) this.#drop(known);
+    const open = this.#begin(turnId, item.id, item.type, does(item, this.#host.cwd));
+    open.id = known?.id ?? open.id;
     if (item.type === "contextCompaction") {
       open.told = true;
       return this.#compaction(open.id, "in_progress");
@@ -176,14 +181,16 @@ export class Updates {
   }
 
   #completed(turnId: string, item: ThreadItem): SessionUpdate[] {
-    const key = keyOf(turnId, item.id);
-    const known = this.#open.get(key);
-    const begun = known?.type === item.type ? known : null;
+    const doing = does(item, this.#host.cwd);
+    const find = () =>
+      this.#find(turnId, item.id, item.type, (each) => each.does === doing) ??
+        this.#find(turnId, item.id, item.type);
+    const begun = find();
     const lost = begun?.told !== true && toolCallOf(item, this.#host.cwd) !== null
       ? this.#started(turnId, item)
       : [];
-    const open = this.#open.get(key) ?? null;
-    this.#open.delete(key);
+    const open = find();
+    if (open !== null) this.#drop(open);
     const id = open?.id ?? this.name();
     switch (item.type) {
       case "userMessage":
@@ -280,21 +287,38 @@ export class Updates {
   }
 
   #opened({ turnId, itemId }: { turnId: string; itemId: string }, type: string): Open {
-    const key = keyOf(turnId, itemId);
-    const known = this.#open.get(key);
-    if (known?.type === type) return known;
-    const open: Open = { id: this.name(), type, turnId, text: "", told: false };
-    this.#open.set(key, open);
+    return this.#find(turnId, itemId, type) ?? this.#begin(turnId, itemId, type, "");
+  }
+
+  #begin(turnId: string, itemId: string, type: string, does: string): Open {
+    const open: Open = { id: this.name(), itemId, type, does, turnId, text: "", told: false };
+    this.#open.push(open);
     return open;
+  }
+
+  /** The newest one of this name and type. */
+  #find(
+    turnId: string,
+    itemId: string,
+    type: string,
+    fits: (open: Open) => boolean = () => true,
+  ): Open | null {
+    return this.#open.findLast((each) =>
+      each.turnId === turnId && each.itemId === itemId && each.type === type && fits(each)
+    ) ?? null;
+  }
+
+  #drop(open: Open): void {
+    this.#open = this.#open.filter((each) => each !== open);
   }
 
   /** What did not end before its turn was cut off; a command may go on after a turn that ended well. */
   #ended(turnId: string, status: string): SessionUpdate[] {
     const updates: SessionUpdate[] = [];
-    for (const [key, open] of this.#open) {
+    for (const open of this.#open) {
       if (open.turnId !== turnId) continue;
       const runsOn = status === "completed" && open.type === "commandExecution";
-      if (!runsOn) this.#open.delete(key);
+      if (!runsOn) this.#drop(open);
       if (runsOn || !open.told) continue;
       if (open.type === "contextCompaction") {
         updates.push(...this.#compaction(open.id, "cancelled"));
@@ -324,9 +348,9 @@ export class Updates {
   }
 }
 
-/** Item ids are unique within what is active in one turn at most. */
-function keyOf(turnId: string | null, itemId: string | null): string {
-  return JSON.stringify([turnId, itemId]);
+/** What tells items apart that share a name. */
+function does(item: ThreadItem, cwd: string): string {
+  return JSON.stringify(toolCallOf(item, cwd)?.rawInput ?? null);
 }
 
 function terminal(terminalId: string, cwd: string): ToolCallFields {

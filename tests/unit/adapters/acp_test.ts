@@ -184,3 +184,42 @@ test("an item of another shape is told of, and the others are shown", () => {
   const [notice] = updates.of(event as unknown as TurnEvent);
   assert.equal(notice?.sessionUpdate, "notice");
 });
+
+test("items that share an id are shown and ended each by itself", () => {
+  const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
+  const updates = new Updates({ cwd: "/w", can, context: () => null });
+  const at = { threadId: "t", turnId: "u" };
+  const told: string[] = [];
+  const take = (type: string, fields: object) => {
+    for (const update of updates.of({ type, ...at, ...fields } as unknown as TurnEvent)) {
+      const { sessionUpdate, toolCallId, title, status, content } = update as never as Record<
+        string,
+        string
+      >;
+      const text = (content as { text?: string } | undefined)?.text ?? title ?? "";
+      told.push(`${sessionUpdate} ${toolCallId?.split("-")[1] ?? ""} ${text} ${status ?? ""}`);
+    }
+  };
+  const command = (script: string, status: string) => ({
+    item: { type: "commandExecution", id: "a", command: script, script, cwd: "/w", status },
+  });
+  const message = (text: string) => ({ item: { type: "agentMessage", id: "a", text } });
+  take("itemStarted", message(""));
+  take("assistantMessageDelta", { itemId: "a", delta: "to" });
+  take("itemStarted", command("one", "inProgress"));
+  take("itemStarted", command("two", "inProgress"));
+  take("assistantMessageDelta", { itemId: "a", delta: "gether" });
+  take("itemCompleted", command("one", "completed"));
+  take("itemCompleted", message("together!"));
+  take("itemCompleted", command("two", "failed"));
+  take("turnCompleted", { status: "completed" });
+  assert.deepEqual(told.map((line) => line.trim()), [
+    "agent_message_chunk  to",
+    "tool_call 2 one in_progress",
+    "tool_call 3 two in_progress",
+    "agent_message_chunk  gether",
+    "tool_call_update 2  completed",
+    "agent_message_chunk  !",
+    "tool_call_update 3  failed",
+  ]);
+});
