@@ -95,7 +95,7 @@ export class PromptRunStream<Output = unknown>
 
   /**
    * The text of the answer as it comes: what the model calls commentary is left out, several messages are parted by an empty
-   * line, and what a try said that failed stays. Throws the turn's error at its end. Leaving the loop early interrupts the
+   * line, a message that came with gaps is told once more as a whole, and what a try said that failed stays. Throws the turn's error at its end. Leaving the loop early interrupts the
    * turn. Like every way to read the events, it takes them: read a stream in one way.
    *
    * ```ts ignore
