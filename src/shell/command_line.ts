@@ -15,14 +15,16 @@ import {
   addsWords,
   type BuiltinTraits,
   builtinTraits,
+  commandVariable,
   isInterpreter,
+  isMakeReference,
   readsCode,
   runsBuiltins,
   runsItsArguments,
   runsScripts,
   runVariable,
 } from "./programs.ts";
-import { gitScripts, readsProgram, unwrapEnv } from "./wrappers.ts";
+import { gitScripts, optionScripts, readsProgram, unwrapEnv } from "./wrappers.ts";
 
 /** A command that is being taken apart. */
 interface Reading {
@@ -185,6 +187,7 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
       (rest) => expand(reading, rest, { ...place, outermost: false }, script),
     )
     : false;
+  if (name === "env") { for (const text of scriptsIn(words, "")) addNested(reading, text, place); }
   if (unwrapped) {
     if (!place.outermost) analysis.extras.push(words);
     return;
@@ -193,6 +196,11 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   addTraits(analysis, words, name, script);
   const certain = runsScripts(name);
   for (const text of scriptsIn(words, name)) addNested(reading, text, place, certain, !certain);
+  for (const text of optionScripts(name, words)) addNested(reading, text, place, false, true);
+  for (const { text, literal } of words) {
+    const value = literal ? commandVariable(text) : null;
+    if (value !== null && !isMakeReference(name, text)) addNested(reading, value, place);
+  }
   if (name === "git") addGit(reading, words, place);
   if (isInterpreter(name)) addTokens(analysis, words, script);
   if (runsItsArguments(name)) addStarted(reading, words, name, place);
@@ -294,7 +302,7 @@ function isPlainFile(word: ShellWord): boolean {
 
 /** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
 function scriptsIn(words: ShellWord[], name: string): string[] {
-  const args = words.slice(1);
+  const args = words.slice(1).filter(({ text }) => !isMakeReference(name, text));
   const texts = args.flatMap((word) => {
     const value = word.literal ? runVariable(word.text) : null;
     return value === null ? [] : [value];

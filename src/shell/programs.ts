@@ -66,7 +66,14 @@ const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
 
 /** Variables whose value some program runs. */
 const RUN_VARIABLE =
-  /^(?:--?)?(?:PS[0-4]|BASH_ENV|ENV|PROMPT_COMMAND|LESSOPEN|LESSCLOSE|GIT_\w+|\w*(?:PAGER|EDITOR|VISUAL|BROWSER|SHELL|COMMAND|ASKPASS|OPT|OPTS|OPTIONS|FLAGS|PRELOAD))=/;
+  /^(?:--?)?(?:PS[0-4]|BASH_ENV|ENV|PROMPT_COMMAND|LESSOPEN|LESSCLOSE|GIT_\w+|CC|CXX|LD|AR|RM|INSTALL|\w*(?:PAGER|EDITOR|VISUAL|BROWSER|SHELL|COMMAND|ASKPASS|OPT|OPTS|OPTIONS|FLAGS|PRELOAD))=/;
+
+/** Those of them whose value is a command line, and no list of options. */
+const COMMAND_VARIABLE = /^(?:CC|CXX|LD|AR|RM|INSTALL|\w*(?:PAGER|EDITOR|SHELL|COMMAND))=/;
+
+/** A value of `make` that is another variable's: `$(git x)` runs nothing there, since it is no function of its. */
+const MAKE_REFERENCE =
+  /^[\w.-]+[:?+]?=\$[({](?:[\w.-]+|(?:git|date|uname|cat|nproc) [\w. -]+)[)}]$/;
 
 /** Whether `name` is a program that runs its arguments, such as `sudo` or `xargs`. */
 export function runsItsArguments(name: string): boolean {
@@ -135,6 +142,20 @@ export function builtinTraits(name: string): BuiltinTraits {
 /** The value of a variable that some program runs, as in `PAGER='rm x'`; `null` for any other word. */
 export function runVariable(word: string): string | null {
   const found = word.includes("=") ? RUN_VARIABLE.exec(word) : null;
+  if (found === null) return null;
+  const value = word.slice(found[0].length);
+  // A file that bash runs first, whatever it is told to run.
+  if (value !== "" && found[0] === "BASH_ENV=") return "$BASH_ENV";
   // An alias of git that begins with `!` is a script.
-  return found === null ? null : word.slice(found[0].length).replace(/^!/, "");
+  return value.replace(/^!/, "");
+}
+
+/** The value of a variable that a shell runs as a command, as in `make CC='rm x'`; `null` for any other word. */
+export function commandVariable(word: string): string | null {
+  return COMMAND_VARIABLE.test(word) ? word.slice(word.indexOf("=") + 1) : null;
+}
+
+/** Whether the argument of `make` gives a variable the value of another one, as in `V='$(git describe)'`. */
+export function isMakeReference(program: string, word: string): boolean {
+  return /^g?make$/.test(program) && MAKE_REFERENCE.test(word);
 }

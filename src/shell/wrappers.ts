@@ -85,6 +85,12 @@ function subcommandOf(words: readonly ShellWord[]): number {
 const RUN_OPTION = /^--(?:exe|ext(?!ended)|up(?!date)|rec(?!urs)|open|send|(?!no-)[a-z]+-(?:f|cm))/;
 const RUN_AFTER: ReadonlySet<string> = new Set(["foreach", "run", "-x", "--exec", "difftool"]);
 
+/** Settings that are shown, whatever they hold. */
+const IS_NAME = /^(?:user|author|committer)\.(?:name|email)$/i;
+
+/** What may stand before the name of a setting, and has no value of its own. */
+const CONFIG_OPTION = /^(?:set|--(?:global|local))$/;
+
 /** Scripts in the arguments of a `git`, those for the shell behind a `!`, and commands that an alias in them stands for. */
 export function gitScripts(words: readonly ShellWord[]): {
   scripts: string[];
@@ -106,6 +112,7 @@ export function gitScripts(words: readonly ShellWord[]): {
     if (!word.literal) continue;
     const { text } = word;
     if (text === "-c" && next !== undefined) {
+      if (next.literal && IS_NAME.test(next.text.replace(/=.*/s, ""))) continue;
       // What a variable holds may be any setting.
       if (!next.literal) commands.push([{ text: next.text, literal: false }]);
       set(next.text.slice(next.text.indexOf("=") + 1));
@@ -114,7 +121,9 @@ export function gitScripts(words: readonly ShellWord[]): {
       // A setting alone is read, as is what is told to be.
       const reads = /^(?:get|list|unset)$/.test(rest[0]?.text ?? "") ||
         words.some(({ text }) => /^--(?:get|list|unset)/.test(text));
-      if (!reads) { for (const value of rest.slice(1)) set(value.text); }
+      const key = words.find((each, at) => at > i && !CONFIG_OPTION.test(each.text));
+      const named = key?.literal === true && IS_NAME.test(key.text);
+      if (!reads && !named) { for (const value of rest.slice(1)) set(value.text); }
     } else if (text.startsWith("--config-env")) {
       commands.push([{ text, literal: false }]);
     } else if (RUN_AFTER.has(text) && next !== undefined) {
@@ -128,4 +137,28 @@ export function gitScripts(words: readonly ShellWord[]): {
     else if (/^(?:-O|ext::)/.test(text)) scripts.push(text.replace(/^(?:-O|ext::)/, ""));
   }
   return { scripts, commands };
+}
+
+// What other programs start because an option says so.
+
+/** Also with the name of what it compiles for, or its version: `x86_64-linux-gnu-gcc-12`. */
+const COMPILER = /\b(?:g?cc|[gc]\+\+)(?:-[\d.]+)?$/;
+/** The program that an option has another one start: `rg --pre x`, `sort --compress-program=x`, `gcc -wrapper x,y`. */
+export function optionScripts(name: string, words: readonly ShellWord[]): string[] {
+  // `sort` knows its options by their beginnings.
+  const option = name === "rg"
+    ? /^--(?:pre|hostname-bin)(?:=|$)/
+    : /^g?sort$/.test(name)
+    ? /^--co/
+    : COMPILER.test(name) || runsItsArguments(name)
+    ? /^-wrapper$/
+    : null;
+  if (option === null) return [];
+  return words.flatMap(({ text, literal }, i) => {
+    if (i === 0 || !option.test(text)) return [];
+    const value = text.includes("=")
+      ? { text: text.slice(text.indexOf("=") + 1), literal }
+      : words[i + 1];
+    return value === undefined ? [] : value.literal ? value.text.replaceAll(",", " ") : "$x";
+  });
 }

@@ -239,6 +239,27 @@ const hidden = [
   "tar --checkpoint-action=exec='rm keep' -cf x y",
   "git ls-remote 'ext::rm keep'",
   "git send-email --sendmail-cmd='rm keep' x",
+  // what an option or a variable has another program start
+  "rg --pre rm keep",
+  "rg --pre=rm keep",
+  'rg --pre "$X" keep',
+  "sort --compress-program=rm keep",
+  "sort --comp rm keep",
+  "gcc -wrapper rm,keep a.c",
+  "sudo x86_64-linux-gnu-gcc-12 -wrapper rm,keep a.c",
+  "BASH_ENV=x bash -c true",
+  "env BASH_ENV=x bash -c true",
+  "env PAGER='rm keep' man ls",
+  "CC='rm keep' ./configure",
+  "make CC='/bin/r? keep'",
+  "PAGER='/bin/r? keep' man ls",
+  "make V='$(shell rm keep)'",
+  "make V='$(if x,$(shell rm keep))'",
+  "make V='$(subst a,r,am) keep'",
+  "make V='$$(rm keep)'",
+  "make V='$(SUDO) rm keep'",
+  "git config core.pager '$X'",
+  "git config -f user.name alias.x '!rm keep'",
 ];
 
 /** None of them runs it. */
@@ -273,6 +294,18 @@ const harmless = [
   "ls | xargs -I% echo % x",
   "ls | xargs -0 -n 1 -I % git show %",
   "ls | xargs -0",
+  "rg --pre-glob '*.pdf' rm keep",
+  "sort -k 2 rm keep",
+  "gcc -Wall rm.c keep.c",
+  "BASH_ENV= bash -c true",
+  "ENV=prod make",
+  "make CC=gcc CFLAGS='-O2 -Wall'",
+  "make SRCS='*.c'",
+  "make V='$(git describe)'",
+  "make V='${VERSION}'",
+  "git config user.name '$USER'",
+  "git config set --global user.email '$EMAIL'",
+  "git -c user.name='$USER' commit",
 ];
 
 const words: [line: string, prefix: string[], may: boolean][] = [
