@@ -437,3 +437,21 @@ test("a session that is asked for while there is no server is opened on the next
     }
   });
 });
+
+dialects(
+  "tokens of a try that failed are told, also where the next one tells none",
+  async (dialect) => {
+    let tries = 0;
+    const onTurn = (turn: FakeTurn) => {
+      if (tries++ > 0) return answers(turn);
+      turn.usage();
+      turn.fail("busy", { httpConnectionFailed: { httpStatusCode: 503 } });
+    };
+    await onFake({ server: { dialect, onTurn } }, async ({ session }) => {
+      const { usage } = await session.ask("now", { retry: { baseDelayMs: 0 } });
+      assert.equal(tries, 2);
+      assert.ok(usage !== null && usage.totalTokens > 0 && usage.thread.totalTokens > 0);
+      assert.equal(usage.totalTokens, session.usage.totalTokens);
+    });
+  },
+);

@@ -304,7 +304,7 @@ export class PromptRun {
       throw error;
     }
     await hooks.post("postTurn", { ...facts, status: "ok" });
-    return { run, result: { ...toResult(outcome!, hooks.report), usage: this.#usage(outcome!) } };
+    return { run, result: { ...toResult(outcome!, hooks.report), usage: this.#usage() } };
   }
 
   /** Limits that can't be held are told. */
@@ -315,12 +315,12 @@ export class PromptRun {
     this.#emit?.({ type: "warning", threadId, turnId: turnId ?? "", message });
   }
 
-  /** Tokens of all turns of the prompt; the thread's total is the last turn's. */
-  #usage(last: TurnOutcome): TokenUsage | null {
-    if (last.usage === null) return null;
+  /** Tokens of all turns of the prompt; the thread's total is the one that was told last. */
+  #usage(): TokenUsage | null {
     const all = [...this.#outcomes].flatMap(({ usage }) => usage ?? []);
-    return {
-      ...last.usage,
+    const last = all.at(-1);
+    return last === undefined ? null : {
+      ...last,
       ...all.reduce<TokenCount>(addTokens, NO_TOKENS),
       subAgents: all.map(({ subAgents }) => subAgents).reduce(addTokens, NO_TOKENS),
     };
