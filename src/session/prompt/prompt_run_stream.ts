@@ -95,8 +95,9 @@ export class PromptRunStream<Output = unknown>
 
   /**
    * The text of the answer as it comes: what the model calls commentary is left out, several messages are parted by an empty
-   * line, a message that came with gaps is told once more as a whole, and what a try said that failed stays. Throws the turn's error at its end. Leaving the loop early interrupts the
-   * turn. Like every way to read the events, it takes them: read a stream in one way.
+   * line, a message that came with gaps is told once more as a whole, and what a try said that failed stays. Throws the
+   * turn's error at its end. Leaving the loop early interrupts the turn. Like every way to read the events, it takes them:
+   * read a stream in one way.
    *
    * ```ts ignore
    * for await (const text of stream.text()) print(text);
