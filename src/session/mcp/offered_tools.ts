@@ -11,6 +11,7 @@ import { canRead } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, isRemote, readHomeFile, type RuntimeCore } from "../../runtime/mod.ts";
 import type { ResolvedProfile } from "../profile.ts";
+import { LEAVING_MS, whenClosed } from "../thread/when_closed.ts";
 import { keyOf, rememberedTools } from "./begun_with.ts";
 import { configuredMcpServers, mcpServerNames } from "./server_settings.ts";
 import { TOOLS_SERVER } from "./servers.ts";
@@ -197,7 +198,9 @@ export async function unloadThread(
     );
   }
   try {
-    await core.call("thread/archive", { threadId }, options);
+    const archive = () => core.call("thread/archive", { threadId }, options);
+    // One that has just been released is missing for a moment, and written to (0.169).
+    await whenClosed(archive, signal, LEAVING_MS, "threadLeaving", "threadInUse");
   } catch (error) {
     // One that was never used has no file, and can't be resumed anyway.
     if (isRefusal(error, "threadGone")) return;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { UnsupportedError } from "../../../src/errors/mod.ts";
+import { RpcError, UnsupportedError } from "../../../src/errors/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/mod.ts";
 import { unloadThread } from "../../../src/session/mcp/offered_tools.ts";
 import { test } from "../../_harness.ts";
@@ -45,4 +45,26 @@ test("unloadThread() makes codex forget a thread where its settings or agents ca
       }
     });
   }
+});
+
+test("unloadThread() asks again for a thread that codex is just releasing", async () => {
+  const missing = [
+    "thread/archive failed: failed to archive session: thread 01a2278a-9dbf-77d3-8c33-c02d8097624c not found",
+    "thread 01a2278a-9dbf-77d3-8c33-c02d8097624c already has an active writer",
+  ];
+  const calls: string[] = [];
+  const core = {
+    server: { version: "0.169.0" },
+    config: {},
+    call: (method: string) => {
+      calls.push(method);
+      const words = method === "thread/archive" ? missing.shift() : undefined;
+      return words === undefined
+        ? Promise.resolve({ data: ["t"] })
+        : Promise.reject(new RpcError(method, -32603, words, null));
+    },
+  } as unknown as RuntimeCore;
+  await unloadThread(core, "t", undefined, false, true);
+  const [list, archive, unarchive] = UNLOADED;
+  assert.deepEqual(calls, [list, archive, archive, archive, unarchive]);
 });
