@@ -162,13 +162,15 @@ test(
           }
           await within(SOON_MS, `${end}() when it ${moment}`, session[end]());
           await until("the end of the command", () => world.commands(command).length === 0);
-          const heard = world.model.requests.length;
           // Whoever takes it up again begins nothing either.
           if (end === "release") {
             const again = await client.resumeSession(session.threadId, { cwd: world.cwd });
             await again.close();
           }
           const other = await client.startSession({ cwd: world.cwd });
+          // By the time that this is answered, what was on its way to the model has come.
+          await other.ask(says(world, "other"));
+          const heard = world.model.requests.length;
           await other.ask(says(world, "other"));
           await other.close();
           assert.equal(world.model.requests.length, heard + 1, "the model hears more");
