@@ -8,6 +8,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { HookBlockedError, InvalidArgumentError } from "../../src/errors/mod.ts";
 import { HookRun } from "../../src/plugin/hook_run.ts";
+import { descendants } from "../../src/platform/mod.ts";
 import { mergeHooks } from "../../src/plugin/validate.ts";
 import {
   ShellCommandHook,
@@ -165,6 +166,12 @@ for (const how of ["throw", "SIGKILL"]) {
     });
     await runs.promise;
     watcher.close();
+    // The process that ends it is started right after it.
+    const deadline = Date.now() + 20_000;
+    while (descendants(child.pid!).filter(({ parent }) => parent === child.pid).length < 2) {
+      assert.ok(Date.now() < deadline, "nothing would end the program");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     child.stdin.end("now");
     await ended;
     await gone(Number(readFileSync(pidFile, "utf8")));
