@@ -1,7 +1,8 @@
 /** Calls on a session that overlap: what was called first holds for what was called after it, and who gives up waits for nothing. */
 import assert from "node:assert/strict";
-import { CodexError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import { CodexError, SessionClosedError, TurnInterruptedError } from "../../src/errors/mod.ts";
 import type { Hooks } from "../../src/plugin/mod.ts";
+import type { Session } from "../../src/session/session.ts";
 import type { FakeServer, Message } from "../_fake_server.ts";
 import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
@@ -357,6 +358,30 @@ for (const what of ["review", "compaction"]) {
     });
   });
 }
+
+test("the end of a session costs no script whose prompt waits in line behind its own hook", async () => {
+  const slow: Hooks = {
+    pre: [{
+      name: "slow",
+      phases: ["preRun"],
+      call: async () => {
+        const closing = session.close();
+        // What is rejected without anybody who waits for it is told by now, which ends a script, and fails this test.
+        await new Promise((later) => setTimeout(later));
+        return await closing.then(() => ({ type: "continue" }));
+      },
+    }],
+  };
+  let session: Session;
+  await onFake({ server: { onTurn: () => {} } }, async (world) => {
+    session = world.session;
+    const first = rejection(session.ask("first"));
+    await world.server().waitForMethod("turn/start");
+    const second = await rejection(session.ask("second", { hooks: slow }));
+    assert.ok(second instanceof SessionClosedError, String(second));
+    assert.ok(await first instanceof TurnInterruptedError);
+  });
+});
 
 test("what a hook changes of a review or a goal that takes no such thing is told", async () => {
   const told: string[] = [];

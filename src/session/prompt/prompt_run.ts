@@ -174,6 +174,8 @@ export class PromptRun {
     const hooks = this.#host.hookRun(profile, this.#signal);
     // Before anything that waits: prompts run in the order in which they were asked.
     const place = this.#host.acquire(this, this.#signal);
+    // It may be taken away while a hook is asked, when nobody waits for it yet.
+    place.catch(() => {});
     let output: ResolvedOutput | null;
     let asked: PatchedInput;
     try {
