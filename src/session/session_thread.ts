@@ -118,7 +118,7 @@ export class SessionThread {
     this.ended.abort(closed);
     this.queue.close(closed);
     this.queue.holder?.cancel(closed);
-    const stopped = await this.turns.rest.stopAll() && await this.gate.stopSubAgents();
+    const stopped = await this.turns.rest.stopAll(true) && await this.gate.stopSubAgents();
     // What is archived has ended; what is only released would go on without anybody.
     if (!archive) assertStopped(stopped || this.parts.core.state === "closed");
     await this.connection.reopened;
@@ -439,7 +439,7 @@ export class SessionThread {
     this.queue.close(error);
     this.queue.holder?.cancel(error);
     this.ended.abort(error);
-    void Promise.all([this.turns.rest.stopAll(), this.gate.stopSubAgents()])
+    void Promise.all([this.turns.rest.stopAll(true), this.gate.stopSubAgents()])
       .then(() => this.events.end());
   }
 }

@@ -124,17 +124,17 @@ export class ThreadStop {
 
   /**
    * Stops every turn of the thread, and what makes the server start more; `false` when the server did not confirm that
-   * nothing runs any more. Never rejects.
+   * nothing runs any more. Never rejects. `last`: no prompt is to follow.
    */
-  async stopAll(): Promise<boolean> {
+  async stopAll(last = false): Promise<boolean> {
     const turns = this.#turns;
     // The next prompt in line may begin meanwhile, and is not meant.
     const before = new Set(turns.all());
-    const isMeant = (turn: Turn) => before.has(turn) || !turns.asked(turn);
+    const isMeant = (turn: Turn) => last || before.has(turn) || !turns.asked(turn);
     /** Whether the goal rests; `null`: there is none. */
     let rests: boolean | null = null;
     const deadline = performance.now() + STOP_ALL_MS;
-    for (let last = false;;) {
+    for (let late = false;;) {
       if (turns.goalActive()) rests ??= await this.#pauseGoal();
       const stopped = await Promise.all(turns.all().filter(isMeant).map((turn) => turn.stop()));
       if (stopped.includes(false) || rests === false) return false;
@@ -150,11 +150,11 @@ export class ThreadStop {
       if (active !== null && !isMeant(active)) return true;
       // A server that starts turns by itself may have begun another one.
       if (!turns.adopted() && rests === null || core.state !== "running") return true;
-      const status = await this.#findActive(last);
-      if (turns.active() === null && (last || status !== "active")) return status !== "unanswered";
+      const status = await this.#findActive(late);
+      if (turns.active() === null && (late || status !== "active")) return status !== "unanswered";
       // It has begun one of which nothing was heard yet.
       if (turns.active() === null) await delay(STOP_ROUND_MS);
-      last = performance.now() > deadline;
+      late = performance.now() > deadline;
     }
   }
 

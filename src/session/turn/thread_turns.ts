@@ -143,6 +143,7 @@ export class ThreadTurns {
     const span = this.#host.span?.(options.params, options.parent ?? null) ?? null;
     const run = new TurnRun(core, threadId, clientId, options, span);
     this.#pending = run;
+    this.rest.expect(run.identified.catch(() => {}));
     const { method = "turn/start", params } = options;
     const mark = method === "turn/start" ? { clientUserMessageId: clientId } : {};
     this.#send(run, method, { ...params, ...mark }, span?.trace);
@@ -220,6 +221,7 @@ export class ThreadTurns {
     this.#closed = true;
     this.#unheard.flush();
     this.promised.clear();
+    this.#pending?.stop();
     for (const turn of this.#all()) turn.release();
   }
 
@@ -257,7 +259,7 @@ export class ThreadTurns {
     const over = new AbortController();
     run.settled.then(() => over.abort());
     await this.rest.idle(over.signal, Infinity).catch(() => {});
-    if (run.isEnding) return false;
+    if (run.isEnding || this.#closed) return false;
     this.#pending = run;
     return true;
   }

@@ -1096,3 +1096,47 @@ test("a turn that has ended takes no texts, so that another one is looked for", 
   assert.equal(it.own.filter(({ type }) => type === "assistantMessageDelta").length, 1);
   it.turns.close();
 });
+
+test("whoever ends a session waits for the answer to its last prompt, and that turn is stopped as well", async () => {
+  for (const last of [true, false]) {
+    const it = new Stage();
+    const run = it.start();
+    let stopped: boolean | null = null;
+    const stopping = it.turns.rest.stopAll(last).then((value) => stopped = value);
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.deepEqual([stopped, it.calls.length], [null, 1]);
+    it.answer("mine");
+    it.started("mine");
+    if (last) {
+      await it.reply("turn/interrupt", {});
+      it.say("turn/completed", { turn: { id: "mine", status: "interrupted" } });
+      await run.settled;
+    }
+    await stopping;
+    // The next prompt in line goes on where only what is at work is stopped.
+    assert.deepEqual([stopped, run.isSettled], [true, last]);
+    it.turns.close();
+  }
+});
+
+test("a turn that is named when nobody listens any more is stopped, and one that waits is not asked for again", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.turns.close();
+  it.answer("late");
+  it.started("late");
+  await it.reply("turn/interrupt", {});
+  it.say("turn/completed", { turn: { id: "late", status: "interrupted" } });
+  assert.deepEqual(await run.settled, { by: "server" });
+  assert.equal(run.turn!.outcome.status, "interrupted");
+
+  const other = new Stage();
+  other.started("review");
+  const waiting = other.start();
+  other.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable { … }"));
+  await new Promise((resolve) => setTimeout(resolve));
+  other.turns.close();
+  await other.reply("thread/read", { thread: { status: { type: "idle" } } });
+  assert.equal((await waiting.settled).by, "error");
+  assert.deepEqual(other.calls.map(({ method }) => method), []);
+});
