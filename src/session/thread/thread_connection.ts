@@ -194,7 +194,9 @@ export class ThreadConnection {
   /** Resumes the thread on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
     const lostBy = this.#lostBy!;
-    await this.#stopLeft();
+    const { stopLeft, stopUnheard } = await import("../turn/resume_turns.ts");
+    await stopLeft(this.#session, this.threadId, this.#left);
+    this.#left = null;
     if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
     const { parts, settings: { profile } } = this.#session;
     const unused = !this.#session.isUsed;
@@ -207,7 +209,7 @@ export class ThreadConnection {
         await this.attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
           // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
-          if (this.#session.turns.rest.inDoubt) await this.#stopUnheard("");
+          if (this.#session.turns.rest.inDoubt) await stopUnheard(parts.core, this.threadId, "");
           return await this.attach("thread/start");
         });
       }
@@ -221,16 +223,6 @@ export class ThreadConnection {
       throw error;
     }
     this.ready.open();
-  }
-
-  async #stopUnheard(turnId: string): Promise<void> {
-    const { stopUnheard } = await import("../turn/resume_turns.ts");
-    await stopUnheard(this.#session.parts.core, this.threadId, turnId);
-  }
-
-  async #stopLeft(): Promise<void> {
-    if (this.#left !== null) await this.#stopUnheard(this.#left);
-    this.#left = null;
   }
 
   /** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */

@@ -143,6 +143,24 @@ export async function stopUnheard(
   await endCommands(core, threadId, STATUS_MS, unlessLost(null));
 }
 
+/**
+ * Stops what the server works on and nobody goes on with: the active turn of a thread that can't be resumed (`left`), or one
+ * that was asked for before the connection was lost, and may have begun since. Rejects when the connection is lost.
+ */
+export async function stopLeft(
+  { parts: { core }, settings: { profile }, turns: { rest }, isOpen }: {
+    readonly parts: { readonly core: RuntimeCore };
+    readonly settings: { readonly profile: { readonly ephemeral: boolean } };
+    readonly turns: { readonly rest: { readonly inDoubt: boolean } };
+    readonly isOpen: boolean;
+  },
+  threadId: string,
+  left: string | null,
+): Promise<void> {
+  const unnamed = rest.inDoubt && (profile.ephemeral || !isOpen) ? "" : null;
+  if (left !== null || unnamed !== null) await stopUnheard(core, threadId, left ?? unnamed!);
+}
+
 /** Whether the server has the thread in memory, as far as it says. Rejects when the connection is lost. */
 export async function isLoaded(core: RuntimeCore, threadId: string): Promise<boolean> {
   const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS }).catch(
