@@ -383,6 +383,20 @@ test("the end of a session costs no script whose prompt waits in line behind its
   });
 });
 
+test("a call of an MCP server's tool ends with its session, whatever becomes of the tool", async () => {
+  const mcpServers = { docs: { url: "http://127.0.0.1:9/mcp" } };
+  const methods = {
+    "config/read": () => ({ config: {} }),
+    "mcpServer/tool/call": () => NO_ANSWER,
+  };
+  await onFake({ server: { methods }, session: { mcpServers } }, async ({ session, server }) => {
+    const calling = rejection(session.mcp.call("docs", "search"));
+    await server().waitForMethod("mcpServer/tool/call");
+    await session.close();
+    assert.ok(await calling instanceof SessionClosedError);
+  });
+});
+
 test("what a hook changes of a review or a goal that takes no such thing is told", async () => {
   const told: string[] = [];
   const methods = Object.assign(goalMethods(), {

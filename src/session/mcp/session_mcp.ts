@@ -130,9 +130,11 @@ export class McpCalls implements SessionMcp {
     const core = this.#enter("mcp.call", "mcpToolCalls");
     this.#gate(server);
     const params = { threadId: this.#thread.threadId, server, tool, arguments: args };
-    // A tool takes the time that it takes.
-    const call = core.call("mcpServer/tool/call", params, { timeoutMs: Infinity, ...options });
-    const result = await call;
+    // A tool takes the time that it takes, and nobody answers for a session that has ended.
+    const { ended } = this.#thread;
+    const until = options.signal ? AbortSignal.any([ended.signal, options.signal]) : ended.signal;
+    const given = { timeoutMs: Infinity, signal: until };
+    const result = await core.call("mcpServer/tool/call", params, given);
     const answer: JsonObject = isJsonObject(result) ? result : {};
     return {
       content: objectsOf(answer, "content"),
