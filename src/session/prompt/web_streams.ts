@@ -72,8 +72,9 @@ export class AnswerText implements AsyncIterableIterator<string> {
   #textOf(event: TurnEvent): string {
     switch (event.type) {
       case "itemStarted":
-        if (event.item.type === "agentMessage" && event.item["phase"] === "commentary") {
-          this.#commentary.add(event.item.id);
+        // Ids recur: a message under that of one before is none of it.
+        if (event.item.type === "agentMessage") {
+          this.#commentary[event.item["phase"] === "commentary" ? "add" : "delete"](event.item.id);
         }
         return "";
       case "assistantMessageDelta":

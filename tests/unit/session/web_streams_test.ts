@@ -121,6 +121,20 @@ const CASES: [name: string, events: TurnEvent[], answer: string, text: string[]]
     ["One", "\n\nTwo"],
   ],
   [
+    "the answer comes as it is said under the id of commentary as well",
+    [
+      started("a", "commentary"),
+      delta("a", "Hm"),
+      completed({ id: "a", text: "Hm", phase: "commentary" }),
+      started("a", "final_answer"),
+      delta("a", "Y"),
+      delta("a", "es"),
+      completed({ id: "a", text: "Yes", phase: "final_answer" }),
+    ],
+    "Yes",
+    ["Y", "es"],
+  ],
+  [
     "messages that overlap",
     [
       delta("a", "O"),
