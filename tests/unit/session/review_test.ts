@@ -1,0 +1,68 @@
+/** What becomes of the second turn of a review, which gives its findings as data. */
+import assert from "node:assert/strict";
+import { TurnInterruptedError } from "../../../src/errors/mod.ts";
+import type { AskOptions } from "../../../src/session/profile.ts";
+import { review } from "../../../src/session/thread/server_turns.ts";
+import type { ThreadHolder, ThreadHost } from "../../../src/session/thread/thread_host.ts";
+import { test } from "../../_harness.ts";
+
+const OUTCOME = {
+  status: "completed",
+  answer: "nothing found",
+  turnId: "u",
+  usage: null,
+  items: { all: () => [] },
+};
+
+test("a review that is stopped while it is stored asks for no findings, and so does one that is given up", async () => {
+  for (const how of ["interrupt", "signal"]) {
+    const [asked, stored] = [Promise.withResolvers<AskOptions>(), Promise.withResolvers<void>()];
+    const given = new AbortController();
+    let holder: ThreadHolder | undefined;
+    const host = {
+      core: {},
+      threadId: "T",
+      profile: { limits: {}, timeoutMs: 1, outputSchema: null, model: null, attachments: [] },
+      listeners: { emit: null },
+      hookRun: () => ({ pre: () => Promise.resolve({}), post: () => Promise.resolve() }),
+      settle: () => Promise.resolve(),
+      begin: () => {},
+      checkpoints: null,
+      checkpoint: () => Promise.resolve(),
+      stored: () => stored.promise,
+      take: (holds: ThreadHolder) => {
+        holder = holds;
+        return Promise.resolve(() => {});
+      },
+      turns: {
+        start: () => ({
+          isSettled: true,
+          settled: Promise.resolve({ by: "server" }),
+          identified: Promise.resolve({ turnId: "u" }),
+          turn: { outcome: OUTCOME },
+          partial: () => ({ threadId: "T", turnId: "u", assistantText: "", items: [] }),
+        }),
+      },
+    } as unknown as ThreadHost;
+    const options = { outputSchema: { type: "object" }, signal: given.signal };
+    const result = review(host, { type: "uncommitted" }, options, (_, more) => {
+      asked.resolve(more);
+      return new Promise((_, reject) =>
+        more.signal!.addEventListener("abort", () => reject(more.signal!.reason))
+      );
+    });
+    const { signal } = await asked.promise;
+    if (how === "interrupt") {
+      await holder!.interrupt();
+      assert.equal(signal!.aborted, true);
+      stored.resolve();
+      await assert.rejects(result, TurnInterruptedError);
+    } else {
+      // It waits in line by itself now.
+      stored.resolve();
+      await new Promise((resolve) => setTimeout(resolve));
+      given.abort("given up");
+      await assert.rejects(result, (reason) => reason === "given up");
+    }
+  }
+});
