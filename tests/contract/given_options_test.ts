@@ -6,7 +6,7 @@ import type { ClientConfig } from "../../src/runtime/config.ts";
 import { FakeServer, fakeTransport, type Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { onFake } from "./session_world.ts";
+import { onFake, rejection, startTurn } from "./session_world.ts";
 
 test("copied() keeps lists and data as they are, and hands on what can be called or was made by a class", () => {
   const tool = { run: () => {}, names: ["a"] };
@@ -89,6 +89,48 @@ test("a session's settings that are changed while it is opened are those that we
       assert.equal(params.model, "given", opening);
       assert.doesNotMatch(JSON.stringify(params), /detailed/, opening);
     }
+  });
+});
+
+test("what a session is asked beside prompts is what was given, whatever becomes of it in line", async () => {
+  const methods = {
+    "thread/inject_items": () => ({}),
+    "thread/settings/update": () => ({}),
+    "thread/turns/list": () => ({ data: [], nextCursor: null }),
+    "review/start": (params: Message, server: FakeServer) => {
+      const { turn, answer } = startTurn(server, { ...params, input: [] });
+      setTimeout(() => {
+        turn.started();
+        turn.say("nothing found");
+        turn.complete();
+      });
+      return { ...answer, reviewThreadId: params.threadId };
+    },
+  };
+  await onFake({ server: { methods } }, async ({ session, server }) => {
+    const sent = (method: string) => server().received.find((each) => each.method === method);
+    const items: Message[] = [{ type: "message", role: "user" }];
+    const injecting = session.inject(items);
+    items[0]!.role = "system";
+    await injecting;
+    assert.equal(sent("thread/inject_items")!.params.items[0].role, "user");
+
+    const heard = new Set<string>();
+    const target = { type: "custom" as const, instructions: "given" };
+    const options = { onEvent: () => void heard.add("given") };
+    const reviewing = session.review(target, options);
+    target.instructions = "changed";
+    options.onEvent = () => void heard.add("changed");
+    await reviewing;
+    assert.deepEqual([sent("review/start")!.params.target.instructions, ...heard], [
+      "given",
+      "given",
+    ]);
+
+    const back = { before: "t", files: false };
+    const rewinding = rejection(session.rewind(back));
+    back.files = true;
+    assert.match(String(await rewinding), /`before` must be/);
   });
 });
 

@@ -44,7 +44,7 @@ export async function review(
   asked: ReviewOptions,
   ask: AskForOutput,
 ): Promise<ReviewResult> {
-  const [target, options] = copied([given, asked] as const);
+  const [target, options] = [copied(given), copied(asked)];
   let answer: Promise<PromptRunResult> | null = null;
   const { result } = await alone(host, options.signal, async (signal, _, onInterrupt) => {
     let run: TurnRun | null = null;
