@@ -194,7 +194,7 @@ export class ThreadConnection {
   /** Resumes the thread on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
     const lostBy = this.#lostBy!;
-    const { stopLeft, stopUnheard } = await import("../turn/resume_turns.ts");
+    const { stopLeft } = await import("../turn/resume_turns.ts");
     await stopLeft(this.#session, this.threadId, this.#left);
     this.#left = null;
     if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
@@ -209,7 +209,7 @@ export class ThreadConnection {
         await this.attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
           // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
-          if (this.#session.turns.rest.inDoubt) await stopUnheard(parts.core, this.threadId, "");
+          await stopLeft(this.#session, this.threadId, null, true);
           return await this.attach("thread/start");
         });
       }

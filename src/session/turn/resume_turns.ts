@@ -145,7 +145,8 @@ export async function stopUnheard(
 
 /**
  * Stops what the server works on and nobody goes on with: the active turn of a thread that can't be resumed (`left`), or one
- * that was asked for before the connection was lost, and may have begun since. Rejects when the connection is lost.
+ * that was asked for before the connection was lost, and may have begun since (`gone`: the thread is not resumed). Rejects when
+ * the connection is lost.
  */
 export async function stopLeft(
   { parts: { core }, settings: { profile }, turns: { rest }, isOpen }: {
@@ -156,8 +157,9 @@ export async function stopLeft(
   },
   threadId: string,
   left: string | null,
+  gone: boolean = profile.ephemeral || !isOpen,
 ): Promise<void> {
-  const unnamed = rest.inDoubt && (profile.ephemeral || !isOpen) ? "" : null;
+  const unnamed = rest.inDoubt && gone ? "" : null;
   if (left !== null || unnamed !== null) await stopUnheard(core, threadId, left ?? unnamed!);
 }
 
