@@ -372,10 +372,8 @@ export class SessionThread {
       count: (tokens, turn) => this.foreign.count(tokens, turn),
       adopted: (turn) => {
         this.used = true;
-        this.parts.checkpoints?.adopted(
-          turn,
-          this.settings.effective(this.settings.profile),
-        );
+        const { settings } = this;
+        this.parts.checkpoints?.adopted(turn, () => settings.effective(settings.profile));
         // The hooks of a prompt hear of what happens while it is active.
         if (this.queue.holder === null) this.#beginTurns();
         return this.foreign.adopt(turn);

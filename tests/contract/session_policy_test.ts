@@ -1,9 +1,12 @@
 /** What a session says of its policy when the server, the machine or the hooks make it another one than was asked for. */
 import assert from "node:assert/strict";
+import { mkdir, rename, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { type Message, recorded, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import type { ApprovalHandler, Session, TurnEvent } from "../../mod.ts";
-import { onFake } from "./session_world.ts";
+import { tempDir } from "../_temp.ts";
+import { onFake, startTurn } from "./session_world.ts";
 
 /** The warnings of a prompt. */
 async function warningsOf(session: Session): Promise<string[]> {
@@ -182,5 +185,21 @@ test("what is asked for no turn is over with its session, whoever was asked", as
         );
       });
     }
+  }
+});
+
+test("a turn of somebody else is stopped where the workspace has moved, whether it is recorded or not", async () => {
+  for (const checkpoints of [false, true]) {
+    await using directory = await tempDir("moved-");
+    const cwd = join(directory.path, "workspace");
+    await mkdir(cwd);
+    await onFake({ session: { cwd, checkpoints } }, async ({ session, server }) => {
+      await rename(cwd, `${cwd}-moved`);
+      await symlink(`${cwd}-moved`, cwd);
+      const { turn } = startTurn(server(), { threadId: session.threadId, input: [] });
+      turn.started();
+      const { params } = await server().waitForMethod("turn/interrupt");
+      assert.equal(params.turnId, turn.id, `checkpoints: ${checkpoints}`);
+    });
   }
 });

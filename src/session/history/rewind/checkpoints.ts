@@ -174,13 +174,18 @@ export class Checkpoints {
   /**
    * A turn has begun that nobody here asked for. It was recorded before, or is recorded now: that counts only when nothing
    * in the workspace has changed since the turn began. What the server tells is no sign: 0.169 tells of a command a tenth
-   * of a second after it has begun.
+   * of a second after it has begun. `policy` may throw: the turn is stopped for that, and not by this.
    */
-  adopted(turn: Turn, policy: EffectivePolicy): void {
+  adopted(turn: Turn, policy: () => EffectivePolicy): void {
     const next = this.#next;
     this.#next = null;
     if (next !== null) return this.#began(turn.turnId, next.tree);
-    if (!mayWrite(policy)) return this.#began(turn.turnId, null);
+    try {
+      if (!mayWrite(policy())) return this.#began(turn.turnId, null);
+    } catch {
+      // Not to be recorded in a place that may be another one.
+      return;
+    }
     this.#do(async () => {
       const workspace = await this.workspace();
       const { turnId, outcome } = turn;
