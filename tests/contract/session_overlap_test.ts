@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { CodexError, SessionClosedError, TurnInterruptedError } from "../../src/errors/mod.ts";
 import type { Hooks } from "../../src/plugin/mod.ts";
 import type { Session } from "../../src/session/session.ts";
-import type { FakeServer, Message } from "../_fake_server.ts";
+import type { FakeServer, FakeTurn, Message } from "../_fake_server.ts";
 import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { dialects, heldTurns, onFake, rejection, startTurn } from "./session_world.ts";
@@ -396,6 +396,49 @@ test("a call of an MCP server's tool ends with its session, whatever becomes of 
     assert.ok(await calling instanceof SessionClosedError);
   });
 });
+
+dialects(
+  "whoever has the next turn hears its end, also when a prompt becomes part of it",
+  async (dialect) => {
+    let theirs: FakeTurn | undefined;
+    const methods = {
+      "turn/start": (params: Message, server: FakeServer) => {
+        const { clientUserMessageId: clientId, input: content } = params;
+        setTimeout(() => {
+          const item = {
+            type: "userMessage",
+            id: "u2",
+            content,
+            ...(clientId ? { clientId } : {}),
+          };
+          theirs!.emit("basic", "item/started", { item });
+          theirs!.say("for both");
+          theirs!.complete();
+        });
+        const id = dialect === "0.104" ? server.id() : theirs!.id;
+        return { turn: { id, items: [], status: "inProgress", error: null } };
+      },
+    };
+    await onFake({ server: { dialect, methods } }, async ({ session, server }) => {
+      const next = session.nextTurn();
+      const begin = async () => {
+        const input = [{ type: "text", text: "theirs" }];
+        theirs = startTurn(server(), { threadId: session.threadId, input }).turn;
+        theirs.started();
+        await next;
+        return { type: "continue" as const };
+      };
+      const hooks: Hooks = { pre: [{ name: "begins", phases: ["preTurn"], call: begin }] };
+      assert.equal((await session.ask("mine", { hooks })).assistantText, "for both");
+      const stream = await next;
+      assert.equal((await stream.finish()).assistantText, "for both");
+      const told: string[] = [];
+      for await (const { type } of stream) told.push(type);
+      assert.deepEqual([told[0], told.at(-1)], ["turnStarted", "turnCompleted"]);
+      assert.ok(told.includes("assistantMessageDelta"));
+    });
+  },
+);
 
 test("what a hook changes of a review or a goal that takes no such thing is told", async () => {
   const told: string[] = [];

@@ -194,7 +194,7 @@ export class ThreadConnection {
   /** Resumes the thread on a new server, with its settings, and checks what that server confirms. */
   async #restore(): Promise<void> {
     const lostBy = this.#lostBy!;
-    const { stopLeft } = await import("../turn/resume_turns.ts");
+    const { resumeWithoutGoal, stopLeft } = await import("../turn/resume_turns.ts");
     await stopLeft(this.#session, this.threadId, this.#left);
     this.#left = null;
     if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
@@ -204,8 +204,11 @@ export class ThreadConnection {
       if (profile.ephemeral && !unused) {
         throw lostEphemeral("The connection was made anew");
       }
-      if (this.goalLost && !unused) await this.#resumeWithoutGoal();
-      else {
+      if (this.goalLost && !unused) {
+        const attach = (goals?: boolean) => this.attach("thread/resume", goals);
+        await resumeWithoutGoal(parts.core, this.threadId, attach, this.#session.ended.signal);
+        this.goalLost = false;
+      } else {
         await this.attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
           // Its only turns were sent to a server that was dead, or tells of them in no history yet.
           if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
@@ -223,17 +226,6 @@ export class ThreadConnection {
       throw error;
     }
     this.ready.open();
-  }
-
-  /** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */
-  async #resumeWithoutGoal(): Promise<void> {
-    const { core } = this.#session.parts;
-    const { threadId } = this;
-    await this.attach("thread/resume", false);
-    await core.callNow("thread/goal/clear", { threadId });
-    this.goalLost = false;
-    await core.callNow("thread/unsubscribe", { threadId });
-    await whenClosed(() => this.attach("thread/resume"), this.#session.ended.signal);
   }
 
   /** Starts or resumes the thread with the session's settings. */

@@ -8,7 +8,8 @@ import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { CALL_MS, endCommands, STATUS_MS, type ThreadStatus, threadStatus } from "./stop_turn.ts";
-import { itemsOf, type Turn } from "./turn.ts";
+import { whenClosed } from "../thread/when_closed.ts";
+import type { Turn } from "./turn.ts";
 
 /** The thread, and what has to be done with it. */
 export interface ThreadOfTurns {
@@ -85,7 +86,7 @@ export async function repairTurn(
   if (record === null) return false;
   const told = tellsState(core, record, sameServer);
   if (told && turn.phase !== "released") turn.resumed(record);
-  for (const item of itemsOf(record)) missed(item);
+  for (const item of objectsOf(record, "items")) missed(item);
   return told;
 }
 
@@ -161,6 +162,19 @@ export async function stopLeft(
 ): Promise<void> {
   const unnamed = rest.inDoubt && gone ? "" : null;
   if (left !== null || unnamed !== null) await stopUnheard(core, threadId, left ?? unnamed!);
+}
+
+/** The goal is over for whoever started it: the new server must not go on with it, nor whoever takes the thread up later. */
+export async function resumeWithoutGoal(
+  core: RuntimeCore,
+  threadId: string,
+  attach: (goals?: boolean) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  await attach(false);
+  await core.callNow("thread/goal/clear", { threadId });
+  await core.callNow("thread/unsubscribe", { threadId });
+  await whenClosed(() => attach(), signal);
 }
 
 /** Whether the server has the thread in memory, as far as it says. Rejects when the connection is lost. */

@@ -7,7 +7,7 @@ import {
   MessageTooLargeError,
   type PartialTurn,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../json.ts";
 import type { Deltas, DeltaTaker, OversizeMessage } from "../../rpc/mod.ts";
 import { activeInstead } from "../../protocol/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
@@ -97,6 +97,8 @@ export class Turn implements DeltaTaker {
   meter: RunMeter | null = null;
   /** What it has used. */
   readonly tally: TurnTally = new TurnTally();
+  /** Who took it before a prompt became part of it, and hears of it to its end. */
+  #taker: TurnOwner | null = null;
   readonly #host: TurnHost;
   readonly #listeners: ThreadListeners;
   readonly #waits = PHASES.map(() => Promise.withResolvers<void>());
@@ -168,6 +170,7 @@ export class Turn implements DeltaTaker {
   give(owner: TurnOwner): void {
     const kept = this.#kept;
     this.#kept = null;
+    this.#taker = this.owner;
     this.owner = owner;
     this.measure(owner.meter);
     if (kept === null && this.phase === "started") {
@@ -259,7 +262,7 @@ export class Turn implements DeltaTaker {
   resumed(record: JsonObject): void {
     const running = record["status"] === "inProgress";
     this.#missed = true;
-    for (const item of itemsOf(record)) {
+    for (const item of objectsOf(record, "items")) {
       const open = running && item["completedAtMs"] === null;
       this.notification(open ? "item/started" : "item/completed", { turnId: this.turnId, item });
     }
@@ -299,17 +302,14 @@ export class Turn implements DeltaTaker {
       // Only its prompt has heard of a turn that never started.
       const emit = outcome.started ? this.#emit : this.owner?.emit ?? null;
       outcome.apply("turn/completed", { turn }, emit);
-      this.owner?.completed();
+      this.#ended();
     }
     this.#advance("released");
     this.#endOrphans();
     this.#host.released(this);
   }
 
-  /**
-   * Codex names the thread to each command. One that was killed while it started its sandbox may have left it behind, and a
-   * turn that is interrupted just then tells of no command.
-   */
+  /** A command that was killed while it started its sandbox may have left it behind, untold: codex names the thread to it. */
   #endOrphans(): void {
     const { outcome } = this;
     if (outcome.status === "completed" || !outcome.started) return;
@@ -318,8 +318,8 @@ export class Turn implements DeltaTaker {
 
   /** Whom its events are for; `null` when nobody listens, so that none is made. */
   get #emit(): EmitTurnEvent {
-    const heard = (this.owner?.emit ?? null) !== null || this.#listeners.emit !== null ||
-      this.#kept !== null || this.#observer !== null;
+    const heard = (this.owner?.emit ?? this.#taker ?? this.#listeners.emit ?? this.#kept ??
+      this.#observer) !== null;
     return heard ? this.#deliver : null;
   }
 
@@ -330,6 +330,7 @@ export class Turn implements DeltaTaker {
       : event;
     this.#kept?.push(told);
     this.#observer?.(told);
+    this.#taker?.emit?.(told);
     this.owner?.emit?.(told);
     this.#listeners.emit?.(told);
   };
@@ -346,8 +347,13 @@ export class Turn implements DeltaTaker {
     this.#advance("completed");
     // As long as it may be a prompt's own, it waits for its owner.
     if (this.#kept !== null) return;
-    this.owner?.completed();
+    this.#ended();
     if (this.#stopping === null) this.release();
+  }
+
+  #ended(): void {
+    this.#taker?.completed();
+    this.owner?.completed();
   }
 
   /** The end that the server will not tell. */
@@ -357,6 +363,7 @@ export class Turn implements DeltaTaker {
     const { threadId, turnId } = this.outcome;
     const { message } = error;
     // The owner tells its own listeners; nobody else has heard of a turn that never started.
+    this.#taker?.failed(error);
     this.owner?.failed(error);
     if (!this.outcome.started) return;
     this.#listeners.emit?.({
@@ -407,11 +414,9 @@ export class Turn implements DeltaTaker {
   }
 
   async #checkIdle(): Promise<void> {
-    if (this.#heard || this.phase === "released") {
-      this.#heard = false;
-      return;
-    }
-    await this.findEnd();
+    const isSilent = !this.#heard && this.phase !== "released";
+    this.#heard = false;
+    if (isSilent) await this.findEnd();
   }
 
   /** Asks the server whether it is over, and its end was lost or is never told. */
@@ -441,10 +446,4 @@ export class Turn implements DeltaTaker {
     const to = PHASES.indexOf(phase);
     while (this.#phase < to) this.#waits[++this.#phase]!.resolve();
   }
-}
-
-/** The items in the server's record of a turn. */
-export function itemsOf(record: JsonObject): JsonObject[] {
-  const items = record["items"];
-  return Array.isArray(items) ? items.filter(isJsonObject) : [];
 }
