@@ -352,8 +352,7 @@ export class Session implements AsyncDisposable {
   async rewind(options: RewindOptions): Promise<RewindPlan> {
     checkOptions("rewind", options, REWIND_OPTIONS);
     this.#thread.assertAskable();
-    const given = copied(options);
-    const { rewind } = await import("./history/rewind/rewind.ts");
+    const [given, { rewind }] = [copied(options), await import("./history/rewind/rewind.ts")];
     return await rewind(this.#thread.host, given);
   }
 
@@ -368,12 +367,10 @@ export class Session implements AsyncDisposable {
   async inject(items: JsonObject[], options: WaitOptions = {}): Promise<void> {
     checkArgument("inject", "items", items, required(list(jsonObject)));
     checkOptions("inject", options, WAIT_OPTIONS);
-    const given = copied(items);
-    const { core } = this.#thread.parts;
+    const [given, { core }] = [copied(items), this.#thread.parts];
     this.#internals.assertSupported(core, "inject", "injectItems");
     await this.#internals.alone(this.#thread.host, options.signal, async (signal) => {
-      const { threadId } = this;
-      await core.call("thread/inject_items", { threadId, items: given }, { signal });
+      await core.call("thread/inject_items", { threadId: this.threadId, items: given }, { signal });
       this.#thread.used = true;
     });
   }

@@ -141,8 +141,7 @@ export class ThreadTurns {
     const { core, threadId } = this.#host;
     const clientId = `${crypto.randomUUID()}:${++this.asked}`;
     const span = this.#host.span?.(options.params, options.parent ?? null) ?? null;
-    const run = new TurnRun(core, threadId, clientId, options, span);
-    this.#pending = run;
+    const run = this.#pending = new TurnRun(core, threadId, clientId, options, span);
     this.rest.expect(run.identified.catch(() => {}));
     const { method = "turn/start", params } = options;
     const mark = method === "turn/start" ? { clientUserMessageId: clientId } : {};
@@ -169,10 +168,9 @@ export class ThreadTurns {
       if (before !== null) turn.outcome.countFrom(before);
       this.#apply(turn, turnId, method, params);
     }
-    if (method.startsWith("thread/goal/")) {
-      const { goal } = params;
-      this.goalActive = isJsonObject(goal) && goal["status"] === "active";
-    }
+    if (!method.startsWith("thread/goal/")) return;
+    const { goal } = params;
+    this.goalActive = isJsonObject(goal) && goal["status"] === "active";
   }
 
   #count(turn: Turn | null, { tokenUsage }: JsonObject): ReturnType<ThreadUsage["take"]> {
