@@ -4,6 +4,7 @@
  */
 import { PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isAbsolutePath } from "../../platform/paths.ts";
 import { EVERYTHING, type PermissionNeed } from "../need.ts";
 
 /** Settings as they are written: keys may be dotted or nested. */
@@ -23,7 +24,14 @@ export function configRefusal(
   cwd: string,
   consent: { allowPrivilegedEscalation?: boolean | undefined },
 ): PolicyError | null {
-  for (const leaf of leavesOf(config)) {
+  const leaves = leavesOf(config);
+  const named = Object.keys(config).some((key) => key.split(".")[0] === "projects");
+  // In the place of what a session says, it would have codex trust the directory.
+  if (named && leaves.every((leaf) => leaf.path[0] !== "projects" || isSwitchedOff(leaf))) {
+    const sentence = "`config.projects` says nothing of any directory. Leave it out.";
+    return new PolicyError(sentence, { data: { key: "projects" } });
+  }
+  for (const leaf of leaves) {
     const key = leaf.path[0]!;
     const data = { key };
     if (keyHandling(key) === "decided" && !repeatsOurs(leaf)) {
@@ -217,7 +225,8 @@ function entryNeeds(
   if (access === "none" || access === "deny") return [];
   if (entry === ":minimal" && access === "read") return [];
   const path = entry === ":workspace_roots" || entry === ":cwd" ? cwd : entry;
-  const scope = path === undefined || path.startsWith(":") || /[*?[{]/.test(path) ? {} : { path };
+  // `~/x` lies in the home of codex's user.
+  const scope = isAbsolutePath(path ?? "") && !/[*?[{]/.test(path!) ? { path: path! } : {};
   if (access === "read") return [{ kind: "read", ...scope }];
   return [{ kind: "read", ...scope }, { kind: "write", ...scope }];
 }

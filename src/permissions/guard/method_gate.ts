@@ -123,9 +123,8 @@ function methodNeeds(
     case "codexHome":
       return [
         scoped("read", context.codexHome),
-        ...[path("cwd"), ...listOf(params["cwds"]).map((cwd) => pathOf(cwd, base))]
-          .filter((cwd) => cwd !== undefined)
-          .map((cwd) => scoped("read", cwd)),
+        ...[params["cwd"] ?? [], params["cwds"] ?? []].flat()
+          .map((cwd) => scoped("read", pathOf(cwd, base))),
         ...absolutePaths(params).map((found) => scoped("read", found)),
       ];
     case "account":
@@ -136,7 +135,7 @@ function methodNeeds(
 }
 
 function threadNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
-  const cwd = pathOf(params["cwd"], base) ?? base;
+  const cwd = cwdOf(params, base);
   const config = isJsonObject(params["config"]) ? params["config"] : {};
   const needs = [...configNeeds(config, cwd), ...sharedNeeds(params, base)];
   const sandbox = params["sandbox"] ?? null;
@@ -153,7 +152,7 @@ function turnNeeds(params: JsonObject, base: string | undefined): PermissionNeed
   const sandbox = params["sandboxPolicy"] ?? null;
   if (sandbox !== null) needs.push(...sandboxNeeds(sandbox, cwd));
   // The thread may be writable, and then so is its new directory.
-  else if (cwd !== undefined) needs.push(scoped("read", cwd), scoped("write", cwd));
+  else if (hasCwd(params)) needs.push(scoped("read", cwd), scoped("write", cwd));
   for (const input of listOf(params["input"])) {
     if (!isJsonObject(input) || typeof input["path"] !== "string") continue;
     if (input["type"] === "mention" || input["type"] === "text") continue;
@@ -196,7 +195,7 @@ function sharedNeeds(params: JsonObject, base: string | undefined): PermissionNe
 }
 
 function execNeeds(params: JsonObject, base: string | undefined): PermissionNeed[] {
-  const cwd = pathOf(params["cwd"], base) ?? base;
+  const cwd = cwdOf(params, base);
   const sandbox = params["sandboxPolicy"] ?? null;
   const passes = Object.entries(params).every(([field, value]) => fieldPasses(field, value));
   return sandbox === null || !passes ? [...EVERYTHING] : sandboxNeeds(sandbox, cwd);
@@ -368,9 +367,20 @@ function unattendedRefusal(
   );
 }
 
+function hasCwd(params: JsonObject): boolean {
+  return (params["cwd"] ?? null) !== null;
+}
+
+/** The directory of a thread or command; `undefined` where the one it names is not known. */
+function cwdOf(params: JsonObject, base: string | undefined): string | undefined {
+  return hasCwd(params) ? pathOf(params["cwd"], base) : base;
+}
+
 function pathOf(value: JsonValue | undefined, base: string | undefined): string | undefined {
   if (typeof value !== "string" || value === "") return undefined;
   if (isAbsolutePath(value)) return resolvePath(value, ".");
+  // Codex takes it for the home of its user (0.169).
+  if (value.startsWith("~")) return undefined;
   return base === undefined ? undefined : resolvePath(base, value);
 }
 

@@ -114,6 +114,37 @@ const CASES: [string, string, JsonObject, Grants, string[] | null][] = [
     WS,
     EVERYTHING,
   ],
+  // Codex takes `~` for the home of its user in some places: measured with `cwd` and with profiles on 0.169.
+  ["a thread in a home", "thread/start", { sandbox: "read-only", cwd: "~/x" }, {
+    read: "all",
+  }, null],
+  ["writing in a home", "thread/start", { sandbox: "workspace-write", cwd: "~/x" }, {
+    read: "all",
+    write: ["/ws", "/tmp"],
+  }, ["--allow-write"]],
+  ["moving a turn home", "turn/start", { cwd: "~/x" }, WS, ["--allow-read", "--allow-write"]],
+  [
+    "a command at home",
+    "command/exec",
+    {
+      ...sandbox("workspaceWrite", { excludeSlashTmp: true, excludeTmpdirEnvVar: true }),
+      cwd: "~",
+    },
+    { read: "all", write: ["/ws"] },
+    ["--allow-write"],
+  ],
+  ["a file at home", "fs/readFile", { path: "~/x" }, WS, ["--allow-read"]],
+  ["another kind of path", "turn/start", { cwd: 5 }, WS, ["--allow-read", "--allow-write"]],
+  ["skills at home", "skills/list", { cwds: ["~"] }, { read: ["/ws", "/home/me/.codex"] }, [
+    "--allow-read",
+  ]],
+  [
+    "a profile for a home",
+    "thread/start",
+    { cwd: "/ws", ...profile({ ":minimal": "read", "~/x": "write" }) },
+    WS,
+    ["--allow-read", "--allow-write"],
+  ],
   ["searching", "fuzzyFileSearch", { roots: ["/ws", "/etc"] }, WS, ["--allow-read=/etc"]],
   ["reading codex's config", "config/read", {}, WS, ["--allow-read=/home/me/.codex"]],
   ["writing codex's config", "config/value/write", { keyPath: "x" }, WS, EVERYTHING],

@@ -125,6 +125,20 @@ test("configNeeds() looks at the value where the key does not tell", async (t) =
   }
 });
 
+test("configRefusal() refuses projects that say nothing: a session's own word for them would be gone", () => {
+  const empty: JsonValue[] = [{}, [], null, { "/w": {} }, { "/w": { trust_level: null } }];
+  const keys = ["projects", "projects./w"];
+  for (const value of empty) {
+    for (const key of keys) {
+      const refusal = configRefusal({ [key]: value }, "/w", { allowPrivilegedEscalation: true });
+      assert.match(refusal?.message ?? "", /says nothing/, `${key} ${JSON.stringify(value)}`);
+    }
+  }
+  const told = { projects: { "/w": { trust_level: "untrusted" } } };
+  assert.equal(configRefusal(told, "/w", { allowPrivilegedEscalation: true }), null);
+  assert.notEqual(configRefusal(told, "/w", {}), null);
+});
+
 test("configRefusal() lets a session have what reads, and the rest with consent", () => {
   for (const [config, expected] of NEEDS) {
     const [key] = Object.keys(config) as [string];
