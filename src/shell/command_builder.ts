@@ -11,6 +11,8 @@ export interface ShellScript {
   commands: ShellWord[][];
   /** Texts fed to a command's stdin by `<<` and `<<<`. */
   documents: string[];
+  /** Values of variables that some program runs: `PAGER='rm x' man ls`. */
+  values: string[];
   /** Why it is more than a list of simple commands, or `null`. */
   problem: string | null;
   /** Why it could not be read to its end, or `null`. */
@@ -127,8 +129,7 @@ export class CommandBuilder {
       const value = runVariable(open.text);
       if (value !== null) {
         this.#spend();
-        this.#script.documents.push(value);
-        if (open.text.startsWith("GIT_CONFIG_VALUE")) this.#script.documents.push(`git ${value}`);
+        this.#script.values.push(value);
         if (open.text.startsWith("GIT_CONFIG_PARAM")) throw new Broken("hands settings to git");
       }
       return true;

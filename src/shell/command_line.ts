@@ -130,29 +130,37 @@ function addScript(reading: Reading, text: string, place: Place): void {
   if (script.computes && (script.quotesCode || place.codeAround)) {
     analysis.broken ??= "evaluates a text that holds a $ or a backtick";
   }
-  for (const document of script.documents) addNested(reading, document, inner);
+  for (const document of script.documents) addNested(reading, document, inner, "none");
+  for (const value of script.values) addNested(reading, value, inner, "any");
 }
 
-/** A text that something may run as a script; `certain` when it does. `plain`: when it begins with a pattern, it is none. */
-function addNested(
-  reading: Reading,
-  text: string,
-  place: Place,
-  certain = false,
-  plain = false,
-): void {
-  const { analysis } = reading;
+/** What a text means that can't be read: that nothing can, that it may be any command, or that it is no script. */
+type Unread = "all" | "any" | "none";
+
+/** A text that something may run as a script. `plain`: when it begins with a pattern, it is none. */
+function addNested(reading: Reading, text: string, place: Place, unread: Unread, plain = false) {
+  const { analysis, budget } = reading;
+  if (isSpent(reading)) return;
   const nested = nothing();
   const inner = { depth: place.depth + 1, codeAround: place.codeAround, outermost: false };
-  addScript({ analysis: nested, budget: reading.budget }, text, inner);
-  analysis.extras.push(
-    ...(plain ? nested.commands.map(withPlainHead) : nested.commands),
-    ...nested.extras,
-  );
+  addScript({ analysis: nested, budget }, text, inner);
+  const commands = plain ? nested.commands.map(withPlainHead) : nested.commands;
+  analysis.extras.push(...commands, ...nested.extras);
   analysis.texts.push(...nested.texts);
+  // As of a whole line with side ways: a command may stand anywhere in it.
+  if (nested.problem !== null && unread !== "none") analysis.texts.push(...commands);
   analysis.moves ||= nested.moves;
-  const { commands, characters } = reading.budget;
-  if (certain || commands < 0 || characters < 0) analysis.broken ??= nested.broken;
+  if (nested.broken === null) return;
+  if (unread === "all" || budget.commands < 0 || budget.characters < 0) {
+    analysis.broken ??= nested.broken;
+  } else if (unread === "any") addUnknown(analysis, "script");
+}
+
+/** Whether it holds more than is looked at; then nothing that it holds counts any more. */
+function isSpent({ analysis, budget }: Reading): boolean {
+  if (budget.commands >= 0 && budget.characters >= 0) return false;
+  analysis.broken ??= "holds too many commands";
+  return true;
 }
 
 /** What only may be a script is none where it begins with a pattern: `--exclude='*.log'`, `--format='{{.Names}}'`. */
@@ -168,6 +176,7 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   const { analysis } = reading;
   const head = words[0];
   if (head === undefined) return;
+  if (place.depth > MAX_NESTING) return void (analysis.broken ??= "nested too deeply");
   const name = head.literal ? programName(head.text) : "";
   const kind = shellKind(name);
   const run = (text: string): void =>
@@ -184,10 +193,14 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
     ? unwrapEnv(
       analysis,
       words,
-      (rest) => expand(reading, rest, { ...place, outermost: false }, script),
+      (rest) =>
+        expand(reading, rest, { ...place, depth: place.depth + 1, outermost: false }, script),
     )
     : false;
-  if (name === "env") { for (const text of scriptsIn(words, "")) addNested(reading, text, place); }
+  if (name === "env" || !unwrapped) {
+    const plain = name !== "env";
+    for (const value of runValues(words, name)) addNested(reading, value, place, "any", plain);
+  }
   if (unwrapped) {
     if (!place.outermost) analysis.extras.push(words);
     return;
@@ -195,11 +208,13 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   analysis.commands.push(words);
   addTraits(analysis, words, name, script);
   const certain = runsScripts(name);
-  for (const text of scriptsIn(words, name)) addNested(reading, text, place, certain, !certain);
-  for (const text of optionScripts(name, words)) addNested(reading, text, place, false, true);
+  for (const text of scriptsIn(words, name)) {
+    addNested(reading, text, place, certain ? "all" : "none", !certain);
+  }
+  for (const text of optionScripts(name, words)) addNested(reading, text, place, "none", true);
   for (const { text, literal } of words) {
     const value = literal ? commandVariable(text) : null;
-    if (value !== null && !isMakeReference(name, text)) addNested(reading, value, place);
+    if (value !== null && !isMakeReference(name, text)) addNested(reading, value, place, "any");
   }
   if (name === "git") addGit(reading, words, place);
   if (isInterpreter(name)) addTokens(analysis, words, script);
@@ -217,12 +232,16 @@ function addUnknown(analysis: CommandAnalysis, text: string): void {
 
 /** What a `git` runs because its arguments say so. */
 function addGit(reading: Reading, words: readonly ShellWord[], place: Place): void {
+  if (isSpent(reading)) return;
   const { scripts, commands } = gitScripts(words);
   for (const text of scripts) {
     const isShell = text.startsWith("!");
-    addNested(reading, isShell ? text.slice(1) : text, place, false, !isShell);
+    addNested(reading, isShell ? text.slice(1) : text, place, "any", !isShell);
   }
   reading.analysis.extras.push(...commands);
+  // Of `git run run run …` each word begins what may be run.
+  for (const { length } of commands) reading.budget.characters -= length;
+  isSpent(reading);
 }
 
 /** What another program starts: the script of a shell there, and what comes from its input. */
@@ -241,7 +260,7 @@ function addStarted(reading: Reading, words: ShellWord[], name: string, place: P
     const kind = shellKind(started);
     if (kind === null) continue;
     const found = nothing();
-    const run = (text: string): void => addNested(reading, text, place);
+    const run = (text: string): void => addNested(reading, text, place, "any");
     if (kind === "posix" || kind === "other") unwrapShell(found, words.slice(i), kind, false, run);
     else unwrapWindows(found, words.slice(i), kind, false);
     analysis.extras.push(...found.commands);
@@ -300,15 +319,20 @@ function isPlainFile(word: ShellWord): boolean {
   return word.literal && !/^\/(?:dev|proc)\//.test(word.text);
 }
 
-/** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
-function scriptsIn(words: ShellWord[], name: string): string[] {
-  const args = words.slice(1).filter(({ text }) => !isMakeReference(name, text));
-  const texts = args.flatMap((word) => {
-    const value = word.literal ? runVariable(word.text) : null;
+/** Values in the arguments that some program runs: `env PAGER='rm x' man`. */
+function runValues(words: ShellWord[], name: string): string[] {
+  return words.slice(1).flatMap(({ text, literal }) => {
+    const value = literal && !isMakeReference(name, text) ? runVariable(text) : null;
     return value === null ? [] : [value];
   });
+}
+
+/** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
+function scriptsIn(words: ShellWord[], name: string): string[] {
   const { evaluates } = builtinTraits(name);
-  if (!evaluates && !runsItsArguments(name)) return texts;
+  if (!evaluates && !runsItsArguments(name)) return [];
+  const texts: string[] = [];
+  const args = words.slice(1).filter(({ text }) => !isMakeReference(name, text));
   for (const { text, literal } of args) {
     if (!literal) continue;
     const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
@@ -322,7 +346,7 @@ function scriptsIn(words: ShellWord[], name: string): string[] {
 
 /** Code in another language: its words, in order. */
 function addTokens(analysis: CommandAnalysis, words: ShellWord[], script: ShellScript): void {
-  const texts = [...words.slice(1).map((word) => word.text), ...script.documents];
+  const texts = [...words.slice(1).map((word) => word.text), ...script.documents, ...script.values];
   const tokens = texts.flatMap((text) => text.match(/[\w./@%+=:~-]+/g) ?? []);
   if (tokens.length > MAX_TOKENS) analysis.broken ??= "holds too many words";
   else analysis.texts.push(tokens.map((text) => ({ text, literal: true })));
@@ -399,13 +423,16 @@ function restMayFollow(
 ): boolean {
   let wanted = taken;
   let afterOption = false;
+  let letters = "";
   for (let i = start + 1; wanted < prefix.length; i++) {
     const word = words[i];
     if (word === undefined) return false;
     if (!word.literal) return true;
     const text = prefix[wanted] as string;
-    if (word.text === text || sameLetters(word.text, text)) {
+    if (/^-[A-Za-z]+$/.test(word.text)) letters += word.text.slice(1);
+    if (word.text === text || sameLetters(`-${letters}`, text)) {
       wanted++;
+      letters = "";
       afterOption = false;
     } else if (word.text.startsWith("-")) afterOption = true;
     else if (afterOption) afterOption = false;
@@ -414,7 +441,7 @@ function restMayFollow(
   return true;
 }
 
-/** `-fr` is `-rf`, and `-rfv` holds both. */
+/** `-fr` is `-rf`, as is `-r -f`, and `-rfv` holds both. */
 function sameLetters(text: string, wanted: string): boolean {
   return /^-[A-Za-z]{2,}$/.test(text) && /^-[A-Za-z]+$/.test(wanted) &&
     [...wanted.slice(1)].every((letter) => text.includes(letter, 1));

@@ -43,6 +43,7 @@ class ShellLexer {
   #script: ShellScript = {
     commands: [],
     documents: [],
+    values: [],
     problem: null,
     broken: null,
     quotesCode: false,
@@ -287,6 +288,7 @@ class ShellLexer {
   #absorb(script: ShellScript): void {
     this.#script.commands.push(...script.commands);
     this.#script.documents.push(...script.documents);
+    this.#script.values.push(...script.values);
     this.#script.quotesCode ||= script.quotesCode;
     this.#script.computes ||= script.computes;
     if (script.problem !== null) this.#note(script.problem);

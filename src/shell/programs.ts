@@ -144,10 +144,11 @@ export function runVariable(word: string): string | null {
   const found = word.includes("=") ? RUN_VARIABLE.exec(word) : null;
   if (found === null) return null;
   const value = word.slice(found[0].length);
-  // A file that bash runs first, whatever it is told to run.
-  if (value !== "" && found[0] === "BASH_ENV=") return "$BASH_ENV";
-  // An alias of git that begins with `!` is a script.
-  return value.replace(/^!/, "");
+  // A file that bash runs first, whatever it is told to run, and any settings of git.
+  if (value !== "" && /BASH_ENV=|GIT_CONFIG_PARAM/.test(found[0])) return "$x";
+  // An alias of git that begins with `!` is a script, another one a command of git's.
+  if (value.startsWith("!")) return value.slice(1);
+  return found[0].includes("GIT_CONFIG_VALUE") ? `${value}\ngit ${value}` : value;
 }
 
 /** The value of a variable that a shell runs as a command, as in `make CC='rm x'`; `null` for any other word. */

@@ -89,7 +89,10 @@ const RUN_AFTER: ReadonlySet<string> = new Set(["foreach", "run", "-x", "--exec"
 const IS_NAME = /^(?:user|author|committer)\.(?:name|email)$/i;
 
 /** What may stand before the name of a setting, and has no value of its own. */
-const CONFIG_OPTION = /^(?:set|--(?:global|local))$/;
+const CONFIG_OPTION =
+  /^(?:set|-z|--(?:global|local|system|worktree|null|bool|int|path|name-only|show-\w+|type=\w+|file=.*))$/s;
+/** What only reads, or takes away, where it stands first; elsewhere it may be a value. */
+const CONFIG_READS = /^(?:get|list|unset|--(?:get|list|unset)[\w-]*|-l)$/;
 
 /** Scripts in the arguments of a `git`, those for the shell behind a `!`, and commands that an alias in them stands for. */
 export function gitScripts(words: readonly ShellWord[]): {
@@ -118,12 +121,16 @@ export function gitScripts(words: readonly ShellWord[]): {
       set(next.text.slice(next.text.indexOf("=") + 1));
     } else if (i === config) {
       const rest = words.slice(i + 1).filter(({ text }) => !text.startsWith("-"));
-      // A setting alone is read, as is what is told to be.
-      const reads = /^(?:get|list|unset)$/.test(rest[0]?.text ?? "") ||
-        words.some(({ text }) => /^--(?:get|list|unset)/.test(text));
-      const key = words.find((each, at) => at > i && !CONFIG_OPTION.test(each.text));
-      const named = key?.literal === true && IS_NAME.test(key.text);
-      if (!reads && !named) { for (const value of rest.slice(1)) set(value.text); }
+      // A setting alone is read, as is what is told to be. What comes after may belong to another command of `find`.
+      let at = i + 1;
+      while (CONFIG_OPTION.test(words[at]?.text ?? "")) at++;
+      if (/^(?:-f|--file)$/.test(words[at]?.text ?? "")) at += 2;
+      const first = words[at];
+      const reads = CONFIG_READS.test(first?.text ?? "") &&
+        !words.some(({ text }) => text.startsWith("--no-"));
+      const named = first?.literal === true && IS_NAME.test(first.text);
+      const from = named ? rest.indexOf(first) + 2 : reads ? 3 : 1;
+      for (const value of rest.slice(from)) set(value.text);
     } else if (text.startsWith("--config-env")) {
       commands.push([{ text, literal: false }]);
     } else if (RUN_AFTER.has(text) && next !== undefined) {

@@ -112,6 +112,8 @@ const SHAPES: Record<string, string> = {
   "options in aliases of git": `git ${repeat(`-c 'x=${SOME_OPTIONS}' `)}`,
   "settings of git": `git ${repeat("config ", 7 * 1_900)}`,
   "settings of many gits": `sudo ${repeat("git -c a=b ", 11 * 600)}`,
+  "commands of git": repeat(`git ${repeat("-x ", 5_900)}; `),
+  "env in env": `${repeat("env ", 4 * 1_900)}a`,
   "many that add words": `sudo ${repeat("xargs -I% ", 10 * 900)}`,
   "words in code": repeat(`awk ${repeat("a ", 200)}; `),
   "patterns of a case": `case x in ${repeat("a) b;; ", 8_000)}esac`,

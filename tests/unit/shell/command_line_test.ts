@@ -260,6 +260,27 @@ const hidden = [
   "make V='$(SUDO) rm keep'",
   "git config core.pager '$X'",
   "git config -f user.name alias.x '!rm keep'",
+  // what stands where a setting is read, and is a value or a pattern
+  "git config alias.x '!rm keep' --get",
+  "git config --get --no-get alias.x '!rm keep'",
+  "git config --comment list alias.x '!rm keep'",
+  "git config --comment --get alias.x '!rm keep'",
+  "git config --file --get alias.x '!rm keep'",
+  "find . -exec git config user.name y + -exec git config alias.x '!rm keep' +",
+  // scripts that can't be read, where a shell runs them
+  "sudo bash -c 'echo $[1]; rm keep'",
+  "nice bash -c 'rm keep; echo $[1]'",
+  "env -i bash -c 'echo $[1]; rm keep'",
+  "sudo sh -c 'env env env env env env env env env rm keep'",
+  "git -c alias.p='!echo $[1]; rm keep' p",
+  "git -c core.pager='echo $[1]; rm keep' log",
+  "git rebase -x 'echo $[1]; rm keep' main",
+  "sudo PAGER='echo $[1]; rm keep' git log",
+  "PAGER='echo $[1]; rm keep' git log",
+  "make CC='echo $[1]; rm keep'",
+  "sudo sh -c 'time -p rm keep'",
+  "eval 'time -p rm keep'",
+  "env env env env env env env env env env rm keep",
 ];
 
 /** None of them runs it. */
@@ -306,6 +327,13 @@ const harmless = [
   "git config user.name '$USER'",
   "git config set --global user.email '$EMAIL'",
   "git -c user.name='$USER' commit",
+  "git config --global --get user.name",
+  "git config -f .gitmodules --get-regexp '^sub(a|b)\\.path$'",
+  "git config --type=bool --get core.bare",
+  "git config --unset core.pager '(a)'",
+  "env env env ls",
+  'sudo echo "it\'s rm"',
+  "cat <<'E'\nit's rm\nE\n",
 ];
 
 const words: [line: string, prefix: string[], may: boolean][] = [
@@ -322,6 +350,11 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["git -c alias.p='push -f' p", ["git", "push"], true],
   ["git config alias.p push; git p", ["git", "push"], true],
   ["GIT_CONFIG_KEY_0=alias.p GIT_CONFIG_VALUE_0=push git p", ["git", "push"], true],
+  ["env GIT_CONFIG_KEY_0=alias.p GIT_CONFIG_VALUE_0=push git p", ["git", "push"], true],
+  ["export GIT_CONFIG_KEY_0=alias.p GIT_CONFIG_VALUE_0=push; git p", ["git", "push"], true],
+  ["sudo GIT_CONFIG_KEY_0=alias.p GIT_CONFIG_VALUE_0=push git p", ["git", "push"], true],
+  ["env GIT_CONFIG_PARAMETERS=\"'alias.p=push'\" git p", ["git", "push"], true],
+  ["find . -exec git config user.name y + -exec git config alias.p push +", ["git", "push"], true],
   ["echo push | xargs git", ["git", "push"], true],
   ["git pu?h", ["git", "push"], true],
   ["a=push; git $a", ["git", "push"], true],
@@ -332,6 +365,8 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["rm -fr x", ["rm", "-rf"], true],
   ["rm -rfv x", ["rm", "-rf"], true],
   ["rm -r x", ["rm", "-rf"], false],
+  ["rm -r -f x", ["rm", "-rf"], true],
+  ["rm -r --verbose -f x", ["rm", "-rf"], true],
 ];
 
 test("parseCommandLine() finds every simple command", () => {
@@ -462,6 +497,16 @@ test("a command of 64 KiB costs no more than reading that much JSON a hundred ti
     }
     assert.ok(cost <= hundred, `${name}: ${cost}, and a hundred readings ${hundred}`);
   }
+});
+
+test("an env in an env is followed for some levels, and never ends the reading", () => {
+  const levels = (count: number) => analyzeCommand(`${"env ".repeat(count)}git push`).broken;
+  assert.deepEqual([1, 8, 9, 1_900].map(levels), [
+    null,
+    null,
+    "nested too deeply",
+    "nested too deeply",
+  ]);
 });
 
 test("what is nested so that it would be read very often is read no further", () => {
