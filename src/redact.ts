@@ -45,10 +45,11 @@ export class Redactor {
   /** A message without secrets; the very message that was given when it holds none. */
   message(direction: "inbound" | "outbound" | "local", message: JsonValue): JsonValue {
     const clean = redact(this.#deltas.message(message));
-    if (!isJsonObject(clean)) return clean;
+    if (!isJsonObject(clean) || !isJsonObject(message)) return clean;
     const id = clean["id"];
     if (typeof id !== "number" && typeof id !== "string") return clean;
-    if (direction === "inbound" && clean["method"] !== undefined) this.#remember(id, clean);
+    // By the names that the answer will have: the model made them, and one may look like a secret.
+    if (direction === "inbound" && clean["method"] !== undefined) this.#remember(id, message);
     return direction === "outbound" && clean["method"] === undefined
       ? this.#withoutAnswers(id, clean)
       : clean;

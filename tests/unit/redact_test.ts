@@ -264,6 +264,15 @@ test("isSecretName() knows secrets by their names", () => {
   for (const name of harmless.split(" ")) assert.equal(isSecretName(name), false, name);
 });
 
+test("Redactor knows a secret question by its id, also when that looks like a secret", () => {
+  const redactor = new Redactor();
+  const id = "sk-abcdefghijklmnop";
+  const params = { questions: [{ id, header: "", question: "?", isSecret: true }] };
+  redactor.message("inbound", { id: 7, method: "item/tool/requestUserInput", params });
+  const answer = { id: 7, result: { answers: { [id]: { answers: ["hunter2"] } } } };
+  assert.doesNotMatch(JSON.stringify(redactor.message("outbound", answer)), /hunter2/);
+});
+
 test("Redactor takes out answers to secret questions, and only those", () => {
   const redactor = new Redactor();
   const question = {
