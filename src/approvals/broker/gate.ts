@@ -91,7 +91,7 @@ export type Grant =
     type: "command";
     /** The host, when nothing but the network is granted. */
     network: {
-      /** The host. */
+      /** The host; empty when it can't be told. */
       host: string;
     } | null;
     /** Whether nothing but this command is granted: no more permissions, no rule for later ones. */

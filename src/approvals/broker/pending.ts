@@ -5,6 +5,7 @@
 import { longTimeout, type Timers } from "../../async.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { WireAnswer } from "../answers/answers.ts";
+import { normalHost } from "../rules/match_path.ts";
 import type {
   ApprovalAudit,
   ApprovalDecider,
@@ -185,7 +186,8 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
       const { decision } = fields;
       const host = allowedHost(decision);
       if (host !== null) {
-        return host === "" ? null : { type: "command", network: { host }, plain: false };
+        const network = { host: normalHost(host) ?? "" };
+        return host === "" ? null : { type: "command", network, plain: false };
       }
       if (!isAccepted(decision)) return null;
       const { network, additionalPermissions, command } = request;
@@ -195,7 +197,7 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
         (network === null || command === null);
       return {
         type: "command",
-        network: only && network !== null ? { host: network.host } : null,
+        network: only && network !== null ? { host: normalHost(network.host) ?? "" } : null,
         plain: only,
       };
     }

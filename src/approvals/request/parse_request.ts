@@ -126,7 +126,7 @@ function command(
     ? asText(sent)
     : joinWords(words.map((word) => ({ text: word, literal: true })));
   const parsed = line === null ? null : parseCommandLine(line);
-  const network = fields["networkApprovalContext"];
+  const network = fields["networkApprovalContext"] ?? null;
   return {
     ...base,
     type: "command",
@@ -136,10 +136,12 @@ function command(
     parsed,
     cwd: asText(fields["cwd"]),
     reason: asText(fields["reason"]),
-    action: asText(fields["kind"]) ?? "command",
+    action: asText(fields["kind"] ?? "command") ?? "unknown",
     network: isJsonObject(network)
       ? { host: asText(network["host"]) ?? "", protocol: asText(network["protocol"]) }
-      : null,
+      : network === null
+      ? null
+      : { host: "", protocol: null },
     additionalPermissions: permissions(fields["additionalPermissions"]),
     proposedExecPolicyAmendment: texts(fields["proposedExecpolicyAmendment"]),
     proposedNetworkPolicyAmendments: Array.isArray(fields["proposedNetworkPolicyAmendments"])
@@ -200,7 +202,9 @@ function findItem(itemId: string | null, options: ParseOptions): unknown {
 }
 
 function permissions(value: JsonValue | undefined): RequestedPermissions | null {
-  if (!isJsonObject(value)) return null;
+  if (value === undefined || value === null) return null;
+  // What this library can't read may be anything.
+  if (!isJsonObject(value)) return { network: null, fileSystem: null, other: true };
   const { network, fileSystem } = value as { network?: JsonValue; fileSystem?: JsonValue };
   return {
     network: isJsonObject(network) ? network : null,

@@ -102,18 +102,37 @@ function matchesName(pattern: string, name: string): boolean {
   return p === pattern.length;
 }
 
-/** A host in one spelling: lower case, without port and trailing dot; `null` when it is empty. */
+/**
+ * A host in one spelling: lower case, without port and trailing dot; `null` when it is none, or spelled so that who looks it up
+ * may find another one: `127.1`, `0x7f.1`, `evil\u3002com`.
+ */
 export function normalHost(host: string): string | null {
+  const text = plainHost(host);
+  return canonicalHost(text) === text && !text.startsWith("::ffff:") ? text : null;
+}
+
+function plainHost(host: string): string {
   let text = host.trim().toLowerCase();
   if (text.startsWith("[")) text = text.slice(1).replace(/\](?::\d+)?$/, "");
   else if (/^[^:]*:\d+$/.test(text)) text = text.replace(/:\d+$/, "");
-  text = text.replace(/\.$/, "");
-  return text === "" ? null : text;
+  return text.replace(/\.+$/, "");
 }
 
-/** Whether the pattern (a name, `*.name`, `*`) covers the host. */
+/** As browsers spell it. */
+function canonicalHost(text: string): string | null {
+  try {
+    const { hostname } = new URL(`http://${text.includes(":") ? `[${text}]` : text}`);
+    return hostname.replace(/^\[|\]$/g, "");
+  } catch {
+    return null;
+  }
+}
+
+/** Whether the pattern (a name, `*.name`, `*`) covers the host, which is normal. */
 export function coversHost(pattern: string, host: string): boolean {
   if (pattern === "*") return true;
-  if (pattern.startsWith("*.")) return host.endsWith(pattern.slice(1).toLowerCase());
-  return normalHost(pattern) === host;
+  const below = pattern.startsWith("*.");
+  const text = plainHost(below ? pattern.slice(2) : pattern);
+  const name = canonicalHost(text) ?? text;
+  return below ? host.endsWith(`.${name}`) : host === name;
 }

@@ -26,7 +26,7 @@ export type AcceptedRequest =
 export interface AcceptedCommand {
   /** Discriminator. */
   type: "command";
-  /** The host, when the question is about the network only. */
+  /** The host, when the question is about the network only; empty when it can't be told. */
   network?: { host: string } | null;
   /** Whether nothing but this command is accepted: no more permissions, no rule for later ones. Default `false`. */
   plain?: boolean;
@@ -83,7 +83,7 @@ function acceptanceNeeds(
 ): PermissionNeed[] {
   if (isCommand(request)) {
     const host = request.network?.host;
-    if (host !== undefined) return [{ kind: "net", host }];
+    if (host !== undefined) return [host === "" ? { kind: "net" } : { kind: "net", host }];
     return sandboxed && request.plain === true ? [] : [...EVERYTHING];
   }
   if (isFileChange(request)) {

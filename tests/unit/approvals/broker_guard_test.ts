@@ -232,6 +232,15 @@ test("a grant is read from the answer, and is never smaller than what the answer
     [COMMAND, {}, "somethingNew", null],
     [COMMAND, {}, { somethingNew: {} }, everything],
     [COMMAND, network, "accept", only("a.example", true)],
+    [
+      COMMAND,
+      {
+        ...network,
+        networkApprovalContext: { host: "2852039166" },
+      },
+      "accept",
+      only("", true),
+    ],
     [COMMAND, host, "accept", everything],
     [COMMAND, network, rule, everything],
     [COMMAND, { ...network, additionalPermissions: { network: {} } }, "accept", everything],

@@ -21,6 +21,7 @@ const deny = (rule: Omit<ApprovalRule, "effect">): ApprovalRule => ({ effect: "d
 const sh = (script: string, change = {}): ApprovalRequest =>
   commandOf(["/bin/bash", "-lc", script], change);
 
+const ANY = allow({ host: "*" });
 const gitStatus = [allow({ command: ["git", "status"] })];
 const noRm = [deny({ command: ["rm"] }), allow({ kind: "command" })];
 
@@ -225,6 +226,20 @@ const ROWS: Row[] = [
   ["a look-alike", [allow({ host: "*.example.com" })], net("evilexample.com"), "ask"],
   ["any host", [allow({ host: "*" })], net("a.b"), "allow"],
   ["a denied host", [deny({ host: "evil.com" }), allow({ host: "*" })], net("evil.com."), "deny"],
+  ["a number for a host", [deny({ host: "169.254.169.254" }), ANY], net("2852039166"), "deny"],
+  ["a short address", [deny({ host: "127.0.0.1" }), ANY], net("127.1"), "deny"],
+  ["a long address", [deny({ host: "::1" }), ANY], net("0:0:0:0:0:0:0:1"), "deny"],
+  ["a mapped address", [deny({ host: "10.0.0.1" }), ANY], net("::ffff:a00:1"), "deny"],
+  ["another full stop", [deny({ host: "evil.com" }), ANY], net("evil\u3002com"), "deny"],
+  ["a name before a host", [deny({ host: "evil.com" }), ANY], net("me@evil.com"), "deny"],
+  [
+    "letters of its own",
+    [deny({ host: "*.bücher.example" }), ANY],
+    net("a.xn--bcher-kva.example"),
+    "deny",
+  ],
+  ["a short address, allowed", [allow({ host: "127.0.0.1" })], net("127.1"), "ask"],
+  ["an address", [allow({ host: ["::1", "10.0.0.1"] })], net("[::1]:80"), "allow"],
   ["no host told", [deny({ host: "evil.com" })], net(""), "deny"],
   // permissions
   ["everything named", [allow({ paths: "/extra", host: "*" })], requestOf(PERMISSIONS), "allow"],
@@ -309,6 +324,22 @@ function grantRoot(path: string): ApprovalRequest {
     changes: [{ path: "/w/a/x", kind: { type: "add" }, diff: "" }],
   });
 }
+/** What can't be read may be anything: it is accepted by no rule for the command. */
+test("decide() allows no command that asks for something in a form of the future", () => {
+  const rules = { rules: [allow({ command: ["git", "status"], outsideSandbox: true })] };
+  const odd = [
+    { additionalPermissions: "all" },
+    { additionalPermissions: ["write"] },
+    { networkApprovalContext: "evil.com" },
+    { networkApprovalContext: [{ host: "evil.com" }] },
+    { kind: { type: "command" } },
+  ];
+  assert.equal(decide(rules, commandOf("git status")).effect, "allow");
+  for (const more of odd) {
+    assert.equal(decide(rules, commandOf("git status", more)).effect, "ask", JSON.stringify(more));
+  }
+});
+
 function net(host: string): ApprovalRequest {
   // As codex asks: nothing says which command it is.
   return requestOf("item/commandExecution/requestApproval", {

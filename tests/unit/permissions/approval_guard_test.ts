@@ -24,6 +24,7 @@ const CASES: [string, AcceptedRequest, string[] | null][] = [
   ["another host", { type: "command", network: { host: "evil.example" } }, [
     "--allow-net=evil.example",
   ]],
+  ["a host that can't be told", { type: "command", network: { host: "" } }, ["--allow-net"]],
   ["a change inside", { type: "fileChange", changes: [{ path: "/ws/a" }] }, null],
   ["a change outside", { type: "fileChange", changes: [{ path: "/etc/a" }] }, [
     "--allow-write=/etc/a",
