@@ -429,10 +429,12 @@ function restMayFollow(
     if (word === undefined) return false;
     if (!word.literal) return true;
     const text = prefix[wanted] as string;
-    if (/^-[A-Za-z]+$/.test(word.text)) letters += word.text.slice(1);
-    if (word.text === text || sameLetters(`-${letters}`, text)) {
+    if (text.startsWith("-") && /^-[A-Za-z]+$/.test(word.text)) {
+      letters = [...new Set(letters + word.text.slice(1))].join("");
+    }
+    const same = sameLetters(word.text, text) || sameLetters(`-${letters}`, text);
+    if (same || word.text === text) {
       wanted++;
-      letters = "";
       afterOption = false;
     } else if (word.text.startsWith("-")) afterOption = true;
     else if (afterOption) afterOption = false;
