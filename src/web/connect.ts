@@ -193,6 +193,8 @@ class Caller {
     let tries = 0;
     while (!signal.aborted) {
       const gone = new AbortController();
+      // Not left to the request alone, which may forget its signal.
+      signal.addEventListener("abort", () => gone.abort(), { once: true, signal: gone.signal });
       const ends = AbortSignal.any([signal, gone.signal]);
       let reason: unknown = null;
       try {
