@@ -136,6 +136,32 @@ test("a session that can't be remembered leaves no thread behind", () =>
     await adapter.close();
   }));
 
+test("who finds a session in a store that has not answered yet hears what happens in it", () =>
+  inWorld({}, async ({ client }) => {
+    const [put, answered] = [Promise.withResolvers<string>(), Promise.withResolvers<void>()];
+    class Late extends MemorySessionStore {
+      override async put(session: StoredSession): Promise<boolean> {
+        const done = await super.put(session);
+        put.resolve(session.sessionId);
+        await answered.promise;
+        return done;
+      }
+    }
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store: new Late() });
+    const created = adapter.createSession("ann");
+    const sessionId = await put.promise;
+    const opened = adapter.openEvents("ann", sessionId, null);
+    await new Promise((resolve) => setTimeout(resolve));
+    answered.resolve();
+    await created;
+    const early = await opened;
+    await adapter.createTurn("ann", sessionId, { text: "hi" });
+    await untilTurnEnds(adapter.subscribeEvents("ann", sessionId));
+    assert.equal(early.take()?.event.type, "turnStarted");
+    early.close();
+    await adapter.close();
+  }));
+
 test("a store that never answers holds neither a request nor close()", () =>
   inWorld({}, async ({ client }) => {
     const { setTimeout } = globalThis;

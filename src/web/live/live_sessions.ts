@@ -137,8 +137,12 @@ export class LiveSessions {
     return restored;
   }
 
-  /** Remembers a new session on this thread. */
+  /** Remembers a new session on this thread. Who finds it in a store that has not answered yet waits for it. */
   async add(record: StoredSession, thread: WebThread): Promise<LiveSession> {
+    return await this.#move(record.sessionId, this.#add(record, thread));
+  }
+
+  async #add(record: StoredSession, thread: WebThread): Promise<LiveSession> {
     const make = await makeSession();
     const fence = await this.#fence(record.sessionId);
     if (!await this.#parts.store.put(record)) throw changedElsewhere();
