@@ -111,6 +111,33 @@ test("a turn is remembered as use more exactly than sessionTtlMs", () =>
     await second.close();
   }));
 
+test("a session that is used while others are found too old is not closed with them", () =>
+  inWorld({}, async ({ client }) => {
+    const changed = async (sessionId: string, usedAt: Date) => {
+      const known = await store.get(sessionId) as StoredSession;
+      await store.put({ ...known, usedAt, revision: known.revision + 1 });
+    };
+    const ids: string[] = [];
+    class Slow extends MemorySessionStore {
+      override async unusedSince(before: Date): Promise<StoredSession[]> {
+        const found = await super.unusedSince(before);
+        await changed(ids[0]!, new Date());
+        return found;
+      }
+    }
+    const store = new Slow();
+    const options = { client, isolation, cwd: CWD, store };
+    const first = new WebAdapter(options);
+    for (let i = 0; i < 2; i++) ids.push((await first.createSession("ann")).sessionId);
+    await first.close();
+    for (const id of ids) await changed(id, new Date(Date.now() - 600_000));
+    const second = new WebAdapter({ ...options, sessionTtlMs: 120_000, idleMs: 10 });
+    await second.sessions("ann");
+    await until(async () => await store.get(ids[1]!) === null, "the other one is closed");
+    assert.deepEqual((await store.list("ann")).map(({ sessionId }) => sessionId), [ids[0]]);
+    await second.close();
+  }));
+
 for (const how of ["reads", "follows"] as const) {
   test(`who only ${how} a session uses it, also when it is not open here any more`, () =>
     inWorld({}, async ({ client }) => {

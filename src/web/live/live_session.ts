@@ -54,7 +54,7 @@ export class LiveSession {
   subscribers = 0;
   /** When it was last used, in milliseconds of `roundNow`. */
   usedAt: number = roundNow();
-  /** When somebody read or asked last, by the clock; 0 before that. */
+  /** When somebody read or asked last, or a turn ran, by the clock; 0 before that. */
   #touchedAt = 0;
   readonly #gone: boolean;
   readonly #thread: SessionThread;
@@ -146,6 +146,11 @@ export class LiveSession {
   touch(): void {
     this.usedAt = roundNow();
     this.#touchedAt = Date.now();
+  }
+
+  /** Whether somebody has used it since, here or before it was in use here. */
+  usedSince(date: Date): boolean {
+    return Math.max(this.#touchedAt, this.#thread.record.usedAt.getTime()) >= date.getTime();
   }
 
   /** Writes down when it was last used: what only reads is use as well. */
@@ -305,7 +310,7 @@ export class LiveSession {
 
   /** A turn runs, whoever began it. */
   #begin(stream: WebTurnStream): void {
-    this.usedAt = roundNow();
+    this.touch();
     this.#running.set(stream, Promise.resolve());
     const followed = this.#follow(stream);
     if (this.#running.has(stream)) this.#running.set(stream, followed);
@@ -341,7 +346,7 @@ export class LiveSession {
 
   /** Before its last event is told: who hears it may start the next turn at once. */
   #free(stream: WebTurnStream): void {
-    this.usedAt = roundNow();
+    this.touch();
     this.#running.delete(stream);
   }
 

@@ -311,7 +311,8 @@ export class LiveSessions {
   async #expire(ttlMs: number): Promise<void> {
     if (this.state !== "open" || roundNow() - this.#expiredAt < Math.min(ttlMs, WATCH_MS)) return;
     this.#expiredAt = roundNow();
-    const unused = await this.#parts.store.unusedSince!(new Date(Date.now() - ttlMs));
+    const since = new Date(Date.now() - ttlMs);
+    const unused = await this.#parts.store.unusedSince!(since);
     for (const { tenant, sessionId } of unused) {
       if (this.state !== "open") return;
       // Reading is use as well, and is written down later.
@@ -319,7 +320,8 @@ export class LiveSessions {
       try {
         if (await this.locate(tenant, sessionId) !== null) continue;
         const live = await this.load(tenant, sessionId, true);
-        if (live.idle) await this.close(sessionId, live);
+        // It may have been used, and let go of again, since it was found.
+        if (live.idle && !live.usedSince(since)) await this.close(sessionId, live);
       } catch (error) {
         // One that can't be closed must not keep the others.
         this.#parts.onError(error);
