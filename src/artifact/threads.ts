@@ -19,6 +19,8 @@ interface Slot {
   thread: Promise<ArtifactThread> | null;
   /** Settles when the thread before is released: resuming one while it is released would lose it. */
   released: Promise<void>;
+  /** Whether that goes on: a slot that is forgotten meanwhile would have its thread resumed at once. */
+  releasing: boolean;
   /** Settles when the last task in line is done. */
   tail: Promise<void>;
   /** Calls that use the slot now. */
@@ -96,7 +98,13 @@ export class ArtifactThreads {
     }
     signal?.throwIfAborted();
     const slot = this.#slots.get(artifactId) ??
-      { thread: null, released: Promise.resolve(), tail: Promise.resolve(), users: 0 };
+      {
+        thread: null,
+        released: Promise.resolve(),
+        releasing: false,
+        tail: Promise.resolve(),
+        users: 0,
+      };
     this.#slots.delete(artifactId);
     this.#slots.set(artifactId, slot);
     slot.users++;
@@ -107,8 +115,8 @@ export class ArtifactThreads {
     slot.users--;
     const idle = [...this.#slots.values()].filter((s) => s.users === 0 && s.thread !== null);
     await Promise.all(idle.slice(0, Math.max(0, idle.length - this.#maxIdle)).map(releaseSlot));
-    for (const [artifactId, { users, thread }] of this.#slots) {
-      if (users === 0 && thread === null) this.#slots.delete(artifactId);
+    for (const [artifactId, { users, thread, releasing }] of this.#slots) {
+      if (users === 0 && thread === null && !releasing) this.#slots.delete(artifactId);
     }
   }
 
@@ -187,7 +195,10 @@ function releaseSlot(slot: Slot): Promise<void> {
   const { thread } = slot;
   if (thread === null) return slot.released;
   slot.thread = null;
+  slot.releasing = true;
   // A thread that can't be reached has nothing to release.
-  slot.released = thread.then((it) => it.release()).catch(() => {});
+  slot.released = thread.then((it) => it.release()).catch(() => {}).then(() => {
+    slot.releasing = false;
+  });
   return slot.released;
 }

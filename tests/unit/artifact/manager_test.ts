@@ -27,6 +27,8 @@ class FakeClient implements ArtifactClient {
   /** Threads that can be resumed. */
   readonly stored: Set<string> = new Set();
   answer: Answer;
+  /** What releasing a thread waits for. */
+  released: Promise<void> = Promise.resolve();
   resumeError: Error | null = null;
 
   constructor(answer: Answer = () => "ok") {
@@ -66,7 +68,10 @@ class FakeClient implements ArtifactClient {
         return options.outputSchema === undefined ? told : { ...told, output: answer };
       },
       close: () => Promise.resolve(void this.log.push(`close ${threadId}`)),
-      release: () => Promise.resolve(void this.log.push(`release ${threadId}`)),
+      release: () => {
+        this.log.push(`release ${threadId}`);
+        return this.released;
+      },
     };
   }
 }
@@ -432,6 +437,35 @@ test("a thread in use is not let go, however many are idle", async () => {
   await holding;
   assert.deepEqual(client.log.filter((l) => l.startsWith("release")), ["release t2", "release t1"]);
   await manager.close();
+});
+
+test("a thread that is being let go is resumed behind that, and close() waits for it", async () => {
+  const client = new FakeClient();
+  const store = new MemoryArtifactStore();
+  const manager = new ArtifactSessionManager(client, { cwd: "/srv", store, maxIdleThreads: 0 });
+  const gate = Promise.withResolvers<void>();
+  client.answer = () => {
+    client.released = gate.promise;
+    return "ok";
+  };
+  const first = manager.runTask(ASK);
+  const seen = (line: string) => client.log.includes(line);
+  while (!seen("release t1")) await new Promise((resolve) => setTimeout(resolve));
+  client.answer = () => {
+    client.released = Promise.resolve();
+    return "ok";
+  };
+  await manager.runTask({ ...ASK, artifactId: "b" });
+  const again = manager.open("a");
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.equal(seen("resume t1"), false);
+  client.released = gate.promise;
+  const closed = Promise.race([manager.close().then(() => true), gate.promise.then(() => false)]);
+  await new Promise((resolve) => setTimeout(resolve));
+  gate.resolve();
+  assert.equal(await closed, false);
+  await first;
+  await assert.rejects(again, SessionClosedError);
 });
 
 test("threads that no task uses are let go, least recently used first", async () => {
