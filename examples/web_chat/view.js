@@ -123,7 +123,7 @@ export function visible(text) {
 const BLANKS = { " ": "spaces", "\t": "tabs" };
 
 /** Control and format characters, blanks of other widths, and letters that look like none. */
-const UNSEEN = /(?![\n\t ])[\p{Cc}\p{Cf}\p{Zs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+const UNSEEN = /(?![\n\t ])[\p{Cc}\p{Cf}\p{Z}\u2800\p{Default_Ignorable_Code_Point}]/gu;
 
 /** What a question asks: a title, and all that a consent would allow. */
 export function describe(request) {

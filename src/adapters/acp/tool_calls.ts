@@ -272,8 +272,8 @@ function hunksOf(diff: string): Hunk[] {
 }
 
 /**
- * A text in which nothing is hidden: characters that control a terminal or the direction of writing or that no font draws are
- * spelled out, and long blanks are counted, so that what a person is shown is what there is.
+ * A text in which nothing is hidden: characters that control a terminal or the direction of writing or that no font draws, and
+ * blanks but for the common ones, are spelled out, and long blanks are counted, so that what a person is shown is what there is.
  */
 export function visible(text: string): string {
   return text
@@ -281,7 +281,7 @@ export function visible(text: string): string {
     // What is left of blanks is short: the search takes no longer than the text is.
     .replace(/(?:[ \t]*\n){10,}/g, (run) => `\n⟨${run.split("\n").length - 1} line breaks⟩\n`)
     .replace(
-      /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu,
+      /(?![\n\t ])[\p{Cc}\p{Cf}\p{Z}\u2800\p{Default_Ignorable_Code_Point}]/gu,
       (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
     );
 }

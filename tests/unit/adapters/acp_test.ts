@@ -99,6 +99,7 @@ test("a person is shown what is judged, and offered what codex offers", () => {
   assert.equal(askedOf(command({}), "/w")?.call.title, "rm \\u{202e} x");
   assert.equal(visible("a\u001b[2Jb\nc\td"), "a\\u{1b}[2Jb\nc\td");
   assert.equal(visible("r\u061cm\u{e0041}\u3164\u00ad"), "r\\u{61c}m\\u{e0041}\\u{3164}\\u{ad}");
+  assert.equal(visible("a\u00a0b\u3000c\u2800d"), "a\\u{a0}b\\u{3000}c\\u{2800}d");
   assert.equal(visible(`ls${" ".repeat(400)}; rm x`), "ls⟨400 blanks⟩; rm x");
   assert.equal(visible(`ls${" \n".repeat(50)}rm x`), "ls\n⟨50 line breaks⟩\nrm x");
   const { options } = askedOf(command({ availableDecisions: ["accept"] }), "/w")!;

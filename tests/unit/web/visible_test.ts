@@ -17,6 +17,7 @@ const CASES: [text: string, seen: string][] = [
   ["cat \u202Etxt.sh\u2069", "cat ⟨U+202E⟩txt.sh⟨U+2069⟩"],
   ["r\u200Bm\u2060\uFEFF", "r⟨U+200B⟩m⟨U+2060⟩⟨U+FEFF⟩"],
   ["a\u00A0b\u3000c\u2028d", "a⟨U+A0⟩b⟨U+3000⟩c⟨U+2028⟩d"],
+  ["a\u2800b", "a⟨U+2800⟩b"],
   // Tags and fillers that no font draws.
   ["x\u{E0041}\u3164\u00AD", "x⟨U+E0041⟩⟨U+3164⟩⟨U+AD⟩"],
 ];
