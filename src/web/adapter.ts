@@ -297,21 +297,22 @@ export class WebAdapter implements AsyncDisposable {
   ): AsyncIterableIterator<WebApprovalEvent> {
     checkOptions("subscribeApprovals", options, SUBSCRIBE_OPTIONS);
     const told = new Set<string>();
+    const first: WebApprovalEvent[] = [];
+    let live: LiveSession;
     return new Feed<WebApprovalEvent>({
       open: async () => {
-        const live = await this.#session(tenant, sessionId);
-        const { threadId } = live;
-        const waiting = options.after === undefined ? live.approvals() : [];
-        const after = options.after ?? live.log.cursor;
-        const first = waiting.map(({ request }): WebApprovalEvent => {
-          told.add(request.id);
-          return { type: "approvalRequested", threadId, turnId: request.turnId ?? "", request };
-        });
-        return { subscription: await this.openEvents(tenant, sessionId, after), first };
+        live = await this.#session(tenant, sessionId);
+        const { after = null } = options;
+        if (after === null) first.push(...live.untold(told));
+        const subscription = await this.openEvents(tenant, sessionId, after ?? live.log.cursor);
+        return { subscription, first };
       },
       pick: ({ event }) => {
+        // Which events are gone can't be told; which questions wait can.
+        if (event.type === "lagged") first.push(...live.untold(told));
         if (event.type === "approvalResolved") return event;
         if (event.type !== "approvalRequested" || told.has(event.request.id)) return null;
+        told.add(event.request.id);
         return this.#work!.does.isForPeople(event.request) ? event : null;
       },
       signal: options.signal,

@@ -121,6 +121,48 @@ test("subscribeApprovals() tells what waits first, then what comes, each once", 
     await adapter.close();
   }));
 
+test("subscribeApprovals() tells of a question that waits and has left the log", () => {
+  let say = () => {};
+  return inWorld({
+    server: {
+      onTurn: async (turn) => {
+        await turn.command("one", "", { ask: true, id: "call_1" });
+        say = () => void turn.say("on and on", { deltas: ["on ", "and ", "on"] });
+        await turn.command("two", "", { ask: true, id: "call_2" });
+        turn.complete();
+      },
+    },
+  }, async ({ client }) => {
+    const profile = { approvalPolicy: "untrusted" } as const;
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, profile, maxLogEvents: 1 });
+    const { sessionId } = await adapter.createSession("ann");
+    await adapter.createTurn("ann", sessionId, { text: "go" });
+    const until = async (fits: () => Promise<boolean>) => {
+      while (!await fits()) await new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    const asked = async (text: string) =>
+      (await adapter.approvals("ann", sessionId)).some(({ request }) =>
+        request.type === "command" && request.command === text
+      );
+    const said = async () =>
+      JSON.stringify((await adapter.readSession("ann", sessionId)).turns).includes("on and on");
+    await until(() => asked("one"));
+    const told: string[] = [];
+    for await (const event of adapter.subscribeApprovals("ann", sessionId, { after: null })) {
+      if (event.type !== "approvalRequested") continue;
+      assert.ok(event.request.type === "command");
+      told.push(event.request.command!);
+      await adapter.postApproval("ann", sessionId, event.request.id, { decision: "accept" });
+      if (told.length === 2) break;
+      await until(() => asked("two"));
+      say();
+      await until(said);
+    }
+    assert.deepEqual(told, ["one", "two"]);
+    await adapter.close();
+  });
+});
+
 test("a session that can't be remembered leaves no thread behind", () =>
   inWorld({}, async ({ client, server }) => {
     class Broken extends MemorySessionStore {

@@ -24,6 +24,7 @@ import {
 import type {
   ClosedWebSession,
   WebApproval,
+  WebApprovalEvent,
   WebSession,
   WebSessionEvent,
   WebSnapshot,
@@ -140,6 +141,15 @@ export class LiveSession {
   /** The questions that wait for a person. */
   approvals(): WebApproval[] {
     return this.#questions.waiting();
+  }
+
+  /** Those of them that are not in `told`, which has them from now on. */
+  untold(told: Set<string>): WebApprovalEvent[] {
+    const { threadId } = this;
+    return this.approvals().filter(({ request: { id } }) => !told.has(id)).map(({ request }) => {
+      told.add(request.id);
+      return { type: "approvalRequested", threadId, turnId: request.turnId ?? "", request };
+    });
   }
 
   /** Somebody uses it. */
