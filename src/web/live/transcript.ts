@@ -47,7 +47,7 @@ export class Transcript {
       turn.status = status === "inProgress" ? "interrupted" : status;
       for (const item of items) {
         turn.grown += JSON.stringify(item).length;
-        turn.items.complete(this.#short(turn, itemForTenants(item) as unknown as JsonObject));
+        add(turn.items, this.#short(turn, itemForTenants(item) as unknown as JsonObject));
       }
       if (turn.grown > maxBytes) this.#cut(turn);
       this.#settle(turn);
@@ -148,7 +148,8 @@ export class Transcript {
 
   /** Keeps the newest items that fit into half of the room. */
   #cut(turn: Turn): void {
-    const items = turn.items.all();
+    const before = turn.items;
+    const items = before.all();
     turn.items = new TurnItems();
     turn.grown = 0;
     let from = items.length;
@@ -159,7 +160,12 @@ export class Transcript {
       from--;
     }
     turn.omitted += from;
-    for (const item of items.slice(from)) turn.items.complete(item as unknown as JsonObject);
+    for (const item of items.slice(from)) {
+      const { type } = item;
+      const isLast = items.findLast((each) => each.type === type) === item;
+      const goesOn = "status" in item ? item.status === "inProgress" : isLast && before.open(type);
+      add(turn.items, item as unknown as JsonObject, goesOn);
+    }
   }
 
   /** An item that is larger than half of the room has its texts cut. */
@@ -199,6 +205,12 @@ export class Transcript {
       this.#omitted++;
     }
   }
+}
+
+/** Adds an item behind the others, whichever of them has its id: ids are made by models, and recur. */
+function add(items: TurnItems, item: JsonObject, goesOn = false): void {
+  items.begin(item);
+  if (!goesOn) items.complete(item);
 }
 
 const OTHERS: ReadonlySet<string> = new Set([

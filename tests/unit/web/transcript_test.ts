@@ -92,6 +92,42 @@ test("a transcript begins with the history, whose running turn runs no more", ()
   assert.deepEqual(transcript.turns()[0]!.items, items);
 });
 
+test("items of the history that share an id are shown each", () => {
+  const items = [
+    item({ type: "agentMessage", id: "m", text: "One" }),
+    item({ type: "commandExecution", id: "c", command: "ls", status: "completed", script: null }),
+    item({ type: "commandExecution", id: "c", command: "ls", status: "completed", script: null }),
+    item({ type: "agentMessage", id: "m", text: "Two" }),
+  ];
+  const transcript = new Transcript([{ turnId: "u", status: "completed", items }], 1e6);
+  assert.deepEqual(transcript.turns()[0]!.items, items);
+});
+
+test("what is cut to size goes on, and keeps apart what shares an id", () => {
+  const base = { threadId: "t", turnId: "u" };
+  const transcript = new Transcript([], 2_000);
+  transcript.apply({ type: "turnStarted", ...base });
+  const say = (text: string) =>
+    transcript.apply({ type: "assistantMessageDelta", ...base, itemId: "m", delta: text });
+  const begin = () => {
+    const begun = item({ type: "agentMessage", id: "m", text: "" });
+    transcript.apply({ type: "itemStarted", ...base, item: begun });
+  };
+  const texts = [..."abcd"].map((letter) => letter.repeat(200));
+  for (const text of texts) {
+    begin();
+    say(text);
+    const item = { type: "agentMessage", id: "m", text } as unknown as ThreadItem;
+    transcript.apply({ type: "itemCompleted", ...base, item });
+  }
+  begin();
+  for (let i = 0; i < 200; i++) say("e");
+  const [turn] = transcript.turns();
+  const shown = turn!.items.map((each) => (each as unknown as { text: string }).text);
+  assert.ok(turn!.omittedItems! > 0);
+  assert.deepEqual(shown, [...texts, "e".repeat(200)].slice(turn!.omittedItems));
+});
+
 test("a warning before the turn has an id makes no turn", () => {
   const transcript = new Transcript([], 1e6);
   transcript.apply({ type: "warning", threadId: "t", turnId: "", message: "careful" });
