@@ -50,6 +50,8 @@ interface OpenUse {
   readonly use: ToolUse;
   readonly type: string;
   readonly does: string;
+  /** Whether a question told of it first, in its own words. */
+  readonly isAsked: boolean;
   /** The question that was asked last, until it is answered. */
   asked: string | null;
   denied: boolean;
@@ -269,16 +271,18 @@ export class TurnParts {
     return parts;
   }
 
-  #begin(itemId: string, tool: Tool, type: string, does: string): TurnPart {
+  #begin(itemId: string, tool: Tool, type: string, does: string, isAsked = false): TurnPart {
     const use: ToolUse = { id: this.#id(), itemId, ...tool };
-    this.#uses.push({ use, type, does, asked: null, denied: false });
+    this.#uses.push({ use, type, does, isAsked, asked: null, denied: false });
     return { type: "toolStart", use };
   }
 
   /** The use that an item tells more of: the one that does the same, where several share an id. */
   #find(item: ThreadItem): OpenUse | undefined {
     const open = this.#uses.filter(({ use, type }) => use.itemId === item.id && type === item.type);
-    return open.find((each) => each.does === does(item)) ?? open[0];
+    // What a command does is told once for all; other items learn of it while they go on.
+    return open.find((each) => each.does === does(item)) ??
+      open.find(({ isAsked }) => isAsked || item.type !== "commandExecution");
   }
 
   #question(request: ApprovalRequest): TurnPart[] {
@@ -297,7 +301,8 @@ export class TurnParts {
         ? request.itemId ?? ""
         : "";
       const tool = askedOf(request);
-      parts.push(this.#begin(itemId, tool, type ?? "question", JSON.stringify(tool.input)));
+      const does = JSON.stringify(tool.input);
+      parts.push(this.#begin(itemId, tool, type ?? "question", does, true));
       open = this.#uses.at(-1)!;
     }
     open.asked = request.id;

@@ -184,7 +184,13 @@ export class Updates {
     const doing = does(item, this.#host.cwd);
     const find = () =>
       this.#find(turnId, item.id, item.type, (each) => each.does === doing) ??
-        this.#find(turnId, item.id, item.type);
+        // What a command does is told once for all; other items learn of it while they go on.
+        this.#find(
+          turnId,
+          item.id,
+          item.type,
+          (each) => each.does === "" || item.type !== "commandExecution",
+        );
     const begun = find();
     const lost = begun?.told !== true && toolCallOf(item, this.#host.cwd) !== null
       ? this.#started(turnId, item)

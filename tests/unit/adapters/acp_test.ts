@@ -213,6 +213,10 @@ test("items that share an id are shown and ended each by itself", () => {
   take("itemCompleted", command("one", "completed"));
   take("itemCompleted", message("together!"));
   take("itemCompleted", command("two", "failed"));
+  // Of two at once the session tells the beginning of the first.
+  take("itemStarted", command("three", "inProgress"));
+  take("itemCompleted", command("four", "failed"));
+  take("itemCompleted", command("three", "completed"));
   take("turnCompleted", { status: "completed" });
   assert.deepEqual(told.map((line) => line.trim()), [
     "agent_message_chunk  to",
@@ -222,5 +226,9 @@ test("items that share an id are shown and ended each by itself", () => {
     "tool_call_update 2  completed",
     "agent_message_chunk  !",
     "tool_call_update 3  failed",
+    "tool_call 4 three in_progress",
+    "tool_call 5 four in_progress",
+    "tool_call_update 5  failed",
+    "tool_call_update 4  completed",
   ]);
 });

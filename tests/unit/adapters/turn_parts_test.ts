@@ -161,6 +161,12 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     completed(command("c", "b", "completed")),
     over(),
   ], "shell 1|ok 1|shell 2|ok 2|completed"],
+  ["two commands at once that share an id, of which only the first is told to begin", [
+    started(command("c", "a")),
+    completed(command("c", "b", "failed")),
+    completed(command("c", "a", "completed")),
+    over(),
+  ], "shell 1|shell 2|failed 2|ok 1|completed"],
   [
     "a command that goes on when the turn ends",
     [started(command("c", "ls")), over("interrupted")],
