@@ -288,18 +288,18 @@ export class TurnParts {
   #question(request: ApprovalRequest): TurnPart[] {
     if (!ASKED.has(request.type)) return [];
     const type = TYPE_OF[request.type];
-    const known = type === undefined || request.threadId !== this.#threadId
-      ? undefined
-      : this.#uses.find((open) =>
-        open.use.itemId === request.itemId && open.type === type && open.asked === null
-      );
+    // A person must see what is asked about: another command of that id, or words for a running one, are not what it does.
+    const command = request.type === "command" ? request.script ?? request.command : null;
+    const uses = type === undefined || request.threadId !== this.#threadId
+      ? []
+      : this.#uses.filter((open) => open.use.itemId === request.itemId && open.type === type);
+    const others = uses.filter(({ use }) => command !== null && use.input["command"] !== command);
     const parts: TurnPart[] = [];
-    let open = known;
+    let open = uses.find((each) => each.asked === null && !others.includes(each));
     if (open === undefined) {
       // A command or a patch of our own agent is told of after the question on old servers; its item finds this one.
-      const itemId = type !== undefined && request.threadId === this.#threadId
-        ? request.itemId ?? ""
-        : "";
+      const ours = type !== undefined && request.threadId === this.#threadId;
+      const itemId = ours && others.length === 0 ? request.itemId ?? "" : "";
       const tool = askedOf(request);
       const does = JSON.stringify(tool.input);
       parts.push(this.#begin(itemId, tool, type ?? "question", does, true));

@@ -199,6 +199,20 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     answers("r", "decline"),
     over(),
   ], "shell 1|ask 1 q|shell 2|ask 2 r|yes 1|no 2|unfinished 1|declined 2|completed"],
+  ["a question about another command that has the id, or about words for it", [
+    started(command("c", "ls")),
+    asks("q", "c", { script: "rm it" }),
+    answers("q", "accept"),
+    completed(command("c", "ls", "completed")),
+    over(),
+  ], "shell 1|shell 2|ask 2 q|yes 2|ok 2|ok 1|completed"],
+  ["a question that does not tell its command", [
+    started(command("c", "ls")),
+    asks("q", "c", { script: null, command: null }),
+    answers("q", "accept"),
+    completed(command("c", "ls", "completed")),
+    over(),
+  ], "shell 1|ask 1 q|yes 1|ok 1|completed"],
   ["an agent's own agent asks, and says nothing here", [
     event("approvalRequested", {
       threadId: "x",
