@@ -55,7 +55,7 @@ export function countLines(text: string): number {
   checkArgument("countLines", "text", text, textKind);
   let count = 0;
   for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", at + 1)) count++;
-  return text === "" || text.endsWith("\n") ? count : count + 1;
+  return text === "" || text === BOM || text.endsWith("\n") ? count : count + 1;
 }
 
 /**

@@ -25,6 +25,9 @@ test("countLines() counts lines, whether or not the last one has a newline", () 
     ],
     ["\n\n", 2],
     ["a\rb", 1],
+    ["\uFEFF", 0],
+    ["\uFEFF\n", 1],
+    ["\uFEFFa", 1],
   ];
   for (const [text, lines] of cases) assert.equal(countLines(text), lines, JSON.stringify(text));
 });
