@@ -2,6 +2,7 @@
  * A transport to a running `codex app-server --listen unix://…`, or to codex's own daemon: attached to, not owned.
  * @module
  */
+import { abortable, longTimeout } from "../async.ts";
 import {
   ConnectionClosedError,
   messageOf,
@@ -13,17 +14,30 @@ import { type ByteSocket, canRead, canSpawn, isGranted, platformName } from "../
 import type { Transport, TransportFactory } from "./transport.ts";
 import { type SocketEvent, type SocketLike, WebSocketTransport } from "./websocket.ts";
 
+/** How long the other side may take to answer, in milliseconds. */
+const CONNECT_MS = 10_000;
+
 /**
  * Attaches to the server behind a socket; each call of the factory opens a new connection.
  *
- * The factory rejects with `ConnectionClosedError` (nobody listens there, or it is no socket), `PermissionDeniedError`
- * (Deno flags are missing, or the socket is another user's) or `SpawnError` (no such sockets on this system).
+ * The factory rejects with `ConnectionClosedError` (nobody listens there, it is no socket, or no answer came in time),
+ * `PermissionDeniedError` (Deno flags are missing, or the socket is another user's), `SpawnError` (no such sockets on this
+ * system), or the signal's reason.
  */
-export function unixTransport(path: string, hint = ""): TransportFactory {
-  return ({ signal } = {}) => open(path, hint, signal);
+export function unixTransport(
+  path: string,
+  hint = "",
+  timeoutMs: number = CONNECT_MS,
+): TransportFactory {
+  return ({ signal } = {}) => open(path, hint, timeoutMs, signal);
 }
 
-async function open(path: string, hint: string, signal?: AbortSignal): Promise<Transport> {
+async function open(
+  path: string,
+  hint: string,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<Transport> {
   signal?.throwIfAborted();
   if (!canSpawn() || platformName() === "win32") {
     throw new SpawnError("This system has no sockets in its file system to connect to.", {
@@ -52,21 +66,32 @@ async function open(path: string, hint: string, signal?: AbortSignal): Promise<T
       { retryable: false, data: { reason: "otherUser" } },
     );
   }
+  const socket = new UnixSocket();
+  // Made first: the other side may leave before its answer has been looked at.
+  const transport = new WebSocketTransport(socket, path);
+  const late = new AbortController();
+  const cancel = longTimeout(
+    () => late.abort(new Error(`it did not answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
   try {
-    const socket = await openUnixSocket(path);
-    const transport = new WebSocketTransport(socket, path);
-    if (!signal?.aborted) return transport;
-    await transport.close();
+    await abortable(
+      socket.open(path),
+      signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
+    );
+    return transport;
   } catch (cause) {
+    // The system takes connections for a server that is stopped: it would wait for ever.
+    transport.kill();
+    if (signal?.aborted) throw signal.reason;
     const said = messageOf(cause);
     throw new ConnectionClosedError(
       `No app server answers at the socket ${path}: ${said}.${hint}`,
-      {
-        cause,
-      },
+      { cause },
     );
+  } finally {
+    cancel();
   }
-  throw signal.reason;
 }
 
 // A WebSocket over a socket of the file system.
@@ -75,13 +100,6 @@ const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const MAX_HEAD_BYTES = 16 * 1024;
 /** Beyond what any message of codex has been; the limit of its own is checked above. */
 const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024;
-
-/** Opens the connection and upgrades it. Rejects with the runtime's error, or with what the other side answered. */
-async function openUnixSocket(path: string): Promise<SocketLike> {
-  const socket = new UnixSocket();
-  await socket.open(path);
-  return socket;
-}
 
 /** The answer to a key, by which a server shows that it understood the upgrade. */
 export async function acceptFor(key: string): Promise<string> {
@@ -105,7 +123,9 @@ class UnixSocket implements SocketLike {
   #head: Uint8Array | null = new Uint8Array(0);
   #onHead: ((head: string | null) => void) | undefined;
   #code = 1006;
+  #closed = false;
 
+  /** Connects and upgrades. Rejects with the runtime's error, or with what the other side answered. */
   async open(path: string): Promise<void> {
     const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
     const answered = new Promise<string | null>((resolve) => this.#onHead = resolve);
@@ -116,6 +136,7 @@ class UnixSocket implements SocketLike {
         this.#tell("close", { code: this.#code });
       },
     });
+    if (this.#closed) return this.#socket.close();
     await this.#socket.write(new TextEncoder().encode(
       "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
         `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}\r\n\r\n`,
@@ -124,7 +145,6 @@ class UnixSocket implements SocketLike {
     const accepted = head !== null && /^HTTP\/1\.1 101\b/.test(head) &&
       head.includes(await acceptFor(key));
     if (accepted) return;
-    this.#socket.close();
     const status = /^HTTP\/1\.\d (\d{3})/.exec(head ?? "")?.[1];
     throw new Error(
       status === undefined ? "it does not answer as a WebSocket server does" : `HTTP ${status}`,
@@ -136,6 +156,7 @@ class UnixSocket implements SocketLike {
   }
 
   close(): void {
+    this.#closed = true;
     this.#frame(0x8, new Uint8Array([0x03, 0xe8]));
     this.#socket?.close();
   }
