@@ -24,6 +24,8 @@ import type {
 
 /** The largest message the server accepts in a frame; a larger one makes it drop the connection. */
 const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
+/** How long to wait for a connection, in milliseconds. */
+const CONNECT_MS = 10_000;
 
 /** Options of {@linkcode webSocketTransport}. */
 export interface WebSocketOptions {
@@ -84,9 +86,8 @@ async function open(options: WebSocketOptions, signal?: AbortSignal): Promise<Tr
   const headers: Record<string, string> = options.token === undefined
     ? {}
     : { Authorization: `Bearer ${options.token}` };
-  const socket = how === "fetch"
-    ? await upgradeByFetch(url, headers, signal)
-    : await openSocket(url, headers, options.connectTimeoutMs ?? 10_000, signal);
+  const connect = how === "fetch" ? upgradeByFetch : openSocket;
+  const socket = await connect(url, headers, options.connectTimeoutMs ?? CONNECT_MS, signal);
   return new WebSocketTransport(socket, url.origin);
 }
 
@@ -135,26 +136,43 @@ function httpUrl(url: URL): string {
 }
 
 /** Workers: the upgrade is a response of `fetch`. */
-async function upgradeByFetch(
+export async function upgradeByFetch(
   url: URL,
   headers: Record<string, string>,
+  timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<SocketLike> {
-  let response: Response & { webSocket?: SocketLike & { accept(): void } };
+  const late = new AbortController();
+  const cancel = longTimeout(() => late.abort(), timeoutMs);
   try {
-    response = await fetch(httpUrl(url), {
-      headers: { ...headers, Upgrade: "websocket" },
-      ...defined({ signal }),
-    });
+    const response: Response & { webSocket?: SocketLike & { accept(): void } } = await fetch(
+      httpUrl(url),
+      {
+        headers: { ...headers, Upgrade: "websocket" },
+        signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
+      },
+    );
+    if (!response.webSocket) {
+      // A body may have no end.
+      const text = await response.text().catch(() => "");
+      throw refusal(url, { status: response.status, text: text.slice(0, 200) });
+    }
+    response.webSocket.accept();
+    return response.webSocket;
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
+    if (cause instanceof ConnectionClosedError) throw cause;
+    if (late.signal.aborted) throw tooLate(url, timeoutMs);
     throw new ConnectionClosedError(`The app server at ${url.origin} can't be reached.`, { cause });
+  } finally {
+    cancel();
   }
-  if (!response.webSocket) {
-    throw refusal(url, { status: response.status, text: (await response.text()).slice(0, 200) });
-  }
-  response.webSocket.accept();
-  return response.webSocket;
+}
+
+function tooLate(url: URL, timeoutMs: number): ConnectionClosedError {
+  return new ConnectionClosedError(
+    `The app server at ${url.origin} did not answer within ${timeoutMs} ms.`,
+  );
 }
 
 function refusal(url: URL, found: Refusal, cause?: unknown): Error {
@@ -200,11 +218,7 @@ async function openSocket(
   socket.close();
   await settlesWithin(over, 200);
   if (outcome === "aborted") throw signal?.reason;
-  if (outcome === "late") {
-    throw new ConnectionClosedError(
-      `The app server at ${url.origin} did not answer within ${timeoutMs} ms.`,
-    );
-  }
+  if (outcome === "late") throw tooLate(url, timeoutMs);
   throw await explain(url, headers, outcome.failed);
 }
 
@@ -213,8 +227,9 @@ async function explain(url: URL, headers: Record<string, string>, message: strin
   if (found === null && runtimeName() === "node") {
     found = await askForRefusal(httpUrl(url), headers, 1000);
   }
-  // A runtime may repeat the url, whose path and query are nobody's business.
-  const told = (typeof found === "string" ? found : message).replaceAll(url.href, url.origin);
+  // A runtime may repeat the url, in its own spelling; its path and query are nobody's business.
+  const told = (typeof found === "string" ? found : message)
+    .replace(/\b(?:ws|http)s?:\/\/[^\s'"]+/g, url.origin);
   const cause = new Error(told);
   if (found !== null && typeof found !== "string") return refusal(url, found, cause);
   return unreachable(url, told, cause);

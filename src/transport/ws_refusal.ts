@@ -32,6 +32,9 @@ export function statusInMessage(message: string): Refusal | null {
   return status === undefined ? null : { status: Number(status), text: "" };
 }
 
+/** As much of a body as is told. */
+const MAX_TEXT = 200;
+
 interface HttpModule {
   request(url: string, options: unknown, onResponse: (response: HttpResponse) => void): {
     on(event: string, listener: (...args: never[]) => void): void;
@@ -74,7 +77,7 @@ export function hungUp(message: string): boolean {
 
 /**
  * Node's WebSocket tells neither status nor reason: the same upgrade by hand does. A string is the reason of a connection
- * that failed; `null` when this does not tell either.
+ * that failed; `null` when this does not tell either, or not within so many milliseconds.
  */
 export function askForRefusal(
   httpUrl: string,
@@ -90,28 +93,33 @@ export function askForRefusal(
       "Sec-WebSocket-Version": "13",
       "Sec-WebSocket-Key": btoa("refused before..").slice(0, 24),
     };
-    const request = module.request(
-      httpUrl,
-      { headers: { ...headers, ...upgrade }, timeout: timeoutMs, agent: false },
-      (response) => {
-        let text = "";
-        const decoder = new TextDecoder();
-        const done = (): void => {
-          resolve({ status: response.statusCode ?? 0, text: text.slice(0, 200) });
-          request.destroy();
-        };
-        response.on("data", (chunk) => text += decoder.decode(chunk, { stream: true }));
-        response.on("end", done);
-        response.on("error", done);
-      },
-    );
-    const giveUp = (error?: { code?: string; message?: string }): void => {
-      const told = [error?.code, error?.message].filter((part) => typeof part === "string");
-      resolve(told.length === 0 ? null : told.join(": "));
+    const end = (found: Refusal | string | null): void => {
+      clearTimeout(timer);
+      resolve(found);
       request.destroy();
     };
-    request.on("error", giveUp);
-    for (const event of ["timeout", "upgrade"]) request.on(event, () => giveUp());
+    let answer: Refusal | null = null;
+    const request = module.request(
+      httpUrl,
+      { headers: { ...headers, ...upgrade }, agent: false },
+      (response) => {
+        const decoder = new TextDecoder();
+        const heard = { status: response.statusCode ?? 0, text: "" };
+        answer = heard;
+        response.on("data", (chunk) => {
+          heard.text = (heard.text + decoder.decode(chunk, { stream: true })).slice(0, MAX_TEXT);
+          if (heard.text.length === MAX_TEXT) end(heard);
+        });
+        for (const event of ["end", "error"]) response.on(event, () => end(heard));
+      },
+    );
+    // A body may have no end, such as a stream of events that is kept alive.
+    const timer = setTimeout(() => end(answer), timeoutMs);
+    request.on("error", (error?: { code?: string; message?: string }) => {
+      const told = [error?.code, error?.message].filter((part) => typeof part === "string");
+      end(answer ?? (told.length === 0 ? null : told.join(": ")));
+    });
+    request.on("upgrade", () => end(null));
     request.end();
   });
 }
