@@ -172,7 +172,6 @@ export class RuntimeCore implements ConnectionHandler {
         asked || seen ? this.#recorded.project() : null,
       ]);
       await this.alive.while(startOne(() => this.#connect(signal), signal));
-      this.#tell("running");
     } catch (error) {
       this.#end(error);
       await this.#finish();
@@ -290,6 +289,9 @@ export class RuntimeCore implements ConnectionHandler {
     this.#connection = connection;
     try {
       this.#server = await handshake(connection, config, signal);
+      if (connection.closedWith !== null) throw connection.closedWith;
+      // At once: a server that ends in the next moment was a running one.
+      if (this.#state === "starting") this.#tell("running");
       this.#healthySince = performance.now();
       watchLiveness(connection, { ...livenessOf(config), busy: () => this.alive.turnRuns });
     } catch (error) {

@@ -1,0 +1,63 @@
+/** A server that ends in the moment in which the start is over. */
+import assert from "node:assert/strict";
+import { ConnectionClosedError } from "../../../src/errors/mod.ts";
+import type { RestartPolicy } from "../../../src/runtime/config.ts";
+import { Runtime } from "../../../src/runtime/runtime.ts";
+import { type MemoryEnd, memoryPair } from "../../../src/transport/memory.ts";
+import { NEWEST_CODEX } from "../../_codex.ts";
+import { test } from "../../_harness.ts";
+
+/** The first server ends `hops` microtasks after it was told `initialized`; those that follow stay. */
+function start(hops: number, restart: RestartPolicy): Promise<Runtime> {
+  let servers = 0;
+  const take = async (server: MemoryEnd, number: number, line: string) => {
+    const { id, method } = JSON.parse(line);
+    const result = method === "initialize" ? { userAgent: `t/${NEWEST_CODEX} (x)` } : {};
+    if (id !== undefined) server.send(JSON.stringify({ id, result }));
+    if (method !== "initialized" || number > 1) return;
+    for (let hop = 0; hop < hops; hop++) await undefined;
+    server.close({ exit: { code: 3, signal: null } });
+  };
+  const open = () => {
+    const { client, server } = memoryPair();
+    const number = ++servers;
+    server.onLine((line) => void take(server, number, line));
+    return Promise.resolve(client);
+  };
+  const clientInfo = { name: "t", version: "1" };
+  return Runtime.spawn({ transport: { type: "custom", open }, clientInfo, restart });
+}
+
+const isExit = (error: unknown) => error instanceof ConnectionClosedError && error.exit?.code === 3;
+
+test("a server that ends while the start ends is never taken for a running one", async () => {
+  for (let hops = 0; hops < 24; hops++) {
+    const told = await start(hops, { type: "never" }).catch((error: unknown) => error);
+    if (!(told instanceof Runtime)) {
+      assert.ok(isExit(told));
+      continue;
+    }
+    // Ends when the connection is closed for good.
+    for await (const event of told.events({ after: 0 })) void event;
+    assert.equal(told.connection, "closed");
+    await assert.rejects(told.request("thread/loaded/list", {}), isExit);
+    await told.shutdown();
+  }
+});
+
+test("a server that ends while the start ends is followed by another one", async () => {
+  for (let hops = 0; hops < 24; hops++) {
+    const restart: RestartPolicy = { type: "onCrash", baseDelayMs: 0 };
+    const told = await start(hops, restart).catch((error: unknown) => error);
+    if (!(told instanceof Runtime)) {
+      assert.ok(isExit(told));
+      continue;
+    }
+    for await (const { kind, message } of told.events({ after: 0 })) {
+      const { state, generation } = message as { state?: string; generation?: number };
+      if (kind === "connection" && state === "running" && generation === 2) break;
+    }
+    await told.request("thread/loaded/list", {});
+    await told.shutdown();
+  }
+});
