@@ -242,7 +242,7 @@ export class RuntimeCore implements ConnectionHandler {
     const error = new ConnectionClosedError("The client was shut down.", { retryable: false });
     this.#end(error);
     const report = await this.#connection?.close(
-      "The client was shut down.",
+      error.message,
       this.config.closeGraceMs ?? DEFAULTS.closeGraceMs,
     );
     await this.#restoring;
@@ -427,10 +427,8 @@ export class RuntimeCore implements ConnectionHandler {
     const outcomes = await Promise.allSettled(
       this.routes.all().map((route) => route.connectionRestored()),
     );
-    const closedWith = connection === null ? undefined : connection.closedWith;
-    if (closedWith !== null) {
-      throw closedWith ?? new ConnectionClosedError("codex ended while it was started again.");
-    }
+    const closedWith = connection?.closedWith;
+    if (closedWith !== null) throw closedWith ?? new ConnectionClosedError("codex ended again.");
     const lost = outcomes.filter(({ status }) => status === "rejected").length;
     this.#tell("running", { resumed: outcomes.length - lost, lost });
   }
