@@ -2,7 +2,7 @@
  * A transport to a running `codex app-server --listen unix://…`, or to codex's own daemon: attached to, not owned.
  * @module
  */
-import { abortable, longTimeout } from "../async.ts";
+import { abortable } from "../async.ts";
 import {
   ConnectionClosedError,
   messageOf,
@@ -12,10 +12,13 @@ import {
 import { connectUnix, ownUid, socketOwner } from "../platform/fs.ts";
 import { type ByteSocket, canRead, canSpawn, isGranted, platformName } from "../platform/mod.ts";
 import type { Transport, TransportFactory } from "./transport.ts";
-import { type SocketEvent, type SocketLike, WebSocketTransport } from "./websocket.ts";
-
-/** How long the other side may take to answer, in milliseconds. */
-const CONNECT_MS = 10_000;
+import {
+  CONNECT_MS,
+  limited,
+  type SocketEvent,
+  type SocketLike,
+  WebSocketTransport,
+} from "./websocket.ts";
 
 /**
  * Attaches to the server behind a socket; each call of the factory opens a new connection.
@@ -69,16 +72,13 @@ async function open(
   const socket = new UnixSocket();
   // Made first: the other side may leave before its answer has been looked at.
   const transport = new WebSocketTransport(socket, path);
-  const late = new AbortController();
-  const cancel = longTimeout(
-    () => late.abort(new Error(`it did not answer within ${timeoutMs} ms`)),
+  const limit = limited(
     timeoutMs,
+    new Error(`it did not answer within ${timeoutMs} ms`),
+    signal,
   );
   try {
-    await abortable(
-      socket.open(path),
-      signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
-    );
+    await abortable(socket.open(path), limit.signal);
     return transport;
   } catch (cause) {
     // The system takes connections for a server that is stopped: it would wait for ever.
@@ -90,7 +90,7 @@ async function open(
       { cause },
     );
   } finally {
-    cancel();
+    limit.cancel();
   }
 }
 

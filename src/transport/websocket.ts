@@ -25,7 +25,7 @@ import type {
 /** The largest message the server accepts in a frame; a larger one makes it drop the connection. */
 const MAX_FRAME_BYTES: number = 16 * 1024 * 1024;
 /** How long to wait for a connection, in milliseconds. */
-const CONNECT_MS = 10_000;
+export const CONNECT_MS: number = 10_000;
 
 /** Options of {@linkcode webSocketTransport}. */
 export interface WebSocketOptions {
@@ -142,15 +142,11 @@ export async function upgradeByFetch(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<SocketLike> {
-  const late = new AbortController();
-  const cancel = longTimeout(() => late.abort(), timeoutMs);
+  const limit = limited(timeoutMs, tooLate(url, timeoutMs), signal);
   try {
     const response: Response & { webSocket?: SocketLike & { accept(): void } } = await fetch(
       httpUrl(url),
-      {
-        headers: { ...headers, Upgrade: "websocket" },
-        signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
-      },
+      { headers: { ...headers, Upgrade: "websocket" }, signal: limit.signal },
     );
     if (!response.webSocket) {
       // A body may have no end.
@@ -162,11 +158,22 @@ export async function upgradeByFetch(
   } catch (cause) {
     if (signal?.aborted) throw signal.reason;
     if (cause instanceof ConnectionClosedError) throw cause;
-    if (late.signal.aborted) throw tooLate(url, timeoutMs);
     throw new ConnectionClosedError(`The app server at ${url.origin} can't be reached.`, { cause });
   } finally {
-    cancel();
+    limit.cancel();
   }
+}
+
+/** A signal that aborts with the caller's, or with the error once the time is over. */
+export function limited(
+  ms: number,
+  error: Error,
+  signal: AbortSignal | undefined,
+): { signal: AbortSignal; cancel: () => void } {
+  const late = new AbortController();
+  const cancel = longTimeout(() => late.abort(error), ms);
+  const either = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]);
+  return { signal: either, cancel };
 }
 
 function tooLate(url: URL, timeoutMs: number): ConnectionClosedError {
