@@ -42,6 +42,14 @@ async function listen(
 
 await using env = await setup((request) => `Answer ${request.userTexts.length - 1}.`);
 const { url, token, server } = await listen(env.client);
+const ended = new Promise((resolve) => server.once("close", resolve));
+await using _server = {
+  // Also when something below fails: it is no process of the library's.
+  [Symbol.asyncDispose]: async () => {
+    server.kill();
+    await ended;
+  },
+};
 console.log(`codex listens on ${url}`);
 
 const client = await Client.connect({
@@ -61,7 +69,3 @@ const resumed = await again.resumeSession(threadId, { cwd: env.cwd });
 console.log((await resumed.ask("And what else?")).assistantText);
 await resumed.close();
 await again.shutdown();
-
-const ended = new Promise((resolve) => server.once("close", resolve));
-server.kill();
-await ended;

@@ -10,11 +10,16 @@ import { automation, Client, CodexError } from "../../mod.ts";
 const DAY = 24 * 60 * 60_000;
 const [webhook = "", when] = process.argv.slice(2);
 
+/** A webhook that can't be reached does not end the checks. */
 async function alert(text: string): Promise<void> {
   console.log(text);
-  const response = await fetch(webhook, { method: "POST", body: text });
-  await response.body?.cancel();
-  if (!response.ok) console.error(`The alert was not taken: ${response.status}`);
+  try {
+    const response = await fetch(webhook, { method: "POST", body: text });
+    await response.body?.cancel();
+    if (!response.ok) console.error(`The alert was not taken: ${response.status}`);
+  } catch (error) {
+    console.error(`The alert was not taken: ${error}`);
+  }
 }
 
 /** The next three o'clock of this machine. */
@@ -41,15 +46,17 @@ while (!isEnding) {
       "Answer with the single word OK when there is nothing, else with a list.",
     every: DAY,
     startAt,
+    // One night each, with a fresh thread: a day of the clock has not always 24 hours.
+    maxRuns: 1,
     limits: { tokens: 200_000 },
   });
+  if (isEnding) handle.stop();
   for await (const { result, error } of handle) {
     if (isEnding) break;
     if (result === undefined) {
       await alert(`The check failed: ${error instanceof CodexError ? error.message : "unknown"}`);
     } else if (result.assistantText.trim() !== "OK") await alert(result.assistantText);
   }
-  // A failed run ends the automation: the next one begins tomorrow, with a fresh thread.
   await session.close();
   startAt = nextNight();
 }
