@@ -1,6 +1,6 @@
 /** Servers behind a socket that take the connection and then say nothing, or leave. */
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
+import type { Buffer } from "node:buffer";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
