@@ -249,7 +249,7 @@ function addStarted(reading: Reading, words: ShellWord[], name: string, place: P
   const { analysis } = reading;
   const met: Set<string> = new Set();
   for (const [i, word] of words.entries()) {
-    const started = i > 0 && word.literal ? programName(word.text) : "";
+    const started = i > 0 && word.literal ? nameOf(word) : "";
     // The first one: reading each word of many again and again would take long.
     if ((started === "git" || addsWords(started)) && !met.has(started)) {
       met.add(started);
@@ -321,10 +321,9 @@ function isPlainFile(word: ShellWord): boolean {
 
 /** Values in the arguments that some program runs: `env PAGER='rm x' man`. */
 function runValues(words: ShellWord[], name: string): string[] {
-  return words.slice(1).flatMap(({ text, literal }) => {
-    const value = literal && !isMakeReference(name, text) ? runVariable(text) : null;
-    return value === null ? [] : [value];
-  });
+  return words.slice(1).flatMap(({ text, literal }) =>
+    (literal && !isMakeReference(name, text) ? runVariable(text) : null) ?? []
+  );
 }
 
 /** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
@@ -356,7 +355,8 @@ function addTokens(analysis: CommandAnalysis, words: ShellWord[], script: ShellS
 
 /** Whether any part of the command line may be a command that begins with these words. */
 export function mayBegin(line: CommandAnalysis, prefix: readonly string[]): boolean {
-  return mayStart(line, (words, start) => prefixMayBegin(prefix, words, start));
+  const wanted = programName(prefix[0] as string);
+  return mayStart(line, (words, start) => prefixMayBegin(prefix, wanted, words, start));
 }
 
 /** Whether any part of the command line may start a program whose name passes the test. */
@@ -396,12 +396,12 @@ export function mayStart(
 
 function prefixMayBegin(
   prefix: readonly string[],
+  wanted: string,
   words: readonly ShellWord[],
   start: number,
 ): boolean {
   const head = words[start] as ShellWord;
   if (!head.literal) return true;
-  const wanted = programName(prefix[0] as string);
   const name = nameOf(head);
   if (name === wanted) return restMayFollow(prefix, 1, words, start);
   if (!name.startsWith(`${wanted}-`)) return false;
@@ -422,17 +422,17 @@ function restMayFollow(
   start: number,
 ): boolean {
   let wanted = taken;
-  let afterOption = false;
-  let letters = "";
+  let [afterOption, letters] = [false, ""];
   for (let i = start + 1; wanted < prefix.length; i++) {
     const word = words[i];
     if (word === undefined) return false;
     if (!word.literal) return true;
     const text = prefix[wanted] as string;
-    if (text.startsWith("-") && /^-[A-Za-z]+$/.test(word.text)) {
+    const isOption = text.startsWith("-");
+    if (isOption && /^-[A-Za-z]+$/.test(word.text)) {
       letters = [...new Set(letters + word.text.slice(1))].join("");
     }
-    const same = sameLetters(word.text, text) || sameLetters(`-${letters}`, text);
+    const same = isOption && (sameLetters(word.text, text) || sameLetters(`-${letters}`, text));
     if (same || word.text === text) {
       wanted++;
       afterOption = false;

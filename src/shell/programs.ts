@@ -153,10 +153,11 @@ export function runVariable(word: string): string | null {
 
 /** The value of a variable that a shell runs as a command, as in `make CC='rm x'`; `null` for any other word. */
 export function commandVariable(word: string): string | null {
-  return COMMAND_VARIABLE.test(word) ? word.slice(word.indexOf("=") + 1) : null;
+  const at = word.indexOf("=");
+  return at > 0 && COMMAND_VARIABLE.test(word) ? word.slice(at + 1) : null;
 }
 
 /** Whether the argument of `make` gives a variable the value of another one, as in `V='$(git describe)'`. */
 export function isMakeReference(program: string, word: string): boolean {
-  return /^g?make$/.test(program) && MAKE_REFERENCE.test(word);
+  return word.includes("=") && /^g?make$/.test(program) && MAKE_REFERENCE.test(word);
 }
