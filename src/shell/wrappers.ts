@@ -150,6 +150,7 @@ export function gitScripts(words: readonly ShellWord[]): {
 
 /** Also with the name of what it compiles for, or its version: `x86_64-linux-gnu-gcc-12`. */
 const COMPILER = /\b(?:g?cc|[gc]\+\+)(?:-[\d.]+)?$/;
+
 /** The program that an option has another one start: `rg --pre x`, `sort --compress-program=x`, `gcc -wrapper x,y`. */
 export function optionScripts(name: string, words: readonly ShellWord[]): string[] {
   // `sort` knows its options by their beginnings.

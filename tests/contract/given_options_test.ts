@@ -6,7 +6,7 @@ import type { ClientConfig } from "../../src/runtime/config.ts";
 import { FakeServer, fakeTransport, type Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
-import { onFake, rejection, startTurn } from "./session_world.ts";
+import { onFake, quickReview, rejection } from "./session_world.ts";
 
 test("copied() keeps lists and data as they are, and hands on what can be called or was made by a class", () => {
   const tool = { run: () => {}, names: ["a"] };
@@ -97,15 +97,7 @@ test("what a session is asked beside prompts is what was given, whatever becomes
     "thread/inject_items": () => ({}),
     "thread/settings/update": () => ({}),
     "thread/turns/list": () => ({ data: [], nextCursor: null }),
-    "review/start": (params: Message, server: FakeServer) => {
-      const { turn, answer } = startTurn(server, { ...params, input: [] });
-      setTimeout(() => {
-        turn.started();
-        turn.say("nothing found");
-        turn.complete();
-      });
-      return { ...answer, reviewThreadId: params.threadId };
-    },
+    "review/start": quickReview,
   };
   await onFake({ server: { methods } }, async ({ session, server }) => {
     const sent = (method: string) => server().received.find((each) => each.method === method);

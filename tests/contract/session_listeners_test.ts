@@ -1,8 +1,7 @@
 /** Who is told what a listener of one call did wrong. */
 import assert from "node:assert/strict";
-import type { FakeServer, Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import { onFake, startTurn } from "./session_world.ts";
+import { onFake, quickReview } from "./session_world.ts";
 
 const SECRET = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789";
 
@@ -10,18 +9,8 @@ function fails(event: { type: string }): void {
   if (event.type === "turnStarted") throw new Error(`no ${SECRET}`);
 }
 
-const review = (params: Message, server: FakeServer) => {
-  const { turn, answer } = startTurn(server, params);
-  setTimeout(() => {
-    turn.emit("basic", "turn/started");
-    turn.say("nothing found");
-    turn.complete();
-  });
-  return { ...answer, reviewThreadId: params.threadId };
-};
-
 test("an onEvent that throws is told to all who listen to the session, without secrets", async () => {
-  await onFake({ server: { methods: { "review/start": review } } }, async ({ session }) => {
+  await onFake({ server: { methods: { "review/start": quickReview } } }, async ({ session }) => {
     const calls = {
       ask: () => session.ask("x", { onEvent: fails }),
       later: () =>

@@ -1,12 +1,17 @@
 /** Calls on a session that overlap: what was called first holds for what was called after it, and who gives up waits for nothing. */
 import assert from "node:assert/strict";
-import { CodexError, SessionClosedError, TurnInterruptedError } from "../../src/errors/mod.ts";
+import {
+  CodexError,
+  ConnectionClosedError,
+  SessionClosedError,
+  TurnInterruptedError,
+} from "../../src/errors/mod.ts";
 import type { Hooks } from "../../src/plugin/mod.ts";
 import type { Session } from "../../src/session/session.ts";
 import type { FakeServer, FakeTurn, Message } from "../_fake_server.ts";
 import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import { dialects, heldTurns, onFake, rejection, startTurn } from "./session_world.ts";
+import { dialects, heldTurns, onFake, quickReview, rejection, startTurn } from "./session_world.ts";
 
 /** What codex answers to whoever sets a goal that is reached at once; `silent` is left without an answer, from its `nth` time on. */
 function goalMethods(silent: string | null = null, nth = 1) {
@@ -54,16 +59,7 @@ test("what is asked after a change of the settings runs with it, also while both
 });
 
 test("a review and a goal that are asked for after a change of the settings run with it", async () => {
-  const review = (params: Message, server: FakeServer) => {
-    const { turn, answer } = startTurn(server, params);
-    setTimeout(() => {
-      turn.emit("basic", "turn/started");
-      turn.say("nothing found");
-      turn.complete();
-    });
-    return answer;
-  };
-  const methods = Object.assign(goalMethods(), { "review/start": review });
+  const methods = Object.assign(goalMethods(), { "review/start": quickReview });
   await onFake({ server: { methods } }, async ({ session, server }) => {
     const [, , , goal] = await Promise.all([
       session.ask("first"),
@@ -390,10 +386,13 @@ test("a call of an MCP server's tool ends with its session, whatever becomes of 
     "mcpServer/tool/call": () => NO_ANSWER,
   };
   await onFake({ server: { methods }, session: { mcpServers } }, async ({ session, server }) => {
-    const calling = rejection(session.mcp.call("docs", "search"));
-    await server().waitForMethod("mcpServer/tool/call");
+    const { signal } = new AbortController();
+    const calling = [{}, { signal }].map((options) =>
+      rejection(session.mcp.call("docs", "search", {}, options))
+    );
+    await server().waitFor(() => sent(server(), "mcpServer/tool/call").length === 2);
     await session.close();
-    assert.ok(await calling instanceof SessionClosedError);
+    for (const error of await Promise.all(calling)) assert.ok(error instanceof SessionClosedError);
   });
 });
 
@@ -440,18 +439,42 @@ dialects(
   },
 );
 
+test("whoever has the next turn hears that its server ended, also when a prompt became part of it", async () => {
+  let theirs: FakeTurn | undefined;
+  const methods = {
+    "turn/start": ({ clientUserMessageId: clientId, input: content }: Message) => {
+      setTimeout(() => {
+        const item = { type: "userMessage", id: "u2", content, clientId };
+        theirs!.emit("basic", "item/started", { item });
+        server!.crash();
+      });
+      return { turn: { id: theirs!.id, items: [], status: "inProgress", error: null } };
+    },
+  };
+  let server: FakeServer | undefined;
+  await onFake({ server: { methods } }, async (world) => {
+    const { session } = world;
+    server = world.server();
+    const next = session.nextTurn();
+    const begin = async () => {
+      const input = [{ type: "text", text: "theirs" }];
+      theirs = startTurn(server!, { threadId: session.threadId, input }).turn;
+      theirs.started();
+      await next;
+      return { type: "continue" as const };
+    };
+    const hooks: Hooks = { pre: [{ name: "begins", phases: ["preTurn"], call: begin }] };
+    const asked = rejection(session.ask("mine", { hooks }));
+    const stream = await next;
+    assert.ok(await rejection(stream.finish()) instanceof ConnectionClosedError);
+    assert.ok(await asked instanceof ConnectionClosedError);
+  });
+});
+
 test("what a hook changes of a review or a goal that takes no such thing is told", async () => {
   const told: string[] = [];
   const methods = Object.assign(goalMethods(), {
-    "review/start": (params: Message, server: FakeServer) => {
-      const { turn, answer } = startTurn(server, { ...params, input: [] });
-      setTimeout(() => {
-        turn.started();
-        turn.say("nothing found");
-        turn.complete();
-      });
-      return { ...answer, reviewThreadId: params.threadId };
-    },
+    "review/start": quickReview,
   });
   const seen: (string | undefined)[] = [];
   const hooks: Hooks = {
@@ -482,3 +505,39 @@ test("what a hook changes of a review or a goal that takes no such thing is told
   ]);
   assert.equal(seen[0], "Review: the uncommitted changes");
 });
+
+for (const end of ["release", "close"] as const) {
+  test(`${end}() waits for the end of the turn that a prompt is just asking for`, async () => {
+    const { answer, turns } = heldTurns();
+    const named = Promise.withResolvers<void>();
+    const order: string[] = [];
+    const leaves = end === "release" ? "thread/unsubscribe" : "thread/archive";
+    const methods = {
+      "turn/start": async (params: Message, server: FakeServer) => {
+        await named.promise;
+        setTimeout(() => turns[0]!.started());
+        return answer(params, server);
+      },
+      "turn/interrupt": async () => {
+        // Whoever does not wait for it goes on meanwhile.
+        for (let i = 0; i < 3; i++) await new Promise((later) => setTimeout(later));
+        order.push("interrupted");
+        setTimeout(() => turns[0]!.interrupted());
+        return {};
+      },
+      [leaves]: () => {
+        order.push(leaves);
+        return {};
+      },
+    };
+    await onFake({ server: { methods } }, async ({ session, server }) => {
+      const asked = rejection(session.ask("now"));
+      await server().waitForMethod("turn/start");
+      const ended = session[end]();
+      named.resolve();
+      await ended;
+      assert.ok(await asked instanceof SessionClosedError || await asked instanceof CodexError);
+      assert.deepEqual(order, ["interrupted", leaves]);
+    });
+  });
+}

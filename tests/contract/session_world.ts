@@ -83,6 +83,17 @@ export function heldTurns(): {
   return { answer, turns };
 }
 
+/** Answers `review/start` with a turn that finds nothing. */
+export function quickReview(params: Message, server: FakeServer): Message {
+  const { turn, answer } = startTurn(server, { ...params, input: [] });
+  setTimeout(() => {
+    turn.started();
+    turn.say("nothing found");
+    turn.complete();
+  });
+  return { ...answer, reviewThreadId: params.threadId };
+}
+
 /** What a promise rejects with; fails when it does not. */
 export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   const nothing = Symbol();

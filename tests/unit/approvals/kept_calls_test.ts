@@ -352,3 +352,18 @@ test("a call whose answer nobody here gave is not run again", async () => {
   await settle();
   assert.equal(runs.length, 1);
 });
+
+test("so many calls are kept, and no more: the oldest is another one when it is made again", async () => {
+  const { send, runs } = stage();
+  for (let id = 0; id <= 256; id++) {
+    send(TOOL, { callId: `call_${id}` }, id);
+    await settle();
+    await runs.at(-1)!.end(`answer ${id}`);
+  }
+  assert.equal(runs.length, 257);
+  assert.deepEqual(send(TOOL, { callId: "call_1" }, 1), answered("answer 1"));
+  assert.equal(runs.length, 257);
+  send(TOOL, { callId: "call_0" }, 0);
+  await settle();
+  assert.equal(runs.length, 258);
+});

@@ -17,6 +17,7 @@ import {
 } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
+import process from "node:process";
 import { test } from "../../_harness.ts";
 import { listing } from "../../_listing.ts";
 import { tempDir } from "../../_temp.ts";
@@ -513,6 +514,31 @@ test("the user's own ignore file is found in git's configuration", () => {
   assert.equal(excludesFile("[user]\nexcludesFile = no\n[core]\n\texcludesfile = ~/ig\n"), "~/ig");
   assert.equal(excludesFile('[core "x"]\nexcludesFile = no\n'), null);
   assert.equal(excludesFile('[core]\nexcludesFile = "/a b"\n[alias]\nexcludesfile = no'), "/a b");
+});
+
+test("the user's own ignore file counts, whatever the home is called", async () => {
+  await using b = await box();
+  const home = join(b.outside, "$& home");
+  mkdirSync(home);
+  writeFileSync(join(home, ".gitconfig"), "[core]\nexcludesFile = ~/mine\n");
+  writeFileSync(join(home, "mine"), "private.txt\n");
+  const names = ["HOME", "USERPROFILE"];
+  const before = names.map((name) => process.env[name]);
+  for (const name of names) process.env[name] = home;
+  try {
+    b.put("private.txt", "before");
+    b.put("a.txt", "before");
+    const w = await b.open();
+    const tree = await w.record(undefined);
+    b.put("private.txt", "after");
+    b.put("a.txt", "after");
+    assert.deepEqual((await w.plan(tree, undefined)).files.map(({ path }) => path), ["a.txt"]);
+  } finally {
+    for (const [i, name] of names.entries()) {
+      if (before[i] === undefined) delete process.env[name];
+      else process.env[name] = before[i];
+    }
+  }
 });
 
 test("one at a time uses a workspace's checkpoints, and one that died is put out", async () => {
