@@ -26,26 +26,26 @@ const BEGIN_MS = 1_000;
 /** How often it is looked for meanwhile. */
 const BEGIN_ROUND_MS = 50;
 
-/** By thread and server, what agents keep of the turns that have started them, as JSON. */
-const STARTED: WeakMap<RuntimeCore, Map<string, Set<string>>> = new WeakMap();
+/** By server and thread, what agents keep of the turns that have started them, as JSON. */
+const STARTED: WeakMap<object, Map<string, Set<string>>> = new WeakMap();
 
 /**
  * What agents of a thread keep of the turns that have started them, on the server that runs now. The thread's next session may
  * find them as they were; another server gives them what the session has (0.145, 0.169).
  */
 export function agentsStarted(core: RuntimeCore, threadId: string): ReadonlySet<string> {
-  return STARTED.get(core)?.get(onServer(core, threadId)) ?? new Set();
+  return STARTED.get(serverOf(core))?.get(threadId) ?? new Set();
 }
 
-/** A thread on the server that has it now: one that is attached to goes on when the connection to it is made anew. */
-function onServer({ config, generation }: RuntimeCore, threadId: string): string {
-  return `${isAttached(config) ? "" : generation} ${threadId}`;
+/** What stands for the server: one that is attached to goes on when the connection to it is made anew. */
+function serverOf(core: RuntimeCore): object {
+  return isAttached(core.config) ? core : core.server;
 }
 
 function agentStarted(core: RuntimeCore, threadId: string, reach: string): void {
-  const all = STARTED.get(core) ?? new Map<string, Set<string>>();
-  STARTED.set(core, all);
-  all.set(onServer(core, threadId), new Set(agentsStarted(core, threadId)).add(reach));
+  const all = STARTED.get(serverOf(core)) ?? new Map<string, Set<string>>();
+  STARTED.set(serverOf(core), all);
+  all.set(threadId, new Set(all.get(threadId)).add(reach));
 }
 
 /** What the session does for a thread of its agent's. */

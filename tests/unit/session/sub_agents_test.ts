@@ -18,8 +18,8 @@ class Stage {
   readonly counted: (Turn | null)[] = [];
   readonly routes = new ThreadRoutes();
   agents: SubAgents;
-  /** The connection; each new one to a server has another number. */
-  readonly core: RuntimeCore & { generation: number };
+  /** The connection; each new one has a server of its own. */
+  readonly core: RuntimeCore & { server: RuntimeCore["server"] };
   /** Makes those of another session on the same connection. */
   readonly make: () => SubAgents;
   readonly events = new SessionEvents();
@@ -48,7 +48,6 @@ class Stage {
       return Promise.resolve({});
     };
     const core = this.core = {
-      generation: 1,
       call,
       callNow: call,
       routes: this.routes,
@@ -58,7 +57,7 @@ class Stage {
       approvals: { pending: () => [], registerThread: () => () => {}, toolsEnd: () => {} },
       endOrphans: () => {},
       alive: { over: () => {} },
-    } as unknown as RuntimeCore & { generation: number };
+    } as unknown as Stage["core"];
     const timeoutMs = () => this.timeoutMs;
     this.make = () =>
       new SubAgents(core, {
@@ -127,7 +126,7 @@ test("the sandboxes of a thread's agents are known as long as their server runs"
     it.agents.learn(naming("A"), "session");
     assert.deepEqual([known("session"), known("another")], [["its sandbox"], []]);
     // Another connection: to the same server where that is not ours, else to another one.
-    it.core.generation++;
+    it.core.server = { ...it.core.server };
     assert.deepEqual(known("session"), attached ? ["its sandbox"] : []);
     it.agents.close();
   }
