@@ -28,8 +28,8 @@ import { begins, UnheardEnds, works } from "./unheard_ends.ts";
 import { noTurnId, showsPrompt, turnIdOf, TurnRun, type TurnRunOptions } from "./turn_run.ts";
 import { NO_TOKENS, ThreadUsage } from "./turn_usage.ts";
 
-/** Ids of ended turns that are remembered, so that late messages of theirs begin no turn. */
-const PAST_TURNS = 256;
+/** Ids of ended turns that are remembered, so that late messages of theirs begin no turn; and warnings that wait for a prompt. */
+const MAX_KEPT = 256;
 
 /** What the turns of a thread need of whoever owns the thread. */
 export interface ThreadTurnsHost
@@ -187,7 +187,7 @@ export class ThreadTurns {
     const turn = this.active;
     if (turn !== null) return turn.tell({ ...event, turnId: turn.turnId });
     this.#host.listeners.emit?.({ ...event, turnId: "" });
-    this.#warnings.push(message);
+    if (this.#warnings.push(message) > MAX_KEPT) this.#warnings.shift();
   }
 
   /** The server has taken turns back; newer ones count what is left from anew (since 0.155). */
@@ -396,7 +396,7 @@ export class ThreadTurns {
     }
     this.#past.add(turn.turnId);
     if (steered?.isSettled) this.#giveUp(steered);
-    if (this.#past.size > PAST_TURNS) this.#past.delete(this.#past.values().next().value!);
+    if (this.#past.size > MAX_KEPT) this.#past.delete(this.#past.values().next().value!);
   }
 
   /** Nobody waits for a prompt that may have become part of the turn before; if it did not, its own turn is to be stopped. */

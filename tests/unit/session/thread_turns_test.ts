@@ -544,6 +544,18 @@ async function withChecks(act: (check: () => void) => Promise<void>): Promise<vo
   }
 }
 
+test("the next prompt is warned of what came last, however much came while there was none", async () => {
+  const it = new Stage();
+  for (let count = 1; count <= 1_000; count++) it.turns.warn(`warning ${count}`);
+  const run = it.start();
+  it.calls[0]!.answer({ turn: { id: "t1" } });
+  await run.identified;
+  const told = it.own.flatMap((event) => event.type === "warning" ? [event.message] : []);
+  assert.deepEqual([told.length, told[0], told.at(-1)], [256, "warning 745", "warning 1000"]);
+  assert.equal(it.all.filter(({ type }) => type === "warning").length, 1_000);
+  it.turns.close();
+});
+
 test("a turn that is heard of while the server is asked about it goes on", () =>
   withChecks(async (check) => {
     for (const heard of [true, false]) {
