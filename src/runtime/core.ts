@@ -3,7 +3,7 @@
  * Sessions use it directly; users see the runtime.
  */
 import { ApprovalDesk } from "../approvals/mod.ts";
-import { abortable, delay } from "../async.ts";
+import { abortable, delay, within } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import {
@@ -41,6 +41,8 @@ import { MetricsCounter } from "./metrics.ts";
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
+/** How much longer than the graces of its ladder a transport may take to end. */
+const CLOSE_MS = 10_000;
 /** How long a question waits for what was said with it. */
 const ROUND_TRIP_MS = 2000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
@@ -241,12 +243,14 @@ export class RuntimeCore implements ConnectionHandler {
   async #shutDown(): Promise<ShutdownReport> {
     const error = new ConnectionClosedError("The client was shut down.", { retryable: false });
     this.#end(error);
-    const report = await this.#connection?.close(
-      error.message,
-      this.config.closeGraceMs ?? DEFAULTS.closeGraceMs,
+    const { closeGraceMs = DEFAULTS.closeGraceMs } = this.config;
+    const closed = this.#connection?.close(error.message, closeGraceMs);
+    // Our own end within their graces; one of the caller's may heed neither the signal nor its close.
+    this.#ended = await within(
+      Promise.all([closed, this.#restoring]).then(([report]) => report ?? this.#ended),
+      closeGraceMs * 4 + CLOSE_MS,
+      { ...this.#ended, gone: false, how: "unknown" },
     );
-    await this.#restoring;
-    if (report !== undefined) this.#ended = report;
     return await this.#finish();
   }
 

@@ -1,4 +1,4 @@
-/** A server that ends in the moment in which the start is over. */
+/** A server that ends in the moment in which the start is over, and one that does not end with the client. */
 import assert from "node:assert/strict";
 import { ConnectionClosedError } from "../../../src/errors/mod.ts";
 import type { RestartPolicy } from "../../../src/runtime/config.ts";
@@ -59,5 +59,55 @@ test("a server that ends while the start ends is followed by another one", async
     }
     await told.request("thread/loaded/list", {});
     await told.shutdown();
+  }
+});
+
+/** Lets long timers fire at once, while `work` runs. */
+async function hurried<T>(work: () => Promise<T>): Promise<T> {
+  const { setTimeout } = globalThis;
+  const hurry = (callback: () => void, ms = 0) => setTimeout(callback, ms < 10_000 ? ms : 0);
+  globalThis.setTimeout = hurry as typeof setTimeout;
+  try {
+    return await work();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}
+
+test("a transport that heeds neither its signal nor its close does not hold shutdown()", async () => {
+  const never = new Promise<never>(() => {});
+  const ends: MemoryEnd[] = [];
+  /** Opens nothing more after its first, which does not end. */
+  let reopens = Promise.withResolvers<void>();
+  const open = () => {
+    if (ends.length > 0) {
+      reopens.resolve();
+      return never;
+    }
+    const { client, server } = memoryPair();
+    ends.push(server);
+    server.onLine((line) => {
+      const { id } = JSON.parse(line);
+      const result = { userAgent: `t/${NEWEST_CODEX} (x)` };
+      if (id !== undefined) server.send(JSON.stringify({ id, result }));
+    });
+    client.close = () => never;
+    return Promise.resolve(client);
+  };
+  for (const restarts of [false, true]) {
+    ends.length = 0;
+    reopens = Promise.withResolvers();
+    const runtime = await Runtime.spawn({
+      transport: { type: "custom", open },
+      clientInfo: { name: "t", version: "1" },
+      restart: { type: "onCrash", baseDelayMs: 0 },
+    });
+    if (restarts) {
+      ends[0]!.close({ exit: { code: 3, signal: null } });
+      await reopens.promise;
+    }
+    const { gone, how } = await hurried(() => runtime.shutdown());
+    assert.deepEqual([gone, how], [false, "unknown"]);
+    assert.equal(runtime.connection, "closed");
   }
 });
