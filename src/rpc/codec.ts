@@ -77,7 +77,7 @@ export type RpcMessage = RpcResponse | RpcRequest | RpcNotification | RpcMalform
 export interface OversizeMessage {
   /** Bytes of the message. */
   bytes: number;
-  /** The call it answers, if it is an answer. */
+  /** Its id, if it is a request; without a method that of the call it answers. */
   rpcId: RpcId | null;
   /** Its method, if it is a notification or a request. */
   method: string | null;
@@ -161,13 +161,16 @@ const THREAD_FIRST =
 const THREAD_LAST =
   /"threadId":"([^"\\]+)"(?:,"\w+":[^{}[\]"]*(?:"[^"\\]*")?)*\}[^{}"]*(?:"\w+":\d+)?\}\s*$/;
 
-/** Reads what can be known of a message from its first and last bytes. */
+/** Reads what can be known of a message from its first and last bytes. Codex writes a question's method before its id. */
 export function describeOversize(bytes: number, head: string, tail: string): OversizeMessage {
-  const id = /^\s*\{\s*"id"\s*:\s*(\d+|"[^"\\]*")/.exec(head)?.[1];
-  const method = /^\s*\{\s*"method"\s*:\s*"([^"\\]+)"/.exec(head)?.[1] ?? null;
+  const [, number, text = null] =
+    /^\s*\{(?:\s*"method"\s*:\s*"[^"\\]+"\s*,)?\s*"id"\s*:\s*(?:(\d+)|"([^"\\]*)")/.exec(head) ??
+      [];
+  const method = /^\s*\{(?:\s*"id"\s*:[^,{]*,)?\s*"method"\s*:\s*"([^"\\]+)"/.exec(head)?.[1] ??
+    null;
   return {
     bytes,
-    rpcId: id === undefined ? null : id.startsWith('"') ? id.slice(1, -1) : Number(id),
+    rpcId: number === undefined ? text : Number(number),
     method,
     threadId: method === null
       ? null

@@ -286,9 +286,7 @@ export class Connection {
     } catch (error) {
       // What can't be taken costs neither the other lines of its chunk nor the script.
       this.#handler.malformed(`not taken: ${messageOf(error)}`, line.length);
-      if (message.kind === "request") {
-        this.reject(message.id, { code: -32602, message: "not taken" });
-      }
+      if (message.kind === "request") this.#notTaken(message.id);
     }
   }
 
@@ -356,13 +354,19 @@ export class Connection {
     }
     const message = describeOversize(bytes, head, tail);
     this.#handler.oversize(message);
-    if (message.rpcId !== null && message.method === null) {
-      const method = this.#calls.methodOf(message.rpcId) ?? "a call";
-      this.#calls.rejectId(
-        message.rpcId,
-        new MessageTooLargeError(`The answer to ${method}`, bytes, this.#options.maxMessageBytes),
-      );
-    }
+    const { rpcId } = message;
+    if (rpcId === null) return;
+    if (message.method !== null) return this.#notTaken(rpcId);
+    const method = this.#calls.methodOf(rpcId) ?? "a call";
+    this.#calls.rejectId(
+      rpcId,
+      new MessageTooLargeError(`The answer to ${method}`, bytes, this.#options.maxMessageBytes),
+    );
+  }
+
+  /** The server waits for an answer to what nobody here has read. */
+  #notTaken(id: RpcId): void {
+    this.reject(id, { code: -32602, message: "not taken" });
   }
 
   #closed(info: TransportClosed): void {

@@ -48,6 +48,8 @@ const ROUND_TRIP_MS = 2000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
 const TWIN_MS = 50;
 
+type Traffic = Pick<Connection, "bytesIn" | "bytesOut" | "queuedCharacters" | "pendingCalls">;
+
 /** Nothing had to be done for the end. */
 function alreadyExited(exit: TransportCloseReport["exit"]): TransportCloseReport {
   return { gone: true, how: "alreadyExited", exit, durationMs: 0 };
@@ -216,13 +218,9 @@ export class RuntimeCore implements ConnectionHandler {
     return this.#recorded.state();
   }
 
-  get pendingCalls(): number {
-    return this.#connection?.pendingCalls ?? 0;
-  }
-
-  get traffic(): { bytesIn: number; bytesOut: number; queuedCharacters: number } {
-    const { bytesIn = 0, bytesOut = 0, queuedCharacters = 0 } = this.#connection ?? {};
-    return { bytesIn, bytesOut, queuedCharacters };
+  /** What the connection has carried, and what waits; `null` when there is none. */
+  get traffic(): Traffic | null {
+    return this.#connection;
   }
 
   /**
@@ -385,11 +383,9 @@ export class RuntimeCore implements ConnectionHandler {
 
   oversize(message: OversizeMessage): void {
     this.metrics.oversize++;
-    const { method, rpcId, threadId } = message;
     logOversize(this.log, message);
-    if (method !== null && rpcId === null && threadId !== null) {
-      this.routes.get(threadId)?.oversize(message);
-    }
+    const { threadId } = message;
+    if (threadId !== null) this.routes.get(threadId)?.oversize(message);
   }
 
   sent(

@@ -166,9 +166,13 @@ export class Runtime implements AsyncDisposable {
   /** Counts, rates, depths and latencies. */
   metrics(): RuntimeMetrics {
     const core = coreOf(this);
+    const { bytesIn = 0, bytesOut = 0, queuedCharacters = 0, pendingCalls = 0 } = core.traffic ??
+      {};
     return core.metrics.snapshot({
-      ...core.traffic,
-      pendingCalls: core.pendingCalls,
+      bytesIn,
+      bytesOut,
+      queuedCharacters,
+      pendingCalls,
       pendingServerRequests: core.approvals.pending().length,
       eventLogDepth: core.log.newest - core.log.oldest + 1,
       eventLogBytes: core.log.bytes,

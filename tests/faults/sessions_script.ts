@@ -64,7 +64,7 @@ const figures: SessionFigures = {
   left: {
     routes: core.routes.all().length,
     approvals: client.approvals.pending().length,
-    calls: core.pendingCalls,
+    calls: core.traffic?.pendingCalls ?? 0,
   },
 };
 await client.shutdown();

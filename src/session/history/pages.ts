@@ -74,7 +74,7 @@ export async function* pagesOf(
   let limit = Math.min(most, FIRST_PAGE);
   do {
     signal?.throwIfAborted();
-    const before = core.traffic.bytesIn;
+    const before = core.traffic?.bytesIn ?? 0;
     let page: JsonValue;
     try {
       page = await core.call(method, { ...params, limit, cursor }, defined({ signal }));
@@ -85,7 +85,7 @@ export async function* pagesOf(
     }
     if (!isJsonObject(page)) return;
     // What other threads said meanwhile counts as well: then the next page is smaller than it could be.
-    limit = nextLimit(limit, core.traffic.bytesIn - before, most);
+    limit = nextLimit(limit, (core.traffic?.bytesIn ?? 0) - before, most);
     yield* objectsOf(page, "data");
     const next = stringOf(page, "nextCursor");
     // A server that goes round in circles is not followed.

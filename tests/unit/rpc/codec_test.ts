@@ -223,7 +223,12 @@ test("describeOversize() finds the call or the thread of a skipped message", () 
     [
       '{"method":"item/tool/call","id":3,"params":{"threadId":"T","arguments":{"threadId":"X","a":"…',
       '…","threadId":"X"}}}',
-      { rpcId: null, method: "item/tool/call", threadId: "T" },
+      { rpcId: 3, method: "item/tool/call", threadId: "T" },
+    ],
+    [
+      '{"id":"q-4","method":"item/tool/call","params":{"threadId":"T","arguments":{"id":9,"a":"…',
+      "…}}}",
+      { rpcId: "q-4", method: "item/tool/call", threadId: "T" },
     ],
     [
       '{"method":"m","params":{"item":{"threadId":"X","a":"…',

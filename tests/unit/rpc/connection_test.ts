@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ConnectionClosedError, MessageTooLargeError } from "../../../src/errors/mod.ts";
-import type { JsonValue } from "../../../src/json.ts";
+import { isJsonObject, type JsonValue } from "../../../src/json.ts";
 import {
   Connection,
   type ConnectionHandler,
@@ -200,6 +200,20 @@ test("an answer beyond the limit rejects its call with MessageTooLargeError", as
     });
     assert.equal(await small, "fine");
     assert.equal(heard.filter(([what]) => what === "oversize").length, 1);
+    await connection.close("done", 0);
+  }
+});
+
+test("a question beyond the limit is answered, and not taken for the answer to a call of its number", async () => {
+  for (const begin of ['{"method":"item/tool/call","id":1', '{"id":1,"method":"item/tool/call"']) {
+    const { connection, server, received } = connect({ maxMessageBytes: 1000 });
+    const call = connection.call("thread/read", {});
+    server.send(`${begin},"params":{"threadId":"T","arguments":"${"x".repeat(2000)}"}}`);
+    server.send('{"id":1,"result":"fine"}');
+    assert.equal(await call, "fine");
+    await connection.notify("all was written");
+    const answers = received.filter((message) => isJsonObject(message) && message["error"]);
+    assert.deepEqual(answers, [{ id: 1, error: { code: -32602, message: "not taken" } }]);
     await connection.close("done", 0);
   }
 });
