@@ -318,16 +318,7 @@ class Agent {
     const threads = isJsonObject(page) ? page : {};
     const nextCursor = stringOf(threads, "nextCursor");
     return {
-      sessions: objectsOf(threads, "data").map((thread) => {
-        const title = (stringOf(thread, "name") ?? stringOf(thread, "preview") ?? "").trim();
-        const updated = numberOf(thread, "updatedAt");
-        return {
-          sessionId: stringOf(thread, "id") ?? "",
-          cwd: stringOf(thread, "cwd") ?? "",
-          ...(title === "" ? {} : { title: title.split("\n", 1)[0]!.slice(0, 200) }),
-          ...(updated === null ? {} : { updatedAt: new Date(updated * 1_000).toISOString() }),
-        };
-      }),
+      sessions: objectsOf(threads, "data").map(listed),
       ...(nextCursor === null ? {} : { nextCursor }),
     };
   }
@@ -419,4 +410,17 @@ function codeOf(error: CodexError): number {
   return error instanceof InvalidArgumentError || error instanceof AttachmentNotFoundError
     ? FAULTS.invalidParams
     : FAULTS.internal;
+}
+
+/** How a thread of codex's is listed. */
+export function listed(thread: JsonObject): ListResult["sessions"][number] {
+  const title = (stringOf(thread, "name") ?? stringOf(thread, "preview") ?? "").trim();
+  const updated = new Date((numberOf(thread, "updatedAt") ?? NaN) * 1_000);
+  return {
+    sessionId: stringOf(thread, "id") ?? "",
+    cwd: stringOf(thread, "cwd") ?? "",
+    ...(title === "" ? {} : { title: title.split("\n", 1)[0]!.slice(0, 200) }),
+    // One date out of range is no reason to list nothing.
+    ...(isNaN(updated.getTime()) ? {} : { updatedAt: updated.toISOString() }),
+  };
 }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
+import { listed } from "../../../src/adapters/acp/agent.ts";
 import { readPrompt } from "../../../src/adapters/acp/content.ts";
 import { readServers, withServers } from "../../../src/adapters/acp/mcp.ts";
 import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";
@@ -128,6 +129,12 @@ test("a secret is not asked for in a form, and only what was asked is an answer"
   const filled = { action: "accept", content: { a: "1", b: "2", __proto__: "3" } };
   assert.deepEqual(answersOf(filled, [question]), { answers: { a: "1" } });
   assert.deepEqual(answersOf({ action: "accept", content: { a: 1 } }, [question]), { answers: {} });
+});
+
+test("a thread is listed whatever its date", () => {
+  const told = (updatedAt: number | null) => listed({ id: "t", cwd: "/w", updatedAt }).updatedAt;
+  assert.equal(told(0), "1970-01-01T00:00:00.000Z");
+  for (const date of [null, 1e18, -1e18]) assert.equal(told(date), undefined);
 });
 
 test("blocks become a prompt in their order, and a command only what begins one", () => {
