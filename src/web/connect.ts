@@ -22,6 +22,8 @@ const NUMBERS = {
   maxRetryMs: 10_000,
 };
 const RETRY_MS = 1_000;
+/** A bridge that wants no pause at all gets this one. */
+const LEAST_RETRY_MS = 100;
 
 /** Refusals of a bridge that has not begun to do what was asked: it may be asked again. */
 const NOT_BEGUN = ["draining", "closed", "sessionMoved"];
@@ -211,7 +213,7 @@ class Caller {
           // A bridge that only ever says `lagged` is not asked without a pause.
           if (name === "lagged") cursor = null;
           else if (retry === undefined) tries = 0;
-          retryMs = retry ?? retryMs;
+          retryMs = Math.max(retry ?? retryMs, LEAST_RETRY_MS);
           if (cursor === null) break;
           if (data === undefined) continue;
           const event = objectIn(JSON.parse(data));

@@ -191,6 +191,16 @@ test("a bridge that is away is asked again, more and more seldom, and never give
   }
 });
 
+test("a bridge that wants to be asked again at once is not asked without a pause", async () => {
+  const { session, clock } = client([
+    stream(["retry: 0\n\n" + block("e.1", delta("one"))], "close"),
+    stream([CLOSED]),
+  ]);
+  await all(session.events({ after: "e.0" }));
+  assert.equal(clock.pauses.length, 1);
+  assert.ok(clock.pauses[0]! >= 50, `${clock.pauses}`);
+});
+
 test("what won't pass ends the events with its reason", async () => {
   for (const [status, code] of [[401, "unauthorized"], [404, "notFound"], [403, "csrf"]] as const) {
     const { session, seen } = client([snapshot("e.0"), refusal(status, code)]);
