@@ -120,6 +120,15 @@ test("a session that ended has no say any more, and neither have its agents' thr
   );
 });
 
+test("what hooks do after a prompt has ended does not change its result", async () => {
+  await onFake({}, async ({ open, ask }) => {
+    const session = await open({ hooks: noting([], { type: "block", reason: "no" }) });
+    const { hooks } = await session.ask("x");
+    assert.deepEqual(await ask(session.threadId), DECLINED);
+    assert.deepEqual(hooks, { issues: [], ran: [] });
+  });
+});
+
 test("threads are taken in however deep they are started, but not those of another session", async () => {
   await onFake({ approvals: ACCEPT }, async ({ open, ask, item }) => {
     const seen: (string | undefined)[] = [];

@@ -4,7 +4,6 @@
  */
 import { SessionClosedError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
-import type { HookReport } from "../../plugin/mod.ts";
 import type { Prompt } from "../../prompt.ts";
 import type { EventQueue } from "../events/session_events.ts";
 import type { HeldTurn } from "../thread/foreign_turns.ts";
@@ -12,8 +11,6 @@ import type { ThreadHost } from "../thread/thread_host.ts";
 import { assertStopped } from "../turn/stop_turn.ts";
 import { toResult } from "./prompt_run.ts";
 import type { StreamedRun } from "./prompt_run_stream.ts";
-
-const NO_HOOKS: HookReport = { issues: [], ran: [] };
 
 /** What a stream of it is made of. */
 export interface NextTurn {
@@ -64,7 +61,7 @@ function partsOf(
   const { turnId } = run.turn;
   const result = run.ended.then((error) => {
     if (error !== null) throw error;
-    return toResult(run.outcome, NO_HOOKS);
+    return toResult(run.outcome, { issues: [], ran: [] });
   });
   result.catch(() => {});
   return {

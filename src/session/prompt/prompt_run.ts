@@ -195,7 +195,8 @@ export class PromptRun {
       const patchedProfile = patched(profile, asked);
       const result = await this.#turns(facts.prompt, patchedProfile, output, hooks, place);
       await hooks.post("postRun", { ...facts, turnId: result.turnId, status: "ok" });
-      return result;
+      // What the agents' tools have the hooks do later is none of the result's.
+      return { ...result, hooks: structuredClone(result.hooks) };
     } catch (error) {
       const posted = hooks.post("postRun", { ...facts, status: "error", error });
       if (options.signal?.aborted !== true) await posted;

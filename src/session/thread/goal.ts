@@ -288,7 +288,7 @@ export class Goal implements StartedGoal {
   }
 
   #resultAs(status: Status): GoalResult {
-    const report: HookReport = this.#hooks.report;
+    const report: HookReport = structuredClone(this.#hooks.report);
     const turns: PromptRunResult[] = this.#runs.map(({ outcome }) => toResult(outcome, report));
     const usage = turns.reduce<TokenCount>(
       (sum, turn) => turn.usage === null ? sum : addTokens(sum, turn.usage),
