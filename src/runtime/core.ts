@@ -26,6 +26,7 @@ import {
   CutOffThreads,
   KeepAlive,
   livenessOf,
+  type PlannedRestart,
   PROBE,
   RestartLoop,
   watchLiveness,
@@ -41,14 +42,12 @@ import { MetricsCounter } from "./metrics.ts";
 
 /** A process that never said a word gets less time to end than one that worked. */
 const FAILED_START_GRACE_MS = 250;
-/** How much longer than the graces of its ladder a transport may take to end. */
+/** How much longer than the graces of its ladder a transport may take to end; one of the caller's may never. */
 const CLOSE_MS = 10_000;
 /** How long a question waits for what was said with it. */
 const ROUND_TRIP_MS = 2000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
 const TWIN_MS = 50;
-
-type Traffic = Pick<Connection, "bytesIn" | "bytesOut" | "queuedCharacters" | "pendingCalls">;
 
 /** Nothing had to be done for the end. */
 function alreadyExited(exit: TransportCloseReport["exit"]): TransportCloseReport {
@@ -219,7 +218,7 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   /** What the connection has carried, and what waits; `null` when there is none. */
-  get traffic(): Traffic | null {
+  get traffic(): Connection | null {
     return this.#connection;
   }
 
@@ -243,7 +242,6 @@ export class RuntimeCore implements ConnectionHandler {
     this.#end(error);
     const { closeGraceMs = DEFAULTS.closeGraceMs } = this.config;
     const closed = this.#connection?.close(error.message, closeGraceMs);
-    // Our own end within their graces; one of the caller's may heed neither the signal nor its close.
     this.#ended = await within(
       Promise.all([closed, this.#restoring]).then(([report]) => report ?? this.#ended),
       closeGraceMs * 4 + CLOSE_MS,
@@ -409,16 +407,21 @@ export class RuntimeCore implements ConnectionHandler {
     this.endOrphans(...cutOff);
     const plan = this.#restarts.plan(performance.now() - this.#healthySince);
     if (plan === null) return this.#giveUp(error);
-    this.#tell("restarting", { error, plan });
-    this.approvals.reset("the server ended", !isAttached(this.config));
+    this.#tellRestarting(error, plan);
     for (const route of this.routes.all()) route.connectionLost(error, true);
     this.#restoring = this.alive.while(this.#restarts.run(plan, {
       signal: this.#stop.signal,
       connect: () => this.#connect(this.#stop.signal),
       restore: () => this.#restore(),
-      failed: (cause, next) => this.#tell("restarting", { error: cause, plan: next }),
+      failed: (cause, next) => this.#tellRestarting(cause, next),
       gaveUp: (cause) => this.#giveUp(cause),
     }));
+  }
+
+  /** What the server that has ended still asked is settled, also where it was asked while threads were resumed. */
+  #tellRestarting(error: unknown, plan: PlannedRestart): void {
+    this.#tell("restarting", { error, plan });
+    this.approvals.reset("the server ended", !isAttached(this.config));
   }
 
   /** Resumes every thread. A thread that can't be is told so; it is no reason to start yet another server. */
