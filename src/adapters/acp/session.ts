@@ -178,12 +178,22 @@ export class AgentSession {
       if (asked === null) return DECLINED;
       const { call, options } = asked;
       const ours = request.threadId === this.id;
-      const toolCallId = (ours ? this.#updates.nameOf(request.turnId, request.itemId) : null) ??
-        this.#updates.name();
+      const known = ours ? this.#updates.nameOf(request.turnId, request.itemId) : null;
+      const toolCallId = known ?? this.#updates.name();
       const toolCall = { toolCallId, status: "pending" as const, ...call };
       const params: PermissionParams = { sessionId: this.id, toolCall, options };
-      const answer = await this.#peer.call("session/request_permission", params, signal);
-      return decisionOf(answer, options);
+      let status: "completed" | "failed" = "failed";
+      try {
+        const answer = await this.#peer.call("session/request_permission", params, signal);
+        const decision = decisionOf(answer, options);
+        if (!("decision" in decision && decision.decision === "decline")) status = "completed";
+        return decision;
+      } finally {
+        // What has no item here, such as a call of an agent's agent, is a question that is over now.
+        if (known === null) {
+          this.tell([{ sessionUpdate: "tool_call_update", toolCallId, status }]);
+        }
+      }
     } catch (error) {
       return { decision: "decline", reason: `The client did not answer: ${messageOf(error)}` };
     }

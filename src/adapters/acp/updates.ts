@@ -57,12 +57,12 @@ export class Updates {
     return `${this.#prefix}-${++this.#count}`;
   }
 
-  /** The client's name for an item that is active, or `null`. */
+  /** The client's name for an item that is active, or `null`; of several that share an id none is certain. */
   nameOf(turnId: string | null, itemId: string | null): string | null {
-    const open = this.#open.findLast((each) =>
+    const open = this.#open.filter((each) =>
       each.turnId === turnId && each.itemId === itemId && each.told
     );
-    return open?.id ?? null;
+    return open.length === 1 ? open[0]!.id : null;
   }
 
   /** What an event is to the client. */

@@ -6,6 +6,7 @@ import { listed } from "../../../src/adapters/acp/agent.ts";
 import { readPrompt } from "../../../src/adapters/acp/content.ts";
 import { readServers, withServers } from "../../../src/adapters/acp/mcp.ts";
 import { answersOf, askedOf, decisionOf, formOf } from "../../../src/adapters/acp/permission.ts";
+import { AgentSession } from "../../../src/adapters/acp/session.ts";
 import { modesOf, Settings } from "../../../src/adapters/acp/settings.ts";
 import { diffs, visible } from "../../../src/adapters/acp/tool_calls.ts";
 import { Updates } from "../../../src/adapters/acp/updates.ts";
@@ -113,6 +114,61 @@ test("a person is shown what is judged, and offered what codex offers", () => {
   for (const answer of [null, [], "accept", { outcome: { outcome: "cancelled" } }]) {
     assert.equal((decisionOf(answer, options) as { decision: string }).decision, "decline");
   }
+});
+
+test("a question without an item of its own is shown apart, and ended by its answer", async () => {
+  const can = { terminalOutput: false, notices: true, compaction: true, forms: true };
+  const told: string[] = [];
+  const outcomes = ["accept", "decline", null];
+  const peer = {
+    update: ({ update }: { update: Record<string, string> }) =>
+      told.push(`${update["toolCallId"]?.split("-")[1]} ${update["status"]}`),
+    call: (_: string, { toolCall }: { toolCall: Record<string, string> }) => {
+      told.push(`${toolCall["toolCallId"]?.split("-")[1]} asked`);
+      const optionId = outcomes.shift();
+      return optionId === null
+        ? Promise.reject(new Error("gone"))
+        : Promise.resolve({ outcome: { outcome: "selected", optionId } });
+    },
+  };
+  const item = (script: string) => ({
+    type: "itemStarted",
+    turnId: "u",
+    item: { type: "commandExecution", id: "a", command: script, script, cwd: "/w" },
+  });
+  const session = {
+    threadId: "t",
+    cwd: "/w",
+    context: null,
+    // Two calls under one id.
+    events: async function* () {
+      yield await Promise.resolve(item("one"));
+      yield item("two");
+    },
+  };
+  const agent = new AgentSession({ session, peer, can, settings: {} } as never);
+  while (told.length < 2) await Promise.resolve();
+  const ask = (threadId: string) => {
+    const about = { threadId, turnId: "u", itemId: "a", command: "two", cwd: "/w" };
+    const request = parseRequest("item/commandExecution/requestApproval", about);
+    return agent.approve(request, { signal: new AbortController().signal } as never);
+  };
+  const decisions = [await ask("t"), await ask("agent"), await ask("agent")];
+  assert.deepEqual(decisions.map((each) => "decision" in each && each.decision), [
+    "accept",
+    "decline",
+    "decline",
+  ]);
+  assert.deepEqual(told, [
+    "1 in_progress",
+    "2 in_progress",
+    "3 asked",
+    "3 completed",
+    "4 asked",
+    "4 failed",
+    "5 asked",
+    "5 failed",
+  ]);
 });
 
 test("a secret is not asked for in a form, and only what was asked is an answer", () => {
