@@ -203,7 +203,7 @@ export class ApprovalBroker {
     if (openings.size === 0 || method !== "mcpServer/elicitation/request") return undefined;
     if (isJsonObject(params) && typeof params["turnId"] === "string") return undefined;
     const [first, ...others] = openings;
-    return others.every(({ approvals }) => approvals === first!.approvals)
+    return others.every(({ approvals }) => isAlike(approvals, first!.approvals))
       ? first
       : { approvals: () => ({ decision: "decline" }) };
   }
@@ -252,4 +252,18 @@ export class ApprovalBroker {
       }
     }
   }
+}
+
+/** Whether both answer alike: each session has copies of its own of rules that were given to several. */
+function isAlike(one: unknown, other: unknown): boolean {
+  // What a class made, such as a RegExp, is the caller's own, and not copied.
+  if (!isPlain(one) || !isPlain(other)) return one === other;
+  const names = Object.keys(one);
+  return names.length === Object.keys(other).length &&
+    names.every((name) => isAlike(one[name], other[name]));
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null &&
+    [Object.prototype, Array.prototype, null].includes(Object.getPrototypeOf(value));
 }

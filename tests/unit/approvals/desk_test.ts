@@ -1,7 +1,7 @@
 /** The first question loads how questions are judged: what is said meanwhile counts in the order in which it was said. */
 import assert from "node:assert/strict";
 import { ApprovalDesk } from "../../../src/approvals/mod.ts";
-import type { ApprovalAudit } from "../../../src/approvals/mod.ts";
+import type { ApprovalAudit, ApprovalRules } from "../../../src/approvals/mod.ts";
 import type { BrokerOptions } from "../../../src/approvals/broker/gate.ts";
 import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
@@ -169,6 +169,43 @@ test("what is asked for a thread while it is opened is asked of its session, not
   two.reject(new Error("refused"));
   await Promise.allSettled([one.promise, same.promise, two.promise]);
   assert.deepEqual(await ask(ELICITATION, form), filled);
+});
+
+test("sessions that are opened at once with copies of the same rules are answered alike", async () => {
+  const yes = () => ({ action: "accept", content: { name: "x" } }) as const;
+  const given = (): ApprovalRules => ({
+    rules: [{ effect: "deny", kind: "command", command: ["rm", "x"] }],
+    ask: yes,
+  });
+  const action = async (...openings: ApprovalRules[]) => {
+    const { desk: made, ask } = desk({ approvals: () => ({ decision: "decline" }) });
+    for (const approvals of openings) made.opening({ approvals }, new Promise(() => {}));
+    const { result } = await ask(ELICITATION, { turnId: null }) as { result: JsonObject };
+    return result["action"];
+  };
+  assert.equal(await action(given(), given()), "accept");
+  const [rule] = given().rules;
+  const matching = (command: RegExp) => ({ ...given(), rules: [{ ...rule!, command }] });
+  for (
+    const other of [
+      { ...given(), ask: () => yes() },
+      { ...given(), default: "decline" as const },
+      { ...given(), rules: [] },
+      { ...given(), rules: [{ ...rule!, command: ["rm", "y"] }] },
+      matching(/x/),
+    ]
+  ) {
+    assert.equal(await action(given(), other), "decline");
+    assert.equal(await action(other, given()), "decline");
+  }
+  assert.equal(await action(matching(/x/), matching(/y/)), "decline");
+  class Own {
+    rules = [];
+    get ask() {
+      return yes;
+    }
+  }
+  assert.equal(await action(new Own(), new Own()), "decline");
 });
 
 test("nothing is granted by rules that could not mean what they say", async () => {
