@@ -355,6 +355,27 @@ for (const what of ["review", "compaction"]) {
   });
 }
 
+for (const what of ["review", "compaction"]) {
+  test(`a ${what} that is interrupted while it waits for a foreign turn is not begun`, async () => {
+    const { "thread/read": read, "thread/turns/list": list } = goalMethods();
+    const methods = { "thread/read": read!, "thread/turns/list": list! };
+    await onFake({ server: { methods } }, async ({ session, server }) => {
+      const events = session.events();
+      const { turn } = startTurn(server(), { threadId: session.threadId, input: [] });
+      turn.started();
+      while ((await events.next()).value?.type !== "turnStarted");
+      const asked = rejection(
+        what === "review" ? session.review({ type: "uncommitted" }) : session.compact(),
+      );
+      await session.interrupt();
+      assert.equal(turn.signal.aborted, true);
+      assert.ok(await asked instanceof TurnInterruptedError);
+      assert.equal((await session.ask("next")).assistantText, "ok");
+      assert.deepEqual(sent(server(), "review/start", "thread/compact/start"), []);
+    });
+  });
+}
+
 test("the end of a session costs no script whose prompt waits in line behind its own hook", async () => {
   const slow: Hooks = {
     pre: [{

@@ -7,32 +7,28 @@ import type { ThreadHost } from "./thread_host.ts";
 
 /**
  * Has the thread for itself while `act` works, and what it holds. `signal` is aborted by the caller, and by the session's
- * end. An interrupt stops what is active on the thread; `onInterrupt` has it do something else, such as giving the whole up.
+ * end. An interrupt stops what is active on the thread; `onInterrupt` has it do something else, such as giving the whole up, also
+ * while it waits for what somebody else has begun.
  */
 export async function alone<T>(
   host: ThreadHost,
   signal: AbortSignal | undefined,
-  act: (
-    signal: AbortSignal,
-    hold: (until: Promise<unknown>) => void,
-    onInterrupt: (stop: (giveUp: (reason: unknown) => void) => Promise<boolean>) => void,
-  ) => Promise<T>,
+  act: (signal: AbortSignal, hold: (until: Promise<unknown>) => void) => Promise<T>,
+  onInterrupt: (giveUp: (reason: unknown) => void) => Promise<boolean> = () =>
+    host.turns.rest.stopAll(),
 ): Promise<T> {
   const given = new AbortController();
   const forward = () => given.abort(signal!.reason);
   if (signal?.aborted) forward();
   else signal?.addEventListener("abort", forward, { once: true });
   const cancel = (reason: unknown) => given.abort(reason);
-  let stop = () => host.turns.rest.stopAll();
-  const holder = { interrupt: async () => assertStopped(await stop()), cancel };
+  const holder = { interrupt: async () => assertStopped(await onInterrupt(cancel)), cancel };
   try {
     given.signal.throwIfAborted();
     const release = await host.take(holder, given.signal);
     const held: Promise<unknown>[] = [];
     try {
-      const result = await act(given.signal, (until) => held.push(until), (own) => {
-        stop = () => own(cancel);
-      });
+      const result = await act(given.signal, (until) => held.push(until));
       // A machine that is lost now costs nothing of it.
       await host.stored();
       return result;

@@ -46,15 +46,9 @@ export async function review(
 ): Promise<ReviewResult> {
   const [target, options] = [copied(given), copied(asked)];
   let answer: Promise<PromptRunResult> | null = null;
-  const { result } = await alone(host, options.signal, async (signal, _, onInterrupt) => {
-    let run: TurnRun | null = null;
-    let interrupted: TurnInterruptedError | null = null;
-    onInterrupt(async (giveUp) => {
-      interrupted = new TurnInterruptedError(run?.partial() ?? nothing(host));
-      if (run !== null && !run.isSettled) return await run.stop() || run.isSettled;
-      giveUp(interrupted);
-      return true;
-    });
+  let run: TurnRun | null = null;
+  let interrupted: TurnInterruptedError | null = null;
+  const { result } = await alone(host, options.signal, async (signal) => {
     const profile = overlayProfile(host.profile, options);
     const { output, outputSchema = profile.outputSchema } = options;
     const started = (it: TurnRun) => void (run = it);
@@ -69,6 +63,11 @@ export async function review(
     answer = ask(OUTPUT_PROMPT, { ...options, limits, signal: until });
     answer.catch(() => {});
     return done;
+  }, async (giveUp) => {
+    interrupted = new TurnInterruptedError(run?.partial() ?? nothing(host));
+    if (run !== null && !run.isSettled) return await run.stop() || run.isSettled;
+    giveUp(interrupted);
+    return true;
   });
   return answer === null ? result : { ...result, output: (await answer as PromptRunResult).output };
 }
@@ -191,14 +190,9 @@ const BEGIN_MS = 5_000;
 
 /** Lets the model sum up the thread. The server does it in a turn whose id it does not tell before. */
 export function compact(host: ThreadHost, options: WaitOptions): Promise<CompactResult> {
-  return alone(host, options.signal, async (signal, hold, onInterrupt) => {
+  let called = false;
+  return alone(host, options.signal, async (signal, hold) => {
     const { core, threadId, turns, foreign, profile } = host;
-    let called = false;
-    onInterrupt((giveUp) => {
-      if (called) return turns.rest.stopAll();
-      giveUp(new TurnInterruptedError(nothing(host)));
-      return Promise.resolve(true);
-    });
     const tokensBefore = turns.context?.usedTokens ?? null;
     await host.settle("compact", profile);
     await host.checkpoint(signal);
@@ -274,5 +268,9 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
       if (over) leave();
     }
     return { tokensBefore, tokensAfter: turns.context?.usedTokens ?? null };
+  }, (giveUp) => {
+    if (called) return host.turns.rest.stopAll();
+    giveUp(new TurnInterruptedError(nothing(host)));
+    return Promise.resolve(true);
   });
 }
