@@ -183,7 +183,7 @@ export class ApprovalBroker {
   #left(threadId: string): void {
     for (const pending of [...this.#pending.values()]) {
       if (pending.request.threadId !== threadId) continue;
-      this.#answering.failClosed(pending, "closed", "the session ended");
+      this.#answering.giveUp(pending, "closed", "the session ended");
     }
   }
 

@@ -17,11 +17,14 @@ interface Run {
 }
 
 /** A session with a tool whose runs end when the test says so. */
-function stage(gate: ThreadGate = {}, repeats = true): Bench & { runs: Run[]; hooked: string[] } {
+function stage(
+  gate: ThreadGate = {},
+  repeats = true,
+): Bench & { runs: Run[]; hooked: string[]; leave: () => void } {
   const b = bench({ repeats });
   const runs: Run[] = [];
   const hooked: string[] = [];
-  b.register(THREAD, {
+  const leave = b.register(THREAD, {
     preToolUse: ({ type }) => {
       hooked.push(type);
       return Promise.resolve({ type: "continue" });
@@ -37,7 +40,7 @@ function stage(gate: ThreadGate = {}, repeats = true): Bench & { runs: Run[]; ho
     },
     ...gate,
   });
-  return { ...b, runs, hooked };
+  return { ...b, runs, hooked, leave };
 }
 
 test("a call that is made again while its tool runs gets that run's answer", async () => {
@@ -203,12 +206,13 @@ test("on a server that ends with its connection, ids that come again are another
   }
 });
 
-const ENDS: [string, (b: Bench) => void][] = [
+const ENDS: [string, (b: ReturnType<typeof stage>) => void][] = [
   ["its turn is being stopped", ({ broker }) => broker.toolsEnd(THREAD, null, "stopped")],
   ["its turn is lost", ({ broker }) => broker.toolsEnd(THREAD, TURN, "lost")],
   ["its turn is over", ({ broker }) => broker.toolsEnd(THREAD, TURN, "over")],
   ["the server tells of its turn's end", ({ broker }) => broker.turnEnded(THREAD, TURN)],
   ["no connection follows", ({ broker }) => broker.close()],
+  ["its session has left the thread", ({ leave }) => leave()],
 ];
 
 for (const [what, end] of ENDS) {
