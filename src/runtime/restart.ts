@@ -5,6 +5,7 @@
  */
 import { delay, hostTimers, longInterval, type Timers } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
+import { defined } from "../json.ts";
 import { endOrphans, unrefTimer } from "../platform/mod.ts";
 import type { Connection } from "../rpc/mod.ts";
 import type { Transport } from "../transport/mod.ts";
@@ -41,7 +42,8 @@ export function decideRestart(
   random: number,
 ): RestartDecision {
   if (policy === undefined || policy.type === "never") return { restart: false, reason: "policy" };
-  const { maxRestarts, baseDelayMs, maxDelayMs, resetAfterMs } = { ...RESTART_DEFAULTS, ...policy };
+  const options = { ...RESTART_DEFAULTS, ...defined(policy) };
+  const { maxRestarts, baseDelayMs, maxDelayMs, resetAfterMs } = options;
   const count = history.healthyMs >= resetAfterMs ? 0 : history.count;
   if (count >= maxRestarts) return { restart: false, reason: "tooManyRestarts" };
   const delay = Math.min(maxDelayMs, baseDelayMs * 2 ** count);

@@ -36,3 +36,12 @@ test("the circuit opens after maxRestarts, and closes again after enough health"
   });
   assert.deepEqual(at(maxRestarts, resetAfterMs), { restart: true, delayMs: 200, attempt: 1 });
 });
+
+test("what a policy leaves undefined has its default", () => {
+  const policy: RestartPolicy = { type: "onCrash" };
+  for (const name of Object.keys(RESTART_DEFAULTS)) Object.assign(policy, { [name]: undefined });
+  for (const count of [0, 3, RESTART_DEFAULTS.maxRestarts]) {
+    const history = { count, healthyMs: 0 };
+    assert.deepEqual(decideRestart(policy, history, 0), decideRestart(ON_CRASH, history, 0));
+  }
+});
