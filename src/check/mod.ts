@@ -102,8 +102,10 @@ function copyOf(value: unknown, known: Map<unknown, unknown>, isOptions = false)
   const isList = Array.isArray(value);
   if (!isList && prototype !== Object.prototype && prototype !== null) return value;
   const members = Object.entries(Object.getOwnPropertyDescriptors(value));
+  // What has members that no copy would show is more than data: a JSON Schema that is a Standard Schema as well.
   const isData = isList || isOptions ||
-    members.every(([, member]) => "value" in member && typeof member.value !== "function");
+    Object.keys(value).length === Reflect.ownKeys(value).length &&
+      members.every(([, member]) => "value" in member && typeof member.value !== "function");
   if (!isData) return value;
   const copy: object = isList ? [] : Object.create(prototype as object | null);
   known.set(value, copy);

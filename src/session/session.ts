@@ -152,8 +152,8 @@ export class Session implements AsyncDisposable {
     this.#thread.assertAskable();
     const run = new this.#internals.PromptRun(
       this.#thread.prompts,
-      prompt,
-      options as AskOptions,
+      copied(prompt),
+      copied(options) as AskOptions,
       null,
     );
     return await run.result as PromptRunResult<InferOutput<Schema>>;
@@ -184,8 +184,8 @@ export class Session implements AsyncDisposable {
     const queue = new this.#internals.EventQueue();
     const run = new this.#internals.PromptRun(
       this.#thread.prompts,
-      prompt,
-      options as AskOptions,
+      copied(prompt),
+      copied(options) as AskOptions,
       (event) => queue.push(event),
     );
     const turn = await run.identified;

@@ -40,6 +40,54 @@ test("copied() keeps lists and data as they are, and hands on what can be called
   assert.equal(copied(undefined), undefined);
 });
 
+test("copied() hands on data that is more than what its keys show", () => {
+  const validate = () => ({ value: 1 });
+  const schema = { type: "object" };
+  // A JSON Schema that some libraries make is a Standard Schema as well.
+  Object.defineProperty(schema, "~standard", { value: { version: 1, vendor: "x", validate } });
+  const kind = Symbol("kind");
+  const { output, marked } = copied({ output: schema, marked: { [kind]: "object" } });
+  assert.equal((output as unknown as Message)["~standard"].validate, validate);
+  assert.equal(marked[kind], "object");
+});
+
+test("a server that was prewarmed is found by data of any prototype", async () => {
+  let servers = 0;
+  const open = fakeTransport((end) => void (new FakeServer(end), servers++));
+  const set = Object.assign(Object.create(null), { A: "1" });
+  const config: ClientConfig = { transport: { type: "custom", open }, env: { set } };
+  await Client.prewarm(config);
+  await (await Client.connect(config)).shutdown();
+  assert.equal(servers, 1);
+});
+
+test("what is asked is what was given, whatever becomes of it in line", async () => {
+  await onFake({}, async ({ session, server }) => {
+    const ok = { type: "boolean" };
+    const outputSchema = {
+      type: "object",
+      properties: { ok },
+      required: ["ok"],
+      additionalProperties: false,
+    };
+    const mention = { type: "mention" as const, name: "given", path: "app://given" };
+    const asks = [
+      session.ask("first"),
+      session.ask({ text: "second", attachments: [mention] }, { outputSchema }),
+      session.askStream({ text: "third", attachments: [mention] }, { outputSchema }),
+    ];
+    mention.path = "app://changed";
+    ok.type = "string";
+    await Promise.allSettled(asks);
+    const turns = server().received.filter(({ method }) => method === "turn/start");
+    for (const { params } of turns.slice(1)) {
+      assert.match(JSON.stringify(params.input), /app:\/\/given/);
+      assert.match(JSON.stringify(params.outputSchema), /boolean/);
+    }
+    assert.equal(turns.length, 3);
+  });
+});
+
 test("a configuration that is changed after the call is the one that was given", async () => {
   await using directory = await tempDir("given-");
   const cwd = directory.path;

@@ -113,7 +113,9 @@ function sorted(value: unknown, above: ReadonlySet<object>): unknown {
   if (above.has(value)) return identity(value);
   const path = new Set(above).add(value);
   if (Array.isArray(value)) return value.map((each) => sorted(each, path));
-  if (Object.getPrototypeOf(value) !== Object.prototype) return identity(value);
+  // Of records without a prototype, which are data too, each call has a copy of its own.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return identity(value);
   const entries = Object.entries(value).filter(([key]) => key !== "signal");
   return Object.fromEntries(
     entries.sort(([a], [b]) => a < b ? -1 : 1).map(([key, each]) => [key, sorted(each, path)]),
