@@ -93,6 +93,50 @@ dialects(
   },
 );
 
+test("what a turn still asks ends with it, also where the server never tells its end", async () => {
+  const called = Promise.withResolvers<AbortSignal>();
+  const asked = Promise.withResolvers<AbortSignal>();
+  const never = new Promise<never>(() => {});
+  const onTurn = (turn: FakeTurn) => {
+    void turn.tool("slow", {});
+    void turn.command("make", "", { ask: true });
+  };
+  const methods = {
+    "turn/interrupt": () => {
+      throw new FakeRpcError("no active turn to interrupt");
+    },
+    "thread/read": ({ threadId }: { threadId: string }) => ({
+      thread: { id: threadId, status: { type: "idle" } },
+    }),
+    "thread/turns/list": () => ({ data: [], nextCursor: null }),
+  };
+  const session = {
+    approvalPolicy: "on-request" as const,
+    approvals: (_: unknown, { signal }: { signal: AbortSignal }) => {
+      asked.resolve(signal);
+      return never;
+    },
+    tools: {
+      slow: {
+        description: "Takes its time",
+        inputSchema: { type: "object" },
+        run: (_: unknown, { signal }: { signal: AbortSignal }) => {
+          called.resolve(signal);
+          return never;
+        },
+      },
+    },
+  };
+  await onFake({ server: { onTurn, methods }, session }, async ({ client, session }) => {
+    const ended = rejection(session.ask("x"));
+    const signals = await Promise.all([called.promise, asked.promise]);
+    await session.interrupt();
+    assert.ok(await ended instanceof TurnInterruptedError);
+    assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+    assert.deepEqual(client.approvals.pending(), []);
+  });
+});
+
 dialects(
   "what this library declines is told as a warning, what others do is not",
   async (dialect) => {

@@ -114,22 +114,23 @@ export class ApprovalBroker {
     this.#state.changes.turnEnded(threadId);
     this.#answering.ended(threadId);
     this.toolsEnd(threadId, turnId, "over");
-    for (const pending of [...this.#pending.values()]) {
-      const { request } = pending;
-      if (request.threadId === threadId && request.turnId === turnId) {
-        this.#answering.failClosed(pending, "turnEnded");
-      }
-    }
   }
 
   /**
    * What becomes of calls of tools, whose turn may end while its server is not heard: it is being stopped (`turnId`: `null`), which
-   * ends those that wait for the next connection; it is lost, and interrupted next; or it is over.
+   * ends those that wait for the next connection; it is lost, and interrupted next; or it is over, and all that it asks is.
    */
   toolsEnd(threadId: string, turnId: string | null, how: "stopped" | "lost" | "over"): void {
     for (const pending of this.#calls.of(threadId, turnId, how === "over")) {
       if (how === "over") this.#answering.giveUp(pending, "turnEnded");
       else if (how === "lost" || pending.away !== null) this.#answering.drop(pending);
+    }
+    if (how !== "over") return;
+    for (const pending of [...this.#pending.values()]) {
+      const { request } = pending;
+      if (request.threadId === threadId && request.turnId === turnId) {
+        this.#answering.failClosed(pending, "turnEnded");
+      }
     }
   }
 
