@@ -42,8 +42,10 @@ export function decideRestart(
   random: number,
 ): RestartDecision {
   if (policy === undefined || policy.type === "never") return { restart: false, reason: "policy" };
-  const options = { ...RESTART_DEFAULTS, ...defined(policy) };
-  const { maxRestarts, baseDelayMs, maxDelayMs, resetAfterMs } = options;
+  const { maxRestarts, baseDelayMs, maxDelayMs, resetAfterMs } = {
+    ...RESTART_DEFAULTS,
+    ...defined(policy),
+  };
   const count = history.healthyMs >= resetAfterMs ? 0 : history.count;
   if (count >= maxRestarts) return { restart: false, reason: "tooManyRestarts" };
   const delay = Math.min(maxDelayMs, baseDelayMs * 2 ** count);
@@ -318,9 +320,7 @@ export class KeepAlive {
 
   /** A call was answered: after some of them a turn begins, of which the server tells a moment later. */
   answered(method: string | undefined): void {
-    if (method !== undefined && BEGIN_TURNS.has(method)) {
-      this.#begins = BEGIN_ROUNDS;
-    }
+    if (BEGIN_TURNS.has(method ?? "")) this.#begins = BEGIN_ROUNDS;
   }
 
   /** Nothing is awaited any more, and no timer is left. */
