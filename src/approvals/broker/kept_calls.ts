@@ -24,7 +24,11 @@ export class KeptCalls {
     // A reader answers each request of the server by itself.
     if (known !== undefined && known.waitingFor !== "reader") return known;
     this.#calls.set(key, pending);
-    if (this.#calls.size > MAX_CALLS) this.#calls.delete(this.#calls.keys().next().value!);
+    if (this.#calls.size > MAX_CALLS) {
+      // What still runs must not run again: others are refused, and answered, by the hundred meanwhile.
+      const [oldest] = [...this.#calls].find(([, { settled }]) => settled) ?? [];
+      this.#calls.delete(oldest ?? this.#calls.keys().next().value!);
+    }
     return null;
   }
 

@@ -207,6 +207,7 @@ test("on a server that ends with its connection, ids that come again are another
 });
 
 const ENDS: [string, (b: ReturnType<typeof stage>) => void][] = [
+  ["its session ends", ({ leave }) => leave()],
   ["its turn is being stopped", ({ broker }) => broker.toolsEnd(THREAD, null, "stopped")],
   ["its turn is lost", ({ broker }) => broker.toolsEnd(THREAD, TURN, "lost")],
   ["its turn is over", ({ broker }) => broker.toolsEnd(THREAD, TURN, "over")],
@@ -370,4 +371,26 @@ test("so many calls are kept, and no more: the oldest is another one when it is 
   send(TOOL, { callId: "call_0" }, 0);
   await settle();
   assert.equal(runs.length, 258);
+});
+
+test("however many calls are refused meanwhile, one that runs is kept", async () => {
+  const { send, broker, runs } = stage({
+    preToolUse: ({ type }) =>
+      Promise.resolve(
+        type === "toolCall" && runs.length > 0
+          ? { type: "block", reason: "not here", hookName: "guard" }
+          : { type: "continue" },
+      ),
+  });
+  send(TOOL, {}, "first");
+  await settle();
+  for (let id = 0; id <= 256; id++) {
+    send(TOOL, { callId: `other_${id}` }, id);
+    await settle();
+  }
+  broker.reset(LOST);
+  assert.equal(runs[0]!.signal.aborted, false);
+  const again = send(TOOL, {}, "first");
+  await runs[0]!.end("done");
+  assert.deepEqual([runs.length, again], [1, answered("done")]);
 });
