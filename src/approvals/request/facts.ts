@@ -153,8 +153,8 @@ function addPermissions(
   realPath: RealPath | undefined,
 ): void {
   const { network, fileSystem } = permissions;
-  // Only an explicit `false` is certainly no access.
-  if (network !== null && network["enabled"] !== false) {
+  // Only an explicit `false` is certainly no access, and what can't be read may be any.
+  if (permissions.other || network !== null && network["enabled"] !== false) {
     facts.widensNetwork = true;
     facts.hosts = [...facts.hosts ?? [], "*"];
   }

@@ -63,7 +63,7 @@ export function parseRequest(
         changes,
         diff: changes === null ? null : unifiedDiff(changes),
         reason: asText(fields["reason"]),
-        grantRoot: asText(fields["grantRoot"]),
+        grantRoot: rootOf(fields["grantRoot"] ?? null),
         legacy: LEGACY.has(method),
       };
     }
@@ -110,6 +110,11 @@ export function parseRequest(
     default:
       return { ...base, type: "unknown", params };
   }
+}
+
+/** A directory; what is none in a form of the future is shown as it came, which is no path. */
+function rootOf(value: JsonValue): string | null {
+  return value === null ? null : asText(value) || JSON.stringify(value);
 }
 
 function command(

@@ -3,6 +3,7 @@ import type { ApprovalRequest, ApprovalRule } from "../../../src/approvals/mod.t
 import { checkApprovals } from "../../../src/approvals/rules/check_rules.ts";
 import { decide } from "../../../src/approvals/rules/decide.ts";
 import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { JsonValue } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import {
   commandOf,
@@ -318,7 +319,7 @@ const ROWS: Row[] = [
 function fail(): never {
   throw new Error("matcher");
 }
-function grantRoot(path: string): ApprovalRequest {
+function grantRoot(path: JsonValue): ApprovalRequest {
   return requestOf("item/fileChange/requestApproval", { grantRoot: path }, {
     type: "fileChange",
     changes: [{ path: "/w/a/x", kind: { type: "add" }, diff: "" }],
@@ -337,6 +338,22 @@ test("decide() allows no command that asks for something in a form of the future
   assert.equal(decide(rules, commandOf("git status")).effect, "allow");
   for (const more of odd) {
     assert.equal(decide(rules, commandOf("git status", more)).effect, "ask", JSON.stringify(more));
+  }
+});
+
+test("decide() takes a form of the future for what any rule forbids, and for no known directory", () => {
+  const rules = { rules: [deny({ host: "evil.com" }), allow({ paths: "/w" })] };
+  for (const more of ["all", { gpu: true }, { network: true }]) {
+    const command = commandOf("git status", { additionalPermissions: more });
+    assert.equal(decide(rules, command).effect, "deny", JSON.stringify(more));
+    const request = requestOf(PERMISSIONS, { permissions: more });
+    assert.equal(decide(rules, request).effect, "deny", JSON.stringify(more));
+  }
+  const known = decide(rules, grantRoot("/w/b"), { workspace: null });
+  assert.equal(known.effect, "allow");
+  for (const root of [{ path: "/" }, ["/"], true, ""]) {
+    const { effect } = decide(rules, grantRoot(root), { workspace: null });
+    assert.equal(effect, "ask", JSON.stringify(root));
   }
 });
 
