@@ -148,13 +148,20 @@ export function runVariable(word: string): string | null {
   if (value !== "" && /BASH_ENV=|GIT_CONFIG_PARAM/.test(found[0])) return "$x";
   // An alias of git that begins with `!` is a script, another one a command of git's.
   if (value.startsWith("!")) return value.slice(1);
-  return found[0].includes("GIT_CONFIG_VALUE") ? `${value}\ngit ${value}` : value;
+  return found[0].includes("GIT_CONFIG_VALUE")
+    ? `${value}\ngit ${value}`
+    : givenScript(word, value);
 }
 
 /** The value of a variable that a shell runs as a command, as in `make CC='rm x'`; `null` for any other word. */
 export function commandVariable(word: string): string | null {
   const at = word.indexOf("=");
-  return at > 0 && COMMAND_VARIABLE.test(word) ? word.slice(at + 1) : null;
+  return at > 0 && COMMAND_VARIABLE.test(word) ? givenScript(word, word.slice(at + 1)) : null;
+}
+
+/** A shell reads no input as in `SHELL=/bin/zsh`: who starts it has a script for it. */
+function givenScript(word: string, value: string): string {
+  return /SHELL=[\w./-]+$/.test(word) ? `${value} -c :` : value;
 }
 
 /** Whether the argument of `make` gives a variable the value of another one, as in `V='$(git describe)'`. */
