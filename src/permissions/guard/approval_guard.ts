@@ -83,7 +83,9 @@ function acceptanceNeeds(
 ): PermissionNeed[] {
   if (isCommand(request)) {
     const host = request.network?.host;
-    if (host !== undefined) return [host === "" ? { kind: "net" } : { kind: "net", host }];
+    // Deno knows an address of IPv6 in brackets only.
+    const name = host?.replace(/^(?!\[).*:.*:.*/, "[$&]");
+    if (name !== undefined) return [name === "" ? { kind: "net" } : { kind: "net", host: name }];
     return sandboxed && request.plain === true ? [] : [...EVERYTHING];
   }
   if (isFileChange(request)) {

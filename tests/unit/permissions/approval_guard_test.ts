@@ -24,6 +24,10 @@ const CASES: [string, AcceptedRequest, string[] | null][] = [
   ["another host", { type: "command", network: { host: "evil.example" } }, [
     "--allow-net=evil.example",
   ]],
+  ["an address", { type: "command", network: { host: "::1" } }, ["'--allow-net=[::1]'"]],
+  ["an address", { type: "command", network: { host: "2001:db8::1" } }, [
+    "'--allow-net=[2001:db8::1]'",
+  ]],
   ["a host that can't be told", { type: "command", network: { host: "" } }, ["--allow-net"]],
   ["a change inside", { type: "fileChange", changes: [{ path: "/ws/a" }] }, null],
   ["a change outside", { type: "fileChange", changes: [{ path: "/etc/a" }] }, [
