@@ -319,7 +319,7 @@ const usedSession = (threadId: string) => ({
   revision: 1,
 });
 
-test("a session whose history is too large for a message can still be closed", () =>
+test("a session whose history is too large for a message can still be closed, and is never shown empty", () =>
   inWorld({
     client: { maxMessageBytes: 100_000 },
     server: {
@@ -334,6 +334,14 @@ test("a session whose history is too large for a message can still be closed", (
     await store.put(usedSession("long"));
     const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
     await assert.rejects(adapter.readSession("ann", sessionId), MessageTooLargeError);
+    const remove = store.delete.bind(store);
+    store.delete = () => {
+      store.delete = remove;
+      return Promise.reject(new Error("the store is away"));
+    };
+    await assert.rejects(adapter.closeSession("ann", sessionId), /Try again soon/);
+    const reading = Array.from({ length: 2 }, () => adapter.readSession("ann", sessionId));
+    for (const read of reading) await assert.rejects(read, MessageTooLargeError);
     assert.equal((await adapter.closeSession("ann", sessionId)).archived, true);
     assert.equal((await server.waitForMethod("thread/archive")).params.threadId, "long");
     assert.deepEqual(await adapter.sessions("ann"), []);

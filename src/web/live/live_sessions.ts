@@ -61,6 +61,8 @@ export class LiveSessions {
   readonly #live: Map<string, LiveSession> = new Map();
   /** Sessions on their way in or out; the next caller waits. */
   readonly #moving: Map<string, Promise<unknown>> = new Map();
+  /** Why the history of some could not be read, which are in use only to be closed. */
+  readonly #unread: WeakMap<LiveSession, unknown> = new WeakMap();
   #watcher: ReturnType<typeof setInterval> | null = null;
   #expiredAt = -Infinity;
   #draining: Promise<void> | null = null;
@@ -118,7 +120,9 @@ export class LiveSessions {
       const ours = this.#node === null || this.#node.fenceOf(sessionId) !== null;
       if (live !== undefined && ours) {
         if (live.tenant !== tenant) throw notFound("session");
-        if (!toClose) live.touch();
+        if (toClose) return live;
+        if (this.#unread.has(live)) throw this.#unread.get(live);
+        live.touch();
         return live;
       }
       if (live !== undefined) this.lost(sessionId);
@@ -253,8 +257,10 @@ export class LiveSessions {
       if (passes) throw error;
       const gone = isRefusal(error, "threadGone");
       // Its history is lost, and it must still be possible to read what is known of it and to close it.
-      if (gone || toClose) return this.#adopt(make, record, { gone, fence, restored });
-      throw error;
+      if (!gone && !toClose) throw error;
+      const live = this.#adopt(make, record, { gone, fence, restored });
+      if (!gone) this.#unread.set(live, error);
+      return live;
     }
   }
 
