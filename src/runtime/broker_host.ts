@@ -3,6 +3,8 @@
  * may do.
  */
 import { isAttached, isRemote } from "./defaults.ts";
+import { PROBE } from "./restart.ts";
+import { delay } from "../async.ts";
 import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject, JsonValue } from "../json.ts";
 import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";
@@ -11,13 +13,28 @@ import { supports } from "../protocol/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
+/** How long a question waits for what was said with it. */
+const ROUND_TRIP_MS = 2000;
+/** How long after the first of two questions under one id codex may ask the second: 10 ms were seen, 70 beside much other work. */
+const TWIN_MS = 100;
+/** The same of a model that has used an id twice: 150 ms were seen on a machine with ten times the work that it can do. */
+const REPEATED_MS = 300;
+/** What waiting and asking may take in excess on a machine that is not slow. */
+const LATE_MS = 8;
+/** How many times as much codex may be late as this process was, and at most. */
+const LATE_TIMES = 10;
+const MOST_LATE_MS = 500;
+/** An old codex may never answer an interrupt. */
+const INTERRUPT_MS = 5000;
+
 /** The server, to be asked about a question of its. */
 interface ServerVoice {
   readonly server: { version: string | null };
+  readonly ended: AbortSignal;
   callNow(
     method: string,
     params: JsonValue,
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; timeoutMs?: number },
   ): Promise<JsonValue>;
 }
 
@@ -31,6 +48,13 @@ export async function brokerHost(
   let hooks: Required<Hooks> | undefined;
   return {
     repeats: isAttached(config),
+    ...(core === undefined ? {} : {
+      heardAll: (repeats: boolean) => heardAll(core, repeats),
+      interrupt: (threadId: string, turnId: string) => {
+        const options = { signal: core.ended, timeoutMs: INTERRUPT_MS };
+        core.callNow("turn/interrupt", { threadId, turnId }, options).catch(() => {});
+      },
+    }),
     realPath: isRemote(config) ? undefined : realPathOf,
     gateFor: (threadId) => {
       if (threadId === null) return undefined;
@@ -56,6 +80,26 @@ export async function brokerHost(
       return guardAcceptance(grant, hostProbe(), realPathOf, contained)?.message ?? null;
     },
   };
+}
+
+/** The server answers after what it had to say; one that does not answer says nothing more either. */
+async function heardAll(core: ServerVoice, repeats: boolean): Promise<void> {
+  const { ended: signal } = core;
+  try {
+    for (let ms = repeats ? REPEATED_MS : TWIN_MS, more = true; ms > 0; more = false) {
+      const began = performance.now();
+      await delay(ms, signal);
+      await core.callNow(PROBE, {}, { timeoutMs: ROUND_TRIP_MS, signal });
+      ms = more ? moreTime(performance.now() - began - ms) : 0;
+    }
+  } catch {
+    // The question fails with its connection, or is judged by what was heard.
+  }
+}
+
+/** How much longer to wait where waiting and asking took so much longer than it should: codex has as little of the processor. */
+export function moreTime(lateMs: number): number {
+  return lateMs > LATE_MS ? Math.min(lateMs * LATE_TIMES, MOST_LATE_MS) : 0;
 }
 
 /** For a thread without a session: the connection's own hooks, and what it has seen of the thread. */

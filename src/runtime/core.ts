@@ -3,7 +3,7 @@
  * Sessions use it directly; users see the runtime.
  */
 import { ApprovalDesk } from "../approvals/mod.ts";
-import { abortable, delay, within } from "../async.ts";
+import { abortable, within } from "../async.ts";
 import { ConnectionClosedError } from "../errors/mod.ts";
 import { defined, isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
 import {
@@ -27,7 +27,6 @@ import {
   KeepAlive,
   livenessOf,
   type PlannedRestart,
-  PROBE,
   RestartLoop,
   watchLiveness,
 } from "./restart.ts";
@@ -44,10 +43,6 @@ import { MetricsCounter } from "./metrics.ts";
 const FAILED_START_GRACE_MS = 250;
 /** How much longer than the graces of its ladder a transport may take to end; one of the caller's may never. */
 const CLOSE_MS = 10_000;
-/** How long a question waits for what was said with it. */
-const ROUND_TRIP_MS = 2000;
-/** How long after the first of two questions under one id codex may ask the second: 10 ms were seen. */
-const TWIN_MS = 50;
 
 /** Nothing had to be done for the end. */
 function alreadyExited(exit: TransportCloseReport["exit"]): TransportCloseReport {
@@ -113,21 +108,10 @@ export class RuntimeCore implements ConnectionHandler {
       maxPending: config.maxPendingApprovals ?? DEFAULTS.maxPendingApprovals,
       onAudit: (audit) => logAudit(this.log, audit),
       serverVersion: () => this.#server?.version ?? null,
-      heardAll: () => this.#heardAll(),
     }, async () => {
       const { brokerHost } = await import("./broker_host.ts");
       return await brokerHost(config, () => this.seen(), this);
     });
-  }
-
-  /** The server answers after what it had to say; one that does not answer says nothing more either. */
-  async #heardAll(): Promise<void> {
-    try {
-      await delay(TWIN_MS, this.ended);
-      await this.callNow(PROBE, {}, { timeoutMs: ROUND_TRIP_MS, signal: this.ended });
-    } catch {
-      // The question fails with its connection, or is judged by what was heard.
-    }
   }
 
   get state(): ConnectionState {

@@ -140,9 +140,13 @@ export class Answering {
     );
   }
 
-  /** Declines and has the server interrupt the turn. */
+  /** Declines and has the server interrupt the turn, which an answer does not where the question is answered already (0.169). */
   stopTurn(pending: PendingCall): void {
     const reason: FailClosedReason = "uncertainSubject";
+    const { threadId, turnId } = pending.request;
+    if (threadId !== null && turnId !== null) {
+      quietly(() => this.#options.interrupt?.(threadId, turnId));
+    }
     const answer = wireAnswer(pending.request, { decision: "cancel" }, this.context());
     if (answer.type === "invalid") return this.failClosed(pending, reason);
     this.tell(pending, `${sentence(WHY[reason])} The turn is stopped.`);

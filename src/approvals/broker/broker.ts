@@ -5,6 +5,7 @@
  */
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { Answering } from "./answering.ts";
+import { AskedIds } from "./asked_ids.ts";
 import { Judging } from "./judging.ts";
 import { KeptCalls } from "./kept_calls.ts";
 import { belongsToThread, isDeferred, isToolUse, PendingCall, reasonOf, WHY } from "./pending.ts";
@@ -30,6 +31,7 @@ export class ApprovalBroker {
   readonly #answering: Answering;
   readonly #judging: Judging;
   readonly #calls: KeptCalls = new KeptCalls();
+  readonly #ids: AskedIds = new AskedIds();
   #closed = false;
 
   /** Creates a broker for rules that are well-formed, and whoever takes part. */
@@ -73,12 +75,15 @@ export class ApprovalBroker {
     const twins = this.#twinsOf(pending);
     const refusal = lost ? "hookThrew" : this.#refusal(request, twins.length > 0);
     for (const twin of twins) this.#answering.failClosed(twin, "uncertainSubject");
+    const repeats = this.#ids.repeats(pending);
+    const isLate = this.#answering.overlapsGranted(pending);
+    if (isLate || twins.length > 0) this.#ids.foundTwins(pending);
     // Codex may have taken the other's acceptance for this one's: the turn is stopped before it has done much.
-    if (this.#answering.overlapsGranted(pending)) return this.#answering.stopTurn(pending);
+    if (isLate) return this.#answering.stopTurn(pending);
     if (refusal !== null) return this.#answering.failClosed(pending, refusal);
     this.#pending.set(request.id, pending);
     if (isToolUse(request)) pending.places = this.#answering.places(pending);
-    if (pending.mayHaveTwins) pending.heard = this.#options.heardAll?.();
+    if (pending.mayHaveTwins) pending.heard = this.#options.heardAll?.(repeats);
     pending.startTimer(this.#answering.now(), this.#options.timeoutMs, () => {
       this.#answering.failClosed(pending, "timeout");
     });

@@ -191,9 +191,12 @@ export interface BrokerOptions {
   realPath?: ((path: string) => string | null) | undefined;
   /**
    * Settles when everything has been heard that the server says together with a question. Asked when one comes whose
-   * subject has an id of the model's; nothing is granted before. Default: that is so already.
+   * subject has an id of the model's; nothing is granted before. `repeats`: the model has used this id before, or one of this
+   * thread's for two things at once. Default: that is so already.
    */
-  heardAll?(): Promise<void>;
+  heardAll?(repeats: boolean): Promise<void>;
+  /** Has the server end a turn in which something may be done that nobody has judged. Default: it is told to by the answer alone. */
+  interrupt?(threadId: string, turnId: string): void;
   /**
    * Asked about every change of files before anybody else: why it may do more than the server tells of it, or `null`. A reason
    * declines, and so does a throw. Default: the server tells all of it.
@@ -215,7 +218,7 @@ export interface BrokerOptions {
 /** What the connection knows of those who are asked: loaded with the broker. */
 export type BrokerHost = Pick<
   BrokerOptions,
-  "conceals" | "gateFor" | "guard" | "realPath" | "repeats"
+  "conceals" | "gateFor" | "guard" | "heardAll" | "interrupt" | "realPath" | "repeats"
 >;
 
 /** What is known before there is a question. */

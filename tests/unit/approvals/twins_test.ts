@@ -57,6 +57,43 @@ test("an acceptance waits for what was asked together with it, and is taken back
   assert.deepEqual([alone, first, second], [ACCEPTED, DECLINED, DECLINED]);
 });
 
+test("what may have a twin again is heard out for longer", async () => {
+  const heard: boolean[] = [];
+  const b = bench({
+    approvals: accept,
+    heardAll: (repeats) => (heard.push(repeats), Promise.resolve()),
+  });
+  const repeats = async (params: JsonObject) => {
+    const count = b.audits.length + 1;
+    b.send(COMMAND, params);
+    await b.audited(count);
+    return heard.splice(0).join();
+  };
+  assert.equal(await repeats(command("ls")), "false");
+  assert.equal(await repeats(command("ls", { itemId: "d" })), "false");
+  assert.equal(await repeats(command("ls", { threadId: "other" })), "false");
+  b.broker.turnEnded(THREAD, TURN);
+  assert.equal(await repeats(command("ls")), "true", "its id was used before");
+  assert.equal(await repeats(command("ls", { itemId: "e" })), "false");
+  // Two things at once, the second too late to be told apart: all of that thread, of which nothing is sure any more.
+  assert.equal(await repeats(command("rm x")), "");
+  assert.equal(await repeats(command("ls", { itemId: "f" })), "true");
+  assert.equal(await repeats(command("ls", { itemId: "f", threadId: "other" })), "false");
+  // So where both still wait.
+  const twin = { itemId: "g", threadId: "third" };
+  b.send(COMMAND, command("ls", twin));
+  b.send(COMMAND, command("rm x", twin));
+  heard.length = 0;
+  assert.equal(await repeats(command("ls", { itemId: "h", threadId: "third" })), "true");
+  // What is remembered has a bound.
+  const fourth = (itemId: string) => command("ls", { itemId, threadId: "fourth" });
+  assert.equal(await repeats(fourth("first")), "false");
+  for (let n = 0; n < 999; n++) await repeats(fourth(`${n}`));
+  assert.equal(await repeats(fourth("first")), "true");
+  for (let n = 0; n < 1000; n++) await repeats(fourth(`more ${n}`));
+  assert.equal(await repeats(fourth("first")), "false");
+});
+
 test("what a rule accepts is not told as a question that waits, also while it is held", async () => {
   const heard = Promise.withResolvers<void>();
   const approvals: ApprovalRules = {
@@ -203,7 +240,11 @@ test("another question under the id of what was accepted stops the turn, until t
   ];
   for (const [name, change, between, expected] of rows) {
     await t.step(name, async () => {
-      const b = bench({ approvals: accept });
+      const interrupted: string[][] = [];
+      const b = bench({
+        approvals: accept,
+        interrupt: (...turn) => void interrupted.push(turn),
+      });
       const first = b.send(COMMAND, command("ls"));
       await b.audited();
       assert.deepEqual(first, ACCEPTED);
@@ -211,6 +252,8 @@ test("another question under the id of what was accepted stops the turn, until t
       const second = b.send(COMMAND, change);
       await b.audited(2);
       assert.deepEqual(second, expected);
+      // The answer alone does not end a turn whose question has taken the first one's.
+      assert.deepEqual(interrupted, expected === STOPPED ? [[THREAD, TURN]] : []);
     });
   }
 });
