@@ -24,6 +24,14 @@ const LIMIT_MS = 120_000;
 
 type Body = (t: TestContext) => void | Promise<void>;
 
+/** The file that registers tests now, where one module loads several files; else null. */
+let file: string | null = null;
+
+/** Has the file stand before the names of the tests that are registered from now on, as `deno test --parallel` writes it. */
+export function testsOf(path: string): void {
+  file = path;
+}
+
 // deno-lint-ignore no-explicit-any
 const host = globalThis as any;
 
@@ -40,7 +48,7 @@ export function test(name: string, a: TestOptions | Body, b?: Body): void {
   const timeout = options.timeoutMs ?? LIMIT_MS;
   if (onDeno) {
     host.Deno.test({
-      name,
+      name: file === null ? name : `./${file} => ${name}`,
       timeout,
       ...(options.permissions === undefined ? {} : { permissions: options.permissions }),
       // deno-lint-ignore no-explicit-any

@@ -23,6 +23,8 @@ export interface FileResult {
   failed: string[];
 }
 
+const NOTHING: FileResult = { passed: [], failed: [] };
+
 /** What a suite did, a suite being one run of one program over some files. */
 export interface SuiteResult {
   name: string;
@@ -71,26 +73,34 @@ export function filesToRerun(suites: SuiteResult[]): Rerun[] {
   return reruns.length > MOST_RERUNS ? [] : reruns;
 }
 
-/** Puts what a file did when it ran again and alone in the place of what it did at first, so that each test counts once. */
+/**
+ * Puts what a file did when it ran again and alone in the place of what it did at first, so that each test counts once. A
+ * module that loads several files tells of each of them.
+ */
 export function settle(
   suite: SuiteResult,
   file: string,
   again: SuiteResult,
 ): { suite: SuiteResult; flickers: Flicker[] } {
-  const before = suite.files?.get(file);
-  const after = again.files?.get(file);
+  const unsettled = { suite, flickers: [] };
+  const ran = again.files ?? new Map<string, FileResult>();
   // It died the second time: what failed at first stays failed.
-  if (before === undefined || after === undefined) return { suite, flickers: [] };
-  const ran = new Set([...after.passed, ...after.failed, ...OUTSIDE_TESTS]);
-  const all = [...before.passed, ...before.failed].every((test) => ran.has(test));
-  if (!all) return { suite, flickers: [] };
-  const files = new Map(suite.files).set(file, after);
-  const counts = {
-    passed: suite.counts.passed - before.passed.length + after.passed.length,
-    failed: suite.counts.failed - before.failed.length + after.failed.length,
-  };
-  const flickers = before.failed.filter((test) => !after.failed.includes(test))
-    .map((test) => ({ suite: suite.name, file, test }));
+  if (suite.files === null || !suite.files.has(file) || ran.size === 0) return unsettled;
+  const files = new Map(suite.files);
+  const counts = { ...suite.counts };
+  const flickers: Flicker[] = [];
+  for (const each of new Set([file, ...ran.keys()])) {
+    const before = files.get(each) ?? NOTHING;
+    const after = ran.get(each) ?? NOTHING;
+    const known = new Set([...after.passed, ...after.failed, ...OUTSIDE_TESTS]);
+    if (![...before.passed, ...before.failed].every((test) => known.has(test))) return unsettled;
+    files.set(each, after);
+    counts.passed += after.passed.length - before.passed.length;
+    counts.failed += after.failed.length - before.failed.length;
+    for (const test of before.failed) {
+      if (!after.failed.includes(test)) flickers.push({ suite: suite.name, file: each, test });
+    }
+  }
   return { suite: { ...suite, counts, files }, flickers };
 }
 
@@ -134,11 +144,14 @@ function readFiles(suite: string, output: string): Map<string, FileResult> {
   return files;
 }
 
+/** A test as Deno names it: below its file or without one. */
+const NAMED = /^(?:(\.\.?\/\S+) => )*(.+)$/;
+
 type Add = (file: string, test: string, passed: boolean) => void;
 
 /**
- * One file after the other, each under a line with its name; or, with `--parallel`, the file before each test. Steps are
- * indented, or follow the name of their test.
+ * One file after the other, each under a line with its name; or the file before each test: by `--parallel`, by a module that
+ * loads several files, or by both, the test's own file last. Steps are indented, or follow the name of their test.
  */
 function readDeno(lines: string[], add: Add): void {
   let file = "";
@@ -148,15 +161,19 @@ function readDeno(lines: string[], add: Add): void {
     const waiting = /^(\s*)(\S.*?) \.\.\.'.*' has been running for over /.exec(line);
     if (waiting !== null) slow = waiting[1] === "" ? waiting[2] : undefined;
     const late = /^ (ok|FAILED|cancelled) \(/.exec(line);
-    if (late !== null && slow !== undefined) add(file, slow, late[1] === "ok");
+    if (late !== null && slow !== undefined) {
+      const [, own = file, name] = NAMED.exec(slow)!;
+      add(own, name!, late[1] === "ok");
+    }
     if (late !== null) slow = undefined;
     const [, began] = /^running \d+ tests? from (\S+)$/.exec(line) ?? [];
     if (began !== undefined) file = began;
     const [, uncaught] = /^Uncaught error from (\S+) FAILED$/.exec(line) ?? [];
     if (uncaught !== undefined) add(uncaught, UNCAUGHT, false);
-    const ended = /^(?:(\.\/\S+) => )?(\S.*?) \.\.\. (ok|FAILED|cancelled) \(/.exec(line);
-    if (ended === null || ended[2]!.includes(" ... ")) continue;
-    add(ended[1] ?? file, ended[2]!, ended[3] === "ok");
+    const ended = /^(\S.*?) \.\.\. (ok|FAILED|cancelled) \(/.exec(line);
+    if (ended === null || ended[1]!.includes(" ... ")) continue;
+    const [, own = file, name] = NAMED.exec(ended[1]!)!;
+    add(own, name!, ended[2] === "ok");
   }
 }
 

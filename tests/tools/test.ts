@@ -30,6 +30,7 @@ import {
   settle,
   type SuiteResult,
 } from "./_results.ts";
+import { grouped, removeGroups } from "./_groups.ts";
 import { megabytes } from "./_progress.ts";
 import { exists, type Outcome, run, seconds } from "./_run.ts";
 
@@ -68,6 +69,8 @@ const NODE = "tests/node";
 // Each test carries its own limit; this one replaces Bun's 5 seconds.
 const BUN_TIMEOUT_MS = "120000";
 const PROGRESS_MS = 10_000;
+/** Files in one isolate: what one of them breaks ends no more than these. */
+const TOGETHER = { quick: 16, real: 8 };
 /** Longer than any test may take: what is silent for so long hangs and is killed. */
 const SILENCE_MS = 400_000;
 
@@ -99,6 +102,7 @@ for (let round = 1; round <= repeat; round++) {
 }
 const passed = rounds.reduce((sum, round) => sum + round.passed, 0);
 const failed = rounds.reduce((sum, round) => sum + round.failed, 0);
+await removeGroups();
 console.log(`\nall suites: ${seconds(started)}`);
 reportFailures();
 console.log(`${passed} passed, ${failed} failed`);
@@ -169,7 +173,7 @@ function suites(): Suite[] {
     const found = (asked.length === 0 ? paths : [
       ...asked.filter((path) => covers(paths, path)),
       ...paths.filter((path) => covers(asked, path) && !asked.includes(path)),
-    ]).filter(hasTests);
+    ]).filter((path) => testsBelow(path).length > 0);
     if (found.length === 0) return [];
     return [{
       name: `${runtime}: ${asked.length === 0 && about !== "" ? about : found.join(" ")}`,
@@ -185,12 +189,21 @@ function suites(): Suite[] {
       env: shortRun(codex),
       ...watched,
     });
+  const denoTogether = (size: number, codex?: string, ...options: string[]) => {
+    const test = denoTest(codex, ...options);
+    return async (found: string[]) => await test(await grouped(found.flatMap(testsBelow), size));
+  };
   /** Files of a folder, dealt out to so many suites. */
-  const parts = (about: string, all: string[], count: number, codex?: string): Suite[] =>
+  const parts = (
+    about: string,
+    all: string[],
+    count: number,
+    command: (found: string[]) => Promise<Outcome>,
+    alone: (found: string[]) => Promise<Outcome>,
+  ): Suite[] =>
     Array.from({ length: count }, (_, part) => {
       const files = all.filter((_, index) => index % count === part);
-      const test = denoTest(codex);
-      return on("deno", files, test, test, `${about}, part ${part + 1} of ${count}`);
+      return on("deno", files, command, alone, `${about}, part ${part + 1} of ${count}`);
     }).flat();
   const bunTest = (found: string[]) =>
     run(bun, ["test", "--timeout", BUN_TIMEOUT_MS, ...found.flatMap(bunFiles)], {
@@ -205,16 +218,19 @@ function suites(): Suite[] {
   const node: Suite[] = asked.length === 0 || asked.includes(NODE)
     ? [{ name: `node: ${NODE}`, run: nodeTest, runFile: nodeTest }]
     : [];
+  const both = [denoTogether(TOGETHER.real), denoTest()] as const;
+  const newest = [denoTogether(TOGETHER.real, NEWEST_CODEX), denoTest(NEWEST_CODEX)] as const;
   const all = [
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
-    ...parts("tests/real on Deno", real.filter((file) => !isForBun(file)), 2),
-    ...parts("tests/deno", testFiles("tests/deno"), 4),
-    ...parts("tests/hostile", testFiles("tests/hostile"), 3),
+    ...parts("tests/real on Deno", real.filter((file) => !isForBun(file)), 2, ...both),
+    // Some of them change what all of an isolate has.
+    ...parts("tests/deno", testFiles("tests/deno"), 4, denoTest(), denoTest()),
+    ...parts("tests/hostile", testFiles("tests/hostile"), 3, ...both),
     ...on("deno", ["tests/package"], denoTest()),
-    ...parts("tests/real on both", alsoOnBun, 4, NEWEST_CODEX),
-    ...on("deno", QUICK, denoTest(undefined, "--parallel"), denoTest()),
-    ...on("deno", ["tests/faults"], denoTest()),
+    ...parts("tests/real on both", alsoOnBun, 4, ...newest),
+    ...on("deno", QUICK, denoTogether(TOGETHER.quick, undefined, "--parallel"), denoTest()),
+    ...on("deno", ["tests/faults"], ...both),
     ...node,
   ];
   return all.filter(({ name }) => runtime === undefined || name.startsWith(`${runtime}:`));
@@ -286,14 +302,13 @@ function testFiles(folder: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-function hasTests(path: string): boolean {
-  if (!exists(path)) return false;
-  if (path.endsWith("_test.ts")) return true;
-  for (const entry of Deno.readDirSync(new URL(`../../${path}`, import.meta.url))) {
-    if (entry.isDirectory && hasTests(`${path}/${entry.name}`)) return true;
-    if (entry.name.endsWith("_test.ts")) return true;
-  }
-  return false;
+/** The test files at a path and below it, by name. */
+function testsBelow(path: string): string[] {
+  if (!exists(path)) return [];
+  if (path.endsWith("_test.ts")) return [path];
+  const folders = [...Deno.readDirSync(new URL(`../../${path}`, import.meta.url))]
+    .filter(({ isDirectory }) => isDirectory).map(({ name }) => `${path}/${name}`).sort();
+  return [...testFiles(path), ...folders.flatMap(testsBelow)];
 }
 
 /** What failed, and in how many of the rounds. */

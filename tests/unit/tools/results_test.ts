@@ -38,6 +38,19 @@ const PARALLEL = `./tests/a_test.ts => fine ... ok (2ms)
 FAILED | 2 passed (1 step) | 1 failed (1 step) (277ms)
 `;
 
+const TOGETHER = `running 4 tests from ./.cache/groups/1/0-a-to-c.ts
+./tests/a_test.ts => steps ...
+  one ... ok (0ms)
+./tests/a_test.ts => steps ... ok (32ms)
+./tests/b_test.ts => x => y ...'./tests/b_test.ts => x => y' has been running for over (1m0s)
+ FAILED (1m1s)
+./tests/b_test.ts => leaks ...
+Uncaught error from ./.cache/groups/1/0-a-to-c.ts FAILED
+./tests/b_test.ts => leaks ... cancelled (0ms)
+
+FAILED | 1 passed (1 step) | 3 failed (1m2s)
+`;
+
 const BUN = `bun test v1.4.5 (a7733435c)
 
 tests/b_test.ts:
@@ -94,6 +107,17 @@ test("readSuite() tells file and name of what failed, for each program's output"
       "tests/d_test.ts": { passed: ["other"], failed: [] },
     },
   });
+  assert.deepEqual(told("deno: tests", TOGETHER), {
+    passed: 1,
+    failed: 3,
+    files: {
+      "tests/a_test.ts": { passed: ["steps"], failed: [] },
+      "tests/b_test.ts": { passed: [], failed: ["x => y", "leaks"] },
+      ".cache/groups/1/0-a-to-c.ts": { passed: [], failed: ["uncaught error"] },
+    },
+  });
+  const both = PARALLEL.replaceAll(/^(?=\.)/gm, "./.cache/groups/1/0-a-to-d.ts => ");
+  assert.deepEqual(told("deno: tests", both), told("deno: tests", PARALLEL));
   assert.deepEqual(told("bun: tests", BUN), {
     passed: 1,
     failed: 2,
@@ -183,6 +207,36 @@ ok | 1 passed | 0 failed (7ms)
     assert.deepEqual(unsettled.suite.counts, { passed: 2, failed: 1 });
     assert.deepEqual(unsettled.flickers, []);
   }
+});
+
+test("settle() takes what each file did when a module that loads several runs again", () => {
+  const suite = readSuite("deno: tests", ended(TOGETHER));
+  const group = ".cache/groups/1/0-a-to-c.ts";
+  const again = (output: string) =>
+    settle(
+      suite,
+      group,
+      readSuite("deno: tests", ended(`running 4 tests from ./${group}\n${output}`)),
+    );
+  const whole = `./tests/a_test.ts => steps ... ok (32ms)
+./tests/b_test.ts => x => y ... ok (1ms)
+./tests/b_test.ts => leaks ... FAILED (1ms)
+./tests/c_test.ts => more ... ok (1ms)
+
+FAILED | 3 passed (1 step) | 1 failed (40ms)
+`;
+  const settled = again(whole);
+  assert.deepEqual(settled.suite.counts, { passed: 3, failed: 1 });
+  assert.deepEqual(settled.flickers.map(({ file, test }) => [file, test]), [
+    [group, "uncaught error"],
+    ["tests/b_test.ts", "x => y"],
+  ]);
+  assert.deepEqual(failureNames(settled.suite, ""), ["tests/b_test.ts: leaks"]);
+
+  const part = again(
+    `./tests/a_test.ts => steps ... ok (32ms)\n\nok | 1 passed | 0 failed (1ms)\n`,
+  );
+  assert.deepEqual(part.suite.counts, suite.counts);
 });
 
 test("a test that took long enough to be told as running is read like the others", () => {
