@@ -10,7 +10,7 @@ import { tempDir } from "../_temp.ts";
 import { numberOf } from "./artifact_crash_text.ts";
 
 const WRITER = fileURLToPath(new URL("./artifact_crash_writer.ts", import.meta.url));
-const KILLS = tries(200, 60);
+const KILLS = tries(200, 40);
 const AT_ONCE = 2;
 
 /** Runs a writer, kills it at a random point of its work, and gives the numbers that it stored. */
