@@ -11,7 +11,7 @@ import { bunPath, isPlaceFor, nodePath, ROOT } from "../_codex.ts";
 import { test, type TestContext } from "../_harness.ts";
 import { registry } from "../package/_jsr.ts";
 import { type Machine, machine } from "../package/_machine.ts";
-import { pack, PACKAGE } from "../package/_package.ts";
+import { pack, PACKAGE, unpackPackage } from "../package/_package.ts";
 import { run, succeed } from "../package/_run.ts";
 
 const { script } = testing;
@@ -269,12 +269,6 @@ test("README: each program runs on a machine with only Node 22", {
   const node = await nodePath();
   await using user = await machine(model);
   const { env, workspace } = user;
-  await writeFile(join(workspace, "package.json"), '{ "type": "module" }');
-  // What npm makes of it is the business of tests/package, and takes longer than the programs.
-  const place = join(workspace, "node_modules", "@codex", "runtime");
-  await mkdir(place, { recursive: true });
-  await succeed("tar", ["-xzf", await pack(), "-C", place, "--strip-components=1"], {
-    cwd: workspace,
-  });
+  await unpackPackage(workspace);
   await runAll(t, user, env, [node], ON_NODE);
 });

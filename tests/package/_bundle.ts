@@ -2,13 +2,13 @@
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { installPackage } from "./_package.ts";
+import { unpackPackage } from "./_package.ts";
 import { succeed } from "./_run.ts";
 import { esbuildPath } from "./_tools.ts";
 
 /** Bundles `programs/NAME.ts` in an empty project that has the package; returns the path of the bundle. */
 export async function bundle(name: string, project: string): Promise<string> {
-  await installPackage(project);
+  await unpackPackage(project);
   const source = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
   await copyFile(source, join(project, `${name}.ts`));
   const args = ["--bundle", "--format=esm", "--platform=browser", "--target=es2022"];

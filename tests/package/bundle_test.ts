@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { nodePath } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { machine } from "./_machine.ts";
-import { installPackage } from "./_package.ts";
+import { unpackPackage } from "./_package.ts";
 import { succeed } from "./_run.ts";
 import { esbuildPath, rollupPath } from "./_tools.ts";
 
@@ -74,7 +74,7 @@ test("bundles hold what is used, run, and keep the names of errors", {
   const [node, esbuild] = await Promise.all([nodePath(), esbuildPath()]);
   await using user = await machine(Array(3).fill(["from a bundle"]));
   const project = user.workspace;
-  await installPackage(project);
+  await unpackPackage(project);
   await mkdir(join(project, "work"));
   await writeFile(join(project, "quick.mjs"), QUICK_RUN);
   await writeFile(join(project, "names.mjs"), NAMES);
