@@ -5,6 +5,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "npm:fast-check@4.10.2";
 import "./_seed.ts";
+import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import {
   type IgnoreRules,
@@ -65,7 +66,7 @@ const token = fc.constantFrom(
 const line = fc.array(token, { maxLength: 5 }).map((parts) => parts.join(""));
 const file = fc.array(line, { maxLength: 5 }).map((lines) => lines.join("\n"));
 
-Deno.test("ignore files mean what they mean to git", async () => {
+test("ignore files mean what they mean to git", async () => {
   await using directory = await tempDir("ignore-");
   const cwd = directory.path;
   const env = { PATH: Deno.env.get("PATH")!, GIT_CONFIG_NOSYSTEM: "1", HOME: cwd };
@@ -100,7 +101,7 @@ Deno.test("ignore files mean what they mean to git", async () => {
   );
 });
 
-Deno.test("no pattern takes long", () => {
+test("no pattern takes long", () => {
   const began = performance.now();
   assert.equal(matches("*a".repeat(200) + "b", "a".repeat(2_000), true), false);
   assert.equal(matches("**/a/".repeat(100) + "b", "a/".repeat(1_000) + "c", true), false);

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import * as library from "../../mod.ts";
+import { test } from "../_harness.ts";
 
 interface Declaration {
   kind: string;
@@ -58,7 +59,7 @@ function exported(module: object, prefix = ""): string[] {
   );
 }
 
-Deno.test("the documentation lists what can be imported, and nothing else", async () => {
+test("the documentation lists what can be imported, and nothing else", async () => {
   const docs = await documented();
   const values = [...docs].filter(([, { kind }]) => KINDS.has(kind)).map(([name]) => name);
   const names = exported(library);

@@ -14,6 +14,7 @@ import { dirname, join } from "node:path";
 import fc from "npm:fast-check@4.10.2";
 import "./_seed.ts";
 import { listing } from "../_listing.ts";
+import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { treeFiles } from "../../src/platform/fs.ts";
 import { Workspace } from "../../src/session/history/rewind/workspace.ts";
@@ -88,7 +89,7 @@ function act(root: string, step: Action): void {
 
 const listed = (root: string) => new Map(Object.entries(listing(root)));
 
-Deno.test("what a turn does is taken back byte for byte, and nothing else", async () => {
+test("what a turn does is taken back byte for byte, and nothing else", async () => {
   await using directory = await tempDir("rewind-property-");
   const files = (await treeFiles())!;
   let run = 0;

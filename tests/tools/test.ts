@@ -10,7 +10,7 @@
  *
  * Installs Bun, Node and the codex versions from npm first. Prints `N passed, N failed` last.
  */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import {
   BUN_VERSION,
   bunPath,
@@ -71,6 +71,13 @@ const BUN_TIMEOUT_MS = "120000";
 const PROGRESS_MS = 10_000;
 /** Files in one isolate: what one of them breaks ends no more than these. */
 const TOGETHER = { quick: 16, real: 8 };
+/** They change what all of an isolate has: its permissions and functions; or bring native code into it. */
+const ALONE = [
+  "artifact_npm_kv_test.ts",
+  "permissions_matrix_test.ts",
+  "public_calls_test.ts",
+  "rewind_steps_test.ts",
+];
 /** Longer than any test may take: what is silent for so long hangs and is killed. */
 const SILENCE_MS = 400_000;
 
@@ -191,7 +198,12 @@ function suites(): Suite[] {
     });
   const denoTogether = (size: number, codex?: string, ...options: string[]) => {
     const test = denoTest(codex, ...options);
-    return async (found: string[]) => await test(await grouped(found.flatMap(testsBelow), size));
+    return async (found: string[]) => {
+      const files = found.flatMap(testsBelow);
+      const alone = files.filter((file) => ALONE.includes(basename(file)));
+      const others = files.filter((file) => !alone.includes(file));
+      return await test([...await grouped(others, size), ...alone]);
+    };
   };
   /** Files of a folder, dealt out to so many suites. */
   const parts = (
@@ -224,8 +236,7 @@ function suites(): Suite[] {
     // The longest first, and what takes moments last: it fills what is left of a lane.
     ...on("bun", ON_BUN, bunTest),
     ...parts("tests/real on Deno", real.filter((file) => !isForBun(file)), 2, ...both),
-    // Some of them change what all of an isolate has.
-    ...parts("tests/deno", testFiles("tests/deno"), 4, denoTest(), denoTest()),
+    ...parts("tests/deno", testFiles("tests/deno"), 4, ...both),
     ...parts("tests/hostile", testFiles("tests/hostile"), 3, ...both),
     ...on("deno", ["tests/package"], denoTest()),
     ...parts("tests/real on both", alsoOnBun, 4, ...newest),
