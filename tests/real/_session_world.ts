@@ -1,5 +1,5 @@
 /** What the tests of sessions on the real codex share: a scripted model, a directory, and codex on them. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
@@ -36,6 +36,8 @@ export class World implements AsyncDisposable {
   readonly #directory: { path: string } & AsyncDisposable;
   readonly #plays: Map<string, Play>;
   readonly #clients: Client[] = [];
+  /** Processes that were there before this world, of which none is: to read them all takes as long as a short wait for one. */
+  readonly #others: Map<number, number | undefined>;
   /** The codex that is asked meanwhile. */
   #beside: Promise<Client> | null = null;
 
@@ -51,6 +53,8 @@ export class World implements AsyncDisposable {
     this.#codex = codex;
     this.#directory = directory;
     this.cwd = join(directory.path, "w");
+    const others = process.platform === "linux" ? processes() : [];
+    this.#others = new Map(others.map((pid) => [pid, identity(pid)]));
     this.#plays = plays;
   }
 
@@ -138,6 +142,8 @@ export class World implements AsyncDisposable {
   running(): number[] {
     const marks = [this.#directory.path, this.model.clientConfig().env.set["CODEX_HOME"]!];
     return processes().filter((pid) => {
+      const other = this.#others.get(pid);
+      if (other !== undefined && other === identity(pid)) return false;
       const about = [`/proc/${pid}/environ`, `/proc/${pid}/cmdline`].map(read).join("\0");
       return marks.some((mark) => about.includes(mark)) && isRunning(pid);
     });
@@ -215,6 +221,11 @@ export async function within<T>(ms: number, what: string, promise: Promise<T>): 
 
 function processes(): number[] {
   return readdirSync("/proc").map(Number).filter((pid) => pid > 0 && pid !== process.pid);
+}
+
+/** Differs when another process has the same id. */
+function identity(pid: number): number | undefined {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.ino;
 }
 
 function read(path: string): string {
