@@ -7,12 +7,12 @@
 import assert from "node:assert/strict";
 import "./_seed.ts";
 import fc from "npm:fast-check@4.10.2";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, tries } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { inWorld } from "../real/_session_world.ts";
 import { anyHistory, Player } from "./histories_world.ts";
 
-const RUNS = Number(Deno.env.get("HISTORIES") ?? 20);
+const RUNS = Number(Deno.env.get("HISTORIES") ?? tries(20, 12));
 const VERSIONS = Deno.env.get("HISTORIES_CODEX")?.split(",") ?? CODEX_VERSIONS;
 
 for (const version of VERSIONS) {

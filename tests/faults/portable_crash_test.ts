@@ -45,7 +45,9 @@ for (const version of CODEX_VERSIONS) {
       let threadId = "";
       let all: string[] = [];
       const storedPrompts: number[] = [];
-      for (let step = 0;; step++) {
+      // The steps are ours: all of them on one codex, each second one on the other, are enough in a short run.
+      const every = tries(true, version === CODEX_VERSIONS[0]);
+      for (let step = 0;; step += every ? 1 : 2) {
         const { signal, stdout, stderr } = await run("append", step, { config: a.config() });
         if (signal === null) {
           assert.match(stdout, /done/, stderr);
@@ -78,7 +80,8 @@ for (const version of CODEX_VERSIONS) {
         await again.release();
       }
       // Every number of turns that can be lost was.
-      assert.deepEqual([...new Set(storedPrompts)], [0, 1, 2]);
+      if (every) assert.deepEqual([...new Set(storedPrompts)], [0, 1, 2]);
+      else assert.ok(storedPrompts.includes(0) && storedPrompts.some((count) => count > 0));
 
       // What a machine puts in place is there as a whole or not at all; here it has an older state, and one that differs.
       const { path } = await back.readThread(threadId);
@@ -88,10 +91,8 @@ for (const version of CODEX_VERSIONS) {
       const was = readFileSync(target, "utf8");
       assert.ok(whole.startsWith(was) && whole !== was);
       await there.shutdown();
-      // The steps are ours: once is enough of them in a short run.
-      const ends = tries(true, version === CODEX_VERSIONS[0]);
       let killed = 0;
-      for (; ends; killed++) {
+      for (; every; killed++) {
         const { signal, stdout, stderr } = await run("files", killed, {
           config: b.config(),
           threadId,
@@ -104,7 +105,7 @@ for (const version of CODEX_VERSIONS) {
         const now = existsSync(target) ? readFileSync(target, "utf8") : null;
         assert.ok(now === was || now === whole, `killed at ${killed}`);
       }
-      assert.ok(killed > 5 || !ends, String(killed));
+      assert.ok(killed > 5 || !every, String(killed));
       const last = await (await b.connect()).resumeSession(threadId, { cwd: b.cwd, store });
       await last.ask("there 99");
       assert.deepEqual(heard(b), [...all, "there 99"]);
