@@ -253,6 +253,9 @@ test(
   { timeoutMs: 240_000, denoOnly: "npm:playwright-core" },
   (t) =>
     inChat(async (world) => {
-      for (const [name, act] of parts) await t.step(name, () => act(world));
+      for (const [name, act] of parts) {
+        await t.step(name, () => act(world));
+        await world.leave();
+      }
     }),
 );

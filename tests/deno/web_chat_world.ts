@@ -84,6 +84,7 @@ export class ChatWorld {
   readonly port: number;
   readonly #env: Record<string, string>;
   readonly #chromium: string;
+  readonly #contexts: BrowserContext[] = [];
   #browser: Promise<Browser> | null = null;
   #server: Deno.ChildProcess | null = null;
 
@@ -146,6 +147,7 @@ export class ChatWorld {
       colorScheme,
       reducedMotion: "reduce",
     });
+    this.#contexts.push(context);
     context.setDefaultTimeout(WAIT_MS);
     const page = await context.newPage();
     const errors: string[] = [];
@@ -158,6 +160,11 @@ export class ChatWorld {
     });
     await page.goto(url);
     return { page, context, errors };
+  }
+
+  /** All visitors go: a page that nobody looks at any more would go on with each server that comes back. */
+  async leave(): Promise<void> {
+    await Promise.all(this.#contexts.splice(0).map((context) => context.close()));
   }
 
   /** The text of a file in a visitor's workspace, or `null`. */
