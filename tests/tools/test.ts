@@ -238,7 +238,7 @@ function suites(): Suite[] {
     ...parts("tests/real on Deno", real.filter((file) => !isForBun(file)), 2, ...both),
     ...parts("tests/deno", testFiles("tests/deno"), 4, ...both),
     ...parts("tests/hostile", testFiles("tests/hostile"), 3, ...both),
-    ...on("deno", ["tests/package"], denoTest()),
+    ...on("deno", ["tests/package"], ...both),
     ...parts("tests/real on both", alsoOnBun, 4, ...newest),
     ...on("deno", QUICK, denoTogether(TOGETHER.quick, undefined, "--parallel"), denoTest()),
     ...on("deno", ["tests/faults"], ...both),
