@@ -333,9 +333,11 @@ test("every public function answers every kind of value in every place", {
 }, () =>
   onAll(async (world, calls) => {
     assert.ok(calls.size > 130, `${calls.size} calls`);
+    // Few take three, and what there is in any place is tried below.
+    const places = tries([[], ["x"], ["x", "y"]], [[], ["x"]]);
     for (const [name, call] of calls) {
       for (const value of VALUES) {
-        for (const before of [[], ["x"], ["x", "y"]]) {
+        for (const before of places) {
           await holds(world, name, call, [...before, value]);
         }
       }
