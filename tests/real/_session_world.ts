@@ -5,6 +5,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { Client } from "../../src/session/client/client.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
+import type { Session } from "../../src/session/session.ts";
 import {
   type ModelRequest,
   type ModelTurn,
@@ -38,8 +39,8 @@ export class World implements AsyncDisposable {
   readonly #clients: Client[] = [];
   /** Processes that were there before this world, of which none is: to read them all takes as long as a short wait for one. */
   readonly #others: Map<number, number | undefined>;
-  /** The codex that is asked meanwhile. */
-  #beside: Promise<Client> | null = null;
+  /** A session on the codex that is asked meanwhile. */
+  #beside: Promise<Session> | null = null;
 
   private constructor(
     version: CodexVersion,
@@ -101,8 +102,7 @@ export class World implements AsyncDisposable {
    * another codex has twice run a command.
    */
   async isQuiet(): Promise<boolean> {
-    const client = await (this.#beside ??= this.connect());
-    await using other = await client.startSession({ cwd: this.cwd });
+    const other = await (this.#beside ??= this.#startBeside());
     const heard = () =>
       this.model.requests.filter(({ threadId }) => threadId !== other.threadId).length;
     const run = () => other.ask(this.prompt([[script.exec("true")], "ran"]));
@@ -110,6 +110,11 @@ export class World implements AsyncDisposable {
     const before = heard();
     await run();
     return heard() === before;
+  }
+
+  async #startBeside(): Promise<Session> {
+    const client = await this.connect();
+    return await client.startSession({ cwd: this.cwd });
   }
 
   /** A configuration for codex on this model. */
