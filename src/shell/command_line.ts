@@ -213,7 +213,6 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   }
   for (const text of optionScripts(name, words)) addNested(reading, text, place, "none", true);
   for (const { text, literal } of words) {
-    // Also another variable's: that one may come from the environment.
     const value = literal ? commandVariable(text) : null;
     if (value !== null) addNested(reading, value, place, "any");
   }
