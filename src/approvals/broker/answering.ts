@@ -179,6 +179,8 @@ export class Answering {
       }
       this.#note(pending);
     }
+    // It was refused while it was held: then nothing is remembered of it either.
+    if (pending.settled) return;
     const audit = pending.settle(this.#told(pending, answer, ruling), ruling, this.now());
     this.#settled(pending, audit, abortReason);
   }
@@ -232,6 +234,8 @@ export class Answering {
   ): void {
     pending.heard = undefined;
     pending.held = true;
+    // The decision was made in time.
+    pending.stopTimer();
     const send = () => this.settle(pending, answer, ruling, abortReason);
     heard.then(send, send);
   }

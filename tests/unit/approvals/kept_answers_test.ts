@@ -14,7 +14,9 @@ import {
   PATCH,
   patchOf,
   requestOf,
+  settle,
   THREAD,
+  TURN,
 } from "./_requests.ts";
 
 const FOR_SESSION: ApprovalDecision = { decision: "acceptForSession" };
@@ -42,6 +44,36 @@ function patches(gate: ThreadGate, realPath?: (path: string) => string | null) {
   };
   return { b, asked, patch };
 }
+
+test("an acceptance for the session that was not given while it was held is not remembered", async () => {
+  for (const by of ["turnEnded", "otherClient", "twin"]) {
+    const heard = Promise.withResolvers<void>();
+    let asked = 0;
+    const kept: string[] = [];
+    const b = bench({
+      approvals: () => (asked++ === 0 ? FOR_SESSION : { decision: "decline" }),
+      heardAll: () => heard.promise,
+    });
+    b.register(THREAD, { onKept: ({ type }) => void kept.push(type) });
+    const change = (id: string) => {
+      const changes = [{ path: "/w/a", kind: { type: "add" }, diff: "x\n" }];
+      b.broker.noticed(THREAD, "item/started", { item: { type: "fileChange", id, changes } });
+      b.send(PATCH, { itemId: id }, id);
+    };
+    change("p1");
+    await settle();
+    if (by === "turnEnded") b.broker.turnEnded(THREAD, TURN);
+    else if (by === "otherClient") b.broker.resolvedElsewhere("p1", THREAD);
+    else b.send(COMMAND, { itemId: "p1", command: "rm x" });
+    heard.resolve();
+    await settle();
+    assert.equal(b.audits[0]!.decision, by === "otherClient" ? "none" : "decline");
+    change("p2");
+    await settle();
+    assert.deepEqual([asked, kept], [2, []], by);
+    assert.equal(b.audits.at(-1)!.decision, "decline");
+  }
+});
 
 test("a change that is accepted for the session is told to codex once, and remembered here", async () => {
   const { b, asked, patch } = patches({});

@@ -57,6 +57,18 @@ test("an acceptance waits for what was asked together with it, and is taken back
   assert.deepEqual([alone, first, second], [ACCEPTED, DECLINED, DECLINED]);
 });
 
+test("what was accepted in time is not refused for the time that it is held", async () => {
+  const heard = Promise.withResolvers<void>();
+  const b = bench({ approvals: accept, heardAll: () => heard.promise });
+  const replies = b.send(COMMAND, command("ls"));
+  await settle();
+  b.elapse();
+  assert.deepEqual(replies, []);
+  heard.resolve();
+  await settle();
+  assert.deepEqual(replies, ACCEPTED);
+});
+
 test("what may have a twin again is heard out for longer", async () => {
   const heard: boolean[] = [];
   const b = bench({
