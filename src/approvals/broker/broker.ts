@@ -266,7 +266,7 @@ function isAlike(one: unknown, other: unknown): boolean {
   if (!isPlain(one) || !isPlain(other)) return one === other;
   const names = Object.keys(one);
   return names.length === Object.keys(other).length &&
-    names.every((name) => isAlike(one[name], other[name]));
+    names.every((name) => name in other && isAlike(one[name], other[name]));
 }
 
 function isPlain(value: unknown): value is Record<string, unknown> {
