@@ -366,7 +366,8 @@ export class Connection {
 
   /** The server waits for an answer to what nobody here has read. */
   #notTaken(id: RpcId): void {
-    this.reject(id, { code: -32602, message: "not taken" });
+    // A transport that could not be ended may go on.
+    if (this.#closedWith === null) this.reject(id, { code: -32602, message: "not taken" });
   }
 
   #closed(info: TransportClosed): void {

@@ -201,7 +201,7 @@ test("sessions that are opened at once with copies of the same rules are answere
   assert.equal(await action(matching(/x/), matching(/y/)), "decline");
   // Which options are there counts as well, also where one of them is `undefined`.
   const { rules } = given();
-  assert.equal(await action(given(), { rules, default: undefined }), "decline");
+  assert.equal(await action(given(), { rules, default: undefined as never }), "decline");
   class Own {
     rules = [];
     get ask() {

@@ -218,6 +218,39 @@ test("a question beyond the limit is answered, and not taken for the answer to a
   }
 });
 
+test("a question that can't be taken is dropped where the connection has ended, though its transport goes on", async () => {
+  const { client, server } = memoryPair();
+  const end = client.close.bind(client);
+  client.close = () => Promise.resolve({ gone: false, how: "unknown", exit: null, durationMs: 0 });
+  const heard: string[] = [];
+  const connection = new Connection(
+    client,
+    {
+      arrived: () => {},
+      deltas: () => {},
+      notification: () => {},
+      request: () => {
+        throw new Error("not taken");
+      },
+      response: () => {},
+      malformed: (reason) => void heard.push(reason),
+      oversize: ({ method }) => void heard.push(`oversize ${method}`),
+      sent: (kind) => void heard.push(`sent ${kind}`),
+      closed: () => void heard.push("closed"),
+    },
+    { maxMessageBytes: 1000, maxInFlight: 1, requestTimeoutMs: 5_000 },
+  );
+  await connection.close("done", 0);
+  // One chunk: what is thrown for one line would cost the others.
+  const long = `{"method":"m","id":1,"params":{"a":"${"x".repeat(2000)}"}}`;
+  const lines = [long, '{"method":"m","id":2,"params":{}}', "{"];
+  server.sendBytes(new TextEncoder().encode(lines.map((line) => `${line}\n`).join("")));
+  await Promise.resolve();
+  assert.deepEqual(heard.slice(0, 3), ["closed", "oversize m", "not taken: not taken"]);
+  assert.equal(heard.length, 4);
+  await end();
+});
+
 test("a message that the transport can't carry is refused before it is sent", async () => {
   const { connection, received } = connect({}, { maxOutboundBytes: 100 });
   await assert.rejects(connection.call("x", { text: "é".repeat(60) }), MessageTooLargeError);
