@@ -226,10 +226,14 @@ export class RuntimeCore implements ConnectionHandler {
     this.#end(error);
     const { closeGraceMs = DEFAULTS.closeGraceMs } = this.config;
     const closed = this.#connection?.close(error.message, closeGraceMs);
+    const unknown: TransportCloseReport = { ...this.#ended, gone: false, how: "unknown" };
     this.#ended = await within(
-      Promise.all([closed, this.#restoring]).then(([report]) => report ?? this.#ended),
+      Promise.all([closed, this.#restoring]).then(
+        ([report]) => report ?? this.#ended,
+        () => unknown,
+      ),
       closeGraceMs * 4 + CLOSE_MS,
-      { ...this.#ended, gone: false, how: "unknown" },
+      unknown,
     );
     return await this.#finish();
   }

@@ -111,3 +111,21 @@ test("a transport that heeds neither its signal nor its close does not hold shut
     assert.equal(runtime.connection, "closed");
   }
 });
+
+test("a transport whose close() rejects costs neither the report nor the sinks' end", async () => {
+  const { client, server } = memoryPair();
+  server.onLine((line) => {
+    const { id } = JSON.parse(line);
+    const result = { userAgent: `t/${NEWEST_CODEX} (x)` };
+    if (id !== undefined) server.send(JSON.stringify({ id, result }));
+  });
+  client.close = () => Promise.reject(new Error("it can't be closed"));
+  let ended = 0;
+  const runtime = await Runtime.spawn({
+    transport: { type: "custom", open: () => Promise.resolve(client) },
+    clientInfo: { name: "t", version: "1" },
+    eventLog: { write: () => {}, close: () => Promise.resolve(void ended++) },
+  });
+  const { gone, how } = await runtime.shutdown();
+  assert.deepEqual([gone, how, ended], [false, "unknown", 1]);
+});
