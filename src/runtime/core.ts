@@ -44,6 +44,8 @@ const FAILED_START_GRACE_MS = 250;
 /** How much longer than the graces of its ladder a transport may take to end; one of the caller's may never. */
 const CLOSE_MS = 10_000;
 
+type Traffic = Pick<Connection, "bytesIn" | "bytesOut" | "pendingCalls" | "queuedCharacters">;
+
 /** Nothing had to be done for the end. */
 function alreadyExited(exit: TransportCloseReport["exit"]): TransportCloseReport {
   return { gone: true, how: "alreadyExited", exit, durationMs: 0 };
@@ -202,7 +204,7 @@ export class RuntimeCore implements ConnectionHandler {
   }
 
   /** What the connection has carried, and what waits; `null` when there is none. */
-  get traffic(): Connection | null {
+  get traffic(): Traffic | null {
     return this.#connection;
   }
 

@@ -376,6 +376,31 @@ for (const what of ["review", "compaction"]) {
   });
 }
 
+test("what hooks do after a goal has ended does not change its result", async () => {
+  const hooks: Hooks = {
+    pre: [{ name: "never", phases: ["preToolUse"], call: () => ({ type: "block", reason: "no" }) }],
+  };
+  const methods = Object.assign(goalMethods(), { "thread/goal/set": () => ({}) });
+  await onFake({ server: { methods }, session: { hooks } }, async ({ session, server }) => {
+    await session.ask("first");
+    const goal = await session.startGoal("x");
+    const { threadId } = session;
+    // A turn that codex begins for a goal has no prompt.
+    for (
+      const [method, status] of [["turn/started", "inProgress"], ["turn/completed", "completed"]]
+    ) {
+      server().notify(method!, { threadId, turn: { id: "own", items: [], status, error: null } });
+    }
+    const reached = { objective: "x", status: "complete" };
+    server().notify("thread/goal/updated", { threadId, goal: reached });
+    const { turns } = await goal.finish();
+    const question = { threadId, turnId: "late", itemId: "c", command: "ls" };
+    const { result } = await server().ask("item/commandExecution/requestApproval", question);
+    assert.deepEqual(result, { decision: "decline" });
+    assert.deepEqual(turns.map(({ hooks }) => hooks), [{ issues: [], ran: [] }]);
+  });
+});
+
 test("the end of a session costs no script whose prompt waits in line behind its own hook", async () => {
   const slow: Hooks = {
     pre: [{

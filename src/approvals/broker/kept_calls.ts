@@ -24,12 +24,15 @@ export class KeptCalls {
     // A reader answers each request of the server by itself.
     if (known !== undefined && known.waitingFor !== "reader") return known;
     this.#calls.set(key, pending);
-    if (this.#calls.size > MAX_CALLS) {
-      // What still runs must not run again: others are refused, and answered, by the hundred meanwhile.
-      const [oldest] = [...this.#calls].find(([, { settled }]) => settled) ?? [];
-      this.#calls.delete(oldest ?? this.#calls.keys().next().value!);
-    }
+    if (this.#calls.size > MAX_CALLS) this.#forgetOne();
     return null;
+  }
+
+  /** The oldest that is answered. What runs must not run again; the broker bounds how many wait. */
+  #forgetOne(): void {
+    for (const [key, { settled }] of this.#calls) {
+      if (settled) return void this.#calls.delete(key);
+    }
   }
 
   /** Whether it is kept. */

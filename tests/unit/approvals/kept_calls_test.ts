@@ -207,7 +207,6 @@ test("on a server that ends with its connection, ids that come again are another
 });
 
 const ENDS: [string, (b: ReturnType<typeof stage>) => void][] = [
-  ["its session ends", ({ leave }) => leave()],
   ["its turn is being stopped", ({ broker }) => broker.toolsEnd(THREAD, null, "stopped")],
   ["its turn is lost", ({ broker }) => broker.toolsEnd(THREAD, TURN, "lost")],
   ["its turn is over", ({ broker }) => broker.toolsEnd(THREAD, TURN, "over")],
@@ -371,6 +370,30 @@ test("so many calls are kept, and no more: the oldest is another one when it is 
   send(TOOL, { callId: "call_0" }, 0);
   await settle();
   assert.equal(runs.length, 258);
+});
+
+test("a call that runs is kept, however many others run", async () => {
+  const b = bench({ repeats: true, maxPending: 1000 });
+  let runs = 0;
+  b.register(THREAD, { runTool: () => (runs++, new Promise(() => {})) });
+  for (let id = 0; id <= 256; id++) b.send(TOOL, { callId: `call_${id}` }, id);
+  await settle();
+  b.broker.reset(LOST);
+  b.send(TOOL, { callId: "call_0" }, 0);
+  await settle();
+  assert.equal(runs, 257);
+  b.broker.close();
+});
+
+test("questions of a turn wait on while it is only being stopped, or lost", async () => {
+  const { send, broker } = bench({ repeats: true, approvals: () => ({ decision: "defer" }) });
+  const asked = send(COMMAND);
+  await settle();
+  broker.toolsEnd(THREAD, null, "stopped");
+  broker.toolsEnd(THREAD, TURN, "lost");
+  assert.deepEqual(asked, []);
+  broker.toolsEnd(THREAD, TURN, "over");
+  assert.deepEqual(asked, [{ result: { decision: "decline" } }]);
 });
 
 test("however many calls are refused meanwhile, one that runs is kept", async () => {

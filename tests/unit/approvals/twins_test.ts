@@ -102,6 +102,9 @@ test("what may have a twin again is heard out for longer", async () => {
   assert.equal(await repeats(fourth("first")), "false");
   for (let n = 0; n < 999; n++) await repeats(fourth(`${n}`));
   assert.equal(await repeats(fourth("first")), "true");
+  // The newest counts from its last time on.
+  for (let n = 0; n < 999; n++) await repeats(fourth(`again ${n}`));
+  assert.equal(await repeats(fourth("first")), "true");
   for (let n = 0; n < 1000; n++) await repeats(fourth(`more ${n}`));
   assert.equal(await repeats(fourth("first")), "false");
 });

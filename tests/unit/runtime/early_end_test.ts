@@ -62,16 +62,29 @@ test("a server that ends while the start ends is followed by another one", async
   }
 });
 
-/** Lets long timers fire at once, while `work` runs. */
-async function hurried<T>(work: () => Promise<T>): Promise<T> {
+/** Lets long timers fire at once, while `work` runs; gives their milliseconds as well. */
+async function hurried<T>(work: () => Promise<T>): Promise<[result: T, long: number[]]> {
   const { setTimeout } = globalThis;
-  const hurry = (callback: () => void, ms = 0) => setTimeout(callback, ms < 10_000 ? ms : 0);
+  const long: number[] = [];
+  const hurry = (callback: () => void, ms = 0) => {
+    if (ms >= 10_000) long.push(ms);
+    return setTimeout(callback, ms < 10_000 ? ms : 0);
+  };
   globalThis.setTimeout = hurry as typeof setTimeout;
   try {
-    return await work();
+    return [await work(), long];
   } finally {
     globalThis.setTimeout = setTimeout;
   }
+}
+
+/** Answers whatever it is asked. */
+function answering(server: MemoryEnd): void {
+  server.onLine((line) => {
+    const { id } = JSON.parse(line);
+    const result = { userAgent: `t/${NEWEST_CODEX} (x)` };
+    if (id !== undefined) server.send(JSON.stringify({ id, result }));
+  });
 }
 
 test("a transport that heeds neither its signal nor its close does not hold shutdown()", async () => {
@@ -86,11 +99,7 @@ test("a transport that heeds neither its signal nor its close does not hold shut
     }
     const { client, server } = memoryPair();
     ends.push(server);
-    server.onLine((line) => {
-      const { id } = JSON.parse(line);
-      const result = { userAgent: `t/${NEWEST_CODEX} (x)` };
-      if (id !== undefined) server.send(JSON.stringify({ id, result }));
-    });
+    answering(server);
     client.close = () => never;
     return Promise.resolve(client);
   };
@@ -101,24 +110,23 @@ test("a transport that heeds neither its signal nor its close does not hold shut
       transport: { type: "custom", open },
       clientInfo: { name: "t", version: "1" },
       restart: { type: "onCrash", baseDelayMs: 0 },
+      closeGraceMs: 700,
     });
     if (restarts) {
       ends[0]!.close({ exit: { code: 3, signal: null } });
       await reopens.promise;
     }
-    const { gone, how } = await hurried(() => runtime.shutdown());
+    const [{ gone, how }, long] = await hurried(() => runtime.shutdown());
     assert.deepEqual([gone, how], [false, "unknown"]);
+    // The library's own end within three graces, and some.
+    assert.deepEqual(long, [4 * 700 + 10_000]);
     assert.equal(runtime.connection, "closed");
   }
 });
 
 test("a transport whose close() rejects costs neither the report nor the sinks' end", async () => {
   const { client, server } = memoryPair();
-  server.onLine((line) => {
-    const { id } = JSON.parse(line);
-    const result = { userAgent: `t/${NEWEST_CODEX} (x)` };
-    if (id !== undefined) server.send(JSON.stringify({ id, result }));
-  });
+  answering(server);
   client.close = () => Promise.reject(new Error("it can't be closed"));
   let ended = 0;
   const runtime = await Runtime.spawn({
