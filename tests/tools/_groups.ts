@@ -6,19 +6,20 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ROOT } from "../_codex.ts";
 
+/** Outside of the project, whose configuration has Deno look for no tests in `.cache`. */
+let folder: Promise<string> | undefined;
 let made = 0;
 
 /** Writes a module for each so many files, which loads them one after the other; returns the paths of the modules. */
 export async function grouped(files: string[], size: number): Promise<string[]> {
   // A file alone keeps its own place in what Deno prints.
   if (files.length < 2) return files;
-  const folder = await place();
-  await Deno.mkdir(folder, { recursive: true });
+  folder ??= temporaryFolder();
   const modules: string[] = [];
   for (let at = 0; at < files.length; at += size) {
     const group = files.slice(at, at + size);
     const [first, last] = [group[0]!, group.at(-1)!].map((file) => basename(file, "_test.ts"));
-    const path = join(folder, `${made++}-${first}-to-${last}.ts`);
+    const path = join(await folder, `${made++}-${first}-to-${last}.ts`);
     modules.push(path);
     await Deno.writeTextFile(path, moduleOf(group));
   }
@@ -27,12 +28,12 @@ export async function grouped(files: string[], size: number): Promise<string[]> 
 
 /** Takes them away again. */
 export async function removeGroups(): Promise<void> {
-  if (made > 0) await Deno.remove(await place(), { recursive: true });
+  if (folder !== undefined) await Deno.remove(await folder, { recursive: true });
 }
 
-/** In `.cache`, behind a link that it may be: Deno looks for no tests behind one. */
-async function place(): Promise<string> {
-  return join(await Deno.realPath(join(ROOT, ".cache")), "groups", String(Deno.pid));
+/** By its real path: Deno looks for no tests behind a link, as macOS has one for temporary files. */
+async function temporaryFolder(): Promise<string> {
+  return await Deno.realPath(await Deno.makeTempDir({ prefix: "codex-runtime-tests-" }));
 }
 
 function moduleOf(files: string[]): string {
