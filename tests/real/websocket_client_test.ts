@@ -169,10 +169,14 @@ test("a dropped socket is replaced, its thread resumed, and the turn goes on wit
     // Codex tells it of its agent's end.
     if (text.startsWith("<subagent_notification>")) return "its agent is done";
     if (text !== "let it work") return text === "hello" ? "ready" : "after";
-    const id = /"agent_id":"([^"]+)"/.exec(toolOutputs.at(-1)?.text ?? "")?.[1];
-    return id === undefined
-      ? script.toolCall("spawn_agent", { message: "work" }, namespace)
-      : script.toolCall("wait_agent", { targets: [id], timeout_ms: 60_000 }, namespace);
+    const [spawned, waited] = toolOutputs;
+    if (spawned === undefined) {
+      return script.toolCall("spawn_agent", { message: "work" }, namespace);
+    }
+    // Beside load that comes after the end of the wait.
+    if (waited !== undefined) return "its agent is done";
+    const { agent_id } = JSON.parse(spawned.text);
+    return script.toolCall("wait_agent", { targets: [agent_id], timeout_ms: 60_000 }, namespace);
   };
   await onStage(model, async ({ connect, dir, url }) => {
     const wire = await wireTo(url);
