@@ -49,13 +49,14 @@ export class KeptCalls {
     return found.map(([, call]) => call);
   }
 
-  /** The server has the answer to a call. */
+  /** The server has the answer to a call. Which of two under one id that is can't be told: both are kept. */
   answered(threadId: string, { type, id, tool }: JsonObject): void {
     if (type !== "dynamicToolCall") return;
-    for (const [key, { settled, request }] of this.#calls) {
-      if (!settled || request.threadId !== threadId || request.type !== "toolCall") continue;
-      if (request.callId === id && request.tool === tool) this.#calls.delete(key);
-    }
+    const [found, another] = [...this.#calls].filter(([, { settled, request }]) =>
+      settled && request.threadId === threadId && request.type === "toolCall" &&
+      request.callId === id && request.tool === tool
+    );
+    if (found !== undefined && another === undefined) this.#calls.delete(found[0]);
   }
 
   /** No call will be made again. */

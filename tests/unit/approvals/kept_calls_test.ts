@@ -308,6 +308,25 @@ test("two calls under one id of the model's are two runs", async () => {
   assert.equal(runs.length, 2);
 });
 
+test("of two answers under one id of the model's, the one that the server has not is given again", async () => {
+  const { send, broker, runs } = stage();
+  for (const id of [7, 8]) {
+    send(TOOL, {}, id);
+    await settle();
+    await runs.at(-1)!.end(`answer ${id}`);
+  }
+  broker.noticed(THREAD, "item/completed", { item: ITEM });
+  broker.reset(LOST);
+  const again = send(TOOL, {}, 8);
+  await settle();
+  assert.deepEqual([again, runs.length], [answered("answer 8"), 2]);
+  // With the turn both go.
+  broker.turnEnded(THREAD, TURN);
+  send(TOOL, {}, 8);
+  await settle();
+  assert.equal(runs.length, 3);
+});
+
 test("other questions, readers and threads without a session are asked again", async () => {
   const { send, broker, attach, runs } = stage({ approvals: () => new Promise(() => {}) });
   const question = send(COMMAND, {}, 1);
