@@ -2,7 +2,7 @@
  * The last steps of a question, whoever decided it: guarded, sent, reported.
  * @module
  */
-import type { JsonValue } from "../../json.ts";
+import { type JsonValue, plain } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import {
@@ -168,7 +168,8 @@ export class Answering {
       if (pending.held) return;
       pending.held = true;
       pending.stopTimer();
-      pending.later = () => this.settle(pending, answer, ruling, abortReason);
+      const given = plain(answer);
+      pending.later = () => this.settle(pending, given, ruling, abortReason);
       return;
     }
     const refused = answer?.type === "result" ? this.#refusal(pending, answer.result) : null;
@@ -234,9 +235,10 @@ export class Answering {
   ): void {
     pending.heard = undefined;
     pending.held = true;
-    // The decision was made in time.
+    // The decision was made in time, and is what it was then.
     pending.stopTimer();
-    const send = () => this.settle(pending, answer, ruling, abortReason);
+    const given = plain(answer);
+    const send = () => this.settle(pending, given, ruling, abortReason);
     heard.then(send, send);
   }
 

@@ -74,6 +74,19 @@ test("a tool that ended while the connection was lost has run: its answer waits"
   assert.deepEqual([runs.length, audits.length], [1, 2]);
 });
 
+test("an answer that waits for the next connection is what was said then", async () => {
+  const answer = output("done");
+  const ran = Promise.withResolvers<typeof answer>();
+  const { send, broker } = stage({ runTool: () => ran.promise });
+  send(TOOL, {}, 7);
+  await settle();
+  broker.reset(LOST);
+  ran.resolve(answer);
+  await settle();
+  answer.contentItems[0]!.text = "other";
+  assert.deepEqual(send(TOOL, {}, 7), answered("done"));
+});
+
 test("an answer that was lost with its connection is given again, and told once", async () => {
   const { send, broker, runs, audits } = stage();
   const first = send(TOOL, {}, 7);

@@ -69,6 +69,22 @@ test("what was accepted in time is not refused for the time that it is held", as
   assert.deepEqual(replies, ACCEPTED);
 });
 
+test("what is given is what was said, whatever becomes of its object while it is held", async () => {
+  const heard = Promise.withResolvers<void>();
+  const b = bench({ heardAll: () => heard.promise });
+  const answer = { permissions: { fileSystem: { write: ["/one"] } }, scope: "turn" };
+  b.attach(({ respond }) => void respond(answer));
+  const replies = b.send(PERMISSIONS, {
+    permissions: { network: null, fileSystem: { read: null, write: ["/one"] } },
+  });
+  await settle();
+  answer.permissions.fileSystem.write[0] = "/two";
+  heard.resolve();
+  await settle();
+  const permissions = { fileSystem: { write: ["/one"] } };
+  assert.deepEqual(replies, [{ result: { permissions, scope: "turn" } }]);
+});
+
 test("what may have a twin again is heard out for longer", async () => {
   const heard: boolean[] = [];
   const b = bench({
