@@ -52,7 +52,14 @@ export async function brokerHost(
       heardAll: (repeats: boolean) => heardAll(core, repeats),
       interrupt: (threadId: string, turnId: string) => {
         const options = { signal: core.ended, timeoutMs: INTERRUPT_MS };
-        core.callNow("turn/interrupt", { threadId, turnId }, options).catch(() => {});
+        const end = () =>
+          supports(core.server.version, "commandsOutliveTurns")
+            ? core.callNow("thread/backgroundTerminals/clean", { threadId }, options)
+            : null;
+        // The turn may have begun what nobody has judged.
+        core.callNow("turn/interrupt", { threadId, turnId }, options).then(end, end).catch(
+          () => {},
+        );
       },
     }),
     realPath: isRemote(config) ? undefined : realPathOf,

@@ -10,15 +10,16 @@ import { COMMAND, PARAMS, THREAD, TURN } from "../approvals/_requests.ts";
 const seen = () => ({ threads: {} }) as never;
 
 /** A server that answers each call after so many milliseconds. */
-function slow(ms: number) {
+function slow(ms: number, version = "0.169.0", refuses = "") {
   const calls: [string, JsonValue][] = [];
   const core = {
-    server: { version: "0.169.0" },
+    server: { version },
     ended: new AbortController().signal,
     callNow: async (method: string, params: JsonValue) => {
       calls.push([method, params]);
       const end = performance.now() + ms;
       while (performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 1));
+      if (method === refuses) throw new Error("no");
       return {};
     },
   };
@@ -53,6 +54,24 @@ test("an acceptance waits until the server has had time to ask again, and longer
   await (await brokerHost({}, seen, core)).heardAll!(false);
   assert.equal(calls.length, 2, "it is asked again, once");
   assert.ok(performance.now() - began >= 100 + 20 + 200 + 20 - 2);
+});
+
+test("with a turn whose second question came too late its commands are ended, which would outlive it", async () => {
+  const rows: [version: string, refuses: string, ends: boolean][] = [
+    ["0.104.0", "", false],
+    ["0.105.0", "", true],
+    ["0.169.0", "", true],
+    ["0.169.0", "turn/interrupt", true],
+    ["0.169.0", "thread/backgroundTerminals/clean", true],
+  ];
+  for (const [version, refuses, ends] of rows) {
+    const { core, calls } = slow(0, version, refuses);
+    (await brokerHost({}, seen, core)).interrupt!(THREAD, TURN);
+    for (let i = 0; i < 20; i++) await Promise.resolve();
+    const interrupt = ["turn/interrupt", { threadId: THREAD, turnId: TURN }];
+    const clean = ["thread/backgroundTerminals/clean", { threadId: THREAD }];
+    assert.deepEqual(calls, ends ? [interrupt, clean] : [interrupt], version);
+  }
 });
 
 test("a turn whose second question came too late is interrupted, and not by its answer alone", async () => {
