@@ -207,16 +207,22 @@ export class Answering {
   }
 
   /** Whether something else was granted under the same subject, and goes on. */
-  overlapsGranted({ subject, content }: PendingCall): boolean {
+  overlapsGranted({ subject, content, request }: PendingCall): boolean {
+    if (request.type === "elicitation") {
+      return [...this.#granted.values()].some((other) =>
+        other.request.type === "elicitation" && this.#changes.isBeside(request, other.request)
+      );
+    }
     const other = subject === null ? undefined : this.#granted.get(subject);
     return other !== undefined && content !== null && other.content !== content;
   }
 
-  /** Of what was granted for the thread, all has ended, or the item. */
-  ended(threadId: string, itemId?: string): void {
+  /** Of what was granted for the thread, all has ended, or that of the item or the turn. */
+  ended(threadId: string, { itemId, turnId }: { itemId?: string; turnId?: string } = {}): void {
     for (const [subject, { request }] of this.#granted) {
       if (request.threadId !== threadId) continue;
-      if (itemId === undefined || request.itemId === itemId) this.#granted.delete(subject);
+      if ((itemId ?? request.itemId) !== request.itemId) continue;
+      if ((turnId ?? request.turnId) === request.turnId) this.#granted.delete(subject);
     }
   }
 
@@ -248,8 +254,10 @@ export class Answering {
   }
 
   #note(pending: PendingCall): void {
-    const { subject, content } = pending;
-    if (subject === null || content === null) return;
+    // The question about an MCP call has no id of the model's, and says which call it is.
+    const isCall = pending.request.type === "elicitation";
+    const subject = isCall ? pending.request.id : pending.subject;
+    if (subject === null || !isCall && pending.content === null) return;
     this.#granted.delete(subject);
     this.#granted.set(subject, pending);
     if (this.#granted.size > MAX_GRANTED) {

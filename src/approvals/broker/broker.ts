@@ -77,7 +77,7 @@ export class ApprovalBroker {
     for (const twin of twins) this.#answering.failClosed(twin, "uncertainSubject");
     const repeats = this.#ids.repeats(pending);
     const isLate = this.#answering.overlapsGranted(pending);
-    if (isLate || twins.length > 0) this.#ids.foundTwins(pending);
+    if (isLate || twins.length > 0 || refusal === "uncertainSubject") this.#ids.foundTwins(pending);
     // Codex may have taken the other's acceptance for this one's: the turn is stopped before it has done much.
     if (isLate) return this.#answering.stopTurn(pending);
     if (refusal !== null) return this.#answering.failClosed(pending, refusal);
@@ -108,7 +108,7 @@ export class ApprovalBroker {
   noticed(threadId: string, method: string, params: JsonObject): boolean {
     const { item } = params;
     if (method === "item/completed" && isJsonObject(item) && typeof item["id"] === "string") {
-      this.#answering.ended(threadId, item["id"]);
+      this.#answering.ended(threadId, { itemId: item["id"] });
       this.#calls.answered(threadId, item);
     }
     return this.#state.changes.noticed(threadId, method, params);
@@ -130,7 +130,8 @@ export class ApprovalBroker {
       if (how === "over") this.#answering.giveUp(pending, "turnEnded");
       else if (how === "lost" || pending.away !== null) this.#answering.drop(pending);
     }
-    if (how !== "over") return;
+    if (how !== "over" || turnId === null) return;
+    this.#answering.ended(threadId, { turnId });
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
       if (request.threadId === threadId && request.turnId === turnId) {

@@ -1,13 +1,14 @@
 /** Codex gives an answer to the newest question of its id: what comes twice under one id is not accepted. */
 import assert from "node:assert/strict";
 import type { ApprovalHandler, ApprovalRules } from "../../../src/approvals/mod.ts";
-import type { JsonObject } from "../../../src/json.ts";
+import type { JsonObject, JsonValue } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import {
   bench,
   COMMAND,
   ELICITATION,
   MCP_APPROVAL,
+  PARAMS,
   PATCH,
   PERMISSIONS,
   settle,
@@ -113,6 +114,20 @@ test("what may have a twin again is heard out for longer", async () => {
   b.send(COMMAND, command("rm x", twin));
   heard.length = 0;
   assert.equal(await repeats(command("ls", { itemId: "h", threadId: "third" })), "true");
+  // So where what it is about can't be told: two changes under one id, or two calls of an MCP server.
+  const patch = (path: string): JsonObject => ({
+    item: { type: "fileChange", id: "p", changes: [{ path, kind: { type: "add" }, diff: "" }] },
+  });
+  const doubts: [string, JsonObject[], string, JsonObject][] = [
+    ["changes", [patch("/w/a"), patch("/w/b")], PATCH, { itemId: "p" }],
+    ["calls", [call("good"), call("bad")], ELICITATION, question("bad")],
+  ];
+  for (const [threadId, items, method, params] of doubts) {
+    for (const item of items) b.broker.noticed(threadId, "item/started", item);
+    b.send(method, { threadId, ...params });
+    heard.length = 0;
+    assert.equal(await repeats(command("ls", { itemId: "i", threadId })), "true", threadId);
+  }
   // What is remembered has a bound.
   const fourth = (itemId: string) => command("ls", { itemId, threadId: "fourth" });
   assert.equal(await repeats(fourth("first")), "false");
@@ -147,18 +162,19 @@ test("what a rule accepts is not told as a question that waits, also while it is
   b.broker.close();
 });
 
+const call = (q: string, id = "c"): JsonObject => ({
+  item: { type: "mcpToolCall", id, server: "s", tool: "note", arguments: { q } },
+});
+const question = (q: string): JsonObject => ({
+  serverName: "s",
+  requestedSchema: { type: "object", properties: {} },
+  _meta: { codex_approval_kind: "mcp_tool_call", tool_name: "note", tool_params: { q } },
+});
+const action = (word: string) => [{
+  result: { action: word, content: word === "accept" ? {} : null, _meta: null },
+}];
+
 test("consent to an MCP call waits, and is taken back when another call has its id", async () => {
-  const call = (q: string): JsonObject => ({
-    item: { type: "mcpToolCall", id: "c", server: "s", tool: "note", arguments: { q } },
-  });
-  const question = (q: string): JsonObject => ({
-    serverName: "s",
-    requestedSchema: { type: "object", properties: {} },
-    _meta: { codex_approval_kind: "mcp_tool_call", tool_name: "note", tool_params: { q } },
-  });
-  const action = (word: string) => [{
-    result: { action: word, content: word === "accept" ? {} : null, _meta: null },
-  }];
   for (const twin of [true, false]) {
     const heard = Promise.withResolvers<void>();
     const b = bench({ approvals: accept, heardAll: () => heard.promise });
@@ -173,6 +189,48 @@ test("consent to an MCP call waits, and is taken back when another call has its 
     if (!twin) continue;
     assert.deepEqual(b.send(ELICITATION, question("bad")), action("decline"));
     assert.equal(b.audits.at(-1)?.reason, "uncertainSubject");
+  }
+});
+
+test("another MCP call under the id of one that was accepted stops the turn while that goes on", async () => {
+  const rows: [string, (b: ReturnType<typeof bench>) => void, string][] = [
+    ["at once", (b) => void b.broker.noticed(THREAD, "item/started", call("bad")), "cancel"],
+    [
+      "another id",
+      (b) => void b.broker.noticed(THREAD, "item/started", call("bad", "d")),
+      "accept",
+    ],
+    ["after its end", (b) => {
+      b.broker.noticed(THREAD, "item/completed", call("good"));
+      b.broker.noticed(THREAD, "item/started", call("bad"));
+    }, "accept"],
+    ["in another turn", (b) => {
+      b.broker.turnEnded(THREAD, TURN);
+      b.broker.noticed(THREAD, "item/started", call("bad"));
+    }, "accept"],
+  ];
+  for (const [name, between, expected] of rows) {
+    const interrupted: string[][] = [];
+    const b = bench({
+      approvals: accept,
+      interrupt: (...turn) => void interrupted.push(turn),
+    });
+    b.broker.noticed(THREAD, "item/started", call("good"));
+    const replies: JsonValue[] = [];
+    const ask = (q: string) => {
+      const params = { ...PARAMS[ELICITATION], ...question(q) };
+      b.broker.handle({ rpcId: q, method: ELICITATION, params }, {
+        respond: (result) => void replies.push({ result }),
+        reject: () => {},
+      });
+    };
+    ask("good");
+    await b.audited();
+    between(b);
+    ask("bad");
+    await b.audited(2);
+    assert.deepEqual(replies, [...action("accept"), ...action(expected)], name);
+    assert.deepEqual(interrupted, expected === "cancel" ? [[THREAD, TURN]] : [], name);
   }
 });
 
@@ -260,6 +318,18 @@ test("another question under the id of what was accepted stops the turn, until t
       "another command on a server that was lost and goes on",
       command("rm x"),
       (b) => b.broker.reset("the connection ended"),
+      STOPPED,
+    ],
+    [
+      "another command in another turn, where the end of the one before was not told",
+      command("rm x", { turnId: "V" }),
+      (b) => b.broker.toolsEnd(THREAD, TURN, "over"),
+      ACCEPTED,
+    ],
+    [
+      "another command while another turn is over",
+      command("rm x"),
+      (b) => b.broker.toolsEnd(THREAD, "V", "over"),
       STOPPED,
     ],
     [
