@@ -147,9 +147,19 @@ export class Answering {
     if (threadId !== null && turnId !== null) {
       quietly(() => this.#options.interrupt?.(threadId, turnId));
     }
+    this.tell(pending, `${sentence(WHY[reason])} The turn is stopped.`);
+    this.#cancel(pending, reason);
+  }
+
+  /** Its turn is being stopped: no acceptance leaves after that, also none that was made before and is held. */
+  stopping(pending: PendingCall): void {
+    pending.stopping = true;
+    if (pending.held && pending.away === null) this.#cancel(pending, "turnEnded");
+  }
+
+  #cancel(pending: PendingCall, reason: FailClosedReason): void {
     const answer = wireAnswer(pending.request, { decision: "cancel" }, this.context());
     if (answer.type === "invalid") return this.failClosed(pending, reason);
-    this.tell(pending, `${sentence(WHY[reason])} The turn is stopped.`);
     this.settle(pending, answer, { by: "failClosed", reason }, WHY[reason]);
   }
 
@@ -174,6 +184,9 @@ export class Answering {
     }
     const refused = answer?.type === "result" ? this.#refusal(pending, answer.result) : null;
     if (refused !== null) return this.decline(pending, refused, ruling.rule ?? null, abortReason);
+    if (pending.stopping && answer?.type === "result" && permits(pending.request, answer.result)) {
+      return this.#cancel(pending, "turnEnded");
+    }
     if (this.#grants(pending, answer)) {
       if (pending.heard !== undefined) {
         return this.#hold(pending, pending.heard, answer, ruling, abortReason);

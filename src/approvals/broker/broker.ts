@@ -123,20 +123,21 @@ export class ApprovalBroker {
 
   /**
    * What becomes of calls of tools, whose turn may end while its server is not heard: it is being stopped (`turnId`: `null`), which
-   * ends those that wait for the next connection; it is lost, and interrupted next; or it is over, and all that it asks is.
+   * ends those that wait for the next connection, and nothing more is granted; it is lost, and interrupted next; or it is over,
+   * and all that it asks is.
    */
   toolsEnd(threadId: string, turnId: string | null, how: "stopped" | "lost" | "over"): void {
     for (const pending of this.#calls.of(threadId, turnId, how === "over")) {
       if (how === "over") this.#answering.giveUp(pending, "turnEnded");
       else if (how === "lost" || pending.away !== null) this.#answering.drop(pending);
     }
-    if (how !== "over" || turnId === null) return;
-    this.#answering.ended(threadId, { turnId });
+    if (how === "over" && turnId !== null) this.#answering.ended(threadId, { turnId });
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
-      if (request.threadId === threadId && request.turnId === turnId) {
-        this.#answering.failClosed(pending, "turnEnded");
-      }
+      if (request.threadId !== threadId) continue;
+      if (how === "stopped") this.#answering.stopping(pending);
+      if (how !== "over" || request.turnId !== turnId) continue;
+      this.#answering.failClosed(pending, "turnEnded");
     }
   }
 

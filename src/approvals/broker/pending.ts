@@ -44,6 +44,8 @@ export class PendingCall {
   session: ThreadGate | undefined = undefined;
   /** It was granted, and waits to be sent until all was heard. */
   held = false;
+  /** Its turn is being stopped: nothing is granted in it any more. */
+  stopping = false;
   /** Its session was told that it is asked. */
   announced = false;
   /** What it waits for. */

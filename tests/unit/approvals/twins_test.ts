@@ -70,6 +70,35 @@ test("what was accepted in time is not refused for the time that it is held", as
   assert.deepEqual(replies, ACCEPTED);
 });
 
+test("no acceptance leaves when its turn is being stopped, also none that was made before", async () => {
+  for (const made of ["before", "after"]) {
+    const heard = Promise.withResolvers<void>();
+    const decided = Promise.withResolvers<{ decision: "acceptForSession" }>();
+    const kept: string[] = [];
+    const b = bench({
+      approvals: () => decided.promise,
+      heardAll: () => made === "before" ? heard.promise : Promise.resolve(),
+    });
+    b.register(THREAD, { onKept: ({ type }) => void kept.push(type) });
+    const replies = b.send(COMMAND, command("ls"));
+    await settle();
+    const decide = async () => {
+      decided.resolve({ decision: "acceptForSession" });
+      await settle();
+    };
+    if (made === "before") await decide();
+    b.broker.toolsEnd("another thread", null, "stopped");
+    assert.deepEqual(replies, []);
+    b.broker.toolsEnd(THREAD, null, "stopped");
+    if (made === "after") await decide();
+    assert.deepEqual(replies, STOPPED, made);
+    assert.equal(b.audits[0]!.reason, "turnEnded");
+    heard.resolve();
+    await settle();
+    assert.deepEqual([replies, b.audits.length, kept], [STOPPED, 1, []]);
+  }
+});
+
 test("what is given is what was said, whatever becomes of its object while it is held", async () => {
   const heard = Promise.withResolvers<void>();
   const b = bench({ heardAll: () => heard.promise });
