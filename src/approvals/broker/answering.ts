@@ -220,11 +220,15 @@ export class Answering {
   }
 
   /** Whether something else was granted under the same subject, and goes on. */
-  overlapsGranted({ subject, content, request }: PendingCall): boolean {
+  overlapsGranted(pending: PendingCall): boolean {
+    const { subject, content, request } = pending;
+    const isUncertain = (one: PendingCall) => this.#changes.isUncertain(one.request);
     if (request.type === "elicitation") {
-      return [...this.#granted.values()].some((other) =>
-        other.request.type === "elicitation" && this.#changes.isBeside(request, other.request)
-      );
+      return isUncertain(pending) &&
+        [...this.#granted.values()].some((one) =>
+          one.request.type === "elicitation" && one.request.threadId === request.threadId &&
+          one.request.server === request.server && isUncertain(one)
+        );
     }
     const other = subject === null ? undefined : this.#granted.get(subject);
     return other !== undefined && content !== null && other.content !== content;

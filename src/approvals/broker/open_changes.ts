@@ -118,18 +118,6 @@ export class OpenChanges {
     return (asked.length > 0 ? asked : calls).some(({ doubtful }) => doubtful);
   }
 
-  /** Whether the call goes on under one id with the other one, which is another call. */
-  isBeside(request: ElicitationRequest, other: ElicitationRequest): boolean {
-    if (other.threadId !== request.threadId || other.server !== request.server) return false;
-    const [own, its] = [request, other].map(({ server, mcpTool, toolArguments }) =>
-      callContent(server, mcpTool, toolArguments)
-    );
-    return own !== its &&
-      this.#callsOf(request.threadId, request.server).some(({ open }) =>
-        open.includes(own!) && open.includes(its!)
-      );
-  }
-
   /**
    * Whether the call goes on that the request names: codex tells of each before it asks (0.125 to 0.169). A form of the
    * server's own that says it were such a request can at most repeat what was asked about that call.
