@@ -52,11 +52,8 @@ export async function brokerHost(
       heardAll: (repeats: boolean) => heardAll(core, repeats),
       interrupt: (threadId: string, turnId: string) => {
         const options = { signal: core.ended, timeoutMs: INTERRUPT_MS };
-        const end = () =>
-          supports(core.server.version, "commandsOutliveTurns")
-            ? core.callNow("thread/backgroundTerminals/clean", { threadId }, options)
-            : null;
-        // The turn may have begun what nobody has judged.
+        const end = () => core.callNow("thread/backgroundTerminals/clean", { threadId }, options);
+        // What nobody has judged may have begun, and would outlive the turn. 0.104 does not know that call.
         core.callNow("turn/interrupt", { threadId, turnId }, options).then(end, end).catch(
           () => {},
         );
