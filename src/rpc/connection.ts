@@ -86,8 +86,7 @@ export class Connection {
   #closedWith: ConnectionClosedError | null = null;
   #closing: string | null = null;
   #lost: string | null = null;
-  readonly #ended: Promise<void>;
-  #markEnded!: () => void;
+  readonly #ended = Promise.withResolvers<void>();
   /** Bytes read so far. */
   bytesIn = 0;
   /** Bytes written so far; characters for text that is all ASCII. */
@@ -98,13 +97,18 @@ export class Connection {
     this.transport = transport;
     this.#handler = handler;
     this.#options = options;
-    this.#ended = new Promise((resolve) => this.#markEnded = resolve);
     this.#framer = new LineFramer(options.maxMessageBytes, {
       line: (text, start, end) => this.#line(text, start, end),
       undecoded: (bytes, start, end) => this.#tookDelta(bytes, start, end, true),
       tooLong: (bytes, head, tail) => this.#tooLong(bytes, head, tail),
     });
-    this.#writer = new CoalescingWriter((text) => transport.write(text));
+    this.#writer = new CoalescingWriter(async (text) => {
+      try {
+        await transport.write(text);
+      } catch (error) {
+        this.drop(`The transport could not write: ${messageOf(error)}`);
+      }
+    });
     this.#calls = new PendingCalls(
       (id, method, params, trace, now) =>
         this.#send(
@@ -152,12 +156,9 @@ export class Connection {
     const begin = first || this.#framer.pendingText(NOISE_CHARACTERS);
     // deno-lint-ignore no-control-regex
     const text = redactText(begin.replace(/\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\ufeff]/g, "")).trim();
-    return text === ""
-      ? ""
-      : `${lines} ${lines === 1 ? "line" : "lines"} of its output ${
-        lines === 1 ? "was" : "were"
-      } no message; it begins with ` +
-        `"${text.slice(0, NOISE_CHARACTERS)}"`;
+    const were = lines === 1 ? "line of its output was" : "lines of its output were";
+    const begins = text.slice(0, NOISE_CHARACTERS);
+    return text === "" ? "" : `${lines} ${were} no message; it begins with "${begins}"`;
   }
 
   /** Ends a conversation whose other side does not answer any more, without waiting for it. */
@@ -169,7 +170,7 @@ export class Connection {
 
   /** Settles when the connection has ended. */
   get ended(): Promise<void> {
-    return this.#ended;
+    return this.#ended.promise;
   }
 
   /** Told how long each answered call took, in milliseconds. */
@@ -233,11 +234,10 @@ export class Connection {
   async close(reason: string, graceMs: number): Promise<TransportCloseReport> {
     this.#closing ??= reason;
     this.#calls.close(new ConnectionClosedError(this.#closing, { retryable: false }));
-    const report = await this.transport.close({ graceMs });
+    const { transport } = this;
+    const report = await transport.close({ graceMs });
     // A transport that could not be ended must not keep its callers waiting.
-    if (this.#closedWith === null) {
-      this.#closed({ exit: report.exit, stderrTail: this.transport.stderrTail() });
-    }
+    if (this.#closedWith === null) this.#closed({ ...report, stderrTail: transport.stderrTail() });
     return report;
   }
 
@@ -389,7 +389,7 @@ export class Connection {
     if (cut > 0) this.#handler.malformed("the connection ended within a line", cut);
     this.#handler.closed(error);
     this.#calls.close(error);
-    this.#markEnded();
+    this.#ended.resolve();
   }
 }
 

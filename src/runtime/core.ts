@@ -160,7 +160,10 @@ export class RuntimeCore implements ConnectionHandler {
         asked ? this.approvals.ready() : null,
         asked || seen ? this.#recorded.project() : null,
       ]);
-      await this.alive.while(startOne(() => this.#connect(signal), signal));
+      const starting = this.alive.while(startOne(() => this.#connect(signal), signal));
+      // One of the caller's may not look at the signal; what it opens too late is closed there.
+      const leaves = this.config.transport?.type === "custom" ? signal : undefined;
+      await abortable(starting, leaves);
     } catch (error) {
       this.#end(error);
       await this.#finish();
@@ -228,16 +231,15 @@ export class RuntimeCore implements ConnectionHandler {
     this.#end(error);
     const { closeGraceMs = DEFAULTS.closeGraceMs } = this.config;
     const closed = this.#connection?.close(error.message, closeGraceMs);
-    const unknown: TransportCloseReport = { ...this.#ended, gone: false, how: "unknown" };
-    this.#ended = await within(
-      Promise.all([closed, this.#restoring]).then(
-        ([report]) => report ?? this.#ended,
-        () => unknown,
-      ),
-      closeGraceMs * 4 + CLOSE_MS,
-      unknown,
-    );
+    const ends = Promise.all([closed, this.#restoring]).then(([report]) => report ?? this.#ended);
+    this.#ended = await this.#ending(ends, closeGraceMs);
     return await this.#finish();
+  }
+
+  /** How a connection ends; a transport of the caller's may never end, or fail to. */
+  #ending(ends: Promise<TransportCloseReport>, graceMs: number): Promise<TransportCloseReport> {
+    const unknown: TransportCloseReport = { ...this.#ended, gone: false, how: "unknown" };
+    return within(ends.catch(() => unknown), graceMs * 4 + CLOSE_MS, unknown);
   }
 
   /** Settles every turn and question, and takes nothing more. */
@@ -286,7 +288,8 @@ export class RuntimeCore implements ConnectionHandler {
       watchLiveness(connection, { ...livenessOf(config), busy: () => this.alive.turnRuns });
     } catch (error) {
       this.#connection = null;
-      this.#ended = await connection.close("The handshake failed.", FAILED_START_GRACE_MS);
+      const ends = connection.close("The handshake failed.", FAILED_START_GRACE_MS);
+      this.#ended = await this.#ending(ends, FAILED_START_GRACE_MS);
       throw error;
     }
   }

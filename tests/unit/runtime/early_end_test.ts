@@ -1,6 +1,6 @@
 /** A server that ends in the moment in which the start is over, and one that does not end with the client. */
 import assert from "node:assert/strict";
-import { ConnectionClosedError } from "../../../src/errors/mod.ts";
+import { ConnectionClosedError, IncompatibleVersionError } from "../../../src/errors/mod.ts";
 import type { RestartPolicy } from "../../../src/runtime/config.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { type MemoryEnd, memoryPair } from "../../../src/transport/memory.ts";
@@ -137,3 +137,60 @@ test("a transport whose close() rejects costs neither the report nor the sinks' 
   const { gone, how } = await runtime.shutdown();
   assert.deepEqual([gone, how, ended], [false, "unknown", 1]);
 });
+
+test("a transport that is opened too late for who gave up holds nobody, and is closed", async () => {
+  const { client } = memoryPair();
+  const opening = Promise.withResolvers<typeof client>();
+  const closed = Promise.withResolvers<void>();
+  client.close = () => {
+    closed.resolve();
+    return Promise.reject(new Error("it can't be closed"));
+  };
+  const { signal, abort } = given();
+  const spawning = Runtime.spawn({
+    transport: {
+      type: "custom",
+      open: () => {
+        queueMicrotask(abort);
+        return opening.promise;
+      },
+    },
+    signal,
+  });
+  await assert.rejects(spawning, (error) => error === signal.reason);
+  opening.resolve(client);
+  await closed.promise;
+});
+
+test("a transport whose close() rejects does not hide why the start has failed", async () => {
+  const { client, server } = memoryPair();
+  server.onLine((line) => {
+    server.send(JSON.stringify({ id: JSON.parse(line).id, result: { userAgent: "t/0.1.0 (x)" } }));
+  });
+  client.close = () => Promise.reject(new Error("it can't be closed"));
+  const transport = { type: "custom", open: () => Promise.resolve(client) } as const;
+  await assert.rejects(
+    Runtime.spawn({ transport, clientInfo: { name: "t", version: "1" } }),
+    IncompatibleVersionError,
+  );
+});
+
+test("a transport that can't write ends the connection, and not the script", async () => {
+  for (const write of [() => Promise.reject(new Error("full")), () => fail()]) {
+    const { client } = memoryPair();
+    client.write = write;
+    const transport = { type: "custom", open: () => Promise.resolve(client) } as const;
+    await assert.rejects(Runtime.spawn({ transport }), (error) => {
+      return error instanceof ConnectionClosedError && /could not write: full/.test(error.message);
+    });
+  }
+});
+
+function given(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort(new Error("given up")) };
+}
+
+function fail(): never {
+  throw new Error("full");
+}
