@@ -527,7 +527,10 @@ test("what a hook changes of a review or a goal that takes no such thing is told
     pre: [{
       name: "more",
       phases: ["preRun"],
-      call: () => ({ type: "mutate", patch: { prompt: "else", attachments: ["/nowhere"] } }),
+      call: ({ prompt }) =>
+        prompt === "next"
+          ? { type: "continue" }
+          : { type: "mutate", patch: { prompt: "else", attachments: ["/nowhere"] } },
     }],
     post: [{ name: "after", phases: ["postRun"], call: ({ prompt }) => void seen.push(prompt) }],
   };
@@ -537,7 +540,16 @@ test("what a hook changes of a review or a goal that takes no such thing is told
       for await (const event of events) if (event.type === "warning") told.push(event.message);
     })();
     await session.review({ type: "uncommitted" });
-    await (await session.startGoal("x")).finish();
+    const own: string[] = [];
+    for await (const event of await session.startGoal("x")) {
+      if (event.type === "warning") own.push(event.message);
+    }
+    assert.match(own.join(), /^A goal takes no attachments:[^,]*$/);
+    // It is nothing to the next prompt.
+    await session.ask("next", {
+      onEvent: (event) => event.type === "warning" && own.push(event.message),
+    });
+    assert.deepEqual(own.filter((message) => message.startsWith("A goal")).length, 1);
     assert.deepEqual(sent(server(), "review/start")[0]!.params.target, {
       type: "uncommittedChanges",
     });

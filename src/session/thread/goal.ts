@@ -234,11 +234,16 @@ export class Goal implements StartedGoal {
   }
 
   #exceeded({ limit, allowed }: ExceededLimit): void {
-    const turnId = this.#active?.turn.turnId ?? "";
-    const message =
-      `The goal needs more than its limits.${limit} of ${allowed} and is being stopped.`;
-    this.queue.push({ type: "warning", threadId: this.threadId, turnId, message });
+    this.warn(`The goal needs more than its limits.${limit} of ${allowed} and is being stopped.`);
     this.#close({ status: "budgetLimited" });
+  }
+
+  /** Tells who reads the goal's events, and who listens to the session. */
+  warn(message: string): void {
+    const turnId = this.#active?.turn.turnId ?? "";
+    const event: TurnEvent = { type: "warning", threadId: this.threadId, turnId, message };
+    this.queue.push(event);
+    this.#host.listeners.emit?.(event);
   }
 
   #close(end: { status: Status } | { error: unknown }): void {

@@ -2,7 +2,6 @@
  * Turns of codex's own that a session asks for: a review of changes by its reviewer, and making the history shorter.
  * @module
  */
-import { copied } from "../../check/mod.ts";
 import {
   BudgetExceededError,
   EmptyAnswerError,
@@ -40,11 +39,10 @@ const OUTPUT_PROMPT =
 /** Reviews; with a schema the findings are asked for in a turn after it. */
 export async function review(
   host: ThreadHost,
-  given: ReviewTarget,
-  asked: ReviewOptions,
+  target: ReviewTarget,
+  options: ReviewOptions,
   ask: AskForOutput,
 ): Promise<ReviewResult> {
-  const [target, options] = [copied(given), copied(asked)];
   let answer: Promise<PromptRunResult> | null = null;
   let run: TurnRun | null = null;
   let interrupted: TurnInterruptedError | null = null;
@@ -88,9 +86,9 @@ async function reviewTurn(
   const takesPrompt = target.type === "custom";
   const wanted = turn.prompt ?? asked.prompt ?? prompt;
   const final = takesPrompt ? wanted : prompt;
-  if (wanted !== final) warnIgnored(host, "review of changes", "prompt");
+  if (wanted !== final) warnIgnored(turns, "review of changes", "prompt");
   if ((turn.attachments ?? asked.attachments) !== undefined) {
-    warnIgnored(host, "review", "attachments");
+    warnIgnored(turns, "review", "attachments");
   }
   const model = turn.model ?? asked.model ?? profile.model;
   try {
@@ -146,11 +144,11 @@ function nothing({ threadId }: ThreadHost): PartialTurn {
 
 /** What a hook has changed that nothing of codex's takes. */
 export function warnIgnored(
-  { turns }: ThreadHost,
+  told: { warn(message: string): void },
   what: string,
   field: "prompt" | "attachments",
 ): void {
-  turns.warn(`A ${what} takes no ${field}: what a hook gave for it was ignored.`);
+  told.warn(`A ${what} takes no ${field}: what a hook gave for it was ignored.`);
 }
 
 /** What the review has left of the run's limits. */

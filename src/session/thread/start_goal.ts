@@ -3,7 +3,6 @@
  * @module
  */
 import { abortable } from "../../async.ts";
-import { copied } from "../../check/mod.ts";
 import { InvalidArgumentError, RequestTimeoutError, SessionClosedError } from "../../errors/mod.ts";
 import type { GoalOptions } from "../profile.ts";
 import type { Goal } from "./goal.ts";
@@ -14,9 +13,8 @@ import { assertSupported, type ThreadHost } from "./thread_host.ts";
 export async function startGoal(
   host: ThreadHost,
   objective: string,
-  asked: GoalOptions,
+  options: GoalOptions,
 ): Promise<Goal> {
-  const options = copied(asked);
   const { core } = host;
   assertSupported(core, "startGoal", "goals");
   if (host.profile.ephemeral) {
@@ -60,7 +58,6 @@ export async function startGoal(
       const loaded = await import("./goal.ts");
       const patched = await hooks.pre("preRun", { prompt: objective });
       const final = patched.prompt ?? objective;
-      if (patched.attachments !== undefined) warnIgnored(host, "goal", "attachments");
       // A goal that was left on the thread would go on.
       await core.call("thread/goal/clear", { threadId: host.threadId }, {
         timeoutMs: loaded.CALL_MS,
@@ -80,6 +77,7 @@ export async function startGoal(
       await host.checkpoint(given.signal);
       given.signal.throwIfAborted();
       run = new loaded.Goal(host, { objective: final, options, hooks, reopened, release });
+      if (patched.attachments !== undefined) warnIgnored(run, "goal", "attachments");
       await run.begin();
       return run;
     } catch (error) {

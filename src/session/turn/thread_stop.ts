@@ -142,9 +142,13 @@ export class ThreadStop {
       if (rests === null && turns.goalActive()) continue;
       const { core } = this.#host;
       const left = deadline - performance.now();
-      if (this.#expected.size > 0 && core.state === "running" && left > 0) {
-        await within(this.begun(), left, null);
-        continue;
+      if (this.#expected.size > 0 && core.state === "running") {
+        if (left > 0) {
+          await within(this.begun(), left, null);
+          continue;
+        }
+        // It may begin yet. What goes on is stopped by who has the thread.
+        if (last) return false;
       }
       const active = turns.active();
       if (active !== null && !isMeant(active)) return true;

@@ -88,6 +88,7 @@ export class TurnRun implements TurnOwner {
   readonly #identified = Promise.withResolvers<Turn>();
   readonly #settled = Promise.withResolvers<SettledTurn>();
   #isSettled = false;
+  #isStopped = false;
   /** How it will have ended, whatever the server says while it is being stopped. */
   #pendingOutcome: Extract<SettledTurn, { by: "timeout" | "limit" }> | null = null;
   readonly #cancelLimit: () => void;
@@ -156,9 +157,9 @@ export class TurnRun implements TurnOwner {
     return this.#isSettled;
   }
 
-  /** Whether its caller was told the end, or is about to be. */
+  /** Whether nobody wants it any more: its caller was told the end, or somebody stops it. */
   get isEnding(): boolean {
-    return this.#isSettled || this.#pendingOutcome !== null;
+    return this.#isSettled || this.#isStopped;
   }
 
   /** Who listens; nobody once the caller was told the end. */
@@ -208,6 +209,7 @@ export class TurnRun implements TurnOwner {
 
   /** Stops the turn on the server; `false` when the server would not, or never named it. Never rejects. */
   async stop(): Promise<boolean> {
+    this.#isStopped = true;
     if (await this.identified.catch(() => null) === null) return false;
     return await this.turn!.stop();
   }
@@ -231,7 +233,9 @@ export class TurnRun implements TurnOwner {
 
   /** There is no turn, as far as this client can tell. */
   refused(error: unknown): void {
-    this.failed(error);
+    // It waited for another turn, and was stopped with that one.
+    const interrupted = this.#isStopped && isRefusal(error, "turnTakesNone");
+    this.failed(interrupted ? new TurnInterruptedError(this.partial()) : error);
     this.#identified.reject(error);
   }
 
@@ -300,7 +304,7 @@ export class TurnRun implements TurnOwner {
   #emitEnd(settled: SettledTurn): TurnStatus {
     const status: TurnStatus = settled.by === "timeout"
       ? "timedOut"
-      : settled.by === "abort" || settled.by === "limit"
+      : settled.by !== "error" || settled.error instanceof TurnInterruptedError
       ? "interrupted"
       : settled.by === "error" && settled.error instanceof ConnectionClosedError
       ? "connectionClosed"

@@ -106,6 +106,7 @@ function goalOn(
     turns: { rest: { stopAll: () => Promise.resolve(true) } },
     stopAgents: () => Promise.resolve(true),
     goalLost: () => {},
+    listeners: { emit: null },
   } as unknown as ThreadHost;
   const goal = new Goal(host, {
     objective: "mine",
@@ -206,6 +207,7 @@ test("a goal's turns are those that no prompt began; the others have the session
     },
     stopAgents: () => Promise.resolve(true),
     goalLost: () => {},
+    listeners: { emit: null },
   } as unknown as ThreadHost;
   const goal = new Goal(host, {
     objective: "x",

@@ -3,6 +3,7 @@ import {
   ConnectionClosedError,
   RequestTimeoutError,
   RpcError,
+  TurnInterruptedError,
   TurnTimeoutError,
 } from "../../../src/errors/mod.ts";
 import type { JsonObject, JsonValue } from "../../../src/json.ts";
@@ -1151,4 +1152,53 @@ test("a turn that is named when nobody listens any more is stopped, and one that
   await other.reply("thread/read", { thread: { status: { type: "idle" } } });
   assert.equal((await waiting.settled).by, "error");
   assert.deepEqual(other.calls.map(({ method }) => method), []);
+});
+
+/** Lets time pass as fast as somebody waits for it, but for what waits for `ms` or more. */
+async function hurried<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  const { setTimeout } = globalThis;
+  const { now } = performance;
+  let ahead = 0;
+  performance.now = () => now.call(performance) + ahead;
+  const hurry = (callback: () => void, after = 0) => {
+    if (after >= ms) return setTimeout(callback, after);
+    return setTimeout(() => {
+      ahead += after;
+      callback();
+    });
+  };
+  globalThis.setTimeout = hurry as typeof setTimeout;
+  try {
+    return await work();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+    performance.now = now;
+  }
+}
+
+test("a thread that is left is not told to be at rest while a prompt has no answer", async () => {
+  for (const last of [true, false]) {
+    const it = new Stage();
+    it.start();
+    // Whoever interrupts it waits for its answer.
+    assert.equal(await hurried(6_000, () => it.turns.rest.stopAll(last)), !last);
+  }
+});
+
+test("a prompt that is interrupted while it waits for a turn that takes none is not sent again", async () => {
+  const it = new Stage();
+  const run = it.start();
+  it.started("review");
+  it.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable { … }"));
+  await new Promise((resolve) => setTimeout(resolve));
+  const stopping = run.stop();
+  it.say("turn/completed", { turn: { id: "review", status: "interrupted" } });
+  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
+  const settled = await run.settled;
+  assert.ok(settled.by === "error" && settled.error instanceof TurnInterruptedError);
+  assert.deepEqual(it.own.map((event) => event.type === "turnCompleted" && event.status), [
+    "interrupted",
+  ]);
+  assert.equal(await stopping, false);
+  assert.deepEqual(it.calls, []);
 });
