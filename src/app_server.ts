@@ -6,13 +6,12 @@ import type * as protocol from "./protocol/mod.ts";
 import type { ApprovalRequest, ReaderRequest } from "./approvals/mod.ts";
 import {
   checkArgument,
-  checkOptions,
-  copied,
   having,
   kind,
   name,
   readable,
   required,
+  takeOptions,
   text,
 } from "./check/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
@@ -62,8 +61,7 @@ export class AppServer implements AsyncDisposable {
 
   /** Starts codex, or attaches to one. Rejects like `Client.connect`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<AppServer> {
-    checkOptions("AppServer.connect", config, RUNTIME_CONFIG);
-    const given = copied(config);
+    const given = takeOptions("AppServer.connect", config, RUNTIME_CONFIG);
     const check = await import("./protocol/check_call.ts");
     return new AppServer(await Client.connect(given), given, check);
   }

@@ -2,16 +2,7 @@
  * Repeated runs in one directory.
  * @module
  */
-import {
-  checkOptions,
-  copied,
-  elsewhere,
-  name,
-  object,
-  required,
-  type Shape,
-  shape,
-} from "./check/mod.ts";
+import { elsewhere, name, object, required, type Shape, shape, takeOptions } from "./check/mod.ts";
 import { CLIENT_CONFIG } from "./runtime/config_shape.ts";
 import type { ClientConfig } from "./runtime/mod.ts";
 import type * as session from "./session/mod.ts";
@@ -80,8 +71,7 @@ export class Workflow implements AsyncDisposable {
 
   /** Starts codex for a directory, which must exist. Rejects like {@linkcode Client.connect}. */
   static async connect(config: WorkflowConfig): Promise<Workflow> {
-    checkOptions("Workflow.connect", config, WORKFLOW_CONFIG);
-    const { cwd, client, ...profile } = copied(config);
+    const { cwd, client, ...profile } = takeOptions("Workflow.connect", config, WORKFLOW_CONFIG);
     const [{ layerProfile, workingDirectory }, { isRemote }] = await Promise.all([
       import("./session/mod.ts"),
       import("./runtime/mod.ts"),
@@ -99,8 +89,8 @@ export class Workflow implements AsyncDisposable {
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkOptions("run", options, RUN_OPTIONS);
-    return await this.client.run<Schema>(this.cwd, prompt, this.#layer(this.#profile, options));
+    const given = takeOptions("run", options, RUN_OPTIONS);
+    return await this.client.run<Schema>(this.cwd, prompt, this.#layer(this.#profile, given));
   }
 
   /** Asks on a fresh thread, with a profile laid over the workflow's own. */
@@ -109,16 +99,16 @@ export class Workflow implements AsyncDisposable {
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkOptions("runWithProfile", profile, RUN_PROFILE, true);
-    checkOptions("runWithProfile", options, RUN_OPTIONS);
-    return await this.run<Schema>(prompt, this.#layer(profile, options));
+    const base = takeOptions("runWithProfile", profile, RUN_PROFILE, true);
+    const given = takeOptions("runWithProfile", options, RUN_OPTIONS);
+    return await this.run<Schema>(prompt, this.#layer(base, given));
   }
 
   /** Starts a session, for turns that must remember each other; a profile is laid over the workflow's own. */
   async startSession(profile: RunProfile = {}): Promise<Session> {
-    checkOptions("startSession", profile, RUN_PROFILE);
+    const given = takeOptions("startSession", profile, RUN_PROFILE);
     return await this.client.startSession({
-      ...this.#layer(this.#profile, profile),
+      ...this.#layer(this.#profile, given),
       cwd: this.cwd,
     });
   }

@@ -5,7 +5,6 @@
 import {
   callback,
   checkArgument,
-  checkOptions,
   count,
   date,
   flag,
@@ -15,6 +14,7 @@ import {
   required,
   type Shape,
   shape,
+  takeOptions,
   text,
 } from "../check/mod.ts";
 import { limitsKind } from "../session/profile_shape.ts";
@@ -80,11 +80,11 @@ const GOAL_SESSION: Kind = required(
  */
 export function spawn(session: AutomationSession, spec: AutomationSpec): AutomationHandle {
   checkArgument("automation.spawn", "session", session, SESSION);
-  checkOptions("automation.spawn", spec, AUTOMATION_SPEC);
-  if (spec.goal === true) {
+  const given = takeOptions("automation.spawn", spec, AUTOMATION_SPEC);
+  if (given.goal === true) {
     checkArgument("automation.spawn", "session", session, GOAL_SESSION);
   }
-  return new AutomationHandle(new Runner(session, spec, systemClock));
+  return new AutomationHandle(new Runner(session, given, systemClock));
 }
 
 // The caller's end of an automation.

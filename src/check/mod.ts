@@ -92,34 +92,60 @@ export function checkArguments(
  * called, or was made by a class, is the caller's own.
  */
 export function copied<T>(given: T): T {
-  return copyOf(given, new Map(), true) as T;
+  return copyOf(given, new Map(), 0) as T;
 }
 
-function copyOf(value: unknown, known: Map<unknown, unknown>, isOptions = false): unknown {
-  if (typeof value !== "object" || value === null) return value;
+/** Deeper than what any check lets pass. */
+const MAX_LEVELS = 256;
+
+function copyOf(value: unknown, known: Map<unknown, unknown>, level: number): unknown {
+  if (typeof value !== "object" || value === null || level > MAX_LEVELS) return value;
   if (known.has(value)) return known.get(value);
   const prototype: unknown = Object.getPrototypeOf(value);
   const isList = Array.isArray(value);
   if (!isList && prototype !== Object.prototype && prototype !== null) return value;
-  const members = Object.entries(Object.getOwnPropertyDescriptors(value));
+  // Each is read once: what a getter says next was not checked.
+  const members = Object.entries(value);
   // What has members that no copy would show is more than data: a JSON Schema that is a Standard Schema as well.
-  const isData = isList || isOptions ||
-    Object.keys(value).length === Reflect.ownKeys(value).length &&
-      members.every(([, member]) => "value" in member && typeof member.value !== "function");
+  const isData = isList || level === 0 ||
+    members.length === Reflect.ownKeys(value).length &&
+      members.every(([, member]) => typeof member !== "function");
   if (!isData) return value;
   const copy: object = isList ? [] : Object.create(prototype as object | null);
   known.set(value, copy);
-  for (const [name, { enumerable, get, value: member }] of members) {
-    if (enumerable !== true) continue;
-    const data = copyOf(get === undefined ? member : get.call(value), known);
+  for (const [name, member] of members) {
     Object.defineProperty(copy, name, {
-      value: data,
+      value: copyOf(member, known, level + 1),
       enumerable: true,
       writable: true,
       configurable: true,
     });
   }
   return copy;
+}
+
+/** What a caller gave, read once: what is checked is what is used. Throws like {@linkcode checkOptions}. */
+export function takeOptions<T>(where: string, given: T, of: Shape, needed = false): T {
+  const taken = readable(where, "options", () => copied(isOptions(given) ? all(given, of) : given));
+  checkOptions(where, taken, of, needed);
+  return taken as T;
+}
+
+/** An argument, read once like {@linkcode takeOptions}. Throws like {@linkcode checkArgument}. */
+export function takeArgument<T>(where: string, argument: string, given: T, of: Kind): T {
+  const taken = readable(where, argument, () => copied(given));
+  checkArgument(where, argument, taken, of);
+  return taken;
+}
+
+/** All options of an object; what a class of the caller's declares may be its prototype's. */
+function all(given: Readonly<Record<string, unknown>>, { options }: Shape): object {
+  const members = { ...given };
+  for (const name in options) {
+    const member = Object.hasOwn(given, name) ? undefined : given[name];
+    if (member !== undefined) members[name] = member;
+  }
+  return members;
 }
 
 function refuse(where: string, { path, received, accepts, hint }: Misfit): never {

@@ -5,7 +5,6 @@
 import {
   checkArgument,
   checkOptions,
-  copied,
   flag,
   milliseconds,
   name,
@@ -13,6 +12,7 @@ import {
   type Shape,
   shape,
   signal,
+  takeOptions,
   unreadable,
 } from "../check/mod.ts";
 import { InvalidArgumentError } from "../errors/mod.ts";
@@ -86,8 +86,7 @@ export class Runtime implements AsyncDisposable {
    * with its stderr) or `RequestTimeoutError` (it never answered); no process is left behind.
    */
   static async spawn(config: RuntimeConfig = {}): Promise<Runtime> {
-    checkOptions("Runtime.spawn", config, RUNTIME_CONFIG);
-    const given = copied(config);
+    const given = takeOptions("Runtime.spawn", config, RUNTIME_CONFIG);
     const [{ spawnCore }, { guardCall }, { readLog }] = await Promise.all([
       import("./spawn.ts"),
       import("./guard_call.ts"),

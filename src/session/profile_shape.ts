@@ -6,8 +6,6 @@ import { approvalsKind } from "../approvals/rules/check_rules.ts";
 import {
   callback,
   checkArgument,
-  checkOptions,
-  copied,
   count,
   either,
   flag,
@@ -26,6 +24,8 @@ import {
   type Shape,
   shape,
   signal,
+  takeArgument,
+  takeOptions,
   text,
   typeOf,
   variants,
@@ -394,16 +394,15 @@ export const THREAD_FILTER: Shape = shape<ThreadFilter>({
 /** How to read a thread. */
 export const READ_THREAD_OPTIONS: Shape = shape<ReadThreadOptions>({ includeTurns: flag, signal });
 
-/** Throws `InvalidArgumentError` when a prompt or its options can't be what they are meant to be. */
-export function checkAsk(where: string, prompt: unknown, options: unknown): void {
-  checkArgument(where, "prompt", prompt, promptKind);
-  checkOptions(where, options, ASK_OPTIONS);
+/** A prompt and its options, as they are now. Throws `InvalidArgumentError` when they can't be what they are meant to be. */
+export function takeAsk(where: string, prompt: Prompt, options: object): [Prompt, AskOptions] {
+  const asked = takeArgument(where, "prompt", prompt, promptKind);
+  return [asked, takeOptions(where, options, ASK_OPTIONS)];
 }
 
 /** What a running turn is asked in addition. Throws `InvalidArgumentError` when it is no prompt. */
 export function steering(input: Prompt): Prompt {
-  checkArgument("steer", "input", input, promptKind);
-  return input;
+  return takeArgument("steer", "input", input, promptKind);
 }
 
 /** Throws `InvalidArgumentError` when a thread can't be opened as that, or as such a session; the settings as they are now. */
@@ -415,8 +414,7 @@ export function checkOpening(
   if (opening.method !== "thread/start") {
     checkArgument(where, "threadId", opening.threadId, threadIdKind);
   }
-  checkOptions(where, config, SESSION_CONFIG);
-  return copied(config);
+  return takeOptions(where, config, SESSION_CONFIG);
 }
 
 /** An id that the server gave. */

@@ -5,12 +5,13 @@
 import {
   checkArgument,
   checkOptions,
-  copied,
   jsonObject,
   list,
   name as nonEmpty,
   object,
   required,
+  takeArgument,
+  takeOptions,
   text,
 } from "../check/mod.ts";
 import { defined, type JsonObject } from "../json.ts";
@@ -33,7 +34,6 @@ import type {
   WaitOptions,
 } from "./profile.ts";
 import {
-  checkAsk,
   FORK_CONFIG,
   GOAL_OPTIONS,
   REVIEW_OPTIONS,
@@ -44,6 +44,7 @@ import {
   SESSION_EVENTS,
   SETTINGS,
   steering,
+  takeAsk,
   turnOptionsOf,
   WAIT_OPTIONS,
 } from "./profile_shape.ts";
@@ -148,14 +149,9 @@ export class Session implements AsyncDisposable {
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkAsk("ask", prompt, options);
+    const asked = takeAsk("ask", prompt, options);
     this.#thread.assertAskable();
-    const run = new this.#internals.PromptRun(
-      this.#thread.prompts,
-      copied(prompt),
-      copied(options) as AskOptions,
-      null,
-    );
+    const run = new this.#internals.PromptRun(this.#thread.prompts, ...asked, null);
     return await run.result as PromptRunResult<InferOutput<Schema>>;
   }
 
@@ -168,10 +164,12 @@ export class Session implements AsyncDisposable {
     profile: RunProfile,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkOptions("askWithProfile", profile, RUN_PROFILE, true);
-    checkAsk("askWithProfile", prompt, options);
-    const { layerProfile } = this.#internals;
-    return await this.ask(prompt, { ...options, ...layerProfile(turnOptionsOf(profile), options) });
+    const base = turnOptionsOf(takeOptions("askWithProfile", profile, RUN_PROFILE, true));
+    const [asked, given] = takeAsk("askWithProfile", prompt, options);
+    return await this.ask<Schema>(asked, {
+      ...given,
+      ...this.#internals.layerProfile(base, given),
+    } as AskOptions<Schema>);
   }
 
   /** Asks, and hands out the events as they come. Settles when the server has started the turn. */
@@ -179,13 +177,12 @@ export class Session implements AsyncDisposable {
     prompt: Prompt,
     options: AskOptions<Schema> = {},
   ): Promise<PromptRunStream<InferOutput<Schema>>> {
-    checkAsk("askStream", prompt, options);
+    const asked = takeAsk("askStream", prompt, options);
     this.#thread.assertAskable();
     const queue = new this.#internals.EventQueue();
     const run = new this.#internals.PromptRun(
       this.#thread.prompts,
-      copied(prompt),
-      copied(options) as AskOptions,
+      ...asked,
       (event) => queue.push(event),
     );
     const turn = await run.identified;
@@ -243,8 +240,8 @@ export class Session implements AsyncDisposable {
    */
   async startGoal(objective: string, options: GoalOptions = {}): Promise<GoalRun> {
     checkArgument("startGoal", "objective", objective, required(nonEmpty));
-    checkOptions("startGoal", options, GOAL_OPTIONS);
-    return new GoalRun(await this.#internals.startGoal(this.#thread.host, objective, options));
+    const given = takeOptions("startGoal", options, GOAL_OPTIONS);
+    return new GoalRun(await this.#internals.startGoal(this.#thread.host, objective, given));
   }
 
   /**
@@ -271,12 +268,12 @@ export class Session implements AsyncDisposable {
     target: ReviewTarget,
     options: ReviewOptions<Schema> = {},
   ): Promise<ReviewResult<InferOutput<Schema>>> {
-    checkArgument("review", "target", target, reviewTargetKind);
-    checkOptions("review", options, REVIEW_OPTIONS);
+    const what = takeArgument("review", "target", target, reviewTargetKind);
+    const given = takeOptions("review", options, REVIEW_OPTIONS) as ReviewOptions;
     const { host, prompts } = this.#thread;
     const ask = (prompt: string, more: AskOptions) =>
       new this.#internals.PromptRun(prompts, prompt, more, null, true).result;
-    const result = await this.#internals.review(host, target, options as ReviewOptions, ask);
+    const result = await this.#internals.review(host, what, given, ask);
     return result as ReviewResult<InferOutput<Schema>>;
   }
 
@@ -313,8 +310,8 @@ export class Session implements AsyncDisposable {
    */
   async sample(prompt: string, options: SampleOptions = {}): Promise<SampleResult> {
     checkArgument("sample", "prompt", prompt, required(text));
-    checkOptions("sample", options, SAMPLE_OPTIONS);
-    return await this.#internals.sample(this.#thread.host, prompt, options);
+    const given = takeOptions("sample", options, SAMPLE_OPTIONS);
+    return await this.#internals.sample(this.#thread.host, prompt, given);
   }
 
   /**
@@ -327,8 +324,7 @@ export class Session implements AsyncDisposable {
    * ```
    */
   async fork(config: ForkConfig = {}): Promise<Session> {
-    checkOptions("fork", config, FORK_CONFIG);
-    const { after, before, ...rest } = copied(config);
+    const { after, before, ...rest } = takeOptions("fork", config, FORK_CONFIG);
     const at = defined({ after, before });
     const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
     return await this.#internals.alone(this.#thread.host, rest.signal, open) as Session;
@@ -350,9 +346,9 @@ export class Session implements AsyncDisposable {
    * ```
    */
   async rewind(options: RewindOptions): Promise<RewindPlan> {
-    checkOptions("rewind", options, REWIND_OPTIONS);
+    const given = takeOptions("rewind", options, REWIND_OPTIONS);
     this.#thread.assertAskable();
-    const [given, { rewind }] = [copied(options), await import("./history/rewind/rewind.ts")];
+    const { rewind } = await import("./history/rewind/rewind.ts");
     return await rewind(this.#thread.host, given);
   }
 
@@ -365,9 +361,9 @@ export class Session implements AsyncDisposable {
    * ```
    */
   async inject(items: JsonObject[], options: WaitOptions = {}): Promise<void> {
-    checkArgument("inject", "items", items, required(list(jsonObject)));
+    const given = takeArgument("inject", "items", items, required(list(jsonObject)));
     checkOptions("inject", options, WAIT_OPTIONS);
-    const [given, { core }] = [copied(items), this.#thread.parts];
+    const { core } = this.#thread.parts;
     this.#internals.assertSupported(core, "inject", "injectItems");
     await this.#internals.alone(this.#thread.host, options.signal, async (signal) => {
       await core.call("thread/inject_items", { threadId: this.threadId, items: given }, { signal });
@@ -383,12 +379,12 @@ export class Session implements AsyncDisposable {
    * ```
    */
   async update(settings: Pick<RunProfile, "model" | "effort" | "mode">): Promise<void> {
-    checkOptions("update", settings, SETTINGS);
-    checkArgument("update", "settings", settings, required(object(SETTINGS)));
+    const given = takeOptions("update", settings, SETTINGS);
+    checkArgument("update", "settings", given, required(object(SETTINGS)));
     this.#thread.assertAskable();
     const now = this.#thread.settings;
     // Every turn says what it runs with; the turns that codex begins are told before they begin.
-    const change: Partial<ResolvedProfile> = defined(settings);
+    const change: Partial<ResolvedProfile> = defined(given);
     now.next = { ...now.next, ...change };
     now.changes++;
     try {

@@ -5,13 +5,13 @@
 import {
   checkArgument,
   checkOptions,
-  copied,
   either,
   nothing,
   pauseMilliseconds,
   type Shape,
   shape,
   signal,
+  takeOptions,
   text,
 } from "../check/mod.ts";
 import { WebError } from "../errors/mod.ts";
@@ -102,9 +102,8 @@ export class WebAdapter implements AsyncDisposable {
 
   /** Creates an adapter on a connected client. Throws `PolicyError` when it can't keep the tenants apart. */
   constructor(options: WebAdapterOptions) {
-    checkOptions("WebAdapter", options, WEB_ADAPTER_OPTIONS);
     this[Symbol.asyncDispose] = () => this.close();
-    this.#options = copied(options);
+    options = this.#options = takeOptions("WebAdapter", options, WEB_ADAPTER_OPTIONS);
     const enforced = isEnforced(options);
     this.#policy = policyOf(options);
     const store = options.store ?? new MemorySessionStore();

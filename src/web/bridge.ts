@@ -2,15 +2,7 @@
  * The HTTP bridge: one function from a request to an answer.
  * @module
  */
-import {
-  callback,
-  checkArgument,
-  checkOptions,
-  copied,
-  having,
-  required,
-  text,
-} from "../check/mod.ts";
+import { callback, checkArgument, having, required, takeOptions, text } from "../check/mod.ts";
 import { WebAdapter } from "./adapter.ts";
 import type { Handler } from "./http/handler.ts";
 import type { BridgeOptions, WebAdapterOptions } from "./options.ts";
@@ -50,8 +42,7 @@ export interface Bridge extends AsyncDisposable {
  * ```
  */
 export function createBridge(options: BridgeOptions): Bridge {
-  checkOptions("createBridge", options, BRIDGE_OPTIONS);
-  const given = copied(options);
+  const given = takeOptions("createBridge", options, BRIDGE_OPTIONS);
   const adapter = new WebAdapter(optionsOf(given));
   let handler: Handler | undefined;
   /** Loaded with the first request. */

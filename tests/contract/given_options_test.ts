@@ -1,6 +1,16 @@
 /** What callers give is what it was when they called: what becomes of their objects later was not checked. */
 import assert from "node:assert/strict";
-import { AppServer, Client, quickRun, quickRunWithProfile, runtime, Workflow } from "../../mod.ts";
+import {
+  AppServer,
+  automation,
+  Client,
+  quickRun,
+  quickRunWithProfile,
+  runtime,
+  TurnTimeoutError,
+  web,
+  Workflow,
+} from "../../mod.ts";
 import { copied } from "../../src/check/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
 import { FakeServer, fakeTransport, type Message } from "../_fake_server.ts";
@@ -9,6 +19,7 @@ import { tempDir } from "../_temp.ts";
 import { onFake, quickReview, rejection } from "./session_world.ts";
 
 test("copied() keeps lists and data as they are, and hands on what can be called or was made by a class", () => {
+  let reads = 0;
   const tool = { run: () => {}, names: ["a"] };
   const signal = new AbortController().signal;
   const given = {
@@ -18,19 +29,26 @@ test("copied() keeps lists and data as they are, and hands on what can be called
     tools: { tool },
     accessor: {
       get now() {
-        return this;
+        return reads++;
+      },
+    },
+    action: {
+      get now() {
+        return () => {};
       },
     },
     signal,
     onStderr: () => {},
   };
   const copy = copied(given);
-  assert.deepEqual(copy, given);
+  assert.deepEqual({ ...copy, accessor: {} }, { ...given, accessor: {} });
+  // What a getter says is read once.
+  assert.deepEqual([copy.accessor.now, copy.accessor.now, reads], [0, 0, 1]);
   assert.notEqual(copy.list[0], given.list[0]);
   assert.equal(Object.getPrototypeOf(copy.record), null);
   assert.deepEqual(Object.keys(copy.named), ["__proto__"]);
   assert.ok(copy.tools !== given.tools && copy.tools.tool === tool);
-  assert.ok(copy.accessor === given.accessor && copy.signal === signal);
+  assert.ok(copy.action === given.action && copy.signal === signal);
   given.list[0]!.deep.push(2);
   assert.deepEqual(copy.list, [{ deep: [1] }]);
   const round: { self?: unknown } = {};
@@ -191,4 +209,96 @@ test("a run of its own is what was checked, whatever becomes of its objects mean
   const { params } = server!.received.find(({ method }) => method === "thread/start")!;
   assert.equal(params.model, "given");
   assert.equal((await quickRun(cwd, "x", { client })).assistantText, "ok");
+});
+
+/** Options that count how often each of them is read: what a getter says the second time was not checked. */
+function counting<T extends object>(options: T, reads: Map<string, number>): T {
+  const counted = {};
+  for (const [name, value] of Object.entries(options)) {
+    Object.defineProperty(counted, name, {
+      enumerable: true,
+      get: () => {
+        reads.set(name, (reads.get(name) ?? 0) + 1);
+        return value;
+      },
+    });
+  }
+  return counted as T;
+}
+
+test("what is checked is what is used: every option is read once", async () => {
+  await onFake({}, async ({ client, session, cwd }) => {
+    const transport = () => ({
+      type: "custom" as const,
+      open: fakeTransport((end) => void new FakeServer(end)),
+    });
+    const doors: Record<string, (reads: Map<string, number>) => Promise<unknown>> = {
+      ask: (reads) => {
+        const limits = counting({ tokens: 1_000 }, reads);
+        return session.ask(
+          counting({ text: "x" }, reads),
+          counting({ limits, timeoutMs: 9_000 }, reads),
+        );
+      },
+      askStream: async (reads) =>
+        await (await session.askStream("x", counting({ timeoutMs: 9_000 }, reads))).finish(),
+      askWithProfile: (reads) =>
+        session.askWithProfile(
+          "x",
+          counting({ model: "m" }, reads),
+          counting({ timeoutMs: 9 }, reads),
+        ).catch(() => {}),
+      startSession: (reads) => {
+        const sandbox = counting({ type: "workspaceWrite" as const, writableRoots: [] }, reads);
+        return client.startSession(
+          counting({ cwd, sandbox, allowPrivilegedEscalation: true }, reads),
+        );
+      },
+      resumeSession: (reads) => client.resumeSession("t", counting({ model: "m", cwd }, reads)),
+      forkSession: (reads) => client.forkSession("t", counting({ model: "m", cwd }, reads)),
+      fork: (reads) => session.fork(counting({ model: "m" }, reads)),
+      update: (reads) => session.update(counting({ model: "m" }, reads)),
+      run: (reads) => client.run(cwd, "x", counting({ model: "m" }, reads)),
+      quickRunWithProfile: (reads) => {
+        const own = counting({ transport: transport(), requestTimeoutMs: 9_000 }, reads);
+        const profile = counting({ model: "m", timeoutMs: 9_000 }, reads);
+        return quickRunWithProfile(cwd, "x", profile, counting({ client: own }, reads));
+      },
+      "Client.connect": async (reads) => {
+        const config = { transport: transport(), requestTimeoutMs: 9_000 };
+        await (await Client.connect(counting(config, reads))).shutdown();
+      },
+      "Workflow.connect": async (reads) => {
+        const own = counting({ transport: transport() }, reads);
+        const workflow = await Workflow.connect(counting({ cwd, model: "m", client: own }, reads));
+        await workflow.run("x", counting({ timeoutMs: 9_000 }, reads));
+        await workflow.shutdown();
+      },
+      WebAdapter: async (reads) => {
+        const profile = counting({ timeoutMs: 9_000 }, reads);
+        await new web.WebAdapter(counting({ client, cwd, profile }, reads)).close();
+      },
+      "automation.spawn": async (reads) => {
+        const spec = counting({ prompt: "x", every: 9_000, maxRuns: 1 }, reads);
+        await automation.spawn(session, spec).wait();
+      },
+    };
+    for (const [name, call] of Object.entries(doors)) {
+      const reads = new Map<string, number>();
+      await call(reads);
+      assert.ok(reads.size > 0, name);
+      for (const [option, times] of reads) assert.equal(times, 1, `${name}: ${option}`);
+    }
+  });
+});
+
+test("options that are accessors of a class take effect as others do", async () => {
+  class Options {
+    get timeoutMs(): number {
+      return 1;
+    }
+  }
+  await onFake({ server: { onTurn: () => {} } }, async ({ session }) => {
+    assert.ok(await rejection(session.ask("x", new Options())) instanceof TurnTimeoutError);
+  });
 });

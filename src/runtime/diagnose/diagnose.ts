@@ -2,7 +2,7 @@
  * Finding out why codex does not work.
  * @module
  */
-import { checkOptions } from "../../check/mod.ts";
+import { takeOptions } from "../../check/mod.ts";
 import { CodexError, messageOf, RpcError, SpawnError } from "../../errors/mod.ts";
 import { locateCodex } from "../../launch/mod.ts";
 import { hostProbe, type RulesFile } from "../../permissions/mod.ts";
@@ -41,8 +41,8 @@ const VARIABLES =
     .split(" ");
 
 /** What `runtime.diagnose` does. */
-export async function diagnose(config: RuntimeConfig): Promise<Diagnosis> {
-  checkOptions("diagnose", config, RUNTIME_CONFIG);
+export async function diagnose(given: RuntimeConfig): Promise<Diagnosis> {
+  const config = takeOptions("diagnose", given, RUNTIME_CONFIG);
   config.signal?.throwIfAborted();
   const problems: DiagnosedProblem[] = [];
   const { missing, ...place } = locate(config);

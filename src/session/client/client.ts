@@ -6,9 +6,10 @@ import type { ApprovalDecision, PendingApproval } from "../../approvals/mod.ts";
 import {
   checkArgument,
   checkOptions,
-  copied,
   name as nonEmpty,
   required,
+  takeArgument,
+  takeOptions,
 } from "../../check/mod.ts";
 import { RpcError, UnsupportedError } from "../../errors/mod.ts";
 import { defined } from "../../json.ts";
@@ -105,8 +106,7 @@ export class Client implements AsyncDisposable {
 
   /** Starts codex, or takes one that was prewarmed with the same configuration. Rejects like `Runtime.spawn`. */
   static async connect(config: ClientConfig & { signal?: AbortSignal } = {}): Promise<Client> {
-    checkOptions("Client.connect", config, CLIENT_CONFIG);
-    const given = copied(config);
+    const given = takeOptions("Client.connect", config, CLIENT_CONFIG);
     given.signal?.throwIfAborted();
     // Hooks that can't work together are told before anything is started.
     mergeHooks(given.hooks);
@@ -121,8 +121,8 @@ export class Client implements AsyncDisposable {
    * ended when nobody takes it for a minute, and does not keep the script alive.
    */
   static async prewarm(config: ClientConfig = {}): Promise<void> {
-    checkOptions("Client.prewarm", config, CLIENT_CONFIG);
-    await Promise.all([prewarm(copied(config), Runtime.spawn), import("../internals.ts")]);
+    const given = takeOptions("Client.prewarm", config, CLIENT_CONFIG);
+    await Promise.all([prewarm(given, Runtime.spawn), import("../internals.ts")]);
   }
 
   /** What the server said of itself. */
@@ -152,8 +152,7 @@ export class Client implements AsyncDisposable {
    */
   async resumeSession(threadId: string, config: Partial<SessionConfig> = {}): Promise<Session> {
     checkArgument("resumeSession", "threadId", threadId, threadIdKind);
-    checkOptions("resumeSession", config, RESUME_CONFIG);
-    const given = copied(config);
+    const given = takeOptions("resumeSession", config, RESUME_CONFIG);
     const { store, signal } = given;
     signal?.throwIfAborted();
     await this.#core.ready(signal);
@@ -188,8 +187,7 @@ export class Client implements AsyncDisposable {
    */
   async forkSession(threadId: string, config: SessionConfig & ForkPoint): Promise<Session> {
     checkArgument("forkSession", "threadId", threadId, threadIdKind);
-    checkOptions("forkSession", config, FORK_SESSION_CONFIG);
-    const { after, before, ...rest } = copied(config);
+    const { after, before, ...rest } = takeOptions("forkSession", config, FORK_SESSION_CONFIG);
     await this.#assertKept("forkSession", threadId, rest.signal);
     const at = defined({ after, before });
     return await this.#opener.open({ method: "thread/fork", threadId, at }, rest);
@@ -201,9 +199,9 @@ export class Client implements AsyncDisposable {
     prompt: string,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkArgument("run", "prompt", prompt, promptKind);
-    checkOptions("run", options, RUN_OPTIONS);
-    return await this.#internals.runOnce(this.#opener, cwd, prompt, copied(options));
+    const asked = takeArgument("run", "prompt", prompt, promptKind);
+    const given = takeOptions("run", options, RUN_OPTIONS);
+    return await this.#internals.runOnce(this.#opener, cwd, asked, given);
   }
 
   /** Asks once with a profile; options win over it, attachments and hooks are added. */
@@ -213,17 +211,17 @@ export class Client implements AsyncDisposable {
     profile: RunProfile,
     options: RunOptions<Schema> = {},
   ): Promise<PromptRunResult<InferOutput<Schema>>> {
-    checkOptions("runWithProfile", profile, RUN_PROFILE, true);
-    checkOptions("runWithProfile", options, RUN_OPTIONS);
-    return await this.run<Schema>(cwd, prompt, this.#internals.layerProfile(profile, options));
+    const base = takeOptions("runWithProfile", profile, RUN_PROFILE, true);
+    const given = takeOptions("runWithProfile", options, RUN_OPTIONS);
+    return await this.run<Schema>(cwd, prompt, this.#internals.layerProfile(base, given));
   }
 
   /** The threads that codex keeps, newest first; fetched page by page as you iterate. */
   threads(filter: ThreadFilter = {}): AsyncIterable<ThreadSummary> {
-    checkOptions("threads", filter, THREAD_FILTER);
+    const given = takeOptions("threads", filter, THREAD_FILTER);
     return this.#internals.endable(
-      (signal) => this.#internals.listThreads(this.#core, { ...filter, signal }),
-      filter.signal,
+      (signal) => this.#internals.listThreads(this.#core, { ...given, signal }),
+      given.signal,
     );
   }
 
@@ -238,11 +236,11 @@ export class Client implements AsyncDisposable {
    */
   searchThreads(text: string, options: SearchOptions = {}): AsyncIterable<ThreadHit> {
     checkArgument("searchThreads", "text", text, required(wordsKind));
-    checkOptions("searchThreads", options, SEARCH_OPTIONS);
+    const given = takeOptions("searchThreads", options, SEARCH_OPTIONS);
     return this.#internals.endable(async (signal) => {
       const { searchThreads } = await import("../history/search.ts");
-      return searchThreads(this.#core, text, options, signal);
-    }, options.signal);
+      return searchThreads(this.#core, text, given, signal);
+    }, given.signal);
   }
 
   /**
@@ -272,21 +270,21 @@ export class Client implements AsyncDisposable {
    */
   turns(threadId: string, options: TurnsOptions = {}): AsyncIterable<TurnSnapshot> {
     checkArgument("turns", "threadId", threadId, threadIdKind);
-    checkOptions("turns", options, TURNS_OPTIONS);
+    const given = takeOptions("turns", options, TURNS_OPTIONS);
     return this.#internals.endable(async (signal) => {
       const { turnsOf } = await import("../history/pages.ts");
-      return turnsOf(this.#core, threadId, options, signal);
-    }, options.signal);
+      return turnsOf(this.#core, threadId, given, signal);
+    }, given.signal);
   }
 
   /** The items of a thread, or of one of its turns, in order; fetched like {@linkcode turns}. */
   items(threadId: string, options: ItemsOptions = {}): AsyncIterable<TurnItem> {
     checkArgument("items", "threadId", threadId, threadIdKind);
-    checkOptions("items", options, ITEMS_OPTIONS);
+    const given = takeOptions("items", options, ITEMS_OPTIONS);
     return this.#internals.endable(async (signal) => {
       const { itemsOf } = await import("../history/pages.ts");
-      return itemsOf(this.#core, threadId, options, signal);
-    }, options.signal);
+      return itemsOf(this.#core, threadId, given, signal);
+    }, given.signal);
   }
 
   /** Reads a thread, with its turns if asked. Rejects with `RpcError` when there is no such thread. */

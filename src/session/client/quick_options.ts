@@ -5,13 +5,12 @@
 import {
   callback,
   checkArgument,
-  checkOptions,
-  copied,
   elsewhere,
   object,
   type Shape,
   shape,
   signal,
+  takeOptions,
 } from "../../check/mod.ts";
 import { promptKind } from "../../prompt.ts";
 import { CLIENT_CONFIG } from "../../runtime/config_shape.ts";
@@ -55,8 +54,10 @@ export function checkQuickRun(
   options: QuickRunOptions | undefined,
   given: { profile: RunProfile } | undefined,
 ): QuickRunSettings {
-  checkOptions("quickRun", options, QUICK_RUN_OPTIONS);
+  const settings: QuickRunSettings = { ...takeOptions("quickRun", options, QUICK_RUN_OPTIONS) };
   checkArgument("quickRun", "prompt", prompt, promptKind);
-  if (given !== undefined) checkOptions("quickRun", given.profile, RUN_PROFILE, true);
-  return { ...copied(options), ...copied(given) };
+  if (given !== undefined) {
+    settings.profile = takeOptions("quickRun", given.profile, RUN_PROFILE, true);
+  }
+  return settings;
 }

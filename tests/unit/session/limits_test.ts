@@ -6,7 +6,7 @@ import {
   PermissionDeniedError,
 } from "../../../src/errors/mod.ts";
 import type { JsonObject } from "../../../src/json.ts";
-import { checkAsk } from "../../../src/session/profile_shape.ts";
+import { takeAsk } from "../../../src/session/profile_shape.ts";
 import type { RunLimits } from "../../../src/session/profile.ts";
 import {
   crossedLimit,
@@ -156,9 +156,9 @@ test("what is no limit is refused at the door", () => {
     7,
   ];
   for (const limits of wrong) {
-    assert.throws(() => checkAsk("ask", "x", { limits }), InvalidArgumentError);
+    assert.throws(() => takeAsk("ask", "x", { limits }), InvalidArgumentError);
   }
-  checkAsk("ask", "x", { limits: { tokens: Infinity, modelCalls: 1, toolCalls: 0 } });
+  takeAsk("ask", "x", { limits: { tokens: Infinity, modelCalls: 1, toolCalls: 0 } });
 });
 
 test("what nobody asked for has the session's limits: a turn by itself, those of a goal together", async () => {
