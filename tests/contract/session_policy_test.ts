@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { mkdir, rename, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { type Message, recorded, recordedResult } from "../_fake_server.ts";
+import { FakeRpcError, type Message, recorded, recordedResult } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
-import type { ApprovalHandler, Session, TurnEvent } from "../../mod.ts";
+import { type ApprovalHandler, RpcError, type Session, type TurnEvent } from "../../mod.ts";
+import { CheckpointStore } from "../../src/session/history/rewind/checkpoint_store.ts";
 import { tempDir } from "../_temp.ts";
-import { onFake, startTurn } from "./session_world.ts";
+import { onFake, rejection, startTurn } from "./session_world.ts";
 
 /** The warnings of a prompt. */
 async function warningsOf(session: Session): Promise<string[]> {
@@ -202,4 +203,39 @@ test("a turn of somebody else is stopped where the workspace has moved, whether 
       assert.equal(params.turnId, turn.id, `checkpoints: ${checkpoints}`);
     });
   }
+});
+
+test("a thread that can't be gone on with stays in the history", async () => {
+  await using directory = await tempDir("resume-");
+  const [cwd, codexHome] = [join(directory.path, "workspace"), join(directory.path, "home")];
+  for (const path of [cwd, codexHome]) await mkdir(path);
+  // A rewind was cut off, and what is left of it can't be done.
+  const store = await CheckpointStore.open(CheckpointStore.home(codexHome), cwd);
+  const restore = { threadId: "t", before: "u", turns: ["u"], steps: [], at: Date.now() };
+  await store.putRestore("cut-off", restore);
+  const methods = {
+    initialize: ({ clientInfo }: Message) => {
+      const hello = recordedResult("0.169", "basic", "initialize");
+      return { ...hello, userAgent: `${clientInfo.name}/0.169.0 (x)`, codexHome };
+    },
+    "thread/turns/list": () => {
+      throw new FakeRpcError("not now");
+    },
+  };
+  await onFake({ server: { methods } }, async ({ client, server }) => {
+    const config = {
+      cwd,
+      checkpoints: true,
+      allowPrivilegedEscalation: true,
+      sandbox: {
+        type: "workspaceWrite",
+        excludeSlashTmp: true,
+        excludeTmpdirEnvVar: true,
+      },
+    } as const;
+    const error = await rejection(client.resumeSession("t", config));
+    assert.ok(error instanceof RpcError && error.rpcMessage === "not now", String(error));
+    const sent = server().received.map(({ method }) => method);
+    assert.ok(!sent.includes("thread/archive") && sent.includes("thread/unsubscribe"), `${sent}`);
+  });
 });

@@ -298,7 +298,7 @@ export class SessionOpener<Opened extends OpenedThread> {
       if (plan.checkpoints !== null) await recover();
       await plan.portable?.opened(opened.threadId);
     } catch (error) {
-      await opened.close().catch(() => {});
+      await opened[end]?.().catch(() => {});
       throw error;
     }
     return opened;
