@@ -144,9 +144,9 @@ export class Runtime implements AsyncDisposable {
    * `InvalidArgumentError` for a cursor that no message has had yet, such as one of another connection.
    */
   events(filter: EventFilter = {}): AsyncIterable<EventEnvelope> {
-    checkOptions("events", filter, EVENT_FILTER);
+    const given = takeOptions("events", filter, EVENT_FILTER);
     const { alive, log } = coreOf(this);
-    if (filter.after !== undefined && filter.after > log.newest) {
+    if (given.after !== undefined && given.after > log.newest) {
       throw new InvalidArgumentError("events", {
         argument: "after",
         received: "a greater one",
@@ -154,7 +154,7 @@ export class Runtime implements AsyncDisposable {
         hint: "The numbers are those of one connection; another one begins anew, at 1.",
       });
     }
-    return alive.reading(this.#readLog(log, filter));
+    return alive.reading(this.#readLog(log, given));
   }
 
   /** Threads, turns and items as far as this connection has seen them; bounded by `stateLimits`. */

@@ -258,6 +258,10 @@ test("what is checked is what is used: every option is read once", async () => {
       forkSession: (reads) => client.forkSession("t", counting({ model: "m", cwd }, reads)),
       fork: (reads) => session.fork(counting({ model: "m" }, reads)),
       update: (reads) => session.update(counting({ model: "m" }, reads)),
+      events: async (reads) => {
+        const filter = counting({ after: 0, threadId: "t", turnId: "u" }, reads);
+        await client.runtime.events(filter)[Symbol.asyncIterator]().return!();
+      },
       run: (reads) => client.run(cwd, "x", counting({ model: "m" }, reads)),
       quickRunWithProfile: (reads) => {
         const own = counting({ transport: transport(), requestTimeoutMs: 9_000 }, reads);

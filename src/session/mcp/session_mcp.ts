@@ -8,6 +8,7 @@ import {
   jsonObject,
   name as nonEmpty,
   required,
+  takeArgument,
 } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
 import { isJsonObject, type JsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
@@ -125,11 +126,11 @@ export class McpCalls implements SessionMcp {
   ): Promise<McpCallResult> {
     checkArgument("mcp.call", "server", server, required(nonEmpty));
     checkArgument("mcp.call", "tool", tool, required(nonEmpty));
-    checkArgument("mcp.call", "args", args, jsonObject);
+    const asked = takeArgument("mcp.call", "args", args, jsonObject);
     checkOptions("mcp.call", options, WAIT_OPTIONS);
     const core = this.#enter("mcp.call", "mcpToolCalls");
     this.#gate(server);
-    const params = { threadId: this.#thread.threadId, server, tool, arguments: args };
+    const params = { threadId: this.#thread.threadId, server, tool, arguments: asked };
     // A tool takes the time that it takes, and nobody answers for a session that has ended.
     const { ended } = this.#thread;
     const until = options.signal ? AbortSignal.any([ended.signal, options.signal]) : ended.signal;
