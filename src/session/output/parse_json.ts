@@ -13,13 +13,16 @@
  */
 export function parseJson(text: string): unknown {
   const clean = text.trim();
-  const blocks = fencedBlocks(clean).reverse().flatMap((block) => [block, withoutComments(block)]);
-  for (const candidate of [clean, ...blocks, unfenced(clean)]) {
+  const blocks = fencedBlocks(clean).reverse().flatMap((block) => [
+    () => block,
+    () => withoutComments(block),
+  ]);
+  for (const candidate of [() => clean, ...blocks, () => unfenced(clean)]) {
     try {
       // Without byte order marks, and the blanks that JSON does not know.
-      return JSON.parse(candidate.trim());
+      return JSON.parse(candidate().trim());
     } catch {
-      // The next one may be JSON.
+      // The next one may be JSON; an expression may find a text too long.
     }
   }
   return undefined;

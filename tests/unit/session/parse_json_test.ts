@@ -69,3 +69,16 @@ test("parseJson() takes a time that grows with the text only", () => {
   parseJson(`\`\`\`json ${" ".repeat(100_000)}x`);
   assert.ok(performance.now() - started < 5_000);
 });
+
+test("parseJson() never throws for a text that is too long for an expression", () => {
+  const { replace } = String.prototype;
+  String.prototype.replace = () => {
+    throw new RangeError("Maximum call stack size exceeded");
+  };
+  try {
+    assert.deepEqual(parseJson(`so:\n${block("json", '{"a":1}')}`), { a: 1 });
+    assert.equal(parseJson(block("json", '{"a":1,}')), undefined);
+  } finally {
+    String.prototype.replace = replace;
+  }
+});
