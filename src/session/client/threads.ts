@@ -3,6 +3,7 @@
  * @module
  */
 import {
+  cursorAfter,
   defined,
   isJsonObject,
   type JsonObject,
@@ -155,7 +156,7 @@ export async function* listThreads(
     );
     if (!isJsonObject(page)) return;
     for (const thread of objectsOf(page, "data")) yield toSummary(thread);
-    cursor = stringOf(page, "nextCursor");
+    cursor = cursorAfter(page, cursor);
   } while (cursor !== null);
 }
 
@@ -213,7 +214,7 @@ export async function listModels(core: RuntimeCore, options: WaitOptions): Promi
     const page: JsonValue = await core.call("model/list", { cursor }, options);
     if (!isJsonObject(page)) break;
     models.push(...objectsOf(page, "data").map(toModel));
-    cursor = stringOf(page, "nextCursor");
+    cursor = cursorAfter(page, cursor);
   } while (cursor !== null);
   return models;
 }

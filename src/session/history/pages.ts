@@ -4,6 +4,7 @@
  */
 import { MessageTooLargeError, UnsupportedError } from "../../errors/mod.ts";
 import {
+  cursorAfter,
   defined,
   isJsonObject,
   type JsonObject,
@@ -87,10 +88,7 @@ export async function* pagesOf(
     // What other threads said meanwhile counts as well: then the next page is smaller than it could be.
     limit = nextLimit(limit, (core.traffic?.bytesIn ?? 0) - before, most);
     yield* objectsOf(page, "data");
-    const next = stringOf(page, "nextCursor");
-    // A server that goes round in circles is not followed.
-    if (next !== null && next === cursor) return;
-    cursor = next;
+    cursor = cursorAfter(page, cursor);
   } while (cursor !== null);
 }
 

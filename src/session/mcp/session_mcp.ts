@@ -11,7 +11,14 @@ import {
   takeArgument,
 } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
+import {
+  cursorAfter,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
 import {
   EVERYTHING,
   flagsFor,
@@ -112,7 +119,7 @@ export class McpCalls implements SessionMcp {
       const result = await core.call("mcpServerStatus/list", params, options);
       if (!isJsonObject(result)) break;
       all.push(...objectsOf(result, "data").map(statusOf));
-      cursor = stringOf(result, "nextCursor");
+      cursor = cursorAfter(result, cursor);
       if (cursor === null) break;
     }
     return all;

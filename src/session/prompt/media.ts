@@ -6,6 +6,7 @@
 import { InvalidArgumentError, RpcError, UnsupportedError } from "../../errors/mod.ts";
 import {
   base64,
+  cursorAfter,
   isJsonObject,
   type JsonObject,
   type JsonValue,
@@ -209,7 +210,7 @@ async function modalitiesOf(
     );
     const modalities = found?.["inputModalities"];
     if (Array.isArray(modalities)) return modalities.map(String);
-    cursor = found === undefined ? stringOf(page, "nextCursor") : null;
+    cursor = found === undefined ? cursorAfter(page, cursor) : null;
   } while (cursor !== null);
   return null;
 }

@@ -1,8 +1,13 @@
 /** What a history is told in: the size of pages, words in a text, iterations that end. */
 import assert from "node:assert/strict";
+import { InvalidArgumentError } from "../../../src/errors/mod.ts";
+import type { RuntimeCore } from "../../../src/runtime/core.ts";
+import { listModels, listThreads } from "../../../src/session/client/threads.ts";
 import { endable } from "../../../src/session/history/endable.ts";
 import { nextLimit } from "../../../src/session/history/pages.ts";
+import { turnsFrom } from "../../../src/session/history/rewind/revert_thread.ts";
 import { occurrences } from "../../../src/session/history/search.ts";
+import { checkMedia } from "../../../src/session/prompt/media.ts";
 import { test } from "../../_harness.ts";
 
 const MIB = 1 << 20;
@@ -106,4 +111,24 @@ test("an iteration rejects with its signal's reason, with what it had still to t
   assert.equal((await other.next()).value, 1);
   await other.return!();
   assert.equal(both.asked, 2);
+});
+
+test("a server that goes round in circles is not followed", async () => {
+  let asked = 0;
+  const core = {
+    call: () => {
+      const page = { data: [{ model: "m", id: "t" }], nextCursor: "again" };
+      return ++asked > 20 ? Promise.reject(new Error("followed")) : Promise.resolve(page);
+    },
+    server: { version: "0.169.0" },
+    config: {},
+    seen: () => ({ threads: {} }),
+  } as unknown as RuntimeCore;
+  assert.equal((await listModels(core, {})).length, 2);
+  const threads = [];
+  for await (const { threadId } of listThreads(core, {})) threads.push(threadId);
+  assert.deepEqual(threads, ["t", "t"]);
+  await assert.rejects(turnsFrom(core, "t", "no such turn"), InvalidArgumentError);
+  await checkMedia([{ type: "image", url: "data:image/png;base64,iVBORw0KGgo=" }], core, "other");
+  assert.equal(asked, 8);
 });

@@ -9,7 +9,7 @@ import {
   RpcError,
   UnsupportedError,
 } from "../../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
+import { cursorAfter, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
 import { featureSince, supports } from "../../../protocol/mod.ts";
 import type { RuntimeCore } from "../../../runtime/mod.ts";
 
@@ -52,7 +52,7 @@ export async function turnsFrom(
     const at = ids.indexOf(before);
     turns.push(...(at < 0 ? ids : ids.slice(0, at + 1)));
     if (at >= 0) return turns.reverse();
-    cursor = stringOf(page, "nextCursor");
+    cursor = cursorAfter(page, cursor);
     if (cursor === null || ids.length === 0) throw noTurn(turns.length);
   }
 }
