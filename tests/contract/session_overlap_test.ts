@@ -599,3 +599,68 @@ for (const end of ["release", "close"] as const) {
     });
   });
 }
+
+for (
+  const what of ["a prompt of a closed thread", "a prompt with more", "a compaction", "a review"]
+) {
+  test(`who gives up ${what} waits for no answer of the server's`, async () => {
+    const silent = {
+      "a prompt of a closed thread": "thread/resume",
+      "a prompt with more": "config/read",
+    }[what] ?? "thread/settings/update";
+    const gate = Promise.withResolvers<unknown>();
+    const methods = { [silent]: () => gate.promise };
+    const session = { sandbox: "workspace-write", allowPrivilegedEscalation: true } as const;
+    await onFake({ server: { methods }, session }, async ({ session, server }) => {
+      await session.ask("one");
+      if (silent === "thread/resume") {
+        server().notify("thread/closed", { threadId: session.threadId });
+      }
+      if (silent === "thread/settings/update") await session.update({ effort: "high" });
+      const { signal, abort } = abortable();
+      const sandbox = { type: "workspaceWrite", networkAccess: true } as const;
+      const given = {
+        "a compaction": () => session.compact({ signal }),
+        "a review": () => session.review({ type: "uncommitted" }, { signal }),
+      }[what] ?? (() =>
+        session.ask("two", silent === "config/read" ? { signal, sandbox } : { signal }));
+      const gaveUp = rejection(given());
+      await server().waitForMethod(silent);
+      abort();
+      assert.equal(await gaveUp, signal.reason);
+      assert.equal(sent(server(), silent).length, 1);
+      gate.resolve(NO_ANSWER);
+    });
+  });
+}
+
+function abortable(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort(new Error("gave up")) };
+}
+
+test("a thread that was closed is resumed once, though who asked for it has given up", async () => {
+  const gate = Promise.withResolvers<void>();
+  const methods = {
+    "thread/resume": async (params: Message) => {
+      await gate.promise;
+      const was = recordedResult("0.169", "basic", "thread/start");
+      const result = rewrite(was, { [was.thread.id]: params.threadId, [RECORDED_CWD]: params.cwd });
+      return { ...result, approvalPolicy: params.approvalPolicy };
+    },
+  };
+  await onFake({ server: { methods } }, async ({ session, server }) => {
+    await session.ask("one");
+    server().notify("thread/closed", { threadId: session.threadId });
+    const { signal, abort } = abortable();
+    const gaveUp = rejection(session.ask("two", { signal }));
+    const next = session.ask("three");
+    await server().waitForMethod("thread/resume");
+    abort();
+    await gaveUp;
+    gate.resolve();
+    assert.equal((await next).assistantText, "ok");
+    assert.equal(sent(server(), "thread/resume").length, 1);
+    assert.deepEqual(server().turns.map(({ prompt }) => prompt), ["one", "three"]);
+  });
+});

@@ -262,7 +262,8 @@ export class PromptRun {
       turnProfile.model,
       this.#signal,
     );
-    const recorded = await this.#host.checkpoint(turnProfile, this.#signal);
+    const looked = this.#host.checkpoint(turnProfile, this.#signal);
+    const recorded = await abortable(looked, this.#signal);
     this.#signal.throwIfAborted();
     const { spent } = this.#meter;
     if (spent !== null) {

@@ -92,7 +92,8 @@ async function reviewTurn(
   }
   const model = turn.model ?? asked.model ?? profile.model;
   try {
-    await host.settle("review with settings of its own", { ...profile, model });
+    const what = "review with settings of its own";
+    await abortable(host.settle(what, { ...profile, model }), signal);
     host.begin(hooks);
     await host.checkpoint(signal);
     const meter = new RunMeter(profile.limits, (exceeded) => void run.exceed(exceeded));
@@ -192,7 +193,7 @@ export function compact(host: ThreadHost, options: WaitOptions): Promise<Compact
   return alone(host, options.signal, async (signal, hold) => {
     const { core, threadId, turns, foreign, profile } = host;
     const tokensBefore = turns.context?.usedTokens ?? null;
-    await host.settle("compact", profile);
+    await abortable(host.settle("compact", profile), signal);
     await host.checkpoint(signal);
     signal.throwIfAborted();
     // Turns that somebody else began at the same time may come first; what they do tells them from the compaction.

@@ -2,7 +2,7 @@
  * The thread of a session on its server: where its messages go, and how it is lost and resumed.
  * @module
  */
-import { Latch } from "../../async.ts";
+import { abortable, Latch } from "../../async.ts";
 import {
   type ConnectionClosedError,
   messageOf,
@@ -76,6 +76,8 @@ export class ThreadConnection {
   isClosed = false;
   /** Whether a server has told of a turn. */
   #hadTurn = false;
+  /** Settles when a thread that was closed is there again. */
+  #resuming: Promise<void> | null = null;
   /** Why the connection to a server that goes on was lost. */
   #lostBy: ConnectionClosedError | null = null;
 
@@ -93,12 +95,19 @@ export class ThreadConnection {
    * stays so: whatever is asked of it next is refused.
    */
   async resumeIfClosed(signal: AbortSignal): Promise<void> {
-    const { isUsed, settings, turns } = this.#session;
+    const { isUsed, settings } = this.#session;
     if (!this.isClosed) return;
     if (isUsed && settings.profile.ephemeral) throw lostEphemeral("The thread was closed");
-    const method = isUsed ? "thread/resume" : "thread/start";
+    // Whoever gives up leaves it to the next in line.
+    this.#resuming ??= this.#resume(isUsed ? "thread/resume" : "thread/start")
+      .finally(() => this.#resuming = null);
+    await abortable(this.#resuming, signal);
+  }
+
+  async #resume(method: "thread/start" | "thread/resume"): Promise<void> {
+    const { ended, turns } = this.#session;
     try {
-      await whenClosed(() => this.attach(method), signal);
+      await whenClosed(() => this.attach(method), ended.signal);
       await turns.rest.reopened();
     } catch (error) {
       if (error instanceof PolicyMismatchError) this.#session.fail(error);
