@@ -54,12 +54,6 @@ export function stringOf(object: JsonObject, key: string): string | null {
   return asText(object[key]);
 }
 
-/** The cursor of the page after one that this cursor gave; a server that goes round in circles is not followed. */
-export function cursorAfter(page: JsonObject, cursor: string | null): string | null {
-  const next = stringOf(page, "nextCursor");
-  return next === cursor ? null : next;
-}
-
 /** A member that is a number. */
 export function numberOf(object: JsonObject, key: string): number | null {
   const value = object[key];

@@ -51,32 +51,21 @@ export {
 /** Throws `InvalidArgumentError` unless `value` has the options that `shape` declares; `undefined` has none, unless they are `needed`. */
 export function checkOptions(where: string, value: unknown, shape: Shape, needed = false): void {
   if (value === undefined && !needed && !shape.required) return;
-  let misfit: Misfit | null;
-  try {
-    misfit = isOptions(value) ? optionMisfit(value, shape, "") : {
+  refuse(where, () =>
+    isOptions(value) ? optionMisfit(value, shape, "") : {
       path: "options",
       received: kindOf(value),
       accepts: `an object { ${Object.keys(shape.options).join(", ")} }`,
       hint: typeof value === "object" && value !== null && "aborted" in value
         ? "Write `{ signal }`."
         : undefined,
-    };
-  } catch (cause) {
-    throw unreadable(where, "options", cause);
-  }
-  if (misfit !== null) refuse(where, misfit);
+    });
 }
 
 /** Throws `InvalidArgumentError` unless an argument has its kind. */
 export function checkArgument(where: string, argument: string, value: unknown, kind: Kind): void {
   if (value === undefined && kind.required !== true) return;
-  let misfit: Misfit | null;
-  try {
-    misfit = kind.misfit(value, argument);
-  } catch (cause) {
-    throw unreadable(where, "options", cause);
-  }
-  if (misfit !== null) refuse(where, misfit);
+  refuse(where, () => kind.misfit(value, argument));
 }
 
 /** Throws `InvalidArgumentError` unless every argument has its kind; none may be left out that is `required`. */
@@ -148,7 +137,10 @@ function all(given: Readonly<Record<string, unknown>>, { options }: Shape): obje
   return members;
 }
 
-function refuse(where: string, { path, received, accepts, hint }: Misfit): never {
+function refuse(where: string, find: () => Misfit | null): void {
+  const misfit = readable(where, "options", find);
+  if (misfit === null) return;
+  const { path, received, accepts, hint } = misfit;
   throw new InvalidArgumentError(where, {
     argument: path,
     received,

@@ -3,7 +3,6 @@
  * @module
  */
 import {
-  cursorAfter,
   defined,
   isJsonObject,
   type JsonObject,
@@ -12,6 +11,7 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
+import { cursorAfter } from "../history/cursor.ts";
 import { RpcError } from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";

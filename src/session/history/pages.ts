@@ -4,7 +4,6 @@
  */
 import { MessageTooLargeError, UnsupportedError } from "../../errors/mod.ts";
 import {
-  cursorAfter,
   defined,
   isJsonObject,
   type JsonObject,
@@ -13,6 +12,7 @@ import {
   objectsOf,
   stringOf,
 } from "../../json.ts";
+import { cursorAfter } from "./cursor.ts";
 import { fileSystem } from "../../platform/fs.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import { isRemote, type RuntimeCore } from "../../runtime/mod.ts";

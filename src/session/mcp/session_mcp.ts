@@ -11,14 +11,8 @@ import {
   takeArgument,
 } from "../../check/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import {
-  cursorAfter,
-  isJsonObject,
-  type JsonObject,
-  type JsonValue,
-  objectsOf,
-  stringOf,
-} from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
+import { cursorAfter } from "../history/cursor.ts";
 import {
   EVERYTHING,
   flagsFor,

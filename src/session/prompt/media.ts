@@ -6,13 +6,13 @@
 import { InvalidArgumentError, RpcError, UnsupportedError } from "../../errors/mod.ts";
 import {
   base64,
-  cursorAfter,
   isJsonObject,
   type JsonObject,
   type JsonValue,
   objectsOf,
   stringOf,
 } from "../../json.ts";
+import { cursorAfter } from "../history/cursor.ts";
 import { featureSince, supports } from "../../protocol/mod.ts";
 import { DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import type { AudioDataAttachment, ImageDataAttachment } from "../../prompt.ts";

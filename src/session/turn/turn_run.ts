@@ -67,9 +67,6 @@ export interface TurnRunOptions {
 /** How long a timed-out turn may take to stop before its caller is told. */
 const STOP_WAIT_MS = 700;
 
-/** How long the server has to say who is logged in, when a turn has failed for that. */
-const ACCOUNT_MS = 2000;
-
 /** One turn that was asked for. */
 export class TurnRun implements TurnOwner {
   /** The turn, once the server has answered. */
@@ -121,20 +118,7 @@ export class TurnRun implements TurnOwner {
   /** The same error, with what the server says of the login where the credentials failed. */
   async explain(error: unknown, message: string): Promise<unknown> {
     if (!(error instanceof TurnFailedError) || error.kind !== "auth") return error;
-    const account = await this.#core.callNow("account/read", {}, { timeoutMs: ACCOUNT_MS }).catch(
-      () => null,
-    );
-    if (!isJsonObject(account)) return error;
-    const login = isJsonObject(account["account"])
-      ? "refused"
-      : account["requiresOpenaiAuth"] === true
-      ? "none"
-      : "elsewhere";
-    const { kind, httpStatus, partial } = error;
-    return new TurnFailedError(kind, message, partial, {
-      ...(httpStatus === null ? {} : { httpStatus }),
-      login,
-    });
+    return await (await import("./login_failure.ts")).withLogin(this.#core, error, message);
   }
 
   /** The turn's id, or `null` before it has one. */
@@ -234,8 +218,10 @@ export class TurnRun implements TurnOwner {
   /** There is no turn, as far as this client can tell. */
   refused(error: unknown): void {
     // It waited for another turn, and was stopped with that one.
-    const interrupted = this.#isStopped && isRefusal(error, "turnTakesNone");
-    this.failed(interrupted ? new TurnInterruptedError(this.partial()) : error);
+    if (this.#isStopped && isRefusal(error, "turnTakesNone")) {
+      this.#finish({ by: "abort", reason: new TurnInterruptedError(this.partial()) });
+    }
+    this.failed(error);
     this.#identified.reject(error);
   }
 
@@ -304,9 +290,9 @@ export class TurnRun implements TurnOwner {
   #emitEnd(settled: SettledTurn): TurnStatus {
     const status: TurnStatus = settled.by === "timeout"
       ? "timedOut"
-      : settled.by !== "error" || settled.error instanceof TurnInterruptedError
+      : settled.by !== "error"
       ? "interrupted"
-      : settled.by === "error" && settled.error instanceof ConnectionClosedError
+      : settled.error instanceof ConnectionClosedError
       ? "connectionClosed"
       : "failed";
     const error = settled.by === "error" && settled.error instanceof Error

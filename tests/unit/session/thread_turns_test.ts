@@ -1195,7 +1195,7 @@ test("a prompt that is interrupted while it waits for a turn that takes none is 
   it.say("turn/completed", { turn: { id: "review", status: "interrupted" } });
   await it.reply("thread/read", { thread: { status: { type: "idle" } } });
   const settled = await run.settled;
-  assert.ok(settled.by === "error" && settled.error instanceof TurnInterruptedError);
+  assert.ok(settled.by === "abort" && settled.reason instanceof TurnInterruptedError);
   assert.deepEqual(it.own.map((event) => event.type === "turnCompleted" && event.status), [
     "interrupted",
   ]);

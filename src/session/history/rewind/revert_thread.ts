@@ -9,7 +9,8 @@ import {
   RpcError,
   UnsupportedError,
 } from "../../../errors/mod.ts";
-import { cursorAfter, isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
+import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../../json.ts";
+import { cursorAfter } from "../cursor.ts";
 import { featureSince, supports } from "../../../protocol/mod.ts";
 import type { RuntimeCore } from "../../../runtime/mod.ts";
 
