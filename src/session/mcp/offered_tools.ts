@@ -2,7 +2,12 @@
  * Which of a session's tools codex offers by itself, and which are served to it.
  * @module
  */
-import { InvalidArgumentError, PermissionDeniedError, UnsupportedError } from "../../errors/mod.ts";
+import {
+  InvalidArgumentError,
+  PermissionDeniedError,
+  RpcError,
+  UnsupportedError,
+} from "../../errors/mod.ts";
 import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
 import { dotenvIsDirect } from "../../launch/mod.ts";
@@ -197,15 +202,19 @@ export async function unloadThread(
       core.server.version,
     );
   }
+  // Not to be given up halfway: the thread would stay out of the history.
+  const back = () => core.call("thread/unarchive", { threadId });
   try {
-    const archive = () => core.call("thread/archive", { threadId }, options);
+    const archive = () => core.call("thread/archive", { threadId });
     // One that has just been released is missing for a moment, and written to (0.169).
-    await whenClosed(archive, signal, LEAVING_MS, "threadLeaving", "threadInUse");
+    await whenClosed(archive, undefined, LEAVING_MS, "threadLeaving", "threadInUse");
   } catch (error) {
     // One that was never used has no file, and can't be resumed anyway.
     if (isRefusal(error, "threadGone")) return;
+    // What has no answer may be done all the same.
+    if (!(error instanceof RpcError)) await back().catch(() => {});
     throw error;
   }
-  // Not to be given up halfway: the thread would stay out of the history.
-  await core.call("thread/unarchive", { threadId });
+  await back();
+  signal?.throwIfAborted();
 }

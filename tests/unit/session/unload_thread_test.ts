@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RpcError, UnsupportedError } from "../../../src/errors/mod.ts";
+import { RequestTimeoutError, RpcError, UnsupportedError } from "../../../src/errors/mod.ts";
 import type { RuntimeCore } from "../../../src/runtime/mod.ts";
 import { unloadThread } from "../../../src/session/mcp/offered_tools.ts";
 import { test } from "../../_harness.ts";
@@ -67,4 +67,30 @@ test("unloadThread() asks again for a thread that codex is just releasing", asyn
   await unloadThread(core, "t", undefined, false, true);
   const [list, archive, unarchive] = UNLOADED;
   assert.deepEqual(calls, [list, archive, archive, archive, unarchive]);
+});
+
+test("unloadThread() leaves no thread out of the history, though it is given up or gets no answer", async () => {
+  const late = new RequestTimeoutError("thread/archive", 1);
+  for (const error of [null, late]) {
+    const controller = new AbortController();
+    const reason = new Error("given up");
+    const calls: string[] = [];
+    const core = {
+      server: { version: "0.169.0" },
+      config: {},
+      call: async (method: string, _: unknown, { signal }: { signal?: AbortSignal } = {}) => {
+        calls.push(method);
+        if (method === LIST) return { data: ["t"] };
+        if (method === "thread/archive") controller.abort(reason);
+        signal?.throwIfAborted();
+        if (method === "thread/archive" && error !== null) throw error;
+        return await Promise.resolve({});
+      },
+    } as unknown as RuntimeCore;
+    await assert.rejects(
+      unloadThread(core, "t", controller.signal, false, true),
+      (thrown) => thrown === (error ?? reason),
+    );
+    assert.deepEqual(calls, UNLOADED);
+  }
 });
