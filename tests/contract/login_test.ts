@@ -61,3 +61,30 @@ test("a device code is asked for only where codex knows them, an API key everywh
     await client.shutdown();
   }
 });
+
+test("a login that begins after its caller has given up is cancelled", async () => {
+  const { transport, server } = testing.memoryTransport();
+  const [asked, answer, cancelled] = [
+    Promise.withResolvers<void>(),
+    Promise.withResolvers<{ loginId: string; authUrl: string }>(),
+    Promise.withResolvers<unknown>(),
+  ];
+  server.handle("account/login/start", () => {
+    asked.resolve();
+    return answer.promise;
+  });
+  server.handle("account/login/cancel", (params) => {
+    cancelled.resolve(params);
+    return {};
+  });
+  const client = await Client.connect({ transport });
+  const controller = new AbortController();
+  const login = client.login({ type: "chatgpt" }, { signal: controller.signal });
+  await asked.promise;
+  const reason = new Error("given up");
+  controller.abort(reason);
+  await assert.rejects(login, (error) => error === reason);
+  answer.resolve({ loginId: "login-1", authUrl: "https://auth.example/authorize" });
+  assert.deepEqual(await cancelled.promise, { loginId: "login-1" });
+  await client.shutdown();
+});

@@ -90,15 +90,19 @@ export async function login(
   const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = loginOptions;
   signal?.throwIfAborted();
   refuseHermetic(core, "login");
-  const options = { ...CONSENT, ...(signal === undefined ? {} : { signal }) };
   if (request.type === "deviceCode") assertSupported(core, "login with deviceCode", "deviceLogin");
   const params: JsonObject = request.type === "deviceCode"
     ? { type: "chatgptDeviceCode" }
     : { ...request };
   // What comes at once is not missed.
   const after = core.log.newest;
-  const begun = await runtime.request("account/login/start", params, options);
-  const answer = isJsonObject(begun) ? begun : {};
+  const asked = runtime.request("account/login/start", params, CONSENT)
+    .then((begun) => isJsonObject(begun) ? begun : {});
+  const answer = await abortable(asked, signal).catch((error) => {
+    // What begins for nobody would be stored when somebody finished it.
+    asked.then((late) => cancelLogin(core, stringOf(late, "loginId"))).catch(() => {});
+    throw error;
+  });
   const loginId = stringOf(answer, "loginId");
   if (request.type === "apiKey" || loginId === null) {
     return handle({}, loggedIn(core), () => Promise.resolve());
@@ -111,9 +115,7 @@ export async function login(
     late.signal,
     ...(signal === undefined ? [] : [signal]),
   ]);
-  const cancelOnServer = async () => {
-    await core.call("account/login/cancel", { loginId }, { timeoutMs: CANCEL_MS });
-  };
+  const cancelOnServer = () => cancelLogin(core, loginId);
   const done = ended(core, loginId, after, stop).catch(async (error) => {
     if (!stop.aborted) throw error;
     if (!given.signal.aborted) await cancelOnServer().catch(() => {});
@@ -140,6 +142,11 @@ export async function login(
     given.abort(new LoginError("The login was cancelled."));
     await cancelOnServer();
   });
+}
+
+async function cancelLogin(core: RuntimeCore, loginId: string | null): Promise<void> {
+  if (loginId === null) return;
+  await core.call("account/login/cancel", { loginId }, { timeoutMs: CANCEL_MS });
 }
 
 /** Ends the stored login, or that of this process where it was given to `Client.connect`. */
