@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   CodexError,
   ConnectionClosedError,
+  RequestTimeoutError,
   SessionClosedError,
   TurnInterruptedError,
 } from "../../src/errors/mod.ts";
@@ -664,3 +665,44 @@ test("a thread that was closed is resumed once, though who asked for it has give
     assert.deepEqual(server().turns.map(({ prompt }) => prompt), ["one", "three"]);
   });
 });
+
+test("a prompt that is named after release() was told to be uncertain is stopped all the same", async () => {
+  const { answer, turns } = heldTurns();
+  const named = Promise.withResolvers<void>();
+  const methods = {
+    "turn/start": async (params: Message, server: FakeServer) => {
+      await named.promise;
+      setTimeout(() => turns[0]!.started());
+      return answer(params, server);
+    },
+  };
+  await onFake({ server: { methods } }, async ({ session, server }) => {
+    const asked = rejection(session.ask("one"));
+    await server().waitForMethod("turn/start");
+    const told = await withoutTime(4_000, 6_000, () => rejection(session.release()));
+    assert.ok(told instanceof RequestTimeoutError, String(told));
+    named.resolve();
+    assert.ok(await asked instanceof TurnInterruptedError);
+    await session.release();
+  });
+});
+
+/** Lets what waits for so many milliseconds have waited at once. */
+async function withoutTime<T>(from: number, to: number, work: () => Promise<T>): Promise<T> {
+  const { setTimeout } = globalThis;
+  const { now } = performance;
+  let ahead = 0;
+  performance.now = () => now.call(performance) + ahead;
+  const hurry = (callback: () => void, ms = 0) =>
+    setTimeout(() => {
+      if (ms > from && ms < to) ahead += ms;
+      callback();
+    }, ms > from && ms < to ? 0 : ms);
+  globalThis.setTimeout = hurry as typeof setTimeout;
+  try {
+    return await work();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+    performance.now = now;
+  }
+}

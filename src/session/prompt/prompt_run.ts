@@ -138,9 +138,10 @@ export class PromptRun {
     this.result.catch((error) => this.#identified.reject(error));
   }
 
-  /** Gives up all but a running turn: waiting in line, hooks, the pause before another try. */
+  /** Gives up: waiting in line, hooks, the pause before another try, and a turn also when it has no name yet. */
   cancel(reason: unknown): void {
     this.#stopped.abort(reason);
+    void this.current?.stop();
   }
 
   /** Stops the running turn, or what there is instead of it; settles when it has stopped, rejects when it has not. */
@@ -266,9 +267,7 @@ export class PromptRun {
     const recorded = await abortable(looked, this.#signal);
     this.#signal.throwIfAborted();
     const { spent } = this.#meter;
-    if (spent !== null) {
-      throw new BudgetExceededError(spent, this.#partial(), { stopped: true });
-    }
+    if (spent !== null) throw new BudgetExceededError(spent, this.#partial(), { stopped: true });
     const run = this.#host.startTurn({
       input,
       profile: turnProfile,
