@@ -58,6 +58,26 @@ test("links inside of a document's directory are not followed either", async () 
   assert.equal(await readFile(target, "utf8"), "precious");
 });
 
+test("an old chapter that is a link is not dropped", async () => {
+  await using directory = await tempDir("links-");
+  const root = join(directory.path, "documents");
+  const outside = join(directory.path, "outside");
+  await mkdir(join(outside, "p"), { recursive: true });
+  await writeFile(join(outside, "p", "photo.txt"), "mine");
+  const store = new FileArtifactStore(root);
+  await save(store, "one\n");
+  const [name] = await readdir(root);
+  // The same version as the last page of a second chapter: with the next save the first one is dropped.
+  await mkdir(join(root, name!, "c2", "p"), { recursive: true });
+  await rename(join(root, name!, "c1", "p", "1"), join(root, name!, "c2", "p", "64"));
+  await rm(join(root, name!, "c1"), { recursive: true });
+  await symlink(outside, join(root, name!, "c1"));
+  await save(store, "two\n");
+  assert.deepEqual((await readdir(join(root, name!))).sort(), ["c1", "c2", "c3"]);
+  assert.deepEqual(await readdir(outside), ["p"]);
+  assert.equal(await readFile(join(outside, "p", "photo.txt"), "utf8"), "mine");
+});
+
 test("a root that is a link itself is the owner's own choice", async () => {
   await using directory = await tempDir("links-");
   await mkdir(join(directory.path, "disk"));

@@ -232,6 +232,7 @@ export class FileVersions {
 
   /** Moves a directory out of the way in one step, so that no writer finds half of it, and removes it. */
   async #discard(directory: string, name: string): Promise<void> {
+    this.#assertNoLink(`${directory.slice(this.#root.length + 1)}/${name}`);
     const trash = `${directory}/trash-${crypto.randomUUID()}`;
     await this.#files.rename(`${directory}/${name}`, trash);
     await this.#files.removeAll(trash);
