@@ -288,19 +288,23 @@ export class TurnParts {
   #question(request: ApprovalRequest): TurnPart[] {
     if (!ASKED.has(request.type)) return [];
     const type = TYPE_OF[request.type];
-    // A person must see what is asked about: another command of that id, or words for a running one, are not what it does.
+    // A person must see what is asked about: another command of that id, or words for a running one, are not what it does,
+    // and a host or permissions beyond it are in no item.
+    const tool = askedOf(request);
     const command = request.type === "command" ? request.script ?? request.command : null;
     const uses = type === undefined || request.threadId !== this.#threadId
       ? []
       : this.#uses.filter((open) => open.use.itemId === request.itemId && open.type === type);
-    const others = uses.filter(({ use }) => command !== null && use.input["command"] !== command);
+    const others = uses.filter(({ use }) =>
+      Object.keys(beyond(request)).length > 0 ||
+      (command !== null && use.input["command"] !== command)
+    );
     const parts: TurnPart[] = [];
     let open = uses.find((each) => each.asked === null && !others.includes(each));
     if (open === undefined) {
       // A command or a patch of our own agent is told of after the question on old servers; its item finds this one.
       const ours = type !== undefined && request.threadId === this.#threadId;
       const itemId = ours && others.length === 0 ? request.itemId ?? "" : "";
-      const tool = askedOf(request);
       const does = JSON.stringify(tool.input);
       parts.push(this.#begin(itemId, tool, type ?? "question", does, true));
       open = this.#uses.at(-1)!;
@@ -348,10 +352,17 @@ function askedOf(request: ApprovalRequest): Tool {
     case "command":
       return {
         name: "shell",
-        input: { command: request.script ?? request.command, cwd: request.cwd },
+        input: {
+          command: request.script ?? request.command,
+          cwd: request.cwd,
+          ...beyond(request),
+        },
       };
     case "fileChange":
-      return { name: "apply_patch", input: { changes: json(request.changes ?? []) } };
+      return {
+        name: "apply_patch",
+        input: { changes: json(request.changes ?? []), ...beyond(request) },
+      };
     case "permissions":
       return {
         name: "request_permissions",
@@ -360,12 +371,30 @@ function askedOf(request: ApprovalRequest): Tool {
     case "userInput":
       return { name: "request_user_input", input: { questions: json(request.questions) } };
     case "elicitation": {
-      const { server, message, mode, requestedSchema, url } = request;
-      return { name: "elicitation", input: { server, message, mode, requestedSchema, url } };
+      const { server, message, mode, requestedSchema, url, mcpTool, toolArguments } = request;
+      const call = request.toolApproval ? { mcpTool, toolArguments } : {};
+      return {
+        name: "elicitation",
+        input: { server, message, mode, requestedSchema, url, ...call },
+      };
     }
     default:
       return { name: request.type, input: {} };
   }
+}
+
+/** What a question asks for besides what its item does. */
+function beyond(request: ApprovalRequest): JsonObject {
+  if (request.type === "fileChange") return told({ grantRoot: request.grantRoot });
+  if (request.type !== "command") return {};
+  const { action, network, additionalPermissions } = request;
+  return told({ action: action === "command" ? null : action, network, additionalPermissions });
+}
+
+/** Those that are there, as JSON. */
+function told(fields: object): JsonObject {
+  const all = Object.entries(fields).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(all.map(([name, value]) => [name, json(value)]));
 }
 
 function json(value: unknown): JsonValue {

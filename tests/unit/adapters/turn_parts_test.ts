@@ -213,6 +213,15 @@ const CASES: [name: string, events: TurnEvent[], parts: string][] = [
     completed(command("c", "ls", "completed")),
     over(),
   ], "shell 1|ask 1 q|yes 1|ok 1|completed"],
+  ["a question about a host, or about permissions beyond the command", [
+    started(command("c", "ls")),
+    asks("q", "c", { network: { host: "evil.example", protocol: null } }),
+    answers("q", "decline"),
+    asks("r", "c", { additionalPermissions: { network: { enabled: true } } }),
+    answers("r", "accept"),
+    completed(command("c", "ls", "completed")),
+    over(),
+  ], "shell 1|shell 2|ask 2 q|no 2|declined 2|shell 3|ask 3 r|yes 3|ok 3|ok 1|completed"],
   ["an agent's own agent asks, and says nothing here", [
     event("approvalRequested", {
       threadId: "x",
@@ -290,4 +299,36 @@ test("TurnParts: messages of a snapshot that share an id stay apart, and the las
     told.map(short).join("|"),
     "aside 1|+1 Hm|end 1|text 2|+2 One|end 2|text 3|+3 Tw|+3 o|end 3|text 4|+4 Three|end 4|completed",
   );
+});
+
+test("TurnParts: what is asked for beyond an item is told with the question", () => {
+  const ask = (more: object) => {
+    const reader = new TurnParts("t", "u");
+    reader.take(started(command("c", "ls")));
+    reader.take(started(patch("c")));
+    const parts = reader.take(asks("q", "c", more));
+    const question = parts.find((part) => part.type === "question")!;
+    return question.type === "question" ? question.use.input : null;
+  };
+  const additionalPermissions = { network: { enabled: true }, fileSystem: null, other: false };
+  const network = { host: "evil.example", protocol: "https" };
+  assert.deepEqual(ask({ additionalPermissions, network: null, action: "command" }), {
+    command: "ls",
+    cwd: "/w",
+    additionalPermissions,
+  });
+  assert.deepEqual(ask({ network, script: null, command: null, action: "command" }), {
+    command: null,
+    cwd: "/w",
+    network,
+  });
+  const changes = [{ path: "/w/a", kind: "add", diff: "x" }];
+  assert.deepEqual(ask({ type: "fileChange", changes, grantRoot: "/" }), {
+    changes,
+    grantRoot: "/",
+  });
+  const call = { mcpTool: "rm", toolArguments: { path: "/" } };
+  const elicitation = { server: "s", message: "?", mode: "form", requestedSchema: null, url: null };
+  const asked = ask({ type: "elicitation", ...elicitation, toolApproval: true, ...call });
+  assert.deepEqual(asked, { ...elicitation, ...call });
 });
