@@ -12,7 +12,7 @@ import type { WebEvent, WebSessionEvent } from "../types.ts";
 const BEHIND = 64;
 /** Characters of a merged delta at most. */
 const MAX_MERGE = 64 * 1024;
-/** What an event takes besides its text. */
+/** What an event takes besides its text; a delta no less than the name of its item, which a model may have made. */
 const OVERHEAD = 200;
 /** Bytes of a batch that is kept for other readers at most. */
 const MAX_BATCH = 16 * 1024;
@@ -181,7 +181,7 @@ export class SessionLog {
 
   #add(event: WebSessionEvent): void {
     const size = "delta" in event
-      ? event.delta.length + OVERHEAD
+      ? event.delta.length + Math.max(OVERHEAD, event.itemId.length)
       : JSON.stringify(event).length + OVERHEAD;
     this.#entries.set(this.#next++, { event, size });
     this.#bytes += size;

@@ -121,6 +121,12 @@ test("the log stays below its size, and keeps the newest event however large", (
   assert.equal(textOf(all(new LogReader(log, null))).length, 9_000);
 });
 
+test("names that a model made count as well", () => {
+  const log = new SessionLog({ maxEvents: 4096, maxBytes: 100_000 });
+  for (let i = 0; i < 100; i++) log.append(delta("x", `${i}`.padEnd(10_000, "m")));
+  assert.ok(log.newest - log.oldest < 10, `${log.oldest} to ${log.newest}`);
+});
+
 test("a reader that is far behind gets the deltas of one item joined, and nothing else", () => {
   const log = new SessionLog({ maxEvents: 10_000, maxBytes: 1e7 });
   const expected: string[] = [];
