@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { MessageTooLargeError, WebError } from "../../src/errors/mod.ts";
+import { AttachmentNotFoundError, MessageTooLargeError, WebError } from "../../src/errors/mod.ts";
 import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebClient, WebTurnStream } from "../../src/web/client.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
@@ -376,6 +376,34 @@ test("a thread that codex has lost is 404, and its session can still be closed",
     assert.deepEqual(await adapter.sessions("ann"), []);
     await adapter.close();
   }));
+
+test("a first prompt that was never sent leaves a session that can be used", () => {
+  const gone = () => {
+    throw new FakeRpcError("no rollout found for thread id x");
+  };
+  return inWorld(
+    { server: { methods: { "thread/read": gone, "thread/resume": gone } } },
+    async ({ client }) => {
+      const store = new MemorySessionStore();
+      const options = { client, isolation, cwd: CWD, store, attachments: "files" } as const;
+      const before = new WebAdapter(options);
+      const { sessionId } = await before.createSession("ann");
+      const missing = { text: "read it", attachments: ["is-not-there.txt"] };
+      await assert.rejects(
+        before.createTurn("ann", sessionId, missing),
+        AttachmentNotFoundError,
+      );
+      assert.equal((await store.get(sessionId))!.title, null);
+      await before.close();
+
+      const after = new WebAdapter(options);
+      assert.equal((await after.readSession("ann", sessionId)).gone, false);
+      await after.createTurn("ann", sessionId, { text: "go" });
+      assert.equal((await store.get(sessionId))!.title, "go");
+      await after.close();
+    },
+  );
+});
 
 test("files that are sent along must lie below the tenant's directory, wherever links lead", async () => {
   await using directory = await tempDir("web-");

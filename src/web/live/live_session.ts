@@ -5,7 +5,12 @@
 import type { ApprovalDecision } from "../../approvals/mod.ts";
 import { delay, roundNow, within } from "../../async.ts";
 import type { JsonObject } from "../../json.ts";
-import { SessionClosedError } from "../../errors/mod.ts";
+import {
+  AttachmentNotFoundError,
+  HookBlockedError,
+  InvalidArgumentError,
+  SessionClosedError,
+} from "../../errors/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { TurnEvent, TurnSnapshot } from "../../session/mod.ts";
 import type { PromptWithAttachments } from "../../prompt.ts";
@@ -191,12 +196,15 @@ export class LiveSession {
       this.#assertStays();
       if (this.#running.size > 0) throw running();
       const thread = await this.open();
-      await this.#thread.remember(thread, turn.prompt.text);
+      const takeBack = await this.#thread.remember(thread, turn.prompt.text);
       const { model, effort, timeoutMs } = turn;
       const stream = await thread.askStream(turn.prompt, {
         ...(model === null ? {} : { model }),
         ...(effort === null ? {} : { effort }),
         ...(timeoutMs === null ? {} : { timeoutMs }),
+      }).catch(async (error) => {
+        if (neverSent(error)) await takeBack().catch(() => {});
+        throw error;
       });
       this.#begin(stream);
       return stream.turnId;
@@ -410,6 +418,12 @@ export class LiveSession {
       this.#take({ type: "turnCompleted", threadId, turnId, status: "interrupted", error });
     }
   }
+}
+
+/** Whether codex certainly has not heard of the prompt. */
+function neverSent(error: unknown): boolean {
+  return [AttachmentNotFoundError, HookBlockedError, InvalidArgumentError]
+    .some((kind) => error instanceof kind);
 }
 
 function running(): Error {

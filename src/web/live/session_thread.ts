@@ -104,17 +104,24 @@ export class SessionThread {
     await this.#store({ usedAt: new Date(at) });
   }
 
-  /** Before the first turn: a thread that has one must be resumed later, not started anew. */
-  async remember(thread: WebThread, text: string): Promise<void> {
+  /**
+   * Before the first turn: a thread that has one must be resumed later, not started anew. What it settles with takes that
+   * back, for a first turn that did not begin.
+   */
+  async remember(thread: WebThread, text: string): Promise<() => Promise<void>> {
     const { used, title, threadId, usedAt } = this.#record;
     const recent = Date.now() - usedAt.getTime() < this.#parts.usedAtStepMs;
-    if (used && threadId === thread.threadId && recent) return;
-    await this.#store({
-      threadId: thread.threadId,
-      usedAt: new Date(),
-      title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
-      used: true,
-    });
+    if (!used || threadId !== thread.threadId || !recent) {
+      await this.#store({
+        threadId: thread.threadId,
+        usedAt: new Date(),
+        title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
+        used: true,
+      });
+    }
+    return async () => {
+      if (!used) await this.#store({ used, title });
+    };
   }
 
   async #open(): Promise<WebThread> {
