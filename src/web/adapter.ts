@@ -19,6 +19,7 @@ import type { RequestPolicy } from "./http/check_request.ts";
 import type { LiveSession } from "./live/live_session.ts";
 import type { LiveSessions } from "./live/live_sessions.ts";
 import type * as serving from "./live/serving.ts";
+import type { ToldQuestions } from "./live/session_thread.ts";
 import type { SessionSetup } from "./live/session_setup.ts";
 import { EventSubscription, Feed } from "./live/subscription.ts";
 import type { WebAdapterOptions } from "./options.ts";
@@ -295,24 +296,22 @@ export class WebAdapter implements AsyncDisposable {
     options: SubscribeOptions = {},
   ): AsyncIterableIterator<WebApprovalEvent> {
     checkOptions("subscribeApprovals", options, SUBSCRIBE_OPTIONS);
-    const told = new Set<string>();
+    let told: ToldQuestions;
     const first: WebApprovalEvent[] = [];
     let live: LiveSession;
     return new Feed<WebApprovalEvent>({
       open: async () => {
         live = await this.#session(tenant, sessionId);
+        told = new this.#work!.does.ToldQuestions();
         const { after = null } = options;
-        if (after === null) first.push(...live.untold(told));
+        if (after === null) first.push(...live.missed(told));
         const subscription = await this.openEvents(tenant, sessionId, after ?? live.log.cursor);
         return { subscription, first };
       },
       pick: ({ event }) => {
-        // Which events are gone can't be told; which questions wait can.
-        if (event.type === "lagged") first.push(...live.untold(told));
-        if (event.type === "approvalResolved") return event;
-        if (event.type !== "approvalRequested" || told.has(event.request.id)) return null;
-        told.add(event.request.id);
-        return this.#work!.does.isForPeople(event.request) ? event : null;
+        // Which events are gone can't be told; which questions wait, and how those that were told have ended, can.
+        if (event.type === "lagged") first.push(...live.missed(told));
+        return told.take(event);
       },
       signal: options.signal,
     });

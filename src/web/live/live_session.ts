@@ -25,6 +25,7 @@ import {
   SessionThread,
   type SessionThreadParts,
   ThreadListener,
+  type ToldQuestions,
 } from "./session_thread.ts";
 import type {
   ClosedWebSession,
@@ -148,13 +149,13 @@ export class LiveSession {
     return this.#questions.waiting();
   }
 
-  /** Those of them that are not in `told`, which has them from now on. */
-  untold(told: Set<string>): WebApprovalEvent[] {
+  /** What a reader of them has to know who has just come, or for whom events are gone. */
+  missed(told: ToldQuestions): WebApprovalEvent[] {
     const { threadId } = this;
-    return this.approvals().filter(({ request: { id } }) => !told.has(id)).map(({ request }) => {
-      told.add(request.id);
+    const waiting = this.approvals().map(({ request }): WebApprovalEvent => {
       return { type: "approvalRequested", threadId, turnId: request.turnId ?? "", request };
     });
+    return told.missed(waiting, this.#questions);
   }
 
   /** Somebody uses it. */
@@ -385,11 +386,11 @@ export class LiveSession {
   #question(event: Question): void {
     // What a newer codex asks, and what it asks of this process, is not for tenants either.
     if (!isForPeople(event.type === "approvalRequested" ? event.request : event.audit)) return;
-    const isNew = event.type === "approvalRequested"
-      ? this.#questions.ask(event.request.id)
-      : this.#questions.settle(event.audit.id);
-    if (!isNew) return;
     const told = forTenants(event) as Question;
+    const isNew = told.type === "approvalRequested"
+      ? this.#questions.ask(told.request.id)
+      : this.#questions.settle(told);
+    if (!isNew) return;
     if (told.threadId === this.threadId) this.#transcript.apply(told);
     this.#append(told);
   }

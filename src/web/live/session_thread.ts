@@ -15,7 +15,7 @@ import type {
 import type { WebClient, WebThread, WebTurnStream } from "../client.ts";
 import { badRequest, changedElsewhere, conflict, notFound } from "../http/refusals.ts";
 import type { SessionStore, StoredSession } from "../store/session_store.ts";
-import type { WebApproval, WebThreadEvent } from "../types.ts";
+import type { WebApproval, WebSessionEvent, WebThreadEvent } from "../types.ts";
 import { threadEvent } from "./transcript.ts";
 
 const TITLE_LENGTH = 80;
@@ -224,7 +224,8 @@ export class SessionQuestions {
   readonly #asked: Set<string> = new Set();
   /** Answered in these events, or by a person here. */
   readonly #answered: Set<string> = new Set();
-  readonly #told: Set<string> = new Set();
+  /** Ends that were told, the newest ones. */
+  readonly #ends: Map<string, Resolved> = new Map();
 
   /** None is known yet. */
   constructor(pending: PendingApprovals, threadId: () => string) {
@@ -238,9 +239,18 @@ export class SessionQuestions {
   }
 
   /** The answer to a question was told; `false` when it had been. */
-  settle(id: string): boolean {
+  settle(end: Resolved): boolean {
+    const { id } = end.audit;
     remember(this.#answered, id);
-    return remember(this.#told, id);
+    if (this.#ends.has(id)) return false;
+    this.#ends.set(id, end);
+    if (this.#ends.size > MAX_REMEMBERED) this.#ends.delete(this.#ends.keys().next().value!);
+    return true;
+  }
+
+  /** How a question ended, while that is remembered. */
+  endOf(id: string): Resolved | undefined {
+    return this.#ends.get(id);
   }
 
   /** Those that wait for a person. */
@@ -271,6 +281,42 @@ export class SessionQuestions {
 
   #isOurs(request: { id: string; threadId: string | null }): boolean {
     return request.threadId === this.#threadId() || this.#asked.has(request.id);
+  }
+}
+
+type Resolved = Extract<Question, { type: "approvalResolved" }>;
+
+/** What one reader of a session's questions was told, so that each is told once, and its end as well. */
+export class ToldQuestions {
+  /** Those whose end is still to be told. */
+  readonly #open: Set<string> = new Set();
+  /** Those whose end was told before its turn in the events. */
+  readonly #early: Set<string> = new Set();
+
+  /**
+   * What a reader has to know who has just come, or for whom events are gone: the ends of what was told and waits no more,
+   * then what waits.
+   */
+  missed(waiting: readonly Question[], questions: SessionQuestions): Question[] {
+    const ends = [...this.#open].flatMap((id) => questions.endOf(id) ?? []);
+    for (const { audit: { id } } of ends) {
+      this.#open.delete(id);
+      remember(this.#early, id);
+    }
+    return [...ends, ...waiting.filter((each) => this.take(each) !== null)];
+  }
+
+  /** The event; `null` for one that was told, and for what is about no question. */
+  take(event: WebSessionEvent): Question | null {
+    if (event.type === "approvalResolved") {
+      this.#open.delete(event.audit.id);
+      return this.#early.delete(event.audit.id) ? null : event;
+    }
+    if (event.type !== "approvalRequested") return null;
+    const { id } = event.request;
+    if (this.#open.has(id) || this.#early.has(id)) return null;
+    this.#open.add(id);
+    return event;
   }
 }
 

@@ -6,6 +6,7 @@ import {
   SessionQuestions,
   SessionThread,
   ThreadListener,
+  ToldQuestions,
 } from "../../../src/web/live/session_thread.ts";
 import { MemorySessionStore } from "../../../src/web/store/session_store.ts";
 import { test } from "../../_harness.ts";
@@ -163,4 +164,30 @@ test("a thread is listened to once, however often it is opened", () => {
   assert.deepEqual(heard, ["one", "other", "other"]);
   // Each wait for a turn is memory of every idle session.
   assert.equal(asked, heard.length);
+});
+
+test("a reader is told each question and its end once, also where events of them are gone", () => {
+  const questions = new SessionQuestions({ pending: () => [], answer: () => false }, () => "t");
+  const told = new ToldQuestions();
+  const asked = (id: string) => ({ type: "approvalRequested", request: { id } }) as Asked;
+  const ended = (id: string) => ({ type: "approvalResolved", audit: { id } }) as Ended;
+  type Asked = Extract<Parameters<ToldQuestions["take"]>[0], { type: "approvalRequested" }>;
+  type Ended = Parameters<SessionQuestions["settle"]>[0];
+  assert.deepEqual(told.missed([asked("a")], questions), [asked("a")]);
+  assert.equal(told.take(asked("a")), null);
+  assert.deepEqual(told.take(asked("b")), asked("b"));
+  assert.deepEqual(told.take(asked("c")), asked("c"));
+  for (const id of ["a", "b"]) assert.equal(questions.settle(ended(id)), true);
+  assert.equal(questions.settle(ended("a")), false);
+  // The reader falls behind, and the end of one of them is gone.
+  assert.deepEqual(
+    told.missed([asked("c"), asked("d")], questions),
+    [ended("a"), ended("b"), asked("d")],
+  );
+  assert.deepEqual(told.missed([asked("c"), asked("d")], questions), []);
+  assert.equal(told.take(asked("b")), null);
+  assert.equal(told.take(ended("b")), null);
+  assert.deepEqual(told.take(ended("d")), ended("d"));
+  // One that was asked before the reader came.
+  assert.deepEqual(told.take(ended("z")), ended("z"));
 });
