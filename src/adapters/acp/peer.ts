@@ -37,6 +37,8 @@ const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const MAX_REQUESTS = 256;
 /** Messages that may wait to be written before no more is read. */
 const MAX_QUEUED = 1_000;
+/** Characters that may wait behind what the client has not taken yet; one that lets more wait does not read any more. */
+const MAX_WAITING = 256 * 1024 * 1024;
 /** What a message's `params` or `result` may be nested. */
 const MAX_LEVELS = MAX_JSON_DEPTH - 1;
 /** How long a client that is going may take to read what is left, in milliseconds. */
@@ -231,6 +233,9 @@ class Outbox {
   readonly #encoder = new TextEncoder();
   #messages: Message[] = [];
   #busy: Promise<void> | null = null;
+  /** Characters that wait behind what is being written. */
+  #waiting = 0;
+  #writing = false;
   #broken = false;
 
   /** `failed` hears that the client does not listen any more. */
@@ -247,6 +252,7 @@ class Outbox {
 
   send(message: Message): void {
     if (this.#broken) return;
+    this.#wait(message);
     this.#messages.push(message);
     // In a microtask: what is said in one tick is written together.
     this.#busy ??= Promise.resolve().then(() => this.#flush());
@@ -254,7 +260,9 @@ class Outbox {
 
   update(notification: SessionNotification): void {
     const last = this.#messages.at(-1);
-    if (last !== undefined && isUpdate(last) && joins(last.params, notification)) return;
+    if (last !== undefined && isUpdate(last) && joins(last.params, notification)) {
+      return this.#wait(notification);
+    }
     this.send({ method: "session/update", params: notification });
   }
 
@@ -273,14 +281,23 @@ class Outbox {
     this.#writer.releaseLock();
   }
 
+  #wait(message: object): void {
+    if (!this.#writing) return;
+    this.#waiting += weightOf(message);
+    if (this.#waiting > MAX_WAITING) this.#fail(new Error("The client does not read."));
+  }
+
   async #flush(): Promise<void> {
     while (this.#messages.length > 0 && !this.#broken) {
+      this.#waiting = 0;
       const text = this.#messages.splice(0).map(line).join("");
+      this.#writing = true;
       try {
         await this.#writer.write(this.#encoder.encode(text));
       } catch (error) {
         this.#fail(error);
       }
+      this.#writing = false;
     }
     this.#busy = null;
   }
@@ -291,6 +308,15 @@ class Outbox {
     this.#messages = [];
     this.#failed(error);
   }
+}
+
+/** Characters of a message, about. */
+function weightOf(value: unknown): number {
+  if (typeof value === "string") return value.length + 2;
+  if (typeof value !== "object" || value === null) return 5;
+  let weight = 2;
+  for (const [name, each] of Object.entries(value)) weight += name.length + 4 + weightOf(each);
+  return weight;
 }
 
 function line(message: Message): string {

@@ -56,3 +56,38 @@ test("what is nested too deep for a message is cut there, and holds nothing else
   await running;
   await peer.finish();
 });
+
+test("a client that reads nothing does not let what waits for it grow for ever", async () => {
+  const written: Uint8Array[] = [];
+  const stalled = new WritableStream<Uint8Array>({
+    write: (chunk) => {
+      written.push(chunk);
+      return new Promise(() => {});
+    },
+  });
+  const { readable } = new TransformStream<Uint8Array, Uint8Array>();
+  const peer = new Peer({ readable, writable: stalled }, {
+    request: () => Promise.resolve({}),
+    notification: () => {},
+    fault: () => new Fault(-32603, "no"),
+  });
+  const running = peer.run(undefined);
+  const text = "x".repeat(1 << 20);
+  const tell = (n: number) =>
+    peer.update({
+      sessionId: "s",
+      update: {
+        sessionUpdate: "agent_message_chunk",
+        content: { type: "text", text },
+        messageId: `${n >> 1}`,
+      },
+    });
+  // What is said at once is written at once, however much it is.
+  for (let n = 0; n < 3; n++) tell(n);
+  while (written.length === 0) await Promise.resolve();
+  let count = 0;
+  while (!peer.closed.aborted && count < 1_000) tell(count++);
+  assert.ok(count > 200 && count < 300, `${count} MiB`);
+  await running;
+  assert.equal(written.length, 1);
+});
