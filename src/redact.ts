@@ -38,7 +38,7 @@ export function redact(value: JsonValue): JsonValue {
 
 /** Takes secrets out of the messages of one connection, answers to secret questions included. */
 export class Redactor {
-  /** Ids of the secret questions in each request that has not been answered. */
+  /** Ids of the secret questions in each request that has not been answered; what is not known may be secret. */
   readonly #secretQuestions: Map<number | string, ReadonlySet<string>> = new Map();
   readonly #deltas: DeltaRedactor = new DeltaRedactor();
 
@@ -62,7 +62,6 @@ export class Redactor {
     const secret = questions.filter(isJsonObject)
       .filter((question) => question["isSecret"] === true)
       .map((question) => String(question["id"]));
-    if (secret.length === 0) return;
     if (this.#secretQuestions.size >= MAX_QUESTIONS) {
       this.#secretQuestions.delete(this.#secretQuestions.keys().next().value!);
     }
@@ -71,7 +70,6 @@ export class Redactor {
 
   #withoutAnswers(id: number | string, response: JsonObject): JsonObject {
     const secret = this.#secretQuestions.get(id);
-    if (secret === undefined) return response;
     this.#secretQuestions.delete(id);
     const result = response["result"];
     const answers = isJsonObject(result) ? result["answers"] : undefined;
@@ -81,7 +79,7 @@ export class Redactor {
         [question, answer],
       ) => [
         question,
-        secret.has(question)
+        secret?.has(question) !== false
           ? mapStrings(answer ?? null, (text) => text === "" ? text : REDACTED, 0)
           : answer,
       ]),

@@ -291,7 +291,9 @@ test("Redactor takes out answers to secret questions, and only those", () => {
     id: 0,
     result: { answers: { pin: { answers: [REDACTED] }, color: { answers: ["red"] } } },
   });
-  assert.equal(redactor.message("outbound", answer), answer);
+  // One whose question was not seen, as by a sink that fell behind, may be secret.
+  const hidden = { pin: { answers: [REDACTED] }, color: { answers: [REDACTED] } };
+  assert.deepEqual(redactor.message("outbound", answer), { id: 0, result: { answers: hidden } });
 });
 
 test("redact() finds nothing in the recorded conversations but the login", () => {
