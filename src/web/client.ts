@@ -9,6 +9,7 @@ import type {
   SessionEvent,
   ThreadSnapshot,
   TurnEvent,
+  TurnSnapshot,
 } from "../session/mod.ts";
 import type { Prompt } from "../prompt.ts";
 
@@ -68,6 +69,8 @@ export interface WebClient {
     /** Whether to read its turns. */
     includeTurns?: boolean;
   }): Promise<ThreadSnapshot>;
+  /** A thread's turns one by one. Default: a history that is too large for one message can't be read. */
+  turns?(threadId: string, options: { newestFirst: boolean }): AsyncIterable<TurnSnapshot>;
   /** Takes a thread out of the history. */
   archiveThread(threadId: string): Promise<void>;
 }

@@ -348,6 +348,36 @@ test("a session whose history is too large for a message can still be closed, an
     await adapter.close();
   }));
 
+test("of a history that is too large for a message the newest turns are shown", () =>
+  inWorld({
+    client: { maxMessageBytes: 100_000 },
+    server: {
+      methods: {
+        "thread/read": () => ({ thread: { id: "long", preview: "x".repeat(200_000) } }),
+        "thread/turns/list": () => ({
+          data: ["u4", "u3", "u2", "u1"].map((id) => ({ id, status: "completed", items: [] })),
+          nextCursor: null,
+        }),
+        "thread/items/list": ({ turnId }) => ({
+          data: [{ turnId, item: { type: "agentMessage", id: "m", text: "y".repeat(4_000) } }],
+          nextCursor: null,
+        }),
+      },
+    },
+  }, async ({ client }) => {
+    const store = new MemorySessionStore();
+    const { sessionId } = usedSession("long");
+    await store.put(usedSession("long"));
+    const adapter = new WebAdapter({ client, isolation, cwd: CWD, store, maxLogBytes: 10_000 });
+    const { turns, omittedTurns, gone } = await adapter.readSession("ann", sessionId);
+    assert.deepEqual(turns.map(({ turnId, items }) => [turnId, items.length]), [["u3", 1], [
+      "u4",
+      1,
+    ]]);
+    assert.deepEqual([omittedTurns, gone], [1, false]);
+    await adapter.close();
+  }));
+
 test("a thread that codex has lost is 404, and its session can still be closed", () =>
   inWorld({
     server: {

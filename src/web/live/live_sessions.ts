@@ -251,6 +251,10 @@ export class LiveSessions {
       const { turns } = await client.readThread(record.threadId, { includeTurns: true });
       return this.#adopt(make, record, { history: turns, fence, restored });
     } catch (error) {
+      const history = error instanceof MessageTooLargeError
+        ? await this.#newest(record.threadId)
+        : [];
+      if (history.length > 0) return this.#adopt(make, record, { history, fence, restored });
       const passes = error instanceof RpcError
         ? error.retryable
         : !(error instanceof MessageTooLargeError);
@@ -261,6 +265,23 @@ export class LiveSessions {
       const live = this.#adopt(make, record, { gone, fence, restored });
       if (!gone) this.#unread.set(live, error);
       return live;
+    }
+  }
+
+  /** The newest turns of a thread, and one more than there is room for; none where they can't be told one by one. */
+  async #newest(threadId: string): Promise<TurnSnapshot[]> {
+    const { client, maxLogBytes } = this.#parts;
+    const turns: TurnSnapshot[] = [];
+    let room = maxLogBytes;
+    try {
+      for await (const turn of client.turns?.(threadId, { newestFirst: true }) ?? []) {
+        turns.unshift(turn);
+        room -= JSON.stringify(turn.items).length;
+        if (room < 0 && turns.length > 1) break;
+      }
+      return turns;
+    } catch {
+      return [];
     }
   }
 
