@@ -258,6 +258,30 @@ test("a stream that nobody reads to its end leaves no thread behind when it is g
   });
 });
 
+test("answers that nobody reads do not keep their threads", async () => {
+  await onFake({}, async ({ client, server, cwd }) => {
+    const model = codexModel(client, { cwd, maxConversations: 2 });
+    const left = () =>
+      server().received.filter(({ method }) => method === "thread/unsubscribe")
+        .map(({ params }) => params.threadId);
+    const streams: ReadableStream<ModelStreamPart>[] = [];
+    for (let n = 0; n < 4; n++) {
+      streams.push((await model.doStream({ prompt: [user(`${n}`)] })).stream);
+    }
+    const threads = server().turns.map(({ threadId }) => threadId);
+    while (left().length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.deepEqual(left(), threads.slice(0, 2));
+    // What was said is there all the same, and what is read goes on.
+    const parts = await Array.fromAsync(streams[0]!);
+    assert.equal(parts.at(-1)!.type, "finish");
+    await Array.fromAsync(streams[3]!);
+    await model.close();
+    assert.deepEqual(left().toSorted(), threads.toSorted());
+    // One whose turn ends later follows.
+    await streams[1]!.cancel();
+  });
+});
+
 test("a turn that fails in the middle of a stream is told there, and the stream ends", async () => {
   const { APICallError } = await providerPackage();
   await onFake({

@@ -13,6 +13,8 @@ interface Kept {
 export class KeptSessions {
   readonly #max: number;
   readonly #kept: Map<string, Kept> = new Map();
+  /** Sessions whose turn has ended, and whose answer is not read to its end. */
+  readonly #unread: Set<ModelSession> = new Set();
   #closed = false;
 
   /** Keeps so many at most. */
@@ -43,6 +45,8 @@ export class KeptSessions {
   /** Keeps a session for the conversation that it has had now. */
   keep(key: string, session: ModelSession): void {
     if (this.#closed || this.#max === 0) return releaseSession(session);
+    // It was given up while its answer was unread.
+    if (session.closed) return;
     this.#kept.set(session.threadId, { key, session });
     for (const [id, kept] of this.#kept) {
       if (this.#kept.size <= this.#max) break;
@@ -51,11 +55,28 @@ export class KeptSessions {
     }
   }
 
+  /** A session's turn has ended; nobody may ever read of it, so that no more of them wait than are kept. */
+  answered(session: ModelSession): void {
+    this.#unread.add(session);
+    for (const oldest of this.#unread) {
+      if (!this.#closed && this.#unread.size <= this.#max) break;
+      this.#unread.delete(oldest);
+      releaseSession(oldest);
+    }
+  }
+
+  /** Its answer was read, or is not wanted any more. */
+  read(session: ModelSession): void {
+    this.#unread.delete(session);
+  }
+
   /** Releases all; those in use follow when their turns end. */
   async close(): Promise<void> {
     this.#closed = true;
-    const sessions = [...this.#kept.values()].map(({ session }) => session);
+    const kept = [...this.#kept.values()].map(({ session }) => session);
+    const sessions = [...kept, ...this.#unread];
     this.#kept.clear();
+    this.#unread.clear();
     await Promise.allSettled(sessions.map((session) => session.release()));
   }
 }

@@ -70,6 +70,7 @@ export class Model {
   /** An answer as it comes. */
   async doStream(call: ModelCall): Promise<ModelStream> {
     const { turn, parts, run } = await this.#begin(call);
+    const isRead = () => this.#isRead(run);
     return {
       stream: new ReadableStream<ModelStreamPart>({
         async pull(controller): Promise<void> {
@@ -81,6 +82,7 @@ export class Model {
           // Not by the generator, which would wait for the next event.
           await turn[Symbol.asyncDispose]();
           await parts.return();
+          isRead();
           if (!run.isKept) releaseSession(run.session);
         },
       }, { highWaterMark: 0 }),
@@ -111,12 +113,25 @@ export class Model {
       if (options.jsonOnly) prompt.text += "\n\nAnswer with one JSON value and nothing else.";
       const turn = await session.askStream(prompt, options.ask);
       const started = { turnId: turn.turnId, at: new Date() };
-      const run = { call, turn, session, conversation, warnings, started, isKept: false };
+      const run: Run = {
+        call,
+        turn,
+        session,
+        conversation,
+        warnings,
+        started,
+        isKept: false,
+        isRead: false,
+      };
       const parts = this.#parts(run);
       // What has failed is kept for nobody, also where nobody reads to the end.
       const opened = session;
-      turn.finish().catch((error) => {
-        if (!(error instanceof OutputValidationError)) releaseSession(opened);
+      const answered = () => {
+        if (!run.isRead) this.#kept.answered(opened);
+      };
+      turn.finish().then(answered, (error) => {
+        if (error instanceof OutputValidationError) answered();
+        else releaseSession(opened);
       });
       return { started, warnings, turn, parts, run };
     } catch (error) {
@@ -134,6 +149,11 @@ export class Model {
       ...(developerInstructions === "" ? {} : { developerInstructions }),
       ...(signal === undefined ? {} : { signal }),
     });
+  }
+
+  #isRead(run: Run): void {
+    run.isRead = true;
+    this.#kept.read(run.session);
   }
 
   async *#parts(run: Run): AsyncGenerator<ModelStreamPart, void, undefined> {
@@ -159,7 +179,9 @@ export class Model {
         const { system, history, asked } = conversation;
         const answer = { role: "assistant" as const, text: told.answer };
         const said = [...history, asked, { ...answer, images: [], imageKeys: [], tools: [] }];
-        this.#kept.keep(await keyOf(system, said), session);
+        const key = await keyOf(system, said);
+        this.#isRead(run);
+        this.#kept.keep(key, session);
         run.isKept = true;
       }
       if (finishReason.unified === "error") {
@@ -167,6 +189,7 @@ export class Model {
       }
       yield { type: "finish", usage, finishReason, providerMetadata: told.metadata() };
     } finally {
+      this.#isRead(run);
       // What a stopped turn left behind in the thread is not in anybody's history.
       if (!run.isKept) releaseSession(session);
     }
@@ -190,6 +213,8 @@ interface Run {
   started: { at: Date };
   /** Whether the session waits for the next message. */
   isKept: boolean;
+  /** Whether the answer is read to its end, or given up. */
+  isRead: boolean;
 }
 
 /** An answer that does not fit its schema is the SDK's to judge: it has the text. */
