@@ -216,29 +216,32 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   const pair = pairValueKey(value);
   return mapMembers(value, (key, member) => {
     if (key === pair || coversTexts(key)) return withoutText(key, member, depth);
-    if (key === "mcp_servers" && isJsonObject(member)) {
-      return redactValue(withoutPrivateTables(member), depth + 1);
+    if (key.includes("http_headers") && HEADERS.test(key)) return hide(member);
+    if (key.startsWith("mcp_servers")) {
+      return redactValue(withoutEnv(key.split(".").slice(1), member), depth + 1);
     }
     if (typeof member === "string" && BASE64.test(key)) return redactBase64(member);
     return redactValue(member, depth + 1);
   });
 }
 
-/** What a server is given for itself alone: the names say nothing of which of it is secret. */
-const PRIVATE_TABLES: ReadonlySet<string> = new Set(["env", "http_headers"]);
+/** What a server is told, dotted or nested: the names say nothing of which of it is secret. */
+const HEADERS = /(?:^|\.)http_headers(?:\.|$)/;
 
-/** MCP servers without the variables and headers that they are given. */
-function withoutPrivateTables(servers: JsonObject): JsonObject {
+/** The value with no text in it. */
+function hide(value: JsonValue): JsonValue {
+  if (typeof value === "string") return REDACTED;
+  if (Array.isArray(value)) return redactArray(value, hide);
+  return isJsonObject(value) ? mapMembers(value, (_key, member) => hide(member)) : value;
+}
+
+/** MCP servers without the variables that they are given, wherever below them the value stands. */
+function withoutEnv([server, table]: string[], value: JsonValue): JsonValue {
+  if (table !== undefined) return table === "env" ? hide(value) : value;
+  if (!isJsonObject(value)) return value;
   return mapMembers(
-    servers,
-    (_name, server) =>
-      isJsonObject(server)
-        ? mapMembers(
-          server,
-          (field, table) =>
-            PRIVATE_TABLES.has(field) ? mapStrings(table, () => REDACTED, 0) : table,
-        )
-        : server,
+    value,
+    (key, member) => withoutEnv(server === undefined ? [key] : [server, key], member),
   );
 }
 

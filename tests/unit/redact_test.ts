@@ -61,6 +61,31 @@ const VALUES: { name: string; value: JsonValue; clean: JsonValue }[] = [
     },
   },
   {
+    name: "what MCP servers and providers are given, dotted or nested",
+    value: {
+      mcp_servers: {
+        docs: { command: "docs", env: { FOO: "a1" }, env_http_headers: { X: "VAR" } },
+      },
+      "mcp_servers.a": { url: "http://a", http_headers: { "X-Foo": "b2" } },
+      "mcp_servers.b.env": { FOO: "c3" },
+      "mcp_servers.b.env.BAR": "d4",
+      "mcp_servers.b.args": ["e5"],
+      model_providers: { p: { name: "P", http_headers: { "X-Foo": "f6" } } },
+      "model_providers.q.http_headers.X-Foo": "g7",
+    },
+    clean: {
+      mcp_servers: {
+        docs: { command: "docs", env: { FOO: REDACTED }, env_http_headers: { X: "VAR" } },
+      },
+      "mcp_servers.a": { url: "http://a", http_headers: { "X-Foo": REDACTED } },
+      "mcp_servers.b.env": { FOO: REDACTED },
+      "mcp_servers.b.env.BAR": REDACTED,
+      "mcp_servers.b.args": ["e5"],
+      model_providers: { p: { name: "P", http_headers: { "X-Foo": REDACTED } } },
+      "model_providers.q.http_headers.X-Foo": REDACTED,
+    },
+  },
+  {
     name: "lists under a secret's name",
     value: { "set-cookie": ["a=b", ""], credentials: [{ user: "u", password: SECRET }] },
     clean: { "set-cookie": [REDACTED, ""], credentials: [{ user: REDACTED, password: REDACTED }] },
