@@ -167,7 +167,7 @@ export interface CreateSessionRequest {
 export interface CreateTurnRequest {
   /** The prompt. */
   text: string;
-  /** What the bridge's `attachments` policy allows. Default none. */
+  /** What the bridge's `attachments` policy allows, 256 at most. Default none. */
   attachments?: (string | Attachment)[];
   /** One of the bridge's models, for this turn. Default: the session's. */
   model?: string;
@@ -181,7 +181,7 @@ export interface CreateTurnRequest {
 export interface SteerRequest {
   /** What to add. */
   text: string;
-  /** What the bridge's `attachments` policy allows. Default none. */
+  /** What the bridge's `attachments` policy allows, 256 at most. Default none. */
   attachments?: (string | Attachment)[];
 }
 

@@ -107,12 +107,18 @@ function timeout(value: unknown, max: number): number | null {
   throw badRequest(`timeoutMs must be a positive number${limit}.`, "notAllowed");
 }
 
+/** Each may be a file that is looked for, while nobody else is served. */
+const MAX_ATTACHMENTS = 256;
+
 function prompt(fields: Fields, policy: AttachmentPolicy): PromptWithAttachments {
   const { text, attachments = [] } = fields;
   if (typeof text !== "string" || text.trim() === "") {
     throw badRequest("text must be a string that says something.");
   }
   if (!Array.isArray(attachments)) throw badRequest("attachments must be a list.");
+  if (attachments.length > MAX_ATTACHMENTS) {
+    throw badRequest(`No more than ${MAX_ATTACHMENTS} attachments can be sent along.`);
+  }
   const checked = attachments.map((each) => attachment(each, policy));
   return { text, ...(checked.length === 0 ? {} : { attachments: checked }) };
 }

@@ -124,6 +124,10 @@ const VALUES: [string, unknown, string][] = [
   ["a list", [], "badRequest"],
   ["null", null, "badRequest"],
   ["attachments that are no list", { text: "hi", attachments: {} }, "badRequest"],
+  ["more attachments than are looked for at once", {
+    text: "hi",
+    attachments: Array(257).fill({ type: "image", url: PNG }),
+  }, "badRequest"],
 ];
 for (const [name, body, reason] of VALUES) {
   test(`checkTurn() refuses ${name}`, () => {
