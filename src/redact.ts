@@ -79,9 +79,7 @@ export class Redactor {
         [question, answer],
       ) => [
         question,
-        secret?.has(question) !== false
-          ? mapStrings(answer ?? null, (text) => text === "" ? text : REDACTED, 0)
-          : answer,
+        secret?.has(question) !== false ? hide(answer ?? null) : answer,
       ]),
     );
     return { ...response, result: { ...result, answers: clean } };
@@ -216,7 +214,7 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
   const pair = pairValueKey(value);
   return mapMembers(value, (key, member) => {
     if (key === pair || coversTexts(key)) return withoutText(key, member, depth);
-    if (key.includes("http_headers") && HEADERS.test(key)) return hide(member);
+    if (HEADERS.test(key)) return hide(member);
     if (key.startsWith("mcp_servers")) {
       return redactValue(withoutEnv(key.split(".").slice(1), member), depth + 1);
     }
@@ -228,11 +226,17 @@ function redactValue(value: JsonValue, depth: number): JsonValue {
 /** What a server is told, dotted or nested: the names say nothing of which of it is secret. */
 const HEADERS = /(?:^|\.)http_headers(?:\.|$)/;
 
+/** The same value with every string changed; the very value when none is. */
+function mapStrings(value: JsonValue, change: (text: string) => string): JsonValue {
+  if (typeof value === "string") return change(value);
+  if (Array.isArray(value)) return redactArray(value, (each) => mapStrings(each, change));
+  if (!isJsonObject(value)) return value;
+  return mapMembers(value, (_key, member) => mapStrings(member, change));
+}
+
 /** The value with no text in it. */
 function hide(value: JsonValue): JsonValue {
-  if (typeof value === "string") return REDACTED;
-  if (Array.isArray(value)) return redactArray(value, hide);
-  return isJsonObject(value) ? mapMembers(value, (_key, member) => hide(member)) : value;
+  return mapStrings(value, (text) => text && REDACTED);
 }
 
 /** MCP servers without the variables that they are given, wherever below them the value stands. */
@@ -334,23 +338,6 @@ function redactBase64(encoded: string): string {
   }
 }
 
-/** The same value with every string changed. */
-function mapStrings(
-  value: JsonValue,
-  change: (text: string) => string,
-  depth: number,
-): JsonValue {
-  if (typeof value === "string") return change(value);
-  if (depth >= MAX_DEPTH) return REDACTED;
-  if (Array.isArray(value)) return value.map((element) => mapStrings(element, change, depth + 1));
-  if (!isJsonObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map((
-      [key, member],
-    ) => [key, mapStrings(member ?? null, change, depth + 1)]),
-  );
-}
-
 function redactArray(
   array: JsonValue[],
   change: (element: JsonValue, before: JsonValue | undefined) => JsonValue,
@@ -408,5 +395,5 @@ const MAX_WORDS = 1000;
 
 /** The same for the data of an error. */
 export function redactDiagnosticData(data: JsonValue): JsonValue {
-  return mapStrings(redact(data), redactDiagnostic, 0);
+  return mapStrings(redact(data), redactDiagnostic);
 }
