@@ -37,7 +37,8 @@ const RESERVED: ReadonlySet<string> = new Set(
   ("if then elif else fi for while until do done case esac in select function { } ! time " +
     "coproc [[ ]]").split(" "),
 );
-const ASSIGNMENT = /^[A-Za-z_][A-Za-z0-9_]*(?:\[[^\]]*\])?\+?=/;
+/** In zsh `1=x` and `é=x` are assignments, too. */
+const ASSIGNMENT = /^[\w\x80-\uffff]+(?:\[[^\]]*\])?\+?=/;
 
 /** The script is not understood any further. */
 export class Broken extends Error {}

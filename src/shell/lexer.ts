@@ -380,12 +380,13 @@ class ShellLexer {
     } else if (next === '"' && !quoted) {
       this.#pos++;
       this.#doubleQuoted(word);
-    } else if (next !== undefined && (NAME.test(next) || "@*#?-!$".includes(next))) {
+    } else if (next !== undefined && (NAME.test(next) || "@*#?-!$=~^+".includes(next))) {
       const start = this.#pos++;
       while (NAME.test(next) && NAME.test(this.#text[this.#pos] ?? "")) this.#pos++;
       word.text += `$${this.#text.slice(start, this.#pos)}`;
-      // `$x[1]` is a subscript in zsh.
-      if (this.#text[this.#pos] === "[") this.#script.computes = true;
+      // In zsh `$x[1]` is a subscript, also on the next line, and `$=x` is filled in.
+      const after = next + this.#text.slice(this.#pos, this.#pos + 2);
+      this.#script.computes ||= /^[=~^+]|^.(?:\[|\\\n)/.test(after);
     } else {
       word.text += "$";
       this.#script.quotesCode = true;
@@ -436,7 +437,7 @@ class ShellLexer {
       if (char === "`") break;
       if (char === "\\") {
         const next = this.#text[this.#pos++];
-        if (next === undefined) throw new Broken("unfinished backtick");
+        if (next === undefined || next === '"') throw new Broken("unreadable backtick");
         body += "`\\$".includes(next) ? next : `\\${next}`;
       } else body += char;
     }

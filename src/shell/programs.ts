@@ -66,7 +66,7 @@ const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
 
 /** Variables whose value some program runs. */
 const RUN_VARIABLE =
-  /^(?:--?)?(?:PS[0-4]|BASH_ENV|ENV|PROMPT_COMMAND|LESSOPEN|LESSCLOSE|GIT_\w+|CC|CXX|LD|AR|RM|INSTALL|\w*(?:PAGER|EDITOR|VISUAL|BROWSER|SHELL|COMMAND|ASKPASS|OPT|OPTS|OPTIONS|FLAGS|PRELOAD))=/;
+  /^(?:--?)?(?:(?:BASH_[AC]\w+|functions|commands|\w*aliases)\[[^\]]*\]|PS[0-4]|BASH_ENV|ENV|PROMPT_COMMAND|LESSOPEN|LESSCLOSE|GIT_\w+|CC|CXX|LD|AR|RM|INSTALL|\w*(?:PAGER|EDITOR|VISUAL|BROWSER|SHELL|COMMAND|ASKPASS|RSH|SSH|OPT|OPTS|OPTIONS|FLAGS|PRELOAD))=/;
 
 /** Those of them whose value is a command line, and no list of options. */
 const COMMAND_VARIABLE = /^(?:CC|CXX|LD|AR|RM|INSTALL|\w*(?:PAGER|EDITOR|SHELL|COMMAND))=/;

@@ -80,6 +80,7 @@ const ROWS: Row[] = [
     sh("cat {/s,x}"),
     "ask",
   ],
+  ["RegExp on what zsh fills in", [allow({ command: /^cat [^/.]/ })], sh("cat $=HOME/x"), "ask"],
   ["RegExp on a home directory", [allow({ command: /^cat [^/.]/ })], sh("cat ~/.ssh/id"), "ask"],
   ["function on words the shell fills in", [allow({ command: () => true })], sh("cat *"), "ask"],
   ["function on a home in an option", [allow({ command: () => true })], sh("dd if=~/x"), "ask"],

@@ -124,6 +124,12 @@ const broken = [
   "command test -v 'a[$(rm x)]'",
   "ls >&'$(rm x)'",
   'ls >&"<(rm x)"',
+  // what zsh takes for a subscript
+  "echo $x\\\n['$(rm x)']",
+  "echo \"$x\\\n['\"'$(rm x)'",
+  "echo $=x['$(rm x)']",
+  // what is a quote in backticks depends on the quotes around
+  'echo "`echo " \\" ; rm x ; \\" "`"',
   // a shell that runs what nobody can see
   "echo 'rm keep' | sh",
   "bash -s",
@@ -172,6 +178,17 @@ const hidden = [
   ...["rbash", "yash", "csh", "tcsh", "nu", "zsh", "ksh93", "bash-5.2"].map((shell) =>
     `${shell} -c 'rm keep'`
   ),
+  // what only some shells take for a variable
+  "1=x rm keep",
+  "é=x rm keep",
+  "X=rm; $=X keep",
+  "X=rm; $~X keep",
+  "X=rm; $^X keep",
+  "BASH_CMDS[x]=/bin/rm; x keep",
+  "BASH_ALIASES[x]='rm keep'; x",
+  "functions[x]='rm keep'; x",
+  "commands[x]=/bin/rm; x keep",
+  "RSYNC_RSH='rm keep' rsync a b:",
   "base64 -d x | sh",
   "alias x='rm keep'; x",
   "hash -p /bin/rm x; x keep",
@@ -459,7 +476,9 @@ test("mayBegin() finds a command wherever text may become one", () => {
 test("words that the shell fills in are not literal, quoted ones are", () => {
   const literal = (line: string) =>
     analyzeCommand(line).commands.find(([program]) => program!.text === "cat")![1]!.literal;
-  for (const word of ["~", "*", "a?", "a*b", "[ab]", "{a,b}", "=ls", "$a", "`a`"]) {
+  for (
+    const word of ["~", "*", "a?", "a*b", "[ab]", "{a,b}", "=ls", "$a", "$=a", "$~a", "$^a", "`a`"]
+  ) {
     assert.equal(literal(`cat ${word}`), false, word);
     assert.equal(literal(`cat '${word}'`), true, `'${word}'`);
   }
