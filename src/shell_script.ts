@@ -11,6 +11,8 @@ export interface ShellWord {
   literal: boolean;
   /** `text` as the name of a program, once somebody has asked for it. */
   name?: string;
+  /** Whether its command reads a here-document; told of the last word. */
+  fed?: true;
 }
 
 /** What a shell's arguments are found to be. */

@@ -43,6 +43,11 @@ const ASSIGNMENT = /^[\w\x80-\uffff]+(?:\[[^\]]*\])?\+?=/;
 /** The script is not understood any further. */
 export class Broken extends Error {}
 
+/** Ends the reading of a script. */
+export function fail(problem: string): never {
+  throw new Broken(problem);
+}
+
 /** A word that is being read. */
 export interface OpenWord {
   text: string;
@@ -60,6 +65,8 @@ export class CommandBuilder {
   #target: "redirection" | "descriptor" | "document" | null = null;
   #cases = 0;
   #tests = false;
+  /** Whether the command reads a here-document or a here-string. */
+  #fed = false;
   #spend: () => void;
 
   constructor(script: ShellScript, note: (problem: string) => void, spend: () => void) {
@@ -97,9 +104,11 @@ export class CommandBuilder {
   }
 
   /** The `2` of `2>` belongs to the redirection. */
-  dropDescriptor(): void {
+  dropDescriptor(isDocument: boolean): void {
     const open = this.#open;
-    if (open !== null && open.plain === null && /^\d+$/.test(open.text)) this.#open = null;
+    const number = open?.plain === null && /^\d+$/.test(open.text) ? open.text : null;
+    if (isDocument && Number(number) === 0) this.#fed = true;
+    if (number !== null) this.#open = null;
     else this.endWord();
   }
 
@@ -110,7 +119,7 @@ export class CommandBuilder {
     if (this.#target !== null) {
       // Shells expand what stands after `>&` once more, whatever quotes are around it.
       if (this.#target === "descriptor" && open.plain !== null) {
-        throw new Broken("redirects to a descriptor that is no number");
+        fail("redirects to a descriptor that is no number");
       }
       if (this.#target === "document") this.#script.documents.push(open.text);
       this.#target = null;
@@ -119,7 +128,7 @@ export class CommandBuilder {
     if (open.plain === null && open.text === "]]") this.#tests = false;
     if (this.#words.length === 0 && this.#isPrefix(open)) return;
     if (this.#words.push({ text: open.text, literal: open.literal }) > MAX_WORDS) {
-      throw new Broken("holds too many words");
+      fail("holds too many words");
     }
   }
 
@@ -131,7 +140,7 @@ export class CommandBuilder {
       if (value !== null) {
         this.#spend();
         this.#script.values.push(value);
-        if (open.text.startsWith("GIT_CONFIG_PARAM")) throw new Broken("hands settings to git");
+        if (open.text.startsWith("GIT_CONFIG_PARAM")) fail("hands settings to git");
       }
       return true;
     }
@@ -145,8 +154,11 @@ export class CommandBuilder {
 
   end(): void {
     this.endWord();
-    if (this.#target !== null) throw new Broken("redirects to nowhere");
-    if (this.#words.length === 0) return;
+    if (this.#target !== null) fail("redirects to nowhere");
+    const last = this.#words.at(-1);
+    if (this.#fed && last !== undefined) last.fed = true;
+    this.#fed = false;
+    if (last === undefined) return;
     this.#spend();
     this.#script.commands.push(this.#words);
     this.#words = [];

@@ -10,21 +10,28 @@ import {
   unwrapWindows,
 } from "../shell_script.ts";
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
+import { runsInput } from "./input.ts";
 import { lexShell, shellBudget } from "./lexer.ts";
 import {
   addsWords,
   type BuiltinTraits,
   builtinTraits,
-  commandVariable,
+  isCommandVariable,
   isInterpreter,
-  isMakeReference,
-  readsCode,
+  isShown,
   runsBuiltins,
   runsItsArguments,
   runsScripts,
   runVariable,
 } from "./programs.ts";
-import { gitScripts, optionScripts, readsProgram, unwrapEnv } from "./wrappers.ts";
+import {
+  gitScripts,
+  joinWords,
+  optionScripts,
+  readsProgram,
+  splitsText,
+  unwrapEnv,
+} from "./wrappers.ts";
 
 /** A command that is being taken apart. */
 interface Reading {
@@ -93,15 +100,6 @@ function read(text: string): CommandAnalysis {
   const reading = { analysis, budget: shellBudget() };
   addScript(reading, text, { depth: 0, codeAround: false, outermost: true });
   return analysis;
-}
-
-/** The words as a line that reads back as the same words. */
-export function joinWords(words: readonly ShellWord[]): string {
-  return words.map((word) =>
-    !word.literal || /^[\w@%+=:,./-]+$/.test(word.text) && !word.text.startsWith("=")
-      ? word.text
-      : `'${word.text.replaceAll("'", `'\\''`)}'`
-  ).join(" ");
 }
 
 function addScript(reading: Reading, text: string, place: Place): void {
@@ -198,8 +196,12 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
     )
     : false;
   if (name === "env" || !unwrapped) {
-    const plain = name !== "env";
-    for (const value of runValues(words, name)) addNested(reading, value, place, "any", plain);
+    for (const { text, literal } of words.slice(1)) {
+      const shown = isShown(name, text, analysis.problem !== null);
+      const value = literal && !shown ? runVariable(text) : null;
+      const plain = name !== "env" && !isCommandVariable(text);
+      if (value !== null) addNested(reading, value, place, "any", plain);
+    }
   }
   if (unwrapped) {
     if (!place.outermost) analysis.extras.push(words);
@@ -212,17 +214,14 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
     addNested(reading, text, place, certain ? "all" : "none", !certain);
   }
   for (const text of optionScripts(name, words)) addNested(reading, text, place, "none", true);
-  for (const { text, literal } of words) {
-    const value = literal ? commandVariable(text) : null;
-    if (value !== null) addNested(reading, value, place, "any");
-  }
   if (name === "git") addGit(reading, words, place);
-  if (isInterpreter(name)) addTokens(analysis, words, script);
+  // What another program starts is in the words after it: `sudo python3 -c x`.
+  const code = words.findIndex((word, i) =>
+    (i === 0 || runsItsArguments(name)) && word.literal && isInterpreter(nameOf(word))
+  );
+  if (code !== -1) addTokens(analysis, words.slice(code), script);
   if (runsItsArguments(name)) addStarted(reading, words, name, place);
-  const [, second, ...more] = words;
-  const unnamed = second === undefined || (second.text === "-" && more.length === 0);
-  const fed = name === "at" || name === "batch" || (readsCode(name) && unnamed);
-  if (fed && script.documents.length === 0) addUnknown(analysis, name);
+  if (runsInput(words)) addUnknown(analysis, name);
 }
 
 /** Something that may be any command, for those who ask what may be meant. */
@@ -257,6 +256,7 @@ function addStarted(reading: Reading, words: ShellWord[], name: string, place: P
       if (started === "git") addGit(reading, rest, place);
       else if (readsProgram(rest)) addUnknown(analysis, started);
     }
+    if (started === "env" && splitsText(words, i)) addUnknown(analysis, started);
     const kind = shellKind(started);
     if (kind === null) continue;
     const found = nothing();
@@ -319,19 +319,12 @@ function isPlainFile(word: ShellWord): boolean {
   return word.literal && !/^\/(?:dev|proc)\//.test(word.text);
 }
 
-/** Values in the arguments that some program runs: `env PAGER='rm x' man`. */
-function runValues(words: ShellWord[], name: string): string[] {
-  return words.slice(1).flatMap(({ text, literal }) =>
-    (literal && !isMakeReference(name, text) ? runVariable(text) : null) ?? []
-  );
-}
-
 /** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
 function scriptsIn(words: ShellWord[], name: string): string[] {
   const { evaluates } = builtinTraits(name);
   if (!evaluates && !runsItsArguments(name)) return [];
   const texts: string[] = [];
-  const args = words.slice(1).filter(({ text }) => !isMakeReference(name, text));
+  const args = words.slice(1).filter(({ text }) => !isShown(name, text));
   for (const { text, literal } of args) {
     if (!literal) continue;
     const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;

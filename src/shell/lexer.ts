@@ -7,6 +7,7 @@
 import {
   Broken,
   CommandBuilder,
+  fail,
   type OpenWord,
   type ShellBudget,
   type ShellScript,
@@ -58,12 +59,12 @@ class ShellLexer {
 
   run(read: () => void = () => this.#list(null)): ShellScript {
     try {
-      if (this.#text.length > MAX_LENGTH) throw new Broken("too long");
+      if (this.#text.length > MAX_LENGTH) fail("too long");
       this.#budget.characters -= this.#text.length;
-      if (this.#budget.characters < 0) throw new Broken("holds too many scripts in scripts");
-      if (this.#text.includes("\0")) throw new Broken("holds a NUL character");
+      if (this.#budget.characters < 0) fail("holds too many scripts in scripts");
+      if (this.#text.includes("\0")) fail("holds a NUL character");
       read();
-      if (this.#hereDocuments.length > 0) throw new Broken("unfinished here-document");
+      if (this.#hereDocuments.length > 0) fail("unfinished here-document");
     } catch (error) {
       this.#script.broken = error instanceof Broken ? error.message : "can't be parsed";
     }
@@ -76,7 +77,7 @@ class ShellLexer {
 
   /** Counts one more command, substitution or document. */
   #spend(): void {
-    if (--this.#budget.commands < 0) throw new Broken("holds too many commands");
+    if (--this.#budget.commands < 0) fail("holds too many commands");
   }
 
   /** Marks text that something else may take for code. */
@@ -96,7 +97,7 @@ class ShellLexer {
 
   /** Reads commands up to `end`, which is consumed. */
   #list(end: ")" | null): void {
-    if (++this.#depth > MAX_DEPTH) throw new Broken("nested too deeply");
+    if (++this.#depth > MAX_DEPTH) fail("nested too deeply");
     const documents = this.#hereDocuments.length;
     const command = new CommandBuilder(
       this.#script,
@@ -107,7 +108,7 @@ class ShellLexer {
       const char = this.#text[this.#pos];
       if (char === undefined) {
         command.end();
-        if (end !== null) throw new Broken("unfinished parenthesis");
+        if (end !== null) fail("unfinished parenthesis");
         break;
       }
       const next = this.#text[this.#pos + 1];
@@ -121,11 +122,11 @@ class ShellLexer {
       } else if (char === "\\" && next === "\n") {
         // Shells join the lines before they look for operators.
         if (/[<>|&;($]/.test(this.#text[this.#pos - 1] ?? "")) {
-          throw new Broken("continues an operator on another line");
+          fail("continues an operator on another line");
         }
         this.#pos += 2;
       } else if (char === "#" && !command.inWord) {
-        if (this.#arithmetic || command.inTest) throw new Broken("has a # that may be no comment");
+        if (this.#arithmetic || command.inTest) fail("has a # that may be no comment");
         const newline = this.#text.indexOf("\n", this.#pos);
         this.#pos = newline === -1 ? this.#text.length : newline;
       } else if (char === ";") {
@@ -141,7 +142,7 @@ class ShellLexer {
       } else if (char === "(") {
         // After a name of files zsh runs the code in it, as in `*(e:'rm x':)`; others take it for a pattern, or for nothing.
         if (next !== ")" && command.isName && !this.#arithmetic && !command.inTest) {
-          throw new Broken("has a parenthesis in a word");
+          fail("has a parenthesis in a word");
         }
         command.end();
         this.#pos++;
@@ -158,10 +159,10 @@ class ShellLexer {
         this.#pos++;
         if (command.inCase) continue;
         if (this.#hereDocuments.length > documents) {
-          throw new Broken("has a here-document that begins after its parenthesis");
+          fail("has a here-document that begins after its parenthesis");
         }
         if (end === ")") break;
-        throw new Broken("has a parenthesis too many");
+        fail("has a parenthesis too many");
       } else if (char === "<" || char === ">") {
         this.#redirection(command, char, next);
       } else {
@@ -195,7 +196,7 @@ class ShellLexer {
       this.#substitution();
       return;
     }
-    command.dropDescriptor();
+    command.dropDescriptor(char === "<" && next === "<");
     if (char === "<" && next === "<") {
       if (this.#text[this.#pos + 2] === "<") {
         this.#pos += 3;
@@ -219,27 +220,23 @@ class ShellLexer {
     while (this.#pos < this.#text.length) {
       const char = this.#text[this.#pos] as string;
       if (" \t\n;&|<>()".includes(char)) break;
-      if (char === "$" || char === "`") throw new Broken("here-document with an odd delimiter");
+      if (char === "$" || char === "`") fail("here-document with an odd delimiter");
       this.#pos++;
       if (char === "'" || char === '"') {
         expands = false;
         const close = this.#text.indexOf(char, this.#pos);
-        if (close === -1) throw new Broken("unfinished quote");
+        if (close === -1) fail("unfinished quote");
         const quoted = this.#text.slice(this.#pos, close);
-        if (char === '"' && /[\\$`]/.test(quoted)) {
-          throw new Broken("here-document with an odd delimiter");
-        }
+        if (char === '"' && /[\\$`]/.test(quoted)) fail("here-document with an odd delimiter");
         delimiter += quoted;
         this.#pos = close + 1;
       } else if (char === "\\") {
-        if (this.#text[this.#pos] === "\n") {
-          throw new Broken("here-document with an odd delimiter");
-        }
+        if (this.#text[this.#pos] === "\n") fail("here-document with an odd delimiter");
         expands = false;
         delimiter += this.#text[this.#pos++] ?? "";
       } else delimiter += char;
     }
-    if (delimiter === "") throw new Broken("here-document without a delimiter");
+    if (delimiter === "") fail("here-document without a delimiter");
     return { delimiter, expands };
   }
 
@@ -248,16 +245,14 @@ class ShellLexer {
       this.#spend();
       const lines: string[] = [];
       while (true) {
-        if (this.#pos >= this.#text.length) throw new Broken("unfinished here-document");
+        if (this.#pos >= this.#text.length) fail("unfinished here-document");
         const newline = this.#text.indexOf("\n", this.#pos);
         const stop = newline === -1 ? this.#text.length : newline;
         const line = this.#text.slice(this.#pos, stop);
         this.#pos = newline === -1 ? stop : stop + 1;
         if ((document.stripTabs ? line.replace(/^\t+/, "") : line) === document.delimiter) break;
         // The next line belongs to this one, and may make it the delimiter.
-        if (document.expands && line.endsWith("\\")) {
-          throw new Broken("continues a line of a here-document");
-        }
+        if (document.expands && line.endsWith("\\")) fail("continues a line of a here-document");
         lines.push(line);
       }
       const body = lines.map((line) => `${line}\n`).join("");
@@ -292,18 +287,18 @@ class ShellLexer {
     this.#script.quotesCode ||= script.quotesCode;
     this.#script.computes ||= script.computes;
     if (script.problem !== null) this.#note(script.problem);
-    if (script.broken !== null) throw new Broken(script.broken);
+    if (script.broken !== null) fail(script.broken);
   }
 
   #wordPart(word: OpenWord, char: string): void {
     this.#pos++;
     // Whether quotes quote here differs between the shells; reading it wrong could hide a command.
     if (this.#arithmetic && (char === "\\" || char === "'" || char === '"')) {
-      throw new Broken("quotes inside arithmetic");
+      fail("quotes inside arithmetic");
     }
     if (char === "\\") {
       const next = this.#text[this.#pos];
-      if (next === undefined) throw new Broken("ends in a backslash");
+      if (next === undefined) fail("ends in a backslash");
       this.#pos++;
       word.plain ??= word.text.length;
       word.text += next;
@@ -311,7 +306,7 @@ class ShellLexer {
     } else if (char === "'") {
       word.plain ??= word.text.length;
       const close = this.#text.indexOf("'", this.#pos);
-      if (close === -1) throw new Broken("unfinished quote");
+      if (close === -1) fail("unfinished quote");
       const quoted = this.#text.slice(this.#pos, close);
       word.text += quoted;
       this.#quoted(quoted);
@@ -343,11 +338,11 @@ class ShellLexer {
   #doubleQuoted(word: OpenWord): void {
     while (true) {
       const char = this.#text[this.#pos++];
-      if (char === undefined) throw new Broken("unfinished quote");
+      if (char === undefined) fail("unfinished quote");
       if (char === '"') return;
       if (char === "\\") {
         const next = this.#text[this.#pos++];
-        if (next === undefined) throw new Broken("unfinished quote");
+        if (next === undefined) fail("unfinished quote");
         if (next === "\n") continue;
         this.#quoted(next);
         word.text += '$`"\\'.includes(next) ? next : `\\${next}`;
@@ -364,15 +359,15 @@ class ShellLexer {
       word.text += "$()";
       this.#substitution();
     } else if (next === "[") {
-      throw new Broken("uses the old arithmetic $[ … ]");
+      fail("uses the old arithmetic $[ … ]");
     } else if (next === "\\" && this.#text[this.#pos + 1] === "\n") {
-      throw new Broken("continues an expansion on another line");
+      fail("continues an expansion on another line");
     } else if (next === "{") {
       this.#pos++;
       word.text += "${}";
       this.#braced();
     } else if (this.#arithmetic && (next === "'" || next === '"')) {
-      throw new Broken("quotes inside arithmetic");
+      fail("quotes inside arithmetic");
     } else if (next === "'" && !quoted) {
       this.#pos++;
       word.text += "$''";
@@ -401,23 +396,23 @@ class ShellLexer {
     this.#script.quotesCode = true;
     while (true) {
       const char = this.#text[this.#pos++];
-      if (char === undefined) throw new Broken("unfinished quote");
+      if (char === undefined) fail("unfinished quote");
       if (char === "'") return;
       if (char === "\\") this.#pos++;
     }
   }
 
   #braced(): void {
-    if (++this.#depth > MAX_DEPTH) throw new Broken("nested too deeply");
+    if (++this.#depth > MAX_DEPTH) fail("nested too deeply");
     if (!/^\w+\}/.test(this.#text.slice(this.#pos, this.#pos + 100))) this.#script.computes = true;
     const scratch: OpenWord = { text: "", literal: true, plain: 0 };
     while (true) {
       const char = this.#text[this.#pos++];
-      if (char === undefined) throw new Broken("unfinished expansion");
+      if (char === undefined) fail("unfinished expansion");
       if (char === "}") break;
       if (char === "\\") this.#quoted(this.#text[this.#pos++] ?? "");
       // Whether a single quote quotes here depends on the quotes around; reading it wrong could hide a command.
-      else if (char === "'") throw new Broken("quotes inside an expansion");
+      else if (char === "'") fail("quotes inside an expansion");
       else if (char === '"') this.#doubleQuoted(scratch);
       else if (char === "$") this.#dollar(scratch, true);
       else if (char === "`") this.#backticks(scratch);
@@ -433,15 +428,17 @@ class ShellLexer {
     let body = "";
     while (true) {
       const char = this.#text[this.#pos++];
-      if (char === undefined) throw new Broken("unfinished backtick");
+      if (char === undefined) fail("unfinished backtick");
       if (char === "`") break;
       if (char === "\\") {
         const next = this.#text[this.#pos++];
-        if (next === undefined || next === '"') throw new Broken("unreadable backtick");
+        if (next === undefined) fail("unfinished backtick");
+        // Between double quotes it is a quote, elsewhere a letter.
+        if (next === '"') fail("escapes a quote in backticks");
         body += "`\\$".includes(next) ? next : `\\${next}`;
       } else body += char;
     }
-    if (++this.#depth > MAX_DEPTH) throw new Broken("nested too deeply");
+    if (++this.#depth > MAX_DEPTH) fail("nested too deeply");
     const inner = new ShellLexer(body, this.#budget);
     inner.#depth = this.#depth;
     this.#absorb(inner.run());

@@ -5,11 +5,5 @@
  */
 export { programName, type ShellWord } from "../shell_script.ts";
 export type { CommandAnalysis, CommandLine } from "./command_builder.ts";
-export {
-  analyzeCommand,
-  joinWords,
-  mayBegin,
-  mayRun,
-  mayStart,
-  parseCommandLine,
-} from "./command_line.ts";
+export { analyzeCommand, mayBegin, mayRun, mayStart, parseCommandLine } from "./command_line.ts";
+export { joinWords } from "./wrappers.ts";

@@ -7,29 +7,19 @@ function names(text: string): ReadonlySet<string> {
   return new Set(text.split(" "));
 }
 
-/** Programs that run their arguments, or start the program that an argument names. */
-const RUNNERS: ReadonlySet<string> = names(
-  "sudo doas su runuser env nohup nice ionice chrt taskset time timeout xargs parallel exec command builtin stdbuf " +
-    "setsid chroot unshare nsenter watch find fd ssh strace ltrace busybox toybox flock caffeinate arch eval script " +
-    "systemd-run dbus-run-session xvfb-run npx bunx noglob nocorrect repeat - prlimit pkexec fakeroot fakechroot tini " +
-    "dumb-init unbuffer torsocks torify proxychains proxychains4 start-stop-daemon docker podman kubectl nerdctl " +
-    "npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba micromamba mise asdf direnv nix nix-shell guix " +
-    "bundle cargo go make gdb lldb valgrind perf hyperfine setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec " +
-    "runcon cgexec firejail bwrap eatmydata faketime entr tmux screen at batch expect trap alias hash coproc " +
-    "mapfile readarray complete compgen bind fc jobs sched emulate autoload zmodload rlwrap chpst softlimit numactl " +
-    "catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty wine dotnet java rsync tar zip setpriv sg " +
-    "newgrp capsh run0 cpulimit proot schroot socat nc ncat netcat sshpass autossh mosh pssh clush scp sftp lftp " +
-    "chronic ifne envdir setuidgid setlock dbus-launch aa-exec genv gnice gnohup gtimeout gxargs gfind gstdbuf " +
-    "cross-env dotenv dotenvx nodemon concurrently lerna nx turbo rbenv pyenv volta corepack pdm tox nox just cmake",
-);
+/** Names that are told apart by `|`, with any version behind. */
+function named(text: string): RegExp {
+  return new RegExp(`^(?:${text})[-.\\d]*$`);
+}
 
+/** Programs that run code of their own language from their input when nothing else is named. */
+export const READS_CODE =
+  "python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|guile|osascript|raku|crontab|ipython|m4|tsx|ts-node|julia|irb";
 /** Programs that read code of their own language from an argument or their input. */
-const INTERPRETER =
-  /^(?:python|pypy|perl|ruby|irb|node|nodejs|deno|bun|php|lua|luajit|r|rscript|julia|tclsh|wish|guile|groovy|scala|swift|osascript|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|raku|crontab|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl)[-.\d]*$/;
-
-/** Those whose code comes from their input when nothing else is named. */
-const READS_CODE =
-  /^(?:python|pypy|perl|ruby|node|nodejs|deno|bun|php|lua|luajit|tclsh|guile|osascript|raku|crontab)[-.\d]*$/;
+const INTERPRETERS = READS_CODE +
+  "|r|rscript|wish|groovy|scala|swift|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl|mariadb";
+const INTERPRETER = named(INTERPRETERS);
+const INTERPRETER_NAMES: ReadonlySet<string> = new Set(INTERPRETERS.split("|"));
 
 /** Programs that add words of their input to their arguments. */
 const ADDS_WORDS: ReadonlySet<string> = names("xargs gxargs parallel");
@@ -45,24 +35,54 @@ const SCRIPT_RUNNERS: ReadonlySet<string> = names(
   "watch su runuser script ssh flock parallel entr at batch screen tmux expect",
 );
 
+/** Builtins of both kinds that follow. */
+const ASSIGNERS =
+  "export declare typeset local readonly integer float nameref read set setopt unset printf print getopts " +
+  "let umask ulimit";
+
+/** What starts builtins of the shell; to other programs `.` is a directory: `find . -name x`. */
+const BUILTIN_RUNNERS: ReadonlySet<string> = names(
+  "command builtin noglob nocorrect - repeat time eval emulate coproc trap",
+);
+
 /**
  * Builtins that take arithmetic or the name of a variable: bash, ksh or zsh run the `$(…)` of a subscript in it, whatever
  * the quotes around it.
  */
 const ARITHMETIC: ReadonlySet<string> = names(
-  "test [ let printf print read declare typeset local export readonly integer float unset wait getopts shift return " +
-    "exit break continue logout umask ulimit kill bye set setopt nameref fg bg jobs disown times pushd popd dirs " +
-    "zparseopts zformat zstyle zcompile sleep",
+  "test [ wait shift return exit break continue logout kill bye fg bg jobs disown times pushd popd dirs " +
+    "zparseopts zformat zstyle zcompile sleep" + " " + ASSIGNERS,
 );
 
 /** Builtins after which later commands may mean something else. */
 const STATEFUL: ReadonlySet<string> = names(
-  "export declare typeset local readonly integer float nameref read set shopt setopt unsetopt unset printf print getopts " +
-    "let exec disable unalias unhash umask ulimit",
+  "shopt unsetopt exec disable unalias unhash" + " " + ASSIGNERS,
 );
 
 /** Builtins that change the directory of later commands. */
 const MOVERS: ReadonlySet<string> = names("cd chdir pushd popd");
+
+/** Programs that run their arguments, or start the program that an argument names. */
+const RUNNERS: ReadonlySet<string> = new Set([
+  ...names(
+    "sudo doas env nohup nice ionice chrt taskset timeout exec stdbuf setsid chroot unshare nsenter find fd " +
+      "strace ltrace busybox toybox caffeinate arch systemd-run dbus-run-session xvfb-run npx bunx prlimit " +
+      "pkexec fakeroot fakechroot tini dumb-init unbuffer torsocks torify proxychains proxychains4 start-stop-daemon " +
+      "docker podman kubectl nerdctl npm pnpm yarn uv uvx pipx pipenv poetry hatch rye conda mamba " +
+      "micromamba mise asdf direnv nix nix-shell guix bundle cargo go make gdb lldb valgrind perf hyperfine " +
+      "setarch linux32 linux64 i386 x86_64 uname26 gosu su-exec runcon cgexec firejail bwrap eatmydata faketime " +
+      "jobs rlwrap chpst softlimit numactl catchsegv logsave ts run-parts daemon daemonize choom pidproxy winpty " +
+      "wine dotnet java rsync tar zip setpriv sg newgrp capsh run0 cpulimit proot schroot socat nc ncat netcat " +
+      "sshpass autossh mosh pssh clush scp sftp lftp chronic ifne envdir setuidgid setlock dbus-launch aa-exec " +
+      "genv gnice gnohup gtimeout gfind gstdbuf cross-env dotenv dotenvx nodemon concurrently lerna nx turbo " +
+      "rbenv pyenv volta corepack pdm tox nox just cmake fzf watchexec sem xterm fdfind sandbox-exec systemd-inhibit " +
+      "ip op",
+  ),
+  ...EVALUATORS,
+  ...SCRIPT_RUNNERS,
+  ...ADDS_WORDS,
+  ...BUILTIN_RUNNERS,
+]);
 
 /** Variables whose value some program runs. */
 const RUN_VARIABLE =
@@ -73,23 +93,19 @@ const COMMAND_VARIABLE = /^(?:CC|CXX|LD|AR|RM|INSTALL|\w*(?:PAGER|EDITOR|SHELL|C
 
 /** A value of `make` that is another variable's: `$(git x)` runs nothing there, since it is no function of its. */
 const MAKE_REFERENCE =
-  /^[\w.-]+[:?+]?=\$[({](?:[\w.-]+|(?:git|date|uname|cat|nproc) [\w. -]+)[)}]$/;
+  /^[\w.-]+[:?+]?=\$[({](?:[\w.-]+|(?:git|date|uname|cat|nproc) [\w. -]+)[)}](?:g?cc|[gc]\+\+|clang|ld|ar)?$/;
 
 /** Whether `name` is a program that runs its arguments, such as `sudo` or `xargs`. */
 export function runsItsArguments(name: string): boolean {
-  return RUNNERS.has(name) || name.startsWith("ld-linux") || name.startsWith("ld.so") ||
-    name.startsWith("ld-musl");
+  // To others a last `.` is a directory: `xargs cp -t .`.
+  return (RUNNERS.has(name) && !/^(?:\.|source)$/.test(name)) ||
+    /^ld(?:-linux|\.so|-musl)/.test(name);
 }
 
 /** Whether the arguments of `name` are scripts of a shell, not only words that may be one. */
 export function runsScripts(name: string): boolean {
   return EVALUATORS.has(name) || SCRIPT_RUNNERS.has(name);
 }
-
-/** What starts builtins of the shell; to other programs `.` is a directory: `find . -name x`. */
-const BUILTIN_RUNNERS: ReadonlySet<string> = names(
-  "command builtin noglob nocorrect - repeat time eval emulate coproc trap",
-);
 
 /** Whether `name` starts builtins of the shell, too. */
 export function runsBuiltins(name: string): boolean {
@@ -98,12 +114,8 @@ export function runsBuiltins(name: string): boolean {
 
 /** Whether `name` reads code from its arguments or its input. */
 export function isInterpreter(name: string): boolean {
-  return INTERPRETER.test(name);
-}
-
-/** Whether `name` without arguments runs the code that it reads from its input. */
-export function readsCode(name: string): boolean {
-  return READS_CODE.test(name);
+  // Asked about each word of what starts programs: the pattern takes longer.
+  return INTERPRETER_NAMES.has(name) || (/[-.\d]$/.test(name) && INTERPRETER.test(name));
 }
 
 /** Whether `name` adds to its arguments what it reads. */
@@ -153,10 +165,9 @@ export function runVariable(word: string): string | null {
     : givenScript(word, value);
 }
 
-/** The value of a variable that a shell runs as a command, as in `make CC='rm x'`; `null` for any other word. */
-export function commandVariable(word: string): string | null {
-  const at = word.indexOf("=");
-  return at > 0 && COMMAND_VARIABLE.test(word) ? givenScript(word, word.slice(at + 1)) : null;
+/** Whether it sets a variable that a shell runs as a command, as in `make CC='rm x'`. */
+export function isCommandVariable(word: string): boolean {
+  return COMMAND_VARIABLE.test(word);
 }
 
 /** A shell reads no input as in `SHELL=/bin/zsh`: who starts it has a script for it. */
@@ -164,7 +175,15 @@ function givenScript(word: string, value: string): string {
   return /SHELL=[\w./-]+$/.test(word) ? `${value} -c :` : value;
 }
 
-/** Whether the argument of `make` gives a variable the value of another one, as in `V='$(git describe)'`. */
-export function isMakeReference(program: string, word: string): boolean {
-  return word.includes("=") && /^g?make$/.test(program) && MAKE_REFERENCE.test(word);
+/** Programs to which `CC=x` is a text like any other. */
+const SHOWS = /^(?:git|gh|echo|printf|[ef]?grep|rg|curl)$/;
+
+/**
+ * Whether the argument only gives a text, or in `make` a variable the value of another one, as in `V='$(git describe)'`; not
+ * that of a command where `others` may be set.
+ */
+export function isShown(program: string, word: string, others = false): boolean {
+  return SHOWS.test(program) ||
+    (/^g?make$/.test(program) && MAKE_REFERENCE.test(word) &&
+      !(others && COMMAND_VARIABLE.test(word)));
 }

@@ -4,7 +4,16 @@
  */
 import { programName, shellKind, type ShellWord } from "../shell_script.ts";
 import type { CommandAnalysis } from "./command_builder.ts";
-import { runsItsArguments } from "./programs.ts";
+import { isInterpreter, runsItsArguments } from "./programs.ts";
+
+/** The words as a line that reads back as the same words. */
+export function joinWords(words: readonly ShellWord[]): string {
+  return words.map((word) =>
+    !word.literal || /^[\w@%+=:,./-]+$/.test(word.text) && !word.text.startsWith("=")
+      ? word.text
+      : `'${word.text.replaceAll("'", `'\\''`)}'`
+  ).join(" ");
+}
 
 /** `env X=1 program`: the program counts; variables and options may change what it does. */
 export function unwrapEnv(
@@ -15,7 +24,7 @@ export function unwrapEnv(
   let index = 1;
   for (; index < words.length; index++) {
     const word = words[index] as ShellWord;
-    if (word.literal && /^[A-Za-z_][A-Za-z0-9_]*=/.test(word.text)) {
+    if (word.literal && /^[^-=].*=/s.test(word.text)) {
       analysis.problem ??= "sets variables";
     } else break;
   }
@@ -24,9 +33,7 @@ export function unwrapEnv(
   if (!next.literal || next.text.startsWith("-")) {
     analysis.problem ??= "runs env with options";
     analysis.moves = true;
-    // `-S`, alone, among others, abbreviated or with its text: the text is split into words.
-    const splits = words.some(({ text }) => /^-[a-zA-Z0-9]*S|^--s/.test(text));
-    if (splits) analysis.broken ??= "has env split a text into words";
+    if (splitsText(words, 0)) analysis.broken ??= "has env split a text into words";
     return false;
   }
   const program = (words[0] as ShellWord).text;
@@ -35,6 +42,16 @@ export function unwrapEnv(
   }
   run(words.slice(index));
   return true;
+}
+
+/** Whether the `env` at this place has a text: `-S`, alone, among others, abbreviated or with the text, splits it into words. */
+export function splitsText(words: readonly ShellWord[], at: number): boolean {
+  for (let i = at + 1; i < words.length; i++) {
+    const { text } = words[i] as ShellWord;
+    if (/^-[a-zA-Z0-9]*S|^--s/.test(text)) return true;
+    if (!text.startsWith("-") && !/^-[uC]$/.test(words[i - 1]!.text)) return false;
+  }
+  return false;
 }
 
 /** Options of `xargs` whose value is the next word. */
@@ -63,15 +80,17 @@ export function readsProgram(words: readonly ShellWord[]): boolean {
   const [program] = started;
   // Alone it shows what it reads.
   if (program === undefined) return false;
-  if (mark === null) return !program.literal || adds;
+  const name = programName(program.text);
+  const isCode = (i: number) => /^-\w*[Eecr]$/.test(started[i - 1]?.text ?? "");
+  if (mark === null) {
+    return !program.literal || adds || (isInterpreter(name) && isCode(started.length));
+  }
   const holds = started.map(({ text }) => text.includes(mark));
   if (!program.literal || holds[0]) return true;
-  const name = programName(program.text);
   if (name === "git") return holds.includes(true) && holds.indexOf(true) <= subcommandOf(started);
-  const isCode = (_: boolean, i: number) => /^-\w*[Eecr]$/.test(started[i - 1]?.text ?? "");
   return runsItsArguments(name) || shellKind(name) !== null
     ? holds.includes(true)
-    : holds.filter(isCode).includes(true);
+    : holds.some((has, i) => has && isCode(i));
 }
 
 /** Where the first word stands that is no option. */
@@ -82,11 +101,14 @@ function subcommandOf(words: readonly ShellWord[]): number {
 // What `git` runs because its arguments say so.
 
 /** Options whose value git runs; it knows them by their beginnings too. */
-const RUN_OPTION = /^--(?:exe|ext(?!ended)|up(?!date)|rec(?!urs)|open|send|(?!no-)[a-z]+-(?:f|cm))/;
-const RUN_AFTER: ReadonlySet<string> = new Set(["foreach", "run", "-x", "--exec", "difftool"]);
+const RUN_OPTION =
+  /^--(?:exe|ext(?!ended)|up(?!date)|setup$|setup=|rec(?!urs)|open|send|(?!no-)[a-z]+-(?:f|cm))/;
+/** How many words of what it starts are read as a command. */
+const MAX_STARTED = 16;
+const RUN_AFTER: ReadonlySet<string> = new Set(["foreach", "run"]);
 
 /** Settings that are shown, whatever they hold. */
-const IS_NAME = /^(?:user|author|committer)\.(?:name|email)$/i;
+const IS_NAME = /^(?:(?:user|author|committer)\.(?:name|email)|http\.(?:.*\.)?extraheader)$/is;
 
 /** What may stand before the name of a setting, and has no value of its own. */
 const CONFIG_OPTION =
@@ -95,7 +117,7 @@ const CONFIG_OPTION =
 const CONFIG_READS = /^(?:get|list|unset|--(?:get|list|unset)[\w-]*|-l)$/;
 
 /** Scripts in the arguments of a `git`, those for the shell behind a `!`, and commands that an alias in them stands for. */
-export function gitScripts(words: readonly ShellWord[]): {
+export function gitScripts(given: readonly ShellWord[]): {
   scripts: string[];
   commands: ShellWord[][];
 } {
@@ -106,8 +128,17 @@ export function gitScripts(words: readonly ShellWord[]): {
     scripts.push(value);
     commands.push(["git", ...value.split(/\s+/)].map((text) => ({ text, literal: true })));
   };
-  /** To others `-u` is no program: `git add -u src`. */
-  const fetches = words.some(({ text }) => /^(?:clone|ls-remote|fetch-pack)$/.test(text));
+  // `{-c,alias.x=y}` is two words.
+  const words = given.flatMap((word) =>
+    word.literal || !/\{.*,/s.test(word.text)
+      ? [word]
+      : word.text.split(/[{},]/).map((text) => ({ text, literal: true }))
+  );
+  // To others these letters are no programs: `git add -u src`, `git clean -dx`.
+  const of = (name: RegExp, letters: string) =>
+    words.some(({ text }) => name.test(text)) ? letters : "";
+  const letters = of(/^(?:clone|ls-remote|fetch-pack)$/, "cu") + of(/^(?:rebase|difftool)$/, "x");
+  const attached = new RegExp(`^-\\w*[${letters}]|^--conf`);
   // What stands after the first one is looked at once, however many follow.
   const config = words.findIndex(({ text }) => text === "config");
   for (const [i, word] of words.entries()) {
@@ -133,37 +164,40 @@ export function gitScripts(words: readonly ShellWord[]): {
       for (const value of rest.slice(from)) set(value.text);
     } else if (text.startsWith("--config-env")) {
       commands.push([{ text, literal: false }]);
-    } else if (RUN_AFTER.has(text) && next !== undefined) {
-      commands.push(words.slice(i + 1));
-      if (next.literal) scripts.push(next.text);
-    } else if (RUN_OPTION.test(text)) {
-      const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
-      if (value !== null) scripts.push(value);
-      else if (next?.literal) scripts.push(next.text);
-    } else if (text === "-u" && next?.literal && fetches) scripts.push(next.text);
-    else if (/^(?:-O|ext::)/.test(text)) scripts.push(text.replace(/^(?:-O|ext::)/, ""));
+    } else if (RUN_AFTER.has(text)) {
+      let at = i + 1;
+      while (words[at]?.text.startsWith("-")) at++;
+      const program = words[at];
+      if (program === undefined) continue;
+      commands.push(words.slice(at));
+      scripts.push(joinWords(words.slice(at, at + MAX_STARTED)));
+      // The first one of `foreach` is a script.
+      if (program.literal && /\s/.test(program.text)) scripts.push(program.text);
+    } else if (RUN_OPTION.test(text) || attached.test(text)) {
+      const value = text.replace(/^--[^=]*=?|^-\w*?[xcu]/, "");
+      const program = value === "" ? next : { text: value, literal: true };
+      if (program === undefined) continue;
+      scripts.push(program.literal ? program.text.replace(/^\w+\.[\w.-]+=/, "") : "$x");
+    } else if (/^(?:-O|ext::)/.test(text)) scripts.push(text.replace(/^(?:-O|ext::)/, ""));
   }
   return { scripts, commands };
 }
 
 // What other programs start because an option says so.
 
-/** Also with the name of what it compiles for, or its version: `x86_64-linux-gnu-gcc-12`. */
-const COMPILER = /\b(?:g?cc|[gc]\+\+)(?:-[\d.]+)?$/;
+/**
+ * Programs and their options whose value is a program; `sort` knows its own by their beginnings, and a compiler may have the
+ * name of what it compiles for, or its version: `x86_64-linux-gnu-gcc-12`.
+ */
+const STARTS =
+  /^(?:rg --(?:pre|hostname-bin)(?:=|$)|g?sort --co|g?split --f|wget --use-a|\S+ --pager(?:=|$)|\S*(?:cc|[gc]\+\+|gfortran)(?:-[\d.]+)? -wrapper$)/;
 
 /** The program that an option has another one start: `rg --pre x`, `sort --compress-program=x`, `gcc -wrapper x,y`. */
 export function optionScripts(name: string, words: readonly ShellWord[]): string[] {
-  // `sort` knows its options by their beginnings.
-  const option = name === "rg"
-    ? /^--(?:pre|hostname-bin)(?:=|$)/
-    : /^g?sort$/.test(name)
-    ? /^--co/
-    : COMPILER.test(name) || runsItsArguments(name)
-    ? /^-wrapper$/
-    : null;
-  if (option === null) return [];
   return words.flatMap(({ text, literal }, i) => {
-    if (i === 0 || !option.test(text)) return [];
+    if (i === 0) return [];
+    const starts = STARTS.test(`${name} ${text}`) || text === "-wrapper" && runsItsArguments(name);
+    if (!starts) return [];
     const value = text.includes("=")
       ? { text: text.slice(text.indexOf("=") + 1), literal }
       : words[i + 1];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { analyzeCommand, joinWords, parseCommandLine } from "../../../src/shell/command_line.ts";
-import { mayBegin } from "../../../src/shell/command_line.ts";
+import { analyzeCommand, mayBegin, parseCommandLine } from "../../../src/shell/command_line.ts";
+import { joinWords } from "../../../src/shell/wrappers.ts";
 import { scriptOf } from "../../../src/shell_script.ts";
 import { test } from "../../_harness.ts";
 import { worstCommands } from "./_worst_commands.ts";
@@ -264,6 +264,12 @@ const hidden = [
   "sort --comp rm keep",
   "gcc -wrapper rm,keep a.c",
   "sudo x86_64-linux-gnu-gcc-12 -wrapper rm,keep a.c",
+  "split --filter 'rm keep' x",
+  "gfortran -wrapper rm,keep x",
+  "ag --pager='rm keep' x",
+  "fdfind -x rm",
+  "wget --use-askpass=rm x",
+  "fzf --preview 'rm keep'",
   "BASH_ENV=x bash -c true",
   "env BASH_ENV=x bash -c true",
   "env PAGER='rm keep' man ls",
@@ -287,6 +293,41 @@ const hidden = [
   "git config --comment --get alias.x '!rm keep'",
   "git config --file --get alias.x '!rm keep'",
   "find . -exec git config user.name y + -exec git config alias.x '!rm keep' +",
+  // code that another program starts
+  ...("sudo|nohup|timeout 10|exec|command|env -i|uv run|xargs|find . -exec|ssh h|docker run x")
+    .split("|").flatMap((runner) => [
+      `${runner} python3 -c 'import os; os.system("rm keep")'`,
+      `${runner} awk 'BEGIN { system("rm keep") }'`,
+    ]),
+  "sudo env -S'rm keep'",
+  "nice env '-iSrm keep'",
+  "env a.b=1 rm keep",
+  // code that comes from the input
+  ...("sudo python3|sudo -u root python3 -|python3 - --yes|python3 -u|python3 -u -|python3 /dev/stdin|perl -w|" +
+    "deno run -A -|xargs -0 python3 -c|xargs -0 perl -e|make -f -|sudo make -f - all|awk -f - y|timeout 5 node|" +
+    "sudo -s|sudo -u root -i|sudo bash -c 'sudo -s'|su|su - root|chroot /|unshare -r|nsenter -t 1 -m|fakeroot|" +
+    "script -q /dev/null|uv run python -|find . -exec python3 - +")
+    .split("|").map((program) => `curl x | ${program}`),
+  ": <<<x; curl x | python3",
+  "cat <<E\nx\nE\ncurl x | python3 -",
+  "<<<x; curl x | { <<<y; python3; }",
+  "curl x | python3 - 3<<E\nx\nE",
+  // what git starts
+  "git rebase --exec={'rm keep',true} main",
+  "git {-c,alias.p='!rm keep',p}",
+  "git clone --config core.fsmonitor='rm keep' a b",
+  "git clone --config=core.fsmonitor='rm keep' a b",
+  "git clone -ccore.fsmonitor='rm keep' a b",
+  "git submodule foreach --recursive 'rm keep'",
+  "git submodule foreach --quiet rm keep",
+  "git submodule foreach sh -c 'rm keep'",
+  "git bisect run python3 -c 'os.system(\"rm keep\")'",
+  "git rebase -x'rm keep' main",
+  "git rebase -ix 'rm keep' main",
+  "git -C clone rebase -ix 'rm keep' main",
+  "git rebase -x /bin/r? main",
+  "git difftool -yx 'rm keep'",
+  "git filter-branch --setup 'rm keep'",
   // scripts that can't be read, where a shell runs them
   "sudo bash -c 'echo $[1]; rm keep'",
   "nice bash -c 'rm keep; echo $[1]'",
@@ -331,6 +372,40 @@ const harmless = [
   "git config --global --add safe.directory '*'",
   "git config --get-regexp '^remote\\..*'",
   "git add -u '*.ts'",
+  "git clean -dfx '*.ts'",
+  "git show HEAD@{1}",
+  "git add src/{a,b}.ts",
+  "git bisect run sh test.sh",
+  "git submodule foreach --recursive 'git pull'",
+  "git -c http.extraHeader='Authorization: $T' fetch",
+  "git commit -m 'CC=gcc $x'",
+  "grep 'CC=$x' Makefile",
+  "make CC='$(CROSS)gcc'",
+  "sudo apt-get install -y python3 node make",
+  "find . -type d -name node",
+  "command -v python3",
+  "nohup python3 -u server.py",
+  "node --version",
+  "php -i",
+  "perl -e'print 1'",
+  "npm run script",
+  "npm test -- script",
+  "docker run --rm node node x.js",
+  "env X=1 python3 - <<'E'\nprint(1)\nE",
+  "timeout 10 python3 - <<'E'\nprint(1)\nE",
+  "cat x | python3 -c 'import sys; print(sys.stdin.read())'",
+  "cat x | sed -e 's/a/b/' -",
+  "sudo -n true",
+  "sudo -u postgres psql -c 'select 1'",
+  "sudo -s ls",
+  "su - postgres -c psql",
+  "runuser -u x -- ls",
+  "chroot /x ls",
+  "unshare -r ls",
+  "nsenter -t 1 -m -p ls",
+  "script -qc 'npm test' /dev/null",
+  "env -i cc -S x.c",
+  "xargs cp -t .",
   "git clone --recurse-submodules '*'",
   "ls | xargs -I% echo % x",
   "ls | xargs -0 -n 1 -I % git show %",
