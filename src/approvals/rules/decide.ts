@@ -314,9 +314,10 @@ function mayMean(
   // An empty line can't be judged, nor a program that only the shell knows: `$CMD x`.
   if (all.length === 0 || all.some(([head]) => head?.literal !== true)) return true;
   const meant = meaning(matcher, request);
+  const left = { words: MAX_LOOKED };
   try {
     return meant(source) || (line.script !== null && meant(line.script)) || all.some(meant) ||
-      mayStart(line, (words, start) => meansProgram(meant, words, start));
+      mayStart(line, (words, start) => meansProgram(meant, words, start, left));
   } catch {
     return true;
   }
@@ -337,7 +338,8 @@ function meaning(
       pattern.test(subject.map((word) => word.text).join(" "));
 }
 
-/** How many words of what another program starts are looked at. */
+/** How many words of what another program starts are looked at, all that it may be taken together; then of each one so many. */
+const MAX_LOOKED = 40_000;
 const MAX_STARTED = 16;
 const NO_PROGRAM: ShellWord = { text: "\0", literal: true };
 
@@ -349,9 +351,11 @@ function meansProgram(
   meant: (words: readonly ShellWord[]) => boolean,
   words: readonly ShellWord[],
   start: number,
+  left: { words: number },
 ): boolean {
   const { text, literal } = words[start] as ShellWord;
-  const rest = words.slice(start + 1, start + MAX_STARTED);
+  left.words -= words.length - start;
+  const rest = words.slice(start + 1, left.words < 0 ? start + MAX_STARTED : undefined);
   return literal && meant([{ text: programName(text), literal }, ...rest]) &&
     !meant([NO_PROGRAM, ...rest]);
 }

@@ -139,6 +139,17 @@ const ROWS: Row[] = [
       "python3 -c 'os.system(\"rm x\")'",
     ].map((script): Row => [script, [deny({ command })], sh(script), "deny"])
   ),
+  ...[
+    /^rm\b.* keep$/,
+    (argv: string[]) => argv[0] === "rm" && argv.includes("keep"),
+  ].flatMap((command) =>
+    ["/bin/rm", "sudo rm"].map((program): Row => [
+      `${program}, the last of many words`,
+      [deny({ command })],
+      sh(`${program} ${"a ".repeat(30)}keep`),
+      "deny",
+    ])
+  ),
   ...[/^rm\b/, (argv: string[]) => argv[0] === "rm"].flatMap((command) =>
     [
       "ls *.ts | xargs -I{} wc -l {}",
