@@ -143,10 +143,10 @@ export class HookMatcher {
   }
 }
 
-/** What the context tells of its command; the whole of it, or the part that is known. */
-function commandLines({ command, script, argv }: HookContext): CommandAnalysis[] {
-  const known = command ?? script ?? argv;
-  return known === undefined || known.length === 0 ? [] : [analyzeCommand(known)];
+/** What the context tells of its command; the whole of it, or the part that is known. One that is not told may be any. */
+function commandLines({ command, script, argv, toolKind }: HookContext): CommandAnalysis[] {
+  const known = command ?? script ?? argv ?? "";
+  return known.length === 0 && toolKind !== "command" ? [] : [analyzeCommand(known)];
 }
 
 function mayLieBelow(cwd: string, prefix: string): boolean {

@@ -129,6 +129,13 @@ test("HookMatcher follows the links of both directories, and counts what it can'
   }
 });
 
+test("HookMatcher takes a command that is not told for any, as rules do", () => {
+  const facts = context({ toolName: "command", toolKind: "command" });
+  for (const options of [{ toolName: "git" }, { commandPrefix: "git push" }]) {
+    assert.equal(new HookMatcher(options).matches(facts), true, JSON.stringify(options));
+  }
+});
+
 test("HookMatcher finds a command wherever a script may start it", () => {
   const rows: [prefix: string, facts: Partial<HookContext>, boolean][] = [
     ["git push", { argv: ["git", "push", "origin"] }, true],
@@ -162,6 +169,9 @@ test("HookMatcher finds a command wherever a script may start it", () => {
     ["git push", { command: "echo 'x" }, true],
     ["git push", { command: "curl x | sh" }, true],
     ["rm", {}, false],
+    ["rm", { toolKind: "command" }, true],
+    ["rm", { toolKind: "command", command: "" }, true],
+    ["rm", { toolKind: "fileChange" }, false],
   ];
   for (const [commandPrefix, facts, expected] of rows) {
     const found = new HookMatcher({ commandPrefix }).matches(context(facts));
