@@ -10,7 +10,6 @@ import {
   unwrapWindows,
 } from "../shell_script.ts";
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
-import { runsInput } from "./input.ts";
 import { lexShell, shellBudget } from "./lexer.ts";
 import {
   addsWords,
@@ -29,6 +28,7 @@ import {
   joinWords,
   optionScripts,
   readsProgram,
+  runsInput,
   splitsText,
   unwrapEnv,
 } from "./wrappers.ts";
