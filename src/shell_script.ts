@@ -148,7 +148,9 @@ export function unwrapWindows(
     return true;
   }
   const plain = script.split(" ").filter((text) => text !== "");
-  if (plain.length > 0) analysis.commands.push(plain.map((text) => ({ text, literal: true })));
+  // What has commas is several words.
+  const found = plain.map((text) => ({ text, literal: !text.includes(",") }));
+  if (found.length > 0) analysis.commands.push(found);
   return true;
 }
 

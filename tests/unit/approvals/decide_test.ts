@@ -80,6 +80,18 @@ const ROWS: Row[] = [
     sh("cat {/s,x}"),
     "ask",
   ],
+  [
+    "RegExp on a word of PowerShell's",
+    [allow({ command: /^cat [^/.]/ })],
+    commandOf("powershell -Command 'cat a'"),
+    "allow",
+  ],
+  [
+    "RegExp on a list of PowerShell's",
+    [allow({ command: /^cat [^/.]/ })],
+    commandOf("powershell -Command 'cat a,/s'"),
+    "ask",
+  ],
   ["RegExp on what zsh fills in", [allow({ command: /^cat [^/.]/ })], sh("cat $=HOME/x"), "ask"],
   ["RegExp on a home directory", [allow({ command: /^cat [^/.]/ })], sh("cat ~/.ssh/id"), "ask"],
   ["function on words the shell fills in", [allow({ command: () => true })], sh("cat *"), "ask"],
