@@ -227,7 +227,13 @@ function counting<T extends object>(options: T, reads: Map<string, number>): T {
 }
 
 test("what is checked is what is used: every option is read once", async () => {
-  await onFake({}, async ({ client, session, cwd }) => {
+  const mcpServers = { docs: { url: "http://127.0.0.1:9/mcp" } };
+  const methods = {
+    "config/read": () => ({ config: {} }),
+    "mcpServer/tool/call": () => ({ content: [] }),
+  };
+  const world = { server: { methods }, session: { mcpServers } };
+  await onFake(world, async ({ client, session, cwd }) => {
     const transport = () => ({
       type: "custom" as const,
       open: fakeTransport((end) => void new FakeServer(end)),
@@ -262,6 +268,7 @@ test("what is checked is what is used: every option is read once", async () => {
         const filter = counting({ after: 0, threadId: "t", turnId: "u" }, reads);
         await client.runtime.events(filter)[Symbol.asyncIterator]().return!();
       },
+      "mcp.call": (reads) => session.mcp.call("docs", "search", counting({ text: "x" }, reads)),
       run: (reads) => client.run(cwd, "x", counting({ model: "m" }, reads)),
       quickRunWithProfile: (reads) => {
         const own = counting({ transport: transport(), requestTimeoutMs: 9_000 }, reads);

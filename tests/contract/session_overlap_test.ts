@@ -12,6 +12,7 @@ import type { Session } from "../../src/session/session.ts";
 import type { FakeServer, FakeTurn, Message } from "../_fake_server.ts";
 import { FakeRpcError, NO_ANSWER, RECORDED_CWD, recordedResult, rewrite } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
+import { withoutTime } from "../_time.ts";
 import { dialects, heldTurns, onFake, quickReview, rejection, startTurn } from "./session_world.ts";
 
 /** What codex answers to whoever sets a goal that is reached at once; `silent` is left without an answer, from its `nth` time on. */
@@ -686,23 +687,3 @@ test("a prompt that is named after release() was told to be uncertain is stopped
     await session.release();
   });
 });
-
-/** Lets what waits for so many milliseconds have waited at once. */
-async function withoutTime<T>(from: number, to: number, work: () => Promise<T>): Promise<T> {
-  const { setTimeout } = globalThis;
-  const { now } = performance;
-  let ahead = 0;
-  performance.now = () => now.call(performance) + ahead;
-  const hurry = (callback: () => void, ms = 0) =>
-    setTimeout(() => {
-      if (ms > from && ms < to) ahead += ms;
-      callback();
-    }, ms > from && ms < to ? 0 : ms);
-  globalThis.setTimeout = hurry as typeof setTimeout;
-  try {
-    return await work();
-  } finally {
-    globalThis.setTimeout = setTimeout;
-    performance.now = now;
-  }
-}

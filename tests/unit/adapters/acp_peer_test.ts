@@ -91,3 +91,35 @@ test("a client that reads nothing does not let what waits for it grow for ever",
   await running;
   assert.equal(written.length, 1);
 });
+
+test("a client that reads late is told all, however much it is together", async () => {
+  let [begun, taken] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const late = new WritableStream<Uint8Array>({
+    write: () => {
+      begun.resolve();
+      return taken.promise;
+    },
+  });
+  const { readable } = new TransformStream<Uint8Array, Uint8Array>();
+  const peer = new Peer({ readable, writable: late }, {
+    request: () => Promise.resolve({}),
+    notification: () => {},
+    fault: () => new Fault(-32603, "no"),
+  });
+  const over = new AbortController();
+  const running = peer.run(over.signal);
+  const content = { type: "text", text: "x".repeat(100 << 20) } as const;
+  for (const messageId of ["1", "2", "3", "4"]) {
+    const update = { sessionUpdate: "agent_message_chunk", content, messageId } as const;
+    peer.update({ sessionId: "s", update });
+    // What was said before is taken while this waits.
+    taken.resolve();
+    await begun.promise;
+    [begun, taken] = [Promise.withResolvers(), Promise.withResolvers()];
+  }
+  assert.equal(peer.closed.aborted, false);
+  taken.resolve();
+  over.abort();
+  await running;
+  await peer.finish();
+});

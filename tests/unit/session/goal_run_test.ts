@@ -88,7 +88,8 @@ test("a goal that is stopped while the connection is down ends on the next one, 
 function goalOn(
   options: GoalOptions = {},
   more: Partial<ForeignTurnsHost> = {},
-): { goal: Goal; foreign: ForeignTurns } {
+): { goal: Goal; foreign: ForeignTurns; told: string[] } {
+  const told: string[] = [];
   const foreign: ForeignTurns = new ForeignTurns({
     limits: {},
     timeoutMs: 1_000,
@@ -106,7 +107,7 @@ function goalOn(
     turns: { rest: { stopAll: () => Promise.resolve(true) } },
     stopAgents: () => Promise.resolve(true),
     goalLost: () => {},
-    listeners: { emit: null },
+    listeners: { emit: (event: { message: string }) => void told.push(event.message) },
   } as unknown as ThreadHost;
   const goal = new Goal(host, {
     objective: "mine",
@@ -115,7 +116,7 @@ function goalOn(
     reopened: false,
     release: () => {},
   });
-  return { goal, foreign };
+  return { goal, foreign, told };
 }
 
 test("a goal in whose place somebody has set another one was stopped, not reached", async () => {
@@ -129,13 +130,17 @@ test("a goal in whose place somebody has set another one was stopped, not reache
 });
 
 test("a goal has its own limit for what turns have used of which nothing was heard", async () => {
-  const { goal, foreign } = goalOn({ limits: { tokens: 20 } });
+  const { goal, foreign, told } = goalOn({ limits: { tokens: 20 } });
   foreign.count({ ...NO_TOKENS, totalTokens: 19 }, null);
   foreign.notification("thread/goal/updated", { goal: { objective: "mine", status: "active" } });
   foreign.count({ ...NO_TOKENS, totalTokens: 2 }, null);
   foreign.notification("thread/goal/updated", { goal: { objective: "mine", status: "complete" } });
   const { status, usage } = await goal.finish();
   assert.deepEqual([status, usage.totalTokens], ["budgetLimited", 21]);
+  // Who listens to the session is told, too.
+  assert.deepEqual(told, [
+    "The goal needs more than its limits.tokens of 20 and is being stopped.",
+  ]);
 });
 
 test("assertWorksOnGoals() tells a codex that takes a goal and does nothing", async () => {

@@ -15,6 +15,7 @@ import { ThreadTurns } from "../../../src/session/turn/thread_turns.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import type { TurnRun } from "../../../src/session/turn/turn_run.ts";
 import { test } from "../../_harness.ts";
+import { withoutTime } from "../../_time.ts";
 
 /** One thread, its server played by the test. */
 class Stage {
@@ -1154,34 +1155,12 @@ test("a turn that is named when nobody listens any more is stopped, and one that
   assert.deepEqual(other.calls.map(({ method }) => method), []);
 });
 
-/** Lets time pass as fast as somebody waits for it, but for what waits for `ms` or more. */
-async function hurried<T>(ms: number, work: () => Promise<T>): Promise<T> {
-  const { setTimeout } = globalThis;
-  const { now } = performance;
-  let ahead = 0;
-  performance.now = () => now.call(performance) + ahead;
-  const hurry = (callback: () => void, after = 0) => {
-    if (after >= ms) return setTimeout(callback, after);
-    return setTimeout(() => {
-      ahead += after;
-      callback();
-    });
-  };
-  globalThis.setTimeout = hurry as typeof setTimeout;
-  try {
-    return await work();
-  } finally {
-    globalThis.setTimeout = setTimeout;
-    performance.now = now;
-  }
-}
-
 test("a thread that is left is not told to be at rest while a prompt has no answer", async () => {
   for (const last of [true, false]) {
     const it = new Stage();
     it.start();
     // Whoever interrupts it waits for its answer.
-    assert.equal(await hurried(6_000, () => it.turns.rest.stopAll(last)), !last);
+    assert.equal(await withoutTime(0, 6_000, () => it.turns.rest.stopAll(last)), !last);
   }
 });
 
