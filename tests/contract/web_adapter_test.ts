@@ -8,7 +8,7 @@ import { WebAdapter } from "../../src/web/adapter.ts";
 import type { WebClient, WebTurnStream } from "../../src/web/client.ts";
 import { MemorySessionStore, type StoredSession } from "../../src/web/store/session_store.ts";
 import type { WebEvent } from "../../src/web/types.ts";
-import { FakeRpcError } from "../_fake_server.ts";
+import { FakeRpcError, NO_ANSWER } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { inWorld } from "./web_world.ts";
@@ -149,16 +149,19 @@ test("subscribeApprovals() tells of a question that waits and has left the log",
     await until(() => asked("one"));
     const told: string[] = [];
     for await (const event of adapter.subscribeApprovals("ann", sessionId, { after: null })) {
-      if (event.type !== "approvalRequested") continue;
+      if (event.type !== "approvalRequested") {
+        told.push(event.audit.decision);
+        continue;
+      }
       assert.ok(event.request.type === "command");
       told.push(event.request.command!);
       await adapter.postApproval("ann", sessionId, event.request.id, { decision: "accept" });
-      if (told.length === 2) break;
+      if (event.request.command === "two") break;
       await until(() => asked("two"));
       say();
       await until(said);
     }
-    assert.deepEqual(told, ["one", "two"]);
+    assert.deepEqual(told, ["one", "accept", "two"]);
     await adapter.close();
   });
 });
@@ -406,6 +409,22 @@ test("a thread that codex has lost is 404, and its session can still be closed",
     assert.deepEqual(await adapter.sessions("ann"), []);
     await adapter.close();
   }));
+
+test("a first prompt that codex may have heard of is remembered", () =>
+  inWorld(
+    { server: { methods: { "turn/start": () => NO_ANSWER } } },
+    async ({ client, server }) => {
+      const store = new MemorySessionStore();
+      const adapter = new WebAdapter({ client, isolation, cwd: CWD, store });
+      const { sessionId } = await adapter.createSession("ann");
+      const lost = assert.rejects(adapter.createTurn("ann", sessionId, { text: "go" }));
+      await server.waitForMethod("turn/start");
+      await client.shutdown();
+      await lost;
+      assert.equal((await store.get(sessionId))!.used, true);
+      await adapter.close();
+    },
+  ));
 
 test("a first prompt that was never sent leaves a session that can be used", () => {
   const gone = () => {

@@ -274,6 +274,11 @@ test("answers that nobody reads do not keep their threads", async () => {
     // What was said is there all the same, and what is read goes on.
     const parts = await Array.fromAsync(streams[0]!);
     assert.equal(parts.at(-1)!.type, "finish");
+    // Who goes on with it has another thread.
+    const said = parts.map((part) => part.type === "text-delta" ? part.delta : "").join("");
+    await model.doGenerate({ prompt: [user("0"), assistant(said, threads[0]!), user("go on")] });
+    threads.push(server().turns.at(-1)!.threadId);
+    assert.equal(new Set(threads).size, 5);
     await Array.fromAsync(streams[3]!);
     await model.close();
     assert.deepEqual(left().toSorted(), threads.toSorted());

@@ -275,6 +275,7 @@ const hidden = [
   "env PAGER='rm keep' man ls",
   "CC='rm keep' ./configure",
   "make CC='/bin/r? keep'",
+  "./configure CC='/bin/r? keep'",
   "X='rm keep' make CC='$(X)'",
   "SHELL='rm keep' make",
   "SHELL='sh -c $X' make",

@@ -29,6 +29,11 @@ function refusal(check: () => unknown): string {
   return "accepted";
 }
 
+test("checkTurn() takes as many attachments as are looked for at once", () => {
+  const attachments = Array(256).fill({ type: "image", url: PNG });
+  assert.equal(checkTurn({ text: "hi", attachments }, POLICY).prompt.attachments?.length, 256);
+});
+
 test("checkTurn() takes the fields that a tenant may choose", () => {
   const body = {
     text: "hi",

@@ -190,4 +190,7 @@ test("a reader is told each question and its end once, also where events of them
   assert.deepEqual(told.take(ended("d")), ended("d"));
   // One that was asked before the reader came.
   assert.deepEqual(told.take(ended("z")), ended("z"));
+  // Of the ends the newest ones are remembered.
+  for (let n = 0; n < 255; n++) questions.settle(ended(`${n}`));
+  assert.deepEqual([questions.endOf("a"), questions.endOf("b")], [undefined, ended("b")]);
 });
