@@ -36,6 +36,9 @@ interface Access {
   write: boolean;
 }
 
+/** Paths that were not asked for as they are spelled: each is looked for on the disk, while nobody else is served. */
+const MAX_NARROWED = 100;
+
 function narrowFiles(
   granted: JsonObject,
   asked: JsonObject | null,
@@ -43,8 +46,12 @@ function narrowFiles(
 ): JsonObject | null {
   if (asked === null) return null;
   const allowed: Access[] = [];
-  const isWithin = (path: JsonValue | undefined, write: boolean) =>
-    allowed.some((one) => (one.write || !write) && covers(one.path, path, realPath));
+  let narrowed = 0;
+  const isWithin = (path: JsonValue | undefined, write: boolean) => {
+    if (spelled.has(path) && (!write || writable.has(path))) return true;
+    return ++narrowed <= MAX_NARROWED &&
+      allowed.some((one) => (one.write || !write) && covers(one.path, path, realPath));
+  };
   const entries = array(asked["entries"]);
   for (const path of array(asked["read"])) push(allowed, path, false);
   for (const path of array(asked["write"])) push(allowed, path, true);
@@ -54,20 +61,24 @@ function narrowFiles(
     if (entry["access"] === "read") push(allowed, entry["path"]["path"], false);
     if (entry["access"] === "write") push(allowed, entry["path"]["path"], true);
   }
+  const spelled = new Set<unknown>(allowed.map(({ path }) => path));
+  const writable = new Set<unknown>(allowed.flatMap(({ path, write }) => write ? [path] : []));
+  const askedKeys = new Set(entries.map(keyOf));
   for (const path of array(granted["read"])) if (!isWithin(path, false)) return null;
   for (const path of array(granted["write"])) if (!isWithin(path, true)) return null;
   const grantedEntries = array(granted["entries"]);
   for (const entry of grantedEntries) {
     if (!isJsonObject(entry)) return null;
     if (entry["access"] === "deny") continue;
-    if (entries.some((one) => same(one, entry))) continue;
+    if (askedKeys.has(keyOf(entry))) continue;
     const path = entry["path"];
     if (!isJsonObject(path) || path["type"] !== "path") return null;
     if (!isWithin(path["path"], entry["access"] !== "read")) return null;
   }
   // What the request itself excludes stays excluded, also when the grant does not repeat it.
+  const ownKeys = new Set(grantedEntries.map(keyOf));
   const excluded = entries.filter((one) =>
-    isJsonObject(one) && one["access"] === "deny" && !grantedEntries.some((own) => same(own, one))
+    isJsonObject(one) && one["access"] === "deny" && !ownKeys.has(keyOf(one))
   );
   return excluded.length === 0
     ? granted
@@ -89,14 +100,15 @@ function covers(
   realPath: RealPath | undefined,
 ): boolean {
   if (typeof path !== "string" || !isInside(path, asked)) return false;
-  if (realPath === undefined || path === asked) return true;
+  if (realPath === undefined) return true;
   const spelled = resolvePath(path, ".");
   const [real, outer] = [realPath(spelled), realPath(asked)];
   return real !== null && outer !== null && realPath(path) === real && isInside(real, outer);
 }
 
-function same(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
-  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+/** The same for entries that mean the same. */
+function keyOf(entry: JsonValue | undefined): string {
+  return JSON.stringify(sorted(entry));
 }
 
 function sorted(value: JsonValue | undefined): JsonValue {

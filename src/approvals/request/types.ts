@@ -265,7 +265,7 @@ export interface DeferredAnswer {
 
 /** Answer to a `permissions` request: what is granted, never more than was asked. */
 export interface PermissionsAnswer {
-  /** What is granted; `{}` grants nothing. */
+  /** What is granted; `{}` grants nothing. Of paths that were not asked for themselves, 100 at most. */
   permissions: {
     /** Access to the network. */
     network?: JsonObject | null;

@@ -172,3 +172,20 @@ test("narrowGrant() grants nothing that a link leads out of what was asked", () 
   assert.equal(grant("/gone", "/gone/a"), null);
   assert.equal(grant("/W", "/w/a"), null);
 });
+
+test("narrowGrant() looks for no more paths than a person may name, and takes any number of asked ones", () => {
+  const names = Array.from({ length: 5_000 }, (_, n) => `/w/${n}`);
+  let looked = 0;
+  const counted = (path: string) => (looked++, realPath(path));
+  const grant = (write: string[], asked: string[]) =>
+    narrowGrant(
+      { fileSystem: { write } },
+      { network: null, fileSystem: { write: asked }, other: false },
+      counted,
+    );
+  assert.deepEqual(grant(names, names), { fileSystem: { write: names } });
+  assert.equal(looked, 0);
+  assert.ok(grant(names.slice(0, 100), ["/w"]));
+  assert.equal(grant(names, ["/w"]), null);
+  assert.ok(looked < 1_000, `${looked}`);
+});
