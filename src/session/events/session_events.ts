@@ -162,7 +162,7 @@ type Result<Event> = IteratorResult<Event, undefined>;
 export interface QueueBounds<Event> {
   /** Events kept. */
   events: number;
-  /** Characters of deltas kept. */
+  /** Characters of deltas and items kept. */
   characters: number;
   /** Stands for the oldest ones that are gone. */
   lagged: (missed: number) => Event;
@@ -176,7 +176,7 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   readonly #bounds: QueueBounds<Event> | null;
   /** Oldest events that are gone. */
   #missed = 0;
-  /** Characters of all queued deltas. */
+  /** Characters of all queued deltas, and of items where they are bounded. */
   #characters = 0;
   #events: Event[] = [];
   #head = 0;
@@ -201,7 +201,7 @@ export class EventQueue<Event extends Queued = TurnEvent> {
       this.#reader = this.#readers.length === 0 ? null : this.#readers.shift()!;
       return reader({ done: false, value: event });
     }
-    if (isDelta(event)) this.#characters += event.delta.length;
+    this.#characters += this.#sizeOf(event);
     if (this.#length > BEHIND && isDelta(event) && this.#merge(event)) return this.#bound();
     if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
     this.#events.push(event);
@@ -268,7 +268,7 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   #take(): Event {
     if (this.#head === this.#events.length - 1) this.#settleTail();
     const event = this.#events[this.#head++]!;
-    if (isDelta(event)) this.#characters -= event.delta.length;
+    this.#characters -= this.#sizeOf(event);
     if (this.#head === this.#events.length) {
       this.#events = [];
       this.#head = 0;
@@ -277,6 +277,14 @@ export class EventQueue<Event extends Queued = TurnEvent> {
       this.#head = 0;
     }
     return event;
+  }
+
+  #sizeOf(event: Queued): number {
+    if (this.#bounds === null) return 0;
+    if (isDelta(event)) return event.delta.length;
+    const { item, event: inner } = event as { item?: object; event?: Queued };
+    if (item !== undefined) return JSON.stringify(item).length;
+    return inner === undefined ? 0 : this.#sizeOf(inner);
   }
 
   #merge(event: DeltaEvent): boolean {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { SessionEvent } from "../../../src/session/events/session_event.ts";
 import { EventQueue } from "../../../src/session/events/session_events.ts";
 import type { TurnEvent } from "../../../src/session/turn/turn_event.ts";
 import { TurnQueue } from "../../../src/session/thread/thread_host.ts";
@@ -171,5 +172,31 @@ test("text that nobody reads is bounded, merged or not", async () => {
     assert.deepEqual(events.at(-1), STARTED);
     const kept = events.reduce((sum, each) => sum + ("delta" in each ? each.delta.length : 0), 0);
     assert.ok(kept <= 100_000, `${kept}`);
+  }
+});
+
+test("items that nobody reads are bounded by their size, those of agents as well", async () => {
+  const completed = (n: number) => {
+    const item = { type: "agentMessage", id: `${n}`, text: "x".repeat(10_000) };
+    return { type: "itemCompleted", threadId: "t", turnId: `${n}`, item } as TurnEvent;
+  };
+  const wraps: ((event: TurnEvent) => SessionEvent)[] = [
+    (event) => event as SessionEvent,
+    (event) => ({ type: "subAgent", threadId: "a", parentItemId: null, event }),
+  ];
+  for (const wrap of wraps) {
+    const lagged = (missed: number) => ({ type: "lagged" as const, threadId: "t", missed });
+    const queue = new EventQueue<SessionEvent>({ events: 4000, characters: 100_000, lagged });
+    for (let n = 0; n < 100; n++) queue.push(wrap(completed(n)));
+    queue.end();
+    const events: SessionEvent[] = [];
+    for (let event = await queue.next(); event !== null; event = await queue.next()) {
+      events.push(event);
+    }
+    assert.deepEqual(events[0], lagged(91));
+    assert.deepEqual(
+      events.slice(1),
+      [91, 92, 93, 94, 95, 96, 97, 98, 99].map(completed).map(wrap),
+    );
   }
 });
