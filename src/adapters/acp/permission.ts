@@ -157,24 +157,8 @@ export function formOf(
   sessionId: string,
 ): ElicitationForm | null {
   if (questions.length === 0 || questions.some(({ isSecret }) => isSecret)) return null;
-  const properties: ElicitationForm["requestedSchema"]["properties"] = {};
-  for (const { id, header, question, options, isOther } of questions) {
-    // A choice leaves no room for other words; where those are welcome the offered ones are told.
-    const offered = options ?? [];
-    const told = offered.map(({ label, description }) => `${label}: ${description}`).join("; ");
-    properties[id] = {
-      type: "string",
-      title: visible(header === "" ? question : header),
-      description: visible(isOther && told !== "" ? `${question} (${told})` : question),
-      ...(offered.length === 0 || isOther ? {} : {
-        oneOf: offered.map(({ label, description }) => ({
-          const: label,
-          title: visible(label),
-          description: visible(description),
-        })),
-      }),
-    };
-  }
+  // Models make the ids: `__proto__` must become a field as well.
+  const properties = Object.fromEntries(questions.map(({ id, ...asked }) => [id, fieldOf(asked)]));
   const required = questions.map(({ id }) => id);
   const message = visible(questions.map(({ question }) => question).join("\n"));
   return {
@@ -185,6 +169,28 @@ export function formOf(
   };
 }
 
+type Properties = ElicitationForm["requestedSchema"]["properties"];
+
+function fieldOf(
+  { header, question, options, isOther }: Omit<UserInputQuestion, "id">,
+): Properties[string] {
+  // A choice leaves no room for other words; where those are welcome the offered ones are told.
+  const offered = options ?? [];
+  const told = offered.map(({ label, description }) => `${label}: ${description}`).join("; ");
+  return {
+    type: "string",
+    title: visible(header === "" ? question : header),
+    description: visible(isOther && told !== "" ? `${question} (${told})` : question),
+    ...(offered.length === 0 || isOther ? {} : {
+      oneOf: offered.map(({ label, description }) => ({
+        const: label,
+        title: visible(label),
+        description: visible(description),
+      })),
+    }),
+  };
+}
+
 /** The answers of a filled form, by the questions' ids. */
 export function answersOf(
   answer: JsonValue,
@@ -192,10 +198,9 @@ export function answersOf(
 ): ApprovalDecision {
   const filled = isJsonObject(answer) && answer["action"] === "accept" ? answer["content"] : null;
   if (!isJsonObject(filled)) return { decision: "decline", reason: "The form was not filled." };
-  const answers: Record<string, string> = {};
-  for (const { id } of questions) {
-    const given = Object.hasOwn(filled, id) ? filled[id] : undefined;
-    if (typeof given === "string") answers[id] = given;
-  }
-  return { answers };
+  const given = questions.flatMap(({ id }): [string, string][] => {
+    const answer = Object.hasOwn(filled, id) ? filled[id] : undefined;
+    return typeof answer === "string" ? [[id, answer]] : [];
+  });
+  return { answers: Object.fromEntries(given) };
 }

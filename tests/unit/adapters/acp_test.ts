@@ -185,6 +185,11 @@ test("a secret is not asked for in a form, and only what was asked is an answer"
   const filled = { action: "accept", content: { a: "1", b: "2", __proto__: "3" } };
   assert.deepEqual(answersOf(filled, [question]), { answers: { a: "1" } });
   assert.deepEqual(answersOf({ action: "accept", content: { a: 1 } }, [question]), { answers: {} });
+  const odd = { ...question, id: "__proto__" };
+  assert.deepEqual(Object.keys(formOf([odd], "s")!.requestedSchema.properties), ["__proto__"]);
+  const content = JSON.parse('{"__proto__":"3"}');
+  const told = answersOf({ action: "accept", content }, [odd]) as { answers: object };
+  assert.deepEqual(Object.entries(told.answers), [["__proto__", "3"]]);
 });
 
 test("a thread is listed whatever its date", () => {
