@@ -107,3 +107,19 @@ for (const version of CODEX_VERSIONS) {
       }),
   );
 }
+
+test("a thread that is larger than a message of codex's can be loaded", () =>
+  inWorld("0.169.0", async (world) => {
+    const { cwd } = world;
+    const client = await world.connect();
+    const session = await client.startSession({ cwd, ephemeral: false });
+    for (let n = 1; n <= 3; n++) await session.ask(`Part ${n}. ${"x".repeat(60_000)}`);
+    await session.release();
+    const { streams } = serveHere(await world.connect({ maxMessageBytes: 200_000 }));
+    await using editor = await Editor.open(streams);
+    await editor.initialize();
+    const { threadId: sessionId } = session;
+    await editor.agent.request("session/load", { sessionId, cwd, mcpServers: [] });
+    const told = editor.text("user_message_chunk");
+    assert.deepEqual(told.match(/Part \d\./g), ["Part 1.", "Part 2.", "Part 3."]);
+  }));

@@ -7,6 +7,7 @@ import {
   CodexError,
   InvalidArgumentError,
   messageOf,
+  MessageTooLargeError,
   RpcError,
   TurnFailedError,
 } from "../../errors/mod.ts";
@@ -195,14 +196,23 @@ class Agent {
   async #load(params: JsonObject, call: Call): Promise<SessionState> {
     const session = await this.#resume(params, call);
     try {
-      const { signal } = call;
-      const { turns } = await this.#client.readThread(session.id, { includeTurns: true, signal });
-      session.replay(turns);
+      await this.#replay(session, call.signal);
     } catch (error) {
       await this.#drop(session).catch(() => {});
       throw error;
     }
     return session.settings.state;
+  }
+
+  async #replay(session: AgentSession, signal: AbortSignal): Promise<void> {
+    try {
+      const { turns } = await this.#client.readThread(session.id, { includeTurns: true, signal });
+      session.replay(turns);
+    } catch (error) {
+      if (!(error instanceof MessageTooLargeError)) throw error;
+      // No message holds all of it.
+      for await (const turn of this.#client.turns(session.id, { signal })) session.replay([turn]);
+    }
   }
 
   async #resume(params: JsonObject, call: Call): Promise<AgentSession> {
