@@ -19,8 +19,11 @@ const CODE_WORD =
 
 /** What stands between the words of a command, in a line or as a list in JSON, however often that is escaped. */
 const GAP = String.raw`[\s"',\\]`;
-const REST = String.raw`[^\n|;&]{0,2000}?${GAP}`;
-const NEAR = String.raw`[^\n|;&]{0,400}?${GAP}`;
+/** A program and what stands behind it, up to an option. Where it stands there again, that one is looked at by itself. */
+const call = (programs: string, most: number) => {
+  const program = String.raw`(?<![\w-])(?:${programs})(?![\w-])`;
+  return String.raw`${program}(?:(?!${program})[^\n|;&]){0,${most}}?${GAP}`;
+};
 /** A quoted value, or one word that is no option. */
 const VALUE = String
   .raw`(\s{1,5}"[^"\n]{1,400}"|\s{1,5}'[^'\n]{1,400}'|[\s"',\\=]{0,8}[^\s"',=|;&\\-][^\s"'|;&\\]{0,400})`;
@@ -90,13 +93,15 @@ const PATTERNS: readonly Replace[] = [
   [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s:@/"']{12,400}@/gi, `$1${REDACTED}@`],
   [/\b(login\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S{1,400}/g, `$1${REDACTED}`],
   ...SECRET_OPTIONS.map(([programs, option]): Replace => [
-    new RegExp(String.raw`((?<![\w-])(?:${programs})(?![\w-])${NEAR}${option})${VALUE}`, "g"),
+    new RegExp(`(${call(programs, 400)}${option})${VALUE}`, "g"),
     (match, start, value) => optionValue(match, start!, value!),
   ]),
   [
     new RegExp(
       String
-        .raw`((?<![\w-])curl(?![\w-])${REST}(?:-[A-Za-z]{0,8}[uU]|--user|--proxy-user)[\s"',\\=]{0,8}[^\s:"'\\]{1,200}:)[^\s"'\\]{1,400}`,
+        .raw`(${
+        call("curl", 2000)
+      }(?:-[A-Za-z]{0,8}[uU]|--user|--proxy-user)[\s"',\\=]{0,8}[^\s:"'\\]{1,200}:)[^\s"'\\]{1,400}`,
       "g",
     ),
     `$1${REDACTED}`,
@@ -104,7 +109,9 @@ const PATTERNS: readonly Replace[] = [
   [
     new RegExp(
       String
-        .raw`((?<![\w-])curl(?![\w-])${REST}-[A-Za-z]{0,8}b[\s,\\]{0,8}(["'])[\w.-]{1,100}=)[^"'\n\\]{1,2000}`,
+        .raw`(${
+        call("curl", 2000)
+      }-[A-Za-z]{0,8}b[\s,\\]{0,8}(["'])[\w.-]{1,100}=)[^"'\n\\]{1,2000}`,
       "g",
     ),
     `$1${REDACTED}`,
@@ -112,7 +119,7 @@ const PATTERNS: readonly Replace[] = [
   [
     new RegExp(
       String
-        .raw`((?<![\w-])curl(?![\w-])${REST}-[A-Za-z]{0,8}b\s{0,5}[\w.-]{1,100}=)[^\s"'|;&\\]{1,2000}`,
+        .raw`(${call("curl", 2000)}-[A-Za-z]{0,8}b\s{0,5}[\w.-]{1,100}=)[^\s"'|;&\\]{1,2000}`,
       "g",
     ),
     `$1${REDACTED}`,
@@ -120,7 +127,7 @@ const PATTERNS: readonly Replace[] = [
   [
     new RegExp(
       String
-        .raw`((?<![\w-])(?:mysql\w{0,20}|mariadb[\w-]{0,20})(?![\w-])${REST}-p)[^\s"'|;&\\]{1,400}`,
+        .raw`(${call("mysql\\w{0,20}|mariadb[\\w-]{0,20}", 2000)}-p)[^\s"'|;&\\]{1,400}`,
       "g",
     ),
     `$1${REDACTED}`,
@@ -136,7 +143,9 @@ const PATTERNS: readonly Replace[] = [
   [
     new RegExp(
       String
-        .raw`((?<![\w-])(?:smbclient|rpcclient|smbget)(?![\w-])${REST}-U[\s"',\\]{0,8}[^\s%"'\\]{1,100}%)[^\s"'\\]{1,400}`,
+        .raw`(${
+        call("smbclient|rpcclient|smbget", 2000)
+      }-U[\s"',\\]{0,8}[^\s%"'\\]{1,100}%)[^\s"'\\]{1,400}`,
       "g",
     ),
     `$1${REDACTED}`,

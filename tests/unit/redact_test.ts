@@ -343,6 +343,7 @@ test("redact() is linear: large odd texts are quick", () => {
     "=".repeat(1_000_000) + "password",
     "-----BEGIN PRIVATE KEY-----".repeat(20_000),
     "http://".repeat(200_000) + "x@ secret",
+    "curl ".repeat(200_000),
   ];
   for (const text of texts) {
     const begun = performance.now();
@@ -350,6 +351,17 @@ test("redact() is linear: large odd texts are quick", () => {
     const ms = performance.now() - begun;
     assert.ok(ms < 3000, `${text.slice(0, 30)}… took ${ms} ms`);
   }
+});
+
+test("redactText() finds the option of a program that is named before as well", () => {
+  for (
+    const line of [
+      `curl -s https://curl.example/curl -u me:${SECRET}`,
+      `mysqldump -u me mysql -p${SECRET}`,
+      `docker login a docker login -u me -p ${SECRET}`,
+      `zip -q zip.zip a -P ${SECRET}`,
+    ]
+  ) assert.equal(redactText(line), line.replace(SECRET, REDACTED));
 });
 
 test("redact() reads a list of words as the command that it is, and a pair as a header", () => {
