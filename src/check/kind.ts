@@ -379,16 +379,16 @@ export function optionMisfit(
   for (const key of Object.keys(value)) {
     if (Object.hasOwn(options, key) || value[key] === undefined) continue;
     const shown = shortName(key);
-    const near = Object.hasOwn(meant, key) ? meant[key] : nearest(key, Object.keys(options));
+    const near = Object.hasOwn(meant, key) ? meant[key]! : nearest(key, Object.keys(options));
     return {
       path: at(shown),
       received: UNKNOWN_OPTION,
       accepts: Object.keys(options).join(", "),
-      hint: near === undefined
-        ? undefined
+      hint: near === undefined || near.includes(" ")
+        ? near
         : Object.hasOwn(options, near)
         ? `Did you mean \`${near}\`?`
-        : near,
+        : `It is called \`${near}\`. ${meant[near] ?? "There is none here."}`,
     };
   }
   for (const key in options) {

@@ -239,7 +239,13 @@ const MEANT: Readonly<Record<string, string>> = {
 /** A profile. */
 export const RUN_PROFILE: Shape = shape<RunProfile>(RUN_PROFILE_FIELDS, {
   ...MEANT,
-  ...notHere("a turn: give it to `ask`", ["signal", "onEvent", "retry", "repair", "output"]),
+  ...notHere("a turn: give it to `ask` or `run`", [
+    "signal",
+    "onEvent",
+    "retry",
+    "repair",
+    "output",
+  ]),
 });
 
 /** The fields of a session. */

@@ -117,6 +117,11 @@ test("every entry refuses options that are none, and names the nearest of a miss
       const foreign = await refusalOf(() => call({ ...base, completelyUnknownOption: 1 } as never));
       assert.ok(foreign instanceof InvalidArgumentError, `${name}: ${foreign}`);
       assert.ok(!foreign.message.includes("Did you mean"), foreign.message);
+      for (const word of ["systemPrompt", "timeout", "canUseTool", "workingDirectory"]) {
+        const { message } = await refusalOf(() => call({ ...base, [word]: 1 } as never)) as Error;
+        assert.match(message, new RegExp(`no option \\S*${word}`), name);
+        assert.doesNotMatch(message, /\. \w+$/, "a word alone says nothing");
+      }
     }
     assert.equal(world.server().received.length, sent, "nothing was sent");
   });
@@ -182,6 +187,11 @@ test("the mistakes of people who come from elsewhere are told what was meant", a
         /no option `tools`.*It belongs to the whole thread: give it to `startSession`/,
       ],
       [ask("x", { schema: zod }), /as `output`/],
+      [
+        ask("x", { systemPrompt: "Be brief" }),
+        /It is called `developerInstructions`\. It belongs to the whole thread: give it to `startSession`\.$/,
+      ],
+      [() => session.update({ canUseTool: 1 } as never), /`approvals`\. There is none here\.$/],
       [ask("x", { timeoutMs: -1 }), /positive number of milliseconds; received a negative number/],
       [ask("x", { timeoutMs: NaN }), /received NaN/],
       [start({ sandbox: { type: "read-only" } }), /Did you mean `sandbox: "read-only"`/],

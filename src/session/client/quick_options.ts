@@ -40,7 +40,17 @@ export const QUICK_RUN_OPTIONS: Shape = shape<QuickRunOptions>({
   ...RUN_PROFILE.meant,
   ...elsewhere(RUN_PROFILE, "The profile: call `quickRunWithProfile(cwd, prompt, { … })`."),
   ...elsewhere(CLIENT_CONFIG, "It belongs to the client: write `client: { … }`."),
+  output: "Call `client.run(cwd, prompt, { output })`.",
 });
+
+/** What the profile may be. */
+const PROFILE: Shape = {
+  ...RUN_PROFILE,
+  meant: {
+    ...RUN_PROFILE.meant,
+    ...elsewhere(QUICK_RUN_OPTIONS, "It comes after the profile, in an object of its own."),
+  },
+};
 
 /** All that a run is given beside its text. */
 interface QuickRunSettings extends QuickRunOptions {
@@ -57,7 +67,7 @@ export function checkQuickRun(
   const settings: QuickRunSettings = { ...takeOptions("quickRun", options, QUICK_RUN_OPTIONS) };
   checkArgument("quickRun", "prompt", prompt, promptKind);
   if (given !== undefined) {
-    settings.profile = takeOptions("quickRun", given.profile, RUN_PROFILE, true);
+    settings.profile = takeOptions("quickRunWithProfile", given.profile, PROFILE, true);
   }
   return settings;
 }

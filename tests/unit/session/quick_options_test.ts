@@ -28,6 +28,22 @@ for (const [name, call] of Object.entries(CALLS)) {
   });
 }
 
+test("quickRun() and quickRunWithProfile() say where an option goes that they do not have", async () => {
+  const quick = (options: object) => quickRun("/", "x", options as never);
+  const profiled = (profile: object) => quickRunWithProfile("/", "x", profile as never);
+  const table: [() => Promise<unknown>, RegExp][] = [
+    [
+      () => quick({ timeout: 1 }),
+      /It is called `timeoutMs`\. .*quickRunWithProfile\(cwd, prompt, \{/,
+    ],
+    [() => quick({ output: {} }), /Call `client\.run\(cwd, prompt, \{ output \}\)`/],
+    [() => profiled({ timeout: 1 }), /quickRunWithProfile: .*Did you mean `timeoutMs`\?$/],
+    [() => profiled({ signal: 1 }), /It comes after the profile, in an object of its own\.$/],
+    [() => profiled({ client: {} }), /It comes after the profile/],
+  ];
+  for (const [call, words] of table) await assert.rejects(call, words);
+});
+
 test("quickRun() keeps what the server says for whom the configuration names, and for nobody else", async () => {
   const { keepNothing } = EventLog.prototype;
   const told: (string | undefined)[] = [];
