@@ -38,6 +38,15 @@ const MAX_TRIES = 8;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
 
+/** They do not wait for the calls in flight, which may be what they end, or take longer than a server may be silent. */
+const AHEAD: ReadonlySet<string> = new Set([
+  "turn/interrupt",
+  "thread/backgroundTerminals/clean",
+  "thread/loaded/list",
+]);
+/** How many of them go out beyond the window at once: with the widest one fewer than the server loses. */
+const MAX_AHEAD = 16;
+
 /** Milliseconds to wait before try number `tries + 1`; `random` is in [0, 1). */
 export function overloadBackoffMs(tries: number, random: number): number {
   const ceiling = Math.min(MAX_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** (tries - 1));
@@ -240,7 +249,8 @@ export class PendingCalls {
   }
 
   #enqueue(call: Call, now: number): void {
-    if (this.#inFlight.size < this.#window) return this.#start(call, now);
+    const room = this.#window + (AHEAD.has(call.method) ? MAX_AHEAD : 0);
+    if (this.#inFlight.size < room) return this.#start(call, now);
     call.place = "inLine";
     this.#queued++;
     this.#queue.push(call);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { ConnectionClosedError, TurnTimeoutError } from "../../src/errors/mod.ts";
 import type { EventEnvelope } from "../../src/runtime/log/event_envelope.ts";
+import { Runtime } from "../../src/runtime/runtime.ts";
 import { Client } from "../../src/session/client/client.ts";
 import { script, ScriptedModel } from "../../src/testing/mod.ts";
 import { CODEX_VERSIONS, NEWEST_CODEX } from "../_codex.ts";
@@ -138,4 +139,13 @@ test("a codex that is stopped in the middle of a turn is noticed, though nothing
     assert.match(error.message, /no sign of life/);
     return true;
   });
+});
+
+test("a codex that works on as many calls as may be in flight is alive", async () => {
+  await using world = await World.start(NEWEST_CODEX);
+  const limits = { unresponsiveAfterMs: 600, maxInFlight: 1 };
+  await using runtime = await Runtime.spawn({ ...world.config(), ...limits });
+  const command = ["sleep", "2"];
+  await runtime.request("command/exec", { command }, { allowPrivilegedEscalation: true });
+  assert.equal(runtime.connection, "running");
 });

@@ -82,6 +82,21 @@ test("no more than the window is in flight, the rest follows in order", async ()
   assert.equal(it.size, 0);
 });
 
+test("what ends a turn, or asks for a sign of life, does not wait for a full window", async () => {
+  const { calls: it, sent } = calls(1);
+  const busy = it.call("command/exec", {}, 10_000);
+  const queued = it.call("queued", {}, 10_000);
+  const stop = it.call("turn/interrupt", {}, 10_000);
+  const asked = Array.from({ length: 20 }, () => it.call("thread/loaded/list", {}, 10_000));
+  const methods = sent.map(({ method }) => method);
+  assert.deepEqual(methods.slice(0, 3), ["command/exec", "turn/interrupt", "thread/loaded/list"]);
+  // A crowd of them waits like all others.
+  assert.equal(sent.length, 17);
+  for (let answered = 0; answered < 23; answered++) it.settle(ok(sent[answered]!.id));
+  await Promise.all([busy, queued, stop, ...asked]);
+  assert.equal(it.size, 0);
+});
+
 test("an unanswered call rejects with RequestTimeoutError and makes room", async () => {
   const { calls: it, sent } = calls(1);
   const first = it.call("slow", {}, 5);
