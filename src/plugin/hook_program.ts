@@ -65,9 +65,11 @@ async function run(
 ): Promise<ProgramEnd> {
   outer.throwIfAborted();
   const windows = platformName() === "win32";
+  const guarded = !windows && canRun("sh") && canRun(command);
   const child = await spawnProcess({
-    command,
-    args,
+    ...(guarded
+      ? { command: "sh", args: ["-c", GATE, "sh", command, ...args] }
+      : { command, args }),
     env: { ...env },
     verbatim,
     ...(cwd === undefined ? {} : { cwd }),
@@ -75,7 +77,7 @@ async function run(
     detached: true,
   });
   const forget = endWithScript(child);
-  const guard = windows ? null : guardOf(child.pid);
+  let unguard: (() => Promise<void>) | null = null;
   const limit = new AbortController();
   // The runner keeps the limit as well; this one holds when the hook is called by hand.
   const cancel = longTimeout(
@@ -92,8 +94,9 @@ async function run(
   child.onStdout((chunk) => stdout.add(chunk));
   child.onStderr((chunk) => stderr.add(chunk));
   try {
+    if (guarded) unguard = await guardOf(child.pid);
     // A program that does not read its stdin is as good as one that does: its exit is what counts.
-    void child.write(input);
+    void child.write(guarded ? `\n${input}` : input);
     child.closeStdin();
     const exit = await child.exited;
     cancel();
@@ -108,21 +111,26 @@ async function run(
     cancel();
     signal.removeEventListener("abort", kill);
     forget();
-    await (await guard)?.();
+    await unguard?.();
   }
 }
 
-/** Waits for the end of its stdin; then ends a group, and by their parents those that left it, where the system tells. */
+/** Becomes the program once there is a line on its stdin: if the script ends before it has written that, nothing has begun. */
+const GATE = `read -r _ && exec "$@"`;
+
+/**
+ * Waits for the end of its stdin; then ends a group, and by their parents those that left it, where the system tells. A word
+ * about one that has just ended would end it: nobody is there to read that.
+ */
 const GUARD =
-  `read -r _; end() { for child in $(cat "/proc/$1"/task/*/children); do end "$child"; done; ` +
+  `exec 2>/dev/null; read -r _; end() { for child in $(cat "/proc/$1"/task/*/children); do end "$child"; done; ` +
   `kill -KILL "$1"; }; end "$1"; kill -KILL "-$1"`;
 
 /**
  * Ends the program when a signal or an uncaught error ends the script, which runs nothing then: another process sees its own
- * stdin end. The result forgets the program again. `null` without permission to run a shell.
+ * stdin end. The result forgets the program again. `null` where it could not be started.
  */
 async function guardOf(pid: number): Promise<(() => Promise<void>) | null> {
-  if (!canRun("sh")) return null;
   try {
     const guard = await spawnProcess({
       command: "sh",

@@ -1,14 +1,13 @@
 /** Real programs as hooks: what they are told, what their end means, and that nothing of them stays. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, watch } from "node:fs";
+import { existsSync, readdirSync, readFileSync, watch } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { HookBlockedError, InvalidArgumentError } from "../../src/errors/mod.ts";
 import { HookRun } from "../../src/plugin/hook_run.ts";
-import { descendants } from "../../src/platform/mod.ts";
 import { mergeHooks } from "../../src/plugin/validate.ts";
 import {
   ShellCommandHook,
@@ -153,12 +152,10 @@ for (const how of ["throw", "SIGKILL"]) {
   if (process.platform === "win32") continue;
   test(`a shell hook's program does not outlive a script that ends by ${how}`, async () => {
     await using dir = await tempDir("hook-");
-    const script = fileURLToPath(new URL("./_hook_script.ts", import.meta.url));
+    // Its children come and go while it is being ended.
     const command = `sh -c 'trap "" TERM HUP; echo $$ > "${dir.path}/pid.new"; ` +
-      `mv "${dir.path}/pid.new" "${dir.path}/pid"; while :; do sleep 1; done' & wait`;
-    const args = [...(onDeno ? ["run", "-A", "--no-check"] : []), script, how, command];
-    const child = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "ignore"] });
-    const ended = new Promise((resolve) => child.once("exit", resolve));
+      `mv "${dir.path}/pid.new" "${dir.path}/pid"; while :; do /bin/true; done' & wait`;
+    const script = startScript(how, command);
     const pidFile = join(dir.path, "pid");
     const runs = Promise.withResolvers<void>();
     const watcher = watch(dir.path, () => {
@@ -166,15 +163,55 @@ for (const how of ["throw", "SIGKILL"]) {
     });
     await runs.promise;
     watcher.close();
-    // The process that ends it is started right after it.
-    const deadline = Date.now() + 20_000;
-    while (descendants(child.pid!).filter(({ parent }) => parent === child.pid).length < 2) {
-      assert.ok(Date.now() < deadline, "nothing would end the program");
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    child.stdin.end("now");
-    await ended;
+    script.child.stdin!.end("now");
+    await script.ended;
     await gone(Number(readFileSync(pidFile, "utf8")));
+  });
+}
+
+test("a shell hook's program does not outlive a script that is killed while it starts", async () => {
+  if (process.platform !== "linux") return;
+  await using dir = await tempDir("hook-");
+  for (let processes = 1; processes <= 2; processes++) {
+    const { child, ended } = startScript("", `: "${dir.path}"; while :; do sleep 1; done`);
+    const deadline = Date.now() + 20_000;
+    while (childrenOf(child.pid!) < processes) {
+      assert.ok(Date.now() < deadline, "no program was started");
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    child.kill("SIGKILL");
+    await ended;
+    for (const pid of mentioning(dir.path)) await gone(pid);
+  }
+});
+
+function startScript(how: string, command: string) {
+  const script = fileURLToPath(new URL("./_hook_script.ts", import.meta.url));
+  const args = [...(onDeno ? ["run", "-A", "--no-check"] : []), script, how, command];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "ignore"] });
+  return { child, ended: new Promise((resolve) => child.once("exit", resolve)) };
+}
+
+/** What a process has started, whichever of its threads did. */
+function childrenOf(pid: number): number {
+  const lists = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    try {
+      return readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8");
+    } catch {
+      return "";
+    }
+  });
+  return lists.join("").split(" ").filter((each) => each !== "").length;
+}
+
+/** Processes with a text in their command line. */
+function mentioning(text: string): number[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
+    } catch {
+      return false;
+    }
   });
 }
 
