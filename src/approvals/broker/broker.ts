@@ -32,6 +32,8 @@ export class ApprovalBroker {
   readonly #judging: Judging;
   readonly #calls: KeptCalls = new KeptCalls();
   readonly #ids: AskedIds = new AskedIds();
+  /** Threads whose turn is being stopped. */
+  readonly #stopping: Set<string> = new Set();
   #closed = false;
 
   /** Creates a broker for rules that are well-formed, and whoever takes part. */
@@ -64,6 +66,7 @@ export class ApprovalBroker {
       this.#answering.mixesForms(),
     );
     pending.session = this.#state.gates.get(threadId ?? "");
+    pending.stopping = this.#stopping.has(threadId ?? "");
     if (request.type === "currentTime" && this.#state.reader === null) {
       return this.#answering.settle(pending, this.#answering.closedAnswer(request, ""), {
         by: "library",
@@ -131,6 +134,8 @@ export class ApprovalBroker {
       if (how === "over") this.#answering.giveUp(pending, "turnEnded");
       else if (how === "lost" || pending.away !== null) this.#answering.drop(pending);
     }
+    if (how === "stopped") this.#stopping.add(threadId);
+    else this.#stopping.delete(threadId);
     if (how === "over" && turnId !== null) this.#answering.ended(threadId, { turnId });
     for (const pending of [...this.#pending.values()]) {
       const { request } = pending;
@@ -179,7 +184,10 @@ export class ApprovalBroker {
    * so that ids which come again mean something else. Else calls of tools go on, which it will make again.
    */
   reset(reason: string, ended = false): void {
-    if (ended) this.#answering.allEnded();
+    if (ended) {
+      this.#answering.allEnded();
+      this.#stopping.clear();
+    }
     if (ended || this.#closed) this.#calls.clear();
     for (const pending of [...this.#pending.values()]) {
       if (this.#calls.has(pending) && pending.waitingFor !== "reader") pending.leave();
@@ -189,6 +197,7 @@ export class ApprovalBroker {
 
   /** Its session has ended: nobody is there for what is asked of it, also where no turn asks. */
   #left(threadId: string): void {
+    this.#stopping.delete(threadId);
     for (const pending of [...this.#pending.values()]) {
       if (pending.request.threadId !== threadId) continue;
       this.#answering.giveUp(pending, "closed", "the session ended");

@@ -23,6 +23,7 @@ export class KeptCalls {
     const known = this.#calls.get(key);
     // A reader answers each request of the server by itself.
     if (known !== undefined && known.waitingFor !== "reader") return known;
+    pending.kept = true;
     this.#calls.set(key, pending);
     if (this.#calls.size > MAX_CALLS) this.#forgetOne();
     return null;

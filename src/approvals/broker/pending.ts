@@ -3,7 +3,7 @@
  * @module
  */
 import { longTimeout, type Timers } from "../../async.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, plain } from "../../json.ts";
 import type { WireAnswer } from "../answers/answers.ts";
 import { normalHost } from "../rules/match_path.ts";
 import type {
@@ -50,7 +50,9 @@ export class PendingCall {
   announced = false;
   /** What it waits for. */
   waitingFor: PendingApproval["waitingFor"] = "hook";
-  /** The answer that it got; `null` while there is none, or where nobody here gave it. */
+  /** It may be asked again after its answer. */
+  kept = false;
+  /** The answer that it got, of what is kept as it was then; `null` while there is none, or where nobody here gave it. */
   answered: WireAnswer | null = null;
   /** Gives the answer that was found while the connection was lost. */
   later: (() => void) | null = null;
@@ -134,7 +136,7 @@ export class PendingCall {
     if (this.#settled) return null;
     this.#settled = true;
     this.stopTimer();
-    this.answered = answer;
+    this.answered = this.kept ? plain(answer) : answer;
     this.comeBack();
     const sent = answer === null || send(this.#reply, answer);
     const { request } = this;

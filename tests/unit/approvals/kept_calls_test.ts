@@ -87,6 +87,16 @@ test("an answer that waits for the next connection is what was said then", async
   assert.deepEqual(send(TOOL, {}, 7), answered("done"));
 });
 
+test("what is given again is what was given, whatever became of its object", async () => {
+  const answer = output("done");
+  const { send, broker } = stage({ runTool: () => Promise.resolve(answer) });
+  send(TOOL, {}, 7);
+  await settle();
+  broker.reset(LOST);
+  answer.contentItems[0]!.text = "other";
+  assert.deepEqual(send(TOOL, {}, 7), answered("done"));
+});
+
 test("an answer that was lost with its connection is given again, and told once", async () => {
   const { send, broker, runs, audits } = stage();
   const first = send(TOOL, {}, 7);

@@ -99,6 +99,30 @@ test("no acceptance leaves when its turn is being stopped, also none that was ma
   }
 });
 
+test("what is asked while its turn is being stopped is not granted, and what is asked after that is", async () => {
+  const form = { requestedSchema: { type: "object", properties: {} } };
+  const ends: [string, (b: ReturnType<typeof bench>, leave: () => void) => void][] = [
+    ["the server tells of the turn's end", (b) => b.broker.turnEnded(THREAD, TURN)],
+    ["the turn is over", (b) => b.broker.toolsEnd(THREAD, TURN, "over")],
+    ["the server has ended", (b) => b.broker.reset("the server ended", true)],
+    ["its session has left the thread", (_, leave) => leave()],
+  ];
+  for (const [name, end] of ends) {
+    const b = bench({ approvals: accept });
+    const leave = b.register(THREAD, {});
+    b.broker.toolsEnd(THREAD, null, "stopped");
+    b.broker.reset("the connection ended");
+    const asked = [b.send(COMMAND, command("ls")), b.send(ELICITATION, form)];
+    const other = b.send(COMMAND, command("ls", { threadId: "other" }));
+    await settle();
+    assert.deepEqual([...asked, other], [STOPPED, action("cancel"), ACCEPTED], name);
+    end(b, leave);
+    const next = b.send(COMMAND, command("ls", { turnId: "V" }));
+    await settle();
+    assert.deepEqual(next, ACCEPTED, name);
+  }
+});
+
 test("what is given is what was said, whatever becomes of its object while it is held", async () => {
   const heard = Promise.withResolvers<void>();
   const b = bench({ heardAll: () => heard.promise });
