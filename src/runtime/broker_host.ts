@@ -5,6 +5,7 @@
 import { isAttached, isRemote } from "./defaults.ts";
 import { PROBE } from "./restart.ts";
 import { delay } from "../async.ts";
+import { RequestTimeoutError } from "../errors/mod.ts";
 import { type BrokerHost, type ThreadGate, toolFacts } from "../approvals/mod.ts";
 import type { JsonObject, JsonValue } from "../json.ts";
 import { hostProbe, loadAcceptanceGuard, realPathOf } from "../permissions/mod.ts";
@@ -13,8 +14,8 @@ import { supports } from "../protocol/mod.ts";
 import type { RuntimeConfig } from "./config.ts";
 import type { RuntimeState } from "./state/state_types.ts";
 
-/** How long a question waits for what was said with it. */
-const ROUND_TRIP_MS = 2000;
+/** How long a question waits for what was said with it: longer than this process may be blocked while the answer waits to be read. */
+const ROUND_TRIP_MS = 30_000;
 /** How long after the first of two questions under one id codex may ask the second: 10 ms were seen, 70 beside much other work. */
 const TWIN_MS = 100;
 /** The same of a model that has used an id twice: 150 ms were seen on a machine with ten times the work that it can do. */
@@ -86,7 +87,7 @@ export async function brokerHost(
   };
 }
 
-/** The server answers after what it had to say; one that does not answer says nothing more either. */
+/** The server answers after what it had to say. Rejects where it does not answer in time: a busy one may say it later. */
 async function heardAll(core: ServerVoice, repeats: boolean): Promise<void> {
   const { ended: signal } = core;
   try {
@@ -96,7 +97,8 @@ async function heardAll(core: ServerVoice, repeats: boolean): Promise<void> {
       await core.callNow(PROBE, {}, { timeoutMs: ROUND_TRIP_MS, signal });
       ms = more ? moreTime(performance.now() - began - ms) : 0;
     }
-  } catch {
+  } catch (error) {
+    if (error instanceof RequestTimeoutError) throw error;
     // The question fails with its connection, or is judged by what was heard.
   }
 }

@@ -176,9 +176,9 @@ export class Answering {
     if (pending.away !== null && answer !== null) {
       // The first answer counts, and goes out when it is asked for again.
       if (pending.held) return;
+      const given = plain(answer);
       pending.held = true;
       pending.stopTimer();
-      const given = plain(answer);
       pending.later = () => this.settle(pending, given, ruling, abortReason);
       return;
     }
@@ -256,13 +256,15 @@ export class Answering {
     ruling: Ruling,
     abortReason: string | undefined,
   ): void {
+    // The decision was made in time, and is what it was then.
+    const given = plain(answer);
     pending.heard = undefined;
     pending.held = true;
-    // The decision was made in time, and is what it was then.
     pending.stopTimer();
-    const given = plain(answer);
-    const send = () => this.settle(pending, given, ruling, abortReason);
-    heard.then(send, send);
+    heard.then(
+      () => this.settle(pending, given, ruling, abortReason),
+      () => this.failClosed(pending, "uncertainSubject", abortReason),
+    );
   }
 
   #grants({ request, mayHaveTwins, settled }: PendingCall, answer: WireAnswer | null): boolean {

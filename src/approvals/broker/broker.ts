@@ -87,6 +87,7 @@ export class ApprovalBroker {
     this.#pending.set(request.id, pending);
     if (isToolUse(request)) pending.places = this.#answering.places(pending);
     if (pending.mayHaveTwins) pending.heard = this.#options.heardAll?.(repeats);
+    pending.heard?.catch(() => {});
     pending.startTimer(this.#answering.now(), this.#options.timeoutMs, () => {
       this.#answering.failClosed(pending, "timeout");
     });

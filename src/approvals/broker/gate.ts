@@ -191,8 +191,8 @@ export interface BrokerOptions {
   realPath?: ((path: string) => string | null) | undefined;
   /**
    * Settles when everything has been heard that the server says together with a question. Asked when one comes whose
-   * subject has an id of the model's; nothing is granted before. `repeats`: the model has used this id before, or one of this
-   * thread's for two things at once. Default: that is so already.
+   * subject has an id of the model's; nothing is granted before, nor where it rejects. `repeats`: the model has used this id
+   * before, or one of this thread's for two things at once. Default: that is so already.
    */
   heardAll?(repeats: boolean): Promise<void>;
   /** Has the server end a turn in which something may be done that nobody has judged. Default: it is told to by the answer alone. */

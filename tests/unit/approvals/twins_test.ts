@@ -123,6 +123,17 @@ test("what is asked while its turn is being stopped is not granted, and what is 
   }
 });
 
+test("nothing is granted where the server does not tell in time whether it has asked more", async () => {
+  const b = bench({ approvals: accept, heardAll: () => Promise.reject(new Error("no answer")) });
+  const replies = b.send(COMMAND, command("ls"));
+  await b.audited();
+  assert.deepEqual(replies, DECLINED);
+  assert.equal(b.audits[0]!.reason, "uncertainSubject");
+  const refused = bench({ heardAll: () => Promise.reject(new Error("no answer")) });
+  assert.deepEqual(refused.send(COMMAND, command("ls")), DECLINED);
+  await settle();
+});
+
 test("what is given is what was said, whatever becomes of its object while it is held", async () => {
   const heard = Promise.withResolvers<void>();
   const b = bench({ heardAll: () => heard.promise });

@@ -1,6 +1,7 @@
 /** How long an acceptance is held, and what becomes of a turn in which two things were asked under one id. */
 import assert from "node:assert/strict";
 import type { JsonValue } from "../../../src/json.ts";
+import { RequestTimeoutError } from "../../../src/errors/mod.ts";
 import { brokerHost, moreTime } from "../../../src/runtime/broker_host.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { FakeServer, fakeTransport } from "../../_fake_server.ts";
@@ -54,6 +55,24 @@ test("an acceptance waits until the server has had time to ask again, and longer
   await (await brokerHost({}, seen, core)).heardAll!(false);
   assert.equal(calls.length, 2, "it is asked again, once");
   assert.ok(performance.now() - began >= 100 + 20 + 200 + 20 - 2);
+});
+
+test("an acceptance does not leave because the answer could not be read in time", async () => {
+  // A process that is blocked finds the answer and the end of its time at once.
+  const told: number[] = [];
+  const failing = (error: Error) => ({
+    ...slow(0).core,
+    callNow: (_: string, __: JsonValue, { timeoutMs }: { timeoutMs?: number }) => {
+      told.push(timeoutMs!);
+      return Promise.reject(error);
+    },
+  });
+  const late = new RequestTimeoutError("thread/loaded/list", 30_000);
+  const host = await brokerHost({}, seen, failing(late));
+  await assert.rejects(host.heardAll!(false), late);
+  assert.deepEqual(told, [30_000]);
+  // A connection that is lost takes the question with it.
+  await (await brokerHost({}, seen, failing(new Error("lost")))).heardAll!(false);
 });
 
 test("with a turn whose second question came too late its commands are ended, which would outlive it", async () => {
