@@ -190,9 +190,12 @@ export function workingDirectory(cwd: string, remote: boolean): string {
         "an absolute path, since this script's own working directory does not exist any more",
     });
   }
-  // On Windows `\\x` and `/x` lie on the drive of this script.
-  const join = isWindowsPath(base) ? resolvePath : rules.join;
-  const absolute = base === "" ? cwd : join(base, cwd);
+  // On Windows `\\x` and `/x` lie on the drive of this script. Elsewhere `..` stays: behind a link it leads to another place.
+  const absolute = base === ""
+    ? cwd
+    : isWindowsPath(base)
+    ? resolvePath(base, cwd)
+    : rules.join(base, cwd).replace(/(?:\/\.)+(?=\/|$)/g, "") || "/";
   const kind = pathKind(absolute);
   if (kind === "directory" || kind === "unknown") return absolute;
   throw new InvalidArgumentError("cwd", {

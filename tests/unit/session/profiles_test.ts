@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import {
   EmptyAnswerError,
   InvalidArgumentError,
@@ -270,6 +271,11 @@ test("a cwd must be a directory that exists", async () => {
   await using directory = await tempDir();
   assert.equal(workingDirectory(directory.path, false), directory.path);
   assert.equal(workingDirectory("/srv/elsewhere", true), "/srv/elsewhere");
+  // What messages and flags name is this directory, not `/srv/app/.`.
+  for (const cwd of [".", "./", "./."]) {
+    assert.equal(workingDirectory(cwd, false).replace(/[\\/]$/, ""), process.cwd());
+    assert.doesNotMatch(workingDirectory(cwd, false), /[\\/]\.(?:[\\/]|$)/);
+  }
   for (const cwd of ["", " ", `${directory.path}/missing`, import.meta.filename!]) {
     assert.throws(() => workingDirectory(cwd, false), (error) => {
       assert.ok(error instanceof InvalidArgumentError && error.argument === "cwd", cwd);
