@@ -166,7 +166,11 @@ export class TurnInterruptedError extends TurnError {
 export interface TurnTimeoutErrorOptions extends CodexErrorOptions {
   /** Whether the server has confirmed that the turn has stopped. Default `false`. */
   stopped?: boolean;
+  /** Why the model could not be reached when the time was over. Default `null`: it was. */
+  unreached?: string | null;
 }
+
+const TOLD = "told to stop, which the server has not confirmed: it may still be active";
 
 /**
  * The turn took longer than its `timeoutMs`; the server was told to stop it.
@@ -185,14 +189,13 @@ export class TurnTimeoutError extends TurnError {
 
   /** Creates the error. */
   constructor(timeoutMs: number, partial: PartialTurn, options: TurnTimeoutErrorOptions = {}) {
-    const { stopped = false } = options;
+    const { stopped = false, unreached = null } = options;
     super(
       "turnTimeout",
-      `The turn took longer than ${timeoutMs} ms and was ` +
-        (stopped
-          ? "interrupted."
-          : "told to stop, which the server has not confirmed: it may still be active.") +
-        " Raise `timeoutMs` for longer turns.",
+      `The turn took longer than ${timeoutMs} ms and was ${stopped ? "interrupted" : TOLD}.` +
+        (unreached === null
+          ? " Raise `timeoutMs` for longer turns."
+          : ` The model could not be reached: ${shorten(redactDiagnostic(unreached))}`),
       partial,
       { ...options, data: { stopped, ...options.data } },
     );
@@ -249,10 +252,7 @@ export class BudgetExceededError extends TurnError {
     super(
       "budgetExceeded",
       `The run needs more than the ${allowed} ${LIMIT_WORDS[limit]} that it may use, and was ` +
-        (stopped
-          ? "stopped."
-          : "told to stop, which the server has not confirmed: it may still be active.") +
-        ` Used: ${used}. Raise \`limits.${limit}\` for longer runs.`,
+        `${stopped ? "stopped" : TOLD}. Used: ${used}. Raise \`limits.${limit}\` for longer runs.`,
       partial,
       { ...options, data: { limit, allowed, used, stopped, ...options.data } },
     );

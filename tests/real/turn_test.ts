@@ -401,7 +401,9 @@ versions(
       assert.ok(failed instanceof TurnFailedError && failed.kind === "network", `${failed}`);
     } else {
       assert.ok(failed instanceof TurnTimeoutError, `${failed}`);
-      assert.ok(events.some((e) => e.type === "retrying" && e.by === "codex"));
+      assert.match(failed.message, /The model could not be reached: .*Connection failed/);
+      assert.doesNotMatch(failed.message, /Raise/);
+      assert.ok(events.some((e) => e.type === "retrying" && /Connection failed/.test(e.message)));
     }
   },
 );

@@ -44,6 +44,8 @@ export class TurnOutcome {
   durationMs: number | null = null;
   /** Whether the server has begun it. */
   started = false;
+  /** Why the server tries again to reach the model; `null` when the model has said something since. */
+  unreached: string | null = null;
   /** The error that the server does not get over; it is told before the end. */
   finalError: JsonValue | undefined;
   /** What the thread had used before, as far as that is known. */
@@ -151,6 +153,7 @@ export class TurnOutcome {
   }
 
   #grow(method: string, itemId: string, text: string): void {
+    this.unreached = null;
     const type = DELTAS[method]?.type;
     if (type !== undefined) this.items.grow(itemId, type, text);
   }
@@ -176,6 +179,7 @@ export class TurnOutcome {
   #item(params: JsonObject, emit: EmitTurnEvent, completed: boolean): void {
     const item = params["item"];
     if (!isJsonObject(item)) return;
+    this.unreached = null;
     // Some servers complete an item twice, or begin it after its approval: each is told once.
     const known = completed ? this.items.complete(item) : this.items.begin(item);
     if (known === null || emit === null) return;
@@ -212,7 +216,9 @@ export class TurnOutcome {
       this.finalError = error;
       return;
     }
-    const message = isJsonObject(error) ? String(error["message"] ?? "") : "";
+    const { message: what = "", additionalDetails: why } = isJsonObject(error) ? error : {};
+    const message = typeof why === "string" && why !== "" ? `${what}: ${why}` : String(what);
+    this.unreached = message;
     emit?.({
       type: "retrying",
       threadId: this.threadId,

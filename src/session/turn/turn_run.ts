@@ -322,7 +322,10 @@ export function turnError(
         ? settled.error.withPartial(partial)
         : settled.error;
     case "timeout":
-      return new TurnTimeoutError(settled.timeoutMs, partial, { stopped: settled.stopped });
+      return new TurnTimeoutError(settled.timeoutMs, partial, {
+        stopped: settled.stopped,
+        unreached: outcome?.unreached ?? null,
+      });
     case "limit":
       return new BudgetExceededError(settled.exceeded, partial, { stopped: settled.stopped });
     case "server":

@@ -105,7 +105,7 @@ for (const dialect of DIALECTS) {
     const retrying = events.filter((e) => e.type === "retrying");
     assert.equal(retrying.length, 1);
     assert.equal(retrying[0]!.by, "codex");
-    assert.match(retrying[0]!.message, /Reconnecting/);
+    assert.match(retrying[0]!.message, /Reconnecting.*: stream disconnected before completion/);
   });
 }
 
@@ -139,6 +139,22 @@ test("a failed turn without an error takes the last one that was not retried", (
   apply("turn/completed", { turn: { id: "U", status: "failed", error: null } });
   assert.equal(it.failure?.kind, "auth");
   assert.equal(it.failure?.httpStatus, 401);
+});
+
+test("a model that could not be reached has been once it says something", () => {
+  const says: ((it: TurnOutcome, apply: (method: string, params: JsonObject) => void) => void)[] = [
+    (it) => it.deltas(deltaRun(["Hel"], { itemId: "m" }), 0, 1, null),
+    (_it, apply) => apply("item/started", message("m", "")),
+  ];
+  for (const say of says) {
+    const { it, apply } = outcome();
+    assert.equal(it.unreached, null);
+    const error = { message: "Reconnecting... 1/5", additionalDetails: "no such host" };
+    apply("error", { error, willRetry: true });
+    assert.equal(it.unreached, "Reconnecting... 1/5: no such host");
+    say(it, apply);
+    assert.equal(it.unreached, null);
+  }
 });
 
 test("text comes from the completed item, whatever deltas were lost", () => {
