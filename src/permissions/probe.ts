@@ -123,12 +123,16 @@ export function nodePermissionProbe(permission: NodePermission, version: string)
 
 // Where paths really lead, as far as this script may look.
 
+/** Each part of a path is looked at, while nothing else runs; models and tenants make paths of any length. */
+const MAX_PARTS = 256;
+
 /**
  * An absolute path with all links followed, the way the system does: `..` after a link goes up from where it leads.
  * Of a path that does not exist yet, the part that does is followed. `null` when it can't be told: a dangling link, no
- * permission to look, or a place that is another one for another process.
+ * permission to look, a place that is another one for another process, or more parts than any real path has.
  */
 export function realPathOf(path: string): string | null {
+  if (path.split(/[\\/]/, MAX_PARTS + 1).length > MAX_PARTS) return null;
   return isOwnPlace(path) ? null : follow(path);
 }
 

@@ -468,6 +468,7 @@ test("files that are sent along must lie below the tenant's directory, wherever 
       adapter.createTurn("ann", sessionId, { text: "read it", attachments: [path] });
     await assert.rejects(send("../secret.txt"), isWebError(400, "notAllowed"));
     await assert.rejects(send("link.txt"), isWebError(400, "notAllowed"));
+    await assert.rejects(send("a/".repeat(400_000)), isWebError(400, "notAllowed"));
     await send("mine.txt");
     const turns = server.received.filter(({ method }) => method === "turn/start");
     assert.equal(turns.length, 1);

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ApprovalHandler } from "../../approvals/mod.ts";
+import { delay } from "../../async.ts";
 import { kindOf } from "../../check/mod.ts";
 import { InvalidArgumentError, PolicyError, WebError } from "../../errors/mod.ts";
 import { realPathOf } from "../../permissions/mod.ts";
@@ -108,6 +109,8 @@ export class SessionSetup {
     const cwd = await this.#workspaces.of(tenant);
     const root = realPathOf(cwd);
     for (const path of paths) {
+      // Each takes milliseconds, in which nobody else is served.
+      await delay(0);
       const real = realPathOf(resolvePath(cwd, path));
       if (root === null || real === null || !isInside(real, root)) {
         throw badRequest("An attachment's path must stay below the directory.", "notAllowed");
