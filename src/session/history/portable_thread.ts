@@ -328,13 +328,13 @@ export class PortableThread {
   /** Adds lines; one whose fate nobody knows is looked for first. */
   async #append(lines: string[]): Promise<void> {
     const threadId = this.#threadId!;
-    if (this.#unsure !== null && await this.#hasLanded(this.#unsure)) {
-      // It did happen; if these are other lines, they follow.
-      this.#at += this.#unsure.length;
-      const same = this.#unsure.length === lines.length &&
-        this.#unsure.every((line, n) => line === lines[n]);
+    const sent = this.#unsure;
+    if (sent !== null && await this.#hasLanded(sent)) {
+      this.#at += sent.length;
       this.#unsure = null;
-      if (same) return;
+      // Codex's file may have grown since: what is stored of it is not stored again. Other lines follow.
+      if (sent.every((line, n) => line === lines[n])) lines = lines.slice(sent.length);
+      if (lines.length === 0) return;
     }
     this.#unsure = lines;
     await this.#stored("append", () => this.#store.append(threadId, lines, this.#at));

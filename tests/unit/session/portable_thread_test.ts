@@ -109,6 +109,42 @@ test("a store that does not answer keeps nobody waiting, and is asked one thing 
   await assert.rejects(reading.materialise(ID, undefined), late);
 });
 
+test("what a store has kept without saying so is not stored again, also when the file has grown", async () => {
+  await using directory = await tempDir("portable-");
+  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
+  const path = join(directory.path, file);
+  mkdirSync(dirname(path), { recursive: true });
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: () => Promise.resolve({ thread: { path, name: null } }),
+  };
+  const memory = new MemoryThreadStore();
+  let isLost = false;
+  const store: ThreadStore = {
+    load: (id) => memory.load(id),
+    append: async (...what) => {
+      await memory.append(...what);
+      if (isLost) throw new Error("the answer was lost");
+    },
+  };
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  const all: string[] = [];
+  for (let ordinal = 0; ordinal < 4; ordinal++) {
+    all.push(line(ordinal));
+    writeFileSync(path, lines(...all));
+    thread.touch();
+    isLost = ordinal % 2 === 1;
+    await (isLost ? assert.rejects(thread.flush(), { code: "threadStore" }) : thread.flush());
+  }
+  isLost = false;
+  await thread.flush();
+  const stored: string[] = [];
+  for await (const each of (await memory.load(ID))!) stored.push(each);
+  assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, ...all]);
+});
+
 test("a file that lost what is stored of it, or holds what codex does not write, is told of", async () => {
   await using directory = await tempDir("portable-");
   const path = join(directory.path, `sessions/2026/01/01/rollout-a-${ID}.jsonl`);
