@@ -13,6 +13,7 @@ import { coreOf } from "../../src/runtime/mod.ts";
 import { MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
 import type { ThreadStore } from "../../src/session/history/thread_store.ts";
 import { CODEX_VERSIONS } from "../_codex.ts";
+import { script } from "../../src/testing/mod.ts";
 import { test } from "../_harness.ts";
 import { rejection, World } from "./_session_world.ts";
 
@@ -300,6 +301,23 @@ for (const version of CODEX_VERSIONS) {
       assert.ok(!heard(b).includes("secret two"));
     }));
 }
+
+test("how a command ended after its turn is stored when the session ends", () =>
+  onMachines("0.169.0", 1, async (world) => {
+    const store = new MemoryThreadStore();
+    const client = await world.connect();
+    const session = await client.startSession({ cwd: world.cwd, store });
+    const { threadId } = session;
+    const events = session.events();
+    const command = script.exec("sleep 1; echo late-output", { yield_time_ms: 300 });
+    await session.ask(world.prompt([[command], "Started."]));
+    for await (const { type } of events) if (type === "commandFinished") break;
+    const { path } = await client.readThread(threadId);
+    await session.release();
+    const file = readFileSync(path!, "utf8").trimEnd().split("\n");
+    assert.match(file.at(-1)!, /late-output/);
+    assert.deepEqual((await linesOf(store, threadId)).filter((each) => each.startsWith("{")), file);
+  }));
 
 test("a stored thread goes to newer codex, and to an older one unless that would damage it", async () => {
   const [old, between, newest] = [

@@ -192,18 +192,24 @@ export class PortableThread {
 
   async #flush(): Promise<void> {
     if (!this.#dirty && this.#unsure === null) return;
-    const name = await this.#keep();
-    // Codex writes on its own, and tells of the turn meanwhile.
-    for (let tries = 0; this.#ended !== null; tries++) {
-      if (tries === END_TRIES) throw unwritten();
-      await delay(END_ROUND_MS);
-      await this.#keep(tries === 0);
-    }
-    if (name !== null && name !== this.#name) {
-      await this.#append([marker("name", name)]);
-      this.#name = name;
-    }
+    // What happens while it is stored makes it dirty again.
     this.#dirty = false;
+    try {
+      const name = await this.#keep();
+      // Codex writes on its own, and tells of the turn meanwhile.
+      for (let tries = 0; this.#ended !== null; tries++) {
+        if (tries === END_TRIES) throw unwritten();
+        await delay(END_ROUND_MS);
+        await this.#keep(tries === 0);
+      }
+      if (name !== null && name !== this.#name) {
+        await this.#append([marker("name", name)]);
+        this.#name = name;
+      }
+    } catch (error) {
+      this.#dirty = true;
+      throw error;
+    }
   }
 
   /** Stores what codex's file has; settles with what the thread is called. */

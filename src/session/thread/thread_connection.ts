@@ -151,7 +151,8 @@ export class ThreadConnection {
       // Whoever has the thread stores it when that is over.
       if (this.#session.queue.holder === null) this.#session.store().catch(() => {});
     }
-    if (method === "thread/name/updated") this.#session.parts.portable?.touch();
+    // Codex writes down as well how a command ended after its turn.
+    if (method === "thread/name/updated" || late !== null) this.#session.parts.portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
     if (CLOSED.has(method)) this.isClosed = true;
     if (method === "turn/started") this.#hadTurn = true;

@@ -145,6 +145,37 @@ test("what a store has kept without saying so is not stored again, also when the
   assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, ...all]);
 });
 
+test("what happens while a thread is stored is stored with the next call", async () => {
+  await using directory = await tempDir("portable-");
+  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
+  const path = join(directory.path, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, lines(line(0)));
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: () => Promise.resolve({ thread: { path, name: "Fruit" } }),
+  };
+  const memory = new MemoryThreadStore();
+  const store: ThreadStore = {
+    load: (id) => memory.load(id),
+    append: async (id, given, at) => {
+      await memory.append(id, given, at);
+      if (!given[0]!.startsWith("#name")) return;
+      writeFileSync(path, lines(line(0), line(1)));
+      thread.touch();
+    },
+  };
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  await thread.flush();
+  await thread.flush();
+  const stored: string[] = [];
+  for await (const each of (await memory.load(ID))!) stored.push(each);
+  const named = ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, line(0), '#name "Fruit"'];
+  assert.deepEqual(stored, [...named, line(1)]);
+});
+
 test("a file that lost what is stored of it, or holds what codex does not write, is told of", async () => {
   await using directory = await tempDir("portable-");
   const path = join(directory.path, `sessions/2026/01/01/rollout-a-${ID}.jsonl`);
