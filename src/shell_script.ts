@@ -88,6 +88,8 @@ export function unwrapShell(
   const script = words[index];
   if (!letters.includes("c")) {
     // It reads what it runs from its input (`bash -s x`), or from a place that can hold anything.
+    // With -n it only reads it.
+    if (letters === "-n") return false;
     if (letters.includes("s") || !script?.literal || /^\/(?:dev|proc)\//.test(script.text)) {
       analysis.broken ??= UNKNOWN_SCRIPT;
     }

@@ -15,10 +15,12 @@ export interface ShellScript {
   values: string[];
   /** Why it is more than a list of simple commands, or `null`. */
   problem: string | null;
+  /** Whether it holds a compound statement; where commands begin in it is not for certain. */
+  compound: boolean;
   /** Why it could not be read to its end, or `null`. */
   broken: string | null;
-  /** Whether it holds a quoted `$` or backtick: text now, code for whatever evaluates it a second time. */
-  quotesCode: boolean;
+  /** What its quotes hold, text now, for whatever evaluates it a second time: 1 with a `$`, 2 with what may be a command. */
+  quotes: number;
   /** Whether something in it evaluates text a second time: arithmetic, `[[ … ]]`, subscripts, `${x@P}`. */
   computes: boolean;
 }
@@ -31,12 +33,32 @@ export interface ShellBudget {
   characters: number;
 }
 
+/** What may be a command to whoever evaluates it. */
+export const MAYBE_CODE: RegExp = /`|\$(?:[([]|\{[\s|])/;
+
+/** Longest script that is looked at, in characters. */
+export const MAX_LENGTH = 65_536;
+
+/** A fresh budget for one command. */
+export function shellBudget(): ShellBudget {
+  return { commands: 1000, characters: 4 * MAX_LENGTH };
+}
+
+/** A here-document whose lines are still to come. */
+export interface HereDocument {
+  delimiter: string;
+  stripTabs: boolean;
+  expands: boolean;
+}
+
 /** Longest command that is looked at, in words. */
 const MAX_WORDS = 2000;
+/** Words before which, or instead of which, a command stands. */
 const RESERVED: ReadonlySet<string> = new Set(
-  ("if then elif else fi for while until do done case esac in select function { } ! time " +
-    "coproc [[ ]]").split(" "),
+  "if then elif else fi while until do done esac in { } ! time -p ]]".split(" "),
 );
+/** What words follow that are no command by themselves. */
+const KEYWORDS: ReadonlySet<string> = new Set("for case select function coproc [[".split(" "));
 /** In zsh `1=x` and `é=x` are assignments, too. */
 const ASSIGNMENT = /^[\w\x80-\uffff]+(?:\[[^\]]*\])?\+?=/;
 
@@ -46,6 +68,11 @@ export class Broken extends Error {}
 /** Ends the reading of a script. */
 export function fail(problem: string): never {
   throw new Broken(problem);
+}
+
+/** Counts one more command, substitution or document. */
+export function spend(budget: ShellBudget): void {
+  if (--budget.commands < 0) fail("holds too many commands");
 }
 
 /** A word that is being read. */
@@ -59,20 +86,19 @@ export interface OpenWord {
 /** Gathers the words of one command after the other. */
 export class CommandBuilder {
   #script: ShellScript;
-  #note: (problem: string) => void;
+  #budget: ShellBudget;
   #words: ShellWord[] = [];
   #open: OpenWord | null = null;
   #target: "redirection" | "descriptor" | "document" | null = null;
   #cases = 0;
-  #tests = false;
+  /** What the words belong to that come next, when they are no command: a pattern, a test or a list. */
+  keyword: "case" | "[[" | "=" | null = null;
   /** Whether the command reads a here-document or a here-string. */
   #fed = false;
-  #spend: () => void;
 
-  constructor(script: ShellScript, note: (problem: string) => void, spend: () => void) {
+  constructor(script: ShellScript, budget: ShellBudget) {
     this.#script = script;
-    this.#note = note;
-    this.#spend = spend;
+    this.#budget = budget;
   }
 
   get inWord(): boolean {
@@ -84,9 +110,9 @@ export class CommandBuilder {
     return this.#open !== null && !this.#open.text.endsWith("=");
   }
 
-  /** Between `[[` and `]]`. */
-  get inTest(): boolean {
-    return this.#tests;
+  /** In a word after which the words of a list come. */
+  get opensList(): boolean {
+    return /\w=$/.test(this.#open?.text ?? "");
   }
 
   /** Between `case` and `esac` a closing parenthesis ends a pattern. */
@@ -125,31 +151,57 @@ export class CommandBuilder {
       this.#target = null;
       return;
     }
-    if (open.plain === null && open.text === "]]") this.#tests = false;
-    if (this.#words.length === 0 && this.#isPrefix(open)) return;
-    if (this.#words.push({ text: open.text, literal: open.literal }) > MAX_WORDS) {
-      fail("holds too many words");
+    // What is no quoted text has nothing within.
+    if (this.#script.quotes === 1 && MAYBE_CODE.test(open.text.replace(/\$\(\)|``/g, ""))) {
+      this.#script.quotes = 2;
     }
+    const bare = open.plain === null ? open.text : "";
+    // `function f { …` and the short forms of zsh.
+    if (/^[{}]$/.test(bare) && this.#words.length > 0) {
+      this.compound();
+      return this.end();
+    }
+    if (this.keyword !== null && this.#words.length === 0 && bare !== "esac") {
+      this.#words.push({ text: this.keyword, literal: true });
+    } else if (this.#words.length === 0 && this.#isPrefix(open)) return;
+    // Shells leave `{}` as it is.
+    const literal = open.literal || bare === "[[" || (bare === "{}" && this.#words.length > 0);
+    if (this.#words.push({ text: open.text, literal }) > MAX_WORDS) fail("holds too many words");
+    if (bare === "]]" && this.keyword === "[[") {
+      this.keyword = null;
+      this.end();
+    }
+  }
+
+  /** Says that it has a compound statement. */
+  compound(): void {
+    this.#script.problem ??= "has a compound statement";
+    this.#script.compound = true;
   }
 
   #isPrefix(open: OpenWord): boolean {
     if (ASSIGNMENT.test(open.text.slice(0, open.plain ?? open.text.length))) {
-      this.#note("sets variables");
+      this.#script.problem ??= "sets variables";
       if (open.text.slice(0, open.text.indexOf("=")).includes("[")) this.#script.computes = true;
       const value = runVariable(open.text);
       if (value !== null) {
-        this.#spend();
+        spend(this.#budget);
         this.#script.values.push(value);
         if (open.text.startsWith("GIT_CONFIG_PARAM")) fail("hands settings to git");
       }
       return true;
     }
-    if (open.plain !== null || !RESERVED.has(open.text)) return false;
-    this.#note("has a compound statement");
-    if (open.text === "[[") this.#script.computes = this.#tests = true;
+    const isKeyword = KEYWORDS.has(open.text);
+    if (open.plain !== null || !(isKeyword || RESERVED.has(open.text))) return false;
+    this.compound();
+    if (open.text === "[[") this.#script.computes = true;
     if (open.text === "case") this.#cases++;
-    if (open.text === "esac" && this.#cases > 0) this.#cases--;
-    return true;
+    if (open.text === "[[" || open.text === "case") this.keyword = open.text;
+    if (open.text === "esac" && this.#cases > 0) {
+      this.#cases--;
+      this.keyword = null;
+    }
+    return !isKeyword;
   }
 
   end(): void {
@@ -159,7 +211,7 @@ export class CommandBuilder {
     if (this.#fed && last !== undefined) last.fed = true;
     this.#fed = false;
     if (last === undefined) return;
-    this.#spend();
+    spend(this.#budget);
     this.#script.commands.push(this.#words);
     this.#words = [];
   }
@@ -197,4 +249,6 @@ export interface CommandAnalysis extends ShellFinding {
   texts: ShellWord[][];
   /** Whether a command may change the directory of the later ones. */
   moves: boolean;
+  /** Whether a command may begin at a word that does not look like it. */
+  compound: boolean;
 }

@@ -10,7 +10,8 @@ import {
   unwrapWindows,
 } from "../shell_script.ts";
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
-import { lexShell, shellBudget } from "./lexer.ts";
+import { shellBudget } from "./command_builder.ts";
+import { lexShell } from "./lexer.ts";
 import {
   addsWords,
   type BuiltinTraits,
@@ -25,10 +26,14 @@ import {
 } from "./programs.ts";
 import {
   gitScripts,
+  isPlainFile,
+  isVerb,
   joinWords,
   optionScripts,
+  READS_FILE,
   readsProgram,
-  runsInput,
+  runsUnknown,
+  scriptsIn,
   splitsText,
   unwrapEnv,
 } from "./wrappers.ts";
@@ -42,8 +47,8 @@ interface Reading {
 /** Where a script stands in its command. */
 interface Place {
   depth: number;
-  /** Whether a script around it may hand quoted code to it. */
-  codeAround: boolean;
+  /** What the quotes of a script around it hold, which may hand that to it. */
+  quotes: number;
   /** Whether the words are the whole command. */
   outermost: boolean;
 }
@@ -90,6 +95,7 @@ function nothing(): CommandAnalysis {
     extras: [],
     texts: [],
     moves: false,
+    compound: false,
     problem: null,
     broken: null,
   };
@@ -97,8 +103,7 @@ function nothing(): CommandAnalysis {
 
 function read(text: string): CommandAnalysis {
   const analysis = nothing();
-  const reading = { analysis, budget: shellBudget() };
-  addScript(reading, text, { depth: 0, codeAround: false, outermost: true });
+  addScript({ analysis, budget: shellBudget() }, text, { depth: 0, quotes: 0, outermost: true });
   return analysis;
 }
 
@@ -110,6 +115,7 @@ function addScript(reading: Reading, text: string, place: Place): void {
   }
   const script = lexShell(text, budget);
   analysis.problem ??= script.problem;
+  analysis.compound ||= script.compound;
   analysis.broken ??= script.broken;
   // Nothing that it holds counts any more.
   if (analysis.broken !== null) return;
@@ -121,32 +127,40 @@ function addScript(reading: Reading, text: string, place: Place): void {
   }
   const inner: Place = {
     depth: place.depth,
-    codeAround: place.codeAround || (script.quotesCode && !outermost),
+    quotes: Math.max(place.quotes, outermost ? 0 : script.quotes),
     outermost,
   };
   for (const words of script.commands) expand(reading, words, inner, script);
-  if (script.computes && (script.quotesCode || place.codeAround)) {
-    analysis.broken ??= "evaluates a text that holds a $ or a backtick";
+  const quotes = Math.max(script.quotes, place.quotes);
+  if (script.computes && quotes > 0) {
+    analysis[quotes > 1 ? "broken" : "problem"] ??= "evaluates a text that holds a $ or a backtick";
   }
-  for (const document of script.documents) addNested(reading, document, inner, "none");
+  // Written into a file it is run later, or is none: what is not told by its words is not asked for.
+  for (const document of script.documents) addNested(reading, document, inner, "none", asText);
   for (const value of script.values) addNested(reading, value, inner, "any");
 }
 
 /** What a text means that can't be read: that nothing can, that it may be any command, or that it is no script. */
 type Unread = "all" | "any" | "none";
 
-/** A text that something may run as a script. `plain`: when it begins with a pattern, it is none. */
-function addNested(reading: Reading, text: string, place: Place, unread: Unread, plain = false) {
+/** A text that something may run as a script, its commands taken as `as` says. */
+function addNested(
+  reading: Reading,
+  text: string,
+  place: Place,
+  unread: Unread,
+  as: (words: ShellWord[]) => ShellWord[] = (words) => words,
+) {
   const { analysis, budget } = reading;
   if (isSpent(reading)) return;
   const nested = nothing();
-  const inner = { depth: place.depth + 1, codeAround: place.codeAround, outermost: false };
+  const inner = { depth: place.depth + 1, quotes: place.quotes, outermost: false };
   addScript({ analysis: nested, budget }, text, inner);
-  const commands = plain ? nested.commands.map(withPlainHead) : nested.commands;
-  analysis.extras.push(...commands, ...nested.extras);
+  const commands = nested.commands.map(as);
+  analysis.extras.push(...commands, ...(as === asText ? nested.extras.map(as) : nested.extras));
   analysis.texts.push(...nested.texts);
-  // As of a whole line with side ways: a command may stand anywhere in it.
-  if (nested.problem !== null && unread !== "none") analysis.texts.push(...commands);
+  // As of a whole line: a command may stand anywhere in it.
+  analysis.compound ||= nested.compound && unread !== "none";
   analysis.moves ||= nested.moves;
   if (nested.broken === null) return;
   if (unread === "all" || budget.commands < 0 || budget.characters < 0) {
@@ -159,6 +173,11 @@ function isSpent({ analysis, budget }: Reading): boolean {
   if (budget.commands >= 0 && budget.characters >= 0) return false;
   analysis.broken ??= "holds too many commands";
   return true;
+}
+
+/** What the shell would fill in stands for itself. */
+function asText(words: ShellWord[]): ShellWord[] {
+  return words.map(({ text }) => ({ text, literal: true }));
 }
 
 /** What only may be a script is none where it begins with a pattern: `--exclude='*.log'`, `--format='{{.Names}}'`. */
@@ -180,7 +199,7 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   const run = (text: string): void =>
     addScript(reading, text, {
       depth: place.depth + 1,
-      codeAround: place.codeAround,
+      quotes: place.quotes,
       outermost: false,
     });
   const unwrapped = kind === "posix" || kind === "other"
@@ -200,7 +219,9 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
       const shown = isShown(name, text, analysis.problem !== null);
       const value = literal && !shown ? runVariable(text) : null;
       const plain = name !== "env" && !isCommandVariable(text);
-      if (value !== null) addNested(reading, value, place, "any", plain);
+      if (value !== null) {
+        addNested(reading, value, place, "any", plain ? withPlainHead : undefined);
+      }
     }
   }
   if (unwrapped) {
@@ -211,9 +232,12 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   addTraits(analysis, words, name, script);
   const certain = runsScripts(name);
   for (const text of scriptsIn(words, name)) {
-    addNested(reading, text, place, certain ? "all" : "none", !certain);
+    if (certain) addNested(reading, text, place, "all");
+    else addNested(reading, text, place, "none", withPlainHead);
   }
-  for (const text of optionScripts(name, words)) addNested(reading, text, place, "none", true);
+  for (const text of optionScripts(name, words)) {
+    addNested(reading, text, place, "none", withPlainHead);
+  }
   if (name === "git") addGit(reading, words, place);
   // What another program starts is in the words after it: `sudo python3 -c x`.
   const code = words.findIndex((word, i) =>
@@ -221,7 +245,7 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
   );
   if (code !== -1) addTokens(analysis, words.slice(code), script);
   if (runsItsArguments(name)) addStarted(reading, words, name, place);
-  if (runsInput(words)) addUnknown(analysis, name);
+  if (runsUnknown(words)) addUnknown(analysis, name);
 }
 
 /** Something that may be any command, for those who ask what may be meant. */
@@ -235,7 +259,8 @@ function addGit(reading: Reading, words: readonly ShellWord[], place: Place): vo
   const { scripts, commands } = gitScripts(words);
   for (const text of scripts) {
     const isShell = text.startsWith("!");
-    addNested(reading, isShell ? text.slice(1) : text, place, "any", !isShell);
+    if (isShell) addNested(reading, text.slice(1), place, "any");
+    else addNested(reading, text, place, "any", withPlainHead);
   }
   reading.analysis.extras.push(...commands);
   // Of `git run run run …` each word begins what may be run.
@@ -248,7 +273,8 @@ function addStarted(reading: Reading, words: ShellWord[], name: string, place: P
   const { analysis } = reading;
   const met: Set<string> = new Set();
   for (const [i, word] of words.entries()) {
-    const started = i > 0 && word.literal ? nameOf(word) : "";
+    if (i === 0 || !word.literal || word.text.startsWith("-")) continue;
+    const started = nameOf(word);
     // The first one: reading each word of many again and again would take long.
     if ((started === "git" || addsWords(started)) && !met.has(started)) {
       met.add(started);
@@ -277,68 +303,43 @@ function addTraits(
   name: string,
   script: ShellScript,
 ): void {
-  const { evaluates, computes, stateful, moves } = builtinTraits(name);
-  if (evaluates) {
+  // What `command`, `noglob` and the like start may be one as well.
+  const started = runsBuiltins(name)
+    ? words.slice(1).filter(({ literal }) => literal).map(({ text }) => builtinTraits(text))
+    : [];
+  const any = (trait: keyof BuiltinTraits): boolean =>
+    [builtinTraits(name), ...started].some((traits) => traits[trait]);
+  if (builtinTraits(name).evaluates) {
     analysis.problem ??= "evaluates a script";
     const rest = words.slice(1);
-    if (rest.some((word) => !word.literal)) analysis.extras.push([{ text: name, literal: false }]);
-    // What is read from a file or from another command is not known.
-    if ((name === "." || name === "source") && !rest.every((word) => isPlainFile(word))) {
+    // What a file holds is not looked at; what another command says is not known.
+    if (READS_FILE.test(name) && !rest.every(isPlainFile)) {
       analysis.broken ??= "runs a script that is not known";
     }
   }
-  const runner = runsItsArguments(name);
-  const any = (test: (traits: BuiltinTraits) => boolean): boolean =>
-    runner &&
-    words.some((word) =>
-      word.literal && (word.text !== "." || runsBuiltins(name)) && test(builtinTraits(word.text))
-    );
-  if (computes || any((traits) => traits.computes)) {
+  if (any("computes")) {
     script.computes = true;
     // A file may be called `a[$(rm x)]`, and `*` hands its name on.
     if (words.some((word) => !word.literal)) {
       analysis.problem ??= "evaluates what the shell fills in";
     }
   }
-  if (any((traits) => traits.evaluates)) {
+  if (started.some(({ evaluates }) => evaluates)) {
     analysis.problem ??= "evaluates a script";
-    analysis.extras.push([{ text: name, literal: false }]);
+    addUnknown(analysis, name);
   }
-  if (moves || !(words[0] as ShellWord).literal || any((traits) => traits.moves)) {
-    analysis.moves = true;
-  }
+  analysis.moves ||= any("moves") || !(words[0] as ShellWord).literal;
   const sets = name === "printf" || name === "print"
     ? words.some((word) => !word.literal || word.text.startsWith("-v"))
-    : stateful || any((traits) => traits.stateful);
+    : any("stateful");
   if (sets && script.commands.length > 1) {
     analysis.problem ??= "changes what later commands mean";
   }
 }
 
-function isPlainFile(word: ShellWord): boolean {
-  return word.literal && !/^\/(?:dev|proc)\//.test(word.text);
-}
-
-/** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
-function scriptsIn(words: ShellWord[], name: string): string[] {
-  const { evaluates } = builtinTraits(name);
-  if (!evaluates && !runsItsArguments(name)) return [];
-  const texts: string[] = [];
-  const args = words.slice(1).filter(({ text }) => !isShown(name, text));
-  for (const { text, literal } of args) {
-    if (!literal) continue;
-    const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
-    if (evaluates || /[\s;&|]/.test(text)) texts.push(name === "alias" ? value ?? text : text);
-    // `ssh -o ProxyCommand='rm x'`
-    if (!evaluates && value !== null) texts.push(value, text.slice(text.lastIndexOf("=") + 1));
-  }
-  if (name === "eval") texts.push(args.map((word) => word.text).join(" "));
-  return texts;
-}
-
 /** Code in another language: its words, in order. */
 function addTokens(analysis: CommandAnalysis, words: ShellWord[], script: ShellScript): void {
-  const texts = [...words.slice(1).map((word) => word.text), ...script.documents, ...script.values];
+  const texts = [...words.map((word) => word.text), ...script.documents, ...script.values];
   const tokens = texts.flatMap((text) => text.match(/[\w./@%+=:~-]+/g) ?? []);
   if (tokens.length > MAX_TOKENS) analysis.broken ??= "holds too many words";
   else analysis.texts.push(tokens.map((text) => ({ text, literal: true })));
@@ -377,14 +378,19 @@ export function mayStart(
   // What can't be read, or holds no command, may be anything.
   if (line.broken !== null) return true;
   if (line.commands.length + line.extras.length === 0) return true;
+  // What the shell puts elsewhere than at the beginning is known where something starts it: then it stands by itself.
+  const anywhere = (words: readonly ShellWord[]): boolean =>
+    words.some((word, i) =>
+      (i === 0 || word.literal) && test(words, i) && !(i > 0 && isVerb(words, i))
+    );
   const commandMay = (words: readonly ShellWord[]): boolean => {
     const head = words[0] as ShellWord;
-    const anywhere = line.problem !== null || !head.literal ||
-      runsItsArguments(nameOf(head));
-    return anywhere ? words.some((_, i) => test(words, i)) : test(words, 0);
+    return line.compound || !head.literal || runsItsArguments(nameOf(head))
+      ? anywhere(words)
+      : test(words, 0);
   };
   return line.commands.some(commandMay) || line.extras.some(commandMay) ||
-    line.texts.some((words) => words.some((_, i) => test(words, i)));
+    line.texts.some(anywhere);
 }
 
 function prefixMayBegin(
@@ -419,7 +425,8 @@ function restMayFollow(
   for (let i = start + 1; wanted < prefix.length; i++) {
     const word = words[i];
     if (word === undefined) return false;
-    if (!word.literal) return true;
+    // Behind an option it is its value.
+    if (!word.literal && !afterOption && !word.text.startsWith("-")) return true;
     const text = prefix[wanted] as string;
     const isOption = text.startsWith("-");
     if (isOption && /^-[A-Za-z]+$/.test(word.text)) {

@@ -8,30 +8,31 @@ import {
   Broken,
   CommandBuilder,
   fail,
+  type HereDocument,
+  MAX_LENGTH,
+  MAYBE_CODE,
   type OpenWord,
   type ShellBudget,
+  shellBudget,
   type ShellScript,
+  spend,
 } from "./command_builder.ts";
 
-/** A fresh budget for one command. */
-export function shellBudget(): ShellBudget {
-  return { commands: 1000, characters: 4 * MAX_LENGTH };
-}
-
-/** Longest script that is looked at, in characters. */
-const MAX_LENGTH = 65_536;
 const MAX_DEPTH = 40;
 const NAME = /[A-Za-z0-9_]/;
 
-interface HereDocument {
-  delimiter: string;
-  stripTabs: boolean;
-  expands: boolean;
-}
-
 /** Takes `text` apart. Never throws. `budget` is shared by all texts of one command. */
 export function lexShell(text: string, budget: ShellBudget = shellBudget()): ShellScript {
-  return new ShellLexer(text, budget).run();
+  return new ShellLexer(text, budget, {
+    commands: [],
+    documents: [],
+    values: [],
+    problem: null,
+    compound: false,
+    broken: null,
+    quotes: 0,
+    computes: false,
+  }).run();
 }
 
 class ShellLexer {
@@ -41,20 +42,13 @@ class ShellLexer {
   /** Between `((` and `))`, where quotes mean something else in every shell. */
   #arithmetic = false;
   #budget: ShellBudget;
-  #script: ShellScript = {
-    commands: [],
-    documents: [],
-    values: [],
-    problem: null,
-    broken: null,
-    quotesCode: false,
-    computes: false,
-  };
+  #script: ShellScript;
   #hereDocuments: HereDocument[] = [];
 
-  constructor(text: string, budget: ShellBudget) {
+  constructor(text: string, budget: ShellBudget, script: ShellScript) {
     this.#text = text;
     this.#budget = budget;
+    this.#script = script;
   }
 
   run(read: () => void = () => this.#list(null)): ShellScript {
@@ -75,35 +69,28 @@ class ShellLexer {
     this.#script.problem ??= problem;
   }
 
-  /** Counts one more command, substitution or document. */
-  #spend(): void {
-    if (--this.#budget.commands < 0) fail("holds too many commands");
-  }
-
-  /** Marks text that something else may take for code. */
-  #quoted(text: string): void {
-    if (/[$`]/.test(text)) this.#script.quotesCode = true;
+  /** Marks text that something else may take for code; of a word's parts that is known at its end. */
+  #quoted(text: string, whole = true): void {
+    if (whole && MAYBE_CODE.test(text)) this.#script.quotes = 2;
+    else if (/[$`]/.test(text)) this.#script.quotes ||= 1;
   }
 
   /** Reads the commands of a substitution. */
   #substitution(): void {
-    this.#spend();
+    spend(this.#budget);
     const outer = this.#arithmetic;
     this.#arithmetic = this.#text[this.#pos] === "(";
     if (this.#arithmetic) this.#script.computes = true;
-    this.#list(")");
+    this.#list(")", this.#arithmetic);
     this.#arithmetic = outer;
   }
 
   /** Reads commands up to `end`, which is consumed. */
-  #list(end: ")" | null): void {
+  #list(end: ")" | null, isList = false): void {
     if (++this.#depth > MAX_DEPTH) fail("nested too deeply");
     const documents = this.#hereDocuments.length;
-    const command = new CommandBuilder(
-      this.#script,
-      (problem) => this.#note(problem),
-      () => this.#spend(),
-    );
+    const command = new CommandBuilder(this.#script, this.#budget);
+    if (isList) command.keyword = "=";
     while (true) {
       const char = this.#text[this.#pos];
       if (char === undefined) {
@@ -126,13 +113,16 @@ class ShellLexer {
         }
         this.#pos += 2;
       } else if (char === "#" && !command.inWord) {
-        if (this.#arithmetic || command.inTest) fail("has a # that may be no comment");
+        if (this.#arithmetic || command.keyword === "[[") fail("has a # that may be no comment");
         const newline = this.#text.indexOf("\n", this.#pos);
         this.#pos = newline === -1 ? this.#text.length : newline;
       } else if (char === ";") {
         command.end();
         this.#pos++;
-        if (next === ";" || next === "&") this.#note("has a compound statement");
+        if (next === ";" || next === "&") {
+          command.compound();
+          if (command.inCase) command.keyword = "case";
+        }
       } else if (char === "&") {
         this.#ampersand(command, next);
       } else if (char === "|") {
@@ -141,23 +131,28 @@ class ShellLexer {
         if (next === "&") this.#note("redirects");
       } else if (char === "(") {
         // After a name of files zsh runs the code in it, as in `*(e:'rm x':)`; others take it for a pattern, or for nothing.
-        if (next !== ")" && command.isName && !this.#arithmetic && !command.inTest) {
+        if (next !== ")" && command.isName && !this.#arithmetic && command.keyword !== "[[") {
           fail("has a parenthesis in a word");
         }
+        const { opensList } = command;
         command.end();
         this.#pos++;
-        this.#note("has a compound statement");
+        command.compound();
+        if (command.keyword === "case") continue;
         const outer = this.#arithmetic;
         if (next === "(") {
           this.#arithmetic = true;
           this.#script.computes = true;
         }
-        this.#list(")");
+        this.#list(")", opensList || this.#arithmetic || command.keyword === "[[");
         this.#arithmetic = outer;
       } else if (char === ")") {
         command.end();
         this.#pos++;
-        if (command.inCase) continue;
+        if (command.inCase) {
+          command.keyword = null;
+          continue;
+        }
         if (this.#hereDocuments.length > documents) {
           fail("has a here-document that begins after its parenthesis");
         }
@@ -200,7 +195,7 @@ class ShellLexer {
     if (char === "<" && next === "<") {
       if (this.#text[this.#pos + 2] === "<") {
         this.#pos += 3;
-        this.#spend();
+        spend(this.#budget);
         command.takeTarget("document");
         return;
       }
@@ -242,7 +237,7 @@ class ShellLexer {
 
   #readHereDocuments(): void {
     for (const document of this.#hereDocuments.splice(0)) {
-      this.#spend();
+      spend(this.#budget);
       const lines: string[] = [];
       while (true) {
         if (this.#pos >= this.#text.length) fail("unfinished here-document");
@@ -265,29 +260,26 @@ class ShellLexer {
 
   /** Collects the commands of the substitutions in a text that is otherwise data. */
   #expandText(text: string): void {
-    const inner = new ShellLexer(text, this.#budget);
-    inner.#depth = this.#depth;
-    this.#absorb(inner.run(() => inner.#document()));
+    this.#within(text, (inner) => inner.#document());
+  }
+
+  /** Reads a text by itself, for the same script. */
+  #within(text: string, read?: (inner: ShellLexer) => void): void {
+    const inner = new ShellLexer(text, this.#budget, this.#script);
+    inner.#depth = this.#depth + 1;
+    if (inner.#depth > MAX_DEPTH) fail("nested too deeply");
+    const { broken } = inner.run(read && (() => read(inner)));
+    if (broken !== null) fail(broken);
   }
 
   #document(): void {
     const scratch: OpenWord = { text: "", literal: true, plain: 0 };
     while (this.#pos < this.#text.length) {
       const char = this.#text[this.#pos++] as string;
-      if (char === "\\") this.#quoted(this.#text[this.#pos++] ?? "");
+      if (char === "\\") this.#quoted(`${this.#text[this.#pos++]}(`);
       else if (char === "$") this.#dollar(scratch, true);
       else if (char === "`") this.#backticks(scratch);
     }
-  }
-
-  #absorb(script: ShellScript): void {
-    this.#script.commands.push(...script.commands);
-    this.#script.documents.push(...script.documents);
-    this.#script.values.push(...script.values);
-    this.#script.quotesCode ||= script.quotesCode;
-    this.#script.computes ||= script.computes;
-    if (script.problem !== null) this.#note(script.problem);
-    if (script.broken !== null) fail(script.broken);
   }
 
   #wordPart(word: OpenWord, char: string): void {
@@ -302,14 +294,14 @@ class ShellLexer {
       this.#pos++;
       word.plain ??= word.text.length;
       word.text += next;
-      this.#quoted(next);
+      this.#quoted(next, false);
     } else if (char === "'") {
       word.plain ??= word.text.length;
       const close = this.#text.indexOf("'", this.#pos);
       if (close === -1) fail("unfinished quote");
       const quoted = this.#text.slice(this.#pos, close);
       word.text += quoted;
-      this.#quoted(quoted);
+      this.#quoted(quoted, false);
       this.#pos = close + 1;
     } else if (char === '"') {
       word.plain ??= word.text.length;
@@ -319,7 +311,7 @@ class ShellLexer {
       this.#dollar(word, false);
     } else if (char === "`") {
       word.plain ??= word.text.length;
-      this.#backticks(word);
+      this.#backticks(word, false);
     } else {
       const first = word.text === "" && word.plain === null;
       word.text += char;
@@ -344,10 +336,10 @@ class ShellLexer {
         const next = this.#text[this.#pos++];
         if (next === undefined) fail("unfinished quote");
         if (next === "\n") continue;
-        this.#quoted(next);
+        this.#quoted(next, false);
         word.text += '$`"\\'.includes(next) ? next : `\\${next}`;
       } else if (char === "$") this.#dollar(word, true);
-      else if (char === "`") this.#backticks(word);
+      else if (char === "`") this.#backticks(word, true);
       else word.text += char;
     }
   }
@@ -384,7 +376,7 @@ class ShellLexer {
       this.#script.computes ||= /^[=~^+]|^.(?:\[|\\\n)/.test(after);
     } else {
       word.text += "$";
-      this.#script.quotesCode = true;
+      this.#quoted("$", false);
       return;
     }
     word.literal = false;
@@ -392,13 +384,13 @@ class ShellLexer {
   }
 
   #ansiQuoted(): void {
-    // Its escapes can spell anything.
-    this.#script.quotesCode = true;
     while (true) {
       const char = this.#text[this.#pos++];
       if (char === undefined) fail("unfinished quote");
       if (char === "'") return;
-      if (char === "\\") this.#pos++;
+      // Others can spell anything.
+      const codes = char === "\\" ? /[^nrt'"\\]/.test(this.#text[this.#pos++]!) : /[$`]/.test(char);
+      if (codes) this.#script.quotes = 2;
     }
   }
 
@@ -410,7 +402,7 @@ class ShellLexer {
       const char = this.#text[this.#pos++];
       if (char === undefined) fail("unfinished expansion");
       if (char === "}") break;
-      if (char === "\\") this.#quoted(this.#text[this.#pos++] ?? "");
+      if (char === "\\") this.#quoted(`${this.#text[this.#pos++]}(`);
       // Whether a single quote quotes here depends on the quotes around; reading it wrong could hide a command.
       else if (char === "'") fail("quotes inside an expansion");
       else if (char === '"') this.#doubleQuoted(scratch);
@@ -420,11 +412,11 @@ class ShellLexer {
     this.#depth--;
   }
 
-  #backticks(word: OpenWord): void {
+  #backticks(word: OpenWord, quoted?: boolean): void {
     word.literal = false;
     word.text += "``";
     this.#note("substitutes commands");
-    this.#spend();
+    spend(this.#budget);
     let body = "";
     while (true) {
       const char = this.#text[this.#pos++];
@@ -434,14 +426,10 @@ class ShellLexer {
         const next = this.#text[this.#pos++];
         if (next === undefined) fail("unfinished backtick");
         // Between double quotes it is a quote, elsewhere a letter.
-        if (next === '"') fail("escapes a quote in backticks");
-        body += "`\\$".includes(next) ? next : `\\${next}`;
+        if (next === '"' && quoted === undefined) fail("escapes a quote in backticks");
+        body += "`\\$".includes(next) || (next === '"' && quoted) ? next : `\\${next}`;
       } else body += char;
     }
-    if (++this.#depth > MAX_DEPTH) fail("nested too deeply");
-    const inner = new ShellLexer(body, this.#budget);
-    inner.#depth = this.#depth;
-    this.#absorb(inner.run());
-    this.#depth--;
+    this.#within(body);
   }
 }

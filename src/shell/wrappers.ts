@@ -4,7 +4,14 @@
  */
 import { programName, shellKind, type ShellWord } from "../shell_script.ts";
 import type { CommandAnalysis } from "./command_builder.ts";
-import { builtinTraits, isInterpreter, READS_CODE, runsItsArguments } from "./programs.ts";
+import {
+  builtinTraits,
+  isInterpreter,
+  isShown,
+  READS_CODE,
+  runsItsArguments,
+  runsScripts,
+} from "./programs.ts";
 
 /** The words as a line that reads back as the same words. */
 export function joinWords(words: readonly ShellWord[]): string {
@@ -88,9 +95,12 @@ export function readsProgram(words: readonly ShellWord[]): boolean {
   const holds = started.map(({ text }) => text.includes(mark));
   if (!program.literal || holds[0]) return true;
   if (name === "git") return holds.includes(true) && holds.indexOf(true) <= subcommandOf(started);
-  return runsItsArguments(name) || shellKind(name) !== null
-    ? holds.includes(true)
-    : holds.some((has, i) => has && isCode(i));
+  const places = new Set(programPlaces(started));
+  const isShell = started.some(({ text }) => shellKind(programName(text)) !== null);
+  return started.some(({ text }, i) =>
+    holds[i] && (places.has(i) || (isCode(i) && (isInterpreter(name) ||
+      isShell && text.split(/[;&|(`\n]\s*/).some((one) => one.startsWith(mark)))))
+  );
 }
 
 /** Where the first word stands that is no option. */
@@ -146,7 +156,7 @@ export function gitScripts(given: readonly ShellWord[]): {
     if (!word.literal) continue;
     const { text } = word;
     if (text === "-c" && next !== undefined) {
-      if (next.literal && IS_NAME.test(next.text.replace(/=.*/s, ""))) continue;
+      if (IS_NAME.test(next.text.replace(/=.*/s, ""))) continue;
       // What a variable holds may be any setting.
       if (!next.literal) commands.push([{ text: next.text, literal: false }]);
       set(next.text.slice(next.text.indexOf("=") + 1));
@@ -205,6 +215,34 @@ export function optionScripts(name: string, words: readonly ShellWord[]): string
   });
 }
 
+/** Builtins that run a file. */
+export const READS_FILE: RegExp = /^(?:\.|source)$/;
+
+/** Whether it names a file by its place: `~/.nvm/nvm.sh`, `$HOME/x`. */
+export function isPlainFile({ text, literal }: ShellWord): boolean {
+  return (literal || /^(?!.*[<>=]\().*\//s.test(text)) &&
+    !/^\/(?:dev|proc)\/|\/(?:stdin|fd\/)/.test(text);
+}
+
+/** Arguments that are scripts: `watch 'rm x'`, `find -exec sh -c 'rm {}'`, `eval "rm x"`, `trap rm EXIT`. */
+export function scriptsIn(words: ShellWord[], name: string): string[] {
+  const { evaluates } = builtinTraits(name);
+  if (!evaluates && !runsItsArguments(name)) return [];
+  const texts: string[] = [];
+  const args = words.slice(1).filter(({ text }) => !isShown(name, text));
+  for (const { text, literal } of args) {
+    if (!literal && (!evaluates || READS_FILE.test(name))) continue;
+    // What was quoted in `$'…'` is not told.
+    if (text.includes("$''")) texts.push("$x");
+    const value = text.includes("=") ? text.slice(text.indexOf("=") + 1) : null;
+    if (evaluates || /[\s;&|]/.test(text)) texts.push(name === "alias" ? value ?? text : text);
+    // `ssh -o ProxyCommand='rm x'`
+    if (!evaluates && value !== null) texts.push(value, text.slice(text.lastIndexOf("=") + 1));
+  }
+  if (name === "eval") texts.push(args.map((word) => word.text).join(" "));
+  return texts;
+}
+
 // Programs that run what they read from their input.
 
 /** Options one after the other; the letters are those of options whose value is the next word. Each word ends in a space. */
@@ -229,29 +267,78 @@ const FED = new RegExp(
 /** How many programs in a command are looked at. */
 const MAX_FED = 16;
 
-/** Whether a program that these words start runs what it reads: `sudo -u x python3 -`. */
-export function runsInput(words: readonly ShellWord[]): boolean {
-  if (words.at(-1)?.fed) return false;
+/**
+ * Whether these words start a program that runs what it reads (`sudo -u x python3 -`), or that only the shell or `find` knows
+ * (`sudo -u x $CMD`).
+ */
+export function runsUnknown(words: readonly ShellWord[]): boolean {
   const head = programName(words[0]!.text);
-  const starts = runsItsArguments(head);
-  let begins = true;
+  if (runsScripts(head)) {
+    if (!starts(head)) return false;
+    if (words.some(({ literal }) => !literal)) return true;
+  }
+  const fed = words.at(-1)?.fed;
   let count = 0;
-  for (const [i, { text }] of words.entries()) {
-    const before = words[i - 1]?.text ?? "";
-    if (starts && /^-(?:exec|ok)|^--$/.test(before) && !/^p?npm|yarn/.test(head)) begins = true;
-    else if (!begins || text.startsWith("-")) continue;
+  for (const i of programPlaces(words)) {
+    const { text, literal } = words[i]!;
+    const unknown = text === "{}" || (!literal && !/^\w+=/.test(text));
+    // What stands behind an option that may have a value is taken for one.
+    if (i > 0 && unknown && !TAKES_WORD.test(words[i - 1]!.text)) return true;
     const name = programName(text);
-    const runs = runsItsArguments(name) && !builtinTraits(name).evaluates;
-    if ((runs || isInterpreter(name)) && (++count > MAX_FED || FED.test(lineFrom(words, i)))) {
-      return true;
-    }
-    // An option's value, a time, a place and a variable may stand before the program; `command -v x` starts none.
-    begins = starts && !/^-v/i.test(words[i + 1]?.text ?? "") &&
-      (/^-|^(?:uv|poetry)$/.test(before) || /^[\d.]+[smhd]?$|[/=]/.test(text) ||
-        (runs && !/^g?fi?n?d/.test(name)));
+    if (
+      !fed && (starts(name) || isInterpreter(name)) &&
+      (++count > MAX_FED || FED.test(lineFrom(words, i)))
+    ) return true;
   }
   return false;
 }
+
+/** Whether it starts a program, and is no builtin that evaluates a text. */
+function starts(name: string): boolean {
+  return runsItsArguments(name) && !builtinTraits(name).evaluates;
+}
+
+/** Programs whose first word, or second one, says what they do. */
+const TOOLS = "docker|podman|nerdctl|kubectl|npm|cargo|go";
+const BEFORE_VERB = new RegExp(
+  `(?:^| )(?:${TOOLS})(?: (?:compose|container|image|network|volume))?$|^command -[vV]$`,
+);
+/** Programs whose next word starts nothing. */
+const HAS_VERBS = new RegExp(
+  `^(?:${TOOLS}|g?find|fd|pnpm|yarn|g?make|tar|rsync|zip|java|dotnet)$`,
+);
+
+/** Whether the word at this place is no program: `docker rm`, `docker volume rm`, `command -v rm`. */
+export function isVerb(words: readonly ShellWord[], at: number): boolean {
+  return BEFORE_VERB.test(words.slice(Math.max(0, at - 2), at).map(({ text }) => text).join(" "));
+}
+
+/** Where a program may begin: at `python3` in `sudo -u x python3 -`, and at `x`. */
+function* programPlaces(words: readonly ShellWord[]): Generator<number> {
+  const head = programName(words[0]!.text);
+  const runs = runsItsArguments(head);
+  let begins = true;
+  for (const [i, { text }] of words.entries()) {
+    const before = words[i - 1]?.text ?? "";
+    if (runs && (/^-(?:exec|ok)/.test(before) || (before === "--" && words.some(isExec)))) {
+      begins = true;
+    } else if (!begins || text.startsWith("-")) continue;
+    yield i;
+    const name = programName(text);
+    // An option's value, a time, a place and a variable may stand before the program; `command -v x` starts none.
+    begins = runs && !/^-v/i.test(words[i + 1]?.text ?? "") &&
+      (TAKES_WORD.test(before) || /^(?:uv|poetry)$/.test(before) ||
+        /^(?:[\d.]+[smhd]?$|\w+=|\/)/.test(text) ||
+        (starts(name) && !HAS_VERBS.test(name)));
+  }
+}
+
+function isExec({ text }: ShellWord): boolean {
+  return text === "exec" || text === "x";
+}
+
+/** What may have a value in the next word. */
+const TAKES_WORD = /^-(?!exec|ok|[yEniHb0rtxq]+$)[a-zA-Z]+$|^g?timeout$/;
 
 /** The name of the program at this place and what follows, each word with a space behind. */
 function lineFrom(words: readonly ShellWord[], at: number): string {

@@ -71,6 +71,14 @@ for (const version of CODEX_VERSIONS) {
     await place.act(...commands.map((command) => exec(command)));
     assert.equal(place.has("keep"), true);
     assert.deepEqual(words(place).filter((word) => word.startsWith("accept")), ["accept rule"]);
+    // What codex asks about, and the rule does not name, runs.
+    await place.act(
+      exec("ls *.ts 2>/dev/null | head"),
+      exec('for f in *; do touch "$f.1"; done; echo "$?"'),
+      exec("set -e; touch 2; awk '{ print $1 }' 2"),
+    );
+    assert.ok(words(place).every((word) => word === "accept rule"), words(place).join());
+    assert.deepEqual([place.has("keep.1"), place.has("2")], [true, true]);
   });
 
   test(

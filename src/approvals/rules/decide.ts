@@ -158,12 +158,12 @@ function mayMatch(rule: ApprovalRule, subject: Case): boolean {
     if (tools === undefined) return false;
     if (tools.length > 0 && !list(rule.tool).some((one) => tools.includes(one))) return false;
   }
-  if (rule.mcpServer !== undefined) {
-    if (facts.mcpServer === undefined || !list(rule.mcpServer).includes(facts.mcpServer)) {
-      return false;
-    }
-  }
-  return true;
+  return isOfServer(rule, facts);
+}
+
+function isOfServer({ mcpServer }: ApprovalRule, facts: Facts): boolean {
+  return mcpServer === undefined ||
+    (facts.mcpServer !== undefined && list(mcpServer).includes(facts.mcpServer));
 }
 
 /** `cd /etc && …` does not work where the request says. */
@@ -241,12 +241,7 @@ function certainlyMatches(rule: ApprovalRule, subject: Case): boolean {
   if (rule.tool !== undefined) {
     if (!facts.tools?.some((name) => list(rule.tool as string).includes(name))) return false;
   }
-  if (rule.mcpServer !== undefined) {
-    if (facts.mcpServer === undefined || !list(rule.mcpServer).includes(facts.mcpServer)) {
-      return false;
-    }
-  }
-  return true;
+  return isOfServer(rule, facts);
 }
 
 /** Whether the rule's paths cover all of these; a name says nothing of the place, so it means the workspace. */

@@ -142,6 +142,8 @@ const ROWS: Row[] = [
     [
       "/bin/rm x",
       "$CMD -rf /",
+      "sudo -u root $CMD x",
+      "env A=1 timeout 5 $CMD x",
       "$(echo rm) x",
       "r{m,} x",
       "sudo -u root rm x",
@@ -165,6 +167,10 @@ const ROWS: Row[] = [
   ...[/^rm\b/, (argv: string[]) => argv[0] === "rm"].flatMap((command) =>
     [
       "ls *.ts | xargs -I{} wc -l {}",
+      "sudo ls $X",
+      "[[ $X == a ]] && a=($X) && case $X in *) ls;; esac",
+      "cat <<'E' > x\n* $x\nE",
+      "set -e; ls | grep 'a$'",
       "docker ps --format='{{.Names}}'",
       "tar --exclude='*.o' -cf x y",
     ]
