@@ -9,7 +9,7 @@ export const REDACTED: string = "[redacted]";
 
 /** A cheap look that most texts do not pass. */
 const SUSPICIOUS =
-  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|mariadb|sshpass|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
+  /sk[-_]|rk_|eyJ|gh[pousr]_|github_pat_|glpat-|npm_|hf_|gsk_|xai-|pypi-|whsec_|shpat_|dop_v1_|hvs\.|SG\.|ya29\.|AKIA|ASIA|AIza|xox|hooks\.slack|AGE-SECRET|BEGIN |auth|bearer|cookie|token|secret|pass|pwd|_pat(?![a-z])|(?:\b|\\[nrt])pat\b|jwt|dsn|sig|credential|key|webhook|connection|conn|curl|mysql|mariadb|sshpass|_ur[li]|redis-cli|\blogin\b|sqlcmd|\bbcp\b|isql|ldap|mongo|mosquitto|\b(?:un)?zip\b|ipmitool|openssl|sudo|vault|smbclient|rpcclient|\t(?:TRUE|FALSE)\t/i;
 
 type Replace = [pattern: RegExp, by: string | ((match: string, ...groups: string[]) => string)];
 
@@ -20,21 +20,25 @@ const CODE_WORD =
 /** What stands between the words of a command, in a line or as a list in JSON, however often that is escaped. */
 const GAP = String.raw`[\s"',\\]`;
 /** A program and what stands behind it, up to an option. Where it stands there again, that one is looked at by itself. */
-const call = (programs: string, most: number) => {
+const call = (programs: string) => {
   const program = String.raw`(?<![\w-])(?:${programs})(?![\w-])`;
-  return String.raw`${program}(?:(?!${program})[^\n|;&]){0,${most}}?${GAP}`;
+  return String.raw`${program}(?:(?!${program})[^\n|;&]){0,2000}?${GAP}`;
 };
 /** A quoted value, or one word that is no option. */
 const VALUE = String
-  .raw`(\s{1,5}"[^"\n]{1,400}"|\s{1,5}'[^'\n]{1,400}'|[\s"',\\=]{0,8}[^\s"',=|;&\\-][^\s"'|;&\\]{0,400})`;
+  .raw`\s{1,5}"[^"\n]{1,400}"|\s{1,5}'[^'\n]{1,400}'|[\s"',\\=]{0,8}[^\s"',=|;&\\-][^\s"'|;&\\]{0,400}`;
 
-/** Short options whose value is a secret, by their programs. */
-const SECRET_OPTIONS: readonly (readonly [programs: string, option: string])[] = [
+const SECRET = String.raw`[^\s"'\\]{1,2000}`;
+
+/**
+ * Secrets that stand behind no word for them: by their programs, what comes before them, and how they end where that is not
+ * as in a value.
+ */
+const PASSED: readonly (readonly [programs: string, before: string, secret?: string])[] = [
   ["redis-cli", "-a"],
   [
-    String
-      .raw`(?:docker|podman|nerdctl|buildah|skopeo|helm|oras|crane)\b[^\n|;&]{0,40}?${GAP}login`,
-    "-p",
+    "docker|podman|nerdctl|buildah|skopeo|helm|oras|crane",
+    String.raw`login${GAP}(?:[^\n|;&]{0,200}?${GAP})?-p`,
   ],
   ["sqlcmd|bcp|t?isql|tsql", "-[PS]?P"],
   [String.raw`ldap\w{2,10}`, "-w"],
@@ -42,10 +46,31 @@ const SECRET_OPTIONS: readonly (readonly [programs: string, option: string])[] =
   [String.raw`mosquitto_\w{2,4}`, "-P"],
   ["ipmitool|zip|unzip", "-P"],
   ["sshpass", "-p"],
+  ["openssl", `-(?:[kK]|hmac)(?=${GAP})`],
+  [
+    "curl",
+    String.raw`(?:-[A-Za-z]{0,8}[uU]|--user|--proxy-user)[\s"',\\=]{0,8}[^\s:"'\\]{1,200}:`,
+    SECRET,
+  ],
+  [
+    "curl",
+    String.raw`-[A-Za-z]{0,8}b[\s,\\]{0,8}["'][\w.-]{1,100}=`,
+    String.raw`[^"'\n\\]{1,2000}`,
+  ],
+  ["curl", String.raw`-[A-Za-z]{0,8}b\s{0,5}[\w.-]{1,100}=`, SECRET],
+  [String.raw`mysql\w{0,20}|mariadb[\w-]{0,20}`, "-p", SECRET],
+  ["smbclient|rpcclient|smbget", String.raw`-U[\s"',\\]{0,8}[^\s%"'\\]{1,100}%`, SECRET],
+  // The last word of `htpasswd -b file user password`.
+  [
+    "htpasswd",
+    String.raw`-\w{0,8}b\w{0,8}(?:${GAP}{1,8}[^\s"',|;&\\]{1,200}){1,4}?${GAP}{1,8}`,
+    String.raw`[^\s"'|;&>\\]{1,400}(?=["'\\]{0,4}(?:\]|\s{0,5}(?:[|;&>\n]|$)))`,
+  ],
 ];
 
-const TAKES_SECRETS =
-  /^(?:.*\/)?(?:redis-cli|docker|podman|nerdctl|buildah|skopeo|helm|oras|crane|sqlcmd|bcp|t?isql|tsql|ldap\w{2,10}|mongo\w{0,10}|mosquitto_\w{2,4}|ipmitool|zip|unzip|sshpass|mysql\w{0,20}|mariadb[\w-]{0,20}|curl|vault|smbclient|rpcclient|openssl)$/;
+const TAKES_SECRETS = new RegExp(
+  String.raw`^(?:.*\/)?(?:vault|${PASSED.map(([programs]) => programs).join("|")})$`,
+);
 
 /** Whether it is a program that is told secrets without a word for it. */
 export function takesSecrets(program: string): boolean {
@@ -58,6 +83,9 @@ const optionValue = (match: string, start: string, value: string): string => {
   const close = /["']$/.test(value) ? value.at(-1) : "";
   return `${start}${open}${REDACTED}${close}`;
 };
+
+const plainValue = (match: string, _before: string, name: string, _sign: string, value: string) =>
+  isSecretName(name) && isPlainValue(value) ? match.slice(0, -value.length) + REDACTED : match;
 
 const PATTERNS: readonly Replace[] = [
   [
@@ -92,46 +120,10 @@ const PATTERNS: readonly Replace[] = [
   ],
   [/\b([a-z][a-z0-9+.-]{1,20}:\/\/)[^\s:@/"']{12,400}@/gi, `$1${REDACTED}@`],
   [/\b(login\s{1,5}\S{1,200}\s{1,5}password\s{1,5})\S{1,400}/g, `$1${REDACTED}`],
-  ...SECRET_OPTIONS.map(([programs, option]): Replace => [
-    new RegExp(`(${call(programs, 400)}${option})${VALUE}`, "g"),
+  ...PASSED.map(([programs, before, secret = VALUE]): Replace => [
+    new RegExp(`(${call(programs)}${before})(${secret})`, "g"),
     (match, start, value) => optionValue(match, start!, value!),
   ]),
-  [
-    new RegExp(
-      String
-        .raw`(${
-        call("curl", 2000)
-      }(?:-[A-Za-z]{0,8}[uU]|--user|--proxy-user)[\s"',\\=]{0,8}[^\s:"'\\]{1,200}:)[^\s"'\\]{1,400}`,
-      "g",
-    ),
-    `$1${REDACTED}`,
-  ],
-  [
-    new RegExp(
-      String
-        .raw`(${
-        call("curl", 2000)
-      }-[A-Za-z]{0,8}b[\s,\\]{0,8}(["'])[\w.-]{1,100}=)[^"'\n\\]{1,2000}`,
-      "g",
-    ),
-    `$1${REDACTED}`,
-  ],
-  [
-    new RegExp(
-      String
-        .raw`(${call("curl", 2000)}-[A-Za-z]{0,8}b\s{0,5}[\w.-]{1,100}=)[^\s"'|;&\\]{1,2000}`,
-      "g",
-    ),
-    `$1${REDACTED}`,
-  ],
-  [
-    new RegExp(
-      String
-        .raw`(${call("mysql\\w{0,20}|mariadb[\\w-]{0,20}", 2000)}-p)[^\s"'|;&\\]{1,400}`,
-      "g",
-    ),
-    `$1${REDACTED}`,
-  ],
   [
     new RegExp(
       String
@@ -140,17 +132,12 @@ const PATTERNS: readonly Replace[] = [
     ),
     (match, start, value) => refersTo(value!) ? match : `${start}${REDACTED}`,
   ],
-  [
-    new RegExp(
-      String
-        .raw`(${
-        call("smbclient|rpcclient|smbget", 2000)
-      }-U[\s"',\\]{0,8}[^\s%"'\\]{1,100}%)[^\s"'\\]{1,400}`,
-      "g",
-    ),
-    `$1${REDACTED}`,
-  ],
   [/(-pass(?:in|out)?[\s"',\\]{1,8}pass:)[^\s"'\\]{1,400}/g, `$1${REDACTED}`],
+  // What is piped into something that reads a secret: `echo x | sudo -S y`.
+  [
+    /((?<![\w-])(?:echo|printf)\s{1,5}(?:-\w{1,3}\s{1,5}|\S{0,9}%s\S{0,9}\s{1,5}){0,2})("[^"\n]{1,400}"|'[^'\n]{1,400}'|[^\s"'|;&]{1,400})(?=\s{0,5}\|\s{0,5}[^\n|;&]{0,200}?(?:-\S{0,20}(?:stdin|token)|sudo\s(?:-\w+\s{1,5}){0,3}-\w{0,5}S|chpasswd)(?![\w-]))/g,
+    (match, start, value) => optionValue(match, start!, value!),
+  ],
   // A line of a cookie jar.
   [
     /^((?:#HttpOnly_)?[\w.-]{1,200}\t(?:TRUE|FALSE)\t[^\t\n]{1,400}\t(?:TRUE|FALSE)\t\d{1,12}\t[^\t\n]{1,200}\t)[^\r\n]{1,4096}/gm,
@@ -197,14 +184,12 @@ const PATTERNS: readonly Replace[] = [
   // A line of YAML, of an ini file, of a header, in a diff or with its number too.
   [
     /^([ \t+-]{0,200}(?:[\w./-]{1,200}[:-]\d{1,7}[:-]\s{0,40})?(?:export\s{1,4}|-\s{1,4})?)([A-Za-z_][\w.-]{0,60})([ \t]{0,20}[:=][ \t]{1,20}|[ \t]{1,20}=[ \t]{0,20})([^\s"'][^\r\n]{0,4096})/gm,
-    (match, indent, name, sign, value) =>
-      isSecretName(name!) && isPlainValue(value!) ? `${indent}${name}${sign}${REDACTED}` : match,
+    plainValue,
   ],
   // The same where the ends of lines are escaped.
   [
     /((?<=\\n)[ \t+-]{0,200}(?:export\s{1,4}|-\s{1,4})?)([A-Za-z_][\w.-]{0,60})([ \t]{0,20}[:=][ \t]{1,20}|[ \t]{1,20}=[ \t]{0,20})([^\s"'\\|>][^\r\n"'\\]{0,4096})/g,
-    (match, indent, name, sign, value) =>
-      isSecretName(name!) && isPlainValue(value!) ? `${indent}${name}${sign}${REDACTED}` : match,
+    plainValue,
   ],
   [
     /(?<![\w-])([A-Za-z][\w]{0,30}(?:-[\w]{1,30}){1,6})(:[ \t]{0,5})([^\s"'\\,;]{1,4096})/g,
@@ -220,9 +205,8 @@ const PATTERNS: readonly Replace[] = [
   ],
   // A row with a name and a value.
   [
-    /((?:(?<![\w$\\./-])|(?<=\\[nt]))([A-Za-z_][\w.-]{0,60})(?:\t{1,8}|\\{1,8}t))([^\t\r\n"'\\]{1,4096})/g,
-    (match, start, name, value) =>
-      isSecretName(name!) && isPlainValue(value!) ? `${start}${REDACTED}` : match,
+    /((?<![\w$\\./-])|(?<=\\[nt]))([A-Za-z_][\w.-]{0,60})(\t{1,8}|\\{1,8}t)([^\t\r\n"'\\]{1,4096})/g,
+    plainValue,
   ],
   [
     /\b((?:set|setx|setenv)\s{1,5}(?:-\w{1,10}\s{1,5}){0,3}([A-Za-z_]\w{0,60})\s{1,5})([^\s;|&]{1,4096})/g,
@@ -401,7 +385,7 @@ const KEY_KINDS: ReadonlySet<string> = new Set(
 );
 /** What a name ends in when it names where a secret is, or how it is kept, and not the secret. */
 const ABOUT: ReadonlySet<string> = new Set(
-  "store file path dir var vars env name names type kind url uri host count limit usage id ids"
+  "store file path stdin dir var vars env name names type kind url uri host count limit usage id ids"
     .split(" "),
 );
 const ENV_NAME = /^[A-Z][A-Z0-9_]*$/;

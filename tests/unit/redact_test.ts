@@ -156,6 +156,10 @@ const KEPT: JsonValue[] = [
   "mkdir -p a/login && unzip -p a.zip",
   "curl -b jar.txt https://example.org",
   "curl -u me https://example.org:8080",
+  "curl -u me:$PASS https://example.org",
+  "echo $PASS | sudo -S ls; echo y | sudo apt install x; echo a | sudo tee b",
+  "aws ecr get-login-password | docker login -u AWS --password-stdin example.org",
+  "openssl req -x509 -keyout k.pem; openssl rand -hex 16; htpasswd -c f me",
   ["mysql", "-p", "db"],
   ["docker", "login", "example.org"],
   ["redis-cli", "-a"],
@@ -253,9 +257,23 @@ const TEXTS: [text: string, clean: string][] = [
   [`unzip -P ${SECRET} a.zip`, `unzip -P ${REDACTED} a.zip`],
   [`smbclient -U me%${SECRET} //h`, `smbclient -U me%${REDACTED} //h`],
   [`openssl rsa -passin pass:${SECRET}`, `openssl rsa -passin pass:${REDACTED}`],
+  [`curl -u "me:${SECRET}&x" h`, `curl -u "me:${REDACTED}" h`],
+  [`openssl enc -k ${SECRET} -in a`, `openssl enc -k ${REDACTED} -in a`],
+  [`htpasswd -bnBC 10 me ${SECRET} > x`, `htpasswd -bnBC 10 me ${REDACTED} > x`],
+  [`htpasswd -b x me '${SECRET}' && ls`, `htpasswd -b x me '${REDACTED}' && ls`],
+  ...["docker login -u me --password-stdin h", "gh auth login --with-token", "sudo -k -S ls"]
+    .flatMap((reader) =>
+      [`echo '${SECRET}' |`, `echo -n ${SECRET}|`, `printf '%s\\n' "${SECRET}" |`]
+        .map((line): [string, string] => [
+          `${line} ${reader}`,
+          `${line.replace(SECRET, REDACTED)} ${reader}`,
+        ])
+    ),
+  [`echo 'me:${SECRET}' | sudo chpasswd`, `echo '${REDACTED}' | sudo chpasswd`],
   // The same as JSON within text, however often it is escaped.
   ...[
     ["redis-cli", "-a"],
+    ["htpasswd", "-nb", "me"],
     ["docker", "login", "-p"],
     ["vault", "login"],
   ].map((words): [string, string] => {
@@ -344,6 +362,8 @@ test("redact() is linear: large odd texts are quick", () => {
     "-----BEGIN PRIVATE KEY-----".repeat(20_000),
     "http://".repeat(200_000) + "x@ secret",
     "curl ".repeat(200_000),
+    ...["docker login ", "htpasswd -b x ", "echo x | sudo ", "printf %s ", "openssl -k x "]
+      .map((text) => text.repeat(50_000)),
   ];
   for (const text of texts) {
     const begun = performance.now();
