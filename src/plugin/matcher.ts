@@ -123,6 +123,10 @@ export class HookMatcher {
     const { toolName } = context;
     if (toolName === undefined) return false;
     if (this.toolNames.some((name) => isNamed(toolName, name))) return true;
+    // Of one that is not told it is only known whose it is.
+    if (context.toolKind === "mcpTool" && !toolName.includes("/")) {
+      return this.toolNames.some((name) => name.startsWith(`${toolName}/`));
+    }
     if (context.toolKind !== "command") return false;
     const names = this.toolNames.map((name) => name.toLowerCase());
     return commandLines(context).some((line) =>

@@ -206,6 +206,37 @@ for (const version of CODEX_VERSIONS) {
 }
 
 for (const version of codexes(NEWEST_CODEX, "0.145.0", "0.125.0")) {
+  test(`hooks and rules see tools of MCP servers whatever their names, codex ${version}`, async () => {
+    await using w = await world(version, { approvals: () => ({ decision: "accept" }) });
+    const args = [join(ROOT, "tests", "tools", "_mcp_hostile.mjs"), "named"];
+    const mcpServers = { named: { command: await nodePath(), args } };
+    const tools = ["wipe all", "lösche", 'say "x'];
+    const calls = ["wipe_all", "l_sche", "say__x"]
+      .map((tool) => callMcp(version, "named", tool, { of: "it" }));
+    const ran = () =>
+      w.model.requests.at(-1)!.toolOutputs.some(({ text }) => /likeness/.test(text));
+    const seen: (string | undefined)[] = [];
+    const guards = tools.map((tool, n) =>
+      new FilteredPreHook({
+        name: `guard ${n}`,
+        phases: ["preToolUse"],
+        call: ({ toolName }) => (seen.push(toolName), { type: "block", reason: "no" }),
+      }, { toolName: `named/${tool}` })
+    );
+    const hooked = await w.session({ mcpServers, hooks: { pre: guards } });
+    await hooked.act(...calls);
+    assert.deepEqual(seen, tools.map((tool) => `named/${tool}`));
+    assert.deepEqual([words(hooked), ran()], [tools.map(() => "decline hook"), false]);
+    const ask = () => ({ decision: "accept" as const });
+    const rules = [{ effect: "deny" as const, tool: tools }];
+    const ruled = await w.session({ mcpServers, approvals: { rules, ask } });
+    await ruled.act(...calls);
+    assert.deepEqual([words(ruled), ran()], [tools.map(() => "decline rule"), false]);
+    const free = await w.session({ mcpServers });
+    await free.act(calls[0]!);
+    assert.deepEqual([words(free), ran()], [["accept handler"], true]);
+  });
+
   test(`no permission takes changes of files from hooks and rules, codex ${version}`, async () => {
     const flags = { "features.request_permissions_tool": true };
     await using w = await world(version, { flags });

@@ -16,6 +16,7 @@ const tools = {
   mortal: [{ name: "die", ...readOnly }],
   curious: [{ name: "ask", ...readOnly }],
   odd: [{ name: 5 }, "no tool", { name: "a b\u0000\ud800", inputSchema: "none" }, null],
+  named: ["wipe all", "lösche", 'say "x'].map((name) => ({ name, inputSchema })),
   deaf: [{ name: "wait", ...readOnly }],
   library: [],
   eager: [],
@@ -77,7 +78,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     });
   } else if (id === "question" && asked !== null) {
     send({ id: asked, result: text(`answered: ${JSON.stringify(result ?? "an error")}`) });
-  } else if (method === "tools/call" && how === "likeness") {
+  } else if (method === "tools/call" && (how === "likeness" || how === "named")) {
     send({ id, result: text(`the likeness of ${params.name}`) });
   }
 }).on("close", () => process.exit());

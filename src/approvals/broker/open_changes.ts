@@ -6,6 +6,7 @@
  */
 import { changesOfItem, changesOfMap, type ProposedChange } from "../../thread_item.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isAboutCall } from "../request/facts.ts";
 import type { ApprovalRequest, ElicitationRequest } from "../request/types.ts";
 
 /** What one id stands for. */
@@ -40,16 +41,14 @@ export class OpenChanges {
     const key = keyOf(item["type"], item["id"]);
     if (key === null) return false;
     if (method === "item/started") this.#start(threadId, key, item);
-    if (method === "item/completed") this.#threads.get(threadId)?.get(key)?.open.pop();
+    if (method === "item/completed") end(this.#threads.get(threadId)?.get(key)?.open, item);
     return false;
   }
 
   #start(threadId: string, key: string, item: JsonObject): void {
     let items = this.#threads.get(threadId);
     if (items === undefined) this.#threads.set(threadId, items = new Map());
-    const content = item["type"] === "fileChange"
-      ? contentOf(changesOfItem(item))
-      : callContent(item["server"], item["tool"], item["arguments"]);
+    const content = itemContent(item);
     const known = items.get(key);
     if (known === undefined || known.open.length === 0) {
       items.delete(key);
@@ -98,7 +97,7 @@ export class OpenChanges {
 
   /** Whether accepting the request might do something else than what was judged. */
   isUncertain(request: ApprovalRequest): boolean {
-    if (request.type === "elicitation") return request.toolApproval && this.#sharesId(request);
+    if (request.type === "elicitation") return isAboutCall(request) && this.#sharesId(request);
     if (request.type !== "fileChange" || request.legacy) return false;
     const { threadId, itemId, changes } = request;
     if (threadId === null || itemId === null) return false;
@@ -127,7 +126,8 @@ export class OpenChanges {
     return this.#callsOf(threadId, server).some(({ open, item }) =>
       open.includes(content) ||
       // Old versions do not tell all of it.
-      (mcpTool === null || item["tool"] === mcpTool) && toolArguments === null
+      (mcpTool === null || item["tool"] === mcpTool) &&
+        (toolArguments === null || open.includes(callContent(server, item["tool"], toolArguments)))
     );
   }
 
@@ -142,6 +142,18 @@ export class OpenChanges {
 /** Codex keeps what waits for consent to a call apart from what waits for consent to a change. */
 function keyOf(type: unknown, id: string): string | null {
   return type === "fileChange" || type === "mcpToolCall" ? `${type} ${id}` : null;
+}
+
+function itemContent(item: JsonObject): string {
+  return item["type"] === "fileChange"
+    ? contentOf(changesOfItem(item))
+    : callContent(item["server"], item["tool"], item["arguments"]);
+}
+
+/** One of those that are active under an id has ended: the one that is told, or else any. */
+function end(open: string[] | undefined, item: JsonObject): void {
+  const at = open?.lastIndexOf(itemContent(item)) ?? -1;
+  open?.splice(at, 1);
 }
 
 function callContent(server: unknown, tool: unknown, args: unknown): string {

@@ -5,6 +5,7 @@
 import { longTimeout, type Timers } from "../../async.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plain } from "../../json.ts";
 import type { WireAnswer } from "../answers/answers.ts";
+import { isAboutCall } from "../request/facts.ts";
 import { normalHost } from "../rules/match_path.ts";
 import type {
   ApprovalAudit,
@@ -79,7 +80,7 @@ export class PendingCall {
     this.content = contentOf(request);
     // The answer to the others grants nothing; the id of an MCP call is not in its question, nor that of a form.
     this.mayHaveTwins = request.type === "elicitation"
-      ? request.toolApproval || mixesForms
+      ? isAboutCall(request) || mixesForms
       : this.subject !== null && request.type !== "toolCall" && request.type !== "userInput";
     this.gate = gate;
     this.#reply = reply;
@@ -303,7 +304,7 @@ function contentOf(request: ApprovalRequest): string | null {
 export function isToolUse(request: ApprovalRequest): boolean {
   return request.type === "command" || request.type === "fileChange" ||
     request.type === "permissions" || request.type === "toolCall" ||
-    (request.type === "elicitation" && request.toolApproval);
+    (request.type === "elicitation" && isAboutCall(request));
 }
 
 /** Whether it must name a thread to be answered at all. */

@@ -194,7 +194,7 @@ function asksForNoData(schema: JsonValue | undefined): boolean {
 
 /** Codex names the tool only in its question, `Allow the X MCP server to run tool "Y"?`. */
 function toolInProse(message: string): string | null {
-  return /^Allow [^"\n]* to run tool "([A-Za-z0-9_.:/-]+)"\?$/.exec(message.trim())?.[1] ?? null;
+  return /^Allow [^"\n]* to run tool "(.+)"\?$/s.exec(message.trim())?.[1] ?? null;
 }
 
 function findItem(itemId: string | null, options: ParseOptions): unknown {

@@ -180,6 +180,15 @@ test("OpenChanges knows consent to a call from a form that calls itself that", (
     false,
     "asks for data",
   );
+  assert.equal(consent({ message: "Go on?" }, { tool_name: undefined }), true, "names no tool");
+  assert.equal(
+    consent({ message: "Go on?" }, { tool_name: undefined, tool_params: { q: 2 } }),
+    false,
+    "names no tool, other arguments",
+  );
+  // Of two under one id the one has ended that is told, not the last that began.
+  changes.noticed(THREAD, "item/started", { item: { ...item, arguments: { q: 2 } } });
   changes.noticed(THREAD, "item/completed", { item });
   assert.equal(consent({}), false, "the call has ended");
+  assert.equal(consent({}, { tool_params: { q: 2 } }), true, "the other goes on");
 });

@@ -98,6 +98,11 @@ test("parseRequest() tells consent to an MCP tool from a form and from an offer 
   assert.equal(tool.mcpTool, "ask");
   assert.deepEqual(tool.toolArguments, { q: 1 });
   assert.deepEqual(tool.persist, ["session", "always"]);
+  for (const name of ["wipe all", "lösche", 'say "x', "two\nlines", "ask"]) {
+    const message = `Allow the probe MCP server to run tool "${name}"?`;
+    const named = of(requestOf(ELICITATION, { ...MCP_APPROVAL, message }), "elicitation");
+    assert.equal(named.mcpTool, name);
+  }
   const form = of(requestOf(ELICITATION), "elicitation");
   assert.equal(form.toolApproval, false);
   assert.equal(form.server, "probe");

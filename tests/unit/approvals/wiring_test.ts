@@ -1,7 +1,12 @@
 /** The deciders are asked on the way of a question: what they are pure functions of is really handed to them. */
 import assert from "node:assert/strict";
 import { FilteredPreHook, HookMatcher } from "../../../src/plugin/namespace.ts";
-import type { ApprovalRequest, ApprovalRules, ThreadGate } from "../../../src/approvals/mod.ts";
+import type {
+  ApprovalHandler,
+  ApprovalRequest,
+  ApprovalRules,
+  ThreadGate,
+} from "../../../src/approvals/mod.ts";
 import { toolFacts } from "../../../src/approvals/request/tool_facts.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { analyzeCommand, joinWords } from "../../../src/shell/mod.ts";
@@ -292,4 +297,35 @@ test("a server's own form is consent to no call, whatever it says of itself", as
   // The same once such a call goes on.
   b.send(ELICITATION, MCP_APPROVAL);
   assert.deepEqual((await b.audited(2)).decidedBy, "rule");
+});
+
+test("what may be consent to a call whose beginning was missed is judged as a call, and no rule accepts it", async () => {
+  const params = { ...MCP_APPROVAL, threadId: THREAD };
+  const rpc = { respond: () => {}, reject: () => {} };
+  const asked: string[] = [];
+  const allow = { effect: "allow" as const, mcpServer: "probe" };
+  const deny = { effect: "deny" as const, tool: "ask" };
+  const ask: ApprovalHandler = () => (asked.push("person"), { decision: "accept" });
+  const rows: [ApprovalRules, "block" | "continue", string[], string][] = [
+    [{ rules: [allow], ask }, "block", ["hook"], "hook"],
+    [{ rules: [allow], ask }, "continue", ["hook", "person"], "handler"],
+    [{ rules: [deny], ask }, "continue", ["hook"], "rule"],
+  ];
+  for (const [approvals, verdict, told, by] of rows) {
+    const b = bench({ approvals });
+    asked.length = 0;
+    b.register(THREAD, {
+      preToolUse: () => {
+        asked.push("hook");
+        return Promise.resolve(
+          verdict === "block"
+            ? { type: "block", reason: "no", hookName: "guard" }
+            : { type: "continue" },
+        );
+      },
+    });
+    b.broker.handle({ rpcId: 1, method: ELICITATION, params }, rpc);
+    assert.equal((await b.audited()).decidedBy, by);
+    assert.deepEqual(asked, told);
+  }
 });

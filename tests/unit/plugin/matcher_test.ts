@@ -52,6 +52,10 @@ test("HookMatcher matches only when every constraint holds", () => {
     [{ toolName: ["rm", "git"] }, { toolName: "git" }, true],
     [{ toolName: "github/*" }, { toolName: "github/create_issue" }, true],
     [{ toolName: "github/*" }, { toolName: "gitlab/create_issue" }, false],
+    // A server's tool of which codex does not tell the name may be any.
+    [{ toolName: "github/create_issue" }, { toolName: "github", toolKind: "mcpTool" }, true],
+    [{ toolName: "git/push" }, { toolName: "github", toolKind: "mcpTool" }, false],
+    [{ toolName: "github/create_issue" }, { toolName: "github/x", toolKind: "mcpTool" }, false],
     [{ cwdPrefix: "/srv/app" }, { cwd: "/srv/app" }, true],
     [{ cwdPrefix: "/srv/app" }, {}, false],
     [{ toolName: "git", cwdPrefix: "/srv" }, { toolName: "git", cwd: "/home" }, false],
