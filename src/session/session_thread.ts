@@ -25,6 +25,9 @@ import type { TurnRun } from "./turn/turn_run.ts";
 import { UsageLedger } from "./turn/turn_usage.ts";
 import { type LastingParts, type SessionParts, SessionSettings } from "./session_settings.ts";
 
+/** What opens a thread anew; few sessions need it. */
+const anew = () => import("./thread/reopen.ts");
+
 type Closing = "open" | "closing" | "archived" | "released";
 
 /** The thread of one session. */
@@ -162,19 +165,21 @@ export class SessionThread {
     if (!this.isOpen) throw new SessionClosedError();
   }
 
+  /** Takes the thread up anew: on a new server when the old one is `lost`, else on the one that has closed it. */
+  async openAnew(lost: boolean): Promise<void> {
+    const { restoreThread, resumeClosed } = await anew();
+    await (lost ? restoreThread : resumeClosed)(this.connection, this);
+  }
+
   /** The input items of what a running turn is asked in addition. */
   async prepareSteer(input: Prompt): Promise<JsonObject[]> {
     const { text, attachments = [] } = typeof input === "string" ? { text: input } : input;
     const { attachments: all } = overlayProfile({ ...this.settings.profile, attachments: [] }, {
       attachments,
     });
-    return await prepareInput(
-      this.parts.core,
-      this.parts.cwd,
-      text,
-      all,
-      this.settings.modelOf(this.settings.profile.model),
-    );
+    const { core, cwd } = this.parts;
+    const { settings } = this;
+    return await prepareInput(core, cwd, text, all, settings.modelOf(settings.profile.model));
   }
 
   #makePrompts(): PromptHost {
@@ -323,8 +328,7 @@ export class SessionThread {
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       begin: (hooks) => this.gate.begin(hooks, mayLeaveSandbox(this.settings.policy)),
       settle: (what, profile) => this.settings.settle(this.threadId, what, profile),
-      reopen: async (goals) =>
-        (await import("./thread/reopen.ts")).reopen(this.connection, this, goals),
+      reopen: async (goals) => (await anew()).reopen(this.connection, this, goals),
       stopAgents: () => this.gate.stopSubAgents(),
       goalLost: () => void (this.connection.goalLost = true),
       count: (tokens) => this.ledger.add(tokens),
@@ -382,7 +386,7 @@ export class SessionThread {
       stopSubAgents: () => this.gate.stopSubAgents(),
       stopStarting: (item) => this.gate.stopStarting(item),
       missed: (item) => this.gate.learn(item),
-      resumeThread: () => this.connection.resumeThread(),
+      resumeThread: async () => (await anew()).resumeThread(this.connection, this),
     });
   }
 

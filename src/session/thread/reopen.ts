@@ -1,10 +1,85 @@
 /**
- * Leaving a thread and resuming it on the same server, which then offers goals to the model or does not. Loaded with the first goal.
+ * A thread that is opened anew: on a new server, or on the same one, which has closed it, does not say what it does with it, or
+ * shall offer goals to the model. Loaded when that happens first.
  * @module
  */
+import { PolicyMismatchError, SessionClosedError } from "../../errors/mod.ts";
+import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isRefusal } from "../../protocol/mod.ts";
+import { rememberTools } from "../mcp/begun_with.ts";
+import { resumeWithoutGoal, stopLeft } from "../turn/resume_turns.ts";
+import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ConnectedSession, ThreadConnection } from "./thread_connection.ts";
-import { threadIdOf } from "./thread_connection.ts";
 import { whenClosed } from "./when_closed.ts";
+
+/** Starts or resumes the thread with the session's settings. */
+async function attach(
+  connection: ThreadConnection,
+  session: ConnectedSession,
+  method: "thread/start" | "thread/resume",
+  goals: boolean = session.settings.profile.goals,
+): Promise<void> {
+  const result = await session.settings.open(method, connection.threadId, goals);
+  if (method === "thread/start") adopt(connection, session, result);
+  connection.isClosed = false;
+}
+
+/** A thread that was never used is simply started anew. */
+function adopt(connection: ThreadConnection, session: ConnectedSession, result: JsonValue): void {
+  const threadId = threadIdOf(result);
+  if (threadId === null) return;
+  connection.unroute();
+  connection.threadId = threadId;
+  const { core, toolSpecs, portable } = session.parts;
+  rememberTools(core, threadId, toolSpecs);
+  connection.route();
+  void portable?.opened(threadId);
+}
+
+/** The thread in the answer to `thread/start`. */
+function threadIdOf(result: JsonValue): string | null {
+  const thread = isJsonObject(result) ? result["thread"] : undefined;
+  return isJsonObject(thread) && typeof thread["id"] === "string" ? thread["id"] : null;
+}
+
+function lostEphemeral(what: string): SessionClosedError {
+  return new SessionClosedError(`${what}, and no server resumes an ephemeral thread.`);
+}
+
+/** Resumes a thread that the server has closed. */
+export async function resumeClosed(
+  connection: ThreadConnection,
+  session: ConnectedSession,
+): Promise<void> {
+  const { isUsed, settings, ended, turns } = session;
+  if (isUsed && settings.profile.ephemeral) throw lostEphemeral("The thread was closed");
+  const method = isUsed ? "thread/resume" : "thread/start";
+  try {
+    await whenClosed(() => attach(connection, session, method), ended.signal);
+    await turns.rest.reopened();
+  } catch (error) {
+    if (error instanceof PolicyMismatchError) session.fail(error);
+    if (!isRefusal(error, "threadGone")) throw error;
+  }
+}
+
+/** Resumes the thread on a server that does not say what it does with it, or does not end it. */
+export async function resumeThread(
+  connection: ThreadConnection,
+  session: ConnectedSession,
+): Promise<void> {
+  const { core } = session.parts;
+  if (session.settings.profile.ephemeral || core.state !== "running") return;
+  // Old servers do not know the first call; that they refuse the second one changes nothing.
+  await core.callNow("thread/unsubscribe", { threadId: connection.threadId })
+    .then(() => connection.isClosed = true, () => {});
+  try {
+    await attach(connection, session, "thread/resume");
+    await session.turns.rest.repair();
+  } catch (error) {
+    if (error instanceof PolicyMismatchError) session.fail(error);
+  }
+}
 
 /** Resumes the thread with goals, or without. */
 export function reopen(
@@ -33,7 +108,10 @@ async function leaveAndResume(
   if (threadId === connection.threadId) connection.isClosed = true;
   await core.call("thread/unsubscribe", { threadId });
   if (threadId === connection.threadId && session.isOpen) {
-    await whenClosed(() => connection.attach("thread/resume", goals), session.ended.signal);
+    await whenClosed(
+      () => attach(connection, session, "thread/resume", goals),
+      session.ended.signal,
+    );
   }
   session.settings.forget();
   // Somebody else may have started a turn meanwhile.
@@ -48,10 +126,50 @@ async function startAnew(
 ): Promise<boolean> {
   const opened = await session.settings.open("thread/start", connection.threadId, goals);
   if (!session.isUsed && session.turns.promised.size === 0) {
-    connection.adopt(opened);
+    adopt(connection, session, opened);
     return true;
   }
   const threadId = threadIdOf(opened);
   if (threadId !== null) await session.parts.core.call("thread/unsubscribe", { threadId });
   return false;
+}
+
+/** Resumes a thread on a new server, with its settings, and checks what that server confirms. */
+export async function restoreThread(
+  connection: ThreadConnection,
+  session: ConnectedSession,
+): Promise<void> {
+  const { threadId } = connection;
+  const lostBy = connection.lostBy!;
+  await stopLeft(session, threadId, connection.left);
+  connection.left = null;
+  const { parts, settings: { profile }, turns } = session;
+  if (!session.isOpen) return turns.connectionLost(lostBy, false);
+  const unused = !session.isUsed;
+  try {
+    if (profile.ephemeral && !unused) throw lostEphemeral("The connection was made anew");
+    if (connection.goalLost && !unused) {
+      const resume = (goals?: boolean) => attach(connection, session, "thread/resume", goals);
+      await resumeWithoutGoal(parts.core, threadId, resume, session.ended.signal);
+      connection.goalLost = false;
+    } else {
+      await attach(connection, session, unused ? "thread/start" : "thread/resume").catch(
+        async (error) => {
+          // Its only turns were sent to a server that was dead, or tells of them in no history yet.
+          if (connection.hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
+          await stopLeft(session, threadId, null, true);
+          return await attach(connection, session, "thread/start");
+        },
+      );
+    }
+    await turns.rest.resume(lostBy);
+  } catch (error) {
+    // When this server ended as well, the next one is tried, or the end is told to everyone.
+    if (!isConnectionLoss(error)) {
+      turns.connectionLost(lostBy, false);
+      session.fail(error);
+    }
+    throw error;
+  }
+  connection.ready.open();
 }

@@ -3,22 +3,13 @@
  * @module
  */
 import { abortable, Latch } from "../../async.ts";
-import {
-  type ConnectionClosedError,
-  messageOf,
-  PolicyMismatchError,
-  SessionClosedError,
-} from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, objectOf, stringOf } from "../../json.ts";
+import { type ConnectionClosedError, messageOf } from "../../errors/mod.ts";
+import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
 import type { OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
-import { isRefusal } from "../../protocol/mod.ts";
 import { isAttached } from "../../runtime/mod.ts";
-import { whenClosed } from "./when_closed.ts";
 import { failedMcpServer, lateCommand, type SessionEvents } from "../events/session_events.ts";
-import { rememberTools } from "../mcp/begun_with.ts";
 import type { SessionGate } from "../policy/session_gate.ts";
 import type { LastingParts, SessionSettings } from "../session_settings.ts";
-import { isConnectionLoss } from "../turn/thread_stop.ts";
 import type { ThreadTurns } from "../turn/thread_turns.ts";
 import type { ForeignTurns } from "./foreign_turns.ts";
 import type { ThreadHolder, TurnQueue } from "./thread_host.ts";
@@ -47,6 +38,8 @@ export interface ConnectedSession {
   readonly isUsed: boolean;
   /** Stores what the turns left. */
   store(): Promise<void>;
+  /** Takes the thread up anew: on a new server when the old one is `lost`, else on the one that has closed it. */
+  openAnew(lost: boolean): Promise<void>;
   /** The thread can't be used any more. */
   fail(error: unknown): void;
 }
@@ -75,14 +68,13 @@ export class ThreadConnection {
   /** Whether the server has closed the thread, or tells nothing more of it. */
   isClosed = false;
   /** Whether a server has told of a turn. */
-  #hadTurn = false;
+  hadTurn = false;
   /** Settles when a thread that was closed is there again. */
   #resuming: Promise<void> | null = null;
-  /** Why the connection to a server that goes on was lost. */
-  #lostBy: ConnectionClosedError | null = null;
-
-  /** The turn that such a server works on, and that can't be resumed. */
-  #left: string | null = null;
+  /** Why the connection was lost last. */
+  lostBy: ConnectionClosedError | null = null;
+  /** The turn that a server works on without us, and that can't be resumed. */
+  left: string | null = null;
 
   /** Begins with a thread that the server has opened. */
   constructor(session: ConnectedSession, threadId: string) {
@@ -95,24 +87,10 @@ export class ThreadConnection {
    * stays so: whatever is asked of it next is refused.
    */
   async resumeIfClosed(signal: AbortSignal): Promise<void> {
-    const { isUsed, settings } = this.#session;
     if (!this.isClosed) return;
-    if (isUsed && settings.profile.ephemeral) throw lostEphemeral("The thread was closed");
     // Whoever gives up leaves it to the next in line.
-    this.#resuming ??= this.#resume(isUsed ? "thread/resume" : "thread/start")
-      .finally(() => this.#resuming = null);
+    this.#resuming ??= this.#session.openAnew(false).finally(() => this.#resuming = null);
     await abortable(this.#resuming, signal);
-  }
-
-  async #resume(method: "thread/start" | "thread/resume"): Promise<void> {
-    const { ended, turns } = this.#session;
-    try {
-      await whenClosed(() => this.attach(method), ended.signal);
-      await turns.rest.reopened();
-    } catch (error) {
-      if (error instanceof PolicyMismatchError) this.#session.fail(error);
-      if (!isRefusal(error, "threadGone")) throw error;
-    }
   }
 
   /** Sends the thread's messages and questions to the session. */
@@ -130,7 +108,7 @@ export class ThreadConnection {
           if (method === "thread/unsubscribe") answer.then(() => this.isClosed = true, () => {});
         },
         connectionLost: (error, restarting) => this.#lost(error, restarting),
-        connectionRestored: () => this.#restore(),
+        connectionRestored: () => this.#session.openAnew(true),
       }),
       this.#session.gate.register(threadId),
     );
@@ -155,7 +133,7 @@ export class ThreadConnection {
     if (method === "thread/name/updated" || late !== null) this.#session.parts.portable?.touch();
     if (method === "thread/settings/updated") this.#settingsUpdated(params);
     if (CLOSED.has(method)) this.isClosed = true;
-    if (method === "turn/started") this.#hadTurn = true;
+    if (method === "turn/started") this.hadTurn = true;
     const failed = failedMcpServer(method, params);
     if (failed !== null) this.#session.turns.warn(failed);
     if (late !== null) this.#session.events.push(late);
@@ -193,86 +171,12 @@ export class ThreadConnection {
     // A server that was only attached to works on; ephemeral threads can't be resumed.
     const worksOn = restarting && isAttached(this.#session.parts.core.config);
     const willResume = worksOn && !this.#session.settings.profile.ephemeral;
-    if (worksOn && !willResume) this.#left ??= this.#session.turns.active?.activeId ?? null;
-    this.#lostBy = error;
+    if (worksOn && !willResume) this.left ??= this.#session.turns.active?.activeId ?? null;
+    this.lostBy = error;
     this.#session.turns.connectionLost(error, willResume);
     if (!willResume) this.#session.foreign.connectionLost(error);
     if (restarting) this.ready.close();
     else this.#session.fail(error);
-  }
-
-  /** Resumes the thread on a new server, with its settings, and checks what that server confirms. */
-  async #restore(): Promise<void> {
-    const lostBy = this.#lostBy!;
-    const { resumeWithoutGoal, stopLeft } = await import("../turn/resume_turns.ts");
-    await stopLeft(this.#session, this.threadId, this.#left);
-    this.#left = null;
-    if (!this.#session.isOpen) return this.#session.turns.connectionLost(lostBy, false);
-    const { parts, settings: { profile } } = this.#session;
-    const unused = !this.#session.isUsed;
-    try {
-      if (profile.ephemeral && !unused) {
-        throw lostEphemeral("The connection was made anew");
-      }
-      if (this.goalLost && !unused) {
-        const attach = (goals?: boolean) => this.attach("thread/resume", goals);
-        await resumeWithoutGoal(parts.core, this.threadId, attach, this.#session.ended.signal);
-        this.goalLost = false;
-      } else {
-        await this.attach(unused ? "thread/start" : "thread/resume").catch(async (error) => {
-          // Its only turns were sent to a server that was dead, or tells of them in no history yet.
-          if (this.#hadTurn || parts.attached || !isRefusal(error, "threadGone")) throw error;
-          await stopLeft(this.#session, this.threadId, null, true);
-          return await this.attach("thread/start");
-        });
-      }
-      await this.#session.turns.rest.resume(lostBy);
-    } catch (error) {
-      // When this server ended as well, the next one is tried, or the end is told to everyone.
-      if (!isConnectionLoss(error)) {
-        this.#session.turns.connectionLost(lostBy, false);
-        this.#session.fail(error);
-      }
-      throw error;
-    }
-    this.ready.open();
-  }
-
-  /** Starts or resumes the thread with the session's settings. */
-  async attach(
-    method: "thread/start" | "thread/resume",
-    goals: boolean = this.#session.settings.profile.goals,
-  ): Promise<void> {
-    const result = await this.#session.settings.open(method, this.threadId, goals);
-    if (method === "thread/start") this.adopt(result);
-    this.isClosed = false;
-  }
-
-  /** Resumes the thread on a server that does not say what it does with it, or does not end it. */
-  async resumeThread(): Promise<void> {
-    const { core } = this.#session.parts;
-    if (this.#session.settings.profile.ephemeral || core.state !== "running") return;
-    // Old servers do not know the first call; that they refuse the second one changes nothing.
-    await core.callNow("thread/unsubscribe", { threadId: this.threadId })
-      .then(() => this.isClosed = true, () => {});
-    try {
-      await this.attach("thread/resume");
-      await this.#session.turns.rest.repair();
-    } catch (error) {
-      if (error instanceof PolicyMismatchError) this.#session.fail(error);
-    }
-  }
-
-  /** A thread that was never used is simply started anew. */
-  adopt(result: JsonValue): void {
-    const threadId = threadIdOf(result);
-    if (threadId === null) return;
-    this.unroute();
-    this.threadId = threadId;
-    const { core, toolSpecs } = this.#session.parts;
-    rememberTools(core, this.threadId, toolSpecs);
-    this.route();
-    void this.#session.parts.portable?.opened(this.threadId);
   }
 
   /** Sends nothing more to the session. */
@@ -281,18 +185,8 @@ export class ThreadConnection {
   }
 }
 
-/** The thread in the answer to `thread/start`. */
-export function threadIdOf(result: JsonValue): string | null {
-  const thread = isJsonObject(result) ? result["thread"] : undefined;
-  return isJsonObject(thread) && typeof thread["id"] === "string" ? thread["id"] : null;
-}
-
 /** The turn that has come to its own end. */
 function completedTurn(params: JsonObject): string | null {
   const turn = objectOf(params, "turn") ?? {};
   return turn["status"] === "completed" ? stringOf(turn, "id") : null;
-}
-
-function lostEphemeral(what: string): SessionClosedError {
-  return new SessionClosedError(`${what}, and no server resumes an ephemeral thread.`);
 }
