@@ -190,7 +190,7 @@ export class Goal implements StartedGoal {
       if (early === null || !beganOtherwise(item)) return own();
       this.#others.add(turn);
       turn.owner = null;
-      turns.limit(turn, foreign.adopt(turn, true));
+      turns.rest.limit(turn, foreign.adopt(turn, true));
       if (this.#active === run) this.#active = null;
       this.#endIfTold();
     };

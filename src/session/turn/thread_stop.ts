@@ -5,7 +5,7 @@
  * thread is resumed.
  * @module
  */
-import { abortable, delay, within } from "../../async.ts";
+import { abortable, delay, longTimeout, within } from "../../async.ts";
 import { ConnectionClosedError, RpcError, TurnTimeoutError } from "../../errors/mod.ts";
 import type { JsonObject } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -71,6 +71,8 @@ export class ThreadStop {
   readonly #turns: KnownTurns;
   /** Beginnings of turns that the server was asked for and has not named. */
   readonly #expected: Set<Promise<unknown>> = new Set();
+  /** Ends the time limits of turns that no prompt asked for. */
+  readonly #limits: Map<Turn, () => void> = new Map();
 
   /** Begins with a thread of which nothing is in doubt. */
   constructor(host: RestingThread, turns: KnownTurns) {
@@ -169,6 +171,18 @@ export class ThreadStop {
   async stopForeign(turn: Turn): Promise<boolean> {
     const rests = !this.#turns.goalActive() || await this.#pauseGoal();
     return await turn.stop() && rests;
+  }
+
+  /** Stops a turn that no prompt asked for after so many milliseconds, and no sooner; `Infinity`: never. */
+  limit(turn: Turn, timeoutMs: number): void {
+    this.#limits.get(turn)?.();
+    this.#limits.delete(turn);
+    if (turn.outcome.status !== null || timeoutMs === Infinity) return;
+    const stop = () => {
+      turn.endsAs = "timedOut";
+      void this.stopForeign(turn);
+    };
+    this.#limits.set(turn, longTimeout(stop, timeoutMs));
   }
 
   /** The server was asked for a turn; `begins` settles when it has begun or will not, and never rejects. */

@@ -16,7 +16,6 @@ import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mo
 import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
-import { longTimeout } from "../../async.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
 import type { AgentSpan } from "../telemetry/agent_span.ts";
 import { PromisedTurns, UnansweredPrompts } from "./promised_turns.ts";
@@ -52,7 +51,6 @@ export class ThreadTurns {
   readonly promised: PromisedTurns;
   /** Active turns by id; one may have several. */
   readonly #turns: Map<string, Turn> = new Map();
-  readonly #limits: Map<Turn, () => void> = new Map();
   readonly #past: Set<string> = new Set();
   /** The prompt whose `turn/start` has not been answered yet. */
   #pending: TurnRun | null = null;
@@ -234,7 +232,9 @@ export class ThreadTurns {
         trace,
         onResult: (value) => {
           const turn = isJsonObject(value) ? value["turn"] : undefined;
-          if (isJsonObject(turn) && typeof turn["id"] === "string") this.#identify(run, turn["id"]);
+          // One that comes too late is of a prompt that is not waited for any more, as what its turn shows tells.
+          if (this.#pending !== run || !isJsonObject(turn)) return;
+          if (typeof turn["id"] === "string") this.#identify(run, turn["id"]);
         },
       });
       if (run.turn === null) this.#refused(run, noTurnId(result));
@@ -255,7 +255,7 @@ export class ThreadTurns {
     this.#leavePending(run);
     this.rest.inDoubt = true;
     const over = new AbortController();
-    run.settled.then(() => over.abort());
+    run.ending.then(() => over.abort());
     await this.rest.idle(over.signal, Infinity).catch(() => {});
     if (run.isEnding || this.#closed) return false;
     this.#pending = run;
@@ -285,7 +285,7 @@ export class ThreadTurns {
   }
 
   #own(run: TurnRun, turn: Turn): void {
-    this.limit(turn, Infinity);
+    this.rest.limit(turn, Infinity);
     run.identify(turn);
   }
 
@@ -367,23 +367,11 @@ export class ThreadTurns {
     this.#adopted = true;
     if (turn.phase === "released") return;
     this.#host.span?.({}, null)?.watch(turn);
-    this.limit(turn, this.#host.adopted(turn));
-  }
-
-  /** Stops the turn after so many milliseconds, and no sooner; `Infinity`: never. */
-  limit(turn: Turn, timeoutMs: number): void {
-    this.#limits.get(turn)?.();
-    this.#limits.delete(turn);
-    if (turn.outcome.status !== null || timeoutMs === Infinity) return;
-    const stop = () => {
-      turn.endsAs = "timedOut";
-      void this.rest.stopForeign(turn);
-    };
-    this.#limits.set(turn, longTimeout(stop, timeoutMs));
+    this.rest.limit(turn, this.#host.adopted(turn));
   }
 
   #released(turn: Turn): void {
-    this.limit(turn, Infinity);
+    this.rest.limit(turn, Infinity);
     this.#host.core.alive.over(this.threadId, turn);
     if (turn.phase === "released" && turn.outcome.started) this.#last = turn.outcome;
     this.#staleError = turn.endFound ? turn.outcome.finalError : undefined;

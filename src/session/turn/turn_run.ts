@@ -75,6 +75,8 @@ export class TurnRun implements TurnOwner {
   readonly identified: Promise<Turn>;
   /** Settles once, with how it ended. Never rejects. */
   readonly settled: Promise<SettledTurn>;
+  /** Settles when nobody wants it any more. Never rejects. */
+  readonly ending: Promise<void>;
   /** The mark that this client put on the prompt; newer servers repeat it in the message's item. */
   readonly clientId: string;
   readonly #core: RuntimeCore;
@@ -84,6 +86,7 @@ export class TurnRun implements TurnOwner {
   readonly #emit: EmitTurnEvent;
   readonly #identified = Promise.withResolvers<Turn>();
   readonly #settled = Promise.withResolvers<SettledTurn>();
+  readonly #ending = Promise.withResolvers<void>();
   #isSettled = false;
   #isStopped = false;
   /** How it will have ended, whatever the server says while it is being stopped. */
@@ -110,6 +113,7 @@ export class TurnRun implements TurnOwner {
     this.identified = this.#identified.promise;
     this.identified.catch(() => {});
     this.settled = this.#settled.promise;
+    this.ending = this.#ending.promise;
     const { signal, timeoutMs } = options;
     this.#cancelLimit = longTimeout(() => this.#timedOut(), timeoutMs);
     signal?.addEventListener("abort", this);
@@ -194,6 +198,7 @@ export class TurnRun implements TurnOwner {
   /** Stops the turn on the server; `false` when the server would not, or never named it. Never rejects. */
   async stop(): Promise<boolean> {
     this.#isStopped = true;
+    this.#ending.resolve();
     if (await this.identified.catch(() => null) === null) return false;
     return await this.turn!.stop();
   }
@@ -272,6 +277,7 @@ export class TurnRun implements TurnOwner {
     };
     const status = this.turn?.outcome.status ?? this.#emitEnd(final);
     this.#isSettled = true;
+    this.#ending.resolve();
     this.#cancelLimit();
     this.#options.signal?.removeEventListener("abort", this);
     this.#settled.resolve(final);

@@ -207,8 +207,10 @@ test("a goal's turns are those that no prompt began; the others have the session
     profile: { limits: {} },
     foreign,
     turns: {
-      rest: { stopAll: () => Promise.resolve(true) },
-      limit: ({ turnId }: Turn, ms: number) => void limits.push([turnId, ms]),
+      rest: {
+        stopAll: () => Promise.resolve(true),
+        limit: ({ turnId }: Turn, ms: number) => void limits.push([turnId, ms]),
+      },
     },
     stopAgents: () => Promise.resolve(true),
     goalLost: () => {},

@@ -1170,9 +1170,8 @@ test("a prompt that is interrupted while it waits for a turn that takes none is 
   it.started("review");
   it.refuse(new RpcError("turn/start", -32603, "ActiveTurnNotSteerable { … }"));
   await new Promise((resolve) => setTimeout(resolve));
+  // The other turn goes on, also where the server would not stop it: whoever interrupts the prompt does not wait for it.
   const stopping = run.stop();
-  it.say("turn/completed", { turn: { id: "review", status: "interrupted" } });
-  await it.reply("thread/read", { thread: { status: { type: "idle" } } });
   const settled = await run.settled;
   assert.ok(settled.by === "abort" && settled.reason instanceof TurnInterruptedError);
   assert.deepEqual(it.own.map((event) => event.type === "turnCompleted" && event.status), [
@@ -1180,4 +1179,19 @@ test("a prompt that is interrupted while it waits for a turn that takes none is 
   ]);
   assert.equal(await stopping, false);
   assert.deepEqual(it.calls, []);
+  it.turns.close();
+});
+
+test("an answer that names a turn after its prompt has failed is not the next prompt's", async () => {
+  const it = new Stage();
+  const late = it.start("one");
+  const [call] = it.calls;
+  it.refuse(new RequestTimeoutError("turn/start", 30));
+  assert.equal((await late.settled).by, "error");
+  const next = it.start("two");
+  call!.answer({ turn: { id: "late" } });
+  assert.equal(next.turn, null);
+  it.answer("mine");
+  assert.equal(next.turnId, "mine");
+  it.turns.close();
 });
