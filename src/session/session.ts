@@ -326,8 +326,11 @@ export class Session implements AsyncDisposable {
   async fork(config: ForkConfig = {}): Promise<Session> {
     const { after, before, ...rest } = takeOptions("fork", config, FORK_CONFIG);
     const at = defined({ after, before });
-    const open = () => this.#thread.host.openCopy({ method: "thread/fork", at }, rest, false);
-    return await this.#internals.alone(this.#thread.host, rest.signal, open) as Session;
+    const { host } = this.#thread;
+    const open = () => host.openCopy({ method: "thread/fork", at }, rest, false);
+    const { alone } = this.#internals;
+    const undo = (copy: { close(): Promise<void> }) => copy.close().catch(() => {});
+    return await alone(host, rest.signal, open, undefined, undo) as Session;
   }
 
   /**
