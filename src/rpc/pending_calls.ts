@@ -18,7 +18,8 @@ export interface CallOptions {
   signal?: AbortSignal;
   /**
    * Called with the result before anything that the server said after it is delivered, so that a caller can register
-   * for notifications of what it has just created. Must not throw.
+   * for notifications of what it has just created. Also when the result comes after the call's time: what it tells of is
+   * there all the same. Must not throw.
    */
   onResult?: (result: JsonValue) => void;
 }
@@ -133,6 +134,8 @@ export class PendingCalls {
   readonly #window: number;
   readonly #deadlines = new Deadlines((now) => this.#expire(now));
   readonly #inFlight: Map<number, Call> = new Map();
+  /** Who wants to hear of the result of a call whose time is over. */
+  readonly #late: Map<number, (result: JsonValue) => void> = new Map();
   /** Calls beyond the window, in order; the server loses requests when too many are unanswered. */
   #queue: Call[] = [];
   #queueHead = 0;
@@ -194,7 +197,12 @@ export class PendingCalls {
   /** Takes an answer that came now, or at a known time; `false` when nothing waits for it. */
   settle(response: RpcResponse, now: number = performance.now()): boolean {
     const call = typeof response.id === "number" ? this.#inFlight.get(response.id) : undefined;
-    if (call === undefined) return false;
+    if (call === undefined) {
+      const onResult = this.#late.get(response.id as number);
+      this.#late.delete(response.id as number);
+      if (response.error === null) onResult?.(response.result);
+      return onResult !== undefined;
+    }
     this.#inFlight.delete(call.id);
     const error = response.error;
     if (error === null) {
@@ -239,6 +247,7 @@ export class PendingCalls {
     this.#closed = error;
     const calls = this.#waiting();
     this.#inFlight.clear();
+    this.#late.clear();
     this.#queue = [];
     this.#queueHead = 0;
     for (const call of calls) {
@@ -313,6 +322,8 @@ export class PendingCalls {
     const due = this.#waiting().filter(({ expiresAt }) => expiresAt <= now);
     due.sort((a, b) => a.expiresAt - b.expiresAt);
     for (const call of due) {
+      const onResult = call.more?.onResult;
+      if (call.place === "inFlight" && onResult !== undefined) this.#late.set(call.id, onResult);
       this.#fail(call, new RequestTimeoutError(call.method, call.timeoutMs));
     }
     return this.#waiting().reduce((next, { expiresAt }) => Math.min(next, expiresAt), Infinity);

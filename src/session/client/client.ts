@@ -156,7 +156,7 @@ export class Client implements AsyncDisposable {
     const { store, signal } = given;
     signal?.throwIfAborted();
     await this.#core.ready(signal);
-    this.#opener.assertNotOpen(threadId);
+    await this.#internals.left(this.#opener.threads, threadId, signal);
     const portable = store === undefined
       ? undefined
       : await this.#internals.makePortable(this.#core, store, "resumeSession", threadId);
@@ -332,7 +332,7 @@ export class Client implements AsyncDisposable {
     checkArgument("deleteThread", "threadId", threadId, threadIdKind);
     checkOptions("deleteThread", options, WAIT_OPTIONS);
     this.#internals.assertSupported(this.#core, "deleteThread", "deleteThread");
-    this.#opener.assertNotOpen(threadId);
+    this.#internals.assertNotOpen(this.#opener.threads, threadId);
     await this.#core.call("thread/delete", { threadId }, options);
   }
 

@@ -4,7 +4,7 @@
  */
 import { abortable } from "../../async.ts";
 import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
-import { defined, isJsonObject, type JsonValue } from "../../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -26,13 +26,13 @@ import {
   threadStartParams,
   workingDirectory,
 } from "../policy/thread_params.ts";
-import type { AskOptions, SessionConfig } from "../profile.ts";
+import type { SessionConfig } from "../profile.ts";
 import { type SessionParts, toldSettings } from "../session_settings.ts";
 import type { ForkPoint } from "../thread/fork_point.ts";
 import { assertSupported } from "../thread/thread_host.ts";
 import { whenClosed } from "../thread/when_closed.ts";
-import type { PromptRunResult } from "../turn/turn_result.ts";
 import type { UsageLedger } from "../turn/turn_usage.ts";
+import type { OpenedThread, OpenThreads } from "./open_threads.ts";
 
 /** How a thread comes to be a session's. */
 export type Opening =
@@ -71,28 +71,15 @@ type Plan = Pick<
   | "portable"
 >;
 
-/** What is made of a thread: a `Session`, or what asks it once. */
-export interface OpenedThread {
-  /** The thread. */
-  readonly threadId: string;
-  /** Whether it takes no more prompts. */
-  readonly closed: boolean;
-  /** Asks it. */
-  ask(prompt: string, options: AskOptions): Promise<PromptRunResult>;
-  /** Ends it. */
-  close(): Promise<void>;
-  /** Ends it, and leaves it in the history. Default: none was there before. */
-  release?(): Promise<void>;
-}
-
-/** Opens the sessions of one client, and knows which threads they have. */
+/** Opens the sessions of one client. */
 export class SessionOpener<Opened extends OpenedThread> {
   readonly #core: RuntimeCore;
   readonly #config: ClientConfig;
   readonly #ledger: UsageLedger;
   readonly #make: (parts: SessionParts) => Opened;
   readonly #check: OpeningCheck;
-  readonly #sessions: Set<Opened> = new Set();
+  /** The threads that its sessions have. */
+  readonly threads: OpenThreads<Opened> = { sessions: new Set(), taken: new Map() };
   #toolsGone = () => Promise.resolve();
 
   /** `check` throws `InvalidArgumentError` for what no session can be; nothing else looks at the form of what is asked. */
@@ -122,7 +109,6 @@ export class SessionOpener<Opened extends OpenedThread> {
     const given = this.#check(where, opening, config) ?? config;
     const { cwd: asked, approvals: own, signal, store, ...profileFields } = given;
     signal?.throwIfAborted();
-    if (opening.method === "thread/resume") this.assertNotOpen(opening.threadId);
     if (profileFields.checkpoints && core.config.isolation === "hermetic") {
       // A restore that a crash interrupts is finished from the home, which would be gone.
       throw new InvalidArgumentError(where, {
@@ -222,14 +208,6 @@ export class SessionOpener<Opened extends OpenedThread> {
     return this.#toolsGone();
   }
 
-  /** Two sessions on one thread would take each other's hooks, rules and notifications away. */
-  assertNotOpen(threadId: string): void {
-    for (const session of this.#sessions) {
-      if (session.closed || session.threadId !== threadId) continue;
-      throw new ThreadInUseError(threadId, {}, true);
-    }
-  }
-
   async #openThread(
     opening: Opening,
     plan: Plan,
@@ -248,60 +226,80 @@ export class SessionOpener<Opened extends OpenedThread> {
         ...fork?.params,
         ...(fork !== null && profile.ephemeral ? { ephemeral: true } : {}),
       };
-    let session: Opened | null = null;
+    const open = async (isTaken = () => false): Promise<Opened> => {
+      const { session, recover } = await this.#call(opening, params, plan, isTaken, signal);
+      try {
+        signal?.throwIfAborted();
+        await forks?.dropTurns(core, session.threadId, fork?.drop ?? 0);
+        if (plan.checkpoints !== null) await recover();
+        await plan.portable?.opened(session.threadId);
+        return session;
+      } catch (error) {
+        await leave(opening, session);
+        throw error;
+      }
+    };
+    // What was given up is opened all the same, and left then: the thread, its MCP servers, and what it begins by itself.
+    const opened = opening.method === "thread/resume"
+      ? (await import("./open_threads.ts")).takeUp(this.threads, opening.threadId, signal, open)
+      : open();
+    return await abortable(opened, signal).catch((error) => {
+      opened.then((session) => leave(opening, session), () => {});
+      throw error;
+    });
+  }
+
+  async #call(
+    opening: Opening,
+    params: JsonObject,
+    plan: Plan,
+    isTaken: () => boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<{ session: Opened; recover: () => Promise<void> }> {
+    const core = this.#core;
+    const { mcpServers } = plan.profile;
     let recover = () => Promise.resolve();
-    let refused: unknown = null;
     const onOpened: SessionParts["onOpened"] = (host, warn) => {
       const lost = plan.portable?.takeWarning() ?? null;
       if (lost !== null) warn(lost);
       recover = async () => (await import("../history/rewind/rewind.ts")).recover(host, warn);
     };
-    const bringsServers = plan.served !== null || Object.keys(profile.mcpServers).length > 0;
-    // Old codex goes on with what the session before this one was given for itself, 0.145 where it has agents.
     if (opening.method === "thread/resume") {
+      // Old codex goes on with what the session before this one was given for itself, 0.145 where it has agents.
       const { unloadThread } = await import("../mcp/offered_tools.ts");
       const { threadId } = opening;
+      const bringsServers = plan.served !== null || Object.keys(mcpServers).length > 0;
       const agents = agentsStarted(core, threadId).size > 0;
       await whenClosed(() => unloadThread(core, threadId, signal, bringsServers, agents), signal);
+      signal?.throwIfAborted();
     }
-    let wanted = true;
-    // The server opens what was given up all the same: the thread, its MCP servers, and what it begins by itself.
-    const end = opening.method === "thread/resume" ? "release" : "close";
-    const leave = () => {
-      if (!wanted) void (session as Opened | null)?.[end]?.().catch(() => {});
-    };
-    const open = () => {
+    let session: Opened | null = null;
+    let refused: unknown = null;
+    let isLate = false;
+    const call = () => {
       const answered = core.call(opening.method, params, {
-        ...openLimit(core, profile.mcpServers),
+        ...openLimit(core, mcpServers),
         // At once, so that what the server says next about the thread finds its session.
         onResult: (result) => {
+          // Whoever has taken the thread up meanwhile keeps it.
+          if (isLate && isTaken()) return;
           try {
             session = this.#adopt(opening, result, plan, onOpened);
+            if (isLate) void leave(opening, session);
           } catch (error) {
             refused = error;
           }
-          leave();
         },
       });
       core.approvals.opening(defined({ approvals: plan.answerers.all }), answered);
       return answered;
     };
-    await abortable(whenClosed(open, signal), signal).catch((error) => {
-      wanted = false;
-      leave();
+    await whenClosed(call, signal).catch((error) => {
+      isLate = true;
       throw opening.method === "thread/start" ? error : threadInUse(error, opening.threadId);
     });
-    const opened = session as Opened | null;
-    if (opened === null) throw refused;
-    try {
-      await forks?.dropTurns(core, opened.threadId, fork?.drop ?? 0);
-      if (plan.checkpoints !== null) await recover();
-      await plan.portable?.opened(opened.threadId);
-    } catch (error) {
-      await opened[end]?.().catch(() => {});
-      throw error;
-    }
-    return opened;
+    if (session === null) throw refused;
+    return { session, recover };
   }
 
   #adopt(
@@ -317,8 +315,6 @@ export class SessionOpener<Opened extends OpenedThread> {
         retryable: false,
       });
     }
-    // Of two that ask at once, both have passed the first check.
-    if (opening.method === "thread/resume") this.assertNotOpen(threadId);
     let policy;
     try {
       policy = confirmDecided(this.#core, plan.decided, result);
@@ -340,7 +336,7 @@ export class SessionOpener<Opened extends OpenedThread> {
       attached: opening.method !== "thread/start",
       openCopy: (copy, config, ledger) => this.open(copy, config, false, ledger),
       onOpened,
-      onClosed: () => this.#sessions.delete(session),
+      onClosed: () => this.threads.sessions.delete(session),
     });
     if (opening.method !== "thread/resume") {
       const tools = opening.method === "thread/fork"
@@ -348,9 +344,15 @@ export class SessionOpener<Opened extends OpenedThread> {
         : plan.toolSpecs;
       rememberTools(this.#core, threadId, tools);
     }
-    this.#sessions.add(session);
+    this.threads.sessions.add(session);
     return session;
   }
+}
+
+/** Ends what nobody wants: a thread that was there before stays in the history. Never rejects. */
+async function leave({ method }: Opening, session: OpenedThread): Promise<void> {
+  const ended = method === "thread/resume" ? session.release?.() : session.close();
+  await ended?.catch(() => {});
 }
 
 /** Agents of the thread's session before, which this one could set to work, keep what that one gave them. */

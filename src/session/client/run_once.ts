@@ -6,7 +6,8 @@ import { defined } from "../../json.ts";
 import type { InferOutput, StandardSchemaV1 } from "../output/standard_schema.ts";
 import type { AskOptions, RunOptions, SessionConfig } from "../profile.ts";
 import type { PromptRunResult } from "../turn/turn_result.ts";
-import type { OpenedThread, SessionOpener } from "./open_session.ts";
+import type { SessionOpener } from "./open_session.ts";
+import type { OpenedThread } from "./open_threads.ts";
 
 /** Asks once, on a fresh thread that leaves nothing in the history. */
 export async function runOnce<Schema extends object = StandardSchemaV1>(

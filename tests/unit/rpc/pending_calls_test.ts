@@ -218,6 +218,25 @@ test("onResult is called before the promise settles, and not for refusals", asyn
   assert.equal(seen.length, 2);
 });
 
+test("onResult hears of a result that comes after the call's time, once, and not after an abort or the end", async () => {
+  const { calls: it, sent } = calls();
+  const seen: unknown[] = [];
+  const onResult = (result: unknown) => void seen.push(result);
+  const stop = new AbortController();
+  const late = [1, 2, 3].map(() => it.call("a", {}, 5, { onResult }));
+  const aborted = it.call("a", {}, 1_000, { onResult, signal: stop.signal });
+  stop.abort(new Error("enough"));
+  await assert.rejects(aborted, /enough/);
+  for (const call of late) await assert.rejects(call, RequestTimeoutError);
+  assert.equal(it.settle(ok(sent[0]!.id, "late")), true);
+  assert.equal(it.settle(ok(sent[0]!.id, "again")), false);
+  assert.equal(it.settle(refused(sent[1]!.id, -1)), true);
+  assert.equal(it.settle(ok(sent[3]!.id, "given up")), false);
+  it.close(new ConnectionClosedError("gone"));
+  assert.equal(it.settle(ok(sent[2]!.id, "after the end")), false);
+  assert.deepEqual([seen, it.size], [["late"], 0]);
+});
+
 test("a call that can't be sent rejects and does not block the others", async () => {
   const it = new PendingCalls((_id, method) => {
     if (method === "bad") throw new TypeError("cannot");
