@@ -183,13 +183,20 @@ for (const version of CODEX_VERSIONS) {
         assert.equal(await back(), null);
 
         // Another person's chat of the same name is another one.
-        const bob = new DefaultChatTransport({ api, headers: tenant("bob") });
+        const bob = new DefaultChatTransport({
+          api,
+          headers: tenant("bob"),
+          // A page that shows more than a body may hold sends what the bridge reads.
+          prepareSendMessagesRequest: ({ id, messages, body }) => ({
+            body: { ...body, id, messages: messages.slice(-1) },
+          }),
+        });
         const told = await readAll(
           await bob.sendMessages({
             trigger: "submit-message",
             chatId: "my-chat",
             messageId: undefined,
-            messages: [user("hello")],
+            messages: [user("x".repeat(2_000_000)), user("hello")],
             abortSignal: undefined,
           }),
         );
