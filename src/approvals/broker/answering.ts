@@ -30,6 +30,7 @@ import {
   WHY,
 } from "./pending.ts";
 import { isForEver, isForSession, isKeptByCodex, KeptAnswers, onlyOnce } from "./kept_answers.ts";
+import { isUncertain } from "./doubt.ts";
 import type { OpenChanges } from "./open_changes.ts";
 
 const MAX_GRANTED = 1000;
@@ -222,12 +223,12 @@ export class Answering {
   /** Whether something else was granted under the same subject, and goes on. */
   overlapsGranted(pending: PendingCall): boolean {
     const { subject, content, request } = pending;
-    const isUncertain = (one: PendingCall) => this.#changes.isUncertain(one.request);
+    const unsure = (one: PendingCall) => isUncertain(this.#changes, one.request);
     if (request.type === "elicitation") {
-      return isUncertain(pending) &&
+      return unsure(pending) &&
         [...this.#granted.values()].some((one) =>
           one.request.type === "elicitation" && one.request.threadId === request.threadId &&
-          one.request.server === request.server && isUncertain(one)
+          one.request.server === request.server && unsure(one)
         );
     }
     const other = subject === null ? undefined : this.#granted.get(subject);
@@ -317,7 +318,7 @@ export class Answering {
     if (pending.settled) return null;
     if (!permits(pending.request, result)) return null;
     // It may have become another one since it was judged.
-    if (this.#changes.isUncertain(pending.request) || this.#answersCall(pending)) {
+    if (isUncertain(this.#changes, pending.request) || this.#answersCall(pending)) {
       return `${WHY.uncertainSubject}.`;
     }
     if (pending.places !== undefined && this.places(pending) !== pending.places) {

@@ -6,6 +6,7 @@
 import { isJsonObject, type JsonObject } from "../../json.ts";
 import { Answering } from "./answering.ts";
 import { AskedIds } from "./asked_ids.ts";
+import { isCalled, isUncertain } from "./doubt.ts";
 import { Judging } from "./judging.ts";
 import { KeptCalls } from "./kept_calls.ts";
 import { belongsToThread, isDeferred, isToolUse, PendingCall, reasonOf, WHY } from "./pending.ts";
@@ -235,7 +236,7 @@ export class ApprovalBroker {
       });
       const own = request.threadId === null ? { ...request, threadId } : request;
       if (own.type !== "elicitation" || !own.toolApproval) return own;
-      return this.#state.changes.isCalled(own)
+      return isCalled(this.#state.changes, own)
         ? own
         : { ...own, toolApproval: false, mcpTool: null, toolArguments: null };
     } catch {
@@ -249,7 +250,7 @@ export class ApprovalBroker {
     if (request.type === "unknown" && this.#state.reader === null) return "unknownMethod";
     if (this.#pending.size >= this.#options.maxPending) return "queueFull";
     if (request.threadId === null && belongsToThread(request)) return "invalidRequest";
-    if (hasTwins || this.#state.changes.isUncertain(request)) return "uncertainSubject";
+    if (hasTwins || isUncertain(this.#state.changes, request)) return "uncertainSubject";
     return null;
   }
 

@@ -6,11 +6,9 @@
  */
 import { changesOfItem, changesOfMap, type ProposedChange } from "../../thread_item.ts";
 import { isJsonObject, type JsonObject } from "../../json.ts";
-import { isAboutCall } from "../request/facts.ts";
-import type { ApprovalRequest, ElicitationRequest } from "../request/types.ts";
 
 /** What one id stands for. */
-interface Entry {
+export interface Entry {
   /** The item as last started. */
   item: JsonObject;
   /** The content of each item of its type that is active under this id. */
@@ -68,7 +66,7 @@ export class OpenChanges {
    */
   #ask(threadId: string, msg: unknown): void {
     if (!isJsonObject(msg) || typeof msg["call_id"] !== "string") return;
-    const entry = this.#changeOf(threadId, msg["call_id"]);
+    const entry = this.change(threadId, msg["call_id"]);
     if (entry === undefined || entry.open.length === 0) return;
     const changes = changesOfMap(msg["changes"]);
     entry.doubtful ||= placesOf(changes) !== placesOf(changesOfItem(entry.item)) ||
@@ -88,54 +86,17 @@ export class OpenChanges {
 
   /** The change that is active under this id; `undefined` when none was ever seen under it. */
   find(threadId: string | null, itemId: string): JsonObject | undefined {
-    return threadId === null ? undefined : this.#changeOf(threadId, itemId)?.item;
+    return threadId === null ? undefined : this.change(threadId, itemId)?.item;
   }
 
-  #changeOf(threadId: string, itemId: string): Entry | undefined {
+  /** What stands under the id of a change. */
+  change(threadId: string, itemId: string): Entry | undefined {
     return this.#threads.get(threadId)?.get(keyOf("fileChange", itemId)!);
   }
 
-  /** Whether accepting the request might do something else than what was judged. */
-  isUncertain(request: ApprovalRequest): boolean {
-    if (request.type === "elicitation") return isAboutCall(request) && this.#sharesId(request);
-    if (request.type !== "fileChange" || request.legacy) return false;
-    const { threadId, itemId, changes } = request;
-    if (threadId === null || itemId === null) return false;
-    const entry = this.#changeOf(threadId, itemId);
-    if (entry === undefined) return false;
-    return entry.doubtful || entry.open[0] !== contentOf(changes);
-  }
-
-  /**
-   * Whether the MCP call may be one of two that go on under one id: where a server's calls run in parallel, codex takes the
-   * answer to the first for the second's (0.145, 0.169). Which call it is, its arguments tell; else it may be any of the server.
-   */
-  #sharesId({ threadId, server, mcpTool, toolArguments }: ElicitationRequest): boolean {
-    const calls = this.#callsOf(threadId, server);
-    const content = callContent(server, mcpTool, toolArguments);
-    const asked = calls.filter(({ open }) => open.includes(content));
-    return (asked.length > 0 ? asked : calls).some(({ doubtful }) => doubtful);
-  }
-
-  /**
-   * Whether the call goes on that the request names: codex tells of each before it asks (0.125 to 0.169). A form of the
-   * server's own that says it were such a request can at most repeat what was asked about that call.
-   */
-  isCalled({ threadId, server, mcpTool, toolArguments }: ElicitationRequest): boolean {
-    const content = callContent(server, mcpTool, toolArguments);
-    return this.#callsOf(threadId, server).some(({ open, item }) =>
-      open.includes(content) ||
-      // Old versions do not tell all of it.
-      (mcpTool === null || item["tool"] === mcpTool) &&
-        (toolArguments === null || open.includes(callContent(server, item["tool"], toolArguments)))
-    );
-  }
-
-  #callsOf(threadId: string | null, server: string): Entry[] {
-    const items = threadId === null ? undefined : this.#threads.get(threadId);
-    return [...items?.values() ?? []].filter(({ item, open }) =>
-      open.length > 0 && item["type"] === "mcpToolCall" && item["server"] === server
-    );
+  /** All of a thread. */
+  all(threadId: string): Entry[] {
+    return [...this.#threads.get(threadId)?.values() ?? []];
   }
 }
 
@@ -156,7 +117,8 @@ function end(open: string[] | undefined, item: JsonObject): void {
   open?.splice(at, 1);
 }
 
-function callContent(server: unknown, tool: unknown, args: unknown): string {
+/** Which call of an MCP tool it is. */
+export function callContent(server: unknown, tool: unknown, args: unknown): string {
   return contentOf([server, tool, args ?? null]);
 }
 
@@ -166,7 +128,8 @@ function placesOf(changes: ProposedChange[] | null): string {
   return contentOf(places?.sort() ?? null);
 }
 
-function contentOf(changes: unknown): string {
+/** Which changes these are. */
+export function contentOf(changes: unknown): string {
   return JSON.stringify(changes);
 }
 

@@ -5,7 +5,7 @@
 import { longTimeout, type Timers } from "../../async.ts";
 import { isJsonObject, type JsonObject, type JsonValue, plain } from "../../json.ts";
 import type { WireAnswer } from "../answers/answers.ts";
-import { isAboutCall } from "../request/facts.ts";
+import { isAboutCall } from "./doubt.ts";
 import { normalHost } from "../rules/match_path.ts";
 import type {
   ApprovalAudit,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { ApprovalRequest } from "../../../src/approvals/mod.ts";
 import { parseRequest } from "../../../src/approvals/request/parse_request.ts";
 import { OpenChanges } from "../../../src/approvals/broker/open_changes.ts";
+import { isCalled, isUncertain } from "../../../src/approvals/broker/doubt.ts";
 import type { JsonObject } from "../../../src/json.ts";
 import { test } from "../../_harness.ts";
 import { ELICITATION, MCP_APPROVAL, requestOf, THREAD } from "./_requests.ts";
@@ -39,7 +40,7 @@ function play(...steps: string[]): string[] {
   }
   return asked.map((request) => {
     const path = request.type === "fileChange" ? request.changes?.[0]?.path : null;
-    return `${path ?? "unknown"}${changes.isUncertain(request) ? " uncertain" : ""}`;
+    return `${path ?? "unknown"}${isUncertain(changes, request) ? " uncertain" : ""}`;
   });
 }
 
@@ -141,7 +142,7 @@ test("OpenChanges finds the MCP call that a question is about by what it would d
         changes.noticed(T, method, { item });
       }
     }
-    assert.equal(asked.some((one) => changes.isUncertain(one)), uncertain, steps.join(", "));
+    assert.equal(asked.some((one) => isUncertain(changes, one)), uncertain, steps.join(", "));
   }
 });
 
@@ -158,7 +159,7 @@ test("OpenChanges knows consent to a call from a form that calls itself that", (
       },
       ...change,
     });
-    return request.type === "elicitation" && request.toolApproval && changes.isCalled(request);
+    return request.type === "elicitation" && request.toolApproval && isCalled(changes, request);
   };
   const item = { type: "mcpToolCall", id: "c", server: "probe", tool: "ask", arguments: { q: 1 } };
   assert.equal(consent({}), false, "nothing was called");
