@@ -48,13 +48,12 @@ export class Runner {
   constructor(session: AutomationSession, spec: AutomationSpec, clock: AutomationClock) {
     this.#session = session;
     // A copy: later changes of the caller's object must not change the plan.
-    const { startAt, stopAt, limits } = spec;
+    const { startAt, stopAt } = spec;
     this.#spec = {
       ...spec,
       ...defined({
         startAt: startAt && new Date(startAt),
         stopAt: stopAt && new Date(stopAt),
-        limits: limits && { ...limits },
       }),
     };
     this.#clock = clock;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   AppServer,
   automation,
+  BudgetExceededError,
   Client,
   quickRun,
   quickRunWithProfile,
@@ -13,7 +14,7 @@ import {
 } from "../../mod.ts";
 import { copied } from "../../src/check/mod.ts";
 import type { ClientConfig } from "../../src/runtime/config.ts";
-import { FakeServer, fakeTransport, type Message } from "../_fake_server.ts";
+import { FakeServer, fakeTransport, type FakeTurn, type Message } from "../_fake_server.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 import { onFake, quickReview, rejection } from "./session_world.ts";
@@ -312,4 +313,28 @@ test("options that are accessors of a class take effect as others do", async () 
   await onFake({ server: { onTurn: () => {} } }, async ({ session }) => {
     assert.ok(await rejection(session.ask("x", new Options())) instanceof TurnTimeoutError);
   });
+});
+
+test("limits that are accessors of a class hold", async () => {
+  class Limits {
+    get toolCalls(): number {
+      return 0;
+    }
+  }
+  const limits = new Limits();
+  const onTurn = (turn: FakeTurn) => void turn.command("true");
+  await onFake(
+    { server: { onTurn }, session: { limits } },
+    async ({ session, client, cwd }) => {
+      assert.deepEqual(session.profile.limits, { toolCalls: 0 });
+      const once = automation.spawn(session, { prompt: "x", every: 1, maxRuns: 1, limits });
+      const asked = [
+        session.ask("x"),
+        session.ask("x", { limits }),
+        client.run(cwd, "x", { limits }),
+      ].map(rejection);
+      for (const error of await Promise.all(asked)) assert.ok(error instanceof BudgetExceededError);
+      assert.ok((await once.wait()).lastError instanceof BudgetExceededError);
+    },
+  );
 });

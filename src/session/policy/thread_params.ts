@@ -34,6 +34,7 @@ import {
 } from "../profile.ts";
 import { asAttachment } from "../prompt/input_text.ts";
 import type { ToolSpec } from "../mcp/tool_server.ts";
+import { limitsNow } from "../turn/turn_usage.ts";
 import type { DecidedPolicy } from "./confirm_policy.ts";
 
 /** Parameters that `thread/start`, `thread/resume` and `thread/fork` share. The sandbox is a mode here. */
@@ -227,7 +228,7 @@ export function resolveProfile(profile: RunProfile): ResolvedProfile {
     dangerouslyAllowUnattendedFullAccess: profile.dangerouslyAllowUnattendedFullAccess ?? false,
     allowRulesFiles: profile.allowRulesFiles ?? false,
     timeoutMs: checkTimeout(profile.timeoutMs ?? DEFAULT_TIMEOUT_MS),
-    limits: { ...profile.limits },
+    limits: limitsNow(profile.limits),
     attachments: (profile.attachments ?? []).map(asAttachment),
     outputSchema: (profile.outputSchema as JsonObject | undefined) ?? null,
     hooks: joinHooks(profile.hooks),
@@ -312,7 +313,7 @@ export function overlayProfile(base: ResolvedProfile, over: TurnOptions): Resolv
       dangerouslyAllowUnattendedFullAccess: over.dangerouslyAllowUnattendedFullAccess,
     }),
     ...(over.timeoutMs === undefined ? {} : { timeoutMs: checkTimeout(over.timeoutMs) }),
-    ...(over.limits && { limits: { ...over.limits } }),
+    ...(over.limits && { limits: limitsNow(over.limits) }),
     ...(over.outputSchema === undefined ? {} : { outputSchema: over.outputSchema as JsonObject }),
     attachments: [...base.attachments, ...(over.attachments ?? []).map(asAttachment)],
     hooks: over.hooks === undefined ? base.hooks : joinHooks(base.hooks, over.hooks),

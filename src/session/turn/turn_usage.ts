@@ -225,6 +225,13 @@ const TOOL_ITEMS: ReadonlySet<string> = new Set([
   "sleep",
 ]);
 
+/** The limits as they are: the caller's object may be changed later, and no spread copies the accessors of a class. */
+export function limitsNow(limits: RunLimits | undefined): RunLimits {
+  const now: RunLimits = {};
+  for (const name of NAMES) if (limits?.[name] !== undefined) now[name] = limits[name];
+  return now;
+}
+
 /**
  * The limit that ends the run now, or `null`. `more`: how many model calls follow for certain, or have begun: one for each of
  * its turns that is not done. What was used up by a run that has ended by itself ends nothing.
@@ -301,8 +308,7 @@ export class RunMeter {
 
   /** `stop` is called once, when the run has to end. */
   constructor(limits: RunLimits, stop: (exceeded: ExceededLimit) => void) {
-    // The caller's object may be changed for the next run.
-    this.#limits = { ...limits };
+    this.#limits = limitsNow(limits);
     this.#stop = stop;
   }
 
