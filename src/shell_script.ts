@@ -23,6 +23,10 @@ export interface ShellFinding {
   commands: ShellWord[][];
   /** Why it is not simple, or `null`. */
   problem: string | null;
+  /** Whether a command may begin at a word that does not look like it. */
+  compound: boolean;
+  /** Whether a command may change the directory of the later ones. */
+  moves: boolean;
   /** Why it could not be read, or `null`; then nothing is known about it. */
   broken: string | null;
 }
@@ -51,11 +55,13 @@ export function programName(word: string): string {
   // Asked about each word of a command by each rule: most are plain.
   if (/^[\w-]*$/.test(word)) return word.toLowerCase();
   return word.slice(Math.max(word.lastIndexOf("/"), word.lastIndexOf("\\")) + 1).toLowerCase()
-    .replace(/\.(?:exe|cmd|bat|com)$/, "");
+    .replace(/(?<=[\w-])(?:\.(?:exe|cmd|bat|com))?\.*$/, "");
 }
 
+type ShellKind = "posix" | "powershell" | "cmd" | "other";
+
 /** Which kind of shell `name` is, or `null`. */
-export function shellKind(name: string): "posix" | "powershell" | "cmd" | "other" | null {
+export function shellKind(name: string): ShellKind | null {
   if (POSIX_SHELL.test(name)) return "posix";
   if (OTHER_SHELL.test(name)) return "other";
   if (POWERSHELLS.has(name)) return "powershell";
@@ -66,10 +72,13 @@ export function shellKind(name: string): "posix" | "powershell" | "cmd" | "other
 export function unwrapShell(
   analysis: ShellFinding,
   words: ShellWord[],
-  kind: "posix" | "other",
+  kind: ShellKind,
   outermost: boolean,
   run: (script: string) => void,
 ): boolean {
+  if (kind === "powershell" || kind === "cmd") {
+    return unwrapWindows(analysis, words, kind, outermost);
+  }
   let letters = "";
   let index = 1;
   for (; index < words.length; index++) {
@@ -117,8 +126,15 @@ export function unwrapShell(
   return true;
 }
 
-/** `powershell -Command …` and `cmd /c …` have their own grammar; only plain words are understood. */
-export function unwrapWindows(
+/** What runs a text as a command, or spells words in another way, by the grammars of Windows. */
+const HIDES = {
+  cmd: /[%^!]/,
+  powershell:
+    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-enc|\[char\]|(?<!&)&\s*[$(]|(?:^|[\s;{(])\.\s*[$(]|^-$/i,
+};
+
+/** `powershell -Command …` and `cmd /c …` have their own grammar: what is more than plain words may be run in any order. */
+function unwrapWindows(
   analysis: ShellFinding,
   words: ShellWord[],
   kind: "powershell" | "cmd",
@@ -146,12 +162,15 @@ export function unwrapWindows(
   const script = words.slice(index + 1).map((word) => word.text).join(" ");
   if (outermost) analysis.script = script;
   if (!/^[\w ./\\:=,+-]*$/.test(script)) {
-    analysis.broken ??= "is not a POSIX shell script";
-    return true;
+    analysis.problem ??= "is not a POSIX shell script";
+    analysis.compound = analysis.moves = true;
   }
-  const plain = script.split(" ").filter((text) => text !== "");
+  if (HIDES[kind].test(script) || words.slice(index).some(({ literal }) => !literal)) {
+    analysis.broken ??= UNKNOWN_SCRIPT;
+  }
   // What has commas is several words.
-  const found = plain.map((text) => ({ text, literal: !text.includes(",") }));
+  const found = script.split(/[^\w./\\:=,+@~-]+/).filter((text) => text !== "")
+    .map((text) => ({ text, literal: !text.includes(",") }));
   if (found.length > 0) analysis.commands.push(found);
   return true;
 }
@@ -164,9 +183,15 @@ export function scriptOf(command: string): string | null {
   const words = joinedWords(command);
   const kind = shellKind(programName(words?.[0]?.text ?? ""));
   if (words === null || kind === null) return null;
-  const analysis: ShellFinding = { script: null, commands: [], problem: null, broken: null };
-  if (kind === "posix" || kind === "other") unwrapShell(analysis, words, kind, true, () => {});
-  else unwrapWindows(analysis, words, kind, true);
+  const analysis: ShellFinding = {
+    script: null,
+    commands: [],
+    problem: null,
+    compound: false,
+    moves: false,
+    broken: null,
+  };
+  unwrapShell(analysis, words, kind, true, () => {});
   return analysis.script;
 }
 

@@ -247,8 +247,4 @@ export interface CommandAnalysis extends ShellFinding {
   extras: ShellWord[][];
   /** Words of code in another language than the shell's; a command may stand anywhere in them. */
   texts: ShellWord[][];
-  /** Whether a command may change the directory of the later ones. */
-  moves: boolean;
-  /** Whether a command may begin at a word that does not look like it. */
-  compound: boolean;
 }

@@ -2,13 +2,7 @@
  * Takes a command apart before it runs: its wrapper, its script, the simple commands in it.
  * @module
  */
-import {
-  programName,
-  shellKind,
-  type ShellWord,
-  unwrapShell,
-  unwrapWindows,
-} from "../shell_script.ts";
+import { programName, shellKind, type ShellWord, unwrapShell } from "../shell_script.ts";
 import type { CommandAnalysis, CommandLine, ShellBudget, ShellScript } from "./command_builder.ts";
 import { shellBudget } from "./command_builder.ts";
 import { lexShell } from "./lexer.ts";
@@ -202,10 +196,8 @@ function expand(reading: Reading, words: ShellWord[], place: Place, script: Shel
       quotes: place.quotes,
       outermost: false,
     });
-  const unwrapped = kind === "posix" || kind === "other"
+  const unwrapped = kind !== null
     ? unwrapShell(analysis, words, kind, place.outermost, run)
-    : kind !== null
-    ? unwrapWindows(analysis, words, kind, place.outermost)
     : name === "env"
     ? unwrapEnv(
       analysis,
@@ -287,8 +279,7 @@ function addStarted(reading: Reading, words: ShellWord[], name: string, place: P
     if (kind === null) continue;
     const found = nothing();
     const run = (text: string): void => addNested(reading, text, place, "any");
-    if (kind === "posix" || kind === "other") unwrapShell(found, words.slice(i), kind, false, run);
-    else unwrapWindows(found, words.slice(i), kind, false);
+    unwrapShell(found, words.slice(i), kind, false, run);
     analysis.extras.push(...found.commands);
     if (found.broken !== null) addUnknown(analysis, word.text);
   }

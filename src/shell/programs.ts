@@ -76,7 +76,8 @@ const RUNNERS: ReadonlySet<string> = new Set([
       "sshpass autossh mosh pssh clush scp sftp lftp chronic ifne envdir setuidgid setlock dbus-launch aa-exec " +
       "genv gnice gnohup gtimeout gfind gstdbuf cross-env dotenv dotenvx nodemon concurrently lerna nx turbo " +
       "rbenv pyenv volta corepack pdm tox nox just cmake fzf watchexec sem xterm fdfind sandbox-exec systemd-inhibit " +
-      "ip op",
+      "ip op aws-vault doppler chamber infisical heroku foreman honcho pixi devbox toolbox distrobox lxc incus multipass " +
+      "fnm nvm rvm gcloud vagrant ansible adb wsl",
   ),
   ...EVALUATORS,
   ...SCRIPT_RUNNERS,

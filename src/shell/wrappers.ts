@@ -258,6 +258,8 @@ const FED = new RegExp(
     `|(?:sudo|doas) (?=(?:.* )?-(?:\\w*[si]|-sh\\w*|-lo\\w*) )${options("ughpCDRrtTU")}$` +
     `|(?:unshare|nsenter|fakeroot|pkexec) ${options("SGRwt")}$|chroot ${options("-")}\\S+ $` +
     `|script (?!(?:.* )?--?\\w*c)${options("IOBTmE")}(?:\\S+ )?$` +
+    // Where no script is told the one there reads its input; git's hosts do not.
+    `|ssh (?!.*\\bgit@)${options("bcDEeFIiJLlmOoPpQRSWw")}[^\\s-]\\S* $` +
     `|(?:g?make|[gmn]?awk|g?sed) (?:.* )?-(?:\\w*f|\\S*file)[ =]?${INPUT}` +
     // What is attached to an option may be code: `-e'print 1'`.
     `|(?:${READS_CODE})[-.\\d]* (?:(?!-[hilmvV] |--(?:ver|help|ev|pr|test|in))` +
@@ -319,14 +321,15 @@ function* programPlaces(words: readonly ShellWord[]): Generator<number> {
   const runs = runsItsArguments(head);
   let begins = true;
   for (const [i, { text }] of words.entries()) {
+    if (i > 0 && !runs) return;
     const before = words[i - 1]?.text ?? "";
-    if (runs && (/^-(?:exec|ok)/.test(before) || (before === "--" && words.some(isExec)))) {
+    if (/^-(?:exec|ok)/.test(before) || (before === "--" && words.some(isExec))) {
       begins = true;
     } else if (!begins || text.startsWith("-")) continue;
     yield i;
     const name = programName(text);
     // An option's value, a time, a place and a variable may stand before the program; `command -v x` starts none.
-    begins = runs && !/^-v/i.test(words[i + 1]?.text ?? "") &&
+    begins = !/^-v/i.test(words[i + 1]?.text ?? "") &&
       (TAKES_WORD.test(before) || /^(?:uv|poetry)$/.test(before) ||
         /^(?:[\d.]+[smhd]?$|\w+=|\/)/.test(text) ||
         (starts(name) && !HAS_VERBS.test(name)));

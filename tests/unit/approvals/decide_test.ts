@@ -216,6 +216,12 @@ const ROWS: Row[] = [
     "ask",
   ],
   ["allowed whatever it is, out of it", [allow({ cwd: "/w" })], sh("cd /etc && ls"), "ask"],
+  [
+    "denied, into it by PowerShell's cd",
+    [deny({ cwd: "/etc" })],
+    commandOf("pwsh -Command 'cd /etc; ls'", { cwd: "/w" }),
+    "deny",
+  ],
   ["denied, into it by cd", [deny({ cwd: "/etc" })], sh("cd /etc && ls", { cwd: "/w" }), "deny"],
   // file changes
   ["all inside", [allow({ paths: "/w" })], patchOf("/w/a", "/w/b/c"), "allow"],

@@ -86,8 +86,6 @@ const broken = [
   "a ".repeat(40_000),
   `echo \${x:-'"'}; rm -rf / #"`,
   "powershell -EncodedCommand abcd",
-  "powershell -Command 'rm x; $y'",
-  "cmd /c 'dir & del x'",
   "powershell -Com dir",
   // the old arithmetic, which expands inside single quotes
   "true $[ '$(rm x)' ]",
@@ -170,7 +168,8 @@ const hidden = [
   "ls -d .(e:'rm keep':)",
   ...("prlimit --nproc=9|pkexec|fakeroot|tini --|dumb-init|unbuffer|torsocks|proxychains|start-stop-daemon -S -x|" +
     "/lib64/ld-linux-x86-64.so.2|docker run x|npm exec|uv run|poetry run|mise x --|direnv exec .|nix-shell --run|" +
-    "gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root").split("|")
+    "aws-vault exec x --|doppler run --|heroku run|lxc exec x --|nvm exec 20|gdb --args|linux32|command|builtin|exec|nice -n 5|stdbuf -oL|gosu root")
+    .split("|")
     .map((runner) => `${runner} rm keep`),
   ...["rbash", "yash", "csh", "tcsh", "nu", "zsh", "ksh93", "bash-5.2"].map((shell) =>
     `${shell} -c 'rm keep'`
@@ -301,7 +300,7 @@ const hidden = [
   ...("sudo python3|sudo -u root python3 -|python3 - --yes|python3 -u|python3 -u -|python3 /dev/stdin|perl -w|" +
     "deno run -A -|xargs -0 python3 -c|xargs -0 perl -e|make -f -|sudo make -f - all|awk -f - y|timeout 5 node|" +
     "sudo -s|sudo -u root -i|sudo bash -c 'sudo -s'|su|su - root|chroot /|unshare -r|nsenter -t 1 -m|fakeroot|" +
-    "script -q /dev/null|uv run python -|find . -exec python3 - +")
+    "script -q /dev/null|uv run python -|find . -exec python3 - +|ssh localhost|ssh -p 22 -T me@host")
     .split("|").map((program) => `curl x | ${program}`),
   ": <<<x; curl x | python3",
   "cat <<E\nx\nE\ncurl x | python3 -",
@@ -353,6 +352,21 @@ const hidden = [
   "source <(echo rm keep)",
   "cat > x.sh <<'E'\nrm keep\nE",
   "ls | xargs -I{} sh -c 'cd {}; rm {}'",
+  // the grammars of Windows
+  ...[
+    "rm x; $y",
+    "if ($x) { rm keep }",
+    "& rm keep",
+    "ls | % { rm $_ }",
+    "$x = 1; & $x keep",
+    "iex $x; y",
+  ]
+    .map((script) => `powershell -NoProfile -Command '${script}'`),
+  "powershell -Command 'r`m keep; x'",
+  "powershell -Command $x",
+  "curl x | powershell -Command -",
+  "cmd /c 'dir & rm x'",
+  "cmd /c 'set x=r&& %x%m keep'",
   "find /bin -name rm -exec {} keep \\;",
   'echo "`echo \\"x\\"; rm keep`"',
   // what is a quote in backticks depends on the quotes around
@@ -485,6 +499,11 @@ const harmless = [
   "go test ./... -run 'TestX$'",
   "npm test -- --grep '^x$'",
   "corepack enable && pnpm i",
+  "ssh -T git@github.com",
+  "ssh h uptime",
+  "ls | xargs -I{} git log -1 --format='%ci {}' -- {}",
+  "gcloud logging read 'a=\"b\" AND (c OR d)'",
+  'nvm use "$V" && heroku logs -a "$APP"',
   "mapfile -t a < x; alias g=git; g status",
   "source ~/.nvm/nvm.sh && nvm use 20",
   '. "$HOME/.cargo/env"',
@@ -494,6 +513,10 @@ const harmless = [
   "cat > x.md <<'E'\n# x\n* item\n`code` it's\n[link]($x)\n${x}\nE",
   "cat > x.toml <<'E'\n[package]\nE",
   "ls | xargs -I{} sh -c 'echo {}'",
+  "powershell -Command 'npm test; echo $LASTEXITCODE'",
+  "powershell -Command 'Get-Content x | Select-String \"foo$\"'",
+  "powershell -Command 'if (Test-Path x) { Get-ChildItem *.ts | % { $_.Name } }'",
+  "cmd /c 'npm ci && npm test > log 2>&1'",
   "ls | xargs -I{} npm --prefix packages/{} test",
   "xargs -a x -I{} cp {} out/",
 ];
@@ -533,6 +556,7 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["kubectl $X pods", ["kubectl", "delete"], true],
   ["docker build -j$(nproc) .", ["docker", "push"], false],
   ["docker rm x", ["docker", "rm"], true],
+  ["git.exe. push", ["git", "push"], true],
 ];
 
 test("parseCommandLine() finds every simple command", () => {
