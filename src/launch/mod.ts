@@ -3,6 +3,6 @@
  *
  * @module
  */
-export { codexTransport, commandTransport } from "./codex_process.ts";
+export { codexTransport } from "./codex_process.ts";
 export { locateCodex } from "./locate_codex.ts";
 export { dotenvIsDirect } from "./settings.ts";

@@ -32,7 +32,7 @@ export {
   resolvePath,
   strictFold,
 } from "./paths.ts";
-export type { AppendFile, ByteSocket, FileSystem } from "./fs.ts";
+export type { AppendFile, FileSystem } from "./fs.ts";
 export type { TreeEntry, TreeFiles } from "./tree.ts";
 export { spawnProcess } from "./process_tree.ts";
 export type { ChildProcess, ProcessSpec } from "./child_process.ts";
@@ -40,7 +40,6 @@ export type { HttpHead, HttpReply, HttpRequest, HttpServer, HttpStream } from ".
 export type { PathKind, RuntimeName } from "./runtime.ts";
 export {
   archName,
-  builtin,
   byteString,
   canConnect,
   canRead,

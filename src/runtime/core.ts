@@ -34,7 +34,7 @@ import type { RuntimeConfig } from "./config.ts";
 import { DEFAULTS, isAttached, isRemote } from "./defaults.ts";
 import type { EventLog } from "./log/event_log.ts";
 import { logAudit, logOversize, logSent, logState, type StateChange } from "./log/local_records.ts";
-import { connectionOptions, handshake, startOne } from "./connect.ts";
+import { connectionOptions, handshake, startOne } from "./connect/connect.ts";
 import type { ConnectionState, ServerInfo, ShutdownReport } from "./runtime_types.ts";
 import { deltaOf, MessageHead, ThreadRoutes } from "./thread_routes.ts";
 import { MetricsCounter } from "./metrics.ts";

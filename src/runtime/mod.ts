@@ -13,5 +13,5 @@ export { spawnCore } from "./spawn.ts";
 export type { EventEnvelope } from "./log/event_envelope.ts";
 export type { ServerInfo } from "./runtime_types.ts";
 export { codexHome, readHomeFile, readRulesFiles } from "./diagnose/evidence.ts";
-export { transportFactory } from "./connect.ts";
+export { transportFactory } from "./connect/connect.ts";
 export { DEFAULTS, isAttached, isRemote } from "./defaults.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 import type { RuntimeConfig } from "./config.ts";
-import { transportFactory } from "./connect.ts";
+import { transportFactory } from "./connect/connect.ts";
 import { RuntimeCore } from "./core.ts";
 
 /** What `Runtime.spawn` does with a configuration that was checked. `seen`: see {@linkcode RuntimeCore.start}. */

@@ -12,5 +12,4 @@ export type {
   TransportFactory,
   TransportSink,
 } from "./transport.ts";
-export { unixTransport, webSocketTransport } from "./attached.ts";
 export type { TransportCloseOptions } from "./transport.ts";

@@ -2,18 +2,17 @@
  * A transport to a running `codex app-server --listen ws://…`: attached to, not owned.
  * @module
  */
-import { longTimeout, settlesWithin } from "../async.ts";
-import { ConnectionClosedError, PermissionDeniedError, SpawnError } from "../errors/mod.ts";
+import { abortable, longTimeout, settlesWithin } from "../async.ts";
+import {
+  ConnectionClosedError,
+  messageOf,
+  PermissionDeniedError,
+  SpawnError,
+} from "../errors/mod.ts";
 import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
 import { defined, splitMessages } from "../json.ts";
-import {
-  askForRefusal,
-  explainRefusal,
-  hungUp,
-  type Refusal,
-  statusInMessage,
-  tlsTrouble,
-} from "./ws_refusal.ts";
+import { explainRefusal, hungUp, type Refusal, tlsTrouble } from "./ws_refusal.ts";
+import { FrameSocket, NoUpgrade, type SocketLike } from "./frames.ts";
 import type {
   Transport,
   TransportCloseOptions,
@@ -37,32 +36,6 @@ export interface WebSocketOptions {
   connectTimeoutMs?: number;
 }
 
-/** What is used of a WebSocket; the standard one has it, and that of Workers' `fetch`. */
-export interface SocketLike {
-  /** Bytes that were sent but are not yet on the wire. */
-  readonly bufferedAmount?: number;
-  /** How binary frames are told. */
-  binaryType?: string;
-  /** Sends one text frame. */
-  send(text: string): void;
-  /** Begins the closing handshake. */
-  close(code?: number): void;
-  /** Adds a listener. */
-  addEventListener(type: string, listener: (event: SocketEvent) => void): void;
-}
-
-/** What is used of a WebSocket's events. */
-export interface SocketEvent {
-  /** The payload of a message. */
-  data?: unknown;
-  /** The close code. */
-  code?: number;
-  /** The close reason. */
-  reason?: string;
-  /** A description of an error, where the runtime gives one. */
-  message?: string;
-}
-
 /**
  * Attaches to a running app server; each call of the factory opens a new connection.
  *
@@ -77,7 +50,7 @@ export function webSocketTransport(options: WebSocketOptions): TransportFactory 
 async function open(options: WebSocketOptions, signal?: AbortSignal): Promise<Transport> {
   signal?.throwIfAborted();
   const url = parseUrl(options.url);
-  const how = connectMethod(runtimeName(), options.token !== undefined, hasWebSocket());
+  const how = connectMethod(runtimeName(), options.token !== undefined);
   if (how === "impossible") throw unsupported();
   const host = `${url.hostname}:${url.port || (url.protocol === "wss:" ? "443" : "80")}`;
   if (!canConnect(host)) {
@@ -86,34 +59,32 @@ async function open(options: WebSocketOptions, signal?: AbortSignal): Promise<Tr
   const headers: Record<string, string> = options.token === undefined
     ? {}
     : { Authorization: `Bearer ${options.token}` };
-  const connect = how === "fetch" ? upgradeByFetch : openSocket;
-  const socket = await connect(url, headers, options.connectTimeoutMs ?? CONNECT_MS, signal);
+  const timeoutMs = options.connectTimeoutMs ?? CONNECT_MS;
+  if (how === "frames") return await openFrames(url, headers, timeoutMs, signal);
+  const socket = how === "fetch"
+    ? await upgradeByFetch(url, headers, timeoutMs, signal)
+    : await openSocket(url, timeoutMs, signal);
   return new WebSocketTransport(socket, url.origin);
 }
 
-/** How a runtime opens a WebSocket that may need headers; pure. */
+/**
+ * How a runtime opens a WebSocket that may need headers; pure. The own ones of Deno, Bun and Node can't be ended while the
+ * other side is silent, and would keep the script.
+ */
 export function connectMethod(
   runtime: RuntimeName,
   needsHeaders: boolean,
-  hasConstructor: boolean,
-): "constructor" | "fetch" | "impossible" {
+): "constructor" | "fetch" | "frames" | "impossible" {
   if (runtime === "workerd") return "fetch";
-  if (!hasConstructor) return "impossible";
+  if (runtime !== "browser") return "frames";
   // Browsers take only sub-protocols as the second argument, and always send an Origin, which codex refuses.
-  return runtime === "browser" && needsHeaders ? "impossible" : "constructor";
-}
-
-function hasWebSocket(): boolean {
-  return typeof (globalThis as { WebSocket?: unknown }).WebSocket === "function";
+  return needsHeaders ? "impossible" : "constructor";
 }
 
 function unsupported(): SpawnError {
-  const browser = runtimeName() === "browser";
   return new SpawnError(
-    browser
-      ? "A browser cannot connect to codex directly: it can't send the bearer token, and codex refuses " +
-        "connections with an Origin. Use `web.createBridge` on a server and call that from the page."
-      : "This runtime has no WebSocket. Use Node 22 or newer, Deno or Bun.",
+    "A browser cannot connect to codex directly: it can't send the bearer token, and codex refuses " +
+      "connections with an Origin. Use `web.createBridge` on a server and call that from the page.",
     { data: { reason: "noWebSocket", runtime: runtimeName() } },
   );
 }
@@ -193,53 +164,60 @@ function refusal(url: URL, found: Refusal, cause?: unknown): Error {
   );
 }
 
-/** The standard constructor; its second argument is passed only when there are headers. */
-async function openSocket(
+/** Deno, Bun and Node. */
+async function openFrames(
   url: URL,
   headers: Record<string, string>,
   timeoutMs: number,
   signal?: AbortSignal,
-): Promise<SocketLike> {
-  const Socket = (globalThis as unknown as {
-    WebSocket: new (url: string, options?: unknown) => SocketLike;
-  }).WebSocket;
-  const socket = Object.keys(headers).length > 0
-    ? new Socket(url.href, { headers })
-    : new Socket(url.href);
-  let cancelTimer: (() => void) | undefined;
-  let onAbort: (() => void) | undefined;
-  // Both the error and the close event tell of a failure, in an order that differs by runtime.
-  const over = new Promise<void>((resolve) => socket.addEventListener("close", () => resolve()));
-  const outcome = await new Promise<"open" | "late" | "aborted" | { failed: string }>((resolve) => {
-    socket.addEventListener("open", () => resolve("open"));
-    socket.addEventListener("error", (event) => resolve({ failed: event.message ?? "" }));
-    socket.addEventListener("close", (event) => resolve({ failed: event.reason ?? "" }));
-    cancelTimer = longTimeout(() => resolve("late"), timeoutMs);
-    onAbort = () => resolve("aborted");
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
-  });
-  cancelTimer?.();
-  if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
-  if (outcome === "open") return socket;
-  socket.close();
-  await settlesWithin(over, 200);
-  if (outcome === "aborted") throw signal?.reason;
-  if (outcome === "late") throw tooLate(url, timeoutMs);
-  throw await explain(url, headers, outcome.failed);
+): Promise<Transport> {
+  const limit = limited(timeoutMs, tooLate(url, timeoutMs), signal);
+  const socket = new FrameSocket();
+  // Made first: the other side may leave before its answer has been looked at.
+  const transport = new WebSocketTransport(socket, url.origin);
+  const tls = url.protocol === "wss:";
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const to = { host, port: Number(url.port || (tls ? "443" : "80")), tls };
+  const upgrade = { host: url.host, path: url.pathname + url.search, headers };
+  try {
+    await socket.open(to, upgrade, limit.signal);
+    return transport;
+  } catch (cause) {
+    if (limit.signal.aborted) throw limit.signal.reason;
+    if (cause instanceof NoUpgrade && cause.answer !== null) {
+      throw refusal(url, cause.answer, cause);
+    }
+    throw unreachable(url, messageOf(cause), new Error(messageOf(cause)));
+  } finally {
+    limit.cancel();
+  }
 }
 
-async function explain(url: URL, headers: Record<string, string>, message: string): Promise<Error> {
-  let found: Refusal | string | null = statusInMessage(message);
-  if (found === null && runtimeName() === "node") {
-    found = await askForRefusal(httpUrl(url), headers, 1000);
+/** The standard constructor. */
+async function openSocket(
+  url: URL,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<SocketLike> {
+  const { WebSocket: Socket } = globalThis as unknown as {
+    WebSocket: new (url: string) => SocketLike;
+  };
+  const limit = limited(timeoutMs, tooLate(url, timeoutMs), signal);
+  const socket = new Socket(url.href);
+  const opened = new Promise<void>((resolve, reject) => {
+    socket.addEventListener("open", () => resolve());
+    // Browsers do not tell why.
+    socket.addEventListener("close", () => reject(unreachable(url, "", new Error("closed"))));
+  });
+  try {
+    await abortable(opened, limit.signal);
+    return socket;
+  } catch (error) {
+    socket.close();
+    throw error;
+  } finally {
+    limit.cancel();
   }
-  // A runtime may repeat the url, in its own spelling; its path and query are nobody's business.
-  const told = (typeof found === "string" ? found : message)
-    .replace(/\b(?:ws|http)s?:\/\/[^\s'"]+/g, url.origin);
-  const cause = new Error(told);
-  if (found !== null && typeof found !== "string") return refusal(url, found, cause);
-  return unreachable(url, told, cause);
 }
 
 /** The error for a connection that came to nothing, by what the runtime told. */
@@ -351,7 +329,8 @@ export class WebSocketTransport implements Transport {
   async #close(graceMs: number): Promise<TransportCloseReport> {
     const started = performance.now();
     this.#shut();
-    await settlesWithin(this.#over, graceMs);
+    // Whoever is silent does not answer this either.
+    if (!await settlesWithin(this.#over, graceMs)) this.#socket.terminate?.();
     this.#end({});
     return {
       gone: true,

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { TransportConfig } from "../../src/runtime/config.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { acceptFor } from "../../src/transport/unix.ts";
+import { acceptFor } from "../../src/transport/frames.ts";
 import { NEWEST_CODEX } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";

@@ -5,7 +5,8 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { ConnectionClosedError } from "../../src/errors/mod.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
-import { acceptFor, unixTransport } from "../../src/transport/unix.ts";
+import { acceptFor } from "../../src/transport/frames.ts";
+import { unixTransport } from "../../src/transport/unix.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 

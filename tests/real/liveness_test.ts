@@ -25,7 +25,6 @@ async function reached(client: Client, state: string, after: number): Promise<Ev
 for (const version of CODEX_VERSIONS) {
   test(`a half-open socket ends and is replaced, with codex ${version}`, {
     timeoutMs: 60_000,
-    ...(version === "0.104.0" ? { denoOnly: "codex 0.104 drops Bun's WebSocket" } : {}),
   }, async () => {
     await using directory = await tempDir();
     await using model = await ScriptedModel.start(["first", "second"]);

@@ -171,7 +171,6 @@ for (const version of codexes("0.169.0", "0.145.0", "0.104.0")) {
     `whoever joins in the middle of a review can end it [${version}]`,
     {
       timeoutMs: 60_000,
-      ...(version === "0.104.0" ? { denoOnly: "codex 0.104 drops Bun's WebSocket" } : {}),
     },
     () =>
       onServer(version, async (world, connect) => {

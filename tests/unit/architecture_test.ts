@@ -64,6 +64,8 @@ const FACE = "namespace.ts";
 
 /** What few programs need lies behind a door of its own: whoever imports `mod.ts` loads all that it exports. */
 const RARE_DOORS: readonly string[] = [
+  "src/launch/command.ts",
+  "src/platform/byte_socket.ts",
   "src/platform/fs.ts",
   "src/protocol/check_call.ts",
   "src/protocol/inventory.ts",
@@ -71,6 +73,8 @@ const RARE_DOORS: readonly string[] = [
   "src/runtime/guard_call.ts",
   "src/runtime/log/log_reader.ts",
   "src/transport/memory.ts",
+  "src/transport/unix.ts",
+  "src/transport/websocket.ts",
 ];
 
 /**

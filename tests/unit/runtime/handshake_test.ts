@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { IncompatibleVersionError } from "../../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
-import { initializeParams, readServerInfo } from "../../../src/runtime/connect.ts";
+import { initializeParams, readServerInfo } from "../../../src/runtime/connect/connect.ts";
 import { MessageHead } from "../../../src/runtime/thread_routes.ts";
 import { test } from "../../_harness.ts";
 import { DIALECTS, recorded, recordedResult, scenarios, transcript } from "../../_transcripts.ts";

@@ -3,7 +3,7 @@ import { checkOptions } from "../../../src/check/mod.ts";
 import { CodexError, InvalidArgumentError } from "../../../src/errors/mod.ts";
 import type { RuntimeConfig } from "../../../src/runtime/config.ts";
 import { CLIENT_CONFIG, RUNTIME_CONFIG } from "../../../src/runtime/config_shape.ts";
-import { transportFactory } from "../../../src/runtime/connect.ts";
+import { transportFactory } from "../../../src/runtime/connect/connect.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { RUN_PROFILE } from "../../../src/session/profile_shape.ts";
 import { memoryPair } from "../../../src/transport/memory.ts";
@@ -66,7 +66,7 @@ test("limits and approvals of a session are refused with what was probably meant
   assert.equal(message({ limits: { tokens: 5 } }), "");
 });
 
-test("options about starting codex are refused where nothing is started, by their names", () => {
+test("options about starting codex are refused where nothing is started, by their names", async () => {
   const url = "ws://127.0.0.1:4500";
   const options: [RuntimeConfig, string][] = [
     [{ codexPath: "/codex" }, "codexPath"],
@@ -77,9 +77,8 @@ test("options about starting codex are refused where nothing is started, by thei
     [{ processCwd: "/" }, "processCwd"],
   ];
   for (const [config, name] of options) {
-    assert.throws(() => transportFactory({ ...config, transport: { type: "websocket", url } }), (
-      error,
-    ) => {
+    const attach = transportFactory({ ...config, transport: { type: "websocket", url } });
+    await assert.rejects(attach({}), (error) => {
       assert.ok(error instanceof InvalidArgumentError);
       assert.ok(error.message.includes(`${name}: with`), error.message);
       return true;
@@ -87,7 +86,9 @@ test("options about starting codex are refused where nothing is started, by thei
     assert.doesNotThrow(() => transportFactory(config), name);
   }
   for (const config of [{}, { configOverrides: {} }, { env: { set: {} } }]) {
-    transportFactory({ ...config, transport: { type: "websocket", url } });
+    const attach = transportFactory({ ...config, transport: { type: "websocket", url } });
+    const reason = new Error("enough");
+    await assert.rejects(attach({ signal: AbortSignal.abort(reason) }), reason);
   }
 });
 

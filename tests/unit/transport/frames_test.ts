@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { encodeFrame, FrameReader } from "../../../src/transport/unix.ts";
-import { acceptFor } from "../../../src/transport/unix.ts";
+import { encodeFrame, FrameReader } from "../../../src/transport/frames.ts";
+import { acceptFor } from "../../../src/transport/frames.ts";
 import { test } from "../../_harness.ts";
 
 function reader(maxBytes = 1 << 20): { reader: FrameReader; seen: unknown[] } {

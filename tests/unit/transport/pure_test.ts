@@ -9,7 +9,7 @@ import { canRead, canReadEnv, fileUrlToPath, readerBelow } from "../../../src/pl
 import { below, membersOf, parseStat } from "../../../src/platform/process_tree.ts";
 import { StderrTail } from "../../../src/transport/stdio.ts";
 import { windowsShellArgs } from "../../../src/platform/windows.ts";
-import { explainRefusal, statusInMessage } from "../../../src/transport/ws_refusal.ts";
+import { explainRefusal } from "../../../src/transport/ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/launch/settings.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";
 import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";
@@ -170,17 +170,16 @@ test("judgeRecord() reaps only what is certainly ours and has no owner", () => {
 
 test("connectMethod() passes headers only where the runtime can send them", () => {
   const table = [
-    ["deno", true, true, "constructor"],
-    ["bun", true, true, "constructor"],
-    ["node", true, true, "constructor"],
-    ["node", true, false, "impossible"],
-    ["workerd", true, true, "fetch"],
-    ["workerd", false, true, "fetch"],
-    ["browser", false, true, "constructor"],
-    ["browser", true, true, "impossible"],
+    ["deno", true, "frames"],
+    ["bun", true, "frames"],
+    ["node", true, "frames"],
+    ["workerd", true, "fetch"],
+    ["workerd", false, "fetch"],
+    ["browser", false, "constructor"],
+    ["browser", true, "impossible"],
   ] as const;
-  for (const [runtime, headers, has, how] of table) {
-    assert.equal(connectMethod(runtime, headers, has), how);
+  for (const [runtime, headers, how] of table) {
+    assert.equal(connectMethod(runtime, headers), how);
   }
 });
 
@@ -192,15 +191,6 @@ test("explainRefusal() says what to do", () => {
   assert.match(explainRefusal({ status: 403, text: "" }), /Origin/);
   assert.match(explainRefusal({ status: 404, text: "" }), /Is this the url/);
   assert.equal(explainRefusal({ status: 503, text: "busy" }), "HTTP 503 (busy).");
-});
-
-test("statusInMessage() reads the status that Deno and Bun tell", () => {
-  assert.deepEqual(
-    statusInMessage("NetworkError: failed to connect to WebSocket: Invalid status code: 401"),
-    { status: 401, text: "" },
-  );
-  assert.equal(statusInMessage("failed: Expected 101 status code: 403")?.status, 403);
-  assert.equal(statusInMessage("Received network error or non-101 status code."), null);
 });
 
 test("loaderVariables() reads which variables Deno refused to pass on", () => {

@@ -5,100 +5,51 @@
 import {
   ConnectionClosedError,
   IncompatibleVersionError,
-  InvalidArgumentError,
-  PermissionDeniedError,
   PolicyError,
   RequestTimeoutError,
-} from "../errors/mod.ts";
-import { defined, isJsonObject, type JsonObject, type JsonValue, plainSettings } from "../json.ts";
-import { delay } from "../async.ts";
-import { lostStartRace } from "../protocol/mod.ts";
-import { codexTransport, commandTransport } from "../launch/mod.ts";
-import { withoutReachingTools, withShellEnvironment } from "../permissions/mod.ts";
-import { codexHomeIn, pathRules, platformName, readEnv } from "../platform/mod.ts";
-import type { Connection, ConnectionOptions } from "../rpc/mod.ts";
-import type { Telemetry } from "../telemetry.ts";
-import { type TransportFactory, unixTransport, webSocketTransport } from "../transport/mod.ts";
+} from "../../errors/mod.ts";
+import {
+  defined,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  plainSettings,
+} from "../../json.ts";
+import { delay } from "../../async.ts";
+import { lostStartRace } from "../../protocol/mod.ts";
+import { codexTransport } from "../../launch/mod.ts";
+import { withoutReachingTools, withShellEnvironment } from "../../permissions/mod.ts";
+import type { Connection, ConnectionOptions } from "../../rpc/mod.ts";
+import type { Telemetry } from "../../telemetry.ts";
+import type { TransportFactory } from "../../transport/mod.ts";
 import {
   compareVersions,
   LIBRARY_VERSION,
   MIN_CODEX_VERSION,
   versionInUserAgent,
-} from "../version.ts";
-import type { ClientInfo, RuntimeConfig, TransportConfig } from "./config.ts";
-import { DEFAULTS } from "./defaults.ts";
-import type { ServerInfo } from "./runtime_types.ts";
+} from "../../version.ts";
+import type { ClientInfo, RuntimeConfig } from "../config.ts";
+import { DEFAULTS } from "../defaults.ts";
+import type { ServerInfo } from "../runtime_types.ts";
 
 /** Opens the configured connection; called again for each restart. */
 export function transportFactory(config: RuntimeConfig): TransportFactory {
   const transport = config.transport ?? { type: "stdio" };
-  refuseIgnored(config, transport.type);
-  switch (transport.type) {
-    case "custom":
-      return transport.open;
-    case "websocket":
-      return webSocketTransport(transport);
-    case "unix":
-      return unixTransport(transport.path);
-    case "daemon":
-      return unixTransport(
-        daemonSocket(transport.codexHome),
-        " Start the daemon with `codex app-server daemon start`.",
-      );
-    case "command":
-      return commandTransport(transport.command, config);
-    case "stdio":
-      return codexTransport({
-        ...defined({
-          codexPath: config.codexPath,
-          env: config.env,
-          cwd: config.processCwd,
-          onStderr: config.onStderr,
-          pidFile: transport.pidFile,
-        }),
-        configOverrides: configOverrides(config),
-      });
+  if (transport.type === "custom") return transport.open;
+  if (transport.type !== "stdio") {
+    // A prompt by a codex of its own needs none of it.
+    return async (how) => await (await import("./elsewhere.ts")).elsewhere(config, transport)(how);
   }
-}
-
-/** Where codex's own daemon listens. */
-function daemonSocket(codexHome: string | undefined): string {
-  const rules = pathRules(platformName());
-  const home = codexHome ?? codexHomeIn(platformName(), readEnv);
-  if (home === undefined) {
-    throw new PermissionDeniedError("Finding codex's daemon without `codexHome`", [
-      `--allow-env=CODEX_HOME,${platformName() === "win32" ? "USERPROFILE" : "HOME"}`,
-    ]);
-  }
-  return rules.join(home, "app-server-control", "app-server-control.sock");
-}
-
-/** Options that are about starting a process say nothing to a server that runs already. */
-function refuseIgnored(config: RuntimeConfig, type: TransportConfig["type"]): void {
-  if (type === "stdio" || type === "custom") return;
-  const started = type === "command";
-  const { codexPath, configOverrides = {}, env, onStderr, processCwd } = config;
-  const ignored = [
-    codexPath === undefined ? "" : "codexPath",
-    config.apiKey === undefined ? "" : "apiKey",
-    Object.keys(configOverrides).length === 0 ? "" : "configOverrides",
-    started || env?.inherit === undefined ? "" : "env.inherit",
-    started || Object.keys(env?.set ?? {}).length === 0 ? "" : "env.set",
-    started || onStderr === undefined ? "" : "onStderr",
-    started || processCwd === undefined ? "" : "processCwd",
-  ].filter((name) => name !== "");
-  if (ignored.length === 0) return;
-  const what = started ? "is started by that command" : "runs already";
-  throw new InvalidArgumentError("connect", {
-    argument: ignored[0]!,
-    received: "an option",
-    accepts: `left out with transport.type "${type}"`,
-    sentence: `${
-      ignored.join(", ")
-    }: with \`transport: { type: "${type}" }\` codex ${what}, and these have no effect on it`,
-    hint:
-      "Leave them out, set them where that server is started, or pass settings of a thread as the profile's `config`.",
-  }, { data: { ignored } });
+  return codexTransport({
+    ...defined({
+      codexPath: config.codexPath,
+      env: config.env,
+      cwd: config.processCwd,
+      onStderr: config.onStderr,
+      pidFile: transport.pidFile,
+    }),
+    configOverrides: configOverrides(config),
+  });
 }
 
 /** Where codex keeps its login; `ephemeral`: in the memory of its process. 0.104 to 0.169. */
