@@ -58,6 +58,8 @@ export class PortableThread {
   readonly #ends: Set<string> = new Set();
   /** Lines of an append of which nobody knows whether it happened. */
   #unsure: string[] | null = null;
+  /** Lines that the store has, of which whoever added them was told that it failed. */
+  #landed: string[] = [];
   #last: Promise<unknown> = Promise.resolve();
   /** When the store has answered the last question. */
   #answered: Promise<void> = Promise.resolve();
@@ -146,7 +148,7 @@ export class PortableThread {
           await this.#flush();
           await this.#append([marker("turn", crypto.randomUUID())]);
         } catch (error) {
-          throw this.#lost(error, false);
+          throw this.#failed(error, false);
         }
         this.#dirty = true;
       }),
@@ -158,13 +160,14 @@ export class PortableThread {
   flush(): Promise<void> {
     return this.#alone(() =>
       this.#flush().catch((error) => {
-        throw this.#lost(error, true);
+        throw this.#failed(error, true);
       })
     );
   }
 
-  /** Somebody else went on with the thread: asked again, this session could not do it either. */
-  #lost(error: unknown, ran: boolean): unknown {
+  /** Tried again with the next call, unless somebody else went on with the thread: this session can't do it any more. */
+  #failed(error: unknown, ran: boolean): unknown {
+    this.#dirty = true;
     if (!(error instanceof ThreadInUseError)) return error;
     const { threadId } = error;
     return new ThreadInUseError(
@@ -194,21 +197,16 @@ export class PortableThread {
     if (!this.#dirty && this.#unsure === null) return;
     // What happens while it is stored makes it dirty again.
     this.#dirty = false;
-    try {
-      const name = await this.#keep();
-      // Codex writes on its own, and tells of the turn meanwhile.
-      for (let tries = 0; this.#ended !== null; tries++) {
-        if (tries === END_TRIES) throw unwritten();
-        await delay(END_ROUND_MS);
-        await this.#keep(tries === 0);
-      }
-      if (name !== null && name !== this.#name) {
-        await this.#append([marker("name", name)]);
-        this.#name = name;
-      }
-    } catch (error) {
-      this.#dirty = true;
-      throw error;
+    const name = await this.#keep();
+    // Codex writes on its own, and tells of the turn meanwhile.
+    for (let tries = 0; this.#ended !== null; tries++) {
+      if (tries === END_TRIES) throw unwritten();
+      await delay(END_ROUND_MS);
+      await this.#keep(tries === 0);
+    }
+    if (name !== null && name !== this.#name) {
+      await this.#append([marker("name", name)]);
+      this.#name = name;
     }
   }
 
@@ -331,21 +329,24 @@ export class PortableThread {
     return null;
   }
 
-  /** Adds lines; one whose fate nobody knows is looked for first. */
+  /** Adds lines; those whose fate nobody knows are looked for first. */
   async #append(lines: string[]): Promise<void> {
-    const threadId = this.#threadId!;
-    const sent = this.#unsure;
-    if (sent !== null && await this.#hasLanded(sent)) {
+    const sent = this.#unsure ?? [];
+    if (sent.length > 0 && await this.#hasLanded(sent)) {
       this.#at += sent.length;
-      this.#unsure = null;
-      // Codex's file may have grown since: what is stored of it is not stored again. Other lines follow.
-      if (sent.every((line, n) => line === lines[n])) lines = lines.slice(sent.length);
-      if (lines.length === 0) return;
+      this.#landed.push(...sent);
     }
-    this.#unsure = lines;
-    await this.#stored("append", () => this.#store.append(threadId, lines, this.#at));
     this.#unsure = null;
-    this.#at += lines.length;
+    // Codex's file may have grown since: what is stored of it is not stored again. Other lines follow.
+    if (!this.#landed.every((line, n) => line === lines[n])) this.#landed = [];
+    const left = lines.slice(this.#landed.length);
+    if (left.length > 0) {
+      this.#unsure = left;
+      await this.#stored("append", () => this.#store.append(this.#threadId!, left, this.#at));
+      this.#unsure = null;
+      this.#at += left.length;
+    }
+    this.#landed = [];
   }
 
   async #hasLanded(lines: string[]): Promise<boolean> {

@@ -120,26 +120,27 @@ test("what a store has kept without saying so is not stored again, also when the
     callNow: () => Promise.resolve({ thread: { path, name: null } }),
   };
   const memory = new MemoryThreadStore();
-  let isLost = false;
+  let fails: "no" | "before" | "after" = "no";
   const store: ThreadStore = {
     load: (id) => memory.load(id),
     append: async (...what) => {
+      if (fails === "before") throw new Error("the disk is full");
       await memory.append(...what);
-      if (isLost) throw new Error("the answer was lost");
+      if (fails === "after") throw new Error("the answer was lost");
     },
   };
   const thread = new PortableThread(core as never, store, "startSession", null);
   await thread.opened(ID);
   const all: string[] = [];
-  for (let ordinal = 0; ordinal < 4; ordinal++) {
+  const ways = "no after no after before no after after before after no".split(" ");
+  for (const [ordinal, way] of ways.entries()) {
     all.push(line(ordinal));
     writeFileSync(path, lines(...all));
     thread.touch();
-    isLost = ordinal % 2 === 1;
-    await (isLost ? assert.rejects(thread.flush(), { code: "threadStore" }) : thread.flush());
+    fails = way as typeof fails;
+    const flushed = thread.flush();
+    await (way === "no" ? flushed : assert.rejects(flushed, { code: "threadStore" }));
   }
-  isLost = false;
-  await thread.flush();
   const stored: string[] = [];
   for await (const each of (await memory.load(ID))!) stored.push(each);
   assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, ...all]);
