@@ -236,7 +236,7 @@ export class PortableThread {
     }
     if (file !== this.#file) {
       for (const base of await this.#basesOf(path)) {
-        await this.#begin(base.file);
+        if (base.file !== this.#file) await this.#begin(base.file);
         await this.#lines(base.path, base.endByte);
       }
       await this.#begin(file);
@@ -300,9 +300,8 @@ export class PortableThread {
       bases.unshift({ ...found, endByte: base.endByte });
       base = baseOf(await firstLine(this.#files, found.path));
     }
-    // What is stored already need not be again.
-    const known = bases.findIndex(({ file }) => file === this.#file);
-    return known < 0 ? bases : bases.slice(known + 1);
+    // What is stored already need not be again; of the last one a part may be.
+    return bases.slice(Math.max(0, bases.findIndex(({ file }) => file === this.#file)));
   }
 
   /** The file of which the base's last line is the last one before its end; it may be of any day. */

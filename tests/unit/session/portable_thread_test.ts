@@ -46,7 +46,16 @@ test("a thread that was taken back twice, on other days, is stored with what it 
   put(`sessions/2026/01/01/rollout-e-${OTHER}_${ID}x.jsonl`, first.text);
   put("sessions/notes.txt", "x");
 
-  const store = new MemoryThreadStore();
+  const memory = new MemoryThreadStore();
+  let appends = 0;
+  // Each second one fails: what it was in the middle of goes on from there.
+  const store: ThreadStore = {
+    load: (id) => memory.load(id),
+    append: async (...what) => {
+      if (++appends % 2 === 0) throw new Error("the disk is full");
+      await memory.append(...what);
+    },
+  };
   const core = {
     config: {},
     server: { version: "0.169.0" },
@@ -58,7 +67,7 @@ test("a thread that was taken back twice, on other days, is stored with what it 
   };
   const thread = new PortableThread(core as never, store, "startSession", null);
   await thread.opened(ID);
-  await thread.flush();
+  for (let tries = 0; tries < 6; tries++) await thread.flush().catch(() => {});
   const stored: string[] = [];
   for await (const each of (await store.load(ID))!) stored.push(each);
   const wanted = [[first.file, shared], [second.file, based], [third.file, third.text]]
