@@ -97,7 +97,7 @@ const command: Kind = hinted(
     callback,
     kind("a RegExp", ["object"], (value: object) => value instanceof RegExp),
   ),
-  (value) => typeof value === "string" ? "For one word write `[word]`." : undefined,
+  (value) => typeof value === "string" ? 'Write its words: `["git", "status"]`.' : undefined,
 );
 
 const RULE: Kind = object(

@@ -43,11 +43,10 @@ export function configRefusal(
     }
     const needs = leafNeeds(leaf, config, cwd);
     if (consent.allowPrivilegedEscalation !== true && needs.some(({ kind }) => kind !== "read")) {
+      const name = nameOf(leaf);
       return new PolicyError(
-        `\`config.${
-          nameOf(leaf)
-        }\` lets codex do more than a read-only session may, outside the sandbox. ` +
-          "Set `allowPrivilegedEscalation: true` to allow it.",
+        `\`${name === "web_search" ? "webSearch" : `config.${name}`}\` lets codex do more than a ` +
+          "read-only session may, outside the sandbox. Set `allowPrivilegedEscalation: true` to allow it.",
         { data },
       );
     }

@@ -9,6 +9,7 @@ import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import {
   fieldPasses,
   givesAway,
+  knownMethods,
   type MethodReach,
   methodReach,
   UNSANDBOXED,
@@ -234,6 +235,7 @@ function privilegedWord(method: string, params: JsonObject): string {
     case "fsCopy":
       return "writes files without any sandbox";
     case "everything":
+      if (!knownMethods().includes(method)) return "is no method that is known here: it may do all";
       return "can run things without any sandbox, or change what later sessions may do";
     case "account":
       return "changes the login of every later session, or acts in its name";

@@ -80,8 +80,9 @@ export function privilegeRefusal(
   if (!isPrivileged(policy)) return null;
   const data = { sandbox: policy.type };
   if (consent.allowPrivilegedEscalation !== true) {
+    const what = policy.type === "readOnly" ? "Network access" : `The sandbox ${policy.type}`;
     return new PolicyError(
-      `The sandbox ${policy.type} lets the agent do more than read. Set \`allowPrivilegedEscalation: true\` to allow it, or use "read-only".`,
+      `${what} lets the agent do more than read. Set \`allowPrivilegedEscalation: true\` to allow it, or use plain "read-only".`,
       { data },
     );
   }

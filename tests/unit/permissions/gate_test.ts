@@ -29,7 +29,7 @@ const CASES: [string, SandboxPolicy, ApprovalPolicy, PrivilegeConsent, RegExp | 
   ["full access with consent, asking", FULL, "untrusted", yes, null],
   ["full access, asking for what leaves no sandbox", FULL, "on-request", yes, /Unattended/],
   ["full access, asking for what failed", FULL, "on-failure", yes, /Unattended/],
-  ["read-only with network", { ...READ, networkAccess: true }, "never", {}, /allowPrivileged/],
+  ["read-only with network", { ...READ, networkAccess: true }, "never", {}, /^Network access lets/],
   ["read-only with network and consent", { ...READ, networkAccess: true }, "never", yes, null],
   ["full access with consent, unattended", FULL, "never", yes, /Unattended/],
   ["full access, granular that never asks", FULL, granular(false), yes, /Unattended/],

@@ -315,6 +315,10 @@ test("gateMethod() asks for the caller's consent where it is told to", async (t)
       assert(gate(method, params, {}) instanceof PolicyError);
     });
   }
+  await t.step("a method that is not known is told as one", () => {
+    const { message } = gate("thread/strat", {}, {})!;
+    assert.match(message, /^thread\/strat is no method that is known here/);
+  });
   await t.step("a sandbox of another shape is no question of consent", () => {
     for (const sandbox of [5, {}, [], "walls"]) {
       const all = { allowPrivilegedEscalation: true, dangerouslyAllowUnattendedFullAccess: true };

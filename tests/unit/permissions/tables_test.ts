@@ -151,4 +151,6 @@ test("configRefusal() lets a session have what reads, and the rest with consent"
   const secret = { "mcp_servers.my-private-server.env": { T: "hunter2" } };
   const { message } = configRefusal(secret, "/w", {})!;
   assert.doesNotMatch(message, /hunter2|private/);
+  // The profile's `webSearch` becomes this one.
+  assert.match(configRefusal({ web_search: "live" }, "/w", {})!.message, /^`webSearch` lets/);
 });
