@@ -125,10 +125,6 @@ export class RuntimeCore implements ConnectionHandler {
     return this.#stop.signal;
   }
 
-  get generation(): number {
-    return this.#generation;
-  }
-
   get server(): ServerInfo {
     if (this.#server === null) throw new ConnectionClosedError("No server has answered yet.");
     return this.#server;

@@ -77,8 +77,7 @@ export class SessionThread {
     this.foreign = this.#makeForeign();
     this.gate = new SessionGate({
       core: parts.core,
-      turns: () => this.turns,
-      timeoutMs: () => settings.profile.timeoutMs,
+      turns: this.turns,
       // An agent's agent may have another model, which is not told.
       subAgentSpan: (threadId, turn) =>
         settings.span(threadId, {}, turn?.span?.context ?? null, null),
@@ -92,7 +91,6 @@ export class SessionThread {
       approvals: parts.answerers.all,
       hooked: () => hasToolHooks(settings.hooksOf(settings.profile)),
       refuses: (request) => refusalByWorkspace(parts.core, settings.policy, request),
-      contained: () => settings.policy.acceptedCommands === "sandboxed",
       settings,
     });
     this.prompts = this.#makePrompts();
@@ -276,13 +274,7 @@ export class SessionThread {
   #makeHost(): ThreadHost {
     const { core, openCopy, answerers, checkpoints } = this.parts;
     const [turns, foreign] = [this.turns, this.foreign];
-    const now = {
-      busy: () => this.#isBusy,
-      agents: () => this.gate.agents,
-      threadId: () => this.threadId,
-      profile: () => this.settings.profile,
-      used: () => this.isUsed,
-    };
+    const thread = () => this;
     return {
       core,
       turns,
@@ -290,19 +282,19 @@ export class SessionThread {
       checkpoints,
       listeners: this.events,
       get threadId() {
-        return now.threadId();
+        return thread().threadId;
       },
       get profile() {
-        return now.profile();
+        return thread().settings.profile;
       },
       get used() {
-        return now.used();
+        return thread().isUsed;
       },
       get busy() {
-        return now.busy();
+        return thread().#isBusy;
       },
       get agents() {
-        return now.agents();
+        return thread().gate.agents;
       },
       checkpoint: async (signal) => {
         const { settings } = this;

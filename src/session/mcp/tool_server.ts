@@ -284,12 +284,12 @@ function placeOf(meta: JsonValue | undefined): Omit<ServedCall, "tool" | "argume
 
 /** Has a call judged as `item/tool/call` is, and run; settles with the answer, at the latest when it is given up. */
 export function serveCall(
-  host: { core: RuntimeCore; turns: () => ThreadTurns; toolsServer: string | null },
+  host: { core: RuntimeCore; turns: ThreadTurns; toolsServer: string | null },
   call: ServedCall,
   signal: AbortSignal,
 ): Promise<JsonValue> {
   const { core, toolsServer } = host;
-  const { threadId, active } = host.turns();
+  const { threadId, active } = host.turns;
   const rpcId = `served-${crypto.randomUUID()}`;
   const params = {
     threadId: call.threadId ?? threadId,

@@ -36,11 +36,9 @@ export interface SessionGateHost {
   /** The connection. */
   core: RuntimeCore;
   /** The turns of the session's thread. */
-  turns: () => ThreadTurns;
+  turns: ThreadTurns;
   /** More tokens of an agent that the session's agent started; `turn`: the session's turn that it works for. */
   countSubAgent: (tokens: TokenCount, turn: Turn | null) => void;
-  /** Milliseconds that a turn may take which nobody waits for. */
-  timeoutMs: () => number;
   /** Begins the span of a turn of such an agent, below that of the session's turn; `null` where nobody traces. */
   subAgentSpan?: (threadId: string, turn: Turn | null) => AgentSpan | null;
   /** Who listens to all of the session. */
@@ -55,10 +53,12 @@ export interface SessionGateHost {
   hooked: () => boolean;
   /** Why a question is declined whatever anybody would answer, or `null`. */
   refuses: (request: ApprovalRequest) => Promise<string | null>;
-  /** Whether codex keeps accepted commands in the sandbox. */
-  contained: () => boolean;
   /** What its turns run with. */
   settings: {
+    /** How it runs; a turn that nobody waits for may take this long. */
+    readonly profile: { readonly timeoutMs: number };
+    /** What it may do; codex may keep accepted commands in the sandbox. */
+    readonly policy: Pick<EffectivePolicy, "acceptedCommands">;
     /** What the last turn may do. */
     readonly sent: EffectivePolicy;
     /** What codex was given and keeps, with the sandbox of the turn, as JSON; `""` for what none holds. */
@@ -94,13 +94,13 @@ export class SessionGate implements ThreadGate {
       },
       itemStarted: (item, threadId) => this.itemStarted(item, threadId),
       itemCompleted: (item, threadId, turnId) => this.itemCompleted(item, threadId, turnId),
-      activeTurn: () => host.turns().active,
+      activeTurn: () => host.turns.active,
       span: (threadId, turn) => host.subAgentSpan?.(threadId, turn) ?? null,
       get timeoutMs() {
-        return host.timeoutMs();
+        return host.settings.profile.timeoutMs;
       },
       get goalActive() {
-        return host.turns().goalActive === true;
+        return host.turns.goalActive === true;
       },
       count: host.countSubAgent,
       events: host.events,
@@ -120,17 +120,12 @@ export class SessionGate implements ThreadGate {
 
   /** Stops an agent that was being started by a call of which this is the item. */
   stopStarting(item: JsonObject): Promise<boolean> {
-    return this.#subAgents.stopStarting(item, this.#host.turns().threadId);
+    return this.#subAgents.stopStarting(item, this.#host.turns.threadId);
   }
 
   /** The threads of the agents that the session's agent has started. */
   get agents(): AgentThread[] {
     return this.#subAgents.threads();
-  }
-
-  /** Whether the thread is the session's, or one of an agent that its agent started. */
-  owns(threadId: string): boolean {
-    return threadId === this.#host.turns().threadId || this.#subAgents.has(threadId);
   }
 
   /** Joins in for the thread, until the returned function is called. */
@@ -213,7 +208,7 @@ export class SessionGate implements ThreadGate {
 
   /** Takes in the agents that an item names which only the server's record tells of. */
   learn(item: JsonObject): void {
-    this.#subAgents.learn(item, this.#host.turns().threadId);
+    this.#subAgents.learn(item, this.#host.turns.threadId);
   }
 
   /** Settles when the post-hooks of the tool uses so far have ended. */
@@ -223,7 +218,7 @@ export class SessionGate implements ThreadGate {
 
   /** Runs what the session waits for: a prompt that it asks of the session is refused. */
   within<T>(call: () => T | Promise<T>): Promise<T> {
-    const span = this.#host.turns().active?.span ?? null;
+    const span = this.#host.turns.active?.span ?? null;
     return whileWaiting(this, span === null ? call : () => span.within(call));
   }
 
@@ -260,7 +255,7 @@ export class SessionGate implements ThreadGate {
   /** The item a question is about. */
   item(itemId: string | null): JsonObject | undefined {
     if (itemId === null) return undefined;
-    const turns = this.#host.turns();
+    const { turns } = this.#host;
     const item = turns.active?.outcome.items.get(itemId) ?? turns.last?.items.get(itemId);
     return item as unknown as JsonObject | undefined;
   }
@@ -269,7 +264,7 @@ export class SessionGate implements ThreadGate {
   onRequested(request: ApprovalRequest): void {
     const { threadId, turnId } = request;
     if (request.type === "toolCall") {
-      const { active } = this.#host.turns();
+      const { active } = this.#host.turns;
       void import("../prompt/run_tool.ts").then((tools) =>
         tools.countUntold(request, active, this.#host.core)
       );
@@ -304,7 +299,7 @@ export class SessionGate implements ThreadGate {
   /** Whether accepted commands of the session's own thread stay in its sandbox. */
   contained(): boolean {
     const { core, settings } = this.#host;
-    if (!this.#host.contained()) return false;
+    if (settings.policy.acceptedCommands !== "sandboxed") return false;
     try {
       // What this script may no longer do itself, the sandbox would let them do.
       recheck(core, settings.sent);
@@ -346,7 +341,7 @@ export class SessionGate implements ThreadGate {
   #emit(event: TurnEvent): void {
     const { turns, events } = this.#host;
     // A question of an agent's agent is told to whoever waits for the turn that it works for.
-    const turn = turns().get(event.turnId) ?? turns().active;
+    const turn = turns.get(event.turnId) ?? turns.active;
     if (turn === null) events.push(event);
     else turn.tell(event);
   }

@@ -114,11 +114,6 @@ export class SubAgents {
     this.#since = core.routes.now;
   }
 
-  /** Whether the thread is one of them. */
-  has(threadId: string): boolean {
-    return this.#agents.has(threadId);
-  }
-
   /** Their threads, and whether a turn is active there. */
   threads(): AgentThread[] {
     return Array.from(this.#agents, ([threadId, { turns, starting }]) => ({
@@ -132,7 +127,9 @@ export class SubAgents {
     const parent = this.#owner.activeTurn();
     // A prompt that waits for its agents: the newer ones are not named there, nor are those that work for them.
     const { type, tool } = item;
-    if (parent !== null && type === "collabAgentToolCall" && tool === "wait" && !this.has(by)) {
+    if (
+      parent !== null && type === "collabAgentToolCall" && tool === "wait" && !this.#agents.has(by)
+    ) {
       for (const agent of this.#agents.values()) agent.parent = parent;
     }
     for (const threadId of threadsOf(item)) {

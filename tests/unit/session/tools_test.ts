@@ -303,17 +303,17 @@ test("messages and reasoning are no tool use; MCP and dynamic tools are", () => 
 function gate(tools: Record<string, DynamicTool> = {}, hooked = false): SessionGate {
   return new SessionGate({
     core: { approvals: {}, routes: {} } as unknown as RuntimeCore,
-    turns: () => ({ threadId: "T", active: null, last: null, get: () => undefined }) as never,
+    turns: { threadId: "T", active: null, last: null, get: () => undefined } as never,
     countSubAgent: () => {},
-    timeoutMs: () => 60_000,
     events: new SessionEvents(),
     toolsServer: null,
     tools,
     approvals: undefined,
     hooked: () => hooked,
     refuses: () => Promise.resolve(null),
-    contained: () => false,
     settings: {
+      profile: { timeoutMs: 60_000 },
+      policy: { acceptedCommands: "mayLeave" },
       sent: { sandbox: { type: "readOnly" } } as EffectivePolicy,
       kept: new Set(),
       agents: new Set(),
