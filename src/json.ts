@@ -49,26 +49,33 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** What a path of names leads to in a value; `undefined` where it leads to nothing. */
+export function memberOf(value: JsonValue | undefined, ...path: string[]): JsonValue | undefined {
+  let member = value;
+  for (const name of path) member = isJsonObject(member) ? member[name] : undefined;
+  return member;
+}
+
 /** A member that is a string. */
-export function stringOf(object: JsonObject, key: string): string | null {
-  return asText(object[key]);
+export function stringOf(value: JsonValue | undefined, ...path: string[]): string | null {
+  return asText(memberOf(value, ...path));
 }
 
 /** A member that is a number. */
-export function numberOf(object: JsonObject, key: string): number | null {
-  const value = object[key];
-  return typeof value === "number" ? value : null;
+export function numberOf(value: JsonValue | undefined, ...path: string[]): number | null {
+  const member = memberOf(value, ...path);
+  return typeof member === "number" ? member : null;
 }
 
 /** A member that is an object. */
-export function objectOf(object: JsonObject, key: string): JsonObject | null {
-  const value = object[key];
-  return isJsonObject(value) ? value : null;
+export function objectOf(value: JsonValue | undefined, ...path: string[]): JsonObject | null {
+  const member = memberOf(value, ...path);
+  return isJsonObject(member) ? member : null;
 }
 
 /** The objects of a member that is an array. */
-export function objectsOf(object: JsonObject, key: string): JsonObject[] {
-  return asList(object[key]).filter(isJsonObject);
+export function objectsOf(value: JsonValue | undefined, ...path: string[]): JsonObject[] {
+  return asList(memberOf(value, ...path)).filter(isJsonObject);
 }
 
 /** The value, when it is a string. */

@@ -6,7 +6,7 @@
  * what stands in a table below the name of a column. Of a secret that is split over several deltas, what came before it could be told for one stays.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "./json.ts";
 import {
   coversTexts,
   hidden,
@@ -56,8 +56,7 @@ export class Redactor {
   }
 
   #remember(id: number | string, request: JsonObject): void {
-    const params = request["params"];
-    const questions = isJsonObject(params) ? params["questions"] : undefined;
+    const questions = memberOf(request, "params", "questions");
     if (!Array.isArray(questions)) return;
     const secret = questions.filter(isJsonObject)
       .filter((question) => question["isSecret"] === true)

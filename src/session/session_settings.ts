@@ -3,7 +3,14 @@
  * @module
  */
 import { InvalidArgumentError } from "../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../json.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  objectsOf,
+  stringOf,
+} from "../json.ts";
 import type { EffectivePolicy } from "../permissions/mod.ts";
 import { type HookRun, type Hooks, mergeHooks } from "../plugin/mod.ts";
 import { supports } from "../protocol/mod.ts";
@@ -53,13 +60,10 @@ export interface ToldSettings {
 
 /** What the answer to `thread/start`, `thread/resume` or `thread/fork` says of it. `fresh`: a thread without a past is in no other mode. */
 export function toldSettings(result: JsonValue | undefined, fresh: boolean): ToldSettings {
-  const { model, modelProvider, collaborationMode } = isJsonObject(result) ? result : {};
-  const text = (value: JsonValue | undefined) =>
-    typeof value === "string" && value !== "" ? value : null;
   return {
-    model: text(model),
-    provider: text(modelProvider),
-    mode: fresh ? "default" : readMode(collaborationMode),
+    model: stringOf(result, "model") || null,
+    provider: stringOf(result, "modelProvider") || null,
+    mode: fresh ? "default" : readMode(result),
   };
 }
 
@@ -70,7 +74,7 @@ function withoutMode({ collaborationMode: _mode, ...settings }: JsonObject): str
 
 /** The mode that the server tells, which is known when it is one of ours. */
 function readMode(told: JsonValue | undefined): SessionMode | null {
-  const mode = isJsonObject(told) ? told["mode"] : null;
+  const mode = memberOf(told, "collaborationMode", "mode");
   return mode === "default" || mode === "plan" ? mode : null;
 }
 
@@ -224,14 +228,13 @@ export class SessionSettings {
   ): AgentSpan | null {
     const { telemetry, server } = this.#core;
     if (spans === null || telemetry === null) return null;
-    const { model, effort, input } = params;
     return spans.AgentSpan.begin(telemetry, {
       threadId,
-      model: typeof model === "string" ? model : told,
+      model: stringOf(params, "model") ?? told,
       provider: this.#told.provider,
-      effort: typeof effort === "string" ? effort : this.profile.effort,
+      effort: stringOf(params, "effort") ?? this.profile.effort,
       json: isJsonObject(params["outputSchema"]),
-      input: Array.isArray(input) ? input.filter(isJsonObject) : [],
+      input: objectsOf(params, "input"),
       version: server.version,
     }, parent);
   }
@@ -369,10 +372,7 @@ export class SessionSettings {
 
   /** The server tells what the thread may do now. Throws when that is more than the turn was sent with. */
   confirm(params: JsonObject): void {
-    const { threadSettings } = params;
-    const mode = isJsonObject(threadSettings)
-      ? readMode(threadSettings["collaborationMode"])
-      : null;
+    const mode = readMode(params["threadSettings"]);
     if (mode !== null) this.#told = { ...this.#told, mode };
     this.policy = confirmSettings(this.#core, this.policy, this.#decided, this.#sent, params);
   }

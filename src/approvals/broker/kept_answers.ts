@@ -4,7 +4,7 @@
  * what else was meant is kept here.
  * @module
  */
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonValue, memberOf } from "../../json.ts";
 import type { RealPath } from "../request/facts.ts";
 import type { ApprovalRequest } from "../request/types.ts";
 
@@ -38,7 +38,7 @@ export function isKeptByCodex(request: ApprovalRequest, result: JsonValue): bool
 
 /** Whether the result has codex never ask again about such commands, or about a host, in any session. */
 export function isForEver(request: ApprovalRequest, result: JsonValue): boolean {
-  const decision = isJsonObject(result) ? result["decision"] : undefined;
+  const decision = memberOf(result, "decision");
   return request.type === "command" && isJsonObject(decision) &&
     AMENDMENTS.some((name) => name in decision);
 }

@@ -3,7 +3,14 @@
  * @module
  */
 import { longTimeout, type Timers } from "../../async.ts";
-import { isJsonObject, type JsonObject, type JsonValue, plain } from "../../json.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  objectOf,
+  plain,
+} from "../../json.ts";
 import type { WireAnswer } from "../answers/answers.ts";
 import { isAboutCall } from "./doubt.ts";
 import { normalHost } from "../rules/match_path.ts";
@@ -214,12 +221,11 @@ export function grantOf(request: ApprovalRequest, result: JsonValue): Grant | nu
     case "permissions": {
       const granted = fields["permissions"];
       if (!isJsonObject(granted) || Object.keys(granted).length === 0) return null;
-      const { network, fileSystem } = granted;
       return {
         type: "permissions",
         permissions: {
-          network: isJsonObject(network) ? network : null,
-          fileSystem: isJsonObject(fileSystem) ? fileSystem : null,
+          network: objectOf(granted, "network"),
+          fileSystem: objectOf(granted, "fileSystem"),
         },
       };
     }
@@ -252,7 +258,7 @@ function isAccepted(decision: JsonValue | undefined): boolean {
 function allowedHost(decision: JsonValue | undefined): string | null {
   if (!isJsonObject(decision)) return null;
   const outer = decision["applyNetworkPolicyAmendment"] ?? decision["network_policy_amendment"];
-  const rule = isJsonObject(outer) ? outer["network_policy_amendment"] : undefined;
+  const rule = memberOf(outer, "network_policy_amendment");
   if (!isJsonObject(rule) || typeof rule["host"] !== "string") return null;
   return rule["action"] === "allow" ? rule["host"] : "";
 }

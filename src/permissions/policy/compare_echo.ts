@@ -3,7 +3,7 @@
  * @module
  */
 import { type PolicyMismatch, PolicyMismatchError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import { isInside, isSamePath } from "../../platform/mod.ts";
 import type { EffectivePolicy } from "./policy.ts";
 import type { ApprovalPolicy, SandboxPolicy, WorkspaceWritePolicy } from "../types.ts";
@@ -231,7 +231,7 @@ function compareSandbox(asked: AskedPolicy, echo: JsonValue | undefined): Policy
   const mismatch = (field: string, a: string, confirmed: string): PolicyMismatch[] => [
     { field, asked: a, confirmed },
   ];
-  const type = isJsonObject(echo) && typeof echo["type"] === "string" ? echo["type"] : null;
+  const type = stringOf(echo, "type");
   const told = REACH.get(sandbox.type) ?? Infinity;
   const does = type === null ? undefined : REACH.get(type);
   // A type of the caller's own that is not known here can be confirmed only by its own name.
@@ -299,7 +299,7 @@ function compareReviewer(echo: JsonValue | undefined): PolicyMismatch[] {
 }
 
 function profileName(echo: JsonValue | undefined): string | null {
-  return isJsonObject(echo) && typeof echo["id"] === "string" ? echo["id"] : null;
+  return stringOf(echo, "id");
 }
 
 function show(value: JsonValue | undefined): string {

@@ -13,6 +13,7 @@ import {
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  memberOf,
   plainSettings,
 } from "../../json.ts";
 import { delay } from "../../async.ts";
@@ -178,8 +179,7 @@ async function logIn(
 ): Promise<void> {
   const options = signal === undefined ? {} : { signal };
   const read = await connection.call("config/read", {}, options);
-  const effective = isJsonObject(read) ? read["config"] : null;
-  if (!isJsonObject(effective) || effective[STORE] !== "ephemeral") {
+  if (memberOf(read, "config", STORE) !== "ephemeral") {
     throw new PolicyError(
       `\`apiKey\` was not given to this codex, which would store it in place of the user's login: \`${STORE}\` is not "ephemeral" there.`,
       { data: { reason: "storesLogins" } },

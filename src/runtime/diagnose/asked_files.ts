@@ -3,7 +3,7 @@
  * when there is something to be read.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
 import { canRead, listDirectory, pathKind, readTextFile } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../core.ts";
@@ -37,7 +37,7 @@ async function layersOf(
 ): Promise<{ name: JsonObject; disabled: boolean }[] | null> {
   try {
     const result = await call("config/read", { ...params, includeLayers: true });
-    const layers = isJsonObject(result) ? result["layers"] : null;
+    const layers = memberOf(result, "layers");
     if (!Array.isArray(layers)) return null;
     return layers.flatMap((layer) =>
       isJsonObject(layer) && isJsonObject(layer["name"])
@@ -106,12 +106,9 @@ async function namesOf(call: Call, path: string): Promise<string[] | null> {
 }
 
 function namesIn(result: JsonValue, list: string, name: string): string[] | null {
-  const entries = isJsonObject(result) ? result[list] : null;
+  const entries = memberOf(result, list);
   if (!Array.isArray(entries)) return null;
-  return entries.flatMap((entry) => {
-    const value = isJsonObject(entry) ? entry[name] : null;
-    return typeof value === "string" ? [value] : [];
-  });
+  return entries.flatMap((entry) => stringOf(entry, name) ?? []);
 }
 
 async function textOf(call: Call, path: string): Promise<string | null> {

@@ -4,7 +4,7 @@
  * @module
  */
 import { delay } from "../../async.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import { fileSystem } from "../../platform/fs.ts";
 import { type Call, textThere } from "./server_text.ts";
 
@@ -62,10 +62,7 @@ export async function concealed(patch: AskedPatch, files: ThreadFiles): Promise<
 }
 
 async function pathOf(threadId: string, call: Call): Promise<string | null> {
-  const result = await call("thread/read", { threadId });
-  const thread = isJsonObject(result) ? result["thread"] : null;
-  const path = isJsonObject(thread) ? thread["path"] : null;
-  return typeof path === "string" ? path : null;
+  return stringOf(await call("thread/read", { threadId }), "thread", "path");
 }
 
 async function endOf(path: string, { local, call }: ThreadFiles): Promise<string> {
@@ -89,8 +86,7 @@ async function tailThere(call: Call, path: string): Promise<string | null> {
     timeoutMs: 5000,
     sandboxPolicy: { type: "dangerFullAccess" },
   });
-  const text = isJsonObject(result) ? result["stdout"] : null;
-  return typeof text === "string" ? text : null;
+  return stringOf(result, "stdout");
 }
 
 /** The calls of this id that have no answer yet: ids recur. */

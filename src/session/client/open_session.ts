@@ -4,7 +4,7 @@
  */
 import { abortable } from "../../async.ts";
 import { ConnectionClosedError, InvalidArgumentError, ThreadInUseError } from "../../errors/mod.ts";
-import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { defined, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
 import { hasToolHooks, HookRun, mergeHooks } from "../../plugin/mod.ts";
 import type { EffectivePolicy } from "../../permissions/mod.ts";
 import { isRefusal } from "../../protocol/mod.ts";
@@ -308,9 +308,8 @@ export class SessionOpener<Opened extends OpenedThread> {
     plan: Plan,
     onOpened: SessionParts["onOpened"],
   ): Opened {
-    const thread = isJsonObject(result) ? result["thread"] : undefined;
-    const threadId = isJsonObject(thread) ? thread["id"] : undefined;
-    if (typeof threadId !== "string" || threadId === "") {
+    const threadId = stringOf(result, "thread", "id") ?? "";
+    if (threadId === "") {
       throw new ConnectionClosedError(`${opening.method} was answered without a thread id.`, {
         retryable: false,
       });
@@ -327,7 +326,7 @@ export class SessionOpener<Opened extends OpenedThread> {
     const session: Opened = this.#make({
       ...plan,
       // A resumed thread is what it was, and old servers keep every fork: only what they say counts when it is closed.
-      profile: { ...plan.profile, ephemeral: isEphemeral(thread) },
+      profile: { ...plan.profile, ephemeral: isEphemeral(result) },
       core: this.#core,
       threadId,
       clientHooks: this.#config.hooks,
@@ -391,6 +390,7 @@ function threadInUse(error: unknown, threadId: string): unknown {
 }
 
 /** Whether the thread has no file, so that it goes with its server. */
-function isEphemeral(thread: JsonValue | undefined): boolean {
-  return isJsonObject(thread) && (thread["ephemeral"] === true || thread["path"] === null);
+function isEphemeral(result: JsonValue): boolean {
+  return memberOf(result, "thread", "ephemeral") === true ||
+    memberOf(result, "thread", "path") === null;
 }

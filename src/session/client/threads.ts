@@ -8,6 +8,7 @@ import {
   type JsonObject,
   type JsonValue,
   numberOf,
+  objectOf,
   objectsOf,
   stringOf,
 } from "../../json.ts";
@@ -225,8 +226,8 @@ export async function readAccount(
   options: WaitOptions,
 ): Promise<Account | null> {
   const result = await core.call("account/read", {}, options);
-  const account = isJsonObject(result) ? result["account"] : null;
-  if (!isJsonObject(account)) return null;
+  const account = objectOf(result, "account");
+  if (account === null) return null;
   return {
     type: stringOf(account, "type") ?? "unknown",
     email: stringOf(account, "email"),

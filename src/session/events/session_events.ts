@@ -2,7 +2,7 @@
  * From a session's thread to those who listen to all of it.
  * @module
  */
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
 import { mcpFailure } from "../../protocol/mod.ts";
 import { redactText } from "../../redact.ts";
 import type { TurnEvent } from "../turn/turn_event.ts";
@@ -90,19 +90,12 @@ function threadEvent(
   params: JsonObject,
 ): SessionEvent | null {
   switch (method) {
-    case "thread/name/updated": {
-      const name = params["threadName"];
-      return { type: "nameChanged", threadId, name: typeof name === "string" ? name : null };
-    }
-    case "thread/status/changed": {
-      const { status } = params;
-      const type = isJsonObject(status) ? status["type"] : undefined;
-      return { type: "statusChanged", threadId, status: typeof type === "string" ? type : "" };
-    }
-    case "thread/goal/updated": {
-      const { goal } = params;
-      return { type: "goalUpdated", threadId, goal: isJsonObject(goal) ? goal : null };
-    }
+    case "thread/name/updated":
+      return { type: "nameChanged", threadId, name: stringOf(params, "threadName") };
+    case "thread/status/changed":
+      return { type: "statusChanged", threadId, status: stringOf(params, "status", "type") ?? "" };
+    case "thread/goal/updated":
+      return { type: "goalUpdated", threadId, goal: objectOf(params, "goal") };
     case "thread/goal/cleared":
       return { type: "goalUpdated", threadId, goal: null };
     case "item/completed": {

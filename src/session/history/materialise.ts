@@ -6,7 +6,7 @@
  * @module
  */
 import { ThreadInUseError, UnsupportedError } from "../../errors/mod.ts";
-import { asList, isJsonObject, objectOf, stringOf } from "../../json.ts";
+import { asList, isJsonObject, stringOf } from "../../json.ts";
 import { type FileSystem, realPath } from "../../platform/mod.ts";
 import { featureSince, isRefusal, supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -94,7 +94,7 @@ export async function materialise(
 async function knownFile(core: RuntimeCore, threadId: string): Promise<string | null> {
   const read = await core.callNow("thread/read", { threadId, includeTurns: false })
     .catch(() => null);
-  const path = stringOf((isJsonObject(read) ? objectOf(read, "thread") : null) ?? {}, "path");
+  const path = stringOf(read, "thread", "path");
   return path === null ? null : rolloutFile(path);
 }
 

@@ -210,7 +210,7 @@ async function wholeTurns(
 ): Promise<JsonObject[]> {
   const read = async (includeTurns: boolean) => {
     const result = await core.call("thread/read", { threadId, includeTurns }, defined({ signal }));
-    return (isJsonObject(result) ? objectOf(result, "thread") : null) ?? {};
+    return objectOf(result, "thread") ?? {};
   };
   const path = stringOf(await read(false), "path");
   const bytes = path === null || isRemote(core.config)

@@ -10,7 +10,7 @@ import {
   PermissionDeniedError,
   ThreadInUseError,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectOf, stringOf } from "../../json.ts";
+import { objectOf, stringOf } from "../../json.ts";
 import { fileSystem, isPermissionError } from "../../platform/fs.ts";
 import type { FileSystem } from "../../platform/mod.ts";
 import { codexHome, DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
@@ -423,7 +423,7 @@ export class PortableThread {
     whole: boolean,
   ): Promise<{ path: string | null; name: string | null }> {
     const result = await this.#core.callNow("thread/read", { threadId, includeTurns: whole });
-    const thread: JsonObject = (isJsonObject(result) ? objectOf(result, "thread") : null) ?? {};
+    const thread = objectOf(result, "thread") ?? {};
     return { path: stringOf(thread, "path"), name: stringOf(thread, "name") };
   }
 }

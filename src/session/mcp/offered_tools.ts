@@ -8,7 +8,7 @@ import {
   RpcError,
   UnsupportedError,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue, objectsOf, stringOf } from "../../json.ts";
+import { asList, isJsonObject, type JsonValue, memberOf, objectsOf, stringOf } from "../../json.ts";
 import { flagsFor, hostProbe, missingNeeds, type PermissionNeed } from "../../permissions/mod.ts";
 import { dotenvIsDirect } from "../../launch/mod.ts";
 import { fileSystem } from "../../platform/fs.ts";
@@ -130,8 +130,7 @@ async function begunWith(core: RuntimeCore, threadId: string): Promise<readonly 
   const result = await core.call("thread/read", { threadId, includeTurns: false }).catch(() =>
     null
   );
-  const thread = isJsonObject(result) ? result["thread"] : undefined;
-  const path = isJsonObject(thread) ? stringOf(thread, "path") : null;
+  const path = stringOf(result, "thread", "path");
   if (path === null || !canRead(path)) return [];
   const line = await firstLine(path).catch(() => "");
   return line === "" ? [] : toolsInMeta(line).map(keyOf);
@@ -192,8 +191,7 @@ export async function unloadThread(
   if (takesSettings && !agents) return;
   const options = signal === undefined ? {} : { signal };
   const list = await core.call("thread/loaded/list", {}, options);
-  const loaded = isJsonObject(list) ? list["data"] : undefined;
-  if (!Array.isArray(loaded) || !loaded.includes(threadId)) return;
+  if (!asList(memberOf(list, "data")).includes(threadId)) return;
   if (isAttached(core.config)) {
     if (!needed || takesSettings) return;
     throw new UnsupportedError(

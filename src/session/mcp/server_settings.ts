@@ -3,7 +3,7 @@
  * @module
  */
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { defined, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { defined, isJsonObject, type JsonObject, type JsonValue, objectOf } from "../../json.ts";
 import {
   EVERYTHING,
   flagsFor,
@@ -162,9 +162,7 @@ export function mcpServerNames(settings: Readonly<Record<string, JsonValue>>): S
 /** The names of the MCP servers that codex's own configuration has for a directory, of all its layers. */
 export async function configuredMcpServers(core: RuntimeCore, cwd: string): Promise<Set<string>> {
   const result = await core.callNow("config/read", { cwd, includeLayers: false });
-  const config = isJsonObject(result) ? result["config"] : undefined;
-  const servers = isJsonObject(config) ? config["mcp_servers"] : undefined;
-  return new Set(isJsonObject(servers) ? Object.keys(servers) : []);
+  return new Set(Object.keys(objectOf(result, "config", "mcp_servers") ?? {}));
 }
 
 /**

@@ -153,7 +153,7 @@ export class McpCalls implements SessionMcp {
     this.#gate(server);
     const params = { threadId: this.#thread.threadId, server, uri };
     const result = await core.call("mcpServer/resource/read", params, options);
-    return isJsonObject(result) ? objectsOf(result, "contents") : [];
+    return objectsOf(result, "contents");
   }
 
   async reload(options: WaitOptions = {}): Promise<void> {

@@ -6,7 +6,7 @@
  * environment or on its command line, where the agent's commands could read it.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
 import { serveLoopback } from "../../platform/fs.ts";
 import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -224,7 +224,7 @@ export class ToolServer {
 
 /** Ends a call that nobody waits for any more. */
 function cancel(service: Service, client: string, params: JsonValue | undefined): void {
-  const id = isJsonObject(params) ? params["requestId"] : undefined;
+  const id = memberOf(params, "requestId");
   const call = service.calls.get(JSON.stringify([client, id]));
   call?.abort(new DOMException("The call was cancelled.", "AbortError"));
 }

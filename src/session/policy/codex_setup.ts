@@ -4,7 +4,7 @@
  */
 import type { Grant } from "../../approvals/mod.ts";
 import { PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { type JsonValue, memberOf } from "../../json.ts";
 import {
   compareEcho,
   type EffectivePolicy,
@@ -103,7 +103,7 @@ export async function withWindowsNote(
   const { type } = policy.sandbox;
   if (type === "dangerFullAccess") return policy;
   const status = await core.callNow("windowsSandbox/readiness", {}).then(
-    (result) => isJsonObject(result) ? result["status"] : undefined,
+    (result) => memberOf(result, "status"),
     () => undefined,
   );
   if (status === undefined || status === "ready") return policy;

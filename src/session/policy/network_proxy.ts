@@ -3,7 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject } from "../../json.ts";
+import { isJsonObject, memberOf } from "../../json.ts";
 import { type EffectivePolicy, usesProfile } from "../../permissions/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { reachesNetwork } from "./policy_facts.ts";
@@ -52,8 +52,6 @@ function pastProxy(where: string): PolicyError {
  */
 async function hasNetworkProxy(core: RuntimeCore, cwd: string): Promise<boolean> {
   const result = await core.callNow("config/read", { cwd, includeLayers: false });
-  const config = isJsonObject(result) ? result["config"] : undefined;
-  const features = isJsonObject(config) ? config["features"] : undefined;
-  const proxy = isJsonObject(features) ? features["network_proxy"] : undefined;
+  const proxy = memberOf(result, "config", "features", "network_proxy");
   return isJsonObject(proxy) ? proxy["enabled"] === true : proxy === true;
 }

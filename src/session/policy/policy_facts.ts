@@ -3,7 +3,7 @@
  * @module
  */
 import { RpcError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { type JsonObject, stringOf } from "../../json.ts";
 import {
   addsOwnRoot,
   codexHomeOfThread,
@@ -84,8 +84,8 @@ export function codexHomeOf(core: RuntimeCore): string | undefined {
 /** The same, with the home that the thread's file lies in: codex 0.110 to 0.115 tell it nowhere else. */
 export function ownRoots(core: RuntimeCore, echo: JsonObject): string[] {
   if (!addsOwnRoot(core.server.version)) return [];
-  const path = isJsonObject(echo["thread"]) ? echo["thread"]["path"] : null;
-  const told = typeof path === "string" ? codexHomeOfThread(path) : null;
+  const path = stringOf(echo, "thread", "path");
+  const told = path === null ? null : codexHomeOfThread(path);
   return [ownRoot(core), told === null ? null : ownRootIn(told)].filter((root) => root !== null);
 }
 

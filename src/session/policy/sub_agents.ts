@@ -10,7 +10,7 @@
 import type { ThreadGate } from "../../approvals/mod.ts";
 import { delay, within } from "../../async.ts";
 import type { ConnectionClosedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore, type ThreadRoute } from "../../runtime/mod.ts";
 import type { SessionEvents } from "../events/session_events.ts";
@@ -209,7 +209,7 @@ export class SubAgents {
   #make(threadId: string, item: JsonObject, by: string): SubAgent {
     const core = this.#core;
     const owner = this.#owner;
-    const parentItemId = typeof item["id"] === "string" ? item["id"] : null;
+    const parentItemId = stringOf(item, "id");
     const emit = (event: Parameters<SessionEvents["push"]>[0] & { turnId: string }) =>
       owner.events.push({ type: "subAgent", threadId, parentItemId, event } as never);
     const turns = new ThreadTurns({
@@ -245,12 +245,12 @@ export class SubAgents {
       notification: (message) => {
         turns.notification(message);
         const { method, params } = message;
-        const { item, turnId } = params;
+        const { item } = params;
         if (!isJsonObject(item)) return;
         agent.ran ||= item["type"] === "commandExecution";
         if (method === "item/started") owner.itemStarted(item, threadId);
         if (method !== "item/completed") return;
-        owner.itemCompleted(item, threadId, typeof turnId === "string" ? turnId : null);
+        owner.itemCompleted(item, threadId, stringOf(params, "turnId"));
       },
       oversize: (message) => turns.oversize(message),
       asked: (method, params, answer) => void turns.promised.asked(method, params, answer),

@@ -2,13 +2,14 @@
  * From a profile to the parameters of a thread: what is resolved, where it works, what is sent, and when it can be resumed.
  * @module
  */
-import { kindOf } from "../../json.ts";
 import { InvalidArgumentError, PolicyMismatchError } from "../../errors/mod.ts";
 import {
   defined,
   isJsonObject,
   type JsonObject,
   type JsonValue,
+  kindOf,
+  memberOf,
   plain,
   plainSettings,
 } from "../../json.ts";
@@ -296,8 +297,7 @@ export function profileOf(resolved: ResolvedProfile): RunProfile {
 
 /** Whether the thread's own codex settings ask for goals. */
 function goalsIn(config: ResolvedProfile["config"]): boolean | undefined {
-  const { features } = config;
-  const goals = config["features.goals"] ?? (isJsonObject(features) ? features["goals"] : null);
+  const goals = config["features.goals"] ?? memberOf(config, "features", "goals");
   return typeof goals === "boolean" ? goals : undefined;
 }
 

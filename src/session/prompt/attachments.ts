@@ -7,7 +7,7 @@ import {
   InvalidArgumentError,
   PermissionDeniedError,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectsOf, stringOf } from "../../json.ts";
+import { type JsonObject, objectsOf, stringOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import {
@@ -250,7 +250,7 @@ async function knownSkills(
     { cwds: [cwd] },
     signal === undefined ? {} : { signal },
   );
-  return (isJsonObject(result) ? objectsOf(result, "data") : [])
+  return objectsOf(result, "data")
     .flatMap((entry) => objectsOf(entry, "skills"))
     .filter((skill) => skill["enabled"] !== false)
     .map((skill) => stringOf(skill, "path") ?? "");

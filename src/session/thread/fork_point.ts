@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError, RpcValidationError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, objectsOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, objectOf, objectsOf } from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 
@@ -79,8 +79,7 @@ export async function dropTurns(
 ): Promise<void> {
   if (numTurns === 0) return;
   const result = await core.call("thread/rollback", { threadId, numTurns });
-  const thread = isJsonObject(result) ? result["thread"] : undefined;
-  if (!isJsonObject(thread)) {
+  if (objectOf(result, "thread") === null) {
     throw new RpcValidationError("thread/rollback", "result", "$.thread", "expected a thread");
   }
 }

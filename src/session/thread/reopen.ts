@@ -4,7 +4,7 @@
  * @module
  */
 import { PolicyMismatchError, SessionClosedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { type JsonValue, stringOf } from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import { rememberTools } from "../mcp/begun_with.ts";
 import { resumeWithoutGoal, stopLeft } from "../turn/resume_turns.ts";
@@ -26,7 +26,7 @@ async function attach(
 
 /** A thread that was never used is simply started anew. */
 function adopt(connection: ThreadConnection, session: ConnectedSession, result: JsonValue): void {
-  const threadId = threadIdOf(result);
+  const threadId = stringOf(result, "thread", "id");
   if (threadId === null) return;
   connection.unroute();
   connection.threadId = threadId;
@@ -34,12 +34,6 @@ function adopt(connection: ThreadConnection, session: ConnectedSession, result: 
   rememberTools(core, threadId, toolSpecs);
   connection.route();
   void portable?.opened(threadId);
-}
-
-/** The thread in the answer to `thread/start`. */
-function threadIdOf(result: JsonValue): string | null {
-  const thread = isJsonObject(result) ? result["thread"] : undefined;
-  return isJsonObject(thread) && typeof thread["id"] === "string" ? thread["id"] : null;
 }
 
 function lostEphemeral(what: string): SessionClosedError {
@@ -129,7 +123,7 @@ async function startAnew(
     adopt(connection, session, opened);
     return true;
   }
-  const threadId = threadIdOf(opened);
+  const threadId = stringOf(opened, "thread", "id");
   if (threadId !== null) await session.parts.core.call("thread/unsubscribe", { threadId });
   return false;
 }

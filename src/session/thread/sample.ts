@@ -49,8 +49,8 @@ async function serve(
 ): Promise<SampleResult> {
   const { core, threadId } = host;
   const list = await core.call("thread/turns/list", { threadId, limit: 1 }, { signal });
-  const [last] = isJsonObject(list) ? objectsOf(list, "data") : [];
-  const expectedTurnId = (last && stringOf(last, "id")) ?? "";
+  const [last] = objectsOf(list, "data");
+  const expectedTurnId = stringOf(last, "id") ?? "";
   const span = host.span({ input: [{ type: "text", text: prompt }] });
   span?.take({ type: "turnStarted", threadId, turnId: "" });
   try {

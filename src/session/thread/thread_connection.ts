@@ -116,8 +116,9 @@ export class ThreadConnection {
 
   #notification(message: RpcNotification): void {
     const { method, params } = message;
-    const { item, turnId } = params;
-    const late = this.#session.turns.get(typeof turnId === "string" ? turnId : null) === undefined
+    const { item } = params;
+    const turnId = stringOf(params, "turnId");
+    const late = this.#session.turns.get(turnId) === undefined
       ? lateCommand(this.threadId, method, params)
       : null;
     // Before the turn hears of its end, so that its caller is told.
@@ -143,11 +144,7 @@ export class ThreadConnection {
       this.#session.gate.itemStarted(item, this.threadId);
     }
     if (method === "item/completed" && isJsonObject(item)) {
-      this.#session.gate.itemCompleted(
-        item,
-        this.threadId,
-        typeof turnId === "string" ? turnId : null,
-      );
+      this.#session.gate.itemCompleted(item, this.threadId, turnId);
     }
   }
 

@@ -5,7 +5,7 @@
  */
 import { longTimeout } from "../../async.ts";
 import { CodexError, RequestTimeoutError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import type { ThreadItem } from "../../thread_item.ts";
 import type { Turn } from "./turn.ts";
 import { showsPrompt, textsOf, type TurnRun } from "./turn_run.ts";
@@ -79,10 +79,8 @@ export class PromisedTurns {
     this.#open.add(promised);
     this.#expect(promise);
     try {
-      const result = await answer;
-      const turn = isJsonObject(result) ? result["turn"] : undefined;
-      const id = isJsonObject(turn) ? turn["id"] : undefined;
-      if (typeof id === "string") promised.turnId = id;
+      const id = stringOf(await answer, "turn", "id");
+      if (id !== null) promised.turnId = id;
       else promised.unnamed = true;
       if (promised.turnId !== null && this.#isKnown(promised.turnId)) promised.begun();
     } catch (error) {

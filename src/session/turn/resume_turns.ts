@@ -4,7 +4,14 @@
  * @module
  */
 import { ConnectionClosedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, objectsOf } from "../../json.ts";
+import {
+  asList,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
 import { supports } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import { CALL_MS, endCommands, STATUS_MS, type ThreadStatus, threadStatus } from "./stop_turn.ts";
@@ -101,9 +108,8 @@ async function interrupt(core: RuntimeCore, threadId: string, turnId: string): P
 async function stopAgents(core: RuntimeCore, threadId: string): Promise<void> {
   const list = await core.callNow("thread/loaded/list", {}, { timeoutMs: STATUS_MS })
     .catch(unlessLost(null));
-  const loaded = isJsonObject(list) && Array.isArray(list["data"]) ? list["data"] : [];
   await Promise.all(
-    loaded.filter((each) => typeof each === "string").map(async (agent) => {
+    asList(memberOf(list, "data")).filter((each) => typeof each === "string").map(async (agent) => {
       const read = await core.callNow("thread/read", { threadId: agent }, { timeoutMs: STATUS_MS })
         .catch(unlessLost(null));
       if (starterOf(read) === threadId) await stopUnheard(core, agent, "");
@@ -122,8 +128,7 @@ export async function recordedTurn(
   const list = await core.callNow("thread/turns/list", params, { timeoutMs: CALL_MS }).catch(
     unlessLost(null),
   );
-  const turns = isJsonObject(list) ? objectsOf(list, "data") : [];
-  return turns.find((each) => each["id"] === turnId) ?? null;
+  return objectsOf(list, "data").find((each) => each["id"] === turnId) ?? null;
 }
 
 /** Whether the record says how the turn is: that it runs, or how it has ended. */
@@ -182,9 +187,8 @@ export async function isLoaded(core: RuntimeCore, threadId: string): Promise<boo
   const read = await core.callNow("thread/read", { threadId }, { timeoutMs: CALL_MS }).catch(
     unlessLost(null),
   );
-  const thread = isJsonObject(read) ? read["thread"] : undefined;
-  const status = isJsonObject(thread) ? thread["status"] : undefined;
-  return isJsonObject(status) && (status["type"] === "active" || status["type"] === "idle");
+  const status = memberOf(read, "thread", "status", "type");
+  return status === "active" || status === "idle";
 }
 
 /** Threads that this one's agent has started since, of which no item tells. */
@@ -204,9 +208,5 @@ export async function unnamedAgents(
 
 /** The thread whose agent has started this one, by its own record, or `null`. */
 function starterOf(read: JsonValue): string | null {
-  let at: JsonValue | undefined = read;
-  for (const name of ["thread", "source", "subAgent", "thread_spawn", "parent_thread_id"]) {
-    at = isJsonObject(at) ? at[name] : undefined;
-  }
-  return typeof at === "string" ? at : null;
+  return stringOf(read, "thread", "source", "subAgent", "thread_spawn", "parent_thread_id");
 }

@@ -1,7 +1,7 @@
 /** Stopping a turn on the server, so that it has really stopped. */
 import { delay, within } from "../../async.ts";
 import { RequestTimeoutError, RpcError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { type JsonObject, objectOf, objectsOf, stringOf } from "../../json.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
 import { isAttached, type RuntimeCore } from "../../runtime/mod.ts";
 import type { TurnOutcome } from "./turn_outcome.ts";
@@ -182,16 +182,14 @@ export async function threadStatus(
   } catch (error) {
     return error instanceof RpcError ? "refused" : "unanswered";
   }
-  const thread = isJsonObject(read) ? read["thread"] : undefined;
-  const status = isJsonObject(thread) ? thread["status"] : undefined;
-  if (!isJsonObject(status)) return "unknown";
-  return status["type"] === "active" ? "active" : "idle";
+  const status = objectOf(read, "thread", "status");
+  return status === null ? "unknown" : status["type"] === "active" ? "active" : "idle";
 }
 
 /** The turn that the server works on, by its own record; `null` when it names none. Never rejects. */
 export async function activeTurnId(core: RuntimeCore, threadId: string): Promise<string | null> {
   const turn = (await latestTurns(core, threadId)).find((each) => each["status"] === "inProgress");
-  return turn !== undefined && typeof turn["id"] === "string" ? turn["id"] : null;
+  return stringOf(turn, "id");
 }
 
 /**
@@ -255,8 +253,7 @@ async function latestTurns(core: RuntimeCore, threadId: string): Promise<JsonObj
     const list = await core.callNow("thread/turns/list", { threadId, limit: 5 }, {
       timeoutMs: CALL_MS,
     });
-    const turns = isJsonObject(list) && Array.isArray(list["data"]) ? list["data"] : [];
-    return turns.filter(isJsonObject);
+    return objectsOf(list, "data");
   } catch {
     return [];
   }

@@ -13,7 +13,7 @@
  * @module
  */
 import { type ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, memberOf, stringOf } from "../../json.ts";
 import type { DeltaHead, OversizeMessage, RpcNotification } from "../../rpc/mod.ts";
 import { isRefusal, supports } from "../../protocol/mod.ts";
 import type { OtelContext, TraceContext } from "../../telemetry.ts";
@@ -167,8 +167,7 @@ export class ThreadTurns {
       this.#apply(turn, turnId, method, params);
     }
     if (!method.startsWith("thread/goal/")) return;
-    const { goal } = params;
-    this.goalActive = isJsonObject(goal) && goal["status"] === "active";
+    this.goalActive = memberOf(params, "goal", "status") === "active";
   }
 
   #count(turn: Turn | null, { tokenUsage }: JsonObject): ReturnType<ThreadUsage["take"]> {
@@ -231,10 +230,9 @@ export class ThreadTurns {
       const result = await this.#host.core.call(method, params, {
         trace,
         onResult: (value) => {
-          const turn = isJsonObject(value) ? value["turn"] : undefined;
+          const turnId = stringOf(value, "turn", "id");
           // One that comes too late is of a prompt that is not waited for any more, as what its turn shows tells.
-          if (this.#pending !== run || !isJsonObject(turn)) return;
-          if (typeof turn["id"] === "string") this.#identify(run, turn["id"]);
+          if (this.#pending === run && turnId !== null) this.#identify(run, turnId);
         },
       });
       if (run.turn === null) this.#refused(run, noTurnId(result));

@@ -3,7 +3,7 @@
  * @module
  */
 import type { TurnFailureKind } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, numberOf } from "../../json.ts";
 
 /** A failed turn's error, as the server tells it. */
 export interface TurnFailure {
@@ -120,9 +120,7 @@ function readInfo(info: JsonValue | undefined): { word: string | null; status: n
   if (typeof info === "string") return { word: info === "other" ? null : info, status: null };
   if (!isJsonObject(info)) return { word: null, status: null };
   const word = Object.keys(info)[0] ?? null;
-  const detail = word === null ? undefined : info[word];
-  const status = isJsonObject(detail) ? detail["httpStatusCode"] : undefined;
-  return { word, status: typeof status === "number" ? status : null };
+  return { word, status: word === null ? null : numberOf(info, word, "httpStatusCode") };
 }
 
 function statusInMessage(message: string): number | null {

@@ -2,7 +2,15 @@
  * What a turn's messages mean: a reducer over plain data.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  numberOf,
+  objectsOf,
+  stringOf,
+} from "../../json.ts";
 import { DELTAS, isNoise } from "../../protocol/mod.ts";
 import type { Deltas } from "../../rpc/mod.ts";
 import type { TurnEvent } from "./turn_event.ts";
@@ -108,16 +116,14 @@ export class TurnOutcome {
           threadId,
           turnId,
           plan: this.plan,
-          explanation: typeof params["explanation"] === "string" ? params["explanation"] : null,
+          explanation: stringOf(params, "explanation"),
         });
       case "warning":
       case "guardianWarning":
         return this.#warning(String(params["message"] ?? ""), emit);
-      case "codex/event/warning": {
-        // The old servers' only form of it.
-        const { msg } = params;
-        return this.#warning(isJsonObject(msg) ? String(msg["message"] ?? "") : "", emit);
-      }
+      // The old servers' only form of it.
+      case "codex/event/warning":
+        return this.#warning(String(memberOf(params, "msg", "message") ?? ""), emit);
       case "error":
         return this.#error(params, emit);
       case "turn/completed":
@@ -231,15 +237,12 @@ export class TurnOutcome {
   #completed(params: JsonObject, emit: EmitTurnEvent): void {
     if (this.status !== null) return;
     const turn = params["turn"];
-    const { status, error, durationMs, items } = isJsonObject(turn) ? turn : {} as JsonObject;
-    this.durationMs = typeof durationMs === "number" ? durationMs : null;
-    if (Array.isArray(items)) {
-      // Newer servers repeat the last message here: it repairs one whose completion was lost, and is the answer.
-      for (const item of items) {
-        if (!isJsonObject(item)) continue;
-        this.#item({ item }, emit, true);
-        if (item["type"] === "agentMessage") this.items.end(item);
-      }
+    const { status, error } = isJsonObject(turn) ? turn : {} as JsonObject;
+    this.durationMs = numberOf(turn, "durationMs");
+    // Newer servers repeat the last message here: it repairs one whose completion was lost, and is the answer.
+    for (const item of objectsOf(turn, "items")) {
+      this.#item({ item }, emit, true);
+      if (item["type"] === "agentMessage") this.items.end(item);
     }
     this.status = this.#isStale(error) ? "completed" : readStatus(status);
     if (this.status === "failed") this.failure = classifyFailure(error ?? this.finalError);

@@ -22,7 +22,14 @@ import {
   TurnInterruptedError,
   TurnTimeoutError,
 } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import {
+  asList,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  stringOf,
+} from "../../json.ts";
 import { isRefusal } from "../../protocol/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
 import type { OtelContext } from "../../telemetry.ts";
@@ -368,8 +375,7 @@ export function showsPrompt(item: JsonObject, run: TurnRun): boolean {
 
 /** The texts of a prompt. */
 export function textsOf(input: JsonValue | undefined): string {
-  const parts = Array.isArray(input) ? input : [];
-  return JSON.stringify(parts.map((part) => isJsonObject(part) ? part["text"] ?? null : null));
+  return JSON.stringify(asList(input).map((part) => memberOf(part, "text") ?? null));
 }
 
 /** The error of a `turn/start` whose answer names no turn. */
@@ -383,7 +389,5 @@ export function noTurnId(result: JsonValue): ConnectionClosedError {
 
 /** The turn that a message is about, or `null`. */
 export function turnIdOf(params: JsonObject): string | null {
-  const { turn, turnId } = params;
-  if (typeof turnId === "string") return turnId;
-  return isJsonObject(turn) && typeof turn["id"] === "string" ? turn["id"] : null;
+  return stringOf(params, "turnId") ?? stringOf(params, "turn", "id");
 }

@@ -2,7 +2,7 @@
  * Tokens of a turn and of its thread, out of the server's running counts; and the limits of a run.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, numberOf } from "../../json.ts";
 import type { ContextUsage, TokenCount, TokenUsage, UsageCount } from "./turn_result.ts";
 import type { ExceededLimit } from "../../errors/mod.ts";
 import type { RunLimits } from "../profile.ts";
@@ -53,7 +53,6 @@ export function nextUsage(
   if (!isJsonObject(tokenUsage)) return before;
   const total = readCount(tokenUsage["total"]);
   const last = readCount(tokenUsage["last"]);
-  const window = tokenUsage["modelContextWindow"];
   const previous = before?.thread ?? threadTotal;
   const own = last.totalTokens > total.totalTokens ? NO_TOKENS : last;
   const grown = previous === null ? own : growth(previous, total) ?? own;
@@ -61,7 +60,7 @@ export function nextUsage(
     ...addTokens(before ?? NO_TOKENS, grown),
     subAgents: NO_TOKENS,
     thread: total,
-    contextWindow: typeof window === "number" ? window : null,
+    contextWindow: numberOf(tokenUsage, "modelContextWindow"),
   };
 }
 
@@ -145,8 +144,8 @@ function sameCount(a: TokenCount, b: TokenCount): boolean {
 /** How full the context is after the last call of the model, out of the server's `tokenUsage`. */
 export function readContext(tokenUsage: JsonObject): ContextUsage {
   const usedTokens = readCount(tokenUsage["last"]).totalTokens;
-  const window = tokenUsage["modelContextWindow"];
-  const windowTokens = typeof window === "number" && window > 0 ? window : null;
+  const window = numberOf(tokenUsage, "modelContextWindow") ?? 0;
+  const windowTokens = window > 0 ? window : null;
   const percent = windowTokens === null
     ? null
     : Math.min(100, Math.round(usedTokens / windowTokens * 1000) / 10);
@@ -155,9 +154,7 @@ export function readContext(tokenUsage: JsonObject): ContextUsage {
 
 /** Reads one of the server's counts; missing numbers are 0. */
 export function readCount(value: JsonValue | undefined): TokenCount {
-  const object: JsonObject = isJsonObject(value) ? value : {};
-  const number = (key: string): number =>
-    typeof object[key] === "number" ? object[key] as number : 0;
+  const number = (key: string): number => numberOf(value, key) ?? 0;
   return {
     inputTokens: number("inputTokens"),
     cachedInputTokens: number("cachedInputTokens"),
