@@ -65,16 +65,24 @@ async function run(
 ): Promise<ProgramEnd> {
   outer.throwIfAborted();
   const windows = platformName() === "win32";
-  const guarded = !windows && canRun("sh") && canRun(command);
-  const child = await spawnProcess({
-    ...(guarded
-      ? { command: "sh", args: ["-c", GATE, "sh", command, ...args] }
-      : { command, args }),
-    env: { ...env },
-    verbatim,
-    ...(cwd === undefined ? {} : { cwd }),
-    // A group of its own is what lets a timeout reach everything the program started.
-    detached: true,
+  const watched = !windows && canRun("sh");
+  let gated = watched && canRun(command);
+  const start = () =>
+    spawnProcess({
+      ...(gated
+        ? { command: "sh", args: ["-c", GATE, "sh", command, ...args] }
+        : { command, args }),
+      env: { ...env },
+      verbatim,
+      ...(cwd === undefined ? {} : { cwd }),
+      // A group of its own is what lets a timeout reach everything the program started.
+      detached: true,
+    });
+  const child = await start().catch((error) => {
+    if (!gated) throw error;
+    // Where its PATH has no shell, the program may need none.
+    gated = false;
+    return start();
   });
   const forget = endWithScript(child);
   let unguard: (() => Promise<void>) | null = null;
@@ -94,9 +102,9 @@ async function run(
   child.onStdout((chunk) => stdout.add(chunk));
   child.onStderr((chunk) => stderr.add(chunk));
   try {
-    if (guarded) unguard = await guardOf(child.pid);
+    if (watched) unguard = await guardOf(child.pid);
     // A program that does not read its stdin is as good as one that does: its exit is what counts.
-    void child.write(guarded ? `\n${input}` : input);
+    void child.write(gated ? `\n${input}` : input);
     child.closeStdin();
     const exit = await child.exited;
     cancel();

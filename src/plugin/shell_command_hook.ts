@@ -65,9 +65,9 @@ const SHELL_HOOK = shape<ShellCommandHookOptions>({
  * Windows can start, not a `.sh`). Deno needs `--allow-run` for the program or the shell; only the unscoped permission lets the
  * program's own children be killed too.
  *
- * The program does not outlive the script, however that ends: a second process, a shell, watches over it. On Windows, and on
- * Deno without permission to run `sh`, there is none, and a program that runs when a signal or an uncaught error ends the script
- * runs on.
+ * The program does not outlive the script, however that ends: a second process, a shell, watches over it. On Windows, without
+ * a shell, and on Deno without permission to run `sh`, there is none, and a program that runs when a signal or an uncaught
+ * error ends the script runs on.
  *
  * ```ts ignore
  * const guard = new ShellCommandHook("no-push", ["python3", "/srv/hooks/no_push.py"], {

@@ -86,6 +86,11 @@ test("a shell hook inherits the environment, and env adds to it", async () => {
   await run.pre("preTurn", {});
 });
 
+test("a program that is named by its path needs no shell in PATH", async () => {
+  const run = shell(["/bin/sh", "-c", "exit 0"], { env: { PATH: "/nowhere" } });
+  assert.equal((await run.pre("preTurn", { prompt: "p" })).prompt, "p");
+});
+
 test("the same shell hook works before and after a turn", async () => {
   await using dir = await tempDir("hook-");
   const run = shell(`cat >> log`, { cwd: dir.path });
