@@ -126,6 +126,7 @@ export class Judging {
     const { tool, namespace, arguments: args, callId } = request;
     // Whether its turn still runs is not known while the connection is lost: nothing begins then.
     while (pending.away !== null) await pending.away;
+    if (pending.stopping) this.#answering.failClosed(pending, "turnEnded");
     if (pending.settled) return true;
     pending.waitingFor = "tool";
     this.#answering.announce(pending);

@@ -294,6 +294,26 @@ test("stopping a turn that is connected leaves its end, and that of its tool, to
   assert.deepEqual([runs[1]!.signal.aborted, open.length], [true, 1]);
 });
 
+test("no tool begins in a turn that is being stopped", async () => {
+  for (const asked of ["before", "after"]) {
+    const judged = Promise.withResolvers<{ type: "continue" }>();
+    const { send, broker, runs, audits } = stage({ preToolUse: () => judged.promise }, false);
+    const stop = () => broker.toolsEnd(THREAD, null, "stopped");
+    if (asked === "after") stop();
+    const replies = send(TOOL, {}, 7);
+    await settle();
+    if (asked === "before") stop();
+    judged.resolve({ type: "continue" });
+    await settle();
+    assert.deepEqual([runs.length, audits[0]?.reason], [0, "turnEnded"], asked);
+    assert.match(JSON.stringify(replies), /"success":false.*the turn ended first/);
+    broker.turnEnded(THREAD, TURN);
+    send(TOOL, { turnId: "V" }, 8);
+    await settle();
+    assert.equal(runs.length, 1);
+  }
+});
+
 test("what is kept of a call goes when the server has its answer, and with its turn", async () => {
   for (const ends of ["item", "turn"] as const) {
     const { send, broker, runs } = stage();
