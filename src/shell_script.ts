@@ -99,7 +99,9 @@ export function unwrapShell(
     // It reads what it runs from its input (`bash -s x`), or from a place that can hold anything.
     // With -n it only reads it.
     if (letters === "-n") return false;
-    if (letters.includes("s") || !script?.literal || /^\/(?:dev|proc)\//.test(script.text)) {
+    // A file, also one that a variable names.
+    const isFile = script?.literal || /^[\w./-]*\$[A-Za-z_][\w./-]*$/.test(script?.text ?? "");
+    if (letters.includes("s") || !isFile || /^\/(?:dev|proc)\//.test(script!.text)) {
       analysis.broken ??= UNKNOWN_SCRIPT;
     }
     return false;

@@ -310,10 +310,14 @@ function addTraits(
   }
   if (any("computes")) {
     script.computes = true;
-    // A file may be called `a[$(rm x)]`, and `*` hands its name on.
     if (words.some((word) => !word.literal)) {
       analysis.problem ??= "evaluates what the shell fills in";
     }
+    // A file may be called `a[$(rm x)]`, and `*` hands its name on; `printf %s` only shows it.
+    if (
+      words.some(({ text, literal }) => !literal && /^[^$]*[*?\]]$/.test(text)) &&
+      (name !== "printf" || words.some(({ text }) => /^-v|%[^s%]/.test(text)))
+    ) addUnknown(analysis, name);
   }
   if (started.some(({ evaluates }) => evaluates)) {
     analysis.problem ??= "evaluates a script";
@@ -429,7 +433,8 @@ function restMayFollow(
       afterOption = false;
     } else if (word.text.startsWith("-")) afterOption = true;
     else if (afterOption) afterOption = false;
-    else return false;
+    // Options may stand behind what a program works on, but not behind another one's script.
+    else if (!isOption || isInterpreter(nameOf(words[start]!))) return false;
   }
   return true;
 }

@@ -206,6 +206,10 @@ const hidden = [
   "git rebase --exec 'rm keep' x",
   'cat <<E\n$(echo \\"; rm keep; echo \\")\nE',
   'eval "rm \'keep"',
+  "declare *",
+  "test -v *",
+  "let *",
+  "printf -v *",
   "command eval \\`rm keep\\`",
   "command . x",
   "coproc rm keep",
@@ -350,6 +354,8 @@ const hidden = [
   "eval $'rm keep'",
   'eval "$(echo rm keep)"',
   "source <(echo rm keep)",
+  "bash $(echo rm) keep",
+  "set -- -c 'rm keep'; bash \"$@\"",
   "cat > x.sh <<'E'\nrm keep\nE",
   "ls | xargs -I{} sh -c 'cd {}; rm {}'",
   // the grammars of Windows
@@ -495,6 +501,7 @@ const harmless = [
   // quotes that nothing evaluates, and builtins' names that are none
   "set -e; awk '{ print $1 }' f | grep 'a$'",
   "[ -f x ] && echo 'costs $5'",
+  "[ -f *.ts ] && printf '%s\\n' *",
   "IFS=$'\\n\\t'; read -r x",
   "go test ./... -run 'TestX$'",
   "npm test -- --grep '^x$'",
@@ -508,7 +515,7 @@ const harmless = [
   "source ~/.nvm/nvm.sh && nvm use 20",
   '. "$HOME/.cargo/env"',
   'source "$(dirname "$0")/lib.sh"',
-  'for f in *.sh; do bash -n "$f"; done',
+  'for f in *.sh; do bash -n "$f" && bash "$f"; done',
   'echo "`git log -1 --format=\\"%h\\"`"',
   "cat > x.md <<'E'\n# x\n* item\n`code` it's\n[link]($x)\n${x}\nE",
   "cat > x.toml <<'E'\n[package]\nE",
@@ -557,6 +564,11 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["docker build -j$(nproc) .", ["docker", "push"], false],
   ["docker rm x", ["docker", "rm"], true],
   ["git.exe. push", ["git", "push"], true],
+  ["git push origin main --force", ["git", "push", "--force"], true],
+  ["git push origin main", ["git", "push", "--force"], false],
+  ["rm x -r y -f", ["rm", "-rf"], true],
+  ["rm x -r", ["rm", "-rf"], false],
+  ["python3 x.py -c y", ["python3", "-c"], false],
 ];
 
 test("parseCommandLine() finds every simple command", () => {
