@@ -47,6 +47,8 @@ export class SessionThread {
   #opened: WebThread | null;
   #opening: Promise<WebThread> | null;
   #closeFailed = false;
+  /** A record of which nobody knows whether the store has it: its answer was lost. */
+  #unsure: StoredSession | null = null;
   /** What is being written down: one change after the other. */
   #storing: Promise<unknown> = Promise.resolve();
 
@@ -111,17 +113,22 @@ export class SessionThread {
   async remember(thread: WebThread, text: string): Promise<() => Promise<void>> {
     const { used, title, threadId, usedAt } = this.#record;
     const recent = Date.now() - usedAt.getTime() < this.#parts.usedAtStepMs;
+    const takeBack = async () => {
+      if (!used) await this.#store({ used, title });
+    };
     if (!used || threadId !== thread.threadId || !recent) {
       await this.#store({
         threadId: thread.threadId,
         usedAt: new Date(),
         title: title ?? text.trim().split("\n")[0]!.slice(0, TITLE_LENGTH),
         used: true,
+      }).catch((error) => {
+        // The store may have it all the same.
+        takeBack().catch(() => {});
+        throw error;
       });
     }
-    return async () => {
-      if (!used) await this.#store({ used, title });
-    };
+    return takeBack;
   }
 
   async #open(): Promise<WebThread> {
@@ -200,10 +207,24 @@ export class SessionThread {
   }
 
   async #put(change: Partial<StoredSession>): Promise<void> {
+    const { store } = this.#parts;
+    const sent = this.#unsure;
+    if (sent !== null && isSame(sent, await store.get(sent.sessionId))) this.#record = sent;
     const record = { ...this.#record, ...change, revision: this.#record.revision + 1 };
-    if (!await this.#parts.store.put(record)) throw changedElsewhere();
+    this.#unsure = record;
+    const isStored = await store.put(record);
+    this.#unsure = null;
+    if (!isStored) throw changedElsewhere();
     this.#record = record;
   }
+}
+
+/** Whether a record is the very one that was sent, so that nobody else has changed the session. */
+function isSame(sent: StoredSession, found: StoredSession | null): boolean {
+  return found !== null &&
+    Object.entries(sent).every(([name, value]) =>
+      JSON.stringify(found[name as keyof StoredSession]) === JSON.stringify(value)
+    );
 }
 
 /** Whether trying again is of no use. */

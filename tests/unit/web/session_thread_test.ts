@@ -88,6 +88,37 @@ test("a thread that could not be remembered is not left behind, however often it
   assert.deepEqual([[...open], thread.threadId], [["new 4"], "new 4"]);
 });
 
+test("a first prompt whose record the store has kept without saying so is not taken for asked", async () => {
+  const store = new MemorySessionStore();
+  const at = new Date(0);
+  const record = {
+    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
+    ...{ model: null, effort: null, used: false, revision: 1 },
+  };
+  await store.put(record);
+  const put = store.put.bind(store);
+  const taken = Promise.withResolvers<void>();
+  store.put = async (session) => {
+    const isStored = await put(session);
+    if (session.used) throw new Error("the answer was lost");
+    taken.resolve();
+    return isStored;
+  };
+  const thread = new SessionThread(
+    {
+      ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
+      ...{ gone: false, usedAtStepMs: 1 },
+    } as unknown as ConstructorParameters<typeof SessionThread>[0],
+  );
+  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  await assert.rejects(ask(), /the answer was lost/);
+  await taken.promise;
+  assert.equal((await store.get("s"))!.used, false);
+  store.put = put;
+  await ask();
+  assert.equal((await store.get("s"))!.used, true);
+});
+
 test("a session is called by the first line that says something", async () => {
   const store = new MemorySessionStore();
   const at = new Date(0);
