@@ -150,7 +150,7 @@ export class PendingCalls {
   /** Told how long each answered call took. */
   onLatency: ((ms: number) => void) | null = null;
 
-  /** Creates a table that keeps at most `window` calls in flight. */
+  /** Creates a table that keeps at most `window` calls in flight, beside the few that do not wait. */
   constructor(send: SendCall, window: number) {
     this.#send = send;
     this.#window = window;

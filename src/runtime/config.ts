@@ -219,7 +219,7 @@ export interface RuntimeConfig extends ClientConfig {
   eventLogMessages?: number;
   /** Bytes kept for readers that start late or fall behind. Default 33,554,432 (32 MiB). */
   eventLogBytes?: number;
-  /** Requests in flight at once; more are queued here, since the server loses them. Default 128. */
+  /** Requests in flight at once; more are queued here, since the server loses them. Interrupts do not wait. Default 128. */
   maxInFlight?: number;
   /**
    * Questions of the server that may wait for an answer at once; more are answered fail-closed. Those of one tenant of a web
