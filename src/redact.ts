@@ -71,7 +71,7 @@ export class Redactor {
     const secret = this.#secretQuestions.get(id);
     this.#secretQuestions.delete(id);
     const result = response["result"];
-    const answers = isJsonObject(result) ? result["answers"] : undefined;
+    const answers = memberOf(result, "answers");
     if (!isJsonObject(result) || !isJsonObject(answers)) return response;
     const clean = Object.fromEntries(
       Object.entries(answers).map((

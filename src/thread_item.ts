@@ -2,7 +2,7 @@
  * The things that happen in a turn.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { asList, isJsonObject, type JsonObject, type JsonValue, stringOf } from "./json.ts";
 import type { ThreadItem as ServerItem } from "./protocol/generated/types.ts";
 
 /** A command that the agent ran, as the server tells it, and its script. */
@@ -51,8 +51,7 @@ export function changesOfItem(item: unknown): ProposedChange[] | null {
 
 /** Those changes of a `fileChange` item that can be read: for telling, where `changesOfItem` is for deciding. */
 export function readableChanges(item: JsonObject): ProposedChange[] {
-  const changes = Array.isArray(item["changes"]) ? item["changes"] : [];
-  return changes.map(changeIn).filter((one) => one !== null);
+  return asList(item["changes"]).map(changeIn).filter((one) => one !== null);
 }
 
 /** The changes of an old `applyPatchApproval`, keyed by path; `null` when they can't be read. */
@@ -84,7 +83,7 @@ function changeOf(path: JsonValue | undefined, change: JsonObject): ProposedChan
     path,
     kind: kind["type"],
     ...(typeof move === "string" ? { movePath: move } : {}),
-    diff: typeof change["diff"] === "string" ? change["diff"] : "",
+    diff: stringOf(change, "diff") ?? "",
   };
 }
 

@@ -9,7 +9,7 @@ import type {
   FileChangeApprovalRequest,
   UserInputQuestion,
 } from "../../approvals/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonValue, objectOf } from "../../json.ts";
 import { fenceFor } from "./content.ts";
 import {
   asContent,
@@ -141,8 +141,8 @@ export function decisionOf(
   answer: JsonValue,
   options: readonly PermissionOption[],
 ): ApprovalDecision {
-  const outcome = isJsonObject(answer) ? answer["outcome"] : null;
-  if (!isJsonObject(outcome) || outcome["outcome"] !== "selected") {
+  const outcome = objectOf(answer, "outcome");
+  if (outcome?.["outcome"] !== "selected") {
     return { decision: "decline", reason: "Nobody chose an answer." };
   }
   const chosen = options.find(({ optionId }) => optionId === outcome["optionId"]);

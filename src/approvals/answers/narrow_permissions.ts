@@ -2,7 +2,7 @@
  * Grants never exceed what was asked.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { asList, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isInside, resolvePath } from "../../platform/mod.ts";
 import type { RealPath } from "../request/facts.ts";
 import type { PermissionsAnswer, RequestedPermissions } from "../request/types.ts";
@@ -52,9 +52,9 @@ function narrowFiles(
     return ++narrowed <= MAX_NARROWED &&
       allowed.some((one) => (one.write || !write) && covers(one.path, path, realPath));
   };
-  const entries = array(asked["entries"]);
-  for (const path of array(asked["read"])) push(allowed, path, false);
-  for (const path of array(asked["write"])) push(allowed, path, true);
+  const entries = asList(asked["entries"]);
+  for (const path of asList(asked["read"])) push(allowed, path, false);
+  for (const path of asList(asked["write"])) push(allowed, path, true);
   for (const entry of entries) {
     if (!isJsonObject(entry) || !isJsonObject(entry["path"])) continue;
     if (entry["path"]["type"] !== "path") continue;
@@ -64,9 +64,9 @@ function narrowFiles(
   const spelled = new Set<unknown>(allowed.map(({ path }) => path));
   const writable = new Set<unknown>(allowed.flatMap(({ path, write }) => write ? [path] : []));
   const askedKeys = new Set(entries.map(keyOf));
-  for (const path of array(granted["read"])) if (!isWithin(path, false)) return null;
-  for (const path of array(granted["write"])) if (!isWithin(path, true)) return null;
-  const grantedEntries = array(granted["entries"]);
+  for (const path of asList(granted["read"])) if (!isWithin(path, false)) return null;
+  for (const path of asList(granted["write"])) if (!isWithin(path, true)) return null;
+  const grantedEntries = asList(granted["entries"]);
   for (const entry of grantedEntries) {
     if (!isJsonObject(entry)) return null;
     if (entry["access"] === "deny") continue;
@@ -83,10 +83,6 @@ function narrowFiles(
   return excluded.length === 0
     ? granted
     : { ...granted, entries: [...grantedEntries, ...excluded] };
-}
-
-function array(value: JsonValue | undefined): JsonValue[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function push(list: Access[], path: JsonValue | undefined, write: boolean): void {

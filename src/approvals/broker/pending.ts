@@ -338,7 +338,7 @@ export function reasonOf(decision: unknown): string | null {
 
 /** The word of a raw result, for the audit. */
 export function wordOf(result: JsonValue): ApprovalAudit["decision"] {
-  const word = isJsonObject(result) ? result["decision"] ?? result["action"] : undefined;
+  const word = memberOf(result, "decision") ?? memberOf(result, "action");
   return word === "accept" || word === "acceptForSession" || word === "decline" ||
       word === "cancel"
     ? word

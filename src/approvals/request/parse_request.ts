@@ -3,7 +3,15 @@
  * @module
  */
 import { changesOfItem, changesOfMap, unifiedDiff } from "../../thread_item.ts";
-import { asList, asText, isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import {
+  asList,
+  asText,
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  objectOf,
+} from "../../json.ts";
 import { joinWords, parseCommandLine } from "../../shell/mod.ts";
 import type {
   ApprovalRequest,
@@ -161,7 +169,7 @@ function command(
 }
 
 function elicitation(base: ApprovalRequestBase, fields: JsonObject): ElicitationRequest {
-  const meta = isJsonObject(fields["_meta"]) ? fields["_meta"] : null;
+  const meta = objectOf(fields, "_meta");
   const message = asText(fields["message"]) ?? asText(fields["description"]) ?? "";
   const schema = fields["requestedSchema"];
   // Only this kind is consent to a call; another known one offers to install something. Codex hands on what a server puts
@@ -187,7 +195,7 @@ function elicitation(base: ApprovalRequestBase, fields: JsonObject): Elicitation
 }
 
 function asksForNoData(schema: JsonValue | undefined): boolean {
-  const properties = isJsonObject(schema) ? schema["properties"] : undefined;
+  const properties = memberOf(schema, "properties");
   return properties === undefined ||
     (isJsonObject(properties) && Object.keys(properties).length === 0);
 }
@@ -210,10 +218,9 @@ function permissions(value: JsonValue | undefined): RequestedPermissions | null 
   if (value === undefined || value === null) return null;
   // What this library can't read may be anything.
   if (!isJsonObject(value)) return { network: null, fileSystem: null, other: true };
-  const { network, fileSystem } = value as { network?: JsonValue; fileSystem?: JsonValue };
   return {
-    network: isJsonObject(network) ? network : null,
-    fileSystem: isJsonObject(fileSystem) ? fileSystem : null,
+    network: objectOf(value, "network"),
+    fileSystem: objectOf(value, "fileSystem"),
     other: Object.entries(value).some(([key, field]) =>
       field !== null && field !== undefined &&
       !(isJsonObject(field) && (key === "network" || key === "fileSystem"))

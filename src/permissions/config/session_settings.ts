@@ -3,7 +3,7 @@
  * @module
  */
 import { PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonValue, memberOf } from "../../json.ts";
 import { parentPath } from "../../platform/mod.ts";
 import { supports } from "../../protocol/mod.ts";
 import { SECRET_VARIABLES } from "../../redact.ts";
@@ -210,8 +210,7 @@ function turnsSnapshotsOn(settings: Readonly<Record<string, JsonValue>>): boolea
 }
 
 function featureOf(settings: Settings, name: string): JsonValue | undefined {
-  const { features } = settings;
-  return (isJsonObject(features) ? features[name] : undefined) ?? settings[`features.${name}`];
+  return memberOf(settings["features"], name) ?? settings[`features.${name}`];
 }
 
 // What the agent's commands see of the environment, by codex's own `shell_environment_policy`.

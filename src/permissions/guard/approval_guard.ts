@@ -9,7 +9,7 @@
  * @module
  */
 import { PermissionDeniedError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { asList, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
 import { isAbsolutePath, isInside, plainPath, resolvePath } from "../../platform/mod.ts";
 import { EVERYTHING, flagsFor, missingNeeds, type PermissionNeed } from "../need.ts";
 import type { EffectivePolicy } from "../policy/policy.ts";
@@ -111,14 +111,12 @@ function grantNeeds(
     return [...EVERYTHING];
   }
   needs.push(...paths("read", read), ...paths("write", write));
-  for (const entry of Array.isArray(entries) ? entries : []) {
-    const access = isJsonObject(entry) ? entry["access"] : undefined;
+  for (const entry of asList(entries)) {
+    const access = memberOf(entry, "access");
     if (access === "none" || access === "deny") continue;
-    const path = isJsonObject(entry) && isJsonObject(entry["path"])
-      ? entry["path"]["path"]
-      : undefined;
-    needs.push(...paths("read", [path ?? null]));
-    if (access !== "read") needs.push(...paths("write", [path ?? null]));
+    const path = memberOf(entry, "path", "path") ?? null;
+    needs.push(...paths("read", [path]));
+    if (access !== "read") needs.push(...paths("write", [path]));
   }
   return needs;
 

@@ -2,9 +2,8 @@
  * The gate in front of raw requests: a low-level call gets no further than a session would.
  * @module
  */
-import { kindOf } from "../../json.ts";
+import { asList, isJsonObject, type JsonObject, type JsonValue, kindOf } from "../../json.ts";
 import { InvalidArgumentError, PermissionDeniedError, PolicyError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import { isAbsolutePath, resolvePath } from "../../platform/mod.ts";
 import {
   fieldPasses,
@@ -154,7 +153,7 @@ function turnNeeds(params: JsonObject, base: string | undefined): PermissionNeed
   if (sandbox !== null) needs.push(...sandboxNeeds(sandbox, cwd));
   // The thread may be writable, and then so is its new directory.
   else if (hasCwd(params)) needs.push(scoped("read", cwd), scoped("write", cwd));
-  for (const input of listOf(params["input"])) {
+  for (const input of asList(params["input"])) {
     if (!isJsonObject(input) || typeof input["path"] !== "string") continue;
     if (input["type"] === "mention" || input["type"] === "text") continue;
     needs.push(scoped("read", pathOf(input["path"], base)));
@@ -183,15 +182,15 @@ function sharedNeeds(params: JsonObject, base: string | undefined): PermissionNe
   // Anyone else who reviews lets commands out of the sandbox without this script.
   const reviewer = params["approvalsReviewer"] ?? null;
   if (reviewer !== null && reviewer !== "user") needs.push(...EVERYTHING);
-  for (const root of listOf(params["runtimeWorkspaceRoots"])) {
+  for (const root of asList(params["runtimeWorkspaceRoots"])) {
     needs.push(scoped("read", pathOf(root, base)), scoped("write", pathOf(root, base)));
   }
-  for (const environment of listOf(params["environments"])) {
+  for (const environment of asList(params["environments"])) {
     if (!isJsonObject(environment)) continue;
     const cwd = pathOf(environment["cwd"], base);
     needs.push(scoped("read", cwd), scoped("write", cwd));
   }
-  if (listOf(params["selectedCapabilityRoots"]).length > 0) needs.push(...EVERYTHING);
+  if (asList(params["selectedCapabilityRoots"]).length > 0) needs.push(...EVERYTHING);
   return needs;
 }
 
@@ -391,10 +390,6 @@ function absolutePaths(value: JsonValue | undefined): string[] {
   if (typeof value === "string") return isAbsolutePath(value) ? [resolvePath(value, ".")] : [];
   if (value === null || typeof value !== "object") return [];
   return Object.values(value).flatMap(absolutePaths);
-}
-
-function listOf(value: JsonValue | undefined): JsonValue[] {
-  return Array.isArray(value) ? value : [];
 }
 
 function scoped(kind: "read" | "write", path: string | undefined): PermissionNeed {

@@ -2,18 +2,16 @@
  * What answers of the server tell a diagnosis.
  * @module
  */
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { type JsonValue, memberOf, stringOf } from "../../json.ts";
 import { servedMethods } from "../../protocol/mod.ts";
 import type { DiagnosedDrift, DiagnosedLogin } from "./diagnosis_types.ts";
 
 /** Reads the answer to `account/read`, without whose account it is. */
 export function loginOf(answer: JsonValue): DiagnosedLogin {
-  const { account, requiresOpenaiAuth } = isJsonObject(answer) ? answer : {};
-  const { type, planType } = isJsonObject(account) ? account : {};
   return {
-    type: typeof type === "string" ? type : null,
-    plan: typeof planType === "string" ? planType : null,
-    required: requiresOpenaiAuth === true,
+    type: stringOf(answer, "account", "type"),
+    plan: stringOf(answer, "account", "planType"),
+    required: memberOf(answer, "requiresOpenaiAuth") === true,
   };
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { ConnectionClosedError, RequestTimeoutError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonValue } from "../../json.ts";
+import { type JsonValue, stringOf } from "../../json.ts";
 
 /** How a server is asked. */
 export type Call = (method: string, params: JsonValue) => Promise<JsonValue>;
@@ -20,8 +20,8 @@ export async function textThere(call: Call, path: string): Promise<string | null
     throw error;
   });
   if (result === undefined) return undefined;
-  const data = isJsonObject(result) ? result["dataBase64"] : null;
-  return typeof data === "string"
-    ? new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)))
-    : null;
+  const data = stringOf(result, "dataBase64");
+  return data === null
+    ? null
+    : new TextDecoder().decode(Uint8Array.from(atob(data), (char) => char.charCodeAt(0)));
 }

@@ -324,7 +324,7 @@ export function serveCall(
 
 /** The answer to `item/tool/call` as MCP has it. */
 export function resultOf(response: JsonValue): JsonObject {
-  const items = isJsonObject(response) ? response["contentItems"] : undefined;
+  const items = memberOf(response, "contentItems");
   if (!isJsonObject(response) || !Array.isArray(items)) {
     return told("The call was not answered.", true);
   }

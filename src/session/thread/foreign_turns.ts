@@ -4,7 +4,7 @@
  */
 import { longTimeout } from "../../async.ts";
 import { type ExceededLimit, messageOf } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { type JsonObject, objectOf } from "../../json.ts";
 import { EventQueue } from "../events/session_events.ts";
 import type { RunLimits } from "../profile.ts";
 import { RunMeter } from "../turn/turn_usage.ts";
@@ -129,7 +129,7 @@ export class ForeignTurns {
   /** A message of the thread itself. */
   notification(method: string, params: JsonObject): void {
     if (!method.startsWith("thread/goal/")) return;
-    const goal = isJsonObject(params["goal"]) ? params["goal"] : null;
+    const goal = objectOf(params, "goal");
     const active = goal?.["status"] === "active";
     // Another goal that a turn of the last one has made is paid for with it.
     const goesOn = this.#goalTurn !== null && this.#goalTurn.phase !== "released";

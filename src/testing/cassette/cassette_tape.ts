@@ -7,7 +7,7 @@
  * answer the call itself.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import { CassetteDivergenceError } from "./cassette_divergence_error.ts";
 import { type CassetteClosed, type CassetteMessage, inJson } from "./cassette_format.ts";
 
@@ -320,11 +320,11 @@ function connect(slots: Slot[]): void {
     if (slot.kind !== "response" || slot.needs === null) continue;
     const result = slot.message["result"];
     if (!isJsonObject(result)) continue;
-    const thread = idIn(result, "thread");
+    const thread = stringOf(result, "thread", "id") || null;
     if (thread !== null && !births.has(thread) && !used.has(thread)) {
       births.set(thread, { call: slot.needs, response: slot.index });
     }
-    const turn = idIn(result, "turn");
+    const turn = stringOf(result, "turn", "id") || null;
     if (turn !== null && !turns.has(turn)) turns.set(turn, slot.needs);
   }
   let lastOfClient: number | null = null;
@@ -350,21 +350,12 @@ function connect(slots: Slot[]): void {
 
 /** The thread that parameters name. */
 export function threadIn(params: JsonObject): string | null {
-  const { threadId, conversationId } = params;
-  if (typeof threadId === "string" && threadId !== "") return threadId;
-  if (typeof conversationId === "string" && conversationId !== "") return conversationId;
-  return idIn(params, "thread");
+  return stringOf(params, "threadId") || stringOf(params, "conversationId") ||
+    stringOf(params, "thread", "id") || null;
 }
 
 function turnIn(message: JsonObject): string | null {
-  const params = message["params"];
-  return isJsonObject(params) ? idIn(params, "turn") : null;
-}
-
-function idIn(object: JsonObject, key: string): string | null {
-  const inner = object[key];
-  const id = isJsonObject(inner) ? inner["id"] : undefined;
-  return typeof id === "string" && id !== "" ? id : null;
+  return stringOf(message, "params", "turn", "id") || null;
 }
 
 /** What an answer to the server comes to, in one word and without its content. */

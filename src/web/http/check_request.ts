@@ -5,7 +5,7 @@
 import { longTimeout } from "../../async.ts";
 import type { ApprovalDecision, ApprovalRequest } from "../../approvals/mod.ts";
 import { WebError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject } from "../../json.ts";
+import { isJsonObject, type JsonObject, stringOf } from "../../json.ts";
 import type { Attachment, PromptWithAttachments } from "../../prompt.ts";
 import type { AttachmentPolicy } from "../types.ts";
 import { badRequest } from "./refusals.ts";
@@ -290,8 +290,7 @@ export function withBody(request: Request, body: Uint8Array): Request {
 /** The `threadId` that a JSON body names, or `null`. */
 export function threadIdIn(body: Uint8Array): string | null {
   try {
-    const { threadId } = JSON.parse(new TextDecoder().decode(body)) ?? {};
-    return typeof threadId === "string" ? threadId : null;
+    return stringOf(JSON.parse(new TextDecoder().decode(body)), "threadId");
   } catch {
     return null;
   }
