@@ -202,7 +202,7 @@ test("a session is forgotten behind what was being written of it, not in front o
     await adapter.close();
   }));
 
-test("who names the chat of somebody else hides no turn of it from its own reader", () => {
+test("who names the chat of somebody else, or asks twice, hides no turn of it from its reader", () => {
   const store = new MemorySessionStore();
   const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const put = store.put.bind(store);
@@ -223,6 +223,7 @@ test("who names the chat of somebody else hides no turn of it from its own reade
     const [{ sessionId }] = await store.list("ann") as [StoredSession];
     const { status } = await world.call("bob", "POST /chat", ask(sessionId));
     assert.equal(status, 404);
+    assert.equal((await world.call("ann", "POST /chat", ask("c"))).status, 409);
     const again = world.raw("ann", "GET /chat/c/stream");
     gate.resolve();
     const answers = await Promise.all([asked, again]);

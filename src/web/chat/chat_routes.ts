@@ -46,7 +46,7 @@ export class ChatRoutes {
     }
     const sessionId = await sessionOfChat(tenant, route.chatId);
     // A page that comes back while its question is on its way.
-    await this.#beginning.get(placeOf(tenant, sessionId))?.catch(() => {});
+    await this.#beginning.get(placeOf(tenant, sessionId));
     const isKnown = await adapter.hasSession(tenant, sessionId);
     switch (route.name) {
       case "chatMessages": {
@@ -75,10 +75,12 @@ export class ChatRoutes {
     const sessionId = await sessionOfChat(tenant, request.chatId);
     const begun = this.#begin(tenant, sessionId, request);
     const place = placeOf(tenant, sessionId);
-    this.#beginning.set(place, begun);
-    const { subscription, threadId, turnId } = await begun.finally(() => {
-      if (this.#beginning.get(place) === begun) this.#beginning.delete(place);
+    // Asked twice, one of them is refused at once, and the other is still on its way.
+    const all = Promise.allSettled([this.#beginning.get(place), begun]).then(() => {
+      if (this.#beginning.get(place) === all) this.#beginning.delete(place);
     });
+    this.#beginning.set(place, all);
+    const { subscription, threadId, turnId } = await begun;
     const isRun = request.runId !== null;
     const stream = toldTurn({
       threadId,
