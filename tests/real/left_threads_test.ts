@@ -6,7 +6,7 @@ import { codexTransport } from "../../src/launch/mod.ts";
 import type { RuntimeConfig } from "../../src/runtime/config.ts";
 import type { Client } from "../../src/session/client/client.ts";
 import { MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
-import { CODEX_VERSIONS } from "../_codex.ts";
+import { CODEX_VERSIONS, codexes } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { type LinkMessage, lossyLink } from "../_lossy_link.ts";
 import { inWorld, rejection, SOON_MS, within, type World } from "./_session_world.ts";
@@ -15,12 +15,18 @@ async function loaded(client: Client): Promise<string[]> {
   return (await client.runtime.request("thread/loaded/list", {}) as { data: string[] }).data;
 }
 
-/** A client that hears some of codex's answers late: when `deliver` is called. */
+/**
+ * A client that hears codex's answers to a method late: when `deliver` is called. `late` settles when one is held back; `null`: no
+ * others are.
+ */
 async function hearsLate(
   world: World,
   config: Partial<RuntimeConfig>,
-): Promise<{ client: Client; late: (method: string | null) => void; deliver: () => void }> {
+): Promise<
+  { client: Client; late: (method: string | null) => Promise<void>; deliver: () => void }
+> {
   let held: string | null = null;
+  let isHeld = () => {};
   const ids = new Set<unknown>();
   const answers: LinkMessage[] = [];
   const { codexPath, env, configOverrides } = world.config();
@@ -34,6 +40,7 @@ async function hearsLate(
       if (direction === "out" && message.method === held) ids.add(message.id);
       const holds = direction === "in" && message.method === undefined && ids.delete(message.id);
       if (holds) answers.push(message);
+      if (holds) isHeld();
       return holds;
     },
   );
@@ -57,7 +64,10 @@ async function hearsLate(
   });
   return {
     client,
-    late: (method) => held = method,
+    late: (method) => {
+      held = method;
+      return new Promise((resolve) => isHeld = resolve);
+    },
     deliver: () => {
       for (const answer of answers.splice(0)) {
         say(new TextEncoder().encode(`${JSON.stringify(answer)}\n`));
@@ -180,5 +190,29 @@ for (const version of CODEX_VERSIONS) {
       assert.equal((await next.ask("more")).assistantText, "You said: more");
       await next.release();
       assert.equal((await client.readThread(threadId)).threadId, threadId);
+    }));
+}
+
+for (const version of codexes("0.104.0")) {
+  test(`who gives up while a thread is archived and brought back is not held, and it comes back [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const { client, late, deliver } = await hearsLate(world, {});
+      const { cwd } = world;
+      const session = await client.startSession({ cwd });
+      await session.ask("hello");
+      const { threadId } = session;
+      // This codex keeps it loaded, and is made to forget it.
+      await session.release();
+      const archived = late("thread/archive");
+      const reason = new Error("enough");
+      const stop = new AbortController();
+      const resumed = client.resumeSession(threadId, { cwd, signal: stop.signal });
+      await archived;
+      stop.abort(reason);
+      assert.equal(await within(5_000, "the abort", rejection(resumed)), reason);
+      const again = client.resumeSession(threadId, { cwd });
+      late(null);
+      deliver();
+      assert.equal((await (await again).ask("there?")).assistantText, "You said: there?");
     }));
 }
