@@ -191,11 +191,12 @@ export class SessionThread {
       callerContext: () => core.telemetry?.active() ?? null,
       hookRun: (profile, signal) => this.#hookRun(profile, signal),
       acquire: (owner, signal) => this.#acquire(owner, signal),
-      idle: (signal, timeoutMs) =>
-        this.turns.rest.idle(signal, timeoutMs).then(() => this.connection.resumeIfClosed(signal)),
+      idle: (signal, timeoutMs) => this.turns.rest.idle(signal, timeoutMs),
       prepareInput: (text, attachments, model, signal) =>
         prepareInput(core, this.parts.cwd, text, attachments, this.settings.modelOf(model), signal),
       checkpoint: async (profile, signal) => {
+        // Hooks, and the pause before another try, may have taken long.
+        await this.connection.resumeIfClosed(signal);
         await this.settings.admit(profile);
         const { checkpoints } = this.parts;
         if (checkpoints === null) return null;

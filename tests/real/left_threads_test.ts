@@ -148,6 +148,21 @@ for (const version of CODEX_VERSIONS) {
       assert.equal((await within(SOON_MS, "the answer", last)).assistantText, "You said: still?");
     }));
 
+  test(`a thread that is closed while a prompt's hook is asked is resumed for the turn [${version}]`, () =>
+    inWorld(version, async (world) => {
+      const client = await world.connect();
+      const session = await client.startSession({ cwd: world.cwd });
+      await session.ask("hello");
+      const { threadId } = session;
+      const call = async () => {
+        await client.archiveThread(threadId);
+        await client.unarchiveThread(threadId);
+        return { type: "continue" as const };
+      };
+      const hooks = { pre: [{ name: "slow", phases: ["preTurn" as const], call }] };
+      assert.equal((await session.ask("on", { hooks })).assistantText, "You said: on");
+    }));
+
   test(`the end of a session that has failed leaves its thread to the next one [${version}]`, () =>
     inWorld(version, async (world) => {
       const client = await world.connect();
