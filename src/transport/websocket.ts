@@ -164,6 +164,13 @@ function refusal(url: URL, found: Refusal, cause?: unknown): Error {
   );
 }
 
+/** What a url says of who asks, as a proxy before the server may want it. */
+function basic({ username, password }: URL): Record<string, string> {
+  if (username === "" && password === "") return {};
+  const bytes = new TextEncoder().encode(decodeURIComponent(`${username}:${password}`));
+  return { Authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` };
+}
+
 /** Deno, Bun and Node. */
 async function openFrames(
   url: URL,
@@ -178,8 +185,9 @@ async function openFrames(
   const tls = url.protocol === "wss:";
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const to = { host, port: Number(url.port || (tls ? "443" : "80")), tls };
-  const upgrade = { host: url.host, path: url.pathname + url.search, headers };
+  const path = url.pathname + url.search;
   try {
+    const upgrade = { host: url.host, path, headers: { ...basic(url), ...headers } };
     await socket.open(to, upgrade, limit.signal);
     return transport;
   } catch (cause) {

@@ -38,6 +38,28 @@ test("an upgrade that is refused ends although the answer does not, and says why
   });
 });
 
+test("the name and the password of an address are told to who answers there, but for a token", async () => {
+  const heard: string[] = [];
+  const server = createServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (head) => {
+      heard.push(/^authorization: (.*)\r$/im.exec(head.toString("latin1"))?.[1] ?? "");
+      socket.end("HTTP/1.1 401 No\r\n\r\n");
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `ws://ann:p%C3%A9@127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  try {
+    await assert.rejects(webSocketTransport({ url })({}), ConnectionClosedError);
+    await assert.rejects(webSocketTransport({ url, token: "t" })({}), ConnectionClosedError);
+    const bad = url.replace("p%C3%A9", "%zz");
+    await assert.rejects(webSocketTransport({ url: bad })({}), ConnectionClosedError);
+  } finally {
+    await new Promise((resolve) => server.close(resolve));
+  }
+  assert.deepEqual(heard, [`Basic ${btoa("ann:p\xc3\xa9")}`, "Bearer t"]);
+});
+
 test("an upgrade by fetch ends although the refusal does not", async () => {
   await streaming(": slow\n\n", async (port) => {
     await assert.rejects(
