@@ -87,7 +87,7 @@ export class Checkpoints {
       throw refuse(
         "true, with no place to keep them",
         "true where codex's home is known",
-        "Set CODEX_HOME, or let the script read HOME.",
+        "This codex does not tell it: set CODEX_HOME or HOME, and let the script read it (Deno: `--allow-env=HOME`).",
       );
     }
     if (root === null) throw denied([{ kind: "read", path: cwd }]);
