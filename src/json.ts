@@ -88,6 +88,16 @@ export function asList(value: JsonValue | undefined): JsonValue[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** The object that a text says; `null` when it says none, as where it was cut. */
+export function parseObject(text: string): JsonObject | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isJsonObject(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The messages in a text of one JSON value a line; empty lines are none. */
 export function splitMessages(text: string): string[] {
   const messages: string[] = [];

@@ -215,7 +215,7 @@ export function pathKind(path: string): PathKind {
     const stat = fs.statSync(path);
     return stat.isDirectory() ? "directory" : stat.isFile() ? "file" : "other";
   } catch (error) {
-    return isMissing(error) ? "missing" : "unknown";
+    return isGone(error) ? "missing" : "unknown";
   }
 }
 
@@ -225,7 +225,8 @@ export function isExecutable(path: string): boolean {
   return mode === null || platformName() === "win32" || (mode & 0o111) !== 0;
 }
 
-function isMissing(error: unknown): boolean {
+/** Whether an error says that there is nothing at a path. */
+export function isGone(error: unknown): boolean {
   const { name, code } = error as { name?: string; code?: string };
   return name === "NotFound" || name === "NotADirectory" || code === "ENOENT" || code === "ENOTDIR";
 }
@@ -251,7 +252,7 @@ export function entryKind(path: string): "link" | "other" | "missing" | "unknown
     if (fs === null) return "unknown";
     return fs.lstatSync(path).isSymbolicLink() ? "link" : "other";
   } catch (error) {
-    return isMissing(error) ? "missing" : "unknown";
+    return isGone(error) ? "missing" : "unknown";
   }
 }
 

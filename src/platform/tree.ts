@@ -2,7 +2,7 @@
  * A directory tree as it lies on the disk, links not followed: for what is put back the way it was.
  * @module
  */
-import { builtin, runtimeName } from "./runtime.ts";
+import { builtin, isGone, runtimeName } from "./runtime.ts";
 import { unasked } from "./unasked.ts";
 
 /** What lies at a path itself. */
@@ -66,11 +66,6 @@ export function treeFilesHere(): TreeFiles | null {
 
 const PERMISSIONS = 0o777;
 const OWNER_ONLY = 0o600;
-
-function isGone(error: unknown): boolean {
-  const { name, code } = error as { name?: string; code?: string };
-  return name === "NotFound" || name === "NotADirectory" || code === "ENOENT" || code === "ENOTDIR";
-}
 
 /** Reads exactly `size` bytes; `null` when there are fewer or more. */
 async function readWhole(

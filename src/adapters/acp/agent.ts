@@ -36,6 +36,7 @@ import {
   FAULTS,
   type InitializeResult,
   type ListResult,
+  misfit,
   PROTOCOL_VERSION,
   type ServeProfile,
   type SessionState,
@@ -400,10 +401,6 @@ function placeOf(params: JsonObject): string {
 
 function isAbsolute(path: JsonValue | undefined): path is string {
   return typeof path === "string" && isAbsolutePath(path) && !path.includes("\0");
-}
-
-function misfit(field: string, accepts: string): Fault {
-  return new Fault(FAULTS.invalidParams, `\`${field}\` must be ${accepts}.`);
 }
 
 /** What was thrown, as a refusal. Words of this library only: others may hold what a client should not see. */

@@ -4,7 +4,7 @@
  */
 import { isJsonObject, type JsonObject, type JsonValue, objectOf, stringOf } from "../../json.ts";
 import type { Attachment } from "../../prompt.ts";
-import { type ContentBlock, Fault, FAULTS } from "./wire.ts";
+import { type ContentBlock, misfit, need } from "./wire.ts";
 
 /** What a client's message asks for. */
 export interface ReadPrompt {
@@ -78,16 +78,6 @@ function image(mimeType: string, data: string, at: string): Attachment {
   if (!/^image\/[\w.+-]+$/.test(mimeType)) throw misfit(`${at}.mimeType`, "an image's type");
   if (data === "" || !/^[A-Za-z0-9+/]+={0,2}$/.test(data)) throw misfit(`${at}.data`, "base64");
   return { type: "image", url: `data:${mimeType};base64,${data}` };
-}
-
-function need(block: JsonObject, field: string, at: string): string {
-  const value = block[field];
-  if (typeof value === "string") return value;
-  throw misfit(`${at}.${field}`, "a string");
-}
-
-function misfit(at: string, accepts: string): Fault {
-  return new Fault(FAULTS.invalidParams, `\`${at}\` must be ${accepts}.`);
 }
 
 /** Backticks, more than stand together anywhere in the text. */

@@ -3,9 +3,9 @@
  * @module
  */
 import { InvalidArgumentError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue, stringOf } from "../../json.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
 import type { McpServer } from "../../session/mod.ts";
-import { Fault, FAULTS } from "./wire.ts";
+import { misfit, need } from "./wire.ts";
 
 /** MCP servers by name. */
 export type Servers = Record<string, McpServer>;
@@ -53,16 +53,6 @@ function pairs(given: JsonValue | undefined, at: string): Record<string, string>
     const place = `${at}[${index}]`;
     return [need(each, "name", place), need(each, "value", place)];
   }));
-}
-
-function need(object: JsonObject, field: string, at: string): string {
-  const value = stringOf(object, field);
-  if (value !== null) return value;
-  throw misfit(`${at}.${field}`, "a string");
-}
-
-function misfit(at: string, accepts: string): Fault {
-  return new Fault(FAULTS.invalidParams, `\`${at}\` must be ${accepts}.`);
 }
 
 /**

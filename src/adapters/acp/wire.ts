@@ -4,7 +4,7 @@
  * @module
  */
 import type { ApprovalRules } from "../../approvals/mod.ts";
-import type { JsonObject, JsonValue } from "../../json.ts";
+import { type JsonObject, type JsonValue, stringOf } from "../../json.ts";
 import type { RunProfile } from "../../session/mod.ts";
 
 /** How the sessions of an editor run. */
@@ -248,3 +248,15 @@ export const FAULTS = {
   authRequired: -32000,
   notFound: -32002,
 } as const;
+
+/** The refusal of a member that is not what the protocol has there. */
+export function misfit(at: string, accepts: string): Fault {
+  return new Fault(FAULTS.invalidParams, `\`${at}\` must be ${accepts}.`);
+}
+
+/** A member that has to be a string. */
+export function need(object: JsonObject, field: string, at: string): string {
+  const value = stringOf(object, field);
+  if (value !== null) return value;
+  throw misfit(`${at}.${field}`, "a string");
+}

@@ -18,7 +18,7 @@ import {
   text,
 } from "../../check/mod.ts";
 import { ArtifactConflictError, CodexError } from "../../errors/mod.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../../json.ts";
+import { isJsonObject, type JsonValue, parseObject } from "../../json.ts";
 import { EMPTY_REVISION, revisionOf } from "../edits.ts";
 import type {
   ArtifactMeta,
@@ -189,15 +189,6 @@ function decodeSave(value: JsonValue | undefined): ArtifactSaveRecord | null {
     turnId: stringOr(value["turnId"], null),
     previousRevision: stringOr(value["previousRevision"], EMPTY_REVISION),
   };
-}
-
-function parseObject(text: string): JsonObject | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 function stringOr<T extends string | null>(value: unknown, fallback: T): string | T {

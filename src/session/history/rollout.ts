@@ -12,7 +12,7 @@
  * A fork, and a thread that was taken back, begin with the files that they are based on.
  * @module
  */
-import { isJsonObject, type JsonObject, numberOf, objectOf, stringOf } from "../../json.ts";
+import { type JsonObject, numberOf, objectOf, parseObject, stringOf } from "../../json.ts";
 import { threadStoreError } from "./thread_store.ts";
 
 /** A line of a stored thread. */
@@ -120,12 +120,7 @@ export function endedTurn(line: string): string | null {
 }
 
 function parsed(line: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isJsonObject(value) ? value : {};
-  } catch {
-    return {};
-  }
+  return parseObject(line) ?? {};
 }
 
 /** Whole lines at the beginning of some bytes, and how many bytes they are. Throws what is no text. */

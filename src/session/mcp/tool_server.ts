@@ -6,7 +6,13 @@
  * environment or on its command line, where the agent's commands could read it.
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue, memberOf } from "../../json.ts";
+import {
+  isJsonObject,
+  type JsonObject,
+  type JsonValue,
+  memberOf,
+  parseObject,
+} from "../../json.ts";
 import { serveLoopback } from "../../platform/fs.ts";
 import type { HttpHead, HttpReply, HttpRequest, HttpServer } from "../../platform/mod.ts";
 import type { RuntimeCore } from "../../runtime/mod.ts";
@@ -230,12 +236,8 @@ function cancel(service: Service, client: string, params: JsonValue | undefined)
 }
 
 function parse(body: string): JsonObject | null {
-  try {
-    const message: JsonValue = JSON.parse(body);
-    return isJsonObject(message) && message["jsonrpc"] === "2.0" ? message : null;
-  } catch {
-    return null;
-  }
+  const message = parseObject(body);
+  return message?.["jsonrpc"] === "2.0" ? message : null;
 }
 
 function success(id: string | number, result: JsonObject): JsonObject {

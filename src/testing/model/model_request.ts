@@ -8,6 +8,7 @@ import {
   type JsonValue,
   objectOf,
   objectsOf,
+  parseObject,
   stringOf,
 } from "../../json.ts";
 import type { HttpRequest } from "../../platform/mod.ts";
@@ -15,7 +16,7 @@ import type { ModelRequest } from "./model_request_types.ts";
 
 /** Reads the parts out of a request; tolerant, because it serves every codex version. */
 export function parseModelRequest(http: HttpRequest, index: number, at: Date): ModelRequest {
-  const body = parseBody(http.body);
+  const body = parseObject(http.body) ?? {};
   const metadata = objectOf(body, "client_metadata") ?? {};
   const input = objectsOf(body, "input");
   const messages = (role: string) =>
@@ -45,15 +46,6 @@ export function parseModelRequest(http: HttpRequest, index: number, at: Date): M
       .trim(),
     signal: http.gone,
   };
-}
-
-function parseBody(source: string): JsonObject {
-  try {
-    const value: unknown = JSON.parse(source);
-    return isJsonObject(value) ? value : {};
-  } catch {
-    return {};
-  }
 }
 
 function toolNames(tool: JsonObject): string[] {

@@ -5,7 +5,7 @@
  */
 import { delay, stopwatch } from "../../../async.ts";
 import { CheckpointError, messageOf } from "../../../errors/mod.ts";
-import { isJsonObject, type JsonObject, numberOf, stringOf } from "../../../json.ts";
+import { isJsonObject, type JsonObject, numberOf, parseObject, stringOf } from "../../../json.ts";
 import { fileSystem, isMissing, isTaken, treeFiles } from "../../../platform/fs.ts";
 import {
   type FileSystem,
@@ -402,16 +402,6 @@ export function storeError(what: string, cause: unknown): CheckpointError {
 export async function hash(bytes: Uint8Array): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as BufferSource));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** The object that a text says; `null` when it is none, as of a process that died while it wrote. */
-function parseObject(text: string): JsonObject | null {
-  try {
-    const value = JSON.parse(text);
-    return isJsonObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 function isHash(name: string): boolean {
