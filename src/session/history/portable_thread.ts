@@ -336,8 +336,8 @@ export class PortableThread {
       this.#landed.push(...sent);
     }
     this.#unsure = null;
-    // Codex's file may have grown since: what is stored of it is not stored again. Other lines follow.
-    if (!this.#landed.every((line, n) => line === lines[n])) this.#landed = [];
+    // Codex's file may have grown since, or less of it counts: what is stored is not stored again. Other lines follow.
+    if (this.#landed.some((line, n) => n < lines.length && line !== lines[n])) this.#landed = [];
     const left = lines.slice(this.#landed.length);
     if (left.length > 0) {
       this.#unsure = left;

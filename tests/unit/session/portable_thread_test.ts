@@ -155,6 +155,43 @@ test("what a store has kept without saying so is not stored again, also when the
   assert.deepEqual(stored, ['#codex "0.169.0"', `#file ${JSON.stringify(file)}`, ...all]);
 });
 
+test("what a store has kept is not stored again where the thread was taken back meanwhile", async () => {
+  await using directory = await tempDir("portable-");
+  const day = "sessions/2026/01/01";
+  mkdirSync(join(directory.path, day), { recursive: true });
+  const base = { id: ID, text: lines(line(0)), lines: 1 };
+  const files = [`${day}/rollout-a-${ID}.jsonl`, `${day}/rollout-b-${ID}_${SECOND}.jsonl`] as const;
+  writeFileSync(join(directory.path, files[0]), lines(line(0), line(1), line(2)));
+  let path = join(directory.path, files[0]);
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: () => Promise.resolve({ thread: { path, name: null } }),
+  };
+  const memory = new MemoryThreadStore();
+  let isLost = true;
+  const store: ThreadStore = {
+    load: (id) => memory.load(id),
+    append: async (id, given, at) => {
+      await memory.append(id, given, at);
+      if (isLost && given[0]!.startsWith("{")) throw new Error("the answer was lost");
+    },
+  };
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  await assert.rejects(thread.flush(), { code: "threadStore" });
+  isLost = false;
+  path = join(directory.path, files[1]);
+  writeFileSync(path, lines(line(1, base)));
+  thread.touch();
+  await thread.flush();
+  const stored: string[] = [];
+  for await (const each of (await memory.load(ID))!) stored.push(each);
+  const first = [`#file ${JSON.stringify(files[0])}`, line(0), line(1), line(2)];
+  const second = [`#file ${JSON.stringify(files[1])}`, line(1, base)];
+  assert.deepEqual(stored, ['#codex "0.169.0"', ...first, ...second]);
+});
+
 test("what happens while a thread is stored is stored with the next call", async () => {
   await using directory = await tempDir("portable-");
   const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
