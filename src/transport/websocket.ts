@@ -9,7 +9,7 @@ import {
   PermissionDeniedError,
   SpawnError,
 } from "../errors/mod.ts";
-import { canConnect, type RuntimeName, runtimeName } from "../platform/mod.ts";
+import { canConnect, canReadEnv, readEnv, type RuntimeName, runtimeName } from "../platform/mod.ts";
 import { defined, splitMessages } from "../json.ts";
 import { explainRefusal, hungUp, type Refusal, tlsTrouble } from "./ws_refusal.ts";
 import { FrameSocket, NoUpgrade, type SocketLike } from "./frames.ts";
@@ -60,10 +60,11 @@ async function open(options: WebSocketOptions, signal?: AbortSignal): Promise<Tr
     ? {}
     : { Authorization: `Bearer ${options.token}` };
   const timeoutMs = options.connectTimeoutMs ?? CONNECT_MS;
-  if (how === "frames") return await openFrames(url, headers, timeoutMs, signal);
-  const socket = how === "fetch"
-    ? await upgradeByFetch(url, headers, timeoutMs, signal)
-    : await openSocket(url, timeoutMs, signal);
+  if (how === "frames" && !mayBeProxied(url)) {
+    return await openFrames(url, headers, timeoutMs, signal);
+  }
+  const connect = how === "fetch" ? upgradeByFetch : openSocket;
+  const socket = await connect(url, headers, timeoutMs, signal);
   return new WebSocketTransport(socket, url.origin);
 }
 
@@ -79,6 +80,20 @@ export function connectMethod(
   if (runtime !== "browser") return "frames";
   // Browsers take only sub-protocols as the second argument, and always send an Origin, which codex refuses.
   return needsHeaders ? "impossible" : "constructor";
+}
+
+/** Whether the runtime's own WebSocket would go through a proxy of the environment; `env` is `null` where that can't be read. */
+export function mayBeProxied(
+  { hostname, protocol }: URL,
+  runtime: RuntimeName = runtimeName(),
+  env: ((name: string) => string | undefined) | null = canReadEnv("HTTPS_PROXY") ? readEnv : null,
+): boolean {
+  if (/^(?:localhost|127\.[\d.]+|\[::1\])$/.test(hostname)) return false;
+  // Bun's never does, Node's when it is told to.
+  if (runtime !== "deno" && (runtime !== "node" || !env?.("NODE_USE_ENV_PROXY"))) return false;
+  if (env === null) return true;
+  const names = [protocol === "wss:" ? "https_proxy" : "http_proxy", "all_proxy"];
+  return names.some((name) => env(name) || env(name.toUpperCase()));
 }
 
 function unsupported(): SpawnError {
@@ -201,21 +216,33 @@ async function openFrames(
   }
 }
 
-/** The standard constructor. */
+/** The standard constructor; its second argument is passed only when there are headers. */
 async function openSocket(
   url: URL,
+  headers: Record<string, string>,
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<SocketLike> {
   const { WebSocket: Socket } = globalThis as unknown as {
-    WebSocket: new (url: string) => SocketLike;
+    WebSocket: new (url: string, options?: unknown) => SocketLike;
   };
   const limit = limited(timeoutMs, tooLate(url, timeoutMs), signal);
-  const socket = new Socket(url.href);
+  const socket = Object.keys(headers).length > 0
+    ? new Socket(url.href, { headers })
+    : new Socket(url.href);
   const opened = new Promise<void>((resolve, reject) => {
     socket.addEventListener("open", () => resolve());
-    // Browsers do not tell why.
-    socket.addEventListener("close", () => reject(unreachable(url, "", new Error("closed"))));
+    for (const end of ["error", "close"]) {
+      socket.addEventListener(end, ({ message = "" }) => {
+        // A runtime may repeat the url, in its own spelling; its path and query are nobody's business.
+        const told = message.replace(/\b(?:ws|http)s?:\/\/[^\s'"]+/g, url.origin);
+        const status = Number(/status code:? (\d{3})\b/.exec(told)?.[1] ?? 0);
+        const cause = new Error(told);
+        reject(
+          status > 0 ? refusal(url, { status, text: "" }, cause) : unreachable(url, told, cause),
+        );
+      });
+    }
   });
   try {
     await abortable(opened, limit.signal);

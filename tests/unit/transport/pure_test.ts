@@ -13,7 +13,7 @@ import { explainRefusal } from "../../../src/transport/ws_refusal.ts";
 import { configFlags, toToml } from "../../../src/launch/settings.ts";
 import { loaderVariables } from "../../../src/platform/deno_process.ts";
 import { judgeRecord, type PidRecord } from "../../../src/launch/pid_file.ts";
-import { connectMethod } from "../../../src/transport/websocket.ts";
+import { connectMethod, mayBeProxied } from "../../../src/transport/websocket.ts";
 import { test } from "../../_harness.ts";
 import { tempDir } from "../../_temp.ts";
 
@@ -180,6 +180,27 @@ test("connectMethod() passes headers only where the runtime can send them", () =
   ] as const;
   for (const [runtime, headers, how] of table) {
     assert.equal(connectMethod(runtime, headers), how);
+  }
+});
+
+test("mayBeProxied() says where a runtime's own WebSocket would not go straight to its server", () => {
+  const proxy = { HTTPS_PROXY: "http://p:1" };
+  const table: [string, "deno" | "bun" | "node", Record<string, string> | null, boolean][] = [
+    ["wss://app.example", "deno", proxy, true],
+    ["ws://app.example", "deno", proxy, false],
+    ["ws://app.example", "deno", { all_proxy: "http://p:1" }, true],
+    ["wss://app.example", "deno", {}, false],
+    ["wss://app.example", "deno", null, true],
+    ["ws://127.0.0.1:4500", "deno", null, false],
+    ["ws://localhost:4500", "deno", { http_proxy: "http://p:1" }, false],
+    ["ws://[::1]:4500", "deno", null, false],
+    ["wss://app.example", "bun", proxy, false],
+    ["wss://app.example", "node", proxy, false],
+    ["wss://app.example", "node", { ...proxy, NODE_USE_ENV_PROXY: "1" }, true],
+  ];
+  for (const [url, runtime, env, proxied] of table) {
+    const read = env === null ? null : (name: string) => env[name];
+    assert.equal(mayBeProxied(new URL(url), runtime, read), proxied, `${url} ${runtime}`);
   }
 });
 
