@@ -3,7 +3,7 @@
  * @module
  */
 import type { ShellFinding, ShellWord } from "../shell_script.ts";
-import { runVariable } from "./programs.ts";
+import { builtinTraits, runVariable } from "./programs.ts";
 
 /** What a script is made of. */
 export interface ShellScript {
@@ -157,7 +157,8 @@ export class CommandBuilder {
     }
     const bare = open.plain === null ? open.text : "";
     // `function f { …` and the short forms of zsh.
-    if (/^[{}]$/.test(bare) && this.#words.length > 0) {
+    const head = this.#words[0]?.text;
+    if (/^[{}]$/.test(bare) && head !== undefined && !builtinTraits(head).computes) {
       this.compound();
       return this.end();
     }

@@ -207,6 +207,7 @@ const hidden = [
   'cat <<E\n$(echo \\"; rm keep; echo \\")\nE',
   'eval "rm \'keep"',
   "declare *",
+  "typeset { *",
   "test -v *",
   "let *",
   "printf -v *",
