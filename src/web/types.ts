@@ -159,7 +159,7 @@ export interface CreateSessionRequest {
   model?: string;
   /** One of the bridge's efforts. Default: the bridge's own. */
   effort?: string;
-  /** Goes on with a thread of the tenant's own. Default: a new thread. */
+  /** Goes on with a thread of the tenant's own, whose session keeps its model and effort. Default: a new thread. */
   threadId?: string;
 }
 

@@ -51,11 +51,14 @@ export function checkSession(body: unknown, policy: RequestPolicy): CheckedSessi
   if (threadId !== undefined && (typeof threadId !== "string" || threadId === "")) {
     throw badRequest("threadId must be a string.");
   }
-  return {
-    model: oneOf(fields["model"], policy.models, "model"),
-    effort: oneOf(fields["effort"], policy.efforts, "effort"),
-    threadId: threadId ?? null,
-  };
+  const model = oneOf(fields["model"], policy.models, "model");
+  const effort = oneOf(fields["effort"], policy.efforts, "effort");
+  if (threadId !== undefined && (model !== null || effort !== null)) {
+    throw badRequest(
+      "The session of a threadId keeps its model and effort: ask a turn with others.",
+    );
+  }
+  return { model, effort, threadId: threadId ?? null };
 }
 
 /** Checks the body of a new turn. Throws `WebError` 400. */

@@ -183,8 +183,13 @@ for (const [attachment, allowed] of ATTACHMENTS) {
 
 test("checkSession() takes a model, an effort and a thread, or nothing", () => {
   assert.deepEqual(checkSession({}, POLICY), { model: null, effort: null, threadId: null });
-  const chosen = { model: "small", effort: "high", threadId: "t" };
-  assert.deepEqual(checkSession(chosen, POLICY), chosen);
+  const chosen = { model: "small", effort: "high" };
+  assert.deepEqual(checkSession(chosen, POLICY), { ...chosen, threadId: null });
+  const known = { model: null, effort: null, threadId: "t" };
+  assert.deepEqual(checkSession({ threadId: "t" }, POLICY), known);
+  for (const ignored of [{ model: "small" }, { effort: "high" }]) {
+    assert.equal(refusal(() => checkSession({ threadId: "t", ...ignored }, POLICY)), "badRequest");
+  }
   assert.equal(refusal(() => checkSession({ threadId: 7 }, POLICY)), "badRequest");
   assert.equal(
     refusal(() => checkSession({ model: "x" }, { ...POLICY, models: [] })),
