@@ -310,7 +310,11 @@ test("a turn that ended while the socket was down still gives its whole answer",
           each.method === "turn/completed" && body(each).params.turn.status === "interrupted",
       );
       // The server's record does not tell of a command that runs: it ends with its turn all the same.
-      const runs = session.ask("run").catch((error) => error);
+      const told = Promise.withResolvers<void>();
+      const onEvent = ({ type }: { type: string }) => type === "itemStarted" && told.resolve();
+      const runs = session.ask("run", { onEvent }).catch((error) => error);
+      // Before its turn was told here, it may have begun or not.
+      await told.promise;
       const file = join(dir, "pid");
       while (!existsSync(file) || readFileSync(file, "utf8") === "") {
         await new Promise((go) => setTimeout(go, 10));
