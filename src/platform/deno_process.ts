@@ -180,11 +180,20 @@ class DenoProcess implements ChildProcess {
   }
 
   unref(): void {
-    this.#child.unref();
+    this.#unlessGone(() => this.#child.unref());
   }
 
   ref(): void {
-    this.#child.ref();
+    this.#unlessGone(() => this.#child.ref());
+  }
+
+  /** Deno throws in the moment between the process's end and the word of it. */
+  #unlessGone(act: () => void): void {
+    try {
+      act();
+    } catch {
+      // What has ended holds no script.
+    }
   }
 }
 

@@ -164,6 +164,34 @@ test("a kill from outside settles as closed with the signal", async () => {
   assert.equal((await transport.close()).how, "alreadyExited");
 });
 
+test("whether a process holds the script can be said in the moment of its end", async () => {
+  for (let round = 0; round < 10; round++) {
+    const child = await spawnProcess({ command: "sh", args: ["-c", "exec cat"] });
+    child.onStdout(() => {});
+    child.onStderr(() => {});
+    const said = Array.from(
+      { length: 40 },
+      (_, n) =>
+        new Promise<void>((resolve, reject) =>
+          setTimeout(() => {
+            try {
+              child.unref();
+              child.ref();
+              resolve();
+            } catch (error) {
+              reject(error);
+            }
+          }, n / 2)
+        ),
+    );
+    process.kill(child.pid, "SIGKILL");
+    // Its end is there to be told when the timers are due.
+    for (const until = performance.now() + round; performance.now() < until;);
+    await Promise.all(said);
+    await child.release();
+  }
+});
+
 test("kill() ends the process at once", async () => {
   const transport = await sh("trap '' TERM; echo up; while :; do sleep 0.05; done");
   const heard = listen(transport);
