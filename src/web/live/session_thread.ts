@@ -116,7 +116,8 @@ export class SessionThread {
     const takeBack = async () => {
       if (!used) await this.#store({ used, title });
     };
-    if (!used || threadId !== thread.threadId || !recent) {
+    // What is on its way, or may have arrived, can say that nothing was asked.
+    if (!used || threadId !== thread.threadId || !recent || this.#unsure !== null) {
       await this.#store({
         threadId: thread.threadId,
         usedAt: new Date(),

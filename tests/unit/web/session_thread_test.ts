@@ -119,6 +119,36 @@ test("a first prompt whose record the store has kept without saying so is not ta
   assert.equal((await store.get("s"))!.used, true);
 });
 
+test("a prompt is written down behind a change that may say that nothing was asked", async () => {
+  const store = new MemorySessionStore();
+  const at = new Date(0);
+  const record = {
+    ...{ sessionId: "s", tenant: "ann", threadId: "t", title: null, createdAt: at, usedAt: at },
+    ...{ model: null, effort: null, used: false, revision: 1 },
+  };
+  await store.put(record);
+  const put = store.put.bind(store);
+  const taken = Promise.withResolvers<void>();
+  store.put = async (session) => {
+    await put(session);
+    if (!session.used) taken.resolve();
+    throw new Error("the answer was lost");
+  };
+  const thread = new SessionThread(
+    {
+      ...{ record, store, client: {}, config: () => Promise.resolve({ cwd: "/" }), thread: null },
+      ...{ gone: false, usedAtStepMs: 600_000 },
+    } as unknown as ConstructorParameters<typeof SessionThread>[0],
+  );
+  const ask = () => thread.remember({ threadId: "t" } as WebThread, "hello");
+  await assert.rejects(ask(), /the answer was lost/);
+  await taken.promise;
+  store.put = put;
+  await ask();
+  // Else the session would begin on a new thread after a restart, without what was said.
+  assert.equal((await store.get("s"))!.used, true);
+});
+
 test("a session is called by the first line that says something", async () => {
   const store = new MemorySessionStore();
   const at = new Date(0);
