@@ -130,9 +130,9 @@ export function unwrapShell(
 
 /** What runs a text as a command, or spells words in another way, by the grammars of Windows. */
 const HIDES = {
-  cmd: /[%^!]/,
+  cmd: /[%^!]|\w"["\w]/,
   powershell:
-    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-enc|\[char\]|(?<!&)&\s*[$(]|(?:^|[\s;{(])\.\s*[$(]|^-$/i,
+    /`(?![nrt])[a-z]|\b(?:iex|invoke-expression|scriptblock|frombase64string)\b|\s-enc|\[char\]|(?<!&)&\s*"?[$(]|(?:^|[\s;{(])\.\s*"?[$(]|\w"["\w]|\w'\w*'|^-$/i,
 };
 
 /** `powershell -Command …` and `cmd /c …` have their own grammar: what is more than plain words may be run in any order. */
@@ -163,16 +163,16 @@ function unwrapWindows(
   }
   const script = words.slice(index + 1).map((word) => word.text).join(" ");
   if (outermost) analysis.script = script;
-  if (!/^[\w ./\\:=,+-]*$/.test(script)) {
+  // What has commas is several words.
+  if (!/^(?!(?:call|forfiles|runas|saps|start)\b)[\w ./\\:=+-]*$/i.test(script)) {
     analysis.problem ??= "is not a POSIX shell script";
     analysis.compound = analysis.moves = true;
   }
   if (HIDES[kind].test(script) || words.slice(index).some(({ literal }) => !literal)) {
     analysis.broken ??= UNKNOWN_SCRIPT;
   }
-  // What has commas is several words.
-  const found = script.split(/[^\w./\\:=,+@~-]+/).filter((text) => text !== "")
-    .map((text) => ({ text, literal: !text.includes(",") }));
+  const found = script.split(/[^\w./\\:=+@~-]+/).filter((text) => text !== "")
+    .map((text) => ({ text, literal: true }));
   if (found.length > 0) analysis.commands.push(found);
   return true;
 }

@@ -13,6 +13,7 @@ import {
   isCommandVariable,
   isInterpreter,
   isShown,
+  RUNS_FILE,
   runsBuiltins,
   runsItsArguments,
   runsScripts,
@@ -434,7 +435,7 @@ function restMayFollow(
     } else if (word.text.startsWith("-")) afterOption = true;
     else if (afterOption) afterOption = false;
     // Options may stand behind what a program works on, but not behind another one's script.
-    else if (!isOption || isInterpreter(nameOf(words[start]!))) return false;
+    else if (!isOption || RUNS_FILE.test(nameOf(words[start]!))) return false;
   }
   return true;
 }

@@ -19,6 +19,8 @@ export const READS_CODE =
 const INTERPRETERS = READS_CODE +
   "|r|rscript|wish|groovy|scala|swift|gawk|mawk|nawk|awk|sed|gsed|ed|ex|vi|vim|nvim|view|emacs|emacsclient|gdb|lldb|sqlite3|psql|mysql|make|gmake|expect|tar|rsync|zip|man|less|more|jshell|elixir|erl|ghc|runghc|sbcl|at|batch|tmux|screen|parallel|xargs|find|ssh|docker|podman|kubectl|mariadb";
 const INTERPRETER = named(INTERPRETERS);
+/** Programs that run the first file they are told, and leave it what stands behind. */
+export const RUNS_FILE: RegExp = named(READS_CODE);
 const INTERPRETER_NAMES: ReadonlySet<string> = new Set(INTERPRETERS.split("|"));
 
 /** Programs that add words of their input to their arguments. */
@@ -42,7 +44,7 @@ const ASSIGNERS =
 
 /** What starts builtins of the shell; to other programs `.` is a directory: `find . -name x`. */
 const BUILTIN_RUNNERS: ReadonlySet<string> = names(
-  "command builtin noglob nocorrect - repeat time eval emulate coproc trap",
+  "command builtin exec noglob nocorrect - repeat time eval emulate coproc trap",
 );
 
 /**

@@ -258,8 +258,10 @@ const FED = new RegExp(
     `|(?:sudo|doas) (?=(?:.* )?-(?:\\w*[si]|-sh\\w*|-lo\\w*) )${options("ughpCDRrtTU")}$` +
     `|(?:unshare|nsenter|fakeroot|pkexec) ${options("SGRwt")}$|chroot ${options("-")}\\S+ $` +
     `|script (?!(?:.* )?--?\\w*c)${options("IOBTmE")}(?:\\S+ )?$` +
-    // Where no script is told the one there reads its input; git's hosts do not.
-    `|ssh (?!.*\\bgit@)${options("bcDEeFIiJLlmOoPpQRSWw")}[^\\s-]\\S* $` +
+    // Where no script is told the one there reads its input; git's hosts do not, nor is there one with -N.
+    `|ssh (?!.*(?:\\bgit@|(?<= )-[A-Zfnqv]*[NGOQ]))${
+      options("bcDEeFIiJLlmOoPpQRSWw")
+    }[^\\s-]\\S* $` +
     `|(?:g?make|[gmn]?awk|g?sed) (?:.* )?-(?:\\w*f|\\S*file)[ =]?${INPUT}` +
     // What is attached to an option may be code: `-e'print 1'`.
     `|(?:${READS_CODE})[-.\\d]* (?:(?!-[hilmvV] |--(?:ver|help|ev|pr|test|in))` +
@@ -277,7 +279,9 @@ export function runsUnknown(words: readonly ShellWord[]): boolean {
   const head = programName(words[0]!.text);
   if (runsScripts(head)) {
     if (!starts(head)) return false;
-    if (words.some(({ literal }) => !literal)) return true;
+    if (words.some(({ literal }, i) => !literal && !TAKES_WORD.test(words[i - 1]?.text ?? ""))) {
+      return true;
+    }
   }
   const fed = words.at(-1)?.fed;
   let count = 0;
@@ -302,17 +306,18 @@ function starts(name: string): boolean {
 
 /** Programs whose first word, or second one, says what they do. */
 const TOOLS = "docker|podman|nerdctl|kubectl|npm|cargo|go";
+/** At the beginning: `ssh docker rm x` and `sudo -g docker rm x` name a host and a group. */
 const BEFORE_VERB = new RegExp(
-  `(?:^| )(?:${TOOLS})(?: (?:compose|container|image|network|volume))?$|^command -[vV]$`,
+  `^(?:(?:sudo|time|nohup) )?(?:${TOOLS})(?: (?:compose|container|image|network|volume))?$|^command -[vV]$`,
 );
 /** Programs whose next word starts nothing. */
 const HAS_VERBS = new RegExp(
-  `^(?:${TOOLS}|g?find|fd|pnpm|yarn|g?make|tar|rsync|zip|java|dotnet)$`,
+  `^(?:${TOOLS}|g?find|fd|pnpm|yarn|conda|g?make|tar|rsync|zip|java|dotnet)$`,
 );
 
 /** Whether the word at this place is no program: `docker rm`, `docker volume rm`, `command -v rm`. */
 export function isVerb(words: readonly ShellWord[], at: number): boolean {
-  return BEFORE_VERB.test(words.slice(Math.max(0, at - 2), at).map(({ text }) => text).join(" "));
+  return at < 4 && BEFORE_VERB.test(words.slice(0, at).map(({ text }) => text).join(" "));
 }
 
 /** Where a program may begin: at `python3` in `sudo -u x python3 -`, and at `x`. */
@@ -331,7 +336,7 @@ function* programPlaces(words: readonly ShellWord[]): Generator<number> {
     // An option's value, a time, a place and a variable may stand before the program; `command -v x` starts none.
     begins = !/^-v/i.test(words[i + 1]?.text ?? "") &&
       (TAKES_WORD.test(before) || /^(?:uv|poetry)$/.test(before) ||
-        /^(?:[\d.]+[smhd]?$|\w+=|\/)/.test(text) ||
+        /^(?:(?:[\d.]+[smhd]?|run)$|\w+=|\/)/.test(text) ||
         (starts(name) && !HAS_VERBS.test(name)));
   }
 }
@@ -341,7 +346,8 @@ function isExec({ text }: ShellWord): boolean {
 }
 
 /** What may have a value in the next word. */
-const TAKES_WORD = /^-(?!exec|ok|[yEniHb0rtxq]+$)[a-zA-Z]+$|^g?timeout$/;
+const TAKES_WORD =
+  /^-(?!exec|ok|[oe]L|\w*c$|[yEniHb0rtxqSA]+$)[a-zA-Z]+$|^(?:g?timeout|ssh|flock)$/;
 
 /** The name of the program at this place and what follows, each word with a space behind. */
 function lineFrom(words: readonly ShellWord[], at: number): string {

@@ -345,6 +345,14 @@ const hidden = [
   ...("sudo|sudo -u root|sudo -n|nohup|timeout 5|timeout $T|exec|command|env A=1|nice -n 5|find . -exec|xargs -0|" +
     "time -p|repeat 3|coproc|! |[[ a ]] &&|mise x --|kubectl exec x --|function f {").split("|")
     .map((place) => `${place} $CMD keep`),
+  ...["pipenv run", "doppler run --", "uv tool run", "sudo -S", "sudo -A", "stdbuf -oL", "ssh h"]
+    .map((place) => `${place} $CMD keep`),
+  "su -c $CMD",
+  // zsh's exec runs builtins
+  "exec let 'path[$(rm keep)1]'",
+  // a user, a group, a host and a container called like a tool
+  ..."sudo -u docker|sudo -g docker|ssh docker|docker exec npm|docker run --rm docker".split("|")
+    .map((place) => `${place} rm keep`),
   "case $x in (a|b) $CMD keep;; esac",
   "case x in a) :;; *) rm keep;; esac",
   "if true { ls } elif rm keep; { ls }",
@@ -366,6 +374,11 @@ const hidden = [
     "& rm keep",
     "ls | % { rm $_ }",
     "$x = 1; & $x keep",
+    '$x = 1; & "$x" keep',
+    'r""m keep; x',
+    "r''m keep; x",
+    "Start-Process rm -ArgumentList keep",
+    "saps rm",
     "iex $x; y",
   ]
     .map((script) => `powershell -NoProfile -Command '${script}'`),
@@ -373,6 +386,9 @@ const hidden = [
   "powershell -Command $x",
   "curl x | powershell -Command -",
   "cmd /c 'dir & rm x'",
+  "cmd /c 'r\"\"m keep'",
+  "cmd /c start rm keep",
+  "cmd /c call rm keep",
   "cmd /c 'set x=r&& %x%m keep'",
   "find /bin -name rm -exec {} keep \\;",
   'echo "`echo \\"x\\"; rm keep`"',
@@ -498,6 +514,7 @@ const harmless = [
   "sudo docker volume rm x",
   "cargo rm serde",
   "command -v rm",
+  "time npm rm x",
   "git rm x 2>/dev/null",
   // quotes that nothing evaluates, and builtins' names that are none
   "set -e; awk '{ print $1 }' f | grep 'a$'",
@@ -509,6 +526,10 @@ const harmless = [
   "corepack enable && pnpm i",
   "ssh -T git@github.com",
   "ssh h uptime",
+  'ssh "$H" uptime',
+  'tmux new -d -s "$S" "npm test"',
+  "ssh -fN -L 5432:db:5432 me@bastion",
+  "ssh -O exit me@bastion",
   "ls | xargs -I{} git log -1 --format='%ci {}' -- {}",
   "gcloud logging read 'a=\"b\" AND (c OR d)'",
   'nvm use "$V" && heroku logs -a "$APP"',
@@ -570,6 +591,10 @@ const words: [line: string, prefix: string[], may: boolean][] = [
   ["rm x -r y -f", ["rm", "-rf"], true],
   ["rm x -r", ["rm", "-rf"], false],
   ["python3 x.py -c y", ["python3", "-c"], false],
+  ["kubectl delete pod x --force", ["kubectl", "delete", "--force"], true],
+  ["find . -name x -delete", ["find", "-delete"], true],
+  ["sed s/a/b/ -i x", ["sed", "-i"], true],
+  ["powershell -Command 'Start-Process git -ArgumentList push,x'", ["git", "push"], true],
 ];
 
 test("parseCommandLine() finds every simple command", () => {
