@@ -17,6 +17,7 @@ import { codexHome, DEFAULTS, type RuntimeCore } from "../../runtime/mod.ts";
 import { materialise, type MaterialisedThread } from "./materialise.ts";
 import {
   baseOf,
+  damaged,
   endedTurn,
   isBase,
   marker,
@@ -263,7 +264,7 @@ export class PortableThread {
     for (let room = CHUNK_BYTES; this.#offset < end;) {
       const asked = Math.min(room, end - this.#offset);
       const bytes = await this.#files.readAt(path, this.#offset, asked);
-      const { lines, length } = textOf(bytes);
+      const { lines, length } = wholeLines(bytes);
       if (length === 0) {
         // The last line is being written, or longer than what was read.
         if (bytes.length < asked || asked < room) return;
@@ -316,12 +317,12 @@ export class PortableThread {
       if ((await this.#files.size(each) ?? 0) < base.endByte) continue;
       for (let room = 1 << 16;; room *= 4) {
         const from = Math.max(0, base.endByte - room);
-        const { lines, length } = wholeLines(
-          await this.#files.readAt(each, from, base.endByte - from),
-        );
-        if (length !== base.endByte - from) break;
-        if (lines.length < 2 && from > 0) continue;
-        if (ordinalOf(lines.at(-1)!) === base.endOrdinal - 1) return { path: each, file };
+        const bytes = await this.#files.readAt(each, from, base.endByte - from);
+        if (bytes.at(-1) !== 0x0A) break;
+        const begin = bytes.lastIndexOf(0x0A, bytes.length - 2) + 1;
+        if (begin === 0 && from > 0) continue;
+        const last = new TextDecoder().decode(bytes.subarray(begin));
+        if (ordinalOf(last) === base.endOrdinal - 1) return { path: each, file };
         break;
       }
     }
@@ -428,21 +429,9 @@ export class PortableThread {
   }
 }
 
-function textOf(bytes: Uint8Array): ReturnType<typeof wholeLines> {
-  try {
-    return wholeLines(bytes);
-  } catch (error) {
-    throw damaged("holds what is no text.", error);
-  }
-}
-
 function unwritten(): CodexError {
   return threadStoreError(
     "Codex has not written the last turn to the thread's file, as on a full disk, so that the store does not have all of it. " +
       "Make room and try again; if that does not help, release the session and resume it, without what was not written.",
   );
-}
-
-function damaged(how: string, cause?: unknown): CodexError {
-  return threadStoreError(`The thread's file ${how}`, cause, false);
 }

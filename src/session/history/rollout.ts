@@ -127,7 +127,16 @@ function parsed(line: string): JsonObject {
 export function wholeLines(bytes: Uint8Array): { lines: string[]; length: number } {
   const length = bytes.lastIndexOf(0x0A) + 1;
   if (length === 0) return { lines: [], length };
-  const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-    .decode(bytes.subarray(0, length - 1));
-  return { lines: text.split("\n"), length };
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+      .decode(bytes.subarray(0, length - 1));
+    return { lines: text.split("\n"), length };
+  } catch (error) {
+    throw damaged("holds what is no text.", error);
+  }
+}
+
+/** The error for a thread's file that is not as codex writes it. */
+export function damaged(how: string, cause?: unknown): Error {
+  return threadStoreError(`The thread's file ${how}`, cause, false);
 }

@@ -192,6 +192,30 @@ test("what a store has kept is not stored again where the thread was taken back 
   assert.deepEqual(stored, ['#codex "0.169.0"', ...first, ...second]);
 });
 
+test("a thread that goes on from a long one is stored whatever language that is in", async () => {
+  await using directory = await tempDir("portable-");
+  const day = "sessions/2026/01/01";
+  mkdirSync(join(directory.path, day), { recursive: true });
+  const files = [`${day}/rollout-a-${ID}.jsonl`, `${day}/rollout-b-${ID}_${SECOND}.jsonl`] as const;
+  const memory = new MemoryThreadStore();
+  // What is read of the long file to find its last line begins anywhere in a letter.
+  for (let n = 0; n < 3; n++) {
+    const said = JSON.stringify({ ordinal: 1, text: "\u754c".repeat(60_000) + "x".repeat(n) });
+    const text = lines(line(0), said, line(2));
+    writeFileSync(join(directory.path, files[0]), text);
+    writeFileSync(join(directory.path, files[1]), lines(line(3, { id: ID, text, lines: 3 })));
+    const core = {
+      config: {},
+      server: { version: "0.169.0" },
+      callNow: () => Promise.resolve({ thread: { path: join(directory.path, files[1]) } }),
+    };
+    const thread = new PortableThread(core as never, memory, "startSession", null);
+    await thread.opened(`${ID}${n}`);
+    await thread.flush();
+    assert.equal((await Array.fromAsync((await memory.load(`${ID}${n}`))!)).length, 7);
+  }
+});
+
 test("what happens while a thread is stored is stored with the next call", async () => {
   await using directory = await tempDir("portable-");
   const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
