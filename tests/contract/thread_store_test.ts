@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { ThreadInUseError } from "../../src/errors/mod.ts";
 import { FileThreadStore, MemoryThreadStore } from "../../src/session/history/file_thread_store.ts";
 import { threadStoreError } from "../../src/session/history/thread_store.ts";
 import { KvThreadStore } from "../../src/session/history/kv_thread_store.ts";
@@ -102,4 +103,26 @@ test("KvThreadStore leaves nothing of an append that lost or failed", async () =
   assert.deepEqual((await linesOf(b, "t"))!.length, 1);
   await b.append("t", ["z"], 1);
   assert.equal(pieces(), 4 + 1, "the winner removes what the other left");
+});
+
+test("KvThreadStore keeps an append whose answer was lost, and that the database's client has sent again", async () => {
+  const kv = new FakeKv();
+  const store = new KvThreadStore({
+    get: (key) => kv.get(key),
+    list: (selector) => kv.list(selector),
+    atomic: () => {
+      const atomic = kv.atomic();
+      const { commit } = atomic;
+      // As a remote one of Deno does when the connection ends before the answer is there.
+      atomic.commit = async () => {
+        await commit();
+        return await commit();
+      };
+      return atomic;
+    },
+  });
+  await store.append("t", ["one", "two"], 0);
+  await store.append("t", ["three"], 2);
+  assert.deepEqual(await linesOf(store, "t"), ["one", "two", "three"]);
+  await assert.rejects(store.append("t", ["x"], 2), ThreadInUseError);
 });

@@ -342,7 +342,11 @@ export class PortableThread {
     const left = lines.slice(this.#landed.length);
     if (left.length > 0) {
       this.#unsure = left;
-      await this.#stored("append", () => this.#store.append(this.#threadId!, left, this.#at));
+      await this.#stored("append", () => this.#store.append(this.#threadId!, left, this.#at))
+        .catch(async (error) => {
+          // A store that asks again when an answer was lost is told that its own lines were faster.
+          if (!(error instanceof ThreadInUseError) || !await this.#hasLanded(left)) throw error;
+        });
       this.#unsure = null;
       this.#at += left.length;
     }

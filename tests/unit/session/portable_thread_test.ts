@@ -216,6 +216,38 @@ test("a thread that goes on from a long one is stored whatever language that is 
   }
 });
 
+test("lines that a store says are somebody else's, and that are these very lines, are stored", async () => {
+  await using directory = await tempDir("portable-");
+  const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
+  const path = join(directory.path, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, lines(line(0)));
+  const core = {
+    config: {},
+    server: { version: "0.169.0" },
+    callNow: () => Promise.resolve({ thread: { path, name: null } }),
+  };
+  const memory = new MemoryThreadStore();
+  const store: ThreadStore = {
+    load: (id) => memory.load(id),
+    // As a driver does that asks its database again when the answer was lost.
+    append: async (...what) => {
+      await memory.append(...what);
+      await memory.append(...what);
+    },
+  };
+  const thread = new PortableThread(core as never, store, "startSession", null);
+  await thread.opened(ID);
+  await thread.claim(new AbortController().signal);
+  writeFileSync(path, lines(line(0), line(1)));
+  await thread.flush();
+  const stored = await Array.fromAsync((await memory.load(ID))!);
+  assert.deepEqual(stored.filter((each) => each.startsWith("{")), [line(0), line(1)]);
+  await memory.append(ID, ['#turn "theirs"'], stored.length);
+  const lost = { code: "threadInUse", message: /went on elsewhere/ };
+  await assert.rejects(thread.claim(new AbortController().signal), lost);
+});
+
 test("what happens while a thread is stored is stored with the next call", async () => {
   await using directory = await tempDir("portable-");
   const file = `sessions/2026/01/01/rollout-a-${ID}.jsonl`;
