@@ -172,6 +172,8 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   /** Characters of all queued deltas, and of items where they are bounded. */
   #characters = 0;
   #events: Event[] = [];
+  /** What each of them was counted for: who has it as well may change it. */
+  #sizes: number[] = [];
   #head = 0;
   /** More text for the last queued event, which is a delta that nobody has seen yet. */
   #text = "";
@@ -194,10 +196,15 @@ export class EventQueue<Event extends Queued = TurnEvent> {
       this.#reader = this.#readers.length === 0 ? null : this.#readers.shift()!;
       return reader({ done: false, value: event });
     }
-    this.#characters += this.#sizeOf(event);
-    if (this.#length > BEHIND && isDelta(event) && this.#merge(event)) return this.#bound();
+    const size = this.#bounds === null ? 0 : sizeOf(event);
+    this.#characters += size;
+    if (this.#length > BEHIND && isDelta(event) && this.#merge(event)) {
+      this.#sizes[this.#sizes.length - 1]! += size;
+      return this.#bound();
+    }
     if (this.#pieces.length > 0 || this.#text !== "") this.#settleTail();
     this.#events.push(event);
+    this.#sizes.push(size);
     this.#bound();
   }
 
@@ -214,6 +221,7 @@ export class EventQueue<Event extends Queued = TurnEvent> {
   /** Forgets what is queued, and ends. */
   discard(): void {
     this.#events = [];
+    this.#sizes = [];
     this.#head = 0;
     this.#text = "";
     this.#pieces = [];
@@ -260,24 +268,18 @@ export class EventQueue<Event extends Queued = TurnEvent> {
 
   #take(): Event {
     if (this.#head === this.#events.length - 1) this.#settleTail();
+    this.#characters -= this.#sizes[this.#head]!;
     const event = this.#events[this.#head++]!;
-    this.#characters -= this.#sizeOf(event);
     if (this.#head === this.#events.length) {
       this.#events = [];
+      this.#sizes = [];
       this.#head = 0;
     } else if (this.#head > BEHIND && this.#head * 2 > this.#events.length) {
       this.#events = this.#events.slice(this.#head);
+      this.#sizes = this.#sizes.slice(this.#head);
       this.#head = 0;
     }
     return event;
-  }
-
-  #sizeOf(event: Queued): number {
-    if (this.#bounds === null) return 0;
-    if (isDelta(event)) return event.delta.length;
-    const { item, event: inner } = event as { item?: object; event?: Queued };
-    if (item !== undefined) return JSON.stringify(item).length;
-    return inner === undefined ? 0 : this.#sizeOf(inner);
   }
 
   #merge(event: DeltaEvent): boolean {
@@ -303,6 +305,18 @@ export class EventQueue<Event extends Queued = TurnEvent> {
     const last = this.#events[index] as Event & DeltaEvent;
     this.#events[index] = { ...last, delta: last.delta + this.#text };
     this.#text = "";
+  }
+}
+
+function sizeOf(event: Queued): number {
+  if (isDelta(event)) return event.delta.length;
+  const { item, event: inner } = event as { item?: object; event?: Queued };
+  if (inner !== undefined) return sizeOf(inner);
+  try {
+    return item === undefined ? 0 : JSON.stringify(item).length;
+  } catch {
+    // Whoever was told before may have put into it what is no JSON.
+    return 0;
   }
 }
 

@@ -200,3 +200,21 @@ test("items that nobody reads are bounded by their size, those of agents as well
     );
   }
 });
+
+test("what others do to an item that they have as well costs the reader nothing", async () => {
+  const lagged = (missed: number) => ({ type: "lagged" as const, threadId: "t", missed });
+  const queue = new EventQueue<SessionEvent>({ events: 4000, characters: 100_000, lagged });
+  for (let n = 0; n < 100; n++) {
+    const item: Record<string, unknown> = { type: "agentMessage", text: "x".repeat(10_000) };
+    const told = (): SessionEvent =>
+      ({ type: "itemCompleted", threadId: "t", turnId: `${n}`, item }) as unknown as SessionEvent;
+    queue.push(told());
+    item["text"] = "";
+    if (n === 0) item["self"] = item;
+    queue.push(told());
+    for (let event = 0; event < 2; event++) {
+      const next = await queue.next();
+      assert.equal(next?.type === "itemCompleted" && next.turnId, `${n}`);
+    }
+  }
+});
