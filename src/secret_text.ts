@@ -19,10 +19,12 @@ const CODE_WORD =
 
 /** What stands between the words of a command, in a line or as a list in JSON, however often that is escaped. */
 const GAP = String.raw`[\s"',\\]`;
+/** What a command holds: also lines that go on, a query (`?a=1&b=2`) and what a header adds (`; charset=utf-8`). */
+const HELD = String.raw`(?:[^\n|;&]|(?<=[\\\`]\r?)\n|[;&](?=\s?[\w.-]{1,40}=))`;
 /** A program and what stands behind it, up to an option. Where it stands there again, that one is looked at by itself. */
 const call = (programs: string) => {
   const program = String.raw`(?<![\w-])(?:${programs})(?![\w-])`;
-  return String.raw`${program}(?:(?!${program})[^\n|;&]){0,2000}?${GAP}`;
+  return String.raw`${program}(?:(?!${program})${HELD}){0,2000}?${GAP}`;
 };
 /** A quoted value, or one word that is no option. */
 const VALUE = String
@@ -38,7 +40,7 @@ const PASSED: readonly (readonly [programs: string, before: string, secret?: str
   ["redis-cli", "-a"],
   [
     "docker|podman|nerdctl|buildah|skopeo|helm|oras|crane",
-    String.raw`login${GAP}(?:[^\n|;&]{0,200}?${GAP})?-p`,
+    String.raw`login${GAP}(?:${HELD}{0,200}?${GAP})?-p`,
   ],
   ["sqlcmd|bcp|t?isql|tsql", "-[PS]?P"],
   [String.raw`ldap\w{2,10}`, "-w"],

@@ -373,9 +373,14 @@ test("redact() is linear: large odd texts are quick", () => {
   }
 });
 
-test("redactText() finds the option of a program that is named before as well", () => {
+test("redactText() finds the option of a program whatever stands between them", () => {
   for (
     const line of [
+      `curl -X POST https://h \\\n  -H 'Accept: a' \\\n  -u me:${SECRET} \\\n  -d x`,
+      `curl "https://h/x?a=1&b=2" -u me:${SECRET}`,
+      `curl -H 'Content-Type: application/json; charset=utf-8' -u me:${SECRET} h`,
+      `docker login \\\n  -u me \\\n  -p ${SECRET} \\\n  h`,
+      `mysql -u me \\\n  -p${SECRET}`,
       `curl -s https://curl.example/curl -u me:${SECRET}`,
       `mysqldump -u me mysql -p${SECRET}`,
       `docker login a docker login -u me -p ${SECRET}`,
