@@ -21,6 +21,8 @@ const answers = (turn: FakeTurn) => {
 
 const hangs = (turn: FakeTurn) => turn.say("Half", { open: true });
 
+const THREAD = "01b20000-0000-7000-8000-000000000777";
+
 const calls = (server: FakeServer, method: string) =>
   server.received.filter((message) => message.method === method).length;
 
@@ -416,6 +418,43 @@ test("a session whose server is gone serves its tools to nobody any more", async
     server!.crash();
     await ended;
     assert.equal(await status(), "refused");
+  });
+});
+
+test("no tool of this process runs for a call that comes after the end of its turn", async () => {
+  let server: FakeServer | undefined;
+  const turns: FakeTurn[] = [];
+  const onTurn = (turn: FakeTurn) => turns.push(turn) === 1 ? answers(turn) : hangs(turn);
+  const methods = { "config/read": () => ({ config: {}, layers: [] }) };
+  const fake = fakeTransport((end) => void (server = new FakeServer(end, { methods, onTurn })));
+  const open: TransportFactory = async (options) =>
+    Object.assign(await fake(options), { direct: true });
+  await onFake({ client: { transport: { type: "custom", open } } }, async ({ client, cwd }) => {
+    const tools = {
+      look: { description: "Looks", inputSchema: { type: "object" }, run: () => "seen" },
+    };
+    const session = await client.resumeSession(THREAD, { cwd, tools });
+    const { config } = (await server!.waitForMethod("thread/resume")).params;
+    const { url, http_headers } = config.mcp_servers.session_tools;
+    const call = async (_meta: Record<string, unknown>) => {
+      const params = { name: "look", arguments: {}, _meta };
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params });
+      const headers = { ...http_headers, "content-type": "application/json" };
+      const { result } = await (await fetch(url, { method: "POST", headers, body })).json();
+      return result.content[0].text;
+    };
+    const of = (turnId: string) => ({ "x-codex-turn-metadata": { turn_id: turnId } });
+    const { turnId } = await session.ask("one");
+    assert.equal(await call(of(turnId)), "The call was not answered.");
+    // 0.104 says nothing of where it comes from; what the program calls by itself is of no turn.
+    assert.equal(await call({}), "The call was not answered.");
+    assert.equal(await call({ threadId: THREAD }), "seen");
+    const stream = await session.askStream("two");
+    assert.equal(await call(of(turnId)), "The call was not answered.");
+    assert.equal(await call(of(turns[1]!.id)), "seen");
+    assert.equal(await call({}), "seen");
+    await stream.interrupt();
+    await rejection(stream.finish());
   });
 });
 

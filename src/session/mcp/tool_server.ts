@@ -35,7 +35,7 @@ export interface ServedCall {
   tool: string;
   /** Its arguments. */
   arguments: JsonValue;
-  /** The thread, the turn and the call, as far as this codex tells them; the turn since 0.145, the call since 0.150. */
+  /** The thread, the turn and the call, as far as this codex tells them; the turn since 0.117, the call since 0.150. */
   threadId: string | null;
   /** The turn. */
   turnId: string | null;

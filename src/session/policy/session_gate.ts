@@ -248,6 +248,13 @@ export class SessionGate implements ThreadGate {
    * when nobody waits for it any more.
    */
   async serve(call: ServedCall, signal: AbortSignal): Promise<JsonValue> {
+    const { turns } = this.#host;
+    const { threadId, turnId } = call;
+    // A call of an interrupted turn may come after its end (0.104 to 0.145); 0.104 says of none where it comes from.
+    const isOver = threadId === null && turnId === null
+      ? turns.active === null && !this.agents.some(({ busy }) => busy)
+      : turns.isOver(turnId) || this.#subAgents.isOver(turnId);
+    if (isOver) return null;
     const { serveCall } = await import("../mcp/tool_server.ts");
     return await serveCall(this.#host, call, signal);
   }

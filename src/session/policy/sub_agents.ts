@@ -122,6 +122,11 @@ export class SubAgents {
     }));
   }
 
+  /** Whether it is a turn of theirs that has ended. */
+  isOver(turnId: string | null): boolean {
+    return [...this.#agents.values()].some(({ turns }) => turns.isOver(turnId));
+  }
+
   /** Takes in the threads that an item of this thread names; `stopped`: they do nothing more. */
   learn(item: JsonObject, by: string, stopped = false): void {
     const parent = this.#owner.activeTurn();

@@ -133,6 +133,11 @@ export class ThreadTurns {
     return turnId === null ? undefined : this.#turns.get(turnId);
   }
 
+  /** Whether a turn of this id has ended. */
+  isOver(turnId: string | null): boolean {
+    return this.#past.has(turnId ?? "") || (this.get(turnId)?.outcome.status ?? null) !== null;
+  }
+
   /** Starts a turn for a prompt, unless it was given up before: throws the signal's reason then. */
   start(options: TurnRunOptions): TurnRun {
     options.signal?.throwIfAborted();
