@@ -1,11 +1,15 @@
 /** Node's permission model, asked by a real Node. */
 import assert from "node:assert/strict";
+import { mkdir, realpath, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { nodePath, ROOT } from "../_codex.ts";
+import { ScriptedModel } from "../../src/testing/mod.ts";
+import { CODEX_VERSIONS, codexPath, nodePath, ROOT } from "../_codex.ts";
 import { test } from "../_harness.ts";
 import { tempDir } from "../_temp.ts";
 
-const SCRIPT = fileURLToPath(new URL("_permissions_node_script.ts", import.meta.url));
+const pathOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const SCRIPT = pathOf("_permissions_node_script.ts");
 
 test(
   "under Node's permission model a session gets no more than the script",
@@ -46,3 +50,32 @@ test(
     });
   },
 );
+
+for (const version of CODEX_VERSIONS) {
+  test(`under Node's permission model codex ${version} says which rules hold where the script may not read`, async () => {
+    await using dir = await tempDir("node-");
+    const [cwd, home] = [join(dir.path, "work"), join(dir.path, "home")];
+    await Promise.all([mkdir(cwd), mkdir(join(home, "rules"), { recursive: true })]);
+    const [node, codex] = await Promise.all([nodePath(), realpath(await codexPath(version))]);
+    const model = await ScriptedModel.start(() => "Good day.");
+    const config = JSON.stringify(model.clientConfig({ codexPath: codex, home }));
+    const ask = async () => {
+      const reads = [ROOT, cwd, dirname(codex)].map((path) => `--allow-fs-read=${path}`);
+      const args = ["--permission", ...reads, "--allow-child-process"];
+      const { stdout } = await new Deno.Command(node, {
+        args: ["--no-warnings", ...args, pathOf("_permissions_node_session.ts"), cwd, config],
+      }).output();
+      return new TextDecoder().decode(stdout);
+    };
+    try {
+      assert.equal(await ask(), "Good day.\n");
+      await writeFile(
+        join(home, "rules", "default.rules"),
+        'prefix_rule(pattern = ["ls"], decision = "allow")\n',
+      );
+      assert.match(await ask(), /^policy: .*default\.rules/);
+    } finally {
+      await model.close();
+    }
+  });
+}

@@ -72,9 +72,7 @@ function allowedByRules(text: string): string[] {
 /** The files of a directory that allow something, read by this script or by the server. */
 export async function rulesIn(call: Call, folder: string, own: boolean): Promise<RulesFile[]> {
   const names = own ? listDirectory(folder) : await namesOf(call, folder);
-  const unknown = names === null ||
-    (own && names.length === 0 && pathKind(folder) === "unknown");
-  if (unknown) return [{ path: folder, allows: [] }];
+  if (names === null) return [{ path: folder, allows: [] }];
   const rules = names.filter((name) => name.endsWith(".rules"));
   const files = await Promise.all(rules.map(async (name): Promise<RulesFile> => {
     const path = `${folder}/${name}`;

@@ -4,14 +4,7 @@
  */
 import { isRemote } from "../defaults.ts";
 import type { RulesFile } from "../../permissions/mod.ts";
-import {
-  canRead,
-  codexHomeIn,
-  parentPath,
-  pathKind,
-  platformName,
-  readEnv,
-} from "../../platform/mod.ts";
+import { codexHomeIn, parentPath, pathKind, platformName, readEnv } from "../../platform/mod.ts";
 import type { RuntimeConfig } from "../config.ts";
 import type { RuntimeCore } from "../core.ts";
 import type * as askedFiles from "./asked_files.ts";
@@ -99,10 +92,10 @@ function reading(): Promise<typeof askedFiles> {
 }
 
 async function filesIn(call: Call, folder: string, remote: boolean): Promise<RulesFile[]> {
-  const own = !remote && canRead(folder);
+  const kind = remote ? "unknown" : pathKind(folder);
   // Nearly always: a list of what is not there costs an error.
-  if (own && pathKind(folder) === "missing") return [];
-  return await (await reading()).rulesIn(call, folder, own);
+  if (kind === "missing") return [];
+  return await (await reading()).rulesIn(call, folder, kind !== "unknown");
 }
 
 /** Reads a file in the home of a codex on this machine: by itself where this script may, else by codex, which reads it anyway. */
