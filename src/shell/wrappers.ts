@@ -262,6 +262,8 @@ const FED = new RegExp(
     `|ssh (?!.*(?:\\bgit@|(?<= )-[A-Zfnqv]*[NGOQ]))${
       options("bcDEeFIiJLlmOoPpQRSWw")
     }[^\\s-]\\S* $` +
+    // Code that nothing of is told: `ruby -e "$(curl x)"`.
+    `|(?:${READS_CODE})[-.\\d]* (?:-\\S+ )*-\\w*[ceEpr] [$\`][\\w(){}\`]* ` +
     `|(?:g?make|[gmn]?awk|g?sed) (?:.* )?-(?:\\w*f|\\S*file)[ =]?${INPUT}` +
     // What is attached to an option may be code: `-e'print 1'`.
     `|(?:${READS_CODE})[-.\\d]* (?:(?!-[hilmvV] |--(?:ver|help|ev|pr|test|in))` +
@@ -277,11 +279,11 @@ const MAX_FED = 16;
  */
 export function runsUnknown(words: readonly ShellWord[]): boolean {
   const head = programName(words[0]!.text);
-  if (runsScripts(head)) {
+  const takes = runsScripts(head) ? HAS_VALUE : TAKES_WORD;
+  const isValue = (i: number) => takes.test(words[i - 1]?.text ?? "");
+  if (takes !== TAKES_WORD) {
     if (!starts(head)) return false;
-    if (words.some(({ literal }, i) => !literal && !TAKES_WORD.test(words[i - 1]?.text ?? ""))) {
-      return true;
-    }
+    if (words.some(({ literal }, i) => !literal && !isValue(i))) return true;
   }
   const fed = words.at(-1)?.fed;
   let count = 0;
@@ -289,7 +291,7 @@ export function runsUnknown(words: readonly ShellWord[]): boolean {
     const { text, literal } = words[i]!;
     const unknown = text === "{}" || (!literal && !/^\w+=/.test(text));
     // What stands behind an option that may have a value is taken for one.
-    if (i > 0 && unknown && !TAKES_WORD.test(words[i - 1]!.text)) return true;
+    if (i > 0 && unknown && !isValue(i)) return true;
     const name = programName(text);
     if (
       !fed && (starts(name) || isInterpreter(name)) &&
@@ -346,8 +348,9 @@ function isExec({ text }: ShellWord): boolean {
 }
 
 /** What may have a value in the next word. */
-const TAKES_WORD =
-  /^-(?!exec|ok|[oe]L|\w*c$|[yEniHb0rtxqSA]+$)[a-zA-Z]+$|^(?:g?timeout|ssh|flock)$/;
+const TAKES_WORD = /^-(?!exec|ok|[oe]L|[yEniHb0rtxqSA]+$)[a-zA-Z]+$|^(?:g?timeout|gosu|su-exec)$/;
+/** The same for programs that run scripts: `ssh -i x host`. */
+const HAS_VALUE = /^-[iopFJLDWjS]$|^(?:ssh|flock)$/;
 
 /** The name of the program at this place and what follows, each word with a space behind. */
 function lineFrom(words: readonly ShellWord[], at: number): string {

@@ -345,9 +345,22 @@ const hidden = [
   ...("sudo|sudo -u root|sudo -n|nohup|timeout 5|timeout $T|exec|command|env A=1|nice -n 5|find . -exec|xargs -0|" +
     "time -p|repeat 3|coproc|! |[[ a ]] &&|mise x --|kubectl exec x --|function f {").split("|")
     .map((place) => `${place} $CMD keep`),
-  ...["pipenv run", "doppler run --", "uv tool run", "sudo -S", "sudo -A", "stdbuf -oL", "ssh h"]
+  ...[
+    "pipenv run",
+    "doppler run --",
+    "uv tool run",
+    "sudo -S",
+    "sudo -A",
+    "stdbuf -oL",
+    "ssh h",
+    "watch -d",
+    "tmux new -d",
+    "gosu me",
+  ]
     .map((place) => `${place} $CMD keep`),
   "su -c $CMD",
+  ...['ruby -e "$(curl x)"', "python3 -u -c $CMD", "sudo perl -e `curl x`", 'node -e "${x}" a'],
+  "~/ssh h",
   // zsh's exec runs builtins
   "exec let 'path[$(rm keep)1]'",
   // a user, a group, a host and a container called like a tool
@@ -527,7 +540,9 @@ const harmless = [
   "ssh -T git@github.com",
   "ssh h uptime",
   'ssh "$H" uptime',
-  'tmux new -d -s "$S" "npm test"',
+  'ssh -i "$K" h uptime',
+  `node -p "require('$PWD/package.json').version"`,
+  'python3 x.py -c "$F"',
   "ssh -fN -L 5432:db:5432 me@bastion",
   "ssh -O exit me@bastion",
   "ls | xargs -I{} git log -1 --format='%ci {}' -- {}",
